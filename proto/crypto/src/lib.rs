@@ -1,0 +1,18 @@
+//! What Ravelin needs from cryptography, described but not implemented: the traits a provider fills in, and the key
+//! schedules of IKEv2 built on them.
+//!
+//! This crate never contains a cipher, a hash or a group. A [`CryptoProvider`] is a value that the application picks
+//! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first, then
+//! [`ikev2`] for how keys are derived.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod ikev2;
+pub mod provider;
+
+pub use provider::{
+    BadKey, BadPublicValue, CryptoProvider, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind, KeAlg, KePrivate,
+    PrfAlg, SecureRandom,
+};

@@ -1,0 +1,203 @@
+//! The traits of a crypto provider: one list per transform type, each entry both description and constructor.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use ravelin_types::Secret;
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId};
+use subtle::ConstantTimeEq;
+
+/// The algorithms of one provider, in its order of preference.
+#[derive(Clone, Copy)]
+pub struct CryptoProvider {
+    /// Name for listings.
+    pub name: &'static str,
+    /// Encryption, AEAD ciphers included.
+    pub encr: &'static [&'static dyn EncrAlg],
+    /// Integrity.
+    pub integ: &'static [&'static dyn IntegAlg],
+    /// Pseudorandom functions.
+    pub prf: &'static [&'static dyn PrfAlg],
+    /// Key exchange methods.
+    pub ke: &'static [&'static dyn KeAlg],
+}
+
+impl CryptoProvider {
+    /// The encryption algorithm with this identifier.
+    pub fn encr(&self, id: EncrId) -> Option<&'static dyn EncrAlg> {
+        self.encr.iter().copied().find(|alg| alg.id() == id)
+    }
+
+    /// The integrity algorithm with this identifier.
+    pub fn integ(&self, id: IntegId) -> Option<&'static dyn IntegAlg> {
+        self.integ.iter().copied().find(|alg| alg.id() == id)
+    }
+
+    /// The pseudorandom function with this identifier.
+    pub fn prf(&self, id: PrfId) -> Option<&'static dyn PrfAlg> {
+        self.prf.iter().copied().find(|alg| alg.id() == id)
+    }
+
+    /// The key exchange method with this identifier.
+    pub fn ke(&self, id: KeMethod) -> Option<&'static dyn KeAlg> {
+        self.ke.iter().copied().find(|alg| alg.id() == id)
+    }
+}
+
+impl fmt::Debug for CryptoProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CryptoProvider({})", self.name)
+    }
+}
+
+/// The only source of randomness: the operating system's in a daemon, a seeded one in a test.
+pub trait SecureRandom: Send {
+    /// Fills `out` with unpredictable bytes.
+    fn fill(&mut self, out: &mut [u8]);
+}
+
+/// How the IV of each packet must be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IvKind {
+    /// Unique for the life of the key; a counter will do (counter-mode ciphers, AEAD).
+    Unique,
+    /// Unpredictable to others (CBC, RFC 3602 §3).
+    Unpredictable,
+}
+
+/// An encryption algorithm.
+pub trait EncrAlg: Send + Sync {
+    /// IKEv2 transform ID.
+    fn id(&self) -> EncrId;
+    /// Key lengths in bits (salt not counted) the algorithm takes, preferred first; one entry for a fixed length.
+    fn key_bits(&self) -> &'static [u16];
+    /// Whether the Key Length attribute must be sent (RFC 7296 §3.3.5: only for variable lengths).
+    fn sends_key_length(&self) -> bool;
+    /// Bytes of salt taken from KEYMAT after the key (RFC 4106 §8.1).
+    fn salt_len(&self) -> usize;
+    /// Bytes of IV carried in each packet.
+    fn iv_len(&self) -> usize;
+    /// How that IV is made.
+    fn iv_kind(&self) -> IvKind;
+    /// Plaintext is padded to a multiple of this; 1 for stream ciphers.
+    fn block_len(&self) -> usize;
+    /// Bytes of ICV an AEAD cipher adds; 0 where a separate integrity algorithm is needed.
+    fn icv_len(&self) -> usize;
+    /// Readies a key: `bytes` is the key followed by the salt.
+    ///
+    /// # Errors
+    /// When the length fits none of [`EncrAlg::key_bits`].
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey>;
+
+    /// Whether the cipher authenticates too.
+    fn is_aead(&self) -> bool {
+        self.icv_len() > 0
+    }
+}
+
+/// A readied encryption key. Neither call allocates.
+pub trait EncrKey: Send + Sync {
+    /// Encrypts `data` in place and writes the ICV. `iv` has the algorithm's IV length; `data` is a multiple of its
+    /// block length. For ciphers that are not AEAD, `aad` and `icv` are empty.
+    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]);
+
+    /// Verifies in constant time and decrypts `data` in place. On an error `data` holds no plaintext.
+    ///
+    /// # Errors
+    /// When the ICV does not verify or a length does not fit the algorithm.
+    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged>;
+}
+
+/// An integrity algorithm.
+pub trait IntegAlg: Send + Sync {
+    /// IKEv2 transform ID.
+    fn id(&self) -> IntegId;
+    /// Key length in bytes.
+    fn key_len(&self) -> usize;
+    /// Length of the truncated ICV in bytes, at most 64.
+    fn icv_len(&self) -> usize;
+    /// Readies a key.
+    ///
+    /// # Errors
+    /// When the length is not [`IntegAlg::key_len`].
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey>;
+}
+
+/// A readied integrity key.
+pub trait IntegKey: Send + Sync {
+    /// Writes the ICV over the concatenation of `parts`; `icv` has the algorithm's length. Does not allocate.
+    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]);
+
+    /// Compares in constant time.
+    ///
+    /// # Errors
+    /// When the ICV is not that of `parts`.
+    fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {
+        let mut expected = [0u8; 64];
+        let expected = expected.get_mut(..icv.len()).ok_or(Forged)?;
+        self.sign(parts, expected);
+        if bool::from(expected.ct_eq(icv)) { Ok(()) } else { Err(Forged) }
+    }
+}
+
+/// A pseudorandom function.
+pub trait PrfAlg: Send + Sync {
+    /// IKEv2 transform ID.
+    fn id(&self) -> PrfId;
+    /// Bytes of output; also the preferred key length (RFC 7296 §2.13).
+    fn output_len(&self) -> usize;
+    /// `prf(key, parts[0] | parts[1] | ...)`; `out` has [`PrfAlg::output_len`] bytes. Keys of any length are taken.
+    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]);
+}
+
+/// A key exchange method, written so that a KEM fits as well as Diffie-Hellman.
+pub trait KeAlg: Send + Sync {
+    /// IKEv2 transform ID.
+    fn id(&self) -> KeMethod;
+    /// Length in bytes of the initiator's and of the responder's public value.
+    fn public_len(&self) -> (usize, usize);
+    /// The initiator's first step: a fresh private value.
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate>;
+    /// The responder's only step: its public value and the shared secret.
+    ///
+    /// # Errors
+    /// When the peer's value is of a wrong length or not a valid element (RFC 6989).
+    fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue>;
+}
+
+/// A private value waiting for the responder's public value.
+pub trait KePrivate: Send {
+    /// Our public value as the KE payload carries it.
+    fn public(&self) -> &[u8];
+    /// The shared secret, in the form RFC 7296 §2.14 feeds to the prf.
+    ///
+    /// # Errors
+    /// When the peer's value is of a wrong length or not a valid element (RFC 6989).
+    fn agree(&self, peer: &[u8]) -> Result<Secret, BadPublicValue>;
+}
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident => $text:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl core::error::Error for $name {}
+    )*};
+}
+
+errors! {
+    /// A key of a length that the algorithm does not take.
+    BadKey => "the key has a length that the algorithm does not take";
+    /// A peer's public value that must not be used.
+    BadPublicValue => "the peer's public value is of a wrong length or not a valid element of the group";
+    /// An ICV that does not verify.
+    Forged => "the integrity check value does not verify";
+}

@@ -1,0 +1,138 @@
+//! The seam between key management and whatever moves packets: operations go down, events come up, both plain data.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+
+use crate::policy::{Policy, PolicyId};
+use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
+
+/// A change to the SPD or the SAD of a data plane.
+#[derive(Clone, Debug)]
+pub enum DataPlaneOp {
+    /// Add a policy, or replace the one with the same id.
+    AddPolicy(Policy),
+    /// Remove a policy; its SAs stay until deleted.
+    DeletePolicy(PolicyId),
+    /// Install one direction of a Child SA. For one policy the outbound SA added last is the one that sends.
+    AddSa(SaParams),
+    /// Remove one SA.
+    DeleteSa(SaId),
+    /// The peer's authenticated address or port moved (NAT re-mapping): new packets of an outbound SA go there.
+    MoveSa {
+        /// An outbound SA; its `dst` is the old address.
+        id: SaId,
+        /// The peer's address now.
+        dst: IpAddr,
+        /// The UDP ports now, when ESP travels in UDP.
+        encap: Option<UdpEncap>,
+    },
+}
+
+/// What a data plane reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DataPlaneEvent {
+    /// A packet needs an SA that a policy asks for and that is not there. Raised once until an SA for the policy is
+    /// installed or the acquire is seen as failed by a time-out of the data plane.
+    Acquire {
+        /// The policy.
+        policy: PolicyId,
+        /// The packet that asked.
+        flow: Flow,
+    },
+    /// A soft limit of the SA was passed.
+    SoftExpire(SaId),
+    /// A hard limit was passed; the SA is out of use but stays listed until deleted.
+    HardExpire(SaId),
+    /// An authenticated packet of an inbound SA came from a new address or port.
+    PeerMoved {
+        /// The inbound SA.
+        id: SaId,
+        /// Source address of the packet.
+        src: IpAddr,
+        /// Source port of the packet, when in UDP.
+        src_port: Option<u16>,
+    },
+}
+
+/// The selectors of one packet, as its IP and transport headers show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flow {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// Next layer protocol (IANA protocol number).
+    pub protocol: u8,
+    /// Source port; ICMP: type * 256 + code (RFC 7296 §3.13.1). `None` where the packet shows none.
+    pub src_port: Option<u16>,
+    /// Destination port; ICMP: type * 256 + code, like `src_port`.
+    pub dst_port: Option<u16>,
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {} protocol {}", self.src, self.dst, self.protocol)?;
+        match (self.src_port, self.dst_port) {
+            (Some(src), Some(dst)) => write!(f, " ports {src} -> {dst}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One SA as a data plane lists it.
+#[derive(Clone, Debug)]
+pub struct SaStatus {
+    /// As it was installed.
+    pub params: SaParams,
+    /// Since then.
+    pub counters: SaCounters,
+}
+
+/// Why a data plane refused an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataPlaneError {
+    /// An SA of this name is there already.
+    Exists(SaId),
+    /// No such SA.
+    NoSuchSa(SaId),
+    /// No such policy.
+    NoSuchPolicy(PolicyId),
+    /// The data plane lacks an algorithm, or the key has a wrong length.
+    Algorithm(String),
+    /// A bound of the data plane is reached; the text names it.
+    Full(String),
+    /// The system under the data plane said no.
+    System(String),
+}
+
+impl fmt::Display for DataPlaneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataPlaneError::Exists(id) => write!(f, "an SA with SPI {} to {} exists already", id.spi, id.dst),
+            DataPlaneError::NoSuchSa(id) => write!(f, "there is no SA with SPI {} to {}", id.spi, id.dst),
+            DataPlaneError::NoSuchPolicy(id) => write!(f, "there is no policy {}", id.0),
+            DataPlaneError::Algorithm(what) => write!(f, "algorithm not usable: {what}"),
+            DataPlaneError::Full(what) => write!(f, "limit reached: {what}"),
+            DataPlaneError::System(what) => f.write_str(what),
+        }
+    }
+}
+
+impl core::error::Error for DataPlaneError {}
+
+/// Whatever moves packets: our engine over TUN, the kernel, a simulator.
+pub trait DataPlane {
+    /// Carries out one operation; on an error nothing has changed.
+    ///
+    /// # Errors
+    /// Every [`DataPlaneError`] says which precondition failed.
+    fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError>;
+
+    /// The next event, oldest first, or `None`.
+    fn poll_event(&mut self) -> Option<DataPlaneEvent>;
+
+    /// The SAs in force.
+    fn list(&mut self) -> Vec<SaStatus>;
+}

@@ -1,0 +1,26 @@
+//! The nouns that every part of Ravelin shares: SPIs, time, traffic selectors, transforms, security associations,
+//! policies, and the operations and events that pass between key management and a data plane.
+//!
+//! Plain data only: this crate never parses packets, never touches a key except to hold and wipe it, and knows no
+//! clock, socket or allocator beyond `alloc`. Read [`dataplane`] first: it is the seam between `ravelin-ike` and
+//! every data plane, and the other modules are the words it uses.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod dataplane;
+pub mod instant;
+pub mod lifetime;
+pub mod policy;
+pub mod proposal;
+pub mod record;
+pub mod sa;
+pub mod secret;
+pub mod selector;
+pub mod spi;
+pub mod transform;
+
+pub use instant::Instant;
+pub use secret::Secret;
+pub use spi::{IkeSpi, Spi};

@@ -1,0 +1,64 @@
+//! Offers of algorithms, and what was agreed.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, ids};
+
+ids! {
+    /// Protocol ID of a proposal, notify or delete (RFC 7296 §3.3.1).
+    ProtocolId(u8) {
+        NONE = 0 => "none",
+        IKE = 1 => "IKE",
+        AH = 2 => "AH",
+        ESP = 3 => "ESP",
+    }
+}
+
+/// One combination on offer: any one transform of each type that it lists (RFC 7296 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What the SA is for.
+    pub protocol: ProtocolId,
+    /// In the sender's order of preference within each type.
+    pub transforms: Vec<Transform>,
+}
+
+impl fmt::Display for Proposal {
+    /// `ESP: AES-GCM-128, CURVE25519, NO-ESN`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.protocol)?;
+        for (i, transform) in self.transforms.iter().enumerate() {
+            write!(f, "{} {transform}", if i == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// The algorithms of an IKE SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IkeSuite {
+    /// Encryption of the SK payload.
+    pub encr: EncrId,
+    /// Key length in bits (without a salt).
+    pub encr_key_bits: u16,
+    /// Integrity; `NONE` with an AEAD cipher.
+    pub integ: IntegId,
+    /// Pseudorandom function.
+    pub prf: PrfId,
+    /// Key exchange method.
+    pub ke: KeMethod,
+}
+
+/// The algorithms of an ESP SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EspSuite {
+    /// Encryption.
+    pub encr: EncrId,
+    /// Key length in bits (without a salt).
+    pub encr_key_bits: u16,
+    /// Integrity; `NONE` with an AEAD cipher.
+    pub integ: IntegId,
+    /// 32-bit or extended sequence numbers.
+    pub sn: SnId,
+}

@@ -1,0 +1,118 @@
+//! What key management tells a data plane about one security association.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::lifetime::Lifetime;
+use crate::policy::{Mode, PolicyId};
+use crate::proposal::EspSuite;
+use crate::secret::Secret;
+use crate::selector::TrafficSelector;
+use crate::spi::Spi;
+
+/// Which way the packets of an SA travel, as this host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// This host receives.
+    Inbound,
+    /// This host sends.
+    Outbound,
+}
+
+/// The name of one SA on this host: SPIs are unique per direction, peer and protocol; inbound ones are ours alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SaId {
+    /// Inbound or outbound.
+    pub direction: Direction,
+    /// The receiver's address, which chose the SPI.
+    pub dst: IpAddr,
+    /// The label on the wire.
+    pub spi: Spi,
+}
+
+/// ESP inside UDP (RFC 3948): the ports of the outer UDP header as packets of this SA carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpEncap {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+}
+
+/// Keys of one SA, split from KEYMAT (RFC 7296 §2.17): encryption first, then integrity.
+#[derive(Clone, Debug, Default)]
+pub struct SaKeys {
+    /// Encryption key with the salt of counter-mode ciphers at its end.
+    pub encr: Secret,
+    /// Integrity key; empty with an AEAD cipher.
+    pub integ: Secret,
+}
+
+/// Everything that was negotiated for one direction of a Child SA.
+#[derive(Clone, Debug)]
+pub struct SaParams {
+    /// Inbound or outbound.
+    pub direction: Direction,
+    /// The label on the wire.
+    pub spi: Spi,
+    /// The SPI of the SA in the other direction, for listings.
+    pub pair: Spi,
+    /// Source of the outer header.
+    pub src: IpAddr,
+    /// Destination of the outer header.
+    pub dst: IpAddr,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// Present when ESP travels in UDP.
+    pub encap: Option<UdpEncap>,
+    /// Transport mode across a NAT: the addresses that the sender of the packets used (local is ours, remote the
+    /// peer's), from which transport checksums are mended (RFC 7296 §2.23.1, RFC 3948 §3.1.2). `None`: no NAT.
+    pub original: Option<OriginalAddresses>,
+    /// Algorithms.
+    pub suite: EspSuite,
+    /// Keys.
+    pub keys: SaKeys,
+    /// The policy this SA serves.
+    pub policy: PolicyId,
+    /// Local side of the agreed traffic selectors.
+    pub local_ts: Vec<TrafficSelector>,
+    /// Remote side of the agreed traffic selectors.
+    pub remote_ts: Vec<TrafficSelector>,
+    /// Soft and hard limits.
+    pub lifetime: Lifetime,
+    /// Anti-replay window in packets, inbound only; 0: off.
+    pub replay_window: u32,
+}
+
+impl SaParams {
+    /// The SA's name.
+    pub fn id(&self) -> SaId {
+        SaId { direction: self.direction, dst: self.dst, spi: self.spi }
+    }
+}
+
+/// The addresses of a transport-mode packet as its sender wrote them, before a NAT changed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginalAddresses {
+    /// Source as sent.
+    pub src: IpAddr,
+    /// Destination as sent.
+    pub dst: IpAddr,
+}
+
+/// Counters of one SA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaCounters {
+    /// Packets that passed.
+    pub packets: u64,
+    /// Payload bytes that passed, before encryption or after decryption.
+    pub bytes: u64,
+    /// Inbound: dropped because the number was seen before or is too old.
+    pub replayed: u64,
+    /// Inbound: dropped because the ICV did not verify.
+    pub forged: u64,
+    /// Inbound: dropped because the inner packet is not in the SA's selectors.
+    pub bad_selector: u64,
+    /// The last sequence number sent, or the highest received.
+    pub sequence: u64,
+}

@@ -1,0 +1,54 @@
+//! Key material that is wiped when dropped and never printed by accident.
+
+use alloc::vec::Vec;
+use core::fmt;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Bytes that must not outlive their use or appear in a log. `Debug` prints only the length.
+#[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Takes ownership of `bytes`; the vector must not have been reallocated while it held the secret.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Secret(bytes)
+    }
+
+    /// The bytes, for a cipher, or for an operator who asked for them by name.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&[u8]> for Secret {
+    fn from(bytes: &[u8]) -> Self {
+        Secret(bytes.to_vec())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_prints_only_the_length() {
+        let secret = Secret::from(&b"hunter2"[..]);
+        assert_eq!(alloc::format!("{secret:?}"), "Secret(7 bytes)");
+    }
+}

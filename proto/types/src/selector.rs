@@ -1,0 +1,331 @@
+//! Traffic selectors: which packets an SA or a policy is about (RFC 4301 §4.4.1.1, RFC 7296 §2.9 and §3.13).
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::RangeInclusive;
+
+/// The value that stands for any protocol in a selector.
+pub const ANY_PROTOCOL: u8 = 0;
+
+/// One range of addresses, protocol and ports. The fields are private so that a value is always in order: both ends
+/// of one family, start not above end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrafficSelector {
+    protocol: u8,
+    start_port: u16,
+    end_port: u16,
+    start: IpAddr,
+    end: IpAddr,
+}
+
+/// Why a selector cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadSelector {
+    /// The ends belong to different address families.
+    MixedFamilies,
+    /// The start address is above the end address.
+    AddressesReversed,
+    /// The start port is above the end port. (65535-0 is OPAQUE, RFC 7296 §3.13.1, and not yet served.)
+    PortsReversed,
+    /// The prefix is longer than an address of its family.
+    PrefixTooLong,
+}
+
+impl TrafficSelector {
+    /// A selector over whole ranges. `protocol` 0 is any; ports 0 to 65535 are any.
+    ///
+    /// # Errors
+    /// When an end is below its start or the families differ.
+    pub fn new(
+        addresses: RangeInclusive<IpAddr>,
+        protocol: u8,
+        ports: RangeInclusive<u16>,
+    ) -> Result<Self, BadSelector> {
+        let (start, end) = addresses.into_inner();
+        if start.is_ipv4() != end.is_ipv4() {
+            return Err(BadSelector::MixedFamilies);
+        }
+        if start > end {
+            return Err(BadSelector::AddressesReversed);
+        }
+        let (start_port, end_port) = ports.into_inner();
+        if start_port > end_port {
+            return Err(BadSelector::PortsReversed);
+        }
+        Ok(TrafficSelector { protocol, start_port, end_port, start, end })
+    }
+
+    /// One address, any protocol and port.
+    pub fn host(address: IpAddr) -> Self {
+        TrafficSelector { protocol: ANY_PROTOCOL, start_port: 0, end_port: u16::MAX, start: address, end: address }
+    }
+
+    /// A prefix, any protocol and port; bits beyond the prefix are ignored.
+    ///
+    /// # Errors
+    /// When `len` is more than 32 (IPv4) or 128 (IPv6).
+    pub fn prefix(address: IpAddr, len: u8) -> Result<Self, BadSelector> {
+        let bits = width(address);
+        if len > bits {
+            return Err(BadSelector::PrefixTooLong);
+        }
+        let host_mask = if len == 0 { ones(bits) } else { ones(bits) >> len };
+        let base = to_u128(address) & !host_mask;
+        Ok(TrafficSelector {
+            start: from_u128(address, base),
+            end: from_u128(address, base | host_mask),
+            ..Self::host(address)
+        })
+    }
+
+    /// Every IPv4 address.
+    pub fn any_v4() -> Self {
+        TrafficSelector {
+            start: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            end: IpAddr::V4(Ipv4Addr::BROADCAST),
+            ..Self::host(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        }
+    }
+
+    /// Every IPv6 address.
+    pub fn any_v6() -> Self {
+        TrafficSelector {
+            start: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            end: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
+            ..Self::host(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        }
+    }
+
+    /// The same addresses with a protocol and ports.
+    ///
+    /// # Errors
+    /// When the start port is above the end port.
+    pub fn with(self, protocol: u8, ports: RangeInclusive<u16>) -> Result<Self, BadSelector> {
+        Self::new(self.start..=self.end, protocol, ports)
+    }
+
+    /// First and last address.
+    pub fn addresses(&self) -> RangeInclusive<IpAddr> {
+        self.start..=self.end
+    }
+
+    /// IP protocol number, 0 for any.
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// First and last port.
+    pub fn ports(&self) -> RangeInclusive<u16> {
+        self.start_port..=self.end_port
+    }
+
+    /// Whether any port will do.
+    pub fn any_port(&self) -> bool {
+        self.start_port == 0 && self.end_port == u16::MAX
+    }
+
+    /// Whether this selects IPv4 packets.
+    pub fn is_ipv4(&self) -> bool {
+        self.start.is_ipv4()
+    }
+
+    /// Whether the selector holds for one end of a packet. A packet that shows no port (`None`) matches only a
+    /// selector that takes any port (RFC 4301 §4.4.1.1).
+    pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
+        (self.protocol == ANY_PROTOCOL || self.protocol == protocol)
+            && address.is_ipv4() == self.start.is_ipv4()
+            && self.start <= address
+            && address <= self.end
+            && match port {
+                Some(port) => self.start_port <= port && port <= self.end_port,
+                None => self.any_port(),
+            }
+    }
+
+    /// Whether every packet that `other` selects is selected by this too.
+    pub fn covers(&self, other: &TrafficSelector) -> bool {
+        self.intersection(other) == Some(*other)
+    }
+
+    /// What both select, or `None`.
+    pub fn intersection(&self, other: &TrafficSelector) -> Option<TrafficSelector> {
+        if self.is_ipv4() != other.is_ipv4() {
+            return None;
+        }
+        let protocol = match (self.protocol, other.protocol) {
+            (ANY_PROTOCOL, p) | (p, ANY_PROTOCOL) => p,
+            (a, b) if a == b => a,
+            _ => return None,
+        };
+        let start = self.start.max(other.start);
+        let end = self.end.min(other.end);
+        let start_port = self.start_port.max(other.start_port);
+        let end_port = self.end_port.min(other.end_port);
+        (start <= end && start_port <= end_port).then_some(TrafficSelector {
+            protocol,
+            start_port,
+            end_port,
+            start,
+            end,
+        })
+    }
+
+    /// The fewest prefixes that make up the address range, in order: at most 62 for IPv4 and 254 for IPv6.
+    pub fn prefixes(&self) -> Vec<(IpAddr, u8)> {
+        let bits = width(self.start);
+        let (mut low, high) = (to_u128(self.start), to_u128(self.end));
+        let mut prefixes = Vec::new();
+        loop {
+            // The largest block that starts at `low` is aligned and does not pass `high`.
+            let mut free = if low == 0 { u32::from(bits) } else { low.trailing_zeros().min(u32::from(bits)) };
+            while free > 0 && low + host_bits(free) > high {
+                free -= 1;
+            }
+            prefixes.push((from_u128(self.start, low), bits - free as u8));
+            let last = low + host_bits(free);
+            if last >= high {
+                return prefixes;
+            }
+            low = last + 1;
+        }
+    }
+}
+
+/// The part of `offered` that `allowed` permits: every non-empty intersection, without those that another covers.
+/// Empty means the two have nothing in common (RFC 7296 §2.9).
+pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Vec<TrafficSelector> {
+    let mut narrowed: Vec<TrafficSelector> = Vec::new();
+    for candidate in offered.iter().flat_map(|o| allowed.iter().filter_map(move |a| o.intersection(a))) {
+        if !narrowed.iter().any(|n| n.covers(&candidate)) {
+            narrowed.retain(|n| !candidate.covers(n));
+            narrowed.push(candidate);
+        }
+    }
+    narrowed
+}
+
+/// The lowest `free` bits set: the offset of the last address of a block.
+fn host_bits(free: u32) -> u128 {
+    u128::MAX.checked_shr(128 - free).unwrap_or(0)
+}
+
+fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn ones(bits: u8) -> u128 {
+    u128::MAX >> (128 - u32::from(bits))
+}
+
+fn to_u128(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn from_u128(family: IpAddr, bits: u128) -> IpAddr {
+    match family {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+    }
+}
+
+impl fmt::Display for TrafficSelector {
+    /// `10.0.0.0/8`, `10.0.0.1-10.0.0.9[6/80-81]`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefixes = if self.start == self.end { Vec::new() } else { self.prefixes() };
+        match prefixes.as_slice() {
+            [] => write!(f, "{}", self.start)?,
+            [(address, len)] => write!(f, "{address}/{len}")?,
+            _ => write!(f, "{}-{}", self.start, self.end)?,
+        }
+        match (self.protocol, self.any_port()) {
+            (ANY_PROTOCOL, true) => Ok(()),
+            (protocol, true) => write!(f, "[{protocol}]"),
+            (protocol, false) if self.start_port == self.end_port => write!(f, "[{protocol}/{}]", self.start_port),
+            (protocol, false) => write!(f, "[{protocol}/{}-{}]", self.start_port, self.end_port),
+        }
+    }
+}
+
+impl fmt::Debug for TrafficSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrafficSelector({self})")
+    }
+}
+
+impl fmt::Display for BadSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadSelector::MixedFamilies => "the first and the last address belong to different families",
+            BadSelector::AddressesReversed => "the first address is above the last",
+            BadSelector::PortsReversed => "the first port is above the last",
+            BadSelector::PrefixTooLong => "the prefix is longer than the address",
+        })
+    }
+}
+
+impl core::error::Error for BadSelector {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn range(a: &str, b: &str) -> TrafficSelector {
+        TrafficSelector::new(ip(a)..=ip(b), 0, 0..=u16::MAX).unwrap()
+    }
+
+    #[test]
+    fn prefix_bounds() {
+        let ts = TrafficSelector::prefix(ip("10.1.2.3"), 8).unwrap();
+        assert_eq!(ts.addresses(), ip("10.0.0.0")..=ip("10.255.255.255"));
+        assert_eq!(TrafficSelector::prefix(ip("::1"), 0).unwrap(), TrafficSelector::any_v6());
+        assert_eq!(TrafficSelector::prefix(ip("1.2.3.4"), 0).unwrap(), TrafficSelector::any_v4());
+        assert_eq!(TrafficSelector::prefix(ip("1.2.3.4"), 33), Err(BadSelector::PrefixTooLong));
+    }
+
+    #[test]
+    fn ranges_split_into_the_fewest_prefixes() {
+        assert_eq!(
+            range("10.0.0.1", "10.0.0.6").prefixes(),
+            vec![(ip("10.0.0.1"), 32), (ip("10.0.0.2"), 31), (ip("10.0.0.4"), 31), (ip("10.0.0.6"), 32)]
+        );
+        assert_eq!(TrafficSelector::any_v4().prefixes(), vec![(ip("0.0.0.0"), 0)]);
+        assert_eq!(TrafficSelector::any_v6().prefixes(), vec![(ip("::"), 0)]);
+        assert_eq!(range("255.255.255.255", "255.255.255.255").prefixes(), vec![(ip("255.255.255.255"), 32)]);
+        assert_eq!(range("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe").prefixes().len(), 254);
+    }
+
+    #[test]
+    fn a_packet_without_ports_needs_a_selector_without_ports() {
+        let any = TrafficSelector::host(ip("10.0.0.1"));
+        let web = any.with(6, 80..=80).unwrap();
+        assert!(any.matches(ip("10.0.0.1"), 6, None));
+        assert!(!web.matches(ip("10.0.0.1"), 6, None));
+        assert!(web.matches(ip("10.0.0.1"), 6, Some(80)));
+        assert!(!web.matches(ip("10.0.0.1"), 17, Some(80)));
+    }
+
+    #[test]
+    fn narrowing_takes_the_common_part_once() {
+        let offered = [TrafficSelector::any_v4(), range("10.0.0.0", "10.0.0.255")];
+        let allowed = [TrafficSelector::prefix(ip("10.0.0.0"), 16).unwrap().with(6, 0..=u16::MAX).unwrap()];
+        assert_eq!(narrow(&offered, &allowed), allowed);
+        assert!(narrow(&[TrafficSelector::any_v6()], &allowed).is_empty());
+    }
+
+    #[test]
+    fn prints_as_an_operator_writes_it() {
+        assert_eq!(range("10.0.0.0", "10.0.0.255").to_string(), "10.0.0.0/24");
+        assert_eq!(range("10.0.0.1", "10.0.0.6").to_string(), "10.0.0.1-10.0.0.6");
+        assert_eq!(TrafficSelector::host(ip("::1")).with(17, 53..=53).unwrap().to_string(), "::1[17/53]");
+    }
+}

@@ -1,0 +1,50 @@
+//! Security Parameter Indexes.
+
+use core::fmt;
+
+/// The 32-bit label by which a receiver finds an ESP or AH SA (RFC 4303 §2.1). Values 0 to 255 are reserved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spi(pub u32);
+
+impl Spi {
+    /// The smallest value that may be allocated: 1 to 255 are reserved by IANA, 0 is for local use.
+    pub const MIN: Spi = Spi(256);
+
+    /// Whether the value may label an SA on the wire.
+    pub fn is_usable(self) -> bool {
+        self >= Self::MIN
+    }
+}
+
+impl fmt::Display for Spi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for Spi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spi({self})")
+    }
+}
+
+/// One half of the pair that labels an IKE SA (RFC 7296 §3.1). Zero means "not chosen yet".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IkeSpi(pub u64);
+
+impl IkeSpi {
+    /// The responder's SPI in the first message of an initiator.
+    pub const ZERO: IkeSpi = IkeSpi(0);
+}
+
+impl fmt::Display for IkeSpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for IkeSpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IkeSpi({self})")
+    }
+}

@@ -1,0 +1,152 @@
+//! Algorithm identifiers as IKEv2 names them (RFC 7296 §3.3.2 and the IANA registry). All are open: a value without
+//! a constant survives decoding and prints as its number.
+
+use core::fmt;
+
+macro_rules! ids {
+    ($(#[$doc:meta])* $name:ident($int:ty) { $($const:ident = $value:literal => $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $int);
+
+        #[allow(missing_docs)]
+        impl $name {
+            $(pub const $const: $name = $name($value);)*
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.0 {
+                    $($value => f.write_str($text),)*
+                    other => write!(f, "{other}"),
+                }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({} {})"), self.0, self)
+            }
+        }
+    };
+}
+pub(crate) use ids;
+
+ids! {
+    /// Transform type 1: encryption algorithm.
+    EncrId(u16) {
+        DES3 = 3 => "3DES-CBC",
+        NULL = 11 => "NULL_ENC",
+        AES_CBC = 12 => "AES-CBC",
+        AES_CTR = 13 => "AES-CTR",
+        AES_GCM_8 = 18 => "AES-GCM-8",
+        AES_GCM_12 = 19 => "AES-GCM-12",
+        AES_GCM_16 = 20 => "AES-GCM",
+        CHACHA20_POLY1305 = 28 => "CHACHA20-POLY1305",
+    }
+}
+ids! {
+    /// Transform type 2: pseudorandom function.
+    PrfId(u16) {
+        HMAC_MD5 = 1 => "HMAC-MD5",
+        HMAC_SHA1 = 2 => "HMAC-SHA-1",
+        HMAC_SHA2_256 = 5 => "HMAC-SHA-2-256",
+        HMAC_SHA2_384 = 6 => "HMAC-SHA-2-384",
+        HMAC_SHA2_512 = 7 => "HMAC-SHA-2-512",
+    }
+}
+ids! {
+    /// Transform type 3: integrity algorithm.
+    IntegId(u16) {
+        NONE = 0 => "NONE",
+        HMAC_MD5_96 = 1 => "HMAC-MD5",
+        HMAC_SHA1_96 = 2 => "HMAC-SHA-1",
+        HMAC_SHA2_256_128 = 12 => "HMAC-SHA-2-256",
+        HMAC_SHA2_384_192 = 13 => "HMAC-SHA-2-384",
+        HMAC_SHA2_512_256 = 14 => "HMAC-SHA-2-512",
+    }
+}
+ids! {
+    /// Transform type 4: key exchange method (RFC 9370; "Diffie-Hellman group" in RFC 7296).
+    KeMethod(u16) {
+        NONE = 0 => "NONE",
+        MODP1024 = 2 => "MODP1024",
+        MODP1536 = 5 => "MODP1536",
+        MODP2048 = 14 => "MODP2048",
+        MODP3072 = 15 => "MODP3072",
+        MODP4096 = 16 => "MODP4096",
+        MODP6144 = 17 => "MODP6144",
+        MODP8192 = 18 => "MODP8192",
+        ECP256 = 19 => "ECP256",
+        ECP384 = 20 => "ECP384",
+        ECP521 = 21 => "ECP521",
+        CURVE25519 = 31 => "CURVE25519",
+    }
+}
+ids! {
+    /// Transform type 5: sequence numbers (RFC 9827; "Extended Sequence Numbers" in RFC 7296).
+    SnId(u16) {
+        SEQUENTIAL_32 = 0 => "NO-ESN",
+        PARTIAL_64 = 1 => "ESN",
+    }
+}
+ids! {
+    /// The type of a transform.
+    TransformType(u8) {
+        ENCR = 1 => "ENCR",
+        PRF = 2 => "PRF",
+        INTEG = 3 => "INTEG",
+        KE = 4 => "KE",
+        SN = 5 => "SN",
+    }
+}
+
+/// One algorithm choice inside a proposal (RFC 7296 §3.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transform {
+    /// Encryption, with the Key Length attribute in bits where the algorithm has one.
+    Encr(EncrId, Option<u16>),
+    /// Pseudorandom function.
+    Prf(PrfId),
+    /// Integrity.
+    Integ(IntegId),
+    /// Key exchange method.
+    Ke(KeMethod),
+    /// Sequence numbers.
+    Sn(SnId),
+    /// A type or attribute this implementation does not know; never chosen.
+    Unknown {
+        /// Transform type.
+        kind: TransformType,
+        /// Transform ID.
+        id: u16,
+    },
+}
+
+impl Transform {
+    /// The type under which the transform is offered.
+    pub fn kind(self) -> TransformType {
+        match self {
+            Transform::Encr(..) => TransformType::ENCR,
+            Transform::Prf(_) => TransformType::PRF,
+            Transform::Integ(_) => TransformType::INTEG,
+            Transform::Ke(_) => TransformType::KE,
+            Transform::Sn(_) => TransformType::SN,
+            Transform::Unknown { kind, .. } => kind,
+        }
+    }
+}
+
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Transform::Encr(id, Some(bits)) => write!(f, "{id}-{bits}"),
+            Transform::Encr(id, None) => write!(f, "{id}"),
+            Transform::Prf(id) => write!(f, "PRF-{id}"),
+            Transform::Integ(id) => write!(f, "{id}"),
+            Transform::Ke(id) => write!(f, "{id}"),
+            Transform::Sn(id) => write!(f, "{id}"),
+            Transform::Unknown { kind, id } => write!(f, "{kind}:{id}"),
+        }
+    }
+}

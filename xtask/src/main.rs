@@ -1,0 +1,2 @@
+//! (binary root)
+fn main() {}
