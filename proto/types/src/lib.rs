@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod dataplane;
+pub mod identity;
 pub mod instant;
 pub mod lifetime;
 pub mod policy;
@@ -21,6 +22,7 @@ pub mod selector;
 pub mod spi;
 pub mod transform;
 
+pub use identity::{IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;
 pub use spi::{IkeSpi, Spi};
