@@ -1,0 +1,101 @@
+//! Why a negotiation failed, in words an operator can act on.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+
+use ravelin_types::policy::PolicyId;
+
+/// A failed exchange: where, what did not meet, and what each side had to offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The configured peer, when it is known.
+    pub remote: Option<String>,
+    /// Its address.
+    pub address: IpAddr,
+    /// The policy the exchange was for.
+    pub policy: Option<PolicyId>,
+    /// `IKE_SA_INIT`, `IKE_AUTH`, ...
+    pub exchange: &'static str,
+    /// What did not meet.
+    pub part: Part,
+    /// What the peer offered or said, one line each; empty when it did not tell.
+    pub theirs: Vec<String>,
+    /// What we offered or have configured, one line each.
+    pub ours: Vec<String>,
+    /// What to do.
+    pub advice: String,
+}
+
+/// The part of a negotiation that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// No remote is configured for this address and version.
+    NoRemote,
+    /// IKE proposals have nothing in common.
+    IkeProposal,
+    /// The key exchange method or its value.
+    KeyExchange,
+    /// ESP proposals have nothing in common.
+    EspProposal,
+    /// Traffic selectors have nothing in common.
+    TrafficSelectors,
+    /// Transport or tunnel mode.
+    Mode,
+    /// The peer's identity is not the expected one.
+    Identity,
+    /// The pre-shared keys differ, or the peer says so.
+    Authentication,
+    /// No answer.
+    NoAnswer,
+    /// The peer refused for another reason, named in `theirs`.
+    Refused,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The data plane refused the SA.
+    DataPlane,
+    /// A bound on half-open or established SAs is reached.
+    Limit,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::NoRemote => "no remote is configured for the peer",
+            Part::IkeProposal => "the IKE proposals have no algorithm set in common",
+            Part::KeyExchange => "the key exchange failed",
+            Part::EspProposal => "the ESP proposals have no algorithm set in common",
+            Part::TrafficSelectors => "the traffic selectors have nothing in common",
+            Part::Mode => "one side wants transport mode, the other tunnel mode",
+            Part::Identity => "the peer is not who the configuration expects",
+            Part::Authentication => "the peers do not have the same pre-shared key",
+            Part::NoAnswer => "the peer does not answer",
+            Part::Refused => "the peer refused",
+            Part::Protocol => "the peer broke the protocol",
+            Part::DataPlane => "the data plane refused the SA",
+            Part::Limit => "a limit was reached",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line: `IKE_SA_INIT with swan (192.0.2.2): the IKE proposals ...; theirs: ...; ours: ...; advice`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with ", self.exchange)?;
+        match &self.remote {
+            Some(name) => write!(f, "{name} ({})", self.address)?,
+            None => write!(f, "{}", self.address)?,
+        }
+        write!(f, ": {}", self.part)?;
+        for (title, lines) in [("theirs", &self.theirs), ("ours", &self.ours)] {
+            if !lines.is_empty() {
+                write!(f, "; {title}: {}", lines.join(" | "))?;
+            }
+        }
+        if !self.advice.is_empty() {
+            write!(f, "; {}", self.advice)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! What comes out of an [`Endpoint`](crate::Endpoint), in order.
+//!
+//! The order has meaning: an SA is installed before the message that makes the peer rely on it is sent.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::PolicyId;
+use ravelin_types::{Identity, IkeSpi, Instant, Spi};
+
+use crate::explain::Failure;
+
+/// One decision.
+#[derive(Debug)]
+pub enum Output {
+    /// Hand the operation to the data plane; answer with [`Input::Done`](crate::Input::Done).
+    Apply(OpId, DataPlaneOp),
+    /// Send an IKE message.
+    Transmit(Transmit),
+    /// Tell the operator.
+    Event(Event),
+    /// Nothing more to do until an input comes or the deadline passes.
+    Wait(Option<Deadline>),
+}
+
+/// Number of an [`Output::Apply`], never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// When to call [`Endpoint::handle`](crate::Endpoint::handle) with [`Input::Timer`](crate::Input::Timer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The time.
+    pub at: Instant,
+    /// What for.
+    pub timer: &'static str,
+}
+
+/// A message to send. From port 4500 the sender puts the non-ESP marker in front (RFC 3948 §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// From; an unspecified address lets the system choose.
+    pub local: SocketAddr,
+    /// To.
+    pub remote: SocketAddr,
+    /// The IKE message.
+    pub data: Vec<u8>,
+}
+
+/// Something an operator wants to know.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An IKE SA is established.
+    IkeUp {
+        /// The configured peer.
+        remote: String,
+        /// Initiator's and responder's SPI.
+        spis: (IkeSpi, IkeSpi),
+        /// Who the peer proved to be.
+        peer: Identity,
+    },
+    /// An IKE SA replaced another.
+    IkeRekeyed {
+        /// The configured peer.
+        remote: String,
+        /// The old initiator's and responder's SPI.
+        old: (IkeSpi, IkeSpi),
+        /// The new ones.
+        new: (IkeSpi, IkeSpi),
+    },
+    /// An IKE SA is gone, and its Child SAs with it.
+    IkeDown {
+        /// The configured peer.
+        remote: String,
+        /// Initiator's and responder's SPI.
+        spis: (IkeSpi, IkeSpi),
+        /// Why.
+        reason: DownReason,
+    },
+    /// A Child SA is installed.
+    ChildUp {
+        /// The policy it serves.
+        policy: PolicyId,
+        /// SPI of the inbound SA.
+        inbound: Spi,
+        /// SPI of the outbound SA.
+        outbound: Spi,
+    },
+    /// A Child SA replaced another.
+    ChildRekeyed {
+        /// The policy it serves.
+        policy: PolicyId,
+        /// SPI of the old inbound SA.
+        old: Spi,
+        /// SPI of the new inbound SA.
+        inbound: Spi,
+        /// SPI of the new outbound SA.
+        outbound: Spi,
+    },
+    /// A Child SA is gone.
+    ChildDown {
+        /// The policy it served.
+        policy: PolicyId,
+        /// SPI of the inbound SA.
+        inbound: Spi,
+        /// Why.
+        reason: DownReason,
+    },
+    /// An exchange failed; what did not meet is in the explanation.
+    Failed(Failure),
+}
+
+/// Why an SA went down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownReason {
+    /// We were told to by the operator.
+    Command,
+    /// The peer deleted it.
+    PeerDeleted,
+    /// The peer does not answer.
+    PeerDead,
+    /// It reached its hard lifetime.
+    Expired,
+    /// The peer lost its state and said so in a new, authenticated IKE SA (INITIAL_CONTACT).
+    InitialContact,
+    /// It became redundant after a rekey or a collision.
+    Replaced,
+    /// The data plane refused it.
+    DataPlane,
+    /// The peer broke the protocol.
+    ProtocolError,
+}

@@ -1,0 +1,62 @@
+//! Snapshots for listings (`ike netstat`, `ipsec netstat`).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use ravelin_types::policy::{Mode, PolicyId};
+use ravelin_types::proposal::{EspSuite, IkeSuite};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, IkeSpi, Instant, Spi};
+
+/// One IKE SA.
+#[derive(Clone, Debug)]
+pub struct IkeSaView {
+    /// The configured peer.
+    pub remote: String,
+    /// Initiator's and responder's SPI.
+    pub spis: (IkeSpi, IkeSpi),
+    /// Whether we are the original initiator.
+    pub initiator: bool,
+    /// `IKE_SA_INIT`, `IKE_AUTH`, `ESTABLISHED`, `REKEYED`, `DELETING`.
+    pub state: &'static str,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub peer: SocketAddr,
+    /// Who we are and who the peer proved to be.
+    pub identities: Option<(Identity, Identity)>,
+    /// Algorithms, once agreed.
+    pub suite: Option<IkeSuite>,
+    /// Whether a NAT was found in front of us, in front of the peer.
+    pub nat: (bool, bool),
+    /// When it was begun.
+    pub created: Instant,
+    /// When it will be rekeyed.
+    pub rekey_at: Option<Instant>,
+    /// Its Child SAs.
+    pub children: Vec<ChildSaView>,
+}
+
+/// One Child SA: an inbound and an outbound SA.
+#[derive(Clone, Debug)]
+pub struct ChildSaView {
+    /// The policy it serves.
+    pub policy: PolicyId,
+    /// SPI of the inbound SA.
+    pub inbound: Spi,
+    /// SPI of the outbound SA.
+    pub outbound: Spi,
+    /// `INSTALLED`, `REKEYING`, `REKEYED`, `DELETING`.
+    pub state: &'static str,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// Algorithms.
+    pub suite: EspSuite,
+    /// Local side of the agreed selectors.
+    pub local_ts: Vec<TrafficSelector>,
+    /// Remote side.
+    pub remote_ts: Vec<TrafficSelector>,
+    /// When it was installed.
+    pub created: Instant,
+}
