@@ -1,0 +1,80 @@
+//! Negotiated suites, looked up in a provider.
+
+use ravelin_types::proposal::{EspSuite, IkeSuite};
+use ravelin_types::transform::{EncrId, IntegId};
+
+use crate::provider::{CryptoProvider, EncrAlg, IntegAlg, KeAlg, PrfAlg};
+
+/// The algorithms of an IKE SA.
+#[derive(Clone, Copy)]
+pub struct IkeAlgs {
+    /// Encryption of the SK payload.
+    pub encr: &'static dyn EncrAlg,
+    /// Key length in bits (without a salt).
+    pub encr_key_bits: u16,
+    /// Integrity; `None` with an AEAD cipher.
+    pub integ: Option<&'static dyn IntegAlg>,
+    /// Pseudorandom function.
+    pub prf: &'static dyn PrfAlg,
+    /// Key exchange method.
+    pub ke: &'static dyn KeAlg,
+}
+
+impl IkeAlgs {
+    /// Looks a suite up. `None` when the provider lacks a part of it, or when the parts do not fit together: a cipher
+    /// that does not authenticate needs an integrity algorithm, an AEAD cipher must not have one (RFC 5282 §8).
+    pub fn find(provider: &CryptoProvider, suite: &IkeSuite) -> Option<Self> {
+        let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;
+        let prf = provider.prf(suite.prf)?;
+        let ke = provider.ke(suite.ke)?;
+        Some(IkeAlgs { encr, encr_key_bits: suite.encr_key_bits, integ, prf, ke })
+    }
+}
+
+/// The algorithms of an ESP SA.
+#[derive(Clone, Copy)]
+pub struct EspAlgs {
+    /// Encryption.
+    pub encr: &'static dyn EncrAlg,
+    /// Key length in bits (without a salt).
+    pub encr_key_bits: u16,
+    /// Integrity; `None` with an AEAD cipher.
+    pub integ: Option<&'static dyn IntegAlg>,
+}
+
+impl EspAlgs {
+    /// Looks a suite up, by the rules of [`IkeAlgs::find`]. Encryption without integrity is refused for ESP too:
+    /// RFC 4303 allows it, RFC 8221 §4 does not.
+    pub fn find(provider: &CryptoProvider, suite: &EspSuite) -> Option<Self> {
+        let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;
+        Some(EspAlgs { encr, encr_key_bits: suite.encr_key_bits, integ })
+    }
+
+    /// Bytes of encryption key in KEYMAT, salt included.
+    pub fn encr_key_len(&self) -> usize {
+        encr_key_len(self.encr, self.encr_key_bits)
+    }
+
+    /// Bytes of integrity key in KEYMAT.
+    pub fn integ_key_len(&self) -> usize {
+        self.integ.map_or(0, IntegAlg::key_len)
+    }
+}
+
+pub(super) fn encr_key_len(encr: &dyn EncrAlg, key_bits: u16) -> usize {
+    usize::from(key_bits) / 8 + encr.salt_len()
+}
+
+type EncrAndInteg = (&'static dyn EncrAlg, Option<&'static dyn IntegAlg>);
+
+fn encr_and_integ(provider: &CryptoProvider, encr: EncrId, key_bits: u16, integ: IntegId) -> Option<EncrAndInteg> {
+    let encr = provider.encr(encr)?;
+    if !encr.key_bits().contains(&key_bits) {
+        return None;
+    }
+    match (encr.is_aead(), integ) {
+        (true, IntegId::NONE) => Some((encr, None)),
+        (false, id) if id != IntegId::NONE => Some((encr, Some(provider.integ(id)?))),
+        _ => None,
+    }
+}

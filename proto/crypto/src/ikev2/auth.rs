@@ -1,0 +1,50 @@
+//! What AUTH covers, and AUTH with a pre-shared key (RFC 7296 §2.15).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Secret;
+use subtle::ConstantTimeEq;
+
+use super::schedule::prf_once;
+use crate::provider::{Forged, PrfAlg};
+
+/// The octets that one side signs: its first message, the other side's nonce, and its identity keyed with its SK_p.
+#[derive(Clone, Debug)]
+pub struct SignedOctets<'a> {
+    message: &'a [u8],
+    nonce: &'a [u8],
+    maced_id: Vec<u8>,
+}
+
+impl<'a> SignedOctets<'a> {
+    /// `message` is the signer's whole IKE_SA_INIT message as it was on the wire (the one that was answered: with
+    /// the cookie, without the non-ESP marker), `nonce` the *other* side's nonce, `sk_p` the signer's SK_pi or SK_pr,
+    /// and `id_body` the signer's ID payload without its generic header: ID type, three reserved octets, data.
+    pub fn new(prf: &dyn PrfAlg, message: &'a [u8], nonce: &'a [u8], sk_p: &Secret, id_body: &[u8]) -> Self {
+        let mut maced_id = vec![0; prf.output_len()];
+        prf.prf(sk_p.expose(), &[id_body], &mut maced_id);
+        SignedOctets { message, nonce, maced_id }
+    }
+
+    /// The octets, in pieces to be concatenated.
+    pub fn parts(&self) -> [&[u8]; 3] {
+        [self.message, self.nonce, &self.maced_id]
+    }
+
+    /// AUTH data of method 2: `prf(prf(secret, "Key Pad for IKEv2"), octets)`.
+    pub fn psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret) -> Vec<u8> {
+        let key = prf_once(prf, psk.expose(), &[b"Key Pad for IKEv2"]);
+        let mut auth = vec![0; prf.output_len()];
+        prf.prf(key.expose(), &self.parts(), &mut auth);
+        auth
+    }
+
+    /// Compares the peer's AUTH data with what the secret gives, in constant time.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn verify_psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret, auth: &[u8]) -> Result<(), Forged> {
+        if bool::from(self.psk_auth(prf, psk).ct_eq(auth)) { Ok(()) } else { Err(Forged) }
+    }
+}

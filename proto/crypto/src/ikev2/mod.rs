@@ -1,0 +1,26 @@
+//! Key schedules and message protection of IKEv2 (RFC 7296 §2.13 to §2.18, §3.14; RFC 5282).
+//!
+//! ```text
+//!  g^ir, Ni, Nr ──► Skeyseed::initial ─┐
+//!                                      ├─► Skeyseed::derive ──► IkeKeys { sk_d, sk_ai, ... sk_pr }
+//!  SK_d (old), g^ir (new), Ni, Nr      │                          │        │            │
+//!              └──► Skeyseed::rekeyed ─┘        IkeKeys::ciphers ─┘        │            └─ SignedOctets (AUTH)
+//!                                               (IkeCipher: SK payload)   sk_d
+//!                                                                          └─► KeyMat::derive (Child SA)
+//! ```
+//!
+//! Each step consumes or borrows the one before, so a key that is "not yet derived" has no type. Lengths come from
+//! [`IkeAlgs`] and [`EspAlgs`]: a suite from `ravelin-types` looked up in a provider.
+//! Read RFC 7296 §2.14, §2.15 and §2.17 before changing this folder.
+
+mod algs;
+mod auth;
+mod cipher;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+pub use algs::{EspAlgs, IkeAlgs};
+pub use auth::SignedOctets;
+pub use cipher::IkeCipher;
+pub use schedule::{IkeKeys, KeyMat, Nonces, Skeyseed};

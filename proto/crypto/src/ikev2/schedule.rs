@@ -1,0 +1,168 @@
+//! From a shared secret to the keys of an IKE SA and of its Child SAs.
+
+use alloc::vec;
+
+use ravelin_types::sa::SaKeys;
+use ravelin_types::{IkeSpi, Secret};
+use zeroize::Zeroize;
+
+use super::algs::{EspAlgs, IkeAlgs, encr_key_len};
+use super::cipher::IkeCipher;
+use crate::provider::{BadKey, IntegAlg, PrfAlg};
+
+/// The nonces of one exchange, payload headers stripped. In CREATE_CHILD_SA the initiator is whoever began *that*
+/// exchange, not the original initiator.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonces<'a> {
+    /// Ni.
+    pub initiator: &'a [u8],
+    /// Nr.
+    pub responder: &'a [u8],
+}
+
+/// SKEYSEED: what the seven keys of an IKE SA are expanded from.
+#[derive(Debug)]
+pub struct Skeyseed(Secret);
+
+impl Skeyseed {
+    /// `prf(Ni | Nr, g^ir)` (RFC 7296 §2.14).
+    pub fn initial(prf: &dyn PrfAlg, shared: &Secret, nonces: Nonces<'_>) -> Self {
+        let mut key = [nonces.initiator, nonces.responder].concat();
+        let seed = prf_once(prf, &key, &[shared.expose()]);
+        key.zeroize();
+        Skeyseed(seed)
+    }
+
+    /// `prf(SK_d (old), g^ir (new) | Ni | Nr)` (RFC 7296 §2.18). `old_prf` is the prf of the IKE SA being replaced;
+    /// the nonces are those of the rekeying exchange.
+    pub fn rekeyed(old_prf: &dyn PrfAlg, old_sk_d: &Secret, shared: &Secret, nonces: Nonces<'_>) -> Self {
+        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &[shared.expose(), nonces.initiator, nonces.responder]))
+    }
+
+    /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
+    /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
+    pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {
+        let (spi_i, spi_r) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes());
+        let seed: [&[u8]; 4] = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
+        // RFC 5282 §7: with an AEAD cipher SK_ai and SK_ar have no octets.
+        let (d, a) = (algs.prf.output_len(), algs.integ.map_or(0, IntegAlg::key_len));
+        let e = encr_key_len(algs.encr, algs.encr_key_bits);
+        let stream = prf_plus(algs.prf, self.0.expose(), &seed, 3 * d + 2 * a + 2 * e);
+        let mut cut = Cutter(stream.expose());
+        IkeKeys {
+            sk_d: cut.next(d),
+            sk_ai: cut.next(a),
+            sk_ar: cut.next(a),
+            sk_ei: cut.next(e),
+            sk_er: cut.next(e),
+            sk_pi: cut.next(d),
+            sk_pr: cut.next(d),
+        }
+    }
+
+    /// The bytes, for test vectors.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// The seven keys of an IKE SA; `i` and `r` stand for the original initiator and responder.
+#[derive(Clone, Debug)]
+pub struct IkeKeys {
+    /// Derives the keys of Child SAs and of the next IKE SA.
+    pub sk_d: Secret,
+    /// Integrity, initiator to responder; empty with an AEAD cipher.
+    pub sk_ai: Secret,
+    /// Integrity, responder to initiator; empty with an AEAD cipher.
+    pub sk_ar: Secret,
+    /// Encryption, initiator to responder, salt at the end.
+    pub sk_ei: Secret,
+    /// Encryption, responder to initiator, salt at the end.
+    pub sk_er: Secret,
+    /// The initiator's part in AUTH.
+    pub sk_pi: Secret,
+    /// The responder's part in AUTH.
+    pub sk_pr: Secret,
+}
+
+impl IkeKeys {
+    /// Readies the protection of SK payloads: what the original initiator sends, and what the original responder
+    /// sends.
+    ///
+    /// # Errors
+    /// When `algs` are not those the keys were derived for.
+    pub fn ciphers(&self, algs: &IkeAlgs) -> Result<(IkeCipher, IkeCipher), BadKey> {
+        let initiator = IkeCipher::new(algs.encr, algs.integ, &self.sk_ei, &self.sk_ai)?;
+        let responder = IkeCipher::new(algs.encr, algs.integ, &self.sk_er, &self.sk_ar)?;
+        Ok((initiator, responder))
+    }
+}
+
+/// KEYMAT of one Child SA (RFC 7296 §2.17).
+#[derive(Clone, Debug)]
+pub struct KeyMat {
+    /// For packets from the initiator of the exchange to its responder.
+    pub initiator: SaKeys,
+    /// For packets from the responder of the exchange to its initiator.
+    pub responder: SaKeys,
+}
+
+impl KeyMat {
+    /// `prf+(SK_d, [g^ir (new) |] Ni | Nr)` (RFC 7296 §2.17). `shared` is the secret of the key exchange inside
+    /// CREATE_CHILD_SA, absent in IKE_AUTH and without PFS. The nonces are those of the exchange that made the Child
+    /// SA (IKE_SA_INIT for the first one).
+    pub fn derive(
+        prf: &dyn PrfAlg,
+        sk_d: &Secret,
+        algs: &EspAlgs,
+        shared: Option<&Secret>,
+        nonces: Nonces<'_>,
+    ) -> Self {
+        let shared = shared.map_or(&[][..], Secret::expose);
+        let (e, a) = (algs.encr_key_len(), algs.integ_key_len());
+        let seed = [shared, nonces.initiator, nonces.responder];
+        let stream = prf_plus(prf, sk_d.expose(), &seed, 2 * (e + a));
+        let mut cut = Cutter(stream.expose());
+        // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
+        let initiator = SaKeys { encr: cut.next(e), integ: cut.next(a) };
+        let responder = SaKeys { encr: cut.next(e), integ: cut.next(a) };
+        KeyMat { initiator, responder }
+    }
+}
+
+/// `prf(key, parts)` as a secret.
+pub(super) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret {
+    let mut out = vec![0; prf.output_len()];
+    prf.prf(key, parts, &mut out);
+    Secret::new(out)
+}
+
+/// `prf+(key, seed)` cut to `len` bytes (RFC 7296 §2.13): `T1 | T2 | ...`, `Tn = prf(key, Tn-1 | seed | n)`.
+///
+/// The counter is one octet, so 255 blocks are the end of the stream. The callers here ask for at most a dozen keys.
+pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[&[u8]], len: usize) -> Secret {
+    let block = prf.output_len();
+    debug_assert!(len <= 255 * block, "prf+ ends after 255 blocks");
+    let seed = Secret::new(seed.concat());
+    // Sized once: a vector that grew would leave key material behind in the freed memory.
+    let mut stream = vec![0; len.next_multiple_of(block)];
+    for (n, start) in (1..=255u8).zip((0..len).step_by(block)) {
+        let (done, rest) = stream.split_at_mut(start);
+        let previous = &done[start.saturating_sub(block)..];
+        prf.prf(key, &[previous, seed.expose(), &[n]], &mut rest[..block]);
+    }
+    stream[len..].zeroize();
+    stream.truncate(len);
+    Secret::new(stream)
+}
+
+/// Takes keys off the front of a key stream.
+struct Cutter<'a>(&'a [u8]);
+
+impl Cutter<'_> {
+    fn next(&mut self, len: usize) -> Secret {
+        let (key, rest) = self.0.split_at(len);
+        self.0 = rest;
+        Secret::from(key)
+    }
+}
