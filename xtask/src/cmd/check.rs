@@ -1,0 +1,24 @@
+//! `cargo xtask check`: what can be said about the source without running it.
+
+use anyhow::Result;
+
+use crate::report::Report;
+use crate::workspace::{Workspace, run};
+
+/// Formatting, lints, documentation, and the proof that the protocol crates need no std.
+pub fn steps(workspace: &Workspace, report: &mut Report) {
+    report.step("fmt", || run(&mut workspace.cargo(["fmt", "--all", "--check"])));
+    report.step("clippy", || {
+        run(&mut workspace.cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    });
+    report.step("doc", || {
+        run(workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    report.step("no_std", || no_std(workspace));
+}
+
+/// `xtask/nostd` brings a panic handler of its own and depends on every no_std crate. Should one of them, or anything
+/// below it, link std, the compiler finds two panic handlers and refuses; so this holds without a bare-metal target.
+fn no_std(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(["check", "--package", "ravelin-nostd", "--features", "prove", "--locked"]))
+}

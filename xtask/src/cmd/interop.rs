@@ -1,0 +1,35 @@
+//! `cargo xtask interop`: Ravelin against strongSwan, see `tests/interop`.
+
+use crate::packages;
+use crate::report::Report;
+use crate::workspace::{Workspace, run_counting};
+
+/// Which cases.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Only the cases that need no virtual machine.
+    #[arg(long)]
+    pub quick: bool,
+    /// Fail, not skip, when a peer implementation is not on the machine.
+    #[arg(long)]
+    pub require_peers: bool,
+    /// Only cases whose name contains this.
+    pub filter: Option<String>,
+}
+
+/// Installs the peers and runs the lab.
+pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
+    report.step("lab", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
+    report.step("build", || super::test::build(workspace));
+    cases(workspace, report, args);
+}
+
+/// Runs the lab on a machine and a build that are ready.
+pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
+    report.tests("interop", || {
+        let mut command =
+            workspace.cargo(["test", "--package", "ravelin-interop", "--test", "interop", "--locked", "--"]);
+        command.args(args.quick.then_some("--quick")).args(args.require_peers.then_some("--require-peers"));
+        run_counting(command.args(&args.filter).env("RAVELIN_BIN", workspace.ravelin()))
+    });
+}

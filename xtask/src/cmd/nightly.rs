@@ -1,0 +1,37 @@
+//! `cargo xtask nightly`: `ci`, and what takes longer.
+
+use super::{bench, ci, fuzz};
+use crate::report::Report;
+use crate::workspace::{Workspace, run_counting};
+
+/// How long.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Seconds for each fuzz target.
+    #[arg(long, default_value_t = 300)]
+    fuzz_seconds: u64,
+    /// Seeds for the simulation.
+    #[arg(long, default_value_t = 20_000)]
+    seeds: u64,
+}
+
+/// All steps in order.
+pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
+    ci::steps(workspace, report);
+    report.tests("seeds", || {
+        run_counting(
+            workspace
+                .cargo(["test", "--package", "ravelin-sim", "--release", "--locked", "--test", "seeds"])
+                .env("SEEDS", args.seeds.to_string()),
+        )
+    });
+    bench::steps(workspace, report, &bench::Args::default());
+    match fuzz::targets(workspace) {
+        Ok(targets) => {
+            for target in targets {
+                report.step(&format!("fuzz {target}"), || fuzz::fuzz(workspace, &target, args.fuzz_seconds));
+            }
+        }
+        Err(error) => report.step("fuzz", || Err(error)),
+    }
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask test`: every test that needs no other implementation.
+
+use anyhow::Result;
+
+use crate::counts::Counts;
+use crate::packages;
+use crate::report::Report;
+use crate::workspace::{Workspace, run, run_counting, succeeds};
+
+/// Which tests.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// Tests of the whole workspace (the simulation's seeds and the replay of the fuzz corpora are tests there), then the
+/// examples in the documentation.
+pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
+    report.step("packages", || packages::install(workspace, packages::RUN));
+    report.step("build", || build(workspace));
+    report.tests("test", || tests(workspace, args.filter.as_deref()));
+    if args.filter.is_none() {
+        report.tests("doctest", || run_counting(&mut workspace.cargo(["test", "--workspace", "--doc", "--locked"])));
+    }
+}
+
+/// One build with one set of features for everything that runs later: the tests, the demo and the interop lab.
+///
+/// # Errors
+/// When it does not compile.
+pub fn build(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(["build", "--workspace", "--lib", "--bins", "--tests", "--examples", "--locked"]))
+}
+
+fn tests(workspace: &Workspace, filter: Option<&str>) -> (Counts, Result<()>) {
+    let mut command = if succeeds(&mut workspace.cargo(["nextest", "--version"])) {
+        workspace.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+    } else {
+        workspace.cargo(["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"])
+    };
+    run_counting(command.args(filter))
+}

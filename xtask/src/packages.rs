@@ -1,0 +1,77 @@
+//! The Debian packages that the verbs need, in one place, and how they get onto the machine.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{Workspace, run, succeeds};
+
+/// What the daemon and `ravelin demo` call.
+pub const RUN: &[&str] = &["iproute2", "nftables"];
+
+/// What `tests/interop` needs beyond that: strongSwan as the peer, and a virtual machine whose kernel has ESP.
+pub const LAB: &[&str] = &[
+    "busybox-static",
+    "cpio",
+    "iperf3",
+    "iputils-ping",
+    "kmod",
+    "libcharon-extra-plugins",
+    "libstrongswan-extra-plugins",
+    "libstrongswan-standard-plugins",
+    "qemu-system-x86",
+    "strongswan-charon",
+    "strongswan-swanctl",
+    "tcpdump",
+    "xz-utils",
+];
+
+/// Installs those of `packages` that are missing. Quick when all are there.
+///
+/// # Errors
+/// When the machine is not a Debian, or packages are missing and we may not install them.
+pub fn install(workspace: &Workspace, packages: &[&str]) -> Result<()> {
+    if workspace.no_setup {
+        return Ok(());
+    }
+    if !succeeds(Command::new("dpkg-query").arg("--version")) {
+        bail!(
+            "this machine has no dpkg, so the Debian packages cannot be checked or installed. Install what corresponds \
+             to them ({}), then repeat the command with --no-setup",
+            packages.join(" ")
+        );
+    }
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("missing packages: {}", missing.join(" "));
+    apt(&["update", "-qq"])?;
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(&missing);
+    apt(&args)
+}
+
+fn installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["-W", "-f=${db:Status-Status}", package])
+        .output()
+        .is_ok_and(|output| output.status.success() && output.stdout == b"installed")
+}
+
+/// `apt-get` as root, through sudo when we are somebody else. No service of a package is started: a peer daemon that
+/// comes up by itself would take the IKE ports of the machine.
+fn apt(args: &[&str]) -> Result<()> {
+    let root = Command::new("id").arg("-u").output().context("cannot run id")?.stdout.trim_ascii() == b"0";
+    let mut command = if root {
+        Command::new("env")
+    } else {
+        if !succeeds(Command::new("sudo").args(["-n", "true"])) {
+            bail!("packages must be installed: as root run `apt-get {}`, or give this user sudo", args.join(" "));
+        }
+        let mut command = Command::new("sudo");
+        command.args(["-n", "env"]);
+        command
+    };
+    run(command.args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get"]).args(args))
+}
