@@ -1,0 +1,114 @@
+//! AES-GCM with a 16-octet ICV (RFC 4106, RFC 5282) and ChaCha20-Poly1305 (RFC 7634).
+//!
+//! Both make the nonce from a 4-octet salt, the end of the key material, and the 8-octet IV of the packet.
+
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
+use ravelin_types::transform::EncrId;
+
+use crate::sys::{AeadCipher, AeadContext};
+
+const SALT_LEN: usize = 4;
+const IV_LEN: usize = 8;
+const NONCE_LEN: usize = SALT_LEN + IV_LEN;
+const ICV_LEN: usize = 16;
+
+/// One AEAD algorithm; the cipher follows from the length of the key.
+pub(crate) struct Aead {
+    id: EncrId,
+    key_bits: &'static [u16],
+    sends_key_length: bool,
+    cipher: fn(key_len: usize) -> Option<AeadCipher>,
+}
+
+/// RFC 4106.
+pub(crate) static AES_GCM_16: Aead = Aead {
+    id: EncrId::AES_GCM_16,
+    key_bits: &[128, 256, 192],
+    sends_key_length: true,
+    cipher: |key_len| match key_len {
+        16 => Some(AeadCipher::Aes128Gcm),
+        24 => Some(AeadCipher::Aes192Gcm),
+        32 => Some(AeadCipher::Aes256Gcm),
+        _ => None,
+    },
+};
+
+/// RFC 7634. The key length is fixed, so no Key Length attribute is sent (§4).
+pub(crate) static CHACHA20_POLY1305: Aead = Aead {
+    id: EncrId::CHACHA20_POLY1305,
+    key_bits: &[256],
+    sends_key_length: false,
+    cipher: |key_len| (key_len == 32).then_some(AeadCipher::ChaCha20Poly1305),
+};
+
+impl EncrAlg for Aead {
+    fn id(&self) -> EncrId {
+        self.id
+    }
+
+    fn key_bits(&self) -> &'static [u16] {
+        self.key_bits
+    }
+
+    fn sends_key_length(&self) -> bool {
+        self.sends_key_length
+    }
+
+    fn salt_len(&self) -> usize {
+        SALT_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        IV_LEN
+    }
+
+    fn iv_kind(&self) -> IvKind {
+        IvKind::Unique
+    }
+
+    fn block_len(&self) -> usize {
+        1
+    }
+
+    fn icv_len(&self) -> usize {
+        ICV_LEN
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
+        let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
+        let cipher = (self.cipher)(key.len()).ok_or(BadKey)?;
+        let context = AeadContext::new(cipher, key).ok_or(BadKey)?;
+        Ok(Box::new(AeadKey { context, salt: *salt }))
+    }
+}
+
+struct AeadKey {
+    context: AeadContext,
+    salt: [u8; SALT_LEN],
+}
+
+impl AeadKey {
+    #[inline]
+    fn nonce(&self, iv: &[u8; IV_LEN]) -> [u8; NONCE_LEN] {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..SALT_LEN].copy_from_slice(&self.salt);
+        nonce[SALT_LEN..].copy_from_slice(iv);
+        nonce
+    }
+}
+
+impl EncrKey for AeadKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
+        let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
+        let icv = icv.try_into().expect("the caller passes room for an ICV of the algorithm's length");
+        self.context.seal(&self.nonce(iv), aad, data, icv);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
+        let (Ok(iv), Ok(icv)) = (iv.try_into(), icv.try_into()) else {
+            data.fill(0);
+            return Err(Forged);
+        };
+        if self.context.open(&self.nonce(iv), aad, data, icv) { Ok(()) } else { Err(Forged) }
+    }
+}

@@ -1,0 +1,135 @@
+//! HMAC (RFC 2104) as integrity algorithm and as prf (RFC 2404, RFC 4868, RFC 7296 §2.13).
+//!
+//! A readied key holds the two hash states after the inner and the outer pad. A packet costs two copies of a plain
+//! struct on the stack and the compressions of its own bytes; nothing is allocated.
+
+use std::marker::PhantomData;
+
+use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use ravelin_types::transform::{IntegId, PrfId};
+use zeroize::Zeroizing;
+
+use crate::sys::{Hash, Sha1, Sha256, Sha384, Sha512};
+
+/// Room for the output and the block of every hash here.
+const MAX_OUTPUT: usize = 64;
+const MAX_BLOCK: usize = 128;
+
+/// An integrity algorithm: HMAC cut to `icv_len`.
+pub(crate) struct Integ<H> {
+    id: IntegId,
+    icv_len: usize,
+    hash: PhantomData<H>,
+}
+
+/// A pseudorandom function.
+pub(crate) struct Prf<H> {
+    id: PrfId,
+    hash: PhantomData<H>,
+}
+
+pub(crate) static HMAC_SHA1_96: Integ<Sha1> = integ(IntegId::HMAC_SHA1_96, 12);
+pub(crate) static HMAC_SHA2_256_128: Integ<Sha256> = integ(IntegId::HMAC_SHA2_256_128, 16);
+pub(crate) static HMAC_SHA2_384_192: Integ<Sha384> = integ(IntegId::HMAC_SHA2_384_192, 24);
+pub(crate) static HMAC_SHA2_512_256: Integ<Sha512> = integ(IntegId::HMAC_SHA2_512_256, 32);
+
+pub(crate) static PRF_HMAC_SHA1: Prf<Sha1> = prf(PrfId::HMAC_SHA1);
+pub(crate) static PRF_HMAC_SHA2_256: Prf<Sha256> = prf(PrfId::HMAC_SHA2_256);
+pub(crate) static PRF_HMAC_SHA2_384: Prf<Sha384> = prf(PrfId::HMAC_SHA2_384);
+pub(crate) static PRF_HMAC_SHA2_512: Prf<Sha512> = prf(PrfId::HMAC_SHA2_512);
+
+const fn integ<H>(id: IntegId, icv_len: usize) -> Integ<H> {
+    Integ { id, icv_len, hash: PhantomData }
+}
+
+const fn prf<H>(id: PrfId) -> Prf<H> {
+    Prf { id, hash: PhantomData }
+}
+
+impl<H: Hash> IntegAlg for Integ<H> {
+    fn id(&self) -> IntegId {
+        self.id
+    }
+
+    /// RFC 4868 §2.1.1 and RFC 2404 §3: the key is as long as the hash's output.
+    fn key_len(&self) -> usize {
+        H::OUTPUT
+    }
+
+    fn icv_len(&self) -> usize {
+        self.icv_len
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey> {
+        if bytes.len() != H::OUTPUT {
+            return Err(BadKey);
+        }
+        Ok(Box::new(HmacKey::<H>::new(bytes)))
+    }
+}
+
+impl<H: Hash> PrfAlg for Prf<H> {
+    fn id(&self) -> PrfId {
+        self.id
+    }
+
+    fn output_len(&self) -> usize {
+        H::OUTPUT
+    }
+
+    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+        let digest = HmacKey::<H>::new(key).digest(parts);
+        out.copy_from_slice(&digest[..H::OUTPUT]);
+    }
+}
+
+/// Hash states after the padded key; both wipe themselves.
+struct HmacKey<H> {
+    inner: H,
+    outer: H,
+}
+
+impl<H: Hash> HmacKey<H> {
+    fn new(key: &[u8]) -> Self {
+        // RFC 2104 §2: a key longer than the block is hashed first, a shorter one is padded with zeros.
+        let mut block = Zeroizing::new([0u8; MAX_BLOCK]);
+        if key.len() > H::BLOCK {
+            let mut hash = H::new();
+            hash.update(key);
+            hash.finish(&mut block[..H::OUTPUT]);
+        } else {
+            block[..key.len()].copy_from_slice(key);
+        }
+        let mut keyed = |pad: u8| {
+            block.iter_mut().for_each(|byte| *byte ^= pad);
+            let mut hash = H::new();
+            hash.update(&block[..H::BLOCK]);
+            hash
+        };
+        let inner = keyed(0x36);
+        // The block still carries the inner pad.
+        let outer = keyed(0x36 ^ 0x5c);
+        HmacKey { inner, outer }
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> [u8; MAX_OUTPUT] {
+        let mut digest = [0; MAX_OUTPUT];
+        let mut inner = self.inner.clone();
+        for part in parts {
+            inner.update(part);
+        }
+        inner.finish(&mut digest[..H::OUTPUT]);
+        let mut outer = self.outer.clone();
+        outer.update(&digest[..H::OUTPUT]);
+        outer.finish(&mut digest[..H::OUTPUT]);
+        digest
+    }
+}
+
+impl<H: Hash> IntegKey for HmacKey<H> {
+    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+        let digest = self.digest(parts);
+        // At most the ICV's length is asked for, and every ICV is shorter than the digest.
+        icv.copy_from_slice(&digest[..icv.len()]);
+    }
+}

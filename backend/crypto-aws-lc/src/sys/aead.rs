@@ -1,0 +1,121 @@
+//! `EVP_AEAD` with a context that is ready before the first packet.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use aws_lc_sys as c;
+
+const NONCE_LEN: usize = 12;
+const TAG_LEN: usize = 16;
+
+/// The ciphers in use; all have a 12-byte nonce and a 16-byte tag.
+#[derive(Clone, Copy)]
+pub(crate) enum AeadCipher {
+    Aes128Gcm,
+    Aes192Gcm,
+    Aes256Gcm,
+    ChaCha20Poly1305,
+}
+
+impl AeadCipher {
+    fn method(self) -> *const c::EVP_AEAD {
+        // SAFETY: these return pointers to static tables and have no preconditions.
+        unsafe {
+            match self {
+                AeadCipher::Aes128Gcm => c::EVP_aead_aes_128_gcm(),
+                AeadCipher::Aes192Gcm => c::EVP_aead_aes_192_gcm(),
+                AeadCipher::Aes256Gcm => c::EVP_aead_aes_256_gcm(),
+                AeadCipher::ChaCha20Poly1305 => c::EVP_aead_chacha20_poly1305(),
+            }
+        }
+    }
+}
+
+/// A keyed cipher. Boxed because the C side aligns its state relative to the address of the context.
+pub(crate) struct AeadContext(Box<c::EVP_AEAD_CTX>);
+
+// SAFETY: after initialisation the context is only read; AWS-LC documents sealing and opening with one context from
+// several threads as safe. Nothing in it is tied to the thread that made it.
+unsafe impl Send for AeadContext {}
+// SAFETY: as above.
+unsafe impl Sync for AeadContext {}
+
+impl AeadContext {
+    /// `None` when the key does not have the cipher's length.
+    pub(crate) fn new(cipher: AeadCipher, key: &[u8]) -> Option<Self> {
+        let mut context = Box::new(MaybeUninit::<c::EVP_AEAD_CTX>::zeroed());
+        // SAFETY: the context is writable, `key` is described by pointer and length, and the length is checked inside.
+        let done = unsafe {
+            c::EVP_AEAD_CTX_init(
+                context.as_mut_ptr(),
+                cipher.method(),
+                key.as_ptr(),
+                key.len(),
+                TAG_LEN,
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: the struct was zeroed, which is valid for its pointers and bytes, then initialised in place; the
+        // box keeps its address.
+        (done == 1).then(|| AeadContext(unsafe { context.assume_init() }))
+    }
+
+    /// Encrypts in place and writes the tag.
+    #[inline]
+    pub(crate) fn seal(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
+        let mut tag_len = 0;
+        let text = data.as_mut_ptr();
+        // SAFETY: the context is initialised; every pointer goes with the length of its slice; input and output are
+        // the same range, which the call allows; `tag` is a separate exclusive borrow.
+        let done = unsafe {
+            c::EVP_AEAD_CTX_seal_scatter(
+                &raw const *self.0,
+                text,
+                tag.as_mut_ptr(),
+                &raw mut tag_len,
+                TAG_LEN,
+                nonce.as_ptr(),
+                NONCE_LEN,
+                text,
+                data.len(),
+                ptr::null(),
+                0,
+                aad.as_ptr(),
+                aad.len(),
+            )
+        };
+        assert_eq!(done, 1, "only data beyond 64 GiB cannot be sealed");
+    }
+
+    /// Verifies the tag and decrypts in place. On `false` the data is zeros.
+    #[inline]
+    pub(crate) fn open(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
+        let text = data.as_mut_ptr();
+        // SAFETY: as in `seal`; on failure the call clears the output range.
+        let done = unsafe {
+            c::EVP_AEAD_CTX_open_gather(
+                &raw const *self.0,
+                text,
+                nonce.as_ptr(),
+                NONCE_LEN,
+                text,
+                data.len(),
+                tag.as_ptr(),
+                TAG_LEN,
+                aad.as_ptr(),
+                aad.len(),
+            )
+        };
+        done == 1
+    }
+}
+
+impl Drop for AeadContext {
+    fn drop(&mut self) {
+        // SAFETY: the context is initialised and not used after this; zeros are valid for it.
+        unsafe {
+            c::EVP_AEAD_CTX_cleanup(&raw mut *self.0);
+            super::cleanse(&mut *self.0);
+        }
+    }
+}

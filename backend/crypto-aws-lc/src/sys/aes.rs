@@ -1,0 +1,60 @@
+//! AES in CBC mode on expanded keys.
+
+use aws_lc_sys as c;
+
+const BLOCK_LEN: usize = 16;
+
+/// Key schedules for both directions.
+pub(crate) struct AesCbc {
+    encrypt: c::AES_KEY,
+    decrypt: c::AES_KEY,
+}
+
+impl AesCbc {
+    /// `None` unless the key has 16, 24 or 32 bytes.
+    pub(crate) fn new(key: &[u8]) -> Option<Self> {
+        let bits = match key.len() {
+            16 => 128,
+            24 => 192,
+            32 => 256,
+            _ => return None,
+        };
+        const EMPTY: c::AES_KEY = c::AES_KEY { rd_key: [0; 60], rounds: 0 };
+        let mut this = AesCbc { encrypt: EMPTY, decrypt: EMPTY };
+        // SAFETY: `key` holds `bits` bits and both schedules are writable. The calls return 0 for these lengths.
+        let failed = unsafe {
+            c::AES_set_encrypt_key(key.as_ptr(), bits, &raw mut this.encrypt)
+                | c::AES_set_decrypt_key(key.as_ptr(), bits, &raw mut this.decrypt)
+        };
+        (failed == 0).then_some(this)
+    }
+
+    /// Encrypts in place.
+    pub(crate) fn encrypt(&self, iv: &[u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
+        cbc(&self.encrypt, *iv, blocks, c::AES_ENCRYPT);
+    }
+
+    /// Decrypts in place.
+    pub(crate) fn decrypt(&self, iv: &[u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]]) {
+        cbc(&self.decrypt, *iv, blocks, c::AES_DECRYPT);
+    }
+}
+
+/// `iv` is a copy: the call leaves the last block of ciphertext in it.
+fn cbc(key: &c::AES_KEY, mut iv: [u8; BLOCK_LEN], blocks: &mut [[u8; BLOCK_LEN]], direction: i32) {
+    let data = blocks.as_flattened_mut();
+    let text = data.as_mut_ptr();
+    // SAFETY: the schedule fits the direction; input and output are the same range of whole blocks; the IV has one
+    // block.
+    unsafe { c::AES_cbc_encrypt(text, text, data.len(), key, iv.as_mut_ptr(), direction) };
+}
+
+impl Drop for AesCbc {
+    fn drop(&mut self) {
+        // SAFETY: zeros are valid for the plain integers of a schedule.
+        unsafe {
+            super::cleanse(&mut self.encrypt);
+            super::cleanse(&mut self.decrypt);
+        }
+    }
+}
