@@ -21,6 +21,9 @@ pub struct CryptoProvider {
     pub prf: &'static [&'static dyn PrfAlg],
     /// Key exchange methods.
     pub ke: &'static [&'static dyn KeAlg],
+    /// SHA-1 over the concatenation of the parts, for NAT detection alone, which names it (RFC 7296 §2.23) and asks
+    /// nothing of it that its weakness would break.
+    pub sha1: fn(&[&[u8]]) -> [u8; 20],
 }
 
 impl CryptoProvider {
