@@ -1,1 +1,25 @@
-//! (crate root)
+//! The packet engine: decides by the SPD what happens to a packet, and protects or opens it with ESP (RFC 4301,
+//! RFC 4303), in place.
+//!
+//! It never does I/O, never reads a clock, never starts a thread, never allocates, locks or copies a payload for a
+//! packet, and knows nothing of IKE: operations come in by `apply`, events leave by `poll_event`. The two halves
+//! share nothing, so each may run on its own thread. Read [`engine`] first, then [`outbound`] and [`inbound`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod engine;
+pub mod inbound;
+pub mod limits;
+pub mod outbound;
+pub mod packet;
+pub mod verdict;
+
+pub use engine::{Engine, EngineConfig, NoMatch};
+pub use inbound::{Inbound, OuterMeta};
+pub use outbound::Outbound;
+pub use packet::{HEADROOM, PacketBuf, TAILROOM};
+pub use verdict::{Counters, DropReason, Outer, Verdict};

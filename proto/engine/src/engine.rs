@@ -1,0 +1,108 @@
+//! The engine as a whole: two halves and the operations they share.
+//!
+//! ```text
+//!  clear packet ──► Outbound::process ──► Send(outer)       ESP packet ──► Inbound::process ──► Deliver
+//!                      │  flow cache ─► SPD ─► SAD              │  SPI ─► SAD ─► replay ─► open ─► selectors
+//!                      └─ seal                                  └─ clear packet: SPD, protection required?
+//!  DataPlaneOp ──► apply (policies to both, an SA to its half)      poll_event ──► Acquire, *Expire, PeerMoved
+//! ```
+//! Read RFC 4301 §5 and RFC 4303 §3 before changing what a half does with a packet.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_types::Instant;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+
+use crate::inbound::Inbound;
+use crate::limits;
+use crate::outbound::Outbound;
+
+/// What happens to a packet that no policy selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMatch {
+    /// It passes in the clear: for a data plane that sees only part of a host's traffic.
+    Bypass,
+    /// It is dropped (RFC 4301 §5).
+    Discard,
+}
+
+/// How an engine behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineConfig {
+    /// For packets without a policy.
+    pub no_match: NoMatch,
+    /// An acquire without an answer is raised again after this.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        EngineConfig { no_match: NoMatch::Bypass, acquire_timeout: limits::ACQUIRE_TIMEOUT }
+    }
+}
+
+/// Both halves together.
+pub struct Engine {
+    /// Protects packets that leave.
+    pub outbound: Outbound,
+    /// Opens and checks packets that arrive.
+    pub inbound: Inbound,
+}
+
+impl Engine {
+    /// An engine with no policy and no SA. `rng` seeds the hash tables and makes the IVs of CBC ciphers.
+    pub fn new(config: EngineConfig, crypto: CryptoProvider, mut rng: Box<dyn SecureRandom>) -> Self {
+        let inbound = Inbound::new(config, crypto, seed(&mut *rng));
+        let outbound_seed = seed(&mut *rng);
+        Engine { outbound: Outbound::new(config, crypto, outbound_seed, rng), inbound }
+    }
+
+    /// The halves, each to be moved to its own thread.
+    pub fn split(self) -> (Outbound, Inbound) {
+        (self.outbound, self.inbound)
+    }
+
+    /// Carries out one operation in the half or halves it concerns. `now` starts the lifetime of an SA.
+    ///
+    /// # Errors
+    /// Every [`DataPlaneError`] says which precondition failed; nothing has changed then.
+    pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
+        self.outbound.apply(op, now)?;
+        self.inbound.apply(op, now)
+    }
+
+    /// The next event of either half, or `None`.
+    pub fn poll_event(&mut self) -> Option<DataPlaneEvent> {
+        self.outbound.poll_event().or_else(|| self.inbound.poll_event())
+    }
+
+    /// Ends what has outlived its time by `now`.
+    pub fn tick(&mut self, now: Instant) {
+        self.outbound.tick(now);
+        self.inbound.tick(now);
+    }
+
+    /// When [`Engine::tick`] has something to do next.
+    pub fn deadline(&self) -> Option<Instant> {
+        match (self.outbound.deadline(), self.inbound.deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The SAs in force: outbound, then inbound.
+    pub fn list(&self) -> Vec<SaStatus> {
+        let mut list = self.outbound.list();
+        list.extend(self.inbound.list());
+        list
+    }
+}
+
+fn seed(rng: &mut dyn SecureRandom) -> u64 {
+    let mut bytes = [0; 8];
+    rng.fill(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}

@@ -1,0 +1,20 @@
+//! The bounds of the engine.
+
+use core::time::Duration;
+
+/// SAs in each direction.
+pub const MAX_SAS: usize = 1 << 20;
+/// Policies.
+pub const MAX_POLICIES: usize = 1 << 20;
+/// Selectors on one side of one policy or SA.
+pub const MAX_SELECTORS: usize = 256;
+/// The largest anti-replay window in packets.
+pub const MAX_REPLAY_WINDOW: u32 = 4096;
+/// Events waiting to be polled from one half.
+pub const MAX_EVENTS: usize = 4096;
+/// How long an acquire stays open when no SA comes.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Flows remembered with what was decided for them, while there are few SAs; the cache grows with the SAs.
+pub const MIN_FLOW_CACHE: usize = 1 << 12;
+/// The cache's largest size.
+pub const MAX_FLOW_CACHE: usize = 1 << 20;

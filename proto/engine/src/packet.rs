@@ -1,0 +1,129 @@
+//! The packet as the engine sees it: bytes somewhere inside a larger buffer.
+
+use core::fmt;
+use core::ops::Range;
+
+/// Room before a packet that protecting it can take: an outer IPv6 and UDP header, ESP header and IV.
+pub const HEADROOM: usize = 40 + 8 + 8 + 16;
+/// Room behind a packet that protecting it can take: padding to 16 bytes, trailer and the longest ICV.
+pub const TAILROOM: usize = 15 + 2 + 32;
+
+/// A packet in a contiguous buffer of the caller, with room at both ends. The engine grows and shrinks the packet in
+/// place; it never moves the payload.
+pub struct PacketBuf<'a> {
+    buf: &'a mut [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'a> PacketBuf<'a> {
+    /// The packet that stands at `packet` in `buf`; `None` when that is not inside it. Give outbound packets
+    /// [`HEADROOM`] and [`TAILROOM`]; inbound ones need none.
+    pub fn new(buf: &'a mut [u8], packet: Range<usize>) -> Option<Self> {
+        (packet.start <= packet.end && packet.end <= buf.len()).then_some(PacketBuf {
+            buf,
+            start: packet.start,
+            end: packet.end,
+        })
+    }
+
+    /// The packet.
+    #[inline]
+    pub fn packet(&self) -> &[u8] {
+        &self.buf[self.start..self.end]
+    }
+
+    /// The packet, to be changed.
+    #[inline]
+    pub fn packet_mut(&mut self) -> &mut [u8] {
+        &mut self.buf[self.start..self.end]
+    }
+
+    /// Where the packet stands in the caller's buffer now.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Length of the packet.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether the packet has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Free bytes before the packet.
+    #[inline]
+    pub fn headroom(&self) -> usize {
+        self.start
+    }
+
+    /// Free bytes behind the packet.
+    #[inline]
+    pub fn tailroom(&self) -> usize {
+        self.buf.len() - self.end
+    }
+
+    /// Lets the packet begin `len` bytes earlier; the bytes there are whatever the buffer held. False, and nothing
+    /// changed, when there is no such room.
+    #[inline]
+    #[must_use]
+    pub fn grow_front(&mut self, len: usize) -> bool {
+        let fits = len <= self.headroom();
+        if fits {
+            self.start -= len;
+        }
+        fits
+    }
+
+    /// Lets the packet end `len` bytes later, like [`PacketBuf::grow_front`].
+    #[inline]
+    #[must_use]
+    pub fn grow_back(&mut self, len: usize) -> bool {
+        let fits = len <= self.tailroom();
+        if fits {
+            self.end += len;
+        }
+        fits
+    }
+
+    /// Takes `len` bytes, at most all, off the front.
+    #[inline]
+    pub fn trim_front(&mut self, len: usize) {
+        self.start += len.min(self.len());
+    }
+
+    /// Keeps the first `len` bytes, at most all.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.end = self.start + len.min(self.len());
+    }
+}
+
+impl fmt::Debug for PacketBuf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PacketBuf({} bytes, room {} and {})", self.len(), self.headroom(), self.tailroom())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_only_into_its_room() {
+        let mut buf = [0; 10];
+        let mut pkt = PacketBuf::new(&mut buf, 3..6).unwrap();
+        assert!(!pkt.grow_front(4) && !pkt.grow_back(5));
+        assert!(pkt.grow_front(3) && pkt.grow_back(4));
+        assert_eq!(pkt.range(), 0..10);
+        pkt.trim_front(20);
+        assert!(pkt.is_empty());
+        assert!(PacketBuf::new(&mut buf, 5..11).is_none());
+        let reversed = Range { start: 6, end: 5 };
+        assert!(PacketBuf::new(&mut buf, reversed).is_none());
+    }
+}

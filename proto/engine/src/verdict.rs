@@ -1,0 +1,162 @@
+//! What became of a packet, and the counters of all that.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use ravelin_types::policy::PolicyId;
+use ravelin_types::sa::UdpEncap;
+
+/// What the caller does with a packet now. The packet stands in its [`PacketBuf`](crate::PacketBuf).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pass it on as it is, in the clear: untouched by the engine.
+    Bypass,
+    /// Outbound: it is protected now; send it.
+    Send(Outer),
+    /// Inbound: it was protected and is now the clear IP packet; hand it to the stack.
+    Deliver,
+    /// Outbound: its policy has no SA yet; the packet is untouched and may be offered again once there is one. An
+    /// `Acquire` was queued, unless one is open already.
+    Hold(PolicyId),
+    /// Throw it away. Its bytes are of no use to anyone.
+    Drop(DropReason),
+}
+
+/// The protected packet as it must travel. The buffer holds all of it: IP header, UDP header if `encap` is set, ESP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// Source address of the outer header.
+    pub src: IpAddr,
+    /// Destination address of the outer header.
+    pub dst: IpAddr,
+    /// The ports, when ESP travels in UDP.
+    pub encap: Option<UdpEncap>,
+    /// Where ESP begins in the packet: what a socket that adds the IP (and UDP) header itself must be given starts
+    /// there.
+    pub esp_at: usize,
+    /// DSCP and ECN of the outer header.
+    pub tos: u8,
+    /// Whether the outer IPv4 header forbids fragmentation; true in IPv6.
+    pub dont_fragment: bool,
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// Why a packet was dropped; each reason has a counter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum DropReason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [DropReason] = &[$(DropReason::$name,)*];
+
+            /// The reason in an operator's words.
+            pub fn text(self) -> &'static str {
+                match self { $(DropReason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Not a whole IP packet.
+    BadIpHeader => "malformed IP header",
+    /// A policy says discard.
+    PolicyDiscard => "discarded by policy",
+    /// No policy matches, and the engine is set to discard such packets.
+    NoPolicy => "no policy matches",
+    /// A fragment or stump that hides its ports may belong to traffic that a policy protects or discards
+    /// (RFC 4301 §7).
+    HiddenPorts => "fragment hides the ports that a policy asks for",
+    /// Outbound: ESP in transport mode protects whole datagrams only (RFC 4303 §3.3.4).
+    FragmentInTransport => "fragment in transport mode",
+    /// Outbound: too little room around the packet in its buffer.
+    NoRoom => "no room in the buffer",
+    /// Outbound: the protected packet would pass 65535 bytes.
+    TooLong => "too long once protected",
+    /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
+    SequenceExhausted => "sequence numbers exhausted",
+    /// Inbound: in the clear, though a policy asks for protection (RFC 4301 §5.2).
+    ExpectedProtection => "clear packet where protection is required",
+    /// Inbound: a fragment of an ESP packet; it must be reassembled first (RFC 4303 §3.4.1).
+    EspFragment => "fragment of an ESP packet",
+    /// Inbound: too short for its headers, IV and ICV, or no multiple of the cipher's block.
+    BadEspLength => "ESP packet of an impossible length",
+    /// Inbound: port 4500 carries neither IKE nor ESP nor a keepalive.
+    BadEncapsulation => "malformed UDP encapsulation",
+    /// Inbound: a NAT keepalive (RFC 3948 §2.3); nothing is wrong.
+    Keepalive => "NAT keepalive",
+    /// Inbound: no SA has this SPI.
+    UnknownSpi => "no SA with this SPI",
+    /// Inbound: the SA passed its hard limit.
+    Expired => "SA expired",
+    /// Inbound: the sequence number was seen before.
+    Replayed => "replayed",
+    /// Inbound: the sequence number is left of the window.
+    TooOld => "sequence number too old",
+    /// Inbound: the ICV does not verify.
+    Forged => "integrity check failed",
+    /// Inbound: authentic, but the padding is not as RFC 4303 §2.4 has it.
+    BadPadding => "bad padding",
+    /// Inbound: a dummy packet (RFC 4303 §2.6); nothing is wrong.
+    Dummy => "dummy packet",
+    /// Inbound: the next header does not fit the mode of the SA.
+    BadNextHeader => "next header does not fit the mode",
+    /// Inbound: authentic, but what was inside is not a whole IP packet, or is a fragment in transport mode.
+    BadInnerPacket => "malformed inner packet",
+    /// Inbound: the outer header reports congestion and the inner one cannot (RFC 6040 §4.2).
+    CongestionLost => "congestion mark would be lost",
+    /// Inbound: the inner packet is not in the SA's traffic selectors (RFC 4301 §5.2).
+    BadSelector => "inner packet outside the SA's selectors",
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// Counters of one half of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets protected (outbound) or opened and delivered (inbound).
+    pub protected: u64,
+    /// Packets passed in the clear.
+    pub bypassed: u64,
+    /// Packets put on hold for want of an SA.
+    pub held: u64,
+    /// Events that found the queue full. Expiries among them are reported later, the others when they recur.
+    pub events_deferred: u64,
+    drops: [u64; DropReason::ALL.len()],
+}
+
+impl Counters {
+    /// Packets dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// All packets dropped.
+    pub fn all_dropped(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+
+    /// Every reason with its count.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.iter().map(|&reason| (reason, self.dropped(reason)))
+    }
+
+    /// Counts a verdict and returns it.
+    #[inline]
+    pub(crate) fn count(&mut self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Send(_) | Verdict::Deliver => self.protected += 1,
+            Verdict::Bypass => self.bypassed += 1,
+            Verdict::Hold(_) => self.held += 1,
+            Verdict::Drop(reason) => self.drops[reason as usize] += 1,
+        }
+        verdict
+    }
+}

@@ -1,0 +1,117 @@
+//! The layout of an ESP packet (RFC 4303 §2).
+//!
+//! ```text
+//! SPI 4 | sequence number 4 | IV | payload | padding 0-255 | pad length 1 | next header 1 | ICV
+//!                                  `------------- encrypted --------------'
+//! ```
+
+use ravelin_types::Spi;
+
+/// SPI and sequence number.
+pub const HEADER_LEN: usize = 8;
+/// Pad length and next header.
+pub const TRAILER_LEN: usize = 2;
+/// Offset of the sequence number.
+pub const SEQUENCE_AT: usize = 4;
+/// Ciphertext ends on a multiple of this, whatever the cipher (RFC 4303 §2.4).
+pub const ALIGNMENT: usize = 4;
+
+/// The clear header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EspHeader {
+    /// The receiver's label of the SA.
+    pub spi: Spi,
+    /// The low 32 bits of the sequence number.
+    pub sequence: u32,
+}
+
+impl EspHeader {
+    /// Reads the header at the start of `bytes`; `None` when they are too few.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Option<EspHeader> {
+        let &[a, b, c, d, e, f, g, h] = bytes.first_chunk()?;
+        Some(EspHeader { spi: Spi(u32::from_be_bytes([a, b, c, d])), sequence: u32::from_be_bytes([e, f, g, h]) })
+    }
+
+    /// Writes the header.
+    #[inline]
+    pub fn emit(self, out: &mut [u8; HEADER_LEN]) {
+        out[..4].copy_from_slice(&self.spi.0.to_be_bytes());
+        out[4..].copy_from_slice(&self.sequence.to_be_bytes());
+    }
+}
+
+/// Bytes of padding for a payload of `len` bytes under a cipher with blocks of `block` bytes.
+pub fn padding(len: usize, block: usize) -> usize {
+    let multiple = block.max(ALIGNMENT);
+    (multiple - (len + TRAILER_LEN) % multiple) % multiple
+}
+
+/// Writes the default padding 1, 2, 3, ... (RFC 4303 §2.4) and the trailer; `out` is both together.
+pub fn emit_trailer(out: &mut [u8], next_header: u8) {
+    debug_assert!(out.len() >= TRAILER_LEN && out.len() <= 255 + TRAILER_LEN);
+    let pad = out.len() - TRAILER_LEN;
+    for (i, byte) in out[..pad].iter_mut().enumerate() {
+        *byte = i as u8 + 1;
+    }
+    out[pad] = pad as u8;
+    out[pad + 1] = next_header;
+}
+
+/// What stands at the end of a decrypted payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Length of the payload without padding and trailer.
+    pub payload_len: usize,
+    /// Protocol of the payload.
+    pub next_header: u8,
+}
+
+/// Reads padding and trailer of a decrypted (and verified) payload. `None` for every kind of fault alike: a pad
+/// length beyond the payload, or bytes that are not 1, 2, 3, ...
+#[inline]
+pub fn parse_trailer(plain: &[u8]) -> Option<Trailer> {
+    let (rest, &[pad_len, next_header]) = plain.split_last_chunk::<TRAILER_LEN>()?;
+    let payload_len = rest.len().checked_sub(usize::from(pad_len))?;
+    // All bytes are looked at, so the time does not tell which one was wrong.
+    let wrong =
+        rest[payload_len..].iter().zip(1..=u8::MAX).fold(0, |wrong, (&byte, expected)| wrong | (byte ^ expected));
+    (wrong == 0).then_some(Trailer { payload_len, next_header })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_ends_on_blocks_and_words() {
+        for len in 0..64 {
+            for block in [1, 4, 8, 16] {
+                let pad = padding(len, block);
+                assert_eq!((len + pad + TRAILER_LEN) % block.max(4), 0);
+                assert!(pad < block.max(4));
+            }
+        }
+    }
+
+    #[test]
+    fn trailer_round_trip() {
+        for pad in 0..=255usize {
+            let mut plain = [0xaa; 300];
+            let plain = &mut plain[..10 + pad + TRAILER_LEN];
+            emit_trailer(&mut plain[10..], 4);
+            assert_eq!(parse_trailer(plain), Some(Trailer { payload_len: 10, next_header: 4 }));
+        }
+    }
+
+    // SECURITY-HISTORY rows 116 and 117.
+    #[test]
+    fn bad_padding_is_one_fault() {
+        assert_eq!(parse_trailer(&[]), None);
+        assert_eq!(parse_trailer(&[4]), None);
+        assert_eq!(parse_trailer(&[1, 4]), None, "pad length beyond the payload");
+        assert_eq!(parse_trailer(&[0xff, 4]), None);
+        assert_eq!(parse_trailer(&[9, 1, 2, 4, 3, 4]), None, "wrong padding byte");
+        assert_eq!(parse_trailer(&[0, 59]), Some(Trailer { payload_len: 0, next_header: 59 }));
+    }
+}
