@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::transform::ids;
+use crate::ids;
 
 ids! {
     /// The type of an identification payload.

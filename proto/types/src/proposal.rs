@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, ids};
+use crate::ids;
+use crate::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
 
 ids! {
     /// Protocol ID of a proposal, notify or delete (RFC 7296 §3.3.1).

@@ -3,6 +3,9 @@
 
 use core::fmt;
 
+/// Declares an open newtype of a protocol number: named constants, and a text for each; any other value prints as
+/// its number.
+#[macro_export]
 macro_rules! ids {
     ($(#[$doc:meta])* $name:ident($int:ty) { $($const:ident = $value:literal => $text:literal),* $(,)? }) => {
         $(#[$doc])*
@@ -14,8 +17,8 @@ macro_rules! ids {
             $(pub const $const: $name = $name($value);)*
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::core::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 match self.0 {
                     $($value => f.write_str($text),)*
                     other => write!(f, "{other}"),
@@ -23,14 +26,13 @@ macro_rules! ids {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 write!(f, concat!(stringify!($name), "({} {})"), self.0, self)
             }
         }
     };
 }
-pub(crate) use ids;
 
 ids! {
     /// Transform type 1: encryption algorithm.
