@@ -1,1 +1,27 @@
-//! (crate root)
+//! The control socket: the VICI protocol between a running daemon and whoever commands it.
+//!
+//! ```text
+//! client ── frame { CMD_REQUEST "command-line" {argv, cwd} } ──► Server::ready ──► Request ──► the daemon's core
+//! client ◄── frame { CMD_RESPONSE {success, ...} } ──────────── Server::reply ◄── Message ◄──┘
+//! ```
+//!
+//! This crate never interprets a command and never waits, but for [`Client`], which blocks by design. The format is
+//! strongSwan's, so that its clients can be served by the same socket. Read [`message`] first (what a message is),
+//! then [`packet`] (how one travels), then [`server`].
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod limits;
+pub mod message;
+pub mod packet;
+pub mod server;
+pub mod socket;
+
+pub use client::{Client, ClientError};
+pub use message::{Malformed, Message, Value};
+pub use packet::Packet;
+pub use server::{ClientId, Request, Server};
+pub use socket::BindError;
+
+/// The command that carries a command line of the daemon's grammar: `argv` (list) and `cwd` (the caller's directory).
+pub const COMMAND_LINE: &str = "command-line";

@@ -1,0 +1,10 @@
+//! Bounds on everything a client can make the daemon hold.
+
+/// The longest packet after its length field; strongSwan's bound.
+pub const MAX_PACKET: usize = 512 * 1024;
+/// The deepest nesting of sections.
+pub const MAX_DEPTH: usize = 16;
+/// The most elements in one message, section ends included.
+pub const MAX_ELEMENTS: usize = 64 * 1024;
+/// The most connections at once; further ones wait in the listen queue.
+pub const MAX_CLIENTS: usize = 32;
