@@ -17,10 +17,12 @@ pub enum Record {
 pub enum SystemChange {
     /// A table of the packet filter, by family `inet` and this name.
     FilterTable(String),
-    /// All routing rules with this priority, IPv4 and IPv6.
+    /// All routing rules with this priority that lead to this table, IPv4 and IPv6.
     RoutingRules {
         /// The rule priority.
         priority: u32,
+        /// The routing table.
+        table: u32,
     },
     /// All routes of this routing table.
     RoutingTable(u32),
