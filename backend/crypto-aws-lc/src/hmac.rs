@@ -83,6 +83,17 @@ impl<H: Hash> PrfAlg for Prf<H> {
     }
 }
 
+/// Plain SHA-1, for NAT detection (RFC 7296 §2.23).
+pub(crate) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
+    let mut hash = Sha1::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut digest = [0; 20];
+    hash.finish(&mut digest);
+    digest
+}
+
 /// Hash states after the padded key; both wipe themselves.
 struct HmacKey<H> {
     inner: H,

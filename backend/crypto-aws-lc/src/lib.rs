@@ -33,6 +33,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &modp::MODP3072,
         &modp::MODP4096,
     ],
+    sha1: hmac::sha1,
 };
 
 /// [`PROVIDER`] by value, as the constructors upstream take it.
