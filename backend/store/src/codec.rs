@@ -19,8 +19,6 @@ const UNDONE: u8 = 2;
 
 const FILTER_TABLE: u8 = 1;
 const ROUTING_RULES: u8 = 2;
-const ROUTING_TABLE: u8 = 3;
-const INTERFACE: u8 = 4;
 
 /// What stands at one place of the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,14 +49,6 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
             body.push(ROUTING_RULES);
             body.extend_from_slice(&priority.to_le_bytes());
             body.extend_from_slice(&table.to_le_bytes());
-        }
-        SystemChange::RoutingTable(table) => {
-            body.push(ROUTING_TABLE);
-            body.extend_from_slice(&table.to_le_bytes());
-        }
-        SystemChange::Interface(name) => {
-            body.push(INTERFACE);
-            body.extend_from_slice(name.as_bytes());
         }
     }
     let length = u16::try_from(body.len()).ok().filter(|&length| usize::from(length) <= MAX_BODY)?;
@@ -104,8 +94,6 @@ fn decode_body(body: &[u8]) -> Option<Record> {
             let (priority, table) = fields.split_at_checked(4)?;
             SystemChange::RoutingRules { priority: number(priority)?, table: number(table)? }
         }
-        ROUTING_TABLE => SystemChange::RoutingTable(number(fields)?),
-        INTERFACE => SystemChange::Interface(text()?),
         _ => return None,
     };
     match tag {

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::record::Store;
-use ravelin_types::sa::SaId;
 
 use crate::config::TunConfig;
 use crate::error::Error;
@@ -77,8 +77,8 @@ impl TunDataPlane {
         None
     }
 
-    /// The next inbound SA on which authenticated packets arrived since it was last reported (at most once a second).
-    pub fn poll_alive(&mut self) -> Option<SaId> {
+    /// The SPI of the next inbound SA on which authenticated packets arrived, reported at most once a second.
+    pub fn poll_alive(&mut self) -> Option<Spi> {
         None
     }
 

@@ -24,10 +24,6 @@ pub enum SystemChange {
         /// The routing table.
         table: u32,
     },
-    /// All routes of this routing table.
-    RoutingTable(u32),
-    /// A network interface that would outlive the process.
-    Interface(String),
 }
 
 /// A log that is durable on return from `append`.

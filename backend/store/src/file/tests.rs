@@ -28,9 +28,9 @@ fn records() -> Vec<Record> {
     vec![
         Record::Changing(SystemChange::FilterTable("ravelin".into())),
         Record::Changing(SystemChange::RoutingRules { priority: 5210, table: 29302 }),
-        Record::Changing(SystemChange::RoutingTable(29302)),
-        Record::Changing(SystemChange::Interface("ravelin0".into())),
-        Record::Undone(SystemChange::RoutingTable(29302)),
+        Record::Changing(SystemChange::RoutingRules { priority: 40000, table: 29303 }),
+        Record::Changing(SystemChange::FilterTable("other".into())),
+        Record::Undone(SystemChange::RoutingRules { priority: 5210, table: 29302 }),
     ]
 }
 
@@ -66,7 +66,7 @@ fn a_log_cut_at_any_byte_keeps_the_whole_records_and_takes_new_ones() {
     for record in records() {
         ends.push(ends[ends.len() - 1] + codec::encode(&record).unwrap().len());
     }
-    let extra = Record::Changing(SystemChange::Interface("extra".into()));
+    let extra = Record::Changing(SystemChange::FilterTable("extra".into()));
     for length in 0..=bytes.len() {
         std::fs::write(folder.log(), &bytes[..length]).unwrap();
         let whole = ends.iter().filter(|&&end| end <= length).count().saturating_sub(1);
@@ -137,7 +137,7 @@ fn a_foreign_file_is_refused_and_left_alone() {
 fn a_name_too_long_for_the_log_is_refused() {
     let folder = Folder::new();
     let mut store = FileStore::open(folder.log()).unwrap();
-    let error = store.append(&Record::Changing(SystemChange::Interface("x".repeat(5000)))).unwrap_err();
+    let error = store.append(&Record::Changing(SystemChange::FilterTable("x".repeat(5000)))).unwrap_err();
     assert!(error.0.contains("longer than"), "{error}");
     assert_eq!(load(&mut store), []);
 }
