@@ -1,1 +1,10 @@
-//! (crate root)
+//! What the tests of several crates share: repeatable randomness, and the published vectors with one function that
+//! runs a crypto provider against all of them.
+//!
+//! Nothing here is part of the product, and nothing here implements an algorithm: expected values come from the data
+//! files, whose origin and licence are in `data/README.md`. Read [`vectors`] first.
+
+pub mod random;
+pub mod vectors;
+
+pub use random::{ReplayedRandom, SeededRandom};

@@ -1,0 +1,38 @@
+//! The provider against every published vector.
+
+use ravelin_crypto_aws_lc::provider;
+use ravelin_testkit::vectors;
+
+#[test]
+fn every_vector_agrees() {
+    let counts = vectors::check(&provider());
+    let expected = [
+        ("captured/ike_keys.json", 1),
+        ("captured/psk_auth.json", 1),
+        ("captured/sk_payload.json", 2),
+        // Seven algorithms.
+        ("exchange/any_group", 7),
+        // AES-GCM in three sizes, ChaCha20-Poly1305, and AES-CBC in three sizes with four integrity algorithms.
+        ("message/tampered", 16),
+        ("nist/ikev2_kdf.json", 80),
+        ("rfc/aes_cbc.json", 8),
+        ("rfc/chacha20_poly1305.json", 2),
+        ("rfc/ecp.json", 3),
+        ("rfc/ecp_edges.json", 3),
+        ("rfc/hmac.json", 70),
+        ("rfc/modp.json", 3),
+        ("rfc/x25519.json", 4),
+        ("rfc/x25519_small_order.json", 7),
+        ("wycheproof/aes_gcm.json", 99),
+        ("wycheproof/chacha20_poly1305.json", 158),
+        ("wycheproof/ecdh_secp256r1.json", 178),
+        ("wycheproof/ecdh_secp384r1.json", 395),
+        ("wycheproof/ecdh_secp521r1.json", 331),
+        ("wycheproof/hmac_sha1.json", 85),
+        ("wycheproof/hmac_sha256.json", 87),
+        ("wycheproof/hmac_sha384.json", 87),
+        ("wycheproof/hmac_sha512.json", 87),
+        ("wycheproof/x25519.json", 259),
+    ];
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,69 @@
+//! AES-GCM and ChaCha20-Poly1305.
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::transform::EncrId;
+use serde::Deserialize;
+
+use super::{Counts, Hex, data};
+
+/// Wycheproof, and RFC 7634 cut into the same fields. The nonce is given whole: its first four bytes are the salt.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vector {
+    #[serde(rename = "tcId")]
+    tc_id: serde_json::Value,
+    key: Hex,
+    iv: Hex,
+    aad: Hex,
+    msg: Hex,
+    ct: Hex,
+    tag: Hex,
+    result: Verdict,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Valid,
+    Invalid,
+}
+
+pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
+    run(provider, counts, EncrId::AES_GCM_16, data!("wycheproof/aes_gcm.json"));
+    run(provider, counts, EncrId::CHACHA20_POLY1305, data!("wycheproof/chacha20_poly1305.json"));
+    run(provider, counts, EncrId::CHACHA20_POLY1305, data!("rfc/chacha20_poly1305.json"));
+}
+
+fn run(provider: &CryptoProvider, counts: &mut Counts, id: EncrId, (file, vectors): (&'static str, Vec<Vector>)) {
+    let Some(alg) = provider.encr(id) else { return };
+    for vector in &vectors {
+        let case = format!("{file} {}", vector.tc_id);
+        if !alg.key_bits().contains(&((vector.key.len() * 8) as u16)) {
+            continue;
+        }
+        let (salt, iv) = vector.iv.split_at(alg.salt_len());
+        let key = alg.key(&[&vector.key, salt].concat()).expect(&case);
+
+        let mut data = vector.ct.to_vec();
+        let opened = key.open(iv, &vector.aad, &mut data, &vector.tag);
+        assert_eq!(opened.is_ok(), vector.result == Verdict::Valid, "{case}: open");
+        if opened.is_ok() {
+            assert_eq!(data, *vector.msg, "{case}: plaintext");
+            let mut tag = vec![0; alg.icv_len()];
+            key.seal(iv, &vector.aad, &mut data, &mut tag);
+            assert_eq!((&data[..], &tag[..]), (&*vector.ct, &*vector.tag), "{case}: seal");
+        } else {
+            assert!(vector.msg.is_empty() || data != *vector.msg, "{case}: plaintext handed out unverified");
+        }
+        // An ICV or an IV of a wrong length is a forgery too, not a panic.
+        assert!(key.open(iv, &vector.aad, &mut vector.ct.to_vec(), &vector.tag[1..]).is_err(), "{case}: short ICV");
+        assert!(key.open(&iv[1..], &vector.aad, &mut vector.ct.to_vec(), &vector.tag).is_err(), "{case}: short IV");
+        *counts.entry(file).or_default() += 1;
+    }
+    for bits in alg.key_bits() {
+        let len = usize::from(*bits) / 8 + alg.salt_len();
+        assert!(alg.key(&vec![0; len]).is_ok(), "{file}: {bits} bits");
+        assert!(alg.key(&vec![0; len - 1]).is_err() && alg.key(&vec![0; len + 1]).is_err(), "{file}: odd length");
+    }
+    assert!(alg.key(&[]).is_err(), "{file}: no key");
+}

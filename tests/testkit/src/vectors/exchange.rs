@@ -1,0 +1,306 @@
+//! Key exchange: published agreements, and public values that must be refused.
+
+use ravelin_crypto::{CryptoProvider, KeAlg, KePrivate};
+use ravelin_types::transform::KeMethod;
+use serde::Deserialize;
+
+use super::{Counts, Hex, data};
+use crate::random::{ReplayedRandom, SeededRandom};
+
+/// Wycheproof ECDH with encoded points, and X25519.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wycheproof {
+    #[serde(rename = "tcId")]
+    tc_id: u32,
+    public: Hex,
+    private: Hex,
+    shared: Hex,
+    result: String,
+    flags: Vec<String>,
+}
+
+/// RFC 5903 §8.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ecp {
+    group: u16,
+    i: Hex,
+    gix: Hex,
+    giy: Hex,
+    r: Hex,
+    grx: Hex,
+    gry: Hex,
+    girx: Hex,
+}
+
+/// The prime of a field, and the `y` of the point with `x = 0`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EcpEdge {
+    group: u16,
+    prime: Hex,
+    y0: Hex,
+}
+
+/// RFC 7748 §5.2 and §6.1.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct X25519 {
+    case: String,
+    private: Hex,
+    own: Option<Hex>,
+    public: Hex,
+    shared: Hex,
+}
+
+/// RFC 3526.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Modp {
+    group: u16,
+    prime: Hex,
+}
+
+pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
+    wycheproof_ecp(provider, counts, KeMethod::ECP256, data!("wycheproof/ecdh_secp256r1.json"));
+    wycheproof_ecp(provider, counts, KeMethod::ECP384, data!("wycheproof/ecdh_secp384r1.json"));
+    wycheproof_ecp(provider, counts, KeMethod::ECP521, data!("wycheproof/ecdh_secp521r1.json"));
+    wycheproof_x25519(provider, counts);
+    rfc_ecp(provider, counts);
+    rfc_x25519(provider, counts);
+    x25519_small_order(provider, counts);
+    ecp_edges(provider, counts);
+    modp(provider, counts);
+    for alg in provider.ke {
+        any_group(*alg);
+        *counts.entry("exchange/any_group").or_default() += 1;
+    }
+}
+
+/// The algorithm's private value for given bytes: big-endian for ECP, as it is for Curve25519.
+fn private(alg: &dyn KeAlg, bytes: &[u8]) -> Box<dyn KePrivate> {
+    alg.generate(&mut ReplayedRandom::new(bytes.to_vec()))
+}
+
+/// A big-endian number with its leading zeros brought to `len` bytes.
+fn padded(number: &[u8], len: usize) -> Vec<u8> {
+    let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+    let digits = &number[first..];
+    let mut out = vec![0; len - digits.len()];
+    out.extend_from_slice(digits);
+    out
+}
+
+fn wycheproof_ecp(
+    provider: &CryptoProvider,
+    counts: &mut Counts,
+    id: KeMethod,
+    (file, vectors): (&'static str, Vec<Wycheproof>),
+) {
+    let Some(alg) = provider.ke(id) else { return };
+    let len = alg.public_len().0 / 2;
+    for vector in &vectors {
+        let case = format!("{file} {}", vector.tc_id);
+        let private = private(alg, &padded(&vector.private, len));
+        // Wycheproof prefixes 04; IKE has no other form than x | y, so a compressed point has a wrong length here.
+        let compressed = vector.flags.iter().any(|flag| flag == "CompressedPoint");
+        let peer = if compressed { &vector.public[..] } else { vector.public.get(1..).unwrap_or_default() };
+        match private.agree(peer) {
+            Ok(shared) => {
+                assert!(vector.result == "valid" && !compressed, "{case}: accepted");
+                assert_eq!(shared.expose(), &*vector.shared, "{case}: shared secret");
+            }
+            Err(_) => assert!(vector.result == "invalid" || compressed, "{case}: refused"),
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+fn wycheproof_x25519(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<Wycheproof>) = data!("wycheproof/x25519.json");
+    let Some(alg) = provider.ke(KeMethod::CURVE25519) else { return };
+    for vector in &vectors {
+        let case = format!("{file} {}", vector.tc_id);
+        let agreed = private(alg, &vector.private).agree(&vector.public);
+        // RFC 7748 §5 takes twisted and non-canonical values; RFC 8031 refuses those that lead to zero.
+        if vector.flags.iter().any(|flag| flag == "ZeroSharedSecret") {
+            assert!(agreed.is_err(), "{case}: an all-zero secret was accepted");
+        } else {
+            assert_eq!(agreed.expect(&case).expose(), &*vector.shared, "{case}: shared secret");
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+fn rfc_ecp(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<Ecp>) = data!("rfc/ecp.json");
+    for vector in &vectors {
+        let Some(alg) = provider.ke(KeMethod(vector.group)) else { continue };
+        let case = format!("{file} group {}", vector.group);
+        let len = alg.public_len().0 / 2;
+        let point = |x: &[u8], y: &[u8]| [padded(x, len), padded(y, len)].concat();
+        let (gi, gr) = (point(&vector.gix, &vector.giy), point(&vector.grx, &vector.gry));
+        for (own, public, peer) in [(&vector.i, &gi, &gr), (&vector.r, &gr, &gi)] {
+            let private = private(alg, &padded(own, len));
+            assert_eq!(private.public(), &public[..], "{case}: public value");
+            assert_eq!(private.agree(peer).expect(&case).expose(), padded(&vector.girx, len), "{case}: secret");
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+fn rfc_x25519(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<X25519>) = data!("rfc/x25519.json");
+    let Some(alg) = provider.ke(KeMethod::CURVE25519) else { return };
+    for vector in &vectors {
+        let private = private(alg, &vector.private);
+        if let Some(own) = &vector.own {
+            assert_eq!(private.public(), &**own, "{}: public value", vector.case);
+        }
+        let shared = private.agree(&vector.public).expect(&vector.case);
+        assert_eq!(shared.expose(), &*vector.shared, "{}: secret", vector.case);
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+/// Every encoding of a point of small order, with and without the bit that RFC 7748 §5 masks, gives zero and is
+/// refused. Other values above the prime are reduced: refusing them would break RFC 7748 §5.
+fn x25519_small_order(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, points): (_, Vec<Hex>) = data!("rfc/x25519_small_order.json");
+    let Some(alg) = provider.ke(KeMethod::CURVE25519) else { return };
+    let own = alg.generate(&mut SeededRandom::new(31));
+    for point in &points {
+        let mut point = point.to_vec();
+        for _ in 0..2 {
+            assert!(own.agree(&point).is_err(), "{file}: {point:02x?}");
+            assert!(alg.respond(&point, &mut SeededRandom::new(31)).is_err(), "{file}: {point:02x?}");
+            point[31] ^= 0x80;
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+    // 2^255 - 1 = 18 modulo the prime.
+    let mut eighteen = [0; 32];
+    eighteen[0] = 18;
+    let (all_ones, small) = (own.agree(&[0xff; 32]), own.agree(&eighteen));
+    assert_eq!(all_ones.expect(file).expose(), small.expect(file).expose(), "{file}: all ones is 18");
+}
+
+/// `prime + delta`, in the prime's length: both primes of a kind end in bytes that leave room for it.
+fn near(prime: &[u8], delta: i16) -> Vec<u8> {
+    let mut number = prime.to_vec();
+    let mut carry = delta;
+    for byte in number.iter_mut().rev() {
+        let sum = i16::from(*byte) + carry;
+        *byte = sum.rem_euclid(256) as u8;
+        carry = sum.div_euclid(256);
+    }
+    number
+}
+
+/// A coordinate is below the prime, and the point is on the curve.
+fn ecp_edges(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<EcpEdge>) = data!("rfc/ecp_edges.json");
+    for vector in &vectors {
+        let Some(alg) = provider.ke(KeMethod(vector.group)) else { continue };
+        let case = format!("{file} group {}", vector.group);
+        let own = alg.generate(&mut SeededRandom::new(u64::from(vector.group)));
+        let (p, y0) = (&*vector.prime, &*vector.y0);
+        let zero = vec![0; p.len()];
+        let minus_y0: Vec<u8> = subtract(p, y0);
+        assert!(own.agree(&[&zero[..], y0].concat()).is_ok(), "{case}: (0, y) is on the curve");
+        assert!(own.agree(&[&zero[..], &minus_y0].concat()).is_ok(), "{case}: (0, -y) is on the curve");
+        let refused: [(&str, &[u8], &[u8]); 9] = [
+            ("x = p stands for 0", p, y0),
+            ("x = p - 1", &near(p, -1), y0),
+            ("x = p + 1", &near(p, 1), y0),
+            ("x = 1", &near(&zero, 1), y0),
+            ("x = all ones", &vec![0xff; p.len()], y0),
+            ("y = 0", &zero, &zero),
+            ("y one off", &zero, &near(y0, 1)),
+            ("y = p", &zero, p),
+            ("y = all ones", &zero, &vec![0xff; p.len()]),
+        ];
+        for (what, x, y) in refused {
+            assert!(own.agree(&[x, y].concat()).is_err(), "{case}: {what}");
+        }
+        // Other encodings of a point: marked, compressed, and infinity.
+        let own_public = own.public();
+        assert!(own.agree(&[&[4], own_public].concat()).is_err(), "{case}: marked as uncompressed");
+        assert!(own.agree(&[&[2], &own_public[..p.len()]].concat()).is_err(), "{case}: compressed");
+        assert!(own.agree(&[0]).is_err(), "{case}: infinity");
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+/// `a - b` for big-endian numbers of one length.
+fn subtract(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut borrow = 0;
+    let mut out: Vec<u8> = Vec::with_capacity(a.len());
+    for (a, b) in a.iter().zip(b).rev() {
+        let difference = i16::from(*a) - i16::from(*b) - borrow;
+        borrow = i16::from(difference < 0);
+        out.push(difference.rem_euclid(256) as u8);
+    }
+    out.reverse();
+    out
+}
+
+/// The prime is the published one and the generator is 2, seen from outside: `2` and `p - 2` are the first and the
+/// last value accepted, and they give `2^x` and `±2^x` where `2^x` is our own public value.
+fn modp(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<Modp>) = data!("rfc/modp.json");
+    for vector in &vectors {
+        let Some(alg) = provider.ke(KeMethod(vector.group)) else { continue };
+        let case = format!("{file} group {}", vector.group);
+        let p = &*vector.prime;
+        let zero = vec![0; p.len()];
+        let own = alg.generate(&mut SeededRandom::new(u64::from(vector.group)));
+        let of_two = own.agree(&near(&zero, 2)).expect(&case);
+        assert_eq!(of_two.expose(), own.public(), "{case}: 2^x");
+        let of_minus_two = own.agree(&near(p, -2)).expect(&case);
+        let minus = subtract(p, own.public());
+        assert!([own.public(), &minus].contains(&of_minus_two.expose()), "{case}: (-2)^x");
+        // RFC 6989 §2.1: 1 < y < p - 1.
+        for (what, value) in [
+            ("0", zero.clone()),
+            ("1", near(&zero, 1)),
+            ("p - 1", near(p, -1)),
+            ("p", p.to_vec()),
+            ("p + 1", near(p, 1)),
+            ("all ones", vec![0xff; p.len()]),
+        ] {
+            assert!(own.agree(&value).is_err(), "{case}: {what}");
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
+/// What holds for every method: both sides agree, one seed gives one run, and a wrong length is refused.
+fn any_group(alg: &dyn KeAlg) {
+    let case = alg.id().to_string();
+    let (initiator_len, responder_len) = alg.public_len();
+    let initiator = alg.generate(&mut SeededRandom::new(1));
+    assert_eq!(initiator.public().len(), initiator_len, "{case}: length");
+    let (public, shared) = alg.respond(initiator.public(), &mut SeededRandom::new(2)).expect(&case);
+    assert_eq!(public.len(), responder_len, "{case}: length");
+    let agreed = initiator.agree(&public).expect(&case);
+    assert_eq!(agreed.expose(), shared.expose(), "{case}: both sides have the same secret");
+    assert!(shared.expose().iter().any(|byte| *byte != 0), "{case}: the secret is not zero");
+
+    let again = alg.generate(&mut SeededRandom::new(1));
+    assert_eq!(again.public(), initiator.public(), "{case}: the seed decides");
+    let other = alg.generate(&mut SeededRandom::new(3));
+    assert_ne!(other.public(), initiator.public(), "{case}: the seed decides");
+
+    // A KE payload holds at most 65535 octets less its headers.
+    let long = vec![2; 65527];
+    for len in (0..=long.len()).filter(|len| *len != responder_len) {
+        assert!(initiator.agree(&long[..len]).is_err(), "{case}: {len} bytes");
+    }
+    for len in [0, 1, initiator_len - 1, initiator_len + 1, 2 * initiator_len, long.len()] {
+        assert!(alg.respond(&long[..len], &mut SeededRandom::new(2)).is_err(), "{case}: {len} bytes to respond to");
+    }
+    assert!(initiator.agree(&vec![0; responder_len]).is_err(), "{case}: all zeros");
+    assert!(alg.respond(&vec![0; initiator_len], &mut SeededRandom::new(2)).is_err(), "{case}: all zeros");
+}

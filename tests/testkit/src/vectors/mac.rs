@@ -1,0 +1,100 @@
+//! HMAC, as prf and as integrity algorithm.
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::transform::{IntegId, PrfId};
+use serde::Deserialize;
+
+use super::{Counts, Hex, data};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wycheproof {
+    #[serde(rename = "tcId")]
+    tc_id: u32,
+    key: Hex,
+    msg: Hex,
+    tag: Hex,
+    result: String,
+}
+
+/// RFC 2202, RFC 4231 and RFC 4868; tags may be cut.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rfc {
+    case: String,
+    hash: String,
+    key: Hex,
+    msg: Hex,
+    tag: Hex,
+}
+
+pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
+    let files: [(&str, (_, Vec<Wycheproof>)); 4] = [
+        ("SHA-1", data!("wycheproof/hmac_sha1.json")),
+        ("SHA-256", data!("wycheproof/hmac_sha256.json")),
+        ("SHA-384", data!("wycheproof/hmac_sha384.json")),
+        ("SHA-512", data!("wycheproof/hmac_sha512.json")),
+    ];
+    for (hash, (file, vectors)) in files {
+        for vector in &vectors {
+            let case = format!("{file} {}", vector.tc_id);
+            let ran = one(provider, hash, &case, &vector.key, &vector.msg, &vector.tag, vector.result == "valid");
+            *counts.entry(file).or_default() += usize::from(ran);
+        }
+    }
+    let (file, vectors): (_, Vec<Rfc>) = data!("rfc/hmac.json");
+    for vector in &vectors {
+        let ran = one(provider, &vector.hash, &vector.case, &vector.key, &vector.msg, &vector.tag, true);
+        *counts.entry(file).or_default() += usize::from(ran);
+    }
+    // FIPS 180-4, the example "abc", and the empty string.
+    let digest = |parts: &[&[u8]]| (provider.sha1)(parts).map(|byte| format!("{byte:02x}")).concat();
+    assert_eq!(digest(&[b"a", b"", b"bc"]), "a9993e364706816aba3e25717850c26c9cd0d89d", "SHA-1 of abc");
+    assert_eq!(digest(&[]), "da39a3ee5e6b4b0d3255bfef95601890afd80709", "SHA-1 of nothing");
+}
+
+/// The two uses of HMAC with one hash.
+fn transforms(hash: &str) -> (PrfId, IntegId) {
+    match hash {
+        "SHA-1" => (PrfId::HMAC_SHA1, IntegId::HMAC_SHA1_96),
+        "SHA-256" => (PrfId::HMAC_SHA2_256, IntegId::HMAC_SHA2_256_128),
+        "SHA-384" => (PrfId::HMAC_SHA2_384, IntegId::HMAC_SHA2_384_192),
+        "SHA-512" => (PrfId::HMAC_SHA2_512, IntegId::HMAC_SHA2_512_256),
+        other => panic!("unknown hash {other}"),
+    }
+}
+
+pub(super) fn prf_id(hash: &str) -> PrfId {
+    transforms(hash).0
+}
+
+/// Whether the provider has the prf. `tag` is a prefix of the whole output.
+fn one(provider: &CryptoProvider, hash: &str, case: &str, key: &[u8], msg: &[u8], tag: &[u8], valid: bool) -> bool {
+    let (prf_id, integ_id) = transforms(hash);
+    let Some(prf) = provider.prf(prf_id) else { return false };
+    let mut whole = vec![0; prf.output_len()];
+    prf.prf(key, &[msg], &mut whole);
+    assert_eq!(whole.starts_with(tag), valid, "{case}: prf");
+    let (front, back) = msg.split_at(msg.len() / 3);
+    let mut parts = vec![0; whole.len()];
+    prf.prf(key, &[front, &[], back], &mut parts);
+    assert_eq!(parts, whole, "{case}: prf over parts");
+
+    let Some(integ) = provider.integ(integ_id) else { return true };
+    let ready = integ.key(key);
+    assert_eq!(ready.is_ok(), key.len() == integ.key_len(), "{case}: key length");
+    let Ok(ready) = ready else { return true };
+    let mut icv = vec![0; integ.icv_len()];
+    // Twice with one key: nothing of the first packet stays behind.
+    for _ in 0..2 {
+        ready.sign(&[front, back], &mut icv);
+        assert_eq!(icv, whole[..icv.len()], "{case}: sign");
+    }
+    assert!(ready.verify(&[msg], &icv).is_ok(), "{case}: verify");
+    for i in 0..icv.len() {
+        icv[i] ^= 0x80;
+        assert!(ready.verify(&[msg], &icv).is_err(), "{case}: verify with a flipped bit");
+        icv[i] ^= 0x80;
+    }
+    true
+}
