@@ -1,0 +1,101 @@
+//! What must be up once faults have ended and the hosts have had time to recover.
+
+use std::collections::BTreeSet;
+
+use ravelin_types::dataplane::SaStatus;
+use ravelin_types::sa::{Direction, SaId, SaParams};
+
+use crate::node::Node;
+
+/// More Child SAs than this in one policy mean that collisions leave SAs behind.
+const MAX_CHILDREN: usize = 3;
+
+/// Whether neither node is in the middle of something.
+pub fn quiet(nodes: &[Node; 2]) -> bool {
+    nodes.iter().all(|node| {
+        let views = node.endpoint.ike_sas();
+        !views.is_empty()
+            && views
+                .iter()
+                .all(|ike| ike.state == "ESTABLISHED" && ike.children.iter().all(|child| child.state == "INSTALLED"))
+    })
+}
+
+/// What stands in the way of [`quiet`], for the report.
+pub fn states(nodes: &[Node; 2]) -> String {
+    let mut text = String::new();
+    for node in nodes {
+        text += &format!("node {}:", node.index);
+        for ike in node.endpoint.ike_sas() {
+            let children: Vec<_> = ike.children.iter().map(|c| format!("{} {}", c.inbound, c.state)).collect();
+            text += &format!(" [{}-{} {} {}]", ike.spis.0, ike.spis.1, ike.state, children.join(", "));
+        }
+        text += "; ";
+    }
+    text
+}
+
+/// Compares both endpoints with each other, each with its engine, and both engines with each other.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn agreement(nodes: &[Node; 2]) -> Result<(), String> {
+    let ike: Vec<BTreeSet<_>> =
+        nodes.iter().map(|node| node.endpoint.ike_sas().iter().map(|ike| ike.spis).collect()).collect();
+    if ike[0] != ike[1] {
+        return Err(format!("the nodes have different IKE SAs: {}", states(nodes)));
+    }
+    let lists = [nodes[0].engine.list(), nodes[1].engine.list()];
+    for (node, list) in nodes.iter().zip(&lists) {
+        endpoint_and_engine(node, list)?;
+    }
+    for (here, there) in [(0, 1), (1, 0)] {
+        for sa in &lists[here] {
+            let twin = lists[there]
+                .iter()
+                .find(|other| other.params.direction != sa.params.direction && other.params.spi == sa.params.spi)
+                .ok_or_else(|| format!("{:?} of node {here} has no counterpart", sa.params.id()))?;
+            twins(&sa.params, &twin.params)?;
+        }
+    }
+    Ok(())
+}
+
+/// The endpoint's Child SAs are exactly the SAs of the engine.
+fn endpoint_and_engine(node: &Node, list: &[SaStatus]) -> Result<(), String> {
+    let installed: BTreeSet<SaId> = list.iter().map(|sa| sa.params.id()).collect();
+    let children: Vec<_> = node.endpoint.ike_sas().into_iter().flat_map(|ike| ike.children).collect();
+    let known: BTreeSet<_> = children
+        .iter()
+        .flat_map(|child| [(Direction::Inbound, child.inbound), (Direction::Outbound, child.outbound)])
+        .collect();
+    let found: BTreeSet<_> = installed.iter().map(|id| (id.direction, id.spi)).collect();
+    if known != found {
+        return Err(format!("node {}: the endpoint knows {known:?}, the engine has {found:?}", node.index));
+    }
+    if children.is_empty() || children.len() > MAX_CHILDREN {
+        return Err(format!("node {} has {} Child SAs for one policy", node.index, children.len()));
+    }
+    Ok(())
+}
+
+/// An outbound SA and the inbound SA at the other end of it differ in nothing but their direction.
+fn twins(a: &SaParams, b: &SaParams) -> Result<(), String> {
+    let different = |what: &str| Err(format!("SPI {}: the ends differ in {what}", a.spi));
+    if a.keys.encr.expose() != b.keys.encr.expose() || a.keys.integ.expose() != b.keys.integ.expose() {
+        return different("keys");
+    }
+    if a.suite != b.suite {
+        return different("algorithms");
+    }
+    if (a.src, a.dst, a.mode) != (b.src, b.dst, b.mode) {
+        return different("addresses or mode");
+    }
+    if a.pair != b.pair {
+        return different("the SPI of the other direction");
+    }
+    if a.local_ts != b.remote_ts || a.remote_ts != b.local_ts {
+        return different("traffic selectors");
+    }
+    Ok(())
+}

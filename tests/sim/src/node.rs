@@ -1,0 +1,179 @@
+//! One host: an IKE endpoint and a packet engine, wired together as the daemon wires them.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM, Verdict};
+use ravelin_ike::config::Retransmission;
+use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, Instant, Secret, Spi};
+
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+
+/// The one policy of each node.
+pub const POLICY: PolicyId = PolicyId(1);
+/// The name under which each node knows the other.
+pub const PEER: &str = "peer";
+/// Packets that wait for an SA.
+const HELD: usize = 16;
+
+/// A host, in one of its lives.
+pub struct Node {
+    /// 0 or 1.
+    pub index: usize,
+    /// How often it was restarted.
+    pub life: u32,
+    /// Its key management.
+    pub endpoint: Endpoint,
+    /// Its data plane.
+    pub engine: Engine,
+    /// When the endpoint wants to be called.
+    pub deadline: Option<Instant>,
+    /// Packets on hold.
+    pub held: VecDeque<Vec<u8>>,
+    /// Until when new SAs are refused.
+    pub refuse_until: Instant,
+    seen: BTreeMap<Spi, u64>,
+}
+
+impl Node {
+    /// A host without state.
+    pub fn new(index: usize, life: u32, scenario: &Scenario, rng: &mut Rng, now: Instant) -> Self {
+        let crypto = ravelin_crypto_aws_lc::provider();
+        let config = Arc::new(config(index, scenario));
+        let policy = config.policies[0].policy.clone();
+        let engine_config = EngineConfig { acquire_timeout: Duration::from_secs(5), ..EngineConfig::default() };
+        let mut engine = Engine::new(engine_config, crypto, Box::new(rng.fork()));
+        engine.apply(&DataPlaneOp::AddPolicy(policy), now).expect("an empty engine takes a policy");
+        Node {
+            index,
+            life,
+            endpoint: Endpoint::new(config, crypto, Box::new(rng.fork()), now),
+            engine,
+            deadline: None,
+            held: VecDeque::new(),
+            refuse_until: Instant::ZERO,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Hands an operation to the data plane, which may be in a mood to refuse.
+    pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
+        if now < self.refuse_until && matches!(op, DataPlaneOp::AddSa(_)) {
+            return Err(refusal());
+        }
+        self.engine.apply(op, now)
+    }
+
+    /// Gives a packet of the host's stack to the engine. What comes back is the packet as it must be sent.
+    pub fn outbound(&mut self, packet: &[u8], now: Instant) -> (Verdict, Vec<u8>) {
+        let mut buf = vec![0; HEADROOM + packet.len() + TAILROOM];
+        let range = HEADROOM..HEADROOM + packet.len();
+        buf[range.clone()].copy_from_slice(packet);
+        let mut pkt = PacketBuf::new(&mut buf, range).expect("the range is inside the buffer");
+        let verdict = self.engine.outbound.process(&mut pkt, now);
+        if matches!(verdict, Verdict::Hold(_)) {
+            if self.held.len() == HELD {
+                self.held.pop_front();
+            }
+            self.held.push_back(packet.to_vec());
+        }
+        (verdict, pkt.packet().to_vec())
+    }
+
+    /// Gives a packet from the wire to the engine. What comes back is the packet for the host's stack.
+    pub fn inbound(&mut self, packet: &[u8], now: Instant) -> (Verdict, Vec<u8>) {
+        let mut buf = vec![0; HEADROOM + packet.len()];
+        buf[HEADROOM..].copy_from_slice(packet);
+        let range = HEADROOM..buf.len();
+        let mut pkt = PacketBuf::new(&mut buf, range).expect("the range is inside the buffer");
+        let verdict = self.engine.inbound.process(&mut pkt, now);
+        (verdict, pkt.packet().to_vec())
+    }
+
+    /// What the data plane has to say about peers that are alive: inbound SAs with packets since the last call.
+    pub fn alive(&mut self) -> Vec<Command> {
+        let mut alive = Vec::new();
+        for sa in self.engine.inbound.list() {
+            let packets = self.seen.entry(sa.params.spi).or_default();
+            if sa.counters.packets > *packets {
+                *packets = sa.counters.packets;
+                alive.push(Command::Alive(sa.params.spi));
+            }
+        }
+        alive
+    }
+}
+
+/// What a data plane says that refuses for the sake of the test.
+pub fn refusal() -> DataPlaneError {
+    DataPlaneError::System("refused by the scenario".into())
+}
+
+fn config(index: usize, scenario: &Scenario) -> Config {
+    let (local, remote) = (scenario.hosts[index], scenario.hosts[1 - index]);
+    let identity = |index: usize| Identity::Fqdn(format!("node{index}.example"));
+    let remote = Remote {
+        name: PEER.into(),
+        local: Some(local),
+        remote,
+        local_id: identity(index),
+        remote_id: identity(1 - index),
+        secret: Secret::new(b"the secret of the simulation".to_vec()),
+        proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: scenario.ike.clone() }],
+        initiate: true,
+        accept: true,
+        lifetime: scenario.ike_lifetime[index],
+        retransmission: Retransmission {
+            initial: Duration::from_millis(500),
+            max_interval: Duration::from_secs(4),
+            tries: 7,
+        },
+        liveness: Some(scenario.liveness),
+    };
+    let child = ChildPolicy {
+        policy: policy(index, scenario),
+        remote: PEER.into(),
+        proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: scenario.esp.clone() }],
+    };
+    Config { remotes: vec![remote], policies: vec![child] }
+}
+
+fn policy(index: usize, scenario: &Scenario) -> Policy {
+    let side = |index: usize| match scenario.mode {
+        Mode::Transport => TrafficSelector::host(scenario.hosts[index]),
+        Mode::Tunnel => behind(scenario.inner[index]),
+    };
+    Policy {
+        id: POLICY,
+        name: "traffic".into(),
+        priority: 4,
+        local: vec![side(index)],
+        remote: vec![side(1 - index)],
+        action: Action::Protect(Protection {
+            mode: scenario.mode,
+            local: Some(scenario.hosts[index]),
+            remote: scenario.hosts[1 - index],
+            lifetime: scenario.child_lifetime[index],
+            replay_window: scenario.replay_window,
+        }),
+    }
+}
+
+/// The network that an address behind a gateway is in.
+fn behind(address: IpAddr) -> TrafficSelector {
+    let len = if address.is_ipv4() { 24 } else { 64 };
+    TrafficSelector::prefix(address, len).expect("the lengths above fit their families")
+}
+
+/// Where a message is sent from, when the endpoint leaves the address to the system.
+pub fn source(local: SocketAddr, host: IpAddr) -> SocketAddr {
+    if local.ip().is_unspecified() { SocketAddr::new(host, local.port()) } else { local }
+}

@@ -1,0 +1,213 @@
+//! What a seed stands for: the configuration of both nodes, how bad the wire is, and what operators do and when.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::policy::Mode;
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
+
+use crate::network::Faults;
+use crate::rng::Rng;
+
+/// One run, settled before it begins.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Where all of it comes from.
+    pub seed: u64,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// Address of each node on the wire.
+    pub hosts: [IpAddr; 2],
+    /// Address of the traffic at each node: that of the node in transport mode, one behind it in tunnel mode.
+    pub inner: [IpAddr; 2],
+    /// Algorithms of the IKE SA.
+    pub ike: Vec<Transform>,
+    /// Algorithms of Child SAs; with a KE transform they have PFS.
+    pub esp: Vec<Transform>,
+    /// Lifetime of Child SAs at each node.
+    pub child_lifetime: [Lifetime; 2],
+    /// Lifetime of IKE SAs at each node.
+    pub ike_lifetime: [Duration; 2],
+    /// Silence after which a node asks whether the other is alive.
+    pub liveness: Duration,
+    /// Packets in the anti-replay window.
+    pub replay_window: u32,
+    /// How bad the wire is at first.
+    pub faults: Faults,
+    /// When it becomes good and operators leave.
+    pub faults_end: Duration,
+    /// What operators and fate do before that, in order of time.
+    pub plan: Vec<Step>,
+    /// Time between two packets of traffic at each node, in milliseconds.
+    pub traffic_interval: u64,
+}
+
+/// Something that happens to one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Negotiate without waiting for traffic.
+    Initiate,
+    /// Rekey Child SAs.
+    RekeyChild,
+    /// Rekey IKE SAs.
+    RekeyIke,
+    /// Delete Child SAs.
+    TerminateChild,
+    /// Delete IKE SAs.
+    TerminateIke,
+    /// Probe the peer.
+    CheckLiveness,
+    /// Lose all state and come up again.
+    Restart,
+    /// The data plane refuses new SAs for a while.
+    Refuse(Duration),
+    /// The wire is cut for a while.
+    Cut(Duration),
+}
+
+/// An action, when it happens, and to which nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub what: Action,
+    /// Node 0, node 1, or both within the same instant.
+    pub nodes: [bool; 2],
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mode = *rng.pick(&[Mode::Transport, Mode::Tunnel]);
+        let hosts = *rng.pick(&[[ip(V4_HOSTS[0]), ip(V4_HOSTS[1])], [ip(V6_HOSTS[0]), ip(V6_HOSTS[1])]]);
+        let inner = match mode {
+            Mode::Transport => hosts,
+            Mode::Tunnel => *rng.pick(&[[ip(V4_INNER[0]), ip(V4_INNER[1])], [ip(V6_INNER[0]), ip(V6_INNER[1])]]),
+        };
+        let mut esp = encryption(&mut rng);
+        esp.push(Transform::Sn(*rng.pick(&[SnId::SEQUENTIAL_32, SnId::PARTIAL_64])));
+        if rng.chance(500) {
+            esp.push(Transform::Ke(KeMethod::CURVE25519));
+        }
+        let mut ike = encryption(&mut rng);
+        ike.push(Transform::Prf(*rng.pick(&[PrfId::HMAC_SHA2_256, PrfId::HMAC_SHA2_512])));
+        // The slower groups are left to the tests of the provider and of the exchanges.
+        ike.push(Transform::Ke(*rng.pick(&[KeMethod::CURVE25519, KeMethod::CURVE25519, KeMethod::ECP256])));
+        let faults_end = Duration::from_secs(rng.in_range(60..180));
+        Scenario {
+            seed,
+            mode,
+            hosts,
+            inner,
+            ike,
+            esp,
+            child_lifetime: [child_lifetime(&mut rng), child_lifetime(&mut rng)],
+            ike_lifetime: [Duration::from_secs(rng.in_range(40..600)), Duration::from_secs(rng.in_range(40..600))],
+            liveness: Duration::from_secs(rng.in_range(5..30)),
+            replay_window: *rng.pick(&[64, 256, 1024, 4096]),
+            faults: faults(&mut rng),
+            faults_end,
+            plan: plan(&mut rng, faults_end),
+            traffic_interval: rng.in_range(100..1000),
+        }
+    }
+}
+
+const V4_HOSTS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+const V6_HOSTS: [&str; 2] = ["2001:db8::1", "2001:db8::2"];
+const V4_INNER: [&str; 2] = ["10.1.0.5", "10.2.0.5"];
+const V6_INNER: [&str; 2] = ["fd01::5", "fd02::5"];
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("the constants above are addresses")
+}
+
+fn encryption(rng: &mut Rng) -> Vec<Transform> {
+    match rng.in_range(0..4) {
+        0 => vec![Transform::Encr(EncrId::AES_GCM_16, Some(128))],
+        1 => vec![Transform::Encr(EncrId::AES_GCM_16, Some(256))],
+        2 => vec![Transform::Encr(EncrId::CHACHA20_POLY1305, None)],
+        _ => vec![
+            Transform::Encr(EncrId::AES_CBC, Some(*rng.pick(&[128, 256]))),
+            Transform::Integ(*rng.pick(&[IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA1_96])),
+        ],
+    }
+}
+
+fn child_lifetime(rng: &mut Rng) -> Lifetime {
+    let soft = rng.in_range(15..300);
+    let packets = rng.chance(300).then(|| rng.in_range(50..500));
+    Lifetime {
+        soft: Limits { time: Some(Duration::from_secs(soft)), bytes: None, packets },
+        // Wide enough that a rekey which has to be repeated a few times still comes in time.
+        hard: Limits { time: Some(Duration::from_secs(soft + 60)), bytes: None, packets: packets.map(|n| n * 4) },
+    }
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    if rng.chance(150) {
+        return Faults::none();
+    }
+    Faults {
+        loss: rng.in_range(0..250),
+        repeat: rng.in_range(0..200),
+        damage: rng.in_range(0..50),
+        replay: rng.in_range(0..50),
+        delay: 1..*rng.pick(&[2, 50, 300, 1500]),
+    }
+}
+
+fn plan(rng: &mut Rng, end: Duration) -> Vec<Step> {
+    let mut plan: Vec<Step> = (0..rng.in_range(0..16))
+        .map(|_| Step { at: rng.millis(0..end.as_millis() as u64), what: action(rng), nodes: nodes(rng) })
+        .collect();
+    plan.sort_by_key(|step| step.at);
+    plan
+}
+
+fn nodes(rng: &mut Rng) -> [bool; 2] {
+    *rng.pick(&[[true, false], [false, true], [true, true]])
+}
+
+fn action(rng: &mut Rng) -> Action {
+    match rng.in_range(0..16) {
+        0 | 1 => Action::Initiate,
+        2..=5 => Action::RekeyChild,
+        6..=9 => Action::RekeyIke,
+        10 => Action::TerminateChild,
+        11 => Action::TerminateIke,
+        12 => Action::CheckLiveness,
+        13 => Action::Restart,
+        14 => Action::Refuse(rng.millis(100..20_000)),
+        _ => Action::Cut(rng.millis(100..60_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_scenario() {
+        assert_eq!(format!("{:?}", Scenario::new(7)), format!("{:?}", Scenario::new(7)));
+        assert_ne!(format!("{:?}", Scenario::new(7)), format!("{:?}", Scenario::new(8)));
+    }
+
+    #[test]
+    fn seeds_cover_every_action_and_mode() {
+        let scenarios: Vec<_> = (0..300).map(Scenario::new).collect();
+        let happens = |wanted: fn(&Action) -> bool| scenarios.iter().flat_map(|s| &s.plan).any(|s| wanted(&s.what));
+        assert!(happens(|a| *a == Action::RekeyChild) && happens(|a| *a == Action::RekeyIke));
+        assert!(happens(|a| *a == Action::Restart) && happens(|a| matches!(a, Action::Refuse(_))));
+        assert!(happens(|a| *a == Action::TerminateIke) && happens(|a| matches!(a, Action::Cut(_))));
+        for mode in [Mode::Transport, Mode::Tunnel] {
+            for v4 in [true, false] {
+                assert!(scenarios.iter().any(|s| s.mode == mode && s.hosts[0].is_ipv4() == v4));
+            }
+        }
+        assert!(scenarios.iter().any(|s| s.hosts[0].is_ipv4() != s.inner[0].is_ipv4()));
+    }
+}
