@@ -35,6 +35,9 @@ mod spi;
 mod ts;
 mod vendor;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::vec::Vec;
 
 use super::error::{Malformed, Unfit};
@@ -135,6 +138,19 @@ macro_rules! payloads {
                 }
                 .map_err(|reason| Unfit { payload: self.kind(), reason })
             }
+        }
+
+        #[cfg(test)]
+        mod round_trip {
+            use super::tests::{Sample, assert_round_trip};
+            use super::*;
+
+            $(
+                #[test]
+                fn $name() {
+                    assert_round_trip(<$body as Sample>::any(), Payload::$variant);
+                }
+            )*
         }
     };
 }
