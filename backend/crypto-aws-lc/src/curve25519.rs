@@ -28,6 +28,10 @@ impl KeAlg for Curve25519 {
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {
+        // Nothing is computed for a value that cannot be one.
+        if peer.len() != LEN {
+            return Err(BadPublicValue);
+        }
         let private = Private::generate(rng);
         let shared = private.agree(peer)?;
         Ok((private.public.to_vec(), shared))

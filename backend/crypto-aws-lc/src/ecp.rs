@@ -36,6 +36,10 @@ impl KeAlg for Ecp {
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {
+        // Nothing is computed for a value that cannot be one.
+        if peer.len() != 2 * self.len {
+            return Err(BadPublicValue);
+        }
         let private = Private::generate(self, rng);
         let shared = private.agree(peer)?;
         Ok((private.public, shared))

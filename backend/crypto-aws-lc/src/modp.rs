@@ -63,6 +63,10 @@ impl KeAlg for Modp {
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {
+        // Nothing is computed for a value that cannot be one.
+        if peer.len() != self.len {
+            return Err(BadPublicValue);
+        }
         let private = self.private(rng);
         let shared = private.agree(peer)?;
         Ok((private.public, shared))

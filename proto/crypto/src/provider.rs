@@ -103,6 +103,9 @@ pub trait EncrAlg: Send + Sync {
 pub trait EncrKey: Send + Sync {
     /// Encrypts `data` in place and writes the ICV. `iv` has the algorithm's IV length; `data` is a multiple of its
     /// block length. For ciphers that are not AEAD, `aad` and `icv` are empty.
+    ///
+    /// # Panics
+    /// When a length is not the algorithm's: that would be plaintext on the wire.
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]);
 
     /// Verifies in constant time and decrypts `data` in place. On an error `data` holds no plaintext.
@@ -160,7 +163,8 @@ pub trait KeAlg: Send + Sync {
     fn id(&self) -> KeMethod;
     /// Length in bytes of the initiator's and of the responder's public value.
     fn public_len(&self) -> (usize, usize);
-    /// The initiator's first step: a fresh private value.
+    /// The initiator's first step: a fresh private value. All of it comes from `rng`, so that a seed repeats a run; for
+    /// ECP and Curve25519 it is one draw in the encoding of RFC 5903 or RFC 7748, so that vectors can be replayed.
     fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate>;
     /// The responder's only step: its public value and the shared secret.
     ///
