@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::selector::TrafficSelector;
 
 use crate::node::Node;
+use crate::scenario::Scenario;
 
 /// More Child SAs than this in one policy mean that collisions leave SAs behind.
 const MAX_CHILDREN: usize = 3;
@@ -39,7 +41,7 @@ pub fn states(nodes: &[Node; 2]) -> String {
 ///
 /// # Errors
 /// Says what does not fit.
-pub fn agreement(nodes: &[Node; 2]) -> Result<(), String> {
+pub fn agreement(nodes: &[Node; 2], scenario: &Scenario) -> Result<(), String> {
     let ike: Vec<BTreeSet<_>> =
         nodes.iter().map(|node| node.endpoint.ike_sas().iter().map(|ike| ike.spis).collect()).collect();
     if ike[0] != ike[1] {
@@ -55,7 +57,7 @@ pub fn agreement(nodes: &[Node; 2]) -> Result<(), String> {
                 .iter()
                 .find(|other| other.params.direction != sa.params.direction && other.params.spi == sa.params.spi)
                 .ok_or_else(|| format!("{:?} of node {here} has no counterpart", sa.params.id()))?;
-            twins(&sa.params, &twin.params)?;
+            twins(&on_the_wire(&sa.params, scenario), &on_the_wire(&twin.params, scenario))?;
         }
     }
     Ok(())
@@ -77,6 +79,19 @@ fn endpoint_and_engine(node: &Node, list: &[SaStatus]) -> Result<(), String> {
         return Err(format!("node {} has {} Child SAs for one policy", node.index, children.len()));
     }
     Ok(())
+}
+
+/// The SA with the address that the wire knows for the host behind a NAT.
+fn on_the_wire(sa: &SaParams, scenario: &Scenario) -> SaParams {
+    let mut sa = sa.clone();
+    let seen = |address| if address == scenario.hosts[0] { scenario.seen_as(0) } else { address };
+    (sa.src, sa.dst) = (seen(sa.src), seen(sa.dst));
+    for ts in sa.local_ts.iter_mut().chain(&mut sa.remote_ts) {
+        if *ts == TrafficSelector::host(scenario.hosts[0]) {
+            *ts = TrafficSelector::host(scenario.seen_as(0));
+        }
+    }
+    sa
 }
 
 /// An outbound SA and the inbound SA at the other end of it differ in nothing but their direction.

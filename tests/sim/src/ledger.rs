@@ -23,7 +23,8 @@ struct Sent {
 }
 
 impl Ledger {
-    /// Writes down that `packet`, whose number was not used before, is given to the engine of node `from`.
+    /// Writes down that a packet, whose number was not used before, is given to the engine of node `from`; `packet` is
+    /// how it must arrive.
     pub fn sent(&mut self, from: usize, number: u64, packet: Vec<u8>) {
         self.sent.insert(number, Sent { from, packet, arrived: false });
     }

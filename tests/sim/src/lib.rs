@@ -17,6 +17,7 @@
 
 mod check;
 mod ledger;
+mod nat;
 mod network;
 mod node;
 mod packets;

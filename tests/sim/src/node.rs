@@ -118,7 +118,7 @@ pub fn refusal() -> DataPlaneError {
 }
 
 fn config(index: usize, scenario: &Scenario) -> Config {
-    let (local, remote) = (scenario.hosts[index], scenario.hosts[1 - index]);
+    let (local, remote) = (scenario.hosts[index], scenario.seen_as(1 - index));
     let identity = |index: usize| Identity::Fqdn(format!("node{index}.example"));
     let remote = Remote {
         name: PEER.into(),
@@ -128,7 +128,8 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         remote_id: identity(1 - index),
         secret: Secret::new(b"the secret of the simulation".to_vec()),
         proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: scenario.ike.clone() }],
-        initiate: true,
+        // Nobody can begin with a host behind a NAT.
+        initiate: scenario.nat.is_none() || index == 0,
         accept: true,
         lifetime: scenario.ike_lifetime[index],
         retransmission: Retransmission {
@@ -147,20 +148,21 @@ fn config(index: usize, scenario: &Scenario) -> Config {
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {
-    let side = |index: usize| match scenario.mode {
-        Mode::Transport => TrafficSelector::host(scenario.hosts[index]),
-        Mode::Tunnel => behind(scenario.inner[index]),
-    };
+    let (flow, _) = scenario.flow(index);
+    let [local, remote] = flow.map(|address| match scenario.mode {
+        Mode::Transport => TrafficSelector::host(address),
+        Mode::Tunnel => behind(address),
+    });
     Policy {
         id: POLICY,
         name: "traffic".into(),
         priority: 4,
-        local: vec![side(index)],
-        remote: vec![side(1 - index)],
+        local: vec![local],
+        remote: vec![remote],
         action: Action::Protect(Protection {
             mode: scenario.mode,
             local: Some(scenario.hosts[index]),
-            remote: scenario.hosts[1 - index],
+            remote: scenario.seen_as(1 - index),
             lifetime: scenario.child_lifetime[index],
             replay_window: scenario.replay_window,
         }),

@@ -19,7 +19,9 @@ pub struct Scenario {
     pub mode: Mode,
     /// Address of each node on the wire.
     pub hosts: [IpAddr; 2],
-    /// Address of the traffic at each node: that of the node in transport mode, one behind it in tunnel mode.
+    /// The address of a NAT in front of node 0, if there is one.
+    pub nat: Option<IpAddr>,
+    /// Tunnel mode: the address of the traffic behind each node.
     pub inner: [IpAddr; 2],
     /// Algorithms of the IKE SA.
     pub ike: Vec<Transform>,
@@ -60,6 +62,8 @@ pub enum Action {
     CheckLiveness,
     /// Lose all state and come up again.
     Restart,
+    /// The NAT forgets its maps.
+    Remap,
     /// The data plane refuses new SAs for a while.
     Refuse(Duration),
     /// The wire is cut for a while.
@@ -83,10 +87,8 @@ impl Scenario {
         let mut rng = Rng::new(seed);
         let mode = *rng.pick(&[Mode::Transport, Mode::Tunnel]);
         let hosts = *rng.pick(&[[ip(V4_HOSTS[0]), ip(V4_HOSTS[1])], [ip(V6_HOSTS[0]), ip(V6_HOSTS[1])]]);
-        let inner = match mode {
-            Mode::Transport => hosts,
-            Mode::Tunnel => *rng.pick(&[[ip(V4_INNER[0]), ip(V4_INNER[1])], [ip(V6_INNER[0]), ip(V6_INNER[1])]]),
-        };
+        let nat = (hosts[0].is_ipv4() && rng.chance(500)).then(|| ip(NAT));
+        let inner = *rng.pick(&[[ip(V4_INNER[0]), ip(V4_INNER[1])], [ip(V6_INNER[0]), ip(V6_INNER[1])]]);
         let mut esp = encryption(&mut rng);
         esp.push(Transform::Sn(*rng.pick(&[SnId::SEQUENTIAL_32, SnId::PARTIAL_64])));
         if rng.chance(500) {
@@ -101,6 +103,7 @@ impl Scenario {
             seed,
             mode,
             hosts,
+            nat,
             inner,
             ike,
             esp,
@@ -114,11 +117,27 @@ impl Scenario {
             traffic_interval: rng.in_range(100..1000),
         }
     }
+
+    /// The address by which the other node knows this one.
+    pub fn seen_as(&self, node: usize) -> IpAddr {
+        self.nat.filter(|_| node == 0).unwrap_or(self.hosts[node])
+    }
+
+    /// Source and destination of the traffic of a node: as it sends it, and as the other node must receive it. They
+    /// differ in transport mode behind a NAT, where the other node sees the NAT's address (RFC 7296 §2.23.1).
+    pub fn flow(&self, from: usize) -> ([IpAddr; 2], [IpAddr; 2]) {
+        let to = 1 - from;
+        match self.mode {
+            Mode::Tunnel => ([self.inner[from], self.inner[to]], [self.inner[from], self.inner[to]]),
+            Mode::Transport => ([self.hosts[from], self.seen_as(to)], [self.seen_as(from), self.hosts[to]]),
+        }
+    }
 }
 
 const V4_HOSTS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const V6_HOSTS: [&str; 2] = ["2001:db8::1", "2001:db8::2"];
 const V4_INNER: [&str; 2] = ["10.1.0.5", "10.2.0.5"];
+const NAT: &str = "198.51.100.1";
 const V6_INNER: [&str; 2] = ["fd01::5", "fd02::5"];
 
 fn ip(text: &str) -> IpAddr {
@@ -180,7 +199,7 @@ fn action(rng: &mut Rng) -> Action {
         10 => Action::TerminateChild,
         11 => Action::TerminateIke,
         12 => Action::CheckLiveness,
-        13 => Action::Restart,
+        13 => *rng.pick(&[Action::Restart, Action::Remap]),
         14 => Action::Refuse(rng.millis(100..20_000)),
         _ => Action::Cut(rng.millis(100..60_000)),
     }
@@ -209,5 +228,6 @@ mod tests {
             }
         }
         assert!(scenarios.iter().any(|s| s.hosts[0].is_ipv4() != s.inner[0].is_ipv4()));
+        assert!(scenarios.iter().any(|s| s.nat.is_some() && s.mode == Mode::Transport));
     }
 }

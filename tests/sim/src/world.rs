@@ -12,6 +12,7 @@ use ravelin_types::sa::Direction;
 
 use crate::check;
 use crate::ledger::Ledger;
+use crate::nat::Nat;
 use crate::network::{Arrival, Faults, Frame, Network};
 use crate::node::{self, Node, PEER, POLICY};
 use crate::packets;
@@ -105,6 +106,7 @@ pub struct World {
     rng: Rng,
     nodes: [Node; 2],
     network: Network,
+    nat: Option<Nat>,
     ledger: Ledger,
     due: BTreeMap<(Instant, u64), Due>,
     order: u64,
@@ -134,6 +136,7 @@ impl World {
         trace.line(now, format_args!("{scenario:?}"));
         let mut world = World {
             network: Network::new(rng.fork(), scenario.faults.clone()),
+            nat: scenario.nat.map(|outside| Nat::new(scenario.hosts[0], outside)),
             nodes,
             now,
             rng,
@@ -178,7 +181,7 @@ impl World {
             self.run_until(self.now + Duration::from_millis(50))?;
         }
         self.sabotage(sabotage)?;
-        check::agreement(&self.nodes)?;
+        check::agreement(&self.nodes, &self.scenario)?;
         self.probe()
     }
 
@@ -238,6 +241,13 @@ impl World {
     }
 
     fn arrive(&mut self, Arrival { frame, .. }: Arrival) -> Result<(), String> {
+        let frame = match &self.nat {
+            Some(nat) => match nat.inward(frame) {
+                Some(frame) => frame,
+                None => return Ok(()),
+            },
+            None => frame,
+        };
         let Some(node) = self.scenario.hosts.iter().position(|host| *host == frame.destination()) else {
             return Err(format!("a frame was sent to {}, which is nobody", frame.destination()));
         };
@@ -310,6 +320,10 @@ impl World {
                     self.nodes[node].refuse_until = self.now + time;
                     continue;
                 }
+                Action::Remap => {
+                    self.nat.iter_mut().for_each(Nat::forget);
+                    continue;
+                }
                 Action::Cut(time) => {
                     self.network.cut(self.now + time);
                     continue;
@@ -323,9 +337,10 @@ impl World {
     fn send_packet(&mut self, node: usize) -> Result<(), String> {
         let number = self.next_packet;
         self.next_packet += 1;
-        let packet = packets::packet(self.scenario.inner[node], self.scenario.inner[1 - node], number);
+        let ([src, dst], [seen_src, seen_dst]) = self.scenario.flow(node);
+        let packet = packets::packet(src, dst, number);
         self.line(format_args!("node {node} sends packet {number}"));
-        self.ledger.sent(node, number, packet.clone());
+        self.ledger.sent(node, number, packets::packet(seen_src, seen_dst, number));
         self.offer(node, &packet)?;
         self.settle(node)
     }
@@ -337,14 +352,22 @@ impl World {
             Verdict::Send(outer) => {
                 self.ledger.on_the_wire(node, self.nodes[node].life, &packet)?;
                 self.trace.bytes(&packet);
-                self.network.send(Frame::Packet { to: outer.dst, data: packet }, self.now);
-                Ok(())
+                self.send(Frame::Packet { to: outer.dst, data: packet })
             }
             Verdict::Hold(_) => Ok(()),
             Verdict::Drop(reason) => self.dropped(node, reason),
             Verdict::Bypass => Err(format!("node {node} lets traffic pass in the clear")),
             Verdict::Deliver => Err(format!("node {node} delivers what it was to send")),
         }
+    }
+
+    fn send(&mut self, frame: Frame) -> Result<(), String> {
+        let frame = match &mut self.nat {
+            Some(nat) => nat.outward(frame)?,
+            None => frame,
+        };
+        self.network.send(frame, self.now);
+        Ok(())
     }
 
     fn dropped(&mut self, node: usize, reason: DropReason) -> Result<(), String> {
@@ -375,7 +398,7 @@ impl World {
                         summary(&message.data)
                     ));
                     self.trace.bytes(&message.data);
-                    self.network.send(Frame::Ike { from, to: message.remote, data: message.data }, self.now);
+                    self.send(Frame::Ike { from, to: message.remote, data: message.data })?;
                 }
                 Output::Event(event) => self.event(index, event)?,
                 Output::Wait(deadline) => {
