@@ -33,7 +33,7 @@ pub(crate) static AES_GCM_16: Aead = Aead {
     },
 };
 
-/// RFC 7634. The key length is fixed, so no Key Length attribute is sent (§4).
+/// RFC 7634. The key length is fixed, so no Key Length attribute is sent (RFC 7296 §3.3.5).
 pub(crate) static CHACHA20_POLY1305: Aead = Aead {
     id: EncrId::CHACHA20_POLY1305,
     key_bits: &[256],

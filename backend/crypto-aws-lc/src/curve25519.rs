@@ -61,7 +61,8 @@ impl KePrivate for Private {
         let peer = peer.try_into().map_err(|_| BadPublicValue)?;
         let mut shared = vec![0; LEN];
         let room = shared.as_mut_slice().try_into().expect("the vector was made with this length");
-        // RFC 8031 §2.2 leads to RFC 7748 §6.1: an all-zero result means a point of small order, and is refused.
+        // RFC 7748 §6.1: an all-zero result means a point of small order. The check is optional there; here it is made,
+        // because a secret that the sender of such a point knows in advance protects nothing.
         if sys::x25519(room, &self.scalar, peer) { Ok(Secret::new(shared)) } else { Err(BadPublicValue) }
     }
 }

@@ -44,7 +44,7 @@ impl Skeyseed {
     pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {
         let (spi_i, spi_r) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes());
         let seed: [&[u8]; 4] = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
-        // RFC 5282 §7: with an AEAD cipher SK_ai and SK_ar have no octets.
+        // RFC 5282 §7.1: with an AEAD cipher SK_ai and SK_ar have no octets.
         let (d, a) = (algs.prf.output_len(), algs.integ.map_or(0, IntegAlg::key_len));
         let e = encr_key_len(algs.encr, algs.encr_key_bits);
         let stream = prf_plus(algs.prf, self.0.expose(), &seed, 3 * d + 2 * a + 2 * e);
