@@ -113,6 +113,9 @@ pub trait EncrKey: Send + Sync {
     /// # Errors
     /// When the ICV does not verify or a length does not fit the algorithm.
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged>;
+
+    /// Hint that the key is about to be used: the processor may fetch it meanwhile. Changes nothing.
+    fn prefetch(&self) {}
 }
 
 /// An integrity algorithm.
