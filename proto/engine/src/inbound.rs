@@ -1,14 +1,32 @@
-//! The inbound half.
+//! The inbound half: from ESP to a clear packet, and the check of packets that come in the clear.
+//!
+//! ```text
+//! ESP ──► SPI ──► SA ──► open ──► Deliver                      clear ──► flow cache ──► Bypass or Drop
+//!                         └─ PeerMoved, SoftExpire, HardExpire               └─ miss: SPD, ends swapped
+//! ```
 
 use alloc::vec::Vec;
+use core::hint::black_box;
 use core::net::IpAddr;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::sa::{Direction, SaParams};
+use ravelin_wire::esp::EspHeader;
+use ravelin_wire::ip::transport::ports;
+use ravelin_wire::ip::{Fragment, Header, protocol};
+use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
-use crate::engine::EngineConfig;
+use crate::engine::{EngineConfig, NoMatch};
+use crate::events::Events;
+use crate::limits::{BATCH, MIN_FLOW_CACHE};
+use crate::open::{Arrived, open};
 use crate::packet::PacketBuf;
+use crate::sad::{Crossed, InboundSa, Sad, Slot};
+use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
 use crate::verdict::{Counters, DropReason, Verdict};
 
 /// What the outer IP (and UDP) header said, for ESP that arrives without it.
@@ -28,35 +46,82 @@ pub struct OuterMeta {
 
 /// Opens and checks packets that arrive.
 pub struct Inbound {
+    config: EngineConfig,
+    crypto: CryptoProvider,
+    spd: Spd,
+    sad: Sad<InboundSa>,
+    /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
+    spis: HashMap<u32, Slot, FixedState>,
+    cache: FlowCache<Decision>,
+    events: Events,
     counters: Counters,
 }
 
+/// What is done with the clear packets of a flow.
+#[derive(Clone, Copy)]
+enum Decision {
+    Bypass,
+    Drop(DropReason),
+}
+
+/// What a whole IP packet turns out to carry.
+enum Content {
+    Esp { esp_at: usize, src_port: Option<u16> },
+    Clear,
+    Refused(DropReason),
+}
+
 impl Inbound {
-    pub(crate) fn new(_: EngineConfig, _: CryptoProvider, _seed: u64) -> Self {
-        Inbound { counters: Counters::default() }
-    }
-
-    /// Decides about the IP packet in `pkt`. ESP (protocol 50, or in UDP to port 4500) is opened and
-    /// delivered; anything else is clear and checked against the SPD.
-    pub fn process(&mut self, _pkt: &mut PacketBuf<'_>, _now: Instant) -> Verdict {
-        self.counters.count(Verdict::Drop(DropReason::NoPolicy))
-    }
-
-    /// Opens an ESP packet that comes without its outer headers, as raw IPv6 and UDP sockets give it. For transport
-    /// mode an IP header without options is built from `meta`, for which `pkt` needs 40 bytes of headroom.
-    pub fn process_esp(&mut self, _pkt: &mut PacketBuf<'_>, _meta: &OuterMeta, _now: Instant) -> Verdict {
-        self.counters.count(Verdict::Drop(DropReason::UnknownSpi))
-    }
-
-    /// [`Inbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
-    /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
-    pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
-            *verdict = self.process(pkt, now);
+    pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64) -> Self {
+        Inbound {
+            config,
+            crypto,
+            spd: Spd::new(seed),
+            sad: Sad::new(),
+            spis: HashMap::with_hasher(FixedState::with_seed(seed)),
+            cache: FlowCache::new(MIN_FLOW_CACHE, seed, Decision::Bypass),
+            events: Events::new(),
+            counters: Counters::default(),
         }
     }
 
-    /// [`Inbound::process_esp`] for many packets at once; the shortest of the three slices says how many.
+    /// Decides about the IP packet in `pkt`. ESP (protocol 50, or in UDP to port 4500) is opened and delivered;
+    /// anything else, IKE too, is clear and checked against the SPD.
+    pub fn process(&mut self, pkt: &mut PacketBuf<'_>, _now: Instant) -> Verdict {
+        let verdict = match Header::parse(pkt.packet()) {
+            Ok(header) => self.decide(pkt, &header),
+            Err(_) => Verdict::Drop(DropReason::BadIpHeader),
+        };
+        self.counters.count(verdict)
+    }
+
+    /// Opens an ESP packet that comes without its outer headers, as raw IPv6 and UDP sockets give it. For transport
+    /// mode an IP header without options is built from `meta`; with 40 bytes of headroom it always fits.
+    #[inline]
+    pub fn process_esp(&mut self, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, _now: Instant) -> Verdict {
+        let verdict = self.open(pkt, 0, meta, None);
+        self.counters.count(verdict)
+    }
+
+    /// [`Inbound::process`] for many packets at once. Each verdict goes to the same place in `verdicts`; when that is
+    /// shorter, the packets beyond its end are left alone.
+    pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
+        for (packets, verdicts) in packets.chunks_mut(BATCH).zip(verdicts.chunks_mut(BATCH)) {
+            self.fetch(packets.iter().map(|pkt| match Header::parse(pkt.packet()) {
+                Ok(header) => match content(&header, pkt.packet()) {
+                    Content::Esp { esp_at, .. } => EspHeader::parse(&pkt.packet()[esp_at..]),
+                    Content::Clear | Content::Refused(_) => None,
+                },
+                Err(_) => None,
+            }));
+            for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
+                *verdict = self.process(pkt, now);
+            }
+        }
+    }
+
+    /// [`Inbound::process_esp`] for many packets at once, which is faster with many SAs; the shortest of the three
+    /// slices says how many.
     pub fn process_esp_batch(
         &mut self,
         packets: &mut [PacketBuf<'_>],
@@ -64,39 +129,204 @@ impl Inbound {
         now: Instant,
         verdicts: &mut [Verdict],
     ) {
-        for ((pkt, meta), verdict) in packets.iter_mut().zip(metas).zip(verdicts) {
-            *verdict = self.process_esp(pkt, meta, now);
+        let chunks = packets.chunks_mut(BATCH).zip(metas.chunks(BATCH)).zip(verdicts.chunks_mut(BATCH));
+        for ((packets, metas), verdicts) in chunks {
+            self.fetch(packets.iter().map(|pkt| EspHeader::parse(pkt.packet())));
+            for ((pkt, meta), verdict) in packets.iter_mut().zip(metas).zip(verdicts) {
+                *verdict = self.process_esp(pkt, meta, now);
+            }
         }
     }
 
-    /// Carries out an operation as far as it concerns this half; other operations are accepted and do nothing.
+    /// Has the processor fetch what at most [`BATCH`] packets will need of their SAs, all at the same time instead of
+    /// one packet after the other.
+    fn fetch(&self, packets: impl Iterator<Item = Option<EspHeader>>) {
+        let mut slots = [None; BATCH];
+        for (slot, esp) in slots.iter_mut().zip(packets) {
+            *slot = esp.and_then(|esp| self.spis.get(&esp.spi.0)).copied();
+        }
+        for sa in slots.into_iter().flatten().filter_map(|slot| self.sad.get(slot)) {
+            black_box((sa.transform.extended, sa.window.top(), sa.state.usage.packets));
+        }
+        for sa in slots.into_iter().flatten().filter_map(|slot| self.sad.get(slot)) {
+            sa.transform.encr.prefetch();
+        }
+    }
+
+    fn decide(&mut self, pkt: &mut PacketBuf<'_>, header: &Header) -> Verdict {
+        match content(header, pkt.packet()) {
+            Content::Esp { esp_at, src_port } => {
+                let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
+                pkt.truncate(header.total_len);
+                self.open(pkt, esp_at, &meta, Some(header))
+            }
+            Content::Clear => self.check_clear(pkt.packet(), header),
+            Content::Refused(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, pkt: &mut PacketBuf<'_>, esp_at: usize, meta: &OuterMeta, header: Option<&Header>) -> Verdict {
+        let Some(esp) = EspHeader::parse(&pkt.packet()[esp_at..]) else {
+            return Verdict::Drop(DropReason::BadEspLength);
+        };
+        let Some(&slot) = self.spis.get(&esp.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        if sa.state.usage.is_dead() {
+            return Verdict::Drop(DropReason::Expired);
+        }
+        let opened = match open(sa, pkt, Arrived { esp_at, esp, meta, header }) {
+            Ok(opened) => opened,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        if let (true, Some(peer), Some(src_port)) = (opened.newest, sa.peer, meta.src_port)
+            && peer != (meta.src, src_port)
+        {
+            self.peer_moved(slot, meta.src, src_port);
+        }
+        match opened.payload {
+            Ok(bytes) => {
+                self.record(slot, bytes);
+                Verdict::Deliver
+            }
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, slot: Slot, bytes: usize) {
+        let crossed = self.sad.get_mut(slot).map(|sa| sa.state.usage.record(bytes));
+        if crossed != Some(Crossed::Nothing) {
+            self.sad.report(slot, &mut self.events);
+        }
+    }
+
+    /// RFC 7296 §2.23: only an authentic packet, and not an old one replayed late, tells where the peer is.
+    #[cold]
+    fn peer_moved(&mut self, slot: Slot, src: IpAddr, src_port: u16) {
+        let Some(sa) = self.sad.get_mut(slot) else { return };
+        let id = sa.state.params.id();
+        if self.events.push(DataPlaneEvent::PeerMoved { id, src, src_port: Some(src_port) }) {
+            sa.peer = Some((src, src_port));
+        }
+    }
+
+    /// RFC 4301 §5.2: a packet in the clear passes only where the SPD has nothing against it.
+    fn check_clear(&mut self, packet: &[u8], header: &Header) -> Verdict {
+        let seen = Seen::new(header, packet).swapped();
+        let key = FlowKey::from(&seen);
+        let place = self.cache.place(&key);
+        let decision = match self.cache.get(place, &key) {
+            Some(decision) => decision,
+            None => {
+                let decision = match (self.spd.lookup(&seen), self.config.no_match) {
+                    (Match::Protect(_), _) => Decision::Drop(DropReason::ExpectedProtection),
+                    (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,
+                    (Match::Discard, _) => Decision::Drop(DropReason::PolicyDiscard),
+                    (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
+                    (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
+                };
+                self.cache.put(place, key, decision);
+                decision
+            }
+        };
+        match decision {
+            Decision::Bypass => Verdict::Bypass,
+            Decision::Drop(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Carries out an operation as far as it concerns this half; other operations are accepted and do nothing. `now`
+    /// starts the lifetime of an SA.
     ///
     /// # Errors
     /// Every [`DataPlaneError`] says which precondition failed; nothing has changed then.
-    pub fn apply(&mut self, _op: &DataPlaneOp, _now: Instant) -> Result<(), DataPlaneError> {
+    pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
+        match op {
+            DataPlaneOp::AddPolicy(policy) => {
+                self.spd.add(policy)?;
+                self.cache.forget();
+            }
+            DataPlaneOp::DeletePolicy(id) => {
+                self.spd.delete(*id)?;
+                self.cache.forget();
+            }
+            DataPlaneOp::AddSa(params) if params.direction == Direction::Inbound => self.add_sa(params, now)?,
+            DataPlaneOp::DeleteSa(id) if id.direction == Direction::Inbound => {
+                self.sad.remove(*id)?;
+                self.spis.remove(&id.spi.0);
+            }
+            DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
+                return Err(DataPlaneError::NoSuchSa(*id));
+            }
+            DataPlaneOp::AddSa(_) | DataPlaneOp::DeleteSa(_) | DataPlaneOp::MoveSa { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
+        self.sad.admits(params)?;
+        if let Some(other) = self.spis.get(&params.spi.0).and_then(|&slot| self.sad.get(slot)) {
+            return Err(DataPlaneError::Exists(other.state.params.id()));
+        }
+        let slot = self.sad.insert(InboundSa::new(params, &self.crypto, now)?);
+        self.spis.insert(params.spi.0, slot);
         Ok(())
     }
 
     /// The next event, oldest first, or `None`.
     pub fn poll_event(&mut self) -> Option<DataPlaneEvent> {
-        None
+        self.sad.poll_event(&mut self.events)
     }
 
     /// Ends what has outlived its time by `now`.
-    pub fn tick(&mut self, _now: Instant) {}
+    pub fn tick(&mut self, now: Instant) {
+        self.sad.tick(now, &mut self.events);
+    }
 
     /// When [`Inbound::tick`] has something to do next.
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.sad.deadline()
     }
 
     /// The inbound SAs.
     pub fn list(&self) -> Vec<SaStatus> {
-        Vec::new()
+        self.sad.list()
     }
 
     /// What became of the packets so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        Counters { events_deferred: self.events.deferred, ..self.counters }
+    }
+}
+
+/// Tells ESP, in UDP or not, from clear packets.
+fn content(header: &Header, packet: &[u8]) -> Content {
+    match (header.protocol, header.fragment) {
+        (protocol::ESP, Fragment::Whole) => Content::Esp { esp_at: header.payload_at, src_port: None },
+        // RFC 4303 §3.4.1: reassembly comes before ESP.
+        (protocol::ESP, _) => Content::Refused(DropReason::EspFragment),
+        (protocol::UDP, Fragment::Whole) => udp_content(header, &packet[header.payload_at..header.total_len]),
+        _ => Content::Clear,
+    }
+}
+
+fn udp_content(header: &Header, datagram: &[u8]) -> Content {
+    let src_port = match ports(protocol::UDP, datagram) {
+        Some((src_port, udp_encap::PORT)) => src_port,
+        _ => return Content::Clear,
+    };
+    let Some(payload) = datagram.get(UDP_HEADER_LEN..) else {
+        return Content::Refused(DropReason::BadEncapsulation);
+    };
+    // A UDP length that leaves out part of the IP payload would let two readers see two packets.
+    if usize::from(u16::from_be_bytes([datagram[4], datagram[5]])) != datagram.len() {
+        return Content::Refused(DropReason::BadEncapsulation);
+    }
+    match classify(payload) {
+        Payload::Esp(_) => Content::Esp { esp_at: header.payload_at + UDP_HEADER_LEN, src_port: Some(src_port) },
+        Payload::Ike(_) => Content::Clear,
+        Payload::Keepalive => Content::Refused(DropReason::Keepalive),
+        Payload::Malformed => Content::Refused(DropReason::BadEncapsulation),
     }
 }

@@ -11,11 +11,20 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod ecn;
 pub mod engine;
+mod esp;
+mod events;
 pub mod inbound;
 pub mod limits;
+mod open;
 pub mod outbound;
 pub mod packet;
+mod replay;
+mod sad;
+mod seal;
+mod spd;
+mod template;
 pub mod verdict;
 
 pub use engine::{Engine, EngineConfig, NoMatch};

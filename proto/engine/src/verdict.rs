@@ -129,7 +129,7 @@ pub struct Counters {
     pub held: u64,
     /// Events that found the queue full. Expiries among them are reported later, the others when they recur.
     pub events_deferred: u64,
-    drops: [u64; DropReason::ALL.len()],
+    pub(crate) drops: [u64; DropReason::ALL.len()],
 }
 
 impl Counters {

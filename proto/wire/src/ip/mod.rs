@@ -52,6 +52,11 @@ pub mod protocol {
     pub const DCCP: u8 = 33;
 }
 
+/// Whether the protocol is an IPv6 extension header that [`v6::parse`] walks.
+pub fn is_extension(kind: u8) -> bool {
+    matches!(kind, protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS)
+}
+
 /// Which part of a datagram a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
@@ -76,6 +81,8 @@ pub struct Header {
     pub ttl: u8,
     /// Protocol of the payload, behind all extension headers that were walked.
     pub protocol: u8,
+    /// Where the byte stands that names `protocol`.
+    pub protocol_at: usize,
     /// Where the payload begins.
     pub payload_at: usize,
     /// Length of the whole packet by its own header; bytes beyond it are not part of it.

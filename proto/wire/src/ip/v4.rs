@@ -47,6 +47,7 @@ pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
         tos: fixed[TOS_AT],
         ttl: fixed[8],
         protocol: fixed[PROTOCOL_AT],
+        protocol_at: PROTOCOL_AT,
         payload_at: header_len,
         total_len,
         fragment,

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::{Fragment, Header, Malformed, be16, protocol};
+use super::{Fragment, Header, Malformed, be16, is_extension, protocol};
 
 /// Length of the fixed header.
 pub const HEADER_LEN: usize = 40;
@@ -31,6 +31,7 @@ pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
         tos: fixed[0] << 4 | fixed[1] >> 4,
         ttl: fixed[7],
         protocol: fixed[NEXT_HEADER_AT],
+        protocol_at: NEXT_HEADER_AT,
         payload_at: HEADER_LEN,
         total_len,
         fragment: Fragment::Whole,
@@ -58,6 +59,7 @@ fn walk(packet: &[u8], header: &mut Header) -> Result<(), Malformed> {
             return Err(Malformed::Truncated);
         }
         header.protocol = next;
+        header.protocol_at = at;
         header.payload_at = at + len;
         if kind != protocol::DESTINATION_OPTIONS {
             // RFC 4303 §3.1.1: ESP stands behind these, and so behind what stands before them too.
@@ -80,10 +82,6 @@ fn walk(packet: &[u8], header: &mut Header) -> Result<(), Malformed> {
         }
     }
     Err(Malformed::Extensions)
-}
-
-fn is_extension(kind: u8) -> bool {
-    matches!(kind, protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS)
 }
 
 fn address(fixed: &[u8; HEADER_LEN], at: usize) -> Ipv6Addr {

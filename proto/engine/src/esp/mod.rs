@@ -1,0 +1,154 @@
+//! ESP (RFC 4303): the cryptographic part of a packet, with the headers around it left to the modes.
+//!
+//! ```text
+//!  ESP header 8 | IV | payload, padding, trailer | ICV
+//!  `-- additional data --' `---- encrypted ----'        AEAD (RFC 4106, RFC 7634): the IV is not additional data
+//!  `-------------- integrity ----------------'          separate integrity (RFC 4303 §3.3.2), SN high half behind
+//! ```
+
+mod iv;
+
+use alloc::boxed::Box;
+use alloc::format;
+
+use ravelin_crypto::{CryptoProvider, EncrKey, Forged, IntegKey, IvKind};
+use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::sa::SaParams;
+use ravelin_types::transform::{IntegId, SnId};
+use ravelin_wire::esp::{ALIGNMENT, HEADER_LEN, TRAILER_LEN};
+
+pub(crate) use iv::IvSource;
+
+/// The longest IV and ICV that [`HEADROOM`](crate::HEADROOM) and [`TAILROOM`](crate::TAILROOM) allow for.
+const MAX_IV_LEN: usize = 16;
+const MAX_BLOCK_LEN: usize = 16;
+const MAX_ICV_LEN: usize = 32;
+
+/// The keyed ciphers of one SA, with their lengths at hand.
+pub(crate) struct Transform {
+    pub encr: Box<dyn EncrKey>,
+    /// `None` with an AEAD cipher.
+    integ: Option<Box<dyn IntegKey>>,
+    pub iv_kind: IvKind,
+    /// Extended (64-bit) sequence numbers.
+    pub extended: bool,
+    iv_len: u8,
+    block_len: u8,
+    icv_len: u8,
+}
+
+impl Transform {
+    pub fn new(params: &SaParams, crypto: &CryptoProvider) -> Result<Self, DataPlaneError> {
+        let refused = |what| Err(DataPlaneError::Algorithm(what));
+        let suite = &params.suite;
+        let Some(alg) = crypto.encr(suite.encr) else {
+            return refused(format!("{} is not in the provider {}", suite.encr, crypto.name));
+        };
+        if params.keys.encr.len() != usize::from(suite.encr_key_bits) / 8 + alg.salt_len() {
+            return refused(format!("the {} key does not have {} bits", suite.encr, suite.encr_key_bits));
+        }
+        let encr = match alg.key(params.keys.encr.expose()) {
+            Ok(key) => key,
+            Err(bad) => return refused(format!("{}: {bad}", suite.encr)),
+        };
+        // RFC 4303 §3.3.2: encryption without integrity is not offered.
+        let (integ, icv_len) = match (alg.is_aead(), suite.integ) {
+            (true, IntegId::NONE) => (None, alg.icv_len()),
+            (true, _) => return refused(format!("{} takes no separate integrity algorithm", suite.encr)),
+            (false, IntegId::NONE) => return refused(format!("{} needs an integrity algorithm", suite.encr)),
+            (false, id) => {
+                let Some(integ) = crypto.integ(id) else {
+                    return refused(format!("{id} is not in the provider {}", crypto.name));
+                };
+                match integ.key(params.keys.integ.expose()) {
+                    Ok(key) => (Some(key), integ.icv_len()),
+                    Err(bad) => return refused(format!("{id}: {bad}")),
+                }
+            }
+        };
+        if alg.iv_len() > MAX_IV_LEN || alg.block_len() > MAX_BLOCK_LEN || icv_len > MAX_ICV_LEN {
+            return refused(format!("{} has lengths beyond the engine's", suite.encr));
+        }
+        Ok(Transform {
+            encr,
+            integ,
+            iv_kind: alg.iv_kind(),
+            extended: suite.sn == SnId::PARTIAL_64,
+            iv_len: alg.iv_len() as u8,
+            block_len: alg.block_len() as u8,
+            icv_len: icv_len as u8,
+        })
+    }
+
+    /// Bytes from the start of the ESP header to the ciphertext.
+    #[inline]
+    pub fn head_len(&self) -> usize {
+        HEADER_LEN + usize::from(self.iv_len)
+    }
+
+    #[inline]
+    pub fn block_len(&self) -> usize {
+        usize::from(self.block_len)
+    }
+
+    #[inline]
+    pub fn icv_len(&self) -> usize {
+        usize::from(self.icv_len)
+    }
+
+    /// Whether an ESP packet of this length can be one of this SA: header, IV, whole blocks with a trailer, ICV
+    /// (RFC 4303 §2.4: the ciphertext is a multiple of the block, and of four).
+    #[inline]
+    pub fn fits(&self, len: usize) -> bool {
+        let multiple = self.block_len().max(ALIGNMENT);
+        match len.checked_sub(self.head_len() + self.icv_len()) {
+            Some(text) => text >= TRAILER_LEN && text % multiple == 0,
+            None => false,
+        }
+    }
+
+    /// Seals an ESP packet that has its header, IV, payload and trailer, and room for the ICV. `high` is the upper
+    /// half of the sequence number.
+    #[inline]
+    pub fn seal(&self, esp: &mut [u8], high: u32) {
+        let (head, rest) = esp.split_at_mut(self.head_len());
+        let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
+        let (header, iv) = head.split_at(HEADER_LEN);
+        match &self.integ {
+            None => self.encr.seal(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Some(integ) => {
+                self.encr.seal(iv, &[], text, &mut []);
+                let high = high.to_be_bytes();
+                integ.sign(&[head, text, if self.extended { &high } else { &[] }], icv);
+            }
+        }
+    }
+
+    /// Verifies and decrypts an ESP packet that [`Transform::fits`]. On an error it holds no plaintext.
+    #[inline]
+    pub fn open(&self, esp: &mut [u8], high: u32) -> Result<(), Forged> {
+        let (head, rest) = esp.split_at_mut(self.head_len());
+        let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
+        let (header, iv) = head.split_at(HEADER_LEN);
+        match &self.integ {
+            None => self.encr.open(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Some(integ) => {
+                let high = high.to_be_bytes();
+                integ.verify(&[head, text, if self.extended { &high } else { &[] }], icv)?;
+                self.encr.open(iv, &[], text, &[])
+            }
+        }
+    }
+
+    /// The additional data of an AEAD cipher: SPI and sequence number, 64 bits of it when extended (RFC 4106 §5).
+    #[inline]
+    fn additional<'a>(&self, header: &'a [u8], high: u32, room: &'a mut [u8; 12]) -> &'a [u8] {
+        if !self.extended {
+            return header;
+        }
+        room[..4].copy_from_slice(&header[..4]);
+        room[4..8].copy_from_slice(&high.to_be_bytes());
+        room[8..].copy_from_slice(&header[4..]);
+        room
+    }
+}

@@ -1,0 +1,102 @@
+//! The anti-replay window (RFC 4303 §3.4.3) as a ring of words (RFC 6479), and the high half of extended sequence
+//! numbers (RFC 4303 Appendix A2).
+//!
+//! Order of use: [`ReplayWindow::infer`], [`ReplayWindow::check`], verify the ICV, [`ReplayWindow::accept`].
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// Which of the last numbers were received.
+pub(crate) struct ReplayWindow {
+    /// The highest number accepted.
+    top: u64,
+    /// How many numbers, `top` included, are told apart; 0: off.
+    size: u64,
+    /// One bit per number; one word more than the window needs, so that a new word is cleared before its use.
+    ring: Box<[u64]>,
+}
+
+/// Why a number is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Seen,
+    TooOld,
+}
+
+const WORD: u64 = u64::BITS as u64;
+
+impl ReplayWindow {
+    pub fn new(size: u32) -> Self {
+        let size = u64::from(size);
+        let words = if size == 0 { 1 } else { (size.div_ceil(WORD) + 1).next_power_of_two() };
+        ReplayWindow { top: 0, size, ring: vec![0; words as usize].into_boxed_slice() }
+    }
+
+    pub fn top(&self) -> u64 {
+        self.top
+    }
+
+    /// The 64-bit number of which `low` is the lower half (RFC 4303 Appendix A2.1); `None` when it would be negative
+    /// or beyond 64 bits.
+    pub fn infer(&self, low: u32) -> Option<u64> {
+        let (top_low, top_high) = (self.top as u32, (self.top >> 32) as u32);
+        let size = self.size.max(1) as u32;
+        let bottom = top_low.wrapping_sub(size - 1);
+        let high = match (top_low >= size - 1, low >= bottom) {
+            // The window lies within one subspace of 2^32 numbers ...
+            (true, true) => top_high,
+            (true, false) => top_high.checked_add(1)?,
+            // ... or begins in the one before.
+            (false, true) => top_high.checked_sub(1)?,
+            (false, false) => top_high,
+        };
+        Some(u64::from(high) << 32 | u64::from(low))
+    }
+
+    /// Whether a packet with this number may be looked at further. Changes nothing.
+    #[inline]
+    pub fn check(&self, sequence: u64) -> Result<(), Stale> {
+        if self.size == 0 {
+            return Ok(());
+        }
+        if sequence == 0 {
+            return Err(Stale::TooOld);
+        }
+        if sequence > self.top {
+            return Ok(());
+        }
+        if self.top - sequence >= self.size {
+            return Err(Stale::TooOld);
+        }
+        if self.ring[self.word(sequence)] & bit(sequence) == 0 { Ok(()) } else { Err(Stale::Seen) }
+    }
+
+    /// Records the number of an authentic packet that passed [`ReplayWindow::check`]. True when it is the highest.
+    #[inline]
+    pub fn accept(&mut self, sequence: u64) -> bool {
+        let newest = sequence > self.top;
+        if newest {
+            let (old, new) = (self.top / WORD, sequence / WORD);
+            let fresh = (new - old).min(self.ring.len() as u64);
+            for word in 0..fresh {
+                let index = self.word((new - word) * WORD);
+                self.ring[index] = 0;
+            }
+            self.top = sequence;
+        }
+        let index = self.word(sequence);
+        self.ring[index] |= bit(sequence);
+        newest
+    }
+
+    fn word(&self, sequence: u64) -> usize {
+        (sequence / WORD) as usize & (self.ring.len() - 1)
+    }
+}
+
+fn bit(sequence: u64) -> u64 {
+    1 << (sequence % WORD)
+}
+
+#[cfg(test)]
+mod tests;

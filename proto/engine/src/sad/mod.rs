@@ -1,0 +1,202 @@
+//! The Security Association Database (RFC 4301 §4.4.2): the SAs of one direction, their use and their limits.
+//!
+//! An SA keeps its slot number for life, so the packet path goes by slot. [`outbound`] and [`inbound`] hold what each
+//! direction needs ready for a packet; [`usage`] counts against the limits.
+
+mod inbound;
+mod outbound;
+mod usage;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use ravelin_types::Instant;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus};
+use ravelin_types::sa::{SaCounters, SaId, SaParams};
+
+use crate::events::Events;
+use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS};
+
+pub(crate) use inbound::InboundSa;
+pub(crate) use outbound::OutboundSa;
+pub(crate) use usage::{Crossed, Usage};
+
+/// The number of an SA's place.
+pub(crate) type Slot = u32;
+
+/// What both directions have.
+pub(crate) struct SaState {
+    pub usage: Usage,
+    pub params: Box<SaParams>,
+    soft_at: Option<Instant>,
+    hard_at: Option<Instant>,
+}
+
+impl SaState {
+    pub fn new(params: &SaParams, now: Instant) -> Self {
+        SaState {
+            usage: Usage::new(&params.lifetime),
+            params: Box::new(params.clone()),
+            soft_at: params.lifetime.soft.time.map(|time| now + time),
+            hard_at: params.lifetime.hard.time.map(|time| now + time),
+        }
+    }
+}
+
+/// An SA of either direction.
+pub(crate) trait Sa {
+    fn state(&self) -> &SaState;
+    fn state_mut(&mut self) -> &mut SaState;
+    fn counters(&self) -> SaCounters;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    Soft,
+    Hard,
+}
+
+/// The SAs of one direction.
+pub(crate) struct Sad<T> {
+    slots: Vec<Option<T>>,
+    free: Vec<Slot>,
+    names: BTreeMap<SaId, Slot>,
+    timers: BTreeSet<(Instant, Slot, Limit)>,
+    /// Some SA has an expiry to report that found no room in the queue.
+    owes_events: bool,
+}
+
+impl<T: Sa> Sad<T> {
+    pub fn new() -> Self {
+        Sad { slots: Vec::new(), free: Vec::new(), names: BTreeMap::new(), timers: BTreeSet::new(), owes_events: false }
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether the SA could be added, as far as its parameters and the other SAs decide that.
+    pub fn admits(&self, params: &SaParams) -> Result<(), DataPlaneError> {
+        if self.names.contains_key(&params.id()) {
+            return Err(DataPlaneError::Exists(params.id()));
+        }
+        if self.len() >= MAX_SAS {
+            return Err(DataPlaneError::Full(format!("{MAX_SAS} SAs in one direction")));
+        }
+        if params.local_ts.len() > MAX_SELECTORS || params.remote_ts.len() > MAX_SELECTORS {
+            return Err(DataPlaneError::Full(format!("{MAX_SELECTORS} selectors on one side of an SA")));
+        }
+        if params.replay_window > MAX_REPLAY_WINDOW {
+            return Err(DataPlaneError::Full(format!("an anti-replay window of {MAX_REPLAY_WINDOW} packets")));
+        }
+        if params.src.is_ipv4() != params.dst.is_ipv4() {
+            return Err(DataPlaneError::System(String::from("the ends of an SA are of different address families")));
+        }
+        Ok(())
+    }
+
+    /// Adds an SA that [`Sad::admits`].
+    pub fn insert(&mut self, sa: T) -> Slot {
+        let SaState { soft_at, hard_at, params, .. } = sa.state();
+        let (soft_at, hard_at, id) = (*soft_at, *hard_at, params.id());
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(sa);
+                slot
+            }
+            None => {
+                self.slots.push(Some(sa));
+                self.slots.len() as Slot - 1
+            }
+        };
+        self.names.insert(id, slot);
+        self.timers.extend(soft_at.map(|at| (at, slot, Limit::Soft)));
+        self.timers.extend(hard_at.map(|at| (at, slot, Limit::Hard)));
+        slot
+    }
+
+    pub fn remove(&mut self, id: SaId) -> Result<(Slot, T), DataPlaneError> {
+        let slot = self.names.remove(&id).ok_or(DataPlaneError::NoSuchSa(id))?;
+        let sa = self.slots[slot as usize].take().ok_or(DataPlaneError::NoSuchSa(id))?;
+        self.free.push(slot);
+        let SaState { soft_at, hard_at, .. } = sa.state();
+        for timer in [soft_at.map(|at| (at, slot, Limit::Soft)), hard_at.map(|at| (at, slot, Limit::Hard))] {
+            timer.map(|timer| self.timers.remove(&timer));
+        }
+        Ok((slot, sa))
+    }
+
+    pub fn find(&self, id: SaId) -> Option<Slot> {
+        self.names.get(&id).copied()
+    }
+
+    /// Records that the SA in `slot` is now called `new`; its parameters say so already.
+    pub fn rename(&mut self, old: SaId, new: SaId, slot: Slot) {
+        self.names.remove(&old);
+        self.names.insert(new, slot);
+    }
+
+    #[inline]
+    pub fn get(&self, slot: Slot) -> Option<&T> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|timer| timer.0)
+    }
+
+    /// Applies the time limits passed by `now`. True when an SA went out of use.
+    pub fn tick(&mut self, now: Instant, events: &mut Events) -> bool {
+        let mut ended = false;
+        while let Some(&(at, slot, limit)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            let Some(sa) = self.get_mut(slot) else { continue };
+            let usage = &mut sa.state_mut().usage;
+            match limit {
+                Limit::Soft => usage.pass_soft(),
+                Limit::Hard => usage.pass_hard(),
+            }
+            ended |= limit == Limit::Hard;
+            self.report(slot, events);
+        }
+        ended
+    }
+
+    /// Queues what the SA has to report.
+    #[cold]
+    pub fn report(&mut self, slot: Slot, events: &mut Events) {
+        let Some(sa) = self.get_mut(slot) else { return };
+        let state = sa.state_mut();
+        let id = state.params.id();
+        self.owes_events |= !state.usage.report(id, events);
+    }
+
+    /// The next event; expiries that found no room enter the queue once it is empty.
+    pub fn poll_event(&mut self, events: &mut Events) -> Option<DataPlaneEvent> {
+        let next = events.pop();
+        if next.is_some() || !self.owes_events {
+            return next;
+        }
+        self.owes_events = false;
+        for slot in 0..self.slots.len() as Slot {
+            self.report(slot, events);
+        }
+        events.pop()
+    }
+
+    pub fn list(&self) -> Vec<SaStatus> {
+        let status = |sa: &T| SaStatus { params: (*sa.state().params).clone(), counters: sa.counters() };
+        self.slots.iter().flatten().map(status).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! One packet through one outbound SA (RFC 4303 §3.3).
+//!
+//! 1. Check lengths, room and sequence number, so that nothing has changed when the packet is refused.
+//! 2. Write padding and trailer behind the payload.
+//! 3. Grow to the front; transport mode moves the IP header there. Write ESP header and IV.
+//! 4. Encrypt and authenticate in place.
+//! 5. Write the outer headers, whose fields depend on the final length.
+
+use ravelin_crypto::IvKind;
+use ravelin_types::Spi;
+use ravelin_types::policy::Mode;
+use ravelin_wire::esp::{EspHeader, HEADER_LEN, TRAILER_LEN, emit_trailer, padding};
+use ravelin_wire::ip::{Fragment, Header, protocol, v4, v6};
+
+use crate::esp::IvSource;
+use crate::packet::PacketBuf;
+use crate::sad::OutboundSa;
+use crate::template::PerPacket;
+use crate::verdict::{DropReason, Outer};
+
+/// Protects the packet `pkt` with the header `header`. On success the payload bytes it held are returned too.
+#[inline]
+pub(crate) fn seal(
+    sa: &mut OutboundSa,
+    ivs: &mut IvSource,
+    pkt: &mut PacketBuf<'_>,
+    header: &Header,
+) -> Result<(Outer, usize), DropReason> {
+    let tunnel = sa.mode == Mode::Tunnel;
+    // What stays in the clear, before ESP.
+    let clear = if tunnel { 0 } else { header.esp_at };
+    if !tunnel && header.fragment != Fragment::Whole {
+        // RFC 4303 §3.3.4: transport mode protects whole datagrams only.
+        return Err(DropReason::FragmentInTransport);
+    }
+    let next_header = match (tunnel, header.src.is_ipv4()) {
+        (true, true) => protocol::IPV4,
+        (true, false) => protocol::IPV6,
+        (false, _) => header.esp_protocol,
+    };
+    let transform = &sa.transform;
+    let payload = header.total_len - clear;
+    let tail = padding(payload, transform.block_len()) + TRAILER_LEN;
+    let (ip_len, udp_len) = (sa.template.ip_len(), sa.template.udp_len());
+    let before = ip_len + udp_len + transform.head_len();
+    let len = before + header.total_len + tail + transform.icv_len();
+    let largest = usize::from(u16::MAX) + if outer_is_ipv6(sa, header) { v6::HEADER_LEN } else { 0 };
+    if len > largest {
+        return Err(DropReason::TooLong);
+    }
+    if sa.sequence >= sa.last_sequence {
+        return Err(DropReason::SequenceExhausted);
+    }
+    pkt.truncate(header.total_len);
+    if pkt.headroom() < before || !pkt.grow_back(tail + transform.icv_len()) || !pkt.grow_front(before) {
+        return Err(DropReason::NoRoom);
+    }
+    sa.sequence += 1;
+
+    let packet = pkt.packet_mut();
+    let trailer_at = before + header.total_len;
+    emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
+    if !tunnel {
+        packet.copy_within(before..before + clear, 0);
+    }
+    let udp_at = ip_len + clear;
+    let esp_at = udp_at + udp_len;
+    seal_esp(sa, ivs, &mut packet[esp_at..]);
+
+    let outer = if tunnel {
+        // RFC 4301 §5.1.2.1: DSCP, and DF where the inner header has one, are copied; RFC 6040 §4.1: so is ECN.
+        let fields = PerPacket { tos: header.tos, dont_fragment: header.dont_fragment, id: sa.sequence as u16 };
+        sa.template.emit_ip(packet, fields);
+        (sa.template.src, sa.template.dst)
+    } else {
+        let protocol = if sa.template.encap.is_some() { protocol::UDP } else { protocol::ESP };
+        rewrite_header(packet, header, protocol);
+        (header.src, header.dst)
+    };
+    sa.template.emit_udp(&mut packet[udp_at..], outer.0, outer.1);
+    let outer = Outer {
+        src: outer.0,
+        dst: outer.1,
+        encap: sa.template.encap,
+        esp_at,
+        tos: header.tos,
+        dont_fragment: header.dont_fragment || outer.0.is_ipv6(),
+    };
+    Ok((outer, payload))
+}
+
+fn seal_esp(sa: &OutboundSa, ivs: &mut IvSource, esp: &mut [u8]) {
+    let transform = &sa.transform;
+    let (head, _) = esp.split_at_mut(transform.head_len());
+    let (header, iv) = head.split_at_mut(HEADER_LEN);
+    if let Some(header) = header.first_chunk_mut() {
+        EspHeader { spi: Spi(sa.spi), sequence: sa.sequence as u32 }.emit(header);
+    }
+    match iv.first_chunk_mut::<8>() {
+        // RFC 4106 §3.1, RFC 7634 §2: any value that the key sees once; the sequence number is one.
+        Some(counter) if transform.iv_kind == IvKind::Unique => {
+            *counter = sa.sequence.to_be_bytes();
+            iv[8..].fill(0);
+        }
+        _ => ivs.fill(iv),
+    }
+    transform.seal(esp, (sa.sequence >> 32) as u32);
+}
+
+fn outer_is_ipv6(sa: &OutboundSa, header: &Header) -> bool {
+    match sa.mode {
+        Mode::Tunnel => sa.template.src.is_ipv6(),
+        Mode::Transport => header.src.is_ipv6(),
+    }
+}
+
+/// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)
+fn rewrite_header(packet: &mut [u8], header: &Header, protocol: u8) {
+    let len = packet.len();
+    if header.src.is_ipv4() {
+        v4::rewrite(&mut packet[..header.esp_at], len as u16, protocol);
+    } else {
+        packet[v6::PAYLOAD_LEN_AT..6].copy_from_slice(&((len - v6::HEADER_LEN) as u16).to_be_bytes());
+        packet[header.esp_protocol_at] = protocol;
+    }
+}

@@ -1,0 +1,116 @@
+use super::*;
+use alloc::string::String;
+use alloc::vec;
+use core::ops::RangeInclusive;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn prefix(address: &str, len: u8) -> TrafficSelector {
+    TrafficSelector::prefix(ip(address), len).unwrap()
+}
+
+fn policy(id: u32, priority: u32, local: TrafficSelector, remote: TrafficSelector, action: Action) -> Policy {
+    Policy { id: PolicyId(id), name: String::new(), priority, local: vec![local], remote: vec![remote], action }
+}
+
+fn tcp(selector: TrafficSelector, ports: RangeInclusive<u16>) -> TrafficSelector {
+    selector.with(6, ports).unwrap()
+}
+
+fn seen(src: &str, dst: &str, protocol: u8, ports: Option<(u16, u16)>) -> Seen {
+    let (src_port, dst_port) = (ports.map(|p| p.0), ports.map(|p| p.1));
+    let hides_ports = ports.is_none() && transport::has_ports(protocol);
+    let flow = Flow { src: ip(src), dst: ip(dst), protocol, src_port, dst_port };
+    Seen { flow, hides_ports, hides_protocol: false }
+}
+
+fn spd(policies: &[Policy]) -> Spd {
+    let mut spd = Spd::new(3);
+    for policy in policies {
+        spd.add(policy).unwrap();
+    }
+    spd
+}
+
+#[test]
+fn priority_then_number_decides_between_host_pairs_and_wider_entries() {
+    let (a, b) = (prefix("10.0.0.1", 32), prefix("10.0.0.2", 32));
+    let net = prefix("10.0.0.0", 8);
+    let packet = seen("10.0.0.1", "10.0.0.2", 17, Some((1, 2)));
+    let pair = policy(5, 10, a, b, Action::Bypass);
+    for (id, priority, expected) in
+        [(1, 9, Match::Discard), (1, 10, Match::Discard), (9, 10, Match::Bypass), (1, 11, Match::Bypass)]
+    {
+        let spd = spd(&[pair.clone(), policy(id, priority, net, net, Action::Discard)]);
+        assert_eq!(spd.lookup(&packet), expected, "{id} at {priority}");
+    }
+}
+
+#[test]
+fn a_policy_is_replaced_and_removed_wherever_it_stood() {
+    let (a, b) = (prefix("10.0.0.1", 32), prefix("10.0.0.2", 32));
+    let packet = seen("10.0.0.1", "10.0.0.2", 17, Some((1, 2)));
+    let mut spd = spd(&[policy(1, 10, a, b, Action::Bypass)]);
+    assert_eq!(spd.lookup(&packet), Match::Bypass);
+    spd.add(&policy(1, 20, prefix("10.0.0.0", 8), b, Action::Discard)).unwrap();
+    assert_eq!(spd.lookup(&packet), Match::Discard);
+    assert!(spd.hosts.is_empty());
+    spd.delete(PolicyId(1)).unwrap();
+    assert_eq!(spd.lookup(&packet), Match::None);
+    assert_eq!(spd.delete(PolicyId(1)), Err(DataPlaneError::NoSuchPolicy(PolicyId(1))));
+}
+
+#[test]
+fn protocol_and_ports_select() {
+    let any = TrafficSelector::any_v4();
+    let spd = spd(&[policy(1, 10, any, tcp(any, 80..=81), Action::Discard)]);
+    assert_eq!(spd.lookup(&seen("10.0.0.1", "10.0.0.2", 6, Some((5, 81)))), Match::Discard);
+    assert_eq!(spd.lookup(&seen("10.0.0.1", "10.0.0.2", 6, Some((5, 82)))), Match::None);
+    assert_eq!(spd.lookup(&seen("10.0.0.1", "10.0.0.2", 6, Some((80, 5)))), Match::None);
+    assert_eq!(spd.lookup(&seen("10.0.0.1", "10.0.0.2", 17, Some((5, 80)))), Match::None);
+    assert_eq!(spd.lookup(&seen("2001:db8::1", "2001:db8::2", 6, Some((5, 80)))), Match::None);
+}
+
+// SECURITY-HISTORY row 119: a later fragment of protected traffic must not leave in the clear.
+#[test]
+fn what_hides_its_ports_does_not_slip_past_a_policy_on_ports() {
+    let any = TrafficSelector::any_v4();
+    let web = policy(1, 10, any, tcp(any, 80..=80), Action::Discard);
+    let fragment = seen("10.0.0.1", "10.0.0.2", 6, None);
+    assert_eq!(spd(&[web.clone()]).lookup(&fragment), Match::Hidden);
+    assert_eq!(spd(&[web.clone()]).lookup(&seen("10.0.0.1", "10.0.0.2", 17, None)), Match::None);
+    // A protocol that has no ports is not hiding any.
+    assert_eq!(spd(&[web.clone()]).lookup(&seen("10.0.0.1", "10.0.0.2", 47, None)), Match::None);
+    // A permission that may not be meant is none; a later entry decides.
+    let allowed = policy(1, 10, any, tcp(any, 80..=80), Action::Bypass);
+    assert_eq!(spd(&[allowed.clone()]).lookup(&fragment), Match::None);
+    assert_eq!(spd(&[allowed, policy(2, 20, any, any, Action::Discard)]).lookup(&fragment), Match::Discard);
+    // An entry before it that asks for no ports decides.
+    let all = policy(3, 5, any, any, Action::Bypass);
+    assert_eq!(spd(&[web.clone(), all]).lookup(&fragment), Match::Bypass);
+    // Not even the protocol is known.
+    let hidden = Seen { hides_protocol: true, ..seen("10.0.0.1", "10.0.0.2", 60, None) };
+    let hidden = Seen { hides_ports: true, ..hidden };
+    assert_eq!(spd(&[web]).lookup(&hidden), Match::Hidden);
+    assert_eq!(spd(&[policy(1, 10, any, any, Action::Bypass)]).lookup(&hidden), Match::Bypass);
+}
+
+#[test]
+fn very_many_host_pairs_keep_their_own_answers() {
+    let mut spd = Spd::new(1);
+    let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+    for n in 0..2000 {
+        let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
+        let (a, b) = (TrafficSelector::host(address(n)), TrafficSelector::host(address(n + 1)));
+        spd.add(&policy(n, 10, a, b, action)).unwrap();
+    }
+    assert!(spd.wide.is_empty());
+    for n in 0..2000 {
+        let flow = Flow { src: address(n), dst: address(n + 1), protocol: 1, src_port: Some(8), dst_port: Some(8) };
+        let seen = Seen { flow, hides_ports: false, hides_protocol: false };
+        assert_eq!(spd.lookup(&seen), if n % 2 == 0 { Match::Bypass } else { Match::Discard });
+        assert_eq!(spd.lookup(&seen.swapped()), Match::None);
+    }
+}
