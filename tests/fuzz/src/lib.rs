@@ -1,1 +1,66 @@
-//! (crate root)
+//! Fuzz targets: each takes any bytes and panics when a decoder breaks a promise. A target never judges whether input
+//! is accepted, only that what is accepted is consistent.
+//!
+//! Targets are data, not programs: [`targets`] lists them, one for every row of the payload table of `ravelin-wire`
+//! among them. `cargo test -p ravelin-fuzz` replays `corpus/<target>/` and small changes of it through every target;
+//! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read [`ike`] first.
+#![forbid(unsafe_code)]
+
+mod ike;
+mod packet;
+
+use std::path::PathBuf;
+
+use ravelin_wire::ike::v2::{PAYLOADS, PayloadKind};
+
+/// Something to fuzz.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    decoder: Decoder,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Decoder {
+    Named(&'static str, fn(&[u8])),
+    Payload(PayloadKind),
+}
+
+/// Every target.
+pub fn targets() -> Vec<Target> {
+    let named: [(&str, fn(&[u8])); 5] = [
+        ("message", ike::message),
+        ("chain", ike::chain),
+        ("ip", packet::ip),
+        ("esp", packet::esp),
+        ("udp-encap", packet::udp_encap),
+    ];
+    let named = named.into_iter().map(|(name, run)| Decoder::Named(name, run));
+    let payloads = PAYLOADS.iter().copied().map(Decoder::Payload);
+    named.chain(payloads).map(|decoder| Target { decoder }).collect()
+}
+
+impl Target {
+    /// The name, which is also that of the folder in the corpus.
+    pub fn name(&self) -> String {
+        match self.decoder {
+            Decoder::Named(name, _) => name.into(),
+            Decoder::Payload(payload) => format!("payload-{}", payload.name),
+        }
+    }
+
+    /// Feeds one input.
+    ///
+    /// # Panics
+    /// When the decoder breaks a promise.
+    pub fn run(&self, input: &[u8]) {
+        match self.decoder {
+            Decoder::Named(_, run) => run(input),
+            Decoder::Payload(payload) => ike::payload(payload.kind, input),
+        }
+    }
+}
+
+/// The committed inputs, a folder for each target.
+pub fn corpus() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "corpus"].iter().collect()
+}

@@ -1,0 +1,51 @@
+//! Packets: every offset that a decoder hands out lies inside the packet, and points at what it says.
+
+use ravelin_wire::udp_encap::{self, Payload};
+use ravelin_wire::{esp, ip};
+
+/// An IP packet.
+pub fn ip(input: &[u8]) {
+    let Ok(header) = ip::Header::parse(input) else { return };
+    assert!(header.esp_protocol_at < header.esp_at);
+    assert!(header.esp_at <= header.payload_at);
+    assert!(header.payload_at <= header.total_len);
+    assert!(header.total_len <= input.len());
+    assert_eq!(input[header.esp_protocol_at], header.esp_protocol);
+    assert_eq!(header.src.is_ipv4(), header.dst.is_ipv4());
+    let flow = header.flow(input);
+    assert_eq!((flow.src, flow.dst, flow.protocol), (header.src, header.dst, header.protocol));
+    assert!(header.fragment != ip::Fragment::Later || flow.src_port.is_none());
+}
+
+/// An ESP packet, and the same bytes as a decrypted payload with its trailer.
+pub fn esp(input: &[u8]) {
+    if let Some(header) = esp::EspHeader::parse(input) {
+        let mut out = [0; esp::HEADER_LEN];
+        header.emit(&mut out);
+        assert_eq!(out, input[..esp::HEADER_LEN]);
+    }
+    if let Some(trailer) = esp::parse_trailer(input) {
+        let padding_at = trailer.payload_len;
+        let mut out = vec![0; input.len() - padding_at];
+        esp::emit_trailer(&mut out, trailer.next_header);
+        assert_eq!(out, input[padding_at..]);
+    }
+}
+
+/// A datagram on the port that IKE and ESP share.
+pub fn udp_encap(input: &[u8]) {
+    match udp_encap::classify(input) {
+        Payload::Ike(message) => {
+            assert_eq!([udp_encap::NON_ESP_MARKER.as_slice(), message].concat(), input);
+            super::ike::message(message);
+        }
+        Payload::Esp(packet) => {
+            assert_eq!(packet, input);
+            let header = esp::EspHeader::parse(packet).expect("an ESP packet has a header");
+            assert_ne!(header.spi.0, 0);
+            esp(packet);
+        }
+        Payload::Keepalive => assert_eq!(input, udp_encap::KEEPALIVE),
+        Payload::Malformed => assert!(input.len() < esp::HEADER_LEN),
+    }
+}
