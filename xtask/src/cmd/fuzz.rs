@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz TARGET`: coverage-guided fuzzing with libFuzzer, on the stable toolchain.
 //!
 //! The compiler flags are those that cargo-fuzz passes with `--sanitizer none`: they instrument for coverage and need
-//! no nightly compiler. Findings land in the target's corpus folder, where `cargo xtask test` replays them.
+//! no nightly compiler. Inputs that reach new code collect under the target folder; crashes land in the committed
+//! corpus of the target, where `cargo xtask test` replays them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -64,14 +65,20 @@ pub fn targets(workspace: &Workspace) -> Result<Vec<String>> {
 pub fn fuzz(workspace: &Workspace, target: &str, seconds: u64) -> Result<()> {
     let build = workspace.target().join("fuzz");
     run(workspace
-        .cargo(["build", "--package", "ravelin-fuzz", "--features", "libfuzzer", "--bin", target, "--release"])
+        .cargo(["build", "--package", "ravelin-fuzz", "--features", "libfuzzer", "--bin", "fuzz", "--release"])
         .args(["--locked", "--target", TRIPLE, "--target-dir"])
         .arg(&build)
         .env("RUSTFLAGS", COVERAGE))?;
-    let folder = corpus(workspace).join(target);
+    let committed = corpus(workspace).join(target);
+    let found = build.join("corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
     let time = format!("-max_total_time={seconds}");
-    let artifacts = format!("-artifact_prefix={}/crash-", folder.display());
-    run(workspace.command(build.join(TRIPLE).join("release").join(target), [&time, &artifacts]).arg(&folder))
+    let artifacts = format!("-artifact_prefix={}/crash-", committed.display());
+    // libFuzzer writes to the first folder and only reads the others.
+    run(workspace
+        .command(build.join(TRIPLE).join("release").join("fuzz"), [&time, &artifacts])
+        .args([found, committed])
+        .env("RAVELIN_FUZZ_TARGET", target))
 }
 
 fn corpus(workspace: &Workspace) -> PathBuf {
