@@ -1,0 +1,281 @@
+//! Document 003's grammar: one command line in, one typed [`Command`] out.
+//!
+//! ```text
+//! arguments ──clap──► Verb (flags as written) ──policy.rs, remote.rs──► Command (what is meant) + notes
+//!        └───────────────── BadLine: which argument, from which byte of it on, what was expected ◄──┘
+//! ```
+//!
+//! The command line, `ike_rc` and the control socket all come through [`parse`], so a line means the same everywhere.
+
+mod listing;
+mod policy;
+mod remote;
+
+use std::error::Error as _;
+use std::fmt;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+pub use listing::{
+    FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs, IpsecNetstatArgs, RekeyArgs,
+    TerminateArgs, Wait,
+};
+pub use policy::{ActionWord, EspSpec, PolicyArgs, PolicySpec, Start};
+pub use remote::{RemoteArgs, RemoteSpec};
+
+use crate::value::BadValue;
+
+/// The two families of commands, as clap reads them. A binary flattens this into its own grammar.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Policies: which traffic is protected, and how
+    #[command(subcommand)]
+    Ipsec(IpsecVerb),
+    /// Remotes: whom keys are negotiated with, and how
+    #[command(subcommand)]
+    Ike(IkeVerb),
+}
+
+/// `ipsec ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum IpsecVerb {
+    /// Add, view or delete a policy
+    Policy(Box<PolicyArgs>),
+    /// List security associations and policies
+    Netstat(IpsecNetstatArgs),
+    /// Delete all security associations, all policies, or both
+    Flush(IpsecFlushArgs),
+}
+
+/// `ike ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum IkeVerb {
+    /// Add, view or delete a remote
+    Remote(Box<RemoteArgs>),
+    /// List IKE security associations and remotes
+    Netstat(IkeNetstatArgs),
+    /// Delete all IKE security associations, remotes, or both
+    Flush(IkeFlushArgs),
+    /// Negotiate a security association for a policy now
+    Initiate(InitiateArgs),
+    /// Replace the IKE SA with a remote, or the SA of a policy, by a fresh one
+    Rekey(RekeyArgs),
+    /// Delete the IKE SA with a remote, or the SA of a policy, and tell the peer
+    Terminate(TerminateArgs),
+}
+
+/// What a command line means.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// `ipsec policy -n ...`
+    AddPolicy(Box<PolicySpec>),
+    /// `ipsec policy -v`, of all or of one
+    ViewPolicies(Option<String>),
+    /// `ipsec policy -x`
+    DeletePolicy(Which),
+    /// `ipsec netstat`
+    IpsecNetstat(IpsecNetstatArgs),
+    /// `ipsec flush`
+    IpsecFlush(FlushIpsec),
+    /// `ike remote -n ...`
+    AddRemote(Box<RemoteSpec>),
+    /// `ike remote -v`, of all or of one
+    ViewRemotes(Option<String>),
+    /// `ike remote -x`
+    DeleteRemote(Which),
+    /// `ike netstat`
+    IkeNetstat(IkeNetstatArgs),
+    /// `ike flush`
+    IkeFlush(FlushIke),
+    /// `ike initiate`
+    Initiate(InitiateArgs),
+    /// `ike rekey`
+    Rekey(RekeyArgs),
+    /// `ike terminate`
+    Terminate(TerminateArgs),
+}
+
+/// One by its name, or all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// ALLPOLICIES, ALLREMOTES
+    All,
+    /// The one of this name.
+    Named(String),
+}
+
+/// A command and what its author should know about it: a flag that has no effect, for instance.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What to do.
+    pub command: Command,
+    /// One sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Why a command line cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// Where; `None`: something is missing, so there is no place to point to.
+    pub at: Option<Position>,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+/// A place in a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Index of the argument.
+    pub argument: usize,
+    /// Offset into it, in bytes.
+    pub offset: usize,
+}
+
+/// A conflict between flags, found after each was read by itself: the flag to point to, if any, and the words.
+#[derive(Clone, Debug)]
+pub(crate) struct Conflict {
+    flag: Option<(char, &'static str)>,
+    message: String,
+}
+
+impl Conflict {
+    pub(crate) fn at(flag: (char, &'static str), message: impl Into<String>) -> Self {
+        Conflict { flag: Some(flag), message: message.into() }
+    }
+
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
+        Conflict { flag: None, message: message.into() }
+    }
+}
+
+#[derive(Parser)]
+#[command(name = "", no_binary_name = true, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Reads one command line, given as its arguments without the program's name: `["ipsec", "policy", ...]`. As in
+/// document 003, `policy` and `remote` may stand alone.
+///
+/// # Errors
+/// When an argument is unknown, missing, refused, or in conflict with another.
+pub fn parse(arguments: &[String]) -> Result<Parsed, BadLine> {
+    let family = match arguments.first().map(String::as_str) {
+        Some("policy") => Some("ipsec"),
+        Some("remote") => Some("ike"),
+        _ => None,
+    };
+    let line = family.into_iter().chain(arguments.iter().map(String::as_str));
+    match Line::try_parse_from(line) {
+        Ok(line) => interpret(&line.verb).map_err(|conflict| conflict.locate(arguments)),
+        Err(error) => Err(explain(&error, arguments)),
+    }
+}
+
+impl Verb {
+    /// Whether what the flags say together makes sense; `arguments` are those the verb was read from.
+    ///
+    /// # Errors
+    /// When flags are in conflict or one is missing.
+    pub fn interpret(&self, arguments: &[String]) -> Result<Parsed, BadLine> {
+        interpret(self).map_err(|conflict| conflict.locate(arguments))
+    }
+}
+
+fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
+    let mut notes = Vec::new();
+    let command = match verb {
+        Verb::Ipsec(IpsecVerb::Policy(args)) => args.interpret(&mut notes)?,
+        Verb::Ipsec(IpsecVerb::Netstat(args)) => Command::IpsecNetstat(args.clone()),
+        Verb::Ipsec(IpsecVerb::Flush(args)) => Command::IpsecFlush(args.interpret()?),
+        Verb::Ike(IkeVerb::Remote(args)) => args.interpret(&mut notes)?,
+        Verb::Ike(IkeVerb::Netstat(args)) => Command::IkeNetstat(args.interpret()?),
+        Verb::Ike(IkeVerb::Flush(args)) => Command::IkeFlush(args.interpret()?),
+        Verb::Ike(IkeVerb::Initiate(args)) => Command::Initiate(args.clone()),
+        Verb::Ike(IkeVerb::Rekey(args)) => Command::Rekey(args.clone()),
+        Verb::Ike(IkeVerb::Terminate(args)) => Command::Terminate(args.clone()),
+    };
+    Ok(Parsed { command, notes })
+}
+
+impl Conflict {
+    fn locate(self, arguments: &[String]) -> BadLine {
+        let at = self.flag.and_then(|(short, long)| {
+            let exact = |argument: &String| {
+                argument == &format!("-{short}")
+                    || argument.strip_prefix("--").is_some_and(|rest| rest.split('=').next() == Some(long))
+            };
+            // `-wu` and `-hFILE` hide a flag inside of an argument.
+            let inside = |argument: &String| {
+                argument.starts_with('-') && !argument.starts_with("--") && argument.contains(short)
+            };
+            let argument = arguments.iter().position(exact).or_else(|| arguments.iter().position(inside))?;
+            Some(Position { argument, offset: 0 })
+        });
+        BadLine { at, message: self.message }
+    }
+}
+
+/// Clap's error as ours: its words without the usage page, and the place it means.
+fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let bad_value = error.source().and_then(|source| source.downcast_ref::<BadValue>());
+    let written = match error.kind() {
+        ErrorKind::InvalidSubcommand => text(ContextKind::InvalidSubcommand),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => text(ContextKind::InvalidValue),
+        ErrorKind::MissingRequiredArgument => None,
+        _ => text(ContextKind::InvalidArg),
+    };
+    let at = written.and_then(|written| {
+        let flag = text(ContextKind::InvalidArg).and_then(|flag| flag.split(' ').next());
+        let (argument, start) = find(arguments, flag.unwrap_or_default(), written)?;
+        Some(Position { argument, offset: start + bad_value.map_or(0, |bad| bad.offset) })
+    });
+    let rendered = error.render().to_string();
+    let body = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    let body = body.split("\n\nUsage:").next().unwrap_or(body).split("\n\nFor more information").next().unwrap_or(body);
+    let lines: Vec<&str> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "expected a whole command: ipsec policy|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate"
+                .to_owned()
+        }
+        _ => lines.join("; ").replace(":; ", ": "),
+    };
+    BadLine { at, message }
+}
+
+/// The argument that holds `written`, and from which byte on. The same text may occur twice, so the flag it belongs
+/// to decides; clap names a flag by its long form where it has one, so its short form is taken for granted.
+fn find(arguments: &[String], flag: &str, written: &str) -> Option<(usize, usize)> {
+    let ends_with = |argument: &String| argument.ends_with(written).then(|| argument.len() - written.len());
+    let joined = arguments.iter().position(|argument| argument == &format!("{flag}={written}"));
+    if let Some(index) = joined {
+        return Some((index, flag.len() + 1));
+    }
+    let behind_flag =
+        arguments.iter().zip(arguments.iter().skip(1)).position(|(first, second)| first == flag && second == written);
+    if let Some(index) = behind_flag {
+        return Some((index + 1, 0));
+    }
+    if let Some(index) = arguments.iter().position(|argument| argument == written) {
+        return Some((index, 0));
+    }
+    arguments.iter().enumerate().find_map(|(index, argument)| Some((index, ends_with(argument)?)))
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadLine {}
+
+#[cfg(test)]
+mod tests;

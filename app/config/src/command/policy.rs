@@ -1,0 +1,381 @@
+//! `ipsec policy`: flags as written, and what they mean together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::policy::Mode;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::{IntegId, KeMethod, Transform};
+
+use super::{Command, Conflict, Which};
+use crate::value::algorithm::{self, Encr, Esn};
+use crate::value::selector::{IdString, id_string};
+use crate::value::{name, quantity};
+
+/// The flags of `ipsec policy`.
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct PolicyArgs {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// Name of the policy, known to this host only
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
+    name: Option<String>,
+    /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT
+    #[arg(short = 's', long, value_name = "ID", value_parser = id_string)]
+    source: Option<IdString>,
+    /// Destination, written like the source
+    #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
+    destination: Option<IdString>,
+    /// Upper-layer protocol: udp, tcp, icmp, icmp6, any, or a number
+    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = quantity::protocol)]
+    protocol: u8,
+    /// What happens to the traffic
+    #[arg(long, value_enum, default_value = "secure")]
+    action: ActionWord,
+    /// Name of the remote (`ike remote -n NAME`) to negotiate with
+    #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
+    remote: Option<String>,
+    /// Address of the remote endpoint
+    #[arg(short = 'r', long, value_name = "ADDRESS")]
+    endpoint: Option<IpAddr>,
+    /// Address of the local endpoint (default: the one from which the remote endpoint is reached)
+    #[arg(long, value_name = "ADDRESS")]
+    local: Option<IpAddr>,
+    /// transport (between the two endpoints) or tunnel
+    #[arg(short = 'm', long, value_enum, ignore_case = true)]
+    mode: Option<ModeWord>,
+    /// Type of the security association: ESP
+    #[arg(short = 't', long = "type", value_enum, ignore_case = true, default_value = "esp")]
+    kind: KindWord,
+    /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
+    #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::encr_list))]
+    encryption: Option<List<Encr>>,
+    /// Integrity algorithms for ciphers that do not authenticate by themselves
+    /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
+    #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::integ_list))]
+    integrity: Option<List<IntegId>>,
+    /// Key exchange groups for a fresh exchange with each rekey (perfect forward secrecy), or none
+    #[arg(long, value_name = "LIST", default_value = "none", value_parser = ListParser(algorithm::pfs_list))]
+    pfs: List<KeMethod>,
+    /// Extended sequence numbers
+    #[arg(long, value_enum, default_value = "prefer")]
+    esn: Esn,
+    /// Number of packets in the anti-replay window, up to 4096; 0 switches the check off
+    #[arg(long, value_name = "PACKETS", default_value = "1024", value_parser = clap::value_parser!(u32).range(0..=4096))]
+    replay_window: u32,
+    /// Priority, 1 (consulted first) to 7
+    #[arg(short = 'l', long, default_value = "4", value_parser = clap::value_parser!(u8).range(1..=7))]
+    priority: u8,
+    /// Lifetime of a security association
+    #[arg(short = 'k', long, value_name = "TIME", default_value = "3600", value_parser = quantity::duration)]
+    lifetime: Duration,
+    /// Lifetime in bytes: 500M, 2G
+    #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
+    life_bytes: Option<u64>,
+    /// Lifetime in packets: 500k, 2M
+    #[arg(long, value_name = "PACKETS", value_parser = quantity::count)]
+    life_packets: Option<u64>,
+    /// When to negotiate: with the first packet, or at once
+    #[arg(long, value_enum, default_value = "on-demand")]
+    start: Start,
+    /// View the policies, or with -n one
+    #[arg(short = 'v', long, conflicts_with = "delete")]
+    view: bool,
+    /// Delete the policy of this name, or ALLPOLICIES
+    #[arg(short = 'x', long, value_name = "NAME", value_parser = name)]
+    delete: Option<String>,
+    /// View as JSON
+    #[arg(long)]
+    json: bool,
+    /// TFC padding (not there yet)
+    #[arg(short = 'c', long)]
+    tfc: bool,
+    /// Short ICV (not there yet)
+    #[arg(short = 'h', long)]
+    short_icv: bool,
+    /// Dummy packets (not there yet)
+    #[arg(short = 'y', long)]
+    dummy: bool,
+}
+
+/// What happens to the traffic of a policy, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ActionWord {
+    /// Protect it; unprotected packets are dropped
+    #[value(alias = "protect")]
+    Secure,
+    /// Let it pass in the clear
+    Bypass,
+    /// Drop it
+    #[value(alias = "drop")]
+    Discard,
+}
+
+/// When the first SA of a policy is negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// When the first packet needs it
+    OnDemand,
+    /// As soon as the policy and its remote are there
+    #[value(alias = "at-once")]
+    Now,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModeWord {
+    Transport,
+    Tunnel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KindWord {
+    Esp,
+    Ah,
+    Ahesp,
+}
+
+/// A list behind one flag. (Clap would take a `Vec` for a flag that is given several times.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+/// Makes clap's value parser out of a function that reads a list.
+#[derive(Clone)]
+pub(super) struct ListParser<T>(pub(super) fn(&str) -> Result<Vec<T>, crate::value::BadValue>);
+
+impl<T: Clone + Send + Sync + 'static> clap::builder::TypedValueParser for ListParser<T> {
+    type Value = List<T>;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<List<T>, clap::Error> {
+        let read = self.0;
+        let parser = move |text: &str| read(text).map(List);
+        clap::builder::TypedValueParser::parse_ref(&parser, command, arg, value)
+    }
+}
+
+/// A policy as an operator described it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySpec {
+    /// Unique among the policies.
+    pub name: String,
+    /// 1 to 7.
+    pub priority: u8,
+    /// IP protocol, 0 for any.
+    pub protocol: u8,
+    /// This side of the traffic.
+    pub source: IdString,
+    /// The other side.
+    pub destination: IdString,
+    /// What happens to it.
+    pub action: ActionWord,
+    /// How it is protected; present exactly when the action is `Secure`.
+    pub esp: Option<EspSpec>,
+}
+
+/// How the traffic of a policy is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EspSpec {
+    /// Name of the remote.
+    pub remote: String,
+    /// The remote end of the SA.
+    pub endpoint: IpAddr,
+    /// The local end; `None`: the address from which the remote end is reached.
+    pub local: Option<IpAddr>,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// In order of preference.
+    pub proposals: Vec<Proposal>,
+    /// Soft and hard limits.
+    pub lifetime: Lifetime,
+    /// Packets, 0 for no check.
+    pub replay_window: u32,
+    /// When to negotiate.
+    pub start: Start,
+}
+
+const NAME: (char, &str) = ('n', "name");
+
+impl PolicyArgs {
+    /// Whether a listing shall be JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn interpret(&self, notes: &mut Vec<String>) -> Result<Command, Conflict> {
+        if let Some(name) = &self.delete {
+            let which = if name == "ALLPOLICIES" { Which::All } else { Which::Named(name.clone()) };
+            return Ok(Command::DeletePolicy(which));
+        }
+        if self.view {
+            return Ok(Command::ViewPolicies(self.name.clone()));
+        }
+        self.refuse_what_is_not_there()?;
+        let name = self.name.clone().ok_or_else(|| Conflict::missing("expected -n NAME, -v or -x NAME"))?;
+        if name == "ALLPOLICIES" {
+            return Err(Conflict::at(NAME, "ALLPOLICIES means all policies and cannot be the name of one"));
+        }
+        let (source, destination) = self.traffic()?;
+        let esp = match self.action {
+            ActionWord::Secure => Some(self.esp(source, destination, notes)?),
+            ActionWord::Bypass | ActionWord::Discard => {
+                self.refuse_protection()?;
+                None
+            }
+        };
+        let (priority, protocol, action) = (self.priority, self.protocol, self.action);
+        Ok(Command::AddPolicy(Box::new(PolicySpec { name, priority, protocol, source, destination, action, esp })))
+    }
+
+    fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
+        let refused = [
+            (self.tfc, ('c', "tfc"), "TFC padding is not there yet; leave -c out"),
+            (
+                self.short_icv,
+                ('h', "short-icv"),
+                "short ICVs are not there yet; leave -h out (RFC 4868 lengths are used)",
+            ),
+            (self.dummy, ('y', "dummy"), "dummy packets are not there yet; leave -y out"),
+            (self.kind == KindWord::Ah, ('t', "type"), "AH is not there yet; use -t ESP"),
+            (self.kind == KindWord::Ahesp, ('t', "type"), "AH is not there yet, so neither is AHESP; use -t ESP"),
+            (self.json, ('j', "json"), "--json goes with -v"),
+        ];
+        match refused.into_iter().find(|(given, ..)| *given) {
+            Some((_, flag, why)) => Err(Conflict::at(flag, why)),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_protection(&self) -> Result<(), Conflict> {
+        let given = [
+            (self.remote.is_some(), ('g', "remote")),
+            (self.endpoint.is_some(), ('r', "endpoint")),
+            (self.mode.is_some(), ('m', "mode")),
+            (self.encryption.is_some(), ('e', "encryption")),
+            (self.integrity.is_some(), ('a', "integrity")),
+            (self.local.is_some(), ('\0', "local")),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(Conflict::at(
+                flag,
+                format!("--{} goes with --action secure: this traffic is not protected", flag.1),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn traffic(&self) -> Result<(IdString, IdString), Conflict> {
+        let source = self.source.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
+        let destination =
+            self.destination.ok_or_else(|| Conflict::missing("expected -d DESTINATION: an address, any or any6"))?;
+        if source.is_ipv4() != destination.is_ipv4() {
+            return Err(Conflict::at(('d', "destination"), "-s and -d belong to different address families"));
+        }
+        for (end, flag) in [(source, ('s', "source")), (destination, ('d', "destination"))] {
+            end.check_ports(self.protocol).map_err(|error| Conflict::at(flag, error.message))?;
+        }
+        match (self.protocol, source.is_ipv4()) {
+            (1, false) => Err(Conflict::at(('p', "protocol"), "icmp is of IPv4; use -p icmp6")),
+            (58, true) => Err(Conflict::at(('p', "protocol"), "icmp6 is of IPv6; use -p icmp")),
+            _ => Ok((source, destination)),
+        }
+    }
+
+    fn esp(&self, source: IdString, destination: IdString, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
+        let missing = |what: &str| Conflict::missing(format!("expected {what}, or --action bypass or discard"));
+        let remote = self.remote.clone().ok_or_else(|| missing("-g REMOTE"))?;
+        let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
+        let mode = match self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))? {
+            ModeWord::Transport => Mode::Transport,
+            ModeWord::Tunnel => Mode::Tunnel,
+        };
+        let local = self.local_end(mode, source, destination, endpoint)?;
+        Ok(EspSpec {
+            remote,
+            endpoint,
+            local,
+            mode,
+            proposals: self.proposals(notes),
+            lifetime: self.lifetime()?,
+            replay_window: self.replay_window,
+            start: self.start,
+        })
+    }
+
+    /// In transport mode the SA joins the hosts that talk, so its ends are those of the traffic (RFC 4301 §4.1).
+    fn local_end(
+        &self,
+        mode: Mode,
+        source: IdString,
+        destination: IdString,
+        endpoint: IpAddr,
+    ) -> Result<Option<IpAddr>, Conflict> {
+        if let Some(local) = self.local
+            && local.is_ipv4() != endpoint.is_ipv4()
+        {
+            return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
+        }
+        if mode == Mode::Tunnel {
+            return Ok(self.local);
+        }
+        if destination.host() != Some(endpoint) {
+            let why = format!("in transport mode -d is the remote endpoint itself, {endpoint}; else use -m tunnel");
+            return Err(Conflict::at(('d', "destination"), why));
+        }
+        let host = source.host().ok_or_else(|| {
+            let why = "in transport mode -s is the one address of this host that talks; else use -m tunnel";
+            Conflict::at(('s', "source"), why)
+        })?;
+        match self.local {
+            Some(local) if local != host => {
+                Err(Conflict::at(('\0', "local"), format!("in transport mode --local can only be -s, {host}")))
+            }
+            _ => Ok(Some(host)),
+        }
+    }
+
+    fn proposals(&self, notes: &mut Vec<String>) -> Vec<Proposal> {
+        let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
+        let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
+        notes.extend(unused_integrity(self.integrity.is_some(), encr));
+        let mut rest: Vec<Transform> = self.pfs.0.iter().map(|ke| Transform::Ke(*ke)).collect();
+        let esn = match (self.replay_window, self.esn) {
+            // RFC 4303 §3.3.3, §3.4.3: without the anti-replay check the high half of the number cannot be followed.
+            (0, Esn::Prefer | Esn::Require) => {
+                notes.push("extended sequence numbers need the anti-replay check; 32-bit ones are used".to_owned());
+                Esn::Off
+            }
+            (_, esn) => esn,
+        };
+        rest.extend(esn.transforms());
+        algorithm::proposals(ProtocolId::ESP, encr, integ, &rest)
+    }
+
+    /// The hard limits are what was written; the soft ones, at nine tenths, leave time to rekey.
+    fn lifetime(&self) -> Result<Lifetime, Conflict> {
+        if self.lifetime < Duration::from_secs(5) {
+            return Err(Conflict::at(('k', "lifetime"), "a lifetime below 5 seconds leaves no time to rekey"));
+        }
+        let nine_tenths = |value: u64| value - value / 10;
+        let hard = Limits { time: Some(self.lifetime), bytes: self.life_bytes, packets: self.life_packets };
+        let soft = Limits {
+            time: Some(self.lifetime - self.lifetime / 10),
+            bytes: self.life_bytes.map(nine_tenths),
+            packets: self.life_packets.map(nine_tenths),
+        };
+        Ok(Lifetime { soft, hard })
+    }
+}
+
+/// The note for `-a` next to ciphers that need none.
+pub(super) fn unused_integrity(given: bool, encr: &[Encr]) -> Option<String> {
+    (given && encr.iter().all(|(id, _)| algorithm::is_aead(*id)))
+        .then(|| "-a has no effect here: every cipher of -e authenticates by itself".to_owned())
+}

@@ -1,0 +1,230 @@
+//! `ike remote`: flags as written, and what they mean together.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ravelin_ike::config::Retransmission;
+use ravelin_types::Identity;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::{IntegId, KeMethod, PrfId, Transform};
+
+use super::policy::{List, ListParser, unused_integrity};
+use super::{Command, Conflict, Which};
+use crate::value::algorithm::{self, Encr};
+use crate::value::{identity, name, quantity};
+
+/// The flags of `ike remote`.
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct RemoteArgs {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// Name of the remote, known to this host only
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
+    name: Option<String>,
+    /// IKE version
+    #[arg(short = 'z', long = "version", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    version: u8,
+    /// Start negotiations with this remote
+    #[arg(short = 'w', long)]
+    initiate: bool,
+    /// Accept negotiations that this remote starts
+    #[arg(short = 'u', long)]
+    accept: bool,
+    /// Address of the remote
+    #[arg(short = 'r', long, value_name = "ADDRESS")]
+    endpoint: Option<IpAddr>,
+    /// Our address towards it (default: any)
+    #[arg(long, value_name = "ADDRESS")]
+    local: Option<IpAddr>,
+    /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, keyid: (default: its address)
+    #[arg(short = 'f', long, value_name = "ID", value_parser = identity::identity)]
+    peer_id: Option<Identity>,
+    /// Identity sent to the remote (default: the address of --local)
+    #[arg(short = 'g', long, value_name = "ID", value_parser = identity::identity)]
+    own_id: Option<Identity>,
+    /// How the two authenticate: PresharedKey (or PSK)
+    #[arg(short = 'm', long, value_enum, ignore_case = true, default_value = "presharedkey")]
+    auth: AuthWord,
+    /// File with the pre-shared key, readable by its owner only
+    #[arg(short = 'h', long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
+    #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::encr_list))]
+    encryption: Option<List<Encr>>,
+    /// Integrity algorithms for ciphers that do not authenticate by themselves
+    /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
+    #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::integ_list))]
+    integrity: Option<List<IntegId>>,
+    /// Pseudorandom functions [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
+    #[arg(short = 'p', long, value_name = "LIST", value_parser = ListParser(algorithm::prf_list))]
+    prf: Option<List<PrfId>>,
+    /// Key exchange groups [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096]
+    #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_list))]
+    groups: Option<List<KeMethod>>,
+    /// Lifetime of the IKE SA
+    #[arg(short = 'l', long, value_name = "TIME", default_value = "86400", value_parser = quantity::duration)]
+    lifetime: Duration,
+    /// Time after which a request is first sent again; it doubles each time
+    #[arg(short = 'i', long, value_name = "TIME", default_value = "1", value_parser = quantity::duration)]
+    retransmit: Duration,
+    /// Number of times a request is sent before the remote is taken for dead
+    #[arg(long, value_name = "NUMBER", default_value = "7", value_parser = clap::value_parser!(u32).range(1..=20))]
+    tries: u32,
+    /// Ask whether the remote is alive after this time without a sign of it, or off
+    #[arg(long, value_name = "TIME", default_value = "60", value_parser = quantity::duration_or_off)]
+    liveness: Liveness,
+    /// View the remotes, or with -n one
+    #[arg(short = 'v', long, conflicts_with = "delete")]
+    view: bool,
+    /// Delete the remote of this name, or ALLREMOTES; SAs in use stay
+    #[arg(short = 'x', long, value_name = "NAME", value_parser = name)]
+    delete: Option<String>,
+    /// View as JSON
+    #[arg(long)]
+    json: bool,
+    /// Certificate of the remote (not there yet)
+    #[arg(short = 'b', long, value_name = "FILE")]
+    peer_certificate: Option<PathBuf>,
+    /// Own certificates (not there yet)
+    #[arg(short = 'c', long, value_name = "FILES")]
+    certificate: Option<PathBuf>,
+    /// Named without a meaning in document 003
+    #[arg(short = 's', hide = true, num_args = 0..=1)]
+    undocumented: Option<Option<String>>,
+}
+
+/// Keeps clap from reading `Option<Duration>` as an optional flag.
+type Liveness = Option<Duration>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AuthWord {
+    #[value(name = "presharedkey", alias = "psk")]
+    PresharedKey,
+    #[value(name = "rsasig")]
+    RsaSig,
+}
+
+/// A remote as an operator described it; the key is still in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteSpec {
+    /// Unique among the remotes.
+    pub name: String,
+    /// Our address towards it; `None`: any.
+    pub local: Option<IpAddr>,
+    /// Its address.
+    pub endpoint: IpAddr,
+    /// Who we say we are.
+    pub own_id: Identity,
+    /// Who it must say it is.
+    pub peer_id: Identity,
+    /// Where the pre-shared key is, as written.
+    pub secret_file: PathBuf,
+    /// In order of preference.
+    pub proposals: Vec<Proposal>,
+    /// Whether we may start.
+    pub initiate: bool,
+    /// Whether we answer.
+    pub accept: bool,
+    /// Age at which the IKE SA is rekeyed.
+    pub lifetime: Duration,
+    /// How requests are repeated.
+    pub retransmission: Retransmission,
+    /// When to ask whether it is alive.
+    pub liveness: Option<Duration>,
+}
+
+impl RemoteArgs {
+    /// Whether a listing shall be JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn interpret(&self, notes: &mut Vec<String>) -> Result<Command, Conflict> {
+        if let Some(name) = &self.delete {
+            let which = if name == "ALLREMOTES" { Which::All } else { Which::Named(name.clone()) };
+            return Ok(Command::DeleteRemote(which));
+        }
+        if self.view {
+            return Ok(Command::ViewRemotes(self.name.clone()));
+        }
+        self.refuse_what_is_not_there()?;
+        let name = self.name.clone().ok_or_else(|| Conflict::missing("expected -n NAME, -v or -x NAME"))?;
+        if name == "ALLREMOTES" {
+            return Err(Conflict::at(('n', "name"), "ALLREMOTES means all remotes and cannot be the name of one"));
+        }
+        if !self.initiate && !self.accept {
+            return Err(Conflict::missing("expected -w (start negotiations), -u (accept them) or both"));
+        }
+        let endpoint = self.endpoint.ok_or_else(|| Conflict::missing("expected -r ADDRESS of the remote"))?;
+        if let Some(local) = self.local
+            && local.is_ipv4() != endpoint.is_ipv4()
+        {
+            return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
+        }
+        let own_id = self.own_id.clone().or_else(|| self.local.map(Identity::from));
+        let spec = RemoteSpec {
+            name,
+            local: self.local,
+            endpoint,
+            own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
+            peer_id: self.peer_id.clone().unwrap_or_else(|| endpoint.into()),
+            secret_file: self
+                .secret_file
+                .clone()
+                .ok_or_else(|| Conflict::missing("expected -h FILE with the pre-shared key"))?,
+            proposals: self.proposals(notes),
+            initiate: self.initiate,
+            accept: self.accept,
+            lifetime: self.checked_lifetime()?,
+            retransmission: self.retransmission()?,
+            liveness: self.liveness,
+        };
+        Ok(Command::AddRemote(Box::new(spec)))
+    }
+
+    fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
+        let no_certificates = "certificates are not there yet; use -m PresharedKey with -h FILE";
+        let refused = [
+            (self.version == 1, ('z', "version"), "IKEv1 is not there yet; use -z 2"),
+            (self.auth == AuthWord::RsaSig, ('m', "auth"), no_certificates),
+            (self.peer_certificate.is_some(), ('b', "peer-certificate"), no_certificates),
+            (self.certificate.is_some(), ('c', "certificate"), no_certificates),
+            (self.undocumented.is_some(), ('s', ""), "-s has no meaning here; leave it out"),
+            (self.json, ('j', "json"), "--json goes with -v"),
+        ];
+        match refused.into_iter().find(|(given, ..)| *given) {
+            Some((_, flag, why)) => Err(Conflict::at(flag, why)),
+            None => Ok(()),
+        }
+    }
+
+    fn checked_lifetime(&self) -> Result<Duration, Conflict> {
+        if self.lifetime < Duration::from_secs(5) {
+            return Err(Conflict::at(('l', "lifetime"), "a lifetime below 5 seconds leaves no time to rekey"));
+        }
+        Ok(self.lifetime)
+    }
+
+    fn retransmission(&self) -> Result<Retransmission, Conflict> {
+        if !(Duration::from_millis(50)..=Duration::from_secs(60)).contains(&self.retransmit) {
+            return Err(Conflict::at(('i', "retransmit"), "expected a time from 50ms to 60s"));
+        }
+        let max_interval = (self.retransmit * 16).min(Duration::from_secs(60));
+        Ok(Retransmission { initial: self.retransmit, max_interval, tries: self.tries })
+    }
+
+    fn proposals(&self, notes: &mut Vec<String>) -> Vec<Proposal> {
+        let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
+        let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
+        let prf = self.prf.as_ref().map_or(algorithm::DEFAULT_PRF, |list| &list.0);
+        let ke = self.groups.as_ref().map_or(algorithm::DEFAULT_KE, |list| &list.0);
+        notes.extend(unused_integrity(self.integrity.is_some(), encr));
+        let prf = prf.iter().map(|id| Transform::Prf(*id));
+        let rest: Vec<Transform> = prf.chain(ke.iter().map(|id| Transform::Ke(*id))).collect();
+        algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)
+    }
+}

@@ -1,0 +1,179 @@
+use super::*;
+use crate::value::algorithm::DEFAULT_ENCR;
+use ravelin_types::policy::Mode;
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn good(line: &str) -> Parsed {
+    parse(&words(line)).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn bad(line: &str) -> (Option<String>, String) {
+    let arguments = words(line);
+    let error = parse(&arguments).expect_err(line);
+    let at = error.at.map(|at| arguments[at.argument][at.offset..].to_owned());
+    (at, error.message)
+}
+
+const POLICY: &str = "ipsec policy -n policy1 -g remoteINFO -t ESP -e AES128-GCM -m transport -p tcp -r 10.0.0.78 \
+                      -s 10.0.0.77 -d 10.0.0.78";
+const REMOTE: &str = "ike remote -n remoteINFO -z 2 -w -u -a HMAC-SHA-2-384 -e AES256-CBC -p HMAC-SHA-2-384 \
+                      -m PresharedKey -d ECP384 -r 10.0.0.78 -f ipv4:10.0.0.78 -g ipv4:10.0.0.77 -h secret_file.txt";
+
+// Document 003 §5.1 with modern algorithms.
+#[test]
+fn the_documents_policy() {
+    let Command::AddPolicy(spec) = good(POLICY).command else { panic!() };
+    assert_eq!((spec.name.as_str(), spec.priority, spec.protocol), ("policy1", 4, 6));
+    let esp = spec.esp.unwrap();
+    assert_eq!(esp.mode, Mode::Transport);
+    assert_eq!(esp.local, Some([10, 0, 0, 77].into()));
+    assert_eq!(esp.proposals[0].to_string(), "ESP: AES-GCM-128, ESN, NO-ESN");
+    assert_eq!(esp.lifetime.hard.time.unwrap().as_secs(), 3600);
+    assert_eq!(esp.lifetime.soft.time.unwrap().as_secs(), 3240);
+}
+
+#[test]
+fn the_documents_remote() {
+    let Command::AddRemote(spec) = good(REMOTE).command else { panic!() };
+    assert!(spec.initiate && spec.accept);
+    assert_eq!(spec.own_id.to_string(), "ipv4:10.0.0.77");
+    assert_eq!(
+        spec.proposals.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["IKE: AES-CBC-256, HMAC-SHA-2-384, PRF-HMAC-SHA-2-384, ECP384"]
+    );
+    let bare = good(REMOTE.strip_prefix("ike ").unwrap());
+    assert!(matches!(bare.command, Command::AddRemote(other) if other == spec));
+}
+
+#[test]
+fn defaults_are_modern() {
+    let Command::AddRemote(spec) = good("ike remote -n a -w -r ::1 --local ::2 -h f").command else { panic!() };
+    assert_eq!(spec.peer_id.to_string(), "ipv6:::1");
+    assert_eq!(spec.own_id.to_string(), "ipv6:::2");
+    assert_eq!(spec.proposals.len(), 2);
+    let encr = spec.proposals.iter().flat_map(|p| &p.transforms).filter(|t| t.kind().0 == 1).count();
+    assert_eq!(encr, DEFAULT_ENCR.len());
+}
+
+#[test]
+fn every_short_flag_has_a_long_name() {
+    let line = "ipsec policy --name p --remote r --type esp --encryption AES128-CBC --integrity HMAC-SHA-1 \
+                --mode TUNNEL --protocol udp --endpoint 10.0.0.2 --source 10.1.0.0/16,53 --destination any \
+                --lifetime 10m --priority 3 --life-bytes 10G --life-packets 1M --replay-window 64 --esn off \
+                --pfs ECP256 --start now --local 10.0.0.1";
+    let Command::AddPolicy(spec) = good(line).command else { panic!() };
+    let esp = spec.esp.unwrap();
+    assert_eq!(esp.proposals[0].to_string(), "ESP: AES-CBC-128, HMAC-SHA-1, ECP256, NO-ESN");
+    assert_eq!((esp.replay_window, esp.start, esp.mode), (64, Start::Now, Mode::Tunnel));
+    assert_eq!(esp.lifetime.hard.packets, Some(1_000_000));
+    assert_eq!(spec.source.to_string(), "10.1.0.0/16:53");
+}
+
+#[test]
+fn what_is_not_there_is_refused_by_name() {
+    for (line, at, words) in [
+        (format!("{POLICY} -c"), "-c", "TFC padding is not there yet"),
+        (format!("{POLICY} -y"), "-y", "dummy packets are not there yet"),
+        (format!("{POLICY} -h"), "-h", "short ICVs are not there yet"),
+        (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),
+        (REMOTE.replace("-z 2", "-z 1"), "-z", "use -z 2"),
+        (REMOTE.replace("PresharedKey", "RSASIG"), "-m", "use -m PresharedKey"),
+        (format!("{REMOTE} -b cert.pem"), "-b", "certificates are not there yet"),
+        (format!("{REMOTE} -c a.pem,b.pem"), "-c", "certificates are not there yet"),
+        (format!("{REMOTE} -s x"), "-s", "-s has no meaning"),
+        ("ike netstat -p 1".into(), "-p", "IKEv1 is not there yet"),
+        (POLICY.replace("AES128-GCM", "3DES-CBC"), "3DES-CBC", "3DES-CBC is refused"),
+        (REMOTE.replace("ECP384", "ECP384,MODP768"), "MODP768", "use CURVE25519"),
+        (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:x"), "asn1dn:x", "certificates are not there yet"),
+    ] {
+        let (place, message) = bad(&line);
+        assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
+#[test]
+fn mistakes_are_located() {
+    for (line, at, words) in [
+        (POLICY.replace("AES128-GCM", "AES128-CBC,AES128-GMC"), Some("AES128-GMC"), "did you mean AES128-GCM?"),
+        (POLICY.replace("10.0.0.77", "10.0.0.777"), Some("10.0.0.777"), "is not an IP address"),
+        (POLICY.replace("-m transport", "-m transprot"), Some("transprot"), "transport"),
+        (POLICY.replace("-d 10.0.0.78", "-d 10.0.0.79"), Some("-d"), "in transport mode"),
+        (POLICY.replace("-p tcp", "-p icmp6"), Some("-p"), "use -p icmp"),
+        (POLICY.replace("-p tcp -r", "-r").replace("77", "77,80"), Some("-s"), "a port needs"),
+        (POLICY.replace("-d 10.0.0.78", "-d any6"), Some("-d"), "different address families"),
+        (format!("{POLICY} -l 8"), Some("8"), "1..=7"),
+        (format!("{POLICY} --replay-window=5000"), Some("5000"), "4096"),
+        (format!("{POLICY} --lifetme 5"), Some("--lifetme"), "--lifetime"),
+        (POLICY.replace("-n policy1", "-n a/b"), Some("/b"), "a name is made of"),
+        (format!("{POLICY} -n twice"), None, "cannot be used multiple times"),
+        (POLICY.replace("-g remoteINFO ", ""), None, "expected -g REMOTE"),
+        (REMOTE.replace(" -w -u", ""), None, "expected -w"),
+        (format!("{POLICY} --action bypass"), Some("-g"), "goes with --action secure"),
+        ("ipsec netstart".into(), Some("netstart"), "netstat"),
+        ("ipsec".into(), None, "expected a whole command"),
+        (String::new(), None, "expected a whole command"),
+        ("ike netstat -n a".into(), Some("-n"), "goes with -r"),
+        ("ipsec flush".into(), None, "expected -a"),
+    ] {
+        let (place, message) = bad(&line);
+        if at.is_some() {
+            assert_eq!(place.as_deref(), at, "{line}: {message}");
+        }
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
+#[test]
+fn an_unused_flag_is_noted() {
+    let parsed = good(&format!("{POLICY} -a HMAC-SHA-2-256"));
+    assert_eq!(parsed.notes, ["-a has no effect here: every cipher of -e authenticates by itself"]);
+    assert!(good(REMOTE).notes.is_empty());
+    let parsed = good(&format!("{POLICY} --replay-window 0"));
+    assert!(parsed.notes[0].contains("extended sequence numbers need"), "{:?}", parsed.notes);
+}
+
+#[test]
+fn bypass_and_discard_need_no_remote() {
+    let Command::AddPolicy(spec) = good("ipsec policy -n b --action bypass -s any -d any -p udp").command else {
+        panic!()
+    };
+    assert_eq!((spec.action, spec.esp), (ActionWord::Bypass, None));
+    assert!(matches!(good("ipsec policy -n b --action drop -s any6 -d any6").command, Command::AddPolicy(_)));
+}
+
+#[test]
+fn views_deletions_and_flushes() {
+    assert!(matches!(good("ipsec policy -v").command, Command::ViewPolicies(None)));
+    assert!(matches!(good("ike remote -v -n a").command, Command::ViewRemotes(Some(_))));
+    assert!(matches!(good("ipsec policy -x ALLPOLICIES").command, Command::DeletePolicy(Which::All)));
+    assert!(matches!(good("ike remote -x a").command, Command::DeleteRemote(Which::Named(_))));
+    let Command::IkeFlush(flush) = good("ike flush").command else { panic!() };
+    assert_eq!(flush, FlushIke { sas: true, remotes: Some(None) });
+    let Command::IkeFlush(flush) = good("ike flush -r -n a").command else { panic!() };
+    assert_eq!(flush, FlushIke { sas: false, remotes: Some(Some("a".into())) });
+    let Command::IpsecFlush(flush) = good("ipsec flush -c").command else { panic!() };
+    assert_eq!(flush, FlushIpsec { sas: true, policies: false });
+    let Command::IpsecNetstat(args) = good("ipsec netstat").command else { panic!() };
+    assert!(args.wants_sas() && args.wants_policies() && !args.show_keys);
+    let Command::IkeNetstat(args) = good("ike netstat -r -n a").command else { panic!() };
+    assert!(!args.wants_sas() && args.wants_remotes());
+}
+
+#[test]
+fn arbitrary_arguments_never_panic() {
+    let pieces = ["ipsec", "policy", "-n", "é", "-e", ",", "--", "-x", "=", "--name=", "-hfile", "\u{0}", "", "-wu"];
+    for a in pieces {
+        for b in pieces {
+            for c in pieces {
+                let arguments: Vec<String> = ["ipsec", "policy", a, b, c].map(str::to_owned).to_vec();
+                if let Err(BadLine { at: Some(at), .. }) = parse(&arguments) {
+                    assert!(at.argument < arguments.len());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The one typed model of what an operator asked for: named policies and remotes.
+//!
+//! A change works on a copy: clone the model, change the clone, and keep it when everything accepted it.
+//! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ravelin_ike::config::{ChildPolicy, Config, Remote};
+use ravelin_types::Secret;
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::{Action, Policy, PolicyId, Protection};
+use ravelin_types::selector::TrafficSelector;
+
+use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
+use crate::secret::{self, SecretError};
+use crate::value::did_you_mean;
+use crate::value::selector::IdString;
+
+/// Distance between two of the document's priorities in the SPD's 32 bits.
+const PRIORITY_STEP: u32 = 1000;
+/// The document's priority of the automatic bypass policies (document 003, `ipsec policy`).
+const AUTOMATIC_PRIORITY: u8 = 2;
+
+/// Policies and remotes.
+#[derive(Clone, Debug)]
+pub struct Model {
+    policies: BTreeMap<PolicyId, PolicyEntry>,
+    remotes: BTreeMap<String, RemoteEntry>,
+    /// Numbers below this one were given to a policy once and are never given again.
+    next_id: u32,
+}
+
+/// A policy and its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyEntry {
+    /// The `spid` column.
+    pub id: PolicyId,
+    /// What was asked for.
+    pub spec: PolicySpec,
+    /// Not the operator's: lets IKE and Neighbor Discovery pass.
+    pub automatic: bool,
+}
+
+/// A remote and its key.
+#[derive(Clone, Debug)]
+pub struct RemoteEntry {
+    /// What was asked for.
+    pub spec: RemoteSpec,
+    secret: Secret,
+}
+
+/// Why a change is refused.
+#[derive(Debug)]
+pub enum ModelError {
+    /// There is a policy of this name already.
+    PolicyExists(String),
+    /// There is a remote of this name already.
+    RemoteExists(String),
+    /// There is no such policy; the text suggests another.
+    NoSuchPolicy(String, String),
+    /// There is no such remote; the text suggests another.
+    NoSuchRemote(String, String),
+    /// The policy was not made by the operator.
+    Automatic(String),
+    /// A policy that is consulted before the automatic ones would catch IKE's own packets.
+    CatchesIke(String),
+    /// The endpoint of a policy is not the address of its remote.
+    EndpointsDiffer {
+        /// The policy.
+        policy: String,
+        /// The remote.
+        remote: String,
+    },
+    /// The pre-shared key cannot be had.
+    Secret(SecretError),
+    /// Every number was given out.
+    Full,
+}
+
+/// A policy that names a remote which is not configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The policy.
+    pub policy: String,
+    /// The missing remote.
+    pub remote: String,
+    /// `; did you mean X?`, or nothing.
+    pub hint: String,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Model {
+    /// Only the automatic policies: UDP 500 and 4500, without which IKE could not work, and Neighbor Discovery,
+    /// without which IPv6 could not.
+    pub fn new() -> Self {
+        let mut model = Model { policies: BTreeMap::new(), remotes: BTreeMap::new(), next_id: 1 };
+        let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
+        // ICMPv6 types 133 to 137, each with every code, in the form of RFC 7296 §3.13.1.
+        let discovery = any_v6.with(58, 133 << 8..=(137 << 8 | 0xff)).unwrap_or(any_v6);
+        for (name, source, destination, protocol) in [
+            ("ike", port(any_v4, 500), any_v4, 17),
+            ("ike-nat", port(any_v4, 4500), any_v4, 17),
+            ("ike6", port(any_v6, 500), any_v6, 17),
+            ("ike6-nat", port(any_v6, 4500), any_v6, 17),
+            ("neighbor-discovery", discovery, discovery, 58),
+        ] {
+            let spec = PolicySpec {
+                name: name.to_owned(),
+                priority: AUTOMATIC_PRIORITY,
+                protocol,
+                source: IdString::from(source),
+                destination: IdString::from(destination),
+                action: ActionWord::Bypass,
+                esp: None,
+            };
+            let id = PolicyId(model.next_id);
+            model.next_id += 1;
+            model.policies.insert(id, PolicyEntry { id, spec, automatic: true });
+        }
+        model
+    }
+
+    /// Adds a policy under a new number.
+    ///
+    /// # Errors
+    /// When the name is taken, or the policy would catch IKE's own packets or contradicts its remote.
+    pub fn add_policy(&mut self, spec: PolicySpec) -> Result<PolicyId, ModelError> {
+        if self.policy(&spec.name).is_some() {
+            return Err(ModelError::PolicyExists(spec.name));
+        }
+        if spec.priority < AUTOMATIC_PRIORITY && spec.action != ActionWord::Bypass && catches_ike(&spec) {
+            return Err(ModelError::CatchesIke(spec.name));
+        }
+        self.check_endpoint(&spec)?;
+        let id = PolicyId(self.next_id);
+        self.next_id = self.next_id.checked_add(1).ok_or(ModelError::Full)?;
+        self.policies.insert(id, PolicyEntry { id, spec, automatic: false });
+        Ok(id)
+    }
+
+    /// Removes one policy, or all but the automatic ones; their numbers are returned.
+    ///
+    /// # Errors
+    /// When there is no such policy, or it is an automatic one.
+    pub fn delete_policies(&mut self, which: &Which) -> Result<Vec<PolicyId>, ModelError> {
+        let ids: Vec<PolicyId> = match which {
+            Which::All => self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.id).collect(),
+            Which::Named(name) => {
+                let entry = self.find_policy(name)?;
+                if entry.automatic {
+                    return Err(ModelError::Automatic(name.clone()));
+                }
+                vec![entry.id]
+            }
+        };
+        for id in &ids {
+            self.policies.remove(id);
+        }
+        Ok(ids)
+    }
+
+    /// Adds a remote; its key is read from its file, which is sought in `directory` unless its path is absolute.
+    ///
+    /// # Errors
+    /// When the name is taken, the key cannot be had, or a policy contradicts the remote.
+    pub fn add_remote(&mut self, spec: RemoteSpec, directory: &Path) -> Result<(), ModelError> {
+        if self.remotes.contains_key(&spec.name) {
+            return Err(ModelError::RemoteExists(spec.name));
+        }
+        let path: PathBuf = directory.join(&spec.secret_file);
+        let secret = secret::read(&path).map_err(ModelError::Secret)?;
+        let name = spec.name.clone();
+        self.remotes.insert(name.clone(), RemoteEntry { spec, secret });
+        let contradiction = self.policies.values().find_map(|entry| self.check_endpoint(&entry.spec).err());
+        match contradiction {
+            Some(error) => {
+                self.remotes.remove(&name);
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes one remote or all; policies that name it wait for another of this name.
+    ///
+    /// # Errors
+    /// When there is no such remote.
+    pub fn delete_remotes(&mut self, which: &Which) -> Result<Vec<String>, ModelError> {
+        let names = match which {
+            Which::All => self.remotes.keys().cloned().collect(),
+            Which::Named(name) => vec![self.find_remote(name)?.spec.name.clone()],
+        };
+        for name in &names {
+            self.remotes.remove(name);
+        }
+        Ok(names)
+    }
+
+    /// Every policy, in the order of numbers.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyEntry> {
+        self.policies.values()
+    }
+
+    /// The policy of this number.
+    pub fn policy_by_id(&self, id: PolicyId) -> Option<&PolicyEntry> {
+        self.policies.get(&id)
+    }
+
+    /// The policy of this name.
+    pub fn policy(&self, name: &str) -> Option<&PolicyEntry> {
+        self.policies.values().find(|entry| entry.spec.name == name)
+    }
+
+    /// The policy of this name.
+    ///
+    /// # Errors
+    /// When there is none, with a suggestion.
+    pub fn find_policy(&self, name: &str) -> Result<&PolicyEntry, ModelError> {
+        self.policy(name).ok_or_else(|| {
+            let known = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.spec.name.as_str());
+            ModelError::NoSuchPolicy(name.to_owned(), did_you_mean(name, known))
+        })
+    }
+
+    /// Every remote, in the order of names.
+    pub fn remotes(&self) -> impl Iterator<Item = &RemoteEntry> {
+        self.remotes.values()
+    }
+
+    /// The remote of this name.
+    ///
+    /// # Errors
+    /// When there is none, with a suggestion.
+    pub fn find_remote(&self, name: &str) -> Result<&RemoteEntry, ModelError> {
+        self.remotes.get(name).ok_or_else(|| ModelError::NoSuchRemote(name.to_owned(), self.remote_hint(name)))
+    }
+
+    /// Policies whose remote is not configured: their traffic is dropped until it is.
+    pub fn unresolved(&self) -> Vec<Unresolved> {
+        self.policies
+            .values()
+            .filter_map(|entry| Some((&entry.spec.name, &entry.spec.esp.as_ref()?.remote)))
+            .filter(|(_, remote)| !self.remotes.contains_key(*remote))
+            .map(|(policy, remote)| Unresolved {
+                policy: policy.clone(),
+                remote: remote.clone(),
+                hint: self.remote_hint(remote),
+            })
+            .collect()
+    }
+
+    /// What IKE works with: remotes, and the policies that one of them serves.
+    pub fn ike_config(&self) -> Arc<Config> {
+        let policies = self.policies.values().filter_map(|entry| {
+            let esp = entry.spec.esp.as_ref()?;
+            self.remotes.contains_key(&esp.remote).then(|| ChildPolicy {
+                policy: entry.spd_policy(),
+                remote: esp.remote.clone(),
+                proposals: esp.proposals.clone(),
+            })
+        });
+        let policies = policies.collect();
+        Arc::new(Config { remotes: self.remotes.values().map(RemoteEntry::ike_remote).collect(), policies })
+    }
+
+    /// The SPD.
+    pub fn spd(&self) -> Vec<Policy> {
+        self.policies.values().map(PolicyEntry::spd_policy).collect()
+    }
+
+    /// What makes a data plane that holds the policies of `self` hold those of `newer`. Additions come first, so
+    /// that no packet slips through in between.
+    pub fn difference(&self, newer: &Model) -> Vec<DataPlaneOp> {
+        let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
+        let removed = self.policies.keys().filter(|id| !newer.policies.contains_key(id));
+        added
+            .map(|entry| DataPlaneOp::AddPolicy(entry.spd_policy()))
+            .chain(removed.map(|id| DataPlaneOp::DeletePolicy(*id)))
+            .collect()
+    }
+
+    fn remote_hint(&self, name: &str) -> String {
+        did_you_mean(name, self.remotes.keys().map(String::as_str))
+    }
+
+    fn check_endpoint(&self, spec: &PolicySpec) -> Result<(), ModelError> {
+        let Some(esp) = &spec.esp else { return Ok(()) };
+        match self.remotes.get(&esp.remote) {
+            Some(remote) if remote.spec.endpoint != esp.endpoint => {
+                Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PolicyEntry {
+    /// As a data plane takes it.
+    pub fn spd_policy(&self) -> Policy {
+        let spec = &self.spec;
+        let (local, remote) = (vec![spec.source.bind(spec.protocol)], vec![spec.destination.bind(spec.protocol)]);
+        let action = match (&spec.esp, spec.action) {
+            (Some(esp), _) => Action::Protect(Protection {
+                mode: esp.mode,
+                local: esp.local,
+                remote: esp.endpoint,
+                lifetime: esp.lifetime,
+                replay_window: esp.replay_window,
+            }),
+            (None, ActionWord::Bypass) => Action::Bypass,
+            (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,
+        };
+        let priority = u32::from(spec.priority) * PRIORITY_STEP;
+        Policy { id: self.id, name: spec.name.clone(), priority, local, remote, action }
+    }
+}
+
+impl RemoteEntry {
+    fn ike_remote(&self) -> Remote {
+        let spec = &self.spec;
+        Remote {
+            name: spec.name.clone(),
+            local: spec.local,
+            remote: spec.endpoint,
+            local_id: spec.own_id.clone(),
+            remote_id: spec.peer_id.clone(),
+            secret: self.secret.clone(),
+            proposals: spec.proposals.clone(),
+            initiate: spec.initiate,
+            accept: spec.accept,
+            lifetime: spec.lifetime,
+            retransmission: spec.retransmission,
+            liveness: spec.liveness,
+        }
+    }
+}
+
+/// Whether IKE's packets (UDP from or to port 500 or 4500) would match.
+fn catches_ike(spec: &PolicySpec) -> bool {
+    let source = spec.source.bind(spec.protocol);
+    [500, 4500].iter().any(|&number| {
+        let any = if source.is_ipv4() { TrafficSelector::any_v4() } else { TrafficSelector::any_v6() };
+        let ike = any.with(17, number..=number);
+        ike.is_ok_and(|ike| source.intersection(&ike).is_some())
+    })
+}
+
+fn port(addresses: TrafficSelector, port: u16) -> TrafficSelector {
+    addresses.with(17, port..=port).unwrap_or(addresses)
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelError::PolicyExists(name) => {
+                write!(f, "there is a policy {name} already; delete it first: ipsec policy -x {name}")
+            }
+            ModelError::RemoteExists(name) => {
+                write!(f, "there is a remote {name} already; delete it first: ike remote -x {name}")
+            }
+            ModelError::NoSuchPolicy(name, hint) => write!(f, "there is no policy {name}{hint}"),
+            ModelError::NoSuchRemote(name, hint) => write!(f, "there is no remote {name}{hint}"),
+            ModelError::Automatic(name) => {
+                write!(f, "the policy {name} is there for IKE to work and cannot be deleted")
+            }
+            ModelError::CatchesIke(name) => write!(
+                f,
+                "at priority 1 the policy {name} would catch the packets of IKE itself (UDP 500 and 4500); use \
+                 priority 2 to 7, or a narrower source, destination or protocol"
+            ),
+            ModelError::EndpointsDiffer { policy, remote } => {
+                write!(f, "the endpoint (-r) of the policy {policy} is not the address (-r) of its remote {remote}")
+            }
+            ModelError::Secret(error) => error.fmt(f),
+            ModelError::Full => f.write_str("no number is left for another policy; restart the daemon"),
+        }
+    }
+}
+
+impl std::error::Error for ModelError {}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the policy {} names the remote {}, which is not configured{}", self.policy, self.remote, self.hint)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Pre-shared keys in files that only their owner can read.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use ravelin_types::Secret;
+
+/// The longest key that is read; IKE sets no bound, and nothing longer is of use.
+const MAX_LEN: usize = 1024;
+
+/// Why a key cannot be taken from its file.
+#[derive(Debug)]
+pub enum SecretError {
+    /// The file cannot be read.
+    Io(PathBuf, io::Error),
+    /// Not a regular file.
+    NotAFile(PathBuf),
+    /// Others than the owner can read or change it.
+    Exposed(PathBuf, u32),
+    /// It belongs to another user, who can read it.
+    Foreign(PathBuf, u32),
+    /// Nothing is in it.
+    Empty(PathBuf),
+    /// Too much is in it.
+    TooLong(PathBuf),
+}
+
+/// Reads a key: the bytes of the file without one trailing line end. The checks are made on the file that was opened,
+/// so it cannot be exchanged in between.
+///
+/// # Errors
+/// When others than root and the user of this process can read it, or there is nothing in it.
+pub fn read(path: &Path) -> Result<Secret, SecretError> {
+    let io_error = |error| SecretError::Io(path.to_owned(), error);
+    // Without O_NONBLOCK, a FIFO in this place would hold up the daemon.
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let descriptor =
+        rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(|errno| io_error(errno.into()))?;
+    let file = File::from(descriptor);
+    let metadata = file.metadata().map_err(io_error)?;
+    if !metadata.is_file() {
+        return Err(SecretError::NotAFile(path.to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(SecretError::Exposed(path.to_owned(), metadata.mode() & 0o7777));
+    }
+    if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(SecretError::Foreign(path.to_owned(), metadata.uid()));
+    }
+    // Room for all of it at once, so that no part of the key is left behind in memory that was given back.
+    let mut bytes = Vec::with_capacity(MAX_LEN + 3);
+    file.take(MAX_LEN as u64 + 3).read_to_end(&mut bytes).map_err(io_error)?;
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+        if bytes.ends_with(b"\r") {
+            bytes.pop();
+        }
+    }
+    let secret = Secret::new(bytes);
+    match secret.len() {
+        0 => Err(SecretError::Empty(path.to_owned())),
+        len if len > MAX_LEN => Err(SecretError::TooLong(path.to_owned())),
+        _ => Ok(secret),
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretError::Io(path, error) => write!(f, "cannot read the pre-shared key in {}: {error}", path.display()),
+            SecretError::NotAFile(path) => write!(f, "{} is not a file", path.display()),
+            SecretError::Exposed(path, mode) => write!(
+                f,
+                "others can read or change the pre-shared key in {path} (mode {mode:04o}); mend it: chmod 600 {path}",
+                path = path.display()
+            ),
+            SecretError::Foreign(path, uid) => write!(
+                f,
+                "the pre-shared key in {path} belongs to user {uid}; mend it: chown root {path}",
+                path = path.display()
+            ),
+            SecretError::Empty(path) => write!(f, "the pre-shared key in {} is empty", path.display()),
+            SecretError::TooLong(path) => {
+                write!(f, "the pre-shared key in {} is longer than {MAX_LEN} bytes", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn file(name: &str, content: &[u8], mode: u32) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("ravelin-secret-{name}-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn read_once(name: &str, content: &[u8], mode: u32) -> Result<Vec<u8>, String> {
+        let path = file(name, content, mode);
+        let result = read(&path).map(|secret| secret.expose().to_vec()).map_err(|error| error.to_string());
+        fs::remove_file(path).unwrap();
+        result
+    }
+
+    #[test]
+    fn one_line_end_is_stripped() {
+        assert_eq!(read_once("lf", b"secret\n", 0o600), Ok(b"secret".to_vec()));
+        assert_eq!(read_once("crlf", b"secret\r\n", 0o400), Ok(b"secret".to_vec()));
+        assert_eq!(read_once("two", b"secret\n\n", 0o600), Ok(b"secret\n".to_vec()));
+        assert_eq!(read_once("bytes", b"\x00\xff", 0o600), Ok(b"\x00\xff".to_vec()));
+    }
+
+    #[test]
+    fn what_others_can_read_is_refused_with_the_command_that_mends_it() {
+        for mode in [0o644, 0o640, 0o604, 0o620] {
+            let error = read_once("open", b"secret", mode).unwrap_err();
+            assert!(error.contains("mend it: chmod 600 /"), "{error}");
+            assert!(!error.contains("secret\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn empty_and_overlong_keys_are_refused() {
+        assert!(read_once("empty", b"\n", 0o600).unwrap_err().contains("is empty"));
+        assert!(read_once("long", &[b'x'; 1025], 0o600).unwrap_err().contains("longer"));
+        assert!(read_once("limit", &[b'x'; 1024], 0o600).is_ok());
+        assert!(read(Path::new("/nonexistent/psk")).unwrap_err().to_string().contains("/nonexistent/psk"));
+        assert!(matches!(read(Path::new("/")), Err(SecretError::NotAFile(_))));
+    }
+}

@@ -1,0 +1,122 @@
+//! Identities of IKE peers: `ipv4:10.0.0.1`, `fqdn:gw.example.org`, ..., or a bare value whose type is guessed.
+
+use std::net::IpAddr;
+
+use ravelin_types::Identity;
+
+use super::{BadValue, did_you_mean};
+
+const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "keyid"];
+
+/// An identity as written behind `-f` and `-g` of `ike remote`.
+///
+/// # Errors
+/// When the prefix is unknown or the value does not fit it.
+pub fn identity(text: &str) -> Result<Identity, BadValue> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    match text.split_once(':') {
+        Some((prefix, value)) => prefixed(prefix, value),
+        None if text.contains('@') => rfc822(text, 0),
+        None => fqdn(text, 0),
+    }
+}
+
+fn prefixed(prefix: &str, value: &str) -> Result<Identity, BadValue> {
+    let offset = prefix.len() + 1;
+    let lower = prefix.to_ascii_lowercase();
+    match lower.as_str() {
+        "ipv4" => value.parse().map(Identity::Ipv4).map_err(|_| expected(offset, "an IPv4 address")),
+        "ipv6" => value.parse().map(Identity::Ipv6).map_err(|_| expected(offset, "an IPv6 address")),
+        "fqdn" => fqdn(value, offset),
+        "rfc822" | "email" => rfc822(value, offset),
+        "keyid" => key_id(value, offset),
+        "asn1dn" | "asnlbn" | "asn1gn" => Err(BadValue::new(format!(
+            "`{prefix}:` names a certificate, and certificates are not there yet; expected ipv4:, ipv6:, fqdn:, \
+             rfc822: or keyid:"
+        ))),
+        _ => Err(BadValue::new(format!(
+            "`{prefix}:` is not a type of identity; expected ipv4:, ipv6:, fqdn:, rfc822: or keyid:{}",
+            did_you_mean(prefix, PREFIXES.iter().copied())
+        ))),
+    }
+}
+
+fn fqdn(value: &str, offset: usize) -> Result<Identity, BadValue> {
+    let fits = !value.is_empty()
+        && value.len() <= 255
+        && value.split('.').all(|label| {
+            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_' || c == '*')
+        });
+    if fits { Ok(Identity::Fqdn(value.to_owned())) } else { Err(expected(offset, "a domain name")) }
+}
+
+fn rfc822(value: &str, offset: usize) -> Result<Identity, BadValue> {
+    let fits = value.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    if fits && !value.chars().any(|c| c.is_control() || c.is_whitespace()) && value.len() <= 255 {
+        Ok(Identity::Rfc822(value.to_owned()))
+    } else {
+        Err(expected(offset, "a mail address"))
+    }
+}
+
+/// Text as it is, or `0x` and hexadecimal digits.
+fn key_id(value: &str, offset: usize) -> Result<Identity, BadValue> {
+    let bytes = match value.strip_prefix("0x") {
+        Some(digits) => hex(digits).ok_or_else(|| expected(offset, "an even number of hexadecimal digits"))?,
+        None => value.as_bytes().to_vec(),
+    };
+    if bytes.is_empty() || bytes.len() > 255 {
+        return Err(expected(offset, "1 to 255 bytes"));
+    }
+    Ok(Identity::KeyId(bytes))
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = digits.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    digits?
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        })
+        .collect()
+}
+
+fn expected(offset: usize, what: &str) -> BadValue {
+    BadValue::at(offset, format!("expected {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_guesses() {
+        for (text, shown) in [
+            ("ipv4:10.0.0.78", "ipv4:10.0.0.78"),
+            ("10.0.0.78", "ipv4:10.0.0.78"),
+            ("fe80::1", "ipv6:fe80::1"),
+            ("IPV6:fe80::1", "ipv6:fe80::1"),
+            ("gw.example.org", "fqdn:gw.example.org"),
+            ("fqdn:gw", "fqdn:gw"),
+            ("joe@example.org", "rfc822:joe@example.org"),
+            ("keyid:site-7", "keyid:site-7"),
+            ("keyid:0x00ff", "keyid:0x00ff"),
+        ] {
+            assert_eq!(identity(text).map(|id| id.to_string()), Ok(shown.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_located() {
+        assert_eq!(identity("ipv4:10.0.0").unwrap_err(), BadValue::at(5, "expected an IPv4 address"));
+        assert_eq!(identity("keyid:0x123").unwrap_err().offset, 6);
+        assert!(identity("fqnd:a").unwrap_err().message.ends_with("did you mean fqdn?"));
+        assert!(identity("asn1dn:").unwrap_err().message.contains("certificates are not there yet"));
+        assert!(identity("").is_err());
+        assert!(identity("rfc822:joe").is_err());
+        assert!(identity("fqdn:a..b").is_err());
+    }
+}

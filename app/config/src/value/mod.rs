@@ -1,0 +1,84 @@
+//! What stands behind a flag: one file per kind of value, each a function from text to a type.
+
+pub mod algorithm;
+pub mod identity;
+pub mod quantity;
+pub mod selector;
+
+use std::fmt;
+
+/// A value that cannot be taken, and from which byte of it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadValue {
+    /// Offset into the value.
+    pub offset: usize,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl BadValue {
+    /// The value as a whole is wrong.
+    pub fn new(message: impl Into<String>) -> Self {
+        BadValue { offset: 0, message: message.into() }
+    }
+
+    /// The part that begins at `offset` is wrong.
+    pub fn at(offset: usize, message: impl Into<String>) -> Self {
+        BadValue { offset, message: message.into() }
+    }
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadValue {}
+
+/// `; did you mean X?` when one of `known` is close to what was written, else nothing.
+pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let written = written.to_ascii_lowercase();
+    let bound = (written.len() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (strsim::osa_distance(&written, &name.to_ascii_lowercase()), name))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| format!("; did you mean {name}?"))
+        .unwrap_or_default()
+}
+
+/// A name of a policy or a remote.
+///
+/// # Errors
+/// When it is empty, longer than 64 bytes, or has a character that a listing cannot show.
+pub fn name(text: &str) -> Result<String, BadValue> {
+    let bad = text.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || "._-:@".contains(*c)));
+    match bad {
+        _ if text.is_empty() || text.len() > 64 => Err(BadValue::new("expected a name of 1 to 64 characters")),
+        Some((offset, _)) => {
+            Err(BadValue::at(offset, "a name is made of letters, digits and the characters . _ - : @"))
+        }
+        None => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_plain_characters() {
+        assert_eq!(name("gw-1.example"), Ok("gw-1.example".into()));
+        assert_eq!(name("a b").unwrap_err().offset, 1);
+        assert!(name("").is_err());
+        assert!(name(&"x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn suggests_only_what_is_close() {
+        assert_eq!(did_you_mean("aes128-gmc", ["AES128-GCM", "MODP2048"]), "; did you mean AES128-GCM?");
+        assert_eq!(did_you_mean("zzz", ["AES128-GCM", "MODP2048"]), "");
+    }
+}
