@@ -27,16 +27,15 @@ enum Decoder {
 
 /// Every target.
 pub fn targets() -> Vec<Target> {
-    let named: [(&str, fn(&[u8])); 5] = [
-        ("message", ike::message),
-        ("chain", ike::chain),
-        ("ip", packet::ip),
-        ("esp", packet::esp),
-        ("udp-encap", packet::udp_encap),
+    let named = [
+        Decoder::Named("message", ike::message),
+        Decoder::Named("chain", ike::chain),
+        Decoder::Named("ip", packet::ip),
+        Decoder::Named("esp", packet::esp),
+        Decoder::Named("udp-encap", packet::udp_encap),
     ];
-    let named = named.into_iter().map(|(name, run)| Decoder::Named(name, run));
     let payloads = PAYLOADS.iter().copied().map(Decoder::Payload);
-    named.chain(payloads).map(|decoder| Target { decoder }).collect()
+    named.into_iter().chain(payloads).map(|decoder| Target { decoder }).collect()
 }
 
 impl Target {
