@@ -1,1 +1,24 @@
-//! (crate root)
+//! The interop lab: Ravelin's daemon against other implementations, on one machine, from Debian packages alone.
+//!
+//! It boots and wires real peers in private namespaces, runs the scripts under `cases/`, and believes the peer's own
+//! account of what was agreed and the packets seen on the wire. It never touches the machine's own network, and nothing
+//! of it outlives the run. Read `case.rs` first (what a case is), then `steps.rs` (the words a case is written in).
+//!
+//! ```text
+//!   runner ── for each case ──► lab (namespaces, NAT) ──► node::Ravelin ═══ wire (bridge, capture) ═══ node::Swan
+//!     │                                                      ▲                                           ▲
+//!   sandbox (private PID, mount and network namespaces)      └────────────── steps of `expect` ──────────┘
+//! ```
+
+pub mod capture;
+pub mod case;
+pub mod guest;
+pub mod lab;
+pub mod node;
+pub mod peers;
+pub mod plan;
+pub mod process;
+pub mod runner;
+pub mod sandbox;
+pub mod steps;
+pub mod traffic;

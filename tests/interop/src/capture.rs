@@ -1,0 +1,202 @@
+//! What was on the wire: `tcpdump` records all of it, and [`classify`] says what each frame was.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+
+use crate::process::{Daemon, wait_for};
+use crate::traffic::MARKER;
+
+/// The bridge port that every frame of Ravelin's crosses, after address translation.
+const PORT: &str = "r0";
+
+/// A running capture.
+#[derive(Debug)]
+pub struct Capture {
+    tcpdump: Daemon,
+    file: PathBuf,
+}
+
+/// What a capture held.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// ESP as an IP protocol of its own.
+    pub esp: usize,
+    /// ESP in UDP.
+    pub udp_esp: usize,
+    /// IKE messages.
+    pub ike: usize,
+    /// Frames that had no business on the wire, as text.
+    pub clear: Vec<String>,
+}
+
+impl Capture {
+    /// Starts recording into `file`.
+    pub fn start(file: &Path) -> Result<Self> {
+        let log = file.with_extension("log");
+        let mut command = Command::new("tcpdump");
+        command.args(["-i", PORT, "-Z", "root", "-U", "--immediate-mode", "-s", "0", "-w"]).arg(file);
+        let mut tcpdump = Daemon::start(&mut command, &log)?;
+        wait_for(10, "tcpdump to listen", || {
+            tcpdump.check()?;
+            ensure!(std::fs::read_to_string(&log)?.contains("listening on"), "not yet");
+            Ok(())
+        })?;
+        Ok(Self { tcpdump, file: file.to_owned() })
+    }
+
+    /// Stops recording and reads what there was.
+    pub fn stop(self) -> Result<Seen> {
+        self.tcpdump.stop(Signal::INT)?;
+        let bytes = std::fs::read(&self.file).with_context(|| self.file.display().to_string())?;
+        read(&bytes)
+    }
+}
+
+/// Reads a capture in the classic format of libpcap, written on this machine, of Ethernet frames.
+pub fn read(bytes: &[u8]) -> Result<Seen> {
+    let word = |at: usize| -> Option<u32> { Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
+    if word(0) != Some(0xa1b2_c3d4) || word(20) != Some(1) {
+        bail!("no capture of Ethernet frames");
+    }
+    let mut seen = Seen::default();
+    let mut at = 24;
+    while let Some(length) = word(at + 8) {
+        let Some(frame) = bytes.get(at + 16..at + 16 + length as usize) else { break };
+        seen.add(frame);
+        at += 16 + length as usize;
+    }
+    Ok(seen)
+}
+
+/// What a frame is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ESP as an IP protocol.
+    Esp,
+    /// ESP in UDP.
+    UdpEsp,
+    /// IKE on port 500 or 4500, or a NAT keepalive.
+    Ike,
+    /// Address resolution, neighbour discovery, an ICMP error: the network itself.
+    Network,
+    /// Anything else.
+    Other,
+}
+
+impl Seen {
+    fn add(&mut self, frame: &[u8]) {
+        let kind = classify(frame).unwrap_or(Kind::Other);
+        let leaks = frame.windows(MARKER.len()).any(|window| window == MARKER);
+        match kind {
+            Kind::Esp => self.esp += 1,
+            Kind::UdpEsp => self.udp_esp += 1,
+            Kind::Ike => self.ike += 1,
+            Kind::Network | Kind::Other => {}
+        }
+        if leaks || kind == Kind::Other {
+            let head: String = frame.iter().take(80).map(|byte| format!("{byte:02x}")).collect();
+            self.clear.push(format!("{kind:?} of {} bytes: {head}", frame.len()));
+        }
+    }
+}
+
+/// Looks at an Ethernet frame as far as its transport header; `None` when it is cut short.
+pub fn classify(frame: &[u8]) -> Option<Kind> {
+    const ARP: u16 = 0x0806;
+    let packet = frame.get(14..)?;
+    match u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]) {
+        ARP => Some(Kind::Network),
+        0x0800 => {
+            let header = usize::from(packet.first()? & 15) * 4;
+            let first = u16::from_be_bytes([*packet.get(6)?, *packet.get(7)?]) & 0x1fff == 0;
+            transport(*packet.get(9)?, packet.get(header..)?, first)
+        }
+        0x86dd => {
+            let (mut next, mut rest, mut first) = (*packet.get(6)?, packet.get(40..)?, true);
+            // Hop-by-hop options and the fragment header are the only ones the lab's hosts send.
+            while next == 0 || next == 44 {
+                if next == 44 {
+                    first &= u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]) & 0xfff8 == 0;
+                }
+                let length = if next == 44 { 8 } else { 8 + 8 * usize::from(*rest.get(1)?) };
+                (next, rest) = (*rest.first()?, rest.get(length..)?);
+            }
+            transport(next, rest, first)
+        }
+        _ => Some(Kind::Other),
+    }
+}
+
+fn transport(protocol: u8, rest: &[u8], first: bool) -> Option<Kind> {
+    Some(match protocol {
+        50 => Kind::Esp,
+        // Later fragments have no ports; their first one was looked at.
+        17 if !first => Kind::Network,
+        17 => udp(rest)?,
+        // Destination unreachable, time exceeded, parameter problem.
+        1 if matches!(rest.first()?, 3 | 11 | 12) => Kind::Network,
+        // The same for IPv6, packet too big, multicast listeners and neighbour discovery.
+        58 if matches!(rest.first()?, 1..=4 | 130..=137 | 143) => Kind::Network,
+        // Multicast group membership.
+        2 => Kind::Network,
+        _ => Kind::Other,
+    })
+}
+
+fn udp(datagram: &[u8]) -> Option<Kind> {
+    let ports = [[*datagram.first()?, *datagram.get(1)?], [*datagram.get(2)?, *datagram.get(3)?]].map(u16::from_be_bytes);
+    let payload = datagram.get(8..)?;
+    Some(if ports.contains(&500) {
+        Kind::Ike
+    } else if ports.contains(&4500) {
+        // RFC 3948 §2.2, §2.3: four zero octets mark IKE, a single 0xff is a keepalive, anything else is ESP.
+        if payload.starts_with(&[0; 4]) || payload == [0xff] { Kind::Ike } else { Kind::UdpEsp }
+    } else {
+        Kind::Other
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ipv4(protocol: u8, rest: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        frame.extend([8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        frame.extend(rest);
+        frame
+    }
+
+    #[test]
+    fn frames_are_told_apart() {
+        let port = |port: u16, payload: &[u8]| {
+            let mut datagram = vec![0x20, 0];
+            datagram.extend(port.to_be_bytes());
+            datagram.extend([0; 4]);
+            datagram.extend(payload);
+            ipv4(17, &datagram)
+        };
+        assert_eq!(classify(&ipv4(50, &[0; 8])), Some(Kind::Esp));
+        assert_eq!(classify(&port(4500, &[0, 0, 0, 0, 1])), Some(Kind::Ike));
+        assert_eq!(classify(&port(4500, &[0, 0, 0, 1, 1])), Some(Kind::UdpEsp));
+        assert_eq!(classify(&port(53, b"x")), Some(Kind::Other));
+        assert_eq!(classify(&ipv4(1, &[8, 0])), Some(Kind::Other));
+        assert_eq!(classify(&ipv4(1, &[3, 3])), Some(Kind::Network));
+        assert_eq!(classify(&ipv4(6, &[0; 20])), Some(Kind::Other));
+    }
+
+    #[test]
+    fn payload_in_the_clear_is_found_wherever_it_is() {
+        let mut seen = Seen::default();
+        seen.add(&ipv4(50, b"12345678RAVELIN-CLEAR-"));
+        assert_eq!((seen.esp, seen.clear.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_file_that_is_no_capture_is_refused() {
+        assert!(read(b"something else that is long enough").is_err());
+    }
+}

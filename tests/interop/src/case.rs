@@ -1,0 +1,145 @@
+//! A case: one folder below `cases/`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `topology` | lines `peer userspace|kernel` and `nat none|ravelin|swan`; a first comment says what the case shows |
+//! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
+//! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
+//! | `expect` | the steps, one a line, in the words of [`steps`](crate::steps) |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::peers::Peer;
+use crate::plan::{Nat, Plan};
+use crate::steps;
+
+/// One line of `expect`.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Its words; the first one names the step.
+    pub words: Vec<String>,
+}
+
+/// A case as its folder describes it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The folder's name.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// The implementation at the other end.
+    pub peer: Peer,
+    /// The addresses.
+    pub plan: Plan,
+    /// Template of Ravelin's `ike_rc`.
+    pub ravelin_rc: String,
+    /// Template of the peer's configuration.
+    pub swan_conf: String,
+    /// What is done and asserted, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Reads every case below `folder`, in the order of their names.
+pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
+    let common = read(&folder.join("common.conf"))?;
+    let mut folders: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    folders.iter().map(|path| load(path, &common).with_context(|| format!("case {}", path.display()))).collect()
+}
+
+fn load(folder: &Path, common: &str) -> Result<Case> {
+    let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
+    let (about, peer, nat) = parse_topology(&read(&folder.join("topology"))?)?;
+    let steps = parse_steps(&read(&folder.join("expect"))?)?;
+    let ravelin_rc = read(&folder.join("ravelin.rc"))?;
+    let swan_conf = format!("{common}\n{}", read(&folder.join("swan.conf"))?);
+    Ok(Case { name, about, peer, plan: Plan { nat }, ravelin_rc, swan_conf, steps })
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+fn parse_topology(text: &str) -> Result<(String, Peer, Nat)> {
+    let about = text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
+    let (mut peer, mut nat) = (None, Nat::None);
+    for line in lines(text).map(|(_, line)| line) {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["peer", "userspace"] => peer = Some(Peer::Userspace),
+            ["peer", "kernel"] => peer = Some(Peer::Kernel),
+            ["nat", "none"] => nat = Nat::None,
+            ["nat", "ravelin"] => nat = Nat::Ravelin,
+            ["nat", "swan"] => nat = Nat::Swan,
+            _ => bail!("topology: `{line}`: expected `peer userspace|kernel` or `nat none|ravelin|swan`"),
+        }
+    }
+    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat))
+}
+
+fn parse_steps(text: &str) -> Result<Vec<Step>> {
+    let mut parsed = Vec::new();
+    for (line, text) in lines(text) {
+        let words = split_words(text).with_context(|| format!("expect:{line}"))?;
+        steps::check(&words).with_context(|| format!("expect:{line}"))?;
+        parsed.push(Step { line, words });
+    }
+    Ok(parsed)
+}
+
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Words are separated by white space; double quotes hold a word with white space together.
+fn split_words(line: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').context("a quote that does not end")?,
+            None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_of_the_tree_is_well_formed() {
+        let cases = load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")).unwrap();
+        assert!(cases.len() > 20, "{} cases", cases.len());
+        for case in &cases {
+            assert!(!case.steps.is_empty(), "{} asserts nothing", case.name);
+            let more = [("secret", "/s"), ("psk", "x")];
+            case.plan.fill(&case.ravelin_rc, &more).unwrap();
+            case.plan.fill(&case.swan_conf, &more).unwrap();
+        }
+    }
+
+    #[test]
+    fn words_and_quotes() {
+        assert_eq!(split_words("log swan \"no proposal\" x").unwrap(), ["log", "swan", "no proposal", "x"]);
+        assert!(split_words("log \"no").is_err());
+    }
+
+    #[test]
+    fn an_unknown_line_says_what_was_expected() {
+        assert!(parse_topology("# x\npeer openiked").unwrap_err().to_string().contains("expected"));
+        assert!(parse_steps("dance now").is_err());
+    }
+}

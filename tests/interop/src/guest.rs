@@ -1,0 +1,172 @@
+//! The guest: one qemu machine a run, with a stock Debian kernel that has ESP and this machine's own files.
+//!
+//! 1. `guest/build` fetches the kernel, once a checkout.
+//! 2. [`Guest::boot`] starts it beside whatever else is done; with KVM where that works, else emulated.
+//! 3. Command lines go to `guest/agent` over a virtual port; the peer itself is steered over its own VICI socket.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lab::{GUEST_ADDRESS, GUEST_STEER, GUEST_WIRE};
+use crate::process::{Daemon, run, wait_for};
+
+/// How long an emulated boot may take on a slow machine.
+const BOOT_EMULATED: u64 = 180;
+/// How long a boot with KVM may take before it counts as not working here.
+const BOOT_KVM: u64 = 20;
+/// How long one command line in the guest may take.
+const ANSWER: Duration = Duration::from_secs(90);
+/// What `guest/agent` puts before its status.
+const MARK: u8 = 0x1e;
+
+/// What the guest is built from.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Folder `guest` of this crate.
+    pub scripts: PathBuf,
+    /// Where the kernel is kept.
+    pub cache: PathBuf,
+    /// Folder shared with the guest under the same path, writable.
+    pub share: PathBuf,
+}
+
+/// A running guest.
+#[derive(Debug)]
+pub struct Guest {
+    recipe: Recipe,
+    machine: Daemon,
+    port: UnixStream,
+    kvm: bool,
+}
+
+impl Guest {
+    /// Builds what is missing and starts the machine.
+    pub fn boot(recipe: Recipe) -> Result<Self> {
+        let built = run(Command::new(recipe.scripts.join("build")).arg(&recipe.cache))?;
+        if !built.ok {
+            bail!("no kernel for the guest: {}", built.text.trim());
+        }
+        let kvm = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
+        if kvm && let Ok((machine, port)) = start(&recipe, true) {
+            return Ok(Self { recipe, machine, port, kvm });
+        }
+        let (machine, port) = start(&recipe, false)?;
+        Ok(Self { recipe, machine, port, kvm: false })
+    }
+
+    /// Waits until the guest takes command lines, and sets up what every case needs there.
+    pub fn ready(&mut self, helper: &Path, helper_port: u16) -> Result<()> {
+        if self.kvm && self.greet(BOOT_KVM).is_err() {
+            self.machine.signal(rustix::process::Signal::KILL)?;
+            (self.machine, self.port) = start(&self.recipe, false)?;
+            self.kvm = false;
+        }
+        if !self.kvm {
+            self.greet(BOOT_EMULATED).with_context(|| {
+                let console = std::fs::read_to_string(self.recipe.share.join("console")).unwrap_or_default();
+                format!("the guest does not boot; its console: {}", console.trim())
+            })?;
+        }
+        self.sh(&format!(
+            "ip link set lo up; ip link set eth1 up; ip addr add {GUEST_ADDRESS}/24 dev eth1
+             echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+             setsid {} serve {helper_port} </dev/null >/run/helper.log 2>&1 &",
+            helper.display()
+        ))?;
+        Ok(())
+    }
+
+    /// How the guest is run.
+    pub fn accelerator(&self) -> &'static str {
+        if self.kvm { "kvm" } else { "emulated" }
+    }
+
+    /// Runs a shell line in the guest, which must succeed.
+    pub fn sh(&self, line: &str) -> Result<String> {
+        let (status, text) = self.answer(line)?;
+        if status != "0" {
+            bail!("`{line}` failed in the guest with {status}: {}", text.trim());
+        }
+        Ok(text)
+    }
+
+    fn greet(&self, seconds: u64) -> Result<()> {
+        self.port.set_read_timeout(Some(Duration::from_secs(seconds)))?;
+        let (status, _) = self.read_answer().context("waiting for the guest's agent")?;
+        if status != "ready" {
+            bail!("the guest's agent says `{status}`");
+        }
+        self.port.set_read_timeout(Some(ANSWER))?;
+        Ok(())
+    }
+
+    fn answer(&self, line: &str) -> Result<(String, String)> {
+        // The agent reads one line at a time.
+        let line: Vec<&str> = line.lines().map(str::trim).filter(|part| !part.is_empty()).collect();
+        let mut joined = String::from("set -e");
+        for part in line {
+            joined.push_str(if joined.ends_with('&') { " " } else { "; " });
+            joined.push_str(part);
+        }
+        joined.push('\n');
+        (&self.port).write_all(joined.as_bytes())?;
+        self.read_answer().with_context(|| format!("`{}` in the guest", joined.trim()))
+    }
+
+    fn read_answer(&self) -> Result<(String, String)> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let count = (&self.port).read(&mut buffer)?;
+            if count == 0 {
+                bail!("the guest is gone");
+            }
+            bytes.extend_from_slice(&buffer[..count]);
+            if let Some(mark) = bytes.iter().rposition(|byte| *byte == MARK)
+                && bytes.ends_with(b"\n")
+            {
+                let status = String::from_utf8_lossy(&bytes[mark + 1..]).trim().to_owned();
+                return Ok((status, String::from_utf8_lossy(&bytes[..mark]).into_owned()));
+            }
+        }
+    }
+}
+
+fn start(recipe: &Recipe, kvm: bool) -> Result<(Daemon, UnixStream)> {
+    let socket = "/run/guest.sock";
+    let _ = std::fs::remove_file(socket);
+    let cache = recipe.cache.display();
+    let share = recipe.share.display();
+    let append = format!(
+        "console=ttyS0 panic=-1 rdinit=/init quiet mitigations=off audit=0 tsc=reliable no_timer_check cryptomgr.notests=1 \
+         net.ifnames=0 lab.cache={cache} lab.share={share} lab.agent={}",
+        recipe.scripts.join("agent").display()
+    );
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(if kvm { ["-accel", "kvm", "-cpu", "host"] } else { ["-accel", "tcg,thread=multi", "-cpu", "max"] })
+        .args(["-m", "768", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        .args(["-kernel", &format!("{cache}/kernel"), "-initrd", &format!("{cache}/initrd.gz"), "-append", &append])
+        .args(["-chardev", &format!("file,id=console,path={share}/console"), "-serial", "chardev:console"])
+        .args(["-device", "virtio-serial-pci"])
+        .args(["-chardev", &format!("socket,id=agent,path={socket},server=on,wait=off")])
+        .args(["-device", "virtserialport,chardev=agent,name=agent"])
+        .args(["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"])
+        .args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"])
+        .args(["-fsdev", &format!("local,id=share,path={share},security_model=none,multidevs=remap")])
+        .args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share", "-device", "virtio-rng-pci"]);
+    for (index, tap) in [GUEST_WIRE, GUEST_STEER].into_iter().enumerate() {
+        qemu.args(["-netdev", &format!("tap,id=n{index},ifname={tap},script=no,downscript=no")]);
+        qemu.args(["-device", &format!("virtio-net-pci,netdev=n{index},mac=02:00:00:00:04:0{index},romfile=")]);
+    }
+    let mut machine = Daemon::start(&mut qemu, &recipe.share.join("qemu.log"))?;
+    let port = wait_for(10, "the guest's virtual port", || {
+        machine.check()?;
+        UnixStream::connect(socket).context("connecting to the guest")
+    })?;
+    Ok((machine, port))
+}

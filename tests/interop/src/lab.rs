@@ -1,0 +1,157 @@
+//! Namespaces, links and routers of one case, around the one wire that all cases share.
+
+use anyhow::Result;
+
+use crate::guest::Guest;
+use crate::plan::{Nat, Plan};
+use crate::process::{Namespace, sh};
+
+/// Name of the bridge that is the wire.
+pub const WIRE: &str = "wire";
+/// The guest's links on this side: on the wire, and for steering it.
+pub const GUEST_WIRE: &str = "guest0";
+/// See [`GUEST_WIRE`].
+pub const GUEST_STEER: &str = "guest1";
+/// The guest's address for steering.
+pub const GUEST_ADDRESS: &str = "169.254.77.2";
+
+/// Ravelin's host.
+pub const RAVELIN: Namespace = Namespace::Named("rvi-ravelin");
+/// The peer's host when it runs natively.
+pub const SWAN: Namespace = Namespace::Named("rvi-swan");
+/// The router that translates addresses.
+pub const ROUTER: Namespace = Namespace::Named("rvi-router");
+
+/// Makes the wire and the guest's taps; once a run.
+pub fn lay_wire() -> Result<()> {
+    sh(&format!(
+        "ip link add {WIRE} type bridge forward_delay 0 mcast_snooping 0
+         echo 1 >/proc/sys/net/ipv6/conf/{WIRE}/disable_ipv6
+         ip link set {WIRE} up
+         ip tuntap add {GUEST_WIRE} mode tap
+         echo 1 >/proc/sys/net/ipv6/conf/{GUEST_WIRE}/disable_ipv6
+         ip link set {GUEST_WIRE} up
+         ip tuntap add {GUEST_STEER} mode tap
+         ip addr add 169.254.77.1/24 dev {GUEST_STEER}
+         ip link set {GUEST_STEER} up"
+    ))?;
+    Ok(())
+}
+
+/// Where the peer runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Host<'a> {
+    /// In a namespace of the sandbox.
+    Namespace(&'a Namespace),
+    /// In the guest.
+    Guest(&'a Guest),
+}
+
+impl Host<'_> {
+    /// Runs a shell line there, which must succeed.
+    pub fn sh(&self, line: &str) -> Result<String> {
+        match self {
+            Host::Namespace(namespace) => namespace.sh(line),
+            Host::Guest(guest) => guest.sh(line),
+        }
+    }
+}
+
+/// The network of one case; dropping it takes it down.
+#[derive(Debug)]
+pub struct Lab;
+
+impl Lab {
+    /// Builds the network of `plan`. Clear text has a route to the other side everywhere, so what leaks shows on the wire.
+    pub fn build(plan: &Plan, swan: Host<'_>) -> Result<Self> {
+        let lab = Lab;
+        take_down();
+        add_namespace(&RAVELIN)?;
+        match swan {
+            Host::Namespace(namespace) => {
+                add_namespace(namespace)?;
+                plug(namespace, "s0", "eth0", "02:00:00:00:02:02")?;
+            }
+            Host::Guest(_) => {
+                sh(&format!("ip link set {GUEST_WIRE} master {WIRE}"))?;
+            }
+        }
+        RAVELIN.sh("ip addr add 10.1.0.1/32 dev lo; ip addr add 2001:db8:1::1/128 dev lo")?;
+        match plan.nat {
+            Nat::None => {
+                plug(&RAVELIN, "r0", "eth0", "02:00:00:00:01:01")?;
+                RAVELIN.sh("ip addr add 192.0.2.1/24 dev eth0; ip addr add 2001:db8:f::1/64 dev eth0 nodad
+                            ip route add 10.2.0.0/16 via 192.0.2.2; ip route add 2001:db8:2::/48 via 2001:db8:f::2")?;
+            }
+            Nat::Ravelin | Nat::Swan => route(plan.nat)?,
+        }
+        swan.sh("ip addr flush dev lo; ip addr add 127.0.0.1/8 dev lo
+                 ip addr add 10.2.0.1/32 dev lo; ip addr add 2001:db8:2::1/128 dev lo
+                 ip addr flush dev eth0; ip link set eth0 up
+                 ip addr add 192.0.2.2/24 dev eth0; ip addr add 2001:db8:f::2/64 dev eth0 nodad
+                 ip route add default via 192.0.2.254")?;
+        if plan.nat == Nat::None {
+            swan.sh("ip route add 10.1.0.0/16 via 192.0.2.1; ip route add 2001:db8:1::/48 via 2001:db8:f::1")?;
+        }
+        Ok(lab)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        take_down();
+    }
+}
+
+/// Removes what is there of a case's network; nothing there is fine.
+fn take_down() {
+    for namespace in [&RAVELIN, &SWAN, &ROUTER] {
+        if let Namespace::Named(name) = namespace {
+            let _ = sh(&format!("[ ! -e /run/netns/{name} ] || ip netns del {name}"));
+        }
+    }
+    let _ = sh(&format!("ip link set {GUEST_WIRE} nomaster"));
+    // The links of a namespace die with it, but only after its last process is gone and a moment later.
+    let _ = sh("for link in r0 s0; do [ ! -e /sys/class/net/$link ] || ip link del $link; done");
+}
+
+fn add_namespace(namespace: &Namespace) -> Result<()> {
+    if let Namespace::Named(name) = namespace {
+        sh(&format!("ip netns add {name}"))?;
+    }
+    namespace.sh("ip link set lo up")?;
+    Ok(())
+}
+
+/// Plugs a namespace into the wire: link `port` here, `link` there.
+fn plug(namespace: &Namespace, port: &str, link: &str, mac: &str) -> Result<()> {
+    if let Namespace::Named(name) = namespace {
+        sh(&format!(
+            "ip link add {port} type veth peer name {link} address {mac} netns {name}
+             echo 1 >/proc/sys/net/ipv6/conf/{port}/disable_ipv6
+             ip link set {port} master {WIRE} up"
+        ))?;
+    }
+    namespace.sh(&format!("ip link set {link} up"))?;
+    Ok(())
+}
+
+/// Puts the router between Ravelin and the wire. It maps every port to another one, as large translators do.
+fn route(nat: Nat) -> Result<()> {
+    add_namespace(&ROUTER)?;
+    plug(&ROUTER, "r0", "eth0", "02:00:00:00:03:03")?;
+    let (Namespace::Named(router), Namespace::Named(ravelin)) = (&ROUTER, &RAVELIN) else { return Ok(()) };
+    sh(&format!("ip -n {router} link add eth1 type veth peer name eth0 address 02:00:00:00:01:01 netns {ravelin}"))?;
+    let hidden_by = if nat == Nat::Ravelin { "eth0" } else { "eth1" };
+    ROUTER.sh(&format!(
+        "ip addr add 192.0.2.254/24 dev eth0; ip link set eth1 up; ip addr add 198.51.100.254/24 dev eth1
+         echo 1 >/proc/sys/net/ipv4/ip_forward
+         ip route add 10.1.0.0/16 via 198.51.100.1; ip route add 10.2.0.0/16 via 192.0.2.2
+         nft add table ip nat
+         nft 'add chain ip nat out {{ type nat hook postrouting priority srcnat; }}'
+         nft add rule ip nat out oifname {hidden_by} meta l4proto udp masquerade to :20000-40000
+         nft add rule ip nat out oifname {hidden_by} masquerade"
+    ))?;
+    RAVELIN.sh("ip link set eth0 up; ip addr add 198.51.100.1/24 dev eth0; ip route add default via 198.51.100.254")?;
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! strongSwan: in a namespace or in the guest, steered with `swanctl` over VICI either way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+
+use super::raw::{self, Section};
+use super::{Child, Ike, Node, Sa, View, plain_spi};
+use crate::lab::{GUEST_ADDRESS, Host};
+use crate::peers::CHARON;
+use crate::process::{Answer, Daemon, run, wait_for};
+
+/// Kernel modules, algorithms and timers of every peer. Retransmission gives up after about ten seconds, so that a
+/// case about silence is short; replaced Child SAs go at once, so that one is left after a rekey.
+const STRONGSWAN_CONF: &str = "charon {
+  retransmit_tries = 3
+  retransmit_timeout = 1.5
+  retransmit_base = 1.4
+  delete_rekeyed_delay = 1
+  filelog {
+    stderr {
+      time_format = %T
+      default = 1
+      ike = 2
+      cfg = 2
+      chd = 2
+      knl = 1
+      net = 1
+    }
+  }
+  plugins {
+    bypass-lan {
+      load = no
+    }
+    vici {
+      socket = VICI
+    }
+    kernel-libipsec {
+      load = LIBIPSEC
+      allow_peer_ts = yes
+    }
+  }
+}
+";
+
+/// One strongSwan.
+pub struct Swan<'a> {
+    host: Host<'a>,
+    folder: PathBuf,
+    uri: String,
+    daemon: Option<Daemon>,
+    answers: String,
+}
+
+impl<'a> Swan<'a> {
+    /// Prepares a strongSwan on `host` with `conf` as its swanctl.conf; logs go to `folder`.
+    pub fn new(host: Host<'a>, folder: &Path, conf: &str) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("swanctl.conf"), conf)?;
+        let (socket, uri, libipsec) = match host {
+            Host::Namespace(_) => {
+                let run = folder_of_sockets(folder);
+                fs::create_dir_all(&run)?;
+                ("unix:///run/vici.sock".to_owned(), format!("unix://{}/vici.sock", run.display()), "yes")
+            }
+            Host::Guest(_) => ("tcp://0.0.0.0:4502".to_owned(), format!("tcp://{GUEST_ADDRESS}:4502"), "no"),
+        };
+        let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("LIBIPSEC", libipsec);
+        fs::write(folder.join("strongswan.conf"), strongswan)?;
+        Ok(Self { host, folder: folder.to_owned(), uri, daemon: None, answers: String::new() })
+    }
+
+    /// What the data plane below says of its SAs and policies, when it is a kernel's.
+    pub fn kernel_states(&self) -> Result<String> {
+        match self.host {
+            Host::Guest(guest) => guest.sh("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat"),
+            Host::Namespace(_) => bail!("this peer has no ESP in the kernel"),
+        }
+    }
+
+    /// Where it runs.
+    pub fn host(&self) -> Host<'a> {
+        self.host
+    }
+
+    fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = Command::new("swanctl");
+        command.args(arguments).args(["--uri", &self.uri]).env("SWANCTL_DIR", &self.folder);
+        let answer = run(&mut command)?;
+        if arguments.first() != Some(&"--list-sas") {
+            self.answers.push_str(&format!("swanctl {}\n{}", arguments.join(" "), answer.text));
+        }
+        Ok(answer)
+    }
+
+    fn order(&mut self, arguments: &[&str]) -> Result<()> {
+        let answer = self.swanctl(arguments)?;
+        ensure!(answer.ok, "swanctl {}: {}", arguments.join(" "), last_lines(&answer.text));
+        Ok(())
+    }
+}
+
+impl Node for Swan<'_> {
+    fn start(&mut self) -> Result<()> {
+        let folder = self.folder.display().to_string();
+        match self.host {
+            Host::Namespace(namespace) => {
+                let mut command = namespace.command("unshare");
+                let run = folder_of_sockets(&self.folder);
+                let line = format!("mount --bind {} /run; exec {CHARON}", run.display());
+                command.args(["-m", "sh", "-ec", &line]).env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"));
+                self.daemon = Some(Daemon::start(&mut command, &self.folder.join("log"))?);
+            }
+            Host::Guest(guest) => {
+                guest.sh(&format!(
+                    "rm -f /run/charon.pid; ip xfrm state flush; ip xfrm policy flush
+                     STRONGSWAN_CONF={folder}/strongswan.conf setsid {CHARON} </dev/null >>{folder}/log 2>&1 &"
+                ))?;
+            }
+        }
+        wait_for(60, "strongSwan to load its configuration", || {
+            if let Some(daemon) = &mut self.daemon {
+                daemon.check()?;
+            }
+            let answer = self.swanctl(&["--load-all"])?;
+            ensure!(answer.ok, "{}", last_lines(&answer.text));
+            Ok(())
+        })
+    }
+
+    fn initiate(&mut self) -> Result<()> {
+        self.order(&["--initiate", "--child", "net", "--timeout", "40"])
+    }
+
+    fn rekey(&mut self, sa: Sa) -> Result<()> {
+        self.order(&["--rekey", option(sa), "net"])
+    }
+
+    fn delete(&mut self, sa: Sa) -> Result<()> {
+        self.order(&["--terminate", option(sa), "net", "--timeout", "20"])
+    }
+
+    fn view(&mut self) -> Result<View> {
+        let answer = self.swanctl(&["--list-sas", "--raw"])?;
+        ensure!(answer.ok, "swanctl --list-sas: {}", last_lines(&answer.text));
+        let mut view = View::default();
+        for event in raw::events(&answer.out, "list-sa")? {
+            for (_, ike) in event.sections {
+                add_ike(&mut view, ike)?;
+            }
+        }
+        Ok(view)
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        match self.host {
+            Host::Namespace(_) => self.daemon.take().context("strongSwan is not running")?.kill(),
+            Host::Guest(guest) => guest.sh("kill -9 $(cat /run/charon.pid); rm /run/charon.pid").map(drop),
+        }
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        match self.host {
+            Host::Namespace(_) => match self.daemon.take() {
+                Some(daemon) => daemon.stop(Signal::TERM),
+                None => Ok(()),
+            },
+            Host::Guest(guest) => guest
+                .sh("[ ! -e /run/charon.pid ] || { pid=$(cat /run/charon.pid); kill $pid 2>/dev/null || true
+                     for i in $(seq 100); do [ -e /proc/$pid ] || break; sleep 0.1; done; kill -9 $pid 2>/dev/null || true; }
+                     rm -f /run/charon.pid; ip xfrm state flush; ip xfrm policy flush")
+                .map(drop),
+        }
+    }
+
+    fn said(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        format!("{}{}", String::from_utf8_lossy(&log), self.answers)
+    }
+
+    fn keep_evidence(&mut self) {
+        let listing = self.swanctl(&["--list-sas"]).map_or_else(|error| format!("{error:#}"), |answer| answer.text);
+        let states = self.kernel_states().unwrap_or_default();
+        let _ = fs::write(self.folder.join("state"), format!("{listing}\n{states}\n{}", self.answers));
+    }
+}
+
+/// charon's pid file is always in `/run`, so each one in a namespace sees a folder of its own there.
+fn folder_of_sockets(folder: &Path) -> PathBuf {
+    Path::new("/run/rvi").join(folder.file_name().unwrap_or_default())
+}
+
+fn option(sa: Sa) -> &'static str {
+    match sa {
+        Sa::Ike => "--ike",
+        Sa::Child => "--child",
+    }
+}
+
+fn add_ike(view: &mut View, ike: Section) -> Result<()> {
+    let value = |section: &Section, name: &str| section.values.get(name).cloned().unwrap_or_default();
+    if value(&ike, "state") == "ESTABLISHED" {
+        let spis = (plain_spi(&value(&ike, "initiator-spi")), plain_spi(&value(&ike, "responder-spi")));
+        view.ike.push(Ike { spis, fields: ike.values.clone() });
+    }
+    let children = ike.sections.into_iter().filter(|(name, _)| name == "child-sas").flat_map(|(_, list)| list.sections);
+    for (_, child) in children {
+        if value(&child, "state") != "INSTALLED" {
+            continue;
+        }
+        let count = |name| value(&child, name).parse().with_context(|| format!("{name} of {child:?}"));
+        view.children.push(Child {
+            spi_in: plain_spi(&value(&child, "spi-in")),
+            spi_out: plain_spi(&value(&child, "spi-out")),
+            packets: (count("packets-in")?, count("packets-out")?),
+            fields: child.values,
+        });
+    }
+    Ok(())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(3)..].join("; ")
+}

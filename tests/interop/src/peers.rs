@@ -1,0 +1,50 @@
+//! The table of peer implementations, and what each needs on this machine.
+
+use std::path::Path;
+
+/// Folder of strongSwan's daemon in Debian.
+pub const CHARON: &str = "/usr/lib/ipsec/charon";
+
+/// A peer implementation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// strongSwan in a namespace, ESP in user space (`kernel-libipsec`): tunnel mode in UDP only.
+    Userspace,
+    /// strongSwan in a guest, ESP in the guest's Linux kernel.
+    Kernel,
+}
+
+const COMMON: &[&str] = &[
+    CHARON,
+    "/usr/lib/ipsec/plugins/libstrongswan-vici.so",
+    "/usr/lib/ipsec/plugins/libstrongswan-curve25519.so",
+    "/usr/lib/ipsec/plugins/libstrongswan-chapoly.so",
+    "swanctl",
+    "ip",
+    "ping",
+    "tcpdump",
+    "nft",
+    "timeout",
+];
+const USERSPACE: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"];
+const KERNEL: &[&str] = &["qemu-system-x86_64", "/bin/busybox", "cpio", "xz", "modprobe", "/dev/net/tun"];
+
+impl Peer {
+    /// What is missing here to run cases against this peer.
+    pub fn missing(self) -> Vec<&'static str> {
+        let own = match self {
+            Peer::Userspace => USERSPACE,
+            Peer::Kernel => KERNEL,
+        };
+        COMMON.iter().chain(own).copied().filter(|need| !present(need)).collect()
+    }
+}
+
+/// Whether a path exists, or a program is in `PATH` or in the folders of system programs.
+pub fn present(need: &str) -> bool {
+    if need.starts_with('/') {
+        return Path::new(need).exists();
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| Path::new(folder).join(need).is_file())
+}

@@ -1,0 +1,266 @@
+//! Runs the cases and reports: what passed, what failed and why, what was skipped for want of what.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::capture::Capture;
+use crate::case::{self, Case};
+use crate::guest::{Guest, Recipe};
+use crate::lab::{self, Host, Lab};
+use crate::node::Node;
+use crate::node::swan::Swan;
+use crate::peers::{Peer, present};
+use crate::plan::SECRET;
+use crate::steps::{self, Scene};
+use crate::{sandbox, traffic};
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// This crate's folder.
+    pub source: PathBuf,
+    /// Logs and captures of failing cases, one folder a case.
+    pub results: PathBuf,
+    /// What is kept between runs: the guest's kernel.
+    pub cache: PathBuf,
+    /// This program, which also serves as the helper that sends payload.
+    pub helper: PathBuf,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only cases whose name holds one of these.
+    pub filters: Vec<String>,
+    /// Name the cases, run none.
+    pub list: bool,
+    /// Only the peer that runs natively.
+    pub quick: bool,
+    /// A skipped case is a failure.
+    pub require_peers: bool,
+    /// Keep the folders of cases that passed.
+    pub keep: bool,
+    /// A second strongSwan takes Ravelin's place: tries the lab itself.
+    pub stand_in: bool,
+}
+
+const USAGE: &str = "usage: interop [--list] [--quick] [--require-peers] [--keep] [--stand-in] [FILTER...]
+  --list           name the cases and run none
+  --quick          only the cases against the peer that runs natively (no guest)
+  --require-peers  a case that is skipped counts as failed
+  --keep           keep logs and captures of passing cases, too
+  --stand-in       put a second strongSwan in Ravelin's place, to try the lab itself (native tunnels only)";
+
+impl Options {
+    /// Reads the arguments. Options of the standard test harness that change nothing here are accepted.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--list" => options.list = true,
+                "--quick" => options.quick = true,
+                "--require-peers" => options.require_peers = true,
+                "--keep" => options.keep = true,
+                "--stand-in" => options.stand_in = true,
+                "-q" | "--quiet" | "--nocapture" | "--no-capture" | "--show-output" | "--include-ignored" => {}
+                "--test-threads" | "--color" | "--format" => drop(arguments.next()),
+                known if ["--test-threads=", "--color=", "--format="].iter().any(|start| known.starts_with(start)) => {}
+                unknown if unknown.starts_with('-') => bail!("`{unknown}` is no option\n{USAGE}"),
+                filter => options.filters.push(filter.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, case: &Case) -> bool {
+        let named = self.filters.is_empty() || self.filters.iter().any(|filter| case.name.contains(filter.as_str()));
+        named && !(self.quick && case.peer != Peer::Userspace)
+    }
+}
+
+enum Outcome {
+    Passed,
+    Failed(anyhow::Error),
+    Skipped(String),
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn report(&mut self, name: &str, started: Instant, outcome: Outcome, results: &Path) {
+        let seconds = started.elapsed().as_secs_f32();
+        match outcome {
+            Outcome::Passed => {
+                self.passed += 1;
+                println!("{name:<44} ok       {seconds:5.1} s");
+            }
+            Outcome::Skipped(reason) => {
+                self.skipped += 1;
+                println!("{name:<44} SKIPPED  ({reason})");
+            }
+            Outcome::Failed(error) => {
+                self.failed += 1;
+                println!("{name:<44} FAILED   {seconds:5.1} s");
+                println!("    {}", format!("{error:#}").replace('\n', "\n    "));
+                println!("    logs, keys and capture: {}", results.join(name).display());
+            }
+        }
+    }
+}
+
+/// Lists or runs the cases. Outside the sandbox, this starts the same again inside.
+pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
+    let mut cases = case::load_all(&places.source.join("cases"))?;
+    cases.retain(|case| options.wants(case));
+    cases.sort_by(|a, b| (a.peer, &a.name).cmp(&(b.peer, &b.name)));
+    if options.list {
+        for case in &cases {
+            println!("{}: {}", case.name, case.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if sandbox::inside() {
+        sandbox::prepare()?;
+        lab::lay_wire()?;
+        return Ok(finish(&run_all(options, places, &cases)?, options));
+    }
+    match sandbox::obstacle() {
+        None => sandbox::enter(),
+        Some(obstacle) => {
+            let mut tally = Tally::default();
+            for case in &cases {
+                tally.report(&case.name, Instant::now(), Outcome::Skipped(obstacle.clone()), &places.results);
+            }
+            Ok(finish(&tally, options))
+        }
+    }
+}
+
+fn finish(tally: &Tally, options: &Options) -> ExitCode {
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    let bad = tally.failed > 0 || (options.require_peers && tally.skipped > 0);
+    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> {
+    std::fs::create_dir_all(&places.results)?;
+    let mut tally = Tally::default();
+    // The guest boots while the native cases run.
+    let wants_guest = cases.iter().any(|case| case.peer == Peer::Kernel) && Peer::Kernel.missing().is_empty();
+    let mut guest = wants_guest.then(|| {
+        let recipe = Recipe {
+            scripts: places.source.join("guest"),
+            cache: places.cache.clone(),
+            share: places.results.clone(),
+        };
+        Guest::boot(recipe)
+    });
+    let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
+    for case in native {
+        let started = Instant::now();
+        let outcome = attempt(case, options, places, || Ok(Host::Namespace(&lab::SWAN)));
+        tally.report(&case.name, started, outcome, &places.results);
+    }
+    if let Some(Ok(booted)) = &mut guest {
+        let started = Instant::now();
+        match booted.ready(&places.helper, traffic::PORT) {
+            Ok(()) => println!("guest ready ({}) after waiting {:.1} s", booted.accelerator(), started.elapsed().as_secs_f32()),
+            Err(error) => guest = Some(Err(error)),
+        }
+    }
+    for case in kernel {
+        let started = Instant::now();
+        let outcome = attempt(case, options, places, || match &guest {
+            Some(Ok(guest)) => Ok(Host::Guest(guest)),
+            Some(Err(error)) => Err(format!("no guest: {error:#}")),
+            None => Err("no guest".to_owned()),
+        });
+        tally.report(&case.name, started, outcome, &places.results);
+    }
+    Ok(tally)
+}
+
+fn attempt<'a>(case: &Case, options: &Options, places: &Places, host: impl FnOnce() -> Result<Host<'a>, String>) -> Outcome {
+    let missing = case.peer.missing();
+    if !missing.is_empty() {
+        return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
+    }
+    let host = match host() {
+        Ok(host) => host,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    let folder = places.results.join(&case.name);
+    match run_case(case, options, places, host, &folder) {
+        Ok(()) => {
+            if !options.keep {
+                let _ = std::fs::remove_dir_all(&folder);
+            }
+            Outcome::Passed
+        }
+        Err(error) => {
+            let _ = std::fs::write(folder.join("failure"), format!("{error:#}\n"));
+            Outcome::Failed(error)
+        }
+    }
+}
+
+fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, folder: &Path) -> Result<()> {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder)?;
+    let _lab = Lab::build(&case.plan, host).context("building the network")?;
+    let capture = Capture::start(&folder.join("wire.pcap"))?;
+    let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
+    let swan = Swan::new(host, &folder.join("swan"), &conf)?;
+    let ravelin: Box<dyn Node> = if options.stand_in {
+        let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
+        Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
+    } else {
+        todo!()
+    };
+    let mut scene = Scene {
+        plan: case.plan,
+        ravelin,
+        ravelin_host: lab::RAVELIN,
+        swan,
+        folder,
+        helper: &places.helper,
+        capture: Some(capture),
+    };
+    let result = perform(&mut scene, case);
+    if result.is_err() {
+        scene.ravelin.keep_evidence();
+        scene.swan.keep_evidence();
+    }
+    let stopped = scene.ravelin.stop().context("stopping Ravelin").and(scene.swan.stop().context("stopping the peer"));
+    result.and(stopped)
+}
+
+fn perform(scene: &mut Scene<'_>, case: &Case) -> Result<()> {
+    scene.swan.start().context("starting the peer")?;
+    scene.ravelin.start().context("starting Ravelin")?;
+    for step in &case.steps {
+        steps::run(scene, &step.words).with_context(|| format!("expect:{}: {}", step.line, step.words.join(" ")))?;
+    }
+    // Whatever a case is about, nothing of its payload may be on the wire in the clear.
+    if let Some(capture) = scene.capture.take() {
+        let seen = capture.stop()?;
+        if !seen.clear.is_empty() {
+            bail!("in the clear on the wire: {:#?}", seen.clear);
+        }
+    }
+    Ok(())
+}
+
+/// A peer's template with the two sides exchanged.
+fn mirrored(template: &str) -> String {
+    template.replace("{swan", "{\0").replace("{ravelin", "{swan").replace("{\0", "{ravelin")
+}

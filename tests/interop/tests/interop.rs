@@ -1,0 +1,43 @@
+//! The interop cases as a test program of its own, because the standard harness cannot count what was skipped.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use ravelin_interop::runner::{self, Options, Places};
+use ravelin_interop::traffic;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", port] => serve(port),
+        ["send", from, to, port, bytes] => send(from, to, port, bytes),
+        _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn places() -> Result<Places> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?;
+    Ok(Places {
+        source: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        results: target.join("interop"),
+        cache: target.join("interop-guest"),
+        helper: std::env::current_exe()?,
+    })
+}
+
+fn serve(port: &str) -> Result<ExitCode> {
+    traffic::serve(port.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn send(from: &str, to: &str, port: &str, bytes: &str) -> Result<ExitCode> {
+    let to = SocketAddr::new(to.parse::<IpAddr>()?, port.parse()?);
+    traffic::send(from.parse()?, to, bytes.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
