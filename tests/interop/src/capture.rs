@@ -147,7 +147,8 @@ fn transport(protocol: u8, rest: &[u8], first: bool) -> Option<Kind> {
 }
 
 fn udp(datagram: &[u8]) -> Option<Kind> {
-    let ports = [[*datagram.first()?, *datagram.get(1)?], [*datagram.get(2)?, *datagram.get(3)?]].map(u16::from_be_bytes);
+    let ports =
+        [[*datagram.first()?, *datagram.get(1)?], [*datagram.get(2)?, *datagram.get(3)?]].map(u16::from_be_bytes);
     let payload = datagram.get(8..)?;
     Some(if ports.contains(&500) {
         Kind::Ike

@@ -70,7 +70,8 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn parse_topology(text: &str) -> Result<(String, Peer, Nat)> {
-    let about = text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
+    let about =
+        text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
     let (mut peer, mut nat) = (None, Nat::None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::lab::{GUEST_ADDRESS, GUEST_STEER, GUEST_WIRE};
 use crate::process::{Daemon, run, wait_for};
@@ -35,6 +35,15 @@ pub struct Recipe {
     pub share: PathBuf,
 }
 
+impl Recipe {
+    /// Fetches and unpacks the kernel if it is not there; needs the machine's own network.
+    pub fn build(&self) -> Result<()> {
+        let built = run(Command::new(self.scripts.join("build")).arg(&self.cache))?;
+        ensure!(built.ok, "{}", built.text.trim().replace('\n', "; "));
+        Ok(())
+    }
+}
+
 /// A running guest.
 #[derive(Debug)]
 pub struct Guest {
@@ -45,12 +54,8 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Builds what is missing and starts the machine.
+    /// Starts the machine.
     pub fn boot(recipe: Recipe) -> Result<Self> {
-        let built = run(Command::new(recipe.scripts.join("build")).arg(&recipe.cache))?;
-        if !built.ok {
-            bail!("no kernel for the guest: {}", built.text.trim());
-        }
         let kvm = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
         if kvm && let Ok((machine, port)) = start(&recipe, true) {
             return Ok(Self { recipe, machine, port, kvm });

@@ -87,7 +87,7 @@ impl Lab {
         }
         swan.sh("ip addr flush dev lo; ip addr add 127.0.0.1/8 dev lo
                  ip addr add 10.2.0.1/32 dev lo; ip addr add 2001:db8:2::1/128 dev lo
-                 ip addr flush dev eth0; ip link set eth0 up
+                 ip link set eth0 down; ip addr flush dev eth0; ip link set eth0 up
                  ip addr add 192.0.2.2/24 dev eth0; ip addr add 2001:db8:f::2/64 dev eth0 nodad
                  ip route add default via 192.0.2.254")?;
         if plan.nat == Nat::None {
@@ -105,14 +105,14 @@ impl Drop for Lab {
 
 /// Removes what is there of a case's network; nothing there is fine.
 fn take_down() {
+    // The kernel takes a namespace's links down some time after its name is gone: too late for the next case, so they go first.
+    let _ = sh("for link in r0 s0; do ip link del $link 2>/dev/null || true; done");
     for namespace in [&RAVELIN, &SWAN, &ROUTER] {
         if let Namespace::Named(name) = namespace {
             let _ = sh(&format!("[ ! -e /run/netns/{name} ] || ip netns del {name}"));
         }
     }
     let _ = sh(&format!("ip link set {GUEST_WIRE} nomaster"));
-    // The links of a namespace die with it, but only after its last process is gone and a moment later.
-    let _ = sh("for link in r0 s0; do [ ! -e /sys/class/net/$link ] || ip link del $link; done");
 }
 
 fn add_namespace(namespace: &Namespace) -> Result<()> {

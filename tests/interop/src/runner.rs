@@ -11,8 +11,9 @@ use crate::case::{self, Case};
 use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
 use crate::node::Node;
+use crate::node::ravelin::Ravelin;
 use crate::node::swan::Swan;
-use crate::peers::{Peer, present};
+use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::steps::{self, Scene};
 use crate::{sandbox, traffic};
@@ -26,6 +27,8 @@ pub struct Places {
     pub results: PathBuf,
     /// What is kept between runs: the guest's kernel.
     pub cache: PathBuf,
+    /// The daemon under test.
+    pub ravelin: PathBuf,
     /// This program, which also serves as the helper that sends payload.
     pub helper: PathBuf,
 }
@@ -82,6 +85,9 @@ impl Options {
     }
 }
 
+/// Tells the process in the sandbox why there can be no guest; empty when there can.
+const NO_GUEST: &str = "RAVELIN_INTEROP_NO_GUEST";
+
 enum Outcome {
     Passed,
     Failed(anyhow::Error),
@@ -133,8 +139,15 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         lab::lay_wire()?;
         return Ok(finish(&run_all(options, places, &cases)?, options));
     }
+    if !options.stand_in && !places.ravelin.is_file() {
+        bail!("there is no {}: `cargo build -p ravelin` makes it", places.ravelin.display());
+    }
     match sandbox::obstacle() {
-        None => sandbox::enter(),
+        None => {
+            let wanted = cases.iter().any(|case| case.peer == Peer::Kernel) && Peer::Kernel.missing().is_empty();
+            let built = if wanted { recipe(places).build() } else { Ok(()) };
+            sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
+        }
         Some(obstacle) => {
             let mut tally = Tally::default();
             for case in &cases {
@@ -154,17 +167,14 @@ fn finish(tally: &Tally, options: &Options) -> ExitCode {
 fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> {
     std::fs::create_dir_all(&places.results)?;
     let mut tally = Tally::default();
-    // The guest boots while the native cases run.
-    let wants_guest = cases.iter().any(|case| case.peer == Peer::Kernel) && Peer::Kernel.missing().is_empty();
-    let mut guest = wants_guest.then(|| {
-        let recipe = Recipe {
-            scripts: places.source.join("guest"),
-            cache: places.cache.clone(),
-            share: places.results.clone(),
-        };
-        Guest::boot(recipe)
-    });
     let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
+    // The guest boots while the native cases run.
+    let mut guest = (!kernel.is_empty() && Peer::Kernel.missing().is_empty()).then(|| {
+        match std::env::var(NO_GUEST).unwrap_or_default().as_str() {
+            "" => Guest::boot(recipe(places)),
+            reason => bail!("no kernel for it: {reason}"),
+        }
+    });
     for case in native {
         let started = Instant::now();
         let outcome = attempt(case, options, places, || Ok(Host::Namespace(&lab::SWAN)));
@@ -173,7 +183,11 @@ fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> 
     if let Some(Ok(booted)) = &mut guest {
         let started = Instant::now();
         match booted.ready(&places.helper, traffic::PORT) {
-            Ok(()) => println!("guest ready ({}) after waiting {:.1} s", booted.accelerator(), started.elapsed().as_secs_f32()),
+            Ok(()) => println!(
+                "guest ready ({}) after waiting {:.1} s",
+                booted.accelerator(),
+                started.elapsed().as_secs_f32()
+            ),
             Err(error) => guest = Some(Err(error)),
         }
     }
@@ -189,7 +203,16 @@ fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> 
     Ok(tally)
 }
 
-fn attempt<'a>(case: &Case, options: &Options, places: &Places, host: impl FnOnce() -> Result<Host<'a>, String>) -> Outcome {
+fn recipe(places: &Places) -> Recipe {
+    Recipe { scripts: places.source.join("guest"), cache: places.cache.clone(), share: places.results.clone() }
+}
+
+fn attempt<'a>(
+    case: &Case,
+    options: &Options,
+    places: &Places,
+    host: impl FnOnce() -> Result<Host<'a>, String>,
+) -> Outcome {
     let missing = case.peer.missing();
     if !missing.is_empty() {
         return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
@@ -224,7 +247,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
         Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
     } else {
-        todo!()
+        let own = folder.join("ravelin");
+        let rc = case.plan.fill(&case.ravelin_rc, &[("secret", &Ravelin::secret(&own).display().to_string())])?;
+        Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &rc)?)
     };
     let mut scene = Scene {
         plan: case.plan,

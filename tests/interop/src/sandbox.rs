@@ -18,14 +18,16 @@ pub fn inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Starts this program again, with the same arguments, inside a new sandbox, and returns its exit status.
-pub fn enter() -> Result<ExitCode> {
+/// Starts this program again, with the same arguments and one more variable, inside a new sandbox, and returns its exit
+/// status.
+pub fn enter(name: &str, value: &str) -> Result<ExitCode> {
     let myself = std::env::current_exe().context("finding this program")?;
     let status = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--net", "--mount", "--mount-proc"])
         .arg(myself)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
+        .env(name, value)
         .status()
         .context("starting the sandbox with setpriv and unshare (package util-linux)")?;
     match status.code() {

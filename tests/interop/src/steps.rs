@@ -43,17 +43,57 @@ struct Word {
 }
 
 const WORDS: &[Word] = &[
-    Word { name: "up", usage: "up ravelin|swan: that side negotiates; both list the same SAs", arguments: 1..=1, run: up },
-    Word { name: "ondemand", usage: "ondemand ravelin|swan BETWEEN: its first packet does", arguments: 2..=2, run: ondemand },
+    Word {
+        name: "up",
+        usage: "up ravelin|swan: that side negotiates; both list the same SAs",
+        arguments: 1..=1,
+        run: up,
+    },
+    Word {
+        name: "ondemand",
+        usage: "ondemand ravelin|swan BETWEEN: its first packet does",
+        arguments: 2..=2,
+        run: ondemand,
+    },
     Word { name: "refuse", usage: "refuse ravelin|swan: that side negotiates in vain", arguments: 1..=1, run: refuse },
-    Word { name: "ike", usage: "ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", arguments: 1..=9, run: ike },
+    Word {
+        name: "ike",
+        usage: "ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent",
+        arguments: 1..=9,
+        run: ike,
+    },
     Word { name: "child", usage: "child KEY=VALUE...: the same of the Child SA", arguments: 1..=12, run: child },
-    Word { name: "kernel", usage: "kernel TEXT...: the peer's kernel lists this of its states", arguments: 1..=9, run: kernel },
-    Word { name: "traffic", usage: "traffic host4|host6|net4|net6: payload crosses both ways", arguments: 1..=1, run: traffic },
-    Word { name: "rekey", usage: "rekey child|ike ravelin|swan BETWEEN: under traffic, without loss", arguments: 3..=3, run: rekey },
-    Word { name: "delete", usage: "delete child|ike ravelin|swan: it goes on both sides", arguments: 2..=2, run: delete },
+    Word {
+        name: "kernel",
+        usage: "kernel TEXT...: the peer's kernel lists this of its states",
+        arguments: 1..=9,
+        run: kernel,
+    },
+    Word {
+        name: "traffic",
+        usage: "traffic host4|host6|net4|net6: payload crosses both ways",
+        arguments: 1..=1,
+        run: traffic,
+    },
+    Word {
+        name: "rekey",
+        usage: "rekey child|ike ravelin|swan BETWEEN: under traffic, without loss",
+        arguments: 3..=3,
+        run: rekey,
+    },
+    Word {
+        name: "delete",
+        usage: "delete child|ike ravelin|swan: it goes on both sides",
+        arguments: 2..=2,
+        run: delete,
+    },
     Word { name: "kill", usage: "kill ravelin|swan: as a power cut would", arguments: 1..=1, run: kill },
-    Word { name: "dead", usage: "dead ravelin|swan SECONDS: that side finds the other dead", arguments: 2..=2, run: dead },
+    Word {
+        name: "dead",
+        usage: "dead ravelin|swan SECONDS: that side finds the other dead",
+        arguments: 2..=2,
+        run: dead,
+    },
     Word { name: "log", usage: "log ravelin|swan TEXT...: that side said so", arguments: 2..=9, run: log },
     Word { name: "wire", usage: "wire esp|udp: in this form only; ends the recording", arguments: 1..=1, run: wire },
 ];
@@ -118,7 +158,8 @@ impl<'a> Scene<'a> {
 
 fn summary(view: &View) -> String {
     let ike: Vec<_> = view.ike.iter().map(|ike| format!("{}_i {}_r", ike.spis.0, ike.spis.1)).collect();
-    let children: Vec<_> = view.children.iter().map(|child| format!("{}_i {}_o", child.spi_in, child.spi_out)).collect();
+    let children: Vec<_> =
+        view.children.iter().map(|child| format!("{}_i {}_o", child.spi_in, child.spi_out)).collect();
     format!("IKE SAs [{}], Child SAs [{}]", ike.join(", "), children.join(", "))
 }
 
@@ -216,7 +257,10 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     wait_for(SETTLE, "the peer to count what crossed", || {
         let (_, after) = scene.agreed()?;
         let grown = (after.packets.0 - before.packets.0, after.packets.1 - before.packets.1);
-        ensure!(grown.0 >= least && grown.1 >= least, "the peer counted {grown:?} more packets, at least {least} crossed each way");
+        ensure!(
+            grown.0 >= least && grown.1 >= least,
+            "the peer counted {grown:?} more packets, at least {least} crossed each way"
+        );
         Ok(())
     })
 }
@@ -236,7 +280,11 @@ fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
                 ensure!(now.1.spi_in == before.1.spi_in, "the Child SA changed with its IKE SA");
             }
             Sa::Child => {
-                ensure!(now.1.spi_in != before.1.spi_in && now.1.spi_out != before.1.spi_out, "still {}", before.1.spi_in);
+                ensure!(
+                    now.1.spi_in != before.1.spi_in && now.1.spi_out != before.1.spi_out,
+                    "still {}",
+                    before.1.spi_in
+                );
                 ensure!(now.0.spis == before.0.spis, "the IKE SA changed with its Child SA");
             }
         }

@@ -33,7 +33,8 @@ pub fn ping_arguments(direction: Direction, count: u32, interval: &str) -> Strin
 
 /// Reads ping's last lines: how many were sent and how many were answered.
 pub fn ping_result(text: &str) -> Result<(u32, u32)> {
-    let line = text.lines().find(|line| line.contains("packets transmitted")).with_context(|| format!("ping says: {text}"))?;
+    let line =
+        text.lines().find(|line| line.contains("packets transmitted")).with_context(|| format!("ping says: {text}"))?;
     let number = |after: &str| -> Result<u32> {
         let before = line.split(after).next().unwrap_or_default();
         Ok(before.rsplit([' ', ',']).find(|word| !word.is_empty()).unwrap_or_default().parse()?)

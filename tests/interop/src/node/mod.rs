@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-mod raw;
 pub mod ravelin;
+mod raw;
 pub mod swan;
 
 /// Which SA a step is about.

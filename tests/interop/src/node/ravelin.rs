@@ -1,1 +1,158 @@
-//! x
+//! Ravelin's daemon in its namespace, steered with its own command line.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+
+use super::{Node, Sa, View};
+use crate::plan::SECRET;
+use crate::process::{Answer, Daemon, Namespace, run, wait_for};
+
+/// Everything that the daemon may change in the system, as one text. What the kernel itself adds and ages is left out.
+const SYSTEM: &str = "ip -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//'; ip rule; ip -6 rule; nft list ruleset
+ip route show table all | grep -v '^local\\|^broadcast'; ip -6 route show table all | grep -v '^local\\|^anycast\\|^multicast\\|^fe80' || true";
+
+/// One Ravelin.
+pub struct Ravelin {
+    host: Namespace,
+    program: PathBuf,
+    folder: PathBuf,
+    socket: PathBuf,
+    daemon: Option<Daemon>,
+    /// What the system looked like before the daemon started.
+    untouched: String,
+    answers: String,
+}
+
+impl Ravelin {
+    /// Where the secret file of a case is, which its `ike_rc` names.
+    pub fn secret(folder: &Path) -> PathBuf {
+        folder.join("secret")
+    }
+
+    /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs and state go to `folder`.
+    pub fn new(host: Namespace, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("ike_rc"), rc)?;
+        let secret = Self::secret(folder);
+        fs::write(&secret, SECRET)?;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            host,
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            // The longest path a socket may have is shorter than some folders of results.
+            socket: PathBuf::from("/run/ravelin.sock"),
+            daemon: None,
+            untouched: String::new(),
+            answers: String::new(),
+        })
+    }
+
+    fn ravelin(&mut self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = self.host.command(&self.program);
+        command.arg("--socket").arg(&self.socket).args(arguments);
+        let answer = run(&mut command)?;
+        if arguments.get(1) != Some(&"netstat") {
+            self.answers.push_str(&format!("ravelin {}\n{}", arguments.join(" "), answer.text));
+        }
+        Ok(answer)
+    }
+
+    fn order(&mut self, arguments: &[&str]) -> Result<String> {
+        let answer = self.ravelin(arguments)?;
+        ensure!(answer.ok, "ravelin {}: {}", arguments.join(" "), answer.text.trim());
+        Ok(answer.out)
+    }
+}
+
+impl Node for Ravelin {
+    fn start(&mut self) -> Result<()> {
+        self.untouched = self.host.sh(SYSTEM)?;
+        let mut command = self.host.command(&self.program);
+        command.arg("daemon").arg("--rc").arg(self.folder.join("ike_rc"));
+        command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
+        let _ = fs::remove_file(&self.socket);
+        let mut daemon = Daemon::start(&mut command, &self.folder.join("log"))?;
+        wait_for(30, "the daemon to answer", || {
+            daemon.check()?;
+            self.order(&["ipsec", "netstat"])
+        })
+        .with_context(|| self.said())?;
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    fn initiate(&mut self) -> Result<()> {
+        self.order(&["ike", "initiate", "net"]).map(drop)
+    }
+
+    fn rekey(&mut self, sa: Sa) -> Result<()> {
+        match sa {
+            Sa::Ike => self.order(&["ike", "rekey", "swan"]),
+            Sa::Child => self.order(&["ike", "rekey", "--child", "net"]),
+        }
+        .map(drop)
+    }
+
+    fn delete(&mut self, sa: Sa) -> Result<()> {
+        match sa {
+            Sa::Ike => self.order(&["ike", "terminate", "swan"]),
+            Sa::Child => self.order(&["ike", "terminate", "--child", "net"]),
+        }
+        .map(drop)
+    }
+
+    fn view(&mut self) -> Result<View> {
+        let ike = self.order(&["ike", "netstat", "--json"])?;
+        let ipsec = self.order(&["ipsec", "netstat", "--json"])?;
+        listing::view(&ike, &ipsec).with_context(|| format!("ravelin lists {ike} and {ipsec}"))
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.daemon.take().context("the daemon is not running")?.kill()
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        let Some(daemon) = self.daemon.take() else { return Ok(()) };
+        daemon.stop(Signal::TERM)?;
+        let left = self.host.sh(SYSTEM)?;
+        ensure!(
+            left == self.untouched,
+            "the daemon left the system changed; before:\n{}\nafter:\n{left}",
+            self.untouched
+        );
+        Ok(())
+    }
+
+    fn said(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        format!("{}{}", String::from_utf8_lossy(&log), self.answers)
+    }
+
+    fn keep_evidence(&mut self) {
+        let mut evidence = String::new();
+        for arguments in [&["ike", "netstat"][..], &["ipsec", "netstat", "--show-keys"]] {
+            evidence.push_str(&self.order(arguments).unwrap_or_else(|error| format!("{error:#}\n")));
+        }
+        evidence.push_str(&self.host.sh(SYSTEM).unwrap_or_else(|error| format!("{error:#}")));
+        let _ = fs::write(self.folder.join("evidence"), format!("{evidence}\n{}", self.answers));
+    }
+}
+
+mod listing {
+    //! Reads the two listings in JSON.
+
+    use anyhow::Result;
+
+    use crate::node::View;
+
+    pub fn view(ike: &str, ipsec: &str) -> Result<View> {
+        let _ike: serde_json::Value = serde_json::from_str(ike)?;
+        let _ipsec: serde_json::Value = serde_json::from_str(ipsec)?;
+        Ok(View::default())
+    }
+}
