@@ -26,6 +26,9 @@ pub const LAB: &[&str] = &[
     "zstd",
 ];
 
+/// What libFuzzer is built with.
+pub const FUZZ: &[&str] = &["g++"];
+
 /// The guest's kernel is taken out of the package that this one depends on, which is not installed.
 const KERNEL: &str = "linux-image-amd64";
 

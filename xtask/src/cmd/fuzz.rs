@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::packages;
 use crate::workspace::{Workspace, run};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -58,11 +59,13 @@ pub fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Builds the target with instrumentation, in a target folder of its own so that nothing else is rebuilt, and runs it.
+/// Builds the one program with instrumentation, in a target folder of its own so that nothing else is rebuilt, and runs
+/// it. New inputs are kept there; what crashed goes into the committed corpus.
 ///
 /// # Errors
 /// When the build fails or an input crashed the target.
 pub fn fuzz(workspace: &Workspace, target: &str, seconds: u64) -> Result<()> {
+    packages::install(workspace, packages::FUZZ)?;
     let build = workspace.target().join("fuzz");
     run(workspace
         .cargo(["build", "--package", "ravelin-fuzz", "--features", "libfuzzer", "--bin", "fuzz", "--release"])
@@ -71,13 +74,12 @@ pub fn fuzz(workspace: &Workspace, target: &str, seconds: u64) -> Result<()> {
         .env("RUSTFLAGS", COVERAGE))?;
     let committed = corpus(workspace).join(target);
     let found = build.join("corpus").join(target);
-    fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
+    fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
     let time = format!("-max_total_time={seconds}");
-    let artifacts = format!("-artifact_prefix={}/crash-", committed.display());
-    // libFuzzer writes to the first folder and only reads the others.
+    let crashes = format!("-artifact_prefix={}/", committed.display());
     run(workspace
-        .command(build.join(TRIPLE).join("release").join("fuzz"), [&time, &artifacts])
-        .args([found, committed])
+        .command(build.join(TRIPLE).join("release").join("fuzz"), [&time, &crashes, "-print_final_stats=1"])
+        .args([&found, &committed])
         .env("RAVELIN_FUZZ_TARGET", target))
 }
 
