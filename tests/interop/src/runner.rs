@@ -259,6 +259,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         folder,
         helper: &places.helper,
         capture: Some(capture),
+        heard: (0, 0),
     };
     let result = perform(&mut scene, case);
     if result.is_err() {

@@ -33,6 +33,8 @@ pub struct Scene<'a> {
     pub helper: &'a Path,
     /// The recording of the wire, until a step or the end stops it.
     pub capture: Option<Capture>,
+    /// How much Ravelin and the peer had said when the last negotiation was begun.
+    pub heard: (usize, usize),
 }
 
 struct Word {
@@ -94,7 +96,12 @@ const WORDS: &[Word] = &[
         arguments: 2..=2,
         run: dead,
     },
-    Word { name: "log", usage: "log ravelin|swan TEXT...: that side said so", arguments: 2..=9, run: log },
+    Word {
+        name: "log",
+        usage: "log ravelin|swan TEXT...: it said so since the last `up` or `refuse`",
+        arguments: 2..=9,
+        run: log,
+    },
     Word { name: "wire", usage: "wire esp|udp: in this form only; ends the recording", arguments: 1..=1, run: wire },
 ];
 
@@ -148,6 +155,18 @@ impl<'a> Scene<'a> {
         wait_for(SETTLE, "both sides to list the same SAs", || self.agreed())
     }
 
+    /// What a side has said since the last negotiation was begun.
+    fn said(&mut self, name: &str) -> Result<String> {
+        let heard = if name == "ravelin" { self.heard.0 } else { self.heard.1 };
+        let said = self.side(name)?.said();
+        Ok(said.get(heard..).unwrap_or_default().to_owned())
+    }
+
+    fn initiate(&mut self, name: &str) -> Result<()> {
+        self.heard = (self.ravelin.said().len(), self.swan.said().len());
+        self.side(name)?.initiate()
+    }
+
     fn no_child(&mut self) -> Result<()> {
         let (swan, ravelin) = (self.swan.view()?, self.ravelin.view()?);
         ensure!(swan.children.is_empty(), "the peer lists {}", summary(&swan));
@@ -172,7 +191,7 @@ fn sa(word: &str) -> Result<Sa> {
 }
 
 fn up(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    scene.side(&words[0])?.initiate()?;
+    scene.initiate(&words[0])?;
     scene.settled()?;
     Ok(())
 }
@@ -197,7 +216,7 @@ fn ondemand(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 }
 
 fn refuse(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    ensure!(scene.side(&words[0])?.initiate().is_err(), "the negotiation succeeded");
+    ensure!(scene.initiate(&words[0]).is_err(), "the negotiation succeeded");
     wait_for(SETTLE, "no Child SA on either side", || scene.no_child())
 }
 
@@ -330,11 +349,10 @@ fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 }
 
 fn log(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let side = scene.side(&words[0])?;
     for text in &words[1..] {
         wait_for(LOG, &format!("`{text}`"), || {
-            let said = side.said();
-            ensure!(said.contains(text.as_str()), "it said:\n{said}");
+            let said = scene.said(&words[0])?;
+            ensure!(said.contains(text.as_str()), "it said, last:\n{}", last_lines(&said));
             Ok(())
         })?;
     }
@@ -351,4 +369,9 @@ fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     };
     ensure!(wanted > 0 && other == 0 && seen.ike > 0, "on the wire: {seen:?}");
     Ok(())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
 }

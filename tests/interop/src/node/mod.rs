@@ -1,6 +1,9 @@
 //! A daemon under test or under comparison, as the steps see it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -64,7 +67,7 @@ pub trait Node {
     fn kill(&mut self) -> Result<()>;
     /// Ends it in the orderly way.
     fn stop(&mut self) -> Result<()>;
-    /// Everything it has said so far: its log and the answers to commands.
+    /// Everything it has said so far, in order: its log with the answers to commands between.
     fn said(&self) -> String;
     /// Keeps what explains a failure.
     fn keep_evidence(&mut self);
@@ -73,4 +76,10 @@ pub trait Node {
 /// An SPI without leading zeros and `0x`, so that two sides' ways to write it compare.
 pub fn plain_spi(spi: &str) -> String {
     spi.trim_start_matches("0x").trim_start_matches('0').to_ascii_lowercase()
+}
+
+/// Adds to a log that its daemon adds to, too.
+fn append(log: &Path, text: &str) -> Result<()> {
+    let mut file = File::options().create(true).append(true).open(log)?;
+    Ok(file.write_all(text.as_bytes())?)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use super::{Node, Sa, View};
+use super::{Node, Sa, View, append};
 use crate::plan::SECRET;
 use crate::process::{Answer, Daemon, Namespace, run, wait_for};
 
@@ -24,7 +24,6 @@ pub struct Ravelin {
     daemon: Option<Daemon>,
     /// What the system looked like before the daemon started.
     untouched: String,
-    answers: String,
 }
 
 impl Ravelin {
@@ -48,7 +47,6 @@ impl Ravelin {
             socket: PathBuf::from("/run/ravelin.sock"),
             daemon: None,
             untouched: String::new(),
-            answers: String::new(),
         })
     }
 
@@ -57,7 +55,7 @@ impl Ravelin {
         command.arg("--socket").arg(&self.socket).args(arguments);
         let answer = run(&mut command)?;
         if arguments.get(1) != Some(&"netstat") {
-            self.answers.push_str(&format!("ravelin {}\n{}", arguments.join(" "), answer.text));
+            append(&self.folder.join("log"), &format!("# ravelin {}\n{}", arguments.join(" "), answer.text))?;
         }
         Ok(answer)
     }
@@ -130,7 +128,7 @@ impl Node for Ravelin {
 
     fn said(&self) -> String {
         let log = fs::read(self.folder.join("log")).unwrap_or_default();
-        format!("{}{}", String::from_utf8_lossy(&log), self.answers)
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     fn keep_evidence(&mut self) {
@@ -139,7 +137,7 @@ impl Node for Ravelin {
             evidence.push_str(&self.order(arguments).unwrap_or_else(|error| format!("{error:#}\n")));
         }
         evidence.push_str(&self.host.sh(SYSTEM).unwrap_or_else(|error| format!("{error:#}")));
-        let _ = fs::write(self.folder.join("evidence"), format!("{evidence}\n{}", self.answers));
+        let _ = fs::write(self.folder.join("evidence"), evidence);
     }
 }
 

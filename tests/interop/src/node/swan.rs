@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::raw::{self, Section};
-use super::{Child, Ike, Node, Sa, View, plain_spi};
+use super::{Child, Ike, Node, Sa, View, append, plain_spi};
 use crate::lab::{GUEST_ADDRESS, Host};
 use crate::peers::CHARON;
 use crate::process::{Answer, Daemon, run, wait_for};
@@ -52,7 +52,6 @@ pub struct Swan<'a> {
     folder: PathBuf,
     uri: String,
     daemon: Option<Daemon>,
-    answers: String,
 }
 
 impl<'a> Swan<'a> {
@@ -70,7 +69,7 @@ impl<'a> Swan<'a> {
         };
         let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("LIBIPSEC", libipsec);
         fs::write(folder.join("strongswan.conf"), strongswan)?;
-        Ok(Self { host, folder: folder.to_owned(), uri, daemon: None, answers: String::new() })
+        Ok(Self { host, folder: folder.to_owned(), uri, daemon: None })
     }
 
     /// What the data plane below says of its SAs and policies, when it is a kernel's.
@@ -91,7 +90,7 @@ impl<'a> Swan<'a> {
         command.args(arguments).args(["--uri", &self.uri]).env("SWANCTL_DIR", &self.folder);
         let answer = run(&mut command)?;
         if arguments.first() != Some(&"--list-sas") {
-            self.answers.push_str(&format!("swanctl {}\n{}", arguments.join(" "), answer.text));
+            append(&self.folder.join("log"), &format!("# swanctl {}\n{}", arguments.join(" "), answer.text))?;
         }
         Ok(answer)
     }
@@ -178,13 +177,13 @@ impl Node for Swan<'_> {
 
     fn said(&self) -> String {
         let log = fs::read(self.folder.join("log")).unwrap_or_default();
-        format!("{}{}", String::from_utf8_lossy(&log), self.answers)
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     fn keep_evidence(&mut self) {
         let listing = self.swanctl(&["--list-sas"]).map_or_else(|error| format!("{error:#}"), |answer| answer.text);
         let states = self.kernel_states().unwrap_or_default();
-        let _ = fs::write(self.folder.join("state"), format!("{listing}\n{states}\n{}", self.answers));
+        let _ = fs::write(self.folder.join("state"), format!("{listing}\n{states}"));
     }
 }
 
