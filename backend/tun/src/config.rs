@@ -1,19 +1,20 @@
 //! What can be set about this data plane.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::error::Error;
 
 /// Names, numbers and ports. The defaults suit one daemon per network namespace.
 #[derive(Clone, Debug)]
 pub struct TunConfig {
     /// Name of the TUN device.
     pub device: String,
-    /// MTU of the TUN device: the largest packet that is protected. Sealed packets are up to 94 bytes longer
-    /// (IPv6 tunnel, UDP, AES-CBC with HMAC-SHA2-512).
+    /// The longest packet that must not be fragmented, and the longest TCP segment with its headers. Sealed packets
+    /// are up to 94 bytes longer (IPv6 tunnel, UDP, AES-CBC with HMAC-SHA2-512) and should fit the outer path.
     pub mtu: u16,
-    /// The routing table that leads to the device.
+    /// The first of three routing tables: capture, capture of what must not be fragmented, routes of last resort.
     pub table: u32,
-    /// Priority of the routing rule that captures; must be below 32766, where the main table is.
+    /// Priority of the first of two routing rules that capture; below 32766, where the main table is.
     pub capture_priority: u32,
     /// Priority of the routing rule that supplies a route where the host has none; above 32767.
     pub fallback_priority: u32,
@@ -23,16 +24,16 @@ pub struct TunConfig {
     pub own_mark: u32,
     /// The bit of the packet mark that sends a packet into the device.
     pub capture_mark: u32,
+    /// The bit that says with `capture_mark` that the packet must not be fragmented.
+    pub limit_mark: u32,
     /// UDP port of IKE.
     pub ike_port: u16,
     /// UDP port of IKE and ESP behind a NAT (RFC 3948).
     pub nat_port: u16,
-    /// Time between NAT keepalives on SAs inside UDP that have sent nothing else (RFC 3948 §4); `None`: never.
+    /// Time between NAT keepalives to the peers of SAs inside UDP (RFC 3948 §4); `None`: never.
     pub keepalive: Option<Duration>,
     /// How long a packet waits for an SA.
     pub hold: Duration,
-    /// The `nft` program.
-    pub nft: PathBuf,
 }
 
 impl Default for TunConfig {
@@ -46,11 +47,77 @@ impl Default for TunConfig {
             filter_table: "ravelin".into(),
             own_mark: 0x0200_0000,
             capture_mark: 0x0400_0000,
+            limit_mark: 0x0800_0000,
             ike_port: 500,
             nat_port: 4500,
             keepalive: Some(Duration::from_secs(20)),
             hold: Duration::from_secs(30),
-            nft: "nft".into(),
         }
+    }
+}
+
+impl TunConfig {
+    /// Names and numbers that cannot work are refused before anything is changed.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |text: String| Err(Error::Config(text));
+        for (what, name, longest) in [("device", &self.device, 15), ("filter table", &self.filter_table, 63)] {
+            let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
+            let allowed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            if !starts || !allowed || name.len() > longest {
+                return refuse(format!(
+                    "{what} name {name:?}: expected a letter, then up to {} letters, digits, '-' or '_'",
+                    longest - 1
+                ));
+            }
+        }
+        let marks = [self.own_mark, self.capture_mark, self.limit_mark];
+        if marks.iter().any(|mark| mark.count_ones() != 1)
+            || marks.iter().fold(0, |all, mark| all | mark).count_ones() != 3
+        {
+            return refuse(format!("the marks {marks:x?} must be three different single bits"));
+        }
+        if self.mtu < 1280 {
+            return refuse(format!("MTU {}: IPv6 needs at least 1280 (RFC 8200 §5)", self.mtu));
+        }
+        if self.ike_port == 0 || self.nat_port == 0 || self.ike_port == self.nat_port {
+            return refuse(format!("IKE ports {} and {}: expected two different ports", self.ike_port, self.nat_port));
+        }
+        if self.capture_priority == 0 || self.capture_priority >= 32_765 || self.fallback_priority <= 32_767 {
+            return refuse(format!(
+                "rule priorities {} and {}: expected 1 to 32764 and above 32767",
+                self.capture_priority, self.fallback_priority
+            ));
+        }
+        if self.table < 256 || self.table > u32::MAX - 2 {
+            return refuse(format!("routing table {}: the first 256 belong to the system", self.table));
+        }
+        Ok(())
+    }
+
+    /// The routing table of the routes of last resort.
+    pub(crate) fn fallback_table(&self) -> u32 {
+        self.table + 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_pass_and_nonsense_is_named() {
+        assert!(TunConfig::default().check().is_ok());
+        let bad = |change: fn(&mut TunConfig)| {
+            let mut config = TunConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(bad(|c| c.device = "a b".into()).contains("device name"));
+        assert!(bad(|c| c.filter_table = "x; flush ruleset".into()).contains("filter table name"));
+        assert!(bad(|c| c.capture_mark = c.own_mark).contains("single bits"));
+        assert!(bad(|c| c.mtu = 576).contains("1280"));
+        assert!(bad(|c| c.nat_port = 500).contains("two different ports"));
+        assert!(bad(|c| c.fallback_priority = 100).contains("priorities"));
+        assert!(bad(|c| c.table = 254).contains("belong to the system"));
     }
 }

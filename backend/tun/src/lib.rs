@@ -33,11 +33,26 @@
 //! [`poll_alive`](TunDataPlane::poll_alive).
 
 mod config;
+mod device;
 mod error;
+mod filter;
+mod hold;
+mod inbound;
 mod journal;
+mod keepalive;
+mod netlink;
+mod nft;
+mod outbound;
 mod plane;
+mod shared;
+mod slots;
+mod sockets;
+mod sys;
+mod system;
+mod wait;
 
 pub use config::TunConfig;
 pub use error::Error;
 pub use journal::undo_leftovers;
-pub use plane::{IkeDatagram, PlaneCounters, TunDataPlane};
+pub use plane::{PlaneCounters, TunDataPlane};
+pub use shared::IkeDatagram;

@@ -1,39 +1,60 @@
 //! The data plane as the daemon sees it.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::thread::JoinHandle;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_engine::{Engine, EngineConfig, NoMatch};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::policy::{Policy, PolicyId};
 use ravelin_types::record::Store;
+use ravelin_types::sa::Direction;
+use ravelin_wire::udp_encap::NON_ESP_MARKER;
 
 use crate::config::TunConfig;
+use crate::device::Device;
 use crate::error::Error;
-
-/// A UDP payload of IKE without the non-ESP marker (RFC 3948 §2.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IkeDatagram {
-    /// Our address; the port tells whether it is the NAT-traversal one. When sending, an unspecified address lets
-    /// the system choose.
-    pub local: SocketAddr,
-    /// The peer's address.
-    pub remote: SocketAddr,
-    /// The IKE message.
-    pub data: Vec<u8>,
-}
+use crate::inbound::{self, InboundThread, Ports};
+use crate::outbound::{self, OutboundThread};
+use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
+use crate::sockets::{Sockets, Use};
+use crate::sys::{Messages, Sending};
+use crate::system::System;
 
 /// Counters of the data plane as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaneCounters {
-    /// Name and value, in the order they are best shown: drop reasons of the engine, then those of this crate.
-    pub values: Vec<(String, u64)>,
+    /// Packets sealed and sent, and packets opened and delivered.
+    pub protected: (u64, u64),
+    /// Why packets were dropped, and how many; reasons that never occurred are left out.
+    pub drops: Vec<(String, u64)>,
 }
 
 /// A running data plane: the device, the sockets, two threads, and the rules in the kernel.
+///
+/// It belongs to the network namespace of the thread that started it; operations are applied from a thread in the
+/// same namespace.
 pub struct TunDataPlane {
-    ike_ready: OwnedFd,
-    event_ready: OwnedFd,
+    // The threads end before the device and the rules go.
+    outbound: Half,
+    inbound: Half,
+    system: System,
+    sockets: Arc<Sockets>,
+    messages: Messages,
+    ports: Ports,
+    policies: BTreeMap<PolicyId, Policy>,
+    reports: Receiver<Report>,
+    reports_ready: Wake,
+    alive: VecDeque<Spi>,
+    events: VecDeque<DataPlaneEvent>,
+    ike: Receiver<IkeDatagram>,
+    ike_ready: Wake,
 }
 
 impl TunDataPlane {
@@ -48,8 +69,69 @@ impl TunDataPlane {
         rng: Box<dyn SecureRandom>,
         store: &mut dyn Store,
     ) -> Result<Self, Error> {
-        let _ = (config, crypto, rng, store);
-        Err(Error::Config("the TUN data plane is not complete".into()))
+        config.check()?;
+        let device = Arc::new(Device::create(&config.device)?);
+        let sockets = Arc::new(Sockets::open(&config)?);
+        let system = System::install(&config, sockets.has_v6(), store)?;
+
+        // The filter captures only what policies select: anything else in the device is a race or a mistake.
+        let engine = EngineConfig { no_match: NoMatch::Discard, ..EngineConfig::default() };
+        let (outbound, inbound) = Engine::new(engine, crypto, rng).split();
+        let clock = Clock::new();
+        let wake = || Wake::new().map_err(|error| Error::system("make an event descriptor", error));
+        let (reports_ready, ike_ready) = (wake()?, wake()?);
+        let (report, reports) = sync_channel(MAX_REPORTS);
+        let (ike_queue, ike) = sync_channel(MAX_IKE);
+        let ports = Ports { ike: config.ike_port, nat: config.nat_port };
+
+        let outbound = {
+            let (ask, requests) = channel();
+            let wake = wake()?;
+            let parts = outbound::Parts {
+                engine: outbound,
+                device: device.clone(),
+                sockets: sockets.clone(),
+                clock,
+                requests,
+                wake: wake.clone(),
+                reporter: Reporter::new(report.clone(), reports_ready.clone()),
+                hold: config.hold,
+                keepalive: config.keepalive,
+            };
+            Half::spawn("outbound", ask, wake, move || OutboundThread::new(parts).run())?
+        };
+        let inbound = {
+            let (ask, requests) = channel();
+            let wake = wake()?;
+            let parts = inbound::Parts {
+                engine: inbound,
+                device,
+                sockets: sockets.clone(),
+                ports,
+                clock,
+                requests,
+                wake: wake.clone(),
+                reporter: Reporter::new(report, reports_ready.clone()),
+                ike: ike_queue,
+                ike_ready: ike_ready.clone(),
+            };
+            Half::spawn("inbound", ask, wake, move || InboundThread::new(parts).run())?
+        };
+        Ok(TunDataPlane {
+            outbound,
+            inbound,
+            system,
+            sockets,
+            messages: Messages::new(),
+            ports,
+            policies: BTreeMap::new(),
+            reports,
+            reports_ready,
+            alive: VecDeque::new(),
+            events: VecDeque::new(),
+            ike,
+            ike_ready,
+        })
     }
 
     /// Stops the threads and undoes every change to the system. Dropping the value does the same, only without
@@ -57,9 +139,8 @@ impl TunDataPlane {
     ///
     /// # Errors
     /// The first change that could not be undone; the others are undone nevertheless.
-    pub fn stop(self, store: &mut dyn Store) -> Result<(), Error> {
-        let _ = store;
-        Ok(())
+    pub fn stop(mut self, store: &mut dyn Store) -> Result<(), Error> {
+        self.system.remove(Some(store))
     }
 
     /// Readable while [`TunDataPlane::poll_ike`] has something.
@@ -69,41 +150,168 @@ impl TunDataPlane {
 
     /// Readable while `poll_event` or [`TunDataPlane::poll_alive`] has something.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
-        self.event_ready.as_fd()
+        self.reports_ready.as_fd()
     }
 
     /// The next IKE datagram that arrived, oldest first.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
-        None
+        take(&self.ike, &self.ike_ready)
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived, reported at most once a second.
     pub fn poll_alive(&mut self) -> Option<Spi> {
-        None
+        self.sort_reports();
+        self.alive.pop_front()
     }
 
     /// Sends an IKE message from the port `local` names, with the non-ESP marker where that is the NAT-traversal port.
     ///
     /// # Errors
-    /// The system's answer: no route, an address that is not ours, a full buffer.
-    pub fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> std::io::Result<()> {
-        let _ = (local, remote, data);
-        Ok(())
+    /// The system's answer: no route, an address that is not ours, a message too long.
+    pub fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+        let mut marked = Vec::new();
+        let (what, bytes) = if local.port() == self.ports.nat {
+            marked.extend_from_slice(&NON_ESP_MARKER);
+            marked.extend_from_slice(data);
+            (Use::Nat, marked.as_slice())
+        } else {
+            (Use::Ike, data)
+        };
+        let socket = self.sockets.get(what, remote.ip()).ok_or(io::ErrorKind::Unsupported)?;
+        let sending = Sending { start: 0, end: bytes.len(), remote, local: local.ip(), tos: 0 };
+        let mut result = Ok(());
+        self.messages.send(socket, bytes, &[sending], &mut |error| result = Err(error));
+        result
     }
 
     /// Carries out several operations with one change of the packet filter; stops at the first that fails and says
     /// which one.
     ///
     /// # Errors
-    /// The index of the operation that failed, and why. The ones before it are in force.
+    /// The index of the operation that failed, and why. The ones before it are in force; but where the packet filter
+    /// was refused, the policies are what they were before the call.
     pub fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
-        let _ = ops;
-        Ok(())
+        // The engine first, the filter after: what is captured and not known to the engine is dropped, not leaked.
+        let before = self.policies.clone();
+        let mut result = Ok(());
+        let mut done = 0;
+        for (i, op) in ops.iter().enumerate() {
+            if let Err(error) = self.apply_one(op) {
+                result = Err((i, error));
+                break;
+            }
+            done = i + 1;
+        }
+        if self.policies != before
+            && let Err(error) = self.follow_policies()
+        {
+            self.restore(&before);
+            let changes = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
+            let first = ops[..done].iter().position(changes).unwrap_or_default();
+            return Err((first, error));
+        }
+        result
     }
 
     /// Everything that was counted.
     pub fn counters(&mut self) -> PlaneCounters {
-        PlaneCounters::default()
+        let mut counters = PlaneCounters::default();
+        let halves = [self.outbound.ask(Request::Count), self.inbound.ask(Request::Count)];
+        for (i, half) in halves.into_iter().enumerate() {
+            let Ok(HalfCounters { engine, around }) = half else { continue };
+            if i == 0 {
+                counters.protected.0 = engine.protected
+            } else {
+                counters.protected.1 = engine.protected
+            }
+            counters.drops.extend(engine.drops().map(|(reason, count)| (reason.text().to_owned(), count)));
+            counters.drops.extend(around);
+        }
+        match self.system.counters() {
+            Ok(filtered) => counters.drops.extend(filtered.into_iter().map(|(text, count)| (text.to_owned(), count))),
+            Err(error) => tracing::warn!("the counters of the packet filter are missing: {error}"),
+        }
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for (text, count) in counters.drops.drain(..).filter(|(_, count)| *count > 0) {
+            *sums.entry(text).or_default() += count;
+        }
+        counters.drops = sums.into_iter().collect();
+        counters
+    }
+
+    fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        match op {
+            DataPlaneOp::AddPolicy(policy) => {
+                self.both(op)?;
+                self.policies.insert(policy.id, policy.clone());
+                Ok(())
+            }
+            DataPlaneOp::DeletePolicy(id) => {
+                self.both(op)?;
+                self.policies.remove(id);
+                Ok(())
+            }
+            DataPlaneOp::AddSa(params) => self.half(params.direction).apply(op),
+            DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } => self.half(id.direction).apply(op),
+        }
+    }
+
+    /// Applies an operation to both halves; when the second refuses, the first goes back.
+    fn both(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        self.outbound.apply(op)?;
+        self.inbound.apply(op).inspect_err(|_| {
+            let id = match op {
+                DataPlaneOp::AddPolicy(policy) => policy.id,
+                DataPlaneOp::DeletePolicy(id) => *id,
+                _ => return,
+            };
+            let back = match self.policies.get(&id) {
+                Some(old) => DataPlaneOp::AddPolicy(old.clone()),
+                None => DataPlaneOp::DeletePolicy(id),
+            };
+            if let Err(error) = self.outbound.apply(&back) {
+                tracing::error!("policy {} is in one half of the engine only: {error}", id.0);
+            }
+        })
+    }
+
+    fn half(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::Outbound => &mut self.outbound,
+            Direction::Inbound => &mut self.inbound,
+        }
+    }
+
+    /// Brings the packet filter up to date with the policies.
+    fn follow_policies(&mut self) -> Result<(), DataPlaneError> {
+        let mut order: Vec<&Policy> = self.policies.values().collect();
+        order.sort_by_key(|policy| (policy.priority, policy.id));
+        self.system.follow(order.iter().copied()).map_err(|error| DataPlaneError::System(error.to_string()))
+    }
+
+    /// Puts the policies of the engine back to what they were.
+    fn restore(&mut self, before: &BTreeMap<PolicyId, Policy>) {
+        let added = self.policies.keys().filter(|id| !before.contains_key(id)).map(|id| DataPlaneOp::DeletePolicy(*id));
+        let changed = before.iter().filter(|(id, policy)| self.policies.get(id) != Some(policy));
+        let ops: Vec<DataPlaneOp> =
+            added.chain(changed.map(|(_, policy)| DataPlaneOp::AddPolicy(policy.clone()))).collect();
+        for op in ops {
+            if let Err(error) = self.apply_one(&op) {
+                tracing::error!("cannot take back a change of the policies: {error}");
+            }
+        }
+    }
+
+    /// Splits what the threads reported into events and signs of life.
+    fn sort_reports(&mut self) {
+        while self.events.len() + self.alive.len() < MAX_REPORTS
+            && let Some(report) = take(&self.reports, &self.reports_ready)
+        {
+            match report {
+                Report::Event(event) => self.events.push_back(event),
+                Report::Alive(spi) => self.alive.push_back(spi),
+            }
+        }
     }
 }
 
@@ -113,10 +321,62 @@ impl DataPlane for TunDataPlane {
     }
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {
-        None
+        self.sort_reports();
+        self.events.pop_front()
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
-        Vec::new()
+        let mut list = self.outbound.ask(Request::List).unwrap_or_default();
+        list.extend(self.inbound.ask(Request::List).unwrap_or_default());
+        list
+    }
+}
+
+/// One thread, as the daemon's thread holds it. Dropping it ends the thread.
+struct Half {
+    name: &'static str,
+    requests: Sender<Request>,
+    wake: Wake,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Half {
+    fn spawn(
+        name: &'static str,
+        requests: Sender<Request>,
+        wake: Wake,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, Error> {
+        let thread = std::thread::Builder::new()
+            .name(format!("ravelin-{name}"))
+            .spawn(run)
+            .map_err(|error| Error::system(format!("start the {name} thread"), error))?;
+        Ok(Half { name, requests, wake, thread: Some(thread) })
+    }
+
+    fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        self.ask(|answer| Request::Apply(Box::new(op.clone()), answer))?
+    }
+
+    /// Sends a request and waits for the answer.
+    fn ask<T>(&mut self, request: impl FnOnce(Sender<T>) -> Request) -> Result<T, DataPlaneError> {
+        let (answer, answered) = channel();
+        let sent = self.requests.send(request(answer)).is_ok();
+        self.wake.set();
+        sent.then(|| answered.recv().ok())
+            .flatten()
+            .ok_or_else(|| DataPlaneError::System(format!("the {} thread has ended; restart the daemon", self.name)))
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        let _ = self.requests.send(Request::Stop);
+        self.wake.set();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the {} thread ended in a panic", self.name);
+        }
     }
 }

@@ -1,0 +1,209 @@
+//! The packet filter as text for `nft -f -`: which packets are captured, and the guards against clear text.
+//!
+//! ```text
+//!  prerouting -310  inbound   clear packets from outside: SPD with the sides swapped; protect -> drop
+//!  prerouting -150  forward   packets to be forwarded ─┐
+//!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device
+//!  postrouting -150 guard     what still leaves elsewhere: leak: SPD; protect -> drop
+//! ```
+//! The SPD is walked in its order in each chain, so a bypass policy in front of a protect policy holds in all of them.
+//! Priorities: before connection tracking (-200) for what must not exist, before address translation for the others,
+//! since policies name the addresses before it. Names and numbers come from the configuration and are checked there;
+//! nothing else of a policy than numbers gets into the text.
+
+use std::fmt::Write;
+use std::ops::RangeInclusive;
+
+use ravelin_types::policy::{Action, Policy};
+use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+
+use crate::config::TunConfig;
+
+/// The counters, as `nft` lists them, with what they count.
+pub(crate) const COUNTERS: [(&str, &str); 3] = [
+    ("clear_inbound", "clear packet where protection is required"),
+    ("leaked", "packet that would have left in clear"),
+    ("discarded", "discarded by policy"),
+];
+
+/// The most rules that one policy may need in one chain: pairs of its selectors.
+pub(crate) const MAX_RULES_PER_POLICY: usize = 4096;
+/// The most rules that all policies together may need in one chain; each packet of the host walks them.
+pub(crate) const MAX_RULES: usize = 65_536;
+
+const DISCARD: &str = "counter name discarded drop";
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+/// TCP, UDP, DCCP, SCTP and UDP-Lite: ports stand where TCP has them.
+const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
+
+/// Makes the table anew, without policies.
+pub(crate) fn create(config: &TunConfig) -> String {
+    let TunConfig { filter_table: t, device, own_mark: own, .. } = config;
+    let mut text = format!("add table inet {t}\ndelete table inet {t}\nadd table inet {t}\n");
+    for (counter, _) in COUNTERS {
+        let _ = writeln!(text, "add counter inet {t} {counter}");
+    }
+    for chain in ["select", "protect", "leak", "policies"] {
+        let _ = writeln!(text, "add chain inet {t} {chain}");
+    }
+    for (chain, hook) in [
+        ("inbound", "filter hook prerouting priority -310"),
+        ("forward", "filter hook prerouting priority -150"),
+        ("local", "route hook output priority -150"),
+        ("guard", "filter hook postrouting priority -150"),
+    ] {
+        let _ = writeln!(text, "add chain inet {t} {chain} {{ type {hook}; policy accept; }}");
+    }
+    let mut rule = |chain: &str, rule: &str| {
+        let _ = writeln!(text, "add rule inet {t} {chain} {rule}");
+    };
+    let ours = format!("meta mark & {own:#x} == {own:#x}");
+    // IPv6 does not work without neighbour discovery, and it cannot leave the link (RFC 4861 §7.1).
+    let discovery = "ip6 hoplimit 255 icmpv6 type 133-137";
+    let handshake = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
+    let (mss4, mss6) = (config.mtu.saturating_sub(40), config.mtu.saturating_sub(60));
+
+    rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
+    rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
+    rule("inbound", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
+    rule("inbound", "meta l4proto esp accept");
+    rule("inbound", &format!("udp dport {{ {}, {} }} accept", config.ike_port, config.nat_port));
+    rule("inbound", &format!("{discovery} accept"));
+    rule("inbound", "goto policies");
+
+    rule("forward", "iifname \"lo\" accept");
+    rule("forward", "goto select");
+    rule("local", &format!("{ours} accept"));
+    rule("local", "oifname \"lo\" accept");
+    rule("local", "goto select");
+
+    // The stack answers a packet that may not be fragmented and is too long with ICMP, by the MTU of a route of its
+    // own; all others come whole, since ESP in transport mode is for whole datagrams (RFC 4303 §3.3.4).
+    let (capture, limited) = (config.capture_mark, config.capture_mark | config.limit_mark);
+    rule("protect", &format!("ip frag-off & 0x4000 != 0 meta mark set meta mark | {limited:#x} accept"));
+    rule("protect", &format!("meta mark set meta mark | {capture:#x} accept"));
+
+    rule("guard", &format!("oifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
+    rule("guard", &format!("oifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
+    rule("guard", &format!("oifname {{ \"lo\", \"{device}\" }} accept"));
+    rule("guard", &format!("{ours} accept"));
+    rule("guard", "goto leak");
+    text
+}
+
+/// Replaces the policies in every chain at once. They come in the order of the SPD.
+///
+/// # Errors
+/// A sentence that names the policy and the limit.
+pub(crate) fn policies<'a>(config: &TunConfig, policies: impl Iterator<Item = &'a Policy>) -> Result<String, String> {
+    let t = &config.filter_table;
+    let mut text = String::new();
+    for chain in ["select", "leak", "policies"] {
+        let _ = writeln!(text, "flush chain inet {t} {chain}");
+    }
+    let _ = writeln!(text, "add rule inet {t} select ip6 hoplimit 255 icmpv6 type 133-137 accept");
+    let _ = writeln!(text, "add rule inet {t} leak ip6 hoplimit 255 icmpv6 type 133-137 accept");
+    let mut rules = 0;
+    for policy in policies {
+        let pairs = policy.local.len() * policy.remote.len();
+        rules += pairs;
+        if pairs > MAX_RULES_PER_POLICY || rules > MAX_RULES {
+            return Err(format!(
+                "policy {} ({}) needs {pairs} filter rules, one for each pair of its selectors; the limits are \
+                 {MAX_RULES_PER_POLICY} for one policy and {MAX_RULES} for all: merge its address ranges",
+                policy.id.0, policy.name
+            ));
+        }
+        let (select, leak, inbound) = match policy.action {
+            Action::Protect(_) => ("goto protect", "counter name leaked drop", "counter name clear_inbound drop"),
+            Action::Bypass => ("accept", "accept", "accept"),
+            Action::Discard => (DISCARD, DISCARD, DISCARD),
+        };
+        let hidden = policy.action != Action::Bypass;
+        for (local, remote) in policy.local.iter().flat_map(|l| policy.remote.iter().map(move |r| (l, r))) {
+            for (chain, from, to, verdict) in
+                [("select", local, remote, select), ("leak", local, remote, leak), ("policies", remote, local, inbound)]
+            {
+                for matching in matches(from, to, hidden) {
+                    let id = policy.id.0;
+                    let _ = writeln!(text, "add rule inet {t} {chain} {matching} {verdict} comment \"policy {id}\"");
+                }
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The text that matches packets from `from` to `to`; empty when no packet can be both. With `hidden`, fragments that
+/// do not show the ports asked for match too (RFC 4301 §7), since nobody can tell that they do not belong.
+fn matches(from: &TrafficSelector, to: &TrafficSelector, hidden: bool) -> Vec<String> {
+    if from.is_ipv4() != to.is_ipv4() {
+        return Vec::new();
+    }
+    let protocol = match (from.protocol(), to.protocol()) {
+        (ANY_PROTOCOL, protocol) | (protocol, ANY_PROTOCOL) => protocol,
+        (a, b) if a == b => a,
+        _ => return Vec::new(),
+    };
+    let mut addresses = format!("meta nfproto {}", if from.is_ipv4() { "ipv4" } else { "ipv6" });
+    address(&mut addresses, "saddr", from);
+    address(&mut addresses, "daddr", to);
+    if from.any_port() && to.any_port() {
+        if protocol != ANY_PROTOCOL {
+            let _ = write!(addresses, " meta l4proto {protocol}");
+        }
+        return vec![addresses];
+    }
+    let mut all = Vec::new();
+    if protocol == ANY_PROTOCOL || WITH_PORTS.contains(&protocol) {
+        let mut text = addresses.clone();
+        match protocol {
+            ANY_PROTOCOL => text.push_str(" meta l4proto { 6, 17, 33, 132, 136 }"),
+            _ => _ = write!(text, " meta l4proto {protocol}"),
+        }
+        for (side, selector) in [("sport", from), ("dport", to)] {
+            if !selector.any_port() {
+                let _ = write!(text, " th {side} {}", range(&selector.ports()));
+            }
+        }
+        all.push(text);
+    }
+    let icmp = if from.is_ipv4() { ICMP } else { ICMPV6 };
+    if protocol == ANY_PROTOCOL || protocol == icmp {
+        // RFC 7296 §3.13.1: type and code stand for both ports.
+        let low = *from.ports().start().max(to.ports().start());
+        let high = *from.ports().end().min(to.ports().end());
+        if low <= high {
+            all.push(format!("{addresses} meta l4proto {icmp} @th,0,16 {}", range(&(low..=high))));
+        }
+    }
+    if hidden && !all.is_empty() {
+        if protocol != ANY_PROTOCOL {
+            let _ = write!(addresses, " meta l4proto {protocol}");
+        }
+        let fragment = if from.is_ipv4() { "ip frag-off & 0x1fff != 0" } else { "frag frag-off != 0" };
+        all.push(format!("{addresses} {fragment}"));
+    }
+    all
+}
+
+/// Appends ` ip saddr 10.0.0.0/8`; nothing for all addresses.
+fn address(text: &mut String, side: &str, selector: &TrafficSelector) {
+    let family = if selector.is_ipv4() { "ip" } else { "ip6" };
+    let (first, last) = selector.addresses().into_inner();
+    if first == last {
+        let _ = write!(text, " {family} {side} {first}");
+        return;
+    }
+    match selector.prefixes().as_slice() {
+        [(_, 0)] => {}
+        [(address, length)] => _ = write!(text, " {family} {side} {address}/{length}"),
+        _ => _ = write!(text, " {family} {side} {first}-{last}"),
+    }
+}
+
+fn range(ports: &RangeInclusive<u16>) -> String {
+    if ports.start() == ports.end() { ports.start().to_string() } else { format!("{}-{}", ports.start(), ports.end()) }
+}

@@ -1,0 +1,336 @@
+//! The thread from the sockets to the device.
+//!
+//! 1. Wait for packets on the sockets, for requests, or for the next deadline.
+//! 2. Receive a batch from one socket into the slots; IKE goes up to the daemon, keepalives end here.
+//! 3. Let the engine open the ESP packets of the batch and write what it delivers to the device.
+//! 4. Report the engine's events, and which SAs brought authentic packets.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use ravelin_engine::{DropReason, Inbound, OuterMeta, Verdict};
+use ravelin_types::{Instant, Spi};
+use ravelin_wire::udp_encap::{self, Payload};
+
+use crate::device::Device;
+use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
+use crate::slots::{BATCH, FRONT, Slots};
+use crate::sockets::{Sockets, Use};
+use crate::sys::{Messages, Received};
+use crate::wait::{self, earliest};
+
+/// Batches taken from one socket before the others are looked at.
+const ROUNDS: usize = 4;
+/// How soon a report that found no room is offered again.
+const REPORT_RETRY: Duration = Duration::from_millis(50);
+/// Time between two reports of an SA as alive.
+const ALIVE_PERIOD: Duration = Duration::from_secs(1);
+/// What a packet is delivered with when the kernel did not report the TTL.
+const DEFAULT_TTL: u8 = 64;
+
+pub(crate) struct InboundThread {
+    engine: Inbound,
+    device: Arc<Device>,
+    sockets: Arc<Sockets>,
+    ports: Ports,
+    clock: Clock,
+    requests: Receiver<Request>,
+    wake: Wake,
+    reporter: Reporter,
+    ike: IkeQueue,
+    slots: Slots,
+    messages: Messages,
+    batch: Batch,
+    /// SAs with authentic packets since `alive_reported`.
+    alive: HashSet<Spi>,
+    alive_due: Instant,
+    counted: Counted,
+}
+
+/// The ports our UDP sockets are bound to.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    pub ike: u16,
+    pub nat: u16,
+}
+
+/// The ESP packets of one batch, in the order of arrival.
+#[derive(Default)]
+struct Batch {
+    /// The slot of each packet.
+    slots: Vec<usize>,
+    /// By slot: where ESP stands in it; empty for slots that hold something else.
+    ranges: Vec<Range<usize>>,
+    metas: Vec<OuterMeta>,
+    spis: Vec<Spi>,
+}
+
+/// The way of IKE datagrams to the daemon.
+struct IkeQueue {
+    queue: SyncSender<IkeDatagram>,
+    ready: Wake,
+    dropped: u64,
+}
+
+#[derive(Default)]
+struct Counted {
+    keepalives: u64,
+    malformed: u64,
+    device_failed: u64,
+    receive_failed: u64,
+}
+
+/// The parts the thread is made of.
+pub(crate) struct Parts {
+    pub engine: Inbound,
+    pub device: Arc<Device>,
+    pub sockets: Arc<Sockets>,
+    pub ports: Ports,
+    pub clock: Clock,
+    pub requests: Receiver<Request>,
+    pub wake: Wake,
+    pub reporter: Reporter,
+    pub ike: SyncSender<IkeDatagram>,
+    pub ike_ready: Wake,
+}
+
+impl InboundThread {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { engine, device, sockets, ports, clock, requests, wake, reporter, ike, ike_ready } = parts;
+        InboundThread {
+            engine,
+            device,
+            sockets,
+            ports,
+            clock,
+            requests,
+            wake,
+            reporter,
+            ike: IkeQueue { queue: ike, ready: ike_ready, dropped: 0 },
+            slots: Slots::new(),
+            messages: Messages::new(),
+            batch: Batch::default(),
+            alive: HashSet::new(),
+            alive_due: Instant::ZERO,
+            counted: Counted::default(),
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) fn run(mut self) {
+        let wake = self.wake.clone();
+        let sockets = self.sockets.clone();
+        let receiving = sockets.receiving();
+        let mut fds: Vec<_> =
+            std::iter::once(wake.as_fd()).chain(receiving.iter().map(|(_, fd)| *fd)).map(wait::on).collect();
+        loop {
+            wait::until(&mut fds, self.clock.now(), self.deadline());
+            if wait::is_ready(&fds[0]) && !self.serve() {
+                return;
+            }
+            self.on_time();
+            for ((what, socket), _) in receiving.iter().zip(&fds[1..]).filter(|(_, fd)| wait::is_ready(fd)) {
+                for _ in 0..ROUNDS {
+                    match self.messages.receive(*socket, &mut self.slots) {
+                        Ok(0) => break,
+                        Ok(count) => self.take_in(*what, count),
+                        Err(_) => {
+                            self.counted.receive_failed += 1;
+                            break;
+                        }
+                    }
+                }
+            }
+            self.report();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
+        let alive = (!self.alive.is_empty()).then_some(self.alive_due);
+        earliest([self.engine.deadline(), retry, alive])
+    }
+
+    /// Carries out the requests that wait. False: stop.
+    fn serve(&mut self) -> bool {
+        self.wake.clear();
+        while let Ok(request) = self.requests.try_recv() {
+            // An answer nobody waits for any more is not missed.
+            match request {
+                Request::Apply(op, answer) => _ = answer.send(self.engine.apply(&op, self.clock.now())),
+                Request::List(answer) => _ = answer.send(self.engine.list()),
+                Request::Count(answer) => _ = answer.send(self.count()),
+                Request::Stop => return false,
+            }
+        }
+        true
+    }
+
+    fn on_time(&mut self) {
+        let now = self.clock.now();
+        if self.engine.deadline().is_some_and(|at| at <= now) {
+            self.engine.tick(now);
+        }
+    }
+
+    fn report(&mut self) {
+        let now = self.clock.now();
+        let Self { reporter, engine, alive, alive_due, .. } = self;
+        reporter.send(|| engine.poll_event().map(Report::Event));
+        if !alive.is_empty() && *alive_due <= now && !reporter.is_full() {
+            *alive_due = now + ALIVE_PERIOD;
+            let mut spis = alive.drain();
+            // What finds no room is reported when the next packet comes.
+            reporter.send(|| spis.next().map(Report::Alive));
+        }
+    }
+
+    /// Sorts the packets in the slots and has the ESP packets among them opened.
+    fn take_in(&mut self, what: Use, count: usize) {
+        self.batch.clear();
+        for i in 0..count {
+            let kept = match self.messages.received(i) {
+                Some(received) if !received.truncated => self.sort(what, i, &received),
+                _ => Err(Other::Malformed),
+            };
+            match kept {
+                Ok((range, meta)) => {
+                    let spi = first_word(&self.slots.room(i)[range.start - FRONT..]);
+                    self.batch.push(i, range, meta, spi);
+                }
+                Err(Other::Malformed) => self.counted.malformed += 1,
+                Err(Other::Keepalive) => self.counted.keepalives += 1,
+                Err(Other::Ike) => {}
+            }
+        }
+        self.open();
+    }
+
+    /// The place of ESP in slot `i` and what the outer headers said, or what else there was.
+    fn sort(&mut self, what: Use, i: usize, received: &Received) -> Result<(Range<usize>, OuterMeta), Other> {
+        let bytes = &self.slots.room(i)[..received.len];
+        let (range, src, dst, src_port) = match what {
+            Use::Esp if received.remote.is_ipv4() => {
+                let header = ipv4_header(bytes).ok_or(Other::Malformed)?;
+                let (src, dst) = (header.src.into(), header.dst.into());
+                let range = FRONT + header.len..FRONT + header.total_len;
+                return Ok((range, OuterMeta { src, dst, src_port: None, tos: header.tos, ttl: header.ttl }));
+            }
+            Use::Esp => (FRONT..FRONT + bytes.len(), received.remote.ip(), received.local, None),
+            Use::Nat => match udp_encap::classify(bytes) {
+                Payload::Esp(_) => {
+                    let port = Some(received.remote.port());
+                    (FRONT..FRONT + bytes.len(), received.remote.ip(), received.local, port)
+                }
+                Payload::Ike(data) => return Err(self.ike.hand_up(self.ports.nat, received, data)),
+                Payload::Keepalive => return Err(Other::Keepalive),
+                Payload::Malformed => return Err(Other::Malformed),
+            },
+            Use::Ike | Use::Clear => return Err(self.ike.hand_up(self.ports.ike, received, bytes)),
+        };
+        let dst = dst.ok_or(Other::Malformed)?;
+        let ttl = received.ttl.unwrap_or(DEFAULT_TTL);
+        Ok((range, OuterMeta { src, dst, src_port, tos: received.tos, ttl }))
+    }
+
+    /// Opens the ESP packets of the batch and delivers what is authentic.
+    fn open(&mut self) {
+        let count = self.batch.slots.len();
+        if count == 0 {
+            return;
+        }
+        let now = self.clock.now();
+        let mut verdicts = [Verdict::Drop(DropReason::UnknownSpi); BATCH];
+        let mut packets = self.slots.packets(&self.batch.ranges);
+        for (place, &slot) in self.batch.slots.iter().enumerate() {
+            packets.swap(place, slot);
+        }
+        self.engine.process_esp_batch(&mut packets[..count], &self.batch.metas, now, &mut verdicts[..count]);
+        for i in 0..count {
+            if verdicts[i] == Verdict::Deliver {
+                self.alive.insert(self.batch.spis[i]);
+                if self.device.write(packets[i].packet()).is_err() {
+                    self.counted.device_failed += 1;
+                }
+            }
+        }
+    }
+
+    fn count(&self) -> HalfCounters {
+        let Counted { keepalives, malformed, device_failed, receive_failed } = self.counted;
+        let around = vec![
+            ("IKE messages while too many waited".to_owned(), self.ike.dropped),
+            ("NAT keepalives received".to_owned(), keepalives),
+            ("neither ESP nor IKE nor a keepalive".to_owned(), malformed),
+            ("the device refused a packet".to_owned(), device_failed),
+            ("a socket could not be read".to_owned(), receive_failed),
+        ];
+        HalfCounters { engine: *self.engine.counters(), around }
+    }
+}
+
+impl IkeQueue {
+    /// Gives an IKE datagram to the daemon, unless too many wait already.
+    fn hand_up(&mut self, port: u16, received: &Received, data: &[u8]) -> Other {
+        let Some(local) = received.local else { return Other::Malformed };
+        let datagram = IkeDatagram { local: (local, port).into(), remote: received.remote, data: data.to_vec() };
+        match self.queue.try_send(datagram) {
+            Ok(()) => self.ready.set(),
+            Err(_) => self.dropped += 1,
+        }
+        Other::Ike
+    }
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.ranges.clear();
+        self.metas.clear();
+        self.spis.clear();
+    }
+
+    fn push(&mut self, slot: usize, range: Range<usize>, meta: OuterMeta, spi: Spi) {
+        self.ranges.resize(slot, 0..0);
+        self.ranges.push(range);
+        self.slots.push(slot);
+        self.metas.push(meta);
+        self.spis.push(spi);
+    }
+}
+
+/// What came that is not ESP.
+enum Other {
+    Ike,
+    Keepalive,
+    Malformed,
+}
+
+/// What is needed of the header that a raw IPv4 socket gives with the packet. The kernel has checked it.
+struct Ipv4 {
+    len: usize,
+    total_len: usize,
+    tos: u8,
+    ttl: u8,
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+}
+
+fn ipv4_header(packet: &[u8]) -> Option<Ipv4> {
+    let header: &[u8; 20] = packet.first_chunk()?;
+    let len = usize::from(header[0] & 0x0f) * 4;
+    let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let whole = header[0] >> 4 == 4 && len >= 20 && len <= total_len && total_len <= packet.len();
+    let address = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
+    whole.then(|| Ipv4 { len, total_len, tos: header[1], ttl: header[8], src: address(12), dst: address(16) })
+}
+
+/// The SPI of an ESP packet; of one too short for it, which the engine will drop, whatever is there.
+fn first_word(esp: &[u8]) -> Spi {
+    Spi(esp.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
+}

@@ -1,0 +1,143 @@
+//! What the threads and the daemon's thread share: a clock, a way to wake each other, requests down and reports up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
+
+use ravelin_engine::Counters;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::{Instant, Spi};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+
+/// Events that wait for the daemon; more wait in the engine.
+pub(crate) const MAX_REPORTS: usize = 4096;
+/// IKE datagrams that wait for the daemon; more are dropped and counted.
+pub(crate) const MAX_IKE: usize = 256;
+
+/// Monotonic time for the engine. All clones count from one origin.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock(std::time::Instant);
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Clock(std::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Instant {
+        Instant::from_duration(self.0.elapsed())
+    }
+}
+
+/// A file descriptor that is readable from [`Wake::set`] to [`Wake::clear`].
+#[derive(Clone)]
+pub(crate) struct Wake(Arc<OwnedFd>);
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Self> {
+        let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Wake(Arc::new(fd)))
+    }
+
+    pub(crate) fn set(&self) {
+        // The one way to fail is a counter near its end, and then it is readable already.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut count = [0; 8];
+        while rustix::io::read(&self.0, &mut count) == Err(Errno::INTR) {}
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A UDP payload of IKE without the non-ESP marker (RFC 3948 §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IkeDatagram {
+    /// Our address; the port tells whether it is the NAT-traversal one.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The IKE message.
+    pub data: Vec<u8>,
+}
+
+/// What the daemon's thread asks of one of the two others.
+pub(crate) enum Request {
+    /// Carry out an operation.
+    Apply(Box<DataPlaneOp>, Sender<Result<(), DataPlaneError>>),
+    /// List the SAs.
+    List(Sender<Vec<SaStatus>>),
+    /// Tell what was counted.
+    Count(Sender<HalfCounters>),
+    /// End.
+    Stop,
+}
+
+/// The counters of one thread.
+pub(crate) struct HalfCounters {
+    pub engine: Counters,
+    /// What this crate counted around the engine.
+    pub around: Vec<(String, u64)>,
+}
+
+/// What a thread reports.
+pub(crate) enum Report {
+    /// An event of the engine.
+    Event(DataPlaneEvent),
+    /// Authenticated packets came on this inbound SA.
+    Alive(Spi),
+}
+
+/// The way of reports to the daemon. A report that finds the queue full waits here.
+pub(crate) struct Reporter {
+    queue: SyncSender<Report>,
+    ready: Wake,
+    waiting: Option<Report>,
+}
+
+impl Reporter {
+    pub(crate) fn new(queue: SyncSender<Report>, ready: Wake) -> Self {
+        Reporter { queue, ready, waiting: None }
+    }
+
+    /// Whether a report waits for room in the queue.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Sends what `next` yields until there is no more of it or no room.
+    pub(crate) fn send(&mut self, mut next: impl FnMut() -> Option<Report>) {
+        let mut sent = false;
+        while let Some(report) = self.waiting.take().or_else(&mut next) {
+            match self.queue.try_send(report) {
+                Ok(()) => sent = true,
+                Err(TrySendError::Full(report)) => {
+                    self.waiting = Some(report);
+                    break;
+                }
+                // The daemon has gone; this thread is about to be told.
+                Err(TrySendError::Disconnected(_)) => break,
+            }
+        }
+        if sent {
+            self.ready.set();
+        }
+    }
+}
+
+/// Takes the next element of a queue whose sender sets `ready` behind each. `ready` is cleared before the queue is
+/// found empty for the second time, so nothing is left behind unnoticed.
+pub(crate) fn take<T>(queue: &Receiver<T>, ready: &Wake) -> Option<T> {
+    queue.try_recv().ok().or_else(|| {
+        ready.clear();
+        queue.try_recv().ok().inspect(|_| ready.set())
+    })
+}

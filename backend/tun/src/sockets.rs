@@ -1,0 +1,138 @@
+//! The sockets: raw ESP, UDP for IKE and for ESP in UDP, and raw ones for packets that pass in the clear.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::TunConfig;
+use crate::error::Error;
+use crate::sys::set_option;
+
+/// Bytes the kernel keeps for us while the inbound thread is busy.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// What a socket carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// ESP as IP protocol 50.
+    Esp,
+    /// UDP port 4500: ESP, IKE behind the non-ESP marker, keepalives.
+    Nat,
+    /// UDP port 500: IKE.
+    Ike,
+    /// Whole IP packets, in the clear.
+    Clear,
+}
+
+/// The four sockets of one address family.
+pub(crate) struct Family {
+    esp: Socket,
+    nat: Socket,
+    ike: Socket,
+    clear: Socket,
+}
+
+/// All sockets. Every packet they send carries the mark that neither capture nor guard looks at.
+pub(crate) struct Sockets {
+    v4: Family,
+    /// `None` on a host without IPv6.
+    v6: Option<Family>,
+}
+
+impl Sockets {
+    /// Opens the sockets in the network namespace of the calling thread.
+    pub(crate) fn open(config: &TunConfig) -> Result<Self, Error> {
+        let v4 = Family::open(Domain::IPV4, config)?;
+        let v6 = match Family::open(Domain::IPV6, config) {
+            Ok(family) => Some(family),
+            Err(Error::System { source, .. }) if source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                tracing::warn!("this host has no IPv6: only IPv4 is protected");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Sockets { v4, v6 })
+    }
+
+    /// Whether the host has IPv6.
+    pub(crate) fn has_v6(&self) -> bool {
+        self.v6.is_some()
+    }
+
+    /// The socket that carries this to `remote`.
+    pub(crate) fn get(&self, what: Use, remote: IpAddr) -> Option<BorrowedFd<'_>> {
+        let family = if remote.is_ipv4() { &self.v4 } else { self.v6.as_ref()? };
+        Some(family.get(what).as_fd())
+    }
+
+    /// The sockets that receive.
+    pub(crate) fn receiving(&self) -> Vec<(Use, BorrowedFd<'_>)> {
+        let families = std::iter::once(&self.v4).chain(&self.v6);
+        families
+            .flat_map(|family| [Use::Esp, Use::Nat, Use::Ike].map(|what| (what, family.get(what).as_fd())))
+            .collect()
+    }
+}
+
+impl Family {
+    fn open(domain: Domain, config: &TunConfig) -> Result<Self, Error> {
+        let raw = |protocol| open(domain, Type::RAW, protocol, None, config);
+        let udp = |port| open(domain, Type::DGRAM, libc::IPPROTO_UDP, Some(port), config);
+        let name = if domain == Domain::IPV4 { "IPv4" } else { "IPv6" };
+        Ok(Family {
+            esp: raw(libc::IPPROTO_ESP).map_err(|e| Error::system(format!("open a raw {name} socket for ESP"), e))?,
+            nat: udp(config.nat_port)
+                .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.nat_port), e))?,
+            ike: udp(config.ike_port)
+                .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.ike_port), e))?,
+            clear: raw(libc::IPPROTO_RAW).map_err(|e| Error::system(format!("open a raw {name} socket"), e))?,
+        })
+    }
+
+    fn get(&self, what: Use) -> &Socket {
+        match what {
+            Use::Esp => &self.esp,
+            Use::Nat => &self.nat,
+            Use::Ike => &self.ike,
+            Use::Clear => &self.clear,
+        }
+    }
+}
+
+fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &TunConfig) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, Some(Protocol::from(protocol)))?;
+    socket.set_mark(config.own_mark)?;
+    let any: IpAddr = if domain == Domain::IPV4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let options: &[(i32, i32, i32)] = if domain == Domain::IPV4 {
+        &[
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+            (libc::IPPROTO_IP, libc::IP_RECVTOS, 1),
+            (libc::IPPROTO_IP, libc::IP_RECVTTL, 1),
+            // The kernel fragments what is too long for the path; the size of inner packets is bounded at the device.
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
+        ]
+    } else {
+        &[
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1),
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
+        ]
+    };
+    for &(level, name, value) in options {
+        set_option(socket.as_fd(), level, name, value)?;
+    }
+    // More than the system's limit needs a capability that a container may lack; then the limit is what we get.
+    if set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER as i32).is_err() {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
+    if let Some(port) = port {
+        if domain == Domain::IPV6 {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&SocketAddr::new(any, port).into())?;
+    }
+    Ok(socket)
+}
