@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+mod listing;
 pub mod ravelin;
 mod raw;
 pub mod swan;
