@@ -115,3 +115,25 @@ impl<'a> Reader<'a> {
         if self.is_empty() { Ok(()) } else { Err(self.malformed("trailing bytes")) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_count_from_the_input() {
+        let mut r = Reader::new(&[1, 2, 3, 4, 5, 6, 7], 100, PayloadType::KE);
+        assert_eq!(r.u8(), Ok(1));
+        let mut part = r.part(3, PayloadType::SA).unwrap();
+        assert_eq!((r.offset(), r.len()), (104, 3));
+        assert_eq!(part.u16(), Ok(0x0203));
+        // A part ends where it ends, though the input goes on.
+        assert_eq!(part.u16(), Err(Malformed { payload: PayloadType::SA, offset: 103, reason: "truncated" }));
+        assert_eq!(part.finish(), Err(Malformed { payload: PayloadType::SA, offset: 103, reason: "trailing bytes" }));
+        // What does not fit is not consumed.
+        assert_eq!(r.u32(), Err(Malformed { payload: PayloadType::KE, offset: 104, reason: "truncated" }));
+        assert!(r.take(4).is_err() && r.take(usize::MAX).is_err());
+        assert_eq!(r.take_rest(), [5, 6, 7]);
+        assert_eq!((r.offset(), r.is_empty(), r.finish()), (107, true, Ok(())));
+    }
+}

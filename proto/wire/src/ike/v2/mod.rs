@@ -16,6 +16,8 @@
 //!
 //! A payload is one file here and one row of the table below, which makes it a variant of [`Payload`], connects
 //! parsing and emitting, and adds it to the round-trip tests and to [`PAYLOADS`], from which fuzzing takes its targets.
+//! The compiler and the tests then ask for the rest: its number in [`PayloadType`], values in `tests/sample.rs`, and a
+//! first input in `tests/fuzz/corpus`.
 //! Read RFC 7296 §3.2 and §2.5 before changing this file.
 
 mod auth;
