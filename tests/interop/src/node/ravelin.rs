@@ -69,9 +69,7 @@ impl Ravelin {
 
 impl Node for Ravelin {
     fn start(&mut self) -> Result<()> {
-        if self.untouched.is_empty() {
-            self.untouched = self.host.sh(SYSTEM)?;
-        }
+        self.untouched = self.host.sh(SYSTEM)?;
         let mut command = self.host.command(&self.program);
         command.arg("daemon").arg("--rc").arg(self.folder.join("ike_rc"));
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
