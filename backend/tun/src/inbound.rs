@@ -270,7 +270,7 @@ impl InboundThread {
             ("the device refused a packet".to_owned(), device_failed),
             ("a socket could not be read".to_owned(), receive_failed),
         ];
-        HalfCounters { engine: *self.engine.counters(), around }
+        HalfCounters { engine: self.engine.counters(), around }
     }
 }
 

@@ -302,7 +302,7 @@ impl OutboundThread {
                 (format!("could not be sent: {}", io::Error::from_raw_os_error(*number)), *count)
             }),
         );
-        HalfCounters { engine: *self.engine.counters(), around }
+        HalfCounters { engine: self.engine.counters(), around }
     }
 }
 
