@@ -20,6 +20,13 @@ use crate::socket::{BindError, ControlSocket};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u64);
 
+impl ClientId {
+    /// A name that no connection has, for tests of what answers requests.
+    pub fn for_test(number: u32) -> Self {
+        ClientId(u64::MAX - u64::from(number))
+    }
+}
+
 /// A command that waits for [`Server::reply`] or [`Server::unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -161,9 +168,9 @@ impl Server {
         }
     }
 
-    /// Whether the client is still there.
-    pub fn is_connected(&self, client: ClientId) -> bool {
-        self.clients.contains_key(&client)
+    /// Forgets a client that hung up: what it waits for has no reader any more.
+    pub fn disconnect(&mut self, client: ClientId) {
+        self.clients.remove(&client);
     }
 
     /// Answers the request under way. A client that has gone is no error.

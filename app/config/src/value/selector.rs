@@ -42,6 +42,11 @@ impl IdString {
         (first == last).then_some(first)
     }
 
+    /// The same addresses with any port.
+    pub fn without_ports(self) -> IdString {
+        IdString(self.0.with(0, 0..=u16::MAX).unwrap_or(self.0))
+    }
+
     /// Whether it is about IPv4.
     pub fn is_ipv4(self) -> bool {
         self.0.is_ipv4()

@@ -1,0 +1,66 @@
+//! What can be written behind `ravelin`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ravelin_config::Verb;
+
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/ravelin/ravelin.sock";
+
+/// IPsec for Linux: IKEv2 and ESP in user space.
+#[derive(Debug, Parser)]
+#[command(name = "ravelin", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The control socket.
+    #[arg(long, global = true, value_name = "PATH", env = "RAVELIN_SOCKET", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground until SIGTERM or SIGINT
+    Daemon(DaemonArgs),
+    /// Document 003's grammar.
+    #[command(flatten)]
+    Control(Verb),
+}
+
+/// `ravelin daemon`
+#[derive(Clone, Debug, Args)]
+pub struct DaemonArgs {
+    /// File of `ipsec policy` and `ike remote` lines to start with
+    #[arg(long, value_name = "FILE")]
+    pub rc: Option<PathBuf>,
+    /// Where the daemon remembers what it changed in the system
+    #[arg(long, value_name = "DIR", env = "RAVELIN_STATE_DIR", default_value = "/var/lib/ravelin")]
+    pub state_dir: PathBuf,
+    /// Name of the TUN device
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
+    #[arg(long, value_name = "FILTER", env = "RAVELIN_LOG", default_value = "info")]
+    pub log: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_socket_may_be_named_anywhere() {
+        let cli = Cli::try_parse_from(["ravelin", "ipsec", "netstat", "--socket", "/tmp/s"]).unwrap();
+        assert_eq!(cli.socket, PathBuf::from("/tmp/s"));
+        assert!(matches!(cli.command, Command::Control(Verb::Ipsec(_))));
+    }
+}

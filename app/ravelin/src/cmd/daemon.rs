@@ -1,0 +1,33 @@
+//! `ravelin daemon`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ravelin_tun::TunConfig;
+use tracing_subscriber::EnvFilter;
+
+use super::{USAGE, fail};
+use crate::cli::DaemonArgs;
+use crate::daemon::event_loop::{self, Settings};
+
+/// Runs the daemon in the foreground.
+pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("error: the log filter `{}` makes no sense: {error}", args.log);
+            return ExitCode::from(USAGE);
+        }
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
+    let mut tun = TunConfig::default();
+    if let Some(device) = args.device {
+        tun.device = device;
+    }
+    let settings = Settings { socket, rc: args.rc, state_dir: args.state_dir, tun };
+    match event_loop::run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(format_args!("{error:#}")),
+    }
+}

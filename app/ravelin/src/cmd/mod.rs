@@ -1,0 +1,41 @@
+//! One file per verb.
+
+mod control;
+mod daemon;
+
+use std::process::ExitCode;
+
+use ravelin_config::Verb;
+
+use crate::cli::{Cli, Command};
+
+/// Exit status of a command line that cannot be taken.
+pub const USAGE: u8 = 2;
+/// Exit status of a command that failed.
+pub const FAILED: u8 = 1;
+
+/// Carries out the command line.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Daemon(args) => daemon::run(cli.socket, args),
+        Command::Control(verb) => control::run(&cli.socket, &verb),
+    }
+}
+
+/// Whether the listing of a verb shall be JSON.
+fn wants_json(verb: &Verb) -> bool {
+    use ravelin_config::command::{IkeVerb, IpsecVerb};
+    match verb {
+        Verb::Ipsec(IpsecVerb::Policy(args)) => args.json(),
+        Verb::Ipsec(IpsecVerb::Netstat(args)) => args.json,
+        Verb::Ike(IkeVerb::Remote(args)) => args.json(),
+        Verb::Ike(IkeVerb::Netstat(args)) => args.json,
+        Verb::Ipsec(IpsecVerb::Flush(_))
+        | Verb::Ike(IkeVerb::Flush(_) | IkeVerb::Initiate(_) | IkeVerb::Rekey(_) | IkeVerb::Terminate(_)) => false,
+    }
+}
+
+fn fail(why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(FAILED)
+}

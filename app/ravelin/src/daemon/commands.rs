@@ -1,0 +1,253 @@
+//! A command line that came over the control socket: read again with the grammar, carried out, answered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ravelin_config::command::{self, Command, FlushIke, FlushIpsec, InitiateArgs, RekeyArgs, TerminateArgs, Which};
+use ravelin_config::{Model, ModelError};
+use ravelin_control::{ClientId, Message};
+use ravelin_ike::Command as Ike;
+use ravelin_types::Instant;
+use ravelin_types::policy::PolicyId;
+
+use super::core::Core;
+use super::plane::Plane;
+use super::report;
+use super::waiting::{Goal, done, failed};
+
+/// The longest wait a client can ask for.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+impl<P: Plane> Core<P> {
+    /// Carries out `argv` as typed in `cwd`. `None`: the answer comes later.
+    pub(super) fn command_line(&mut self, client: ClientId, message: &Message, now: Instant) -> Option<Message> {
+        let Some(argv) = message.list("argv") else {
+            return Some(failed("the command has no list `argv`".to_owned()));
+        };
+        let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
+        let directory = Path::new(message.text("cwd").unwrap_or("/"));
+        let parsed = match command::parse(&argv) {
+            Ok(parsed) => parsed,
+            Err(error) => return Some(failed(error.to_string()).with("usage", "yes")),
+        };
+        let mut answer = match self.carry_out(client, parsed.command, directory, now) {
+            Ok(answer) => answer?,
+            Err(why) => failed(why),
+        };
+        let mut notes = parsed.notes;
+        notes.extend(answer.list("notes").unwrap_or_default().into_iter().map(str::to_owned));
+        if !notes.is_empty() {
+            answer.put_list("notes", notes);
+        }
+        Some(answer)
+    }
+
+    /// # Errors
+    /// What is wrong, for the operator; nothing was changed then.
+    fn carry_out(
+        &mut self,
+        client: ClientId,
+        command: Command,
+        directory: &Path,
+        now: Instant,
+    ) -> Result<Option<Message>, String> {
+        let answer = match command {
+            Command::AddPolicy(spec) => self.change(now, |model| model.add_policy(*spec).map(drop))?,
+            Command::AddRemote(spec) => self.change(now, |model| model.add_remote(*spec, directory))?,
+            Command::DeletePolicy(which) => self.change(now, |model| model.delete_policies(&which).map(drop))?,
+            Command::DeleteRemote(which) => self.change(now, |model| model.delete_remotes(&which).map(drop))?,
+            Command::ViewPolicies(name) => self.view_policies(name.as_deref())?,
+            Command::ViewRemotes(name) => self.view_remotes(name.as_deref(), now)?,
+            Command::IpsecNetstat(args) => self.ipsec_netstat(&args, now),
+            Command::IkeNetstat(args) => self.ike_netstat(&args, now)?,
+            Command::IpsecFlush(flush) => self.ipsec_flush(flush, now)?,
+            Command::IkeFlush(flush) => self.ike_flush(flush, now)?,
+            Command::Initiate(args) => return self.initiate(client, &args, now),
+            Command::Rekey(args) => return self.rekey(client, &args, now),
+            Command::Terminate(args) => return self.terminate(client, &args, now),
+        };
+        Ok(Some(answer))
+    }
+
+    /// Changes a copy of the model and puts it in force. Policies that wait for a remote are noted.
+    fn change(
+        &mut self,
+        now: Instant,
+        change: impl FnOnce(&mut Model) -> Result<(), ModelError>,
+    ) -> Result<Message, String> {
+        let mut newer = self.model.clone();
+        change(&mut newer).map_err(|error| error.to_string())?;
+        let before = self.model.unresolved();
+        self.adopt(newer, now)?;
+        let mut answer = done();
+        let notes = self.model.unresolved().into_iter().filter(|unresolved| !before.contains(unresolved));
+        answer.put_list(
+            "notes",
+            notes.map(|it| {
+                let (policy, remote, hint) = (&it.policy, &it.remote, &it.hint);
+                format!("the traffic of the policy {policy} is dropped until its remote {remote} is configured{hint}")
+            }),
+        );
+        Ok(answer)
+    }
+
+    fn view_policies(&self, name: Option<&str>) -> Result<Message, String> {
+        let mut answer = done();
+        let mut policies = Message::new();
+        let chosen: Vec<_> = match name {
+            Some(name) => vec![self.model.find_policy(name).map_err(|error| error.to_string())?],
+            None => self.model.policies().collect(),
+        };
+        for (index, entry) in chosen.into_iter().enumerate() {
+            policies.put_section(&(index + 1).to_string(), report::policy_detail(entry, &self.model));
+        }
+        answer.put_section("policies", policies);
+        Ok(answer)
+    }
+
+    fn view_remotes(&self, name: Option<&str>, now: Instant) -> Result<Message, String> {
+        let mut answer = done();
+        answer.put_section("remotes", self.remotes(name, now)?);
+        Ok(answer)
+    }
+
+    fn remotes(&self, name: Option<&str>, now: Instant) -> Result<Message, String> {
+        let chosen: Vec<_> = match name {
+            Some(name) => vec![self.model.find_remote(name).map_err(|error| error.to_string())?],
+            None => self.model.remotes().collect(),
+        };
+        let mut remotes = Message::new();
+        for (index, entry) in chosen.into_iter().enumerate() {
+            let remote = report::remote(entry, &self.model, &self.failures, now);
+            remotes.put_section(&(index + 1).to_string(), remote);
+        }
+        Ok(remotes)
+    }
+
+    fn ipsec_netstat(&mut self, args: &command::IpsecNetstatArgs, now: Instant) -> Message {
+        let mut answer = done();
+        if args.wants_sas() {
+            let sas = self.plane.list();
+            let views = self.endpoint.ike_sas();
+            answer.put_section("sas", report::sessions(&sas, &views, now, args.show_keys));
+        }
+        if args.wants_policies() {
+            answer.put_section("policies", report::policies(&self.model));
+        }
+        if args.all {
+            answer.put_section("counters", self.counters());
+        }
+        answer
+    }
+
+    fn ike_netstat(&mut self, args: &command::IkeNetstatArgs, now: Instant) -> Result<Message, String> {
+        let mut answer = done();
+        if args.wants_sas() {
+            answer.put_section("ike-sas", report::ike_sas(&self.endpoint.ike_sas(), &self.model, now));
+        }
+        if args.wants_remotes() {
+            answer.put_section("remotes", self.remotes(args.name.as_deref(), now)?);
+            answer.put_section("failures", report::recent_failures(self.failures.of(None), now));
+        }
+        Ok(answer)
+    }
+
+    fn ipsec_flush(&mut self, flush: FlushIpsec, now: Instant) -> Result<Message, String> {
+        if flush.policies {
+            self.change(now, |model| model.delete_policies(&Which::All).map(drop))?;
+        }
+        if flush.sas {
+            self.command(Ike::TerminateChild(None), now);
+        }
+        Ok(done())
+    }
+
+    fn ike_flush(&mut self, flush: FlushIke, now: Instant) -> Result<Message, String> {
+        let mut answer = done();
+        if let Some(remotes) = flush.remotes {
+            let which = remotes.map_or(Which::All, Which::Named);
+            answer = self.change(now, |model| model.delete_remotes(&which).map(drop))?;
+        }
+        if flush.sas {
+            self.command(Ike::TerminateIke(None), now);
+        }
+        Ok(answer)
+    }
+
+    fn initiate(&mut self, client: ClientId, args: &InitiateArgs, now: Instant) -> Result<Option<Message>, String> {
+        let (id, remote) = self.protected(&args.policy)?;
+        let entry = self.model.find_remote(&remote).map_err(|error| error.to_string())?;
+        if !entry.spec.initiate {
+            return Err(format!("the remote {remote} was configured without -w (initiate)"));
+        }
+        if self.has_child(id) {
+            let mut answer = done();
+            answer.put_list("notes", [format!("there is an SA for {} already", args.policy)]);
+            return Ok(Some(answer));
+        }
+        self.act(client, Goal::ChildUp(id, remote), Ike::Initiate(id), args.wait, now)
+    }
+
+    fn rekey(&mut self, client: ClientId, args: &RekeyArgs, now: Instant) -> Result<Option<Message>, String> {
+        let (goal, command) = if args.child {
+            let (id, remote) = self.protected(&args.name)?;
+            self.need_child(id, &args.name)?;
+            (Goal::ChildRekeyed(id, remote), Ike::RekeyChild(id))
+        } else {
+            self.need_ike(&args.name)?;
+            (Goal::IkeRekeyed(args.name.clone()), Ike::RekeyIke(args.name.clone()))
+        };
+        self.act(client, goal, command, args.wait, now)
+    }
+
+    fn terminate(&mut self, client: ClientId, args: &TerminateArgs, now: Instant) -> Result<Option<Message>, String> {
+        let (goal, command) = if args.child {
+            let (id, _) = self.protected(&args.name)?;
+            self.need_child(id, &args.name)?;
+            (Goal::ChildDown(id), Ike::TerminateChild(Some(id)))
+        } else {
+            self.need_ike(&args.name)?;
+            (Goal::IkeDown(args.name.clone()), Ike::TerminateIke(Some(args.name.clone())))
+        };
+        self.act(client, goal, command, args.wait, now)
+    }
+
+    fn act(
+        &mut self,
+        client: ClientId,
+        goal: Goal,
+        command: Ike,
+        wait: command::Wait,
+        now: Instant,
+    ) -> Result<Option<Message>, String> {
+        if wait.timeout.is_zero() {
+            self.command(command, now);
+            return Ok(Some(done()));
+        }
+        self.wait(client, goal, now + wait.timeout.min(MAX_WAIT));
+        self.command(command, now);
+        Ok(None)
+    }
+
+    /// The number of a policy that protects, and its remote.
+    fn protected(&self, name: &str) -> Result<(PolicyId, String), String> {
+        let entry = self.model.find_policy(name).map_err(|error| error.to_string())?;
+        match &entry.spec.esp {
+            Some(esp) => Ok((entry.id, esp.remote.clone())),
+            None => Err(format!("the policy {name} protects nothing, so it has no SA")),
+        }
+    }
+
+    fn need_child(&self, id: PolicyId, name: &str) -> Result<(), String> {
+        if self.has_child(id) { Ok(()) } else { Err(format!("there is no SA for the policy {name}")) }
+    }
+
+    /// An IKE SA outlives its remote's configuration, so only the SA is asked for.
+    fn need_ike(&self, name: &str) -> Result<(), String> {
+        if self.endpoint.ike_sas().iter().any(|sa| sa.remote == name) {
+            return Ok(());
+        }
+        self.model.find_remote(name).map_err(|error| error.to_string())?;
+        Err(format!("there is no IKE SA with the remote {name}"))
+    }
+}

@@ -1,0 +1,398 @@
+//! The core: one [`Endpoint`], one [`Plane`], one [`Model`], and who waits for what. It waits for nothing itself and
+//! reads no clock, so it runs as well under a test as under the event loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ravelin_config::Model;
+use ravelin_config::command::Start;
+use ravelin_control::{ClientId, Message, Request};
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_ike::output::DownReason;
+use ravelin_ike::{Command, Datagram, Endpoint, Event, Input, Output, Transmit};
+use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::{Instant, Spi};
+
+use super::failures::{Failures, Log};
+use super::plane::Plane;
+use super::waiting::{Goal, Waiting};
+
+/// How long after a failure a policy with `--start now` is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
+const MAX_OUTPUTS: usize = 1 << 20;
+
+/// Everything the daemon is, but for the waiting.
+pub struct Core<P> {
+    pub(super) endpoint: Endpoint,
+    pub(super) plane: P,
+    pub(super) model: Model,
+    pub(super) failures: Failures,
+    pub(super) started: Instant,
+    waiting: Waiting,
+    answers: Vec<(ClientId, Message)>,
+    deadline: Option<Instant>,
+    /// Policies with `--start now` that are to be tried again, and when.
+    retries: BTreeMap<PolicyId, Instant>,
+    stopping: bool,
+}
+
+impl<P: Plane> Core<P> {
+    /// A core with the model's policies in force; those that start at once are under way.
+    ///
+    /// # Errors
+    /// When the data plane refuses a policy.
+    pub fn new(
+        model: Model,
+        mut plane: P,
+        crypto: CryptoProvider,
+        rng: Box<dyn SecureRandom>,
+        now: Instant,
+    ) -> Result<Self, (P, String)> {
+        let ops: Vec<DataPlaneOp> = model.spd().into_iter().map(DataPlaneOp::AddPolicy).collect();
+        if let Err((index, error)) = plane.apply_all(&ops) {
+            return Err((plane, refusal(ops.get(index), &error)));
+        }
+        let mut core = Core {
+            endpoint: Endpoint::new(model.ike_config(), crypto, rng, now),
+            plane,
+            model,
+            failures: Failures::default(),
+            started: now,
+            waiting: Waiting::default(),
+            answers: Vec::new(),
+            deadline: None,
+            retries: BTreeMap::new(),
+            stopping: false,
+        };
+        core.start_at_once(&BTreeSet::new(), now);
+        core.pump(now);
+        Ok(core)
+    }
+
+    /// An IKE message arrived.
+    pub fn datagram(&mut self, datagram: Datagram<'_>, now: Instant) {
+        self.endpoint.handle(Input::Datagram(datagram), now);
+        self.pump(now);
+    }
+
+    /// Authenticated packets arrived on an inbound SA.
+    pub fn alive(&mut self, spi: Spi, now: Instant) {
+        self.endpoint.handle(Input::Command(Command::Alive(spi)), now);
+        self.pump(now);
+    }
+
+    /// Takes what the data plane has to report.
+    pub fn plane_events(&mut self, now: Instant) {
+        while let Some(event) = self.plane.poll_event() {
+            if let DataPlaneEvent::Acquire { policy, flow } = &event {
+                self.acquire_seen(*policy, flow);
+            }
+            self.endpoint.handle(Input::DataPlane(event), now);
+            self.pump(now);
+        }
+    }
+
+    /// The time given by [`Core::deadline`] has come; early calls do no harm.
+    pub fn timer(&mut self, now: Instant) {
+        let due: Vec<PolicyId> = self.retries.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.retries.remove(&id);
+            if self.model.policy_by_id(id).is_some() && !self.has_child(id) {
+                self.endpoint.handle(Input::Command(Command::Initiate(id)), now);
+            }
+        }
+        let late = self.waiting.expire(now);
+        self.answers.extend(late);
+        self.endpoint.handle(Input::Timer, now);
+        self.pump(now);
+    }
+
+    /// A client asks. The answer, if there is one already, is among [`Core::answers`]; `false`: no such command.
+    pub fn request(&mut self, request: &Request, now: Instant) -> bool {
+        let answer = match request.name.as_str() {
+            "version" => Some(version()),
+            "stats" => Some(self.stats(now)),
+            ravelin_control::COMMAND_LINE => self.command_line(request.client, &request.message, now),
+            _ => return false,
+        };
+        self.answers.extend(answer.map(|message| (request.client, message)));
+        true
+    }
+
+    /// The answers that became ready.
+    pub fn answers(&mut self) -> Vec<(ClientId, Message)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// When [`Core::timer`] shall be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let retry = self.retries.values().min().copied();
+        [self.deadline, retry, self.waiting.deadline()].into_iter().flatten().min()
+    }
+
+    /// Deletes every SA and tells the peers.
+    pub fn begin_stop(&mut self, now: Instant) {
+        self.stopping = true;
+        self.retries.clear();
+        self.command(Command::TerminateIke(None), now);
+    }
+
+    /// Whether no SA is left.
+    pub fn is_idle(&self) -> bool {
+        self.endpoint.ike_sas().is_empty()
+    }
+
+    /// The data plane, to be stopped.
+    pub fn into_plane(self) -> P {
+        self.plane
+    }
+
+    /// The data plane.
+    pub fn plane(&mut self) -> &mut P {
+        &mut self.plane
+    }
+
+    /// Tells the endpoint to do something.
+    pub(super) fn command(&mut self, command: Command, now: Instant) {
+        self.endpoint.handle(Input::Command(command), now);
+        self.pump(now);
+    }
+
+    /// The client's answer comes when the goal is reached. To be called before the command that leads there.
+    pub(super) fn wait(&mut self, client: ClientId, goal: Goal, until: Instant) {
+        self.waiting.add(client, goal, until);
+    }
+
+    /// Puts a changed model in the place of the running one, if the data plane takes it; else nothing has changed.
+    ///
+    /// # Errors
+    /// What the data plane refused, and why.
+    pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), String> {
+        let ops = self.model.difference(&newer);
+        if let Err((failed, error)) = self.plane.apply_all(&ops) {
+            let why = refusal(ops.get(failed), &error);
+            self.roll_back(ops.get(..failed).unwrap_or_default());
+            return Err(format!("nothing was changed: {why}"));
+        }
+        let gone: Vec<PolicyId> = ops
+            .iter()
+            .filter_map(|op| match op {
+                DataPlaneOp::DeletePolicy(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let before: BTreeSet<PolicyId> = self.model.ike_config().policies.iter().map(|p| p.policy.id).collect();
+        self.model = newer;
+        // The SAs of a policy have no use without it.
+        for id in gone {
+            self.retries.remove(&id);
+            self.command(Command::TerminateChild(Some(id)), now);
+        }
+        self.command(Command::Configure(self.model.ike_config()), now);
+        let model = &self.model;
+        self.failures.retain(|name| model.find_remote(name).is_ok());
+        self.start_at_once(&before, now);
+        self.pump(now);
+        Ok(())
+    }
+
+    fn roll_back(&mut self, done: &[DataPlaneOp]) {
+        let old: BTreeMap<PolicyId, _> = self.model.spd().into_iter().map(|policy| (policy.id, policy)).collect();
+        let undo: Vec<DataPlaneOp> = done
+            .iter()
+            .rev()
+            .filter_map(|op| match op {
+                DataPlaneOp::AddPolicy(policy) => Some(policy.id),
+                DataPlaneOp::DeletePolicy(id) => Some(*id),
+                _ => None,
+            })
+            .map(|id| {
+                old.get(&id).map_or(DataPlaneOp::DeletePolicy(id), |policy| DataPlaneOp::AddPolicy(policy.clone()))
+            })
+            .collect();
+        if let Err((index, error)) = self.plane.apply_all(&undo) {
+            tracing::error!("a refused change could not be taken back: {}", refusal(undo.get(index), &error));
+        }
+    }
+
+    /// Initiates the policies that start at once and were not in force before.
+    fn start_at_once(&mut self, before: &BTreeSet<PolicyId>, now: Instant) {
+        let config = self.model.ike_config();
+        for child in config.policies.iter().filter(|child| !before.contains(&child.policy.id)) {
+            if self.starts_at_once(child.policy.id) && config.remote(&child.remote).is_some_and(|r| r.initiate) {
+                self.endpoint.handle(Input::Command(Command::Initiate(child.policy.id)), now);
+            }
+        }
+    }
+
+    fn starts_at_once(&self, id: PolicyId) -> bool {
+        let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
+        esp.is_some_and(|esp| esp.start == Start::Now)
+    }
+
+    pub(super) fn has_child(&self, id: PolicyId) -> bool {
+        self.endpoint.ike_sas().iter().any(|ike| ike.children.iter().any(|child| child.policy == id))
+    }
+
+    /// Carries out what the endpoint decided, until it has nothing more to say.
+    fn pump(&mut self, now: Instant) {
+        for _ in 0..MAX_OUTPUTS {
+            match self.endpoint.poll() {
+                Output::Apply(id, op) => {
+                    let outcome = self.plane.apply(&op);
+                    if let Err(error) = &outcome {
+                        tracing::warn!("the data plane refused an operation: {error}");
+                    }
+                    self.endpoint.handle(Input::Done(id, outcome), now);
+                }
+                Output::Transmit(transmit) => self.transmit(&transmit),
+                Output::Event(event) => self.event(&event, now),
+                Output::Wait(deadline) => {
+                    self.deadline = deadline.map(|deadline| deadline.at);
+                    return;
+                }
+            }
+        }
+        // The endpoint would be called again at once; what it has to say is not lost.
+        self.deadline = Some(now);
+    }
+
+    fn transmit(&mut self, transmit: &Transmit) {
+        if let Err(error) = self.plane.send_ike(transmit.local, transmit.remote, &transmit.data) {
+            // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
+            tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");
+        }
+    }
+
+    fn event(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::IkeUp { remote, spis, peer } => {
+                tracing::info!("IKE SA with {remote} is up: {} {}, the peer is {peer}", spis.0, spis.1);
+            }
+            Event::IkeRekeyed { remote, old, new } => {
+                tracing::info!("IKE SA with {remote} was rekeyed: {} {} by {} {}", old.0, old.1, new.0, new.1);
+            }
+            Event::IkeDown { remote, spis, reason } => {
+                tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
+            }
+            Event::ChildUp { policy, inbound, outbound } => {
+                tracing::info!("SA for {} is up: in {inbound}, out {outbound}", self.policy_name(*policy));
+            }
+            Event::ChildRekeyed { policy, old, inbound, outbound } => {
+                let name = self.policy_name(*policy);
+                tracing::info!("SA for {name} was rekeyed: in {inbound}, out {outbound}, in place of {old}");
+            }
+            Event::ChildDown { policy, inbound, reason } => {
+                let name = self.policy_name(*policy);
+                tracing::info!("SA for {name} is down: in {inbound}, {}", reason_text(*reason));
+                self.retry_later(*policy, *reason, now);
+            }
+            Event::Failed(failure) => {
+                match self.failures.add(failure, now) {
+                    Log::Write(0) => tracing::warn!("{failure}"),
+                    Log::Write(left_out) => tracing::warn!("{failure} ({left_out} failures before it were left out)"),
+                    Log::Suppress => {}
+                }
+                self.retry_failed(failure.policy, failure.remote.as_deref(), now);
+            }
+        }
+        let answers = self.waiting.event(event);
+        self.answers.extend(answers);
+    }
+
+    fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
+        let wanted = !matches!(reason, DownReason::Command | DownReason::Replaced);
+        if wanted && !self.stopping && self.starts_at_once(id) {
+            self.retries.insert(id, now + RETRY);
+        }
+    }
+
+    /// A failure of a whole remote concerns all its policies.
+    fn retry_failed(&mut self, policy: Option<PolicyId>, remote: Option<&str>, now: Instant) {
+        if self.stopping {
+            return;
+        }
+        let concerned = self.model.policies().filter(|entry| match policy {
+            Some(id) => entry.id == id,
+            None => entry.spec.esp.as_ref().is_some_and(|esp| Some(esp.remote.as_str()) == remote),
+        });
+        let ids: Vec<PolicyId> = concerned.map(|entry| entry.id).collect();
+        for id in ids {
+            if self.starts_at_once(id) && !self.has_child(id) {
+                self.retries.entry(id).or_insert(now + RETRY);
+            }
+        }
+    }
+
+    /// A packet asks for an SA that cannot be negotiated: the operator is told.
+    fn acquire_seen(&self, policy: PolicyId, flow: &ravelin_types::dataplane::Flow) {
+        let Some(entry) = self.model.policy_by_id(policy) else { return };
+        let Some(esp) = &entry.spec.esp else { return };
+        let name = &entry.spec.name;
+        match self.model.find_remote(&esp.remote) {
+            Err(_) => tracing::warn!("{flow} needs the policy {name}, whose remote {} is not configured", esp.remote),
+            Ok(remote) if !remote.spec.initiate => {
+                tracing::warn!("{flow} needs the policy {name}, whose remote {} has no -w (initiate)", esp.remote);
+            }
+            Ok(_) => tracing::debug!("{flow} needs the policy {name}"),
+        }
+    }
+
+    fn policy_name(&self, id: PolicyId) -> String {
+        self.model.policy_by_id(id).map_or_else(|| format!("policy {}", id.0), |entry| entry.spec.name.clone())
+    }
+
+    fn stats(&mut self, now: Instant) -> Message {
+        let ike_sas = self.endpoint.ike_sas();
+        let half_open = ike_sas.iter().filter(|sa| matches!(sa.state, "IKE_SA_INIT" | "IKE_AUTH")).count();
+        let uptime = Message::new().with("running", format!("{} seconds", now.since(self.started).as_secs()));
+        let mut stats = Message::new();
+        stats.put_section("uptime", uptime);
+        stats.put_section("ikesas", Message::new().with("total", ike_sas.len()).with("half-open", half_open));
+        stats.put_section("counters", self.counters());
+        stats
+    }
+
+    pub(super) fn counters(&mut self) -> Message {
+        let mut counters = Message::new();
+        for (name, value) in self.plane.counters() {
+            counters.put(&name, value);
+        }
+        counters
+    }
+}
+
+fn refusal(op: Option<&DataPlaneOp>, error: &ravelin_types::dataplane::DataPlaneError) -> String {
+    match op {
+        Some(DataPlaneOp::AddPolicy(policy)) => format!("the policy {} is refused: {error}", policy.name),
+        _ => error.to_string(),
+    }
+}
+
+fn reason_text(reason: DownReason) -> &'static str {
+    match reason {
+        DownReason::Command => "as commanded",
+        DownReason::PeerDeleted => "the peer deleted it",
+        DownReason::PeerDead => "the peer does not answer",
+        DownReason::Expired => "its lifetime is over",
+        DownReason::InitialContact => "the peer has lost its state",
+        DownReason::Replaced => "another took its place",
+        DownReason::DataPlane => "the data plane refused it",
+        DownReason::ProtocolError => "the peer broke the protocol",
+    }
+}
+
+fn version() -> Message {
+    let system = rustix::system::uname();
+    Message::new()
+        .with("daemon", "ravelin")
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("sysname", system.sysname().to_string_lossy())
+        .with("release", system.release().to_string_lossy())
+        .with("machine", system.machine().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! The core with a data plane that only remembers.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use ravelin_control::COMMAND_LINE;
+use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus};
+use ravelin_types::policy::Policy;
+
+use super::*;
+
+/// What the data plane holds and was told; shared with the test.
+#[derive(Default)]
+struct Held {
+    policies: BTreeMap<PolicyId, Policy>,
+    sent: Vec<SocketAddr>,
+    /// A policy of this name is refused.
+    refuse: Option<String>,
+}
+
+#[derive(Clone, Default)]
+struct FakePlane(Rc<RefCell<Held>>);
+
+impl DataPlane for FakePlane {
+    fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        let mut held = self.0.borrow_mut();
+        match op {
+            DataPlaneOp::AddPolicy(policy) if held.refuse.as_ref() == Some(&policy.name) => {
+                return Err(DataPlaneError::Full("no room".into()));
+            }
+            DataPlaneOp::AddPolicy(policy) => drop(held.policies.insert(policy.id, policy.clone())),
+            DataPlaneOp::DeletePolicy(id) => drop(held.policies.remove(id)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<DataPlaneEvent> {
+        None
+    }
+
+    fn list(&mut self) -> Vec<SaStatus> {
+        Vec::new()
+    }
+}
+
+impl Plane for FakePlane {
+    fn send_ike(&mut self, _: SocketAddr, remote: SocketAddr, _: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().sent.push(remote);
+        Ok(())
+    }
+
+    fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
+        ops.iter().enumerate().try_for_each(|(index, op)| self.apply(op).map_err(|error| (index, error)))
+    }
+
+    fn counters(&mut self) -> Vec<(String, u64)> {
+        vec![("packets-sealed".into(), 3)]
+    }
+}
+
+struct Bench {
+    core: Core<FakePlane>,
+    plane: FakePlane,
+    directory: std::path::PathBuf,
+    client: ClientId,
+    now: Instant,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = std::env::temp_dir().join(format!("ravelin-core-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a scratch directory");
+        std::fs::write(directory.join("psk"), "secret").expect("a key");
+        std::fs::set_permissions(directory.join("psk"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        let plane = FakePlane::default();
+        let core = Core::new(Model::new(), plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
+        let core = core.map_err(|(_, why)| why).expect("a core");
+        Bench { core, plane, directory, client: ClientId::for_test(1), now: Instant::ZERO }
+    }
+
+    /// Sends a command line; the answer, unless it comes later.
+    fn send(&mut self, line: &str) -> Option<Message> {
+        let mut message = Message::new().with("cwd", self.directory.display());
+        message.put_list("argv", line.split_whitespace());
+        let request = Request { client: self.client, name: COMMAND_LINE.to_owned(), message };
+        assert!(self.core.request(&request, self.now));
+        self.core.answers().pop().map(|(_, answer)| answer)
+    }
+
+    fn ok(&mut self, line: &str) -> Message {
+        let answer = self.send(line).expect(line);
+        assert_eq!(answer.text("errmsg"), None, "{line}");
+        answer
+    }
+
+    fn refused(&mut self, line: &str) -> String {
+        let before = self.state();
+        let answer = self.send(line).expect(line);
+        assert_eq!(self.state(), before, "{line} changed what runs");
+        answer.text("errmsg").expect(line).to_owned()
+    }
+
+    fn state(&self) -> String {
+        format!("{:?} {:?}", self.core.model, self.plane.0.borrow().policies)
+    }
+}
+
+const POLICY: &str = "ipsec policy -n p1 -g gw -m tunnel -r 10.0.0.2 -s 10.1.0.0/16 -d 10.2.0.0/16";
+const REMOTE: &str = "ike remote -n gw -w -u -r 10.0.0.2 --local 10.0.0.1 -h psk";
+
+#[test]
+fn policies_are_in_force_from_the_start() {
+    let bench = Bench::new("start");
+    let held = bench.plane.0.borrow();
+    assert_eq!(held.policies.len(), Model::new().policies().count());
+}
+
+#[test]
+fn commands_change_the_data_plane_and_listings() {
+    let mut bench = Bench::new("commands");
+    let answer = bench.ok(POLICY);
+    let notes = answer.list("notes").unwrap();
+    assert_eq!(notes, ["the traffic of the policy p1 is dropped until its remote gw is configured"]);
+    assert_eq!(bench.plane.0.borrow().policies.len(), 6);
+    assert!(bench.ok(REMOTE).list("notes").is_none_or(|notes| notes.is_empty()));
+    let listing = bench.ok("ipsec netstat");
+    assert_eq!(listing.section("policies").unwrap().sections().count(), 6);
+    assert_eq!(listing.section("sas").unwrap().sections().count(), 0);
+    let remote = bench.ok("ike netstat -r -n gw");
+    let remote = remote.section("remotes").unwrap().section("1").unwrap();
+    assert_eq!(remote.list("policies").unwrap(), ["p1"]);
+    assert!(!format!("{remote:?}").contains("secret\""));
+    bench.ok("ipsec policy -x p1");
+    assert_eq!(bench.plane.0.borrow().policies.len(), 5);
+    assert_eq!(bench.ok("ipsec netstat -a").section("counters").unwrap().text("packets-sealed"), Some("3"));
+}
+
+#[test]
+fn a_bad_command_changes_nothing() {
+    let mut bench = Bench::new("bad");
+    bench.ok(POLICY);
+    for (line, words) in [
+        (POLICY, "there is a policy p1 already"),
+        ("ipsec policy -n p2 -e DES -s any -d any", "DES is refused"),
+        ("ipsec policy -x p2", "there is no policy p2; did you mean p1?"),
+        ("ike remote -n gw -w -r 10.0.0.9 -g a -h psk", "is not the address"),
+        ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", "cannot read the pre-shared key"),
+        ("ike initiate p1", "there is no remote gw"),
+        ("ike initiate ike", "protects nothing"),
+        ("ike rekey nobody", "there is no remote nobody"),
+        ("ike terminate --child p1", "there is no SA for the policy p1"),
+        ("ipsec policy -v -n p2", "there is no policy p2"),
+        ("frobnicate", "frobnicate"),
+    ] {
+        let error = bench.refused(line);
+        assert!(error.contains(words), "{line}: {error}");
+    }
+}
+
+#[test]
+fn what_the_data_plane_refuses_is_taken_back_whole() {
+    let mut bench = Bench::new("refused");
+    bench.ok(POLICY);
+    bench.plane.0.borrow_mut().refuse = Some("p2".into());
+    let error = bench.refused("ipsec policy -n p2 --action discard -s any -d any");
+    assert_eq!(error, "nothing was changed: the policy p2 is refused: limit reached: no room");
+    // The policies before the refused one are taken back as well.
+    let mut newer = bench.core.model.clone();
+    for name in ["p0", "p2", "p3"] {
+        let line = format!("ipsec policy -n {name} --action discard -s any -d any");
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let ravelin_config::Command::AddPolicy(spec) = ravelin_config::parse(&argv).unwrap().command else { panic!() };
+        newer.add_policy(*spec).unwrap();
+    }
+    let before = bench.state();
+    assert!(bench.core.adopt(newer, Instant::ZERO).is_err());
+    assert_eq!(bench.state(), before);
+}
+
+#[test]
+fn a_client_that_waits_is_told_when_time_is_up() {
+    let mut bench = Bench::new("waits");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    assert_eq!(bench.send("ike initiate p1 --timeout 500ms"), None);
+    assert!(bench.core.deadline().is_some_and(|at| at <= Instant::ZERO + Duration::from_millis(500)));
+    bench.now = Instant::ZERO + Duration::from_millis(500);
+    bench.core.timer(bench.now);
+    let (client, answer) = bench.core.answers().pop().unwrap();
+    assert_eq!(client, bench.client);
+    assert!(answer.text("errmsg").unwrap().contains("not done yet"));
+}
+
+#[test]
+fn other_clients_are_served() {
+    let mut bench = Bench::new("vici");
+    let ask = |name: &str| Request { client: ClientId::for_test(1), name: name.to_owned(), message: Message::new() };
+    assert!(bench.core.request(&ask("version"), Instant::ZERO));
+    assert_eq!(bench.core.answers()[0].1.text("daemon"), Some("ravelin"));
+    assert!(bench.core.request(&ask("stats"), Instant::ZERO + Duration::from_secs(7)));
+    let stats = bench.core.answers().remove(0).1;
+    assert_eq!(stats.section("uptime").unwrap().text("running"), Some("7 seconds"));
+    assert!(!bench.core.request(&ask("nonsense"), Instant::ZERO));
+    assert!(bench.core.request(&ask(COMMAND_LINE), Instant::ZERO));
+    assert!(bench.core.answers()[0].1.text("errmsg").unwrap().contains("argv"));
+}

@@ -1,0 +1,280 @@
+//! The only place that waits, and the only one that reads the clock.
+//!
+//! 1. take the control socket (a second daemon ends here), read `ike_rc`, undo what a killed daemon left;
+//! 2. start the data plane and the core, say `ready`;
+//! 3. wait for a datagram, a plane event, a client, a signal or a deadline, and hand it on, until SIGTERM or SIGINT;
+//! 4. delete the SAs at the peers, undo every change to the system, end.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ravelin_config::{Model, rc};
+use ravelin_control::{ClientId, Server};
+use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_ike::Datagram;
+use ravelin_store::FileStore;
+use ravelin_tun::{TunConfig, TunDataPlane};
+use ravelin_types::Instant;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::core::Core;
+
+/// How long the peers have to answer our deletes before the daemon ends anyway.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// Inputs taken from one source before the others get their turn.
+const BURST: usize = 256;
+
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Commands to start with.
+    pub rc: Option<PathBuf>,
+    /// Where the journal is.
+    pub state_dir: PathBuf,
+    /// The data plane's names and numbers.
+    pub tun: TunConfig,
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// When it cannot start, or cannot undo all its changes; the text says what to do.
+pub fn run(settings: &Settings) -> Result<()> {
+    let clock = Clock::new();
+    let signals = Signals::register().context("cannot listen for signals")?;
+    let server = Server::bind(&settings.socket)?;
+    let model = match &settings.rc {
+        Some(path) => load_rc(path)?,
+        None => Model::new(),
+    };
+    let mut store = open_store(&settings.state_dir)?;
+    for undone in ravelin_tun::undo_leftovers(&mut store)? {
+        tracing::warn!("a daemon before this one was killed; undone: {undone}");
+    }
+    let plane = TunDataPlane::start(settings.tun.clone(), provider(), Box::new(SystemRandom), &mut store)?;
+    let core = match Core::new(model, plane, provider(), Box::new(SystemRandom), clock.now()) {
+        Ok(core) => core,
+        Err((plane, why)) => {
+            plane.stop(&mut store)?;
+            anyhow::bail!(why);
+        }
+    };
+    tracing::info!(socket = %settings.socket.display(), "ready");
+    notify("READY=1");
+    let core = EventLoop { clock, signals, server, core }.run();
+    core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn load_rc(path: &Path) -> Result<Model> {
+    let loaded = rc::load(path, &Model::new())?;
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    Ok(loaded.model)
+}
+
+fn open_store(directory: &Path) -> Result<FileStore> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(FileStore::open(directory.join("journal"))?)
+}
+
+struct EventLoop {
+    clock: Clock,
+    signals: Signals,
+    server: Server,
+    core: Core<TunDataPlane>,
+}
+
+/// What became ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Signal,
+    Ike,
+    Plane,
+    Listener,
+    Client(ClientId),
+    /// The client hung up while its command was under way.
+    Gone(ClientId),
+}
+
+impl EventLoop {
+    fn run(mut self) -> Core<TunDataPlane> {
+        let mut stop_at: Option<Instant> = None;
+        loop {
+            let deadline = [self.core.deadline(), stop_at].into_iter().flatten().min();
+            for source in self.wait(deadline) {
+                match source {
+                    Source::Signal if self.signals.take() && stop_at.is_none() => {
+                        tracing::info!("stopping: telling the peers");
+                        notify("STOPPING=1");
+                        let now = self.clock.now();
+                        stop_at = Some(now + STOP_PATIENCE);
+                        self.core.begin_stop(now);
+                    }
+                    Source::Signal => {}
+                    Source::Ike => self.ike(),
+                    Source::Plane => self.plane(),
+                    Source::Listener => self.server.accept(),
+                    Source::Client(client) => self.client(client),
+                    Source::Gone(client) => self.server.disconnect(client),
+                }
+            }
+            let now = self.clock.now();
+            if self.core.deadline().is_some_and(|at| at <= now) {
+                self.core.timer(now);
+            }
+            self.answer();
+            if stop_at.is_some_and(|at| at <= now || self.core.is_idle()) {
+                return self.core;
+            }
+        }
+    }
+
+    /// Waits until something is ready or the deadline has come.
+    fn wait(&mut self, deadline: Option<Instant>) -> Vec<Source> {
+        let timeout = deadline.map(|at| timespec(at.since(self.clock.now())));
+        let plane = self.core.plane();
+        let mut sources = vec![Source::Signal, Source::Ike, Source::Plane];
+        let mut fds: Vec<PollFd<'_>> = [self.signals.fd(), plane.ike_fd(), plane.event_fd()]
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .into();
+        for interest in self.server.interests() {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, interest.read);
+            flags.set(PollFlags::OUT, interest.write);
+            sources.push(interest.client.map_or(Source::Listener, Source::Client));
+            // A client that waits for its answer is not read from, but poll reports when it hangs up.
+            fds.push(PollFd::from_borrowed_fd(interest.fd, flags));
+        }
+        if let Err(error) = poll(&mut fds, timeout.as_ref())
+            && error != rustix::io::Errno::INTR
+        {
+            tracing::error!("poll failed: {error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let ready = sources.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
+        ready
+            .map(|(source, fd)| match source {
+                Source::Client(client) if !fd.revents().intersects(PollFlags::IN | PollFlags::OUT) => {
+                    Source::Gone(client)
+                }
+                source => source,
+            })
+            .collect()
+    }
+
+    fn ike(&mut self) {
+        for _ in 0..BURST {
+            let Some(datagram) = self.core.plane().poll_ike() else { return };
+            let datagram = Datagram { local: datagram.local, remote: datagram.remote, data: &datagram.data };
+            self.core.datagram(datagram, self.clock.now());
+        }
+    }
+
+    fn plane(&mut self) {
+        self.core.plane_events(self.clock.now());
+        for _ in 0..BURST {
+            let Some(spi) = self.core.plane().poll_alive() else { return };
+            self.core.alive(spi, self.clock.now());
+        }
+    }
+
+    fn client(&mut self, client: ClientId) {
+        let request = self.server.ready(client);
+        self.serve(request);
+    }
+
+    /// Hands a request to the core; commands it does not know are answered here, and the client's next one taken up.
+    fn serve(&mut self, mut request: Option<ravelin_control::Request>) {
+        while let Some(known) = request {
+            if self.core.request(&known, self.clock.now()) {
+                return;
+            }
+            self.server.unknown(known.client);
+            request = self.server.next_request(known.client);
+        }
+    }
+
+    /// Hands out answers; each may make room for the client's next command, which may be answered at once.
+    fn answer(&mut self) {
+        for _ in 0..BURST {
+            let answers = self.core.answers();
+            if answers.is_empty() {
+                return;
+            }
+            for (client, message) in answers {
+                self.server.reply(client, &message);
+                let next = self.server.next_request(client);
+                self.serve(next);
+            }
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}
+
+/// Monotonic time since the daemon started.
+struct Clock(std::time::Instant);
+
+impl Clock {
+    fn new() -> Self {
+        Clock(std::time::Instant::now())
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_duration(self.0.elapsed())
+    }
+}
+
+/// SIGTERM and SIGINT as bytes on a socket.
+struct Signals(UnixStream);
+
+impl Signals {
+    fn register() -> std::io::Result<Self> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(Signals(reader))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Whether a signal came since the last call.
+    fn take(&mut self) -> bool {
+        let mut bytes = [0; 16];
+        matches!(self.0.read(&mut bytes), Ok(len) if len > 0)
+    }
+}
+
+/// Tells the service manager, if there is one (sd_notify(3)).
+fn notify(state: &str) {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match path.as_encoded_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
+    if let Err(error) = sent {
+        tracing::warn!("cannot notify the service manager: {error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The last failures of each remote, for `ike netstat`, and a bound on how many are logged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ravelin_ike::explain::Failure;
+use ravelin_types::Instant;
+
+/// Failures kept for one remote, and for all unknown peers together.
+const KEPT: usize = 3;
+/// Failures logged in one [`PERIOD`]: anyone on the network can cause them.
+const LOGGED: u32 = 20;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What failed lately.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// By name of the remote; `None` has those of peers that no remote is configured for.
+    by_remote: BTreeMap<Option<String>, VecDeque<(Instant, Failure)>>,
+    period: Instant,
+    logged: u32,
+    suppressed: u64,
+}
+
+/// Whether to write a failure to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Write it, and say that this many were left out before it.
+    Write(u64),
+    /// Too many of late.
+    Suppress,
+}
+
+impl Failures {
+    /// Keeps a failure.
+    pub fn add(&mut self, failure: &Failure, now: Instant) -> Log {
+        let kept = self.by_remote.entry(failure.remote.clone()).or_default();
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((now, failure.clone()));
+        if now.since(self.period) >= PERIOD {
+            self.period = now;
+            self.logged = 0;
+        }
+        if self.logged == LOGGED {
+            self.suppressed += 1;
+            return Log::Suppress;
+        }
+        self.logged += 1;
+        Log::Write(std::mem::take(&mut self.suppressed))
+    }
+
+    /// The failures of a remote, oldest first.
+    pub fn of(&self, remote: Option<&str>) -> impl Iterator<Item = &(Instant, Failure)> {
+        self.by_remote.get(&remote.map(str::to_owned)).into_iter().flatten()
+    }
+
+    /// Forgets remotes that are no longer configured, so that what is kept stays bounded by the configuration.
+    pub fn retain(&mut self, mut configured: impl FnMut(&str) -> bool) {
+        self.by_remote.retain(|remote, _| remote.as_deref().is_none_or(&mut configured));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ravelin_ike::explain::Part;
+
+    fn failure(remote: Option<&str>, advice: &str) -> Failure {
+        Failure {
+            remote: remote.map(str::to_owned),
+            address: [10, 0, 0, 1].into(),
+            policy: None,
+            exchange: "IKE_SA_INIT",
+            part: Part::NoAnswer,
+            theirs: Vec::new(),
+            ours: Vec::new(),
+            advice: advice.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_last_ones_are_kept() {
+        let mut failures = Failures::default();
+        for advice in ["1", "2", "3", "4"] {
+            failures.add(&failure(Some("gw"), advice), Instant::ZERO);
+        }
+        let kept: Vec<&str> = failures.of(Some("gw")).map(|(_, f)| f.advice.as_str()).collect();
+        assert_eq!(kept, ["2", "3", "4"]);
+        failures.retain(|name| name != "gw");
+        assert_eq!(failures.of(Some("gw")).count(), 0);
+    }
+
+    #[test]
+    fn a_flood_is_logged_in_part() {
+        let mut failures = Failures::default();
+        let at = |secs| Instant::ZERO + Duration::from_secs(secs);
+        for _ in 0..LOGGED {
+            assert_eq!(failures.add(&failure(None, ""), at(20)), Log::Write(0));
+        }
+        assert_eq!(failures.add(&failure(None, ""), at(21)), Log::Suppress);
+        assert_eq!(failures.add(&failure(None, ""), at(31)), Log::Write(1));
+        assert_eq!(failures.add(&failure(None, ""), at(31)), Log::Write(0));
+    }
+}

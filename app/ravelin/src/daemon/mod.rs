@@ -1,0 +1,21 @@
+//! The daemon: everything that moves, connected.
+//!
+//! ```text
+//!                 event_loop.rs: waits, reads the clock, reads signals
+//!    ┌───────────────┬──────────────────┬───────────────┐
+//! control socket   IKE datagrams    plane events      timers
+//!    └───────────────┴────────┬─────────┴───────────────┘
+//!                             ▼
+//!     core.rs: Endpoint ─► Apply, Transmit ─► Plane (plane.rs)
+//!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
+//!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
+//!                       listings ─► report.rs ─► Message
+//! ```
+
+pub mod commands;
+pub mod core;
+pub mod event_loop;
+pub mod failures;
+pub mod plane;
+pub mod report;
+pub mod waiting;

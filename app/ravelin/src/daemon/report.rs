@@ -1,0 +1,315 @@
+//! What the daemon knows, as messages for `render/` and for any other client. Names and values are those of JSON too;
+//! keys go in only when they were asked for.
+
+use ravelin_config::command::{ActionWord, PolicySpec};
+use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
+use ravelin_config::value::algorithm::encr_name;
+use ravelin_config::value::quantity::protocol_name;
+use ravelin_control::Message;
+use ravelin_ike::explain::Failure;
+use ravelin_ike::view::{ChildSaView, IkeSaView};
+use ravelin_types::dataplane::SaStatus;
+use ravelin_types::policy::Mode;
+use ravelin_types::proposal::Proposal;
+use ravelin_types::sa::Direction;
+use ravelin_types::transform::IntegId;
+use ravelin_types::{Instant, Secret};
+
+use super::failures::Failures;
+
+/// Sections of a listing under one name, in order: a message cannot hold an array of sections, so they are numbered.
+fn numbered(items: impl IntoIterator<Item = Message>) -> Message {
+    let mut all = Message::new();
+    for (index, item) in items.into_iter().enumerate() {
+        all.put_section(&(index + 1).to_string(), item);
+    }
+    all
+}
+
+/// The SPD, as consulted: by priority, then by number.
+pub fn policies(model: &Model) -> Message {
+    let mut entries: Vec<&PolicyEntry> = model.policies().collect();
+    entries.sort_by_key(|entry| (entry.spec.priority, entry.id));
+    numbered(entries.into_iter().map(policy_row))
+}
+
+fn policy_row(entry: &PolicyEntry) -> Message {
+    let spec = &entry.spec;
+    let (source, destination) = ends(spec);
+    let mut row = Message::new()
+        .with("spid", entry.id.0)
+        .with("priority", spec.priority)
+        .with("protocol", protocol_name(spec.protocol))
+        .with("action", action_name(spec.action))
+        .with("source", source)
+        .with("destination", destination);
+    if let Some(esp) = &spec.esp {
+        row.put("mode", mode_name(esp.mode));
+        row.put("gateway", esp.endpoint);
+    }
+    row.put("name", &spec.name);
+    row.put("automatic", yes_no(entry.automatic));
+    row
+}
+
+/// Source and destination as listings show them. The ports of ICMP are types and codes (RFC 7296 §3.13.1), which the
+/// listing leaves out.
+fn ends(spec: &PolicySpec) -> (String, String) {
+    const ICMP: [u8; 2] = [1, 58];
+    if ICMP.contains(&spec.protocol) {
+        (spec.source.without_ports().to_string(), spec.destination.without_ports().to_string())
+    } else {
+        (spec.source.to_string(), spec.destination.to_string())
+    }
+}
+
+/// One policy with everything that was configured for it.
+pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
+    let mut detail = policy_row(entry);
+    if let Some(esp) = &entry.spec.esp {
+        let resolved = model.find_remote(&esp.remote).is_ok();
+        detail.put("remote", &esp.remote);
+        detail.put("remote-configured", yes_no(resolved));
+        if let Some(local) = esp.local {
+            detail.put("local", local);
+        }
+        detail.put_list("proposals", esp.proposals.iter().map(proposal_text));
+        put_limits(&mut detail, "hard", &esp.lifetime.hard);
+        put_limits(&mut detail, "soft", &esp.lifetime.soft);
+        detail.put("replay-window", esp.replay_window);
+        let start = match esp.start {
+            ravelin_config::command::Start::OnDemand => "on-demand",
+            ravelin_config::command::Start::Now => "now",
+        };
+        detail.put("start", start);
+    }
+    detail
+}
+
+fn put_limits(to: &mut Message, prefix: &str, limits: &ravelin_types::lifetime::Limits) {
+    if let Some(time) = limits.time {
+        to.put(&format!("{prefix}-seconds"), time.as_secs());
+    }
+    if let Some(bytes) = limits.bytes {
+        to.put(&format!("{prefix}-bytes"), bytes);
+    }
+    if let Some(packets) = limits.packets {
+        to.put(&format!("{prefix}-packets"), packets);
+    }
+}
+
+/// Pairs of SAs. `sas` is what the data plane holds, `ike_sas` tells since when.
+pub fn sessions(sas: &[SaStatus], ike_sas: &[IkeSaView], now: Instant, show_keys: bool) -> Message {
+    let children: Vec<&ChildSaView> = ike_sas.iter().flat_map(|ike| &ike.children).collect();
+    let inbound = sas.iter().filter(|sa| sa.params.direction == Direction::Inbound);
+    numbered(inbound.map(|inbound| {
+        let params = &inbound.params;
+        let outbound = sas.iter().find(|sa| {
+            sa.params.direction == Direction::Outbound && sa.params.spi == params.pair && sa.params.pair == params.spi
+        });
+        let child = children.iter().find(|child| child.inbound == params.spi);
+        session(inbound, outbound, child.copied(), now, show_keys)
+    }))
+}
+
+fn session(
+    inbound: &SaStatus,
+    outbound: Option<&SaStatus>,
+    child: Option<&ChildSaView>,
+    now: Instant,
+    show_keys: bool,
+) -> Message {
+    let params = &inbound.params;
+    let mut session = Message::new().with("spi", params.spi).with("spid", params.policy.0);
+    if let Some(child) = child {
+        let age = now.since(child.created);
+        session.put("created", child.created.since_origin().as_secs());
+        session.put("age", age.as_secs());
+        session.put("state", child.state);
+        for (name, limits) in [("hard", &params.lifetime.hard), ("soft", &params.lifetime.soft)] {
+            if let Some(time) = limits.time {
+                session.put(&format!("{name}-in"), time.saturating_sub(age).as_secs());
+            }
+        }
+    }
+    put_limits(&mut session, "hard", &params.lifetime.hard);
+    session.put("mode", mode_name(params.mode));
+    session.put("local", params.dst);
+    session.put("remote", params.src);
+    if let Some(encap) = params.encap {
+        // As the packets that we receive carry them: the source is the peer's.
+        session.put("udp-local-port", encap.dst_port);
+        session.put("udp-remote-port", encap.src_port);
+    }
+    session.put_list("local-ts", &params.local_ts);
+    session.put_list("remote-ts", &params.remote_ts);
+    if let Some(outbound) = outbound {
+        session.put_section("outbound", sa(outbound, show_keys));
+    }
+    session.put_section("inbound", sa(inbound, show_keys));
+    session
+}
+
+fn sa(status: &SaStatus, show_keys: bool) -> Message {
+    let (params, counters) = (&status.params, &status.counters);
+    let suite = &params.suite;
+    let mut sa = Message::new().with("spi", params.spi).with("integrity", hash_name(suite.integ));
+    put_key(&mut sa, "integrity-key", &params.keys.integ, show_keys);
+    sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
+    put_key(&mut sa, "encryption-key", &params.keys.encr, show_keys);
+    sa.put("sequence-numbers", suite.sn);
+    sa.put("packets", counters.packets);
+    sa.put("bytes", counters.bytes);
+    sa.put("sequence", counters.sequence);
+    // Dummy packets (RFC 4303 §2.6) are neither sent nor, once received, counted by SA yet.
+    sa.put("dummy-packets", 0);
+    if params.direction == Direction::Inbound {
+        sa.put("replay-window", params.replay_window);
+        sa.put("replayed", counters.replayed);
+        sa.put("forged", counters.forged);
+        sa.put("bad-selector", counters.bad_selector);
+    }
+    sa
+}
+
+fn put_key(to: &mut Message, name: &str, key: &Secret, show: bool) {
+    to.put(&format!("{name}-len"), key.len());
+    if show && !key.is_empty() {
+        let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        to.put(name, hex);
+    }
+}
+
+/// IKE SAs.
+pub fn ike_sas(views: &[IkeSaView], model: &Model, now: Instant) -> Message {
+    numbered(views.iter().map(|view| ike_sa(view, model, now)))
+}
+
+fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
+    let mut sa = Message::new()
+        .with("remote", &view.remote)
+        .with("state", view.state)
+        .with("version", 2)
+        .with("role", if view.initiator { "initiator" } else { "responder" })
+        .with("initiator-spi", view.spis.0)
+        .with("responder-spi", view.spis.1)
+        .with("local-address", view.local)
+        .with("remote-address", view.peer);
+    if let Some((own, peer)) = &view.identities {
+        sa.put("local-id", own);
+        sa.put("remote-id", peer);
+    }
+    if let Some(suite) = &view.suite {
+        sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
+        sa.put("integrity", suite.integ);
+        sa.put("prf", suite.prf);
+        sa.put("key-exchange", suite.ke);
+    }
+    sa.put("nat-local", yes_no(view.nat.0));
+    sa.put("nat-remote", yes_no(view.nat.1));
+    sa.put("age", now.since(view.created).as_secs());
+    if let Some(at) = view.rekey_at {
+        sa.put("rekey-in", at.since(now).as_secs());
+    }
+    sa.put_section("children", numbered(view.children.iter().map(|child| child_sa(child, model, now))));
+    sa
+}
+
+fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
+    let mut sa = Message::new().with("spid", child.policy.0);
+    if let Some(entry) = model.policy_by_id(child.policy) {
+        sa.put("policy", &entry.spec.name);
+    }
+    let suite = &child.suite;
+    sa.put("state", child.state);
+    sa.put("mode", mode_name(child.mode));
+    sa.put("inbound", child.inbound);
+    sa.put("outbound", child.outbound);
+    sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
+    sa.put("integrity", suite.integ);
+    sa.put("sequence-numbers", suite.sn);
+    sa.put_list("local-ts", &child.local_ts);
+    sa.put_list("remote-ts", &child.remote_ts);
+    sa.put("age", now.since(child.created).as_secs());
+    sa
+}
+
+/// One remote with its policies and what failed with it lately. The key is never in it, nor its length.
+pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Instant) -> Message {
+    let spec = &entry.spec;
+    let mut remote = Message::new().with("name", &spec.name).with("version", 2).with("endpoint", spec.endpoint);
+    if let Some(local) = spec.local {
+        remote.put("local", local);
+    }
+    remote.put("own-id", &spec.own_id);
+    remote.put("peer-id", &spec.peer_id);
+    remote.put("initiate", yes_no(spec.initiate));
+    remote.put("accept", yes_no(spec.accept));
+    remote.put("auth", "PresharedKey");
+    remote.put("secret-file", spec.secret_file.display());
+    remote.put_list("proposals", spec.proposals.iter().map(proposal_text));
+    remote.put("lifetime", spec.lifetime.as_secs());
+    remote.put("retransmit-ms", spec.retransmission.initial.as_millis());
+    remote.put("tries", spec.retransmission.tries);
+    remote.put("liveness", spec.liveness.map_or_else(|| "off".to_owned(), |time| time.as_secs().to_string()));
+    let served = |policy: &&PolicyEntry| policy.spec.esp.as_ref().is_some_and(|esp| esp.remote == spec.name);
+    remote.put_list("policies", model.policies().filter(served).map(|policy| policy.spec.name.clone()));
+    remote.put_section("failures", recent_failures(failures.of(Some(&spec.name)), now));
+    remote
+}
+
+/// Failures, oldest first.
+pub fn recent_failures<'a>(failures: impl Iterator<Item = &'a (Instant, Failure)>, now: Instant) -> Message {
+    numbered(failures.map(|(at, failure)| {
+        let mut message = Message::new()
+            .with("age", now.since(*at).as_secs())
+            .with("address", failure.address)
+            .with("exchange", failure.exchange)
+            .with("what", failure.part);
+        message.put_list("theirs", &failure.theirs);
+        message.put_list("ours", &failure.ours);
+        message.put("advice", &failure.advice);
+        message
+    }))
+}
+
+/// `ESP: AES128-GCM, ESN, NO-ESN`, with the names that the grammar takes.
+fn proposal_text(proposal: &Proposal) -> String {
+    use ravelin_types::transform::Transform;
+    let names = proposal.transforms.iter().map(|transform| match transform {
+        Transform::Encr(id, bits) => encr_name(*id, *bits),
+        other => other.to_string(),
+    });
+    format!("{}: {}", proposal.protocol, names.collect::<Vec<_>>().join(", "))
+}
+
+/// The short names that document 003's listing of SAs uses.
+fn hash_name(integ: IntegId) -> String {
+    match integ {
+        IntegId::NONE => "none".to_owned(),
+        IntegId::HMAC_SHA1_96 => "SHA1".to_owned(),
+        IntegId::HMAC_SHA2_256_128 => "SHA256".to_owned(),
+        IntegId::HMAC_SHA2_384_192 => "SHA384".to_owned(),
+        IntegId::HMAC_SHA2_512_256 => "SHA512".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transport => "transport",
+        Mode::Tunnel => "tunnel",
+    }
+}
+
+fn action_name(action: ActionWord) -> &'static str {
+    match action {
+        ActionWord::Secure => "secure",
+        ActionWord::Bypass => "bypass",
+        ActionWord::Discard => "discard",
+    }
+}
+
+fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}

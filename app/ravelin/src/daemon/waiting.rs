@@ -1,0 +1,130 @@
+//! Answers that come later: a client asked for something that takes an exchange with the peer.
+
+use ravelin_control::{ClientId, Message};
+use ravelin_ike::Event;
+use ravelin_ike::output::DownReason;
+use ravelin_types::Instant;
+use ravelin_types::policy::PolicyId;
+
+/// What a client waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// An SA for the policy, which the remote serves.
+    ChildUp(PolicyId, String),
+    /// A fresh SA for the policy, which the remote serves.
+    ChildRekeyed(PolicyId, String),
+    /// No SA for the policy.
+    ChildDown(PolicyId),
+    /// A fresh IKE SA with the remote.
+    IkeRekeyed(String),
+    /// No IKE SA with the remote.
+    IkeDown(String),
+}
+
+/// A client, its goal, and when it gives up.
+#[derive(Debug)]
+struct Waiter {
+    client: ClientId,
+    goal: Goal,
+    until: Instant,
+}
+
+/// Everyone who waits. Bounded by the number of clients: each has one command under way.
+#[derive(Debug, Default)]
+pub struct Waiting(Vec<Waiter>);
+
+impl Waiting {
+    /// Remembers a client.
+    pub fn add(&mut self, client: ClientId, goal: Goal, until: Instant) {
+        self.0.push(Waiter { client, goal, until });
+    }
+
+    /// The answers that an event brings.
+    pub fn event(&mut self, event: &Event) -> Vec<(ClientId, Message)> {
+        self.take(|waiter| waiter.goal.outcome(event))
+    }
+
+    /// The answers to those who have waited long enough.
+    pub fn expire(&mut self, now: Instant) -> Vec<(ClientId, Message)> {
+        self.take(|waiter| {
+            let late =
+                || failed("it is not done yet; `ike netstat` shows how far it is, or raise --timeout".to_owned());
+            (waiter.until <= now).then(late)
+        })
+    }
+
+    /// When the next one gives up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.iter().map(|waiter| waiter.until).min()
+    }
+
+    fn take(&mut self, mut outcome: impl FnMut(&Waiter) -> Option<Message>) -> Vec<(ClientId, Message)> {
+        let mut answers = Vec::new();
+        self.0.retain(|waiter| match outcome(waiter) {
+            Some(message) => {
+                answers.push((waiter.client, message));
+                false
+            }
+            None => true,
+        });
+        answers
+    }
+}
+
+impl Goal {
+    /// The answer, if the event decides the matter.
+    fn outcome(&self, event: &Event) -> Option<Message> {
+        let reached = match (self, event) {
+            (Goal::ChildUp(id, _), Event::ChildUp { policy, inbound, outbound }) if id == policy => {
+                done().with("inbound", inbound).with("outbound", outbound)
+            }
+            (Goal::ChildRekeyed(id, _), Event::ChildRekeyed { policy, inbound, outbound, .. }) if id == policy => {
+                done().with("inbound", inbound).with("outbound", outbound)
+            }
+            (Goal::ChildDown(id), Event::ChildDown { policy, .. }) if id == policy => done(),
+            (Goal::IkeRekeyed(name), Event::IkeRekeyed { remote, new, .. }) if name == remote => {
+                done().with("initiator-spi", new.0).with("responder-spi", new.1)
+            }
+            (Goal::IkeDown(name), Event::IkeDown { remote, .. }) if name == remote => done(),
+            (goal, Event::Failed(failure)) if goal.concerns(failure.policy, failure.remote.as_deref()) => {
+                failed(failure.to_string())
+            }
+            // A redundant IKE SA of a collision may go; the other one serves.
+            (goal, Event::IkeDown { remote, reason, .. })
+                if *reason != DownReason::Replaced && goal.needs_ike_with(remote) =>
+            {
+                failed(format!("the IKE SA went down: {reason:?}"))
+            }
+            _ => return None,
+        };
+        Some(reached)
+    }
+
+    /// Whether a failure of this policy, or of the remote as a whole, is a failure of this goal.
+    fn concerns(&self, policy: Option<PolicyId>, remote: Option<&str>) -> bool {
+        match self {
+            Goal::ChildUp(id, name) | Goal::ChildRekeyed(id, name) => {
+                policy.map_or(remote == Some(name), |policy| policy == *id)
+            }
+            Goal::IkeRekeyed(name) => policy.is_none() && remote == Some(name),
+            Goal::ChildDown(_) | Goal::IkeDown(_) => false,
+        }
+    }
+
+    fn needs_ike_with(&self, remote: &str) -> bool {
+        match self {
+            Goal::ChildUp(_, name) | Goal::ChildRekeyed(_, name) | Goal::IkeRekeyed(name) => name == remote,
+            Goal::ChildDown(_) | Goal::IkeDown(_) => false,
+        }
+    }
+}
+
+/// The answer to a command that was carried out.
+pub fn done() -> Message {
+    Message::new().with("success", "yes")
+}
+
+/// The answer to a command that was not.
+pub fn failed(why: String) -> Message {
+    Message::new().with("success", "no").with("errmsg", why)
+}

@@ -1,0 +1,119 @@
+//! `ike netstat` and `ike remote -v`.
+
+use std::fmt::Write;
+
+use ravelin_control::Message;
+
+use super::ipsec::selectors;
+use super::{field, joined};
+
+/// IKE SAs with their Child SAs.
+pub fn sas(out: &mut String, sas: &Message) {
+    for (_, sa) in sas.sections() {
+        let [remote, state, role] = ["remote", "state", "role"].map(|name| field(sa, name));
+        let _ = writeln!(out, "IKESession {remote}: {state}, IKEv{}, {role}", field(sa, "version"));
+        let _ =
+            writeln!(out, "  SPIs: initiator {}, responder {}", field(sa, "initiator-spi"), field(sa, "responder-spi"));
+        for (title, side) in [("Local ", "local"), ("Remote", "remote")] {
+            let address = field(sa, &format!("{side}-address"));
+            let id = sa.text(&format!("{side}-id")).map(|id| format!(", {id}")).unwrap_or_default();
+            let _ = writeln!(out, "  {title}: {address}{id}");
+        }
+        if let Some(encryption) = sa.text("encryption") {
+            let _ = writeln!(out, "  Suite: {}", suite(sa, encryption, &["prf", "key-exchange"]));
+        }
+        let nat = match (sa.text("nat-local"), sa.text("nat-remote")) {
+            (Some("yes"), Some("yes")) => "at both ends",
+            (Some("yes"), _) => "in front of this host",
+            (_, Some("yes")) => "in front of the remote",
+            _ => "none found",
+        };
+        let _ = write!(out, "  NAT: {nat}\n  Age: {} secs", field(sa, "age"));
+        if let Some(seconds) = sa.text("rekey-in") {
+            let _ = write!(out, ", rekey in {seconds} secs");
+        }
+        out.push('\n');
+        for (_, child) in sa.section("children").iter().flat_map(|children| children.sections()) {
+            child_sa(out, child);
+        }
+    }
+}
+
+fn child_sa(out: &mut String, child: &Message) {
+    let name = child.text("policy").unwrap_or("(deleted policy)");
+    let [state, mode, inbound, outbound] = ["state", "mode", "inbound", "outbound"].map(|name| field(child, name));
+    let _ = writeln!(out, "  ESP {name}, SPID={}: {state}, {mode}", field(child, "spid"));
+    let _ = writeln!(out, "    SPIs: in {inbound}, out {outbound}; age {} secs", field(child, "age"));
+    let _ = writeln!(out, "    Suite: {}", suite(child, field(child, "encryption"), &["sequence-numbers"]));
+    let _ = writeln!(out, "    {}", selectors(child));
+}
+
+/// The ciphers without a `NONE` for what is not there.
+fn suite(sa: &Message, encryption: &str, others: &[&str]) -> String {
+    let mut parts = vec![encryption.to_owned()];
+    parts.extend(sa.text("integrity").filter(|name| *name != "NONE").map(str::to_owned));
+    for name in others {
+        let value = field(sa, name);
+        parts.push(if *name == "prf" { format!("PRF {value}") } else { value.to_owned() });
+    }
+    parts.join(", ")
+}
+
+/// Remotes with what failed lately.
+pub fn remotes(out: &mut String, remotes: &Message) {
+    for (_, remote) in remotes.sections() {
+        let ways: Vec<&str> =
+            ["initiate", "accept"].into_iter().filter(|way| remote.text(way) == Some("yes")).collect();
+        let _ = writeln!(
+            out,
+            "Remote {}: {}, IKEv{}, {}",
+            field(remote, "name"),
+            field(remote, "endpoint"),
+            field(remote, "version"),
+            ways.join(" and ")
+        );
+        let _ = writeln!(out, "  Own id: {}, peer id: {}", field(remote, "own-id"), field(remote, "peer-id"));
+        let _ = writeln!(out, "  Auth: {}, file {}", field(remote, "auth"), field(remote, "secret-file"));
+        for proposal in remote.list("proposals").unwrap_or_default() {
+            let _ = writeln!(out, "  {proposal}");
+        }
+        let _ = writeln!(
+            out,
+            "  Life={} secs, first retransmission after {} ms, {} tries, liveness check {}",
+            field(remote, "lifetime"),
+            field(remote, "retransmit-ms"),
+            field(remote, "tries"),
+            match field(remote, "liveness") {
+                "off" => "off".to_owned(),
+                seconds => format!("after {seconds} secs"),
+            }
+        );
+        let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
+        for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {
+            self::failure(out, "  ", failure);
+        }
+    }
+}
+
+/// Failures of peers that no remote is configured for.
+pub fn unknown_peers(out: &mut String, failures: &Message) {
+    for (_, failure) in failures.sections() {
+        self::failure(out, "", failure);
+    }
+}
+
+fn failure(out: &mut String, indent: &str, failure: &Message) {
+    let [age, exchange, address, what] = ["age", "exchange", "address", "what"].map(|name| field(failure, name));
+    let _ = writeln!(out, "{indent}Failure {age} secs ago: {exchange} with {address}: {what}");
+    for (title, name) in [("theirs", "theirs"), ("ours", "ours")] {
+        for line in failure.list(name).unwrap_or_default() {
+            let _ = writeln!(out, "{indent}  {title}: {line}");
+        }
+    }
+    match field(failure, "advice") {
+        "" => {}
+        advice => {
+            let _ = writeln!(out, "{indent}  advice: {advice}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `ipsec netstat` and `ipsec policy -v`: the tables of document 003 §5.1.
+
+use std::fmt::Write;
+
+use ravelin_control::Message;
+
+use super::{field, joined};
+
+const HEADER: [&str; 8] = ["spid", "pri", "proto", "policy", "src-id", "dst-id", "mode", "gateway"];
+/// The document's widths; a longer value widens its column.
+const WIDTHS: [usize; 8] = [4, 3, 5, 6, 14, 14, 4, 0];
+
+/// The SPD, and below it what else was configured when there is such (`ipsec policy -v`).
+pub fn policies(out: &mut String, policies: &Message) {
+    let rows: Vec<[&str; 8]> = policies
+        .sections()
+        .map(|(_, row)| {
+            ["spid", "priority", "protocol", "action", "source", "destination", "mode", "gateway"]
+                .map(|name| field(row, name))
+        })
+        .collect();
+    let mut widths = WIDTHS;
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in std::iter::once(&HEADER).chain(&rows) {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    for (_, policy) in policies.sections() {
+        detail(out, policy);
+    }
+}
+
+fn detail(out: &mut String, policy: &Message) {
+    let Some(remote) = policy.text("remote") else { return };
+    let missing = if policy.text("remote-configured") == Some("no") { " (not configured)" } else { "" };
+    let _ = writeln!(out, "Policy {}, SPID={}", field(policy, "name"), field(policy, "spid"));
+    let _ = writeln!(out, "  Remote: {remote}{missing}, start {}", field(policy, "start"));
+    for proposal in policy.list("proposals").unwrap_or_default() {
+        let _ = writeln!(out, "  {proposal}");
+    }
+    let _ = write!(out, "  Life={} secs", field(policy, "hard-seconds"));
+    for (name, unit) in [("hard-bytes", "bytes"), ("hard-packets", "packets")] {
+        if let Some(limit) = policy.text(name) {
+            let _ = write!(out, ", {limit} {unit}");
+        }
+    }
+    let _ = writeln!(out, "; replay window {} packets", field(policy, "replay-window"));
+}
+
+/// The SAs, in pairs.
+pub fn sessions(out: &mut String, sas: &Message) {
+    for (_, session) in sas.sections() {
+        let _ = writeln!(out, "IPSecSession SPI={}, SPID={}", field(session, "spi"), field(session, "spid"));
+        let _ = write!(
+            out,
+            "  CreateTime={}, Life={} secs",
+            session.text("created").unwrap_or("-"),
+            session.text("hard-seconds").unwrap_or("-")
+        );
+        for (name, title) in [("hard-in", "HardExpiry"), ("soft-in", "SoftExpiry")] {
+            if let Some(seconds) = session.text(name) {
+                let _ = write!(out, ", {title} in {seconds} secs");
+            }
+        }
+        out.push('\n');
+        if let Some(outbound) = session.section("outbound") {
+            sa(out, "Outbound", "transmitted", outbound);
+        }
+        if let Some(inbound) = session.section("inbound") {
+            sa(out, "Inbound", "received", inbound);
+        }
+    }
+}
+
+fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
+    let _ = writeln!(out, "ESP {direction} SA, SPI={}", field(sa, "spi"));
+    let _ = writeln!(out, "  HMAC-Auth: {}", field(sa, "integrity"));
+    // The document puts the long authentication key on a line of its own and the short encryption key beside.
+    let _ = writeln!(out, "    Key: [len={}]", field(sa, "integrity-key-len"));
+    if let Some(key) = sa.text("integrity-key") {
+        let _ = writeln!(out, "{key}");
+    }
+    let _ = writeln!(out, "  Encryption: {}", field(sa, "encryption"));
+    let key = sa.text("encryption-key").map(|key| format!(" {key}")).unwrap_or_default();
+    let _ = writeln!(out, "    Key: [len={}]{key}", field(sa, "encryption-key-len"));
+    let _ = writeln!(out, "Dummy pkts {verb}: {}", field(sa, "dummy-packets"));
+    let _ = writeln!(out, "Pkts {verb}: {}, bytes: {}", field(sa, "packets"), field(sa, "bytes"));
+    if sa.text("replayed").is_some() {
+        let [replayed, forged, selector] = ["replayed", "forged", "bad-selector"].map(|name| field(sa, name));
+        let _ = writeln!(out, "Pkts dropped: {replayed} replayed, {forged} forged, {selector} outside the selectors");
+    }
+}
+
+/// The counters of the data plane that are not zero.
+pub fn counters(out: &mut String, counters: &Message) {
+    out.push_str("Counters\n");
+    for (name, _) in counters.items() {
+        let value = field(counters, name);
+        if value != "0" {
+            let _ = writeln!(out, "  {name}: {value}");
+        }
+    }
+}
+
+/// `10.1.0.0/16 === 10.2.0.0/16`
+pub fn selectors(sa: &Message) -> String {
+    format!("{} === {}", joined(sa, "local-ts"), joined(sa, "remote-ts"))
+}

@@ -1,0 +1,48 @@
+//! What an operator sees: the daemon's answers as tables in document 003's layout, or as JSON.
+//!
+//! Everything from a peer was escaped where it was turned into text (identities, failures), so nothing here can write
+//! to a terminal what a peer chose.
+
+mod ike;
+mod ipsec;
+mod json;
+
+use ravelin_control::Message;
+
+pub use json::json;
+
+/// Every listing in the answer, in document 003's order: SAs before policies.
+pub fn tables(answer: &Message) -> String {
+    let mut out = String::new();
+    if let Some(sas) = answer.section("sas") {
+        ipsec::sessions(&mut out, sas);
+    }
+    if let Some(policies) = answer.section("policies") {
+        ipsec::policies(&mut out, policies);
+    }
+    if let Some(counters) = answer.section("counters") {
+        ipsec::counters(&mut out, counters);
+    }
+    if let Some(sas) = answer.section("ike-sas") {
+        ike::sas(&mut out, sas);
+    }
+    if let Some(remotes) = answer.section("remotes") {
+        ike::remotes(&mut out, remotes);
+    }
+    if let Some(failures) = answer.section("failures") {
+        ike::unknown_peers(&mut out, failures);
+    }
+    out
+}
+
+/// A value that every row of a listing has; an empty one if the daemon is of another version.
+fn field<'a>(row: &'a Message, name: &str) -> &'a str {
+    row.text(name).unwrap_or_default()
+}
+
+fn joined(row: &Message, name: &str) -> String {
+    row.list(name).unwrap_or_default().join(", ")
+}
+
+#[cfg(test)]
+mod tests;
