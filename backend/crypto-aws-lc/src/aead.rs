@@ -77,31 +77,27 @@ impl EncrAlg for Aead {
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
         let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
         let cipher = (self.cipher)(key.len()).ok_or(BadKey)?;
-        let context = AeadContext::new(cipher, key).ok_or(BadKey)?;
-        Ok(Box::new(AeadKey { context, salt: *salt }))
+        let key: Box<AeadKey> = AeadContext::new(cipher, key, *salt).ok_or(BadKey)?;
+        Ok(key)
     }
 }
 
-struct AeadKey {
-    context: AeadContext,
-    salt: [u8; SALT_LEN],
-}
+/// The keyed cipher with the salt beside it: one piece of memory, since very many of them may be in use.
+type AeadKey = AeadContext<[u8; SALT_LEN]>;
 
-impl AeadKey {
-    #[inline]
-    fn nonce(&self, iv: &[u8; IV_LEN]) -> [u8; NONCE_LEN] {
-        let mut nonce = [0; NONCE_LEN];
-        nonce[..SALT_LEN].copy_from_slice(&self.salt);
-        nonce[SALT_LEN..].copy_from_slice(iv);
-        nonce
-    }
+#[inline]
+fn nonce(salt: &[u8; SALT_LEN], iv: &[u8; IV_LEN]) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
+    nonce[..SALT_LEN].copy_from_slice(salt);
+    nonce[SALT_LEN..].copy_from_slice(iv);
+    nonce
 }
 
 impl EncrKey for AeadKey {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
         let icv = icv.try_into().expect("the caller passes room for an ICV of the algorithm's length");
-        self.context.seal(&self.nonce(iv), aad, data, icv);
+        self.encrypt(&nonce(&self.beside, iv), aad, data, icv);
     }
 
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
@@ -109,6 +105,10 @@ impl EncrKey for AeadKey {
             data.fill(0);
             return Err(Forged);
         };
-        if self.context.open(&self.nonce(iv), aad, data, icv) { Ok(()) } else { Err(Forged) }
+        if self.decrypt(&nonce(&self.beside, iv), aad, data, icv) { Ok(()) } else { Err(Forged) }
+    }
+
+    fn prefetch(&self) {
+        self.fetch();
     }
 }

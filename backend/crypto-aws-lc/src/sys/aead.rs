@@ -31,23 +31,31 @@ impl AeadCipher {
     }
 }
 
-/// A keyed cipher. Boxed because the C side aligns its state relative to the address of the context.
-pub(crate) struct AeadContext(Box<c::EVP_AEAD_CTX>);
+/// A keyed cipher, and beside it what the caller needs for every packet. It lives in a box and is never moved out of
+/// it: the C side aligns its state relative to the address of the context.
+#[repr(C, align(64))]
+pub(crate) struct AeadContext<T> {
+    context: c::EVP_AEAD_CTX,
+    pub(crate) beside: T,
+}
 
 // SAFETY: after initialisation the context is only read; AWS-LC documents sealing and opening with one context from
 // several threads as safe. Nothing in it is tied to the thread that made it.
-unsafe impl Send for AeadContext {}
+unsafe impl<T: Send> Send for AeadContext<T> {}
 // SAFETY: as above.
-unsafe impl Sync for AeadContext {}
+unsafe impl<T: Sync> Sync for AeadContext<T> {}
 
-impl AeadContext {
+impl<T> AeadContext<T> {
     /// `None` when the key does not have the cipher's length.
-    pub(crate) fn new(cipher: AeadCipher, key: &[u8]) -> Option<Self> {
-        let mut context = Box::new(MaybeUninit::<c::EVP_AEAD_CTX>::zeroed());
-        // SAFETY: the context is writable, `key` is described by pointer and length, and the length is checked inside.
+    pub(crate) fn new(cipher: AeadCipher, key: &[u8], beside: T) -> Option<Box<Self>> {
+        // SAFETY: zeros are valid for the pointers and bytes of the C struct, and mean an uninitialised context.
+        let context = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut boxed = Box::new(AeadContext { context, beside });
+        // SAFETY: the context is writable and at its final address, `key` is described by pointer and length, and the
+        // length is checked inside. On failure the context is zeros again, which `drop` may clean up.
         let done = unsafe {
             c::EVP_AEAD_CTX_init(
-                context.as_mut_ptr(),
+                &raw mut boxed.context,
                 cipher.method(),
                 key.as_ptr(),
                 key.len(),
@@ -55,21 +63,30 @@ impl AeadContext {
                 ptr::null_mut(),
             )
         };
-        // SAFETY: the struct was zeroed, which is valid for its pointers and bytes, then initialised in place; the
-        // box keeps its address.
-        (done == 1).then(|| AeadContext(unsafe { context.assume_init() }))
+        (done == 1).then_some(boxed)
+    }
+
+    /// Has the processor fetch all of it ahead of its use.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        for line in 0..size_of::<Self>() / 64 {
+            let address = (&raw const *self).cast::<i8>().wrapping_add(line * 64);
+            // SAFETY: the instruction is part of every x86-64 and has no effect but on the caches.
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address) };
+        }
     }
 
     /// Encrypts in place and writes the tag.
     #[inline]
-    pub(crate) fn seal(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
+    pub(crate) fn encrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
         let mut tag_len = 0;
         let text = data.as_mut_ptr();
         // SAFETY: the context is initialised; every pointer goes with the length of its slice; input and output are
         // the same range, which the call allows; `tag` is a separate exclusive borrow.
         let done = unsafe {
             c::EVP_AEAD_CTX_seal_scatter(
-                &raw const *self.0,
+                &raw const self.context,
                 text,
                 tag.as_mut_ptr(),
                 &raw mut tag_len,
@@ -89,12 +106,12 @@ impl AeadContext {
 
     /// Verifies the tag and decrypts in place. On `false` the data is zeros.
     #[inline]
-    pub(crate) fn open(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
+    pub(crate) fn decrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
         let text = data.as_mut_ptr();
         // SAFETY: as in `seal`; on failure the call clears the output range.
         let done = unsafe {
             c::EVP_AEAD_CTX_open_gather(
-                &raw const *self.0,
+                &raw const self.context,
                 text,
                 nonce.as_ptr(),
                 NONCE_LEN,
@@ -110,12 +127,12 @@ impl AeadContext {
     }
 }
 
-impl Drop for AeadContext {
+impl<T> Drop for AeadContext<T> {
     fn drop(&mut self) {
         // SAFETY: the context is initialised and not used after this; zeros are valid for it.
         unsafe {
-            c::EVP_AEAD_CTX_cleanup(&raw mut *self.0);
-            super::cleanse(&mut *self.0);
+            c::EVP_AEAD_CTX_cleanup(&raw mut self.context);
+            super::cleanse(&mut self.context);
         }
     }
 }
