@@ -6,10 +6,8 @@
 //! ```
 
 use alloc::vec::Vec;
-use core::hint::black_box;
 use core::net::IpAddr;
 
-use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
@@ -22,10 +20,11 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
-use crate::limits::{BATCH, MIN_FLOW_CACHE};
+use crate::hash::HashKey;
+use crate::limits::{AHEAD, CACHED_SAS, MIN_FLOW_CACHE};
 use crate::open::{Arrived, open};
 use crate::packet::PacketBuf;
-use crate::sad::{Crossed, InboundSa, Sad, Slot};
+use crate::sad::{InboundSa, Sad, Slot};
 use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
 use crate::verdict::{Counters, DropReason, Verdict};
 
@@ -51,7 +50,7 @@ pub struct Inbound {
     spd: Spd,
     sad: Sad<InboundSa>,
     /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
-    spis: HashMap<u32, Slot, FixedState>,
+    spis: HashMap<u32, Slot, HashKey>,
     cache: FlowCache<Decision>,
     events: Events,
     counters: Counters,
@@ -78,7 +77,7 @@ impl Inbound {
             crypto,
             spd: Spd::new(seed),
             sad: Sad::new(),
-            spis: HashMap::with_hasher(FixedState::with_seed(seed)),
+            spis: HashMap::with_hasher(HashKey::new(seed)),
             cache: FlowCache::new(MIN_FLOW_CACHE, seed, Decision::Bypass),
             events: Events::new(),
             counters: Counters::default(),
@@ -103,21 +102,12 @@ impl Inbound {
         self.counters.count(verdict)
     }
 
-    /// [`Inbound::process`] for many packets at once. Each verdict goes to the same place in `verdicts`; when that is
-    /// shorter, the packets beyond its end are left alone.
+    /// [`Inbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
+    /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
     pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        for (packets, verdicts) in packets.chunks_mut(BATCH).zip(verdicts.chunks_mut(BATCH)) {
-            self.fetch(packets.iter().map(|pkt| match Header::parse(pkt.packet()) {
-                Ok(header) => match content(&header, pkt.packet()) {
-                    Content::Esp { esp_at, .. } => EspHeader::parse(&pkt.packet()[esp_at..]),
-                    Content::Clear | Content::Refused(_) => None,
-                },
-                Err(_) => None,
-            }));
-            for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
-                *verdict = self.process(pkt, now);
-            }
-        }
+        let count = packets.len().min(verdicts.len());
+        let packets = &mut packets[..count];
+        self.run_ahead(packets, esp_inside, |half, n, pkt| verdicts[n] = half.process(pkt, now));
     }
 
     /// [`Inbound::process_esp`] for many packets at once, which is faster with many SAs; the shortest of the three
@@ -129,27 +119,42 @@ impl Inbound {
         now: Instant,
         verdicts: &mut [Verdict],
     ) {
-        let chunks = packets.chunks_mut(BATCH).zip(metas.chunks(BATCH)).zip(verdicts.chunks_mut(BATCH));
-        for ((packets, metas), verdicts) in chunks {
-            self.fetch(packets.iter().map(|pkt| EspHeader::parse(pkt.packet())));
-            for ((pkt, meta), verdict) in packets.iter_mut().zip(metas).zip(verdicts) {
-                *verdict = self.process_esp(pkt, meta, now);
-            }
-        }
+        let count = packets.len().min(metas.len()).min(verdicts.len());
+        let packets = &mut packets[..count];
+        self.run_ahead(packets, EspHeader::parse, |half, n, pkt| {
+            verdicts[n] = half.process_esp(pkt, &metas[n], now);
+        });
     }
 
-    /// Has the processor fetch what at most [`BATCH`] packets will need of their SAs, all at the same time instead of
-    /// one packet after the other.
-    fn fetch(&self, packets: impl Iterator<Item = Option<EspHeader>>) {
-        let mut slots = [None; BATCH];
-        for (slot, esp) in slots.iter_mut().zip(packets) {
-            *slot = esp.and_then(|esp| self.spis.get(&esp.spi.0)).copied();
+    /// Processes each packet in turn. While one is opened, the memory that later ones need is on its way: first the
+    /// SA that `esp` leads to, then its keys, each [`AHEAD`] packets before the next.
+    #[inline]
+    fn run_ahead(
+        &mut self,
+        packets: &mut [PacketBuf<'_>],
+        esp: impl Fn(&[u8]) -> Option<EspHeader>,
+        mut process: impl FnMut(&mut Self, usize, &mut PacketBuf<'_>),
+    ) {
+        let count = packets.len();
+        if self.sad.len() <= CACHED_SAS {
+            return packets.iter_mut().enumerate().for_each(|(n, pkt)| process(self, n, pkt));
         }
-        for sa in slots.into_iter().flatten().filter_map(|slot| self.sad.get(slot)) {
-            black_box((sa.transform.extended, sa.window.top(), sa.state.usage.packets));
-        }
-        for sa in slots.into_iter().flatten().filter_map(|slot| self.sad.get(slot)) {
-            sa.transform.encr.prefetch();
+        const IN_WORK: usize = 2 * AHEAD;
+        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
+        for step in 0..count + 2 * AHEAD {
+            if let Some(n) = step.checked_sub(2 * AHEAD) {
+                process(self, n, &mut packets[n]);
+            }
+            if let Some(Some(sa)) =
+                step.checked_sub(AHEAD).map(|n| slots[n % IN_WORK].and_then(|slot| self.sad.get(slot)))
+            {
+                sa.fetch();
+            }
+            let slot = packets.get(step).and_then(|pkt| esp(pkt.packet())).and_then(|esp| self.spis.get(&esp.spi.0));
+            slots[step % IN_WORK] = slot.copied();
+            if let Some(&slot) = slot {
+                self.sad.fetch(slot);
+            }
         }
     }
 
@@ -172,7 +177,7 @@ impl Inbound {
         };
         let Some(&slot) = self.spis.get(&esp.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
-        if sa.state.usage.is_dead() {
+        if sa.usage.is_dead() {
             return Verdict::Drop(DropReason::Expired);
         }
         let opened = match open(sa, pkt, Arrived { esp_at, esp, meta, header }) {
@@ -182,32 +187,16 @@ impl Inbound {
         if let (true, Some(peer), Some(src_port)) = (opened.newest, sa.peer, meta.src_port)
             && peer != (meta.src, src_port)
         {
-            self.peer_moved(slot, meta.src, src_port);
+            note_move(sa, &mut self.events, (meta.src, src_port));
         }
         match opened.payload {
             Ok(bytes) => {
-                self.record(slot, bytes);
+                if sa.usage.record(bytes) {
+                    self.sad.cross(slot, &mut self.events);
+                }
                 Verdict::Deliver
             }
             Err(reason) => Verdict::Drop(reason),
-        }
-    }
-
-    #[inline]
-    fn record(&mut self, slot: Slot, bytes: usize) {
-        let crossed = self.sad.get_mut(slot).map(|sa| sa.state.usage.record(bytes));
-        if crossed != Some(Crossed::Nothing) {
-            self.sad.report(slot, &mut self.events);
-        }
-    }
-
-    /// RFC 7296 §2.23: only an authentic packet, and not an old one replayed late, tells where the peer is.
-    #[cold]
-    fn peer_moved(&mut self, slot: Slot, src: IpAddr, src_port: u16) {
-        let Some(sa) = self.sad.get_mut(slot) else { return };
-        let id = sa.state.params.id();
-        if self.events.push(DataPlaneEvent::PeerMoved { id, src, src_port: Some(src_port) }) {
-            sa.peer = Some((src, src_port));
         }
     }
 
@@ -267,7 +256,7 @@ impl Inbound {
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
         if let Some(other) = self.spis.get(&params.spi.0).and_then(|&slot| self.sad.get(slot)) {
-            return Err(DataPlaneError::Exists(other.state.params.id()));
+            return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
         let slot = self.sad.insert(InboundSa::new(params, &self.crypto, now)?);
         self.spis.insert(params.spi.0, slot);
@@ -297,6 +286,24 @@ impl Inbound {
     /// What became of the packets so far.
     pub fn counters(&self) -> Counters {
         Counters { events_deferred: self.events.deferred, ..self.counters }
+    }
+}
+
+/// RFC 7296 §2.23: only an authentic packet, and not an old one held back, tells where the peer is.
+#[cold]
+fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
+    let id = sa.cold.params.id();
+    if events.push(DataPlaneEvent::PeerMoved { id, src: peer.0, src_port: Some(peer.1) }) {
+        sa.peer = Some(peer);
+    }
+}
+
+/// The ESP header in a whole IP packet.
+fn esp_inside(packet: &[u8]) -> Option<EspHeader> {
+    let header = Header::parse(packet).ok()?;
+    match content(&header, packet) {
+        Content::Esp { esp_at, .. } => EspHeader::parse(&packet[esp_at..]),
+        Content::Clear | Content::Refused(_) => None,
     }
 }
 

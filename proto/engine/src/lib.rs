@@ -15,6 +15,8 @@ mod ecn;
 pub mod engine;
 mod esp;
 mod events;
+mod fetch;
+mod hash;
 pub mod inbound;
 pub mod limits;
 mod open;

@@ -18,5 +18,7 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MIN_FLOW_CACHE: usize = 1 << 12;
 /// The cache's largest size.
 pub const MAX_FLOW_CACHE: usize = 1 << 20;
-/// Packets of a batch that are in work at the same time.
-pub const BATCH: usize = 16;
+/// So few SAs stay in the processor's caches by themselves; with more, a batch has memory fetched ahead of its use.
+pub const CACHED_SAS: usize = 256;
+/// How many packets ahead.
+pub const AHEAD: usize = 6;

@@ -9,6 +9,7 @@
 use core::net::IpAddr;
 
 use ravelin_types::policy::Mode;
+use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::esp::{EspHeader, Trailer, parse_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
@@ -80,7 +81,9 @@ fn uncover(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) ->
         Mode::Tunnel => leave_tunnel(pkt, text_at, trailer, arrived.meta.tos)?,
         Mode::Transport => restore_header(pkt, text_at, trailer, arrived)?,
     };
-    if let (Mode::Transport, Some(original)) = (sa.mode, sa.original_sum) {
+    if sa.mends
+        && let Some(original) = sa.cold.params.original
+    {
         mend_checksum(pkt.packet_mut(), &header, original);
     }
     if !sa.selects(&header.flow(pkt.packet())) {
@@ -187,9 +190,9 @@ fn grown<'a, const N: usize>(pkt: &'a mut PacketBuf<'_>) -> Result<&'a mut [u8; 
     pkt.packet_mut().first_chunk_mut().ok_or(DropReason::NoRoom)
 }
 
-/// RFC 3948 §3.1.2: the sender computed the checksum over the addresses it knew (`original`, as their sum); the stack
-/// will check it over those that the packet has now.
-fn mend_checksum(packet: &mut [u8], header: &Header, original: u64) {
+/// RFC 3948 §3.1.2: the sender computed the checksum over the addresses it knew ; the stack will check it
+/// over those that the packet has now.
+fn mend_checksum(packet: &mut [u8], header: &Header, original: OriginalAddresses) {
     let Some(place) = transport::pseudo_header_checksum(header.protocol) else { return };
     let at = header.payload_at + place.at;
     let Some(field) = packet.get_mut(at..at + 2) else { return };
@@ -197,8 +200,9 @@ fn mend_checksum(packet: &mut [u8], header: &Header, original: u64) {
     if place.zero_is_none && old == 0 && header.src.is_ipv4() {
         return;
     }
+    let then = checksum::sum_address(original.src) + checksum::sum_address(original.dst);
     let now = checksum::sum_address(header.src) + checksum::sum_address(header.dst);
-    let mended = checksum::update_sums(old, original, now);
+    let mended = checksum::update_sums(old, then, now);
     // RFC 768: a computed zero is sent as ones, since zero means none.
     let mended = if mended == 0 && place.zero_is_none { u16::MAX } else { mended };
     field.copy_from_slice(&mended.to_be_bytes());

@@ -10,7 +10,6 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::hint::black_box;
 use core::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
@@ -23,11 +22,11 @@ use ravelin_wire::ip::Header;
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
-use crate::limits::{BATCH, MAX_FLOW_CACHE, MIN_FLOW_CACHE};
+use crate::limits::{AHEAD, CACHED_SAS, MAX_FLOW_CACHE, MIN_FLOW_CACHE};
 use crate::packet::PacketBuf;
-use crate::sad::{Crossed, OutboundSa, Sa, Sad, Slot};
+use crate::sad::{OutboundSa, Sad, Slot};
 use crate::seal::seal;
-use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
+use crate::spd::{FlowCache, FlowKey, Match, Place, Seen, Spd};
 use crate::template::Template;
 use crate::verdict::{Counters, DropReason, Verdict};
 
@@ -62,12 +61,11 @@ enum Decision {
     Acquire(PolicyId),
 }
 
-/// A packet on its way through a batch.
+/// A packet that was parsed and is to be decided about.
 struct Pending {
     header: Header,
-    seen: Seen,
     key: FlowKey,
-    place: usize,
+    place: Place,
 }
 
 impl Outbound {
@@ -99,70 +97,83 @@ impl Outbound {
     /// [`Outbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
     /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
     pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        for (packets, verdicts) in packets.chunks_mut(BATCH).zip(verdicts.chunks_mut(BATCH)) {
-            self.process_chunk(packets, now, verdicts);
+        if self.sad.len() > CACHED_SAS {
+            return self.process_ahead(packets, now, verdicts);
+        }
+        for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
+            *verdict = self.process(pkt, now);
         }
     }
 
-    /// Each step is done for all packets before the next one, so that the memory they need is fetched at the same
-    /// time instead of one packet after the other.
-    fn process_chunk(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        let mut pending: [Option<Pending>; BATCH] = [const { None }; BATCH];
-        for (pending, pkt) in pending.iter_mut().zip(packets.iter()) {
-            *pending = self.parse(pkt);
-            if let Some(pending) = pending {
-                self.cache.touch(pending.place);
-            }
-        }
-        let mut slots = [None; BATCH];
-        for (slot, pending) in slots.iter_mut().zip(pending.iter().flatten()) {
-            if let Some(Decision::Protect(found)) = self.cache.get(pending.place, &pending.key) {
-                *slot = Some(found);
-                if let Some(sa) = self.sad.get(found) {
-                    black_box((sa.sequence, sa.spi, sa.state.usage.packets));
+    /// While one packet is sealed, the memory that later ones need is on its way: first the place in the flow cache,
+    /// then the SA, then its keys, each [`AHEAD`] packets before the next.
+    fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
+        const IN_WORK: usize = 4 * AHEAD;
+        let mut in_work: [Option<Pending>; IN_WORK] = [const { None }; IN_WORK];
+        let count = packets.len().min(verdicts.len());
+        for step in 0..count + 3 * AHEAD {
+            if step < count {
+                let pending = self.parse(&packets[step]);
+                if let Some(pending) = &pending {
+                    self.cache.fetch(pending.place);
                 }
+                in_work[step % IN_WORK] = pending;
+            }
+            if let Some(Some(slot)) = step.checked_sub(AHEAD).map(|n| self.known_sa(&in_work[n % IN_WORK])) {
+                self.sad.fetch(slot);
+            }
+            if let Some(Some(slot)) = step.checked_sub(2 * AHEAD).map(|n| self.known_sa(&in_work[n % IN_WORK]))
+                && let Some(sa) = self.sad.get(slot)
+            {
+                sa.fetch();
+            }
+            if let Some(n) = step.checked_sub(3 * AHEAD) {
+                let decided = match in_work[n % IN_WORK].take() {
+                    Some(pending) => self.decide(&pending, &mut packets[n], now),
+                    None => Verdict::Drop(DropReason::BadIpHeader),
+                };
+                verdicts[n] = self.counters.count(decided);
             }
         }
-        for sa in slots.into_iter().flatten().filter_map(|slot| self.sad.get(slot)) {
-            sa.transform.encr.prefetch();
-        }
-        for ((pending, pkt), verdict) in pending.iter().zip(packets).zip(verdicts) {
-            let decided = match pending {
-                Some(pending) => self.decide(pending, pkt, now),
-                None => Verdict::Drop(DropReason::BadIpHeader),
-            };
-            *verdict = self.counters.count(decided);
+    }
+
+    #[inline]
+    fn known_sa(&self, pending: &Option<Pending>) -> Option<Slot> {
+        let pending = pending.as_ref()?;
+        match self.cache.get(pending.place, &pending.key)? {
+            Decision::Protect(slot) => Some(slot),
+            Decision::Bypass | Decision::Drop(_) | Decision::Acquire(_) => None,
         }
     }
 
     #[inline]
     fn parse(&self, pkt: &PacketBuf<'_>) -> Option<Pending> {
         let header = Header::parse(pkt.packet()).ok()?;
-        let seen = Seen::new(&header, pkt.packet());
-        let key = FlowKey::from(&seen);
+        let key = FlowKey::from(&Seen::new(&header, pkt.packet()));
         let place = self.cache.place(&key);
-        Some(Pending { header, seen, key, place })
+        Some(Pending { header, key, place })
     }
 
     #[inline]
     fn decide(&mut self, pending: &Pending, pkt: &mut PacketBuf<'_>, now: Instant) -> Verdict {
         let decision = match self.cache.get(pending.place, &pending.key) {
             Some(decision) => decision,
-            None => self.classify(pending),
+            None => self.classify(pending, pkt),
         };
         match decision {
             Decision::Protect(slot) => self.protect(slot, pending, pkt),
             Decision::Bypass => Verdict::Bypass,
             Decision::Drop(reason) => Verdict::Drop(reason),
-            Decision::Acquire(policy) => self.acquire(policy, pending.seen.flow, now),
+            Decision::Acquire(policy) => self.acquire(policy, pending.header.flow(pkt.packet()), now),
         }
     }
 
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
-    fn classify(&mut self, pending: &Pending) -> Decision {
-        let decision = match (self.spd.lookup(&pending.seen), self.config.no_match) {
-            (Match::Protect(policy), _) => match self.newest_sa(policy, &pending.seen.flow) {
+    fn classify(&mut self, pending: &Pending, pkt: &PacketBuf<'_>) -> Decision {
+        let seen = Seen::new(&pending.header, pkt.packet());
+        let decision = match (self.spd.lookup(&seen), self.config.no_match) {
+            (Match::Protect(policy), _) => match self.newest_sa(policy, &seen.flow) {
                 Some(slot) => Decision::Protect(slot),
                 None => Decision::Acquire(policy),
             },
@@ -178,9 +189,7 @@ impl Outbound {
     /// The SA added last among those in use that carry the flow.
     fn newest_sa(&self, policy: PolicyId, flow: &Flow) -> Option<Slot> {
         let slots = self.policies.get(&policy)?.slots.iter().rev().copied();
-        slots
-            .into_iter()
-            .find(|&slot| self.sad.get(slot).is_some_and(|sa| !sa.state.usage.is_dead() && sa.selects(flow)))
+        slots.into_iter().find(|&slot| self.sad.get(slot).is_some_and(|sa| !sa.usage.is_dead() && sa.selects(flow)))
     }
 
     #[inline]
@@ -188,31 +197,21 @@ impl Outbound {
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::Expired) };
         match seal(sa, &mut self.ivs, pkt, &pending.header) {
             Ok((outer, bytes)) => {
-                let crossed = sa.state.usage.record(bytes);
-                if crossed != Crossed::Nothing {
-                    self.report(slot, crossed);
+                if sa.usage.record(bytes) && self.sad.cross(slot, &mut self.events) {
+                    self.cache.forget();
                 }
                 Verdict::Send(outer)
             }
             Err(reason) => {
                 if reason == DropReason::SequenceExhausted {
-                    sa.state.usage.pass_hard();
-                    self.report(slot, Crossed::Hard);
+                    self.sad.end(slot, &mut self.events);
+                    self.cache.forget();
                 }
                 Verdict::Drop(reason)
             }
         }
     }
 
-    #[cold]
-    fn report(&mut self, slot: Slot, crossed: Crossed) {
-        self.sad.report(slot, &mut self.events);
-        if crossed == Crossed::Hard {
-            self.cache.forget();
-        }
-    }
-
-    #[cold]
     fn acquire(&mut self, policy: PolicyId, flow: Flow, now: Instant) -> Verdict {
         let sas = self.policies.entry(policy).or_default();
         if sas.acquiring_until.is_none_or(|until| until <= now)
@@ -264,7 +263,7 @@ impl Outbound {
 
     fn delete_sa(&mut self, id: SaId) -> Result<(), DataPlaneError> {
         let (slot, sa) = self.sad.remove(id)?;
-        let policy = sa.state().params.policy;
+        let policy = sa.cold.params.policy;
         if let Some(sas) = self.policies.get_mut(&policy) {
             sas.slots.retain(|&other| other != slot);
         }
@@ -281,9 +280,9 @@ impl Outbound {
             return Err(DataPlaneError::System("an SA cannot move to another address family".into()));
         }
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
-        sa.state.params.dst = dst;
-        sa.state.params.encap = encap;
-        sa.template = Template::new(&sa.state.params);
+        sa.cold.params.dst = dst;
+        sa.cold.params.encap = encap;
+        sa.template = Template::new(&sa.cold.params);
         self.sad.rename(id, moved, slot);
         Ok(())
     }

@@ -6,6 +6,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use crate::fetch::fetch;
+
 /// Which of the last numbers were received.
 pub(crate) struct ReplayWindow {
     /// The highest number accepted.
@@ -34,6 +36,12 @@ impl ReplayWindow {
 
     pub fn top(&self) -> u64 {
         self.top
+    }
+
+    /// Has the processor fetch the part of the ring that the next numbers fall into.
+    #[inline]
+    pub fn fetch(&self) {
+        fetch(&self.ring[self.word(self.top)]);
     }
 
     /// The 64-bit number of which `low` is the lower half (RFC 4303 Appendix A2.1); `None` when it would be negative

@@ -8,14 +8,13 @@
 
 use ravelin_crypto::IvKind;
 use ravelin_types::Spi;
-use ravelin_types::policy::Mode;
 use ravelin_wire::esp::{EspHeader, HEADER_LEN, TRAILER_LEN, emit_trailer, padding};
 use ravelin_wire::ip::{Fragment, Header, protocol, v4, v6};
 
 use crate::esp::IvSource;
 use crate::packet::PacketBuf;
 use crate::sad::OutboundSa;
-use crate::template::PerPacket;
+use crate::template::{OuterIp, PerPacket};
 use crate::verdict::{DropReason, Outer};
 
 /// Protects the packet `pkt` with the header `header`. On success the payload bytes it held are returned too.
@@ -26,7 +25,7 @@ pub(crate) fn seal(
     pkt: &mut PacketBuf<'_>,
     header: &Header,
 ) -> Result<(Outer, usize), DropReason> {
-    let tunnel = sa.mode == Mode::Tunnel;
+    let tunnel = sa.template.ip() != OuterIp::None;
     // What stays in the clear, before ESP.
     let clear = if tunnel { 0 } else { header.esp_at };
     if !tunnel && header.fragment != Fragment::Whole {
@@ -44,18 +43,20 @@ pub(crate) fn seal(
     let (ip_len, udp_len) = (sa.template.ip_len(), sa.template.udp_len());
     let before = ip_len + udp_len + transform.head_len();
     let len = before + header.total_len + tail + transform.icv_len();
-    let largest = usize::from(u16::MAX) + if outer_is_ipv6(sa, header) { v6::HEADER_LEN } else { 0 };
+    let outer_is_ipv6 = match sa.template.ip() {
+        OuterIp::None => header.src.is_ipv6(),
+        outer => outer == OuterIp::V6,
+    };
+    let largest = usize::from(u16::MAX) + if outer_is_ipv6 { v6::HEADER_LEN } else { 0 };
     if len > largest {
         return Err(DropReason::TooLong);
     }
-    if sa.sequence >= sa.last_sequence {
-        return Err(DropReason::SequenceExhausted);
-    }
+    let sequence = sa.next_sequence().ok_or(DropReason::SequenceExhausted)?;
     pkt.truncate(header.total_len);
     if pkt.headroom() < before || !pkt.grow_back(tail + transform.icv_len()) || !pkt.grow_front(before) {
         return Err(DropReason::NoRoom);
     }
-    sa.sequence += 1;
+    sa.sequence = sequence;
 
     let packet = pkt.packet_mut();
     let trailer_at = before + header.total_len;
@@ -69,11 +70,10 @@ pub(crate) fn seal(
 
     let outer = if tunnel {
         // RFC 4301 §5.1.2.1: DSCP, and DF where the inner header has one, are copied; RFC 6040 §4.1: so is ECN.
-        let fields = PerPacket { tos: header.tos, dont_fragment: header.dont_fragment, id: sa.sequence as u16 };
-        sa.template.emit_ip(packet, fields);
-        (sa.template.src, sa.template.dst)
+        let fields = PerPacket { tos: header.tos, dont_fragment: header.dont_fragment, id: sequence as u16 };
+        sa.template.emit_ip(packet, fields)
     } else {
-        let protocol = if sa.template.encap.is_some() { protocol::UDP } else { protocol::ESP };
+        let protocol = if sa.template.encap().is_some() { protocol::UDP } else { protocol::ESP };
         rewrite_header(packet, header, protocol);
         (header.src, header.dst)
     };
@@ -81,10 +81,10 @@ pub(crate) fn seal(
     let outer = Outer {
         src: outer.0,
         dst: outer.1,
-        encap: sa.template.encap,
+        encap: sa.template.encap(),
         esp_at,
         tos: header.tos,
-        dont_fragment: header.dont_fragment || outer.0.is_ipv6(),
+        dont_fragment: header.dont_fragment || outer_is_ipv6,
     };
     Ok((outer, payload))
 }
@@ -105,13 +105,6 @@ fn seal_esp(sa: &OutboundSa, ivs: &mut IvSource, esp: &mut [u8]) {
         _ => ivs.fill(iv),
     }
     transform.seal(esp, (sa.sequence >> 32) as u32);
-}
-
-fn outer_is_ipv6(sa: &OutboundSa, header: &Header) -> bool {
-    match sa.mode {
-        Mode::Tunnel => sa.template.src.is_ipv6(),
-        Mode::Transport => header.src.is_ipv6(),
-    }
 }
 
 /// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)

@@ -10,24 +10,23 @@ use ravelin_wire::udp_encap::{UDP_HEADER_LEN, emit_header};
 /// TTL and hop limit of outer headers in tunnel mode.
 const TTL: u8 = 64;
 
-/// The outer headers of an SA.
+/// The outer headers of an SA. Kept small: it is read for every packet.
 pub(crate) struct Template {
-    pub src: IpAddr,
-    pub dst: IpAddr,
-    pub encap: Option<UdpEncap>,
+    /// The IP header, whose changing fields are zero, in the first bytes.
+    header: [u8; v6::HEADER_LEN],
+    /// The checksum sum of an IPv4 header.
+    sum: u16,
     ip: OuterIp,
+    encap: Option<UdpEncap>,
 }
 
 /// The IP header that tunnel mode adds.
-enum OuterIp {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OuterIp {
     /// Transport mode: the packet brings its own.
     None,
-    V4 {
-        header: [u8; v4::HEADER_LEN],
-        /// The checksum sum of `header`, whose changing fields are zero.
-        sum: u64,
-    },
-    V6([u8; v6::HEADER_LEN]),
+    V4,
+    V6,
 }
 
 /// What changes in the outer IP header from packet to packet.
@@ -41,13 +40,41 @@ pub(crate) struct PerPacket {
 impl Template {
     pub fn new(params: &SaParams) -> Self {
         let protocol = if params.encap.is_some() { protocol::UDP } else { protocol::ESP };
-        let ip = match (params.mode, params.src, params.dst) {
-            (Mode::Tunnel, IpAddr::V4(src), IpAddr::V4(dst)) => v4_template(src, dst, protocol),
-            (Mode::Tunnel, IpAddr::V6(src), IpAddr::V6(dst)) => v6_template(src, dst, protocol),
+        let mut template = Template { header: [0; 40], sum: 0, ip: OuterIp::None, encap: params.encap };
+        match (params.mode, params.src, params.dst) {
+            (Mode::Tunnel, IpAddr::V4(src), IpAddr::V4(dst)) => template.set_v4(src, dst, protocol),
+            (Mode::Tunnel, IpAddr::V6(src), IpAddr::V6(dst)) => template.set_v6(src, dst, protocol),
             // The SAD admits no SA whose ends differ in family.
-            _ => OuterIp::None,
-        };
-        Template { src: params.src, dst: params.dst, encap: params.encap, ip }
+            _ => {}
+        }
+        template
+    }
+
+    fn set_v4(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8) {
+        let mut header = [0; v4::HEADER_LEN];
+        v4::Fields { tos: 0, total_len: 0, id: 0, dont_fragment: false, ttl: TTL, protocol, src, dst }
+            .emit(&mut header);
+        header[v4::CHECKSUM_AT..12].fill(0);
+        self.sum = checksum::fold(checksum::sum(&header));
+        self.header[..v4::HEADER_LEN].copy_from_slice(&header);
+        self.ip = OuterIp::V4;
+    }
+
+    fn set_v6(&mut self, src: Ipv6Addr, dst: Ipv6Addr, next_header: u8) {
+        v6::Fields { tos: 0, payload_len: 0, next_header, hop_limit: TTL, src, dst }.emit(&mut self.header);
+        self.ip = OuterIp::V6;
+    }
+
+    /// The IP header that is added.
+    #[inline]
+    pub fn ip(&self) -> OuterIp {
+        self.ip
+    }
+
+    /// The ports, when ESP travels in UDP.
+    #[inline]
+    pub fn encap(&self) -> Option<UdpEncap> {
+        self.encap
     }
 
     /// Length of the outer IP header: 0 in transport mode.
@@ -55,8 +82,8 @@ impl Template {
     pub fn ip_len(&self) -> usize {
         match self.ip {
             OuterIp::None => 0,
-            OuterIp::V4 { .. } => v4::HEADER_LEN,
-            OuterIp::V6(_) => v6::HEADER_LEN,
+            OuterIp::V4 => v4::HEADER_LEN,
+            OuterIp::V6 => v6::HEADER_LEN,
         }
     }
 
@@ -66,30 +93,37 @@ impl Template {
         if self.encap.is_some() { UDP_HEADER_LEN } else { 0 }
     }
 
-    /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet.
+    /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet, and returns its
+    /// addresses.
     #[inline]
-    pub fn emit_ip(&self, packet: &mut [u8], fields: PerPacket) {
+    pub fn emit_ip(&self, packet: &mut [u8], fields: PerPacket) -> (IpAddr, IpAddr) {
         let len = packet.len();
-        match &self.ip {
-            OuterIp::None => {}
-            OuterIp::V4 { header, sum } => {
-                let Some(out) = packet.first_chunk_mut::<{ v4::HEADER_LEN }>() else { return };
-                let flags = if fields.dont_fragment { v4::DONT_FRAGMENT } else { 0 };
-                *out = *header;
-                out[v4::TOS_AT] = fields.tos;
-                out[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                out[4..6].copy_from_slice(&fields.id.to_be_bytes());
-                out[6..8].copy_from_slice(&flags.to_be_bytes());
-                let sum = sum + u64::from(fields.tos) + len as u64 + u64::from(fields.id) + u64::from(flags);
-                out[v4::CHECKSUM_AT..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
+        if self.ip == OuterIp::V4 {
+            if let (Some(out), Some(header)) = (packet.first_chunk_mut(), self.header.first_chunk()) {
+                self.complete_v4(out, header, len as u16, fields);
             }
-            OuterIp::V6(header) => {
-                let Some(out) = packet.first_chunk_mut::<{ v6::HEADER_LEN }>() else { return };
-                *out = *header;
-                out[4..6].copy_from_slice(&((len - v6::HEADER_LEN) as u16).to_be_bytes());
+            (v4_at(&self.header, 12), v4_at(&self.header, 16))
+        } else {
+            if let Some(out) = packet.first_chunk_mut::<{ v6::HEADER_LEN }>() {
+                *out = self.header;
+                out[v6::PAYLOAD_LEN_AT..6].copy_from_slice(&((len - v6::HEADER_LEN) as u16).to_be_bytes());
                 v6::set_tos(out, fields.tos);
             }
+            (v6_at(&self.header, 8), v6_at(&self.header, 24))
         }
+    }
+
+    #[inline]
+    fn complete_v4(&self, out: &mut [u8; v4::HEADER_LEN], header: &[u8; v4::HEADER_LEN], len: u16, fields: PerPacket) {
+        let flags = if fields.dont_fragment { v4::DONT_FRAGMENT } else { 0 };
+        *out = *header;
+        out[v4::TOS_AT] = fields.tos;
+        out[2..4].copy_from_slice(&len.to_be_bytes());
+        out[4..6].copy_from_slice(&fields.id.to_be_bytes());
+        out[6..8].copy_from_slice(&flags.to_be_bytes());
+        let changing = [self.sum, fields.tos.into(), len, fields.id, flags];
+        let sum = changing.into_iter().map(u64::from).sum();
+        out[v4::CHECKSUM_AT..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
     }
 
     /// Writes the UDP header, if there is one, at the start of `datagram`, which is all of it, sealed. `src` and
@@ -110,15 +144,12 @@ impl Template {
     }
 }
 
-fn v4_template(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8) -> OuterIp {
-    let mut header = [0; v4::HEADER_LEN];
-    v4::Fields { tos: 0, total_len: 0, id: 0, dont_fragment: false, ttl: TTL, protocol, src, dst }.emit(&mut header);
-    header[v4::CHECKSUM_AT..12].fill(0);
-    OuterIp::V4 { header, sum: checksum::sum(&header) }
+fn v4_at(header: &[u8; v6::HEADER_LEN], at: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]))
 }
 
-fn v6_template(src: Ipv6Addr, dst: Ipv6Addr, next_header: u8) -> OuterIp {
-    let mut header = [0; v6::HEADER_LEN];
-    v6::Fields { tos: 0, payload_len: 0, next_header, hop_limit: TTL, src, dst }.emit(&mut header);
-    OuterIp::V6(header)
+fn v6_at(header: &[u8; v6::HEADER_LEN], at: usize) -> IpAddr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&header[at..at + 16]);
+    IpAddr::V6(octets.into())
 }

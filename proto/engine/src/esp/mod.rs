@@ -17,6 +17,8 @@ use ravelin_types::sa::SaParams;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_wire::esp::{ALIGNMENT, HEADER_LEN, TRAILER_LEN};
 
+use crate::fetch::fetch;
+
 pub(crate) use iv::IvSource;
 
 /// The longest IV and ICV that [`HEADROOM`](crate::HEADROOM) and [`TAILROOM`](crate::TAILROOM) allow for.
@@ -26,15 +28,23 @@ const MAX_ICV_LEN: usize = 32;
 
 /// The keyed ciphers of one SA, with their lengths at hand.
 pub(crate) struct Transform {
-    pub encr: Box<dyn EncrKey>,
-    /// `None` with an AEAD cipher.
-    integ: Option<Box<dyn IntegKey>>,
+    cipher: Cipher,
     pub iv_kind: IvKind,
     /// Extended (64-bit) sequence numbers.
     pub extended: bool,
     iv_len: u8,
     block_len: u8,
     icv_len: u8,
+}
+
+enum Cipher {
+    Aead(Box<dyn EncrKey>),
+    Separate(Box<Separate>),
+}
+
+struct Separate {
+    encr: Box<dyn EncrKey>,
+    integ: Box<dyn IntegKey>,
 }
 
 impl Transform {
@@ -52,8 +62,8 @@ impl Transform {
             Err(bad) => return refused(format!("{}: {bad}", suite.encr)),
         };
         // RFC 4303 §3.3.2: encryption without integrity is not offered.
-        let (integ, icv_len) = match (alg.is_aead(), suite.integ) {
-            (true, IntegId::NONE) => (None, alg.icv_len()),
+        let (cipher, icv_len) = match (alg.is_aead(), suite.integ) {
+            (true, IntegId::NONE) => (Cipher::Aead(encr), alg.icv_len()),
             (true, _) => return refused(format!("{} takes no separate integrity algorithm", suite.encr)),
             (false, IntegId::NONE) => return refused(format!("{} needs an integrity algorithm", suite.encr)),
             (false, id) => {
@@ -61,7 +71,7 @@ impl Transform {
                     return refused(format!("{id} is not in the provider {}", crypto.name));
                 };
                 match integ.key(params.keys.integ.expose()) {
-                    Ok(key) => (Some(key), integ.icv_len()),
+                    Ok(key) => (Cipher::Separate(Box::new(Separate { encr, integ: key })), integ.icv_len()),
                     Err(bad) => return refused(format!("{id}: {bad}")),
                 }
             }
@@ -70,14 +80,22 @@ impl Transform {
             return refused(format!("{} has lengths beyond the engine's", suite.encr));
         }
         Ok(Transform {
-            encr,
-            integ,
+            cipher,
             iv_kind: alg.iv_kind(),
             extended: suite.sn == SnId::PARTIAL_64,
             iv_len: alg.iv_len() as u8,
             block_len: alg.block_len() as u8,
             icv_len: icv_len as u8,
         })
+    }
+
+    /// Has the processor fetch the keys ahead of their use.
+    #[inline]
+    pub fn fetch(&self) {
+        match &self.cipher {
+            Cipher::Aead(encr) => encr.prefetch(),
+            Cipher::Separate(keys) => fetch(&**keys),
+        }
     }
 
     /// Bytes from the start of the ESP header to the ciphertext.
@@ -114,12 +132,12 @@ impl Transform {
         let (head, rest) = esp.split_at_mut(self.head_len());
         let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
         let (header, iv) = head.split_at(HEADER_LEN);
-        match &self.integ {
-            None => self.encr.seal(iv, self.additional(header, high, &mut [0; 12]), text, icv),
-            Some(integ) => {
-                self.encr.seal(iv, &[], text, &mut []);
+        match &self.cipher {
+            Cipher::Aead(encr) => encr.seal(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Cipher::Separate(keys) => {
+                keys.encr.seal(iv, &[], text, &mut []);
                 let high = high.to_be_bytes();
-                integ.sign(&[head, text, if self.extended { &high } else { &[] }], icv);
+                keys.integ.sign(&[head, text, if self.extended { &high } else { &[] }], icv);
             }
         }
     }
@@ -130,12 +148,12 @@ impl Transform {
         let (head, rest) = esp.split_at_mut(self.head_len());
         let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
         let (header, iv) = head.split_at(HEADER_LEN);
-        match &self.integ {
-            None => self.encr.open(iv, self.additional(header, high, &mut [0; 12]), text, icv),
-            Some(integ) => {
+        match &self.cipher {
+            Cipher::Aead(encr) => encr.open(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Cipher::Separate(keys) => {
                 let high = high.to_be_bytes();
-                integ.verify(&[head, text, if self.extended { &high } else { &[] }], icv)?;
-                self.encr.open(iv, &[], text, &[])
+                keys.integ.verify(&[head, text, if self.extended { &high } else { &[] }], icv)?;
+                keys.encr.open(iv, &[], text, &[])
             }
         }
     }

@@ -1,5 +1,6 @@
 //! An inbound SA, ready to open.
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use ravelin_crypto::CryptoProvider;
@@ -8,24 +9,27 @@ use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaCounters, SaParams};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_wire::ip::checksum;
 
-use super::{Sa, SaState};
+use super::{Cold, Sa, Usage};
 use crate::esp::Transform;
+use crate::fetch::fetch;
 use crate::replay::ReplayWindow;
 
+/// In this order, so that the first cache line leads to whatever else a packet needs.
+#[repr(C, align(64))]
 pub(crate) struct InboundSa {
     pub transform: Transform,
     pub window: ReplayWindow,
+    pub cold: Box<Cold>,
+    pub usage: Usage,
     pub mode: Mode,
+    /// Transport mode across a NAT: transport checksums are to be mended.
+    pub mends: bool,
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
-    /// Transport mode across a NAT: the checksum part of the addresses as the peer wrote them.
-    pub original_sum: Option<u64>,
     selectors: Selectors,
-    pub state: SaState,
-    /// `packets`, `bytes` and `sequence` are kept elsewhere.
-    pub dropped: SaCounters,
+    /// What was dropped; `packets`, `bytes` and `sequence` are kept elsewhere.
+    pub dropped: Box<SaCounters>,
 }
 
 /// Most SAs have one selector on each side; those are kept where the packet path finds them at once.
@@ -41,20 +45,31 @@ impl InboundSa {
             // RFC 4303 §3.4.3 and Appendix A: the high half is inferred from the window.
             return Err(DataPlaneError::Algorithm("extended sequence numbers need an anti-replay window".into()));
         }
-        let mended = params.original.filter(|_| params.mode == Mode::Transport);
+        let cold = Cold::new(params, now);
         Ok(InboundSa {
             transform,
+            usage: Usage::new(&cold.bounds),
             window: ReplayWindow::new(params.replay_window),
             mode: params.mode,
+            mends: params.mode == Mode::Transport && params.original.is_some(),
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
-            original_sum: mended.map(|o| checksum::sum_address(o.src) + checksum::sum_address(o.dst)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
                 (&[local], &[remote]) => Selectors::One { local, remote },
                 _ => Selectors::Many,
             },
-            state: SaState::new(params, now),
-            dropped: SaCounters::default(),
+            cold,
+            dropped: Box::default(),
         })
+    }
+
+    /// Has the processor fetch what a packet needs besides the SA's start, which is there already.
+    #[inline]
+    pub fn fetch(&self) {
+        fetch(&self.usage);
+        fetch(&self.selectors);
+        fetch(&self.dropped);
+        self.window.fetch();
+        self.transform.fetch();
     }
 
     /// Whether the SA carries the flow: the ends are those of a packet that arrives.
@@ -65,23 +80,26 @@ impl InboundSa {
         };
         let (local, remote) = match &self.selectors {
             Selectors::One { local, remote } => (core::slice::from_ref(local), core::slice::from_ref(remote)),
-            Selectors::Many => (self.state.params.local_ts.as_slice(), self.state.params.remote_ts.as_slice()),
+            Selectors::Many => (self.cold.params.local_ts.as_slice(), self.cold.params.remote_ts.as_slice()),
         };
         side(remote, flow.src, flow.src_port) && side(local, flow.dst, flow.dst_port)
     }
 }
 
 impl Sa for InboundSa {
-    fn state(&self) -> &SaState {
-        &self.state
+    fn cold(&self) -> &Cold {
+        &self.cold
     }
 
-    fn state_mut(&mut self) -> &mut SaState {
-        &mut self.state
+    fn parts(&mut self) -> (&mut Usage, &mut Cold) {
+        (&mut self.usage, &mut self.cold)
     }
 
     fn counters(&self) -> SaCounters {
-        let usage = &self.state.usage;
-        SaCounters { packets: usage.packets, bytes: usage.bytes, sequence: self.window.top(), ..self.dropped }
+        let Usage { packets, bytes, .. } = self.usage;
+        SaCounters { packets, bytes, sequence: self.window.top(), ..*self.dropped }
     }
 }
+
+// An SA that grows past its four lines costs every packet another one.
+const _: () = assert!(size_of::<Option<InboundSa>>() == 256);

@@ -18,38 +18,39 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus};
 use ravelin_types::sa::{SaCounters, SaId, SaParams};
 
 use crate::events::Events;
+use crate::fetch::fetch;
 use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS};
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
-pub(crate) use usage::{Crossed, Usage};
+pub(crate) use usage::{Bounds, Usage};
 
 /// The number of an SA's place.
 pub(crate) type Slot = u32;
 
-/// What both directions have.
-pub(crate) struct SaState {
-    pub usage: Usage,
-    pub params: Box<SaParams>,
+/// What both directions have and packets do not need.
+pub(crate) struct Cold {
+    pub params: SaParams,
+    pub bounds: Bounds,
     soft_at: Option<Instant>,
     hard_at: Option<Instant>,
 }
 
-impl SaState {
-    pub fn new(params: &SaParams, now: Instant) -> Self {
-        SaState {
-            usage: Usage::new(&params.lifetime),
-            params: Box::new(params.clone()),
+impl Cold {
+    pub fn new(params: &SaParams, now: Instant) -> Box<Self> {
+        Box::new(Cold {
+            params: params.clone(),
+            bounds: Bounds::new(&params.lifetime),
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
-        }
+        })
     }
 }
 
 /// An SA of either direction.
 pub(crate) trait Sa {
-    fn state(&self) -> &SaState;
-    fn state_mut(&mut self) -> &mut SaState;
+    fn cold(&self) -> &Cold;
+    fn parts(&mut self) -> (&mut Usage, &mut Cold);
     fn counters(&self) -> SaCounters;
 }
 
@@ -100,8 +101,8 @@ impl<T: Sa> Sad<T> {
 
     /// Adds an SA that [`Sad::admits`].
     pub fn insert(&mut self, sa: T) -> Slot {
-        let SaState { soft_at, hard_at, params, .. } = sa.state();
-        let (soft_at, hard_at, id) = (*soft_at, *hard_at, params.id());
+        let cold = sa.cold();
+        let (soft_at, hard_at, id) = (cold.soft_at, cold.hard_at, cold.params.id());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(sa);
@@ -122,7 +123,7 @@ impl<T: Sa> Sad<T> {
         let slot = self.names.remove(&id).ok_or(DataPlaneError::NoSuchSa(id))?;
         let sa = self.slots[slot as usize].take().ok_or(DataPlaneError::NoSuchSa(id))?;
         self.free.push(slot);
-        let SaState { soft_at, hard_at, .. } = sa.state();
+        let Cold { soft_at, hard_at, .. } = sa.cold();
         for timer in [soft_at.map(|at| (at, slot, Limit::Soft)), hard_at.map(|at| (at, slot, Limit::Hard))] {
             timer.map(|timer| self.timers.remove(&timer));
         }
@@ -137,6 +138,14 @@ impl<T: Sa> Sad<T> {
     pub fn rename(&mut self, old: SaId, new: SaId, slot: Slot) {
         self.names.remove(&old);
         self.names.insert(new, slot);
+    }
+
+    /// Has the processor fetch the start of the SA ahead of its use.
+    #[inline]
+    pub fn fetch(&self, slot: Slot) {
+        if let Some(place) = self.slots.get(slot as usize) {
+            fetch(place);
+        }
     }
 
     #[inline]
@@ -162,10 +171,10 @@ impl<T: Sa> Sad<T> {
             }
             self.timers.pop_first();
             let Some(sa) = self.get_mut(slot) else { continue };
-            let usage = &mut sa.state_mut().usage;
+            let (usage, cold) = sa.parts();
             match limit {
-                Limit::Soft => usage.pass_soft(),
-                Limit::Hard => usage.pass_hard(),
+                Limit::Soft => cold.bounds.pass_soft(usage),
+                Limit::Hard => cold.bounds.pass_hard(usage),
             }
             ended |= limit == Limit::Hard;
             self.report(slot, events);
@@ -173,13 +182,31 @@ impl<T: Sa> Sad<T> {
         ended
     }
 
-    /// Queues what the SA has to report.
+    /// The SA's use reached a limit: notes which, and queues the events. True when the SA is out of use now.
     #[cold]
-    pub fn report(&mut self, slot: Slot, events: &mut Events) {
+    pub fn cross(&mut self, slot: Slot, events: &mut Events) -> bool {
+        let Some(sa) = self.get_mut(slot) else { return false };
+        let (usage, cold) = sa.parts();
+        let dead = cold.bounds.cross(usage);
+        self.report(slot, events);
+        dead
+    }
+
+    /// Puts the SA out of use and queues the event.
+    #[cold]
+    pub fn end(&mut self, slot: Slot, events: &mut Events) {
         let Some(sa) = self.get_mut(slot) else { return };
-        let state = sa.state_mut();
-        let id = state.params.id();
-        self.owes_events |= !state.usage.report(id, events);
+        let (usage, cold) = sa.parts();
+        cold.bounds.pass_hard(usage);
+        self.report(slot, events);
+    }
+
+    /// Queues what the SA has to report.
+    fn report(&mut self, slot: Slot, events: &mut Events) {
+        let Some(sa) = self.get_mut(slot) else { return };
+        let (_, cold) = sa.parts();
+        let id = cold.params.id();
+        self.owes_events |= !cold.bounds.report(id, events);
     }
 
     /// The next event; expiries that found no room enter the queue once it is empty.
@@ -196,7 +223,7 @@ impl<T: Sa> Sad<T> {
     }
 
     pub fn list(&self) -> Vec<SaStatus> {
-        let status = |sa: &T| SaStatus { params: (*sa.state().params).clone(), counters: sa.counters() };
+        let status = |sa: &T| SaStatus { params: sa.cold().params.clone(), counters: sa.counters() };
         self.slots.iter().flatten().map(status).collect()
     }
 }

@@ -1,44 +1,57 @@
 //! An outbound SA, ready to seal.
 
+use alloc::boxed::Box;
+
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
-use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaCounters, SaParams};
 use ravelin_types::selector::TrafficSelector;
 
-use super::{Sa, SaState};
+use super::{Cold, Sa, Usage};
 use crate::esp::Transform;
+use crate::fetch::fetch;
 use crate::template::Template;
 
+/// Two cache lines, all that a packet needs.
+#[repr(C, align(64))]
 pub(crate) struct OutboundSa {
     pub transform: Transform,
-    pub template: Template,
-    pub spi: u32,
-    pub mode: Mode,
     /// The last sequence number sent.
     pub sequence: u64,
-    /// The last one that may be sent: sequence numbers must not cycle (RFC 4303 §3.3.3).
-    pub last_sequence: u64,
-    pub state: SaState,
+    pub usage: Usage,
+    pub spi: u32,
+    pub template: Template,
+    pub cold: Box<Cold>,
 }
 
 impl OutboundSa {
     pub fn new(params: &SaParams, crypto: &CryptoProvider, now: Instant) -> Result<Self, DataPlaneError> {
         let transform = Transform::new(params, crypto)?;
-        let last_sequence = if transform.extended { u64::MAX } else { u64::from(u32::MAX) };
-        let mut state = SaState::new(params, now);
+        let mut cold = Cold::new(params, now);
         // A rekey is due before the numbers run out, whatever the lifetime.
-        state.usage.limit_soft_packets(last_sequence / 8 * 7);
+        cold.bounds.limit_soft_packets(last_sequence(&transform) / 8 * 7);
         Ok(OutboundSa {
             transform,
-            template: Template::new(params),
-            spi: params.spi.0,
-            mode: params.mode,
             sequence: 0,
-            last_sequence,
-            state,
+            usage: Usage::new(&cold.bounds),
+            spi: params.spi.0,
+            template: Template::new(params),
+            cold,
         })
+    }
+
+    /// The next sequence number, or `None` when the last was used: they must not cycle (RFC 4303 §3.3.3).
+    #[inline]
+    pub fn next_sequence(&self) -> Option<u64> {
+        (self.sequence < last_sequence(&self.transform)).then(|| self.sequence + 1)
+    }
+
+    /// Has the processor fetch what a packet needs besides the SA's start, which is there already.
+    #[inline]
+    pub fn fetch(&self) {
+        fetch(&self.template);
+        self.transform.fetch();
     }
 
     /// Whether the SA carries the flow.
@@ -46,22 +59,29 @@ impl OutboundSa {
         let side = |selectors: &[TrafficSelector], address, port| {
             selectors.iter().any(|selector| selector.matches(address, flow.protocol, port))
         };
-        let params = &self.state.params;
+        let params = &self.cold.params;
         side(&params.remote_ts, flow.dst, flow.dst_port) && side(&params.local_ts, flow.src, flow.src_port)
     }
 }
 
+fn last_sequence(transform: &Transform) -> u64 {
+    if transform.extended { u64::MAX } else { u32::MAX.into() }
+}
+
 impl Sa for OutboundSa {
-    fn state(&self) -> &SaState {
-        &self.state
+    fn cold(&self) -> &Cold {
+        &self.cold
     }
 
-    fn state_mut(&mut self) -> &mut SaState {
-        &mut self.state
+    fn parts(&mut self) -> (&mut Usage, &mut Cold) {
+        (&mut self.usage, &mut self.cold)
     }
 
     fn counters(&self) -> SaCounters {
-        let usage = &self.state.usage;
-        SaCounters { packets: usage.packets, bytes: usage.bytes, sequence: self.sequence, ..SaCounters::default() }
+        let Usage { packets, bytes, .. } = self.usage;
+        SaCounters { packets, bytes, sequence: self.sequence, ..SaCounters::default() }
     }
 }
+
+// An SA that grows past its two lines costs every packet another one.
+const _: () = assert!(size_of::<Option<OutboundSa>>() == 128);

@@ -6,19 +6,31 @@ use ravelin_types::sa::SaId;
 
 use crate::events::Events;
 
-/// Packets and bytes so far, and the limits passed. A limit in packets or bytes is passed by the packet that reaches
-/// it: that packet still goes through, the hard limit stops the next one.
+/// Packets and bytes so far, and the nearest limit of each: all that a packet needs.
+///
+/// A limit in packets or bytes is passed by the packet that reaches it: that packet still goes through, the hard
+/// limit stops the next one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub packets: u64,
     pub bytes: u64,
-    /// The nearest limit of either kind; `u64::MAX` for none.
+    /// `u64::MAX` for none; 0 once the SA is out of use.
     next_packets: u64,
     next_bytes: u64,
-    soft: Passed,
-    hard: Passed,
-    soft_limit: (u64, u64),
-    hard_limit: (u64, u64),
+}
+
+/// The limits in packets and bytes, and which of them are passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    soft: Bound,
+    hard: Bound,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    packets: u64,
+    bytes: u64,
+    passed: Passed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,103 +41,99 @@ enum Passed {
     Reported,
 }
 
-/// What a packet did to the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Crossed {
-    Nothing,
-    Soft,
-    Hard,
-}
-
 impl Usage {
-    pub fn new(lifetime: &Lifetime) -> Self {
-        let pair = |limits: &Limits| (limits.packets.unwrap_or(u64::MAX), limits.bytes.unwrap_or(u64::MAX));
-        let mut usage = Usage {
-            packets: 0,
-            bytes: 0,
-            next_packets: 0,
-            next_bytes: 0,
-            soft: Passed::No,
-            hard: Passed::No,
-            soft_limit: pair(&lifetime.soft),
-            hard_limit: pair(&lifetime.hard),
-        };
-        usage.aim();
+    /// Nothing used yet.
+    pub fn new(bounds: &Bounds) -> Self {
+        let mut usage = Usage { packets: 0, bytes: 0, next_packets: 0, next_bytes: 0 };
+        usage.aim(bounds);
         usage
-    }
-
-    /// Makes `packets` a further soft limit.
-    pub fn limit_soft_packets(&mut self, packets: u64) {
-        self.soft_limit.0 = self.soft_limit.0.min(packets);
-        self.aim();
     }
 
     /// Out of use: a hard limit was passed.
     #[inline]
     pub fn is_dead(&self) -> bool {
-        self.hard != Passed::No
+        self.next_packets == 0
     }
 
-    /// Counts one packet.
+    /// Counts one packet. True when it reaches a limit; [`Bounds::cross`] is to be called then.
     #[inline]
-    pub fn record(&mut self, bytes: usize) -> Crossed {
+    #[must_use]
+    pub fn record(&mut self, bytes: usize) -> bool {
         self.packets += 1;
         self.bytes += bytes as u64;
-        if self.packets < self.next_packets && self.bytes < self.next_bytes { Crossed::Nothing } else { self.cross() }
+        self.packets >= self.next_packets || self.bytes >= self.next_bytes
     }
 
-    #[cold]
-    fn cross(&mut self) -> Crossed {
-        let reached = |limit: (u64, u64)| self.packets >= limit.0 || self.bytes >= limit.1;
-        let (soft, hard) = (reached(self.soft_limit), reached(self.hard_limit));
-        if soft {
-            self.pass_soft();
-        }
-        if hard {
-            self.pass_hard();
-        }
-        self.aim();
-        match (soft, hard) {
-            (_, true) => Crossed::Hard,
-            (true, false) => Crossed::Soft,
-            (false, false) => Crossed::Nothing,
+    fn aim(&mut self, bounds: &Bounds) {
+        let open = |bound: &Bound, limit| if bound.passed == Passed::No { limit } else { u64::MAX };
+        let Bounds { soft, hard } = bounds;
+        self.next_packets = open(soft, soft.packets).min(open(hard, hard.packets)).max(1);
+        self.next_bytes = open(soft, soft.bytes).min(open(hard, hard.bytes));
+        if hard.passed != Passed::No {
+            self.next_packets = 0;
         }
     }
+}
 
-    pub fn pass_soft(&mut self) {
-        if self.soft == Passed::No {
-            self.soft = Passed::Unreported;
-            self.aim();
-        }
+impl Bounds {
+    pub fn new(lifetime: &Lifetime) -> Self {
+        let bound = |limits: &Limits| Bound {
+            packets: limits.packets.unwrap_or(u64::MAX),
+            bytes: limits.bytes.unwrap_or(u64::MAX),
+            passed: Passed::No,
+        };
+        Bounds { soft: bound(&lifetime.soft), hard: bound(&lifetime.hard) }
     }
 
-    pub fn pass_hard(&mut self) {
-        if self.hard == Passed::No {
-            self.hard = Passed::Unreported;
-            self.aim();
+    /// Makes `packets` a further soft limit.
+    pub fn limit_soft_packets(&mut self, packets: u64) {
+        self.soft.packets = self.soft.packets.min(packets);
+    }
+
+    /// Notes which limits `usage` has reached. True when a hard one is among them.
+    pub fn cross(&mut self, usage: &mut Usage) -> bool {
+        for bound in [&mut self.soft, &mut self.hard] {
+            if usage.packets >= bound.packets || usage.bytes >= bound.bytes {
+                bound.pass();
+            }
         }
+        usage.aim(self);
+        usage.is_dead()
+    }
+
+    /// The soft limit in time is over.
+    pub fn pass_soft(&mut self, usage: &mut Usage) {
+        self.soft.pass();
+        usage.aim(self);
+    }
+
+    /// The SA goes out of use.
+    pub fn pass_hard(&mut self, usage: &mut Usage) {
+        self.hard.pass();
+        usage.aim(self);
     }
 
     /// Queues what was passed and not yet reported; false when something found no room.
     pub fn report(&mut self, id: SaId, events: &mut Events) -> bool {
-        for (passed, event) in
+        for (bound, event) in
             [(&mut self.soft, DataPlaneEvent::SoftExpire(id)), (&mut self.hard, DataPlaneEvent::HardExpire(id))]
         {
-            if *passed == Passed::Unreported {
+            if bound.passed == Passed::Unreported {
                 if !events.push(event) {
                     return false;
                 }
-                *passed = Passed::Reported;
+                bound.passed = Passed::Reported;
             }
         }
         true
     }
+}
 
-    fn aim(&mut self) {
-        let open = |passed, limit| if passed == Passed::No { limit } else { (u64::MAX, u64::MAX) };
-        let (soft, hard) = (open(self.soft, self.soft_limit), open(self.hard, self.hard_limit));
-        self.next_packets = soft.0.min(hard.0);
-        self.next_bytes = soft.1.min(hard.1);
+impl Bound {
+    fn pass(&mut self) {
+        if self.passed == Passed::No {
+            self.passed = Passed::Unreported;
+        }
     }
 }
 
@@ -137,12 +145,13 @@ mod tests {
     fn each_limit_is_crossed_once() {
         let soft = Limits { packets: Some(2), bytes: Some(1000), time: None };
         let hard = Limits { packets: Some(4), bytes: None, time: None };
-        let mut usage = Usage::new(&Lifetime { soft, hard });
-        assert_eq!(usage.record(10), Crossed::Nothing);
-        assert_eq!(usage.record(10), Crossed::Soft);
-        assert_eq!(usage.record(5000), Crossed::Nothing, "the soft limit in bytes is the same event");
+        let mut bounds = Bounds::new(&Lifetime { soft, hard });
+        let mut usage = Usage::new(&bounds);
+        assert!(!usage.record(10));
+        assert!(usage.record(10) && !bounds.cross(&mut usage));
+        assert!(!usage.record(5000), "the soft limit in bytes is the same event");
         assert!(!usage.is_dead());
-        assert_eq!(usage.record(10), Crossed::Hard);
+        assert!(usage.record(10) && bounds.cross(&mut usage));
         assert!(usage.is_dead());
         assert_eq!((usage.packets, usage.bytes), (4, 5030));
     }
@@ -150,8 +159,18 @@ mod tests {
     #[test]
     fn bytes_alone_end_an_sa() {
         let hard = Limits { bytes: Some(100), ..Limits::default() };
-        let mut usage = Usage::new(&Lifetime { hard, ..Lifetime::default() });
-        assert_eq!(usage.record(99), Crossed::Nothing);
-        assert_eq!(usage.record(1), Crossed::Hard);
+        let mut bounds = Bounds::new(&Lifetime { hard, ..Lifetime::default() });
+        let mut usage = Usage::new(&bounds);
+        assert!(!usage.record(99));
+        assert!(usage.record(1) && bounds.cross(&mut usage));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_lets_one_packet_through() {
+        let hard = Limits { packets: Some(0), ..Limits::default() };
+        let mut bounds = Bounds::new(&Lifetime { hard, ..Lifetime::default() });
+        let mut usage = Usage::new(&bounds);
+        assert!(!usage.is_dead());
+        assert!(usage.record(1) && bounds.cross(&mut usage));
     }
 }

@@ -2,16 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::hash::BuildHasher;
-use core::hint::black_box;
 use core::net::IpAddr;
 
-use foldhash::fast::FixedState;
-
 use super::Seen;
+use crate::fetch::fetch;
+use crate::hash::HashKey;
 
 /// A flow, and what the packet hides, in a form that is quick to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowKey([u64; 5]);
 
 impl From<&Seen> for FlowKey {
@@ -55,18 +53,26 @@ struct Slot<D> {
     decision: D,
 }
 
-/// A two-way set-associative cache of bounded size. One call forgets everything, whenever policies or SAs change.
+/// Where a flow may be: in its first set, or, when that was full of others, in its second.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    first: usize,
+    second: usize,
+}
+
+/// A cache of bounded size: sets of two flows, and two sets to choose from for each flow, so that flows push each
+/// other out only when the cache is nearly full. One call forgets everything, whenever policies or SAs change.
 pub(crate) struct FlowCache<D> {
     sets: Box<[[Slot<D>; 2]]>,
     generation: u32,
-    hasher: FixedState,
+    hash: HashKey,
     empty: D,
 }
 
 impl<D: Copy> FlowCache<D> {
     /// `len` is a power of two; `empty` fills unused slots and is never returned.
     pub fn new(len: usize, seed: u64, empty: D) -> Self {
-        FlowCache { sets: sets(len, empty), generation: 1, hasher: FixedState::with_seed(seed), empty }
+        FlowCache { sets: sets(len, empty), generation: 1, hash: HashKey::new(seed), empty }
     }
 
     pub fn len(&self) -> usize {
@@ -87,33 +93,35 @@ impl<D: Copy> FlowCache<D> {
         }
     }
 
-    /// Where the flow would be.
     #[inline]
-    pub fn place(&self, key: &FlowKey) -> usize {
-        // The upper half: the multiplication at the end of the hash mixes upwards.
-        (self.hasher.hash_one(key) >> 32) as usize & (self.sets.len() - 1)
+    pub fn place(&self, key: &FlowKey) -> Place {
+        let hash = self.hash.words(&key.0);
+        let mask = self.sets.len() - 1;
+        Place { first: hash as usize & mask, second: (hash >> 32) as usize & mask }
     }
 
     /// Has the processor fetch the place, for a `get` a little later.
     #[inline]
-    pub fn touch(&self, place: usize) {
-        black_box(self.sets[place][0].generation);
+    pub fn fetch(&self, place: Place) {
+        self.sets[place.first].iter().for_each(fetch);
     }
 
     #[inline]
-    pub fn get(&self, place: usize, key: &FlowKey) -> Option<D> {
-        let set = &self.sets[place];
-        set.iter().find(|slot| slot.generation == self.generation && slot.key == *key).map(|slot| slot.decision)
+    pub fn get(&self, place: Place, key: &FlowKey) -> Option<D> {
+        let fresh = |slot: &&Slot<D>| slot.generation == self.generation && slot.key == *key;
+        let in_set = |set: usize| self.sets[set].iter().find(fresh).map(|slot| slot.decision);
+        in_set(place.first).or_else(|| in_set(place.second))
     }
 
-    pub fn put(&mut self, place: usize, key: FlowKey, decision: D) {
+    pub fn put(&mut self, place: Place, key: FlowKey, decision: D) {
         let generation = self.generation;
-        let [first, second] = &mut self.sets[place];
-        // A flow that collides takes the place of the older of the two: new ones enter first, and push the first on.
-        if first.generation == generation {
-            *second = *first;
-        }
-        *first = Slot { key, generation, decision };
+        let free = [place.first, place.second].into_iter().find_map(|set| {
+            let way = self.sets[set].iter().position(|slot| slot.generation != generation)?;
+            Some((set, way))
+        });
+        // With both sets full, one of the four goes: which one, the generation's flows decide by their own hash.
+        let (set, way) = free.unwrap_or((place.first, place.second & 1));
+        self.sets[set][way] = Slot { key, generation, decision };
     }
 }
 
@@ -128,20 +136,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_two_flows_and_forgets_all_at_once() {
-        let mut cache = FlowCache::new(2, 7, 0u32);
-        let keys = [1, 2, 3].map(|n| FlowKey([n; 5]));
-        assert_eq!(cache.get(0, &FlowKey([0; 5])), None, "an empty slot is no answer");
-        cache.put(0, keys[0], 10);
-        cache.put(0, keys[1], 20);
-        assert_eq!((cache.get(0, &keys[0]), cache.get(0, &keys[1])), (Some(10), Some(20)));
-        cache.put(0, keys[2], 30);
-        assert_eq!((cache.get(0, &keys[0]), cache.get(0, &keys[1])), (None, Some(20)));
+    fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
+        let mut cache = FlowCache::new(4, 7, 0u32);
+        let place = Place { first: 0, second: 1 };
+        let keys = [1, 2, 3, 4, 5].map(|n| FlowKey([n; 5]));
+        assert_eq!(cache.get(place, &FlowKey([0; 5])), None, "an empty slot is no answer");
+        for (key, decision) in keys[..4].iter().zip([10, 20, 30, 40]) {
+            cache.put(place, *key, decision);
+        }
+        let held = |cache: &FlowCache<u32>| keys.map(|key| cache.get(place, &key));
+        assert_eq!(held(&cache), [Some(10), Some(20), Some(30), Some(40), None]);
+        cache.put(place, keys[4], 50);
+        assert_eq!(held(&cache), [Some(10), None, Some(30), Some(40), Some(50)]);
         cache.forget();
-        assert_eq!(cache.get(0, &keys[2]), None);
+        assert_eq!(held(&cache), [None; 5]);
         cache.generation = u32::MAX;
-        cache.put(0, keys[0], 10);
+        cache.put(place, keys[0], 10);
         cache.forget();
-        assert_eq!(cache.get(0, &keys[0]), None, "the generation wraps without waking old entries");
+        assert_eq!(cache.get(place, &keys[0]), None, "the generation wraps without waking old entries");
+    }
+
+    #[test]
+    fn a_cache_filled_to_a_quarter_keeps_nearly_all() {
+        let mut cache = FlowCache::new(1 << 12, 7, 0u64);
+        let key = |n: u64| FlowKey([17, 0x0a00_0000 + n, 0, 0, 0]);
+        for n in 0..1024 {
+            cache.put(cache.place(&key(n)), key(n), n);
+        }
+        let kept = (0..1024).filter(|&n| cache.get(cache.place(&key(n)), &key(n)) == Some(n)).count();
+        assert!(kept >= 1020, "{kept}");
     }
 }

@@ -15,16 +15,16 @@ use alloc::vec::Vec;
 use core::iter::Peekable;
 use core::net::IpAddr;
 
-use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::{Fragment, Header, is_extension, transport};
 
+use crate::hash::HashKey;
 use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
 
-pub(crate) use cache::{FlowCache, FlowKey};
+pub(crate) use cache::{FlowCache, FlowKey, Place};
 
 /// What a packet shows of itself to the selectors.
 #[derive(Clone, Copy, Debug)]
@@ -86,13 +86,13 @@ type Entries = BTreeMap<Order, Entry>;
 /// than one; the others are scanned in order.
 pub(crate) struct Spd {
     wide: Entries,
-    hosts: HashMap<HostPair, Entries, FixedState>,
+    hosts: HashMap<HostPair, Entries, HashKey>,
     places: BTreeMap<PolicyId, (Order, Option<HostPair>)>,
 }
 
 impl Spd {
     pub fn new(seed: u64) -> Self {
-        Spd { wide: BTreeMap::new(), hosts: HashMap::with_hasher(FixedState::with_seed(seed)), places: BTreeMap::new() }
+        Spd { wide: BTreeMap::new(), hosts: HashMap::with_hasher(HashKey::new(seed)), places: BTreeMap::new() }
     }
 
     /// Adds a policy, or replaces the one with the same number.

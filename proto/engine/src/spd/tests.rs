@@ -2,6 +2,7 @@ use super::*;
 use alloc::string::String;
 use alloc::vec;
 use core::ops::RangeInclusive;
+use core::slice::from_ref;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -79,13 +80,13 @@ fn what_hides_its_ports_does_not_slip_past_a_policy_on_ports() {
     let any = TrafficSelector::any_v4();
     let web = policy(1, 10, any, tcp(any, 80..=80), Action::Discard);
     let fragment = seen("10.0.0.1", "10.0.0.2", 6, None);
-    assert_eq!(spd(&[web.clone()]).lookup(&fragment), Match::Hidden);
-    assert_eq!(spd(&[web.clone()]).lookup(&seen("10.0.0.1", "10.0.0.2", 17, None)), Match::None);
+    assert_eq!(spd(from_ref(&web)).lookup(&fragment), Match::Hidden);
+    assert_eq!(spd(from_ref(&web)).lookup(&seen("10.0.0.1", "10.0.0.2", 17, None)), Match::None);
     // A protocol that has no ports is not hiding any.
-    assert_eq!(spd(&[web.clone()]).lookup(&seen("10.0.0.1", "10.0.0.2", 47, None)), Match::None);
+    assert_eq!(spd(from_ref(&web)).lookup(&seen("10.0.0.1", "10.0.0.2", 47, None)), Match::None);
     // A permission that may not be meant is none; a later entry decides.
     let allowed = policy(1, 10, any, tcp(any, 80..=80), Action::Bypass);
-    assert_eq!(spd(&[allowed.clone()]).lookup(&fragment), Match::None);
+    assert_eq!(spd(from_ref(&allowed)).lookup(&fragment), Match::None);
     assert_eq!(spd(&[allowed, policy(2, 20, any, any, Action::Discard)]).lookup(&fragment), Match::Discard);
     // An entry before it that asks for no ports decides.
     let all = policy(3, 5, any, any, Action::Bypass);
