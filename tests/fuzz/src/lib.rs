@@ -3,7 +3,7 @@
 //!
 //! Targets are data, not programs: [`targets`] lists them, one for every row of the payload table of `ravelin-wire`
 //! among them. `cargo test -p ravelin-fuzz` replays `corpus/<target>/` and small changes of it through every target;
-//! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read [`ike`] first.
+//! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read `ike.rs` first.
 #![forbid(unsafe_code)]
 
 mod ike;
