@@ -5,7 +5,7 @@
 //! | `topology` | lines `peer userspace|kernel` and `nat none|ravelin|swan`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
-//! | `expect` | the steps, one a line, in the words of [`steps`](crate::steps) |
+//! | `expect` | the steps, one a line, in the words of [`steps`] |
 
 use std::fs;
 use std::path::{Path, PathBuf};

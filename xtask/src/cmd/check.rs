@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
+/// The pages are for the readers of this repository: private items are on them, so links to those are good links.
+const DOC_FLAGS: &str = "-D warnings -A rustdoc::private-intra-doc-links";
+
 /// Formatting, lints, documentation, and the proof that the protocol crates need no std.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("fmt", || run(&mut workspace.cargo(["fmt", "--all", "--check"])));
@@ -12,7 +15,9 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
         run(&mut workspace.cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     });
     report.step("doc", || {
-        run(workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
+        run(workspace
+            .cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
+            .env("RUSTDOCFLAGS", DOC_FLAGS))
     });
     report.step("no_std", || no_std(workspace));
 }
