@@ -8,7 +8,7 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InetDevConf, LinkAttribute, LinkFlags, LinkMessage,
 };
@@ -22,6 +22,10 @@ use netlink_sys::{Socket, SocketAddr};
 
 /// What `ip rule` and `ip route` show as the origin of our entries.
 const ORIGIN: RouteProtocol = RouteProtocol::Other(82);
+
+/// The address of our device: the IPv4 dummy address (RFC 7600 §4.8). Nobody sends to it or from it, but the kernel
+/// refuses by its reverse path filter, however loose, what comes out of a device without any address.
+const DUMMY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Longest answer to one read of a dump.
 const ANSWER: usize = 64 << 10;
@@ -81,6 +85,14 @@ impl Netlink {
         message.header.index = index;
         message.attributes = vec![LinkAttribute::Mtu(mtu), LinkAttribute::AfSpecUnspec(families)];
         self.change(RouteNetlinkMessage::SetLink(message), 0)?;
+
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.prefix_len = 32;
+        message.header.scope = AddressScope::Host;
+        message.header.index = index;
+        message.attributes = vec![AddressAttribute::Local(DUMMY_ADDRESS.into())];
+        self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)?;
 
         let mut message = LinkMessage::default();
         message.header.index = index;

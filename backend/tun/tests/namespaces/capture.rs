@@ -1,0 +1,108 @@
+//! What is captured, and what is left alone.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::channel;
+
+use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::policy::{Action, PolicyId};
+
+use crate::Case;
+use crate::lab::{PATIENCE, Tunnel, exchange, ip, pair, policy, selector, socket, tcp, udp};
+
+pub const CASES: &[Case] = &[
+    ("the_first_packet_waits_for_its_sa", first_packet_waits),
+    ("unmatched_traffic_is_left_alone", unmatched_traffic),
+    ("selectors_with_ranges_protocol_and_ports", selectors),
+    ("policies_hold_in_their_order", order),
+    ("a_removed_policy_captures_no_more", removed),
+];
+
+fn first_packet_waits() {
+    let (a, b) = pair();
+    let tunnel = Tunnel::transport(1, "10.0.1.1", "10.0.1.2");
+    tunnel.add_policies(&a, &b);
+    let listener = b.run(|| TcpListener::bind(socket("10.0.1.2:5001")).unwrap());
+    let (connected, wait) = channel();
+    // Linux repeats a SYN after one second; this connects with the first.
+    let jobs = a.run(|| std::thread::spawn(|| TcpStream::connect_timeout(&socket("10.0.1.2:5001"), PATIENCE)));
+    std::thread::spawn(move || connected.send(jobs.join().unwrap()));
+    let event = a.run_until(DataPlane::poll_event);
+    let DataPlaneEvent::Acquire { policy, flow } = event else { panic!("{event:?}") };
+    assert_eq!((policy, flow.src, flow.dst, flow.dst_port), (PolicyId(1), ip("10.0.1.1"), ip("10.0.1.2"), Some(5001)));
+    assert_eq!(b.arrived("clear") + b.arrived("sealed"), 0);
+    tunnel.add_sas(&a, &b);
+    let stream = wait.recv_timeout(PATIENCE).unwrap().unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let server = std::thread::spawn(move || std::io::copy(&mut &accepted, &mut &accepted));
+    exchange(stream, 10_000);
+    server.join().unwrap().unwrap();
+    assert_eq!(b.arrived("clear"), 0);
+}
+
+fn unmatched_traffic() {
+    let (a, b) = pair();
+    a.ip("addr add 10.0.1.11/24 dev e1");
+    b.ip("addr add 10.0.1.12/24 dev e1");
+    Tunnel::transport(1, "10.0.1.11", "10.0.1.12").add(&a, &b);
+    tcp(&a, &b, "10.0.1.2:5001", 100_000);
+    tcp(&a, &b, "[fd00:1::2]:5001", 100_000);
+    assert!(b.arrived("clear") > 20);
+    assert_eq!(b.arrived("sealed"), 0);
+}
+
+fn selectors() {
+    let (a, b) = pair();
+    a.ip("addr add 10.0.1.11/24 dev e1");
+    b.ip("addr add 10.0.1.12/24 dev e1");
+    b.ip("addr add 10.0.1.15/24 dev e1");
+    // The remote range is no prefix, and only TCP to a range of ports is protected.
+    let tunnel = Tunnel {
+        local: selector("10.0.1.1-10.0.1.11"),
+        remote: selector("10.0.1.2-10.0.1.12").with(6, 5000..=5009).unwrap(),
+        ..Tunnel::transport(1, "10.0.1.1", "10.0.1.2")
+    };
+    // Transport mode is between the ends only; more addresses need a tunnel.
+    let tunnel = Tunnel { mode: ravelin_types::policy::Mode::Tunnel, ..tunnel };
+    tunnel.add(&a, &b);
+    tcp(&a, &b, "10.0.1.12:5009", 1000);
+    assert_eq!(b.arrived("clear"), 0);
+    let sealed = b.arrived("sealed");
+    assert!(sealed > 3);
+    tcp(&a, &b, "10.0.1.12:5010", 1000);
+    tcp(&a, &b, "10.0.1.15:5001", 1000);
+    assert!(udp(&a, &b, "10.0.1.12:5001", 100));
+    assert!(b.arrived("clear") > 9);
+    assert_eq!(b.arrived("sealed"), sealed);
+}
+
+fn order() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    let (local, remote) = (selector("10.0.1.1"), selector("10.0.1.2"));
+    let udp_to = |port| remote.with(17, port..=port).unwrap();
+    // In front of the protect policy, on both hosts: UDP to 6001 passes in clear, to 6002 it is discarded.
+    for (id, port, action) in [(2, 6001, Action::Bypass), (3, 6002, Action::Discard)] {
+        a.apply(DataPlaneOp::AddPolicy(policy(id, 50, local, udp_to(port), action.clone())));
+        b.apply(DataPlaneOp::AddPolicy(policy(id, 50, udp_to(port), local, action)));
+    }
+    assert!(udp(&a, &b, "10.0.1.2:6001", 100));
+    assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 0));
+    assert!(!udp(&a, &b, "10.0.1.2:6002", 100));
+    assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 0));
+    assert_eq!(a.dropped("discarded by policy"), 1);
+    assert!(udp(&a, &b, "10.0.1.2:6003", 100));
+    assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 1));
+}
+
+fn removed() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    for host in [&a, &b] {
+        host.apply(DataPlaneOp::DeletePolicy(PolicyId(1)));
+    }
+    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 1));
+    let unknown = a.plane(|plane| plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1)))).unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no policy 1");
+}

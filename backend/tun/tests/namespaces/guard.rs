@@ -1,0 +1,55 @@
+//! Clear text neither gets in nor out.
+
+use ravelin_types::dataplane::DataPlaneOp;
+
+use crate::Case;
+use crate::lab::{Host, Tunnel, link, pair, udp};
+
+pub const CASES: &[Case] = &[
+    ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
+    ("a_packet_that_escapes_the_capture_is_dropped", leak),
+    ("neighbour_discovery_is_not_captured", neighbours),
+];
+
+fn clear_inbound() {
+    let (a, b) = (Host::new("a"), Host::new("b"));
+    link(&a, &b, 1);
+    b.start();
+    for (local, remote, id) in [("10.0.1.2", "10.0.1.1", 1), ("fd00:1::2", "fd00:1::1", 2)] {
+        b.apply(DataPlaneOp::AddPolicy(Tunnel::transport(id, local, remote).policy()));
+    }
+    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 100));
+    assert_eq!(b.dropped("clear packet where protection is required"), 2);
+    // Fragments too, whether or not they show a port.
+    assert!(!udp(&a, &b, "10.0.1.2:5001", 3000));
+    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 3000));
+    assert!(b.dropped("clear packet where protection is required") > 2);
+}
+
+fn leak() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    Tunnel::transport(2, "fd00:1::1", "fd00:1::2").add(&a, &b);
+    // Somebody breaks the capture.
+    for family in ["-4", "-6"] {
+        a.ip(&format!("{family} rule delete priority 5210"));
+        a.ip(&format!("{family} rule delete priority 5211"));
+    }
+    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 100));
+    assert_eq!(b.arrived("clear"), 0);
+    assert_eq!(a.dropped("would have left in clear"), 2);
+}
+
+fn neighbours() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "fd00:1::1", "fd00:1::2").add(&a, &b);
+    for _ in 0..2 {
+        assert!(udp(&a, &b, "[fd00:1::2]:5001", 100));
+        for host in [&a, &b] {
+            host.ip("neigh flush all");
+        }
+    }
+    assert_eq!(b.arrived("clear"), 0);
+}

@@ -1,0 +1,76 @@
+//! The data plane between real hosts, each a network namespace, with SAs made by hand on both ends.
+//!
+//! Works for ordinary users where user namespaces are allowed: the program runs itself again inside one, so nothing
+//! it does is seen outside. What cannot run is counted as skipped, with the reason. Words on the command line select
+//! cases by name.
+
+mod capture;
+mod guard;
+mod lab;
+mod leave;
+mod traffic;
+
+use std::io::Write;
+use std::panic::catch_unwind;
+use std::process::{Command, ExitCode};
+
+/// Set in the program's second life, inside its namespaces.
+const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
+
+/// A case: its name, and what it does.
+type Case = (&'static str, fn());
+
+const CASES: &[&[Case]] = &[traffic::CASES, capture::CASES, guard::CASES, leave::CASES];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, journal, ..] = arguments.as_slice()
+        && flag == leave::DAEMON
+    {
+        leave::run_daemon(journal);
+    }
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    let cases: Vec<&Case> = CASES.iter().copied().flatten().filter(selected).collect();
+    if let Some(reason) = lab::missing() {
+        for (name, _) in &cases {
+            println!("test {name} ... SKIPPED: {reason}");
+        }
+        println!("test result: 0 passed, 0 failed, {} skipped", cases.len());
+        return ExitCode::SUCCESS;
+    }
+    if std::env::var_os(INSIDE).is_none() {
+        return again_inside(&arguments);
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in cases {
+        print!("test {name} ... ");
+        let _ = std::io::stdout().flush();
+        let ok = catch_unwind(case).is_ok();
+        println!("{}", if ok { "ok" } else { "FAILED" });
+        *if ok { &mut passed } else { &mut failed } += 1;
+    }
+    println!("test result: {passed} passed, {failed} failed, 0 skipped");
+    ExitCode::from(u8::from(failed > 0))
+}
+
+/// Runs this program in a user, mount and network namespace of its own.
+fn again_inside(arguments: &[String]) -> ExitCode {
+    let program = std::env::current_exe().expect("the running program has a path");
+    let status = lab::namespace_command()
+        .args(["sh", "-c", "mount -t tmpfs none /run && exec \"$0\" \"$@\""])
+        .arg(program)
+        .args(arguments)
+        .env(INSIDE, "1")
+        .status()
+        .expect("unshare ran a moment ago");
+    ExitCode::from(u8::from(!status.success()))
+}
+
+/// A command that is expected to succeed; its output.
+fn sh(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {}: {error}", arguments.join(" "));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
