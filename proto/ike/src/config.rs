@@ -2,12 +2,16 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use ravelin_types::policy::{Policy, PolicyId};
-use ravelin_types::proposal::Proposal;
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::policy::{Action, Policy, PolicyId};
+use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::{Identity, Secret};
+
+use crate::negotiate;
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
 #[derive(Clone, Debug, Default)]
@@ -28,16 +32,113 @@ impl Config {
     pub fn policy(&self, id: PolicyId) -> Option<&ChildPolicy> {
         self.policies.iter().find(|child| child.policy.id == id)
     }
+
+    /// Everything in it that can never work with this provider. An endpoint takes such a configuration all the same:
+    /// the entries concerned fail when they are used.
+    pub fn mistakes(&self, crypto: &CryptoProvider) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for (i, remote) in self.remotes.iter().enumerate() {
+            let name = || remote.name.clone();
+            if self.remotes.iter().take(i).any(|other| other.name == remote.name) {
+                mistakes.push(Mistake::DuplicateRemote(name()));
+            }
+            if remote.secret.is_empty() {
+                mistakes.push(Mistake::NoSecret(name()));
+            }
+            if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
+                mistakes.push(Mistake::Families(name()));
+            }
+            if !usable(&remote.proposals, ProtocolId::IKE, crypto) {
+                mistakes.push(Mistake::NoIkeProposal(name()));
+            }
+        }
+        for (i, child) in self.policies.iter().enumerate() {
+            let id = child.policy.id;
+            if self.policies.iter().take(i).any(|other| other.policy.id == id) {
+                mistakes.push(Mistake::DuplicatePolicy(id));
+            }
+            if self.remote(&child.remote).is_none() {
+                mistakes.push(Mistake::NoRemote(id, child.remote.clone()));
+            }
+            let Action::Protect(protection) = &child.policy.action else {
+                mistakes.push(Mistake::NotProtected(id));
+                continue;
+            };
+            if protection.local.is_some_and(|l| l.is_ipv4() != protection.remote.is_ipv4()) {
+                mistakes.push(Mistake::PolicyFamilies(id));
+            }
+            if !usable(&child.proposals, ProtocolId::ESP, crypto) {
+                mistakes.push(Mistake::NoEspProposal(id));
+            }
+        }
+        mistakes
+    }
 }
+
+fn usable(proposals: &[Proposal], protocol: ProtocolId, crypto: &CryptoProvider) -> bool {
+    proposals.iter().all(|proposal| proposal.protocol == protocol)
+        && !negotiate::offer(proposals, true, crypto).is_empty()
+}
+
+/// Something in a configuration that can never work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Two remotes have this name.
+    DuplicateRemote(String),
+    /// Two policies have this number.
+    DuplicatePolicy(PolicyId),
+    /// The remote has no pre-shared key.
+    NoSecret(String),
+    /// The two addresses of the remote are not of one family.
+    Families(String),
+    /// The two ends of the policy are not of one family.
+    PolicyFamilies(PolicyId),
+    /// None of the remote's proposals is complete and known to the crypto provider.
+    NoIkeProposal(String),
+    /// None of the policy's proposals is complete and known to the crypto provider.
+    NoEspProposal(PolicyId),
+    /// The policy names a remote that is not there.
+    NoRemote(PolicyId, String),
+    /// The policy does not ask for protection, so there is nothing to negotiate.
+    NotProtected(PolicyId),
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mistake::DuplicateRemote(name) => write!(f, "there are two remotes with the name {name}"),
+            Mistake::DuplicatePolicy(id) => write!(f, "there are two policies with the number {}", id.0),
+            Mistake::NoSecret(name) => write!(f, "remote {name} has no pre-shared key"),
+            Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
+            Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),
+            Mistake::NoIkeProposal(name) => write!(
+                f,
+                "remote {name} has no usable IKE proposal: it takes a cipher, an integrity algorithm unless the cipher \
+                 authenticates, a pseudorandom function and a key exchange method that are built in"
+            ),
+            Mistake::NoEspProposal(id) => write!(
+                f,
+                "policy {} has no usable ESP proposal: it takes a cipher, and an integrity algorithm unless the cipher \
+                 authenticates, that are built in",
+                id.0
+            ),
+            Mistake::NoRemote(id, name) => write!(f, "policy {} names the remote {name}, which is not there", id.0),
+            Mistake::NotProtected(id) => write!(f, "policy {} does not ask for protection", id.0),
+        }
+    }
+}
+
+impl core::error::Error for Mistake {}
 
 /// A peer and how IKE SAs with it are made (`ike remote`).
 #[derive(Clone, Debug)]
 pub struct Remote {
     /// The operator's name for it, local to this host.
     pub name: String,
-    /// Our address towards it; `None`: any.
+    /// Our address towards it; `None`: any. When we initiate without one, NAT detection cannot tell our address and
+    /// ESP travels in UDP, so an application that can look the address up fills it in.
     pub local: Option<IpAddr>,
-    /// Its address.
+    /// Its address. The unspecified address of a family stands for any peer of that family, for answering alone.
     pub remote: IpAddr,
     /// Who we say we are.
     pub local_id: Identity,

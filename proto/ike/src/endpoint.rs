@@ -1,43 +1,325 @@
 //! The one door in and the one queue out.
+//!
+//! ```text
+//!   Datagram ─ header ─┬─ IKE_SA_INIT request ──────────► v2::phase::answer_init
+//!                      ├─ SPIs of an IKE SA ─ take out ─► IkeSa::handle ─ put back
+//!                      └─ neither ──────────────────────► INVALID_IKE_SPI, at a limited rate
+//!   Command, DataPlane, Done ─► the IKE SA concerned, or a new one
+//!   Timer ─► every IKE SA whose time has come
+//! ```
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
-use ravelin_types::Instant;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::sa::SaId;
+use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
+use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 use crate::config::Config;
-use crate::input::Input;
-use crate::output::Output;
-use crate::view::IkeSaView;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::explain::{Failure, Part};
+use crate::input::{Command, Datagram, Input};
+use crate::output::{Deadline, DownReason, Output};
+use crate::v2::exchange::{Task, What};
+use crate::v2::phase::established::{Established, Stage};
+use crate::v2::phase::{Want, answer_init, sa_init};
+use crate::v2::{Ends, IkeSa, Phase};
+use crate::view::{Counters, IkeSaView};
 
 /// All IKE SAs of one host.
 pub struct Endpoint {
-    config: Arc<Config>,
-    crypto: CryptoProvider,
-    rng: Box<dyn SecureRandom>,
+    core: Core,
 }
 
 impl Endpoint {
     /// An endpoint without SAs.
     pub fn new(config: Arc<Config>, crypto: CryptoProvider, rng: Box<dyn SecureRandom>, now: Instant) -> Self {
-        let _ = now;
-        Endpoint { config, crypto, rng }
+        Endpoint { core: Core::new(config, crypto, rng, now) }
     }
 
     /// Takes one input. Nonsense from peers is counted and dropped, never returned.
     pub fn handle(&mut self, input: Input<'_>, now: Instant) {
-        let _ = (input, now, &self.config, &self.crypto, &mut self.rng);
+        self.core.now = self.core.now.max(now);
+        match input {
+            Input::Datagram(datagram) => self.datagram(datagram),
+            Input::Command(command) => self.command(command),
+            Input::DataPlane(event) => self.data_plane(event),
+            Input::Done(op, outcome) => {
+                if let (Some(id), Err(error)) = (self.core.installed(op), outcome) {
+                    self.not_installed(id, &error);
+                }
+            }
+            Input::Timer => self.timer(),
+        }
     }
 
     /// The next decision; call until it says [`Output::Wait`].
     pub fn poll(&mut self) -> Output {
-        Output::Wait(None)
+        self.core.pop().unwrap_or_else(|| {
+            Output::Wait(self.core.table.next_timer().map(|(at, _)| Deadline { at, timer: "IKE SA" }))
+        })
     }
 
     /// Every IKE SA, half-open ones included.
     pub fn ike_sas(&self) -> Vec<IkeSaView> {
-        Vec::new()
+        self.core.table.iter().map(IkeSa::view).collect()
     }
+
+    /// What was dropped, and why.
+    pub fn counters(&self) -> Counters {
+        self.core.counters
+    }
+
+    fn datagram(&mut self, datagram: Datagram<'_>) {
+        let Ok((header, _)) = Header::parse(datagram.data) else {
+            self.core.counters.malformed += 1;
+            return;
+        };
+        if header.version.major() != Version::V2.major() {
+            self.other_version(header, datagram);
+            return;
+        }
+        let message = match Message::parse(datagram.data) {
+            Ok(message) => message,
+            Err(malformed) => {
+                self.core.counters.malformed += 1;
+                if is_init(&header) && self.core.may_react() {
+                    self.unprotected(header, Error::from(malformed).notify(), datagram);
+                }
+                return;
+            }
+        };
+        if is_init(&header) {
+            answer_init::respond(message, datagram, &mut self.core);
+            return;
+        }
+        let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };
+        match self.core.table.take(ours) {
+            Some(sa) if belongs(&header, &sa.ends) => {
+                if let Some(sa) = sa.handle(message, datagram, &mut self.core) {
+                    self.core.table.insert(sa);
+                }
+            }
+            other => {
+                if let Some(sa) = other {
+                    self.core.table.insert(sa);
+                }
+                self.core.counters.unknown_spi += 1;
+                // RFC 7296 §2.21.4: never in answer to a response.
+                let lost = !header.flags.is_response() && header.exchange != ExchangeType::IKE_SA_INIT;
+                if lost && self.core.may_react() {
+                    self.unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram);
+                }
+            }
+        }
+    }
+
+    /// RFC 7296 §2.5: a higher version is answered with the highest one that we speak, IKEv1 is passed over.
+    fn other_version(&mut self, header: Header, datagram: Datagram<'_>) {
+        self.core.counters.version += 1;
+        let higher = header.version.major() > Version::V2.major();
+        if higher && !header.flags.is_response() && self.core.may_react() {
+            self.unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), datagram);
+        }
+    }
+
+    /// An answer outside any IKE SA (RFC 7296 §1.5), never longer than what it answers.
+    fn unprotected(&mut self, header: Header, notify: Notify, datagram: Datagram<'_>) {
+        let role = if header.flags.is_initiator() { Flags::NONE } else { Flags::INITIATOR };
+        let answer = Header { version: Version::V2, flags: role.with(Flags::RESPONSE), ..header };
+        if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
+            let message = emit(&answer, &chain);
+            if message.len() <= datagram.data.len() {
+                self.core.transmit(datagram.local, datagram.remote, message);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Configure(config) => self.core.config = config,
+            Command::Initiate(policy) => self.want(Want { policy, flow: None }),
+            Command::RekeyIke(remote) => self.with_remote(&remote, |sa, _, _| sa.rekey()),
+            Command::RekeyChild(policy) => self.each(|sa, _, _| {
+                children_of(sa, Some(policy)).into_iter().for_each(|spi| sa.rekey_child(spi));
+            }),
+            Command::TerminateIke(remote) => self.terminate_ike(remote.as_deref()),
+            Command::TerminateChild(policy) => self.each(|sa, _, _| {
+                let waits = |task: &Task| match task.what {
+                    What::Create(want) => policy.is_none_or(|policy| policy == want.policy),
+                    _ => false,
+                };
+                sa.tasks.retain(|task| !waits(task));
+                children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
+            }),
+            Command::CheckLiveness(remote) => self.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
+            Command::Alive(inbound) => self.alive(inbound),
+        }
+    }
+
+    fn data_plane(&mut self, event: DataPlaneEvent) {
+        match event {
+            DataPlaneEvent::Acquire { policy, flow } => self.want(Want { policy, flow: Some(flow) }),
+            DataPlaneEvent::SoftExpire(id) => self.with_child(id, |sa, _, inbound, _| sa.rekey_child(inbound)),
+            DataPlaneEvent::HardExpire(id) => {
+                self.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
+            }
+            DataPlaneEvent::PeerMoved { id, src, src_port } => self.with_child(id, |sa, ends, _, core| {
+                let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
+                sa.heard = core.now;
+                sa.follow(ends, from, core);
+            }),
+        }
+    }
+
+    /// A Child SA is wanted: from the IKE SA that is there, from the one that is being made, or from a new one.
+    fn want(&mut self, want: Want) {
+        let config = self.core.config.clone();
+        let Some(child) = config.policy(want.policy) else { return };
+        let Some(remote) = config.remote(&child.remote) else {
+            self.core.failed(no_remote(child.remote.clone(), want));
+            return;
+        };
+        let spis = self.core.table.with_remote(&remote.name);
+        let serial = |spi: &IkeSpi, usable: fn(&IkeSa) -> bool| {
+            self.core.table.get(*spi).filter(|sa| usable(sa)).map(|sa| (sa.ends.serial, *spi))
+        };
+        let newest = |usable: fn(&IkeSa) -> bool| spis.iter().filter_map(|spi| serial(spi, usable)).max();
+        let established = newest(|sa| matches!(&sa.phase, Phase::Established(phase) if phase.stage == Stage::Active));
+        let begun = newest(|sa| matches!(&sa.phase, Phase::InitRequested(_) | Phase::AuthRequested(_)));
+        if let Some((_, spi)) = established {
+            self.with_ike(spi, |sa, _, _| sa.want(want));
+        } else if let Some((_, spi)) = begun {
+            if let Some(mut sa) = self.core.table.take(spi) {
+                if let Some(wants) = sa.wants() {
+                    want.add_to(wants);
+                }
+                self.core.table.insert(sa);
+            }
+        } else if remote.initiate {
+            sa_init::begin(Arc::new(remote.clone()), vec![want], &mut self.core);
+        } else {
+            let place = Place {
+                remote: Some(remote.name.clone()),
+                address: remote.remote,
+                policy: Some(want.policy),
+                exchange: "IKE_SA_INIT",
+            };
+            self.core.failed(Error::Misuse("the remote is configured to wait for the peer").failure(place));
+        }
+    }
+
+    fn terminate_ike(&mut self, remote: Option<&str>) {
+        let spis: Vec<IkeSpi> = match remote {
+            Some(name) => self.core.table.with_remote(name),
+            None => self.core.table.iter().map(|sa| sa.ends.our_spi()).collect(),
+        };
+        for spi in spis {
+            let Some(mut sa) = self.core.table.take(spi) else { continue };
+            if let Some((_, phase)) = sa.established() {
+                phase.close(DownReason::Command);
+                self.core.table.insert(sa);
+                self.with_ike(spi, |_, _, _| ());
+            } else {
+                sa.drop_silently(DownReason::Command, &mut self.core);
+            }
+        }
+    }
+
+    /// A packet arrived on an inbound SA: the peer lives, and it has the other half of the pair (RFC 7296 §2.8).
+    fn alive(&mut self, inbound: Spi) {
+        let Some(owner) = self.core.table.owner(inbound) else { return };
+        self.with_ike(owner, |sa, _, core| {
+            sa.heard = core.now;
+            sa.received_on(inbound, core);
+        });
+    }
+
+    /// The data plane refused an SA, so the Child SA cannot be.
+    fn not_installed(&mut self, id: SaId, error: &DataPlaneError) {
+        self.with_child(id, |sa, ends, inbound, core| {
+            let mut place = sa.place(ends, "CREATE_CHILD_SA");
+            place.policy = sa.children.get(&inbound).map(|child| child.policy.policy.id);
+            core.failed(Error::DataPlane(alloc::format!("{error}")).failure(place));
+            sa.delete_child(inbound, DownReason::DataPlane);
+        });
+    }
+
+    fn timer(&mut self) {
+        for spi in self.core.table.due(self.core.now) {
+            if let Some(sa) = self.core.table.take(spi)
+                && let Some(sa) = sa.timer(&mut self.core)
+            {
+                self.core.table.insert(sa);
+            }
+        }
+    }
+
+    fn with_ike(&mut self, spi: IkeSpi, act: impl FnOnce(&mut Established, &mut Ends, &mut Core)) {
+        let Some(sa) = self.core.table.take(spi) else { return };
+        let IkeSa { mut ends, phase } = sa;
+        match phase {
+            Phase::Established(mut phase) => {
+                act(&mut phase, &mut ends, &mut self.core);
+                if let Some(sa) = phase.go_on(ends, &mut self.core) {
+                    self.core.table.insert(sa);
+                }
+            }
+            phase => self.core.table.insert(IkeSa { ends, phase }),
+        }
+    }
+
+    fn with_child(&mut self, id: SaId, act: impl FnOnce(&mut Established, &mut Ends, Spi, &mut Core)) {
+        if let Some((owner, inbound)) = self.core.table.child(id) {
+            self.with_ike(owner, |sa, ends, core| act(sa, ends, inbound, core));
+        }
+    }
+
+    fn with_remote(&mut self, name: &str, act: impl Fn(&mut Established, &mut Ends, &mut Core)) {
+        for spi in self.core.table.with_remote(name) {
+            self.with_ike(spi, &act);
+        }
+    }
+
+    fn each(&mut self, act: impl Fn(&mut Established, &mut Ends, &mut Core)) {
+        let spis: Vec<IkeSpi> = self.core.table.iter().map(|sa| sa.ends.our_spi()).collect();
+        for spi in spis {
+            self.with_ike(spi, &act);
+        }
+    }
+}
+
+/// The first message of an initiator.
+fn is_init(header: &Header) -> bool {
+    header.exchange == ExchangeType::IKE_SA_INIT
+        && header.responder_spi == IkeSpi::ZERO
+        && header.flags.is_initiator()
+        && !header.flags.is_response()
+}
+
+/// Whether a message that carries our SPI carries the peer's too and comes from the other side.
+fn belongs(header: &Header, ends: &Ends) -> bool {
+    let spis = (header.initiator_spi, header.responder_spi);
+    let first = ends.spi_r == IkeSpi::ZERO && header.initiator_spi == ends.spi_i;
+    header.flags.is_initiator() != ends.initiator && (spis == ends.spis() || first)
+}
+
+fn children_of(sa: &Established, policy: Option<PolicyId>) -> Vec<Spi> {
+    let serves = |id: PolicyId| policy.is_none_or(|policy| policy == id);
+    sa.children.values().filter(|child| serves(child.policy.policy.id)).map(|child| child.inbound).collect()
+}
+
+fn no_remote(name: alloc::string::String, want: Want) -> Failure {
+    let address = want.flow.map_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), |flow: Flow| flow.dst);
+    let part = Part::NoRemote;
+    let error = Error::NoAgreement(crate::error::Disagreement::new(part, vec![], vec![]));
+    error.failure(Place { remote: Some(name), address, policy: Some(want.policy), exchange: "IKE_SA_INIT" })
 }

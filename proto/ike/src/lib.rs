@@ -9,14 +9,22 @@
 
 extern crate alloc;
 
+mod auth;
 pub mod config;
+mod context;
+
 pub mod endpoint;
+mod error;
 pub mod explain;
 pub mod input;
+pub mod limits;
+mod negotiate;
 pub mod output;
+mod sa_table;
+mod v2;
 pub mod view;
 
-pub use config::{ChildPolicy, Config, Remote};
+pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
 pub use input::{Command, Datagram, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, Transmit};

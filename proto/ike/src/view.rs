@@ -60,3 +60,28 @@ pub struct ChildSaView {
     /// When it was installed.
     pub created: Instant,
 }
+
+/// What was dropped, and why, since the endpoint began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that are no IKEv2 message, or none that could be in this place.
+    pub malformed: u64,
+    /// Messages of another major version.
+    pub version: u64,
+    /// Messages whose SPIs belong to no IKE SA here.
+    pub unknown_spi: u64,
+    /// Protected messages that do not verify, and unprotected ones where a protected one is due.
+    pub forged: u64,
+    /// Messages that the state of their IKE SA has no use for.
+    pub unexpected: u64,
+    /// Requests outside the window, and responses to no open request.
+    pub outside_window: u64,
+    /// Requests that came again and were answered from the cache.
+    pub repeated: u64,
+    /// IKE_SA_INIT requests dropped because a bound on IKE SAs is reached.
+    pub refused_half_open: u64,
+    /// Cookies sent.
+    pub cookies: u64,
+    /// Reactions to unprotected messages that were left out to keep their rate.
+    pub rate_limited: u64,
+}

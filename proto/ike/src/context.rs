@@ -1,0 +1,179 @@
+//! What every handler works with: configuration, crypto, randomness, the time of this input, the table of SAs, and the
+//! queue of decisions.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::sa::SaId;
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use crate::config::Config;
+use crate::explain::Failure;
+use crate::limits;
+use crate::output::{Event, OpId, Output, Transmit};
+use crate::sa_table::SaTable;
+use crate::v2::feature::cookie::Cookies;
+use crate::view::Counters;
+
+/// The context of a handler. The SA being handled is not in `table` meanwhile.
+pub(crate) struct Core {
+    pub(crate) config: Arc<Config>,
+    pub(crate) crypto: CryptoProvider,
+    pub(crate) rng: Box<dyn SecureRandom>,
+    pub(crate) now: Instant,
+    pub(crate) table: SaTable,
+    pub(crate) cookies: Cookies,
+    pub(crate) counters: Counters,
+    outputs: VecDeque<Output>,
+    next_op: u64,
+    /// SAs being installed, by the operation that does it.
+    installing: BTreeMap<OpId, SaId>,
+    unprotected: Bucket,
+    next_serial: u64,
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        crypto: CryptoProvider,
+        mut rng: Box<dyn SecureRandom>,
+        now: Instant,
+    ) -> Self {
+        let cookies = Cookies::new(&mut *rng, now);
+        Core {
+            config,
+            crypto,
+            rng,
+            now,
+            table: SaTable::default(),
+            cookies,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            next_op: 0,
+            installing: BTreeMap::new(),
+            unprotected: Bucket { tokens: limits::UNPROTECTED_PER_SECOND, refilled: now },
+            next_serial: 0,
+        }
+    }
+
+    /// The next decision, oldest first.
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Hands an operation to the data plane.
+    pub(crate) fn apply(&mut self, op: DataPlaneOp) {
+        let id = OpId(self.next_op);
+        self.next_op += 1;
+        if let DataPlaneOp::AddSa(params) = &op {
+            self.installing.insert(id, params.id());
+        }
+        self.outputs.push_back(Output::Apply(id, op));
+    }
+
+    /// The SA that an operation was to install.
+    pub(crate) fn installed(&mut self, op: OpId) -> Option<SaId> {
+        self.installing.remove(&op)
+    }
+
+    /// Sends a message.
+    pub(crate) fn transmit(&mut self, local: SocketAddr, remote: SocketAddr, data: Vec<u8>) {
+        self.outputs.push_back(Output::Transmit(Transmit { local, remote, data }));
+    }
+
+    /// Tells the operator.
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Tells the operator why something failed.
+    pub(crate) fn failed(&mut self, failure: Failure) {
+        self.event(Event::Failed(failure));
+    }
+
+    /// Whether one more reaction to an unprotected message is within [`limits::UNPROTECTED_PER_SECOND`].
+    pub(crate) fn may_react(&mut self) -> bool {
+        let granted = self.unprotected.take(self.now);
+        if !granted {
+            self.counters.rate_limited += 1;
+        }
+        granted
+    }
+
+    /// A fresh nonce.
+    pub(crate) fn nonce(&mut self) -> Vec<u8> {
+        let mut nonce = vec![0; limits::NONCE_LEN];
+        self.rng.fill(&mut nonce);
+        nonce
+    }
+
+    /// An SPI for an IKE SA that no other has.
+    pub(crate) fn ike_spi(&mut self) -> IkeSpi {
+        loop {
+            let mut bytes = [0; 8];
+            self.rng.fill(&mut bytes);
+            let spi = IkeSpi(u64::from_be_bytes(bytes));
+            // The SA being handled is not in the table, but to draw its SPI again takes 2^64 tries.
+            if spi != IkeSpi::ZERO && self.table.get(spi).is_none() {
+                return spi;
+            }
+        }
+    }
+
+    /// An inbound SPI for a Child SA of `owner`, reserved until released.
+    pub(crate) fn child_spi(&mut self, owner: IkeSpi) -> Spi {
+        loop {
+            let mut bytes = [0; 4];
+            self.rng.fill(&mut bytes);
+            let spi = Spi(u32::from_be_bytes(bytes));
+            if spi.is_usable() && self.table.claim(spi, owner) {
+                return spi;
+            }
+        }
+    }
+
+    /// `duration` less a random part of up to a tenth, so that two ends with one configuration seldom rekey at once
+    /// (RFC 7296 §2.8.1).
+    pub(crate) fn jittered(&mut self, duration: Duration) -> Duration {
+        let mut bytes = [0; 2];
+        self.rng.fill(&mut bytes);
+        duration - duration / 10 * u32::from(u16::from_be_bytes(bytes)) / u32::from(u16::MAX)
+    }
+
+    /// A number that grows with each IKE SA begun here.
+    pub(crate) fn serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    /// The name of the remote configured for an address, for reports.
+    pub(crate) fn remote_name(&self, address: core::net::IpAddr) -> Option<String> {
+        self.config.remotes.iter().find(|remote| remote.remote == address).map(|remote| remote.name.clone())
+    }
+}
+
+/// A bucket of tokens, refilled once a second.
+struct Bucket {
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Instant) -> bool {
+        if now.since(self.refilled) >= Duration::from_secs(1) {
+            self.tokens = limits::UNPROTECTED_PER_SECOND;
+            self.refilled = now;
+        }
+        let granted = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        granted
+    }
+}

@@ -1,0 +1,221 @@
+//! What can go wrong inside an exchange, by cause, and the two ways out: [`Error::notify`] is what the peer hears,
+//! [`Error::failure`] is what the operator reads.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ravelin_types::Spi;
+use ravelin_types::policy::PolicyId;
+use ravelin_types::proposal::ProtocolId;
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::error::{Malformed, Unfit};
+use ravelin_wire::ike::header::PayloadType;
+use ravelin_wire::ike::v2::{Notify, NotifyType};
+
+use crate::explain::{Failure, Part};
+use crate::limits;
+
+/// Why an exchange cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// Bytes that are not payloads.
+    Malformed(Malformed),
+    /// A payload type that must be understood and is not.
+    CriticalPayload(PayloadType),
+    /// The peer broke the protocol.
+    Violation(&'static str),
+    /// The policies do not meet.
+    NoAgreement(Disagreement),
+    /// The peer sent a key exchange value of another method than the chosen one.
+    WrongKe(KeMethod),
+    /// The peer's key exchange value is no valid element.
+    BadPublicValue,
+    /// The peer did not prove who it is.
+    Authentication(Disagreement),
+    /// Not now.
+    Temporary,
+    /// The Child SA to be rekeyed is not there.
+    NoSuchChild(ProtocolId, Spi),
+    /// No more Child SAs on this IKE SA.
+    Full,
+    /// The peer answered with this error.
+    Refused(NotifyType, Vec<u8>),
+    /// The data plane said no.
+    DataPlane(String),
+    /// The configuration changed under the exchange, or does not permit it.
+    Misuse(&'static str),
+}
+
+/// What did not meet: each side's lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Disagreement {
+    /// The part of the negotiation.
+    pub(crate) part: Part,
+    /// What the peer offered.
+    pub(crate) theirs: Vec<String>,
+    /// What we have configured.
+    pub(crate) ours: Vec<String>,
+}
+
+impl Disagreement {
+    /// Keeps at most [`limits::REPORT_LINES`] lines of the peer's, each cut to [`limits::REPORT_LINE`] characters.
+    pub(crate) fn new(part: Part, theirs: Vec<String>, ours: Vec<String>) -> Self {
+        let mut theirs = theirs;
+        theirs.truncate(limits::REPORT_LINES);
+        for line in &mut theirs {
+            if let Some((at, _)) = line.char_indices().nth(limits::REPORT_LINE) {
+                line.truncate(at);
+            }
+        }
+        Disagreement { part, theirs, ours }
+    }
+}
+
+/// Where an exchange failed, for the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The configured peer.
+    pub(crate) remote: Option<String>,
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The policy the exchange was for.
+    pub(crate) policy: Option<PolicyId>,
+    /// Name of the exchange.
+    pub(crate) exchange: &'static str,
+}
+
+impl Error {
+    /// What the peer is told in the response to its request (RFC 7296 §2.21, §3.10.1).
+    pub(crate) fn notify(&self) -> Notify {
+        let plain = |kind| Notify::new(kind, Vec::new());
+        match self {
+            Error::Malformed(_) | Error::Violation(_) | Error::BadPublicValue => plain(NotifyType::INVALID_SYNTAX),
+            Error::CriticalPayload(kind) => Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, vec![kind.0]),
+            Error::NoAgreement(disagreement) => plain(match disagreement.part {
+                // RFC 7296 §2.23.1: an SPD entry of the other mode counts as no entry for these selectors.
+                Part::TrafficSelectors | Part::Mode => NotifyType::TS_UNACCEPTABLE,
+                _ => NotifyType::NO_PROPOSAL_CHOSEN,
+            }),
+            Error::WrongKe(method) => Notify::new(NotifyType::INVALID_KE_PAYLOAD, method.0.to_be_bytes().to_vec()),
+            // RFC 7296 §2.21.2: whatever the cause, this is all the peer learns.
+            Error::Authentication(_) => plain(NotifyType::AUTHENTICATION_FAILED),
+            Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
+            Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
+            Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
+            Error::Refused(..) | Error::Misuse(_) | Error::DataPlane(_) => plain(NotifyType::NO_PROPOSAL_CHOSEN),
+        }
+    }
+
+    /// Whether both sides drop the IKE SA without a word more (RFC 7296 §2.21.3).
+    pub(crate) fn is_fatal(&self) -> bool {
+        match self {
+            Error::Malformed(_) | Error::Violation(_) | Error::Authentication(_) => true,
+            Error::Refused(kind, _) => {
+                *kind == NotifyType::INVALID_SYNTAX || *kind == NotifyType::AUTHENTICATION_FAILED
+            }
+            _ => false,
+        }
+    }
+
+    /// The operator's line.
+    pub(crate) fn failure(&self, place: Place) -> Failure {
+        let (part, theirs, ours) = match self {
+            Error::NoAgreement(d) | Error::Authentication(d) => (d.part, d.theirs.clone(), d.ours.clone()),
+            Error::Malformed(what) => (Part::Protocol, vec![what.to_string()], vec![]),
+            Error::Violation(what) => (Part::Protocol, vec![(*what).into()], vec![]),
+            Error::CriticalPayload(kind) => {
+                (Part::Protocol, vec![format!("payload {kind} with the critical bit, which is not known here")], vec![])
+            }
+            Error::WrongKe(method) => (Part::KeyExchange, vec![], vec![method.to_string()]),
+            Error::BadPublicValue => {
+                (Part::KeyExchange, vec!["a public value that is no valid element of its group".into()], vec![])
+            }
+            Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
+            Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
+            Error::Full => (Part::Limit, vec![], vec![format!("{} Child SAs per IKE SA", limits::CHILDREN_PER_IKE_SA)]),
+            Error::Refused(kind, data) => (refused_part(*kind), vec![describe(*kind, data)], vec![]),
+            Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
+            Error::Misuse(what) => (Part::Refused, vec![], vec![(*what).into()]),
+        };
+        Failure {
+            remote: place.remote,
+            address: place.address,
+            policy: place.policy,
+            exchange: place.exchange,
+            part,
+            theirs,
+            ours,
+            advice: advice(part).into(),
+        }
+    }
+
+    /// Adds what we offered to an error that only holds what the peer said.
+    pub(crate) fn failure_with_offer(&self, place: Place, offered: impl FnOnce(Part) -> Vec<String>) -> Failure {
+        let mut failure = self.failure(place);
+        if failure.ours.is_empty() {
+            failure.ours = offered(failure.part);
+        }
+        failure
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Error::Malformed(malformed)
+    }
+}
+
+impl From<Disagreement> for Error {
+    fn from(disagreement: Disagreement) -> Self {
+        Error::NoAgreement(disagreement)
+    }
+}
+
+impl From<Unfit> for Error {
+    fn from(_: Unfit) -> Self {
+        Error::Misuse("the configuration does not fit into a message")
+    }
+}
+
+/// The part that an error notify of the peer is about.
+fn refused_part(kind: NotifyType) -> Part {
+    match kind {
+        NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => Part::TrafficSelectors,
+        NotifyType::AUTHENTICATION_FAILED => Part::Authentication,
+        NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,
+        NotifyType::NO_ADDITIONAL_SAS => Part::Limit,
+        NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD | NotifyType::INVALID_MAJOR_VERSION => {
+            Part::Protocol
+        }
+        _ => Part::Refused,
+    }
+}
+
+fn describe(kind: NotifyType, data: &[u8]) -> String {
+    match (kind, data) {
+        (NotifyType::INVALID_KE_PAYLOAD, [high, low]) => {
+            format!("{kind}, wants {}", KeMethod(u16::from_be_bytes([*high, *low])))
+        }
+        _ => kind.to_string(),
+    }
+}
+
+fn advice(part: Part) -> &'static str {
+    match part {
+        Part::NoRemote => "add a remote for this address, or correct the address of the one meant",
+        Part::IkeProposal | Part::EspProposal => "give both sides a proposal in common",
+        Part::KeyExchange => "give both sides a key exchange method in common",
+        Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",
+        Part::Mode => "give both policies the same mode",
+        Part::Identity => "make the identity expected here the one that the peer sends",
+        Part::Authentication => "check that both sides have the same pre-shared key and identities",
+        Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
+        Part::Refused => "see the log of the peer",
+        Part::Protocol => "report this with a capture: one of the two implementations is in error",
+        Part::DataPlane => "see what the data plane says",
+        Part::Limit => "raise the limit, or close what is not needed",
+    }
+}

@@ -1,0 +1,68 @@
+//! Every bound on what peers can make this endpoint keep or do.
+
+use core::time::Duration;
+
+/// Half-open IKE SAs that peers began, in all. Beyond it IKE_SA_INIT requests are dropped.
+pub const HALF_OPEN: usize = 4096;
+
+/// Half-open IKE SAs that one address began.
+pub const HALF_OPEN_PER_ADDRESS: usize = 64;
+
+/// From this many half-open IKE SAs on, IKE_SA_INIT requests must bring a cookie (RFC 7296 §2.6).
+pub const COOKIE_THRESHOLD: usize = 32;
+
+/// A responder forgets a half-open IKE SA after this time.
+pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
+
+/// IKE SAs in all. Beyond it IKE_SA_INIT requests are dropped and none is begun.
+pub const IKE_SAS: usize = 100_000;
+
+/// Child SAs of one IKE SA, those being replaced included. Beyond it NO_ADDITIONAL_SAS is the answer.
+pub const CHILDREN_PER_IKE_SA: usize = 128;
+
+/// The secret behind cookies is replaced after this time; the one before it is still honoured once.
+pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How often an initiator begins IKE_SA_INIT anew because of COOKIE or INVALID_KE_PAYLOAD (RFC 7296 §2.6).
+pub const INIT_RESTARTS: u32 = 5;
+
+/// How often a CREATE_CHILD_SA request is repeated with the group that INVALID_KE_PAYLOAD asked for.
+pub const KE_RESTARTS: u32 = 2;
+
+/// Exchanges that wait for the window of one IKE SA.
+pub const TASKS: usize = 256;
+
+/// Unprotected messages per second sent in answer to messages that belong to no IKE SA, and failures reported because
+/// of such messages (RFC 7296 §2.21.4).
+pub const UNPROTECTED_PER_SECOND: u32 = 10;
+
+/// A hint from an unprotected message causes at most one liveness check in this time (RFC 7296 §2.21.4).
+pub const HINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// First wait after TEMPORARY_FAILURE; doubled each time (RFC 7296 §2.25).
+pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
+
+/// After so many TEMPORARY_FAILUREs on one task, some four minutes, the states of the peers are out of step and the
+/// IKE SA is closed (RFC 7296 §2.25).
+pub const TEMPORARY_FAILURES: u32 = 7;
+
+/// Wait before a failed rekey is tried again.
+pub const REKEY_RETRY: Duration = Duration::from_secs(30);
+
+/// How long a replaced IKE SA waits for the peer to delete it.
+pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Length of the nonces we send; more than half of any prf's key (RFC 7296 §2.10).
+pub const NONCE_LEN: usize = 32;
+
+/// Selectors in one TS payload that are looked at.
+pub const SELECTORS: usize = 64;
+
+/// An on-demand negotiation for one policy has at most this many flows waiting.
+pub const FLOWS_PER_POLICY: usize = 8;
+
+/// Lines of a peer's offer that are kept for a report, each cut to [`REPORT_LINE`].
+pub const REPORT_LINES: usize = 8;
+
+/// Characters of one line in a report.
+pub const REPORT_LINE: usize = 400;

@@ -1,0 +1,381 @@
+//! Choosing: one set of algorithms out of an offer, one set of selectors out of two policies.
+//!
+//! The rules, for the responder:
+//! 1. Our own order of proposals decides, then the peer's; within a proposal our own order of transforms.
+//! 2. One exception: where both list several key exchange methods and the peer already sent a value of one of them,
+//!    that one is taken, which saves a round trip with INVALID_KE_PAYLOAD.
+//! 3. A proposal with a transform type we do not know is not taken; an unknown transform of a known type is passed
+//!    over (RFC 7296 §3.3.6).
+//! 4. A cipher that authenticates goes with no integrity algorithm, or with NONE (RFC 5282 §8).
+//! 5. Only what the crypto provider has is ever chosen or offered.
+//!
+//! The initiator checks the answer with the same code, as an offer of one transform per type.
+//! Read RFC 7296 §2.7, §2.9 and §3.3 before changing this file.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::proposal::{EspSuite, IkeSuite, Proposal, ProtocolId};
+use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
+
+use crate::error::Disagreement;
+use crate::explain::Part;
+
+/// An agreement on algorithms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed<S> {
+    /// Which of the offered proposals.
+    pub(crate) index: usize,
+    /// What it comes to.
+    pub(crate) suite: S,
+    /// The key exchange method; `None` for a Child SA without one.
+    pub(crate) ke: Option<KeMethod>,
+    /// One transform of each offered type, for the answer.
+    pub(crate) transforms: Vec<Transform>,
+}
+
+/// What is to be done about key exchange methods of a Child SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildKe {
+    /// IKE_AUTH has no key exchange: methods on either side do not count (RFC 7296 §1.2).
+    None,
+    /// CREATE_CHILD_SA: ours must be met if we list any; the peer sent a value of this one.
+    Fresh(Option<KeMethod>),
+}
+
+/// Chooses the algorithms of an IKE SA. `sent` is the method of the peer's KE payload.
+pub(crate) fn ike(
+    offered: &[Proposal],
+    ours: &[Proposal],
+    sent: Option<KeMethod>,
+    crypto: &CryptoProvider,
+) -> Result<Agreed<IkeSuite>, Disagreement> {
+    let agreed = search(offered, ours, |theirs, own| {
+        let mut pick = Pick::new(theirs, own, crypto, ProtocolId::IKE)?;
+        let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
+        let prf = pick.prf()?;
+        let ke = pick.ke(sent)??;
+        pick.refuse(TransformType::SN)?;
+        Some((IkeSuite { encr, encr_key_bits, integ, prf, ke }, Some(ke), pick.chosen))
+    });
+    agreed.ok_or_else(|| disagreement(Part::IkeProposal, offered, ours))
+}
+
+/// Chooses the algorithms of an ESP SA.
+pub(crate) fn esp(
+    offered: &[Proposal],
+    ours: &[Proposal],
+    exchange: ChildKe,
+    crypto: &CryptoProvider,
+) -> Result<Agreed<EspSuite>, Disagreement> {
+    let agreed = search(offered, ours, |theirs, own| {
+        let mut pick = Pick::new(theirs, own, crypto, ProtocolId::ESP)?;
+        let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
+        let ke = match exchange {
+            ChildKe::None => None,
+            ChildKe::Fresh(sent) => pick.child_ke(sent)?,
+        };
+        let sn = pick.sn()?;
+        pick.refuse(TransformType::PRF)?;
+        Some((EspSuite { encr, encr_key_bits, integ, sn }, ke, pick.chosen))
+    });
+    agreed.ok_or_else(|| disagreement(Part::EspProposal, offered, ours))
+}
+
+/// Whether an answer holds at most one transform of each type (RFC 7296 §3.3.6).
+pub(crate) fn is_answer(proposal: &Proposal) -> bool {
+    let kinds = proposal.transforms.iter().map(|transform| transform.kind());
+    kinds.clone().enumerate().all(|(i, kind)| kinds.clone().skip(i + 1).all(|other| other != kind))
+}
+
+/// What we offer of a configuration: only what the provider has, with the types a peer expects.
+pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvider) -> Vec<Proposal> {
+    let mut offers = Vec::new();
+    for proposal in configured {
+        let protocol = proposal.protocol;
+        let mut transforms: Vec<Transform> =
+            proposal.transforms.iter().copied().filter(|t| supported(*t, crypto)).collect();
+        transforms.retain(|t| match t.kind() {
+            TransformType::KE => with_ke,
+            TransformType::PRF => protocol == ProtocolId::IKE,
+            TransformType::SN => protocol == ProtocolId::ESP,
+            _ => true,
+        });
+        let has = |kind| transforms.iter().any(|t: &Transform| t.kind() == kind);
+        let complete = has(TransformType::ENCR)
+            && (protocol == ProtocolId::ESP || (has(TransformType::PRF) && has(TransformType::KE)));
+        if !complete {
+            continue;
+        }
+        // RFC 7296 §3.3.3: ESP proposals carry the transform type of sequence numbers.
+        if protocol == ProtocolId::ESP && !has(TransformType::SN) {
+            transforms.push(Transform::Sn(SnId::SEQUENTIAL_32));
+        }
+        offers.extend(split(protocol, &transforms, crypto));
+    }
+    offers
+}
+
+/// The first key exchange method of an offer: the one whose value is sent.
+pub(crate) fn first_ke(offers: &[Proposal]) -> Option<KeMethod> {
+    offers.iter().flat_map(|proposal| &proposal.transforms).find_map(|transform| match transform {
+        Transform::Ke(method) if *method != KeMethod::NONE => Some(*method),
+        _ => None,
+    })
+}
+
+/// Whether an offer lists the method.
+pub(crate) fn lists_ke(offers: &[Proposal], method: KeMethod) -> bool {
+    method != KeMethod::NONE && offers.iter().any(|proposal| proposal.transforms.contains(&Transform::Ke(method)))
+}
+
+/// Traffic selectors as the initiator of an exchange names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selectors {
+    /// TSi.
+    pub(crate) initiator: Vec<TrafficSelector>,
+    /// TSr.
+    pub(crate) responder: Vec<TrafficSelector>,
+}
+
+impl Selectors {
+    /// The part of `self` that `allowed` permits (RFC 7296 §2.9), or `None` when one side is left with nothing.
+    pub(crate) fn narrowed(&self, allowed: &Selectors) -> Option<Selectors> {
+        let initiator = narrow(&self.initiator, &allowed.initiator);
+        let responder = narrow(&self.responder, &allowed.responder);
+        (!initiator.is_empty() && !responder.is_empty()).then_some(Selectors { initiator, responder })
+    }
+
+    /// Whether the initiator's first choice, the packet that asked, is within.
+    pub(crate) fn covers_first(&self, offered: &Selectors) -> bool {
+        let holds = |kept: &[TrafficSelector], offered: &[TrafficSelector]| {
+            offered.first().is_some_and(|first| kept.iter().any(|selector| selector.covers(first)))
+        };
+        holds(&self.initiator, &offered.initiator) && holds(&self.responder, &offered.responder)
+    }
+
+    /// Whether every selector is within one of `outer`.
+    pub(crate) fn within(&self, outer: &Selectors) -> bool {
+        let inside = |inner: &[TrafficSelector], outer: &[TrafficSelector]| {
+            !inner.is_empty() && inner.iter().all(|ts| outer.iter().any(|wide| wide.covers(ts)))
+        };
+        inside(&self.initiator, &outer.initiator) && inside(&self.responder, &outer.responder)
+    }
+
+    /// Lines for a report.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let join = |side: &[TrafficSelector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        vec![alloc::format!("{} === {}", join(&self.initiator), join(&self.responder))]
+    }
+}
+
+type Found<S> = (S, Option<KeMethod>, Vec<Transform>);
+
+fn search<S>(
+    offered: &[Proposal],
+    ours: &[Proposal],
+    fits: impl Fn(&Proposal, &Proposal) -> Option<Found<S>>,
+) -> Option<Agreed<S>> {
+    ours.iter().find_map(|own| {
+        offered.iter().enumerate().find_map(|(index, theirs)| {
+            fits(theirs, own).map(|(suite, ke, transforms)| Agreed { index, suite, ke, transforms })
+        })
+    })
+}
+
+fn disagreement(part: Part, offered: &[Proposal], ours: &[Proposal]) -> Disagreement {
+    let lines = |proposals: &[Proposal]| proposals.iter().map(ToString::to_string).collect();
+    Disagreement::new(part, lines(offered), lines(ours))
+}
+
+/// Choosing inside one pair of proposals; `None` from any step means the pair does not fit.
+struct Pick<'a> {
+    theirs: &'a Proposal,
+    own: &'a Proposal,
+    crypto: &'a CryptoProvider,
+    chosen: Vec<Transform>,
+}
+
+impl<'a> Pick<'a> {
+    fn new(theirs: &'a Proposal, own: &'a Proposal, crypto: &'a CryptoProvider, protocol: ProtocolId) -> Option<Self> {
+        let known = |transform: &Transform| (1..=5).contains(&transform.kind().0);
+        let fits = theirs.protocol == protocol && own.protocol == protocol && theirs.transforms.iter().all(known);
+        fits.then_some(Pick { theirs, own, crypto, chosen: Vec::new() })
+    }
+
+    fn offers(&self, kind: TransformType) -> bool {
+        self.theirs.transforms.iter().any(|transform| transform.kind() == kind)
+    }
+
+    /// A type that does not belong to the protocol makes the proposal void (RFC 7296 §3.3.3).
+    fn refuse(&self, kind: TransformType) -> Option<()> {
+        (!self.offers(kind)).then_some(())
+    }
+
+    fn encr_and_integ(&mut self) -> Option<(EncrId, u16, IntegId)> {
+        for (id, bits) in self.own.transforms.iter().filter_map(|t| encr(*t, self.crypto)) {
+            let Some(theirs) = self.theirs.transforms.iter().find(|t| encr(**t, self.crypto) == Some((id, bits)))
+            else {
+                continue;
+            };
+            let aead = self.crypto.encr(id).is_some_and(|alg| alg.is_aead());
+            let Some(integ) = self.integ(aead) else { continue };
+            self.chosen.push(*theirs);
+            if self.offers(TransformType::INTEG) {
+                self.chosen.push(Transform::Integ(integ));
+            }
+            return Some((id, bits, integ));
+        }
+        None
+    }
+
+    fn integ(&self, aead: bool) -> Option<IntegId> {
+        let offered = |id| self.theirs.transforms.contains(&Transform::Integ(id));
+        if aead {
+            let none = !self.offers(TransformType::INTEG) || offered(IntegId::NONE);
+            return none.then_some(IntegId::NONE);
+        }
+        self.own.transforms.iter().find_map(|transform| match transform {
+            Transform::Integ(id) if offered(*id) && self.crypto.integ(*id).is_some() => Some(*id),
+            _ => None,
+        })
+    }
+
+    fn prf(&mut self) -> Option<PrfId> {
+        let id = self.own.transforms.iter().find_map(|transform| match transform {
+            Transform::Prf(id) if self.theirs.transforms.contains(transform) => self.crypto.prf(*id).map(|_| *id),
+            _ => None,
+        })?;
+        self.chosen.push(Transform::Prf(id));
+        Some(id)
+    }
+
+    /// Outer `None`: nothing in common. Inner `None`: neither side lists a method.
+    fn ke(&mut self, sent: Option<KeMethod>) -> Option<Option<KeMethod>> {
+        let theirs = methods(self.theirs);
+        let both = || methods(self.own).into_iter().filter(|method| theirs.contains(method) && self.has_ke(*method));
+        if theirs.is_empty() && methods(self.own).is_empty() {
+            return Some(None);
+        }
+        let method = both().find(|method| Some(*method) == sent).or_else(|| both().next())?;
+        self.chosen.push(Transform::Ke(method));
+        Some(Some(method))
+    }
+
+    /// As [`Pick::ke`], but where our policy asks for no key exchange and the peer's does, the peer has its way: the
+    /// Child SA is only the better for it.
+    fn child_ke(&mut self, sent: Option<KeMethod>) -> Option<Option<KeMethod>> {
+        if !methods(self.own).is_empty() {
+            return self.ke(sent);
+        }
+        let theirs = methods(self.theirs);
+        let usable = || theirs.iter().copied().filter(|method| self.has_ke(*method));
+        let none = self.theirs.transforms.contains(&Transform::Ke(KeMethod::NONE));
+        let method = usable().find(|method| Some(*method) == sent);
+        let method = if none { method } else { method.or_else(|| usable().next()) };
+        match method {
+            Some(method) => self.chosen.push(Transform::Ke(method)),
+            None if none => self.chosen.push(Transform::Ke(KeMethod::NONE)),
+            None if theirs.is_empty() => {}
+            None => return None,
+        }
+        Some(method)
+    }
+
+    fn has_ke(&self, method: KeMethod) -> bool {
+        self.crypto.ke(method).is_some()
+    }
+
+    /// An offer without the type means 32-bit numbers: RFC 7296 §3.3.3 asks for it, old peers leave it out.
+    fn sn(&mut self) -> Option<SnId> {
+        let listed = |proposal: &Proposal| {
+            let ids = proposal.transforms.iter().filter_map(|transform| match transform {
+                Transform::Sn(id) => Some(*id),
+                _ => None,
+            });
+            let ids: Vec<SnId> = ids.collect();
+            if ids.is_empty() { vec![SnId::SEQUENTIAL_32] } else { ids }
+        };
+        let theirs = listed(self.theirs);
+        let usable = [SnId::SEQUENTIAL_32, SnId::PARTIAL_64];
+        let id = listed(self.own).into_iter().find(|id| theirs.contains(id) && usable.contains(id))?;
+        if self.offers(TransformType::SN) {
+            self.chosen.push(Transform::Sn(id));
+        }
+        Some(id)
+    }
+}
+
+fn methods(proposal: &Proposal) -> Vec<KeMethod> {
+    let ids = proposal.transforms.iter().filter_map(|transform| match transform {
+        Transform::Ke(method) if *method != KeMethod::NONE => Some(*method),
+        _ => None,
+    });
+    ids.collect()
+}
+
+/// The cipher and its effective key length, if the provider has it.
+fn encr(transform: Transform, crypto: &CryptoProvider) -> Option<(EncrId, u16)> {
+    let Transform::Encr(id, bits) = transform else { return None };
+    let alg = crypto.encr(id)?;
+    let bits = match bits {
+        Some(bits) => bits,
+        // RFC 7296 §3.3.5: ciphers of variable key length have none by default.
+        None if alg.sends_key_length() => return None,
+        None => *alg.key_bits().first()?,
+    };
+    alg.key_bits().contains(&bits).then_some((id, bits))
+}
+
+fn supported(transform: Transform, crypto: &CryptoProvider) -> bool {
+    match transform {
+        Transform::Encr(..) => encr(transform, crypto).is_some(),
+        Transform::Prf(id) => crypto.prf(id).is_some(),
+        Transform::Integ(id) => id == IntegId::NONE || crypto.integ(id).is_some(),
+        Transform::Ke(id) => crypto.ke(id).is_some(),
+        Transform::Sn(id) => id == SnId::SEQUENTIAL_32 || id == SnId::PARTIAL_64,
+        Transform::Unknown { .. } => false,
+    }
+}
+
+/// RFC 5282 §8: ciphers that authenticate and ciphers that do not belong into separate proposals, and the former come
+/// without integrity algorithms.
+fn split(protocol: ProtocolId, transforms: &[Transform], crypto: &CryptoProvider) -> Vec<Proposal> {
+    let aead = |transform: &Transform| match transform {
+        Transform::Encr(id, _) => crypto.encr(*id).is_some_and(|alg| alg.is_aead()),
+        _ => false,
+    };
+    let with = |keep: &dyn Fn(&Transform) -> bool| {
+        let kept: Vec<Transform> = transforms.iter().copied().filter(|t| keep(t)).map(|t| on_wire(t, crypto)).collect();
+        let usable = kept.iter().any(|t| t.kind() == TransformType::ENCR);
+        usable.then_some(Proposal { protocol, transforms: kept })
+    };
+    let authenticated = with(&|t| match t {
+        Transform::Encr(..) => aead(t),
+        Transform::Integ(_) => false,
+        _ => true,
+    });
+    let separate = with(&|t| match t {
+        Transform::Encr(..) => !aead(t),
+        Transform::Integ(id) => *id != IntegId::NONE,
+        _ => true,
+    })
+    .filter(|proposal| proposal.transforms.iter().any(|t| t.kind() == TransformType::INTEG));
+    // The kind that the operator named first goes first.
+    let aead_first = transforms.iter().find(|t| t.kind() == TransformType::ENCR).is_some_and(aead);
+    let both = if aead_first { [authenticated, separate] } else { [separate, authenticated] };
+    both.into_iter().flatten().collect()
+}
+
+/// The Key Length attribute is sent exactly where the algorithm asks for it (RFC 7296 §3.3.5).
+fn on_wire(transform: Transform, crypto: &CryptoProvider) -> Transform {
+    match transform {
+        Transform::Encr(id, _) if crypto.encr(id).is_some_and(|alg| !alg.sends_key_length()) => {
+            Transform::Encr(id, None)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,164 @@
+//! Every IKE SA by our SPI, and the other ways to find one: by the request that began it, by remote, by Child SA, by
+//! timer. An SA is taken out while it is handled and put back after; the indexes follow.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use crate::v2::IkeSa;
+
+/// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
+pub(crate) type InitKey = (IkeSpi, Vec<u8>);
+
+/// All IKE SAs of an endpoint.
+#[derive(Default)]
+pub(crate) struct SaTable {
+    sas: BTreeMap<IkeSpi, IkeSa>,
+    /// Kept beside the SA so that taking it out finds the entry of `timers`.
+    deadlines: BTreeMap<IkeSpi, Instant>,
+    timers: BTreeSet<(Instant, IkeSpi)>,
+    inits: BTreeMap<InitKey, IkeSpi>,
+    by_remote: BTreeSet<(String, IkeSpi)>,
+    half_open: BTreeMap<IpAddr, usize>,
+    half_open_total: usize,
+    inbound: BTreeMap<Spi, IkeSpi>,
+    outbound: BTreeMap<(IpAddr, Spi), Spi>,
+}
+
+impl SaTable {
+    /// Puts an SA in, or back.
+    pub(crate) fn insert(&mut self, sa: IkeSa) {
+        let spi = sa.ends.our_spi();
+        if let Some(at) = sa.deadline() {
+            self.deadlines.insert(spi, at);
+            self.timers.insert((at, spi));
+        }
+        if let Some(key) = &sa.ends.init_key {
+            self.inits.insert(key.clone(), spi);
+        }
+        if sa.is_half_open() {
+            *self.half_open.entry(sa.ends.peer.ip()).or_default() += 1;
+            self.half_open_total += 1;
+        }
+        self.by_remote.insert((sa.remote_name().into(), spi));
+        self.sas.insert(spi, sa);
+    }
+
+    /// Takes an SA out; whoever does puts it back or lets it end.
+    pub(crate) fn take(&mut self, spi: IkeSpi) -> Option<IkeSa> {
+        let sa = self.sas.remove(&spi)?;
+        if let Some(at) = self.deadlines.remove(&spi) {
+            self.timers.remove(&(at, spi));
+        }
+        if let Some(key) = &sa.ends.init_key {
+            self.inits.remove(key);
+        }
+        if sa.is_half_open() {
+            let address = sa.ends.peer.ip();
+            if let Some(count) = self.half_open.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    self.half_open.remove(&address);
+                }
+            }
+            self.half_open_total -= 1;
+        }
+        self.by_remote.remove(&(sa.remote_name().into(), spi));
+        Some(sa)
+    }
+
+    /// A look at one.
+    pub(crate) fn get(&self, spi: IkeSpi) -> Option<&IkeSa> {
+        self.sas.get(&spi)
+    }
+
+    /// All, in order of SPI.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &IkeSa> {
+        self.sas.values()
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.sas.len()
+    }
+
+    /// The IKE SA that this request began before.
+    pub(crate) fn begun_by(&self, key: &InitKey) -> Option<IkeSpi> {
+        self.inits.get(key).copied()
+    }
+
+    /// SPIs of the IKE SAs with a remote.
+    pub(crate) fn with_remote(&self, name: &str) -> Vec<IkeSpi> {
+        let from = (String::from(name), IkeSpi::ZERO);
+        self.by_remote.range(from..).take_while(|(other, _)| other == name).map(|(_, spi)| *spi).collect()
+    }
+
+    /// Half-open IKE SAs that peers began, in all.
+    pub(crate) fn half_open(&self) -> usize {
+        self.half_open_total
+    }
+
+    /// Half-open IKE SAs that this address began.
+    pub(crate) fn half_open_from(&self, address: IpAddr) -> usize {
+        self.half_open.get(&address).copied().unwrap_or(0)
+    }
+
+    /// The next timer.
+    pub(crate) fn next_timer(&self) -> Option<(Instant, IkeSpi)> {
+        self.timers.first().copied()
+    }
+
+    /// The SAs whose time has come.
+    pub(crate) fn due(&self, now: Instant) -> Vec<IkeSpi> {
+        self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, spi)| *spi).collect()
+    }
+
+    /// Reserves an inbound SPI for a Child SA of this IKE SA; false when it is in use.
+    pub(crate) fn claim(&mut self, spi: Spi, owner: IkeSpi) -> bool {
+        if self.inbound.contains_key(&spi) {
+            return false;
+        }
+        self.inbound.insert(spi, owner);
+        true
+    }
+
+    /// Hands a Child SA to another IKE SA.
+    pub(crate) fn pass_on(&mut self, spi: Spi, owner: IkeSpi) {
+        self.inbound.insert(spi, owner);
+    }
+
+    /// Frees an inbound SPI.
+    pub(crate) fn release(&mut self, spi: Spi) {
+        self.inbound.remove(&spi);
+    }
+
+    /// Notes which Child SA an outbound SA belongs to.
+    pub(crate) fn note_outbound(&mut self, id: SaId, inbound: Spi) {
+        self.outbound.insert((id.dst, id.spi), inbound);
+    }
+
+    /// Forgets an outbound SA, if it still belongs to this Child SA: a peer may give an SPI out anew.
+    pub(crate) fn forget_outbound(&mut self, id: SaId, inbound: Spi) {
+        if self.outbound.get(&(id.dst, id.spi)) == Some(&inbound) {
+            self.outbound.remove(&(id.dst, id.spi));
+        }
+    }
+
+    /// The IKE SA and the inbound SPI of the Child SA that an SA of the data plane belongs to.
+    pub(crate) fn child(&self, id: SaId) -> Option<(IkeSpi, Spi)> {
+        let inbound = match id.direction {
+            Direction::Inbound => id.spi,
+            Direction::Outbound => *self.outbound.get(&(id.dst, id.spi))?,
+        };
+        Some((*self.inbound.get(&inbound)?, inbound))
+    }
+
+    /// The IKE SA that holds the Child SA with this inbound SPI.
+    pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
+        self.inbound.get(&inbound).copied()
+    }
+}

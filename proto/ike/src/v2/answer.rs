@@ -1,0 +1,191 @@
+//! Being asked for a Child SA: which policy it falls under, and what of the offer that policy takes.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Spi;
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::proposal::Proposal;
+use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_types::transform::{KeMethod, Transform};
+use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
+
+use super::Ends;
+use super::child::{ChildSa, Terms};
+use super::feature::nat;
+use super::message::{Payloads, selectors};
+use super::offer::{mode_name, use_transport_mode};
+use crate::config::{ChildPolicy, Config};
+use crate::context::Core;
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
+use crate::negotiate::{self, ChildKe, Selectors};
+
+/// What we answer to an offer of a Child SA.
+pub(crate) struct ChildAnswer {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) terms: Terms,
+    number: u8,
+    transforms: Vec<Transform>,
+}
+
+impl ChildAnswer {
+    /// Judges the offer. `old` is the Child SA it shall replace. The policy goes into `place` once it is known.
+    pub(crate) fn to(
+        payloads: &Payloads,
+        remote: &str,
+        old: Option<&ChildSa>,
+        exchange: ChildKe,
+        ends: &Ends,
+        core: &Core,
+        place: &mut Place,
+    ) -> Result<Self, Error> {
+        let wanted = Wanted::new(payloads, ends)?;
+        let found = match old {
+            Some(old) => {
+                place.policy = Some(old.policy.policy.id);
+                let current = core.config.policy(old.policy.policy.id);
+                find(core::iter::once(current.unwrap_or(&old.policy)), &wanted, ends)
+            }
+            None => find(candidates(&core.config, remote), &wanted, ends),
+        }?;
+        place.policy = Some(found.policy.policy.id);
+
+        let sa = payloads.sa()?;
+        let offered: Vec<Proposal> = sa.0.iter().map(|offered| offered.proposal.clone()).collect();
+        let with_ke = exchange != ChildKe::None;
+        let ours = negotiate::offer(&found.policy.proposals, with_ke, &core.crypto);
+        let agreed = negotiate::esp(&offered, &ours, exchange, &core.crypto)?;
+        let OfferedProposal { number, spi, .. } =
+            sa.0.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
+        let outbound = spi.child().filter(|spi| spi.is_usable());
+        let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+        if let (ChildKe::Fresh(sent), Some(method)) = (exchange, agreed.ke)
+            && sent != Some(method)
+        {
+            return Err(Error::WrongKe(method));
+        }
+        let transport = found.mode == Mode::Transport;
+        Ok(ChildAnswer {
+            policy: Arc::new(found.policy.clone()),
+            terms: Terms {
+                outbound,
+                suite: agreed.suite,
+                ke: agreed.ke,
+                mode: found.mode,
+                local_ts: found.selectors.responder,
+                remote_ts: found.selectors.initiator,
+                original: if transport { wanted.original } else { None },
+                mode_declined: wanted.transport && !transport,
+            },
+            number: *number,
+            transforms: agreed.transforms,
+        })
+    }
+
+    /// `[N(USE_TRANSPORT_MODE)], SA`
+    pub(crate) fn head(&self, inbound: Spi) -> Vec<Payload> {
+        let proposal =
+            Proposal { protocol: ravelin_types::proposal::ProtocolId::ESP, transforms: self.transforms.clone() };
+        let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
+        use_transport_mode(self.terms.mode).into_iter().chain([sa]).collect()
+    }
+
+    /// `TSi, TSr`
+    pub(crate) fn ts(&self) -> [Payload; 2] {
+        [Payload::TsI(Ts::new(&self.terms.remote_ts)), Payload::TsR(Ts::new(&self.terms.local_ts))]
+    }
+}
+
+/// What the peer wants, in the two readings of RFC 7296 §2.23.1.
+struct Wanted {
+    transport: bool,
+    /// As sent.
+    sent: Selectors,
+    /// With the addresses as we see them, for transport mode.
+    seen: Selectors,
+    original: Option<ravelin_types::sa::OriginalAddresses>,
+}
+
+impl Wanted {
+    fn new(payloads: &Payloads, ends: &Ends) -> Result<Self, Error> {
+        let transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
+        let sent = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
+        let mut seen = sent.clone();
+        let mut original = None;
+        if transport && ends.nat.any() {
+            original = nat::original(&sent.initiator, &sent.responder);
+            if ends.nat.theirs {
+                seen.initiator = nat::substitute(&seen.initiator, ends.peer.ip());
+            }
+            if ends.nat.ours {
+                seen.responder = nat::substitute(&seen.responder, ends.local.ip());
+            }
+        }
+        Ok(Wanted { transport, sent, seen, original })
+    }
+}
+
+struct Found<'a> {
+    policy: &'a ChildPolicy,
+    mode: Mode,
+    selectors: Selectors,
+}
+
+/// The policies of a remote in the order in which the SPD consults them.
+fn candidates<'a>(config: &'a Config, remote: &str) -> impl Iterator<Item = &'a ChildPolicy> + use<'a> {
+    let mut policies: Vec<&ChildPolicy> = config.policies.iter().filter(|child| child.remote == remote).collect();
+    policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
+    policies.into_iter()
+}
+
+/// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the
+/// initiator's first selectors, the packet that asked, before one that does not (RFC 7296 §2.9).
+fn find<'a>(policies: impl Iterator<Item = &'a ChildPolicy>, wanted: &Wanted, ends: &Ends) -> Result<Found<'a>, Error> {
+    let mut best: Option<(u8, Found<'a>)> = None;
+    let mut mode_differs = false;
+    let mut ours: Vec<String> = Vec::new();
+    for policy in policies {
+        let Action::Protect(protection) = &policy.policy.action else { continue };
+        let mut allowed = Selectors { initiator: policy.policy.remote.clone(), responder: policy.policy.local.clone() };
+        ours.extend(allowed.lines());
+        let mode = protection.mode;
+        let offered = match mode {
+            Mode::Transport => {
+                allowed.initiator = narrow(&[TrafficSelector::host(ends.peer.ip())], &allowed.initiator);
+                allowed.responder = narrow(&[TrafficSelector::host(ends.local.ip())], &allowed.responder);
+                &wanted.seen
+            }
+            Mode::Tunnel => &wanted.sent,
+        };
+        let Some(selectors) = offered.narrowed(&allowed) else { continue };
+        let rank = match (mode, wanted.transport) {
+            // RFC 7296 §1.3.1: without the notify it is tunnel mode, which this policy does not permit.
+            (Mode::Transport, false) => {
+                mode_differs = true;
+                continue;
+            }
+            (Mode::Transport, true) | (Mode::Tunnel, false) => 0,
+            // RFC 7296 §1.3.1: declined by leaving the notify out of the answer.
+            (Mode::Tunnel, true) => 2,
+        };
+        let rank = rank + u8::from(!selectors.covers_first(offered));
+        if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+            best = Some((rank, Found { policy, mode, selectors }));
+        }
+    }
+    best.map(|(_, found)| found).ok_or_else(|| {
+        let words = |mode| vec![mode_name(mode).to_string()];
+        Error::NoAgreement(match mode_differs {
+            true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
+            false => Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours),
+        })
+    })
+}
+
+/// The method of the peer's KE payload, if there is one.
+pub(crate) fn sent_ke(payloads: &Payloads) -> Option<KeMethod> {
+    payloads.ke().ok().map(|ke| ke.method)
+}

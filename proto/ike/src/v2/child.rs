@@ -1,0 +1,228 @@
+//! A Child SA from installation to removal.
+//!
+//! A rekey makes a second one beside the first. Whoever answered the rekey receives on both and goes on sending on the
+//! old one until the peer shows that it receives on the new one (RFC 7296 §2.8), so the outbound half of a new
+//! Child SA may wait for a while.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use ravelin_crypto::ikev2::KeyMat;
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::proposal::EspSuite;
+use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaParams, UdpEncap};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use crate::config::ChildPolicy;
+use crate::context::Core;
+use crate::output::{DownReason, Event};
+use crate::v2::Ends;
+use crate::view::ChildSaView;
+
+/// What is to become of a Child SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildState {
+    /// In use.
+    Installed,
+    /// Our request to replace it is open.
+    Rekeying,
+    /// Another took its place; whoever made that one deletes this one.
+    Replaced,
+    /// It lost a collision and its maker, the peer, will delete it (RFC 7296 §2.8.1).
+    Redundant,
+    /// Our request to delete it is open or waits.
+    Deleting,
+}
+
+/// What both sides agreed on, as this side sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// SPI of the outbound SA, which the peer chose.
+    pub(crate) outbound: Spi,
+    pub(crate) suite: EspSuite,
+    pub(crate) ke: Option<KeMethod>,
+    pub(crate) mode: Mode,
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    pub(crate) remote_ts: Vec<TrafficSelector>,
+    /// Addresses of the peer's packets before a NAT changed them; transport mode alone.
+    pub(crate) original: Option<OriginalAddresses>,
+    /// The peer asked for transport mode and did not get it.
+    pub(crate) mode_declined: bool,
+}
+
+/// The terms with what makes them an SA.
+pub(crate) struct Agreement {
+    pub(crate) policy: Arc<ChildPolicy>,
+    /// SPI of the inbound SA, which we chose.
+    pub(crate) inbound: Spi,
+    pub(crate) terms: Terms,
+    /// Whether we began the exchange.
+    pub(crate) initiator: bool,
+    pub(crate) keymat: KeyMat,
+    /// Inbound SPI of the Child SA it replaces.
+    pub(crate) replaces: Option<Spi>,
+}
+
+/// An installed Child SA.
+pub(crate) struct ChildSa {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) inbound: Spi,
+    pub(crate) terms: Terms,
+    pub(crate) state: ChildState,
+    pub(crate) replaces: Option<Spi>,
+    local: IpAddr,
+    peer: IpAddr,
+    encap: Option<UdpEncap>,
+    created: Instant,
+    /// The outbound half while it waits to be used.
+    waiting: Option<SaParams>,
+}
+
+impl ChildSa {
+    /// Installs the inbound half, and the outbound half too if `send`.
+    pub(crate) fn install(agreement: Agreement, ends: &Ends, send: bool, core: &mut Core) -> Self {
+        let Agreement { policy, inbound, terms, initiator, keymat, replaces } = agreement;
+        let (mut lifetime, replay_window) = match &policy.policy.action {
+            Action::Protect(protection) => (protection.lifetime, protection.replay_window),
+            Action::Bypass | Action::Discard => Default::default(),
+        };
+        lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
+        let (outbound_keys, inbound_keys) = match initiator {
+            true => (keymat.initiator, keymat.responder),
+            false => (keymat.responder, keymat.initiator),
+        };
+        let (local, peer) = (ends.local.ip(), ends.peer.ip());
+        let encap = ends.nat.encap(ends.local, ends.peer);
+        let params = SaParams {
+            direction: Direction::Inbound,
+            spi: inbound,
+            pair: terms.outbound,
+            src: peer,
+            dst: local,
+            mode: terms.mode,
+            encap: encap.map(|encap| UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }),
+            original: terms.original,
+            suite: terms.suite,
+            keys: inbound_keys,
+            policy: policy.policy.id,
+            local_ts: terms.local_ts.clone(),
+            remote_ts: terms.remote_ts.clone(),
+            lifetime,
+            replay_window,
+        };
+        let sending = SaParams {
+            direction: Direction::Outbound,
+            spi: terms.outbound,
+            pair: inbound,
+            src: local,
+            dst: peer,
+            encap,
+            original: None,
+            keys: outbound_keys,
+            replay_window: 0,
+            ..params.clone()
+        };
+        core.apply(DataPlaneOp::AddSa(params));
+        let mut child = ChildSa {
+            policy,
+            inbound,
+            terms,
+            state: ChildState::Installed,
+            replaces,
+            local,
+            peer,
+            encap,
+            created: core.now,
+            waiting: Some(sending),
+        };
+        if send {
+            child.send(core);
+        }
+        child
+    }
+
+    /// Installs the outbound half if it waits: from now on this Child SA sends.
+    pub(crate) fn send(&mut self, core: &mut Core) {
+        if let Some(params) = self.waiting.take() {
+            core.table.note_outbound(params.id(), self.inbound);
+            core.apply(DataPlaneOp::AddSa(params));
+        }
+    }
+
+    /// Whether the outbound half is installed.
+    pub(crate) fn sends(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// Removes both halves.
+    pub(crate) fn remove(self, reason: DownReason, core: &mut Core) {
+        core.apply(DataPlaneOp::DeleteSa(self.inbound_id()));
+        if self.sends() {
+            core.apply(DataPlaneOp::DeleteSa(self.outbound_id()));
+        }
+        core.table.forget_outbound(self.outbound_id(), self.inbound);
+        core.table.release(self.inbound);
+        core.event(Event::ChildDown { policy: self.policy.policy.id, inbound: self.inbound, reason });
+    }
+
+    /// The peer is now at another address.
+    pub(crate) fn follow(&mut self, peer: SocketAddr, core: &mut Core) {
+        let id = self.outbound_id();
+        let encap = self.encap.map(|encap| UdpEncap { dst_port: peer.port(), ..encap });
+        self.peer = peer.ip();
+        self.encap = encap;
+        match &mut self.waiting {
+            Some(params) => {
+                params.dst = peer.ip();
+                params.encap = encap;
+            }
+            None => {
+                core.table.forget_outbound(id, self.inbound);
+                core.table.note_outbound(self.outbound_id(), self.inbound);
+                core.apply(DataPlaneOp::MoveSa { id, dst: peer.ip(), encap });
+            }
+        }
+    }
+
+    /// Another IKE SA holds it from now on.
+    pub(crate) fn pass_on(&self, owner: IkeSpi, core: &mut Core) {
+        core.table.pass_on(self.inbound, owner);
+    }
+
+    /// Whether nothing is under way for it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state == ChildState::Installed
+    }
+
+    /// For listings.
+    pub(crate) fn view(&self) -> ChildSaView {
+        ChildSaView {
+            policy: self.policy.policy.id,
+            inbound: self.inbound,
+            outbound: self.terms.outbound,
+            state: match self.state {
+                ChildState::Installed => "INSTALLED",
+                ChildState::Rekeying => "REKEYING",
+                ChildState::Replaced | ChildState::Redundant => "REKEYED",
+                ChildState::Deleting => "DELETING",
+            },
+            mode: self.terms.mode,
+            suite: self.terms.suite,
+            local_ts: self.terms.local_ts.clone(),
+            remote_ts: self.terms.remote_ts.clone(),
+            created: self.created,
+        }
+    }
+
+    fn inbound_id(&self) -> SaId {
+        SaId { direction: Direction::Inbound, dst: self.local, spi: self.inbound }
+    }
+
+    fn outbound_id(&self) -> SaId {
+        SaId { direction: Direction::Outbound, dst: self.peer, spi: self.terms.outbound }
+    }
+}

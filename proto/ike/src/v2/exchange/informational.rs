@@ -1,0 +1,126 @@
+//! INFORMATIONAL: delete, liveness, and errors that have no response to travel in.
+//!
+//! ```text
+//!   HDR, SK {D(ESP, SPI)}  -->                          the sender's inbound SPI
+//!                          <--  HDR, SK {D(ESP, SPI)}   the paired one; nothing when both deletes crossed
+//!   HDR, SK {D(IKE)}       -->
+//!                          <--  HDR, SK {}
+//!   HDR, SK {}             -->                          are you there?
+//!                          <--  HDR, SK {}
+//! ```
+//! Read RFC 7296 §1.4, §1.4.1, §2.4 and §2.25 before changing this file.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Spi;
+use ravelin_types::proposal::ProtocolId;
+use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
+
+use super::{After, Answer, Exchange, Open};
+use crate::context::Core;
+use crate::error::Error;
+use crate::output::DownReason;
+use crate::v2::Ends;
+use crate::v2::child::ChildState;
+use crate::v2::message::Payloads;
+use crate::v2::phase::established::{Established, Stage};
+
+/// Our request to delete a Child SA is open.
+pub(crate) struct DeleteChild {
+    inbound: Spi,
+    reason: DownReason,
+}
+
+impl DeleteChild {
+    pub(crate) fn request(inbound: Spi, reason: DownReason) -> (Exchange, Vec<Payload>) {
+        let delete = Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: vec![inbound] });
+        (Exchange::DeleteChild(DeleteChild { inbound, reason }), vec![delete])
+    }
+
+    /// Whatever the answer holds, the Child SA is gone.
+    pub(crate) fn response(self, sa: &mut Established, core: &mut Core) -> After {
+        self.abandon(sa, core);
+        After::Stay
+    }
+
+    pub(crate) fn abandon(self, sa: &mut Established, core: &mut Core) {
+        sa.remove_child(self.inbound, self.reason, core);
+        core.table.release(self.inbound);
+    }
+}
+
+/// Our request to delete the IKE SA is open.
+pub(crate) struct Close(pub(crate) DownReason);
+
+impl Close {
+    pub(crate) fn request(reason: DownReason) -> (Exchange, Vec<Payload>) {
+        (Exchange::Close(Close(reason)), vec![Payload::Delete(Delete::Ike)])
+    }
+}
+
+/// An empty request.
+pub(crate) fn liveness() -> (Exchange, Vec<Payload>) {
+    (Exchange::Liveness, Vec::new())
+}
+
+/// The peer tells or asks.
+pub(crate) fn respond(
+    sa: &mut Established,
+    ends: &Ends,
+    payloads: &Payloads,
+    core: &mut Core,
+) -> Result<Answer, Error> {
+    let fatal = payloads
+        .notifies()
+        .find(|notify| [NotifyType::AUTHENTICATION_FAILED, NotifyType::INVALID_SYNTAX].contains(&notify.kind));
+    if let Some(notify) = fatal {
+        // RFC 7296 §2.21.2: these end the IKE SA without a Delete payload.
+        let error = Error::Refused(notify.kind, notify.data.clone());
+        core.failed(error.failure(sa.place(ends, "INFORMATIONAL")));
+        return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
+    }
+    let mut gone = Vec::new();
+    for payload in &payloads.0 {
+        match payload {
+            Payload::Delete(Delete::Ike) => {
+                // RFC 7296 §1.4.1: the answer is empty; Child SAs go with the IKE SA.
+                let replaced = sa.stage == Stage::Replaced || super::rekey_ike::has_collided(sa);
+                let reason = if replaced { DownReason::Replaced } else { DownReason::PeerDeleted };
+                return Ok((Vec::new(), After::End(reason)));
+            }
+            Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis }) => {
+                gone.extend(spis.iter().filter_map(|spi| delete(*spi, sa, ends, core)));
+            }
+            _ => {}
+        }
+    }
+    let answer = match gone.is_empty() {
+        true => Vec::new(),
+        false => vec![Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: gone })],
+    };
+    Ok((answer, After::Stay))
+}
+
+/// Removes the Child SA with this outbound SPI; the inbound SPI goes into the answer.
+fn delete(outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
+    let child = sa.child_to(outbound)?;
+    let (inbound, state, declined) = (child.inbound, child.state, child.terms.mode_declined);
+    if declined && state == ChildState::Installed {
+        // The initiator wanted transport mode and would not have tunnel mode instead.
+        let mut place = sa.place(ends, "CREATE_CHILD_SA");
+        place.policy = Some(child.policy.policy.id);
+        core.failed(super::create_child::mode_declined().failure(place));
+    }
+    let reason = match state {
+        ChildState::Replaced | ChildState::Redundant => DownReason::Replaced,
+        ChildState::Installed | ChildState::Rekeying | ChildState::Deleting => DownReason::PeerDeleted,
+    };
+    // RFC 7296 §1.4.1: when both deletes cross, neither answer lists the SA.
+    let crossed = match &sa.open {
+        Some(Open { exchange: Exchange::DeleteChild(open), .. }) => open.inbound == inbound,
+        _ => false,
+    };
+    sa.remove_child(inbound, reason, core);
+    (!crossed).then_some(inbound)
+}

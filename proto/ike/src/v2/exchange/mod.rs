@@ -1,0 +1,139 @@
+//! The exchanges of an established IKE SA, one file each, and the queue in which ours wait for the window.
+//!
+//! ```text
+//!   create_child.rs    CREATE_CHILD_SA for a Child SA, new or in place of another (with rekey_child.rs)
+//!   rekey_ike.rs       CREATE_CHILD_SA for the IKE SA itself
+//!   informational.rs   INFORMATIONAL: delete, liveness, errors
+//!   task.rs            what is to be done, when, and what happens when it is due
+//! ```
+//! A task becomes an [`Exchange`] when its request goes out; the exchange is consumed by the response.
+//! Read RFC 7296 §1.3, §1.4, §2.8 and §2.25 before changing this folder.
+
+pub(crate) mod create_child;
+pub(crate) mod informational;
+pub(crate) mod rekey_child;
+pub(crate) mod rekey_ike;
+pub(crate) mod task;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ravelin_types::proposal::ProtocolId;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::Payload;
+
+use super::Ends;
+use super::message::Payloads;
+use super::phase::established::Established;
+use super::window::Retry;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::output::DownReason;
+use create_child::CreateChild;
+use informational::{Close, DeleteChild};
+use rekey_ike::RekeyIke;
+pub(crate) use task::{Task, What};
+
+/// Our request that waits for its response.
+pub(crate) struct Open {
+    pub(crate) id: u32,
+    pub(crate) exchange: Exchange,
+    pub(crate) retry: Retry,
+}
+
+/// What the request was for.
+pub(crate) enum Exchange {
+    /// A Child SA.
+    CreateChild(Box<CreateChild>),
+    /// A new IKE SA in place of this one.
+    RekeyIke(Box<RekeyIke>),
+    /// The end of a Child SA.
+    DeleteChild(DeleteChild),
+    /// The end of the IKE SA.
+    Close(Close),
+    /// A sign of life.
+    Liveness,
+}
+
+impl Exchange {
+    /// The type in the header.
+    pub(crate) fn kind(&self) -> ExchangeType {
+        match self {
+            Exchange::CreateChild(_) | Exchange::RekeyIke(_) => ExchangeType::CREATE_CHILD_SA,
+            Exchange::DeleteChild(_) | Exchange::Close(_) | Exchange::Liveness => ExchangeType::INFORMATIONAL,
+        }
+    }
+}
+
+/// What becomes of the IKE SA after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It stays.
+    Stay,
+    /// It is gone, once the response is sent.
+    End(DownReason),
+}
+
+/// The answer to a request, and what comes after it.
+pub(crate) type Answer = (Vec<Payload>, After);
+
+/// The peer asks.
+pub(crate) fn respond(
+    kind: ExchangeType,
+    sa: &mut Established,
+    ends: &Ends,
+    payloads: &Payloads,
+    place: &mut Place,
+    core: &mut Core,
+) -> Result<Answer, Error> {
+    match kind {
+        ExchangeType::INFORMATIONAL => informational::respond(sa, ends, payloads, core),
+        ExchangeType::CREATE_CHILD_SA => {
+            let ike = payloads.sa()?.0.iter().any(|offered| offered.proposal.protocol == ProtocolId::IKE);
+            let answer = match ike {
+                true => rekey_ike::respond(sa, ends, payloads, core),
+                false => create_child::respond(sa, ends, payloads, place, core),
+            };
+            answer.map(|answer| (answer, After::Stay))
+        }
+        // The initial exchanges are over, and no other is agreed on.
+        _ => Err(Error::Violation("an exchange that has no place in an established IKE SA")),
+    }
+}
+
+/// The peer answers.
+pub(crate) fn response(
+    exchange: Exchange,
+    sa: &mut Established,
+    ends: &Ends,
+    payloads: Result<Payloads, Error>,
+    core: &mut Core,
+) -> After {
+    match exchange {
+        Exchange::CreateChild(exchange) => exchange.response(sa, ends, payloads, core),
+        Exchange::RekeyIke(exchange) => exchange.response(sa, ends, payloads, core),
+        Exchange::DeleteChild(exchange) => exchange.response(sa, core),
+        Exchange::Close(Close(reason)) => After::End(reason),
+        Exchange::Liveness => After::Stay,
+    }
+}
+
+/// The IKE SA ends before the peer answered.
+pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, core: &mut Core) {
+    match exchange {
+        Exchange::CreateChild(exchange) => core.table.release(exchange.offer.inbound),
+        // RFC 7296 §2.8.2: the peer finished its own rekey and deletes the old IKE SA.
+        Exchange::RekeyIke(exchange) => exchange.yield_to_peer(sa, ends, core),
+        Exchange::DeleteChild(exchange) => exchange.abandon(sa, core),
+        Exchange::Close(_) | Exchange::Liveness => {}
+    }
+}
+
+/// For reports.
+pub(crate) fn name(kind: ExchangeType) -> &'static str {
+    match kind {
+        ExchangeType::CREATE_CHILD_SA => "CREATE_CHILD_SA",
+        ExchangeType::INFORMATIONAL => "INFORMATIONAL",
+        _ => "unknown exchange",
+    }
+}

@@ -1,0 +1,110 @@
+//! What is particular to CREATE_CHILD_SA in place of a Child SA.
+//!
+//! Alone: the initiator installs both halves, sends on the new one and deletes the old one. The responder installs the
+//! inbound half, and the outbound half when the old one is deleted.
+//!
+//! Both at once (RFC 7296 §2.8.1), seen from A; `low` is the lowest of the four nonces:
+//! ```text
+//!   A  req1  -->              <--  req2  B      both rekey the same Child SA
+//!   A  resp2 -->              <--  resp1 B      both answer as usual and note the collision
+//!   low in req1, resp1:  A lost.  It deletes the SA it made; B deletes the old one.
+//!   low in req2, resp2:  A won.   It deletes the old one; B deletes the SA that B made.
+//! ```
+//! The loser never sends on the SA it made. Where only one side notices, the other finds the old one gone and says
+//! CHILD_SA_NOT_FOUND or TEMPORARY_FAILURE, which the first may ignore.
+//! Read RFC 7296 §1.3.3, §2.8, §2.8.1 and §2.25.1 before changing this file.
+
+use alloc::vec::Vec;
+
+use ravelin_types::Spi;
+use ravelin_types::proposal::ProtocolId;
+use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, Payload};
+
+use super::{Exchange, Open};
+use crate::context::Core;
+use crate::error::Error;
+use crate::output::DownReason;
+use crate::v2::Ends;
+use crate::v2::child::{Agreement, ChildSa, ChildState};
+use crate::v2::message::Payloads;
+use crate::v2::phase::Want;
+use crate::v2::phase::established::Established;
+
+/// The peer's rekey of the Child SA that we are rekeying.
+pub(crate) struct Collision {
+    /// The lower nonce of its exchange.
+    pub(crate) lowest: Vec<u8>,
+    /// Inbound SPI of the Child SA that it made.
+    pub(crate) made: Spi,
+}
+
+/// `N(REKEY_SA)`: names the old Child SA by the SPI on which we receive.
+pub(crate) fn notify(old: &ChildSa) -> Payload {
+    Payload::Notify(Notify::about(ProtocolId::ESP, old.inbound, NotifyType::REKEY_SA))
+}
+
+/// The Child SA that the peer wants to rekey, if it does.
+pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>, Error> {
+    let Some(notify) = payloads.notify(NotifyType::REKEY_SA) else { return Ok(None) };
+    let AnySpi::Child(spi) = notify.spi else {
+        return Err(Error::Violation("REKEY_SA without an SPI of four octets"));
+    };
+    // The SPI is the one on which the peer receives.
+    let old = sa.child_to(spi).filter(|_| notify.protocol == ProtocolId::ESP);
+    let old = old.ok_or(Error::NoSuchChild(notify.protocol, spi))?;
+    match old.state {
+        ChildState::Installed | ChildState::Rekeying => Ok(Some(old.inbound)),
+        // RFC 7296 §2.25.1: we are trying to close it.
+        ChildState::Replaced | ChildState::Redundant | ChildState::Deleting => Err(Error::Temporary),
+    }
+}
+
+/// We answered the peer's rekey of `old`; it made `new`.
+pub(crate) fn answered(old: Spi, new: Spi, lowest: &[u8], sa: &mut Established) {
+    if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open
+        && open.offer.replaces == Some(old)
+    {
+        // RFC 7296 §2.8.1: note the situation; who keeps what is decided when our response arrives.
+        open.collision = Some(Collision { lowest: lowest.to_vec(), made: new });
+        return;
+    }
+    if let Some(child) = sa.children.get_mut(&old) {
+        child.state = ChildState::Replaced;
+    }
+}
+
+/// The peer answered our rekey of `old`.
+pub(crate) fn finish(
+    old: Spi,
+    collision: Option<Collision>,
+    agreement: Agreement,
+    lowest: &[u8],
+    sa: &mut Established,
+    ends: &Ends,
+    core: &mut Core,
+) {
+    let new = agreement.inbound;
+    // RFC 7296 §2.8.1: octet by octet, and a prefix is the lower one: the order of slices.
+    let lost = collision.as_ref().is_some_and(|collision| lowest < collision.lowest.as_slice());
+    let child = ChildSa::install(agreement, ends, !lost, core);
+    sa.add_child(child, Some(old), core);
+    if lost {
+        if let Some(old) = sa.children.get_mut(&old) {
+            old.state = ChildState::Replaced;
+        }
+        sa.delete_child(new, DownReason::Replaced);
+        return;
+    }
+    if let Some(redundant) = collision.and_then(|collision| sa.children.get_mut(&collision.made)) {
+        redundant.state = ChildState::Redundant;
+    }
+    sa.delete_child(old, DownReason::Replaced);
+}
+
+/// The peer does not have the Child SA that we wanted to rekey: drop it and make one from scratch (RFC 7296 §2.25).
+pub(crate) fn not_found(old: Spi, sa: &mut Established, core: &mut Core) {
+    let Some(child) = sa.children.get(&old) else { return };
+    let policy = child.policy.policy.id;
+    sa.remove_child(old, DownReason::PeerDeleted, core);
+    sa.want(Want { policy, flow: None });
+}

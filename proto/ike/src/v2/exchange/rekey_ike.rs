@@ -1,0 +1,301 @@
+//! CREATE_CHILD_SA in place of the IKE SA itself.
+//!
+//! ```text
+//!   HDR, SK {SA, Ni, KEi}  -->          the SPI of the new IKE SA is in the proposals
+//!                          <--  HDR, SK {SA, Nr, KEr}
+//!   HDR, SK {D(IKE)}       -->          on the old IKE SA, by whoever began the rekey
+//! ```
+//! The new IKE SA inherits all Child SAs, at the responder as soon as it answers, at the initiator when the answer
+//! arrives. Both at once (RFC 7296 §2.8.2): both answer, the Child SAs stay where they are until our own response
+//! arrives, and the new IKE SA made with the lowest nonce is deleted by who made it; the other inherits. Where the peer
+//! deletes the old IKE SA first, it did not notice our request, and the IKE SA it made inherits.
+//! Read RFC 7296 §1.3.2, §2.8.2, §2.18 and §2.25.2 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::KePrivate;
+use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
+use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{IkeSpi, Secret};
+use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
+
+use super::{After, Exchange, Open, Task, What};
+use crate::context::Core;
+use crate::error::Error;
+use crate::negotiate;
+use crate::output::DownReason;
+use crate::v2::message::{Payloads, Protection};
+use crate::v2::phase::established::{Established, Origin, Stage};
+use crate::v2::window::MessageWindow;
+use crate::v2::{Ends, IkeSa, Phase, offer, rules};
+
+/// Our request for a new IKE SA is open.
+pub(crate) struct RekeyIke {
+    task: Task,
+    /// Our SPI of the new IKE SA.
+    spi: IkeSpi,
+    offers: Vec<Proposal>,
+    method: KeMethod,
+    ke: Box<dyn KePrivate>,
+    nonce: Vec<u8>,
+    collision: Option<Collision>,
+}
+
+/// The peer's rekey of the IKE SA that we are rekeying.
+struct Collision {
+    /// The lower nonce of its exchange.
+    lowest: Vec<u8>,
+    /// Our SPI of the IKE SA that it made.
+    made: IkeSpi,
+}
+
+impl RekeyIke {
+    pub(crate) fn request(task: Task, sa: &Established, core: &mut Core) -> Result<(Exchange, Vec<Payload>), Error> {
+        let unusable = Error::Misuse("the remote has no usable IKE proposal");
+        let offers = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+        // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
+        let method = [task.ke, Some(sa.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
+        let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable.clone())?;
+        let ke = core.crypto.ke(method).ok_or(unusable)?.generate(&mut *core.rng);
+        let (spi, nonce) = (core.ike_spi(), core.nonce());
+        let mut payloads = vec![offer::sa(&offers, spi.into())];
+        payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+        payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
+        let exchange = RekeyIke { task, spi, offers, method, ke, nonce, collision: None };
+        Ok((Exchange::RekeyIke(Box::new(exchange)), payloads))
+    }
+
+    pub(crate) fn response(
+        self: Box<Self>,
+        sa: &mut Established,
+        ends: &Ends,
+        payloads: Result<Payloads, Error>,
+        core: &mut Core,
+    ) -> After {
+        let refusal = payloads.as_ref().ok().and_then(Payloads::refusal);
+        if let Some(Error::Refused(kind, data)) = refusal {
+            self.refused(kind, data, sa, ends, core);
+            return After::Stay;
+        }
+        match payloads.and_then(|payloads| self.accept(&payloads, sa, ends, core)) {
+            Ok((made, lowest)) => self.finish(made, &lowest, sa, ends, core),
+            Err(error) => {
+                core.failed(error.failure(sa.place(ends, "CREATE_CHILD_SA")));
+                // The peer has an IKE SA that we cannot use; a clean start is the only way to be rid of it.
+                sa.close(DownReason::ProtocolError);
+            }
+        }
+        After::Stay
+    }
+
+    /// The old IKE SA ends or our request came to nothing: if the peer made an IKE SA meanwhile, that one inherits.
+    pub(crate) fn yield_to_peer(&self, sa: &mut Established, ends: &Ends, core: &mut Core) {
+        if let Some(collision) = &self.collision {
+            inherit(collision.made, sa, ends, core);
+        }
+    }
+
+    fn refused(self: Box<Self>, kind: NotifyType, data: Vec<u8>, sa: &mut Established, ends: &Ends, core: &mut Core) {
+        if self.collision.is_some() {
+            // RFC 7296 §2.8.2: the peer did not see ours as a rekey of something still in use.
+            self.yield_to_peer(sa, ends, core);
+            return;
+        }
+        match (kind, data.as_slice()) {
+            (NotifyType::INVALID_KE_PAYLOAD, [high, low]) => {
+                let method = KeMethod(u16::from_be_bytes([*high, *low]));
+                if negotiate::lists_ke(&self.offers, method)
+                    && let Some(task) = self.task.clone().with_ke(method)
+                {
+                    sa.tasks.push_front(task);
+                    return;
+                }
+            }
+            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core.now) {
+                Some(task) => {
+                    sa.add_task(task);
+                    return;
+                }
+                None => sa.close(DownReason::ProtocolError),
+            },
+            _ => sa.retry_rekey(What::RekeyIke, core),
+        }
+        let lines = || self.offers.iter().map(ToString::to_string).collect();
+        let error = Error::Refused(kind, data);
+        core.failed(error.failure_with_offer(sa.place(ends, "CREATE_CHILD_SA"), |_| lines()));
+    }
+
+    fn accept(
+        &self,
+        payloads: &Payloads,
+        sa: &Established,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<(IkeSa, Vec<u8>), Error> {
+        rules::require(payloads, rules::REKEY_IKE)?;
+        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers, ProtocolId::IKE)?;
+        let theirs = peer_spi(answer)?;
+        let offered = core::slice::from_ref(&answer.proposal);
+        let agreed = negotiate::ike(offered, chosen, Some(self.method), &core.crypto)?;
+        let ke = payloads.ke()?;
+        if agreed.ke != Some(self.method) || ke.method != self.method {
+            return Err(Error::Violation("a key exchange value of another method"));
+        }
+        let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+        let nonce_r = payloads.nonce()?.as_bytes();
+        let nonces = Nonces { initiator: &self.nonce, responder: nonce_r };
+        let new = New { initiator: true, spis: (self.spi, theirs), suite: agreed.suite, shared: &shared, nonces };
+        let made = successor(sa, ends, new, core)?;
+        Ok((made, self.nonce.as_slice().min(nonce_r).to_vec()))
+    }
+
+    fn finish(self: Box<Self>, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
+        let lost = self.collision.as_ref().is_some_and(|collision| lowest < collision.lowest.as_slice());
+        if lost {
+            // RFC 7296 §2.8.2: who made the one with the lowest nonce deletes it; the peer deletes the old one.
+            let IkeSa { ends: made_ends, phase } = made;
+            if let Phase::Established(mut phase) = phase {
+                phase.close(DownReason::Replaced);
+                if let Some(made) = phase.go_on(made_ends, core) {
+                    core.table.insert(made);
+                }
+            }
+            self.yield_to_peer(sa, ends, core);
+            return;
+        }
+        if let Some(collision) = &self.collision
+            && let Some(mut redundant) = core.table.take(collision.made)
+        {
+            if let Some((_, phase)) = redundant.established() {
+                phase.stage = Stage::Replaced;
+                phase.rekey_at = None;
+                phase.expire_at = Some(core.now + crate::limits::REPLACED_IKE_LIFETIME);
+            }
+            core.table.insert(redundant);
+        }
+        if let Phase::Established(heir) = &mut made.phase {
+            sa.hand_over(ends, heir, &made.ends, core);
+        }
+        sa.close(DownReason::Replaced);
+        resume(made, core);
+    }
+}
+
+/// The peer asks for a new IKE SA.
+pub(crate) fn respond(
+    sa: &mut Established,
+    ends: &Ends,
+    payloads: &Payloads,
+    core: &mut Core,
+) -> Result<Vec<Payload>, Error> {
+    let child_open = matches!(
+        &sa.open,
+        Some(Open { exchange: Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Close(_), .. })
+    );
+    // RFC 7296 §2.25.1 and §2.25.2: not while a Child SA is being made or closed, nor while we close the IKE SA.
+    if sa.stage != Stage::Active || child_open || has_collided(sa) {
+        return Err(Error::Temporary);
+    }
+    rules::require(payloads, rules::REKEY_IKE)?;
+    let offered: Vec<Proposal> = payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect();
+    let ours = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+    let ke = payloads.ke()?;
+    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), &core.crypto)?;
+    if agreed.suite.ke != ke.method {
+        return Err(Error::WrongKe(agreed.suite.ke));
+    }
+    let chosen = payloads.sa()?.0.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
+    let theirs = peer_spi(chosen)?;
+    let alg = core.crypto.ke(ke.method).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let (public, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let nonce_i = payloads.nonce()?.as_bytes();
+    let nonce_r = core.nonce();
+    let spi = core.ike_spi();
+    let nonces = Nonces { initiator: nonce_i, responder: &nonce_r };
+    let new = New { initiator: false, spis: (theirs, spi), suite: agreed.suite, shared: &shared, nonces };
+    let mut made = successor(sa, ends, new, core)?;
+
+    let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms };
+    let answer = OfferedProposal { number: chosen.number, spi: spi.into(), proposal };
+    let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
+    reply.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
+    reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
+
+    if let Some(Open { exchange: Exchange::RekeyIke(open), .. }) = &mut sa.open {
+        // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
+        open.collision = Some(Collision { lowest: nonce_i.min(&nonce_r).to_vec(), made: spi });
+        core.table.insert(made);
+        return Ok(reply);
+    }
+    if let Phase::Established(heir) = &mut made.phase {
+        sa.hand_over(ends, heir, &made.ends, core);
+    }
+    // What it inherited starts with the next timer, after the response that tells the peer of this IKE SA.
+    core.table.insert(made);
+    Ok(reply)
+}
+
+/// Whether both sides are rekeying the IKE SA and we know it.
+pub(crate) fn has_collided(sa: &Established) -> bool {
+    match &sa.open {
+        Some(Open { exchange: Exchange::RekeyIke(open), .. }) => open.collision.is_some(),
+        _ => false,
+    }
+}
+
+/// The IKE SA with this SPI, made by the peer, takes over from `sa`.
+fn inherit(made: IkeSpi, sa: &mut Established, ends: &Ends, core: &mut Core) {
+    let Some(mut heir) = core.table.take(made) else { return };
+    let heir_ends = heir.ends.clone();
+    if let Some((_, heir)) = heir.established() {
+        sa.hand_over(ends, heir, &heir_ends, core);
+    }
+    resume(heir, core);
+}
+
+/// Puts an IKE SA that took over into the table and lets it get on with what it inherited.
+fn resume(made: IkeSa, core: &mut Core) {
+    let IkeSa { ends, phase } = made;
+    if let Phase::Established(phase) = phase
+        && let Some(made) = phase.go_on(ends, core)
+    {
+        core.table.insert(made);
+    }
+}
+
+/// The peer's SPI in a proposal for a new IKE SA.
+fn peer_spi(proposal: &OfferedProposal) -> Result<IkeSpi, Error> {
+    let spi = proposal.spi.ike().filter(|spi| *spi != IkeSpi::ZERO);
+    spi.ok_or(Error::Violation("a proposal for a new IKE SA without an SPI of eight octets"))
+}
+
+/// What the exchange agreed on.
+struct New<'a> {
+    /// Whether we began the rekey: who did is the new original initiator (RFC 7296 §1.3.2).
+    initiator: bool,
+    /// The new initiator's and responder's.
+    spis: (IkeSpi, IkeSpi),
+    suite: IkeSuite,
+    shared: &'a Secret,
+    nonces: Nonces<'a>,
+}
+
+/// The new IKE SA, still without Child SAs.
+fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Result<IkeSa, Error> {
+    let New { initiator, spis: (spi_i, spi_r), suite, shared, nonces } = new;
+    let missing = Error::Misuse("an algorithm is not built in");
+    let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
+    // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
+    let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);
+    let protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
+    let serial = core.serial();
+    let ends = Ends { spi_i, spi_r, initiator, created: core.now, serial, init_key: None, ..ends.clone() };
+    let origin =
+        Origin { remote: sa.remote.clone(), identities: sa.identities.clone(), suite, algs, sk_d: keys.sk_d.clone() };
+    let established = Established::new(origin, protection, MessageWindow::default(), core);
+    Ok(IkeSa { ends, phase: Phase::Established(Box::new(established)) })
+}

@@ -1,0 +1,313 @@
+//! What an established IKE SA has to do: the queue, the clock, and the step from a task to an open request.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{Instant, Spi};
+use ravelin_wire::ike::v2::Payload;
+
+use super::create_child::CreateChild;
+use super::informational::{self, Close, DeleteChild};
+use super::rekey_ike::RekeyIke;
+use super::{Exchange, Open};
+use crate::context::Core;
+use crate::error::Error;
+use crate::limits;
+use crate::output::DownReason;
+use crate::v2::child::ChildState;
+use crate::v2::phase::auth::no_answer;
+use crate::v2::phase::established::{Established, Stage};
+use crate::v2::phase::{Want, sa_init};
+use crate::v2::window::{Due, Retry};
+use crate::v2::{Ends, IkeSa};
+
+/// One exchange to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) what: What,
+    /// Not before.
+    pub(crate) at: Option<Instant>,
+    /// How often the peer said TEMPORARY_FAILURE.
+    pub(crate) failures: u32,
+    /// The method that INVALID_KE_PAYLOAD asked for, and how often it did.
+    pub(crate) ke: Option<KeMethod>,
+    pub(crate) ke_restarts: u32,
+}
+
+/// What it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A Child SA.
+    Create(Want),
+    /// Another Child SA in place of the one with this inbound SPI.
+    RekeyChild(Spi),
+    /// The end of the Child SA with this inbound SPI.
+    DeleteChild(Spi, DownReason),
+    /// Another IKE SA in place of this one.
+    RekeyIke,
+    /// The end of the IKE SA.
+    Close(DownReason),
+    /// A sign of life.
+    Liveness,
+}
+
+impl What {
+    /// Whether the IKE SA that takes over has to do it.
+    pub(crate) fn survives_rekey(&self) -> bool {
+        matches!(self, What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..))
+    }
+}
+
+impl Task {
+    pub(crate) fn new(what: What) -> Self {
+        Task { what, at: None, failures: 0, ke: None, ke_restarts: 0 }
+    }
+
+    /// The same, after TEMPORARY_FAILURE; `None` when it was too often (RFC 7296 §2.25).
+    pub(crate) fn later(mut self, now: Instant) -> Option<Self> {
+        if self.failures >= limits::TEMPORARY_FAILURES {
+            return None;
+        }
+        self.at = Some(now + limits::TEMPORARY_FAILURE_WAIT * (1 << self.failures));
+        self.failures += 1;
+        Some(self)
+    }
+
+    /// The same at once, with the method that the peer asked for; `None` when it asked too often.
+    pub(crate) fn with_ke(mut self, method: KeMethod) -> Option<Self> {
+        if self.ke_restarts >= limits::KE_RESTARTS {
+            return None;
+        }
+        self.ke = Some(method);
+        self.ke_restarts += 1;
+        self.at = None;
+        Some(self)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.at.is_none_or(|at| at <= now)
+    }
+}
+
+impl Established {
+    /// Adds a task unless the same is waiting.
+    pub(crate) fn add_task(&mut self, task: Task) {
+        if self.tasks.len() < limits::TASKS && !self.tasks.iter().any(|other| other.what == task.what) {
+            self.tasks.push_back(task);
+        }
+    }
+
+    /// Somebody wants a Child SA.
+    pub(crate) fn want(&mut self, want: Want) {
+        let waits = |what: &What| matches!(what, What::Create(other) if other.policy == want.policy);
+        let open = match &self.open {
+            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => waits(&exchange.task.what),
+            _ => false,
+        };
+        let served = self.children.values().any(|child| {
+            let fits = child.policy.policy.id == want.policy && child.is_settled();
+            fits && want.flow.is_none_or(|flow| {
+                let local = &child.terms.local_ts;
+                let remote = &child.terms.remote_ts;
+                local.iter().any(|ts| ts.matches(flow.src, flow.protocol, flow.src_port))
+                    && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
+            })
+        });
+        if !open && !served && !self.tasks.iter().any(|task| waits(&task.what)) {
+            self.add_task(Task::new(What::Create(want)));
+        }
+    }
+
+    /// Rekeys a Child SA unless something is under way for it.
+    pub(crate) fn rekey_child(&mut self, inbound: Spi) {
+        if self.children.get(&inbound).is_some_and(|child| child.is_settled()) {
+            self.add_task(Task::new(What::RekeyChild(inbound)));
+        }
+    }
+
+    /// Deletes a Child SA unless that is under way.
+    pub(crate) fn delete_child(&mut self, inbound: Spi, reason: DownReason) {
+        let Some(child) = self.children.get_mut(&inbound) else { return };
+        if child.state != ChildState::Deleting {
+            child.state = ChildState::Deleting;
+            self.add_task(Task::new(What::DeleteChild(inbound, reason)));
+        }
+    }
+
+    /// Rekeys the IKE SA unless it is on its way out.
+    pub(crate) fn rekey(&mut self) {
+        let open = matches!(&self.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
+        if self.stage == Stage::Active && !open {
+            self.rekey_at = None;
+            self.add_task(Task::new(What::RekeyIke));
+        }
+    }
+
+    /// Deletes the IKE SA before all else that waits.
+    pub(crate) fn close(&mut self, reason: DownReason) {
+        if self.stage == Stage::Closing {
+            return;
+        }
+        self.stage = Stage::Closing;
+        self.rekey_at = None;
+        // RFC 7296 §2.8: it is the last request on this IKE SA. What waits behind it ends with the SA.
+        self.tasks.push_front(Task::new(What::Close(reason)));
+    }
+
+    /// Asks whether the peer is alive, unless a request is open that tells as much.
+    pub(crate) fn check_liveness(&mut self, core: &Core) {
+        let busy = self.open.is_some() || self.tasks.iter().any(|task| task.is_due(core.now));
+        if self.stage == Stage::Active && !busy {
+            self.add_task(Task::new(What::Liveness));
+        }
+    }
+
+    /// When the clock has something for it.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        // A task without a time was left for the next timer.
+        let waiting = self.tasks.iter().map(|task| task.at.unwrap_or(self.heard)).min();
+        let liveness = self.remote.liveness.filter(|_| self.stage == Stage::Active).map(|after| self.heard + after);
+        let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
+        let open = self.open.as_ref().map(|open| open.retry.at());
+        [open, idle, self.rekey_at, self.expire_at].into_iter().flatten().min()
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if let Some(open) = &mut self.open {
+            match open.retry.due(core.now) {
+                Due::Later => {}
+                Due::Again(message) => {
+                    let message = message.to_vec();
+                    core.transmit(ends.local, ends.peer, message);
+                }
+                Due::GiveUp => {
+                    self.dead(&ends, core);
+                    return None;
+                }
+            }
+        }
+        if self.rekey_at.is_some_and(|at| at <= core.now) {
+            self.rekey_at = None;
+            self.rekey();
+        }
+        if self.expire_at.is_some_and(|at| at <= core.now) {
+            self.expire_at = None;
+            match self.stage {
+                Stage::Active => self.close(DownReason::Expired),
+                // The peer had its time to delete it.
+                Stage::Replaced => {
+                    self.end(&ends, DownReason::Replaced, core);
+                    return None;
+                }
+                Stage::Closing => {}
+            }
+        }
+        if self.remote.liveness.is_some_and(|after| self.heard + after <= core.now) {
+            self.check_liveness(core);
+        }
+        self.go_on(ends, core)
+    }
+
+    /// The peer does not answer any more. Whoever waits for a Child SA gets another try, with a new IKE SA.
+    fn dead(self: Box<Self>, ends: &Ends, core: &mut Core) {
+        let mut wants: Vec<Want> = Vec::new();
+        let open = match &self.open {
+            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => Some(exchange.task.what),
+            _ => None,
+        };
+        for what in open.into_iter().chain(self.tasks.iter().map(|task| task.what)) {
+            if let What::Create(want) = what {
+                want.add_to(&mut wants);
+            }
+        }
+        let exchange = self.open.as_ref().map_or("INFORMATIONAL", |open| super::name(open.exchange.kind()));
+        let closing = self.stage != Stage::Active;
+        let reason = match (closing, &self.open) {
+            (true, Some(Open { exchange: Exchange::Close(Close(reason)), .. })) => *reason,
+            _ => DownReason::PeerDead,
+        };
+        if !closing {
+            core.failed(no_answer(self.place(ends, exchange)));
+        }
+        let remote = self.remote.clone();
+        self.end(ends, reason, core);
+        if !wants.is_empty() && remote.initiate {
+            sa_init::begin(remote, wants, core);
+        }
+    }
+
+    /// Sends the next request if the window is free, and keeps the SA.
+    pub(crate) fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        while self.open.is_none() {
+            let Some(index) = self.tasks.iter().position(|task| task.is_due(core.now)) else { break };
+            let Some(task) = self.tasks.remove(index) else { break };
+            let what = task.what;
+            match self.start(task, &ends, core) {
+                Ok(None) => {}
+                Ok(Some((exchange, payloads))) => {
+                    let Some(id) = self.window.next_request() else {
+                        // RFC 7296 §2.2: no message ID is left, so not even a delete can be sent.
+                        super::abandon(exchange, &mut self, &ends, core);
+                        self.end(&ends, DownReason::Expired, core);
+                        return None;
+                    };
+                    let header = ends.header(exchange.kind(), false, id);
+                    match self.protection.seal(&header, &payloads, &mut *core.rng) {
+                        Ok(message) => {
+                            let retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
+                            core.transmit(ends.local, ends.peer, message);
+                            self.open = Some(Open { id, exchange, retry });
+                        }
+                        Err(unfit) => {
+                            let place = self.place(&ends, super::name(exchange.kind()));
+                            core.failed(Error::from(unfit).failure(place));
+                            super::abandon(exchange, &mut self, &ends, core);
+                            // The message ID is spent and the peer waits for it for ever.
+                            self.end(&ends, DownReason::ProtocolError, core);
+                            return None;
+                        }
+                    }
+                }
+                Err(error) => {
+                    let mut place = self.place(&ends, "CREATE_CHILD_SA");
+                    if let What::Create(want) = what {
+                        place.policy = Some(want.policy);
+                    }
+                    core.failed(error.failure(place));
+                }
+            }
+        }
+        Some(self.keep(ends))
+    }
+
+    /// Makes the request. `None`: there is nothing to do any more.
+    fn start(&mut self, task: Task, ends: &Ends, core: &mut Core) -> Result<Option<(Exchange, Vec<Payload>)>, Error> {
+        if self.stage == Stage::Replaced && !matches!(task.what, What::Close(_)) {
+            return Ok(None);
+        }
+        match task.what {
+            What::Create(want) => {
+                let Some(policy) = core.config.policy(want.policy).cloned().map(Arc::new) else { return Ok(None) };
+                CreateChild::request(task, policy, want.flow, ends, core).map(Some)
+            }
+            What::RekeyChild(spi) => match self.children.get_mut(&spi) {
+                Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),
+                _ => Ok(None),
+            },
+            What::DeleteChild(spi, reason) => Ok(Some(DeleteChild::request(spi, reason))),
+            What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
+            What::Close(reason) => Ok(Some(Close::request(reason))),
+            What::Liveness => Ok(Some(informational::liveness())),
+        }
+    }
+
+    /// Tries a rekey again after a while; the hard lifetime ends the attempts.
+    pub(crate) fn retry_rekey(&mut self, what: What, core: &Core) {
+        let task = Task { at: Some(core.now + limits::REKEY_RETRY), ..Task::new(what) };
+        self.add_task(task);
+    }
+}
+
+const _: () = assert!(limits::TEMPORARY_FAILURES < 16, "waits are doubled each time and must not overflow");

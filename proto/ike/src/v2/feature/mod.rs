@@ -1,0 +1,5 @@
+//! Extensions carried by notifies, one file each.
+
+pub(crate) mod cookie;
+pub(crate) mod initial_contact;
+pub(crate) mod nat;

@@ -1,0 +1,228 @@
+//! Asking for a Child SA: what goes into the request, and what the answer comes to.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Spi;
+use ravelin_types::dataplane::Flow;
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
+
+use super::Ends;
+use super::child::{ChildSa, Terms};
+use super::feature::nat;
+use super::message::{Payloads, selectors};
+use crate::config::ChildPolicy;
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::negotiate::{self, ChildKe, Selectors};
+
+/// Our side of a Child SA that is being asked for. Its inbound SPI is reserved; whoever drops the offer releases it.
+pub(crate) struct ChildOffer {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) inbound: Spi,
+    pub(crate) replaces: Option<Spi>,
+    proposals: Vec<Proposal>,
+    mode: Mode,
+    /// TSi is our side.
+    selectors: Selectors,
+}
+
+impl ChildOffer {
+    /// A first Child SA for a policy, because of `flow` if a packet asked for it.
+    pub(crate) fn new(
+        policy: Arc<ChildPolicy>,
+        flow: Option<Flow>,
+        with_ke: bool,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<Self, Error> {
+        let Action::Protect(protection) = &policy.policy.action else {
+            return Err(Error::Misuse("the policy does not ask for protection"));
+        };
+        let mode = protection.mode;
+        let mut selectors =
+            Selectors { initiator: policy.policy.local.clone(), responder: policy.policy.remote.clone() };
+        if mode == Mode::Transport {
+            // RFC 7296 §2.23.1: exactly the addresses of the IKE SA.
+            selectors.initiator = narrow(&[TrafficSelector::host(ends.local.ip())], &selectors.initiator);
+            selectors.responder = narrow(&[TrafficSelector::host(ends.peer.ip())], &selectors.responder);
+        }
+        if selectors.initiator.is_empty() || selectors.responder.is_empty() {
+            return Err(Error::Misuse("the selectors of the transport mode policy do not hold the addresses in use"));
+        }
+        if let Some(flow) = flow {
+            // RFC 7296 §2.9: the packet that asked comes first.
+            put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
+            put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
+        }
+        Self::with(policy, mode, selectors, None, with_ke, ends, core)
+    }
+
+    /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
+    pub(crate) fn replacing(old: &ChildSa, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
+        let current = core.config.policy(old.policy.policy.id).cloned().map(Arc::new);
+        let policy = current.unwrap_or_else(|| old.policy.clone());
+        let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
+        Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)
+    }
+
+    fn with(
+        policy: Arc<ChildPolicy>,
+        mode: Mode,
+        selectors: Selectors,
+        replaces: Option<Spi>,
+        with_ke: bool,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<Self, Error> {
+        let proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
+        if proposals.is_empty() {
+            return Err(Error::Misuse("the policy has no usable ESP proposal"));
+        }
+        let inbound = core.child_spi(ends.our_spi());
+        Ok(ChildOffer { policy, inbound, replaces, proposals, mode, selectors })
+    }
+
+    /// The key exchange method whose value goes along, if any.
+    pub(crate) fn first_ke(&self) -> Option<KeMethod> {
+        negotiate::first_ke(&self.proposals)
+    }
+
+    /// Whether the offer lists the method.
+    pub(crate) fn lists_ke(&self, method: KeMethod) -> bool {
+        negotiate::lists_ke(&self.proposals, method)
+    }
+
+    /// `N(USE_TRANSPORT_MODE)` where it is due.
+    pub(crate) fn mode_notify(&self) -> Option<Payload> {
+        use_transport_mode(self.mode)
+    }
+
+    /// SA.
+    pub(crate) fn sa(&self) -> Payload {
+        sa(&self.proposals, self.inbound.into())
+    }
+
+    /// TSi, TSr.
+    pub(crate) fn ts(&self) -> [Payload; 2] {
+        [Payload::TsI(Ts::new(&self.selectors.initiator)), Payload::TsR(Ts::new(&self.selectors.responder))]
+    }
+
+    /// What the answer comes to.
+    pub(crate) fn accept(
+        &self,
+        payloads: &Payloads,
+        exchange: ChildKe,
+        ends: &Ends,
+        core: &Core,
+    ) -> Result<Terms, Error> {
+        let (answer, chosen) = answered(payloads.sa()?, &self.proposals, ProtocolId::ESP)?;
+        let outbound = answer.spi.child().filter(|spi| spi.is_usable());
+        let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+        let agreed = negotiate::esp(core::slice::from_ref(&answer.proposal), chosen, exchange, &core.crypto)
+            .map_err(|_| Error::Violation("the chosen proposal was not offered"))?;
+        let transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
+        let mode = if transport { Mode::Transport } else { Mode::Tunnel };
+        if mode != self.mode {
+            let words = |mode| vec![mode_name(mode).to_string()];
+            return Err(Disagreement::new(Part::Mode, words(mode), words(self.mode)).into());
+        }
+        let answer = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
+        let mut kept = answer.clone();
+        let mut original = None;
+        if transport && ends.nat.any() {
+            original = nat::original(&answer.responder, &answer.initiator);
+            if original.is_none() {
+                return Err(Error::Violation("selectors of transport mode with more than one address"));
+            }
+            if ends.nat.theirs {
+                kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
+            }
+            if ends.nat.ours {
+                kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
+            }
+        }
+        if !kept.within(&self.selectors) {
+            return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), self.selectors.lines()).into());
+        }
+        Ok(Terms {
+            outbound,
+            suite: agreed.suite,
+            ke: agreed.ke,
+            mode,
+            local_ts: kept.initiator,
+            remote_ts: kept.responder,
+            original,
+            mode_declined: false,
+        })
+    }
+
+    /// What we offered of one part, for a report.
+    pub(crate) fn lines(&self, part: Part) -> Vec<alloc::string::String> {
+        match part {
+            Part::TrafficSelectors => self.selectors.lines(),
+            Part::Mode => vec![mode_name(self.mode).into()],
+            _ => self.proposals.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// An SA payload of numbered proposals.
+pub(crate) fn sa(proposals: &[Proposal], spi: AnySpi) -> Payload {
+    let numbered = proposals.iter().zip(1u8..=u8::MAX);
+    let offered =
+        numbered.map(|(proposal, number)| OfferedProposal { number, spi: spi.clone(), proposal: proposal.clone() });
+    Payload::Sa(Sa(offered.collect()))
+}
+
+/// The one proposal of an answer, and the one of ours that it chose.
+pub(crate) fn answered<'a, 'b>(
+    sa: &'a Sa,
+    ours: &'b [Proposal],
+    protocol: ProtocolId,
+) -> Result<(&'a OfferedProposal, &'b [Proposal]), Error> {
+    let [answer] = sa.0.as_slice() else {
+        return Err(Error::Violation("an answer with more than one proposal"));
+    };
+    let index = usize::from(answer.number).checked_sub(1);
+    let chosen = index.and_then(|index| ours.get(index..=index));
+    match chosen {
+        Some(chosen) if negotiate::is_answer(&answer.proposal) && answer.proposal.protocol == protocol => {
+            Ok((answer, chosen))
+        }
+        _ => Err(Error::Violation("the chosen proposal was not offered")),
+    }
+}
+
+/// `N(USE_TRANSPORT_MODE)` for transport mode.
+pub(crate) fn use_transport_mode(mode: Mode) -> Option<Payload> {
+    (mode == Mode::Transport).then(|| Payload::Notify(Notify::new(NotifyType::USE_TRANSPORT_MODE, Vec::new())))
+}
+
+/// For reports.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transport => "transport mode",
+        Mode::Tunnel => "tunnel mode",
+    }
+}
+
+fn put_first(selectors: &mut Vec<TrafficSelector>, address: core::net::IpAddr, protocol: u8, port: Option<u16>) {
+    const ICMP: [u8; 2] = [1, 58];
+    let ports = match port {
+        // Type and code of the two directions differ, so one message's would not cover its answer.
+        Some(port) if !ICMP.contains(&protocol) => port..=port,
+        _ => 0..=u16::MAX,
+    };
+    let Ok(packet) = TrafficSelector::host(address).with(protocol, ports) else { return };
+    if selectors.first() != Some(&packet) && selectors.iter().any(|ts| ts.covers(&packet)) {
+        selectors.insert(0, packet);
+    }
+}

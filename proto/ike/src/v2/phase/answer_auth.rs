@@ -1,0 +1,174 @@
+//! IKE_AUTH as responder.
+//!
+//! 1. Only an IKE_AUTH request with message ID 1 that verifies changes anything; all else is counted and dropped.
+//! 2. The identity picks the remote among those at the address; its key must have made AUTH.
+//! 3. What fails before that ends the IKE SA; what fails after it, the Child SA, does not.
+//!
+//! A refusal is kept until the half-open IKE SA would have ended, so that the peer hears it even if it is lost once.
+//! Read RFC 7296 §1.2, §2.15, §2.21.2 and §3.5 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
+
+use super::answer_init::InitAnswered;
+use super::established::{Established, Origin};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::input::Datagram;
+use crate::negotiate::ChildKe;
+use crate::v2::answer::ChildAnswer;
+use crate::v2::child::{Agreement, ChildSa};
+use crate::v2::exchange::create_child::keymat;
+use crate::v2::feature::initial_contact;
+use crate::v2::message::Payloads;
+use crate::v2::window::MessageWindow;
+use crate::v2::{Ends, IkeSa, Phase, rules};
+
+impl InitAnswered {
+    pub(crate) fn handle(
+        self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        let expected =
+            header.exchange == ExchangeType::IKE_AUTH && !header.flags.is_response() && header.message_id == 1;
+        let Some(protected) = message.protected.filter(|_| expected) else {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        };
+        let Ok(inner) = self.init.protection.open(datagram.data, &protected) else {
+            core.counters.forged += 1;
+            return Some(self.keep(ends));
+        };
+        if let Some(refused) = &self.refused {
+            core.counters.repeated += 1;
+            core.transmit(datagram.local, datagram.remote, refused.clone());
+            return Some(self.keep(ends));
+        }
+        // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
+        let now_at = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
+        let judged = parse_chain(protected.first, &inner)
+            .map_err(Error::from)
+            .and_then(rules::accept)
+            .and_then(|payloads| self.authenticate(&payloads).map(|(remote, id)| (payloads, remote, id)));
+        match judged {
+            Ok((payloads, remote, id)) => self.establish(now_at, &payloads, remote, id, datagram, core),
+            Err(error) => self.refuse(ends, &error, datagram, core),
+        }
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::InitAnswered(self) }
+    }
+
+    fn refuse(
+        mut self: Box<Self>,
+        ends: Ends,
+        error: &Error,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
+        let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
+        let message = self.init.protection.seal(&header, &[Payload::Notify(error.notify())], &mut *core.rng).ok()?;
+        core.transmit(datagram.local, datagram.remote, message.clone());
+        self.refused = Some(message);
+        Some(self.keep(ends))
+    }
+
+    /// The remote that proved to be the peer, and the identity under which we answer.
+    fn authenticate(&self, payloads: &Payloads) -> Result<(Arc<Remote>, Id), Error> {
+        rules::require(payloads, rules::AUTH_REQUEST)?;
+        let id = payloads.idi()?;
+        let known: Vec<&Arc<Remote>> =
+            self.candidates.iter().filter(|remote| remote.remote_id == id.identity).collect();
+        let asked = payloads.idr().ok().map(|id| &id.identity);
+        // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
+        let wanted = known.iter().find(|remote| asked == Some(&remote.local_id));
+        let Some(remote) = wanted.or(known.first()) else {
+            let ours = self.candidates.iter().map(|remote| remote.remote_id.to_string()).collect();
+            let refusal = Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours);
+            return Err(Error::Authentication(refusal));
+        };
+        let auth = payloads.auth()?;
+        self.init.initiator(id).verify(self.init.algs.prf, &remote.secret, auth).map_err(|_| {
+            let theirs = alloc::format!("{} with AUTH by {}", id.identity, auth.method);
+            let ours = alloc::format!("the pre-shared key of remote {}", remote.name);
+            Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
+        })?;
+        Ok(((*remote).clone(), Id::new(remote.local_id.clone())))
+    }
+
+    fn establish(
+        self: Box<Self>,
+        ends: Ends,
+        payloads: &Payloads,
+        remote: Arc<Remote>,
+        id: Id,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let mut init = self.init;
+        let identities = (remote.local_id.clone(), remote.remote_id.clone());
+        if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
+            initial_contact::obey(&ends, &remote.name, &identities, core);
+        }
+        let mut answer = vec![Payload::IdR(id.clone()), init.responder(&id).sign(init.algs.prf, &remote.secret)];
+        let mut place = ends.place(&remote.name, "IKE_AUTH", None);
+        let judged = ChildAnswer::to(payloads, &remote.name, None, ChildKe::None, &ends, core, &mut place);
+        let child = judged.and_then(|child| {
+            let suite = &child.terms.suite;
+            let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, None, init.nonces())?;
+            Ok((child, keymat))
+        });
+        let agreement = match child {
+            Ok((child, keymat)) => {
+                let inbound = core.child_spi(ends.our_spi());
+                answer.extend(child.head(inbound));
+                answer.extend(child.ts());
+                let ChildAnswer { policy, terms, .. } = child;
+                Some(Agreement { policy, inbound, terms, initiator: false, keymat, replaces: None })
+            }
+            Err(error) => {
+                // RFC 7296 §2.21.2: the IKE SA stands without it.
+                answer.push(Payload::Notify(error.notify()));
+                core.failed(error.failure(place));
+                None
+            }
+        };
+        let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
+        let response = match init.protection.seal(&header, &answer, &mut *core.rng) {
+            Ok(response) => response,
+            Err(unfit) => {
+                core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", None)));
+                return None;
+            }
+        };
+        let window = MessageWindow::after_initial(0, 2, Some(response.clone()));
+        let mut established = Established::new(
+            Origin { remote, identities, suite: init.suite, algs: init.algs, sk_d: init.keys.sk_d.clone() },
+            init.protection,
+            window,
+            core,
+        );
+        established.announce(&ends, core);
+        // RFC 7296 §2.8: ready to receive before the answer goes out.
+        if let Some(agreement) = agreement {
+            let child = ChildSa::install(agreement, &ends, true, core);
+            established.add_child(child, None, core);
+        }
+        core.transmit(datagram.local, datagram.remote, response);
+        Box::new(established).go_on(ends, core)
+    }
+}

@@ -1,0 +1,299 @@
+//! IKE_SA_INIT as responder.
+//!
+//! 1. The same request again: the same answer again (RFC 7296 §2.1).
+//! 2. Nobody configured at this address: NO_PROPOSAL_CHOSEN, told to the operator, both at a limited rate.
+//! 3. Bounds on half-open IKE SAs; above a threshold a cookie first, and nothing is kept before it comes back.
+//! 4. Proposal and key exchange, then the answer. Where it would be longer than the request, a cookie first as well:
+//!    nobody gets more sent to a forged address than it sent itself.
+//!
+//! Read RFC 7296 §1.2, §2.1, §2.6 and §2.21.1 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
+use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
+use ravelin_types::{IkeSpi, Instant};
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
+use ravelin_wire::ike::v2::{
+    AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal, Payload, Sa, emit,
+};
+
+use super::auth::InitExchange;
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
+use crate::input::Datagram;
+use crate::limits;
+use crate::negotiate::{self, Agreed};
+use crate::sa_table::InitKey;
+use crate::v2::feature::cookie::Claim;
+use crate::v2::feature::nat;
+use crate::v2::message::{Payloads, Protection};
+use crate::v2::{Ends, IkeSa, Phase, rules};
+
+/// We answered an IKE_SA_INIT request.
+pub(crate) struct InitAnswered {
+    /// The remotes that the peer may turn out to be, likeliest first; never empty.
+    pub(crate) candidates: Vec<Arc<Remote>>,
+    pub(crate) suite: IkeSuite,
+    pub(crate) expire_at: Instant,
+    pub(crate) init: InitExchange,
+    /// The answer to an IKE_AUTH request that failed, kept in case it is lost.
+    pub(crate) refused: Option<Vec<u8>>,
+}
+
+impl InitAnswered {
+    /// Name of the likeliest remote.
+    pub(crate) fn remote_name(&self) -> &str {
+        self.candidates.first().map_or("", |remote| &remote.name)
+    }
+
+    pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        (core.now < self.expire_at).then_some(IkeSa { ends, phase: Phase::InitAnswered(self) })
+    }
+}
+
+/// Takes an IKE_SA_INIT request that belongs to no IKE SA.
+pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core) {
+    let header = message.header;
+    let wrong = header.message_id != 0 || header.initiator_spi == IkeSpi::ZERO || message.protected.is_some();
+    if wrong {
+        core.counters.malformed += 1;
+        return;
+    }
+    let place = Place {
+        remote: core.remote_name(datagram.remote.ip()),
+        address: datagram.remote.ip(),
+        policy: None,
+        exchange: "IKE_SA_INIT",
+    };
+    let answered = rules::accept(message.payloads).and_then(|payloads| {
+        rules::require(&payloads, rules::SA_INIT)?;
+        answer(header.initiator_spi, &payloads, datagram, core)
+    });
+    if let Err(error) = answered {
+        // RFC 7296 §2.21.1: help the peer, but not at any rate; INVALID_KE_PAYLOAD is part of a normal exchange, and
+        // no longer than any request that asks for it.
+        let expected = matches!(error, Error::WrongKe(_));
+        if expected || core.may_react() {
+            reply(header.initiator_spi, error.notify(), datagram, core);
+            if !expected {
+                core.failed(error.failure(place));
+            }
+        }
+    }
+}
+
+fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut Core) -> Result<(), Error> {
+    let nonce_i = payloads.nonce()?.as_bytes();
+    let key: InitKey = (spi_i, nonce_i.to_vec());
+    if let Some(spi) = core.table.begun_by(&key) {
+        repeat(spi, datagram, core);
+        return Ok(());
+    }
+    let candidates = candidates(datagram, core);
+    if candidates.is_empty() {
+        let theirs = lines(&offered(payloads)?);
+        return Err(Disagreement::new(Part::NoRemote, theirs, known(core)).into());
+    }
+    let from = datagram.remote.ip();
+    let full = core.table.half_open() >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
+    if full || core.table.half_open_from(from) >= limits::HALF_OPEN_PER_ADDRESS {
+        core.counters.refused_half_open += 1;
+        return Ok(());
+    }
+    let claim = Claim { nonce: nonce_i, spi: spi_i, from: datagram.remote };
+    // RFC 7296 §2.6: a cookie that is not ours counts as none.
+    let vouched = payloads
+        .notify(NotifyType::COOKIE)
+        .is_some_and(|notify| core.cookies.accepts(&notify.data, claim, &core.crypto, &mut *core.rng, core.now));
+    if !vouched && core.table.half_open() >= limits::COOKIE_THRESHOLD {
+        challenge(claim, datagram, core);
+        return Ok(());
+    }
+
+    let (agreed, candidates) = agree(payloads, candidates, core)?;
+    let ke = payloads.ke()?;
+    if agreed.ke != Some(ke.method) {
+        return Err(Error::WrongKe(agreed.suite.ke));
+    }
+    let message = build(spi_i, payloads, &agreed, datagram, core)?;
+    if !vouched && message.init.response.len() > datagram.data.len() {
+        challenge(claim, datagram, core);
+        return Ok(());
+    }
+    let Built { ends, init } = message;
+    core.transmit(datagram.local, datagram.remote, init.response.clone());
+    let phase = InitAnswered {
+        candidates,
+        suite: agreed.suite,
+        expire_at: core.now + limits::HALF_OPEN_LIFETIME,
+        init,
+        refused: None,
+    };
+    let ends = Ends { init_key: Some(key), ..ends };
+    core.table.insert(IkeSa { ends, phase: Phase::InitAnswered(Box::new(phase)) });
+    Ok(())
+}
+
+/// The request came again. Until IKE_AUTH the answer is repeated, after it there is nobody to answer.
+fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
+    let response = core.table.get(spi).and_then(|sa| match &sa.phase {
+        // The same SPI and nonce in another message are not a retransmission.
+        Phase::InitAnswered(phase) if phase.init.request == datagram.data => Some(phase.init.response.clone()),
+        _ => None,
+    });
+    match response {
+        Some(response) => {
+            core.counters.repeated += 1;
+            core.transmit(datagram.local, datagram.remote, response);
+        }
+        None => core.counters.unexpected += 1,
+    }
+}
+
+/// The remotes at this address that we answer, the exact ones before those for any address.
+fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
+    let (local, from) = (datagram.local.ip(), datagram.remote.ip());
+    let any = |remote: &&Remote| remote.remote.is_unspecified() && remote.remote.is_ipv4() == from.is_ipv4();
+    let answers = core.config.remotes.iter().filter(|r| r.accept && r.local.is_none_or(|address| address == local));
+    let exact = answers.clone().filter(|remote| remote.remote == from);
+    exact.chain(answers.filter(any)).cloned().map(Arc::new).collect()
+}
+
+/// The first candidate's suite, and all candidates that it suits.
+fn agree(
+    payloads: &Payloads,
+    candidates: Vec<Arc<Remote>>,
+    core: &Core,
+) -> Result<(Agreed<IkeSuite>, Vec<Arc<Remote>>), Error> {
+    let offered = offered(payloads)?;
+    let sent = Some(payloads.ke()?.method);
+    let judge = |remote: &Arc<Remote>| {
+        negotiate::ike(&offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, &core.crypto)
+    };
+    let mut refusal = None;
+    let mut agreed: Option<Agreed<IkeSuite>> = None;
+    let mut suited = Vec::new();
+    for remote in candidates {
+        match (judge(&remote), &agreed) {
+            (Ok(first), None) => {
+                agreed = Some(first);
+                suited.push(remote);
+            }
+            (Ok(other), Some(first)) if other.suite == first.suite => suited.push(remote),
+            (Ok(_), Some(_)) => {}
+            (Err(error), _) => refusal = refusal.or(Some(error)),
+        }
+    }
+    match (agreed, refusal) {
+        (Some(agreed), _) => Ok((agreed, suited)),
+        (None, Some(refusal)) => Err(refusal.into()),
+        (None, None) => Err(Error::Misuse("no remote is configured")),
+    }
+}
+
+struct Built {
+    ends: Ends,
+    init: InitExchange,
+}
+
+/// `HDR(A,B), SAr1, KEr, Nr, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)` and the keys.
+fn build(
+    spi_i: IkeSpi,
+    payloads: &Payloads,
+    agreed: &Agreed<IkeSuite>,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Result<Built, Error> {
+    let missing = Error::Misuse("an algorithm is not built in");
+    let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
+    let (public, shared) = algs.ke.respond(&payloads.ke()?.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let nonce_i = payloads.nonce()?.as_bytes().to_vec();
+    let nonce_r = core.nonce();
+    let spi_r = core.ike_spi();
+    let detected = nat::detect(&core.crypto, (spi_i, IkeSpi::ZERO), payloads, datagram.local, datagram.remote);
+    let ends = Ends {
+        spi_i,
+        spi_r,
+        initiator: false,
+        local: datagram.local,
+        peer: datagram.remote,
+        nat: detected.unwrap_or_default(),
+        created: core.now,
+        serial: core.serial(),
+        init_key: None,
+    };
+    let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
+    let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, spi_i, spi_r);
+    let protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
+
+    let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
+    let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms.clone() };
+    let mut answer = vec![
+        Payload::Sa(Sa(vec![OfferedProposal { number, spi: AnySpi::None, proposal }])),
+        Payload::Ke(Ke { method: agreed.suite.ke, data: public }),
+    ];
+    answer.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
+    // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
+    if detected.is_some() {
+        answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer));
+    }
+    let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
+    let init = InitExchange {
+        suite: agreed.suite,
+        algs,
+        keys,
+        protection,
+        nonce_i,
+        nonce_r,
+        request: datagram.data.to_vec(),
+        response,
+    };
+    Ok(Built { ends, init })
+}
+
+/// `HDR(A,0), N(COOKIE)`
+fn challenge(claim: Claim<'_>, datagram: Datagram<'_>, core: &mut Core) {
+    let cookie = core.cookies.make(claim, &core.crypto, &mut *core.rng, core.now);
+    if let Some(cookie) = cookie {
+        core.counters.cookies += 1;
+        reply(claim.spi, Notify::new(NotifyType::COOKIE, cookie), datagram, core);
+    }
+}
+
+/// `HDR(A,0), N(...)`, unless it is longer than the request.
+fn reply(spi_i: IkeSpi, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
+    let header = Header {
+        initiator_spi: spi_i,
+        responder_spi: IkeSpi::ZERO,
+        version: Version::V2,
+        exchange: ExchangeType::IKE_SA_INIT,
+        flags: Flags::RESPONSE,
+        message_id: 0,
+    };
+    if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
+        let message = emit(&header, &chain);
+        if message.len() <= datagram.data.len() {
+            core.transmit(datagram.local, datagram.remote, message);
+        }
+    }
+}
+
+fn offered(payloads: &Payloads) -> Result<Vec<Proposal>, Error> {
+    Ok(payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect())
+}
+
+fn lines(proposals: &[Proposal]) -> Vec<alloc::string::String> {
+    proposals.iter().map(ToString::to_string).collect()
+}
+
+fn known(core: &Core) -> Vec<alloc::string::String> {
+    let remotes = core.config.remotes.iter().filter(|remote| remote.accept);
+    remotes.take(limits::REPORT_LINES).map(|remote| alloc::format!("{} at {}", remote.name, remote.remote)).collect()
+}

@@ -1,0 +1,292 @@
+//! IKE_AUTH as initiator.
+//!
+//! ```text
+//!   HDR, SK {IDi, [N(INITIAL_CONTACT)], IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAi2, TSi, TSr}  -->
+//!                             <--  HDR, SK {IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAr2, TSi, TSr}
+//!                             <--  HDR, SK {IDr, AUTH, N(error)}     the IKE SA without the Child SA
+//!                             <--  HDR, SK {N(error)}                nothing
+//! ```
+//! Read RFC 7296 §1.2, §2.15 and §2.21.2 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
+use ravelin_types::proposal::IkeSuite;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
+
+use super::Want;
+use super::established::{Established, Origin};
+use crate::auth::psk::Signer;
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::{Failure, Part};
+use crate::input::Datagram;
+use crate::negotiate::ChildKe;
+use crate::v2::child::{Agreement, ChildSa};
+use crate::v2::exchange::create_child::keymat;
+use crate::v2::feature::initial_contact;
+use crate::v2::message::{Payloads, Protection};
+use crate::v2::offer::ChildOffer;
+use crate::v2::window::{Due, MessageWindow, Retry};
+use crate::v2::{Ends, IkeSa, Phase, rules};
+
+/// What IKE_SA_INIT leaves for the rest.
+pub(crate) struct InitExchange {
+    pub(crate) suite: IkeSuite,
+    pub(crate) algs: IkeAlgs,
+    pub(crate) keys: IkeKeys,
+    pub(crate) protection: Protection,
+    pub(crate) nonce_i: Vec<u8>,
+    pub(crate) nonce_r: Vec<u8>,
+    /// The request that was answered, as it was on the wire.
+    pub(crate) request: Vec<u8>,
+    /// Its response.
+    pub(crate) response: Vec<u8>,
+}
+
+impl InitExchange {
+    /// What the initiator signs with this identity.
+    pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Signer<'a> {
+        Signer { message: &self.request, nonce: &self.nonce_r, sk_p: &self.keys.sk_pi, id }
+    }
+
+    /// What the responder signs with this identity.
+    pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Signer<'a> {
+        Signer { message: &self.response, nonce: &self.nonce_i, sk_p: &self.keys.sk_pr, id }
+    }
+
+    /// Ni and Nr.
+    pub(crate) fn nonces(&self) -> Nonces<'_> {
+        Nonces { initiator: &self.nonce_i, responder: &self.nonce_r }
+    }
+}
+
+/// We sent an IKE_AUTH request.
+pub(crate) struct AuthRequested {
+    pub(crate) remote: Arc<Remote>,
+    /// What else the IKE SA is for, beside the Child SA in the request.
+    pub(crate) wants: Vec<Want>,
+    pub(crate) retry: Retry,
+    pub(crate) suite: IkeSuite,
+    init: InitExchange,
+    offer: ChildOffer,
+}
+
+/// Goes on from IKE_SA_INIT.
+pub(crate) fn request(
+    ends: Ends,
+    remote: Arc<Remote>,
+    mut wants: Vec<Want>,
+    mut init: InitExchange,
+    core: &mut Core,
+) -> Option<IkeSa> {
+    let Some(offer) = first_offer(&ends, &remote, &mut wants, core) else {
+        // The responder forgets its half by itself.
+        return None;
+    };
+    let policy = Some(offer.policy.policy.id);
+    let id = Id::new(remote.local_id.clone());
+    let mut payloads = vec![Payload::IdI(id.clone())];
+    payloads.extend(initial_contact::notify(&remote.name, core));
+    payloads.push(Payload::IdR(Id::new(remote.remote_id.clone())));
+    payloads.push(init.initiator(&id).sign(init.algs.prf, &remote.secret));
+    payloads.extend(offer.mode_notify());
+    payloads.push(offer.sa());
+    payloads.extend(offer.ts());
+    let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
+    match init.protection.seal(&header, &payloads, &mut *core.rng) {
+        Ok(message) => {
+            let retry = Retry::new(message.clone(), remote.retransmission, core.now);
+            core.transmit(ends.local, ends.peer, message);
+            let phase = AuthRequested { remote, wants, retry, suite: init.suite, init, offer };
+            Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
+        }
+        Err(unfit) => {
+            core.table.release(offer.inbound);
+            core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", policy)));
+            None
+        }
+    }
+}
+
+/// The first thing wanted that can be asked for; what cannot be is reported.
+fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut Core) -> Option<ChildOffer> {
+    while !wants.is_empty() {
+        let want = wants.remove(0);
+        let Some(policy) = core.config.policy(want.policy).cloned().map(Arc::new) else { continue };
+        match ChildOffer::new(policy, want.flow, false, ends, core) {
+            Ok(offer) => return Some(offer),
+            Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
+        }
+    }
+    None
+}
+
+impl AuthRequested {
+    pub(crate) fn handle(
+        self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        let expected =
+            header.exchange == ExchangeType::IKE_AUTH && header.flags.is_response() && header.message_id == 1;
+        let Some(protected) = message.protected.filter(|_| expected) else {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        };
+        let Ok(inner) = self.init.protection.open(datagram.data, &protected) else {
+            core.counters.forged += 1;
+            return Some(self.keep(ends));
+        };
+        let payloads = parse_chain(protected.first, &inner).map_err(Error::from).and_then(rules::accept);
+        let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
+        self.finish(ends, payloads, core)
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self.retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(message) => {
+                let message = message.to_vec();
+                core.transmit(ends.local, ends.peer, message);
+            }
+            Due::GiveUp => {
+                core.table.release(self.offer.inbound);
+                core.failed(no_answer(self.place(&ends)));
+                return None;
+            }
+        }
+        Some(self.keep(ends))
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::AuthRequested(self) }
+    }
+
+    fn place(&self, ends: &Ends) -> Place {
+        ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id))
+    }
+
+    fn finish(mut self: Box<Self>, ends: Ends, payloads: Result<Payloads, Error>, core: &mut Core) -> Option<IkeSa> {
+        let verified = payloads.map_err(|error| (error, true)).and_then(|payloads| {
+            // Without AUTH it is a refusal of the whole; with it only the Child SA is concerned.
+            if payloads.auth().is_err()
+                && let Some(refusal) = payloads.refusal()
+            {
+                return Err((refusal, false));
+            }
+            let verified = rules::require(&payloads, rules::AUTH_RESPONSE).and_then(|()| self.verify(&payloads));
+            verified.map(|()| payloads).map_err(|error| (error, true))
+        });
+        let payloads = match verified {
+            Ok(payloads) => payloads,
+            Err((error, tell)) => {
+                core.table.release(self.offer.inbound);
+                if tell {
+                    self.tell(&ends, &error, core);
+                }
+                let ours = |part| match part {
+                    Part::Authentication | Part::Identity => vec![
+                        alloc::format!("we are {}", self.remote.local_id),
+                        alloc::format!("the peer shall be {}", self.remote.remote_id),
+                    ],
+                    part => self.offer.lines(part),
+                };
+                core.failed(error.failure_with_offer(self.place(&ends), ours));
+                return None;
+            }
+        };
+        let child = self.child(&ends, &payloads, core);
+        let AuthRequested { remote, wants, init, offer, .. } = *self;
+        let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
+        let identities = (remote.local_id.clone(), remote.remote_id.clone());
+        let window = MessageWindow::after_initial(2, 0, None);
+        let mut established = Established::new(
+            Origin { remote, identities, suite: init.suite, algs: init.algs, sk_d: init.keys.sk_d.clone() },
+            init.protection,
+            window,
+            core,
+        );
+        established.announce(&ends, core);
+        match child {
+            Ok(agreement) => {
+                let child = ChildSa::install(agreement, &ends, true, core);
+                established.add_child(child, None, core);
+            }
+            Err(error) => {
+                // RFC 7296 §2.21.2: the IKE SA stands without it. Where the peer has the Child SA, it must go there.
+                if payloads.sa().is_ok() {
+                    established.delete_unborn(offer.inbound);
+                } else {
+                    core.table.release(offer.inbound);
+                }
+                core.failed(error.failure_with_offer(place, |part| offer.lines(part)));
+            }
+        }
+        for want in wants {
+            established.want(want);
+        }
+        Box::new(established).go_on(ends, core)
+    }
+
+    fn verify(&self, payloads: &Payloads) -> Result<(), Error> {
+        let id = payloads.idr()?;
+        // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
+        if id.identity != self.remote.remote_id {
+            let (theirs, ours) = (id.identity.to_string(), self.remote.remote_id.to_string());
+            return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
+        }
+        let signer = self.init.responder(id);
+        signer.verify(self.init.algs.prf, &self.remote.secret, payloads.auth()?).map_err(|_| {
+            let theirs =
+                alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
+            Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))
+        })
+    }
+
+    /// RFC 7296 §2.21.2: the responder believes that the IKE SA stands; one notify without a retry tells it otherwise.
+    fn tell(&mut self, ends: &Ends, error: &Error, core: &mut Core) {
+        let kind = match error {
+            Error::Authentication(_) => NotifyType::AUTHENTICATION_FAILED,
+            _ => NotifyType::INVALID_SYNTAX,
+        };
+        let header = ends.header(ExchangeType::INFORMATIONAL, false, 2);
+        let notify = [Payload::Notify(Notify::new(kind, Vec::new()))];
+        if let Ok(message) = self.init.protection.seal(&header, &notify, &mut *core.rng) {
+            core.transmit(ends.local, ends.peer, message);
+        }
+    }
+
+    fn child(&self, ends: &Ends, payloads: &Payloads, core: &Core) -> Result<Agreement, Error> {
+        if let Some(refusal) = payloads.refusal() {
+            return Err(refusal);
+        }
+        let terms = self.offer.accept(payloads, ChildKe::None, ends, core)?;
+        let init = &self.init;
+        let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, None, init.nonces())?;
+        Ok(Agreement {
+            policy: self.offer.policy.clone(),
+            inbound: self.offer.inbound,
+            terms,
+            initiator: true,
+            keymat,
+            replaces: None,
+        })
+    }
+}
+
+/// The peer never answered.
+pub(crate) fn no_answer(place: Place) -> Failure {
+    let part = Part::NoAnswer;
+    let error = Error::NoAgreement(Disagreement::new(part, vec![], vec![]));
+    error.failure(place)
+}

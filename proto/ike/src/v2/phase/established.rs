@@ -1,0 +1,319 @@
+//! An IKE SA after the initial exchanges: what arrives is verified, counted and handed to `exchange`; what we have to
+//! do waits in `tasks` for the window.
+//!
+//! ```text
+//!   datagram ─ verify ─ request ─ window ─► exchange::respond ─► response, kept for repetition
+//!                     └ response ─ open request? ─► exchange::response ─► next task
+//! ```
+//! Read RFC 7296 §2.1 to §2.4, §2.21.3 and §2.25 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use ravelin_crypto::ikev2::IkeAlgs;
+use ravelin_types::proposal::IkeSuite;
+use ravelin_types::{Identity, Instant, Secret, Spi};
+use ravelin_wire::ike::header::Header;
+use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
+
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::input::Datagram;
+use crate::output::{DownReason, Event};
+use crate::v2::child::{ChildSa, ChildState};
+use crate::v2::exchange::{self, After, Open, Task, What};
+use crate::v2::message::{Payloads, Protection};
+use crate::v2::window::{Arrival, MessageWindow};
+use crate::v2::{Ends, IkeSa, Phase, down, rules};
+
+/// Both sides are authenticated.
+pub(crate) struct Established {
+    pub(crate) remote: Arc<Remote>,
+    /// Ours and the peer's.
+    pub(crate) identities: (Identity, Identity),
+    pub(crate) suite: IkeSuite,
+    pub(crate) algs: IkeAlgs,
+    pub(crate) sk_d: Secret,
+    pub(crate) protection: Protection,
+    pub(crate) window: MessageWindow,
+    /// Our request without a response.
+    pub(crate) open: Option<Open>,
+    /// What waits for the window, in order.
+    pub(crate) tasks: VecDeque<Task>,
+    /// By inbound SPI.
+    pub(crate) children: BTreeMap<Spi, ChildSa>,
+    pub(crate) stage: Stage,
+    pub(crate) rekey_at: Option<Instant>,
+    pub(crate) expire_at: Option<Instant>,
+    /// When the peer last showed that it is alive.
+    pub(crate) heard: Instant,
+    /// When an unprotected message last made us ask.
+    hinted: Option<Instant>,
+}
+
+/// How long it will be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In use.
+    Active,
+    /// Another took its place; nothing but its deletion is left to do.
+    Replaced,
+    /// Our request to delete it is open or waits.
+    Closing,
+}
+
+/// What an IKE SA is made from.
+pub(crate) struct Origin {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) identities: (Identity, Identity),
+    pub(crate) suite: IkeSuite,
+    pub(crate) algs: IkeAlgs,
+    pub(crate) sk_d: Secret,
+}
+
+impl Established {
+    pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
+        let Origin { remote, identities, suite, algs, sk_d } = origin;
+        let lifetime = remote.lifetime;
+        let bounded = !lifetime.is_zero();
+        Established {
+            rekey_at: bounded.then(|| core.now + core.jittered(lifetime)),
+            expire_at: bounded.then(|| core.now + lifetime + lifetime / 10),
+            remote,
+            identities,
+            suite,
+            algs,
+            sk_d,
+            protection,
+            window,
+            open: None,
+            tasks: VecDeque::new(),
+            children: BTreeMap::new(),
+            stage: Stage::Active,
+            heard: core.now,
+            hinted: None,
+        }
+    }
+
+    /// Says that the IKE SA stands.
+    pub(crate) fn announce(&self, ends: &Ends, core: &mut Core) {
+        core.event(Event::IkeUp {
+            remote: self.remote.name.clone(),
+            spis: ends.spis(),
+            peer: self.identities.1.clone(),
+        });
+    }
+
+    /// For listings.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.stage {
+            Stage::Active => "ESTABLISHED",
+            Stage::Replaced => "REKEYED",
+            Stage::Closing => "DELETING",
+        }
+    }
+
+    pub(crate) fn handle(
+        mut self: Box<Self>,
+        mut ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let Some(protected) = message.protected else {
+            self.hint(message.payloads, core);
+            return self.go_on(ends, core);
+        };
+        let Ok(inner) = self.protection.open(datagram.data, &protected) else {
+            core.counters.forged += 1;
+            return Some(self.keep(ends));
+        };
+        let header = message.header;
+        let payloads = || parse_chain(protected.first, &inner).map_err(Error::from).and_then(rules::accept);
+        let after = if header.flags.is_response() {
+            let Some(open) =
+                self.open.take_if(|open| open.id == header.message_id && open.exchange.kind() == header.exchange)
+            else {
+                core.counters.outside_window += 1;
+                return Some(self.keep(ends));
+            };
+            self.hear(&mut ends, datagram.remote, core);
+            exchange::response(open.exchange, &mut self, &ends, payloads(), core)
+        } else {
+            match self.window.arrived(header.message_id) {
+                Arrival::New => {}
+                Arrival::Repeated(response) => {
+                    core.counters.repeated += 1;
+                    core.transmit(datagram.local, datagram.remote, response.to_vec());
+                    return Some(self.keep(ends));
+                }
+                Arrival::Outside => {
+                    core.counters.outside_window += 1;
+                    return Some(self.keep(ends));
+                }
+            }
+            self.hear(&mut ends, datagram.remote, core);
+            self.request(&ends, header, payloads(), datagram, core)
+        };
+        match after {
+            After::Stay => self.go_on(ends, core),
+            After::End(reason) => {
+                self.end(&ends, reason, core);
+                None
+            }
+        }
+    }
+
+    /// Answers a request, come what may (RFC 7296 §2.21.3).
+    fn request(
+        &mut self,
+        ends: &Ends,
+        header: Header,
+        payloads: Result<Payloads, Error>,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> After {
+        let kind = header.exchange;
+        let mut place = self.place(ends, exchange::name(kind));
+        let answered = payloads.and_then(|payloads| exchange::respond(kind, self, ends, &payloads, &mut place, core));
+        let (answer, after) = answered.unwrap_or_else(|error| {
+            let quiet = matches!(error, Error::Temporary | Error::NoSuchChild(..) | Error::WrongKe(_));
+            if !quiet {
+                core.failed(error.failure(place));
+            }
+            let after = if error.is_fatal() { After::End(DownReason::ProtocolError) } else { After::Stay };
+            (Vec::from([Payload::Notify(error.notify())]), after)
+        });
+        let header = ends.header(kind, true, header.message_id);
+        match self.protection.seal(&header, &answer, &mut *core.rng) {
+            Ok(response) => {
+                core.transmit(datagram.local, datagram.remote, response.clone());
+                self.window.answered(response);
+                after
+            }
+            Err(unfit) => {
+                core.failed(Error::from(unfit).failure(self.place(ends, exchange::name(kind))));
+                After::End(DownReason::ProtocolError)
+            }
+        }
+    }
+
+    /// An unprotected message proves nothing; INVALID_IKE_SPI is a hint that the peer lost its state, so ask
+    /// (RFC 7296 §2.21.4).
+    fn hint(&mut self, payloads: Vec<Payload>, core: &mut Core) {
+        core.counters.forged += 1;
+        let lost = Payloads(payloads).notify(NotifyType::INVALID_IKE_SPI).is_some();
+        let lately = self.hinted.is_some_and(|at| core.now.since(at) < crate::limits::HINT_INTERVAL);
+        if lost && !lately {
+            self.hinted = Some(core.now);
+            self.check_liveness(core);
+        }
+    }
+
+    /// The peer sent something new that verifies.
+    fn hear(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
+        self.heard = core.now;
+        self.follow(ends, from, core);
+    }
+
+    /// Follows a peer whose NAT gave it a new address (RFC 7296 §2.23). Who is behind a NAT itself does not follow:
+    /// a single packet could then lead it anywhere.
+    pub(crate) fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
+        if from == ends.peer || ends.nat.ours || !ends.nat.theirs {
+            return;
+        }
+        ends.peer = from;
+        for child in self.children.values_mut() {
+            child.follow(from, core);
+        }
+    }
+
+    /// Takes a Child SA in and says so.
+    pub(crate) fn add_child(&mut self, child: ChildSa, replaces: Option<Spi>, core: &mut Core) {
+        let (policy, inbound, outbound) = (child.policy.policy.id, child.inbound, child.terms.outbound);
+        core.event(match replaces {
+            Some(old) => Event::ChildRekeyed { policy, old, inbound, outbound },
+            None => Event::ChildUp { policy, inbound, outbound },
+        });
+        self.children.insert(inbound, child);
+    }
+
+    /// Removes a Child SA. What replaces it sends from now on.
+    pub(crate) fn remove_child(&mut self, inbound: Spi, reason: DownReason, core: &mut Core) {
+        let Some(child) = self.children.remove(&inbound) else { return };
+        for heir in self.children.values_mut() {
+            if heir.replaces == Some(inbound)
+                && heir.state != ChildState::Redundant
+                && heir.state != ChildState::Deleting
+            {
+                heir.send(core);
+            }
+        }
+        child.remove(reason, core);
+    }
+
+    /// A packet arrived on the Child SA with this inbound SPI, so the peer has it and we may send on it.
+    pub(crate) fn received_on(&mut self, inbound: Spi, core: &mut Core) {
+        if let Some(child) = self.children.get_mut(&inbound)
+            && child.is_settled()
+        {
+            child.send(core);
+        }
+    }
+
+    /// The Child SA with this outbound SPI.
+    pub(crate) fn child_to(&self, outbound: Spi) -> Option<&ChildSa> {
+        self.children.values().find(|child| child.terms.outbound == outbound)
+    }
+
+    /// Has the peer delete a Child SA that it made and we could not.
+    pub(crate) fn delete_unborn(&mut self, inbound: Spi) {
+        self.tasks.push_front(Task::new(What::DeleteChild(inbound, DownReason::ProtocolError)));
+    }
+
+    /// Hands Child SAs and waiting tasks to the IKE SA that takes the place of this one.
+    pub(crate) fn hand_over(&mut self, ends: &Ends, heir: &mut Established, heir_ends: &Ends, core: &mut Core) {
+        for child in self.children.values() {
+            child.pass_on(heir_ends.our_spi(), core);
+        }
+        heir.children.append(&mut self.children);
+        heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
+        self.stage = Stage::Replaced;
+        self.rekey_at = None;
+        self.expire_at = Some(core.now + crate::limits::REPLACED_IKE_LIFETIME);
+        core.event(Event::IkeRekeyed { remote: self.remote.name.clone(), old: ends.spis(), new: heir_ends.spis() });
+    }
+
+    /// Where something failed.
+    pub(crate) fn place(&self, ends: &Ends, exchange: &'static str) -> Place {
+        ends.place(&self.remote.name, exchange, None)
+    }
+
+    /// Ends it here, without a word to the peer.
+    pub(crate) fn end(mut self: Box<Self>, ends: &Ends, reason: DownReason, core: &mut Core) {
+        if let Some(open) = self.open.take() {
+            exchange::abandon(open.exchange, &mut self, ends, core);
+        }
+        let spis: Vec<Spi> = self.children.keys().copied().collect();
+        for spi in spis {
+            if let Some(child) = self.children.remove(&spi) {
+                child.remove(reason, core);
+            }
+        }
+        for task in &self.tasks {
+            // An SPI of a Child SA that only the peer has is still reserved.
+            if let What::DeleteChild(spi, _) = task.what {
+                core.table.release(spi);
+            }
+        }
+        down(ends, &self.remote.name, reason, core);
+    }
+
+    pub(crate) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::Established(self) }
+    }
+}

@@ -1,0 +1,296 @@
+//! IKE_SA_INIT as initiator.
+//!
+//! ```text
+//!   HDR(A,0), SAi1, KEi, Ni, N(NAT_DETECTION_*)  -->
+//!                             <--  HDR(A,0), N(COOKIE)                again with the cookie first
+//!                             <--  HDR(A,0), N(INVALID_KE_PAYLOAD)    again with a value of that group
+//!                             <--  HDR(A,B), SAr1, KEr, Nr            go on with IKE_AUTH
+//! ```
+//! Nothing here is authenticated: an answer that makes no sense is dropped and we go on waiting for a better one.
+//! Read RFC 7296 §1.2, §2.6, §2.6.1 and §2.21.1 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ravelin_crypto::KePrivate;
+use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
+use ravelin_types::IkeSpi;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
+
+use super::Want;
+pub(crate) use super::answer_init::InitAnswered;
+use super::auth::{self, InitExchange};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::input::Datagram;
+use crate::limits;
+use crate::negotiate;
+use crate::v2::feature::nat;
+use crate::v2::message::{Payloads, Protection};
+use crate::v2::offer;
+use crate::v2::window::{Due, Retry};
+use crate::v2::{Ends, IkeSa, Phase, rules};
+
+/// We sent an IKE_SA_INIT request.
+pub(crate) struct InitRequested {
+    pub(crate) remote: Arc<Remote>,
+    /// What the IKE SA is for.
+    pub(crate) wants: Vec<Want>,
+    pub(crate) retry: Retry,
+    offers: Vec<Proposal>,
+    ke: Box<dyn KePrivate>,
+    method: KeMethod,
+    nonce: Vec<u8>,
+    cookie: Option<Vec<u8>>,
+    restarts: u32,
+    /// An error that somebody, perhaps the responder, answered with and that was reported.
+    reported: bool,
+}
+
+/// Begins an IKE SA with `remote` for what is wanted.
+pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
+    let place = Place {
+        remote: Some(remote.name.clone()),
+        address: remote.remote,
+        policy: wants.first().map(|want| want.policy),
+        exchange: "IKE_SA_INIT",
+    };
+    if let Err(error) = request(remote, wants, core) {
+        core.failed(error.failure(place));
+    }
+}
+
+fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(), Error> {
+    if remote.remote.is_unspecified() {
+        return Err(Error::Misuse("the remote has no address to which to send"));
+    }
+    if core.table.len() >= limits::IKE_SAS {
+        return Err(Error::Misuse("the limit on IKE SAs is reached"));
+    }
+    let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
+    let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+    let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+    let unspecified = match remote.remote {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let ends = Ends {
+        spi_i: core.ike_spi(),
+        spi_r: IkeSpi::ZERO,
+        initiator: true,
+        local: SocketAddr::new(remote.local.unwrap_or(unspecified), nat::IKE_PORT),
+        peer: SocketAddr::new(remote.remote, nat::IKE_PORT),
+        nat: nat::Nat::default(),
+        created: core.now,
+        serial: core.serial(),
+        init_key: None,
+    };
+    let nonce = core.nonce();
+    let ke = alg.generate(&mut *core.rng);
+    let message = init_message(&ends, &offers, (method, &*ke), &nonce, None, core)?;
+    let retry = Retry::new(message.clone(), remote.retransmission, core.now);
+    core.transmit(ends.local, ends.peer, message);
+    let phase =
+        InitRequested { remote, wants, retry, offers, ke, method, nonce, cookie: None, restarts: 0, reported: false };
+    core.table.insert(IkeSa { ends, phase: Phase::InitRequested(Box::new(phase)) });
+    Ok(())
+}
+
+/// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`
+fn init_message(
+    ends: &Ends,
+    offers: &[Proposal],
+    (method, ke): (KeMethod, &dyn KePrivate),
+    nonce: &[u8],
+    cookie: Option<&[u8]>,
+    core: &Core,
+) -> Result<Vec<u8>, Error> {
+    let mut payloads = Vec::new();
+    // RFC 7296 §2.6: the cookie is the first payload, all others unchanged.
+    payloads.extend(cookie.map(|cookie| Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))));
+    payloads.push(offer::sa(offers, AnySpi::None));
+    payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
+    payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
+    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer));
+    Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
+}
+
+impl InitRequested {
+    pub(crate) fn handle(
+        mut self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        let expected = header.exchange == ExchangeType::IKE_SA_INIT
+            && header.flags.is_response()
+            && header.message_id == 0
+            && message.protected.is_none()
+            && datagram.remote.ip() == ends.peer.ip();
+        if !expected {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        }
+        let Ok(payloads) = rules::accept(message.payloads) else {
+            core.counters.malformed += 1;
+            return Some(self.keep(ends));
+        };
+        if let Some(cookie) = payloads.notify(NotifyType::COOKIE) {
+            // RFC 7296 §2.6: 1 to 64 octets.
+            if (1..=64).contains(&cookie.data.len()) {
+                self.cookie = Some(cookie.data.clone());
+                return self.restart(ends, core);
+            }
+            core.counters.malformed += 1;
+            return Some(self.keep(ends));
+        }
+        if let Some(Error::Refused(kind, data)) = payloads.refusal() {
+            return self.refused(ends, kind, data, core);
+        }
+        match self.accept(&ends, header.responder_spi, &payloads, datagram, core) {
+            Ok((ends, exchange)) => auth::request(ends, self.remote, self.wants, exchange, core),
+            Err(_) => {
+                core.counters.malformed += 1;
+                Some(self.keep(ends))
+            }
+        }
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self.retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(message) => {
+                let message = message.to_vec();
+                core.transmit(ends.local, ends.peer, message);
+            }
+            Due::GiveUp => {
+                if !self.reported {
+                    let policy = self.wants.first().map(|want| want.policy);
+                    core.failed(auth::no_answer(ends.place(&self.remote.name, "IKE_SA_INIT", policy)));
+                }
+                return None;
+            }
+        }
+        Some(self.keep(ends))
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::InitRequested(self) }
+    }
+
+    /// The responder says no, or somebody says so in its name.
+    fn refused(mut self: Box<Self>, ends: Ends, kind: NotifyType, data: Vec<u8>, core: &mut Core) -> Option<IkeSa> {
+        if let (NotifyType::INVALID_KE_PAYLOAD, [high, low]) = (kind, data.as_slice()) {
+            let method = KeMethod(u16::from_be_bytes([*high, *low]));
+            let alg = core.crypto.ke(method).filter(|_| negotiate::lists_ke(&self.offers, method));
+            // RFC 7296 §1.2: again with the full offer, so that nobody can talk the two into something weaker.
+            if let Some(alg) = alg.filter(|_| method != self.method) {
+                self.ke = alg.generate(&mut *core.rng);
+                self.method = method;
+                return self.restart(ends, core);
+            }
+        }
+        // RFC 7296 §2.21.1: tell the operator, but do not give up because of a message that anybody can send.
+        if !self.reported {
+            self.reported = true;
+            self.retry.hurry();
+            let policy = self.wants.first().map(|want| want.policy);
+            let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
+            let error = Error::Refused(kind, data);
+            core.failed(error.failure_with_offer(place, |_| self.lines()));
+        }
+        Some(self.keep(ends))
+    }
+
+    fn restart(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        // RFC 7296 §2.6.1: COOKIE and INVALID_KE_PAYLOAD may take turns, but not for ever.
+        if self.restarts >= limits::INIT_RESTARTS {
+            core.counters.unexpected += 1;
+            if !self.reported {
+                self.reported = true;
+                let policy = self.wants.first().map(|want| want.policy);
+                let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
+                let error = Error::Violation("COOKIE and INVALID_KE_PAYLOAD without end");
+                core.failed(error.failure_with_offer(place, |_| self.lines()));
+            }
+            return Some(self.keep(ends));
+        }
+        self.restarts += 1;
+        let ke = (self.method, &*self.ke);
+        match init_message(&ends, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
+            Ok(message) => {
+                self.retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
+                core.transmit(ends.local, ends.peer, message);
+                Some(self.keep(ends))
+            }
+            Err(error) => {
+                core.failed(error.failure(ends.place(&self.remote.name, "IKE_SA_INIT", None)));
+                None
+            }
+        }
+    }
+
+    /// `HDR(A,B), SAr1, KEr, Nr, N(NAT_DETECTION_*)`
+    fn accept(
+        &self,
+        ends: &Ends,
+        spi_r: IkeSpi,
+        payloads: &Payloads,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Result<(Ends, InitExchange), Error> {
+        rules::require(payloads, rules::SA_INIT)?;
+        if spi_r == IkeSpi::ZERO {
+            return Err(Error::Violation("the responder's SPI is zero"));
+        }
+        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers, ProtocolId::IKE)?;
+        let agreed = negotiate::ike(core::slice::from_ref(&answer.proposal), chosen, Some(self.method), &core.crypto)?;
+        let ke = payloads.ke()?;
+        if agreed.ke != Some(self.method) || ke.method != self.method {
+            return Err(Error::Violation("a key exchange value of another method"));
+        }
+        let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+        let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let nonces = Nonces { initiator: &self.nonce, responder: &nonce_r };
+        let keys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, spi_r);
+        let protection =
+            Protection::new(&keys, &algs, true).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+
+        let unknown_local = ends.local.ip().is_unspecified();
+        let mut ends = Ends { spi_r, local: datagram.local, peer: datagram.remote, ..ends.clone() };
+        let detected = nat::detect(&core.crypto, ends.spis(), payloads, datagram.local, datagram.remote);
+        ends.nat = detected.unwrap_or_default();
+        // Our hash was made over an address we did not know, so the peer takes us for one behind a NAT.
+        ends.nat.ours |= detected.is_some() && unknown_local;
+        if ends.nat.any() {
+            // RFC 7296 §2.23: everything after goes to and from port 4500.
+            ends.local.set_port(nat::NAT_PORT);
+            ends.peer.set_port(nat::NAT_PORT);
+        }
+        let exchange = InitExchange {
+            suite: agreed.suite,
+            algs,
+            keys,
+            protection,
+            nonce_i: self.nonce.clone(),
+            nonce_r,
+            request: self.retry.message().to_vec(),
+            response: datagram.data.to_vec(),
+        };
+        Ok((ends, exchange))
+    }
+
+    fn lines(&self) -> Vec<alloc::string::String> {
+        self.offers.iter().map(ToString::to_string).collect()
+    }
+}

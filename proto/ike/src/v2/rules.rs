@@ -1,0 +1,70 @@
+//! Which payloads where: what each message must hold, and what may stand in any message only once.
+//!
+//! ```text
+//!   IKE_SA_INIT      request, response   SA, KE, N
+//!   IKE_AUTH         request             IDi, AUTH, SA, TSi, TSr
+//!                    response            IDr, AUTH         (SA, TSi, TSr when the Child SA came to be)
+//!   CREATE_CHILD_SA  request, response   SA, N, TSi, TSr   (KE by agreement)
+//!     for the IKE SA                     SA, N, KE
+//!   INFORMATIONAL    any                 nothing
+//! ```
+//! Payloads that have no part in an exchange are passed over (RFC 7296 §2.5).
+
+use ravelin_wire::ike::header::PayloadType;
+use ravelin_wire::ike::v2::Payload;
+
+use super::message::Payloads;
+use crate::error::Error;
+
+/// What a message must hold.
+pub(crate) type Rule = &'static [PayloadType];
+
+/// IKE_SA_INIT, both ways.
+pub(crate) const SA_INIT: Rule = &[PayloadType::SA, PayloadType::KE, PayloadType::NONCE];
+/// IKE_AUTH request.
+pub(crate) const AUTH_REQUEST: Rule =
+    &[PayloadType::IDI, PayloadType::AUTH, PayloadType::SA, PayloadType::TSI, PayloadType::TSR];
+/// IKE_AUTH response.
+pub(crate) const AUTH_RESPONSE: Rule = &[PayloadType::IDR, PayloadType::AUTH];
+/// CREATE_CHILD_SA for a Child SA, both ways.
+pub(crate) const CHILD: Rule = &[PayloadType::SA, PayloadType::NONCE, PayloadType::TSI, PayloadType::TSR];
+/// CREATE_CHILD_SA for the IKE SA, both ways.
+pub(crate) const REKEY_IKE: Rule = &[PayloadType::SA, PayloadType::NONCE, PayloadType::KE];
+
+/// Payloads of which two in one message have no meaning.
+const ONCE: &[PayloadType] = &[
+    PayloadType::SA,
+    PayloadType::KE,
+    PayloadType::IDI,
+    PayloadType::IDR,
+    PayloadType::AUTH,
+    PayloadType::NONCE,
+    PayloadType::TSI,
+    PayloadType::TSR,
+];
+
+/// Takes the payloads of a message, if nothing in it forbids reading on.
+///
+/// # Errors
+/// [`Error::CriticalPayload`] for a type that must be understood (RFC 7296 §2.5), [`Error::Violation`] for repetition.
+pub(crate) fn accept(payloads: alloc::vec::Vec<Payload>) -> Result<Payloads, Error> {
+    for payload in &payloads {
+        if let Payload::Unknown { kind, critical: true, .. } = payload {
+            return Err(Error::CriticalPayload(*kind));
+        }
+    }
+    let count = |kind| payloads.iter().filter(|payload| payload.kind() == kind).count();
+    if ONCE.iter().any(|kind| count(*kind) > 1) {
+        return Err(Error::Violation("a payload that may stand only once is repeated"));
+    }
+    Ok(Payloads(payloads))
+}
+
+/// Whether all that `rule` requires is there.
+///
+/// # Errors
+/// [`Error::Violation`] when something is missing.
+pub(crate) fn require(payloads: &Payloads, rule: Rule) -> Result<(), Error> {
+    let has = |kind: &PayloadType| payloads.0.iter().any(|payload| payload.kind() == *kind);
+    if rule.iter().all(has) { Ok(()) } else { Err(Error::Violation("a required payload is missing")) }
+}
