@@ -240,6 +240,11 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder)?;
     let _lab = Lab::build(&case.plan, host).context("building the network")?;
+    // The guest's serves from its start on.
+    let mut servers = vec![traffic::start_server(&lab::RAVELIN, &places.helper, &folder.join("server-ravelin.log"))?];
+    if let Host::Namespace(namespace) = host {
+        servers.push(traffic::start_server(namespace, &places.helper, &folder.join("server-swan.log"))?);
+    }
     let capture = Capture::start(&folder.join("wire.pcap"))?;
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan = Swan::new(host, &folder.join("swan"), &conf)?;

@@ -1,5 +1,6 @@
 //! The words in which `expect` is written: each is one row of [`WORDS`] and one function below it.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::capture::Capture;
 use crate::node::swan::Swan;
 use crate::node::{Child, Ike, Node, Sa, View};
-use crate::plan::{Between, Plan};
+use crate::plan::{Between, Direction, Plan};
 use crate::process::{Namespace, wait_for};
 use crate::traffic::{self, Pinging};
 
@@ -38,89 +39,64 @@ pub struct Scene<'a> {
 }
 
 struct Word {
-    name: &'static str,
+    /// The step's name, what follows it, and what it does.
     usage: &'static str,
-    arguments: std::ops::RangeInclusive<usize>,
+    arguments: RangeInclusive<usize>,
     run: fn(&mut Scene<'_>, &[String]) -> Result<()>,
 }
 
+impl Word {
+    fn name(&self) -> &'static str {
+        self.usage.split(' ').next().unwrap_or_default()
+    }
+}
+
+const fn word(
+    usage: &'static str,
+    arguments: RangeInclusive<usize>,
+    run: fn(&mut Scene<'_>, &[String]) -> Result<()>,
+) -> Word {
+    Word { usage, arguments, run }
+}
+
+/// SIDE is ravelin or swan, SA is child or ike, BETWEEN is host4, host6, net4 or net6.
 const WORDS: &[Word] = &[
-    Word {
-        name: "up",
-        usage: "up ravelin|swan: that side negotiates; both list the same SAs",
-        arguments: 1..=1,
-        run: up,
-    },
-    Word {
-        name: "ondemand",
-        usage: "ondemand ravelin|swan BETWEEN: its first packet does",
-        arguments: 2..=2,
-        run: ondemand,
-    },
-    Word { name: "refuse", usage: "refuse ravelin|swan: that side negotiates in vain", arguments: 1..=1, run: refuse },
-    Word {
-        name: "ike",
-        usage: "ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent",
-        arguments: 1..=9,
-        run: ike,
-    },
-    Word { name: "child", usage: "child KEY=VALUE...: the same of the Child SA", arguments: 1..=12, run: child },
-    Word {
-        name: "kernel",
-        usage: "kernel TEXT...: the peer's kernel lists this of its states",
-        arguments: 1..=9,
-        run: kernel,
-    },
-    Word {
-        name: "traffic",
-        usage: "traffic host4|host6|net4|net6: payload crosses both ways",
-        arguments: 1..=1,
-        run: traffic,
-    },
-    Word {
-        name: "rekey",
-        usage: "rekey child|ike ravelin|swan BETWEEN: under traffic, without loss",
-        arguments: 3..=3,
-        run: rekey,
-    },
-    Word {
-        name: "delete",
-        usage: "delete child|ike ravelin|swan: it goes on both sides",
-        arguments: 2..=2,
-        run: delete,
-    },
-    Word { name: "kill", usage: "kill ravelin|swan: as a power cut would", arguments: 1..=1, run: kill },
-    Word {
-        name: "dead",
-        usage: "dead ravelin|swan SECONDS: that side finds the other dead",
-        arguments: 2..=2,
-        run: dead,
-    },
-    Word {
-        name: "log",
-        usage: "log ravelin|swan TEXT...: it said so since the last `up` or `refuse`",
-        arguments: 2..=9,
-        run: log,
-    },
-    Word { name: "wire", usage: "wire esp|udp: in this form only; ends the recording", arguments: 1..=1, run: wire },
+    word("up SIDE: that side negotiates; both list the same SAs", 1..=1, up),
+    word("ondemand SIDE BETWEEN [tcp]: that side's first packet negotiates", 2..=3, ondemand),
+    word("refuse SIDE: that side negotiates in vain", 1..=1, refuse),
+    word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
+    word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
+    word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
+    word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
+    word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, rekey),
+    word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, renewed),
+    word("delete SA SIDE: it goes on both sides", 2..=2, delete),
+    word("kill SIDE: as a power cut would", 1..=1, kill),
+    word("start SIDE: again", 1..=1, start),
+    word("dead SIDE SECONDS: that side finds the other dead", 2..=2, dead),
+    word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, log),
+    word("wire esp|udp: protected in this form only; ends the recording", 1..=1, wire),
+    word("enforce BETWEEN: the peer's clear packets do not get in; after `wire` only", 1..=1, enforce),
 ];
 
 /// Fails when a line is no step.
 pub fn check(words: &[String]) -> Result<()> {
-    let name = words.first().map_or("", String::as_str);
-    let Some(word) = WORDS.iter().find(|word| word.name == name) else {
-        let known: Vec<_> = WORDS.iter().map(|word| word.usage).collect();
-        bail!("`{name}` is no step; there are:\n  {}", known.join("\n  "));
-    };
-    ensure!(word.arguments.contains(&(words.len() - 1)), "usage: {}", word.usage);
-    Ok(())
+    find(words).map(drop)
 }
 
 /// Does one step.
 pub fn run(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    check(words)?;
-    let word = WORDS.iter().find(|word| word.name == words[0]).context("checked above")?;
-    (word.run)(scene, &words[1..])
+    (find(words)?.run)(scene, &words[1..])
+}
+
+fn find(words: &[String]) -> Result<&'static Word> {
+    let name = words.first().map_or("", String::as_str);
+    let Some(word) = WORDS.iter().find(|word| word.name() == name) else {
+        let known: Vec<_> = WORDS.iter().map(|word| word.usage).collect();
+        bail!("`{name}` is no step; there are:\n  {}", known.join("\n  "));
+    };
+    ensure!(word.arguments.contains(&(words.len() - 1)), "usage: {}", word.usage);
+    Ok(word)
 }
 
 impl<'a> Scene<'a> {
@@ -167,6 +143,44 @@ impl<'a> Scene<'a> {
         self.side(name)?.initiate()
     }
 
+    /// Does something while pings cross, and asserts that none was lost.
+    fn under_traffic(&mut self, between: &str, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let (there, _) = self.plan.directions(between.parse::<Between>()?)?;
+        let pinging = Pinging::start(&self.ravelin_host, there, &self.folder.join("ping-rekey.log"))?;
+        std::thread::sleep(Duration::from_millis(300));
+        act(self)?;
+        let (sent, answered) = pinging.stop()?;
+        // The last ping may be under way when ping is stopped.
+        ensure!(sent > 20 && answered + 1 >= sent, "{sent} pings were sent meanwhile and {answered} answered");
+        Ok(())
+    }
+
+    /// Waits until another SA is in the place of the one in `before` and carries traffic.
+    fn replaced(&mut self, what: Sa, before: &(Ike, Child)) -> Result<()> {
+        let after = wait_for(SETTLE, "the new SA alone on both sides", || {
+            let now = self.agreed()?;
+            let new_ike = now.0.spis != before.0.spis;
+            let new_child = now.1.spi_in != before.1.spi_in && now.1.spi_out != before.1.spi_out;
+            let expected = (what == Sa::Ike, what == Sa::Child);
+            ensure!((new_ike, new_child) == expected, "new IKE SA: {new_ike}, new Child SA: {new_child}");
+            Ok(now)
+        })?;
+        let start = if what == Sa::Child { (0, 0) } else { after.1.packets };
+        wait_for(SETTLE, "traffic after the rekey", || {
+            let (_, now) = self.agreed()?;
+            let grows = now.packets.0 > start.0 + 20 && now.packets.1 > start.1 + 20;
+            ensure!(grows, "the peer counts {:?}, after {start:?}", now.packets);
+            Ok(())
+        })
+    }
+
+    /// Sends over a TCP connection from that side.
+    fn send(&self, side: &str, direction: Direction) -> Result<()> {
+        let line = traffic::send_line(self.helper, direction);
+        let sent = if side == "ravelin" { self.ravelin_host.sh(&line) } else { self.swan.host().sh(&line) };
+        sent.map(drop).with_context(|| format!("TCP from the side of {side}"))
+    }
+
     fn no_child(&mut self) -> Result<()> {
         let (swan, ravelin) = (self.swan.view()?, self.ravelin.view()?);
         ensure!(swan.children.is_empty(), "the peer lists {}", summary(&swan));
@@ -199,7 +213,10 @@ fn up(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 fn ondemand(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.no_child()?;
     let (there, back) = scene.plan.directions(words[1].parse()?)?;
-    if words[0] == "ravelin" {
+    if only_tcp(&words[2..])? {
+        let direction = if words[0] == "ravelin" { there } else { back };
+        scene.send(&words[0], direction)?;
+    } else if words[0] == "ravelin" {
         // One packet only: it starts the negotiation and must itself arrive.
         let text = scene.ravelin_host.sh(&format!("ping {} || true", traffic::ping_arguments(there, 1, "1")))?;
         ensure!(traffic::ping_result(&text)? == (1, 1), "the packet that started the negotiation was lost: {text}");
@@ -248,31 +265,29 @@ fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn only_tcp(words: &[String]) -> Result<bool> {
+    match words {
+        [] => Ok(false),
+        [word] if word == "tcp" => Ok(true),
+        other => bail!("`{}`: expected tcp or nothing", other.join(" ")),
+    }
+}
+
 fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let (there, back) = scene.plan.directions(words[0].parse()?)?;
     let (_, before) = scene.settled()?;
-    let swan = scene.swan.host();
-    for (text, from) in [
-        (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1")))?, "Ravelin"),
-        (swan.sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1")))?, "the peer"),
-    ] {
-        ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
-    }
-    let _server = traffic::start_server(&scene.ravelin_host, scene.helper, &scene.folder.join("server-ravelin.log"))?;
-    let _peer_server = match swan {
-        crate::lab::Host::Namespace(namespace) => {
-            Some(traffic::start_server(namespace, scene.helper, &scene.folder.join("server-swan.log"))?)
+    if !only_tcp(&words[1..])? {
+        for (text, from) in [
+            (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1")))?, "Ravelin"),
+            (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1")))?, "the peer"),
+        ] {
+            ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
         }
-        // The guest's serves from its start on.
-        crate::lab::Host::Guest(_) => None,
-    };
-    let listening = "until ss -Hltn sport = :7000 | grep -q 7000; do sleep 0.05; done";
-    scene.ravelin_host.sh(listening)?;
-    swan.sh(listening)?;
-    scene.ravelin_host.sh(&traffic::send_line(scene.helper, there)).context("TCP from Ravelin's side")?;
-    swan.sh(&traffic::send_line(scene.helper, back)).context("TCP from the peer's side")?;
-    // Ten pings and four streams of at most a segment of 1500 octets each.
-    let least = 10 + 2 * traffic::BYTES / 1500;
+    }
+    scene.send("ravelin", there)?;
+    scene.send("swan", back)?;
+    // Four streams, in segments of at most 1500 octets.
+    let least = 2 * traffic::BYTES / 1500;
     wait_for(SETTLE, "the peer to count what crossed", || {
         let (_, after) = scene.agreed()?;
         let grown = (after.packets.0 - before.packets.0, after.packets.1 - before.packets.1);
@@ -286,39 +301,17 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 
 fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let what = sa(&words[0])?;
-    let (there, _) = scene.plan.directions(words[2].parse::<Between>()?)?;
     let before = scene.settled()?;
-    let pinging = Pinging::start(&scene.ravelin_host, there, &scene.folder.join("ping-rekey.log"))?;
-    std::thread::sleep(Duration::from_millis(300));
-    scene.side(&words[1])?.rekey(what)?;
-    let after = wait_for(SETTLE, "the new SA alone on both sides", || {
-        let now = scene.agreed()?;
-        match what {
-            Sa::Ike => {
-                ensure!(now.0.spis != before.0.spis, "still IKE SA {:?}", before.0.spis);
-                ensure!(now.1.spi_in == before.1.spi_in, "the Child SA changed with its IKE SA");
-            }
-            Sa::Child => {
-                ensure!(
-                    now.1.spi_in != before.1.spi_in && now.1.spi_out != before.1.spi_out,
-                    "still {}",
-                    before.1.spi_in
-                );
-                ensure!(now.0.spis == before.0.spis, "the IKE SA changed with its Child SA");
-            }
-        }
-        Ok(now)
-    })?;
-    wait_for(SETTLE, "traffic in the Child SA after the rekey", || {
-        let (_, now) = scene.agreed()?;
-        let base = if what == Sa::Child { (0, 0) } else { after.1.packets };
-        ensure!(now.packets.0 > base.0 + 20 && now.packets.1 > base.1 + 20, "the peer counts {:?}", now.packets);
-        Ok(())
-    })?;
-    let (sent, answered) = pinging.stop()?;
-    // The last ping may be under way when ping is stopped.
-    ensure!(sent > 20 && answered + 1 >= sent, "{sent} pings were sent during the rekey and {answered} answered");
-    Ok(())
+    scene.under_traffic(&words[2], |scene| {
+        scene.side(&words[1])?.rekey(what)?;
+        scene.replaced(what, &before)
+    })
+}
+
+fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let what = sa(&words[0])?;
+    let before = scene.settled()?;
+    scene.under_traffic(&words[1], |scene| scene.replaced(what, &before))
 }
 
 fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
@@ -337,6 +330,10 @@ fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 
 fn kill(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.side(&words[0])?.kill()
+}
+
+fn start(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.side(&words[0])?.start()
 }
 
 fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
@@ -368,6 +365,15 @@ fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         word => bail!("`{word}`: expected esp or udp"),
     };
     ensure!(wanted > 0 && other == 0 && seen.ike > 0, "on the wire: {seen:?}");
+    Ok(())
+}
+
+fn enforce(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    ensure!(scene.capture.is_none(), "clear packets would be in the recording; say `wire` before");
+    scene.no_child()?;
+    let (_, back) = scene.plan.directions(words[0].parse()?)?;
+    let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 3, "0.2")))?;
+    ensure!(traffic::ping_result(&text)? == (3, 0), "clear packets got in and were answered: {text}");
     Ok(())
 }
 

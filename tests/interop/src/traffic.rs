@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
 use crate::plan::Direction;
-use crate::process::{Daemon, Namespace};
+use crate::process::{Daemon, Namespace, wait_for};
 
 /// Bytes in everything that is sent.
 pub const MARKER: &[u8] = b"RAVELIN-CLEAR";
@@ -114,11 +114,16 @@ pub fn send_line(helper: &Path, direction: Direction) -> String {
     format!("{} send {} {} {PORT} {BYTES}", helper.display(), direction.from, direction.to)
 }
 
-/// Starts [`serve`] in a namespace.
+/// Starts [`serve`] in a namespace and waits until it listens.
 pub fn start_server(namespace: &Namespace, helper: &Path, log: &Path) -> Result<Daemon> {
     let mut command: Command = namespace.command(helper);
     command.args(["serve", &PORT.to_string()]);
-    Daemon::start(&mut command, log)
+    let mut server = Daemon::start(&mut command, log)?;
+    wait_for(10, "the server to listen", || {
+        server.check()?;
+        namespace.sh(&format!("ss -Hltn sport = :{PORT} | grep -q ."))
+    })?;
+    Ok(server)
 }
 
 fn block(counter: u64, seed: u64) -> [u8; BLOCK] {

@@ -69,7 +69,9 @@ impl Ravelin {
 
 impl Node for Ravelin {
     fn start(&mut self) -> Result<()> {
-        self.untouched = self.host.sh(SYSTEM)?;
+        if self.untouched.is_empty() {
+            self.untouched = self.host.sh(SYSTEM)?;
+        }
         let mut command = self.host.command(&self.program);
         command.arg("daemon").arg("--rc").arg(self.folder.join("ike_rc"));
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
