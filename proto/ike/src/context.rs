@@ -143,9 +143,18 @@ impl Core {
     /// `duration` less a random part of up to a tenth, so that two ends with one configuration seldom rekey at once
     /// (RFC 7296 §2.8.1).
     pub(crate) fn jittered(&mut self, duration: Duration) -> Duration {
+        duration - self.part_of(duration / 10)
+    }
+
+    /// Between half of `duration` and the whole.
+    pub(crate) fn spread(&mut self, duration: Duration) -> Duration {
+        duration - self.part_of(duration / 2)
+    }
+
+    fn part_of(&mut self, duration: Duration) -> Duration {
         let mut bytes = [0; 2];
         self.rng.fill(&mut bytes);
-        duration - duration / 10 * u32::from(u16::from_be_bytes(bytes)) / u32::from(u16::MAX)
+        duration / u32::from(u16::MAX) * u32::from(u16::from_be_bytes(bytes))
     }
 
     /// A number that grows with each IKE SA begun here.

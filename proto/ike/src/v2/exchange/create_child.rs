@@ -172,7 +172,7 @@ impl CreateChild {
                     return After::Stay;
                 }
             }
-            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core.now) {
+            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core) {
                 Some(task) => {
                     sa.add_task(task);
                     return After::Stay;

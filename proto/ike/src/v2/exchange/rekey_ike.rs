@@ -70,7 +70,7 @@ impl RekeyIke {
     }
 
     pub(crate) fn response(
-        self: Box<Self>,
+        &self,
         sa: &mut Established,
         ends: &Ends,
         payloads: Result<Payloads, Error>,
@@ -99,7 +99,7 @@ impl RekeyIke {
         }
     }
 
-    fn refused(self: Box<Self>, kind: NotifyType, data: Vec<u8>, sa: &mut Established, ends: &Ends, core: &mut Core) {
+    fn refused(&self, kind: NotifyType, data: Vec<u8>, sa: &mut Established, ends: &Ends, core: &mut Core) {
         if self.collision.is_some() {
             // RFC 7296 §2.8.2: the peer did not see ours as a rekey of something still in use.
             self.yield_to_peer(sa, ends, core);
@@ -115,7 +115,7 @@ impl RekeyIke {
                     return;
                 }
             }
-            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core.now) {
+            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core) {
                 Some(task) => {
                     sa.add_task(task);
                     return;
@@ -153,7 +153,7 @@ impl RekeyIke {
         Ok((made, self.nonce.as_slice().min(nonce_r).to_vec()))
     }
 
-    fn finish(self: Box<Self>, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
+    fn finish(&self, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
         let lost = self.collision.as_ref().is_some_and(|collision| lowest < collision.lowest.as_slice());
         if lost {
             // RFC 7296 §2.8.2: who made the one with the lowest nonce deletes it; the peer deletes the old one.

@@ -66,11 +66,12 @@ impl Task {
     }
 
     /// The same, after TEMPORARY_FAILURE; `None` when it was too often (RFC 7296 §2.25).
-    pub(crate) fn later(mut self, now: Instant) -> Option<Self> {
+    pub(crate) fn later(mut self, core: &mut Core) -> Option<Self> {
         if self.failures >= limits::TEMPORARY_FAILURES {
             return None;
         }
-        self.at = Some(now + limits::TEMPORARY_FAILURE_WAIT * (1 << self.failures));
+        // Both sides may be putting each other off; the spread lets one of them be first.
+        self.at = Some(core.now + core.spread(limits::TEMPORARY_FAILURE_WAIT * (1 << self.failures)));
         self.failures += 1;
         Some(self)
     }
