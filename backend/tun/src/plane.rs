@@ -192,22 +192,15 @@ impl TunDataPlane {
     /// was refused, the policies are what they were before the call.
     pub fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
         // The engine first, the filter after: what is captured and not known to the engine is dropped, not leaked.
-        let before = self.policies.clone();
-        let mut result = Ok(());
-        let mut done = 0;
-        for (i, op) in ops.iter().enumerate() {
-            if let Err(error) = self.apply_one(op) {
-                result = Err((i, error));
-                break;
-            }
-            done = i + 1;
-        }
-        if self.policies != before
+        let is_policy = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
+        let first_policy = ops.iter().position(is_policy);
+        let before = first_policy.map(|_| self.policies.clone());
+        let result = ops.iter().enumerate().try_for_each(|(i, op)| self.apply_one(op).map_err(|error| (i, error)));
+        if let (Some(first), Some(before)) = (first_policy, before)
+            && self.policies != before
             && let Err(error) = self.follow_policies()
         {
             self.restore(&before);
-            let changes = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
-            let first = ops[..done].iter().position(changes).unwrap_or_default();
             return Err((first, error));
         }
         result

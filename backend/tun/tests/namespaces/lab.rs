@@ -139,10 +139,15 @@ impl Host {
 
     /// Starts a data plane with the defaults.
     pub fn start(&self) {
+        self.start_with(TunConfig::default());
+    }
+
+    /// Starts a data plane.
+    pub fn start_with(&self, config: TunConfig) {
         let (plane, journal) = (self.plane.clone(), self.journal.clone());
         self.run(move || {
             let mut store = FileStore::open(&journal).unwrap();
-            let started = TunDataPlane::start(TunConfig::default(), provider(), Box::new(SystemRandom), &mut store);
+            let started = TunDataPlane::start(config, provider(), Box::new(SystemRandom), &mut store);
             *plane.lock().unwrap() = Some(started.unwrap());
         });
     }
