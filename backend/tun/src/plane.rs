@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::inbound::{self, InboundThread, Ports};
 use crate::outbound::{self, OutboundThread};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
-use crate::sockets::{Sockets, Use};
+use crate::sockets::{self, Sockets, Use};
 use crate::sys::{Messages, Sending};
 use crate::system::System;
 
@@ -48,6 +48,7 @@ pub struct TunDataPlane {
     sockets: Arc<Sockets>,
     messages: Messages,
     ports: Ports,
+    own_mark: u32,
     policies: BTreeMap<PolicyId, Policy>,
     reports: Receiver<Report>,
     reports_ready: Wake,
@@ -124,6 +125,7 @@ impl TunDataPlane {
             sockets,
             messages: Messages::new(),
             ports,
+            own_mark: config.own_mark,
             policies: BTreeMap::new(),
             reports,
             reports_ready,
@@ -182,6 +184,11 @@ impl TunDataPlane {
         let mut result = Ok(());
         self.messages.send(socket, bytes, &[sending], &mut |error| result = Err(error));
         result
+    }
+
+    /// The address from which our packets to `remote` would leave now. `None`: there is no route.
+    pub fn source_towards(&self, remote: IpAddr) -> Option<IpAddr> {
+        sockets::source_towards(remote, self.own_mark).ok()
     }
 
     /// Carries out several operations with one change of the packet filter; stops at the first that fails and says
