@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -258,9 +257,8 @@ impl Model {
             .collect()
     }
 
-    /// What IKE works with: remotes, and the policies that one of them serves. `sources` has the addresses from which
-    /// remotes are reached, as far as they were looked up.
-    pub fn ike_config(&self, sources: &BTreeMap<String, IpAddr>) -> Arc<Config> {
+    /// What IKE works with: remotes, and the policies that one of them serves.
+    pub fn ike_config(&self) -> Arc<Config> {
         let policies = self.policies.values().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.remotes.contains_key(&esp.remote).then(|| ChildPolicy {
@@ -270,8 +268,7 @@ impl Model {
             })
         });
         let policies = policies.collect();
-        let remotes = self.remotes.iter().map(|(name, entry)| entry.ike_remote(sources.get(name).copied()));
-        Arc::new(Config { remotes: remotes.collect(), policies })
+        Arc::new(Config { remotes: self.remotes.values().map(RemoteEntry::ike_remote).collect(), policies })
     }
 
     /// The SPD.
@@ -327,12 +324,11 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
-    fn ike_remote(&self, source: Option<IpAddr>) -> Remote {
+    fn ike_remote(&self) -> Remote {
         let spec = &self.spec;
         Remote {
             name: spec.name.clone(),
             local: spec.local,
-            source,
             remote: spec.endpoint,
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),

@@ -314,6 +314,3 @@ impl Outbound {
         Counters { events_deferred: self.events.deferred, ..self.counters }
     }
 }
-
-#[cfg(test)]
-mod tests;

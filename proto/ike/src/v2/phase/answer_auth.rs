@@ -34,7 +34,7 @@ use crate::v2::{Ends, IkeSa, Phase, rules};
 
 impl InitAnswered {
     pub(crate) fn handle(
-        self: Box<Self>,
+        mut self: Box<Self>,
         ends: Ends,
         message: Message,
         datagram: Datagram<'_>,
@@ -56,6 +56,9 @@ impl InitAnswered {
             core.transmit(datagram.local, datagram.remote, refused.clone());
             return Some(self.keep(ends));
         }
+        // The configuration may have changed since: whoever is not in it any more is nobody.
+        let current = |old: &Arc<Remote>| core.config.remote(&old.name).cloned().map(Arc::new);
+        self.candidates = self.candidates.iter().filter_map(current).collect();
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
         let now_at = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
         let judged = parse_chain(protected.first, &inner)

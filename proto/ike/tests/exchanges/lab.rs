@@ -1,6 +1,5 @@
 //! Two endpoints side by side, each with a data plane that is a map, and a network on which every message waits until
 //! a test says what becomes of it.
-#![allow(dead_code)] // Each test program uses its part.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -327,7 +326,6 @@ pub fn remote(local: &str, peer: &str) -> Remote {
     Remote {
         name: "peer".into(),
         local: Some(ip(local)),
-        source: None,
         remote: ip(peer),
         local_id: Identity::Fqdn(format!("{local}.example.org")),
         remote_id: Identity::Fqdn(format!("{peer}.example.org")),

@@ -1,10 +1,8 @@
 //! Rekeying, alone and colliding (RFC 7296 §2.8.1, §2.8.2, §2.25), one message at a time.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::lab::*;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, limits};

@@ -1,0 +1,12 @@
+//! Exchange tests: two endpoints, or one and a peer that does as it likes, driven one message at a time.
+//!
+//! `lab` is the ground they stand on; the comments in the tests are the messages in the notation of RFC 7296 §1.2.
+#![allow(clippy::unwrap_used)] // Helpers are tests too, though they carry no attribute.
+
+mod hostile;
+mod informational;
+mod initial;
+mod lab;
+mod nat;
+mod rekey;
+mod rogue;

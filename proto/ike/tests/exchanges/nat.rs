@@ -1,0 +1,214 @@
+//! NAT traversal (RFC 7296 §2.23, §2.23.1). A is 10.0.0.1 behind a NAT that shows it as 198.51.100.1; B is 192.0.2.2.
+
+use std::net::SocketAddr;
+
+use crate::lab::*;
+use ravelin_ike::{Command, Transmit};
+use ravelin_types::dataplane::DataPlaneEvent;
+use ravelin_types::policy::Mode;
+use ravelin_types::sa::Direction::{Inbound, Outbound};
+use ravelin_types::sa::{OriginalAddresses, UdpEncap};
+use ravelin_types::selector::TrafficSelector;
+
+const INSIDE: &str = "10.0.0.1";
+const OUTSIDE: &str = "198.51.100.1";
+
+/// A lab with the NAT between, and the port that it gives to A.
+struct Natted {
+    lab: Lab,
+    port: u16,
+    outside: &'static str,
+}
+
+impl Natted {
+    fn new(mode: Mode) -> Self {
+        let lab = Lab::with(|a, b| {
+            *a = config(INSIDE, B);
+            *b = config(B, OUTSIDE);
+            b.remotes[0].remote_id = a.remotes[0].local_id.clone();
+            set_mode(a, mode);
+            set_mode(b, mode);
+            if mode == Mode::Tunnel {
+                b.policies[0].policy.remote = vec![TrafficSelector::host(ip(INSIDE))];
+            }
+        });
+        Natted { lab, port: 1024, outside: OUTSIDE }
+    }
+
+    fn out(&self) -> SocketAddr {
+        SocketAddr::new(ip(self.outside), self.port)
+    }
+
+    fn a_to_b(&mut self) -> Transmit {
+        let message = self.lab.a.take();
+        let from = self.out();
+        self.lab.b.receive_from(&message, message.remote, from);
+        message
+    }
+
+    fn b_to_a(&mut self) -> Transmit {
+        let message = self.lab.b.take();
+        if message.remote == self.out() {
+            let inside = SocketAddr::new(ip(INSIDE), message.local.port());
+            self.lab.a.receive_from(&message, inside, message.local);
+        }
+        message
+    }
+
+    fn settle(&mut self) {
+        while !self.lab.a.sent.is_empty() || !self.lab.b.sent.is_empty() {
+            if self.lab.a.sent.is_empty() {
+                self.b_to_a();
+            } else {
+                self.a_to_b();
+            }
+        }
+    }
+
+    fn up(mode: Mode) -> Self {
+        let mut natted = Self::new(mode);
+        natted.lab.a.command(Command::Initiate(POLICY));
+        natted.a_to_b();
+        natted.b_to_a();
+        // The NAT gives another port to the flow from port 4500.
+        natted.port = 1025;
+        natted.settle();
+        assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
+        assert_eq!((natted.lab.a.sas.len(), natted.lab.b.sas.len()), (2, 2));
+        natted
+    }
+}
+
+#[test]
+fn a_nat_is_found_and_everything_moves_to_port_4500() {
+    let natted = Natted::up(Mode::Tunnel);
+    let (here, there) = (natted.lab.a.ike(), natted.lab.b.ike());
+    assert_eq!((here.nat, there.nat), ((true, false), (false, true)));
+    assert_eq!((here.local, here.peer), (socket("10.0.0.1:4500"), socket("192.0.2.2:4500")));
+    assert_eq!((there.local, there.peer), (socket("192.0.2.2:4500"), socket("198.51.100.1:1025")));
+    let child = natted.lab.b.child();
+    let out = natted.lab.b.sa(Outbound, child.outbound);
+    assert_eq!(out.dst, ip(OUTSIDE));
+    assert_eq!(out.encap, Some(UdpEncap { src_port: 4500, dst_port: 1025 }));
+    let inbound = natted.lab.b.sa(Inbound, child.inbound);
+    assert_eq!(inbound.encap, Some(UdpEncap { src_port: 1025, dst_port: 4500 }));
+    assert_eq!(inbound.original, None);
+}
+
+#[test]
+fn transport_mode_keeps_the_addresses_from_before_the_nat() {
+    let natted = Natted::up(Mode::Transport);
+    let (here, there) = (natted.lab.a.child(), natted.lab.b.child());
+    assert_eq!((here.mode, there.mode), (Mode::Transport, Mode::Transport));
+    // Each side's selectors hold the addresses that it sees.
+    assert_eq!(here.local_ts, [TrafficSelector::host(ip(INSIDE))]);
+    assert_eq!(here.remote_ts, [TrafficSelector::host(ip(B))]);
+    assert_eq!(there.local_ts, [TrafficSelector::host(ip(B))]);
+    assert_eq!(there.remote_ts, [TrafficSelector::host(ip(OUTSIDE))]);
+    // What A wrote into its packets, and what B writes.
+    let at_b = natted.lab.b.sa(Inbound, there.inbound).original;
+    assert_eq!(at_b, Some(OriginalAddresses { src: ip(INSIDE), dst: ip(B) }));
+    let at_a = natted.lab.a.sa(Inbound, here.inbound).original;
+    assert_eq!(at_a, Some(OriginalAddresses { src: ip(B), dst: ip(OUTSIDE) }));
+}
+
+#[test]
+fn transport_mode_is_rekeyed_from_either_side_of_the_nat() {
+    let mut natted = Natted::up(Mode::Transport);
+    for from_a in [true, false] {
+        let host = if from_a { &mut natted.lab.a } else { &mut natted.lab.b };
+        host.command(Command::RekeyChild(POLICY));
+        natted.settle();
+        assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
+        natted.lab.assert_mirrored();
+        let (here, there) = (natted.lab.a.child(), natted.lab.b.child());
+        assert_eq!(here.local_ts, [TrafficSelector::host(ip(INSIDE))]);
+        assert_eq!(there.remote_ts, [TrafficSelector::host(ip(OUTSIDE))]);
+        let at_b = natted.lab.b.sa(Inbound, there.inbound).original;
+        assert_eq!(at_b, Some(OriginalAddresses { src: ip(INSIDE), dst: ip(B) }));
+    }
+}
+
+// SECURITY-HISTORY row 75: an address changes because of a message that verifies and is new, and of nothing else.
+#[test]
+fn a_new_mapping_is_followed_when_a_new_message_verifies() {
+    let mut natted = Natted::up(Mode::Tunnel);
+    natted.lab.a.command(Command::CheckLiveness("peer".into()));
+    let old = natted.a_to_b();
+    natted.b_to_a();
+    let before = natted.out();
+    natted.port = 2000;
+    natted.outside = "198.51.100.9";
+    let after = natted.out();
+
+    // A repetition of an old message from elsewhere is answered there, and moves nothing.
+    natted.lab.b.receive_from(&old, old.remote, after);
+    assert_eq!(natted.lab.b.take().remote, after);
+    assert_eq!(natted.lab.b.ike().peer, before);
+    // Nor does a message that does not verify.
+    let mut forged = old.clone();
+    forged.data[23] += 1;
+    natted.lab.b.receive_from(&forged, old.remote, after);
+    assert_eq!(natted.lab.b.ike().peer, before);
+    assert!(natted.lab.b.moves.is_empty() && natted.lab.b.sent.is_empty());
+
+    natted.lab.a.command(Command::CheckLiveness("peer".into()));
+    natted.settle();
+    assert_eq!(natted.lab.b.ike().peer, after);
+    assert_eq!(natted.lab.b.moves.len(), 1);
+    let child = natted.lab.b.child();
+    let out = natted.lab.b.sa(Outbound, child.outbound);
+    assert_eq!((out.dst, out.encap.unwrap().dst_port), (ip("198.51.100.9"), 2000));
+    // Its expiry is still understood under the new name.
+    let id = out.id();
+    natted.lab.b.event(DataPlaneEvent::SoftExpire(id));
+    natted.settle();
+    natted.lab.assert_mirrored();
+    assert_eq!(natted.lab.b.sas.len(), 2);
+}
+
+#[test]
+fn a_packet_that_verifies_moves_the_peer_too() {
+    let mut natted = Natted::up(Mode::Tunnel);
+    let child = natted.lab.b.child();
+    let id = natted.lab.b.sa(Inbound, child.inbound).id();
+    natted.lab.b.event(DataPlaneEvent::PeerMoved { id, src: ip(OUTSIDE), src_port: Some(3000) });
+    assert_eq!(natted.lab.b.ike().peer, socket("198.51.100.1:3000"));
+    assert_eq!(natted.lab.b.sa(Outbound, child.outbound).encap.unwrap().dst_port, 3000);
+}
+
+#[test]
+fn who_is_behind_a_nat_follows_nobody() {
+    let mut natted = Natted::up(Mode::Tunnel);
+    let child = natted.lab.a.child();
+    let id = natted.lab.a.sa(Inbound, child.inbound).id();
+    natted.lab.a.event(DataPlaneEvent::PeerMoved { id, src: ip("203.0.113.66"), src_port: Some(4500) });
+    assert_eq!(natted.lab.a.ike().peer, socket("192.0.2.2:4500"));
+    assert!(natted.lab.a.moves.is_empty());
+}
+
+#[test]
+fn without_a_nat_nothing_moves() {
+    let mut lab = Lab::up();
+    let child = lab.b.child();
+    let id = lab.b.sa(Inbound, child.inbound).id();
+    lab.b.event(DataPlaneEvent::PeerMoved { id, src: ip("203.0.113.66"), src_port: None });
+    assert_eq!(lab.b.ike().peer, socket("192.0.2.1:500"));
+    assert!(lab.b.moves.is_empty());
+}
+
+#[test]
+fn an_initiator_that_does_not_know_its_address_uses_udp() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].local = None);
+    lab.a.command(Command::Initiate(POLICY));
+    let message = lab.a.take();
+    assert!(message.local.ip().is_unspecified());
+    // The system chooses the source address.
+    lab.b.receive_from(&message, message.remote, socket("192.0.2.1:500"));
+    lab.settle();
+    lab.assert_mirrored();
+    let child = lab.a.child();
+    assert_eq!(lab.a.sa(Outbound, child.outbound).src, ip(A));
+    assert!(lab.a.sa(Outbound, child.outbound).encap.is_some());
+    assert!(lab.b.sa(Outbound, lab.b.child().outbound).encap.is_some());
+}
