@@ -15,22 +15,46 @@
 //! ```
 //!
 //! **Capture.** A packet is marked after the stack chose its source address (a `route` chain at output) or before it
-//! is routed (prerouting, for forwarded packets), and the mark alone selects our routing table. So address and port
-//! ranges, the order of the SPD, bypass policies and sockets without a bound source address need no approximation
-//! by `ip rule` prefixes. Where the host has no route to the remote side of a policy, a rule behind the main table
-//! supplies one, so that the stack lets the packet come as far as the capture. Our own packets carry `own_mark` and
-//! are looked at by neither.
+//! is routed (prerouting, for forwarded packets), and `ip rule` selects our routing table by the mark. So address and
+//! port ranges, the order of the SPD, bypass policies and sockets without a bound source address need no
+//! approximation by `ip rule` prefixes. Where the host has no route to the remote side of a policy, a rule behind the
+//! main table supplies one, so that the stack lets the packet come as far as the capture. Our own packets carry
+//! `own_mark`, which capture, guard and that last rule leave alone: they never loop.
 //!
-//! **Guards.** What a protect policy selects and leaves by another device than ours is dropped and counted
-//! (`leaked`); what arrives in clear although a policy wants it protected is dropped and counted (`clear_inbound`),
-//! except ESP, IKE and IPv6 neighbour discovery. The guards are kernel state: they hold when the daemon dies.
+//! **Guards.** What a protect policy selects and leaves by another device than ours is dropped and counted; what
+//! arrives in clear although a policy wants it protected is dropped and counted, except ESP, IKE and IPv6 neighbour
+//! discovery. The guards are kernel state: they hold when the daemon or its device dies.
+//!
+//! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
+//! fragments the ESP packets. What must not be fragmented meets a route with [`TunConfig::mtu`] and is answered by
+//! the stack (ICMP, or EMSGSIZE to the sender), and TCP handshakes through the device agree on segments that fit.
 //!
 //! **Leaving.** Each change to the system is in the [`Store`](ravelin_types::record::Store) before it is made;
 //! [`TunDataPlane::stop`] undoes all, and [`undo_leftovers`] does so for a daemon that was killed.
 //!
-//! The event loop polls [`TunDataPlane::ike_fd`] and [`TunDataPlane::event_fd`] and drains
-//! [`poll_ike`](TunDataPlane::poll_ike), [`poll_event`](ravelin_types::dataplane::DataPlane::poll_event) and
-//! [`poll_alive`](TunDataPlane::poll_alive).
+//! # For the daemon
+//!
+//! ```no_run
+//! # use ravelin_tun::*;
+//! # use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
+//! # fn daemon(store: &mut dyn ravelin_types::record::Store, crypto: ravelin_crypto::CryptoProvider,
+//! #     rng: Box<dyn ravelin_crypto::SecureRandom>, policies: Vec<DataPlaneOp>) -> Result<(), Box<dyn std::error::Error>> {
+//! for line in undo_leftovers(store)? {
+//!     eprintln!("{line}");
+//! }
+//! let mut plane = TunDataPlane::start(TunConfig::default(), crypto, rng, store)?;
+//! plane.apply_all(&policies).map_err(|(_, error)| error)?;
+//! // poll(2) `plane.ike_fd()` and `plane.event_fd()`; when readable, drain:
+//! while let Some(datagram) = plane.poll_ike() { /* Input::Datagram */ }
+//! while let Some(event) = plane.poll_event() { /* Input::DataPlane */ }
+//! while let Some(spi) = plane.poll_alive() { /* Command::Alive */ }
+//! // Output::Transmit: plane.send_ike(local, remote, &data); Output::Apply: plane.apply(&op)
+//! plane.stop(store)?;
+//! # Ok(())
+//! # }
+//! ```
+//! Each descriptor is readable until its queues are drained to `None`. Everything is called from a thread in the
+//! network namespace in which the data plane was started, because the packet filter is changed from there.
 
 mod config;
 mod device;

@@ -55,6 +55,8 @@ pub(crate) struct OutboundThread {
     ways: [Vec<Sending>; WAYS.len()],
     hold: HoldQueue,
     keepalives: Keepalives,
+    /// Somebody removed the device.
+    device_lost: bool,
     counted: Counted,
 }
 
@@ -63,7 +65,6 @@ pub(crate) struct OutboundThread {
 struct Counted {
     hold_full: u64,
     hold_expired: u64,
-    device_failed: u64,
     no_family: u64,
     /// By the system's error number.
     send_failed: BTreeMap<i32, u64>,
@@ -99,6 +100,7 @@ impl OutboundThread {
             ways: std::array::from_fn(|_| Vec::with_capacity(BATCH)),
             hold: HoldQueue::new(hold),
             keepalives: Keepalives::new(keepalive),
+            device_lost: false,
             counted: Counted::default(),
         }
     }
@@ -109,12 +111,14 @@ impl OutboundThread {
         let wake = self.wake.clone();
         let mut fds = [wake.as_fd(), device.as_fd()].map(wait::on);
         loop {
-            wait::until(&mut fds, self.clock.now(), self.deadline());
+            // A device that was taken away would be reported without end.
+            let watched = if self.device_lost { 1 } else { fds.len() };
+            wait::until(&mut fds[..watched], self.clock.now(), self.deadline());
             if wait::is_ready(&fds[0]) && !self.serve() {
                 return;
             }
             self.on_time();
-            if wait::is_ready(&fds[1]) {
+            if !self.device_lost && wait::is_ready(&fds[1]) {
                 for _ in 0..ROUNDS {
                     if !self.read_batch() {
                         break;
@@ -204,8 +208,9 @@ impl OutboundThread {
             match self.device.read(&mut self.slots.room(self.ranges.len())[..MAX_PACKET]) {
                 Ok(Some(len)) => self.ranges.push(FRONT..FRONT + len),
                 Ok(None) => break,
-                Err(_) => {
-                    self.counted.device_failed += 1;
+                Err(error) => {
+                    tracing::error!("the TUN device is gone ({error}): no traffic is protected; restart the daemon");
+                    self.device_lost = true;
                     break;
                 }
             }
@@ -290,11 +295,10 @@ impl OutboundThread {
     }
 
     fn count(&self) -> HalfCounters {
-        let Counted { hold_full, hold_expired, device_failed, no_family, send_failed } = &self.counted;
+        let Counted { hold_full, hold_expired, no_family, send_failed } = &self.counted;
         let mut around = vec![
             ("waited too long for an SA".to_owned(), *hold_expired),
             ("too many packets wait for an SA".to_owned(), *hold_full),
-            ("the device could not be read".to_owned(), *device_failed),
             ("the host has no IPv6".to_owned(), *no_family),
         ];
         around.extend(

@@ -1,6 +1,6 @@
 //! Clear text neither gets in nor out.
 
-use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
 use crate::lab::{Host, Tunnel, link, pair, udp};
@@ -8,6 +8,7 @@ use crate::lab::{Host, Tunnel, link, pair, udp};
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
     ("a_packet_that_escapes_the_capture_is_dropped", leak),
+    ("a_removed_device_leaks_nothing", device_removed),
     ("neighbour_discovery_is_not_captured", neighbours),
 ];
 
@@ -40,6 +41,20 @@ fn leak() {
     assert!(!udp(&a, &b, "[fd00:1::2]:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
     assert_eq!(a.dropped("would have left in clear"), 2);
+}
+
+fn device_removed() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    a.ip("link delete ravelin0");
+    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
+    assert_eq!((b.arrived("clear"), a.dropped("would have left in clear")), (0, 1));
+    // The threads still answer, and leaving works.
+    assert_eq!(a.plane(DataPlane::list).len(), 2);
+    a.stop();
+    assert!(!udp(&a, &b, "10.0.1.2:5001", 100), "the other end still wants protection");
+    assert_eq!(b.arrived("clear"), 1);
 }
 
 fn neighbours() {
