@@ -25,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon in the foreground until SIGTERM or SIGINT
     Daemon(DaemonArgs),
+    /// Show a protected TCP connection between two network namespaces of this machine
+    Demo(DemoArgs),
     /// Document 003's grammar.
     #[command(flatten)]
     Control(Verb),
@@ -44,6 +46,14 @@ pub struct DaemonArgs {
     pub device: Option<String>,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
     #[arg(long, value_name = "FILTER", env = "RAVELIN_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// `ravelin demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Log filter of the two daemons, whose last lines are shown when a step fails
+    #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
 }
 

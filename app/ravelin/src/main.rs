@@ -11,6 +11,7 @@
 mod cli;
 mod cmd;
 mod daemon;
+mod demo;
 mod render;
 
 use std::process::ExitCode;

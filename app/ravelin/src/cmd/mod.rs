@@ -2,6 +2,7 @@
 
 mod control;
 mod daemon;
+mod demo;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ pub const FAILED: u8 = 1;
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Daemon(args) => daemon::run(cli.socket, args),
+        Command::Demo(args) => demo::run(&args),
         Command::Control(verb) => control::run(&cli.socket, &verb),
     }
 }
