@@ -219,7 +219,9 @@ impl Show {
         });
         let (there, arrived, back, returned) = last;
         println!("   {blocks} blocks there and back, every byte right");
-        println!("   host1 sent {there} ESP packets, host2 received {arrived}; host2 sent {back}, host1 received {returned}");
+        println!(
+            "   host1 sent {there} ESP packets, host2 received {arrived}; host2 sent {back}, host1 received {returned}"
+        );
         outcome
     }
 }
