@@ -43,6 +43,8 @@ pub(crate) enum Error {
     Full,
     /// The peer answered with this error.
     Refused(NotifyType, Vec<u8>),
+    /// The peer deleted the Child SA at once, and its delete overtook its answer.
+    Withdrawn,
     /// The data plane said no.
     DataPlane(String),
     /// The configuration changed under the exchange, or does not permit it.
@@ -105,7 +107,9 @@ impl Error {
             Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
-            Error::Refused(..) | Error::Misuse(_) | Error::DataPlane(_) => plain(NotifyType::NO_PROPOSAL_CHOSEN),
+            Error::Refused(..) | Error::Withdrawn | Error::Misuse(_) | Error::DataPlane(_) => {
+                plain(NotifyType::NO_PROPOSAL_CHOSEN)
+            }
         }
     }
 
@@ -137,6 +141,7 @@ impl Error {
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
             Error::Full => (Part::Limit, vec![], vec![format!("{} Child SAs per IKE SA", limits::CHILDREN_PER_IKE_SA)]),
             Error::Refused(kind, data) => (refused_part(*kind), vec![describe(*kind, data)], vec![]),
+            Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
             Error::Misuse(what) => (Part::Refused, vec![], vec![(*what).into()]),
         };

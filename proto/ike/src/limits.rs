@@ -29,6 +29,9 @@ pub const INIT_RESTARTS: u32 = 5;
 /// How often a CREATE_CHILD_SA request is repeated with the group that INVALID_KE_PAYLOAD asked for.
 pub const KE_RESTARTS: u32 = 2;
 
+/// Deletes of unknown Child SAs that are remembered while a CREATE_CHILD_SA request is open.
+pub const EARLY_DELETES: usize = 8;
+
 /// Exchanges that wait for the window of one IKE SA.
 pub const TASKS: usize = 256;
 

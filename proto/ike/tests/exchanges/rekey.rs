@@ -480,6 +480,31 @@ fn a_child_sa_is_deleted_while_the_ike_sa_is_being_rekeyed() {
 }
 
 #[test]
+fn a_delete_that_overtakes_the_answer_leaves_no_child_sa_behind() {
+    let mut lab = Lab::up();
+    let (old_a, old_b) = (lab.a.child().inbound, lab.b.child().inbound);
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.b.refuse = true;
+    // HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr} -->
+    lab.a_to_b();
+    // B agrees, cannot install the SA, and deletes it: <-- HDR, SK {SA, Nr, TSi, TSr}, <-- HDR, SK {D(ESP, SPIb)}
+    let (answer, delete) = (lab.b.take(), lab.b.take());
+    lab.a.receive(&delete);
+    lab.a.receive(&answer);
+    lab.settle();
+    lab.b.refuse = false;
+    assert_eq!(spis(&lab.a), [old_a]);
+    assert_eq!(spis(&lab.b), [old_b]);
+    lab.a.failure(Part::Refused);
+    assert_one_child(&lab);
+    // The rekey is tried again.
+    lab.sleep(limits::REKEY_RETRY);
+    lab.settle();
+    assert_ne!(spis(&lab.a), [old_a]);
+    assert_one_child(&lab);
+}
+
+#[test]
 fn an_ike_sa_is_closed_while_it_is_being_rekeyed() {
     let mut lab = Lab::up();
     lab.a.command(Command::RekeyIke("peer".into()));

@@ -15,10 +15,10 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{EspAlgs, KeyMat, Nonces};
 use ravelin_crypto::{KePrivate, PrfAlg};
-use ravelin_types::Secret;
 use ravelin_types::dataplane::Flow;
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::transform::KeMethod;
+use ravelin_types::{Secret, Spi};
 use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
 use super::rekey_child::{self, Collision};
@@ -43,6 +43,9 @@ pub(crate) struct CreateChild {
     pub(crate) offer: ChildOffer,
     /// The peer rekeyed the same Child SA meanwhile.
     pub(crate) collision: Option<Collision>,
+    /// Outbound SPIs that the peer deleted meanwhile and we do not know: one of them may be in the answer, which can be
+    /// overtaken by a delete on its way.
+    deleted: Vec<Spi>,
     nonce: Vec<u8>,
     ke: Option<(KeMethod, Box<dyn KePrivate>)>,
 }
@@ -82,7 +85,24 @@ impl CreateChild {
         payloads
             .extend(ke.as_ref().map(|(method, ke)| Payload::Ke(Ke { method: *method, data: ke.public().to_vec() })));
         payloads.extend(offer.ts());
-        (Exchange::CreateChild(Box::new(CreateChild { task, offer, collision: None, nonce, ke })), payloads)
+        (
+            Exchange::CreateChild(Box::new(CreateChild {
+                task,
+                offer,
+                collision: None,
+                deleted: Vec::new(),
+                nonce,
+                ke,
+            })),
+            payloads,
+        )
+    }
+
+    /// Notes that the peer deleted a Child SA which is not there, or not yet.
+    pub(crate) fn note_deleted(&mut self, outbound: Spi) {
+        if self.deleted.len() < limits::EARLY_DELETES {
+            self.deleted.push(outbound);
+        }
     }
 
     pub(crate) fn response(
@@ -98,6 +118,13 @@ impl CreateChild {
             return self.refused(kind, data, sa, ends, core);
         }
         match payloads.and_then(|payloads| self.accept(&payloads, sa, ends, core)) {
+            Ok((agreement, _)) if self.deleted.contains(&agreement.terms.outbound) => {
+                core.table.release(self.offer.inbound);
+                // RFC 7296 §2.8.1: with a collision the peer's rekey has done what ours was for.
+                if self.collision.is_none() {
+                    self.failed(&Error::Withdrawn, sa, ends, core);
+                }
+            }
             Ok((agreement, lowest)) => match self.offer.replaces {
                 Some(old) => rekey_child::finish(old, self.collision, agreement, &lowest, sa, ends, core),
                 None => {

@@ -104,7 +104,12 @@ pub(crate) fn respond(
 
 /// Removes the Child SA with this outbound SPI; the inbound SPI goes into the answer.
 fn delete(outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
-    let child = sa.child_to(outbound)?;
+    let Some(child) = sa.child_to(outbound) else {
+        if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open {
+            open.note_deleted(outbound);
+        }
+        return None;
+    };
     let (inbound, state, declined) = (child.inbound, child.state, child.terms.mode_declined);
     if declined && state == ChildState::Installed {
         // The initiator wanted transport mode and would not have tunnel mode instead.

@@ -242,18 +242,25 @@ impl Established {
         self.children.insert(inbound, child);
     }
 
-    /// Removes a Child SA. What replaces it sends from now on.
+    /// Removes a Child SA. What replaces it sends from now on; what it was to replace is in use again.
     pub(crate) fn remove_child(&mut self, inbound: Spi, reason: DownReason, core: &mut Core) {
         let Some(child) = self.children.remove(&inbound) else { return };
-        for heir in self.children.values_mut() {
-            if heir.replaces == Some(inbound)
-                && heir.state != ChildState::Redundant
-                && heir.state != ChildState::Deleting
-            {
-                heir.send(core);
-            }
+        self.heirs(inbound).for_each(|heir| heir.send(core));
+        if let Some(old) = child.replaces
+            && self.heirs(old).next().is_none()
+            && let Some(old) = self.children.get_mut(&old)
+            && old.state == ChildState::Replaced
+        {
+            old.state = ChildState::Installed;
         }
         child.remove(reason, core);
+    }
+
+    /// What takes the place of this Child SA, and is not itself on its way out.
+    fn heirs(&mut self, inbound: Spi) -> impl Iterator<Item = &mut ChildSa> {
+        self.children.values_mut().filter(move |heir| {
+            heir.replaces == Some(inbound) && !matches!(heir.state, ChildState::Redundant | ChildState::Deleting)
+        })
     }
 
     /// A packet arrived on the Child SA with this inbound SPI, so the peer has it and we may send on it.
