@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use ravelin_wire::ip::{Header, checksum, protocol, v4};
 
 use crate::network::Frame;
+use crate::packets;
 
 /// The maps in force. IPv4 only.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ impl Nat {
         }
         match &mut frame {
             Frame::Ike { to, .. } => *to = SocketAddr::new(self.inside, self.unmap(to.port())?),
+            // A router passes no broken header on, so it never mends one by writing a new checksum.
+            Frame::Packet { data, .. } if !packets::intact(data) => return None,
             Frame::Packet { to, data } => {
                 let header = Header::parse(data).ok()?;
                 let at = header.payload_at;
@@ -105,7 +108,6 @@ fn rewrite(packet: &mut [u8], at: usize, address: IpAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packets;
 
     fn ip(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM, Verdict};
@@ -11,6 +11,7 @@ use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::sa::SaId;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, Instant, Secret, Spi};
 
@@ -41,6 +42,7 @@ pub struct Node {
     /// Until when new SAs are refused.
     pub refuse_until: Instant,
     seen: BTreeMap<Spi, u64>,
+    refused: BTreeSet<SaId>,
 }
 
 impl Node {
@@ -61,15 +63,25 @@ impl Node {
             held: VecDeque::new(),
             refuse_until: Instant::ZERO,
             seen: BTreeMap::new(),
+            refused: BTreeSet::new(),
         }
     }
 
     /// Hands an operation to the data plane, which may be in a mood to refuse.
     pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
-        if now < self.refuse_until && matches!(op, DataPlaneOp::AddSa(_)) {
-            return Err(refusal());
+        match op {
+            DataPlaneOp::AddSa(sa) if now < self.refuse_until => {
+                self.refused.insert(sa.id());
+                Err(refusal())
+            }
+            _ => self.engine.apply(op, now),
         }
-        self.engine.apply(op, now)
+    }
+
+    /// Whether a refusal is no fault: the scenario's own, and its consequence when an SA is deleted before its endpoint
+    /// has heard that it was never installed.
+    pub fn may_refuse(&self, op: &DataPlaneOp, error: &DataPlaneError) -> bool {
+        *error == refusal() || matches!(op, DataPlaneOp::DeleteSa(id) if self.refused.contains(id))
     }
 
     /// Gives a packet of the host's stack to the engine. What comes back is the packet as it must be sent.
@@ -113,7 +125,7 @@ impl Node {
 }
 
 /// What a data plane says that refuses for the sake of the test.
-pub fn refusal() -> DataPlaneError {
+fn refusal() -> DataPlaneError {
     DataPlaneError::System("refused by the scenario".into())
 }
 

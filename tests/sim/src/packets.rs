@@ -55,6 +55,30 @@ pub fn number(packet: &[u8]) -> Option<u64> {
     payload.get(NUMBER_AT..)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
+/// Whether the IP header is whole, and that of IPv4 undamaged by its checksum.
+pub fn intact(packet: &[u8]) -> bool {
+    Header::parse(packet).is_ok_and(|header| {
+        header.src.is_ipv6()
+            || packet.get(..v4::HEADER_LEN).is_some_and(|fixed| checksum::fold(checksum::sum(fixed)) == 0xffff)
+    })
+}
+
+/// The packet without what ESP in transport mode does not protect and the way may change: traffic class, flow label and
+/// hop limit of IPv6. In IPv4 a change to the header breaks its checksum.
+pub fn lasting(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    if let [version, class, flow @ ..] = packet.as_mut_slice()
+        && *version >> 4 == 6
+        && flow.len() > 6
+    {
+        *version = 0x60;
+        *class = 0;
+        flow[..2].fill(0);
+        flow[5] = 0;
+    }
+    packet
+}
+
 /// Whether the mark can be seen anywhere in the bytes.
 pub fn shows_mark(bytes: &[u8]) -> bool {
     bytes.windows(MARK.len()).any(|window| window == MARK)

@@ -255,6 +255,8 @@ impl World {
             Frame::Ike { from, to, data } => {
                 self.input(node, Input::Datagram(Datagram { local: to, remote: from, data: &data }))
             }
+            // The stack does away with broken headers before it gives a packet to anybody.
+            Frame::Packet { data, .. } if !packets::intact(&data) => Ok(()),
             Frame::Packet { data, .. } => {
                 let (verdict, packet) = self.nodes[node].inbound(&data, self.now);
                 match verdict {
@@ -414,7 +416,7 @@ impl World {
         let outcome = self.nodes[index].apply(op, self.now);
         self.line(format_args!("node {index} {}: {outcome:?}", describe(op)));
         if let Err(error) = &outcome
-            && *error != node::refusal()
+            && !self.nodes[index].may_refuse(op, error)
         {
             return Err(format!("the engine of node {index} refuses {}: {error}", describe(op)));
         }
