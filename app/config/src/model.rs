@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -257,8 +258,9 @@ impl Model {
             .collect()
     }
 
-    /// What IKE works with: remotes, and the policies that one of them serves.
-    pub fn ike_config(&self) -> Arc<Config> {
+    /// What IKE works with: remotes, and the policies that one of them serves. `sources` has the addresses from which
+    /// remotes are reached, as far as they were looked up.
+    pub fn ike_config(&self, sources: &BTreeMap<String, IpAddr>) -> Arc<Config> {
         let policies = self.policies.values().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.remotes.contains_key(&esp.remote).then(|| ChildPolicy {
@@ -268,7 +270,8 @@ impl Model {
             })
         });
         let policies = policies.collect();
-        Arc::new(Config { remotes: self.remotes.values().map(RemoteEntry::ike_remote).collect(), policies })
+        let remotes = self.remotes.iter().map(|(name, entry)| entry.ike_remote(sources.get(name).copied()));
+        Arc::new(Config { remotes: remotes.collect(), policies })
     }
 
     /// The SPD.
@@ -324,11 +327,12 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
-    fn ike_remote(&self) -> Remote {
+    fn ike_remote(&self, source: Option<IpAddr>) -> Remote {
         let spec = &self.spec;
         Remote {
             name: spec.name.clone(),
             local: spec.local,
+            source,
             remote: spec.endpoint,
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),

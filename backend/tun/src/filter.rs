@@ -38,10 +38,10 @@ const ICMPV6: u8 = 58;
 /// TCP, UDP, DCCP, SCTP and UDP-Lite: ports stand where TCP has them.
 const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
-/// Makes the table anew, without policies.
+/// Makes the table, without policies.
 pub(crate) fn create(config: &TunConfig) -> String {
     let TunConfig { filter_table: t, device, own_mark: own, .. } = config;
-    let mut text = format!("add table inet {t}\ndelete table inet {t}\nadd table inet {t}\n");
+    let mut text = format!("create table inet {t}\n");
     for (counter, _) in COUNTERS {
         let _ = writeln!(text, "add counter inet {t} {counter}");
     }
@@ -207,3 +207,6 @@ fn address(text: &mut String, side: &str, selector: &TrafficSelector) {
 fn range(ports: &RangeInclusive<u16>) -> String {
     if ports.start() == ports.end() { ports.start().to_string() } else { format!("{}-{}", ports.start(), ports.end()) }
 }
+
+#[cfg(test)]
+mod tests;

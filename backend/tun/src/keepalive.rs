@@ -69,3 +69,72 @@ impl Keepalives {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ravelin_types::Spi;
+    use ravelin_types::lifetime::Lifetime;
+    use ravelin_types::policy::{Mode, PolicyId};
+    use ravelin_types::proposal::EspSuite;
+    use ravelin_types::sa::{SaKeys, SaParams};
+    use ravelin_types::transform::{EncrId, IntegId, SnId};
+
+    const PERIOD: Duration = Duration::from_secs(20);
+
+    fn sa(spi: u32, direction: Direction, encap: Option<UdpEncap>) -> SaParams {
+        SaParams {
+            direction,
+            spi: Spi(spi),
+            pair: Spi(0),
+            src: "192.0.2.1".parse().unwrap(),
+            dst: "192.0.2.2".parse().unwrap(),
+            mode: Mode::Tunnel,
+            encap,
+            original: None,
+            suite: EspSuite {
+                encr: EncrId::AES_GCM_16,
+                encr_key_bits: 128,
+                integ: IntegId::NONE,
+                sn: SnId::SEQUENTIAL_32,
+            },
+            keys: SaKeys::default(),
+            policy: PolicyId(1),
+            local_ts: Vec::new(),
+            remote_ts: Vec::new(),
+            lifetime: Lifetime::default(),
+            replay_window: 64,
+        }
+    }
+
+    #[test]
+    fn one_keepalive_goes_to_each_peer_as_long_as_there_is_an_sa_in_udp() {
+        let encap = |dst_port| Some(UdpEncap { src_port: 4500, dst_port });
+        let mut keepalives = Keepalives::new(Some(PERIOD));
+        let start = Instant::ZERO + Duration::from_secs(100);
+        for params in [
+            sa(1, Direction::Outbound, None),
+            sa(2, Direction::Inbound, encap(4500)),
+            sa(3, Direction::Outbound, encap(4500)),
+            sa(4, Direction::Outbound, encap(4500)),
+            sa(5, Direction::Outbound, encap(7777)),
+        ] {
+            keepalives.follow(&DataPlaneOp::AddSa(params), start);
+        }
+        assert_eq!(keepalives.deadline(), Some(start + PERIOD));
+        assert!(keepalives.due(start).is_empty());
+        let ports = |paths: BTreeSet<Path>| paths.into_iter().map(|(_, _, port)| port).collect::<Vec<_>>();
+        assert_eq!(ports(keepalives.due(start + PERIOD)), [4500, 7777]);
+        assert_eq!(keepalives.deadline(), Some(start + PERIOD + PERIOD));
+
+        // The NAT gave one peer another port; the SAs of the other go.
+        let id = |spi| sa(spi, Direction::Outbound, None).id();
+        let dst = id(5).dst;
+        keepalives.follow(&DataPlaneOp::MoveSa { id: id(5), dst, encap: encap(8888) }, start);
+        keepalives.follow(&DataPlaneOp::DeleteSa(id(3)), start);
+        keepalives.follow(&DataPlaneOp::DeleteSa(id(4)), start);
+        assert_eq!(ports(keepalives.due(start + PERIOD + PERIOD)), [8888]);
+        keepalives.follow(&DataPlaneOp::DeleteSa(id(5)), start);
+        assert_eq!(keepalives.deadline(), None);
+    }
+}

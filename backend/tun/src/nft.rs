@@ -16,9 +16,14 @@ pub(crate) fn run(script: &str) -> Result<(), Error> {
     if output.status.success() { Ok(()) } else { Err(refusal(&output)) }
 }
 
+/// Whether there is a table of this name.
+pub(crate) fn exists(table: &str) -> Result<bool, Error> {
+    Ok(start(&["list", "table", "inet", table], "")?.status.success())
+}
+
 /// Removes a table; that there is none is no error. Says whether there was one.
 pub(crate) fn delete_table(table: &str) -> Result<bool, Error> {
-    if !start(&["list", "table", "inet", table], "")?.status.success() {
+    if !exists(table)? {
         return Ok(false);
     }
     run(&format!("delete table inet {table}\n")).map(|()| true)

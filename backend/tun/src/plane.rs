@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::inbound::{self, InboundThread, Ports};
 use crate::outbound::{self, OutboundThread};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
-use crate::sockets::{Sockets, Use};
+use crate::sockets::{self, Sockets, Use};
 use crate::sys::{Messages, Sending};
 use crate::system::System;
 
@@ -48,6 +48,7 @@ pub struct TunDataPlane {
     sockets: Arc<Sockets>,
     messages: Messages,
     ports: Ports,
+    own_mark: u32,
     policies: BTreeMap<PolicyId, Policy>,
     reports: Receiver<Report>,
     reports_ready: Wake,
@@ -124,6 +125,7 @@ impl TunDataPlane {
             sockets,
             messages: Messages::new(),
             ports,
+            own_mark: config.own_mark,
             policies: BTreeMap::new(),
             reports,
             reports_ready,
@@ -184,6 +186,11 @@ impl TunDataPlane {
         result
     }
 
+    /// The address from which our packets to `remote` would leave now. `None`: there is no route.
+    pub fn source_towards(&self, remote: IpAddr) -> Option<IpAddr> {
+        sockets::source_towards(remote, self.own_mark).ok()
+    }
+
     /// Carries out several operations with one change of the packet filter; stops at the first that fails and says
     /// which one.
     ///
@@ -192,22 +199,15 @@ impl TunDataPlane {
     /// was refused, the policies are what they were before the call.
     pub fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
         // The engine first, the filter after: what is captured and not known to the engine is dropped, not leaked.
-        let before = self.policies.clone();
-        let mut result = Ok(());
-        let mut done = 0;
-        for (i, op) in ops.iter().enumerate() {
-            if let Err(error) = self.apply_one(op) {
-                result = Err((i, error));
-                break;
-            }
-            done = i + 1;
-        }
-        if self.policies != before
+        let is_policy = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
+        let first_policy = ops.iter().position(is_policy);
+        let before = first_policy.map(|_| self.policies.clone());
+        let result = ops.iter().enumerate().try_for_each(|(i, op)| self.apply_one(op).map_err(|error| (i, error)));
+        if let (Some(first), Some(before)) = (first_policy, before)
+            && self.policies != before
             && let Err(error) = self.follow_policies()
         {
             self.restore(&before);
-            let changes = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
-            let first = ops[..done].iter().position(changes).unwrap_or_default();
             return Err((first, error));
         }
         result

@@ -101,6 +101,15 @@ impl Family {
     }
 }
 
+/// The source address that the routing of packets with our mark chooses. Connecting a UDP socket sends nothing.
+pub(crate) fn source_towards(remote: IpAddr, own_mark: u32) -> io::Result<IpAddr> {
+    let socket = Socket::new(Domain::for_address(SocketAddr::new(remote, 0)), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_mark(own_mark)?;
+    socket.connect(&SocketAddr::new(remote, 500).into())?;
+    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok(local.ip())
+}
+
 fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &TunConfig) -> io::Result<Socket> {
     let socket = Socket::new(domain, kind, Some(Protocol::from(protocol)))?;
     socket.set_mark(config.own_mark)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use ravelin_types::policy::{Action, Policy};
+use ravelin_types::policy::{Action, Mode, Policy};
 use ravelin_types::record::{Record, Store, SystemChange};
 use ravelin_types::selector::TrafficSelector;
 
@@ -27,6 +27,8 @@ pub(crate) struct System {
     index: u32,
     changes: Vec<SystemChange>,
     last_resort: BTreeSet<Route>,
+    /// IPv4 and IPv6: the operator knows that this host does not forward.
+    warned: (bool, bool),
 }
 
 impl System {
@@ -36,13 +38,22 @@ impl System {
         let netlink = Netlink::open().map_err(|e| Error::system("talk to the kernel's routing", e))?;
         let index = netlink.index(name).map_err(|e| Error::system(format!("find the device {name}"), e))?;
         let changes = Vec::new();
-        let mut system = System { config: config.clone(), netlink, index, changes, last_resort: BTreeSet::new() };
+        let last_resort = BTreeSet::new();
+        let mut system =
+            System { config: config.clone(), netlink, index, changes, last_resort, warned: (false, false) };
 
         system
             .netlink
             .configure_link(index, DEVICE_MTU, v6)
             .map_err(|e| Error::system(format!("configure the device {name}"), e))?;
         let families: &[bool] = if v6 { &[true, false] } else { &[true] };
+        let table = &config.filter_table;
+        if nft::exists(table)? {
+            return Err(Error::Config(format!(
+                "the packet filter has a table inet {table} already: another ravelin daemon runs in this network \
+                 namespace, or one left it and its journal is lost; then remove it with `nft delete table inet {table}`"
+            )));
+        }
         // The guards come before the capture, the routes before the rules that lead to them.
         system.note(store, SystemChange::FilterTable(config.filter_table.clone()))?;
         nft::run(&filter::create(config))?;
@@ -72,6 +83,7 @@ impl System {
     pub(crate) fn follow<'a>(&mut self, policies: impl Iterator<Item = &'a Policy> + Clone) -> Result<(), Error> {
         let script = filter::policies(&self.config, policies.clone()).map_err(Error::Filter)?;
         nft::run(&script)?;
+        self.check_forwarding(policies.clone());
         if let Err(error) = self.follow_routes(policies) {
             // Without these routes only hosts that have no route to the remote side miss something.
             tracing::warn!("cannot set the routes of last resort: {error}");
@@ -90,6 +102,28 @@ impl System {
         }
         self.last_resort = wanted;
         Ok(())
+    }
+
+    /// Says once for each family when a gateway is not set up to forward: its tunnels would carry nothing.
+    fn check_forwarding<'a>(&mut self, policies: impl Iterator<Item = &'a Policy>) {
+        let for_others = |policy: &Policy| match &policy.action {
+            Action::Protect(protection) => {
+                protection.mode == Mode::Tunnel
+                    && policy.local.iter().all(|local| local.addresses().start() != local.addresses().end())
+            }
+            Action::Bypass | Action::Discard => false,
+        };
+        for local in policies.filter(|policy| for_others(policy)).flat_map(|policy| &policy.local) {
+            let (name, warned) = match local.is_ipv4() {
+                true => ("net.ipv4.ip_forward", &mut self.warned.0),
+                false => ("net.ipv6.conf.all.forwarding", &mut self.warned.1),
+            };
+            let value = std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/")));
+            if !*warned && value.is_ok_and(|value| value.trim() == "0") {
+                tracing::warn!("this host forwards no packets for the networks behind it: `sysctl -w {name}=1`");
+                *warned = true;
+            }
+        }
     }
 
     /// Packets counted by the filter: what, and how many.
@@ -172,4 +206,65 @@ fn last_resort<'a>(
         }
     }
     routes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ravelin_types::lifetime::Lifetime;
+    use ravelin_types::policy::{PolicyId, Protection};
+
+    fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector) -> Policy {
+        let protection = Protection {
+            mode: Mode::Tunnel,
+            local: None,
+            remote: "192.0.2.2".parse().unwrap(),
+            lifetime: Lifetime::default(),
+            replay_window: 64,
+        };
+        let action = Action::Protect(protection);
+        Policy { id: PolicyId(id), name: String::new(), priority: 1, local: vec![local], remote: vec![remote], action }
+    }
+
+    fn prefix(address: &str, length: u8) -> TrafficSelector {
+        TrafficSelector::prefix(address.parse().unwrap(), length).unwrap()
+    }
+
+    #[test]
+    fn routes_of_last_resort_lead_to_the_remote_side_from_an_address_of_ours() {
+        let ours: Vec<IpAddr> = ["fd00::1", "192.0.2.1", "10.1.0.1", "10.1.0.2"].map(|a| a.parse().unwrap()).into();
+        let policies = [
+            policy(1, prefix("10.1.0.0", 24), prefix("10.2.0.0", 24)),
+            policy(2, prefix("10.9.0.0", 24), prefix("10.2.0.0", 24)),
+            policy(3, prefix("10.9.0.0", 24), prefix("10.3.0.0", 24)),
+            policy(4, prefix("fd00::", 64), prefix("fd01::", 64)),
+        ];
+        let routes = last_resort(policies.iter(), &ours, 7, 1400);
+        let found: Vec<(String, Option<String>)> = routes
+            .iter()
+            .map(|r| (format!("{}/{}", r.destination.0, r.destination.1), r.source.map(|s| s.to_string())))
+            .collect();
+        let expected = [("10.2.0.0/24", Some("10.1.0.1")), ("10.3.0.0/24", None), ("fd01::/64", Some("fd00::1"))];
+        assert_eq!(found, expected.map(|(to, from)| (to.to_owned(), from.map(str::to_owned))));
+        assert!(routes.iter().all(|route| route.table == 7 && route.mtu == Some(1400)));
+    }
+
+    #[test]
+    fn policies_that_protect_nothing_and_ranges_of_many_prefixes_get_no_route() {
+        let bypass = Policy { action: Action::Bypass, ..policy(1, prefix("10.0.0.0", 8), prefix("10.2.0.0", 24)) };
+        let (first, last) = ("::1".parse().unwrap(), "ffff::".parse().unwrap());
+        let wide = TrafficSelector::new(first..=last, 0, 0..=u16::MAX).unwrap();
+        let policies = [bypass, policy(2, prefix("::", 0), wide)];
+        assert!(last_resort(policies.iter(), &[], 7, 1400).is_empty());
+    }
+
+    #[test]
+    fn our_own_packets_take_no_route_of_last_resort() {
+        let config = TunConfig::default();
+        let rules = rules(&config);
+        let fallback = rules.iter().find(|rule| rule.table == config.fallback_table()).unwrap();
+        assert!(fallback.inverted && fallback.mark == config.own_mark);
+        // What may not be fragmented is looked at first, since it carries both marks.
+        assert!(rules[0].priority < rules[1].priority && rules[0].mark & rules[1].mark == rules[1].mark);
+    }
 }

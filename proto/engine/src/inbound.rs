@@ -283,6 +283,12 @@ impl Inbound {
         self.sad.list()
     }
 
+    /// Lets the first SA believe that it received this number.
+    #[cfg(test)]
+    pub(crate) fn newest_for_test(&mut self, sequence: u64) -> bool {
+        self.sad.get_mut(0).is_some_and(|sa| sa.window.accept(sequence))
+    }
+
     /// What became of the packets so far.
     pub fn counters(&self) -> Counters {
         Counters { events_deferred: self.events.deferred, ..self.counters }
@@ -337,3 +343,6 @@ fn udp_content(header: &Header, datagram: &[u8]) -> Content {
         Payload::Malformed => Content::Refused(DropReason::BadEncapsulation),
     }
 }
+
+#[cfg(test)]
+mod tests;

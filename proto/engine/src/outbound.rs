@@ -314,3 +314,6 @@ impl Outbound {
         Counters { events_deferred: self.events.deferred, ..self.counters }
     }
 }
+
+#[cfg(test)]
+mod tests;

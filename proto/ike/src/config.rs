@@ -135,9 +135,11 @@ impl core::error::Error for Mistake {}
 pub struct Remote {
     /// The operator's name for it, local to this host.
     pub name: String,
-    /// Our address towards it; `None`: any. When we initiate without one, NAT detection cannot tell our address and
-    /// ESP travels in UDP, so an application that can look the address up fills it in.
+    /// Our address towards it; `None`: any.
     pub local: Option<IpAddr>,
+    /// The address from which it is reached, looked up by the application where `local` is open. It is used to
+    /// initiate: without one, NAT detection cannot tell our address, and ESP travels in UDP.
+    pub source: Option<IpAddr>,
     /// Its address. The unspecified address of a family stands for any peer of that family, for answering alone.
     pub remote: IpAddr,
     /// Who we say we are.

@@ -135,6 +135,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
     let remote = Remote {
         name: PEER.into(),
         local: Some(local),
+        source: None,
         remote,
         local_id: identity(index),
         remote_id: identity(1 - index),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::command::{self, Command};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 const POLICY: &str = "ipsec policy -n p1 -g gw -m tunnel -r 10.0.0.2 -s 10.1.0.0/16 -d 10.2.0.0/16";
@@ -56,16 +57,16 @@ fn commands_come_in_any_order() {
     let keys = Keys::new("order");
     let mut model = Model::new();
     apply(&mut model, POLICY, &keys.0).unwrap();
-    assert!(model.ike_config().policies.is_empty());
+    assert!(model.ike_config(&BTreeMap::new()).policies.is_empty());
     assert_eq!(model.unresolved()[0].to_string(), "the policy p1 names the remote gw, which is not configured");
     apply(&mut model, REMOTE, &keys.0).unwrap();
-    let config = model.ike_config();
+    let config = model.ike_config(&BTreeMap::new());
     assert!(model.unresolved().is_empty());
     assert_eq!(config.policies[0].policy.id, PolicyId(6));
     assert_eq!(config.remote("gw").unwrap().secret.expose(), b"secret");
     // Deleting a remote leaves the policy, which protects (and so drops) its traffic until it finds another.
     apply(&mut model, "ike remote -x gw", &keys.0).unwrap();
-    assert!(model.ike_config().policies.is_empty());
+    assert!(model.ike_config(&BTreeMap::new()).policies.is_empty());
     assert!(model.spd().iter().any(|policy| matches!(policy.action, Action::Protect(_))));
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 /// An argument, and the line and column where it begins.
@@ -94,7 +95,7 @@ fn a_whole_file_loads_or_nothing_does() {
                 remote -n gw -w -u -r 10.0.0.2 -g fqdn:a -h psk\n";
     fs::write(&rc, good).unwrap();
     let loaded = load(&rc, &Model::new()).unwrap();
-    assert_eq!(loaded.model.ike_config().policies.len(), 1);
+    assert_eq!(loaded.model.ike_config(&BTreeMap::new()).policies.len(), 1);
     assert!(loaded.notes[0].to_string().contains("ike_rc:1:1: -a has no effect"), "{:?}", loaded.notes);
     // The same names again: refused, and the model that was passed in is as it was.
     let again = load(&rc, &loaded.model).unwrap_err();

@@ -185,6 +185,7 @@ impl<P: Plane> Core<P> {
             answer.put_list("notes", [format!("there is an SA for {} already", args.policy)]);
             return Ok(Some(answer));
         }
+        self.look_up_source(id, now);
         self.act(client, Goal::ChildUp(id, remote), Ike::Initiate(id), args.wait, now)
     }
 

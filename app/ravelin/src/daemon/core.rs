@@ -2,6 +2,7 @@
 //! reads no clock, so it runs as well under a test as under the event loop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_config::Model;
@@ -33,6 +34,8 @@ pub struct Core<P> {
     waiting: Waiting,
     answers: Vec<(ClientId, Message)>,
     deadline: Option<Instant>,
+    /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
+    sources: BTreeMap<String, IpAddr>,
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
     stopping: bool,
@@ -55,7 +58,7 @@ impl<P: Plane> Core<P> {
             return Err((plane, refusal(ops.get(index), &error)));
         }
         let mut core = Core {
-            endpoint: Endpoint::new(model.ike_config(), crypto, rng, now),
+            endpoint: Endpoint::new(model.ike_config(&BTreeMap::new()), crypto, rng, now),
             plane,
             model,
             failures: Failures::default(),
@@ -63,6 +66,7 @@ impl<P: Plane> Core<P> {
             waiting: Waiting::default(),
             answers: Vec::new(),
             deadline: None,
+            sources: BTreeMap::new(),
             retries: BTreeMap::new(),
             stopping: false,
         };
@@ -88,6 +92,7 @@ impl<P: Plane> Core<P> {
         while let Some(event) = self.plane.poll_event() {
             if let DataPlaneEvent::Acquire { policy, flow } = &event {
                 self.acquire_seen(*policy, flow);
+                self.look_up_source(*policy, now);
             }
             self.endpoint.handle(Input::DataPlane(event), now);
             self.pump(now);
@@ -100,7 +105,7 @@ impl<P: Plane> Core<P> {
         for id in due {
             self.retries.remove(&id);
             if self.model.policy_by_id(id).is_some() && !self.has_child(id) {
-                self.endpoint.handle(Input::Command(Command::Initiate(id)), now);
+                self.initiate_policy(id, now);
             }
         }
         let late = self.waiting.expire(now);
@@ -183,16 +188,20 @@ impl<P: Plane> Core<P> {
                 _ => None,
             })
             .collect();
-        let before: BTreeSet<PolicyId> = self.model.ike_config().policies.iter().map(|p| p.policy.id).collect();
+        let served = |model: &Model| -> BTreeSet<PolicyId> {
+            model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
+        };
+        let before = served(&self.model);
         self.model = newer;
         // The SAs of a policy have no use without it.
         for id in gone {
             self.retries.remove(&id);
             self.command(Command::TerminateChild(Some(id)), now);
         }
-        self.command(Command::Configure(self.model.ike_config()), now);
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());
+        self.sources.retain(|name, _| model.find_remote(name).is_ok());
+        self.command(Command::Configure(self.model.ike_config(&self.sources)), now);
         self.start_at_once(&before, now);
         self.pump(now);
         Ok(())
@@ -219,11 +228,35 @@ impl<P: Plane> Core<P> {
 
     /// Initiates the policies that start at once and were not in force before.
     fn start_at_once(&mut self, before: &BTreeSet<PolicyId>, now: Instant) {
-        let config = self.model.ike_config();
+        let config = self.model.ike_config(&self.sources);
         for child in config.policies.iter().filter(|child| !before.contains(&child.policy.id)) {
             if self.starts_at_once(child.policy.id) && config.remote(&child.remote).is_some_and(|r| r.initiate) {
-                self.endpoint.handle(Input::Command(Command::Initiate(child.policy.id)), now);
+                self.initiate_policy(child.policy.id, now);
             }
+        }
+    }
+
+    /// Begins a negotiation for a policy.
+    fn initiate_policy(&mut self, id: PolicyId, now: Instant) {
+        self.look_up_source(id, now);
+        self.command(Command::Initiate(id), now);
+    }
+
+    /// Finds out from where the remote of a policy is reached, and tells the endpoint when that has changed.
+    pub(super) fn look_up_source(&mut self, id: PolicyId, now: Instant) {
+        let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
+        let Some(remote) = esp.and_then(|esp| self.model.find_remote(&esp.remote).ok()) else { return };
+        if remote.spec.local.is_some() {
+            return;
+        }
+        let name = remote.spec.name.clone();
+        let found = self.plane.source_towards(remote.spec.endpoint);
+        let known = match found {
+            Some(source) => self.sources.insert(name, source),
+            None => self.sources.remove(&name),
+        };
+        if known != found {
+            self.command(Command::Configure(self.model.ike_config(&self.sources)), now);
         }
     }
 

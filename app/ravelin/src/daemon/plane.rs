@@ -1,7 +1,7 @@
 //! What the core needs from the data plane: the operations of [`DataPlane`], and a way to send IKE messages.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ravelin_tun::TunDataPlane;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
@@ -14,6 +14,9 @@ pub trait Plane: DataPlane {
     /// Carries out operations in order; on an error those before its index are in force.
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>;
 
+    /// The address from which packets to `remote` would leave now.
+    fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr>;
+
     /// Everything counted, by name.
     fn counters(&mut self) -> Vec<(String, u64)>;
 }
@@ -25,6 +28,10 @@ impl Plane for TunDataPlane {
 
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
         TunDataPlane::apply_all(self, ops)
+    }
+
+    fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
+        TunDataPlane::source_towards(self, remote)
     }
 
     fn counters(&mut self) -> Vec<(String, u64)> {

@@ -139,10 +139,15 @@ impl Host {
 
     /// Starts a data plane with the defaults.
     pub fn start(&self) {
+        self.start_with(TunConfig::default());
+    }
+
+    /// Starts a data plane.
+    pub fn start_with(&self, config: TunConfig) {
         let (plane, journal) = (self.plane.clone(), self.journal.clone());
         self.run(move || {
             let mut store = FileStore::open(&journal).unwrap();
-            let started = TunDataPlane::start(TunConfig::default(), provider(), Box::new(SystemRandom), &mut store);
+            let started = TunDataPlane::start(config, provider(), Box::new(SystemRandom), &mut store);
             *plane.lock().unwrap() = Some(started.unwrap());
         });
     }
@@ -167,14 +172,10 @@ impl Host {
         &self,
         question: impl FnMut(&mut TunDataPlane) -> Option<T> + Send + Clone + 'static,
     ) -> T {
-        let tries = PATIENCE.as_millis() / 10;
-        (0..tries)
-            .find_map(|_| {
-                let mut question = question.clone();
-                std::thread::sleep(Duration::from_millis(10));
-                self.plane(move |plane| question(plane))
-            })
-            .expect("nothing came")
+        wait_for(|| {
+            let mut question = question.clone();
+            self.plane(move |plane| question(plane))
+        })
     }
 
     /// Drops the data plane.
@@ -216,6 +217,21 @@ pub fn link(a: &Host, b: &Host, net: u8) {
         host.ip(&format!("addr add fd00:{net}::{number}/64 dev {device} nodad"));
         host.ip(&format!("link set {device} up"));
     }
+    // The kernel announces the carrier a moment later, and IPv6 receives nothing before that.
+    for host in [a, b] {
+        wait_for(|| host.ip(&format!("link show {device}")).contains("state UP").then_some(()));
+    }
+}
+
+/// Asks until there is an answer.
+pub fn wait_for<T>(mut question: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..PATIENCE.as_millis() / 10 {
+        if let Some(answer) = question() {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it did not come")
 }
 
 /// Two hosts with a data plane each on link 1.

@@ -107,6 +107,12 @@ fn second() {
         TunDataPlane::start(device, provider(), Box::new(SystemRandom), &mut store).err().unwrap()
     });
     assert!(refusal.to_string().contains("UDP port 4500"), "{refusal}");
+    let device = TunConfig { device: "ravelin1".into(), ike_port: 1500, nat_port: 14500, ..TunConfig::default() };
+    let refusal = host.run(|| {
+        let mut store = FileStore::open("/run/second-journal").unwrap();
+        TunDataPlane::start(device, provider(), Box::new(SystemRandom), &mut store).err().unwrap()
+    });
+    assert!(refusal.to_string().contains("nft delete table inet ravelin"), "{refusal}");
     assert_eq!(network(&host), during);
 }
 

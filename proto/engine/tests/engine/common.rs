@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ravelin_crypto::SecureRandom;
-use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM};
+use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
@@ -192,4 +192,93 @@ impl Buffer {
     pub fn packet(&self) -> &[u8] {
         &self.bytes[self.range.clone()]
     }
+}
+
+/// An engine that sends and receives over `count` SAs, the n-th for packets from 10.0.x.y, and has a policy without SA
+/// for 172.16.0.0/12.
+pub fn many_sas(count: u32) -> Engine {
+    let mut engine = engine();
+    let remote = TrafficSelector::prefix(ip("10.9.0.0"), 16).unwrap();
+    for n in 0..count {
+        let local = TrafficSelector::host(IpAddr::from((0x0a00_0000 + n).to_be_bytes()));
+        let params = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
+        let send = SaParams {
+            spi: Spi(0x1000 + n),
+            policy: PolicyId(n),
+            local_ts: vec![local],
+            remote_ts: vec![remote],
+            ..params
+        };
+        let receive =
+            SaParams { direction: Direction::Inbound, local_ts: vec![remote], remote_ts: vec![local], ..send.clone() };
+        let policy = policy(n, 10, &[local], &[remote], protect());
+        for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {
+            engine.apply(&op, NOW).unwrap();
+        }
+    }
+    let waiting = TrafficSelector::prefix(ip("172.16.0.0"), 12).unwrap();
+    engine.apply(&DataPlaneOp::AddPolicy(policy(count, 10, &[waiting], &[waiting], protect())), NOW).unwrap();
+    engine
+}
+
+/// The SA as its receiver sees it.
+pub fn received(params: &SaParams) -> SaParams {
+    SaParams {
+        direction: Direction::Inbound,
+        local_ts: params.remote_ts.clone(),
+        remote_ts: params.local_ts.clone(),
+        ..params.clone()
+    }
+}
+
+/// Offers a packet to the outbound half; returns the verdict and what the packet became.
+pub fn send(engine: &mut Engine, packet: &[u8], now: Instant) -> (Verdict, Vec<u8>) {
+    let mut buffer = Buffer::new(packet);
+    let verdict = buffer.with(|pkt| engine.outbound.process(pkt, now));
+    (verdict, buffer.packet().to_vec())
+}
+
+/// Like [`send`], for a packet that must be protected.
+pub fn sealed(engine: &mut Engine, packet: &[u8]) -> Vec<u8> {
+    match send(engine, packet, NOW) {
+        (Verdict::Send(_), sealed) => sealed,
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+/// Offers a whole IP packet to the inbound half.
+pub fn receive(engine: &mut Engine, packet: &[u8]) -> (Verdict, Vec<u8>) {
+    let mut buffer = Buffer::new(packet);
+    let verdict = buffer.with(|pkt| engine.inbound.process(pkt, NOW));
+    (verdict, buffer.packet().to_vec())
+}
+
+/// An authentic ESP packet with `plain` as its whole plaintext: payload, padding and trailer as the test wants them.
+pub fn authentic(params: &SaParams, sequence: u32, plain: &[u8]) -> Vec<u8> {
+    let alg = ravelin_crypto_aws_lc::provider().encr(params.suite.encr).unwrap();
+    assert!(alg.is_aead());
+    let key = alg.key(params.keys.encr.expose()).unwrap();
+    let header = [params.spi.0.to_be_bytes(), sequence.to_be_bytes()].concat();
+    let iv = u64::from(sequence).to_be_bytes();
+    let (mut text, mut icv) = (plain.to_vec(), [0; 16]);
+    key.seal(&iv, &header, &mut text, &mut icv);
+    [&header[..], &iv, &text, &icv].concat()
+}
+
+/// `payload` with padding and trailer, for [`authentic`].
+pub fn padded(payload: &[u8], next_header: u8) -> Vec<u8> {
+    let pad = ravelin_wire::esp::padding(payload.len(), 4);
+    let mut plain = payload.to_vec();
+    plain.resize(payload.len() + pad + 2, 0);
+    ravelin_wire::esp::emit_trailer(&mut plain[payload.len()..], next_header);
+    plain
+}
+
+/// Offers an ESP packet without its outer headers to the inbound half, from the SA's own addresses.
+pub fn receive_esp(engine: &mut Engine, params: &SaParams, esp: &[u8]) -> (Verdict, Vec<u8>) {
+    let src_port = params.encap.map(|encap| encap.src_port);
+    let meta = OuterMeta { src: params.src, dst: params.dst, src_port, tos: 0, ttl: 33 };
+    let mut buffer = Buffer::new(esp);
+    let verdict = buffer.with(|pkt| engine.inbound.process_esp(pkt, &meta, NOW));
+    (verdict, buffer.packet().to_vec())
 }

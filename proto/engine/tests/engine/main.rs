@@ -1,5 +1,11 @@
 //! The packet engine through its public API, with the ciphers of AWS-LC.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod allocations;
 mod common;
+mod hostile;
+mod lifetime;
+mod nat;
+mod policy;
 mod round_trip;
+mod sys;

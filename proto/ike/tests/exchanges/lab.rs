@@ -326,6 +326,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
     Remote {
         name: "peer".into(),
         local: Some(ip(local)),
+        source: None,
         remote: ip(peer),
         local_id: Identity::Fqdn(format!("{local}.example.org")),
         remote_id: Identity::Fqdn(format!("{peer}.example.org")),

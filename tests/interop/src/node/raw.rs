@@ -41,9 +41,9 @@ fn section(mut text: &str) -> Result<(Section, &str)> {
             section.sections.push((name, inner));
             text = rest;
         } else if let Some(list) = rest.strip_prefix("=[") {
-            let (items, rest) = list.split_once(']').context("a list that does not end")?;
+            let (items, rest) = list.split_at(list_end(list).context("a list that does not end")?);
             section.values.insert(name, items.to_owned());
-            text = rest;
+            text = &rest[1..];
         } else {
             let value = rest.strip_prefix('=').context("a name without a value")?;
             let end = value.find([' ', '}']).context("a value that does not end")?;
@@ -53,19 +53,33 @@ fn section(mut text: &str) -> Result<(Section, &str)> {
     }
 }
 
+/// Where the bracket is that closes a list; its items may have brackets of their own, `192.0.2.0/24[tcp/80]`.
+fn list_end(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    text.find(|c| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+        depth < 0
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn nested_sections_values_and_lists() {
-        let text = "list-sa event {net {uniqueid=1 state=ESTABLISHED child-sas {net-1 {spi-in=c0ffee local-ts=[10.0.0.0/8 ::/0]}}}}\n\
+        let text = "list-sa event {net {uniqueid=1 state=ESTABLISHED child-sas {net-1 {spi-in=c0ffee local-ts=[10.0.0.0/8[tcp/80] ::/0] a=b}}}}\n\
                     list-sas reply {}\n";
         let events = events(text, "list-sa").unwrap();
         let (name, net) = &events[0].sections[0];
         assert_eq!((name.as_str(), net.values["state"].as_str()), ("net", "ESTABLISHED"));
         let child = &net.sections[0].1.sections[0].1;
-        assert_eq!(child.values["local-ts"], "10.0.0.0/8 ::/0");
+        assert_eq!(child.values["local-ts"], "10.0.0.0/8[tcp/80] ::/0");
+        assert_eq!(child.values["a"], "b");
         assert_eq!(child.values["spi-in"], "c0ffee");
     }
 

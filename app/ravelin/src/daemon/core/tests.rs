@@ -58,6 +58,10 @@ impl Plane for FakePlane {
         ops.iter().enumerate().try_for_each(|(index, op)| self.apply(op).map_err(|error| (index, error)))
     }
 
+    fn source_towards(&mut self, _: std::net::IpAddr) -> Option<std::net::IpAddr> {
+        Some([10, 0, 0, 1].into())
+    }
+
     fn counters(&mut self) -> Vec<(String, u64)> {
         vec![("packets-sealed".into(), 3)]
     }

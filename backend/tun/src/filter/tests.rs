@@ -1,0 +1,88 @@
+use super::*;
+use ravelin_types::policy::PolicyId;
+
+fn ts(text: &str) -> TrafficSelector {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    TrafficSelector::new(first.parse().unwrap()..=last.parse().unwrap(), 0, 0..=u16::MAX).unwrap()
+}
+
+fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector, action: Action) -> Policy {
+    let name = "\"; flush ruleset; #".to_owned();
+    Policy { id: PolicyId(id), name, priority: 1, local: vec![local], remote: vec![remote], action }
+}
+
+fn rules_of(chain: &str, script: &str) -> Vec<String> {
+    let start = format!("add rule inet ravelin {chain} ");
+    script.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
+}
+
+#[test]
+fn addresses_print_in_their_shortest_form() {
+    let matching = |from: &str, to: &str| matches(&ts(from), &ts(to), true).join(" | ");
+    assert_eq!(matching("10.0.0.1", "10.0.0.2"), "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2");
+    assert_eq!(
+        matching("10.0.0.0-10.0.0.255", "10.1.0.1-10.1.0.6"),
+        "meta nfproto ipv4 ip saddr 10.0.0.0/24 ip daddr 10.1.0.1-10.1.0.6"
+    );
+    assert_eq!(
+        matching("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fd00::1"),
+        "meta nfproto ipv6 ip6 daddr fd00::1"
+    );
+    assert_eq!(matching("0.0.0.0-255.255.255.255", "0.0.0.0-255.255.255.255"), "meta nfproto ipv4");
+    assert_eq!(matching("10.0.0.1", "fd00::1"), "", "no packet has addresses of both families");
+}
+
+#[test]
+fn ports_need_a_protocol_that_has_them_and_hidden_ones_match_too() {
+    let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
+    let addresses = "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2";
+    assert_eq!(
+        matches(&a.with(6, 0..=u16::MAX).unwrap(), &b.with(6, 80..=81).unwrap(), true),
+        [
+            format!("{addresses} meta l4proto 6 th dport 80-81"),
+            format!("{addresses} meta l4proto 6 ip frag-off & 0x1fff != 0")
+        ]
+    );
+    // What a bypass policy cannot see, it does not let pass.
+    assert_eq!(matches(&a.with(17, 53..=53).unwrap(), &b, false), [format!("{addresses} meta l4proto 17 th sport 53")]);
+    assert_eq!(
+        matches(&a.with(0, 53..=53).unwrap(), &b, false),
+        [
+            format!("{addresses} meta l4proto {{ 6, 17, 33, 132, 136 }} th sport 53"),
+            format!("{addresses} meta l4proto 1 @th,0,16 53")
+        ]
+    );
+    let echo = a.with(1, 0x0800..=0x08ff).unwrap();
+    assert_eq!(matches(&echo, &b, false), [format!("{addresses} meta l4proto 1 @th,0,16 2048-2303")]);
+    assert!(matches(&a.with(47, 1..=2).unwrap(), &b, true).is_empty(), "GRE has no ports");
+    assert!(matches(&a.with(6, 0..=9).unwrap(), &b.with(17, 0..=9).unwrap(), true).is_empty());
+}
+
+#[test]
+fn every_chain_walks_the_policies_in_order_and_inbound_swaps_the_sides() {
+    let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
+    let policies = [policy(7, a, b.with(17, 53..=53).unwrap(), Action::Bypass), policy(3, a, b, Action::Discard)];
+    let script = super::policies(&TunConfig::default(), policies.iter()).unwrap();
+    let forth = "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2";
+    let back = "meta nfproto ipv4 ip saddr 10.0.0.2 ip daddr 10.0.0.1";
+    let discard = "counter name discarded drop comment \"policy 3\"";
+    for chain in ["select", "leak"] {
+        assert_eq!(
+            rules_of(chain, &script)[1..],
+            [format!("{forth} meta l4proto 17 th dport 53 accept comment \"policy 7\""), format!("{forth} {discard}")]
+        );
+    }
+    assert_eq!(
+        rules_of("policies", &script),
+        [format!("{back} meta l4proto 17 th sport 53 accept comment \"policy 7\""), format!("{back} {discard}")]
+    );
+    assert!(!script.contains("ruleset"), "a name of a policy never gets into the script");
+}
+
+#[test]
+fn too_many_pairs_of_selectors_are_refused_by_name() {
+    let many: Vec<TrafficSelector> = (0..65).map(|i| ts(&format!("10.0.{i}.1"))).collect();
+    let wide = Policy { local: many.clone(), remote: many, ..policy(9, ts("::"), ts("::"), Action::Discard) };
+    let error = super::policies(&TunConfig::default(), [&wide].into_iter()).unwrap_err();
+    assert!(error.starts_with("policy 9") && error.contains("4225") && error.contains("4096"), "{error}");
+}

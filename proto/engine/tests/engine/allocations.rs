@@ -1,0 +1,70 @@
+//! No packet makes the engine allocate, whatever becomes of it.
+
+use crate::common::*;
+use crate::sys::allocations;
+use ravelin_engine::{HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
+use ravelin_types::policy::Mode;
+use ravelin_types::sa::Direction;
+use ravelin_types::transform::{EncrId, IntegId};
+
+#[test]
+fn no_packet_allocates_in_either_direction() {
+    let cbc = suite(EncrId::AES_CBC, 256, IntegId::HMAC_SHA2_256_128);
+    for suite in [AES_GCM, with_esn(AES_GCM), cbc] {
+        for mode in [Mode::Tunnel, Mode::Transport] {
+            let params = sa(Direction::Outbound, mode, "192.0.2.1", "192.0.2.2", suite);
+            let mut engine = looped(&params);
+            let clear = udp("192.0.2.1", "192.0.2.2", (7, 9), 1000);
+            let mut bytes = vec![0; HEADROOM + clear.len() + TAILROOM];
+            let meta = OuterMeta { src: params.src, dst: params.dst, src_port: None, tos: 0, ttl: 64 };
+            let before = allocations();
+            for _ in 0..1000 {
+                bytes[HEADROOM..HEADROOM + clear.len()].copy_from_slice(&clear);
+                let mut pkt = PacketBuf::new(&mut bytes, HEADROOM..HEADROOM + clear.len()).unwrap();
+                let Verdict::Send(outer) = engine.outbound.process(&mut pkt, NOW) else { panic!("not sent") };
+                pkt.trim_front(outer.esp_at);
+                assert_eq!(engine.inbound.process_esp(&mut pkt, &meta, NOW), Verdict::Deliver);
+                assert_eq!(engine.inbound.process(&mut pkt, NOW), {
+                    Verdict::Drop(ravelin_engine::DropReason::ExpectedProtection)
+                });
+            }
+            assert_eq!(allocations() - before, 0, "{mode:?} {suite:?}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_over_many_sas_and_a_packet_on_hold_do_not_allocate() {
+    let mut engine = many_sas(1000);
+    let mut buffers: Vec<Vec<u8>> = (0..64)
+        .map(|n| {
+            let clear = udp(&format!("10.0.0.{n}"), "10.9.9.9", (7, 9), 100);
+            [&[0; HEADROOM][..], &clear, &[0; TAILROOM]].concat()
+        })
+        .collect();
+    let hold = udp("172.16.0.1", "172.16.0.2", (7, 9), 10);
+    buffers.push([&[0; HEADROOM][..], &hold, &[0; TAILROOM]].concat());
+    let mut packets: Vec<PacketBuf<'_>> = buffers
+        .iter_mut()
+        .map(|bytes| {
+            let end = bytes.len() - TAILROOM;
+            PacketBuf::new(bytes, HEADROOM..end).unwrap()
+        })
+        .collect();
+    let mut verdicts = vec![Verdict::Bypass; packets.len()];
+    let before = allocations();
+    engine.outbound.process_batch(&mut packets, NOW, &mut verdicts);
+    assert_eq!(allocations() - before, 0);
+    assert!(verdicts[..64].iter().all(|verdict| matches!(verdict, Verdict::Send(_))), "{verdicts:?}");
+    assert!(matches!(verdicts[64], Verdict::Hold(_)));
+    for (pkt, verdict) in packets.iter_mut().zip(&verdicts) {
+        if let Verdict::Send(outer) = verdict {
+            pkt.trim_front(outer.esp_at);
+        }
+    }
+    let meta = OuterMeta { src: ip("192.0.2.1"), dst: ip("192.0.2.2"), src_port: None, tos: 0, ttl: 64 };
+    let before = allocations();
+    engine.inbound.process_esp_batch(&mut packets, &[meta; 64], NOW, &mut verdicts);
+    assert_eq!(allocations() - before, 0);
+    assert_eq!(verdicts[..64], [Verdict::Deliver; 64]);
+}
