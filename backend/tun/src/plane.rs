@@ -304,12 +304,14 @@ impl TunDataPlane {
 
     /// Splits what the threads reported into events and signs of life.
     fn sort_reports(&mut self) {
-        while self.events.len() + self.alive.len() < MAX_REPORTS
+        while self.events.len() < MAX_REPORTS
             && let Some(report) = take(&self.reports, &self.reports_ready)
         {
             match report {
                 Report::Event(event) => self.events.push_back(event),
-                Report::Alive(spi) => self.alive.push_back(spi),
+                Report::Alive(spi) if self.alive.len() < MAX_REPORTS => self.alive.push_back(spi),
+                // It is reported again when its next packet comes.
+                Report::Alive(_) => {}
             }
         }
     }

@@ -46,7 +46,6 @@ impl System {
             .netlink
             .configure_link(index, DEVICE_MTU, v6)
             .map_err(|e| Error::system(format!("configure the device {name}"), e))?;
-        let families: &[bool] = if v6 { &[true, false] } else { &[true] };
         let table = &config.filter_table;
         if nft::exists(table)? {
             return Err(Error::Config(format!(
@@ -55,21 +54,25 @@ impl System {
             )));
         }
         // The guards come before the capture, the routes before the rules that lead to them.
-        system.note(store, SystemChange::FilterTable(config.filter_table.clone()))?;
+        system.note(store, SystemChange::FilterTable(table.clone()))?;
         nft::run(&filter::create(config))?;
-        for &v4 in families {
-            for (table, mtu) in [(config.table, None), (config.table + 1, Some(u32::from(config.mtu)))] {
-                let route = Route { table, destination: everywhere(v4), source: None, mtu };
-                system
-                    .netlink
-                    .set_route(index, &route)
-                    .map_err(|e| Error::system(format!("add the route through {name} in table {table}"), e))?;
+        system.default_routes(true)?;
+        let mut families = vec![true];
+        match v6.then(|| system.default_routes(false)) {
+            Some(Ok(())) => families.push(false),
+            // The kernel's answer for a device on which IPv6 is switched off.
+            Some(Err(Error::System { source, .. })) if source.kind() == io::ErrorKind::PermissionDenied => {
+                tracing::warn!(
+                    "IPv6 is switched off on new devices (net.ipv6.conf.default.disable_ipv6): only IPv4 is protected"
+                );
             }
+            Some(other) => other?,
+            None => {}
         }
         for rule in rules(config) {
             let Rule { priority, table, .. } = rule;
             system.note(store, SystemChange::RoutingRules { priority, table })?;
-            for &v4 in families {
+            for &v4 in &families {
                 system
                     .netlink
                     .add_rule(v4, rule)
@@ -77,6 +80,18 @@ impl System {
             }
         }
         Ok(system)
+    }
+
+    /// Routes everything in the capture tables to the device.
+    fn default_routes(&mut self, v4: bool) -> Result<(), Error> {
+        let TunConfig { table, mtu, device, .. } = &self.config;
+        for (table, mtu) in [(*table, None), (table + 1, Some(u32::from(*mtu)))] {
+            let route = Route { table, destination: everywhere(v4), source: None, mtu };
+            self.netlink
+                .set_route(self.index, &route)
+                .map_err(|e| Error::system(format!("add the route through {device} in table {table}"), e))?;
+        }
+        Ok(())
     }
 
     /// Lets capture and guards follow these policies, given in the order of the SPD. On an error the ones before hold.

@@ -9,6 +9,7 @@ pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
     ("a_packet_that_escapes_the_capture_is_dropped", leak),
     ("a_removed_device_leaks_nothing", device_removed),
+    ("ipv4_is_protected_where_ipv6_is_switched_off", without_ipv6),
     ("neighbour_discovery_is_not_captured", neighbours),
 ];
 
@@ -67,4 +68,21 @@ fn neighbours() {
         }
     }
     assert_eq!(b.arrived("clear"), 0);
+}
+
+fn without_ipv6() {
+    let (a, b) = (Host::new("a"), Host::new("b"));
+    link(&a, &b, 1);
+    for host in [&a, &b] {
+        host.run(|| {
+            for device in ["all", "default"] {
+                std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1").unwrap();
+            }
+        });
+        host.start();
+    }
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert_eq!(b.arrived("clear"), 0);
+    a.stop();
 }
