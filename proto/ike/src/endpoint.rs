@@ -17,7 +17,7 @@ use core::net::SocketAddr;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::sa::SaId;
+use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
@@ -29,6 +29,7 @@ use crate::explain::{Failure, Part};
 use crate::input::{Command, Datagram, Input};
 use crate::output::{Deadline, DownReason, Output};
 use crate::v2::exchange::{Task, What};
+use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 use crate::v2::phase::{Want, answer_init, sa_init};
 use crate::v2::{Ends, IkeSa, Phase};
@@ -113,12 +114,32 @@ impl Endpoint {
                     self.core.table.insert(sa);
                 }
                 self.core.counters.unknown_spi += 1;
-                // RFC 7296 §2.21.4: never in answer to a response.
-                let lost = !header.flags.is_response() && header.exchange != ExchangeType::IKE_SA_INIT;
-                if lost && self.core.may_react() {
-                    self.unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram);
-                }
+                self.unknown(header, message, datagram);
             }
+        }
+    }
+
+    /// A message for no IKE SA of ours (RFC 7296 §1.5, §2.21.4).
+    fn unknown(&mut self, header: Header, message: Message, datagram: Datagram<'_>) {
+        if message.protected.is_none() {
+            self.invalid_spi(Payloads(message.payloads), datagram);
+            return;
+        }
+        // Never in answer to a response.
+        if !header.flags.is_response() && self.core.may_react() {
+            self.unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram);
+        }
+    }
+
+    /// Somebody says that the peer does not know an SPI on which we send. It must not be answered and proves nothing,
+    /// but it is a reason to ask the peer whether it lives.
+    fn invalid_spi(&mut self, payloads: Payloads, datagram: Datagram<'_>) {
+        let notify = payloads.notify(NotifyType::INVALID_SPI);
+        let spi = notify.and_then(|notify| <[u8; 4]>::try_from(notify.data.as_slice()).ok());
+        if let Some(spi) = spi {
+            let spi = Spi(u32::from_be_bytes(spi));
+            let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), spi };
+            self.with_child(id, |sa, _, _, core| sa.doubt(core));
         }
     }
 

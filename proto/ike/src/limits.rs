@@ -61,9 +61,6 @@ pub const NONCE_LEN: usize = 32;
 /// Selectors in one TS payload that are looked at.
 pub const SELECTORS: usize = 64;
 
-/// An on-demand negotiation for one policy has at most this many flows waiting.
-pub const FLOWS_PER_POLICY: usize = 8;
-
 /// Lines of a peer's offer that are kept for a report, each cut to [`REPORT_LINE`].
 pub const REPORT_LINES: usize = 8;
 

@@ -379,3 +379,113 @@ fn on_wire(transform: Transform, crypto: &CryptoProvider) -> Transform {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::IpAddr;
+    use ravelin_crypto_aws_lc::provider;
+
+    const GCM: Transform = Transform::Encr(EncrId::AES_GCM_16, Some(128));
+    const CBC: Transform = Transform::Encr(EncrId::AES_CBC, Some(256));
+    const CHACHA: Transform = Transform::Encr(EncrId::CHACHA20_POLY1305, None);
+    const SHA2: Transform = Transform::Integ(IntegId::HMAC_SHA2_256_128);
+    const PRF: Transform = Transform::Prf(PrfId::HMAC_SHA2_256);
+    const X25519: Transform = Transform::Ke(KeMethod::CURVE25519);
+    const P256: Transform = Transform::Ke(KeMethod::ECP256);
+    const NO_ESN: Transform = Transform::Sn(SnId::SEQUENTIAL_32);
+    const ESN: Transform = Transform::Sn(SnId::PARTIAL_64);
+
+    fn ike_of(transforms: &[Transform]) -> Proposal {
+        Proposal { protocol: ProtocolId::IKE, transforms: transforms.to_vec() }
+    }
+
+    fn esp_of(transforms: &[Transform]) -> Proposal {
+        Proposal { protocol: ProtocolId::ESP, transforms: transforms.to_vec() }
+    }
+
+    fn ours_of(proposals: &[Proposal]) -> Vec<Proposal> {
+        offer(proposals, true, &provider())
+    }
+
+    #[test]
+    fn our_order_of_proposals_decides() {
+        let ours = ours_of(&[ike_of(&[CHACHA, PRF, X25519]), ike_of(&[GCM, PRF, X25519])]);
+        let offered = [ike_of(&[GCM, PRF, X25519]), ike_of(&[CHACHA, PRF, X25519])];
+        let agreed = ike(&offered, &ours, Some(KeMethod::CURVE25519), &provider()).unwrap();
+        assert_eq!((agreed.index, agreed.suite.encr), (1, EncrId::CHACHA20_POLY1305));
+        assert_eq!(agreed.suite.encr_key_bits, 256);
+        assert_eq!(agreed.transforms, [CHACHA, PRF, X25519]);
+    }
+
+    #[test]
+    fn a_value_that_was_sent_saves_a_round_trip_if_we_take_its_method() {
+        let ours = ours_of(&[ike_of(&[GCM, PRF, P256, X25519])]);
+        let offered = [ike_of(&[GCM, PRF, X25519, P256])];
+        let with = |sent| ike(&offered, &ours, Some(sent), &provider()).unwrap().suite.ke;
+        assert_eq!(with(KeMethod::CURVE25519), KeMethod::CURVE25519);
+        assert_eq!(with(KeMethod::MODP2048), KeMethod::ECP256);
+    }
+
+    #[test]
+    fn a_mixed_list_is_offered_as_two_proposals() {
+        let offers = ours_of(&[esp_of(&[CBC, GCM, SHA2])]);
+        assert_eq!(offers, [esp_of(&[CBC, SHA2, NO_ESN]), esp_of(&[GCM, NO_ESN])]);
+        assert!(ours_of(&[esp_of(&[CBC])]).is_empty(), "encryption without integrity");
+        assert!(ours_of(&[ike_of(&[GCM, PRF])]).is_empty(), "no key exchange");
+    }
+
+    // As strongSwan offers ESP: both kinds of sequence numbers, perhaps a group where none has a meaning.
+    #[test]
+    fn esp_offers_of_others_are_understood() {
+        let ours = offer(&[esp_of(&[GCM, CBC, SHA2])], false, &provider());
+        let chosen = |offered: &[Transform]| {
+            esp(&[esp_of(offered)], &ours, ChildKe::None, &provider()).ok().map(|agreed| agreed.transforms)
+        };
+        assert_eq!(chosen(&[GCM, X25519, ESN, NO_ESN]), Some(vec![GCM, NO_ESN]));
+        assert_eq!(chosen(&[CBC, SHA2, NO_ESN]), Some(vec![CBC, SHA2, NO_ESN]));
+        assert_eq!(chosen(&[GCM, Transform::Integ(IntegId::NONE), NO_ESN]).map(|t| t.len()), Some(3));
+        assert_eq!(chosen(&[GCM]), Some(vec![GCM]));
+        assert_eq!(chosen(&[GCM, ESN]), None);
+        assert_eq!(chosen(&[GCM, SHA2, NO_ESN]), None);
+        assert_eq!(chosen(&[CBC, NO_ESN]), None);
+        let unknown = |kind| Transform::Unknown { kind, id: 1024 };
+        assert_eq!(chosen(&[unknown(TransformType::ENCR), GCM, NO_ESN]), Some(vec![GCM, NO_ESN]));
+        assert_eq!(chosen(&[GCM, NO_ESN, unknown(TransformType(6))]), None);
+    }
+
+    #[test]
+    fn pfs_is_what_both_agree_on() {
+        let with = |ours: &[Transform], offered: &[Transform], sent| {
+            let ours = ours_of(&[esp_of(ours)]);
+            esp(&[esp_of(offered)], &ours, ChildKe::Fresh(sent), &provider()).ok().map(|agreed| agreed.ke)
+        };
+        let x25519 = Some(KeMethod::CURVE25519);
+        assert_eq!(with(&[GCM, X25519], &[GCM, NO_ESN, X25519], x25519), Some(x25519));
+        assert_eq!(with(&[GCM, X25519], &[GCM, NO_ESN], None), None, "our policy asks for it");
+        assert_eq!(with(&[GCM], &[GCM, NO_ESN, X25519], x25519), Some(x25519), "the peer's asks for it");
+        assert_eq!(with(&[GCM], &[GCM, NO_ESN, X25519, Transform::Ke(KeMethod::NONE)], None), Some(None));
+        assert_eq!(with(&[GCM], &[GCM, NO_ESN, Transform::Ke(KeMethod::MODP1024)], None), None);
+        assert_eq!(with(&[GCM], &[GCM, NO_ESN], None), Some(None));
+    }
+
+    #[test]
+    fn an_answer_has_one_transform_of_each_type() {
+        assert!(is_answer(&esp_of(&[GCM, NO_ESN])));
+        assert!(!is_answer(&esp_of(&[GCM, CHACHA, NO_ESN])));
+    }
+
+    #[test]
+    fn selectors_narrow_to_the_common_part() {
+        let net = |text: &str, len| TrafficSelector::prefix(text.parse::<IpAddr>().unwrap(), len).unwrap();
+        let of = |i, r| Selectors { initiator: vec![i], responder: vec![r] };
+        let offered = of(net("10.0.0.0", 8), net("192.168.0.0", 16));
+        let allowed = of(net("10.1.0.0", 16), net("192.168.0.0", 24));
+        let narrowed = offered.narrowed(&allowed).unwrap();
+        assert_eq!(narrowed, allowed);
+        assert!(narrowed.within(&offered) && !offered.within(&narrowed));
+        assert!(!narrowed.covers_first(&offered));
+        assert_eq!(offered.narrowed(&of(net("10.0.0.0", 8), net("172.16.0.0", 12))), None);
+        assert_eq!(narrowed.lines(), ["10.1.0.0/16 === 192.168.0.0/24"]);
+    }
+}

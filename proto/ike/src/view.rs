@@ -28,7 +28,8 @@ pub struct IkeSaView {
     pub identities: Option<(Identity, Identity)>,
     /// Algorithms, once agreed.
     pub suite: Option<IkeSuite>,
-    /// Whether a NAT was found in front of us, in front of the peer.
+    /// Whether a NAT was found in front of us, in front of the peer. While there is one in front of us, whoever owns
+    /// the socket sends NAT-keepalives from `local` to `peer` (RFC 3948 §4).
     pub nat: (bool, bool),
     /// When it was begun.
     pub created: Instant,

@@ -199,8 +199,10 @@ impl IkeSa {
 
     /// Ends it without a word to the peer.
     pub(crate) fn drop_silently(self, reason: DownReason, core: &mut Core) {
-        if let Phase::Established(phase) = self.phase {
-            phase.end(&self.ends, reason, core);
+        match self.phase {
+            Phase::Established(phase) => phase.end(&self.ends, reason, core),
+            Phase::AuthRequested(phase) => phase.abandon(core),
+            Phase::InitRequested(_) | Phase::InitAnswered(_) => {}
         }
     }
 }

@@ -641,7 +641,7 @@ fn messages_for_no_ike_sa_get_a_bounded_number_of_short_answers() {
     // A response is never answered, and a request is, with INVALID_IKE_SPI and its own numbers.
     for (flags, answers) in [(0x28u8, 0), (0x08, 1)] {
         let mut data = vec![9; 16];
-        data.extend([0x29, 0x20, INFO, flags, 0, 0, 0, 5, 0, 0, 0, 40, 0, 0, 0, 12, 0, 0, 0x9c, 0x40, 1, 2, 3, 4]);
+        data.extend([46, 0x20, INFO, flags, 0, 0, 0, 5, 0, 0, 0, 40, 0, 0, 0, 12, 0, 0, 0x9c, 0x40, 1, 2, 3, 4]);
         lab.b.sleep(Duration::from_secs(2));
         lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
         assert_eq!(lab.b.sent.len(), answers);
@@ -649,6 +649,29 @@ fn messages_for_no_ike_sa_get_a_bounded_number_of_short_answers() {
     let answer = lab.b.take();
     assert_eq!(kind(&answer.data), (INFO, 5, true));
     assert_eq!(answer.data[34..36], NotifyType::INVALID_IKE_SPI.0.to_be_bytes());
+}
+
+// RFC 7296 §1.5: it is a hint that must not be answered.
+#[test]
+fn an_unprotected_invalid_spi_makes_us_ask_the_peer_once() {
+    let mut lab = Lab::up();
+    let header = Header {
+        initiator_spi: IkeSpi(1),
+        responder_spi: IkeSpi(2),
+        version: Version::V2,
+        exchange: ExchangeType::INFORMATIONAL,
+        flags: Flags::INITIATOR,
+        message_id: 0,
+    };
+    for (spi, asked) in [(Spi(0x5555_5555), 0), (lab.b.child().outbound, 1), (lab.b.child().outbound, 1)] {
+        let notify = Payload::Notify(Notify::new(NotifyType::INVALID_SPI, spi.0.to_be_bytes()));
+        let data = emit(&header, &Chain::new(&[notify]).unwrap());
+        lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
+        assert_eq!(lab.b.sent.len(), asked);
+    }
+    assert_eq!(lab.b.next(), Some((INFO, 0, false)));
+    lab.settle();
+    assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (2, 2));
 }
 
 #[test]

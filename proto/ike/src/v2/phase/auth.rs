@@ -168,6 +168,11 @@ impl AuthRequested {
         Some(self.keep(ends))
     }
 
+    /// It ends before the peer answered.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        core.table.release(self.offer.inbound);
+    }
+
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         IkeSa { ends, phase: Phase::AuthRequested(self) }
     }

@@ -202,13 +202,19 @@ impl Established {
         }
     }
 
-    /// An unprotected message proves nothing; INVALID_IKE_SPI is a hint that the peer lost its state, so ask
+    /// An unprotected message proves nothing; INVALID_IKE_SPI is a hint that the peer lost its state
     /// (RFC 7296 §2.21.4).
     fn hint(&mut self, payloads: Vec<Payload>, core: &mut Core) {
         core.counters.forged += 1;
-        let lost = Payloads(payloads).notify(NotifyType::INVALID_IKE_SPI).is_some();
+        if Payloads(payloads).notify(NotifyType::INVALID_IKE_SPI).is_some() {
+            self.doubt(core);
+        }
+    }
+
+    /// Asks whether the peer lives because of a hint, at a limited rate.
+    pub(crate) fn doubt(&mut self, core: &mut Core) {
         let lately = self.hinted.is_some_and(|at| core.now.since(at) < crate::limits::HINT_INTERVAL);
-        if lost && !lately {
+        if !lately {
             self.hinted = Some(core.now);
             self.check_liveness(core);
         }
