@@ -87,9 +87,10 @@ impl<P: Plane> Core<P> {
         self.pump(now);
     }
 
-    /// Takes what the data plane has to report.
-    pub fn plane_events(&mut self, now: Instant) {
-        while let Some(event) = self.plane.poll_event() {
+    /// Takes what the data plane has to report, up to `most` events; it stays ready while there are more.
+    pub fn plane_events(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            let Some(event) = self.plane.poll_event() else { return };
             if let DataPlaneEvent::Acquire { policy, flow } = &event {
                 self.acquire_seen(*policy, flow);
                 self.look_up_source(*policy, now);

@@ -2,7 +2,7 @@
 //!
 //! 1. take the control socket (a second daemon ends here), read `ike_rc`, undo what a killed daemon left;
 //! 2. start the data plane and the core, say `ready`;
-//! 3. wait for a datagram, a plane event, a client, a signal or a deadline, and hand it on, until SIGTERM or SIGINT;
+//! 3. wait for a datagram, a plane event, a client, a signal or a deadline, and hand it on, until a signal;
 //! 4. delete the SAs at the peers, undo every change to the system, end.
 
 use std::io::Read;
@@ -183,7 +183,7 @@ impl EventLoop {
     }
 
     fn plane(&mut self) {
-        self.core.plane_events(self.clock.now());
+        self.core.plane_events(self.clock.now(), BURST);
         for _ in 0..BURST {
             let Some(spi) = self.core.plane().poll_alive() else { return };
             self.core.alive(spi, self.clock.now());
@@ -239,7 +239,7 @@ impl Clock {
     }
 }
 
-/// SIGTERM and SIGINT as bytes on a socket.
+/// SIGTERM, SIGINT and SIGHUP (the terminal went away) as bytes on a socket.
 struct Signals(UnixStream);
 
 impl Signals {
@@ -247,7 +247,7 @@ impl Signals {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(Signals(reader))

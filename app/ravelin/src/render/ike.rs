@@ -14,10 +14,10 @@ pub fn sas(out: &mut String, sas: &Message) {
         let _ = writeln!(out, "IKESession {remote}: {state}, IKEv{}, {role}", field(sa, "version"));
         let _ =
             writeln!(out, "  SPIs: initiator {}, responder {}", field(sa, "initiator-spi"), field(sa, "responder-spi"));
-        for (title, side) in [("Local ", "local"), ("Remote", "remote")] {
+        for (title, side) in [("Local: ", "local"), ("Remote:", "remote")] {
             let address = field(sa, &format!("{side}-address"));
             let id = sa.text(&format!("{side}-id")).map(|id| format!(", {id}")).unwrap_or_default();
-            let _ = writeln!(out, "  {title}: {address}{id}");
+            let _ = writeln!(out, "  {title} {address}{id}");
         }
         if let Some(encryption) = sa.text("encryption") {
             let _ = writeln!(out, "  Suite: {}", suite(sa, encryption, &["prf", "key-exchange"]));

@@ -1,0 +1,164 @@
+//! A namespace, folders, and daemons that end with their test.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A command that runs another in a fresh network namespace, as root of it.
+fn namespace_command() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--fork", "--kill-child"]);
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+}
+
+/// What keeps the cases from running here.
+pub fn missing() -> Option<String> {
+    for (program, argument) in [("ip", "-V"), ("nft", "--version")] {
+        if Command::new(program).arg(argument).output().is_err() {
+            return Some(format!("the program {program} is missing"));
+        }
+    }
+    let tried = namespace_command().args(["ip", "tuntap", "add", "dev", "probe", "mode", "tun"]).output();
+    match tried {
+        Err(error) => Some(format!("the program unshare cannot be run: {error}")),
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!(
+            "no network namespace with a TUN device can be made: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// Runs this program in a network namespace of its own.
+pub fn again_inside(arguments: &[String]) -> ExitCode {
+    let program = std::env::current_exe().expect("the running program has a path");
+    let status = namespace_command().arg(program).args(arguments).env(super::INSIDE, "1").status();
+    ExitCode::from(u8::from(!status.expect("unshare ran a moment ago").success()))
+}
+
+/// A folder of one case, removed at its end.
+pub struct Lab(PathBuf);
+
+/// What a command said.
+pub struct Answer {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Lab {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ravelin-daemon-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a scratch directory");
+        Lab(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, content: &str) {
+        fs::write(self.0.join(name), content).expect("a file");
+        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+
+    /// `ravelin` with this line, the folder's control socket and state.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ravelin"));
+        command.args(line.split_whitespace()).current_dir(&self.0);
+        command.env("RAVELIN_SOCKET", self.0.join("socket")).env("RAVELIN_STATE_DIR", self.0.join("state"));
+        command
+    }
+
+    pub fn ravelin(&self, line: &str) -> Answer {
+        let output = self.command(line).output().expect("ravelin runs");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// What a successful command prints.
+    pub fn ok(&self, line: &str) -> String {
+        let answer = self.ravelin(line);
+        assert_eq!(answer.status, Some(0), "{line}: {}", answer.stderr);
+        answer.stdout
+    }
+
+    /// A daemon that answers.
+    pub fn daemon(&self, line: &str) -> Daemon {
+        let log = fs::File::create(self.0.join("log")).expect("a log");
+        let mut command = self.command(&format!("daemon {line}"));
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().expect("a daemon");
+        let mut daemon = Daemon(child);
+        let end = Instant::now() + PATIENCE;
+        while self.ravelin("ipsec netstat").status != Some(0) {
+            let ended = daemon.0.try_wait().expect("a child");
+            assert!(ended.is_none() && Instant::now() < end, "the daemon does not start: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.0.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running daemon, killed with the test that forgets it.
+pub struct Daemon(Child);
+
+impl Daemon {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn end(mut self, signal: &str) -> ExitStatus {
+        sh("kill", &["-s", signal, &self.pid().to_string()]);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the daemon does not end on {signal}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A command that is expected to succeed; its output.
+pub fn sh(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {}: {error}", arguments.join(" "));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whether a daemon's changes are to be seen in the namespace: packet filter table, routing rules, device.
+pub fn traces() -> [bool; 3] {
+    [
+        !sh("nft", &["list", "tables"]).trim().is_empty(),
+        sh("ip", &["rule", "show"]).contains("fwmark"),
+        sh("ip", &["-brief", "link", "show"]).contains("ravelin"),
+    ]
+}
