@@ -12,18 +12,28 @@ pub(crate) struct HashKey {
 impl HashKey {
     /// `seed` is secret and random.
     pub fn new(seed: u64) -> Self {
-        let start = fold(seed ^ 0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9);
+        let start = fold(seed ^ SPREAD, 0xbf58_476d_1ce4_e5b9);
         // Odd, so that no bit of a word is lost to a factor of two.
         HashKey { start, step: fold(start ^ seed, 0x94d0_49bb_1331_11eb) | 1 }
     }
 
-    /// Hashes a few words.
+    /// Hashes two words.
     #[inline]
-    pub fn words<const N: usize>(&self, words: &[u64; N]) -> u64 {
-        let state = words.iter().fold(self.start, |state, word| fold(state ^ word, self.step));
-        fold(state, 0x9e37_79b9_7f4a_7c15)
+    pub fn two(&self, words: [u64; 2]) -> u64 {
+        fold(fold(words[0] ^ self.start, words[1] ^ self.step), SPREAD)
+    }
+
+    /// Hashes five words.
+    #[inline]
+    pub fn five(&self, words: &[u64; 5]) -> u64 {
+        let state = fold(words[0] ^ self.start, words[1] ^ self.step);
+        let state = fold(words[2] ^ state, words[3] ^ self.step);
+        fold(fold(words[4] ^ state, self.step), SPREAD)
     }
 }
+
+/// Any odd number with bits all over.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
@@ -73,7 +83,7 @@ impl Hasher for KeyedHasher {
     #[inline]
     fn finish(&self) -> u64 {
         // One more round spreads the last word over all bits.
-        fold(self.state, 0x9e37_79b9_7f4a_7c15)
+        fold(self.state, SPREAD)
     }
 }
 
@@ -84,14 +94,14 @@ mod tests {
     #[test]
     fn seeds_give_different_hashes_and_words_spread() {
         let (a, b) = (HashKey::new(1), HashKey::new(2));
-        assert_ne!(a.words(&[5]), b.words(&[5]));
+        assert_ne!(a.two([5, 6]), b.two([5, 6]));
+        assert_ne!(a.five(&[5, 6, 7, 8, 9]), b.five(&[5, 6, 7, 8, 9]));
         assert_ne!(a.hash_one("left"), a.hash_one("right"));
         // 4096 neighbouring addresses over 4096 buckets, by either half: random placement fills about 63 % of them.
         let used: std::collections::BTreeSet<u64> =
-            (0..4096u64).map(|n| a.words(&[17, 0x0a00_0000 + n]) >> 32 & 4095).collect();
+            (0..4096u64).map(|n| a.two([17, 0x0a00_0000 + n]) >> 32 & 4095).collect();
         assert!(used.len() > 2400, "{}", used.len());
-        let used: std::collections::BTreeSet<u64> =
-            (0..4096u64).map(|n| a.words(&[17, 0x0a00_0000 + n]) & 4095).collect();
+        let used: std::collections::BTreeSet<u64> = (0..4096u64).map(|n| a.two([17, 0x0a00_0000 + n]) & 4095).collect();
         assert!(used.len() > 2400, "{}", used.len());
         let used: std::collections::BTreeSet<u64> = (0..4096u32).map(|n| a.hash_one(n) >> 52).collect();
         assert!(used.len() > 2400, "{}", used.len());

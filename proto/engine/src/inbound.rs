@@ -91,7 +91,8 @@ impl Inbound {
             Ok(header) => self.decide(pkt, &header),
             Err(_) => Verdict::Drop(DropReason::BadIpHeader),
         };
-        self.counters.count(verdict)
+        self.counters.count(&verdict);
+        verdict
     }
 
     /// Opens an ESP packet that comes without its outer headers, as raw IPv6 and UDP sockets give it. For transport
@@ -99,7 +100,8 @@ impl Inbound {
     #[inline]
     pub fn process_esp(&mut self, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, _now: Instant) -> Verdict {
         let verdict = self.open(pkt, 0, meta, None);
-        self.counters.count(verdict)
+        self.counters.count(&verdict);
+        verdict
     }
 
     /// [`Inbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
@@ -202,12 +204,12 @@ impl Inbound {
 
     /// RFC 4301 §5.2: a packet in the clear passes only where the SPD has nothing against it.
     fn check_clear(&mut self, packet: &[u8], header: &Header) -> Verdict {
-        let seen = Seen::new(header, packet).swapped();
-        let key = FlowKey::from(&seen);
+        let key = FlowKey::new(header, packet).swapped();
         let place = self.cache.place(&key);
         let decision = match self.cache.get(place, &key) {
             Some(decision) => decision,
             None => {
+                let seen = Seen::new(header, packet).swapped();
                 let decision = match (self.spd.lookup(&seen), self.config.no_match) {
                     (Match::Protect(_), _) => Decision::Drop(DropReason::ExpectedProtection),
                     (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,

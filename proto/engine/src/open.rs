@@ -77,33 +77,34 @@ fn uncover(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) ->
         return Err(DropReason::Dummy);
     }
     pkt.truncate(text_at + trailer.payload_len);
-    let header = match sa.mode {
-        Mode::Tunnel => leave_tunnel(pkt, text_at, trailer, arrived.meta.tos)?,
+    match sa.mode {
+        Mode::Tunnel => pkt.trim_front(text_at),
         Mode::Transport => restore_header(pkt, text_at, trailer, arrived)?,
-    };
+    }
+    let parsed = Header::parse(pkt.packet());
+    let Ok(header) = &parsed else { return Err(DropReason::BadInnerPacket) };
+    match sa.mode {
+        Mode::Tunnel => leave_tunnel(pkt, header, trailer.next_header, arrived.meta.tos)?,
+        // Extension headers behind ESP (destination options) may lead to what must not be there.
+        Mode::Transport if header.fragment != Fragment::Whole => return Err(DropReason::BadInnerPacket),
+        Mode::Transport => {}
+    }
     if sa.mends
         && let Some(original) = sa.cold.params.original
     {
-        mend_checksum(pkt.packet_mut(), &header, original);
+        mend_checksum(pkt.packet_mut(), header, original);
     }
-    if !sa.selects(&header.flow(pkt.packet())) {
+    if !sa.selects(header, pkt.packet()) {
         sa.dropped.bad_selector += 1;
         return Err(DropReason::BadSelector);
     }
     Ok(trailer.payload_len)
 }
 
-/// Tunnel mode: the payload is the packet.
+/// Tunnel mode: the payload is the packet, and `header` its header.
 #[inline]
-fn leave_tunnel(
-    pkt: &mut PacketBuf<'_>,
-    text_at: usize,
-    trailer: Trailer,
-    outer_tos: u8,
-) -> Result<Header, DropReason> {
-    pkt.trim_front(text_at);
-    let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
-    match (trailer.next_header, header.src.is_ipv4()) {
+fn leave_tunnel(pkt: &mut PacketBuf<'_>, header: &Header, next_header: u8, outer_tos: u8) -> Result<(), DropReason> {
+    match (next_header, header.src.is_ipv4()) {
         (protocol::IPV4, true) | (protocol::IPV6, false) => {}
         (protocol::IPV4 | protocol::IPV6, _) => return Err(DropReason::BadInnerPacket),
         _ => return Err(DropReason::BadNextHeader),
@@ -114,7 +115,7 @@ fn leave_tunnel(
     if tos != header.tos {
         set_tos(pkt.packet_mut(), tos);
     }
-    Ok(Header { tos, ..header })
+    Ok(())
 }
 
 fn set_tos(packet: &mut [u8], tos: u8) {
@@ -130,7 +131,7 @@ fn restore_header(
     text_at: usize,
     trailer: Trailer,
     arrived: Arrived<'_>,
-) -> Result<Header, DropReason> {
+) -> Result<(), DropReason> {
     let meta = arrived.meta;
     // RFC 4303 §3.1.1: these headers stand before ESP. Behind it they would make the packet another than the one
     // that was checked, and a fragment is nothing for transport mode (§3.3.4).
@@ -142,9 +143,7 @@ fn restore_header(
         Some(header) => move_header(pkt, text_at, trailer, header),
         None => build_header(pkt, text_at, trailer, meta)?,
     }
-    let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
-    // Extension headers behind ESP (destination options) may lead to what must not be there.
-    if header.fragment != Fragment::Whole { Err(DropReason::BadInnerPacket) } else { Ok(header) }
+    Ok(())
 }
 
 fn move_header(pkt: &mut PacketBuf<'_>, text_at: usize, trailer: Trailer, header: &Header) {

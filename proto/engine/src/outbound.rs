@@ -61,13 +61,6 @@ enum Decision {
     Acquire(PolicyId),
 }
 
-/// A packet that was parsed and is to be decided about.
-struct Pending {
-    header: Header,
-    key: FlowKey,
-    place: Place,
-}
-
 impl Outbound {
     pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64, rng: Box<dyn SecureRandom>) -> Self {
         Outbound {
@@ -85,13 +78,10 @@ impl Outbound {
 
     /// Decides about the IP packet in `pkt`, and protects it where its policy says so. Give the packet
     /// [`HEADROOM`](crate::HEADROOM) and [`TAILROOM`](crate::TAILROOM).
-    #[inline]
     pub fn process(&mut self, pkt: &mut PacketBuf<'_>, now: Instant) -> Verdict {
-        let verdict = match self.parse(pkt) {
-            Some(pending) => self.decide(&pending, pkt, now),
-            None => Verdict::Drop(DropReason::BadIpHeader),
-        };
-        self.counters.count(verdict)
+        let mut verdict = Verdict::Drop(DropReason::BadIpHeader);
+        self.process_into(pkt, now, &mut verdict);
+        verdict
     }
 
     /// [`Outbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
@@ -101,77 +91,92 @@ impl Outbound {
             return self.process_ahead(packets, now, verdicts);
         }
         for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
-            *verdict = self.process(pkt, now);
+            self.process_into(pkt, now, verdict);
         }
+    }
+
+    /// Results are written where they stay: a copy of one just written makes the processor wait.
+    #[inline]
+    fn process_into(&mut self, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
+        let parsed = Header::parse(pkt.packet());
+        if let Ok(header) = &parsed {
+            let key = FlowKey::new(header, pkt.packet());
+            let place = self.cache.place(&key);
+            self.decide(header, &key, place, pkt, now, verdict);
+        } else {
+            *verdict = Verdict::Drop(DropReason::BadIpHeader);
+        }
+        self.counters.count(verdict);
     }
 
     /// While one packet is sealed, the memory that later ones need is on its way: first the place in the flow cache,
     /// then the SA, then its keys, each [`AHEAD`] packets before the next.
     fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        const IN_WORK: usize = 4 * AHEAD;
-        let mut in_work: [Option<Pending>; IN_WORK] = [const { None }; IN_WORK];
+        const IN_WORK: usize = 2 * AHEAD;
+        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
+        let mut keys: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
         let count = packets.len().min(verdicts.len());
         for step in 0..count + 3 * AHEAD {
-            if step < count {
-                let pending = self.parse(&packets[step]);
-                if let Some(pending) = &pending {
-                    self.cache.fetch(pending.place);
-                }
-                in_work[step % IN_WORK] = pending;
+            if let Some(n) = step.checked_sub(3 * AHEAD) {
+                self.process_into(&mut packets[n], now, &mut verdicts[n]);
             }
-            if let Some(Some(slot)) = step.checked_sub(AHEAD).map(|n| self.known_sa(&in_work[n % IN_WORK])) {
-                self.sad.fetch(slot);
-            }
-            if let Some(Some(slot)) = step.checked_sub(2 * AHEAD).map(|n| self.known_sa(&in_work[n % IN_WORK]))
-                && let Some(sa) = self.sad.get(slot)
-            {
+            let in_work = step % IN_WORK;
+            let half_way = (step + AHEAD) % IN_WORK;
+            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
                 sa.fetch();
             }
-            if let Some(n) = step.checked_sub(3 * AHEAD) {
-                let decided = match in_work[n % IN_WORK].take() {
-                    Some(pending) => self.decide(&pending, &mut packets[n], now),
-                    None => Verdict::Drop(DropReason::BadIpHeader),
-                };
-                verdicts[n] = self.counters.count(decided);
+            slots[in_work] = keys[half_way].and_then(|(key, place)| self.known_sa(&key, place));
+            if let Some(slot) = slots[in_work] {
+                self.sad.fetch(slot);
+            }
+            keys[in_work] = packets.get(step).filter(|_| step < count).and_then(|pkt| self.key_of(pkt));
+            if let Some((_, place)) = keys[in_work] {
+                self.cache.fetch(place);
             }
         }
     }
 
     #[inline]
-    fn known_sa(&self, pending: &Option<Pending>) -> Option<Slot> {
-        let pending = pending.as_ref()?;
-        match self.cache.get(pending.place, &pending.key)? {
+    fn key_of(&self, pkt: &PacketBuf<'_>) -> Option<(FlowKey, Place)> {
+        let header = Header::parse(pkt.packet());
+        let key = FlowKey::new(header.as_ref().ok()?, pkt.packet());
+        Some((key, self.cache.place(&key)))
+    }
+
+    #[inline]
+    fn known_sa(&self, key: &FlowKey, place: Place) -> Option<Slot> {
+        match self.cache.get(place, key)? {
             Decision::Protect(slot) => Some(slot),
             Decision::Bypass | Decision::Drop(_) | Decision::Acquire(_) => None,
         }
     }
 
     #[inline]
-    fn parse(&self, pkt: &PacketBuf<'_>) -> Option<Pending> {
-        let header = Header::parse(pkt.packet()).ok()?;
-        let key = FlowKey::from(&Seen::new(&header, pkt.packet()));
-        let place = self.cache.place(&key);
-        Some(Pending { header, key, place })
-    }
-
-    #[inline]
-    fn decide(&mut self, pending: &Pending, pkt: &mut PacketBuf<'_>, now: Instant) -> Verdict {
-        let decision = match self.cache.get(pending.place, &pending.key) {
+    fn decide(
+        &mut self,
+        header: &Header,
+        key: &FlowKey,
+        place: Place,
+        pkt: &mut PacketBuf<'_>,
+        now: Instant,
+        verdict: &mut Verdict,
+    ) {
+        let decision = match self.cache.get(place, key) {
             Some(decision) => decision,
-            None => self.classify(pending, pkt),
+            None => self.classify(header, key, place, pkt),
         };
         match decision {
-            Decision::Protect(slot) => self.protect(slot, pending, pkt),
-            Decision::Bypass => Verdict::Bypass,
-            Decision::Drop(reason) => Verdict::Drop(reason),
-            Decision::Acquire(policy) => self.acquire(policy, pending.header.flow(pkt.packet()), now),
+            Decision::Protect(slot) => self.protect(slot, header, pkt, verdict),
+            Decision::Bypass => *verdict = Verdict::Bypass,
+            Decision::Drop(reason) => *verdict = Verdict::Drop(reason),
+            Decision::Acquire(policy) => *verdict = self.acquire(policy, header.flow(pkt.packet()), now),
         }
     }
 
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
-    fn classify(&mut self, pending: &Pending, pkt: &PacketBuf<'_>) -> Decision {
-        let seen = Seen::new(&pending.header, pkt.packet());
+    fn classify(&mut self, header: &Header, key: &FlowKey, place: Place, pkt: &PacketBuf<'_>) -> Decision {
+        let seen = Seen::new(header, pkt.packet());
         let decision = match (self.spd.lookup(&seen), self.config.no_match) {
             (Match::Protect(policy), _) => match self.newest_sa(policy, &seen.flow) {
                 Some(slot) => Decision::Protect(slot),
@@ -182,7 +187,7 @@ impl Outbound {
             (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
         };
-        self.cache.put(pending.place, pending.key, decision);
+        self.cache.put(place, *key, decision);
         decision
     }
 
@@ -193,21 +198,24 @@ impl Outbound {
     }
 
     #[inline]
-    fn protect(&mut self, slot: Slot, pending: &Pending, pkt: &mut PacketBuf<'_>) -> Verdict {
-        let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::Expired) };
-        match seal(sa, &mut self.ivs, pkt, &pending.header) {
-            Ok((outer, bytes)) => {
-                if sa.usage.record(bytes) && self.sad.cross(slot, &mut self.events) {
+    fn protect(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>, verdict: &mut Verdict) {
+        let Some(sa) = self.sad.get_mut(slot) else {
+            *verdict = Verdict::Drop(DropReason::Expired);
+            return;
+        };
+        match seal(sa, &mut self.ivs, pkt, header) {
+            Ok(sealed) => {
+                sealed.write_verdict(sa, header, verdict);
+                if sa.usage.record(sealed.payload) && self.sad.cross(slot, &mut self.events) {
                     self.cache.forget();
                 }
-                Verdict::Send(outer)
             }
             Err(reason) => {
                 if reason == DropReason::SequenceExhausted {
                     self.sad.end(slot, &mut self.events);
                     self.cache.forget();
                 }
-                Verdict::Drop(reason)
+                *verdict = Verdict::Drop(reason);
             }
         }
     }

@@ -9,22 +9,55 @@
 use ravelin_crypto::IvKind;
 use ravelin_types::Spi;
 use ravelin_wire::esp::{EspHeader, HEADER_LEN, TRAILER_LEN, emit_trailer, padding};
-use ravelin_wire::ip::{Fragment, Header, protocol, v4, v6};
+use ravelin_wire::ip::{Fragment, Header, checksum, protocol, v4, v6};
 
 use crate::esp::IvSource;
 use crate::packet::PacketBuf;
 use crate::sad::OutboundSa;
 use crate::template::{OuterIp, PerPacket};
-use crate::verdict::{DropReason, Outer};
+use crate::verdict::{DropReason, Outer, Verdict};
 
-/// Protects the packet `pkt` with the header `header`. On success the payload bytes it held are returned too.
+/// A packet that was protected.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealed {
+    /// Bytes that were encrypted, without padding.
+    pub payload: usize,
+    esp_at: usize,
+}
+
+impl Sealed {
+    /// Makes the verdict, in its place. The addresses are spelled out per family, so that they are not put together
+    /// elsewhere first and copied.
+    #[inline]
+    pub fn write_verdict(self, sa: &OutboundSa, header: &Header, verdict: &mut Verdict) {
+        let esp_at = self.esp_at;
+        let encap = sa.template.encap();
+        let Header { tos, dont_fragment, .. } = *header;
+        *verdict = match sa.template.ip() {
+            OuterIp::V4 => {
+                let (src, dst) = sa.template.v4_addresses();
+                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment })
+            }
+            OuterIp::V6 => {
+                let (src, dst) = sa.template.v6_addresses();
+                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment: true })
+            }
+            OuterIp::None => {
+                let Header { src, dst, .. } = *header;
+                Verdict::Send(Outer { src, dst, encap, esp_at, tos, dont_fragment })
+            }
+        };
+    }
+}
+
+/// Protects the packet `pkt` with the header `header`.
 #[inline]
 pub(crate) fn seal(
     sa: &mut OutboundSa,
     ivs: &mut IvSource,
     pkt: &mut PacketBuf<'_>,
     header: &Header,
-) -> Result<(Outer, usize), DropReason> {
+) -> Result<Sealed, DropReason> {
     let tunnel = sa.template.ip() != OuterIp::None;
     // What stays in the clear, before ESP.
     let clear = if tunnel { 0 } else { header.esp_at };
@@ -68,27 +101,29 @@ pub(crate) fn seal(
     let esp_at = udp_at + udp_len;
     seal_esp(sa, ivs, &mut packet[esp_at..]);
 
-    let outer = if tunnel {
+    if tunnel {
         // RFC 4301 §5.1.2.1: DSCP, and DF where the inner header has one, are copied; RFC 6040 §4.1: so is ECN.
         let fields = PerPacket { tos: header.tos, dont_fragment: header.dont_fragment, id: sequence as u16 };
-        sa.template.emit_ip(packet, fields)
+        sa.template.emit_ip(packet, fields);
     } else {
         let protocol = if sa.template.encap().is_some() { protocol::UDP } else { protocol::ESP };
         rewrite_header(packet, header, protocol);
-        (header.src, header.dst)
-    };
-    sa.template.emit_udp(&mut packet[udp_at..], outer.0, outer.1);
-    let outer = Outer {
-        src: outer.0,
-        dst: outer.1,
-        encap: sa.template.encap(),
-        esp_at,
-        tos: header.tos,
-        dont_fragment: header.dont_fragment || outer_is_ipv6,
-    };
-    Ok((outer, payload))
+    }
+    if udp_len > 0 {
+        let (src, dst) = match sa.template.ip() {
+            OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
+            OuterIp::V4 => (0, 0),
+            OuterIp::V6 => {
+                let (src, dst) = sa.template.v6_addresses();
+                (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
+            }
+        };
+        sa.template.emit_udp(&mut packet[udp_at..], outer_is_ipv6.then_some(src + dst));
+    }
+    Ok(Sealed { payload, esp_at })
 }
 
+#[inline]
 fn seal_esp(sa: &OutboundSa, ivs: &mut IvSource, esp: &mut [u8]) {
     let transform = &sa.transform;
     let (head, _) = esp.split_at_mut(transform.head_len());

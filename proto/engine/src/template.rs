@@ -93,24 +93,37 @@ impl Template {
         if self.encap.is_some() { UDP_HEADER_LEN } else { 0 }
     }
 
-    /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet, and returns its
-    /// addresses.
+    /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet.
     #[inline]
-    pub fn emit_ip(&self, packet: &mut [u8], fields: PerPacket) -> (IpAddr, IpAddr) {
+    pub fn emit_ip(&self, packet: &mut [u8], fields: PerPacket) {
         let len = packet.len();
         if self.ip == OuterIp::V4 {
             if let (Some(out), Some(header)) = (packet.first_chunk_mut(), self.header.first_chunk()) {
                 self.complete_v4(out, header, len as u16, fields);
             }
-            (v4_at(&self.header, 12), v4_at(&self.header, 16))
-        } else {
-            if let Some(out) = packet.first_chunk_mut::<{ v6::HEADER_LEN }>() {
-                *out = self.header;
-                out[v6::PAYLOAD_LEN_AT..6].copy_from_slice(&((len - v6::HEADER_LEN) as u16).to_be_bytes());
-                v6::set_tos(out, fields.tos);
-            }
-            (v6_at(&self.header, 8), v6_at(&self.header, 24))
+        } else if let Some(out) = packet.first_chunk_mut::<{ v6::HEADER_LEN }>() {
+            *out = self.header;
+            out[v6::PAYLOAD_LEN_AT..6].copy_from_slice(&((len - v6::HEADER_LEN) as u16).to_be_bytes());
+            v6::set_tos(out, fields.tos);
         }
+    }
+
+    /// Source and destination of an IPv4 header.
+    #[inline]
+    pub fn v4_addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let [.., a, b, c, d, e, f, g, h] = *self.header.first_chunk::<{ v4::HEADER_LEN }>().unwrap_or(&[0; 20]);
+        (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h))
+    }
+
+    /// Source and destination of an IPv6 header.
+    #[inline]
+    pub fn v6_addresses(&self) -> (Ipv6Addr, Ipv6Addr) {
+        let at = |at: usize| {
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&self.header[at..at + 16]);
+            Ipv6Addr::from(octets)
+        };
+        (at(8), at(24))
     }
 
     #[inline]
@@ -126,30 +139,20 @@ impl Template {
         out[v4::CHECKSUM_AT..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
     }
 
-    /// Writes the UDP header, if there is one, at the start of `datagram`, which is all of it, sealed. `src` and
-    /// `dst` are those of the IP header before it.
+    /// Writes the UDP header, if there is one, at the start of `datagram`, which is all of it, sealed. In IPv6
+    /// `addresses` is the checksum sum of the addresses of the IP header before it.
     #[inline]
-    pub fn emit_udp(&self, datagram: &mut [u8], src: IpAddr, dst: IpAddr) {
+    pub fn emit_udp(&self, datagram: &mut [u8], addresses: Option<u64>) {
         let Some(encap) = self.encap else { return };
         let len = datagram.len() as u16;
         let Some(header) = datagram.first_chunk_mut() else { return };
         emit_header(header, encap.src_port, encap.dst_port, len);
-        if src.is_ipv6() {
+        if let Some(addresses) = addresses {
             // RFC 8200 §8.1: IPv6 wants the checksum that RFC 3948 §2.1 leaves zero in IPv4.
-            let pseudo = checksum::sum_address(src) + checksum::sum_address(dst) + u64::from(len);
-            let sum = checksum::finish(pseudo + u64::from(protocol::UDP) + checksum::sum(datagram));
+            let pseudo = addresses + u64::from(len) + u64::from(protocol::UDP);
+            let sum = checksum::finish(pseudo + checksum::sum(datagram));
             let sum = if sum == 0 { u16::MAX } else { sum };
             datagram[6..8].copy_from_slice(&sum.to_be_bytes());
         }
     }
-}
-
-fn v4_at(header: &[u8; v6::HEADER_LEN], at: usize) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]))
-}
-
-fn v6_at(header: &[u8; v6::HEADER_LEN], at: usize) -> IpAddr {
-    let mut octets = [0; 16];
-    octets.copy_from_slice(&header[at..at + 16]);
-    IpAddr::V6(octets.into())
 }

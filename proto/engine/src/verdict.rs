@@ -148,15 +148,14 @@ impl Counters {
         DropReason::ALL.iter().map(|&reason| (reason, self.dropped(reason)))
     }
 
-    /// Counts a verdict and returns it.
+    /// Counts a verdict.
     #[inline]
-    pub(crate) fn count(&mut self, verdict: Verdict) -> Verdict {
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Send(_) | Verdict::Deliver => self.protected += 1,
             Verdict::Bypass => self.bypassed += 1,
             Verdict::Hold(_) => self.held += 1,
-            Verdict::Drop(reason) => self.drops[reason as usize] += 1,
+            Verdict::Drop(reason) => self.drops[*reason as usize] += 1,
         }
-        verdict
     }
 }

@@ -36,18 +36,20 @@ impl EspHeader {
     /// Writes the header.
     #[inline]
     pub fn emit(self, out: &mut [u8; HEADER_LEN]) {
-        out[..4].copy_from_slice(&self.spi.0.to_be_bytes());
-        out[4..].copy_from_slice(&self.sequence.to_be_bytes());
+        // One store: a cipher reads it as one piece right after, and would wait for two to be put together.
+        *out = (u64::from(self.spi.0) << 32 | u64::from(self.sequence)).to_be_bytes();
     }
 }
 
-/// Bytes of padding for a payload of `len` bytes under a cipher with blocks of `block` bytes.
+/// Bytes of padding for a payload of `len` bytes under a cipher with blocks of `block` bytes, a power of two.
+#[inline]
 pub fn padding(len: usize, block: usize) -> usize {
-    let multiple = block.max(ALIGNMENT);
-    (multiple - (len + TRAILER_LEN) % multiple) % multiple
+    debug_assert!(block.is_power_of_two());
+    (len + TRAILER_LEN).wrapping_neg() & (block.max(ALIGNMENT) - 1)
 }
 
 /// Writes the default padding 1, 2, 3, ... (RFC 4303 §2.4) and the trailer; `out` is both together.
+#[inline]
 pub fn emit_trailer(out: &mut [u8], next_header: u8) {
     debug_assert!(out.len() >= TRAILER_LEN && out.len() <= 255 + TRAILER_LEN);
     let pad = out.len() - TRAILER_LEN;

@@ -76,7 +76,11 @@ impl Transform {
                 }
             }
         };
-        if alg.iv_len() > MAX_IV_LEN || alg.block_len() > MAX_BLOCK_LEN || icv_len > MAX_ICV_LEN {
+        if alg.iv_len() > MAX_IV_LEN
+            || alg.block_len() > MAX_BLOCK_LEN
+            || !alg.block_len().is_power_of_two()
+            || icv_len > MAX_ICV_LEN
+        {
             return refused(format!("{} has lengths beyond the engine's", suite.encr));
         }
         Ok(Transform {
@@ -120,7 +124,8 @@ impl Transform {
     pub fn fits(&self, len: usize) -> bool {
         let multiple = self.block_len().max(ALIGNMENT);
         match len.checked_sub(self.head_len() + self.icv_len()) {
-            Some(text) => text >= TRAILER_LEN && text % multiple == 0,
+            // The block is a power of two.
+            Some(text) => text >= TRAILER_LEN && text & (multiple - 1) == 0,
             None => false,
         }
     }

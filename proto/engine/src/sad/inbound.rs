@@ -5,10 +5,11 @@ use core::net::IpAddr;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
-use ravelin_types::dataplane::{DataPlaneError, Flow};
+use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaCounters, SaParams};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+use ravelin_wire::ip::Header;
 
 use super::{Cold, Sa, Usage};
 use crate::esp::Transform;
@@ -32,10 +33,38 @@ pub(crate) struct InboundSa {
     pub dropped: Box<SaCounters>,
 }
 
-/// Most SAs have one selector on each side; those are kept where the packet path finds them at once.
+/// Most SAs have one IPv4 selector on each side; those are kept where the packet path finds them at once. For others
+/// it asks the parameters.
 enum Selectors {
-    One { local: TrafficSelector, remote: TrafficSelector },
-    Many,
+    V4 { local: V4Selector, remote: V4Selector },
+    Other,
+}
+
+#[derive(Clone, Copy)]
+struct V4Selector {
+    start: u32,
+    end: u32,
+    start_port: u16,
+    end_port: u16,
+    protocol: u8,
+}
+
+impl V4Selector {
+    fn new(selector: &TrafficSelector) -> Option<Self> {
+        let (IpAddr::V4(start), IpAddr::V4(end)) = selector.addresses().into_inner() else { return None };
+        let (start_port, end_port) = selector.ports().into_inner();
+        let (start, end) = (start.to_bits(), end.to_bits());
+        Some(V4Selector { start, end, start_port, end_port, protocol: selector.protocol() })
+    }
+
+    /// As [`TrafficSelector::matches`].
+    #[inline]
+    fn matches(&self, address: u32, protocol: u8, port: Option<u16>) -> bool {
+        let ports = self.start_port..=self.end_port;
+        (self.protocol == ANY_PROTOCOL || self.protocol == protocol)
+            && (self.start..=self.end).contains(&address)
+            && port.map_or(ports == (0..=u16::MAX), |port| ports.contains(&port))
+    }
 }
 
 impl InboundSa {
@@ -54,8 +83,11 @@ impl InboundSa {
             mends: params.mode == Mode::Transport && params.original.is_some(),
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
-                (&[local], &[remote]) => Selectors::One { local, remote },
-                _ => Selectors::Many,
+                ([local], [remote]) => match (V4Selector::new(local), V4Selector::new(remote)) {
+                    (Some(local), Some(remote)) => Selectors::V4 { local, remote },
+                    _ => Selectors::Other,
+                },
+                _ => Selectors::Other,
             },
             cold,
             dropped: Box::default(),
@@ -66,23 +98,29 @@ impl InboundSa {
     #[inline]
     pub fn fetch(&self) {
         fetch(&self.usage);
-        fetch(&self.selectors);
         fetch(&self.dropped);
         self.window.fetch();
         self.transform.fetch();
     }
 
-    /// Whether the SA carries the flow: the ends are those of a packet that arrives.
+    /// Whether the SA carries the packet `packet` with this header, as it arrives.
     #[inline]
-    pub fn selects(&self, flow: &Flow) -> bool {
-        let side = |selectors: &[TrafficSelector], address, port| {
-            selectors.iter().any(|selector| selector.matches(address, flow.protocol, port))
-        };
-        let (local, remote) = match &self.selectors {
-            Selectors::One { local, remote } => (core::slice::from_ref(local), core::slice::from_ref(remote)),
-            Selectors::Many => (self.cold.params.local_ts.as_slice(), self.cold.params.remote_ts.as_slice()),
-        };
-        side(remote, flow.src, flow.src_port) && side(local, flow.dst, flow.dst_port)
+    pub fn selects(&self, header: &Header, packet: &[u8]) -> bool {
+        let ports = header.ports(packet);
+        match (&self.selectors, &header.src, &header.dst) {
+            (Selectors::V4 { local, remote }, IpAddr::V4(src), IpAddr::V4(dst)) => {
+                remote.matches(src.to_bits(), header.protocol, ports.map(|p| p.0))
+                    && local.matches(dst.to_bits(), header.protocol, ports.map(|p| p.1))
+            }
+            (Selectors::V4 { .. }, ..) => false,
+            (Selectors::Other, src, dst) => {
+                let side = |selectors: &[TrafficSelector], address, port| {
+                    selectors.iter().any(|selector| selector.matches(address, header.protocol, port))
+                };
+                let SaParams { local_ts, remote_ts, .. } = &self.cold.params;
+                side(remote_ts, *src, ports.map(|p| p.0)) && side(local_ts, *dst, ports.map(|p| p.1))
+            }
+        }
     }
 }
 
@@ -101,5 +139,5 @@ impl Sa for InboundSa {
     }
 }
 
-// An SA that grows past its four lines costs every packet another one.
-const _: () = assert!(size_of::<Option<InboundSa>>() == 256);
+// An SA that grows past its three lines costs every packet another one.
+const _: () = assert!(size_of::<Option<InboundSa>>() == 192);

@@ -27,6 +27,7 @@ pub fn sum_address(address: IpAddr) -> u64 {
 }
 
 /// Folds a sum to 16 bits without complementing it.
+#[inline]
 pub fn fold(mut sum: u64) -> u16 {
     sum = (sum & 0xffff_ffff) + (sum >> 32);
     sum = (sum & 0xffff_ffff) + (sum >> 32);
@@ -37,11 +38,13 @@ pub fn fold(mut sum: u64) -> u16 {
 }
 
 /// The checksum for a sum: folded and complemented.
+#[inline]
 pub fn finish(sum: u64) -> u16 {
     !fold(sum)
 }
 
 /// The checksum after a 16-bit word that it covers changed from `old` to `new` (RFC 1624 §3, equation 3).
+#[inline]
 pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
     finish(u64::from(!checksum) + u64::from(!old) + u64::from(new))
 }

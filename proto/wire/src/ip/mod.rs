@@ -53,6 +53,7 @@ pub mod protocol {
 }
 
 /// Whether the protocol is an IPv6 extension header that [`v6::parse`] walks.
+#[inline]
 pub fn is_extension(kind: u8) -> bool {
     matches!(kind, protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS)
 }
@@ -105,6 +106,7 @@ impl Header {
     ///
     /// # Errors
     /// When the version is neither 4 nor 6, or a length does not fit.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
         match bytes.first().ok_or(Malformed::Truncated)? >> 4 {
             4 => v4::parse(bytes),
@@ -113,15 +115,22 @@ impl Header {
         }
     }
 
+    /// The ports of the packet `bytes`, from which this header was parsed; see [`transport::ports`]. `None` too where
+    /// the packet is not the beginning of a datagram.
+    #[inline]
+    pub fn ports(&self, bytes: &[u8]) -> Option<(u16, u16)> {
+        match self.fragment {
+            Fragment::Later => None,
+            Fragment::Whole | Fragment::First => {
+                transport::ports(self.protocol, bytes.get(self.payload_at..self.total_len)?)
+            }
+        }
+    }
+
     /// The flow of the packet `bytes`, from which this header was parsed. Ports are `None` where the packet is not
     /// the beginning of a datagram, its protocol has none, or it ends before them.
     pub fn flow(&self, bytes: &[u8]) -> Flow {
-        let ports = match self.fragment {
-            Fragment::Later => None,
-            Fragment::Whole | Fragment::First => {
-                bytes.get(self.payload_at..self.total_len).and_then(|payload| transport::ports(self.protocol, payload))
-            }
-        };
+        let ports = self.ports(bytes);
         Flow {
             src: self.src,
             dst: self.dst,

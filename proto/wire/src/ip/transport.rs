@@ -22,6 +22,7 @@ pub fn ports(protocol: u8, payload: &[u8]) -> Option<(u16, u16)> {
 }
 
 /// Whether the protocol shows ports (or an ICMP type) when its header is there.
+#[inline]
 pub fn has_ports(protocol: u8) -> bool {
     ports(protocol, &[0; 4]).is_some()
 }

@@ -122,6 +122,7 @@ impl Fields {
 }
 
 /// Changes the traffic class of the header that `header` starts with.
+#[inline]
 pub fn set_tos(header: &mut [u8; HEADER_LEN], tos: u8) {
     header[0] = 0x60 | tos >> 4;
     header[1] = header[1] & 0x0f | tos << 4;
