@@ -7,7 +7,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::{Action, PolicyId};
 
 use crate::Case;
-use crate::lab::{PATIENCE, Tunnel, exchange, ip, pair, policy, selector, socket, tcp, udp};
+use crate::lab::{PATIENCE, Tunnel, exchange, ip, is_lost, pair, policy, reaches, selector, socket, tcp};
 
 pub const CASES: &[Case] = &[
     ("the_first_packet_waits_for_its_sa", first_packet_waits),
@@ -70,7 +70,7 @@ fn selectors() {
     assert!(sealed > 3);
     tcp(&a, &b, "10.0.1.12:5010", 1000);
     tcp(&a, &b, "10.0.1.15:5001", 1000);
-    assert!(udp(&a, &b, "10.0.1.12:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.12:5001", 100));
     assert!(b.arrived("clear") > 9);
     assert_eq!(b.arrived("sealed"), sealed);
 }
@@ -85,23 +85,23 @@ fn order() {
         a.apply(DataPlaneOp::AddPolicy(policy(id, 50, local, udp_to(port), action.clone())));
         b.apply(DataPlaneOp::AddPolicy(policy(id, 50, udp_to(port), local, action)));
     }
-    assert!(udp(&a, &b, "10.0.1.2:6001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:6001", 100));
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 0));
-    assert!(!udp(&a, &b, "10.0.1.2:6002", 100));
+    assert!(is_lost(&a, &b, "10.0.1.2:6002", 100));
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 0));
     assert_eq!(a.dropped("discarded by policy"), 1);
-    assert!(udp(&a, &b, "10.0.1.2:6003", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:6003", 100));
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 1));
 }
 
 fn removed() {
     let (a, b) = pair();
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     for host in [&a, &b] {
         host.apply(DataPlaneOp::DeletePolicy(PolicyId(1)));
     }
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 1));
     let unknown = a.plane(|plane| plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1)))).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no policy 1");

@@ -3,7 +3,7 @@
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, link, pair, udp};
+use crate::lab::{Host, Tunnel, is_lost, link, pair, reaches};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
@@ -20,12 +20,12 @@ fn clear_inbound() {
     for (local, remote, id) in [("10.0.1.2", "10.0.1.1", 1), ("fd00:1::2", "fd00:1::1", 2)] {
         b.apply(DataPlaneOp::AddPolicy(Tunnel::transport(id, local, remote).policy()));
     }
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
-    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 100));
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
+    assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 100));
     assert_eq!(b.dropped("clear packet where protection is required"), 2);
     // Fragments too, whether or not they show a port.
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 3000));
-    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 3000));
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 3000));
+    assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 3000));
     assert!(b.dropped("clear packet where protection is required") > 2);
 }
 
@@ -38,8 +38,8 @@ fn leak() {
         a.ip(&format!("{family} rule delete priority 5210"));
         a.ip(&format!("{family} rule delete priority 5211"));
     }
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
-    assert!(!udp(&a, &b, "[fd00:1::2]:5001", 100));
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
+    assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
     assert_eq!(a.dropped("would have left in clear"), 2);
 }
@@ -47,14 +47,14 @@ fn leak() {
 fn device_removed() {
     let (a, b) = pair();
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     a.ip("link delete ravelin0");
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!((b.arrived("clear"), a.dropped("would have left in clear")), (0, 1));
     // The threads still answer, and leaving works.
     assert_eq!(a.plane(DataPlane::list).len(), 2);
     a.stop();
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100), "the other end still wants protection");
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100), "the other end still wants protection");
     assert_eq!(b.arrived("clear"), 1);
 }
 
@@ -62,7 +62,7 @@ fn neighbours() {
     let (a, b) = pair();
     Tunnel::transport(1, "fd00:1::1", "fd00:1::2").add(&a, &b);
     for _ in 0..2 {
-        assert!(udp(&a, &b, "[fd00:1::2]:5001", 100));
+        assert!(reaches(&a, &b, "[fd00:1::2]:5001", 100));
         for host in [&a, &b] {
             host.ip("neigh flush all");
         }
@@ -82,7 +82,7 @@ fn without_ipv6() {
         host.start();
     }
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
     a.stop();
 }

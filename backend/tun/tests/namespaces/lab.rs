@@ -189,6 +189,12 @@ impl Host {
         self.plane(move |plane| plane.apply(&op)).unwrap();
     }
 
+    /// Packets that passed the SA with this SPI.
+    fn packets(&self, spi: u32) -> u64 {
+        let list = self.plane(DataPlane::list);
+        list.iter().filter(|sa| sa.params.spi == Spi(spi)).map(|sa| sa.counters.packets).sum()
+    }
+
     /// The number of packets the data plane dropped for a reason that contains `text`.
     pub fn dropped(&self, text: &'static str) -> u64 {
         let counters = self.plane(TunDataPlane::counters);
@@ -273,13 +279,15 @@ pub struct Tunnel {
     pub local: TrafficSelector,
     pub remote: TrafficSelector,
     pub encap: bool,
+    /// Distinguishes SAs that replace each other.
+    pub generation: u32,
 }
 
 impl Tunnel {
     /// All traffic between two addresses, in transport mode.
     pub fn transport(id: u32, a: &str, b: &str) -> Tunnel {
         let (local, remote) = (selector(a), selector(b));
-        Tunnel { id, mode: Mode::Transport, ends: (ip(a), ip(b)), local, remote, encap: false }
+        Tunnel { id, mode: Mode::Transport, ends: (ip(a), ip(b)), local, remote, encap: false, generation: 0 }
     }
 
     /// The same as the other host sees it.
@@ -336,12 +344,31 @@ impl Tunnel {
 
     /// Adds an SA pair on both hosts, the receiving side of each first.
     pub fn add_sas(&self, a: &Host, b: &Host) {
-        let (forth, back) = (0x1000 + self.id * 16, 0x1001 + self.id * 16);
+        let (forth, back) = self.spis();
         let other = self.swapped();
         b.apply(DataPlaneOp::AddSa(other.sa(Direction::Inbound, forth)));
         a.apply(DataPlaneOp::AddSa(self.sa(Direction::Inbound, back)));
         b.apply(DataPlaneOp::AddSa(other.sa(Direction::Outbound, back)));
         a.apply(DataPlaneOp::AddSa(self.sa(Direction::Outbound, forth)));
+    }
+
+    /// Deletes the SA pair, which sends no more, on both hosts when the last packet of each has arrived.
+    pub fn delete_sas(&self, a: &Host, b: &Host) {
+        let (forth, back) = self.spis();
+        wait_for(|| {
+            let all_arrived = |from: &Host, to: &Host, spi| from.packets(spi) == to.packets(spi);
+            (all_arrived(a, b, forth) && all_arrived(b, a, back)).then_some(())
+        });
+        let other = self.swapped();
+        a.apply(DataPlaneOp::DeleteSa(self.sa(Direction::Outbound, forth).id()));
+        b.apply(DataPlaneOp::DeleteSa(other.sa(Direction::Outbound, back).id()));
+        a.apply(DataPlaneOp::DeleteSa(self.sa(Direction::Inbound, back).id()));
+        b.apply(DataPlaneOp::DeleteSa(other.sa(Direction::Inbound, forth).id()));
+    }
+
+    fn spis(&self) -> (u32, u32) {
+        let forth = 0x1000 + self.id * 0x100 + self.generation * 2;
+        (forth, forth + 1)
     }
 
     pub fn add(&self, a: &Host, b: &Host) {
@@ -391,8 +418,17 @@ fn patient(stream: &TcpStream) {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
-/// Whether a datagram from an unbound socket of `a` reaches `b` at `address`, within a moment.
-pub fn udp(a: &Host, b: &Host, address: &str, len: usize) -> bool {
+/// Whether a datagram from an unbound socket of `a` reaches `b` at `address`.
+pub fn reaches(a: &Host, b: &Host, address: &str, len: usize) -> bool {
+    datagram(a, b, address, len, PATIENCE)
+}
+
+/// Whether such a datagram does not come within a time in which others do.
+pub fn is_lost(a: &Host, b: &Host, address: &str, len: usize) -> bool {
+    !datagram(a, b, address, len, Duration::from_millis(500))
+}
+
+fn datagram(a: &Host, b: &Host, address: &str, len: usize, patience: Duration) -> bool {
     let address = socket(address);
     let server = b.run(move || std::net::UdpSocket::bind(address).unwrap());
     a.run(move || {
@@ -400,7 +436,7 @@ pub fn udp(a: &Host, b: &Host, address: &str, len: usize) -> bool {
         // A refusal by a guard is as good as silence.
         let _ = std::net::UdpSocket::bind(any).unwrap().send_to(&vec![0x5a; len], address);
     });
-    server.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    server.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = vec![0; 65_536];
     server.recv(&mut buffer).is_ok_and(|received| buffer[..received] == vec![0x5a; len])
 }

@@ -10,7 +10,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::record::Store;
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, link, udp};
+use crate::lab::{Host, Tunnel, is_lost, link, reaches};
 
 pub const CASES: &[Case] = &[
     ("stopping_undoes_every_change", stopping),
@@ -70,7 +70,7 @@ fn killed() {
 
     let left = network(&a);
     assert!(left.contains("table inet ravelin") && left.contains("5210:"), "{left}");
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100), "the guard holds while no daemon runs");
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100), "the guard holds while no daemon runs");
     assert_eq!(b.arrived("clear"), 0);
 
     let journal = a.journal.clone();
@@ -78,7 +78,7 @@ fn killed() {
     assert_eq!(undone.len(), 4, "{undone:?}");
     assert_eq!(network(&a), before);
     assert!(records(&a).is_empty());
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
 }
 
 /// Life as the daemon that is killed.

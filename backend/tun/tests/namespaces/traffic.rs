@@ -7,7 +7,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 
 use crate::Case;
-use crate::lab::{Host, PATIENCE, Tunnel, exchange, ip, link, pair, selector, socket, tcp, udp};
+use crate::lab::{Host, PATIENCE, Tunnel, exchange, ip, is_lost, link, pair, reaches, selector, socket, tcp, wait_for};
 
 pub const CASES: &[Case] = &[
     ("transport_mode_ipv4", transport_mode_ipv4),
@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("tunnel_mode_ipv4_in_ipv6_in_udp", tunnel_mode_ipv4_in_ipv6_in_udp),
     ("datagrams_longer_than_the_link", datagrams_longer_than_the_link),
     ("an_established_connection_moves_into_the_tunnel", an_established_connection),
+    ("sas_are_replaced_under_traffic", replaced),
     ("ike_datagrams", ike_datagrams),
 ];
 
@@ -118,9 +119,9 @@ fn datagrams_longer_than_the_link() {
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
     Tunnel::transport(2, "fd00:1::1", "fd00:1::2").add(&a, &b);
     // The whole datagram is sealed and ESP is fragmented (RFC 4303 §3.3.4), never the other way round.
-    assert!(udp(&a, &b, "10.0.1.2:5001", 1360), "as long as the limit");
-    assert!(udp(&a, &b, "10.0.1.2:5001", 8000), "IPv4 fragments");
-    assert!(udp(&a, &b, "[fd00:1::2]:5001", 8000), "IPv6 fragments");
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 1360), "as long as the limit");
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 8000), "IPv4 fragments");
+    assert!(reaches(&a, &b, "[fd00:1::2]:5001", 8000), "IPv6 fragments");
     assert_eq!(b.arrived("clear"), 0);
     assert_eq!(a.dropped("fragment in transport mode"), 0);
 }
@@ -141,6 +142,33 @@ fn an_established_connection() {
     assert!(b.arrived("sealed") > 100);
 }
 
+fn replaced() {
+    let (a, b) = pair();
+    let mut tunnel = Tunnel::transport(1, "10.0.1.1", "10.0.1.2");
+    tunnel.add(&a, &b);
+    let listener = b.run(|| TcpListener::bind(socket("10.0.1.2:5001")).unwrap());
+    let stream = a.run(|| TcpStream::connect_timeout(&socket("10.0.1.2:5001"), PATIENCE)).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let server = std::thread::spawn(move || std::io::copy(&mut &accepted, &mut &accepted).unwrap());
+    let client = std::thread::spawn(move || exchange(stream, 4 * MEGABYTES));
+    for generation in 1..6 {
+        let before = a.arrived("sealed");
+        let old = tunnel.clone();
+        tunnel.generation = generation;
+        tunnel.add_sas(&a, &b);
+        // Traffic goes on with the new ones before the old ones go, unless all of it is over.
+        wait_for(|| (a.arrived("sealed") > before || client.is_finished()).then_some(()));
+        old.delete_sas(&a, &b);
+    }
+    client.join().unwrap();
+    server.join().unwrap();
+    for host in [&a, &b] {
+        assert_eq!(host.dropped("no SA with this SPI"), 0);
+        assert_eq!(host.dropped("wait"), 0, "packets that found no SA");
+        assert_eq!((host.arrived("clear"), host.plane(DataPlane::list).len()), (0, 2));
+    }
+}
+
 fn ike_datagrams() {
     let (a, b) = pair();
     for (port, local, remote) in
@@ -154,7 +182,7 @@ fn ike_datagrams() {
     // ESP inside UDP goes to the engine, not to the daemon.
     let tunnel = Tunnel { encap: true, ..Tunnel::transport(1, "10.0.1.1", "10.0.1.2") };
     tunnel.add(&a, &b);
-    assert!(udp(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!(b.plane(|plane| plane.poll_ike()), None);
     // The SA reports that its peer is alive.
     let sas = b.plane(DataPlane::list);
@@ -164,6 +192,6 @@ fn ike_datagrams() {
     for sa in sas {
         b.apply(DataPlaneOp::DeleteSa(sa.params.id()));
     }
-    assert!(!udp(&a, &b, "10.0.1.2:5001", 100));
-    assert_eq!(b.dropped("no SA with this SPI"), 1);
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
+    wait_for(|| (b.dropped("no SA with this SPI") == 1).then_some(()));
 }
