@@ -1,12 +1,16 @@
 //! Exchange tests: two endpoints, or one and a peer that does as it likes, driven one message at a time.
 //!
-//! `lab` is the ground they stand on; the comments in the tests are the messages in the notation of RFC 7296 §1.2.
+//! `lab` is the ground they stand on, `peer` the one that does as it likes; the comments in the tests are the messages in the notation of RFC 7296 §1.2.
 #![allow(clippy::unwrap_used)] // Helpers are tests too, though they carry no attribute.
 
+mod collisions;
+mod delete;
 mod hostile;
 mod informational;
 mod initial;
 mod lab;
+mod liveness;
 mod nat;
+mod peer;
 mod rekey;
-mod rogue;
+mod window;

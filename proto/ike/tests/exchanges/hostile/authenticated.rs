@@ -1,0 +1,458 @@
+//! A peer that is who it says it is, and sends what it must not.
+
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, limits};
+use ravelin_types::proposal::ProtocolId;
+use ravelin_types::sa::Direction::{Inbound, Outbound};
+use ravelin_types::transform::{EncrId, Transform};
+use ravelin_types::{Identity, IkeSpi, Spi};
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
+use ravelin_wire::ike::v2::{AnySpi, Chain, Delete, Notify, NotifyType, Payload};
+
+use super::{child_payloads, errors, is_down, keyed, spi_of, state, up};
+use crate::lab::*;
+use crate::peer::{self, FIRST, deleted, notifies};
+
+const SECOND: Spi = Spi(0x0abc_0002);
+
+/// A chain of payloads as bytes, whatever they are: type and body of each.
+fn chain(payloads: &[(u8, Vec<u8>)]) -> (PayloadType, Vec<u8>) {
+    let mut bytes = Vec::new();
+    for (i, (_, body)) in payloads.iter().enumerate() {
+        bytes.push(payloads.get(i + 1).map_or(0, |next| next.0));
+        bytes.push(0);
+        bytes.extend(u16::try_from(body.len() + 4).unwrap().to_be_bytes());
+        bytes.extend(body);
+    }
+    (PayloadType(payloads.first().map_or(0, |first| first.0)), bytes)
+}
+
+fn selector(kind: u8, length: u16, ports: (u16, u16), addresses: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind, 0];
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(ports.0.to_be_bytes());
+    bytes.extend(ports.1.to_be_bytes());
+    bytes.extend(addresses);
+    bytes
+}
+
+fn ts_body(count: u8, selectors: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = vec![count, 0, 0, 0];
+    body.extend(selectors.concat());
+    body
+}
+
+/// TS payloads that mean nothing.
+fn bad_selectors() -> Vec<(&'static str, Vec<u8>)> {
+    let host = [192, 0, 2, 1, 192, 0, 2, 1];
+    let good = || selector(7, 16, (0, 65535), &host);
+    vec![
+        ("no selector", ts_body(0, &[])),
+        ("count of none, one there", ts_body(0, &[good()])),
+        ("count above what is there", ts_body(2, &[good()])),
+        ("count of 255", ts_body(255, &[good()])),
+        ("count below what is there", ts_body(1, &[good(), good()])),
+        ("length too short", ts_body(1, &[selector(7, 12, (0, 65535), &host)])),
+        ("length of nothing", ts_body(1, &[selector(7, 0, (0, 65535), &host)])),
+        ("length of three", ts_body(1, &[selector(7, 3, (0, 65535), &host)])),
+        ("length too long", ts_body(1, &[selector(7, 40, (0, 65535), &host)])),
+        ("length of all", ts_body(1, &[selector(7, 65535, (0, 65535), &host)])),
+        ("unknown type", ts_body(1, &[selector(99, 16, (0, 65535), &host)])),
+        ("addresses backwards", ts_body(1, &[selector(7, 16, (0, 65535), &[192, 0, 2, 2, 192, 0, 2, 1])])),
+        ("ports backwards", ts_body(1, &[selector(7, 16, (9, 8), &host)])),
+        ("opaque ports", ts_body(1, &[selector(7, 16, (65535, 0), &host)])),
+        ("IPv6 type with IPv4 addresses", ts_body(1, &[selector(8, 16, (0, 65535), &host)])),
+        ("IPv4 type with IPv6 addresses", ts_body(1, &[selector(7, 40, (0, 65535), &[0; 32])])),
+        ("empty body", vec![]),
+        ("half a header", vec![1, 0]),
+    ]
+}
+
+/// The bodies of payloads in their order, ready to be mended.
+fn bodies(payloads: &[Payload]) -> Vec<(u8, Vec<u8>)> {
+    let chain = ravelin_wire::ike::v2::Chain::new(payloads).unwrap();
+    let (mut rest, mut out) = (chain.bytes(), Vec::new());
+    for payload in payloads {
+        let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+        out.push((payload.kind().0, rest[4..len].to_vec()));
+        rest = &rest[len..];
+    }
+    out
+}
+
+// Row 11, CVE-2023-23009, byte by byte.
+#[test]
+fn malformed_traffic_selectors() {
+    for (what, body) in bad_selectors() {
+        for kind in [PayloadType::TSI.0, PayloadType::TSR.0] {
+            // In CREATE_CHILD_SA.
+            let (mut host, mut peer) = up();
+            let mut payloads = bodies(&peer::child_request(SECOND, 9));
+            payloads.iter_mut().filter(|payload| payload.0 == kind).for_each(|payload| payload.1 = body.clone());
+            let (first, bytes) = chain(&payloads);
+            let answer = peer.ask_bytes(&mut host, ExchangeType::CREATE_CHILD_SA, first, &bytes);
+            let told = notifies(&answer);
+            assert!(told == [NotifyType::INVALID_SYNTAX] || told == [NotifyType::TS_UNACCEPTABLE], "{what}: {told:?}");
+            // RFC 7296 §2.21.3: INVALID_SYNTAX ends the IKE SA at both ends.
+            assert_eq!(told == [NotifyType::INVALID_SYNTAX], is_down(&host), "{what}");
+            assert!(!host.has(Outbound, SECOND));
+
+            // In IKE_AUTH.
+            let (mut host, mut peer) = keyed();
+            let mut payloads = bodies(&peer.auth_request());
+            payloads.iter_mut().filter(|payload| payload.0 == kind).for_each(|payload| payload.1 = body.clone());
+            let (first, bytes) = chain(&payloads);
+            let answer = peer.ask_bytes(&mut host, ExchangeType::IKE_AUTH, first, &bytes);
+            let told = notifies(&answer);
+            assert!(told == [NotifyType::INVALID_SYNTAX] || told == [NotifyType::TS_UNACCEPTABLE], "{what}: {told:?}");
+            assert!(host.sas.is_empty(), "{what}");
+        }
+    }
+}
+
+// Row 21, CVE-2013-6467: a payload that must be there is missing, or is there twice.
+#[test]
+fn create_child_sa_needs_each_payload_once() {
+    let (_, mut example) = up();
+    let child = peer::child_request(SECOND, 9);
+    let ike = peer::ike_request(&mut example, IkeSpi(0xaa), 9).0;
+    for payloads in [child, ike] {
+        for at in 0..payloads.len() {
+            for twice in [false, true] {
+                let mut changed = payloads.clone();
+                match twice {
+                    true => changed.insert(at, payloads[at].clone()),
+                    false => drop(changed.remove(at)),
+                }
+                let (mut host, mut peer) = up();
+                let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &changed);
+                assert_eq!(answer.len(), 1, "{answer:?}");
+                assert_eq!(notifies(&answer), [NotifyType::INVALID_SYNTAX]);
+                assert!(is_down(&host));
+                assert!(host.failures().iter().any(|failure| !failure.theirs.is_empty()));
+            }
+        }
+    }
+}
+
+// Row 21: the endpoint asks and the answer lacks something.
+#[test]
+fn answers_need_each_payload_once() {
+    let [tsi, tsr] = peer::ts(B, A);
+    let whole = vec![peer::sa(vec![peer::answered_esp()], SECOND.into()), peer::nonce(&[9; 32]), tsi, tsr];
+    for at in 0..whole.len() {
+        for twice in [false, true] {
+            let (mut host, mut peer) = up();
+            let old = host.child().inbound;
+            host.command(ravelin_ike::Command::RekeyChild(POLICY));
+            let (id, asked) = peer.asked(&mut host);
+            let new = peer::spi_of(&asked).child().unwrap();
+            let mut changed = whole.clone();
+            match twice {
+                true => changed.insert(at, whole[at].clone()),
+                false => drop(changed.remove(at)),
+            }
+            peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &changed);
+            assert!(host.has(Inbound, old) && !host.has(Outbound, SECOND), "the old one stays");
+            assert_eq!(host.sas.len(), 2);
+            // RFC 7296 §2.21: no error in answer to a response, but what the peer made has to go.
+            let (id, asked) = peer.asked(&mut host);
+            assert_eq!(deleted(&asked), [new]);
+            peer.answer(&mut host, ExchangeType::INFORMATIONAL, id, &[]);
+            assert_eq!(host.ike().state, "ESTABLISHED");
+        }
+    }
+}
+
+// Row 24, CVE-2015-3991: payload types of no meaning here, with and without the critical bit.
+#[test]
+fn every_payload_type_inside_a_protected_message() {
+    for kind in 1..=255u8 {
+        let known = (33..=48).contains(&kind) || kind == 53;
+        let (mut host, mut peer) = up();
+        let before = state(&host);
+        let (first, mut bytes) = chain(&[(kind, vec![0; 8])]);
+        let answer = peer.ask_bytes(&mut host, ExchangeType::INFORMATIONAL, first, &bytes);
+        if !known {
+            // RFC 7296 §2.5: passed over.
+            assert_eq!(answer, [], "payload type {kind}");
+            assert_eq!(state(&host), before);
+            bytes[1] = 0x80;
+            let answer = peer.ask_bytes(&mut host, ExchangeType::INFORMATIONAL, first, &bytes);
+            let [Payload::Notify(notify)] = &answer[..] else { panic!("{answer:?}") };
+            assert_eq!(notify.kind, NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD);
+            assert_eq!(notify.data, [kind]);
+            assert_eq!(state(&host), before, "payload type {kind}");
+        } else {
+            assert!(answer.is_empty() || notifies(&answer) == [NotifyType::INVALID_SYNTAX], "{kind}: {answer:?}");
+            assert!(state(&host) == before || is_down(&host), "payload type {kind}");
+        }
+    }
+}
+
+// Row 35: SA payloads without proposals, and proposals without transforms or without an SPI.
+#[test]
+fn proposals_of_nothing() {
+    for (body, fatal) in [
+        (vec![], true),
+        (vec![0, 0, 0, 8, 1, 3, 0, 0], false),
+        (vec![0, 0, 0, 12, 1, 3, 4, 0, 1, 2, 3, 4], false),
+        (vec![0, 0, 0, 8, 1, 3, 255, 0], true),
+        (vec![0, 0, 0, 8, 1, 3, 0, 9], true),
+        (vec![2, 0, 0, 8, 1, 3, 0, 0], true),
+        (vec![0, 0, 0, 0], true),
+        (vec![0, 0, 255, 255, 1, 3, 4, 1], true),
+    ] {
+        let (mut host, mut peer) = up();
+        let mut payloads = bodies(&peer::child_request(SECOND, 9));
+        payloads[0].1 = body.clone();
+        let (first, bytes) = chain(&payloads);
+        let answer = peer.ask_bytes(&mut host, ExchangeType::CREATE_CHILD_SA, first, &bytes);
+        let expected = if fatal { NotifyType::INVALID_SYNTAX } else { NotifyType::NO_PROPOSAL_CHOSEN };
+        assert_eq!(notifies(&answer), [expected], "{body:?}");
+        assert_eq!(is_down(&host), fatal, "{body:?}");
+    }
+    // An SPI of another size, or one that is reserved.
+    for spi in [AnySpi::None, AnySpi::Ike(IkeSpi(1)), AnySpi::Child(Spi(0)), AnySpi::Child(Spi(255))] {
+        let (mut host, mut peer) = up();
+        let mut payloads = peer::child_request(SECOND, 9);
+        payloads[0] = peer::sa(vec![esp_proposal()], spi);
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+        assert_eq!(answer.len(), 1);
+        assert!(!notifies(&answer).is_empty());
+        assert!(host.sas.len() == 2 || is_down(&host));
+    }
+}
+
+// An answer that chooses what was not offered, or more than one.
+#[test]
+fn answers_that_choose_what_was_not_offered() {
+    let aes256 = |mut proposal: ravelin_types::proposal::Proposal| {
+        proposal.transforms[0] = Transform::Encr(EncrId::AES_GCM_16, Some(256));
+        proposal
+    };
+    let good = peer::answered_esp();
+    let mut twice = good.clone();
+    twice.transforms.push(twice.transforms[0]);
+    for sa in [
+        peer::sa(vec![aes256(good.clone())], SECOND.into()),
+        peer::sa(vec![good.clone(), good.clone()], SECOND.into()),
+        peer::sa(vec![twice], SECOND.into()),
+        peer::sa(vec![esp_cbc()], SECOND.into()),
+        peer::sa(vec![good.clone()], Spi(3).into()),
+        peer::sa(vec![ike_proposal(ravelin_types::transform::KeMethod::CURVE25519)], SECOND.into()),
+    ] {
+        let (mut host, mut peer) = up();
+        host.command(ravelin_ike::Command::RekeyChild(POLICY));
+        let (id, _) = peer.asked(&mut host);
+        let [tsi, tsr] = peer::ts(B, A);
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[sa, peer::nonce(&[9; 32]), tsi, tsr]);
+        assert!(!host.has(Outbound, SECOND));
+        assert_eq!(host.sas.len(), 2, "the old one stays");
+        assert_eq!(host.failures().len(), 1);
+    }
+}
+
+// An answer whose selectors are not within what was offered.
+#[test]
+fn answers_that_widen_the_selectors() {
+    for [tsi, tsr] in [peer::ts(B, "192.0.2.77"), peer::ts("192.0.2.77", A), peer::ts(A, B)] {
+        let (mut host, mut peer) = up();
+        host.command(ravelin_ike::Command::RekeyChild(POLICY));
+        let (id, _) = peer.asked(&mut host);
+        let sa = peer::sa(vec![peer::answered_esp()], SECOND.into());
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[sa, peer::nonce(&[9; 32]), tsi, tsr]);
+        assert!(!host.has(Outbound, SECOND));
+        host.failure(ravelin_ike::explain::Part::TrafficSelectors);
+    }
+}
+
+// Row 74.
+#[test]
+fn child_sas_and_rekeys_without_end() {
+    // More Child SAs than one IKE SA may have.
+    let (mut host, mut peer) = up();
+    for n in 1..limits::CHILDREN_PER_IKE_SA as u32 {
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &peer::child_request(Spi(0x1000 + n), 9));
+        assert_eq!(notifies(&answer), [], "Child SA {n}");
+    }
+    let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &peer::child_request(Spi(0x9999), 9));
+    assert_eq!(notifies(&answer), [NotifyType::NO_ADDITIONAL_SAS]);
+    assert_eq!(host.children().len(), limits::CHILDREN_PER_IKE_SA);
+    assert_eq!(host.ike().state, "ESTABLISHED");
+    // They all go in one message.
+    let mut spis: Vec<Spi> = (1..limits::CHILDREN_PER_IKE_SA as u32).map(|n| Spi(0x1000 + n)).collect();
+    spis.push(FIRST);
+    let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&spis)]);
+    assert_eq!(deleted(&answer).len(), limits::CHILDREN_PER_IKE_SA);
+    assert!(host.sas.is_empty());
+
+    // Rekeys whose old SA is never deleted: each old one can be rekeyed once.
+    let (mut host, mut peer) = up();
+    let mut last = FIRST;
+    for n in 1..300u32 {
+        let mut payloads = vec![peer::rekey_sa(last)];
+        payloads.extend(peer::child_request(Spi(0x2000 + n), 9));
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+        match notifies(&answer)[..] {
+            [] => last = Spi(0x2000 + n),
+            [kind] => assert_eq!(kind, NotifyType::NO_ADDITIONAL_SAS),
+            ref other => panic!("{other:?}"),
+        }
+        assert!(host.children().len() <= limits::CHILDREN_PER_IKE_SA);
+    }
+
+    // IKE SAs that are never deleted.
+    let (mut host, mut peer) = up();
+    for n in 0..40u64 {
+        let (request, private) = peer::ike_request(&mut peer, IkeSpi(0xb0_0000 + n), 9);
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+        let shared = private.agree(&peer::find_ke(&answer)).unwrap();
+        let spis = (IkeSpi(0xb0_0000 + n), peer::spi_of(&answer).ike().unwrap());
+        peer = peer.rekeyed(true, spis, &shared, (vec![9; 32], peer::find_nonce(&answer)));
+        host.sleep(std::time::Duration::from_secs(10));
+        host.sent.clear();
+    }
+    let kept = limits::REPLACED_IKE_LIFETIME.as_secs() / 10 + 1;
+    assert!(host.endpoint.ike_sas().len() <= kept as usize, "{} IKE SAs", host.endpoint.ike_sas().len());
+    assert_eq!(host.children().len(), 1);
+}
+
+// Row 1: payloads up to the bound of a message and beyond.
+#[test]
+fn the_number_of_payloads_is_bounded() {
+    for count in [0usize, 1, 59, 60, 61, 62, 63, 64, 65] {
+        let (mut host, mut peer) = up();
+        let view = state(&host);
+        let filler = vec![peer::notify(NotifyType(40000), &[]); count.min(64)];
+        let chain = Chain::new(&filler).unwrap();
+        let mut inner = chain.bytes().to_vec();
+        if count > 64 {
+            // One more than a chain can be built with: link the last to another.
+            let last = inner.len() - 8;
+            inner[last] = PayloadType::NOTIFY.0;
+            inner.extend([0, 0, 0, 8, 0, 0, 0x9c, 0x40]);
+        }
+        let id = peer.next_id;
+        let message = peer.seal_bytes(ExchangeType::INFORMATIONAL, false, id, chain.first(), &inner);
+        peer.send(&mut host, &message);
+        let answer = host.take();
+        let answer = peer.open(&answer);
+        if count > 64 {
+            assert_eq!(errors(&answer), [NotifyType::INVALID_SYNTAX]);
+        } else {
+            assert_eq!(answer, []);
+            assert_eq!(state(&host), view);
+        }
+        // Outside of SK, and with SKF for SK, it does not verify and disturbs nothing.
+        let (mut host, peer) = up();
+        let view = state(&host);
+        let mut outer = message;
+        let body = outer.split_off(28);
+        let first = std::mem::replace(&mut outer[16], PayloadType::NOTIFY.0);
+        for left in (0..count.max(1)).rev() {
+            let next = if left == 0 { first } else { PayloadType::NOTIFY.0 };
+            outer.extend([next, 0, 0, 8, 0, 0, 0x9c, 0x40]);
+        }
+        outer.extend(body);
+        let len = outer.len() as u32;
+        outer[24..28].copy_from_slice(&len.to_be_bytes());
+        peer.send(&mut host, &outer);
+        let at = outer.len();
+        outer[at - 1] ^= 1;
+        outer[16] = PayloadType::SKF.0;
+        peer.send(&mut host, &outer);
+        assert_eq!(state(&host), view);
+    }
+}
+
+// Row 7: REKEY_SA for every protocol and every size of FIRST.
+#[test]
+fn rekey_sa_for_anything_but_our_esp_sa_is_refused() {
+    for protocol in [0, 1, 2, 3, 4, 255].map(ProtocolId) {
+        for len in [0usize, 1, 4, 8, 255] {
+            let (mut host, mut peer) = up();
+            let spi = match len {
+                0 => AnySpi::None,
+                4 => AnySpi::Child(if protocol == ProtocolId::ESP { Spi(0x7777_7777) } else { FIRST }),
+                8 => AnySpi::Ike(IkeSpi(7)),
+                _ => AnySpi::Other(vec![7; len]),
+            };
+            let rekey = Payload::Notify(Notify::about(protocol, spi, NotifyType::REKEY_SA));
+            let mut payloads = vec![rekey];
+            payloads.extend(child_payloads(spi_of(1)));
+            payloads.push(peer::nonce(&[9; 32]));
+            let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &payloads);
+            if len == 4 {
+                assert_eq!(errors(&answer), [NotifyType::CHILD_SA_NOT_FOUND]);
+                assert_eq!(host.sas.len(), 2);
+                let Payload::Notify(notify) = &answer[0] else { panic!("{answer:?}") };
+                assert_eq!((notify.protocol, notify.spi.len()), (protocol, 4));
+            } else {
+                assert_eq!(errors(&answer), [NotifyType::INVALID_SYNTAX]);
+            }
+        }
+    }
+}
+
+// Row 74: deletes and rekeys without end change nothing but what they name.
+#[test]
+fn a_storm_of_deletes_is_answered_and_harmless() {
+    let (mut host, mut peer) = up();
+    for round in 0..50 {
+        let spis = (0..1000).map(|i| Spi(0x4000_0000 + round * 1000 + i)).collect();
+        let delete = Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis });
+        assert_eq!(peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[delete]), []);
+    }
+    let odd = [
+        Payload::Delete(Delete::Child { protocol: ProtocolId::AH, spis: vec![FIRST] }),
+        Payload::Delete(Delete::Other { protocol: ProtocolId(99), spi_len: 1, count: 1, spis: vec![1] }),
+    ];
+    assert_eq!(peer.ask(&mut host, ExchangeType::INFORMATIONAL, &odd), []);
+    assert_eq!(host.sas.len(), 2);
+    // The same FIRST over and over, in one message: it goes once.
+    let delete = Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: vec![FIRST; 1000] });
+    let inbound = host.child().inbound;
+    let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[delete.clone(), delete]);
+    let gone = Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: vec![inbound] });
+    assert_eq!(answer, [gone]);
+    assert!(host.sas.is_empty());
+}
+
+#[test]
+fn malformed_inside_of_what_verifies_ends_the_ike_sa_on_both_sides() {
+    let (mut host, mut peer) = up();
+    let id = peer.next_id;
+    let message = peer.seal_bytes(ExchangeType::INFORMATIONAL, false, id, PayloadType::DELETE, &[0, 0, 0, 3, 1]);
+    peer.send(&mut host, &message);
+    let answer = host.take();
+    assert_eq!(errors(&peer.open(&answer)), [NotifyType::INVALID_SYNTAX]);
+    assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty());
+    host.failure(Part::Protocol);
+}
+
+// Row 61: INITIAL_CONTACT touches the IKE SAs of the identity that sent it, and no others.
+#[test]
+fn initial_contact_is_about_its_sender_alone() {
+    let other = Identity::Fqdn("other.example.org".into());
+    let mut lab = Lab::with(|_, b| {
+        let mut second = b.remotes[0].clone();
+        second.name = "other".into();
+        second.remote_id = Identity::Fqdn("other.example.org".into());
+        b.remotes.push(second);
+    });
+    lab.establish();
+    let first = lab.b.ike().spis;
+    let mut config = config(A, B);
+    config.remotes[0].local_id = other;
+    let mut stranger = Host::new(config, 4);
+    stranger.command(Command::Initiate(POLICY));
+    for _ in 0..2 {
+        lab.b.receive(&stranger.take());
+        let answer = lab.b.take();
+        stranger.receive(&answer);
+    }
+    assert_eq!(stranger.ike().state, "ESTABLISHED");
+    assert!(lab.b.endpoint.ike_sas().iter().any(|sa| sa.spis == first));
+    assert_eq!(lab.b.endpoint.ike_sas().len(), 2);
+}

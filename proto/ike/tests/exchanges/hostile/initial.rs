@@ -1,0 +1,379 @@
+//! Peers that go wrong in IKE_SA_INIT and IKE_AUTH.
+
+use std::sync::Arc;
+
+use ravelin_crypto::{CryptoProvider, EncrAlg};
+use ravelin_crypto_aws_lc::provider;
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, Endpoint, limits};
+use ravelin_testkit::SeededRandom;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
+use ravelin_types::{IdType, Identity};
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
+use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, Ts, TsEntry, TsType};
+
+use super::{child_payloads, errors, fresh, keyed, up};
+use crate::lab::*;
+use crate::peer::{self, FIRST};
+
+// Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
+#[test]
+fn nothing_but_ike_auth_comes_after_ike_sa_init() {
+    let (mut host, mut peer) = keyed();
+    for exchange in (0..=255).map(ExchangeType).filter(|exchange| *exchange != ExchangeType::IKE_AUTH) {
+        for id in [0, 1, 2] {
+            let mut payloads = child_payloads(FIRST);
+            payloads.insert(1, peer::nonce(&[9; 32]));
+            let message = peer.seal(exchange, false, id, &payloads);
+            peer.send(&mut host, &message);
+            let message = peer.seal(exchange, true, id, &[]);
+            peer.send(&mut host, &message);
+        }
+    }
+    assert!(host.sent.is_empty() && host.sas.is_empty());
+    assert_eq!(host.ike().state, "IKE_SA_INIT");
+    // IKE_AUTH with another message ID is none.
+    for id in [0, 2, u32::MAX] {
+        let message = peer.seal(ExchangeType::IKE_AUTH, false, id, &peer.auth_request());
+        peer.send(&mut host, &message);
+    }
+    assert!(host.sent.is_empty());
+    let payloads = peer.auth_request();
+    peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert_eq!(host.ike().state, "ESTABLISHED");
+}
+
+// Row 26 as initiator: an answer to IKE_SA_INIT by CREATE_CHILD_SA or anything else.
+#[test]
+fn an_initiator_takes_only_the_answer_it_waits_for() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    let answer = lab.b.take();
+    for exchange in (0..=255u8).filter(|exchange| *exchange != SA_INIT) {
+        let mut other = answer.clone();
+        other.data[18] = exchange;
+        lab.a.receive(&other);
+    }
+    assert_eq!(lab.a.ike().state, "IKE_SA_INIT");
+    assert!(lab.a.sent.is_empty());
+    lab.a.receive(&answer);
+    lab.settle();
+    lab.assert_mirrored();
+}
+
+// Row 21: each payload missing, each payload twice, in IKE_SA_INIT.
+#[test]
+fn ike_sa_init_needs_each_payload_once() {
+    for index in 0..3 {
+        for twice in [false, true] {
+            let (mut host, mut peer) = fresh();
+            let mut payloads = peer.init_payloads();
+            if twice {
+                payloads.push(payloads[index].clone())
+            } else {
+                drop(payloads.remove(index))
+            }
+            let message = peer.init_message(&payloads);
+            peer.send(&mut host, &message);
+            assert!(host.endpoint.ike_sas().is_empty());
+            host.failure(Part::Protocol);
+        }
+    }
+}
+
+// Row 21 and 31: each payload missing, each payload twice, in IKE_AUTH.
+#[test]
+fn ike_auth_needs_each_payload_once() {
+    for index in 0..5 {
+        for twice in [false, true] {
+            let (mut host, mut peer) = keyed();
+            let mut payloads = peer.auth_request();
+            if twice {
+                payloads.push(payloads[index].clone())
+            } else {
+                drop(payloads.remove(index))
+            }
+            let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+            assert_eq!(errors(&answer), [NotifyType::INVALID_SYNTAX]);
+            assert_eq!(answer.len(), 1, "an error in IKE_AUTH tells nothing else");
+            assert!(host.sas.is_empty());
+            assert_eq!(host.ike().state, "IKE_SA_INIT");
+            // The half-open IKE SA is spent: nothing can make it stand any more.
+            let payloads = peer.auth_request();
+            let again = peer.seal(ExchangeType::IKE_AUTH, false, 1, &payloads);
+            peer.send(&mut host, &again);
+            let again = host.take();
+            assert_eq!(errors(&peer.open(&again)), [NotifyType::INVALID_SYNTAX]);
+        }
+    }
+}
+
+// Row 16: each transform type missing, or there twice, or NONE.
+#[test]
+fn ike_proposals_need_one_of_each_type() {
+    let full = ike_proposal(KeMethod::CURVE25519).transforms;
+    let cbc = vec![
+        Transform::Encr(EncrId::AES_CBC, Some(128)),
+        Transform::Integ(IntegId::HMAC_SHA2_256_128),
+        Transform::Prf(PrfId::HMAC_SHA2_256),
+        Transform::Ke(KeMethod::CURVE25519),
+    ];
+    let mut bad: Vec<Vec<Transform>> = Vec::new();
+    for complete in [&full, &cbc] {
+        for index in 0..complete.len() {
+            let mut less = complete.clone();
+            less.remove(index);
+            bad.push(less);
+        }
+    }
+    let replaced = |index: usize, transform| {
+        let mut changed = full.clone();
+        changed[index] = transform;
+        changed
+    };
+    bad.push(replaced(2, Transform::Ke(KeMethod::NONE)));
+    bad.push(replaced(0, Transform::Encr(EncrId::AES_GCM_16, None)));
+    bad.push(replaced(0, Transform::Encr(EncrId::AES_GCM_16, Some(0))));
+    bad.push(replaced(0, Transform::Encr(EncrId::NULL, None)));
+    bad.push(full.iter().copied().chain([Transform::Integ(IntegId::HMAC_SHA2_256_128)]).collect());
+    bad.push(full.iter().copied().chain([Transform::Sn(SnId::SEQUENTIAL_32)]).collect());
+    bad.push(full.iter().copied().chain([Transform::Unknown { kind: TransformType(6), id: 36 }]).collect());
+    bad.push(Vec::new());
+    for transforms in bad {
+        let (mut host, mut peer) = fresh();
+        host.configure(|config| {
+            let both = Proposal { protocol: ProtocolId::IKE, transforms: cbc.clone() };
+            config.remotes[0].proposals.push(both);
+        });
+        let mut payloads = peer.init_payloads();
+        payloads[0] = peer::sa_of(Proposal { protocol: ProtocolId::IKE, transforms: transforms.clone() }, AnySpi::None);
+        let message = peer.init_message(&payloads);
+        peer.send(&mut host, &message);
+        assert!(host.endpoint.ike_sas().is_empty(), "{transforms:?}");
+        host.failure(Part::IkeProposal);
+    }
+}
+
+// Rows 17 and 34: each registered transform alone is refused, not looked up and missed later.
+#[test]
+fn an_offer_of_anything_else_is_refused() {
+    for id in 0..64u16 {
+        for (index, transform) in [
+            (0, Transform::Encr(EncrId(id), Some(128))),
+            (1, Transform::Prf(PrfId(id))),
+            (2, Transform::Ke(KeMethod(id))),
+        ] {
+            let wanted = ike_proposal(KeMethod::CURVE25519);
+            if wanted.transforms[index] == transform {
+                continue;
+            }
+            let (mut host, mut peer) = fresh();
+            let mut payloads = peer.init_payloads();
+            let mut proposal = wanted;
+            proposal.transforms[index] = transform;
+            payloads[0] = peer::sa_of(proposal, AnySpi::None);
+            let message = peer.init_message(&payloads);
+            peer.send(&mut host, &message);
+            assert!(host.endpoint.ike_sas().is_empty(), "{transform:?}");
+        }
+    }
+}
+
+// Row 34: an algorithm in the configuration that the provider does not have is never offered and never chosen.
+#[test]
+fn what_the_provider_lacks_is_neither_offered_nor_chosen() {
+    let encr: &'static [&'static dyn EncrAlg] =
+        provider().encr.iter().copied().filter(|alg| alg.id() != EncrId::AES_GCM_16).collect::<Vec<_>>().leak();
+    let poor = CryptoProvider { encr, ..provider() };
+    let mut a = config(A, B);
+    let mistakes = a.mistakes(&poor).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert_eq!(a.mistakes(&provider()), []);
+    let chacha = Transform::Encr(EncrId::CHACHA20_POLY1305, None);
+    a.remotes[0].proposals[0].transforms.push(chacha);
+    a.policies[0].proposals[0].transforms.push(chacha);
+    let now = ravelin_types::Instant::ZERO;
+    let mut lab = Lab::with(|here, there| {
+        *here = a.clone();
+        there.remotes[0].proposals[0].transforms.push(chacha);
+        there.policies[0].proposals[0].transforms.push(chacha);
+    });
+    lab.a.endpoint = Endpoint::new(Arc::new(a), poor, Box::new(SeededRandom::new(3)), now);
+    lab.establish();
+    assert_eq!(lab.b.ike().suite.unwrap().encr, EncrId::CHACHA20_POLY1305);
+    assert_eq!(lab.b.child().suite.encr, EncrId::CHACHA20_POLY1305);
+}
+
+// Rows 19, 25, 32: values that are none, and groups that are none.
+#[test]
+fn bad_key_exchange_values_end_in_a_refusal() {
+    for (method, len) in [
+        (KeMethod::CURVE25519, 32),
+        (KeMethod::ECP256, 64),
+        (KeMethod::ECP384, 96),
+        (KeMethod::MODP2048, 256),
+        (KeMethod::MODP3072, 384),
+    ] {
+        for data in [vec![], vec![0], vec![0; len - 1], vec![0; len], vec![0xff; len], vec![0; len + 1], vec![0; 4096]]
+        {
+            // 2^255 - 1 reduces to 18, a valid point: RFC 7748 §5 masks and reduces.
+            if method == KeMethod::CURVE25519 && data == [0xff; 32] {
+                continue;
+            }
+            let (mut host, mut peer) = fresh();
+            host.configure(|config| config.remotes[0].proposals = vec![ike_proposal(method)]);
+            let mut payloads = peer.init_payloads();
+            payloads[0] = peer::sa_of(ike_proposal(method), AnySpi::None);
+            payloads[1] = Payload::Ke(Ke { method, data: data.clone() });
+            let message = peer.init_message(&payloads);
+            peer.send(&mut host, &message);
+            assert!(host.endpoint.ike_sas().is_empty(), "{method} {data:?}");
+            host.failure(Part::KeyExchange);
+        }
+    }
+    for method in (0..40).chain([1025, 65535]).map(KeMethod).filter(|method| *method != KeMethod::CURVE25519) {
+        let (mut host, mut peer) = fresh();
+        let mut payloads = peer.init_payloads();
+        payloads[1] = Payload::Ke(Ke { method, data: vec![1; 32] });
+        let message = peer.init_message(&payloads);
+        peer.send(&mut host, &message);
+        assert!(host.endpoint.ike_sas().is_empty());
+        // N(INVALID_KE_PAYLOAD) names the group that the offer has.
+        let answer = host.take();
+        assert_eq!(answer.data[answer.data.len() - 2..], 31u16.to_be_bytes());
+    }
+}
+
+// Row 24: payload types of IKEv1 and unknown ones, critical and not.
+#[test]
+fn unknown_payloads_are_passed_over_unless_critical() {
+    let known = PayloadType::SA.0..=PayloadType::EAP.0;
+    for kind in (1..=255u8).filter(|kind| !known.contains(kind) && *kind != PayloadType::SKF.0) {
+        for critical in [false, true] {
+            let unknown = Payload::Unknown { kind: PayloadType(kind), critical, body: vec![1, 2, 3] };
+            let (mut host, mut peer) = fresh();
+            let mut payloads = peer.init_payloads();
+            payloads.push(unknown.clone());
+            let message = peer.init_message(&payloads);
+            peer.send(&mut host, &message);
+            assert_eq!(host.endpoint.ike_sas().len(), usize::from(!critical), "{kind}");
+            if kind % 16 != 0 {
+                continue;
+            }
+            let (mut host, mut peer) = up();
+            let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[unknown]);
+            let expected = if critical { vec![NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD] } else { vec![] };
+            assert_eq!(errors(&answer), expected);
+            assert_eq!(host.ike().state, "ESTABLISHED");
+            if let [Payload::Notify(notify)] = answer.as_slice() {
+                assert_eq!(notify.data, [kind]);
+            }
+        }
+    }
+}
+
+// Row 11: selectors that are none.
+#[test]
+fn bad_selectors_never_reach_the_data_plane() {
+    let unusable = |kind, body: Vec<u8>| TsEntry::Unusable { kind: TsType(kind), protocol: 0, body };
+    for entries in [
+        // Start above end, ports reversed (OPAQUE), IPv6 where only IPv4 is allowed, types that nobody knows.
+        vec![unusable(7, vec![0, 0, 255, 255, 10, 0, 0, 2, 10, 0, 0, 1])],
+        vec![unusable(7, vec![255, 255, 0, 0, 192, 0, 2, 1, 192, 0, 2, 1])],
+        vec![unusable(8, [vec![0, 0, 255, 255], vec![0; 16], vec![255; 16]].concat())],
+        vec![unusable(9, vec![0; 20]), unusable(10, vec![]), unusable(200, vec![1; 100])],
+        vec![unusable(9, vec![0; 4]); 255],
+    ] {
+        let (mut host, mut peer) = keyed();
+        let mut payloads = peer.auth_request();
+        payloads[3] = Payload::TsI(Ts(entries.clone()));
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        assert_eq!(errors(&answer), [NotifyType::TS_UNACCEPTABLE], "{entries:?}");
+        assert!(host.sas.is_empty());
+        assert_eq!(host.ike().state, "ESTABLISHED");
+    }
+    // Counts and lengths that lie: the whole message is malformed.
+    for (at, value) in [(4, 0u8), (4, 2), (4, 255), (11, 15), (11, 17), (11, 0), (10, 255)] {
+        let (mut host, mut peer) = keyed();
+        let chain = Chain::new(&peer.auth_request()).unwrap();
+        let mut inner = chain.bytes().to_vec();
+        let tsr = inner.len() - 24;
+        inner[tsr + at] = value;
+        let message = peer.seal_bytes(ExchangeType::IKE_AUTH, false, 1, chain.first(), &inner);
+        peer.send(&mut host, &message);
+        let answer = host.take();
+        assert_eq!(errors(&peer.open(&answer)), [NotifyType::INVALID_SYNTAX], "{at} {value}");
+        assert!(host.sas.is_empty());
+    }
+}
+
+// Rows 54, 23: identities of every type and length.
+#[test]
+fn identities_of_any_form_do_not_authenticate() {
+    for kind in (0..=15).chain([201, 255]).map(IdType) {
+        for len in [0usize, 1, 3, 4, 5, 15, 16, 17, 255, 256, 4096, 60000] {
+            let Some(identity) = Identity::parse(kind, &vec![b'%'; len]) else { continue };
+            let (mut host, mut peer) = keyed();
+            let payloads = peer.auth_request_as(identity, AuthMethod::SHARED_KEY);
+            let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+            assert_eq!(errors(&answer), [NotifyType::AUTHENTICATION_FAILED]);
+            let failure = host.failure(Part::Identity);
+            assert!(failure.theirs[0].chars().count() <= limits::REPORT_LINE);
+        }
+    }
+    // The empty ID payload and addresses of wrong lengths are malformed.
+    let (mut host, mut peer) = keyed();
+    let chain = Chain::new(&peer.auth_request()).unwrap();
+    let mut inner = chain.bytes().to_vec();
+    inner[4] = IdType::IPV4_ADDR.0;
+    let message = peer.seal_bytes(ExchangeType::IKE_AUTH, false, 1, chain.first(), &inner);
+    peer.send(&mut host, &message);
+    let answer = host.take();
+    assert_eq!(errors(&peer.open(&answer)), [NotifyType::INVALID_SYNTAX]);
+}
+
+// Row 59: no other method of authentication passes for a pre-shared key.
+#[test]
+fn only_the_pre_shared_key_authenticates() {
+    for method in (0..=255).map(AuthMethod).filter(|method| *method != AuthMethod::SHARED_KEY) {
+        let (mut host, mut peer) = keyed();
+        let id = Identity::Fqdn("192.0.2.1.example.org".into());
+        let payloads = peer.auth_request_as(id, method);
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        assert_eq!(errors(&answer), [NotifyType::AUTHENTICATION_FAILED]);
+        assert!(host.sas.is_empty());
+    }
+    for data in [vec![], vec![0; 32], vec![0; 31], vec![0xff; 64]] {
+        let (mut host, mut peer) = keyed();
+        let mut payloads = peer.auth_request();
+        if let Payload::Auth(auth) = &mut payloads[1] {
+            auth.data = data;
+        }
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        assert_eq!(errors(&answer), [NotifyType::AUTHENTICATION_FAILED]);
+    }
+}
+
+// Row 6: the key goes between IKE_SA_INIT and IKE_AUTH.
+#[test]
+fn a_remote_that_is_removed_half_way_does_not_authenticate() {
+    let (mut host, mut peer) = keyed();
+    host.configure(|config| config.remotes.clear());
+    let payloads = peer.auth_request();
+    let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert_eq!(errors(&answer), [NotifyType::AUTHENTICATION_FAILED]);
+    host.sleep(limits::HALF_OPEN_LIFETIME);
+    assert!(host.endpoint.ike_sas().is_empty());
+
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a.configure(|config| {
+        config.remotes.clear();
+        config.policies.clear();
+    });
+    lab.settle();
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    assert!(lab.a.endpoint.ike_sas().is_empty());
+}

@@ -1,0 +1,296 @@
+//! Bytes from nowhere: lengths that lie, flipped bits, messages of no IKE SA, cookies, answers that anybody could send.
+
+use std::time::Duration;
+
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, Datagram, Input, Output, Transmit, limits};
+use ravelin_testkit::SeededRandom;
+use ravelin_types::sa::Direction::Inbound;
+use ravelin_types::transform::{KeMethod, Transform};
+use ravelin_types::{IkeSpi, Spi};
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
+use ravelin_wire::ike::v2::{Chain, Nonce, Notify, NotifyType, Payload, emit};
+
+use super::{fresh, state};
+use crate::lab::*;
+
+// Rows 22, 36, 12: every length, and a length field that lies.
+#[test]
+fn messages_of_any_length_are_counted_and_dropped() {
+    let mut lab = Lab::up();
+    let view = state(&lab.b);
+    lab.a.command(Command::CheckLiveness("peer".into()));
+    let real = lab.a.take();
+    for len in 0..real.data.len() {
+        let cut = Transmit { data: real.data[..len].to_vec(), ..real.clone() };
+        lab.b.receive(&cut);
+        let mut mended = cut.clone();
+        if len >= 28 {
+            mended.data[24..28].copy_from_slice(&(len as u32).to_be_bytes());
+            lab.b.receive(&mended);
+        }
+    }
+    for length in [0u32, 27, 28, real.data.len() as u32 - 1, real.data.len() as u32 + 1, u32::MAX] {
+        let mut lying = real.clone();
+        lying.data[24..28].copy_from_slice(&length.to_be_bytes());
+        lab.b.receive(&lying);
+    }
+    assert!(lab.b.sent.is_empty());
+    assert_eq!(state(&lab.b), view);
+    assert!(lab.b.endpoint.counters().malformed > 0);
+    // The real one still counts.
+    lab.b.receive(&real);
+    assert_eq!(lab.b.sent.len(), 1);
+}
+
+#[test]
+fn no_flipped_bit_disturbs_an_ike_sa() {
+    let mut lab = Lab::up();
+    lab.a.command(Command::RekeyChild(POLICY));
+    let request = lab.a.take();
+    let view = state(&lab.b);
+    for at in 0..request.data.len() {
+        for bit in 0..8 {
+            let mut flipped = request.clone();
+            flipped.data[at] ^= 1 << bit;
+            lab.b.receive(&flipped);
+        }
+    }
+    assert_eq!(state(&lab.b), view);
+    // Answers went to what named no IKE SA here, at their bounded rate and without protection.
+    assert!(lab.b.sent.len() <= limits::UNPROTECTED_PER_SECOND as usize);
+    assert!(lab.b.sent.iter().all(|message| message.data.len() == 36));
+    lab.b.sent.clear();
+    // The same for the answer.
+    lab.b.receive(&request);
+    let answer = lab.b.take();
+    let view = state(&lab.a);
+    for at in 0..answer.data.len() {
+        let mut flipped = answer.clone();
+        flipped.data[at] ^= 0x10;
+        lab.a.receive(&flipped);
+    }
+    assert_eq!(state(&lab.a), view);
+    lab.a.receive(&answer);
+    lab.settle();
+    lab.assert_mirrored();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+#[test]
+fn no_flipped_bit_of_the_initial_exchanges_leads_to_an_ike_sa() {
+    // Message by message: request and answer of IKE_SA_INIT, request and answer of IKE_AUTH.
+    for message in 0..4 {
+        let mut lab = Lab::new();
+        lab.a.command(Command::Initiate(POLICY));
+        for step in 0..message {
+            if step % 2 == 0 {
+                lab.a_to_b()
+            } else {
+                lab.b_to_a()
+            };
+        }
+        let from_a = message % 2 == 0;
+        let real = if from_a { lab.a.take() } else { lab.b.take() };
+        for at in 0..real.data.len() {
+            let mut flipped = real.clone();
+            flipped.data[at] ^= 0x40;
+            let host = if from_a { &mut lab.b } else { &mut lab.a };
+            host.receive(&flipped);
+            assert!(host.sas.is_empty());
+            assert!(host.endpoint.ike_sas().iter().all(|sa| sa.state != "ESTABLISHED"));
+        }
+    }
+}
+
+// Rows 12, 13: messages for IKE SAs that are not there.
+#[test]
+fn messages_for_no_ike_sa_get_a_bounded_number_of_short_answers() {
+    let mut lab = Lab::up();
+    let view = state(&lab.b);
+    let mut count = 0;
+    for exchange in 0..=255u8 {
+        for flags in [0u8, 0x08, 0x20, 0x28] {
+            for version in [0x10, 0x20, 0x2f, 0x30] {
+                let mut data = vec![7; 16];
+                data.extend([0, version, exchange, flags, 0, 0, 0, 0, 0, 0, 0, 28]);
+                let message = Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data };
+                lab.b.receive(&message);
+                count += 1;
+            }
+        }
+    }
+    // Nothing of 28 bytes can be answered without amplification.
+    assert!(lab.b.sent.is_empty());
+    assert_eq!(state(&lab.b), view);
+    let counters = lab.b.endpoint.counters();
+    assert!(counters.version + counters.unknown_spi + counters.malformed >= count / 2);
+    // A response is never answered, and a request is, with INVALID_IKE_SPI and its own numbers.
+    for (flags, answers) in [(0x28u8, 0), (0x08, 1)] {
+        let mut data = vec![9; 16];
+        data.extend([46, 0x20, INFO, flags, 0, 0, 0, 5, 0, 0, 0, 40, 0, 0, 0, 12, 0, 0, 0x9c, 0x40, 1, 2, 3, 4]);
+        lab.b.sleep(Duration::from_secs(2));
+        lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
+        assert_eq!(lab.b.sent.len(), answers);
+    }
+    let answer = lab.b.take();
+    assert_eq!(kind(&answer.data), (INFO, 5, true));
+    assert_eq!(answer.data[34..36], NotifyType::INVALID_IKE_SPI.0.to_be_bytes());
+}
+
+// RFC 7296 §1.5: it is a hint that must not be answered.
+#[test]
+fn an_unprotected_invalid_spi_makes_us_ask_the_peer_once() {
+    let mut lab = Lab::up();
+    let header = Header {
+        initiator_spi: IkeSpi(1),
+        responder_spi: IkeSpi(2),
+        version: Version::V2,
+        exchange: ExchangeType::INFORMATIONAL,
+        flags: Flags::INITIATOR,
+        message_id: 0,
+    };
+    for (spi, asked) in [(Spi(0x5555_5555), 0), (lab.b.child().outbound, 1), (lab.b.child().outbound, 1)] {
+        let notify = Payload::Notify(Notify::new(NotifyType::INVALID_SPI, spi.0.to_be_bytes()));
+        let data = emit(&header, &Chain::new(&[notify]).unwrap());
+        lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
+        assert_eq!(lab.b.sent.len(), asked);
+    }
+    assert_eq!(lab.b.next(), Some((INFO, 0, false)));
+    lab.settle();
+    assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (2, 2));
+}
+
+#[test]
+fn a_higher_major_version_is_told_ours() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    let mut message = lab.a.take();
+    message.data[17] = 0x30;
+    lab.b.receive(&message);
+    let answer = lab.b.take();
+    assert_eq!(answer.data[17], 0x20);
+    assert_eq!(answer.data[34..36], NotifyType::INVALID_MAJOR_VERSION.0.to_be_bytes());
+    // A higher minor version is none of our business (RFC 7296 §2.5).
+    message.data[17] = 0x2f;
+    lab.b.receive(&message);
+    assert_eq!(lab.b.endpoint.ike_sas().len(), 1);
+}
+
+// Row 65: COOKIE and INVALID_KE_PAYLOAD by turns, for ever.
+#[test]
+fn an_initiator_does_not_dance_for_ever() {
+    let mut lab = Lab::with(|a, _| {
+        a.remotes[0].proposals[0].transforms.push(Transform::Ke(KeMethod::ECP256));
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    let mut asked = 0;
+    while let Some(request) = lab.a.sent.pop_front() {
+        asked += 1;
+        assert!(asked < 100, "it dances");
+        let (header, _) = Header::parse(&request.data).unwrap();
+        let reply = Header { flags: Flags::RESPONSE, version: Version::V2, ..header };
+        let group = if asked / 2 % 2 == 1 { KeMethod::ECP256 } else { KeMethod::CURVE25519 };
+        let notify = match asked % 2 {
+            0 => Notify::new(NotifyType::INVALID_KE_PAYLOAD, group.0.to_be_bytes()),
+            _ => Notify::new(NotifyType::COOKIE, vec![asked; 16]),
+        };
+        let data = emit(&reply, &Chain::new(&[Payload::Notify(notify)]).unwrap());
+        lab.a.receive(&Transmit { local: request.remote, remote: request.local, data });
+    }
+    assert_eq!(u32::from(asked), limits::INIT_RESTARTS + 1);
+    lab.a.failure(Part::Protocol);
+}
+
+// Row 64: cookies that are none.
+#[test]
+fn an_initiator_returns_only_cookies_of_the_allowed_size() {
+    for len in [0usize, 65, 1000] {
+        let mut lab = Lab::new();
+        lab.a.command(Command::Initiate(POLICY));
+        let request = lab.a.take();
+        let (header, _) = Header::parse(&request.data).unwrap();
+        let reply = Header { flags: Flags::RESPONSE, ..header };
+        let cookie = Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1; len]));
+        let data = emit(&reply, &Chain::new(&[cookie]).unwrap());
+        lab.a.receive(&Transmit { local: request.remote, remote: request.local, data });
+        assert!(lab.a.sent.is_empty());
+        // The true answer is still welcome.
+        lab.b.receive(&request);
+        lab.settle();
+        lab.assert_mirrored();
+    }
+}
+
+// No amplification before a cookie: an answer longer than the request waits until the sender has shown that it
+// receives.
+#[test]
+fn a_short_request_gets_a_cookie_first() {
+    let (mut host, mut peer) = fresh();
+    let mut payloads = peer.init_payloads();
+    payloads.truncate(3);
+    payloads[2] = Payload::Nonce(Nonce::new(vec![5; 16]).unwrap());
+    let request = peer.init_message(&payloads);
+    peer.send(&mut host, &request);
+    assert!(host.endpoint.ike_sas().is_empty());
+    let answer = host.take();
+    assert!(answer.data.len() <= request.len());
+    assert_eq!(host.endpoint.counters().cookies, 1);
+    // With the cookie it goes on.
+    let cookie = answer.data[28 + 8..].to_vec();
+    payloads.insert(0, Payload::Notify(Notify::new(NotifyType::COOKIE, cookie)));
+    let request = peer.init_message(&payloads);
+    peer.send(&mut host, &request);
+    assert_eq!(host.endpoint.ike_sas().len(), 1);
+}
+
+#[test]
+fn no_answer_to_a_stranger_is_longer_than_its_question() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    let real = lab.a.take();
+    for at in 0..real.data.len() {
+        for value in [0u8, 1, 0x41, 0xff] {
+            lab.b.sleep(Duration::from_secs(1));
+            let mut changed = real.clone();
+            changed.data[at] = value;
+            lab.b.receive(&changed);
+            for answer in lab.b.sent.drain(..) {
+                assert!(answer.data.len() <= changed.data.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn random_datagrams_never_panic_and_never_disturb() {
+    let mut lab = Lab::up();
+    let view = state(&lab.b);
+    let mut rng = SeededRandom::new(99);
+    lab.a.command(Command::CheckLiveness("peer".into()));
+    let real = lab.a.take();
+    for _ in 0..3000 {
+        let mut data = real.data.clone();
+        let (from, to) = (rng.below(80) as usize, rng.below(80) as usize);
+        for at in from.min(to)..from.max(to).min(data.len()) {
+            data[at] = rng.next_u64() as u8;
+        }
+        if rng.below(2) == 0 {
+            data[17] = 0x20;
+            let len = data.len() as u32;
+            data[24..28].copy_from_slice(&len.to_be_bytes());
+        }
+        if data == real.data {
+            continue;
+        }
+        let datagram = Datagram { local: real.remote, remote: real.local, data: &data };
+        lab.b.endpoint.handle(Input::Datagram(datagram), lab.b.now);
+        while !matches!(lab.b.endpoint.poll(), Output::Wait(_)) {}
+    }
+    let established = |view: &str| view.matches("ESTABLISHED").count();
+    assert_eq!(established(&state(&lab.b)), established(&view));
+    assert!(lab.b.has(Inbound, lab.b.children()[0].inbound));
+    lab.b.receive(&real);
+    lab.settle();
+    lab.assert_mirrored();
+}
