@@ -505,6 +505,32 @@ fn a_delete_that_overtakes_the_answer_leaves_no_child_sa_behind() {
 }
 
 #[test]
+fn a_child_sa_whose_answer_is_still_on_its_way_is_not_found_later() {
+    let mut lab = Lab::up();
+    let old_a = lab.a.child().inbound;
+    // <-- HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr}
+    lab.b.command(Command::RekeyChild(POLICY));
+    lab.b_to_a();
+    let new_a = new_spi(&lab.a, &[old_a]);
+    // The answer is late, and A wants to rekey what it made with it.
+    let answer = lab.a.take();
+    lab.a.command(Command::RekeyChild(POLICY));
+    // HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr} -->
+    lab.a_to_b();
+    // <-- HDR, SK {N(TEMPORARY_FAILURE)}
+    lab.b_to_a();
+    assert!(lab.a.has(Inbound, new_a));
+    lab.b.receive(&answer);
+    lab.settle();
+    assert_eq!(spis(&lab.a), [new_a]);
+    assert_one_child(&lab);
+    lab.sleep(2 * limits::TEMPORARY_FAILURE_WAIT);
+    lab.settle();
+    assert_ne!(spis(&lab.a), [new_a]);
+    assert_one_child(&lab);
+}
+
+#[test]
 fn an_ike_sa_is_closed_while_it_is_being_rekeyed() {
     let mut lab = Lab::up();
     lab.a.command(Command::RekeyIke("peer".into()));

@@ -51,7 +51,12 @@ pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>
     };
     // The SPI is the one on which the peer receives.
     let old = sa.child_to(spi).filter(|_| notify.protocol == ProtocolId::ESP);
-    let old = old.ok_or(Error::NoSuchChild(notify.protocol, spi))?;
+    let Some(old) = old else {
+        // RFC 7296 §2.25: the peer may have made it in answer to our open request, an answer that is still on its way.
+        // After CHILD_SA_NOT_FOUND it would forget an SA that we are about to install.
+        let may_come = matches!(sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
+        return Err(if may_come { Error::Temporary } else { Error::NoSuchChild(notify.protocol, spi) });
+    };
     match old.state {
         ChildState::Installed | ChildState::Rekeying => Ok(Some(old.inbound)),
         // RFC 7296 §2.25.1: we are trying to close it.
