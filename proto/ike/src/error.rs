@@ -140,7 +140,7 @@ impl Error {
             Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
             Error::Full => (Part::Limit, vec![], vec![format!("{} Child SAs per IKE SA", limits::CHILDREN_PER_IKE_SA)]),
-            Error::Refused(kind, data) => (refused_part(*kind), vec![describe(*kind, data)], vec![]),
+            Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
             Error::Misuse(what) => (Part::Refused, vec![], vec![(*what).into()]),
@@ -186,8 +186,13 @@ impl From<Unfit> for Error {
 }
 
 /// The part that an error notify of the peer is about.
-fn refused_part(kind: NotifyType) -> Part {
+fn refused_part(kind: NotifyType, place: &Place) -> Part {
     match kind {
+        // RFC 7296 §3.10.1: none of the offered suites was acceptable. Only an exchange for a policy offers ESP ones.
+        NotifyType::NO_PROPOSAL_CHOSEN if place.exchange != "IKE_SA_INIT" && place.policy.is_some() => {
+            Part::EspProposal
+        }
+        NotifyType::NO_PROPOSAL_CHOSEN => Part::IkeProposal,
         NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => Part::TrafficSelectors,
         NotifyType::AUTHENTICATION_FAILED => Part::Authentication,
         NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,

@@ -149,7 +149,7 @@ fn no_common_ike_proposal_is_told_with_both_offers() {
     lab.a_to_b();
     // <-- HDR(A,0), N(NO_PROPOSAL_CHOSEN)
     lab.b_to_a();
-    let (here, there) = (lab.a.failure(Part::Refused), lab.b.failure(Part::IkeProposal));
+    let (here, there) = (lab.a.failure(Part::IkeProposal), lab.b.failure(Part::IkeProposal));
     assert_eq!(here.theirs, ["NO_PROPOSAL_CHOSEN"]);
     assert_eq!(here.ours, ["IKE: AES-GCM-128, PRF-HMAC-SHA-2-256, CURVE25519"]);
     assert_eq!(there.theirs, here.ours);
@@ -169,7 +169,7 @@ fn no_common_esp_proposal_fails_the_child_sa_alone() {
     let mut lab = Lab::with(|_, b| b.policies[0].proposals = vec![esp_cbc()]);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    let (here, there) = (lab.a.failure(Part::Refused), lab.b.failure(Part::EspProposal));
+    let (here, there) = (lab.a.failure(Part::EspProposal), lab.b.failure(Part::EspProposal));
     assert_eq!(here.ours, ["ESP: AES-GCM-128, NO-ESN"]);
     assert_eq!(there.theirs, here.ours);
     assert_eq!(there.ours, ["ESP: AES-CBC-256, HMAC-SHA-2-256, NO-ESN"]);
