@@ -34,6 +34,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &modp::MODP4096,
     ],
     sha1: hmac::sha1,
+    batch: None,
 };
 
 /// [`PROVIDER`] by value, as the constructors upstream take it.

@@ -3,15 +3,17 @@
 //!
 //! This crate never contains a cipher, a hash or a group. A [`CryptoProvider`] is a value that the application picks
 //! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first, then
-//! [`ikev2`] for how keys are derived.
+//! [`ikev2`] for how keys are derived, and [`batch`] for ciphers that are faster in company.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod batch;
 pub mod ikev2;
 pub mod provider;
 
+pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use provider::{
     BadKey, BadPublicValue, CryptoProvider, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind, KeAlg, KePrivate,
     PrfAlg, SecureRandom,
