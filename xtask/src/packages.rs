@@ -26,6 +26,10 @@ pub const LAB: &[&str] = &[
     "zstd",
 ];
 
+/// What tests look for at run time and are skipped without: the library of packet ciphers, which exists for x86-64, and
+/// its header.
+pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") { &["libipsec-mb-dev"] } else { &[] };
+
 /// What libFuzzer is built with.
 pub const FUZZ: &[&str] = &["g++"];
 

@@ -6,5 +6,5 @@ use crate::workspace::Workspace;
 
 /// One step per group of packages.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
-    report.step("packages", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
+    report.step("packages", || packages::install(workspace, &[packages::RUN, packages::TEST, packages::LAB].concat()));
 }

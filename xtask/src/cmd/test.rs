@@ -17,7 +17,7 @@ pub struct Args {
 /// Tests of the whole workspace (the simulation's seeds and the replay of the fuzz corpora are tests there), then the
 /// examples in the documentation.
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
-    report.step("packages", || packages::install(workspace, packages::RUN));
+    report.step("packages", || packages::install(workspace, &[packages::RUN, packages::TEST].concat()));
     report.step("build", || build(workspace));
     report.tests("test", || tests(workspace, args.filter.as_deref()));
     if args.filter.is_none() {
