@@ -1,0 +1,114 @@
+//! AES-GCM through the direct functions: one call per packet, nothing kept between calls.
+
+use std::mem::MaybeUninit;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use super::layout::{GcmContext, GcmFn, GcmSchedules};
+use super::load::Library;
+
+pub(crate) const NONCE_LEN: usize = 12;
+const MAX_TAG_LEN: usize = 16;
+/// SP 800-38D §5.2.1.1; beyond it the library would return without having done anything.
+const MAX_LEN: u64 = (1 << 36) - 32;
+
+/// A keyed cipher with the salt beside it: one piece of memory, since very many of them may be in use.
+#[repr(C, align(64))]
+pub(crate) struct GcmKey {
+    enc: GcmFn,
+    dec: GcmFn,
+    salt: [u8; 4],
+    tag_len: u8,
+    schedules: GcmSchedules,
+}
+
+impl GcmKey {
+    /// `None` unless the key has 16, 24 or 32 bytes and the tag 8 to 16.
+    pub(crate) fn new(library: &Library, key: &[u8], salt: [u8; 4], tag_len: usize) -> Option<Box<Self>> {
+        let size = match key.len() {
+            16 => 0,
+            24 => 1,
+            32 => 2,
+            _ => return None,
+        };
+        if !(8..=MAX_TAG_LEN).contains(&tag_len) {
+            return None;
+        }
+        let mut this = Box::new(GcmKey {
+            enc: library.gcm_enc[size],
+            dec: library.gcm_dec[size],
+            salt,
+            tag_len: tag_len as u8,
+            schedules: GcmSchedules([0; _]),
+        });
+        // SAFETY: the function is the one for this key length, and the schedules have the size and alignment of the
+        // header.
+        unsafe { (library.gcm_pre[size])(key.as_ptr().cast(), &raw mut this.schedules) };
+        Some(this)
+    }
+
+    /// Encrypts in place and writes the tag.
+    #[inline]
+    pub(crate) fn encrypt(&self, iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8]) {
+        assert_eq!(tag.len(), usize::from(self.tag_len), "the caller passes room for an ICV of the algorithm's length");
+        self.run(self.enc, iv, aad, data, tag);
+    }
+
+    /// Verifies the tag in constant time and decrypts in place. On `false` the data is zeros.
+    #[inline]
+    pub(crate) fn decrypt(&self, iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &[u8]) -> bool {
+        let mut expected = [0; MAX_TAG_LEN];
+        let expected = &mut expected[..usize::from(self.tag_len)];
+        self.run(self.dec, iv, aad, data, expected);
+        let genuine = bool::from(expected.ct_eq(tag));
+        if !genuine {
+            data.fill(0);
+        }
+        genuine
+    }
+
+    #[inline]
+    fn run(&self, function: GcmFn, iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8]) {
+        assert!(data.len() as u64 <= MAX_LEN, "the cipher's limit");
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..4].copy_from_slice(&self.salt);
+        nonce[4..].copy_from_slice(iv);
+        let mut context = MaybeUninit::<GcmContext>::uninit();
+        let text = data.as_mut_ptr();
+        // SAFETY: the schedules are those of `function`; the context is room that the call initialises itself; input
+        // and output are the same range, which the call allows; every other pointer goes with the length of its slice.
+        unsafe {
+            function(
+                &raw const self.schedules,
+                context.as_mut_ptr(),
+                text,
+                text,
+                data.len() as u64,
+                nonce.as_ptr(),
+                aad.as_ptr(),
+                aad.len() as u64,
+                tag.as_mut_ptr(),
+                tag.len() as u64,
+            );
+        }
+    }
+
+    /// Has the processor fetch all of it ahead of its use.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        for line in 0..size_of::<Self>() / 64 {
+            let address = (&raw const *self).cast::<i8>().wrapping_add(line * 64);
+            // SAFETY: the instruction is part of every x86-64 and has no effect but on the caches.
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address) };
+        }
+    }
+}
+
+impl Drop for GcmKey {
+    fn drop(&mut self) {
+        self.schedules.0.zeroize();
+        self.salt.zeroize();
+    }
+}

@@ -1,0 +1,21 @@
+//! All calls into the library, wrapped so that the rest of the crate is safe code.
+//!
+//! ```text
+//!  load: dlopen ─► version ─► a manager, for its table of functions ─► Library, once per process
+//!  gcm: functions of that table, which keep nothing between calls
+//!  chacha, pair: jobs of a manager; each thread has its own (manager)
+//! ```
+//! Two rules hold everywhere: lengths that the library trusts are array types or checked right before the call; and no
+//! pointer stays in a manager when a wrapper returns, since every job is finished by then.
+
+mod chacha;
+mod gcm;
+mod layout;
+mod load;
+mod manager;
+mod pair;
+
+pub(crate) use chacha::ChaChaKey;
+pub(crate) use gcm::GcmKey;
+pub(crate) use load::library;
+pub(crate) use pair::{Hash, MAX_PACKETS, PairKey, open, seal};
