@@ -189,7 +189,7 @@ impl Endpoint {
     fn data_plane(&mut self, event: DataPlaneEvent) {
         match event {
             DataPlaneEvent::Acquire { policy, flow } => self.want(Want { policy, flow: Some(flow) }),
-            DataPlaneEvent::SoftExpire(id) => self.with_child(id, |sa, _, inbound, _| sa.rekey_child(inbound)),
+            DataPlaneEvent::SoftExpire(id) => self.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
             DataPlaneEvent::HardExpire(id) => {
                 self.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
             }

@@ -54,6 +54,13 @@ pub(crate) struct Terms {
     pub(crate) mode_declined: bool,
 }
 
+impl Terms {
+    /// Whether the other carries the same traffic in the same mode.
+    pub(crate) fn serves_the_same(&self, other: &Terms) -> bool {
+        self.mode == other.mode && self.local_ts == other.local_ts && self.remote_ts == other.remote_ts
+    }
+}
+
 /// The terms with what makes them an SA.
 pub(crate) struct Agreement {
     pub(crate) policy: Arc<ChildPolicy>,

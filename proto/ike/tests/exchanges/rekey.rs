@@ -531,6 +531,30 @@ fn a_child_sa_whose_answer_is_still_on_its_way_is_not_found_later() {
 }
 
 #[test]
+fn of_two_child_sas_for_the_same_traffic_the_same_one_survives_on_both_sides() {
+    let mut lab = Lab::up();
+    lab.a.command(Command::TerminateChild(None));
+    lab.settle();
+    // Both begin at once: HDR, SK {SA, Ni, TSi, TSr} --> and <--
+    lab.a.command(Command::Initiate(POLICY));
+    lab.b.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!((spis(&lab.a).len(), spis(&lab.b).len()), (2, 2));
+    // Every SA of either side reaches its soft limit within the same instant.
+    for host in [&mut lab.a, &mut lab.b] {
+        for child in host.children() {
+            let id = host.sa(Inbound, child.inbound).id();
+            host.event(DataPlaneEvent::SoftExpire(id));
+        }
+    }
+    lab.settle();
+    lab.sleep(2 * limits::TEMPORARY_FAILURE_WAIT);
+    lab.settle();
+    assert_one_child(&lab);
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+#[test]
 fn an_ike_sa_is_closed_while_it_is_being_rekeyed() {
     let mut lab = Lab::up();
     lab.a.command(Command::RekeyIke("peer".into()));

@@ -16,7 +16,7 @@ use crate::context::Core;
 use crate::error::Error;
 use crate::limits;
 use crate::output::DownReason;
-use crate::v2::child::ChildState;
+use crate::v2::child::{ChildSa, ChildState};
 use crate::v2::phase::auth::no_answer;
 use crate::v2::phase::established::{Established, Stage};
 use crate::v2::phase::{Want, sa_init};
@@ -126,6 +126,30 @@ impl Established {
         if self.children.get(&inbound).is_some_and(|child| child.is_settled()) {
             self.add_task(Task::new(What::RekeyChild(inbound)));
         }
+    }
+
+    /// A Child SA passed a soft limit: it is rekeyed, or deleted if it is one too many.
+    pub(crate) fn child_aged(&mut self, inbound: Spi) {
+        match self.is_redundant(inbound) {
+            true => self.delete_child(inbound, DownReason::Replaced),
+            false => self.rekey_child(inbound),
+        }
+    }
+
+    /// Whether another Child SA serves the same traffic, as happens when both sides began at once. Rekeyed each for
+    /// itself, they would stay for ever. Both sides see the same pair of SPIs, so they keep the same one.
+    fn is_redundant(&self, inbound: Spi) -> bool {
+        let Some(child) = self.children.get(&inbound).filter(|child| child.is_settled()) else { return false };
+        let rank = |child: &ChildSa| {
+            let (inbound, outbound) = (child.inbound, child.terms.outbound);
+            (inbound.max(outbound), inbound.min(outbound))
+        };
+        self.children.values().any(|other| {
+            other.is_settled()
+                && other.policy.policy.id == child.policy.policy.id
+                && other.terms.serves_the_same(&child.terms)
+                && rank(other) > rank(child)
+        })
     }
 
     /// Deletes a Child SA unless that is under way.
