@@ -141,6 +141,12 @@ impl SaTable {
         self.outbound.insert((id.dst, id.spi), inbound);
     }
 
+    /// Inbound SPI of the Child SA that sends to this address with this SPI, or will. The SPI is the receiver's choice,
+    /// but one address may hide several receivers (NAT), and a data plane can tell their SAs apart by nothing else.
+    pub(crate) fn outbound_to(&self, dst: IpAddr, spi: Spi) -> Option<Spi> {
+        self.outbound.get(&(dst, spi)).copied()
+    }
+
     /// Forgets an outbound SA, if it still belongs to this Child SA: a peer may give an SPI out anew.
     pub(crate) fn forget_outbound(&mut self, id: SaId, inbound: Spi) {
         if self.outbound.get(&(id.dst, id.spi)) == Some(&inbound) {

@@ -62,6 +62,10 @@ impl ChildAnswer {
             sa.0.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
         let outbound = spi.child().filter(|spi| spi.is_usable());
         let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+        if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
+            // The peer will choose another SPI when it tries again.
+            return Err(Error::Temporary);
+        }
         if let (ChildKe::Fresh(sent), Some(method)) = (exchange, agreed.ke)
             && sent != Some(method)
         {

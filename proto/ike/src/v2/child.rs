@@ -133,6 +133,7 @@ impl ChildSa {
             replay_window: 0,
             ..params.clone()
         };
+        core.table.note_outbound(sending.id(), inbound);
         core.apply(DataPlaneOp::AddSa(params));
         let mut child = ChildSa {
             policy,
@@ -155,7 +156,6 @@ impl ChildSa {
     /// Installs the outbound half if it waits: from now on this Child SA sends.
     pub(crate) fn send(&mut self, core: &mut Core) {
         if let Some(params) = self.waiting.take() {
-            core.table.note_outbound(params.id(), self.inbound);
             core.apply(DataPlaneOp::AddSa(params));
         }
     }
@@ -182,16 +182,14 @@ impl ChildSa {
         let encap = self.encap.map(|encap| UdpEncap { dst_port: peer.port(), ..encap });
         self.peer = peer.ip();
         self.encap = encap;
+        core.table.forget_outbound(id, self.inbound);
+        core.table.note_outbound(self.outbound_id(), self.inbound);
         match &mut self.waiting {
             Some(params) => {
                 params.dst = peer.ip();
                 params.encap = encap;
             }
-            None => {
-                core.table.forget_outbound(id, self.inbound);
-                core.table.note_outbound(self.outbound_id(), self.inbound);
-                core.apply(DataPlaneOp::MoveSa { id, dst: peer.ip(), encap });
-            }
+            None => core.apply(DataPlaneOp::MoveSa { id, dst: peer.ip(), encap }),
         }
     }
 

@@ -126,6 +126,9 @@ impl ChildOffer {
         let (answer, chosen) = answered(payloads.sa()?, &self.proposals, ProtocolId::ESP)?;
         let outbound = answer.spi.child().filter(|spi| spi.is_usable());
         let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+        if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
+            return Err(Error::Violation("the SPI of another Child SA"));
+        }
         let agreed = negotiate::esp(core::slice::from_ref(&answer.proposal), chosen, exchange, &core.crypto)
             .map_err(|_| Error::Violation("the chosen proposal was not offered"))?;
         let transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();

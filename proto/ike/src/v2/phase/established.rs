@@ -232,6 +232,11 @@ impl Established {
         if from == ends.peer || ends.nat.ours || !ends.nat.theirs {
             return;
         }
+        let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
+        if self.children.values().any(|child| taken(child).is_some_and(|inbound| inbound != child.inbound)) {
+            // Another peer there has a Child SA of the same name, which must not come to harm.
+            return;
+        }
         ends.peer = from;
         for child in self.children.values_mut() {
             child.follow(from, core);

@@ -2,16 +2,17 @@
 
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, limits};
+use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::transform::{EncrId, Transform};
 use ravelin_types::{Identity, IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
-use ravelin_wire::ike::v2::{AnySpi, Chain, Delete, Notify, NotifyType, Payload};
+use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Delete, Notify, NotifyType, Payload};
 
 use super::{child_payloads, errors, is_down, keyed, spi_of, state, up};
 use crate::lab::*;
-use crate::peer::{self, FIRST, deleted, notifies};
+use crate::peer::{self, FIRST, Peer, deleted, notifies};
 
 const SECOND: Spi = Spi(0x0abc_0002);
 
@@ -455,4 +456,65 @@ fn initial_contact_is_about_its_sender_alone() {
     assert_eq!(stranger.ike().state, "ESTABLISHED");
     assert!(lab.b.endpoint.ike_sas().iter().any(|sa| sa.spis == first));
     assert_eq!(lab.b.endpoint.ike_sas().len(), 2);
+}
+
+// An SPI that another Child SA has, be it of this peer or of another behind the same NAT: a data plane can tell the two
+// apart by nothing else, so the newcomer must not get the other's place.
+#[test]
+fn an_outbound_spi_that_is_in_use_is_not_taken_again() {
+    let (mut host, mut peer) = up();
+    let before = state(&host);
+    let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &peer::child_request(FIRST, 9));
+    assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    let mut rekey = vec![peer::rekey_sa(FIRST)];
+    rekey.extend(peer::child_request(FIRST, 9));
+    let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &rekey);
+    assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    assert_eq!(state(&host), before);
+    // As long as the old one of a rekey is there, the new one waits to send, and its SPI is taken all the same.
+    let mut rekey = vec![peer::rekey_sa(FIRST)];
+    rekey.extend(peer::child_request(SECOND, 9));
+    assert_eq!(notifies(&peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &rekey)), []);
+    assert!(!host.has(Outbound, SECOND));
+    let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &peer::child_request(SECOND, 9));
+    assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    // Once deleted, it is free.
+    peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&[FIRST])]);
+    assert!(host.has(Outbound, SECOND));
+    assert_eq!(notifies(&peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &peer::child_request(FIRST, 9))), []);
+    assert_eq!(host.sas.len(), 4);
+
+    // In an answer: the Child SA that the peer made is deleted, the other stays as it is.
+    let (mut host, mut peer) = up();
+    host.command(Command::RekeyChild(POLICY));
+    let (id, asked) = peer.asked(&mut host);
+    let [tsi, tsr] = peer::ts(B, A);
+    let sa = peer::sa_of(peer::answered_esp(), FIRST.into());
+    peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[sa, peer::nonce(&[9; 32]), tsi, tsr]);
+    assert_eq!(deleted(&peer.asked(&mut host).1), [peer::spi_of(&asked).child().unwrap()]);
+    assert!(host.has(Outbound, FIRST));
+    assert_eq!(host.sas.len(), 2);
+
+    // In IKE_AUTH, by another peer at the same address.
+    let (mut host, _) = up();
+    host.configure(|config| {
+        let mut other = config.remotes[0].clone();
+        other.name = "other".into();
+        other.remote_id = Identity::Fqdn("other.example.org".into());
+        config.remotes.push(other);
+        let mut policy = policy(PolicyId(8), Mode::Tunnel, B, A);
+        policy.remote = "other".into();
+        config.policies.push(policy);
+    });
+    let first = host.sas.clone();
+    let mut other = Peer::new(2);
+    let request = other.init_request();
+    other.send(&mut host, &request);
+    let answer = host.take();
+    other.init_answered(&answer.data);
+    let payloads = other.auth_request_as(Identity::Fqdn("other.example.org".into()), AuthMethod::SHARED_KEY);
+    let answer = other.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    assert_eq!(host.endpoint.ike_sas().len(), 2);
+    assert_eq!(host.sas.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>());
 }
