@@ -70,6 +70,10 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("inbound", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
     rule("inbound", "meta l4proto esp accept");
     rule("inbound", &format!("udp dport {{ {}, {} }} accept", config.ike_port, config.nat_port));
+    // Later fragments show no port. The first, which holds the whole UDP header, decides: without it the others are
+    // never put together. So long IKE messages arrive and clear UDP does not.
+    rule("inbound", "meta l4proto udp ip frag-off & 0x1fff != 0 accept");
+    rule("inbound", "meta l4proto udp frag frag-off != 0 accept");
     rule("inbound", &format!("{discovery} accept"));
     rule("inbound", "goto policies");
 

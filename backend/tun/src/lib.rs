@@ -23,7 +23,8 @@
 //!
 //! **Guards.** What a protect policy selects and leaves by another device than ours is dropped and counted; what
 //! arrives in clear although a policy wants it protected is dropped and counted, except ESP, IKE and IPv6 neighbour
-//! discovery. The guards are kernel state: they hold when the daemon or its device dies.
+//! discovery. The guards are kernel state: they hold when the daemon or its device dies. When somebody else removes
+//! them, as a reload of the host's firewall does, they are put back as soon as the daemon polls for events.
 //!
 //! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
 //! fragments the ESP packets. What must not be fragmented meets a route with [`TunConfig::mtu`] and is answered by
@@ -74,6 +75,7 @@ mod sockets;
 mod sys;
 mod system;
 mod wait;
+mod watch;
 
 pub use config::TunConfig;
 pub use error::Error;

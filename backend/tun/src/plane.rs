@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use ravelin_types::policy::{Policy, PolicyId};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
+use rustix::event::epoll;
 
 use crate::config::TunConfig;
 use crate::device::Device;
@@ -26,6 +27,7 @@ use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Repo
 use crate::sockets::{self, Sockets, Use};
 use crate::sys::{Messages, Sending};
 use crate::system::System;
+use crate::watch::FilterWatch;
 
 /// Counters of the data plane as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,9 @@ pub struct TunDataPlane {
     policies: BTreeMap<PolicyId, Policy>,
     reports: Receiver<Report>,
     reports_ready: Wake,
+    /// Readable when there are reports or news of the packet filter.
+    event_ready: OwnedFd,
+    watch: FilterWatch,
     alive: VecDeque<Spi>,
     events: VecDeque<DataPlaneEvent>,
     ike: Receiver<IkeDatagram>,
@@ -81,6 +86,9 @@ impl TunDataPlane {
         let clock = Clock::new();
         let wake = || Wake::new().map_err(|error| Error::system("make an event descriptor", error));
         let (reports_ready, ike_ready) = (wake()?, wake()?);
+        let watch = FilterWatch::new().map_err(|error| Error::system("watch the packet filter", error))?;
+        let event_ready = either(reports_ready.as_fd(), watch.as_fd())
+            .map_err(|error| Error::system("make an event descriptor", error))?;
         let (report, reports) = sync_channel(MAX_REPORTS);
         let (ike_queue, ike) = sync_channel(MAX_IKE);
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
@@ -129,6 +137,8 @@ impl TunDataPlane {
             policies: BTreeMap::new(),
             reports,
             reports_ready,
+            event_ready,
+            watch,
             alive: VecDeque::new(),
             events: VecDeque::new(),
             ike,
@@ -152,7 +162,7 @@ impl TunDataPlane {
 
     /// Readable while `poll_event` or [`TunDataPlane::poll_alive`] has something.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
-        self.reports_ready.as_fd()
+        self.event_ready.as_fd()
     }
 
     /// The next IKE datagram that arrived, oldest first.
@@ -289,6 +299,20 @@ impl TunDataPlane {
         self.system.follow(order.iter().copied()).map_err(|error| DataPlaneError::System(error.to_string()))
     }
 
+    /// Puts the packet filter back when somebody removed it.
+    fn restore_filter(&mut self) {
+        match self.system.restore_filter().map_err(|error| error.to_string()) {
+            Ok(false) => {}
+            Ok(true) => match self.follow_policies() {
+                Ok(()) => {
+                    tracing::error!("the packet filter was removed from outside (a reload of the firewall?): restored")
+                }
+                Err(error) => tracing::error!("the packet filter was removed from outside: {error}"),
+            },
+            Err(error) => tracing::error!("traffic may leave in clear: {error}"),
+        }
+    }
+
     /// Puts the policies of the engine back to what they were.
     fn restore(&mut self, before: &BTreeMap<PolicyId, Policy>) {
         let added = self.policies.keys().filter(|id| !before.contains_key(id)).map(|id| DataPlaneOp::DeletePolicy(*id));
@@ -324,6 +348,9 @@ impl DataPlane for TunDataPlane {
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {
         self.sort_reports();
+        if self.events.is_empty() && self.watch.table_removed() {
+            self.restore_filter();
+        }
         self.events.pop_front()
     }
 
@@ -332,6 +359,15 @@ impl DataPlane for TunDataPlane {
         list.extend(self.inbound.ask(Request::List).unwrap_or_default());
         list
     }
+}
+
+/// A descriptor that is readable while one of two others is.
+fn either(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let both = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for fd in [one, other] {
+        epoll::add(&both, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    }
+    Ok(both)
 }
 
 /// One thread, as the daemon's thread holds it. Dropping it ends the thread.

@@ -137,6 +137,10 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
     if set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER as i32).is_err() {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     }
+    if port == Some(config.nat_port) && domain == Domain::IPV4 {
+        // RFC 3948 §2.1: the UDP checksum should be zero; ESP brings its own, and so does IKE.
+        set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
+    }
     if let Some(port) = port {
         if domain == Domain::IPV6 {
             socket.set_only_v6(true)?;

@@ -94,6 +94,14 @@ impl System {
         Ok(())
     }
 
+    /// Makes the filter table again when it is gone, still without policies. Says whether it was gone.
+    pub(crate) fn restore_filter(&mut self) -> Result<bool, Error> {
+        if nft::exists(&self.config.filter_table)? {
+            return Ok(false);
+        }
+        nft::run(&filter::create(&self.config)).map(|()| true)
+    }
+
     /// Lets capture and guards follow these policies, given in the order of the SPD. On an error the ones before hold.
     pub(crate) fn follow<'a>(&mut self, policies: impl Iterator<Item = &'a Policy> + Clone) -> Result<(), Error> {
         let script = filter::policies(&self.config, policies.clone()).map_err(Error::Filter)?;

@@ -3,12 +3,13 @@
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, is_lost, link, pair, reaches};
+use crate::lab::{Host, PATIENCE, Tunnel, is_lost, link, pair, reaches};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
     ("a_packet_that_escapes_the_capture_is_dropped", leak),
     ("a_removed_device_leaks_nothing", device_removed),
+    ("a_removed_filter_comes_back", filter_removed),
     ("ipv4_is_protected_where_ipv6_is_switched_off", without_ipv6),
     ("neighbour_discovery_is_not_captured", neighbours),
 ];
@@ -85,4 +86,25 @@ fn without_ipv6() {
     assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
     a.stop();
+}
+
+fn filter_removed() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    // Another table that goes is none of our business.
+    a.nft("add table inet other; delete table inet other");
+    assert_eq!(a.plane(DataPlane::poll_event), None);
+    let before = a.nft("list table inet ravelin");
+    a.nft("delete table inet ravelin");
+    // The descriptor that the daemon waits for tells, and polling restores.
+    a.plane(|plane| {
+        let fd = plane.event_fd();
+        let mut fds = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
+        let patience = PATIENCE.try_into().unwrap();
+        assert_eq!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1));
+    });
+    assert_eq!(a.plane(DataPlane::poll_event), None);
+    assert_eq!(a.nft("list table inet ravelin"), before);
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
+    assert_eq!(b.arrived("clear"), 0);
 }
