@@ -29,6 +29,8 @@ const AUTOMATIC_PRIORITY: u8 = 2;
 #[derive(Clone, Debug)]
 pub struct Model {
     policies: BTreeMap<PolicyId, PolicyEntry>,
+    /// The numbers of the policies by their names.
+    names: BTreeMap<String, PolicyId>,
     remotes: BTreeMap<String, RemoteEntry>,
     /// Numbers below this one were given to a policy once and are never given again.
     next_id: u32,
@@ -102,7 +104,8 @@ impl Model {
     /// Only the automatic policies: UDP 500 and 4500, without which IKE could not work, and Neighbor Discovery,
     /// without which IPv6 could not.
     pub fn new() -> Self {
-        let mut model = Model { policies: BTreeMap::new(), remotes: BTreeMap::new(), next_id: 1 };
+        let mut model =
+            Model { policies: BTreeMap::new(), names: BTreeMap::new(), remotes: BTreeMap::new(), next_id: 1 };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
         // ICMPv6 types 133 to 137, each with every code, in the form of RFC 7296 §3.13.1.
         let discovery = any_v6.with(58, 133 << 8..=(137 << 8 | 0xff)).unwrap_or(any_v6);
@@ -124,6 +127,7 @@ impl Model {
             };
             let id = PolicyId(model.next_id);
             model.next_id += 1;
+            model.names.insert(name.to_owned(), id);
             model.policies.insert(id, PolicyEntry { id, spec, automatic: true });
         }
         model
@@ -143,6 +147,7 @@ impl Model {
         self.check_endpoint(&spec)?;
         let id = PolicyId(self.next_id);
         self.next_id = self.next_id.checked_add(1).ok_or(ModelError::Full)?;
+        self.names.insert(spec.name.clone(), id);
         self.policies.insert(id, PolicyEntry { id, spec, automatic: false });
         Ok(id)
     }
@@ -162,8 +167,8 @@ impl Model {
                 vec![entry.id]
             }
         };
-        for id in &ids {
-            self.policies.remove(id);
+        for entry in ids.iter().filter_map(|id| self.policies.remove(id)) {
+            self.names.remove(&entry.spec.name);
         }
         Ok(ids)
     }
@@ -217,7 +222,7 @@ impl Model {
 
     /// The policy of this name.
     pub fn policy(&self, name: &str) -> Option<&PolicyEntry> {
-        self.policies.values().find(|entry| entry.spec.name == name)
+        self.policies.get(self.names.get(name)?)
     }
 
     /// The policy of this name.

@@ -12,7 +12,7 @@ use ravelin_types::transform::{IntegId, KeMethod, Transform};
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::selector::{IdString, id_string};
-use crate::value::{name, quantity};
+use crate::value::{identity, name, quantity};
 
 /// The flags of `ipsec policy`.
 #[derive(Clone, Debug, Args)]
@@ -40,10 +40,10 @@ pub struct PolicyArgs {
     #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
     remote: Option<String>,
     /// Address of the remote endpoint
-    #[arg(short = 'r', long, value_name = "ADDRESS")]
+    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::host)]
     endpoint: Option<IpAddr>,
     /// Address of the local endpoint (default: the one from which the remote endpoint is reached)
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
     /// transport (between the two endpoints) or tunnel
     #[arg(short = 'm', long, value_enum, ignore_case = true)]

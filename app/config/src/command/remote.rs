@@ -35,10 +35,10 @@ pub struct RemoteArgs {
     #[arg(short = 'u', long)]
     accept: bool,
     /// Address of the remote
-    #[arg(short = 'r', long, value_name = "ADDRESS")]
+    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::host)]
     endpoint: Option<IpAddr>,
     /// Our address towards it (default: any)
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
     /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, keyid: (default: its address)
     #[arg(short = 'f', long, value_name = "ID", value_parser = identity::identity)]

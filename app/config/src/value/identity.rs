@@ -23,6 +23,21 @@ pub fn identity(text: &str) -> Result<Identity, BadValue> {
     }
 }
 
+/// The address of one host, as written behind `-r`.
+///
+/// # Errors
+/// When it is no address, or not that of one host.
+pub fn host(text: &str) -> Result<IpAddr, BadValue> {
+    let address: IpAddr = text.parse().map_err(|_| {
+        BadValue::new("expected an IP address (names are not looked up, since whoever answers could name any address)")
+    })?;
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || broadcast {
+        return Err(BadValue::new(format!("{address} is not the address of one host")));
+    }
+    Ok(address)
+}
+
 fn prefixed(prefix: &str, value: &str) -> Result<Identity, BadValue> {
     let offset = prefix.len() + 1;
     let lower = prefix.to_ascii_lowercase();
@@ -107,6 +122,15 @@ mod tests {
         ] {
             assert_eq!(identity(text).map(|id| id.to_string()), Ok(shown.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_is_one_host() {
+        assert!(host("10.0.0.1").is_ok() && host("fe80::1").is_ok());
+        for text in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
+            assert!(host(text).unwrap_err().message.ends_with("is not the address of one host"), "{text}");
+        }
+        assert!(host("gw.example.org").unwrap_err().message.contains("names are not looked up"));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl<P: Plane> Core<P> {
         let mut answer = done();
         if args.wants_sas() {
             answer.put_section("ike-sas", report::ike_sas(&self.endpoint.ike_sas(), &self.model, now));
+            answer.put_section("ike-counters", self.ike_counters());
         }
         if args.wants_remotes() {
             answer.put_section("remotes", self.remotes(args.name.as_deref(), now)?);

@@ -17,6 +17,7 @@ use ravelin_types::{Instant, Spi};
 
 use super::failures::{Failures, Log};
 use super::plane::Plane;
+use super::report;
 use super::waiting::{Goal, Waiting};
 
 /// How long after a failure a policy with `--start now` is tried again.
@@ -31,6 +32,7 @@ pub struct Core<P> {
     pub(super) model: Model,
     pub(super) failures: Failures,
     pub(super) started: Instant,
+    crypto: CryptoProvider,
     waiting: Waiting,
     answers: Vec<(ClientId, Message)>,
     deadline: Option<Instant>,
@@ -45,7 +47,7 @@ impl<P: Plane> Core<P> {
     /// A core with the model's policies in force; those that start at once are under way.
     ///
     /// # Errors
-    /// When the data plane refuses a policy.
+    /// When the data plane refuses a policy, or the model can never work; the data plane is given back.
     pub fn new(
         model: Model,
         mut plane: P,
@@ -53,6 +55,9 @@ impl<P: Plane> Core<P> {
         rng: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, (P, String)> {
+        if let Some(mistake) = model.ike_config(&BTreeMap::new()).mistakes(&crypto).first() {
+            return Err((plane, mistake.to_string()));
+        }
         let ops: Vec<DataPlaneOp> = model.spd().into_iter().map(DataPlaneOp::AddPolicy).collect();
         if let Err((index, error)) = plane.apply_all(&ops) {
             return Err((plane, refusal(ops.get(index), &error)));
@@ -63,6 +68,7 @@ impl<P: Plane> Core<P> {
             model,
             failures: Failures::default(),
             started: now,
+            crypto,
             waiting: Waiting::default(),
             answers: Vec::new(),
             deadline: None,
@@ -176,6 +182,10 @@ impl<P: Plane> Core<P> {
     /// # Errors
     /// What the data plane refused, and why.
     pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), String> {
+        let mistakes = newer.ike_config(&self.sources).mistakes(&self.crypto);
+        if let Some(mistake) = mistakes.first() {
+            return Err(format!("nothing was changed: {mistake}"));
+        }
         let ops = self.model.difference(&newer);
         if let Err((failed, error)) = self.plane.apply_all(&ops) {
             let why = refusal(ops.get(failed), &error);
@@ -386,15 +396,22 @@ impl<P: Plane> Core<P> {
         stats.put_section("uptime", uptime);
         stats.put_section("ikesas", Message::new().with("total", ike_sas.len()).with("half-open", half_open));
         stats.put_section("counters", self.counters());
+        stats.put_section("ike-counters", self.ike_counters());
         stats
     }
 
+    /// What was counted by the data plane.
     pub(super) fn counters(&mut self) -> Message {
         let mut counters = Message::new();
         for (name, value) in self.plane.counters() {
             counters.put(&name, value);
         }
         counters
+    }
+
+    /// What was counted by IKE.
+    pub(super) fn ike_counters(&self) -> Message {
+        report::ike_counters(&self.endpoint.counters())
     }
 }
 

@@ -7,7 +7,7 @@ use ravelin_config::value::algorithm::encr_name;
 use ravelin_config::value::quantity::protocol_name;
 use ravelin_control::Message;
 use ravelin_ike::explain::Failure;
-use ravelin_ike::view::{ChildSaView, IkeSaView};
+use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
@@ -281,6 +281,23 @@ fn proposal_text(proposal: &Proposal) -> String {
         other => other.to_string(),
     });
     format!("{}: {}", proposal.protocol, names.collect::<Vec<_>>().join(", "))
+}
+
+/// What IKE dropped and why, and what it did to protect itself.
+pub fn ike_counters(counters: &Counters) -> Message {
+    let named = [
+        ("malformed", counters.malformed),
+        ("other-version", counters.version),
+        ("unknown-spi", counters.unknown_spi),
+        ("forged", counters.forged),
+        ("unexpected", counters.unexpected),
+        ("outside-window", counters.outside_window),
+        ("repeated", counters.repeated),
+        ("refused-half-open", counters.refused_half_open),
+        ("cookies-sent", counters.cookies),
+        ("rate-limited", counters.rate_limited),
+    ];
+    named.into_iter().fold(Message::new(), |message, (name, value)| message.with(name, value))
 }
 
 /// The short names that document 003's listing of SAs uses.

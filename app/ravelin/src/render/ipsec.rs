@@ -99,17 +99,6 @@ fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
     }
 }
 
-/// The counters of the data plane that are not zero.
-pub fn counters(out: &mut String, counters: &Message) {
-    out.push_str("Counters\n");
-    for (name, _) in counters.items() {
-        let value = field(counters, name);
-        if value != "0" {
-            let _ = writeln!(out, "  {name}: {value}");
-        }
-    }
-}
-
 /// `10.1.0.0/16 === 10.2.0.0/16`
 pub fn selectors(sa: &Message) -> String {
     format!("{} === {}", joined(sa, "local-ts"), joined(sa, "remote-ts"))

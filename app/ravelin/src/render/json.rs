@@ -57,7 +57,7 @@ fn section(name: &str, message: &Message) -> Value {
     if ARRAYS.contains(&name) && message.items().all(|(_, item)| matches!(item, Item::Section(_))) {
         return message.sections().map(|(_, inner)| section("", inner)).collect();
     }
-    let counters = name == "counters";
+    let counters = name == "counters" || name == "ike-counters";
     let members = message.items().map(|(name, item)| (name.to_owned(), value(name, item, counters)));
     Value::Object(members.collect::<Map<_, _>>())
 }

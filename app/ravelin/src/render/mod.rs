@@ -21,10 +21,13 @@ pub fn tables(answer: &Message) -> String {
         ipsec::policies(&mut out, policies);
     }
     if let Some(counters) = answer.section("counters") {
-        ipsec::counters(&mut out, counters);
+        counters_table(&mut out, "Counters", counters);
     }
     if let Some(sas) = answer.section("ike-sas") {
         ike::sas(&mut out, sas);
+    }
+    if let Some(counters) = answer.section("ike-counters") {
+        counters_table(&mut out, "IKE counters", counters);
     }
     if let Some(remotes) = answer.section("remotes") {
         ike::remotes(&mut out, remotes);
@@ -33,6 +36,15 @@ pub fn tables(answer: &Message) -> String {
         ike::unknown_peers(&mut out, failures);
     }
     out
+}
+
+/// The counters that are not zero; nothing when all are.
+fn counters_table(out: &mut String, title: &str, counters: &Message) {
+    let counted = counters.items().map(|(name, _)| (name, field(counters, name))).filter(|(_, value)| *value != "0");
+    let lines: String = counted.map(|(name, value)| format!("  {name}: {value}\n")).collect();
+    if !lines.is_empty() {
+        out.push_str(&format!("{title}\n{lines}"));
+    }
 }
 
 /// A value that every row of a listing has; an empty one if the daemon is of another version.

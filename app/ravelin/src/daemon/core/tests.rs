@@ -8,8 +8,13 @@ use std::rc::Rc;
 
 use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus};
-use ravelin_types::policy::Policy;
+use ravelin_types::lifetime::Lifetime;
+use ravelin_types::policy::{Mode, Policy};
+use ravelin_types::proposal::EspSuite;
+use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaParams};
+use ravelin_types::transform::{EncrId, IntegId, SnId};
 
 use super::*;
 
@@ -18,6 +23,7 @@ use super::*;
 struct Held {
     policies: BTreeMap<PolicyId, Policy>,
     sent: Vec<SocketAddr>,
+    sas: Vec<SaStatus>,
     /// A policy of this name is refused.
     refuse: Option<String>,
 }
@@ -44,7 +50,7 @@ impl DataPlane for FakePlane {
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
-        Vec::new()
+        self.0.borrow().sas.clone()
     }
 }
 
@@ -191,6 +197,56 @@ fn what_the_data_plane_refuses_is_taken_back_whole() {
     let before = bench.state();
     assert!(bench.core.adopt(newer, Instant::ZERO).is_err());
     assert_eq!(bench.state(), before);
+}
+
+/// A pair of SAs, as a negotiation would install them.
+fn pair() -> [SaStatus; 2] {
+    let (ours, theirs) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+    [(Direction::Inbound, 0x1001, 0x2002), (Direction::Outbound, 0x2002, 0x1001)].map(|(direction, spi, pair)| {
+        let inbound = direction == Direction::Inbound;
+        let params = SaParams {
+            direction,
+            spi: Spi(spi),
+            pair: Spi(pair),
+            src: if inbound { theirs } else { ours },
+            dst: if inbound { ours } else { theirs },
+            mode: Mode::Tunnel,
+            encap: None,
+            original: None,
+            suite: EspSuite {
+                encr: EncrId::AES_GCM_16,
+                encr_key_bits: 128,
+                integ: IntegId::NONE,
+                sn: SnId::PARTIAL_64,
+            },
+            keys: SaKeys { encr: Secret::from(&[0xab; 20][..]), integ: Secret::default() },
+            policy: PolicyId(6),
+            local_ts: Vec::new(),
+            remote_ts: Vec::new(),
+            lifetime: Lifetime::default(),
+            replay_window: 64,
+        };
+        SaStatus { params, counters: SaCounters::default() }
+    })
+}
+
+#[test]
+fn keys_leave_the_daemon_only_when_asked_for() {
+    let mut bench = Bench::new("keys");
+    bench.plane.0.borrow_mut().sas = pair().to_vec();
+    let sa = |answer: &Message, side: &str| {
+        let session = answer.section("sas").unwrap().section("1").unwrap();
+        session.section(side).unwrap().clone()
+    };
+    let answer = bench.ok("ipsec netstat -c");
+    for side in ["inbound", "outbound"] {
+        assert_eq!(sa(&answer, side).text("encryption"), Some("AES128-GCM"));
+        assert_eq!(sa(&answer, side).text("encryption-key-len"), Some("20"));
+    }
+    assert!(!format!("{answer:?}").contains("abab"));
+    let answer = bench.ok("ipsec netstat -c --show-keys");
+    assert_eq!(sa(&answer, "outbound").text("encryption-key"), Some("ab".repeat(20).as_str()));
+    assert_eq!(sa(&answer, "outbound").text("integrity-key"), None);
 }
 
 #[test]
