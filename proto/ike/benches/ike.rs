@@ -114,6 +114,7 @@ fn config(local: &str, peer: &str) -> Config {
         remotes: vec![Remote {
             name: "peer".into(),
             local: Some(ip(local)),
+            source: None,
             remote: ip(peer),
             local_id: id(local),
             remote_id: id(peer),
