@@ -13,4 +13,5 @@ mod liveness;
 mod nat;
 mod peer;
 mod rekey;
+mod storm;
 mod window;

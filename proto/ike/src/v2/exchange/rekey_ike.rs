@@ -21,7 +21,7 @@ use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Secret};
-use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
+use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
 
 use super::{After, Exchange, Open, Task, What};
 use crate::context::Core;
@@ -228,6 +228,9 @@ pub(crate) fn respond(
     if let Some(Open { exchange: Exchange::RekeyIke(open), .. }) = &mut sa.open {
         // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
         open.collision = Some(Collision { lowest: nonce_i.min(&nonce_r).to_vec(), made: spi });
+        if let Phase::Established(phase) = &mut made.phase {
+            phase.contested = Some(ends.our_spi());
+        }
         core.table.insert(made);
         return Ok(reply);
     }
@@ -245,6 +248,23 @@ pub(crate) fn has_collided(sa: &Established) -> bool {
         Some(Open { exchange: Exchange::RekeyIke(open), .. }) => open.collision.is_some(),
         _ => false,
     }
+}
+
+/// A request arrived on an IKE SA that the peer made in a collision. Unless it deletes that IKE SA, the peer has both
+/// responses and found that this one inherits, which our own response, still on its way, will confirm.
+pub(crate) fn settle_contest(sa: &mut Established, ends: &Ends, payloads: &Payloads, core: &mut Core) {
+    let deletes = payloads.0.iter().any(|payload| matches!(payload, Payload::Delete(Delete::Ike)));
+    let Some(old) = sa.contested.filter(|_| !deletes) else { return };
+    if let Some(mut old) = core.table.take(old) {
+        let old_ends = old.ends.clone();
+        if let Some((_, old)) = old.established()
+            && has_collided(old)
+        {
+            old.hand_over(&old_ends, sa, ends, core);
+        }
+        core.table.insert(old);
+    }
+    sa.contested = None;
 }
 
 /// The IKE SA with this SPI, made by the peer, takes over from `sa`.

@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 
 use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_types::{Identity, Instant, Secret, Spi};
+use ravelin_types::{Identity, IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
 
@@ -53,6 +53,8 @@ pub(crate) struct Established {
     pub(crate) heard: Instant,
     /// When an unprotected message last made us ask.
     hinted: Option<Instant>,
+    /// Our SPI of the IKE SA that both sides are rekeying, when the peer made this one and who inherits is open.
+    pub(crate) contested: Option<IkeSpi>,
 }
 
 /// How long it will be there.
@@ -96,6 +98,7 @@ impl Established {
             stage: Stage::Active,
             heard: core.now,
             hinted: None,
+            contested: None,
         }
     }
 
@@ -157,7 +160,11 @@ impl Established {
                 }
             }
             self.hear(&mut ends, datagram.remote, core);
-            self.request(&ends, header, payloads(), datagram, core)
+            let payloads = payloads();
+            if let Ok(payloads) = &payloads {
+                exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
+            }
+            self.request(&ends, header, payloads, datagram, core)
         };
         match after {
             After::Stay => self.go_on(ends, core),
@@ -295,6 +302,10 @@ impl Established {
 
     /// Hands Child SAs and waiting tasks to the IKE SA that takes the place of this one.
     pub(crate) fn hand_over(&mut self, ends: &Ends, heir: &mut Established, heir_ends: &Ends, core: &mut Core) {
+        heir.contested = None;
+        if self.stage == Stage::Replaced {
+            return;
+        }
         for child in self.children.values() {
             child.pass_on(heir_ends.our_spi(), core);
         }
