@@ -84,34 +84,30 @@ impl TunDataPlane {
         let engine = EngineConfig { no_match: NoMatch::Discard, ..EngineConfig::default() };
         let (outbound, inbound) = Engine::new(engine, crypto, rng).split();
         let clock = Clock::new();
-        let wake = || Wake::new().map_err(|error| Error::system("make an event descriptor", error));
-        let (reports_ready, ike_ready) = (wake()?, wake()?);
+        let no_descriptor = |error| Error::system("make an event descriptor", error);
+        let reports_ready = Wake::new().map_err(no_descriptor)?;
+        let ike_ready = Wake::new().map_err(no_descriptor)?;
         let watch = FilterWatch::new().map_err(|error| Error::system("watch the packet filter", error))?;
-        let event_ready = either(reports_ready.as_fd(), watch.as_fd())
-            .map_err(|error| Error::system("make an event descriptor", error))?;
+        let event_ready = either(reports_ready.as_fd(), watch.as_fd()).map_err(no_descriptor)?;
         let (report, reports) = sync_channel(MAX_REPORTS);
         let (ike_queue, ike) = sync_channel(MAX_IKE);
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
 
-        let outbound = {
-            let (ask, requests) = channel();
-            let wake = wake()?;
+        let outbound = Half::spawn("outbound", |requests, wake| {
             let parts = outbound::Parts {
                 engine: outbound,
                 device: device.clone(),
                 sockets: sockets.clone(),
                 clock,
                 requests,
-                wake: wake.clone(),
+                wake,
                 reporter: Reporter::new(report.clone(), reports_ready.clone()),
                 hold: config.hold,
                 keepalive: config.keepalive,
             };
-            Half::spawn("outbound", ask, wake, move || OutboundThread::new(parts).run())?
-        };
-        let inbound = {
-            let (ask, requests) = channel();
-            let wake = wake()?;
+            move || OutboundThread::new(parts).run()
+        })?;
+        let inbound = Half::spawn("inbound", |requests, wake| {
             let parts = inbound::Parts {
                 engine: inbound,
                 device,
@@ -119,13 +115,13 @@ impl TunDataPlane {
                 ports,
                 clock,
                 requests,
-                wake: wake.clone(),
+                wake,
                 reporter: Reporter::new(report, reports_ready.clone()),
                 ike: ike_queue,
                 ike_ready: ike_ready.clone(),
             };
-            Half::spawn("inbound", ask, wake, move || InboundThread::new(parts).run())?
-        };
+            move || InboundThread::new(parts).run()
+        })?;
         Ok(TunDataPlane {
             outbound,
             inbound,
@@ -160,7 +156,7 @@ impl TunDataPlane {
         self.ike_ready.as_fd()
     }
 
-    /// Readable while `poll_event` or [`TunDataPlane::poll_alive`] has something.
+    /// Readable while `poll_event` (which also looks after the packet filter) or [`TunDataPlane::poll_alive`] has something.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
         self.event_ready.as_fd()
     }
@@ -379,12 +375,14 @@ struct Half {
 }
 
 impl Half {
-    fn spawn(
+    /// Starts a thread; `make` gives what it runs.
+    fn spawn<F: FnOnce() + Send + 'static>(
         name: &'static str,
-        requests: Sender<Request>,
-        wake: Wake,
-        run: impl FnOnce() + Send + 'static,
+        make: impl FnOnce(Receiver<Request>, Wake) -> F,
     ) -> Result<Self, Error> {
+        let wake = Wake::new().map_err(|error| Error::system("make an event descriptor", error))?;
+        let (requests, received) = channel();
+        let run = make(received, wake.clone());
         let thread = std::thread::Builder::new()
             .name(format!("ravelin-{name}"))
             .spawn(run)
