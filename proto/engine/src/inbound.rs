@@ -8,7 +8,6 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use hashbrown::HashMap;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
@@ -20,11 +19,10 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
-use crate::hash::HashKey;
 use crate::limits::{AHEAD, CACHED_SAS, MIN_FLOW_CACHE};
 use crate::open::{Arrived, open};
 use crate::packet::PacketBuf;
-use crate::sad::{InboundSa, Sad, Slot};
+use crate::sad::{InboundSa, Sad, Slot, SpiTable};
 use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
 use crate::verdict::{Counters, DropReason, Verdict};
 
@@ -50,7 +48,7 @@ pub struct Inbound {
     spd: Spd,
     sad: Sad<InboundSa>,
     /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
-    spis: HashMap<u32, Slot, HashKey>,
+    spis: SpiTable,
     cache: FlowCache<Decision>,
     events: Events,
     counters: Counters,
@@ -77,7 +75,7 @@ impl Inbound {
             crypto,
             spd: Spd::new(seed),
             sad: Sad::new(),
-            spis: HashMap::with_hasher(HashKey::new(seed)),
+            spis: SpiTable::new(seed),
             cache: FlowCache::new(MIN_FLOW_CACHE, seed, Decision::Bypass),
             events: Events::new(),
             counters: Counters::default(),
@@ -129,7 +127,7 @@ impl Inbound {
     }
 
     /// Processes each packet in turn. While one is opened, the memory that later ones need is on its way: first the
-    /// SA that `esp` leads to, then its keys, each [`AHEAD`] packets before the next.
+    /// place of the SPI that `esp` finds, then the SA, then its keys, each [`AHEAD`] packets before the next.
     #[inline]
     fn run_ahead(
         &mut self,
@@ -142,20 +140,24 @@ impl Inbound {
             return packets.iter_mut().enumerate().for_each(|(n, pkt)| process(self, n, pkt));
         }
         const IN_WORK: usize = 2 * AHEAD;
+        let mut spis: [Option<u32>; IN_WORK] = [None; IN_WORK];
         let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
-        for step in 0..count + 2 * AHEAD {
-            if let Some(n) = step.checked_sub(2 * AHEAD) {
+        for step in 0..count + 3 * AHEAD {
+            if let Some(n) = step.checked_sub(3 * AHEAD) {
                 process(self, n, &mut packets[n]);
             }
-            if let Some(Some(sa)) =
-                step.checked_sub(AHEAD).map(|n| slots[n % IN_WORK].and_then(|slot| self.sad.get(slot)))
-            {
+            let in_work = step % IN_WORK;
+            let half_way = (step + AHEAD) % IN_WORK;
+            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
                 sa.fetch();
             }
-            let slot = packets.get(step).and_then(|pkt| esp(pkt.packet())).and_then(|esp| self.spis.get(&esp.spi.0));
-            slots[step % IN_WORK] = slot.copied();
-            if let Some(&slot) = slot {
+            slots[in_work] = spis[half_way].and_then(|spi| self.spis.get(spi));
+            if let Some(slot) = slots[in_work] {
                 self.sad.fetch(slot);
+            }
+            spis[in_work] = packets.get(step).and_then(|pkt| esp(pkt.packet())).map(|esp| esp.spi.0);
+            if let Some(spi) = spis[in_work] {
+                self.spis.fetch(spi);
             }
         }
     }
@@ -177,7 +179,7 @@ impl Inbound {
         let Some(esp) = EspHeader::parse(&pkt.packet()[esp_at..]) else {
             return Verdict::Drop(DropReason::BadEspLength);
         };
-        let Some(&slot) = self.spis.get(&esp.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        let Some(slot) = self.spis.get(esp.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if sa.usage.is_dead() {
             return Verdict::Drop(DropReason::Expired);
@@ -245,7 +247,7 @@ impl Inbound {
             DataPlaneOp::AddSa(params) if params.direction == Direction::Inbound => self.add_sa(params, now)?,
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Inbound => {
                 self.sad.remove(*id)?;
-                self.spis.remove(&id.spi.0);
+                self.spis.remove(id.spi.0);
             }
             DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
                 return Err(DataPlaneError::NoSuchSa(*id));
@@ -257,7 +259,7 @@ impl Inbound {
 
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
-        if let Some(other) = self.spis.get(&params.spi.0).and_then(|&slot| self.sad.get(slot)) {
+        if let Some(other) = self.spis.get(params.spi.0).and_then(|slot| self.sad.get(slot)) {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
         let slot = self.sad.insert(InboundSa::new(params, &self.crypto, now)?);

@@ -5,6 +5,7 @@
 
 mod inbound;
 mod outbound;
+mod spi_table;
 mod usage;
 
 use alloc::boxed::Box;
@@ -23,6 +24,7 @@ use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS};
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
+pub(crate) use spi_table::SpiTable;
 pub(crate) use usage::{Bounds, Usage};
 
 /// The number of an SA's place.
