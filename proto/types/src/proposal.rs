@@ -26,7 +26,7 @@ pub struct Proposal {
 }
 
 impl fmt::Display for Proposal {
-    /// `ESP: AES-GCM-128, CURVE25519, NO-ESN`
+    /// `ESP: AES128-GCM, CURVE25519, NO-ESN`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.protocol)?;
         for (i, transform) in self.transforms.iter().enumerate() {

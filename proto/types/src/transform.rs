@@ -1,6 +1,7 @@
 //! Algorithm identifiers as IKEv2 names them (RFC 7296 §3.3.2 and the IANA registry). All are open: a value without
 //! a constant survives decoding and prints as its number.
 
+use alloc::format;
 use core::fmt;
 
 /// Declares an open newtype of a protocol number: named constants, and a text for each; any other value prints as
@@ -140,9 +141,13 @@ impl Transform {
 }
 
 impl fmt::Display for Transform {
+    /// With the names that configurations use: the key length stands behind the name of the cipher (`AES128-GCM`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Transform::Encr(id, Some(bits)) => write!(f, "{id}-{bits}"),
+            Transform::Encr(id, Some(bits)) => match format!("{id}").strip_prefix("AES-") {
+                Some(mode) => write!(f, "AES{bits}-{mode}"),
+                None => write!(f, "{id}-{bits}"),
+            },
             Transform::Encr(id, None) => write!(f, "{id}"),
             Transform::Prf(id) => write!(f, "PRF-{id}"),
             Transform::Integ(id) => write!(f, "{id}"),

@@ -257,7 +257,7 @@ mod tests {
         let encr = encr_list("AES128-CBC,AES128-GCM,AES256-GCM").unwrap();
         let text: Vec<String> =
             proposals(ProtocolId::ESP, &encr, &[IntegId::HMAC_SHA1_96], &sn).iter().map(ToString::to_string).collect();
-        assert_eq!(text, ["ESP: AES-CBC-128, HMAC-SHA-1, NO-ESN", "ESP: AES-GCM-128, AES-GCM-256, NO-ESN"]);
+        assert_eq!(text, ["ESP: AES128-CBC, HMAC-SHA-1, NO-ESN", "ESP: AES128-GCM, AES256-GCM, NO-ESN"]);
     }
 
     #[test]

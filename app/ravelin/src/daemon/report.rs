@@ -10,7 +10,6 @@ use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::policy::Mode;
-use ravelin_types::proposal::Proposal;
 use ravelin_types::sa::Direction;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Instant, Secret};
@@ -73,7 +72,7 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
         if let Some(local) = esp.local {
             detail.put("local", local);
         }
-        detail.put_list("proposals", esp.proposals.iter().map(proposal_text));
+        detail.put_list("proposals", &esp.proposals);
         put_limits(&mut detail, "hard", &esp.lifetime.hard);
         put_limits(&mut detail, "soft", &esp.lifetime.soft);
         detail.put("replay-window", esp.replay_window);
@@ -247,7 +246,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("accept", yes_no(spec.accept));
     remote.put("auth", "PresharedKey");
     remote.put("secret-file", spec.secret_file.display());
-    remote.put_list("proposals", spec.proposals.iter().map(proposal_text));
+    remote.put_list("proposals", &spec.proposals);
     remote.put("lifetime", spec.lifetime.as_secs());
     remote.put("retransmit-ms", spec.retransmission.initial.as_millis());
     remote.put("tries", spec.retransmission.tries);
@@ -271,16 +270,6 @@ pub fn recent_failures<'a>(failures: impl Iterator<Item = &'a (Instant, Failure)
         message.put("advice", &failure.advice);
         message
     }))
-}
-
-/// `ESP: AES128-GCM, ESN, NO-ESN`, with the names that the grammar takes.
-fn proposal_text(proposal: &Proposal) -> String {
-    use ravelin_types::transform::Transform;
-    let names = proposal.transforms.iter().map(|transform| match transform {
-        Transform::Encr(id, bits) => encr_name(*id, *bits),
-        other => other.to_string(),
-    });
-    format!("{}: {}", proposal.protocol, names.collect::<Vec<_>>().join(", "))
 }
 
 /// What IKE dropped and why, and what it did to protect itself.

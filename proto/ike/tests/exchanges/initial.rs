@@ -151,7 +151,7 @@ fn no_common_ike_proposal_is_told_with_both_offers() {
     lab.b_to_a();
     let (here, there) = (lab.a.failure(Part::IkeProposal), lab.b.failure(Part::IkeProposal));
     assert_eq!(here.theirs, ["NO_PROPOSAL_CHOSEN"]);
-    assert_eq!(here.ours, ["IKE: AES-GCM-128, PRF-HMAC-SHA-2-256, CURVE25519"]);
+    assert_eq!(here.ours, ["IKE: AES128-GCM, PRF-HMAC-SHA-2-256, CURVE25519"]);
     assert_eq!(there.theirs, here.ours);
     assert_eq!(there.ours, ["IKE: CHACHA20-POLY1305, PRF-HMAC-SHA-2-256, CURVE25519"]);
     // The refusal proves nothing, so A tries a little longer, and then stops without a second report.
@@ -170,9 +170,9 @@ fn no_common_esp_proposal_fails_the_child_sa_alone() {
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     let (here, there) = (lab.a.failure(Part::EspProposal), lab.b.failure(Part::EspProposal));
-    assert_eq!(here.ours, ["ESP: AES-GCM-128, NO-ESN"]);
+    assert_eq!(here.ours, ["ESP: AES128-GCM, NO-ESN"]);
     assert_eq!(there.theirs, here.ours);
-    assert_eq!(there.ours, ["ESP: AES-CBC-256, HMAC-SHA-2-256, NO-ESN"]);
+    assert_eq!(there.ours, ["ESP: AES256-CBC, HMAC-SHA-2-256, NO-ESN"]);
     assert_eq!((lab.a.ike().state, lab.b.ike().state), ("ESTABLISHED", "ESTABLISHED"));
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
