@@ -156,7 +156,8 @@ impl TunDataPlane {
         self.ike_ready.as_fd()
     }
 
-    /// Readable while `poll_event` (which also looks after the packet filter) or [`TunDataPlane::poll_alive`] has something.
+    /// Readable while `poll_event` (which also looks after the packet filter) or [`TunDataPlane::poll_alive`] has
+    /// something to do.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
         self.event_ready.as_fd()
     }
