@@ -2,7 +2,9 @@
 //!
 //! Where the library is missing or does not fit, every case is counted as skipped, with the reason. Words on the command
 //! line select cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
+#![allow(clippy::unwrap_used)] // a panic is how a case fails
 
+mod allocation;
 mod batch;
 mod single;
 
@@ -15,7 +17,7 @@ use ravelin_crypto_ipsec_mb::try_provider;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[single::CASES, batch::CASES];
+const CASES: &[&[Case]] = &[single::CASES, batch::CASES, allocation::CASES];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

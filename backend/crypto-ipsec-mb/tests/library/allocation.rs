@@ -1,0 +1,74 @@
+//! The packet path allocates nothing. (The library itself has no allocator but for its managers.)
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ravelin_crypto::BatchPacket;
+use ravelin_crypto_ipsec_mb::try_provider;
+use ravelin_types::transform::{EncrId, IntegId};
+
+use crate::Case;
+
+pub const CASES: &[Case] = &[("packets_are_protected_without_allocation", packets_are_protected_without_allocation)];
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work` once to let anything lazy happen, then counts.
+fn allocations(mut work: impl FnMut()) -> usize {
+    work();
+    let before = COUNT.get();
+    (0..10).for_each(|_| work());
+    COUNT.get() - before
+}
+
+fn packets_are_protected_without_allocation() {
+    let provider = try_provider().unwrap();
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 10, "the counter works");
+    let mut data = [0; 1408];
+    for alg in provider.encr {
+        for bits in alg.key_bits() {
+            let key = alg.key(&vec![7; usize::from(*bits) / 8 + alg.salt_len()]).unwrap();
+            let mut icv = [0; 16];
+            let count = allocations(|| {
+                key.prefetch();
+                key.seal(&[1; 8], &[2; 12], &mut data, &mut icv);
+                key.open(&[1; 8], &[2; 12], &mut data, &icv).unwrap();
+                key.open(&[1; 8], &[2; 12], &mut data, &icv).unwrap_err();
+            });
+            assert_eq!(count, 0, "{} {bits}", alg.id());
+        }
+    }
+    let batch = provider.batch.unwrap();
+    let key = batch.key((EncrId::AES_CBC, &[1; 16]), (IntegId::HMAC_SHA2_256_128, &[2; 32])).unwrap().unwrap();
+    let mut esps = [[3; 24 + 160 + 16]; 100];
+    let mut packets: Vec<_> = esps.iter_mut().map(|esp| BatchPacket::new(&*key, esp, Some(4))).collect();
+    let count = allocations(|| {
+        batch.seal(&mut packets);
+        batch.open(&mut packets);
+        assert!(packets.iter().all(|packet| !packet.forged));
+        batch.open(&mut packets);
+        assert!(packets.iter().all(|packet| packet.forged));
+    });
+    assert_eq!(count, 0);
+}
