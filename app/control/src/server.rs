@@ -18,14 +18,7 @@ use crate::socket::{BindError, ControlSocket};
 
 /// Names a connection; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(u64);
-
-impl ClientId {
-    /// A name that no connection has, for tests of what answers requests.
-    pub fn for_test(number: u32) -> Self {
-        ClientId(u64::MAX - u64::from(number))
-    }
-}
+pub struct ClientId(pub u64);
 
 /// A command that waits for [`Server::reply`] or [`Server::unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -97,7 +97,7 @@ impl Bench {
         let plane = FakePlane::default();
         let core = Core::new(Model::new(), plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
         let core = core.map_err(|(_, why)| why).expect("a core");
-        Bench { core, plane, directory, client: ClientId::for_test(1), now: Instant::ZERO }
+        Bench { core, plane, directory, client: ClientId(1), now: Instant::ZERO }
     }
 
     /// Sends a command line; the answer, unless it comes later.
@@ -266,7 +266,7 @@ fn a_client_that_waits_is_told_when_time_is_up() {
 #[test]
 fn other_clients_are_served() {
     let mut bench = Bench::new("vici");
-    let ask = |name: &str| Request { client: ClientId::for_test(1), name: name.to_owned(), message: Message::new() };
+    let ask = |name: &str| Request { client: ClientId(1), name: name.to_owned(), message: Message::new() };
     assert!(bench.core.request(&ask("version"), Instant::ZERO));
     assert_eq!(bench.core.answers()[0].1.text("daemon"), Some("ravelin"));
     assert!(bench.core.request(&ask("stats"), Instant::ZERO + Duration::from_secs(7)));
