@@ -37,6 +37,7 @@ pub(crate) struct Core {
     /// SAs being installed, by the operation that does it.
     installing: BTreeMap<OpId, SaId>,
     unprotected: Bucket,
+    pool: Pool,
     next_serial: u64,
 }
 
@@ -60,6 +61,7 @@ impl Core {
             next_op: 0,
             installing: BTreeMap::new(),
             unprotected: Bucket { tokens: limits::UNPROTECTED_PER_SECOND, refilled: now },
+            pool: Pool::default(),
             next_serial: 0,
         }
     }
@@ -111,7 +113,7 @@ impl Core {
     /// A fresh nonce.
     pub(crate) fn nonce(&mut self) -> Vec<u8> {
         let mut nonce = vec![0; limits::NONCE_LEN];
-        self.rng.fill(&mut nonce);
+        self.pool.take(&mut nonce, &mut *self.rng);
         nonce
     }
 
@@ -119,7 +121,7 @@ impl Core {
     pub(crate) fn ike_spi(&mut self) -> IkeSpi {
         loop {
             let mut bytes = [0; 8];
-            self.rng.fill(&mut bytes);
+            self.pool.take(&mut bytes, &mut *self.rng);
             let spi = IkeSpi(u64::from_be_bytes(bytes));
             // The SA being handled is not in the table, but to draw its SPI again takes 2^64 tries.
             if spi != IkeSpi::ZERO && self.table.get(spi).is_none() {
@@ -132,7 +134,7 @@ impl Core {
     pub(crate) fn child_spi(&mut self, owner: IkeSpi) -> Spi {
         loop {
             let mut bytes = [0; 4];
-            self.rng.fill(&mut bytes);
+            self.pool.take(&mut bytes, &mut *self.rng);
             let spi = Spi(u32::from_be_bytes(bytes));
             if spi.is_usable() && self.table.claim(spi, owner) {
                 return spi;
@@ -153,7 +155,7 @@ impl Core {
 
     fn part_of(&mut self, duration: Duration) -> Duration {
         let mut bytes = [0; 2];
-        self.rng.fill(&mut bytes);
+        self.pool.take(&mut bytes, &mut *self.rng);
         duration / u32::from(u16::MAX) * u32::from(u16::from_be_bytes(bytes))
     }
 
@@ -166,6 +168,33 @@ impl Core {
     /// The name of the remote configured for an address, for reports.
     pub(crate) fn remote_name(&self, address: core::net::IpAddr) -> Option<String> {
         self.config.remotes.iter().find(|remote| remote.remote == address).map(|remote| remote.name.clone())
+    }
+}
+
+/// Random bytes that travel in clear sooner or later: SPIs, nonces, the spread of timers. They are drawn many at a
+/// time, because a draw costs more than its bytes. Keys never come from here.
+struct Pool {
+    bytes: [u8; Self::SIZE],
+    used: usize,
+}
+
+impl Pool {
+    const SIZE: usize = 4 * limits::NONCE_LEN;
+
+    /// Fills `out`, which is no longer than a nonce, with bytes that nobody had before.
+    fn take(&mut self, out: &mut [u8], rng: &mut dyn SecureRandom) {
+        if self.used + out.len() > Self::SIZE {
+            rng.fill(&mut self.bytes);
+            self.used = 0;
+        }
+        out.copy_from_slice(&self.bytes[self.used..][..out.len()]);
+        self.used += out.len();
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool { bytes: [0; Self::SIZE], used: Self::SIZE }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Being asked for a Child SA: which policy it falls under, and what of the offer that policy takes.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -150,11 +150,10 @@ fn candidates<'a>(config: &'a Config, remote: &str) -> impl Iterator<Item = &'a 
 fn find<'a>(policies: impl Iterator<Item = &'a ChildPolicy>, wanted: &Wanted, ends: &Ends) -> Result<Found<'a>, Error> {
     let mut best: Option<(u8, Found<'a>)> = None;
     let mut mode_differs = false;
-    let mut ours: Vec<String> = Vec::new();
-    for policy in policies {
+    let policies: Vec<&ChildPolicy> = policies.collect();
+    for policy in &policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
-        let mut allowed = Selectors { initiator: policy.policy.remote.clone(), responder: policy.policy.local.clone() };
-        ours.extend(allowed.lines());
+        let mut allowed = allowed(policy);
         let mode = protection.mode;
         let offered = match mode {
             Mode::Transport => {
@@ -184,9 +183,18 @@ fn find<'a>(policies: impl Iterator<Item = &'a ChildPolicy>, wanted: &Wanted, en
         let words = |mode| vec![mode_name(mode).to_string()];
         Error::NoAgreement(match mode_differs {
             true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
-            false => Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours),
+            false => {
+                let protected = policies.iter().filter(|policy| matches!(policy.policy.action, Action::Protect(_)));
+                let ours = protected.flat_map(|policy| allowed(policy).lines()).collect();
+                Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours)
+            }
         })
     })
+}
+
+/// The selectors of a policy, the peer's side first.
+fn allowed(policy: &ChildPolicy) -> Selectors {
+    Selectors { initiator: policy.policy.remote.clone(), responder: policy.policy.local.clone() }
 }
 
 /// The method of the peer's KE payload, if there is one.
