@@ -28,7 +28,7 @@ impl Counts {
         let tail = if line.starts_with("Summary [") {
             line.split_once("run:")?.1
         } else if let Some(tail) = line.strip_prefix("test result:") {
-            tail.split_once(". ")?.1
+            tail.split_once(". ").map_or(tail, |(_, counts)| counts)
         } else if line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(" passed, ") {
             line
         } else {
@@ -82,6 +82,7 @@ mod tests {
             parse("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 7 filtered out; finished in 0.1s"),
             Some((3, 1, 2))
         );
+        assert_eq!(parse("test result: 3 passed, 1 failed, 2 skipped"), Some((3, 1, 2)));
         assert_eq!(parse("41 passed, 0 failed, 2 skipped\n"), Some((41, 0, 2)));
     }
 
