@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ike;
+mod operator;
 mod packet;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("ip", packet::ip),
         Decoder::Named("esp", packet::esp),
         Decoder::Named("udp-encap", packet::udp_encap),
+        Decoder::Named("control", operator::control),
+        Decoder::Named("command-line", operator::command_line),
     ];
     let payloads = PAYLOADS.iter().copied().map(Decoder::Payload);
     named.into_iter().chain(payloads).map(|decoder| Target { decoder }).collect()
