@@ -19,7 +19,7 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
-use crate::limits::{AHEAD, CACHED_SAS, MIN_FLOW_CACHE};
+use crate::limits::{AHEAD, CACHED_SAS};
 use crate::open::{Arrived, open};
 use crate::packet::PacketBuf;
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
@@ -76,7 +76,7 @@ impl Inbound {
             spd: Spd::new(seed),
             sad: Sad::new(),
             spis: SpiTable::new(seed),
-            cache: FlowCache::new(MIN_FLOW_CACHE, seed, Decision::Bypass),
+            cache: FlowCache::new(seed, Decision::Bypass),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -219,7 +219,7 @@ impl Inbound {
                     (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
                     (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
                 };
-                self.cache.put(place, key, decision);
+                self.cache.put(place, &key, decision);
                 decision
             }
         };

@@ -22,7 +22,7 @@ use ravelin_wire::ip::Header;
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
-use crate::limits::{AHEAD, CACHED_SAS, MAX_FLOW_CACHE, MIN_FLOW_CACHE};
+use crate::limits::{AHEAD, CACHED_SAS};
 use crate::packet::PacketBuf;
 use crate::sad::{OutboundSa, Sad, Slot};
 use crate::seal::seal;
@@ -70,7 +70,7 @@ impl Outbound {
             spd: Spd::new(seed),
             sad: Sad::new(),
             policies: BTreeMap::new(),
-            cache: FlowCache::new(MIN_FLOW_CACHE, seed, Decision::Bypass),
+            cache: FlowCache::new(seed, Decision::Bypass),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -130,8 +130,8 @@ impl Outbound {
                 self.sad.fetch(slot);
             }
             keys[in_work] = packets.get(step).filter(|_| step < count).and_then(|pkt| self.key_of(pkt));
-            if let Some((_, place)) = keys[in_work] {
-                self.cache.fetch(place);
+            if let Some((key, place)) = &keys[in_work] {
+                self.cache.fetch(key, *place);
             }
         }
     }
@@ -187,7 +187,7 @@ impl Outbound {
             (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
         };
-        self.cache.put(place, *key, decision);
+        self.cache.put(place, key, decision);
         decision
     }
 
@@ -261,10 +261,10 @@ impl Outbound {
         let sas = self.policies.entry(params.policy).or_default();
         sas.slots.push(slot);
         sas.acquiring_until = None;
-        // Four times as many places as SAs: with a flow on each, few sets of the cache get more than they hold.
-        let wanted = (self.sad.len() * 4).next_power_of_two().min(MAX_FLOW_CACHE);
-        if wanted > self.cache.len() {
-            self.cache.resize(wanted);
+        for ipv4 in [true, false] {
+            if params.remote_ts.iter().any(|selector| selector.is_ipv4() == ipv4) {
+                self.cache.reserve(ipv4, self.sad.len());
+            }
         }
         Ok(())
     }
