@@ -22,4 +22,4 @@ pub const MAX_FLOW_CACHE: usize = 1 << 20;
 /// So few SAs stay in the processor's caches by themselves; with more, a batch has memory fetched ahead of its use.
 pub const CACHED_SAS: usize = 256;
 /// How many packets ahead.
-pub const AHEAD: usize = 6;
+pub const AHEAD: usize = 8;

@@ -100,9 +100,8 @@ impl Outbound {
     fn process_into(&mut self, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
         let parsed = Header::parse(pkt.packet());
         if let Ok(header) = &parsed {
-            let key = FlowKey::new(header, pkt.packet());
-            let place = self.cache.place(&key);
-            self.decide(header, &key, place, pkt, now, verdict);
+            let flow = self.place_of(header, pkt);
+            self.decide(header, &flow, pkt, now, verdict);
         } else {
             *verdict = Verdict::Drop(DropReason::BadIpHeader);
         }
@@ -112,40 +111,53 @@ impl Outbound {
     /// While one packet is sealed, the memory that later ones need is on its way: first the place in the flow cache,
     /// then the SA, then its keys, each [`AHEAD`] packets before the next.
     fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        const IN_WORK: usize = 2 * AHEAD;
+        const IN_WORK: usize = 4 * AHEAD;
+        let mut flows: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
         let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
-        let mut keys: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
         let count = packets.len().min(verdicts.len());
         for step in 0..count + 3 * AHEAD {
             if let Some(n) = step.checked_sub(3 * AHEAD) {
-                self.process_into(&mut packets[n], now, &mut verdicts[n]);
+                let (pkt, verdict) = (&mut packets[n], &mut verdicts[n]);
+                let parsed = Header::parse(pkt.packet());
+                match (&parsed, &flows[n % IN_WORK]) {
+                    (Ok(header), Some(flow)) => self.decide(header, flow, pkt, now, verdict),
+                    _ => *verdict = Verdict::Drop(DropReason::BadIpHeader),
+                }
+                self.counters.count(verdict);
             }
-            let in_work = step % IN_WORK;
-            let half_way = (step + AHEAD) % IN_WORK;
-            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
+            if let Some(n) = step.checked_sub(2 * AHEAD)
+                && let Some(sa) = slots[n % IN_WORK].and_then(|slot| self.sad.get(slot))
+            {
                 sa.fetch();
             }
-            slots[in_work] = keys[half_way].and_then(|(key, place)| self.known_sa(&key, place));
-            if let Some(slot) = slots[in_work] {
-                self.sad.fetch(slot);
+            if let Some(n) = step.checked_sub(AHEAD) {
+                let slot = flows[n % IN_WORK].as_ref().and_then(|flow| self.known_sa(flow));
+                slots[n % IN_WORK] = slot;
+                if let Some(slot) = slot {
+                    self.sad.fetch(slot);
+                }
             }
-            keys[in_work] = packets.get(step).filter(|_| step < count).and_then(|pkt| self.key_of(pkt));
-            if let Some((key, place)) = &keys[in_work] {
-                self.cache.fetch(key, *place);
+            let flow = &mut flows[step % IN_WORK];
+            *flow = None;
+            if step < count
+                && let Ok(header) = &Header::parse(packets[step].packet())
+            {
+                let found = self.place_of(header, &packets[step]);
+                self.cache.fetch(&found.0, found.1);
+                *flow = Some(found);
             }
         }
     }
 
     #[inline]
-    fn key_of(&self, pkt: &PacketBuf<'_>) -> Option<(FlowKey, Place)> {
-        let header = Header::parse(pkt.packet());
-        let key = FlowKey::new(header.as_ref().ok()?, pkt.packet());
-        Some((key, self.cache.place(&key)))
+    fn place_of(&self, header: &Header, pkt: &PacketBuf<'_>) -> (FlowKey, Place) {
+        let key = FlowKey::new(header, pkt.packet());
+        (key, self.cache.place(&key))
     }
 
     #[inline]
-    fn known_sa(&self, key: &FlowKey, place: Place) -> Option<Slot> {
-        match self.cache.get(place, key)? {
+    fn known_sa(&self, (key, place): &(FlowKey, Place)) -> Option<Slot> {
+        match self.cache.get(*place, key)? {
             Decision::Protect(slot) => Some(slot),
             Decision::Bypass | Decision::Drop(_) | Decision::Acquire(_) => None,
         }
@@ -155,15 +167,14 @@ impl Outbound {
     fn decide(
         &mut self,
         header: &Header,
-        key: &FlowKey,
-        place: Place,
+        flow: &(FlowKey, Place),
         pkt: &mut PacketBuf<'_>,
         now: Instant,
         verdict: &mut Verdict,
     ) {
-        let decision = match self.cache.get(place, key) {
+        let decision = match self.cache.get(flow.1, &flow.0) {
             Some(decision) => decision,
-            None => self.classify(header, key, place, pkt),
+            None => self.classify(header, flow, pkt),
         };
         match decision {
             Decision::Protect(slot) => self.protect(slot, header, pkt, verdict),
@@ -175,7 +186,7 @@ impl Outbound {
 
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
-    fn classify(&mut self, header: &Header, key: &FlowKey, place: Place, pkt: &PacketBuf<'_>) -> Decision {
+    fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), pkt: &PacketBuf<'_>) -> Decision {
         let seen = Seen::new(header, pkt.packet());
         let decision = match (self.spd.lookup(&seen), self.config.no_match) {
             (Match::Protect(policy), _) => match self.newest_sa(policy, &seen.flow) {
@@ -187,7 +198,7 @@ impl Outbound {
             (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
         };
-        self.cache.put(place, key, decision);
+        self.cache.put(flow.1, &flow.0, decision);
         decision
     }
 
