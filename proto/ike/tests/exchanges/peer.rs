@@ -16,8 +16,8 @@ use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform
 use ravelin_types::{Identity, IkeSpi, Secret, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType, Version};
 use ravelin_wire::ike::v2::{
-    AnySpi, Auth, AuthMethod, Chain, Delete, Id, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal, Payload, Sa,
-    Ts, emit, emit_head, parse_chain,
+    AnySpi, Auth, AuthMethod, Chain, Delete, Fragment, Id, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal,
+    Payload, Sa, Ts, emit, emit_head, parse_chain,
 };
 
 use crate::lab::{A, B, Host, config, esp_proposal, ike_proposal, ip, kind, socket};
@@ -268,6 +268,17 @@ impl Peer {
         let ours = &mut self.keys.as_mut().unwrap().ours;
         let mut message = emit_head(&header, first, None, ours.body_len(inner.len()));
         ours.seal(&mut message, inner, &mut self.rng);
+        message
+    }
+
+    /// `HDR, SKF {payloads}`, as if fragments had been agreed on (RFC 7383 §2.5).
+    pub fn seal_fragment(&mut self, exchange: ExchangeType, fragment: Fragment, payloads: &[Payload]) -> Vec<u8> {
+        let chain = Chain::new(payloads).unwrap();
+        let header = self.header(exchange, false, self.next_id);
+        let ours = &mut self.keys.as_mut().unwrap().ours;
+        let body_len = ours.body_len(chain.bytes().len());
+        let mut message = emit_head(&header, chain.first(), Some(fragment), body_len);
+        ours.seal(&mut message, chain.bytes(), &mut self.rng);
         message
     }
 

@@ -3,7 +3,9 @@
 
 mod authenticated;
 mod initial;
+mod responder;
 mod strangers;
+mod wire;
 
 use ravelin_types::Spi;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
