@@ -49,16 +49,9 @@ pub struct Inbound {
     sad: Sad<InboundSa>,
     /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
     spis: SpiTable,
-    cache: FlowCache<Decision>,
+    cache: FlowCache,
     events: Events,
     counters: Counters,
-}
-
-/// What is done with the clear packets of a flow.
-#[derive(Clone, Copy)]
-enum Decision {
-    Bypass,
-    Drop(DropReason),
 }
 
 /// What a whole IP packet turns out to carry.
@@ -76,7 +69,7 @@ impl Inbound {
             spd: Spd::new(seed),
             sad: Sad::new(),
             spis: SpiTable::new(seed),
-            cache: FlowCache::new(seed, Decision::Bypass),
+            cache: FlowCache::new(seed),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -208,25 +201,21 @@ impl Inbound {
     fn check_clear(&mut self, packet: &[u8], header: &Header) -> Verdict {
         let key = FlowKey::new(header, packet).swapped();
         let place = self.cache.place(&key);
-        let decision = match self.cache.get(place, &key) {
-            Some(decision) => decision,
-            None => {
-                let seen = Seen::new(header, packet).swapped();
-                let decision = match (self.spd.lookup(&seen), self.config.no_match) {
-                    (Match::Protect(_), _) => Decision::Drop(DropReason::ExpectedProtection),
-                    (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,
-                    (Match::Discard, _) => Decision::Drop(DropReason::PolicyDiscard),
-                    (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
-                    (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
-                };
-                self.cache.put(place, &key, decision);
-                decision
-            }
-        };
-        match decision {
-            Decision::Bypass => Verdict::Bypass,
-            Decision::Drop(reason) => Verdict::Drop(reason),
+        // In the cache, 0 is a bypass, and n + 1 a drop for the reason n.
+        if let Some(packed) = self.cache.get(place, &key) {
+            let reason = (packed as usize).checked_sub(1).map(|reason| DropReason::ALL[reason]);
+            return reason.map_or(Verdict::Bypass, Verdict::Drop);
         }
+        let seen = Seen::new(header, packet).swapped();
+        let reason = match (self.spd.lookup(&seen), self.config.no_match) {
+            (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => None,
+            (Match::Protect(_), _) => Some(DropReason::ExpectedProtection),
+            (Match::Discard, _) => Some(DropReason::PolicyDiscard),
+            (Match::Hidden, _) => Some(DropReason::HiddenPorts),
+            (Match::None, NoMatch::Discard) => Some(DropReason::NoPolicy),
+        };
+        self.cache.put(place, &key, reason.map_or(0, |reason| reason as u32 + 1));
+        reason.map_or(Verdict::Bypass, Verdict::Drop)
     }
 
     /// Carries out an operation as far as it concerns this half; other operations are accepted and do nothing. `now`

@@ -14,9 +14,9 @@ pub const MAX_REPLAY_WINDOW: u32 = 4096;
 pub const MAX_EVENTS: usize = 1024;
 /// How long an acquire stays open when no SA comes.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Flows of each family remembered with what was decided for them, while there are few SAs; the cache grows with the
-/// SAs.
-pub const MIN_FLOW_CACHE: usize = 1 << 12;
+/// Sets of flows of each family that are remembered with what was decided for them, while there are few SAs; the cache
+/// grows with the SAs.
+pub const MIN_FLOW_CACHE: usize = 1 << 11;
 /// The cache's largest size.
 pub const MAX_FLOW_CACHE: usize = 1 << 20;
 /// So few SAs stay in the processor's caches by themselves; with more, a batch has memory fetched ahead of its use.

@@ -39,7 +39,7 @@ pub struct Outbound {
     sad: Sad<OutboundSa>,
     /// What the policies with SAs, or in want of one, have.
     policies: BTreeMap<PolicyId, PolicySas>,
-    cache: FlowCache<Decision>,
+    cache: FlowCache,
     events: Events,
     counters: Counters,
 }
@@ -61,6 +61,33 @@ enum Decision {
     Acquire(PolicyId),
 }
 
+/// A decision in the cache: what it is in the upper two bits, about which slot, reason or policy in the others.
+impl Decision {
+    const VALUE_BITS: u32 = 30;
+
+    /// `None` for a policy whose number is too large: then it is looked up for each packet.
+    fn pack(self) -> Option<u32> {
+        let (kind, value) = match self {
+            Decision::Protect(slot) => (0, slot),
+            Decision::Bypass => (1, 0),
+            Decision::Drop(reason) => (2, reason as u32),
+            Decision::Acquire(PolicyId(id)) => (3, id),
+        };
+        (value < 1 << Self::VALUE_BITS).then_some(kind << Self::VALUE_BITS | value)
+    }
+
+    #[inline]
+    fn unpack(packed: u32) -> Self {
+        let value = packed & ((1 << Self::VALUE_BITS) - 1);
+        match packed >> Self::VALUE_BITS {
+            0 => Decision::Protect(value),
+            1 => Decision::Bypass,
+            2 => Decision::Drop(DropReason::ALL[value as usize]),
+            _ => Decision::Acquire(PolicyId(value)),
+        }
+    }
+}
+
 impl Outbound {
     pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64, rng: Box<dyn SecureRandom>) -> Self {
         Outbound {
@@ -70,7 +97,7 @@ impl Outbound {
             spd: Spd::new(seed),
             sad: Sad::new(),
             policies: BTreeMap::new(),
-            cache: FlowCache::new(seed, Decision::Bypass),
+            cache: FlowCache::new(seed),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -157,7 +184,7 @@ impl Outbound {
 
     #[inline]
     fn known_sa(&self, (key, place): &(FlowKey, Place)) -> Option<Slot> {
-        match self.cache.get(*place, key)? {
+        match Decision::unpack(self.cache.get(*place, key)?) {
             Decision::Protect(slot) => Some(slot),
             Decision::Bypass | Decision::Drop(_) | Decision::Acquire(_) => None,
         }
@@ -173,7 +200,7 @@ impl Outbound {
         verdict: &mut Verdict,
     ) {
         let decision = match self.cache.get(flow.1, &flow.0) {
-            Some(decision) => decision,
+            Some(packed) => Decision::unpack(packed),
             None => self.classify(header, flow, pkt),
         };
         match decision {
@@ -198,7 +225,9 @@ impl Outbound {
             (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
         };
-        self.cache.put(flow.1, &flow.0, decision);
+        if let Some(packed) = decision.pack() {
+            self.cache.put(flow.1, &flow.0, packed);
+        }
         decision
     }
 

@@ -10,12 +10,18 @@ use crate::fetch::fetch;
 use crate::hash::HashKey;
 use crate::limits::{MAX_FLOW_CACHE, MIN_FLOW_CACHE};
 
-/// A flow, and what the packet hides, in a form that is quick to compare.
+/// A flow, and what the packet hides, in a form that is quick to compare. The last word is protocol and flags, and
+/// leaves room for the generation of a cache; the one before are the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlowKey {
-    V4([u64; 2]),
-    V6([u64; 5]),
+    V4([u32; 4]),
+    V6([u32; 10]),
 }
+
+/// Bits of the last word of a key.
+const META_BITS: u32 = 10;
+/// The generation has the rest.
+const MAX_GENERATION: u32 = (1 << (32 - META_BITS)) - 1;
 
 impl FlowKey {
     /// The flow of the packet `packet` with this header, read without the detour over [`Flow`].
@@ -25,41 +31,36 @@ impl FlowKey {
     pub fn new(header: &Header, packet: &[u8]) -> Self {
         let ports = header.ports(packet);
         let (src_port, dst_port) = ports.unwrap_or_default();
+        let both = u32::from(src_port) << 16 | u32::from(dst_port);
         // What a packet hides follows from its protocol, its ports and which part of a datagram it is.
-        let rest = u64::from(ports.is_some())
-            | u64::from(header.fragment == Fragment::Later) << 1
-            | u64::from(header.protocol) << 8
-            | u64::from(src_port) << 16
-            | u64::from(dst_port) << 32;
+        let later = header.fragment == Fragment::Later;
+        let meta = u32::from(header.protocol) << 2 | u32::from(ports.is_some()) << 1 | u32::from(later);
         match (&header.src, &header.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                FlowKey::V4([rest, u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits())])
-            }
+            (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([src.to_bits(), dst.to_bits(), both, meta]),
             (src, dst) => {
-                let (src, dst) = (bits(*src), bits(*dst));
-                FlowKey::V6([rest, (src >> 64) as u64, src as u64, (dst >> 64) as u64, dst as u64])
+                let ([a, b, c, d], [e, f, g, h]) = (words(*src), words(*dst));
+                FlowKey::V6([a, b, c, d, e, f, g, h, both, meta])
             }
         }
     }
 
     /// The same flow from the other end.
     pub fn swapped(self) -> Self {
-        let swap_ports = |rest: u64| {
-            let ports = (rest >> 16) as u32;
-            rest & !(u64::from(u32::MAX) << 16) | u64::from(ports.rotate_left(16)) << 16
-        };
         match self {
-            FlowKey::V4([rest, ends]) => FlowKey::V4([swap_ports(rest), ends.rotate_left(32)]),
-            FlowKey::V6([rest, a, b, c, d]) => FlowKey::V6([swap_ports(rest), c, d, a, b]),
+            FlowKey::V4([src, dst, ports, meta]) => FlowKey::V4([dst, src, ports.rotate_left(16), meta]),
+            FlowKey::V6([a, b, c, d, e, f, g, h, ports, meta]) => {
+                FlowKey::V6([e, f, g, h, a, b, c, d, ports.rotate_left(16), meta])
+            }
         }
     }
 }
 
-fn bits(address: IpAddr) -> u128 {
-    match address {
+fn words(address: IpAddr) -> [u32; 4] {
+    let bits = match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
-    }
+    };
+    [(bits >> 96) as u32, (bits >> 64) as u32, (bits >> 32) as u32, bits as u32]
 }
 
 /// Where a flow may be in the table of its family: in its first set, or, when that was full of others, in its second.
@@ -69,20 +70,21 @@ pub(crate) struct Place {
     second: usize,
 }
 
-/// The flows of both families. One call forgets them all, whenever policies or SAs change.
-pub(crate) struct FlowCache<D> {
-    v4: Table<D, 2>,
-    v6: Table<D, 5>,
+/// The flows of both families, each with a small number that says what was decided. One call forgets them all,
+/// whenever policies or SAs change.
+pub(crate) struct FlowCache {
+    v4: Table<4, 3>,
+    v6: Table<10, 2>,
+    /// Flows known in an earlier generation are forgotten. Never 0.
     generation: u32,
     hash: HashKey,
 }
 
-impl<D: Copy> FlowCache<D> {
-    /// `empty` fills unused slots and is never returned.
-    pub fn new(seed: u64, empty: D) -> Self {
+impl FlowCache {
+    pub fn new(seed: u64) -> Self {
         FlowCache {
-            v4: Table::new(MIN_FLOW_CACHE, empty),
-            v6: Table::new(MIN_FLOW_CACHE, empty),
+            v4: Table::new(MIN_FLOW_CACHE),
+            v6: Table::new(MIN_FLOW_CACHE),
             generation: 1,
             hash: HashKey::new(seed),
         }
@@ -90,25 +92,31 @@ impl<D: Copy> FlowCache<D> {
 
     /// Makes room for `flows` flows of one family; what it knew of that family is forgotten.
     pub fn reserve(&mut self, ipv4: bool, flows: usize) {
-        // Four times as many slots: few sets get more flows than they hold.
-        let len = (flows * 4).next_power_of_two().min(MAX_FLOW_CACHE);
-        if ipv4 { self.v4.grow(len) } else { self.v6.grow(len) }
+        let sets = flows.next_power_of_two().min(MAX_FLOW_CACHE);
+        if ipv4 { self.v4.grow(sets) } else { self.v6.grow(sets) }
     }
 
     /// Forgets everything.
     pub fn forget(&mut self) {
-        self.generation = self.generation.checked_add(1).unwrap_or_else(|| {
+        self.generation += 1;
+        if self.generation > MAX_GENERATION {
             self.v4.clear();
             self.v6.clear();
-            1
-        });
+            self.generation = 1;
+        }
     }
 
     #[inline]
     pub fn place(&self, key: &FlowKey) -> Place {
-        let (hash, sets) = match key {
-            FlowKey::V4(words) => (self.hash.two(*words), self.v4.sets.len()),
-            FlowKey::V6(words) => (self.hash.five(words), self.v6.sets.len()),
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let (hash, sets) = match *key {
+            FlowKey::V4([src, dst, ports, meta]) => {
+                (self.hash.two([pair(src, dst), pair(ports, meta)]), self.v4.sets.len())
+            }
+            FlowKey::V6([a, b, c, d, e, f, g, h, ports, meta]) => {
+                let words = [pair(a, b), pair(c, d), pair(e, f), pair(g, h), pair(ports, meta)];
+                (self.hash.five(&words), self.v6.sets.len())
+            }
         };
         Place { first: hash as usize & (sets - 1), second: (hash >> 32) as usize & (sets - 1) }
     }
@@ -123,80 +131,88 @@ impl<D: Copy> FlowCache<D> {
     }
 
     #[inline]
-    pub fn get(&self, place: Place, key: &FlowKey) -> Option<D> {
+    pub fn get(&self, place: Place, key: &FlowKey) -> Option<u32> {
         match key {
-            FlowKey::V4(words) => self.v4.get(place, words, self.generation),
-            FlowKey::V6(words) => self.v6.get(place, words, self.generation),
+            FlowKey::V4(key) => self.v4.get(place, &stamped(key, self.generation)),
+            FlowKey::V6(key) => self.v6.get(place, &stamped(key, self.generation)),
         }
     }
 
-    pub fn put(&mut self, place: Place, key: &FlowKey, decision: D) {
-        let generation = self.generation;
+    pub fn put(&mut self, place: Place, key: &FlowKey, decision: u32) {
         match key {
-            FlowKey::V4(words) => self.v4.put(place, Slot { key: *words, generation, decision }),
-            FlowKey::V6(words) => self.v6.put(place, Slot { key: *words, generation, decision }),
+            FlowKey::V4(key) => self.v4.put(place, stamped(key, self.generation), decision),
+            FlowKey::V6(key) => self.v6.put(place, stamped(key, self.generation), decision),
         }
     }
 }
 
-/// Sets of two flows, and two sets to choose from for each flow, so that flows push each other out only when the
+/// The key as it stands in a table: with the generation in its last word.
+#[inline]
+fn stamped<const WORDS: usize>(key: &[u32; WORDS], generation: u32) -> [u32; WORDS] {
+    let mut key = *key;
+    key[WORDS - 1] |= generation << META_BITS;
+    key
+}
+
+/// Sets of some flows, and two sets to choose from for each flow, so that flows push each other out only when the
 /// table is nearly full.
-struct Table<D, const WORDS: usize> {
-    sets: Box<[Set<D, WORDS>]>,
-    empty: D,
+struct Table<const WORDS: usize, const WAYS: usize> {
+    sets: Box<[Set<WORDS, WAYS>]>,
 }
 
 /// One cache line for IPv4, two for IPv6.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Set<D, const WORDS: usize>([Slot<D, WORDS>; 2]);
+struct Set<const WORDS: usize, const WAYS: usize>([Slot<WORDS>; WAYS]);
+
+const _: () = assert!(size_of::<Set<4, 3>>() == 64 && size_of::<Set<10, 2>>() == 128);
 
 #[derive(Clone, Copy)]
-struct Slot<D, const WORDS: usize> {
-    key: [u64; WORDS],
-    /// The decision holds while this is the cache's generation.
-    generation: u32,
-    decision: D,
+struct Slot<const WORDS: usize> {
+    /// With the generation; 0 there in a slot never used.
+    key: [u32; WORDS],
+    decision: u32,
 }
 
-impl<D: Copy, const WORDS: usize> Table<D, WORDS> {
-    fn new(len: usize, empty: D) -> Self {
-        debug_assert!(len.is_power_of_two() && len >= 2);
-        let slot = Slot { key: [0; WORDS], generation: 0, decision: empty };
-        Table { sets: vec![Set([slot; 2]); len / 2].into_boxed_slice(), empty }
+impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
+    const EMPTY: Set<WORDS, WAYS> = Set([Slot { key: [0; WORDS], decision: 0 }; WAYS]);
+
+    fn new(sets: usize) -> Self {
+        debug_assert!(sets.is_power_of_two());
+        Table { sets: vec![Self::EMPTY; sets].into_boxed_slice() }
     }
 
-    fn grow(&mut self, len: usize) {
-        if len > self.sets.len() * 2 {
-            *self = Self::new(len, self.empty);
+    fn grow(&mut self, sets: usize) {
+        if sets > self.sets.len() {
+            *self = Self::new(sets);
         }
     }
 
     fn clear(&mut self) {
-        self.sets.iter_mut().flat_map(|set| &mut set.0).for_each(|slot| slot.generation = 0);
+        self.sets.fill(Self::EMPTY);
     }
 
     #[inline]
-    fn get(&self, place: Place, key: &[u64; WORDS], generation: u32) -> Option<D> {
-        let fresh = |slot: &&Slot<D, WORDS>| slot.generation == generation && same(&slot.key, key);
-        let in_set = |set: usize| self.sets[set].0.iter().find(fresh).map(|slot| slot.decision);
+    fn get(&self, place: Place, key: &[u32; WORDS]) -> Option<u32> {
+        let in_set = |set: usize| self.sets[set].0.iter().find(|slot| same(&slot.key, key)).map(|slot| slot.decision);
         in_set(place.first).or_else(|| in_set(place.second))
     }
 
-    fn put(&mut self, place: Place, slot: Slot<D, WORDS>) {
+    fn put(&mut self, place: Place, key: [u32; WORDS], decision: u32) {
+        let generation = |key: &[u32; WORDS]| key[WORDS - 1] >> META_BITS;
         let free = [place.first, place.second].into_iter().find_map(|set| {
-            let way = self.sets[set].0.iter().position(|other| other.generation != slot.generation)?;
+            let way = self.sets[set].0.iter().position(|slot| generation(&slot.key) != generation(&key))?;
             Some((set, way))
         });
         // With both sets full, one flow of the first goes; which one is as good as random.
-        let (set, way) = free.unwrap_or((place.first, place.second & 1));
-        self.sets[set].0[way] = slot;
+        let (set, way) = free.unwrap_or((place.first, place.second % WAYS));
+        self.sets[set].0[way] = Slot { key, decision };
     }
 }
 
 /// Equality without the call that comparing arrays would make.
 #[inline]
-fn same<const WORDS: usize>(a: &[u64; WORDS], b: &[u64; WORDS]) -> bool {
+fn same<const WORDS: usize>(a: &[u32; WORDS], b: &[u32; WORDS]) -> bool {
     a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
@@ -207,23 +223,24 @@ mod tests {
 
     #[test]
     fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
-        let mut cache = FlowCache::new(7, 0u32);
+        let mut cache = FlowCache::new(7);
         let place = Place { first: 0, second: 1 };
-        let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 5]));
-        assert_eq!(cache.get(place, &FlowKey::V6([0; 5])), None, "an empty slot is no answer");
+        let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 10]));
+        assert_eq!(cache.get(place, &FlowKey::V6([0; 10])), None, "an empty slot is no answer");
         for (key, decision) in keys[..4].iter().zip([10, 20, 30, 40]) {
             cache.put(place, key, decision);
         }
-        let held = |cache: &FlowCache<u32>| keys.map(|key| cache.get(place, &key));
+        let held = |cache: &FlowCache| keys.map(|key| cache.get(place, &key));
         assert_eq!(held(&cache), [Some(10), Some(20), Some(30), Some(40), None]);
         cache.put(place, &keys[4], 50);
         assert_eq!(held(&cache), [Some(10), None, Some(30), Some(40), Some(50)]);
         cache.forget();
         assert_eq!(held(&cache), [None; 5]);
-        cache.generation = u32::MAX;
+        cache.generation = MAX_GENERATION;
         cache.put(place, &keys[0], 10);
         cache.forget();
-        assert_eq!(cache.get(place, &keys[0]), None, "the generation wraps without waking old entries");
+        assert_eq!(cache.generation, 1);
+        assert_eq!(held(&cache), [None; 5], "the generation wraps without waking old entries");
     }
 
     #[test]
@@ -265,14 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_filled_to_a_quarter_keeps_nearly_all() {
-        let mut cache = FlowCache::new(7, 0u64);
-        cache.reserve(true, 1024);
-        let key = |n: u64| FlowKey::V4([17, 0x0a00_0000 + n]);
-        for n in 0..1024 {
+    fn a_cache_with_room_for_them_keeps_nearly_all_flows() {
+        let count = 3 * MIN_FLOW_CACHE as u32;
+        let mut cache = FlowCache::new(7);
+        cache.reserve(true, count as usize);
+        let key = |n: u32| FlowKey::V4([0x0a00_0000 + n, 1, 2, 3]);
+        for n in 0..count {
             cache.put(cache.place(&key(n)), &key(n), n);
         }
-        let kept = (0..1024).filter(|&n| cache.get(cache.place(&key(n)), &key(n)) == Some(n)).count();
-        assert!(kept >= 1020, "{kept}");
+        let kept = (0..count).filter(|&n| cache.get(cache.place(&key(n)), &key(n)) == Some(n)).count();
+        assert!(kept > count as usize * 99 / 100, "{kept}");
     }
 }
