@@ -212,3 +212,72 @@ fn an_initiator_that_does_not_know_its_address_uses_udp() {
     assert!(lab.a.sa(Outbound, child.outbound).encap.is_some());
     assert!(lab.b.sa(Outbound, lab.b.child().outbound).encap.is_some());
 }
+
+// Row 75: whoever catches IKE_AUTH and sends it on from elsewhere does not get the Child SA's packets.
+#[test]
+fn ike_auth_from_elsewhere_leads_nobody_anywhere() {
+    let elsewhere = socket("203.0.113.66:500");
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    lab.b_to_a();
+    let request = lab.a.take();
+    lab.b.receive_from(&request, request.remote, elsewhere);
+    // RFC 7296 §2.11: the answer goes to where the request came from.
+    let answer = lab.b.take();
+    assert_eq!(answer.remote, elsewhere);
+    assert_eq!(lab.b.ike().peer, socket("192.0.2.1:500"));
+    lab.a.receive_from(&answer, socket("192.0.2.1:500"), elsewhere);
+    assert_eq!(lab.a.ike().peer, socket("192.0.2.2:500"));
+    lab.assert_mirrored();
+    assert!(lab.b.sas.values().all(|sa| [ip(A), ip(B)].contains(&sa.dst)));
+
+    // Nor does it lead the end that is behind a NAT.
+    let mut natted = Natted::new(Mode::Tunnel);
+    natted.lab.a.command(Command::Initiate(POLICY));
+    natted.a_to_b();
+    natted.b_to_a();
+    natted.a_to_b();
+    let answer = natted.lab.b.take();
+    natted.lab.a.receive_from(&answer, socket("10.0.0.1:4500"), socket("203.0.113.66:4500"));
+    assert_eq!(natted.lab.a.ike().peer, socket("192.0.2.2:4500"));
+    let child = natted.lab.a.child();
+    assert_eq!(natted.lab.a.sa(Outbound, child.outbound).dst, ip(B));
+}
+
+#[test]
+fn a_responder_behind_a_nat_is_found_and_followed() {
+    // The NAT shows B as 198.51.100.1 and passes 500 and 4500 on to it.
+    let mut lab = Lab::with(|a, b| {
+        *a = config(A, OUTSIDE);
+        *b = config(INSIDE, A);
+        a.remotes[0].remote_id = b.remotes[0].local_id.clone();
+        b.policies[0].policy.local = vec![TrafficSelector::host(ip(OUTSIDE))];
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    let mut outside = OUTSIDE;
+    for _ in 0..4 {
+        if let Some(message) = lab.a.sent.pop_front() {
+            assert_eq!(message.remote.ip(), ip(outside));
+            let inside = SocketAddr::new(ip(INSIDE), message.remote.port());
+            lab.b.receive_from(&message, inside, message.local);
+        } else if let Some(message) = lab.b.sent.pop_front() {
+            lab.a.receive_from(&message, message.remote, SocketAddr::new(ip(outside), message.local.port()));
+        }
+    }
+    assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((false, true), (true, false)));
+    assert_eq!(lab.a.ike().peer, socket("198.51.100.1:4500"));
+    assert_eq!(lab.b.ike().local, socket("10.0.0.1:4500"));
+    let encap = Some(UdpEncap { src_port: 4500, dst_port: 4500 });
+    assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).encap, encap);
+    assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).encap, encap);
+    assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).src, ip(INSIDE));
+    lab.assert_mirrored();
+    // A new mapping: A follows the first message that verifies.
+    outside = "198.51.100.7";
+    lab.b.command(Command::CheckLiveness("peer".into()));
+    let message = lab.b.take();
+    lab.a.receive_from(&message, message.remote, SocketAddr::new(ip(outside), 4500));
+    assert_eq!(lab.a.ike().peer, socket("198.51.100.7:4500"));
+    assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).dst, ip("198.51.100.7"));
+}

@@ -40,6 +40,13 @@ impl Nat {
         self.ours || self.theirs
     }
 
+    /// Whether a message that verifies may lead us to another address of the peer. Who is behind a NAT itself does not
+    /// follow: a single packet, caught and sent from elsewhere, could then lead it anywhere. Nor does a peer without a
+    /// NAT move.
+    pub(crate) fn follows(self) -> bool {
+        self.theirs && !self.ours
+    }
+
     /// The ports of ESP in UDP between these ends, as we send.
     pub(crate) fn encap(self, local: SocketAddr, peer: SocketAddr) -> Option<UdpEncap> {
         self.any().then(|| UdpEncap { src_port: local.port(), dst_port: peer.port() })

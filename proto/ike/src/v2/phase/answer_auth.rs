@@ -60,7 +60,9 @@ impl InitAnswered {
         let current = |old: &Arc<Remote>| core.config.remote(&old.name).cloned().map(Arc::new);
         self.candidates = self.candidates.iter().filter_map(current).collect();
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
-        let now_at = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
+        let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();
+        let peer = if same { datagram.remote } else { ends.peer };
+        let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
         let judged = parse_chain(protected.first, &inner)
             .map_err(Error::from)
             .and_then(rules::accept)

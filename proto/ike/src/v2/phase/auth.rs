@@ -148,7 +148,8 @@ impl AuthRequested {
             return Some(self.keep(ends));
         };
         let payloads = parse_chain(protected.first, &inner).map_err(Error::from).and_then(rules::accept);
-        let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
+        let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
+        let ends = Ends { peer, ..ends };
         self.finish(ends, payloads, core)
     }
 

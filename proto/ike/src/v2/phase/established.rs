@@ -233,10 +233,9 @@ impl Established {
         self.follow(ends, from, core);
     }
 
-    /// Follows a peer whose NAT gave it a new address (RFC 7296 §2.23). Who is behind a NAT itself does not follow:
-    /// a single packet could then lead it anywhere.
+    /// Follows a peer whose NAT gave it a new address (RFC 7296 §2.23).
     pub(crate) fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
-        if from == ends.peer || ends.nat.ours || !ends.nat.theirs {
+        if from == ends.peer || !ends.nat.follows() {
             return;
         }
         let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
