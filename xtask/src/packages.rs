@@ -21,7 +21,6 @@ pub const LAB: &[&str] = &[
     "qemu-system-x86",
     "strongswan-charon",
     "strongswan-swanctl",
-    "tcpdump",
     "xz-utils",
     "zstd",
 ];

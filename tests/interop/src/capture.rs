@@ -1,21 +1,33 @@
-//! What was on the wire: `tcpdump` records all of it, and [`classify`] says what each frame was.
+//! What was on the wire: a recorder keeps all of it, and [`classify`] says what each frame was.
 
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
+use anyhow::{Context, Result, anyhow, bail};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::process::{Daemon, wait_for};
+use crate::sys;
 use crate::traffic::MARKER;
 
 /// The bridge port that every frame of Ravelin's crosses, after address translation.
 const PORT: &str = "r0";
+/// How many bytes of frames may wait for the recorder.
+const BACKLOG: usize = 16 << 20;
+/// How long the recorder waits for a frame before it looks whether it shall stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// The header of a file in the classic format of libpcap: microseconds, whole frames, Ethernet.
+const FILE_HEADER: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 1 << 18, 1];
 
 /// A running capture.
 #[derive(Debug)]
 pub struct Capture {
-    tcpdump: Daemon,
+    recorder: Option<JoinHandle<Result<()>>>,
+    stop: Arc<AtomicBool>,
     file: PathBuf,
 }
 
@@ -35,23 +47,67 @@ pub struct Seen {
 impl Capture {
     /// Starts recording into `file`.
     pub fn start(file: &Path) -> Result<Self> {
-        let log = file.with_extension("log");
-        let mut command = Command::new("tcpdump");
-        command.args(["-i", PORT, "-Z", "root", "-U", "--immediate-mode", "-s", "0", "-w"]).arg(file);
-        let mut tcpdump = Daemon::start(&mut command, &log)?;
-        wait_for(10, "tcpdump to listen", || {
-            tcpdump.check()?;
-            ensure!(std::fs::read_to_string(&log)?.contains("listening on"), "not yet");
-            Ok(())
-        })?;
-        Ok(Self { tcpdump, file: file.to_owned() })
+        let protocol = Protocol::from(i32::from(sys::ALL_PROTOCOLS));
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).context("a packet socket")?;
+        let index = rustix::net::netdevice::name_to_index(&socket, PORT).context(PORT)?;
+        socket.bind(&sys::interface_address(index)?)?;
+        // More than the usual limit is for real root only; less may lose frames, not invent any.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BACKLOG);
+        socket.set_read_timeout(Some(LOOK))?;
+        let mut pcap = BufWriter::new(File::create(file).with_context(|| file.display().to_string())?);
+        for word in FILE_HEADER {
+            pcap.write_all(&word.to_ne_bytes())?;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let recorder = std::thread::spawn(move || record(&socket, pcap, &told));
+        Ok(Self { recorder: Some(recorder), stop, file: file.to_owned() })
     }
 
     /// Stops recording and reads what there was.
-    pub fn stop(self) -> Result<Seen> {
-        self.tcpdump.stop(Signal::INT)?;
+    pub fn stop(mut self) -> Result<Seen> {
+        self.join()?;
         let bytes = std::fs::read(&self.file).with_context(|| self.file.display().to_string())?;
         read(&bytes)
+    }
+
+    fn join(&mut self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.recorder.take() {
+            Some(recorder) => recorder.join().map_err(|_| anyhow!("the recorder panicked"))?,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.join();
+    }
+}
+
+/// Writes frames down until it is told to stop and none is left.
+fn record(mut socket: &Socket, mut pcap: impl Write, stop: &AtomicBool) -> Result<()> {
+    let mut frame = vec![0; 1 << 18];
+    loop {
+        match socket.read(&mut frame) {
+            Ok(length) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let size = u32::try_from(length)?;
+                for word in [now.as_secs() as u32, now.subsec_micros(), size, size] {
+                    pcap.write_all(&word.to_ne_bytes())?;
+                }
+                pcap.write_all(&frame[..length])?;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(pcap.flush()?);
+                }
+            }
+            // The link goes down with the case's network.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => return Ok(pcap.flush()?),
+            Err(error) => return Err(error).context("recording"),
+        }
     }
 }
 

@@ -21,4 +21,5 @@ pub mod process;
 pub mod runner;
 pub mod sandbox;
 pub mod steps;
+mod sys;
 pub mod traffic;

@@ -22,7 +22,6 @@ const COMMON: &[&str] = &[
     "swanctl",
     "ip",
     "ping",
-    "tcpdump",
     "nft",
     "timeout",
 ];

@@ -1,10 +1,11 @@
 //! Runs the cases and reports: what passed, what failed and why, what was skipped for want of what.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::capture::Capture;
 use crate::case::{self, Case};
@@ -266,29 +267,43 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         capture: Some(capture),
         heard: (0, 0),
     };
-    let result = perform(&mut scene, case);
+    let mut journal = Journal(std::fs::File::create(folder.join("steps"))?);
+    let result = perform(&mut scene, case, &mut journal);
     if result.is_err() {
         scene.ravelin.keep_evidence();
         scene.swan.keep_evidence();
     }
-    let stopped = scene.ravelin.stop().context("stopping Ravelin").and(scene.swan.stop().context("stopping the peer"));
+    let stopped =
+        journal.note("stop ravelin", || scene.ravelin.stop()).and(journal.note("stop swan", || scene.swan.stop()));
     result.and(stopped)
 }
 
-fn perform(scene: &mut Scene<'_>, case: &Case) -> Result<()> {
-    scene.swan.start().context("starting the peer")?;
-    scene.ravelin.start().context("starting Ravelin")?;
+fn perform(scene: &mut Scene<'_>, case: &Case, journal: &mut Journal) -> Result<()> {
+    journal.note("start swan", || scene.swan.start())?;
+    journal.note("start ravelin", || scene.ravelin.start())?;
     for step in &case.steps {
-        steps::run(scene, &step.words).with_context(|| format!("expect:{}: {}", step.line, step.words.join(" ")))?;
+        journal
+            .note(&step.words.join(" "), || steps::run(scene, &step.words))
+            .with_context(|| format!("expect:{}", step.line))?;
     }
     // Whatever a case is about, nothing of its payload may be on the wire in the clear.
     if let Some(capture) = scene.capture.take() {
         let seen = capture.stop()?;
-        if !seen.clear.is_empty() {
-            bail!("in the clear on the wire: {:#?}", seen.clear);
-        }
+        ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
     }
     Ok(())
+}
+
+/// How long each step took.
+struct Journal(std::fs::File);
+
+impl Journal {
+    fn note(&mut self, what: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        let started = Instant::now();
+        let result = act();
+        writeln!(self.0, "{:6.2} s  {what}", started.elapsed().as_secs_f32())?;
+        result.with_context(|| what.to_owned())
+    }
 }
 
 /// A peer's template with the two sides exchanged.

@@ -218,12 +218,12 @@ fn ondemand(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         scene.send(&words[0], direction)?;
     } else if words[0] == "ravelin" {
         // One packet only: it starts the negotiation and must itself arrive.
-        let text = scene.ravelin_host.sh(&format!("ping {} || true", traffic::ping_arguments(there, 1, "1")))?;
+        let text = scene.ravelin_host.sh(&format!("ping {} || true", traffic::ping_arguments(there, 1, "1", 10)))?;
         ensure!(traffic::ping_result(&text)? == (1, 1), "the packet that started the negotiation was lost: {text}");
     } else {
         // Linux drops the packet that starts a negotiation.
         wait_for(SETTLE, "an answer through an SA started by the peer's traffic", || {
-            let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 1, "1")))?;
+            let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 1, "1", 2)))?;
             ensure!(traffic::ping_result(&text)? == (1, 1), "{text}");
             Ok(())
         })?;
@@ -278,8 +278,8 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let (_, before) = scene.settled()?;
     if !only_tcp(&words[1..])? {
         for (text, from) in [
-            (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1")))?, "Ravelin"),
-            (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1")))?, "the peer"),
+            (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
+            (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
         ] {
             ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
         }
@@ -372,7 +372,7 @@ fn enforce(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     ensure!(scene.capture.is_none(), "clear packets would be in the recording; say `wire` before");
     scene.no_child()?;
     let (_, back) = scene.plan.directions(words[0].parse()?)?;
-    let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 3, "0.2")))?;
+    let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 3, "0.2", 1)))?;
     ensure!(traffic::ping_result(&text)? == (3, 0), "clear packets got in and were answered: {text}");
     Ok(())
 }

@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One unit of the pattern: marker, counter, filling.
 const BLOCK: usize = 64;
 
-/// The arguments of a ping that carries the marker.
-pub fn ping_arguments(direction: Direction, count: u32, interval: &str) -> String {
+/// The arguments of a ping that carries the marker: so many, so many seconds apart, and how long the last one waits.
+pub fn ping_arguments(direction: Direction, count: u32, interval: &str, wait: u32) -> String {
     let pattern: String = MARKER.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("-n -c {count} -i {interval} -W 10 -p {pattern} -I {} {}", direction.from, direction.to)
+    format!("-n -c {count} -i {interval} -W {wait} -p {pattern} -I {} {}", direction.from, direction.to)
 }
 
 /// Reads ping's last lines: how many were sent and how many were answered.
@@ -53,7 +53,7 @@ impl Pinging {
     /// Starts pinging in a namespace, fifty times a second.
     pub fn start(namespace: &Namespace, direction: Direction, log: &Path) -> Result<Self> {
         let mut command = namespace.command("ping");
-        let arguments = ping_arguments(direction, 100_000, "0.02");
+        let arguments = ping_arguments(direction, 100_000, "0.02", 10);
         command.args(["-q"]).args(arguments.split(' '));
         let _ = std::fs::remove_file(log);
         Ok(Self { daemon: Daemon::start(&mut command, log)?, log: log.to_owned() })
