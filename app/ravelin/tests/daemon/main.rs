@@ -2,7 +2,7 @@
 //!
 //! Works for ordinary users where user namespaces are allowed: the program runs itself again inside one, so nothing
 //! it does is seen outside. What cannot run is counted as skipped, with the reason. Words on the command line select
-//! cases by name.
+//! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
 
 mod cases;
 mod lab;
@@ -19,10 +19,19 @@ type Case = (&'static str, fn() -> Result<(), &'static str>);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let missing = lab::missing();
+    if flag("--list") {
+        // Those that cannot run are the ignored ones.
+        let listed = cases::CASES.iter().filter(|_| missing.is_some() || !flag("--ignored"));
+        listed.for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
+    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
     let cases: Vec<&Case> = cases::CASES.iter().filter(selected).collect();
-    if let Some(reason) = lab::missing() {
+    if let Some(reason) = missing {
         for (name, _) in &cases {
             println!("test {name} ... SKIPPED: {reason}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Works for ordinary users where user namespaces are allowed: the program runs itself again inside one, so nothing
 //! it does is seen outside. What cannot run is counted as skipped, with the reason. Words on the command line select
-//! cases by name.
+//! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
 
 // The whole program is a test, which the lint cannot see without the standard harness.
 #![allow(clippy::unwrap_used)]
@@ -33,10 +33,19 @@ fn main() -> ExitCode {
     {
         leave::run_daemon(journal);
     }
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let missing = lab::missing();
+    if flag("--list") {
+        // Those that cannot run are the ignored ones.
+        let listed = CASES.iter().copied().flatten().filter(|_| missing.is_some() || !flag("--ignored"));
+        listed.for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
+    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
     let cases: Vec<&Case> = CASES.iter().copied().flatten().filter(selected).collect();
-    if let Some(reason) = lab::missing() {
+    if let Some(reason) = missing {
         for (name, _) in &cases {
             println!("test {name} ... SKIPPED: {reason}");
         }
