@@ -12,10 +12,11 @@ use core::time::Duration;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
-use crate::config::Config;
+use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
@@ -26,6 +27,9 @@ use crate::view::Counters;
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
+    /// The remotes and policies of `config`, each shared with the SAs that are made of it.
+    remotes: Vec<Arc<Remote>>,
+    policies: Vec<Arc<ChildPolicy>>,
     pub(crate) crypto: CryptoProvider,
     pub(crate) rng: Box<dyn SecureRandom>,
     pub(crate) now: Instant,
@@ -49,8 +53,10 @@ impl Core {
         now: Instant,
     ) -> Self {
         let cookies = Cookies::new(&mut *rng, now);
-        Core {
-            config,
+        let mut core = Core {
+            config: Arc::default(),
+            remotes: Vec::new(),
+            policies: Vec::new(),
             crypto,
             rng,
             now,
@@ -63,7 +69,36 @@ impl Core {
             unprotected: Bucket { tokens: limits::UNPROTECTED_PER_SECOND, refilled: now },
             pool: Pool::default(),
             next_serial: 0,
-        }
+        };
+        core.configure(config);
+        core
+    }
+
+    /// Takes another configuration; SAs keep what they were made of.
+    pub(crate) fn configure(&mut self, config: Arc<Config>) {
+        self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
+        self.policies = config.policies.iter().cloned().map(Arc::new).collect();
+        self.config = config;
+    }
+
+    /// The remotes, in the order of the configuration.
+    pub(crate) fn remotes(&self) -> &[Arc<Remote>] {
+        &self.remotes
+    }
+
+    /// The policies, in the order of the configuration.
+    pub(crate) fn policies(&self) -> &[Arc<ChildPolicy>] {
+        &self.policies
+    }
+
+    /// The remote of this name.
+    pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
+        self.remotes.iter().find(|remote| remote.name == name).cloned()
+    }
+
+    /// The policy of this number.
+    pub(crate) fn policy(&self, id: PolicyId) -> Option<Arc<ChildPolicy>> {
+        self.policies.iter().find(|child| child.policy.id == id).cloned()
     }
 
     /// The next decision, oldest first.

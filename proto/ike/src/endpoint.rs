@@ -166,7 +166,7 @@ impl Endpoint {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Configure(config) => self.core.config = config,
+            Command::Configure(config) => self.core.configure(config),
             Command::Initiate(policy) => self.want(Want { policy, flow: None }),
             Command::RekeyIke(remote) => self.with_remote(&remote, |sa, _, _| sa.rekey()),
             Command::RekeyChild(policy) => self.each(|sa, _, _| {
@@ -203,9 +203,8 @@ impl Endpoint {
 
     /// A Child SA is wanted: from the IKE SA that is there, from the one that is being made, or from a new one.
     fn want(&mut self, want: Want) {
-        let config = self.core.config.clone();
-        let Some(child) = config.policy(want.policy) else { return };
-        let Some(remote) = config.remote(&child.remote) else {
+        let Some(child) = self.core.policy(want.policy) else { return };
+        let Some(remote) = self.core.remote(&child.remote) else {
             self.core.failed(no_remote(child.remote.clone(), want));
             return;
         };
@@ -226,7 +225,7 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         } else if remote.initiate {
-            sa_init::begin(Arc::new(remote.clone()), vec![want], &mut self.core);
+            sa_init::begin(remote, vec![want], &mut self.core);
         } else {
             let place = Place {
                 remote: Some(remote.name.clone()),

@@ -17,7 +17,7 @@ use super::child::{ChildSa, Terms};
 use super::feature::nat;
 use super::message::{Payloads, selectors};
 use super::offer::{mode_name, use_transport_mode};
-use crate::config::{ChildPolicy, Config};
+use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
@@ -46,10 +46,10 @@ impl ChildAnswer {
         let found = match old {
             Some(old) => {
                 place.policy = Some(old.policy.policy.id);
-                let current = core.config.policy(old.policy.policy.id);
-                find(core::iter::once(current.unwrap_or(&old.policy)), &wanted, ends)
+                let current = core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone());
+                find(&[current], &wanted, ends)
             }
-            None => find(candidates(&core.config, remote), &wanted, ends),
+            None => find(&candidates(core.policies(), remote), &wanted, ends),
         }?;
         place.policy = Some(found.policy.policy.id);
 
@@ -73,7 +73,7 @@ impl ChildAnswer {
         }
         let transport = found.mode == Mode::Transport;
         Ok(ChildAnswer {
-            policy: Arc::new(found.policy.clone()),
+            policy: found.policy,
             terms: Terms {
                 outbound,
                 suite: agreed.suite,
@@ -132,26 +132,25 @@ impl Wanted {
     }
 }
 
-struct Found<'a> {
-    policy: &'a ChildPolicy,
+struct Found {
+    policy: Arc<ChildPolicy>,
     mode: Mode,
     selectors: Selectors,
 }
 
 /// The policies of a remote in the order in which the SPD consults them.
-fn candidates<'a>(config: &'a Config, remote: &str) -> impl Iterator<Item = &'a ChildPolicy> + use<'a> {
-    let mut policies: Vec<&ChildPolicy> = config.policies.iter().filter(|child| child.remote == remote).collect();
+fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolicy>> {
+    let mut policies: Vec<_> = policies.iter().filter(|child| child.remote == remote).cloned().collect();
     policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
-    policies.into_iter()
+    policies
 }
 
 /// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the
 /// initiator's first selectors, the packet that asked, before one that does not (RFC 7296 §2.9).
-fn find<'a>(policies: impl Iterator<Item = &'a ChildPolicy>, wanted: &Wanted, ends: &Ends) -> Result<Found<'a>, Error> {
-    let mut best: Option<(u8, Found<'a>)> = None;
+fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<Found, Error> {
+    let mut best: Option<(u8, Found)> = None;
     let mut mode_differs = false;
-    let policies: Vec<&ChildPolicy> = policies.collect();
-    for policy in &policies {
+    for policy in policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
         let mut allowed = allowed(policy);
         let mode = protection.mode;
@@ -176,7 +175,7 @@ fn find<'a>(policies: impl Iterator<Item = &'a ChildPolicy>, wanted: &Wanted, en
         };
         let rank = rank + u8::from(!selectors.covers_first(offered));
         if best.as_ref().is_none_or(|(other, _)| rank < *other) {
-            best = Some((rank, Found { policy, mode, selectors }));
+            best = Some((rank, Found { policy: policy.clone(), mode, selectors }));
         }
     }
     best.map(|(_, found)| found).ok_or_else(|| {

@@ -67,7 +67,7 @@ impl ChildOffer {
 
     /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
     pub(crate) fn replacing(old: &ChildSa, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
-        let current = core.config.policy(old.policy.policy.id).cloned().map(Arc::new);
+        let current = core.policy(old.policy.policy.id);
         let policy = current.unwrap_or_else(|| old.policy.clone());
         let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
         Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)

@@ -1,7 +1,6 @@
 //! What an established IKE SA has to do: the queue, the clock, and the step from a task to an open request.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_types::transform::KeMethod;
@@ -314,7 +313,7 @@ impl Established {
         }
         match task.what {
             What::Create(want) => {
-                let Some(policy) = core.config.policy(want.policy).cloned().map(Arc::new) else { return Ok(None) };
+                let Some(policy) = core.policy(want.policy) else { return Ok(None) };
                 CreateChild::request(task, policy, want.flow, ends, core).map(Some)
             }
             What::RekeyChild(spi) => match self.children.get_mut(&spi) {

@@ -57,7 +57,7 @@ impl InitAnswered {
             return Some(self.keep(ends));
         }
         // The configuration may have changed since: whoever is not in it any more is nobody.
-        let current = |old: &Arc<Remote>| core.config.remote(&old.name).cloned().map(Arc::new);
+        let current = |old: &Arc<Remote>| core.remote(&old.name);
         self.candidates = self.candidates.iter().filter_map(current).collect();
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
         let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();

@@ -119,7 +119,7 @@ pub(crate) fn request(
 fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut Core) -> Option<ChildOffer> {
     while !wants.is_empty() {
         let want = wants.remove(0);
-        let Some(policy) = core.config.policy(want.policy).cloned().map(Arc::new) else { continue };
+        let Some(policy) = core.policy(want.policy) else { continue };
         match ChildOffer::new(policy, want.flow, false, ends, core) {
             Ok(offer) => return Some(offer),
             Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
