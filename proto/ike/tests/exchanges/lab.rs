@@ -67,20 +67,32 @@ impl Host {
         }
     }
 
+    /// Carries out what the endpoint decides, and holds it to the order of decisions and to its own deadlines.
     pub fn input(&mut self, input: Input<'_>) {
+        let timer = matches!(input, Input::Timer);
         self.endpoint.handle(input, self.now);
+        let mut sent = false;
         loop {
             match self.endpoint.poll() {
                 Output::Apply(op, what) => {
+                    assert!(
+                        !(sent && matches!(what, DataPlaneOp::AddSa(_))),
+                        "an SA is there before the peer hears of it"
+                    );
                     let outcome = self.apply(what);
                     self.endpoint.handle(Input::Done(op, outcome), self.now);
                 }
                 Output::Transmit(transmit) => {
+                    sent = true;
                     self.order.push("send");
                     self.sent.push_back(transmit);
                 }
                 Output::Event(event) => self.events.push(event),
-                Output::Wait(_) => break,
+                Output::Wait(deadline) => {
+                    let overdue = deadline.filter(|deadline| timer && deadline.at <= self.now);
+                    assert!(overdue.is_none(), "the timer has run and is due again: {overdue:?}");
+                    break;
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // Helpers are tests too, though they carry no attribute.
 
 mod collisions;
+mod create_child;
 mod delete;
 mod hostile;
 mod informational;

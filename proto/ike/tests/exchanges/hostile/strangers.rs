@@ -1,5 +1,6 @@
 //! Bytes from nowhere: lengths that lie, flipped bits, messages of no IKE SA, cookies, answers that anybody could send.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ravelin_ike::explain::Part;
@@ -9,10 +10,11 @@ use ravelin_types::sa::Direction::Inbound;
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
-use ravelin_wire::ike::v2::{Chain, Nonce, Notify, NotifyType, Payload, emit};
+use ravelin_wire::ike::v2::{Chain, Message, Nonce, Notify, NotifyType, Payload, emit};
 
 use super::{fresh, state};
 use crate::lab::*;
+use crate::peer::Peer;
 
 // Rows 22, 36, 12: every length, and a length field that lies.
 #[test]
@@ -293,4 +295,74 @@ fn random_datagrams_never_panic_and_never_disturb() {
     lab.b.receive(&real);
     lab.settle();
     lab.assert_mirrored();
+}
+
+// Row 63: a flood from everywhere, by hosts that even return their cookies. What is kept is bounded, and who is there
+// stays; when the flood ebbs, everything is as before.
+#[test]
+fn a_flood_of_half_open_ike_sas_is_bounded() {
+    let mut lab = Lab::with(|_, b| {
+        let mut anybody = b.remotes[0].clone();
+        anybody.name = "anybody".into();
+        anybody.remote = ip("0.0.0.0");
+        b.remotes.push(anybody);
+    });
+    lab.establish();
+    let before = state(&lab.b);
+    let mut peer = Peer::new(1);
+    let mut payloads = peer.init_payloads();
+    let (mut bytes_in, mut bytes_out) = (0, 0);
+    for n in 0..limits::HALF_OPEN as u32 + 50 {
+        peer.spis.0 = IkeSpi(u64::from(n) + 1);
+        peer.local = SocketAddr::new(IpAddr::from([10, (n >> 16) as u8, (n >> 8) as u8, n as u8]), 500);
+        let first = peer.init_message(&payloads);
+        peer.send(&mut lab.b, &first);
+        bytes_in += first.len();
+        let Some(answer) = lab.b.sent.pop_front() else { continue };
+        bytes_out += answer.data.len();
+        let message = Message::parse(&answer.data).unwrap();
+        let [Payload::Notify(cookie)] = &message.payloads[..] else { continue };
+        payloads.insert(0, Payload::Notify(Notify::new(NotifyType::COOKIE, cookie.data.clone())));
+        let second = peer.init_message(&payloads);
+        peer.send(&mut lab.b, &second);
+        payloads.remove(0);
+        lab.b.sent.clear();
+    }
+    assert!(bytes_out <= bytes_in);
+    assert_eq!(lab.b.endpoint.ike_sas().len(), limits::HALF_OPEN + 1);
+    assert_eq!(lab.b.endpoint.counters().refused_half_open, 50);
+    // The IKE SA that stands works on.
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    lab.assert_mirrored();
+    lab.b.sleep(limits::HALF_OPEN_LIFETIME);
+    assert_eq!(lab.b.ike().state, "ESTABLISHED");
+    assert_ne!(state(&lab.b), before, "the Child SA is another");
+}
+
+// Row 45: an answer holds what it says and not a byte more.
+#[test]
+fn answers_in_clear_are_exactly_what_they_say() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    let real = lab.a.take();
+    let mut answers = 0;
+    for at in 0..real.data.len() {
+        lab.b.sleep(Duration::from_secs(1));
+        let mut changed = real.clone();
+        changed.data[at] ^= 0xff;
+        lab.b.receive(&changed);
+        for answer in lab.b.sent.drain(..) {
+            let message = Message::parse(&answer.data).unwrap();
+            assert_eq!(emit(&message.header, &Chain::new(&message.payloads).unwrap()), answer.data);
+            let known = message.payloads.iter().all(|payload| match payload {
+                Payload::Notify(notify) => notify.data.len() <= 33,
+                Payload::Sa(_) | Payload::Ke(_) | Payload::Nonce(_) => true,
+                _ => false,
+            });
+            assert!(known, "{message:?}");
+            answers += 1;
+        }
+    }
+    assert!(answers > 50);
 }
