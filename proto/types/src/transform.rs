@@ -38,13 +38,19 @@ macro_rules! ids {
 ids! {
     /// Transform type 1: encryption algorithm.
     EncrId(u16) {
+        DES = 2 => "DES-CBC",
         DES3 = 3 => "3DES-CBC",
         NULL = 11 => "NULL_ENC",
         AES_CBC = 12 => "AES-CBC",
         AES_CTR = 13 => "AES-CTR",
+        AES_CCM_8 = 14 => "AES-CCM-8",
+        AES_CCM_12 = 15 => "AES-CCM-12",
+        AES_CCM_16 = 16 => "AES-CCM",
         AES_GCM_8 = 18 => "AES-GCM-8",
         AES_GCM_12 = 19 => "AES-GCM-12",
         AES_GCM_16 = 20 => "AES-GCM",
+        NULL_AES_GMAC = 21 => "NULL-AES-GMAC",
+        CAMELLIA_CBC = 23 => "CAMELLIA-CBC",
         CHACHA20_POLY1305 = 28 => "CHACHA20-POLY1305",
     }
 }
@@ -64,6 +70,8 @@ ids! {
         NONE = 0 => "NONE",
         HMAC_MD5_96 = 1 => "HMAC-MD5",
         HMAC_SHA1_96 = 2 => "HMAC-SHA-1",
+        AES_XCBC_96 = 5 => "AES-XCBC",
+        AES_CMAC_96 = 8 => "AES-CMAC",
         HMAC_SHA2_256_128 = 12 => "HMAC-SHA-2-256",
         HMAC_SHA2_384_192 = 13 => "HMAC-SHA-2-384",
         HMAC_SHA2_512_256 = 14 => "HMAC-SHA-2-512",

@@ -24,6 +24,10 @@ impl IkeAlgs {
     /// Looks a suite up. `None` when the provider lacks a part of it, or when the parts do not fit together: a cipher
     /// that does not authenticate needs an integrity algorithm, an AEAD cipher must not have one (RFC 5282 §8).
     pub fn find(provider: &CryptoProvider, suite: &IkeSuite) -> Option<Self> {
+        // RFC 7296 §5: NULL is for ESP alone.
+        if suite.encr == EncrId::NULL {
+            return None;
+        }
         let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;
         let prf = provider.prf(suite.prf)?;
         let ke = provider.ke(suite.ke)?;

@@ -1,4 +1,4 @@
-//! AES-GCM and ChaCha20-Poly1305.
+//! AES-GCM, AES-CCM and ChaCha20-Poly1305.
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::transform::EncrId;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Counts, Hex, data};
 
-/// Wycheproof, and RFC 7634 cut into the same fields. The nonce is given whole: its first four bytes are the salt.
+/// Wycheproof, and others cut into the same fields. The nonce is given whole: it begins with the salt.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vector {
@@ -32,6 +32,19 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
     run(provider, counts, EncrId::AES_GCM_16, data!("wycheproof/aes_gcm.json"));
     run(provider, counts, EncrId::CHACHA20_POLY1305, data!("wycheproof/chacha20_poly1305.json"));
     run(provider, counts, EncrId::CHACHA20_POLY1305, data!("rfc/chacha20_poly1305.json"));
+    run(provider, counts, EncrId::AES_CCM_16, data!("wycheproof/aes_ccm.json"));
+    // SP 800-38D §5.2.1.2: a shorter tag of GCM is the longer one cut. Of CCM it is not: the length is authenticated.
+    for (id, len) in [(EncrId::AES_GCM_12, 12), (EncrId::AES_GCM_8, 8)] {
+        let (_, mut vectors): (_, Vec<Vector>) = data!("wycheproof/aes_gcm.json");
+        vectors.retain(|vector| vector.result == Verdict::Valid);
+        vectors.iter_mut().for_each(|vector| vector.tag.0.truncate(len));
+        run(provider, counts, id, ("wycheproof/aes_gcm.json, cut", vectors));
+    }
+    for (id, len) in [(EncrId::AES_CCM_16, 16), (EncrId::AES_CCM_12, 12), (EncrId::AES_CCM_8, 8)] {
+        let (file, mut vectors): (_, Vec<Vector>) = data!("openssl/aes_ccm.json");
+        vectors.retain(|vector| vector.tag.len() == len);
+        run(provider, counts, id, (file, vectors));
+    }
 }
 
 fn run(provider: &CryptoProvider, counts: &mut Counts, id: EncrId, (file, vectors): (&'static str, Vec<Vector>)) {

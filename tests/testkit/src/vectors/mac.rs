@@ -1,6 +1,6 @@
-//! HMAC, as prf and as integrity algorithm.
+//! HMAC, as prf and as integrity algorithm, and the MACs on AES.
 
-use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::{CryptoProvider, IntegAlg, IntegKey};
 use ravelin_types::transform::{IntegId, PrfId};
 use serde::Deserialize;
 
@@ -28,6 +28,17 @@ struct Rfc {
     tag: Hex,
 }
 
+/// RFC 3566 §4.6, RFC 4494 §5, and Wycheproof with the tag cut.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnAes {
+    case: String,
+    integ: u16,
+    key: Hex,
+    msg: Hex,
+    icv: Hex,
+}
+
 pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
     let files: [(&str, (_, Vec<Wycheproof>)); 4] = [
         ("SHA-1", data!("wycheproof/hmac_sha1.json")),
@@ -47,6 +58,14 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
         let ran = one(provider, &vector.hash, &vector.case, &vector.key, &vector.msg, &vector.tag, true);
         *counts.entry(file).or_default() += usize::from(ran);
     }
+    for (file, vectors) in [data!("rfc/aes_mac.json"), data!("wycheproof/aes_cmac.json")] {
+        let vectors: Vec<OnAes> = vectors;
+        for vector in &vectors {
+            let Some(integ) = provider.integ(IntegId(vector.integ)) else { continue };
+            on_aes(integ, vector);
+            *counts.entry(file).or_default() += 1;
+        }
+    }
     // FIPS 180-4, the example "abc", and the empty string.
     let digest = |parts: &[&[u8]]| (provider.sha1)(parts).map(|byte| format!("{byte:02x}")).concat();
     assert_eq!(digest(&[b"a", b"", b"bc"]), "a9993e364706816aba3e25717850c26c9cd0d89d", "SHA-1 of abc");
@@ -56,6 +75,7 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
 /// The two uses of HMAC with one hash.
 fn transforms(hash: &str) -> (PrfId, IntegId) {
     match hash {
+        "MD5" => (PrfId::HMAC_MD5, IntegId::HMAC_MD5_96),
         "SHA-1" => (PrfId::HMAC_SHA1, IntegId::HMAC_SHA1_96),
         "SHA-256" => (PrfId::HMAC_SHA2_256, IntegId::HMAC_SHA2_256_128),
         "SHA-384" => (PrfId::HMAC_SHA2_384, IntegId::HMAC_SHA2_384_192),
@@ -84,17 +104,35 @@ fn one(provider: &CryptoProvider, hash: &str, case: &str, key: &[u8], msg: &[u8]
     let ready = integ.key(key);
     assert_eq!(ready.is_ok(), key.len() == integ.key_len(), "{case}: key length");
     let Ok(ready) = ready else { return true };
-    let mut icv = vec![0; integ.icv_len()];
+    signs(&*ready, case, &[front, back], &whole[..integ.icv_len()]);
+    true
+}
+
+fn on_aes(integ: &dyn IntegAlg, vector: &OnAes) {
+    let case = &vector.case;
+    assert_eq!((integ.key_len(), integ.icv_len()), (vector.key.len(), vector.icv.len()), "{case}: lengths");
+    let key = integ.key(&vector.key).expect(case);
+    for cut in 0..=vector.msg.len().min(40) {
+        let (front, back) = vector.msg.split_at(cut);
+        signs(&*key, case, &[front, &[], back], &vector.icv);
+    }
+    for len in (0..=40).filter(|len| *len != integ.key_len()) {
+        assert!(integ.key(&vec![0; len]).is_err(), "{case}: key of {len} bytes");
+    }
+}
+
+/// The key makes this ICV of the message and takes no other.
+fn signs(key: &dyn IntegKey, case: &str, parts: &[&[u8]], expected: &[u8]) {
+    let mut icv = vec![0; expected.len()];
     // Twice with one key: nothing of the first packet stays behind.
     for _ in 0..2 {
-        ready.sign(&[front, back], &mut icv);
-        assert_eq!(icv, whole[..icv.len()], "{case}: sign");
+        key.sign(parts, &mut icv);
+        assert_eq!(icv, expected, "{case}: sign");
     }
-    assert!(ready.verify(&[msg], &icv).is_ok(), "{case}: verify");
+    assert!(key.verify(&[&parts.concat()], &icv).is_ok(), "{case}: verify");
     for i in 0..icv.len() {
         icv[i] ^= 0x80;
-        assert!(ready.verify(&[msg], &icv).is_err(), "{case}: verify with a flipped bit");
+        assert!(key.verify(parts, &icv).is_err(), "{case}: verify with a flipped bit");
         icv[i] ^= 0x80;
     }
-    true
 }

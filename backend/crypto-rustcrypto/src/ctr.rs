@@ -1,0 +1,108 @@
+//! AES in counter mode (RFC 3686): no authentication of its own, always paired with an integrity algorithm.
+
+use alloc::boxed::Box;
+
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher};
+use aes::{Aes128, Aes192, Aes256};
+use ctr::{Ctr32BE, CtrCore};
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
+use ravelin_types::transform::EncrId;
+use zeroize::Zeroize;
+
+const NONCE_LEN: usize = 4;
+const IV_LEN: usize = 8;
+
+pub(crate) struct Ctr;
+
+/// RFC 3686.
+pub(crate) static AES_CTR: Ctr = Ctr;
+
+impl EncrAlg for Ctr {
+    fn id(&self) -> EncrId {
+        EncrId::AES_CTR
+    }
+
+    fn key_bits(&self) -> &'static [u16] {
+        &[128, 256, 192]
+    }
+
+    fn sends_key_length(&self) -> bool {
+        true
+    }
+
+    /// RFC 3686 §5.1: the nonce is the end of the key material.
+    fn salt_len(&self) -> usize {
+        NONCE_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        IV_LEN
+    }
+
+    fn iv_kind(&self) -> IvKind {
+        IvKind::Unique
+    }
+
+    fn block_len(&self) -> usize {
+        1
+    }
+
+    fn icv_len(&self) -> usize {
+        0
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
+        let (key, nonce) = bytes.split_last_chunk::<NONCE_LEN>().ok_or(BadKey)?;
+        match key.len() {
+            16 => Key::<Aes128>::boxed(key, *nonce),
+            24 => Key::<Aes192>::boxed(key, *nonce),
+            32 => Key::<Aes256>::boxed(key, *nonce),
+            _ => Err(BadKey),
+        }
+    }
+}
+
+/// The keyed cipher, which wipes itself, and the nonce.
+struct Key<C> {
+    cipher: C,
+    nonce: [u8; NONCE_LEN],
+}
+
+impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> Key<C> {
+    fn boxed(key: &[u8], nonce: [u8; NONCE_LEN]) -> Result<Box<dyn EncrKey>, BadKey> {
+        Ok(Box::new(Key { cipher: C::new_from_slice(key).map_err(|_| BadKey)?, nonce }))
+    }
+}
+
+impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
+    fn apply(&self, iv: &[u8; IV_LEN], data: &mut [u8]) {
+        // RFC 3686 §4: nonce, IV, and a counter that starts with one.
+        let mut block = [0; 16];
+        block[..NONCE_LEN].copy_from_slice(&self.nonce);
+        block[NONCE_LEN..NONCE_LEN + IV_LEN].copy_from_slice(iv);
+        block[15] = 1;
+        Ctr32BE::from_core(CtrCore::inner_iv_init(&self.cipher, &block.into())).apply_keystream(data);
+    }
+}
+
+impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrKey for Key<C> {
+    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
+        assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
+        self.apply(iv.try_into().expect("the caller passes an IV of the algorithm's length"), data);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
+        match iv.try_into() {
+            Ok(iv) if aad.is_empty() && icv.is_empty() => self.apply(iv, data),
+            _ => return Err(Forged),
+        }
+        Ok(())
+    }
+}
+
+impl<C> Drop for Key<C> {
+    fn drop(&mut self) {
+        self.nonce.zeroize();
+    }
+}
