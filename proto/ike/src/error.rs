@@ -116,7 +116,7 @@ impl Error {
     /// Whether both sides drop the IKE SA without a word more (RFC 7296 §2.21.3).
     pub(crate) fn is_fatal(&self) -> bool {
         match self {
-            Error::Malformed(_) | Error::Violation(_) | Error::Authentication(_) => true,
+            Error::Malformed(_) | Error::Violation(_) | Error::BadPublicValue | Error::Authentication(_) => true,
             Error::Refused(kind, _) => {
                 *kind == NotifyType::INVALID_SYNTAX || *kind == NotifyType::AUTHENTICATION_FAILED
             }

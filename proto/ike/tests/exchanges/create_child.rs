@@ -154,7 +154,8 @@ fn bad_key_exchange_values_make_no_sa() {
         request[2] = ke.clone();
         let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
         assert_eq!(notifies(&answer), [NotifyType::INVALID_SYNTAX]);
-        assert_eq!(host.endpoint.ike_sas().len(), 1);
+        // RFC 7296 §2.21.3: fatal at both ends, without a Delete payload.
+        assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty());
         // With PFS.
         let mut host = Host::new(config(B, A), 2);
         host.configure(|config| config.policies[0].proposals = vec![pfs(esp_proposal(), KeMethod::CURVE25519)]);
@@ -164,7 +165,7 @@ fn bad_key_exchange_values_make_no_sa() {
         request.push(ke.clone());
         let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
         assert_eq!(notifies(&answer), [NotifyType::INVALID_SYNTAX]);
-        assert!(!host.has(Outbound, NEW));
+        assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty());
         // As an answer.
         let mut host = Host::new(config(B, A), 2);
         let mut peer = Peer::up(&mut host);
@@ -210,4 +211,29 @@ fn an_answer_without_the_agreed_key_exchange_makes_no_sa() {
     let sa = peer::sa_of(peer::answered_esp(), NEW.into());
     peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[sa, peer::nonce(&[9; 32]), tsi, tsr]);
     assert!(!host.has(Outbound, NEW));
+}
+
+// RFC 7296 §2.21.3: a peer that answers with INVALID_SYNTAX has ended the IKE SA without a Delete payload.
+#[test]
+fn an_answer_of_invalid_syntax_is_the_end_of_the_ike_sa() {
+    for command in [
+        Command::RekeyChild(POLICY),
+        Command::RekeyIke("peer".into()),
+        Command::TerminateChild(None),
+        Command::TerminateIke(None),
+        Command::CheckLiveness("peer".into()),
+    ] {
+        let mut host = Host::new(config(B, A), 2);
+        let mut peer = Peer::up(&mut host);
+        host.command(command.clone());
+        let message = host.take();
+        let (exchange, id, _) = kind(&message.data);
+        let error = peer::notify(NotifyType::INVALID_SYNTAX, &[]);
+        peer.answer(&mut host, ExchangeType(exchange), id, &[error]);
+        assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty(), "{command:?}");
+        assert!(host.sent.is_empty());
+        // Everything is released: the same SPIs can be used again, and a new IKE SA can be made.
+        let other = Peer::up(&mut host);
+        assert_eq!(host.ike().spis, other.spis);
+    }
 }

@@ -109,6 +109,13 @@ pub(crate) fn response(
     payloads: Result<Payloads, Error>,
     core: &mut Core,
 ) -> After {
+    let refusal = payloads.as_ref().ok().and_then(Payloads::refusal);
+    if let Some(error) = refusal.filter(|error| error.is_fatal() && !matches!(exchange, Exchange::Close(_))) {
+        // RFC 7296 §2.21.3: the peer has ended the IKE SA, and says so in no other way.
+        core.failed(error.failure(sa.place(ends, name(exchange.kind()))));
+        abandon(exchange, sa, ends, core);
+        return After::End(DownReason::ProtocolError);
+    }
     match exchange {
         Exchange::CreateChild(exchange) => exchange.response(sa, ends, payloads, core),
         Exchange::RekeyIke(exchange) => exchange.response(sa, ends, payloads, core),
