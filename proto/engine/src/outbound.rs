@@ -140,27 +140,33 @@ impl Outbound {
     fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
         const IN_WORK: usize = 4 * AHEAD;
         let mut flows: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
-        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
+        let mut known: [Option<Decision>; IN_WORK] = [None; IN_WORK];
         let count = packets.len().min(verdicts.len());
+        // What was known holds while nothing changed since, as it may by a packet that ends an SA.
+        let generation = self.cache.generation();
         for step in 0..count + 3 * AHEAD {
             if let Some(n) = step.checked_sub(3 * AHEAD) {
                 let (pkt, verdict) = (&mut packets[n], &mut verdicts[n]);
                 let parsed = Header::parse(pkt.packet());
-                match (&parsed, &flows[n % IN_WORK]) {
-                    (Ok(header), Some(flow)) => self.decide(header, flow, pkt, now, verdict),
+                match (&parsed, &flows[n % IN_WORK], known[n % IN_WORK]) {
+                    (Ok(header), _, Some(decision)) if self.cache.generation() == generation => {
+                        self.carry_out(decision, header, pkt, now, verdict);
+                    }
+                    (Ok(header), Some(flow), _) => self.decide(header, flow, pkt, now, verdict),
                     _ => *verdict = Verdict::Drop(DropReason::BadIpHeader),
                 }
                 self.counters.count(verdict);
             }
             if let Some(n) = step.checked_sub(2 * AHEAD)
-                && let Some(sa) = slots[n % IN_WORK].and_then(|slot| self.sad.get(slot))
+                && let Some(Decision::Protect(slot)) = known[n % IN_WORK]
+                && let Some(sa) = self.sad.get(slot)
             {
                 sa.fetch();
             }
             if let Some(n) = step.checked_sub(AHEAD) {
-                let slot = flows[n % IN_WORK].as_ref().and_then(|flow| self.known_sa(flow));
-                slots[n % IN_WORK] = slot;
-                if let Some(slot) = slot {
+                let decision = flows[n % IN_WORK].and_then(|(key, place)| self.cache.get(place, &key));
+                known[n % IN_WORK] = decision.map(Decision::unpack);
+                if let Some(Decision::Protect(slot)) = known[n % IN_WORK] {
                     self.sad.fetch(slot);
                 }
             }
@@ -183,14 +189,6 @@ impl Outbound {
     }
 
     #[inline]
-    fn known_sa(&self, (key, place): &(FlowKey, Place)) -> Option<Slot> {
-        match Decision::unpack(self.cache.get(*place, key)?) {
-            Decision::Protect(slot) => Some(slot),
-            Decision::Bypass | Decision::Drop(_) | Decision::Acquire(_) => None,
-        }
-    }
-
-    #[inline]
     fn decide(
         &mut self,
         header: &Header,
@@ -203,6 +201,18 @@ impl Outbound {
             Some(packed) => Decision::unpack(packed),
             None => self.classify(header, flow, pkt),
         };
+        self.carry_out(decision, header, pkt, now, verdict);
+    }
+
+    #[inline]
+    fn carry_out(
+        &mut self,
+        decision: Decision,
+        header: &Header,
+        pkt: &mut PacketBuf<'_>,
+        now: Instant,
+        verdict: &mut Verdict,
+    ) {
         match decision {
             Decision::Protect(slot) => self.protect(slot, header, pkt, verdict),
             Decision::Bypass => *verdict = Verdict::Bypass,

@@ -106,6 +106,12 @@ impl FlowCache {
         }
     }
 
+    /// Changes whenever everything is forgotten.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
     #[inline]
     pub fn place(&self, key: &FlowKey) -> Place {
         let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
