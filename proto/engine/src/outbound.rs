@@ -175,14 +175,16 @@ impl Outbound {
             if step < count
                 && let Ok(header) = &Header::parse(packets[step].packet())
             {
-                let found = self.place_of(header, &packets[step]);
-                self.cache.fetch(&found.0, found.1);
-                *flow = Some(found);
+                *flow = Some(self.place_of(header, &packets[step]));
+                if let Some((key, place)) = flow {
+                    self.cache.fetch(key, *place);
+                }
             }
         }
     }
 
-    #[inline]
+    /// Inlined, so that its result is written where it stays.
+    #[inline(always)]
     fn place_of(&self, header: &Header, pkt: &PacketBuf<'_>) -> (FlowKey, Place) {
         let key = FlowKey::new(header, pkt.packet());
         (key, self.cache.place(&key))
