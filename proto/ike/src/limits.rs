@@ -17,6 +17,10 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 /// IKE SAs in all. Beyond it IKE_SA_INIT requests are dropped and none is begun.
 pub const IKE_SAS: usize = 100_000;
 
+/// Authenticated IKE SAs with one remote, those being replaced included. Beyond it the oldest ends: a peer that begins
+/// or rekeys IKE SAs without end harms nobody but itself.
+pub const IKE_SAS_PER_REMOTE: usize = 64;
+
 /// Child SAs of one IKE SA, those being replaced included. Beyond it NO_ADDITIONAL_SAS is the answer.
 pub const CHILDREN_PER_IKE_SA: usize = 128;
 

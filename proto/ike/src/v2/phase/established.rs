@@ -23,6 +23,7 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
 use crate::input::Datagram;
+use crate::limits;
 use crate::output::{DownReason, Event};
 use crate::v2::child::{ChildSa, ChildState};
 use crate::v2::exchange::{self, After, Open, Task, What};
@@ -80,6 +81,7 @@ pub(crate) struct Origin {
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
         let Origin { remote, identities, suite, algs, sk_d } = origin;
+        make_room(&remote.name, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
         Established {
@@ -220,7 +222,7 @@ impl Established {
 
     /// Asks whether the peer lives because of a hint, at a limited rate.
     pub(crate) fn doubt(&mut self, core: &mut Core) {
-        let lately = self.hinted.is_some_and(|at| core.now.since(at) < crate::limits::HINT_INTERVAL);
+        let lately = self.hinted.is_some_and(|at| core.now.since(at) < limits::HINT_INTERVAL);
         if !lately {
             self.hinted = Some(core.now);
             self.check_liveness(core);
@@ -312,7 +314,7 @@ impl Established {
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
         self.stage = Stage::Replaced;
         self.rekey_at = None;
-        self.expire_at = Some(core.now + crate::limits::REPLACED_IKE_LIFETIME);
+        self.expire_at = Some(core.now + limits::REPLACED_IKE_LIFETIME);
         core.event(Event::IkeRekeyed { remote: self.remote.name.clone(), old: ends.spis(), new: heir_ends.spis() });
     }
 
@@ -343,5 +345,19 @@ impl Established {
 
     pub(crate) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         IkeSa { ends, phase: Phase::Established(self) }
+    }
+}
+
+/// Ends the oldest IKE SA with a remote when there are too many.
+fn make_room(remote: &str, core: &mut Core) {
+    let spis = core.table.with_remote(remote);
+    let standing = spis.iter().filter_map(|spi| core.table.get(*spi));
+    let standing = standing.filter(|sa| matches!(sa.phase, Phase::Established(_)));
+    if standing.clone().count() < limits::IKE_SAS_PER_REMOTE {
+        return;
+    }
+    let oldest = standing.min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
+    if let Some(oldest) = oldest.and_then(|spi| core.table.take(spi)) {
+        oldest.drop_silently(DownReason::Replaced, core);
     }
 }

@@ -2,6 +2,7 @@
 //! SA disturbed by what does not verify. Rows are those of the security history of other implementations.
 
 mod authenticated;
+mod endless;
 mod initial;
 mod responder;
 mod strangers;
