@@ -33,6 +33,8 @@ pub struct Core<P> {
     pub(super) failures: Failures,
     pub(super) started: Instant,
     crypto: CryptoProvider,
+    /// Name of the provider that protects packets.
+    packets: &'static str,
     waiting: Waiting,
     answers: Vec<(ClientId, Message)>,
     deadline: Option<Instant>,
@@ -69,6 +71,7 @@ impl<P: Plane> Core<P> {
             failures: Failures::default(),
             started: now,
             crypto,
+            packets: crypto.name,
             waiting: Waiting::default(),
             answers: Vec::new(),
             deadline: None,
@@ -79,6 +82,12 @@ impl<P: Plane> Core<P> {
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
         Ok(core)
+    }
+
+    /// The core, with the name of the provider that protects packets where that is another than the one of IKE.
+    #[must_use]
+    pub fn with_packets_by(self, packets: &'static str) -> Self {
+        Core { packets, ..self }
     }
 
     /// An IKE message arrived.
@@ -395,6 +404,8 @@ impl<P: Plane> Core<P> {
         let mut stats = Message::new();
         stats.put_section("uptime", uptime);
         stats.put_section("ikesas", Message::new().with("total", ike_sas.len()).with("half-open", half_open));
+        let ciphers = Message::new().with("ike", self.crypto.name).with("packets", self.packets);
+        stats.put_section("ciphers", ciphers);
         stats.put_section("counters", self.counters());
         stats.put_section("ike-counters", self.ike_counters());
         stats

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ravelin_config::{Model, rc};
 use ravelin_control::{ClientId, Server};
+use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_ike::Datagram;
 use ravelin_store::FileStore;
@@ -57,9 +58,10 @@ pub fn run(settings: &Settings) -> Result<()> {
     for undone in ravelin_tun::undo_leftovers(&mut store)? {
         tracing::warn!("a daemon before this one was killed; undone: {undone}");
     }
-    let plane = TunDataPlane::start(settings.tun.clone(), provider(), Box::new(SystemRandom), &mut store)?;
+    let packets = packet_provider();
+    let plane = TunDataPlane::start(settings.tun.clone(), packets, Box::new(SystemRandom), &mut store)?;
     let core = match Core::new(model, plane, provider(), Box::new(SystemRandom), clock.now()) {
-        Ok(core) => core,
+        Ok(core) => core.with_packets_by(packets.name),
         Err((plane, why)) => {
             plane.stop(&mut store)?;
             anyhow::bail!(why);
@@ -71,6 +73,21 @@ pub fn run(settings: &Settings) -> Result<()> {
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What protects packets: the multi-buffer library where it is installed and fits, and for all that it lacks AWS-LC,
+/// which serves IKE in any case.
+fn packet_provider() -> CryptoProvider {
+    match ravelin_crypto_ipsec_mb::try_provider() {
+        Ok(fast) => {
+            tracing::info!("{} protects packets, and {} what it has no cipher for", fast.name, provider().name);
+            provider().with_packets_by(&fast)
+        }
+        Err(reason) => {
+            tracing::info!("{} protects packets: {reason}", provider().name);
+            provider()
+        }
+    }
 }
 
 fn load_rc(path: &Path) -> Result<Model> {

@@ -272,6 +272,7 @@ fn other_clients_are_served() {
     assert!(bench.core.request(&ask("stats"), Instant::ZERO + Duration::from_secs(7)));
     let stats = bench.core.answers().remove(0).1;
     assert_eq!(stats.section("uptime").unwrap().text("running"), Some("7 seconds"));
+    assert_eq!(stats.section("ciphers").unwrap().text("packets"), Some("aws-lc"));
     assert!(!bench.core.request(&ask("nonsense"), Instant::ZERO));
     assert!(bench.core.request(&ask(COMMAND_LINE), Instant::ZERO));
     assert!(bench.core.answers()[0].1.text("errmsg").unwrap().contains("argv"));
