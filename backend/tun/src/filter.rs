@@ -84,9 +84,13 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("local", "goto select");
 
     // The stack answers a packet that may not be fragmented and is too long with ICMP, by the MTU of a route of its
-    // own; all others come whole, since ESP in transport mode is for whole datagrams (RFC 4303 §3.3.4).
+    // own; all others come whole, since ESP in transport mode is for whole datagrams (RFC 4303 §3.3.4). Of the host's
+    // own packets only TCP's are sure not to be fragmented: UDP sockets set DF by default, and yet let the stack cut
+    // what a later route finds too long.
     let (capture, limited) = (config.capture_mark, config.capture_mark | config.limit_mark);
-    rule("protect", &format!("ip frag-off & 0x4000 != 0 meta mark set meta mark | {limited:#x} accept"));
+    for never_cut in ["iif != 0", "meta l4proto tcp"] {
+        rule("protect", &format!("ip frag-off & 0x4000 != 0 {never_cut} meta mark set meta mark | {limited:#x} accept"));
+    }
     rule("protect", &format!("meta mark set meta mark | {capture:#x} accept"));
 
     rule("guard", &format!("oifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));

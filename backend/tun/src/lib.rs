@@ -27,8 +27,8 @@
 //! them, as a reload of the host's firewall does, they are put back as soon as the daemon polls for events.
 //!
 //! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
-//! fragments the ESP packets. What must not be fragmented meets a route with [`TunConfig::mtu`] and is answered by
-//! the stack (ICMP, or EMSGSIZE to the sender), and TCP handshakes through the device agree on segments that fit.
+//! fragments the ESP packets. Forwarded packets that must not be fragmented, and TCP segments, meet a route with
+//! [`TunConfig::mtu`] and are answered by the stack; TCP handshakes through the device agree on segments that fit.
 //!
 //! **Leaving.** Each change to the system is in the [`Store`](ravelin_types::record::Store) before it is made;
 //! [`TunDataPlane::stop`] undoes all, and [`undo_leftovers`] does so for a daemon that was killed.

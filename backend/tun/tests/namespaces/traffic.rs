@@ -120,6 +120,9 @@ fn datagrams_longer_than_the_link() {
     Tunnel::transport(2, "fd00:1::1", "fd00:1::2").add(&a, &b);
     // The whole datagram is sealed and ESP is fragmented (RFC 4303 §3.3.4), never the other way round.
     assert!(reaches(&a, &b, "10.0.1.2:5001", 1360), "as long as the limit");
+    // DF is set on these, which Linux fragments nevertheless.
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 1400), "longer than the limit");
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 1472), "as long as the link takes");
     assert!(reaches(&a, &b, "10.0.1.2:5001", 8000), "IPv4 fragments");
     assert!(reaches(&a, &b, "[fd00:1::2]:5001", 8000), "IPv6 fragments");
     assert_eq!(b.arrived("clear"), 0);
