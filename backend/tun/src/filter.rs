@@ -89,7 +89,10 @@ pub(crate) fn create(config: &TunConfig) -> String {
     // what a later route finds too long.
     let (capture, limited) = (config.capture_mark, config.capture_mark | config.limit_mark);
     for never_cut in ["iif != 0", "meta l4proto tcp"] {
-        rule("protect", &format!("ip frag-off & 0x4000 != 0 {never_cut} meta mark set meta mark | {limited:#x} accept"));
+        rule(
+            "protect",
+            &format!("ip frag-off & 0x4000 != 0 {never_cut} meta mark set meta mark | {limited:#x} accept"),
+        );
     }
     rule("protect", &format!("meta mark set meta mark | {capture:#x} accept"));
 

@@ -215,7 +215,7 @@ fn last_resort<'a>(
                 address.is_ipv4() == remote.is_ipv4()
                     && policy.local.iter().any(|local: &TrafficSelector| local.addresses().contains(*address))
             };
-            let source = addresses.iter().find(named).copied();
+            let source = addresses.iter().filter(|address| is_routable(**address)).find(named).copied();
             let prefixes = remote.prefixes();
             if prefixes.len() > MAX_PREFIXES {
                 continue;
@@ -229,6 +229,14 @@ fn last_resort<'a>(
         }
     }
     routes
+}
+
+/// Whether packets to other links may have this source.
+fn is_routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    }
 }
 
 #[cfg(test)]
@@ -270,6 +278,17 @@ mod tests {
         let expected = [("10.2.0.0/24", Some("10.1.0.1")), ("10.3.0.0/24", None), ("fd01::/64", Some("fd00::1"))];
         assert_eq!(found, expected.map(|(to, from)| (to.to_owned(), from.map(str::to_owned))));
         assert!(routes.iter().all(|route| route.table == 7 && route.mtu == Some(1400)));
+    }
+
+    #[test]
+    fn routes_for_everything_lead_from_an_address_that_others_can_answer() {
+        let ours: Vec<IpAddr> =
+            ["127.0.0.1", "::1", "169.254.0.1", "fe80::1", "192.0.2.1", "fd00::1"].map(|a| a.parse().unwrap()).into();
+        let policies =
+            [policy(1, prefix("0.0.0.0", 0), prefix("0.0.0.0", 0)), policy(2, prefix("::", 0), prefix("::", 0))];
+        let sources: Vec<Option<IpAddr>> =
+            last_resort(policies.iter(), &ours, 7, 1400).iter().map(|route| route.source).collect();
+        assert_eq!(sources, [Some(ours[4]), Some(ours[5])]);
     }
 
     #[test]
