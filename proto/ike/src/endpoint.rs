@@ -9,6 +9,7 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,7 +25,7 @@ use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 use crate::config::Config;
 use crate::context::Core;
-use crate::error::{Error, Place};
+use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
 use crate::input::{Command, Datagram, Input};
 use crate::output::{Deadline, DownReason, Output};
@@ -233,7 +234,8 @@ impl Endpoint {
                 policy: Some(want.policy),
                 exchange: "IKE_SA_INIT",
             };
-            self.core.failed(Error::Misuse("the remote is configured to wait for the peer").failure(place));
+            let ours = vec![String::from("accept only")];
+            self.core.failed(Error::NoAgreement(Disagreement::new(Part::Role, vec![], ours)).failure(place));
         }
     }
 
@@ -340,6 +342,6 @@ fn children_of(sa: &Established, policy: Option<PolicyId>) -> Vec<Spi> {
 fn no_remote(name: alloc::string::String, want: Want) -> Failure {
     let address = want.flow.map_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), |flow: Flow| flow.dst);
     let part = Part::NoRemote;
-    let error = Error::NoAgreement(crate::error::Disagreement::new(part, vec![], vec![]));
+    let error = Error::NoAgreement(Disagreement::new(part, vec![], vec![]));
     error.failure(Place { remote: Some(name), address, policy: Some(want.policy), exchange: "IKE_SA_INIT" })
 }

@@ -143,7 +143,7 @@ impl Error {
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
-            Error::Misuse(what) => (Part::Refused, vec![], vec![(*what).into()]),
+            Error::Misuse(what) => (Part::Configuration, vec![], vec![(*what).into()]),
         };
         Failure {
             remote: place.remote,
@@ -216,6 +216,7 @@ fn describe(kind: NotifyType, data: &[u8]) -> String {
 fn advice(part: Part) -> &'static str {
     match part {
         Part::NoRemote => "add a remote for this address, or correct the address of the one meant",
+        Part::Role => "let one side's remote initiate, and the other side's accept",
         Part::IkeProposal | Part::EspProposal => "give both sides a proposal in common",
         Part::KeyExchange => "give both sides a key exchange method in common",
         Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",
@@ -223,6 +224,7 @@ fn advice(part: Part) -> &'static str {
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
+        Part::Configuration => "correct the remote or the policy on this side",
         Part::Refused => "see the log of the peer",
         Part::Protocol => "report this with a capture: one of the two implementations is in error",
         Part::DataPlane => "see what the data plane says",

@@ -33,6 +33,8 @@ pub struct Failure {
 pub enum Part {
     /// No remote is configured for this address and version.
     NoRemote,
+    /// The remote is configured not to take part in this role.
+    Role,
     /// IKE proposals have nothing in common.
     IkeProposal,
     /// The key exchange method or its value.
@@ -49,6 +51,8 @@ pub enum Part {
     Authentication,
     /// No answer.
     NoAnswer,
+    /// The configuration of this side cannot be carried out, for the reason in `ours`.
+    Configuration,
     /// The peer refused for another reason, named in `theirs`.
     Refused,
     /// The peer broke the protocol.
@@ -63,6 +67,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Part::NoRemote => "no remote is configured for the peer",
+            Part::Role => "the remote is configured to initiate only, or to accept only",
             Part::IkeProposal => "the IKE proposals have no algorithm set in common",
             Part::KeyExchange => "the key exchange failed",
             Part::EspProposal => "the ESP proposals have no algorithm set in common",
@@ -71,6 +76,7 @@ impl fmt::Display for Part {
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
             Part::NoAnswer => "the peer does not answer",
+            Part::Configuration => "the configuration here cannot be carried out",
             Part::Refused => "the peer refused",
             Part::Protocol => "the peer broke the protocol",
             Part::DataPlane => "the data plane refused the SA",

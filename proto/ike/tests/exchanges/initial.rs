@@ -394,6 +394,19 @@ fn a_silent_peer_is_asked_seven_times() {
 }
 
 #[test]
+fn a_remote_that_may_not_take_its_role_is_named_so() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].initiate = false);
+    lab.a.command(Command::Initiate(POLICY));
+    assert_eq!(lab.a.failure(Part::Role).ours, ["accept only"]);
+    assert!(lab.a.sent.is_empty());
+
+    let mut lab = Lab::with(|_, b| b.remotes[0].accept = false);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    assert_eq!(lab.b.failure(Part::Role).ours, ["initiate only"]);
+}
+
+#[test]
 fn a_stranger_gets_one_short_answer() {
     let mut lab = Lab::with(|_, b| b.remotes[0].remote = ip("192.0.2.77"));
     lab.a.command(Command::Initiate(POLICY));

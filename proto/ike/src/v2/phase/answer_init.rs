@@ -99,7 +99,11 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     let candidates = candidates(datagram, core);
     if candidates.is_empty() {
         let theirs = lines(&offered(payloads)?);
-        return Err(Disagreement::new(Part::NoRemote, theirs, known(core)).into());
+        let refusal = match core.remote_name(datagram.remote.ip()) {
+            Some(_) => Disagreement::new(Part::Role, theirs, vec!["initiate only".into()]),
+            None => Disagreement::new(Part::NoRemote, theirs, known(core)),
+        };
+        return Err(refusal.into());
     }
     let from = datagram.remote.ip();
     let full = core.table.half_open() >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
