@@ -4,7 +4,6 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use std::path::Path;
 use std::string::String;
 
 use ravelin_crypto::SecureRandom;
@@ -91,7 +90,7 @@ fn the_example_of_rfc_7634() {
     assert_eq!(open(params, 4, &esp), (Verdict::Deliver, source));
 }
 
-/// The suite of a collected packet, or `None` for algorithms that no provider of ours has.
+/// The suite of a collected packet, or `None` for one that was not meant to be among them.
 fn suite(case: &Value, key_len: usize) -> Option<EspSuite> {
     let (encr, salt) = match case["encr"].as_str()? {
         "AES-GCM" if case["icv_len"] == 16 => (EncrId::AES_GCM_16, 4),
@@ -113,25 +112,18 @@ fn suite(case: &Value, key_len: usize) -> Option<EspSuite> {
 
 #[test]
 fn packets_of_another_implementation() {
-    let file = "../shared/vectors/vectors/esp_ah_packets_scapy_public.json";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        std::eprintln!("not tested: {} is not there", path.display());
-        return;
-    };
-    let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let mut opened = 0;
-    for case in cases.iter().filter(|case| case["proto"] == "ESP") {
+    let text = include_str!("../../../../tests/testkit/data/scapy/esp.json");
+    let cases: Vec<Value> = serde_json::from_str(text).unwrap();
+    assert_eq!(cases.len(), 120);
+    for case in &cases {
         let field = |name: &str| unhex(case[name].as_str().unwrap_or_default());
         let (encr, integ, esp) = (field("encr_key"), field("integ_key"), field("esp_packet"));
-        let Some(suite) = suite(case, encr.len()) else { continue };
+        let suite = suite(case, encr.len()).unwrap();
         let mode = if case["mode"] == "transport" { Mode::Transport } else { Mode::Tunnel };
         let spi: String = case["spi"].as_str().unwrap().into();
         let spi = u32::from_str_radix(spi.trim_start_matches("0x"), 16).unwrap();
         let sequence = case["esn_high"].as_u64().unwrap_or(0) << 32 | case["seq"].as_u64().unwrap();
         let result = open(params(&esp, spi, mode, suite, &encr, &integ), sequence - 1, &esp);
         assert_eq!(result, (Verdict::Deliver, field("inner_packet")), "{}", case["id"]);
-        opened += 1;
     }
-    assert!(opened > 100, "{opened}");
 }
