@@ -305,3 +305,59 @@ fn a_close_of_the_ike_sa_that_is_being_rekeyed_is_obeyed() {
     assert!(host.endpoint.ike_sas().is_empty() && host.sas.is_empty());
     assert!(host.sent.is_empty());
 }
+
+// RFC 7296 §2.25.1: the peer closes the Child SA that the endpoint is rekeying, whatever it then says to the rekey.
+#[test]
+fn a_child_sa_that_the_peer_closes_while_the_endpoint_rekeys_it() {
+    for answered in [true, false] {
+        let mut host = Host::new(config(B, A), 2);
+        let mut peer = Peer::up(&mut host);
+        let old = host.child().inbound;
+        host.command(Command::RekeyChild(POLICY));
+        // <-- N(REKEY_SA,SPIb1), SA(..,SPIb2,..), Ni, TSi, TSr
+        let (id, asked) = peer.asked(&mut host);
+        // D(SPIa1) -->
+        // <-- D(SPIb1)
+        let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&[FIRST])]);
+        assert_eq!(deleted(&answer), [old]);
+        assert!(host.sas.is_empty());
+        if answered {
+            // SA(..,THIRD,..), Nr, TSi, TSr -->
+            peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &rekey_answer(THIRD, HIGH));
+            let child = host.child();
+            assert_eq!((child.inbound, child.outbound), (spi_of(&asked).child().unwrap(), THIRD));
+            assert_eq!(host.sas.len(), 2);
+        } else {
+            // N(CHILD_SA_NOT_FOUND) -->
+            let gone = peer::notify(NotifyType::CHILD_SA_NOT_FOUND, &[]);
+            peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &[gone]);
+            assert!(host.children().is_empty());
+        }
+        assert!(host.sent.is_empty(), "nothing is left to delete, and nobody asked for another");
+        assert_eq!(host.failures(), []);
+    }
+}
+
+// The peer made a new IKE SA and says nothing more on the old one, where a request of the endpoint is still open.
+#[test]
+fn an_open_request_does_not_outlive_the_ike_sa_that_it_was_sent_on() {
+    let mut host = Host::new(config(B, A), 2);
+    let mut old = Peer::up(&mut host);
+    host.command(Command::CheckLiveness("peer".into()));
+    host.take();
+    let (request, private) = peer::ike_request(&mut old, IkeSpi(0xa1), HIGH);
+    let answer = old.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+    let shared = private.agree(&peer::find_ke(&answer)).unwrap();
+    let spis = (IkeSpi(0xa1), spi_of(&answer).ike().unwrap());
+    let mut new = old.rekeyed(true, spis, &shared, (vec![HIGH; 32], peer::find_nonce(&answer)));
+    // D(IKE) -->, without an answer to the liveness check
+    assert_eq!(old.ask(&mut host, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]), []);
+    assert_eq!(host.ike().spis, new.spis);
+    for _ in 0..100 {
+        host.sleep(Duration::from_secs(1));
+    }
+    assert!(host.sent.is_empty());
+    assert_eq!(host.failures(), []);
+    assert_eq!(new.ask(&mut host, ExchangeType::INFORMATIONAL, &[]), []);
+    assert_eq!(host.sas.len(), 2);
+}

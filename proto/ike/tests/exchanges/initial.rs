@@ -486,3 +486,46 @@ fn a_data_plane_that_refuses_ends_the_child_sa_on_both_sides() {
     assert_eq!((lab.a.ike().state, lab.b.ike().state), ("ESTABLISHED", "ESTABLISHED"));
     assert_eq!(lab.a.children().len() + lab.b.children().len(), 0);
 }
+
+#[test]
+fn ipv4_and_ipv6_outside_and_inside_in_every_mix() {
+    let pairs = [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")];
+    for (a_out, b_out) in pairs {
+        for (a_in, b_in) in [("10.1.0.1", "10.2.0.1"), ("2001:db8:1::1", "2001:db8:2::1")] {
+            let mut lab = Lab::with(|a, b| {
+                *a = config(a_out, b_out);
+                *b = config(b_out, a_out);
+                for (config, here, there) in [(a, a_in, b_in), (b, b_in, a_in)] {
+                    config.policies[0].policy.local = vec![TrafficSelector::host(ip(here))];
+                    config.policies[0].policy.remote = vec![TrafficSelector::host(ip(there))];
+                }
+            });
+            lab.establish();
+            lab.assert_mirrored();
+            assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((false, false), (false, false)));
+            assert_eq!(lab.a.ike().peer.ip(), ip(b_out));
+            let child = lab.a.child();
+            assert_eq!(child.remote_ts, [TrafficSelector::host(ip(b_in))]);
+            let out = lab.a.sa(Direction::Outbound, child.outbound);
+            assert_eq!((out.src, out.dst, out.encap), (ip(a_out), ip(b_out), None));
+            for host in [&mut lab.a, &mut lab.b] {
+                host.command(Command::RekeyIke("peer".into()));
+            }
+            lab.settle();
+            lab.b.command(Command::RekeyChild(POLICY));
+            lab.settle();
+            lab.assert_mirrored();
+            assert_eq!((lab.a.sas.len(), lab.b.sas.len()), (2, 2));
+        }
+    }
+    // Transport mode needs one family for both.
+    let mut lab = Lab::with(|a, b| {
+        *a = config("2001:db8::1", "2001:db8::2");
+        *b = config("2001:db8::2", "2001:db8::1");
+        set_mode(a, Mode::Transport);
+        set_mode(b, Mode::Transport);
+    });
+    lab.establish();
+    assert_eq!(lab.b.child().mode, Mode::Transport);
+    lab.assert_mirrored();
+}

@@ -377,3 +377,24 @@ fn a_remote_that_is_removed_half_way_does_not_authenticate() {
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     assert!(lab.a.endpoint.ike_sas().is_empty());
 }
+
+// Row 53: what a peer says of itself reaches logs and terminals only in printable characters.
+#[test]
+fn reports_hold_no_control_characters() {
+    for data in [
+        &b"\x1b[2J\x1b]0;owned\x07"[..],
+        b"a\nikeSA up\r\n",
+        b"$(reboot)\0`id`",
+        "\u{202e}gnp.exe".as_bytes(),
+        &[0xff; 40],
+    ] {
+        for kind in [IdType::FQDN, IdType::RFC822_ADDR, IdType::KEY_ID, IdType(200)] {
+            let (mut host, mut peer) = keyed();
+            let identity = Identity::parse(kind, data).unwrap();
+            let payloads = peer.auth_request_as(identity, AuthMethod::SHARED_KEY);
+            peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+            let report = host.failure(Part::Identity).to_string();
+            assert!(report.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{report:?}");
+        }
+    }
+}
