@@ -1,11 +1,12 @@
-//! The packet ciphers of this provider against those of AWS-LC: `cargo bench -p ravelin-crypto-ipsec-mb`.
+//! The packet ciphers of all providers: `cargo bench -p ravelin-crypto-ipsec-mb`.
 //!
 //! One core, keys readied before, in place, 64 packets after each other in memory that stays in the cache; opening
-//! includes a copy of the packet. Both providers take turns, and the fastest of their many short rounds counts: that is
-//! what the cipher takes while nothing else runs. AES-CBC with HMAC is measured for different numbers of packets per
-//! call, each packet under a key of its own.
+//! includes a copy of the packet. All take turns, and the fastest of the many short rounds of each counts: that is what
+//! the cipher takes while nothing else runs. Behind each time stands its ratio to that of AWS-LC. AES-CBC with HMAC is
+//! measured for different numbers of packets per call, each packet under a key of its own.
 #![allow(clippy::unwrap_used)] // a panic is how a benchmark fails
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -25,48 +26,48 @@ fn main() {
         Ok(provider) => provider,
         Err(reason) => return println!("skipped: {reason}"),
     };
-    let aws_lc = ravelin_crypto_aws_lc::provider();
+    let (aws_lc, portable) = (ravelin_crypto_aws_lc::provider(), ravelin_crypto_rustcrypto::provider());
     for (id, bits) in [(EncrId::AES_GCM_16, 128), (EncrId::AES_GCM_16, 256), (EncrId::CHACHA20_POLY1305, 256)] {
-        if fast.encr(id).is_none() {
-            println!("{id}: not on this processor");
-            continue;
-        }
         for len in [64, 1400] {
-            let (mut one, mut two) = (Aead::new(&fast, id, bits, len), Aead::new(&aws_lc, id, bits, len));
-            report(&format!("{id}-{bits}/seal/{len}"), || one.seal(), || two.seal());
-            report(&format!("{id}-{bits}/open/{len}"), || one.open(), || two.open());
+            let mut all: Vec<Aead> = [&aws_lc, &fast, &portable]
+                .iter()
+                .filter(|provider| provider.encr(id).is_some())
+                .map(|provider| Aead::new(provider, id, bits, len))
+                .collect();
+            report(&format!("{id}-{bits}/seal/{len}"), &mut all, |aead| aead.name, Aead::seal);
+            report(&format!("{id}-{bits}/open/{len}"), &mut all, |aead| aead.name, Aead::open);
         }
     }
     for integ in [IntegId::HMAC_SHA1_96, IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA2_512_256] {
         for len in [64, 1408] {
-            for at_once in [1, 2, 4, 8, 16, 32, 64] {
-                let (mut one, mut two) = (Pair::new(&fast, &aws_lc, integ, len), Pair::new(&fast, &aws_lc, integ, len));
-                let name = format!("AES-CBC-128 {integ}/seal/{len}, {at_once} at once");
-                report(&name, || one.seal_batch(at_once), || two.seal());
-                let name = format!("AES-CBC-128 {integ}/open/{len}, {at_once} at once");
-                report(&name, || one.open_batch(at_once), || two.open());
-            }
+            let single = [&aws_lc, &portable].map(|single| Pair::new(&fast, single, integ, len, None));
+            let batches = [1, 2, 4, 8, 16, 32, 64].map(|at_once| Pair::new(&fast, &aws_lc, integ, len, Some(at_once)));
+            let mut all: Vec<Pair> = single.into_iter().chain(batches).collect();
+            report(&format!("AES-CBC-128 {integ}/seal/{len}"), &mut all, Pair::name, Pair::seal);
+            report(&format!("AES-CBC-128 {integ}/open/{len}"), &mut all, Pair::name, Pair::open);
         }
     }
 }
 
-/// Prints the times of both and their ratio. Each call goes through all packets.
-fn report(name: &str, mut fast: impl FnMut(), mut other: impl FnMut()) {
-    let time = |work: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..TURNS).for_each(|_| work());
-        start.elapsed().as_nanos() as f64 / (TURNS * PACKETS) as f64
-    };
-    let (mut best, mut other_best) = (f64::INFINITY, f64::INFINITY);
+/// Prints the time per packet of each contender, and its ratio to that of the first. A call goes through all packets.
+fn report<T, N: Display>(what: &str, contenders: &mut [T], name: impl Fn(&T) -> N, work: impl Fn(&mut T)) {
+    let mut best = vec![f64::INFINITY; contenders.len()];
     for _ in 0..ROUNDS {
-        best = best.min(time(&mut fast));
-        other_best = other_best.min(time(&mut other));
+        for (contender, best) in contenders.iter_mut().zip(&mut best) {
+            let start = Instant::now();
+            (0..TURNS).for_each(|_| work(contender));
+            *best = best.min(start.elapsed().as_nanos() as f64 / (TURNS * PACKETS) as f64);
+        }
     }
-    println!("{name}: {:.2} of aws-lc ({best:.0} ns against {other_best:.0} ns)", best / other_best);
+    println!("{what}");
+    for (contender, time) in contenders.iter().zip(&best) {
+        println!("    {time:6.0} ns  {:5.2}  {}", time / best[0], name(contender));
+    }
 }
 
 /// Packets of one SA with an AEAD cipher.
 struct Aead {
+    name: &'static str,
     key: Box<dyn EncrKey>,
     packets: Vec<Vec<u8>>,
     sealed: Vec<Vec<u8>>,
@@ -77,7 +78,7 @@ impl Aead {
         let alg = provider.encr(id).unwrap();
         let key = alg.key(&vec![3; bits / 8 + alg.salt_len()]).unwrap();
         let packets = vec![vec![5; len + 16]; PACKETS];
-        let mut this = Aead { key, sealed: packets.clone(), packets };
+        let mut this = Aead { name: provider.name, key, sealed: packets.clone(), packets };
         this.seal();
         this.sealed.clone_from(&this.packets);
         this
@@ -106,6 +107,9 @@ type Keys = (Box<dyn BatchKey>, Box<dyn EncrKey>, Box<dyn IntegKey>);
 
 /// Packets with AES-CBC and HMAC, each of another SA.
 struct Pair {
+    /// The provider of one packet at a time, and how many are given to the batch instead.
+    single: &'static str,
+    at_once: Option<usize>,
     batch: &'static dyn BatchCrypto,
     sas: Vec<Keys>,
     icv_len: usize,
@@ -114,9 +118,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(fast: &CryptoProvider, aws_lc: &CryptoProvider, integ: IntegId, len: usize) -> Self {
+    fn new(fast: &CryptoProvider, single: &CryptoProvider, integ: IntegId, len: usize, at_once: Option<usize>) -> Self {
         let batch = fast.batch.unwrap();
-        let (encr_alg, integ_alg) = (aws_lc.encr(EncrId::AES_CBC).unwrap(), aws_lc.integ(integ).unwrap());
+        let (encr_alg, integ_alg) = (single.encr(EncrId::AES_CBC).unwrap(), single.integ(integ).unwrap());
         let sa = |n: usize| {
             let (encr_key, integ_key) = (vec![n as u8; 16], vec![n as u8; integ_alg.key_len()]);
             let fast = batch.key((EncrId::AES_CBC, &encr_key), (integ, &integ_key)).unwrap().unwrap();
@@ -124,10 +128,33 @@ impl Pair {
         };
         let packets = vec![vec![5; HEAD + len + integ_alg.icv_len()]; PACKETS];
         let sas = (0..PACKETS).map(sa).collect();
-        let mut this = Pair { batch, sas, icv_len: integ_alg.icv_len(), sealed: packets.clone(), packets };
-        this.seal();
+        let (single, icv_len) = (single.name, integ_alg.icv_len());
+        let mut this = Pair { single, at_once, batch, sas, icv_len, sealed: packets.clone(), packets };
+        this.seal_each();
         this.sealed.clone_from(&this.packets);
         this
+    }
+
+    fn name(&self) -> String {
+        match self.at_once {
+            Some(at_once) => format!("intel-ipsec-mb, {at_once} at once"),
+            None => self.single.to_owned(),
+        }
+    }
+
+    fn seal(&mut self) {
+        match self.at_once {
+            Some(at_once) => self.seal_batch(at_once),
+            None => self.seal_each(),
+        }
+    }
+
+    fn open(&mut self) {
+        self.packets.clone_from(&self.sealed);
+        match self.at_once {
+            Some(at_once) => self.open_batch(at_once),
+            None => self.open_each(),
+        }
     }
 
     fn in_batches(&mut self, at_once: usize, mut call: impl FnMut(&mut [BatchPacket<'_>])) {
@@ -145,7 +172,6 @@ impl Pair {
     }
 
     fn open_batch(&mut self, at_once: usize) {
-        self.packets.clone_from(&self.sealed);
         let batch = self.batch;
         self.in_batches(at_once, |packets| {
             batch.open(packets);
@@ -153,7 +179,7 @@ impl Pair {
         });
     }
 
-    fn seal(&mut self) {
+    fn seal_each(&mut self) {
         for (packet, (_, encr, integ)) in self.packets.iter_mut().zip(&self.sas) {
             let at = packet.len() - self.icv_len;
             let (text, icv) = packet.split_at_mut(at);
@@ -164,8 +190,7 @@ impl Pair {
         black_box(&mut self.packets);
     }
 
-    fn open(&mut self) {
-        self.packets.clone_from(&self.sealed);
+    fn open_each(&mut self) {
         for (packet, (_, encr, integ)) in self.packets.iter_mut().zip(&self.sas) {
             let at = packet.len() - self.icv_len;
             let (text, icv) = packet.split_at_mut(at);

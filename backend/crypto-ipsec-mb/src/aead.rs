@@ -22,14 +22,22 @@ pub(crate) struct Aead {
     key: Ready,
 }
 
-/// RFC 4106 with an ICV of 16 octets.
-pub(crate) static AES_GCM_16: Aead = Aead {
-    id: EncrId::AES_GCM_16,
-    key_bits: &[128, 256, 192],
-    sends_key_length: true,
-    icv_len: 16,
-    key: |key, salt| Some(GcmKey::new(library().ok()?, key, salt, 16)?),
-};
+/// RFC 4106, with the ICV of 16, 12 or 8 octets.
+macro_rules! aes_gcm {
+    ($name:ident, $icv:literal) => {
+        pub(crate) static $name: Aead = Aead {
+            id: EncrId::$name,
+            key_bits: &[128, 256, 192],
+            sends_key_length: true,
+            icv_len: $icv,
+            key: |key, salt| Some(GcmKey::new(library().ok()?, key, salt, $icv)?),
+        };
+    };
+}
+
+aes_gcm!(AES_GCM_16, 16);
+aes_gcm!(AES_GCM_12, 12);
+aes_gcm!(AES_GCM_8, 8);
 
 /// RFC 7634. The key length is fixed, so no Key Length attribute is sent (RFC 7296 §3.3.5).
 pub(crate) static CHACHA20_POLY1305: Aead = Aead {

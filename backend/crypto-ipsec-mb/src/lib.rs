@@ -71,8 +71,9 @@ impl Error for Reason {}
 /// # Errors
 /// See [`Reason`].
 pub fn try_provider() -> Result<CryptoProvider, Reason> {
-    const WITHOUT_AVX512: &[&dyn EncrAlg] = &[&aead::AES_GCM_16];
-    const WITH_AVX512: &[&dyn EncrAlg] = &[&aead::AES_GCM_16, &aead::CHACHA20_POLY1305];
+    const WITH_AVX512: &[&dyn EncrAlg] =
+        &[&aead::AES_GCM_16, &aead::CHACHA20_POLY1305, &aead::AES_GCM_12, &aead::AES_GCM_8];
+    const WITHOUT_AVX512: &[&dyn EncrAlg] = &[&aead::AES_GCM_16, &aead::AES_GCM_12, &aead::AES_GCM_8];
     let library = sys::library().map_err(Reason::clone)?;
     Ok(CryptoProvider {
         name: "intel-ipsec-mb",

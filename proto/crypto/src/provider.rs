@@ -53,12 +53,13 @@ impl CryptoProvider {
     }
 
     /// This provider with `fast` in place of its own encryption wherever `fast` has the same algorithm, and with the
-    /// batches of `fast`. Everything else, the order of preference included, stays. The list is made once and lives
-    /// as long as the program, so call it at start, not per connection.
+    /// batches of `fast`. The order of preference stays; what only `fast` has comes behind. The list is made once and
+    /// lives as long as the program, so call it at start, not per connection.
     #[must_use]
     pub fn with_packets_by(self, fast: &CryptoProvider) -> CryptoProvider {
         let same = |own: &'static dyn EncrAlg| fast.encr(own.id()).unwrap_or(own);
-        let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().map(same).collect();
+        let more = fast.encr.iter().copied().filter(|alg| self.encr(alg.id()).is_none());
+        let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().map(same).chain(more).collect();
         CryptoProvider { name: fast.name, encr: Vec::leak(encr), batch: fast.batch, ..self }
     }
 }

@@ -49,7 +49,7 @@ fn packets_are_protected_without_allocation() {
     for alg in provider.encr {
         for bits in alg.key_bits() {
             let key = alg.key(&vec![7; usize::from(*bits) / 8 + alg.salt_len()]).unwrap();
-            let mut icv = [0; 16];
+            let mut icv = vec![0; alg.icv_len()];
             let count = allocations(|| {
                 key.prefetch();
                 key.seal(&[1; 8], &[2; 12], &mut data, &mut icv);

@@ -1,4 +1,4 @@
-//! What the library computes: against published vectors, and against AWS-LC on random packets.
+//! What the library computes: against published vectors, and against the other providers on random packets.
 //!
 //! Where the library is missing or does not fit, every case is counted as skipped, with the reason. Words on the command
 //! line select cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
