@@ -13,7 +13,7 @@ pub struct Args {
 /// One step: cargo runs the benchmarks of each package.
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.step("bench", || {
-        let mut command = workspace.cargo(["bench", "--locked", "--benches"]);
+        let mut command = workspace.cargo(["bench", "--locked", "--bench", "*"]);
         match &args.package {
             Some(package) => command.args(["--package", package]),
             None => command.arg("--workspace"),
