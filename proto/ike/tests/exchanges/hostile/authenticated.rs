@@ -383,6 +383,27 @@ fn initial_contact_is_about_its_sender_alone() {
     assert_eq!(lab.b.endpoint.ike_sas().len(), 2);
 }
 
+// Row 61 once more: the operator gave the remote another identity meanwhile; the newcomer does not speak for the old one.
+#[test]
+fn initial_contact_is_about_one_pair_of_identities() {
+    let (mut host, _) = up();
+    let old = host.ike().spis;
+    let other = Identity::Fqdn("other.example.org".into());
+    host.configure(|config| config.remotes[0].remote_id = other.clone());
+    let mut newcomer = Peer::new(2);
+    let request = newcomer.init_request();
+    newcomer.send(&mut host, &request);
+    let answer = host.take();
+    newcomer.init_answered(&answer.data);
+    let mut payloads = newcomer.auth_request_as(other, AuthMethod::SHARED_KEY);
+    payloads[2] = peer::sa_of(peer::answered_esp(), SECOND.into());
+    payloads.push(peer::notify(NotifyType::INITIAL_CONTACT, &[]));
+    newcomer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    assert!(host.endpoint.ike_sas().iter().any(|sa| sa.spis == old));
+    assert_eq!(host.endpoint.ike_sas().len(), 2);
+    assert_eq!(host.sas.len(), 4);
+}
+
 // An SPI that another Child SA has, be it of this peer or of another behind the same NAT: a data plane can tell the two
 // apart by nothing else, so the newcomer must not get the other's place.
 #[test]

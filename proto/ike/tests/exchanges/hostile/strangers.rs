@@ -340,6 +340,30 @@ fn a_flood_of_half_open_ike_sas_is_bounded() {
     assert_ne!(state(&lab.b), before, "the Child SA is another");
 }
 
+// Whatever an endpoint says, sent back to it, is nobody's message.
+#[test]
+fn reflected_messages_belong_to_no_ike_sa() {
+    let mut lab = Lab::up();
+    for by_a in [true, false] {
+        let (host, other) = if by_a { (&mut lab.a, &mut lab.b) } else { (&mut lab.b, &mut lab.a) };
+        for command in [Command::CheckLiveness("peer".into()), Command::RekeyChild(POLICY)] {
+            host.command(command);
+            let request = host.take();
+            let before = (state(host), host.endpoint.counters().unknown_spi);
+            host.receive_from(&request, request.local, request.remote);
+            assert_eq!(host.sent.drain(..).map(|answer| answer.data.len()).collect::<Vec<_>>(), [36]);
+            assert_eq!((state(host), host.endpoint.counters().unknown_spi), (before.0, before.1 + 1));
+            other.receive(&request);
+            let answer = other.take();
+            other.receive_from(&answer, answer.local, answer.remote);
+            assert!(other.sent.is_empty(), "a response is never answered");
+            host.receive(&answer);
+        }
+        lab.settle();
+        lab.assert_mirrored();
+    }
+}
+
 // Row 45: an answer holds what it says and not a byte more.
 #[test]
 fn answers_in_clear_are_exactly_what_they_say() {
