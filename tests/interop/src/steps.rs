@@ -68,6 +68,7 @@ const WORDS: &[Word] = &[
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
+    word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, rekey),
     word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, renewed),
     word("delete SA SIDE: it goes on both sides", 2..=2, delete),
@@ -295,6 +296,24 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
             grown.0 >= least && grown.1 >= least,
             "the peer counted {grown:?} more packets, at least {least} crossed each way"
         );
+        Ok(())
+    })
+}
+
+fn large(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (there, back) = scene.plan.directions(words[0].parse()?)?;
+    scene.settled()?;
+    // Path MTU discovery may cost the first ones.
+    wait_for(SETTLE, "answers to large pings of Ravelin's side", || {
+        let text =
+            scene.ravelin_host.sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(there, 2, "0.2", 2)))?;
+        ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
+        Ok(())
+    })?;
+    wait_for(SETTLE, "answers to large pings of the peer's side", || {
+        let text =
+            scene.swan.host().sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(back, 2, "0.2", 2)))?;
+        ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
         Ok(())
     })
 }
