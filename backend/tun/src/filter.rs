@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  prerouting -310  inbound   clear packets from outside: SPD with the sides swapped; protect -> drop
+//!  forward -150     transit   the same for ESP and IKE that turn out to be for somebody behind this host
 //!  prerouting -150  forward   packets to be forwarded ─┐
 //!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device
 //!  postrouting -150 guard     what still leaves elsewhere: leak: SPD; protect -> drop
@@ -50,6 +51,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     }
     for (chain, hook) in [
         ("inbound", "filter hook prerouting priority -310"),
+        ("transit", "filter hook forward priority -150"),
         ("forward", "filter hook prerouting priority -150"),
         ("local", "route hook output priority -150"),
         ("guard", "filter hook postrouting priority -150"),
@@ -68,12 +70,21 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
     rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
     rule("inbound", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
-    rule("inbound", "meta l4proto esp accept");
-    rule("inbound", &format!("udp dport {{ {}, {} }} accept", config.ike_port, config.nat_port));
-    // Later fragments show no port. The first, which holds the whole UDP header, decides: without it the others are
-    // never put together. So long IKE messages arrive and clear UDP does not.
-    rule("inbound", "meta l4proto udp ip frag-off & 0x1fff != 0 accept");
-    rule("inbound", "meta l4proto udp frag frag-off != 0 accept");
+    // What this host opens itself. Whether a packet is for this host is not known yet: what is not comes by `transit`,
+    // where it is as clear as any other.
+    let opened = [
+        "meta l4proto esp".to_owned(),
+        format!("udp dport {{ {}, {} }}", config.ike_port, config.nat_port),
+        // Later fragments show no port. The first, which holds the whole UDP header, decides: without it the others are
+        // never put together. So long IKE messages arrive and clear UDP does not.
+        "meta l4proto udp ip frag-off & 0x1fff != 0".to_owned(),
+        "meta l4proto udp frag frag-off != 0".to_owned(),
+    ];
+    rule("transit", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
+    for packets in &opened {
+        rule("inbound", &format!("{packets} accept"));
+        rule("transit", &format!("{packets} goto policies"));
+    }
     rule("inbound", &format!("{discovery} accept"));
     rule("inbound", "goto policies");
 

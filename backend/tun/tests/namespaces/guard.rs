@@ -7,6 +7,7 @@ use crate::lab::{Host, PATIENCE, Tunnel, is_lost, link, pair, reaches};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
+    ("clear_packets_to_a_network_behind_are_dropped_on_every_port", clear_transit),
     ("a_packet_that_escapes_the_capture_is_dropped", leak),
     ("a_removed_device_leaks_nothing", device_removed),
     ("a_removed_filter_comes_back", filter_removed),
@@ -28,6 +29,32 @@ fn clear_inbound() {
     assert!(is_lost(&a, &b, "10.0.1.2:5001", 3000));
     assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 3000));
     assert!(b.dropped("clear packet where protection is required") > 2);
+}
+
+fn clear_transit() {
+    let [a, b, right] = ["a", "b", "right"].map(Host::new);
+    link(&a, &b, 1);
+    link(&b, &right, 3);
+    b.forward();
+    b.start();
+    a.ip("route add 10.0.3.0/24 via 10.0.1.2");
+    a.ip("-6 route add fd00:3::/64 via fd00:1::2");
+    right.ip("route add default via 10.0.3.1");
+    right.ip("-6 route add default via fd00:3::1");
+    for port in [500, 4500] {
+        assert!(reaches(&a, &right, &format!("10.0.3.2:{port}"), 100), "without a policy it is no business of ours");
+    }
+    for (local, remote, id) in [("10.0.3.2", "10.0.1.1", 1), ("fd00:3::2", "fd00:1::1", 2)] {
+        b.apply(DataPlaneOp::AddPolicy(Tunnel::transport(id, local, remote).policy()));
+    }
+    // The ports on which a gateway takes IKE and ESP are no way around it.
+    for port in [500, 4500, 5001] {
+        for address in [format!("10.0.3.2:{port}"), format!("[fd00:3::2]:{port}")] {
+            assert!(is_lost(&a, &right, &address, 100), "{address}");
+            assert!(is_lost(&a, &right, &address, 3000), "{address}, in fragments");
+        }
+    }
+    assert!(b.dropped("clear packet where protection is required") >= 12);
 }
 
 fn leak() {
