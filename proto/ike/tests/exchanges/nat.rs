@@ -175,6 +175,10 @@ fn a_packet_that_verifies_moves_the_peer_too() {
     natted.lab.b.event(DataPlaneEvent::PeerMoved { id, src: ip(OUTSIDE), src_port: Some(3000) });
     assert_eq!(natted.lab.b.ike().peer, socket("198.51.100.1:3000"));
     assert_eq!(natted.lab.b.sa(Outbound, child.outbound).encap.unwrap().dst_port, 3000);
+    // Sent on in the other family, the same packets lead nowhere: no SA could follow.
+    natted.lab.b.event(DataPlaneEvent::PeerMoved { id, src: ip("2001:db8::66"), src_port: Some(3000) });
+    assert_eq!(natted.lab.b.ike().peer, socket("198.51.100.1:3000"));
+    assert_eq!(natted.lab.b.moves.len(), 1);
 }
 
 #[test]

@@ -237,7 +237,9 @@ impl Established {
 
     /// Follows a peer whose NAT gave it a new address (RFC 7296 §2.23).
     pub(crate) fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
-        if from == ends.peer || !ends.nat.follows() {
+        // A mapping of a NAT has one address family; what comes in the other was sent on by somebody else.
+        let same_family = from.is_ipv4() == ends.peer.is_ipv4();
+        if from == ends.peer || !same_family || !ends.nat.follows() {
             return;
         }
         let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
