@@ -85,6 +85,8 @@ fn lock_file(lock_path: &Path, socket: &Path) -> Result<File, BindError> {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // In a folder of others, the file of somebody else must not be written to by way of a link.
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
             .open(lock_path)
             .map_err(io_error)?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {

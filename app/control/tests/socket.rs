@@ -119,3 +119,13 @@ fn a_stale_socket_is_replaced_and_a_file_is_not() {
     assert!(matches!(Server::bind(&scratch.socket()), Err(BindError::NotASocket(_))));
     assert_eq!(std::fs::read_to_string(scratch.socket()).unwrap(), "precious");
 }
+
+#[test]
+fn a_link_in_place_of_the_lock_is_not_followed() {
+    let scratch = Scratch::new("link");
+    let victim = scratch.0.join("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    std::os::unix::fs::symlink(&victim, scratch.0.join("sock.lock")).unwrap();
+    assert!(matches!(Server::bind(&scratch.socket()), Err(BindError::Io(..))));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
