@@ -361,3 +361,45 @@ fn an_open_request_does_not_outlive_the_ike_sa_that_it_was_sent_on() {
     assert_eq!(new.ask(&mut host, ExchangeType::INFORMATIONAL, &[]), []);
     assert_eq!(host.sas.len(), 2);
 }
+
+// What was replaced can only be deleted: nothing may be left behind on it (RFC 7296 §2.8).
+#[test]
+fn a_replaced_ike_sa_takes_nothing_but_its_delete() {
+    let mut host = Host::new(config(B, A), 2);
+    let mut old = Peer::up(&mut host);
+    let (request, private) = peer::ike_request(&mut old, IkeSpi(0xa1), HIGH);
+    let answer = old.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+    let shared = private.agree(&peer::find_ke(&answer)).unwrap();
+    let spis = (IkeSpi(0xa1), spi_of(&answer).ike().unwrap());
+    let mut new = old.rekeyed(true, spis, &shared, (vec![HIGH; 32], peer::find_nonce(&answer)));
+    let again = peer::ike_request(&mut old, IkeSpi(0xa2), LOW).0;
+    for request in [again, rekey_request(SECOND, LOW), peer::child_request(SECOND, LOW)] {
+        let answer = old.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+        assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    }
+    assert_eq!(host.endpoint.ike_sas().len(), 2);
+    // It answers that it lives, and the Child SA is no longer its own.
+    assert_eq!(old.ask(&mut host, ExchangeType::INFORMATIONAL, &[]), []);
+    assert_eq!(old.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&[FIRST])]), []);
+    assert_eq!(host.sas.len(), 2);
+    assert_eq!(old.ask(&mut host, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]), []);
+    assert_eq!(host.ike().spis, new.spis);
+    let inbound = host.child().inbound;
+    let answer = new.ask(&mut host, ExchangeType::INFORMATIONAL, &[peer::delete(&[FIRST])]);
+    assert_eq!(deleted(&answer), [inbound]);
+}
+
+// A third request to rekey the IKE SA, while two are being settled already.
+#[test]
+fn a_second_rekey_of_the_ike_sa_by_the_peer_in_a_collision_is_put_off() {
+    let mut host = Host::new(config(B, A), 2);
+    let mut peer = Peer::up(&mut host);
+    host.command(Command::RekeyIke("peer".into()));
+    host.take();
+    let first = peer::ike_request(&mut peer, IkeSpi(0xa1), HIGH).0;
+    assert_eq!(notifies(&peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &first)), []);
+    let second = peer::ike_request(&mut peer, IkeSpi(0xa2), HIGH).0;
+    let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &second);
+    assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
+    assert_eq!(host.endpoint.ike_sas().len(), 2);
+}
