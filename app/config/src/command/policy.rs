@@ -245,6 +245,11 @@ impl PolicyArgs {
             (self.dummy, ('y', "dummy"), "dummy packets are not there yet; leave -y out"),
             (self.kind == KindWord::Ah, ('t', "type"), "AH is not there yet; use -t ESP"),
             (self.kind == KindWord::Ahesp, ('t', "type"), "AH is not there yet, so neither is AHESP; use -t ESP"),
+            (
+                self.replay_window == 0 && self.esn == Esn::Require,
+                ('\0', "esn"),
+                "extended sequence numbers need the anti-replay check; give --replay-window a size",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
@@ -348,7 +353,7 @@ impl PolicyArgs {
         let mut rest: Vec<Transform> = self.pfs.0.iter().map(|ke| Transform::Ke(*ke)).collect();
         let esn = match (self.replay_window, self.esn) {
             // RFC 4303 §3.3.3, §3.4.3: without the anti-replay check the high half of the number cannot be followed.
-            (0, Esn::Prefer | Esn::Require) => {
+            (0, Esn::Prefer) => {
                 notes.push("extended sequence numbers need the anti-replay check; 32-bit ones are used".to_owned());
                 Esn::Off
             }

@@ -107,6 +107,7 @@ fn mistakes_are_located() {
         (POLICY.replace("-d 10.0.0.78", "-d any6"), Some("-d"), "different address families"),
         (format!("{POLICY} -l 8"), Some("8"), "1..=7"),
         (format!("{POLICY} --replay-window=5000"), Some("5000"), "4096"),
+        (format!("{POLICY} --replay-window=0 --esn=require"), Some("--esn=require"), "need the anti-replay check"),
         (format!("{POLICY} --lifetme 5"), Some("--lifetme"), "--lifetime"),
         (POLICY.replace("-n policy1", "-n a/b"), Some("/b"), "a name is made of"),
         (format!("{POLICY} -n twice"), None, "cannot be used multiple times"),
