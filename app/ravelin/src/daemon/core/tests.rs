@@ -200,6 +200,17 @@ fn what_the_data_plane_refuses_is_taken_back_whole() {
 }
 
 /// A pair of SAs, as a negotiation would install them.
+/// Requirement S-150: `ike remote -x` ends no SA; `ike flush -p 3` and `ike terminate` do.
+#[test]
+fn a_remote_that_goes_leaves_its_sas() {
+    let mut bench = Bench::new("remote-goes");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    assert_eq!(bench.send("ike initiate p1"), None);
+    bench.ok("ike remote -x gw");
+    assert_eq!(bench.core.endpoint.ike_sas().len(), 1);
+}
+
 fn pair() -> [SaStatus; 2] {
     let (ours, theirs) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     [(Direction::Inbound, 0x1001, 0x2002), (Direction::Outbound, 0x2002, 0x1001)].map(|(direction, spi, pair)| {
