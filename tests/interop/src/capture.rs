@@ -104,6 +104,8 @@ fn record(mut socket: &Socket, mut pcap: impl Write, stop: &AtomicBool) -> Resul
                     return Ok(pcap.flush()?);
                 }
             }
+            // A child of the lab ended: its signal may come to this thread.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // The link goes down with the case's network.
             Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => return Ok(pcap.flush()?),
             Err(error) => return Err(error).context("recording"),
