@@ -47,6 +47,7 @@ pub struct Settings {
 /// # Errors
 /// When it cannot start, or cannot undo all its changes; the text says what to do.
 pub fn run(settings: &Settings) -> Result<()> {
+    keep_memory_private().context("cannot keep keys out of core dumps")?;
     let clock = Clock::new();
     let signals = Signals::register().context("cannot listen for signals")?;
     let server = Server::bind(&settings.socket)?;
@@ -88,6 +89,14 @@ fn packet_provider() -> CryptoProvider {
             provider()
         }
     }
+}
+
+/// Keys must reach neither a core dump nor another process of the same user. A limit of 0 alone does not hold where the
+/// system hands core dumps to a program.
+fn keep_memory_private() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn load_rc(path: &Path) -> Result<Model> {

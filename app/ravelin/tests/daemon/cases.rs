@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("a_killed_daemon_is_cleaned_up_after", a_killed_daemon_is_cleaned_up_after),
     ("another_user_is_turned_away", another_user_is_turned_away),
     ("an_idle_daemon_is_small", an_idle_daemon_is_small),
+    ("a_daemon_leaves_no_core_dump", a_daemon_leaves_no_core_dump),
     ("the_demonstration_ends_well", the_demonstration_ends_well),
 ];
 
@@ -149,6 +150,15 @@ fn another_user_is_turned_away() -> Result<(), &'static str> {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("only root and the user whom the daemon runs as may command it"), "{error}");
+    Ok(())
+}
+
+fn a_daemon_leaves_no_core_dump() -> Result<(), &'static str> {
+    let lab = lab("core");
+    let daemon = lab.daemon("");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("a process");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..], ["0", "0", "bytes"]);
     Ok(())
 }
 
