@@ -60,7 +60,10 @@ impl<P: Plane> Core<P> {
         if let Some(mistake) = model.ike_config(&BTreeMap::new()).mistakes(&crypto).first() {
             return Err((plane, mistake.to_string()));
         }
-        let ops: Vec<DataPlaneOp> = model.spd().into_iter().map(DataPlaneOp::AddPolicy).collect();
+        // The data plane lets its own IKE and Neighbor Discovery pass by itself. The automatic policies would let pass
+        // the clear packets of everybody behind this host on the same ports.
+        let own = model.policies().filter(|entry| !entry.automatic);
+        let ops: Vec<DataPlaneOp> = own.map(|entry| DataPlaneOp::AddPolicy(entry.spd_policy())).collect();
         if let Err((index, error)) = plane.apply_all(&ops) {
             return Err((plane, refusal(ops.get(index), &error)));
         }
@@ -106,6 +109,10 @@ impl<P: Plane> Core<P> {
     pub fn plane_events(&mut self, now: Instant, most: usize) {
         for _ in 0..most {
             let Some(event) = self.plane.poll_event() else { return };
+            // Whoever is saying good-bye begins nothing.
+            if self.stopping && matches!(event, DataPlaneEvent::Acquire { .. }) {
+                continue;
+            }
             if let DataPlaneEvent::Acquire { policy, flow } = &event {
                 self.acquire_seen(*policy, flow);
                 self.look_up_source(*policy, now);
@@ -208,6 +215,7 @@ impl<P: Plane> Core<P> {
                 _ => None,
             })
             .collect();
+        let remotes: Vec<String> = self.model.remotes().map(|remote| remote.spec.name.clone()).collect();
         let served = |model: &Model| -> BTreeSet<PolicyId> {
             model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
         };
@@ -217,6 +225,12 @@ impl<P: Plane> Core<P> {
         for id in gone {
             self.retries.remove(&id);
             self.command(Command::TerminateChild(Some(id)), now);
+        }
+        // Nor has a remote that is not configured any more a right to its SAs.
+        for name in remotes {
+            if self.model.find_remote(&name).is_err() {
+                self.command(Command::TerminateIke(Some(name)), now);
+            }
         }
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());

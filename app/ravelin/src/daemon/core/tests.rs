@@ -24,6 +24,7 @@ struct Held {
     policies: BTreeMap<PolicyId, Policy>,
     sent: Vec<SocketAddr>,
     sas: Vec<SaStatus>,
+    events: Vec<DataPlaneEvent>,
     /// A policy of this name is refused.
     refuse: Option<String>,
 }
@@ -46,7 +47,7 @@ impl DataPlane for FakePlane {
     }
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {
-        None
+        self.0.borrow_mut().events.pop()
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
@@ -127,14 +128,25 @@ impl Bench {
     }
 }
 
+fn spec(line: &str) -> ravelin_config::command::PolicySpec {
+    let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let ravelin_config::Command::AddPolicy(spec) = ravelin_config::parse(&argv).unwrap().command else { panic!() };
+    *spec
+}
+
 const POLICY: &str = "ipsec policy -n p1 -g gw -m tunnel -r 10.0.0.2 -s 10.1.0.0/16 -d 10.2.0.0/16";
 const REMOTE: &str = "ike remote -n gw -w -u -r 10.0.0.2 --local 10.0.0.1 -h psk";
 
 #[test]
 fn policies_are_in_force_from_the_start() {
     let bench = Bench::new("start");
-    let held = bench.plane.0.borrow();
-    assert_eq!(held.policies.len(), Model::new().policies().count());
+    assert!(bench.plane.0.borrow().policies.is_empty(), "an automatic policy opens ports for everybody");
+    let mut model = bench.core.model.clone();
+    model.add_policy(spec("ipsec policy -n p1 --action discard -s any -d any")).unwrap();
+    let plane = FakePlane::default();
+    let core = Core::new(model, plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
+    assert!(core.is_ok());
+    assert_eq!(plane.0.borrow().policies.values().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["p1"]);
 }
 
 #[test]
@@ -143,7 +155,7 @@ fn commands_change_the_data_plane_and_listings() {
     let answer = bench.ok(POLICY);
     let notes = answer.list("notes").unwrap();
     assert_eq!(notes, ["the traffic of the policy p1 is dropped until its remote gw is configured"]);
-    assert_eq!(bench.plane.0.borrow().policies.len(), 6);
+    assert_eq!(bench.plane.0.borrow().policies.len(), 1);
     assert!(bench.ok(REMOTE).list("notes").is_none_or(|notes| notes.is_empty()));
     let listing = bench.ok("ipsec netstat");
     assert_eq!(listing.section("policies").unwrap().sections().count(), 6);
@@ -153,7 +165,7 @@ fn commands_change_the_data_plane_and_listings() {
     assert_eq!(remote.list("policies").unwrap(), ["p1"]);
     assert!(!format!("{remote:?}").contains("secret\""));
     bench.ok("ipsec policy -x p1");
-    assert_eq!(bench.plane.0.borrow().policies.len(), 5);
+    assert_eq!(bench.plane.0.borrow().policies.len(), 0);
     assert_eq!(bench.ok("ipsec netstat -a").section("counters").unwrap().text("packets-sealed"), Some("3"));
 }
 
@@ -189,10 +201,7 @@ fn what_the_data_plane_refuses_is_taken_back_whole() {
     // The policies before the refused one are taken back as well.
     let mut newer = bench.core.model.clone();
     for name in ["p0", "p2", "p3"] {
-        let line = format!("ipsec policy -n {name} --action discard -s any -d any");
-        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let ravelin_config::Command::AddPolicy(spec) = ravelin_config::parse(&argv).unwrap().command else { panic!() };
-        newer.add_policy(*spec).unwrap();
+        newer.add_policy(spec(&format!("ipsec policy -n {name} --action discard -s any -d any"))).unwrap();
     }
     let before = bench.state();
     assert!(bench.core.adopt(newer, Instant::ZERO).is_err());
@@ -239,6 +248,38 @@ fn pair() -> [SaStatus; 2] {
         };
         SaStatus { params, counters: SaCounters::default() }
     })
+}
+
+#[test]
+fn a_remote_that_goes_takes_its_sas_along() {
+    let mut bench = Bench::new("revoked");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    bench.ok("ike remote -n other -w -r 10.0.0.9 -g a -h psk");
+    assert_eq!(bench.send("ike initiate p1"), None);
+    bench.ok("ike remote -x other");
+    assert_eq!(bench.core.endpoint.ike_sas().len(), 1, "the SAs of others stay");
+    bench.ok("ike remote -x gw");
+    assert!(bench.core.endpoint.ike_sas().is_empty());
+}
+
+#[test]
+fn a_daemon_that_stops_begins_nothing() {
+    let mut bench = Bench::new("stops");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    let acquire = || {
+        let (src, dst) = ([10, 1, 0, 1].into(), [10, 2, 0, 1].into());
+        let flow = ravelin_types::dataplane::Flow { src, dst, protocol: 17, src_port: Some(1), dst_port: Some(2) };
+        DataPlaneEvent::Acquire { policy: PolicyId(6), flow }
+    };
+    bench.plane.0.borrow_mut().events = vec![acquire()];
+    bench.core.plane_events(bench.now, 9);
+    assert!(!bench.core.is_idle());
+    bench.core.begin_stop(bench.now);
+    bench.plane.0.borrow_mut().events = vec![acquire()];
+    bench.core.plane_events(bench.now, 9);
+    assert!(bench.core.is_idle());
 }
 
 #[test]
