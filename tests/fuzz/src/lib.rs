@@ -6,6 +6,7 @@
 //! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read `ike.rs` first.
 #![forbid(unsafe_code)]
 
+mod ciphers;
 mod ike;
 mod operator;
 mod packet;
@@ -36,6 +37,8 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("udp-encap", packet::udp_encap),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
+        Decoder::Named("ciphers", ciphers::single),
+        Decoder::Named("cipher-batches", ciphers::batch),
     ];
     let payloads = PAYLOADS.iter().copied().map(Decoder::Payload);
     named.into_iter().chain(payloads).map(|decoder| Target { decoder }).collect()
