@@ -143,7 +143,7 @@ impl TunDataPlane {
     }
 
     /// Stops the threads and undoes every change to the system. Dropping the value does the same, only without
-    /// noting it in the store.
+    /// noting it in the store; but in a panic the guards against clear text stay, for the next start to remove.
     ///
     /// # Errors
     /// The first change that could not be undone; the others are undone nevertheless.

@@ -19,7 +19,7 @@ const DEVICE_MTU: u32 = 65_535;
 /// A range of addresses that splits into more prefixes than this gets no route of last resort.
 const MAX_PREFIXES: usize = 64;
 
-/// The changes in force. Dropping the value undoes them without a note in the store.
+/// The changes in force. Dropping the value undoes them without a note in the store, except in a panic.
 pub(crate) struct System {
     config: TunConfig,
     netlink: Netlink,
@@ -178,6 +178,11 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
+        // A crash must not open what the policies close. As after a kill, the next start undoes it.
+        if std::thread::panicking() {
+            tracing::error!("the guards stay: what a policy protects is dropped until the next start of the daemon");
+            return;
+        }
         if let Err(error) = self.remove(None) {
             tracing::error!("{error}");
         }

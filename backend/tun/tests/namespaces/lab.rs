@@ -184,6 +184,26 @@ impl Host {
         self.run(move || drop(plane.lock().unwrap().take()));
     }
 
+    /// Drops the data plane by a panic.
+    pub fn run_panic(&self) {
+        let plane = self.plane.clone();
+        self.run(move || {
+            let plane = plane.lock().unwrap().take();
+            let daemon = move || {
+                let _plane = plane;
+                std::panic::resume_unwind(Box::new("part of the test"));
+            };
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(daemon)).is_err());
+        });
+    }
+
+    /// Undoes what is left of the data plane before, and starts another.
+    pub fn start_after_crash(&self) {
+        let journal = self.journal.clone();
+        self.run(move || drop(ravelin_tun::undo_leftovers(&mut FileStore::open(journal).unwrap()).unwrap()));
+        self.start();
+    }
+
     /// Applies one operation.
     pub fn apply(&self, op: DataPlaneOp) {
         self.plane(move |plane| plane.apply(&op)).unwrap();

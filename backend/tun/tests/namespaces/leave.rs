@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("stopping_undoes_every_change", stopping),
     ("dropping_undoes_every_change", dropping),
     ("a_killed_daemon_leaves_guards_that_the_next_removes", killed),
+    ("a_panic_leaves_the_guards_too", panicked),
     ("a_second_daemon_is_refused_and_disturbs_nothing", second),
 ];
 
@@ -79,6 +80,18 @@ fn killed() {
     assert_eq!(network(&a), before);
     assert!(records(&a).is_empty());
     assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
+}
+
+fn panicked() {
+    let (a, b) = (Host::new("a"), Host::new("b"));
+    link(&a, &b, 1);
+    a.start();
+    a.apply(DataPlaneOp::AddPolicy(Tunnel::transport(1, "10.0.1.1", "10.0.1.2").policy()));
+    a.run_panic();
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
+    assert_eq!(b.arrived("clear"), 0);
+    a.start_after_crash();
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100), "the next start has no policy yet");
 }
 
 /// Life as the daemon that is killed.
