@@ -326,6 +326,10 @@ impl Outbound {
         let policy = sa.cold.params.policy;
         if let Some(sas) = self.policies.get_mut(&policy) {
             sas.slots.retain(|&other| other != slot);
+            // The policy may be gone already, and then nothing else would remove this.
+            if sas.slots.is_empty() && sas.acquiring_until.is_none() {
+                self.policies.remove(&policy);
+            }
         }
         Ok(())
     }

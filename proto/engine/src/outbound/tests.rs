@@ -150,3 +150,13 @@ fn a_rekey_is_asked_for_before_the_numbers_run_out() {
     assert!(!usage.record(1));
     assert!(usage.record(1));
 }
+
+#[test]
+fn nothing_is_kept_of_a_policy_that_went_before_its_sas() {
+    let mut engine = engine_at(0, SnId::SEQUENTIAL_32, IntegId::NONE);
+    let id = engine.outbound.list()[0].params.id();
+    for op in [DataPlaneOp::DeletePolicy(PolicyId(1)), DataPlaneOp::DeleteSa(id)] {
+        engine.apply(&op, Instant::ZERO).unwrap();
+    }
+    assert!(engine.outbound.policies.is_empty());
+}
