@@ -12,6 +12,7 @@ extern crate alloc;
 mod aead;
 mod cbc;
 mod ctr;
+mod gmac;
 mod mac;
 mod null;
 mod xcbc;
@@ -33,6 +34,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &aead::AES_CCM_12,
         &aead::AES_GCM_8,
         &aead::AES_CCM_8,
+        &gmac::NULL_AES_GMAC,
         &null::NULL,
     ],
     integ: &[
@@ -60,6 +62,7 @@ static WITH_LEGACY_ENCR: &[&dyn EncrAlg] = &[
     &aead::AES_CCM_12,
     &aead::AES_GCM_8,
     &aead::AES_CCM_8,
+    &gmac::NULL_AES_GMAC,
     &null::NULL,
     &cbc::CAMELLIA_CBC,
     &cbc::DES3_CBC,

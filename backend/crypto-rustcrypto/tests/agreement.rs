@@ -75,7 +75,7 @@ fn legacy_algorithms_are_there_only_for_those_who_ask() {
 }
 
 #[test]
-fn null_is_never_negotiated_for_ike() {
+fn what_does_not_encrypt_is_never_negotiated_for_ike() {
     use ravelin_crypto::ikev2::{EspAlgs, IkeAlgs};
     use ravelin_types::proposal::{EspSuite, IkeSuite};
     use ravelin_types::transform::{KeMethod, SnId};
@@ -87,4 +87,7 @@ fn null_is_never_negotiated_for_ike() {
     let ike = |encr, encr_key_bits| IkeSuite { encr, encr_key_bits, integ, prf: PrfId::HMAC_SHA2_256, ke };
     assert!(IkeAlgs::find(&both, &ike(EncrId::AES_CBC, 128)).is_some());
     assert!(IkeAlgs::find(&both, &ike(EncrId::NULL, 0)).is_none());
+    let gmac = IkeSuite { integ: IntegId::NONE, ..ike(EncrId::NULL_AES_GMAC, 128) };
+    assert!(IkeAlgs::find(&both, &gmac).is_none());
+    assert!(IkeAlgs::find(&both, &IkeSuite { encr: EncrId::AES_GCM_16, ..gmac }).is_some());
 }

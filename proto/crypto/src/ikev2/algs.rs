@@ -24,8 +24,8 @@ impl IkeAlgs {
     /// Looks a suite up. `None` when the provider lacks a part of it, or when the parts do not fit together: a cipher
     /// that does not authenticate needs an integrity algorithm, an AEAD cipher must not have one (RFC 5282 §8).
     pub fn find(provider: &CryptoProvider, suite: &IkeSuite) -> Option<Self> {
-        // RFC 7296 §5: NULL is for ESP alone.
-        if suite.encr == EncrId::NULL {
+        // RFC 7296 §5: what does not encrypt is for ESP alone.
+        if matches!(suite.encr, EncrId::NULL | EncrId::NULL_AES_GMAC) {
             return None;
         }
         let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;

@@ -1,4 +1,4 @@
-//! AES-GCM, AES-CCM and ChaCha20-Poly1305.
+//! AES-GCM, AES-GMAC, AES-CCM and ChaCha20-Poly1305.
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::transform::EncrId;
@@ -33,6 +33,7 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
     run(provider, counts, EncrId::CHACHA20_POLY1305, data!("wycheproof/chacha20_poly1305.json"));
     run(provider, counts, EncrId::CHACHA20_POLY1305, data!("rfc/chacha20_poly1305.json"));
     run(provider, counts, EncrId::AES_CCM_16, data!("wycheproof/aes_ccm.json"));
+    run(provider, counts, EncrId::NULL_AES_GMAC, data!("openssl/aes_gmac.json"));
     // SP 800-38D §5.2.1.2: a shorter tag of GCM is the longer one cut. Of CCM it is not: the length is authenticated.
     for (id, len) in [(EncrId::AES_GCM_12, 12), (EncrId::AES_GCM_8, 8)] {
         let (_, mut vectors): (_, Vec<Vector>) = data!("wycheproof/aes_gcm.json");
