@@ -20,6 +20,9 @@ use super::plane::Plane;
 use super::report;
 use super::waiting::{Goal, Waiting};
 
+/// Where an IKE header has its exchange type (RFC 7296 §3.1), and the one that begins an IKE SA.
+const EXCHANGE_TYPE_AT: usize = 18;
+const IKE_SA_INIT: u8 = 34;
 /// How long after a failure a policy with `--start now` is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 /// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
@@ -95,6 +98,10 @@ impl<P: Plane> Core<P> {
 
     /// An IKE message arrived.
     pub fn datagram(&mut self, datagram: Datagram<'_>, now: Instant) {
+        // A peer with traffic for us comes back at once after our delete. What it began now, nobody would delete.
+        if self.stopping && datagram.data.get(EXCHANGE_TYPE_AT) == Some(&IKE_SA_INIT) {
+            return;
+        }
         self.endpoint.handle(Input::Datagram(datagram), now);
         self.pump(now);
     }
@@ -147,6 +154,11 @@ impl<P: Plane> Core<P> {
         };
         self.answers.extend(answer.map(|message| (request.client, message)));
         true
+    }
+
+    /// A client has hung up: nobody waits for its answer any more.
+    pub fn hung_up(&mut self, client: ClientId) {
+        self.waiting.forget(client);
     }
 
     /// The answers that became ready.
@@ -215,7 +227,6 @@ impl<P: Plane> Core<P> {
                 _ => None,
             })
             .collect();
-        let remotes: Vec<String> = self.model.remotes().map(|remote| remote.spec.name.clone()).collect();
         let served = |model: &Model| -> BTreeSet<PolicyId> {
             model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
         };
@@ -225,12 +236,6 @@ impl<P: Plane> Core<P> {
         for id in gone {
             self.retries.remove(&id);
             self.command(Command::TerminateChild(Some(id)), now);
-        }
-        // Nor has a remote that is not configured any more a right to its SAs.
-        for name in remotes {
-            if self.model.find_remote(&name).is_err() {
-                self.command(Command::TerminateIke(Some(name)), now);
-            }
         }
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());

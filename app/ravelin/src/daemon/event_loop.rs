@@ -153,7 +153,10 @@ impl EventLoop {
                     Source::Plane => self.plane(),
                     Source::Listener => self.server.accept(),
                     Source::Client(client) => self.client(client),
-                    Source::Gone(client) => self.server.disconnect(client),
+                    Source::Gone(client) => {
+                        self.server.disconnect(client);
+                        self.core.hung_up(client);
+                    }
                 }
             }
             let now = self.clock.now();

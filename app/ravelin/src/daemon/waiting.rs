@@ -39,6 +39,11 @@ impl Waiting {
         self.0.push(Waiter { client, goal, until });
     }
 
+    /// Forgets a client that has hung up.
+    pub fn forget(&mut self, client: ClientId) {
+        self.0.retain(|waiter| waiter.client != client);
+    }
+
     /// The answers that an event brings.
     pub fn event(&mut self, event: &Event) -> Vec<(ClientId, Message)> {
         self.take(|waiter| waiter.goal.outcome(event))

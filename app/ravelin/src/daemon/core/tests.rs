@@ -22,7 +22,7 @@ use super::*;
 #[derive(Default)]
 struct Held {
     policies: BTreeMap<PolicyId, Policy>,
-    sent: Vec<SocketAddr>,
+    sent: Vec<(SocketAddr, Vec<u8>)>,
     sas: Vec<SaStatus>,
     events: Vec<DataPlaneEvent>,
     /// A policy of this name is refused.
@@ -56,8 +56,8 @@ impl DataPlane for FakePlane {
 }
 
 impl Plane for FakePlane {
-    fn send_ike(&mut self, _: SocketAddr, remote: SocketAddr, _: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().sent.push(remote);
+    fn send_ike(&mut self, _: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().sent.push((remote, data.to_vec()));
         Ok(())
     }
 
@@ -208,7 +208,6 @@ fn what_the_data_plane_refuses_is_taken_back_whole() {
     assert_eq!(bench.state(), before);
 }
 
-/// A pair of SAs, as a negotiation would install them.
 /// Requirement S-150: `ike remote -x` ends no SA; `ike flush -p 3` and `ike terminate` do.
 #[test]
 fn a_remote_that_goes_leaves_its_sas() {
@@ -220,6 +219,7 @@ fn a_remote_that_goes_leaves_its_sas() {
     assert_eq!(bench.core.endpoint.ike_sas().len(), 1);
 }
 
+/// A pair of SAs, as a negotiation would install them.
 fn pair() -> [SaStatus; 2] {
     let (ours, theirs) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     [(Direction::Inbound, 0x1001, 0x2002), (Direction::Outbound, 0x2002, 0x1001)].map(|(direction, spi, pair)| {
@@ -251,19 +251,6 @@ fn pair() -> [SaStatus; 2] {
 }
 
 #[test]
-fn a_remote_that_goes_takes_its_sas_along() {
-    let mut bench = Bench::new("revoked");
-    bench.ok(POLICY);
-    bench.ok(REMOTE);
-    bench.ok("ike remote -n other -w -r 10.0.0.9 -g a -h psk");
-    assert_eq!(bench.send("ike initiate p1"), None);
-    bench.ok("ike remote -x other");
-    assert_eq!(bench.core.endpoint.ike_sas().len(), 1, "the SAs of others stay");
-    bench.ok("ike remote -x gw");
-    assert!(bench.core.endpoint.ike_sas().is_empty());
-}
-
-#[test]
 fn a_daemon_that_stops_begins_nothing() {
     let mut bench = Bench::new("stops");
     bench.ok(POLICY);
@@ -280,6 +267,36 @@ fn a_daemon_that_stops_begins_nothing() {
     bench.plane.0.borrow_mut().events = vec![acquire()];
     bench.core.plane_events(bench.now, 9);
     assert!(bench.core.is_idle());
+}
+
+#[test]
+fn nobody_begins_anything_with_a_daemon_that_stops() {
+    let mut peer = Bench::new("peer");
+    peer.ok(POLICY);
+    peer.ok(REMOTE);
+    assert_eq!(peer.send("ike initiate p1"), None);
+    let (to, data) = peer.plane.0.borrow_mut().sent.remove(0);
+    for stops in [false, true] {
+        let mut bench = Bench::new("stopped");
+        bench.ok("ike remote -n gw -u -r 10.0.0.1 --local 10.0.0.2 -h psk");
+        if stops {
+            bench.core.begin_stop(bench.now);
+        }
+        bench.core.datagram(Datagram { local: to, remote: "10.0.0.1:500".parse().unwrap(), data: &data }, bench.now);
+        assert_eq!(bench.core.is_idle(), stops);
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_is_forgotten() {
+    let mut bench = Bench::new("gone");
+    bench.ok(POLICY);
+    bench.ok(REMOTE);
+    assert_eq!(bench.send("ike initiate p1 --timeout 3500s"), None);
+    bench.core.hung_up(bench.client);
+    bench.now = Instant::ZERO + Duration::from_secs(3600);
+    bench.core.timer(bench.now);
+    assert!(bench.core.answers().is_empty());
 }
 
 #[test]
