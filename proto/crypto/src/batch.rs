@@ -25,6 +25,7 @@ pub struct BatchPacket<'a> {
     /// Made by the [`BatchCrypto`] that is given the packet.
     pub key: &'a dyn BatchKey,
     /// `ESP header 8 | IV | text | ICV` with the algorithms' lengths, the text in whole blocks. The IV is there already.
+    /// No longer than an IP packet can hold (65,534 bytes).
     pub esp: &'a mut [u8],
     /// With extended sequence numbers the upper half, which the ICV covers (RFC 4303 §3.3.2.1).
     pub high: Option<u32>,

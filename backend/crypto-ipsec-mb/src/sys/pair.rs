@@ -22,6 +22,8 @@ pub(crate) const MAX_PACKETS: usize = MAX_JOBS / 4;
 const IV_AT: usize = 8;
 const TEXT_AT: usize = IV_AT + BLOCK_LEN;
 
+/// The lanes of a manager count in 16 bits. No ESP packet of whole blocks is longer.
+const MAX_LEN: usize = u16::MAX as usize - 1;
 const BLOCK_LEN: usize = 16;
 const SCHEDULE_LEN: usize = 15 * 16;
 const MAX_STATE: usize = 64;
@@ -108,9 +110,11 @@ impl PairKey {
         Some(this)
     }
 
-    /// Whether an ESP packet of this length can be one of this key, and its text is in whole blocks.
+    /// Whether an ESP packet of this length can be one of this key: its text is in whole blocks, and the library's lanes
+    /// can count it.
     fn fits(&self, len: usize) -> bool {
-        len.checked_sub(TEXT_AT + self.icv_len).is_some_and(|text| text > 0 && text.is_multiple_of(BLOCK_LEN))
+        let text = len.checked_sub(TEXT_AT + self.icv_len);
+        len <= MAX_LEN && text.is_some_and(|text| text > 0 && text.is_multiple_of(BLOCK_LEN))
     }
 }
 

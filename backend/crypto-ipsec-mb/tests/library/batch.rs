@@ -81,7 +81,7 @@ fn fill(sas: &[Sa], count: usize, rng: &mut SeededRandom) -> Vec<Vec<u8>> {
         rng.fill(&mut size);
         let blocks = match size[0] % 8 {
             0 => 1,
-            7 => 1 + usize::from(u16::from_be_bytes(size)) / 16,
+            7 => 1 + usize::from(u16::from_be_bytes(size)) / 17,
             _ => 1 + usize::from(size[1]) % 94,
         };
         let mut esp = vec![0; HEAD + blocks * 16 + sa.icv_len];
@@ -145,6 +145,12 @@ fn forged_packets_are_marked_and_wiped() {
             assert!(esp[..end] == clear[..end], "packet {n} is open");
         }
     }
+    // So is one beyond any IP packet, whatever its end.
+    let mut esp = vec![1; HEAD + (1 << 16) + sas[0].icv_len];
+    sas[0].seal(&mut esp, 0);
+    let mut packet = [BatchPacket::new(&*sas[0].fast, &mut esp, None)];
+    batch().open(&mut packet);
+    assert!(packet[0].forged);
     // A wrong upper half is a forgery as well.
     let extended = &sas[12];
     let mut esp = vec![1; HEAD + 16 + extended.icv_len];
