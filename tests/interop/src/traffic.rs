@@ -2,6 +2,7 @@
 //!
 //! Everything sent holds [`MARKER`], so a capture shows whether any of it travelled in the clear.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -42,6 +43,14 @@ pub fn ping_result(text: &str) -> Result<(u32, u32)> {
     Ok((number(" packets transmitted")?, number(" received")?))
 }
 
+/// Reads ping's line for each answer (`64 bytes from ...: icmp_seq=7 ttl=64 time=0.1 ms`).
+fn answered_and_lost(text: &str) -> (usize, Vec<u32>) {
+    let number = |line: &str| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse().ok();
+    let answered: BTreeSet<u32> = text.lines().filter(|line| line.contains("bytes from")).filter_map(number).collect();
+    let last = answered.last().copied().unwrap_or(0);
+    (answered.len(), (1..last).filter(|sequence| !answered.contains(sequence)).collect())
+}
+
 /// A ping that goes on until it is stopped.
 #[derive(Debug)]
 pub struct Pinging {
@@ -54,15 +63,16 @@ impl Pinging {
     pub fn start(namespace: &Namespace, direction: Direction, log: &Path) -> Result<Self> {
         let mut command = namespace.command("ping");
         let arguments = ping_arguments(direction, 100_000, "0.02", 10);
-        command.args(["-q"]).args(arguments.split(' '));
+        command.args(arguments.split(' '));
         let _ = std::fs::remove_file(log);
         Ok(Self { daemon: Daemon::start(&mut command, log)?, log: log.to_owned() })
     }
 
-    /// Stops it; how many were sent and how many were answered.
-    pub fn stop(self) -> Result<(u32, u32)> {
+    /// Stops it; how many pings were answered, and which were not although a later one was. Those under way when it
+    /// stops are neither.
+    pub fn stop(self) -> Result<(usize, Vec<u32>)> {
         self.daemon.stop(rustix::process::Signal::INT)?;
-        ping_result(&std::fs::read_to_string(&self.log)?)
+        Ok(answered_and_lost(&std::fs::read_to_string(&self.log)?))
     }
 }
 
@@ -205,6 +215,14 @@ mod tests {
         let text = "3 packets transmitted, 2 received, +1 errors, 33% packet loss, time 2ms";
         assert_eq!(ping_result(text).unwrap(), (3, 2));
         assert!(ping_result("no such host").is_err());
+    }
+
+    #[test]
+    fn a_gap_between_answers_is_a_loss() {
+        let line = |sequence: u32| format!("64 bytes from 10.2.0.1: icmp_seq={sequence} ttl=64 time=0.05 ms\n");
+        let text: String = [1, 2, 5, 4].map(line).concat();
+        assert_eq!(answered_and_lost(&text), (4, vec![3]));
+        assert_eq!(answered_and_lost("7 packets transmitted, 0 received"), (0, vec![]));
     }
 
     #[test]
