@@ -2,7 +2,8 @@
 //!
 //! 1. Wait for packets on the sockets, for requests, or for the next deadline.
 //! 2. Receive a batch from one socket into the slots; IKE goes up to the daemon, keepalives end here.
-//! 3. Let the engine open the ESP packets of the batch and write what it delivers to the device.
+//! 3. Let the engine open the ESP packets of the batch, merge what it delivers into super-packets and write them to
+//!    the device.
 //! 4. Report the engine's events, and which SAs brought authentic packets.
 
 use std::collections::HashSet;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
-use ravelin_engine::{DropReason, Inbound, OuterMeta, Verdict};
+use ravelin_engine::{DropReason, Inbound, OuterMeta, PacketBuf, Verdict};
 use ravelin_types::{Instant, Spi};
 use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::device::Device;
+use crate::offload::{Merger, NONE, VnetHeader, tcp_flags};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
@@ -46,6 +48,7 @@ pub(crate) struct InboundThread {
     slots: Slots,
     messages: Messages,
     batch: Batch,
+    merger: Merger,
     /// SAs with authentic packets since `alive_reported`.
     alive: HashSet<Spi>,
     alive_due: Instant,
@@ -115,6 +118,7 @@ impl InboundThread {
             slots: Slots::new(),
             messages: Messages::new(),
             batch: Batch::default(),
+            merger: Merger::new(),
             alive: HashSet::new(),
             alive_due: Instant::ZERO,
             counted: Counted::default(),
@@ -251,14 +255,18 @@ impl InboundThread {
             packets.swap(place, slot);
         }
         self.engine.process_esp_batch(&mut packets[..count], &self.batch.metas, now, &mut verdicts[..count]);
-        for i in 0..count {
-            if verdicts[i] == Verdict::Deliver {
-                self.alive.insert(self.batch.spis[i]);
-                if self.device.write(packets[i].packet()).is_err() {
-                    self.counted.device_failed += 1;
-                }
+        let packets = &mut packets[..count];
+        let merging = self.device.takes_super_packets();
+        self.merger.clear();
+        for i in (0..count).filter(|&i| verdicts[i] == Verdict::Deliver) {
+            self.alive.insert(self.batch.spis[i]);
+            if merging {
+                self.merger.add(i, |i| packets[i].packet());
+            } else {
+                self.merger.add_alone(i);
             }
         }
+        self.counted.device_failed += write_groups(&self.device, &self.merger, packets);
     }
 
     fn count(&self) -> HalfCounters {
@@ -272,6 +280,28 @@ impl InboundThread {
         ];
         HalfCounters { engine: self.engine.counters(), around }
     }
+}
+
+/// Writes the groups of packets to the device. The number of packets that it refused.
+fn write_groups(device: &Device, merger: &Merger, packets: &mut [PacketBuf<'_>]) -> u64 {
+    let mut refused = 0;
+    for group in merger.groups() {
+        let header = if group.count > 1 {
+            let last_flags = tcp_flags(packets[group.last].packet());
+            group.finish(packets[group.first].packet_mut(), last_flags)
+        } else {
+            VnetHeader::default()
+        };
+        let mut at = group.first;
+        let payloads = std::iter::from_fn(|| {
+            at = merger.next(at);
+            (at != NONE).then(|| &packets[at].packet()[group.header_len..])
+        });
+        if device.write(&header, packets[group.first].packet(), payloads).is_err() {
+            refused += group.count as u64;
+        }
+    }
+    refused
 }
 
 impl IkeQueue {

@@ -67,6 +67,7 @@ mod journal;
 mod keepalive;
 mod netlink;
 mod nft;
+mod offload;
 mod outbound;
 mod plane;
 mod shared;

@@ -1,7 +1,7 @@
 //! The thread from the device to the sockets.
 //!
 //! 1. Wait for packets on the device, for requests, or for the next deadline.
-//! 2. Read a batch of packets into the slots and let the engine decide about all of them.
+//! 2. Read super-packets, cut them into a batch of packets in the slots, and let the engine decide about all of them.
 //! 3. Send what is sealed, by socket; keep what waits for an SA.
 //! 4. Report the engine's events.
 
@@ -24,8 +24,9 @@ use ravelin_wire::udp_encap::KEEPALIVE;
 use crate::device::Device;
 use crate::hold::HoldQueue;
 use crate::keepalive::Keepalives;
+use crate::offload::Splitter;
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, Wake};
-use crate::slots::{BATCH, FRONT, MAX_PACKET, Slots};
+use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::sys::{Messages, Sending};
 use crate::wait::{self, earliest};
@@ -47,6 +48,7 @@ pub(crate) struct OutboundThread {
     requests: Receiver<Request>,
     wake: Wake,
     reporter: Reporter,
+    splitter: Splitter,
     slots: Slots,
     messages: Messages,
     /// Where the packets of the batch stand in their slots.
@@ -63,6 +65,7 @@ pub(crate) struct OutboundThread {
 /// What is counted around the engine.
 #[derive(Default)]
 struct Counted {
+    bad_offload: u64,
     hold_full: u64,
     hold_expired: u64,
     no_family: u64,
@@ -94,6 +97,7 @@ impl OutboundThread {
             requests,
             wake,
             reporter,
+            splitter: Splitter::new(),
             slots: Slots::new(),
             messages: Messages::new(),
             ranges: Vec::with_capacity(BATCH),
@@ -201,12 +205,20 @@ impl OutboundThread {
         }
     }
 
-    /// Fills the slots from the device. False when there was nothing to read.
+    /// Fills the slots with what is left of the last super-packet and from the device. False when there was nothing.
     fn read_batch(&mut self) -> bool {
         self.ranges.clear();
         while self.ranges.len() < BATCH {
-            match self.device.read(&mut self.slots.room(self.ranges.len())[..MAX_PACKET]) {
-                Ok(Some(len)) => self.ranges.push(FRONT..FRONT + len),
+            if let Some(len) = self.splitter.next(self.slots.room(self.ranges.len())) {
+                self.ranges.push(FRONT..FRONT + len);
+                continue;
+            }
+            match self.device.read(self.splitter.room()) {
+                Ok(Some(len)) => {
+                    if self.splitter.load(len).is_err() {
+                        self.counted.bad_offload += 1;
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!("the TUN device is gone ({error}): no traffic is protected; restart the daemon");
@@ -295,8 +307,9 @@ impl OutboundThread {
     }
 
     fn count(&self) -> HalfCounters {
-        let Counted { hold_full, hold_expired, no_family, send_failed } = &self.counted;
+        let Counted { bad_offload, hold_full, hold_expired, no_family, send_failed } = &self.counted;
         let mut around = vec![
+            ("malformed super-packet from the stack".to_owned(), *bad_offload),
             ("waited too long for an SA".to_owned(), *hold_expired),
             ("too many packets wait for an SA".to_owned(), *hold_full),
             ("the host has no IPv6".to_owned(), *no_family),

@@ -76,7 +76,7 @@ impl TunDataPlane {
         store: &mut dyn Store,
     ) -> Result<Self, Error> {
         config.check()?;
-        let device = Arc::new(Device::create(&config.device)?);
+        let device = Arc::new(Device::create(&config.device, config.offload)?);
         let sockets = Arc::new(Sockets::open(&config)?);
         let system = System::install(&config, sockets.has_v6(), store)?;
 

@@ -1,7 +1,7 @@
 //! The system calls that the libraries do not wrap: the TUN ioctl, and `recvmmsg` / `sendmmsg` with control messages.
 //! The only file of this crate with `unsafe`.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -13,8 +13,9 @@ use crate::slots::{BATCH, Slots};
 /// Bytes for the control messages of one packet: addresses with interface, traffic class, hop limit.
 const CONTROL: usize = 128;
 
-/// Binds the file of `/dev/net/tun` to a device without packet information that vanishes with the file.
-pub(crate) fn attach_tun(file: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+/// Binds the file of `/dev/net/tun` to a device without packet information that vanishes with the file; with `vnet`,
+/// a `virtio_net_hdr` is in front of each packet.
+pub(crate) fn attach_tun(file: BorrowedFd<'_>, name: &str, vnet: bool) -> io::Result<()> {
     // SAFETY: all-zero is a valid `ifreq`.
     let mut request: libc::ifreq = unsafe { zeroed() };
     if name.len() >= request.ifr_name.len() || name.contains('\0') {
@@ -23,9 +24,16 @@ pub(crate) fn attach_tun(file: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    let vnet = if vnet { libc::IFF_VNET_HDR } else { 0 };
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | vnet) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives until the call returns.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &mut request) }).map(drop)
+}
+
+/// Says what the reader of a TUN device with `virtio_net_hdr` can take: `TUN_F_` bits.
+pub(crate) fn set_tun_offload(file: BorrowedFd<'_>, features: c_uint) -> io::Result<()> {
+    // SAFETY: the argument of TUNSETOFFLOAD is a number.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(features)) }).map(drop)
 }
 
 /// Sets an integer option of a socket.
