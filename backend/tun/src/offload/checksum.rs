@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn agrees_with_the_sum_word_by_word() {
-        let bytes: Vec<u8> = (0..2000u32).map(|i| (i * 7919 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..2000u32).map(|i| ((i * 7919) >> 3) as u8).collect();
         for start in 0..9 {
             for len in (0..70).chain([1348, 1349, 1350, 1351]) {
                 let bytes = &bytes[start..start + len];

@@ -277,7 +277,8 @@ fn what_does_not_fit_its_description_is_rejected() {
         split(&good, &built)
     };
     // IP version and header length, total length, fragment, protocol, TCP header length.
-    for (at, value) in [(0, 0x65), (0, 0x44), (0, 0x4f), (2, 0), (2, 0xff), (6, 0x20), (9, 17), (32, 0x40), (32, 0x00)] {
+    for (at, value) in [(0, 0x65), (0, 0x44), (0, 0x4f), (2, 0), (2, 0xff), (6, 0x20), (9, 17), (32, 0x40), (32, 0x00)]
+    {
         assert_eq!(changed(at, value), None, "{at} {value:#x}");
     }
     for len in 0..packet.header_len() + 1 {
@@ -333,7 +334,7 @@ fn split_and_merged_again_is_the_same_super_packet() {
 
 #[test]
 fn flows_that_alternate_are_merged_each_by_itself() {
-    let flow = |port: u16| Packet { port, ..Packet::tcp(port % 2 == 0, vec![port as u8; 3000]) };
+    let flow = |port: u16| Packet { port, ..Packet::tcp(port.is_multiple_of(2), vec![port as u8; 3000]) };
     let flows: Vec<Vec<Vec<u8>>> = (1..9).map(|port| flow(port).segments(1000)).collect();
     let mixed: Vec<Vec<u8>> = (0..3).flat_map(|i| flows.iter().map(move |flow| flow[i].clone())).collect();
     let merged = merge(&mixed);

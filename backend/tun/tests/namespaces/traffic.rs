@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
+use ravelin_tun::TunConfig;
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::sa::Direction;
@@ -13,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("transport_mode_ipv4", transport_mode_ipv4),
     ("transport_mode_ipv6", transport_mode_ipv6),
     ("transport_mode_in_udp", transport_mode_in_udp),
+    ("without_offload_at_one_end", without_offload),
     ("tunnel_mode_between_gateways", tunnel_mode_between_gateways),
     ("tunnel_mode_ipv4_in_ipv6_in_udp", tunnel_mode_ipv4_in_ipv6_in_udp),
     ("datagrams_longer_than_the_link", datagrams_longer_than_the_link),
@@ -127,6 +129,29 @@ fn datagrams_longer_than_the_link() {
     assert!(reaches(&a, &b, "[fd00:1::2]:5001", 8000), "IPv6 fragments");
     assert_eq!(b.arrived("clear"), 0);
     assert_eq!(a.dropped("fragment in transport mode"), 0);
+}
+
+/// The path of a kernel that has no segmentation offload, against one that has.
+fn without_offload() {
+    let (a, b) = (Host::new("a"), Host::new("b"));
+    link(&a, &b, 1);
+    a.start_with(TunConfig { offload: false, ..TunConfig::default() });
+    b.start();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    tcp(&a, &b, "10.0.1.2:5001", MEGABYTES);
+    tcp(&b, &a, "10.0.1.1:5001", MEGABYTES);
+    only_esp_arrived([&a, &b]);
+    // With it, what crosses the device is far fewer packets than those on the wire.
+    let device_packets = |host: &Host| {
+        let counters = host.run(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+        let line = counters.lines().find_map(|line| line.trim().strip_prefix("ravelin0:")).unwrap().to_owned();
+        let column = |i| line.split_whitespace().nth(i).unwrap().parse::<u64>().unwrap();
+        (column(1), column(9))
+    };
+    let ((received, sent), wire) = (device_packets(&b), b.arrived("sealed"));
+    let plain = device_packets(&a);
+    assert!(received < wire, "{received} packets delivered of {wire}");
+    assert!(sent < plain.0, "{sent} super-packets for {} packets", plain.0);
 }
 
 /// A connection that agreed on the segment size of the bare link goes on when its policy comes.
