@@ -107,10 +107,10 @@ pub(crate) fn create(config: &TunConfig) -> String {
     }
     rule("protect", &format!("meta mark set meta mark | {capture:#x} accept"));
 
+    rule("guard", &format!("{ours} accept"));
     rule("guard", &format!("oifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
     rule("guard", &format!("oifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
     rule("guard", &format!("oifname {{ \"lo\", \"{device}\" }} accept"));
-    rule("guard", &format!("{ours} accept"));
     rule("guard", "goto leak");
     text
 }

@@ -122,7 +122,7 @@ impl OutboundThread {
                 return;
             }
             self.on_time();
-            if !self.device_lost && wait::is_ready(&fds[1]) {
+            if self.splitter.has_more() || !self.device_lost && wait::is_ready(&fds[1]) {
                 for _ in 0..ROUNDS {
                     if !self.read_batch() {
                         break;
@@ -136,8 +136,10 @@ impl OutboundThread {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        // The rest of a super-packet waits for nothing.
+        let rest = self.splitter.has_more().then_some(Instant::ZERO);
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
-        earliest([self.engine.deadline(), self.hold.deadline(), self.keepalives.deadline(), retry])
+        earliest([self.engine.deadline(), self.hold.deadline(), self.keepalives.deadline(), retry, rest])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -212,6 +214,9 @@ impl OutboundThread {
             if let Some(len) = self.splitter.next(self.slots.room(self.ranges.len())) {
                 self.ranges.push(FRONT..FRONT + len);
                 continue;
+            }
+            if self.device_lost {
+                break;
             }
             match self.device.read(self.splitter.room()) {
                 Ok(Some(len)) => {

@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::sys::set_option;
 
 /// Bytes the kernel keeps for us while the inbound thread is busy.
-const RECEIVE_BUFFER: usize = 4 << 20;
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Bytes that wait for the link before the outbound thread does: several batches.
+const SEND_BUFFER: usize = 1 << 20;
 
 /// What a socket carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,9 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
     // More than the system's limit needs a capability that a container may lack; then the limit is what we get.
     if set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER as i32).is_err() {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
+    if set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER as i32).is_err() {
+        socket.set_send_buffer_size(SEND_BUFFER)?;
     }
     if port == Some(config.nat_port) && domain == Domain::IPV4 {
         // RFC 3948 §2.1: the UDP checksum should be zero; ESP brings its own, and so does IKE.

@@ -66,6 +66,11 @@ impl Splitter {
         &mut self.bytes
     }
 
+    /// Whether there is something left to take.
+    pub(crate) fn has_more(&self) -> bool {
+        !matches!(self.rest, Rest::Nothing)
+    }
+
     /// Takes note that `len` bytes were read to [`Splitter::room`].
     ///
     /// # Errors

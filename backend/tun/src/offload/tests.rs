@@ -150,9 +150,10 @@ fn split(header: &VnetHeader, packet: &[u8]) -> Option<Vec<Vec<u8>>> {
     splitter.room()[..VnetHeader::LEN].copy_from_slice(&header.emit());
     splitter.room()[VnetHeader::LEN..len].copy_from_slice(packet);
     let loaded = splitter.load(len);
+    assert_eq!(loaded.is_ok(), splitter.has_more());
     let mut room = vec![0xaa; MAX_PACKET];
     let packets: Vec<_> = std::iter::from_fn(|| splitter.next(&mut room).map(|len| room[..len].to_vec())).collect();
-    assert_eq!(loaded.is_err(), packets.is_empty());
+    assert_eq!((loaded.is_err(), splitter.has_more()), (packets.is_empty(), false));
     loaded.ok().map(|()| packets)
 }
 

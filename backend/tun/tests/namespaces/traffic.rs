@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("transport_mode_ipv6", transport_mode_ipv6),
     ("transport_mode_in_udp", transport_mode_in_udp),
     ("without_offload_at_one_end", without_offload),
+    ("super_packets_of_more_segments_than_a_batch", tiny_segments),
     ("tunnel_mode_between_gateways", tunnel_mode_between_gateways),
     ("tunnel_mode_ipv4_in_ipv6_in_udp", tunnel_mode_ipv4_in_ipv6_in_udp),
     ("datagrams_longer_than_the_link", datagrams_longer_than_the_link),
@@ -152,6 +153,17 @@ fn without_offload() {
     let plain = device_packets(&a);
     assert!(received < wire, "{received} packets delivered of {wire}");
     assert!(sent < plain.0, "{sent} super-packets for {} packets", plain.0);
+}
+
+/// The receiver wants segments so short that one super-packet makes several batches.
+fn tiny_segments() {
+    let (a, b) = pair();
+    b.ip("route replace 10.0.1.0/24 dev e1 src 10.0.1.2 advmss 88");
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    tcp(&a, &b, "10.0.1.2:5001", MEGABYTES / 4);
+    assert_eq!(b.arrived("clear"), 0);
+    assert!(b.arrived("sealed") > 10_000, "the segments were not short");
+    assert_eq!(a.dropped("malformed super-packet"), 0);
 }
 
 /// A connection that agreed on the segment size of the bare link goes on when its policy comes.
