@@ -30,6 +30,10 @@
 //! fragments the ESP packets. Forwarded packets that must not be fragmented, and TCP segments, meet a route with
 //! [`TunConfig::mtu`] and are answered by the stack; TCP handshakes through the device agree on segments that fit.
 //!
+//! **Speed.** The device exchanges super-packets with the stack where the kernel can (`offload`): what TCP or UDP
+//! sends at once is read at once and cut here, and TCP segments that arrive together are merged. Where the kernel
+//! refuses this, each packet goes by itself.
+//!
 //! **Leaving.** Each change to the system is in the [`Store`](ravelin_types::record::Store) before it is made;
 //! [`TunDataPlane::stop`] undoes all, and [`undo_leftovers`] does so for a daemon that was killed.
 //!
