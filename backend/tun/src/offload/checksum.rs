@@ -1,4 +1,4 @@
-//! The Internet checksum over whole payloads, in the byte order of the host (RFC 1071 §2 (B)): several times as fast
+//! The Internet checksum over whole payloads, in the byte order of the host (RFC 1071 §2): several times as fast
 //! as word by word in network order.
 
 use ravelin_wire::ip::checksum::{self, fold};
