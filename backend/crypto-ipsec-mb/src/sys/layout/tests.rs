@@ -2,12 +2,9 @@
 
 use std::fmt::Write;
 use std::mem::offset_of;
-use std::path::Path;
 use std::process::Command;
 
 use super::*;
-
-const HEADER: &str = "/usr/include/intel-ipsec-mb.h";
 
 /// `offset_of!` on our side, the member's name in the header on the other.
 macro_rules! offsets {
@@ -27,11 +24,8 @@ fn assertion(out: &mut String, expression: &str, value: usize) {
 }
 
 #[test]
+#[cfg_attr(not(ipsec_mb_header), ignore = "needs the header of Debian's libipsec-mb-dev")]
 fn layouts_are_those_of_the_header() {
-    if !Path::new(HEADER).exists() {
-        eprintln!("skipped: {HEADER} is not there (Debian libipsec-mb-dev)");
-        return;
-    }
     let mut out = String::from("#define LINUX\n#include <stddef.h>\n#include <intel-ipsec-mb.h>\n");
     out += "_Static_assert(IMB_VERSION_NUM >= 0x10300 && IMB_VERSION_NUM < 0x10400, \"another version\");\n";
     offsets!(out, Manager = "IMB_MGR" {
