@@ -3,19 +3,22 @@
 //! ```text
 //! Seen (flow, what it hides) ──► FlowCache ──► known decision
 //!                                   │ unknown
-//!                                   └─► Spd::lookup: host pairs by hash, wider selectors in order ──► Match
+//!                                   └─► Spd::lookup ──► Classifier of the family ──► Match
 //! ```
+//! How a classifier finds the first entry, and what that costs, is in `classifier`; how selectors become the areas it
+//! keeps is in `pieces`.
+//!
 //! Lookups are from the outbound view; for inbound packets the caller swaps the ends of the flow.
 
 mod cache;
+mod classifier;
+mod pieces;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
-use core::iter::Peekable;
 use core::net::IpAddr;
 
-use hashbrown::HashMap;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
@@ -25,6 +28,8 @@ use crate::hash::HashKey;
 use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
+use classifier::Classifier;
+use pieces::Piece;
 
 /// What a packet shows of itself to the selectors.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,7 @@ enum Rule {
 
 #[derive(Debug)]
 struct Entry {
+    order: Order,
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
     rule: Rule,
@@ -79,20 +85,27 @@ struct Entry {
 
 /// Priority, then number: entries of equal priority are consulted in order of `id`.
 type Order = (u32, PolicyId);
-type HostPair = (IpAddr, IpAddr);
-type Entries = BTreeMap<Order, Entry>;
 
-/// The ordered entries. Those between two single addresses are found by hash, so that very many of them cost no more
-/// than one; the others are scanned in order.
+/// The ordered entries, and the classifiers that find the first of them that matches: one for each family.
 pub(crate) struct Spd {
-    wide: Entries,
-    hosts: HashMap<HostPair, Entries, HashKey>,
-    places: BTreeMap<PolicyId, (Order, Option<HostPair>)>,
+    entries: Vec<Option<Entry>>,
+    /// Places in `entries` to use again.
+    free: Vec<u32>,
+    places: BTreeMap<PolicyId, u32>,
+    v4: Classifier<2>,
+    v6: Classifier<5>,
 }
 
 impl Spd {
     pub fn new(seed: u64) -> Self {
-        Spd { wide: BTreeMap::new(), hosts: HashMap::with_hasher(HashKey::new(seed)), places: BTreeMap::new() }
+        let hash = HashKey::new(seed);
+        Spd {
+            entries: Vec::new(),
+            free: Vec::new(),
+            places: BTreeMap::new(),
+            v4: Classifier::new(hash),
+            v6: Classifier::new(hash),
+        }
     }
 
     /// Adds a policy, or replaces the one with the same number.
@@ -104,9 +117,8 @@ impl Spd {
             return Err(DataPlaneError::Full(format!("{MAX_SELECTORS} selectors on one side of a policy")));
         }
         self.take(policy.id);
-        let order = (policy.priority, policy.id);
-        let pair = host_pair(policy);
         let entry = Entry {
+            order: (policy.priority, policy.id),
             local: policy.local.clone(),
             remote: policy.remote.clone(),
             rule: match policy.action {
@@ -115,11 +127,16 @@ impl Spd {
                 Action::Discard => Rule::Discard,
             },
         };
-        match pair {
-            Some(pair) => self.hosts.entry(pair).or_default().insert(order, entry),
-            None => self.wide.insert(order, entry),
-        };
-        self.places.insert(policy.id, (order, pair));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.entries.len() as u32 - 1
+        });
+        pieces::each(&entry, |piece| match piece {
+            Piece::V4(view, area) => self.v4.insert(view, area, &entry, place),
+            Piece::V6(view, area) => self.v6.insert(view, area, &entry, place),
+        });
+        self.entries[place as usize] = Some(entry);
+        self.places.insert(policy.id, place);
         Ok(())
     }
 
@@ -127,61 +144,34 @@ impl Spd {
         if self.take(id) { Ok(()) } else { Err(DataPlaneError::NoSuchPolicy(id)) }
     }
 
+    /// Takes out what an entry put into the classifiers: its selectors say where that is.
     fn take(&mut self, id: PolicyId) -> bool {
-        let Some((order, pair)) = self.places.remove(&id) else { return false };
-        match pair {
-            None => {
-                self.wide.remove(&order);
-            }
-            Some(pair) => {
-                if let Some(entries) = self.hosts.get_mut(&pair) {
-                    entries.remove(&order);
-                    if entries.is_empty() {
-                        self.hosts.remove(&pair);
-                    }
-                }
-            }
-        }
+        let Some(place) = self.places.remove(&id) else { return false };
+        let Some(entry) = self.entries[place as usize].take() else { return false };
+        pieces::each(&entry, |piece| match piece {
+            Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
+            Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
+        });
+        self.free.push(place);
         true
     }
 
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
-        let hosts = self.hosts.get(&(seen.flow.src, seen.flow.dst));
-        for (&(_, id), entry) in in_order(hosts.into_iter().flatten().peekable(), self.wide.iter().peekable()) {
-            match (entry.fits(seen), entry.rule) {
-                (Fit::No, _) => {}
-                (Fit::Yes, Rule::Protect) => return Match::Protect(id),
-                (Fit::Yes, Rule::Bypass) => return Match::Bypass,
-                (Fit::Yes, Rule::Discard) => return Match::Discard,
-                // RFC 4301 §7: a fragment must not slip past the policy that its whole datagram falls under.
-                (Fit::Perhaps, Rule::Protect | Rule::Discard) => return Match::Hidden,
-                // The stricter reading: what a later entry says, not this permission.
-                (Fit::Perhaps, Rule::Bypass) => {}
+        let Flow { src, dst, protocol, src_port, dst_port } = seen.flow;
+        let rest = pieces::last_word(protocol, src_port.unwrap_or_default(), dst_port.unwrap_or_default());
+        match (src, dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let addresses = u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+                self.v4.first(&[addresses, rest], seen, &self.entries)
             }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let ([a, b], [c, d]) = (pieces::halves(src.to_bits()), pieces::halves(dst.to_bits()));
+                self.v6.first(&[a, b, c, d, rest], seen, &self.entries)
+            }
+            _ => Match::None,
         }
-        Match::None
     }
-}
-
-fn in_order<'a>(
-    mut a: Peekable<impl Iterator<Item = (&'a Order, &'a Entry)>>,
-    mut b: Peekable<impl Iterator<Item = (&'a Order, &'a Entry)>>,
-) -> impl Iterator<Item = (&'a Order, &'a Entry)> {
-    core::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(x), Some(y)) if x.0 < y.0 => a.next(),
-        (Some(_), None) => a.next(),
-        _ => b.next(),
-    })
-}
-
-/// The two addresses of a policy that has exactly one of each.
-fn host_pair(policy: &Policy) -> Option<HostPair> {
-    let single = |selectors: &[TrafficSelector]| match selectors {
-        [one] => (one.addresses().start() == one.addresses().end()).then(|| *one.addresses().start()),
-        _ => None,
-    };
-    Some((single(&policy.local)?, single(&policy.remote)?))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,6 +182,27 @@ enum Fit {
 }
 
 impl Entry {
+    /// What this entry says about a packet, when it decides.
+    fn decides(&self, seen: &Seen) -> Option<Match> {
+        match (self.fits(seen), self.rule) {
+            (Fit::No, _) => None,
+            (Fit::Yes, _) => Some(self.answer()),
+            // RFC 4301 §7: a fragment must not slip past the policy that its whole datagram falls under.
+            (Fit::Perhaps, Rule::Protect | Rule::Discard) => Some(Match::Hidden),
+            // The stricter reading: what a later entry says, not this permission.
+            (Fit::Perhaps, Rule::Bypass) => None,
+        }
+    }
+
+    /// What this entry says about the packets that it selects.
+    fn answer(&self) -> Match {
+        match self.rule {
+            Rule::Protect => Match::Protect(self.order.1),
+            Rule::Bypass => Match::Bypass,
+            Rule::Discard => Match::Discard,
+        }
+    }
+
     fn fits(&self, seen: &Seen) -> Fit {
         let Flow { src, dst, src_port, dst_port, .. } = seen.flow;
         let best = |selectors: &[TrafficSelector], address, port| {

@@ -1,0 +1,293 @@
+//! Finds the first entry that matches a packet, at a cost that does not grow with the number of entries.
+//!
+//! Tuple space search (Srinivasan, Suri, Varghese: Packet Classification using Tuple Space Search, SIGCOMM 1999) with
+//! the tuples in order of the best entry that each holds. Areas with the same mask, which is the same prefix lengths
+//! of addresses and ports and the same question about the protocol, make a tuple: a hash table from the masked words
+//! of a packet to the entries there, in order. A lookup masks the words of the packet for one tuple after the other,
+//! and ends at the first tuple whose best entry comes after what is found already.
+//!
+//! ```text
+//! words of the packet ──► & mask of tuple 1 ──► hash ──► first entry there     best of all, and the search ends where
+//!                     ──► & mask of tuple 2 ──► hash ──► first entry there     a tuple holds nothing better
+//! ```
+//! Cost, for n entries in t tuples:
+//! - A lookup asks at most t tables, each in O(1), and allocates nothing. t is how many different shapes of selectors
+//!   there are (tunnels between hosts have one shape, whether ten or 100,000), not how many entries. In a table it
+//!   looks at one entry where areas are exact, as those of prefixes and single ports always are, and those of a range
+//!   nearly always. Entries with several ranges, or with very many selectors, may share an area without deciding for
+//!   all of it, and are then looked at in turn.
+//! - An entry has up to 64 areas for each view, or 16 for each pair of its selectors, of which there are at most 256
+//!   (or one for each remote selector and family).
+//! - Adding or taking out an entry costs its areas, each O(log n + t), and as many moves in memory as other entries
+//!   have the very same area. No other entry is touched, but for a table that has to grow, which moves the areas of
+//!   one tuple: amortised O(1) for each area.
+//!
+//! The hash has a secret seed: who sends packets, or chooses selectors, cannot have them meet in one place of a table.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+use hashbrown::HashMap;
+
+use super::pieces::{Area, PORTS, View};
+use super::{Entry, Match, Order, Seen};
+use crate::hash::HashKey;
+
+/// The areas of one family. `WORDS` words hold what selectors ask of a packet.
+pub(super) struct Classifier<const WORDS: usize> {
+    shown: Tuples<WORDS>,
+    /// Further areas for packets that hide their ports, and for those that hide their protocol too.
+    hides_ports: Tuples<WORDS>,
+    hides_protocol: Tuples<WORDS>,
+    hash: HashKey,
+}
+
+/// In order of the best entry of each.
+type Tuples<const WORDS: usize> = Vec<Tuple<WORDS>>;
+
+/// The areas with one mask.
+struct Tuple<const WORDS: usize> {
+    best: Order,
+    mask: [u64; WORDS],
+    table: HashMap<Key<WORDS>, Bucket, HashKey>,
+    /// The entries with areas here, and how many each has.
+    orders: BTreeMap<Order, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key<const WORDS: usize>([u64; WORDS]);
+
+impl<const WORDS: usize> Hash for Key<WORDS> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|word| state.write_u64(*word));
+    }
+}
+
+/// The entries of one area, in order.
+struct Bucket {
+    first: Item,
+    others: Vec<Item>,
+}
+
+#[derive(Clone, Copy)]
+struct Item {
+    order: Order,
+    place: u32,
+    /// What the entry says about every packet that shows itself and falls here; `None` where that is to be asked.
+    answer: Option<Answer>,
+}
+
+/// [`Match`] without the number that the item has already.
+#[derive(Clone, Copy)]
+enum Answer {
+    Protect,
+    Bypass,
+    Discard,
+}
+
+impl Item {
+    fn new(entry: &Entry, place: u32, exact: bool) -> Self {
+        let answer = match entry.answer() {
+            Match::Protect(_) => Some(Answer::Protect),
+            Match::Bypass => Some(Answer::Bypass),
+            Match::Discard => Some(Answer::Discard),
+            Match::Hidden | Match::None => None,
+        };
+        Item { order: entry.order, place, answer: answer.filter(|_| exact) }
+    }
+
+    #[inline]
+    fn decides(&self, seen: &Seen, entries: &[Option<Entry>]) -> Option<Match> {
+        match self.answer {
+            Some(Answer::Protect) => Some(Match::Protect(self.order.1)),
+            Some(Answer::Bypass) => Some(Match::Bypass),
+            Some(Answer::Discard) => Some(Match::Discard),
+            None => entries[self.place as usize].as_ref()?.decides(seen),
+        }
+    }
+}
+
+impl<const WORDS: usize> Classifier<WORDS> {
+    pub fn new(hash: HashKey) -> Self {
+        Classifier { shown: Vec::new(), hides_ports: Vec::new(), hides_protocol: Vec::new(), hash }
+    }
+
+    fn tuples(&mut self, view: View) -> &mut Tuples<WORDS> {
+        match view {
+            View::Shown => &mut self.shown,
+            View::HidesPorts => &mut self.hides_ports,
+            View::HidesProtocol => &mut self.hides_protocol,
+        }
+    }
+
+    /// Adds an area of the entry at `place`.
+    pub fn insert(&mut self, view: View, area: Area<WORDS>, entry: &Entry, place: u32) {
+        let hash = self.hash;
+        // What hides something is not known to be selected by anything.
+        let item = Item::new(entry, place, area.exact && view == View::Shown);
+        let tuples = self.tuples(view);
+        let at = tuples.iter().position(|tuple| tuple.mask == area.mask).unwrap_or_else(|| {
+            let table = HashMap::with_hasher(hash);
+            tuples.push(Tuple { best: entry.order, mask: area.mask, table, orders: BTreeMap::new() });
+            tuples.len() - 1
+        });
+        if tuples[at].insert(Key(area.key), item) {
+            settle(tuples, at);
+        }
+    }
+
+    /// Takes out an area of the entry with that place in the order.
+    pub fn remove(&mut self, view: View, area: &Area<WORDS>, order: Order) {
+        let tuples = self.tuples(view);
+        let Some(at) = tuples.iter().position(|tuple| tuple.mask == area.mask) else { return };
+        if tuples[at].remove(Key(area.key), order) {
+            if tuples[at].orders.is_empty() {
+                tuples.remove(at);
+            } else {
+                settle(tuples, at);
+            }
+        }
+    }
+
+    /// What the first entry that decides about a packet with these words says.
+    pub fn first(&self, words: &[u64; WORDS], seen: &Seen, entries: &[Option<Entry>]) -> Match {
+        // What a packet does not show, an area must not ask for.
+        let hidden = match seen {
+            Seen { hides_protocol: true, .. } => u64::MAX,
+            Seen { flow, .. } if flow.src_port.is_none() => PORTS,
+            _ => 0,
+        };
+        let mut found = None;
+        search(&self.shown, words, hidden, seen, entries, &mut found);
+        if seen.hides_protocol {
+            search(&self.hides_protocol, words, 0, seen, entries, &mut found);
+        } else if seen.hides_ports {
+            search(&self.hides_ports, words, 0, seen, entries, &mut found);
+        }
+        found.map_or(Match::None, |(_, decided)| decided)
+    }
+
+    /// How many tables there are.
+    #[cfg(test)]
+    pub fn tuples_held(&self) -> usize {
+        self.shown.len() + self.hides_ports.len() + self.hides_protocol.len()
+    }
+
+    /// No area is left.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.tuples_held() == 0
+    }
+}
+
+#[inline]
+fn search<const WORDS: usize>(
+    tuples: &[Tuple<WORDS>],
+    words: &[u64; WORDS],
+    hidden: u64,
+    seen: &Seen,
+    entries: &[Option<Entry>],
+    found: &mut Option<(Order, Match)>,
+) {
+    for tuple in tuples {
+        if found.is_some_and(|(order, _)| order <= tuple.best) {
+            return;
+        }
+        if tuple.mask[WORDS - 1] & hidden != 0 {
+            continue;
+        }
+        let mut key = *words;
+        key.iter_mut().zip(&tuple.mask).for_each(|(word, mask)| *word &= mask);
+        let Some(bucket) = tuple.table.get(&Key(key)) else { continue };
+        for item in core::iter::once(&bucket.first).chain(&bucket.others) {
+            if found.is_some_and(|(order, _)| order <= item.order) {
+                break;
+            }
+            if let Some(decided) = item.decides(seen, entries) {
+                *found = Some((item.order, decided));
+                break;
+            }
+        }
+    }
+}
+
+/// Moves a tuple to where its best entry has it.
+fn settle<const WORDS: usize>(tuples: &mut [Tuple<WORDS>], mut at: usize) {
+    let Some((&best, _)) = tuples[at].orders.first_key_value() else { return };
+    tuples[at].best = best;
+    while at > 0 && tuples[at - 1].best > best {
+        tuples.swap(at - 1, at);
+        at -= 1;
+    }
+    while at + 1 < tuples.len() && tuples[at + 1].best < best {
+        tuples.swap(at, at + 1);
+        at += 1;
+    }
+}
+
+impl<const WORDS: usize> Tuple<WORDS> {
+    /// Whether the entry had no such area yet.
+    fn insert(&mut self, key: Key<WORDS>, item: Item) -> bool {
+        use hashbrown::hash_map::Entry::{Occupied, Vacant};
+        let known = match self.table.entry(key) {
+            Vacant(vacant) => {
+                vacant.insert(Bucket { first: item, others: Vec::new() });
+                None
+            }
+            Occupied(bucket) => bucket.into_mut().insert(item),
+        };
+        if let Some(known) = known {
+            // Two pairs of selectors have this area; one that is exact says enough.
+            known.answer = known.answer.or(item.answer);
+            return false;
+        }
+        *self.orders.entry(item.order).or_default() += 1;
+        true
+    }
+
+    /// Whether the entry had such an area.
+    fn remove(&mut self, key: Key<WORDS>, order: Order) -> bool {
+        let Some(bucket) = self.table.get_mut(&key) else { return false };
+        if bucket.first.order == order {
+            if bucket.others.is_empty() {
+                self.table.remove(&key);
+            } else {
+                bucket.first = bucket.others.remove(0);
+            }
+        } else if let Ok(at) = bucket.others.binary_search_by_key(&order, |item| item.order) {
+            bucket.others.remove(at);
+        } else {
+            return false;
+        }
+        if let Some(count) = self.orders.get_mut(&order) {
+            *count -= 1;
+            if *count == 0 {
+                self.orders.remove(&order);
+            }
+        }
+        true
+    }
+}
+
+impl Bucket {
+    /// The item of the same entry that is there already.
+    fn insert(&mut self, item: Item) -> Option<&mut Item> {
+        if item.order == self.first.order {
+            return Some(&mut self.first);
+        }
+        if item.order < self.first.order {
+            let second = core::mem::replace(&mut self.first, item);
+            self.others.insert(0, second);
+            return None;
+        }
+        match self.others.binary_search_by_key(&item.order, |item| item.order) {
+            Ok(at) => Some(&mut self.others[at]),
+            Err(at) => {
+                self.others.insert(at, item);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! How the selectors of an entry become areas for the classifier.
+//!
+//! An area is what some leading bits of source, destination and ports, and perhaps the protocol, have in common: a
+//! mask and the value under it. A range of addresses or ports is several such areas. An entry has an area for each
+//! combination of pieces of a local and a remote selector; when these are more than [`MAX_AREAS`], the dimension with
+//! the most pieces is covered by two that are larger than the range, and the areas are marked as not exact.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+
+use super::{Entry, Rule};
+
+/// More combinations of a local and a remote selector than this, and the local ones are taken together.
+const MAX_PAIRS: usize = 256;
+/// Areas of one entry in one view, as far as possible; each pair has at least 16 to itself.
+const MAX_AREAS: usize = 64;
+
+/// For which packets an area is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// Those that show all that the area asks for.
+    Shown,
+    /// Those that hide their ports: areas of entries on ports that would not let such a packet pass.
+    HidesPorts,
+    /// Those that hide even their protocol: the same for entries on a protocol or ports.
+    HidesProtocol,
+}
+
+/// The packets whose words, under `mask`, are `key`: source and destination address, then [`last_word`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Area<const WORDS: usize> {
+    pub mask: [u64; WORDS],
+    pub key: [u64; WORDS],
+    /// Each packet in the area is selected by the entry.
+    pub exact: bool,
+}
+
+/// An area of one family.
+#[derive(Debug)]
+pub(super) enum Piece {
+    V4(View, Area<2>),
+    V6(View, Area<5>),
+}
+
+/// The bits of the last word that are ports.
+pub(super) const PORTS: u64 = 0xffff_ffff;
+
+/// The word of a packet after its addresses.
+#[inline]
+pub(super) fn last_word(protocol: u8, src_port: u16, dst_port: u16) -> u64 {
+    u64::from(protocol) << 32 | u64::from(src_port) << 16 | u64::from(dst_port)
+}
+
+/// An address of 128 bits as words.
+#[inline]
+pub(super) fn halves(bits: u128) -> [u64; 2] {
+    [(bits >> 64) as u64, bits as u64]
+}
+
+/// Calls `found` with every area of an entry, in the same order each time; an area may come twice.
+pub(super) fn each(entry: &Entry, mut found: impl FnMut(Piece)) {
+    let narrow = |asks: fn(&TrafficSelector) -> bool| {
+        entry.rule != Rule::Bypass && entry.local.iter().chain(&entry.remote).any(asks)
+    };
+    // What an entry asks for on one side decides for all its pairs, which may put areas where they are not needed.
+    let on_ports = narrow(|selector| !selector.any_port());
+    let on_protocol = narrow(|selector| !selector.any_port() || selector.protocol() != ANY_PROTOCOL);
+    let together = entry.local.len() * entry.remote.len() > MAX_PAIRS;
+    let hulls;
+    let local = if together {
+        hulls = hulls_of(&entry.local);
+        &hulls
+    } else {
+        &entry.local
+    };
+    let most = (MAX_AREAS / (local.len() * entry.remote.len()).max(1)).max(16);
+    for (local, remote) in local.iter().flat_map(|local| entry.remote.iter().map(move |remote| (local, remote))) {
+        if local.is_ipv4() != remote.is_ipv4() {
+            continue;
+        }
+        let pair = Pair { local, remote, exact: !together, most };
+        if let Some(protocol) = pair.protocol() {
+            pair.areas(
+                View::Shown,
+                protocol,
+                [local.ports(), remote.ports()].map(|ports| split_ports(&ports)),
+                &mut found,
+            );
+            if on_ports {
+                pair.areas(View::HidesPorts, protocol, [vec![ANY_BITS], vec![ANY_BITS]], &mut found);
+            }
+        }
+        if on_protocol {
+            pair.areas(View::HidesProtocol, ANY_PROTOCOL, [vec![ANY_BITS], vec![ANY_BITS]], &mut found);
+        }
+    }
+}
+
+/// The smallest selector around those of each family.
+fn hulls_of(selectors: &[TrafficSelector]) -> Vec<TrafficSelector> {
+    [true, false]
+        .into_iter()
+        .filter_map(|ipv4| {
+            let of_family = || selectors.iter().filter(|selector| selector.is_ipv4() == ipv4);
+            let start = of_family().map(|selector| *selector.addresses().start()).min()?;
+            let end = of_family().map(|selector| *selector.addresses().end()).max()?;
+            TrafficSelector::new(start..=end, ANY_PROTOCOL, 0..=u16::MAX).ok()
+        })
+        .collect()
+}
+
+/// A value and which of its bits count.
+type Bits = (u128, u128);
+const ANY_BITS: Bits = (0, 0);
+
+struct Pair<'a> {
+    local: &'a TrafficSelector,
+    remote: &'a TrafficSelector,
+    exact: bool,
+    most: usize,
+}
+
+impl Pair<'_> {
+    /// The protocol that both sides select, 0 for any, or `None` when no packet has it.
+    fn protocol(&self) -> Option<u8> {
+        match (self.local.protocol(), self.remote.protocol()) {
+            (ANY_PROTOCOL, protocol) | (protocol, ANY_PROTOCOL) => Some(protocol),
+            (local, remote) => (local == remote).then_some(local),
+        }
+    }
+
+    fn areas(&self, view: View, protocol: u8, ports: [Vec<Bits>; 2], found: &mut impl FnMut(Piece)) {
+        let [src_ports, dst_ports] = ports;
+        let mut sides = [split_addresses(self.local), split_addresses(self.remote), src_ports, dst_ports];
+        let mut exact = self.exact;
+        while sides.iter().map(Vec::len).product::<usize>() > self.most {
+            let Some(longest) = sides.iter_mut().max_by_key(|side| side.len()) else { break };
+            *longest = cover(longest);
+            exact = false;
+        }
+        let protocol = (u64::from(protocol) << 32, if protocol == ANY_PROTOCOL { 0 } else { 0xff << 32 });
+        for &src in &sides[0] {
+            for &dst in &sides[1] {
+                for &src_port in &sides[2] {
+                    for &dst_port in &sides[3] {
+                        let word = |pick: fn(Bits) -> u128, protocol| {
+                            protocol | (pick(src_port) as u64) << 16 | pick(dst_port) as u64
+                        };
+                        let (value, mask) = (word(|bits| bits.0, protocol.0), word(|bits| bits.1, protocol.1));
+                        if self.local.is_ipv4() {
+                            let (key, mask) = ([v4(src.0, dst.0), value], [v4(src.1, dst.1), mask]);
+                            found(Piece::V4(view, Area { mask, key, exact }));
+                        } else {
+                            let (key, mask) = (v6(src.0, dst.0, value), v6(src.1, dst.1, mask));
+                            found(Piece::V6(view, Area { mask, key, exact }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn v4(src: u128, dst: u128) -> u64 {
+    (src as u64) << 32 | dst as u64
+}
+
+fn v6(src: u128, dst: u128, last: u64) -> [u64; 5] {
+    let ([a, b], [c, d]) = (halves(src), halves(dst));
+    [a, b, c, d, last]
+}
+
+fn split_addresses(selector: &TrafficSelector) -> Vec<Bits> {
+    let prefixes = selector.prefixes();
+    prefixes
+        .into_iter()
+        .map(|(address, len)| match address {
+            IpAddr::V4(v4) => (v4.to_bits().into(), leading(len, 32)),
+            IpAddr::V6(v6) => (v6.to_bits(), leading(len, 128)),
+        })
+        .collect()
+}
+
+/// Ports are split as if they were the last bits of an address.
+fn split_ports(ports: &core::ops::RangeInclusive<u16>) -> Vec<Bits> {
+    let address = |port: u16| IpAddr::from(u32::from(port).to_be_bytes());
+    let range = address(*ports.start())..=address(*ports.end());
+    let Ok(selector) = TrafficSelector::new(range, ANY_PROTOCOL, 0..=u16::MAX) else { return vec![ANY_BITS] };
+    split_addresses(&selector).into_iter().map(|(value, mask)| (value, mask & 0xffff)).collect()
+}
+
+/// The mask of the first `len` of `width` bits.
+fn leading(len: u8, width: u32) -> u128 {
+    let all = u128::MAX >> (128 - width);
+    all & !all.checked_shr(len.into()).unwrap_or(0)
+}
+
+/// One or two pieces that hold all of `pieces`, which are in order: those before and those after the first bit in which
+/// the first and the last of them differ.
+fn cover(pieces: &[Bits]) -> Vec<Bits> {
+    let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Vec::new() };
+    let highest = (first.0 ^ last.0).checked_ilog2().unwrap_or(0);
+    let upper = |piece: &Bits| piece.0 >> highest & 1 == 1;
+    let around = |first: &Bits, last: &Bits| {
+        let differ = (first.0 ^ last.0).checked_ilog2().map_or(0, |bit| u128::MAX >> (127 - bit));
+        let mask = first.1 & last.1 & !differ;
+        (first.0 & mask, mask)
+    };
+    let middle = pieces.iter().position(upper).unwrap_or(pieces.len());
+    let (low, high) = pieces.split_at(middle);
+    [low, high].into_iter().filter_map(|half| Some(around(half.first()?, half.last()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_become_areas_and_covers_hold_them() {
+        assert_eq!(split_ports(&(0..=u16::MAX)), [ANY_BITS]);
+        assert_eq!(split_ports(&(80..=80)), [(80, 0xffff)]);
+        assert_eq!(split_ports(&(1..=6)), [(1, 0xffff), (2, 0xfffe), (4, 0xfffe), (6, 0xffff)]);
+        for ports in [1..=6, 1..=65534, 1024..=65535, 30_000..=34_000, 32_768..=32_769, 5..=7] {
+            let pieces = split_ports(&ports);
+            let within =
+                |port: u16, pieces: &[Bits]| pieces.iter().any(|(value, mask)| u128::from(port) & mask == *value);
+            let covered = cover(&pieces);
+            assert!(covered.len() <= 2);
+            for port in 0..=u16::MAX {
+                assert_eq!(within(port, &pieces), ports.contains(&port), "{port} of {ports:?}");
+                assert!(!ports.contains(&port) || within(port, &covered), "{port} of {ports:?}");
+            }
+        }
+    }
+}
