@@ -361,6 +361,21 @@ fn the_ike_sa_is_rekeyed_when_its_time_comes() {
 }
 
 #[test]
+fn an_ike_sa_without_its_remote_is_not_prolonged() {
+    let mut lab = Lab::up();
+    lab.a.configure(|config| config.remotes.clear());
+    // Neither when the peer asks ...
+    let spis = lab.a.ike().spis;
+    lab.b.command(Command::RekeyIke(lab.b.ike().remote));
+    lab.settle();
+    assert_eq!(lab.a.ike().spis, spis);
+    // ... nor by itself when its time comes.
+    lab.sleep(lab.a.ike().rekey_at.unwrap().since_origin() + Duration::from_secs(3600));
+    lab.settle();
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty(), "{:?}", lab.a.endpoint.ike_sas());
+}
+
+#[test]
 fn an_ike_sa_that_cannot_be_rekeyed_ends_at_its_hard_lifetime() {
     let mut lab = Lab::with(|a, _| a.remotes[0].lifetime = Duration::from_secs(100));
     lab.establish();

@@ -196,6 +196,10 @@ pub(crate) fn respond(
         &sa.open,
         Some(Open { exchange: Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Close(_), .. })
     );
+    // An IKE SA is not prolonged when its remote is not configured any more: it ends with its lifetime.
+    if core.config.remote(&sa.remote.name).is_none() {
+        return Err(Error::Temporary);
+    }
     // RFC 7296 §2.25.1 and §2.25.2: not while a Child SA is being made or closed, nor while we close the IKE SA.
     if sa.stage != Stage::Active || child_open || has_collided(sa) {
         return Err(Error::Temporary);

@@ -214,7 +214,11 @@ impl Established {
         }
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
-            self.rekey();
+            // An IKE SA outlives the deletion of its remote, but is not prolonged.
+            match core.config.remote(&self.remote.name) {
+                Some(_) => self.rekey(),
+                None => self.close(DownReason::Expired),
+            }
         }
         if self.expire_at.is_some_and(|at| at <= core.now) {
             self.expire_at = None;
