@@ -47,15 +47,18 @@ pub struct Options {
     pub require_peers: bool,
     /// Keep the folders of cases that passed.
     pub keep: bool,
+    /// A case that fails is tried a second time; that it needed it is reported.
+    pub retry: bool,
     /// A second strongSwan takes Ravelin's place: tries the lab itself.
     pub stand_in: bool,
 }
 
-const USAGE: &str = "usage: interop [--list] [--quick] [--require-peers] [--keep] [--stand-in] [FILTER...]
+const USAGE: &str = "usage: interop [--list] [--quick] [--require-peers] [--keep] [--retry] [--stand-in] [FILTER...]
   --list           name the cases and run none
   --quick          only the cases against the peer that runs natively (no guest)
   --require-peers  a case that is skipped counts as failed
   --keep           keep logs and captures of passing cases, too
+  --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
   --stand-in       put a second strongSwan in Ravelin's place, to try the lab itself (native tunnels only)";
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--require-peers" => options.require_peers = true,
                 "--keep" => options.keep = true,
+                "--retry" => options.retry = true,
                 "--stand-in" => options.stand_in = true,
                 "-q" | "--quiet" | "--nocapture" | "--no-capture" | "--show-output" | "--include-ignored" => {}
                 "--test-threads" | "--color" | "--format" => drop(arguments.next()),
@@ -223,7 +227,16 @@ fn attempt<'a>(
         Err(reason) => return Outcome::Skipped(reason),
     };
     let folder = places.results.join(&case.name);
-    match run_case(case, options, places, host, &folder) {
+    let mut result = run_case(case, options, places, host, &folder);
+    if let (Err(error), true) = (&result, options.retry) {
+        println!(
+            "{:<44} failed at the first attempt:\n    {}",
+            case.name,
+            format!("{error:#}").replace('\n', "\n    ")
+        );
+        result = run_case(case, options, places, host, &folder);
+    }
+    match result {
         Ok(()) => {
             if !options.keep {
                 let _ = std::fs::remove_dir_all(&folder);

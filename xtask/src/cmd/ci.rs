@@ -13,5 +13,5 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     deny::steps(workspace, report, &deny::Args::default());
     test::steps(workspace, report, &test::Args::default());
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));
-    interop::cases(workspace, report, &interop::Args { require_peers: true, ..interop::Args::default() });
+    interop::cases(workspace, report, &interop::Args { require_peers: true, retry: true, ..interop::Args::default() });
 }

@@ -13,6 +13,9 @@ pub struct Args {
     /// Fail, not skip, when a peer implementation is not on the machine.
     #[arg(long)]
     pub require_peers: bool,
+    /// Try a case that fails a second time, and say so.
+    #[arg(long)]
+    pub retry: bool,
     /// Only cases whose name contains this.
     pub filter: Option<String>,
 }
@@ -30,6 +33,7 @@ pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
         let mut command =
             workspace.cargo(["test", "--package", "ravelin-interop", "--test", "interop", "--locked", "--"]);
         command.args(args.quick.then_some("--quick")).args(args.require_peers.then_some("--require-peers"));
+        command.args(args.retry.then_some("--retry"));
         run_counting(command.args(&args.filter).env("RAVELIN_BIN", workspace.ravelin()))
     });
 }
