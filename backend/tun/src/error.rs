@@ -63,15 +63,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::System { source, .. } => Some(source),
-            Error::Store(error) => Some(error),
-            Error::Filter(_) | Error::Config(_) => None,
-        }
-    }
-}
+// No `source`: the text has the cause in it already, and would be followed by it once more.
+impl std::error::Error for Error {}
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
