@@ -21,5 +21,7 @@ pub const MIN_FLOW_CACHE: usize = 1 << 11;
 pub const MAX_FLOW_CACHE: usize = 1 << 20;
 /// So few SAs stay in the processor's caches by themselves; with more, a batch has memory fetched ahead of its use.
 pub const CACHED_SAS: usize = 256;
+/// So few policies stay there too.
+pub const CACHED_POLICIES: usize = 4096;
 /// How many packets ahead.
 pub const AHEAD: usize = 8;

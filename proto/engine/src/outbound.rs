@@ -22,7 +22,7 @@ use ravelin_wire::ip::Header;
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
-use crate::limits::{AHEAD, CACHED_SAS};
+use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::PacketBuf;
 use crate::sad::{OutboundSa, Sad, Slot};
 use crate::seal::seal;
@@ -114,7 +114,7 @@ impl Outbound {
     /// [`Outbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
     /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
     pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        if self.sad.len() > CACHED_SAS {
+        if self.sad.len() > CACHED_SAS || self.spd.len() > CACHED_POLICIES {
             return self.process_ahead(packets, now, verdicts);
         }
         for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
@@ -136,7 +136,7 @@ impl Outbound {
     }
 
     /// While one packet is sealed, the memory that later ones need is on its way: first the place in the flow cache,
-    /// then the SA, then its keys, each [`AHEAD`] packets before the next.
+    /// then the SA, or for a flow not seen before its policies, then the keys, each [`AHEAD`] packets before the next.
     fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
         const IN_WORK: usize = 4 * AHEAD;
         let mut flows: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
@@ -168,6 +168,12 @@ impl Outbound {
                 known[n % IN_WORK] = decision.map(Decision::unpack);
                 if let Some(Decision::Protect(slot)) = known[n % IN_WORK] {
                     self.sad.fetch(slot);
+                }
+                if let (Some(_), None) = (flows[n % IN_WORK], decision)
+                    && self.spd.len() > CACHED_POLICIES
+                    && let Ok(header) = &Header::parse(packets[n].packet())
+                {
+                    self.spd.fetch(&header.flow(packets[n].packet()));
                 }
             }
             let flow = &mut flows[step % IN_WORK];

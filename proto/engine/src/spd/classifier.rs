@@ -26,12 +26,14 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
+use core::hash::{BuildHasher, Hasher};
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
 use super::pieces::{Area, PORTS, View};
 use super::{Entry, Match, Order, Seen};
+use crate::fetch::fetch;
 use crate::hash::HashKey;
 
 /// The areas of one family. `WORDS` words hold what selectors ask of a packet.
@@ -46,27 +48,22 @@ pub(super) struct Classifier<const WORDS: usize> {
 /// In order of the best entry of each.
 type Tuples<const WORDS: usize> = Vec<Tuple<WORDS>>;
 
+/// So many tables of a packet are fetched ahead.
+const MAX_FETCHED: usize = 16;
+
 /// The areas with one mask.
 struct Tuple<const WORDS: usize> {
     best: Order,
     mask: [u64; WORDS],
-    table: HashMap<Key<WORDS>, Bucket, HashKey>,
+    table: HashTable<Bucket<WORDS>>,
+    hash: HashKey,
     /// The entries with areas here, and how many each has.
     orders: BTreeMap<Order, u32>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key<const WORDS: usize>([u64; WORDS]);
-
-impl<const WORDS: usize> Hash for Key<WORDS> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.iter().for_each(|word| state.write_u64(*word));
-    }
-}
-
 /// The entries of one area, in order.
-struct Bucket {
+struct Bucket<const WORDS: usize> {
+    key: [u64; WORDS],
     first: Item,
     others: Vec<Item>,
 }
@@ -129,11 +126,11 @@ impl<const WORDS: usize> Classifier<WORDS> {
         let item = Item::new(entry, place, area.exact && view == View::Shown);
         let tuples = self.tuples(view);
         let at = tuples.iter().position(|tuple| tuple.mask == area.mask).unwrap_or_else(|| {
-            let table = HashMap::with_hasher(hash);
-            tuples.push(Tuple { best: entry.order, mask: area.mask, table, orders: BTreeMap::new() });
+            let (table, orders) = (HashTable::new(), BTreeMap::new());
+            tuples.push(Tuple { best: entry.order, mask: area.mask, table, hash, orders });
             tuples.len() - 1
         });
-        if tuples[at].insert(Key(area.key), item) {
+        if tuples[at].insert(area.key, item) {
             settle(tuples, at);
         }
     }
@@ -142,7 +139,7 @@ impl<const WORDS: usize> Classifier<WORDS> {
     pub fn remove(&mut self, view: View, area: &Area<WORDS>, order: Order) {
         let tuples = self.tuples(view);
         let Some(at) = tuples.iter().position(|tuple| tuple.mask == area.mask) else { return };
-        if tuples[at].remove(Key(area.key), order) {
+        if tuples[at].remove(area.key, order) {
             if tuples[at].orders.is_empty() {
                 tuples.remove(at);
             } else {
@@ -167,6 +164,19 @@ impl<const WORDS: usize> Classifier<WORDS> {
             search(&self.hides_ports, words, 0, seen, entries, &mut found);
         }
         found.map_or(Match::None, |(_, decided)| decided)
+    }
+
+    /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself.
+    pub fn fetch(&self, words: &[u64; WORDS]) {
+        for tuple in self.shown.iter().take(MAX_FETCHED) {
+            // The table compares some bits of the hash that it keeps together; nothing of a bucket is read here.
+            tuple.table.find(hashed(tuple.hash, &tuple.key(words)), |bucket| {
+                // One may begin in one cache line and end in the next.
+                fetch(&bucket.key);
+                fetch(&bucket.others);
+                false
+            });
+        }
     }
 
     /// How many tables there are.
@@ -198,9 +208,8 @@ fn search<const WORDS: usize>(
         if tuple.mask[WORDS - 1] & hidden != 0 {
             continue;
         }
-        let mut key = *words;
-        key.iter_mut().zip(&tuple.mask).for_each(|(word, mask)| *word &= mask);
-        let Some(bucket) = tuple.table.get(&Key(key)) else { continue };
+        let key = tuple.key(words);
+        let Some(bucket) = tuple.table.find(hashed(tuple.hash, &key), |bucket| bucket.key == key) else { continue };
         for item in core::iter::once(&bucket.first).chain(&bucket.others) {
             if found.is_some_and(|(order, _)| order <= item.order) {
                 break;
@@ -211,6 +220,13 @@ fn search<const WORDS: usize>(
             }
         }
     }
+}
+
+#[inline]
+fn hashed<const WORDS: usize>(hash: HashKey, key: &[u64; WORDS]) -> u64 {
+    let mut hasher = hash.build_hasher();
+    key.iter().for_each(|word| hasher.write_u64(*word));
+    hasher.finish()
 }
 
 /// Moves a tuple to where its best entry has it.
@@ -228,12 +244,21 @@ fn settle<const WORDS: usize>(tuples: &mut [Tuple<WORDS>], mut at: usize) {
 }
 
 impl<const WORDS: usize> Tuple<WORDS> {
+    /// The words of a packet as far as they count here.
+    #[inline]
+    fn key(&self, words: &[u64; WORDS]) -> [u64; WORDS] {
+        let mut key = *words;
+        key.iter_mut().zip(&self.mask).for_each(|(word, mask)| *word &= mask);
+        key
+    }
+
     /// Whether the entry had no such area yet.
-    fn insert(&mut self, key: Key<WORDS>, item: Item) -> bool {
-        use hashbrown::hash_map::Entry::{Occupied, Vacant};
-        let known = match self.table.entry(key) {
+    fn insert(&mut self, key: [u64; WORDS], item: Item) -> bool {
+        let hash = self.hash;
+        let entry = self.table.entry(hashed(hash, &key), |other| other.key == key, |other| hashed(hash, &other.key));
+        let known = match entry {
             Vacant(vacant) => {
-                vacant.insert(Bucket { first: item, others: Vec::new() });
+                vacant.insert(Bucket { key, first: item, others: Vec::new() });
                 None
             }
             Occupied(bucket) => bucket.into_mut().insert(item),
@@ -248,11 +273,14 @@ impl<const WORDS: usize> Tuple<WORDS> {
     }
 
     /// Whether the entry had such an area.
-    fn remove(&mut self, key: Key<WORDS>, order: Order) -> bool {
-        let Some(bucket) = self.table.get_mut(&key) else { return false };
+    fn remove(&mut self, key: [u64; WORDS], order: Order) -> bool {
+        let Ok(mut found) = self.table.find_entry(hashed(self.hash, &key), |bucket| bucket.key == key) else {
+            return false;
+        };
+        let bucket = found.get_mut();
         if bucket.first.order == order {
             if bucket.others.is_empty() {
-                self.table.remove(&key);
+                found.remove();
             } else {
                 bucket.first = bucket.others.remove(0);
             }
@@ -271,7 +299,7 @@ impl<const WORDS: usize> Tuple<WORDS> {
     }
 }
 
-impl Bucket {
+impl<const WORDS: usize> Bucket<WORDS> {
     /// The item of the same entry that is there already.
     fn insert(&mut self, item: Item) -> Option<&mut Item> {
         if item.order == self.first.order {

@@ -156,20 +156,52 @@ impl Spd {
         true
     }
 
+    /// The number of policies.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
-        let Flow { src, dst, protocol, src_port, dst_port } = seen.flow;
+        match Words::new(&seen.flow) {
+            Words::V4(words) => self.v4.first(&words, seen, &self.entries),
+            Words::V6(words) => self.v6.first(&words, seen, &self.entries),
+            Words::Neither => Match::None,
+        }
+    }
+
+    /// Has the processor fetch what a `lookup` a little later looks at.
+    pub fn fetch(&self, flow: &Flow) {
+        match Words::new(flow) {
+            Words::V4(words) => self.v4.fetch(&words),
+            Words::V6(words) => self.v6.fetch(&words),
+            Words::Neither => {}
+        }
+    }
+}
+
+/// What selectors ask of a packet, as the classifier of its family wants it.
+enum Words {
+    V4([u64; 2]),
+    V6([u64; 5]),
+    /// The ends are of different families.
+    Neither,
+}
+
+impl Words {
+    fn new(flow: &Flow) -> Self {
+        let Flow { src, dst, protocol, src_port, dst_port } = *flow;
         let rest = pieces::last_word(protocol, src_port.unwrap_or_default(), dst_port.unwrap_or_default());
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let addresses = u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
-                self.v4.first(&[addresses, rest], seen, &self.entries)
+                Words::V4([u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), rest])
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
                 let ([a, b], [c, d]) = (pieces::halves(src.to_bits()), pieces::halves(dst.to_bits()));
-                self.v6.first(&[a, b, c, d, rest], seen, &self.entries)
+                Words::V6([a, b, c, d, rest])
             }
-            _ => Match::None,
+            _ => Words::Neither,
         }
     }
 }
