@@ -1,10 +1,14 @@
 //! No packet makes the engine allocate, whatever becomes of it.
 
+use std::net::IpAddr;
+
 use crate::common::*;
 use crate::sys::allocations;
-use ravelin_engine::{HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
-use ravelin_types::policy::Mode;
+use ravelin_engine::{DropReason, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::{Action, Mode};
 use ravelin_types::sa::Direction;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId};
 
 #[test]
@@ -24,9 +28,7 @@ fn no_packet_allocates_in_either_direction() {
                 let Verdict::Send(outer) = engine.outbound.process(&mut pkt, NOW) else { panic!("not sent") };
                 pkt.trim_front(outer.esp_at);
                 assert_eq!(engine.inbound.process_esp(&mut pkt, &meta, NOW), Verdict::Deliver);
-                assert_eq!(engine.inbound.process(&mut pkt, NOW), {
-                    Verdict::Drop(ravelin_engine::DropReason::ExpectedProtection)
-                });
+                assert_eq!(engine.inbound.process(&mut pkt, NOW), { Verdict::Drop(DropReason::ExpectedProtection) });
             }
             assert_eq!(allocations() - before, 0, "{mode:?} {suite:?}");
         }
@@ -67,4 +69,30 @@ fn a_batch_over_many_sas_and_a_packet_on_hold_do_not_allocate() {
     engine.inbound.process_esp_batch(&mut packets, &[meta; 64], NOW, &mut verdicts);
     assert_eq!(allocations() - before, 0);
     assert_eq!(verdicts[..64], [Verdict::Deliver; 64]);
+}
+
+#[test]
+fn first_packets_of_flows_among_very_many_policies_do_not_allocate() {
+    let mut engine = engine();
+    let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+    // More than stay in the processor's caches, so that a batch has them fetched ahead.
+    for n in 0..5000 {
+        let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
+        let local = if n % 3 == 0 { TrafficSelector::any_v4() } else { TrafficSelector::host(address(n)) };
+        let remote = TrafficSelector::host(address(n)).with(17, 9..=20).unwrap();
+        engine.apply(&DataPlaneOp::AddPolicy(policy(n, 10, &[local], &[remote], action)), NOW).unwrap();
+    }
+    let mut buffers: Vec<Vec<u8>> =
+        (0..600).map(|n| udp(&address(n).to_string(), &address(n).to_string(), (9, 9), 10)).collect();
+    let mut packets: Vec<PacketBuf<'_>> =
+        buffers.iter_mut().map(|bytes| PacketBuf::new(bytes, 0..38).unwrap()).collect();
+    let mut verdicts = vec![Verdict::Deliver; packets.len()];
+    let before = allocations();
+    engine.outbound.process_batch(&mut packets, NOW, &mut verdicts);
+    for (pkt, expected) in packets.iter_mut().zip(&verdicts) {
+        assert_eq!(engine.inbound.process(pkt, NOW), *expected);
+    }
+    assert_eq!(allocations() - before, 0);
+    let decided = [Verdict::Bypass, Verdict::Drop(DropReason::PolicyDiscard)];
+    assert!(verdicts.iter().enumerate().all(|(n, verdict)| *verdict == decided[n % 2]), "{verdicts:?}");
 }
