@@ -188,6 +188,10 @@ impl Inbound {
         }
         match opened.payload {
             Ok(bytes) => {
+                if self.spd.has_overlaps() && !belongs(&self.spd, sa, pkt.packet()) {
+                    sa.dropped.bad_selector += 1;
+                    return Verdict::Drop(DropReason::PolicyMismatch);
+                }
                 if sa.usage.record(bytes) {
                     self.sad.cross(slot, &mut self.events);
                 }
@@ -295,6 +299,14 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
     if events.push(DataPlaneEvent::PeerMoved { id, src: peer.0, src_port: Some(peer.1) }) {
         sa.peer = Some(peer);
     }
+}
+
+/// RFC 4301 §5.2: where policies overlap, the SA's selectors are not enough. They may hold addresses that a policy
+/// before the SA's own gives to another peer.
+fn belongs(spd: &Spd, sa: &InboundSa, packet: &[u8]) -> bool {
+    let params = &sa.cold.params;
+    Header::parse(packet)
+        .is_ok_and(|header| spd.admits(&Seen::new(&header, packet).swapped(), params.policy, params.src))
 }
 
 /// The ESP header in a whole IP packet.

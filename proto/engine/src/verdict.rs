@@ -110,6 +110,9 @@ drop_reasons! {
     CongestionLost => "congestion mark would be lost",
     /// Inbound: the inner packet is not in the SA's traffic selectors (RFC 4301 §5.2).
     BadSelector => "inner packet outside the SA's selectors",
+    /// Inbound: the inner packet is in the SA's selectors, but a policy before the SA's wants it in the clear, dropped,
+    /// or protected by another peer (RFC 4301 §5.2).
+    PolicyMismatch => "inner packet belongs to another policy",
 }
 
 impl fmt::Display for DropReason {

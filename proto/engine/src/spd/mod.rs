@@ -12,6 +12,7 @@
 
 mod cache;
 mod classifier;
+mod overlap;
 mod pieces;
 
 use alloc::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
 use classifier::Classifier;
+use overlap::Overlaps;
 use pieces::Piece;
 
 /// What a packet shows of itself to the selectors.
@@ -81,6 +83,8 @@ struct Entry {
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
     rule: Rule,
+    /// Who the other end of its SAs is, where it asks for protection.
+    peer: Option<IpAddr>,
 }
 
 /// Priority, then number: entries of equal priority are consulted in order of `id`.
@@ -94,6 +98,7 @@ pub(crate) struct Spd {
     places: BTreeMap<PolicyId, u32>,
     v4: Classifier<2>,
     v6: Classifier<5>,
+    overlaps: Overlaps,
 }
 
 impl Spd {
@@ -105,6 +110,7 @@ impl Spd {
             places: BTreeMap::new(),
             v4: Classifier::new(hash),
             v6: Classifier::new(hash),
+            overlaps: Overlaps::default(),
         }
     }
 
@@ -126,6 +132,10 @@ impl Spd {
                 Action::Bypass => Rule::Bypass,
                 Action::Discard => Rule::Discard,
             },
+            peer: match &policy.action {
+                Action::Protect(protection) => Some(protection.remote),
+                Action::Bypass | Action::Discard => None,
+            },
         };
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
@@ -136,6 +146,7 @@ impl Spd {
             Piece::V6(view, area) => self.v6.insert(view, area, &entry, place),
         });
         self.entries[place as usize] = Some(entry);
+        self.overlaps.add(policy);
         self.places.insert(policy.id, place);
         Ok(())
     }
@@ -152,6 +163,7 @@ impl Spd {
             Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
             Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
         });
+        self.overlaps.remove(id, &entry.local, &entry.remote);
         self.free.push(place);
         true
     }
@@ -160,6 +172,27 @@ impl Spd {
     #[inline]
     pub fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whether a packet may fall under two policies.
+    #[inline]
+    pub fn has_overlaps(&self) -> bool {
+        self.overlaps.any()
+    }
+
+    /// Whether a packet that arrived on an SA of `policy` with `peer` may have done so: the first entry that matches
+    /// asks for protection by an SA with the same peer. A packet that none matches, or that does not show which, has
+    /// the SA's selectors to answer to.
+    pub fn admits(&self, seen: &Seen, policy: PolicyId, peer: IpAddr) -> bool {
+        match self.lookup(seen) {
+            Match::Protect(id) => id == policy || self.peer(id) == self.peer(policy).or(Some(peer)),
+            Match::Bypass | Match::Discard => false,
+            Match::Hidden | Match::None => true,
+        }
+    }
+
+    fn peer(&self, id: PolicyId) -> Option<IpAddr> {
+        self.entries[*self.places.get(&id)? as usize].as_ref()?.peer
     }
 
     /// What the first entry that matches says.

@@ -1,13 +1,14 @@
 //! What the SPD and the SAD make of packets (RFC 4301 §4.4, §5).
 
 use crate::common::*;
-use ravelin_engine::{DropReason, EngineConfig, NoMatch, Verdict};
+use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch, Verdict};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
-use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::policy::{Action, Mode, PolicyId, Protection};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{Secret, Spi};
+use ravelin_wire::ip::protocol;
 
 fn net(address: &str, len: u8) -> TrafficSelector {
     TrafficSelector::prefix(ip(address), len).unwrap()
@@ -121,6 +122,45 @@ fn clear_packets_of_protected_traffic_are_dropped() {
 }
 
 // SECURITY-HISTORY row 119.
+// Row 120: the SA's selectors hold the address, but a policy before its own gives it to another peer.
+#[test]
+fn an_sa_carries_nothing_that_a_policy_before_its_own_decides() {
+    let protected_by = |peer: &str| match protect() {
+        Action::Protect(protection) => Action::Protect(Protection { remote: ip(peer), ..protection }),
+        other => other,
+    };
+    // The wide SA is from 192.0.2.1 and serves policy 1.
+    let params = SaParams { policy: PolicyId(1), ..tunnel(0x1000_0001) };
+    let mut sequence = 0;
+    let mut arrives = |engine: &mut Engine, from: &str| {
+        sequence += 1;
+        let esp = authentic(&params, sequence, &padded(&udp(from, "10.1.0.1", (5, 80), 20), protocol::IPV4));
+        receive_esp(engine, &params, &esp).0
+    };
+    let ours = net("10.1.0.0", 16);
+    let mut engine = engine();
+    engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
+    let wide = policy(1, 10, &[ours], &[net("10.0.0.0", 8)], protected_by("192.0.2.1"));
+    engine.apply(&DataPlaneOp::AddPolicy(wide), NOW).unwrap();
+    assert_eq!(arrives(&mut engine, "10.2.0.1"), Verdict::Deliver);
+    for (id, priority, net, action, verdict) in [
+        (2, 5, "10.2.0.0", protected_by("192.0.2.9"), Verdict::Drop(DropReason::PolicyMismatch)),
+        (3, 5, "10.3.0.0", Action::Bypass, Verdict::Drop(DropReason::PolicyMismatch)),
+        (4, 5, "10.4.0.0", Action::Discard, Verdict::Drop(DropReason::PolicyMismatch)),
+        (5, 5, "10.5.0.0", protected_by("192.0.2.1"), Verdict::Deliver),
+        (6, 20, "10.6.0.0", protected_by("192.0.2.9"), Verdict::Deliver),
+    ] {
+        let narrow = policy(id, priority, &[ours], &[self::net(net, 16)], action);
+        engine.apply(&DataPlaneOp::AddPolicy(narrow), NOW).unwrap();
+        assert_eq!(arrives(&mut engine, &net.replace("0.0", "0.1")), verdict, "policy {id}");
+    }
+    assert_eq!(engine.inbound.list()[0].counters.bad_selector, 3);
+    // What no policy is before stays with the SA.
+    assert_eq!(arrives(&mut engine, "10.7.0.1"), Verdict::Deliver);
+    engine.apply(&DataPlaneOp::DeletePolicy(PolicyId(2)), NOW).unwrap();
+    assert_eq!(arrives(&mut engine, "10.2.0.1"), Verdict::Deliver);
+}
+
 #[test]
 fn fragments_neither_slip_past_ports_nor_into_transport_mode() {
     let any = TrafficSelector::any_v4();

@@ -18,7 +18,10 @@ impl Reference {
             Action::Discard => Rule::Discard,
         };
         let order = (policy.priority, policy.id);
-        self.0.insert(order, Entry { order, local: policy.local.clone(), remote: policy.remote.clone(), rule });
+        self.0.insert(
+            order,
+            Entry { order, local: policy.local.clone(), remote: policy.remote.clone(), rule, peer: None },
+        );
     }
 
     fn delete(&mut self, id: PolicyId) -> bool {
