@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that takes milliseconds.
@@ -37,11 +37,10 @@ pub fn missing() -> Option<String> {
     }
 }
 
-/// Runs this program in a network namespace of its own.
-pub fn again_inside(arguments: &[String]) -> ExitCode {
+/// Runs this program for one case in a network namespace of its own; its exit status.
+pub fn again_inside(name: &str) -> Option<i32> {
     let program = std::env::current_exe().expect("the running program has a path");
-    let status = namespace_command().arg(program).args(arguments).env(super::INSIDE, "1").status();
-    ExitCode::from(u8::from(!status.expect("unshare ran a moment ago").success()))
+    namespace_command().arg(program).env(super::INSIDE, name).status().expect("unshare ran a moment ago").code()
 }
 
 /// A folder of one case, removed at its end.
