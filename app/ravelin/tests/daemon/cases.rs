@@ -1,5 +1,6 @@
 //! The cases.
 
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::process::CommandExt;
 
@@ -101,13 +102,13 @@ fn a_second_daemon_is_told_of_the_first() -> Result<(), &'static str> {
 }
 
 fn a_stopped_daemon_leaves_nothing() -> Result<(), &'static str> {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let lab = lab("stopped");
         let daemon = lab.daemon("--rc ike_rc");
         assert_eq!(traces(), [true, true, true]);
         let status = daemon.end(signal);
-        assert!(status.success(), "{signal}: {status}\n{}", lab.log());
-        assert_eq!(traces(), [false, false, false], "after {signal}");
+        assert!(status.success(), "{signal:?}: {status}\n{}", lab.log());
+        assert_eq!(traces(), [false, false, false], "after {signal:?}");
         assert!(!lab.path().join("socket").exists());
     }
     Ok(())
@@ -116,13 +117,13 @@ fn a_stopped_daemon_leaves_nothing() -> Result<(), &'static str> {
 fn a_killed_daemon_is_cleaned_up_after() -> Result<(), &'static str> {
     let lab = lab("killed");
     let daemon = lab.daemon("--rc ike_rc");
-    daemon.end("KILL");
+    daemon.end(Signal::KILL);
     // The device goes with the process; the guards stay, so that nothing leaves in the clear meanwhile.
     assert_eq!(traces(), [true, true, false]);
     let daemon = lab.daemon("");
     assert!(lab.log().contains("a daemon before this one was killed; undone:"), "{}", lab.log());
     assert!(!sh("nft", &["list", "ruleset"]).contains("10.0.0.78"), "the policy of the killed daemon is gone");
-    assert!(daemon.end("TERM").success());
+    assert!(daemon.end(Signal::TERM).success());
     assert_eq!(traces(), [false, false, false]);
     Ok(())
 }

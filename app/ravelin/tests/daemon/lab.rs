@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How long anything may take that takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -125,12 +127,12 @@ impl Daemon {
     }
 
     /// Sends a signal and waits for the end.
-    pub fn end(mut self, signal: &str) -> ExitStatus {
-        self.signal(signal).unwrap_or_else(|| panic!("the daemon does not end on {signal}"))
+    pub fn end(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal).unwrap_or_else(|| panic!("the daemon does not end on {signal:?}"))
     }
 
-    fn signal(&mut self, signal: &str) -> Option<ExitStatus> {
-        Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status().ok()?;
+    fn signal(&mut self, signal: Signal) -> Option<ExitStatus> {
+        kill_process(Pid::from_child(&self.0), signal).ok()?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if let Some(status) = self.0.try_wait().ok()? {
@@ -145,7 +147,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // The next case finds the namespace as this one did only if the daemon cleans up.
-        if matches!(self.0.try_wait(), Ok(None)) && self.signal("TERM").is_none() {
+        if matches!(self.0.try_wait(), Ok(None)) && self.signal(Signal::TERM).is_none() {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
