@@ -97,7 +97,8 @@ mod tests {
                 encr_key_bits: 128,
                 integ: IntegId::NONE,
                 sn: SnId::SEQUENTIAL_32,
-            },
+            }
+            .into(),
             keys: SaKeys::default(),
             policy: PolicyId(1),
             local_ts: Vec::new(),

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ids;
+use crate::spi::Spi;
 use crate::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
 
 ids! {
@@ -62,4 +63,69 @@ pub struct EspSuite {
     pub integ: IntegId,
     /// 32-bit or extended sequence numbers.
     pub sn: SnId,
+}
+
+/// The algorithms of an AH SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AhSuite {
+    /// Integrity; says the length of the key too.
+    pub integ: IntegId,
+    /// 32-bit or extended sequence numbers.
+    pub sn: SnId,
+}
+
+/// The protocols of an SA, each with its algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// ESP (RFC 4303).
+    Esp(EspSuite),
+    /// AH (RFC 4302).
+    Ah(AhSuite),
+    /// Both as one: AH around ESP. The SA's own SPI is that of ESP, and both have the same kind of sequence numbers.
+    AhEsp {
+        /// Of the outer protocol.
+        ah: AhSuite,
+        /// The label in the AH header; inbound it is the SPI of ESP.
+        ah_spi: Spi,
+        /// Of the inner protocol.
+        esp: EspSuite,
+    },
+}
+
+impl Suite {
+    /// The algorithms of ESP, where the SA has it.
+    pub fn esp(&self) -> Option<&EspSuite> {
+        match self {
+            Suite::Esp(esp) | Suite::AhEsp { esp, .. } => Some(esp),
+            Suite::Ah(_) => None,
+        }
+    }
+
+    /// The algorithms of AH, where the SA has it.
+    pub fn ah(&self) -> Option<&AhSuite> {
+        match self {
+            Suite::Ah(ah) | Suite::AhEsp { ah, .. } => Some(ah),
+            Suite::Esp(_) => None,
+        }
+    }
+
+    /// 32-bit or extended sequence numbers; with AH and ESP those of the outer protocol.
+    pub fn sn(&self) -> SnId {
+        match self {
+            Suite::Esp(esp) => esp.sn,
+            Suite::Ah(ah) | Suite::AhEsp { ah, .. } => ah.sn,
+        }
+    }
+}
+
+impl From<EspSuite> for Suite {
+    fn from(esp: EspSuite) -> Self {
+        Suite::Esp(esp)
+    }
+}
+
+impl From<AhSuite> for Suite {
+    fn from(ah: AhSuite) -> Self {
+        Suite::Ah(ah)
+    }
 }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
 use crate::policy::{Mode, PolicyId};
-use crate::proposal::EspSuite;
+use crate::proposal::Suite;
 use crate::secret::Secret;
 use crate::selector::TrafficSelector;
 use crate::spi::Spi;
@@ -39,13 +39,16 @@ pub struct UdpEncap {
     pub dst_port: u16,
 }
 
-/// Keys of one SA, split from KEYMAT (RFC 7296 §2.17): encryption first, then integrity.
+/// Keys of one SA, split from KEYMAT (RFC 7296 §2.17): encryption first, then integrity. What the protocols of the SA do
+/// not use is empty.
 #[derive(Clone, Debug, Default)]
 pub struct SaKeys {
-    /// Encryption key with the salt of counter-mode ciphers at its end.
+    /// ESP: encryption key with the salt of counter-mode ciphers at its end.
     pub encr: Secret,
-    /// Integrity key; empty with an AEAD cipher.
+    /// ESP: integrity key; empty with an AEAD cipher.
     pub integ: Secret,
+    /// AH: integrity key, with AES-GMAC followed by the salt.
+    pub ah: Secret,
 }
 
 /// Everything that was negotiated for one direction of a Child SA.
@@ -68,8 +71,8 @@ pub struct SaParams {
     /// Transport mode across a NAT: the addresses that the sender of the packets used (local is ours, remote the
     /// peer's), from which transport checksums are mended (RFC 7296 §2.23.1, RFC 3948 §3.1.2). `None`: no NAT.
     pub original: Option<OriginalAddresses>,
-    /// Algorithms.
-    pub suite: EspSuite,
+    /// Protocols and algorithms.
+    pub suite: Suite,
     /// Keys.
     pub keys: SaKeys,
     /// The policy this SA serves.

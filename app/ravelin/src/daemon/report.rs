@@ -151,12 +151,14 @@ fn session(
 
 fn sa(status: &SaStatus, show_keys: bool) -> Message {
     let (params, counters) = (&status.params, &status.counters);
-    let suite = &params.suite;
-    let mut sa = Message::new().with("spi", params.spi).with("integrity", hash_name(suite.integ));
-    put_key(&mut sa, "integrity-key", &params.keys.integ, show_keys);
-    sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
-    put_key(&mut sa, "encryption-key", &params.keys.encr, show_keys);
-    sa.put("sequence-numbers", suite.sn);
+    let mut sa = Message::new().with("spi", params.spi);
+    if let Some(esp) = params.suite.esp() {
+        sa.put("integrity", hash_name(esp.integ));
+        put_key(&mut sa, "integrity-key", &params.keys.integ, show_keys);
+        sa.put("encryption", encr_name(esp.encr, Some(esp.encr_key_bits)));
+        put_key(&mut sa, "encryption-key", &params.keys.encr, show_keys);
+    }
+    sa.put("sequence-numbers", params.suite.sn());
     sa.put("packets", counters.packets);
     sa.put("bytes", counters.bytes);
     sa.put("sequence", counters.sequence);

@@ -346,8 +346,9 @@ impl Tunnel {
                 encr_key_bits: 128,
                 integ: IntegId::NONE,
                 sn: SnId::SEQUENTIAL_32,
-            },
-            keys: SaKeys { encr: Secret::new(vec![spi as u8; 20]), integ: Secret::default() },
+            }
+            .into(),
+            keys: SaKeys { encr: Secret::new(vec![spi as u8; 20]), ..SaKeys::default() },
             policy: PolicyId(self.id),
             local_ts: vec![self.local],
             remote_ts: vec![self.remote],

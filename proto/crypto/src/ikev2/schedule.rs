@@ -124,8 +124,8 @@ impl KeyMat {
         let stream = prf_plus(prf, sk_d.expose(), &seed, 2 * (e + a));
         let mut cut = Cutter(stream.expose());
         // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
-        let initiator = SaKeys { encr: cut.next(e), integ: cut.next(a) };
-        let responder = SaKeys { encr: cut.next(e), integ: cut.next(a) };
+        let initiator = SaKeys { encr: cut.next(e), integ: cut.next(a), ..SaKeys::default() };
+        let responder = SaKeys { encr: cut.next(e), integ: cut.next(a), ..SaKeys::default() };
         KeyMat { initiator, responder }
     }
 }

@@ -13,6 +13,7 @@ use alloc::format;
 
 use ravelin_crypto::{CryptoProvider, EncrKey, Forged, IntegKey, IvKind};
 use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::proposal::Suite;
 use ravelin_types::sa::SaParams;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_wire::esp::{ALIGNMENT, HEADER_LEN, TRAILER_LEN};
@@ -50,7 +51,7 @@ struct Separate {
 impl Transform {
     pub fn new(params: &SaParams, crypto: &CryptoProvider) -> Result<Self, DataPlaneError> {
         let refused = |what| Err(DataPlaneError::Algorithm(what));
-        let suite = &params.suite;
+        let Suite::Esp(suite) = &params.suite else { return refused("AH".into()) };
         let Some(alg) = crypto.encr(suite.encr) else {
             return refused(format!("{} is not in the provider {}", suite.encr, crypto.name));
         };

@@ -61,7 +61,11 @@ fn keys(suite: EspSuite) -> SaKeys {
         _ => 64,
     };
     let bytes = |len: usize, from: u8| Secret::new((0..len).map(|i| from.wrapping_add(i as u8)).collect());
-    SaKeys { encr: bytes(usize::from(suite.encr_key_bits) / 8 + salt, 1), integ: bytes(integ, 100) }
+    SaKeys {
+        encr: bytes(usize::from(suite.encr_key_bits) / 8 + salt, 1),
+        integ: bytes(integ, 100),
+        ..SaKeys::default()
+    }
 }
 
 /// The SA from `src` to `dst` as its sender (`Outbound`) or receiver sees it, with selectors for everything.
@@ -76,7 +80,7 @@ pub fn sa(direction: Direction, mode: Mode, src: &str, dst: &str, suite: EspSuit
         mode,
         encap: None,
         original: None,
-        suite,
+        suite: suite.into(),
         keys: keys(suite),
         policy: PolicyId(1),
         local_ts: any.clone(),
@@ -255,7 +259,7 @@ pub fn receive(engine: &mut Engine, packet: &[u8]) -> (Verdict, Vec<u8>) {
 
 /// An authentic ESP packet with `plain` as its whole plaintext: payload, padding and trailer as the test wants them.
 pub fn authentic(params: &SaParams, sequence: u32, plain: &[u8]) -> Vec<u8> {
-    let alg = ravelin_crypto_aws_lc::provider().encr(params.suite.encr).unwrap();
+    let alg = ravelin_crypto_aws_lc::provider().encr(params.suite.esp().unwrap().encr).unwrap();
     assert!(alg.is_aead());
     let key = alg.key(params.keys.encr.expose()).unwrap();
     let header = [params.spi.0.to_be_bytes(), sequence.to_be_bytes()].concat();

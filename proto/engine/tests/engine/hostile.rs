@@ -23,7 +23,10 @@ fn transport_v6() -> SaParams {
 fn truncated_packets_are_dropped_and_leave_the_sa_alone() {
     let cbc = suite(EncrId::AES_CBC, 128, IntegId::HMAC_SHA1_96);
     for suite in [AES_GCM, cbc] {
-        let params = SaParams { suite, ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM) };
+        let params = SaParams {
+            suite: suite.into(),
+            ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
+        };
         let params = SaParams { keys: sa(Direction::Outbound, Mode::Tunnel, "::1", "::1", suite).keys, ..params };
         let mut engine = looped(&params);
         let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 40);

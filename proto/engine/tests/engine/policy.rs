@@ -239,13 +239,13 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     let mut short = fresh.clone();
     short.keys.encr = Secret::new(vec![1; 19]);
     let mut no_integrity = fresh.clone();
-    no_integrity.suite = suite(EncrId::AES_CBC, 128, IntegId::NONE);
+    no_integrity.suite = suite(EncrId::AES_CBC, 128, IntegId::NONE).into();
     no_integrity.keys.encr = Secret::new(vec![1; 16]);
     let mut null = fresh.clone();
-    null.suite.encr = EncrId::NULL;
+    null.suite = suite(EncrId::NULL, 0, IntegId::NONE).into();
     // SECURITY-HISTORY row 114: no extended numbers without a window to tell them from.
     let mut blind = received(&fresh);
-    blind.suite = with_esn(AES_GCM);
+    blind.suite = with_esn(AES_GCM).into();
     blind.replay_window = 0;
     for params in [short, no_integrity, null, blind] {
         let result = engine.apply(&add(params), NOW);

@@ -113,7 +113,7 @@ impl ChildSa {
             mode: terms.mode,
             encap: encap.map(|encap| UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }),
             original: terms.original,
-            suite: terms.suite,
+            suite: terms.suite.into(),
             keys: inbound_keys,
             policy: policy.policy.id,
             local_ts: terms.local_ts.clone(),

@@ -238,8 +238,9 @@ fn pair() -> [SaStatus; 2] {
                 encr_key_bits: 128,
                 integ: IntegId::NONE,
                 sn: SnId::PARTIAL_64,
-            },
-            keys: SaKeys { encr: Secret::from(&[0xab; 20][..]), integ: Secret::default() },
+            }
+            .into(),
+            keys: SaKeys { encr: Secret::from(&[0xab; 20][..]), ..SaKeys::default() },
             policy: PolicyId(6),
             local_ts: Vec::new(),
             remote_ts: Vec::new(),
