@@ -95,7 +95,7 @@ pub trait EncrAlg: Send + Sync {
     fn sends_key_length(&self) -> bool;
     /// Bytes of salt taken from KEYMAT after the key (RFC 4106 §8.1).
     fn salt_len(&self) -> usize;
-    /// Bytes of IV carried in each packet.
+    /// Bytes of IV that [`EncrKey`] takes, carried in each packet unless the IV is implicit.
     fn iv_len(&self) -> usize;
     /// How that IV is made.
     fn iv_kind(&self) -> IvKind;
@@ -108,6 +108,12 @@ pub trait EncrAlg: Send + Sync {
     /// # Errors
     /// When the length fits none of [`EncrAlg::key_bits`].
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey>;
+
+    /// Whether packets carry no IV because both ends make it: the sequence number in 8 bytes, big-endian, the upper half
+    /// zero where the SA counts in 32 bits (RFC 8750 §4). For ESP only (RFC 8750 §7).
+    fn implicit_iv(&self) -> bool {
+        false
+    }
 
     /// Whether the cipher authenticates too.
     fn is_aead(&self) -> bool {
@@ -138,10 +144,15 @@ pub trait EncrKey: Send + Sync {
 pub trait IntegAlg: Send + Sync {
     /// IKEv2 transform ID.
     fn id(&self) -> IntegId;
-    /// Key length in bytes.
+    /// Key length in bytes, with the salt of GMAC at its end (RFC 4543 §5.4).
     fn key_len(&self) -> usize;
-    /// Length of the truncated ICV in bytes, at most 64.
+    /// Length of the truncated ICV in bytes, at most 64, with the IV of GMAC in front.
     fn icv_len(&self) -> usize;
+    /// Bytes at the front of the ICV that are an IV, unique for the life of the key, which the caller puts there before
+    /// it signs: 8 for GMAC, which is for AH only (RFC 4543 §4), else 0.
+    fn iv_len(&self) -> usize {
+        0
+    }
     /// Readies a key.
     ///
     /// # Errors
@@ -151,7 +162,8 @@ pub trait IntegAlg: Send + Sync {
 
 /// A readied integrity key.
 pub trait IntegKey: Send + Sync {
-    /// Writes the ICV over the concatenation of `parts`; `icv` has the algorithm's length. Does not allocate.
+    /// Writes the ICV over the concatenation of `parts`; `icv` has the algorithm's length, and the IV at its front
+    /// where the algorithm has one, which stays. Does not allocate.
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]);
 
     /// Compares in constant time.

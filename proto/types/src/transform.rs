@@ -52,6 +52,9 @@ ids! {
         NULL_AES_GMAC = 21 => "NULL-AES-GMAC",
         CAMELLIA_CBC = 23 => "CAMELLIA-CBC",
         CHACHA20_POLY1305 = 28 => "CHACHA20-POLY1305",
+        AES_CCM_8_IIV = 29 => "AES-CCM-8-IIV",
+        AES_GCM_16_IIV = 30 => "AES-GCM-IIV",
+        CHACHA20_POLY1305_IIV = 31 => "CHACHA20-POLY1305-IIV",
     }
 }
 ids! {
@@ -72,6 +75,9 @@ ids! {
         HMAC_SHA1_96 = 2 => "HMAC-SHA-1",
         AES_XCBC_96 = 5 => "AES-XCBC",
         AES_CMAC_96 = 8 => "AES-CMAC",
+        AES_128_GMAC = 9 => "AES128-GMAC",
+        AES_192_GMAC = 10 => "AES192-GMAC",
+        AES_256_GMAC = 11 => "AES256-GMAC",
         HMAC_SHA2_256_128 = 12 => "HMAC-SHA-2-256",
         HMAC_SHA2_384_192 = 13 => "HMAC-SHA-2-384",
         HMAC_SHA2_512_256 = 14 => "HMAC-SHA-2-512",
