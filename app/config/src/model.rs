@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Policy, PolicyId, Protection};
 use ravelin_types::selector::TrafficSelector;
 
@@ -320,6 +321,7 @@ impl PolicyEntry {
                 mode: esp.mode,
                 local: esp.local,
                 remote: esp.endpoint,
+                pfp: Pfp::NONE,
                 lifetime: esp.lifetime,
                 replay_window: esp.replay_window,
             }),

@@ -77,7 +77,7 @@ mod tests {
     use ravelin_types::lifetime::Lifetime;
     use ravelin_types::policy::{Mode, PolicyId};
     use ravelin_types::proposal::EspSuite;
-    use ravelin_types::sa::{SaKeys, SaParams};
+    use ravelin_types::sa::{SaKeys, SaLookup, SaParams};
     use ravelin_types::transform::{EncrId, IntegId, SnId};
 
     const PERIOD: Duration = Duration::from_secs(20);
@@ -87,6 +87,7 @@ mod tests {
             direction,
             spi: Spi(spi),
             pair: Spi(0),
+            lookup: SaLookup::Spi,
             src: "192.0.2.1".parse().unwrap(),
             dst: "192.0.2.2".parse().unwrap(),
             mode: Mode::Tunnel,

@@ -248,6 +248,7 @@ fn is_routable(address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use ravelin_types::lifetime::Lifetime;
+    use ravelin_types::pfp::Pfp;
     use ravelin_types::policy::{PolicyId, Protection};
 
     fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector) -> Policy {
@@ -255,6 +256,7 @@ mod tests {
             mode: Mode::Tunnel,
             local: None,
             remote: "192.0.2.2".parse().unwrap(),
+            pfp: Pfp::NONE,
             lifetime: Lifetime::default(),
             replay_window: 64,
         };

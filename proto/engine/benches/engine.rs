@@ -22,9 +22,10 @@ use ravelin_crypto::{EncrKey, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -165,6 +166,7 @@ impl Node {
                 direction: Direction::Outbound,
                 spi: Spi(0x100 + n),
                 pair: Spi(0x100 + n),
+                lookup: SaLookup::Spi,
                 src: LOCAL.into(),
                 dst: REMOTE.into(),
                 mode: Mode::Tunnel,
@@ -188,6 +190,7 @@ impl Node {
                 mode: Mode::Tunnel,
                 local: None,
                 remote: REMOTE.into(),
+                pfp: Pfp::NONE,
                 lifetime: Lifetime::default(),
                 replay_window: 64,
             });

@@ -139,7 +139,7 @@ impl Endpoint {
         let spi = notify.and_then(|notify| <[u8; 4]>::try_from(notify.data.as_slice()).ok());
         if let Some(spi) = spi {
             let spi = Spi(u32::from_be_bytes(spi));
-            let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), spi };
+            let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), src: None, spi };
             self.with_child(id, |sa, _, _, core| sa.doubt(core));
         }
     }

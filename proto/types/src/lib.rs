@@ -13,6 +13,7 @@ pub mod dataplane;
 pub mod identity;
 pub mod instant;
 pub mod lifetime;
+pub mod pfp;
 pub mod policy;
 pub mod proposal;
 pub mod record;

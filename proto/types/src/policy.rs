@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
+use crate::pfp::Pfp;
 use crate::selector::TrafficSelector;
 
 /// The SPD entry's number: the `spid` column of `ipsec netstat`. Chosen by whoever adds the policy, never reused.
@@ -40,6 +41,8 @@ pub struct Protection {
     pub local: Option<IpAddr>,
     /// The other end of the SA.
     pub remote: IpAddr,
+    /// Which selectors of its SAs are those of the packet that asked for them, not the policy's.
+    pub pfp: Pfp,
     /// Lifetime of each SA made for this policy.
     pub lifetime: Lifetime,
     /// Number of packets the anti-replay window covers, up to 4096; 0 switches the check off.

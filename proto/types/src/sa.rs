@@ -19,6 +19,19 @@ pub enum Direction {
     Outbound,
 }
 
+/// How the SA of an inbound packet is found (RFC 4301 §4.1). Of several SAs that fit, the one that asks for most is
+/// the packet's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SaLookup {
+    /// By its SPI alone: unicast, where this host chose the SPI.
+    #[default]
+    Spi,
+    /// By SPI and destination: multicast with any source.
+    Destination,
+    /// By SPI, destination and source: multicast from one source.
+    Source,
+}
+
 /// The name of one SA on this host: SPIs are unique per direction, peer and protocol; inbound ones are ours alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SaId {
@@ -26,6 +39,8 @@ pub struct SaId {
     pub direction: Direction,
     /// The receiver's address, which chose the SPI.
     pub dst: IpAddr,
+    /// The sender's address, where the SA is looked up by it ([`SaLookup::Source`]).
+    pub src: Option<IpAddr>,
     /// The label on the wire.
     pub spi: Spi,
 }
@@ -60,6 +75,8 @@ pub struct SaParams {
     pub spi: Spi,
     /// The SPI of the SA in the other direction, for listings.
     pub pair: Spi,
+    /// Which fields of a packet name the SA, inbound only.
+    pub lookup: SaLookup,
     /// Source of the outer header.
     pub src: IpAddr,
     /// Destination of the outer header.
@@ -90,7 +107,8 @@ pub struct SaParams {
 impl SaParams {
     /// The SA's name.
     pub fn id(&self) -> SaId {
-        SaId { direction: self.direction, dst: self.dst, spi: self.spi }
+        let src = (self.lookup == SaLookup::Source).then_some(self.src);
+        SaId { direction: self.direction, dst: self.dst, src, spi: self.spi }
     }
 }
 

@@ -15,9 +15,10 @@ use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Secret, Spi};
@@ -320,6 +321,7 @@ impl Tunnel {
             mode: self.mode,
             local: Some(self.ends.0),
             remote: self.ends.1,
+            pfp: Pfp::NONE,
             lifetime: Lifetime::default(),
             replay_window: 64,
         };
@@ -336,6 +338,7 @@ impl Tunnel {
             direction,
             spi: Spi(spi),
             pair: Spi(spi ^ 1),
+            lookup: SaLookup::Spi,
             src,
             dst,
             mode: self.mode,

@@ -11,7 +11,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -41,6 +41,7 @@ fn params(esp: &[u8], spi: u32, mode: Mode, suite: EspSuite, encr: &[u8], integ:
         direction: Direction::Inbound,
         spi: Spi(spi),
         pair: Spi(0x1000),
+        lookup: SaLookup::Spi,
         src: outer.src,
         dst: outer.dst,
         mode,

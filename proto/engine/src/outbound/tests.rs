@@ -6,9 +6,10 @@ use core::net::IpAddr;
 use ravelin_crypto::SecureRandom;
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -39,6 +40,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
         direction: Direction::Outbound,
         spi: Spi(0x1000),
         pair: Spi(0x1001),
+        lookup: SaLookup::Spi,
         src: host(1),
         dst: host(2),
         mode: Mode::Tunnel,
@@ -57,6 +59,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
         mode: Mode::Tunnel,
         local: None,
         remote: host(2),
+        pfp: Pfp::NONE,
         lifetime: Lifetime::default(),
         replay_window: 64,
     };

@@ -6,9 +6,10 @@ use ravelin_crypto::SecureRandom;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -75,6 +76,7 @@ pub fn sa(direction: Direction, mode: Mode, src: &str, dst: &str, suite: EspSuit
         direction,
         spi: Spi(0x1000_0001),
         pair: Spi(0x1000_0002),
+        lookup: SaLookup::Spi,
         src: ip(src),
         dst: ip(dst),
         mode,
@@ -103,6 +105,7 @@ pub fn protect() -> Action {
         mode: Mode::Tunnel,
         local: None,
         remote: ip("192.0.2.2"),
+        pfp: Pfp::NONE,
         lifetime: Lifetime::default(),
         replay_window: 64,
     })

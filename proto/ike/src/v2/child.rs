@@ -12,7 +12,7 @@ use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant, Spi};
@@ -108,6 +108,7 @@ impl ChildSa {
             direction: Direction::Inbound,
             spi: inbound,
             pair: terms.outbound,
+            lookup: SaLookup::Spi,
             src: peer,
             dst: local,
             mode: terms.mode,
@@ -224,10 +225,10 @@ impl ChildSa {
     }
 
     fn inbound_id(&self) -> SaId {
-        SaId { direction: Direction::Inbound, dst: self.local, spi: self.inbound }
+        SaId { direction: Direction::Inbound, dst: self.local, src: None, spi: self.inbound }
     }
 
     fn outbound_id(&self) -> SaId {
-        SaId { direction: Direction::Outbound, dst: self.peer, spi: self.terms.outbound }
+        SaId { direction: Direction::Outbound, dst: self.peer, src: None, spi: self.terms.outbound }
     }
 }

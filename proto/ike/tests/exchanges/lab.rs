@@ -14,6 +14,7 @@ use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input
 use ravelin_testkit::SeededRandom;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
@@ -364,6 +365,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
                 mode,
                 local: Some(ip(local)),
                 remote: ip(peer),
+                pfp: Pfp::NONE,
                 lifetime: Lifetime {
                     soft: Limits { time: Some(Duration::from_secs(1000)), ..Limits::default() },
                     hard: Limits { time: Some(Duration::from_secs(1100)), ..Limits::default() },

@@ -13,7 +13,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaParams};
+use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaLookup, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 
 use super::*;
@@ -228,6 +228,7 @@ fn pair() -> [SaStatus; 2] {
             direction,
             spi: Spi(spi),
             pair: Spi(pair),
+            lookup: SaLookup::Spi,
             src: if inbound { theirs } else { ours },
             dst: if inbound { ours } else { theirs },
             mode: Mode::Tunnel,
