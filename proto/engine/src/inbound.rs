@@ -188,9 +188,11 @@ impl Inbound {
         }
         match opened.payload {
             Ok(bytes) => {
-                if self.spd.has_overlaps() && !belongs(&self.spd, sa, pkt.packet()) {
+                if self.spd.has_overlaps()
+                    && let Err(reason) = belongs(&self.spd, sa, pkt.packet())
+                {
                     sa.dropped.bad_selector += 1;
-                    return Verdict::Drop(DropReason::PolicyMismatch);
+                    return Verdict::Drop(reason);
                 }
                 if sa.usage.record(bytes) {
                     self.sad.cross(slot, &mut self.events);
@@ -303,10 +305,10 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
 
 /// RFC 4301 §5.2: where policies overlap, the SA's selectors are not enough. They may hold addresses that a policy
 /// before the SA's own gives to another peer.
-fn belongs(spd: &Spd, sa: &InboundSa, packet: &[u8]) -> bool {
+fn belongs(spd: &Spd, sa: &InboundSa, packet: &[u8]) -> Result<(), DropReason> {
     let params = &sa.cold.params;
-    Header::parse(packet)
-        .is_ok_and(|header| spd.admits(&Seen::new(&header, packet).swapped(), params.policy, params.src))
+    let header = Header::parse(packet).map_err(|_| DropReason::BadInnerPacket)?;
+    spd.admits(&Seen::new(&header, packet).swapped(), params.policy, params.src)
 }
 
 /// The ESP header in a whole IP packet.

@@ -347,7 +347,7 @@ impl Outbound {
             return Err(DataPlaneError::Exists(moved));
         }
         if dst.is_ipv4() != id.dst.is_ipv4() {
-            return Err(DataPlaneError::System("an SA cannot move to another address family".into()));
+            return Err(DataPlaneError::Invalid("an SA cannot move to another address family".into()));
         }
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
         sa.cold.params.dst = dst;

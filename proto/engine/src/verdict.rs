@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use ravelin_types::ErrorCode;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::UdpEncap;
 
@@ -20,6 +21,17 @@ pub enum Verdict {
     Hold(PolicyId),
     /// Throw it away. Its bytes are of no use to anyone.
     Drop(DropReason),
+}
+
+impl Verdict {
+    /// The code of document 003 §3.15 with which the packet failed or waits. `None`: it goes its way.
+    pub fn code(self) -> Option<ErrorCode> {
+        match self {
+            Verdict::Bypass | Verdict::Send(_) | Verdict::Deliver => None,
+            Verdict::Hold(_) => Some(ErrorCode::KeynegInprogress),
+            Verdict::Drop(reason) => reason.code(),
+        }
+    }
 }
 
 /// The protected packet as it must travel. The buffer holds all of it: IP header, UDP header if `encap` is set, ESP.
@@ -41,7 +53,7 @@ pub struct Outer {
 }
 
 macro_rules! drop_reasons {
-    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident => $text:literal, $code:expr;)*) => {
         /// Why a packet was dropped; each reason has a counter.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum DropReason {
@@ -56,63 +68,72 @@ macro_rules! drop_reasons {
             pub fn text(self) -> &'static str {
                 match self { $(DropReason::$name => $text,)* }
             }
+
+            /// The code of document 003 §3.15. `None`: the drop is as configured, and no error.
+            pub fn code(self) -> Option<ErrorCode> {
+                match self { $(DropReason::$name => $code,)* }
+            }
         }
     };
 }
 
 drop_reasons! {
     /// Not a whole IP packet.
-    BadIpHeader => "malformed IP header",
+    BadIpHeader => "malformed IP header", Some(ErrorCode::SrcOutOfData);
     /// A policy says discard.
-    PolicyDiscard => "discarded by policy",
+    PolicyDiscard => "discarded by policy", None;
     /// No policy matches, and the engine is set to discard such packets.
-    NoPolicy => "no policy matches",
+    NoPolicy => "no policy matches", Some(ErrorCode::PolicyNotFound);
     /// A fragment or stump that hides its ports may belong to traffic that a policy protects or discards
     /// (RFC 4301 §7).
-    HiddenPorts => "fragment hides the ports that a policy asks for",
+    HiddenPorts => "fragment hides the ports that a policy asks for", Some(ErrorCode::NoData);
     /// Outbound: ESP in transport mode protects whole datagrams only (RFC 4303 §3.3.4).
-    FragmentInTransport => "fragment in transport mode",
+    FragmentInTransport => "fragment in transport mode", Some(ErrorCode::BadParam);
     /// Outbound: too little room around the packet in its buffer.
-    NoRoom => "no room in the buffer",
+    NoRoom => "no room in the buffer", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the protected packet would pass 65535 bytes.
-    TooLong => "too long once protected",
+    TooLong => "too long once protected", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
-    SequenceExhausted => "sequence numbers exhausted",
+    SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
     /// Inbound: in the clear, though a policy asks for protection (RFC 4301 §5.2).
-    ExpectedProtection => "clear packet where protection is required",
+    ExpectedProtection => "clear packet where protection is required", Some(ErrorCode::InboundExpectedSecurePacket);
     /// Inbound: a fragment of an ESP packet; it must be reassembled first (RFC 4303 §3.4.1).
-    EspFragment => "fragment of an ESP packet",
+    EspFragment => "fragment of an ESP packet", Some(ErrorCode::NoData);
     /// Inbound: too short for its headers, IV and ICV, or no multiple of the cipher's block.
-    BadEspLength => "ESP packet of an impossible length",
+    BadEspLength => "ESP packet of an impossible length", Some(ErrorCode::NoData);
     /// Inbound: port 4500 carries neither IKE nor ESP nor a keepalive.
-    BadEncapsulation => "malformed UDP encapsulation",
+    BadEncapsulation => "malformed UDP encapsulation", Some(ErrorCode::SrcOutOfData);
     /// Inbound: a NAT keepalive (RFC 3948 §2.3); nothing is wrong.
-    Keepalive => "NAT keepalive",
+    Keepalive => "NAT keepalive", None;
     /// Inbound: no SA has this SPI.
-    UnknownSpi => "no SA with this SPI",
+    UnknownSpi => "no SA with this SPI", Some(ErrorCode::BadEspSpi);
     /// Inbound: the SA passed its hard limit.
-    Expired => "SA expired",
+    Expired => "SA expired", Some(ErrorCode::BadSessErr);
     /// Inbound: the sequence number was seen before.
-    Replayed => "replayed",
+    Replayed => "replayed", Some(ErrorCode::BadSequenceNumber);
     /// Inbound: the sequence number is left of the window.
-    TooOld => "sequence number too old",
+    TooOld => "sequence number too old", Some(ErrorCode::BadSequenceNumber);
     /// Inbound: the ICV does not verify.
-    Forged => "integrity check failed",
+    Forged => "integrity check failed", Some(ErrorCode::EspDigestMismatch);
     /// Inbound: authentic, but the padding is not as RFC 4303 §2.4 has it.
-    BadPadding => "bad padding",
+    BadPadding => "bad padding", Some(ErrorCode::BadPadData);
     /// Inbound: a dummy packet (RFC 4303 §2.6); nothing is wrong.
-    Dummy => "dummy packet",
+    Dummy => "dummy packet", None;
     /// Inbound: the next header does not fit the mode of the SA.
-    BadNextHeader => "next header does not fit the mode",
+    BadNextHeader => "next header does not fit the mode", Some(ErrorCode::UnknownIpProtocol);
     /// Inbound: authentic, but what was inside is not a whole IP packet, or is a fragment in transport mode.
-    BadInnerPacket => "malformed inner packet",
+    BadInnerPacket => "malformed inner packet", Some(ErrorCode::DstOutOfData);
     /// Inbound: the outer header reports congestion and the inner one cannot (RFC 6040 §4.2).
-    CongestionLost => "congestion mark would be lost",
+    CongestionLost => "congestion mark would be lost", Some(ErrorCode::InboundPolicyFailure);
     /// Inbound: the inner packet is not in the SA's traffic selectors (RFC 4301 §5.2).
-    BadSelector => "inner packet outside the SA's selectors",
-    /// Inbound: the inner packet is in the SA's selectors, but a policy before the SA's wants it in the clear, dropped,
-    /// or protected by another peer (RFC 4301 §5.2).
-    PolicyMismatch => "inner packet belongs to another policy",
+    BadSelector => "inner packet outside the SA's selectors", Some(ErrorCode::InboundPolicyFailure);
+    /// Inbound: the inner packet is in the SA's selectors, but a policy before the SA's wants it protected by another
+    /// peer (RFC 4301 §5.2).
+    PolicyMismatch => "inner packet belongs to another policy", Some(ErrorCode::InboundPolicyFailure);
+    /// Inbound: the inner packet is in the SA's selectors, but a policy before the SA's wants it in the clear or dropped
+    /// (RFC 4301 §5.2).
+    UnexpectedProtection => "protected packet where policy is bypass or discard",
+        Some(ErrorCode::InboundUnexpectedSecuredPacket);
 }
 
 impl fmt::Display for DropReason {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
+use crate::error_code::ErrorCode;
 use crate::policy::{Policy, PolicyId};
 use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
 
@@ -101,10 +102,46 @@ pub enum DataPlaneError {
     NoSuchPolicy(PolicyId),
     /// The data plane lacks an algorithm, or the key has a wrong length.
     Algorithm(String),
-    /// A bound of the data plane is reached; the text names it.
-    Full(String),
+    /// A table of the data plane has as many entries as it can take.
+    Full(Table, usize),
+    /// The operation contradicts itself or passes a bound of one entry; the text says where.
+    Invalid(String),
     /// The system under the data plane said no.
     System(String),
+}
+
+/// A table with a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// The SPD.
+    Policies,
+    /// One direction of the SAD.
+    Sas,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Table::Policies => "policies",
+            Table::Sas => "SAs in one direction",
+        })
+    }
+}
+
+impl DataPlaneError {
+    /// The code of document 003 §3.15.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            DataPlaneError::Exists(_) => ErrorCode::Exist,
+            DataPlaneError::NoSuchSa(_) => ErrorCode::SaNotFound,
+            DataPlaneError::NoSuchPolicy(_) => ErrorCode::PolicyNotFound,
+            DataPlaneError::Algorithm(_) => ErrorCode::UnknownAlgorithm,
+            DataPlaneError::Full(Table::Policies, _) => ErrorCode::OutOfPolicies,
+            DataPlaneError::Full(Table::Sas, _) => ErrorCode::OutOfSessions,
+            DataPlaneError::Invalid(_) => ErrorCode::BadParam,
+            DataPlaneError::System(_) => ErrorCode::Nomem,
+        }
+    }
 }
 
 impl fmt::Display for DataPlaneError {
@@ -114,7 +151,8 @@ impl fmt::Display for DataPlaneError {
             DataPlaneError::NoSuchSa(id) => write!(f, "there is no SA with SPI {} to {}", id.spi, id.dst),
             DataPlaneError::NoSuchPolicy(id) => write!(f, "there is no policy {}", id.0),
             DataPlaneError::Algorithm(what) => write!(f, "algorithm not usable: {what}"),
-            DataPlaneError::Full(what) => write!(f, "limit reached: {what}"),
+            DataPlaneError::Full(table, bound) => write!(f, "limit reached: {bound} {table}"),
+            DataPlaneError::Invalid(what) => f.write_str(what),
             DataPlaneError::System(what) => f.write_str(what),
         }
     }

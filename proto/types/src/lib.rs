@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod dataplane;
+pub mod error_code;
 pub mod identity;
 pub mod instant;
 pub mod lifetime;
@@ -23,6 +24,7 @@ pub mod selector;
 pub mod spi;
 pub mod transform;
 
+pub use error_code::ErrorCode;
 pub use identity::{IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;

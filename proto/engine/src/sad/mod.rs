@@ -15,7 +15,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ravelin_types::Instant;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus, Table};
 use ravelin_types::sa::{SaCounters, SaId, SaParams};
 
 use crate::events::Events;
@@ -87,16 +87,18 @@ impl<T: Sa> Sad<T> {
             return Err(DataPlaneError::Exists(params.id()));
         }
         if self.len() >= MAX_SAS {
-            return Err(DataPlaneError::Full(format!("{MAX_SAS} SAs in one direction")));
+            return Err(DataPlaneError::Full(Table::Sas, MAX_SAS));
         }
         if params.local_ts.len() > MAX_SELECTORS || params.remote_ts.len() > MAX_SELECTORS {
-            return Err(DataPlaneError::Full(format!("{MAX_SELECTORS} selectors on one side of an SA")));
+            return Err(DataPlaneError::Invalid(format!("more than {MAX_SELECTORS} selectors on one side of an SA")));
         }
         if params.replay_window > MAX_REPLAY_WINDOW {
-            return Err(DataPlaneError::Full(format!("an anti-replay window of {MAX_REPLAY_WINDOW} packets")));
+            return Err(DataPlaneError::Invalid(format!(
+                "an anti-replay window of more than {MAX_REPLAY_WINDOW} packets"
+            )));
         }
         if params.src.is_ipv4() != params.dst.is_ipv4() {
-            return Err(DataPlaneError::System(String::from("the ends of an SA are of different address families")));
+            return Err(DataPlaneError::Invalid(String::from("the ends of an SA are of different address families")));
         }
         Ok(())
     }

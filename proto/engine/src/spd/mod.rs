@@ -20,13 +20,14 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use ravelin_types::dataplane::{DataPlaneError, Flow};
+use ravelin_types::dataplane::{DataPlaneError, Flow, Table};
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::{Fragment, Header, is_extension, transport};
 
 use crate::hash::HashKey;
 use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
+use crate::verdict::DropReason;
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
 use classifier::Classifier;
@@ -117,10 +118,12 @@ impl Spd {
     /// Adds a policy, or replaces the one with the same number.
     pub fn add(&mut self, policy: &Policy) -> Result<(), DataPlaneError> {
         if self.places.len() >= MAX_POLICIES && !self.places.contains_key(&policy.id) {
-            return Err(DataPlaneError::Full(format!("{MAX_POLICIES} policies")));
+            return Err(DataPlaneError::Full(Table::Policies, MAX_POLICIES));
         }
         if policy.local.len() > MAX_SELECTORS || policy.remote.len() > MAX_SELECTORS {
-            return Err(DataPlaneError::Full(format!("{MAX_SELECTORS} selectors on one side of a policy")));
+            return Err(DataPlaneError::Invalid(format!(
+                "more than {MAX_SELECTORS} selectors on one side of a policy"
+            )));
         }
         self.take(policy.id);
         let entry = Entry {
@@ -183,11 +186,12 @@ impl Spd {
     /// Whether a packet that arrived on an SA of `policy` with `peer` may have done so: the first entry that matches
     /// asks for protection by an SA with the same peer. A packet that none matches, or that does not show which, has
     /// the SA's selectors to answer to.
-    pub fn admits(&self, seen: &Seen, policy: PolicyId, peer: IpAddr) -> bool {
+    pub fn admits(&self, seen: &Seen, policy: PolicyId, peer: IpAddr) -> Result<(), DropReason> {
         match self.lookup(seen) {
-            Match::Protect(id) => id == policy || self.peer(id) == self.peer(policy).or(Some(peer)),
-            Match::Bypass | Match::Discard => false,
-            Match::Hidden | Match::None => true,
+            Match::Protect(id) if id == policy || self.peer(id) == self.peer(policy).or(Some(peer)) => Ok(()),
+            Match::Protect(_) => Err(DropReason::PolicyMismatch),
+            Match::Bypass | Match::Discard => Err(DropReason::UnexpectedProtection),
+            Match::Hidden | Match::None => Ok(()),
         }
     }
 

@@ -82,7 +82,7 @@ fn a_moved_sa_sends_to_the_new_place() {
     let gone = DataPlaneError::NoSuchSa(params.id());
     assert_eq!(engine.apply(&DataPlaneOp::DeleteSa(params.id()), NOW), Err(gone));
     let new = SaId { dst: ip("203.0.113.7"), ..params.id() };
-    assert!(matches!(engine.apply(&move_to(new, "2001:db8::7"), NOW), Err(DataPlaneError::System(_))));
+    assert!(matches!(engine.apply(&move_to(new, "2001:db8::7"), NOW), Err(DataPlaneError::Invalid(_))));
     engine.apply(&DataPlaneOp::DeleteSa(new), NOW).unwrap();
 }
 

@@ -145,8 +145,8 @@ fn an_sa_carries_nothing_that_a_policy_before_its_own_decides() {
     assert_eq!(arrives(&mut engine, "10.2.0.1"), Verdict::Deliver);
     for (id, priority, net, action, verdict) in [
         (2, 5, "10.2.0.0", protected_by("192.0.2.9"), Verdict::Drop(DropReason::PolicyMismatch)),
-        (3, 5, "10.3.0.0", Action::Bypass, Verdict::Drop(DropReason::PolicyMismatch)),
-        (4, 5, "10.4.0.0", Action::Discard, Verdict::Drop(DropReason::PolicyMismatch)),
+        (3, 5, "10.3.0.0", Action::Bypass, Verdict::Drop(DropReason::UnexpectedProtection)),
+        (4, 5, "10.4.0.0", Action::Discard, Verdict::Drop(DropReason::UnexpectedProtection)),
         (5, 5, "10.5.0.0", protected_by("192.0.2.1"), Verdict::Deliver),
         (6, 20, "10.6.0.0", protected_by("192.0.2.9"), Verdict::Deliver),
     ] {
@@ -252,9 +252,9 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
         assert!(matches!(result, Err(DataPlaneError::Algorithm(_))), "{result:?}");
     }
     let wide = SaParams { replay_window: 4097, ..received(&fresh) };
-    assert!(matches!(engine.apply(&add(wide), NOW), Err(DataPlaneError::Full(_))));
+    assert!(matches!(engine.apply(&add(wide), NOW), Err(DataPlaneError::Invalid(_))));
     let mixed = SaParams { src: ip("::1"), ..fresh.clone() };
-    assert!(matches!(engine.apply(&add(mixed), NOW), Err(DataPlaneError::System(_))));
+    assert!(matches!(engine.apply(&add(mixed), NOW), Err(DataPlaneError::Invalid(_))));
     assert_eq!(engine.list().len(), 2);
     engine.apply(&add(fresh), NOW).unwrap();
     assert_eq!(engine.list().len(), 3);

@@ -12,7 +12,7 @@ use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
 use ravelin_testkit::SeededRandom;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Table};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
@@ -102,7 +102,7 @@ impl Host {
         match op {
             DataPlaneOp::AddSa(params) => {
                 if self.refuse {
-                    return Err(DataPlaneError::Full("no room".into()));
+                    return Err(DataPlaneError::Full(Table::Sas, 0));
                 }
                 assert!(!self.sas.contains_key(&params.id()), "{:?} is installed twice", params.id());
                 self.order.push(if params.direction == Direction::Inbound { "in+" } else { "out+" });

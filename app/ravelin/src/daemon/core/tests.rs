@@ -9,7 +9,7 @@ use std::rc::Rc;
 use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_types::Secret;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Table};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
@@ -37,7 +37,7 @@ impl DataPlane for FakePlane {
         let mut held = self.0.borrow_mut();
         match op {
             DataPlaneOp::AddPolicy(policy) if held.refuse.as_ref() == Some(&policy.name) => {
-                return Err(DataPlaneError::Full("no room".into()));
+                return Err(DataPlaneError::Full(Table::Policies, 0));
             }
             DataPlaneOp::AddPolicy(policy) => drop(held.policies.insert(policy.id, policy.clone())),
             DataPlaneOp::DeletePolicy(id) => drop(held.policies.remove(id)),
@@ -197,7 +197,7 @@ fn what_the_data_plane_refuses_is_taken_back_whole() {
     bench.ok(POLICY);
     bench.plane.0.borrow_mut().refuse = Some("p2".into());
     let error = bench.refused("ipsec policy -n p2 --action discard -s any -d any");
-    assert_eq!(error, "nothing was changed: the policy p2 is refused: limit reached: no room");
+    assert_eq!(error, "nothing was changed: the policy p2 is refused: limit reached: 0 policies");
     // The policies before the refused one are taken back as well.
     let mut newer = bench.core.model.clone();
     for name in ["p0", "p2", "p3"] {
