@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Policy, PolicyId, Protection};
 use ravelin_types::selector::TrafficSelector;
@@ -324,6 +325,7 @@ impl PolicyEntry {
                 pfp: Pfp::NONE,
                 lifetime: esp.lifetime,
                 replay_window: esp.replay_window,
+                options: SaOptions::default(),
             }),
             (None, ActionWord::Bypass) => Action::Bypass,
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,

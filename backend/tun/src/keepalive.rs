@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use ravelin_types::Spi;
     use ravelin_types::lifetime::Lifetime;
+    use ravelin_types::options::SaOptions;
     use ravelin_types::policy::{Mode, PolicyId};
     use ravelin_types::proposal::EspSuite;
     use ravelin_types::sa::{SaKeys, SaLookup, SaParams};
@@ -106,6 +107,7 @@ mod tests {
             remote_ts: Vec::new(),
             lifetime: Lifetime::default(),
             replay_window: 64,
+            options: SaOptions::default(),
         }
     }
 

@@ -248,6 +248,7 @@ fn is_routable(address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use ravelin_types::lifetime::Lifetime;
+    use ravelin_types::options::SaOptions;
     use ravelin_types::pfp::Pfp;
     use ravelin_types::policy::{PolicyId, Protection};
 
@@ -259,6 +260,7 @@ mod tests {
             pfp: Pfp::NONE,
             lifetime: Lifetime::default(),
             replay_window: 64,
+            options: SaOptions::default(),
         };
         let action = Action::Protect(protection);
         Policy { id: PolicyId(id), name: String::new(), priority: 1, local: vec![local], remote: vec![remote], action }

@@ -22,6 +22,7 @@ use ravelin_crypto::{EncrKey, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
@@ -179,6 +180,7 @@ impl Node {
                 remote_ts: remote.clone(),
                 lifetime: Lifetime::default(),
                 replay_window: 64,
+                options: SaOptions::default(),
             };
             let receive = SaParams {
                 direction: Direction::Inbound,
@@ -193,6 +195,7 @@ impl Node {
                 pfp: Pfp::NONE,
                 lifetime: Lifetime::default(),
                 replay_window: 64,
+                options: SaOptions::default(),
             });
             let policy = Policy { id: PolicyId(n), name: String::new(), priority: 1, local, remote, action };
             for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {

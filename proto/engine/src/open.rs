@@ -72,7 +72,7 @@ pub(crate) fn open(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived
 fn uncover(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Result<usize, DropReason> {
     let text_at = arrived.esp_at + sa.transform.head_len();
     let text_end = pkt.len() - sa.transform.icv_len();
-    let trailer = parse_trailer(&pkt.packet()[text_at..text_end]).ok_or(DropReason::BadPadding)?;
+    let trailer = parse_trailer(&pkt.packet()[text_at..text_end], sa.pad_check).ok_or(DropReason::BadPadding)?;
     if trailer.next_header == protocol::NO_NEXT_HEADER {
         return Err(DropReason::Dummy);
     }

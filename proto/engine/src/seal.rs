@@ -32,7 +32,7 @@ impl Sealed {
     pub fn write_verdict(self, sa: &OutboundSa, header: &Header, verdict: &mut Verdict) {
         let esp_at = self.esp_at;
         let encap = sa.template.encap();
-        let Header { tos, dont_fragment, .. } = *header;
+        let (tos, dont_fragment) = sa.template.carry_over(header);
         *verdict = match sa.template.ip() {
             OuterIp::V4 => {
                 let (src, dst) = sa.template.v4_addresses();
@@ -40,7 +40,7 @@ impl Sealed {
             }
             OuterIp::V6 => {
                 let (src, dst) = sa.template.v6_addresses();
-                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment: true })
+                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment })
             }
             OuterIp::None => {
                 let Header { src, dst, .. } = *header;
@@ -102,9 +102,8 @@ pub(crate) fn seal(
     seal_esp(sa, ivs, &mut packet[esp_at..]);
 
     if tunnel {
-        // RFC 4301 §5.1.2.1: DSCP, and DF where the inner header has one, are copied; RFC 6040 §4.1: so is ECN.
-        let fields = PerPacket { tos: header.tos, dont_fragment: header.dont_fragment, id: sequence as u16 };
-        sa.template.emit_ip(packet, fields);
+        let (tos, dont_fragment) = sa.template.carry_over(header);
+        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id: sequence as u16 });
     } else {
         let protocol = if sa.template.encap().is_some() { protocol::UDP } else { protocol::ESP };
         rewrite_header(packet, header, protocol);

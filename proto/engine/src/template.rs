@@ -2,13 +2,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ravelin_types::options::{Df, Dscp, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaParams, UdpEncap};
-use ravelin_wire::ip::{checksum, protocol, v4, v6};
+use ravelin_wire::ip::{Header, checksum, protocol, v4, v6};
 use ravelin_wire::udp_encap::{UDP_HEADER_LEN, emit_header};
-
-/// TTL and hop limit of outer headers in tunnel mode.
-const TTL: u8 = 64;
 
 /// The outer headers of an SA. Kept small: it is read for every packet.
 pub(crate) struct Template {
@@ -18,6 +16,28 @@ pub(crate) struct Template {
     sum: u16,
     ip: OuterIp,
     encap: Option<UdpEncap>,
+    tos: OuterTos,
+    df: Df,
+}
+
+/// DSCP and ECN of outer headers, made from those of the inner one: the bits of `copied` are its, the others `set`.
+#[derive(Clone, Copy)]
+struct OuterTos {
+    copied: u8,
+    set: u8,
+}
+
+impl OuterTos {
+    const ECN: u8 = 0b11;
+
+    fn new(options: &SaOptions) -> Self {
+        // RFC 6040 §4.1: compatibility mode sends Not-ECT, which is zero.
+        let ecn = if options.full_ecn { Self::ECN } else { 0 };
+        match options.dscp {
+            Dscp::Copy => OuterTos { copied: !Self::ECN | ecn, set: 0 },
+            Dscp::Set(dscp) => OuterTos { copied: ecn, set: dscp << 2 },
+        }
+    }
 }
 
 /// The IP header that tunnel mode adds.
@@ -40,28 +60,35 @@ pub(crate) struct PerPacket {
 impl Template {
     pub fn new(params: &SaParams) -> Self {
         let protocol = if params.encap.is_some() { protocol::UDP } else { protocol::ESP };
-        let mut template = Template { header: [0; 40], sum: 0, ip: OuterIp::None, encap: params.encap };
+        let options = &params.options;
+        let mut template = Template {
+            header: [0; 40],
+            sum: 0,
+            ip: OuterIp::None,
+            encap: params.encap,
+            tos: OuterTos::new(options),
+            df: options.df,
+        };
         match (params.mode, params.src, params.dst) {
-            (Mode::Tunnel, IpAddr::V4(src), IpAddr::V4(dst)) => template.set_v4(src, dst, protocol),
-            (Mode::Tunnel, IpAddr::V6(src), IpAddr::V6(dst)) => template.set_v6(src, dst, protocol),
+            (Mode::Tunnel, IpAddr::V4(src), IpAddr::V4(dst)) => template.set_v4(src, dst, protocol, options.hop_limit),
+            (Mode::Tunnel, IpAddr::V6(src), IpAddr::V6(dst)) => template.set_v6(src, dst, protocol, options.hop_limit),
             // The SAD admits no SA whose ends differ in family.
             _ => {}
         }
         template
     }
 
-    fn set_v4(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8) {
+    fn set_v4(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, ttl: u8) {
         let mut header = [0; v4::HEADER_LEN];
-        v4::Fields { tos: 0, total_len: 0, id: 0, dont_fragment: false, ttl: TTL, protocol, src, dst }
-            .emit(&mut header);
+        v4::Fields { tos: 0, total_len: 0, id: 0, dont_fragment: false, ttl, protocol, src, dst }.emit(&mut header);
         header[v4::CHECKSUM_AT..12].fill(0);
         self.sum = checksum::fold(checksum::sum(&header));
         self.header[..v4::HEADER_LEN].copy_from_slice(&header);
         self.ip = OuterIp::V4;
     }
 
-    fn set_v6(&mut self, src: Ipv6Addr, dst: Ipv6Addr, next_header: u8) {
-        v6::Fields { tos: 0, payload_len: 0, next_header, hop_limit: TTL, src, dst }.emit(&mut self.header);
+    fn set_v6(&mut self, src: Ipv6Addr, dst: Ipv6Addr, next_header: u8, hop_limit: u8) {
+        v6::Fields { tos: 0, payload_len: 0, next_header, hop_limit, src, dst }.emit(&mut self.header);
         self.ip = OuterIp::V6;
     }
 
@@ -75,6 +102,22 @@ impl Template {
     #[inline]
     pub fn encap(&self) -> Option<UdpEncap> {
         self.encap
+    }
+
+    /// DSCP and ECN of the packet that carries one with `header`, and whether nobody may fragment it on the way.
+    /// Transport mode leaves the packet what it has.
+    #[inline]
+    pub fn carry_over(&self, header: &Header) -> (u8, bool) {
+        if self.ip == OuterIp::None {
+            return (header.tos, header.dont_fragment);
+        }
+        let dont_fragment = match self.df {
+            _ if self.ip == OuterIp::V6 => true,
+            Df::Copy => header.dont_fragment,
+            Df::Set => true,
+            Df::Clear => false,
+        };
+        (header.tos & self.tos.copied | self.tos.set, dont_fragment)
     }
 
     /// Length of the outer IP header: 0 in transport mode.

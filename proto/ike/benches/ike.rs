@@ -15,6 +15,7 @@ use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_ike::config::Retransmission;
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -142,6 +143,7 @@ fn config(local: &str, peer: &str) -> Config {
                     pfp: Pfp::NONE,
                     lifetime: Lifetime::default(),
                     replay_window: 64,
+                    options: SaOptions::default(),
                 }),
             },
             remote: "peer".into(),

@@ -14,6 +14,7 @@ pub mod error_code;
 pub mod identity;
 pub mod instant;
 pub mod lifetime;
+pub mod options;
 pub mod pfp;
 pub mod policy;
 pub mod proposal;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
+use crate::options::SaOptions;
 use crate::pfp::Pfp;
 use crate::selector::TrafficSelector;
 
@@ -47,6 +48,8 @@ pub struct Protection {
     pub lifetime: Lifetime,
     /// Number of packets the anti-replay window covers, up to 4096; 0 switches the check off.
     pub replay_window: u32,
+    /// How packets are carried.
+    pub options: SaOptions,
 }
 
 /// One entry of the SPD. Selectors are given for outbound packets (source is local); the inbound view swaps them.

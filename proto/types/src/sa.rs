@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
+use crate::options::SaOptions;
 use crate::policy::{Mode, PolicyId};
 use crate::proposal::Suite;
 use crate::secret::Secret;
@@ -102,6 +103,8 @@ pub struct SaParams {
     pub lifetime: Lifetime,
     /// Anti-replay window in packets, inbound only; 0: off.
     pub replay_window: u32,
+    /// How packets are carried.
+    pub options: SaOptions,
 }
 
 impl SaParams {

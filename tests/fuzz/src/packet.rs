@@ -24,7 +24,9 @@ pub fn esp(input: &[u8]) {
         header.emit(&mut out);
         assert_eq!(out, input[..esp::HEADER_LEN]);
     }
-    if let Some(trailer) = esp::parse_trailer(input) {
+    let unchecked = esp::parse_trailer(input, false);
+    if let Some(trailer) = esp::parse_trailer(input, true) {
+        assert_eq!(unchecked, Some(trailer));
         let padding_at = trailer.payload_len;
         let mut out = vec![0; input.len() - padding_at];
         esp::emit_trailer(&mut out, trailer.next_header);

@@ -9,6 +9,7 @@ use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM, Verdic
 use ravelin_ike::config::Retransmission;
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -180,6 +181,7 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
             pfp: Pfp::NONE,
             lifetime: scenario.child_lifetime[index],
             replay_window: scenario.replay_window,
+            options: SaOptions::default(),
         }),
     }
 }

@@ -15,6 +15,7 @@ use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
@@ -324,6 +325,7 @@ impl Tunnel {
             pfp: Pfp::NONE,
             lifetime: Lifetime::default(),
             replay_window: 64,
+            options: SaOptions::default(),
         };
         policy(self.id, 100, self.local, self.remote, Action::Protect(protection))
     }
@@ -357,6 +359,7 @@ impl Tunnel {
             remote_ts: vec![self.remote],
             lifetime: Lifetime::default(),
             replay_window: 64,
+            options: SaOptions::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use std::string::String;
 use ravelin_crypto::SecureRandom;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
@@ -54,6 +55,7 @@ fn params(esp: &[u8], spi: u32, mode: Mode, suite: EspSuite, encr: &[u8], integ:
         remote_ts: any,
         lifetime: Lifetime::default(),
         replay_window: 64,
+        options: SaOptions::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use ravelin_crypto::SecureRandom;
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
@@ -53,6 +54,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
         remote_ts: any.clone(),
         lifetime: Lifetime::default(),
         replay_window: 64,
+        options: SaOptions::default(),
     };
     let receive = SaParams { direction: Direction::Inbound, ..send.clone() };
     let protection = Protection {
@@ -62,6 +64,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
         pfp: Pfp::NONE,
         lifetime: Lifetime::default(),
         replay_window: 64,
+        options: SaOptions::default(),
     };
     let policy = Policy {
         id: PolicyId(1),

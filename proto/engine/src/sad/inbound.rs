@@ -26,6 +26,8 @@ pub(crate) struct InboundSa {
     pub mode: Mode,
     /// Transport mode across a NAT: transport checksums are to be mended.
     pub mends: bool,
+    /// The bytes of padding are looked at.
+    pub pad_check: bool,
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
     selectors: Selectors,
@@ -81,6 +83,7 @@ impl InboundSa {
             window: ReplayWindow::new(params.replay_window),
             mode: params.mode,
             mends: params.mode == Mode::Transport && params.original.is_some(),
+            pad_check: params.options.pad_check,
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
                 ([local], [remote]) => match (V4Selector::new(local), V4Selector::new(remote)) {

@@ -6,6 +6,7 @@ use ravelin_crypto::SecureRandom;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
@@ -89,6 +90,7 @@ pub fn sa(direction: Direction, mode: Mode, src: &str, dst: &str, suite: EspSuit
         remote_ts: any,
         lifetime: Lifetime::default(),
         replay_window: 64,
+        options: SaOptions::default(),
     }
 }
 
@@ -108,6 +110,7 @@ pub fn protect() -> Action {
         pfp: Pfp::NONE,
         lifetime: Lifetime::default(),
         replay_window: 64,
+        options: SaOptions::default(),
     })
 }
 

@@ -6,6 +6,7 @@ mod common;
 mod hostile;
 mod lifetime;
 mod nat;
+mod options;
 mod policy;
 mod round_trip;
 mod sys;

@@ -93,8 +93,8 @@ impl ChildSa {
     /// Installs the inbound half, and the outbound half too if `send`.
     pub(crate) fn install(agreement: Agreement, ends: &Ends, send: bool, core: &mut Core) -> Self {
         let Agreement { policy, inbound, terms, initiator, keymat, replaces } = agreement;
-        let (mut lifetime, replay_window) = match &policy.policy.action {
-            Action::Protect(protection) => (protection.lifetime, protection.replay_window),
+        let (mut lifetime, replay_window, options) = match &policy.policy.action {
+            Action::Protect(protection) => (protection.lifetime, protection.replay_window, protection.options),
             Action::Bypass | Action::Discard => Default::default(),
         };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
@@ -121,6 +121,7 @@ impl ChildSa {
             remote_ts: terms.remote_ts.clone(),
             lifetime,
             replay_window,
+            options,
         };
         let sending = SaParams {
             direction: Direction::Outbound,

@@ -14,6 +14,7 @@ use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input
 use ravelin_testkit::SeededRandom;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Table};
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -371,6 +372,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
                     hard: Limits { time: Some(Duration::from_secs(1100)), ..Limits::default() },
                 },
                 replay_window: 64,
+                options: SaOptions::default(),
             }),
         },
         remote: "peer".into(),

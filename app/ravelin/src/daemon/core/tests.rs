@@ -11,6 +11,7 @@ use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Table};
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaLookup, SaParams};
@@ -247,6 +248,7 @@ fn pair() -> [SaStatus; 2] {
             remote_ts: Vec::new(),
             lifetime: Lifetime::default(),
             replay_window: 64,
+            options: SaOptions::default(),
         };
         SaStatus { params, counters: SaCounters::default() }
     })

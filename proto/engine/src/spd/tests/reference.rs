@@ -1,6 +1,7 @@
 //! The classifiers against the plain reading of RFC 4301 §4.4.1: all entries, one after the other, in order.
 
 use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, Protection};
 
@@ -144,7 +145,15 @@ impl Random {
 
 fn protection() -> Protection {
     let (remote, lifetime) = (ip("192.0.2.2"), Lifetime::default());
-    Protection { mode: Mode::Tunnel, local: None, remote, pfp: Pfp::NONE, lifetime, replay_window: 64 }
+    Protection {
+        mode: Mode::Tunnel,
+        local: None,
+        remote,
+        pfp: Pfp::NONE,
+        lifetime,
+        replay_window: 64,
+        options: SaOptions::default(),
+    }
 }
 
 /// Some policies come, some are replaced, some go, and packets of both views are looked up in between.
