@@ -352,6 +352,7 @@ impl RemoteEntry {
             lifetime: spec.lifetime,
             retransmission: spec.retransmission,
             liveness: spec.liveness,
+            encap: spec.encap,
         }
     }
 }

@@ -128,6 +128,7 @@ fn config(local: &str, peer: &str) -> Config {
             lifetime: Duration::from_secs(3600),
             retransmission: Retransmission::default(),
             liveness: None,
+            encap: false,
         }],
         policies: vec![ChildPolicy {
             policy: Policy {

@@ -160,6 +160,8 @@ pub struct Remote {
     pub retransmission: Retransmission,
     /// Ask whether the peer is alive after this time without an authenticated message or packet; `None`: never.
     pub liveness: Option<Duration>,
+    /// ESP travels in UDP even where there is no NAT: we pose as the end behind one.
+    pub encap: bool,
 }
 
 /// Repetition of requests that get no answer (RFC 7296 §2.1, §2.4): waits of `initial`, then each twice the last up

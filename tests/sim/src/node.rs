@@ -153,6 +153,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
             tries: 7,
         },
         liveness: Some(scenario.liveness),
+        encap: false,
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),

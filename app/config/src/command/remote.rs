@@ -77,6 +77,9 @@ pub struct RemoteArgs {
     /// Ask whether the remote is alive after this time without a sign of it, or off
     #[arg(long, value_name = "TIME", default_value = "60", value_parser = quantity::duration_or_off)]
     liveness: Liveness,
+    /// Carry ESP in UDP (RFC 3948) even where there is no NAT, for firewalls that let no ESP pass
+    #[arg(long)]
+    encap: bool,
     /// View the remotes, or with -n one
     #[arg(short = 'v', long, conflicts_with = "delete")]
     view: bool,
@@ -135,6 +138,8 @@ pub struct RemoteSpec {
     pub retransmission: Retransmission,
     /// When to ask whether it is alive.
     pub liveness: Option<Duration>,
+    /// Whether ESP travels in UDP even where there is no NAT.
+    pub encap: bool,
 }
 
 impl RemoteArgs {
@@ -182,6 +187,7 @@ impl RemoteArgs {
             lifetime: self.checked_lifetime()?,
             retransmission: self.retransmission()?,
             liveness: self.liveness,
+            encap: self.encap,
         };
         Ok(Command::AddRemote(Box::new(spec)))
     }

@@ -88,6 +88,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
                 seconds => format!("after {seconds} secs"),
             }
         );
+        if field(remote, "encap") == "yes" {
+            let _ = writeln!(out, "  ESP always in UDP");
+        }
         let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
         for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {
             self::failure(out, "  ", failure);

@@ -351,6 +351,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         lifetime: Duration::from_secs(4 * 3600),
         retransmission: Retransmission::default(),
         liveness: None,
+        encap: false,
     }
 }
 

@@ -217,6 +217,20 @@ fn an_initiator_that_does_not_know_its_address_uses_udp() {
     assert!(lab.b.sa(Outbound, lab.b.child().outbound).encap.is_some());
 }
 
+#[test]
+fn either_end_can_ask_for_udp_without_a_nat() {
+    for (a_asks, b_asks) in [(true, false), (false, true), (true, true)] {
+        let mut lab = Lab::with(|a, b| (a.remotes[0].encap, b.remotes[0].encap) = (a_asks, b_asks));
+        lab.establish();
+        assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((a_asks, b_asks), (b_asks, a_asks)));
+        assert_eq!(lab.a.ike().peer, socket("192.0.2.2:4500"));
+        let encap = Some(UdpEncap { src_port: 4500, dst_port: 4500 });
+        assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).encap, encap);
+        assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).encap, encap);
+        lab.assert_mirrored();
+    }
+}
+
 // Row 75: whoever catches IKE_AUTH and sends it on from elsewhere does not get the Child SA's packets.
 #[test]
 fn ike_auth_from_elsewhere_leads_nobody_anywhere() {

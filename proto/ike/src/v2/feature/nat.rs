@@ -10,7 +10,7 @@
 //! Read RFC 7296 §2.23 and §2.23.1 before changing this file.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::IkeSpi;
@@ -53,13 +53,20 @@ impl Nat {
     }
 }
 
-/// The two notifies of a message sent from `local` to `peer`.
+/// The two notifies of a message sent from `local` to `peer`. With `pose`, ours says what no peer sees, so that it takes
+/// us for one behind a NAT.
 pub(crate) fn notifies(
     crypto: &CryptoProvider,
     spis: (IkeSpi, IkeSpi),
     local: SocketAddr,
     peer: SocketAddr,
+    pose: bool,
 ) -> [Payload; 2] {
+    let unspecified = match local.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let local = if pose { SocketAddr::new(unspecified, local.port()) } else { local };
     [
         Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, hash(crypto, spis, local))),
         Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, hash(crypto, spis, peer))),

@@ -32,7 +32,7 @@ use crate::limits;
 use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
-use crate::v2::feature::nat;
+use crate::v2::feature::nat::{self, Nat};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::{Ends, IkeSa, Phase, rules};
 
@@ -126,7 +126,9 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     if agreed.ke != Some(ke.method) {
         return Err(Error::WrongKe(agreed.suite.ke));
     }
-    let message = build(spi_i, payloads, &agreed, datagram, core)?;
+    // Who of them it is will be known with the identity; ESP in UDP serves the others too.
+    let encap = candidates.iter().any(|remote| remote.encap);
+    let message = build(spi_i, payloads, &agreed, encap, datagram, core)?;
     if !vouched && message.init.response.len() > datagram.data.len() {
         challenge(claim, datagram, core);
         return Ok(());
@@ -212,6 +214,7 @@ fn build(
     spi_i: IkeSpi,
     payloads: &Payloads,
     agreed: &Agreed<IkeSuite>,
+    encap: bool,
     datagram: Datagram<'_>,
     core: &mut Core,
 ) -> Result<Built, Error> {
@@ -222,13 +225,14 @@ fn build(
     let nonce_r = core.nonce();
     let spi_r = core.ike_spi();
     let detected = nat::detect(&core.crypto, (spi_i, IkeSpi::ZERO), payloads, datagram.local, datagram.remote);
+    let nat = detected.map(|nat| Nat { ours: nat.ours || encap, ..nat });
     let ends = Ends {
         spi_i,
         spi_r,
         initiator: false,
         local: datagram.local,
         peer: datagram.remote,
-        nat: detected.unwrap_or_default(),
+        nat: nat.unwrap_or_default(),
         created: core.now,
         serial: core.serial(),
         init_key: None,
@@ -246,7 +250,7 @@ fn build(
     answer.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
     // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
     if detected.is_some() {
-        answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer));
+        answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
     }
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
     let init = InitExchange {

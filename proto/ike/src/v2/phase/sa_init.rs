@@ -94,7 +94,7 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
     };
     let nonce = core.nonce();
     let ke = alg.generate(&mut *core.rng);
-    let message = init_message(&ends, &offers, (method, &*ke), &nonce, None, core)?;
+    let message = init_message(&ends, remote.encap, &offers, (method, &*ke), &nonce, None, core)?;
     let retry = Retry::new(message.clone(), remote.retransmission, core.now);
     core.transmit(ends.local, ends.peer, message);
     let phase =
@@ -106,6 +106,7 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
 /// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`
 fn init_message(
     ends: &Ends,
+    encap: bool,
     offers: &[Proposal],
     (method, ke): (KeMethod, &dyn KePrivate),
     nonce: &[u8],
@@ -118,7 +119,7 @@ fn init_message(
     payloads.push(offer::sa(offers, AnySpi::None));
     payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
-    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer));
+    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
     Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
 }
 
@@ -226,7 +227,7 @@ impl InitRequested {
         }
         self.restarts += 1;
         let ke = (self.method, &*self.ke);
-        match init_message(&ends, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
+        match init_message(&ends, self.remote.encap, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
             Ok(message) => {
                 self.retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
                 core.transmit(ends.local, ends.peer, message);
@@ -271,7 +272,7 @@ impl InitRequested {
         let detected = nat::detect(&core.crypto, ends.spis(), payloads, datagram.local, datagram.remote);
         ends.nat = detected.unwrap_or_default();
         // Our hash was made over an address we did not know, so the peer takes us for one behind a NAT.
-        ends.nat.ours |= detected.is_some() && unknown_local;
+        ends.nat.ours |= detected.is_some() && (unknown_local || self.remote.encap);
         if ends.nat.any() {
             // RFC 7296 §2.23: everything after goes to and from port 4500.
             ends.local.set_port(nat::NAT_PORT);
