@@ -21,7 +21,7 @@ use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::limits::{AHEAD, CACHED_SAS};
 use crate::open::{Arrived, open};
-use crate::packet::PacketBuf;
+use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
 use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
 use crate::verdict::{Counters, DropReason, Verdict};
@@ -162,6 +162,8 @@ impl Inbound {
                 pkt.truncate(header.total_len);
                 self.open(pkt, esp_at, &meta, Some(header))
             }
+            // RFC 4301 §5.2: it was checked when it was opened.
+            Content::Clear if matches!(pkt.mark(), Mark::Opened(_)) => Verdict::Bypass,
             Content::Clear => self.check_clear(pkt.packet(), header),
             Content::Refused(reason) => Verdict::Drop(reason),
         }
@@ -186,6 +188,7 @@ impl Inbound {
         {
             note_move(sa, &mut self.events, (meta.src, src_port));
         }
+        let mode = sa.mode;
         match opened.payload {
             Ok(bytes) => {
                 if self.spd.has_overlaps()
@@ -197,6 +200,7 @@ impl Inbound {
                 if sa.usage.record(bytes) {
                     self.sad.cross(slot, &mut self.events);
                 }
+                pkt.set_mark(Mark::Opened(mode));
                 Verdict::Deliver
             }
             Err(reason) => Verdict::Drop(reason),

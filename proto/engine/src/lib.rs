@@ -32,5 +32,5 @@ pub mod verdict;
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use inbound::{Inbound, OuterMeta};
 pub use outbound::Outbound;
-pub use packet::{HEADROOM, PacketBuf, TAILROOM};
+pub use packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
 pub use verdict::{Counters, DropReason, Outer, Verdict};

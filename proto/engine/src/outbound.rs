@@ -23,7 +23,7 @@ use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
 use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
-use crate::packet::PacketBuf;
+use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Slot};
 use crate::seal::seal;
 use crate::spd::{FlowCache, FlowKey, Match, Place, Seen, Spd};
@@ -221,6 +221,10 @@ impl Outbound {
         now: Instant,
         verdict: &mut Verdict,
     ) {
+        if let Mark::Sealed(_) = pkt.mark() {
+            *verdict = Verdict::Bypass;
+            return;
+        }
         match decision {
             Decision::Protect(slot) => self.protect(slot, header, pkt, verdict),
             Decision::Bypass => *verdict = Verdict::Bypass,
@@ -264,6 +268,7 @@ impl Outbound {
         match seal(sa, &mut self.ivs, pkt, header) {
             Ok(sealed) => {
                 sealed.write_verdict(sa, header, verdict);
+                pkt.set_mark(Mark::Sealed(sa.template.mode()));
                 if sa.usage.record(sealed.payload) && self.sad.cross(slot, &mut self.events) {
                     self.cache.forget();
                 }

@@ -3,10 +3,27 @@
 use core::fmt;
 use core::ops::Range;
 
+use ravelin_types::policy::Mode;
+
 /// Room before a packet that protecting it can take: an outer IPv6 and UDP header, ESP header and IV.
 pub const HEADROOM: usize = 40 + 8 + 8 + 16;
 /// Room behind a packet that protecting it can take: padding to 16 bytes, trailer and the longest ICV.
 pub const TAILROOM: usize = 15 + 2 + 32;
+
+/// What the engine has done with a packet. A stack keeps it with the packet, so that no packet is protected or judged
+/// twice when it comes by again: after fragmentation, or when a hook sees what the engine itself sent or delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing yet, or nothing that matters any more.
+    #[default]
+    None,
+    /// It was protected on its way out: [`Outbound`](crate::Outbound) lets it pass. A stack that wants a second layer
+    /// around it takes the mark off.
+    Sealed(Mode),
+    /// It was opened on its way in: [`Inbound`](crate::Inbound) lets it pass in the clear, and opens what more
+    /// protection it has. On its way out again it is a packet like any other (a gateway's way from tunnel to tunnel).
+    Opened(Mode),
+}
 
 /// A packet in a contiguous buffer of the caller, with room at both ends. The engine grows and shrinks the packet in
 /// place; it never moves the payload.
@@ -14,6 +31,7 @@ pub struct PacketBuf<'a> {
     buf: &'a mut [u8],
     start: usize,
     end: usize,
+    mark: Mark,
 }
 
 impl<'a> PacketBuf<'a> {
@@ -24,7 +42,25 @@ impl<'a> PacketBuf<'a> {
             buf,
             start: packet.start,
             end: packet.end,
+            mark: Mark::None,
         })
+    }
+
+    /// The same packet with the mark that the engine left on it earlier.
+    #[must_use]
+    pub fn with_mark(self, mark: Mark) -> Self {
+        PacketBuf { mark, ..self }
+    }
+
+    /// What the engine has done with the packet.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    #[inline]
+    pub(crate) fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
     }
 
     /// The packet.

@@ -98,6 +98,12 @@ impl Template {
         self.ip
     }
 
+    /// The mode of the SA.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        if self.ip == OuterIp::None { Mode::Transport } else { Mode::Tunnel }
+    }
+
     /// The ports, when ESP travels in UDP.
     #[inline]
     pub fn encap(&self) -> Option<UdpEncap> {

@@ -5,6 +5,7 @@ mod allocations;
 mod common;
 mod hostile;
 mod lifetime;
+mod marks;
 mod nat;
 mod options;
 mod policy;
