@@ -13,7 +13,8 @@ pub const NEXT_HEADER_AT: usize = 6;
 /// Extension headers walked before a packet is given up: RFC 8200 §4.1 knows seven places for one.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
-const FRAGMENT_HEADER_LEN: usize = 8;
+/// Length of a fragment header.
+pub const FRAGMENT_HEADER_LEN: usize = 8;
 
 /// Parses the header of the packet that starts `bytes`, whose version nibble is 6, and walks its extension headers.
 /// Jumbograms (RFC 2675) are not served: their payload is taken as empty.
