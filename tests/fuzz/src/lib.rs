@@ -8,6 +8,7 @@
 
 mod ciphers;
 mod ike;
+mod management;
 mod operator;
 mod packet;
 
@@ -35,6 +36,9 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("ip", packet::ip),
         Decoder::Named("esp", packet::esp),
         Decoder::Named("udp-encap", packet::udp_encap),
+        Decoder::Named("management-request", management::request),
+        Decoder::Named("management-answer", management::answer),
+        Decoder::Named("management-event", management::event),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("ciphers", ciphers::single),
