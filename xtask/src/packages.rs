@@ -13,6 +13,7 @@ pub const RUN: &[&str] = &["iproute2", "nftables"];
 pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
+    "ethtool",
     "iputils-ping",
     "kmod",
     "libcharon-extra-plugins",

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel` and `nat none|ravelin|swan`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan` and `host daemon|smoltcp`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
@@ -36,12 +36,23 @@ pub struct Case {
     pub peer: Peer,
     /// The addresses.
     pub plan: Plan,
+    /// What runs Ravelin.
+    pub own: Own,
     /// Template of Ravelin's `ike_rc`.
     pub ravelin_rc: String,
     /// Template of the peer's configuration.
     pub swan_conf: String,
     /// What is done and asserted, in order.
     pub steps: Vec<Step>,
+}
+
+/// What runs Ravelin at the near end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// The daemon, on the system's IP stack.
+    Daemon,
+    /// The example that carries the engine under smoltcp.
+    Smoltcp,
 }
 
 /// Reads every case below `folder`, in the order of their names.
@@ -58,21 +69,21 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let (about, peer, nat) = parse_topology(&read(&folder.join("topology"))?)?;
+    let (about, peer, nat, own) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin_rc = read(&folder.join("ravelin.rc"))?;
     let swan_conf = format!("{common}\n{}", read(&folder.join("swan.conf"))?);
-    Ok(Case { name, about, peer, plan: Plan { nat }, ravelin_rc, swan_conf, steps })
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, ravelin_rc, swan_conf, steps })
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-fn parse_topology(text: &str) -> Result<(String, Peer, Nat)> {
+fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own)> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat) = (None, Nat::None);
+    let (mut peer, mut nat, mut own) = (None, Nat::None, Own::Daemon);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
@@ -80,10 +91,14 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat)> {
             ["nat", "none"] => nat = Nat::None,
             ["nat", "ravelin"] => nat = Nat::Ravelin,
             ["nat", "swan"] => nat = Nat::Swan,
-            _ => bail!("topology: `{line}`: expected `peer userspace|kernel` or `nat none|ravelin|swan`"),
+            ["host", "daemon"] => own = Own::Daemon,
+            ["host", "smoltcp"] => own = Own::Smoltcp,
+            _ => bail!(
+                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan` or `host daemon|smoltcp`"
+            ),
         }
     }
-    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat))
+    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own))
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {

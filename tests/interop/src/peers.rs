@@ -20,6 +20,7 @@ const COMMON: &[&str] = &[
     "/usr/lib/ipsec/plugins/libstrongswan-curve25519.so",
     "/usr/lib/ipsec/plugins/libstrongswan-chapoly.so",
     "swanctl",
+    "ethtool",
     "ip",
     "ping",
     "nft",

@@ -8,11 +8,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::capture::Capture;
-use crate::case::{self, Case};
+use crate::case::{self, Case, Own};
 use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
 use crate::node::Node;
 use crate::node::ravelin::Ravelin;
+use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
 use crate::peers::Peer;
 use crate::plan::SECRET;
@@ -30,6 +31,8 @@ pub struct Places {
     pub cache: PathBuf,
     /// The daemon under test.
     pub ravelin: PathBuf,
+    /// The example that carries the engine under smoltcp.
+    pub smoltcp: PathBuf,
     /// This program, which also serves as the helper that sends payload.
     pub helper: PathBuf,
 }
@@ -144,8 +147,11 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         lab::lay_wire()?;
         return Ok(finish(&run_all(options, places, &cases)?, options));
     }
-    if !options.stand_in && !places.ravelin.is_file() {
-        bail!("there is no {}: `cargo build -p ravelin` makes it", places.ravelin.display());
+    let needed = [(&places.ravelin, Own::Daemon, "ravelin"), (&places.smoltcp, Own::Smoltcp, "ravelin-smoltcp")];
+    for (program, own, package) in needed {
+        if !options.stand_in && cases.iter().any(|case| case.own == own) && !program.is_file() {
+            bail!("there is no {}: `cargo build -p {package}` makes it", program.display());
+        }
     }
     match sandbox::obstacle() {
         None => {
@@ -268,7 +274,10 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     } else {
         let own = folder.join("ravelin");
         let rc = case.plan.fill(&case.ravelin_rc, &[("secret", &Ravelin::secret(&own).display().to_string())])?;
-        Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &rc)?)
+        match case.own {
+            Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &rc)?),
+            Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &rc)?),
+        }
     };
     let mut scene = Scene {
         plan: case.plan,

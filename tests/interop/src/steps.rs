@@ -175,10 +175,9 @@ impl<'a> Scene<'a> {
     }
 
     /// Sends over a TCP connection from that side.
-    fn send(&self, side: &str, direction: Direction) -> Result<()> {
-        let line = traffic::send_line(self.helper, direction);
-        let sent = if side == "ravelin" { self.ravelin_host.sh(&line) } else { self.swan.host().sh(&line) };
-        sent.map(drop).with_context(|| format!("TCP from the side of {side}"))
+    fn send(&mut self, side: &str, direction: Direction) -> Result<()> {
+        let helper = self.helper;
+        self.side(side)?.send(helper, direction).with_context(|| format!("TCP from the side of {side}"))
     }
 
     fn no_child(&mut self) -> Result<()> {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
 use crate::plan::Direction;
@@ -76,7 +76,7 @@ impl Pinging {
     }
 }
 
-/// Serves [`send`] for ever; the helper's program on the far end.
+/// Returns to everybody what they send, for ever; the helper's program on the far end.
 pub fn serve(port: u16) -> Result<()> {
     let listener = TcpListener::bind(("::", port))?;
     loop {
@@ -89,19 +89,15 @@ pub fn serve(port: u16) -> Result<()> {
     }
 }
 
+/// Returns whatever comes.
 fn answer(mut stream: TcpStream) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut length = [0; 8];
-    stream.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    ensure!(length <= 1 << 30, "{length} bytes are more than anyone sends");
-    let heard = receive(&mut stream, length)?;
-    stream.write_all(&heard.to_le_bytes())?;
-    transmit(&mut stream, length, 2)?;
+    let mut back = stream.try_clone()?;
+    std::io::copy(&mut stream, &mut back)?;
     Ok(())
 }
 
-/// Opens a connection, sends the pattern, and checks what comes back; the helper's program on the near end.
+/// Opens a connection, sends the pattern, and checks that it comes back; the helper's program on the near end.
 pub fn send(from: IpAddr, to: SocketAddr, bytes: u64) -> Result<()> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(from, 0).into()).context("binding to the own address")?;
@@ -109,13 +105,11 @@ pub fn send(from: IpAddr, to: SocketAddr, bytes: u64) -> Result<()> {
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&bytes.to_le_bytes())?;
-    let said = transmit(&mut stream, bytes, 1)?;
-    let mut heard = [0; 8];
-    stream.read_exact(&mut heard).context("waiting for the far end's checksum")?;
-    ensure!(u64::from_le_bytes(heard) == said, "the far end received other bytes than were sent");
-    let back = receive(&mut stream, bytes).context("receiving")?;
-    ensure!(back == checksum_of(bytes, 2), "other bytes came back than the far end sends");
+    let mut there = stream.try_clone()?;
+    let sender = std::thread::spawn(move || transmit(&mut there, bytes));
+    let back = receive(&mut stream, bytes).context("receiving");
+    sender.join().map_err(|_| anyhow!("the sender panicked"))??;
+    ensure!(back? == checksum_of(bytes), "other bytes came back than were sent");
     Ok(())
 }
 
@@ -136,11 +130,11 @@ pub fn start_server(namespace: &Namespace, helper: &Path, log: &Path) -> Result<
     Ok(server)
 }
 
-fn block(counter: u64, seed: u64) -> [u8; BLOCK] {
+fn block(counter: u64) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let (marker, rest) = block.split_at_mut(MARKER.len());
     marker.copy_from_slice(MARKER);
-    let mut state = (counter + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed;
+    let mut state = (counter + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in rest {
         state ^= state << 13;
         state ^= state >> 7;
@@ -157,11 +151,11 @@ fn checksum(sum: u64, bytes: &[u8]) -> u64 {
 
 const CHECKSUM_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-fn each_block(bytes: u64, seed: u64, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn each_block(bytes: u64, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut left = bytes;
     let mut counter = 0;
     while left > 0 {
-        let block = block(counter, seed);
+        let block = block(counter);
         let take = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         each(&block[..take])?;
         left -= take as u64;
@@ -170,24 +164,19 @@ fn each_block(bytes: u64, seed: u64, mut each: impl FnMut(&[u8]) -> Result<()>) 
     Ok(())
 }
 
-fn checksum_of(bytes: u64, seed: u64) -> u64 {
+fn checksum_of(bytes: u64) -> u64 {
     let mut sum = CHECKSUM_START;
-    let _ = each_block(bytes, seed, |block| {
+    let _ = each_block(bytes, |block| {
         sum = checksum(sum, block);
         Ok(())
     });
     sum
 }
 
-fn transmit(stream: &mut TcpStream, bytes: u64, seed: u64) -> Result<u64> {
-    let mut sum = CHECKSUM_START;
+fn transmit(stream: &mut TcpStream, bytes: u64) -> Result<()> {
     let mut writer = std::io::BufWriter::new(stream);
-    each_block(bytes, seed, |block| {
-        sum = checksum(sum, block);
-        writer.write_all(block).context("sending")
-    })?;
-    writer.flush().context("sending")?;
-    Ok(sum)
+    each_block(bytes, |block| writer.write_all(block).context("sending"))?;
+    writer.flush().context("sending")
 }
 
 fn receive(stream: &mut TcpStream, bytes: u64) -> Result<u64> {
@@ -237,6 +226,6 @@ mod tests {
     #[test]
     fn the_checksum_depends_on_the_order() {
         assert_ne!(checksum(CHECKSUM_START, b"ab"), checksum(CHECKSUM_START, b"ba"));
-        assert_ne!(checksum_of(1000, 1), checksum_of(1000, 2));
+        assert_ne!(checksum_of(1000), checksum_of(1001));
     }
 }

@@ -24,8 +24,10 @@ fn main() -> ExitCode {
 fn places() -> Result<Places> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?;
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("debug").join("ravelin");
+    let ravelin = std::env::var_os("RAVELIN_BIN").map_or(built, PathBuf::from);
     Ok(Places {
-        ravelin: std::env::var_os("RAVELIN_BIN").map_or(built, PathBuf::from),
+        smoltcp: ravelin.with_file_name("ravelin-smoltcp"),
+        ravelin,
         source: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
         results: target.join("interop"),
         cache: target.join("interop-guest"),

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::plan::Direction;
+
 mod listing;
 pub mod ravelin;
 mod raw;
+pub mod smoltcp;
 pub mod swan;
 
 /// Which SA a step is about.
@@ -62,6 +65,9 @@ pub trait Node {
     fn rekey(&mut self, sa: Sa) -> Result<()>;
     /// Deletes.
     fn delete(&mut self, sa: Sa) -> Result<()>;
+    /// Sends the pattern over a TCP connection to the far end, and checks that it comes back. `helper` does it where the
+    /// node's host runs programs.
+    fn send(&mut self, helper: &Path, direction: Direction) -> Result<()>;
     /// Lists what is up.
     fn view(&mut self) -> Result<View>;
     /// Kills it as a power cut would.

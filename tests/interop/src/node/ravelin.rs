@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use super::{Node, Sa, View, append, listing};
-use crate::plan::SECRET;
+use crate::plan::{Direction, SECRET};
 use crate::process::{Answer, Daemon, Namespace, run, wait_for};
+use crate::traffic;
 
 /// Everything that the daemon may change in the system, as one text. What the kernel itself adds and ages is left out.
 const SYSTEM: &str = "ip -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//'; ip rule; ip -6 rule; nft list ruleset
@@ -104,6 +105,10 @@ impl Node for Ravelin {
             Sa::Child => self.order(&["ike", "terminate", "--child", "net"]),
         }
         .map(drop)
+    }
+
+    fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
+        self.host.sh(&traffic::send_line(helper, direction)).map(drop)
     }
 
     fn view(&mut self) -> Result<View> {

@@ -13,7 +13,9 @@ use super::raw::{self, Section};
 use super::{Child, Ike, Node, Sa, View, append, plain_spi};
 use crate::lab::{GUEST_ADDRESS, Host};
 use crate::peers::CHARON;
+use crate::plan::Direction;
 use crate::process::{Answer, Daemon, run, wait_for};
+use crate::traffic;
 
 /// Where a strongSwan in the guest listens for commands.
 const VICI_PORT: u16 = 4502;
@@ -146,6 +148,10 @@ impl Node for Swan<'_> {
 
     fn delete(&mut self, sa: Sa) -> Result<()> {
         self.order(&["--terminate", option(sa), "net", "--timeout", "20"])
+    }
+
+    fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
+        self.host.sh(&traffic::send_line(helper, direction)).map(drop)
     }
 
     fn view(&mut self) -> Result<View> {
