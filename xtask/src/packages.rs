@@ -30,6 +30,9 @@ pub const LAB: &[&str] = &[
 /// its header.
 pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") { &["libipsec-mb-dev"] } else { &[] };
 
+/// What the tunnels are measured with and against.
+pub const BENCH: &[&str] = &["iperf3", "iputils-ping", "wireguard-go", "wireguard-tools"];
+
 /// What libFuzzer is built with.
 pub const FUZZ: &[&str] = &["g++"];
 

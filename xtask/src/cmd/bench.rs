@@ -1,23 +1,60 @@
 //! `cargo xtask bench`: the benchmarks, whose figures are kept in docs/BENCHMARKS.md.
 
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::packages;
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
 /// Which benchmarks.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Only this package.
+    /// Only this package; `tunnel`: only the tunnels side by side.
     package: Option<String>,
+    /// Passed on to the benchmarks.
+    #[arg(last = true)]
+    rest: Vec<String>,
 }
 
-/// One step: cargo runs the benchmarks of each package.
+/// The version of the one rival that comes from crates.io.
+const BORINGTUN: &str = "0.7.1";
+
+/// Cargo runs the benchmarks of each package, after those that we are measured against are installed.
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
+    let package = args.package.as_deref();
+    let tunnel = package == Some("tunnel");
+    if tunnel || package.is_none() {
+        report.step("peers", || {
+            packages::install(workspace, &[packages::RUN, packages::TEST, packages::BENCH].concat())?;
+            boringtun(workspace)
+        });
+    }
     report.step("bench", || {
-        let mut command = workspace.cargo(["bench", "--locked", "--bench", "*"]);
-        match &args.package {
-            Some(package) => command.args(["--package", package]),
-            None => command.arg("--workspace"),
+        let mut command = workspace.cargo(["bench", "--locked"]);
+        match package {
+            _ if tunnel => command.args(["--package", "ravelin", "--bench", "tunnel"]),
+            Some(package) => command.args(["--bench", "*", "--package", package]),
+            None => command.args(["--bench", "*", "--workspace"]),
         };
-        run(&mut command)
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([peers(workspace).join("bin")]);
+        command.env("PATH", std::env::join_paths(folders).context("a folder's name does not fit into PATH")?);
+        run(command.arg("--").args(&args.rest))
     });
+}
+
+/// Where programs that are built from crates go.
+fn peers(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("peers")
+}
+
+fn boringtun(workspace: &Workspace) -> Result<()> {
+    if workspace.no_setup || peers(workspace).join("bin/boringtun-cli").exists() {
+        return Ok(());
+    }
+    run(workspace
+        .cargo(["install", "boringtun-cli", "--version", BORINGTUN, "--locked", "--root"])
+        .arg(peers(workspace)))
 }

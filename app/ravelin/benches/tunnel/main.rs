@@ -1,0 +1,113 @@
+//! What a tunnel between two hosts carries, side by side with others who do the same in user space:
+//! `cargo xtask bench tunnel`, or with everything installed `cargo bench -p ravelin --bench tunnel -- [OPTIONS]`.
+//!
+//! Two network namespaces are joined by a veth pair. In each runs one daemon, pinned to a processor of its own; the
+//! programs that make the load are not pinned. Everybody is measured in each round, in alternating order, and the table
+//! shows medians, so that a machine that slows down does so for all.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is how a benchmark fails
+
+mod lab;
+mod load;
+mod peer;
+mod sys;
+
+use clap::Parser;
+
+use lab::Lab;
+use peer::{Peer, Tunnel};
+
+#[derive(Parser)]
+struct Args {
+    /// How often everybody is measured
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Measure only those whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Seconds of TCP
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+    /// What cargo says to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One peer in one round.
+struct Figures {
+    /// Gigabits of payload per second, one TCP stream.
+    tcp: f64,
+    /// Processor time of both daemons for 10^9 bytes of it, in seconds.
+    cpu: f64,
+    /// Datagrams of 64 bytes per second with less than one in a thousand lost.
+    datagrams: f64,
+    /// Median round trip in microseconds.
+    round_trip: f64,
+}
+
+fn main() {
+    let args = Args::parse();
+    if !lab::enter() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut all: Vec<(Peer, Vec<Figures>)> = Vec::new();
+    for peer in Peer::ALL.into_iter().filter(|peer| peer.name().contains(&args.only)) {
+        match peer.missing() {
+            None => all.push((peer, Vec::new())),
+            Some(why) => println!("tunnel/{}: not measured: {why}", peer.name()),
+        }
+    }
+    for round in 0..args.rounds {
+        for place in 0..all.len() {
+            let place = if round % 2 == 0 { place } else { all.len() - 1 - place };
+            let (peer, figures) = &mut all[place];
+            eprintln!("round {} of {}: {}", round + 1, args.rounds, peer.name());
+            figures.push(measure(&lab, *peer, args.seconds));
+        }
+    }
+    print(&all);
+}
+
+fn measure(lab: &Lab, peer: Peer, seconds: u32) -> Figures {
+    let tunnel = Tunnel::start(lab, peer);
+    let before = tunnel.processor_time();
+    let (tcp, bytes) = load::tcp(lab, tunnel.far, seconds);
+    let cpu = (tunnel.processor_time() - before) / (bytes / 1e9);
+    let round_trip = load::round_trip(lab, tunnel.far);
+    let datagrams = load::datagrams(lab, tunnel.far);
+    let figures = Figures { tcp, cpu, datagrams, round_trip };
+    eprintln!("    {tcp:.2} Gbit/s, {cpu:.2} s/GB, {:.0} thousand datagrams/s, {round_trip:.0} us", datagrams / 1e3);
+    figures
+}
+
+fn print(all: &[(Peer, Vec<Figures>)]) {
+    println!("{:<22} {:>10} {:>10} {:>14} {:>11}", "", "TCP", "CPU", "64-byte UDP", "round trip");
+    println!("{:<22} {:>10} {:>10} {:>14} {:>11}", "", "Gbit/s", "s/GB", "thousand/s", "us");
+    for (peer, figures) in all {
+        println!(
+            "{:<22} {:>10.2} {:>10.2} {:>14.0} {:>11.0}",
+            peer.name(),
+            median(figures, |f| f.tcp),
+            median(figures, |f| f.cpu),
+            median(figures, |f| f.datagrams) / 1e3,
+            median(figures, |f| f.round_trip)
+        );
+    }
+    for (ours, own) in all.iter().filter(|(peer, _)| peer.is_ours()) {
+        for (theirs, other) in all.iter().filter(|(peer, _)| peer.is_rival()) {
+            println!(
+                "tunnel/{} to {}: {:.2} of its TCP, {:.2} of its datagrams",
+                ours.name(),
+                theirs.name(),
+                median(own, |f| f.tcp) / median(other, |f| f.tcp),
+                median(own, |f| f.datagrams) / median(other, |f| f.datagrams)
+            );
+        }
+    }
+}
+
+fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
+    let mut values: Vec<f64> = figures.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
