@@ -22,7 +22,7 @@ use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::KEEPALIVE;
 
 use crate::device::Device;
-use crate::hold::HoldQueue;
+use crate::hold::{Held, HoldQueue};
 use crate::keepalive::Keepalives;
 use crate::offload::Splitter;
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, Wake};
@@ -127,7 +127,7 @@ impl OutboundThread {
                     if !self.read_batch() {
                         break;
                     }
-                    self.process();
+                    self.process(&[]);
                 }
             }
             let Self { reporter, engine, .. } = &mut self;
@@ -170,25 +170,22 @@ impl OutboundThread {
         self.keepalives.follow(op, now);
         match op {
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => self.release(params.policy),
-            DataPlaneOp::DeletePolicy(id) => while self.hold.take(*id).is_some() {},
+            DataPlaneOp::DeletePolicy(id) => drop(self.hold.take(*id)),
             _ => {}
         }
     }
 
-    /// Offers the packets that waited for an SA of this policy again. One that must wait again goes to the end of the
-    /// queue, so each is offered once.
+    /// Offers the packets that waited for an SA of this policy again. Those that must wait again, because the SA is not
+    /// for their flow, have waited already.
     fn release(&mut self, policy: PolicyId) {
-        let mut packets = Vec::new();
-        while let Some(packet) = self.hold.take(policy) {
-            packets.push(packet);
-        }
+        let packets = self.hold.take(policy);
         for batch in packets.chunks(BATCH) {
             self.ranges.clear();
-            for (i, packet) in batch.iter().enumerate() {
+            for (i, Held { packet, .. }) in batch.iter().enumerate() {
                 self.slots.room(i)[..packet.len()].copy_from_slice(packet);
                 self.ranges.push(FRONT..FRONT + packet.len());
             }
-            self.process();
+            self.process(batch);
         }
     }
 
@@ -235,8 +232,8 @@ impl OutboundThread {
         !self.ranges.is_empty()
     }
 
-    /// Lets the engine decide about the packets in the slots and does what it says.
-    fn process(&mut self) {
+    /// Lets the engine decide about the packets in the slots, of which these were held, and does what it says.
+    fn process(&mut self, held: &[Held]) {
         let now = self.clock.now();
         let count = self.ranges.len();
         let mut verdicts = [Verdict::Drop(DropReason::NoPolicy); BATCH];
@@ -252,7 +249,8 @@ impl OutboundThread {
                 Verdict::Send(outer) => self.queue_sealed(start, end, &outer),
                 Verdict::Bypass => self.queue_clear(start, end),
                 Verdict::Hold(policy) => {
-                    if !self.hold.push(policy, &self.slots.bytes()[start..end], now) {
+                    let since = held.get(i).map_or(now, |held| held.since);
+                    if !self.hold.push(policy, &self.slots.bytes()[start..end], since) {
                         self.counted.hold_full += 1;
                     }
                 }

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod acquires;
 mod ecn;
 pub mod engine;
 mod esp;

@@ -12,6 +12,10 @@ pub const MAX_SELECTORS: usize = 256;
 pub const MAX_REPLAY_WINDOW: u32 = 4096;
 /// Events waiting to be polled from one half.
 pub const MAX_EVENTS: usize = 1024;
+/// Acquires of one policy that wait for an SA: flows, where it has an SA for each.
+pub const MAX_ACQUIRES_PER_POLICY: usize = 256;
+/// Acquires of all policies.
+pub const MAX_ACQUIRES: usize = 1 << 16;
 /// How long an acquire stays open when no SA comes.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Sets of flows of each family that are remembered with what was decided for them, while there are few SAs; the cache

@@ -8,23 +8,24 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
-use ravelin_types::policy::PolicyId;
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
 use ravelin_wire::ip::Header;
 
+use crate::acquires::{Acquires, Ask};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
 use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
-use crate::sad::{OutboundSa, Sad, Slot};
+use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::seal;
 use crate::spd::{FlowCache, FlowKey, Match, Place, Seen, Spd};
 use crate::template::Template;
@@ -37,19 +38,11 @@ pub struct Outbound {
     ivs: IvSource,
     spd: Spd,
     sad: Sad<OutboundSa>,
-    /// What the policies with SAs, or in want of one, have.
-    policies: BTreeMap<PolicyId, PolicySas>,
+    senders: Senders,
+    acquires: Acquires,
     cache: FlowCache,
     events: Events,
     counters: Counters,
-}
-
-#[derive(Default)]
-struct PolicySas {
-    /// The oldest first.
-    slots: Vec<Slot>,
-    /// An acquire is open until then.
-    acquiring_until: Option<Instant>,
 }
 
 /// What is done with the packets of a flow.
@@ -96,7 +89,8 @@ impl Outbound {
             ivs: IvSource::new(rng),
             spd: Spd::new(seed),
             sad: Sad::new(),
-            policies: BTreeMap::new(),
+            senders: Senders::new(seed),
+            acquires: Acquires::new(seed),
             cache: FlowCache::new(seed),
             events: Events::new(),
             counters: Counters::default(),
@@ -238,7 +232,7 @@ impl Outbound {
     fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), pkt: &PacketBuf<'_>) -> Decision {
         let seen = Seen::new(header, pkt.packet());
         let decision = match (self.spd.lookup(&seen), self.config.no_match) {
-            (Match::Protect(policy), _) => match self.newest_sa(policy, &seen.flow) {
+            (Match::Protect(policy), _) => match self.senders.find(policy, &seen.flow, &self.sad) {
                 Some(slot) => Decision::Protect(slot),
                 None => Decision::Acquire(policy),
             },
@@ -251,12 +245,6 @@ impl Outbound {
             self.cache.put(flow.1, &flow.0, packed);
         }
         decision
-    }
-
-    /// The SA added last among those in use that carry the flow.
-    fn newest_sa(&self, policy: PolicyId, flow: &Flow) -> Option<Slot> {
-        let slots = self.policies.get(&policy)?.slots.iter().rev().copied();
-        slots.into_iter().find(|&slot| self.sad.get(slot).is_some_and(|sa| !sa.usage.is_dead() && sa.selects(flow)))
     }
 
     #[inline]
@@ -284,11 +272,14 @@ impl Outbound {
     }
 
     fn acquire(&mut self, policy: PolicyId, flow: Flow, now: Instant) -> Verdict {
-        let sas = self.policies.entry(policy).or_default();
-        if sas.acquiring_until.is_none_or(|until| until <= now)
-            && self.events.push(DataPlaneEvent::Acquire { policy, flow })
-        {
-            sas.acquiring_until = Some(now + self.config.acquire_timeout);
+        let part = self.senders.part(policy, &flow);
+        match self.acquires.ask(policy, part, now) {
+            Ask::Yes if self.events.push(DataPlaneEvent::Acquire { policy, flow }) => {
+                self.acquires.raised(policy, part, now + self.config.acquire_timeout);
+            }
+            // Without room for the event the next packet asks again.
+            Ask::Yes | Ask::Open => {}
+            Ask::Full => return Verdict::Drop(DropReason::TooManyAcquires),
         }
         Verdict::Hold(policy)
     }
@@ -300,12 +291,18 @@ impl Outbound {
     /// Every [`DataPlaneError`] says which precondition failed; nothing has changed then.
     pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
         match op {
-            DataPlaneOp::AddPolicy(policy) => self.spd.add(policy)?,
+            DataPlaneOp::AddPolicy(policy) => {
+                self.spd.add(policy)?;
+                let pfp = match &policy.action {
+                    Action::Protect(protection) => protection.pfp,
+                    Action::Bypass | Action::Discard => Pfp::NONE,
+                };
+                self.senders.set_policy(policy.id, pfp, &mut self.sad);
+            }
             DataPlaneOp::DeletePolicy(id) => {
                 self.spd.delete(*id)?;
-                if self.policies.get(id).is_some_and(|sas| sas.slots.is_empty()) {
-                    self.policies.remove(id);
-                }
+                self.senders.set_policy(*id, Pfp::NONE, &mut self.sad);
+                self.acquires.close_all(*id);
             }
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => self.add_sa(params, now)?,
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Outbound => self.delete_sa(*id)?,
@@ -321,9 +318,10 @@ impl Outbound {
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
         let slot = self.sad.insert(OutboundSa::new(params, &self.crypto, now)?);
-        let sas = self.policies.entry(params.policy).or_default();
-        sas.slots.push(slot);
-        sas.acquiring_until = None;
+        match self.senders.add(slot, &mut self.sad) {
+            Some(part) => self.acquires.close(params.policy, part),
+            None => self.acquires.close_all(params.policy),
+        }
         for ipv4 in [true, false] {
             if params.remote_ts.iter().any(|selector| selector.is_ipv4() == ipv4) {
                 self.cache.reserve(ipv4, self.sad.len());
@@ -334,14 +332,7 @@ impl Outbound {
 
     fn delete_sa(&mut self, id: SaId) -> Result<(), DataPlaneError> {
         let (slot, sa) = self.sad.remove(id)?;
-        let policy = sa.cold.params.policy;
-        if let Some(sas) = self.policies.get_mut(&policy) {
-            sas.slots.retain(|&other| other != slot);
-            // The policy may be gone already, and then nothing else would remove this.
-            if sas.slots.is_empty() && sas.acquiring_until.is_none() {
-                self.policies.remove(&policy);
-            }
-        }
+        self.senders.remove(slot, &sa, &mut self.sad);
         Ok(())
     }
 

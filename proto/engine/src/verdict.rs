@@ -95,6 +95,8 @@ drop_reasons! {
     TooLong => "too long once protected", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
     SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
+    /// Outbound: too many flows of the policy wait for SAs of their own already.
+    TooManyAcquires => "too many flows of the policy wait for an SA", Some(ErrorCode::KeynegInprogress);
     /// Inbound: in the clear, though a policy asks for protection (RFC 4301 §5.2).
     ExpectedProtection => "clear packet where protection is required", Some(ErrorCode::InboundExpectedSecurePacket);
     /// Inbound: a fragment of an ESP packet; it must be reassembled first (RFC 4303 §3.4.1).

@@ -1,5 +1,7 @@
 //! Populate from packet: SAs of a policy for parts of its traffic (RFC 4301 §4.4.1.2).
 
+use core::net::{IpAddr, Ipv4Addr};
+
 use crate::dataplane::Flow;
 
 /// Which selectors of an SA are filled from the packet that asked for it; the others come from the policy's entry.
@@ -32,11 +34,8 @@ impl Pfp {
     /// What tells the SA of one flow from those of others: the flow with every selector emptied that is not filled
     /// from the packet.
     pub fn key(self, flow: &Flow) -> Flow {
-        let address = |filled, address: core::net::IpAddr| match (filled, address.is_ipv4()) {
-            (true, _) => address,
-            (false, true) => core::net::Ipv4Addr::UNSPECIFIED.into(),
-            (false, false) => core::net::Ipv6Addr::UNSPECIFIED.into(),
-        };
+        // One empty address for both families, since one SA may carry both.
+        let address = |filled, address| if filled { address } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
         let protocol = self.protocol || self.local_port || self.remote_port;
         Flow {
             src: address(self.local, flow.src),
@@ -68,6 +67,8 @@ mod tests {
         assert_eq!(by_peer.key(&flow), Flow { src: any, protocol: 0, src_port: None, dst_port: None, ..flow });
         let by_port = Pfp { remote_port: true, ..Pfp::NONE };
         assert_eq!(by_port.key(&flow), Flow { src: any, dst: any, src_port: None, ..flow }, "a port says its protocol");
+        let v6 = Flow { src: [9; 16].into(), dst: [8; 16].into(), ..flow };
+        assert_eq!(Pfp::NONE.key(&v6), Pfp::NONE.key(&flow), "one SA may carry both families");
         assert!(Pfp::ALL.any() && by_port.any() && !Pfp::NONE.any());
     }
 }

@@ -5,6 +5,7 @@
 
 mod inbound;
 mod outbound;
+mod senders;
 mod spi_table;
 mod usage;
 
@@ -24,6 +25,7 @@ use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS};
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
+pub(crate) use senders::{Senders, WHOLE};
 pub(crate) use spi_table::SpiTable;
 pub(crate) use usage::{Bounds, Usage};
 
@@ -34,6 +36,8 @@ pub(crate) type Slot = u32;
 pub(crate) struct Cold {
     pub params: SaParams,
     pub bounds: Bounds,
+    /// Outbound: the SA added before this one for the same part of the policy's traffic.
+    pub older: Option<Slot>,
     soft_at: Option<Instant>,
     hard_at: Option<Instant>,
 }
@@ -43,6 +47,7 @@ impl Cold {
         Box::new(Cold {
             params: params.clone(),
             bounds: Bounds::new(&params.lifetime),
+            older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
         })
@@ -160,6 +165,12 @@ impl<T: Sa> Sad<T> {
     #[inline]
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
         self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The SAs that `wanted` says yes to, in no order that means anything.
+    pub fn slots_where(&self, wanted: impl Fn(&T) -> bool) -> Vec<Slot> {
+        let slots = self.slots.iter().zip(0..);
+        slots.filter(|(sa, _)| sa.as_ref().is_some_and(&wanted)).map(|(_, slot)| slot).collect()
     }
 
     pub fn deadline(&self) -> Option<Instant> {

@@ -8,6 +8,7 @@ mod lifetime;
 mod marks;
 mod nat;
 mod options;
+mod pfp;
 mod policy;
 mod round_trip;
 mod sys;
