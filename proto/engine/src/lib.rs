@@ -23,6 +23,7 @@ pub mod limits;
 mod open;
 pub mod outbound;
 pub mod packet;
+pub mod reassembly;
 mod replay;
 mod sad;
 mod seal;

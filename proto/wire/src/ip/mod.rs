@@ -7,6 +7,9 @@
 //! Nothing here fails on an odd but whole packet; what does not fit its own lengths is [`Malformed`].
 
 pub mod checksum;
+pub mod fragment;
+pub mod icmp;
+pub mod tcp;
 pub mod transport;
 pub mod v4;
 pub mod v6;

@@ -14,11 +14,14 @@ pub const TOTAL_LEN_AT: usize = 2;
 pub const PROTOCOL_AT: usize = 9;
 /// Offset of the header checksum.
 pub const CHECKSUM_AT: usize = 10;
-/// The flag that forbids fragmentation, in the 16 bits at offset 6.
+/// Offset of the flags and the fragment offset.
+pub const FLAGS_AT: usize = 6;
+/// The flag that forbids fragmentation, in the 16 bits at [`FLAGS_AT`].
 pub const DONT_FRAGMENT: u16 = 0x4000;
-
-const MORE_FRAGMENTS: u16 = 0x2000;
-const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// The flag of all fragments but the last.
+pub const MORE_FRAGMENTS: u16 = 0x2000;
+/// Where the payload of a fragment goes, in units of eight bytes.
+pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// Parses the header of the packet that starts `bytes`, whose version nibble is 4.
 ///
