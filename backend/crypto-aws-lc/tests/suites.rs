@@ -1,6 +1,6 @@
 //! Suites looked up in the provider, and keys cut in the order of the RFC.
 
-use ravelin_crypto::ikev2::{EspAlgs, IkeAlgs, KeyMat, Nonces, Skeyseed};
+use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs, KeyMat, Nonces, Skeyseed};
 use ravelin_crypto_aws_lc::provider;
 use ravelin_testkit::SeededRandom;
 use ravelin_types::proposal::{EspSuite, IkeSuite};
@@ -13,8 +13,8 @@ fn ike(encr: EncrId, bits: u16, integ: IntegId) -> IkeSuite {
     IkeSuite { encr, encr_key_bits: bits, integ, prf: PrfId::HMAC_SHA2_256, ke: KeMethod::CURVE25519 }
 }
 
-fn esp(encr: EncrId, bits: u16, integ: IntegId) -> Option<EspAlgs> {
-    EspAlgs::find(&provider(), &EspSuite { encr, encr_key_bits: bits, integ, sn: SnId::PARTIAL_64 })
+fn esp(encr: EncrId, bits: u16, integ: IntegId) -> Option<ChildAlgs> {
+    ChildAlgs::find(&provider(), &EspSuite { encr, encr_key_bits: bits, integ, sn: SnId::PARTIAL_64 }.into())
 }
 
 #[test]

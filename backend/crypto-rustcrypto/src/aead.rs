@@ -1,4 +1,5 @@
-//! AES-GCM (RFC 4106), AES-CCM (RFC 4309) and ChaCha20-Poly1305 (RFC 7634).
+//! AES-GCM (RFC 4106), AES-CCM (RFC 4309) and ChaCha20-Poly1305 (RFC 7634), and their forms with an implicit IV
+//! (RFC 8750).
 //!
 //! All make the nonce from a salt, the end of the key material, and the 8-octet IV of the packet: 4 and 8 octets for
 //! GCM and ChaCha20, 3 and 8 for CCM.
@@ -27,7 +28,15 @@ pub(crate) struct Aead {
     sends_key_length: bool,
     salt_len: usize,
     icv_len: usize,
+    implicit_iv: bool,
     key: Ready,
+}
+
+impl Aead {
+    /// The same cipher with the IV that packets do not carry (RFC 8750 §4).
+    const fn with_implicit_iv(&self, id: EncrId) -> Aead {
+        Aead { id, implicit_iv: true, ..*self }
+    }
 }
 
 /// AES in one mode, for each length of the key.
@@ -39,6 +48,7 @@ macro_rules! aes {
             sends_key_length: true,
             salt_len: $salt,
             icv_len: $icv,
+            implicit_iv: false,
             key: |key, salt| match key.len() {
                 16 => Key::<$mode128, $salt>::boxed(key, salt),
                 24 => Key::<$mode192, $salt>::boxed(key, salt),
@@ -63,8 +73,13 @@ pub(crate) static CHACHA20_POLY1305: Aead = Aead {
     sends_key_length: false,
     salt_len: 4,
     icv_len: 16,
+    implicit_iv: false,
     key: Key::<ChaCha20Poly1305, 4>::boxed,
 };
+
+pub(crate) static AES_GCM_16_IIV: Aead = AES_GCM_16.with_implicit_iv(EncrId::AES_GCM_16_IIV);
+pub(crate) static AES_CCM_8_IIV: Aead = AES_CCM_8.with_implicit_iv(EncrId::AES_CCM_8_IIV);
+pub(crate) static CHACHA20_POLY1305_IIV: Aead = CHACHA20_POLY1305.with_implicit_iv(EncrId::CHACHA20_POLY1305_IIV);
 
 impl EncrAlg for Aead {
     fn id(&self) -> EncrId {
@@ -97,6 +112,10 @@ impl EncrAlg for Aead {
 
     fn icv_len(&self) -> usize {
         self.icv_len
+    }
+
+    fn implicit_iv(&self) -> bool {
+        self.implicit_iv
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

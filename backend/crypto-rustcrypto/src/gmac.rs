@@ -1,10 +1,11 @@
-//! AES-GMAC for ESP (RFC 4543): the packet is authenticated and not encrypted, in the frame of an AEAD cipher.
+//! AES-GMAC (RFC 4543): for ESP in the frame of an AEAD cipher that does not encrypt, for AH as an integrity algorithm
+//! whose ICV begins with the IV.
 //!
 //! ```text
-//!  A = SPI, sequence number | IV | payload, padding, trailer
-//!  ICV = GHASH(A, padded with zeros | bits of A, 64 | 0, 64)  xor  AES(salt | IV | 1)
+//!  ESP: A = SPI, sequence number | IV | payload, padding, trailer        AH: A = all that is authenticated
+//!  GMAC = GHASH(A, padded with zeros | bits of A, 64 | 0, 64)  xor  AES(salt | IV | 1)
 //! ```
-//! Read RFC 4543 §3.3 with figure 4 before changing this: the IV is among what is authenticated, as all implementations
+//! Read RFC 4543 §3.3 with figure 4 before changing this: the IV is among what ESP authenticates, as all implementations
 //! have it.
 
 use alloc::boxed::Box;
@@ -14,14 +15,14 @@ use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind};
+use ravelin_types::transform::{EncrId, IntegId};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 const SALT_LEN: usize = 4;
 const IV_LEN: usize = 8;
-const ICV_LEN: usize = 16;
+const TAG_LEN: usize = 16;
 const BLOCK_LEN: usize = 16;
 
 pub(crate) struct Gmac;
@@ -59,17 +60,58 @@ impl EncrAlg for Gmac {
     }
 
     fn icv_len(&self) -> usize {
-        ICV_LEN
+        TAG_LEN
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
         let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
-        match key.len() {
-            16 => Key::<Aes128>::boxed(key, *salt),
-            24 => Key::<Aes192>::boxed(key, *salt),
-            32 => Key::<Aes256>::boxed(key, *salt),
-            _ => Err(BadKey),
+        Ok(match key.len() {
+            16 => Box::new(Key::<Aes128>::new(key, *salt)?),
+            24 => Box::new(Key::<Aes192>::new(key, *salt)?),
+            32 => Box::new(Key::<Aes256>::new(key, *salt)?),
+            _ => return Err(BadKey),
+        })
+    }
+}
+
+/// GMAC for AH, with a key of one length.
+pub(crate) struct Integ {
+    id: IntegId,
+    key_len: usize,
+}
+
+// RFC 4543 §5.3: each key length has an identifier of its own.
+pub(crate) static AES_128_GMAC: Integ = Integ { id: IntegId::AES_128_GMAC, key_len: 16 };
+pub(crate) static AES_192_GMAC: Integ = Integ { id: IntegId::AES_192_GMAC, key_len: 24 };
+pub(crate) static AES_256_GMAC: Integ = Integ { id: IntegId::AES_256_GMAC, key_len: 32 };
+
+impl IntegAlg for Integ {
+    fn id(&self) -> IntegId {
+        self.id
+    }
+
+    fn key_len(&self) -> usize {
+        self.key_len + SALT_LEN
+    }
+
+    fn icv_len(&self) -> usize {
+        IV_LEN + TAG_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        IV_LEN
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey> {
+        let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
+        if key.len() != self.key_len {
+            return Err(BadKey);
         }
+        Ok(match self.id {
+            IntegId::AES_128_GMAC => Box::new(Key::<Aes128>::new(key, *salt)?),
+            IntegId::AES_192_GMAC => Box::new(Key::<Aes192>::new(key, *salt)?),
+            _ => Box::new(Key::<Aes256>::new(key, *salt)?),
+        })
     }
 }
 
@@ -81,28 +123,27 @@ struct Key<C> {
 }
 
 impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> Key<C> {
-    fn boxed(key: &[u8], salt: [u8; SALT_LEN]) -> Result<Box<dyn EncrKey>, BadKey> {
+    fn new(key: &[u8], salt: [u8; SALT_LEN]) -> Result<Self, BadKey> {
         let cipher = C::new_from_slice(key).map_err(|_| BadKey)?;
         let mut hash_key = Zeroizing::new([0; BLOCK_LEN]);
         cipher.encrypt_block((&mut *hash_key).into());
         let hash = GHash::new((&*hash_key).into());
-        Ok(Box::new(Key { cipher, hash, salt }))
+        Ok(Key { cipher, hash, salt })
     }
 }
 
 impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
-    fn icv(&self, iv: &[u8; IV_LEN], aad: &[u8], data: &[u8]) -> [u8; ICV_LEN] {
+    fn tag(&self, iv: &[u8; IV_LEN], parts: &[&[u8]]) -> [u8; TAG_LEN] {
         let mut hash = Blocks { hash: self.hash.clone(), block: [0; BLOCK_LEN], filled: 0 };
-        [aad, iv, data].into_iter().for_each(|part| hash.update(part));
-        let bits = (aad.len() + iv.len() + data.len()) as u64 * 8;
-        let hashed = hash.finish(bits);
-        let mut icv = [0; BLOCK_LEN];
-        icv[..SALT_LEN].copy_from_slice(&self.salt);
-        icv[SALT_LEN..SALT_LEN + IV_LEN].copy_from_slice(iv);
-        icv[BLOCK_LEN - 1] = 1;
-        self.cipher.encrypt_block((&mut icv).into());
-        icv.iter_mut().zip(hashed).for_each(|(byte, hashed)| *byte ^= hashed);
-        icv
+        parts.iter().for_each(|part| hash.update(part));
+        let hashed = hash.finish(parts.iter().map(|part| part.len() as u64 * 8).sum());
+        let mut tag = [0; BLOCK_LEN];
+        tag[..SALT_LEN].copy_from_slice(&self.salt);
+        tag[SALT_LEN..SALT_LEN + IV_LEN].copy_from_slice(iv);
+        tag[BLOCK_LEN - 1] = 1;
+        self.cipher.encrypt_block((&mut tag).into());
+        tag.iter_mut().zip(hashed).for_each(|(byte, hashed)| *byte ^= hashed);
+        tag
     }
 }
 
@@ -144,16 +185,29 @@ impl Blocks {
 impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrKey for Key<C> {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
-        icv.copy_from_slice(&self.icv(iv, aad, data));
+        icv.copy_from_slice(&self.tag(iv, &[aad, iv, data]));
     }
 
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
-        let genuine = iv.try_into().is_ok_and(|iv| bool::from(self.icv(iv, aad, data).ct_eq(icv)));
+        let genuine = iv.try_into().is_ok_and(|array| bool::from(self.tag(array, &[aad, iv, data]).ct_eq(icv)));
         if genuine {
             return Ok(());
         }
         data.fill(0);
         Err(Forged)
+    }
+}
+
+impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> IntegKey for Key<C> {
+    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+        let (iv, tag) =
+            icv.split_first_chunk_mut().expect("the caller passes room for an ICV of the algorithm's length");
+        tag.copy_from_slice(&self.tag(iv, parts));
+    }
+
+    fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {
+        let (iv, tag) = icv.split_first_chunk().ok_or(Forged)?;
+        if bool::from(self.tag(iv, parts).ct_eq(tag)) { Ok(()) } else { Err(Forged) }
     }
 }
 

@@ -76,13 +76,13 @@ fn legacy_algorithms_are_there_only_for_those_who_ask() {
 
 #[test]
 fn what_does_not_encrypt_is_never_negotiated_for_ike() {
-    use ravelin_crypto::ikev2::{EspAlgs, IkeAlgs};
-    use ravelin_types::proposal::{EspSuite, IkeSuite};
+    use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs};
+    use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite};
     use ravelin_types::transform::{KeMethod, SnId};
     let both = ravelin_crypto::CryptoProvider { ke: ravelin_crypto_aws_lc::PROVIDER.ke, ..provider() };
     let (encr, integ) = (EncrId::NULL, IntegId::HMAC_SHA2_256_128);
     let esp = EspSuite { encr, encr_key_bits: 0, integ, sn: SnId::SEQUENTIAL_32 };
-    assert!(EspAlgs::find(&both, &esp).is_some());
+    assert!(ChildAlgs::find(&both, &esp.into()).is_some());
     let ke = KeMethod::CURVE25519;
     let ike = |encr, encr_key_bits| IkeSuite { encr, encr_key_bits, integ, prf: PrfId::HMAC_SHA2_256, ke };
     assert!(IkeAlgs::find(&both, &ike(EncrId::AES_CBC, 128)).is_some());
@@ -90,4 +90,10 @@ fn what_does_not_encrypt_is_never_negotiated_for_ike() {
     let gmac = IkeSuite { integ: IntegId::NONE, ..ike(EncrId::NULL_AES_GMAC, 128) };
     assert!(IkeAlgs::find(&both, &gmac).is_none());
     assert!(IkeAlgs::find(&both, &IkeSuite { encr: EncrId::AES_GCM_16, ..gmac }).is_some());
+    assert!(IkeAlgs::find(&both, &IkeSuite { encr: EncrId::AES_GCM_16_IIV, ..gmac }).is_none());
+    // GMAC in AH has an IV, for which ESP has no room.
+    assert!(IkeAlgs::find(&both, &IkeSuite { integ: IntegId::AES_128_GMAC, ..ike(EncrId::AES_CBC, 128) }).is_none());
+    assert!(ChildAlgs::find(&both, &EspSuite { integ: IntegId::AES_128_GMAC, ..esp }.into()).is_none());
+    let ah = AhSuite { integ: IntegId::AES_128_GMAC, sn: SnId::SEQUENTIAL_32 };
+    assert!(ChildAlgs::find(&both, &ah.into()).is_some());
 }

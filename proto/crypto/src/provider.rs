@@ -62,6 +62,17 @@ impl CryptoProvider {
         let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().map(same).chain(more).collect();
         CryptoProvider { name: fast.name, encr: Vec::leak(encr), batch: fast.batch, ..self }
     }
+
+    /// This provider, and behind its own encryption and integrity what of them only `other` has. As with
+    /// [`CryptoProvider::with_packets_by`], the lists are made once and live as long as the program.
+    #[must_use]
+    pub fn with_more_of(self, other: &CryptoProvider) -> CryptoProvider {
+        let encr = other.encr.iter().copied().filter(|alg| self.encr(alg.id()).is_none());
+        let integ = other.integ.iter().copied().filter(|alg| self.integ(alg.id()).is_none());
+        let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().chain(encr).collect();
+        let integ: Vec<&'static dyn IntegAlg> = self.integ.iter().copied().chain(integ).collect();
+        CryptoProvider { encr: Vec::leak(encr), integ: Vec::leak(integ), ..self }
+    }
 }
 
 impl fmt::Debug for CryptoProvider {

@@ -67,8 +67,10 @@ impl Config {
             if protection.local.is_some_and(|l| l.is_ipv4() != protection.remote.is_ipv4()) {
                 mistakes.push(Mistake::PolicyFamilies(id));
             }
-            if !usable(&child.proposals, ProtocolId::ESP, crypto) {
-                mistakes.push(Mistake::NoEspProposal(id));
+            let protocol = child.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
+            let known = [ProtocolId::ESP, ProtocolId::AH].contains(&protocol);
+            if !known || !usable(&child.proposals, protocol, crypto) {
+                mistakes.push(Mistake::NoChildProposal(id));
             }
         }
         mistakes
@@ -96,7 +98,7 @@ pub enum Mistake {
     /// None of the remote's proposals is complete and known to the crypto provider.
     NoIkeProposal(String),
     /// None of the policy's proposals is complete and known to the crypto provider.
-    NoEspProposal(PolicyId),
+    NoChildProposal(PolicyId),
     /// The policy names a remote that is not there.
     NoRemote(PolicyId, String),
     /// The policy does not ask for protection, so there is nothing to negotiate.
@@ -116,10 +118,10 @@ impl fmt::Display for Mistake {
                 "remote {name} has no usable IKE proposal: it takes a cipher, an integrity algorithm unless the cipher \
                  authenticates, a pseudorandom function and a key exchange method that are built in"
             ),
-            Mistake::NoEspProposal(id) => write!(
+            Mistake::NoChildProposal(id) => write!(
                 f,
-                "policy {} has no usable ESP proposal: it takes a cipher, and an integrity algorithm unless the cipher \
-                 authenticates, that are built in",
+                "policy {} has no usable proposal: ESP takes a cipher, and an integrity algorithm unless the cipher \
+                 authenticates, AH an integrity algorithm, that are built in",
                 id.0
             ),
             Mistake::NoRemote(id, name) => write!(f, "policy {} names the remote {name}, which is not there", id.0),

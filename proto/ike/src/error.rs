@@ -190,7 +190,7 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
     match kind {
         // RFC 7296 §3.10.1: none of the offered suites was acceptable. Only an exchange for a policy offers ESP ones.
         NotifyType::NO_PROPOSAL_CHOSEN if place.exchange != "IKE_SA_INIT" && place.policy.is_some() => {
-            Part::EspProposal
+            Part::ChildProposal
         }
         NotifyType::NO_PROPOSAL_CHOSEN => Part::IkeProposal,
         NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => Part::TrafficSelectors,
@@ -217,7 +217,7 @@ fn advice(part: Part) -> &'static str {
     match part {
         Part::NoRemote => "add a remote for this address, or correct the address of the one meant",
         Part::Role => "let one side's remote initiate, and the other side's accept",
-        Part::IkeProposal | Part::EspProposal => "give both sides a proposal in common",
+        Part::IkeProposal | Part::ChildProposal => "give both sides a proposal in common",
         Part::KeyExchange => "give both sides a key exchange method in common",
         Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",
         Part::Mode => "give both policies the same mode",

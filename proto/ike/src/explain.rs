@@ -39,8 +39,8 @@ pub enum Part {
     IkeProposal,
     /// The key exchange method or its value.
     KeyExchange,
-    /// ESP proposals have nothing in common.
-    EspProposal,
+    /// Proposals of ESP or AH have nothing in common.
+    ChildProposal,
     /// Traffic selectors have nothing in common.
     TrafficSelectors,
     /// Transport or tunnel mode.
@@ -70,7 +70,7 @@ impl fmt::Display for Part {
             Part::Role => "the remote is configured to initiate only, or to accept only",
             Part::IkeProposal => "the IKE proposals have no algorithm set in common",
             Part::KeyExchange => "the key exchange failed",
-            Part::EspProposal => "the ESP proposals have no algorithm set in common",
+            Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",
             Part::Mode => "one side wants transport mode, the other tunnel mode",
             Part::Identity => "the peer is not who the configuration expects",

@@ -16,8 +16,8 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_crypto::CryptoProvider;
-use ravelin_types::proposal::{EspSuite, IkeSuite, Proposal, ProtocolId};
+use ravelin_crypto::{CryptoProvider, IntegAlg};
+use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 
@@ -64,25 +64,35 @@ pub(crate) fn ike(
     agreed.ok_or_else(|| disagreement(Part::IkeProposal, offered, ours))
 }
 
-/// Chooses the algorithms of an ESP SA.
-pub(crate) fn esp(
+/// Chooses the algorithms of a Child SA, ESP or AH.
+pub(crate) fn child(
     offered: &[Proposal],
     ours: &[Proposal],
     exchange: ChildKe,
     crypto: &CryptoProvider,
-) -> Result<Agreed<EspSuite>, Disagreement> {
+) -> Result<Agreed<Suite>, Disagreement> {
     let agreed = search(offered, ours, |theirs, own| {
-        let mut pick = Pick::new(theirs, own, crypto, ProtocolId::ESP)?;
-        let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
-        let ke = match exchange {
-            ChildKe::None => None,
-            ChildKe::Fresh(sent) => pick.child_ke(sent)?,
-        };
-        let sn = pick.sn()?;
+        let mut pick = Pick::new(theirs, own, crypto, child_protocol(own)?)?;
+        // RFC 7296 §3.3.3: AH has no encryption, and neither protocol has a prf.
         pick.refuse(TransformType::PRF)?;
-        Some((EspSuite { encr, encr_key_bits, integ, sn }, ke, pick.chosen))
+        if own.protocol == ProtocolId::AH {
+            pick.refuse(TransformType::ENCR)?;
+            let integ = pick.ah_integ()?;
+            let ke = pick.child_ke(exchange)?;
+            let sn = pick.sn()?;
+            return Some((AhSuite { integ, sn }.into(), ke, pick.chosen));
+        }
+        let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
+        let ke = pick.child_ke(exchange)?;
+        let sn = pick.sn()?;
+        Some((EspSuite { encr, encr_key_bits, integ, sn }.into(), ke, pick.chosen))
     });
-    agreed.ok_or_else(|| disagreement(Part::EspProposal, offered, ours))
+    agreed.ok_or_else(|| disagreement(Part::ChildProposal, offered, ours))
+}
+
+/// The protocol of a Child SA that a proposal is for.
+fn child_protocol(proposal: &Proposal) -> Option<ProtocolId> {
+    [ProtocolId::ESP, ProtocolId::AH].into_iter().find(|protocol| *protocol == proposal.protocol)
 }
 
 /// Whether an answer holds at most one transform of each type (RFC 7296 §3.3.6).
@@ -97,22 +107,31 @@ pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvi
     for proposal in configured {
         let protocol = proposal.protocol;
         let mut transforms: Vec<Transform> =
-            proposal.transforms.iter().copied().filter(|t| supported(*t, crypto)).collect();
+            proposal.transforms.iter().copied().filter(|t| supported(*t, protocol, crypto)).collect();
         transforms.retain(|t| match t.kind() {
+            TransformType::ENCR => protocol != ProtocolId::AH,
             TransformType::KE => with_ke,
             TransformType::PRF => protocol == ProtocolId::IKE,
-            TransformType::SN => protocol == ProtocolId::ESP,
+            TransformType::SN => protocol != ProtocolId::IKE,
             _ => true,
         });
         let has = |kind| transforms.iter().any(|t: &Transform| t.kind() == kind);
-        let complete = has(TransformType::ENCR)
-            && (protocol == ProtocolId::ESP || (has(TransformType::PRF) && has(TransformType::KE)));
+        // RFC 7296 §3.3.3. A cipher that needs an integrity algorithm is left out below when there is none.
+        let complete = match protocol {
+            ProtocolId::IKE => has(TransformType::ENCR) && has(TransformType::PRF) && has(TransformType::KE),
+            ProtocolId::AH => has(TransformType::INTEG),
+            _ => has(TransformType::ENCR),
+        };
         if !complete {
             continue;
         }
-        // RFC 7296 §3.3.3: ESP proposals carry the transform type of sequence numbers.
-        if protocol == ProtocolId::ESP && !has(TransformType::SN) {
+        // RFC 7296 §3.3.3: proposals of ESP and AH carry the transform type of sequence numbers.
+        if protocol != ProtocolId::IKE && !has(TransformType::SN) {
             transforms.push(Transform::Sn(SnId::SEQUENTIAL_32));
+        }
+        if protocol == ProtocolId::AH {
+            offers.push(Proposal { protocol, transforms });
+            continue;
         }
         offers.extend(split(protocol, &transforms, crypto));
     }
@@ -233,15 +252,24 @@ impl<'a> Pick<'a> {
     }
 
     fn integ(&self, aead: bool) -> Option<IntegId> {
-        let offered = |id| self.theirs.transforms.contains(&Transform::Integ(id));
-        if aead {
-            let none = !self.offers(TransformType::INTEG) || offered(IntegId::NONE);
-            return none.then_some(IntegId::NONE);
+        if !aead {
+            return self.separate_integ();
         }
+        let none = self.theirs.transforms.contains(&Transform::Integ(IntegId::NONE));
+        (none || !self.offers(TransformType::INTEG)).then_some(IntegId::NONE)
+    }
+
+    fn separate_integ(&self) -> Option<IntegId> {
         self.own.transforms.iter().find_map(|transform| match transform {
-            Transform::Integ(id) if offered(*id) && self.crypto.integ(*id).is_some() => Some(*id),
+            Transform::Integ(id) if self.theirs.transforms.contains(transform) => self.crypto.integ(*id).map(|_| *id),
             _ => None,
         })
+    }
+
+    fn ah_integ(&mut self) -> Option<IntegId> {
+        let id = self.separate_integ()?;
+        self.chosen.push(Transform::Integ(id));
+        Some(id)
     }
 
     fn prf(&mut self) -> Option<PrfId> {
@@ -267,7 +295,8 @@ impl<'a> Pick<'a> {
 
     /// As [`Pick::ke`], but where our policy asks for no key exchange and the peer's does, the peer has its way: the
     /// Child SA is only the better for it.
-    fn child_ke(&mut self, sent: Option<KeMethod>) -> Option<Option<KeMethod>> {
+    fn child_ke(&mut self, exchange: ChildKe) -> Option<Option<KeMethod>> {
+        let ChildKe::Fresh(sent) = exchange else { return Some(None) };
         if !methods(self.own).is_empty() {
             return self.ke(sent);
         }
@@ -330,11 +359,21 @@ fn encr(transform: Transform, crypto: &CryptoProvider) -> Option<(EncrId, u16)> 
     alg.key_bits().contains(&bits).then_some((id, bits))
 }
 
-fn supported(transform: Transform, crypto: &CryptoProvider) -> bool {
+fn supported(transform: Transform, protocol: ProtocolId, crypto: &CryptoProvider) -> bool {
     match transform {
-        Transform::Encr(..) => encr(transform, crypto).is_some(),
+        Transform::Encr(id, _) => {
+            // RFC 7296 §5, RFC 8750 §7: what does not encrypt, or has no IV in the message, is for ESP alone.
+            let esp_alone = matches!(id, EncrId::NULL | EncrId::NULL_AES_GMAC)
+                || crypto.encr(id).is_some_and(|alg| alg.implicit_iv());
+            encr(transform, crypto).is_some() && (protocol == ProtocolId::ESP || !esp_alone)
+        }
         Transform::Prf(id) => crypto.prf(id).is_some(),
-        Transform::Integ(id) => id == IntegId::NONE || crypto.integ(id).is_some(),
+        // RFC 4543 §5.3: an integrity algorithm with an IV is for AH alone.
+        Transform::Integ(id) => {
+            let fits = |alg: &dyn IntegAlg| protocol == ProtocolId::AH || alg.iv_len() == 0;
+            let none = id == IntegId::NONE && protocol != ProtocolId::AH;
+            none || crypto.integ(id).is_some_and(fits)
+        }
         Transform::Ke(id) => crypto.ke(id).is_some(),
         Transform::Sn(id) => id == SnId::SEQUENTIAL_32 || id == SnId::PARTIAL_64,
         Transform::Unknown { .. } => false,
@@ -440,7 +479,7 @@ mod tests {
     fn esp_offers_of_others_are_understood() {
         let ours = offer(&[esp_of(&[GCM, CBC, SHA2])], false, &provider());
         let chosen = |offered: &[Transform]| {
-            esp(&[esp_of(offered)], &ours, ChildKe::None, &provider()).ok().map(|agreed| agreed.transforms)
+            child(&[esp_of(offered)], &ours, ChildKe::None, &provider()).ok().map(|agreed| agreed.transforms)
         };
         assert_eq!(chosen(&[GCM, X25519, ESN, NO_ESN]), Some(vec![GCM, NO_ESN]));
         assert_eq!(chosen(&[CBC, SHA2, NO_ESN]), Some(vec![CBC, SHA2, NO_ESN]));
@@ -458,7 +497,7 @@ mod tests {
     fn pfs_is_what_both_agree_on() {
         let with = |ours: &[Transform], offered: &[Transform], sent| {
             let ours = ours_of(&[esp_of(ours)]);
-            esp(&[esp_of(offered)], &ours, ChildKe::Fresh(sent), &provider()).ok().map(|agreed| agreed.ke)
+            child(&[esp_of(offered)], &ours, ChildKe::Fresh(sent), &provider()).ok().map(|agreed| agreed.ke)
         };
         let x25519 = Some(KeMethod::CURVE25519);
         assert_eq!(with(&[GCM, X25519], &[GCM, NO_ESN, X25519], x25519), Some(x25519));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_types::policy::{Mode, PolicyId};
-use ravelin_types::proposal::{EspSuite, IkeSuite};
+use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
@@ -53,7 +53,7 @@ pub struct ChildSaView {
     /// Transport or tunnel.
     pub mode: Mode,
     /// Algorithms.
-    pub suite: EspSuite,
+    pub suite: Suite,
     /// Local side of the agreed selectors.
     pub local_ts: Vec<TrafficSelector>,
     /// Remote side.

@@ -109,6 +109,14 @@ impl Suite {
         }
     }
 
+    /// The protocol of the SA's own SPI: ESP or AH.
+    pub fn protocol(&self) -> ProtocolId {
+        match self {
+            Suite::Esp(_) | Suite::AhEsp { .. } => ProtocolId::ESP,
+            Suite::Ah(_) => ProtocolId::AH,
+        }
+    }
+
     /// 32-bit or extended sequence numbers; with AH and ESP those of the outer protocol.
     pub fn sn(&self) -> SnId {
         match self {

@@ -59,9 +59,10 @@ pub fn run(settings: &Settings) -> Result<()> {
     for undone in ravelin_tun::undo_leftovers(&mut store)? {
         tracing::warn!("a daemon before this one was killed; undone: {undone}");
     }
-    let packets = packet_provider();
+    let ike = ike_provider();
+    let packets = packet_provider(ike);
     let plane = TunDataPlane::start(settings.tun.clone(), packets, Box::new(SystemRandom), &mut store)?;
-    let core = match Core::new(model, plane, provider(), Box::new(SystemRandom), clock.now()) {
+    let core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
         Ok(core) => core.with_packets_by(packets.name),
         Err((plane, why)) => {
             plane.stop(&mut store)?;
@@ -74,21 +75,6 @@ pub fn run(settings: &Settings) -> Result<()> {
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// What protects packets: the multi-buffer library where it is installed and fits, and for all that it lacks AWS-LC,
-/// which serves IKE in any case.
-fn packet_provider() -> CryptoProvider {
-    match ravelin_crypto_ipsec_mb::try_provider() {
-        Ok(fast) => {
-            tracing::info!("{} protects packets, and {} what it has no cipher for", fast.name, provider().name);
-            provider().with_packets_by(&fast)
-        }
-        Err(reason) => {
-            tracing::info!("{} protects packets: {reason}", provider().name);
-            provider()
-        }
-    }
 }
 
 /// Keys must reach neither a core dump nor another process of the same user. A limit of 0 alone does not hold where the

@@ -1,6 +1,6 @@
 //! Negotiated suites, looked up in a provider.
 
-use ravelin_types::proposal::{EspSuite, IkeSuite};
+use ravelin_types::proposal::{EspSuite, IkeSuite, Suite};
 use ravelin_types::transform::{EncrId, IntegId};
 
 use crate::provider::{CryptoProvider, EncrAlg, IntegAlg, KeAlg, PrfAlg};
@@ -28,6 +28,10 @@ impl IkeAlgs {
         if matches!(suite.encr, EncrId::NULL | EncrId::NULL_AES_GMAC) {
             return None;
         }
+        // RFC 8750 §7: IKE messages have no number that is theirs alone.
+        if provider.encr(suite.encr)?.implicit_iv() {
+            return None;
+        }
         let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;
         let prf = provider.prf(suite.prf)?;
         let ke = provider.ke(suite.ke)?;
@@ -35,33 +39,34 @@ impl IkeAlgs {
     }
 }
 
-/// The algorithms of an ESP SA.
+/// The algorithms of a Child SA.
 #[derive(Clone, Copy)]
-pub struct EspAlgs {
-    /// Encryption.
-    pub encr: &'static dyn EncrAlg,
-    /// Key length in bits (without a salt).
-    pub encr_key_bits: u16,
-    /// Integrity; `None` with an AEAD cipher.
-    pub integ: Option<&'static dyn IntegAlg>,
+pub enum ChildAlgs {
+    /// ESP.
+    Esp {
+        /// Encryption.
+        encr: &'static dyn EncrAlg,
+        /// Key length in bits (without a salt).
+        encr_key_bits: u16,
+        /// Integrity; `None` with an AEAD cipher.
+        integ: Option<&'static dyn IntegAlg>,
+    },
+    /// AH, with its integrity algorithm.
+    Ah(&'static dyn IntegAlg),
 }
 
-impl EspAlgs {
+impl ChildAlgs {
     /// Looks a suite up, by the rules of [`IkeAlgs::find`]. Encryption without integrity is refused for ESP too:
-    /// RFC 4303 allows it, RFC 8221 §4 does not.
-    pub fn find(provider: &CryptoProvider, suite: &EspSuite) -> Option<Self> {
-        let (encr, integ) = encr_and_integ(provider, suite.encr, suite.encr_key_bits, suite.integ)?;
-        Some(EspAlgs { encr, encr_key_bits: suite.encr_key_bits, integ })
-    }
-
-    /// Bytes of encryption key in KEYMAT, salt included.
-    pub fn encr_key_len(&self) -> usize {
-        encr_key_len(self.encr, self.encr_key_bits)
-    }
-
-    /// Bytes of integrity key in KEYMAT.
-    pub fn integ_key_len(&self) -> usize {
-        self.integ.map_or(0, IntegAlg::key_len)
+    /// RFC 4303 allows it, RFC 8221 §4 does not. `None` also for AH and ESP together, which IKEv2 does not negotiate.
+    pub fn find(provider: &CryptoProvider, suite: &Suite) -> Option<Self> {
+        match suite {
+            Suite::Esp(EspSuite { encr, encr_key_bits, integ, .. }) => {
+                let (encr, integ) = encr_and_integ(provider, *encr, *encr_key_bits, *integ)?;
+                Some(ChildAlgs::Esp { encr, encr_key_bits: *encr_key_bits, integ })
+            }
+            Suite::Ah(suite) => provider.integ(suite.integ).map(ChildAlgs::Ah),
+            Suite::AhEsp { .. } => None,
+        }
     }
 }
 
@@ -78,7 +83,10 @@ fn encr_and_integ(provider: &CryptoProvider, encr: EncrId, key_bits: u16, integ:
     }
     match (encr.is_aead(), integ) {
         (true, IntegId::NONE) => Some((encr, None)),
-        (false, id) if id != IntegId::NONE => Some((encr, Some(provider.integ(id)?))),
+        // RFC 4543 §5.3: an integrity algorithm with an IV is for AH alone.
+        (false, id) if id != IntegId::NONE => {
+            provider.integ(id).filter(|integ| integ.iv_len() == 0).map(|integ| (encr, Some(integ)))
+        }
         _ => None,
     }
 }

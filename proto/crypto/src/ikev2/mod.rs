@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Each step consumes or borrows the one before, so a key that is "not yet derived" has no type. Lengths come from
-//! [`IkeAlgs`] and [`EspAlgs`]: a suite from `ravelin-types` looked up in a provider.
+//! [`IkeAlgs`] and [`ChildAlgs`]: a suite from `ravelin-types` looked up in a provider.
 //! Read RFC 7296 §2.14, §2.15 and §2.17 before changing this folder.
 
 mod algs;
@@ -20,7 +20,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use algs::{EspAlgs, IkeAlgs};
+pub use algs::{ChildAlgs, IkeAlgs};
 pub use auth::SignedOctets;
 pub use cipher::IkeCipher;
 pub use schedule::{IkeKeys, KeyMat, Nonces, Skeyseed};

@@ -6,7 +6,7 @@ use ravelin_types::sa::SaKeys;
 use ravelin_types::{IkeSpi, Secret};
 use zeroize::Zeroize;
 
-use super::algs::{EspAlgs, IkeAlgs, encr_key_len};
+use super::algs::{ChildAlgs, IkeAlgs, encr_key_len};
 use super::cipher::IkeCipher;
 use crate::provider::{BadKey, IntegAlg, PrfAlg};
 
@@ -114,18 +114,26 @@ impl KeyMat {
     pub fn derive(
         prf: &dyn PrfAlg,
         sk_d: &Secret,
-        algs: &EspAlgs,
+        algs: &ChildAlgs,
         shared: Option<&Secret>,
         nonces: Nonces<'_>,
     ) -> Self {
         let shared = shared.map_or(&[][..], Secret::expose);
-        let (e, a) = (algs.encr_key_len(), algs.integ_key_len());
         let seed = [shared, nonces.initiator, nonces.responder];
+        let (e, a) = match algs {
+            ChildAlgs::Esp { encr, encr_key_bits, integ } => {
+                (encr_key_len(*encr, *encr_key_bits), integ.map_or(0, IntegAlg::key_len))
+            }
+            ChildAlgs::Ah(integ) => (0, integ.key_len()),
+        };
         let stream = prf_plus(prf, sk_d.expose(), &seed, 2 * (e + a));
         let mut cut = Cutter(stream.expose());
         // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
-        let initiator = SaKeys { encr: cut.next(e), integ: cut.next(a), ..SaKeys::default() };
-        let responder = SaKeys { encr: cut.next(e), integ: cut.next(a), ..SaKeys::default() };
+        let mut keys = || match algs {
+            ChildAlgs::Esp { .. } => SaKeys { encr: cut.next(e), integ: cut.next(a), ..SaKeys::default() },
+            ChildAlgs::Ah(_) => SaKeys { ah: cut.next(a), ..SaKeys::default() },
+        };
+        let (initiator, responder) = (keys(), keys());
         KeyMat { initiator, responder }
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, Mode};
-use ravelin_types::proposal::Proposal;
+use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
@@ -16,7 +16,7 @@ use super::Ends;
 use super::child::{ChildSa, Terms};
 use super::feature::nat;
 use super::message::{Payloads, selectors};
-use super::offer::{mode_name, use_transport_mode};
+use super::offer::{AH_THROUGH_NAT, mode_name, use_transport_mode};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -57,7 +57,10 @@ impl ChildAnswer {
         let offered: Vec<Proposal> = sa.0.iter().map(|offered| offered.proposal.clone()).collect();
         let with_ke = exchange != ChildKe::None;
         let ours = negotiate::offer(&found.policy.proposals, with_ke, &core.crypto);
-        let agreed = negotiate::esp(&offered, &ours, exchange, &core.crypto)?;
+        let agreed = negotiate::child(&offered, &ours, exchange, &core.crypto)?;
+        if ends.nat.any() && agreed.suite.protocol() == ProtocolId::AH {
+            return Err(AH_THROUGH_NAT);
+        }
         let OfferedProposal { number, spi, .. } =
             sa.0.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
         let outbound = spi.child().filter(|spi| spi.is_usable());
@@ -91,8 +94,7 @@ impl ChildAnswer {
 
     /// `[N(USE_TRANSPORT_MODE)], SA`
     pub(crate) fn head(&self, inbound: Spi) -> Vec<Payload> {
-        let proposal =
-            Proposal { protocol: ravelin_types::proposal::ProtocolId::ESP, transforms: self.transforms.clone() };
+        let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         use_transport_mode(self.terms.mode).into_iter().chain([sa]).collect()
     }

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Action, Mode};
-use ravelin_types::proposal::EspSuite;
+use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
@@ -43,7 +43,7 @@ pub(crate) enum ChildState {
 pub(crate) struct Terms {
     /// SPI of the outbound SA, which the peer chose.
     pub(crate) outbound: Spi,
-    pub(crate) suite: EspSuite,
+    pub(crate) suite: Suite,
     pub(crate) ke: Option<KeMethod>,
     pub(crate) mode: Mode,
     pub(crate) local_ts: Vec<TrafficSelector>,
@@ -114,7 +114,7 @@ impl ChildSa {
             mode: terms.mode,
             encap: encap.map(|encap| UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }),
             original: terms.original,
-            suite: terms.suite.into(),
+            suite: terms.suite,
             keys: inbound_keys,
             policy: policy.policy.id,
             local_ts: terms.local_ts.clone(),

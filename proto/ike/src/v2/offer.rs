@@ -23,6 +23,9 @@ use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::negotiate::{self, ChildKe, Selectors};
 
+/// RFC 3715 §2.1: AH covers the addresses that a NAT changes, and RFC 3948 carries ESP alone.
+pub(crate) const AH_THROUGH_NAT: Error = Error::Misuse("AH does not pass the NAT between the two ends; use ESP");
+
 /// Our side of a Child SA that is being asked for. Its inbound SPI is reserved; whoever drops the offer releases it.
 pub(crate) struct ChildOffer {
     pub(crate) policy: Arc<ChildPolicy>,
@@ -84,10 +87,18 @@ impl ChildOffer {
     ) -> Result<Self, Error> {
         let proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
         if proposals.is_empty() {
-            return Err(Error::Misuse("the policy has no usable ESP proposal"));
+            return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
+        }
+        if ends.nat.any() && proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH) {
+            return Err(AH_THROUGH_NAT);
         }
         let inbound = core.child_spi(ends.our_spi());
         Ok(ChildOffer { policy, inbound, replaces, proposals, mode, selectors })
+    }
+
+    /// ESP or AH. All proposals of a policy are for one of them.
+    pub(crate) fn protocol(&self) -> ProtocolId {
+        self.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol)
     }
 
     /// The key exchange method whose value goes along, if any.
@@ -123,13 +134,13 @@ impl ChildOffer {
         ends: &Ends,
         core: &Core,
     ) -> Result<Terms, Error> {
-        let (answer, chosen) = answered(payloads.sa()?, &self.proposals, ProtocolId::ESP)?;
+        let (answer, chosen) = answered(payloads.sa()?, &self.proposals)?;
         let outbound = answer.spi.child().filter(|spi| spi.is_usable());
         let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
         if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
             return Err(Error::Violation("the SPI of another Child SA"));
         }
-        let agreed = negotiate::esp(core::slice::from_ref(&answer.proposal), chosen, exchange, &core.crypto)
+        let agreed = negotiate::child(core::slice::from_ref(&answer.proposal), chosen, exchange, &core.crypto)
             .map_err(|_| Error::Violation("the chosen proposal was not offered"))?;
         let transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
         let mode = if transport { Mode::Transport } else { Mode::Tunnel };
@@ -189,7 +200,6 @@ pub(crate) fn sa(proposals: &[Proposal], spi: AnySpi) -> Payload {
 pub(crate) fn answered<'a, 'b>(
     sa: &'a Sa,
     ours: &'b [Proposal],
-    protocol: ProtocolId,
 ) -> Result<(&'a OfferedProposal, &'b [Proposal]), Error> {
     let [answer] = sa.0.as_slice() else {
         return Err(Error::Violation("an answer with more than one proposal"));
@@ -197,9 +207,7 @@ pub(crate) fn answered<'a, 'b>(
     let index = usize::from(answer.number).checked_sub(1);
     let chosen = index.and_then(|index| ours.get(index..=index));
     match chosen {
-        Some(chosen) if negotiate::is_answer(&answer.proposal) && answer.proposal.protocol == protocol => {
-            Ok((answer, chosen))
-        }
+        Some(chosen) if negotiate::is_answer(&answer.proposal) => Ok((answer, chosen)),
         _ => Err(Error::Violation("the chosen proposal was not offered")),
     }
 }

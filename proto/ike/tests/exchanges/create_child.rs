@@ -33,13 +33,13 @@ fn lab(change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
 fn what_does_not_meet_is_named_on_both_sides() {
     type Change = fn(&mut Config, &mut Config);
     let cases: [(Part, Part, Change); 5] = [
-        (Part::EspProposal, Part::EspProposal, |_, b| b.policies[1].proposals = vec![esp_cbc()]),
+        (Part::ChildProposal, Part::ChildProposal, |_, b| b.policies[1].proposals = vec![esp_cbc()]),
         // PFS with a group that the other does not take, and PFS that only the responder wants.
-        (Part::EspProposal, Part::EspProposal, |a, b| {
+        (Part::ChildProposal, Part::ChildProposal, |a, b| {
             a.policies[1].proposals = vec![pfs(esp_proposal(), KeMethod::CURVE25519)];
             b.policies[1].proposals = vec![pfs(esp_proposal(), KeMethod::ECP256)];
         }),
-        (Part::EspProposal, Part::EspProposal, |_, b| {
+        (Part::ChildProposal, Part::ChildProposal, |_, b| {
             b.policies[1].proposals = vec![pfs(esp_proposal(), KeMethod::ECP256)];
         }),
         (Part::TrafficSelectors, Part::TrafficSelectors, |_, b| {
@@ -81,8 +81,8 @@ fn a_rekey_that_the_peer_refuses_is_tried_again_and_the_old_one_goes_on() {
     lab.b.configure(|config| config.policies[0].proposals = vec![esp_cbc()]);
     lab.a.command(Command::RekeyChild(POLICY));
     lab.settle();
-    lab.a.failure(Part::EspProposal);
-    lab.b.failure(Part::EspProposal);
+    lab.a.failure(Part::ChildProposal);
+    lab.b.failure(Part::ChildProposal);
     assert_eq!((lab.a.child().inbound, lab.a.child().state), (old, "INSTALLED"));
     // In the meantime somebody mends the configuration.
     lab.b.configure(|config| config.policies[0].proposals = vec![esp_proposal()]);

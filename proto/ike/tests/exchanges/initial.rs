@@ -169,7 +169,7 @@ fn no_common_esp_proposal_fails_the_child_sa_alone() {
     let mut lab = Lab::with(|_, b| b.policies[0].proposals = vec![esp_cbc()]);
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    let (here, there) = (lab.a.failure(Part::EspProposal), lab.b.failure(Part::EspProposal));
+    let (here, there) = (lab.a.failure(Part::ChildProposal), lab.b.failure(Part::ChildProposal));
     assert_eq!(here.ours, ["ESP: AES128-GCM, NO-ESN"]);
     assert_eq!(there.theirs, here.ours);
     assert_eq!(there.ours, ["ESP: AES256-CBC, HMAC-SHA-2-256, NO-ESN"]);

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ravelin_crypto_aws_lc::provider;
+use ravelin_crypto::CryptoProvider;
 use ravelin_ike::config::Retransmission;
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
@@ -26,6 +26,13 @@ use ravelin_types::{Identity, Instant, Secret, Spi};
 pub const A: &str = "192.0.2.1";
 pub const B: &str = "192.0.2.2";
 pub const POLICY: PolicyId = PolicyId(7);
+
+/// Key exchange of AWS-LC, and every algorithm for packets.
+pub fn provider() -> CryptoProvider {
+    static PROVIDER: OnceLock<CryptoProvider> = OnceLock::new();
+    let more = || ravelin_crypto_aws_lc::provider().with_more_of(&ravelin_crypto_rustcrypto::provider_with_legacy());
+    *PROVIDER.get_or_init(more)
+}
 
 pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -289,7 +296,8 @@ impl Lab {
                 let inbound = there.sa(Direction::Inbound, out.spi);
                 assert_eq!(out.keys.encr.expose(), inbound.keys.encr.expose());
                 assert_eq!(out.keys.integ.expose(), inbound.keys.integ.expose());
-                assert!(!out.keys.encr.is_empty());
+                assert_eq!(out.keys.ah.expose(), inbound.keys.ah.expose());
+                assert!(out.keys.encr.len() + out.keys.integ.len() + out.keys.ah.len() >= 16);
                 assert_eq!(out.suite, inbound.suite);
                 assert_eq!(out.mode, inbound.mode);
                 assert_eq!(out.pair, inbound.pair_of(here));

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use crate::lab::*;
+use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Transmit};
 use ravelin_types::dataplane::DataPlaneEvent;
 use ravelin_types::policy::Mode;
+use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::sa::{OriginalAddresses, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::{IntegId, Transform};
 
 const INSIDE: &str = "10.0.0.1";
 const OUTSIDE: &str = "198.51.100.1";
@@ -298,4 +301,21 @@ fn a_responder_behind_a_nat_is_found_and_followed() {
     lab.a.receive_from(&message, message.remote, SocketAddr::new(ip(outside), 4500));
     assert_eq!(lab.a.ike().peer, socket("198.51.100.7:4500"));
     assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).dst, ip("198.51.100.7"));
+}
+
+// RFC 3715 §2.1: AH covers the addresses that the NAT changes.
+#[test]
+fn ah_is_refused() {
+    let mut natted = Natted::new(Mode::Tunnel);
+    let ah = || {
+        let transforms = vec![Transform::Integ(IntegId::HMAC_SHA2_256_128)];
+        vec![Proposal { protocol: ProtocolId::AH, transforms }]
+    };
+    natted.lab.a.configure(|config| config.policies[0].proposals = ah());
+    natted.lab.b.configure(|config| config.policies[0].proposals = ah());
+    natted.lab.a.command(Command::Initiate(POLICY));
+    natted.settle();
+    let failure = natted.lab.a.failure(Part::Configuration);
+    assert!(failure.ours[0].contains("AH does not pass the NAT"), "{failure:?}");
+    assert!(natted.lab.a.sas.is_empty() && natted.lab.b.sas.is_empty());
 }

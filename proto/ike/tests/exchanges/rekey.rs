@@ -135,7 +135,7 @@ fn a_peer_that_asks_for_pfs_gets_it_from_one_that_does_not() {
     // The other way B offers no group, which A does not take.
     lab.b.command(Command::RekeyChild(POLICY));
     lab.settle();
-    assert_eq!(lab.a.failures()[0].part, Part::EspProposal);
+    assert_eq!(lab.a.failures()[0].part, Part::ChildProposal);
     assert_one_child(&lab);
 }
 

@@ -38,12 +38,13 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
         *counts.entry(file).or_default() += 1;
     }
     for encr in provider.encr {
-        // RFC 7296 §5: what does not encrypt is for ESP alone.
-        if matches!(encr.id(), EncrId::NULL | EncrId::NULL_AES_GMAC) {
+        // RFC 7296 §5: what does not encrypt is for ESP alone, as is an implicit IV (RFC 8750 §7).
+        if matches!(encr.id(), EncrId::NULL | EncrId::NULL_AES_GMAC) || encr.implicit_iv() {
             continue;
         }
         for bits in encr.key_bits() {
-            let integs = provider.integ.iter().copied().map(Some);
+            // RFC 4543 §4: one with an IV is for AH alone.
+            let integs = provider.integ.iter().copied().filter(|integ| integ.iv_len() == 0).map(Some);
             for integ in integs.chain([None]).filter(|integ| integ.is_none() == encr.is_aead()) {
                 tampered(*encr, *bits, integ);
                 *counts.entry("message/tampered").or_default() += 1;

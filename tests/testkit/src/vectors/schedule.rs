@@ -1,6 +1,6 @@
 //! The IKEv2 key schedule: NIST CAVP, and one schedule captured with all seven keys.
 
-use ravelin_crypto::ikev2::{EspAlgs, IkeAlgs, IkeKeys, KeyMat, Nonces, SignedOctets, Skeyseed};
+use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs, IkeKeys, KeyMat, Nonces, SignedOctets, Skeyseed};
 use ravelin_crypto::{BadKey, CryptoProvider, EncrAlg, EncrKey, IvKind};
 use ravelin_types::transform::{EncrId, IntegId, PrfId};
 use ravelin_types::{IkeSpi, Secret};
@@ -159,7 +159,7 @@ fn nist(provider: &CryptoProvider, vector: &Nist, case: &str) -> bool {
     for (shared, expected, what) in
         [(None, &vector.child, "KEYMAT"), (Some(&vector.new_shared), &vector.child_pfs, "KEYMAT with PFS")]
     {
-        let esp = EspAlgs { encr: key_of(expected.len() / 2), encr_key_bits: 0, integ: None };
+        let esp = ChildAlgs::Esp { encr: key_of(expected.len() / 2), encr_key_bits: 0, integ: None };
         let shared = shared.map(|shared| Secret::from(&**shared));
         let keymat = KeyMat::derive(prf, &keys.sk_d, &esp, shared.as_ref(), nonces);
         let stream = [keymat.initiator.encr.expose(), keymat.responder.encr.expose()].concat();

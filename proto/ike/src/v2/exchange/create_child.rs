@@ -13,10 +13,10 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_crypto::ikev2::{EspAlgs, KeyMat, Nonces};
+use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
 use ravelin_crypto::{KePrivate, PrfAlg};
 use ravelin_types::dataplane::Flow;
-use ravelin_types::proposal::EspSuite;
+use ravelin_types::proposal::Suite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Secret, Spi};
 use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
@@ -134,7 +134,7 @@ impl CreateChild {
             },
             Err(error) => {
                 // RFC 7296 §2.21: no error goes back for a response, but the peer's half has to be cleaned up.
-                sa.delete_unborn(self.offer.inbound);
+                sa.delete_unborn(&self.offer);
                 self.failed(&error, sa, ends, core);
             }
         }
@@ -290,11 +290,11 @@ pub(crate) fn keymat(
     core: &Core,
     prf: &dyn PrfAlg,
     sk_d: &Secret,
-    suite: &EspSuite,
+    suite: &Suite,
     shared: Option<&Secret>,
     nonces: Nonces<'_>,
 ) -> Result<KeyMat, Error> {
-    let algs = EspAlgs::find(&core.crypto, suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let algs = ChildAlgs::find(&core.crypto, suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     Ok(KeyMat::derive(prf, sk_d, &algs, shared, nonces))
 }
 

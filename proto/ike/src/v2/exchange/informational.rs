@@ -33,8 +33,8 @@ pub(crate) struct DeleteChild {
 }
 
 impl DeleteChild {
-    pub(crate) fn request(inbound: Spi, reason: DownReason) -> (Exchange, Vec<Payload>) {
-        let delete = Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: vec![inbound] });
+    pub(crate) fn request(protocol: ProtocolId, inbound: Spi, reason: DownReason) -> (Exchange, Vec<Payload>) {
+        let delete = Payload::Delete(Delete::Child { protocol, spis: vec![inbound] });
         (Exchange::DeleteChild(DeleteChild { inbound, reason }), vec![delete])
     }
 
@@ -80,7 +80,7 @@ pub(crate) fn respond(
         core.failed(error.failure(sa.place(ends, "INFORMATIONAL")));
         return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
     }
-    let mut gone = Vec::new();
+    let (mut gone, mut gone_ah) = (Vec::new(), Vec::new());
     for payload in &payloads.0 {
         match payload {
             Payload::Delete(Delete::Ike) => {
@@ -90,21 +90,23 @@ pub(crate) fn respond(
                 return Ok((Vec::new(), After::End(reason)));
             }
             Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis }) => {
-                gone.extend(spis.iter().filter_map(|spi| delete(*spi, sa, ends, core)));
+                gone.extend(spis.iter().filter_map(|spi| delete(ProtocolId::ESP, *spi, sa, ends, core)));
+            }
+            Payload::Delete(Delete::Child { protocol: ProtocolId::AH, spis }) => {
+                gone_ah.extend(spis.iter().filter_map(|spi| delete(ProtocolId::AH, *spi, sa, ends, core)));
             }
             _ => {}
         }
     }
-    let answer = match gone.is_empty() {
-        true => Vec::new(),
-        false => vec![Payload::Delete(Delete::Child { protocol: ProtocolId::ESP, spis: gone })],
-    };
+    // RFC 7296 §3.11: the SPIs of one payload belong to one protocol.
+    let answer = [(ProtocolId::ESP, gone), (ProtocolId::AH, gone_ah)].into_iter().filter(|(_, spis)| !spis.is_empty());
+    let answer = answer.map(|(protocol, spis)| Payload::Delete(Delete::Child { protocol, spis })).collect();
     Ok((answer, After::Stay))
 }
 
 /// Removes the Child SA with this outbound SPI; the inbound SPI goes into the answer.
-fn delete(outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
-    let Some(child) = sa.child_to(outbound) else {
+fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
+    let Some(child) = sa.child_to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
         if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open {
             open.note_deleted(outbound);
         }

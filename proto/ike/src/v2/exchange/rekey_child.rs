@@ -17,7 +17,6 @@
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
-use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, Payload};
 
 use super::{Exchange, Open};
@@ -40,7 +39,7 @@ pub(crate) struct Collision {
 
 /// `N(REKEY_SA)`: names the old Child SA by the SPI on which we receive.
 pub(crate) fn notify(old: &ChildSa) -> Payload {
-    Payload::Notify(Notify::about(ProtocolId::ESP, old.inbound, NotifyType::REKEY_SA))
+    Payload::Notify(Notify::about(old.terms.suite.protocol(), old.inbound, NotifyType::REKEY_SA))
 }
 
 /// The Child SA that the peer wants to rekey, if it does.
@@ -50,7 +49,7 @@ pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>
         return Err(Error::Violation("REKEY_SA without an SPI of four octets"));
     };
     // The SPI is the one on which the peer receives.
-    let old = sa.child_to(spi).filter(|_| notify.protocol == ProtocolId::ESP);
+    let old = sa.child_to(spi).filter(|old| notify.protocol == old.terms.suite.protocol());
     let Some(old) = old else {
         // RFC 7296 §2.25: the peer may have made it in answer to our open request, an answer that is still on its way.
         // After CHILD_SA_NOT_FOUND it would forget an SA that we are about to install.

@@ -137,7 +137,7 @@ impl RekeyIke {
         core: &mut Core,
     ) -> Result<(IkeSa, Vec<u8>), Error> {
         rules::require(payloads, rules::REKEY_IKE)?;
-        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers, ProtocolId::IKE)?;
+        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let theirs = peer_spi(answer)?;
         let offered = core::slice::from_ref(&answer.proposal);
         let agreed = negotiate::ike(offered, chosen, Some(self.method), &core.crypto)?;

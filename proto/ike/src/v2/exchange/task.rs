@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use ravelin_types::proposal::ProtocolId;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Instant, Spi};
 use ravelin_wire::ike::v2::Payload;
@@ -42,8 +43,8 @@ pub(crate) enum What {
     Create(Want),
     /// Another Child SA in place of the one with this inbound SPI.
     RekeyChild(Spi),
-    /// The end of the Child SA with this inbound SPI.
-    DeleteChild(Spi, DownReason),
+    /// The end of the Child SA with this inbound SPI, of ESP or AH.
+    DeleteChild(ProtocolId, Spi, DownReason),
     /// Another IKE SA in place of this one.
     RekeyIke,
     /// The end of the IKE SA.
@@ -156,7 +157,8 @@ impl Established {
         let Some(child) = self.children.get_mut(&inbound) else { return };
         if child.state != ChildState::Deleting {
             child.state = ChildState::Deleting;
-            self.add_task(Task::new(What::DeleteChild(inbound, reason)));
+            let protocol = child.terms.suite.protocol();
+            self.add_task(Task::new(What::DeleteChild(protocol, inbound, reason)));
         }
     }
 
@@ -324,7 +326,7 @@ impl Established {
                 Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),
                 _ => Ok(None),
             },
-            What::DeleteChild(spi, reason) => Ok(Some(DeleteChild::request(spi, reason))),
+            What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
             What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             What::Liveness => Ok(Some(informational::liveness())),

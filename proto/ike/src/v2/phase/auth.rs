@@ -231,7 +231,7 @@ impl AuthRequested {
             Err(error) => {
                 // RFC 7296 §2.21.2: the IKE SA stands without it. Where the peer has the Child SA, it must go there.
                 if payloads.sa().is_ok() {
-                    established.delete_unborn(offer.inbound);
+                    established.delete_unborn(&offer);
                 } else {
                     core.table.release(offer.inbound);
                 }

@@ -28,6 +28,7 @@ use crate::output::{DownReason, Event};
 use crate::v2::child::{ChildSa, ChildState};
 use crate::v2::exchange::{self, After, Open, Task, What};
 use crate::v2::message::{Payloads, Protection};
+use crate::v2::offer::ChildOffer;
 use crate::v2::window::{Arrival, MessageWindow};
 use crate::v2::{Ends, IkeSa, Phase, down, rules};
 
@@ -299,8 +300,9 @@ impl Established {
     }
 
     /// Has the peer delete a Child SA that it made and we could not.
-    pub(crate) fn delete_unborn(&mut self, inbound: Spi) {
-        self.tasks.push_front(Task::new(What::DeleteChild(inbound, DownReason::ProtocolError)));
+    pub(crate) fn delete_unborn(&mut self, offer: &ChildOffer) {
+        let what = What::DeleteChild(offer.protocol(), offer.inbound, DownReason::ProtocolError);
+        self.tasks.push_front(Task::new(what));
     }
 
     /// Hands Child SAs and waiting tasks to the IKE SA that takes the place of this one.
@@ -338,7 +340,7 @@ impl Established {
         }
         for task in &self.tasks {
             // An SPI of a Child SA that only the peer has is still reserved.
-            if let What::DeleteChild(spi, _) = task.what {
+            if let What::DeleteChild(_, spi, _) = task.what {
                 core.table.release(spi);
             }
         }

@@ -18,7 +18,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_types::IkeSpi;
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::proposal::Proposal;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
@@ -253,7 +253,7 @@ impl InitRequested {
         if spi_r == IkeSpi::ZERO {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
-        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers, ProtocolId::IKE)?;
+        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let agreed = negotiate::ike(core::slice::from_ref(&answer.proposal), chosen, Some(self.method), &core.crypto)?;
         let ke = payloads.ke()?;
         if agreed.ke != Some(self.method) || ke.method != self.method {

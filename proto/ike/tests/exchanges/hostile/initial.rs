@@ -203,7 +203,7 @@ fn what_the_provider_lacks_is_neither_offered_nor_chosen() {
     lab.a.endpoint = Endpoint::new(Arc::new(a), poor, Box::new(SeededRandom::new(3)), now);
     lab.establish();
     assert_eq!(lab.b.ike().suite.unwrap().encr, EncrId::CHACHA20_POLY1305);
-    assert_eq!(lab.b.child().suite.encr, EncrId::CHACHA20_POLY1305);
+    assert_eq!(lab.b.child().suite.esp().unwrap().encr, EncrId::CHACHA20_POLY1305);
 }
 
 // Rows 19, 25, 32: values that are none, and groups that are none.
