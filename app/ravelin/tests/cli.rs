@@ -60,7 +60,8 @@ fn mistakes_end_with_status_2_and_speak_on_standard_error() {
     for (line, words) in [
         ("ipsec netstart", "netstat"),
         ("ipsec policy -n p1 -e AES128-GMC", "did you mean AES128-GCM?"),
-        ("ipsec policy -n p1 -e DES-CBC", "DES has a 56-bit key; use AES128-GCM"),
+        ("ike remote -n p1 -e DES-CBC", "DES has a 56-bit key; use AES128-GCM"),
+        ("ipsec policy -n p1 -t AH -e AES128-GCM", "AH does not encrypt"),
         ("ipsec policy -n p1 -s any", "expected -d DESTINATION"),
         ("ipsec policy -n p1 -s any -d any -y", "at `-y`: dummy packets are not there yet"),
         ("ike remote -n gw -z 1", "IKEv1 is not there yet; use -z 2"),
@@ -105,14 +106,14 @@ fn a_daemon_does_not_start_with_a_bad_file() {
     scratch.write("open", "secret", 0o644);
     scratch.write(
         "ike_rc",
-        &format!("# comment\n{POLICY} -e AES128-GCM,3DES\nike remote -n gw -w -r 10.0.0.2 -g a \\\n  -h open\nike\n"),
+        &format!("# comment\n{POLICY} -e AES128-GCM,IDEA\nike remote -n gw -w -r 10.0.0.2 -g a \\\n  -h open\nike\n"),
         0o644,
     );
     let answer = scratch.ravelin("daemon --rc ike_rc");
     assert_eq!(answer.status, Some(1));
     let lines: Vec<&str> = answer.stderr.lines().collect();
     assert_eq!(lines.len(), 3, "{}", answer.stderr);
-    assert!(lines[0].starts_with("error: ike_rc:2:92: ") && lines[0].contains("3DES is refused"), "{}", lines[0]);
+    assert!(lines[0].starts_with("error: ike_rc:2:92: ") && lines[0].contains("`IDEA` is not"), "{}", lines[0]);
     assert!(lines[1].starts_with("ike_rc:4:6: ") && lines[1].contains("mend it: chmod 600 open"), "{}", lines[1]);
     assert!(lines[2].starts_with("ike_rc:5:4: expected a whole command"), "{}", lines[2]);
     assert!(!answer.stderr.contains("secret\n"));

@@ -48,13 +48,16 @@ pub struct PolicyArgs {
     /// transport (between the two endpoints) or tunnel
     #[arg(short = 'm', long, value_enum, ignore_case = true)]
     mode: Option<ModeWord>,
-    /// Type of the security association: ESP
+    /// Type of the security association: ESP, or AH, which does not encrypt
     #[arg(short = 't', long = "type", value_enum, ignore_case = true, default_value = "esp")]
     kind: KindWord,
-    /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
+    /// Encryption algorithms, best first: AES128-, AES192- or AES256- with GCM, GCM-12, GCM-8, CCM, CCM-12, CCM-8,
+    /// GMAC, CBC or CTR; CHACHA20-POLY1305; CAMELLIA128-CBC and its sisters; NULL_ENC, 3DES-CBC, DES-CBC
+    /// [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
     #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::encr_list))]
     encryption: Option<List<Encr>>,
-    /// Integrity algorithms for ciphers that do not authenticate by themselves
+    /// Integrity algorithms for AH, and for ciphers that do not authenticate by themselves: HMAC-SHA-2-256,
+    /// HMAC-SHA-2-384, HMAC-SHA-2-512, HMAC-SHA-1, HMAC-MD5, AES-XCBC, AES-CMAC; for AH also AES128-GMAC and its sisters
     /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::integ_list))]
     integrity: Option<List<IntegId>>,
@@ -243,8 +246,16 @@ impl PolicyArgs {
                 "short ICVs are not there yet; leave -h out (RFC 4868 lengths are used)",
             ),
             (self.dummy, ('y', "dummy"), "dummy packets are not there yet; leave -y out"),
-            (self.kind == KindWord::Ah, ('t', "type"), "AH is not there yet; use -t ESP"),
-            (self.kind == KindWord::Ahesp, ('t', "type"), "AH is not there yet, so neither is AHESP; use -t ESP"),
+            (
+                self.kind == KindWord::Ahesp,
+                ('t', "type"),
+                "IKEv2 negotiates one protocol for an SA, not AH and ESP together; use -t ESP",
+            ),
+            (
+                self.kind == KindWord::Ah && self.encryption.is_some(),
+                ('e', "encryption"),
+                "AH does not encrypt; leave -e out, or use -t ESP",
+            ),
             (
                 self.replay_window == 0 && self.esn == Esn::Require,
                 ('\0', "esn"),
@@ -307,7 +318,7 @@ impl PolicyArgs {
             endpoint,
             local,
             mode,
-            proposals: self.proposals(notes),
+            proposals: self.proposals(notes)?,
             lifetime: self.lifetime()?,
             replay_window: self.replay_window,
             start: self.start,
@@ -346,10 +357,9 @@ impl PolicyArgs {
         }
     }
 
-    fn proposals(&self, notes: &mut Vec<String>) -> Vec<Proposal> {
+    fn proposals(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
         let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
         let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
-        notes.extend(unused_integrity(self.integrity.is_some(), encr));
         let mut rest: Vec<Transform> = self.pfs.0.iter().map(|ke| Transform::Ke(*ke)).collect();
         let esn = match (self.replay_window, self.esn) {
             // RFC 4303 §3.3.3, §3.4.3: without the anti-replay check the high half of the number cannot be followed.
@@ -360,7 +370,22 @@ impl PolicyArgs {
             (_, esn) => esn,
         };
         rest.extend(esn.transforms());
-        algorithm::proposals(ProtocolId::ESP, encr, integ, &rest)
+        if self.kind == KindWord::Ah {
+            notes.extend(algorithm::warnings(&[], integ));
+            return Ok(algorithm::ah_proposals(integ, &rest));
+        }
+        if let Some(id) = integ.iter().find(|id| algorithm::is_ah_only(**id)) {
+            let why = format!("{id} is an integrity algorithm of AH; for ESP it is a cipher: -e {id}");
+            return Err(Conflict::at(('a', "integrity"), why));
+        }
+        match unused_integrity(self.integrity.is_some(), encr) {
+            Some(note) => {
+                notes.push(note);
+                notes.extend(algorithm::warnings(encr, &[]));
+            }
+            None => notes.extend(algorithm::warnings(encr, integ)),
+        }
+        Ok(algorithm::proposals(ProtocolId::ESP, encr, integ, &rest))
     }
 
     /// The hard limits are what was written; the soft ones, at nine tenths, leave time to rekey.

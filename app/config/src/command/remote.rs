@@ -53,11 +53,11 @@ pub struct RemoteArgs {
     #[arg(short = 'h', long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
-    #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::encr_list))]
+    #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_encr_list))]
     encryption: Option<List<Encr>>,
     /// Integrity algorithms for ciphers that do not authenticate by themselves
     /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
-    #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::integ_list))]
+    #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_integ_list))]
     integrity: Option<List<IntegId>>,
     /// Pseudorandom functions [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'p', long, value_name = "LIST", value_parser = ListParser(algorithm::prf_list))]

@@ -85,7 +85,7 @@ fn what_is_not_there_is_refused_by_name() {
         (format!("{REMOTE} -c a.pem,b.pem"), "-c", "certificates are not there yet"),
         (format!("{REMOTE} -s x"), "-s", "-s has no meaning"),
         ("ike netstat -p 1".into(), "-p", "IKEv1 is not there yet"),
-        (POLICY.replace("AES128-GCM", "3DES-CBC"), "3DES-CBC", "3DES-CBC is refused"),
+        (REMOTE.replace("AES256-CBC", "3DES-CBC"), "3DES-CBC", "3DES-CBC is refused"),
         (REMOTE.replace("ECP384", "ECP384,MODP768"), "MODP768", "use CURVE25519"),
         (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:x"), "asn1dn:x", "certificates are not there yet"),
     ] {
@@ -135,6 +135,24 @@ fn an_unused_flag_is_noted() {
     assert!(good(REMOTE).notes.is_empty());
     let parsed = good(&format!("{POLICY} --replay-window 0"));
     assert!(parsed.notes[0].contains("extended sequence numbers need"), "{:?}", parsed.notes);
+}
+
+// Document 003 §5.2, with what it names, and AH.
+#[test]
+fn legacy_and_ah_are_taken_from_those_who_name_them() {
+    let parsed = good(&POLICY.replace("AES128-GCM", "3DES-CBC -a HMAC-SHA-2-512"));
+    assert!(parsed.notes[0].starts_with("3DES-CBC: ") && parsed.notes.len() == 1, "{:?}", parsed.notes);
+    let Command::AddPolicy(spec) = parsed.command else { panic!() };
+    assert_eq!(spec.esp.unwrap().proposals[0].to_string(), "ESP: 3DES-CBC, HMAC-SHA-2-512, ESN, NO-ESN");
+    let ah = POLICY.replace("-t ESP -e AES128-GCM", "-t AH -a HMAC-SHA-1,AES128-GMAC,HMAC-MD5");
+    let parsed = good(&ah);
+    assert!(parsed.notes[0].starts_with("HMAC-MD5: ") && parsed.notes.len() == 1, "{:?}", parsed.notes);
+    let Command::AddPolicy(spec) = parsed.command else { panic!() };
+    assert_eq!(spec.esp.unwrap().proposals[0].to_string(), "AH: HMAC-SHA-1, AES128-GMAC, HMAC-MD5, ESN, NO-ESN");
+    let (at, message) = bad(&ah.replace("-t AH", "-t AH -e AES128-GCM"));
+    assert!(at.as_deref() == Some("-e") && message.contains("AH does not encrypt"), "{message}");
+    let (at, message) = bad(&POLICY.replace("AES128-GCM", "AES128-CBC -a AES128-GMAC"));
+    assert!(at.as_deref() == Some("-a") && message.contains("-e AES128-GMAC"), "{message}");
 }
 
 #[test]

@@ -56,13 +56,13 @@ fn errors(text: &str) -> Vec<String> {
 fn every_error_has_file_line_and_column() {
     let found = errors(
         "# two mistakes\n\
-         ipsec policy -n a -g gw -m tunnel -r 10.0.0.2 -s any -d any -e AES128-CBC,DES\n\
+         ipsec policy -n a -g gw -m tunnel -r 10.0.0.2 -s any -d any -e AES128-CBC,IDEA\n\
          ipsec policy -n b --action bypass \\\n    -s any -d 10.0.0.0/33\n\
          ipsec policy -n c\n\
          ike netstat\n",
     );
     assert_eq!(found.len(), 4, "{found:#?}");
-    assert!(found[0].starts_with("ike_rc:2:75: ") && found[0].contains("DES is refused"), "{}", found[0]);
+    assert!(found[0].starts_with("ike_rc:2:75: ") && found[0].contains("`IDEA` is not"), "{}", found[0]);
     assert!(found[1].starts_with("ike_rc:4:24: ") && found[1].contains("prefix is longer"), "{}", found[1]);
     assert!(found[2].starts_with("ike_rc:5:18: expected -s SOURCE"), "{}", found[2]);
     assert!(found[3].starts_with("ike_rc:6:1: only lines that configure"), "{}", found[3]);

@@ -14,8 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ravelin_config::{Model, rc};
 use ravelin_control::{ClientId, Server};
-use ravelin_crypto::CryptoProvider;
-use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::Datagram;
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
@@ -23,6 +22,7 @@ use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::core::Core;
+use super::crypto::{ike_provider, packet_provider};
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);

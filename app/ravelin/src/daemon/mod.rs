@@ -14,6 +14,7 @@
 
 pub mod commands;
 pub mod core;
+pub mod crypto;
 pub mod event_loop;
 pub mod failures;
 pub mod plane;

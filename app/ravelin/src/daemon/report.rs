@@ -10,6 +10,7 @@ use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::policy::Mode;
+use ravelin_types::proposal::Suite;
 use ravelin_types::sa::Direction;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Instant, Secret};
@@ -151,7 +152,14 @@ fn session(
 
 fn sa(status: &SaStatus, show_keys: bool) -> Message {
     let (params, counters) = (&status.params, &status.counters);
-    let mut sa = Message::new().with("spi", params.spi);
+    let mut sa = Message::new().with("type", type_name(&params.suite)).with("spi", params.spi);
+    if let Suite::AhEsp { ah_spi, .. } = &params.suite {
+        sa.put("ah-spi", ah_spi);
+    }
+    if let Some(ah) = params.suite.ah() {
+        sa.put("ah-integrity", hash_name(ah.integ));
+        put_key(&mut sa, "ah-integrity-key", &params.keys.ah, show_keys);
+    }
     if let Some(esp) = params.suite.esp() {
         sa.put("integrity", hash_name(esp.integ));
         put_key(&mut sa, "integrity-key", &params.keys.integ, show_keys);
@@ -221,14 +229,19 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
     if let Some(entry) = model.policy_by_id(child.policy) {
         sa.put("policy", &entry.spec.name);
     }
-    let suite = &child.suite;
+    sa.put("type", type_name(&child.suite));
     sa.put("state", child.state);
     sa.put("mode", mode_name(child.mode));
     sa.put("inbound", child.inbound);
     sa.put("outbound", child.outbound);
-    sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
-    sa.put("integrity", suite.integ);
-    sa.put("sequence-numbers", suite.sn);
+    if let Some(ah) = child.suite.ah() {
+        sa.put("ah-integrity", ah.integ);
+    }
+    if let Some(esp) = child.suite.esp() {
+        sa.put("encryption", encr_name(esp.encr, Some(esp.encr_key_bits)));
+        sa.put("integrity", esp.integ);
+    }
+    sa.put("sequence-numbers", child.suite.sn());
     sa.put_list("local-ts", &child.local_ts);
     sa.put_list("remote-ts", &child.remote_ts);
     sa.put("age", now.since(child.created).as_secs());
@@ -296,11 +309,20 @@ pub fn ike_counters(counters: &Counters) -> Message {
 fn hash_name(integ: IntegId) -> String {
     match integ {
         IntegId::NONE => "none".to_owned(),
+        IntegId::HMAC_MD5_96 => "MD5".to_owned(),
         IntegId::HMAC_SHA1_96 => "SHA1".to_owned(),
         IntegId::HMAC_SHA2_256_128 => "SHA256".to_owned(),
         IntegId::HMAC_SHA2_384_192 => "SHA384".to_owned(),
         IntegId::HMAC_SHA2_512_256 => "SHA512".to_owned(),
         other => other.to_string(),
+    }
+}
+
+fn type_name(suite: &Suite) -> &'static str {
+    match suite {
+        Suite::Esp(_) => "ESP",
+        Suite::Ah(_) => "AH",
+        Suite::AhEsp { .. } => "AHESP",
     }
 }
 

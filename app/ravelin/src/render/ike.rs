@@ -19,8 +19,8 @@ pub fn sas(out: &mut String, sas: &Message) {
             let id = sa.text(&format!("{side}-id")).map(|id| format!(", {id}")).unwrap_or_default();
             let _ = writeln!(out, "  {title} {address}{id}");
         }
-        if let Some(encryption) = sa.text("encryption") {
-            let _ = writeln!(out, "  Suite: {}", suite(sa, encryption, &["prf", "key-exchange"]));
+        if sa.text("encryption").is_some() {
+            let _ = writeln!(out, "  Suite: {}", suite(sa, &["prf", "key-exchange"]));
         }
         let nat = match (sa.text("nat-local"), sa.text("nat-remote")) {
             (Some("yes"), Some("yes")) => "at both ends",
@@ -42,16 +42,16 @@ pub fn sas(out: &mut String, sas: &Message) {
 fn child_sa(out: &mut String, child: &Message) {
     let name = child.text("policy").unwrap_or("(deleted policy)");
     let [state, mode, inbound, outbound] = ["state", "mode", "inbound", "outbound"].map(|name| field(child, name));
-    let _ = writeln!(out, "  ESP {name}, SPID={}: {state}, {mode}", field(child, "spid"));
+    let _ = writeln!(out, "  {} {name}, SPID={}: {state}, {mode}", field(child, "type"), field(child, "spid"));
     let _ = writeln!(out, "    SPIs: in {inbound}, out {outbound}; age {} secs", field(child, "age"));
-    let _ = writeln!(out, "    Suite: {}", suite(child, field(child, "encryption"), &["sequence-numbers"]));
+    let _ = writeln!(out, "    Suite: {}", suite(child, &["sequence-numbers"]));
     let _ = writeln!(out, "    {}", selectors(child));
 }
 
 /// The ciphers without a `NONE` for what is not there.
-fn suite(sa: &Message, encryption: &str, others: &[&str]) -> String {
-    let mut parts = vec![encryption.to_owned()];
-    parts.extend(sa.text("integrity").filter(|name| *name != "NONE").map(str::to_owned));
+fn suite(sa: &Message, others: &[&str]) -> String {
+    let algorithms = ["ah-integrity", "encryption", "integrity"].into_iter().filter_map(|name| sa.text(name));
+    let mut parts: Vec<String> = algorithms.filter(|name| *name != "NONE").map(str::to_owned).collect();
     for name in others {
         let value = field(sa, name);
         parts.push(if *name == "prf" { format!("PRF {value}") } else { value.to_owned() });

@@ -81,21 +81,33 @@ pub fn sessions(out: &mut String, sas: &Message) {
 }
 
 fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
-    let _ = writeln!(out, "ESP {direction} SA, SPI={}", field(sa, "spi"));
-    let _ = writeln!(out, "  HMAC-Auth: {}", field(sa, "integrity"));
-    // The document puts the long authentication key on a line of its own and the short encryption key beside.
-    let _ = writeln!(out, "    Key: [len={}]", field(sa, "integrity-key-len"));
-    if let Some(key) = sa.text("integrity-key") {
-        let _ = writeln!(out, "{key}");
+    let _ = writeln!(out, "{} {direction} SA, SPI={}", field(sa, "type"), field(sa, "spi"));
+    if let Some(spi) = sa.text("ah-spi") {
+        let _ = writeln!(out, "  AH: SPI={spi}");
     }
-    let _ = writeln!(out, "  Encryption: {}", field(sa, "encryption"));
-    let key = sa.text("encryption-key").map(|key| format!(" {key}")).unwrap_or_default();
-    let _ = writeln!(out, "    Key: [len={}]{key}", field(sa, "encryption-key-len"));
+    if let Some(name) = sa.text("ah-integrity") {
+        auth(out, name, sa, "ah-integrity-key");
+    }
+    if let Some(encryption) = sa.text("encryption") {
+        auth(out, field(sa, "integrity"), sa, "integrity-key");
+        let _ = writeln!(out, "  Encryption: {encryption}");
+        let key = sa.text("encryption-key").map(|key| format!(" {key}")).unwrap_or_default();
+        let _ = writeln!(out, "    Key: [len={}]{key}", field(sa, "encryption-key-len"));
+    }
     let _ = writeln!(out, "Dummy pkts {verb}: {}", field(sa, "dummy-packets"));
     let _ = writeln!(out, "Pkts {verb}: {}, bytes: {}", field(sa, "packets"), field(sa, "bytes"));
     if sa.text("replayed").is_some() {
         let [replayed, forged, selector] = ["replayed", "forged", "bad-selector"].map(|name| field(sa, name));
         let _ = writeln!(out, "Pkts dropped: {replayed} replayed, {forged} forged, {selector} outside the selectors");
+    }
+}
+
+/// The document puts the long authentication key on a line of its own and the short encryption key beside.
+fn auth(out: &mut String, name: &str, sa: &Message, key: &str) {
+    let _ = writeln!(out, "  HMAC-Auth: {name}");
+    let _ = writeln!(out, "    Key: [len={}]", field(sa, &format!("{key}-len")));
+    if let Some(key) = sa.text(key) {
+        let _ = writeln!(out, "{key}");
     }
 }
 

@@ -27,6 +27,7 @@ const NUMBERS: &[&str] = &[
     "replayed",
     "forged",
     "bad-selector",
+    "ah-integrity-key-len",
     "integrity-key-len",
     "encryption-key-len",
     "udp-local-port",

@@ -14,7 +14,8 @@ fn policy(cells: [&str; 6]) -> Message {
 }
 
 fn sa(spi: &str, keys: bool) -> Message {
-    let mut sa = Message::new().with("spi", spi).with("integrity", "SHA384").with("integrity-key-len", 48);
+    let mut sa =
+        Message::new().with("type", "ESP").with("spi", spi).with("integrity", "SHA384").with("integrity-key-len", 48);
     if keys {
         sa.put("integrity-key", "28055727");
     }

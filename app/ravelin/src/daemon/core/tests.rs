@@ -176,7 +176,7 @@ fn a_bad_command_changes_nothing() {
     bench.ok(POLICY);
     for (line, words) in [
         (POLICY, "there is a policy p1 already"),
-        ("ipsec policy -n p2 -e DES -s any -d any", "DES is refused"),
+        ("ipsec policy -n p2 -e IDEA -s any -d any", "`IDEA` is not an encryption"),
         ("ipsec policy -x p2", "there is no policy p2; did you mean p1?"),
         ("ike remote -n gw -w -r 10.0.0.9 -g a -h psk", "is not the address"),
         ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", "cannot read the pre-shared key"),

@@ -1,0 +1,208 @@
+//! Algorithm names: those of document 003 and the modern ones, in any case, several separated by commas.
+//!
+//! For IKE what is weak is refused by name, with the reason and what to write instead. For ESP and AH an operator may
+//! name it, and is told what is known against it; no default has it (ADR 0012). `names.rs` holds the tables.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
+
+use self::names::{Names, Refused};
+use super::{BadValue, did_you_mean};
+
+/// An encryption algorithm with its key length where the algorithm has several.
+pub type Encr = (EncrId, Option<u16>);
+
+/// Encryption when `-e` is left out, best first.
+pub const DEFAULT_ENCR: &[Encr] = &[
+    (EncrId::AES_GCM_16, Some(128)),
+    (EncrId::AES_GCM_16, Some(256)),
+    (EncrId::CHACHA20_POLY1305, None),
+    (EncrId::AES_CBC, Some(128)),
+    (EncrId::AES_CBC, Some(256)),
+];
+
+/// Integrity when `-a` is left out.
+pub const DEFAULT_INTEG: &[IntegId] =
+    &[IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA2_384_192, IntegId::HMAC_SHA2_512_256];
+
+/// Pseudorandom functions when `-p` is left out.
+pub const DEFAULT_PRF: &[PrfId] = &[PrfId::HMAC_SHA2_256, PrfId::HMAC_SHA2_384, PrfId::HMAC_SHA2_512];
+
+/// Key exchange methods when `-d` is left out.
+pub const DEFAULT_KE: &[KeMethod] = &[
+    KeMethod::CURVE25519,
+    KeMethod::ECP256,
+    KeMethod::ECP384,
+    KeMethod::ECP521,
+    KeMethod::MODP2048,
+    KeMethod::MODP3072,
+    KeMethod::MODP4096,
+];
+
+/// A list of encryption algorithms for IKE.
+///
+/// # Errors
+/// When a name is unknown or refused.
+pub fn ike_encr_list(text: &str) -> Result<Vec<Encr>, BadValue> {
+    list(text, "an encryption algorithm of IKE", &[names::ENCR], names::IKE_ENCR_REFUSED)
+}
+
+/// A list of encryption algorithms for ESP.
+///
+/// # Errors
+/// When a name is unknown.
+pub fn encr_list(text: &str) -> Result<Vec<Encr>, BadValue> {
+    list(text, "an encryption algorithm", &[names::ENCR, names::ESP_ENCR], &[])
+}
+
+/// A list of integrity algorithms for IKE.
+///
+/// # Errors
+/// When a name is unknown or refused.
+pub fn ike_integ_list(text: &str) -> Result<Vec<IntegId>, BadValue> {
+    list(text, "an integrity algorithm of IKE", &[names::INTEG], names::IKE_HASH_REFUSED)
+}
+
+/// A list of integrity algorithms for ESP and AH.
+///
+/// # Errors
+/// When a name is unknown.
+pub fn integ_list(text: &str) -> Result<Vec<IntegId>, BadValue> {
+    list(text, "an integrity algorithm", &[names::INTEG, names::PACKET_INTEG], &[])
+}
+
+/// A list of pseudorandom functions.
+///
+/// # Errors
+/// When a name is unknown or refused.
+pub fn prf_list(text: &str) -> Result<Vec<PrfId>, BadValue> {
+    list(text, "a pseudorandom function", &[names::PRF], names::IKE_HASH_REFUSED)
+}
+
+/// A list of key exchange methods.
+///
+/// # Errors
+/// When a name is unknown or refused.
+pub fn ke_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
+    list(text, "a key exchange group", &[names::KE], names::KE_REFUSED)
+}
+
+/// A list of key exchange methods, or `none`.
+///
+/// # Errors
+/// When a name is unknown or refused.
+pub fn pfs_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
+    if text.eq_ignore_ascii_case("none") { Ok(Vec::new()) } else { ke_list(text) }
+}
+
+fn list<T: Copy + PartialEq>(
+    text: &str,
+    kind: &str,
+    tables: &[Names<T>],
+    refused: Refused,
+) -> Result<Vec<T>, BadValue> {
+    let names = || tables.iter().copied().flatten();
+    let mut found = Vec::new();
+    let mut offset = 0;
+    for item in text.split(',') {
+        let is_item = |name: &&&str| name.eq_ignore_ascii_case(item);
+        if let Some((value, _)) = names().find(|(_, names)| names.iter().any(|name| is_item(&name))) {
+            if found.contains(value) {
+                return Err(BadValue::at(offset, format!("{item} is in the list twice")));
+            }
+            found.push(*value);
+        } else if let Some((_, why)) = refused.iter().find(|(names, _)| names.iter().any(|name| is_item(&name))) {
+            return Err(BadValue::at(offset, format!("{item} is refused: {why}")));
+        } else {
+            let known: Vec<&str> = names().filter_map(|(_, names)| names.first().copied()).collect();
+            let hint = did_you_mean(item, known.iter().copied());
+            let shown = if item.is_empty() { "nothing".to_owned() } else { format!("`{item}`") };
+            let message = format!("{shown} is not {kind}; expected {}{hint}", known.join(", "));
+            return Err(BadValue::at(offset, message));
+        }
+        offset += item.len() + 1;
+    }
+    Ok(found)
+}
+
+/// The name of an encryption algorithm as document 003 spells such names.
+pub fn encr_name(id: EncrId, key_bits: Option<u16>) -> String {
+    let mut names = names::ENCR.iter().chain(names::ESP_ENCR);
+    let known = names.find(|(encr, _)| encr.0 == id && (encr.1.is_none() || encr.1 == key_bits));
+    match known.and_then(|(_, names)| names.first()) {
+        Some(name) => (*name).to_owned(),
+        None => Transform::Encr(id, key_bits).to_string(),
+    }
+}
+
+/// Whether the cipher authenticates by itself.
+pub fn is_aead(encr: EncrId) -> bool {
+    // RFC 2405, RFC 2451, RFC 2410, RFC 3602, RFC 3686 and RFC 5529: these do not.
+    const PLAIN: [EncrId; 6] =
+        [EncrId::DES, EncrId::DES3, EncrId::NULL, EncrId::AES_CBC, EncrId::AES_CTR, EncrId::CAMELLIA_CBC];
+    !PLAIN.contains(&encr)
+}
+
+/// Whether the integrity algorithm is for AH alone (RFC 4543 §5.3).
+pub fn is_ah_only(integ: IntegId) -> bool {
+    [IntegId::AES_128_GMAC, IntegId::AES_192_GMAC, IntegId::AES_256_GMAC].contains(&integ)
+}
+
+/// What an operator should know who named these: one sentence each.
+pub fn warnings(encr: &[Encr], integ: &[IntegId]) -> Vec<String> {
+    // Key lengths make no difference: one sentence for all of a cipher.
+    let ids = encr.chunk_by(|a, b| a.0 == b.0).filter_map(|run| run.first());
+    let encr = ids.filter_map(|(id, bits)| Some((encr_name(*id, *bits), names::encr_warning(*id)?)));
+    let integ = integ.iter().filter_map(|id| Some((id.to_string(), names::integ_warning(*id)?)));
+    encr.chain(integ).map(|(name, why)| format!("{name}: {why}")).collect()
+}
+
+/// Proposals from lists: `rest` goes into each. A proposal holds either ciphers that authenticate by themselves or
+/// others with an integrity algorithm (RFC 7296 §3.3), so a list that mixes them becomes several proposals, in the
+/// order of the list.
+pub fn proposals(protocol: ProtocolId, encr: &[Encr], integ: &[IntegId], rest: &[Transform]) -> Vec<Proposal> {
+    encr.chunk_by(|a, b| is_aead(a.0) == is_aead(b.0))
+        .map(|run| {
+            let mut transforms: Vec<Transform> = run.iter().map(|(id, bits)| Transform::Encr(*id, *bits)).collect();
+            if run.iter().any(|(id, _)| !is_aead(*id)) {
+                transforms.extend(integ.iter().map(|id| Transform::Integ(*id)));
+            }
+            transforms.extend(rest);
+            Proposal { protocol, transforms }
+        })
+        .collect()
+}
+
+/// The proposal of AH: `rest` goes into it.
+pub fn ah_proposals(integ: &[IntegId], rest: &[Transform]) -> Vec<Proposal> {
+    let transforms = integ.iter().map(|id| Transform::Integ(*id)).chain(rest.iter().copied()).collect();
+    vec![Proposal { protocol: ProtocolId::AH, transforms }]
+}
+
+/// Whether to use extended sequence numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Esn {
+    /// Offer both, extended first.
+    Prefer,
+    /// Only extended.
+    Require,
+    /// Only 32-bit.
+    Off,
+}
+
+impl Esn {
+    /// As transforms, best first.
+    pub fn transforms(self) -> &'static [Transform] {
+        const EXTENDED: Transform = Transform::Sn(SnId::PARTIAL_64);
+        const PLAIN: Transform = Transform::Sn(SnId::SEQUENTIAL_32);
+        match self {
+            Esn::Prefer => &[EXTENDED, PLAIN],
+            Esn::Require => &[EXTENDED],
+            Esn::Off => &[PLAIN],
+        }
+    }
+}
