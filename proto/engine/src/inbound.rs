@@ -12,6 +12,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::sa::{Direction, SaParams};
+use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
 use ravelin_wire::ip::transport::ports;
 use ravelin_wire::ip::{Fragment, Header, protocol};
@@ -20,7 +21,7 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::limits::{AHEAD, CACHED_SAS};
-use crate::open::{Arrived, open};
+use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
 use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
@@ -57,6 +58,7 @@ pub struct Inbound {
 /// What a whole IP packet turns out to carry.
 enum Content {
     Esp { esp_at: usize, src_port: Option<u16> },
+    Ah,
     Clear,
     Refused(DropReason),
 }
@@ -75,7 +77,7 @@ impl Inbound {
         }
     }
 
-    /// Decides about the IP packet in `pkt`. ESP (protocol 50, or in UDP to port 4500) is opened and delivered;
+    /// Decides about the IP packet in `pkt`. ESP (protocol 50, or in UDP to port 4500) and AH are opened and delivered;
     /// anything else, IKE too, is clear and checked against the SPD.
     pub fn process(&mut self, pkt: &mut PacketBuf<'_>, _now: Instant) -> Verdict {
         let verdict = match Header::parse(pkt.packet()) {
@@ -90,7 +92,7 @@ impl Inbound {
     /// mode an IP header without options is built from `meta`; with 40 bytes of headroom it always fits.
     #[inline]
     pub fn process_esp(&mut self, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, _now: Instant) -> Verdict {
-        let verdict = self.open(pkt, 0, meta, None);
+        let verdict = self.open(pkt, Arrived { at: 0, meta, header: None });
         self.counters.count(&verdict);
         verdict
     }
@@ -160,7 +162,13 @@ impl Inbound {
             Content::Esp { esp_at, src_port } => {
                 let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
                 pkt.truncate(header.total_len);
-                self.open(pkt, esp_at, &meta, Some(header))
+                self.open(pkt, Arrived { at: esp_at, meta: &meta, header: Some(header) })
+            }
+            Content::Ah => {
+                let Header { src, dst, tos, ttl, .. } = *header;
+                let meta = OuterMeta { src, dst, src_port: None, tos, ttl };
+                pkt.truncate(header.total_len);
+                self.open_ah(pkt, Arrived { at: header.payload_at, meta: &meta, header: Some(header) })
             }
             // RFC 4301 §5.2: it was checked when it was opened.
             Content::Clear if matches!(pkt.mark(), Mark::Opened(_)) => Verdict::Bypass,
@@ -170,19 +178,41 @@ impl Inbound {
     }
 
     #[inline]
-    fn open(&mut self, pkt: &mut PacketBuf<'_>, esp_at: usize, meta: &OuterMeta, header: Option<&Header>) -> Verdict {
-        let Some(esp) = EspHeader::parse(&pkt.packet()[esp_at..]) else {
+    fn open(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Verdict {
+        let Some(header) = EspHeader::parse(&pkt.packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadEspLength);
         };
-        let Some(slot) = self.spis.get(esp.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        let Some(slot) = self.spis.get(header.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if sa.usage.is_dead() {
             return Verdict::Drop(DropReason::Expired);
         }
-        let opened = match open(sa, pkt, Arrived { esp_at, esp, meta, header }) {
-            Ok(opened) => opened,
-            Err(reason) => return Verdict::Drop(reason),
+        match open(sa, pkt, header, arrived) {
+            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened),
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    #[cold]
+    fn open_ah(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Verdict {
+        let Some(header) = AhHeader::parse(&pkt.packet()[arrived.at..]) else {
+            return Verdict::Drop(DropReason::BadAhLength);
         };
+        let Some(slot) = self.spis.get(header.spi.0) else { return Verdict::Drop(DropReason::UnknownAhSpi) };
+        let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownAhSpi) };
+        if sa.usage.is_dead() {
+            return Verdict::Drop(DropReason::Expired);
+        }
+        match open_ah(sa, pkt, header, arrived) {
+            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened),
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// An authentic packet of the SA in `slot`: where it came from, what it holds, and what the policies say to that.
+    #[inline]
+    fn admit(&mut self, slot: Slot, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, opened: Opened) -> Verdict {
+        let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if let (true, Some(peer), Some(src_port)) = (opened.newest, sa.peer, meta.src_port)
             && peer != (meta.src, src_port)
         {
@@ -320,16 +350,19 @@ fn esp_inside(packet: &[u8]) -> Option<EspHeader> {
     let header = Header::parse(packet).ok()?;
     match content(&header, packet) {
         Content::Esp { esp_at, .. } => EspHeader::parse(&packet[esp_at..]),
-        Content::Clear | Content::Refused(_) => None,
+        Content::Ah | Content::Clear | Content::Refused(_) => None,
     }
 }
 
-/// Tells ESP, in UDP or not, from clear packets.
+/// Tells ESP, in UDP or not, and AH from clear packets.
 fn content(header: &Header, packet: &[u8]) -> Content {
     match (header.protocol, header.fragment) {
         (protocol::ESP, Fragment::Whole) => Content::Esp { esp_at: header.payload_at, src_port: None },
         // RFC 4303 §3.4.1: reassembly comes before ESP.
         (protocol::ESP, _) => Content::Refused(DropReason::EspFragment),
+        (protocol::AH, Fragment::Whole) => Content::Ah,
+        // RFC 4302 §3.4.1: and before AH.
+        (protocol::AH, _) => Content::Refused(DropReason::AhFragment),
         (protocol::UDP, Fragment::Whole) => udp_content(header, &packet[header.payload_at..header.total_len]),
         _ => Content::Clear,
     }

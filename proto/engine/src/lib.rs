@@ -1,5 +1,5 @@
-//! The packet engine: decides by the SPD what happens to a packet, and protects or opens it with ESP (RFC 4301,
-//! RFC 4303), in place.
+//! The packet engine: decides by the SPD what happens to a packet, and protects or opens it with ESP or AH
+//! (RFC 4301, RFC 4303, RFC 4302), in place.
 //!
 //! It never does I/O, never reads a clock, never starts a thread, never allocates, locks or copies a payload for a
 //! packet, and knows nothing of IKE: operations come in by `apply`, events leave by `poll_event`. The two halves
@@ -12,6 +12,7 @@ extern crate alloc;
 extern crate std;
 
 mod acquires;
+mod ah;
 mod ecn;
 pub mod engine;
 mod esp;
@@ -19,6 +20,7 @@ mod events;
 mod fetch;
 mod hash;
 pub mod inbound;
+mod integ;
 pub mod limits;
 mod open;
 pub mod outbound;
@@ -28,6 +30,7 @@ mod replay;
 mod sad;
 mod seal;
 mod spd;
+mod suite;
 mod template;
 pub mod verdict;
 

@@ -1,31 +1,33 @@
-//! One ESP packet through one inbound SA (RFC 4303 §3.4).
+//! One packet through one inbound SA (RFC 4303 §3.4, RFC 4302 §3.4).
 //!
 //! 1. Length, sequence number, replay check: nothing of the SA changes yet.
 //! 2. Verify the ICV and decrypt in place; only then record the sequence number.
-//! 3. Padding and next header.
+//! 3. Padding and next header; behind AH, the same again for ESP where the SA has both.
 //! 4. Take the outer headers off, or put the IP header back: the packet is whole and clear.
 //! 5. Its flow must be in the SA's selectors (RFC 4301 §5.2).
 
 use core::net::IpAddr;
 
 use ravelin_types::policy::Mode;
-use ravelin_types::sa::OriginalAddresses;
+use ravelin_types::sa::{OriginalAddresses, SaCounters};
+use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::{EspHeader, Trailer, parse_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
 use crate::ecn;
+use crate::esp::Esp;
 use crate::inbound::OuterMeta;
 use crate::packet::PacketBuf;
-use crate::replay::Stale;
+use crate::replay::{ReplayWindow, Stale};
 use crate::sad::InboundSa;
+use crate::suite::KeyedSuite;
 use crate::verdict::DropReason;
 
-/// An ESP packet in its buffer.
+/// A protected packet in its buffer.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived<'a> {
-    /// Where ESP begins in the packet; it goes to the packet's end.
-    pub esp_at: usize,
-    pub esp: EspHeader,
+    /// Where ESP or AH begins in the packet; it goes to the packet's end.
+    pub at: usize,
     /// What the outer headers say.
     pub meta: &'a OuterMeta,
     /// The outer IP header, if the packet has it.
@@ -40,42 +42,125 @@ pub(crate) struct Opened {
     pub payload: Result<usize, DropReason>,
 }
 
-/// Verifies and opens the packet. An error means that it is not known to be authentic, and the SA is as before.
+/// The payload of an authentic packet: it stands at `at`, and `Trailer` says how much of it there is.
+#[derive(Clone, Copy)]
+struct Payload {
+    at: usize,
+    trailer: Trailer,
+}
+
+/// Verifies and opens the packet with the ESP header `header`. An error means that it is not known to be authentic, and
+/// the SA is as before.
 #[inline]
-pub(crate) fn open(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Result<Opened, DropReason> {
-    let Arrived { esp_at, esp, .. } = arrived;
-    if !sa.transform.fits(pkt.len() - esp_at) {
+pub(crate) fn open(
+    sa: &mut InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    header: EspHeader,
+    arrived: Arrived<'_>,
+) -> Result<Opened, DropReason> {
+    let KeyedSuite::Esp(esp) = &sa.suite else { return Err(DropReason::ExpectedAh) };
+    let newest = open_esp(esp, &mut sa.window, &mut sa.dropped, &mut pkt.packet_mut()[arrived.at..], header)?;
+    let payload = inside_esp(esp, pkt.packet(), arrived.at, sa.pad_check);
+    Ok(Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) })
+}
+
+/// [`open`] for AH.
+#[cold]
+pub(crate) fn open_ah(
+    sa: &mut InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    header: AhHeader,
+    arrived: Arrived<'_>,
+) -> Result<Opened, DropReason> {
+    let Some(ah) = sa.suite.ah() else { return Err(DropReason::ExpectedEsp) };
+    if header.len != ah.header_len(arrived.meta.dst.is_ipv6()) {
+        return Err(DropReason::BadAhLength);
+    }
+    let sequence = fresh(&sa.window, &mut sa.dropped, header.sequence, ah.extended)?;
+    ah.verify(pkt.packet(), arrived.at, sequence).inspect_err(|&reason| {
+        sa.dropped.forged += u64::from(reason == DropReason::AhForged);
+    })?;
+    let newest = sa.window.accept(sequence);
+    let at = arrived.at + header.len;
+    let payload = match &mut sa.suite {
+        KeyedSuite::AhEsp(both) if header.next_header == protocol::ESP => {
+            let esp_header = EspHeader::parse(&pkt.packet()[at..]);
+            match esp_header {
+                Some(esp_header) if esp_header.spi == sa.cold.params.spi => {
+                    let esp_packet = &mut pkt.packet_mut()[at..];
+                    open_esp(&both.esp, &mut both.esp_window, &mut sa.dropped, esp_packet, esp_header)
+                        .and_then(|_| inside_esp(&both.esp, pkt.packet(), at, sa.pad_check))
+                }
+                Some(_) => Err(DropReason::UnknownSpi),
+                None => Err(DropReason::BadEspLength),
+            }
+        }
+        KeyedSuite::AhEsp(_) => Err(DropReason::ExpectedEsp),
+        _ => {
+            let trailer = Trailer { payload_len: pkt.len() - at, next_header: header.next_header };
+            Ok(Payload { at, trailer })
+        }
+    };
+    Ok(Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) })
+}
+
+/// Verifies and decrypts `packet` in place, and records its number. True when that is the highest so far.
+#[inline]
+fn open_esp(
+    esp: &Esp,
+    window: &mut ReplayWindow,
+    dropped: &mut SaCounters,
+    packet: &mut [u8],
+    header: EspHeader,
+) -> Result<bool, DropReason> {
+    if !esp.fits(packet.len()) {
         return Err(DropReason::BadEspLength);
     }
-    let sequence = if sa.transform.extended { sa.window.infer(esp.sequence) } else { Some(esp.sequence.into()) };
-    let Some(sequence) = sequence else {
-        sa.dropped.replayed += 1;
-        return Err(DropReason::TooOld);
-    };
-    if let Err(stale) = sa.window.check(sequence) {
-        sa.dropped.replayed += 1;
-        return Err(match stale {
-            Stale::Seen => DropReason::Replayed,
-            Stale::TooOld => DropReason::TooOld,
-        });
-    }
-    if sa.transform.open(&mut pkt.packet_mut()[esp_at..], (sequence >> 32) as u32).is_err() {
-        sa.dropped.forged += 1;
+    let sequence = fresh(window, dropped, header.sequence, esp.extended)?;
+    if esp.open(packet, sequence).is_err() {
+        dropped.forged += 1;
         return Err(DropReason::Forged);
     }
-    let newest = sa.window.accept(sequence);
-    Ok(Opened { newest, payload: uncover(sa, pkt, arrived) })
+    Ok(window.accept(sequence))
+}
+
+/// The whole sequence number of which a packet carries `low`, if it was not seen before.
+#[inline]
+fn fresh(window: &ReplayWindow, dropped: &mut SaCounters, low: u32, extended: bool) -> Result<u64, DropReason> {
+    let sequence = if extended { window.infer(low) } else { Some(low.into()) };
+    let fresh = match sequence {
+        Some(sequence) => window.check(sequence).map(|()| sequence),
+        None => Err(Stale::TooOld),
+    };
+    fresh.map_err(|stale| {
+        dropped.replayed += 1;
+        match stale {
+            Stale::Seen => DropReason::Replayed,
+            Stale::TooOld => DropReason::TooOld,
+        }
+    })
+}
+
+/// What an opened ESP packet at `at` holds.
+#[inline]
+fn inside_esp(esp: &Esp, packet: &[u8], at: usize, pad_check: bool) -> Result<Payload, DropReason> {
+    let at = at + esp.head_len();
+    let trailer = parse_trailer(&packet[at..packet.len() - esp.icv_len()], pad_check).ok_or(DropReason::BadPadding)?;
+    if trailer.next_header == protocol::NO_NEXT_HEADER {
+        return Err(DropReason::Dummy);
+    }
+    Ok(Payload { at, trailer })
 }
 
 /// Makes the clear packet out of the opened one.
 #[inline]
-fn uncover(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Result<usize, DropReason> {
-    let text_at = arrived.esp_at + sa.transform.head_len();
-    let text_end = pkt.len() - sa.transform.icv_len();
-    let trailer = parse_trailer(&pkt.packet()[text_at..text_end], sa.pad_check).ok_or(DropReason::BadPadding)?;
-    if trailer.next_header == protocol::NO_NEXT_HEADER {
-        return Err(DropReason::Dummy);
-    }
+fn uncover(
+    sa: &mut InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    payload: Payload,
+    arrived: Arrived<'_>,
+) -> Result<usize, DropReason> {
+    let Payload { at: text_at, trailer } = payload;
     pkt.truncate(text_at + trailer.payload_len);
     match sa.mode {
         Mode::Tunnel => pkt.trim_front(text_at),
@@ -133,7 +218,7 @@ fn restore_header(
     arrived: Arrived<'_>,
 ) -> Result<(), DropReason> {
     let meta = arrived.meta;
-    // RFC 4303 §3.1.1: these headers stand before ESP. Behind it they would make the packet another than the one
+    // RFC 4303 §3.1.1, RFC 4302 §3.1.1: these headers stand before ESP and AH. Behind it they would make the packet another than the one
     // that was checked, and a fragment is nothing for transport mode (§3.3.4).
     let misplaced = matches!(trailer.next_header, protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT);
     if misplaced && meta.src.is_ipv6() {

@@ -28,6 +28,7 @@ use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::seal;
 use crate::spd::{FlowCache, FlowKey, Match, Place, Seen, Spd};
+use crate::suite::NO_NAT;
 use crate::template::Template;
 use crate::verdict::{Counters, DropReason, Verdict};
 
@@ -346,6 +347,9 @@ impl Outbound {
             return Err(DataPlaneError::Invalid("an SA cannot move to another address family".into()));
         }
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
+        if encap.is_some() && sa.suite.ah().is_some() {
+            return Err(DataPlaneError::Invalid(NO_NAT.into()));
+        }
         sa.cold.params.dst = dst;
         sa.cold.params.encap = encap;
         sa.template = Template::new(&sa.cold.params);

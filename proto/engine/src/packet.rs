@@ -5,8 +5,9 @@ use core::ops::Range;
 
 use ravelin_types::policy::Mode;
 
-/// Room before a packet that protecting it can take: an outer IPv6 and UDP header, ESP header and IV.
-pub const HEADROOM: usize = 40 + 8 + 8 + 16;
+/// Room before a packet that protecting it can take: an outer IPv6 header, AH with the longest ICV (or a UDP header, which
+/// is shorter), ESP header and IV.
+pub const HEADROOM: usize = 40 + 48 + 8 + 16;
 /// Room behind a packet that protecting it can take: padding to 16 bytes, trailer and the longest ICV.
 pub const TAILROOM: usize = 15 + 2 + 32;
 

@@ -1,28 +1,31 @@
-//! One packet through one outbound SA (RFC 4303 §3.3).
+//! One packet through one outbound SA (RFC 4303 §3.3, RFC 4302 §3.3).
 //!
 //! 1. Check lengths, room and sequence number, so that nothing has changed when the packet is refused.
-//! 2. Write padding and trailer behind the payload.
+//! 2. Write padding and trailer of ESP behind the payload.
 //! 3. Grow to the front; transport mode moves the IP header there. Write ESP header and IV.
 //! 4. Encrypt and authenticate in place.
 //! 5. Write the outer headers, whose fields depend on the final length.
+//! 6. With AH, authenticate all of that.
 
-use ravelin_crypto::IvKind;
 use ravelin_types::Spi;
-use ravelin_wire::esp::{EspHeader, HEADER_LEN, TRAILER_LEN, emit_trailer, padding};
+use ravelin_wire::ah::Covered;
+use ravelin_wire::esp::{EspHeader, emit_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, v4, v6};
 
 use crate::esp::IvSource;
 use crate::packet::PacketBuf;
 use crate::sad::OutboundSa;
+use crate::suite::Added;
 use crate::template::{OuterIp, PerPacket};
 use crate::verdict::{DropReason, Outer, Verdict};
 
 /// A packet that was protected.
 #[derive(Clone, Copy)]
 pub(crate) struct Sealed {
-    /// Bytes that were encrypted, without padding.
+    /// Bytes that were protected, without padding.
     pub payload: usize,
     esp_at: usize,
+    protocol: u8,
 }
 
 impl Sealed {
@@ -30,21 +33,21 @@ impl Sealed {
     /// elsewhere first and copied.
     #[inline]
     pub fn write_verdict(self, sa: &OutboundSa, header: &Header, verdict: &mut Verdict) {
-        let esp_at = self.esp_at;
+        let Sealed { esp_at, protocol, .. } = self;
         let encap = sa.template.encap();
         let (tos, dont_fragment) = sa.template.carry_over(header);
         *verdict = match sa.template.ip() {
             OuterIp::V4 => {
                 let (src, dst) = sa.template.v4_addresses();
-                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment })
+                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, protocol, esp_at, tos, dont_fragment })
             }
             OuterIp::V6 => {
                 let (src, dst) = sa.template.v6_addresses();
-                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, esp_at, tos, dont_fragment })
+                Verdict::Send(Outer { src: src.into(), dst: dst.into(), encap, protocol, esp_at, tos, dont_fragment })
             }
             OuterIp::None => {
                 let Header { src, dst, .. } = *header;
-                Verdict::Send(Outer { src, dst, encap, esp_at, tos, dont_fragment })
+                Verdict::Send(Outer { src, dst, encap, protocol, esp_at, tos, dont_fragment })
             }
         };
     }
@@ -62,7 +65,7 @@ pub(crate) fn seal(
     // What stays in the clear, before ESP.
     let clear = if tunnel { 0 } else { header.esp_at };
     if !tunnel && header.fragment != Fragment::Whole {
-        // RFC 4303 §3.3.4: transport mode protects whole datagrams only.
+        // RFC 4303 §3.3.4, RFC 4302 §3.3.4: transport mode protects whole datagrams only.
         return Err(DropReason::FragmentInTransport);
     }
     let next_header = match (tunnel, header.src.is_ipv4()) {
@@ -70,42 +73,56 @@ pub(crate) fn seal(
         (true, false) => protocol::IPV6,
         (false, _) => header.esp_protocol,
     };
-    let transform = &sa.transform;
     let payload = header.total_len - clear;
-    let tail = padding(payload, transform.block_len()) + TRAILER_LEN;
     let (ip_len, udp_len) = (sa.template.ip_len(), sa.template.udp_len());
-    let before = ip_len + udp_len + transform.head_len();
-    let len = before + header.total_len + tail + transform.icv_len();
     let outer_is_ipv6 = match sa.template.ip() {
         OuterIp::None => header.src.is_ipv6(),
         outer => outer == OuterIp::V6,
     };
+    let Added { ah, esp_head, tail, icv } = sa.suite.added(payload, outer_is_ipv6);
+    let before = ip_len + udp_len + ah + esp_head;
+    let len = before + header.total_len + tail + icv;
     let largest = usize::from(u16::MAX) + if outer_is_ipv6 { v6::HEADER_LEN } else { 0 };
     if len > largest {
         return Err(DropReason::TooLong);
     }
+    let protocol = match (udp_len, ah) {
+        (0, 0) => protocol::ESP,
+        (0, _) => protocol::AH,
+        _ => protocol::UDP,
+    };
+    if protocol == protocol::AH && !tunnel && Covered::new(&pkt.packet()[..clear]).is_err() {
+        return Err(DropReason::UncoverableHeader);
+    }
     let sequence = sa.next_sequence().ok_or(DropReason::SequenceExhausted)?;
     pkt.truncate(header.total_len);
-    if pkt.headroom() < before || !pkt.grow_back(tail + transform.icv_len()) || !pkt.grow_front(before) {
+    if pkt.headroom() < before || !pkt.grow_back(tail + icv) || !pkt.grow_front(before) {
         return Err(DropReason::NoRoom);
     }
     sa.sequence = sequence;
 
     let packet = pkt.packet_mut();
-    let trailer_at = before + header.total_len;
-    emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
     if !tunnel {
         packet.copy_within(before..before + clear, 0);
     }
     let udp_at = ip_len + clear;
     let esp_at = udp_at + udp_len;
-    seal_esp(sa, ivs, &mut packet[esp_at..]);
+    if let Some(esp) = sa.suite.esp() {
+        let trailer_at = before + header.total_len;
+        emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
+        let esp_packet = &mut packet[esp_at + ah..];
+        if let Some(header) = esp_packet.first_chunk_mut() {
+            EspHeader { spi: Spi(sa.spi), sequence: sequence as u32 }.emit(header);
+        }
+        esp.seal(esp_packet, sequence, ivs);
+    }
 
     if tunnel {
         let (tos, dont_fragment) = sa.template.carry_over(header);
-        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id: sequence as u16 });
+        // AH covers the identification, and Linux makes another of one that is zero.
+        let id = (sequence as u16).max(u16::from(ah > 0));
+        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id });
     } else {
-        let protocol = if sa.template.encap().is_some() { protocol::UDP } else { protocol::ESP };
         rewrite_header(packet, header, protocol);
     }
     if udp_len > 0 {
@@ -119,26 +136,11 @@ pub(crate) fn seal(
         };
         sa.template.emit_udp(&mut packet[udp_at..], outer_is_ipv6.then_some(src + dst));
     }
-    Ok(Sealed { payload, esp_at })
-}
-
-#[inline]
-fn seal_esp(sa: &OutboundSa, ivs: &mut IvSource, esp: &mut [u8]) {
-    let transform = &sa.transform;
-    let (head, _) = esp.split_at_mut(transform.head_len());
-    let (header, iv) = head.split_at_mut(HEADER_LEN);
-    if let Some(header) = header.first_chunk_mut() {
-        EspHeader { spi: Spi(sa.spi), sequence: sa.sequence as u32 }.emit(header);
+    if let Some(ah) = sa.suite.ah() {
+        let next_header = if sa.suite.esp().is_some() { protocol::ESP } else { next_header };
+        ah.seal(packet, esp_at, next_header, sequence);
     }
-    match iv.first_chunk_mut::<8>() {
-        // RFC 4106 §3.1, RFC 7634 §2: any value that the key sees once; the sequence number is one.
-        Some(counter) if transform.iv_kind == IvKind::Unique => {
-            *counter = sa.sequence.to_be_bytes();
-            iv[8..].fill(0);
-        }
-        _ => ivs.fill(iv),
-    }
-    transform.seal(esp, (sa.sequence >> 32) as u32);
+    Ok(Sealed { payload, esp_at, protocol })
 }
 
 /// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)

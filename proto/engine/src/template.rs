@@ -1,4 +1,4 @@
-//! The headers before ESP, written once per SA and completed per packet.
+//! The headers before ESP or AH, written once per SA and completed per packet.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -59,7 +59,11 @@ pub(crate) struct PerPacket {
 
 impl Template {
     pub fn new(params: &SaParams) -> Self {
-        let protocol = if params.encap.is_some() { protocol::UDP } else { protocol::ESP };
+        let protocol = match (params.encap, params.suite.ah()) {
+            (Some(_), _) => protocol::UDP,
+            (None, Some(_)) => protocol::AH,
+            (None, None) => protocol::ESP,
+        };
         let options = &params.options;
         let mut template = Template {
             header: [0; 40],

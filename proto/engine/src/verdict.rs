@@ -34,7 +34,8 @@ impl Verdict {
     }
 }
 
-/// The protected packet as it must travel. The buffer holds all of it: IP header, UDP header if `encap` is set, ESP.
+/// The protected packet as it must travel. The buffer holds all of it: IP header, UDP header if `encap` is set, AH and
+/// ESP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outer {
     /// Source address of the outer header.
@@ -43,7 +44,10 @@ pub struct Outer {
     pub dst: IpAddr,
     /// The ports, when ESP travels in UDP.
     pub encap: Option<UdpEncap>,
-    /// Where ESP begins in the packet: what a socket that adds the IP (and UDP) header itself must be given starts
+    /// The protocol that the IP header announces: ESP, AH, or UDP with `encap`. AH covers the IP header, so its packets
+    /// must travel with the header that the buffer has.
+    pub protocol: u8,
+    /// Where ESP, or AH, begins in the packet: what a socket that adds the IP (and UDP) header itself must be given starts
     /// there.
     pub esp_at: usize,
     /// DSCP and ECN of the outer header.
@@ -101,22 +105,37 @@ drop_reasons! {
     ExpectedProtection => "clear packet where protection is required", Some(ErrorCode::InboundExpectedSecurePacket);
     /// Inbound: a fragment of an ESP packet; it must be reassembled first (RFC 4303 §3.4.1).
     EspFragment => "fragment of an ESP packet", Some(ErrorCode::NoData);
+    /// Inbound: a fragment of an AH packet; it must be reassembled first (RFC 4302 §3.4.1).
+    AhFragment => "fragment of an AH packet", Some(ErrorCode::NoData);
     /// Inbound: too short for its headers, IV and ICV, or no multiple of the cipher's block.
     BadEspLength => "ESP packet of an impossible length", Some(ErrorCode::NoData);
+    /// Inbound: an AH header that is cut short, or of another length than the SA's algorithm makes it.
+    BadAhLength => "AH header of an impossible length", Some(ErrorCode::NoData);
+    /// AH, in both directions: an option, extension header or source route before it that cannot be covered, or a
+    /// route that does not end here (RFC 4302 §3.3.3.1).
+    UncoverableHeader => "IP options or extension headers that AH cannot cover", Some(ErrorCode::BadParam);
     /// Inbound: port 4500 carries neither IKE nor ESP nor a keepalive.
     BadEncapsulation => "malformed UDP encapsulation", Some(ErrorCode::SrcOutOfData);
     /// Inbound: a NAT keepalive (RFC 3948 §2.3); nothing is wrong.
     Keepalive => "NAT keepalive", None;
     /// Inbound: no SA has this SPI.
     UnknownSpi => "no SA with this SPI", Some(ErrorCode::BadEspSpi);
+    /// Inbound: no SA has the SPI of this AH packet.
+    UnknownAhSpi => "no SA with this SPI of AH", Some(ErrorCode::BadAhSpi);
+    /// Inbound: ESP, but the SA wants AH outside.
+    ExpectedAh => "ESP where the SA has AH", Some(ErrorCode::ExpectedAhProto);
+    /// Inbound: AH, but the SA has ESP alone; or not ESP inside AH where the SA has both.
+    ExpectedEsp => "not ESP where the SA has ESP", Some(ErrorCode::ExpectedEspProto);
     /// Inbound: the SA passed its hard limit.
     Expired => "SA expired", Some(ErrorCode::BadSessErr);
     /// Inbound: the sequence number was seen before.
     Replayed => "replayed", Some(ErrorCode::BadSequenceNumber);
     /// Inbound: the sequence number is left of the window.
     TooOld => "sequence number too old", Some(ErrorCode::BadSequenceNumber);
-    /// Inbound: the ICV does not verify.
+    /// Inbound: the ICV of ESP does not verify.
     Forged => "integrity check failed", Some(ErrorCode::EspDigestMismatch);
+    /// Inbound: the ICV of AH does not verify.
+    AhForged => "integrity check of AH failed", Some(ErrorCode::AhDigestMismatch);
     /// Inbound: authentic, but the padding is not as RFC 4303 §2.4 has it.
     BadPadding => "bad padding", Some(ErrorCode::BadPadData);
     /// Inbound: a dummy packet (RFC 4303 §2.6); nothing is wrong.
@@ -145,7 +164,7 @@ impl fmt::Display for DropReason {
 }
 
 /// Counters of one half of the engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// Packets protected (outbound) or opened and delivered (inbound).
     pub protected: u64,
@@ -156,6 +175,12 @@ pub struct Counters {
     /// Events that found the queue full. Expiries among them are reported later, the others when they recur.
     pub events_deferred: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters { protected: 0, bypassed: 0, held: 0, events_deferred: 0, drops: [0; DropReason::ALL.len()] }
+    }
 }
 
 impl Counters {

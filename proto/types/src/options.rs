@@ -18,11 +18,13 @@ pub struct SaOptions {
     /// Receiver: the bytes of ESP padding must be 1, 2, 3, ... (RFC 4303 §2.4). Without, only their number is looked
     /// at: for a peer that pads otherwise.
     pub pad_check: bool,
+    /// HMAC-SHA-2 has an ICV of 96 bits, in ESP and AH: for a peer that has not heard of RFC 4868 §2.1.2.
+    pub short_icv: bool,
 }
 
 impl Default for SaOptions {
     fn default() -> Self {
-        SaOptions { full_ecn: true, dscp: Dscp::Copy, df: Df::Copy, hop_limit: 64, pad_check: true }
+        SaOptions { full_ecn: true, dscp: Dscp::Copy, df: Df::Copy, hop_limit: 64, pad_check: true, short_icv: false }
     }
 }
 

@@ -11,14 +11,16 @@ mod iv;
 use alloc::boxed::Box;
 use alloc::format;
 
-use ravelin_crypto::{CryptoProvider, EncrKey, Forged, IntegKey, IvKind};
+use ravelin_crypto::{CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::proposal::Suite;
-use ravelin_types::sa::SaParams;
+use ravelin_types::options::SaOptions;
+use ravelin_types::proposal::EspSuite;
+use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_wire::esp::{ALIGNMENT, HEADER_LEN, TRAILER_LEN};
 
 use crate::fetch::fetch;
+use crate::integ;
 
 pub(crate) use iv::IvSource;
 
@@ -28,14 +30,26 @@ const MAX_BLOCK_LEN: usize = 16;
 const MAX_ICV_LEN: usize = 32;
 
 /// The keyed ciphers of one SA, with their lengths at hand.
-pub(crate) struct Transform {
+pub(crate) struct Esp {
     cipher: Cipher,
-    pub iv_kind: IvKind,
+    iv: Iv,
     /// Extended (64-bit) sequence numbers.
     pub extended: bool,
+    /// Of what the packet carries.
     iv_len: u8,
     block_len: u8,
     icv_len: u8,
+}
+
+/// Where the IV of a packet comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Iv {
+    /// RFC 4106 §3.1, RFC 7634 §2: any value that the key sees once; the sequence number is one.
+    Sequence,
+    /// RFC 3602 §3, RFC 2451 §3: nobody can predict it.
+    Random,
+    /// The sequence number, and not in the packet.
+    Implicit,
 }
 
 enum Cipher {
@@ -48,17 +62,21 @@ struct Separate {
     integ: Box<dyn IntegKey>,
 }
 
-impl Transform {
-    pub fn new(params: &SaParams, crypto: &CryptoProvider) -> Result<Self, DataPlaneError> {
+impl Esp {
+    pub fn new(
+        suite: &EspSuite,
+        keys: &SaKeys,
+        options: &SaOptions,
+        crypto: &CryptoProvider,
+    ) -> Result<Self, DataPlaneError> {
         let refused = |what| Err(DataPlaneError::Algorithm(what));
-        let Suite::Esp(suite) = &params.suite else { return refused("AH".into()) };
         let Some(alg) = crypto.encr(suite.encr) else {
             return refused(format!("{} is not in the provider {}", suite.encr, crypto.name));
         };
-        if params.keys.encr.len() != usize::from(suite.encr_key_bits) / 8 + alg.salt_len() {
+        if keys.encr.len() != usize::from(suite.encr_key_bits) / 8 + alg.salt_len() {
             return refused(format!("the {} key does not have {} bits", suite.encr, suite.encr_key_bits));
         }
-        let encr = match alg.key(params.keys.encr.expose()) {
+        let encr = match alg.key(keys.encr.expose()) {
             Ok(key) => key,
             Err(bad) => return refused(format!("{}: {bad}", suite.encr)),
         };
@@ -68,13 +86,12 @@ impl Transform {
             (true, _) => return refused(format!("{} takes no separate integrity algorithm", suite.encr)),
             (false, IntegId::NONE) => return refused(format!("{} needs an integrity algorithm", suite.encr)),
             (false, id) => {
-                let Some(integ) = crypto.integ(id) else {
-                    return refused(format!("{id} is not in the provider {}", crypto.name));
-                };
-                match integ.key(params.keys.integ.expose()) {
-                    Ok(key) => (Cipher::Separate(Box::new(Separate { encr, integ: key })), integ.icv_len()),
-                    Err(bad) => return refused(format!("{id}: {bad}")),
+                let integ = integ::Integ::new(id, &keys.integ, options.short_icv, crypto)?;
+                if integ.iv_len > 0 {
+                    // RFC 4543 §5.3: GMAC as integrity algorithm is AH's.
+                    return refused(format!("{id} is for AH only"));
                 }
+                (Cipher::Separate(Box::new(Separate { encr, integ: integ.key })), integ.icv_len)
             }
         };
         if alg.iv_len() > MAX_IV_LEN
@@ -84,11 +101,12 @@ impl Transform {
         {
             return refused(format!("{} has lengths beyond the engine's", suite.encr));
         }
-        Ok(Transform {
+        let iv = iv_source(alg);
+        Ok(Esp {
             cipher,
-            iv_kind: alg.iv_kind(),
+            iv,
             extended: suite.sn == SnId::PARTIAL_64,
-            iv_len: alg.iv_len() as u8,
+            iv_len: if iv == Iv::Implicit { 0 } else { alg.iv_len() as u8 },
             block_len: alg.block_len() as u8,
             icv_len: icv_len as u8,
         })
@@ -131,48 +149,70 @@ impl Transform {
         }
     }
 
-    /// Seals an ESP packet that has its header, IV, payload and trailer, and room for the ICV. `high` is the upper
-    /// half of the sequence number.
+    /// Seals an ESP packet that has its header, payload and trailer, and room for IV and ICV.
     #[inline]
-    pub fn seal(&self, esp: &mut [u8], high: u32) {
+    pub fn seal(&self, esp: &mut [u8], sequence: u64, ivs: &mut IvSource) {
         let (head, rest) = esp.split_at_mut(self.head_len());
         let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
-        let (header, iv) = head.split_at(HEADER_LEN);
+        let (header, iv) = head.split_at_mut(HEADER_LEN);
+        let number = sequence.to_be_bytes();
+        match (self.iv, iv.first_chunk_mut()) {
+            (Iv::Sequence, Some(counter)) => {
+                *counter = number;
+                iv[8..].fill(0);
+            }
+            (Iv::Sequence | Iv::Implicit, _) => {}
+            (Iv::Random, _) => ivs.fill(iv),
+        }
+        let iv = if self.iv == Iv::Implicit { &number } else { &*iv };
         match &self.cipher {
-            Cipher::Aead(encr) => encr.seal(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Cipher::Aead(encr) => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
             Cipher::Separate(keys) => {
                 keys.encr.seal(iv, &[], text, &mut []);
-                let high = high.to_be_bytes();
-                keys.integ.sign(&[head, text, if self.extended { &high } else { &[] }], icv);
+                keys.integ.sign(&[head, text, self.high(&number)], icv);
             }
         }
     }
 
-    /// Verifies and decrypts an ESP packet that [`Transform::fits`]. On an error it holds no plaintext.
+    /// Verifies and decrypts an ESP packet that [`Esp::fits`]. On an error it holds no plaintext.
     #[inline]
-    pub fn open(&self, esp: &mut [u8], high: u32) -> Result<(), Forged> {
+    pub fn open(&self, esp: &mut [u8], sequence: u64) -> Result<(), Forged> {
         let (head, rest) = esp.split_at_mut(self.head_len());
         let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
         let (header, iv) = head.split_at(HEADER_LEN);
+        let number = sequence.to_be_bytes();
+        let iv = if self.iv == Iv::Implicit { &number } else { iv };
         match &self.cipher {
-            Cipher::Aead(encr) => encr.open(iv, self.additional(header, high, &mut [0; 12]), text, icv),
+            Cipher::Aead(encr) => encr.open(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
             Cipher::Separate(keys) => {
-                let high = high.to_be_bytes();
-                keys.integ.verify(&[head, text, if self.extended { &high } else { &[] }], icv)?;
+                keys.integ.verify(&[head, text, self.high(&number)], icv)?;
                 keys.encr.open(iv, &[], text, &[])
             }
         }
     }
 
+    /// What a separate integrity algorithm covers behind the packet: the upper half of an extended number.
+    #[inline]
+    fn high<'a>(&self, number: &'a [u8; 8]) -> &'a [u8] {
+        if self.extended { &number[..4] } else { &[] }
+    }
+
     /// The additional data of an AEAD cipher: SPI and sequence number, 64 bits of it when extended (RFC 4106 §5).
     #[inline]
-    fn additional<'a>(&self, header: &'a [u8], high: u32, room: &'a mut [u8; 12]) -> &'a [u8] {
+    fn additional<'a>(&self, header: &'a [u8], sequence: u64, room: &'a mut [u8; 12]) -> &'a [u8] {
         if !self.extended {
             return header;
         }
         room[..4].copy_from_slice(&header[..4]);
-        room[4..8].copy_from_slice(&high.to_be_bytes());
-        room[8..].copy_from_slice(&header[4..]);
+        room[4..].copy_from_slice(&sequence.to_be_bytes());
         room
+    }
+}
+
+fn iv_source(alg: &dyn EncrAlg) -> Iv {
+    match alg.iv_kind() {
+        _ if alg.implicit_iv() => Iv::Implicit,
+        IvKind::Unique => Iv::Sequence,
+        IvKind::Unpredictable => Iv::Random,
     }
 }

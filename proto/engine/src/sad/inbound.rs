@@ -12,14 +12,15 @@ use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::Header;
 
 use super::{Cold, Sa, Usage};
-use crate::esp::Transform;
 use crate::fetch::fetch;
 use crate::replay::ReplayWindow;
+use crate::suite::KeyedSuite;
 
 /// In this order, so that the first cache line leads to whatever else a packet needs.
 #[repr(C, align(64))]
 pub(crate) struct InboundSa {
-    pub transform: Transform,
+    pub suite: KeyedSuite,
+    /// Of the outer protocol, where there are two.
     pub window: ReplayWindow,
     pub cold: Box<Cold>,
     pub usage: Usage,
@@ -71,14 +72,14 @@ impl V4Selector {
 
 impl InboundSa {
     pub fn new(params: &SaParams, crypto: &CryptoProvider, now: Instant) -> Result<Self, DataPlaneError> {
-        let transform = Transform::new(params, crypto)?;
-        if transform.extended && params.replay_window == 0 {
+        let suite = KeyedSuite::new(params, crypto)?;
+        if suite.extended() && params.replay_window == 0 {
             // RFC 4303 §3.4.3 and Appendix A: the high half is inferred from the window.
             return Err(DataPlaneError::Algorithm("extended sequence numbers need an anti-replay window".into()));
         }
         let cold = Cold::new(params, now);
         Ok(InboundSa {
-            transform,
+            suite,
             usage: Usage::new(&cold.bounds),
             window: ReplayWindow::new(params.replay_window),
             mode: params.mode,
@@ -103,7 +104,7 @@ impl InboundSa {
         fetch(&self.usage);
         fetch(&self.dropped);
         self.window.fetch();
-        self.transform.fetch();
+        self.suite.fetch();
     }
 
     /// Whether the SA carries the packet `packet` with this header, as it arrives.

@@ -9,14 +9,14 @@ use ravelin_types::sa::{SaCounters, SaParams};
 use ravelin_types::selector::TrafficSelector;
 
 use super::{Cold, Sa, Usage};
-use crate::esp::Transform;
 use crate::fetch::fetch;
+use crate::suite::KeyedSuite;
 use crate::template::Template;
 
 /// Two cache lines, all that a packet needs.
 #[repr(C, align(64))]
 pub(crate) struct OutboundSa {
-    pub transform: Transform,
+    pub suite: KeyedSuite,
     /// The last sequence number sent.
     pub sequence: u64,
     pub usage: Usage,
@@ -27,12 +27,12 @@ pub(crate) struct OutboundSa {
 
 impl OutboundSa {
     pub fn new(params: &SaParams, crypto: &CryptoProvider, now: Instant) -> Result<Self, DataPlaneError> {
-        let transform = Transform::new(params, crypto)?;
+        let suite = KeyedSuite::new(params, crypto)?;
         let mut cold = Cold::new(params, now);
         // A rekey is due before the numbers run out, whatever the lifetime.
-        cold.bounds.limit_soft_packets(last_sequence(&transform) / 8 * 7);
+        cold.bounds.limit_soft_packets(last_sequence(&suite) / 8 * 7);
         Ok(OutboundSa {
-            transform,
+            suite,
             sequence: 0,
             usage: Usage::new(&cold.bounds),
             spi: params.spi.0,
@@ -44,14 +44,14 @@ impl OutboundSa {
     /// The next sequence number, or `None` when the last was used: they must not cycle (RFC 4303 §3.3.3).
     #[inline]
     pub fn next_sequence(&self) -> Option<u64> {
-        (self.sequence < last_sequence(&self.transform)).then(|| self.sequence + 1)
+        (self.sequence < last_sequence(&self.suite)).then(|| self.sequence + 1)
     }
 
     /// Has the processor fetch what a packet needs besides the SA's start, which is there already.
     #[inline]
     pub fn fetch(&self) {
         fetch(&self.template);
-        self.transform.fetch();
+        self.suite.fetch();
     }
 
     /// Whether the SA carries the flow.
@@ -64,8 +64,8 @@ impl OutboundSa {
     }
 }
 
-fn last_sequence(transform: &Transform) -> u64 {
-    if transform.extended { u64::MAX } else { u32::MAX.into() }
+fn last_sequence(suite: &KeyedSuite) -> u64 {
+    if suite.extended() { u64::MAX } else { u32::MAX.into() }
 }
 
 impl Sa for OutboundSa {
