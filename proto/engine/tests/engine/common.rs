@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use ravelin_crypto::SecureRandom;
+use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
-use ravelin_types::proposal::EspSuite;
+use ravelin_types::proposal::{EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
@@ -40,6 +40,15 @@ pub fn engine() -> Engine {
 
 pub fn engine_with(config: EngineConfig) -> Engine {
     Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(Seeded(7)))
+}
+
+/// The provider that has every algorithm.
+pub fn portable() -> CryptoProvider {
+    ravelin_crypto_rustcrypto::provider_with_legacy()
+}
+
+pub fn portable_engine() -> Engine {
+    Engine::new(EngineConfig::default(), portable(), Box::new(Seeded(7)))
 }
 
 pub const AES_GCM: EspSuite =
@@ -121,13 +130,33 @@ pub fn protect_all(id: u32) -> Policy {
 
 /// An engine that protects everything with this SA (given as its sender sees it) and opens it too.
 pub fn looped(params: &SaParams) -> Engine {
-    let mut engine = engine();
+    looped_in(engine(), params)
+}
+
+/// [`looped`] in an engine without SAs.
+pub fn looped_in(mut engine: Engine, params: &SaParams) -> Engine {
     let receive = SaParams { direction: Direction::Inbound, ..params.clone() };
     for op in [DataPlaneOp::AddPolicy(protect_all(1)), DataPlaneOp::AddSa(params.clone()), DataPlaneOp::AddSa(receive)]
     {
         engine.apply(&op, NOW).unwrap();
     }
     engine
+}
+
+/// The SA with protocols and algorithms of the portable provider, and keys of their lengths.
+pub fn with_suite(params: SaParams, suite: Suite) -> SaParams {
+    let bytes = |len: usize, from: u8| Secret::new((0..len).map(|i| from.wrapping_add(i as u8)).collect());
+    let integ_len = |id| portable().integ(id).map_or(0, |alg| alg.key_len());
+    let mut keys = SaKeys::default();
+    if let Some(esp) = suite.esp() {
+        let salt_len = portable().encr(esp.encr).unwrap().salt_len();
+        keys.encr = bytes(usize::from(esp.encr_key_bits) / 8 + salt_len, 1);
+        keys.integ = bytes(integ_len(esp.integ), 100);
+    }
+    if let Some(ah) = suite.ah() {
+        keys.ah = bytes(integ_len(ah.integ), 200);
+    }
+    SaParams { suite, keys, ..params }
 }
 
 /// A UDP packet with a good checksum.
