@@ -26,9 +26,13 @@ pub const LAB: &[&str] = &[
     "zstd",
 ];
 
-/// What tests look for at run time and are skipped without: the library of packet ciphers, which exists for x86-64, and
-/// its header.
-pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") { &["libipsec-mb-dev"] } else { &[] };
+/// What tests look for at run time and are skipped without: what runs C programs and finds their faults, and the library
+/// of packet ciphers, which exists for x86-64, with its header.
+pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") {
+    &["libipsec-mb-dev", "pkg-config", "valgrind"]
+} else {
+    &["pkg-config", "valgrind"]
+};
 
 /// What the tunnels are measured with and against.
 pub const BENCH: &[&str] = &["iperf3", "iputils-ping", "wireguard-go", "wireguard-tools"];

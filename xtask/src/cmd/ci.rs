@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that must pass before a change lands, cheapest first. Bound: 45 minutes on two cores from
 //! a fresh clone.
 
-use super::{check, deny, interop, rfc, setup, test};
+use super::{check, deny, header, interop, rfc, setup, test};
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
@@ -10,6 +10,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     setup::steps(workspace, report);
     check::steps(workspace, report);
     report.step("rfc", || rfc::check(workspace));
+    report.step("header", || header::check(workspace));
     deny::steps(workspace, report, &deny::Args::default());
     test::steps(workspace, report, &test::Args::default());
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));

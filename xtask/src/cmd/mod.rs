@@ -7,6 +7,7 @@ mod ci;
 mod demo;
 mod deny;
 mod fuzz;
+mod header;
 mod interop;
 mod nightly;
 mod rfc;
@@ -38,6 +39,8 @@ pub enum Verb {
     Fuzz(fuzz::Args),
     /// List the RFC sections that the source cites into docs/rfc/.
     Rfc(rfc::Args),
+    /// Write the C header of app/ffi.
+    Header(header::Args),
     /// Check licences, sources and bans of the dependencies.
     Deny(deny::Args),
     /// Everything that must pass before a change lands.
@@ -61,6 +64,7 @@ pub fn run(verb: &Verb, workspace: &Workspace) -> Result<()> {
         Verb::Bench(args) => bench::steps(workspace, &mut report, args),
         Verb::Fuzz(args) => return fuzz::run_verb(workspace, args),
         Verb::Rfc(args) => return rfc::run(workspace, args),
+        Verb::Header(args) => return header::run(workspace, args),
         Verb::Deny(args) => deny::steps(workspace, &mut report, args),
         Verb::Ci => ci::steps(workspace, &mut report),
         Verb::Nightly(args) => nightly::steps(workspace, &mut report, args),

@@ -1,0 +1,473 @@
+/*
+ * Ravelin: IPsec under any IP stack.
+ *
+ * Every function returns an RvlStatus and does nothing when that is not RVL_STATUS_OK. Handles are numbers: a wrong or
+ * freed one is an error. Pointers must be null (an error where the text does not allow it) or point to what the text
+ * says, for the time of the call alone. Functions may be called from several threads; those on one handle take turns.
+ * Times are nanoseconds of one monotonic clock of the caller.
+ */
+
+#ifndef RAVELIN_H
+#define RAVELIN_H
+
+/* Made by `cargo xtask header` from app/ffi/src; changes here are lost. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+// A packet without a policy passes in the clear.
+#define RVL_NO_MATCH_BYPASS 0
+
+// A packet without a policy is dropped.
+#define RVL_NO_MATCH_DISCARD 1
+
+// Objects that may live at one time.
+#define RVL_MAX_HANDLES 256
+
+// Free bytes to have before an outbound packet.
+#define RVL_HEADROOM 128
+
+// Free bytes to have behind an outbound packet.
+#define RVL_TAILROOM 64
+
+// Protect outbound, require protection inbound.
+#define RVL_PROTECT 0
+
+// Let pass in the clear, both ways.
+#define RVL_BYPASS 1
+
+// Drop, both ways.
+#define RVL_DISCARD 2
+
+// ESP around a whole packet, in a new IP header.
+#define RVL_TUNNEL 0
+
+// ESP behind the IP header of the packet.
+#define RVL_TRANSPORT 1
+
+// This host sends.
+#define RVL_OUTBOUND 0
+
+// This host receives.
+#define RVL_INBOUND 1
+
+// What became of a call: 0, or why nothing was done. 1 to 33 are the error codes of the toolkit's document in the order of
+// its list; a packet's reason is one of them too.
+enum RvlStatus
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Done.
+  RVL_STATUS_OK = 0,
+  // The ICV of an AH packet does not verify.
+  RVL_STATUS_AH_DIGEST_MISMATCH = 1,
+  // An address range that runs backwards, mixes families, or has a mask with a gap.
+  RVL_STATUS_BAD_ADDR_RANGE = 2,
+  // No SA has the SPI of an AH packet, or the SPI is reserved.
+  RVL_STATUS_BAD_AH_SPI = 3,
+  // No SA has the SPI of an ESP packet, or the SPI is reserved.
+  RVL_STATUS_BAD_ESP_SPI = 4,
+  // An identity of an unknown type.
+  RVL_STATUS_BAD_ID_TYPE = 5,
+  // The padding of an authentic ESP packet is wrong.
+  RVL_STATUS_BAD_PAD_DATA = 6,
+  // A parameter that makes no sense.
+  RVL_STATUS_BAD_PARAM = 7,
+  // A port range that runs backwards, or a port for a protocol without ports.
+  RVL_STATUS_BAD_PORT_NUMBER = 8,
+  // Replayed, too old, or no number is left to send with.
+  RVL_STATUS_BAD_SEQUENCE_NUMBER = 9,
+  // The SA is there and cannot be used.
+  RVL_STATUS_BAD_SESS_ERR = 10,
+  // The packet that came out is cut short.
+  RVL_STATUS_DST_OUT_OF_DATA = 11,
+  // No room for what protection adds.
+  RVL_STATUS_DST_OUT_OF_SPACE = 12,
+  // The ICV of an ESP packet does not verify.
+  RVL_STATUS_ESP_DIGEST_MISMATCH = 13,
+  // The same is there already.
+  RVL_STATUS_EXIST = 14,
+  // An SA with AH got a packet without it.
+  RVL_STATUS_EXPECTED_AH_PROTO = 15,
+  // An SA with ESP got a packet without it.
+  RVL_STATUS_EXPECTED_ESP_PROTO = 16,
+  // A clear packet where a policy asks for protection.
+  RVL_STATUS_INBOUND_EXPECTED_SECURE_PACKET = 17,
+  // Protected by an SA that may not carry it.
+  RVL_STATUS_INBOUND_POLICY_FAILURE = 18,
+  // Protected, where a policy wants it in the clear or not at all.
+  RVL_STATUS_INBOUND_UNEXPECTED_SECURED_PACKET = 19,
+  // The packet waits for an SA.
+  RVL_STATUS_KEYNEG_INPROGRESS = 20,
+  // Larger than the path takes.
+  RVL_STATUS_MTU_EXCEEDED = 21,
+  // The system has no more to give.
+  RVL_STATUS_NOMEM = 22,
+  // Too short to be what it says.
+  RVL_STATUS_NO_DATA = 23,
+  // No packet is left in the pool.
+  RVL_STATUS_OUT_OF_PACKETS = 24,
+  // The SPD is full.
+  RVL_STATUS_OUT_OF_POLICIES = 25,
+  // Too many requests are open.
+  RVL_STATUS_OUT_OF_REQS = 26,
+  // The SAD is full.
+  RVL_STATUS_OUT_OF_SESSIONS = 27,
+  // No such policy, or none matches.
+  RVL_STATUS_POLICY_NOT_FOUND = 28,
+  // No such SA.
+  RVL_STATUS_SA_NOT_FOUND = 29,
+  // The SA cannot send dummy packets.
+  RVL_STATUS_SESS_UNAVL_FOR_DUMMY_TX = 30,
+  // The packet that came in is cut short.
+  RVL_STATUS_SRC_OUT_OF_DATA = 31,
+  // An algorithm that is not there, or a key of a length that it does not take.
+  RVL_STATUS_UNKNOWN_ALGORITHM = 32,
+  // A protocol that cannot be here.
+  RVL_STATUS_UNKNOWN_IP_PROTOCOL = 33,
+  // A pointer is null that must not be.
+  RVL_STATUS_NULL = 64,
+  // A pointer is not aligned for what it points to, or a length is beyond any memory.
+  RVL_STATUS_BAD_POINTER = 65,
+  // The handle was never given out, is of another kind, or was freed.
+  RVL_STATUS_BAD_HANDLE = 66,
+  // Called from a callback of another call.
+  RVL_STATUS_REENTERED = 67,
+  // No handle is left.
+  RVL_STATUS_OUT_OF_HANDLES = 68,
+  // Nothing to report.
+  RVL_STATUS_EMPTY = 69,
+  // The buffer of the caller is too small; nothing was taken off the queue.
+  RVL_STATUS_TOO_SMALL = 70,
+  // A fault of this library. The handle is of no use any more but to be freed.
+  RVL_STATUS_INTERNAL = 71,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlStatus RvlStatus;
+#else
+typedef int32_t RvlStatus;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// The kind of an event.
+enum RvlEventKind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A packet of the flow `source`, `destination`, `protocol`, `source_port`, `destination_port` needs an SA for
+  // `policy`.
+  RVL_EVENT_KIND_ACQUIRE = 0,
+  // The SA `direction`, `spi`, `destination` is to be replaced soon.
+  RVL_EVENT_KIND_SOFT_EXPIRE = 1,
+  // That SA is out of use.
+  RVL_EVENT_KIND_HARD_EXPIRE = 2,
+  // An authentic packet of that inbound SA came from the new address `source` and port `source_port`.
+  RVL_EVENT_KIND_PEER_MOVED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlEventKind RvlEventKind;
+#else
+typedef int32_t RvlEventKind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// The policy that was applied to a packet, and so what to do with it.
+enum RvlVerdict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Go on with the packet, which is as it was.
+  RVL_VERDICT_BYPASS = 0,
+  // Throw the packet away; `RvlResult.reason` says why.
+  RVL_VERDICT_DROP = 1,
+  // Outbound: send the packet, fragmented if need be. Inbound: begin IP processing anew with the inner packet.
+  RVL_VERDICT_SECURE_TUNNEL = 2,
+  // Outbound: send the packet, fragmented if need be. Inbound: go on with the packet.
+  RVL_VERDICT_SECURE_TRANSPORT = 3,
+  // Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
+  // has asked for the SA.
+  RVL_VERDICT_HOLD = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlVerdict RvlVerdict;
+#else
+typedef int32_t RvlVerdict;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
+// handle. It must not call functions of this library.
+typedef int32_t (*RvlRandom)(void *context, uint8_t *out, size_t len);
+
+// How an engine behaves.
+typedef struct RvlEngineConfig {
+  // `RVL_NO_MATCH_...`
+  uint32_t no_match;
+  // Fills IVs and seeds hash tables. Called from within other calls, on their threads.
+  RvlRandom random;
+  // Handed to `random`.
+  void *random_context;
+} RvlEngineConfig;
+
+// Stands for an object of the library; 0 is none.
+typedef uint64_t RvlHandle;
+
+// What became of the packets of one direction so far.
+typedef struct RvlCounters {
+  // Protected on the way out, opened on the way in.
+  uint64_t protected_packets;
+  // Passed in the clear.
+  uint64_t bypassed;
+  // Put on hold for want of an SA.
+  uint64_t held;
+  // Dropped, for whatever reason.
+  uint64_t dropped;
+} RvlCounters;
+
+// An IP address.
+typedef struct RvlAddress {
+  // 4 or 6; 0: no address.
+  uint8_t family;
+  // In network order; of IPv4 the first four count.
+  uint8_t bytes[16];
+} RvlAddress;
+
+// An event. What its kind does not name is 0.
+typedef struct RvlEvent {
+  // What happened.
+  RvlEventKind kind;
+  // The policy.
+  uint32_t policy;
+  // `RVL_OUTBOUND` or `RVL_INBOUND`.
+  uint32_t direction;
+  // The label of the SA.
+  uint32_t spi;
+  // An address.
+  struct RvlAddress source;
+  // An address; with an SA its receiver's.
+  struct RvlAddress destination;
+  // Next layer protocol.
+  uint8_t protocol;
+  // Port, 0 where the packet shows none.
+  uint16_t source_port;
+  // See `source_port`.
+  uint16_t destination_port;
+} RvlEvent;
+
+// A packet somewhere inside a buffer of the caller. The engine grows and shrinks it in place, and moves `offset` and
+// `length` accordingly; it never reads or writes outside the buffer.
+typedef struct RvlPacket {
+  // The buffer.
+  uint8_t *buffer;
+  // Bytes in the buffer.
+  size_t capacity;
+  // Where the packet begins.
+  size_t offset;
+  // Bytes of the packet.
+  size_t length;
+  // 0 for a packet that the engine has not seen. Keep it with the packet: it is how a packet that is offered again is
+  // not protected twice.
+  uint32_t mark;
+} RvlPacket;
+
+// What became of a packet.
+typedef struct RvlResult {
+  // The policy applied.
+  RvlVerdict verdict;
+  // With `Drop` and `Hold` the error that corresponds, or 0 where nothing is wrong (a policy, a keepalive).
+  RvlStatus reason;
+  // With `Hold`, the policy that waits for an SA.
+  uint32_t policy;
+  // Outbound, protected: source of the outer header.
+  struct RvlAddress source;
+  // Outbound, protected: destination of the outer header, by which to route.
+  struct RvlAddress destination;
+  // Outbound, protected in UDP: the ports, else 0.
+  uint16_t source_port;
+  // See `source_port`.
+  uint16_t destination_port;
+  // Outbound, protected: where ESP begins in the packet.
+  size_t esp_offset;
+} RvlResult;
+
+// When an SA is to be replaced and when it goes out of use. 0 is no limit.
+typedef struct RvlLifetime {
+  // Replace after this many seconds.
+  uint64_t soft_seconds;
+  // Replace after this many bytes of payload.
+  uint64_t soft_bytes;
+  // Replace after this many packets.
+  uint64_t soft_packets;
+  // End after this many seconds.
+  uint64_t hard_seconds;
+  // End after this many bytes of payload.
+  uint64_t hard_bytes;
+  // End after this many packets.
+  uint64_t hard_packets;
+} RvlLifetime;
+
+// One entry of the SPD. Selectors are given as for outbound packets.
+typedef struct RvlPolicy {
+  // Chosen by the caller, unique.
+  uint32_t id;
+  // Lower numbers are consulted first, then lower ids.
+  uint32_t priority;
+  // `RVL_PROTECT`, `RVL_BYPASS` or `RVL_DISCARD`.
+  uint32_t action;
+  // Next layer protocol, 0 for any.
+  uint8_t protocol;
+  // Identity string of the source: `any`, `any6`, `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`,
+  // `10.0.0.4-10.0.0.9`, `2001:db8::/32`, each with `,port` or `,first-last` behind.
+  const char *source;
+  // Identity string of the destination.
+  const char *destination;
+  // `RVL_TUNNEL` or `RVL_TRANSPORT`. This and what follows only with `RVL_PROTECT`.
+  uint32_t mode;
+  // The other end of the SAs: an address.
+  const char *endpoint;
+  // Number of packets the anti-replay window covers, 0 for no check.
+  uint32_t replay_window;
+  // For SAs that IKE makes.
+  struct RvlLifetime lifetime;
+} RvlPolicy;
+
+// One ESP SA. It carries what `source` and `destination` select, both null for everything.
+typedef struct RvlSa {
+  // `RVL_OUTBOUND` or `RVL_INBOUND`.
+  uint32_t direction;
+  // The label on the wire, above 255.
+  uint32_t spi;
+  // The policy that it serves.
+  uint32_t policy;
+  // `RVL_TUNNEL` or `RVL_TRANSPORT`.
+  uint32_t mode;
+  // The sender's address.
+  const char *from;
+  // The receiver's address.
+  const char *to;
+  // ESP in UDP: the ports of its header, both 0 for no UDP.
+  uint16_t source_port;
+  // See `source_port`.
+  uint16_t destination_port;
+  // Next layer protocol, 0 for any.
+  uint8_t protocol;
+  // 1 for 64-bit sequence numbers, 0 for 32-bit ones.
+  uint8_t extended_sequence;
+  // Identity string of the source, as the sender sees it.
+  const char *source;
+  // Identity string of the destination, as the sender sees it.
+  const char *destination;
+  // Name of the cipher, as behind `-e` of `ipsec policy`: `AES128-GCM`, `AES256-CBC`.
+  const char *encryption;
+  // Its key, with the salt of counter-mode ciphers at the end.
+  const uint8_t *encryption_key;
+  // Bytes of it.
+  size_t encryption_key_len;
+  // Name of the integrity algorithm, as behind `-a`: `HMAC-SHA-2-256`. Null with a cipher that authenticates.
+  const char *integrity;
+  // Its key.
+  const uint8_t *integrity_key;
+  // Bytes of it.
+  size_t integrity_key_len;
+  // Inbound: number of packets the anti-replay window covers, 0 for no check.
+  uint32_t replay_window;
+  // Its limits.
+  struct RvlLifetime lifetime;
+} RvlSa;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Makes an engine without policies and SAs, and its handle. The first call of all.
+//
+// # Safety
+// `config` and `handle` point to what they say or are null; `random` keeps its promise until the handle is freed.
+RvlStatus rvl_engine_new(const struct RvlEngineConfig *config,
+                         RvlHandle *handle);
+
+// Ends an engine and wipes its keys. The handle is no handle any more.
+RvlStatus rvl_engine_free(RvlHandle engine);
+
+// Ends what has outlived its time by `now`, and writes to `next` when to call again: `UINT64_MAX` for not before an SA
+// is added. `next` may be null. All times are nanoseconds of one monotonic clock of the caller.
+//
+// # Safety
+// `next` is null or points to a number.
+RvlStatus rvl_engine_tick(RvlHandle engine,
+                          uint64_t now,
+                          uint64_t *next);
+
+// Reads the counters of one direction.
+//
+// # Safety
+// `counters` is null or points to such a struct.
+RvlStatus rvl_counters(RvlHandle engine, uint32_t direction, struct RvlCounters *counters);
+
+// Takes the oldest event off the queue; `Empty` when there is none.
+//
+// # Safety
+// `event` is null or points to such a struct.
+RvlStatus rvl_poll_event(RvlHandle engine, struct RvlEvent *event);
+
+// Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
+// its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it
+// `RVL_HEADROOM` and `RVL_TAILROOM`.
+//
+// # Safety
+// `packet` and `result` are null or point to such structs, and `buffer` has `capacity` bytes that nobody else uses.
+RvlStatus rvl_encapsulate(RvlHandle engine,
+                          struct RvlPacket *packet,
+                          uint64_t now,
+                          struct RvlResult *result);
+
+// Decides about a packet that arrived for this host: opens it where it is protected, and checks that it was where it
+// should be. To be called for every packet, after its header was checked, its fragments put together and its options
+// done, and before it is handed to the upper layer.
+//
+// # Safety
+// As [`rvl_encapsulate`].
+RvlStatus rvl_decapsulate(RvlHandle engine,
+                          struct RvlPacket *packet,
+                          uint64_t now,
+                          struct RvlResult *result);
+
+// Adds a policy, or replaces the one with the same number.
+//
+// # Safety
+// `policy` is null or points to such a struct, whose strings are null or end with a zero byte.
+RvlStatus rvl_add_policy(RvlHandle engine, const struct RvlPolicy *policy);
+
+// Removes a policy. SAs that serve it stay.
+RvlStatus rvl_delete_policy(RvlHandle engine, uint32_t id);
+
+// Adds an SA; its lifetime starts at `now`. For one policy the outbound SA added last is the one that sends. Never use
+// a key twice, not even after a restart: with counter-mode ciphers that gives the plaintext away.
+//
+// # Safety
+// `sa` is null or points to such a struct, whose strings are null or end with a zero byte and whose keys have the
+// lengths given.
+RvlStatus rvl_add_sa(RvlHandle engine,
+                     const struct RvlSa *sa,
+                     uint64_t now);
+
+// Removes the SA with this direction, SPI and receiver.
+//
+// # Safety
+// `to` is null or a string that ends with a zero byte.
+RvlStatus rvl_delete_sa(RvlHandle engine, uint32_t direction, uint32_t spi, const char *to);
+
+// The status in words, in a string that lives forever; for numbers that are none too.
+const char *rvl_status_text(int32_t status);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RAVELIN_H */

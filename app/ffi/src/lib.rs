@@ -1,0 +1,22 @@
+//! The C interface of Ravelin, for stacks that are not written in Rust: `include/ravelin.h`.
+//!
+//! ```text
+//!  rvl_engine_new ─► handle      rvl_add_policy, rvl_add_sa ─► SPD, SAD
+//!  stack's packet in its own buffer ─► rvl_encapsulate / rvl_decapsulate ─► the same buffer, and a verdict
+//! ```
+//! Nothing here decides anything: each function checks its arguments, turns them into the types of the other crates and
+//! calls those. A wrong argument gives a [`RvlStatus`], a panic of ours too, and both leave the caller's memory alone. What
+//! no check can find is a pointer that is neither null nor valid; the header says what each must point to. All `unsafe` is
+//! in [`sys`] and in the functions that C calls. Read [`handle`] first, then [`packet`].
+
+pub mod engine;
+pub mod event;
+pub mod handle;
+pub mod packet;
+pub mod policy;
+pub mod sa;
+pub mod status;
+mod sys;
+mod text;
+
+pub use status::RvlStatus;

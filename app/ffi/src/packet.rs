@@ -1,0 +1,216 @@
+//! Packets: the two calls that a stack makes for each, in the caller's buffer.
+
+use std::net::IpAddr;
+
+use ravelin_engine::{Engine, Mark, Outer, PacketBuf, Verdict};
+use ravelin_types::policy::Mode;
+
+use crate::RvlStatus;
+use crate::engine::instant;
+use crate::handle::{self, RvlHandle, call};
+use crate::sys::{self, Out};
+
+/// Free bytes to have before an outbound packet.
+pub const RVL_HEADROOM: usize = 128;
+/// Free bytes to have behind an outbound packet.
+pub const RVL_TAILROOM: usize = 64;
+
+const _: () = assert!(RVL_HEADROOM >= ravelin_engine::HEADROOM && RVL_TAILROOM >= ravelin_engine::TAILROOM);
+
+/// A packet somewhere inside a buffer of the caller. The engine grows and shrinks it in place, and moves `offset` and
+/// `length` accordingly; it never reads or writes outside the buffer.
+#[repr(C)]
+pub struct RvlPacket {
+    /// The buffer.
+    pub buffer: *mut u8,
+    /// Bytes in the buffer.
+    pub capacity: usize,
+    /// Where the packet begins.
+    pub offset: usize,
+    /// Bytes of the packet.
+    pub length: usize,
+    /// 0 for a packet that the engine has not seen. Keep it with the packet: it is how a packet that is offered again is
+    /// not protected twice.
+    pub mark: u32,
+}
+
+/// The policy that was applied to a packet, and so what to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum RvlVerdict {
+    /// Go on with the packet, which is as it was.
+    Bypass = 0,
+    /// Throw the packet away; `RvlResult.reason` says why.
+    Drop = 1,
+    /// Outbound: send the packet, fragmented if need be. Inbound: begin IP processing anew with the inner packet.
+    SecureTunnel = 2,
+    /// Outbound: send the packet, fragmented if need be. Inbound: go on with the packet.
+    SecureTransport = 3,
+    /// Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
+    /// has asked for the SA.
+    Hold = 4,
+}
+
+/// An IP address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RvlAddress {
+    /// 4 or 6; 0: no address.
+    pub family: u8,
+    /// In network order; of IPv4 the first four count.
+    pub bytes: [u8; 16],
+}
+
+/// What became of a packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RvlResult {
+    /// The policy applied.
+    pub verdict: RvlVerdict,
+    /// With `Drop` and `Hold` the error that corresponds, or 0 where nothing is wrong (a policy, a keepalive).
+    pub reason: RvlStatus,
+    /// With `Hold`, the policy that waits for an SA.
+    pub policy: u32,
+    /// Outbound, protected: source of the outer header.
+    pub source: RvlAddress,
+    /// Outbound, protected: destination of the outer header, by which to route.
+    pub destination: RvlAddress,
+    /// Outbound, protected in UDP: the ports, else 0.
+    pub source_port: u16,
+    /// See `source_port`.
+    pub destination_port: u16,
+    /// Outbound, protected: where ESP begins in the packet.
+    pub esp_offset: usize,
+}
+
+/// Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
+/// its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it
+/// `RVL_HEADROOM` and `RVL_TAILROOM`.
+///
+/// # Safety
+/// `packet` and `result` are null or point to such structs, and `buffer` has `capacity` bytes that nobody else uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_encapsulate(
+    engine: RvlHandle,
+    packet: *mut RvlPacket,
+    now: u64,
+    result: *mut RvlResult,
+) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { process(engine, packet, result, |engine, pkt| engine.outbound.process(pkt, instant(now))) }
+}
+
+/// Decides about a packet that arrived for this host: opens it where it is protected, and checks that it was where it
+/// should be. To be called for every packet, after its header was checked, its fragments put together and its options
+/// done, and before it is handed to the upper layer.
+///
+/// # Safety
+/// As [`rvl_encapsulate`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_decapsulate(
+    engine: RvlHandle,
+    packet: *mut RvlPacket,
+    now: u64,
+    result: *mut RvlResult,
+) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { process(engine, packet, result, |engine, pkt| engine.inbound.process(pkt, instant(now))) }
+}
+
+/// # Safety
+/// As [`rvl_encapsulate`].
+unsafe fn process(
+    engine: RvlHandle,
+    packet: *mut RvlPacket,
+    result: *mut RvlResult,
+    body: impl FnOnce(&mut Engine, &mut PacketBuf<'_>) -> Verdict,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (packet, result) = unsafe { (sys::write(packet)?, Out::new(result)?) };
+        // SAFETY: the caller's promise.
+        let buffer = unsafe { sys::slice_mut(packet.buffer, packet.capacity)? };
+        let end = packet.offset.checked_add(packet.length).ok_or(RvlStatus::BadParam)?;
+        let pkt = PacketBuf::new(buffer, packet.offset..end).ok_or(RvlStatus::BadParam)?;
+        let mut pkt = pkt.with_mark(mark(packet.mark)?);
+        let verdict = handle::with(engine, |engine| Ok(body(engine, &mut pkt)))?;
+        let range = pkt.range();
+        (packet.offset, packet.length, packet.mark) = (range.start, range.len(), mark_number(pkt.mark()));
+        result.set(RvlResult::new(verdict, pkt.mark()));
+        Ok(())
+    })
+}
+
+fn mark(number: u32) -> Result<Mark, RvlStatus> {
+    [
+        Mark::None,
+        Mark::Sealed(Mode::Tunnel),
+        Mark::Sealed(Mode::Transport),
+        Mark::Opened(Mode::Tunnel),
+        Mark::Opened(Mode::Transport),
+    ]
+    .into_iter()
+    .find(|mark| mark_number(*mark) == number)
+    .ok_or(RvlStatus::BadParam)
+}
+
+fn mark_number(mark: Mark) -> u32 {
+    match mark {
+        Mark::None => 0,
+        Mark::Sealed(Mode::Tunnel) => 1,
+        Mark::Sealed(Mode::Transport) => 2,
+        Mark::Opened(Mode::Tunnel) => 3,
+        Mark::Opened(Mode::Transport) => 4,
+    }
+}
+
+impl RvlAddress {
+    pub(crate) const NONE: RvlAddress = RvlAddress { family: 0, bytes: [0; 16] };
+}
+
+impl From<IpAddr> for RvlAddress {
+    fn from(address: IpAddr) -> Self {
+        let mut bytes = [0; 16];
+        match address {
+            IpAddr::V4(v4) => {
+                bytes[..4].copy_from_slice(&v4.octets());
+                RvlAddress { family: 4, bytes }
+            }
+            IpAddr::V6(v6) => RvlAddress { family: 6, bytes: v6.octets() },
+        }
+    }
+}
+
+impl RvlResult {
+    fn new(verdict: Verdict, mark: Mark) -> Self {
+        let secured = match mark {
+            Mark::Sealed(Mode::Transport) | Mark::Opened(Mode::Transport) => RvlVerdict::SecureTransport,
+            _ => RvlVerdict::SecureTunnel,
+        };
+        let mut result = RvlResult {
+            verdict: RvlVerdict::Bypass,
+            reason: verdict.code().map_or(RvlStatus::Ok, RvlStatus::from),
+            policy: 0,
+            source: RvlAddress::NONE,
+            destination: RvlAddress::NONE,
+            source_port: 0,
+            destination_port: 0,
+            esp_offset: 0,
+        };
+        match verdict {
+            Verdict::Bypass => {}
+            Verdict::Drop(_) => result.verdict = RvlVerdict::Drop,
+            Verdict::Deliver => result.verdict = secured,
+            Verdict::Hold(policy) => (result.verdict, result.policy) = (RvlVerdict::Hold, policy.0),
+            Verdict::Send(Outer { src, dst, encap, esp_at, .. }) => {
+                result.verdict = secured;
+                (result.source, result.destination) = (src.into(), dst.into());
+                if let Some(encap) = encap {
+                    (result.source_port, result.destination_port) = (encap.src_port, encap.dst_port);
+                }
+                result.esp_offset = esp_at;
+            }
+        }
+        result
+    }
+}
