@@ -14,7 +14,7 @@ use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::selector::TrafficSelector;
 
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
@@ -331,7 +331,7 @@ impl PolicyEntry {
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,
         };
         let priority = u32::from(spec.priority) * PRIORITY_STEP;
-        Policy { id: self.id, name: spec.name.clone(), priority, local, remote, action }
+        Policy { id: self.id, name: spec.name.clone(), domain: Domain::default(), priority, local, remote, action }
     }
 }
 

@@ -8,7 +8,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 
 use crate::engine::instant;
 use crate::handle::{self, RvlHandle, call};
@@ -117,6 +117,7 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
     Ok(Policy {
         id: PolicyId(policy.id),
         name: policy.id.to_string(),
+        domain: Domain::default(),
         priority: policy.priority,
         local: vec![selector(source)?],
         remote: vec![selector(destination)?],

@@ -250,7 +250,7 @@ mod tests {
     use ravelin_types::lifetime::Lifetime;
     use ravelin_types::options::SaOptions;
     use ravelin_types::pfp::Pfp;
-    use ravelin_types::policy::{PolicyId, Protection};
+    use ravelin_types::policy::{Domain, PolicyId, Protection};
 
     fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector) -> Policy {
         let protection = Protection {
@@ -263,7 +263,15 @@ mod tests {
             options: SaOptions::default(),
         };
         let action = Action::Protect(protection);
-        Policy { id: PolicyId(id), name: String::new(), priority: 1, local: vec![local], remote: vec![remote], action }
+        Policy {
+            id: PolicyId(id),
+            name: String::new(),
+            domain: Domain::default(),
+            priority: 1,
+            local: vec![local],
+            remote: vec![remote],
+            action,
+        }
     }
 
     fn prefix(address: &str, length: u8) -> TrafficSelector {

@@ -24,7 +24,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -197,7 +197,15 @@ impl Node {
                 replay_window: 64,
                 options: SaOptions::default(),
             });
-            let policy = Policy { id: PolicyId(n), name: String::new(), priority: 1, local, remote, action };
+            let policy = Policy {
+                id: PolicyId(n),
+                name: String::new(),
+                domain: Domain::default(),
+                priority: 1,
+                local,
+                remote,
+                action,
+            };
             for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {
                 engine.apply(&op, Instant::ZERO).unwrap();
             }
@@ -297,7 +305,15 @@ impl Filter {
             };
             let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
             let (local, remote) = (vec![local], vec![remote]);
-            let policy = Policy { id: PolicyId(n), name: String::new(), priority: n % 7, local, remote, action };
+            let policy = Policy {
+                id: PolicyId(n),
+                name: String::new(),
+                domain: Domain::default(),
+                priority: n % 7,
+                local,
+                remote,
+                action,
+            };
             engine.apply(&DataPlaneOp::AddPolicy(policy), Instant::ZERO).unwrap();
         }
         Filter { engine, policies, flows, next: 0, verdicts: vec![Verdict::Deliver; BATCH] }

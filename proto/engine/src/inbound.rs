@@ -14,7 +14,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaSt
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
-use ravelin_wire::ip::transport::ports;
+use ravelin_wire::ip::transport::{Ports, ports};
 use ravelin_wire::ip::{Fragment, Header, protocol};
 use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
@@ -172,7 +172,7 @@ impl Inbound {
             }
             // RFC 4301 §5.2: it was checked when it was opened.
             Content::Clear if matches!(pkt.mark(), Mark::Opened(_)) => Verdict::Bypass,
-            Content::Clear => self.check_clear(pkt.packet(), header),
+            Content::Clear => self.check_clear(pkt, header),
             Content::Refused(reason) => Verdict::Drop(reason),
         }
     }
@@ -221,8 +221,8 @@ impl Inbound {
         let mode = sa.mode;
         match opened.payload {
             Ok(bytes) => {
-                if self.spd.has_overlaps()
-                    && let Err(reason) = belongs(&self.spd, sa, pkt.packet())
+                if self.spd.asks_what_arrives()
+                    && let Err(reason) = belongs(&self.spd, sa, pkt)
                 {
                     sa.dropped.bad_selector += 1;
                     return Verdict::Drop(reason);
@@ -238,19 +238,20 @@ impl Inbound {
     }
 
     /// RFC 4301 §5.2: a packet in the clear passes only where the SPD has nothing against it.
-    fn check_clear(&mut self, packet: &[u8], header: &Header) -> Verdict {
-        let key = FlowKey::new(header, packet).swapped();
+    fn check_clear(&mut self, pkt: &PacketBuf<'_>, header: &Header) -> Verdict {
+        let ports = header.ports(pkt.packet());
+        let key = FlowKey::new(header, ports, pkt.domain()).swapped();
         let place = self.cache.place(&key);
         // In the cache, 0 is a bypass, and n + 1 a drop for the reason n.
         if let Some(packed) = self.cache.get(place, &key) {
             let reason = (packed as usize).checked_sub(1).map(|reason| DropReason::ALL[reason]);
             return reason.map_or(Verdict::Bypass, Verdict::Drop);
         }
-        let seen = Seen::new(header, packet).swapped();
+        let seen = Seen::new(header, ports, pkt.domain()).swapped();
         let reason = match (self.spd.lookup(&seen), self.config.no_match) {
-            (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => None,
+            (Match::Bypass(_), _) | (Match::None, NoMatch::Bypass) => None,
             (Match::Protect(_), _) => Some(DropReason::ExpectedProtection),
-            (Match::Discard, _) => Some(DropReason::PolicyDiscard),
+            (Match::Discard(_), _) => Some(DropReason::PolicyDiscard),
             (Match::Hidden, _) => Some(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Some(DropReason::NoPolicy),
         };
@@ -339,10 +340,14 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
 
 /// RFC 4301 §5.2: where policies overlap, the SA's selectors are not enough. They may hold addresses that a policy
 /// before the SA's own gives to another peer.
-fn belongs(spd: &Spd, sa: &InboundSa, packet: &[u8]) -> Result<(), DropReason> {
+///
+/// The packet is in the domain of the SA's policy from here on.
+fn belongs(spd: &Spd, sa: &InboundSa, pkt: &mut PacketBuf<'_>) -> Result<(), DropReason> {
     let params = &sa.cold.params;
-    let header = Header::parse(packet).map_err(|_| DropReason::BadInnerPacket)?;
-    spd.admits(&Seen::new(&header, packet).swapped(), params.policy, params.src)
+    pkt.set_domain(spd.domain(params.policy).unwrap_or(pkt.domain()));
+    let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
+    let seen = Seen::new(&header, header.ports(pkt.packet()), pkt.domain());
+    spd.admits(&seen.swapped(), params.policy, params.src)
 }
 
 /// The ESP header in a whole IP packet.
@@ -370,7 +375,7 @@ fn content(header: &Header, packet: &[u8]) -> Content {
 
 fn udp_content(header: &Header, datagram: &[u8]) -> Content {
     let src_port = match ports(protocol::UDP, datagram) {
-        Some((src_port, udp_encap::PORT)) => src_port,
+        Ports { src: Some(src_port), dst: Some(udp_encap::PORT) } => src_port,
         _ => return Content::Clear,
     };
     let Some(payload) = datagram.get(UDP_HEADER_LEN..) else {

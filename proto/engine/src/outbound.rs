@@ -168,7 +168,8 @@ impl Outbound {
                     && self.spd.len() > CACHED_POLICIES
                     && let Ok(header) = &Header::parse(packets[n].packet())
                 {
-                    self.spd.fetch(&header.flow(packets[n].packet()));
+                    let ports = header.ports(packets[n].packet());
+                    self.spd.fetch(&Seen::new(header, ports, packets[n].domain()));
                 }
             }
             let flow = &mut flows[step % IN_WORK];
@@ -187,7 +188,7 @@ impl Outbound {
     /// Inlined, so that its result is written where it stays.
     #[inline(always)]
     fn place_of(&self, header: &Header, pkt: &PacketBuf<'_>) -> (FlowKey, Place) {
-        let key = FlowKey::new(header, pkt.packet());
+        let key = FlowKey::new(header, header.ports(pkt.packet()), pkt.domain());
         (key, self.cache.place(&key))
     }
 
@@ -231,14 +232,14 @@ impl Outbound {
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
     fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), pkt: &PacketBuf<'_>) -> Decision {
-        let seen = Seen::new(header, pkt.packet());
+        let seen = Seen::new(header, header.ports(pkt.packet()), pkt.domain());
         let decision = match (self.spd.lookup(&seen), self.config.no_match) {
             (Match::Protect(policy), _) => match self.senders.find(policy, &seen.flow, &self.sad) {
                 Some(slot) => Decision::Protect(slot),
                 None => Decision::Acquire(policy),
             },
-            (Match::Bypass, _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,
-            (Match::Discard, _) => Decision::Drop(DropReason::PolicyDiscard),
+            (Match::Bypass(_), _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,
+            (Match::Discard(_), _) => Decision::Drop(DropReason::PolicyDiscard),
             (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
             (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
         };

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Domain, Mode};
 
 /// Room before a packet that protecting it can take: an outer IPv6 header, AH with the longest ICV (or a UDP header, which
 /// is shorter), ESP header and IV.
@@ -33,17 +33,19 @@ pub struct PacketBuf<'a> {
     start: usize,
     end: usize,
     mark: Mark,
+    domain: Domain,
 }
 
 impl<'a> PacketBuf<'a> {
-    /// The packet that stands at `packet` in `buf`; `None` when that is not inside it. Give outbound packets
-    /// [`HEADROOM`] and [`TAILROOM`]; inbound ones need none.
+    /// The packet that stands at `packet` in `buf`, in the default domain; `None` when that is not inside `buf`. Give
+    /// outbound packets [`HEADROOM`] and [`TAILROOM`]; inbound ones need none.
     pub fn new(buf: &'a mut [u8], packet: Range<usize>) -> Option<Self> {
         (packet.start <= packet.end && packet.end <= buf.len()).then_some(PacketBuf {
             buf,
             start: packet.start,
             end: packet.end,
             mark: Mark::None,
+            domain: Domain::default(),
         })
     }
 
@@ -62,6 +64,24 @@ impl<'a> PacketBuf<'a> {
     #[inline]
     pub(crate) fn set_mark(&mut self, mark: Mark) {
         self.mark = mark;
+    }
+
+    /// The same packet in another domain.
+    #[must_use]
+    pub fn in_domain(mut self, domain: Domain) -> Self {
+        self.domain = domain;
+        self
+    }
+
+    /// Whose SPD decides about the packet. What was opened is in the domain of its SA's policy, whatever the domain in
+    /// which it arrived.
+    #[inline]
+    pub fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    pub(crate) fn set_domain(&mut self, domain: Domain) {
+        self.domain = domain;
     }
 
     /// The packet.

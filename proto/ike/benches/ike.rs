@@ -17,7 +17,7 @@ use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outpu
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
@@ -134,6 +134,7 @@ fn config(local: &str, peer: &str) -> Config {
             policy: Policy {
                 id: POLICY,
                 name: "all".into(),
+                domain: Domain::default(),
                 priority: 1,
                 local: vec![TrafficSelector::host(ip(local))],
                 remote: vec![TrafficSelector::host(ip(peer))],

@@ -66,9 +66,11 @@ pub struct Flow {
     pub dst: IpAddr,
     /// Next layer protocol (IANA protocol number).
     pub protocol: u8,
-    /// Source port; ICMP: type * 256 + code (RFC 7296 §3.13.1). `None` where the packet shows none.
+    /// Source port. A protocol with one field instead of two ports has it at its sender's side, and `None` at the other:
+    /// ICMP and ICMPv6 type * 256 + code, the Mobility Header type * 256 (RFC 4301 §4.4.1.1). `None` too where the packet
+    /// shows none.
     pub src_port: Option<u16>,
-    /// Destination port; ICMP: type * 256 + code, like `src_port`.
+    /// Destination port, like `src_port`.
     pub dst_port: Option<u16>,
 }
 
@@ -77,7 +79,8 @@ impl fmt::Display for Flow {
         write!(f, "{} -> {} protocol {}", self.src, self.dst, self.protocol)?;
         match (self.src_port, self.dst_port) {
             (Some(src), Some(dst)) => write!(f, " ports {src} -> {dst}"),
-            _ => Ok(()),
+            (Some(field), None) | (None, Some(field)) => write!(f, " type {} code {}", field >> 8, field & 0xff),
+            (None, None) => Ok(()),
         }
     }
 }

@@ -13,6 +13,56 @@ use crate::selector::TrafficSelector;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyId(pub u32);
 
+/// Which SPD a policy stands in and a packet is looked up in, like the number of a VRF. RFC 4301 §4.4.1 asks for a
+/// function that selects an SPD: here the caller is it, who knows by which interface a packet came or goes, and says so
+/// with the packet. Hosts with one SPD use the default, 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Domain(pub u16);
+
+/// The seven levels of priority of document 003 §3.12, as places in the 32 bits of [`Policy::priority`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PriorityLevel {
+    /// `SP_PRIORITY_HIGHEST`, 1: consulted first.
+    Highest = 1,
+    /// `SP_PRIORITY_HIGH`, 2.
+    High,
+    /// `SP_PRIORITY_MED_HIGH`, 3.
+    MedHigh,
+    /// `SP_PRIORITY_MEDIUM`, 4.
+    Medium,
+    /// `SP_PRIORITY_MED_LOW`, 5.
+    MedLow,
+    /// `SP_PRIORITY_LOW`, 6.
+    Low,
+    /// `SP_PRIORITY_LOWEST`, 7.
+    Lowest,
+}
+
+impl PriorityLevel {
+    /// Every level, highest first.
+    pub const ALL: [PriorityLevel; 7] = [
+        PriorityLevel::Highest,
+        PriorityLevel::High,
+        PriorityLevel::MedHigh,
+        PriorityLevel::Medium,
+        PriorityLevel::MedLow,
+        PriorityLevel::Low,
+        PriorityLevel::Lowest,
+    ];
+    /// Distance between two levels: so many priorities fit from one to the next.
+    pub const STEP: u32 = 1000;
+
+    /// The level of this number, 1 to 7.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| *level as u32 == number)
+    }
+
+    /// Its priority.
+    pub const fn priority(self) -> u32 {
+        self as u32 * Self::STEP
+    }
+}
+
 /// Transport or tunnel (RFC 4301 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
@@ -52,14 +102,18 @@ pub struct Protection {
     pub options: SaOptions,
 }
 
-/// One entry of the SPD. Selectors are given for outbound packets (source is local); the inbound view swaps them.
+/// One entry of the SPD. Selectors are given for outbound packets (source is local); the inbound view swaps them. Any
+/// local selector goes with any remote one, as IKE negotiates them: what RFC 4301 §4.4.1.2 has pairs for takes an entry
+/// for each pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Unique number.
     pub id: PolicyId,
     /// The operator's name for it.
     pub name: String,
-    /// Lower numbers are consulted first; entries of equal priority in order of `id`.
+    /// The SPD it stands in.
+    pub domain: Domain,
+    /// Lower numbers are consulted first; entries of equal priority in order of `id`. See [`PriorityLevel`].
     pub priority: u32,
     /// A packet matches when its source is in one of these ...
     pub local: Vec<TrafficSelector>,

@@ -5,11 +5,23 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
+use crate::dataplane::Flow;
+
 /// The value that stands for any protocol in a selector.
 pub const ANY_PROTOCOL: u8 = 0;
 
+/// The ports of a selector that takes any packet: with whatever ports, and without.
+pub const ANY_PORTS: RangeInclusive<u16> = 0..=u16::MAX;
+
+/// The ports of a selector that takes only packets which show none, such as later fragments and protocols without
+/// ports: OPAQUE of RFC 4301 §4.4.1. A range that holds no port, written as it stands on the wire (RFC 7296 §3.13.1).
+pub const OPAQUE_PORTS: RangeInclusive<u16> = u16::MAX..=0;
+
 /// One range of addresses, protocol and ports. The fields are private so that a value is always in order: both ends
-/// of one family, start not above end.
+/// of one family, start not above end but for [`OPAQUE_PORTS`].
+///
+/// Where a protocol has one field instead of two ports, it stands for the port: ICMP and ICMPv6 have type * 256 + code,
+/// the Mobility Header has type * 256 (RFC 4301 §4.4.1.1). Such a field is its sender's: see [`select`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrafficSelector {
     protocol: u8,
@@ -26,14 +38,14 @@ pub enum BadSelector {
     MixedFamilies,
     /// The start address is above the end address.
     AddressesReversed,
-    /// The start port is above the end port. (65535-0 is OPAQUE, RFC 7296 §3.13.1, and not yet served.)
+    /// The start port is above the end port, and the two are not [`OPAQUE_PORTS`].
     PortsReversed,
     /// The prefix is longer than an address of its family.
     PrefixTooLong,
 }
 
 impl TrafficSelector {
-    /// A selector over whole ranges. `protocol` 0 is any; ports 0 to 65535 are any.
+    /// A selector over whole ranges. `protocol` 0 is any; ports are [`ANY_PORTS`], [`OPAQUE_PORTS`] or a range.
     ///
     /// # Errors
     /// When an end is below its start or the families differ.
@@ -50,7 +62,7 @@ impl TrafficSelector {
             return Err(BadSelector::AddressesReversed);
         }
         let (start_port, end_port) = ports.into_inner();
-        if start_port > end_port {
+        if start_port > end_port && (start_port..=end_port) != OPAQUE_PORTS {
             return Err(BadSelector::PortsReversed);
         }
         Ok(TrafficSelector { protocol, start_port, end_port, start, end })
@@ -58,7 +70,8 @@ impl TrafficSelector {
 
     /// One address, any protocol and port.
     pub fn host(address: IpAddr) -> Self {
-        TrafficSelector { protocol: ANY_PROTOCOL, start_port: 0, end_port: u16::MAX, start: address, end: address }
+        let (start_port, end_port) = ANY_PORTS.into_inner();
+        TrafficSelector { protocol: ANY_PROTOCOL, start_port, end_port, start: address, end: address }
     }
 
     /// A prefix, any protocol and port; bits beyond the prefix are ignored.
@@ -115,14 +128,19 @@ impl TrafficSelector {
         self.protocol
     }
 
-    /// First and last port.
+    /// First and last port; [`OPAQUE_PORTS`] hold none.
     pub fn ports(&self) -> RangeInclusive<u16> {
         self.start_port..=self.end_port
     }
 
     /// Whether any port will do.
     pub fn any_port(&self) -> bool {
-        self.start_port == 0 && self.end_port == u16::MAX
+        self.ports() == ANY_PORTS
+    }
+
+    /// Whether only packets that show no port will do.
+    pub fn is_opaque(&self) -> bool {
+        self.ports() == OPAQUE_PORTS
     }
 
     /// Whether this selects IPv4 packets.
@@ -131,16 +149,21 @@ impl TrafficSelector {
     }
 
     /// Whether the selector holds for one end of a packet. A packet that shows no port (`None`) matches only a
-    /// selector that takes any port (RFC 4301 §4.4.1.1).
+    /// selector on any or OPAQUE ports (RFC 4301 §4.4.1.1).
     pub fn matches(&self, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
+        self.holds(address, protocol)
+            && match port {
+                Some(port) => self.start_port <= port && port <= self.end_port,
+                None => self.any_port() || self.is_opaque(),
+            }
+    }
+
+    /// Whether the selector holds for one end of a packet as far as it does not ask for ports.
+    fn holds(&self, address: IpAddr, protocol: u8) -> bool {
         (self.protocol == ANY_PROTOCOL || self.protocol == protocol)
             && address.is_ipv4() == self.start.is_ipv4()
             && self.start <= address
             && address <= self.end
-            && match port {
-                Some(port) => self.start_port <= port && port <= self.end_port,
-                None => self.any_port(),
-            }
     }
 
     /// Whether every packet that `other` selects is selected by this too.
@@ -160,15 +183,8 @@ impl TrafficSelector {
         };
         let start = self.start.max(other.start);
         let end = self.end.min(other.end);
-        let start_port = self.start_port.max(other.start_port);
-        let end_port = self.end_port.min(other.end_port);
-        (start <= end && start_port <= end_port).then_some(TrafficSelector {
-            protocol,
-            start_port,
-            end_port,
-            start,
-            end,
-        })
+        let (start_port, end_port) = common_ports(self.ports(), other.ports())?.into_inner();
+        (start <= end).then_some(TrafficSelector { protocol, start_port, end_port, start, end })
     }
 
     /// The fewest prefixes that make up the address range, in order: at most 62 for IPv4 and 254 for IPv6.
@@ -190,6 +206,32 @@ impl TrafficSelector {
             low = last + 1;
         }
     }
+}
+
+/// What two selectors say of ports in common. ANY holds OPAQUE, and no other range does (RFC 4301 §4.4.1).
+fn common_ports(a: RangeInclusive<u16>, b: RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
+    if a == ANY_PORTS || a == b {
+        return Some(b);
+    }
+    if b == ANY_PORTS {
+        return Some(a);
+    }
+    let common = *a.start().max(b.start())..=*a.end().min(b.end());
+    (!common.is_empty()).then_some(common)
+}
+
+/// Whether traffic selected by these selectors, seen from the host where `local` are the sources, holds `flow`: a local
+/// and a remote one hold. Both fields of two ports are asked for. A flow with one field, the sender's, is asked for that
+/// alone: what the other side's selector says of ports is about packets that come from there (RFC 4301 §4.4.1.3).
+pub fn select(local: &[TrafficSelector], remote: &[TrafficSelector], flow: &Flow) -> bool {
+    let Flow { src, dst, protocol, src_port, dst_port } = *flow;
+    let side = |selectors: &[TrafficSelector], address, port: Option<u16>, other: Option<u16>| {
+        selectors.iter().any(|selector| match (port, other) {
+            (None, Some(_)) => selector.holds(address, protocol),
+            (port, _) => selector.matches(address, protocol, port),
+        })
+    };
+    side(remote, dst, dst_port, src_port) && side(local, src, src_port, dst_port)
 }
 
 /// The part of `offered` that `allowed` permits: every non-empty intersection, without those that another covers.
@@ -244,6 +286,7 @@ impl fmt::Display for TrafficSelector {
         match (self.protocol, self.any_port()) {
             (ANY_PROTOCOL, true) => Ok(()),
             (protocol, true) => write!(f, "[{protocol}]"),
+            (protocol, false) if self.is_opaque() => write!(f, "[{protocol}/opaque]"),
             (protocol, false) if self.start_port == self.end_port => write!(f, "[{protocol}/{}]", self.start_port),
             (protocol, false) => write!(f, "[{protocol}/{}-{}]", self.start_port, self.end_port),
         }
@@ -312,6 +355,47 @@ mod tests {
         assert!(!web.matches(ip("10.0.0.1"), 6, None));
         assert!(web.matches(ip("10.0.0.1"), 6, Some(80)));
         assert!(!web.matches(ip("10.0.0.1"), 17, Some(80)));
+    }
+
+    #[test]
+    fn any_ports_hold_opaque_ones_and_other_ranges_do_not() {
+        let any = TrafficSelector::host(ip("10.0.0.1"));
+        let opaque = any.with(17, OPAQUE_PORTS).unwrap();
+        let dns = any.with(17, 53..=53).unwrap();
+        assert!(opaque.is_opaque() && !opaque.any_port());
+        assert!(opaque.matches(ip("10.0.0.1"), 17, None));
+        assert!([0, 53, u16::MAX].iter().all(|&port| !opaque.matches(ip("10.0.0.1"), 17, Some(port))));
+        assert!(any.covers(&opaque) && !opaque.covers(&any) && opaque.covers(&opaque));
+        assert_eq!(opaque.intersection(&dns), None);
+        assert_eq!(narrow(&[any], &[opaque, dns]), [opaque, dns]);
+        assert_eq!(any.with(17, u16::MAX..=1), Err(BadSelector::PortsReversed));
+        assert_eq!(opaque.to_string(), "10.0.0.1[17/opaque]");
+    }
+
+    // The examples of RFC 4301 §4.4.1.3.
+    #[test]
+    fn a_field_that_is_no_port_is_asked_of_its_sender() {
+        let (here, there) = (TrafficSelector::host(ip("10.0.0.1")), TrafficSelector::host(ip("10.0.0.2")));
+        let on = |selector: TrafficSelector, ports| [selector.with(1, ports).unwrap()];
+        let echo = 8 << 8..=(8 << 8 | 0xff);
+        let flow =
+            Flow { src: ip("10.0.0.1"), dst: ip("10.0.0.2"), protocol: 1, src_port: Some(0x0800), dst_port: None };
+        let (sent, received) = (flow, Flow { src_port: None, dst_port: Some(0x0800), ..flow });
+        for (local, remote, send, receive) in [
+            (echo.clone(), echo.clone(), true, true),
+            (echo.clone(), OPAQUE_PORTS, true, false),
+            (OPAQUE_PORTS, echo.clone(), false, true),
+            (ANY_PORTS, OPAQUE_PORTS, true, false),
+            (0..=0xff, echo, false, true),
+        ] {
+            let (local, remote) = (on(here, local), on(there, remote));
+            assert_eq!(select(&local, &remote, &sent), send, "{local:?} {remote:?}");
+            assert_eq!(select(&local, &remote, &received), receive, "{local:?} {remote:?}");
+        }
+        // A fragment shows nothing at all.
+        let fragment = Flow { src_port: None, ..flow };
+        assert!(!select(&on(here, 0..=1), &on(there, OPAQUE_PORTS), &fragment));
+        assert!(select(&on(here, ANY_PORTS), &on(there, OPAQUE_PORTS), &fragment));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use ravelin_types::policy::PolicyId;
+use ravelin_types::policy::{Domain, PolicyId};
 
 fn ts(text: &str) -> TrafficSelector {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -8,7 +8,15 @@ fn ts(text: &str) -> TrafficSelector {
 
 fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector, action: Action) -> Policy {
     let name = "\"; flush ruleset; #".to_owned();
-    Policy { id: PolicyId(id), name, priority: 1, local: vec![local], remote: vec![remote], action }
+    Policy {
+        id: PolicyId(id),
+        name,
+        domain: Domain::default(),
+        priority: 1,
+        local: vec![local],
+        remote: vec![remote],
+        action,
+    }
 }
 
 fn rules_of(chain: &str, script: &str) -> Vec<String> {

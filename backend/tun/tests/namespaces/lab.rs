@@ -17,7 +17,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
@@ -406,7 +406,15 @@ impl Tunnel {
 
 pub fn policy(id: u32, priority: u32, local: TrafficSelector, remote: TrafficSelector, action: Action) -> Policy {
     let name = format!("policy {id}");
-    Policy { id: PolicyId(id), name, priority, local: vec![local], remote: vec![remote], action }
+    Policy {
+        id: PolicyId(id),
+        name,
+        domain: Domain::default(),
+        priority,
+        local: vec![local],
+        remote: vec![remote],
+        action,
+    }
 }
 
 /// Sends `len` bytes over TCP from `a` to a server on `b` at `address`, which sends all of them back.

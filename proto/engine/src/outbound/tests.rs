@@ -8,7 +8,7 @@ use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -69,6 +69,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
     let policy = Policy {
         id: PolicyId(1),
         name: "all".into(),
+        domain: Domain::default(),
         priority: 1,
         local: any.clone(),
         remote: any,

@@ -5,11 +5,12 @@ use core::net::IpAddr;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
-use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaCounters, SaParams};
-use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, OPAQUE_PORTS, TrafficSelector, select};
 use ravelin_wire::ip::Header;
+use ravelin_wire::ip::transport::Ports;
 
 use super::{Cold, Sa, Usage};
 use crate::fetch::fetch;
@@ -60,13 +61,16 @@ impl V4Selector {
         Some(V4Selector { start, end, start_port, end_port, protocol: selector.protocol() })
     }
 
-    /// As [`TrafficSelector::matches`].
+    /// As [`select`] asks one side, with the port there and the other one.
     #[inline]
-    fn matches(&self, address: u32, protocol: u8, port: Option<u16>) -> bool {
+    fn matches(&self, address: u32, protocol: u8, port: Option<u16>, other: Option<u16>) -> bool {
         let ports = self.start_port..=self.end_port;
         (self.protocol == ANY_PROTOCOL || self.protocol == protocol)
             && (self.start..=self.end).contains(&address)
-            && port.map_or(ports == (0..=u16::MAX), |port| ports.contains(&port))
+            && match port {
+                Some(port) => ports.contains(&port),
+                None => other.is_some() || ports == ANY_PORTS || ports == OPAQUE_PORTS,
+            }
     }
 }
 
@@ -110,19 +114,18 @@ impl InboundSa {
     /// Whether the SA carries the packet `packet` with this header, as it arrives.
     #[inline]
     pub fn selects(&self, header: &Header, packet: &[u8]) -> bool {
-        let ports = header.ports(packet);
+        let Ports { src: src_port, dst: dst_port } = header.ports(packet);
         match (&self.selectors, &header.src, &header.dst) {
             (Selectors::V4 { local, remote }, IpAddr::V4(src), IpAddr::V4(dst)) => {
-                remote.matches(src.to_bits(), header.protocol, ports.map(|p| p.0))
-                    && local.matches(dst.to_bits(), header.protocol, ports.map(|p| p.1))
+                remote.matches(src.to_bits(), header.protocol, src_port, dst_port)
+                    && local.matches(dst.to_bits(), header.protocol, dst_port, src_port)
             }
             (Selectors::V4 { .. }, ..) => false,
             (Selectors::Other, src, dst) => {
-                let side = |selectors: &[TrafficSelector], address, port| {
-                    selectors.iter().any(|selector| selector.matches(address, header.protocol, port))
-                };
                 let SaParams { local_ts, remote_ts, .. } = &self.cold.params;
-                side(remote_ts, *src, ports.map(|p| p.0)) && side(local_ts, *dst, ports.map(|p| p.1))
+                let flow =
+                    Flow { src: *dst, dst: *src, protocol: header.protocol, src_port: dst_port, dst_port: src_port };
+                select(local_ts, remote_ts, &flow)
             }
         }
     }

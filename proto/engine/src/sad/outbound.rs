@@ -6,7 +6,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::sa::{SaCounters, SaParams};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::select;
 
 use super::{Cold, Sa, Usage};
 use crate::fetch::fetch;
@@ -56,11 +56,7 @@ impl OutboundSa {
 
     /// Whether the SA carries the flow.
     pub fn selects(&self, flow: &Flow) -> bool {
-        let side = |selectors: &[TrafficSelector], address, port| {
-            selectors.iter().any(|selector| selector.matches(address, flow.protocol, port))
-        };
-        let params = &self.cold.params;
-        side(&params.remote_ts, flow.dst, flow.dst_port) && side(&params.local_ts, flow.src, flow.src_port)
+        select(&self.cold.params.local_ts, &self.cold.params.remote_ts, flow)
     }
 }
 

@@ -4,37 +4,36 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::net::IpAddr;
 
+use ravelin_types::policy::Domain;
+use ravelin_wire::ip::transport::Ports;
 use ravelin_wire::ip::{Fragment, Header};
 
 use crate::fetch::fetch;
 use crate::hash::HashKey;
 use crate::limits::{MAX_FLOW_CACHE, MIN_FLOW_CACHE};
 
-/// A flow, and what the packet hides, in a form that is quick to compare. The last word is protocol and flags, and
-/// leaves room for the generation of a cache; the one before are the ports.
+/// A flow with its domain, and what the packet hides, in a form that is quick to compare. The last word is domain,
+/// protocol and flags; the one before are the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlowKey {
     V4([u32; 4]),
     V6([u32; 10]),
 }
 
-/// Bits of the last word of a key.
-const META_BITS: u32 = 10;
-/// The generation has the rest.
-const MAX_GENERATION: u32 = (1 << (32 - META_BITS)) - 1;
+/// Set in the last word of every key, so that none is all zero.
+const IN_USE: u32 = 4;
 
 impl FlowKey {
-    /// The flow of the packet `packet` with this header, read without the detour over [`Flow`].
+    /// The flow of a packet with this header and these ports, read without the detour over [`Flow`].
     ///
     /// [`Flow`]: ravelin_types::dataplane::Flow
     #[inline]
-    pub fn new(header: &Header, packet: &[u8]) -> Self {
-        let ports = header.ports(packet);
-        let (src_port, dst_port) = ports.unwrap_or_default();
-        let both = u32::from(src_port) << 16 | u32::from(dst_port);
+    pub fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
+        let both = u32::from(ports.src.unwrap_or_default()) << 16 | u32::from(ports.dst.unwrap_or_default());
         // What a packet hides follows from its protocol, its ports and which part of a datagram it is.
         let later = header.fragment == Fragment::Later;
-        let meta = u32::from(header.protocol) << 2 | u32::from(ports.is_some()) << 1 | u32::from(later);
+        let shown = u32::from(!ports.is_none()) << 1 | u32::from(later);
+        let meta = u32::from(domain.0) << 16 | u32::from(header.protocol) << 8 | IN_USE | shown;
         match (&header.src, &header.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([src.to_bits(), dst.to_bits(), both, meta]),
             (src, dst) => {
@@ -98,12 +97,11 @@ impl FlowCache {
 
     /// Forgets everything.
     pub fn forget(&mut self) {
-        self.generation += 1;
-        if self.generation > MAX_GENERATION {
+        self.generation = self.generation.checked_add(1).unwrap_or_else(|| {
             self.v4.clear();
             self.v6.clear();
-            self.generation = 1;
-        }
+            1
+        });
     }
 
     /// Changes whenever everything is forgotten.
@@ -132,32 +130,27 @@ impl FlowCache {
     pub fn fetch(&self, key: &FlowKey, place: Place) {
         match key {
             FlowKey::V4(_) => fetch(&self.v4.sets[place.first]),
-            FlowKey::V6(_) => self.v6.sets[place.first].0.iter().for_each(fetch),
+            FlowKey::V6(_) => {
+                let set = &self.v6.sets[place.first];
+                set.slots.iter().for_each(fetch);
+            }
         }
     }
 
     #[inline]
     pub fn get(&self, place: Place, key: &FlowKey) -> Option<u32> {
         match key {
-            FlowKey::V4(key) => self.v4.get(place, &stamped(key, self.generation)),
-            FlowKey::V6(key) => self.v6.get(place, &stamped(key, self.generation)),
+            FlowKey::V4(key) => self.v4.get(place, key, self.generation),
+            FlowKey::V6(key) => self.v6.get(place, key, self.generation),
         }
     }
 
     pub fn put(&mut self, place: Place, key: &FlowKey, decision: u32) {
         match key {
-            FlowKey::V4(key) => self.v4.put(place, stamped(key, self.generation), decision),
-            FlowKey::V6(key) => self.v6.put(place, stamped(key, self.generation), decision),
+            FlowKey::V4(key) => self.v4.put(place, Slot { key: *key, decision }, self.generation),
+            FlowKey::V6(key) => self.v6.put(place, Slot { key: *key, decision }, self.generation),
         }
     }
-}
-
-/// The key as it stands in a table: with the generation in its last word.
-#[inline]
-fn stamped<const WORDS: usize>(key: &[u32; WORDS], generation: u32) -> [u32; WORDS] {
-    let mut key = *key;
-    key[WORDS - 1] |= generation << META_BITS;
-    key
 }
 
 /// Sets of some flows, and two sets to choose from for each flow, so that flows push each other out only when the
@@ -166,22 +159,26 @@ struct Table<const WORDS: usize, const WAYS: usize> {
     sets: Box<[Set<WORDS, WAYS>]>,
 }
 
-/// One cache line for IPv4, two for IPv6.
+/// One cache line for IPv4, two for IPv6. Its flows are of one generation, the last in which one was put here.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Set<const WORDS: usize, const WAYS: usize>([Slot<WORDS>; WAYS]);
+#[repr(C, align(64))]
+struct Set<const WORDS: usize, const WAYS: usize> {
+    slots: [Slot<WORDS>; WAYS],
+    /// 0 where none was put yet.
+    generation: u32,
+}
 
 const _: () = assert!(size_of::<Set<4, 3>>() == 64 && size_of::<Set<10, 2>>() == 128);
 
 #[derive(Clone, Copy)]
 struct Slot<const WORDS: usize> {
-    /// With the generation; 0 there in a slot never used.
+    /// All zero in a slot that is free.
     key: [u32; WORDS],
     decision: u32,
 }
 
 impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
-    const EMPTY: Set<WORDS, WAYS> = Set([Slot { key: [0; WORDS], decision: 0 }; WAYS]);
+    const EMPTY: Set<WORDS, WAYS> = Set { slots: [Slot { key: [0; WORDS], decision: 0 }; WAYS], generation: 0 };
 
     fn new(sets: usize) -> Self {
         debug_assert!(sets.is_power_of_two());
@@ -199,20 +196,28 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
     }
 
     #[inline]
-    fn get(&self, place: Place, key: &[u32; WORDS]) -> Option<u32> {
-        let in_set = |set: usize| self.sets[set].0.iter().find(|slot| same(&slot.key, key)).map(|slot| slot.decision);
+    fn get(&self, place: Place, key: &[u32; WORDS], generation: u32) -> Option<u32> {
+        let in_set = |set: usize| {
+            let Set { slots, generation: of_set } = &self.sets[set];
+            let found = slots.iter().find(|slot| same(&slot.key, key));
+            found.filter(|_| *of_set == generation).map(|slot| slot.decision)
+        };
         in_set(place.first).or_else(|| in_set(place.second))
     }
 
-    fn put(&mut self, place: Place, key: [u32; WORDS], decision: u32) {
-        let generation = |key: &[u32; WORDS]| key[WORDS - 1] >> META_BITS;
+    fn put(&mut self, place: Place, slot: Slot<WORDS>, generation: u32) {
+        for set in [place.first, place.second] {
+            if self.sets[set].generation != generation {
+                self.sets[set] = Set { generation, ..Self::EMPTY };
+            }
+        }
         let free = [place.first, place.second].into_iter().find_map(|set| {
-            let way = self.sets[set].0.iter().position(|slot| generation(&slot.key) != generation(&key))?;
+            let way = self.sets[set].slots.iter().position(|slot| slot.key[WORDS - 1] == 0)?;
             Some((set, way))
         });
         // With both sets full, one flow of the first goes; which one is as good as random.
         let (set, way) = free.unwrap_or((place.first, place.second % WAYS));
-        self.sets[set].0[way] = Slot { key, decision };
+        self.sets[set].slots[way] = slot;
     }
 }
 
@@ -242,7 +247,7 @@ mod tests {
         assert_eq!(held(&cache), [Some(10), None, Some(30), Some(40), Some(50)]);
         cache.forget();
         assert_eq!(held(&cache), [None; 5]);
-        cache.generation = MAX_GENERATION;
+        cache.generation = u32::MAX;
         cache.put(place, &keys[0], 10);
         cache.forget();
         assert_eq!(cache.generation, 1);
@@ -251,6 +256,12 @@ mod tests {
 
     #[test]
     fn a_key_tells_flows_apart_and_swaps_their_ends() {
+        let key_of = |packet: &[u8]| {
+            let header = Header::parse(packet).unwrap();
+            let key = |domain| FlowKey::new(&header, header.ports(packet), Domain(domain));
+            assert_ne!(key(0), key(1), "a domain has flows of its own");
+            key(0)
+        };
         let v4 = |src: u8, dst: u8, ports: [u8; 4]| {
             let fields = v4::Fields {
                 tos: 0,
@@ -265,7 +276,7 @@ mod tests {
             let mut packet = [0; 28];
             fields.emit(packet.first_chunk_mut().unwrap());
             packet[20..24].copy_from_slice(&ports);
-            FlowKey::new(&Header::parse(&packet).unwrap(), &packet)
+            key_of(&packet)
         };
         let v6 = |src: u8, dst: u8, ports: [u8; 4]| {
             let mut packet = [0; 48];
@@ -273,7 +284,7 @@ mod tests {
             v6::Fields { tos: 0, payload_len: 8, next_header: 17, hop_limit: 1, src, dst }
                 .emit(packet.first_chunk_mut().unwrap());
             packet[40..44].copy_from_slice(&ports);
-            FlowKey::new(&Header::parse(&packet).unwrap(), &packet)
+            key_of(&packet)
         };
         for key in [&v4 as &dyn Fn(u8, u8, [u8; 4]) -> FlowKey, &v6] {
             let flow = key(1, 2, [3, 4, 5, 6]);

@@ -31,14 +31,16 @@ use core::hash::{BuildHasher, Hasher};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
-use super::pieces::{Area, PORTS, View};
-use super::{Entry, Match, Order, Seen};
+use super::pieces::{Area, View};
+use super::{Entry, Fit, Match, Order, Rule, Seen};
 use crate::fetch::fetch;
 use crate::hash::HashKey;
 
 /// The areas of one family. `WORDS` words hold what selectors ask of a packet.
 pub(super) struct Classifier<const WORDS: usize> {
     shown: Tuples<WORDS>,
+    /// Further areas for packets that show no port.
+    opaque: Tuples<WORDS>,
     /// Further areas for packets that hide their ports, and for those that hide their protocol too.
     hides_ports: Tuples<WORDS>,
     hides_protocol: Tuples<WORDS>,
@@ -73,47 +75,39 @@ struct Item {
     order: Order,
     place: u32,
     /// What the entry says about every packet that shows itself and falls here; `None` where that is to be asked.
-    answer: Option<Answer>,
-}
-
-/// [`Match`] without the number that the item has already.
-#[derive(Clone, Copy)]
-enum Answer {
-    Protect,
-    Bypass,
-    Discard,
+    answer: Option<Rule>,
 }
 
 impl Item {
     fn new(entry: &Entry, place: u32, exact: bool) -> Self {
-        let answer = match entry.answer() {
-            Match::Protect(_) => Some(Answer::Protect),
-            Match::Bypass => Some(Answer::Bypass),
-            Match::Discard => Some(Answer::Discard),
-            Match::Hidden | Match::None => None,
-        };
-        Item { order: entry.order, place, answer: answer.filter(|_| exact) }
+        Item { order: entry.order, place, answer: exact.then_some(entry.rule) }
     }
 
     #[inline]
     fn decides(&self, seen: &Seen, entries: &[Option<Entry>]) -> Option<Match> {
         match self.answer {
-            Some(Answer::Protect) => Some(Match::Protect(self.order.1)),
-            Some(Answer::Bypass) => Some(Match::Bypass),
-            Some(Answer::Discard) => Some(Match::Discard),
+            Some(rule) => Some(rule.answer(self.order.1)),
             None => entries[self.place as usize].as_ref()?.decides(seen),
         }
+    }
+
+    /// The same where only selectors on OPAQUE ports count.
+    fn decides_opaque(&self, seen: &Seen, entries: &[Option<Entry>]) -> Option<Match> {
+        let entry = entries[self.place as usize].as_ref()?;
+        (self.answer.is_some() || entry.fits(seen) == Fit::Opaque).then(|| entry.rule.answer(self.order.1))
     }
 }
 
 impl<const WORDS: usize> Classifier<WORDS> {
     pub fn new(hash: HashKey) -> Self {
-        Classifier { shown: Vec::new(), hides_ports: Vec::new(), hides_protocol: Vec::new(), hash }
+        let (shown, opaque, hides_ports, hides_protocol) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Classifier { shown, opaque, hides_ports, hides_protocol, hash }
     }
 
     fn tuples(&mut self, view: View) -> &mut Tuples<WORDS> {
         match view {
             View::Shown => &mut self.shown,
+            View::Opaque => &mut self.opaque,
             View::HidesPorts => &mut self.hides_ports,
             View::HidesProtocol => &mut self.hides_protocol,
         }
@@ -123,7 +117,7 @@ impl<const WORDS: usize> Classifier<WORDS> {
     pub fn insert(&mut self, view: View, area: Area<WORDS>, entry: &Entry, place: u32) {
         let hash = self.hash;
         // What hides something is not known to be selected by anything.
-        let item = Item::new(entry, place, area.exact && view == View::Shown);
+        let item = Item::new(entry, place, area.exact && matches!(view, View::Shown | View::Opaque));
         let tuples = self.tuples(view);
         let at = tuples.iter().position(|tuple| tuple.mask == area.mask).unwrap_or_else(|| {
             let (table, orders) = (HashTable::new(), BTreeMap::new());
@@ -150,20 +144,36 @@ impl<const WORDS: usize> Classifier<WORDS> {
 
     /// What the first entry that decides about a packet with these words says.
     pub fn first(&self, words: &[u64; WORDS], seen: &Seen, entries: &[Option<Entry>]) -> Match {
-        // What a packet does not show, an area must not ask for.
-        let hidden = match seen {
-            Seen { hides_protocol: true, .. } => u64::MAX,
-            Seen { flow, .. } if flow.src_port.is_none() => PORTS,
-            _ => 0,
-        };
         let mut found = None;
-        search(&self.shown, words, hidden, seen, entries, &mut found);
-        if seen.hides_protocol {
-            search(&self.hides_protocol, words, 0, seen, entries, &mut found);
-        } else if seen.hides_ports {
-            search(&self.hides_ports, words, 0, seen, entries, &mut found);
+        search(&self.shown, words, |item| item.decides(seen, entries), &mut found);
+        if seen.shows_no_port() {
+            self.first_without_ports(words, seen, entries, &mut found);
         }
         found.map_or(Match::None, |(_, decided)| decided)
+    }
+
+    /// Goes on with what concerns only packets that show no port.
+    #[cold]
+    fn first_without_ports(
+        &self,
+        words: &[u64; WORDS],
+        seen: &Seen,
+        entries: &[Option<Entry>],
+        found: &mut Option<(Order, Match)>,
+    ) {
+        if seen.hides_protocol {
+            search(&self.hides_protocol, words, |item| item.decides(seen, entries), found);
+        } else if seen.hides_ports {
+            search(&self.hides_ports, words, |item| item.decides(seen, entries), found);
+        }
+        let mut opaque = None;
+        search(&self.opaque, words, |item| item.decides_opaque(seen, entries), &mut opaque);
+        match (&found, opaque) {
+            // RFC 4301 §7.2: an entry on OPAQUE ports is there for just these packets.
+            (Some((_, Match::Hidden)) | None, Some(_)) => *found = opaque,
+            (Some((order, _)), Some((other, _))) if other < *order => *found = opaque,
+            _ => {}
+        }
     }
 
     /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself.
@@ -182,7 +192,7 @@ impl<const WORDS: usize> Classifier<WORDS> {
     /// How many tables there are.
     #[cfg(test)]
     pub fn tuples_held(&self) -> usize {
-        self.shown.len() + self.hides_ports.len() + self.hides_protocol.len()
+        self.shown.len() + self.opaque.len() + self.hides_ports.len() + self.hides_protocol.len()
     }
 
     /// No area is left.
@@ -196,17 +206,12 @@ impl<const WORDS: usize> Classifier<WORDS> {
 fn search<const WORDS: usize>(
     tuples: &[Tuple<WORDS>],
     words: &[u64; WORDS],
-    hidden: u64,
-    seen: &Seen,
-    entries: &[Option<Entry>],
+    decides: impl Fn(&Item) -> Option<Match>,
     found: &mut Option<(Order, Match)>,
 ) {
     for tuple in tuples {
         if found.is_some_and(|(order, _)| order <= tuple.best) {
             return;
-        }
-        if tuple.mask[WORDS - 1] & hidden != 0 {
-            continue;
         }
         let key = tuple.key(words);
         let Some(bucket) = tuple.table.find(hashed(tuple.hash, &key), |bucket| bucket.key == key) else { continue };
@@ -214,7 +219,7 @@ fn search<const WORDS: usize>(
             if found.is_some_and(|(order, _)| order <= item.order) {
                 break;
             }
-            if let Some(decided) = item.decides(seen, entries) {
+            if let Some(decided) = decides(item) {
                 *found = Some((item.order, decided));
                 break;
             }

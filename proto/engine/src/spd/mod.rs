@@ -8,7 +8,13 @@
 //! How a classifier finds the first entry, and what that costs, is in `classifier`; how selectors become the areas it
 //! keeps is in `pieces`.
 //!
-//! Lookups are from the outbound view; for inbound packets the caller swaps the ends of the flow.
+//! Lookups are from the outbound view; for inbound packets the caller swaps the ends of the flow. Entries of all domains
+//! stand in one database: a domain is one more thing that each entry asks for.
+//!
+//! Which entry decides about a packet that shows its ports: the first that matches. About one that hides them, as later
+//! fragments do (RFC 4301 §7): the first whose ports are ANY or OPAQUE, unless one before it, which protects or
+//! discards, might be meant. Then only an entry on OPAQUE ports can tell, for that is what such an entry is there for
+//! (RFC 4301 §7.2); where there is none, the packet is dropped.
 
 mod cache;
 mod classifier;
@@ -21,9 +27,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_types::dataplane::{DataPlaneError, Flow, Table};
-use ravelin_types::policy::{Action, Policy, PolicyId};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
-use ravelin_wire::ip::{Fragment, Header, is_extension, transport};
+use ravelin_wire::ip::transport::{self, Ports};
+use ravelin_wire::ip::{Fragment, Header, is_extension};
 
 use crate::hash::HashKey;
 use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
@@ -38,6 +45,8 @@ use pieces::Piece;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub flow: Flow,
+    /// Whose entries are asked.
+    pub domain: Domain,
     /// The protocol has ports, but this packet does not show them.
     pub hides_ports: bool,
     /// Not even the protocol is shown: a later IPv6 fragment whose first part held further extension headers.
@@ -45,12 +54,20 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// A packet with this header, of which these ports are known.
     #[inline]
-    pub fn new(header: &Header, packet: &[u8]) -> Self {
-        let flow = header.flow(packet);
-        let hides_protocol = header.fragment == Fragment::Later && is_extension(header.protocol);
-        let hides_ports = hides_protocol || (flow.src_port.is_none() && transport::has_ports(flow.protocol));
-        Seen { flow, hides_ports, hides_protocol }
+    pub fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
+        let Header { src, dst, protocol, .. } = *header;
+        let flow = Flow { src, dst, protocol, src_port: ports.src, dst_port: ports.dst };
+        let hides_protocol = ports.is_none() && header.fragment == Fragment::Later && is_extension(protocol);
+        let hides_ports = hides_protocol || (ports.is_none() && transport::has_ports(protocol));
+        Seen { flow, domain, hides_ports, hides_protocol }
+    }
+
+    /// Whether the packet shows no port, hidden or not.
+    #[inline]
+    pub fn shows_no_port(&self) -> bool {
+        self.flow.src_port.is_none() && self.flow.dst_port.is_none()
     }
 
     /// The same packet from the other end.
@@ -64,8 +81,8 @@ impl Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
     Protect(PolicyId),
-    Bypass,
-    Discard,
+    Bypass(PolicyId),
+    Discard(PolicyId),
     /// The packet hides what would tell whether it is to be protected or discarded.
     Hidden,
     None,
@@ -78,9 +95,21 @@ enum Rule {
     Discard,
 }
 
+impl Rule {
+    /// What an entry with this rule says about the packets that it selects.
+    fn answer(self, id: PolicyId) -> Match {
+        match self {
+            Rule::Protect => Match::Protect(id),
+            Rule::Bypass => Match::Bypass(id),
+            Rule::Discard => Match::Discard(id),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     order: Order,
+    domain: Domain,
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
     rule: Rule,
@@ -100,6 +129,8 @@ pub(crate) struct Spd {
     v4: Classifier<2>,
     v6: Classifier<5>,
     overlaps: Overlaps,
+    /// Entries of other domains than the default one.
+    other_domains: usize,
 }
 
 impl Spd {
@@ -112,6 +143,7 @@ impl Spd {
             v4: Classifier::new(hash),
             v6: Classifier::new(hash),
             overlaps: Overlaps::default(),
+            other_domains: 0,
         }
     }
 
@@ -128,6 +160,7 @@ impl Spd {
         self.take(policy.id);
         let entry = Entry {
             order: (policy.priority, policy.id),
+            domain: policy.domain,
             local: policy.local.clone(),
             remote: policy.remote.clone(),
             rule: match policy.action {
@@ -150,6 +183,7 @@ impl Spd {
         });
         self.entries[place as usize] = Some(entry);
         self.overlaps.add(policy);
+        self.other_domains += usize::from(policy.domain != Domain::default());
         self.places.insert(policy.id, place);
         Ok(())
     }
@@ -166,7 +200,8 @@ impl Spd {
             Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
             Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
         });
-        self.overlaps.remove(id, &entry.local, &entry.remote);
+        self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
+        self.other_domains -= usize::from(entry.domain != Domain::default());
         self.free.push(place);
         true
     }
@@ -177,10 +212,16 @@ impl Spd {
         self.places.len()
     }
 
-    /// Whether a packet may fall under two policies.
+    /// Whether an SA's selectors do not tell all about what may arrive on it: a packet may fall under two policies, or
+    /// there are domains.
     #[inline]
-    pub fn has_overlaps(&self) -> bool {
-        self.overlaps.any()
+    pub fn asks_what_arrives(&self) -> bool {
+        self.overlaps.any() || self.other_domains > 0
+    }
+
+    /// Where a policy stands.
+    pub fn domain(&self, id: PolicyId) -> Option<Domain> {
+        Some(self.entry(id)?.domain)
     }
 
     /// Whether a packet that arrived on an SA of `policy` with `peer` may have done so: the first entry that matches
@@ -190,18 +231,22 @@ impl Spd {
         match self.lookup(seen) {
             Match::Protect(id) if id == policy || self.peer(id) == self.peer(policy).or(Some(peer)) => Ok(()),
             Match::Protect(_) => Err(DropReason::PolicyMismatch),
-            Match::Bypass | Match::Discard => Err(DropReason::UnexpectedProtection),
+            Match::Bypass(_) | Match::Discard(_) => Err(DropReason::UnexpectedProtection),
             Match::Hidden | Match::None => Ok(()),
         }
     }
 
     fn peer(&self, id: PolicyId) -> Option<IpAddr> {
-        self.entries[*self.places.get(&id)? as usize].as_ref()?.peer
+        self.entry(id)?.peer
+    }
+
+    fn entry(&self, id: PolicyId) -> Option<&Entry> {
+        self.entries[*self.places.get(&id)? as usize].as_ref()
     }
 
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
-        match Words::new(&seen.flow) {
+        match Words::new(seen) {
             Words::V4(words) => self.v4.first(&words, seen, &self.entries),
             Words::V6(words) => self.v6.first(&words, seen, &self.entries),
             Words::Neither => Match::None,
@@ -209,8 +254,8 @@ impl Spd {
     }
 
     /// Has the processor fetch what a `lookup` a little later looks at.
-    pub fn fetch(&self, flow: &Flow) {
-        match Words::new(flow) {
+    pub fn fetch(&self, seen: &Seen) {
+        match Words::new(seen) {
             Words::V4(words) => self.v4.fetch(&words),
             Words::V6(words) => self.v6.fetch(&words),
             Words::Neither => {}
@@ -227,9 +272,9 @@ enum Words {
 }
 
 impl Words {
-    fn new(flow: &Flow) -> Self {
-        let Flow { src, dst, protocol, src_port, dst_port } = *flow;
-        let rest = pieces::last_word(protocol, src_port.unwrap_or_default(), dst_port.unwrap_or_default());
+    fn new(seen: &Seen) -> Self {
+        let Flow { src, dst, .. } = seen.flow;
+        let rest = pieces::last_word(seen);
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 Words::V4([u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), rest])
@@ -248,6 +293,8 @@ enum Fit {
     No,
     Perhaps,
     Yes,
+    /// Yes, by a selector on OPAQUE ports.
+    Opaque,
 }
 
 impl Entry {
@@ -255,7 +302,7 @@ impl Entry {
     fn decides(&self, seen: &Seen) -> Option<Match> {
         match (self.fits(seen), self.rule) {
             (Fit::No, _) => None,
-            (Fit::Yes, _) => Some(self.answer()),
+            (Fit::Yes | Fit::Opaque, rule) => Some(rule.answer(self.order.1)),
             // RFC 4301 §7: a fragment must not slip past the policy that its whole datagram falls under.
             (Fit::Perhaps, Rule::Protect | Rule::Discard) => Some(Match::Hidden),
             // The stricter reading: what a later entry says, not this permission.
@@ -263,38 +310,44 @@ impl Entry {
         }
     }
 
-    /// What this entry says about the packets that it selects.
-    fn answer(&self) -> Match {
-        match self.rule {
-            Rule::Protect => Match::Protect(self.order.1),
-            Rule::Bypass => Match::Bypass,
-            Rule::Discard => Match::Discard,
-        }
-    }
-
     fn fits(&self, seen: &Seen) -> Fit {
-        let Flow { src, dst, src_port, dst_port, .. } = seen.flow;
-        let best = |selectors: &[TrafficSelector], address, port| {
-            selectors.iter().map(|selector| fit(selector, seen, address, port)).max().unwrap_or(Fit::No)
-        };
-        match best(&self.remote, dst, dst_port) {
-            Fit::No => Fit::No,
-            remote => remote.min(best(&self.local, src, src_port)),
+        if seen.domain != self.domain {
+            return Fit::No;
         }
+        let Flow { src, dst, src_port, dst_port, .. } = seen.flow;
+        let best = |selectors: &[TrafficSelector], address, port, other| {
+            selectors.iter().map(|selector| fit(selector, seen, address, port, other)).max().unwrap_or(Fit::No)
+        };
+        let remote = best(&self.remote, dst, dst_port, src_port);
+        if remote == Fit::No {
+            return Fit::No;
+        }
+        let local = best(&self.local, src, src_port, dst_port);
+        if local.min(remote) >= Fit::Yes { local.max(remote) } else { local.min(remote) }
     }
 }
 
-fn fit(selector: &TrafficSelector, seen: &Seen, address: IpAddr, port: Option<u16>) -> Fit {
+/// `port` is what the packet shows at the selector's side, `other` at the other.
+fn fit(selector: &TrafficSelector, seen: &Seen, address: IpAddr, port: Option<u16>, other: Option<u16>) -> Fit {
     let protocol = selector.protocol();
-    if !seen.hides_protocol && selector.matches(address, seen.flow.protocol, port) {
-        return Fit::Yes;
+    if !selector.addresses().contains(&address) {
+        return Fit::No;
     }
-    let any_protocol = protocol == ANY_PROTOCOL;
-    if seen.hides_protocol && any_protocol && selector.any_port() && selector.addresses().contains(&address) {
-        return Fit::Yes;
+    if protocol != ANY_PROTOCOL && seen.hides_protocol {
+        return Fit::Perhaps;
     }
-    let may = seen.hides_protocol || (seen.hides_ports && (any_protocol || protocol == seen.flow.protocol));
-    if may && selector.addresses().contains(&address) { Fit::Perhaps } else { Fit::No }
+    if protocol != ANY_PROTOCOL && protocol != seen.flow.protocol {
+        return Fit::No;
+    }
+    match (port, other) {
+        (Some(port), _) if selector.ports().contains(&port) => Fit::Yes,
+        (Some(_), _) => Fit::No,
+        (None, Some(_)) => Fit::Yes,
+        (None, None) if selector.any_port() => Fit::Yes,
+        (None, None) if selector.is_opaque() => Fit::Opaque,
+        (None, None) if seen.hides_ports => Fit::Perhaps,
+        (None, None) => Fit::No,
+    }
 }
 
 #[cfg(test)]

@@ -8,22 +8,27 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use ravelin_types::policy::{Policy, PolicyId};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::policy::{Domain, Policy, PolicyId};
+use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, TrafficSelector};
+use ravelin_wire::ip::transport::has_type;
 
 /// So many policies that are not for one pair of hosts are compared; more count as overlapping.
 const COMPARED: usize = 256;
 
 /// The selectors of a policy, local and remote.
 struct Sides {
+    domain: Domain,
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
 }
 
+/// A domain, and one local and one remote address there.
+type Hosts = (Domain, IpAddr, IpAddr);
+
 /// What is known of overlaps between the policies of an SPD.
 #[derive(Default)]
 pub(super) struct Overlaps {
-    pairs: BTreeMap<(IpAddr, IpAddr), u32>,
+    pairs: BTreeMap<Hosts, u32>,
     wide: BTreeMap<PolicyId, Sides>,
     /// Since the SPD was empty, some policy overlapped another. Deleting one does not end it.
     seen: bool,
@@ -37,7 +42,7 @@ impl Overlaps {
     }
 
     pub fn add(&mut self, policy: &Policy) {
-        match pair(&policy.local, &policy.remote) {
+        match pair(policy.domain, &policy.local, &policy.remote) {
             Some(hosts) => {
                 let count = self.pairs.entry(hosts).or_default();
                 *count += 1;
@@ -45,7 +50,7 @@ impl Overlaps {
                 self.seen |= shared || self.wide.values().any(|wide| wide.holds(hosts));
             }
             None => {
-                let sides = Sides { local: policy.local.clone(), remote: policy.remote.clone() };
+                let sides = Sides { domain: policy.domain, local: policy.local.clone(), remote: policy.remote.clone() };
                 self.seen |= self.wide.len() >= COMPARED
                     || self.wide.values().any(|wide| wide.meets(&sides))
                     || self.pairs.keys().any(|hosts| sides.holds(*hosts));
@@ -55,9 +60,9 @@ impl Overlaps {
     }
 
     /// The policy with these selectors is gone.
-    pub fn remove(&mut self, id: PolicyId, local: &[TrafficSelector], remote: &[TrafficSelector]) {
+    pub fn remove(&mut self, id: PolicyId, domain: Domain, local: &[TrafficSelector], remote: &[TrafficSelector]) {
         self.wide.remove(&id);
-        if let Some(hosts) = pair(local, remote)
+        if let Some(hosts) = pair(domain, local, remote)
             && let Some(count) = self.pairs.get_mut(&hosts)
         {
             *count -= 1;
@@ -70,25 +75,33 @@ impl Overlaps {
 }
 
 impl Sides {
-    fn holds(&self, (local, remote): (IpAddr, IpAddr)) -> bool {
+    fn holds(&self, (domain, local, remote): Hosts) -> bool {
         let one = |selectors: &[TrafficSelector], address| selectors.iter().any(|s| s.addresses().contains(&address));
-        one(&self.local, local) && one(&self.remote, remote)
+        domain == self.domain && one(&self.local, local) && one(&self.remote, remote)
     }
 
     fn meets(&self, other: &Sides) -> bool {
-        let common = |a: &[TrafficSelector], b: &[TrafficSelector]| {
-            a.iter().any(|a| b.iter().any(|b| a.intersection(b).is_some()))
-        };
-        common(&self.local, &other.local) && common(&self.remote, &other.remote)
+        let common = |a: &[TrafficSelector], b: &[TrafficSelector]| a.iter().any(|a| b.iter().any(|b| meet(a, b)));
+        other.domain == self.domain && common(&self.local, &other.local) && common(&self.remote, &other.remote)
     }
 }
 
+/// Whether a packet's end may fall under both. Of a type instead of ports only the sender's side is asked, and this may
+/// be either side.
+fn meet(a: &TrafficSelector, b: &TrafficSelector) -> bool {
+    let bare = |selector: &TrafficSelector| match selector.protocol() {
+        protocol if protocol == ANY_PROTOCOL || has_type(protocol) => selector.with(protocol, ANY_PORTS),
+        _ => Ok(*selector),
+    };
+    matches!((bare(a), bare(b)), (Ok(a), Ok(b)) if a.intersection(&b).is_some())
+}
+
 /// The two addresses of a policy for one pair of hosts.
-fn pair(local: &[TrafficSelector], remote: &[TrafficSelector]) -> Option<(IpAddr, IpAddr)> {
+fn pair(domain: Domain, local: &[TrafficSelector], remote: &[TrafficSelector]) -> Option<Hosts> {
     let host = |selectors: &[TrafficSelector]| {
         let [selector] = selectors else { return None };
         let (first, last) = selector.addresses().into_inner();
         (first == last).then_some(first)
     };
-    Some((host(local)?, host(remote)?))
+    Some((domain, host(local)?, host(remote)?))
 }

@@ -1,17 +1,19 @@
 //! How the selectors of an entry become areas for the classifier.
 //!
-//! An area is what some leading bits of source, destination and ports, and perhaps the protocol, have in common: a
-//! mask and the value under it. A range of addresses or ports is several such areas. An entry has an area for each
+//! An area is what some leading bits of source, destination and ports, the domain, and perhaps the protocol, have in
+//! common: a mask and the value under it. A range of addresses or ports is several such areas. An entry has an area for each
 //! combination of pieces of a local and a remote selector; when these are more than [`MAX_AREAS`], the dimension with
 //! the most pieces is covered by two that are larger than the range, and the areas are marked as not exact.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 
-use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, TrafficSelector};
+use ravelin_wire::ip::transport::has_type;
 
-use super::{Entry, Rule};
+use super::{Entry, Rule, Seen};
 
 /// More combinations of a local and a remote selector than this, and the local ones are taken together.
 const MAX_PAIRS: usize = 256;
@@ -23,6 +25,8 @@ const MAX_AREAS: usize = 64;
 pub(super) enum View {
     /// Those that show all that the area asks for.
     Shown,
+    /// Those that show no port: areas of entries on OPAQUE ports.
+    Opaque,
     /// Those that hide their ports: areas of entries on ports that would not let such a packet pass.
     HidesPorts,
     /// Those that hide even their protocol: the same for entries on a protocol or ports.
@@ -45,13 +49,35 @@ pub(super) enum Piece {
     V6(View, Area<5>),
 }
 
-/// The bits of the last word that are ports.
-pub(super) const PORTS: u64 = 0xffff_ffff;
+/// Where the parts of the last word stand, above the ports.
+const PROTOCOL_AT: u32 = 32;
+const SHAPE_AT: u32 = 40;
+const DOMAIN_AT: u32 = 42;
 
-/// The word of a packet after its addresses.
+/// Which ports a packet shows.
+#[derive(Clone, Copy)]
+enum Shape {
+    Both,
+    /// The one field of a packet that is sent, or that arrived and is seen from the other end.
+    Source,
+    Destination,
+    Neither,
+}
+
+/// The word of a packet after its addresses: domain, shape, protocol and ports. A protocol that is hidden is 0, which
+/// no area asks for.
 #[inline]
-pub(super) fn last_word(protocol: u8, src_port: u16, dst_port: u16) -> u64 {
-    u64::from(protocol) << 32 | u64::from(src_port) << 16 | u64::from(dst_port)
+pub(super) fn last_word(seen: &Seen) -> u64 {
+    let (src, dst) = (seen.flow.src_port, seen.flow.dst_port);
+    let shape = match (src, dst) {
+        (Some(_), Some(_)) => Shape::Both,
+        (Some(_), None) => Shape::Source,
+        (None, Some(_)) => Shape::Destination,
+        (None, None) => Shape::Neither,
+    };
+    let protocol = if seen.hides_protocol { ANY_PROTOCOL } else { seen.flow.protocol };
+    let ports = u64::from(src.unwrap_or_default()) << 16 | u64::from(dst.unwrap_or_default());
+    u64::from(seen.domain.0) << DOMAIN_AT | (shape as u64) << SHAPE_AT | u64::from(protocol) << PROTOCOL_AT | ports
 }
 
 /// An address of 128 bits as words.
@@ -66,8 +92,8 @@ pub(super) fn each(entry: &Entry, mut found: impl FnMut(Piece)) {
         entry.rule != Rule::Bypass && entry.local.iter().chain(&entry.remote).any(asks)
     };
     // What an entry asks for on one side decides for all its pairs, which may put areas where they are not needed.
-    let on_ports = narrow(|selector| !selector.any_port());
-    let on_protocol = narrow(|selector| !selector.any_port() || selector.protocol() != ANY_PROTOCOL);
+    let on_ports = narrow(asks_ports);
+    let on_protocol = narrow(|selector| asks_ports(selector) || selector.protocol() != ANY_PROTOCOL);
     let together = entry.local.len() * entry.remote.len() > MAX_PAIRS;
     let hulls;
     let local = if together {
@@ -81,22 +107,22 @@ pub(super) fn each(entry: &Entry, mut found: impl FnMut(Piece)) {
         if local.is_ipv4() != remote.is_ipv4() {
             continue;
         }
-        let pair = Pair { local, remote, exact: !together, most };
+        let pair = Pair { local, remote, domain: entry.domain.0, exact: !together, most };
         if let Some(protocol) = pair.protocol() {
-            pair.areas(
-                View::Shown,
-                protocol,
-                [local.ports(), remote.ports()].map(|ports| split_ports(&ports)),
-                &mut found,
-            );
+            pair.shown(protocol, &mut found);
             if on_ports {
-                pair.areas(View::HidesPorts, protocol, [vec![ANY_BITS], vec![ANY_BITS]], &mut found);
+                pair.areas(View::HidesPorts, protocol, None, [ANY_PORTS; 2], &mut found);
             }
         }
         if on_protocol {
-            pair.areas(View::HidesProtocol, ANY_PROTOCOL, [vec![ANY_BITS], vec![ANY_BITS]], &mut found);
+            pair.areas(View::HidesProtocol, ANY_PROTOCOL, None, [ANY_PORTS; 2], &mut found);
         }
     }
+}
+
+/// Whether a packet that shows no port may be meant and may not.
+fn asks_ports(selector: &TrafficSelector) -> bool {
+    !selector.any_port() && !selector.is_opaque()
 }
 
 /// The smallest selector around those of each family.
@@ -107,7 +133,7 @@ fn hulls_of(selectors: &[TrafficSelector]) -> Vec<TrafficSelector> {
             let of_family = || selectors.iter().filter(|selector| selector.is_ipv4() == ipv4);
             let start = of_family().map(|selector| *selector.addresses().start()).min()?;
             let end = of_family().map(|selector| *selector.addresses().end()).max()?;
-            TrafficSelector::new(start..=end, ANY_PROTOCOL, 0..=u16::MAX).ok()
+            TrafficSelector::new(start..=end, ANY_PROTOCOL, ANY_PORTS).ok()
         })
         .collect()
 }
@@ -119,6 +145,7 @@ const ANY_BITS: Bits = (0, 0);
 struct Pair<'a> {
     local: &'a TrafficSelector,
     remote: &'a TrafficSelector,
+    domain: u16,
     exact: bool,
     most: usize,
 }
@@ -132,8 +159,45 @@ impl Pair<'_> {
         }
     }
 
-    fn areas(&self, view: View, protocol: u8, ports: [Vec<Bits>; 2], found: &mut impl FnMut(Piece)) {
-        let [src_ports, dst_ports] = ports;
+    /// The areas of packets that the pair selects.
+    fn shown(&self, protocol: u8, found: &mut impl FnMut(Piece)) {
+        let (local, remote) = (self.local.ports(), self.remote.ports());
+        let mut areas = |view, shape, ports| self.areas(view, protocol, shape, ports, found);
+        if (&local, &remote) == (&ANY_PORTS, &ANY_PORTS) {
+            areas(View::Shown, None, [ANY_PORTS; 2]);
+            if self.exact {
+                return;
+            }
+            // Some of the selectors that are taken together may be on OPAQUE ports.
+            return areas(View::Opaque, None, [ANY_PORTS; 2]);
+        }
+        let (local_opaque, remote_opaque) = (self.local.is_opaque(), self.remote.is_opaque());
+        if !has_type(protocol) && !local_opaque && !remote_opaque {
+            areas(View::Shown, Some(Shape::Both), [local.clone(), remote.clone()]);
+        }
+        // RFC 4301 §4.4.1.3: one field is asked of its sender.
+        if protocol == ANY_PROTOCOL || has_type(protocol) {
+            if !local_opaque {
+                areas(View::Shown, Some(Shape::Source), [local, ANY_PORTS]);
+            }
+            if !remote_opaque {
+                areas(View::Shown, Some(Shape::Destination), [ANY_PORTS, remote]);
+            }
+        }
+        if !asks_ports(self.local) && !asks_ports(self.remote) {
+            areas(View::Opaque, None, [ANY_PORTS; 2]);
+        }
+    }
+
+    fn areas(
+        &self,
+        view: View,
+        protocol: u8,
+        shape: Option<Shape>,
+        ports: [RangeInclusive<u16>; 2],
+        found: &mut impl FnMut(Piece),
+    ) {
+        let [src_ports, dst_ports] = ports.map(|ports| split_ports(&ports));
         let mut sides = [split_addresses(self.local), split_addresses(self.remote), src_ports, dst_ports];
         let mut exact = self.exact;
         while sides.iter().map(Vec::len).product::<usize>() > self.most {
@@ -141,15 +205,21 @@ impl Pair<'_> {
             *longest = cover(longest);
             exact = false;
         }
-        let protocol = (u64::from(protocol) << 32, if protocol == ANY_PROTOCOL { 0 } else { 0xff << 32 });
+        let mut asked = (u64::from(self.domain) << DOMAIN_AT, 0xffff << DOMAIN_AT);
+        if protocol != ANY_PROTOCOL {
+            asked = (asked.0 | u64::from(protocol) << PROTOCOL_AT, asked.1 | 0xff << PROTOCOL_AT);
+        }
+        if let Some(shape) = shape {
+            asked = (asked.0 | (shape as u64) << SHAPE_AT, asked.1 | 3 << SHAPE_AT);
+        }
         for &src in &sides[0] {
             for &dst in &sides[1] {
                 for &src_port in &sides[2] {
                     for &dst_port in &sides[3] {
-                        let word = |pick: fn(Bits) -> u128, protocol| {
-                            protocol | (pick(src_port) as u64) << 16 | pick(dst_port) as u64
+                        let word = |pick: fn(Bits) -> u128, asked| {
+                            asked | (pick(src_port) as u64) << 16 | pick(dst_port) as u64
                         };
-                        let (value, mask) = (word(|bits| bits.0, protocol.0), word(|bits| bits.1, protocol.1));
+                        let (value, mask) = (word(|bits| bits.0, asked.0), word(|bits| bits.1, asked.1));
                         if self.local.is_ipv4() {
                             let (key, mask) = ([v4(src.0, dst.0), value], [v4(src.1, dst.1), mask]);
                             found(Piece::V4(view, Area { mask, key, exact }));
@@ -185,10 +255,10 @@ fn split_addresses(selector: &TrafficSelector) -> Vec<Bits> {
 }
 
 /// Ports are split as if they were the last bits of an address.
-fn split_ports(ports: &core::ops::RangeInclusive<u16>) -> Vec<Bits> {
+fn split_ports(ports: &RangeInclusive<u16>) -> Vec<Bits> {
     let address = |port: u16| IpAddr::from(u32::from(port).to_be_bytes());
     let range = address(*ports.start())..=address(*ports.end());
-    let Ok(selector) = TrafficSelector::new(range, ANY_PROTOCOL, 0..=u16::MAX) else { return vec![ANY_BITS] };
+    let Ok(selector) = TrafficSelector::new(range, ANY_PROTOCOL, ANY_PORTS) else { return vec![ANY_BITS] };
     split_addresses(&selector).into_iter().map(|(value, mask)| (value, mask & 0xffff)).collect()
 }
 

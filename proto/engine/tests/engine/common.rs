@@ -8,7 +8,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
@@ -108,7 +108,15 @@ pub fn in_udp(params: SaParams, src_port: u16, dst_port: u16) -> SaParams {
 }
 
 pub fn policy(id: u32, priority: u32, local: &[TrafficSelector], remote: &[TrafficSelector], action: Action) -> Policy {
-    Policy { id: PolicyId(id), name: format!("p{id}"), priority, local: local.into(), remote: remote.into(), action }
+    Policy {
+        id: PolicyId(id),
+        name: format!("p{id}"),
+        domain: Domain::default(),
+        priority,
+        local: local.into(),
+        remote: remote.into(),
+        action,
+    }
 }
 
 pub fn protect() -> Action {

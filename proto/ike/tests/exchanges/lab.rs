@@ -16,7 +16,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Tabl
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -368,6 +368,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
         policy: Policy {
             id,
             name: format!("policy-{}", id.0),
+            domain: Domain::default(),
             priority: 10,
             local: vec![TrafficSelector::host(ip(local))],
             remote: vec![TrafficSelector::host(ip(peer))],

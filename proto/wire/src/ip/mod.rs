@@ -19,6 +19,8 @@ use core::net::IpAddr;
 
 use ravelin_types::dataplane::Flow;
 
+use transport::Ports;
+
 /// IANA protocol numbers that IPsec has to tell apart.
 pub mod protocol {
     /// IPv6 hop-by-hop options.
@@ -47,6 +49,8 @@ pub mod protocol {
     pub const NO_NEXT_HEADER: u8 = 59;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
+    /// IPv6 Mobility Header (RFC 6275 §6.1); it ends the chain of headers.
+    pub const MOBILITY: u8 = 135;
     /// SCTP.
     pub const SCTP: u8 = 132;
     /// UDP-Lite.
@@ -118,29 +122,21 @@ impl Header {
         }
     }
 
-    /// The ports of the packet `bytes`, from which this header was parsed; see [`transport::ports`]. `None` too where
+    /// The ports of the packet `bytes`, from which this header was parsed; see [`transport::ports`]. None too where
     /// the packet is not the beginning of a datagram.
     #[inline]
-    pub fn ports(&self, bytes: &[u8]) -> Option<(u16, u16)> {
-        match self.fragment {
-            Fragment::Later => None,
-            Fragment::Whole | Fragment::First => {
-                transport::ports(self.protocol, bytes.get(self.payload_at..self.total_len)?)
-            }
+    pub fn ports(&self, bytes: &[u8]) -> Ports {
+        match (self.fragment, bytes.get(self.payload_at..self.total_len)) {
+            (Fragment::Whole | Fragment::First, Some(payload)) => transport::ports(self.protocol, payload),
+            _ => Ports::NONE,
         }
     }
 
     /// The flow of the packet `bytes`, from which this header was parsed. Ports are `None` where the packet is not
     /// the beginning of a datagram, its protocol has none, or it ends before them.
     pub fn flow(&self, bytes: &[u8]) -> Flow {
-        let ports = self.ports(bytes);
-        Flow {
-            src: self.src,
-            dst: self.dst,
-            protocol: self.protocol,
-            src_port: ports.map(|p| p.0),
-            dst_port: ports.map(|p| p.1),
-        }
+        let Ports { src: src_port, dst: dst_port } = self.ports(bytes);
+        Flow { src: self.src, dst: self.dst, protocol: self.protocol, src_port, dst_port }
     }
 }
 

@@ -73,10 +73,16 @@ fn v4_lengths_are_checked() {
 }
 
 #[test]
-fn icmp_type_and_code_stand_for_both_ports() {
-    let packet = v4_packet(0, protocol::ICMP, &[8, 0, 0, 0]);
+fn types_stand_for_the_port_of_their_sender() {
+    let packet = v4_packet(0, protocol::ICMP, &[8, 1, 0, 0]);
     let flow = Header::parse(&packet).unwrap().flow(&packet);
-    assert_eq!((flow.src_port, flow.dst_port), (Some(0x800), Some(0x800)));
+    assert_eq!((flow.src_port, flow.dst_port), (Some(0x801), None));
+    // RFC 6275 §6.1.7: a Binding Update is of type 5.
+    let packet = v6_packet(protocol::MOBILITY, &[protocol::NO_NEXT_HEADER, 1, 5, 0, 0, 0, 0, 0]);
+    let flow = Header::parse(&packet).unwrap().flow(&packet);
+    assert_eq!((flow.protocol, flow.src_port, flow.dst_port), (protocol::MOBILITY, Some(0x500), None));
+    let stump = v6_packet(protocol::MOBILITY, &[protocol::NO_NEXT_HEADER, 1]);
+    assert_eq!(Header::parse(&stump).unwrap().flow(&stump).src_port, None);
 }
 
 #[test]

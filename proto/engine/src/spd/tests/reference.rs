@@ -4,6 +4,7 @@ use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, Protection};
+use ravelin_types::selector::OPAQUE_PORTS;
 
 use super::*;
 
@@ -22,7 +23,14 @@ impl Reference {
         let order = (policy.priority, policy.id);
         self.0.insert(
             order,
-            Entry { order, local: policy.local.clone(), remote: policy.remote.clone(), rule, peer: None },
+            Entry {
+                order,
+                domain: policy.domain,
+                local: policy.local.clone(),
+                remote: policy.remote.clone(),
+                rule,
+                peer: None,
+            },
         );
     }
 
@@ -33,16 +41,18 @@ impl Reference {
     }
 
     fn lookup(&self, seen: &Seen) -> Match {
+        let mut hidden = false;
         for (&(_, id), entry) in &self.0 {
             match (entry.fits(seen), entry.rule) {
                 (Fit::No, _) | (Fit::Perhaps, Rule::Bypass) => {}
-                (Fit::Yes, Rule::Protect) => return Match::Protect(id),
-                (Fit::Yes, Rule::Bypass) => return Match::Bypass,
-                (Fit::Yes, Rule::Discard) => return Match::Discard,
-                (Fit::Perhaps, Rule::Protect | Rule::Discard) => return Match::Hidden,
+                (Fit::Perhaps, Rule::Protect | Rule::Discard) => hidden = true,
+                (Fit::Yes, _) if hidden => {}
+                (_, Rule::Protect) => return Match::Protect(id),
+                (_, Rule::Bypass) => return Match::Bypass(id),
+                (_, Rule::Discard) => return Match::Discard(id),
             }
         }
-        Match::None
+        if hidden { Match::Hidden } else { Match::None }
     }
 }
 
@@ -96,13 +106,14 @@ impl Random {
                 a.min(b)..=a.max(b)
             }
             2 => self.one(&[0, 1, 1024])..=u16::MAX - self.one(&[0, 1]),
+            3 if self.below(2) == 0 => OPAQUE_PORTS,
             _ => 0..=u16::MAX,
         };
         addresses.with(protocol, ports).unwrap()
     }
 
     fn protocol(&mut self) -> u8 {
-        self.one(&[0, 0, 0, 0, 0, 6, 6, 17, 1, 58, 47, 60])
+        self.one(&[0, 0, 0, 0, 0, 6, 6, 17, 1, 58, 135, 47, 60])
     }
 
     /// Ports, and ICMP types with their codes.
@@ -126,20 +137,25 @@ impl Random {
             _ => Action::Protect(protection()),
         };
         let (local, remote) = (side(self, ipv4, long), side(self, ipv4, long));
-        Policy { id: PolicyId(id), name: String::new(), priority, local, remote, action }
+        let domain = self.domain();
+        Policy { id: PolicyId(id), name: String::new(), domain, priority, local, remote, action }
+    }
+
+    fn domain(&mut self) -> Domain {
+        if self.below(12) > 0 { Domain::default() } else { Domain(self.one(&[1, u16::MAX])) }
     }
 
     fn packet(&mut self) -> Seen {
         let ipv4 = self.below(2) == 0;
         let (src, dst) = (self.address(ipv4), self.address(ipv4));
-        let protocol = self.one(&[6, 6, 17, 1, 58, 47, 60, 132]);
+        let protocol = self.one(&[6, 6, 17, 1, 58, 135, 47, 60, 132]);
         let shows = transport::has_ports(protocol) && self.below(4) > 0;
         let ports = shows.then(|| (self.port(), self.port()));
-        let ports = ports.map(|(a, b)| if matches!(protocol, 1 | 58) { (a, a) } else { (a, b) });
-        let (src_port, dst_port) = (ports.map(|p| p.0), ports.map(|p| p.1));
+        let (src_port, dst_port) = (ports.map(|p| p.0), ports.map(|p| p.1).filter(|_| !transport::has_type(protocol)));
         let hides_protocol = !shows && is_extension(protocol) && self.below(2) == 0;
         let hides_ports = hides_protocol || (!shows && transport::has_ports(protocol));
-        Seen { flow: Flow { src, dst, protocol, src_port, dst_port }, hides_ports, hides_protocol }
+        let domain = self.domain();
+        Seen { flow: Flow { src, dst, protocol, src_port, dst_port }, domain, hides_ports, hides_protocol }
     }
 }
 

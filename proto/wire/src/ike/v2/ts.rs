@@ -37,8 +37,7 @@ pub struct Ts(pub Vec<TsEntry>);
 pub enum TsEntry {
     /// A range that packets can be compared with.
     Usable(TrafficSelector),
-    /// Another type, OPAQUE ports, or a range that runs backwards: no packet is selected by it, so negotiation
-    /// passes over it.
+    /// Another type, or a range that runs backwards: no packet is selected by it, so negotiation passes over it.
     Unusable {
         /// Traffic selector type.
         kind: TsType,

@@ -108,18 +108,27 @@ fn row_11_traffic_selector_counts_and_lengths() {
 #[test]
 fn row_11_unusable_selectors_are_passed_over() {
     let unknown = [9, 0, 0, 6, 1, 2];
-    let mut opaque = V4;
-    opaque[4..8].copy_from_slice(&[0xff, 0xff, 0, 0]);
     let mut ports_reversed = V4;
     ports_reversed[4..8].copy_from_slice(&[0, 2, 0, 1]);
     let mut reversed = V4;
     reversed[11] = 10;
-    let body = ts(5, &[&unknown, &opaque, &ports_reversed, &reversed, &V4]);
+    let body = ts(4, &[&unknown, &ports_reversed, &reversed, &V4]);
     let Ok(Payload::TsI(ts)) = parse(PayloadType::TSI, &body) else { panic!("not read") };
-    assert_eq!(ts.0.len(), 5);
+    assert_eq!(ts.0.len(), 4);
     let usable: Vec<_> = ts.usable().collect();
     assert_eq!(alloc::format!("{usable:?}"), "[TrafficSelector(10.0.0.1-10.0.0.9[6/80-90])]");
     // And they survive unchanged.
+    assert_eq!(Chain::new([&Payload::TsI(ts)]).unwrap().bytes()[4..], body);
+}
+
+// RFC 7296 §3.13.1: start 65535 and end 0 are OPAQUE, and no range that runs backwards.
+#[test]
+fn opaque_ports_are_read_and_written() {
+    let mut opaque = V4;
+    opaque[4..8].copy_from_slice(&[0xff, 0xff, 0, 0]);
+    let body = ts(1, &[&opaque]);
+    let Ok(Payload::TsI(ts)) = parse(PayloadType::TSI, &body) else { panic!("not read") };
+    assert!(ts.usable().all(|selector| selector.is_opaque()) && ts.usable().count() == 1);
     assert_eq!(Chain::new([&Payload::TsI(ts)]).unwrap().bytes()[4..], body);
 }
 

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 use ravelin_types::{IdType, Identity, Spi};
 
@@ -154,12 +154,13 @@ impl Sample for Ts {
             });
         let unknown = (prop_oneof![0u8..7, 9u8..], any::<u8>(), bytes())
             .prop_map(|(kind, protocol, body)| TsEntry::Unusable { kind: TsType(kind), protocol, body });
-        let opaque = Just(TsEntry::Unusable {
+        let reversed = Just(TsEntry::Unusable {
             kind: TsType::IPV4_ADDR_RANGE,
             protocol: 6,
-            body: [0xff, 0xff, 0, 0, 10, 0, 0, 1, 10, 0, 0, 1].into(),
+            body: [0xff, 0xff, 0, 1, 10, 0, 0, 1, 10, 0, 0, 1].into(),
         });
-        vec(prop_oneof![usable, unknown, opaque], 1..12).prop_map(Ts).boxed()
+        let opaque = Just(TsEntry::Usable(TrafficSelector::host([10, 0, 0, 1].into()).with(6, OPAQUE_PORTS).unwrap()));
+        vec(prop_oneof![usable, unknown, reversed, opaque], 1..12).prop_map(Ts).boxed()
     }
 }
 
