@@ -320,7 +320,12 @@ impl Inbound {
     /// Lets the first SA believe that it received this number.
     #[cfg(test)]
     pub(crate) fn newest_for_test(&mut self, sequence: u64) -> bool {
-        self.sad.get_mut(0).is_some_and(|sa| sa.window.accept(sequence))
+        self.sad.get_mut(0).is_some_and(|sa| {
+            if let crate::suite::KeyedSuite::AhEsp(both) = &mut sa.suite {
+                both.esp_window.accept(sequence);
+            }
+            sa.window.accept(sequence)
+        })
     }
 
     /// What became of the packets so far.

@@ -1,17 +1,15 @@
-//! Packets that others made: the example of RFC 7634, and a collection that is read where it lies (its packets were
-//! made with a GPL tool, so it is not part of this repository).
+//! Packets that others made: the example of RFC 7634, those of scapy, and captures.
 
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use std::string::String;
 
 use ravelin_crypto::SecureRandom;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, PolicyId};
-use ravelin_types::proposal::EspSuite;
+use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
@@ -59,15 +57,21 @@ fn params(esp: &[u8], spi: u32, mode: Mode, suite: EspSuite, encr: &[u8], integ:
     }
 }
 
+fn engine() -> Engine {
+    let provider = ravelin_crypto_rustcrypto::provider_with_legacy();
+    Engine::new(EngineConfig::default(), provider, Box::new(Constant))
+}
+
 /// Opens `esp` as the first packet after number `before`; a flipped ICV first, which must not pass.
 fn open(params: SaParams, before: u64, esp: &[u8]) -> (Verdict, Vec<u8>) {
-    let mut engine = Engine::new(EngineConfig::default(), ravelin_crypto_aws_lc::provider(), Box::new(Constant));
+    let mut engine = engine();
+    let forged_reason = if params.suite.ah().is_some() { DropReason::AhForged } else { DropReason::Forged };
     engine.apply(&DataPlaneOp::AddSa(params), Instant::ZERO).unwrap();
     assert!(before == 0 || engine.inbound.newest_for_test(before));
     let mut forged = esp.to_vec();
     *forged.last_mut().unwrap() ^= 1;
     let mut pkt = PacketBuf::new(&mut forged, 0..esp.len()).unwrap();
-    assert_eq!(engine.inbound.process(&mut pkt, Instant::ZERO), Verdict::Drop(DropReason::Forged));
+    assert_eq!(engine.inbound.process(&mut pkt, Instant::ZERO), Verdict::Drop(forged_reason));
     let mut bytes = esp.to_vec();
     let mut pkt = PacketBuf::new(&mut bytes, 0..esp.len()).unwrap();
     let verdict = engine.inbound.process(&mut pkt, Instant::ZERO);
@@ -93,40 +97,98 @@ fn the_example_of_rfc_7634() {
     assert_eq!(open(params, 4, &esp), (Verdict::Deliver, source));
 }
 
-/// The suite of a collected packet, or `None` for one that was not meant to be among them.
-fn suite(case: &Value, key_len: usize) -> Option<EspSuite> {
-    let (encr, salt) = match case["encr"].as_str()? {
-        "AES-GCM" if case["icv_len"] == 16 => (EncrId::AES_GCM_16, 4),
-        "CHACHA20-POLY1305" => (EncrId::CHACHA20_POLY1305, 4),
-        "AES-CBC" => (EncrId::AES_CBC, 0),
-        _ => return None,
+/// The collection under this name in the test kit.
+macro_rules! collection {
+    ($name:literal) => {
+        serde_json::from_str::<Vec<Value>>(include_str!(concat!("../../../../tests/testkit/data/", $name))).unwrap()
     };
-    let integ = match case["integ"].as_str() {
-        None => IntegId::NONE,
-        Some("HMAC-SHA1-96") => IntegId::HMAC_SHA1_96,
-        Some("SHA2-256-128") => IntegId::HMAC_SHA2_256_128,
-        Some("SHA2-384-192") => IntegId::HMAC_SHA2_384_192,
-        Some("SHA2-512-256") => IntegId::HMAC_SHA2_512_256,
-        Some(_) => return None,
-    };
-    let sn = if case["esn"] == true { SnId::PARTIAL_64 } else { SnId::SEQUENTIAL_32 };
-    Some(EspSuite { encr, encr_key_bits: (key_len - salt) as u16 * 8, integ, sn })
+}
+
+fn number(case: &Value, name: &str) -> u64 {
+    case[name].as_u64().unwrap()
+}
+
+fn bytes(case: &Value, name: &str) -> Vec<u8> {
+    unhex(case[name].as_str().unwrap())
+}
+
+/// The inbound SA of a collected packet.
+fn collected(case: &Value, packet: &[u8], mode: Mode) -> SaParams {
+    let id = |name| number(case, name) as u16;
+    let sn = if case["high"].is_u64() { SnId::PARTIAL_64 } else { SnId::SEQUENTIAL_32 };
+    let integ = IntegId(id("integ"));
+    let esp = EspSuite { encr: EncrId(id("encr")), encr_key_bits: id("bits"), integ, sn };
+    let spi = number(case, "spi") as u32;
+    let mut sa = params(packet, spi, mode, esp, &bytes(case, "encr_key"), &bytes(case, "integ_key"));
+    if let Some(integ) = case["ah"].as_u64().filter(|integ| *integ != 0) {
+        let ah = AhSuite { integ: IntegId(integ as u16), sn };
+        sa.suite = if esp.encr == EncrId(0) { ah.into() } else { Suite::AhEsp { ah, ah_spi: Spi(spi), esp } };
+        sa.keys.ah = Secret::new(bytes(case, "ah_key"));
+    }
+    sa.options.short_icv = case["short_icv"] == true;
+    sa
 }
 
 #[test]
 fn packets_of_another_implementation() {
-    let text = include_str!("../../../../tests/testkit/data/scapy/esp.json");
-    let cases: Vec<Value> = serde_json::from_str(text).unwrap();
-    assert_eq!(cases.len(), 120);
+    let cases = collection!("scapy/packets.json");
+    assert_eq!(cases.len(), 541);
     for case in &cases {
-        let field = |name: &str| unhex(case[name].as_str().unwrap_or_default());
-        let (encr, integ, esp) = (field("encr_key"), field("integ_key"), field("esp_packet"));
-        let suite = suite(case, encr.len()).unwrap();
+        let packet = bytes(case, "sealed");
         let mode = if case["mode"] == "transport" { Mode::Transport } else { Mode::Tunnel };
-        let spi: String = case["spi"].as_str().unwrap().into();
-        let spi = u32::from_str_radix(spi.trim_start_matches("0x"), 16).unwrap();
-        let sequence = case["esn_high"].as_u64().unwrap_or(0) << 32 | case["seq"].as_u64().unwrap();
-        let result = open(params(&esp, spi, mode, suite, &encr, &integ), sequence - 1, &esp);
-        assert_eq!(result, (Verdict::Deliver, field("inner_packet")), "{}", case["id"]);
+        let sequence = case["high"].as_u64().unwrap_or(0) << 32 | number(case, "seq");
+        let result = open(collected(case, &packet, mode), sequence - 1, &packet);
+        assert_eq!(result, (Verdict::Deliver, bytes(case, "clear")), "{case}");
+    }
+}
+
+// FreeS/WAN hosts with 3DES and HMAC-MD5, in UDP or not.
+#[test]
+fn captures_with_keys() {
+    let captures = collection!("captured/esp_ah.json");
+    for capture in &captures[..2] {
+        let packets = capture["packets"].as_array().unwrap();
+        assert_eq!(packets.len(), 8);
+        for (index, packet) in packets.iter().enumerate() {
+            let packet = unhex(packet.as_str().unwrap());
+            let sa = collected(&capture["sa"], &packet, Mode::Tunnel);
+            let (verdict, inner) = open(sa, index as u64, &packet);
+            assert_eq!(verdict, Verdict::Deliver);
+            let header = Header::parse(&inner).unwrap();
+            assert_eq!((header.src, header.dst), ([192, 0, 2, 1].into(), [192, 0, 1, 1].into()));
+            assert_eq!((header.protocol, inner[header.payload_at], header.total_len), (1, 8, 84), "an ICMP echo");
+        }
+    }
+}
+
+// Of the third capture nobody has the keys: AH around ESP between two routers.
+#[test]
+fn a_capture_without_keys() {
+    let captures = collection!("captured/esp_ah.json");
+    let packets = captures[2]["packets"].as_array().unwrap();
+    assert_eq!(packets.len(), 10);
+    for (index, packet) in packets.iter().enumerate() {
+        let mut packet = unhex(packet.as_str().unwrap());
+        let (esp_at, len) = (44, packet.len());
+        let spi = u32::from_be_bytes(*packet[24..].first_chunk().unwrap());
+        assert_eq!(spi, if index % 2 == 0 { 0x8179_b705 } else { 0xba8b_d060 });
+        assert_eq!(packet[esp_at + 7], index as u8 / 2 + 1, "the number of ESP is that of AH");
+        let ah = AhSuite { integ: IntegId::HMAC_SHA1_96, sn: SnId::SEQUENTIAL_32 };
+        let esp = EspSuite { encr: EncrId::DES3, encr_key_bits: 192, integ: ah.integ, sn: ah.sn };
+        let mut sa = params(&packet, spi, Mode::Tunnel, esp, &[1; 24], &[2; 20]);
+        sa.suite = Suite::AhEsp { ah, ah_spi: Spi(spi), esp };
+        sa.keys.ah = Secret::new(vec![3; 20]);
+        let mut engine = engine();
+        let mut judge = |packet: &mut [u8]| {
+            let mut pkt = PacketBuf::new(packet, 0..len).unwrap();
+            engine.inbound.process(&mut pkt, Instant::ZERO)
+        };
+        assert_eq!(judge(&mut packet.clone()), Verdict::Drop(DropReason::UnknownAhSpi));
+        engine.apply(&DataPlaneOp::AddSa(sa), Instant::ZERO).unwrap();
+        let mut judge = |packet: &mut [u8]| {
+            let mut pkt = PacketBuf::new(packet, 0..len).unwrap();
+            engine.inbound.process(&mut pkt, Instant::ZERO)
+        };
+        assert_eq!(judge(&mut packet), Verdict::Drop(DropReason::AhForged));
     }
 }
