@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::dataplane::Flow;
-use ravelin_types::policy::PolicyId;
-use ravelin_types::selector::{BadSelector, TrafficSelector};
+use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::selector::{ANY_PORTS, BadSelector, OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::{ErrorCode, ids};
 
 use super::{Body, Malformed, Reader};
+use crate::ip::transport::has_ports;
 
 /// No data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,8 @@ ids! {
 }
 
 /// One side of the traffic of a policy (`IPSecID`): `type (1) | reserved (3) | first port (2) | last port (2) |
-/// address (16) | mask or last address (16)`. Both ports 0 is any port. As it was received: what it means is judged by
+/// address (16) | mask or last address (16)`. Both ports 0 is any port; 65535 and 0 are OPAQUE (RFC 4301 §4.4.1); ICMP
+/// has type * 256 + code. As it was received: what it means is judged by
 /// [`TrafficIdentity::selector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrafficIdentity {
@@ -136,18 +138,17 @@ impl TrafficIdentity {
                 TrafficSelector::prefix(first, len as u8)
             }
             IdentityType::IPV4_ADDR_RANGE | IdentityType::IPV6_ADDR_RANGE => {
-                TrafficSelector::new(first..=address(self.second, v4), 0, 0..=u16::MAX)
+                TrafficSelector::new(first..=address(self.second, v4), 0, ANY_PORTS)
             }
             _ => return Err(ErrorCode::BadIdType),
         };
         let ports = match self.ports {
             // Document 003 §3.3: zero is the wildcard.
-            (0, 0) => 0..=u16::MAX,
+            (0, 0) => ANY_PORTS,
             (first, last) => first..=last,
         };
-        const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-        let any_port = ports == (0..=u16::MAX);
-        if !any_port && !WITH_PORTS.contains(&protocol) {
+        let meant = ports == ANY_PORTS || ports == OPAQUE_PORTS || has_ports(protocol);
+        if !meant {
             return Err(ErrorCode::BadPortNumber);
         }
         addresses.and_then(|selector| selector.with(protocol, ports)).map_err(|error| match error {
@@ -187,38 +188,46 @@ impl Body for TrafficIdentity {
     }
 }
 
-/// The selectors of one packet: `protocol (1) | shows its ports (1) | reserved (2) | source port (2) |
-/// destination port (2) | source (20) | destination (20)`.
+/// One packet as the SPD sees it: `protocol (1) | which ports are shown (1: 1 source, 2 destination, 3 both) |
+/// domain (2) | source port (2) | destination port (2) | source (20) | destination (20)`. A port that is not shown is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PacketFlow(pub Flow);
+pub struct PacketFlow {
+    /// The SPD that it is looked up in.
+    pub domain: Domain,
+    /// What it shows.
+    pub flow: Flow,
+}
 
 impl Body for PacketFlow {
     fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let protocol = r.u8()?;
         let at = r.clone();
         let shown = r.u8()?;
-        reserved(r, 2)?;
-        let ports = match (shown, r.u16()?, r.u16()?) {
-            (0, 0, 0) => None,
-            (1, src, dst) => Some((src, dst)),
-            _ => return Err(at.malformed("ports that are not shown")),
+        let domain = Domain(r.u16()?);
+        let port = |bit: u8, port: u16| match (shown & bit != 0, port) {
+            (true, port) => Ok(Some(port)),
+            (false, 0) => Ok(None),
+            (false, _) => Err(at.malformed("a port that is not shown")),
         };
+        let (src_port, dst_port) = (port(1, r.u16()?)?, port(2, r.u16()?)?);
+        if shown > 3 {
+            return Err(at.malformed("a packet has two ports"));
+        }
         let at = r.clone();
         let (Endpoint(Some(src)), Endpoint(Some(dst))) = (Endpoint::parse(r)?, Endpoint::parse(r)?) else {
             return Err(at.malformed("a packet has two addresses"));
         };
-        let (src_port, dst_port) = (ports.map(|ports| ports.0), ports.map(|ports| ports.1));
-        Ok(PacketFlow(Flow { src, dst, protocol, src_port, dst_port }))
+        Ok(PacketFlow { domain, flow: Flow { src, dst, protocol, src_port, dst_port } })
     }
 
     fn emit(&self, out: &mut Vec<u8>) {
-        let Flow { src, dst, protocol, src_port, dst_port } = self.0;
-        // A packet shows both ports or neither.
-        let ports = src_port.zip(dst_port);
-        out.extend_from_slice(&[protocol, u8::from(ports.is_some()), 0, 0]);
-        let (src_port, dst_port) = ports.unwrap_or_default();
-        out.extend_from_slice(&src_port.to_be_bytes());
-        out.extend_from_slice(&dst_port.to_be_bytes());
+        let Flow { src, dst, protocol, src_port, dst_port } = self.flow;
+        let shown = u8::from(src_port.is_some()) | u8::from(dst_port.is_some()) << 1;
+        out.extend_from_slice(&[protocol, shown]);
+        out.extend_from_slice(&self.domain.0.to_be_bytes());
+        for port in [src_port, dst_port] {
+            out.extend_from_slice(&port.unwrap_or(0).to_be_bytes());
+        }
         Endpoint(Some(src)).emit(out);
         Endpoint(Some(dst)).emit(out);
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use ravelin_types::ids;
-use ravelin_types::policy::PolicyId;
+use ravelin_types::policy::{Domain, PolicyId};
 
 use super::common::reserved;
 use super::{Body, Endpoint, Malformed, Reader, TrafficIdentity};
@@ -64,7 +64,7 @@ impl PolicyFlags {
     }
 }
 
-/// One policy (140 octets): `number (4) | action (1) | protocol (1) | reserved (2) | flags (4) | priority (4) |
+/// One policy (140 octets): `number (4) | action (1) | protocol (1) | domain (2) | flags (4) | priority (4) |
 /// source (40) | destination (40) | remote endpoint (20) | local endpoint (20) | anti-replay window (4)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyBody {
@@ -74,9 +74,11 @@ pub struct PolicyBody {
     pub action: PolicyAction,
     /// Upper-layer protocol, 0 for any.
     pub protocol: u8,
+    /// The SPD it stands in.
+    pub domain: Domain,
     /// Options.
     pub flags: PolicyFlags,
-    /// Lower is consulted first.
+    /// Lower is consulted first. 1 to 7 are the document's levels (`SP_PRIORITY_*`), which stand for 1000 to 7000.
     pub priority: u32,
     /// Source of outbound packets.
     pub source: TrafficIdentity,
@@ -92,12 +94,11 @@ pub struct PolicyBody {
 
 impl Body for PolicyBody {
     fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (id, action, protocol) = (PolicyId(r.u32()?), PolicyAction(r.u8()?), r.u8()?);
-        reserved(r, 2)?;
         Ok(PolicyBody {
-            id,
-            action,
-            protocol,
+            id: PolicyId(r.u32()?),
+            action: PolicyAction(r.u8()?),
+            protocol: r.u8()?,
+            domain: Domain(r.u16()?),
             flags: PolicyFlags(r.u32()?),
             priority: r.u32()?,
             source: Body::parse(r)?,
@@ -110,7 +111,8 @@ impl Body for PolicyBody {
 
     fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0.to_be_bytes());
-        out.extend_from_slice(&[self.action.0, self.protocol, 0, 0]);
+        out.extend_from_slice(&[self.action.0, self.protocol]);
+        out.extend_from_slice(&self.domain.0.to_be_bytes());
         out.extend_from_slice(&self.flags.0.to_be_bytes());
         out.extend_from_slice(&self.priority.to_be_bytes());
         self.source.emit(out);

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ravelin_types::dataplane::Flow;
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::policy::PolicyId;
+use ravelin_types::policy::{Domain, PolicyId};
 use ravelin_types::sa::Direction;
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{Secret, Spi};
@@ -49,10 +49,10 @@ fn identity() -> impl Strategy<Value = TrafficIdentity> {
 
 impl Sample for PacketFlow {
     fn any() -> BoxedStrategy<Self> {
-        (address(), address(), any::<u8>(), any::<Option<(u16, u16)>>())
-            .prop_map(|(src, dst, protocol, ports)| {
-                let (src_port, dst_port) = (ports.map(|ports| ports.0), ports.map(|ports| ports.1));
-                PacketFlow(Flow { src, dst, protocol, src_port, dst_port })
+        (address(), address(), any::<(u8, u16, Option<u16>, Option<u16>)>())
+            .prop_map(|(src, dst, (protocol, domain, src_port, dst_port))| PacketFlow {
+                domain: Domain(domain),
+                flow: Flow { src, dst, protocol, src_port, dst_port },
             })
             .boxed()
     }
@@ -60,22 +60,31 @@ impl Sample for PacketFlow {
 
 impl Sample for PolicyBody {
     fn any() -> BoxedStrategy<Self> {
-        let plain = (any::<u32>(), any::<u8>(), any::<u8>(), any::<u32>(), any::<u32>(), any::<u32>());
+        let plain = any::<(u32, u8, u8, u16, u32, u32, u32)>();
         (plain, identity(), identity(), endpoint(), endpoint())
-            .prop_map(|((id, action, protocol, flags, priority, replay_window), source, destination, remote, local)| {
-                PolicyBody {
-                    id: PolicyId(id),
-                    action: PolicyAction(action),
-                    protocol,
-                    flags: PolicyFlags(flags),
-                    priority,
+            .prop_map(
+                |(
+                    (id, action, protocol, domain, flags, priority, replay_window),
                     source,
                     destination,
                     remote,
                     local,
-                    replay_window,
-                }
-            })
+                )| {
+                    PolicyBody {
+                        id: PolicyId(id),
+                        action: PolicyAction(action),
+                        protocol,
+                        domain: Domain(domain),
+                        flags: PolicyFlags(flags),
+                        priority,
+                        source,
+                        destination,
+                        remote,
+                        local,
+                        replay_window,
+                    }
+                },
+            )
             .boxed()
     }
 }
