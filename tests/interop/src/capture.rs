@@ -38,8 +38,12 @@ pub struct Seen {
     pub esp: usize,
     /// ESP in UDP.
     pub udp_esp: usize,
+    /// AH.
+    pub ah: usize,
     /// IKE messages.
     pub ike: usize,
+    /// Frames of ESP and AH in which payload could be read.
+    pub readable: usize,
     /// Frames that had no business on the wire, as text.
     pub clear: Vec<String>,
 }
@@ -136,6 +140,8 @@ pub enum Kind {
     Esp,
     /// ESP in UDP.
     UdpEsp,
+    /// AH.
+    Ah,
     /// IKE on port 500 or 4500, or a NAT keepalive.
     Ike,
     /// Address resolution, neighbour discovery, an ICMP error: the network itself.
@@ -151,10 +157,13 @@ impl Seen {
         match kind {
             Kind::Esp => self.esp += 1,
             Kind::UdpEsp => self.udp_esp += 1,
+            Kind::Ah => self.ah += 1,
             Kind::Ike => self.ike += 1,
             Kind::Network | Kind::Other => {}
         }
-        if leaks || kind == Kind::Other {
+        let protected = matches!(kind, Kind::Esp | Kind::UdpEsp | Kind::Ah);
+        self.readable += usize::from(protected && leaks);
+        if !protected && (leaks || kind == Kind::Other) {
             let head: String = frame.iter().take(80).map(|byte| format!("{byte:02x}")).collect();
             self.clear.push(format!("{kind:?} of {} bytes: {head}", frame.len()));
         }
@@ -191,6 +200,7 @@ pub fn classify(frame: &[u8]) -> Option<Kind> {
 fn transport(protocol: u8, rest: &[u8], first: bool) -> Option<Kind> {
     Some(match protocol {
         50 => Kind::Esp,
+        51 => Kind::Ah,
         // Later fragments have no ports; their first one was looked at.
         17 if !first => Kind::Network,
         17 => udp(rest)?,
@@ -239,6 +249,7 @@ mod tests {
             ipv4(17, &datagram)
         };
         assert_eq!(classify(&ipv4(50, &[0; 8])), Some(Kind::Esp));
+        assert_eq!(classify(&ipv4(51, &[6, 4])), Some(Kind::Ah));
         assert_eq!(classify(&port(4500, &[0, 0, 0, 0, 1])), Some(Kind::Ike));
         assert_eq!(classify(&port(4500, &[0, 0, 0, 1, 1])), Some(Kind::UdpEsp));
         assert_eq!(classify(&port(53, b"x")), Some(Kind::Other));
@@ -251,7 +262,9 @@ mod tests {
     fn payload_in_the_clear_is_found_wherever_it_is() {
         let mut seen = Seen::default();
         seen.add(&ipv4(50, b"12345678RAVELIN-CLEAR-"));
-        assert_eq!((seen.esp, seen.clear.len()), (1, 1));
+        assert_eq!((seen.esp, seen.readable, seen.clear.len()), (1, 1, 0));
+        seen.add(&ipv4(1, b"\x03345678RAVELIN-CLEAR-"));
+        assert_eq!((seen.readable, seen.clear.len()), (1, 1));
     }
 
     #[test]

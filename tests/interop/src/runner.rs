@@ -312,6 +312,7 @@ fn perform(scene: &mut Scene<'_>, case: &Case, journal: &mut Journal) -> Result<
     if let Some(capture) = scene.capture.take() {
         let seen = capture.stop()?;
         ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
+        ensure!(seen.readable == 0, "payload could be read in {} protected packets", seen.readable);
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ const WORDS: &[Word] = &[
     word("start SIDE: again", 1..=1, start),
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, dead),
     word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, log),
-    word("wire esp|udp: protected in this form only; ends the recording", 1..=1, wire),
+    word("wire esp|udp|ah [readable]: protected in this form only, unreadable or not; ends the recording", 1..=2, wire),
     word("enforce BETWEEN: the peer's clear packets do not get in; after `wire` only", 1..=1, enforce),
 ];
 
@@ -376,12 +376,20 @@ fn log(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let seen = scene.capture.take().context("the recording has ended")?.stop()?;
     ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
-    let (wanted, other) = match words[0].as_str() {
-        "esp" => (seen.esp, seen.udp_esp),
-        "udp" => (seen.udp_esp, seen.esp),
-        word => bail!("`{word}`: expected esp or udp"),
+    let wanted = match words[0].as_str() {
+        "esp" => seen.esp,
+        "udp" => seen.udp_esp,
+        "ah" => seen.ah,
+        word => bail!("`{word}`: expected esp, udp or ah"),
     };
-    ensure!(wanted > 0 && other == 0 && seen.ike > 0, "on the wire: {seen:?}");
+    let all = seen.esp + seen.udp_esp + seen.ah;
+    ensure!(wanted > 0 && wanted == all && seen.ike > 0, "on the wire: {seen:?}");
+    let readable = match words.get(1).map(String::as_str) {
+        None => false,
+        Some("readable") => true,
+        Some(word) => bail!("`{word}`: expected readable or nothing"),
+    };
+    ensure!((seen.readable > 0) == readable, "payload could be read in {} of {all} packets", seen.readable);
     Ok(())
 }
 

@@ -66,7 +66,11 @@ impl<'a> Swan<'a> {
             Host::Namespace(_) => {
                 let run = folder_of_sockets(folder);
                 fs::create_dir_all(&run)?;
-                ("unix:///run/vici.sock".to_owned(), format!("unix://{}/vici.sock", run.display()), "kernel-libipsec")
+                (
+                    "unix:///run/vici.sock".to_owned(),
+                    format!("unix://{}/vici.sock", run.display()),
+                    "ccm ctr cmac xcbc md5 kernel-libipsec",
+                )
             }
             Host::Guest(_) => (format!("tcp://0.0.0.0:{VICI_PORT}"), format!("tcp://{GUEST_ADDRESS}:{VICI_PORT}"), ""),
         };
