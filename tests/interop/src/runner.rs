@@ -11,6 +11,7 @@ use crate::capture::Capture;
 use crate::case::{self, Case, Own};
 use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
+use crate::matrix::{self, Combination};
 use crate::node::Node;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
@@ -52,13 +53,17 @@ pub struct Options {
     pub keep: bool,
     /// A case that fails is tried a second time; that it needed it is reported.
     pub retry: bool,
+    /// Every combination of the matrix, not only each row and each column once.
+    pub full: bool,
     /// A second strongSwan takes Ravelin's place: tries the lab itself.
     pub stand_in: bool,
 }
 
-const USAGE: &str = "usage: interop [--list] [--quick] [--require-peers] [--keep] [--retry] [--stand-in] [FILTER...]
+const USAGE: &str =
+    "usage: interop [--list] [--quick] [--full] [--require-peers] [--keep] [--retry] [--stand-in] [FILTER...]
   --list           name the cases and run none
   --quick          only the cases against the peer that runs natively (no guest)
+  --full           every combination of algorithm, mode, family and sequence numbers, not a part of them
   --require-peers  a case that is skipped counts as failed
   --keep           keep logs and captures of passing cases, too
   --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
@@ -73,6 +78,7 @@ impl Options {
             match argument.as_str() {
                 "--list" => options.list = true,
                 "--quick" => options.quick = true,
+                "--full" => options.full = true,
                 "--require-peers" => options.require_peers = true,
                 "--keep" => options.keep = true,
                 "--retry" => options.retry = true,
@@ -87,9 +93,16 @@ impl Options {
         Ok(options)
     }
 
-    fn wants(&self, case: &Case) -> bool {
-        let named = self.filters.is_empty() || self.filters.iter().any(|filter| case.name.contains(filter.as_str()));
-        named && !(self.quick && case.peer != Peer::Userspace)
+    fn wants(&self, name: &str, peer: Peer) -> bool {
+        let named = self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
+        named && !(self.quick && peer != Peer::Userspace)
+    }
+
+    /// The combinations of the matrix. Nothing in it can stand in for the engine.
+    fn matrix(&self) -> Vec<Combination> {
+        let mut combinations = if self.stand_in { Vec::new() } else { matrix::combinations(self.full) };
+        combinations.retain(|combination| self.wants(&combination.name, Peer::Kernel));
+        combinations
     }
 }
 
@@ -134,18 +147,22 @@ impl Tally {
 /// Lists or runs the cases. Outside the sandbox, this starts the same again inside.
 pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     let mut cases = case::load_all(&places.source.join("cases"))?;
-    cases.retain(|case| options.wants(case));
+    cases.retain(|case| options.wants(&case.name, case.peer));
+    let matrix = options.matrix();
     cases.sort_by(|a, b| (a.peer, &a.name).cmp(&(b.peer, &b.name)));
     if options.list {
         for case in &cases {
             println!("{}: {}", case.name, case.about);
+        }
+        for combination in &matrix {
+            println!("{}: engine and kernel open what the other sealed", combination.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
     if sandbox::inside() {
         sandbox::prepare()?;
         lab::lay_wire()?;
-        return Ok(finish(&run_all(options, places, &cases)?, options));
+        return Ok(finish(&run_all(options, places, &cases, &matrix)?, options));
     }
     let needed = [(&places.ravelin, Own::Daemon, "ravelin"), (&places.smoltcp, Own::Smoltcp, "ravelin-smoltcp")];
     for (program, own, package) in needed {
@@ -155,14 +172,16 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     }
     match sandbox::obstacle() {
         None => {
-            let wanted = cases.iter().any(|case| case.peer == Peer::Kernel) && Peer::Kernel.missing().is_empty();
+            let guest = !matrix.is_empty() || cases.iter().any(|case| case.peer == Peer::Kernel);
+            let wanted = guest && Peer::Kernel.missing().is_empty();
             let built = if wanted { recipe(places).build() } else { Ok(()) };
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
         }
         Some(obstacle) => {
             let mut tally = Tally::default();
-            for case in &cases {
-                tally.report(&case.name, Instant::now(), Outcome::Skipped(obstacle.clone()), &places.results);
+            let names = cases.iter().map(|case| &case.name);
+            for name in names.chain(matrix.iter().map(|combination| &combination.name)) {
+                tally.report(name, Instant::now(), Outcome::Skipped(obstacle.clone()), &places.results);
             }
             Ok(finish(&tally, options))
         }
@@ -175,12 +194,13 @@ fn finish(tally: &Tally, options: &Options) -> ExitCode {
     if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> {
+fn run_all(options: &Options, places: &Places, cases: &[Case], matrix: &[Combination]) -> Result<Tally> {
     std::fs::create_dir_all(&places.results)?;
     let mut tally = Tally::default();
     let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
     // The guest boots while the native cases run.
-    let mut guest = (!kernel.is_empty() && Peer::Kernel.missing().is_empty()).then(|| {
+    let wanted = !kernel.is_empty() || !matrix.is_empty();
+    let mut guest = (wanted && Peer::Kernel.missing().is_empty()).then(|| {
         match std::env::var(NO_GUEST).unwrap_or_default().as_str() {
             "" => Guest::boot(recipe(places)),
             reason => bail!("no kernel for it: {reason}"),
@@ -210,6 +230,23 @@ fn run_all(options: &Options, places: &Places, cases: &[Case]) -> Result<Tally> 
             None => Err("no guest".to_owned()),
         });
         tally.report(&case.name, started, outcome, &places.results);
+    }
+    let mut prepared = false;
+    for combination in matrix {
+        let started = Instant::now();
+        let outcome = match &guest {
+            Some(Ok(guest)) => {
+                let ready = if prepared { Ok(()) } else { matrix::prepare(guest) };
+                prepared = true;
+                match ready.and_then(|()| matrix::run(combination, guest)) {
+                    Ok(()) => Outcome::Passed,
+                    Err(error) => Outcome::Failed(error),
+                }
+            }
+            Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
+            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing().join(", "))),
+        };
+        tally.report(&combination.name, started, outcome, &places.results);
     }
     Ok(tally)
 }

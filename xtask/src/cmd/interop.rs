@@ -10,6 +10,9 @@ pub struct Args {
     /// Only the cases that need no virtual machine.
     #[arg(long)]
     pub quick: bool,
+    /// Every combination of the matrix of algorithms and modes, not a part of them.
+    #[arg(long)]
+    pub full: bool,
     /// Fail, not skip, when a peer implementation is not on the machine.
     #[arg(long)]
     pub require_peers: bool,
@@ -32,7 +35,10 @@ pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.tests("interop", || {
         let mut command =
             workspace.cargo(["test", "--package", "ravelin-interop", "--test", "interop", "--locked", "--"]);
-        command.args(args.quick.then_some("--quick")).args(args.require_peers.then_some("--require-peers"));
+        command
+            .args(args.quick.then_some("--quick"))
+            .args(args.full.then_some("--full"))
+            .args(args.require_peers.then_some("--require-peers"));
         command.args(args.retry.then_some("--retry"));
         run_counting(command.args(&args.filter).env("RAVELIN_BIN", workspace.ravelin()))
     });

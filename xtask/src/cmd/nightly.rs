@@ -1,6 +1,6 @@
 //! `cargo xtask nightly`: `ci`, and what takes longer.
 
-use super::{bench, ci, fuzz};
+use super::{bench, ci, fuzz, interop};
 use crate::report::Report;
 use crate::workspace::{Workspace, run_counting};
 
@@ -25,6 +25,13 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
                 .env("SEEDS", args.seeds.to_string()),
         )
     });
+    let matrix = interop::Args {
+        full: true,
+        require_peers: true,
+        filter: Some("matrix".to_owned()),
+        ..interop::Args::default()
+    };
+    interop::cases(workspace, report, &matrix);
     bench::steps(workspace, report, &bench::Args::default());
     match fuzz::targets(workspace) {
         Ok(targets) => {
