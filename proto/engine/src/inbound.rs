@@ -5,6 +5,8 @@
 //!                         └─ PeerMoved, SoftExpire, HardExpire               └─ miss: SPD, ends swapped
 //! ```
 
+mod offload;
+
 use alloc::vec::Vec;
 use core::net::IpAddr;
 

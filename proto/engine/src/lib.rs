@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod accelerator;
 mod acquires;
 mod ah;
 mod ecn;
@@ -27,6 +28,7 @@ pub mod outbound;
 pub mod packet;
 pub mod reassembly;
 mod replay;
+pub mod requests;
 mod sad;
 mod seal;
 mod spd;
@@ -34,8 +36,10 @@ mod suite;
 mod template;
 pub mod verdict;
 
+pub use accelerator::{Accelerator, Fault, Job, Software};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use inbound::{Inbound, OuterMeta};
 pub use outbound::Outbound;
-pub use packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
+pub use packet::{Chain, HEADROOM, Mark, PacketBuf, TAILROOM};
+pub use requests::{Completion, Label, Request, Requests};
 pub use verdict::{Counters, DropReason, Outer, Verdict};

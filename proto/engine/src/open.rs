@@ -124,6 +124,13 @@ fn open_esp(
     Ok(window.accept(sequence))
 }
 
+/// The whole sequence number that a packet of an ESP SA with `low` may have, if it may be fresh.
+pub(crate) fn renew(sa: &InboundSa, low: u32) -> Option<u64> {
+    let KeyedSuite::Esp(esp) = &sa.suite else { return None };
+    let sequence = if esp.extended { sa.window.infer(low)? } else { low.into() };
+    sa.window.check(sequence).is_ok().then_some(sequence)
+}
+
 /// The whole sequence number of which a packet carries `low`, if it was not seen before.
 #[inline]
 fn fresh(window: &ReplayWindow, dropped: &mut SaCounters, low: u32, extended: bool) -> Result<u64, DropReason> {

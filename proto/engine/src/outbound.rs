@@ -7,6 +7,8 @@
 //!                               └─ none: Acquire, Hold
 //! ```
 
+mod offload;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;

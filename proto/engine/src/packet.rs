@@ -1,5 +1,6 @@
 //! The packet as the engine sees it: bytes somewhere inside a larger buffer.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
@@ -10,6 +11,18 @@ use ravelin_types::policy::{Domain, Mode};
 pub const HEADROOM: usize = 40 + 48 + 8 + 16;
 /// Room behind a packet that protecting it can take: padding to 16 bytes, trailer and the longest ICV.
 pub const TAILROOM: usize = 15 + 2 + 32;
+
+/// A packet in pieces of any number and any size, as many stacks keep it. Its headers may lie across pieces.
+pub trait Chain {
+    /// The pieces in order.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+impl<T: AsRef<[u8]>> Chain for Vec<T> {
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().map(AsRef::as_ref)
+    }
+}
 
 /// What the engine has done with a packet. A stack keeps it with the packet, so that no packet is protected or judged
 /// twice when it comes by again: after fragmentation, or when a hook sees what the engine itself sent or delivered.
@@ -47,6 +60,17 @@ impl<'a> PacketBuf<'a> {
             mark: Mark::None,
             domain: Domain::default(),
         })
+    }
+
+    /// Copies a packet that stands in pieces, of any number and any size, into `buffer`, behind [`HEADROOM`]. `None` when
+    /// it and [`TAILROOM`] do not fit.
+    pub fn gather<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, buffer: &'a mut [u8]) -> Option<Self> {
+        let mut end = HEADROOM;
+        for piece in pieces {
+            buffer.get_mut(end..end + piece.len())?.copy_from_slice(piece);
+            end += piece.len();
+        }
+        if end + TAILROOM > buffer.len() { None } else { Self::new(buffer, HEADROOM..end) }
     }
 
     /// The same packet with the mark that the engine left on it earlier.

@@ -12,5 +12,6 @@ mod nat;
 mod options;
 mod pfp;
 mod policy;
+mod requests;
 mod round_trip;
 mod sys;

@@ -1,0 +1,68 @@
+//! The two ends of protecting a packet, for hardware that does what lies between them.
+
+use ravelin_types::sa::SaId;
+use ravelin_wire::ip::Header;
+
+use super::{Decision, Outbound};
+use crate::packet::{Mark, PacketBuf};
+use crate::requests::Begun;
+use crate::sad::Slot;
+use crate::template::OuterIp;
+use crate::verdict::{DropReason, Outer, Verdict};
+
+impl Outbound {
+    /// Where the SA is.
+    pub(crate) fn slot(&self, id: SaId) -> Option<Slot> {
+        self.sad.find(id)
+    }
+
+    /// Counts a packet that is dropped before anything looks at it.
+    pub(crate) fn refuse(&mut self, reason: DropReason) -> Verdict {
+        let verdict = Verdict::Drop(reason);
+        self.counters.count(&verdict);
+        verdict
+    }
+
+    /// Gives the packet a number of its SA, if it falls under one that `taken` says yes to. `None`: nothing has changed,
+    /// and the packet is for [`Outbound::process`].
+    pub(crate) fn begin(&mut self, pkt: &PacketBuf<'_>, taken: impl FnOnce(Slot) -> bool) -> Option<Begun> {
+        if let Mark::Sealed(_) = pkt.mark() {
+            return None;
+        }
+        let header = &Header::parse(pkt.packet()).ok()?;
+        let flow = self.place_of(header, pkt);
+        let decision = match self.cache.get(flow.1, &flow.0) {
+            Some(packed) => Decision::unpack(packed),
+            None => self.classify(header, &flow, pkt),
+        };
+        let Decision::Protect(slot) = decision else { return None };
+        if !taken(slot) {
+            return None;
+        }
+        let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
+        let sequence = sa.next_sequence()?;
+        sa.sequence = sequence;
+        let clear = if sa.template.ip() == OuterIp::None { header.esp_at } else { 0 };
+        Some(Begun { slot, sequence, payload: header.total_len - clear, arrived: None })
+    }
+
+    /// The packet in `pkt` was protected elsewhere, or is bad.
+    pub(crate) fn finish(&mut self, begun: Begun, pkt: &mut PacketBuf<'_>, outcome: Result<(), DropReason>) -> Verdict {
+        let verdict = match (outcome, Header::parse(pkt.packet()), self.sad.get_mut(begun.slot)) {
+            (Err(reason), ..) => Verdict::Drop(reason),
+            (Ok(()), Ok(header), Some(sa)) => {
+                let encap = sa.template.encap();
+                let Header { src, dst, protocol, tos, dont_fragment, .. } = header;
+                let esp_at = header.payload_at + sa.template.udp_len();
+                pkt.set_mark(Mark::Sealed(sa.template.mode()));
+                if sa.usage.record(begun.payload) && self.sad.cross(begun.slot, &mut self.events) {
+                    self.cache.forget();
+                }
+                Verdict::Send(Outer { src, dst, encap, protocol, esp_at, tos, dont_fragment })
+            }
+            _ => Verdict::Drop(DropReason::BadIpHeader),
+        };
+        self.counters.count(&verdict);
+        verdict
+    }
+}

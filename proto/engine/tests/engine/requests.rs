@@ -1,0 +1,303 @@
+//! The asynchronous form, with hardware that answers late, in any order, and not always.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::common::*;
+use crate::sys::allocations;
+use ravelin_engine::{
+    Accelerator, Completion, DropReason, Engine, Fault, HEADROOM, Job, Label, Mark, Request, Requests, Software,
+    TAILROOM, Verdict,
+};
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::Mode;
+use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_wire::ip::Header;
+
+type Source = Vec<Vec<u8>>;
+type Queue<A> = Requests<Source, Vec<u8>, A>;
+
+/// Does tunnel mode over IPv4 with AES-GCM, by the cipher alone.
+#[derive(Default)]
+struct Hardware {
+    sas: BTreeMap<SaId, SaParams>,
+    jobs: Vec<Job<Source, Vec<u8>>>,
+    room: usize,
+    /// Nothing is finished.
+    asleep: bool,
+    /// One of so many jobs is not done; 0: all are.
+    fails: usize,
+    polled: usize,
+    numbers: BTreeSet<u64>,
+}
+
+impl Hardware {
+    fn with_room(room: usize) -> Self {
+        Hardware { room, ..Hardware::default() }
+    }
+
+    fn work(&self, job: &mut Job<Source, Vec<u8>>) -> Result<Range<usize>, Fault> {
+        let params = &self.sas[&job.sa];
+        let packet = job.result[job.packet.clone()].to_vec();
+        assert_eq!(packet, job.source.concat(), "the job comes with the packet in one piece");
+        let out = match job.sa.direction {
+            Direction::Outbound => {
+                let esp = authentic(params, job.sequence as u32, &padded(&packet, 4));
+                crate::common::packet(params.src, params.dst, 50, &esp)
+            }
+            Direction::Inbound => {
+                let esp = &packet[job.esp_at..];
+                assert_eq!(esp[4..8], (job.sequence as u32).to_be_bytes());
+                let key = ravelin_crypto_aws_lc::provider().encr(encr_of(params)).unwrap();
+                let key = key.key(params.keys.encr.expose()).unwrap();
+                let (head, rest) = esp.split_at(16);
+                let (text, icv) = rest.split_at(rest.len() - 16);
+                let mut text = text.to_vec();
+                key.open(&head[8..], &head[..8], &mut text, icv).map_err(|_| Fault::Bad(DropReason::Forged))?;
+                let len = Header::parse(&text).unwrap().total_len;
+                text.truncate(len);
+                text
+            }
+        };
+        job.result[..out.len()].copy_from_slice(&out);
+        Ok(0..out.len())
+    }
+}
+
+fn encr_of(params: &SaParams) -> ravelin_types::transform::EncrId {
+    match params.suite {
+        ravelin_types::proposal::Suite::Esp(suite) => suite.encr,
+        _ => panic!("only ESP is offered"),
+    }
+}
+
+impl Accelerator<Source, Vec<u8>> for Hardware {
+    fn add(&mut self, params: &SaParams) -> bool {
+        self.sas.insert(params.id(), params.clone());
+        true
+    }
+
+    fn delete(&mut self, id: SaId) {
+        self.sas.remove(&id);
+    }
+
+    fn submit(&mut self, job: Job<Source, Vec<u8>>) -> Result<(), Job<Source, Vec<u8>>> {
+        if self.jobs.len() == self.room {
+            return Err(job);
+        }
+        assert!(
+            job.sa.direction == Direction::Inbound || self.numbers.insert(job.sequence),
+            "number {} is given out twice",
+            job.sequence
+        );
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<(Job<Source, Vec<u8>>, Result<Range<usize>, Fault>)> {
+        if self.asleep || self.jobs.is_empty() {
+            return None;
+        }
+        self.polled += 1;
+        let mut job = self.jobs.swap_remove(self.polled * 7 % self.jobs.len());
+        let gone = !self.sas.contains_key(&job.sa);
+        if gone || (self.fails > 0 && self.polled % self.fails == 0) {
+            job.result.fill(0xee);
+            return Some((job, Err(Fault::Failed)));
+        }
+        let outcome = self.work(&mut job);
+        Some((job, outcome))
+    }
+}
+
+/// The packet in pieces of 1 to 13 bytes: no header is in one piece.
+fn pieces(packet: &[u8]) -> Source {
+    let mut rest = packet;
+    let mut pieces = Vec::new();
+    for len in (1..=13).cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, more) = rest.split_at(len.min(rest.len()));
+        pieces.push(piece.to_vec());
+        rest = more;
+    }
+    pieces
+}
+
+fn request(direction: Direction, packet: &[u8], token: u64) -> Request<Source, Vec<u8>> {
+    let result = vec![0; HEADROOM + packet.len() + TAILROOM];
+    Request { direction, source: pieces(packet), result, label: Label { token, ..Label::default() } }
+}
+
+fn queue<A: Accelerator<Source, Vec<u8>>>(accelerator: A, params: &SaParams) -> Queue<A> {
+    let mut queue = Requests::new(engine(), accelerator, 16);
+    let ops = [
+        DataPlaneOp::AddPolicy(protect_all(1)),
+        DataPlaneOp::AddSa(params.clone()),
+        DataPlaneOp::AddSa(received(params)),
+    ];
+    ops.iter().for_each(|op| queue.apply(op, NOW).unwrap());
+    queue
+}
+
+fn gcm() -> SaParams {
+    sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
+}
+
+fn clear(n: u64) -> Vec<u8> {
+    udp("10.0.0.1", "10.9.9.9", (7, n as u16), 20 + n as usize)
+}
+
+fn packet_of(done: &Completion<Source, Vec<u8>>) -> &[u8] {
+    &done.result[done.packet.clone()]
+}
+
+/// Sends `count` packets over `queue` and back into it; returns in which order they were sealed.
+fn cross<A: Accelerator<Source, Vec<u8>>>(queue: &mut Queue<A>, count: u64) -> Vec<u64> {
+    let (mut order, mut arrived) = (Vec::new(), BTreeSet::new());
+    let mut next = 0;
+    while arrived.len() < count as usize {
+        while next < count && queue.submit(request(Direction::Outbound, &clear(next), next), NOW).is_ok() {
+            next += 1;
+        }
+        let mut sealed = Vec::new();
+        while let Some(done) = queue.poll(NOW) {
+            assert!(matches!(done.verdict, Verdict::Send(outer) if outer.dst == ip("192.0.2.2")), "{:?}", done.verdict);
+            assert_eq!(done.label.mark, Mark::Sealed(Mode::Tunnel));
+            assert_eq!(done.source.concat(), clear(done.label.token), "the source is as it was");
+            order.push(done.label.token);
+            sealed.push((done.label.token, packet_of(&done).to_vec()));
+        }
+        for (token, packet) in sealed {
+            queue.submit(request(Direction::Inbound, &packet, token), NOW).unwrap();
+        }
+        while let Some(done) = queue.poll(NOW) {
+            assert_eq!(done.verdict, Verdict::Deliver);
+            assert_eq!(done.label.mark, Mark::Opened(Mode::Tunnel));
+            assert_eq!(packet_of(&done), clear(done.label.token));
+            assert!(arrived.insert(done.label.token), "once each");
+        }
+    }
+    order
+}
+
+fn sequence_of(engine: &Engine, direction: Direction) -> (u64, u64) {
+    let list = engine.list();
+    let sa = list.iter().find(|sa| sa.params.direction == direction).unwrap();
+    (sa.counters.packets, sa.counters.sequence)
+}
+
+#[test]
+fn packets_in_pieces_cross_by_software() {
+    let mut queue = queue(Software, &gcm());
+    assert_eq!(cross(&mut queue, 50), (0..50).collect::<Vec<u64>>());
+    assert_eq!(sequence_of(queue.engine(), Direction::Inbound), (50, 50));
+}
+
+#[test]
+fn hardware_completes_in_any_order_and_each_packet_once() {
+    let mut queue = queue(Hardware::with_room(16), &gcm());
+    let order = cross(&mut queue, 200);
+    assert!(!order.is_sorted(), "the hardware of this test keeps no order");
+    assert_eq!(sequence_of(queue.engine(), Direction::Outbound), (200, 200));
+    assert_eq!(sequence_of(queue.engine(), Direction::Inbound), (200, 200));
+    assert_eq!(queue.engine().outbound.counters().protected, 200);
+}
+
+#[test]
+fn what_hardware_does_not_do_software_does_with_another_number() {
+    let mut queue = queue(Hardware { fails: 3, ..Hardware::with_room(16) }, &gcm());
+    cross(&mut queue, 90);
+    let (packets, sequence) = sequence_of(queue.engine(), Direction::Outbound);
+    assert_eq!(packets, 90);
+    assert!(sequence > 90, "a number that hardware may have used is not used again");
+
+    // Hardware with little room, and with none.
+    for room in [0, 3] {
+        let mut queue = super::requests::queue(Hardware::with_room(room), &gcm());
+        cross(&mut queue, 60);
+    }
+}
+
+#[test]
+fn the_queue_is_bounded_and_gives_requests_back() {
+    let mut queue = queue(Hardware { asleep: true, ..Hardware::with_room(100) }, &gcm());
+    for n in 0..16 {
+        queue.submit(request(Direction::Outbound, &clear(n), n), NOW).unwrap();
+    }
+    let back = queue.submit(request(Direction::Outbound, &clear(16), 16), NOW).unwrap_err();
+    assert_eq!((back.label.token, back.source.concat()), (16, clear(16)));
+    assert!(queue.poll(NOW).is_none());
+}
+
+#[test]
+fn a_packet_twice_in_the_hands_of_hardware_is_delivered_once() {
+    let mut queue = queue(Hardware::with_room(16), &gcm());
+    queue.submit(request(Direction::Outbound, &clear(1), 0), NOW).unwrap();
+    let sealed = packet_of(&queue.poll(NOW).unwrap()).to_vec();
+    let mut forged = sealed.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    for packet in [&forged, &sealed, &sealed] {
+        queue.submit(request(Direction::Inbound, packet, 0), NOW).unwrap();
+    }
+    let mut verdicts: Vec<Verdict> = std::iter::from_fn(|| queue.poll(NOW)).map(|done| done.verdict).collect();
+    verdicts.sort_by_key(|verdict| verdict.code());
+    assert_eq!(
+        verdicts,
+        [Verdict::Deliver, Verdict::Drop(DropReason::Replayed), Verdict::Drop(DropReason::Forged)],
+        "by the numbers of their codes"
+    );
+    let counters = queue.engine().inbound.list()[0].counters;
+    assert_eq!((counters.packets, counters.forged, counters.replayed), (1, 1, 1));
+}
+
+#[test]
+fn an_sa_that_ends_while_its_packets_are_away_is_not_used() {
+    let params = gcm();
+    let mut queue = queue(Hardware::with_room(16), &params);
+    queue.submit(request(Direction::Outbound, &clear(1), 0), NOW).unwrap();
+    let sealed = packet_of(&queue.poll(NOW).unwrap()).to_vec();
+    queue.submit(request(Direction::Outbound, &clear(2), 1), NOW).unwrap();
+    queue.submit(request(Direction::Inbound, &sealed, 2), NOW).unwrap();
+    for id in [params.id(), received(&params).id()] {
+        queue.apply(&DataPlaneOp::DeleteSa(id), NOW).unwrap();
+    }
+    // Even when another of the same name is there.
+    queue.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
+    let mut done: Vec<_> = std::iter::from_fn(|| queue.poll(NOW)).collect();
+    done.sort_by_key(|done| done.label.token);
+    assert!(matches!(done[0].verdict, Verdict::Hold(_)), "{:?}", done[0].verdict);
+    assert_eq!(done[1].verdict, Verdict::Deliver, "by the SA of that name, whose keys are the same");
+}
+
+#[test]
+fn clear_packets_and_bad_ones_need_no_hardware() {
+    let mut queue = queue(Hardware::with_room(16), &gcm());
+    let mut small = request(Direction::Outbound, &clear(1), 0);
+    small.result.truncate(HEADROOM + 10);
+    let mut again = request(Direction::Outbound, &clear(1), 3);
+    again.label.mark = Mark::Sealed(Mode::Tunnel);
+    for request in
+        [small, request(Direction::Inbound, &clear(1), 1), request(Direction::Outbound, &[0x45; 10], 2), again]
+    {
+        queue.submit(request, NOW).unwrap();
+    }
+    let verdicts: Vec<Verdict> = std::iter::from_fn(|| queue.poll(NOW)).map(|done| done.verdict).collect();
+    let drops = [DropReason::NoRoom, DropReason::ExpectedProtection, DropReason::BadIpHeader].map(Verdict::Drop);
+    assert_eq!(verdicts[..3], drops);
+    assert_eq!(verdicts[3], Verdict::Bypass);
+}
+
+#[test]
+fn requests_do_not_allocate() {
+    let mut queue = queue(Software, &gcm());
+    let mut requests: Vec<_> = (0..16).map(|n| request(Direction::Outbound, &clear(n), n)).collect();
+    let before = allocations();
+    for _ in 0..16 {
+        queue.submit(requests.pop().unwrap(), NOW).unwrap();
+        let done = queue.poll(NOW).unwrap();
+        assert!(matches!(done.verdict, Verdict::Send(_)));
+        assert_eq!(allocations() - before, 0);
+    }
+}
