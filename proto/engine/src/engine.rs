@@ -21,12 +21,13 @@ use crate::limits;
 use crate::outbound::Outbound;
 
 /// What happens to a packet that no policy selects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoMatch {
+    /// It is dropped (RFC 4301 §4.4.1 and §5).
+    #[default]
+    Discard,
     /// It passes in the clear: for a data plane that sees only part of a host's traffic.
     Bypass,
-    /// It is dropped (RFC 4301 §5).
-    Discard,
 }
 
 /// How an engine behaves.
@@ -40,7 +41,7 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        EngineConfig { no_match: NoMatch::Bypass, acquire_timeout: limits::ACQUIRE_TIMEOUT }
+        EngineConfig { no_match: NoMatch::default(), acquire_timeout: limits::ACQUIRE_TIMEOUT }
     }
 }
 

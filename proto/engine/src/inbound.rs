@@ -22,11 +22,12 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
+use crate::fragments::{Fragments, overwrites_header};
 use crate::limits::{AHEAD, CACHED_SAS};
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
-use crate::spd::{FlowCache, FlowKey, Match, Seen, Spd};
+use crate::spd::{FlowCache, FlowKey, Seen, Spd};
 use crate::verdict::{Counters, DropReason, Verdict};
 
 /// What the outer IP (and UDP) header said, for ESP that arrives without it.
@@ -53,6 +54,7 @@ pub struct Inbound {
     /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
     spis: SpiTable,
     cache: FlowCache,
+    fragments: Fragments,
     events: Events,
     counters: Counters,
 }
@@ -74,6 +76,7 @@ impl Inbound {
             sad: Sad::new(),
             spis: SpiTable::new(seed),
             cache: FlowCache::new(seed),
+            fragments: Fragments::new(seed),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -81,9 +84,9 @@ impl Inbound {
 
     /// Decides about the IP packet in `pkt`. ESP (protocol 50, or in UDP to port 4500) and AH are opened and delivered;
     /// anything else, IKE too, is clear and checked against the SPD.
-    pub fn process(&mut self, pkt: &mut PacketBuf<'_>, _now: Instant) -> Verdict {
+    pub fn process(&mut self, pkt: &mut PacketBuf<'_>, now: Instant) -> Verdict {
         let verdict = match Header::parse(pkt.packet()) {
-            Ok(header) => self.decide(pkt, &header),
+            Ok(header) => self.decide(pkt, &header, now),
             Err(_) => Verdict::Drop(DropReason::BadIpHeader),
         };
         self.counters.count(&verdict);
@@ -93,8 +96,8 @@ impl Inbound {
     /// Opens an ESP packet that comes without its outer headers, as raw IPv6 and UDP sockets give it. For transport
     /// mode an IP header without options is built from `meta`; with 40 bytes of headroom it always fits.
     #[inline]
-    pub fn process_esp(&mut self, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, _now: Instant) -> Verdict {
-        let verdict = self.open(pkt, Arrived { at: 0, meta, header: None });
+    pub fn process_esp(&mut self, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, now: Instant) -> Verdict {
+        let verdict = self.open(pkt, Arrived { at: 0, meta, header: None }, now);
         self.counters.count(&verdict);
         verdict
     }
@@ -159,28 +162,28 @@ impl Inbound {
         }
     }
 
-    fn decide(&mut self, pkt: &mut PacketBuf<'_>, header: &Header) -> Verdict {
+    fn decide(&mut self, pkt: &mut PacketBuf<'_>, header: &Header, now: Instant) -> Verdict {
         match content(header, pkt.packet()) {
             Content::Esp { esp_at, src_port } => {
                 let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
                 pkt.truncate(header.total_len);
-                self.open(pkt, Arrived { at: esp_at, meta: &meta, header: Some(header) })
+                self.open(pkt, Arrived { at: esp_at, meta: &meta, header: Some(header) }, now)
             }
             Content::Ah => {
                 let Header { src, dst, tos, ttl, .. } = *header;
                 let meta = OuterMeta { src, dst, src_port: None, tos, ttl };
                 pkt.truncate(header.total_len);
-                self.open_ah(pkt, Arrived { at: header.payload_at, meta: &meta, header: Some(header) })
+                self.open_ah(pkt, Arrived { at: header.payload_at, meta: &meta, header: Some(header) }, now)
             }
             // RFC 4301 §5.2: it was checked when it was opened.
             Content::Clear if matches!(pkt.mark(), Mark::Opened(_)) => Verdict::Bypass,
-            Content::Clear => self.check_clear(pkt, header),
+            Content::Clear => self.check_clear(pkt, header, now),
             Content::Refused(reason) => Verdict::Drop(reason),
         }
     }
 
     #[inline]
-    fn open(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Verdict {
+    fn open(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
         let Some(header) = EspHeader::parse(&pkt.packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadEspLength);
         };
@@ -190,13 +193,13 @@ impl Inbound {
             return Verdict::Drop(DropReason::Expired);
         }
         match open(sa, pkt, header, arrived) {
-            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened),
+            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
             Err(reason) => Verdict::Drop(reason),
         }
     }
 
     #[cold]
-    fn open_ah(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>) -> Verdict {
+    fn open_ah(&mut self, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
         let Some(header) = AhHeader::parse(&pkt.packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadAhLength);
         };
@@ -206,14 +209,21 @@ impl Inbound {
             return Verdict::Drop(DropReason::Expired);
         }
         match open_ah(sa, pkt, header, arrived) {
-            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened),
+            Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
             Err(reason) => Verdict::Drop(reason),
         }
     }
 
     /// An authentic packet of the SA in `slot`: where it came from, what it holds, and what the policies say to that.
     #[inline]
-    fn admit(&mut self, slot: Slot, pkt: &mut PacketBuf<'_>, meta: &OuterMeta, opened: Opened) -> Verdict {
+    fn admit(
+        &mut self,
+        slot: Slot,
+        pkt: &mut PacketBuf<'_>,
+        meta: &OuterMeta,
+        opened: Opened,
+        now: Instant,
+    ) -> Verdict {
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if let (true, Some(peer), Some(src_port)) = (opened.newest, sa.peer, meta.src_port)
             && peer != (meta.src, src_port)
@@ -224,7 +234,7 @@ impl Inbound {
         match opened.payload {
             Ok(bytes) => {
                 if self.spd.asks_what_arrives()
-                    && let Err(reason) = belongs(&self.spd, sa, pkt)
+                    && let Err(reason) = belongs(&self.spd, &mut self.fragments, sa, pkt, now)
                 {
                     sa.dropped.bad_selector += 1;
                     return Verdict::Drop(reason);
@@ -240,8 +250,11 @@ impl Inbound {
     }
 
     /// RFC 4301 §5.2: a packet in the clear passes only where the SPD has nothing against it.
-    fn check_clear(&mut self, pkt: &PacketBuf<'_>, header: &Header) -> Verdict {
-        let ports = header.ports(pkt.packet());
+    fn check_clear(&mut self, pkt: &PacketBuf<'_>, header: &Header, now: Instant) -> Verdict {
+        if overwrites_header(header, pkt.packet()) {
+            return Verdict::Drop(DropReason::OverlappingFragment);
+        }
+        let ports = self.fragments.ports(header, pkt.packet(), pkt.domain(), None, now);
         let key = FlowKey::new(header, ports, pkt.domain()).swapped();
         let place = self.cache.place(&key);
         // In the cache, 0 is a bypass, and n + 1 a drop for the reason n.
@@ -250,12 +263,10 @@ impl Inbound {
             return reason.map_or(Verdict::Bypass, Verdict::Drop);
         }
         let seen = Seen::new(header, ports, pkt.domain()).swapped();
-        let reason = match (self.spd.lookup(&seen), self.config.no_match) {
-            (Match::Bypass(_), _) | (Match::None, NoMatch::Bypass) => None,
-            (Match::Protect(_), _) => Some(DropReason::ExpectedProtection),
-            (Match::Discard(_), _) => Some(DropReason::PolicyDiscard),
-            (Match::Hidden, _) => Some(DropReason::HiddenPorts),
-            (Match::None, NoMatch::Discard) => Some(DropReason::NoPolicy),
+        let reason = match self.spd.lookup(&seen).decide(self.config.no_match) {
+            Ok(None) => None,
+            Ok(Some(_)) => Some(DropReason::ExpectedProtection),
+            Err(reason) => Some(reason),
         };
         self.cache.put(place, &key, reason.map_or(0, |reason| reason as u32 + 1));
         reason.map_or(Verdict::Bypass, Verdict::Drop)
@@ -330,6 +341,10 @@ impl Inbound {
         })
     }
 
+    pub(crate) fn spd(&self) -> (&Spd, NoMatch) {
+        (&self.spd, self.config.no_match)
+    }
+
     /// What became of the packets so far.
     pub fn counters(&self) -> Counters {
         Counters { events_deferred: self.events.deferred, ..self.counters }
@@ -349,11 +364,18 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
 /// before the SA's own gives to another peer.
 ///
 /// The packet is in the domain of the SA's policy from here on.
-fn belongs(spd: &Spd, sa: &InboundSa, pkt: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+fn belongs(
+    spd: &Spd,
+    fragments: &mut Fragments,
+    sa: &InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    now: Instant,
+) -> Result<(), DropReason> {
     let params = &sa.cold.params;
     pkt.set_domain(spd.domain(params.policy).unwrap_or(pkt.domain()));
     let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
-    let seen = Seen::new(&header, header.ports(pkt.packet()), pkt.domain());
+    let ports = fragments.ports(&header, pkt.packet(), pkt.domain(), Some(params.spi.0), now);
+    let seen = Seen::new(&header, ports, pkt.domain());
     spd.admits(&seen.swapped(), params.policy, params.src)
 }
 

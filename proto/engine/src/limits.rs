@@ -23,6 +23,13 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MIN_FLOW_CACHE: usize = 1 << 11;
 /// The cache's largest size.
 pub const MAX_FLOW_CACHE: usize = 1 << 20;
+/// Places for what first fragments showed, in each direction; a source has one.
+pub const FRAGMENT_SETS: usize = 256;
+/// Datagrams in such a place.
+pub const FRAGMENT_WAYS: usize = 8;
+/// How long after its first fragment a later one may come (RFC 8200 §4.5 and RFC 1122 §3.3.2 have 60 seconds and more;
+/// less keeps identifications that are used again apart).
+pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// So few SAs stay in the processor's caches by themselves; with more, a batch has memory fetched ahead of its use.
 pub const CACHED_SAS: usize = 256;
 /// So few policies stay there too.

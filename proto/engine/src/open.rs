@@ -16,6 +16,7 @@ use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
 use crate::ecn;
 use crate::esp::Esp;
+use crate::fragments::overwrites_header;
 use crate::inbound::OuterMeta;
 use crate::packet::PacketBuf;
 use crate::replay::{ReplayWindow, Stale};
@@ -200,6 +201,9 @@ fn leave_tunnel(pkt: &mut PacketBuf<'_>, header: &Header, next_header: u8, outer
         (protocol::IPV4, true) | (protocol::IPV6, false) => {}
         (protocol::IPV4 | protocol::IPV6, _) => return Err(DropReason::BadInnerPacket),
         _ => return Err(DropReason::BadNextHeader),
+    }
+    if overwrites_header(header, pkt.packet()) {
+        return Err(DropReason::OverlappingFragment);
     }
     // RFC 4303 §2.7: what stands behind the inner packet hides its length from others.
     pkt.truncate(header.total_len);

@@ -19,17 +19,18 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
-use ravelin_wire::ip::Header;
+use ravelin_wire::ip::{Fragment, Header};
 
 use crate::acquires::{Acquires, Ask};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
+use crate::fragments::Fragments;
 use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::seal;
-use crate::spd::{FlowCache, FlowKey, Match, Place, Seen, Spd};
+use crate::spd::{FlowCache, FlowKey, Place, Seen, Spd};
 use crate::suite::NO_NAT;
 use crate::template::Template;
 use crate::verdict::{Counters, DropReason, Verdict};
@@ -44,6 +45,7 @@ pub struct Outbound {
     senders: Senders,
     acquires: Acquires,
     cache: FlowCache,
+    fragments: Fragments,
     events: Events,
     counters: Counters,
 }
@@ -95,6 +97,7 @@ impl Outbound {
             senders: Senders::new(seed),
             acquires: Acquires::new(seed),
             cache: FlowCache::new(seed),
+            fragments: Fragments::new(seed),
             events: Events::new(),
             counters: Counters::default(),
         }
@@ -124,7 +127,7 @@ impl Outbound {
     fn process_into(&mut self, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
         let parsed = Header::parse(pkt.packet());
         if let Ok(header) = &parsed {
-            let flow = self.place_of(header, pkt);
+            let flow = self.place_of(header, pkt, now);
             self.decide(header, &flow, pkt, now, verdict);
         } else {
             *verdict = Verdict::Drop(DropReason::BadIpHeader);
@@ -179,7 +182,7 @@ impl Outbound {
             if step < count
                 && let Ok(header) = &Header::parse(packets[step].packet())
             {
-                *flow = Some(self.place_of(header, &packets[step]));
+                *flow = Some(self.place_of(header, &packets[step], now));
                 if let Some((key, place)) = flow {
                     self.cache.fetch(key, *place);
                 }
@@ -189,8 +192,9 @@ impl Outbound {
 
     /// Inlined, so that its result is written where it stays.
     #[inline(always)]
-    fn place_of(&self, header: &Header, pkt: &PacketBuf<'_>) -> (FlowKey, Place) {
-        let key = FlowKey::new(header, header.ports(pkt.packet()), pkt.domain());
+    fn place_of(&mut self, header: &Header, pkt: &PacketBuf<'_>, now: Instant) -> (FlowKey, Place) {
+        let ports = self.fragments.ports(header, pkt.packet(), pkt.domain(), None, now);
+        let key = FlowKey::new(header, ports, pkt.domain());
         (key, self.cache.place(&key))
     }
 
@@ -234,21 +238,31 @@ impl Outbound {
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
     fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), pkt: &PacketBuf<'_>) -> Decision {
-        let seen = Seen::new(header, header.ports(pkt.packet()), pkt.domain());
-        let decision = match (self.spd.lookup(&seen), self.config.no_match) {
-            (Match::Protect(policy), _) => match self.senders.find(policy, &seen.flow, &self.sad) {
-                Some(slot) => Decision::Protect(slot),
-                None => Decision::Acquire(policy),
-            },
-            (Match::Bypass(_), _) | (Match::None, NoMatch::Bypass) => Decision::Bypass,
-            (Match::Discard(_), _) => Decision::Drop(DropReason::PolicyDiscard),
-            (Match::Hidden, _) => Decision::Drop(DropReason::HiddenPorts),
-            (Match::None, NoMatch::Discard) => Decision::Drop(DropReason::NoPolicy),
+        let seen = Seen::new(header, flow.0.ports(), pkt.domain());
+        let decision = match self.spd.lookup(&seen).decide(self.config.no_match) {
+            Ok(Some(policy)) => self.sender(policy, &seen.flow, header.fragment),
+            Ok(None) => Decision::Bypass,
+            Err(reason) => Decision::Drop(reason),
         };
         if let Some(packed) = decision.pack() {
             self.cache.put(flow.1, &flow.0, packed);
         }
         decision
+    }
+
+    /// Which SA of the policy carries the flow.
+    fn sender(&self, policy: PolicyId, flow: &Flow, fragment: Fragment) -> Decision {
+        let find = |flow| self.senders.find(policy, flow, &self.sad);
+        let slot = match fragment {
+            Fragment::Whole | Fragment::First => find(flow),
+            // RFC 4301 §7.3: an SA on certain ports does not carry what does not show them, whatever the first fragment
+            // showed; the peer would drop it.
+            Fragment::Later => match find(&Flow { src_port: None, dst_port: None, ..*flow }) {
+                None if find(flow).is_some() => return Decision::Drop(DropReason::HiddenPorts),
+                slot => slot,
+            },
+        };
+        slot.map_or(Decision::Acquire(policy), Decision::Protect)
     }
 
     #[inline]
@@ -380,6 +394,10 @@ impl Outbound {
     /// The outbound SAs.
     pub fn list(&self) -> Vec<SaStatus> {
         self.sad.list()
+    }
+
+    pub(crate) fn spd(&self) -> (&Spd, NoMatch) {
+        (&self.spd, self.config.no_match)
     }
 
     /// What became of the packets so far.

@@ -9,12 +9,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_types::Instant;
 use ravelin_wire::ip::fragment::V6_HEADER_LEN;
-use ravelin_wire::ip::{Fragment, Header, protocol, v4, v6};
+use ravelin_wire::ip::{Datagram, Fragment, Header, protocol, v4, v6};
 
 use crate::packet::PacketBuf;
 
@@ -70,19 +69,9 @@ pub struct Reassembly {
     expired: u64,
 }
 
-/// Fragments of one datagram have these in common (RFC 791 §3.2, RFC 8200 §4.5).
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
-    src: IpAddr,
-    dst: IpAddr,
-    id: u32,
-    /// Of IPv4 only; 0 in IPv6.
-    protocol: u8,
-}
-
 struct Slot {
     /// `None`: free.
-    key: Option<Key>,
+    key: Option<Datagram>,
     until: Instant,
     given_up: bool,
     /// Length of the headers, which end where the payload begins. 0: the first fragment is missing.
@@ -98,7 +87,7 @@ struct Slot {
 
 /// One fragment, as its headers show it.
 struct Piece<'a> {
-    key: Key,
+    key: Datagram,
     start: usize,
     more: bool,
     payload: &'a [u8],
@@ -190,7 +179,7 @@ impl Reassembly {
         }
     }
 
-    fn slot_for(&mut self, key: &Key, now: Instant) -> Result<usize, Refusal> {
+    fn slot_for(&mut self, key: &Datagram, now: Instant) -> Result<usize, Refusal> {
         self.tick(now);
         if let Some(at) = self.slots.iter().position(|slot| slot.key.as_ref() == Some(key)) {
             return Ok(at);
@@ -314,8 +303,9 @@ impl<'a> Piece<'a> {
         let piece = match header.fragment {
             Fragment::Whole => return Ok(None),
             _ if header.src.is_ipv4() => Self::of_v4(packet, header),
-            _ => Self::of_v6(packet, header).ok_or(Refusal::Malformed)?,
+            _ => Self::of_v6(packet, header),
         };
+        let piece = piece.ok_or(Refusal::Malformed)?;
         let len = piece.payload.len();
         if len == 0 || piece.more && len % 8 != 0 {
             return Err(Refusal::Tiny);
@@ -330,12 +320,11 @@ impl<'a> Piece<'a> {
         Ok(Some(piece))
     }
 
-    fn of_v4(packet: &'a [u8], header: &Header) -> Self {
-        let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
-        let flags = word(v4::FLAGS_AT);
+    fn of_v4(packet: &'a [u8], header: &Header) -> Option<Self> {
+        let flags = u16::from_be_bytes([packet[v4::FLAGS_AT], packet[v4::FLAGS_AT + 1]]);
         let protocol = header.protocol;
-        Piece {
-            key: Key { src: header.src, dst: header.dst, id: word(4).into(), protocol },
+        Some(Piece {
+            key: header.datagram(packet)?,
             start: usize::from(flags & v4::FRAGMENT_OFFSET) * 8,
             more: flags & v4::MORE_FRAGMENTS != 0,
             payload: &packet[header.payload_at..header.total_len],
@@ -343,16 +332,16 @@ impl<'a> Piece<'a> {
             protocol_at: v4::PROTOCOL_AT,
             protocol,
             ecn: header.tos & 0b11,
-        }
+        })
     }
 
     /// The fragment header is the last of those before `esp_at`, as [`v6::parse`] stops there or walks on behind it.
     fn of_v6(packet: &'a [u8], header: &Header) -> Option<Self> {
-        let (at, named_at) = fragment_header(packet)?;
-        let &[next, _, hi, lo, a, b, c, d] = packet.get(at..)?.first_chunk::<V6_HEADER_LEN>()?;
+        let (at, named_at) = v6::fragment_header(packet)?;
+        let &[next, _, hi, lo, ..] = packet.get(at..)?.first_chunk::<V6_HEADER_LEN>()?;
         let offset = u16::from_be_bytes([hi, lo]);
         Some(Piece {
-            key: Key { src: header.src, dst: header.dst, id: u32::from_be_bytes([a, b, c, d]), protocol: 0 },
+            key: header.datagram(packet)?,
             start: usize::from(offset & !7),
             more: offset & 1 != 0,
             payload: packet.get(at + V6_HEADER_LEN..header.total_len)?,
@@ -362,18 +351,6 @@ impl<'a> Piece<'a> {
             ecn: header.tos & 0b11,
         })
     }
-}
-
-/// Where the first fragment header of an IPv6 packet stands, and where the byte that names it.
-fn fragment_header(packet: &[u8]) -> Option<(usize, usize)> {
-    let (mut at, mut named_at) = (v6::HEADER_LEN, v6::NEXT_HEADER_AT);
-    for _ in 0..v6::MAX_EXTENSION_HEADERS {
-        if packet[named_at] == protocol::FRAGMENT {
-            return Some((at, named_at));
-        }
-        (at, named_at) = (at + (usize::from(*packet.get(at + 1)?) + 1) * 8, at);
-    }
-    None
 }
 
 /// What of a transport header must be in the first fragment.

@@ -189,7 +189,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         let pkt = label.onto(pkt);
         let taken = |slot| self.taken.get(&(direction, slot)).copied();
         let begun = match direction {
-            Direction::Outbound => self.engine.outbound.begin(&pkt, |slot| taken(slot).is_some()),
+            Direction::Outbound => self.engine.outbound.begin(&pkt, now, |slot| taken(slot).is_some()),
             Direction::Inbound => self.engine.inbound.begin(&pkt, |slot| taken(slot).is_some()),
         };
         let packet = pkt.range();
@@ -245,7 +245,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             };
             let verdict = match direction {
                 Direction::Outbound => self.engine.outbound.finish(begun, &mut pkt, outcome),
-                Direction::Inbound => self.engine.inbound.finish(begun, &mut pkt, outcome),
+                Direction::Inbound => self.engine.inbound.finish(begun, &mut pkt, outcome, now),
             };
             (verdict, pkt.range(), label.after(&pkt))
         };

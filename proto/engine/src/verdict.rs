@@ -91,6 +91,8 @@ drop_reasons! {
     /// A fragment or stump that hides its ports may belong to traffic that a policy protects or discards
     /// (RFC 4301 §7).
     HiddenPorts => "fragment hides the ports that a policy asks for", Some(ErrorCode::NoData);
+    /// Inbound: a later fragment that would write over the TCP header of the first (RFC 1858 §3.2.2, RFC 4301 §7.2).
+    OverlappingFragment => "fragment overlaps a transport header", Some(ErrorCode::NoData);
     /// Outbound: ESP in transport mode protects whole datagrams only (RFC 4303 §3.3.4).
     FragmentInTransport => "fragment in transport mode", Some(ErrorCode::BadParam);
     /// Outbound: too little room around the packet in its buffer.

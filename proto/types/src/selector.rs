@@ -15,6 +15,7 @@ pub const ANY_PORTS: RangeInclusive<u16> = 0..=u16::MAX;
 
 /// The ports of a selector that takes only packets which show none, such as later fragments and protocols without
 /// ports: OPAQUE of RFC 4301 §4.4.1. A range that holds no port, written as it stands on the wire (RFC 7296 §3.13.1).
+#[allow(clippy::reversed_empty_ranges)] // it is to be empty
 pub const OPAQUE_PORTS: RangeInclusive<u16> = u16::MAX..=0;
 
 /// One range of addresses, protocol and ports. The fields are private so that a value is always in order: both ends
@@ -368,7 +369,7 @@ mod tests {
         assert!(any.covers(&opaque) && !opaque.covers(&any) && opaque.covers(&opaque));
         assert_eq!(opaque.intersection(&dns), None);
         assert_eq!(narrow(&[any], &[opaque, dns]), [opaque, dns]);
-        assert_eq!(any.with(17, u16::MAX..=1), Err(BadSelector::PortsReversed));
+        assert_eq!(any.with(17, RangeInclusive::new(u16::MAX, 1)), Err(BadSelector::PortsReversed));
         assert_eq!(opaque.to_string(), "10.0.0.1[17/opaque]");
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM, Verdict};
+use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
 use ravelin_ike::config::Retransmission;
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
@@ -53,7 +53,7 @@ impl Node {
         let crypto = ravelin_crypto_aws_lc::provider();
         let config = Arc::new(config(index, scenario));
         let policy = config.policies[0].policy.clone();
-        let engine_config = EngineConfig { acquire_timeout: Duration::from_secs(5), ..EngineConfig::default() };
+        let engine_config = EngineConfig { no_match: NoMatch::Bypass, acquire_timeout: Duration::from_secs(5) };
         let mut engine = Engine::new(engine_config, crypto, Box::new(rng.fork()));
         engine.apply(&DataPlaneOp::AddPolicy(policy), now).expect("an empty engine takes a policy");
         Node {

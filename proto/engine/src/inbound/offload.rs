@@ -1,5 +1,6 @@
 //! The two ends of opening a packet, for hardware that does what lies between them.
 
+use ravelin_types::Instant;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::SaId;
 use ravelin_wire::esp::EspHeader;
@@ -44,8 +45,14 @@ impl Inbound {
 
     /// The packet in `pkt` was opened elsewhere, or is bad. Two packets with one number may have been begun with; only the
     /// first to come back is fresh.
-    pub(crate) fn finish(&mut self, begun: Begun, pkt: &mut PacketBuf<'_>, outcome: Result<(), DropReason>) -> Verdict {
-        let verdict = self.finished(begun, pkt, outcome).unwrap_or_else(Verdict::Drop);
+    pub(crate) fn finish(
+        &mut self,
+        begun: Begun,
+        pkt: &mut PacketBuf<'_>,
+        outcome: Result<(), DropReason>,
+        now: Instant,
+    ) -> Verdict {
+        let verdict = self.finished(begun, pkt, outcome, now).unwrap_or_else(Verdict::Drop);
         self.counters.count(&verdict);
         verdict
     }
@@ -55,6 +62,7 @@ impl Inbound {
         begun: Begun,
         pkt: &mut PacketBuf<'_>,
         outcome: Result<(), DropReason>,
+        now: Instant,
     ) -> Result<Verdict, DropReason> {
         let (sa, (_, meta)) = self.sad.get_mut(begun.slot).zip(begun.arrived).ok_or(DropReason::UnknownSpi)?;
         outcome.inspect_err(|&reason| sa.dropped.forged += u64::from(reason == DropReason::Forged))?;
@@ -70,6 +78,6 @@ impl Inbound {
             sa.dropped.bad_selector += 1;
             Err(DropReason::BadSelector)
         };
-        Ok(self.admit(begun.slot, pkt, &meta, Opened { newest, payload }))
+        Ok(self.admit(begun.slot, pkt, &meta, Opened { newest, payload }, now))
     }
 }

@@ -1,5 +1,6 @@
 //! The two ends of protecting a packet, for hardware that does what lies between them.
 
+use ravelin_types::Instant;
 use ravelin_types::sa::SaId;
 use ravelin_wire::ip::Header;
 
@@ -25,12 +26,17 @@ impl Outbound {
 
     /// Gives the packet a number of its SA, if it falls under one that `taken` says yes to. `None`: nothing has changed,
     /// and the packet is for [`Outbound::process`].
-    pub(crate) fn begin(&mut self, pkt: &PacketBuf<'_>, taken: impl FnOnce(Slot) -> bool) -> Option<Begun> {
+    pub(crate) fn begin(
+        &mut self,
+        pkt: &PacketBuf<'_>,
+        now: Instant,
+        taken: impl FnOnce(Slot) -> bool,
+    ) -> Option<Begun> {
         if let Mark::Sealed(_) = pkt.mark() {
             return None;
         }
         let header = &Header::parse(pkt.packet()).ok()?;
-        let flow = self.place_of(header, pkt);
+        let flow = self.place_of(header, pkt, now);
         let decision = match self.cache.get(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
             None => self.classify(header, &flow, pkt),

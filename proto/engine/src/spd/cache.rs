@@ -5,7 +5,7 @@ use alloc::vec;
 use core::net::IpAddr;
 
 use ravelin_types::policy::Domain;
-use ravelin_wire::ip::transport::Ports;
+use ravelin_wire::ip::transport::{Ports, has_type};
 use ravelin_wire::ip::{Fragment, Header};
 
 use crate::fetch::fetch;
@@ -22,6 +22,8 @@ pub(crate) enum FlowKey {
 
 /// Set in the last word of every key, so that none is all zero.
 const IN_USE: u32 = 4;
+/// Set there where the packet shows ports.
+const SHOWN: u32 = 2;
 
 impl FlowKey {
     /// The flow of a packet with this header and these ports, read without the detour over [`Flow`].
@@ -32,8 +34,8 @@ impl FlowKey {
         let both = u32::from(ports.src.unwrap_or_default()) << 16 | u32::from(ports.dst.unwrap_or_default());
         // What a packet hides follows from its protocol, its ports and which part of a datagram it is.
         let later = header.fragment == Fragment::Later;
-        let shown = u32::from(!ports.is_none()) << 1 | u32::from(later);
-        let meta = u32::from(domain.0) << 16 | u32::from(header.protocol) << 8 | IN_USE | shown;
+        let shown = if ports.is_none() { 0 } else { SHOWN };
+        let meta = u32::from(domain.0) << 16 | u32::from(header.protocol) << 8 | IN_USE | shown | u32::from(later);
         match (&header.src, &header.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([src.to_bits(), dst.to_bits(), both, meta]),
             (src, dst) => {
@@ -41,6 +43,18 @@ impl FlowKey {
                 FlowKey::V6([a, b, c, d, e, f, g, h, both, meta])
             }
         }
+    }
+
+    /// The ports of a packet that leaves, as the key was made with.
+    pub fn ports(&self) -> Ports {
+        let (ports, meta) = match *self {
+            FlowKey::V4([.., ports, meta]) | FlowKey::V6([.., ports, meta]) => (ports, meta),
+        };
+        if meta & SHOWN == 0 {
+            return Ports::NONE;
+        }
+        let dst = (!has_type((meta >> 8) as u8)).then_some(ports as u16);
+        Ports { src: Some((ports >> 16) as u16), dst }
     }
 
     /// The same flow from the other end.
@@ -260,6 +274,7 @@ mod tests {
             let header = Header::parse(packet).unwrap();
             let key = |domain| FlowKey::new(&header, header.ports(packet), Domain(domain));
             assert_ne!(key(0), key(1), "a domain has flows of its own");
+            assert_eq!(key(7).ports(), header.ports(packet));
             key(0)
         };
         let v4 = |src: u8, dst: u8, ports: [u8; 4]| {

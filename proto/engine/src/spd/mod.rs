@@ -27,11 +27,12 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_types::dataplane::{DataPlaneError, Flow, Table};
-use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId};
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::transport::{self, Ports};
 use ravelin_wire::ip::{Fragment, Header, is_extension};
 
+use crate::engine::NoMatch;
 use crate::hash::HashKey;
 use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
 use crate::verdict::DropReason;
@@ -88,6 +89,30 @@ pub(crate) enum Match {
     None,
 }
 
+impl Match {
+    /// Which policy says so.
+    pub fn policy(self) -> Option<PolicyId> {
+        match self {
+            Match::Protect(id) | Match::Bypass(id) | Match::Discard(id) => Some(id),
+            Match::Hidden | Match::None => None,
+        }
+    }
+
+    /// What becomes of the packet: the policy that protects it, or `None` where it passes in the clear.
+    ///
+    /// # Errors
+    /// Why it is dropped.
+    pub fn decide(self, no_match: NoMatch) -> Result<Option<PolicyId>, DropReason> {
+        match (self, no_match) {
+            (Match::Protect(id), _) => Ok(Some(id)),
+            (Match::Bypass(_), _) | (Match::None, NoMatch::Bypass) => Ok(None),
+            (Match::Discard(_), _) => Err(DropReason::PolicyDiscard),
+            (Match::Hidden, _) => Err(DropReason::HiddenPorts),
+            (Match::None, NoMatch::Discard) => Err(DropReason::NoPolicy),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Protect,
@@ -113,8 +138,8 @@ struct Entry {
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
     rule: Rule,
-    /// Who the other end of its SAs is, where it asks for protection.
-    peer: Option<IpAddr>,
+    /// Where it asks for protection: the mode, and who the other end of its SAs is.
+    protection: Option<(Mode, IpAddr)>,
 }
 
 /// Priority, then number: entries of equal priority are consulted in order of `id`.
@@ -168,8 +193,8 @@ impl Spd {
                 Action::Bypass => Rule::Bypass,
                 Action::Discard => Rule::Discard,
             },
-            peer: match &policy.action {
-                Action::Protect(protection) => Some(protection.remote),
+            protection: match &policy.action {
+                Action::Protect(protection) => Some((protection.mode, protection.remote)),
                 Action::Bypass | Action::Discard => None,
             },
         };
@@ -237,7 +262,12 @@ impl Spd {
     }
 
     fn peer(&self, id: PolicyId) -> Option<IpAddr> {
-        self.entry(id)?.peer
+        self.entry(id)?.protection.map(|(_, peer)| peer)
+    }
+
+    /// The mode in which a policy protects.
+    pub fn mode(&self, id: PolicyId) -> Option<Mode> {
+        self.entry(id)?.protection.map(|(mode, _)| mode)
     }
 
     fn entry(&self, id: PolicyId) -> Option<&Entry> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
-use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
+use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -34,8 +34,9 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// An engine that lets pass what no policy is about.
 pub fn engine() -> Engine {
-    engine_with(EngineConfig::default())
+    engine_with(EngineConfig { no_match: NoMatch::Bypass, ..EngineConfig::default() })
 }
 
 pub fn engine_with(config: EngineConfig) -> Engine {
@@ -226,6 +227,11 @@ impl Buffer {
         bytes.extend(packet);
         bytes.extend([0x5a; TAILROOM]);
         Buffer { bytes, range: HEADROOM..HEADROOM + packet.len() }
+    }
+
+    /// The packet in it; what becomes of its place is not kept.
+    pub fn buf(&mut self) -> PacketBuf<'_> {
+        PacketBuf::new(&mut self.bytes, self.range.clone()).unwrap()
     }
 
     /// Runs `f` on the packet and keeps what it became.

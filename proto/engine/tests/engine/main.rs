@@ -5,6 +5,8 @@ mod ah;
 mod algorithms;
 mod allocations;
 mod common;
+mod domains;
+mod fragments;
 mod hostile;
 mod lifetime;
 mod marks;

@@ -1,7 +1,7 @@
 //! What the SPD and the SAD make of packets (RFC 4301 §4.4, §5).
 
 use crate::common::*;
-use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch, Verdict};
+use ravelin_engine::{DropReason, Engine, EngineConfig, Verdict};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::{Action, Mode, PolicyId, Protection};
 use ravelin_types::sa::{Direction, SaParams};
@@ -31,7 +31,7 @@ fn unmatched_packets_pass_or_not_as_configured() {
     assert_eq!(receive(&mut engine, &clear), (Verdict::Bypass, clear.clone()));
     assert_eq!((engine.outbound.counters().bypassed, engine.inbound.counters().bypassed), (1, 1));
 
-    let mut engine = engine_with(EngineConfig { no_match: NoMatch::Discard, ..EngineConfig::default() });
+    let mut engine = engine_with(EngineConfig::default());
     assert_eq!(send(&mut engine, &clear, NOW).0, Verdict::Drop(DropReason::NoPolicy));
     assert_eq!(receive(&mut engine, &clear).0, Verdict::Drop(DropReason::NoPolicy));
     assert_eq!(engine.inbound.counters().dropped(DropReason::NoPolicy), 1);

@@ -132,12 +132,37 @@ impl Header {
         }
     }
 
+    /// The datagram of the packet `bytes`, from which this header was parsed; `None` when it is an IPv6 packet without a
+    /// fragment header.
+    pub fn datagram(&self, bytes: &[u8]) -> Option<Datagram> {
+        let Header { src, dst, protocol, .. } = *self;
+        if src.is_ipv4() {
+            return Some(Datagram { src, dst, id: be16(bytes, v4::ID_AT)?.into(), protocol });
+        }
+        let (at, _) = v6::fragment_header(bytes)?;
+        let id = u32::from_be_bytes(*bytes.get(at + 4..)?.first_chunk()?);
+        Some(Datagram { src, dst, id, protocol: 0 })
+    }
+
     /// The flow of the packet `bytes`, from which this header was parsed. Ports are `None` where the packet is not
     /// the beginning of a datagram, its protocol has none, or it ends before them.
     pub fn flow(&self, bytes: &[u8]) -> Flow {
         let Ports { src: src_port, dst: dst_port } = self.ports(bytes);
         Flow { src: self.src, dst: self.dst, protocol: self.protocol, src_port, dst_port }
     }
+}
+
+/// What tells a datagram that travels in fragments from others (RFC 791 §3.2, RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Datagram {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Protocol in IPv4; 0 in IPv6, where it does not count.
+    pub protocol: u8,
 }
 
 /// Why bytes are not an IP packet.

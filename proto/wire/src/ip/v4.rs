@@ -10,6 +10,8 @@ pub const HEADER_LEN: usize = 20;
 pub const TOS_AT: usize = 1;
 /// Offset of the total length.
 pub const TOTAL_LEN_AT: usize = 2;
+/// Offset of the identification.
+pub const ID_AT: usize = 4;
 /// Offset of the protocol.
 pub const PROTOCOL_AT: usize = 9;
 /// Offset of the header checksum.

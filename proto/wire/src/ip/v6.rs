@@ -85,6 +85,19 @@ fn walk(packet: &[u8], header: &mut Header) -> Result<(), Malformed> {
     Err(Malformed::Extensions)
 }
 
+/// Where the first fragment header of the IPv6 packet `packet` stands, and where the byte that names it.
+pub fn fragment_header(packet: &[u8]) -> Option<(usize, usize)> {
+    let (mut at, mut named_at) = (HEADER_LEN, NEXT_HEADER_AT);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        match *packet.get(named_at)? {
+            protocol::FRAGMENT => return Some((at, named_at)),
+            kind if !is_extension(kind) => return None,
+            _ => (at, named_at) = (at + (usize::from(*packet.get(at + 1)?) + 1) * 8, at),
+        }
+    }
+    None
+}
+
 fn address(fixed: &[u8; HEADER_LEN], at: usize) -> Ipv6Addr {
     let mut octets = [0; 16];
     octets.copy_from_slice(&fixed[at..at + 16]);

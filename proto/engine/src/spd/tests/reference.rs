@@ -29,7 +29,7 @@ impl Reference {
                 local: policy.local.clone(),
                 remote: policy.remote.clone(),
                 rule,
-                peer: None,
+                protection: None,
             },
         );
     }
