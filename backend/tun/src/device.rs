@@ -15,11 +15,12 @@ pub(crate) struct Device {
     file: OwnedFd,
     /// A `virtio_net_hdr` is in front of each packet.
     vnet: bool,
+    /// Super-packets may be of UDP.
+    udp: bool,
 }
 
-/// What we can take from the stack, best first; the later ones for kernels before 6.2, which cannot leave the
-/// segmentation of UDP to us.
-const OFFLOADS: [u32; 2] = [TCP | libc::TUN_F_USO4 | libc::TUN_F_USO6, TCP];
+/// What we can take from the stack; kernels before 6.2 cannot leave the segmentation of UDP to us.
+const UDP: u32 = libc::TUN_F_USO4 | libc::TUN_F_USO6;
 const TCP: u32 = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
 
 impl Device {
@@ -44,15 +45,17 @@ impl Device {
                 "a device of this name is in use: another ravelin daemon runs in this network namespace",
             )
         })?;
-        if vnet && !OFFLOADS.iter().any(|&features| sys::set_tun_offload(file.as_fd(), features).is_ok()) {
+        let leave = |features| sys::set_tun_offload(file.as_fd(), features).is_ok();
+        let udp = vnet && leave(TCP | UDP);
+        if vnet && !udp && !leave(TCP) {
             tracing::debug!("the kernel segments what goes into {name}");
         }
-        Ok(Device { file, vnet })
+        Ok(Device { file, vnet, udp })
     }
 
-    /// Whether [`Device::write`] takes super-packets.
-    pub(crate) fn takes_super_packets(&self) -> bool {
-        self.vnet
+    /// Whether [`Device::write`] takes super-packets of TCP, and of UDP.
+    pub(crate) fn takes_super_packets(&self) -> (bool, bool) {
+        (self.vnet, self.udp)
     }
 
     /// Reads one packet behind its `virtio_net_hdr`, and returns the length of both; `None` when there is none now.

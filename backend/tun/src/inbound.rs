@@ -1,15 +1,18 @@
-//! The thread from the sockets to the device.
+//! From the sockets to the device.
 //!
-//! 1. Wait for packets on the sockets, for requests, or for the next deadline.
-//! 2. Receive a batch from one socket into the slots; IKE goes up to the daemon, keepalives end here.
+//! 1. A [`Worker`](crate::worker::Worker) waits for packets on the sockets, for requests, or for the next deadline.
+//! 2. Receive a batch from one socket. The kernel hands over datagrams that belong together as one; they are laid apart
+//!    into the slots, where transport mode has room for the header it puts back. IKE goes up to the daemon, keepalives
+//!    end here.
 //! 3. Let the engine open the ESP packets of the batch, merge what it delivers into super-packets and write them to
 //!    the device.
 //! 4. Report the engine's events, and which SAs brought authentic packets.
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -19,12 +22,12 @@ use ravelin_types::{Instant, Spi};
 use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::device::Device;
-use crate::offload::{Merger, NONE, VnetHeader, tcp_flags};
+use crate::offload::{Merger, NONE, VnetHeader};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::sys::{Messages, Received};
-use crate::wait::{self, earliest};
+use crate::wait::{Ready, earliest};
 
 /// Batches taken from one socket before the others are looked at.
 const ROUNDS: usize = 4;
@@ -35,17 +38,18 @@ const ALIVE_PERIOD: Duration = Duration::from_secs(1);
 /// What a packet is delivered with when the kernel did not report the TTL.
 const DEFAULT_TTL: u8 = 64;
 
-pub(crate) struct InboundThread {
+pub(crate) struct InboundHalf {
     engine: Inbound,
     device: Arc<Device>,
     sockets: Arc<Sockets>,
     ports: Ports,
     clock: Clock,
     requests: Receiver<Request>,
-    wake: Wake,
     reporter: Reporter,
     ike: IkeQueue,
     slots: Slots,
+    /// Datagrams as they came.
+    trains: Slots,
     messages: Messages,
     batch: Batch,
     merger: Merger,
@@ -88,7 +92,7 @@ struct Counted {
     receive_failed: u64,
 }
 
-/// The parts the thread is made of.
+/// The parts the half is made of.
 pub(crate) struct Parts {
     pub engine: Inbound,
     pub device: Arc<Device>,
@@ -96,26 +100,25 @@ pub(crate) struct Parts {
     pub ports: Ports,
     pub clock: Clock,
     pub requests: Receiver<Request>,
-    pub wake: Wake,
     pub reporter: Reporter,
     pub ike: SyncSender<IkeDatagram>,
     pub ike_ready: Wake,
 }
 
-impl InboundThread {
+impl InboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, ports, clock, requests, wake, reporter, ike, ike_ready } = parts;
-        InboundThread {
+        let Parts { engine, device, sockets, ports, clock, requests, reporter, ike, ike_ready } = parts;
+        InboundHalf {
             engine,
             device,
             sockets,
             ports,
             clock,
             requests,
-            wake,
             reporter,
             ike: IkeQueue { queue: ike, ready: ike_ready, dropped: 0 },
             slots: Slots::new(),
+            trains: Slots::new(),
             messages: Messages::new(),
             batch: Batch::default(),
             merger: Merger::new(),
@@ -125,44 +128,38 @@ impl InboundThread {
         }
     }
 
-    /// Runs until it is told to stop.
-    pub(crate) fn run(mut self) {
-        let wake = self.wake.clone();
+    /// Does what there is to do; `ready` tells which of the receiving sockets have packets.
+    pub(crate) fn work(&mut self, ready: Ready) {
+        self.on_time();
         let sockets = self.sockets.clone();
-        let receiving = sockets.receiving();
-        let mut fds: Vec<_> =
-            std::iter::once(wake.as_fd()).chain(receiving.iter().map(|(_, fd)| *fd)).map(wait::on).collect();
-        loop {
-            wait::until(&mut fds, self.clock.now(), self.deadline());
-            if wait::is_ready(&fds[0]) && !self.serve() {
-                return;
-            }
-            self.on_time();
-            for ((what, socket), _) in receiving.iter().zip(&fds[1..]).filter(|(_, fd)| wait::is_ready(fd)) {
-                for _ in 0..ROUNDS {
-                    match self.messages.receive(*socket, &mut self.slots) {
-                        Ok(0) => break,
-                        Ok(count) => self.take_in(*what, count),
-                        Err(_) => {
-                            self.counted.receive_failed += 1;
-                            break;
-                        }
+        for (_, (what, socket)) in sockets.receiving().enumerate().filter(|(i, _)| ready.has(*i)) {
+            for _ in 0..ROUNDS {
+                let received = match what {
+                    Use::Esp => self.receive_esp(socket),
+                    Use::Nat | Use::Ike | Use::Clear => self.receive_datagrams(what, socket),
+                };
+                match received {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(_) => {
+                        self.counted.receive_failed += 1;
+                        break;
                     }
                 }
             }
-            self.report();
         }
+        self.report();
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    /// When there is something to do, whatever comes.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
         let alive = (!self.alive.is_empty()).then_some(self.alive_due);
         earliest([self.engine.deadline(), retry, alive])
     }
 
     /// Carries out the requests that wait. False: stop.
-    fn serve(&mut self) -> bool {
-        self.wake.clear();
+    pub(crate) fn serve(&mut self) -> bool {
         while let Ok(request) = self.requests.try_recv() {
             // An answer nobody waits for any more is not missed.
             match request {
@@ -194,52 +191,64 @@ impl InboundThread {
         }
     }
 
-    /// Sorts the packets in the slots and has the ESP packets among them opened.
-    fn take_in(&mut self, what: Use, count: usize) {
-        self.batch.clear();
+    /// Receives ESP packets into the slots and has them opened. False when there were none.
+    fn receive_esp(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        let count = self.messages.receive(socket, &mut self.slots)?;
         for i in 0..count {
-            let kept = match self.messages.received(i) {
-                Some(received) if !received.truncated => self.sort(what, i, &received),
-                _ => Err(Other::Malformed),
-            };
-            match kept {
-                Ok((range, meta)) => {
+            let found = self.messages.received(i).filter(|received| !received.truncated);
+            match found.and_then(|received| bare_esp(&self.slots.room(i)[..received.len], &received)) {
+                Some((range, meta)) => {
                     let spi = first_word(&self.slots.room(i)[range.start - FRONT..]);
                     self.batch.push(i, range, meta, spi);
                 }
-                Err(Other::Malformed) => self.counted.malformed += 1,
-                Err(Other::Keepalive) => self.counted.keepalives += 1,
-                Err(Other::Ike) => {}
+                None => self.counted.malformed += 1,
             }
         }
         self.open();
+        Ok(count > 0)
     }
 
-    /// The place of ESP in slot `i` and what the outer headers said, or what else there was.
-    fn sort(&mut self, what: Use, i: usize, received: &Received) -> Result<(Range<usize>, OuterMeta), Other> {
-        let bytes = &self.slots.room(i)[..received.len];
-        let (range, src, dst, src_port) = match what {
-            Use::Esp if received.remote.is_ipv4() => {
-                let header = ipv4_header(bytes).ok_or(Other::Malformed)?;
-                let (src, dst) = (header.src.into(), header.dst.into());
-                let range = FRONT + header.len..FRONT + header.total_len;
-                return Ok((range, OuterMeta { src, dst, src_port: None, tos: header.tos, ttl: header.ttl }));
+    /// Receives datagrams, which may be trains of many, has the ESP packets among them opened and hands up what is IKE.
+    /// False when there were none.
+    fn receive_datagrams(&mut self, what: Use, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        let count = self.messages.receive(socket, &mut self.trains)?;
+        for i in 0..count {
+            let Some(received) = self.messages.received(i).filter(|received| !received.truncated) else {
+                self.counted.malformed += 1;
+                continue;
+            };
+            let length = received.segment.unwrap_or(received.len).max(1);
+            // An empty datagram is one too.
+            for from in (0..received.len.max(1)).step_by(length) {
+                self.take_in(what, i, from..received.len.min(from + length), &received);
             }
-            Use::Esp => (FRONT..FRONT + bytes.len(), received.remote.ip(), received.local, None),
-            Use::Nat => match udp_encap::classify(bytes) {
-                Payload::Esp(_) => {
-                    let port = Some(received.remote.port());
-                    (FRONT..FRONT + bytes.len(), received.remote.ip(), received.local, port)
+        }
+        self.open();
+        Ok(count > 0)
+    }
+
+    /// Takes one datagram of the `i`th train.
+    fn take_in(&mut self, what: Use, i: usize, range: Range<usize>, received: &Received) {
+        let datagram = &self.trains.room(i)[range];
+        let payload = if what == Use::Nat { udp_encap::classify(datagram) } else { Payload::Ike(datagram) };
+        let port = if what == Use::Nat { self.ports.nat } else { self.ports.ike };
+        match (payload, received.local) {
+            (Payload::Esp(esp), Some(dst)) => {
+                let place = self.batch.slots.len();
+                self.slots.room(place)[..esp.len()].copy_from_slice(esp);
+                let (src, src_port) = (received.remote.ip(), Some(received.remote.port()));
+                let meta =
+                    OuterMeta { src, dst, src_port, tos: received.tos, ttl: received.ttl.unwrap_or(DEFAULT_TTL) };
+                let spi = first_word(esp);
+                self.batch.push(place, FRONT..FRONT + esp.len(), meta, spi);
+                if place + 1 == BATCH {
+                    self.open();
                 }
-                Payload::Ike(data) => return Err(self.ike.hand_up(self.ports.nat, received, data)),
-                Payload::Keepalive => return Err(Other::Keepalive),
-                Payload::Malformed => return Err(Other::Malformed),
-            },
-            Use::Ike | Use::Clear => return Err(self.ike.hand_up(self.ports.ike, received, bytes)),
-        };
-        let dst = dst.ok_or(Other::Malformed)?;
-        let ttl = received.ttl.unwrap_or(DEFAULT_TTL);
-        Ok((range, OuterMeta { src, dst, src_port, tos: received.tos, ttl }))
+            }
+            (Payload::Ike(data), Some(local)) => self.ike.hand_up((local, port).into(), received.remote, data),
+            (Payload::Keepalive, _) => self.counted.keepalives += 1,
+            (Payload::Malformed, _) | (_, None) => self.counted.malformed += 1,
+        }
     }
 
     /// Opens the ESP packets of the batch and delivers what is authentic.
@@ -256,17 +265,13 @@ impl InboundThread {
         }
         self.engine.process_esp_batch(&mut packets[..count], &self.batch.metas, now, &mut verdicts[..count]);
         let packets = &mut packets[..count];
-        let merging = self.device.takes_super_packets();
-        self.merger.clear();
+        self.merger.clear(self.device.takes_super_packets());
         for i in (0..count).filter(|&i| verdicts[i] == Verdict::Deliver) {
             self.alive.insert(self.batch.spis[i]);
-            if merging {
-                self.merger.add(i, |i| packets[i].packet());
-            } else {
-                self.merger.add_alone(i);
-            }
+            self.merger.add(i, |i| packets[i].packet());
         }
         self.counted.device_failed += write_groups(&self.device, &self.merger, packets);
+        self.batch.clear();
     }
 
     fn count(&self) -> HalfCounters {
@@ -287,7 +292,7 @@ fn write_groups(device: &Device, merger: &Merger, packets: &mut [PacketBuf<'_>])
     let mut refused = 0;
     for group in merger.groups() {
         let header = if group.count > 1 {
-            let last_flags = tcp_flags(packets[group.last].packet());
+            let last_flags = group.flags(packets[group.last].packet());
             group.finish(packets[group.first].packet_mut(), last_flags)
         } else {
             VnetHeader::default()
@@ -306,14 +311,11 @@ fn write_groups(device: &Device, merger: &Merger, packets: &mut [PacketBuf<'_>])
 
 impl IkeQueue {
     /// Gives an IKE datagram to the daemon, unless too many wait already.
-    fn hand_up(&mut self, port: u16, received: &Received, data: &[u8]) -> Other {
-        let Some(local) = received.local else { return Other::Malformed };
-        let datagram = IkeDatagram { local: (local, port).into(), remote: received.remote, data: data.to_vec() };
-        match self.queue.try_send(datagram) {
+    fn hand_up(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) {
+        match self.queue.try_send(IkeDatagram { local, remote, data: data.to_vec() }) {
             Ok(()) => self.ready.set(),
             Err(_) => self.dropped += 1,
         }
-        Other::Ike
     }
 }
 
@@ -334,11 +336,17 @@ impl Batch {
     }
 }
 
-/// What came that is not ESP.
-enum Other {
-    Ike,
-    Keepalive,
-    Malformed,
+/// Where ESP stands in the slot of a packet of a raw socket, and what the outer header said.
+fn bare_esp(bytes: &[u8], received: &Received) -> Option<(Range<usize>, OuterMeta)> {
+    if received.remote.is_ipv4() {
+        let header = ipv4_header(bytes)?;
+        let (src, dst) = (header.src.into(), header.dst.into());
+        let range = FRONT + header.len..FRONT + header.total_len;
+        return Some((range, OuterMeta { src, dst, src_port: None, tos: header.tos, ttl: header.ttl }));
+    }
+    let ttl = received.ttl.unwrap_or(DEFAULT_TTL);
+    let meta = OuterMeta { src: received.remote.ip(), dst: received.local?, src_port: None, tos: received.tos, ttl };
+    Some((FRONT..FRONT + bytes.len(), meta))
 }
 
 /// What is needed of the header that a raw IPv4 socket gives with the packet. The kernel has checked it.

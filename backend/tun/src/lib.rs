@@ -81,6 +81,7 @@ mod sys;
 mod system;
 mod wait;
 mod watch;
+mod worker;
 
 pub use config::TunConfig;
 pub use error::Error;

@@ -1,11 +1,12 @@
-//! The thread from the device to the sockets.
+//! From the device to the sockets.
 //!
-//! 1. Wait for packets on the device, for requests, or for the next deadline.
+//! 1. A [`Worker`](crate::worker::Worker) waits for packets on the device, for requests, or for the next deadline.
 //! 2. Read super-packets, cut them into a batch of packets in the slots, and let the engine decide about all of them.
-//! 3. Send what is sealed, by socket; keep what waits for an SA.
+//! 3. Send what is sealed, by socket; keep what waits for an SA. While a socket has no room, nothing more is read: the
+//!    packets wait in the device, whose queue is bounded, and requests are served all the same.
 //! 4. Report the engine's events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use ravelin_engine::{DropReason, Outbound, Outer, Verdict};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::KEEPALIVE;
 
@@ -25,11 +25,11 @@ use crate::device::Device;
 use crate::hold::{Held, HoldQueue};
 use crate::keepalive::Keepalives;
 use crate::offload::Splitter;
-use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, Wake};
+use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::sys::{Messages, Sending};
-use crate::wait::{self, earliest};
+use crate::wait::{Watch, earliest};
 
 /// Batches taken from the device before requests are looked at again.
 const ROUNDS: usize = 8;
@@ -40,22 +40,25 @@ const REPORT_RETRY: Duration = Duration::from_millis(50);
 const WAYS: [(Use, bool); 6] =
     [(Use::Esp, true), (Use::Esp, false), (Use::Nat, true), (Use::Nat, false), (Use::Clear, true), (Use::Clear, false)];
 
-pub(crate) struct OutboundThread {
+pub(crate) struct OutboundHalf {
     engine: Outbound,
     device: Arc<Device>,
     sockets: Arc<Sockets>,
     clock: Clock,
     requests: Receiver<Request>,
-    wake: Wake,
     reporter: Reporter,
     splitter: Splitter,
     slots: Slots,
     messages: Messages,
     /// Where the packets of the batch stand in their slots.
     ranges: Vec<Range<usize>>,
-    /// Packets to send, by [`WAYS`].
+    /// Since when the first packets of the batch have waited for an SA.
+    since: Vec<Instant>,
+    /// Packets to send, by [`WAYS`]; between batches, those for which there was no room.
     ways: [Vec<Sending>; WAYS.len()],
     hold: HoldQueue,
+    /// Packets that waited for an SA that has come.
+    released: VecDeque<Held>,
     keepalives: Keepalives,
     /// Somebody removed the device.
     device_lost: bool,
@@ -73,78 +76,91 @@ struct Counted {
     send_failed: BTreeMap<i32, u64>,
 }
 
-/// The parts the thread is made of.
+/// The parts the half is made of.
 pub(crate) struct Parts {
     pub engine: Outbound,
     pub device: Arc<Device>,
     pub sockets: Arc<Sockets>,
     pub clock: Clock,
     pub requests: Receiver<Request>,
-    pub wake: Wake,
     pub reporter: Reporter,
     pub hold: Duration,
     pub keepalive: Option<Duration>,
 }
 
-impl OutboundThread {
+impl OutboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, clock, requests, wake, reporter, hold, keepalive } = parts;
-        OutboundThread {
+        let Parts { engine, device, sockets, clock, requests, reporter, hold, keepalive } = parts;
+        OutboundHalf {
             engine,
             device,
             sockets,
             clock,
             requests,
-            wake,
             reporter,
             splitter: Splitter::new(),
             slots: Slots::new(),
             messages: Messages::new(),
             ranges: Vec::with_capacity(BATCH),
+            since: Vec::with_capacity(BATCH),
             ways: std::array::from_fn(|_| Vec::with_capacity(BATCH)),
             hold: HoldQueue::new(hold),
+            released: VecDeque::new(),
             keepalives: Keepalives::new(keepalive),
             device_lost: false,
             counted: Counted::default(),
         }
     }
 
-    /// Runs until it is told to stop.
-    pub(crate) fn run(mut self) {
-        let device = self.device.clone();
-        let wake = self.wake.clone();
-        let mut fds = [wake.as_fd(), device.as_fd()].map(wait::on);
-        loop {
+    /// Says what it waits for: room in the sockets while they are full, else packets on the device.
+    pub(crate) fn watch<'a>(&self, device: &'a Device, sockets: &'a Sockets, watch: &mut Watch<'a>) {
+        if self.is_blocked() {
+            let full = WAYS.iter().zip(&self.ways).filter(|(_, packets)| !packets.is_empty());
+            full.filter_map(|((what, v4), _)| sockets.get(*what, any(*v4))).for_each(|fd| watch.writable(fd));
+        } else if !self.device_lost {
             // A device that was taken away would be reported without end.
-            let watched = if self.device_lost { 1 } else { fds.len() };
-            wait::until(&mut fds[..watched], self.clock.now(), self.deadline());
-            if wait::is_ready(&fds[0]) && !self.serve() {
-                return;
-            }
-            self.on_time();
-            if self.splitter.has_more() || !self.device_lost && wait::is_ready(&fds[1]) {
-                for _ in 0..ROUNDS {
-                    if !self.read_batch() {
-                        break;
-                    }
-                    self.process(&[]);
-                }
-            }
-            let Self { reporter, engine, .. } = &mut self;
-            reporter.send(|| engine.poll_event().map(Report::Event));
+            watch.readable(device.as_fd());
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        // The rest of a super-packet waits for nothing.
-        let rest = self.splitter.has_more().then_some(Instant::ZERO);
+    /// Does what there is to do; `ready` says that what it waits for has come.
+    pub(crate) fn work(&mut self, ready: bool) {
+        self.on_time();
+        if self.is_blocked() && ready {
+            self.send_all();
+        }
+        if ready || self.has_more() {
+            for _ in 0..ROUNDS {
+                // What waits for the link stays in the slots, and what comes after it in the device.
+                if self.is_blocked() || !self.read_batch() {
+                    break;
+                }
+                self.process();
+            }
+        }
+        let Self { reporter, engine, .. } = self;
+        reporter.send(|| engine.poll_event().map(Report::Event));
+    }
+
+    /// Whether packets wait for room in a socket.
+    fn is_blocked(&self) -> bool {
+        self.ways.iter().any(|packets| !packets.is_empty())
+    }
+
+    /// Whether there are packets besides those on the device.
+    fn has_more(&self) -> bool {
+        !self.released.is_empty() || self.splitter.has_more()
+    }
+
+    /// When there is something to do, whatever comes.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let rest = (self.has_more() && !self.is_blocked()).then_some(Instant::ZERO);
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
         earliest([self.engine.deadline(), self.hold.deadline(), self.keepalives.deadline(), retry, rest])
     }
 
     /// Carries out the requests that wait. False: stop.
-    fn serve(&mut self) -> bool {
-        self.wake.clear();
+    pub(crate) fn serve(&mut self) -> bool {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::Apply(op, answer) => {
@@ -169,23 +185,12 @@ impl OutboundThread {
     fn follow(&mut self, op: &DataPlaneOp, now: Instant) {
         self.keepalives.follow(op, now);
         match op {
-            DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => self.release(params.policy),
+            // Those that must wait again, because the SA is not for their flow, have waited already.
+            DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => {
+                self.released.extend(self.hold.take(params.policy));
+            }
             DataPlaneOp::DeletePolicy(id) => drop(self.hold.take(*id)),
             _ => {}
-        }
-    }
-
-    /// Offers the packets that waited for an SA of this policy again. Those that must wait again, because the SA is not
-    /// for their flow, have waited already.
-    fn release(&mut self, policy: PolicyId) {
-        let packets = self.hold.take(policy);
-        for batch in packets.chunks(BATCH) {
-            self.ranges.clear();
-            for (i, Held { packet, .. }) in batch.iter().enumerate() {
-                self.slots.room(i)[..packet.len()].copy_from_slice(packet);
-                self.ranges.push(FRONT..FRONT + packet.len());
-            }
-            self.process(batch);
         }
     }
 
@@ -199,14 +204,24 @@ impl OutboundThread {
             let sending =
                 Sending { start: 0, end: KEEPALIVE.len(), remote: SocketAddr::new(dst, port), local: src, tos: 0 };
             if let Some(socket) = self.sockets.get(Use::Nat, dst) {
-                self.messages.send(socket, &KEEPALIVE, &[sending], &mut |error| self.counted.refused(&error));
+                // Where there is no room, other packets keep the mapping alive.
+                self.messages.send(socket, &KEEPALIVE, &[sending], false, &mut |error| self.counted.refused(&error));
             }
         }
     }
 
-    /// Fills the slots with what is left of the last super-packet and from the device. False when there was nothing.
+    /// Fills the slots: packets whose SA has come, what is left of the last super-packet, then from the device. False
+    /// when there was nothing.
     fn read_batch(&mut self) -> bool {
         self.ranges.clear();
+        self.since.clear();
+        while self.ranges.len() < BATCH
+            && let Some(Held { packet, since, .. }) = self.released.pop_front()
+        {
+            self.slots.room(self.ranges.len())[..packet.len()].copy_from_slice(&packet);
+            self.ranges.push(FRONT..FRONT + packet.len());
+            self.since.push(since);
+        }
         while self.ranges.len() < BATCH {
             if let Some(len) = self.splitter.next(self.slots.room(self.ranges.len())) {
                 self.ranges.push(FRONT..FRONT + len);
@@ -232,8 +247,8 @@ impl OutboundThread {
         !self.ranges.is_empty()
     }
 
-    /// Lets the engine decide about the packets in the slots, of which these were held, and does what it says.
-    fn process(&mut self, held: &[Held]) {
+    /// Lets the engine decide about the packets in the slots and does what it says.
+    fn process(&mut self) {
         let now = self.clock.now();
         let count = self.ranges.len();
         let mut verdicts = [Verdict::Drop(DropReason::NoPolicy); BATCH];
@@ -249,7 +264,7 @@ impl OutboundThread {
                 Verdict::Send(outer) => self.queue_sealed(start, end, &outer),
                 Verdict::Bypass => self.queue_clear(start, end),
                 Verdict::Hold(policy) => {
-                    let since = held.get(i).map_or(now, |held| held.since);
+                    let since = self.since.get(i).copied().unwrap_or(now);
                     if !self.hold.push(policy, &self.slots.bytes()[start..end], since) {
                         self.counted.hold_full += 1;
                     }
@@ -292,20 +307,24 @@ impl OutboundThread {
         }
     }
 
+    /// Sends what there is room for.
     fn send_all(&mut self) {
         for ((what, v4), packets) in WAYS.iter().zip(&mut self.ways) {
             if packets.is_empty() {
                 continue;
             }
-            let any: IpAddr = if *v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            match self.sockets.get(*what, any) {
+            let done = match self.sockets.get(*what, any(*v4)) {
                 Some(socket) => {
                     let counted = &mut self.counted;
-                    self.messages.send(socket, self.slots.bytes(), packets, &mut |error| counted.refused(&error));
+                    let refused = &mut |error| counted.refused(&error);
+                    self.messages.send(socket, self.slots.bytes(), packets, *what == Use::Nat, refused)
                 }
-                None => self.counted.no_family += packets.len() as u64,
-            }
-            packets.clear();
+                None => {
+                    self.counted.no_family += packets.len() as u64;
+                    packets.len()
+                }
+            };
+            packets.drain(..done);
         }
     }
 
@@ -330,6 +349,11 @@ impl Counted {
     fn refused(&mut self, error: &io::Error) {
         *self.send_failed.entry(error.raw_os_error().unwrap_or_default()).or_default() += 1;
     }
+}
+
+/// The unspecified address of IPv4, or of IPv6.
+fn any(v4: bool) -> IpAddr {
+    if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
 /// The destination of an IP packet and the unspecified address of its family.

@@ -21,13 +21,14 @@ use rustix::event::epoll;
 use crate::config::TunConfig;
 use crate::device::Device;
 use crate::error::Error;
-use crate::inbound::{self, InboundThread, Ports};
-use crate::outbound::{self, OutboundThread};
+use crate::inbound::{self, InboundHalf, Ports};
+use crate::outbound::{self, OutboundHalf};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
 use crate::sockets::{self, Sockets, Use};
 use crate::sys::{Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
+use crate::worker::Worker;
 
 /// Counters of the data plane as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,14 +39,15 @@ pub struct PlaneCounters {
     pub drops: Vec<(String, u64)>,
 }
 
-/// A running data plane: the device, the sockets, two threads, and the rules in the kernel.
+/// A running data plane: the device, the sockets, one or two threads, and the rules in the kernel.
 ///
 /// It belongs to the network namespace of the thread that started it; operations are applied from a thread in the
 /// same namespace.
 pub struct TunDataPlane {
-    // The threads end before the device and the rules go.
+    // The threads end before the device and the rules go: both halves are told to stop, then all are awaited.
     outbound: Half,
     inbound: Half,
+    _threads: Threads,
     system: System,
     sockets: Arc<Sockets>,
     messages: Messages,
@@ -82,7 +84,7 @@ impl TunDataPlane {
 
         // The filter captures only what policies select: anything else in the device is a race or a mistake.
         let engine = EngineConfig { no_match: NoMatch::Discard, ..EngineConfig::default() };
-        let (outbound, inbound) = Engine::new(engine, crypto, rng).split();
+        let (engine_outbound, engine_inbound) = Engine::new(engine, crypto, rng).split();
         let clock = Clock::new();
         let no_descriptor = |error| Error::system("make an event descriptor", error);
         let reports_ready = Wake::new().map_err(no_descriptor)?;
@@ -93,38 +95,52 @@ impl TunDataPlane {
         let (ike_queue, ike) = sync_channel(MAX_IKE);
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
 
-        let outbound = Half::spawn("outbound", |requests, wake| {
-            let parts = outbound::Parts {
-                engine: outbound,
-                device: device.clone(),
-                sockets: sockets.clone(),
-                clock,
-                requests,
-                wake,
-                reporter: Reporter::new(report.clone(), reports_ready.clone()),
-                hold: config.hold,
-                keepalive: config.keepalive,
-            };
-            move || OutboundThread::new(parts).run()
-        })?;
-        let inbound = Half::spawn("inbound", |requests, wake| {
-            let parts = inbound::Parts {
-                engine: inbound,
-                device,
-                sockets: sockets.clone(),
-                ports,
-                clock,
-                requests,
-                wake,
-                reporter: Reporter::new(report, reports_ready.clone()),
-                ike: ike_queue,
-                ike_ready: ike_ready.clone(),
-            };
-            move || InboundThread::new(parts).run()
-        })?;
+        let mut threads = Threads(Vec::new());
+        // A thread each for the two directions, unless they would only wait for each other.
+        let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+        let outbound_wake = Wake::new().map_err(no_descriptor)?;
+        let inbound_wake = if alone { outbound_wake.clone() } else { Wake::new().map_err(no_descriptor)? };
+        let (outbound, requests) = Half::new("outbound", outbound_wake.clone());
+        let outbound_half = OutboundHalf::new(outbound::Parts {
+            engine: engine_outbound,
+            device: device.clone(),
+            sockets: sockets.clone(),
+            clock,
+            requests,
+            reporter: Reporter::new(report.clone(), reports_ready.clone()),
+            hold: config.hold,
+            keepalive: config.keepalive,
+        });
+        let (inbound, requests) = Half::new("inbound", inbound_wake.clone());
+        let inbound_half = InboundHalf::new(inbound::Parts {
+            engine: engine_inbound,
+            device: device.clone(),
+            sockets: sockets.clone(),
+            ports,
+            clock,
+            requests,
+            reporter: Reporter::new(report, reports_ready.clone()),
+            ike: ike_queue,
+            ike_ready: ike_ready.clone(),
+        });
+        let worker = |wake, outbound, inbound| Worker {
+            wake,
+            clock,
+            device: device.clone(),
+            sockets: sockets.clone(),
+            outbound,
+            inbound,
+        };
+        if alone {
+            threads.spawn("packets", worker(outbound_wake, Some(outbound_half), Some(inbound_half)))?;
+        } else {
+            threads.spawn("outbound", worker(outbound_wake, Some(outbound_half), None))?;
+            threads.spawn("inbound", worker(inbound_wake, None, Some(inbound_half)))?;
+        }
         Ok(TunDataPlane {
             outbound,
             inbound,
+            _threads: threads,
             system,
             sockets,
             messages: Messages::new(),
@@ -176,7 +192,7 @@ impl TunDataPlane {
     /// Sends an IKE message from the port `local` names, with the non-ESP marker where that is the NAT-traversal port.
     ///
     /// # Errors
-    /// The system's answer: no route, an address that is not ours, a message too long.
+    /// The system's answer: no route, an address that is not ours, a message too long, no room now.
     pub fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
         let mut marked = Vec::new();
         let (what, bytes) = if local.port() == self.ports.nat {
@@ -189,8 +205,8 @@ impl TunDataPlane {
         let socket = self.sockets.get(what, remote.ip()).ok_or(io::ErrorKind::Unsupported)?;
         let sending = Sending { start: 0, end: bytes.len(), remote, local: local.ip(), tos: 0 };
         let mut result = Ok(());
-        self.messages.send(socket, bytes, &[sending], &mut |error| result = Err(error));
-        result
+        let done = self.messages.send(socket, bytes, &[sending], false, &mut |error| result = Err(error));
+        if done == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { result }
     }
 
     /// The address from which our packets to `remote` would leave now. `None`: there is no route.
@@ -367,28 +383,18 @@ fn either(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(both)
 }
 
-/// One thread, as the daemon's thread holds it. Dropping it ends the thread.
+/// One half, as the daemon's thread holds it. Dropping it stops the thread that serves it.
 struct Half {
     name: &'static str,
     requests: Sender<Request>,
     wake: Wake,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Half {
-    /// Starts a thread; `make` gives what it runs.
-    fn spawn<F: FnOnce() + Send + 'static>(
-        name: &'static str,
-        make: impl FnOnce(Receiver<Request>, Wake) -> F,
-    ) -> Result<Self, Error> {
-        let wake = Wake::new().map_err(|error| Error::system("make an event descriptor", error))?;
+    /// The way of requests to a half whose thread waits for `wake`.
+    fn new(name: &'static str, wake: Wake) -> (Self, Receiver<Request>) {
         let (requests, received) = channel();
-        let run = make(received, wake.clone());
-        let thread = std::thread::Builder::new()
-            .name(format!("ravelin-{name}"))
-            .spawn(run)
-            .map_err(|error| Error::system(format!("start the {name} thread"), error))?;
-        Ok(Half { name, requests, wake, thread: Some(thread) })
+        (Half { name, requests, wake }, received)
     }
 
     fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
@@ -410,10 +416,27 @@ impl Drop for Half {
     fn drop(&mut self) {
         let _ = self.requests.send(Request::Stop);
         self.wake.set();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the {} thread ended in a panic", self.name);
+    }
+}
+
+/// The threads that carry packets. Dropping it awaits their end.
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Threads {
+    fn spawn(&mut self, name: &str, worker: Worker) -> Result<(), Error> {
+        let thread = std::thread::Builder::new().name(format!("ravelin-{name}"));
+        let thread = thread.spawn(move || worker.run());
+        self.0.push(thread.map_err(|error| Error::system(format!("start the {name} thread"), error))?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that carries packets ended in a panic");
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct IkeDatagram {
     pub data: Vec<u8>,
 }
 
-/// What the daemon's thread asks of one of the two others.
+/// What the daemon's thread asks of a half.
 pub(crate) enum Request {
     /// Carry out an operation.
     Apply(Box<DataPlaneOp>, Sender<Result<(), DataPlaneError>>),
@@ -81,14 +81,14 @@ pub(crate) enum Request {
     Stop,
 }
 
-/// The counters of one thread.
+/// The counters of one half.
 pub(crate) struct HalfCounters {
     pub engine: Counters,
     /// What this crate counted around the engine.
     pub around: Vec<(String, u64)>,
 }
 
-/// What a thread reports.
+/// What a half reports.
 pub(crate) enum Report {
     /// An event of the engine.
     Event(DataPlaneEvent),

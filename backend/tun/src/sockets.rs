@@ -12,7 +12,7 @@ use crate::sys::set_option;
 
 /// Bytes the kernel keeps for us while the inbound thread is busy.
 const RECEIVE_BUFFER: usize = 8 << 20;
-/// Bytes that wait for the link before the outbound thread does: several batches.
+/// Bytes that wait for the link before packets wait in the device: several batches.
 const SEND_BUFFER: usize = 1 << 20;
 
 /// What a socket carries.
@@ -70,11 +70,9 @@ impl Sockets {
     }
 
     /// The sockets that receive.
-    pub(crate) fn receiving(&self) -> Vec<(Use, BorrowedFd<'_>)> {
+    pub(crate) fn receiving(&self) -> impl Iterator<Item = (Use, BorrowedFd<'_>)> {
         let families = std::iter::once(&self.v4).chain(&self.v6);
-        families
-            .flat_map(|family| [Use::Esp, Use::Nat, Use::Ike].map(|what| (what, family.get(what).as_fd())))
-            .collect()
+        families.flat_map(|family| [Use::Esp, Use::Nat, Use::Ike].map(|what| (what, family.get(what).as_fd())))
     }
 }
 
@@ -142,9 +140,10 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
     if set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER as i32).is_err() {
         socket.set_send_buffer_size(SEND_BUFFER)?;
     }
-    if port == Some(config.nat_port) && domain == Domain::IPV4 {
-        // RFC 3948 §2.1: the UDP checksum should be zero; ESP brings its own, and so does IKE.
-        set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
+    if port == Some(config.nat_port) {
+        // Datagrams that belong together come as one; kernels before 5.0 refuse, and then each comes by itself. RFC 3948
+        // §2.1 would have the checksum zero, but only with checksums do kernels carry many datagrams as one, either way.
+        let _ = set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
     }
     if let Some(port) = port {
         if domain == Domain::IPV6 {

@@ -9,10 +9,22 @@ mod merge;
 mod split;
 mod vnet;
 
-pub(crate) use merge::{Merger, NONE, tcp_flags};
+pub(crate) use merge::{Merger, NONE};
 pub(crate) use split::Splitter;
 pub(crate) use vnet::VnetHeader;
 
+/// The transports whose packets can be parts of a super-packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Udp,
+}
+
+const UDP_HEADER: usize = 8;
+/// The length of a TCP header without options.
+const TCP_HEADER: usize = 20;
+/// Where the checksum stands in a UDP header.
+const UDP_CHECKSUM: usize = 6;
 /// Where the checksum stands in a TCP header.
 const TCP_CHECKSUM: usize = 16;
 /// Where the flags stand in a TCP header.

@@ -3,12 +3,8 @@
 use ravelin_wire::ip::{Fragment, Header, protocol};
 
 use super::checksum::{self, stored};
-use super::{CWR, FIN, PSH, TCP_CHECKSUM, TCP_FLAGS, VnetHeader};
+use super::{CWR, FIN, PSH, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER, Transport, UDP_CHECKSUM, UDP_HEADER, VnetHeader};
 use crate::slots::MAX_PACKET;
-
-const UDP_HEADER: usize = 8;
-const TCP_HEADER: usize = 20;
-const UDP_CHECKSUM: usize = 6;
 
 /// What was read from the device, with what is left to cut from it. One packet is cut at a time, so a super-packet of
 /// many small ones needs no room for all of them at once.
@@ -46,12 +42,6 @@ struct Segments {
     /// Packets taken, and bytes of payload in them.
     taken: usize,
     done: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Transport {
-    Tcp,
-    Udp,
 }
 
 impl Splitter {

@@ -159,9 +159,13 @@ fn split(header: &VnetHeader, packet: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 /// What a device is given for these packets of one batch.
 fn merge(packets: &[Vec<u8>]) -> Vec<(VnetHeader, Vec<u8>, usize)> {
+    merge_by(packets, (true, true))
+}
+
+fn merge_by(packets: &[Vec<u8>], merging: (bool, bool)) -> Vec<(VnetHeader, Vec<u8>, usize)> {
     let mut merger = Merger::new();
-    merger.add_alone(0);
-    merger.clear();
+    merger.add(0, |_| &[0x45]);
+    merger.clear(merging);
     for i in 0..packets.len() {
         merger.add(i, |i| &packets[i]);
     }
@@ -169,7 +173,7 @@ fn merge(packets: &[Vec<u8>]) -> Vec<(VnetHeader, Vec<u8>, usize)> {
         let mut whole = packets[group.first].clone();
         let header = match group.count {
             1 => VnetHeader::default(),
-            _ => group.finish(&mut whole, tcp_flags(&packets[group.last])),
+            _ => group.finish(&mut whole, group.flags(&packets[group.last])),
         };
         let (mut at, mut count) = (merger.next(group.first), 1);
         while at != NONE {
@@ -325,7 +329,8 @@ fn split_and_merged_again_is_the_same_super_packet() {
         let count = 2 + numbers.below(44);
         let len = size * (count - 1) + 1 + numbers.below(size);
         let payload = numbers.bytes(len);
-        let mut packet = Packet::tcp(round % 2 == 0, payload);
+        let udp = round % 5 < 2;
+        let mut packet = if udp { Packet::udp(round % 2 == 0, payload) } else { Packet::tcp(round % 2 == 0, payload) };
         packet.dont_fragment = round % 3 == 0;
         packet.flags = [ACK, ACK | PSH, ACK | FIN | PSH | ECE][numbers.below(3)];
         let segments = split(&packet.vnet(size), &packet.build(true)).unwrap();
@@ -335,7 +340,10 @@ fn split_and_merged_again_is_the_same_super_packet() {
 
 #[test]
 fn flows_that_alternate_are_merged_each_by_itself() {
-    let flow = |port: u16| Packet { port, ..Packet::tcp(port.is_multiple_of(2), vec![port as u8; 3000]) };
+    let flow = |port: u16| {
+        let (v6, payload) = (port.is_multiple_of(2), vec![port as u8; 3000]);
+        Packet { port, ..if port < 4 { Packet::udp(v6, payload) } else { Packet::tcp(v6, payload) } }
+    };
     let flows: Vec<Vec<Vec<u8>>> = (1..9).map(|port| flow(port).segments(1000)).collect();
     let mixed: Vec<Vec<u8>> = (0..3).flat_map(|i| flows.iter().map(move |flow| flow[i].clone())).collect();
     let merged = merge(&mixed);
@@ -412,15 +420,67 @@ fn a_connection_keeps_its_order() {
 }
 
 #[test]
-fn what_is_not_plain_tcp_passes_alone_and_a_hidden_header_ends_all_groups() {
+fn what_is_not_plain_passes_alone_and_a_hidden_header_ends_all_groups() {
     let segments = Packet::tcp(false, vec![1; 400]).segments(100);
     let udp = Packet::udp(false, vec![2; 50]).build(false);
+    let mut datagram_fragment = udp.clone();
+    datagram_fragment[6] = 0x20;
+    let icmp = [&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1], &[0; 18][..]].concat();
     let mut fragment = segments[1].clone();
     fragment[6] = 0x20;
     let counts = |packets: &[Vec<u8>]| merge(packets).iter().map(|merged| merged.2).collect::<Vec<_>>();
-    assert_eq!(counts(&[segments[0].clone(), udp, segments[1].clone()]), [2, 1]);
+    assert_eq!(counts(&[segments[0].clone(), udp.clone(), icmp, segments[1].clone()]), [2, 1, 1]);
+    assert_eq!(counts(&[udp.clone(), datagram_fragment, udp]), [1, 1, 1]);
     assert_eq!(counts(&[segments[0].clone(), fragment, segments[1].clone(), segments[2].clone()]), [1, 1, 2]);
     assert_eq!(counts(&[Vec::new(), vec![0x45], vec![0x60; 39], vec![0; 60]]), [1, 1, 1, 1]);
+}
+
+#[test]
+fn datagrams_are_merged_while_they_are_of_one_length_and_end_with_a_shorter_one() {
+    let datagrams = |lengths: &[usize]| -> Vec<Vec<u8>> {
+        let packet = |(i, &len): (usize, &usize)| Packet {
+            id: i as u16,
+            dont_fragment: false,
+            ..Packet::udp(false, vec![i as u8; len])
+        };
+        lengths.iter().enumerate().map(|place| packet(place).build(false)).collect()
+    };
+    let counts = |lengths: &[usize]| merge(&datagrams(lengths)).iter().map(|merged| merged.2).collect::<Vec<_>>();
+    assert_eq!(counts(&[64, 64, 64, 64]), [4]);
+    assert_eq!(counts(&[64, 64, 10, 64, 64]), [3, 2]);
+    assert_eq!(counts(&[10, 64, 64]), [1, 2]);
+    assert_eq!(counts(&[64, 0, 64]), [1, 1, 1]);
+    assert_eq!(counts(&[64, 1, 1]), [2, 1]);
+    // What was merged is what the stack cuts into the same datagrams.
+    let whole = datagrams(&[64, 64, 30]);
+    let merged = merge(&whole);
+    assert_eq!(split(&merged[0].0, &merged[0].1).unwrap(), whole);
+}
+
+#[test]
+fn datagrams_without_or_with_a_wrong_checksum_or_a_length_of_their_own_stay_alone() {
+    for v6 in [false, true] {
+        let at = if v6 { 40 } else { 20 };
+        let plain = vec![Packet::udp(v6, vec![1; 100]).build(false); 3];
+        assert_eq!(merge(&plain).len(), 1);
+        let changes: [fn(&mut [u8]); 4] =
+            [|udp| udp[6..8].fill(0), |udp| udp[7] ^= 1, |udp| udp[50] ^= 1, |udp| udp[5] -= 1];
+        for (i, change) in changes.into_iter().enumerate() {
+            let mut packets = plain.clone();
+            change(&mut packets[1][at..]);
+            assert_eq!(merge(&packets).len(), 3, "{v6} {i}");
+        }
+    }
+}
+
+#[test]
+fn what_the_device_does_not_take_is_not_merged() {
+    let tcp = Packet::tcp(false, vec![1; 300]).segments(100);
+    let udp = Packet::udp(false, vec![1; 300]).segments(100);
+    let all = [tcp, udp].concat();
+    for (merging, count) in [((true, true), 2), ((true, false), 4), ((false, true), 4), ((false, false), 6)] {
+        assert_eq!(merge_by(&all, merging).len(), count, "{merging:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! A thread that carries packets: both directions where the process has one processor, else one direction each.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use crate::device::Device;
+use crate::inbound::InboundHalf;
+use crate::outbound::OutboundHalf;
+use crate::shared::{Clock, Wake};
+use crate::sockets::Sockets;
+use crate::wait::{Watch, earliest};
+
+/// What one thread serves.
+pub(crate) struct Worker {
+    pub wake: Wake,
+    pub clock: Clock,
+    pub device: Arc<Device>,
+    pub sockets: Arc<Sockets>,
+    pub outbound: Option<OutboundHalf>,
+    pub inbound: Option<InboundHalf>,
+}
+
+impl Worker {
+    /// Runs until one of its halves is told to stop.
+    pub(crate) fn run(self) {
+        let Worker { wake, clock, device, sockets, mut outbound, mut inbound } = self;
+        loop {
+            let mut watch = Watch::new(wake.as_fd());
+            if let Some(half) = &outbound {
+                half.watch(&device, &sockets, &mut watch);
+            }
+            let inbound_from = watch.len();
+            if inbound.is_some() {
+                sockets.receiving().for_each(|(_, fd)| watch.readable(fd));
+            }
+            let end = watch.len();
+            let deadlines =
+                [outbound.as_ref().and_then(OutboundHalf::deadline), inbound.as_ref().and_then(InboundHalf::deadline)];
+            let ready = watch.wait(clock.now(), earliest(deadlines));
+            if ready.has(0) {
+                wake.clear();
+                let stop = outbound.as_mut().is_some_and(|half| !half.serve())
+                    || inbound.as_mut().is_some_and(|half| !half.serve());
+                if stop {
+                    return;
+                }
+            }
+            if let Some(half) = &mut outbound {
+                half.work(ready.part(1, inbound_from).any());
+            }
+            if let Some(half) = &mut inbound {
+                half.work(ready.part(inbound_from, end));
+            }
+        }
+    }
+}
