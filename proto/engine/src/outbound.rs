@@ -19,7 +19,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
-use ravelin_wire::ip::{Fragment, Header};
+use ravelin_wire::ip::{Fragment, Header, transport};
 
 use crate::acquires::{Acquires, Ask};
 use crate::engine::{EngineConfig, NoMatch};
@@ -259,6 +259,10 @@ impl Outbound {
             // showed; the peer would drop it.
             Fragment::Later => match find(&Flow { src_port: None, dst_port: None, ..*flow }) {
                 None if find(flow).is_some() => return Decision::Drop(DropReason::HiddenPorts),
+                // Nor is there an SA to be had for ports that are filled from the packet.
+                None if self.senders.asks_for_ports(policy) && transport::has_ports(flow.protocol) => {
+                    return Decision::Drop(DropReason::HiddenPorts);
+                }
                 slot => slot,
             },
         };
@@ -336,7 +340,8 @@ impl Outbound {
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
         let slot = self.sad.insert(OutboundSa::new(params, &self.crypto, now)?);
-        match self.senders.add(slot, &mut self.sad) {
+        self.senders.add(slot, &mut self.sad);
+        match self.senders.answers(params) {
             Some(part) => self.acquires.close(params.policy, part),
             None => self.acquires.close_all(params.policy),
         }

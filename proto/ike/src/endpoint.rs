@@ -168,7 +168,7 @@ impl Endpoint {
     fn command(&mut self, command: Command) {
         match command {
             Command::Configure(config) => self.core.configure(config),
-            Command::Initiate(policy) => self.want(Want { policy, flow: None }),
+            Command::Initiate(policy) => self.want(policy, None),
             Command::RekeyIke(remote) => self.with_remote(&remote, |sa, _, _| sa.rekey()),
             Command::RekeyChild(policy) => self.each(|sa, _, _| {
                 children_of(sa, Some(policy)).into_iter().for_each(|spi| sa.rekey_child(spi));
@@ -189,10 +189,13 @@ impl Endpoint {
 
     fn data_plane(&mut self, event: DataPlaneEvent) {
         match event {
-            DataPlaneEvent::Acquire { policy, flow } => self.want(Want { policy, flow: Some(flow) }),
+            DataPlaneEvent::Acquire { policy, flow } => self.want(policy, Some(flow)),
             DataPlaneEvent::SoftExpire(id) => self.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
             DataPlaneEvent::HardExpire(id) => {
                 self.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
+            }
+            DataPlaneEvent::Idle(id) => {
+                self.with_child(id, |sa, _, inbound, core| sa.child_idle(inbound, id.direction, core.now));
             }
             DataPlaneEvent::PeerMoved { id, src, src_port } => self.with_child(id, |sa, ends, _, core| {
                 let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
@@ -203,8 +206,9 @@ impl Endpoint {
     }
 
     /// A Child SA is wanted: from the IKE SA that is there, from the one that is being made, or from a new one.
-    fn want(&mut self, want: Want) {
-        let Some(child) = self.core.policy(want.policy) else { return };
+    fn want(&mut self, policy: PolicyId, flow: Option<Flow>) {
+        let Some(child) = self.core.policy(policy) else { return };
+        let want = Want::new(&child, flow);
         let Some(remote) = self.core.remote(&child.remote) else {
             self.core.failed(no_remote(child.remote.clone(), want));
             return;

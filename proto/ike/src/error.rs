@@ -29,6 +29,8 @@ pub(crate) enum Error {
     Violation(&'static str),
     /// The policies do not meet.
     NoAgreement(Disagreement),
+    /// The policy wants a Child SA for each flow, and the offer is for more.
+    NotSingle(Disagreement),
     /// The peer sent a key exchange value of another method than the chosen one.
     WrongKe(KeMethod),
     /// The peer's key exchange value is no valid element.
@@ -101,6 +103,7 @@ impl Error {
                 Part::TrafficSelectors | Part::Mode => NotifyType::TS_UNACCEPTABLE,
                 _ => NotifyType::NO_PROPOSAL_CHOSEN,
             }),
+            Error::NotSingle(_) => plain(NotifyType::SINGLE_PAIR_REQUIRED),
             Error::WrongKe(method) => Notify::new(NotifyType::INVALID_KE_PAYLOAD, method.0.to_be_bytes().to_vec()),
             // RFC 7296 §2.21.2: whatever the cause, this is all the peer learns.
             Error::Authentication(_) => plain(NotifyType::AUTHENTICATION_FAILED),
@@ -127,7 +130,9 @@ impl Error {
     /// The operator's line.
     pub(crate) fn failure(&self, place: Place) -> Failure {
         let (part, theirs, ours) = match self {
-            Error::NoAgreement(d) | Error::Authentication(d) => (d.part, d.theirs.clone(), d.ours.clone()),
+            Error::NoAgreement(d) | Error::NotSingle(d) | Error::Authentication(d) => {
+                (d.part, d.theirs.clone(), d.ours.clone())
+            }
             Error::Malformed(what) => (Part::Protocol, vec![what.to_string()], vec![]),
             Error::Violation(what) => (Part::Protocol, vec![(*what).into()], vec![]),
             Error::CriticalPayload(kind) => {
@@ -139,7 +144,15 @@ impl Error {
             }
             Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
-            Error::Full => (Part::Limit, vec![], vec![format!("{} Child SAs per IKE SA", limits::CHILDREN_PER_IKE_SA)]),
+            Error::Full => (
+                Part::Limit,
+                vec![],
+                vec![format!(
+                    "{} Child SAs per IKE SA, {} per remote",
+                    limits::CHILDREN_PER_IKE_SA,
+                    limits::CHILDREN_PER_REMOTE
+                )],
+            ),
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),

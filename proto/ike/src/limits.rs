@@ -21,8 +21,12 @@ pub const IKE_SAS: usize = 100_000;
 /// or rekeys IKE SAs without end harms nobody but itself.
 pub const IKE_SAS_PER_REMOTE: usize = 64;
 
-/// Child SAs of one IKE SA, those being replaced included. Beyond it NO_ADDITIONAL_SAS is the answer.
-pub const CHILDREN_PER_IKE_SA: usize = 128;
+/// Child SAs of one IKE SA, those being replaced included. Beyond it NO_ADDITIONAL_SAS is the answer. A policy that
+/// populates selectors from packets has one for each flow.
+pub const CHILDREN_PER_IKE_SA: usize = 4096;
+
+/// Child SAs with one remote, over all its IKE SAs.
+pub const CHILDREN_PER_REMOTE: usize = 2 * CHILDREN_PER_IKE_SA;
 
 /// The secret behind cookies is replaced after this time; the one before it is still honoured once.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(60);
@@ -36,8 +40,9 @@ pub const KE_RESTARTS: u32 = 2;
 /// Deletes of unknown Child SAs that are remembered while a CREATE_CHILD_SA request is open.
 pub const EARLY_DELETES: usize = 8;
 
-/// Exchanges that wait for the window of one IKE SA.
-pub const TASKS: usize = 256;
+/// Child SAs that wait to be asked for on one IKE SA. Whatever else waits for its window is about something that is
+/// there, once each.
+pub const WANTS: usize = 256;
 
 /// Unprotected messages per second sent in answer to messages that belong to no IKE SA, and failures reported because
 /// of such messages (RFC 7296 §2.21.4).

@@ -14,6 +14,7 @@ use crate::explain::Failure;
 
 /// One decision.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Taken one by one as they are made, never kept.
 pub enum Output {
     /// Hand the operation to the data plane; answer with [`Input::Done`](crate::Input::Done).
     Apply(OpId, DataPlaneOp),
@@ -123,6 +124,8 @@ pub enum DownReason {
     PeerDead,
     /// It reached its hard lifetime.
     Expired,
+    /// It carried nothing for longer than its policy allows.
+    Idle,
     /// The peer lost its state and said so in a new, authenticated IKE SA (INITIAL_CONTACT).
     InitialContact,
     /// It became redundant after a rekey or a collision.

@@ -46,6 +46,8 @@ pub enum DataPlaneEvent {
     SoftExpire(SaId),
     /// A hard limit was passed; the SA is out of use but stays listed until deleted.
     HardExpire(SaId),
+    /// No packet used the SA for the time that its lifetime gives. Raised again as long as that is so.
+    Idle(SaId),
     /// An authenticated packet of an inbound SA came from a new address or port.
     PeerMoved {
         /// The inbound SA.

@@ -20,4 +20,6 @@ pub struct Lifetime {
     pub soft: Limits,
     /// Passing one of these raises `HardExpire` once; no further packet uses the SA.
     pub hard: Limits,
+    /// An SA that carried no packet for this long raises `Idle`, and again each time it has passed.
+    pub idle: Option<Duration>,
 }

@@ -163,6 +163,7 @@ fn child_lifetime(rng: &mut Rng) -> Lifetime {
         soft: Limits { time: Some(Duration::from_secs(soft)), bytes: None, packets },
         // Wide enough that a rekey which has to be repeated a few times still comes in time.
         hard: Limits { time: Some(Duration::from_secs(soft + 60)), bytes: None, packets: packets.map(|n| n * 4) },
+        idle: None,
     }
 }
 

@@ -375,7 +375,7 @@ impl<P: Plane> Core<P> {
     }
 
     fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
-        let wanted = !matches!(reason, DownReason::Command | DownReason::Replaced);
+        let wanted = !matches!(reason, DownReason::Command | DownReason::Replaced | DownReason::Idle);
         if wanted && !self.stopping && self.starts_at_once(id) {
             self.retries.insert(id, now + RETRY);
         }
@@ -458,6 +458,7 @@ fn reason_text(reason: DownReason) -> &'static str {
         DownReason::PeerDeleted => "the peer deleted it",
         DownReason::PeerDead => "the peer does not answer",
         DownReason::Expired => "its lifetime is over",
+        DownReason::Idle => "it carried nothing for a while",
         DownReason::InitialContact => "the peer has lost its state",
         DownReason::Replaced => "another took its place",
         DownReason::DataPlane => "the data plane refused it",

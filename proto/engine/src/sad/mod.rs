@@ -14,6 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus, Table};
@@ -40,6 +41,15 @@ pub(crate) struct Cold {
     pub older: Option<Slot>,
     soft_at: Option<Instant>,
     hard_at: Option<Instant>,
+    idle: Option<Idle>,
+}
+
+/// When the SA is looked at for use the next time, and the packets it had carried the last.
+#[derive(Clone, Copy)]
+struct Idle {
+    every: Duration,
+    at: Instant,
+    packets: u64,
 }
 
 impl Cold {
@@ -50,7 +60,17 @@ impl Cold {
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
+            idle: params.lifetime.idle.map(|every| Idle { every, at: now + every, packets: 0 }),
         })
+    }
+}
+
+impl Cold {
+    /// What is to be done and when, some of it past.
+    fn timers(&self) -> impl Iterator<Item = (Instant, Limit)> + use<> {
+        let idle = self.idle.map(|idle| idle.at);
+        let all = [(self.soft_at, Limit::Soft), (self.hard_at, Limit::Hard), (idle, Limit::Idle)];
+        all.into_iter().filter_map(|(at, limit)| Some((at?, limit)))
     }
 }
 
@@ -65,6 +85,7 @@ pub(crate) trait Sa {
 enum Limit {
     Soft,
     Hard,
+    Idle,
 }
 
 /// The SAs of one direction.
@@ -111,7 +132,7 @@ impl<T: Sa> Sad<T> {
     /// Adds an SA that [`Sad::admits`].
     pub fn insert(&mut self, sa: T) -> Slot {
         let cold = sa.cold();
-        let (soft_at, hard_at, id) = (cold.soft_at, cold.hard_at, cold.params.id());
+        let (timers, id) = (cold.timers(), cold.params.id());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(sa);
@@ -123,8 +144,7 @@ impl<T: Sa> Sad<T> {
             }
         };
         self.names.insert(id, slot);
-        self.timers.extend(soft_at.map(|at| (at, slot, Limit::Soft)));
-        self.timers.extend(hard_at.map(|at| (at, slot, Limit::Hard)));
+        self.timers.extend(timers.map(|(at, limit)| (at, slot, limit)));
         slot
     }
 
@@ -132,9 +152,8 @@ impl<T: Sa> Sad<T> {
         let slot = self.names.remove(&id).ok_or(DataPlaneError::NoSuchSa(id))?;
         let sa = self.slots[slot as usize].take().ok_or(DataPlaneError::NoSuchSa(id))?;
         self.free.push(slot);
-        let Cold { soft_at, hard_at, .. } = sa.cold();
-        for timer in [soft_at.map(|at| (at, slot, Limit::Soft)), hard_at.map(|at| (at, slot, Limit::Hard))] {
-            timer.map(|timer| self.timers.remove(&timer));
+        for (at, limit) in sa.cold().timers() {
+            self.timers.remove(&(at, slot, limit));
         }
         Ok((slot, sa))
     }
@@ -190,6 +209,18 @@ impl<T: Sa> Sad<T> {
             match limit {
                 Limit::Soft => cold.bounds.pass_soft(usage),
                 Limit::Hard => cold.bounds.pass_hard(usage),
+                Limit::Idle => {
+                    let Some(idle) = &mut cold.idle else { continue };
+                    let unused = idle.packets == usage.packets;
+                    // Looked at late, it is not looked at more often than it should.
+                    let next = (idle.at + idle.every).max(now + idle.every / 2);
+                    (idle.packets, idle.at) = (usage.packets, next);
+                    let id = cold.params.id();
+                    self.timers.insert((next, slot, Limit::Idle));
+                    // Without room for the event, the next time comes.
+                    let _ = unused && events.push(DataPlaneEvent::Idle(id));
+                    continue;
+                }
             }
             ended |= limit == Limit::Hard;
             self.report(slot, events);

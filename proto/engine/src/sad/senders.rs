@@ -7,7 +7,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-use core::ops::RangeInclusive;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -15,7 +14,7 @@ use ravelin_types::dataplane::Flow;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaParams;
-use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
+use ravelin_types::selector::ANY_PROTOCOL;
 
 use super::{OutboundSa, Sad, Slot};
 use crate::hash::HashKey;
@@ -65,17 +64,28 @@ impl Senders {
             None
         };
         let part = self.part(policy, flow);
-        search(part).or_else(|| if part == WHOLE { None } else { search(WHOLE) })
+        let own = if part == WHOLE { None } else { search(part) };
+        // A peer that populates selectors from packets may have narrowed an SA to this flow.
+        let narrowed = || if part == *flow { None } else { search(*flow) };
+        own.or_else(narrowed).or_else(|| search(WHOLE))
     }
 
-    /// Takes in an SA that was just added. Returns the part of the traffic that it carries; [`None`]: all that its
-    /// selectors hold.
-    pub fn add(&mut self, slot: Slot, sad: &mut Sad<OutboundSa>) -> Option<Flow> {
-        let sa = sad.get_mut(slot)?;
+    /// Takes in an SA that was just added.
+    pub fn add(&mut self, slot: Slot, sad: &mut Sad<OutboundSa>) {
+        let Some(sa) = sad.get_mut(slot) else { return };
         let policy = sa.cold.params.policy;
-        let part = filled(self.pfp(policy), &sa.cold.params);
-        sa.cold.older = self.newest.insert((policy, part), slot);
-        (part != WHOLE).then_some(part)
+        sa.cold.older = self.newest.insert((policy, filled(self.pfp(policy), &sa.cold.params)), slot);
+    }
+
+    /// The part of the policy's traffic that an SA answers for; `None`: more than one.
+    pub fn answers(&self, params: &SaParams) -> Option<Flow> {
+        let pfp = self.pfp(params.policy);
+        pfp.any().then(|| pfp.values(&params.local_ts, &params.remote_ts)).flatten()
+    }
+
+    /// Whether the packet must show its ports to find an SA of this policy.
+    pub fn asks_for_ports(&self, policy: PolicyId) -> bool {
+        self.pfp(policy).fills_ports()
     }
 
     /// Takes out an SA that was just removed from its slot.
@@ -138,42 +148,9 @@ impl Senders {
     }
 }
 
-/// The values that an SA's selectors were filled with, or [`WHOLE`].
+/// The values that an SA's selectors were filled with, by us or by the peer, or [`WHOLE`].
 fn filled(pfp: Pfp, params: &SaParams) -> Flow {
-    values(pfp, &params.local_ts, &params.remote_ts).map_or(WHOLE, |flow| pfp.key(&flow))
-}
-
-fn values(pfp: Pfp, local: &[TrafficSelector], remote: &[TrafficSelector]) -> Option<Flow> {
-    let address = |filled: bool, side: &[TrafficSelector]| {
-        if !filled {
-            return Some(WHOLE.src);
-        }
-        let (start, end) = all_equal(side.iter().map(TrafficSelector::addresses))?.into_inner();
-        (start == end).then_some(start)
-    };
-    let port = |filled: bool, side: &[TrafficSelector]| {
-        if !filled {
-            return Some(None);
-        }
-        let ports: RangeInclusive<u16> = all_equal(side.iter().map(TrafficSelector::ports))?;
-        match ports.into_inner() {
-            // For packets that show no port.
-            (0, u16::MAX) => Some(None),
-            (start, end) => (start == end).then_some(Some(start)),
-        }
-    };
-    let protocol = || all_equal(local.iter().chain(remote).map(TrafficSelector::protocol));
-    let protocol = if pfp.protocol || pfp.local_port || pfp.remote_port { protocol()? } else { ANY_PROTOCOL };
-    Some(Flow {
-        src: address(pfp.local, local)?,
-        dst: address(pfp.remote, remote)?,
-        protocol,
-        src_port: port(pfp.local_port, local)?,
-        dst_port: port(pfp.remote_port, remote)?,
-    })
-}
-
-fn all_equal<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
-    let first = values.next()?;
-    values.all(|value| value == first).then_some(first)
+    let values = |pfp: Pfp| pfp.values(&params.local_ts, &params.remote_ts);
+    let own = if pfp.any() { values(pfp) } else { None };
+    own.or_else(|| values(Pfp::ALL)).unwrap_or(WHOLE)
 }

@@ -145,7 +145,7 @@ mod tests {
     fn each_limit_is_crossed_once() {
         let soft = Limits { packets: Some(2), bytes: Some(1000), time: None };
         let hard = Limits { packets: Some(4), bytes: None, time: None };
-        let mut bounds = Bounds::new(&Lifetime { soft, hard });
+        let mut bounds = Bounds::new(&Lifetime { soft, hard, idle: None });
         let mut usage = Usage::new(&bounds);
         assert!(!usage.record(10));
         assert!(usage.record(10) && !bounds.cross(&mut usage));

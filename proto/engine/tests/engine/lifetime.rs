@@ -1,7 +1,7 @@
 //! Soft and hard limits (RFC 4301 §4.4.2.1).
 
 use crate::common::*;
-use ravelin_engine::{DropReason, Verdict};
+use ravelin_engine::{DropReason, Engine, Verdict};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::{Lifetime, Limits};
@@ -24,7 +24,7 @@ fn packets_and_bytes_end_an_sa_in_each_direction() {
         (limits(Some(2), None, None), limits(Some(3), None, None)),
         (limits(None, Some(150), None), limits(None, Some(300), None)),
     ] {
-        let params = params(Lifetime { soft, hard });
+        let params = params(Lifetime { soft, hard, idle: None });
         let mut engine = looped(&params);
         let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 72);
         let (out, back) = (params.id(), received(&params).id());
@@ -48,7 +48,8 @@ fn packets_and_bytes_end_an_sa_in_each_direction() {
 
 #[test]
 fn time_ends_an_sa_when_the_caller_says_so() {
-    let params = params(Lifetime { soft: limits(None, None, Some(50)), hard: limits(None, None, Some(60)) });
+    let params =
+        params(Lifetime { soft: limits(None, None, Some(50)), hard: limits(None, None, Some(60)), idle: None });
     let mut engine = engine();
     engine.apply(&DataPlaneOp::AddPolicy(protect_all(1)), NOW).unwrap();
     let start = NOW + Duration::from_secs(1000);
@@ -84,7 +85,8 @@ fn an_older_sa_takes_over_from_one_that_ended() {
 
 #[test]
 fn a_deleted_sa_leaves_no_timer_behind() {
-    let params = params(Lifetime { soft: limits(None, None, Some(50)), hard: limits(None, None, Some(60)) });
+    let params =
+        params(Lifetime { soft: limits(None, None, Some(50)), hard: limits(None, None, Some(60)), idle: None });
     let mut engine = looped(&params);
     for id in [params.id(), SaParams { direction: Direction::Inbound, ..params.clone() }.id()] {
         engine.apply(&DataPlaneOp::DeleteSa(id), NOW).unwrap();
@@ -99,7 +101,7 @@ fn a_full_event_queue_loses_no_expiry() {
     let mut engine = engine();
     let count = 2000;
     for n in 0..count {
-        let lifetime = Lifetime { soft: limits(None, None, Some(1)), hard: limits(None, None, Some(2)) };
+        let lifetime = Lifetime { soft: limits(None, None, Some(1)), hard: limits(None, None, Some(2)), idle: None };
         let params = SaParams { spi: Spi(0x1000 + n), ..params(lifetime) };
         engine.apply(&DataPlaneOp::AddSa(params), NOW).unwrap();
     }
@@ -114,4 +116,31 @@ fn a_full_event_queue_loses_no_expiry() {
         }
     }
     assert_eq!((soft, hard), (count, count));
+}
+
+#[test]
+fn an_sa_that_carries_nothing_is_reported_as_idle() {
+    let seconds = |n| NOW + Duration::from_secs(n);
+    let params = params(Lifetime { idle: Some(Duration::from_secs(60)), ..Lifetime::default() });
+    let mut engine = looped(&params);
+    let (out, into) = (params.id(), SaParams { direction: Direction::Inbound, ..params.clone() }.id());
+    let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 20);
+    let idle_at = |engine: &mut Engine, at| {
+        engine.tick(at);
+        std::iter::from_fn(|| engine.poll_event()).collect::<Vec<_>>()
+    };
+    sealed(&mut engine, &clear);
+    assert_eq!(idle_at(&mut engine, seconds(59)), []);
+    assert_eq!(engine.deadline(), Some(seconds(60)));
+    assert_eq!(idle_at(&mut engine, seconds(60)), [DataPlaneEvent::Idle(into)], "the other direction sent a packet");
+    let both = [DataPlaneEvent::Idle(out), DataPlaneEvent::Idle(into)];
+    assert_eq!(idle_at(&mut engine, seconds(120)), both);
+    sealed(&mut engine, &clear);
+    assert_eq!(idle_at(&mut engine, seconds(180)), [DataPlaneEvent::Idle(into)]);
+    // Looked at late, it is looked at once.
+    assert_eq!(idle_at(&mut engine, seconds(1000)), both);
+    for id in [out, into] {
+        engine.apply(&DataPlaneOp::DeleteSa(id), seconds(1000)).unwrap();
+    }
+    assert_eq!(engine.deadline(), None);
 }

@@ -6,11 +6,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
+use ravelin_wire::ip::transport::has_ports;
 
 use super::Ends;
 use super::child::{ChildSa, Terms};
@@ -152,6 +154,7 @@ fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolic
 fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<Found, Error> {
     let mut best: Option<(u8, Found)> = None;
     let mut mode_differs = false;
+    let mut not_single = false;
     for policy in policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
         let mut allowed = allowed(policy);
@@ -164,7 +167,16 @@ fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<F
             }
             Mode::Tunnel => &wanted.sent,
         };
-        let Some(selectors) = offered.narrowed(&allowed) else { continue };
+        let Some(mut selectors) = offered.narrowed(&allowed) else { continue };
+        if protection.pfp.any() {
+            match filled(protection.pfp, offered, &allowed) {
+                Some(filled) => selectors = filled,
+                None => {
+                    not_single = true;
+                    continue;
+                }
+            }
+        }
         let rank = match (mode, wanted.transport) {
             // RFC 7296 §1.3.1: without the notify it is tunnel mode, which this policy does not permit.
             (Mode::Transport, false) => {
@@ -182,6 +194,10 @@ fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<F
     }
     best.map(|(_, found)| found).ok_or_else(|| {
         let words = |mode| vec![mode_name(mode).to_string()];
+        if not_single {
+            let ours = vec!["each flow on a Child SA of its own".to_string()];
+            return Error::NotSingle(Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours));
+        }
         Error::NoAgreement(match mode_differs {
             true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
             false => {
@@ -191,6 +207,22 @@ fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<F
             }
         })
     })
+}
+
+/// What a policy that populates selectors from packets takes of an offer: for the packet that comes first in it
+/// (RFC 7296 §2.9), with what is filled from it in place of the policy's own values. `None`: the offer is not because
+/// of a packet, or the packet is not within the policy.
+fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selectors> {
+    let (initiator, responder) = (offered.initiator.get(..1)?, offered.responder.get(..1)?);
+    let flow = pfp.values(responder, initiator)?;
+    if pfp.fills_ports()
+        && has_ports(flow.protocol)
+        && (pfp.local_port && flow.src_port.is_none() || pfp.remote_port && flow.dst_port.is_none())
+    {
+        return None;
+    }
+    let (responder, initiator) = pfp.fill(&allowed.responder, &allowed.initiator, &flow);
+    offered.narrowed(&Selectors { initiator, responder })
 }
 
 /// The selectors of a policy, the peer's side first.

@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
@@ -85,6 +86,11 @@ pub(crate) struct ChildSa {
     peer: IpAddr,
     encap: Option<UdpEncap>,
     created: Instant,
+    /// After how long without a packet it goes.
+    idle_after: Option<Duration>,
+    /// When each direction was last found to have carried nothing for that long.
+    idle_in: Option<Instant>,
+    idle_out: Option<Instant>,
     /// The outbound half while it waits to be used.
     waiting: Option<SaParams>,
 }
@@ -147,6 +153,9 @@ impl ChildSa {
             peer,
             encap,
             created: core.now,
+            idle_after: lifetime.idle,
+            idle_in: None,
+            idle_out: None,
             waiting: Some(sending),
         };
         if send {
@@ -203,6 +212,21 @@ impl ChildSa {
     /// Whether nothing is under way for it.
     pub(crate) fn is_settled(&self) -> bool {
         self.state == ChildState::Installed
+    }
+
+    /// One direction carried nothing for a while. True when the other did neither.
+    pub(crate) fn note_idle(&mut self, direction: Direction, now: Instant) -> bool {
+        let other = match direction {
+            Direction::Inbound => {
+                self.idle_in = Some(now);
+                self.idle_out
+            }
+            Direction::Outbound => {
+                self.idle_out = Some(now);
+                self.idle_in
+            }
+        };
+        self.idle_after.is_some_and(|after| other.is_some_and(|other| now.since(other) < after))
     }
 
     /// For listings.

@@ -162,6 +162,14 @@ impl IkeSa {
         }
     }
 
+    /// How many Child SAs it has.
+    pub(crate) fn children(&self) -> usize {
+        match &self.phase {
+            Phase::Established(phase) => phase.children.len(),
+            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::AuthRequested(_) => 0,
+        }
+    }
+
     /// Name of the configured peer; of the likeliest one before it has said who it is.
     pub(crate) fn remote_name(&self) -> &str {
         match &self.phase {

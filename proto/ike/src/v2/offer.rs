@@ -6,7 +6,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
-use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{TrafficSelector, narrow};
@@ -22,6 +21,7 @@ use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::negotiate::{self, ChildKe, Selectors};
+use crate::v2::phase::Want;
 
 /// RFC 3715 §2.1: AH covers the addresses that a NAT changes, and RFC 3948 carries ESP alone.
 pub(crate) const AH_THROUGH_NAT: Error = Error::Misuse("AH does not pass the NAT between the two ends; use ESP");
@@ -38,10 +38,10 @@ pub(crate) struct ChildOffer {
 }
 
 impl ChildOffer {
-    /// A first Child SA for a policy, because of `flow` if a packet asked for it.
+    /// A first Child SA for a policy.
     pub(crate) fn new(
         policy: Arc<ChildPolicy>,
-        flow: Option<Flow>,
+        want: &Want,
         with_ke: bool,
         ends: &Ends,
         core: &mut Core,
@@ -60,7 +60,19 @@ impl ChildOffer {
         if selectors.initiator.is_empty() || selectors.responder.is_empty() {
             return Err(Error::Misuse("the selectors of the transport mode policy do not hold the addresses in use"));
         }
-        if let Some(flow) = flow {
+        match (want.flow, want.pfp) {
+            // RFC 4301 §4.4.1.2: there is nothing to fill the selectors with.
+            (None, pfp) if pfp.any() => return Err(Error::Misuse("the policy takes its selectors from packets")),
+            (Some(flow), pfp) if pfp.any() => {
+                let (local, remote) = pfp.fill(&selectors.initiator, &selectors.responder, &flow);
+                selectors = Selectors { initiator: local, responder: remote };
+                if selectors.initiator.is_empty() || selectors.responder.is_empty() {
+                    return Err(Error::Misuse("the policy does not select the packet that asked"));
+                }
+            }
+            _ => {}
+        }
+        if let Some(flow) = want.flow {
             // RFC 7296 §2.9: the packet that asked comes first.
             put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
             put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
@@ -232,6 +244,10 @@ fn put_first(selectors: &mut Vec<TrafficSelector>, address: core::net::IpAddr, p
         Some(port) if !ICMP.contains(&protocol) => port..=port,
         _ => 0..=u16::MAX,
     };
+    if address.is_unspecified() {
+        // No packet asked: these are the values of a Child SA that was there.
+        return;
+    }
     let Ok(packet) = TrafficSelector::host(address).with(protocol, ports) else { return };
     if selectors.first() != Some(&packet) && selectors.iter().any(|ts| ts.covers(&packet)) {
         selectors.insert(0, packet);

@@ -380,6 +380,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
                 lifetime: Lifetime {
                     soft: Limits { time: Some(Duration::from_secs(1000)), ..Limits::default() },
                     hard: Limits { time: Some(Duration::from_secs(1100)), ..Limits::default() },
+                    idle: None,
                 },
                 replay_window: 64,
                 options: SaOptions::default(),

@@ -14,6 +14,7 @@ mod lab;
 mod liveness;
 mod nat;
 mod peer;
+mod pfp;
 mod rekey;
 mod storm;
 mod window;

@@ -85,7 +85,7 @@ impl From<Lifetime> for Lifetimes {
             let some = |value: Option<u64>| value.map(|value| value.max(1));
             Limits { time, bytes: some(limits.bytes), packets: some(limits.packets) }
         };
-        Lifetimes(Lifetime { soft: whole(lifetime.soft), hard: whole(lifetime.hard) })
+        Lifetimes(Lifetime { soft: whole(lifetime.soft), hard: whole(lifetime.hard), idle: None })
     }
 }
 
@@ -99,7 +99,7 @@ impl Body for Lifetimes {
                 packets: some(r.u64()?),
             })
         };
-        Ok(Lifetimes(Lifetime { soft: limits()?, hard: limits()? }))
+        Ok(Lifetimes(Lifetime { soft: limits()?, hard: limits()?, idle: None }))
     }
 
     fn emit(&self, out: &mut Vec<u8>) {

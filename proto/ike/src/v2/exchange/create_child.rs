@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
 use ravelin_crypto::{KePrivate, PrfAlg};
-use ravelin_types::dataplane::Flow;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::proposal::Suite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Secret, Spi};
@@ -34,6 +34,7 @@ use crate::v2::answer::{ChildAnswer, sent_ke};
 use crate::v2::child::{Agreement, ChildSa, ChildState};
 use crate::v2::message::Payloads;
 use crate::v2::offer::{ChildOffer, mode_name};
+use crate::v2::phase::Want;
 use crate::v2::phase::established::{Established, Stage};
 use crate::v2::{Ends, rules};
 
@@ -55,11 +56,11 @@ impl CreateChild {
     pub(crate) fn request(
         task: Task,
         policy: Arc<ChildPolicy>,
-        flow: Option<Flow>,
+        want: &Want,
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::new(policy, flow, true, ends, core)?;
+        let offer = ChildOffer::new(policy, want, true, ends, core)?;
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -207,6 +208,12 @@ impl CreateChild {
                 // RFC 7296 §2.25: the two sides are out of step for good.
                 None => sa.close(DownReason::ProtocolError),
             },
+            (NotifyType::SINGLE_PAIR_REQUIRED, _) => {
+                if let Some(want) = single(&self.task) {
+                    sa.tasks.push_front(Task::new(What::Create(want)));
+                    return After::Stay;
+                }
+            }
             (NotifyType::CHILD_SA_NOT_FOUND, _) => {
                 if let Some(old) = self.offer.replaces {
                     rekey_child::not_found(old, sa, core);
@@ -233,6 +240,14 @@ impl CreateChild {
     }
 }
 
+/// RFC 7296 §2.9: the peer wants a Child SA for each flow. What to ask for then, if it was not asked for.
+fn single(task: &Task) -> Option<Want> {
+    match task.what {
+        What::Create(want) if want.flow.is_some() && want.pfp != Pfp::ALL => Some(Want { pfp: Pfp::ALL, ..want }),
+        _ => None,
+    }
+}
+
 /// The peer asks for a Child SA.
 pub(crate) fn respond(
     sa: &mut Established,
@@ -248,9 +263,7 @@ pub(crate) fn respond(
     }
     rules::require(payloads, rules::CHILD)?;
     let old = rekey_child::asked(sa, payloads)?;
-    if sa.children.len() >= limits::CHILDREN_PER_IKE_SA {
-        return Err(Error::Full);
-    }
+    sa.room(core)?;
     let sent = sent_ke(payloads);
     let replaced = old.and_then(|old| sa.children.get(&old));
     let answer = ChildAnswer::to(payloads, &sa.remote.name, replaced, ChildKe::Fresh(sent), ends, core, place)?;

@@ -26,8 +26,8 @@ use crate::output::DownReason;
 use crate::v2::Ends;
 use crate::v2::child::{Agreement, ChildSa, ChildState};
 use crate::v2::message::Payloads;
-use crate::v2::phase::Want;
 use crate::v2::phase::established::Established;
+use crate::v2::phase::{Want, pfp};
 
 /// The peer's rekey of the Child SA that we are rekeying.
 pub(crate) struct Collision {
@@ -108,7 +108,10 @@ pub(crate) fn finish(
 /// The peer does not have the Child SA that we wanted to rekey: drop it and make one from scratch (RFC 7296 §2.25).
 pub(crate) fn not_found(old: Spi, sa: &mut Established, core: &mut Core) {
     let Some(child) = sa.children.get(&old) else { return };
-    let policy = child.policy.policy.id;
+    let policy = core.policy(child.policy.policy.id).unwrap_or_else(|| child.policy.clone());
+    // The new one is for the same flow, where the policy fills selectors from one.
+    let pfp = pfp(&policy);
+    let flow = pfp.any().then(|| pfp.values(&child.terms.local_ts, &child.terms.remote_ts)).flatten();
     sa.remove_child(old, DownReason::PeerDeleted, core);
-    sa.want(Want { policy, flow: None });
+    sa.want(Want::new(&policy, flow));
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_types::proposal::ProtocolId;
+use ravelin_types::sa::Direction;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Instant, Spi};
 use ravelin_wire::ike::v2::Payload;
@@ -95,14 +96,14 @@ impl Task {
 impl Established {
     /// Adds a task unless the same is waiting.
     pub(crate) fn add_task(&mut self, task: Task) {
-        if self.tasks.len() < limits::TASKS && !self.tasks.iter().any(|other| other.what == task.what) {
+        if !self.tasks.iter().any(|other| other.what == task.what) {
             self.tasks.push_back(task);
         }
     }
 
     /// Somebody wants a Child SA.
     pub(crate) fn want(&mut self, want: Want) {
-        let waits = |what: &What| matches!(what, What::Create(other) if other.policy == want.policy);
+        let waits = |what: &What| matches!(what, What::Create(other) if other.is_served_with(&want));
         let open = match &self.open {
             Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => waits(&exchange.task.what),
             _ => false,
@@ -116,7 +117,9 @@ impl Established {
                     && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
             })
         });
-        if !open && !served && !self.tasks.iter().any(|task| waits(&task.what)) {
+        let waiting = self.tasks.iter().filter(|task| matches!(task.what, What::Create(_)));
+        let full = waiting.clone().count() >= limits::WANTS;
+        if !open && !served && !full && !waiting.clone().any(|task| waits(&task.what)) {
             self.add_task(Task::new(What::Create(want)));
         }
     }
@@ -133,6 +136,14 @@ impl Established {
         match self.is_redundant(inbound) {
             true => self.delete_child(inbound, DownReason::Replaced),
             false => self.rekey_child(inbound),
+        }
+    }
+
+    /// One direction of a Child SA carried nothing for a while: it goes when the other did neither.
+    pub(crate) fn child_idle(&mut self, inbound: Spi, direction: Direction, now: Instant) {
+        let child = self.children.get_mut(&inbound).filter(|child| child.is_settled());
+        if child.is_some_and(|child| child.note_idle(direction, now)) {
+            self.delete_child(inbound, DownReason::Idle);
         }
     }
 
@@ -320,7 +331,8 @@ impl Established {
         match task.what {
             What::Create(want) => {
                 let Some(policy) = core.policy(want.policy) else { return Ok(None) };
-                CreateChild::request(task, policy, want.flow, ends, core).map(Some)
+                self.room(core)?;
+                CreateChild::request(task, policy, &want, ends, core).map(Some)
             }
             What::RekeyChild(spi) => match self.children.get_mut(&spi) {
                 Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),
@@ -331,6 +343,19 @@ impl Established {
             What::Close(reason) => Ok(Some(Close::request(reason))),
             What::Liveness => Ok(Some(informational::liveness())),
         }
+    }
+
+    /// Whether there may be one more Child SA on this IKE SA and with its remote.
+    pub(crate) fn room(&self, core: &Core) -> Result<(), Error> {
+        if self.children.len() >= limits::CHILDREN_PER_IKE_SA {
+            return Err(Error::Full);
+        }
+        let spis = core.table.with_remote(&self.remote.name);
+        let others = spis.iter().filter_map(|spi| core.table.get(*spi)).map(|sa| sa.children());
+        if self.children.len() + others.sum::<usize>() >= limits::CHILDREN_PER_REMOTE {
+            return Err(Error::Full);
+        }
+        Ok(())
     }
 
     /// Tries a rekey again after a while; the hard lifetime ends the attempts.

@@ -120,7 +120,7 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
     while !wants.is_empty() {
         let want = wants.remove(0);
         let Some(policy) = core.policy(want.policy) else { continue };
-        match ChildOffer::new(policy, want.flow, false, ends, core) {
+        match ChildOffer::new(policy, &want, false, ends, core) {
             Ok(offer) => return Some(offer),
             Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
         }
