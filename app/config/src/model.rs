@@ -13,7 +13,6 @@ use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
-use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::selector::TrafficSelector;
 
@@ -322,7 +321,7 @@ impl PolicyEntry {
                 mode: esp.mode,
                 local: esp.local,
                 remote: esp.endpoint,
-                pfp: Pfp::NONE,
+                pfp: esp.pfp,
                 lifetime: esp.lifetime,
                 replay_window: esp.replay_window,
                 options: SaOptions::default(),

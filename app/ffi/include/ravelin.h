@@ -166,6 +166,8 @@ enum RvlEventKind
   RVL_EVENT_KIND_HARD_EXPIRE = 2,
   // An authentic packet of that inbound SA came from the new address `source` and port `source_port`.
   RVL_EVENT_KIND_PEER_MOVED = 3,
+  // That SA carried nothing for the time that its lifetime gives.
+  RVL_EVENT_KIND_IDLE = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

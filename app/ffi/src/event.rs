@@ -23,6 +23,8 @@ pub enum RvlEventKind {
     HardExpire = 2,
     /// An authentic packet of that inbound SA came from the new address `source` and port `source_port`.
     PeerMoved = 3,
+    /// That SA carried nothing for the time that its lifetime gives.
+    Idle = 4,
 }
 
 /// An event. What its kind does not name is 0.
@@ -96,6 +98,7 @@ impl From<DataPlaneEvent> for RvlEvent {
             },
             DataPlaneEvent::SoftExpire(id) => of_sa(RvlEventKind::SoftExpire, id),
             DataPlaneEvent::HardExpire(id) => of_sa(RvlEventKind::HardExpire, id),
+            DataPlaneEvent::Idle(id) => of_sa(RvlEventKind::Idle, id),
             DataPlaneEvent::PeerMoved { id, src, src_port } => RvlEvent {
                 source: src.into(),
                 source_port: src_port.unwrap_or(0),

@@ -144,6 +144,7 @@ impl From<RvlLifetime> for Lifetime {
         Lifetime {
             soft: limits(given.soft_seconds, given.soft_bytes, given.soft_packets),
             hard: limits(given.hard_seconds, given.hard_bytes, given.hard_packets),
+            idle: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, KeMethod, Transform};
@@ -12,7 +13,7 @@ use ravelin_types::transform::{IntegId, KeMethod, Transform};
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::selector::{IdString, id_string};
-use crate::value::{identity, name, quantity};
+use crate::value::{identity, name, pfp, quantity};
 
 /// The flags of `ipsec policy`.
 #[derive(Clone, Debug, Args)]
@@ -82,6 +83,13 @@ pub struct PolicyArgs {
     /// Lifetime in packets: 500k, 2M
     #[arg(long, value_name = "PACKETS", value_parser = quantity::count)]
     life_packets: Option<u64>,
+    /// Populate from packet, or clone policy: what of a packet gives it a security association of its own. A list of
+    /// local, remote, protocol, local-port and remote-port (for ICMP its type and code), or all
+    #[arg(long, alias = "clone", value_name = "LIST", value_parser = pfp::list)]
+    pfp: Option<Pfp>,
+    /// Delete a security association that carried no packet for this time
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    inactivity: Option<Duration>,
     /// When to negotiate: with the first packet, or at once
     #[arg(long, value_enum, default_value = "on-demand")]
     start: Start,
@@ -200,6 +208,8 @@ pub struct EspSpec {
     pub lifetime: Lifetime,
     /// Packets, 0 for no check.
     pub replay_window: u32,
+    /// Which selectors of an SA are those of the packet that asked for it.
+    pub pfp: Pfp,
     /// When to negotiate.
     pub start: Start,
 }
@@ -261,6 +271,16 @@ impl PolicyArgs {
                 ('\0', "esn"),
                 "extended sequence numbers need the anti-replay check; give --replay-window a size",
             ),
+            (
+                self.pfp.is_some() && self.start == Start::Now,
+                ('\0', "pfp"),
+                "there is nothing to populate from before a packet comes; leave --start now out",
+            ),
+            (
+                self.inactivity.is_some() && self.start == Start::Now,
+                ('\0', "inactivity"),
+                "what is negotiated at once shall stay; leave --start now or --inactivity out",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
@@ -277,6 +297,8 @@ impl PolicyArgs {
             (self.encryption.is_some(), ('e', "encryption")),
             (self.integrity.is_some(), ('a', "integrity")),
             (self.local.is_some(), ('\0', "local")),
+            (self.pfp.is_some(), ('\0', "pfp")),
+            (self.inactivity.is_some(), ('\0', "inactivity")),
         ];
         match given.into_iter().find(|(given, _)| *given) {
             Some((_, flag)) => Err(Conflict::at(
@@ -321,6 +343,7 @@ impl PolicyArgs {
             proposals: self.proposals(notes)?,
             lifetime: self.lifetime()?,
             replay_window: self.replay_window,
+            pfp: self.pfp.unwrap_or_default(),
             start: self.start,
         })
     }
@@ -393,6 +416,9 @@ impl PolicyArgs {
         if self.lifetime < Duration::from_secs(5) {
             return Err(Conflict::at(('k', "lifetime"), "a lifetime below 5 seconds leaves no time to rekey"));
         }
+        if self.inactivity.is_some_and(|idle| idle < Duration::from_secs(5)) {
+            return Err(Conflict::at(('\0', "inactivity"), "a time below 5 seconds would end what is in use"));
+        }
         let nine_tenths = |value: u64| value - value / 10;
         let hard = Limits { time: Some(self.lifetime), bytes: self.life_bytes, packets: self.life_packets };
         let soft = Limits {
@@ -400,7 +426,7 @@ impl PolicyArgs {
             bytes: self.life_bytes.map(nine_tenths),
             packets: self.life_packets.map(nine_tenths),
         };
-        Ok(Lifetime { soft, hard })
+        Ok(Lifetime { soft, hard, idle: self.inactivity })
     }
 }
 

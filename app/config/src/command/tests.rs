@@ -1,5 +1,6 @@
 use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
+use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 
 fn words(line: &str) -> Vec<String> {
@@ -195,4 +196,22 @@ fn arbitrary_arguments_never_panic() {
             }
         }
     }
+}
+
+// Document 003 §3.8: the clone policy.
+#[test]
+fn a_policy_may_populate_selectors_from_packets_and_end_what_is_idle() {
+    let Command::AddPolicy(spec) = good(&format!("{POLICY} --pfp all --inactivity 5m")).command else { panic!() };
+    let esp = spec.esp.unwrap();
+    assert_eq!(esp.pfp, Pfp::ALL);
+    assert_eq!(esp.lifetime.idle.unwrap().as_secs(), 300);
+    let Command::AddPolicy(spec) = good(&format!("{POLICY} --clone remote,remote-port")).command else { panic!() };
+    assert_eq!(spec.esp.unwrap().pfp, Pfp { remote: true, remote_port: true, ..Pfp::NONE });
+    let Command::AddPolicy(spec) = good(POLICY).command else { panic!() };
+    let esp = spec.esp.unwrap();
+    assert_eq!((esp.pfp, esp.lifetime.idle), (Pfp::NONE, None));
+    assert_eq!(bad(&format!("{POLICY} --pfp local,ports")).0.as_deref(), Some("ports"));
+    assert_eq!(bad(&format!("{POLICY} --pfp all --start now")).0.as_deref(), Some("--pfp"));
+    assert_eq!(bad(&format!("{POLICY} --inactivity 60 --start now")).0.as_deref(), Some("--inactivity"));
+    assert_eq!(bad("ipsec policy -n a -s any -d any --action bypass --pfp all").0.as_deref(), Some("--pfp"));
 }

@@ -70,7 +70,7 @@ fn a_packet_asks_and_a_program_answers_with_keys() {
 
     let soft = Limits { packets: Some(3), ..Limits::default() };
     let hard = Limits { packets: Some(5), ..Limits::default() };
-    key_both(&mut hosts, SaBody { lifetimes: Lifetime { soft, hard }.into(), ..gcm() }, 20, 0);
+    key_both(&mut hosts, SaBody { lifetimes: Lifetime { soft, hard, idle: None }.into(), ..gcm() }, 20, 0);
     let [(a, a_id), (b, _)] = &mut hosts;
     for _ in 0..2 {
         let protected = a.send(&packet).unwrap();

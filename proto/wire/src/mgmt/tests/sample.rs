@@ -158,7 +158,7 @@ impl Sample for SaBody {
                 encr: EncrId(encr.into()),
                 integ: IntegId(integ.into()),
                 spis,
-                lifetimes: Lifetime { soft, hard }.into(),
+                lifetimes: Lifetime { soft, hard, idle: None }.into(),
                 udp_ports,
                 local,
             })
