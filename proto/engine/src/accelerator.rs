@@ -40,6 +40,9 @@ pub enum Fault {
     Bad(DropReason),
 }
 
+/// Where in its `result` the packet of a finished job stands, or why it does not.
+pub type Outcome = Result<Range<usize>, Fault>;
+
 /// Hardware, or whatever does its work, that takes over the packets of SAs whole: headers, padding, cipher, ICV. In
 /// tunnel mode the inner packet is delivered with the ECN field that RFC 6040 asks for.
 pub trait Accelerator<S, B> {
@@ -49,15 +52,12 @@ pub trait Accelerator<S, B> {
     /// The SA is no longer its work. Jobs of it may still finish.
     fn delete(&mut self, id: SaId);
 
-    /// Begins with a job.
-    ///
-    /// # Errors
-    /// Gives the job back when there is no room for it now; software does it.
-    fn submit(&mut self, job: Job<S, B>) -> Result<(), Job<S, B>>;
+    /// Begins with a job. A job comes back when there is no room for it now; software does it.
+    fn submit(&mut self, job: Job<S, B>) -> Option<Job<S, B>>;
 
-    /// A job that is finished, in whichever order, and where in its `result` the packet stands now: outbound the protected
-    /// packet with all of its headers, inbound the clear packet with its IP header.
-    fn poll(&mut self) -> Option<(Job<S, B>, Result<Range<usize>, Fault>)>;
+    /// A job that is finished, in whichever order. The packet is there with all of its headers: outbound the protected one,
+    /// inbound the clear one.
+    fn poll(&mut self) -> Option<(Job<S, B>, Outcome)>;
 }
 
 /// Takes over no SA: everything is done in software, at once.
@@ -71,11 +71,11 @@ impl<S, B> Accelerator<S, B> for Software {
 
     fn delete(&mut self, _: SaId) {}
 
-    fn submit(&mut self, job: Job<S, B>) -> Result<(), Job<S, B>> {
-        Err(job)
+    fn submit(&mut self, job: Job<S, B>) -> Option<Job<S, B>> {
+        Some(job)
     }
 
-    fn poll(&mut self) -> Option<(Job<S, B>, Result<Range<usize>, Fault>)> {
+    fn poll(&mut self) -> Option<(Job<S, B>, Outcome)> {
         None
     }
 }

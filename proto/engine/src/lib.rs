@@ -38,7 +38,7 @@ mod suite;
 mod template;
 pub mod verdict;
 
-pub use accelerator::{Accelerator, Fault, Job, Software};
+pub use accelerator::{Accelerator, Fault, Job, Outcome, Software};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use inbound::{Inbound, OuterMeta};
 pub use lookup::{Disposal, Disposition};

@@ -16,7 +16,7 @@ use ravelin_types::policy::Domain;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
-use crate::accelerator::{Accelerator, Fault, Job};
+use crate::accelerator::{Accelerator, Fault, Job, Outcome};
 use crate::engine::Engine;
 use crate::inbound::OuterMeta;
 use crate::packet::{Chain, Mark, PacketBuf};
@@ -208,8 +208,8 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             ticket: Ticket { label, serial, begun },
         };
         match self.accelerator.submit(job) {
-            Ok(()) => self.away += 1,
-            Err(Job { source, result, .. }) => self.by_software(direction, source, result, label, now),
+            None => self.away += 1,
+            Some(Job { source, result, .. }) => self.by_software(direction, source, result, label, now),
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         self.done.pop_front()
     }
 
-    fn finish(&mut self, job: Job<S, B>, outcome: Result<Range<usize>, Fault>, now: Instant) {
+    fn finish(&mut self, job: Job<S, B>, outcome: Outcome, now: Instant) {
         let Job { sa, source, mut result, ticket: Ticket { label, serial, begun }, .. } = job;
         let direction = sa.direction;
         if self.taken.get(&(direction, begun.slot)).is_none_or(|taken| taken.serial != serial) {

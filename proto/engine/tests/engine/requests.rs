@@ -1,13 +1,12 @@
 //! The asynchronous form, with hardware that answers late, in any order, and not always.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use crate::common::*;
 use crate::sys::allocations;
 use ravelin_engine::{
-    Accelerator, Completion, DropReason, Engine, Fault, HEADROOM, Job, Label, Mark, Request, Requests, Software,
-    TAILROOM, Verdict,
+    Accelerator, Completion, DropReason, Engine, Fault, HEADROOM, Job, Label, Mark, Outcome, Request, Requests,
+    Software, TAILROOM, Verdict,
 };
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::Mode;
@@ -36,7 +35,7 @@ impl Hardware {
         Hardware { room, ..Hardware::default() }
     }
 
-    fn work(&self, job: &mut Job<Source, Vec<u8>>) -> Result<Range<usize>, Fault> {
+    fn work(&self, job: &mut Job<Source, Vec<u8>>) -> Outcome {
         let params = &self.sas[&job.sa];
         let packet = job.result[job.packet.clone()].to_vec();
         assert_eq!(packet, job.source.concat(), "the job comes with the packet in one piece");
@@ -81,9 +80,9 @@ impl Accelerator<Source, Vec<u8>> for Hardware {
         self.sas.remove(&id);
     }
 
-    fn submit(&mut self, job: Job<Source, Vec<u8>>) -> Result<(), Job<Source, Vec<u8>>> {
+    fn submit(&mut self, job: Job<Source, Vec<u8>>) -> Option<Job<Source, Vec<u8>>> {
         if self.jobs.len() == self.room {
-            return Err(job);
+            return Some(job);
         }
         assert!(
             job.sa.direction == Direction::Inbound || self.numbers.insert(job.sequence),
@@ -91,17 +90,17 @@ impl Accelerator<Source, Vec<u8>> for Hardware {
             job.sequence
         );
         self.jobs.push(job);
-        Ok(())
+        None
     }
 
-    fn poll(&mut self) -> Option<(Job<Source, Vec<u8>>, Result<Range<usize>, Fault>)> {
+    fn poll(&mut self) -> Option<(Job<Source, Vec<u8>>, Outcome)> {
         if self.asleep || self.jobs.is_empty() {
             return None;
         }
         self.polled += 1;
         let mut job = self.jobs.swap_remove(self.polled * 7 % self.jobs.len());
         let gone = !self.sas.contains_key(&job.sa);
-        if gone || (self.fails > 0 && self.polled % self.fails == 0) {
+        if gone || (self.fails > 0 && self.polled.is_multiple_of(self.fails)) {
             job.result.fill(0xee);
             return Some((job, Err(Fault::Failed)));
         }
