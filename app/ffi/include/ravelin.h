@@ -177,6 +177,58 @@ typedef int32_t RvlEventKind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// The kind of an output.
+enum RvlIkeOutputKind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Nothing more to do until an input comes or `deadline` passes; `UINT64_MAX` for none.
+  RVL_IKE_OUTPUT_KIND_WAIT = 0,
+  // Send the datagram in the buffer from `local` to `remote`.
+  RVL_IKE_OUTPUT_KIND_TRANSMIT = 1,
+  // An event; the buffer has the name of the peer where there is one, or what went wrong. No zero byte ends it.
+  RVL_IKE_OUTPUT_KIND_EVENT = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlIkeOutputKind RvlIkeOutputKind;
+#else
+typedef int32_t RvlIkeOutputKind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// The kind of an event.
+enum RvlIkeEvent
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The output is no event.
+  RVL_IKE_EVENT_NONE = 0,
+  // An IKE SA is there.
+  RVL_IKE_EVENT_IKE_UP = 1,
+  // An IKE SA replaced another.
+  RVL_IKE_EVENT_IKE_REKEYED = 2,
+  // An IKE SA is gone, and its other SAs with it.
+  RVL_IKE_EVENT_IKE_DOWN = 3,
+  // SAs for `policy` are in the engine.
+  RVL_IKE_EVENT_CHILD_UP = 4,
+  // SAs for `policy` replaced others.
+  RVL_IKE_EVENT_CHILD_REKEYED = 5,
+  // SAs for `policy` are gone.
+  RVL_IKE_EVENT_CHILD_DOWN = 6,
+  // An exchange failed; the text says what did not meet.
+  RVL_IKE_EVENT_FAILED = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum RvlIkeEvent RvlIkeEvent;
+#else
+typedef int32_t RvlIkeEvent;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // The policy that was applied to a packet, and so what to do with it.
 enum RvlVerdict
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -215,6 +267,8 @@ typedef struct RvlEngineConfig {
   RvlRandom random;
   // Handed to `random`.
   void *random_context;
+  // How many packets may be submitted and not yet completed.
+  uint32_t max_requests;
 } RvlEngineConfig;
 
 // Stands for an object of the library; 0 is none.
@@ -262,6 +316,109 @@ typedef struct RvlEvent {
   uint16_t destination_port;
 } RvlEvent;
 
+// A peer. Lists of algorithms are names with commas between, best first; null for the defaults.
+typedef struct RvlRemote {
+  // The caller's name for it, unique.
+  const char *name;
+  // This host's address towards it.
+  const char *local;
+  // Its address.
+  const char *remote;
+  // Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
+  const char *local_id;
+  // Who the peer must say it is.
+  const char *remote_id;
+  // The pre-shared key.
+  const uint8_t *secret;
+  // Bytes of it.
+  size_t secret_len;
+  // Ciphers: `AES256-GCM,AES128-CBC`.
+  const char *encryption;
+  // Integrity algorithms, for ciphers that do not authenticate: `HMAC-SHA-2-256`.
+  const char *integrity;
+  // Pseudorandom functions: `HMAC-SHA-2-256`.
+  const char *prf;
+  // Key exchange groups: `CURVE25519,ECP256`.
+  const char *key_exchange;
+  // Age in seconds at which the IKE SA is replaced, at least 60.
+  uint32_t lifetime;
+  // Ask whether it lives after so many seconds of silence; 0: never.
+  uint32_t liveness;
+} RvlRemote;
+
+// When an SA is to be replaced and when it goes out of use. 0 is no limit.
+typedef struct RvlLifetime {
+  // Replace after this many seconds.
+  uint64_t soft_seconds;
+  // Replace after this many bytes of payload.
+  uint64_t soft_bytes;
+  // Replace after this many packets.
+  uint64_t soft_packets;
+  // End after this many seconds.
+  uint64_t hard_seconds;
+  // End after this many bytes of payload.
+  uint64_t hard_bytes;
+  // End after this many packets.
+  uint64_t hard_packets;
+} RvlLifetime;
+
+// One entry of the SPD. Selectors are given as for outbound packets.
+typedef struct RvlPolicy {
+  // Chosen by the caller, unique.
+  uint32_t id;
+  // The SPD it stands in, 0 where there is only one.
+  uint16_t domain;
+  // Lower numbers are consulted first, then lower ids.
+  uint32_t priority;
+  // `RVL_PROTECT`, `RVL_BYPASS` or `RVL_DISCARD`.
+  uint32_t action;
+  // Next layer protocol, 0 for any.
+  uint8_t protocol;
+  // Identity string of the source: `any`, `any6`, `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`,
+  // `10.0.0.4-10.0.0.9`, `2001:db8::/32`, each with `,port` or `,first-last` behind.
+  const char *source;
+  // Identity string of the destination.
+  const char *destination;
+  // `RVL_TUNNEL` or `RVL_TRANSPORT`. This and what follows only with `RVL_PROTECT`.
+  uint32_t mode;
+  // The other end of the SAs: an address.
+  const char *endpoint;
+  // Number of packets the anti-replay window covers, 0 for no check.
+  uint32_t replay_window;
+  // For SAs that IKE makes.
+  struct RvlLifetime lifetime;
+} RvlPolicy;
+
+// An address and a port.
+typedef struct RvlEndpoint {
+  // The address.
+  struct RvlAddress address;
+  // The UDP port.
+  uint16_t port;
+} RvlEndpoint;
+
+// One output of an endpoint. What its kind does not name is 0.
+typedef struct RvlIkeOutput {
+  // What it is.
+  RvlIkeOutputKind kind;
+  // Bytes in the buffer.
+  size_t length;
+  // Where a datagram is sent from.
+  struct RvlEndpoint local;
+  // Where it is sent to.
+  struct RvlEndpoint remote;
+  // When to call `rvl_ike_timer`.
+  uint64_t deadline;
+  // Which event.
+  RvlIkeEvent event;
+  // The policy of an event.
+  uint32_t policy;
+  // SPI of the inbound SA of an event.
+  uint32_t inbound;
+  // SPI of the outbound SA of an event.
+  uint32_t outbound;
+} RvlIkeOutput;
+
 // A packet somewhere inside a buffer of the caller. The engine grows and shrinks it in place, and moves `offset` and
 // `length` accordingly; it never reads or writes outside the buffer.
 typedef struct RvlPacket {
@@ -273,6 +430,8 @@ typedef struct RvlPacket {
   size_t offset;
   // Bytes of the packet.
   size_t length;
+  // Whose SPD decides about it, 0 where there is only one. What was opened is in the domain of its SA's policy.
+  uint16_t domain;
   // 0 for a packet that the engine has not seen. Keep it with the packet: it is how a packet that is offered again is
   // not protected twice.
   uint32_t mark;
@@ -298,46 +457,56 @@ typedef struct RvlResult {
   size_t esp_offset;
 } RvlResult;
 
-// When an SA is to be replaced and when it goes out of use. 0 is no limit.
-typedef struct RvlLifetime {
-  // Replace after this many seconds.
-  uint64_t soft_seconds;
-  // Replace after this many bytes of payload.
-  uint64_t soft_bytes;
-  // Replace after this many packets.
-  uint64_t soft_packets;
-  // End after this many seconds.
-  uint64_t hard_seconds;
-  // End after this many bytes of payload.
-  uint64_t hard_bytes;
-  // End after this many packets.
-  uint64_t hard_packets;
-} RvlLifetime;
+// One buffer of a chain.
+typedef struct RvlPiece {
+  // Its bytes.
+  const uint8_t *data;
+  // How many.
+  size_t length;
+} RvlPiece;
 
-// One entry of the SPD. Selectors are given as for outbound packets.
-typedef struct RvlPolicy {
-  // Chosen by the caller, unique.
-  uint32_t id;
-  // Lower numbers are consulted first, then lower ids.
-  uint32_t priority;
-  // `RVL_PROTECT`, `RVL_BYPASS` or `RVL_DISCARD`.
-  uint32_t action;
-  // Next layer protocol, 0 for any.
-  uint8_t protocol;
-  // Identity string of the source: `any`, `any6`, `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`,
-  // `10.0.0.4-10.0.0.9`, `2001:db8::/32`, each with `,port` or `,first-last` behind.
-  const char *source;
-  // Identity string of the destination.
-  const char *destination;
-  // `RVL_TUNNEL` or `RVL_TRANSPORT`. This and what follows only with `RVL_PROTECT`.
-  uint32_t mode;
-  // The other end of the SAs: an address.
-  const char *endpoint;
-  // Number of packets the anti-replay window covers, 0 for no check.
-  uint32_t replay_window;
-  // For SAs that IKE makes.
-  struct RvlLifetime lifetime;
-} RvlPolicy;
+// A packet to be processed. The pieces and the result buffer belong to the library until the completion is polled or the
+// engine is freed.
+typedef struct RvlRequest {
+  // `RVL_OUTBOUND` or `RVL_INBOUND`.
+  uint32_t direction;
+  // Whose SPD decides about it, 0 where there is only one.
+  uint16_t domain;
+  // As in `RvlPacket`.
+  uint32_t mark;
+  // Whatever tells the caller which packet it is.
+  uint64_t token;
+  // The packet: buffers of any size, read and never written.
+  const struct RvlPiece *pieces;
+  // Number of pieces.
+  size_t piece_count;
+  // Room for the packet, `RVL_HEADROOM` and `RVL_TAILROOM`.
+  uint8_t *result;
+  // Bytes there.
+  size_t result_capacity;
+} RvlRequest;
+
+// A packet that was processed.
+typedef struct RvlCompletion {
+  // As in the request.
+  uint64_t token;
+  // The pieces of the request, which are as they were.
+  const struct RvlPiece *pieces;
+  // Number of pieces.
+  size_t piece_count;
+  // The result buffer of the request.
+  uint8_t *result;
+  // Where the new packet begins in it, when it was secured.
+  size_t offset;
+  // Bytes of the new packet.
+  size_t length;
+  // The domain of the new packet.
+  uint16_t domain;
+  // The mark of the new packet.
+  uint32_t mark;
+  // The policy applied, and the status.
+  struct RvlResult applied;
+} RvlCompletion;
 
 // One ESP SA. It carries what `source` and `destination` select, both null for everything.
 typedef struct RvlSa {
@@ -418,6 +587,89 @@ RvlStatus rvl_counters(RvlHandle engine, uint32_t direction, struct RvlCounters 
 // `event` is null or points to such a struct.
 RvlStatus rvl_poll_event(RvlHandle engine, struct RvlEvent *event);
 
+// Makes an endpoint without peers, and its handle.
+//
+// # Safety
+// `handle` is null or points to a handle; `random` keeps its promise until the handle is freed.
+RvlStatus rvl_ike_new(RvlRandom random, void *random_context, uint64_t now, RvlHandle *handle);
+
+// Ends an endpoint and wipes its keys; nobody is told. Its SAs stay in the engine.
+RvlStatus rvl_ike_free(RvlHandle ike);
+
+// Adds a peer, or replaces the one of the same name. It may begin and be begun with.
+//
+// # Safety
+// `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
+RvlStatus rvl_ike_add_remote(RvlHandle ike, const struct RvlRemote *remote, uint64_t now);
+
+// Removes a peer. Its SAs stay until they are terminated.
+//
+// # Safety
+// `name` is null or a string that ends with a zero byte.
+RvlStatus rvl_ike_delete_remote(RvlHandle ike, const char *name, uint64_t now);
+
+// Negotiates SAs for a policy with a peer, or replaces the policy of the same number. The engine is to have the same
+// policy. Lists of algorithms are as in `RvlRemote`; `key_exchange` null is none, that is no forward secrecy beyond that
+// of the IKE SA.
+//
+// # Safety
+// `policy` is null or points to such a struct; all strings are null or end with a zero byte.
+RvlStatus rvl_ike_add_policy(RvlHandle ike,
+                             const struct RvlPolicy *policy,
+                             const char *remote,
+                             const char *encryption,
+                             const char *integrity,
+                             const char *key_exchange,
+                             uint64_t now);
+
+// Negotiates no more SAs for a policy. Those that are there stay until they are terminated.
+RvlStatus rvl_ike_delete_policy(RvlHandle ike, uint32_t id, uint64_t now);
+
+// Takes a UDP payload that arrived on port 500 or 4500, as it came. From port 4500 only IKE is for here: give the whole
+// IP packet to `rvl_decapsulate` first, which opens ESP in UDP and says `BYPASS` of IKE.
+//
+// # Safety
+// `local` and `remote` are null or point to such structs, `data` to `len` bytes.
+RvlStatus rvl_ike_receive(RvlHandle ike,
+                          const struct RvlEndpoint *local,
+                          const struct RvlEndpoint *remote,
+                          const uint8_t *data,
+                          size_t len,
+                          uint64_t now);
+
+// Does what is due. To be called when the time has come that `WAIT` named; early and late calls do no harm.
+RvlStatus rvl_ike_timer(RvlHandle ike, uint64_t now);
+
+// Negotiates an SA for a policy now.
+RvlStatus rvl_ike_initiate(RvlHandle ike, uint32_t policy, uint64_t now);
+
+// Replaces the SAs of a policy now.
+RvlStatus rvl_ike_rekey(RvlHandle ike, uint32_t policy, uint64_t now);
+
+// Ends the IKE SAs with a peer and all that hangs on them, telling the peer; with null those of all peers.
+//
+// # Safety
+// `remote` is null or a string that ends with a zero byte.
+RvlStatus rvl_ike_terminate(RvlHandle ike, const char *remote, uint64_t now);
+
+// Tells the endpoint what the engine reports: SAs wanted and run out, peers that moved, peers that live. To be called
+// after packets were processed and time has passed. The engine's events are then not for `rvl_poll_event`.
+RvlStatus rvl_ike_follow(RvlHandle ike,
+                         RvlHandle engine,
+                         uint64_t now);
+
+// Takes the next output; to be called until it is `WAIT`. Datagrams and texts go to `buffer`; `TOO_SMALL` leaves the
+// output where it is and `output->length` says what it needs. SAs are put into and taken out of the engine.
+//
+// # Safety
+// `output` is null or points to such a struct, `buffer` to `capacity` bytes.
+RvlStatus rvl_ike_poll(RvlHandle ike,
+                       RvlHandle engine,
+                       uint64_t now,
+                       struct RvlIkeOutput *output,
+                       uint8_t *buffer,
+                       size_t capacity);
+
 // Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
 // its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it
 // `RVL_HEADROOM` and `RVL_TAILROOM`.
@@ -448,6 +700,18 @@ RvlStatus rvl_add_policy(RvlHandle engine, const struct RvlPolicy *policy);
 
 // Removes a policy. SAs that serve it stay.
 RvlStatus rvl_delete_policy(RvlHandle engine, uint32_t id);
+
+// Takes a packet. `OUT_OF_REQS` when as many are open as the engine may have.
+//
+// # Safety
+// `request` is null or points to such a struct, whose pieces and buffer are as it says until the completion.
+RvlStatus rvl_submit(RvlHandle engine, const struct RvlRequest *request, uint64_t now);
+
+// Takes the next packet that is done; `EMPTY` when there is none.
+//
+// # Safety
+// `completion` is null or points to such a struct.
+RvlStatus rvl_complete(RvlHandle engine, uint64_t now, struct RvlCompletion *completion);
 
 // Adds an SA; its lifetime starts at `now`. For one policy the outbound SA added last is the one that sends. Never use
 // a key twice, not even after a restart: with counter-mode ciphers that gives the plaintext away.

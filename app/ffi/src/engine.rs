@@ -3,12 +3,17 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
-use ravelin_engine::{Engine, EngineConfig, NoMatch};
+use ravelin_engine::{EngineConfig, NoMatch, Requests, Software};
 use ravelin_types::Instant;
+use ravelin_types::sa::Direction;
 
 use crate::RvlStatus;
 use crate::handle::{self, RvlHandle, call};
+use crate::requests::{Buffer, Pieces};
 use crate::sys::{self, Out, Random, RvlRandom};
+
+/// What stands behind the handle of an engine.
+pub(crate) type Engine = Requests<Pieces, Buffer, Software>;
 
 /// A packet without a policy passes in the clear.
 pub const RVL_NO_MATCH_BYPASS: u32 = 0;
@@ -24,7 +29,11 @@ pub struct RvlEngineConfig {
     pub random: RvlRandom,
     /// Handed to `random`.
     pub random_context: *mut c_void,
+    /// How many packets may be submitted and not yet completed.
+    pub max_requests: u32,
 }
+
+const MOST_REQUESTS: u32 = 1 << 16;
 
 /// Makes an engine without policies and SAs, and its handle. The first call of all.
 ///
@@ -41,11 +50,12 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
             RVL_NO_MATCH_DISCARD => NoMatch::Discard,
             _ => return Err(RvlStatus::BadParam),
         };
+        let capacity = config.max_requests.min(MOST_REQUESTS) as usize;
         // SAFETY: the caller's promise.
         let random = unsafe { Random::new(config.random, config.random_context)? };
         let config = EngineConfig { no_match, ..EngineConfig::default() };
-        let engine = Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
-        handle.set(handle::keep(Box::new(engine))?);
+        let engine = ravelin_engine::Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
+        handle.set(handle::keep(Box::new(Engine::new(engine, Software, capacity)))?);
         Ok(())
     })
 }
@@ -99,10 +109,12 @@ pub unsafe extern "C" fn rvl_counters(engine: RvlHandle, direction: u32, counter
     call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(counters)? };
-        let counters = handle::with(engine, |engine: &mut Engine| match direction {
-            crate::sa::RVL_OUTBOUND => Ok(engine.outbound.counters()),
-            crate::sa::RVL_INBOUND => Ok(engine.inbound.counters()),
-            _ => Err(RvlStatus::BadParam),
+        let direction = crate::sa::direction(direction)?;
+        let counters = handle::with(engine, |engine: &mut Engine| {
+            Ok(match direction {
+                Direction::Outbound => engine.engine().outbound.counters(),
+                Direction::Inbound => engine.engine().inbound.counters(),
+            })
         })?;
         out.set(RvlCounters {
             protected_packets: counters.protected,

@@ -1,10 +1,10 @@
 //! What an engine reports.
 
-use ravelin_engine::Engine;
 use ravelin_types::dataplane::DataPlaneEvent;
 use ravelin_types::sa::{Direction, SaId};
 
 use crate::RvlStatus;
+use crate::engine::Engine;
 use crate::handle::{self, RvlHandle, call};
 use crate::packet::RvlAddress;
 use crate::sa::{RVL_INBOUND, RVL_OUTBOUND};

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +73,26 @@ pub(crate) fn with<T: Any + Send, R>(
 ) -> Result<R, RvlStatus> {
     let mut place = lock(handle)?.map_err(|_| RvlStatus::Internal)?;
     body(object(&mut place, handle)?)
+}
+
+/// [`with`] for two objects.
+pub(crate) fn with_two<A: Any + Send, B: Any + Send, R>(
+    a: RvlHandle,
+    b: RvlHandle,
+    body: impl FnOnce(&mut A, &mut B) -> Result<R, RvlStatus>,
+) -> Result<R, RvlStatus> {
+    let place = |handle: RvlHandle| handle as u32;
+    // In the order of places, so that two calls never wait for each other.
+    let (first, second) = match place(a).cmp(&place(b)) {
+        Ordering::Less => (a, b),
+        Ordering::Greater => (b, a),
+        Ordering::Equal => return Err(RvlStatus::BadHandle),
+    };
+    let mut first = lock(first)?.map_err(|_| RvlStatus::Internal)?;
+    let mut second = lock(second)?.map_err(|_| RvlStatus::Internal)?;
+    let (a_place, b_place) =
+        if place(a) < place(b) { (&mut *first, &mut *second) } else { (&mut *second, &mut *first) };
+    body(object(a_place, a)?, object(b_place, b)?)
 }
 
 type Locked = Result<MutexGuard<'static, Place>, PoisonError<MutexGuard<'static, Place>>>;

@@ -3,6 +3,8 @@
 //! ```text
 //!  rvl_engine_new ─► handle      rvl_add_policy, rvl_add_sa ─► SPD, SAD
 //!  stack's packet in its own buffer ─► rvl_encapsulate / rvl_decapsulate ─► the same buffer, and a verdict
+//!  packet in pieces ─► rvl_submit ··· rvl_complete ─► another buffer, and a verdict
+//!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine
 //! ```
 //! Nothing here decides anything: each function checks its arguments, turns them into the types of the other crates and
 //! calls those. A wrong argument gives a [`RvlStatus`], a panic of ours too, and both leave the caller's memory alone. What
@@ -12,8 +14,11 @@
 pub mod engine;
 pub mod event;
 pub mod handle;
+pub mod ike;
+pub mod ike_output;
 pub mod packet;
 pub mod policy;
+pub mod requests;
 pub mod sa;
 pub mod status;
 mod sys;

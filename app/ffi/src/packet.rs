@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use ravelin_engine::{Engine, Mark, Outer, PacketBuf, Verdict};
-use ravelin_types::policy::Mode;
+use ravelin_engine::{Mark, Outer, PacketBuf, Verdict};
+use ravelin_types::policy::{Domain, Mode};
+use ravelin_types::sa::Direction;
 
 use crate::RvlStatus;
-use crate::engine::instant;
+use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::sys::{self, Out};
 
@@ -29,6 +30,8 @@ pub struct RvlPacket {
     pub offset: usize,
     /// Bytes of the packet.
     pub length: usize,
+    /// Whose SPD decides about it, 0 where there is only one. What was opened is in the domain of its SA's policy.
+    pub domain: u16,
     /// 0 for a packet that the engine has not seen. Keep it with the packet: it is how a packet that is offered again is
     /// not protected twice.
     pub mark: u32,
@@ -97,7 +100,7 @@ pub unsafe extern "C" fn rvl_encapsulate(
     result: *mut RvlResult,
 ) -> RvlStatus {
     // SAFETY: the caller's promise.
-    unsafe { process(engine, packet, result, |engine, pkt| engine.outbound.process(pkt, instant(now))) }
+    unsafe { process(engine, Direction::Outbound, packet, now, result) }
 }
 
 /// Decides about a packet that arrived for this host: opens it where it is protected, and checks that it was where it
@@ -114,16 +117,17 @@ pub unsafe extern "C" fn rvl_decapsulate(
     result: *mut RvlResult,
 ) -> RvlStatus {
     // SAFETY: the caller's promise.
-    unsafe { process(engine, packet, result, |engine, pkt| engine.inbound.process(pkt, instant(now))) }
+    unsafe { process(engine, Direction::Inbound, packet, now, result) }
 }
 
 /// # Safety
 /// As [`rvl_encapsulate`].
 unsafe fn process(
     engine: RvlHandle,
+    direction: Direction,
     packet: *mut RvlPacket,
+    now: u64,
     result: *mut RvlResult,
-    body: impl FnOnce(&mut Engine, &mut PacketBuf<'_>) -> Verdict,
 ) -> RvlStatus {
     call(|| {
         // SAFETY: the caller's promise.
@@ -132,16 +136,18 @@ unsafe fn process(
         let buffer = unsafe { sys::slice_mut(packet.buffer, packet.capacity)? };
         let end = packet.offset.checked_add(packet.length).ok_or(RvlStatus::BadParam)?;
         let pkt = PacketBuf::new(buffer, packet.offset..end).ok_or(RvlStatus::BadParam)?;
-        let mut pkt = pkt.with_mark(mark(packet.mark)?);
-        let verdict = handle::with(engine, |engine| Ok(body(engine, &mut pkt)))?;
+        let mut pkt = pkt.with_mark(mark(packet.mark)?).in_domain(Domain(packet.domain));
+        let verdict =
+            handle::with(engine, |engine: &mut Engine| Ok(engine.process(direction, &mut pkt, instant(now))))?;
         let range = pkt.range();
-        (packet.offset, packet.length, packet.mark) = (range.start, range.len(), mark_number(pkt.mark()));
+        (packet.offset, packet.length) = (range.start, range.len());
+        (packet.domain, packet.mark) = (pkt.domain().0, mark_number(pkt.mark()));
         result.set(RvlResult::new(verdict, pkt.mark()));
         Ok(())
     })
 }
 
-fn mark(number: u32) -> Result<Mark, RvlStatus> {
+pub(crate) fn mark(number: u32) -> Result<Mark, RvlStatus> {
     [
         Mark::None,
         Mark::Sealed(Mode::Tunnel),
@@ -154,7 +160,7 @@ fn mark(number: u32) -> Result<Mark, RvlStatus> {
     .ok_or(RvlStatus::BadParam)
 }
 
-fn mark_number(mark: Mark) -> u32 {
+pub(crate) fn mark_number(mark: Mark) -> u32 {
     match mark {
         Mark::None => 0,
         Mark::Sealed(Mode::Tunnel) => 1,
@@ -182,7 +188,7 @@ impl From<IpAddr> for RvlAddress {
 }
 
 impl RvlResult {
-    fn new(verdict: Verdict, mark: Mark) -> Self {
+    pub(crate) fn new(verdict: Verdict, mark: Mark) -> Self {
         let secured = match mark {
             Mark::Sealed(Mode::Transport) | Mark::Opened(Mode::Transport) => RvlVerdict::SecureTransport,
             _ => RvlVerdict::SecureTunnel,

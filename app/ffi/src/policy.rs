@@ -3,14 +3,13 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use ravelin_engine::Engine;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 
-use crate::engine::instant;
+use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::{RvlStatus, sys, text};
 
@@ -49,6 +48,8 @@ pub struct RvlLifetime {
 pub struct RvlPolicy {
     /// Chosen by the caller, unique.
     pub id: u32,
+    /// The SPD it stands in, 0 where there is only one.
+    pub domain: u16,
     /// Lower numbers are consulted first, then lower ids.
     pub priority: u32,
     /// `RVL_PROTECT`, `RVL_BYPASS` or `RVL_DISCARD`.
@@ -117,7 +118,7 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
     Ok(Policy {
         id: PolicyId(policy.id),
         name: policy.id.to_string(),
-        domain: Domain::default(),
+        domain: Domain(policy.domain),
         priority: policy.priority,
         local: vec![selector(source)?],
         remote: vec![selector(destination)?],

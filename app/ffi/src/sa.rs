@@ -2,7 +2,6 @@
 
 use std::ffi::c_char;
 
-use ravelin_engine::Engine;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::PolicyId;
@@ -12,7 +11,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_types::{Secret, Spi};
 
-use crate::engine::instant;
+use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::policy::{RvlLifetime, mode};
 use crate::{RvlStatus, sys, text};

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use ravelin_crypto::SecureRandom;
 
 use crate::RvlStatus;
+use crate::requests::RvlPiece;
 
 /// Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
 /// handle. It must not call functions of this library.
@@ -118,5 +119,74 @@ impl SecureRandom for Random {
         // SAFETY: promised where it was made.
         let status = unsafe { (self.fill)(self.context, out.as_mut_ptr(), out.len()) };
         assert!(status == 0, "the source of randomness failed with {status}");
+    }
+}
+
+/// The pieces of a packet of the caller.
+#[derive(Debug)]
+pub struct Pieces {
+    pieces: *const RvlPiece,
+    count: usize,
+}
+
+// SAFETY: the header asks that nobody else uses the memory until the completion, on whichever thread that is.
+unsafe impl Send for Pieces {}
+
+impl Pieces {
+    /// # Safety
+    /// Each pointer is null or not aligned, or points to what its length says for as long as this lives, and nobody
+    /// writes there.
+    pub unsafe fn new(pieces: *const RvlPiece, count: usize) -> Result<Self, RvlStatus> {
+        // SAFETY: the caller's promise.
+        for piece in unsafe { slice(pieces, count)? } {
+            // SAFETY: the caller's promise.
+            unsafe { slice(piece.data, piece.length)? };
+        }
+        Ok(Pieces { pieces, count })
+    }
+
+    /// The pieces in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        // SAFETY: checked and promised where it was made. Nothing is wrong then, and no piece is left out.
+        let pieces = unsafe { slice(self.pieces, self.count) }.unwrap_or_default();
+        // SAFETY: as above.
+        pieces.iter().map(|piece| unsafe { slice(piece.data, piece.length) }.unwrap_or_default())
+    }
+
+    /// As it was given.
+    pub fn raw(&self) -> (*const RvlPiece, usize) {
+        (self.pieces, self.count)
+    }
+}
+
+/// A buffer of the caller.
+#[derive(Debug)]
+pub struct Buffer {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: as for the pieces.
+unsafe impl Send for Buffer {}
+
+impl Buffer {
+    /// # Safety
+    /// The pointer is null, or points to `len` bytes that nobody else uses for as long as this lives.
+    pub unsafe fn new(start: *mut u8, len: usize) -> Result<Self, RvlStatus> {
+        // SAFETY: the caller's promise.
+        unsafe { slice_mut(start, len)? };
+        Ok(Buffer { start, len })
+    }
+
+    /// As it was given.
+    pub fn raw(&self) -> *mut u8 {
+        self.start
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: checked and promised where it was made.
+        unsafe { slice_mut(self.start, self.len) }.unwrap_or_default()
     }
 }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use ravelin_config::value::{algorithm, selector};
+use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{EncrId, IntegId};
+use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use crate::RvlStatus;
 
@@ -34,4 +35,34 @@ pub fn integrity(text: &str) -> Result<IntegId, RvlStatus> {
         Ok([one]) => Ok(*one),
         _ => Err(RvlStatus::UnknownAlgorithm),
     }
+}
+
+/// Proposals from lists of names, or of the defaults. `prf` is `None` where the protocol has none. ESP has no key exchange
+/// unless one is named.
+pub fn proposals(
+    protocol: ProtocolId,
+    encryption: Option<&str>,
+    integrity: Option<&str>,
+    prf: Option<Option<&str>>,
+    key_exchange: Option<&str>,
+) -> Result<Vec<Proposal>, RvlStatus> {
+    let unknown = |_| RvlStatus::UnknownAlgorithm;
+    let encr = encryption.map_or(Ok(algorithm::DEFAULT_ENCR.to_vec()), algorithm::encr_list).map_err(unknown)?;
+    let integ = integrity.map_or(Ok(algorithm::DEFAULT_INTEG.to_vec()), algorithm::integ_list).map_err(unknown)?;
+    let mut rest = Vec::new();
+    if let Some(prf) = prf {
+        let prf = prf.map_or(Ok(algorithm::DEFAULT_PRF.to_vec()), algorithm::prf_list).map_err(unknown)?;
+        rest.extend(prf.into_iter().map(Transform::Prf));
+    }
+    let ke = match (key_exchange, prf) {
+        (Some(names), _) => algorithm::pfs_list(names).map_err(unknown)?,
+        (None, Some(_)) => algorithm::DEFAULT_KE.to_vec(),
+        (None, None) => Vec::new(),
+    };
+    rest.extend(ke.into_iter().map(Transform::Ke));
+    if protocol == ProtocolId::ESP {
+        rest.extend([SnId::PARTIAL_64, SnId::SEQUENTIAL_32].map(Transform::Sn));
+    }
+    let proposals = algorithm::proposals(protocol, &encr, &integ, &rest);
+    if proposals.is_empty() { Err(RvlStatus::UnknownAlgorithm) } else { Ok(proposals) }
 }

@@ -73,3 +73,13 @@ fn packets_cross_between_two_engines() {
 fn wrong_arguments_give_a_status_each() {
     test("hostile");
 }
+
+#[test]
+fn ike_keys_two_engines_in_one_program() {
+    test("ike");
+}
+
+#[test]
+fn packets_in_pieces_are_submitted_and_completed() {
+    test("requests");
+}

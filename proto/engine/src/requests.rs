@@ -172,6 +172,20 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         });
     }
 
+    /// [`Outbound::process`](crate::Outbound::process) or [`Inbound::process`](crate::Inbound::process), for a packet that
+    /// is not to wait.
+    pub fn process(&mut self, direction: Direction, pkt: &mut PacketBuf<'_>, now: Instant) -> Verdict {
+        match direction {
+            Direction::Outbound => self.engine.outbound.process(pkt, now),
+            Direction::Inbound => self.engine.inbound.process(pkt, now),
+        }
+    }
+
+    /// [`Engine::deadline`].
+    pub fn deadline(&self) -> Option<Instant> {
+        self.engine.deadline()
+    }
+
     /// Takes a packet.
     ///
     /// # Errors
@@ -258,10 +272,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             None => (self.refuse(direction), 0..0, label),
             Some(pkt) => {
                 let mut pkt = label.onto(pkt);
-                let verdict = match direction {
-                    Direction::Outbound => self.engine.outbound.process(&mut pkt, now),
-                    Direction::Inbound => self.engine.inbound.process(&mut pkt, now),
-                };
+                let verdict = self.process(direction, &mut pkt, now);
                 (verdict, pkt.range(), label.after(&pkt))
             }
         };

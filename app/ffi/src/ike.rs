@@ -1,0 +1,438 @@
+//! IKE endpoints, which key an engine.
+//!
+//! ```text
+//!  UDP 500, 4500 ─► rvl_ike_receive ─┐                       ┌─► TRANSMIT: a datagram to send
+//!  rvl_ike_follow: engine's events ──┼─► endpoint ─► rvl_ike_poll ─► EVENT: what an operator wants to know
+//!  rvl_ike_timer, rvl_ike_initiate ──┘                       └─► WAIT: until when
+//! ```
+//! SAs go to the engine by themselves, inside of `rvl_ike_poll`.
+
+use std::collections::BTreeMap;
+use std::ffi::{c_char, c_void};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_config::value::identity::identity;
+use ravelin_ike::config::Retransmission;
+use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
+use ravelin_types::policy::{Action, PolicyId};
+use ravelin_types::proposal::ProtocolId;
+use ravelin_types::{Secret, Spi};
+use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload};
+
+use crate::engine::{Engine, instant, nanoseconds};
+use crate::handle::{self, RvlHandle, call};
+use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event};
+use crate::packet::RvlAddress;
+use crate::policy::{self, RvlPolicy};
+use crate::sys::{self, Out, Random, RvlRandom};
+use crate::{RvlStatus, text};
+
+/// What stands behind the handle of an endpoint.
+struct Ike {
+    endpoint: Endpoint,
+    config: Config,
+    /// An output that did not fit into the caller's buffer.
+    waiting: Option<Output>,
+    /// Packets on each inbound SA when they were counted last.
+    heard: BTreeMap<Spi, u64>,
+}
+
+/// An address and a port.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RvlEndpoint {
+    /// The address.
+    pub address: RvlAddress,
+    /// The UDP port.
+    pub port: u16,
+}
+
+/// A peer. Lists of algorithms are names with commas between, best first; null for the defaults.
+#[repr(C)]
+pub struct RvlRemote {
+    /// The caller's name for it, unique.
+    pub name: *const c_char,
+    /// This host's address towards it.
+    pub local: *const c_char,
+    /// Its address.
+    pub remote: *const c_char,
+    /// Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
+    pub local_id: *const c_char,
+    /// Who the peer must say it is.
+    pub remote_id: *const c_char,
+    /// The pre-shared key.
+    pub secret: *const u8,
+    /// Bytes of it.
+    pub secret_len: usize,
+    /// Ciphers: `AES256-GCM,AES128-CBC`.
+    pub encryption: *const c_char,
+    /// Integrity algorithms, for ciphers that do not authenticate: `HMAC-SHA-2-256`.
+    pub integrity: *const c_char,
+    /// Pseudorandom functions: `HMAC-SHA-2-256`.
+    pub prf: *const c_char,
+    /// Key exchange groups: `CURVE25519,ECP256`.
+    pub key_exchange: *const c_char,
+    /// Age in seconds at which the IKE SA is replaced, at least 60.
+    pub lifetime: u32,
+    /// Ask whether it lives after so many seconds of silence; 0: never.
+    pub liveness: u32,
+}
+
+/// Makes an endpoint without peers, and its handle.
+///
+/// # Safety
+/// `handle` is null or points to a handle; `random` keeps its promise until the handle is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_new(
+    random: RvlRandom,
+    random_context: *mut c_void,
+    now: u64,
+    handle: *mut RvlHandle,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (handle, random) = unsafe { (Out::new(handle)?, Random::new(random, random_context)?) };
+        let config = Config::default();
+        let (crypto, shared) = (ravelin_crypto_aws_lc::provider(), Arc::new(config.clone()));
+        let endpoint = Endpoint::new(shared, crypto, Box::new(random), instant(now));
+        handle.set(handle::keep(Box::new(Ike { endpoint, config, waiting: None, heard: BTreeMap::new() }))?);
+        Ok(())
+    })
+}
+
+/// Ends an endpoint and wipes its keys; nobody is told. Its SAs stay in the engine.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_free(ike: RvlHandle) -> RvlStatus {
+    call(|| handle::free::<Ike>(ike))
+}
+
+/// Adds a peer, or replaces the one of the same name. It may begin and be begun with.
+///
+/// # Safety
+/// `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_add_remote(ike: RvlHandle, remote: *const RvlRemote, now: u64) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let remote = unsafe { parse(sys::read(remote)?)? };
+        handle::with(ike, |ike: &mut Ike| {
+            ike.config.remotes.retain(|other| other.name != remote.name);
+            ike.config.remotes.push(remote);
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Removes a peer. Its SAs stay until they are terminated.
+///
+/// # Safety
+/// `name` is null or a string that ends with a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_delete_remote(ike: RvlHandle, name: *const c_char, now: u64) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { sys::text(name)? }.ok_or(RvlStatus::Null)?;
+        handle::with(ike, |ike: &mut Ike| {
+            let before = ike.config.remotes.len();
+            ike.config.remotes.retain(|remote| remote.name != name);
+            if ike.config.remotes.len() == before {
+                return Err(RvlStatus::PolicyNotFound);
+            }
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Negotiates SAs for a policy with a peer, or replaces the policy of the same number. The engine is to have the same
+/// policy. Lists of algorithms are as in `RvlRemote`; `key_exchange` null is none, that is no forward secrecy beyond that
+/// of the IKE SA.
+///
+/// # Safety
+/// `policy` is null or points to such a struct; all strings are null or end with a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_add_policy(
+    ike: RvlHandle,
+    policy: *const RvlPolicy,
+    remote: *const c_char,
+    encryption: *const c_char,
+    integrity: *const c_char,
+    key_exchange: *const c_char,
+    now: u64,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (policy, remote, encryption, integrity, key_exchange) = unsafe {
+            (
+                policy::parse(sys::read(policy)?)?,
+                sys::text(remote)?.ok_or(RvlStatus::Null)?,
+                sys::text(encryption)?,
+                sys::text(integrity)?,
+                sys::text(key_exchange)?,
+            )
+        };
+        if !matches!(policy.action, Action::Protect(_)) {
+            return Err(RvlStatus::BadParam);
+        }
+        let proposals = text::proposals(ProtocolId::ESP, encryption, integrity, None, key_exchange)?;
+        let child = ChildPolicy { policy, remote: remote.to_owned(), proposals };
+        handle::with(ike, |ike: &mut Ike| {
+            ike.config.policies.retain(|other| other.policy.id != child.policy.id);
+            ike.config.policies.push(child);
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Negotiates no more SAs for a policy. Those that are there stay until they are terminated.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_delete_policy(ike: RvlHandle, id: u32, now: u64) -> RvlStatus {
+    call(|| {
+        handle::with(ike, |ike: &mut Ike| {
+            let before = ike.config.policies.len();
+            ike.config.policies.retain(|child| child.policy.id != PolicyId(id));
+            if ike.config.policies.len() == before {
+                return Err(RvlStatus::PolicyNotFound);
+            }
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Takes a UDP payload that arrived on port 500 or 4500, as it came. From port 4500 only IKE is for here: give the whole
+/// IP packet to `rvl_decapsulate` first, which opens ESP in UDP and says `BYPASS` of IKE.
+///
+/// # Safety
+/// `local` and `remote` are null or point to such structs, `data` to `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_receive(
+    ike: RvlHandle,
+    local: *const RvlEndpoint,
+    remote: *const RvlEndpoint,
+    data: *const u8,
+    len: usize,
+    now: u64,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (local, remote, data) = unsafe { (sys::read(local)?, sys::read(remote)?, sys::slice(data, len)?) };
+        let (local, remote) = (SocketAddr::try_from(*local)?, SocketAddr::try_from(*remote)?);
+        let data = match (local.port(), udp_encap::classify(data)) {
+            (udp_encap::PORT, Payload::Ike(message)) => message,
+            (udp_encap::PORT, _) => return Err(RvlStatus::NoData),
+            _ => data,
+        };
+        handle::with(ike, |ike: &mut Ike| {
+            ike.endpoint.handle(Input::Datagram(Datagram { local, remote, data }), instant(now));
+            Ok(())
+        })
+    })
+}
+
+/// Does what is due. To be called when the time has come that `WAIT` named; early and late calls do no harm.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_timer(ike: RvlHandle, now: u64) -> RvlStatus {
+    input(ike, now, || Ok(Input::Timer))
+}
+
+/// Negotiates an SA for a policy now.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_initiate(ike: RvlHandle, policy: u32, now: u64) -> RvlStatus {
+    input(ike, now, || Ok(Input::Command(Command::Initiate(PolicyId(policy)))))
+}
+
+/// Replaces the SAs of a policy now.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_rekey(ike: RvlHandle, policy: u32, now: u64) -> RvlStatus {
+    input(ike, now, || Ok(Input::Command(Command::RekeyChild(PolicyId(policy)))))
+}
+
+/// Ends the IKE SAs with a peer and all that hangs on them, telling the peer; with null those of all peers.
+///
+/// # Safety
+/// `remote` is null or a string that ends with a zero byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_terminate(ike: RvlHandle, remote: *const c_char, now: u64) -> RvlStatus {
+    input(ike, now, || {
+        // SAFETY: the caller's promise.
+        let remote = unsafe { sys::text(remote)? };
+        Ok(Input::Command(Command::TerminateIke(remote.map(str::to_owned))))
+    })
+}
+
+fn input(ike: RvlHandle, now: u64, input: impl FnOnce() -> Result<Input<'static>, RvlStatus>) -> RvlStatus {
+    call(|| {
+        let input = input()?;
+        handle::with(ike, |ike: &mut Ike| {
+            ike.endpoint.handle(input, instant(now));
+            Ok(())
+        })
+    })
+}
+
+/// Tells the endpoint what the engine reports: SAs wanted and run out, peers that moved, peers that live. To be called
+/// after packets were processed and time has passed. The engine's events are then not for `rvl_poll_event`.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_follow(ike: RvlHandle, engine: RvlHandle, now: u64) -> RvlStatus {
+    call(|| {
+        handle::with_two(ike, engine, |ike: &mut Ike, engine: &mut Engine| {
+            while let Some(event) = engine.poll_event() {
+                ike.endpoint.handle(Input::DataPlane(event), instant(now));
+            }
+            let inbound = engine.engine().inbound.list();
+            ike.heard.retain(|spi, _| inbound.iter().any(|sa| sa.params.spi == *spi));
+            for sa in inbound {
+                let packets = ike.heard.entry(sa.params.spi).or_default();
+                if sa.counters.packets > *packets {
+                    *packets = sa.counters.packets;
+                    ike.endpoint.handle(Input::Command(Command::Alive(sa.params.spi)), instant(now));
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Takes the next output; to be called until it is `WAIT`. Datagrams and texts go to `buffer`; `TOO_SMALL` leaves the
+/// output where it is and `output->length` says what it needs. SAs are put into and taken out of the engine.
+///
+/// # Safety
+/// `output` is null or points to such a struct, `buffer` to `capacity` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_poll(
+    ike: RvlHandle,
+    engine: RvlHandle,
+    now: u64,
+    output: *mut RvlIkeOutput,
+    buffer: *mut u8,
+    capacity: usize,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (out, buffer) = unsafe { (Out::new(output)?, sys::slice_mut(buffer, capacity)?) };
+        handle::with_two(ike, engine, |ike: &mut Ike, engine: &mut Engine| {
+            let next = ike.next(engine, now);
+            let (described, bytes) = describe(&next);
+            out.set(RvlIkeOutput { length: bytes.len(), ..described });
+            let Some(room) = buffer.get_mut(..bytes.len()) else {
+                ike.waiting = Some(next);
+                return Err(RvlStatus::TooSmall);
+            };
+            room.copy_from_slice(&bytes);
+            Ok(())
+        })
+    })
+}
+
+impl Ike {
+    fn configure(&mut self, now: u64) {
+        let config = Arc::new(self.config.clone());
+        self.endpoint.handle(Input::Command(Command::Configure(config)), instant(now));
+    }
+
+    /// The next output that is not for the engine.
+    fn next(&mut self, engine: &mut Engine, now: u64) -> Output {
+        if let Some(output) = self.waiting.take() {
+            return output;
+        }
+        loop {
+            match self.endpoint.poll() {
+                Output::Apply(id, op) => {
+                    let outcome = engine.apply(&op, instant(now));
+                    self.endpoint.handle(Input::Done(id, outcome), instant(now));
+                }
+                output => return output,
+            }
+        }
+    }
+}
+
+/// The output and the bytes that go with it.
+fn describe(output: &Output) -> (RvlIkeOutput, Vec<u8>) {
+    match output {
+        Output::Transmit(transmit) => {
+            let marker: &[u8] = if transmit.local.port() == udp_encap::PORT { &NON_ESP_MARKER } else { &[] };
+            let described = RvlIkeOutput {
+                local: transmit.local.into(),
+                remote: transmit.remote.into(),
+                ..RvlIkeOutput::new(RvlIkeOutputKind::Transmit)
+            };
+            (described, [marker, &transmit.data].concat())
+        }
+        Output::Event(what) => {
+            let (described, text) = event(what);
+            (described, text.into_bytes())
+        }
+        Output::Wait(deadline) => {
+            let deadline = deadline.as_ref().map_or(u64::MAX, |deadline| nanoseconds(deadline.at));
+            (RvlIkeOutput { deadline, ..RvlIkeOutput::new(RvlIkeOutputKind::Wait) }, Vec::new())
+        }
+        // `Ike::next` keeps these for the engine.
+        Output::Apply(..) => (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new()),
+    }
+}
+
+/// # Safety
+/// The strings are null or end with a zero byte, and the secret has its length.
+unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
+    // SAFETY: the caller's promise.
+    let required = |pointer| unsafe { sys::text(pointer)? }.ok_or(RvlStatus::Null);
+    // SAFETY: the caller's promise.
+    let (secret, encryption, integrity, prf, key_exchange) = unsafe {
+        (
+            sys::slice(remote.secret, remote.secret_len)?,
+            sys::text(remote.encryption)?,
+            sys::text(remote.integrity)?,
+            sys::text(remote.prf)?,
+            sys::text(remote.key_exchange)?,
+        )
+    };
+    let proposals = text::proposals(ProtocolId::IKE, encryption, integrity, Some(prf), key_exchange)?;
+    let id = |pointer| identity(required(pointer)?).map_err(|_| RvlStatus::BadIdType);
+    let local = text::address(required(remote.local)?)?;
+    // Less leaves no time to replace it.
+    if secret.is_empty() || remote.lifetime < 60 {
+        return Err(RvlStatus::BadParam);
+    }
+    Ok(Remote {
+        name: required(remote.name)?.to_owned(),
+        local: Some(local),
+        source: Some(local),
+        remote: text::address(required(remote.remote)?)?,
+        local_id: id(remote.local_id)?,
+        remote_id: id(remote.remote_id)?,
+        secret: Secret::new(secret.to_vec()),
+        proposals,
+        initiate: true,
+        accept: true,
+        lifetime: Duration::from_secs(remote.lifetime.into()),
+        retransmission: Retransmission::default(),
+        liveness: (remote.liveness > 0).then(|| Duration::from_secs(remote.liveness.into())),
+        encap: false,
+    })
+}
+
+impl TryFrom<RvlEndpoint> for SocketAddr {
+    type Error = RvlStatus;
+
+    fn try_from(endpoint: RvlEndpoint) -> Result<Self, RvlStatus> {
+        let bytes = endpoint.address.bytes;
+        let address = match endpoint.address.family {
+            4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
+            6 => IpAddr::from(bytes),
+            _ => return Err(RvlStatus::BadParam),
+        };
+        Ok(SocketAddr::new(address, endpoint.port))
+    }
+}
+
+impl From<SocketAddr> for RvlEndpoint {
+    fn from(at: SocketAddr) -> Self {
+        RvlEndpoint { address: at.ip().into(), port: at.port() }
+    }
+}
