@@ -136,3 +136,27 @@ fn hmac_sha2_with_the_short_icv() {
         }
     }
 }
+
+// RFC 8750 §4: the packet is the one with an explicit IV that is its number, without those 8 bytes.
+#[test]
+fn implicit_ivs_save_eight_bytes_and_nothing_else() {
+    let pairs = [
+        (EncrId::AES_CCM_8_IIV, EncrId::AES_CCM_8, 128),
+        (EncrId::AES_GCM_16_IIV, EncrId::AES_GCM_16, 256),
+        (EncrId::CHACHA20_POLY1305_IIV, EncrId::CHACHA20_POLY1305, 256),
+    ];
+    for (implicit, explicit, bits) in pairs {
+        for sn in [SnId::SEQUENTIAL_32, SnId::PARTIAL_64] {
+            let packet = |encr| {
+                let suite = Suite::Esp(EspSuite { sn, ..suite(encr, bits, IntegId::NONE) });
+                let params = with_suite(sa(Direction::Outbound, Mode::Tunnel, V4.0, V4.1, AES_GCM), suite);
+                let mut engine = looped_in(portable_engine(), &params);
+                sealed(&mut engine, &udp(V4.0, V4.1, (1, 2), 40));
+                sealed(&mut engine, &udp(V4.0, V4.1, (1, 2), 40))[20..].to_vec()
+            };
+            let (without, with) = (packet(implicit), packet(explicit));
+            assert_eq!(with[8..16], 2u64.to_be_bytes());
+            assert_eq!(without, [&with[..8], &with[16..]].concat());
+        }
+    }
+}
