@@ -5,8 +5,10 @@
 //!                         └─ PeerMoved, SoftExpire, HardExpire               └─ miss: SPD, ends swapped
 //! ```
 
+mod batch;
 mod offload;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -23,11 +25,11 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
-use crate::limits::{AHEAD, CACHED_SAS};
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
 use crate::spd::{FlowCache, FlowKey, Seen, Spd};
+use crate::together::Together;
 use crate::verdict::{Counters, DropReason, Verdict};
 
 /// What the outer IP (and UDP) header said, for ESP that arrives without it.
@@ -45,6 +47,12 @@ pub struct OuterMeta {
     pub ttl: u8,
 }
 
+impl OuterMeta {
+    fn of(header: &Header, src_port: Option<u16>) -> Self {
+        OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl }
+    }
+}
+
 /// Opens and checks packets that arrive.
 pub struct Inbound {
     config: EngineConfig,
@@ -57,6 +65,9 @@ pub struct Inbound {
     fragments: Fragments,
     events: Events,
     counters: Counters,
+    together: Option<Box<Together>>,
+    /// SAs whose packets may be set aside.
+    batched_sas: usize,
 }
 
 /// What a whole IP packet turns out to carry.
@@ -79,6 +90,8 @@ impl Inbound {
             fragments: Fragments::new(seed),
             events: Events::new(),
             counters: Counters::default(),
+            together: Together::new(&crypto),
+            batched_sas: 0,
         }
     }
 
@@ -102,76 +115,15 @@ impl Inbound {
         verdict
     }
 
-    /// [`Inbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
-    /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
-    pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        let count = packets.len().min(verdicts.len());
-        let packets = &mut packets[..count];
-        self.run_ahead(packets, esp_inside, |half, n, pkt| verdicts[n] = half.process(pkt, now));
-    }
-
-    /// [`Inbound::process_esp`] for many packets at once, which is faster with many SAs; the shortest of the three
-    /// slices says how many.
-    pub fn process_esp_batch(
-        &mut self,
-        packets: &mut [PacketBuf<'_>],
-        metas: &[OuterMeta],
-        now: Instant,
-        verdicts: &mut [Verdict],
-    ) {
-        let count = packets.len().min(metas.len()).min(verdicts.len());
-        let packets = &mut packets[..count];
-        self.run_ahead(packets, EspHeader::parse, |half, n, pkt| {
-            verdicts[n] = half.process_esp(pkt, &metas[n], now);
-        });
-    }
-
-    /// Processes each packet in turn. While one is opened, the memory that later ones need is on its way: first the
-    /// place of the SPI that `esp` finds, then the SA, then its keys, each [`AHEAD`] packets before the next.
-    #[inline]
-    fn run_ahead(
-        &mut self,
-        packets: &mut [PacketBuf<'_>],
-        esp: impl Fn(&[u8]) -> Option<EspHeader>,
-        mut process: impl FnMut(&mut Self, usize, &mut PacketBuf<'_>),
-    ) {
-        let count = packets.len();
-        if self.sad.len() <= CACHED_SAS {
-            return packets.iter_mut().enumerate().for_each(|(n, pkt)| process(self, n, pkt));
-        }
-        const IN_WORK: usize = 2 * AHEAD;
-        let mut spis: [Option<u32>; IN_WORK] = [None; IN_WORK];
-        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
-        for step in 0..count + 3 * AHEAD {
-            if let Some(n) = step.checked_sub(3 * AHEAD) {
-                process(self, n, &mut packets[n]);
-            }
-            let in_work = step % IN_WORK;
-            let half_way = (step + AHEAD) % IN_WORK;
-            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
-                sa.fetch();
-            }
-            slots[in_work] = spis[half_way].and_then(|spi| self.spis.get(spi));
-            if let Some(slot) = slots[in_work] {
-                self.sad.fetch(slot);
-            }
-            spis[in_work] = packets.get(step).and_then(|pkt| esp(pkt.packet())).map(|esp| esp.spi.0);
-            if let Some(spi) = spis[in_work] {
-                self.spis.fetch(spi);
-            }
-        }
-    }
-
     fn decide(&mut self, pkt: &mut PacketBuf<'_>, header: &Header, now: Instant) -> Verdict {
         match content(header, pkt.packet()) {
             Content::Esp { esp_at, src_port } => {
-                let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
+                let meta = OuterMeta::of(header, src_port);
                 pkt.truncate(header.total_len);
                 self.open(pkt, Arrived { at: esp_at, meta: &meta, header: Some(header) }, now)
             }
             Content::Ah => {
-                let Header { src, dst, tos, ttl, .. } = *header;
-                let meta = OuterMeta { src, dst, src_port: None, tos, ttl };
+                let meta = OuterMeta::of(header, None);
                 pkt.truncate(header.total_len);
                 self.open_ah(pkt, Arrived { at: header.payload_at, meta: &meta, header: Some(header) }, now)
             }
@@ -289,7 +241,8 @@ impl Inbound {
             }
             DataPlaneOp::AddSa(params) if params.direction == Direction::Inbound => self.add_sa(params, now)?,
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Inbound => {
-                self.sad.remove(*id)?;
+                let (_, sa) = self.sad.remove(*id)?;
+                self.batched_sas -= usize::from(sa.suite.is_batched());
                 self.spis.remove(id.spi.0);
             }
             DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
@@ -305,7 +258,9 @@ impl Inbound {
         if let Some(other) = self.spis.get(params.spi.0).and_then(|slot| self.sad.get(slot)) {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
-        let slot = self.sad.insert(InboundSa::new(params, &self.crypto, now)?);
+        let sa = InboundSa::new(params, &self.crypto, now)?;
+        self.batched_sas += usize::from(sa.suite.is_batched());
+        let slot = self.sad.insert(sa);
         self.spis.insert(params.spi.0, slot);
         Ok(())
     }
@@ -377,15 +332,6 @@ fn belongs(
     let ports = fragments.ports(&header, pkt.packet(), pkt.domain(), Some(params.spi.0), now);
     let seen = Seen::new(&header, ports, pkt.domain());
     spd.admits(&seen.swapped(), params.policy, params.src)
-}
-
-/// The ESP header in a whole IP packet.
-fn esp_inside(packet: &[u8]) -> Option<EspHeader> {
-    let header = Header::parse(packet).ok()?;
-    match content(&header, packet) {
-        Content::Esp { esp_at, .. } => EspHeader::parse(&packet[esp_at..]),
-        Content::Ah | Content::Clear | Content::Refused(_) => None,
-    }
 }
 
 /// Tells ESP, in UDP or not, and AH from clear packets.

@@ -36,6 +36,7 @@ mod seal;
 mod spd;
 mod suite;
 mod template;
+mod together;
 pub mod verdict;
 
 pub use accelerator::{Accelerator, Fault, Job, Outcome, Software};

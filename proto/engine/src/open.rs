@@ -61,8 +61,41 @@ pub(crate) fn open(
 ) -> Result<Opened, DropReason> {
     let KeyedSuite::Esp(esp) = &sa.suite else { return Err(DropReason::ExpectedAh) };
     let newest = open_esp(esp, &mut sa.window, &mut sa.dropped, &mut pkt.packet_mut()[arrived.at..], header)?;
-    let payload = inside_esp(esp, pkt.packet(), arrived.at, sa.pad_check);
-    Ok(Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) })
+    Ok(opened(sa, pkt, newest, arrived))
+}
+
+/// The sequence number of an ESP packet that [`open`] would go on to decrypt; nothing is counted.
+pub(crate) fn openable(sa: &InboundSa, packet: &[u8], header: EspHeader) -> Option<u64> {
+    let KeyedSuite::Esp(esp) = &sa.suite else { return None };
+    if esp.fits(packet.len()) { renew(sa, header.sequence) } else { None }
+}
+
+/// The rest of [`open`] for a packet that was [`openable`], once it is decrypted, or found `forged`. Others of the SA may
+/// have been opened since.
+pub(crate) fn open_decrypted(
+    sa: &mut InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    sequence: u64,
+    forged: bool,
+    arrived: Arrived<'_>,
+) -> Result<Opened, DropReason> {
+    sa.window.check(sequence).map_err(|stale| replayed(&mut sa.dropped, stale))?;
+    if forged {
+        sa.dropped.forged += 1;
+        return Err(DropReason::Forged);
+    }
+    let newest = sa.window.accept(sequence);
+    Ok(opened(sa, pkt, newest, arrived))
+}
+
+/// What an authentic ESP packet turns out to be.
+#[inline]
+fn opened(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, newest: bool, arrived: Arrived<'_>) -> Opened {
+    let payload = match &sa.suite {
+        KeyedSuite::Esp(esp) => inside_esp(esp, pkt.packet(), arrived.at, sa.pad_check),
+        _ => Err(DropReason::ExpectedAh),
+    };
+    Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) }
 }
 
 /// [`open`] for AH.
@@ -77,7 +110,7 @@ pub(crate) fn open_ah(
     if header.len != ah.header_len(arrived.meta.dst.is_ipv6()) {
         return Err(DropReason::BadAhLength);
     }
-    let sequence = fresh(&sa.window, &mut sa.dropped, header.sequence, ah.extended)?;
+    let sequence = fresh(&sa.window, header.sequence, ah.extended).map_err(|stale| replayed(&mut sa.dropped, stale))?;
     ah.verify(pkt.packet(), arrived.at, sequence).inspect_err(|&reason| {
         sa.dropped.forged += u64::from(reason == DropReason::AhForged);
     })?;
@@ -117,7 +150,7 @@ fn open_esp(
     if !esp.fits(packet.len()) {
         return Err(DropReason::BadEspLength);
     }
-    let sequence = fresh(window, dropped, header.sequence, esp.extended)?;
+    let sequence = fresh(window, header.sequence, esp.extended).map_err(|stale| replayed(dropped, stale))?;
     if esp.open(packet, sequence).is_err() {
         dropped.forged += 1;
         return Err(DropReason::Forged);
@@ -128,25 +161,22 @@ fn open_esp(
 /// The whole sequence number that a packet of an ESP SA with `low` may have, if it may be fresh.
 pub(crate) fn renew(sa: &InboundSa, low: u32) -> Option<u64> {
     let KeyedSuite::Esp(esp) = &sa.suite else { return None };
-    let sequence = if esp.extended { sa.window.infer(low)? } else { low.into() };
-    sa.window.check(sequence).is_ok().then_some(sequence)
+    fresh(&sa.window, low, esp.extended).ok()
 }
 
 /// The whole sequence number of which a packet carries `low`, if it was not seen before.
 #[inline]
-fn fresh(window: &ReplayWindow, dropped: &mut SaCounters, low: u32, extended: bool) -> Result<u64, DropReason> {
-    let sequence = if extended { window.infer(low) } else { Some(low.into()) };
-    let fresh = match sequence {
-        Some(sequence) => window.check(sequence).map(|()| sequence),
-        None => Err(Stale::TooOld),
-    };
-    fresh.map_err(|stale| {
-        dropped.replayed += 1;
-        match stale {
-            Stale::Seen => DropReason::Replayed,
-            Stale::TooOld => DropReason::TooOld,
-        }
-    })
+fn fresh(window: &ReplayWindow, low: u32, extended: bool) -> Result<u64, Stale> {
+    let sequence = if extended { window.infer(low).ok_or(Stale::TooOld)? } else { low.into() };
+    window.check(sequence).map(|()| sequence)
+}
+
+fn replayed(dropped: &mut SaCounters, stale: Stale) -> DropReason {
+    dropped.replayed += 1;
+    match stale {
+        Stale::Seen => DropReason::Replayed,
+        Stale::TooOld => DropReason::TooOld,
+    }
 }
 
 /// What an opened ESP packet at `at` holds.

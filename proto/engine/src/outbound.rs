@@ -29,10 +29,11 @@ use crate::fragments::Fragments;
 use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
-use crate::seal::seal;
+use crate::seal::{Sealed, seal};
 use crate::spd::{FlowCache, FlowKey, Place, Seen, Spd};
 use crate::suite::NO_NAT;
 use crate::template::Template;
+use crate::together::{Aside, TOGETHER, Together};
 use crate::verdict::{Counters, DropReason, Verdict};
 
 /// Decides what happens to packets that leave, and protects them.
@@ -48,6 +49,9 @@ pub struct Outbound {
     fragments: Fragments,
     events: Events,
     counters: Counters,
+    together: Option<Box<Together>>,
+    /// Which packet of a batch is in work, when some may be set aside.
+    in_work: Option<usize>,
 }
 
 /// What is done with the packets of a flow.
@@ -100,6 +104,8 @@ impl Outbound {
             fragments: Fragments::new(seed),
             events: Events::new(),
             counters: Counters::default(),
+            together: Together::new(&crypto),
+            in_work: None,
         }
     }
 
@@ -111,13 +117,31 @@ impl Outbound {
         verdict
     }
 
-    /// [`Outbound::process`] for many packets at once, which is faster with many SAs. Each verdict goes to the same
-    /// place in `verdicts`; when that is shorter, the packets beyond its end are left alone.
+    /// [`Outbound::process`] for many packets at once, which is faster with many SAs, and with ciphers that the provider
+    /// runs side by side. Each verdict goes to the same place in `verdicts`; when that is shorter, the packets beyond its
+    /// end are left alone.
     pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
+        if self.together.is_none() {
+            return self.process_each(packets, now, verdicts);
+        }
+        for (packets, verdicts) in packets.chunks_mut(TOGETHER).zip(verdicts.chunks_mut(TOGETHER)) {
+            self.process_each(packets, now, verdicts);
+            self.in_work = None;
+            if let Some(together) = &mut self.together {
+                together.seal(packets, |slot| {
+                    let sa = self.sad.get(slot);
+                    sa.and_then(|sa| sa.suite.esp()).expect("no SA goes while its packets wait")
+                });
+            }
+        }
+    }
+
+    fn process_each(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
         if self.sad.len() > CACHED_SAS || self.spd.len() > CACHED_POLICIES {
             return self.process_ahead(packets, now, verdicts);
         }
-        for (pkt, verdict) in packets.iter_mut().zip(verdicts) {
+        for (n, (pkt, verdict)) in packets.iter_mut().zip(verdicts).enumerate() {
+            self.in_work = Some(n);
             self.process_into(pkt, now, verdict);
         }
     }
@@ -146,6 +170,7 @@ impl Outbound {
         let generation = self.cache.generation();
         for step in 0..count + 3 * AHEAD {
             if let Some(n) = step.checked_sub(3 * AHEAD) {
+                self.in_work = Some(n);
                 let (pkt, verdict) = (&mut packets[n], &mut verdicts[n]);
                 let parsed = Header::parse(pkt.packet());
                 match (&parsed, &flows[n % IN_WORK], known[n % IN_WORK]) {
@@ -275,8 +300,15 @@ impl Outbound {
             *verdict = Verdict::Drop(DropReason::Expired);
             return;
         };
-        match seal(sa, &mut self.ivs, pkt, header) {
+        let together = self.together.as_mut().zip(self.in_work);
+        match seal(sa, &mut self.ivs, pkt, header, together.is_some()) {
             Ok(sealed) => {
+                if sealed.set_aside
+                    && let Some((together, index)) = together
+                {
+                    let Sealed { esp_at, sequence, .. } = sealed;
+                    together.push(Aside { index, slot, esp_at, sequence, forged: false });
+                }
                 sealed.write_verdict(sa, header, verdict);
                 pkt.set_mark(Mark::Sealed(sa.template.mode()));
                 if sa.usage.record(sealed.payload) && self.sad.cross(slot, &mut self.events) {

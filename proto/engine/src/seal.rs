@@ -24,7 +24,10 @@ use crate::verdict::{DropReason, Outer, Verdict};
 pub(crate) struct Sealed {
     /// Bytes that were protected, without padding.
     pub payload: usize,
-    esp_at: usize,
+    pub esp_at: usize,
+    pub sequence: u64,
+    /// All is done but [`Esp::encrypt`](crate::esp::Esp::encrypt).
+    pub set_aside: bool,
     protocol: u8,
 }
 
@@ -53,13 +56,14 @@ impl Sealed {
     }
 }
 
-/// Protects the packet `pkt` with the header `header`.
+/// Protects the packet `pkt` with the header `header`. With `in_batch`, the cipher may be left for later.
 #[inline]
 pub(crate) fn seal(
     sa: &mut OutboundSa,
     ivs: &mut IvSource,
     pkt: &mut PacketBuf<'_>,
     header: &Header,
+    in_batch: bool,
 ) -> Result<Sealed, DropReason> {
     let tunnel = sa.template.ip() != OuterIp::None;
     // What stays in the clear, before ESP.
@@ -100,6 +104,8 @@ pub(crate) fn seal(
         return Err(DropReason::NoRoom);
     }
     sa.sequence = sequence;
+    // What is computed over the ciphertext cannot wait for it: AH, and the UDP checksum of IPv6.
+    let set_aside = in_batch && !(udp_len > 0 && outer_is_ipv6) && sa.suite.is_batched();
 
     let packet = pkt.packet_mut();
     if !tunnel {
@@ -114,7 +120,11 @@ pub(crate) fn seal(
         if let Some(header) = esp_packet.first_chunk_mut() {
             EspHeader { spi: Spi(sa.spi), sequence: sequence as u32 }.emit(header);
         }
-        esp.seal(esp_packet, sequence, ivs);
+        if set_aside {
+            esp.write_iv(esp_packet, sequence, ivs);
+        } else {
+            esp.seal(esp_packet, sequence, ivs);
+        }
     }
 
     if tunnel {
@@ -140,7 +150,7 @@ pub(crate) fn seal(
         let next_header = if sa.suite.esp().is_some() { protocol::ESP } else { next_header };
         ah.seal(packet, esp_at, next_header, sequence);
     }
-    Ok(Sealed { payload, esp_at, protocol })
+    Ok(Sealed { payload, esp_at, sequence, set_aside, protocol })
 }
 
 /// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)

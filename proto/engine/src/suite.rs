@@ -111,6 +111,12 @@ impl KeyedSuite {
         }
     }
 
+    /// Whether packets can be given to the provider together: ESP alone, with a cipher that gains by it.
+    #[inline]
+    pub fn is_batched(&self) -> bool {
+        matches!(self, KeyedSuite::Esp(esp) if esp.batch_key().is_some())
+    }
+
     /// What is added around `payload` bytes in a packet of that family.
     #[inline]
     pub fn added(&self, payload: usize, ipv6: bool) -> Added {

@@ -11,7 +11,7 @@ mod iv;
 use alloc::boxed::Box;
 use alloc::format;
 
-use ravelin_crypto::{CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
+use ravelin_crypto::{BatchKey, CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::options::SaOptions;
 use ravelin_types::proposal::EspSuite;
@@ -60,6 +60,8 @@ enum Cipher {
 struct Separate {
     encr: Box<dyn EncrKey>,
     integ: Box<dyn IntegKey>,
+    /// Both for many packets at once, where the provider has that.
+    batch: Option<Box<dyn BatchKey>>,
 }
 
 impl Esp {
@@ -91,7 +93,16 @@ impl Esp {
                     // RFC 4543 §5.3: GMAC as integrity algorithm is AH's.
                     return refused(format!("{id} is for AH only"));
                 }
-                (Cipher::Separate(Box::new(Separate { encr, integ: integ.key })), integ.icv_len)
+                let batch = match crypto.batch.filter(|_| !options.short_icv) {
+                    Some(batch) => batch.key((suite.encr, keys.encr.expose()), (id, keys.integ.expose())),
+                    None => Ok(None),
+                };
+                match batch {
+                    Ok(batch) => {
+                        (Cipher::Separate(Box::new(Separate { encr, integ: integ.key, batch })), integ.icv_len)
+                    }
+                    Err(bad) => return refused(format!("{} with {id}: {bad}", suite.encr)),
+                }
             }
         };
         if alg.iv_len() > MAX_IV_LEN
@@ -149,22 +160,44 @@ impl Esp {
         }
     }
 
+    /// The keys for many packets at once, where the provider has that.
+    #[inline]
+    pub fn batch_key(&self) -> Option<&dyn BatchKey> {
+        match &self.cipher {
+            Cipher::Aead(_) => None,
+            Cipher::Separate(keys) => keys.batch.as_deref(),
+        }
+    }
+
     /// Seals an ESP packet that has its header, payload and trailer, and room for IV and ICV.
     #[inline]
     pub fn seal(&self, esp: &mut [u8], sequence: u64, ivs: &mut IvSource) {
-        let (head, rest) = esp.split_at_mut(self.head_len());
-        let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
-        let (header, iv) = head.split_at_mut(HEADER_LEN);
-        let number = sequence.to_be_bytes();
+        self.write_iv(esp, sequence, ivs);
+        self.encrypt(esp, sequence);
+    }
+
+    /// The first half of [`Esp::seal`].
+    #[inline]
+    pub fn write_iv(&self, esp: &mut [u8], sequence: u64, ivs: &mut IvSource) {
+        let iv = &mut esp[HEADER_LEN..self.head_len()];
         match (self.iv, iv.first_chunk_mut()) {
             (Iv::Sequence, Some(counter)) => {
-                *counter = number;
+                *counter = sequence.to_be_bytes();
                 iv[8..].fill(0);
             }
             (Iv::Sequence | Iv::Implicit, _) => {}
             (Iv::Random, _) => ivs.fill(iv),
         }
-        let iv = if self.iv == Iv::Implicit { &number } else { &*iv };
+    }
+
+    /// The second half of [`Esp::seal`].
+    #[inline]
+    pub fn encrypt(&self, esp: &mut [u8], sequence: u64) {
+        let (head, rest) = esp.split_at_mut(self.head_len());
+        let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());
+        let (header, iv) = head.split_at(HEADER_LEN);
+        let number = sequence.to_be_bytes();
+        let iv = if self.iv == Iv::Implicit { &number } else { iv };
         match &self.cipher {
             Cipher::Aead(encr) => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
             Cipher::Separate(keys) => {

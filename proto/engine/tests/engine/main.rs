@@ -4,6 +4,7 @@
 mod ah;
 mod algorithms;
 mod allocations;
+mod batches;
 mod common;
 mod domains;
 mod fragments;

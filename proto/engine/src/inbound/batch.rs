@@ -1,0 +1,171 @@
+//! Many packets at once: memory is fetched ahead, and ciphers that gain by it run side by side.
+
+use ravelin_types::Instant;
+use ravelin_wire::esp::EspHeader;
+use ravelin_wire::ip::Header;
+
+use super::{Content, Inbound, OuterMeta, content};
+use crate::limits::{AHEAD, CACHED_SAS};
+use crate::open::{Arrived, open_decrypted, openable};
+use crate::packet::PacketBuf;
+use crate::sad::Slot;
+use crate::together::{Aside, TOGETHER};
+use crate::verdict::{DropReason, Verdict};
+
+impl Inbound {
+    /// [`Inbound::process`] for many packets at once, which is faster with many SAs, and with ciphers that the provider
+    /// runs side by side. Each verdict goes to the same place in `verdicts`; when that is shorter, the packets beyond its
+    /// end are left alone.
+    pub fn process_batch(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
+        for (packets, verdicts) in packets.chunks_mut(TOGETHER).zip(verdicts.chunks_mut(TOGETHER)) {
+            let count = packets.len().min(verdicts.len());
+            let packets = &mut packets[..count];
+            self.run_ahead(packets, esp_inside, |half, n, pkt| {
+                if half.batched_sas == 0 || !half.set_aside_whole(n, pkt) {
+                    verdicts[n] = half.process(pkt, now);
+                }
+            });
+            self.open_together(packets, verdicts, |half, aside, pkt| match Header::parse(pkt.packet()) {
+                Ok(header) => {
+                    let meta = OuterMeta::of(&header, src_port(&header, pkt.packet()));
+                    half.open_aside(aside, pkt, Arrived { at: aside.esp_at, meta: &meta, header: Some(&header) }, now)
+                }
+                Err(_) => Verdict::Drop(DropReason::BadIpHeader),
+            });
+        }
+    }
+
+    /// [`Inbound::process_esp`] for many packets at once, which is faster with many SAs, and with ciphers that the
+    /// provider runs side by side; the shortest of the three slices says how many.
+    pub fn process_esp_batch(
+        &mut self,
+        packets: &mut [PacketBuf<'_>],
+        metas: &[OuterMeta],
+        now: Instant,
+        verdicts: &mut [Verdict],
+    ) {
+        let chunks = packets.chunks_mut(TOGETHER).zip(metas.chunks(TOGETHER)).zip(verdicts.chunks_mut(TOGETHER));
+        for ((packets, metas), verdicts) in chunks {
+            let count = packets.len().min(metas.len()).min(verdicts.len());
+            let packets = &mut packets[..count];
+            self.run_ahead(packets, EspHeader::parse, |half, n, pkt| {
+                if half.batched_sas == 0 || !half.set_aside(n, pkt, 0) {
+                    verdicts[n] = half.process_esp(pkt, &metas[n], now);
+                }
+            });
+            self.open_together(packets, verdicts, |half, aside, pkt| {
+                half.open_aside(aside, pkt, Arrived { at: 0, meta: &metas[aside.index], header: None }, now)
+            });
+        }
+    }
+
+    /// [`Inbound::set_aside`] for a packet with its outer headers.
+    fn set_aside_whole(&mut self, index: usize, pkt: &mut PacketBuf<'_>) -> bool {
+        let Ok(header) = Header::parse(pkt.packet()) else { return false };
+        let Content::Esp { esp_at, .. } = content(&header, pkt.packet()) else { return false };
+        pkt.truncate(header.total_len);
+        self.set_aside(index, pkt, esp_at)
+    }
+
+    /// Leaves the packet with ESP at `esp_at` for later, if its SA has a cipher that is faster in company and nothing
+    /// else speaks against opening it.
+    fn set_aside(&mut self, index: usize, pkt: &PacketBuf<'_>, esp_at: usize) -> bool {
+        let esp = &pkt.packet()[esp_at..];
+        let found = EspHeader::parse(esp).and_then(|header| Some((header, self.spis.get(header.spi.0)?)));
+        let Some((header, slot)) = found else { return false };
+        let Some(sa) = self.sad.get(slot) else { return false };
+        if sa.usage.is_dead() || !sa.suite.is_batched() {
+            return false;
+        }
+        match (&mut self.together, openable(sa, esp, header)) {
+            (Some(together), Some(sequence)) => {
+                together.push(Aside { index, slot, esp_at, sequence, forged: false });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Decrypts what was set aside, and has `open` go on with each.
+    fn open_together(
+        &mut self,
+        packets: &mut [PacketBuf<'_>],
+        verdicts: &mut [Verdict],
+        mut open: impl FnMut(&mut Self, &Aside, &mut PacketBuf<'_>) -> Verdict,
+    ) {
+        let Some(together) = self.together.as_mut().filter(|together| !together.is_empty()) else { return };
+        let (asides, count) = together.open(packets, |slot| {
+            let sa = self.sad.get(slot);
+            sa.and_then(|sa| sa.suite.esp()).expect("no SA goes while its packets wait")
+        });
+        for aside in &asides[..count] {
+            let verdict = open(self, aside, &mut packets[aside.index]);
+            self.counters.count(&verdict);
+            verdicts[aside.index] = verdict;
+        }
+    }
+
+    fn open_aside(&mut self, aside: &Aside, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
+        let Some(sa) = self.sad.get_mut(aside.slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        if sa.usage.is_dead() {
+            return Verdict::Drop(DropReason::Expired);
+        }
+        match open_decrypted(sa, pkt, aside.sequence, aside.forged, arrived) {
+            Ok(opened) => self.admit(aside.slot, pkt, arrived.meta, opened, now),
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Processes each packet in turn. While one is opened, the memory that later ones need is on its way: first the
+    /// place of the SPI that `esp` finds, then the SA, then its keys, each [`AHEAD`] packets before the next.
+    #[inline]
+    fn run_ahead(
+        &mut self,
+        packets: &mut [PacketBuf<'_>],
+        esp: impl Fn(&[u8]) -> Option<EspHeader>,
+        mut process: impl FnMut(&mut Self, usize, &mut PacketBuf<'_>),
+    ) {
+        let count = packets.len();
+        if self.sad.len() <= CACHED_SAS {
+            return packets.iter_mut().enumerate().for_each(|(n, pkt)| process(self, n, pkt));
+        }
+        const IN_WORK: usize = 2 * AHEAD;
+        let mut spis: [Option<u32>; IN_WORK] = [None; IN_WORK];
+        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
+        for step in 0..count + 3 * AHEAD {
+            if let Some(n) = step.checked_sub(3 * AHEAD) {
+                process(self, n, &mut packets[n]);
+            }
+            let in_work = step % IN_WORK;
+            let half_way = (step + AHEAD) % IN_WORK;
+            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
+                sa.fetch();
+            }
+            slots[in_work] = spis[half_way].and_then(|spi| self.spis.get(spi));
+            if let Some(slot) = slots[in_work] {
+                self.sad.fetch(slot);
+            }
+            spis[in_work] = packets.get(step).and_then(|pkt| esp(pkt.packet())).map(|esp| esp.spi.0);
+            if let Some(spi) = spis[in_work] {
+                self.spis.fetch(spi);
+            }
+        }
+    }
+}
+
+/// The ESP header in a whole IP packet.
+fn esp_inside(packet: &[u8]) -> Option<EspHeader> {
+    let header = Header::parse(packet).ok()?;
+    match content(&header, packet) {
+        Content::Esp { esp_at, .. } => EspHeader::parse(&packet[esp_at..]),
+        Content::Ah | Content::Clear | Content::Refused(_) => None,
+    }
+}
+
+/// The source port of ESP in UDP.
+fn src_port(header: &Header, packet: &[u8]) -> Option<u16> {
+    match content(header, packet) {
+        Content::Esp { src_port, .. } => src_port,
+        _ => None,
+    }
+}
