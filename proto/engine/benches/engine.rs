@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant as Clock};
 
-use ravelin_crypto::{EncrKey, SecureRandom};
+use ravelin_crypto::{CryptoProvider, EncrKey, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
@@ -42,32 +42,41 @@ const SUITE: EspSuite =
     EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
 
 fn main() {
-    // Any argument that is not an option names the figures to take.
+    // Any argument that is not an option names the groups of figures to take: `cipher`, `policies`, `SAs`.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let report = |name: &str, text: &str, batch: &mut dyn FnMut(&mut Buffers) -> (Duration, Duration)| {
-        if only.is_empty() || only.iter().any(|part| format!("{name} {text}").contains(part.as_str())) {
-            report(name, text, batch);
-        }
-    };
-    let mut one = Node::new(1);
-    for len in [1400, 64] {
-        let raw = Raw::new(len);
-        report(&format!("engine/seal/{len}"), "of the raw cipher", &mut |buffers| {
-            (raw.seal(buffers), one.seal(buffers, len))
-        });
-        report(&format!("engine/open/{len}"), "of the raw cipher", &mut |buffers| {
-            (raw.open(buffers), one.open(buffers, len))
-        });
+    let wanted = |group: &str| only.is_empty() || only.iter().any(|name| name == group);
+    let portable = ravelin_crypto_aws_lc::provider();
+    if wanted("cipher") {
+        [Ok(portable), ravelin_crypto_ipsec_mb::try_provider()].into_iter().flatten().for_each(against_the_cipher);
     }
+    if wanted("policies") {
+        many_policies();
+    }
+    if wanted("SAs") {
+        many_sas(portable);
+    }
+}
+
+fn against_the_cipher(provider: CryptoProvider) {
+    let mut one = Node::new(1, provider);
+    for len in [1400, 64] {
+        let raw = Raw::new(len, provider);
+        let text = format!("of the raw cipher of {}", provider.name);
+        report(&format!("engine/seal/{len}"), &text, &mut |buffers| (raw.seal(buffers), one.seal(buffers, len)));
+        report(&format!("engine/open/{len}"), &text, &mut |buffers| (raw.open(buffers), one.open(buffers, len)));
+    }
+}
+
+fn many_policies() {
     for (name, flows) in [("first packet of a flow", 1 << 22), ("packet of a known flow", 512)] {
         let (mut few, mut lots) = (Filter::new(10, flows), Filter::new(MANY, flows));
         let text = format!("times the cost with 10 policies, with {MANY} policies");
         report(&format!("engine/{name}"), &text, &mut |buffers| (lots.decide(buffers), few.decide(buffers)));
     }
-    if !only.is_empty() && !only.iter().any(|part| part.contains("SA")) {
-        return;
-    }
-    let mut many = Node::new(MANY);
+}
+
+fn many_sas(provider: CryptoProvider) {
+    let (mut one, mut many) = (Node::new(1, provider), Node::new(MANY, provider));
     for order in ["in turn", "at random"] {
         if order == "at random" {
             many.shuffle();
@@ -119,8 +128,7 @@ struct Raw {
 const AAD: [u8; 8] = [7; 8];
 
 impl Raw {
-    fn new(len: usize) -> Self {
-        let provider = ravelin_crypto_aws_lc::provider();
+    fn new(len: usize, provider: CryptoProvider) -> Self {
         let alg = provider.encr(EncrId::AES_GCM_16).unwrap();
         Raw { key: alg.key(&[3; 20]).unwrap(), len }
     }
@@ -155,9 +163,9 @@ struct Node {
 }
 
 impl Node {
-    fn new(sas: u32) -> Self {
+    fn new(sas: u32, provider: CryptoProvider) -> Self {
         let mut rng = Lcg(1);
-        let mut engine = Engine::new(EngineConfig::default(), ravelin_crypto_aws_lc::provider(), Box::new(Lcg(2)));
+        let mut engine = Engine::new(EngineConfig::default(), provider, Box::new(Lcg(2)));
         for n in 0..sas {
             let (src, dst) = ends(n);
             let (local, remote) = (vec![TrafficSelector::host(src)], vec![TrafficSelector::host(dst)]);
