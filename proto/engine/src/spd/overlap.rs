@@ -47,11 +47,13 @@ impl Overlaps {
                 let count = self.pairs.entry(hosts).or_default();
                 *count += 1;
                 let shared = *count > 1;
-                self.seen |= shared || self.wide.values().any(|wide| wide.holds(hosts));
+                // Looking is what costs, so it ends with the first overlap.
+                self.seen = self.seen || shared || self.wide.values().any(|wide| wide.holds(hosts));
             }
             None => {
                 let sides = Sides { domain: policy.domain, local: policy.local.clone(), remote: policy.remote.clone() };
-                self.seen |= self.wide.len() >= COMPARED
+                self.seen = self.seen
+                    || self.wide.len() >= COMPARED
                     || self.wide.values().any(|wide| wide.meets(&sides))
                     || self.pairs.keys().any(|hosts| sides.holds(*hosts));
                 self.wide.insert(policy.id, sides);
