@@ -205,7 +205,8 @@ impl RvlResult {
         };
         match verdict {
             Verdict::Bypass => {}
-            Verdict::Drop(_) => result.verdict = RvlVerdict::Drop,
+            // No policy of this interface has an MTU, so nothing is too long for its path.
+            Verdict::Drop(_) | Verdict::Fragment(_) | Verdict::TooBig => result.verdict = RvlVerdict::Drop,
             Verdict::Deliver => result.verdict = secured,
             Verdict::Hold(policy) => (result.verdict, result.policy) = (RvlVerdict::Hold, policy.0),
             Verdict::Send(Outer { src, dst, encap, esp_at, .. }) => {

@@ -19,12 +19,13 @@ use ravelin_engine::{DropReason, Outbound, Outer, Verdict};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::sa::Direction;
+use ravelin_wire::ip::fragment::Fragments;
 use ravelin_wire::udp_encap::KEEPALIVE;
 
 use crate::device::Device;
 use crate::hold::{Held, HoldQueue};
 use crate::keepalive::Keepalives;
-use crate::offload::Splitter;
+use crate::offload::{Splitter, VnetHeader};
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
@@ -58,11 +59,18 @@ pub(crate) struct OutboundHalf {
     ways: [Vec<Sending>; WAYS.len()],
     hold: HoldQueue,
     /// Packets that waited for an SA that has come.
-    released: VecDeque<Held>,
+    released: VecDeque<Released>,
     keepalives: Keepalives,
     /// Somebody removed the device.
     device_lost: bool,
     counted: Counted,
+}
+
+/// A packet that goes before those on the device: its SA has come, or it was cut out of another.
+struct Released {
+    packet: Box<[u8]>,
+    /// Since when it waits.
+    since: Instant,
 }
 
 /// What is counted around the engine.
@@ -70,6 +78,7 @@ pub(crate) struct OutboundHalf {
 struct Counted {
     bad_offload: u64,
     hold_full: u64,
+    unanswered: u64,
     hold_expired: u64,
     no_family: u64,
     /// By the system's error number.
@@ -156,7 +165,8 @@ impl OutboundHalf {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let rest = (self.has_more() && !self.is_blocked()).then_some(Instant::ZERO);
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
-        earliest([self.engine.deadline(), self.hold.deadline(), self.keepalives.deadline(), retry, rest])
+        let dummy = self.engine.dummy_deadline().filter(|_| !self.is_blocked());
+        earliest([self.engine.deadline(), dummy, self.hold.deadline(), self.keepalives.deadline(), retry, rest])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -187,7 +197,8 @@ impl OutboundHalf {
         match op {
             // Those that must wait again, because the SA is not for their flow, have waited already.
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => {
-                self.released.extend(self.hold.take(params.policy));
+                let held = self.hold.take(params.policy).into_iter();
+                self.released.extend(held.map(|Held { packet, since, .. }| Released { packet, since }));
             }
             DataPlaneOp::DeletePolicy(id) => drop(self.hold.take(*id)),
             _ => {}
@@ -198,6 +209,9 @@ impl OutboundHalf {
         let now = self.clock.now();
         if self.engine.deadline().is_some_and(|at| at <= now) {
             self.engine.tick(now);
+        }
+        if !self.is_blocked() && self.engine.dummy_deadline().is_some_and(|at| at <= now) {
+            self.send_dummies(now);
         }
         self.counted.hold_expired += self.hold.expire(now);
         for (src, dst, port) in self.keepalives.due(now) {
@@ -210,13 +224,30 @@ impl OutboundHalf {
         }
     }
 
+    /// Sends the dummy packets that are due; the slots are free, as nothing waits for the link.
+    fn send_dummies(&mut self, now: Instant) {
+        for _ in 0..BATCH {
+            let empty = FRONT..FRONT;
+            let mut packets = self.slots.packets(std::slice::from_ref(&empty));
+            let Some(verdict) = self.engine.poll_dummy(&mut packets[0], now) else { break };
+            let range = packets[0].range();
+            if let Verdict::Send(outer) = verdict {
+                self.queue_sealed(range.start, range.end, &outer);
+                self.send_all();
+            }
+            if self.is_blocked() {
+                break;
+            }
+        }
+    }
+
     /// Fills the slots: packets whose SA has come, what is left of the last super-packet, then from the device. False
     /// when there was nothing.
     fn read_batch(&mut self) -> bool {
         self.ranges.clear();
         self.since.clear();
         while self.ranges.len() < BATCH
-            && let Some(Held { packet, since, .. }) = self.released.pop_front()
+            && let Some(Released { packet, since }) = self.released.pop_front()
         {
             self.slots.room(self.ranges.len())[..packet.len()].copy_from_slice(&packet);
             self.ranges.push(FRONT..FRONT + packet.len());
@@ -269,11 +300,28 @@ impl OutboundHalf {
                         self.counted.hold_full += 1;
                     }
                 }
+                Verdict::Fragment(most) => self.cut(start..end, most.into(), now),
+                Verdict::TooBig => {
+                    let message = &self.slots.bytes()[start..end];
+                    if self.device.write(&VnetHeader::default(), message, std::iter::empty()).is_err() {
+                        self.counted.unanswered += 1;
+                    }
+                }
                 // The engine counted it. `Deliver` is for the other direction.
                 Verdict::Drop(_) | Verdict::Deliver => {}
             }
         }
         self.send_all();
+    }
+
+    /// Cuts the packet into pieces of at most `most` bytes, which the engine takes one by one.
+    fn cut(&mut self, at: Range<usize>, most: usize, now: Instant) {
+        // Only IPv4 is cut before it is protected, and that has an identification of its own.
+        let Ok(mut fragments) = Fragments::new(&self.slots.bytes()[at], most, 0) else { return };
+        let mut room = vec![0; most];
+        while let Ok(Some(len)) = fragments.next(&mut room) {
+            self.released.push_back(Released { packet: room[..len].into(), since: now });
+        }
     }
 
     fn queue_sealed(&mut self, start: usize, end: usize, outer: &Outer) {
@@ -329,11 +377,12 @@ impl OutboundHalf {
     }
 
     fn count(&self) -> HalfCounters {
-        let Counted { bad_offload, hold_full, hold_expired, no_family, send_failed } = &self.counted;
+        let Counted { bad_offload, hold_full, unanswered, hold_expired, no_family, send_failed } = &self.counted;
         let mut around = vec![
             ("malformed super-packet from the stack".to_owned(), *bad_offload),
             ("waited too long for an SA".to_owned(), *hold_expired),
             ("too many packets wait for an SA".to_owned(), *hold_full),
+            ("the stack did not take the word that a packet is too big".to_owned(), *unanswered),
             ("the host has no IPv6".to_owned(), *no_family),
         ];
         around.extend(

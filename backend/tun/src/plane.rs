@@ -275,7 +275,9 @@ impl TunDataPlane {
                 Ok(())
             }
             DataPlaneOp::AddSa(params) => self.half(params.direction).apply(op),
-            DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } => self.half(id.direction).apply(op),
+            DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } | DataPlaneOp::SetMtu { id, .. } => {
+                self.half(id.direction).apply(op)
+            }
         }
     }
 

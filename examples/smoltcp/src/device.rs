@@ -180,8 +180,8 @@ fn seal(buffer: &mut [u8], frame: Range<usize>, outbound: &mut Outbound, now: In
             Some(Sealed::Send(with_header(buffer, range, header)?))
         }
         Verdict::Hold(_) => Some(Sealed::Hold),
-        // The engine counts what it drops.
-        Verdict::Deliver | Verdict::Drop(_) => None,
+        // The engine counts what it drops. The SAs here have no MTU, so nothing is too big.
+        Verdict::Deliver | Verdict::Drop(_) | Verdict::Fragment(_) | Verdict::TooBig => None,
     }
 }
 
@@ -197,7 +197,8 @@ fn open(buffer: &mut [u8], frame: Range<usize>, inbound: &mut Inbound, now: Inst
             let range = packet.range();
             with_header(buffer, range, header)
         }
-        Verdict::Send(_) | Verdict::Hold(_) | Verdict::Drop(_) => None,
+        // The others are verdicts about packets that leave.
+        Verdict::Drop(_) | Verdict::Send(_) | Verdict::Hold(_) | Verdict::Fragment(_) | Verdict::TooBig => None,
     }
 }
 

@@ -16,6 +16,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 
+use crate::extras::{TfcPadding, random_padding};
 use crate::inbound::Inbound;
 use crate::limits;
 use crate::outbound::Outbound;
@@ -37,11 +38,19 @@ pub struct EngineConfig {
     pub no_match: NoMatch,
     /// An acquire without an answer is raised again after this.
     pub acquire_timeout: Duration,
+    /// How much TFC padding a packet gets, of SAs that want it ([`SaOptions::tfc`]).
+    ///
+    /// [`SaOptions::tfc`]: ravelin_types::options::SaOptions::tfc
+    pub tfc_padding: TfcPadding,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        EngineConfig { no_match: NoMatch::default(), acquire_timeout: limits::ACQUIRE_TIMEOUT }
+        EngineConfig {
+            no_match: NoMatch::default(),
+            acquire_timeout: limits::ACQUIRE_TIMEOUT,
+            tfc_padding: random_padding,
+        }
     }
 }
 

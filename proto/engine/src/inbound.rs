@@ -117,6 +117,9 @@ impl Inbound {
 
     fn decide(&mut self, pkt: &mut PacketBuf<'_>, header: &Header, now: Instant) -> Verdict {
         match content(header, pkt.packet()) {
+            Content::Esp { esp_at, src_port } if !self.may_lack_checksum(pkt.packet(), header, esp_at, src_port) => {
+                Verdict::Drop(DropReason::BadEncapsulation)
+            }
             Content::Esp { esp_at, src_port } => {
                 let meta = OuterMeta::of(header, src_port);
                 pkt.truncate(header.total_len);
@@ -132,6 +135,21 @@ impl Inbound {
             Content::Clear => self.check_clear(pkt, header, now),
             Content::Refused(reason) => Verdict::Drop(reason),
         }
+    }
+
+    /// Whether the packet has a UDP checksum where it must, as far as that can be seen from here. Where it may go
+    /// without, the addresses are those of the SA (RFC 6936 §5).
+    #[inline]
+    fn may_lack_checksum(&self, packet: &[u8], header: &Header, esp_at: usize, src_port: Option<u16>) -> bool {
+        let Some(src_port) = src_port.filter(|_| header.src.is_ipv6() && packet[esp_at - 2..esp_at] == [0; 2]) else {
+            return true;
+        };
+        let spi = EspHeader::parse(&packet[esp_at..]).map(|esp| esp.spi.0);
+        let sa = spi.and_then(|spi| self.spis.get(spi)).and_then(|slot| self.sad.get(slot));
+        sa.is_some_and(|sa| {
+            let params = &sa.cold.params;
+            params.options.zero_checksum && params.dst == header.dst && sa.peer == Some((header.src, src_port))
+        })
     }
 
     #[inline]
@@ -197,7 +215,10 @@ impl Inbound {
                 pkt.set_mark(Mark::Opened(mode));
                 Verdict::Deliver
             }
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => {
+                sa.dropped.dummies += u64::from(reason == DropReason::Dummy);
+                Verdict::Drop(reason)
+            }
         }
     }
 
@@ -248,7 +269,14 @@ impl Inbound {
             DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
                 return Err(DataPlaneError::NoSuchSa(*id));
             }
-            DataPlaneOp::AddSa(_) | DataPlaneOp::DeleteSa(_) | DataPlaneOp::MoveSa { .. } => {}
+            DataPlaneOp::SetMtu { id, mtu } if id.direction == Direction::Inbound => {
+                let sa = self.sad.find(*id).and_then(|slot| self.sad.get_mut(slot));
+                sa.ok_or(DataPlaneError::NoSuchSa(*id))?.cold.learn_mtu(*mtu);
+            }
+            DataPlaneOp::AddSa(_)
+            | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::MoveSa { .. }
+            | DataPlaneOp::SetMtu { .. } => {}
         }
         Ok(())
     }

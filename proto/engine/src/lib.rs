@@ -18,6 +18,7 @@ mod ecn;
 pub mod engine;
 mod esp;
 mod events;
+mod extras;
 mod fetch;
 mod fragments;
 mod hash;
@@ -41,6 +42,7 @@ pub mod verdict;
 
 pub use accelerator::{Accelerator, Fault, Job, Outcome, Software};
 pub use engine::{Engine, EngineConfig, NoMatch};
+pub use extras::{TfcPadding, TfcRequest, random_padding};
 pub use inbound::{Inbound, OuterMeta};
 pub use lookup::{Disposal, Disposition};
 pub use outbound::Outbound;

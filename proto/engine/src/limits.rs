@@ -10,6 +10,19 @@ pub const MAX_POLICIES: usize = 1 << 20;
 pub const MAX_SELECTORS: usize = 256;
 /// The largest anti-replay window in packets.
 pub const MAX_REPLAY_WINDOW: u32 = 4096;
+/// What every path of IPv6 takes (RFC 8200 §5): no MTU below it is believed.
+pub const MIN_MTU_V6: u16 = 1280;
+/// The same for IPv4, which has no such promise: below are mistakes and attacks rather than links (RFC 791 §3.2 has hosts
+/// take 576 bytes).
+pub const MIN_MTU_V4: u16 = 576;
+/// How long is believed what a router told of the path (RFC 1191 §6.3, RFC 8201 §4).
+pub const LEARNED_MTU_LIFE: Duration = Duration::from_secs(600);
+/// ICMP errors in a row, and the time after which there may be one more (RFC 4443 §2.4 (f)).
+pub const ERROR_BURST: u32 = 50;
+/// See [`ERROR_BURST`].
+pub const ERROR_PERIOD: Duration = Duration::from_millis(10);
+/// Dummy packets of one SA are never closer than this.
+pub const MIN_DUMMY_GAP: Duration = Duration::from_millis(1);
 /// Events waiting to be polled from one half.
 pub const MAX_EVENTS: usize = 1024;
 /// Acquires of one policy that wait for an SA: flows, where it has an SA for each.

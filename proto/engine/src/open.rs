@@ -16,6 +16,7 @@ use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
 use crate::ecn;
 use crate::esp::Esp;
+use crate::extras::clamp_arrived;
 use crate::fragments::overwrites_header;
 use crate::inbound::OuterMeta;
 use crate::packet::PacketBuf;
@@ -92,7 +93,7 @@ pub(crate) fn open_decrypted(
 #[inline]
 fn opened(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, newest: bool, arrived: Arrived<'_>) -> Opened {
     let payload = match &sa.suite {
-        KeyedSuite::Esp(esp) => inside_esp(esp, pkt.packet(), arrived.at, sa.pad_check),
+        KeyedSuite::Esp(esp) => inside_esp(esp, pkt, arrived.at, sa.mode, sa.pad_check),
         _ => Err(DropReason::ExpectedAh),
     };
     Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) }
@@ -123,7 +124,7 @@ pub(crate) fn open_ah(
                 Some(esp_header) if esp_header.spi == sa.cold.params.spi => {
                     let esp_packet = &mut pkt.packet_mut()[at..];
                     open_esp(&both.esp, &mut both.esp_window, &mut sa.dropped, esp_packet, esp_header)
-                        .and_then(|_| inside_esp(&both.esp, pkt.packet(), at, sa.pad_check))
+                        .and_then(|_| inside_esp(&both.esp, pkt, at, sa.mode, sa.pad_check))
                 }
                 Some(_) => Err(DropReason::UnknownSpi),
                 None => Err(DropReason::BadEspLength),
@@ -181,13 +182,40 @@ fn replayed(dropped: &mut SaCounters, stale: Stale) -> DropReason {
 
 /// What an opened ESP packet at `at` holds.
 #[inline]
-fn inside_esp(esp: &Esp, packet: &[u8], at: usize, pad_check: bool) -> Result<Payload, DropReason> {
-    let at = at + esp.head_len();
-    let trailer = parse_trailer(&packet[at..packet.len() - esp.icv_len()], pad_check).ok_or(DropReason::BadPadding)?;
+fn inside_esp(
+    esp: &Esp,
+    pkt: &mut PacketBuf<'_>,
+    at: usize,
+    mode: Mode,
+    pad_check: bool,
+) -> Result<Payload, DropReason> {
+    let (packet, at) = (pkt.packet(), at + esp.head_len());
+    let mut trailer =
+        parse_trailer(&packet[at..packet.len() - esp.icv_len()], pad_check).ok_or(DropReason::BadPadding)?;
     if trailer.next_header == protocol::NO_NEXT_HEADER {
+        // What is inside stays, for whoever wants to look at it.
+        pkt.truncate(at + trailer.payload_len);
+        pkt.trim_front(at);
         return Err(DropReason::Dummy);
     }
+    if mode == Mode::Transport {
+        trailer.payload_len = own_len(trailer.next_header, &packet[at..at + trailer.payload_len]);
+    }
     Ok(Payload { at, trailer })
+}
+
+/// RFC 4303 §2.7: what stands behind a payload that tells its own length is TFC padding. One that tells nonsense is left
+/// to the stack.
+fn own_len(protocol: u8, payload: &[u8]) -> usize {
+    let word =
+        |at: usize| payload.get(at..at + 2).map_or(0, |bytes| usize::from(bytes[0]) << 8 | usize::from(bytes[1]));
+    let (least, told) = match protocol {
+        protocol::UDP => (transport::UDP_HEADER_LEN, word(4)),
+        protocol::IPV4 => (v4::HEADER_LEN, word(2)),
+        protocol::IPV6 => (v6::HEADER_LEN + 1, v6::HEADER_LEN + word(4)),
+        _ => return payload.len(),
+    };
+    if (least..=payload.len()).contains(&told) { told } else { payload.len() }
 }
 
 /// Makes the clear packet out of the opened one.
@@ -216,6 +244,9 @@ fn uncover(
         && let Some(original) = sa.cold.params.original
     {
         mend_checksum(pkt.packet_mut(), header, original);
+    }
+    if sa.clamps {
+        clamp_arrived(sa, pkt, header);
     }
     if !sa.selects(header, pkt.packet()) {
         sa.dropped.bad_selector += 1;

@@ -7,7 +7,9 @@
 //!                               └─ none: Acquire, Hold
 //! ```
 
+mod dummy;
 mod offload;
+mod path;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,6 +27,7 @@ use crate::acquires::{Acquires, Ask};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
+use crate::extras::{Extra, prepare};
 use crate::fragments::Fragments;
 use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
@@ -36,6 +39,9 @@ use crate::template::Template;
 use crate::together::{Aside, TOGETHER, Together};
 use crate::verdict::{Counters, DropReason, Verdict};
 
+use dummy::Schedule;
+use path::Paths;
+
 /// Decides what happens to packets that leave, and protects them.
 pub struct Outbound {
     config: EngineConfig,
@@ -45,6 +51,8 @@ pub struct Outbound {
     sad: Sad<OutboundSa>,
     senders: Senders,
     acquires: Acquires,
+    paths: Paths,
+    dummies: Schedule,
     cache: FlowCache,
     fragments: Fragments,
     events: Events,
@@ -102,6 +110,8 @@ impl Outbound {
             acquires: Acquires::new(seed),
             cache: FlowCache::new(seed),
             fragments: Fragments::new(seed),
+            paths: Paths::new(),
+            dummies: Schedule::default(),
             events: Events::new(),
             counters: Counters::default(),
             together: Together::new(&crypto),
@@ -253,7 +263,7 @@ impl Outbound {
             return;
         }
         match decision {
-            Decision::Protect(slot) => self.protect(slot, header, pkt, verdict),
+            Decision::Protect(slot) => self.protect(slot, header, pkt, now, verdict),
             Decision::Bypass => *verdict = Verdict::Bypass,
             Decision::Drop(reason) => *verdict = Verdict::Drop(reason),
             Decision::Acquire(policy) => *verdict = self.acquire(policy, header.flow(pkt.packet()), now),
@@ -295,13 +305,32 @@ impl Outbound {
     }
 
     #[inline]
-    fn protect(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>, verdict: &mut Verdict) {
+    fn protect(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
+        let extra = match self.sad.get(slot) {
+            Some(sa) if sa.template.has_extras() => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
+            _ => Extra::NONE,
+        };
+        if self.seal_in(slot, header, pkt, extra, verdict) == Err(DropReason::TooBig) {
+            *verdict = self.too_long(slot, header, pkt, now);
+        }
+    }
+
+    /// Protects the packet in the SA; an error is the reason that `verdict` drops it for.
+    #[inline]
+    fn seal_in(
+        &mut self,
+        slot: Slot,
+        header: &Header,
+        pkt: &mut PacketBuf<'_>,
+        extra: Extra,
+        verdict: &mut Verdict,
+    ) -> Result<(), DropReason> {
         let Some(sa) = self.sad.get_mut(slot) else {
             *verdict = Verdict::Drop(DropReason::Expired);
-            return;
+            return Err(DropReason::Expired);
         };
         let together = self.together.as_mut().zip(self.in_work);
-        match seal(sa, &mut self.ivs, pkt, header, together.is_some()) {
+        match seal(sa, &mut self.ivs, pkt, header, extra, together.is_some()) {
             Ok(sealed) => {
                 if sealed.set_aside
                     && let Some((together, index)) = together
@@ -314,6 +343,7 @@ impl Outbound {
                 if sa.usage.record(sealed.payload) && self.sad.cross(slot, &mut self.events) {
                     self.cache.forget();
                 }
+                Ok(())
             }
             Err(reason) => {
                 if reason == DropReason::SequenceExhausted {
@@ -321,6 +351,7 @@ impl Outbound {
                     self.cache.forget();
                 }
                 *verdict = Verdict::Drop(reason);
+                Err(reason)
             }
         }
     }
@@ -363,7 +394,13 @@ impl Outbound {
             DataPlaneOp::MoveSa { id, dst, encap } if id.direction == Direction::Outbound => {
                 self.move_sa(*id, *dst, *encap)?;
             }
-            DataPlaneOp::AddSa(_) | DataPlaneOp::DeleteSa(_) | DataPlaneOp::MoveSa { .. } => return Ok(()),
+            DataPlaneOp::SetMtu { id, mtu } if id.direction == Direction::Outbound => {
+                return self.set_mtu(*id, *mtu);
+            }
+            DataPlaneOp::AddSa(_)
+            | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::MoveSa { .. }
+            | DataPlaneOp::SetMtu { .. } => return Ok(()),
         }
         self.cache.forget();
         Ok(())
@@ -377,6 +414,7 @@ impl Outbound {
             Some(part) => self.acquires.close(params.policy, part),
             None => self.acquires.close_all(params.policy),
         }
+        self.schedule_dummy(slot, now);
         for ipv4 in [true, false] {
             if params.remote_ts.iter().any(|selector| selector.is_ipv4() == ipv4) {
                 self.cache.reserve(ipv4, self.sad.len());
@@ -388,6 +426,8 @@ impl Outbound {
     fn delete_sa(&mut self, id: SaId) -> Result<(), DataPlaneError> {
         let (slot, sa) = self.sad.remove(id)?;
         self.senders.remove(slot, &sa, &mut self.sad);
+        self.paths.forget(slot);
+        self.dummies.forget(slot);
         Ok(())
     }
 
@@ -407,6 +447,9 @@ impl Outbound {
         sa.cold.params.dst = dst;
         sa.cold.params.encap = encap;
         sa.template = Template::new(&sa.cold.params);
+        // What was known of the old path says nothing of the new one.
+        sa.cold.mtu = sa.cold.params.options.mtu;
+        self.paths.forget(slot);
         self.sad.rename(id, moved, slot);
         Ok(())
     }
@@ -421,11 +464,12 @@ impl Outbound {
         if self.sad.tick(now, &mut self.events) {
             self.cache.forget();
         }
+        self.tick_paths(now);
     }
 
     /// When [`Outbound::tick`] has something to do next.
     pub fn deadline(&self) -> Option<Instant> {
-        self.sad.deadline()
+        [self.sad.deadline(), self.paths.deadline()].into_iter().flatten().min()
     }
 
     /// The outbound SAs.

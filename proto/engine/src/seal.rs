@@ -13,6 +13,7 @@ use ravelin_wire::esp::{EspHeader, emit_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, v4, v6};
 
 use crate::esp::IvSource;
+use crate::extras::Extra;
 use crate::packet::PacketBuf;
 use crate::sad::OutboundSa;
 use crate::suite::Added;
@@ -63,6 +64,7 @@ pub(crate) fn seal(
     ivs: &mut IvSource,
     pkt: &mut PacketBuf<'_>,
     header: &Header,
+    extra: Extra,
     in_batch: bool,
 ) -> Result<Sealed, DropReason> {
     let tunnel = sa.template.ip() != OuterIp::None;
@@ -77,7 +79,9 @@ pub(crate) fn seal(
         (true, false) => protocol::IPV6,
         (false, _) => header.esp_protocol,
     };
-    let payload = header.total_len - clear;
+    let next_header = if extra.dummy { protocol::NO_NEXT_HEADER } else { next_header };
+    let end = header.total_len + extra.padding;
+    let payload = end - clear;
     let (ip_len, udp_len) = (sa.template.ip_len(), sa.template.udp_len());
     let outer_is_ipv6 = match sa.template.ip() {
         OuterIp::None => header.src.is_ipv6(),
@@ -85,10 +89,9 @@ pub(crate) fn seal(
     };
     let Added { ah, esp_head, tail, icv } = sa.suite.added(payload, outer_is_ipv6);
     let before = ip_len + udp_len + ah + esp_head;
-    let len = before + header.total_len + tail + icv;
-    let largest = usize::from(u16::MAX) + if outer_is_ipv6 { v6::HEADER_LEN } else { 0 };
-    if len > largest {
-        return Err(DropReason::TooLong);
+    let len = before + end + tail + icv;
+    if len > sa.template.mtu().into() {
+        sa.template.check_length(len, header)?;
     }
     let protocol = match (udp_len, ah) {
         (0, 0) => protocol::ESP,
@@ -100,7 +103,7 @@ pub(crate) fn seal(
     }
     let sequence = sa.next_sequence().ok_or(DropReason::SequenceExhausted)?;
     pkt.truncate(header.total_len);
-    if pkt.headroom() < before || !pkt.grow_back(tail + icv) || !pkt.grow_front(before) {
+    if pkt.headroom() < before || !pkt.grow_back(extra.padding + tail + icv) || !pkt.grow_front(before) {
         return Err(DropReason::NoRoom);
     }
     sa.sequence = sequence;
@@ -114,7 +117,10 @@ pub(crate) fn seal(
     let udp_at = ip_len + clear;
     let esp_at = udp_at + udp_len;
     if let Some(esp) = sa.suite.esp() {
-        let trailer_at = before + header.total_len;
+        let trailer_at = before + end;
+        if extra.padding > 0 {
+            packet[trailer_at - extra.padding..trailer_at].fill(0);
+        }
         emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
         let esp_packet = &mut packet[esp_at + ah..];
         if let Some(header) = esp_packet.first_chunk_mut() {

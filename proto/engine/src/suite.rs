@@ -6,7 +6,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaParams};
-use ravelin_wire::esp::{TRAILER_LEN, padding};
+use ravelin_wire::esp::{ALIGNMENT, TRAILER_LEN, padding};
 
 use crate::ah::Ah;
 use crate::esp::Esp;
@@ -115,6 +115,16 @@ impl KeyedSuite {
     #[inline]
     pub fn is_batched(&self) -> bool {
         matches!(self, KeyedSuite::Esp(esp) if esp.batch_key().is_some())
+    }
+
+    /// The longest payload of which a packet of that family has no more than `room` bytes from AH or ESP on.
+    pub fn largest_payload(&self, room: usize, ipv6: bool) -> usize {
+        let Added { ah, esp_head, icv, .. } = self.added(0, ipv6);
+        let room = room.saturating_sub(ah + esp_head + icv);
+        match self.esp() {
+            Some(esp) => (room & !(esp.block_len().max(ALIGNMENT) - 1)).saturating_sub(TRAILER_LEN),
+            None => room,
+        }
     }
 
     /// What is added around `payload` bytes in a packet of that family.

@@ -2,11 +2,15 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ravelin_types::options::{Df, Dscp, SaOptions};
+use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaParams, UdpEncap};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_wire::ip::{Header, checksum, protocol, v4, v6};
 use ravelin_wire::udp_encap::{UDP_HEADER_LEN, emit_header};
+
+use crate::limits::MIN_MTU_V6;
+use crate::verdict::DropReason;
 
 /// The outer headers of an SA. Kept small: it is read for every packet.
 pub(crate) struct Template {
@@ -15,9 +19,52 @@ pub(crate) struct Template {
     /// The checksum sum of an IPv4 header.
     sum: u16,
     ip: OuterIp,
-    encap: Option<UdpEncap>,
+    flags: Flags,
+    /// The UDP ports, with [`Flags::UDP`].
+    ports: (u16, u16),
     tos: OuterTos,
-    df: Df,
+    /// The longest packet that the path takes; `u16::MAX` where that is not known.
+    mtu: u16,
+}
+
+/// The options of an SA that are yes or no, as the packet path asks for them.
+#[derive(Clone, Copy)]
+struct Flags(u8);
+
+impl Flags {
+    const UDP: u8 = 1;
+    const COPY_DF: u8 = 1 << 1;
+    const SET_DF: u8 = 1 << 2;
+    /// Packets that are too long are cut before they are protected, where that is allowed.
+    const CUT_FIRST: u8 = 1 << 3;
+    /// There is more to do with a packet than to protect it: [`extras`](crate::extras).
+    const EXTRAS: u8 = 1 << 4;
+    const ZERO_CHECKSUM: u8 = 1 << 5;
+    /// Packets that are too long are cut once they are protected, whatever their headers say.
+    const AFTER: u8 = 1 << 6;
+
+    fn new(params: &SaParams) -> Self {
+        let options = &params.options;
+        let tunnel = params.mode == Mode::Tunnel;
+        // RFC 4301 §7: the SA's ports are in the first piece alone.
+        let portless = |selector: &TrafficSelector| selector.ports() == ANY_PORTS;
+        let all_ports = params.local_ts.iter().chain(&params.remote_ts).all(portless);
+        let flags = [
+            (params.encap.is_some(), Self::UDP),
+            (options.df == Df::Copy, Self::COPY_DF),
+            (options.df == Df::Set, Self::SET_DF),
+            (options.fragmentation == Fragmentation::Before && tunnel && all_ports, Self::CUT_FIRST),
+            (options.mss != Mss::Off || options.tfc > 1, Self::EXTRAS),
+            (options.zero_checksum, Self::ZERO_CHECKSUM),
+            (options.fragmentation == Fragmentation::After, Self::AFTER),
+        ];
+        Flags(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag).sum())
+    }
+
+    #[inline]
+    fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
 }
 
 /// DSCP and ECN of outer headers, made from those of the inner one: the bits of `copied` are its, the others `set`.
@@ -69,9 +116,10 @@ impl Template {
             header: [0; 40],
             sum: 0,
             ip: OuterIp::None,
-            encap: params.encap,
+            flags: Flags::new(params),
+            ports: params.encap.map_or((0, 0), |encap| (encap.src_port, encap.dst_port)),
             tos: OuterTos::new(options),
-            df: options.df,
+            mtu: options.mtu.unwrap_or(u16::MAX),
         };
         match (params.mode, params.src, params.dst) {
             (Mode::Tunnel, IpAddr::V4(src), IpAddr::V4(dst)) => template.set_v4(src, dst, protocol, options.hop_limit),
@@ -111,7 +159,55 @@ impl Template {
     /// The ports, when ESP travels in UDP.
     #[inline]
     pub fn encap(&self) -> Option<UdpEncap> {
-        self.encap
+        let (src_port, dst_port) = self.ports;
+        self.flags.has(Flags::UDP).then_some(UdpEncap { src_port, dst_port })
+    }
+
+    /// The longest packet that the path takes; `u16::MAX` where that is not known.
+    #[inline]
+    pub fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// The path takes another length now.
+    pub fn set_mtu(&mut self, mtu: Option<u16>) {
+        self.mtu = mtu.unwrap_or(u16::MAX);
+    }
+
+    /// Whether there is more to do with a packet than to protect it.
+    #[inline]
+    pub fn has_extras(&self) -> bool {
+        self.flags.has(Flags::EXTRAS)
+    }
+
+    /// Whether the packet with `header` is cut before it is protected when it is too long.
+    pub fn cuts(&self, header: &Header) -> bool {
+        self.flags.has(Flags::CUT_FIRST) && !header.dont_fragment
+    }
+
+    /// What happens to a protected packet of `len` bytes, longer than [`Template::mtu`], around the one with `header`:
+    /// it may go all the same where the stack below cuts it.
+    #[cold]
+    pub fn check_length(&self, len: usize, header: &Header) -> Result<(), DropReason> {
+        let outer_is_ipv6 = match self.ip {
+            OuterIp::None => header.src.is_ipv6(),
+            ip => ip == OuterIp::V6,
+        };
+        if len > usize::from(u16::MAX) + if outer_is_ipv6 { v6::HEADER_LEN } else { 0 } {
+            return Err(DropReason::TooLong);
+        }
+        if self.mtu == u16::MAX {
+            return Ok(());
+        }
+        let (_, dont_fragment) = self.carry_over(header);
+        if dont_fragment && !outer_is_ipv6 {
+            return Err(DropReason::TooBig);
+        }
+        let cut_behind = self.flags.has(Flags::AFTER)
+            // Who clears the flag outside wants what it forbids inside.
+            || header.dont_fragment && (!self.flags.has(Flags::COPY_DF | Flags::SET_DF) || is_least(header))
+            || !header.dont_fragment && !self.cuts(header);
+        if cut_behind { Ok(()) } else { Err(DropReason::TooBig) }
     }
 
     /// DSCP and ECN of the packet that carries one with `header`, and whether nobody may fragment it on the way.
@@ -121,12 +217,9 @@ impl Template {
         if self.ip == OuterIp::None {
             return (header.tos, header.dont_fragment);
         }
-        let dont_fragment = match self.df {
-            _ if self.ip == OuterIp::V6 => true,
-            Df::Copy => header.dont_fragment,
-            Df::Set => true,
-            Df::Clear => false,
-        };
+        let dont_fragment = self.ip == OuterIp::V6
+            || self.flags.has(Flags::SET_DF)
+            || self.flags.has(Flags::COPY_DF) && header.dont_fragment && !is_least(header);
         (header.tos & self.tos.copied | self.tos.set, dont_fragment)
     }
 
@@ -143,7 +236,7 @@ impl Template {
     /// Length of the UDP header: 0 without encapsulation.
     #[inline]
     pub fn udp_len(&self) -> usize {
-        if self.encap.is_some() { UDP_HEADER_LEN } else { 0 }
+        if self.flags.has(Flags::UDP) { UDP_HEADER_LEN } else { 0 }
     }
 
     /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet.
@@ -192,20 +285,29 @@ impl Template {
         out[v4::CHECKSUM_AT..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
     }
 
-    /// Writes the UDP header, if there is one, at the start of `datagram`, which is all of it, sealed. In IPv6
+    /// Writes the UDP header at the start of `datagram`, which is all of it, sealed. In IPv6
     /// `addresses` is the checksum sum of the addresses of the IP header before it.
     #[inline]
     pub fn emit_udp(&self, datagram: &mut [u8], addresses: Option<u64>) {
-        let Some(encap) = self.encap else { return };
+        let (src_port, dst_port) = self.ports;
         let len = datagram.len() as u16;
         let Some(header) = datagram.first_chunk_mut() else { return };
-        emit_header(header, encap.src_port, encap.dst_port, len);
-        if let Some(addresses) = addresses {
-            // RFC 8200 §8.1: IPv6 wants the checksum that RFC 3948 §2.1 leaves zero in IPv4.
+        emit_header(header, src_port, dst_port, len);
+        if let Some(addresses) = addresses
+            && !self.flags.has(Flags::ZERO_CHECKSUM)
+        {
+            // RFC 8200 §8.1: IPv6 wants the checksum that RFC 3948 §2.1 leaves zero in IPv4; RFC 6935 §5 lets a tunnel go
+            // without.
             let pseudo = addresses + u64::from(len) + u64::from(protocol::UDP);
             let sum = checksum::finish(pseudo + checksum::sum(datagram));
             let sum = if sum == 0 { u16::MAX } else { sum };
             datagram[6..8].copy_from_slice(&sum.to_be_bytes());
         }
     }
+}
+
+/// RFC 4213 §3.2.2: what every path of IPv6 takes goes through IPv4 too, if need be in fragments.
+#[inline]
+fn is_least(header: &Header) -> bool {
+    header.src.is_ipv6() && header.total_len <= usize::from(MIN_MTU_V6)
 }

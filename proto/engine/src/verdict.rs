@@ -19,7 +19,14 @@ pub enum Verdict {
     /// Outbound: its policy has no SA yet; the packet is untouched and may be offered again once there is one. An
     /// `Acquire` was queued, unless one is open already.
     Hold(PolicyId),
-    /// Throw it away. Its bytes are of no use to anyone.
+    /// Outbound: once protected it would be too long for the path, and it may be cut: into pieces of at most this many
+    /// bytes, with [`Fragments`](ravelin_wire::ip::fragment::Fragments), each to be offered in its place. The packet is
+    /// untouched.
+    Fragment(u16),
+    /// Outbound: too long for the path, and nobody may cut it. The buffer holds an ICMP message to its sender now: hand
+    /// that to the stack as if it had arrived (RFC 4301 §8.2.1).
+    TooBig,
+    /// Throw it away. Its bytes are of no use to anyone; but of a dummy packet the buffer has what was inside.
     Drop(DropReason),
 }
 
@@ -27,8 +34,9 @@ impl Verdict {
     /// The code of document 003 §3.15 with which the packet failed or waits. `None`: it goes its way.
     pub fn code(self) -> Option<ErrorCode> {
         match self {
-            Verdict::Bypass | Verdict::Send(_) | Verdict::Deliver => None,
+            Verdict::Bypass | Verdict::Send(_) | Verdict::Deliver | Verdict::Fragment(_) => None,
             Verdict::Hold(_) => Some(ErrorCode::KeynegInprogress),
+            Verdict::TooBig => DropReason::TooBig.code(),
             Verdict::Drop(reason) => reason.code(),
         }
     }
@@ -99,6 +107,9 @@ drop_reasons! {
     NoRoom => "no room in the buffer", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the protected packet would pass 65535 bytes.
     TooLong => "too long once protected", Some(ErrorCode::DstOutOfSpace);
+    /// Outbound: it would be too long for the path once protected, and must not be cut (RFC 4301 §8.2.1). Its sender is
+    /// told, unless there are too many such packets or it is not one to be told.
+    TooBig => "too big for the path", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
     SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
     /// Outbound: too many flows of the policy wait for SAs of their own already.
@@ -174,6 +185,8 @@ pub struct Counters {
     pub bypassed: u64,
     /// Packets put on hold for want of an SA.
     pub held: u64,
+    /// Packets that came back to be cut.
+    pub fragmented: u64,
     /// Events that found the queue full. Expiries among them are reported later, the others when they recur.
     pub events_deferred: u64,
     pub(crate) drops: [u64; DropReason::ALL.len()],
@@ -181,7 +194,14 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Counters { protected: 0, bypassed: 0, held: 0, events_deferred: 0, drops: [0; DropReason::ALL.len()] }
+        Counters {
+            protected: 0,
+            bypassed: 0,
+            held: 0,
+            fragmented: 0,
+            events_deferred: 0,
+            drops: [0; DropReason::ALL.len()],
+        }
     }
 }
 
@@ -208,6 +228,8 @@ impl Counters {
             Verdict::Send(_) | Verdict::Deliver => self.protected += 1,
             Verdict::Bypass => self.bypassed += 1,
             Verdict::Hold(_) => self.held += 1,
+            Verdict::Fragment(_) => self.fragmented += 1,
+            Verdict::TooBig => self.drops[DropReason::TooBig as usize] += 1,
             Verdict::Drop(reason) => self.drops[*reason as usize] += 1,
         }
     }

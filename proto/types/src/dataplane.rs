@@ -29,6 +29,14 @@ pub enum DataPlaneOp {
         /// The UDP ports now, when ESP travels in UDP.
         encap: Option<UdpEncap>,
     },
+    /// The longest packet that the path of an SA takes is another: as the link, or a router on the way, told. Where
+    /// the SA has an MTU by its options, that is the most. `None`: what was told before no longer holds.
+    SetMtu {
+        /// An outbound SA, or the inbound one of the pair, which lowers segment sizes by it.
+        id: SaId,
+        /// Outer header included; what is below the least of the family is taken for that.
+        mtu: Option<u16>,
+    },
 }
 
 /// What a data plane reports.
@@ -111,6 +119,8 @@ pub enum DataPlaneError {
     Full(Table, usize),
     /// The operation contradicts itself or passes a bound of one entry; the text says where.
     Invalid(String),
+    /// The SA cannot send dummy packets: it is inbound, has no ESP, or is out of use.
+    NoDummies(SaId),
     /// The system under the data plane said no.
     System(String),
 }
@@ -144,6 +154,7 @@ impl DataPlaneError {
             DataPlaneError::Full(Table::Policies, _) => ErrorCode::OutOfPolicies,
             DataPlaneError::Full(Table::Sas, _) => ErrorCode::OutOfSessions,
             DataPlaneError::Invalid(_) => ErrorCode::BadParam,
+            DataPlaneError::NoDummies(_) => ErrorCode::SessUnavlForDummyTx,
             DataPlaneError::System(_) => ErrorCode::Nomem,
         }
     }
@@ -158,6 +169,9 @@ impl fmt::Display for DataPlaneError {
             DataPlaneError::Algorithm(what) => write!(f, "algorithm not usable: {what}"),
             DataPlaneError::Full(table, bound) => write!(f, "limit reached: {bound} {table}"),
             DataPlaneError::Invalid(what) => f.write_str(what),
+            DataPlaneError::NoDummies(id) => {
+                write!(f, "the SA with SPI {} to {} cannot send dummy packets", id.spi, id.dst)
+            }
             DataPlaneError::System(what) => f.write_str(what),
         }
     }

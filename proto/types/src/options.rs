@@ -3,6 +3,8 @@
 //! A policy has them as [`Protection::options`](crate::policy::Protection::options), and each SA made for it as
 //! [`SaParams::options`](crate::sa::SaParams::options). The default is what RFC 4301 §5.1.2.1 recommends.
 
+use core::time::Duration;
+
 /// Options of a policy and of the SAs made for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaOptions {
@@ -20,11 +22,38 @@ pub struct SaOptions {
     pub pad_check: bool,
     /// HMAC-SHA-2 has an ICV of 96 bits, in ESP and AH: for a peer that has not heard of RFC 4868 §2.1.2.
     pub short_icv: bool,
+    /// Sender: the longest packet that the path takes, outer header included. `None`: not known, nothing is too long.
+    pub mtu: Option<u16>,
+    /// Sender: where a packet that is too long for the path is cut.
+    pub fragmentation: Fragmentation,
+    /// Tunnel mode and transport mode, both ways: the segment size of TCP handshakes is lowered to this.
+    pub mss: Mss,
+    /// Sender: random padding to hide the length of packets (RFC 4303 §2.7), fewer bytes than this; 0: none. Only where
+    /// the receiver can tell it from the payload: in tunnel mode, and in transport mode for IP and UDP inside.
+    pub tfc: u16,
+    /// Sender: dummy packets (RFC 4303 §2.6).
+    pub dummies: Option<Dummies>,
+    /// ESP in UDP over IPv6: send without UDP checksum, and take packets without (RFC 6935 §5, RFC 6936 §5). IPv4 has
+    /// none anyway (RFC 3948 §2.1).
+    pub zero_checksum: bool,
 }
 
 impl Default for SaOptions {
     fn default() -> Self {
-        SaOptions { full_ecn: true, dscp: Dscp::Copy, df: Df::Copy, hop_limit: 64, pad_check: true, short_icv: false }
+        SaOptions {
+            full_ecn: true,
+            dscp: Dscp::Copy,
+            df: Df::Copy,
+            hop_limit: 64,
+            pad_check: true,
+            short_icv: false,
+            mtu: None,
+            fragmentation: Fragmentation::Before,
+            mss: Mss::Off,
+            tfc: 0,
+            dummies: None,
+            zero_checksum: false,
+        }
     }
 }
 
@@ -40,10 +69,48 @@ pub enum Dscp {
 /// Where the don't-fragment flag of an outer IPv4 header comes from (RFC 4301 §8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Df {
-    /// From the inner header; set for an inner IPv6 packet, which no router may fragment.
+    /// From the inner header; set for an inner IPv6 packet, which no router may fragment, if it is longer than the 1280
+    /// bytes that every path must take (RFC 4213 §3.2.2).
     Copy,
     /// Always set.
     Set,
     /// Never set.
     Clear,
+}
+
+/// Where a packet is cut that is too long for the path once protected, and may be cut (RFC 4301 §7, §8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragmentation {
+    /// The clear packet, so that each piece is a protected packet; the receiver's hosts put them together. Not where the
+    /// SA looks at ports, which only the first piece shows, and not in transport mode, which protects whole datagrams:
+    /// there it is as with `After`.
+    Before,
+    /// The protected packet, by the stack below; the receiver puts it together before it opens it.
+    After,
+}
+
+/// The largest TCP segment size that a handshake inside may announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mss {
+    /// Whatever it is.
+    Off,
+    /// What fits the path, when its MTU is known.
+    Path,
+    /// Not more than this.
+    Set(u16),
+}
+
+/// Packets that say nothing, to hide when there is traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dummies {
+    /// Each carries a random number of bytes, fewer than this.
+    pub size: u16,
+    /// The next comes after a random time, shorter than this.
+    pub interval: Duration,
+}
+
+impl Default for Dummies {
+    fn default() -> Self {
+        Dummies { size: 16, interval: Duration::from_secs(30) }
+    }
 }

@@ -139,4 +139,6 @@ pub struct SaCounters {
     pub bad_selector: u64,
     /// The last sequence number sent, or the highest received.
     pub sequence: u64,
+    /// Dummy packets sent (they are among `packets`) or received (they are not).
+    pub dummies: u64,
 }

@@ -53,7 +53,8 @@ impl Node {
         let crypto = ravelin_crypto_aws_lc::provider();
         let config = Arc::new(config(index, scenario));
         let policy = config.policies[0].policy.clone();
-        let engine_config = EngineConfig { no_match: NoMatch::Bypass, acquire_timeout: Duration::from_secs(5) };
+        let (no_match, acquire_timeout) = (NoMatch::Bypass, Duration::from_secs(5));
+        let engine_config = EngineConfig { no_match, acquire_timeout, ..EngineConfig::default() };
         let mut engine = Engine::new(engine_config, crypto, Box::new(rng.fork()));
         engine.apply(&DataPlaneOp::AddPolicy(policy), now).expect("an empty engine takes a policy");
         Node {

@@ -360,6 +360,7 @@ impl World {
             Verdict::Drop(reason) => self.dropped(node, reason),
             Verdict::Bypass => Err(format!("node {node} lets traffic pass in the clear")),
             Verdict::Deliver => Err(format!("node {node} delivers what it was to send")),
+            Verdict::Fragment(_) | Verdict::TooBig => Err(format!("node {node} finds a path narrow that has no MTU")),
         }
     }
 
@@ -505,6 +506,7 @@ fn describe(op: &DataPlaneOp) -> String {
         DataPlaneOp::AddSa(sa) => format!("AddSa({:?} pair {})", sa.id(), sa.pair),
         DataPlaneOp::DeleteSa(id) => format!("DeleteSa({id:?})"),
         DataPlaneOp::MoveSa { id, dst, encap } => format!("MoveSa({id:?} to {dst} {encap:?})"),
+        DataPlaneOp::SetMtu { id, mtu } => format!("SetMtu({id:?} to {mtu:?})"),
         DataPlaneOp::AddPolicy(policy) => format!("AddPolicy({:?})", policy.id),
         DataPlaneOp::DeletePolicy(id) => format!("DeletePolicy({id:?})"),
     }

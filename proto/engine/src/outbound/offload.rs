@@ -5,6 +5,7 @@ use ravelin_types::sa::SaId;
 use ravelin_wire::ip::Header;
 
 use super::{Decision, Outbound};
+use crate::extras::inner_mtu;
 use crate::packet::{Mark, PacketBuf};
 use crate::requests::Begun;
 use crate::sad::Slot;
@@ -46,6 +47,12 @@ impl Outbound {
             return None;
         }
         let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
+        // What the options want done besides is done here.
+        let udp_len = sa.template.udp_len();
+        let fits = header.total_len <= inner_mtu(&sa.cold, &sa.suite, udp_len, sa.template.mtu(), header).into();
+        if sa.template.has_extras() || !fits {
+            return None;
+        }
         let sequence = sa.next_sequence()?;
         sa.sequence = sequence;
         let clear = if sa.template.ip() == OuterIp::None { header.esp_at } else { 0 };

@@ -153,7 +153,8 @@ fn a_repeated_fragment_does_no_harm() {
 #[test]
 fn overlaps_end_the_datagram() {
     // What is there first, and what comes then: (offset, length, more).
-    let cases: [(&[(usize, usize, bool)], (usize, usize, bool)); 8] = [
+    type Place = (usize, usize, bool);
+    let cases: [(&[Place], Place); 8] = [
         (&[(0, 24, true)], (16, 16, true)),
         (&[(16, 16, true)], (0, 24, true)),
         (&[(0, 24, true)], (8, 8, true)),

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
+use ravelin_types::options::Mss;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{SaCounters, SaParams};
 use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, OPAQUE_PORTS, TrafficSelector, select};
@@ -30,6 +31,8 @@ pub(crate) struct InboundSa {
     pub mends: bool,
     /// The bytes of padding are looked at.
     pub pad_check: bool,
+    /// Segment sizes in TCP handshakes are lowered.
+    pub clamps: bool,
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
     selectors: Selectors,
@@ -89,6 +92,7 @@ impl InboundSa {
             mode: params.mode,
             mends: params.mode == Mode::Transport && params.original.is_some(),
             pad_check: params.options.pad_check,
+            clamps: params.options.mss != Mss::Off,
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
                 ([local], [remote]) => match (V4Selector::new(local), V4Selector::new(remote)) {

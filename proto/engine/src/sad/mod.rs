@@ -14,6 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_types::Instant;
@@ -22,7 +23,7 @@ use ravelin_types::sa::{SaCounters, SaId, SaParams};
 
 use crate::events::Events;
 use crate::fetch::fetch;
-use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS};
+use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS, MIN_MTU_V4, MIN_MTU_V6};
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
@@ -37,6 +38,10 @@ pub(crate) type Slot = u32;
 pub(crate) struct Cold {
     pub params: SaParams,
     pub bounds: Bounds,
+    /// The longest packet that the path takes, by the options or as was learned.
+    pub mtu: Option<u16>,
+    /// Outbound: dummy packets sent.
+    pub dummies: u64,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
     soft_at: Option<Instant>,
@@ -57,6 +62,8 @@ impl Cold {
         Box::new(Cold {
             params: params.clone(),
             bounds: Bounds::new(&params.lifetime),
+            mtu: params.options.mtu,
+            dummies: 0,
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
@@ -72,6 +79,20 @@ impl Cold {
         let all = [(self.soft_at, Limit::Soft), (self.hard_at, Limit::Hard), (idle, Limit::Idle)];
         all.into_iter().filter_map(|(at, limit)| Some((at?, limit)))
     }
+
+    /// The path takes another length now, as was told; what the options say is the most.
+    pub fn learn_mtu(&mut self, told: Option<u16>) {
+        let told = told.map(|mtu| mtu.max(least_mtu(self.params.dst)));
+        self.mtu = match (self.params.options.mtu, told) {
+            (Some(option), Some(told)) => Some(option.min(told)),
+            (option, told) => option.or(told),
+        };
+    }
+}
+
+/// No path of the family takes less.
+fn least_mtu(dst: IpAddr) -> u16 {
+    if dst.is_ipv4() { MIN_MTU_V4 } else { MIN_MTU_V6 }
 }
 
 /// An SA of either direction.
@@ -122,6 +143,10 @@ impl<T: Sa> Sad<T> {
             return Err(DataPlaneError::Invalid(format!(
                 "an anti-replay window of more than {MAX_REPLAY_WINDOW} packets"
             )));
+        }
+        let least = least_mtu(params.dst);
+        if params.options.mtu.is_some_and(|mtu| mtu < least) {
+            return Err(DataPlaneError::Invalid(format!("an MTU below {least}")));
         }
         if params.src.is_ipv4() != params.dst.is_ipv4() {
             return Err(DataPlaneError::Invalid(String::from("the ends of an SA are of different address families")));

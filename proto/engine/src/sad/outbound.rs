@@ -75,7 +75,7 @@ impl Sa for OutboundSa {
 
     fn counters(&self) -> SaCounters {
         let Usage { packets, bytes, .. } = self.usage;
-        SaCounters { packets, bytes, sequence: self.sequence, ..SaCounters::default() }
+        SaCounters { packets, bytes, sequence: self.sequence, dummies: self.cold.dummies, ..SaCounters::default() }
     }
 }
 

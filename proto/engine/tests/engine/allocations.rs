@@ -6,10 +6,12 @@ use crate::common::*;
 use crate::sys::allocations;
 use ravelin_engine::{DropReason, HEADROOM, Mark, OuterMeta, PacketBuf, TAILROOM, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::options::{Dummies, Mss, SaOptions};
 use ravelin_types::policy::{Action, Mode};
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId};
+use ravelin_wire::ip::v4;
 
 #[test]
 fn no_packet_allocates_in_either_direction() {
@@ -34,6 +36,54 @@ fn no_packet_allocates_in_either_direction() {
             assert_eq!(allocations() - before, 0, "{mode:?} {suite:?}");
         }
     }
+}
+
+#[test]
+fn no_option_makes_a_packet_allocate() {
+    let options = SaOptions {
+        mtu: Some(1280),
+        mss: Mss::Path,
+        tfc: 256,
+        dummies: Some(Dummies::default()),
+        ..SaOptions::default()
+    };
+    let params = SaParams { options, ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM) };
+    let mut engine = looped(&params);
+    let mut bytes = vec![0; 4000];
+    let before = allocations();
+    let mut seen = [0; 3];
+    for (n, len) in (0..300).zip([100, 1400].into_iter().cycle()) {
+        let clear = clear_packets(len);
+        bytes[HEADROOM..HEADROOM + len].copy_from_slice(&clear[..len]);
+        let mut pkt = PacketBuf::new(&mut bytes, HEADROOM..HEADROOM + len).unwrap();
+        match engine.outbound.process(&mut pkt, NOW) {
+            Verdict::Send(_) => {
+                seen[0] += 1;
+                assert_eq!(engine.inbound.process(&mut pkt, NOW), Verdict::Deliver);
+            }
+            Verdict::TooBig => seen[1] += 1,
+            verdict => assert_eq!(verdict, Verdict::Drop(DropReason::TooBig)),
+        }
+        // The schedule of dummy packets is no part of a packet's way: its tree may allocate.
+        if n % 100 == 0 {
+            let mut pkt = PacketBuf::new(&mut bytes, HEADROOM..HEADROOM).unwrap();
+            assert!(matches!(engine.outbound.send_dummy(params.id(), &mut pkt), Ok(Verdict::Send(_))));
+            seen[2] += 1;
+        }
+    }
+    assert_eq!(allocations() - before, 0);
+    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+}
+
+/// The first `len` bytes are a UDP packet that nobody may cut.
+fn clear_packets(len: usize) -> [u8; 1500] {
+    let mut packet = [0; 1500];
+    let (src, dst) = ([10, 1, 0, 1].into(), [10, 2, 0, 2].into());
+    let protocol = ravelin_wire::ip::protocol::UDP;
+    let total_len = len as u16;
+    v4::Fields { tos: 0, total_len, id: 9, dont_fragment: true, ttl: 61, protocol, src, dst }
+        .emit(packet.first_chunk_mut().unwrap());
+    packet
 }
 
 #[test]

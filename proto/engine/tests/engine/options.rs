@@ -84,14 +84,17 @@ fn the_dont_fragment_flag_is_copied_set_or_cleared() {
             if !inner_df && inner.0.contains('.') {
                 clear_df(&mut clear);
             }
-            let inner_df = Header::parse(&clear).unwrap().dont_fragment;
-            for (df, expected) in [(Df::Copy, inner_df), (Df::Set, true), (Df::Clear, false)] {
+            // RFC 4213 §3.2.2: what every path of IPv6 takes may be cut in IPv4.
+            let copied = Header::parse(&clear).unwrap().dont_fragment && inner.0.contains('.');
+            for (df, expected) in [(Df::Copy, copied), (Df::Set, true), (Df::Clear, false)] {
                 let options = SaOptions { df, ..SaOptions::default() };
                 // Nobody on the way fragments IPv6.
                 let expected = expected || outer.0.contains(':');
                 assert_eq!(outer_header(outer, options, &clear).dont_fragment, expected, "{df:?} {inner:?} {outer:?}");
             }
         }
+        let long = udp(inner.0, inner.1, (1, 2), 1300);
+        assert!(outer_header(outer, SaOptions::default(), &long).dont_fragment);
     }
 }
 
@@ -121,5 +124,30 @@ fn padding_is_checked_unless_the_option_says_not() {
         } else {
             assert_eq!((verdict, opened), (Verdict::Deliver, std::mem::take(&mut clear)));
         }
+    }
+}
+
+#[test]
+fn udp_in_ipv6_goes_without_checksum_where_both_ends_agree() {
+    // RFC 6935 §5, RFC 6936 §5. In IPv4 there is none anyway.
+    let params = |zero_checksum| {
+        let options = SaOptions { zero_checksum, ..SaOptions::default() };
+        in_udp(tunnel(OUTER[1], options), 4500, 4500)
+    };
+    let clear = udp("10.1.0.1", "10.2.0.2", (1, 2), 40);
+    for ours in [true, false] {
+        let wire = sealed(&mut looped(&params(ours)), &clear);
+        assert_eq!(wire[46..48] == [0, 0], ours);
+        assert!(ours || checksum_holds(&wire));
+        for theirs in [true, false] {
+            let (verdict, _) = receive(&mut looped(&params(theirs)), &wire);
+            let expected = if ours && !theirs { Verdict::Drop(DropReason::BadEncapsulation) } else { Verdict::Deliver };
+            assert_eq!(verdict, expected, "{ours} {theirs}");
+        }
+        // RFC 6936 §5: without a checksum the addresses must be those of the tunnel.
+        let mut elsewhere = wire.clone();
+        elsewhere[23] ^= 1;
+        let (verdict, _) = receive(&mut looped(&params(true)), &elsewhere);
+        assert_eq!(verdict, if ours { Verdict::Drop(DropReason::BadEncapsulation) } else { Verdict::Deliver });
     }
 }

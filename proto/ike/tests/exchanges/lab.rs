@@ -127,7 +127,9 @@ impl Host {
                 self.moves.push(params.id());
                 self.sas.insert(params.id(), params);
             }
-            DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) => unreachable!("IKE never touches policies"),
+            DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::SetMtu { .. } => {
+                unreachable!("IKE never touches policies or paths")
+            }
         }
         Ok(())
     }
