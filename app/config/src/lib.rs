@@ -4,7 +4,7 @@
 //! argv, ike_rc lines ──command::parse──► Command ──model::Model──► ravelin_ike::Config + SPD policies
 //! ```
 //!
-//! This crate reads the files it is pointed to (`ike_rc`, pre-shared keys) and nothing else; it never talks to a
+//! This crate reads the files it is pointed to (`ike_rc`, keys) and nothing else; it never talks to a
 //! daemon and changes nothing in the system. A change is made to a copy of the [`Model`] and takes effect when the
 //! caller keeps the copy, so a refused command or file leaves what runs untouched. Read [`model`] first, then
 //! [`command`] for the grammar.

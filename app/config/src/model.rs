@@ -3,6 +3,8 @@
 //! A change works on a copy: clone the model, change the clone, and keep it when everything accepted it.
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
+pub mod keyed;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -16,9 +18,11 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::selector::TrafficSelector;
 
+use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
 use crate::secret::{self, SecretError};
 use crate::value::did_you_mean;
+use crate::value::key::KeyError;
 use crate::value::selector::IdString;
 
 /// Distance between two of the document's priorities in the SPD's 32 bits.
@@ -33,6 +37,8 @@ pub struct Model {
     /// The numbers of the policies by their names.
     names: BTreeMap<String, PolicyId>,
     remotes: BTreeMap<String, RemoteEntry>,
+    /// Policies whose keys do not come from IKE.
+    keyed: BTreeMap<PolicyId, Keyed>,
     /// Numbers below this one were given to a policy once and are never given again.
     next_id: u32,
 }
@@ -80,6 +86,12 @@ pub enum ModelError {
     },
     /// The pre-shared key cannot be had.
     Secret(SecretError),
+    /// A key given by hand cannot be had.
+    Key(KeyError),
+    /// The number of a policy is or was in use.
+    NumberUsed(PolicyId),
+    /// No SA was added by hand for this traffic.
+    NoSuchSa,
     /// Every number was given out.
     Full,
 }
@@ -105,8 +117,13 @@ impl Model {
     /// Only the automatic policies: UDP 500 and 4500, without which IKE could not work, and Neighbor Discovery,
     /// without which IPv6 could not.
     pub fn new() -> Self {
-        let mut model =
-            Model { policies: BTreeMap::new(), names: BTreeMap::new(), remotes: BTreeMap::new(), next_id: 1 };
+        let mut model = Model {
+            policies: BTreeMap::new(),
+            names: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            keyed: BTreeMap::new(),
+            next_id: 1,
+        };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
         // ICMPv6 types 133 to 137, each with every code, in the form of RFC 7296 §3.13.1.
         let discovery = any_v6.with(58, 133 << 8..=(137 << 8 | 0xff)).unwrap_or(any_v6);
@@ -146,8 +163,7 @@ impl Model {
             return Err(ModelError::CatchesIke(spec.name));
         }
         self.check_endpoint(&spec)?;
-        let id = PolicyId(self.next_id);
-        self.next_id = self.next_id.checked_add(1).ok_or(ModelError::Full)?;
+        let id = self.new_id()?;
         self.names.insert(spec.name.clone(), id);
         self.policies.insert(id, PolicyEntry { id, spec, automatic: false });
         Ok(id)
@@ -159,8 +175,16 @@ impl Model {
     /// When there is no such policy, or it is an automatic one.
     pub fn delete_policies(&mut self, which: &Which) -> Result<Vec<PolicyId>, ModelError> {
         let ids: Vec<PolicyId> = match which {
-            Which::All => self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.id).collect(),
+            Which::All => {
+                let named = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.id);
+                named.chain(self.keyed.keys().copied()).collect()
+            }
             Which::Named(name) => {
+                if let Some(keyed) = self.keyed.values().find(|keyed| keyed.policy.name == *name) {
+                    let id = keyed.policy.id;
+                    self.delete_keyed(id);
+                    return Ok(vec![id]);
+                }
                 let entry = self.find_policy(name)?;
                 if entry.automatic {
                     return Err(ModelError::Automatic(name.clone()));
@@ -171,6 +195,7 @@ impl Model {
         for entry in ids.iter().filter_map(|id| self.policies.remove(id)) {
             self.names.remove(&entry.spec.name);
         }
+        self.keyed.retain(|id, _| !ids.contains(id));
         Ok(ids)
     }
 
@@ -282,7 +307,8 @@ impl Model {
 
     /// The SPD.
     pub fn spd(&self) -> Vec<Policy> {
-        self.policies.values().map(PolicyEntry::spd_policy).collect()
+        let keyed = self.keyed.values().map(|keyed| keyed.policy.clone());
+        self.policies.values().map(PolicyEntry::spd_policy).chain(keyed).collect()
     }
 
     /// What makes a data plane that holds the policies of `self` hold those of `newer`. Additions come first, so
@@ -290,9 +316,13 @@ impl Model {
     pub fn difference(&self, newer: &Model) -> Vec<DataPlaneOp> {
         let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
         let removed = self.policies.keys().filter(|id| !newer.policies.contains_key(id));
+        let keyed = newer.keyed.values().filter(|keyed| !self.keyed.contains_key(&keyed.policy.id));
+        let no_longer = self.keyed.keys().filter(|id| !newer.keyed.contains_key(id));
         added
-            .map(|entry| DataPlaneOp::AddPolicy(entry.spd_policy()))
-            .chain(removed.map(|id| DataPlaneOp::DeletePolicy(*id)))
+            .map(PolicyEntry::spd_policy)
+            .chain(keyed.map(|keyed| keyed.policy.clone()))
+            .map(DataPlaneOp::AddPolicy)
+            .chain(removed.chain(no_longer).map(|id| DataPlaneOp::DeletePolicy(*id)))
             .collect()
     }
 
@@ -393,6 +423,11 @@ impl fmt::Display for ModelError {
                 write!(f, "the endpoint (-r) of the policy {policy} is not the address (-r) of its remote {remote}")
             }
             ModelError::Secret(error) => error.fmt(f),
+            ModelError::Key(error) => error.fmt(f),
+            ModelError::NumberUsed(id) => write!(f, "the number {} is or was that of another policy", id.0),
+            ModelError::NoSuchSa => {
+                f.write_str("no SA was added with ipsec addsa for this source, destination and protocol")
+            }
             ModelError::Full => f.write_str("no number is left for another policy; restart the daemon"),
         }
     }

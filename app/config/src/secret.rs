@@ -1,4 +1,4 @@
-//! Pre-shared keys in files that only their owner can read.
+//! Keys in files that only their owner can read: pre-shared ones, and those of SAs that are keyed by hand.
 
 use std::fmt;
 use std::fs::File;
@@ -70,21 +70,19 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SecretError::Io(path, error) => write!(f, "cannot read the pre-shared key in {}: {error}", path.display()),
+            SecretError::Io(path, error) => write!(f, "cannot read the key in {}: {error}", path.display()),
             SecretError::NotAFile(path) => write!(f, "{} is not a file", path.display()),
             SecretError::Exposed(path, mode) => write!(
                 f,
-                "others can read or change the pre-shared key in {path} (mode {mode:04o}); mend it: chmod 600 {path}",
+                "others can read or change the key in {path} (mode {mode:04o}); mend it: chmod 600 {path}",
                 path = path.display()
             ),
-            SecretError::Foreign(path, uid) => write!(
-                f,
-                "the pre-shared key in {path} belongs to user {uid}; mend it: chown root {path}",
-                path = path.display()
-            ),
-            SecretError::Empty(path) => write!(f, "the pre-shared key in {} is empty", path.display()),
+            SecretError::Foreign(path, uid) => {
+                write!(f, "the key in {path} belongs to user {uid}; mend it: chown root {path}", path = path.display())
+            }
+            SecretError::Empty(path) => write!(f, "the key in {} is empty", path.display()),
             SecretError::TooLong(path) => {
-                write!(f, "the pre-shared key in {} is longer than {MAX_LEN} bytes", path.display())
+                write!(f, "the key in {} is longer than {MAX_LEN} bytes", path.display())
             }
         }
     }

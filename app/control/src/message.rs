@@ -75,6 +75,15 @@ impl Message {
         self.items.push((name.to_owned(), Value::List(values)));
     }
 
+    /// Adds values to the list of this name, which is made at the end if there is none.
+    pub fn extend_list<T: ToString>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+        let mut lists = self.items.iter_mut().filter(|(known, _)| known == name);
+        match lists.find_map(|(_, value)| if let Value::List(items) = value { Some(items) } else { None }) {
+            Some(items) => items.extend(values.into_iter().map(|value| value.to_string().into_bytes())),
+            None => self.put_list(name, values),
+        }
+    }
+
     /// Adds a section at the end.
     pub fn put_section(&mut self, name: &str, section: Message) {
         self.items.push((name.to_owned(), Value::Section(section)));

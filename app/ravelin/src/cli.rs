@@ -38,6 +38,9 @@ pub struct DaemonArgs {
     /// File of `ipsec policy` and `ike remote` lines to start with
     #[arg(long, value_name = "FILE")]
     pub rc: Option<PathBuf>,
+    /// Socket for external keying programs (docs/management.md); without this option there is none
+    #[arg(long, value_name = "PATH")]
+    pub keying_socket: Option<PathBuf>,
     /// Where the daemon remembers what it changed in the system
     #[arg(long, value_name = "DIR", env = "RAVELIN_STATE_DIR", default_value = "/var/lib/ravelin")]
     pub state_dir: PathBuf,

@@ -200,7 +200,7 @@ impl OutboundHalf {
                 let held = self.hold.take(params.policy).into_iter();
                 self.released.extend(held.map(|Held { packet, since, .. }| Released { packet, since }));
             }
-            DataPlaneOp::DeletePolicy(id) => drop(self.hold.take(*id)),
+            DataPlaneOp::DeletePolicy(id) | DataPlaneOp::FailAcquire(id) => drop(self.hold.take(*id)),
             _ => {}
         }
     }

@@ -275,6 +275,7 @@ impl TunDataPlane {
                 Ok(())
             }
             DataPlaneOp::AddSa(params) => self.half(params.direction).apply(op),
+            DataPlaneOp::FailAcquire(_) => self.outbound.apply(op),
             DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } | DataPlaneOp::SetMtu { id, .. } => {
                 self.half(id.direction).apply(op)
             }

@@ -275,6 +275,7 @@ impl Inbound {
             }
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::MoveSa { .. }
             | DataPlaneOp::SetMtu { .. } => {}
         }

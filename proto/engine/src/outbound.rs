@@ -394,6 +394,10 @@ impl Outbound {
             DataPlaneOp::MoveSa { id, dst, encap } if id.direction == Direction::Outbound => {
                 self.move_sa(*id, *dst, *encap)?;
             }
+            DataPlaneOp::FailAcquire(id) => {
+                self.acquires.close_all(*id);
+                return Ok(());
+            }
             DataPlaneOp::SetMtu { id, mtu } if id.direction == Direction::Outbound => {
                 return self.set_mtu(*id, *mtu);
             }

@@ -142,7 +142,10 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         match op {
             DataPlaneOp::AddSa(params) => self.offer(params),
             DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } => self.withdraw(*id),
-            DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::SetMtu { .. } => {}
+            DataPlaneOp::AddPolicy(_)
+            | DataPlaneOp::DeletePolicy(_)
+            | DataPlaneOp::FailAcquire(_)
+            | DataPlaneOp::SetMtu { .. } => {}
         }
         Ok(())
     }

@@ -26,4 +26,4 @@ pub mod world;
 
 pub use manager::{AppId, Manager};
 pub use session::{Refused, Session};
-pub use world::{Keying, World};
+pub use world::{Change, Keying, World};

@@ -25,7 +25,7 @@ use crate::limits::{MAX_APPLICATIONS, MAX_EVENTS};
 use crate::policy;
 use crate::session::{Ah, Ends, Esp, Refused, Session};
 use crate::spis::Reserved;
-use crate::world::{Keying, World};
+use crate::world::{Change, Keying, World};
 
 /// One connection of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +80,7 @@ impl Manager {
             Ok(reply) => (Ok(reply), None),
             Err(refused) => (Err(refused.code.into()), Some(refused)),
         };
+        self.changes(world);
         Some((emit_answer(&header, &outcome), refused))
     }
 
@@ -109,7 +110,7 @@ impl Manager {
     }
 
     /// Tells every registered application. One that is slow loses the event and sees it by the gap in the sequence.
-    pub fn tell(&mut self, event: &Event) {
+    fn tell(&mut self, event: &Event) {
         for app in self.apps.values_mut() {
             if app.waiting.len() < MAX_EVENTS {
                 app.waiting.push_back(event.emit(app.module.unwrap_or(Module::IKE), app.sequence));
@@ -120,20 +121,21 @@ impl Manager {
         }
     }
 
-    /// A policy was added.
-    pub fn policy_added(&mut self, added: &Policy, keying: Keying) {
-        self.tell(&Event::PolicyAdded(policy::body(added, keying)));
+    /// Tells them what has changed in the SPD and SAD.
+    pub fn changed(&mut self, change: &Change) {
+        self.tell(&match change {
+            Change::PolicyAdded(added, keying) => Event::PolicyAdded(policy::body(added, *keying)),
+            Change::PolicyDeleted(id) => Event::PolicyDeleted(PolicyNumber(*id)),
+            Change::SessionDeleted(inbound, outbound) => Event::SaDeleted(SaDeleted {
+                policy: inbound.policy,
+                spis: session_spis(inbound, outbound.as_deref()),
+                peer: Endpoint(Some(inbound.src)),
+            }),
+        });
     }
 
-    /// A policy is gone.
-    pub fn policy_deleted(&mut self, id: PolicyId) {
-        self.tell(&Event::PolicyDeleted(PolicyNumber(id)));
-    }
-
-    /// The SA that received, and with it its session, is gone.
-    pub fn sa_deleted(&mut self, inbound: &SaParams, outbound: Option<&SaParams>) {
-        let spis = session_spis(inbound, outbound);
-        self.tell(&Event::SaDeleted(SaDeleted { policy: inbound.policy, spis, peer: Endpoint(Some(inbound.src)) }));
+    fn changes(&mut self, world: &mut dyn World) {
+        world.changes().iter().for_each(|change| self.changed(change));
     }
 
     /// Something happened in the data plane. True when it concerned a policy whose keys come from a program, so that
@@ -166,6 +168,7 @@ impl Manager {
         }));
         if hard {
             world.delete_sas(&session_of(sa, &sas));
+            self.changes(world);
         }
         true
     }

@@ -1,5 +1,6 @@
 //! What the messages act on: the policies and SAs of a host.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -25,8 +26,18 @@ pub enum Keying {
     },
 }
 
-/// The SPD and SAD. Every change that is made, by a message or not, is to be told to the applications by whoever holds
-/// them, through [`Manager::tell`](crate::Manager::tell).
+/// What happened to the SPD or the SAD, by a message or not: the applications are told of it.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A policy was added.
+    PolicyAdded(Policy, Keying),
+    /// A policy is gone.
+    PolicyDeleted(PolicyId),
+    /// A session is gone: what received in it and, where it was there, what sent.
+    SessionDeleted(Box<SaParams>, Option<Box<SaParams>>),
+}
+
+/// The SPD and SAD.
 pub trait World {
     /// The policy of this number.
     fn policy(&self, id: PolicyId) -> Option<(Policy, Keying)>;
@@ -78,4 +89,7 @@ pub trait World {
 
     /// A random number, for SPIs.
     fn random(&mut self) -> u32;
+
+    /// What has changed since the last call, in order.
+    fn changes(&mut self) -> Vec<Change>;
 }

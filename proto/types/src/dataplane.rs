@@ -20,6 +20,8 @@ pub enum DataPlaneOp {
     AddSa(SaParams),
     /// Remove one SA.
     DeleteSa(SaId),
+    /// No SA will come for the acquire of this policy: the next packet that needs one raises another at once.
+    FailAcquire(PolicyId),
     /// The peer's authenticated address or port moved (NAT re-mapping): new packets of an outbound SA go there.
     MoveSa {
         /// An outbound SA; its `dst` is the old address.

@@ -509,5 +509,6 @@ fn describe(op: &DataPlaneOp) -> String {
         DataPlaneOp::SetMtu { id, mtu } => format!("SetMtu({id:?} to {mtu:?})"),
         DataPlaneOp::AddPolicy(policy) => format!("AddPolicy({:?})", policy.id),
         DataPlaneOp::DeletePolicy(id) => format!("DeletePolicy({id:?})"),
+        DataPlaneOp::FailAcquire(id) => format!("FailAcquire({id:?})"),
     }
 }

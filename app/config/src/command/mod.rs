@@ -8,6 +8,7 @@
 //! The command line, `ike_rc` and the control socket all come through [`parse`], so a line means the same everywhere.
 
 mod listing;
+mod manual;
 mod policy;
 mod remote;
 
@@ -21,6 +22,7 @@ pub use listing::{
     FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs, IpsecNetstatArgs, RekeyArgs,
     TerminateArgs, Wait,
 };
+pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, EspSpec, PolicyArgs, PolicySpec, Start};
 pub use remote::{RemoteArgs, RemoteSpec};
 
@@ -42,6 +44,10 @@ pub enum Verb {
 pub enum IpsecVerb {
     /// Add, view or delete a policy
     Policy(Box<PolicyArgs>),
+    /// Add a security association with keys given by hand, and the policy that sends by it
+    Addsa(Box<AddSaArgs>),
+    /// Delete what addsa added
+    Delsa(DelSaArgs),
     /// List security associations and policies
     Netstat(IpsecNetstatArgs),
     /// Delete all security associations, all policies, or both
@@ -74,6 +80,10 @@ pub enum Command {
     ViewPolicies(Option<String>),
     /// `ipsec policy -x`
     DeletePolicy(Which),
+    /// `ipsec addsa`
+    AddSa(Box<ManualSpec>),
+    /// `ipsec delsa`
+    DeleteSa(DelSaArgs),
     /// `ipsec netstat`
     IpsecNetstat(IpsecNetstatArgs),
     /// `ipsec flush`
@@ -188,6 +198,8 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
     let mut notes = Vec::new();
     let command = match verb {
         Verb::Ipsec(IpsecVerb::Policy(args)) => args.interpret(&mut notes)?,
+        Verb::Ipsec(IpsecVerb::Addsa(args)) => args.interpret(&mut notes)?,
+        Verb::Ipsec(IpsecVerb::Delsa(args)) => Command::DeleteSa(args.clone()),
         Verb::Ipsec(IpsecVerb::Netstat(args)) => Command::IpsecNetstat(args.clone()),
         Verb::Ipsec(IpsecVerb::Flush(args)) => Command::IpsecFlush(args.interpret()?),
         Verb::Ike(IkeVerb::Remote(args)) => args.interpret(&mut notes)?,
@@ -240,9 +252,11 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let body = rendered.strip_prefix("error: ").unwrap_or(&rendered);
     let body = body.split("\n\nUsage:").next().unwrap_or(body).split("\n\nFor more information").next().unwrap_or(body);
     let lines: Vec<&str> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is_key = text(ContextKind::InvalidArg).is_some_and(|flag| flag.ends_with("<KEY>"));
     let message = match error.kind() {
+        ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate"
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

@@ -137,9 +137,18 @@ pub enum Start {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ModeWord {
+pub(super) enum ModeWord {
     Transport,
     Tunnel,
+}
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Transport => Mode::Transport,
+            ModeWord::Tunnel => Mode::Tunnel,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -313,28 +322,16 @@ impl PolicyArgs {
         let source = self.source.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
         let destination =
             self.destination.ok_or_else(|| Conflict::missing("expected -d DESTINATION: an address, any or any6"))?;
-        if source.is_ipv4() != destination.is_ipv4() {
-            return Err(Conflict::at(('d', "destination"), "-s and -d belong to different address families"));
-        }
-        for (end, flag) in [(source, ('s', "source")), (destination, ('d', "destination"))] {
-            end.check_ports(self.protocol).map_err(|error| Conflict::at(flag, error.message))?;
-        }
-        match (self.protocol, source.is_ipv4()) {
-            (1, false) => Err(Conflict::at(('p', "protocol"), "icmp is of IPv4; use -p icmp6")),
-            (58, true) => Err(Conflict::at(('p', "protocol"), "icmp6 is of IPv6; use -p icmp")),
-            _ => Ok((source, destination)),
-        }
+        check_traffic(self.protocol, source, destination)?;
+        Ok((source, destination))
     }
 
     fn esp(&self, source: IdString, destination: IdString, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
         let missing = |what: &str| Conflict::missing(format!("expected {what}, or --action bypass or discard"));
         let remote = self.remote.clone().ok_or_else(|| missing("-g REMOTE"))?;
         let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
-        let mode = match self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))? {
-            ModeWord::Transport => Mode::Transport,
-            ModeWord::Tunnel => Mode::Tunnel,
-        };
-        let local = self.local_end(mode, source, destination, endpoint)?;
+        let mode = Mode::from(self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))?);
+        let local = local_end(mode, source, destination, endpoint, self.local)?;
         Ok(EspSpec {
             remote,
             endpoint,
@@ -346,38 +343,6 @@ impl PolicyArgs {
             pfp: self.pfp.unwrap_or_default(),
             start: self.start,
         })
-    }
-
-    /// In transport mode the SA joins the hosts that talk, so its ends are those of the traffic (RFC 4301 §4.1).
-    fn local_end(
-        &self,
-        mode: Mode,
-        source: IdString,
-        destination: IdString,
-        endpoint: IpAddr,
-    ) -> Result<Option<IpAddr>, Conflict> {
-        if let Some(local) = self.local
-            && local.is_ipv4() != endpoint.is_ipv4()
-        {
-            return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
-        }
-        if mode == Mode::Tunnel {
-            return Ok(self.local);
-        }
-        if destination.host() != Some(endpoint) {
-            let why = format!("in transport mode -d is the remote endpoint itself, {endpoint}; else use -m tunnel");
-            return Err(Conflict::at(('d', "destination"), why));
-        }
-        let host = source.host().ok_or_else(|| {
-            let why = "in transport mode -s is the one address of this host that talks; else use -m tunnel";
-            Conflict::at(('s', "source"), why)
-        })?;
-        match self.local {
-            Some(local) if local != host => {
-                Err(Conflict::at(('\0', "local"), format!("in transport mode --local can only be -s, {host}")))
-            }
-            _ => Ok(Some(host)),
-        }
     }
 
     fn proposals(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
@@ -427,6 +392,54 @@ impl PolicyArgs {
             packets: self.life_packets.map(nine_tenths),
         };
         Ok(Lifetime { soft, hard, idle: self.inactivity })
+    }
+}
+
+/// Whether both ends and the protocol can be of one packet.
+pub(super) fn check_traffic(protocol: u8, source: IdString, destination: IdString) -> Result<(), Conflict> {
+    if source.is_ipv4() != destination.is_ipv4() {
+        return Err(Conflict::at(('d', "destination"), "-s and -d belong to different address families"));
+    }
+    for (end, flag) in [(source, ('s', "source")), (destination, ('d', "destination"))] {
+        end.check_ports(protocol).map_err(|error| Conflict::at(flag, error.message))?;
+    }
+    match (protocol, source.is_ipv4()) {
+        (1, false) => Err(Conflict::at(('p', "protocol"), "icmp is of IPv4; use -p icmp6")),
+        (58, true) => Err(Conflict::at(('p', "protocol"), "icmp6 is of IPv6; use -p icmp")),
+        _ => Ok(()),
+    }
+}
+
+/// This end of an SA. In transport mode the SA joins the hosts that talk, so its ends are those of the traffic
+/// (RFC 4301 §4.1).
+pub(super) fn local_end(
+    mode: Mode,
+    source: IdString,
+    destination: IdString,
+    endpoint: IpAddr,
+    local: Option<IpAddr>,
+) -> Result<Option<IpAddr>, Conflict> {
+    if let Some(local) = local
+        && local.is_ipv4() != endpoint.is_ipv4()
+    {
+        return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
+    }
+    if mode == Mode::Tunnel {
+        return Ok(local);
+    }
+    if destination.host() != Some(endpoint) {
+        let why = format!("in transport mode -d is the remote endpoint itself, {endpoint}; else use -m tunnel");
+        return Err(Conflict::at(('d', "destination"), why));
+    }
+    let host = source.host().ok_or_else(|| {
+        let why = "in transport mode -s is the one address of this host that talks; else use -m tunnel";
+        Conflict::at(('s', "source"), why)
+    })?;
+    match local {
+        Some(local) if local != host => {
+            Err(Conflict::at(('\0', "local"), format!("in transport mode --local can only be -s, {host}")))
+        }
+        _ => Ok(Some(host)),
     }
 }
 

@@ -31,6 +31,8 @@ fn apply(model: &mut Model, line: &str, directory: &Path) -> Result<(), ModelErr
         Command::AddRemote(spec) => model.add_remote(*spec, directory),
         Command::DeletePolicy(which) => model.delete_policies(&which).map(drop),
         Command::DeleteRemote(which) => model.delete_remotes(&which).map(drop),
+        Command::AddSa(spec) => model.add_manual(*spec, directory).map(drop),
+        Command::DeleteSa(which) => model.delete_manual(&which).map(drop),
         other => panic!("{other:?} does not change a model"),
     }
 }
@@ -105,7 +107,7 @@ fn contradictions_are_refused() {
         ("ipsec policy -x ike", "cannot be deleted"),
         ("ipsec policy -n all --action discard -l 1 -s any -d any", "would catch the packets of IKE"),
         ("ipsec policy -n p -g gw -m tunnel -r 10.0.0.3 -s any -d any", "is not the address"),
-        ("ike remote -n other -w -r 10.0.0.9 -g a -h nothing-there", "cannot read the pre-shared key"),
+        ("ike remote -n other -w -r 10.0.0.9 -g a -h nothing-there", "cannot read the key"),
     ] {
         let before = format!("{model:?}");
         let error = apply(&mut model, line, &keys.0).expect_err(line).to_string();
@@ -125,4 +127,63 @@ fn a_remote_that_contradicts_a_policy_is_not_kept() {
     let elsewhere = REMOTE.replace("10.0.0.2", "10.0.0.3");
     assert!(matches!(apply(&mut model, &elsewhere, &keys.0), Err(ModelError::EndpointsDiffer { .. })));
     assert_eq!(model.remotes().count(), 0);
+}
+
+fn by_hand(ports: &str) -> String {
+    format!(
+        "ipsec addsa -m transport -r 10.0.0.2 -s 10.0.0.1{ports} -d 10.0.0.2 -p tcp -e AES128-CBC -f file:key \
+         -g 00112233445566778899aabbccddeeff -w 256 -x 257 -a HMAC-SHA-2-256 -b file:auth -c file:auth"
+    )
+}
+
+#[test]
+fn sas_by_hand_bring_their_policy() {
+    let keys = Keys::new("manual");
+    let mut model = Model::new();
+    let error = apply(&mut model, &by_hand(""), &keys.0).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read the key in"), "{error}");
+    for (name, content) in [("key", "0x0123456789abcdef0123456789abcdef\n".to_owned()), ("auth", "5a".repeat(32))] {
+        std::fs::write(keys.0.join(name), content).unwrap();
+    }
+    // Others could read them.
+    std::fs::set_permissions(keys.0.join("key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(apply(&mut model, &by_hand(""), &keys.0), Err(ModelError::Key(KeyError::Secret(_)))));
+    for name in ["key", "auth"] {
+        std::fs::set_permissions(keys.0.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let before = model.clone();
+    apply(&mut model, &by_hand(""), &keys.0).unwrap();
+    apply(&mut model, &by_hand(",80"), &keys.0).unwrap();
+    let added = before.difference(&model);
+    assert!(matches!(&added[..], [DataPlaneOp::AddPolicy(a), DataPlaneOp::AddPolicy(b)]
+        if a.priority == 4000 && a.name == "spid-6" && b.local[0].to_string() == "10.0.0.1[6/80]"));
+    let session = model.keyed().next().unwrap().session.as_ref().unwrap();
+    assert_eq!(session.esp.as_ref().unwrap().encr_keys.inbound.expose()[..2], [0x01, 0x23]);
+
+    let delete = |ports: &str| format!("ipsec delsa -s 10.0.0.1{ports} -d 10.0.0.2 -p tcp");
+    apply(&mut model, &delete(",80"), &keys.0).unwrap();
+    assert!(matches!(apply(&mut model, &delete(",80"), &keys.0), Err(ModelError::NoSuchSa)));
+    apply(&mut model, "ipsec policy -x spid-6", &keys.0).unwrap();
+    assert_eq!(model.keyed().count(), 0);
+    assert!(before.difference(&model).is_empty());
+}
+
+#[test]
+fn a_program_may_choose_a_number_that_was_never_used() {
+    let mut model = Model::new();
+    let policy = |id| Policy { id: PolicyId(id), action: Action::Bypass, ..model_policy() };
+    let add = |model: &mut Model, id| model.add_keyed(policy(id), ravelin_manage::Keying::Own, None);
+    assert!(matches!(add(&mut model, 5), Err(ModelError::NumberUsed(_))));
+    assert_eq!(add(&mut model, 7).unwrap(), PolicyId(7));
+    assert!(matches!(add(&mut model, 7), Err(ModelError::NumberUsed(_))));
+    let given: Vec<u32> = (0..3).map(|_| add(&mut model, 0).unwrap().0).collect();
+    assert_eq!(given, [6, 8, 9]);
+    assert!(model.delete_keyed(PolicyId(8)) && !model.delete_keyed(PolicyId(8)));
+    assert!(matches!(add(&mut model, 8), Err(ModelError::NumberUsed(_))));
+}
+
+fn model_policy() -> Policy {
+    let any = vec![TrafficSelector::any_v4()];
+    let (id, domain) = (PolicyId(0), Domain::default());
+    Policy { id, name: String::new(), domain, priority: 1, local: any.clone(), remote: any, action: Action::Discard }
 }

@@ -2,6 +2,7 @@
 
 pub mod algorithm;
 pub mod identity;
+pub mod key;
 pub mod pfp;
 pub mod quantity;
 pub mod selector;

@@ -25,7 +25,7 @@ pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
     if let Some(device) = args.device {
         tun.device = device;
     }
-    let settings = Settings { socket, rc: args.rc, state_dir: args.state_dir, tun };
+    let settings = Settings { socket, keying_socket: args.keying_socket, rc: args.rc, state_dir: args.state_dir, tun };
     match event_loop::run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("{error:#}")),

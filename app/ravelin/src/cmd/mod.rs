@@ -32,7 +32,7 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ipsec(IpsecVerb::Netstat(args)) => args.json,
         Verb::Ike(IkeVerb::Remote(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
-        Verb::Ipsec(IpsecVerb::Flush(_))
+        Verb::Ipsec(IpsecVerb::Flush(_) | IpsecVerb::Addsa(_) | IpsecVerb::Delsa(_))
         | Verb::Ike(IkeVerb::Flush(_) | IkeVerb::Initiate(_) | IkeVerb::Rekey(_) | IkeVerb::Terminate(_)) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! A command line that came over the control socket: read again with the grammar, carried out, answered.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,11 +35,7 @@ impl<P: Plane> Core<P> {
             Ok(answer) => answer?,
             Err(why) => failed(why),
         };
-        let mut notes = parsed.notes;
-        notes.extend(answer.list("notes").unwrap_or_default().into_iter().map(str::to_owned));
-        if !notes.is_empty() {
-            answer.put_list("notes", notes);
-        }
+        answer.extend_list("notes", parsed.notes);
         Some(answer)
     }
 
@@ -53,6 +50,8 @@ impl<P: Plane> Core<P> {
     ) -> Result<Option<Message>, String> {
         let answer = match command {
             Command::AddPolicy(spec) => self.change(now, |model| model.add_policy(*spec).map(drop))?,
+            Command::AddSa(spec) => self.change(now, |model| model.add_manual(*spec, directory).map(drop))?,
+            Command::DeleteSa(which) => self.change(now, |model| model.delete_manual(&which).map(drop))?,
             Command::AddRemote(spec) => self.change(now, |model| model.add_remote(*spec, directory))?,
             Command::DeletePolicy(which) => self.change(now, |model| model.delete_policies(&which).map(drop))?,
             Command::DeleteRemote(which) => self.change(now, |model| model.delete_remotes(&which).map(drop))?,
@@ -78,7 +77,7 @@ impl<P: Plane> Core<P> {
         let mut newer = self.model.clone();
         change(&mut newer).map_err(|error| error.to_string())?;
         let before = self.model.unresolved();
-        self.adopt(newer, now)?;
+        self.adopt(newer, now).map_err(|refused| refused.why)?;
         let mut answer = done();
         let notes = self.model.unresolved().into_iter().filter(|unresolved| !before.contains(unresolved));
         answer.put_list(
@@ -94,12 +93,20 @@ impl<P: Plane> Core<P> {
     fn view_policies(&self, name: Option<&str>) -> Result<Message, String> {
         let mut answer = done();
         let mut policies = Message::new();
-        let chosen: Vec<_> = match name {
-            Some(name) => vec![self.model.find_policy(name).map_err(|error| error.to_string())?],
-            None => self.model.policies().collect(),
+        let named = |name: &str| self.model.keyed().find(|keyed| keyed.policy.name == name);
+        let details: Vec<Message> = match name {
+            Some(name) if let Some(keyed) = named(name) => vec![report::keyed_row(keyed)],
+            Some(name) => {
+                let entry = self.model.find_policy(name).map_err(|error| error.to_string())?;
+                vec![report::policy_detail(entry, &self.model)]
+            }
+            None => {
+                let entries = self.model.policies().map(|entry| report::policy_detail(entry, &self.model));
+                entries.chain(self.model.keyed().map(report::keyed_row)).collect()
+            }
         };
-        for (index, entry) in chosen.into_iter().enumerate() {
-            policies.put_section(&(index + 1).to_string(), report::policy_detail(entry, &self.model));
+        for (index, detail) in details.into_iter().enumerate() {
+            policies.put_section(&(index + 1).to_string(), detail);
         }
         answer.put_section("policies", policies);
         Ok(answer)
@@ -159,6 +166,10 @@ impl<P: Plane> Core<P> {
         }
         if flush.sas {
             self.command(Ike::TerminateChild(None), now);
+            self.model.forget_sessions();
+            let keyed: BTreeSet<PolicyId> = self.model.keyed().map(|keyed| keyed.policy.id).collect();
+            self.delete_keyed_sas(|sa| keyed.contains(&sa.policy));
+            self.tell_changes();
         }
         Ok(done())
     }

@@ -11,11 +11,13 @@ use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Datagram, Endpoint, Event, Input, Output, Transmit};
+use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{Instant, Spi};
+use ravelin_types::{ErrorCode, Instant, Spi};
 
 use super::failures::{Failures, Log};
+use super::keyed::session_ops;
 use super::plane::Plane;
 use super::report;
 use super::waiting::{Goal, Waiting};
@@ -35,7 +37,7 @@ pub struct Core<P> {
     pub(super) model: Model,
     pub(super) failures: Failures,
     pub(super) started: Instant,
-    crypto: CryptoProvider,
+    pub(super) crypto: CryptoProvider,
     /// Name of the provider that protects packets.
     packets: &'static str,
     waiting: Waiting,
@@ -46,6 +48,10 @@ pub struct Core<P> {
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
     stopping: bool,
+    /// External keying programs; away while a message of theirs is carried out.
+    pub(super) manager: Option<Manager>,
+    /// What they have to be told.
+    pub(super) changes: Vec<Change>,
 }
 
 impl<P: Plane> Core<P> {
@@ -66,7 +72,13 @@ impl<P: Plane> Core<P> {
         // The data plane lets its own IKE and Neighbor Discovery pass by itself. The automatic policies would let pass
         // the clear packets of everybody behind this host on the same ports.
         let own = model.policies().filter(|entry| !entry.automatic);
-        let ops: Vec<DataPlaneOp> = own.map(|entry| DataPlaneOp::AddPolicy(entry.spd_policy())).collect();
+        let keyed = model.keyed().map(|keyed| keyed.policy.clone());
+        let policies = own.map(|entry| entry.spd_policy()).chain(keyed).map(DataPlaneOp::AddPolicy);
+        let mut ops = match session_ops(model.keyed(), &mut plane, &crypto) {
+            Ok(ops) => ops,
+            Err(refused) => return Err((plane, refused.why)),
+        };
+        ops.extend(policies);
         if let Err((index, error)) = plane.apply_all(&ops) {
             return Err((plane, refusal(ops.get(index), &error)));
         }
@@ -84,6 +96,8 @@ impl<P: Plane> Core<P> {
             sources: BTreeMap::new(),
             retries: BTreeMap::new(),
             stopping: false,
+            manager: Some(Manager::new()),
+            changes: Vec::new(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -118,6 +132,10 @@ impl<P: Plane> Core<P> {
             let Some(event) = self.plane.poll_event() else { return };
             // Whoever is saying good-bye begins nothing.
             if self.stopping && matches!(event, DataPlaneEvent::Acquire { .. }) {
+                continue;
+            }
+            if self.is_keyed_elsewhere(&event, now) {
+                self.tell_changes();
                 continue;
             }
             if let DataPlaneEvent::Acquire { policy, flow } = &event {
@@ -209,16 +227,21 @@ impl<P: Plane> Core<P> {
     ///
     /// # Errors
     /// What the data plane refused, and why.
-    pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), String> {
+    pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
+        let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
         let mistakes = newer.ike_config(&self.sources).mistakes(&self.crypto);
         if let Some(mistake) = mistakes.first() {
-            return Err(format!("nothing was changed: {mistake}"));
+            return Err(refused(ErrorCode::BadParam, mistake.to_string()));
         }
-        let ops = self.model.difference(&newer);
+        // SAs first: a policy finds them when it takes effect.
+        let added = newer.keyed().filter(|keyed| self.model.keyed_by_id(keyed.policy.id).is_none());
+        let sessions = session_ops(added, &mut self.plane, &self.crypto);
+        let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
+        ops.extend(self.model.difference(&newer));
         if let Err((failed, error)) = self.plane.apply_all(&ops) {
             let why = refusal(ops.get(failed), &error);
             self.roll_back(ops.get(..failed).unwrap_or_default());
-            return Err(format!("nothing was changed: {why}"));
+            return Err(refused(error.code(), why));
         }
         let gone: Vec<PolicyId> = ops
             .iter()
@@ -233,10 +256,14 @@ impl<P: Plane> Core<P> {
         let before = served(&self.model);
         self.model = newer;
         // The SAs of a policy have no use without it.
-        for id in gone {
-            self.retries.remove(&id);
-            self.command(Command::TerminateChild(Some(id)), now);
+        for id in &gone {
+            self.retries.remove(id);
+            self.command(Command::TerminateChild(Some(*id)), now);
         }
+        if !gone.is_empty() {
+            self.delete_keyed_sas(|sa| gone.contains(&sa.policy));
+        }
+        self.note_policies(&ops);
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());
         self.sources.retain(|name, _| model.find_remote(name).is_ok());
@@ -251,13 +278,15 @@ impl<P: Plane> Core<P> {
         let undo: Vec<DataPlaneOp> = done
             .iter()
             .rev()
-            .filter_map(|op| match op {
-                DataPlaneOp::AddPolicy(policy) => Some(policy.id),
-                DataPlaneOp::DeletePolicy(id) => Some(*id),
-                _ => None,
-            })
-            .map(|id| {
-                old.get(&id).map_or(DataPlaneOp::DeletePolicy(id), |policy| DataPlaneOp::AddPolicy(policy.clone()))
+            .filter_map(|op| {
+                let id = match op {
+                    DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
+                    DataPlaneOp::AddPolicy(policy) => policy.id,
+                    DataPlaneOp::DeletePolicy(id) => *id,
+                    _ => return None,
+                };
+                let old = old.get(&id);
+                Some(old.map_or(DataPlaneOp::DeletePolicy(id), |policy| DataPlaneOp::AddPolicy(policy.clone())))
             })
             .collect();
         if let Err((index, error)) = self.plane.apply_all(&undo) {
@@ -313,6 +342,12 @@ impl<P: Plane> Core<P> {
         for _ in 0..MAX_OUTPUTS {
             match self.endpoint.poll() {
                 Output::Apply(id, op) => {
+                    if let DataPlaneOp::DeleteSa(sa) = &op
+                        && self.is_watched()
+                    {
+                        let sas = self.plane.list();
+                        self.note_deleted(&[*sa], &sas);
+                    }
                     let outcome = self.plane.apply(&op);
                     if let Err(error) = &outcome {
                         tracing::warn!("the data plane refused an operation: {error}");
@@ -322,6 +357,7 @@ impl<P: Plane> Core<P> {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Event(event) => self.event(&event, now),
                 Output::Wait(deadline) => {
+                    self.tell_changes();
                     self.deadline = deadline.map(|deadline| deadline.at);
                     return;
                 }

@@ -5,6 +5,7 @@
 //! 3. wait for a datagram, a plane event, a client, a signal or a deadline, and hand it on, until a signal;
 //! 4. delete the SAs at the peers, undo every change to the system, end.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -16,6 +17,7 @@ use ravelin_config::{Model, rc};
 use ravelin_control::{ClientId, Server};
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::Datagram;
+use ravelin_manage::AppId;
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::Instant;
@@ -23,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::core::Core;
 use super::crypto::{ike_provider, packet_provider};
+use super::keying_socket::{KeyingSocket, Received};
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +37,8 @@ const BURST: usize = 256;
 pub struct Settings {
     /// The control socket.
     pub socket: PathBuf,
+    /// The socket of external keying programs, if there shall be one.
+    pub keying_socket: Option<PathBuf>,
     /// Commands to start with.
     pub rc: Option<PathBuf>,
     /// Where the journal is.
@@ -51,6 +56,10 @@ pub fn run(settings: &Settings) -> Result<()> {
     let clock = Clock::new();
     let signals = Signals::register().context("cannot listen for signals")?;
     let server = Server::bind(&settings.socket)?;
+    let keying = match &settings.keying_socket {
+        Some(path) => Some(KeyingSocket::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?),
+        None => None,
+    };
     let model = match &settings.rc {
         Some(path) => load_rc(path)?,
         None => Model::new(),
@@ -71,7 +80,7 @@ pub fn run(settings: &Settings) -> Result<()> {
     };
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
-    let core = EventLoop { clock, signals, server, core }.run();
+    let core = EventLoop { clock, signals, server, keying, core }.run();
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
     tracing::info!("stopped");
     Ok(())
@@ -105,6 +114,7 @@ struct EventLoop {
     clock: Clock,
     signals: Signals,
     server: Server,
+    keying: Option<KeyingSocket>,
     core: Core<TunDataPlane>,
 }
 
@@ -118,6 +128,15 @@ enum Source {
     Client(ClientId),
     /// The client hung up while its command was under way.
     Gone(ClientId),
+    KeyingListener,
+    /// A keying program has sent something, or can be sent something.
+    Keying(AppId, Ready),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    Read,
+    Write,
 }
 
 impl EventLoop {
@@ -143,6 +162,9 @@ impl EventLoop {
                         self.server.disconnect(client);
                         self.core.hung_up(client);
                     }
+                    Source::KeyingListener => self.keying.iter_mut().for_each(KeyingSocket::accept),
+                    Source::Keying(app, Ready::Read) => self.keying_message(app),
+                    Source::Keying(app, Ready::Write) => self.keying_events(app),
                 }
             }
             let now = self.clock.now();
@@ -159,6 +181,8 @@ impl EventLoop {
     /// Waits until something is ready or the deadline has come.
     fn wait(&mut self, deadline: Option<Instant>) -> Vec<Source> {
         let timeout = deadline.map(|at| timespec(at.since(self.clock.now())));
+        let programs = self.keying.iter().flat_map(KeyingSocket::clients);
+        let to_tell: BTreeSet<AppId> = programs.filter(|app| self.core.has_management_event(*app)).collect();
         let plane = self.core.plane();
         let mut sources = vec![Source::Signal, Source::Ike, Source::Plane];
         let mut fds: Vec<PollFd<'_>> = [self.signals.fd(), plane.ike_fd(), plane.event_fd()]
@@ -170,6 +194,14 @@ impl EventLoop {
             flags.set(PollFlags::OUT, interest.write);
             sources.push(interest.client.map_or(Source::Listener, Source::Client));
             // A client that waits for its answer is not read from, but poll reports when it hangs up.
+            fds.push(PollFd::from_borrowed_fd(interest.fd, flags));
+        }
+        for interest in self.keying.iter().flat_map(|keying| keying.interests(&to_tell)) {
+            let (ready, flags) = match interest.write {
+                true => (Ready::Write, PollFlags::OUT),
+                false => (Ready::Read, PollFlags::IN),
+            };
+            sources.push(interest.client.map_or(Source::KeyingListener, |app| Source::Keying(app, ready)));
             fds.push(PollFd::from_borrowed_fd(interest.fd, flags));
         }
         if let Err(error) = poll(&mut fds, timeout.as_ref())
@@ -202,6 +234,33 @@ impl EventLoop {
         for _ in 0..BURST {
             let Some(spi) = self.core.plane().poll_alive() else { return };
             self.core.alive(spi, self.clock.now());
+        }
+    }
+
+    /// Carries out one message of a keying program: the others get their turn between two of them.
+    fn keying_message(&mut self, app: AppId) {
+        let Some(keying) = &mut self.keying else { return };
+        match keying.receive(app) {
+            Received::Message(message) => {
+                if let Some(reply) = self.core.manage(app, message.expose(), self.clock.now()) {
+                    keying.send(app, reply);
+                }
+            }
+            Received::Nothing => {}
+            Received::Gone => {
+                keying.disconnect(app);
+                self.core.management_hung_up(app);
+            }
+        }
+    }
+
+    /// Sends a keying program what waits for it, as far as it takes it.
+    fn keying_events(&mut self, app: AppId) {
+        let Some(keying) = &mut self.keying else { return };
+        while keying.flush(app)
+            && let Some(event) = self.core.management_event(app)
+        {
+            keying.send(app, event);
         }
     }
 

@@ -10,6 +10,7 @@
 //!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
 //!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
 //!                       listings ─► report.rs ─► Message
+//!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
 
 pub mod commands;
@@ -17,6 +18,8 @@ pub mod core;
 pub mod crypto;
 pub mod event_loop;
 pub mod failures;
+mod keyed;
+pub mod keying_socket;
 pub mod plane;
 pub mod report;
 pub mod waiting;

@@ -2,16 +2,20 @@
 //! keys go in only when they were asked for.
 
 use ravelin_config::command::{ActionWord, PolicySpec};
+use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
 use ravelin_config::value::algorithm::encr_name;
 use ravelin_config::value::quantity::protocol_name;
+use ravelin_config::value::selector::IdString;
 use ravelin_control::Message;
 use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
+use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Action, Mode, PriorityLevel};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::Direction;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Instant, Secret};
 
@@ -28,9 +32,46 @@ fn numbered(items: impl IntoIterator<Item = Message>) -> Message {
 
 /// The SPD, as consulted: by priority, then by number.
 pub fn policies(model: &Model) -> Message {
-    let mut entries: Vec<&PolicyEntry> = model.policies().collect();
-    entries.sort_by_key(|entry| (entry.spec.priority, entry.id));
-    numbered(entries.into_iter().map(policy_row))
+    let named = model.policies().map(|entry| (entry.spd_policy().priority, entry.id, policy_row(entry)));
+    let keyed = model.keyed().map(|keyed| (keyed.policy.priority, keyed.policy.id, keyed_row(keyed)));
+    let mut rows: Vec<_> = named.chain(keyed).collect();
+    rows.sort_by_key(|(priority, id, _)| (*priority, *id));
+    numbered(rows.into_iter().map(|(_, _, row)| row))
+}
+
+/// A policy that our IKE has no part in.
+pub fn keyed_row(keyed: &Keyed) -> Message {
+    let policy = &keyed.policy;
+    let end = |selectors: &[TrafficSelector]| {
+        let ends: Vec<String> = selectors.iter().map(|selector| IdString::from(*selector).to_string()).collect();
+        ends.join(",")
+    };
+    // Between two of the document's levels, the number of the SPD.
+    let level = PriorityLevel::ALL.into_iter().find(|level| level.priority() == policy.priority);
+    let mut row = Message::new()
+        .with("spid", policy.id.0)
+        .with("priority", level.map_or(policy.priority, |level| level as u32))
+        .with("protocol", protocol_name(policy.local.first().map_or(0, TrafficSelector::protocol)))
+        .with(
+            "action",
+            action_name(match policy.action {
+                Action::Protect(_) => ActionWord::Secure,
+                Action::Bypass => ActionWord::Bypass,
+                Action::Discard => ActionWord::Discard,
+            }),
+        )
+        .with("source", end(&policy.local))
+        .with("destination", end(&policy.remote));
+    if let Action::Protect(protection) = &policy.action {
+        row.put("mode", mode_name(protection.mode));
+        row.put("gateway", protection.remote);
+    }
+    row.put("name", &policy.name);
+    row.put("automatic", yes_no(false));
+    if let Keying::Program { manual, .. } = keyed.keying {
+        row.put("keys", if manual { "manual" } else { "program" });
+    }
+    row
 }
 
 fn policy_row(entry: &PolicyEntry) -> Message {

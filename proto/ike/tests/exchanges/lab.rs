@@ -127,7 +127,10 @@ impl Host {
                 self.moves.push(params.id());
                 self.sas.insert(params.id(), params);
             }
-            DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::SetMtu { .. } => {
+            DataPlaneOp::AddPolicy(_)
+            | DataPlaneOp::DeletePolicy(_)
+            | DataPlaneOp::FailAcquire(_)
+            | DataPlaneOp::SetMtu { .. } => {
                 unreachable!("IKE never touches policies or paths")
             }
         }

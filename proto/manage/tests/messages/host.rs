@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, PacketBuf, TAILROOM, Verdict};
-use ravelin_manage::{AppId, Keying, Manager, World};
+use ravelin_manage::{AppId, Change, Keying, Manager, World};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::policy::{Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
@@ -28,19 +28,11 @@ impl SecureRandom for Seeded {
     }
 }
 
-/// A change that the applications must be told of.
-enum Change {
-    Added(Policy, Keying),
-    Deleted(PolicyId),
-    Gone(Box<SaParams>, Option<Box<SaParams>>),
-}
-
 pub struct Stack {
     pub engine: Engine,
     pub policies: BTreeMap<PolicyId, (Policy, Keying)>,
     next: u32,
     pub now: Instant,
-    pub failed: Vec<PolicyId>,
     /// What the data plane says to the next SA.
     pub refuse_sa: Option<DataPlaneError>,
     changes: Vec<Change>,
@@ -74,7 +66,7 @@ impl World for Stack {
         let now = self.now;
         self.engine.apply(&DataPlaneOp::AddPolicy(policy.clone()), now).map_err(|error| error.code())?;
         self.policies.insert(policy.id, (policy.clone(), keying));
-        self.changes.push(Change::Added(policy.clone(), keying));
+        self.changes.push(Change::PolicyAdded(policy.clone(), keying));
         Ok(policy.id)
     }
 
@@ -84,7 +76,7 @@ impl World for Stack {
         let ids: Vec<SaId> = self.sas().iter().filter(|sa| sa.params.policy == id).map(|sa| sa.params.id()).collect();
         self.delete_sas(&ids);
         self.policies.remove(&id);
-        self.changes.push(Change::Deleted(id));
+        self.changes.push(Change::PolicyDeleted(id));
         Ok(())
     }
 
@@ -118,13 +110,14 @@ impl World for Stack {
                     .iter()
                     .find(|other| other.params.direction == Direction::Outbound && other.params.spi == sa.params.pair);
                 let twin = twin.map(|twin| Box::new(twin.params.clone()));
-                self.changes.push(Change::Gone(Box::new(sa.params.clone()), twin));
+                self.changes.push(Change::SessionDeleted(Box::new(sa.params.clone()), twin));
             }
         }
     }
 
     fn acquire_failed(&mut self, id: PolicyId) {
-        self.failed.push(id);
+        let now = self.now;
+        self.engine.apply(&DataPlaneOp::FailAcquire(id), now).unwrap();
     }
 
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
@@ -139,6 +132,10 @@ impl World for Stack {
         let mut bytes = [0; 4];
         self.random.fill(&mut bytes);
         u32::from_be_bytes(bytes)
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 }
 
@@ -160,7 +157,6 @@ impl Host {
             policies: BTreeMap::new(),
             next: 100,
             now: Instant::ZERO,
-            failed: Vec::new(),
             refuse_sa: None,
             changes: Vec::new(),
             random: Seeded(seed),
@@ -172,9 +168,7 @@ impl Host {
     /// Sends octets; the reply, whose header must answer them.
     pub fn raw(&mut self, app: AppId, message: &[u8]) -> Option<Vec<u8>> {
         let now = self.stack.now;
-        let reply = self.manager.handle(app, message, &mut self.stack, now).map(|(reply, _)| reply);
-        self.tell();
-        reply
+        self.manager.handle(app, message, &mut self.stack, now).map(|(reply, _)| reply)
     }
 
     pub fn ask(&mut self, request: &Request) -> Result<Reply, ErrorCode> {
@@ -191,21 +185,10 @@ impl Host {
         self.ask(request).expect_err("it is refused")
     }
 
-    fn tell(&mut self) {
-        for change in std::mem::take(&mut self.stack.changes) {
-            match change {
-                Change::Added(policy, keying) => self.manager.policy_added(&policy, keying),
-                Change::Deleted(id) => self.manager.policy_deleted(id),
-                Change::Gone(inbound, outbound) => self.manager.sa_deleted(&inbound, outbound.as_deref()),
-            }
-        }
-    }
-
     /// The events that wait for the application, with what the engine has to say.
     pub fn events(&mut self) -> Vec<Event> {
         while let Some(event) = self.stack.engine.poll_event() {
             self.manager.happened(&event, &mut self.stack);
-            self.tell();
         }
         let mut events = Vec::new();
         while let Some(message) = self.manager.poll(APP) {

@@ -145,8 +145,16 @@ fn peers_delete_and_forget() {
     assert_eq!(b.ask(&contact(endpoint(A))), Ok(Reply::InitialContact(Nothing)));
     assert!(b.stack.engine.list().is_empty());
     assert!(matches!(b.events()[..], [Event::SaDeleted(_)]));
+
+    // While an acquire is open there is no other; once it has failed, the next packet asks again.
+    let packet = udp(B, A, (5, 7));
+    for expected in [1, 0] {
+        assert_eq!(b.send(&packet), Err(Verdict::Hold(*b_id)));
+        assert_eq!(b.events().len(), expected);
+    }
     assert_eq!(b.ask(&Request::AcquireFail(PolicyNumber(*b_id))), Ok(Reply::AcquireFail(Nothing)));
-    assert_eq!(b.stack.failed, [*b_id]);
+    assert_eq!(b.send(&packet), Err(Verdict::Hold(*b_id)));
+    assert!(matches!(b.events()[..], [Event::Acquire(_)]));
 }
 
 #[test]

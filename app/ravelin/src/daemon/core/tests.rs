@@ -19,6 +19,8 @@ use ravelin_types::transform::{EncrId, IntegId, SnId};
 
 use super::*;
 
+mod keyed;
+
 /// What the data plane holds and was told; shared with the test.
 #[derive(Default)]
 struct Held {
@@ -42,6 +44,13 @@ impl DataPlane for FakePlane {
             }
             DataPlaneOp::AddPolicy(policy) => drop(held.policies.insert(policy.id, policy.clone())),
             DataPlaneOp::DeletePolicy(id) => drop(held.policies.remove(id)),
+            DataPlaneOp::AddSa(params) => {
+                if held.sas.iter().any(|sa| sa.params.id() == params.id()) {
+                    return Err(DataPlaneError::Exists(params.id()));
+                }
+                held.sas.push(SaStatus { params: params.clone(), counters: SaCounters::default() });
+            }
+            DataPlaneOp::DeleteSa(id) => held.sas.retain(|sa| sa.params.id() != *id),
             _ => {}
         }
         Ok(())
@@ -179,7 +188,7 @@ fn a_bad_command_changes_nothing() {
         ("ipsec policy -n p2 -e IDEA -s any -d any", "`IDEA` is not an encryption"),
         ("ipsec policy -x p2", "there is no policy p2; did you mean p1?"),
         ("ike remote -n gw -w -r 10.0.0.9 -g a -h psk", "is not the address"),
-        ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", "cannot read the pre-shared key"),
+        ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", "cannot read the key"),
         ("ike initiate p1", "there is no remote gw"),
         ("ike initiate ike", "protects nothing"),
         ("ike rekey nobody", "there is no remote nobody"),
