@@ -73,7 +73,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     // What this host opens itself. Whether a packet is for this host is not known yet: what is not comes by `transit`,
     // where it is as clear as any other.
     let opened = [
-        "meta l4proto esp".to_owned(),
+        "meta l4proto { esp, ah }".to_owned(),
         format!("udp dport {{ {}, {} }}", config.ike_port, config.nat_port),
         // Later fragments show no port. The first, which holds the whole UDP header, decides: without it the others are
         // never put together. So long IKE messages arrive and clear UDP does not.

@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use ravelin_engine::{DropReason, Inbound, OuterMeta, PacketBuf, Verdict};
 use ravelin_types::{Instant, Spi};
+use ravelin_wire::ip::{protocol, v6};
 use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::device::Device;
@@ -136,6 +137,7 @@ impl InboundHalf {
             for _ in 0..ROUNDS {
                 let received = match what {
                     Use::Esp => self.receive_esp(socket),
+                    Use::Ah => self.receive_ah(socket),
                     Use::Nat | Use::Ike | Use::Clear => self.receive_datagrams(what, socket),
                 };
                 match received {
@@ -205,6 +207,26 @@ impl InboundHalf {
             }
         }
         self.open();
+        Ok(count > 0)
+    }
+
+    /// Receives AH packets into the slots, opens them and delivers what is authentic. AH covers the IP header, so the
+    /// engine gets whole packets. False when there were none.
+    fn receive_ah(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        let count = self.messages.receive(socket, &mut self.slots)?;
+        for i in 0..count {
+            let received = self.messages.received(i).filter(|received| !received.truncated);
+            let Some((range, spi)) = received.and_then(|received| whole_ah(self.slots.slot(i), &received)) else {
+                self.counted.malformed += 1;
+                continue;
+            };
+            let mut packet = PacketBuf::new(self.slots.slot(i), range).expect("the packet was found in the slot");
+            if self.engine.process(&mut packet, self.clock.now()) == Verdict::Deliver {
+                self.alive.insert(spi);
+                let written = self.device.write(&VnetHeader::default(), packet.packet(), std::iter::empty());
+                self.counted.device_failed += u64::from(written.is_err());
+            }
+        }
         Ok(count > 0)
     }
 
@@ -279,7 +301,7 @@ impl InboundHalf {
         let around = vec![
             ("IKE messages while too many waited".to_owned(), self.ike.dropped),
             ("NAT keepalives received".to_owned(), keepalives),
-            ("neither ESP nor IKE nor a keepalive".to_owned(), malformed),
+            ("neither ESP nor AH nor IKE nor a keepalive".to_owned(), malformed),
             ("the device refused a packet".to_owned(), device_failed),
             ("a socket could not be read".to_owned(), receive_failed),
         ];
@@ -366,6 +388,31 @@ fn ipv4_header(packet: &[u8]) -> Option<Ipv4> {
     let whole = header[0] >> 4 == 4 && len >= 20 && len <= total_len && total_len <= packet.len();
     let address = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
     whole.then(|| Ipv4 { len, total_len, tos: header[1], ttl: header[8], src: address(12), dst: address(16) })
+}
+
+/// Where the whole packet of AH stands in its slot, and its SPI. A raw IPv6 socket keeps the IP header for itself: one
+/// without extension headers is put in front again.
+fn whole_ah(slot: &mut [u8], received: &Received) -> Option<(Range<usize>, Spi)> {
+    let (mut start, end) = (FRONT, FRONT + received.len);
+    let ah = match (received.remote.ip(), received.local) {
+        (IpAddr::V4(_), _) => FRONT + ipv4_header(&slot[FRONT..end])?.len,
+        (IpAddr::V6(src), Some(IpAddr::V6(dst))) => {
+            start -= v6::HEADER_LEN;
+            let fields = v6::Fields {
+                tos: received.tos,
+                payload_len: received.len.try_into().ok()?,
+                next_header: protocol::AH,
+                hop_limit: received.ttl.unwrap_or(DEFAULT_TTL),
+                src,
+                dst,
+            };
+            fields.emit(slot[start..].first_chunk_mut()?);
+            FRONT
+        }
+        _ => return None,
+    };
+    let spi = slot.get(ah + 4..end)?.first_chunk()?;
+    Some((start..end, Spi(u32::from_be_bytes(*spi))))
 }
 
 /// The SPI of an ESP packet; of one too short for it, which the engine will drop, whatever is there.

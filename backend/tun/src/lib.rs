@@ -1,6 +1,6 @@
 //! The data plane in user space: policies capture traffic into a TUN device, `ravelin-engine` protects it on two
-//! threads, and sockets carry ESP as IP protocol 50 or inside UDP 4500. It never negotiates anything, never decides
-//! policy and never reads IKE beyond the non-ESP marker.
+//! threads, and sockets carry ESP as IP protocol 50 or inside UDP 4500, and AH as IP protocol 51. It never negotiates
+//! anything, never decides policy and never reads IKE beyond the non-ESP marker.
 //!
 //! Read [`plane`](TunDataPlane) first; the modules in the order of a packet's way out:
 //!
@@ -9,7 +9,7 @@
 //!      │  filter.rs: an nftables chain walks the SPD in order, sets `capture_mark` on what must be protected
 //!      │  netlink.rs: `ip rule fwmark capture_mark lookup table` -> `default dev ravelin0`
 //!      ▼
-//!  device.rs (TUN) ─► outbound.rs ─► engine Outbound ─► sockets.rs (sendmmsg; raw ESP, UDP 4500; all `own_mark`)
+//!  device.rs (TUN) ─► outbound.rs ─► engine Outbound ─► sockets.rs (sendmmsg; raw ESP, AH, UDP 4500; all `own_mark`)
 //!                        └► hold.rs: packets that wait for an SA
 //!  device.rs (TUN) ◄─ inbound.rs  ◄─ engine Inbound  ◄─ sockets.rs (recvmmsg) ─► IKE datagrams, to the event loop
 //! ```
@@ -22,7 +22,7 @@
 //! `own_mark`, which capture, guard and that last rule leave alone: they never loop.
 //!
 //! **Guards.** What a protect policy selects and leaves by another device than ours is dropped and counted; what
-//! arrives in clear although a policy wants it protected is dropped and counted, except ESP, IKE and IPv6 neighbour
+//! arrives in clear although a policy wants it protected is dropped and counted, except ESP, AH, IKE and IPv6 neighbour
 //! discovery. The guards are kernel state: they hold when the daemon or its device dies. When somebody else removes
 //! them, as a reload of the host's firewall does, they are put back as soon as the daemon polls for events.
 //!

@@ -20,6 +20,7 @@ use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::sa::Direction;
 use ravelin_wire::ip::fragment::Fragments;
+use ravelin_wire::ip::protocol;
 use ravelin_wire::udp_encap::KEEPALIVE;
 
 use crate::device::Device;
@@ -325,6 +326,10 @@ impl OutboundHalf {
     }
 
     fn queue_sealed(&mut self, start: usize, end: usize, outer: &Outer) {
+        // AH covers the IP header, so the packet travels with the one it has.
+        if outer.protocol == protocol::AH {
+            return self.queue_whole(start, end);
+        }
         let (what, port) = match outer.encap {
             Some(encap) => (Use::Nat, encap.dst_port),
             None => (Use::Esp, 0),
@@ -343,6 +348,11 @@ impl OutboundHalf {
 
     /// A packet that a policy lets pass, though the filter sent it to us: it leaves as it is, with our mark.
     fn queue_clear(&mut self, start: usize, end: usize) {
+        self.queue_whole(start, end);
+    }
+
+    /// A packet that leaves with the IP header that stands before it.
+    fn queue_whole(&mut self, start: usize, end: usize) {
         let packet = &self.slots.bytes()[start..end];
         let Some((destination, any)) = destination(packet) else { return };
         self.queue(Use::Clear, Sending { start, end, remote: SocketAddr::new(destination, 0), local: any, tos: 0 });

@@ -34,6 +34,11 @@ impl Slots {
         &mut self.bytes[i * STRIDE + FRONT..][..MAX_PACKET]
     }
 
+    /// Slot `i` with its head and tail room.
+    pub(crate) fn slot(&mut self, i: usize) -> &mut [u8] {
+        &mut self.bytes[i * STRIDE..][..STRIDE]
+    }
+
     /// All bytes; the position of slot `i` in them is [`Slots::base`].
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -1,4 +1,4 @@
-//! The sockets: raw ESP, UDP for IKE and for ESP in UDP, and raw ones for packets that pass in the clear.
+//! The sockets: raw ESP and AH, UDP for IKE and for ESP in UDP, and raw ones for packets that pass in the clear.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,6 +20,8 @@ const SEND_BUFFER: usize = 1 << 20;
 pub(crate) enum Use {
     /// ESP as IP protocol 50.
     Esp,
+    /// AH as IP protocol 51, for receiving: what is sent goes out whole, by [`Use::Clear`].
+    Ah,
     /// UDP port 4500: ESP, IKE behind the non-ESP marker, keepalives.
     Nat,
     /// UDP port 500: IKE.
@@ -28,9 +30,10 @@ pub(crate) enum Use {
     Clear,
 }
 
-/// The four sockets of one address family.
+/// The sockets of one address family.
 pub(crate) struct Family {
     esp: Socket,
+    ah: Socket,
     nat: Socket,
     ike: Socket,
     clear: Socket,
@@ -72,7 +75,8 @@ impl Sockets {
     /// The sockets that receive.
     pub(crate) fn receiving(&self) -> impl Iterator<Item = (Use, BorrowedFd<'_>)> {
         let families = std::iter::once(&self.v4).chain(&self.v6);
-        families.flat_map(|family| [Use::Esp, Use::Nat, Use::Ike].map(|what| (what, family.get(what).as_fd())))
+        let uses = [Use::Esp, Use::Ah, Use::Nat, Use::Ike];
+        families.flat_map(move |family| uses.map(|what| (what, family.get(what).as_fd())))
     }
 }
 
@@ -83,6 +87,7 @@ impl Family {
         let name = if domain == Domain::IPV4 { "IPv4" } else { "IPv6" };
         Ok(Family {
             esp: raw(libc::IPPROTO_ESP).map_err(|e| Error::system(format!("open a raw {name} socket for ESP"), e))?,
+            ah: raw(libc::IPPROTO_AH).map_err(|e| Error::system(format!("open a raw {name} socket for AH"), e))?,
             nat: udp(config.nat_port)
                 .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.nat_port), e))?,
             ike: udp(config.ike_port)
@@ -94,6 +99,7 @@ impl Family {
     fn get(&self, what: Use) -> &Socket {
         match what {
             Use::Esp => &self.esp,
+            Use::Ah => &self.ah,
             Use::Nat => &self.nat,
             Use::Ike => &self.ike,
             Use::Clear => &self.clear,

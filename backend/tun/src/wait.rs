@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The most descriptors a thread waits for: its wake, the device, six sockets to receive from, six to send to.
-const MAX: usize = 14;
+/// The most descriptors a thread waits for: its wake, the device, eight sockets to receive from, six to send to.
+const MAX: usize = 16;
 
 /// Descriptors to wait for, in the order in which they were added.
 pub(crate) struct Watch<'a> {

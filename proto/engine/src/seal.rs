@@ -133,12 +133,15 @@ pub(crate) fn seal(
         }
     }
 
+    // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
     if tunnel {
         let (tos, dont_fragment) = sa.template.carry_over(header);
-        // AH covers the identification, and Linux makes another of one that is zero.
         let id = (sequence as u16).max(u16::from(ah > 0));
         sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id });
     } else {
+        if ah > 0 && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
+            packet[v4::ID_AT + 1] = 1;
+        }
         rewrite_header(packet, header, protocol);
     }
     if udp_len > 0 {

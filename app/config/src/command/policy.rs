@@ -52,8 +52,9 @@ pub struct PolicyArgs {
     /// Type of the security association: ESP, or AH, which does not encrypt
     #[arg(short = 't', long = "type", value_enum, ignore_case = true, default_value = "esp")]
     kind: KindWord,
-    /// Encryption algorithms, best first: AES128-, AES192- or AES256- with GCM, GCM-12, GCM-8, CCM, CCM-12, CCM-8,
-    /// GMAC, CBC or CTR; CHACHA20-POLY1305; CAMELLIA128-CBC and its sisters; NULL_ENC, 3DES-CBC, DES-CBC
+    /// Encryption algorithms, best first: AES128-, AES192- or AES256- with GCM, GCM-12, GCM-8, GCM-IIV, CCM,
+    /// CCM-12, CCM-8, CCM-8-IIV, GMAC, CBC or CTR; CHACHA20-POLY1305, CHACHA20-POLY1305-IIV; CAMELLIA128-CBC and its
+    /// sisters; NULL_ENC, 3DES-CBC, DES-CBC
     /// [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
     #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::encr_list))]
     encryption: Option<List<Encr>>,
