@@ -269,6 +269,14 @@ typedef struct RvlEngineConfig {
   void *random_context;
   // How many packets may be submitted and not yet completed.
   uint32_t max_requests;
+  // The most policies; 0: a million.
+  uint32_t max_policies;
+  // The most SAs in each direction; 0: a million.
+  uint32_t max_sas;
+  // The most events that wait in each direction, and acquires that wait for an SA; 0: many.
+  uint32_t max_events;
+  // Sets of two or three flows that are remembered for each family and direction; 0: as many as there are SAs.
+  uint32_t flow_sets;
 } RvlEngineConfig;
 
 // Stands for an object of the library; 0 is none.

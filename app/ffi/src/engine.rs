@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
-use ravelin_engine::{EngineConfig, NoMatch, Requests, Software};
+use ravelin_engine::{EngineConfig, Limits, NoMatch, Requests, Software};
 use ravelin_types::Instant;
 use ravelin_types::sa::Direction;
 
@@ -31,6 +31,14 @@ pub struct RvlEngineConfig {
     pub random_context: *mut c_void,
     /// How many packets may be submitted and not yet completed.
     pub max_requests: u32,
+    /// The most policies; 0: a million.
+    pub max_policies: u32,
+    /// The most SAs in each direction; 0: a million.
+    pub max_sas: u32,
+    /// The most events that wait in each direction, and acquires that wait for an SA; 0: many.
+    pub max_events: u32,
+    /// Sets of two or three flows that are remembered for each family and direction; 0: as many as there are SAs.
+    pub flow_sets: u32,
 }
 
 const MOST_REQUESTS: u32 = 1 << 16;
@@ -53,11 +61,24 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
         let capacity = config.max_requests.min(MOST_REQUESTS) as usize;
         // SAFETY: the caller's promise.
         let random = unsafe { Random::new(config.random, config.random_context)? };
-        let config = EngineConfig { no_match, ..EngineConfig::default() };
+        let config = EngineConfig { no_match, limits: limits(config), ..EngineConfig::default() };
         let engine = ravelin_engine::Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
         handle.set(handle::keep(Box::new(Engine::new(engine, Software, capacity)))?);
         Ok(())
     })
+}
+
+fn limits(config: &RvlEngineConfig) -> Limits {
+    let most = |given: u32, default: usize| if given == 0 { default } else { default.min(given as usize) };
+    let Limits { policies, sas, selectors, events, acquires, flow_sets } = Limits::default();
+    Limits {
+        policies: most(config.max_policies, policies),
+        sas: most(config.max_sas, sas),
+        selectors,
+        events: most(config.max_events, events),
+        acquires: most(config.max_events, acquires),
+        flow_sets: most(config.flow_sets, flow_sets),
+    }
 }
 
 /// Ends an engine and wipes its keys. The handle is no handle any more.

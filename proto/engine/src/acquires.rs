@@ -8,7 +8,7 @@ use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::PolicyId;
 
 use crate::hash::HashKey;
-use crate::limits::{MAX_ACQUIRES, MAX_ACQUIRES_PER_POLICY, MAX_EVENTS};
+use crate::limits::{MAX_ACQUIRES_PER_POLICY, MAX_EVENTS};
 use crate::sad::WHOLE;
 
 /// Bounded in all and for each policy, so that a policy with very many flows takes nothing from the others. The room
@@ -18,6 +18,7 @@ pub(crate) struct Acquires {
     of_policy: HashMap<PolicyId, usize, HashKey>,
     /// When each ends, in order, with some that were answered since.
     ends: VecDeque<(Instant, PolicyId, Flow)>,
+    most: usize,
 }
 
 /// Whether an acquire is to be raised.
@@ -31,12 +32,15 @@ pub(crate) enum Ask {
 }
 
 impl Acquires {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, most: usize) -> Self {
         let hash = HashKey::new(seed);
+        // Twice: so much a table must have to be tidied up in its place, and the list keeps what was answered for a while.
+        let room = 2 * most.min(MAX_EVENTS);
         Acquires {
-            open: HashMap::with_capacity_and_hasher(MAX_EVENTS, hash),
-            of_policy: HashMap::with_capacity_and_hasher(MAX_EVENTS, hash),
-            ends: VecDeque::with_capacity(MAX_EVENTS),
+            open: HashMap::with_capacity_and_hasher(room, hash),
+            of_policy: HashMap::with_capacity_and_hasher(room, hash),
+            ends: VecDeque::with_capacity(room),
+            most,
         }
     }
 
@@ -51,13 +55,13 @@ impl Acquires {
             return Ask::Open;
         }
         let of_policy = self.of_policy.get(&policy).copied().unwrap_or_default();
-        let full = of_policy >= MAX_ACQUIRES_PER_POLICY || self.open.len() >= MAX_ACQUIRES;
+        let full = of_policy >= MAX_ACQUIRES_PER_POLICY || self.open.len() >= self.most;
         if full { Ask::Full } else { Ask::Yes }
     }
 
     /// The acquire was raised; it stays open so long. Each is given as much time as those before it.
     pub fn raised(&mut self, policy: PolicyId, part: Flow, until: Instant) {
-        if self.ends.len() >= 2 * self.open.len().max(MAX_EVENTS) {
+        if self.ends.len() >= 2 * self.open.len().max(self.most.min(MAX_EVENTS)) {
             self.ends.retain(|(until, policy, part)| self.open.get(&(*policy, *part)) == Some(until));
         }
         self.open.insert((policy, part), until);
@@ -94,6 +98,7 @@ impl Acquires {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_ACQUIRES;
     use core::time::Duration;
 
     fn part(n: u32) -> Flow {
@@ -102,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_part_asks_once_until_it_is_answered_or_old() {
-        let mut acquires = Acquires::new(1);
+        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
         let (one, two) = (PolicyId(1), PolicyId(2));
         let later = Instant::ZERO + Duration::from_secs(30);
         assert_eq!(acquires.ask(one, part(1), Instant::ZERO), Ask::Yes);
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_full_harms_no_other_and_has_room_again() {
-        let mut acquires = Acquires::new(1);
+        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
         let (full, other) = (PolicyId(1), PolicyId(2));
         let later = Instant::ZERO + Duration::from_secs(30);
         for n in 0..MAX_ACQUIRES_PER_POLICY as u32 {
@@ -137,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_was_answered_leaves_nothing_behind() {
-        let mut acquires = Acquires::new(1);
+        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
         for n in 0..10 * MAX_EVENTS as u32 {
             let until = Instant::ZERO + Duration::from_secs(30) + Duration::from_millis(n.into());
             assert_eq!(acquires.ask(PolicyId(1), part(n), Instant::ZERO), Ask::Yes);

@@ -18,7 +18,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaSt
 
 use crate::extras::{TfcPadding, random_padding};
 use crate::inbound::Inbound;
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::outbound::Outbound;
 
 /// What happens to a packet that no policy selects.
@@ -42,6 +42,8 @@ pub struct EngineConfig {
     ///
     /// [`SaOptions::tfc`]: ravelin_types::options::SaOptions::tfc
     pub tfc_padding: TfcPadding,
+    /// How much it keeps.
+    pub limits: Limits,
 }
 
 impl Default for EngineConfig {
@@ -50,6 +52,7 @@ impl Default for EngineConfig {
             no_match: NoMatch::default(),
             acquire_timeout: limits::ACQUIRE_TIMEOUT,
             tfc_padding: random_padding,
+            limits: Limits::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
+use crate::limits::room_at_start;
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, SpiTable};
@@ -80,15 +81,16 @@ enum Content {
 
 impl Inbound {
     pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64) -> Self {
+        let limits = config.limits;
         Inbound {
             config,
             crypto,
-            spd: Spd::new(seed),
-            sad: Sad::new(),
-            spis: SpiTable::new(seed),
-            cache: FlowCache::new(seed),
+            spd: Spd::new(seed, limits),
+            sad: Sad::new(limits),
+            spis: SpiTable::new(seed, room_at_start(limits.sas)),
+            cache: FlowCache::new(seed, limits.flow_sets),
             fragments: Fragments::new(seed),
-            events: Events::new(),
+            events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
             batched_sas: 0,

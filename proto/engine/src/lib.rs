@@ -44,6 +44,7 @@ pub use accelerator::{Accelerator, Fault, Job, Outcome, Software};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use extras::{TfcPadding, TfcRequest, random_padding};
 pub use inbound::{Inbound, OuterMeta};
+pub use limits::Limits;
 pub use lookup::{Disposal, Disposition};
 pub use outbound::Outbound;
 pub use packet::{Chain, HEADROOM, Mark, PacketBuf, TAILROOM};

@@ -1,4 +1,4 @@
-//! The bounds of the engine.
+//! The bounds of the engine: those that never change, and [`Limits`] for what a system with little memory sets lower.
 
 use core::time::Duration;
 
@@ -49,3 +49,44 @@ pub const CACHED_SAS: usize = 256;
 pub const CACHED_POLICIES: usize = 4096;
 /// How many packets ahead.
 pub const AHEAD: usize = 8;
+/// A table that may have no more entries than this has room for all of them from the start.
+const AT_START: usize = 4096;
+
+/// The most that an engine keeps. Beyond it an operation is refused ([`DataPlaneError::Full`]) or an event waits, and
+/// nothing that was there is lost.
+///
+/// [`DataPlaneError::Full`]: ravelin_types::dataplane::DataPlaneError::Full
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Policies.
+    pub policies: usize,
+    /// SAs in each direction.
+    pub sas: usize,
+    /// Selectors on one side of one policy or SA.
+    pub selectors: usize,
+    /// Events waiting to be polled from one half.
+    pub events: usize,
+    /// Acquires that wait for an SA.
+    pub acquires: usize,
+    /// Sets of flows of each family that are remembered in each direction, at least 1; three flows of IPv4 or two of IPv6
+    /// are a set.
+    pub flow_sets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            policies: MAX_POLICIES,
+            sas: MAX_SAS,
+            selectors: MAX_SELECTORS,
+            events: MAX_EVENTS,
+            acquires: MAX_ACQUIRES,
+            flow_sets: MAX_FLOW_CACHE,
+        }
+    }
+}
+
+/// For how many entries a table with this bound has room from the start.
+pub(crate) fn room_at_start(limit: usize) -> usize {
+    if limit <= AT_START { limit } else { 0 }
+}

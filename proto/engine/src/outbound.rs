@@ -100,19 +100,20 @@ impl Decision {
 
 impl Outbound {
     pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64, rng: Box<dyn SecureRandom>) -> Self {
+        let limits = config.limits;
         Outbound {
             config,
             crypto,
             ivs: IvSource::new(rng),
-            spd: Spd::new(seed),
-            sad: Sad::new(),
+            spd: Spd::new(seed, limits),
+            sad: Sad::new(limits),
             senders: Senders::new(seed),
-            acquires: Acquires::new(seed),
-            cache: FlowCache::new(seed),
+            acquires: Acquires::new(seed, limits.acquires),
+            cache: FlowCache::new(seed, limits.flow_sets),
             fragments: Fragments::new(seed),
             paths: Paths::new(),
             dummies: Schedule::default(),
-            events: Events::new(),
+            events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
             in_work: None,

@@ -173,6 +173,28 @@ static void texts(void)
     CHECK(strcmp(rvl_status_text(RVL_STATUS_EXIST), "an identical entry already exists") == 0);
 }
 
+static void limits(void)
+{
+    uint64_t seed = 9;
+    static const uint8_t KEY[36] = {9};
+    RvlEngineConfig config = {.random = test_random, .random_context = &seed, .max_policies = 2, .max_sas = 1,
+                              .max_events = 1, .flow_sets = 1};
+    RvlHandle engine;
+    OK(rvl_engine_new(&config, &engine));
+    RvlPolicy policy = {.action = RVL_BYPASS, .source = "any", .destination = "any"};
+    for (policy.id = 0; policy.id < 2; policy.id++)
+        OK(rvl_add_policy(engine, &policy));
+    STATUS(RVL_STATUS_OUT_OF_POLICIES, rvl_add_policy(engine, &policy));
+    OK(rvl_delete_policy(engine, 0));
+    OK(rvl_add_policy(engine, &policy));
+    RvlSa sa = {.spi = 0x1000, .from = "192.0.2.1", .to = "192.0.2.2", .encryption = "AES256-GCM",
+                .encryption_key = KEY, .encryption_key_len = sizeof KEY};
+    OK(rvl_add_sa(engine, &sa, 0));
+    sa.spi++;
+    STATUS(RVL_STATUS_OUT_OF_SESSIONS, rvl_add_sa(engine, &sa, 0));
+    OK(rvl_engine_free(engine));
+}
+
 static void callbacks(void)
 {
     /* A source that fails, once the engine was made, ends the engine and not the program. */
@@ -210,6 +232,7 @@ int main(void)
     pointers();
     packets();
     texts();
+    limits();
     callbacks();
     puts("done");
     return 0;

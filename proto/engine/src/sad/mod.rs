@@ -23,7 +23,7 @@ use ravelin_types::sa::{SaCounters, SaId, SaParams};
 
 use crate::events::Events;
 use crate::fetch::fetch;
-use crate::limits::{MAX_REPLAY_WINDOW, MAX_SAS, MAX_SELECTORS, MIN_MTU_V4, MIN_MTU_V6};
+use crate::limits::{Limits, MAX_REPLAY_WINDOW, MIN_MTU_V4, MIN_MTU_V6, room_at_start};
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
@@ -117,11 +117,20 @@ pub(crate) struct Sad<T> {
     timers: BTreeSet<(Instant, Slot, Limit)>,
     /// Some SA has an expiry to report that found no room in the queue.
     owes_events: bool,
+    limits: Limits,
 }
 
 impl<T: Sa> Sad<T> {
-    pub fn new() -> Self {
-        Sad { slots: Vec::new(), free: Vec::new(), names: BTreeMap::new(), timers: BTreeSet::new(), owes_events: false }
+    pub fn new(limits: Limits) -> Self {
+        let room = room_at_start(limits.sas);
+        Sad {
+            slots: Vec::with_capacity(room),
+            free: Vec::with_capacity(room),
+            names: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            owes_events: false,
+            limits,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -133,11 +142,12 @@ impl<T: Sa> Sad<T> {
         if self.names.contains_key(&params.id()) {
             return Err(DataPlaneError::Exists(params.id()));
         }
-        if self.len() >= MAX_SAS {
-            return Err(DataPlaneError::Full(Table::Sas, MAX_SAS));
+        let Limits { sas, selectors, .. } = self.limits;
+        if self.len() >= sas {
+            return Err(DataPlaneError::Full(Table::Sas, sas));
         }
-        if params.local_ts.len() > MAX_SELECTORS || params.remote_ts.len() > MAX_SELECTORS {
-            return Err(DataPlaneError::Invalid(format!("more than {MAX_SELECTORS} selectors on one side of an SA")));
+        if params.local_ts.len() > selectors || params.remote_ts.len() > selectors {
+            return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of an SA")));
         }
         if params.replay_window > MAX_REPLAY_WINDOW {
             return Err(DataPlaneError::Invalid(format!(

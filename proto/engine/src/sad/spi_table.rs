@@ -26,8 +26,10 @@ const FREE: Slot = Slot::MAX;
 const MIN_PLACES: usize = 16;
 
 impl SpiTable {
-    pub fn new(seed: u64) -> Self {
-        SpiTable { places: free(MIN_PLACES), used: 0, hash: HashKey::new(seed) }
+    /// With room for so many SPIs, and more when they come.
+    pub fn new(seed: u64, room: usize) -> Self {
+        let places = free((2 * room).next_power_of_two().max(MIN_PLACES));
+        SpiTable { places, used: 0, hash: HashKey::new(seed) }
     }
 
     /// Has the processor fetch the place of an SPI ahead of its use.
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn agrees_with_a_map() {
-        let mut table = SpiTable::new(5);
+        let mut table = SpiTable::new(5, 0);
         let mut map = BTreeMap::new();
         let mut state = 1u64;
         for step in 0..50_000u32 {

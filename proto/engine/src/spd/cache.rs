@@ -10,7 +10,7 @@ use ravelin_wire::ip::{Fragment, Header};
 
 use crate::fetch::fetch;
 use crate::hash::HashKey;
-use crate::limits::{MAX_FLOW_CACHE, MIN_FLOW_CACHE};
+use crate::limits::MIN_FLOW_CACHE;
 
 /// A flow with its domain, and what the packet hides, in a form that is quick to compare. The last word is domain,
 /// protocol and flags; the one before are the ports.
@@ -91,21 +91,21 @@ pub(crate) struct FlowCache {
     /// Flows known in an earlier generation are forgotten. Never 0.
     generation: u32,
     hash: HashKey,
+    /// The most sets of a family.
+    most: usize,
 }
 
 impl FlowCache {
-    pub fn new(seed: u64) -> Self {
-        FlowCache {
-            v4: Table::new(MIN_FLOW_CACHE),
-            v6: Table::new(MIN_FLOW_CACHE),
-            generation: 1,
-            hash: HashKey::new(seed),
-        }
+    /// Never more than `most` sets of each family, rounded up to a power of two.
+    pub fn new(seed: u64, most: usize) -> Self {
+        let most = most.next_power_of_two();
+        let sets = most.min(MIN_FLOW_CACHE);
+        FlowCache { v4: Table::new(sets), v6: Table::new(sets), generation: 1, hash: HashKey::new(seed), most }
     }
 
     /// Makes room for `flows` flows of one family; what it knew of that family is forgotten.
     pub fn reserve(&mut self, ipv4: bool, flows: usize) {
-        let sets = flows.next_power_of_two().min(MAX_FLOW_CACHE);
+        let sets = flows.next_power_of_two().min(self.most);
         if ipv4 { self.v4.grow(sets) } else { self.v6.grow(sets) }
     }
 
@@ -244,11 +244,12 @@ fn same<const WORDS: usize>(a: &[u32; WORDS], b: &[u32; WORDS]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_FLOW_CACHE;
     use ravelin_wire::ip::{v4, v6};
 
     #[test]
     fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
-        let mut cache = FlowCache::new(7);
+        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
         let place = Place { first: 0, second: 1 };
         let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 10]));
         assert_eq!(cache.get(place, &FlowKey::V6([0; 10])), None, "an empty slot is no answer");
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn a_cache_with_room_for_them_keeps_nearly_all_flows() {
         let count = 3 * MIN_FLOW_CACHE as u32;
-        let mut cache = FlowCache::new(7);
+        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
         cache.reserve(true, count as usize);
         let key = |n: u32| FlowKey::V4([0x0a00_0000 + n, 1, 2, 3]);
         for n in 0..count {

@@ -34,7 +34,7 @@ use ravelin_wire::ip::{Fragment, Header, is_extension};
 
 use crate::engine::NoMatch;
 use crate::hash::HashKey;
-use crate::limits::{MAX_POLICIES, MAX_SELECTORS};
+use crate::limits::{Limits, room_at_start};
 use crate::verdict::DropReason;
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
@@ -156,31 +156,33 @@ pub(crate) struct Spd {
     overlaps: Overlaps,
     /// Entries of other domains than the default one.
     other_domains: usize,
+    limits: Limits,
 }
 
 impl Spd {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, limits: Limits) -> Self {
         let hash = HashKey::new(seed);
+        let room = room_at_start(limits.policies);
         Spd {
-            entries: Vec::new(),
-            free: Vec::new(),
+            entries: Vec::with_capacity(room),
+            free: Vec::with_capacity(room),
             places: BTreeMap::new(),
             v4: Classifier::new(hash),
             v6: Classifier::new(hash),
             overlaps: Overlaps::default(),
             other_domains: 0,
+            limits,
         }
     }
 
     /// Adds a policy, or replaces the one with the same number.
     pub fn add(&mut self, policy: &Policy) -> Result<(), DataPlaneError> {
-        if self.places.len() >= MAX_POLICIES && !self.places.contains_key(&policy.id) {
-            return Err(DataPlaneError::Full(Table::Policies, MAX_POLICIES));
+        let Limits { policies, selectors, .. } = self.limits;
+        if self.places.len() >= policies && !self.places.contains_key(&policy.id) {
+            return Err(DataPlaneError::Full(Table::Policies, policies));
         }
-        if policy.local.len() > MAX_SELECTORS || policy.remote.len() > MAX_SELECTORS {
-            return Err(DataPlaneError::Invalid(format!(
-                "more than {MAX_SELECTORS} selectors on one side of a policy"
-            )));
+        if policy.local.len() > selectors || policy.remote.len() > selectors {
+            return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of a policy")));
         }
         self.take(policy.id);
         let entry = Entry {

@@ -11,6 +11,7 @@ mod fragments;
 mod hiding;
 mod hostile;
 mod lifetime;
+mod limits;
 mod marks;
 mod nat;
 mod options;

@@ -175,7 +175,7 @@ fn protection() -> Protection {
 /// Some policies come, some are replaced, some go, and packets of both views are looked up in between.
 fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
     let mut random = Random(seed);
-    let (mut spd, mut reference) = (Spd::new(seed), Reference::default());
+    let (mut spd, mut reference) = (Spd::new(seed, Limits::default()), Reference::default());
     let (mut looked_up, mut matched) = (0, 0);
     for _ in 0..updates {
         if random.below(4) == 0 {
