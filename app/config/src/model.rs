@@ -15,7 +15,7 @@ use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
-use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 
 use self::keyed::Keyed;
@@ -23,12 +23,11 @@ use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
 use crate::secret::{self, SecretError};
 use crate::value::did_you_mean;
 use crate::value::key::KeyError;
+use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
 
-/// Distance between two of the document's priorities in the SPD's 32 bits.
-const PRIORITY_STEP: u32 = 1000;
 /// The document's priority of the automatic bypass policies (document 003, `ipsec policy`).
-const AUTOMATIC_PRIORITY: u8 = 2;
+const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
 
 /// Policies and remotes.
 #[derive(Clone, Debug)]
@@ -125,18 +124,18 @@ impl Model {
             next_id: 1,
         };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
-        // ICMPv6 types 133 to 137, each with every code, in the form of RFC 7296 §3.13.1.
-        let discovery = any_v6.with(58, 133 << 8..=(137 << 8 | 0xff)).unwrap_or(any_v6);
+        // ICMPv6 types 133 to 137, each with every code.
+        let discovery = Protocol { number: 58, types: Some(133 << 8..=(137 << 8 | 0xff)) };
         for (name, source, destination, protocol) in [
-            ("ike", port(any_v4, 500), any_v4, 17),
-            ("ike-nat", port(any_v4, 4500), any_v4, 17),
-            ("ike6", port(any_v6, 500), any_v6, 17),
-            ("ike6-nat", port(any_v6, 4500), any_v6, 17),
-            ("neighbor-discovery", discovery, discovery, 58),
+            ("ike", port(any_v4, 500), any_v4, Protocol::from(17)),
+            ("ike-nat", port(any_v4, 4500), any_v4, Protocol::from(17)),
+            ("ike6", port(any_v6, 500), any_v6, Protocol::from(17)),
+            ("ike6-nat", port(any_v6, 4500), any_v6, Protocol::from(17)),
+            ("neighbor-discovery", any_v6, any_v6, discovery),
         ] {
             let spec = PolicySpec {
                 name: name.to_owned(),
-                priority: AUTOMATIC_PRIORITY,
+                priority: AUTOMATIC_PRIORITY.into(),
                 protocol,
                 source: IdString::from(source),
                 destination: IdString::from(destination),
@@ -159,7 +158,7 @@ impl Model {
         if self.policy(&spec.name).is_some() {
             return Err(ModelError::PolicyExists(spec.name));
         }
-        if spec.priority < AUTOMATIC_PRIORITY && spec.action != ActionWord::Bypass && catches_ike(&spec) {
+        if spec.priority < AUTOMATIC_PRIORITY.into() && spec.action != ActionWord::Bypass && catches_ike(&spec) {
             return Err(ModelError::CatchesIke(spec.name));
         }
         self.check_endpoint(&spec)?;
@@ -345,7 +344,7 @@ impl PolicyEntry {
     /// As a data plane takes it.
     pub fn spd_policy(&self) -> Policy {
         let spec = &self.spec;
-        let (local, remote) = (vec![spec.source.bind(spec.protocol)], vec![spec.destination.bind(spec.protocol)]);
+        let (local, remote) = (vec![spec.source.bind(&spec.protocol)], vec![spec.destination.bind(&spec.protocol)]);
         let action = match (&spec.esp, spec.action) {
             (Some(esp), _) => Action::Protect(Protection {
                 mode: esp.mode,
@@ -359,7 +358,7 @@ impl PolicyEntry {
             (None, ActionWord::Bypass) => Action::Bypass,
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,
         };
-        let priority = u32::from(spec.priority) * PRIORITY_STEP;
+        let priority = spec.priority.number();
         Policy { id: self.id, name: spec.name.clone(), domain: Domain::default(), priority, local, remote, action }
     }
 }
@@ -388,7 +387,7 @@ impl RemoteEntry {
 
 /// Whether IKE's packets (UDP from or to port 500 or 4500) would match.
 fn catches_ike(spec: &PolicySpec) -> bool {
-    let source = spec.source.bind(spec.protocol);
+    let source = spec.source.bind(&spec.protocol);
     [500, 4500].iter().any(|&number| {
         let any = if source.is_ipv4() { TrafficSelector::any_v4() } else { TrafficSelector::any_v6() };
         let ike = any.with(17, number..=number);
@@ -416,7 +415,7 @@ impl fmt::Display for ModelError {
             }
             ModelError::CatchesIke(name) => write!(
                 f,
-                "at priority 1 the policy {name} would catch the packets of IKE itself (UDP 500 and 4500); use \
+                "above priority 2 the policy {name} would catch the packets of IKE itself (UDP 500 and 4500); use \
                  priority 2 to 7, or a narrower source, destination or protocol"
             ),
             ModelError::EndpointsDiffer { policy, remote } => {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::{algorithm, selector};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
@@ -17,8 +18,9 @@ pub fn address(text: &str) -> Result<IpAddr, RvlStatus> {
 /// An identity string of traffic for packets of `protocol`.
 pub fn selector(text: &str, protocol: u8) -> Result<TrafficSelector, RvlStatus> {
     let id = selector::id_string(text).map_err(|_| RvlStatus::BadAddrRange)?;
-    id.check_ports(protocol).map_err(|_| RvlStatus::BadPortNumber)?;
-    Ok(id.bind(protocol))
+    let protocol = Protocol::from(protocol);
+    id.check_ports(&protocol).map_err(|_| RvlStatus::BadPortNumber)?;
+    Ok(id.bind(&protocol))
 }
 
 /// One encryption algorithm, with its key length where it has several.

@@ -36,6 +36,7 @@ const DISCARD: &str = "counter name discarded drop";
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
+const MOBILITY: u8 = 135;
 /// TCP, UDP, DCCP, SCTP and UDP-Lite: ports stand where TCP has them.
 const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
@@ -159,7 +160,8 @@ pub(crate) fn policies<'a>(config: &TunConfig, policies: impl Iterator<Item = &'
 }
 
 /// The text that matches packets from `from` to `to`; empty when no packet can be both. With `hidden`, fragments that
-/// do not show the ports asked for match too (RFC 4301 §7), since nobody can tell that they do not belong.
+/// do not show the ports asked for match too (RFC 4301 §7), since nobody can tell that they do not belong. The filter
+/// does not remember first fragments as the engine does: a later one that reaches the engine is decided there.
 fn matches(from: &TrafficSelector, to: &TrafficSelector, hidden: bool) -> Vec<String> {
     if from.is_ipv4() != to.is_ipv4() {
         return Vec::new();
@@ -172,19 +174,21 @@ fn matches(from: &TrafficSelector, to: &TrafficSelector, hidden: bool) -> Vec<St
     let mut addresses = format!("meta nfproto {}", if from.is_ipv4() { "ipv4" } else { "ipv6" });
     address(&mut addresses, "saddr", from);
     address(&mut addresses, "daddr", to);
+    let of_protocol = match protocol {
+        ANY_PROTOCOL => addresses.clone(),
+        _ => format!("{addresses} meta l4proto {protocol}"),
+    };
     if from.any_port() && to.any_port() {
-        if protocol != ANY_PROTOCOL {
-            let _ = write!(addresses, " meta l4proto {protocol}");
-        }
-        return vec![addresses];
+        return vec![of_protocol];
     }
+    let later = if from.is_ipv4() { "ip frag-off & 0x1fff != 0" } else { "frag frag-off != 0" };
+    let asked_for = |kinds: &[u8]| protocol == ANY_PROTOCOL || kinds.contains(&protocol);
     let mut all = Vec::new();
-    if protocol == ANY_PROTOCOL || WITH_PORTS.contains(&protocol) {
-        let mut text = addresses.clone();
-        match protocol {
-            ANY_PROTOCOL => text.push_str(" meta l4proto { 6, 17, 33, 132, 136 }"),
-            _ => _ = write!(text, " meta l4proto {protocol}"),
-        }
+    if asked_for(&WITH_PORTS) && !from.is_opaque() && !to.is_opaque() {
+        let mut text = match protocol {
+            ANY_PROTOCOL => format!("{addresses} meta l4proto {{ 6, 17, 33, 132, 136 }}"),
+            _ => of_protocol.clone(),
+        };
         for (side, selector) in [("sport", from), ("dport", to)] {
             if !selector.any_port() {
                 let _ = write!(text, " th {side} {}", range(&selector.ports()));
@@ -192,21 +196,31 @@ fn matches(from: &TrafficSelector, to: &TrafficSelector, hidden: bool) -> Vec<St
         }
         all.push(text);
     }
+    // RFC 4301 §4.4.1.3: types are asked of the sender.
     let icmp = if from.is_ipv4() { ICMP } else { ICMPV6 };
-    if protocol == ANY_PROTOCOL || protocol == icmp {
-        // RFC 7296 §3.13.1: type and code stand for both ports.
-        let low = *from.ports().start().max(to.ports().start());
-        let high = *from.ports().end().min(to.ports().end());
-        if low <= high {
-            all.push(format!("{addresses} meta l4proto {icmp} @th,0,16 {}", range(&(low..=high))));
+    let (low, high) = from.ports().into_inner();
+    if asked_for(&[icmp]) && !from.is_opaque() {
+        let types = if from.any_port() { "0-65535".to_owned() } else { range(&(low..=high)) };
+        all.push(format!("{addresses} meta l4proto {icmp} @th,0,16 {types}"));
+    }
+    if asked_for(&[MOBILITY]) && !from.is_opaque() && !from.is_ipv4() {
+        // The type is the third byte; of the port it is the upper half.
+        let types = low.div_ceil(256)..=high >> 8;
+        if !types.is_empty() {
+            all.push(format!("{addresses} meta l4proto {MOBILITY} @th,16,8 {}", range(&types)));
         }
     }
-    if hidden && !all.is_empty() {
-        if protocol != ANY_PROTOCOL {
-            let _ = write!(addresses, " meta l4proto {protocol}");
+    let asks = |selector: &TrafficSelector| !selector.any_port() && !selector.is_opaque();
+    if !asks(from) && !asks(to) {
+        // OPAQUE: later fragments, and protocols that have nothing to show.
+        all.push(format!("{of_protocol} {later}"));
+        match protocol {
+            ANY_PROTOCOL => all.push(format!("{addresses} meta l4proto != {{ 1, 6, 17, 33, 58, 132, 135, 136 }}")),
+            _ if WITH_PORTS.contains(&protocol) || [ICMP, ICMPV6, MOBILITY].contains(&protocol) => {}
+            _ => all.push(of_protocol),
         }
-        let fragment = if from.is_ipv4() { "ip frag-off & 0x1fff != 0" } else { "frag frag-off != 0" };
-        all.push(format!("{addresses} {fragment}"));
+    } else if hidden && !all.is_empty() {
+        all.push(format!("{of_protocol} {later}"));
     }
     all
 }

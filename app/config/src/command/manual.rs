@@ -10,8 +10,9 @@ use ravelin_types::transform::{EncrId, IntegId};
 use super::policy::ModeWord;
 use super::{Command, Conflict};
 use crate::value::key::{KeySource, key};
+use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, id_string};
-use crate::value::{algorithm, identity, quantity};
+use crate::value::{algorithm, identity};
 
 /// The flags of `ipsec addsa`.
 #[derive(Clone, Debug, Args)]
@@ -41,9 +42,9 @@ pub struct AddSaArgs {
     /// transport (between the two endpoints) or tunnel
     #[arg(short = 'm', long, value_enum, ignore_case = true)]
     mode: ModeWord,
-    /// Upper-layer protocol: udp, tcp, icmp, icmp6, any, or a number
-    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = quantity::protocol)]
-    protocol: u8,
+    /// Upper-layer protocol, as in `ipsec policy`: udp, tcp, icmp, icmp6, mh, any, or a number; with types icmp/8
+    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = protocol)]
+    protocol: Protocol,
     /// Address of the remote endpoint
     #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::host)]
     remote: IpAddr,
@@ -77,8 +78,8 @@ pub struct DelSaArgs {
     #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
     pub destination: IdString,
     /// Upper-layer protocol
-    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = quantity::protocol)]
-    pub protocol: u8,
+    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = protocol)]
+    pub protocol: Protocol,
     /// Source
     #[arg(short = 's', long, value_name = "ID", value_parser = id_string)]
     pub source: IdString,
@@ -91,8 +92,8 @@ pub struct ManualSpec {
     pub source: IdString,
     /// Where they go.
     pub destination: IdString,
-    /// Upper-layer protocol, 0 for any.
-    pub protocol: u8,
+    /// Upper-layer protocol, with its types.
+    pub protocol: Protocol,
     /// Transport or tunnel.
     pub mode: Mode,
     /// The remote end.
@@ -110,7 +111,7 @@ pub struct ManualSpec {
 impl AddSaArgs {
     pub(super) fn interpret(&self, notes: &mut Vec<String>) -> Result<Command, Conflict> {
         let (source, destination) = (self.source, self.destination);
-        super::policy::check_traffic(self.protocol, source, destination)?;
+        super::policy::check_traffic(&self.protocol, source, destination)?;
         let mode = Mode::from(self.mode);
         let local = super::policy::local_end(mode, source, destination, self.remote, self.local)?;
         let esp_spis = both((self.esp_in, self.esp_out), "-w and -x: the SPIs of ESP in both directions")?;
@@ -140,7 +141,7 @@ impl AddSaArgs {
             None => None,
         };
         self.note(notes);
-        let (protocol, remote) = (self.protocol, self.remote);
+        let (protocol, remote) = (self.protocol.clone(), self.remote);
         let spec = ManualSpec { source, destination, protocol, mode, remote, local, esp, ah, integ };
         Ok(Command::AddSa(Box::new(spec)))
     }

@@ -12,6 +12,8 @@ use ravelin_types::transform::{IntegId, KeMethod, Transform};
 
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
+use crate::value::priority::{Priority, priority};
+use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, id_string};
 use crate::value::{identity, name, pfp, quantity};
 
@@ -25,15 +27,17 @@ pub struct PolicyArgs {
     /// Name of the policy, known to this host only
     #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
-    /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT
+    /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT or ,FIRST-LAST, or
+    /// ,opaque for packets that show no port
     #[arg(short = 's', long, value_name = "ID", value_parser = id_string)]
     source: Option<IdString>,
     /// Destination, written like the source
     #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
     destination: Option<IdString>,
-    /// Upper-layer protocol: udp, tcp, icmp, icmp6, any, or a number
-    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = quantity::protocol)]
-    protocol: u8,
+    /// Upper-layer protocol: udp, tcp, icmp, icmp6, mh (Mobility Header), any, or a number; with types icmp/8,
+    /// icmp/3/1 (type and code), icmp6/133-137, mh/5
+    #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = protocol)]
+    protocol: Protocol,
     /// What happens to the traffic
     #[arg(long, value_enum, default_value = "secure")]
     action: ActionWord,
@@ -72,9 +76,10 @@ pub struct PolicyArgs {
     /// Number of packets in the anti-replay window, up to 4096; 0 switches the check off
     #[arg(long, value_name = "PACKETS", default_value = "1024", value_parser = clap::value_parser!(u32).range(0..=4096))]
     replay_window: u32,
-    /// Priority, 1 (consulted first) to 7
-    #[arg(short = 'l', long, default_value = "4", value_parser = clap::value_parser!(u8).range(1..=7))]
-    priority: u8,
+    /// Priority: 1 (consulted first) to 7, or highest, high, med-high, medium, med-low, low, lowest; or a number from
+    /// 1000 on, where 4500 is between 4 and 5
+    #[arg(short = 'l', long, value_name = "LEVEL", default_value = "4", value_parser = priority)]
+    priority: Priority,
     /// Lifetime of a security association
     #[arg(short = 'k', long, value_name = "TIME", default_value = "3600", value_parser = quantity::duration)]
     lifetime: Duration,
@@ -187,10 +192,10 @@ impl<T: Clone + Send + Sync + 'static> clap::builder::TypedValueParser for ListP
 pub struct PolicySpec {
     /// Unique among the policies.
     pub name: String,
-    /// 1 to 7.
-    pub priority: u8,
-    /// IP protocol, 0 for any.
-    pub protocol: u8,
+    /// A level, or a place between levels.
+    pub priority: Priority,
+    /// With its types, where it has those.
+    pub protocol: Protocol,
     /// This side of the traffic.
     pub source: IdString,
     /// The other side.
@@ -253,7 +258,7 @@ impl PolicyArgs {
                 None
             }
         };
-        let (priority, protocol, action) = (self.priority, self.protocol, self.action);
+        let (priority, protocol, action) = (self.priority, self.protocol.clone(), self.action);
         Ok(Command::AddPolicy(Box::new(PolicySpec { name, priority, protocol, source, destination, action, esp })))
     }
 
@@ -323,7 +328,7 @@ impl PolicyArgs {
         let source = self.source.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
         let destination =
             self.destination.ok_or_else(|| Conflict::missing("expected -d DESTINATION: an address, any or any6"))?;
-        check_traffic(self.protocol, source, destination)?;
+        check_traffic(&self.protocol, source, destination)?;
         Ok((source, destination))
     }
 
@@ -397,16 +402,17 @@ impl PolicyArgs {
 }
 
 /// Whether both ends and the protocol can be of one packet.
-pub(super) fn check_traffic(protocol: u8, source: IdString, destination: IdString) -> Result<(), Conflict> {
+pub(super) fn check_traffic(protocol: &Protocol, source: IdString, destination: IdString) -> Result<(), Conflict> {
     if source.is_ipv4() != destination.is_ipv4() {
         return Err(Conflict::at(('d', "destination"), "-s and -d belong to different address families"));
     }
     for (end, flag) in [(source, ('s', "source")), (destination, ('d', "destination"))] {
         end.check_ports(protocol).map_err(|error| Conflict::at(flag, error.message))?;
     }
-    match (protocol, source.is_ipv4()) {
+    match (protocol.number, source.is_ipv4()) {
         (1, false) => Err(Conflict::at(('p', "protocol"), "icmp is of IPv4; use -p icmp6")),
         (58, true) => Err(Conflict::at(('p', "protocol"), "icmp6 is of IPv6; use -p icmp")),
+        (135, true) => Err(Conflict::at(('p', "protocol"), "mh, the Mobility Header, is of IPv6")),
         _ => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
+use crate::value::protocol::Protocol;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 
@@ -27,7 +28,7 @@ const REMOTE: &str = "ike remote -n remoteINFO -z 2 -w -u -a HMAC-SHA-2-384 -e A
 #[test]
 fn the_documents_policy() {
     let Command::AddPolicy(spec) = good(POLICY).command else { panic!() };
-    assert_eq!((spec.name.as_str(), spec.priority, spec.protocol), ("policy1", 4, 6));
+    assert_eq!((spec.name.as_str(), spec.priority.number(), spec.protocol), ("policy1", 4000, Protocol::from(6)));
     let esp = spec.esp.unwrap();
     assert_eq!(esp.mode, Mode::Transport);
     assert_eq!(esp.local, Some([10, 0, 0, 77].into()));
@@ -106,7 +107,7 @@ fn mistakes_are_located() {
         (POLICY.replace("-p tcp", "-p icmp6"), Some("-p"), "use -p icmp"),
         (POLICY.replace("-p tcp -r", "-r").replace("77", "77,80"), Some("-s"), "a port needs"),
         (POLICY.replace("-d 10.0.0.78", "-d any6"), Some("-d"), "different address families"),
-        (format!("{POLICY} -l 8"), Some("8"), "1..=7"),
+        (format!("{POLICY} -l 8"), Some("8"), "4500 is between 4 and 5"),
         (format!("{POLICY} --replay-window=5000"), Some("5000"), "4096"),
         (format!("{POLICY} --replay-window=0 --esn=require"), Some("--esn=require"), "need the anti-replay check"),
         (format!("{POLICY} --lifetme 5"), Some("--lifetme"), "--lifetime"),
@@ -226,7 +227,10 @@ fn keys_are_given_by_hand() {
     let parsed = good(&format!("{ADDSA} {CBC} {SHA2}"));
     assert!(parsed.notes[0].contains("ps,") && parsed.notes[0].contains("file:PATH"), "{:?}", parsed.notes);
     let Command::AddSa(spec) = parsed.command else { panic!() };
-    assert_eq!((spec.protocol, spec.mode, spec.local), (6, Mode::Transport, Some([10, 0, 0, 77].into())));
+    assert_eq!(
+        (spec.protocol.clone(), spec.mode, spec.local),
+        (Protocol::from(6), Mode::Transport, Some([10, 0, 0, 77].into()))
+    );
     let Some((inbound, outbound, encr, _)) = &spec.esp else { panic!() };
     assert_eq!((inbound.0, outbound.0, encr.0), (4096, 4097, 12));
     assert_eq!((spec.ah, spec.integ.as_ref().map(|(id, _)| id.0)), (None, Some(12)));

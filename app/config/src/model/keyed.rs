@@ -71,8 +71,8 @@ impl Model {
             name: String::new(),
             domain: Domain::default(),
             priority: PriorityLevel::Medium.priority(),
-            local: vec![spec.source.bind(spec.protocol)],
-            remote: vec![spec.destination.bind(spec.protocol)],
+            local: vec![spec.source.bind(&spec.protocol)],
+            remote: vec![spec.destination.bind(&spec.protocol)],
             action,
         };
         self.add_keyed(policy, keying, Some(session))
@@ -83,7 +83,7 @@ impl Model {
     /// # Errors
     /// When there is nothing.
     pub fn delete_manual(&mut self, which: &DelSaArgs) -> Result<Vec<PolicyId>, ModelError> {
-        let end = |end: IdString| vec![end.bind(which.protocol)];
+        let end = |end: IdString| vec![end.bind(&which.protocol)];
         let (local, remote) = (end(which.source), end(which.destination));
         let meant =
             |keyed: &&Keyed| keyed.session.is_some() && keyed.policy.local == local && keyed.policy.remote == remote;

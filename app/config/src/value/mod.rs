@@ -4,6 +4,8 @@ pub mod algorithm;
 pub mod identity;
 pub mod key;
 pub mod pfp;
+pub mod priority;
+pub mod protocol;
 pub mod quantity;
 pub mod selector;
 

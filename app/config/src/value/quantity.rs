@@ -1,4 +1,4 @@
-//! Numbers with units: times, bytes, packets, and names for numbers of protocols.
+//! Numbers with units: times, bytes, packets.
 
 use std::time::Duration;
 
@@ -70,26 +70,6 @@ fn scaled(text: &str, step: u64) -> Result<u64, BadValue> {
     }
 }
 
-const PROTOCOLS: &[(&str, u8)] = &[("any", 0), ("icmp", 1), ("tcp", 6), ("udp", 17), ("icmp6", 58), ("sctp", 132)];
-
-/// An IP protocol: a name of document 003, or a number.
-///
-/// # Errors
-/// When it is neither.
-pub fn protocol(text: &str) -> Result<u8, BadValue> {
-    let named = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, number)| *number);
-    named.or_else(|| text.parse().ok()).ok_or_else(|| {
-        let hint = super::did_you_mean(text, PROTOCOLS.iter().map(|(name, _)| *name));
-        BadValue::new(format!("expected udp, tcp, icmp, icmp6, any or a number from 0 to 255{hint}"))
-    })
-}
-
-/// The name of a protocol, or its number; `0` for any, as document 003 lists it.
-pub fn protocol_name(number: u8) -> String {
-    let named = PROTOCOLS.iter().find(|(_, known)| *known == number && number != 0);
-    named.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,16 +94,5 @@ mod tests {
         assert!(count("0").is_err());
         assert!(bytes("99999999999T").is_err());
         assert_eq!(bytes("5q").unwrap_err().offset, 1);
-    }
-
-    #[test]
-    fn protocols_by_name_and_number() {
-        assert_eq!(protocol("TCP"), Ok(6));
-        assert_eq!(protocol("89"), Ok(89));
-        assert!(protocol("256").is_err());
-        assert!(protocol("tpc").unwrap_err().message.ends_with("did you mean tcp?"));
-        assert_eq!(protocol_name(58), "icmp6");
-        assert_eq!(protocol_name(0), "0");
-        assert_eq!(protocol_name(89), "89");
     }
 }

@@ -2,49 +2,54 @@
 //!
 //! ```text
 //! any  any6  ADDRESS  ADDRESS/BITS  ADDRESS/MASK  FIRST-LAST  (LAST may be short: 10.0.0.40-.60)
-//! each with ,PORT or ,FIRST-LAST at its end, or before the slash
+//! each with ,PORT or ,FIRST-LAST or ,opaque at its end, or before the slash
 //! ```
+//! `opaque` is about packets that show no port, such as later fragments (RFC 4301 §4.4.1); with `-p icmp/TYPE` at one
+//! side, messages of the type are sent or received, not both (RFC 4301 §4.4.1.3).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use ravelin_types::selector::{BadSelector, TrafficSelector};
+use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, BadSelector, OPAQUE_PORTS, TrafficSelector};
 
 use super::BadValue;
+use super::protocol::Protocol;
 
 /// Addresses and ports, not yet bound to a protocol. Prints as listings show it: `10.0.0.78:500`, `any`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdString(TrafficSelector);
 
 impl IdString {
-    /// As a selector for packets of `protocol`.
-    pub fn bind(self, protocol: u8) -> TrafficSelector {
-        // The ports come from a selector, so they are in order and `with` takes them.
-        self.0.with(protocol, self.0.ports()).unwrap_or(self.0)
+    /// As a selector for packets of `protocol`, with its types where no ports are given.
+    pub fn bind(self, protocol: &Protocol) -> TrafficSelector {
+        let ports = match &protocol.types {
+            Some(types) if self.0.any_port() => types.clone(),
+            _ => self.0.ports(),
+        };
+        // Types and the ports of a selector are in order, so `with` takes them.
+        self.0.with(protocol.number, ports).unwrap_or(self.0)
     }
 
     /// Whether its ports have a meaning with `protocol`.
     ///
     /// # Errors
     /// When ports are given for a protocol that has none.
-    pub fn check_ports(self, protocol: u8) -> Result<(), BadValue> {
+    pub fn check_ports(self, protocol: &Protocol) -> Result<(), BadValue> {
         const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
-        if self.0.any_port() || WITH_PORTS.contains(&protocol) {
-            return Ok(());
+        match protocol.number {
+            _ if self.0.any_port() => Ok(()),
+            // RFC 7296 §3.13.1: with any protocol goes any port.
+            ANY_PROTOCOL if self.0.is_opaque() => Err(BadValue::new("opaque needs a protocol, like -p udp")),
+            number if self.0.is_opaque() || WITH_PORTS.contains(&number) => Ok(()),
+            _ => Err(BadValue::new("a port needs -p udp or -p tcp; types stand behind the protocol, like -p icmp/8")),
         }
-        Err(BadValue::new("a port needs -p udp or -p tcp"))
     }
 
     /// The only address it stands for, if there is only one.
     pub fn host(self) -> Option<IpAddr> {
         let (first, last) = self.0.addresses().into_inner();
         (first == last).then_some(first)
-    }
-
-    /// The same addresses with any port.
-    pub fn without_ports(self) -> IdString {
-        IdString(self.0.with(0, 0..=u16::MAX).unwrap_or(self.0))
     }
 
     /// Whether it is about IPv4.
@@ -66,7 +71,7 @@ impl From<TrafficSelector> for IdString {
 pub fn id_string(text: &str) -> Result<IdString, BadValue> {
     // The port stands before a slash (`192.168.10.0,1500/24`) or at the end.
     let (addresses, ports) = match text.split_once(',') {
-        None => (text.to_owned(), 0..=u16::MAX),
+        None => (text.to_owned(), ANY_PORTS),
         Some((before, after)) => {
             let (port, suffix) = match after.split_once('/') {
                 Some((port, mask)) => (port, format!("/{mask}")),
@@ -140,12 +145,17 @@ fn prefix_len(text: &str, base: IpAddr, offset: usize) -> Result<u8, BadValue> {
 }
 
 fn ports(text: &str, offset: usize) -> Result<RangeInclusive<u16>, BadValue> {
+    if text.eq_ignore_ascii_case("opaque") {
+        return Ok(OPAQUE_PORTS);
+    }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| text.parse::<u16>().map_err(|_| BadValue::at(offset, "expected a port from 0 to 65535"));
+    let port = |text: &str| {
+        text.parse::<u16>().map_err(|_| BadValue::at(offset, "expected a port from 0 to 65535, or opaque"))
+    };
     let (first, last) = (port(first)?, port(last)?);
     match (first, last) {
         // Document 003 §3.3: zero is the wildcard.
-        (0, 0) => Ok(0..=u16::MAX),
+        (0, 0) => Ok(ANY_PORTS),
         _ if first > last => Err(at(offset, BadSelector::PortsReversed)),
         _ => Ok(first..=last),
     }
@@ -158,8 +168,7 @@ fn at(offset: usize, error: BadSelector) -> BadValue {
 impl fmt::Display for IdString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let selector = self.0;
-        let any_port = TrafficSelector::any_v4().ports();
-        let addresses = match selector.with(0, any_port) {
+        let addresses = match selector.with(ANY_PROTOCOL, ANY_PORTS) {
             Ok(bare) if bare == TrafficSelector::any_v4() => "any".to_owned(),
             Ok(bare) if bare == TrafficSelector::any_v6() => "any6".to_owned(),
             Ok(bare) if !bare.is_ipv4() && !selector.any_port() => format!("[{bare}]"),
@@ -169,6 +178,7 @@ impl fmt::Display for IdString {
         let (first, last) = selector.ports().into_inner();
         match (selector.any_port(), first == last) {
             (true, _) => f.write_str(&addresses),
+            _ if selector.is_opaque() => write!(f, "{addresses}:opaque"),
             (false, true) => write!(f, "{addresses}:{first}"),
             (false, false) => write!(f, "{addresses}:{first}-{last}"),
         }
@@ -204,6 +214,7 @@ mod tests {
             ("any6", "any6"),
             ("ANY,500", "any:500"),
             ("10.0.0.1,0", "10.0.0.1"),
+            ("10.0.0.0/8,opaque", "10.0.0.0/8:opaque"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
@@ -228,12 +239,24 @@ mod tests {
     #[test]
     fn ports_need_a_protocol_with_ports() {
         let web = id_string("10.0.0.1,80").unwrap();
-        assert_eq!(web.bind(6).to_string(), "10.0.0.1[6/80]");
-        assert!(web.check_ports(6).is_ok());
-        assert!(web.check_ports(1).is_err());
-        assert!(web.check_ports(0).is_err());
+        let [any, icmp, tcp] = [0, 1, 6].map(Protocol::from);
+        assert_eq!(web.bind(&tcp).to_string(), "10.0.0.1[6/80]");
+        assert!(web.check_ports(&tcp).is_ok());
+        assert!(web.check_ports(&icmp).is_err());
+        assert!(web.check_ports(&any).is_err());
         let host = id_string("10.0.0.1").unwrap();
-        assert!(host.check_ports(1).is_ok());
-        assert_eq!(host.bind(1).to_string(), "10.0.0.1[1]");
+        assert!(host.check_ports(&icmp).is_ok());
+        assert_eq!(host.bind(&icmp).to_string(), "10.0.0.1[1]");
+        let opaque = id_string("10.0.0.1,opaque").unwrap();
+        assert!(opaque.check_ports(&any).is_err());
+        assert!([&icmp, &tcp].iter().all(|protocol| opaque.check_ports(protocol).is_ok()));
+        assert_eq!(opaque.bind(&tcp).to_string(), "10.0.0.1[6/opaque]");
+    }
+
+    #[test]
+    fn types_of_the_protocol_stand_where_no_ports_are_given() {
+        let echo = crate::value::protocol::protocol("icmp/8").unwrap();
+        assert_eq!(id_string("10.0.0.1").unwrap().bind(&echo).to_string(), "10.0.0.1[1/2048-2303]");
+        assert_eq!(id_string("10.0.0.1,opaque").unwrap().bind(&echo).to_string(), "10.0.0.1[1/opaque]");
     }
 }

@@ -1,18 +1,19 @@
 //! What the daemon knows, as messages for `render/` and for any other client. Names and values are those of JSON too;
 //! keys go in only when they were asked for.
 
-use ravelin_config::command::{ActionWord, PolicySpec};
+use ravelin_config::command::ActionWord;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
 use ravelin_config::value::algorithm::encr_name;
-use ravelin_config::value::quantity::protocol_name;
+use ravelin_config::value::priority::Priority;
+use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::selector::IdString;
 use ravelin_control::Message;
 use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
-use ravelin_types::policy::{Action, Mode, PriorityLevel};
+use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
@@ -46,12 +47,10 @@ pub fn keyed_row(keyed: &Keyed) -> Message {
         let ends: Vec<String> = selectors.iter().map(|selector| IdString::from(*selector).to_string()).collect();
         ends.join(",")
     };
-    // Between two of the document's levels, the number of the SPD.
-    let level = PriorityLevel::ALL.into_iter().find(|level| level.priority() == policy.priority);
     let mut row = Message::new()
         .with("spid", policy.id.0)
-        .with("priority", level.map_or(policy.priority, |level| level as u32))
-        .with("protocol", protocol_name(policy.local.first().map_or(0, TrafficSelector::protocol)))
+        .with("priority", Priority::from(policy.priority))
+        .with("protocol", Protocol::from(policy.local.first().map_or(0, TrafficSelector::protocol)))
         .with(
             "action",
             action_name(match policy.action {
@@ -76,14 +75,13 @@ pub fn keyed_row(keyed: &Keyed) -> Message {
 
 fn policy_row(entry: &PolicyEntry) -> Message {
     let spec = &entry.spec;
-    let (source, destination) = ends(spec);
     let mut row = Message::new()
         .with("spid", entry.id.0)
         .with("priority", spec.priority)
-        .with("protocol", protocol_name(spec.protocol))
+        .with("protocol", &spec.protocol)
         .with("action", action_name(spec.action))
-        .with("source", source)
-        .with("destination", destination);
+        .with("source", spec.source)
+        .with("destination", spec.destination);
     if let Some(esp) = &spec.esp {
         row.put("mode", mode_name(esp.mode));
         row.put("gateway", esp.endpoint);
@@ -91,17 +89,6 @@ fn policy_row(entry: &PolicyEntry) -> Message {
     row.put("name", &spec.name);
     row.put("automatic", yes_no(entry.automatic));
     row
-}
-
-/// Source and destination as listings show them. The ports of ICMP are types and codes (RFC 7296 §3.13.1), which the
-/// listing leaves out.
-fn ends(spec: &PolicySpec) -> (String, String) {
-    const ICMP: [u8; 2] = [1, 58];
-    if ICMP.contains(&spec.protocol) {
-        (spec.source.without_ports().to_string(), spec.destination.without_ports().to_string())
-    } else {
-        (spec.source.to_string(), spec.destination.to_string())
-    }
 }
 
 /// One policy with everything that was configured for it.

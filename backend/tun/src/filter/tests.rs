@@ -1,5 +1,6 @@
 use super::*;
 use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::selector::OPAQUE_PORTS;
 
 fn ts(text: &str) -> TrafficSelector {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -62,8 +63,32 @@ fn ports_need_a_protocol_that_has_them_and_hidden_ones_match_too() {
     );
     let echo = a.with(1, 0x0800..=0x08ff).unwrap();
     assert_eq!(matches(&echo, &b, false), [format!("{addresses} meta l4proto 1 @th,0,16 2048-2303")]);
+    let any_type = "ip saddr 10.0.0.2 ip daddr 10.0.0.1 meta l4proto 1 @th,0,16 0-65535";
+    assert_eq!(matches(&b, &echo, false), [format!("meta nfproto ipv4 {any_type}")], "types are asked of the sender");
     assert!(matches(&a.with(47, 1..=2).unwrap(), &b, true).is_empty(), "GRE has no ports");
     assert!(matches(&a.with(6, 0..=9).unwrap(), &b.with(17, 0..=9).unwrap(), true).is_empty());
+}
+
+#[test]
+fn opaque_ports_and_mobility_types_match() {
+    let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
+    let addresses = "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2";
+    let opaque = |selector: TrafficSelector, protocol| selector.with(protocol, OPAQUE_PORTS).unwrap();
+    let fragments = [format!("{addresses} meta l4proto 17 ip frag-off & 0x1fff != 0")];
+    assert_eq!(matches(&opaque(a, 17), &opaque(b, 17), false), fragments);
+    assert_eq!(matches(&opaque(a, 17), &b.with(17, 5..=5).unwrap(), false), [""; 0]);
+    // AH has nothing to show.
+    let ah = format!("{addresses} meta l4proto 51");
+    assert_eq!(matches(&opaque(a, 51), &opaque(b, 51), false), [format!("{ah} ip frag-off & 0x1fff != 0"), ah]);
+    // RFC 4301 §4.4.1.3: sent and not received.
+    let echo = a.with(1, 0x0800..=0x08ff).unwrap();
+    assert_eq!(matches(&echo, &opaque(b, 1), false), [format!("{addresses} meta l4proto 1 @th,0,16 2048-2303")]);
+    assert_eq!(matches(&opaque(b, 1), &echo, false), [""; 0]);
+    let (a, b) = (ts("fd00::1"), ts("fd00::2"));
+    let mobility = "meta nfproto ipv6 ip6 saddr fd00::1 ip6 daddr fd00::2 meta l4proto 135";
+    let update = a.with(135, 0x0500..=0x0600).unwrap();
+    assert_eq!(matches(&update, &b, false), [format!("{mobility} @th,16,8 5-6")]);
+    assert_eq!(matches(&a.with(135, 1..=2).unwrap(), &b, false), [""; 0], "no type lies there");
 }
 
 #[test]

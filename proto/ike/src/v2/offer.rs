@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
+use ravelin_wire::ip::transport::has_type;
 
 use super::Ends;
 use super::child::{ChildSa, Terms};
@@ -238,18 +239,24 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 }
 
 fn put_first(selectors: &mut Vec<TrafficSelector>, address: core::net::IpAddr, protocol: u8, port: Option<u16>) {
-    const ICMP: [u8; 2] = [1, 58];
-    let ports = match port {
-        // Type and code of the two directions differ, so one message's would not cover its answer.
-        Some(port) if !ICMP.contains(&protocol) => port..=port,
-        _ => 0..=u16::MAX,
-    };
     if address.is_unspecified() {
         // No packet asked: these are the values of a Child SA that was there.
         return;
     }
-    let Ok(packet) = TrafficSelector::host(address).with(protocol, ports) else { return };
-    if selectors.first() != Some(&packet) && selectors.iter().any(|ts| ts.covers(&packet)) {
+    let host = TrafficSelector::host(address);
+    let holds = |ts: &&TrafficSelector| port.is_none_or(|port| ts.matches(address, protocol, Some(port)));
+    let packet = match port {
+        Some(port) if !has_type(protocol) => host.with(protocol, port..=port).ok(),
+        // The types of the two directions differ, so one message's would not cover its answer: all that the policy has.
+        _ => host
+            .with(protocol, ANY_PORTS)
+            .ok()
+            .and_then(|of| selectors.iter().filter(holds).find_map(|ts| ts.intersection(&of))),
+    };
+    if let Some(packet) = packet
+        && selectors.first() != Some(&packet)
+        && selectors.iter().any(|ts| ts.covers(&packet))
+    {
         selectors.insert(0, packet);
     }
 }

@@ -10,7 +10,7 @@ use ravelin_types::Identity;
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
-use ravelin_types::selector::TrafficSelector;
+use ravelin_types::selector::{ANY_PORTS, OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
 
 #[test]
@@ -230,6 +230,45 @@ fn the_responder_narrows_and_both_install_the_same() {
     assert_eq!(here.local_ts, [net("10.1.0.0", 16)]);
     assert_eq!(here.remote_ts, [net("10.2.3.0", 24)]);
     assert_eq!((here.local_ts, here.remote_ts), (there.remote_ts, there.local_ts));
+}
+
+// RFC 4301 §4.4.1.3: A may send echo requests and receive replies; RFC 4301 §7.2: and fragments of UDP.
+#[test]
+fn types_and_opaque_ports_are_negotiated() {
+    let (a_net, b_net) = (ip("10.1.0.0"), ip("10.2.0.0"));
+    let of = |net, protocol, ports| TrafficSelector::prefix(net, 16).unwrap().with(protocol, ports).unwrap();
+    let (request, reply) = (0x0800..=0x08ff, 0..=0xff);
+    let mut lab = Lab::with(|a, b| {
+        a.policies[0].policy.local = vec![of(a_net, 1, request.clone()), of(a_net, 17, OPAQUE_PORTS)];
+        a.policies[0].policy.remote = vec![of(b_net, 1, reply.clone()), of(b_net, 17, OPAQUE_PORTS)];
+        // Any type, and any port, which holds OPAQUE; and of UDP with ports nothing that A would have.
+        b.policies[0].policy.local = vec![of(b_net, 1, ANY_PORTS), of(b_net, 17, ANY_PORTS)];
+        b.policies[0].policy.remote = vec![of(a_net, 1, ANY_PORTS), of(a_net, 17, ANY_PORTS), of(a_net, 17, 53..=53)];
+    });
+    let flow = Flow { src: ip("10.1.0.9"), dst: ip("10.2.3.4"), protocol: 1, src_port: Some(0x0800), dst_port: None };
+    lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    lab.settle();
+    let (here, there) = (lab.a.child(), lab.b.child());
+    assert_eq!(here.local_ts, [of(a_net, 1, request), of(a_net, 17, OPAQUE_PORTS)]);
+    assert_eq!(here.remote_ts, [of(b_net, 1, reply), of(b_net, 17, OPAQUE_PORTS)]);
+    assert_eq!((here.local_ts, here.remote_ts), (there.remote_ts, there.local_ts));
+}
+
+#[test]
+fn opaque_ports_have_nothing_in_common_with_a_range() {
+    let mut lab = Lab::with(|a, b| {
+        let ports = |policy: &mut ravelin_types::policy::Policy, ports: std::ops::RangeInclusive<u16>| {
+            for selector in policy.local.iter_mut().chain(&mut policy.remote) {
+                *selector = selector.with(17, ports.clone()).unwrap();
+            }
+        };
+        ports(&mut a.policies[0].policy, OPAQUE_PORTS);
+        ports(&mut b.policies[0].policy, 1..=u16::MAX);
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert!(lab.b.failure(Part::TrafficSelectors).theirs[0].contains("[17/opaque]"));
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
 
 #[test]
