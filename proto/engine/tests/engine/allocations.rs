@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::algorithms::every_suite;
 use crate::common::*;
 use crate::sys::allocations;
 use ravelin_engine::{DropReason, HEADROOM, Mark, OuterMeta, PacketBuf, TAILROOM, Verdict};
@@ -84,6 +85,32 @@ fn clear_packets(len: usize) -> [u8; 1500] {
     v4::Fields { tos: 0, total_len, id: 9, dont_fragment: true, ttl: 61, protocol, src, dst }
         .emit(packet.first_chunk_mut().unwrap());
     packet
+}
+
+#[test]
+fn no_algorithm_of_esp_or_ah_allocates() {
+    for suite in every_suite() {
+        for mode in [Mode::Tunnel, Mode::Transport] {
+            for ends in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
+                let params = with_suite(sa(Direction::Outbound, mode, ends.0, ends.1, AES_GCM), suite);
+                let mut engine = looped_in(portable_engine(), &params);
+                let clear = udp(ends.0, ends.1, (7, 9), 100);
+                let mut bytes = vec![0; HEADROOM + clear.len() + TAILROOM];
+                let before = allocations();
+                for forged in [false, true, false] {
+                    bytes[HEADROOM..HEADROOM + clear.len()].copy_from_slice(&clear);
+                    let mut pkt = PacketBuf::new(&mut bytes, HEADROOM..HEADROOM + clear.len()).unwrap();
+                    assert!(matches!(engine.outbound.process(&mut pkt, NOW), Verdict::Send(_)));
+                    if forged && let Some(last) = pkt.packet_mut().last_mut() {
+                        *last ^= 1;
+                    }
+                    let delivered = engine.inbound.process(&mut pkt, NOW) == Verdict::Deliver;
+                    assert_eq!(delivered, !forged);
+                }
+                assert_eq!(allocations() - before, 0, "{mode:?} {suite:?}");
+            }
+        }
+    }
 }
 
 #[test]
