@@ -7,6 +7,7 @@
 
 mod aead;
 mod cbc;
+mod ctr;
 mod curve25519;
 mod ecp;
 mod hmac;
@@ -21,7 +22,16 @@ pub use random::SystemRandom;
 /// All algorithms of this crate, preferred first.
 pub static PROVIDER: CryptoProvider = CryptoProvider {
     name: "aws-lc",
-    encr: &[&aead::AES_GCM_16, &aead::CHACHA20_POLY1305, &cbc::AES_CBC],
+    encr: &[
+        &aead::AES_GCM_16,
+        &aead::CHACHA20_POLY1305,
+        &cbc::AES_CBC,
+        &ctr::AES_CTR,
+        &aead::AES_GCM_12,
+        &aead::AES_GCM_8,
+        &aead::AES_GCM_16_IIV,
+        &aead::CHACHA20_POLY1305_IIV,
+    ],
     integ: &[&hmac::HMAC_SHA2_256_128, &hmac::HMAC_SHA2_384_192, &hmac::HMAC_SHA2_512_256, &hmac::HMAC_SHA1_96],
     prf: &[&hmac::PRF_HMAC_SHA2_256, &hmac::PRF_HMAC_SHA2_384, &hmac::PRF_HMAC_SHA2_512, &hmac::PRF_HMAC_SHA1],
     ke: &[

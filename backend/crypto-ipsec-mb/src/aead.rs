@@ -1,11 +1,11 @@
-//! AES-GCM (RFC 4106) and ChaCha20-Poly1305 (RFC 7634).
+//! AES-GCM (RFC 4106) and ChaCha20-Poly1305 (RFC 7634), and their forms with an implicit IV (RFC 8750).
 //!
 //! Both make the nonce from a 4-octet salt, the end of the key material, and the 8-octet IV of the packet.
 
 use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
 use ravelin_types::transform::EncrId;
 
-use crate::sys::{ChaChaKey, GcmKey, library};
+use crate::sys::{ChaChaKey, GcmKey, GmacKey, library};
 
 const SALT_LEN: usize = 4;
 const IV_LEN: usize = 8;
@@ -19,7 +19,15 @@ pub(crate) struct Aead {
     key_bits: &'static [u16],
     sends_key_length: bool,
     icv_len: usize,
+    implicit_iv: bool,
     key: Ready,
+}
+
+impl Aead {
+    /// The same cipher with the IV that packets do not carry (RFC 8750 §4).
+    const fn with_implicit_iv(&self, id: EncrId) -> Aead {
+        Aead { id, implicit_iv: true, ..*self }
+    }
 }
 
 /// RFC 4106, with the ICV of 16, 12 or 8 octets.
@@ -30,6 +38,7 @@ macro_rules! aes_gcm {
             key_bits: &[128, 256, 192],
             sends_key_length: true,
             icv_len: $icv,
+            implicit_iv: false,
             key: |key, salt| Some(GcmKey::new(library().ok()?, key, salt, $icv)?),
         };
     };
@@ -45,7 +54,21 @@ pub(crate) static CHACHA20_POLY1305: Aead = Aead {
     key_bits: &[256],
     sends_key_length: false,
     icv_len: 16,
+    implicit_iv: false,
     key: |key, salt| Some(ChaChaKey::new(library().ok()?, key.try_into().ok()?, salt)),
+};
+
+pub(crate) static AES_GCM_16_IIV: Aead = AES_GCM_16.with_implicit_iv(EncrId::AES_GCM_16_IIV);
+pub(crate) static CHACHA20_POLY1305_IIV: Aead = CHACHA20_POLY1305.with_implicit_iv(EncrId::CHACHA20_POLY1305_IIV);
+
+/// RFC 4543 §3: the frame of AES-GCM around a packet that is not encrypted.
+pub(crate) static NULL_AES_GMAC: Aead = Aead {
+    id: EncrId::NULL_AES_GMAC,
+    key_bits: &[128, 256, 192],
+    sends_key_length: true,
+    icv_len: 16,
+    implicit_iv: false,
+    key: |key, salt| Some(GmacKey::new(library().ok()?, key, salt)?),
 };
 
 impl EncrAlg for Aead {
@@ -79,6 +102,10 @@ impl EncrAlg for Aead {
 
     fn icv_len(&self) -> usize {
         self.icv_len
+    }
+
+    fn implicit_iv(&self) -> bool {
+        self.implicit_iv
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

@@ -6,19 +6,20 @@
 //! file holds the lists; read `aead.rs` first, then `batch.rs`. `sys/` holds all `unsafe` code.
 //!
 //! ```text
-//!  AES-GCM              direct calls, in place; nothing is kept between two packets
+//!  AES-GCM, AES-GMAC    direct calls, in place; nothing is kept between two packets
 //!  ChaCha20-Poly1305    a job on the thread's manager (processors with AVX-512; elsewhere others are faster)
 //!  AES-CBC with HMAC    many jobs at a time on the thread's manager, up to sixteen packets side by side
 //! ```
 
 mod aead;
 mod batch;
+mod gmac;
 mod sys;
 
 use std::error::Error;
 use std::fmt;
 
-use ravelin_crypto::{CryptoProvider, EncrAlg};
+use ravelin_crypto::{CryptoProvider, EncrAlg, IntegAlg};
 
 /// Why the library cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +72,23 @@ impl Error for Reason {}
 /// # Errors
 /// See [`Reason`].
 pub fn try_provider() -> Result<CryptoProvider, Reason> {
-    const WITH_AVX512: &[&dyn EncrAlg] =
-        &[&aead::AES_GCM_16, &aead::CHACHA20_POLY1305, &aead::AES_GCM_12, &aead::AES_GCM_8];
-    const WITHOUT_AVX512: &[&dyn EncrAlg] = &[&aead::AES_GCM_16, &aead::AES_GCM_12, &aead::AES_GCM_8];
+    const WITH_AVX512: &[&dyn EncrAlg] = &[
+        &aead::AES_GCM_16,
+        &aead::CHACHA20_POLY1305,
+        &aead::AES_GCM_12,
+        &aead::AES_GCM_8,
+        &aead::NULL_AES_GMAC,
+        &aead::AES_GCM_16_IIV,
+        &aead::CHACHA20_POLY1305_IIV,
+    ];
+    const WITHOUT_AVX512: &[&dyn EncrAlg] =
+        &[&aead::AES_GCM_16, &aead::AES_GCM_12, &aead::AES_GCM_8, &aead::NULL_AES_GMAC, &aead::AES_GCM_16_IIV];
+    const INTEG: &[&dyn IntegAlg] = &[&gmac::AES_128_GMAC, &gmac::AES_192_GMAC, &gmac::AES_256_GMAC];
     let library = sys::library().map_err(Reason::clone)?;
     Ok(CryptoProvider {
         name: "intel-ipsec-mb",
         encr: if library.avx512 { WITH_AVX512 } else { WITHOUT_AVX512 },
-        integ: &[],
+        integ: INTEG,
         prf: &[],
         ke: &[],
         sha1: |parts| sys::library().expect("it was there when the provider was made").sha1(parts),

@@ -52,15 +52,16 @@ impl CryptoProvider {
         self.ke.iter().copied().find(|alg| alg.id() == id)
     }
 
-    /// This provider with `fast` in place of its own encryption wherever `fast` has the same algorithm, and with the
-    /// batches of `fast`. The order of preference stays; what only `fast` has comes behind. The list is made once and
-    /// lives as long as the program, so call it at start, not per connection.
+    /// This provider with `fast` in place of its own encryption and integrity wherever `fast` has the same algorithm, and
+    /// with the batches of `fast`. The order of preference stays; what only `fast` has comes behind. The lists are made
+    /// once and live as long as the program, so call it at start, not per connection.
     #[must_use]
     pub fn with_packets_by(self, fast: &CryptoProvider) -> CryptoProvider {
-        let same = |own: &'static dyn EncrAlg| fast.encr(own.id()).unwrap_or(own);
-        let more = fast.encr.iter().copied().filter(|alg| self.encr(alg.id()).is_none());
-        let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().map(same).chain(more).collect();
-        CryptoProvider { name: fast.name, encr: Vec::leak(encr), batch: fast.batch, ..self }
+        let encr = self.encr.iter().map(|own| fast.encr(own.id()).unwrap_or(*own));
+        let integ = self.integ.iter().map(|own| fast.integ(own.id()).unwrap_or(*own));
+        let (encr, integ): (Vec<_>, Vec<_>) = (encr.collect(), integ.collect());
+        let replaced = CryptoProvider { encr: Vec::leak(encr), integ: Vec::leak(integ), ..self };
+        CryptoProvider { name: fast.name, batch: fast.batch, ..replaced.with_more_of(fast) }
     }
 
     /// This provider, and behind its own encryption and integrity what of them only `other` has. As with

@@ -6,9 +6,8 @@ use std::ptr;
 use aws_lc_sys as c;
 
 const NONCE_LEN: usize = 12;
-const TAG_LEN: usize = 16;
 
-/// The ciphers in use; all have a 12-byte nonce and a 16-byte tag.
+/// The ciphers in use; all have a 12-byte nonce and a tag of up to 16 bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum AeadCipher {
     Aes128Gcm,
@@ -36,6 +35,7 @@ impl AeadCipher {
 #[repr(C, align(64))]
 pub(crate) struct AeadContext<T> {
     context: c::EVP_AEAD_CTX,
+    tag_len: usize,
     pub(crate) beside: T,
 }
 
@@ -46,11 +46,11 @@ unsafe impl<T: Send> Send for AeadContext<T> {}
 unsafe impl<T: Sync> Sync for AeadContext<T> {}
 
 impl<T> AeadContext<T> {
-    /// `None` when the key does not have the cipher's length.
-    pub(crate) fn new(cipher: AeadCipher, key: &[u8], beside: T) -> Option<Box<Self>> {
+    /// `None` when the key or the tag does not have a length of the cipher's.
+    pub(crate) fn new(cipher: AeadCipher, key: &[u8], tag_len: usize, beside: T) -> Option<Box<Self>> {
         // SAFETY: zeros are valid for the pointers and bytes of the C struct, and mean an uninitialised context.
         let context = unsafe { MaybeUninit::zeroed().assume_init() };
-        let mut boxed = Box::new(AeadContext { context, beside });
+        let mut boxed = Box::new(AeadContext { context, tag_len, beside });
         // SAFETY: the context is writable and at its final address, `key` is described by pointer and length, and the
         // length is checked inside. On failure the context is zeros again, which `drop` may clean up.
         let done = unsafe {
@@ -59,7 +59,7 @@ impl<T> AeadContext<T> {
                 cipher.method(),
                 key.as_ptr(),
                 key.len(),
-                TAG_LEN,
+                tag_len,
                 ptr::null_mut(),
             )
         };
@@ -79,7 +79,8 @@ impl<T> AeadContext<T> {
 
     /// Encrypts in place and writes the tag.
     #[inline]
-    pub(crate) fn encrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {
+    pub(crate) fn encrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &mut [u8]) {
+        assert_eq!(tag.len(), self.tag_len, "the caller passes room for an ICV of the algorithm's length");
         let mut tag_len = 0;
         let text = data.as_mut_ptr();
         // SAFETY: the context is initialised; every pointer goes with the length of its slice; input and output are
@@ -90,7 +91,7 @@ impl<T> AeadContext<T> {
                 text,
                 tag.as_mut_ptr(),
                 &raw mut tag_len,
-                TAG_LEN,
+                tag.len(),
                 nonce.as_ptr(),
                 NONCE_LEN,
                 text,
@@ -106,7 +107,12 @@ impl<T> AeadContext<T> {
 
     /// Verifies the tag and decrypts in place. On `false` the data is zeros.
     #[inline]
-    pub(crate) fn decrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
+    pub(crate) fn decrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], data: &mut [u8], tag: &[u8]) -> bool {
+        // The call would look at the front of a longer one.
+        if tag.len() != self.tag_len {
+            data.fill(0);
+            return false;
+        }
         let text = data.as_mut_ptr();
         // SAFETY: as in `seal`; on failure the call clears the output range.
         let done = unsafe {
@@ -118,7 +124,7 @@ impl<T> AeadContext<T> {
                 text,
                 data.len(),
                 tag.as_ptr(),
-                TAG_LEN,
+                tag.len(),
                 aad.as_ptr(),
                 aad.len(),
             )

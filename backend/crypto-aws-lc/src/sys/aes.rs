@@ -1,8 +1,20 @@
-//! AES in CBC mode on expanded keys.
+//! AES in CBC and counter mode on expanded keys.
 
 use aws_lc_sys as c;
 
 const BLOCK_LEN: usize = 16;
+
+const EMPTY: c::AES_KEY = c::AES_KEY { rd_key: [0; 60], rounds: 0 };
+
+/// `None` unless the key has 16, 24 or 32 bytes.
+fn bits(key: &[u8]) -> Option<u32> {
+    match key.len() {
+        16 => Some(128),
+        24 => Some(192),
+        32 => Some(256),
+        _ => None,
+    }
+}
 
 /// Key schedules for both directions.
 pub(crate) struct AesCbc {
@@ -13,13 +25,7 @@ pub(crate) struct AesCbc {
 impl AesCbc {
     /// `None` unless the key has 16, 24 or 32 bytes.
     pub(crate) fn new(key: &[u8]) -> Option<Self> {
-        let bits = match key.len() {
-            16 => 128,
-            24 => 192,
-            32 => 256,
-            _ => return None,
-        };
-        const EMPTY: c::AES_KEY = c::AES_KEY { rd_key: [0; 60], rounds: 0 };
+        let bits = bits(key)?;
         let mut this = AesCbc { encrypt: EMPTY, decrypt: EMPTY };
         // SAFETY: `key` holds `bits` bits and both schedules are writable. The calls return 0 for these lengths.
         let failed = unsafe {
@@ -56,5 +62,45 @@ impl Drop for AesCbc {
             super::cleanse(&mut self.encrypt);
             super::cleanse(&mut self.decrypt);
         }
+    }
+}
+
+/// The key schedule of counter mode, which only encrypts.
+pub(crate) struct AesCtr(c::AES_KEY);
+
+impl AesCtr {
+    /// `None` unless the key has 16, 24 or 32 bytes.
+    pub(crate) fn new(key: &[u8]) -> Option<Self> {
+        let bits = bits(key)?;
+        let mut this = AesCtr(EMPTY);
+        // SAFETY: `key` holds `bits` bits and the schedule is writable. The call returns 0 for these lengths.
+        let failed = unsafe { c::AES_set_encrypt_key(key.as_ptr(), bits, &raw mut this.0) };
+        (failed == 0).then_some(this)
+    }
+
+    /// Encrypts or decrypts in place, from this counter block on.
+    pub(crate) fn apply(&self, mut counter: [u8; BLOCK_LEN], data: &mut [u8]) {
+        let (mut rest, mut used) = ([0; BLOCK_LEN], 0);
+        let text = data.as_mut_ptr();
+        // SAFETY: input and output are the same range; counter and the unused rest of the key stream have one block
+        // each, and none of that rest is used.
+        unsafe {
+            c::AES_ctr128_encrypt(
+                text,
+                text,
+                data.len(),
+                &raw const self.0,
+                counter.as_mut_ptr(),
+                rest.as_mut_ptr(),
+                &raw mut used,
+            );
+        }
+    }
+}
+
+impl Drop for AesCtr {
+    fn drop(&mut self) {
+        // SAFETY: zeros are valid for the plain integers of a schedule.
+        unsafe { super::cleanse(&mut self.0) };
     }
 }

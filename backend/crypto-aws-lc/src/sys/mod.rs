@@ -11,7 +11,7 @@ mod curve;
 mod sha;
 
 pub(crate) use aead::{AeadCipher, AeadContext};
-pub(crate) use aes::AesCbc;
+pub(crate) use aes::{AesCbc, AesCtr};
 pub(crate) use bignum::{Modulus, Prime};
 pub(crate) use curve::{Curve, EC_MAX_FIELD, x25519, x25519_public};
 pub(crate) use sha::{Hash, Sha1, Sha256, Sha384, Sha512};

@@ -61,6 +61,10 @@ pub(super) struct Manager {
     pub gcm_dec: [Option<GcmFn>; 3],
     pub gcm_in_parts: [Unused; 18],
     pub gcm_pre: [Option<GcmPrepareFn>; 3],
+    pub others: [Unused; 31],
+    pub gmac_init: [Option<GmacInitFn>; 3],
+    pub gmac_update: [Option<GmacUpdateFn>; 3],
+    pub gmac_finalize: [Option<GmacFinalizeFn>; 3],
 }
 
 /// A function pointer of the table that is never called.
@@ -88,6 +92,13 @@ pub(super) type GcmFn = unsafe extern "C" fn(
     *mut u8,
     u64,
 );
+
+/// Schedules, context, nonce, its length.
+pub(super) type GmacInitFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *const u8, u64);
+/// Schedules, context, data, its length.
+pub(super) type GmacUpdateFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *const u8, u64);
+/// Schedules, context, tag, its length.
+pub(super) type GmacFinalizeFn = unsafe extern "C" fn(*const GcmSchedules, *mut GcmContext, *mut u8, u64);
 
 pub(super) type GetVersionFn = unsafe extern "C" fn() -> u32;
 pub(super) type AllocFn = unsafe extern "C" fn(u64) -> *mut Manager;

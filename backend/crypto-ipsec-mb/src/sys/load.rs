@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use super::layout::{
     ARCH_AVX512, AllocFn, FEATURE_AESNI, FEATURE_PCLMULQDQ, FEATURE_SELF_TEST, FEATURE_SELF_TEST_PASS, FIRST_VERSION,
-    FreeFn, GcmFn, GcmPrepareFn, GetVersionFn, HashFn, InitFn, JobFn, KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn,
+    FreeFn, GcmFn, GcmPrepareFn, GetVersionFn, GmacFinalizeFn, GmacInitFn, GmacUpdateFn, HashFn, InitFn, JobFn,
+    KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn,
 };
 use crate::Reason;
 
@@ -24,6 +25,9 @@ pub(crate) struct Library {
     pub(super) gcm_enc: [GcmFn; 3],
     pub(super) gcm_dec: [GcmFn; 3],
     pub(super) gcm_pre: [GcmPrepareFn; 3],
+    pub(super) gmac_init: [GmacInitFn; 3],
+    pub(super) gmac_update: [GmacUpdateFn; 3],
+    pub(super) gmac_finalize: [GmacFinalizeFn; 3],
     /// One block of SHA-1, SHA-256, SHA-384, SHA-512.
     pub(super) one_block: [OneBlockFn; 4],
     pub(super) sha1: HashFn,
@@ -103,6 +107,9 @@ fn judge(manager: &Manager, arch: c_int, (alloc, free, init): (AllocFn, FreeFn, 
         gcm_enc: all(manager.gcm_enc)?,
         gcm_dec: all(manager.gcm_dec)?,
         gcm_pre: all(manager.gcm_pre)?,
+        gmac_init: all(manager.gmac_init)?,
+        gmac_update: all(manager.gmac_update)?,
+        gmac_finalize: all(manager.gmac_finalize)?,
         one_block: {
             let [sha1, sha256, sha384] = all(one_block)?;
             [sha1, sha256, sha384, present(manager.sha512_one_block)?]

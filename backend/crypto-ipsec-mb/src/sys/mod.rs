@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  load: dlopen ─► version ─► a manager, for its table of functions ─► Library, once per process
-//!  gcm: functions of that table, which keep nothing between calls
+//!  gcm, gmac: functions of that table, which keep nothing between calls
 //!  chacha, pair: jobs of a manager; each thread has its own (manager)
 //! ```
 //! Two rules hold everywhere: lengths that the library trusts are array types or checked right before the call; and no
@@ -10,6 +10,7 @@
 
 mod chacha;
 mod gcm;
+mod gmac;
 mod layout;
 mod load;
 mod manager;
@@ -17,5 +18,6 @@ mod pair;
 
 pub(crate) use chacha::ChaChaKey;
 pub(crate) use gcm::GcmKey;
+pub(crate) use gmac::{GmacKey, TAG_LEN};
 pub(crate) use load::library;
 pub(crate) use pair::{Hash, MAX_PACKETS, PairKey, open, seal};

@@ -54,10 +54,20 @@ fn packets_are_protected_without_allocation() {
                 key.prefetch();
                 key.seal(&[1; 8], &[2; 12], &mut data, &mut icv);
                 key.open(&[1; 8], &[2; 12], &mut data, &icv).unwrap();
-                key.open(&[1; 8], &[2; 12], &mut data, &icv).unwrap_err();
+                key.open(&[1; 8], &[3; 12], &mut data, &icv).unwrap_err();
             });
             assert_eq!(count, 0, "{} {bits}", alg.id());
         }
+    }
+    for alg in provider.integ {
+        let key = alg.key(&vec![7; alg.key_len()]).unwrap();
+        let mut icv = vec![1; alg.icv_len()];
+        let count = allocations(|| {
+            key.sign(&[&data, &[1, 2, 3]], &mut icv);
+            key.verify(&[&data, &[1, 2, 3]], &icv).unwrap();
+            key.verify(&[&data], &icv).unwrap_err();
+        });
+        assert_eq!(count, 0, "{}", alg.id());
     }
     let batch = provider.batch.unwrap();
     let key = batch.key((EncrId::AES_CBC, &[1; 16]), (IntegId::HMAC_SHA2_256_128, &[2; 32])).unwrap().unwrap();

@@ -34,8 +34,10 @@ fn layouts_are_those_of_the_header() {
         flush_job => "flush_job", keyexp => "keyexp_128", sha1_one_block => "sha1_one_block",
         sha256_one_block => "sha256_one_block", sha384_one_block => "sha384_one_block",
         sha512_one_block => "sha512_one_block", sha1 => "sha1", gcm_enc => "gcm128_enc", gcm_dec => "gcm128_dec",
-        gcm_pre => "gcm128_pre",
+        gcm_pre => "gcm128_pre", gmac_init => "gmac128_init", gmac_update => "gmac128_update",
+        gmac_finalize => "gmac128_finalize",
     });
+    assertion(&mut out, "offsetof(IMB_MGR, gmac256_finalize)", offset_of!(Manager, gmac_finalize) + 16);
     assertion(&mut out, "offsetof(IMB_MGR, gcm256_pre)", offset_of!(Manager, gcm_pre) + 16);
     assertion(&mut out, "offsetof(IMB_MGR, gcm256_dec)", offset_of!(Manager, gcm_dec) + 16);
     assertion(&mut out, "offsetof(IMB_MGR, gcm256_enc)", offset_of!(Manager, gcm_enc) + 16);

@@ -1,0 +1,88 @@
+//! AES in counter mode (RFC 3686): no authentication of its own, always paired with an integrity algorithm.
+
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
+use ravelin_types::transform::EncrId;
+use zeroize::Zeroize;
+
+use crate::sys::AesCtr;
+
+const NONCE_LEN: usize = 4;
+const IV_LEN: usize = 8;
+
+pub(crate) struct Ctr;
+
+/// RFC 3686.
+pub(crate) static AES_CTR: Ctr = Ctr;
+
+impl EncrAlg for Ctr {
+    fn id(&self) -> EncrId {
+        EncrId::AES_CTR
+    }
+
+    fn key_bits(&self) -> &'static [u16] {
+        &[128, 256, 192]
+    }
+
+    fn sends_key_length(&self) -> bool {
+        true
+    }
+
+    /// RFC 3686 §5.1: the nonce is the end of the key material.
+    fn salt_len(&self) -> usize {
+        NONCE_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        IV_LEN
+    }
+
+    fn iv_kind(&self) -> IvKind {
+        IvKind::Unique
+    }
+
+    fn block_len(&self) -> usize {
+        1
+    }
+
+    fn icv_len(&self) -> usize {
+        0
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
+        let (key, nonce) = bytes.split_last_chunk::<NONCE_LEN>().ok_or(BadKey)?;
+        Ok(Box::new(CtrKey { cipher: AesCtr::new(key).ok_or(BadKey)?, nonce: *nonce }))
+    }
+}
+
+struct CtrKey {
+    cipher: AesCtr,
+    nonce: [u8; NONCE_LEN],
+}
+
+impl CtrKey {
+    fn apply(&self, iv: &[u8; IV_LEN], data: &mut [u8]) {
+        // RFC 3686 §4: nonce, IV, and a counter that starts with one.
+        let mut block = [0; 16];
+        block[..NONCE_LEN].copy_from_slice(&self.nonce);
+        block[NONCE_LEN..NONCE_LEN + IV_LEN].copy_from_slice(iv);
+        block[15] = 1;
+        self.cipher.apply(block, data);
+    }
+}
+
+impl EncrKey for CtrKey {
+    fn seal(&self, iv: &[u8], _aad: &[u8], data: &mut [u8], _icv: &mut [u8]) {
+        self.apply(iv.try_into().expect("the caller passes an IV of the algorithm's length"), data);
+    }
+
+    fn open(&self, iv: &[u8], _aad: &[u8], data: &mut [u8], _icv: &[u8]) -> Result<(), Forged> {
+        self.apply(iv.try_into().map_err(|_| Forged)?, data);
+        Ok(())
+    }
+}
+
+impl Drop for CtrKey {
+    fn drop(&mut self) {
+        self.nonce.zeroize();
+    }
+}

@@ -1,0 +1,77 @@
+//! AES-GMAC (RFC 4543): for AH an integrity algorithm whose ICV begins with the IV; for ESP see `aead.rs`.
+
+use ravelin_crypto::{BadKey, EncrKey, Forged, IntegAlg, IntegKey};
+use ravelin_types::transform::IntegId;
+
+use crate::sys::{GmacKey, TAG_LEN, library};
+
+const SALT_LEN: usize = 4;
+const IV_LEN: usize = 8;
+
+/// GMAC for AH, with a key of one length.
+pub(crate) struct Integ {
+    id: IntegId,
+    key_len: usize,
+}
+
+// RFC 4543 §5.3: each key length has an identifier of its own.
+pub(crate) static AES_128_GMAC: Integ = Integ { id: IntegId::AES_128_GMAC, key_len: 16 };
+pub(crate) static AES_192_GMAC: Integ = Integ { id: IntegId::AES_192_GMAC, key_len: 24 };
+pub(crate) static AES_256_GMAC: Integ = Integ { id: IntegId::AES_256_GMAC, key_len: 32 };
+
+impl IntegAlg for Integ {
+    fn id(&self) -> IntegId {
+        self.id
+    }
+
+    fn key_len(&self) -> usize {
+        self.key_len + SALT_LEN
+    }
+
+    fn icv_len(&self) -> usize {
+        IV_LEN + TAG_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        IV_LEN
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey> {
+        let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
+        if key.len() != self.key_len {
+            return Err(BadKey);
+        }
+        let library = library().map_err(|_| BadKey)?;
+        let key: Box<GmacKey> = GmacKey::new(library, key, *salt).ok_or(BadKey)?;
+        Ok(key)
+    }
+}
+
+impl IntegKey for GmacKey {
+    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
+        let (iv, tag) =
+            icv.split_first_chunk_mut().expect("the caller passes room for an ICV of the algorithm's length");
+        tag.copy_from_slice(&self.tag(iv, parts));
+    }
+
+    fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {
+        let (iv, tag) = icv.split_first_chunk().ok_or(Forged)?;
+        if self.is_tag(iv, parts, tag) { Ok(()) } else { Err(Forged) }
+    }
+}
+
+/// RFC 4543 §3.3 with figure 4: the IV is among what ESP authenticates, as all implementations have it.
+impl EncrKey for GmacKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
+        let array = iv.try_into().expect("the caller passes an IV of the algorithm's length");
+        icv.copy_from_slice(&self.tag(array, &[aad, iv, data]));
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
+        if iv.try_into().is_ok_and(|array| self.is_tag(array, &[aad, iv, data], icv)) {
+            return Ok(());
+        }
+        data.fill(0);
+        Err(Forged)
+    }
+}
