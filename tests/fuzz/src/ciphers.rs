@@ -1,12 +1,12 @@
-//! Crypto providers against each other: what one seals the other seals alike and opens, and what neither sealed both
-//! refuse. Where the multi-buffer library is missing, the portable provider is held against itself.
+//! Crypto providers against each other: what one seals the others seal alike and open, and what none sealed all refuse.
+//! Where the multi-buffer library is missing, AWS-LC alone is held against the portable provider.
 //!
 //! Input: `key size | bytes of additional data | key and salt | IV | additional data | text`, the last parts cut short where
-//! the input ends. It goes through every algorithm in turn.
+//! the input ends. It goes through every algorithm in turn, and as `key | IV | text` through those of integrity.
 
 use std::sync::OnceLock;
 
-use ravelin_crypto::{BatchPacket, CryptoProvider, EncrAlg};
+use ravelin_crypto::{BatchPacket, CryptoProvider, EncrAlg, IntegAlg};
 use ravelin_types::transform::{EncrId, IntegId};
 
 const INTEGS: [IntegId; 4] =
@@ -37,13 +37,30 @@ fn byte(input: &mut &[u8]) -> usize {
 /// One packet, by each algorithm.
 pub(crate) fn single(input: &[u8]) {
     let (portable, fast) = providers();
-    for alg in portable.encr {
-        one_packet(*alg, fast, input);
+    for others in [fast, &ravelin_crypto_aws_lc::PROVIDER] {
+        for alg in portable.encr {
+            others.encr(alg.id()).into_iter().for_each(|other| one_packet(*alg, other, input));
+        }
+        for alg in portable.integ {
+            others.integ(alg.id()).into_iter().for_each(|other| one_icv(*alg, other, input));
+        }
     }
 }
 
-fn one_packet(alg: &dyn EncrAlg, fast: &CryptoProvider, mut input: &[u8]) {
-    let other = fast.encr(alg.id()).unwrap_or(alg);
+fn one_icv(alg: &dyn IntegAlg, other: &dyn IntegAlg, mut input: &[u8]) {
+    let key = take(&mut input, alg.key_len());
+    let (key, other) = (alg.key(&key).expect("a listed length"), other.key(&key).expect("a listed length"));
+    let mut icv = take(&mut input, alg.iv_len());
+    icv.resize(alg.icv_len(), 0);
+    let (front, back) = input.split_at(input.len() / 3);
+    key.sign(&[front, &[], back], &mut icv);
+    other.verify(&[input], &icv).expect("what the other signed");
+    let flipped = input.len() % icv.len();
+    icv[flipped] ^= 1;
+    assert!(key.verify(&[input], &icv).is_err() && other.verify(&[front, back], &icv).is_err());
+}
+
+fn one_packet(alg: &dyn EncrAlg, other: &dyn EncrAlg, mut input: &[u8]) {
     let bits = alg.key_bits()[byte(&mut input) % alg.key_bits().len()];
     let aad_len = if alg.is_aead() { byte(&mut input) % 40 } else { 0 };
     let key = take(&mut input, usize::from(bits) / 8 + alg.salt_len());
