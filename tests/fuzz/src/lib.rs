@@ -35,6 +35,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("chain", ike::chain),
         Decoder::Named("ip", packet::ip),
         Decoder::Named("esp", packet::esp),
+        Decoder::Named("ah", packet::ah),
         Decoder::Named("udp-encap", packet::udp_encap),
         Decoder::Named("management-request", management::request),
         Decoder::Named("management-answer", management::answer),

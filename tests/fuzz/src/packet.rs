@@ -1,7 +1,7 @@
 //! Packets: every offset that a decoder hands out lies inside the packet, and points at what it says.
 
 use ravelin_wire::udp_encap::{self, Payload};
-use ravelin_wire::{esp, ip};
+use ravelin_wire::{ah, esp, ip};
 
 /// An IP packet.
 pub fn ip(input: &[u8]) {
@@ -31,6 +31,24 @@ pub fn esp(input: &[u8]) {
         let mut out = vec![0; input.len() - padding_at];
         esp::emit_trailer(&mut out, trailer.next_header);
         assert_eq!(out, input[padding_at..]);
+    }
+}
+
+/// An AH header, and the same bytes as the headers before one.
+pub fn ah(input: &[u8]) {
+    if let Some(header) = ah::AhHeader::parse(input) {
+        assert!((ah::FIXED_LEN..=input.len()).contains(&header.len));
+        let mut out = [0; ah::FIXED_LEN];
+        header.emit(&mut out);
+        assert_eq!((&out[..2], &out[4..]), (&input[..2], &input[4..ah::FIXED_LEN]));
+    }
+    if let Ok(covered) = ah::Covered::new(input) {
+        assert_eq!(covered.bytes()[0] >> 4, input[0] >> 4);
+        assert!(covered.bytes().len() <= input.len());
+        // What cannot change any more does not.
+        let again = ah::Covered::new(covered.bytes()).expect("covered headers are headers");
+        assert_eq!(again.bytes(), covered.bytes());
+        assert!(again.at_destination());
     }
 }
 
