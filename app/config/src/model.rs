@@ -14,7 +14,6 @@ use std::sync::Arc;
 use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 
@@ -353,7 +352,7 @@ impl PolicyEntry {
                 pfp: esp.pfp,
                 lifetime: esp.lifetime,
                 replay_window: esp.replay_window,
-                options: SaOptions::default(),
+                options: esp.options,
             }),
             (None, ActionWord::Bypass) => Action::Bypass,
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,

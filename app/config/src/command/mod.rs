@@ -9,6 +9,7 @@
 
 mod listing;
 mod manual;
+pub mod options;
 mod policy;
 mod remote;
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, KeMethod, Transform};
 
+use super::options::OptionArgs;
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
@@ -108,15 +110,8 @@ pub struct PolicyArgs {
     /// View as JSON
     #[arg(long)]
     json: bool,
-    /// TFC padding (not there yet)
-    #[arg(short = 'c', long)]
-    tfc: bool,
-    /// Short ICV (not there yet)
-    #[arg(short = 'h', long)]
-    short_icv: bool,
-    /// Dummy packets (not there yet)
-    #[arg(short = 'y', long)]
-    dummy: bool,
+    #[command(flatten)]
+    options: OptionArgs,
 }
 
 /// What happens to the traffic of a policy, as written.
@@ -227,6 +222,8 @@ pub struct EspSpec {
     pub pfp: Pfp,
     /// When to negotiate.
     pub start: Start,
+    /// How packets are carried.
+    pub options: SaOptions,
 }
 
 const NAME: (char, &str) = ('n', "name");
@@ -264,13 +261,6 @@ impl PolicyArgs {
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let refused = [
-            (self.tfc, ('c', "tfc"), "TFC padding is not there yet; leave -c out"),
-            (
-                self.short_icv,
-                ('h', "short-icv"),
-                "short ICVs are not there yet; leave -h out (RFC 4868 lengths are used)",
-            ),
-            (self.dummy, ('y', "dummy"), "dummy packets are not there yet; leave -y out"),
             (
                 self.kind == KindWord::Ahesp,
                 ('t', "type"),
@@ -315,8 +305,9 @@ impl PolicyArgs {
             (self.pfp.is_some(), ('\0', "pfp")),
             (self.inactivity.is_some(), ('\0', "inactivity")),
         ];
-        match given.into_iter().find(|(given, _)| *given) {
-            Some((_, flag)) => Err(Conflict::at(
+        let given = given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
+        match given.or_else(|| self.options.given()) {
+            Some(flag) => Err(Conflict::at(
                 flag,
                 format!("--{} goes with --action secure: this traffic is not protected", flag.1),
             )),
@@ -348,6 +339,7 @@ impl PolicyArgs {
             replay_window: self.replay_window,
             pfp: self.pfp.unwrap_or_default(),
             start: self.start,
+            options: self.options.interpret(mode, self.kind == KindWord::Esp, endpoint)?,
         })
     }
 

@@ -1,8 +1,10 @@
 use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
+use std::time::Duration;
 
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
@@ -77,9 +79,6 @@ fn every_short_flag_has_a_long_name() {
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     for (line, at, words) in [
-        (format!("{POLICY} -c"), "-c", "TFC padding is not there yet"),
-        (format!("{POLICY} -y"), "-y", "dummy packets are not there yet"),
-        (format!("{POLICY} -h"), "-h", "short ICVs are not there yet"),
         (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),
         (REMOTE.replace("-z 2", "-z 1"), "-z", "use -z 2"),
         (REMOTE.replace("PresharedKey", "RSASIG"), "-m", "use -m PresharedKey"),
@@ -267,4 +266,68 @@ fn keys_that_cannot_be_taken_are_located() {
     assert_eq!(place.as_deref(), Some("secretzz"));
     // What is almost a key is not repeated: the message may go to a log.
     assert!(message.contains("hexadecimal digits") && !message.contains("secretzz"), "{message}");
+}
+
+#[test]
+fn the_options_of_a_policy_are_read_and_written_again() {
+    let tunnel = POLICY.replace("transport", "tunnel");
+    let options = |line: &str| match good(line).command {
+        Command::AddPolicy(spec) => spec.esp.unwrap().options,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(options(&tunnel), SaOptions::default());
+    assert_eq!(options::written(&SaOptions::default()), "");
+    let all = options(&format!(
+        "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df clear --hop-limit \
+         9 --pad-check off --mtu 1400 --fragment after --mss path"
+    ));
+    let expected = SaOptions {
+        full_ecn: false,
+        dscp: Dscp::Set(46),
+        df: Df::Clear,
+        hop_limit: 9,
+        pad_check: false,
+        short_icv: true,
+        mtu: Some(1400),
+        fragmentation: Fragmentation::After,
+        mss: Mss::Path,
+        tfc: 300,
+        dummies: Some(Dummies { size: 100, interval: Duration::from_secs(5) }),
+        zero_checksum: false,
+    };
+    assert_eq!(all, expected);
+    assert_eq!(options(&format!("{tunnel} {}", options::written(&all))), all);
+    let hidden = options(&format!("{POLICY} -c -y --mss 1300"));
+    assert_eq!((hidden.tfc, hidden.dummies, hidden.mss), (256, Some(Dummies::default()), Mss::Set(1300)));
+    let copied =
+        options(&format!("{tunnel} --dscp copy --df set --ecn full --pad-check on --fragment before --mss off"));
+    assert_eq!(copied, SaOptions { df: Df::Set, ..SaOptions::default() });
+}
+
+#[test]
+fn options_that_do_nothing_are_refused() {
+    let tunnel = POLICY.replace("transport", "tunnel");
+    let ah = tunnel.replace("-t ESP -e AES128-GCM", "-t AH");
+    let bypass = "ipsec policy -n p -s 10.0.0.1 -d 10.0.0.2 --action bypass";
+    for (line, at, words) in [
+        (format!("{POLICY} --dscp 5"), "--dscp", "goes with -m tunnel"),
+        (format!("{POLICY} --df set"), "--df", "goes with -m tunnel"),
+        (format!("{POLICY} --hop-limit 5"), "--hop-limit", "goes with -m tunnel"),
+        (format!("{POLICY} --ecn none"), "--ecn", "goes with -m tunnel"),
+        (format!("{ah} -c"), "-c", "about ESP"),
+        (format!("{ah} -y"), "-y", "about ESP"),
+        (format!("{ah} --pad-check off"), "--pad-check", "about ESP"),
+        (format!("{POLICY} --tfc-max 9"), "--tfc-max", "goes with -c"),
+        (format!("{POLICY} --dummy-size 9"), "--dummy-size", "goes with -y"),
+        (format!("{POLICY} --dummy-interval 9"), "--dummy-interval", "goes with -y"),
+        (format!("{bypass} -c"), "-c", "goes with --action secure"),
+        (format!("{bypass} --mtu 1400"), "--mtu", "goes with --action secure"),
+        (format!("{tunnel} --dscp 64"), "64", "0 to 63"),
+        (format!("{tunnel} --mss 535"), "535", "at least 536"),
+        (format!("{tunnel} --mtu 575"), "575", "575"),
+    ] {
+        let (place, message) = bad(&line);
+        assert!(message.contains(words), "{line}: {message}");
+        assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
+    }
 }

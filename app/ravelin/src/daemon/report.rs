@@ -1,7 +1,7 @@
 //! What the daemon knows, as messages for `render/` and for any other client. Names and values are those of JSON too;
 //! keys go in only when they were asked for.
 
-use ravelin_config::command::ActionWord;
+use ravelin_config::command::{ActionWord, options};
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
 use ravelin_config::value::algorithm::encr_name;
@@ -110,6 +110,10 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
             ravelin_config::command::Start::Now => "now",
         };
         detail.put("start", start);
+        let options = options::written(&esp.options);
+        if !options.is_empty() {
+            detail.put("options", options);
+        }
     }
     detail
 }
@@ -195,11 +199,14 @@ fn sa(status: &SaStatus, show_keys: bool) -> Message {
         put_key(&mut sa, "encryption-key", &params.keys.encr, show_keys);
     }
     sa.put("sequence-numbers", params.suite.sn());
+    let options = options::written(&params.options);
+    if !options.is_empty() {
+        sa.put("options", options);
+    }
     sa.put("packets", counters.packets);
     sa.put("bytes", counters.bytes);
     sa.put("sequence", counters.sequence);
-    // Dummy packets (RFC 4303 §2.6) are neither sent nor, once received, counted by SA yet.
-    sa.put("dummy-packets", 0);
+    sa.put("dummy-packets", counters.dummies);
     if params.direction == Direction::Inbound {
         sa.put("replay-window", params.replay_window);
         sa.put("replayed", counters.replayed);

@@ -53,6 +53,9 @@ fn detail(out: &mut String, policy: &Message) {
         }
     }
     let _ = writeln!(out, "; replay window {} packets", field(policy, "replay-window"));
+    if let Some(options) = policy.text("options") {
+        let _ = writeln!(out, "  Options: {options}");
+    }
 }
 
 /// The SAs, in pairs.
@@ -93,6 +96,9 @@ fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
         let _ = writeln!(out, "  Encryption: {encryption}");
         let key = sa.text("encryption-key").map(|key| format!(" {key}")).unwrap_or_default();
         let _ = writeln!(out, "    Key: [len={}]{key}", field(sa, "encryption-key-len"));
+    }
+    if let Some(options) = sa.text("options") {
+        let _ = writeln!(out, "  Options: {options}");
     }
     let _ = writeln!(out, "Dummy pkts {verb}: {}", field(sa, "dummy-packets"));
     let _ = writeln!(out, "Pkts {verb}: {}, bytes: {}", field(sa, "packets"), field(sa, "bytes"));

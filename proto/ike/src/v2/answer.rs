@@ -88,6 +88,7 @@ impl ChildAnswer {
                 remote_ts: found.selectors.initiator,
                 original: if transport { wanted.original } else { None },
                 mode_declined: wanted.transport && !transport,
+                tfc_declined: wanted.tfc_declined,
             },
             number: *number,
             transforms: agreed.transforms,
@@ -110,6 +111,7 @@ impl ChildAnswer {
 /// What the peer wants, in the two readings of RFC 7296 §2.23.1.
 struct Wanted {
     transport: bool,
+    tfc_declined: bool,
     /// As sent.
     sent: Selectors,
     /// With the addresses as we see them, for transport mode.
@@ -132,7 +134,8 @@ impl Wanted {
                 seen.responder = nat::substitute(&seen.responder, ends.local.ip());
             }
         }
-        Ok(Wanted { transport, sent, seen, original })
+        let tfc_declined = payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
+        Ok(Wanted { transport, tfc_declined, sent, seen, original })
     }
 }
 

@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaLookup, SaParams, UdpEncap};
@@ -53,6 +54,8 @@ pub(crate) struct Terms {
     pub(crate) original: Option<OriginalAddresses>,
     /// The peer asked for transport mode and did not get it.
     pub(crate) mode_declined: bool,
+    /// The peer does not take TFC padding (RFC 7296 §1.3.1).
+    pub(crate) tfc_declined: bool,
 }
 
 impl Terms {
@@ -139,6 +142,7 @@ impl ChildSa {
             original: None,
             keys: outbound_keys,
             replay_window: 0,
+            options: SaOptions { tfc: if terms.tfc_declined { 0 } else { options.tfc }, ..options },
             ..params.clone()
         };
         core.table.note_outbound(sending.id(), inbound);

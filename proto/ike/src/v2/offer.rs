@@ -188,6 +188,7 @@ impl ChildOffer {
             remote_ts: kept.responder,
             original,
             mode_declined: false,
+            tfc_declined: payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some(),
         })
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Config, limits};
-use ravelin_types::policy::{Mode, PolicyId};
-use ravelin_types::sa::Direction::Outbound;
+use ravelin_types::options::{Dscp, SaOptions};
+use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, Transform};
 use ravelin_types::{IkeSpi, Spi};
@@ -236,4 +237,46 @@ fn an_answer_of_invalid_syntax_is_the_end_of_the_ike_sa() {
         let other = Peer::up(&mut host);
         assert_eq!(host.ike().spis, other.spis);
     }
+}
+
+#[test]
+fn both_sas_have_the_options_of_the_policy_but_no_padding_that_the_peer_declines() {
+    let options = SaOptions { tfc: 256, dscp: Dscp::Set(10), mtu: Some(1400), ..SaOptions::default() };
+    for declined in [false, true] {
+        let mut host = Host::new(config(B, A), 2);
+        host.configure(|config| {
+            if let Action::Protect(protection) = &mut config.policies[0].policy.action {
+                protection.options = options;
+            }
+        });
+        let mut peer = Peer::up(&mut host);
+        // HDR, SK {SA, Ni, TSi, TSr, [N(ESP_TFC_PADDING_NOT_SUPPORTED)]} -->   (RFC 7296 §1.3.1)
+        let mut request = peer::child_request(NEW, 9);
+        request.extend(declined.then(|| peer::notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED, &[])));
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+        assert_eq!(notifies(&answer), []);
+        let sending = host.sa(Outbound, NEW).options;
+        assert_eq!(sending, SaOptions { tfc: if declined { 0 } else { 256 }, ..options });
+        let pair = host.sa(Outbound, NEW).pair;
+        assert_eq!(host.sa(Inbound, pair).options, options);
+    }
+}
+
+#[test]
+fn the_answer_may_decline_padding_too() {
+    let mut host = Host::new(config(B, A), 2);
+    host.configure(|config| {
+        if let Action::Protect(protection) = &mut config.policies[0].policy.action {
+            protection.options.tfc = 256;
+        }
+    });
+    let mut peer = Peer::up(&mut host);
+    host.command(Command::RekeyChild(POLICY));
+    let (id, _) = peer.asked(&mut host);
+    let [tsi, tsr] = peer::ts(B, A);
+    let mut answer = vec![peer::sa_of(peer::answered_esp(), NEW.into()), peer::nonce(&[9; 32]), tsi, tsr];
+    answer.push(peer::notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED, &[]));
+    peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &answer);
+    assert_eq!(host.sa(Outbound, NEW).options.tfc, 0);
+    assert_eq!(host.sa(Outbound, peer::FIRST).options.tfc, 256, "the old one goes on as it was");
 }

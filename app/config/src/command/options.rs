@@ -1,0 +1,228 @@
+//! The flags of `ipsec policy` that say how packets are carried.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions};
+use ravelin_types::policy::Mode;
+
+use super::Conflict;
+use crate::value::{BadValue, quantity};
+
+/// As written. What was not given is `None`, so that it can be told from the default.
+#[derive(Clone, Debug, Args)]
+pub struct OptionArgs {
+    /// Hide the length of packets with random padding
+    #[arg(short = 'c', long)]
+    tfc: bool,
+    /// Bytes of such padding, fewer than this [default: 256]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(2..))]
+    tfc_max: Option<u16>,
+    /// Send dummy packets
+    #[arg(short = 'y', long)]
+    dummy: bool,
+    /// Bytes in a dummy packet, fewer than this [default: 16]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(1..))]
+    dummy_size: Option<u16>,
+    /// Time between dummy packets, less than this [default: 30]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    dummy_interval: Option<Duration>,
+    /// Cut the ICV of HMAC-SHA-2 to 96 bits, for a peer that does not know RFC 4868
+    #[arg(short = 'h', long)]
+    short_icv: bool,
+    /// Congestion marks (ECN) of the outer header: full (those of the inner one) or none [default: full]
+    #[arg(long, value_enum)]
+    ecn: Option<EcnWord>,
+    /// DSCP of the outer header: copy (that of the inner one) or 0 to 63 [default: copy]
+    #[arg(long, value_name = "DSCP", value_parser = dscp)]
+    dscp: Option<Dscp>,
+    /// Don't-fragment flag of the outer header: copy, set or clear [default: copy]
+    #[arg(long, value_enum)]
+    df: Option<DfWord>,
+    /// TTL or hop limit of the outer header [default: 64]
+    #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
+    hop_limit: Option<u8>,
+    /// Whether the padding of packets that arrive must be as RFC 4303 has it [default: on]
+    #[arg(long, value_enum)]
+    pad_check: Option<Switch>,
+    /// The longest packet that the path takes, outer header included [default: not known]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..65_535))]
+    mtu: Option<u16>,
+    /// Cut packets that are too long before they are protected, or after [default: before]
+    #[arg(long, value_enum)]
+    fragment: Option<FragmentWord>,
+    /// The largest TCP segment that a handshake inside may announce: off, path (what fits the MTU) or a number
+    /// [default: off]
+    #[arg(long, value_name = "MSS", value_parser = mss)]
+    mss: Option<Mss>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EcnWord {
+    Full,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DfWord {
+    Copy,
+    Set,
+    Clear,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FragmentWord {
+    Before,
+    After,
+}
+
+fn dscp(text: &str) -> Result<Dscp, BadValue> {
+    match (text, text.parse::<u8>()) {
+        ("copy", _) => Ok(Dscp::Copy),
+        (_, Ok(dscp)) if dscp < 64 => Ok(Dscp::Set(dscp)),
+        _ => Err(BadValue::new("expected copy, or a DSCP of 0 to 63")),
+    }
+}
+
+fn mss(text: &str) -> Result<Mss, BadValue> {
+    match (text, text.parse::<u16>()) {
+        ("off", _) => Ok(Mss::Off),
+        ("path", _) => Ok(Mss::Path),
+        // RFC 9293 §3.7.1: what every host takes unasked.
+        (_, Ok(size)) if size >= 536 => Ok(Mss::Set(size)),
+        _ => Err(BadValue::new("expected off, path, or a segment size of at least 536 bytes")),
+    }
+}
+
+impl OptionArgs {
+    /// The first flag that was given.
+    pub(super) fn given(&self) -> Option<(char, &'static str)> {
+        self.of_esp().or_else(|| self.of_tunnels()).or_else(|| {
+            first([
+                (self.short_icv, ('h', "short-icv")),
+                (self.mtu.is_some(), ('\0', "mtu")),
+                (self.fragment.is_some(), ('\0', "fragment")),
+                (self.mss.is_some(), ('\0', "mss")),
+            ])
+        })
+    }
+
+    fn of_esp(&self) -> Option<(char, &'static str)> {
+        first([
+            (self.tfc, ('c', "tfc")),
+            (self.tfc_max.is_some(), ('\0', "tfc-max")),
+            (self.dummy, ('y', "dummy")),
+            (self.dummy_size.is_some(), ('\0', "dummy-size")),
+            (self.dummy_interval.is_some(), ('\0', "dummy-interval")),
+            (self.pad_check.is_some(), ('\0', "pad-check")),
+        ])
+    }
+
+    fn of_tunnels(&self) -> Option<(char, &'static str)> {
+        first([
+            (self.ecn.is_some(), ('\0', "ecn")),
+            (self.dscp.is_some(), ('\0', "dscp")),
+            (self.df.is_some(), ('\0', "df")),
+            (self.hop_limit.is_some(), ('\0', "hop-limit")),
+        ])
+    }
+
+    /// The options of an SA in this mode, of ESP or AH, to this end.
+    pub(super) fn interpret(&self, mode: Mode, esp: bool, endpoint: IpAddr) -> Result<SaOptions, Conflict> {
+        if let Some(flag) = self.of_esp().filter(|_| !esp) {
+            return Err(Conflict::at(flag, format!("--{} is about ESP; leave it out, or use -t ESP", flag.1)));
+        }
+        if let Some(flag) = self.of_tunnels().filter(|_| mode == Mode::Transport) {
+            let why = format!("--{} goes with -m tunnel: in transport mode a packet keeps its own header", flag.1);
+            return Err(Conflict::at(flag, why));
+        }
+        let orphans = [
+            (self.tfc_max.is_some() && !self.tfc, "tfc-max", "-c"),
+            (self.dummy_size.is_some() && !self.dummy, "dummy-size", "-y"),
+            (self.dummy_interval.is_some() && !self.dummy, "dummy-interval", "-y"),
+        ];
+        if let Some((_, flag, with)) = orphans.into_iter().find(|(orphan, ..)| *orphan) {
+            return Err(Conflict::at(('\0', flag), format!("--{flag} goes with {with}")));
+        }
+        if self.mtu.is_some_and(|mtu| mtu < 1280) && endpoint.is_ipv6() {
+            return Err(Conflict::at(('\0', "mtu"), "every path of IPv6 takes 1280 bytes; expected at least that"));
+        }
+        let default = SaOptions::default();
+        let plain = Dummies::default();
+        Ok(SaOptions {
+            full_ecn: self.ecn != Some(EcnWord::None),
+            dscp: self.dscp.unwrap_or(default.dscp),
+            df: match self.df {
+                Some(DfWord::Copy) => Df::Copy,
+                Some(DfWord::Set) => Df::Set,
+                Some(DfWord::Clear) => Df::Clear,
+                None => default.df,
+            },
+            hop_limit: self.hop_limit.unwrap_or(default.hop_limit),
+            pad_check: self.pad_check != Some(Switch::Off),
+            short_icv: self.short_icv,
+            mtu: self.mtu,
+            fragmentation: match self.fragment {
+                Some(FragmentWord::Before) => Fragmentation::Before,
+                Some(FragmentWord::After) => Fragmentation::After,
+                None => default.fragmentation,
+            },
+            mss: self.mss.unwrap_or(default.mss),
+            tfc: if self.tfc { self.tfc_max.unwrap_or(DEFAULT_TFC) } else { 0 },
+            dummies: self.dummy.then_some(Dummies {
+                size: self.dummy_size.unwrap_or(plain.size),
+                interval: self.dummy_interval.unwrap_or(plain.interval),
+            }),
+            ..default
+        })
+    }
+}
+
+/// `MAX_TFC_PADDING_SIZE` of document 003.
+const DEFAULT_TFC: u16 = 256;
+
+fn first<const N: usize>(flags: [(bool, (char, &'static str)); N]) -> Option<(char, &'static str)> {
+    flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+}
+
+/// What differs from the default, as one would write it. Empty when nothing does.
+pub fn written(options: &SaOptions) -> String {
+    let default = SaOptions::default();
+    let SaOptions {
+        full_ecn, dscp, df, hop_limit, pad_check, short_icv, mtu, fragmentation, mss, tfc, dummies, ..
+    } = *options;
+    let words = [
+        (tfc > 0).then(|| format!("-c --tfc-max {tfc}")),
+        dummies.map(|Dummies { size, interval }| {
+            format!("-y --dummy-size {size} --dummy-interval {}", interval.as_secs_f64())
+        }),
+        short_icv.then(|| "-h".to_owned()),
+        (!full_ecn).then(|| "--ecn none".to_owned()),
+        match dscp {
+            Dscp::Copy => None,
+            Dscp::Set(dscp) => Some(format!("--dscp {dscp}")),
+        },
+        match df {
+            Df::Copy => None,
+            Df::Set => Some("--df set".to_owned()),
+            Df::Clear => Some("--df clear".to_owned()),
+        },
+        (hop_limit != default.hop_limit).then(|| format!("--hop-limit {hop_limit}")),
+        (!pad_check).then(|| "--pad-check off".to_owned()),
+        mtu.map(|mtu| format!("--mtu {mtu}")),
+        (fragmentation == Fragmentation::After).then(|| "--fragment after".to_owned()),
+        match mss {
+            Mss::Off => None,
+            Mss::Path => Some("--mss path".to_owned()),
+            Mss::Set(size) => Some(format!("--mss {size}")),
+        },
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
