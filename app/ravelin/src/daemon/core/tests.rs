@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use ravelin_control::COMMAND_LINE;
-use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Table};
 use ravelin_types::lifetime::Lifetime;
@@ -18,6 +18,7 @@ use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaLookup, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 
 use super::*;
+use crate::daemon::crypto::ike_provider;
 
 mod keyed;
 
@@ -106,7 +107,7 @@ impl Bench {
         std::fs::write(directory.join("psk"), "secret").expect("a key");
         std::fs::set_permissions(directory.join("psk"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
         let plane = FakePlane::default();
-        let core = Core::new(Model::new(), plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
+        let core = Core::new(Model::new(), plane.clone(), ike_provider(), Box::new(SystemRandom), Instant::ZERO);
         let core = core.map_err(|(_, why)| why).expect("a core");
         Bench { core, plane, directory, client: ClientId(1), now: Instant::ZERO }
     }
@@ -154,7 +155,7 @@ fn policies_are_in_force_from_the_start() {
     let mut model = bench.core.model.clone();
     model.add_policy(spec("ipsec policy -n p1 --action discard -s any -d any")).unwrap();
     let plane = FakePlane::default();
-    let core = Core::new(model, plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
+    let core = Core::new(model, plane.clone(), ike_provider(), Box::new(SystemRandom), Instant::ZERO);
     assert!(core.is_ok());
     assert_eq!(plane.0.borrow().policies.values().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["p1"]);
 }
@@ -177,6 +178,24 @@ fn commands_change_the_data_plane_and_listings() {
     bench.ok("ipsec policy -x p1");
     assert_eq!(bench.plane.0.borrow().policies.len(), 0);
     assert_eq!(bench.ok("ipsec netstat -a").section("counters").unwrap().text("packets-sealed"), Some("3"));
+}
+
+// RFC 8221 §5, §6. The note is on the answer alone: what is negotiated later is not warned of again.
+#[test]
+fn legacy_algorithms_are_warned_of_when_they_are_named() {
+    let mut bench = Bench::new("legacy");
+    bench.ok(REMOTE);
+    let answer = bench.ok(&format!("{POLICY} -e 3DES-CBC,AES128-CBC -a HMAC-MD5"));
+    let notes = answer.list("notes").unwrap();
+    assert!(notes[0].starts_with("3DES-CBC: ") && notes[1].starts_with("HMAC-MD5: ") && notes.len() == 2, "{notes:?}");
+    let detail = bench.ok("ipsec policy -v -n p1");
+    let text = format!("{detail:?}");
+    assert!(text.contains("ESP: 3DES-CBC, AES128-CBC, HMAC-MD5"), "{text}");
+    // Not in what is offered without being named.
+    bench.ok("ipsec policy -x p1");
+    assert!(bench.ok(POLICY).list("notes").is_none_or(|notes| notes.is_empty()));
+    let text = format!("{:?}", bench.ok("ipsec policy -v -n p1"));
+    assert!(!text.contains("DES") && !text.contains("MD5") && !text.contains("NULL"), "{text}");
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn sas_by_hand_are_there_from_the_start() {
     let argv: Vec<String> = ADDSA.split_whitespace().map(str::to_owned).collect();
     let ravelin_config::Command::AddSa(spec) = ravelin_config::parse(&argv).unwrap().command else { panic!() };
     model.add_manual(*spec, std::path::Path::new("/")).unwrap();
-    assert!(Core::new(model, plane.clone(), provider(), Box::new(SystemRandom), Instant::ZERO).is_ok());
+    assert!(Core::new(model, plane.clone(), ike_provider(), Box::new(SystemRandom), Instant::ZERO).is_ok());
     assert_eq!((plane.0.borrow().sas.len(), plane.0.borrow().policies.len()), (2, 1));
 }
 
