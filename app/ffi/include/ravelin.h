@@ -465,6 +465,18 @@ typedef struct RvlResult {
   size_t esp_offset;
 } RvlResult;
 
+// What the SPD says about a packet.
+typedef struct RvlDisposition {
+  // What would become of the packet, as far as the SPD decides it.
+  RvlVerdict verdict;
+  // With `Drop` the error that corresponds, or 0 where a policy wants it so.
+  RvlStatus reason;
+  // 1 when a policy decides.
+  uint8_t has_policy;
+  // The policy that decides.
+  uint32_t policy;
+} RvlDisposition;
+
 // One buffer of a chain.
 typedef struct RvlPiece {
   // Its bytes.
@@ -699,6 +711,16 @@ RvlStatus rvl_decapsulate(RvlHandle engine,
                           struct RvlPacket *packet,
                           uint64_t now,
                           struct RvlResult *result);
+
+// Tells what would become of a clear packet that is to leave, or that has arrived, by the policies alone. Nothing is
+// done with the packet, and nothing is counted.
+//
+// # Safety
+// As [`rvl_encapsulate`].
+RvlStatus rvl_get_policy(RvlHandle engine,
+                         uint32_t direction,
+                         const struct RvlPacket *packet,
+                         struct RvlDisposition *disposition);
 
 // Adds a policy, or replaces the one with the same number.
 //

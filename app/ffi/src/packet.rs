@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use ravelin_engine::{Mark, Outer, PacketBuf, Verdict};
+use ravelin_engine::{Disposal, Disposition, Mark, Outer, PacketBuf, Verdict};
 use ravelin_types::policy::{Domain, Mode};
 use ravelin_types::sa::Direction;
 
-use crate::RvlStatus;
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::sys::{self, Out};
+use crate::{RvlStatus, sa};
 
 /// Free bytes to have before an outbound packet.
 pub const RVL_HEADROOM: usize = 128;
@@ -118,6 +118,59 @@ pub unsafe extern "C" fn rvl_decapsulate(
 ) -> RvlStatus {
     // SAFETY: the caller's promise.
     unsafe { process(engine, Direction::Inbound, packet, now, result) }
+}
+
+/// What the SPD says about a packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RvlDisposition {
+    /// What would become of the packet, as far as the SPD decides it.
+    pub verdict: RvlVerdict,
+    /// With `Drop` the error that corresponds, or 0 where a policy wants it so.
+    pub reason: RvlStatus,
+    /// 1 when a policy decides.
+    pub has_policy: u8,
+    /// The policy that decides.
+    pub policy: u32,
+}
+
+/// Tells what would become of a clear packet that is to leave, or that has arrived, by the policies alone. Nothing is
+/// done with the packet, and nothing is counted.
+///
+/// # Safety
+/// As [`rvl_encapsulate`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_get_policy(
+    engine: RvlHandle,
+    direction: u32,
+    packet: *const RvlPacket,
+    disposition: *mut RvlDisposition,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (packet, out) = unsafe { (sys::read(packet)?, Out::new(disposition)?) };
+        // SAFETY: the caller's promise.
+        let buffer = unsafe { sys::slice(packet.buffer.cast_const(), packet.capacity)? };
+        let end = packet.offset.checked_add(packet.length).ok_or(RvlStatus::BadParam)?;
+        let bytes = buffer.get(packet.offset..end).ok_or(RvlStatus::BadParam)?;
+        let direction = sa::direction(direction)?;
+        let Disposition { policy, action } = handle::with(engine, |engine: &mut Engine| {
+            let engine = engine.engine();
+            Ok(match direction {
+                Direction::Outbound => engine.outbound.lookup(bytes, Domain(packet.domain)),
+                Direction::Inbound => engine.inbound.lookup(bytes, Domain(packet.domain)),
+            })
+        })?;
+        let (verdict, reason) = match action {
+            Disposal::Protect(Mode::Tunnel) => (RvlVerdict::SecureTunnel, RvlStatus::Ok),
+            Disposal::Protect(Mode::Transport) => (RvlVerdict::SecureTransport, RvlStatus::Ok),
+            Disposal::Bypass => (RvlVerdict::Bypass, RvlStatus::Ok),
+            Disposal::Discard(reason) => (RvlVerdict::Drop, reason.code().map_or(RvlStatus::Ok, RvlStatus::from)),
+        };
+        let policy_number = policy.map_or(0, |policy| policy.0);
+        out.set(RvlDisposition { verdict, reason, has_policy: policy.is_some().into(), policy: policy_number });
+        Ok(())
+    })
 }
 
 /// # Safety

@@ -2,12 +2,31 @@
 //! alone and under valgrind.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where cargo put the libraries beside this program.
 fn libraries() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
+}
+
+/// What pkg-config says of a library installed as `cargo xtask capi` does it, or `None` where there is none.
+fn flags() -> Option<Vec<String>> {
+    let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+    let (crate_root, lib) = (Path::new(env!("CARGO_MANIFEST_DIR")), prefix.join("lib"));
+    fs::create_dir_all(prefix.join("include")).unwrap();
+    fs::create_dir_all(&lib).unwrap();
+    fs::copy(crate_root.join("include/ravelin.h"), prefix.join("include/ravelin.h")).unwrap();
+    fs::copy(libraries().join("libravelin_ffi.so"), lib.join("libravelin_ffi.so")).unwrap();
+    let template = fs::read_to_string(crate_root.join("ravelin.pc.in")).unwrap();
+    let found_by =
+        template.replace("@PREFIX@", prefix.to_str().unwrap()).replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    fs::write(lib.join("ravelin.pc"), found_by).unwrap();
+    let mut pkg_config = Command::new("pkg-config");
+    let output = pkg_config.args(["--cflags", "--libs", "ravelin"]).env("PKG_CONFIG_PATH", &lib).output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,4 +101,20 @@ fn ike_keys_two_engines_in_one_program() {
 #[test]
 fn packets_in_pieces_are_submitted_and_completed() {
     test("requests");
+}
+
+#[test]
+fn pkg_config_finds_what_is_installed() {
+    let Some(flags) = flags() else {
+        eprintln!("skipped: there is no pkg-config");
+        return;
+    };
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("by-pkg-config");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/hostile.c");
+    let lib = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix/lib");
+    let mut cc = Command::new("cc");
+    cc.arg("-std=c11").arg(source).arg("-o").arg(&out).args(flags).arg(format!("-Wl,-rpath,{}", lib.display()));
+    let output = cc.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run(&mut Command::new(out));
 }

@@ -4,8 +4,9 @@
 //! Targets are data, not programs: [`targets`] lists them, one for every row of the payload table of `ravelin-wire`
 //! among them. `cargo test -p ravelin-fuzz` replays `corpus/<target>/` and small changes of it through every target;
 //! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read `ike.rs` first.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod c_interface;
 mod ciphers;
 mod ike;
 mod management;
@@ -42,6 +43,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-event", management::event),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
+        Decoder::Named("c-interface", c_interface::calls),
         Decoder::Named("ciphers", ciphers::single),
         Decoder::Named("cipher-batches", ciphers::batch),
     ];

@@ -2,6 +2,7 @@
 //! at the dependencies; `ci` is all of these, `nightly` is `ci` and what takes longer.
 
 mod bench;
+mod capi;
 mod check;
 mod ci;
 mod demo;
@@ -41,6 +42,8 @@ pub enum Verb {
     Rfc(rfc::Args),
     /// Write the C header of app/ffi.
     Header(header::Args),
+    /// Build the C interface and install it.
+    Capi(capi::Args),
     /// Check licences, sources and bans of the dependencies.
     Deny(deny::Args),
     /// Everything that must pass before a change lands.
@@ -65,6 +68,7 @@ pub fn run(verb: &Verb, workspace: &Workspace) -> Result<()> {
         Verb::Fuzz(args) => return fuzz::run_verb(workspace, args),
         Verb::Rfc(args) => return rfc::run(workspace, args),
         Verb::Header(args) => return header::run(workspace, args),
+        Verb::Capi(args) => return capi::run_verb(workspace, args),
         Verb::Deny(args) => deny::steps(workspace, &mut report, args),
         Verb::Ci => ci::steps(workspace, &mut report),
         Verb::Nightly(args) => nightly::steps(workspace, &mut report, args),

@@ -86,6 +86,7 @@ static void packets(void)
     RvlHandle engine = engine_new(&seed);
     uint8_t bytes[64] = {0};
     RvlResult result;
+    RvlDisposition asked;
     /* Not inside of their buffer. */
     RvlPacket wrong[] = {
         {.buffer = NULL, .capacity = 10, .length = 1},
@@ -100,8 +101,12 @@ static void packets(void)
         RvlPacket packet = wrong[i];
         CHECK(rvl_encapsulate(engine, &packet, 0, &result) != RVL_STATUS_OK);
         CHECK(rvl_decapsulate(engine, &packet, 0, &result) != RVL_STATUS_OK);
+        if (!packet.mark)
+            CHECK(rvl_get_policy(engine, RVL_OUTBOUND, &packet, &asked) != RVL_STATUS_OK);
         CHECK(memcmp(&packet, &wrong[i], sizeof packet) == 0);
     }
+    STATUS(RVL_STATUS_NULL, rvl_get_policy(engine, RVL_OUTBOUND, NULL, &asked));
+    STATUS(RVL_STATUS_NULL, rvl_get_policy(engine, RVL_OUTBOUND, wrong, NULL));
     /* No packet at all, and every byte there can be first. */
     RvlPacket empty = {0};
     OK(rvl_encapsulate(engine, &empty, 0, &result));

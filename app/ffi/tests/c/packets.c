@@ -64,6 +64,15 @@ static void round_trips(uint32_t mode, const char *encryption, int in_udp)
     CHECK(event.source.family == 4 && memcmp(event.source.bytes, "\12\0\1\1", 4) == 0);
     STATUS(RVL_STATUS_EMPTY, rvl_poll_event(left, &event));
 
+    RvlDisposition asked;
+    OK(rvl_get_policy(left, RVL_OUTBOUND, &packet, &asked));
+    CHECK(asked.verdict == (tunnel ? RVL_VERDICT_SECURE_TUNNEL : RVL_VERDICT_SECURE_TRANSPORT));
+    CHECK(asked.has_policy == 1 && asked.policy == 1 && asked.reason == RVL_STATUS_OK);
+    OK(rvl_get_policy(right, RVL_INBOUND, &packet, &asked));
+    CHECK(asked.has_policy == 1 && asked.policy == 1);
+    OK(rvl_get_policy(right, RVL_OUTBOUND, &packet, &asked));
+    CHECK(asked.verdict == RVL_VERDICT_DROP && asked.has_policy == 0 && asked.reason == RVL_STATUS_POLICY_NOT_FOUND);
+
     RvlSa sender = sa_from(RVL_OUTBOUND, a, b, mode, encryption);
     RvlSa receiver = sa_from(RVL_INBOUND, a, b, mode, encryption);
     if (in_udp)
