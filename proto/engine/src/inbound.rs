@@ -28,7 +28,7 @@ use crate::fragments::{Fragments, overwrites_header};
 use crate::limits::room_at_start;
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
-use crate::sad::{InboundSa, Sad, Slot, SpiTable};
+use crate::sad::{InboundSa, Sad, Slot, Spis};
 use crate::spd::{FlowCache, FlowKey, Seen, Spd};
 use crate::together::Together;
 use crate::verdict::{Counters, DropReason, Verdict};
@@ -60,8 +60,7 @@ pub struct Inbound {
     crypto: CryptoProvider,
     spd: Spd,
     sad: Sad<InboundSa>,
-    /// Inbound SPIs are ours to choose, so they name an SA alone (RFC 4303 §2.1).
-    spis: SpiTable,
+    spis: Spis,
     cache: FlowCache,
     fragments: Fragments,
     events: Events,
@@ -87,7 +86,7 @@ impl Inbound {
             crypto,
             spd: Spd::new(seed, limits),
             sad: Sad::new(limits),
-            spis: SpiTable::new(seed, room_at_start(limits.sas)),
+            spis: Spis::new(seed, room_at_start(limits.sas)),
             cache: FlowCache::new(seed, limits.flow_sets),
             fragments: Fragments::new(seed),
             events: Events::new(limits.events),
@@ -147,7 +146,7 @@ impl Inbound {
             return true;
         };
         let spi = EspHeader::parse(&packet[esp_at..]).map(|esp| esp.spi.0);
-        let sa = spi.and_then(|spi| self.spis.get(spi)).and_then(|slot| self.sad.get(slot));
+        let sa = spi.and_then(|spi| self.spis.likely(spi)).and_then(|slot| self.sad.get(slot));
         sa.is_some_and(|sa| {
             let params = &sa.cold.params;
             params.options.zero_checksum && params.dst == header.dst && sa.peer == Some((header.src, src_port))
@@ -159,14 +158,14 @@ impl Inbound {
         let Some(header) = EspHeader::parse(&pkt.packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadEspLength);
         };
-        let Some(slot) = self.spis.get(header.spi.0) else { return Verdict::Drop(DropReason::UnknownSpi) };
+        let Some(slot) = self.spis.find(header.spi, arrived.meta) else { return Verdict::Drop(DropReason::UnknownSpi) };
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if sa.usage.is_dead() {
-            return Verdict::Drop(DropReason::Expired);
+            return self.sa_drops(slot, DropReason::Expired);
         }
         match open(sa, pkt, header, arrived) {
             Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => self.sa_drops(slot, reason),
         }
     }
 
@@ -175,14 +174,16 @@ impl Inbound {
         let Some(header) = AhHeader::parse(&pkt.packet()[arrived.at..]) else {
             return Verdict::Drop(DropReason::BadAhLength);
         };
-        let Some(slot) = self.spis.get(header.spi.0) else { return Verdict::Drop(DropReason::UnknownAhSpi) };
+        let Some(slot) = self.spis.find(header.spi, arrived.meta) else {
+            return Verdict::Drop(DropReason::UnknownAhSpi);
+        };
         let Some(sa) = self.sad.get_mut(slot) else { return Verdict::Drop(DropReason::UnknownAhSpi) };
         if sa.usage.is_dead() {
-            return Verdict::Drop(DropReason::Expired);
+            return self.sa_drops(slot, DropReason::Expired);
         }
         match open_ah(sa, pkt, header, arrived) {
             Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => self.sa_drops(slot, reason),
         }
     }
 
@@ -208,8 +209,7 @@ impl Inbound {
                 if self.spd.asks_what_arrives()
                     && let Err(reason) = belongs(&self.spd, &mut self.fragments, sa, pkt, now)
                 {
-                    sa.dropped.bad_selector += 1;
-                    return Verdict::Drop(reason);
+                    return self.sa_drops(slot, reason);
                 }
                 if sa.usage.record(bytes) {
                     self.sad.cross(slot, &mut self.events);
@@ -217,11 +217,15 @@ impl Inbound {
                 pkt.set_mark(Mark::Opened(mode));
                 Verdict::Deliver
             }
-            Err(reason) => {
-                sa.dropped.dummies += u64::from(reason == DropReason::Dummy);
-                Verdict::Drop(reason)
-            }
+            Err(reason) => self.sa_drops(slot, reason),
         }
+    }
+
+    /// The SA in `slot` drops a packet.
+    #[cold]
+    fn sa_drops(&mut self, slot: Slot, reason: DropReason) -> Verdict {
+        self.sad.count_drop(slot, reason);
+        Verdict::Drop(reason)
     }
 
     /// RFC 4301 §5.2: a packet in the clear passes only where the SPD has nothing against it.
@@ -266,7 +270,7 @@ impl Inbound {
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Inbound => {
                 let (_, sa) = self.sad.remove(*id)?;
                 self.batched_sas -= usize::from(sa.suite.is_batched());
-                self.spis.remove(id.spi.0);
+                self.spis.remove(&sa.cold.params);
             }
             DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
                 return Err(DataPlaneError::NoSuchSa(*id));
@@ -286,13 +290,13 @@ impl Inbound {
 
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
-        if let Some(other) = self.spis.get(params.spi.0).and_then(|slot| self.sad.get(slot)) {
+        if let Some(other) = self.spis.taken(params).and_then(|slot| self.sad.get(slot)) {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
         let sa = InboundSa::new(params, &self.crypto, now)?;
         self.batched_sas += usize::from(sa.suite.is_batched());
         let slot = self.sad.insert(sa);
-        self.spis.insert(params.spi.0, slot);
+        self.spis.insert(params, slot);
         Ok(())
     }
 

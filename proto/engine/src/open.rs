@@ -9,7 +9,7 @@
 use core::net::IpAddr;
 
 use ravelin_types::policy::Mode;
-use ravelin_types::sa::{OriginalAddresses, SaCounters};
+use ravelin_types::sa::OriginalAddresses;
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::{EspHeader, Trailer, parse_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
@@ -61,7 +61,7 @@ pub(crate) fn open(
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
     let KeyedSuite::Esp(esp) = &sa.suite else { return Err(DropReason::ExpectedAh) };
-    let newest = open_esp(esp, &mut sa.window, &mut sa.dropped, &mut pkt.packet_mut()[arrived.at..], header)?;
+    let newest = open_esp(esp, &mut sa.window, &mut pkt.packet_mut()[arrived.at..], header)?;
     Ok(opened(sa, pkt, newest, arrived))
 }
 
@@ -80,9 +80,8 @@ pub(crate) fn open_decrypted(
     forged: bool,
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
-    sa.window.check(sequence).map_err(|stale| replayed(&mut sa.dropped, stale))?;
+    sa.window.check(sequence).map_err(replayed)?;
     if forged {
-        sa.dropped.forged += 1;
         return Err(DropReason::Forged);
     }
     let newest = sa.window.accept(sequence);
@@ -111,10 +110,8 @@ pub(crate) fn open_ah(
     if header.len != ah.header_len(arrived.meta.dst.is_ipv6()) {
         return Err(DropReason::BadAhLength);
     }
-    let sequence = fresh(&sa.window, header.sequence, ah.extended).map_err(|stale| replayed(&mut sa.dropped, stale))?;
-    ah.verify(pkt.packet(), arrived.at, sequence).inspect_err(|&reason| {
-        sa.dropped.forged += u64::from(reason == DropReason::AhForged);
-    })?;
+    let sequence = fresh(&sa.window, header.sequence, ah.extended).map_err(replayed)?;
+    ah.verify(pkt.packet(), arrived.at, sequence)?;
     let newest = sa.window.accept(sequence);
     let at = arrived.at + header.len;
     let payload = match &mut sa.suite {
@@ -123,7 +120,7 @@ pub(crate) fn open_ah(
             match esp_header {
                 Some(esp_header) if esp_header.spi == sa.cold.params.spi => {
                     let esp_packet = &mut pkt.packet_mut()[at..];
-                    open_esp(&both.esp, &mut both.esp_window, &mut sa.dropped, esp_packet, esp_header)
+                    open_esp(&both.esp, &mut both.esp_window, esp_packet, esp_header)
                         .and_then(|_| inside_esp(&both.esp, pkt, at, sa.mode, sa.pad_check))
                 }
                 Some(_) => Err(DropReason::UnknownSpi),
@@ -141,21 +138,12 @@ pub(crate) fn open_ah(
 
 /// Verifies and decrypts `packet` in place, and records its number. True when that is the highest so far.
 #[inline]
-fn open_esp(
-    esp: &Esp,
-    window: &mut ReplayWindow,
-    dropped: &mut SaCounters,
-    packet: &mut [u8],
-    header: EspHeader,
-) -> Result<bool, DropReason> {
+fn open_esp(esp: &Esp, window: &mut ReplayWindow, packet: &mut [u8], header: EspHeader) -> Result<bool, DropReason> {
     if !esp.fits(packet.len()) {
         return Err(DropReason::BadEspLength);
     }
-    let sequence = fresh(window, header.sequence, esp.extended).map_err(|stale| replayed(dropped, stale))?;
-    if esp.open(packet, sequence).is_err() {
-        dropped.forged += 1;
-        return Err(DropReason::Forged);
-    }
+    let sequence = fresh(window, header.sequence, esp.extended).map_err(replayed)?;
+    esp.open(packet, sequence).map_err(|_| DropReason::Forged)?;
     Ok(window.accept(sequence))
 }
 
@@ -172,8 +160,7 @@ fn fresh(window: &ReplayWindow, low: u32, extended: bool) -> Result<u64, Stale> 
     window.check(sequence).map(|()| sequence)
 }
 
-fn replayed(dropped: &mut SaCounters, stale: Stale) -> DropReason {
-    dropped.replayed += 1;
+fn replayed(stale: Stale) -> DropReason {
     match stale {
         Stale::Seen => DropReason::Replayed,
         Stale::TooOld => DropReason::TooOld,
@@ -249,7 +236,6 @@ fn uncover(
         clamp_arrived(sa, pkt, header);
     }
     if !sa.selects(header, pkt.packet()) {
-        sa.dropped.bad_selector += 1;
         return Err(DropReason::BadSelector);
     }
     Ok(trailer.payload_len)

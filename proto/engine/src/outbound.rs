@@ -347,6 +347,7 @@ impl Outbound {
                 Ok(())
             }
             Err(reason) => {
+                self.sad.count_drop(slot, reason);
                 if reason == DropReason::SequenceExhausted {
                     self.sad.end(slot, &mut self.events);
                     self.cache.forget();

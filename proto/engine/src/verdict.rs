@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use ravelin_types::ErrorCode;
 use ravelin_types::policy::PolicyId;
-use ravelin_types::sa::UdpEncap;
+use ravelin_types::sa::{SaCounters, UdpEncap};
 
 /// What the caller does with a packet now. The packet stands in its [`PacketBuf`](crate::PacketBuf).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +168,38 @@ drop_reasons! {
     /// (RFC 4301 §5.2).
     UnexpectedProtection => "protected packet where policy is bypass or discard",
         Some(ErrorCode::InboundUnexpectedSecuredPacket);
+}
+
+impl DropReason {
+    /// The counter of an SA for what it drops.
+    pub(crate) fn of_sa(self, counters: &mut SaCounters) -> Option<&mut u64> {
+        Some(match self {
+            DropReason::Replayed => &mut counters.replayed,
+            DropReason::TooOld => &mut counters.too_old,
+            DropReason::Forged | DropReason::AhForged => &mut counters.forged,
+            DropReason::BadEspLength | DropReason::BadAhLength | DropReason::UncoverableHeader => {
+                &mut counters.bad_length
+            }
+            DropReason::BadPadding => &mut counters.bad_padding,
+            DropReason::BadNextHeader | DropReason::ExpectedAh | DropReason::ExpectedEsp | DropReason::UnknownSpi => {
+                &mut counters.bad_next_header
+            }
+            DropReason::BadInnerPacket | DropReason::CongestionLost => &mut counters.bad_inner,
+            DropReason::BadSelector => &mut counters.bad_selector,
+            DropReason::PolicyMismatch
+            | DropReason::UnexpectedProtection
+            | DropReason::PolicyDiscard
+            | DropReason::NoPolicy
+            | DropReason::HiddenPorts => &mut counters.bad_policy,
+            DropReason::Expired => &mut counters.expired,
+            DropReason::Dummy => &mut counters.dummies,
+            DropReason::SequenceExhausted
+            | DropReason::FragmentInTransport
+            | DropReason::NoRoom
+            | DropReason::TooLong => &mut counters.unsendable,
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for DropReason {

@@ -3,10 +3,12 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::spi::places;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
 use crate::v2::IkeSa;
@@ -26,6 +28,8 @@ pub(crate) struct SaTable {
     half_open: BTreeMap<IpAddr, usize>,
     half_open_total: usize,
     inbound: BTreeMap<Spi, IkeSpi>,
+    /// Which indexes the inbound SPIs have in a table of [`places`].
+    taken: Vec<bool>,
     outbound: BTreeMap<(IpAddr, Spi), Spi>,
 }
 
@@ -117,11 +121,21 @@ impl SaTable {
         self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, spi)| *spi).collect()
     }
 
-    /// Reserves an inbound SPI for a Child SA of this IKE SA; false when it is in use.
+    /// Reserves an inbound SPI for a Child SA of this IKE SA; false when it is in use, or another would have the same
+    /// index in the table of a data plane.
     pub(crate) fn claim(&mut self, spi: Spi, owner: IkeSpi) -> bool {
-        if self.inbound.contains_key(&spi) {
+        let size = places(self.inbound.len() + 1);
+        if size > self.taken.len() {
+            self.taken = vec![false; size];
+            for spi in self.inbound.keys() {
+                self.taken[index(*spi, size)] = true;
+            }
+        }
+        let index = index(spi, self.taken.len());
+        if self.taken[index] {
             return false;
         }
+        self.taken[index] = true;
         self.inbound.insert(spi, owner);
         true
     }
@@ -133,7 +147,10 @@ impl SaTable {
 
     /// Frees an inbound SPI.
     pub(crate) fn release(&mut self, spi: Spi) {
-        self.inbound.remove(&spi);
+        if self.inbound.remove(&spi).is_some() {
+            let index = index(spi, self.taken.len());
+            self.taken[index] = false;
+        }
     }
 
     /// Notes which Child SA an outbound SA belongs to.
@@ -166,5 +183,41 @@ impl SaTable {
     /// The IKE SA that holds the Child SA with this inbound SPI.
     pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
         self.inbound.get(&inbound).copied()
+    }
+}
+
+fn index(spi: Spi, size: usize) -> usize {
+    spi.0 as usize & (size - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_inbound_spis_have_one_index_however_many_there_are() {
+        let mut table = SaTable::default();
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Spi((state >> 32) as u32)
+        };
+        let mut tries = 0;
+        let mut claimed = Vec::new();
+        while claimed.len() < 10_000 {
+            let spi = random();
+            tries += 1;
+            if table.claim(spi, IkeSpi(1)) {
+                claimed.push(spi);
+            }
+        }
+        assert!(tries < 2 * claimed.len(), "{tries}");
+        let size = places(claimed.len());
+        let indexes: BTreeSet<usize> = claimed.iter().map(|spi| index(*spi, size)).collect();
+        assert_eq!(indexes.len(), claimed.len());
+        // The place of what is released is free again.
+        table.release(claimed[0]);
+        table.release(claimed[0]);
+        assert!(!table.claim(claimed[1], IkeSpi(1)) && table.claim(claimed[0], IkeSpi(1)));
     }
 }

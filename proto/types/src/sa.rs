@@ -131,12 +131,28 @@ pub struct SaCounters {
     pub packets: u64,
     /// Payload bytes that passed, before encryption or after decryption.
     pub bytes: u64,
-    /// Inbound: dropped because the number was seen before or is too old.
+    /// Inbound: dropped because the number was seen before.
     pub replayed: u64,
+    /// Inbound: dropped because the number is left of the window.
+    pub too_old: u64,
     /// Inbound: dropped because the ICV did not verify.
     pub forged: u64,
+    /// Inbound: dropped because the length cannot be, or AH cannot cover the headers.
+    pub bad_length: u64,
+    /// Inbound: authentic, and dropped because of its padding.
+    pub bad_padding: u64,
+    /// Inbound: dropped because the next header, or the protocol itself, is not one of the SA.
+    pub bad_next_header: u64,
+    /// Inbound: authentic, and dropped because what is inside is no whole packet, or would lose its congestion mark.
+    pub bad_inner: u64,
     /// Inbound: dropped because the inner packet is not in the SA's selectors.
     pub bad_selector: u64,
+    /// Inbound: dropped because a policy has something else for the inner packet than this SA.
+    pub bad_policy: u64,
+    /// Dropped because the SA had passed its hard limit.
+    pub expired: u64,
+    /// Outbound: dropped because the packet does not fit, or no sequence number was left.
+    pub unsendable: u64,
     /// The last sequence number sent, or the highest received.
     pub sequence: u64,
     /// Dummy packets sent (they are among `packets`) or received (they are not).

@@ -16,6 +16,12 @@ impl Spi {
     }
 }
 
+/// The size of a table of `count` SPIs in which the low bits of each are its index: a power of two that leaves half of
+/// the places free. Whoever chooses SPIs so that no two have the same index spares the table every second look.
+pub fn places(count: usize) -> usize {
+    (2 * count).next_power_of_two().max(16)
+}
+
 impl fmt::Display for Spi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)

@@ -136,7 +136,7 @@ impl<P: Plane> Core<P> {
         if args.wants_sas() {
             let sas = self.plane.list();
             let views = self.endpoint.ike_sas();
-            answer.put_section("sas", report::sessions(&sas, &views, now, args.show_keys));
+            answer.put_section("sas", report::sessions(&sas, &views, &self.model, now, args.show_keys));
         }
         if args.wants_policies() {
             answer.put_section("policies", report::policies(&self.model));

@@ -15,7 +15,7 @@ use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaCounters};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Instant, Secret};
@@ -110,6 +110,12 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
             ravelin_config::command::Start::Now => "now",
         };
         detail.put("start", start);
+        if esp.pfp.any() {
+            detail.put("pfp", ravelin_config::value::pfp::words(esp.pfp));
+        }
+        if let Some(idle) = esp.lifetime.idle {
+            detail.put("inactivity", idle.as_secs());
+        }
         let options = options::written(&esp.options);
         if !options.is_empty() {
             detail.put("options", options);
@@ -131,7 +137,7 @@ fn put_limits(to: &mut Message, prefix: &str, limits: &ravelin_types::lifetime::
 }
 
 /// Pairs of SAs. `sas` is what the data plane holds, `ike_sas` tells since when.
-pub fn sessions(sas: &[SaStatus], ike_sas: &[IkeSaView], now: Instant, show_keys: bool) -> Message {
+pub fn sessions(sas: &[SaStatus], ike_sas: &[IkeSaView], model: &Model, now: Instant, show_keys: bool) -> Message {
     let children: Vec<&ChildSaView> = ike_sas.iter().flat_map(|ike| &ike.children).collect();
     let inbound = sas.iter().filter(|sa| sa.params.direction == Direction::Inbound);
     numbered(inbound.map(|inbound| {
@@ -140,7 +146,9 @@ pub fn sessions(sas: &[SaStatus], ike_sas: &[IkeSaView], now: Instant, show_keys
             sa.params.direction == Direction::Outbound && sa.params.spi == params.pair && sa.params.pair == params.spi
         });
         let child = children.iter().find(|child| child.inbound == params.spi);
-        session(inbound, outbound, child.copied(), now, show_keys)
+        let policy = model.policy_by_id(params.policy).and_then(|entry| entry.spec.esp.as_ref());
+        let cloned = policy.is_some_and(|esp| esp.pfp.any());
+        session(inbound, outbound, child.copied(), now, show_keys).with("cloned", yes_no(cloned))
     }))
 }
 
@@ -209,11 +217,30 @@ fn sa(status: &SaStatus, show_keys: bool) -> Message {
     sa.put("dummy-packets", counters.dummies);
     if params.direction == Direction::Inbound {
         sa.put("replay-window", params.replay_window);
-        sa.put("replayed", counters.replayed);
-        sa.put("forged", counters.forged);
-        sa.put("bad-selector", counters.bad_selector);
+    }
+    let drops = drops(counters);
+    let concerned = |name| (name == "unsendable") == (params.direction == Direction::Outbound);
+    for (name, count) in drops.into_iter().filter(|(name, _)| *name == "expired" || concerned(*name)) {
+        sa.put(name, count);
     }
     sa
+}
+
+/// What an SA dropped, by cause.
+fn drops(counters: &SaCounters) -> [(&'static str, u64); 11] {
+    [
+        ("replayed", counters.replayed),
+        ("too-old", counters.too_old),
+        ("forged", counters.forged),
+        ("bad-length", counters.bad_length),
+        ("bad-padding", counters.bad_padding),
+        ("bad-next-header", counters.bad_next_header),
+        ("bad-inner", counters.bad_inner),
+        ("bad-selector", counters.bad_selector),
+        ("bad-policy", counters.bad_policy),
+        ("expired", counters.expired),
+        ("unsendable", counters.unsendable),
+    ]
 }
 
 fn put_key(to: &mut Message, name: &str, key: &Secret, show: bool) {

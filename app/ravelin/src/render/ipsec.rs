@@ -10,6 +10,21 @@ const HEADER: [&str; 8] = ["spid", "pri", "proto", "policy", "src-id", "dst-id",
 /// The document's widths; a longer value widens its column.
 const WIDTHS: [usize; 8] = [4, 3, 5, 6, 14, 14, 4, 0];
 
+/// What an SA drops, and how a listing says so.
+const DROPS: [(&str, &str); 11] = [
+    ("replayed", "replayed"),
+    ("too-old", "too old"),
+    ("forged", "forged"),
+    ("bad-length", "of a bad length"),
+    ("bad-padding", "with bad padding"),
+    ("bad-next-header", "with a bad next header"),
+    ("bad-inner", "malformed inside"),
+    ("bad-selector", "outside the selectors"),
+    ("bad-policy", "of another policy"),
+    ("expired", "after the hard lifetime"),
+    ("unsendable", "that could not be sent"),
+];
+
 /// The SPD, and below it what else was configured when there is such (`ipsec policy -v`).
 pub fn policies(out: &mut String, policies: &Message) {
     let rows: Vec<[&str; 8]> = policies
@@ -53,6 +68,12 @@ fn detail(out: &mut String, policy: &Message) {
         }
     }
     let _ = writeln!(out, "; replay window {} packets", field(policy, "replay-window"));
+    if let Some(pfp) = policy.text("pfp") {
+        let _ = writeln!(out, "  Clone: an SA for each packet's own {pfp}");
+    }
+    if let Some(seconds) = policy.text("inactivity") {
+        let _ = writeln!(out, "  Deleted after {seconds} secs without a packet");
+    }
     if let Some(options) = policy.text("options") {
         let _ = writeln!(out, "  Options: {options}");
     }
@@ -74,6 +95,9 @@ pub fn sessions(out: &mut String, sas: &Message) {
             }
         }
         out.push('\n');
+        if session.text("cloned") == Some("yes") {
+            let _ = writeln!(out, "  Cloned: {}", selectors(session));
+        }
         if let Some(outbound) = session.section("outbound") {
             sa(out, "Outbound", "transmitted", outbound);
         }
@@ -102,9 +126,15 @@ fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
     }
     let _ = writeln!(out, "Dummy pkts {verb}: {}", field(sa, "dummy-packets"));
     let _ = writeln!(out, "Pkts {verb}: {}, bytes: {}", field(sa, "packets"), field(sa, "bytes"));
-    if sa.text("replayed").is_some() {
-        let [replayed, forged, selector] = ["replayed", "forged", "bad-selector"].map(|name| field(sa, name));
-        let _ = writeln!(out, "Pkts dropped: {replayed} replayed, {forged} forged, {selector} outside the selectors");
+    let dropped: Vec<String> = DROPS
+        .iter()
+        .filter_map(|(name, words)| Some((sa.text(name)?, name, words)))
+        // The three that there were always; the others where there is something to say.
+        .filter(|(count, name, _)| ["replayed", "forged", "bad-selector"].contains(name) || *count != "0")
+        .map(|(count, _, words)| format!("{count} {words}"))
+        .collect();
+    if !dropped.is_empty() {
+        let _ = writeln!(out, "Pkts dropped: {}", dropped.join(", "));
     }
 }
 

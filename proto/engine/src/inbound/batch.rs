@@ -71,7 +71,7 @@ impl Inbound {
     /// else speaks against opening it.
     fn set_aside(&mut self, index: usize, pkt: &PacketBuf<'_>, esp_at: usize) -> bool {
         let esp = &pkt.packet()[esp_at..];
-        let found = EspHeader::parse(esp).and_then(|header| Some((header, self.spis.get(header.spi.0)?)));
+        let found = EspHeader::parse(esp).and_then(|header| Some((header, self.spis.alone(header.spi)?)));
         let Some((header, slot)) = found else { return false };
         let Some(sa) = self.sad.get(slot) else { return false };
         if sa.usage.is_dead() || !sa.suite.is_batched() {
@@ -108,11 +108,11 @@ impl Inbound {
     fn open_aside(&mut self, aside: &Aside, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
         let Some(sa) = self.sad.get_mut(aside.slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if sa.usage.is_dead() {
-            return Verdict::Drop(DropReason::Expired);
+            return self.sa_drops(aside.slot, DropReason::Expired);
         }
         match open_decrypted(sa, pkt, aside.sequence, aside.forged, arrived) {
             Ok(opened) => self.admit(aside.slot, pkt, arrived.meta, opened, now),
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => self.sa_drops(aside.slot, reason),
         }
     }
 
@@ -141,7 +141,7 @@ impl Inbound {
             if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
                 sa.fetch();
             }
-            slots[in_work] = spis[half_way].and_then(|spi| self.spis.get(spi));
+            slots[in_work] = spis[half_way].and_then(|spi| self.spis.likely(spi));
             if let Some(slot) = slots[in_work] {
                 self.sad.fetch(slot);
             }

@@ -34,7 +34,7 @@ impl Inbound {
         let Content::Esp { esp_at, src_port } = content(header, packet) else { return None };
         let esp = EspHeader::parse(packet.get(esp_at..header.total_len)?)?;
         let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
-        let slot = self.spis.get(esp.spi.0)?;
+        let slot = self.spis.find(esp.spi, &meta)?;
         if !taken(slot) {
             return None;
         }
@@ -52,7 +52,8 @@ impl Inbound {
         outcome: Result<(), DropReason>,
         now: Instant,
     ) -> Verdict {
-        let verdict = self.finished(begun, pkt, outcome, now).unwrap_or_else(Verdict::Drop);
+        let slot = begun.slot;
+        let verdict = self.finished(begun, pkt, outcome, now).unwrap_or_else(|reason| self.sa_drops(slot, reason));
         self.counters.count(&verdict);
         verdict
     }
@@ -65,17 +66,13 @@ impl Inbound {
         now: Instant,
     ) -> Result<Verdict, DropReason> {
         let (sa, (_, meta)) = self.sad.get_mut(begun.slot).zip(begun.arrived).ok_or(DropReason::UnknownSpi)?;
-        outcome.inspect_err(|&reason| sa.dropped.forged += u64::from(reason == DropReason::Forged))?;
-        if sa.window.check(begun.sequence).is_err() {
-            sa.dropped.replayed += 1;
-            return Err(DropReason::Replayed);
-        }
+        outcome?;
+        sa.window.check(begun.sequence).map_err(|_| DropReason::Replayed)?;
         let newest = sa.window.accept(begun.sequence);
         let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
         let payload = if sa.selects(&header, pkt.packet()) {
             Ok(if sa.mode == Mode::Tunnel { header.total_len } else { header.total_len - header.esp_at })
         } else {
-            sa.dropped.bad_selector += 1;
             Err(DropReason::BadSelector)
         };
         Ok(self.admit(begun.slot, pkt, &meta, Opened { newest, payload }, now))

@@ -114,7 +114,7 @@ impl Outbound {
         if self.seal_in(slot, &header, pkt, Extra { dummy: true, ..Extra::NONE }, &mut verdict).is_ok()
             && let Some(sa) = self.sad.get_mut(slot)
         {
-            sa.cold.dummies += 1;
+            sa.cold.counters.dummies += 1;
         }
         self.counters.count(&verdict);
         verdict

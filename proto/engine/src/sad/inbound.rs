@@ -8,7 +8,7 @@ use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::options::Mss;
 use ravelin_types::policy::Mode;
-use ravelin_types::sa::{SaCounters, SaParams};
+use ravelin_types::sa::SaParams;
 use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, OPAQUE_PORTS, TrafficSelector, select};
 use ravelin_wire::ip::Header;
 use ravelin_wire::ip::transport::Ports;
@@ -36,8 +36,6 @@ pub(crate) struct InboundSa {
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
     selectors: Selectors,
-    /// What was dropped; `packets`, `bytes` and `sequence` are kept elsewhere.
-    pub dropped: Box<SaCounters>,
 }
 
 /// Most SAs have one IPv4 selector on each side; those are kept where the packet path finds them at once. For others
@@ -102,7 +100,6 @@ impl InboundSa {
                 _ => Selectors::Other,
             },
             cold,
-            dropped: Box::default(),
         })
     }
 
@@ -110,7 +107,6 @@ impl InboundSa {
     #[inline]
     pub fn fetch(&self) {
         fetch(&self.usage);
-        fetch(&self.dropped);
         self.window.fetch();
         self.suite.fetch();
     }
@@ -144,9 +140,12 @@ impl Sa for InboundSa {
         (&mut self.usage, &mut self.cold)
     }
 
-    fn counters(&self) -> SaCounters {
-        let Usage { packets, bytes, .. } = self.usage;
-        SaCounters { packets, bytes, sequence: self.window.top(), ..*self.dropped }
+    fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    fn sequence(&self) -> u64 {
+        self.window.top()
     }
 }
 

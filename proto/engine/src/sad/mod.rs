@@ -7,6 +7,7 @@ mod inbound;
 mod outbound;
 mod senders;
 mod spi_table;
+mod spis;
 mod usage;
 
 use alloc::boxed::Box;
@@ -24,11 +25,12 @@ use ravelin_types::sa::{SaCounters, SaId, SaParams};
 use crate::events::Events;
 use crate::fetch::fetch;
 use crate::limits::{Limits, MAX_REPLAY_WINDOW, MIN_MTU_V4, MIN_MTU_V6, room_at_start};
+use crate::verdict::DropReason;
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
 pub(crate) use senders::{Senders, WHOLE};
-pub(crate) use spi_table::SpiTable;
+pub(crate) use spis::Spis;
 pub(crate) use usage::{Bounds, Usage};
 
 /// The number of an SA's place.
@@ -40,8 +42,8 @@ pub(crate) struct Cold {
     pub bounds: Bounds,
     /// The longest packet that the path takes, by the options or as was learned.
     pub mtu: Option<u16>,
-    /// Outbound: dummy packets sent.
-    pub dummies: u64,
+    /// Dummy packets and what was dropped; `packets`, `bytes` and `sequence` are kept elsewhere.
+    pub counters: SaCounters,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
     soft_at: Option<Instant>,
@@ -63,7 +65,7 @@ impl Cold {
             params: params.clone(),
             bounds: Bounds::new(&params.lifetime),
             mtu: params.options.mtu,
-            dummies: 0,
+            counters: SaCounters::default(),
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
@@ -98,8 +100,10 @@ fn least_mtu(dst: IpAddr) -> u16 {
 /// An SA of either direction.
 pub(crate) trait Sa {
     fn cold(&self) -> &Cold;
+    fn usage(&self) -> &Usage;
     fn parts(&mut self) -> (&mut Usage, &mut Cold);
-    fn counters(&self) -> SaCounters;
+    /// The last sequence number sent, or the highest received.
+    fn sequence(&self) -> u64;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,6 +277,15 @@ impl<T: Sa> Sad<T> {
         dead
     }
 
+    /// The SA drops a packet.
+    #[cold]
+    pub fn count_drop(&mut self, slot: Slot, reason: DropReason) {
+        let Some(sa) = self.get_mut(slot) else { return };
+        if let Some(counter) = reason.of_sa(&mut sa.parts().1.counters) {
+            *counter += 1;
+        }
+    }
+
     /// Puts the SA out of use and queues the event.
     #[cold]
     pub fn end(&mut self, slot: Slot, events: &mut Events) {
@@ -304,7 +317,11 @@ impl<T: Sa> Sad<T> {
     }
 
     pub fn list(&self) -> Vec<SaStatus> {
-        let status = |sa: &T| SaStatus { params: sa.cold().params.clone(), counters: sa.counters() };
+        let status = |sa: &T| {
+            let (usage, cold) = (sa.usage(), sa.cold());
+            let (packets, bytes, sequence) = (usage.packets, usage.bytes, sa.sequence());
+            SaStatus { params: cold.params.clone(), counters: SaCounters { packets, bytes, sequence, ..cold.counters } }
+        };
         self.slots.iter().flatten().map(status).collect()
     }
 }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
-use ravelin_types::sa::{SaCounters, SaParams};
+use ravelin_types::sa::SaParams;
 use ravelin_types::selector::select;
 
 use super::{Cold, Sa, Usage};
@@ -73,9 +73,12 @@ impl Sa for OutboundSa {
         (&mut self.usage, &mut self.cold)
     }
 
-    fn counters(&self) -> SaCounters {
-        let Usage { packets, bytes, .. } = self.usage;
-        SaCounters { packets, bytes, sequence: self.sequence, dummies: self.cold.dummies, ..SaCounters::default() }
+    fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
     }
 }
 

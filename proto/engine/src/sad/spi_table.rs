@@ -1,18 +1,22 @@
-//! From the SPI of a packet to its SA, in one cache line that can be fetched ahead: what a general hash table does
-//! not offer.
+//! From the SPI of a packet to its SA, in one cache line that can be fetched ahead.
+//!
+//! The low bits of an SPI are its index here, as many as the table has now. SPIs are random all over, so an index says
+//! nothing about the next; and whoever chooses them can see to it that no two have the same index, which holds for ever
+//! then, since two numbers that differ in their low bits differ in more of them too. Others may be at the next free
+//! place.
 
 use alloc::boxed::Box;
 use alloc::vec;
 
+use ravelin_types::spi::places;
+
 use super::Slot;
 use crate::fetch::fetch;
-use crate::hash::HashKey;
 
-/// Open addressing with linear probing, never more than half full.
+/// Open addressing with linear probing, never more than half full ([`ravelin_types::spi::places`]).
 pub(crate) struct SpiTable {
     places: Box<[Place]>,
     used: usize,
-    hash: HashKey,
 }
 
 #[derive(Clone, Copy)]
@@ -23,13 +27,11 @@ struct Place {
 }
 
 const FREE: Slot = Slot::MAX;
-const MIN_PLACES: usize = 16;
 
 impl SpiTable {
     /// With room for so many SPIs, and more when they come.
-    pub fn new(seed: u64, room: usize) -> Self {
-        let places = free((2 * room).next_power_of_two().max(MIN_PLACES));
-        SpiTable { places, used: 0, hash: HashKey::new(seed) }
+    pub fn new(room: usize) -> Self {
+        SpiTable { places: free(places(room)), used: 0 }
     }
 
     /// Has the processor fetch the place of an SPI ahead of its use.
@@ -46,8 +48,8 @@ impl SpiTable {
 
     /// Adds an SPI that is not there yet.
     pub fn insert(&mut self, spi: u32, slot: Slot) {
-        if (self.used + 1) * 2 > self.places.len() {
-            let wider = free(self.places.len() * 2);
+        if places(self.used + 1) > self.places.len() {
+            let wider = free(places(self.used + 1));
             let old = core::mem::replace(&mut self.places, wider);
             for place in old.iter().filter(|place| place.slot != FREE) {
                 let at = self.find(place.spi);
@@ -97,7 +99,7 @@ impl SpiTable {
 
     #[inline]
     fn home(&self, spi: u32) -> usize {
-        self.hash.two([spi.into(), 0]) as usize & (self.places.len() - 1)
+        spi as usize & (self.places.len() - 1)
     }
 
     #[inline]
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn agrees_with_a_map() {
-        let mut table = SpiTable::new(5, 0);
+        let mut table = SpiTable::new(0);
         let mut map = BTreeMap::new();
         let mut state = 1u64;
         for step in 0..50_000u32 {

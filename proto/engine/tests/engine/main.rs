@@ -20,4 +20,5 @@ mod pfp;
 mod policy;
 mod requests;
 mod round_trip;
+mod sad;
 mod sys;

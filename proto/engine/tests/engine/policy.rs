@@ -154,7 +154,7 @@ fn an_sa_carries_nothing_that_a_policy_before_its_own_decides() {
         engine.apply(&DataPlaneOp::AddPolicy(narrow), NOW).unwrap();
         assert_eq!(arrives(&mut engine, &net.replace("0.0", "0.1")), verdict, "policy {id}");
     }
-    assert_eq!(engine.inbound.list()[0].counters.bad_selector, 3);
+    assert_eq!(engine.inbound.list()[0].counters.bad_policy, 3);
     // What no policy is before stays with the SA.
     assert_eq!(arrives(&mut engine, "10.7.0.1"), Verdict::Deliver);
     engine.apply(&DataPlaneOp::DeletePolicy(PolicyId(2)), NOW).unwrap();
