@@ -193,7 +193,7 @@ impl InboundHalf {
         }
     }
 
-    /// Receives ESP packets into the slots and has them opened. False when there were none.
+    /// Receives ESP packets into the slots and has them opened. False when there are no more for now.
     fn receive_esp(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let count = self.messages.receive(socket, &mut self.slots)?;
         for i in 0..count {
@@ -207,7 +207,7 @@ impl InboundHalf {
             }
         }
         self.open();
-        Ok(count > 0)
+        Ok(count == BATCH)
     }
 
     /// Receives AH packets into the slots, opens them and delivers what is authentic. AH covers the IP header, so the
@@ -231,7 +231,7 @@ impl InboundHalf {
     }
 
     /// Receives datagrams, which may be trains of many, has the ESP packets among them opened and hands up what is IKE.
-    /// False when there were none.
+    /// False when there are no more for now.
     fn receive_datagrams(&mut self, what: Use, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let count = self.messages.receive(socket, &mut self.trains)?;
         for i in 0..count {
@@ -246,7 +246,7 @@ impl InboundHalf {
             }
         }
         self.open();
-        Ok(count > 0)
+        Ok(count == BATCH)
     }
 
     /// Takes one datagram of the `i`th train.

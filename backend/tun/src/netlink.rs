@@ -71,9 +71,9 @@ impl Netlink {
         rustix::net::netdevice::name_to_index(self.socket.as_fd(), device).map_err(Into::into)
     }
 
-    /// Gives the device its MTU, lets it take packets whose source is routed elsewhere, keeps IPv6 from giving it an
+    /// Gives the device its MTU and the length of its queue, lets it take packets whose source is routed elsewhere, keeps IPv6 from giving it an
     /// address, and takes it up.
-    pub(crate) fn configure_link(&mut self, index: u32, mtu: u32, v6: bool) -> io::Result<()> {
+    pub(crate) fn configure_link(&mut self, index: u32, mtu: u32, queue: u32, v6: bool) -> io::Result<()> {
         let mut conf = InetDevConf::default();
         // Loose reverse path filter (RFC 3704 §2.4): what comes out of the tunnel is routed back over the real link.
         conf.rp_filter = 2;
@@ -83,7 +83,8 @@ impl Netlink {
         }
         let mut message = LinkMessage::default();
         message.header.index = index;
-        message.attributes = vec![LinkAttribute::Mtu(mtu), LinkAttribute::AfSpecUnspec(families)];
+        message.attributes =
+            vec![LinkAttribute::Mtu(mtu), LinkAttribute::TxQueueLen(queue), LinkAttribute::AfSpecUnspec(families)];
         self.change(RouteNetlinkMessage::SetLink(message), 0)?;
 
         let mut message = AddressMessage::default();

@@ -62,6 +62,8 @@ pub(crate) struct OutboundHalf {
     /// Packets that waited for an SA that has come.
     released: VecDeque<Released>,
     keepalives: Keepalives,
+    /// The device had nothing more when it was read last.
+    drained: bool,
     /// Somebody removed the device.
     device_lost: bool,
     counted: Counted,
@@ -117,6 +119,7 @@ impl OutboundHalf {
             hold: HoldQueue::new(hold),
             released: VecDeque::new(),
             keepalives: Keepalives::new(keepalive),
+            drained: false,
             device_lost: false,
             counted: Counted::default(),
         }
@@ -146,6 +149,9 @@ impl OutboundHalf {
                     break;
                 }
                 self.process();
+                if self.drained && !self.has_more() {
+                    break;
+                }
             }
         }
         let Self { reporter, engine, .. } = self;
@@ -247,6 +253,7 @@ impl OutboundHalf {
     fn read_batch(&mut self) -> bool {
         self.ranges.clear();
         self.since.clear();
+        self.drained = false;
         while self.ranges.len() < BATCH
             && let Some(Released { packet, since }) = self.released.pop_front()
         {
@@ -268,7 +275,10 @@ impl OutboundHalf {
                         self.counted.bad_offload += 1;
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    self.drained = true;
+                    break;
+                }
                 Err(error) => {
                     tracing::error!("the TUN device is gone ({error}): no traffic is protected; restart the daemon");
                     self.device_lost = true;

@@ -16,6 +16,10 @@ use crate::{filter, journal, nft};
 /// The longest packet the device takes; what must not be fragmented is limited by its route instead.
 const DEVICE_MTU: u32 = 65_535;
 
+/// Packets and super-packets that wait in the device; further ones are dropped, and TCP slows down. What a fast sender
+/// of small datagrams sends in the time for which the scheduler may let us wait.
+const DEVICE_QUEUE: u32 = 2_000;
+
 /// A range of addresses that splits into more prefixes than this gets no route of last resort.
 const MAX_PREFIXES: usize = 64;
 
@@ -44,7 +48,7 @@ impl System {
 
         system
             .netlink
-            .configure_link(index, DEVICE_MTU, v6)
+            .configure_link(index, DEVICE_MTU, DEVICE_QUEUE, v6)
             .map_err(|e| Error::system(format!("configure the device {name}"), e))?;
         let table = &config.filter_table;
         if nft::exists(table)? {

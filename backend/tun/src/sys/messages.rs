@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::null_mut;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::check;
 use super::control::{self, Control};
 use super::name::{from_storage, to_storage};
@@ -143,7 +145,7 @@ impl Messages {
             match check(result) {
                 Ok(sent) => done += sizes.take(sent.max(1)).sum::<usize>(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_full(socket, &error) => break,
                 // The error belongs to the first that was not sent. A train that the kernel cannot cut, as when the
                 // packets do not fit the path and must be fragmented, goes packet by packet.
                 Err(_) if self.headers[0].msg_hdr.msg_iovlen > 1 => alone = done + sizes.take(1).sum::<usize>(),
@@ -189,6 +191,13 @@ impl Messages {
         header.msg_hdr.msg_controllen = control_len as _;
         header.msg_hdr.msg_flags = 0;
     }
+}
+
+/// Whether the error means that the socket has no room. Raw sockets say so in the words for a lack of memory.
+fn is_full(socket: BorrowedFd<'_>, error: &io::Error) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let has_room = || poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], Some(&now)) == Ok(1);
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) && !has_room()
 }
 
 /// How many of the packets, from the first on, the kernel can cut from one.

@@ -13,6 +13,7 @@ mod hostile;
 mod lab;
 mod leave;
 mod traffic;
+mod trains;
 
 use std::io::Write;
 use std::panic::catch_unwind;
@@ -24,7 +25,7 @@ const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[traffic::CASES, capture::CASES, guard::CASES, hostile::CASES, leave::CASES];
+const CASES: &[&[Case]] = &[traffic::CASES, trains::CASES, capture::CASES, guard::CASES, hostile::CASES, leave::CASES];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
