@@ -18,6 +18,9 @@ pub struct Args {
     rest: Vec<String>,
 }
 
+/// The package with the rivals that are libraries, which are built only when they are asked for.
+const RIVALS: &str = "ravelin-rivals";
+
 /// The version of the one rival that comes from crates.io.
 const BORINGTUN: &str = "0.7.1";
 
@@ -38,6 +41,9 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
             Some(package) => command.args(["--bench", "*", "--package", package]),
             None => command.args(["--bench", "*", "--workspace"]),
         };
+        if package.is_none_or(|package| package == RIVALS) {
+            command.args(["--features", &format!("{RIVALS}/rivals")]);
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&path).chain([peers(workspace).join("bin")]);
         command.env("PATH", std::env::join_paths(folders).context("a folder's name does not fit into PATH")?);
