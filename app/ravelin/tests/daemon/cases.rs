@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 
 use super::Case;
+use super::keying;
 use super::lab::{Lab, sh, traces};
 
 pub const CASES: &[Case] = &[
@@ -16,6 +17,9 @@ pub const CASES: &[Case] = &[
     ("another_user_is_turned_away", another_user_is_turned_away),
     ("an_idle_daemon_is_small", an_idle_daemon_is_small),
     ("a_daemon_leaves_no_core_dump", a_daemon_leaves_no_core_dump),
+    ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
+    ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
+    ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),
     ("the_demonstration_ends_well", the_demonstration_ends_well),
 ];
 

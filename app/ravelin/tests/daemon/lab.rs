@@ -45,8 +45,61 @@ pub fn again_inside(name: &str) -> Option<i32> {
     namespace_command().arg(program).env(super::INSIDE, name).status().expect("unshare ran a moment ago").code()
 }
 
+/// A second network namespace, joined to the first by a cable.
+pub struct Elsewhere(Child);
+
+impl Elsewhere {
+    /// `here` and `there` are the addresses at the two ends of the cable.
+    pub fn new(here: &str, there: &str) -> Self {
+        let mut holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
+        let own = fs::read_link("/proc/self/ns/net").expect("a namespace");
+        let end = Instant::now() + PATIENCE;
+        let path = format!("/proc/{}/ns/net", holder.id());
+        while fs::read_link(&path).is_ok_and(|other| other == own) {
+            assert!(Instant::now() < end && holder.try_wait().expect("a child").is_none(), "no second namespace");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let elsewhere = Elsewhere(holder);
+        let pid = elsewhere.0.id().to_string();
+        sh("ip", &["link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", &pid]);
+        for command in [vec!["ip", "address", "add", here, "dev", "cable"], vec!["ip", "link", "set", "cable", "up"]] {
+            sh(command[0], &command[1..]);
+        }
+        for command in [vec!["ip", "address", "add", there, "dev", "cable"], vec!["ip", "link", "set", "cable", "up"]] {
+            sh("nsenter", &[&[elsewhere.flag().as_str()], &command[..]].concat());
+        }
+        elsewhere
+    }
+
+    fn flag(&self) -> String {
+        format!("--net=/proc/{}/ns/net", self.0.id())
+    }
+
+    /// Runs `job` in this namespace, on a thread of its own.
+    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+        let file = fs::File::open(format!("/proc/{}/ns/net", self.0.id())).expect("the namespace");
+        std::thread::spawn(move || {
+            use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+            let file = std::os::fd::AsFd::as_fd(&file);
+            move_into_link_name_space(file, Some(LinkNameSpaceType::Network)).expect("the namespace can be entered");
+            job()
+        })
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A folder of one case, removed at its end.
-pub struct Lab(PathBuf);
+pub struct Lab {
+    path: PathBuf,
+    /// How `nsenter` finds the namespace of its daemon, if that is another one.
+    namespace: Option<String>,
+}
 
 /// What a command said.
 pub struct Answer {
@@ -59,23 +112,38 @@ impl Lab {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("ravelin-daemon-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a scratch directory");
-        Lab(path)
+        Lab { path, namespace: None }
+    }
+
+    /// The same for a daemon in the other namespace.
+    pub fn elsewhere(name: &str, elsewhere: &Elsewhere) -> Self {
+        let mut lab = Lab::new(name);
+        lab.namespace = Some(elsewhere.flag());
+        lab
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub fn write(&self, name: &str, content: &str) {
-        fs::write(self.0.join(name), content).expect("a file");
-        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).expect("a mode");
+        fs::write(self.path.join(name), content).expect("a file");
+        fs::set_permissions(self.path.join(name), fs::Permissions::from_mode(0o600)).expect("a mode");
     }
 
     /// `ravelin` with this line, the folder's control socket and state.
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ravelin"));
-        command.args(line.split_whitespace()).current_dir(&self.0);
-        command.env("RAVELIN_SOCKET", self.0.join("socket")).env("RAVELIN_STATE_DIR", self.0.join("state"));
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_ravelin");
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("nsenter");
+                command.args([namespace, "--", PROGRAM]);
+                command
+            }
+            None => Command::new(PROGRAM),
+        };
+        command.args(line.split_whitespace()).current_dir(&self.path);
+        command.env("RAVELIN_SOCKET", self.path.join("socket")).env("RAVELIN_STATE_DIR", self.path.join("state"));
         command
     }
 
@@ -94,7 +162,7 @@ impl Lab {
 
     /// A daemon that answers.
     pub fn daemon(&self, line: &str) -> Daemon {
-        let log = fs::File::create(self.0.join("log")).expect("a log");
+        let log = fs::File::create(self.path.join("log")).expect("a log");
         let mut command = self.command(&format!("daemon {line}"));
         let child = command.stdin(Stdio::null()).stderr(log).spawn().expect("a daemon");
         let mut daemon = Daemon(child);
@@ -108,13 +176,13 @@ impl Lab {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.0.join("log")).unwrap_or_default()
+        fs::read_to_string(self.path.join("log")).unwrap_or_default()
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 

@@ -5,6 +5,7 @@
 //! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
 
 mod cases;
+mod keying;
 mod lab;
 
 use std::io::Write;
