@@ -152,5 +152,7 @@ impl Senders {
 fn filled(pfp: Pfp, params: &SaParams) -> Flow {
     let values = |pfp: Pfp| pfp.values(&params.local_ts, &params.remote_ts);
     let own = if pfp.any() { values(pfp) } else { None };
-    own.or_else(|| values(Pfp::ALL)).unwrap_or(WHOLE)
+    // Without ports of its own the SA may be for a whole protocol between two hosts, whatever its ports: one for all.
+    let narrowed = || values(Pfp::ALL).filter(|flow| flow.src_port.is_some());
+    own.or_else(narrowed).unwrap_or(WHOLE)
 }

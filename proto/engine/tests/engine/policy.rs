@@ -290,3 +290,24 @@ fn very_many_policies_and_sas_keep_their_flows_apart() {
     }
     assert_eq!(engine.poll_event(), None);
 }
+
+// An SA between two hosts for all ports of a protocol is nobody's narrowed one.
+#[test]
+fn an_sa_for_a_protocol_between_two_hosts_carries_every_port() {
+    let ends = |from: &str| [TrafficSelector::host(ip(from)).with(17, 0..=u16::MAX).unwrap()];
+    let (local, remote) = (ends("192.0.2.1"), ends("192.0.2.2"));
+    let mut engine = engine();
+    let params = SaParams {
+        mode: Mode::Transport,
+        local_ts: local.to_vec(),
+        remote_ts: remote.to_vec(),
+        policy: PolicyId(1),
+        ..tunnel(0x1000_0001)
+    };
+    engine.apply(&DataPlaneOp::AddPolicy(policy(1, 10, &local, &remote, protect())), NOW).unwrap();
+    engine.apply(&DataPlaneOp::AddSa(params), NOW).unwrap();
+    for ports in [(1, 2), (3, 4), (0, 0)] {
+        let (verdict, _) = send(&mut engine, &udp("192.0.2.1", "192.0.2.2", ports, 20), NOW);
+        assert!(matches!(verdict, Verdict::Send(_)), "{ports:?}: {verdict:?}");
+    }
+}
