@@ -30,7 +30,7 @@ use crate::offload::{Splitter, VnetHeader};
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
-use crate::sys::{Messages, Sending};
+use crate::sys::{HOPS, Messages, Sending};
 use crate::wait::{Watch, earliest};
 
 /// Batches taken from the device before requests are looked at again.
@@ -222,8 +222,14 @@ impl OutboundHalf {
         }
         self.counted.hold_expired += self.hold.expire(now);
         for (src, dst, port) in self.keepalives.due(now) {
-            let sending =
-                Sending { start: 0, end: KEEPALIVE.len(), remote: SocketAddr::new(dst, port), local: src, tos: 0 };
+            let sending = Sending {
+                start: 0,
+                end: KEEPALIVE.len(),
+                remote: SocketAddr::new(dst, port),
+                local: src,
+                tos: 0,
+                hops: HOPS,
+            };
             if let Some(socket) = self.sockets.get(Use::Nat, dst) {
                 // Where there is no room, other packets keep the mapping alive.
                 self.messages.send(socket, &KEEPALIVE, &[sending], false, &mut |error| self.counted.refused(&error));
@@ -336,8 +342,9 @@ impl OutboundHalf {
     }
 
     fn queue_sealed(&mut self, start: usize, end: usize, outer: &Outer) {
-        // AH covers the IP header, so the packet travels with the one it has.
-        if outer.protocol == protocol::AH {
+        // AH covers the IP header, so the packet travels with the one it has; and only such a header forbids the kernel
+        // to cut the packet.
+        if outer.protocol == protocol::AH || outer.dont_fragment && outer.dst.is_ipv4() {
             return self.queue_whole(start, end);
         }
         let (what, port) = match outer.encap {
@@ -352,6 +359,7 @@ impl OutboundHalf {
                 remote: SocketAddr::new(outer.dst, port),
                 local: outer.src,
                 tos: outer.tos,
+                hops: hops(&self.slots.bytes()[start..end]),
             },
         );
     }
@@ -365,7 +373,8 @@ impl OutboundHalf {
     fn queue_whole(&mut self, start: usize, end: usize) {
         let packet = &self.slots.bytes()[start..end];
         let Some((destination, any)) = destination(packet) else { return };
-        self.queue(Use::Clear, Sending { start, end, remote: SocketAddr::new(destination, 0), local: any, tos: 0 });
+        let remote = SocketAddr::new(destination, 0);
+        self.queue(Use::Clear, Sending { start, end, remote, local: any, tos: 0, hops: HOPS });
     }
 
     fn queue(&mut self, what: Use, sending: Sending) {
@@ -423,6 +432,12 @@ impl Counted {
 /// The unspecified address of IPv4, or of IPv6.
 fn any(v4: bool) -> IpAddr {
     if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+/// TTL or hop limit of a packet that the engine made.
+fn hops(packet: &[u8]) -> u8 {
+    let at = if packet[0] >> 4 == 4 { 8 } else { 7 };
+    packet.get(at).copied().unwrap_or(HOPS)
 }
 
 /// The destination of an IP packet and the unspecified address of its family.

@@ -25,7 +25,7 @@ use crate::inbound::{self, InboundHalf, Ports};
 use crate::outbound::{self, OutboundHalf};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
 use crate::sockets::{self, Sockets, Use};
-use crate::sys::{Messages, Sending};
+use crate::sys::{HOPS, Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
 use crate::worker::Worker;
@@ -203,7 +203,7 @@ impl TunDataPlane {
             (Use::Ike, data)
         };
         let socket = self.sockets.get(what, remote.ip()).ok_or(io::ErrorKind::Unsupported)?;
-        let sending = Sending { start: 0, end: bytes.len(), remote, local: local.ip(), tos: 0 };
+        let sending = Sending { start: 0, end: bytes.len(), remote, local: local.ip(), tos: 0, hops: HOPS };
         let mut result = Ok(());
         let done = self.messages.send(socket, bytes, &[sending], false, &mut |error| result = Err(error));
         if done == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { result }

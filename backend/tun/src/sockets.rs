@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::TunConfig;
 use crate::error::Error;
-use crate::sys::set_option;
+use crate::sys::{HOPS, set_option};
 
 /// Bytes the kernel keeps for us while the inbound thread is busy.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -125,6 +125,7 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
             (libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
             (libc::IPPROTO_IP, libc::IP_RECVTOS, 1),
             (libc::IPPROTO_IP, libc::IP_RECVTTL, 1),
+            (libc::IPPROTO_IP, libc::IP_TTL, HOPS as i32),
             // The kernel fragments what is too long for the path; the size of inner packets is bounded at the device.
             (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
         ]
@@ -133,6 +134,7 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
             (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1),
+            (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, HOPS as i32),
             (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
         ]
     };

@@ -204,8 +204,8 @@ impl Template {
             return Err(DropReason::TooBig);
         }
         let cut_behind = self.flags.has(Flags::AFTER)
-            // Who clears the flag outside wants what it forbids inside.
-            || header.dont_fragment && (!self.flags.has(Flags::COPY_DF | Flags::SET_DF) || is_least(header))
+            // RFC 4301 §8.2.1: what the sender forbids inside is not done outside.
+            || header.dont_fragment && is_least(header)
             || !header.dont_fragment && !self.cuts(header);
         if cut_behind { Ok(()) } else { Err(DropReason::TooBig) }
     }

@@ -1,7 +1,8 @@
 //! How packets of a policy are carried: what RFC 4301 and the RFCs of the header fields leave to the administrator.
 //!
 //! A policy has them as [`Protection::options`](crate::policy::Protection::options), and each SA made for it as
-//! [`SaParams::options`](crate::sa::SaParams::options). The default is what RFC 4301 §5.1.2.1 recommends.
+//! [`SaParams::options`](crate::sa::SaParams::options). The default is what RFC 4301 §5.1.2.1 recommends
+//! where it does, and else what gets packets through.
 
 use core::time::Duration;
 
@@ -43,7 +44,7 @@ impl Default for SaOptions {
         SaOptions {
             full_ecn: true,
             dscp: Dscp::Copy,
-            df: Df::Copy,
+            df: Df::Clear,
             hop_limit: 64,
             pad_check: true,
             short_icv: false,

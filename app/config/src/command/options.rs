@@ -37,7 +37,7 @@ pub struct OptionArgs {
     /// DSCP of the outer header: copy (that of the inner one) or 0 to 63 [default: copy]
     #[arg(long, value_name = "DSCP", value_parser = dscp)]
     dscp: Option<Dscp>,
-    /// Don't-fragment flag of the outer header: copy, set or clear [default: copy]
+    /// Don't-fragment flag of the outer header: copy, set or clear [default: clear]
     #[arg(long, value_enum)]
     df: Option<DfWord>,
     /// TTL or hop limit of the outer header [default: 64]
@@ -210,9 +210,9 @@ pub fn written(options: &SaOptions) -> String {
             Dscp::Set(dscp) => Some(format!("--dscp {dscp}")),
         },
         match df {
-            Df::Copy => None,
+            Df::Copy => Some("--df copy".to_owned()),
             Df::Set => Some("--df set".to_owned()),
-            Df::Clear => Some("--df clear".to_owned()),
+            Df::Clear => None,
         },
         (hop_limit != default.hop_limit).then(|| format!("--hop-limit {hop_limit}")),
         (!pad_check).then(|| "--pad-check off".to_owned()),

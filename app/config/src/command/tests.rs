@@ -278,13 +278,13 @@ fn the_options_of_a_policy_are_read_and_written_again() {
     assert_eq!(options(&tunnel), SaOptions::default());
     assert_eq!(options::written(&SaOptions::default()), "");
     let all = options(&format!(
-        "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df clear --hop-limit \
+        "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df copy --hop-limit \
          9 --pad-check off --mtu 1400 --fragment after --mss path"
     ));
     let expected = SaOptions {
         full_ecn: false,
         dscp: Dscp::Set(46),
-        df: Df::Clear,
+        df: Df::Copy,
         hop_limit: 9,
         pad_check: false,
         short_icv: true,

@@ -5,7 +5,7 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr::{read_unaligned, write_unaligned};
 
-use super::messages::Sending;
+use super::messages::{HOPS, Sending};
 
 /// Bytes for the control messages of one packet: addresses with interface, traffic class, hop limit, length of
 /// segments.
@@ -32,7 +32,7 @@ impl Control {
         Control([0; ROOM])
     }
 
-    /// Writes source address and traffic class, and with `segment` into datagrams of which length the data is to be
+    /// Writes source address, traffic class and hop limit, and with `segment` into datagrams of which length the data is to be
     /// cut. The number of bytes written.
     pub(super) fn write(&mut self, packet: &Sending, segment: Option<u16>) -> usize {
         let mut end = 0;
@@ -45,6 +45,9 @@ impl Control {
                     self.push(&mut end, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
                 }
                 self.push(&mut end, libc::IPPROTO_IP, libc::IP_TOS, c_int::from(packet.tos));
+                if packet.hops != HOPS {
+                    self.push(&mut end, libc::IPPROTO_IP, libc::IP_TTL, c_int::from(packet.hops));
+                }
             }
             (SocketAddr::V6(remote), IpAddr::V6(local)) => {
                 if !local.is_unspecified() {
@@ -53,6 +56,9 @@ impl Control {
                     self.push(&mut end, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
                 }
                 self.push(&mut end, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, c_int::from(packet.tos));
+                if packet.hops != HOPS {
+                    self.push(&mut end, libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, c_int::from(packet.hops));
+                }
             }
             // Mixed families: the kernel chooses the source.
             _ => {}

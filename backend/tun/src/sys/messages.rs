@@ -15,6 +15,8 @@ use crate::slots::{BATCH, Slots};
 
 /// The longest payload of a UDP datagram in IPv4, also for one that the kernel cuts.
 const MAX_DATAGRAM: usize = 65_507;
+/// TTL or hop limit of what a socket sends, unless told otherwise.
+pub(crate) const HOPS: u8 = 64;
 /// The most datagrams that any kernel cuts from one.
 const MAX_SEGMENTS: usize = 64;
 
@@ -49,6 +51,8 @@ pub(crate) struct Sending {
     pub local: IpAddr,
     /// TOS or traffic class.
     pub tos: u8,
+    /// TTL or hop limit.
+    pub hops: u8,
 }
 
 /// The arrays behind `recvmmsg` and `sendmmsg`, made once and used for every batch.
@@ -204,7 +208,8 @@ fn is_full(socket: BorrowedFd<'_>, error: &io::Error) -> bool {
 fn train(packets: &[Sending]) -> usize {
     let Some(first) = packets.first() else { return 0 };
     let len = |packet: &Sending| packet.end - packet.start;
-    let alike = |packet: &Sending| (packet.remote, packet.local, packet.tos) == (first.remote, first.local, first.tos);
+    let header = |packet: &Sending| (packet.remote, packet.local, packet.tos, packet.hops);
+    let alike = |packet: &Sending| header(packet) == header(first);
     let longest = MAX_SEGMENTS.min(MAX_DATAGRAM / len(first).max(1)).max(1);
     let others = packets[1..].iter().take(longest - 1);
     let same = others.take_while(|packet| alike(packet) && len(packet) == len(first)).count() + 1;
@@ -219,7 +224,7 @@ mod tests {
     fn packets(lengths: &[usize]) -> Vec<Sending> {
         let remote = "192.0.2.1:4500".parse().unwrap();
         let local = "192.0.2.2".parse().unwrap();
-        lengths.iter().map(|&end| Sending { start: 0, end, remote, local, tos: 0 }).collect()
+        lengths.iter().map(|&end| Sending { start: 0, end, remote, local, tos: 0, hops: HOPS }).collect()
     }
 
     #[test]
@@ -252,5 +257,6 @@ mod tests {
         assert_eq!(change(|packet| packet.remote = "192.0.2.1:4501".parse().unwrap()), 1);
         assert_eq!(change(|packet| packet.local = "192.0.2.3".parse().unwrap()), 1);
         assert_eq!(change(|packet| packet.tos = 2), 1);
+        assert_eq!(change(|packet| packet.hops = 2), 1);
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-pub(crate) use messages::{Messages, Received, Sending};
+pub(crate) use messages::{HOPS, Messages, Received, Sending};
 
 /// Binds the file of `/dev/net/tun` to a device without packet information that vanishes with the file; with `vnet`,
 /// a `virtio_net_hdr` is in front of each packet.

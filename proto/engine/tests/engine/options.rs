@@ -94,7 +94,8 @@ fn the_dont_fragment_flag_is_copied_set_or_cleared() {
             }
         }
         let long = udp(inner.0, inner.1, (1, 2), 1300);
-        assert!(outer_header(outer, SaOptions::default(), &long).dont_fragment);
+        let copy = SaOptions { df: Df::Copy, ..SaOptions::default() };
+        assert!(outer_header(outer, copy, &long).dont_fragment);
     }
 }
 

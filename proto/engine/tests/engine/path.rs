@@ -129,23 +129,26 @@ fn what_may_be_cut_is_cut_before_it_is_protected() {
 #[test]
 fn what_may_be_cut_behind_is_sent_whole() {
     let after = SaOptions { fragmentation: Fragmentation::After, ..SaOptions::default() };
-    let clear = SaOptions { df: Df::Clear, ..SaOptions::default() };
+    let copy = SaOptions { df: Df::Copy, ..SaOptions::default() };
     let long = |inner, df| of_len(inner, 1500, df);
     // Options, mode, ends of the SA, the packet: sent or not.
     let cases = [
         (after, Mode::Tunnel, V4, long(INNER_V4, false), true),
-        (after, Mode::Tunnel, V4, long(INNER_V4, true), false),
+        (after, Mode::Tunnel, V4, long(INNER_V4, true), true),
+        (SaOptions { df: Df::Copy, ..after }, Mode::Tunnel, V4, long(INNER_V4, true), false),
         (after, Mode::Tunnel, V6, long(INNER_V4, true), true),
         (after, Mode::Tunnel, V6, long(INNER_V6, true), true),
         (after, Mode::Transport, V6, long(V6, true), true),
-        (clear, Mode::Tunnel, V4, long(INNER_V4, true), true),
-        (clear, Mode::Tunnel, V4, long(INNER_V6, true), true),
+        (copy, Mode::Tunnel, V4, long(INNER_V4, true), false),
+        (SaOptions::default(), Mode::Tunnel, V4, long(INNER_V4, true), false),
+        (SaOptions::default(), Mode::Tunnel, V4, long(INNER_V6, true), false),
         (SaOptions { df: Df::Set, ..after }, Mode::Tunnel, V4, long(INNER_V4, false), false),
         (SaOptions::default(), Mode::Transport, V4, long(V4, false), true),
         (SaOptions::default(), Mode::Transport, V4, long(V4, true), false),
         (SaOptions::default(), Mode::Transport, V6, long(V6, true), false),
         // What every path of IPv6 takes is never refused (RFC 2473 §7.1).
         (SaOptions::default(), Mode::Tunnel, V4, of_len(INNER_V6, 1280, true), true),
+        (copy, Mode::Tunnel, V4, of_len(INNER_V6, 1280, true), true),
         (SaOptions::default(), Mode::Tunnel, V6, of_len(INNER_V6, 1280, true), true),
         (SaOptions::default(), Mode::Tunnel, V6, of_len(INNER_V6, 1281, true), false),
     ];
