@@ -113,6 +113,9 @@ pub(crate) fn seal(
     let packet = pkt.packet_mut();
     if !tunnel {
         packet.copy_within(before..before + clear, 0);
+    } else if header.src.is_ipv4() && packet[before + v4::CHECKSUM_AT..].starts_with(&[0; 2]) {
+        // A stack that leaves the checksum to its link may leave it open; nobody can fill it in behind encryption.
+        v4::rewrite(&mut packet[before..before + header.payload_at], header.total_len as u16, header.protocol);
     }
     let udp_at = ip_len + clear;
     let esp_at = udp_at + udp_len;

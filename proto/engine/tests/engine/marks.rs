@@ -55,3 +55,17 @@ fn protection_inside_protection_is_opened_in_turn() {
     assert_eq!(engine.inbound.process(&mut pkt, NOW), Verdict::Deliver);
     assert_eq!(pkt.packet(), clear);
 }
+
+#[test]
+fn a_header_checksum_that_was_left_open_is_filled_in() {
+    for mode in [Mode::Tunnel, Mode::Transport] {
+        let mut engine = looped(&sa(Direction::Outbound, mode, "192.0.2.1", "192.0.2.2", AES_GCM));
+        let clear = udp("192.0.2.1", "192.0.2.2", (7, 9), 100);
+        let mut open = clear.clone();
+        open[10..12].fill(0);
+        for packet in [&clear, &open] {
+            let sealed = sealed(&mut engine, packet);
+            assert_eq!(receive(&mut engine, &sealed), (Verdict::Deliver, clear.clone()), "{mode:?}");
+        }
+    }
+}
