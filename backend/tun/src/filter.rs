@@ -204,10 +204,10 @@ fn matches(from: &TrafficSelector, to: &TrafficSelector, hidden: bool) -> Vec<St
         all.push(format!("{addresses} meta l4proto {icmp} @th,0,16 {types}"));
     }
     if asked_for(&[MOBILITY]) && !from.is_opaque() && !from.is_ipv4() {
-        // The type is the third byte; of the port it is the upper half.
+        // The type is the upper half of the port. (nft 1.0 ends itself over the raw byte behind this protocol.)
         let types = low.div_ceil(256)..=high >> 8;
         if !types.is_empty() {
-            all.push(format!("{addresses} meta l4proto {MOBILITY} @th,16,8 {}", range(&types)));
+            all.push(format!("{addresses} meta l4proto {MOBILITY} mh type {}", range(&types)));
         }
     }
     let asks = |selector: &TrafficSelector| !selector.any_port() && !selector.is_opaque();

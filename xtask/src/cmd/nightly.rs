@@ -25,6 +25,13 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
                 .env("SEEDS", args.seeds.to_string()),
         )
     });
+    report.tests("policies", || {
+        run_counting(
+            workspace
+                .cargo(["test", "--package", "ravelin-engine", "--release", "--locked", "--lib", "reference"])
+                .env("SEEDS", args.seeds.to_string()),
+        )
+    });
     let matrix = interop::Args {
         full: true,
         require_peers: true,

@@ -87,7 +87,7 @@ fn opaque_ports_and_mobility_types_match() {
     let (a, b) = (ts("fd00::1"), ts("fd00::2"));
     let mobility = "meta nfproto ipv6 ip6 saddr fd00::1 ip6 daddr fd00::2 meta l4proto 135";
     let update = a.with(135, 0x0500..=0x0600).unwrap();
-    assert_eq!(matches(&update, &b, false), [format!("{mobility} @th,16,8 5-6")]);
+    assert_eq!(matches(&update, &b, false), [format!("{mobility} mh type 5-6")]);
     assert_eq!(matches(&a.with(135, 1..=2).unwrap(), &b, false), [""; 0], "no type lies there");
 }
 

@@ -5,14 +5,16 @@ use std::sync::mpsc::channel;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::{Action, PolicyId};
+use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
 
 use crate::Case;
-use crate::lab::{PATIENCE, Tunnel, exchange, ip, is_lost, pair, policy, reaches, selector, socket, tcp};
+use crate::lab::{PATIENCE, Tunnel, exchange, ip, is_lost, pair, policy, reaches, selector, socket, tcp, wait_for};
 
 pub const CASES: &[Case] = &[
     ("the_first_packet_waits_for_its_sa", first_packet_waits),
     ("unmatched_traffic_is_left_alone", unmatched_traffic),
     ("selectors_with_ranges_protocol_and_ports", selectors),
+    ("selectors_on_types_and_opaque_ports", types_and_opaque_ports),
     ("policies_hold_in_their_order", order),
     ("a_removed_policy_captures_no_more", removed),
 ];
@@ -73,6 +75,27 @@ fn selectors() {
     assert!(reaches(&a, &b, "10.0.1.12:5001", 100));
     assert!(b.arrived("clear") > 9);
     assert_eq!(b.arrived("sealed"), sealed);
+}
+
+fn types_and_opaque_ports() {
+    let (a, b) = pair();
+    let (local, remote) = (selector("10.0.1.1"), selector("10.0.1.2"));
+    let on = |selector: TrafficSelector, protocol, ports| selector.with(protocol, ports).unwrap();
+    // The kernel takes these; what they match is the filter's own test.
+    let echo = on(local, 1, 0x0800..=0x08ff);
+    a.apply(DataPlaneOp::AddPolicy(policy(1, 50, echo, on(remote, 1, OPAQUE_PORTS), Action::Discard)));
+    let v6 = on(TrafficSelector::any_v6(), 135, 0x0500..=0x0500);
+    a.apply(DataPlaneOp::AddPolicy(policy(2, 50, v6, v6, Action::Discard)));
+    let fragments = |selector| on(selector, 6, OPAQUE_PORTS);
+    a.apply(DataPlaneOp::AddPolicy(policy(3, 50, fragments(local), fragments(remote), Action::Discard)));
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 4000));
+    tcp(&a, &b, "10.0.1.2:5001", 1000);
+    // Types are in force: the answer to a datagram for which nobody listens is ICMP of type 3.
+    let unreachable = on(remote, 1, 0x0300..=0x03ff);
+    b.apply(DataPlaneOp::AddPolicy(policy(4, 50, unreachable, on(local, 1, OPAQUE_PORTS), Action::Discard)));
+    a.run(|| _ = std::net::UdpSocket::bind("10.0.1.1:0").unwrap().send_to(&[1], "10.0.1.2:5002"));
+    wait_for(|| (b.dropped("discarded by policy") == 1).then_some(()));
+    assert_eq!(a.dropped("discarded by policy"), 0);
 }
 
 fn order() {

@@ -31,7 +31,7 @@ use core::hash::{BuildHasher, Hasher};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
-use super::pieces::{Area, View};
+use super::pieces::{ANY_RANGES, Area, PortRanges, View};
 use super::{Entry, Fit, Match, Order, Rule, Seen};
 use crate::fetch::fetch;
 use crate::hash::HashKey;
@@ -74,19 +74,37 @@ struct Bucket<const WORDS: usize> {
 struct Item {
     order: Order,
     place: u32,
-    /// What the entry says about every packet that shows itself and falls here; `None` where that is to be asked.
+    /// What the entry says about every packet that shows itself and falls here with such ports; `None` where that is to
+    /// be asked.
     answer: Option<Rule>,
+    ports: PortRanges,
 }
 
 impl Item {
-    fn new(entry: &Entry, place: u32, exact: bool) -> Self {
-        Item { order: entry.order, place, answer: exact.then_some(entry.rule) }
+    fn new(entry: &Entry, place: u32, exact: bool, ports: PortRanges) -> Self {
+        Item { order: entry.order, place, answer: exact.then_some(entry.rule), ports }
+    }
+
+    /// Another pair of selectors of the same entry has this area.
+    fn merge(&mut self, other: Item) {
+        let says_enough = |item: &Item| item.answer.is_some() && item.ports == ANY_RANGES;
+        if says_enough(&other) {
+            *self = other;
+        } else if !says_enough(self) && (self.answer, self.ports) != (other.answer, other.ports) {
+            self.answer = None;
+        }
+    }
+
+    #[inline]
+    fn has_ports_of(&self, seen: &Seen) -> bool {
+        let within = |(first, last), port: Option<u16>| port.is_none_or(|port| (first..=last).contains(&port));
+        within(self.ports[0], seen.flow.src_port) && within(self.ports[1], seen.flow.dst_port)
     }
 
     #[inline]
     fn decides(&self, seen: &Seen, entries: &[Option<Entry>]) -> Option<Match> {
         match self.answer {
-            Some(rule) => Some(rule.answer(self.order.1)),
+            Some(rule) => self.has_ports_of(seen).then(|| rule.answer(self.order.1)),
             None => entries[self.place as usize].as_ref()?.decides(seen),
         }
     }
@@ -117,7 +135,7 @@ impl<const WORDS: usize> Classifier<WORDS> {
     pub fn insert(&mut self, view: View, area: Area<WORDS>, entry: &Entry, place: u32) {
         let hash = self.hash;
         // What hides something is not known to be selected by anything.
-        let item = Item::new(entry, place, area.exact && matches!(view, View::Shown | View::Opaque));
+        let item = Item::new(entry, place, area.exact && matches!(view, View::Shown | View::Opaque), area.ports);
         let tuples = self.tuples(view);
         let at = tuples.iter().position(|tuple| tuple.mask == area.mask).unwrap_or_else(|| {
             let (table, orders) = (HashTable::new(), BTreeMap::new());
@@ -269,8 +287,7 @@ impl<const WORDS: usize> Tuple<WORDS> {
             Occupied(bucket) => bucket.into_mut().insert(item),
         };
         if let Some(known) = known {
-            // Two pairs of selectors have this area; one that is exact says enough.
-            known.answer = known.answer.or(item.answer);
+            known.merge(item);
             return false;
         }
         *self.orders.entry(item.order).or_default() += 1;

@@ -20,6 +20,11 @@ const MAX_PAIRS: usize = 256;
 /// Areas of one entry in one view, as far as possible; each pair has at least 16 to itself.
 const MAX_AREAS: usize = 64;
 
+/// Ranges of ports of so many pieces, such as 1024 to 65535, are covered by one or two areas, and the ports looked at
+/// there: fewer masks, and so fewer tables to ask. Others are split, so that no number of ranges that are nearly all
+/// ports meets in one place.
+const FEW_MASKS: RangeInclusive<usize> = 3..=6;
+
 /// For which packets an area is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
@@ -38,9 +43,15 @@ pub(super) enum View {
 pub(super) struct Area<const WORDS: usize> {
     pub mask: [u64; WORDS],
     pub key: [u64; WORDS],
-    /// Each packet in the area is selected by the entry.
+    /// Each packet in the area with such ports is selected by the entry.
     pub exact: bool,
+    /// First and last source and destination port, where the mask does not say all about them.
+    pub ports: PortRanges,
 }
+
+/// First and last source port, first and last destination port.
+pub(super) type PortRanges = [(u16, u16); 2];
+pub(super) const ANY_RANGES: PortRanges = [(0, u16::MAX); 2];
 
 /// An area of one family.
 #[derive(Debug)]
@@ -197,7 +208,16 @@ impl Pair<'_> {
         ports: [RangeInclusive<u16>; 2],
         found: &mut impl FnMut(Piece),
     ) {
-        let [src_ports, dst_ports] = ports.map(|ports| split_ports(&ports));
+        let mut ranges = ANY_RANGES;
+        let mut sides = ports.iter().zip(&mut ranges).map(|(ports, range)| {
+            let pieces = split_ports(ports);
+            if !FEW_MASKS.contains(&pieces.len()) {
+                return pieces;
+            }
+            *range = (*ports.start(), *ports.end());
+            cover(&pieces)
+        });
+        let (src_ports, dst_ports) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
         let mut sides = [split_addresses(self.local), split_addresses(self.remote), src_ports, dst_ports];
         let mut exact = self.exact;
         while sides.iter().map(Vec::len).product::<usize>() > self.most {
@@ -222,10 +242,10 @@ impl Pair<'_> {
                         let (value, mask) = (word(|bits| bits.0, asked.0), word(|bits| bits.1, asked.1));
                         if self.local.is_ipv4() {
                             let (key, mask) = ([v4(src.0, dst.0), value], [v4(src.1, dst.1), mask]);
-                            found(Piece::V4(view, Area { mask, key, exact }));
+                            found(Piece::V4(view, Area { mask, key, exact, ports: ranges }));
                         } else {
                             let (key, mask) = (v6(src.0, dst.0, value), v6(src.1, dst.1, mask));
-                            found(Piece::V6(view, Area { mask, key, exact }));
+                            found(Piece::V6(view, Area { mask, key, exact, ports: ranges }));
                         }
                     }
                 }
