@@ -11,6 +11,7 @@ use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
 
 /// A change to the SPD or the SAD of a data plane.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // Carried out one by one as they are made, never kept.
 pub enum DataPlaneOp {
     /// Add a policy, or replace the one with the same id.
     AddPolicy(Policy),

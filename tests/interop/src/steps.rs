@@ -1,5 +1,6 @@
 //! The words in which `expect` is written: each is one row of [`WORDS`] and one function below it.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -68,6 +69,7 @@ const WORDS: &[Word] = &[
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
+    word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, rekey),
     word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, renewed),
@@ -294,6 +296,39 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
             grown.0 >= least && grown.1 >= least,
             "the peer counted {grown:?} more packets, at least {least} crossed each way"
         );
+        Ok(())
+    })
+}
+
+fn flows(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let count: usize = words[0].parse()?;
+    let (there, _) = scene.plan.directions(words[1].parse()?)?;
+    scene.no_child()?;
+    for _ in 0..count {
+        scene.send("ravelin", there)?;
+    }
+    // Both streams of a connection, in segments of at most 1500 octets.
+    let least = traffic::BYTES / 1500;
+    wait_for(SETTLE, "a Child SA for each flow on both sides", || {
+        let (swan, ravelin) = (scene.swan.view()?, scene.ravelin.view()?);
+        ensure!(swan.ike.len() == 1, "the peer lists {}", summary(&swan));
+        let theirs: BTreeSet<_> = swan.children.iter().map(|child| (&child.spi_in, &child.spi_out)).collect();
+        let ours: BTreeSet<_> = ravelin.children.iter().map(|child| (&child.spi_out, &child.spi_in)).collect();
+        ensure!(theirs.len() == count && theirs == ours, "{} and {}", summary(&swan), summary(&ravelin));
+        let mut ports = BTreeSet::new();
+        for child in &swan.children {
+            let selector = |side| child.fields.get(side).map_or("-", String::as_str);
+            let (local, remote) = (selector("local-ts"), selector("remote-ts"));
+            let narrow = |selector: &str, host| selector.starts_with(&format!("{host}/32[tcp/"));
+            ensure!(narrow(local, there.to) && narrow(remote, there.from), "the peer lists {local} === {remote}");
+            ports.insert(remote);
+            ensure!(
+                child.packets.0 >= least && child.packets.1 >= least,
+                "the peer counted {:?} packets on the SA of {remote}, at least {least} crossed each way",
+                child.packets
+            );
+        }
+        ensure!(ports.len() == count, "the flows are {ports:?}");
         Ok(())
     })
 }

@@ -49,7 +49,7 @@ pub fn agreement(nodes: &[Node; 2], scenario: &Scenario) -> Result<(), String> {
     }
     let lists = [nodes[0].engine.list(), nodes[1].engine.list()];
     for (node, list) in nodes.iter().zip(&lists) {
-        endpoint_and_engine(node, list)?;
+        endpoint_and_engine(node, list, scenario.flows.into())?;
     }
     for (here, there) in [(0, 1), (1, 0)] {
         for sa in &lists[here] {
@@ -64,10 +64,10 @@ pub fn agreement(nodes: &[Node; 2], scenario: &Scenario) -> Result<(), String> {
 }
 
 /// The endpoint's Child SAs are exactly the SAs of the engine.
-fn endpoint_and_engine(node: &Node, list: &[SaStatus]) -> Result<(), String> {
+fn endpoint_and_engine(node: &Node, list: &[SaStatus], flows: usize) -> Result<(), String> {
     let installed: BTreeSet<SaId> = list.iter().map(|sa| sa.params.id()).collect();
     let ike_sas = node.endpoint.ike_sas();
-    if let Some(ike) = ike_sas.iter().find(|ike| ike.children.len() > MAX_CHILDREN) {
+    if let Some(ike) = ike_sas.iter().find(|ike| ike.children.len() > MAX_CHILDREN * flows) {
         return Err(format!("node {} has {} Child SAs in one IKE SA", node.index, ike.children.len()));
     }
     let children: Vec<_> = ike_sas.into_iter().flat_map(|ike| ike.children).collect();
@@ -91,8 +91,9 @@ fn on_the_wire(sa: &SaParams, scenario: &Scenario) -> SaParams {
     let seen = |address| if address == scenario.hosts[0] { scenario.seen_as(0) } else { address };
     (sa.src, sa.dst) = (seen(sa.src), seen(sa.dst));
     for ts in sa.local_ts.iter_mut().chain(&mut sa.remote_ts) {
-        if *ts == TrafficSelector::host(scenario.hosts[0]) {
-            *ts = TrafficSelector::host(scenario.seen_as(0));
+        if ts.addresses() == (scenario.hosts[0]..=scenario.hosts[0]) {
+            let seen = TrafficSelector::host(scenario.seen_as(0)).with(ts.protocol(), ts.ports());
+            *ts = seen.expect("protocol and ports were good with another address");
         }
     }
     sa

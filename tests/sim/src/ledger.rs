@@ -13,6 +13,8 @@ pub struct Ledger {
     sent: BTreeMap<u64, Sent>,
     arrived: [Vec<u64>; 2],
     used: BTreeSet<(usize, u32, u32, u32)>,
+    /// The flow that each SPI of a node in one of its lives carries.
+    flows: BTreeMap<(usize, u32, u32), u16>,
 }
 
 #[derive(Debug)]
@@ -29,11 +31,11 @@ impl Ledger {
         self.sent.insert(number, Sent { from, packet, arrived: false });
     }
 
-    /// Checks what node `node`, in its `life`th life, puts on the wire.
+    /// Checks what node `node`, in its `life`th life, puts on the wire for a packet of `flow`.
     ///
     /// # Errors
-    /// When it is not ESP, shows what it carries, or uses a sequence number of an SA again.
-    pub fn on_the_wire(&mut self, node: usize, life: u32, packet: &[u8]) -> Result<(), String> {
+    /// When it is not ESP, shows what it carries, uses a sequence number of an SA again, or the SA of another flow.
+    pub fn on_the_wire(&mut self, node: usize, life: u32, flow: u16, packet: &[u8]) -> Result<(), String> {
         if packets::shows_mark(packet) {
             return Err(format!("node {node} sent a payload in the clear"));
         }
@@ -50,7 +52,16 @@ impl Ledger {
         if !self.used.insert((node, life, esp.spi.0, esp.sequence)) {
             return Err(format!("node {node} used sequence number {} of SPI {} twice", esp.sequence, esp.spi));
         }
+        let carried = *self.flows.entry((node, life, esp.spi.0)).or_insert(flow);
+        if carried != flow {
+            return Err(format!("node {node} sent flow {flow} on SPI {}, which is of flow {carried}", esp.spi));
+        }
         Ok(())
+    }
+
+    /// How many SAs sent.
+    pub fn senders(&self) -> usize {
+        self.flows.len()
     }
 
     /// Checks a packet that node `node` gives to its stack.
@@ -103,7 +114,7 @@ mod tests {
     use core::net::IpAddr;
 
     fn ledger() -> (Ledger, Vec<u8>) {
-        let packet = packets::packet(IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]), 7);
+        let packet = packets::packet(0, IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]), 7);
         let mut ledger = Ledger::default();
         ledger.sent(0, 7, packet.clone());
         (ledger, packet)
@@ -131,13 +142,13 @@ mod tests {
     #[test]
     fn clear_payloads_and_used_numbers_are_noticed() {
         let (mut ledger, packet) = ledger();
-        assert!(ledger.on_the_wire(0, 0, &packet).unwrap_err().contains("in the clear"));
+        assert!(ledger.on_the_wire(0, 0, 0, &packet).unwrap_err().contains("in the clear"));
         let mut esp = packet[..40].to_vec();
         esp[3] = 40;
         esp[9] = protocol::ESP;
         esp[20..40].fill(1);
-        assert_eq!(ledger.on_the_wire(0, 0, &esp), Ok(()));
-        assert!(ledger.on_the_wire(0, 0, &esp).unwrap_err().contains("twice"));
-        assert_eq!(ledger.on_the_wire(0, 1, &esp), Ok(()));
+        assert_eq!(ledger.on_the_wire(0, 0, 0, &esp), Ok(()));
+        assert!(ledger.on_the_wire(0, 0, 0, &esp).unwrap_err().contains("twice"));
+        assert_eq!(ledger.on_the_wire(0, 1, 0, &esp), Ok(()));
     }
 }

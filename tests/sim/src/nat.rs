@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn what_goes_out_comes_back() {
         let mut nat = nat();
-        let out = Frame::Packet { to: ip(2), data: packets::packet(ip(1), ip(2), 5) };
+        let out = Frame::Packet { to: ip(2), data: packets::packet(0, ip(1), ip(2), 5) };
         let Frame::Packet { data, .. } = nat.outward(out).unwrap() else { panic!("a packet stays one") };
         let header = Header::parse(&data).unwrap();
         assert_eq!((header.src, header.dst), (ip(99), ip(2)));
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn others_pass_and_plain_esp_does_not() {
         let mut nat = nat();
-        let other = Frame::Packet { to: ip(3), data: packets::packet(ip(2), ip(3), 5) };
+        let other = Frame::Packet { to: ip(3), data: packets::packet(0, ip(2), ip(3), 5) };
         assert_eq!(nat.outward(other.clone()).unwrap(), other);
         assert_eq!(nat.inward(other.clone()), Some(other));
-        let mut esp = packets::packet(ip(1), ip(2), 5);
+        let mut esp = packets::packet(0, ip(1), ip(2), 5);
         esp[9] = protocol::ESP;
         assert!(nat.outward(Frame::Packet { to: ip(2), data: esp }).unwrap_err().contains("protocol 50"));
     }

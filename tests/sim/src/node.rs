@@ -81,10 +81,11 @@ impl Node {
         }
     }
 
-    /// Whether a refusal is no fault: the scenario's own, and its consequence when an SA is deleted before its endpoint
-    /// has heard that it was never installed.
+    /// Whether a refusal is no fault: the scenario's own, and its consequence when an SA is deleted or moved before its
+    /// endpoint has heard that it was never installed.
     pub fn may_refuse(&self, op: &DataPlaneOp, error: &DataPlaneError) -> bool {
-        *error == refusal() || matches!(op, DataPlaneOp::DeleteSa(id) if self.refused.contains(id))
+        *error == refusal()
+            || matches!(op, DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } if self.refused.contains(id))
     }
 
     /// Gives a packet of the host's stack to the engine. What comes back is the packet as it must be sent.
@@ -181,7 +182,7 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
             mode: scenario.mode,
             local: Some(scenario.hosts[index]),
             remote: scenario.seen_as(1 - index),
-            pfp: Pfp::NONE,
+            pfp: if scenario.flows > 1 { Pfp::ALL } else { Pfp::NONE },
             lifetime: scenario.child_lifetime[index],
             replay_window: scenario.replay_window,
             options: SaOptions::default(),

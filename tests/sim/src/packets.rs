@@ -11,15 +11,15 @@ pub const MARK: &[u8; 16] = b"RAVELIN CLEAR  >";
 const PORT: u16 = 7777;
 const NUMBER_AT: usize = UDP_HEADER_LEN + MARK.len();
 
-/// The packet with this number.
-pub fn packet(src: IpAddr, dst: IpAddr, number: u64) -> Vec<u8> {
+/// The packet with this number, of this flow.
+pub fn packet(flow: u16, src: IpAddr, dst: IpAddr, number: u64) -> Vec<u8> {
     let mut udp = vec![0; UDP_HEADER_LEN];
     udp.extend(MARK);
     udp.extend(number.to_be_bytes());
     udp.extend((0..number % 1000).map(|i| (number.wrapping_mul(31) + i) as u8));
     let len = udp.len() as u16;
     if let Some(header) = udp.first_chunk_mut() {
-        emit_header(header, PORT, PORT, len);
+        emit_header(header, PORT + flow, PORT + flow, len);
     }
     let pseudo = checksum::sum_address(src) + checksum::sum_address(dst) + u64::from(protocol::UDP) + u64::from(len);
     let sum = checksum::finish(pseudo + checksum::sum(&udp));
@@ -43,6 +43,13 @@ pub fn packet(src: IpAddr, dst: IpAddr, number: u64) -> Vec<u8> {
     };
     packet.extend(udp);
     packet
+}
+
+/// The flow of a packet of ours.
+pub fn flow(packet: &[u8]) -> Option<u16> {
+    let header = Header::parse(packet).ok()?;
+    let port = packet.get(header.payload_at..)?.first_chunk()?;
+    u16::from_be_bytes(*port).checked_sub(PORT)
 }
 
 /// The number of a packet of ours; `None` when it is none.
@@ -91,8 +98,8 @@ mod tests {
     #[test]
     fn a_packet_has_its_number_and_its_mark() {
         for (src, dst) in [("10.0.0.1", "10.0.0.2"), ("fd01::1", "fd01::2")] {
-            let packet = packet(src.parse().unwrap(), dst.parse().unwrap(), 0x1234);
-            assert_eq!(number(&packet), Some(0x1234));
+            let packet = packet(1, src.parse().unwrap(), dst.parse().unwrap(), 0x1234);
+            assert_eq!((number(&packet), flow(&packet)), (Some(0x1234), Some(1)));
             assert!(shows_mark(&packet));
             assert_eq!(number(&packet[1..]), None);
         }

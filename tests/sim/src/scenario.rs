@@ -43,6 +43,9 @@ pub struct Scenario {
     pub plan: Vec<Step>,
     /// Time between two packets of traffic at each node, in milliseconds.
     pub traffic_interval: u64,
+    /// Flows of the traffic. With more than one the policies populate selectors from packets, and each has SAs of its
+    /// own.
+    pub flows: u16,
 }
 
 /// Something that happens to one node.
@@ -115,6 +118,7 @@ impl Scenario {
             faults_end,
             plan: plan(&mut rng, faults_end),
             traffic_interval: rng.in_range(100..1000),
+            flows: if seed % 5 == 4 { 3 } else { 1 },
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Summary {
     pub ike_rekeys: u32,
     /// IKE SAs that were established afresh.
     pub ike_ups: u32,
+    /// SAs that sent.
+    pub senders: usize,
 }
 
 /// Damage done to a host behind the back of its endpoint just before the check, to see that the check finds it.
@@ -340,19 +342,21 @@ impl World {
         let number = self.next_packet;
         self.next_packet += 1;
         let ([src, dst], [seen_src, seen_dst]) = self.scenario.flow(node);
-        let packet = packets::packet(src, dst, number);
+        let flow = (number % u64::from(self.scenario.flows)) as u16;
+        let packet = packets::packet(flow, src, dst, number);
         self.line(format_args!("node {node} sends packet {number}"));
-        self.ledger.sent(node, number, packets::packet(seen_src, seen_dst, number));
+        self.ledger.sent(node, number, packets::packet(flow, seen_src, seen_dst, number));
         self.offer(node, &packet)?;
         self.settle(node)
     }
 
     /// Gives a packet of the stack to the engine of a node, and what it makes of it to the wire.
     fn offer(&mut self, node: usize, packet: &[u8]) -> Result<(), String> {
+        let flow = packets::flow(packet).ok_or_else(|| format!("the stack of node {node} sent a packet of no flow"))?;
         let (verdict, packet) = self.nodes[node].outbound(packet, self.now);
         match verdict {
             Verdict::Send(outer) => {
-                self.ledger.on_the_wire(node, self.nodes[node].life, &packet)?;
+                self.ledger.on_the_wire(node, self.nodes[node].life, flow, &packet)?;
                 self.trace.bytes(&packet);
                 self.send(Frame::Packet { to: outer.dst, data: packet })
             }
@@ -478,7 +482,8 @@ impl World {
 
     fn summary(&self) -> Summary {
         let (sent, arrived) = self.ledger.totals();
-        Summary { digest: self.trace.digest(), sent, arrived, ..self.counts }
+        let senders = self.ledger.senders();
+        Summary { digest: self.trace.digest(), sent, arrived, senders, ..self.counts }
     }
 }
 
