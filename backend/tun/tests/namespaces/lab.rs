@@ -13,7 +13,7 @@ use std::time::Duration;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
-use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlane, DataPlaneOp, Flow};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
@@ -313,8 +313,18 @@ impl Tunnel {
     }
 
     /// The same as the other host sees it.
-    fn swapped(&self) -> Tunnel {
+    pub fn swapped(&self) -> Tunnel {
         Tunnel { ends: (self.ends.1, self.ends.0), local: self.remote, remote: self.local, ..self.clone() }
+    }
+
+    /// The part of it that is one flow.
+    pub fn of_flow(&self, flow: &Flow, generation: u32) -> Tunnel {
+        let side = |address, port: Option<u16>| {
+            let ports = port.map_or(0..=u16::MAX, |port| port..=port);
+            TrafficSelector::host(address).with(flow.protocol, ports).unwrap()
+        };
+        let (local, remote) = (side(flow.src, flow.src_port), side(flow.dst, flow.dst_port));
+        Tunnel { local, remote, generation, ..self.clone() }
     }
 
     pub fn policy(&self) -> Policy {

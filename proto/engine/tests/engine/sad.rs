@@ -1,6 +1,7 @@
 //! How inbound SAs are found (RFC 4301 §4.1), and what they count.
 
 use crate::common::*;
+use crate::sys::live_bytes;
 use ravelin_engine::{DropReason, Verdict};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
@@ -192,4 +193,31 @@ fn the_old_inbound_sa_opens_while_the_new_outbound_one_sends() {
     assert_eq!(sealed(&mut engine, &clear())[20..24], 0x1000u32.to_be_bytes());
     engine.apply(&DataPlaneOp::DeleteSa(received(&old).id()), NOW).unwrap();
     assert_eq!(receive(&mut engine, &under_way[1]).0, Verdict::Drop(DropReason::UnknownSpi));
+}
+
+/// Bytes that an SA pair may take on the heap, the keyed ciphers of AWS-LC and its flow included, its policy not.
+const PAIR: i64 = 4096;
+
+// The memory of very many SAs: what is kept of one is bounded, and does not grow with their number.
+#[test]
+fn an_sa_pair_takes_no_more_than_so_many_bytes() {
+    for count in [1000, 20_000] {
+        let mut engine = engine();
+        let local = |n: u32| vec![TrafficSelector::host((0x0a00_0000 + n).to_be_bytes().into())];
+        let before = live_bytes();
+        for n in 0..count {
+            let send = SaParams {
+                spi: Spi(0x10_0000 + n),
+                policy: PolicyId(n),
+                local_ts: local(n),
+                remote_ts: vec![TrafficSelector::any_v4()],
+                ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
+            };
+            engine.apply(&DataPlaneOp::AddSa(received(&send)), NOW).unwrap();
+            engine.apply(&DataPlaneOp::AddSa(send), NOW).unwrap();
+        }
+        let each = (live_bytes() - before) / i64::from(count);
+        println!("{count} SA pairs take {each} bytes each");
+        assert!(each <= PAIR, "{count} SA pairs take {each} bytes each");
+    }
 }
