@@ -5,6 +5,8 @@
 //!
 //! - `of the raw cipher`: the time of the cipher alone, with the same provider, key and bytes, divided by the time
 //!   of the engine. Parsing, SPD, SAD, replay check, selectors, outer headers and counters make the difference.
+//! - `of the time with aws-lc`: other algorithms, with the ciphers of the multi-buffer library, whose AES-CBC with HMAC
+//!   works on many packets at once, divided by the time with AWS-LC, one packet after the other.
 //! - `with 100000 SAs`: the time of a packet with that many SAs, each with keys, a policy and a flow of its own,
 //!   divided by the time of a packet with one SA. Each packet uses another SA than the one before: in turn, as they
 //!   were installed, or `at random`, where no prefetcher of the processor helps and all of the keys, which are more
@@ -42,12 +44,15 @@ const SUITE: EspSuite =
     EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
 
 fn main() {
-    // Any argument that is not an option names the groups of figures to take: `cipher`, `policies`, `SAs`.
+    // Any argument that is not an option names the groups of figures to take: `cipher`, `suites`, `policies`, `SAs`.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |group: &str| only.is_empty() || only.iter().any(|name| name == group);
     let portable = ravelin_crypto_aws_lc::provider();
     if wanted("cipher") {
         [Ok(portable), ravelin_crypto_ipsec_mb::try_provider()].into_iter().flatten().for_each(against_the_cipher);
+    }
+    if let (true, Ok(fast)) = (wanted("suites"), ravelin_crypto_ipsec_mb::try_provider()) {
+        other_suites(portable, portable.with_packets_by(&fast));
     }
     if wanted("policies") {
         many_policies();
@@ -58,12 +63,33 @@ fn main() {
 }
 
 fn against_the_cipher(provider: CryptoProvider) {
-    let mut one = Node::new(1, provider);
+    let mut one = Node::new(1, provider, SUITE);
     for len in [1400, 64] {
         let raw = Raw::new(len, provider);
         let text = format!("of the raw cipher of {}", provider.name);
         report(&format!("engine/seal/{len}"), &text, &mut |buffers| (raw.seal(buffers), one.seal(buffers, len)));
         report(&format!("engine/open/{len}"), &text, &mut |buffers| (raw.open(buffers), one.open(buffers, len)));
+    }
+}
+
+fn other_suites(slow: CryptoProvider, fast: CryptoProvider) {
+    let cbc = |integ| EspSuite { encr: EncrId::AES_CBC, integ, ..SUITE };
+    for (name, suite) in [
+        ("AES-256-GCM", EspSuite { encr_key_bits: 256, ..SUITE }),
+        ("ChaCha20-Poly1305", EspSuite { encr: EncrId::CHACHA20_POLY1305, encr_key_bits: 256, ..SUITE }),
+        ("AES-128-CBC, HMAC-SHA2-256", cbc(IntegId::HMAC_SHA2_256_128)),
+        ("AES-128-CBC, HMAC-SHA1", cbc(IntegId::HMAC_SHA1_96)),
+    ] {
+        let (mut with, mut without) = (Node::new(1, fast, suite), Node::new(1, slow, suite));
+        for len in [1400, 64] {
+            let text = format!("of the time with aws-lc, {name}");
+            report(&format!("engine/seal/{len}"), &text, &mut |buffers| {
+                (with.seal(buffers, len), without.seal(buffers, len))
+            });
+            report(&format!("engine/open/{len}"), &text, &mut |buffers| {
+                (with.open(buffers, len), without.open(buffers, len))
+            });
+        }
     }
 }
 
@@ -76,7 +102,7 @@ fn many_policies() {
 }
 
 fn many_sas(provider: CryptoProvider) {
-    let (mut one, mut many) = (Node::new(1, provider), Node::new(MANY, provider));
+    let (mut one, mut many) = (Node::new(1, provider, SUITE), Node::new(MANY, provider, SUITE));
     for order in ["in turn", "at random"] {
         if order == "at random" {
             many.shuffle();
@@ -163,14 +189,17 @@ struct Node {
 }
 
 impl Node {
-    fn new(sas: u32, provider: CryptoProvider) -> Self {
+    fn new(sas: u32, provider: CryptoProvider, suite: EspSuite) -> Self {
+        let key_len = usize::from(suite.encr_key_bits) / 8 + provider.encr(suite.encr).unwrap().salt_len();
+        let integ_len = provider.integ(suite.integ).map_or(0, |alg| alg.key_len());
         let mut rng = Lcg(1);
         let mut engine = Engine::new(EngineConfig::default(), provider, Box::new(Lcg(2)));
         for n in 0..sas {
             let (src, dst) = ends(n);
             let (local, remote) = (vec![TrafficSelector::host(src)], vec![TrafficSelector::host(dst)]);
-            let mut key = vec![0; 20];
+            let (mut key, mut integ) = (vec![0; key_len], vec![0; integ_len]);
             rng.fill(&mut key);
+            rng.fill(&mut integ);
             let send = SaParams {
                 direction: Direction::Outbound,
                 spi: Spi(0x100 + n),
@@ -181,8 +210,8 @@ impl Node {
                 mode: Mode::Tunnel,
                 encap: None,
                 original: None,
-                suite: SUITE.into(),
-                keys: SaKeys { encr: Secret::new(key), ..SaKeys::default() },
+                suite: suite.into(),
+                keys: SaKeys { encr: Secret::new(key), integ: Secret::new(integ), ..SaKeys::default() },
                 policy: PolicyId(n),
                 local_ts: local.clone(),
                 remote_ts: remote.clone(),
