@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::time::Duration;
 
+use ravelin_types::ErrorCode;
 use ravelin_types::Instant;
 use ravelin_wire::ip::fragment::V6_HEADER_LEN;
 use ravelin_wire::ip::{Datagram, Fragment, Header, protocol, v4, v6};
@@ -58,6 +59,19 @@ pub enum Refusal {
     Congestion,
     /// The datagram was given up before.
     GivenUp,
+}
+
+impl Refusal {
+    /// The code of document 003 §3.15.
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Refusal::Malformed => ErrorCode::SrcOutOfData,
+            Refusal::Tiny | Refusal::GivenUp => ErrorCode::NoData,
+            Refusal::TooLong => ErrorCode::DstOutOfSpace,
+            Refusal::TooMany => ErrorCode::OutOfPackets,
+            Refusal::Overlap | Refusal::Congestion => ErrorCode::BadParam,
+        }
+    }
 }
 
 /// The datagrams that wait for fragments.

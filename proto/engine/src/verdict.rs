@@ -109,7 +109,7 @@ drop_reasons! {
     TooLong => "too long once protected", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: it would be too long for the path once protected, and must not be cut (RFC 4301 §8.2.1). Its sender is
     /// told, unless there are too many such packets or it is not one to be told.
-    TooBig => "too big for the path", Some(ErrorCode::DstOutOfSpace);
+    TooBig => "too big for the path", Some(ErrorCode::MtuExceeded);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
     SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
     /// Outbound: too many flows of the policy wait for SAs of their own already.

@@ -5,13 +5,13 @@ use alloc::vec;
 
 use ravelin_types::ErrorCode;
 use ravelin_types::lifetime::Lifetime;
-use ravelin_types::options::{Df, SaOptions};
+use ravelin_types::options::{Df, Dummies, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::mgmt::{Endpoint, PolicyAction, PolicyBody, PolicyFlags, TrafficIdentity};
 
-use crate::limits::REPLAY_WINDOW;
+use crate::limits::{REPLAY_WINDOW, TFC_PADDING};
 use crate::world::Keying;
 
 /// Every flag that has an effect.
@@ -23,6 +23,8 @@ const KNOWN: PolicyFlags = PolicyFlags::PROTO_AH
     .with(PolicyFlags::DF_COPY)
     .with(PolicyFlags::DF_SET)
     .with(PolicyFlags::KEYNEG_MANUAL)
+    .with(PolicyFlags::TX_DUMMY_PKT)
+    .with(PolicyFlags::TX_TFC_PADDING)
     .with(PolicyFlags::AUTH_SHA2_ICV_SHORT);
 
 /// The policy of a message.
@@ -103,6 +105,8 @@ fn protection(body: &PolicyBody, mode: Mode) -> Result<(Action, Keying), ErrorCo
         df,
         pad_check: flags.contains(PolicyFlags::CHECK_ESP_PAD),
         short_icv: flags.contains(PolicyFlags::AUTH_SHA2_ICV_SHORT),
+        tfc: if flags.contains(PolicyFlags::TX_TFC_PADDING) { TFC_PADDING } else { 0 },
+        dummies: flags.contains(PolicyFlags::TX_DUMMY_PKT).then(Dummies::default),
         ..SaOptions::default()
     };
     let protection = Protection {
@@ -167,6 +171,8 @@ fn flags(protection: &Protection, keying: Keying) -> PolicyFlags {
         (options.df == Df::Copy, PolicyFlags::DF_COPY),
         (options.df == Df::Set, PolicyFlags::DF_SET),
         (manual, PolicyFlags::KEYNEG_MANUAL),
+        (options.dummies.is_some(), PolicyFlags::TX_DUMMY_PKT),
+        (options.tfc > 0, PolicyFlags::TX_TFC_PADDING),
         (options.short_icv, PolicyFlags::AUTH_SHA2_ICV_SHORT),
     ]
     .into_iter()

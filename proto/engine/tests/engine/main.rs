@@ -5,6 +5,7 @@ mod ah;
 mod algorithms;
 mod allocations;
 mod batches;
+mod codes;
 mod common;
 mod domains;
 mod fragments;
