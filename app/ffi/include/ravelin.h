@@ -24,6 +24,33 @@
 // Objects that may live at one time.
 #define RVL_MAX_HANDLES 256
 
+// The outer header says nothing of congestion (compatibility mode of RFC 6040).
+#define RVL_NO_ECN 1
+
+// The bytes of ESP padding are not looked at.
+#define RVL_NO_PAD_CHECK 2
+
+// HMAC-SHA-2 has an ICV of 96 bits.
+#define RVL_SHORT_ICV 4
+
+// What is too long for the path is cut after protection, by the stack, and not before.
+#define RVL_FRAGMENT_AFTER 8
+
+// The DSCP of the outer header is `dscp`, not that of the inner one.
+#define RVL_SET_DSCP 16
+
+// ESP in UDP over IPv6 goes without a UDP checksum.
+#define RVL_ZERO_CHECKSUM 32
+
+// The don't-fragment flag of an outer IPv4 header is not set.
+#define RVL_DF_CLEAR 0
+
+// It is that of the inner header.
+#define RVL_DF_COPY 1
+
+// It is set.
+#define RVL_DF_SET 2
+
 // Free bytes to have before an outbound packet.
 #define RVL_HEADROOM 128
 
@@ -246,6 +273,12 @@ enum RvlVerdict
   // Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
   // has asked for the SA.
   RVL_VERDICT_HOLD = 4,
+  // Outbound: once protected the packet, which is as it was, would be too long for its path. Cut it into fragments of
+  // at most `RvlResult.fragment_size` bytes and offer each.
+  RVL_VERDICT_FRAGMENT = 5,
+  // Outbound: too long for its path, and not to be cut. The buffer has an ICMP message to its sender: take it as if it
+  // had arrived.
+  RVL_VERDICT_TOO_BIG = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -370,6 +403,24 @@ typedef struct RvlLifetime {
   uint64_t hard_packets;
 } RvlLifetime;
 
+// Options; all 0 are the usual ones.
+typedef struct RvlOptions {
+  // `RVL_NO_ECN` and the others, added.
+  uint32_t flags;
+  // `RVL_DF_...`, tunnel mode.
+  uint32_t df;
+  // With `RVL_SET_DSCP`, 0 to 63.
+  uint8_t dscp;
+  // TTL or hop limit of the outer header; 0: 64.
+  uint8_t hop_limit;
+  // The longest packet that the path takes, outer header included; 0: not known.
+  uint16_t mtu;
+  // The segment size of TCP handshakes is lowered to this; 1: to what fits the path; 0: left alone.
+  uint16_t mss;
+  // Random padding of fewer bytes than this hides the length of packets.
+  uint16_t tfc;
+} RvlOptions;
+
 // One entry of the SPD. Selectors are given as for outbound packets.
 typedef struct RvlPolicy {
   // Chosen by the caller, unique.
@@ -395,6 +446,8 @@ typedef struct RvlPolicy {
   uint32_t replay_window;
   // For SAs that IKE makes.
   struct RvlLifetime lifetime;
+  // What else is wanted.
+  struct RvlOptions options;
 } RvlPolicy;
 
 // An address and a port.
@@ -453,6 +506,8 @@ typedef struct RvlResult {
   RvlStatus reason;
   // With `Hold`, the policy that waits for an SA.
   uint32_t policy;
+  // With `Fragment`, the most bytes of a fragment.
+  uint16_t fragment_size;
   // Outbound, protected: source of the outer header.
   struct RvlAddress source;
   // Outbound, protected: destination of the outer header, by which to route.
@@ -570,6 +625,8 @@ typedef struct RvlSa {
   uint32_t replay_window;
   // Its limits.
   struct RvlLifetime lifetime;
+  // What else is wanted.
+  struct RvlOptions options;
 } RvlSa;
 
 #ifdef __cplusplus

@@ -16,6 +16,7 @@ pub mod event;
 pub mod handle;
 pub mod ike;
 pub mod ike_output;
+pub mod options;
 pub mod packet;
 pub mod policy;
 pub mod requests;

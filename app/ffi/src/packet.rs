@@ -52,6 +52,12 @@ pub enum RvlVerdict {
     /// Outbound: keep the packet, which is as it was, and offer it again once there is an SA, or throw it away. An event
     /// has asked for the SA.
     Hold = 4,
+    /// Outbound: once protected the packet, which is as it was, would be too long for its path. Cut it into fragments of
+    /// at most `RvlResult.fragment_size` bytes and offer each.
+    Fragment = 5,
+    /// Outbound: too long for its path, and not to be cut. The buffer has an ICMP message to its sender: take it as if it
+    /// had arrived.
+    TooBig = 6,
 }
 
 /// An IP address.
@@ -74,6 +80,8 @@ pub struct RvlResult {
     pub reason: RvlStatus,
     /// With `Hold`, the policy that waits for an SA.
     pub policy: u32,
+    /// With `Fragment`, the most bytes of a fragment.
+    pub fragment_size: u16,
     /// Outbound, protected: source of the outer header.
     pub source: RvlAddress,
     /// Outbound, protected: destination of the outer header, by which to route.
@@ -250,6 +258,7 @@ impl RvlResult {
             verdict: RvlVerdict::Bypass,
             reason: verdict.code().map_or(RvlStatus::Ok, RvlStatus::from),
             policy: 0,
+            fragment_size: 0,
             source: RvlAddress::NONE,
             destination: RvlAddress::NONE,
             source_port: 0,
@@ -258,8 +267,9 @@ impl RvlResult {
         };
         match verdict {
             Verdict::Bypass => {}
-            // No policy of this interface has an MTU, so nothing is too long for its path.
-            Verdict::Drop(_) | Verdict::Fragment(_) | Verdict::TooBig => result.verdict = RvlVerdict::Drop,
+            Verdict::Drop(_) => result.verdict = RvlVerdict::Drop,
+            Verdict::Fragment(size) => (result.verdict, result.fragment_size) = (RvlVerdict::Fragment, size),
+            Verdict::TooBig => result.verdict = RvlVerdict::TooBig,
             Verdict::Deliver => result.verdict = secured,
             Verdict::Hold(policy) => (result.verdict, result.policy) = (RvlVerdict::Hold, policy.0),
             Verdict::Send(Outer { src, dst, encap, esp_at, .. }) => {

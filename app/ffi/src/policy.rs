@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
+use crate::options::RvlOptions;
 use crate::{RvlStatus, sys, text};
 
 /// Protect outbound, require protection inbound.
@@ -69,6 +69,8 @@ pub struct RvlPolicy {
     pub replay_window: u32,
     /// For SAs that IKE makes.
     pub lifetime: RvlLifetime,
+    /// What else is wanted.
+    pub options: RvlOptions,
 }
 
 /// Adds a policy, or replaces the one with the same number.
@@ -109,7 +111,7 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
             pfp: Pfp::NONE,
             lifetime: policy.lifetime.into(),
             replay_window: policy.replay_window,
-            options: SaOptions::default(),
+            options: policy.options.try_into()?,
         }),
         RVL_BYPASS => Action::Bypass,
         RVL_DISCARD => Action::Discard,

@@ -3,7 +3,6 @@
 use std::ffi::c_char;
 
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::options::SaOptions;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaId, SaKeys, SaLookup, SaParams, UdpEncap};
@@ -13,6 +12,7 @@ use ravelin_types::{Secret, Spi};
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
+use crate::options::RvlOptions;
 use crate::policy::{RvlLifetime, mode};
 use crate::{RvlStatus, sys, text};
 
@@ -64,6 +64,8 @@ pub struct RvlSa {
     pub replay_window: u32,
     /// Its limits.
     pub lifetime: RvlLifetime,
+    /// What else is wanted.
+    pub options: RvlOptions,
 }
 
 /// Adds an SA; its lifetime starts at `now`. For one policy the outbound SA added last is the one that sends. Never use
@@ -173,7 +175,7 @@ unsafe fn parse(sa: &RvlSa) -> Result<SaParams, RvlStatus> {
         remote_ts,
         lifetime: sa.lifetime.into(),
         replay_window: sa.replay_window,
-        options: SaOptions::default(),
+        options: sa.options.try_into()?,
     })
 }
 

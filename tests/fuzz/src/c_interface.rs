@@ -14,6 +14,7 @@ use ravelin_ffi::event::{RvlEvent, rvl_poll_event};
 use ravelin_ffi::handle::RvlHandle;
 use ravelin_ffi::ike::*;
 use ravelin_ffi::ike_output::RvlIkeOutput;
+use ravelin_ffi::options::RvlOptions;
 use ravelin_ffi::packet::{RvlAddress, RvlPacket, RvlResult, rvl_decapsulate, rvl_encapsulate};
 use ravelin_ffi::policy::{RvlLifetime, RvlPolicy, rvl_add_policy, rvl_delete_policy};
 use ravelin_ffi::requests::{RvlCompletion, RvlPiece, RvlRequest, rvl_complete, rvl_submit};
@@ -153,6 +154,23 @@ impl Caller<'_> {
             endpoint: self.text(),
             replay_window: self.number(),
             lifetime: self.lifetime(),
+            options: self.options(),
+        }
+    }
+
+    fn options(&mut self) -> RvlOptions {
+        let flags = u32::from(self.byte());
+        if flags == 0 {
+            return RvlOptions::default();
+        }
+        RvlOptions {
+            flags,
+            df: u32::from(self.byte() % 4),
+            dscp: self.byte(),
+            hop_limit: self.byte(),
+            mtu: u16::from(self.byte()) << 3,
+            mss: self.byte().into(),
+            tfc: self.byte().into(),
         }
     }
 
@@ -293,6 +311,7 @@ impl Caller<'_> {
             integrity_key_len: if self.byte() == 255 { usize::MAX } else { key.len().min(32) },
             replay_window: self.number(),
             lifetime: self.lifetime(),
+            options: self.options(),
         };
         let handle = self.handle();
         // SAFETY: null, not aligned, or an SA whose keys are as long as it says or impossibly long.

@@ -155,6 +155,9 @@ static void texts(void)
     POLICY(BAD_ADDR_RANGE, endpoint, "gateway");
     POLICY(BAD_PARAM, action, 3);
     POLICY(BAD_PARAM, mode, 2);
+    POLICY(BAD_PARAM, options.flags, 64);
+    POLICY(BAD_PARAM, options.df, 3);
+    POLICY(BAD_PARAM, options.dscp, 64);
     SA(NULL, from, NULL);
     SA(NULL, to, NULL);
     SA(NULL, encryption, NULL);
@@ -169,6 +172,7 @@ static void texts(void)
     SA(BAD_PARAM, direction, 2);
     SA(BAD_PARAM, mode, 9);
     SA(BAD_PARAM, extended_sequence, 2);
+    SA(BAD_PARAM, options.df, 9);
     SA(BAD_PORT_NUMBER, source_port, 4500);
     SA(BAD_ESP_SPI, spi, 255);
     SA(BAD_PARAM, replay_window, UINT32_MAX);

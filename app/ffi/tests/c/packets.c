@@ -163,6 +163,40 @@ static void lifetimes(void)
     OK(rvl_engine_free(engine));
 }
 
+static void options(void)
+{
+    uint64_t seed = 44;
+    RvlHandle engine = engine_new(&seed);
+    RvlPolicy policy = policy_to("any", "any", "192.0.2.2", RVL_TUNNEL);
+    OK(rvl_add_policy(engine, &policy));
+    RvlSa sa = sa_from(RVL_OUTBOUND, "192.0.2.1", "192.0.2.2", RVL_TUNNEL, "AES256-GCM");
+    sa.options = (RvlOptions){.flags = RVL_SET_DSCP, .dscp = 46, .df = RVL_DF_SET, .hop_limit = 9, .mtu = 600};
+    OK(rvl_add_sa(engine, &sa, 0));
+    uint8_t clear[1500], buffer[2048];
+    RvlResult result;
+    size_t len = udp_packet(clear, 1, 2, 9, 100);
+    RvlPacket packet = placed(buffer, sizeof buffer, clear, len);
+    OK(rvl_encapsulate(engine, &packet, 0, &result));
+    CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL);
+    const uint8_t *outer = buffer + packet.offset;
+    CHECK(outer[1] >> 2 == 46 && (outer[6] & 0x40) && outer[8] == 9);
+
+    /* Too long for the path: to be cut, or where that is forbidden a message to its sender. */
+    len = udp_packet(clear, 1, 2, 9, 1000);
+    packet = placed(buffer, sizeof buffer, clear, len);
+    OK(rvl_encapsulate(engine, &packet, 0, &result));
+    CHECK(result.verdict == RVL_VERDICT_FRAGMENT && result.fragment_size > 400 && result.fragment_size < 600);
+    CHECK(packet.length == len && memcmp(buffer + packet.offset, clear, len) == 0);
+    clear[6] |= 0x40;
+    clear[10] = clear[11] = 0;
+    packet = placed(buffer, sizeof buffer, clear, len);
+    OK(rvl_encapsulate(engine, &packet, 0, &result));
+    CHECK(result.verdict == RVL_VERDICT_TOO_BIG);
+    const uint8_t *icmp = buffer + packet.offset;
+    CHECK(icmp[9] == 1 && icmp[20] == 3 && icmp[21] == 4 && memcmp(icmp + 16, clear + 12, 4) == 0);
+    OK(rvl_engine_free(engine));
+}
+
 int main(void)
 {
     static const char *const CIPHERS[] = {"AES128-GCM", "AES256-GCM", "CHACHA20-POLY1305", "AES256-CBC"};
@@ -171,6 +205,7 @@ int main(void)
             for (int in_udp = 0; in_udp < 2; in_udp++)
                 round_trips(mode, CIPHERS[i], in_udp);
     lifetimes();
+    options();
     puts("done");
     return 0;
 }
