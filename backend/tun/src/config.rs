@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// Bytes by which a sealed packet is longer than the packet, at most.
+pub(crate) const SEALED_EXCESS: usize = 94;
+
 /// Names, numbers and ports. The defaults suit one daemon per network namespace.
 #[derive(Clone, Debug)]
 pub struct TunConfig {

@@ -75,6 +75,8 @@ pub(crate) fn create(config: &TunConfig) -> String {
     // where it is as clear as any other.
     let opened = [
         "meta l4proto { esp, ah }".to_owned(),
+        // AH is an extension header to the filter, which does not look for one in later fragments.
+        "frag nexthdr ah frag frag-off != 0".to_owned(),
         format!("udp dport {{ {}, {} }}", config.ike_port, config.nat_port),
         // Later fragments show no port. The first, which holds the whole UDP header, decides: without it the others are
         // never put together. So long IKE messages arrive and clear UDP does not.

@@ -27,8 +27,9 @@
 //! them, as a reload of the host's firewall does, they are put back as soon as the daemon polls for events.
 //!
 //! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
-//! fragments the ESP packets. Forwarded packets that must not be fragmented, and TCP segments, meet a route with
-//! [`TunConfig::mtu`] and are answered by the stack; TCP handshakes through the device agree on segments that fit.
+//! fragments the ESP packets, and AH packets, whose headers it is given, are cut here. Forwarded packets that must not
+//! be fragmented, and TCP segments, meet a route with [`TunConfig::mtu`] and are answered by the stack; TCP handshakes
+//! through the device agree on segments that fit.
 //!
 //! **Speed.** The device exchanges super-packets with the stack where the kernel can (`offload`): what TCP or UDP
 //! sends at once is read at once and cut here, and TCP segments that arrive together are merged. Where the kernel

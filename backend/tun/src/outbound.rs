@@ -20,7 +20,7 @@ use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::sa::Direction;
 use ravelin_wire::ip::fragment::Fragments;
-use ravelin_wire::ip::protocol;
+use ravelin_wire::ip::{protocol, v4};
 use ravelin_wire::udp_encap::KEEPALIVE;
 
 use crate::device::Device;
@@ -64,6 +64,9 @@ pub(crate) struct OutboundHalf {
     keepalives: Keepalives,
     /// The device had nothing more when it was read last.
     drained: bool,
+    longest: usize,
+    /// Of the last IPv6 packet that was cut.
+    fragment_id: u32,
     /// Somebody removed the device.
     device_lost: bool,
     counted: Counted,
@@ -98,11 +101,13 @@ pub(crate) struct Parts {
     pub reporter: Reporter,
     pub hold: Duration,
     pub keepalive: Option<Duration>,
+    /// The longest packet that surely passes the path without being cut.
+    pub longest: usize,
 }
 
 impl OutboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, clock, requests, reporter, hold, keepalive } = parts;
+        let Parts { engine, device, sockets, clock, requests, reporter, hold, keepalive, longest } = parts;
         OutboundHalf {
             engine,
             device,
@@ -120,6 +125,8 @@ impl OutboundHalf {
             released: VecDeque::new(),
             keepalives: Keepalives::new(keepalive),
             drained: false,
+            longest,
+            fragment_id: 0,
             device_lost: false,
             counted: Counted::default(),
         }
@@ -344,7 +351,10 @@ impl OutboundHalf {
     fn queue_sealed(&mut self, start: usize, end: usize, outer: &Outer) {
         // AH covers the IP header, so the packet travels with the one it has; and only such a header forbids the kernel
         // to cut the packet.
-        if outer.protocol == protocol::AH || outer.dont_fragment && outer.dst.is_ipv4() {
+        if outer.protocol == protocol::AH {
+            return self.queue_cut(start..end);
+        }
+        if outer.dont_fragment && outer.dst.is_ipv4() {
             return self.queue_whole(start, end);
         }
         let (what, port) = match outer.encap {
@@ -375,6 +385,36 @@ impl OutboundHalf {
         let Some((destination, any)) = destination(packet) else { return };
         let remote = SocketAddr::new(destination, 0);
         self.queue(Use::Clear, Sending { start, end, remote, local: any, tos: 0, hops: HOPS });
+    }
+
+    /// As [`OutboundHalf::queue_whole`], but the kernel cuts no packet whose header is given: what is too long for the path
+    /// is cut into fragments here, behind the packet in its slot. What leaves no room for them goes as it is, and is refused
+    /// and counted.
+    fn queue_cut(&mut self, at: Range<usize>) {
+        let longest = self.longest;
+        if at.len() <= longest {
+            return self.queue_whole(at.start, at.end);
+        }
+        self.fragment_id = self.fragment_id.wrapping_add(1);
+        let (packet, mut rest) = self.slots.packet_and_rest(at.clone());
+        if packet[0] >> 4 == 4 {
+            // As with ESP: the host's own datagrams have DF, and yet shall be cut; AH does not cover it (RFC 4302
+            // §3.3.3.1.1). Forwarded ones met a route with the MTU.
+            packet[v4::FLAGS_AT] &= !(v4::DONT_FRAGMENT >> 8) as u8;
+        }
+        let Ok(mut fragments) = Fragments::new(packet, longest, self.fragment_id) else {
+            return self.queue_whole(at.start, at.end);
+        };
+        let (mut ends, mut end) = (Vec::new(), at.end);
+        while let Ok(Some(len)) = fragments.next(rest) {
+            rest = &mut std::mem::take(&mut rest)[len..];
+            ends.push((end, end + len));
+            end += len;
+        }
+        if !fragments.is_done() {
+            return self.queue_whole(at.start, at.end);
+        }
+        ends.into_iter().for_each(|(start, end)| self.queue_whole(start, end));
     }
 
     fn queue(&mut self, what: Use, sending: Sending) {

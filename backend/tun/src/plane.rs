@@ -18,7 +18,7 @@ use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
-use crate::config::TunConfig;
+use crate::config::{SEALED_EXCESS, TunConfig};
 use crate::device::Device;
 use crate::error::Error;
 use crate::inbound::{self, InboundHalf, Ports};
@@ -110,6 +110,7 @@ impl TunDataPlane {
             reporter: Reporter::new(report.clone(), reports_ready.clone()),
             hold: config.hold,
             keepalive: config.keepalive,
+            longest: usize::from(config.mtu) + SEALED_EXCESS,
         });
         let (inbound, requests) = Half::new("inbound", inbound_wake.clone());
         let inbound_half = InboundHalf::new(inbound::Parts {

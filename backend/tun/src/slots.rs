@@ -39,6 +39,12 @@ impl Slots {
         &mut self.bytes[i * STRIDE..][..STRIDE]
     }
 
+    /// The packet at this range of [`Slots::bytes`], and the bytes behind it in its slot.
+    pub(crate) fn packet_and_rest(&mut self, at: Range<usize>) -> (&mut [u8], &mut [u8]) {
+        let end = (at.start / STRIDE + 1) * STRIDE;
+        self.bytes[at.start..end].split_at_mut(at.end - at.start)
+    }
+
     /// All bytes; the position of slot `i` in them is [`Slots::base`].
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

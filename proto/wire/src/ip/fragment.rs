@@ -64,6 +64,11 @@ impl<'a> Fragments<'a> {
         Ok(fragments)
     }
 
+    /// Whether all fragments were written.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Writes the next fragment to the start of `out`; its length, or `None` when all were written.
     ///
     /// # Errors
