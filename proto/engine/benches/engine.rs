@@ -13,7 +13,8 @@
 //!   than a cache holds, come from memory.
 //! - `with 100000 policies`: the time to decide about a packet with that many policies that bypass or discard, divided
 //!   by the time with 10 of the same shapes: networks and hosts that overlap, with and without protocols and port
-//!   ranges. `the first packet of a flow` asks the classifier, `a packet of a known flow` the flow cache.
+//!   ranges. `the first packet of a flow` asks the classifier, `a packet of a known flow` the flow cache; `policy
+//!   replaced` takes one out and puts it back, while no packet is decided.
 #![allow(clippy::unwrap_used)] // a panic is how a benchmark fails
 
 use std::hint::black_box;
@@ -99,6 +100,9 @@ fn many_policies() {
         let text = format!("times the cost with 10 policies, with {MANY} policies");
         report(&format!("engine/{name}"), &text, &mut |buffers| (lots.decide(buffers), few.decide(buffers)));
     }
+    let (mut few, mut lots) = (Filter::new(10, 1), Filter::new(MANY, 1));
+    let text = format!("times the cost with 10 policies, with {MANY} policies");
+    report("engine/policy replaced in both halves", &text, &mut |_| (lots.replace(), few.replace()));
 }
 
 fn many_sas(provider: CryptoProvider) {
@@ -331,29 +335,41 @@ impl Filter {
     fn new(policies: u32, flows: u32) -> Self {
         let mut engine = Engine::new(EngineConfig::default(), ravelin_crypto_aws_lc::provider(), Box::new(Lcg(4)));
         for n in 0..policies {
-            let (src, dst) = ends(n);
-            let (host, net) = (TrafficSelector::host, |ip, len| TrafficSelector::prefix(ip, len).unwrap());
-            let (local, remote) = match n % 5 {
-                0 => (host(src), host(dst)),
-                1 => (net(src, 24), host(dst)),
-                2 => (TrafficSelector::any_v4(), host(dst).with(protocol::UDP, 1024..=u16::MAX).unwrap()),
-                3 => (host(src).with(protocol::UDP, 0..=u16::MAX).unwrap(), net(dst, 20)),
-                _ => (net(src, 16), host(dst)),
-            };
-            let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
-            let (local, remote) = (vec![local], vec![remote]);
-            let policy = Policy {
-                id: PolicyId(n),
-                name: String::new(),
-                domain: Domain::default(),
-                priority: n % 7,
-                local,
-                remote,
-                action,
-            };
-            engine.apply(&DataPlaneOp::AddPolicy(policy), Instant::ZERO).unwrap();
+            engine.apply(&Self::policy(n), Instant::ZERO).unwrap();
         }
         Filter { engine, policies, flows, next: 0, verdicts: vec![Verdict::Deliver; BATCH] }
+    }
+
+    fn policy(n: u32) -> DataPlaneOp {
+        let (src, dst) = ends(n);
+        let (host, net) = (TrafficSelector::host, |ip, len| TrafficSelector::prefix(ip, len).unwrap());
+        let (local, remote) = match n % 5 {
+            0 => (host(src), host(dst)),
+            1 => (net(src, 24), host(dst)),
+            2 => (TrafficSelector::any_v4(), host(dst).with(protocol::UDP, 1024..=u16::MAX).unwrap()),
+            3 => (host(src).with(protocol::UDP, 0..=u16::MAX).unwrap(), net(dst, 20)),
+            _ => (net(src, 16), host(dst)),
+        };
+        let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
+        let (local, remote) = (vec![local], vec![remote]);
+        let domain = Domain::default();
+        let policy = Policy { id: PolicyId(n), name: String::new(), domain, priority: n % 7, local, remote, action };
+        DataPlaneOp::AddPolicy(policy)
+    }
+
+    /// The time to replace as many policies, any of them, as a batch has packets.
+    fn replace(&mut self) -> Duration {
+        let operations: Vec<DataPlaneOp> = (0..BATCH)
+            .map(|_| {
+                self.next = self.next.wrapping_add(0x9e37_79b9);
+                Self::policy(((u64::from(self.next) * u64::from(self.policies)) >> 32) as u32)
+            })
+            .collect();
+        let start = Clock::now();
+        for operation in &operations {
+            self.engine.apply(operation, Instant::ZERO).unwrap();
+        }
+        start.elapsed()
     }
 
     /// The time to decide about one batch.

@@ -21,6 +21,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
+use ravelin_wire::ip::transport::Ports;
 use ravelin_wire::ip::{Fragment, Header, transport};
 
 use crate::acquires::{Acquires, Ask};
@@ -33,7 +34,7 @@ use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::{Sealed, seal};
-use crate::spd::{FlowCache, FlowKey, Place, Seen, Spd};
+use crate::spd::{ALL_TABLES, FlowCache, FlowKey, Place, Seen, Spd, Tables};
 use crate::suite::NO_NAT;
 use crate::template::Template;
 use crate::together::{Aside, TOGETHER, Together};
@@ -163,7 +164,7 @@ impl Outbound {
         let parsed = Header::parse(pkt.packet());
         if let Ok(header) = &parsed {
             let flow = self.place_of(header, pkt, now);
-            self.decide(header, &flow, pkt, now, verdict);
+            self.decide(header, &flow, ALL_TABLES, pkt, now, verdict);
         } else {
             *verdict = Verdict::Drop(DropReason::BadIpHeader);
         }
@@ -176,6 +177,7 @@ impl Outbound {
         const IN_WORK: usize = 4 * AHEAD;
         let mut flows: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
         let mut known: [Option<Decision>; IN_WORK] = [None; IN_WORK];
+        let mut tables: [Tables; IN_WORK] = [ALL_TABLES; IN_WORK];
         let count = packets.len().min(verdicts.len());
         // What was known holds while nothing changed since, as it may by a packet that ends an SA.
         let generation = self.cache.generation();
@@ -188,7 +190,7 @@ impl Outbound {
                     (Ok(header), _, Some(decision)) if self.cache.generation() == generation => {
                         self.carry_out(decision, header, pkt, now, verdict);
                     }
-                    (Ok(header), Some(flow), _) => self.decide(header, flow, pkt, now, verdict),
+                    (Ok(header), Some(flow), _) => self.decide(header, flow, tables[n % IN_WORK], pkt, now, verdict),
                     _ => *verdict = Verdict::Drop(DropReason::BadIpHeader),
                 }
                 self.counters.count(verdict);
@@ -202,6 +204,7 @@ impl Outbound {
             if let Some(n) = step.checked_sub(AHEAD) {
                 let decision = flows[n % IN_WORK].and_then(|(key, place)| self.cache.get(place, &key));
                 known[n % IN_WORK] = decision.map(Decision::unpack);
+                tables[n % IN_WORK] = ALL_TABLES;
                 if let Some(Decision::Protect(slot)) = known[n % IN_WORK] {
                     self.sad.fetch(slot);
                 }
@@ -209,8 +212,8 @@ impl Outbound {
                     && self.spd.len() > CACHED_POLICIES
                     && let Ok(header) = &Header::parse(packets[n].packet())
                 {
-                    let ports = header.ports(packets[n].packet());
-                    self.spd.fetch(&Seen::new(header, ports, packets[n].domain()));
+                    let ports = flows[n % IN_WORK].map_or(Ports::NONE, |(key, _)| key.ports());
+                    tables[n % IN_WORK] = self.spd.fetch(&Seen::new(header, ports, packets[n].domain()));
                 }
             }
             let flow = &mut flows[step % IN_WORK];
@@ -239,13 +242,14 @@ impl Outbound {
         &mut self,
         header: &Header,
         flow: &(FlowKey, Place),
+        tables: Tables,
         pkt: &mut PacketBuf<'_>,
         now: Instant,
         verdict: &mut Verdict,
     ) {
         let decision = match self.cache.get(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
-            None => self.classify(header, flow, pkt),
+            None => self.classify(header, flow, tables, pkt),
         };
         self.carry_out(decision, header, pkt, now, verdict);
     }
@@ -273,9 +277,9 @@ impl Outbound {
 
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
-    fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), pkt: &PacketBuf<'_>) -> Decision {
+    fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), tables: Tables, pkt: &PacketBuf<'_>) -> Decision {
         let seen = Seen::new(header, flow.0.ports(), pkt.domain());
-        let decision = match self.spd.lookup(&seen).decide(self.config.no_match) {
+        let decision = match self.spd.lookup_in(&seen, tables).decide(self.config.no_match) {
             Ok(Some(policy)) => self.sender(policy, &seen.flow, header.fragment),
             Ok(None) => Decision::Bypass,
             Err(reason) => Decision::Drop(reason),

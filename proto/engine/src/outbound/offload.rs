@@ -9,6 +9,7 @@ use crate::extras::inner_mtu;
 use crate::packet::{Mark, PacketBuf};
 use crate::requests::Begun;
 use crate::sad::Slot;
+use crate::spd::ALL_TABLES;
 use crate::template::OuterIp;
 use crate::verdict::{DropReason, Outer, Verdict};
 
@@ -40,7 +41,7 @@ impl Outbound {
         let flow = self.place_of(header, pkt, now);
         let decision = match self.cache.get(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
-            None => self.classify(header, &flow, pkt),
+            None => self.classify(header, &flow, ALL_TABLES, pkt),
         };
         let Decision::Protect(slot) = decision else { return None };
         if !taken(slot) {

@@ -51,7 +51,12 @@ pub(super) struct Classifier<const WORDS: usize> {
 type Tuples<const WORDS: usize> = Vec<Tuple<WORDS>>;
 
 /// So many tables of a packet are fetched ahead.
-const MAX_FETCHED: usize = 16;
+const MAX_FETCHED: u32 = 16;
+
+/// Which tables may hold something for a packet: a bit for each of the first, and all others may.
+pub(crate) type Tables = u32;
+/// Any may.
+pub(crate) const ALL_TABLES: Tables = u32::MAX;
 
 /// The areas with one mask.
 struct Tuple<const WORDS: usize> {
@@ -63,7 +68,8 @@ struct Tuple<const WORDS: usize> {
     orders: BTreeMap<Order, u32>,
 }
 
-/// The entries of one area, in order.
+/// The entries of one area, in order. One cache line for IPv4.
+#[repr(align(64))]
 struct Bucket<const WORDS: usize> {
     key: [u64; WORDS],
     first: Item,
@@ -161,9 +167,10 @@ impl<const WORDS: usize> Classifier<WORDS> {
     }
 
     /// What the first entry that decides about a packet with these words says.
-    pub fn first(&self, words: &[u64; WORDS], seen: &Seen, entries: &[Option<Entry>]) -> Match {
+    /// Of the tables for packets that show themselves only `tables` are asked.
+    pub fn first(&self, words: &[u64; WORDS], seen: &Seen, entries: &[Option<Entry>], tables: Tables) -> Match {
         let mut found = None;
-        search(&self.shown, words, |item| item.decides(seen, entries), &mut found);
+        search(&self.shown, tables, words, |item| item.decides(seen, entries), &mut found);
         if seen.shows_no_port() {
             self.first_without_ports(words, seen, entries, &mut found);
         }
@@ -180,12 +187,12 @@ impl<const WORDS: usize> Classifier<WORDS> {
         found: &mut Option<(Order, Match)>,
     ) {
         if seen.hides_protocol {
-            search(&self.hides_protocol, words, |item| item.decides(seen, entries), found);
+            search(&self.hides_protocol, ALL_TABLES, words, |item| item.decides(seen, entries), found);
         } else if seen.hides_ports {
-            search(&self.hides_ports, words, |item| item.decides(seen, entries), found);
+            search(&self.hides_ports, ALL_TABLES, words, |item| item.decides(seen, entries), found);
         }
         let mut opaque = None;
-        search(&self.opaque, words, |item| item.decides_opaque(seen, entries), &mut opaque);
+        search(&self.opaque, ALL_TABLES, words, |item| item.decides_opaque(seen, entries), &mut opaque);
         match (&found, opaque) {
             // RFC 4301 §7.2: an entry on OPAQUE ports is there for just these packets.
             (Some((_, Match::Hidden)) | None, Some(_)) => *found = opaque,
@@ -194,17 +201,19 @@ impl<const WORDS: usize> Classifier<WORDS> {
         }
     }
 
-    /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself.
-    pub fn fetch(&self, words: &[u64; WORDS]) {
-        for tuple in self.shown.iter().take(MAX_FETCHED) {
+    /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself, and tells in which
+    /// tables that is: the others hold nothing for it.
+    pub fn fetch(&self, words: &[u64; WORDS]) -> Tables {
+        let mut tables = ALL_TABLES << MAX_FETCHED;
+        for (n, tuple) in (0..MAX_FETCHED).zip(&self.shown) {
             // The table compares some bits of the hash that it keeps together; nothing of a bucket is read here.
             tuple.table.find(hashed(tuple.hash, &tuple.key(words)), |bucket| {
-                // One may begin in one cache line and end in the next.
-                fetch(&bucket.key);
-                fetch(&bucket.others);
+                tables |= 1 << n;
+                fetch(bucket);
                 false
             });
         }
+        tables
     }
 
     /// How many tables there are.
@@ -223,13 +232,17 @@ impl<const WORDS: usize> Classifier<WORDS> {
 #[inline]
 fn search<const WORDS: usize>(
     tuples: &[Tuple<WORDS>],
+    tables: Tables,
     words: &[u64; WORDS],
     decides: impl Fn(&Item) -> Option<Match>,
     found: &mut Option<(Order, Match)>,
 ) {
-    for tuple in tuples {
+    for (n, tuple) in tuples.iter().enumerate() {
         if found.is_some_and(|(order, _)| order <= tuple.best) {
             return;
+        }
+        if n < MAX_FETCHED as usize && tables >> n & 1 == 0 {
+            continue;
         }
         let key = tuple.key(words);
         let Some(bucket) = tuple.table.find(hashed(tuple.hash, &key), |bucket| bucket.key == key) else { continue };

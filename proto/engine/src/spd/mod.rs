@@ -39,6 +39,7 @@ use crate::verdict::DropReason;
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
 use classifier::Classifier;
+pub(crate) use classifier::{ALL_TABLES, Tables};
 use overlap::Overlaps;
 use pieces::Piece;
 
@@ -278,19 +279,24 @@ impl Spd {
 
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
+        self.lookup_in(seen, ALL_TABLES)
+    }
+
+    /// The same, in the tables that `fetch` told; nothing may have changed in between.
+    pub fn lookup_in(&self, seen: &Seen, tables: Tables) -> Match {
         match Words::new(seen) {
-            Words::V4(words) => self.v4.first(&words, seen, &self.entries),
-            Words::V6(words) => self.v6.first(&words, seen, &self.entries),
+            Words::V4(words) => self.v4.first(&words, seen, &self.entries, tables),
+            Words::V6(words) => self.v6.first(&words, seen, &self.entries, tables),
             Words::Neither => Match::None,
         }
     }
 
     /// Has the processor fetch what a `lookup` a little later looks at.
-    pub fn fetch(&self, seen: &Seen) {
+    pub fn fetch(&self, seen: &Seen) -> Tables {
         match Words::new(seen) {
             Words::V4(words) => self.v4.fetch(&words),
             Words::V6(words) => self.v6.fetch(&words),
-            Words::Neither => {}
+            Words::Neither => ALL_TABLES,
         }
     }
 }
