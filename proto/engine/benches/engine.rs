@@ -45,7 +45,8 @@ const SUITE: EspSuite =
     EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
 
 fn main() {
-    // Any argument that is not an option names the groups of figures to take: `cipher`, `suites`, `policies`, `SAs`.
+    // Any argument that is not an option names the groups of figures to take: `cipher`, `suites`, `policies`, `SAs`, and
+    // `million`, which takes some gigabytes and therefore has to be named.
     let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |group: &str| only.is_empty() || only.iter().any(|name| name == group);
     let portable = ravelin_crypto_aws_lc::provider();
@@ -59,7 +60,10 @@ fn main() {
         many_policies();
     }
     if wanted("SAs") {
-        many_sas(portable);
+        many_sas(portable, MANY);
+    }
+    if only.iter().any(|name| name == "million") {
+        many_sas(portable, 1_000_000);
     }
 }
 
@@ -105,14 +109,18 @@ fn many_policies() {
     report("engine/policy replaced in both halves", &text, &mut |_| (lots.replace(), few.replace()));
 }
 
-fn many_sas(provider: CryptoProvider) {
-    let (mut one, mut many) = (Node::new(1, provider, SUITE), Node::new(MANY, provider, SUITE));
+fn many_sas(provider: CryptoProvider, count: u32) {
+    let (mut one, mut many) = (Node::new(1, provider, SUITE), Node::new(count, provider, SUITE));
+    println!("engine/memory: {} MiB with {count} SA pairs, their policies and flows", resident_mib());
+    // The first lap makes every flow known.
+    let mut buffers = Buffers::new();
+    (0..count as usize / BATCH).for_each(|_| _ = many.seal(&mut buffers, 64));
     for order in ["in turn", "at random"] {
         if order == "at random" {
             many.shuffle();
         }
         for len in [1400, 64] {
-            let text = format!("times the cost with 1 SA, with {MANY} SAs {order}");
+            let text = format!("times the cost with 1 SA, with {count} SAs {order}");
             report(&format!("engine/seal/{len}"), &text, &mut |buffers| {
                 (many.seal(buffers, len), one.seal(buffers, len))
             });
@@ -121,6 +129,14 @@ fn many_sas(provider: CryptoProvider) {
             });
         }
     }
+}
+
+/// What of this program is in memory.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
 }
 
 /// Takes batches of both kinds in turns, and prints the ratio of the median batch of the first kind to the median
