@@ -67,10 +67,10 @@ fn mutable(packet: &[u8], bit: usize) -> bool {
 fn every_flipped_bit_is_noticed_unless_it_may_change_on_the_way() {
     for (params, clear) in cases() {
         let packet = sealed(&mut start(&params), &clear);
+        let mut engine = start(&params);
         for bit in 0..packet.len() * 8 {
             let mut flipped = packet.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let mut engine = start(&params);
             let (verdict, opened) = receive(&mut engine, &flipped);
             let fragment = packet[0] >> 4 == 4 && (bit / 8 == 7 || bit / 8 == 6 && ![6, 7].contains(&(bit % 8)));
             if fragment {
@@ -78,14 +78,13 @@ fn every_flipped_bit_is_noticed_unless_it_may_change_on_the_way() {
             } else if mutable(&packet, bit) {
                 assert_eq!(verdict, Verdict::Deliver, "bit {bit} {:?}", params.suite);
                 assert_eq!(opened.len(), clear.len());
+                engine = start(&params);
             } else {
                 assert_ne!(verdict, Verdict::Deliver, "bit {bit} {:?}", params.suite);
             }
-            // The genuine one still passes: nothing was recorded for the other.
-            if verdict != Verdict::Deliver {
-                assert_eq!(receive(&mut engine, &packet), (Verdict::Deliver, clear.clone()), "bit {bit}");
-            }
         }
+        // The genuine one still passes: nothing was recorded for the others.
+        assert_eq!(receive(&mut engine, &packet), (Verdict::Deliver, clear));
     }
 }
 
