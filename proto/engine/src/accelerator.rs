@@ -46,7 +46,8 @@ pub type Outcome = Result<Range<usize>, Fault>;
 /// Hardware, or whatever does its work, that takes over the packets of SAs whole: headers, padding, cipher, ICV. In
 /// tunnel mode the inner packet is delivered with the ECN field that RFC 6040 asks for.
 pub trait Accelerator<S, B> {
-    /// Takes over the packets of an ESP SA, or leaves them to software.
+    /// Takes over the packets of an ESP SA, or leaves them to software. Asked for SAs alone whose packets are protected
+    /// and opened and not changed otherwise; those that may be too long for their path are not submitted.
     fn add(&mut self, params: &SaParams) -> bool;
 
     /// The SA is no longer its work. Jobs of it may still finish.

@@ -12,6 +12,7 @@ use core::ops::Range;
 
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::options::{Mss, SaOptions};
 use ravelin_types::policy::Domain;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaId, SaParams};
@@ -99,6 +100,12 @@ struct Taken {
     serial: u64,
 }
 
+/// Whether hardware may have the SA: it protects and opens, and does nothing else to a packet.
+fn suits(params: &SaParams) -> bool {
+    let SaOptions { tfc, mss, .. } = params.options;
+    matches!(params.suite, Suite::Esp(_)) && tfc == 0 && mss == Mss::Off && params.original.is_none()
+}
+
 /// An engine with a queue before it and one behind it.
 pub struct Requests<S, B, A> {
     engine: Engine,
@@ -152,7 +159,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
 
     fn offer(&mut self, params: &SaParams) {
         let id = params.id();
-        if !matches!(params.suite, Suite::Esp(_)) || !self.accelerator.add(params) {
+        if !suits(params) || !self.accelerator.add(params) {
             return;
         }
         let slot = match id.direction {

@@ -6,7 +6,7 @@ use ravelin_wire::ip::Header;
 
 use super::{Decision, Outbound};
 use crate::extras::inner_mtu;
-use crate::packet::{Mark, PacketBuf};
+use crate::packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
 use crate::requests::Begun;
 use crate::sad::Slot;
 use crate::spd::ALL_TABLES;
@@ -52,6 +52,10 @@ impl Outbound {
         let udp_len = sa.template.udp_len();
         let fits = header.total_len <= inner_mtu(&sa.cold, &sa.suite, udp_len, sa.template.mtu(), header).into();
         if sa.template.has_extras() || !fits {
+            return None;
+        }
+        // What may be too long for the path is for those who know what to do then.
+        if header.total_len + HEADROOM + TAILROOM > sa.template.mtu().into() {
             return None;
         }
         let sequence = sa.next_sequence()?;

@@ -9,6 +9,7 @@ use ravelin_engine::{
     Software, TAILROOM, Verdict,
 };
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_wire::ip::Header;
@@ -72,6 +73,7 @@ fn encr_of(params: &SaParams) -> ravelin_types::transform::EncrId {
 
 impl Accelerator<Source, Vec<u8>> for Hardware {
     fn add(&mut self, params: &SaParams) -> bool {
+        assert_eq!(params.options.tfc, 0, "padding is no work for hardware");
         self.sas.insert(params.id(), params.clone());
         true
     }
@@ -299,4 +301,25 @@ fn requests_do_not_allocate() {
         assert!(matches!(done.verdict, Verdict::Send(_)));
         assert_eq!(allocations() - before, 0);
     }
+}
+
+#[test]
+fn hardware_gets_no_packet_that_needs_more_than_protection() {
+    let padded = SaParams { options: SaOptions { tfc: 64, ..SaOptions::default() }, ..gcm() };
+    let mut queue = queue(Hardware::with_room(16), &padded);
+    cross(&mut queue, 20);
+
+    // Its path takes 600 bytes.
+    let params = SaParams { options: SaOptions { mtu: Some(600), ..SaOptions::default() }, ..gcm() };
+    let mut queue = super::requests::queue(Hardware::with_room(16), &params);
+    let mut long = udp("10.0.0.1", "10.9.9.9", (7, 9), 700);
+    long[6] = 0;
+    long[10..12].fill(0);
+    for (token, packet) in [long, clear(1)].iter().enumerate() {
+        queue.submit(request(Direction::Outbound, packet, token as u64), NOW).unwrap();
+    }
+    let mut done: Vec<_> = std::iter::from_fn(|| queue.poll(NOW)).collect();
+    done.sort_by_key(|done| done.label.token);
+    assert!(matches!(done[0].verdict, Verdict::Fragment(_)), "{:?}", done[0].verdict);
+    assert!(matches!(done[1].verdict, Verdict::Send(_)));
 }
