@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ravelin_ike::config::{ChildPolicy, Config, Remote};
 use ravelin_types::Secret;
-use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::dataplane::{DataPlaneOp, Interface};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 
@@ -25,6 +25,8 @@ use crate::value::key::KeyError;
 use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
 
+/// Virtual interfaces at a time.
+pub const MAX_INTERFACES: u16 = 32;
 /// The document's priority of the automatic bypass policies (document 003, `ipsec policy`).
 const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
 
@@ -48,6 +50,8 @@ pub struct PolicyEntry {
     pub id: PolicyId,
     /// What was asked for.
     pub spec: PolicySpec,
+    /// The SPD it stands in: the default one, or that of its virtual interface.
+    pub domain: Domain,
     /// Not the operator's: lets IKE and Neighbor Discovery pass.
     pub automatic: bool,
 }
@@ -92,6 +96,8 @@ pub enum ModelError {
     NoSuchSa,
     /// Every number was given out.
     Full,
+    /// There are as many virtual interfaces as there may be.
+    Interfaces,
 }
 
 /// A policy that names a remote which is not configured.
@@ -140,11 +146,12 @@ impl Model {
                 destination: IdString::from(destination),
                 action: ActionWord::Bypass,
                 esp: None,
+                interface: None,
             };
             let id = PolicyId(model.next_id);
             model.next_id += 1;
             model.names.insert(name.to_owned(), id);
-            model.policies.insert(id, PolicyEntry { id, spec, automatic: true });
+            model.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true });
         }
         model
     }
@@ -161,9 +168,10 @@ impl Model {
             return Err(ModelError::CatchesIke(spec.name));
         }
         self.check_endpoint(&spec)?;
+        let domain = self.domain_of(spec.interface.as_deref())?;
         let id = self.new_id()?;
         self.names.insert(spec.name.clone(), id);
-        self.policies.insert(id, PolicyEntry { id, spec, automatic: false });
+        self.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });
         Ok(id)
     }
 
@@ -309,18 +317,46 @@ impl Model {
         self.policies.values().map(PolicyEntry::spd_policy).chain(keyed).collect()
     }
 
+    /// The virtual interfaces that policies name.
+    pub fn interfaces(&self) -> BTreeMap<Domain, String> {
+        let named = self.policies.values().filter_map(|entry| Some((entry.domain, entry.spec.interface.clone()?)));
+        named.collect()
+    }
+
+    /// The domain of a virtual interface: the one that it has, or the first that is free. Without one, the default.
+    fn domain_of(&self, interface: Option<&str>) -> Result<Domain, ModelError> {
+        let Some(name) = interface else { return Ok(Domain::default()) };
+        let known = self.interfaces();
+        if let Some((domain, _)) = known.iter().find(|(_, known)| *known == name) {
+            return Ok(*domain);
+        }
+        (1..=MAX_INTERFACES).map(Domain).find(|domain| !known.contains_key(domain)).ok_or(ModelError::Interfaces)
+    }
+
     /// What makes a data plane that holds the policies of `self` hold those of `newer`. Additions come first, so
     /// that no packet slips through in between.
     pub fn difference(&self, newer: &Model) -> Vec<DataPlaneOp> {
+        let (interfaces, newer_interfaces) = (self.interfaces(), newer.interfaces());
+        let no_interface = interfaces.iter().filter(|(domain, _)| !newer_interfaces.contains_key(*domain));
+        // A domain whose interface has another name now is another interface.
+        let other = |(domain, name): &(&Domain, &String)| newer_interfaces.get(*domain).is_some_and(|new| new != *name);
+        let replaced = interfaces.iter().filter(other);
+        let interface = newer_interfaces.iter().filter(|(domain, name)| interfaces.get(*domain) != Some(*name));
+        let gone = |(domain, _): (&Domain, &String)| DataPlaneOp::DeleteInterface(*domain);
+        let made = |(domain, name): (&Domain, &String)| {
+            DataPlaneOp::AddInterface(Interface { domain: *domain, name: name.clone() })
+        };
         let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
         let removed = self.policies.keys().filter(|id| !newer.policies.contains_key(id));
         let keyed = newer.keyed.values().filter(|keyed| !self.keyed.contains_key(&keyed.policy.id));
         let no_longer = self.keyed.keys().filter(|id| !newer.keyed.contains_key(id));
-        added
-            .map(PolicyEntry::spd_policy)
-            .chain(keyed.map(|keyed| keyed.policy.clone()))
-            .map(DataPlaneOp::AddPolicy)
+        let policies = added.map(PolicyEntry::spd_policy).chain(keyed.map(|keyed| keyed.policy.clone()));
+        replaced
+            .map(gone)
+            .chain(interface.map(made))
+            .chain(policies.map(DataPlaneOp::AddPolicy))
             .chain(removed.chain(no_longer).map(|id| DataPlaneOp::DeletePolicy(*id)))
+            .chain(no_interface.map(gone))
             .collect()
     }
 
@@ -358,7 +394,7 @@ impl PolicyEntry {
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,
         };
         let priority = spec.priority.number();
-        Policy { id: self.id, name: spec.name.clone(), domain: Domain::default(), priority, local, remote, action }
+        Policy { id: self.id, name: spec.name.clone(), domain: self.domain, priority, local, remote, action }
     }
 }
 
@@ -425,6 +461,9 @@ impl fmt::Display for ModelError {
             ModelError::NumberUsed(id) => write!(f, "the number {} is or was that of another policy", id.0),
             ModelError::NoSuchSa => {
                 f.write_str("no SA was added with ipsec addsa for this source, destination and protocol")
+            }
+            ModelError::Interfaces => {
+                write!(f, "there are {MAX_INTERFACES} virtual interfaces already, and there may be no more")
             }
             ModelError::Full => f.write_str("no number is left for another policy; restart the daemon"),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ravelin_types::Instant;
 use ravelin_types::dataplane::Flow;
-use ravelin_types::policy::PolicyId;
+use ravelin_types::policy::{Domain, PolicyId};
 use ravelin_wire::ip::Header;
 
 /// Packets held of one flow.
@@ -20,6 +20,7 @@ pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// A packet that waits for an SA.
 pub(crate) struct Held {
     policy: PolicyId,
+    pub domain: Domain,
     flow: Option<Flow>,
     pub since: Instant,
     pub packet: Box<[u8]>,
@@ -38,7 +39,7 @@ impl HoldQueue {
     }
 
     /// Keeps a copy of a packet that has waited since then; false when there is no room for it.
-    pub(crate) fn push(&mut self, policy: PolicyId, packet: &[u8], since: Instant) -> bool {
+    pub(crate) fn push(&mut self, policy: PolicyId, domain: Domain, packet: &[u8], since: Instant) -> bool {
         let flow = Header::parse(packet).ok().map(|header| header.flow(packet));
         let of_policy = || self.packets.iter().filter(|held| held.policy == policy);
         let full = of_policy().count() >= MAX_PER_POLICY
@@ -48,7 +49,7 @@ impl HoldQueue {
         if !full {
             self.bytes += packet.len();
             let at = self.packets.partition_point(|other| other.since <= since);
-            self.packets.insert(at, Held { policy, flow, since, packet: packet.into() });
+            self.packets.insert(at, Held { policy, domain, flow, since, packet: packet.into() });
         }
         !full
     }
@@ -103,13 +104,13 @@ mod tests {
         let mut queue = HoldQueue::new(PATIENCE);
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         for byte in 0..6 {
-            assert!(queue.push(PolicyId(u32::from(byte) % 2), &[byte], at(u64::from(byte))));
+            assert!(queue.push(PolicyId(u32::from(byte) % 2), Domain::default(), &[byte], at(u64::from(byte))));
         }
         let taken = queue.take(PolicyId(1));
         assert_eq!(taken.iter().map(|held| held.packet[0]).collect::<Vec<_>>(), [1, 3, 5]);
         assert!(queue.take(PolicyId(1)).is_empty());
         // What must wait on has waited already.
-        taken.iter().for_each(|held| assert!(queue.push(PolicyId(1), &held.packet, held.since)));
+        taken.iter().for_each(|held| assert!(queue.push(PolicyId(1), Domain::default(), &held.packet, held.since)));
         assert_eq!(queue.expire(at(31)), 2);
         assert_eq!(bytes(queue.take(PolicyId(1))), [3, 5]);
         assert_eq!(bytes(queue.take(PolicyId(0))), [2, 4]);
@@ -120,27 +121,27 @@ mod tests {
     fn is_bounded_by_flow_by_policy_and_in_all() {
         let mut queue = HoldQueue::new(PATIENCE);
         for _ in 0..MAX_PER_FLOW {
-            assert!(queue.push(PolicyId(1), &udp(1), Instant::ZERO));
+            assert!(queue.push(PolicyId(1), Domain::default(), &udp(1), Instant::ZERO));
         }
-        assert!(!queue.push(PolicyId(1), &udp(1), Instant::ZERO));
-        assert!(queue.push(PolicyId(2), &udp(1), Instant::ZERO));
+        assert!(!queue.push(PolicyId(1), Domain::default(), &udp(1), Instant::ZERO));
+        assert!(queue.push(PolicyId(2), Domain::default(), &udp(1), Instant::ZERO));
         let mut ports = 2..;
-        while queue.push(PolicyId(1), &udp(ports.next().unwrap()), Instant::ZERO) {}
+        while queue.push(PolicyId(1), Domain::default(), &udp(ports.next().unwrap()), Instant::ZERO) {}
         assert_eq!(queue.packets.len(), MAX_PER_POLICY + 1, "one flow leaves room for others");
-        assert!(!queue.push(PolicyId(3), &[0; MAX_BYTES], Instant::ZERO));
+        assert!(!queue.push(PolicyId(3), Domain::default(), &[0; MAX_BYTES], Instant::ZERO));
         let mut policies = 3..;
         while queue.packets.len() < MAX_PACKETS {
-            assert!(queue.push(PolicyId(policies.next().unwrap()), &[0], Instant::ZERO));
+            assert!(queue.push(PolicyId(policies.next().unwrap()), Domain::default(), &[0], Instant::ZERO));
         }
-        assert!(!queue.push(PolicyId(9999), &[0], Instant::ZERO));
+        assert!(!queue.push(PolicyId(9999), Domain::default(), &[0], Instant::ZERO));
     }
 
     #[test]
     fn drops_what_waited_too_long() {
         let mut queue = HoldQueue::new(PATIENCE);
         let later = Instant::ZERO + Duration::from_secs(10);
-        queue.push(PolicyId(1), &[1], Instant::ZERO);
-        queue.push(PolicyId(1), &[2], later);
+        queue.push(PolicyId(1), Domain::default(), &[1], Instant::ZERO);
+        queue.push(PolicyId(1), Domain::default(), &[2], later);
         assert_eq!(queue.deadline(), Some(Instant::ZERO + PATIENCE));
         assert_eq!(queue.expire(Instant::ZERO + PATIENCE), 1);
         assert_eq!(bytes(queue.take(PolicyId(1))), [2]);

@@ -23,6 +23,7 @@ use ravelin_wire::ip::{protocol, v6};
 use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::device::Device;
+use crate::devices::Devices;
 use crate::offload::{Merger, NONE, VnetHeader};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
 use crate::slots::{BATCH, FRONT, Slots};
@@ -41,7 +42,7 @@ const DEFAULT_TTL: u8 = 64;
 
 pub(crate) struct InboundHalf {
     engine: Inbound,
-    device: Arc<Device>,
+    devices: Devices,
     sockets: Arc<Sockets>,
     ports: Ports,
     clock: Clock,
@@ -111,7 +112,7 @@ impl InboundHalf {
         let Parts { engine, device, sockets, ports, clock, requests, reporter, ike, ike_ready } = parts;
         InboundHalf {
             engine,
-            device,
+            devices: Devices::new(device),
             sockets,
             ports,
             clock,
@@ -166,6 +167,7 @@ impl InboundHalf {
             // An answer nobody waits for any more is not missed.
             match request {
                 Request::Apply(op, answer) => _ = answer.send(self.engine.apply(&op, self.clock.now())),
+                Request::Device(domain, device) => self.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.engine.list()),
                 Request::Count(answer) => _ = answer.send(self.count()),
                 Request::Stop => return false,
@@ -223,8 +225,9 @@ impl InboundHalf {
             let mut packet = PacketBuf::new(self.slots.slot(i), range).expect("the packet was found in the slot");
             if self.engine.process(&mut packet, self.clock.now()) == Verdict::Deliver {
                 self.alive.insert(spi);
-                let written = self.device.write(&VnetHeader::default(), packet.packet(), std::iter::empty());
-                self.counted.device_failed += u64::from(written.is_err());
+                let write = |device: &Device| device.write(&VnetHeader::default(), packet.packet(), std::iter::empty());
+                let refused = self.devices.get(packet.domain()).is_none_or(|device| write(device).is_err());
+                self.counted.device_failed += u64::from(refused);
             }
         }
         Ok(count > 0)
@@ -287,12 +290,18 @@ impl InboundHalf {
         }
         self.engine.process_esp_batch(&mut packets[..count], &self.batch.metas, now, &mut verdicts[..count]);
         let packets = &mut packets[..count];
-        self.merger.clear(self.device.takes_super_packets());
-        for i in (0..count).filter(|&i| verdicts[i] == Verdict::Deliver) {
-            self.alive.insert(self.batch.spis[i]);
-            self.merger.add(i, |i| packets[i].packet());
+        let delivered = |i: &usize| verdicts[*i] == Verdict::Deliver;
+        self.alive.extend((0..count).filter(delivered).map(|i| self.batch.spis[i]));
+        // Packets of different domains have nothing to do with each other, even where they look alike.
+        for (domain, device) in self.devices.iter() {
+            self.merger.clear(device.takes_super_packets());
+            for i in (0..count).filter(delivered) {
+                if packets[i].domain() == domain {
+                    self.merger.add(i, |i| packets[i].packet());
+                }
+            }
+            self.counted.device_failed += write_groups(device, &self.merger, packets);
         }
-        self.counted.device_failed += write_groups(&self.device, &self.merger, packets);
         self.batch.clear();
     }
 

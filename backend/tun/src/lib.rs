@@ -35,6 +35,9 @@
 //! sends at once is read at once and cut here, and TCP segments that arrive together are merged. Where the kernel
 //! refuses this, each packet goes by itself.
 //!
+//! **Virtual interfaces.** Each is one more TUN device with a domain of its own in the SPD. Nothing is captured into it:
+//! the host's routes lead there, and what comes out of an SA of its policies comes out of it.
+//!
 //! **Leaving.** Each change to the system is in the [`Store`](ravelin_types::record::Store) before it is made;
 //! [`TunDataPlane::stop`] undoes all, and [`undo_leftovers`] does so for a daemon that was killed.
 //!
@@ -64,6 +67,7 @@
 
 mod config;
 mod device;
+mod devices;
 mod error;
 mod filter;
 mod hold;

@@ -18,12 +18,14 @@ use std::time::Duration;
 use ravelin_engine::{DropReason, Outbound, Outer, Verdict};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::Domain;
 use ravelin_types::sa::Direction;
 use ravelin_wire::ip::fragment::Fragments;
 use ravelin_wire::ip::{protocol, v4};
 use ravelin_wire::udp_encap::KEEPALIVE;
 
 use crate::device::Device;
+use crate::devices::Devices;
 use crate::hold::{Held, HoldQueue};
 use crate::keepalive::Keepalives;
 use crate::offload::{Splitter, VnetHeader};
@@ -44,14 +46,18 @@ const WAYS: [(Use, bool); 6] =
 
 pub(crate) struct OutboundHalf {
     engine: Outbound,
-    device: Arc<Device>,
+    devices: Devices,
     sockets: Arc<Sockets>,
     clock: Clock,
     requests: Receiver<Request>,
     reporter: Reporter,
+    /// What was read last, and from the device of which domain.
     splitter: Splitter,
+    splitting: Domain,
     slots: Slots,
     messages: Messages,
+    /// The domain of the batch: it comes from one device.
+    domain: Domain,
     /// Where the packets of the batch stand in their slots.
     ranges: Vec<Range<usize>>,
     /// Since when the first packets of the batch have waited for an SA.
@@ -62,19 +68,18 @@ pub(crate) struct OutboundHalf {
     /// Packets that waited for an SA that has come.
     released: VecDeque<Released>,
     keepalives: Keepalives,
-    /// The device had nothing more when it was read last.
+    /// The device that was read last had nothing more.
     drained: bool,
     longest: usize,
     /// Of the last IPv6 packet that was cut.
     fragment_id: u32,
-    /// Somebody removed the device.
-    device_lost: bool,
     counted: Counted,
 }
 
 /// A packet that goes before those on the device: its SA has come, or it was cut out of another.
 struct Released {
     packet: Box<[u8]>,
+    domain: Domain,
     /// Since when it waits.
     since: Instant,
 }
@@ -110,14 +115,16 @@ impl OutboundHalf {
         let Parts { engine, device, sockets, clock, requests, reporter, hold, keepalive, longest } = parts;
         OutboundHalf {
             engine,
-            device,
+            devices: Devices::new(device),
             sockets,
             clock,
             requests,
             reporter,
             splitter: Splitter::new(),
+            splitting: Domain::default(),
             slots: Slots::new(),
             messages: Messages::new(),
+            domain: Domain::default(),
             ranges: Vec::with_capacity(BATCH),
             since: Vec::with_capacity(BATCH),
             ways: std::array::from_fn(|_| Vec::with_capacity(BATCH)),
@@ -127,19 +134,17 @@ impl OutboundHalf {
             drained: false,
             longest,
             fragment_id: 0,
-            device_lost: false,
             counted: Counted::default(),
         }
     }
 
     /// Says what it waits for: room in the sockets while they are full, else packets on the device.
-    pub(crate) fn watch<'a>(&self, device: &'a Device, sockets: &'a Sockets, watch: &mut Watch<'a>) {
+    pub(crate) fn watch<'a>(&'a self, sockets: &'a Sockets, watch: &mut Watch<'a>) {
         if self.is_blocked() {
             let full = WAYS.iter().zip(&self.ways).filter(|(_, packets)| !packets.is_empty());
             full.filter_map(|((what, v4), _)| sockets.get(*what, any(*v4))).for_each(|fd| watch.writable(fd));
-        } else if !self.device_lost {
-            // A device that was taken away would be reported without end.
-            watch.readable(device.as_fd());
+        } else {
+            self.devices.iter().for_each(|(_, device)| watch.readable(device.as_fd()));
         }
     }
 
@@ -197,6 +202,7 @@ impl OutboundHalf {
                         self.follow(&op, now);
                     }
                 }
+                Request::Device(domain, device) => self.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.engine.list()),
                 Request::Count(answer) => _ = answer.send(self.count()),
                 Request::Stop => return false,
@@ -212,7 +218,8 @@ impl OutboundHalf {
             // Those that must wait again, because the SA is not for their flow, have waited already.
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => {
                 let held = self.hold.take(params.policy).into_iter();
-                self.released.extend(held.map(|Held { packet, since, .. }| Released { packet, since }));
+                let release = |Held { packet, domain, since, .. }| Released { packet, domain, since };
+                self.released.extend(held.map(release));
             }
             DataPlaneOp::DeletePolicy(id) | DataPlaneOp::FailAcquire(id) => drop(self.hold.take(*id)),
             _ => {}
@@ -261,45 +268,71 @@ impl OutboundHalf {
         }
     }
 
-    /// Fills the slots: packets whose SA has come, what is left of the last super-packet, then from the device. False
-    /// when there was nothing.
+    /// Fills the slots with packets of one domain: those whose SA has come, else what is left of the last super-packet
+    /// and what its device has, else the next device that has something. False when there was nothing.
     fn read_batch(&mut self) -> bool {
         self.ranges.clear();
         self.since.clear();
         self.drained = false;
+        if let Some(first) = self.released.front() {
+            self.domain = first.domain;
+        }
         while self.ranges.len() < BATCH
-            && let Some(Released { packet, since }) = self.released.pop_front()
+            && let Some(Released { packet, since, .. }) = self.released.pop_front_if(|next| next.domain == self.domain)
         {
             self.slots.room(self.ranges.len())[..packet.len()].copy_from_slice(&packet);
             self.ranges.push(FRONT..FRONT + packet.len());
             self.since.push(since);
         }
-        while self.ranges.len() < BATCH {
-            if let Some(len) = self.splitter.next(self.slots.room(self.ranges.len())) {
-                self.ranges.push(FRONT..FRONT + len);
-                continue;
+        if self.ranges.is_empty() && self.splitter.has_more() {
+            self.domain = self.splitting;
+            self.cut_super_packet();
+            if let Some(device) = self.devices.get(self.domain).cloned() {
+                self.read(&device);
             }
-            if self.device_lost {
+        }
+        for _ in 0..self.devices.len() {
+            if !self.ranges.is_empty() {
                 break;
             }
-            match self.device.read(self.splitter.room()) {
+            let Some((domain, device)) = self.devices.next() else { break };
+            self.domain = domain;
+            self.read(&device);
+        }
+        !self.ranges.is_empty()
+    }
+
+    /// Fills the slots from the device of the batch's domain.
+    fn read(&mut self, device: &Device) {
+        while self.ranges.len() < BATCH {
+            match device.read(self.splitter.room()) {
                 Ok(Some(len)) => {
                     if self.splitter.load(len).is_err() {
                         self.counted.bad_offload += 1;
                     }
+                    self.splitting = self.domain;
+                    self.cut_super_packet();
                 }
                 Ok(None) => {
                     self.drained = true;
                     break;
                 }
                 Err(error) => {
-                    tracing::error!("the TUN device is gone ({error}): no traffic is protected; restart the daemon");
-                    self.device_lost = true;
+                    tracing::error!("a TUN device is gone ({error}): its traffic is not protected; restart the daemon");
+                    self.devices.set(self.domain, None);
                     break;
                 }
             }
         }
-        !self.ranges.is_empty()
+    }
+
+    /// Takes packets out of the super-packet that was read last, as long as there are slots.
+    fn cut_super_packet(&mut self) {
+        while self.ranges.len() < BATCH
+            && let Some(len) = self.splitter.next(self.slots.room(self.ranges.len()))
+        {
+            self.ranges.push(FRONT..FRONT + len);
+        }
     }
 
     /// Lets the engine decide about the packets in the slots and does what it says.
@@ -307,7 +340,7 @@ impl OutboundHalf {
         let now = self.clock.now();
         let count = self.ranges.len();
         let mut verdicts = [Verdict::Drop(DropReason::NoPolicy); BATCH];
-        let mut packets = self.slots.packets(&self.ranges);
+        let mut packets = self.slots.packets(&self.ranges).map(|packet| packet.in_domain(self.domain));
         self.engine.process_batch(&mut packets[..count], now, &mut verdicts[..count]);
         for (range, packet) in self.ranges.iter_mut().zip(&packets) {
             *range = packet.range();
@@ -320,14 +353,15 @@ impl OutboundHalf {
                 Verdict::Bypass => self.queue_clear(start, end),
                 Verdict::Hold(policy) => {
                     let since = self.since.get(i).copied().unwrap_or(now);
-                    if !self.hold.push(policy, &self.slots.bytes()[start..end], since) {
+                    if !self.hold.push(policy, self.domain, &self.slots.bytes()[start..end], since) {
                         self.counted.hold_full += 1;
                     }
                 }
                 Verdict::Fragment(most) => self.cut(start..end, most.into(), now),
                 Verdict::TooBig => {
                     let message = &self.slots.bytes()[start..end];
-                    if self.device.write(&VnetHeader::default(), message, std::iter::empty()).is_err() {
+                    let write = |device: &Device| device.write(&VnetHeader::default(), message, std::iter::empty());
+                    if self.devices.get(self.domain).is_none_or(|device| write(device).is_err()) {
                         self.counted.unanswered += 1;
                     }
                 }
@@ -344,7 +378,7 @@ impl OutboundHalf {
         let Ok(mut fragments) = Fragments::new(&self.slots.bytes()[at], most, 0) else { return };
         let mut room = vec![0; most];
         while let Ok(Some(len)) = fragments.next(&mut room) {
-            self.released.push_back(Released { packet: room[..len].into(), since: now });
+            self.released.push_back(Released { packet: room[..len].into(), domain: self.domain, since: now });
         }
     }
 

@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
 use ravelin_types::Spi;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
-use ravelin_types::policy::{Policy, PolicyId};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Interface, SaStatus};
+use ravelin_types::policy::{Domain, Policy, PolicyId};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
@@ -53,6 +53,7 @@ pub struct TunDataPlane {
     messages: Messages,
     ports: Ports,
     own_mark: u32,
+    offload: bool,
     policies: BTreeMap<PolicyId, Policy>,
     reports: Receiver<Report>,
     reports_ready: Wake,
@@ -124,14 +125,7 @@ impl TunDataPlane {
             ike: ike_queue,
             ike_ready: ike_ready.clone(),
         });
-        let worker = |wake, outbound, inbound| Worker {
-            wake,
-            clock,
-            device: device.clone(),
-            sockets: sockets.clone(),
-            outbound,
-            inbound,
-        };
+        let worker = |wake, outbound, inbound| Worker { wake, clock, sockets: sockets.clone(), outbound, inbound };
         if alone {
             threads.spawn("packets", worker(outbound_wake, Some(outbound_half), Some(inbound_half)))?;
         } else {
@@ -147,6 +141,7 @@ impl TunDataPlane {
             messages: Messages::new(),
             ports,
             own_mark: config.own_mark,
+            offload: config.offload,
             policies: BTreeMap::new(),
             reports,
             reports_ready,
@@ -277,9 +272,31 @@ impl TunDataPlane {
             }
             DataPlaneOp::AddSa(params) => self.half(params.direction).apply(op),
             DataPlaneOp::FailAcquire(_) => self.outbound.apply(op),
+            DataPlaneOp::AddInterface(interface) => self.add_interface(interface),
+            DataPlaneOp::DeleteInterface(domain) => {
+                self.give_device(*domain, None);
+                Ok(())
+            }
             DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } | DataPlaneOp::SetMtu { id, .. } => {
                 self.half(id.direction).apply(op)
             }
+        }
+    }
+
+    /// Makes a virtual interface, up and without an address. It vanishes with the last half that lets it go.
+    fn add_interface(&mut self, interface: &Interface) -> Result<(), DataPlaneError> {
+        let refused = |error: Error| DataPlaneError::System(error.to_string());
+        let device = Device::create(&interface.name, self.offload).map_err(refused)?;
+        self.system.take_up(&interface.name, self.sockets.has_v6()).map_err(refused)?;
+        self.give_device(interface.domain, Some(Arc::new(device)));
+        Ok(())
+    }
+
+    fn give_device(&mut self, domain: Domain, device: Option<Arc<Device>>) {
+        for half in [&mut self.outbound, &mut self.inbound] {
+            // A half that has ended says so when the policies of the interface come.
+            let _ = half.requests.send(Request::Device(domain, device.clone()));
+            half.wake.set();
         }
     }
 
@@ -311,7 +328,9 @@ impl TunDataPlane {
 
     /// Brings the packet filter up to date with the policies.
     fn follow_policies(&mut self) -> Result<(), DataPlaneError> {
-        let mut order: Vec<&Policy> = self.policies.values().collect();
+        // Nothing is captured for virtual interfaces.
+        let captured = self.policies.values().filter(|policy| policy.domain == Domain::default());
+        let mut order: Vec<&Policy> = captured.collect();
         order.sort_by_key(|policy| (policy.priority, policy.id));
         self.system.follow(order.iter().copied()).map_err(|error| DataPlaneError::System(error.to_string()))
     }

@@ -8,9 +8,12 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 
 use ravelin_engine::Counters;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::policy::Domain;
 use ravelin_types::{Instant, Spi};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
+
+use crate::device::Device;
 
 /// Events that wait for the daemon; more wait in the engine.
 pub(crate) const MAX_REPORTS: usize = 4096;
@@ -73,6 +76,8 @@ pub struct IkeDatagram {
 pub(crate) enum Request {
     /// Carry out an operation.
     Apply(Box<DataPlaneOp>, Sender<Result<(), DataPlaneError>>),
+    /// Work with this device for the packets of the domain, or with none.
+    Device(Domain, Option<Arc<Device>>),
     /// List the SAs.
     List(Sender<Vec<SaStatus>>),
     /// Tell what was counted.

@@ -86,6 +86,14 @@ impl System {
         Ok(system)
     }
 
+    /// Takes a virtual interface up.
+    pub(crate) fn take_up(&mut self, name: &str, v6: bool) -> Result<(), Error> {
+        let index = self.netlink.index(name).map_err(|e| Error::system(format!("find the device {name}"), e))?;
+        let mtu = u32::from(self.config.mtu);
+        let done = self.netlink.configure_link(index, mtu, DEVICE_QUEUE, v6);
+        done.map_err(|e| Error::system(format!("configure the device {name}"), e))
+    }
+
     /// Routes everything in the capture tables to the device.
     fn default_routes(&mut self, v4: bool) -> Result<(), Error> {
         let TunConfig { table, mtu, device, .. } = &self.config;

@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The most descriptors a thread waits for: its wake, the device, eight sockets to receive from, six to send to.
-const MAX: usize = 16;
+/// The most descriptors a thread waits for: its wake, the devices, eight sockets to receive from, six to send to.
+const MAX: usize = 64;
 
 /// Descriptors to wait for, in the order in which they were added.
 pub(crate) struct Watch<'a> {
@@ -17,7 +17,7 @@ pub(crate) struct Watch<'a> {
 
 /// Which of the descriptors of a [`Watch`], from one of them on, are ready or failed.
 #[derive(Clone, Copy)]
-pub(crate) struct Ready(u32);
+pub(crate) struct Ready(u64);
 
 impl<'a> Watch<'a> {
     /// Waits until this one is readable.
@@ -59,7 +59,7 @@ impl<'a> Watch<'a> {
             // Interrupted by a signal: nothing is known to be ready, and the caller comes back.
             return Ready(0);
         }
-        Ready(fds.iter().enumerate().fold(0, |all, (i, fd)| all | u32::from(!fd.revents().is_empty()) << i))
+        Ready(fds.iter().enumerate().fold(0, |all, (i, fd)| all | u64::from(!fd.revents().is_empty()) << i))
     }
 }
 

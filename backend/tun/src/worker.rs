@@ -3,7 +3,6 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::device::Device;
 use crate::inbound::InboundHalf;
 use crate::outbound::OutboundHalf;
 use crate::shared::{Clock, Wake};
@@ -14,7 +13,6 @@ use crate::wait::{Watch, earliest};
 pub(crate) struct Worker {
     pub wake: Wake,
     pub clock: Clock,
-    pub device: Arc<Device>,
     pub sockets: Arc<Sockets>,
     pub outbound: Option<OutboundHalf>,
     pub inbound: Option<InboundHalf>,
@@ -23,11 +21,11 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until one of its halves is told to stop.
     pub(crate) fn run(self) {
-        let Worker { wake, clock, device, sockets, mut outbound, mut inbound } = self;
+        let Worker { wake, clock, sockets, mut outbound, mut inbound } = self;
         loop {
             let mut watch = Watch::new(wake.as_fd());
             if let Some(half) = &outbound {
-                half.watch(&device, &sockets, &mut watch);
+                half.watch(&sockets, &mut watch);
             }
             let inbound_from = watch.len();
             if inbound.is_some() {

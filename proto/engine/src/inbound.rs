@@ -283,7 +283,9 @@ impl Inbound {
             | DataPlaneOp::DeleteSa(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::MoveSa { .. }
-            | DataPlaneOp::SetMtu { .. } => {}
+            | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::AddInterface(_)
+            | DataPlaneOp::DeleteInterface(_) => {}
         }
         Ok(())
     }

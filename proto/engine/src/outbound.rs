@@ -410,7 +410,9 @@ impl Outbound {
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
             | DataPlaneOp::MoveSa { .. }
-            | DataPlaneOp::SetMtu { .. } => return Ok(()),
+            | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::AddInterface(_)
+            | DataPlaneOp::DeleteInterface(_) => return Ok(()),
         }
         self.cache.forget();
         Ok(())

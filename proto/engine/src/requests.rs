@@ -152,7 +152,9 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             DataPlaneOp::AddPolicy(_)
             | DataPlaneOp::DeletePolicy(_)
             | DataPlaneOp::FailAcquire(_)
-            | DataPlaneOp::SetMtu { .. } => {}
+            | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::AddInterface(_)
+            | DataPlaneOp::DeleteInterface(_) => {}
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use crate::error_code::ErrorCode;
-use crate::policy::{Policy, PolicyId};
+use crate::policy::{Domain, Policy, PolicyId};
 use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
 
 /// A change to the SPD or the SAD of a data plane.
@@ -40,6 +40,20 @@ pub enum DataPlaneOp {
         /// Outer header included; what is below the least of the family is taken for that.
         mtu: Option<u16>,
     },
+    /// Make a virtual interface. What the host routes to it is looked up in the SPD of its domain, and what arrives on
+    /// an SA of a policy there comes out of it.
+    AddInterface(Interface),
+    /// Remove the virtual interface of this domain; its policies go before it.
+    DeleteInterface(Domain),
+}
+
+/// A virtual interface: route-based IPsec, where the host's routes say what is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The SPD behind it; not the default domain, which is that of all other traffic.
+    pub domain: Domain,
+    /// Its name on the host.
+    pub name: String,
 }
 
 /// What a data plane reports.

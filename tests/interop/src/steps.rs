@@ -67,6 +67,7 @@ const WORDS: &[Word] = &[
     word("refuse SIDE: that side negotiates in vain", 1..=1, refuse),
     word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
+    word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
     word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
@@ -264,6 +265,15 @@ fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         ensure!(states.contains(word.as_str()), "the peer's kernel does not list `{word}`:\n{states}");
     }
     Ok(())
+}
+
+fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    match words[0].as_str() {
+        "ravelin" => scene.ravelin_host.sh(&words[1]),
+        "swan" => scene.swan.host().sh(&words[1]),
+        other => bail!("`{other}`: expected ravelin or swan"),
+    }
+    .map(drop)
 }
 
 fn only_tcp(words: &[String]) -> Result<bool> {

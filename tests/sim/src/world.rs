@@ -512,6 +512,8 @@ fn describe(op: &DataPlaneOp) -> String {
         DataPlaneOp::DeleteSa(id) => format!("DeleteSa({id:?})"),
         DataPlaneOp::MoveSa { id, dst, encap } => format!("MoveSa({id:?} to {dst} {encap:?})"),
         DataPlaneOp::SetMtu { id, mtu } => format!("SetMtu({id:?} to {mtu:?})"),
+        DataPlaneOp::AddInterface(interface) => format!("AddInterface({})", interface.name),
+        DataPlaneOp::DeleteInterface(domain) => format!("DeleteInterface({})", domain.0),
         DataPlaneOp::AddPolicy(policy) => format!("AddPolicy({:?})", policy.id),
         DataPlaneOp::DeletePolicy(id) => format!("DeletePolicy({id:?})"),
         DataPlaneOp::FailAcquire(id) => format!("FailAcquire({id:?})"),

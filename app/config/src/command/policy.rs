@@ -17,7 +17,7 @@ use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, id_string};
-use crate::value::{identity, name, pfp, quantity};
+use crate::value::{device, identity, name, pfp, quantity};
 
 /// The flags of `ipsec policy`.
 #[derive(Clone, Debug, Args)]
@@ -75,6 +75,10 @@ pub struct PolicyArgs {
     /// Extended sequence numbers
     #[arg(long, value_enum, default_value = "prefer")]
     esn: Esn,
+    /// Virtual interface (route-based IPsec): the policy is about what the host routes to this device, which is made
+    /// with the first policy that names it, and about nothing else
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    interface: Option<String>,
     /// Number of packets in the anti-replay window, up to 4096; 0 switches the check off
     #[arg(long, value_name = "PACKETS", default_value = "1024", value_parser = clap::value_parser!(u32).range(0..=4096))]
     replay_window: u32,
@@ -199,6 +203,8 @@ pub struct PolicySpec {
     pub action: ActionWord,
     /// How it is protected; present exactly when the action is `Secure`.
     pub esp: Option<EspSpec>,
+    /// The virtual interface whose traffic the policy is about.
+    pub interface: Option<String>,
 }
 
 /// How the traffic of a policy is protected.
@@ -256,7 +262,9 @@ impl PolicyArgs {
             }
         };
         let (priority, protocol, action) = (self.priority, self.protocol.clone(), self.action);
-        Ok(Command::AddPolicy(Box::new(PolicySpec { name, priority, protocol, source, destination, action, esp })))
+        let interface = self.interface.clone();
+        let spec = PolicySpec { name, priority, protocol, source, destination, action, esp, interface };
+        Ok(Command::AddPolicy(Box::new(spec)))
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
@@ -286,6 +294,11 @@ impl PolicyArgs {
                 ('\0', "inactivity"),
                 "what is negotiated at once shall stay; leave --start now or --inactivity out",
             ),
+            (
+                self.interface.is_some() && self.mode == Some(ModeWord::Transport),
+                ('m', "mode"),
+                "what is routed to a virtual interface travels in a tunnel; use -m tunnel",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
@@ -304,6 +317,7 @@ impl PolicyArgs {
             (self.local.is_some(), ('\0', "local")),
             (self.pfp.is_some(), ('\0', "pfp")),
             (self.inactivity.is_some(), ('\0', "inactivity")),
+            (self.interface.is_some() && self.action == ActionWord::Bypass, ('\0', "interface")),
         ];
         let given = given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
         match given.or_else(|| self.options.given()) {

@@ -77,6 +77,21 @@ fn every_short_flag_has_a_long_name() {
 }
 
 #[test]
+fn a_virtual_interface_is_for_tunnels() {
+    let line = "ipsec policy -n p -g gw -r 10.0.0.2 -s any -d any";
+    let Command::AddPolicy(spec) = good(&format!("{line} -m tunnel --interface vti0")).command else { panic!() };
+    assert_eq!(spec.interface.as_deref(), Some("vti0"));
+    let bare = "ipsec policy -n p -s any -d any";
+    for (line, at) in [
+        (format!("{line} -m tunnel --interface ../x"), "../x"),
+        (format!("{line} -m transport --interface vti0"), "-m"),
+        (format!("{bare} --action bypass --interface vti0"), "--interface"),
+    ] {
+        assert_eq!(bad(&line).0.as_deref(), Some(at), "{line}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_refused_by_name() {
     for (line, at, words) in [
         (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),

@@ -97,6 +97,38 @@ fn the_difference_adds_before_it_removes() {
 }
 
 #[test]
+fn a_virtual_interface_lives_as_long_as_its_policies() {
+    let keys = Keys::new("interfaces");
+    let policy = |name: &str, ends: &str, device: &str| {
+        format!("ipsec policy -n {name} -g gw -m tunnel -r 10.0.0.2 -s {ends} -d {ends} --interface {device}")
+    };
+    let mut model = Model::new();
+    let before = model.clone();
+    apply(&mut model, &policy("a4", "any", "vti1"), &keys.0).unwrap();
+    apply(&mut model, &policy("a6", "any6", "vti1"), &keys.0).unwrap();
+    apply(&mut model, &policy("b4", "any", "vti2"), &keys.0).unwrap();
+    let ops = before.difference(&model);
+    assert!(matches!(&ops[..], [DataPlaneOp::AddInterface(one), DataPlaneOp::AddInterface(two),
+        DataPlaneOp::AddPolicy(a4), DataPlaneOp::AddPolicy(a6), DataPlaneOp::AddPolicy(b4)]
+        if one.name == "vti1" && a4.domain == one.domain && a6.domain == one.domain
+            && two.name == "vti2" && b4.domain == two.domain && one.domain != Domain::default()));
+
+    let before = model.clone();
+    apply(&mut model, "ipsec policy -x a4", &keys.0).unwrap();
+    assert!(matches!(before.difference(&model)[..], [DataPlaneOp::DeletePolicy(_)]), "a6 needs it still");
+    apply(&mut model, "ipsec policy -x a6", &keys.0).unwrap();
+    assert!(matches!(
+        before.difference(&model)[..],
+        [DataPlaneOp::DeletePolicy(_), DataPlaneOp::DeletePolicy(_), DataPlaneOp::DeleteInterface(Domain(1))]
+    ));
+    for n in 3..2 + super::MAX_INTERFACES {
+        apply(&mut model, &policy(&format!("p{n}"), "any", &format!("vti{n}")), &keys.0).unwrap();
+    }
+    let error = apply(&mut model, &policy("more", "any", "one-more"), &keys.0).unwrap_err().to_string();
+    assert!(error.contains("32 virtual interfaces"), "{error}");
+}
+
+#[test]
 fn contradictions_are_refused() {
     let keys = Keys::new("contradictions");
     let mut model = Model::new();

@@ -68,9 +68,33 @@ pub fn name(text: &str) -> Result<String, BadValue> {
     }
 }
 
+/// A name of a network device.
+///
+/// # Errors
+/// When it is empty, longer than the 15 bytes of the kernel, or not a letter with letters, digits, `-` and `_` behind.
+pub fn device(text: &str) -> Result<String, BadValue> {
+    let bad = text.char_indices().find(|(at, c)| {
+        let fits = if *at == 0 { c.is_ascii_alphabetic() } else { c.is_ascii_alphanumeric() || "_-".contains(*c) };
+        !fits
+    });
+    match bad {
+        _ if text.is_empty() || text.len() > 15 => Err(BadValue::new("expected a device name of 1 to 15 characters")),
+        Some((offset, _)) => Err(BadValue::at(offset, "a device name is a letter, then letters, digits, - or _")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_devices_are_those_that_the_kernel_and_a_shell_take() {
+        assert_eq!(device("vti20"), Ok("vti20".into()));
+        assert_eq!(device("vti 20").unwrap_err().offset, 3);
+        assert_eq!(device("../x").unwrap_err().offset, 0);
+        assert!(device("").is_err() && device(&"x".repeat(16)).is_err());
+    }
 
     #[test]
     fn names_have_plain_characters() {

@@ -12,7 +12,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Datagram, Endpoint, Event, Input, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
-use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{ErrorCode, Instant, Spi};
 
@@ -78,6 +78,8 @@ impl<P: Plane> Core<P> {
             Ok(ops) => ops,
             Err(refused) => return Err((plane, refused.why)),
         };
+        let interfaces = model.interfaces().into_iter();
+        ops.extend(interfaces.map(|(domain, name)| DataPlaneOp::AddInterface(Interface { domain, name })));
         ops.extend(policies);
         if let Err((index, error)) = plane.apply_all(&ops) {
             return Err((plane, refusal(ops.get(index), &error)));
@@ -275,12 +277,18 @@ impl<P: Plane> Core<P> {
 
     fn roll_back(&mut self, done: &[DataPlaneOp]) {
         let old: BTreeMap<PolicyId, _> = self.model.spd().into_iter().map(|policy| (policy.id, policy)).collect();
+        let interfaces = self.model.interfaces();
         let undo: Vec<DataPlaneOp> = done
             .iter()
             .rev()
             .filter_map(|op| {
                 let id = match op {
                     DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
+                    DataPlaneOp::AddInterface(added) => return Some(DataPlaneOp::DeleteInterface(added.domain)),
+                    DataPlaneOp::DeleteInterface(domain) => {
+                        let name = interfaces.get(domain)?.clone();
+                        return Some(DataPlaneOp::AddInterface(Interface { domain: *domain, name }));
+                    }
                     DataPlaneOp::AddPolicy(policy) => policy.id,
                     DataPlaneOp::DeletePolicy(id) => *id,
                     _ => return None,
@@ -484,6 +492,7 @@ impl<P: Plane> Core<P> {
 fn refusal(op: Option<&DataPlaneOp>, error: &ravelin_types::dataplane::DataPlaneError) -> String {
     match op {
         Some(DataPlaneOp::AddPolicy(policy)) => format!("the policy {} is refused: {error}", policy.name),
+        Some(DataPlaneOp::AddInterface(interface)) => format!("the interface {} is refused: {error}", interface.name),
         _ => error.to_string(),
     }
 }

@@ -94,6 +94,9 @@ fn policy_row(entry: &PolicyEntry) -> Message {
 /// One policy with everything that was configured for it.
 pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
     let mut detail = policy_row(entry);
+    if let Some(interface) = &entry.spec.interface {
+        detail.put("interface", interface);
+    }
     if let Some(esp) = &entry.spec.esp {
         let resolved = model.find_remote(&esp.remote).is_ok();
         detail.put("remote", &esp.remote);

@@ -11,6 +11,7 @@ mod capture;
 mod flows;
 mod guard;
 mod hostile;
+mod interfaces;
 mod lab;
 mod leave;
 mod traffic;
@@ -26,8 +27,16 @@ const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] =
-    &[traffic::CASES, trains::CASES, capture::CASES, flows::CASES, guard::CASES, hostile::CASES, leave::CASES];
+const CASES: &[&[Case]] = &[
+    traffic::CASES,
+    trains::CASES,
+    capture::CASES,
+    flows::CASES,
+    guard::CASES,
+    hostile::CASES,
+    interfaces::CASES,
+    leave::CASES,
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -130,7 +130,9 @@ impl Host {
             DataPlaneOp::AddPolicy(_)
             | DataPlaneOp::DeletePolicy(_)
             | DataPlaneOp::FailAcquire(_)
-            | DataPlaneOp::SetMtu { .. } => {
+            | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::AddInterface(_)
+            | DataPlaneOp::DeleteInterface(_) => {
                 unreachable!("IKE never touches policies or paths")
             }
         }

@@ -1,0 +1,95 @@
+//! Virtual interfaces: routes say what is protected.
+
+use ravelin_types::dataplane::{DataPlane, DataPlaneOp, Interface};
+use ravelin_types::policy::{Domain, Mode, Policy, PolicyId};
+
+use crate::Case;
+use crate::lab::{Host, Tunnel, ip, is_lost, pair, reaches, selector, tcp, wait_for};
+
+pub const CASES: &[Case] = &[
+    ("virtual_interfaces_carry_what_is_routed_to_them", carries_what_is_routed),
+    ("virtual_interfaces_keep_equal_flows_apart", equal_flows),
+    ("virtual_interfaces_go_and_come", go_and_come),
+];
+
+/// A tunnel for everything of IPv4 behind the interface `vti<number>` of both hosts, which have the addresses .1 and .2
+/// of `net`.
+fn interface(a: &Host, b: &Host, number: u16, net: &str) -> Tunnel {
+    let any = selector("0.0.0.0/0");
+    let ends = (ip("10.0.1.1"), ip("10.0.1.2"));
+    let id = u32::from(number);
+    let there = Tunnel { id, mode: Mode::Tunnel, ends, local: any, remote: any, encap: false, generation: 0 };
+    let back = Tunnel { ends: (ends.1, ends.0), ..there.clone() };
+    let (domain, name) = (Domain(number), format!("vti{number}"));
+    for (host, tunnel, last) in [(a, &there, 1), (b, &back, 2)] {
+        host.apply(DataPlaneOp::AddInterface(Interface { domain, name: name.clone() }));
+        host.apply(DataPlaneOp::AddPolicy(Policy { domain, ..tunnel.policy() }));
+        host.ip(&format!("addr add {net}.{last}/24 dev {name}"));
+    }
+    there.add_sas(a, b);
+    there
+}
+
+/// Packets that passed the outbound and the inbound SA of a policy.
+fn passed(host: &Host, policy: u32) -> u64 {
+    let list = host.plane(DataPlane::list);
+    list.iter().filter(|sa| sa.params.policy == PolicyId(policy)).map(|sa| sa.counters.packets).sum()
+}
+
+fn carries_what_is_routed() {
+    let (a, b) = pair();
+    interface(&a, &b, 1, "10.9.1");
+    interface(&a, &b, 2, "10.9.2");
+    tcp(&a, &b, "10.9.1.2:5001", 4 << 20);
+    assert!(passed(&a, 1) > 100 && passed(&a, 2) == 0, "{} and {}", passed(&a, 1), passed(&a, 2));
+    let first = passed(&a, 1);
+    tcp(&b, &a, "10.9.2.1:5001", 4 << 20);
+    assert!(passed(&a, 1) == first && passed(&a, 2) > 100, "{} and {}", passed(&a, 1), passed(&a, 2));
+    // A route is all that it takes; the selectors hold everything.
+    b.ip("addr add 172.16.5.5/32 dev lo");
+    a.ip("route add 172.16.5.5/32 dev vti1 src 10.9.1.1");
+    tcp(&a, &b, "172.16.5.5:5001", 1000);
+    assert_eq!(b.arrived("clear"), 0);
+    // No policy of the interface is about IPv6.
+    b.ip("-6 addr add fd99::1/128 dev lo nodad");
+    a.ip("-6 route add fd99::/64 dev vti1 src fd00:1::1");
+    assert!(is_lost(&a, &b, "[fd99::1]:5001", 100));
+    assert!(a.dropped("no policy") > 0);
+    // Traffic between the hosts that no route leads to an interface is none of our business.
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
+}
+
+/// Two customers with the same addresses: first the one, then the other is routed to.
+fn equal_flows() {
+    let (a, b) = pair();
+    interface(&a, &b, 1, "10.9.1");
+    interface(&a, &b, 2, "10.9.2");
+    a.ip("addr add 10.8.0.1/32 dev lo");
+    b.ip("addr add 10.8.0.2/32 dev lo");
+    for policy in [1, 2, 1] {
+        a.ip(&format!("route replace 10.8.0.2/32 dev vti{policy} src 10.8.0.1"));
+        b.ip(&format!("route replace 10.8.0.1/32 dev vti{policy} src 10.8.0.2"));
+        let before = [passed(&b, policy), passed(&b, 3 - policy)];
+        tcp(&a, &b, "10.8.0.2:5001", 1 << 20);
+        assert!(passed(&b, policy) > before[0] + 100, "through interface {policy}: {}", passed(&b, policy));
+        assert_eq!(passed(&b, 3 - policy), before[1], "through the other one");
+    }
+    assert_eq!(b.arrived("clear"), 0);
+}
+
+fn go_and_come() {
+    let (a, b) = pair();
+    let tunnel = interface(&a, &b, 1, "10.9.1");
+    tcp(&a, &b, "10.9.1.2:5001", 1000);
+    let again = DataPlaneOp::AddInterface(Interface { domain: Domain(2), name: "vti1".into() });
+    assert!(a.plane(move |plane| plane.apply(&again)).is_err(), "two interfaces of one name");
+    tunnel.delete_sas(&a, &b);
+    for host in [&a, &b] {
+        host.apply(DataPlaneOp::DeletePolicy(PolicyId(1)));
+        host.apply(DataPlaneOp::DeleteInterface(Domain(1)));
+        wait_for(|| (!host.ip("link").contains("vti1")).then_some(()));
+    }
+    interface(&a, &b, 1, "10.9.1");
+    tcp(&a, &b, "10.9.1.2:5001", 1000);
+    assert_eq!(b.arrived("clear"), 0);
+}
