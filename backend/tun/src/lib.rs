@@ -32,8 +32,14 @@
 //! through the device agree on segments that fit.
 //!
 //! **Speed.** The device exchanges super-packets with the stack where the kernel can (`offload`): what TCP or UDP
-//! sends at once is read at once and cut here, and TCP segments that arrive together are merged. Where the kernel
-//! refuses this, each packet goes by itself.
+//! sends at once is read at once and cut here, and segments or datagrams that arrive together are merged. ESP in UDP
+//! crosses the sockets in trains, which the kernels at both ends carry as one; raw sockets know no such thing, so plain
+//! ESP goes in batches. Where a kernel refuses any of this, each packet goes by itself.
+//!
+//! **Threads.** Each direction has a thread, and a process with one processor one for both (`worker`). The outbound half
+//! owns its SAs, so a sequence number takes no lock; more threads for one direction would need the SAs dealt out among
+//! them. Nothing is queued in between: while a socket has no room, the sealed batch waits in its slots, what comes after
+//! it in the device, whose queue is bounded, and requests of the daemon are served all the same.
 //!
 //! **Virtual interfaces.** Each is one more TUN device with a domain of its own in the SPD. Nothing is captured into it:
 //! the host's routes lead there, and what comes out of an SA of its policies comes out of it.

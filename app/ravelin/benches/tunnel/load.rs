@@ -56,6 +56,23 @@ pub fn datagrams(_lab: &Lab, far: Ipv4Addr) -> f64 {
 
 /// The rate that was reached, `None` when too many were lost or the sender could not keep the rate.
 fn trial(far: Ipv4Addr, rate: f64) -> Option<f64> {
+    let Flood { sent, received, took } = flood(far, rate, TRIAL);
+    let reached = sent as f64 / took.as_secs_f64();
+    (received as f64 >= sent as f64 * 0.999 && reached >= 0.97 * rate).then_some(reached.min(rate))
+}
+
+/// Datagrams that cross when there are 100,000 per second for a time.
+pub fn some_datagrams(_lab: &Lab, far: Ipv4Addr) -> f64 {
+    flood(far, 100e3, Duration::from_secs(2)).received as f64
+}
+
+struct Flood {
+    sent: usize,
+    received: u64,
+    took: Duration,
+}
+
+fn flood(far: Ipv4Addr, rate: f64, time: Duration) -> Flood {
     let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let receiver = RIGHT.spawn({
         let (received, stop) = (received.clone(), stop.clone());
@@ -68,7 +85,7 @@ fn trial(far: Ipv4Addr, rate: f64) -> Option<f64> {
         }
     });
     std::thread::sleep(Duration::from_millis(10));
-    let (sent, took) = LEFT.spawn(move || send(far, rate)).join().unwrap();
+    let (sent, took) = LEFT.spawn(move || send(far, rate, time)).join().unwrap();
     let begin = Instant::now();
     let enough = (sent as f64 * 0.999).ceil() as u64;
     while received.load(Relaxed) < enough && begin.elapsed() < Duration::from_millis(100) {
@@ -76,15 +93,14 @@ fn trial(far: Ipv4Addr, rate: f64) -> Option<f64> {
     }
     stop.store(true, Relaxed);
     receiver.join().unwrap();
-    let reached = sent as f64 / took.as_secs_f64();
-    (received.load(Relaxed) >= enough && reached >= 0.97 * rate).then_some(reached.min(rate))
+    Flood { sent, received: received.load(Relaxed), took }
 }
 
-fn send(far: Ipv4Addr, rate: f64) -> (usize, Duration) {
+fn send(far: Ipv4Addr, rate: f64, time: Duration) -> (usize, Duration) {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     socket.connect((far, UDP_PORT)).unwrap();
     let (begin, mut sent) = (Instant::now(), 0);
-    while begin.elapsed() < TRIAL {
+    while begin.elapsed() < time {
         let due = (begin.elapsed().as_secs_f64() * rate) as usize;
         while sent < due {
             sent += sys::send(&socket, due - sent);

@@ -38,6 +38,8 @@ struct Figures {
     tcp: f64,
     /// Processor time of both daemons for 10^9 bytes of it, in seconds.
     cpu: f64,
+    /// Processor time of both daemons for a million datagrams of 64 bytes, in seconds.
+    cpu_datagrams: f64,
     /// Datagrams of 64 bytes per second with less than one in a thousand lost.
     datagrams: f64,
     /// Median round trip in microseconds.
@@ -74,22 +76,28 @@ fn measure(lab: &Lab, peer: Peer, seconds: u32) -> Figures {
     let (tcp, bytes) = load::tcp(lab, tunnel.far, seconds);
     let cpu = (tunnel.processor_time() - before) / (bytes / 1e9);
     let round_trip = load::round_trip(lab, tunnel.far);
+    let before = tunnel.processor_time();
+    let crossed = load::some_datagrams(lab, tunnel.far);
+    let cpu_datagrams = (tunnel.processor_time() - before) / (crossed / 1e6);
     let datagrams = load::datagrams(lab, tunnel.far);
-    let figures = Figures { tcp, cpu, datagrams, round_trip };
-    eprintln!("    {tcp:.2} Gbit/s, {cpu:.2} s/GB, {:.0} thousand datagrams/s, {round_trip:.0} us", datagrams / 1e3);
-    figures
+    let thousands = datagrams / 1e3;
+    eprintln!(
+        "    {tcp:.2} Gbit/s, {cpu:.2} s/GB, {thousands:.0} thousand datagrams/s, {cpu_datagrams:.2} s/M, {round_trip:.0} us"
+    );
+    Figures { tcp, cpu, datagrams, cpu_datagrams, round_trip }
 }
 
 fn print(all: &[(Peer, Vec<Figures>)]) {
-    println!("{:<22} {:>10} {:>10} {:>14} {:>11}", "", "TCP", "CPU", "64-byte UDP", "round trip");
-    println!("{:<22} {:>10} {:>10} {:>14} {:>11}", "", "Gbit/s", "s/GB", "thousand/s", "us");
+    println!("{:<22} {:>8} {:>8} {:>12} {:>8} {:>11}", "", "TCP", "CPU", "64-byte UDP", "CPU", "round trip");
+    println!("{:<22} {:>8} {:>8} {:>12} {:>8} {:>11}", "", "Gbit/s", "s/GB", "thousand/s", "s/M", "us");
     for (peer, figures) in all {
         println!(
-            "{:<22} {:>10.2} {:>10.2} {:>14.0} {:>11.0}",
+            "{:<22} {:>8.2} {:>8.2} {:>12.0} {:>8.2} {:>11.0}",
             peer.name(),
             median(figures, |f| f.tcp),
             median(figures, |f| f.cpu),
             median(figures, |f| f.datagrams) / 1e3,
+            median(figures, |f| f.cpu_datagrams),
             median(figures, |f| f.round_trip)
         );
     }
