@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use ravelin_engine::{DropReason, Outbound, Outer, Verdict};
+use ravelin_engine::{DropReason, Mark, Outbound, Outer, Verdict};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::policy::Domain;
+use ravelin_types::policy::{Domain, Mode};
 use ravelin_types::sa::Direction;
 use ravelin_wire::ip::fragment::Fragments;
 use ravelin_wire::ip::{protocol, v4};
@@ -342,13 +342,20 @@ impl OutboundHalf {
         let mut verdicts = [Verdict::Drop(DropReason::NoPolicy); BATCH];
         let mut packets = self.slots.packets(&self.ranges).map(|packet| packet.in_domain(self.domain));
         self.engine.process_batch(&mut packets[..count], now, &mut verdicts[..count]);
-        for (range, packet) in self.ranges.iter_mut().zip(&packets) {
+        let mut tunneled = [false; BATCH];
+        for ((range, packet), tunneled) in self.ranges.iter_mut().zip(&packets).zip(&mut tunneled) {
             *range = packet.range();
+            *tunneled = packet.mark() == Mark::Sealed(Mode::Tunnel);
         }
         for (i, verdict) in verdicts[..count].iter().enumerate() {
             let start = Slots::base(i) + self.ranges[i].start;
             let end = Slots::base(i) + self.ranges[i].end;
             match *verdict {
+                // What nobody may cut leaves with the header that says so. In transport mode the flag is of a path of which
+                // the sender knows only the part to the device, and the stack cuts what does not fit.
+                Verdict::Send(outer) if tunneled[i] && outer.dont_fragment && outer.dst.is_ipv4() => {
+                    self.queue_whole(start, end);
+                }
                 Verdict::Send(outer) => self.queue_sealed(start, end, &outer),
                 Verdict::Bypass => self.queue_clear(start, end),
                 Verdict::Hold(policy) => {
@@ -383,13 +390,9 @@ impl OutboundHalf {
     }
 
     fn queue_sealed(&mut self, start: usize, end: usize, outer: &Outer) {
-        // AH covers the IP header, so the packet travels with the one it has; and only such a header forbids the kernel
-        // to cut the packet.
+        // AH covers the IP header, so the packet travels with the one it has.
         if outer.protocol == protocol::AH {
             return self.queue_cut(start..end);
-        }
-        if outer.dont_fragment && outer.dst.is_ipv4() {
-            return self.queue_whole(start, end);
         }
         let (what, port) = match outer.encap {
             Some(encap) => (Use::Nat, encap.dst_port),

@@ -126,8 +126,9 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
             (libc::IPPROTO_IP, libc::IP_RECVTOS, 1),
             (libc::IPPROTO_IP, libc::IP_RECVTTL, 1),
             (libc::IPPROTO_IP, libc::IP_TTL, HOPS as i32),
-            // The kernel fragments what is too long for the path; the size of inner packets is bounded at the device.
-            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
+            // The kernel fragments what is too long for the link, and routers what is too long for the path. It knows one MTU
+            // for each destination: where a tunnel ends at the host it leads to, that is of the packets inside.
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         ]
     } else {
         &[
@@ -135,6 +136,7 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
             (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1),
             (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, HOPS as i32),
+            // Nobody but us fragments IPv6.
             (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
         ]
     };

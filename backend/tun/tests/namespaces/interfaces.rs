@@ -1,6 +1,7 @@
 //! Virtual interfaces: routes say what is protected.
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp, Interface};
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Domain, Mode, Policy, PolicyId};
 
 use crate::Case;
@@ -18,7 +19,8 @@ fn interface(a: &Host, b: &Host, number: u16, net: &str) -> Tunnel {
     let any = selector("0.0.0.0/0");
     let ends = (ip("10.0.1.1"), ip("10.0.1.2"));
     let id = u32::from(number);
-    let there = Tunnel { id, mode: Mode::Tunnel, ends, local: any, remote: any, encap: false, generation: 0 };
+    let options = SaOptions::default();
+    let there = Tunnel { id, mode: Mode::Tunnel, ends, local: any, remote: any, encap: false, generation: 0, options };
     let back = Tunnel { ends: (ends.1, ends.0), ..there.clone() };
     let (domain, name) = (Domain(number), format!("vti{number}"));
     for (host, tunnel, last) in [(a, &there, 1), (b, &back, 2)] {

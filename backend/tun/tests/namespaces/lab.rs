@@ -303,13 +303,23 @@ pub struct Tunnel {
     pub encap: bool,
     /// Distinguishes SAs that replace each other.
     pub generation: u32,
+    pub options: SaOptions,
 }
 
 impl Tunnel {
     /// All traffic between two addresses, in transport mode.
     pub fn transport(id: u32, a: &str, b: &str) -> Tunnel {
         let (local, remote) = (selector(a), selector(b));
-        Tunnel { id, mode: Mode::Transport, ends: (ip(a), ip(b)), local, remote, encap: false, generation: 0 }
+        Tunnel {
+            id,
+            mode: Mode::Transport,
+            ends: (ip(a), ip(b)),
+            local,
+            remote,
+            encap: false,
+            generation: 0,
+            options: SaOptions::default(),
+        }
     }
 
     /// The same as the other host sees it.
@@ -335,7 +345,7 @@ impl Tunnel {
             pfp: Pfp::NONE,
             lifetime: Lifetime::default(),
             replay_window: 64,
-            options: SaOptions::default(),
+            options: self.options,
         };
         policy(self.id, 100, self.local, self.remote, Action::Protect(protection))
     }
@@ -369,7 +379,7 @@ impl Tunnel {
             remote_ts: vec![self.remote],
             lifetime: Lifetime::default(),
             replay_window: 64,
-            options: SaOptions::default(),
+            options: self.options,
         }
     }
 

@@ -14,6 +14,7 @@ mod hostile;
 mod interfaces;
 mod lab;
 mod leave;
+mod options;
 mod traffic;
 mod trains;
 
@@ -29,6 +30,7 @@ type Case = (&'static str, fn());
 
 const CASES: &[&[Case]] = &[
     traffic::CASES,
+    options::CASES,
     trains::CASES,
     capture::CASES,
     flows::CASES,
