@@ -366,7 +366,7 @@ impl Filter {
             3 => (host(src).with(protocol::UDP, 0..=u16::MAX).unwrap(), net(dst, 20)),
             _ => (net(src, 16), host(dst)),
         };
-        let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
+        let action = if n.is_multiple_of(2) { Action::Bypass } else { Action::Discard };
         let (local, remote) = (vec![local], vec![remote]);
         let domain = Domain::default();
         let policy = Policy { id: PolicyId(n), name: String::new(), domain, priority: n % 7, local, remote, action };

@@ -30,7 +30,7 @@ pub enum Keying {
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A policy was added.
-    PolicyAdded(Policy, Keying),
+    PolicyAdded(Box<Policy>, Keying),
     /// A policy is gone.
     PolicyDeleted(PolicyId),
     /// A session is gone: what received in it and, where it was there, what sent.

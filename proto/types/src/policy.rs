@@ -74,6 +74,7 @@ pub enum Mode {
 
 /// What happens to a packet that a policy selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every policy protects, and it is not read for a packet")]
 pub enum Action {
     /// Protect outbound; require protection inbound.
     Protect(Protection),

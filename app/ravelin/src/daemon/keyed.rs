@@ -130,7 +130,7 @@ impl<P: Plane> Core<P> {
             match op {
                 DataPlaneOp::AddPolicy(policy) => {
                     let keying = self.model.keyed_by_id(policy.id).map_or(Keying::Own, |keyed| keyed.keying);
-                    self.changes.push(Change::PolicyAdded(policy.clone(), keying));
+                    self.changes.push(Change::PolicyAdded(Box::new(policy.clone()), keying));
                 }
                 DataPlaneOp::DeletePolicy(id) => self.changes.push(Change::PolicyDeleted(*id)),
                 _ => {}

@@ -66,7 +66,7 @@ impl World for Stack {
         let now = self.now;
         self.engine.apply(&DataPlaneOp::AddPolicy(policy.clone()), now).map_err(|error| error.code())?;
         self.policies.insert(policy.id, (policy.clone(), keying));
-        self.changes.push(Change::PolicyAdded(policy.clone(), keying));
+        self.changes.push(Change::PolicyAdded(Box::new(policy.clone()), keying));
         Ok(policy.id)
     }
 
