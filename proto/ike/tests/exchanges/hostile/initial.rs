@@ -279,9 +279,9 @@ fn unknown_payloads_are_passed_over_unless_critical() {
 fn bad_selectors_never_reach_the_data_plane() {
     let unusable = |kind, body: Vec<u8>| TsEntry::Unusable { kind: TsType(kind), protocol: 0, body };
     for entries in [
-        // Start above end, ports reversed (OPAQUE), IPv6 where only IPv4 is allowed, types that nobody knows.
+        // Start above end, ports reversed and not OPAQUE, IPv6 where only IPv4 is allowed, types that nobody knows.
         vec![unusable(7, vec![0, 0, 255, 255, 10, 0, 0, 2, 10, 0, 0, 1])],
-        vec![unusable(7, vec![255, 255, 0, 0, 192, 0, 2, 1, 192, 0, 2, 1])],
+        vec![unusable(7, vec![0, 9, 0, 8, 192, 0, 2, 1, 192, 0, 2, 1])],
         vec![unusable(8, [vec![0, 0, 255, 255], vec![0; 16], vec![255; 16]].concat())],
         vec![unusable(9, vec![0; 20]), unusable(10, vec![]), unusable(200, vec![1; 100])],
         vec![unusable(9, vec![0; 4]); 255],
