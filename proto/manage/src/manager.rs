@@ -399,7 +399,7 @@ fn session(add: &AddSa, manual: bool, ah: bool, esp: bool) -> Result<Session, Re
         inbound: inbound.clone(),
         outbound: outbound.clone(),
     };
-    // Where both protocols are used, the integrity algorithm is that of AH.
+    // Where both protocols are used, the algorithm is that of AH, which the session gives ESP too if it needs one.
     let esp_integ = if ah { IntegId::NONE } else { sa.integ };
     Ok(Session {
         esp: esp.then(|| Esp {

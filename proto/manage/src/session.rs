@@ -130,17 +130,27 @@ impl Session {
         for key in [&esp.encr_keys.inbound, &esp.encr_keys.outbound] {
             weak::check_encr(esp.encr, key)?;
         }
-        match (alg.icv_len() > 0, esp.integ) {
+        let (integ, integ_keys) = self.esp_integ(esp, crypto);
+        match (alg.icv_len() > 0, integ) {
             (true, IntegId::NONE) => Ok(()),
             (true, _) => {
                 Err(Refused::new(ErrorCode::BadParam, format!("{} authenticates by itself; leave -a out", esp.encr)))
             }
-            // RFC 8221 §4: encryption that anybody can change is none. Where AH is around it, nobody can.
-            (false, IntegId::NONE) if self.ah.is_some() => Ok(()),
+            // RFC 8221 §4: encryption that anybody can change is none.
             (false, IntegId::NONE) => {
                 Err(Refused::new(ErrorCode::BadParam, format!("{} needs an integrity algorithm", esp.encr)))
             }
-            (false, integ) => self.check_integ(integ, &esp.integ_keys, crypto),
+            (false, integ) => self.check_integ(integ, integ_keys, crypto),
+        }
+    }
+
+    /// What authenticates ESP. Document 003 names one algorithm for a session: next to AH, a cipher that does not
+    /// authenticate by itself has that of AH.
+    fn esp_integ<'a>(&'a self, esp: &'a Esp, crypto: &CryptoProvider) -> (IntegId, &'a Ends<Secret>) {
+        let bare = esp.integ == IntegId::NONE && crypto.encr(esp.encr).is_some_and(|alg| alg.icv_len() == 0);
+        match &self.ah {
+            Some(ah) if bare => (ah.integ, &ah.keys),
+            _ => (esp.integ, &esp.integ_keys),
         }
     }
 
@@ -222,10 +232,11 @@ impl Session {
         let mut keys = SaKeys::default();
         let esp = self.esp.as_ref().map(|esp| {
             keys.encr = esp.encr_keys.of(direction).clone();
-            keys.integ = esp.integ_keys.of(direction).clone();
+            let (integ, integ_keys) = self.esp_integ(esp, crypto);
+            keys.integ = integ_keys.of(direction).clone();
             let salt_len = crypto.encr(esp.encr).map_or(0, |alg| alg.salt_len());
             let encr_key_bits = key_bits(&keys.encr, salt_len);
-            EspSuite { encr: esp.encr, encr_key_bits, integ: esp.integ, sn }
+            EspSuite { encr: esp.encr, encr_key_bits, integ, sn }
         });
         let ah = self.ah.as_ref().map(|ah| {
             keys.ah = ah.keys.of(direction).clone();

@@ -80,6 +80,12 @@ const WORDS: &[Word] = &[
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, dead),
     word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, log),
     word("wire esp|udp|ah [readable]: protected in this form only, unreadable or not; ends the recording", 1..=2, wire),
+    word("xfrm COMMAND...: `ip xfrm COMMAND` in the peer's kernel, keyed by hand", 2..=60, xfrm),
+    word(
+        "cross BETWEEN esp|ah: payload crosses both ways, under keys that nobody negotiated; ends the recording",
+        2..=2,
+        cross,
+    ),
     word("enforce BETWEEN: the peer's clear packets do not get in; after `wire` only", 1..=1, enforce),
 ];
 
@@ -435,6 +441,29 @@ fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         Some(word) => bail!("`{word}`: expected readable or nothing"),
     };
     ensure!((seen.readable > 0) == readable, "payload could be read in {} of {all} packets", seen.readable);
+    Ok(())
+}
+
+fn xfrm(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let fill = |word: &String| Ok(format!("'{}'", scene.plan.fill(word, &[])?));
+    let quoted: Vec<String> = words.iter().map(fill).collect::<Result<_>>()?;
+    scene.swan.in_kernel(&format!("ip xfrm {}", quoted.join(" "))).map(drop)
+}
+
+fn cross(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (there, back) = scene.plan.directions(words[0].parse()?)?;
+    for (text, from) in [
+        (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
+        (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
+    ] {
+        ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
+    }
+    scene.send("ravelin", there)?;
+    scene.send("swan", back)?;
+    let seen = scene.capture.take().context("the recording has ended")?.stop()?;
+    ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
+    let wanted = if words[1] == "ah" { seen.ah } else { seen.esp };
+    ensure!(wanted > 0 && wanted == seen.esp + seen.udp_esp + seen.ah, "on the wire: {seen:?}");
     Ok(())
 }
 

@@ -45,7 +45,7 @@ impl Model {
         };
         let ah =
             spec.ah.map(|(inbound, outbound)| Ah { spis: spis(inbound, outbound), integ, keys: integ_keys.clone() });
-        // Where both are used, the integrity algorithm is that of AH, which is around ESP.
+        // Where both are used, one algorithm is named: the session gives ESP that of AH if its cipher needs one.
         let (integ, integ_keys) = if ah.is_some() { (IntegId::NONE, Ends::default()) } else { (integ, integ_keys) };
         let esp = match &spec.esp {
             Some((inbound, outbound, encr, keys)) => {

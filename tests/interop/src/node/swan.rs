@@ -81,8 +81,13 @@ impl<'a> Swan<'a> {
 
     /// What the data plane below says of its SAs and policies, when it is a kernel's.
     pub fn kernel_states(&self) -> Result<String> {
+        self.in_kernel("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat")
+    }
+
+    /// Runs a command where the data plane below is a kernel's.
+    pub fn in_kernel(&self, command: &str) -> Result<String> {
         match self.host {
-            Host::Guest(guest) => guest.sh("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat"),
+            Host::Guest(guest) => guest.sh(command),
             Host::Namespace(_) => bail!("this peer has no ESP in the kernel"),
         }
     }
