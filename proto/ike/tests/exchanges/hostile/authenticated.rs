@@ -61,6 +61,7 @@ fn bad_selectors() -> Vec<(&'static str, Vec<u8>)> {
         ("unknown type", ts_body(1, &[selector(99, 16, (0, 65535), &host)])),
         ("addresses backwards", ts_body(1, &[selector(7, 16, (0, 65535), &[192, 0, 2, 2, 192, 0, 2, 1])])),
         ("ports backwards", ts_body(1, &[selector(7, 16, (9, 8), &host)])),
+        ("nearly opaque ports", ts_body(1, &[selector(7, 16, (65535, 1), &host)])),
         ("IPv6 type with IPv4 addresses", ts_body(1, &[selector(8, 16, (0, 65535), &host)])),
         ("IPv4 type with IPv6 addresses", ts_body(1, &[selector(7, 40, (0, 65535), &[0; 32])])),
         ("empty body", vec![]),
