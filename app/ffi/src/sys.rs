@@ -65,7 +65,7 @@ pub unsafe fn slice<'a, T>(pointer: *const T, len: usize) -> Result<&'a [T], Rvl
 /// `len` bytes, to be changed; with `len` 0 the pointer is not looked at.
 ///
 /// # Safety
-/// As [`write`], for all bytes.
+/// As [`write()`], for all bytes.
 pub unsafe fn slice_mut<'a>(pointer: *mut u8, len: usize) -> Result<&'a mut [u8], RvlStatus> {
     if len == 0 {
         return Ok(&mut []);
