@@ -63,7 +63,8 @@ fn transport_mode_in_udp() {
         Tunnel { encap: true, ..Tunnel::transport(1, local, remote) }.add(&a, &b);
         tcp(&a, &b, address, MEGABYTES);
         assert_eq!((b.arrived("clear"), b.arrived("sealed")), (0, 0));
-        assert!(b.arrived("encapsulated") > 100);
+        // The filter counts a train of packets as one.
+        assert!(b.arrived("encapsulated") > 20);
     }
 }
 
@@ -114,7 +115,8 @@ fn tunnel_mode_ipv4_in_ipv6_in_udp() {
     tunnel.add(&a, &b);
     tcp(&a, &b, "10.0.1.2:5001", MEGABYTES);
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (0, 0));
-    assert!(b.arrived("encapsulated") > 100);
+    // The filter counts a train of packets as one.
+    assert!(b.arrived("encapsulated") > 20);
 }
 
 fn datagrams_longer_than_the_link() {
