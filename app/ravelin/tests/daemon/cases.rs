@@ -44,13 +44,13 @@ fn an_ike_rc_is_in_force_and_listed() -> Result<(), &'static str> {
     assert_eq!(
         lab.ok("ipsec netstat"),
         "\
-spid  pri  proto  policy  src-id          dst-id          mode       gateway
-1     2    udp    bypass  any:500         any
-2     2    udp    bypass  any:4500        any
-3     2    udp    bypass  any6:500        any6
-4     2    udp    bypass  any6:4500       any6
-5     2    icmp6  bypass  any6            any6
-6     4    tcp    secure  10.0.0.77       10.0.0.78       transport  10.0.0.78
+spid  pri  proto          policy  src-id          dst-id          mode       gateway
+1     2    udp            bypass  any:500         any
+2     2    udp            bypass  any:4500        any
+3     2    udp            bypass  any6:500        any6
+4     2    udp            bypass  any6:4500       any6
+5     2    icmp6/133-137  bypass  any6            any6
+6     4    tcp            secure  10.0.0.77       10.0.0.78       transport  10.0.0.78
 "
     );
     let json: serde_json::Value = serde_json::from_str(&lab.ok("ipsec netstat --json")).expect("JSON");
@@ -78,7 +78,7 @@ fn a_bad_command_leaves_everything_as_it_was() -> Result<(), &'static str> {
         ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", 1, "cannot read the key in"),
         ("ike initiate nothing", 1, "there is no policy nothing"),
         ("ike rekey remoteINFO", 1, "there is no IKE SA"),
-        ("ipsec policy -n p2 -s any -d any -p tcp -l 9", 2, "1..=7"),
+        ("ipsec policy -n p2 -s any -d any -p tcp -l 9", 2, "1 (consulted first) to 7"),
     ] {
         let answer = lab.ravelin(line);
         assert_eq!(answer.status, Some(status), "{line}: {}", answer.stderr);
