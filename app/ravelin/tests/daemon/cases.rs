@@ -171,9 +171,10 @@ fn an_idle_daemon_is_small() -> Result<(), &'static str> {
     let lab = lab("small");
     let daemon = lab.daemon("--rc ike_rc");
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    // The program itself is shared, and several times as large without optimization; the benchmark `daemon` has the whole.
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    assert!(kib < 20 * 1024, "an idle daemon has {kib} KiB");
+    assert!(kib < 8 * 1024, "an idle daemon has {kib} KiB of its own");
     Ok(())
 }
 
