@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 
+use super::requirements;
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
 /// The pages are for the readers of this repository: private items are on them, so links to those are good links.
 const DOC_FLAGS: &str = "-D warnings -A rustdoc::private-intra-doc-links";
 
-/// Formatting, lints, documentation, and the proof that the protocol crates need no std.
+/// Formatting, lints, documentation, the proof that the protocol crates need no std, and that the page of requirements is true.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("fmt", || run(&mut workspace.cargo(["fmt", "--all", "--check"])));
     report.step("clippy", || {
@@ -20,6 +21,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
             .env("RUSTDOCFLAGS", DOC_FLAGS))
     });
     report.step("no_std", || no_std(workspace));
+    report.step("requirements", || requirements::check(workspace));
 }
 
 /// `xtask/nostd` brings a panic handler of its own and depends on every no_std crate. Should one of them, or anything

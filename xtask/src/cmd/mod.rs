@@ -11,6 +11,7 @@ mod fuzz;
 mod header;
 mod interop;
 mod nightly;
+mod requirements;
 mod rfc;
 mod setup;
 mod test;
