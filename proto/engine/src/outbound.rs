@@ -163,7 +163,12 @@ impl Outbound {
     fn process_into(&mut self, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
         let parsed = Header::parse(pkt.packet());
         if let Ok(header) = &parsed {
-            let flow = self.place_of(header, pkt, now);
+            let key = self.key_of(header, pkt, now);
+            if let Some(packed) = self.cache.recent(&key) {
+                self.carry_out(Decision::unpack(packed), header, pkt, now, verdict);
+                return self.counters.count(verdict);
+            }
+            let flow = (key, self.cache.place(&key));
             self.decide(header, &flow, ALL_TABLES, pkt, now, verdict);
         } else {
             *verdict = Verdict::Drop(DropReason::BadIpHeader);
@@ -232,9 +237,14 @@ impl Outbound {
     /// Inlined, so that its result is written where it stays.
     #[inline(always)]
     fn place_of(&mut self, header: &Header, pkt: &PacketBuf<'_>, now: Instant) -> (FlowKey, Place) {
-        let ports = self.fragments.ports(header, pkt.packet(), pkt.domain(), None, now);
-        let key = FlowKey::new(header, ports, pkt.domain());
+        let key = self.key_of(header, pkt, now);
         (key, self.cache.place(&key))
+    }
+
+    #[inline(always)]
+    fn key_of(&mut self, header: &Header, pkt: &PacketBuf<'_>, now: Instant) -> FlowKey {
+        let ports = self.fragments.ports(header, pkt.packet(), pkt.domain(), None, now);
+        FlowKey::new(header, ports, pkt.domain())
     }
 
     #[inline]
@@ -247,7 +257,7 @@ impl Outbound {
         now: Instant,
         verdict: &mut Verdict,
     ) {
-        let decision = match self.cache.get(flow.1, &flow.0) {
+        let decision = match self.cache.get_recent(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
             None => self.classify(header, flow, tables, pkt),
         };

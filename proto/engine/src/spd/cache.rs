@@ -88,6 +88,8 @@ pub(crate) struct Place {
 pub(crate) struct FlowCache {
     v4: Table<4, 3>,
     v6: Table<10, 2>,
+    /// The flow that was asked for last and what was decided for it, in which generation: packets come in trains.
+    last: (FlowKey, u32, u32),
     /// Flows known in an earlier generation are forgotten. Never 0.
     generation: u32,
     hash: HashKey,
@@ -100,7 +102,8 @@ impl FlowCache {
     pub fn new(seed: u64, most: usize) -> Self {
         let most = most.next_power_of_two();
         let sets = most.min(MIN_FLOW_CACHE);
-        FlowCache { v4: Table::new(sets), v6: Table::new(sets), generation: 1, hash: HashKey::new(seed), most }
+        let last = (FlowKey::V4([0; 4]), 0, 0);
+        FlowCache { v4: Table::new(sets), v6: Table::new(sets), last, generation: 1, hash: HashKey::new(seed), most }
     }
 
     /// Makes room for `flows` flows of one family; what it knew of that family is forgotten.
@@ -114,8 +117,22 @@ impl FlowCache {
         self.generation = self.generation.checked_add(1).unwrap_or_else(|| {
             self.v4.clear();
             self.v6.clear();
+            self.last.2 = 0;
             1
         });
+    }
+
+    /// What was decided for the flow, if it is the one that was asked for last. Without its hash and its set, which every
+    /// packet of a train would wait for.
+    #[inline]
+    pub fn recent(&self, key: &FlowKey) -> Option<u32> {
+        let (last, decision, generation) = &self.last;
+        let is_last = match (last, key) {
+            (FlowKey::V4(a), FlowKey::V4(b)) => same(a, b),
+            (FlowKey::V6(a), FlowKey::V6(b)) => same(a, b),
+            _ => false,
+        };
+        (is_last && *generation == self.generation).then_some(*decision)
     }
 
     /// Changes whenever everything is forgotten.
@@ -157,6 +174,14 @@ impl FlowCache {
             FlowKey::V4(key) => self.v4.get(place, key, self.generation),
             FlowKey::V6(key) => self.v6.get(place, key, self.generation),
         }
+    }
+
+    /// [`FlowCache::get`], remembered for [`FlowCache::recent`].
+    #[inline]
+    pub fn get_recent(&mut self, place: Place, key: &FlowKey) -> Option<u32> {
+        let decision = self.get(place, key)?;
+        self.last = (*key, decision, self.generation);
+        Some(decision)
     }
 
     pub fn put(&mut self, place: Place, key: &FlowKey, decision: u32) {
@@ -267,6 +292,31 @@ mod tests {
         cache.forget();
         assert_eq!(cache.generation, 1);
         assert_eq!(held(&cache), [None; 5], "the generation wraps without waking old entries");
+    }
+
+    #[test]
+    fn the_last_flow_is_known_until_all_are_forgotten() {
+        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
+        let place = Place { first: 0, second: 1 };
+        let (four, six) = (FlowKey::V4([1; 4]), FlowKey::V6([1; 10]));
+        assert_eq!(cache.recent(&FlowKey::V4([0; 4])), None, "nothing was asked for yet");
+        for (key, decision) in [(four, 10), (six, 20)] {
+            assert_eq!(cache.get_recent(place, &key), None);
+            cache.put(place, &key, decision);
+            assert_eq!(cache.recent(&key), None, "not yet asked for");
+            assert_eq!(cache.get_recent(place, &key), Some(decision));
+            assert_eq!(cache.recent(&key), Some(decision));
+        }
+        assert_eq!(cache.recent(&four), None, "another came after it");
+        cache.forget();
+        assert_eq!(cache.recent(&six), None);
+        cache.put(place, &four, 30);
+        cache.get_recent(place, &four);
+        let generation = cache.generation;
+        cache.generation = u32::MAX;
+        cache.forget();
+        cache.generation = generation;
+        assert_eq!(cache.recent(&four), None, "a generation of the same number is another");
     }
 
     #[test]
