@@ -21,7 +21,7 @@ pub struct Args {
 /// The package with the rivals that are libraries, which are built only when they are asked for.
 const RIVALS: &str = "ravelin-rivals";
 
-/// The version of the one rival that comes from crates.io.
+/// The version of the one rival that Cargo builds.
 const BORINGTUN: &str = "0.7.1";
 
 /// Cargo runs the benchmarks of each package, after those that we are measured against are installed.
