@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,6 +20,8 @@ const PORT: &str = "r0";
 const BACKLOG: usize = 16 << 20;
 /// How long the recorder waits for a frame before it looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long frames may go on coming when it shall stop: dummy packets have no end.
+const REST: Duration = Duration::from_secs(1);
 /// The header of a file in the classic format of libpcap: microseconds, whole frames, Ethernet.
 const FILE_HEADER: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 1 << 18, 1];
 
@@ -90,10 +92,14 @@ impl Drop for Capture {
     }
 }
 
-/// Writes frames down until it is told to stop and none is left.
+/// Writes frames down until it is told to stop and none is left, or for [`REST`] longer.
 fn record(mut socket: &Socket, mut pcap: impl Write, stop: &AtomicBool) -> Result<()> {
     let mut frame = vec![0; 1 << 18];
+    let mut told = None;
     loop {
+        if stop.load(Ordering::Relaxed) && told.get_or_insert_with(Instant::now).elapsed() > REST {
+            return Ok(pcap.flush()?);
+        }
         match socket.read(&mut frame) {
             Ok(length) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
