@@ -42,7 +42,12 @@ impl Device {
         let vnet = attached.map_err(|error| {
             Error::system(format!("make the TUN device {name}"), error).hint_when(
                 io::ErrorKind::ResourceBusy,
-                "a device of this name is in use: another ravelin daemon runs in this network namespace",
+                "a device of this name is in use, by another ravelin daemon in this network namespace or by something else: \
+                 `ip link show` has it",
+            )
+            .hint_when(
+                io::ErrorKind::InvalidInput,
+                "there is a device of this name that is no TUN device: `ip link show` has it; choose another name",
             )
         })?;
         let leave = |features| sys::set_tun_offload(file.as_fd(), features).is_ok();

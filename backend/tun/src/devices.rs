@@ -6,7 +6,7 @@ use ravelin_types::policy::Domain;
 
 use crate::device::Device;
 
-/// Each device with the domain of its packets. That of the default domain is the first and stays.
+/// Each device with the domain of its packets.
 pub(crate) struct Devices {
     list: Vec<(Domain, Arc<Device>)>,
     /// Which was read from last.

@@ -15,6 +15,7 @@ use core::net::IpAddr;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::policy::{Domain, PolicyId};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
@@ -68,6 +69,8 @@ pub struct Inbound {
     together: Option<Box<Together>>,
     /// SAs whose packets may be set aside.
     batched_sas: usize,
+    /// Some policy stood in another domain than the default one.
+    domains: bool,
 }
 
 /// What a whole IP packet turns out to carry.
@@ -93,6 +96,7 @@ impl Inbound {
             counters: Counters::default(),
             together: Together::new(&crypto),
             batched_sas: 0,
+            domains: false,
         }
     }
 
@@ -206,7 +210,10 @@ impl Inbound {
         let mode = sa.mode;
         match opened.payload {
             Ok(bytes) => {
-                if self.spd.asks_what_arrives()
+                if self.domains {
+                    pkt.set_domain(sa.cold.domain);
+                }
+                if self.spd.has_overlaps()
                     && let Err(reason) = belongs(&self.spd, &mut self.fragments, sa, pkt, now)
                 {
                     return self.sa_drops(slot, reason);
@@ -261,6 +268,10 @@ impl Inbound {
             DataPlaneOp::AddPolicy(policy) => {
                 self.spd.add(policy)?;
                 self.cache.forget();
+                self.domains |= policy.domain != Domain::default();
+                if self.domains {
+                    self.move_to_domain(policy.id, policy.domain);
+                }
             }
             DataPlaneOp::DeletePolicy(id) => {
                 self.spd.delete(*id)?;
@@ -295,11 +306,21 @@ impl Inbound {
         if let Some(other) = self.spis.taken(params).and_then(|slot| self.sad.get(slot)) {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
-        let sa = InboundSa::new(params, &self.crypto, now)?;
+        let mut sa = InboundSa::new(params, &self.crypto, now)?;
+        sa.cold.domain = self.spd.domain(params.policy).unwrap_or_default();
         self.batched_sas += usize::from(sa.suite.is_batched());
         let slot = self.sad.insert(sa);
         self.spis.insert(params, slot);
         Ok(())
+    }
+
+    /// The SAs of a policy that may have come before it, or that stood elsewhere, follow it: a packet must not have to ask.
+    fn move_to_domain(&mut self, policy: PolicyId, domain: Domain) {
+        for slot in self.sad.slots_where(|sa| sa.cold.params.policy == policy) {
+            if let Some(sa) = self.sad.get_mut(slot) {
+                sa.cold.domain = domain;
+            }
+        }
     }
 
     /// The next event, oldest first, or `None`.
@@ -354,17 +375,14 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
 
 /// RFC 4301 §5.2: where policies overlap, the SA's selectors are not enough. They may hold addresses that a policy
 /// before the SA's own gives to another peer.
-///
-/// The packet is in the domain of the SA's policy from here on.
 fn belongs(
     spd: &Spd,
     fragments: &mut Fragments,
     sa: &InboundSa,
-    pkt: &mut PacketBuf<'_>,
+    pkt: &PacketBuf<'_>,
     now: Instant,
 ) -> Result<(), DropReason> {
     let params = &sa.cold.params;
-    pkt.set_domain(spd.domain(params.policy).unwrap_or(pkt.domain()));
     let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
     let ports = fragments.ports(&header, pkt.packet(), pkt.domain(), Some(params.spi.0), now);
     let seen = Seen::new(&header, ports, pkt.domain());

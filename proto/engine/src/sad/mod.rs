@@ -20,6 +20,7 @@ use core::time::Duration;
 
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus, Table};
+use ravelin_types::policy::Domain;
 use ravelin_types::sa::{SaCounters, SaId, SaParams};
 
 use crate::events::Events;
@@ -44,6 +45,8 @@ pub(crate) struct Cold {
     pub mtu: Option<u16>,
     /// Dummy packets and what was dropped; `packets`, `bytes` and `sequence` are kept elsewhere.
     pub counters: SaCounters,
+    /// Inbound: where the SA's policy stands, kept by the half.
+    pub domain: Domain,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
     soft_at: Option<Instant>,
@@ -66,6 +69,7 @@ impl Cold {
             bounds: Bounds::new(&params.lifetime),
             mtu: params.options.mtu,
             counters: SaCounters::default(),
+            domain: Domain::default(),
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),

@@ -155,8 +155,6 @@ pub(crate) struct Spd {
     v4: Classifier<2>,
     v6: Classifier<5>,
     overlaps: Overlaps,
-    /// Entries of other domains than the default one.
-    other_domains: usize,
     limits: Limits,
 }
 
@@ -171,7 +169,6 @@ impl Spd {
             v4: Classifier::new(hash),
             v6: Classifier::new(hash),
             overlaps: Overlaps::default(),
-            other_domains: 0,
             limits,
         }
     }
@@ -211,7 +208,6 @@ impl Spd {
         });
         self.entries[place as usize] = Some(entry);
         self.overlaps.add(policy);
-        self.other_domains += usize::from(policy.domain != Domain::default());
         self.places.insert(policy.id, place);
         Ok(())
     }
@@ -229,7 +225,6 @@ impl Spd {
             Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
         });
         self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
-        self.other_domains -= usize::from(entry.domain != Domain::default());
         self.free.push(place);
         true
     }
@@ -240,11 +235,10 @@ impl Spd {
         self.places.len()
     }
 
-    /// Whether an SA's selectors do not tell all about what may arrive on it: a packet may fall under two policies, or
-    /// there are domains.
+    /// Whether an SA's selectors do not tell all about what may arrive on it: a packet may fall under two policies.
     #[inline]
-    pub fn asks_what_arrives(&self) -> bool {
-        self.overlaps.any() || self.other_domains > 0
+    pub fn has_overlaps(&self) -> bool {
+        self.overlaps.any()
     }
 
     /// Where a policy stands.

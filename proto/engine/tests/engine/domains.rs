@@ -45,6 +45,27 @@ fn a_packet_meets_the_policies_of_its_domain_alone() {
     }
 }
 
+/// An SA that comes before its policy, and one whose policy moves.
+#[test]
+fn an_sa_follows_its_policy_from_domain_to_domain() {
+    let params = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
+    let mut engine = engine_with(EngineConfig::default());
+    let any = [TrafficSelector::any_v4()];
+    for op in [DataPlaneOp::AddSa(params.clone()), DataPlaneOp::AddSa(received(&params))] {
+        engine.apply(&op, NOW).unwrap();
+    }
+    for domain in [BLUE, Domain(8), Domain::default()] {
+        let ours = Policy { domain, ..policy(1, 9, &any, &any, protect()) };
+        engine.apply(&DataPlaneOp::AddPolicy(ours), NOW).unwrap();
+        let (verdict, sealed) = process(&mut engine, &udp("10.0.0.1", "10.0.0.2", (1, 2), 20), domain);
+        assert!(matches!(verdict, Verdict::Send(_)), "{verdict:?}");
+        let mut arrived = Buffer::new(&sealed);
+        let mut pkt = arrived.buf();
+        assert_eq!(engine.inbound.process(&mut pkt, NOW), Verdict::Deliver);
+        assert_eq!(pkt.domain(), domain);
+    }
+}
+
 #[test]
 fn what_was_opened_is_in_the_domain_of_its_policy() {
     let params = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
