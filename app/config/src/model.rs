@@ -11,8 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ravelin_ike::config::{ChildPolicy, Config, Remote};
-use ravelin_types::Secret;
+use ravelin_ike::config::{ChildPolicy, Config, LocalAuth, Remote, RemoteAuth};
 use ravelin_types::dataplane::{DataPlaneOp, Interface};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
@@ -56,12 +55,13 @@ pub struct PolicyEntry {
     pub automatic: bool,
 }
 
-/// A remote and its key.
+/// A remote, and what the two sides prove themselves with.
 #[derive(Clone, Debug)]
 pub struct RemoteEntry {
     /// What was asked for.
     pub spec: RemoteSpec,
-    secret: Secret,
+    local_auth: LocalAuth,
+    remote_auth: RemoteAuth,
 }
 
 /// Why a change is refused.
@@ -216,7 +216,8 @@ impl Model {
         let path: PathBuf = directory.join(&spec.secret_file);
         let secret = secret::read(&path).map_err(ModelError::Secret)?;
         let name = spec.name.clone();
-        self.remotes.insert(name.clone(), RemoteEntry { spec, secret });
+        let (local_auth, remote_auth) = (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret));
+        self.remotes.insert(name.clone(), RemoteEntry { spec, local_auth, remote_auth });
         let contradiction = self.policies.values().find_map(|entry| self.check_endpoint(&entry.spec).err());
         match contradiction {
             Some(error) => {
@@ -408,7 +409,8 @@ impl RemoteEntry {
             remote: spec.endpoint,
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),
-            secret: self.secret.clone(),
+            local_auth: self.local_auth.clone(),
+            remote_auth: self.remote_auth.clone(),
             proposals: spec.proposals.clone(),
             initiate: spec.initiate,
             accept: spec.accept,

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_config::value::identity::identity;
-use ravelin_ike::config::Retransmission;
+use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
+use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
-use ravelin_types::{Secret, Spi};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload};
 
 use crate::engine::{Engine, instant, nanoseconds};
@@ -406,7 +406,8 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         remote: text::address(required(remote.remote)?)?,
         local_id: id(remote.local_id)?,
         remote_id: id(remote.remote_id)?,
-        secret: Secret::new(secret.to_vec()),
+        local_auth: LocalAuth::Psk(secret.into()),
+        remote_auth: RemoteAuth::Psk(secret.into()),
         proposals,
         initiate: true,
         accept: true,

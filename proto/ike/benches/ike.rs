@@ -12,7 +12,7 @@ use std::time::{Duration, Instant as Clock};
 
 use ravelin_crypto::KeAlg;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::config::Retransmission;
+use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -121,7 +121,8 @@ fn config(local: &str, peer: &str) -> Config {
             remote: ip(peer),
             local_id: id(local),
             remote_id: id(peer),
-            secret: Secret::from(&b"a pre-shared key of thirty-two b"[..]),
+            local_auth: LocalAuth::Psk(Secret::from(&b"a pre-shared key of thirty-two b"[..])),
+            remote_auth: RemoteAuth::Psk(Secret::from(&b"a pre-shared key of thirty-two b"[..])),
             proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: ike }],
             initiate: true,
             accept: true,

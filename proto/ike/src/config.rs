@@ -7,10 +7,11 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
+use ravelin_types::Identity;
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::{Identity, Secret};
 
+pub use crate::auth::{LocalAuth, RemoteAuth};
 use crate::negotiate;
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
@@ -42,7 +43,7 @@ impl Config {
             if self.remotes.iter().take(i).any(|other| other.name == remote.name) {
                 mistakes.push(Mistake::DuplicateRemote(name()));
             }
-            if remote.secret.is_empty() {
+            if !remote.local_auth.is_usable() || !remote.remote_auth.is_usable() {
                 mistakes.push(Mistake::NoSecret(name()));
             }
             if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
@@ -148,8 +149,10 @@ pub struct Remote {
     pub local_id: Identity,
     /// Who it must say it is.
     pub remote_id: Identity,
-    /// The pre-shared key (RFC 7296 §2.15).
-    pub secret: Secret,
+    /// How we prove it.
+    pub local_auth: LocalAuth,
+    /// How it must prove it. Each side's method is its own (RFC 7296 §2.15).
+    pub remote_auth: RemoteAuth,
     /// IKE proposals in order of preference.
     pub proposals: Vec<Proposal>,
     /// Whether we may start an IKE SA (`-w`).

@@ -1,9 +1,13 @@
 //! Who a peer says it is (RFC 7296 §3.5).
 
+mod dn;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use dn::{BadDn, Dn};
 
 use crate::ids;
 
@@ -34,6 +38,10 @@ pub enum Identity {
     Rfc822(String),
     /// ID_KEY_ID: opaque bytes.
     KeyId(Vec<u8>),
+    /// ID_DER_ASN1_DN: a distinguished name in DER.
+    Dn(Dn),
+    /// ID_DER_ASN1_GN: a general name of X.509 in DER.
+    GeneralName(Vec<u8>),
     /// Any other type, or a text type that is not UTF-8.
     Other {
         /// ID Type.
@@ -54,6 +62,8 @@ impl Identity {
             IdType::FQDN => text().map_or_else(other, Identity::Fqdn),
             IdType::RFC822_ADDR => text().map_or_else(other, Identity::Rfc822),
             IdType::KEY_ID => Identity::KeyId(data.to_vec()),
+            IdType::DER_ASN1_DN => Identity::Dn(Dn::new(data)),
+            IdType::DER_ASN1_GN => Identity::GeneralName(data.to_vec()),
             _ => other(),
         })
     }
@@ -66,6 +76,8 @@ impl Identity {
             Identity::Fqdn(_) => IdType::FQDN,
             Identity::Rfc822(_) => IdType::RFC822_ADDR,
             Identity::KeyId(_) => IdType::KEY_ID,
+            Identity::Dn(_) => IdType::DER_ASN1_DN,
+            Identity::GeneralName(_) => IdType::DER_ASN1_GN,
             Identity::Other { kind, .. } => *kind,
         }
     }
@@ -76,7 +88,8 @@ impl Identity {
             Identity::Ipv4(address) => address.octets().to_vec(),
             Identity::Ipv6(address) => address.octets().to_vec(),
             Identity::Fqdn(text) | Identity::Rfc822(text) => text.as_bytes().to_vec(),
-            Identity::KeyId(data) | Identity::Other { data, .. } => data.clone(),
+            Identity::Dn(dn) => dn.der().to_vec(),
+            Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => data.clone(),
         }
     }
 }
@@ -102,7 +115,8 @@ impl fmt::Display for Identity {
             Identity::KeyId(data) if data.iter().all(u8::is_ascii_graphic) => {
                 data.iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
             }
-            Identity::KeyId(data) | Identity::Other { data, .. } => {
+            Identity::Dn(dn) => write!(f, "{dn}"),
+            Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => {
                 f.write_str("0x")?;
                 data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
@@ -122,6 +136,9 @@ mod tests {
             Identity::Ipv6(Ipv6Addr::LOCALHOST),
             Identity::Fqdn("gw.example.org".into()),
             Identity::KeyId(b"\x00\xff".to_vec()),
+            Identity::Dn("C=CH, CN=gw".parse().unwrap()),
+            Identity::Dn(Dn::new(b"no DER")),
+            Identity::GeneralName(b"\x82\x01a".to_vec()),
             Identity::Other { kind: IdType::FQDN, data: b"\xff".to_vec() },
         ] {
             assert_eq!(Identity::parse(id.kind(), &id.data()), Some(id));

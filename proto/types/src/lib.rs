@@ -26,7 +26,7 @@ pub mod spi;
 pub mod transform;
 
 pub use error_code::ErrorCode;
-pub use identity::{IdType, Identity};
+pub use identity::{Dn, IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;
 pub use spi::{IkeSpi, Spi};

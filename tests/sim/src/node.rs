@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
-use ravelin_ike::config::Retransmission;
+use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::SaOptions;
@@ -15,7 +15,7 @@ use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::SaId;
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::{Identity, Instant, Secret, Spi};
+use ravelin_types::{Identity, Instant, Spi};
 
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -136,6 +136,7 @@ fn refusal() -> DataPlaneError {
 fn config(index: usize, scenario: &Scenario) -> Config {
     let (local, remote) = (scenario.hosts[index], scenario.seen_as(1 - index));
     let identity = |index: usize| Identity::Fqdn(format!("node{index}.example"));
+    let secret: &[u8] = b"the secret of the simulation";
     let remote = Remote {
         name: PEER.into(),
         local: Some(local),
@@ -143,7 +144,8 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         remote,
         local_id: identity(index),
         remote_id: identity(1 - index),
-        secret: Secret::new(b"the secret of the simulation".to_vec()),
+        local_auth: LocalAuth::Psk(secret.into()),
+        remote_auth: RemoteAuth::Psk(secret.into()),
         proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: scenario.ike.clone() }],
         // Nobody can begin with a host behind a NAT.
         initiate: scenario.nat.is_none() || index == 0,

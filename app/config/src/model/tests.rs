@@ -65,7 +65,8 @@ fn commands_come_in_any_order() {
     let config = model.ike_config(&BTreeMap::new());
     assert!(model.unresolved().is_empty());
     assert_eq!(config.policies[0].policy.id, PolicyId(6));
-    assert_eq!(config.remote("gw").unwrap().secret.expose(), b"secret");
+    let LocalAuth::Psk(secret) = &config.remote("gw").unwrap().local_auth;
+    assert_eq!(secret.expose(), b"secret");
     // Deleting a remote leaves the policy, which protects (and so drops) its traffic until it finds another.
     apply(&mut model, "ike remote -x gw", &keys.0).unwrap();
     assert!(model.ike_config(&BTreeMap::new()).policies.is_empty());

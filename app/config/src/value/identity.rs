@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use ravelin_types::Identity;
+use ravelin_types::identity::BadDn;
 
 use super::{BadValue, did_you_mean};
 
-const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "keyid"];
+const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "asn1dn", "keyid"];
 
 /// An identity as written behind `-f` and `-g` of `ike remote`.
 ///
@@ -47,12 +48,15 @@ fn prefixed(prefix: &str, value: &str) -> Result<Identity, BadValue> {
         "fqdn" => fqdn(value, offset),
         "rfc822" | "email" => rfc822(value, offset),
         "keyid" => key_id(value, offset),
-        "asn1dn" | "asnlbn" | "asn1gn" => Err(BadValue::new(format!(
-            "`{prefix}:` names a certificate, and certificates are not there yet; expected ipv4:, ipv6:, fqdn:, \
-             rfc822: or keyid:"
+        "asn1dn" | "asnlbn" if value.is_empty() => Err(BadValue::new(format!(
+            "`{prefix}:` without a name takes it from a certificate, and certificates are not there yet"
         ))),
+        // Document 003 §5.2 is printed with `asnlbn:`.
+        "asn1dn" | "asnlbn" => {
+            value.parse().map(Identity::Dn).map_err(|bad: BadDn| expected(offset + bad.offset, bad.expected))
+        }
         _ => Err(BadValue::new(format!(
-            "`{prefix}:` is not a type of identity; expected ipv4:, ipv6:, fqdn:, rfc822: or keyid:{}",
+            "`{prefix}:` is not a type of identity; expected ipv4:, ipv6:, fqdn:, rfc822:, asn1dn: or keyid:{}",
             did_you_mean(prefix, PREFIXES.iter().copied())
         ))),
     }
@@ -117,6 +121,7 @@ mod tests {
             ("gw.example.org", "fqdn:gw.example.org"),
             ("fqdn:gw", "fqdn:gw"),
             ("joe@example.org", "rfc822:joe@example.org"),
+            ("asn1dn:C=CH, O=Example, CN=gw", "asn1dn:C=CH, O=Example, CN=gw"),
             ("keyid:site-7", "keyid:site-7"),
             ("keyid:0x00ff", "keyid:0x00ff"),
         ] {
@@ -139,6 +144,7 @@ mod tests {
         assert_eq!(identity("keyid:0x123").unwrap_err().offset, 6);
         assert!(identity("fqnd:a").unwrap_err().message.ends_with("did you mean fqdn?"));
         assert!(identity("asn1dn:").unwrap_err().message.contains("certificates are not there yet"));
+        assert_eq!(identity("asn1dn:C=CH,X=1").unwrap_err().offset, 12);
         assert!(identity("").is_err());
         assert!(identity("rfc822:joe").is_err());
         assert!(identity("fqdn:a..b").is_err());

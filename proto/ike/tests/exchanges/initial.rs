@@ -72,7 +72,7 @@ fn transport_mode_by_agreement() {
 
 #[test]
 fn a_wrong_key_is_refused_and_both_sides_say_so() {
-    let mut lab = Lab::with(|a, _| a.remotes[0].secret = (&b"another secret of some length"[..]).into());
+    let mut lab = Lab::with(|a, _| share(&mut a.remotes[0], b"another secret of some length"));
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
     lab.a.failure(Part::Authentication);
@@ -132,7 +132,7 @@ fn the_identity_picks_one_of_several_remotes_at_one_address() {
         let mut other = b.remotes[0].clone();
         other.name = "other".into();
         other.remote_id = Identity::Fqdn("other.example.org".into());
-        other.secret = (&b"the secret of another peer"[..]).into();
+        share(&mut other, b"the secret of another peer");
         b.remotes.insert(0, other);
     });
     lab.establish();

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_ike::config::Retransmission;
+use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
@@ -21,7 +21,7 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
-use ravelin_types::{Identity, Instant, Secret, Spi};
+use ravelin_types::{Identity, Instant, Spi};
 
 pub const A: &str = "192.0.2.1";
 pub const B: &str = "192.0.2.2";
@@ -351,6 +351,9 @@ pub fn pfs(mut proposal: Proposal, method: KeMethod) -> Proposal {
     proposal
 }
 
+/// The pre-shared key of both hosts.
+pub const SECRET: &[u8] = b"a secret that is long enough";
+
 pub fn remote(local: &str, peer: &str) -> Remote {
     Remote {
         name: "peer".into(),
@@ -359,7 +362,8 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         remote: ip(peer),
         local_id: Identity::Fqdn(format!("{local}.example.org")),
         remote_id: Identity::Fqdn(format!("{peer}.example.org")),
-        secret: Secret::from(&b"a secret that is long enough"[..]),
+        local_auth: LocalAuth::Psk(SECRET.into()),
+        remote_auth: RemoteAuth::Psk(SECRET.into()),
         proposals: vec![ike_proposal(KeMethod::CURVE25519)],
         initiate: true,
         accept: true,
@@ -368,6 +372,12 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         liveness: None,
         encap: false,
     }
+}
+
+/// Gives both sides of a remote another pre-shared key.
+pub fn share(remote: &mut Remote, secret: &[u8]) {
+    remote.local_auth = LocalAuth::Psk(secret.into());
+    remote.remote_auth = RemoteAuth::Psk(secret.into());
 }
 
 pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy {

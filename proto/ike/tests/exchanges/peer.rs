@@ -20,7 +20,7 @@ use ravelin_wire::ike::v2::{
     Payload, Sa, Ts, emit, emit_head, parse_chain,
 };
 
-use crate::lab::{A, B, Host, config, esp_proposal, ike_proposal, ip, kind, socket};
+use crate::lab::{A, B, Host, SECRET, esp_proposal, ike_proposal, ip, kind, socket};
 
 /// The suite of `ike_proposal(CURVE25519)`, which both ends take.
 const SUITE: IkeSuite = IkeSuite {
@@ -68,7 +68,7 @@ impl Peer {
             initiator: true,
             spis: (IkeSpi(0x5000_0000_0000_0000 | seed), IkeSpi::ZERO),
             id: Identity::Fqdn(format!("{A}.example.org")),
-            secret: config(A, B).remotes[0].secret.clone(),
+            secret: SECRET.into(),
             next_id: 0,
             nonces: (vec![0x11; 32], vec![0x22; 32]),
             init: (Vec::new(), Vec::new()),

@@ -1,7 +1,7 @@
 //! IKE_AUTH as responder.
 //!
 //! 1. Only an IKE_AUTH request with message ID 1 that verifies changes anything; all else is counted and dropped.
-//! 2. The identity picks the remote among those at the address; its key must have made AUTH.
+//! 2. The identity picks the remote among those at the address; AUTH must prove it by the method of that remote.
 //! 3. What fails before that ends the IKE SA; what fails after it, the Child SA, does not.
 //!
 //! A refusal is kept until the half-open IKE SA would have ended, so that the peer hears it even if it is lost once.
@@ -107,9 +107,9 @@ impl InitAnswered {
             return Err(Error::Authentication(refusal));
         };
         let auth = payloads.auth()?;
-        self.init.initiator(id).verify(self.init.algs.prf, &remote.secret, auth).map_err(|_| {
+        self.init.initiator(id).judge(self.init.algs.prf, &remote.remote_auth, auth).map_err(|_| {
             let theirs = alloc::format!("{} with AUTH by {}", id.identity, auth.method);
-            let ours = alloc::format!("the pre-shared key of remote {}", remote.name);
+            let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
         Ok(((*remote).clone(), Id::new(remote.local_id.clone())))
@@ -129,7 +129,7 @@ impl InitAnswered {
         if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
             initial_contact::obey(&ends, &remote.name, &identities, core);
         }
-        let mut answer = vec![Payload::IdR(id.clone()), init.responder(&id).sign(init.algs.prf, &remote.secret)];
+        let mut answer = vec![Payload::IdR(id.clone()), init.responder(&id).prove(init.algs.prf, &remote.local_auth)];
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
         let judged = ChildAnswer::to(payloads, &remote.name, None, ChildKe::None, &ends, core, &mut place);
         let child = judged.and_then(|child| {

@@ -21,7 +21,7 @@ use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chai
 
 use super::Want;
 use super::established::{Established, Origin};
-use crate::auth::psk::Signer;
+use crate::auth::Claim;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -51,14 +51,14 @@ pub(crate) struct InitExchange {
 }
 
 impl InitExchange {
-    /// What the initiator signs with this identity.
-    pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Signer<'a> {
-        Signer { message: &self.request, nonce: &self.nonce_r, sk_p: &self.keys.sk_pi, id }
+    /// What the initiator proves with this identity.
+    pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Claim<'a> {
+        Claim { message: &self.request, nonce: &self.nonce_r, sk_p: &self.keys.sk_pi, id }
     }
 
-    /// What the responder signs with this identity.
-    pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Signer<'a> {
-        Signer { message: &self.response, nonce: &self.nonce_i, sk_p: &self.keys.sk_pr, id }
+    /// What the responder proves with this identity.
+    pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Claim<'a> {
+        Claim { message: &self.response, nonce: &self.nonce_i, sk_p: &self.keys.sk_pr, id }
     }
 
     /// Ni and Nr.
@@ -95,7 +95,7 @@ pub(crate) fn request(
     let mut payloads = vec![Payload::IdI(id.clone())];
     payloads.extend(initial_contact::notify(&remote.name, core));
     payloads.push(Payload::IdR(Id::new(remote.remote_id.clone())));
-    payloads.push(init.initiator(&id).sign(init.algs.prf, &remote.secret));
+    payloads.push(init.initiator(&id).prove(init.algs.prf, &remote.local_auth));
     payloads.extend(offer.mode_notify());
     payloads.push(offer.sa());
     payloads.extend(offer.ts());
@@ -251,8 +251,8 @@ impl AuthRequested {
             let (theirs, ours) = (id.identity.to_string(), self.remote.remote_id.to_string());
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
         }
-        let signer = self.init.responder(id);
-        signer.verify(self.init.algs.prf, &self.remote.secret, payloads.auth()?).map_err(|_| {
+        let claim = self.init.responder(id);
+        claim.judge(self.init.algs.prf, &self.remote.remote_auth, payloads.auth()?).map_err(|_| {
             let theirs =
                 alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))

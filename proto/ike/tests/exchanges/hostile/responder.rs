@@ -196,7 +196,7 @@ fn an_answer_of_one_error_is_the_end_and_of_one_beside_auth_is_not() {
 #[test]
 fn an_empty_secret_is_none() {
     let mut host = Host::new(config(B, A), 2);
-    host.configure(|config| config.remotes[0].secret = Secret::from(&b""[..]));
+    host.configure(|config| share(&mut config.remotes[0], b""));
     let mut peer = Peer::keyed(&mut host);
     peer.secret = Secret::from(&b""[..]);
     let payloads = peer.auth_request();
@@ -205,7 +205,7 @@ fn an_empty_secret_is_none() {
     assert!(host.sas.is_empty());
 
     let mut host = Host::new(config(B, A), 2);
-    host.configure(|config| config.remotes[0].secret = Secret::from(&b""[..]));
+    host.configure(|config| share(&mut config.remotes[0], b""));
     let mut peer = Peer::new(9);
     peer.secret = Secret::from(&b""[..]);
     host.command(Command::Initiate(POLICY));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
-use ravelin_types::{IdType, Identity, Spi};
+use ravelin_types::{Dn, IdType, Identity, Spi};
 
 use super::super::*;
 
@@ -62,13 +62,15 @@ impl Sample for Ke {
 
 impl Sample for Id {
     fn any() -> BoxedStrategy<Self> {
-        let other = (prop_oneof![Just(0u8), Just(4), Just(9), 12u8..], bytes());
+        let other = (prop_oneof![Just(0u8), Just(4), 12u8..], bytes());
         prop_oneof![
             any::<Ipv4Addr>().prop_map(Identity::Ipv4),
             any::<Ipv6Addr>().prop_map(Identity::Ipv6),
             any::<String>().prop_map(Identity::Fqdn),
             any::<String>().prop_map(Identity::Rfc822),
             bytes().prop_map(Identity::KeyId),
+            bytes().prop_map(|data| Identity::Dn(Dn::new(&data))),
+            bytes().prop_map(Identity::GeneralName),
             other.prop_map(|(kind, data)| Identity::Other { kind: IdType(kind), data }),
             // Text types with bytes that are no text.
             bytes().prop_map(|mut data| {
