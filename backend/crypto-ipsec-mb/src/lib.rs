@@ -8,11 +8,13 @@
 //! ```text
 //!  AES-GCM, AES-GMAC    direct calls, in place; nothing is kept between two packets
 //!  ChaCha20-Poly1305    a job on the thread's manager (processors with AVX-512; elsewhere others are faster)
-//!  AES-CBC with HMAC    many jobs at a time on the thread's manager, up to sixteen packets side by side
+//!  AES-CTR              the same, one packet at a time
+//!  all pairs, AES-CCM   many jobs at a time on the thread's manager, up to sixteen packets side by side
 //! ```
 
 mod aead;
 mod batch;
+mod ctr;
 mod gmac;
 mod sys;
 
@@ -80,6 +82,7 @@ pub fn try_provider() -> Result<CryptoProvider, Reason> {
         &aead::NULL_AES_GMAC,
         &aead::AES_GCM_16_IIV,
         &aead::CHACHA20_POLY1305_IIV,
+        &ctr::AES_CTR,
     ];
     const WITHOUT_AVX512: &[&dyn EncrAlg] =
         &[&aead::AES_GCM_16, &aead::AES_GCM_12, &aead::AES_GCM_8, &aead::NULL_AES_GMAC, &aead::AES_GCM_16_IIV];

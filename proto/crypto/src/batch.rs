@@ -1,7 +1,8 @@
 //! Packets of many SAs in one call, for ciphers that work on several of them at a time.
 //!
 //! AES-CBC encryption and HMAC go through a packet one block after the other, so one packet leaves most of a processor
-//! idle; several side by side do not. AEAD ciphers gain nothing and stay with [`EncrKey`](crate::EncrKey).
+//! idle; several side by side do not. AES-CCM, which is both, gains too; the other AEAD ciphers do not and stay with
+//! [`EncrKey`](crate::EncrKey).
 //!
 //! ```text
 //!  SA is added:   batch.key(encr, integ) ──► Some(BatchKey), beside the EncrKey and IntegKey of the SA
@@ -46,7 +47,7 @@ pub trait BatchCrypto: Send + Sync {
     /// How many packets at least must come together for a call to be worth it.
     fn least(&self) -> usize;
 
-    /// Readies the keys of an SA; `None` when this pair of algorithms has no batches.
+    /// Readies the keys of an SA, the first followed by its salt, the second empty for an AEAD cipher; `None` when this pair of algorithms has no batches.
     ///
     /// # Errors
     /// When the pair has batches and a key does not have its length.

@@ -3,7 +3,7 @@
 //! ```text
 //!  packet by packet: all but the cipher ──► set aside ──► the cipher, for all at once ──► (inbound) the rest, in order
 //! ```
-//! Only where the provider is faster so, and only ciphers that are not AEAD. Nothing else sees a difference: numbers are
+//! Only where the provider is faster so: pairs of cipher and integrity algorithm, and AES-CCM. Nothing else sees a difference: numbers are
 //! given out, and what arrived is recorded, in the order of the packets.
 
 use alloc::boxed::Box;

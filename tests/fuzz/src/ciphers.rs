@@ -6,11 +6,29 @@
 
 use std::sync::OnceLock;
 
-use ravelin_crypto::{BatchPacket, CryptoProvider, EncrAlg, IntegAlg};
+use ravelin_crypto::{BatchKey, BatchPacket, CryptoProvider, EncrAlg, EncrKey, IntegAlg, IntegKey};
 use ravelin_types::transform::{EncrId, IntegId};
 
-const INTEGS: [IntegId; 4] =
-    [IntegId::HMAC_SHA1_96, IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA2_384_192, IntegId::HMAC_SHA2_512_256];
+const INTEGS: [IntegId; 7] = [
+    IntegId::HMAC_SHA1_96,
+    IntegId::HMAC_SHA2_256_128,
+    IntegId::HMAC_SHA2_384_192,
+    IntegId::HMAC_SHA2_512_256,
+    IntegId::AES_XCBC_96,
+    IntegId::AES_CMAC_96,
+    IntegId::HMAC_MD5_96,
+];
+/// With lengths of the key and its salt.
+const ENCRS: [(EncrId, &[usize]); 8] = [
+    (EncrId::AES_CBC, &[16, 24, 32]),
+    (EncrId::AES_CCM_16, &[19, 35]),
+    (EncrId::AES_CTR, &[20, 28, 36]),
+    (EncrId::DES3, &[24]),
+    (EncrId::AES_CCM_12, &[19, 35]),
+    (EncrId::NULL, &[0]),
+    (EncrId::AES_CCM_8, &[19, 35]),
+    (EncrId::DES, &[8]),
+];
 
 /// The portable provider with everything, and the fast one.
 fn providers() -> &'static (CryptoProvider, CryptoProvider) {
@@ -84,38 +102,73 @@ fn one_packet(alg: &dyn EncrAlg, other: &dyn EncrAlg, mut input: &[u8]) {
     }
 }
 
+/// An SA with a packet of its own.
+struct Sa {
+    fast: Box<dyn BatchKey>,
+    encr: Box<dyn EncrKey>,
+    /// `None` with an AEAD cipher.
+    integ: Option<Box<dyn IntegKey>>,
+    high: Option<u32>,
+    /// ESP header and IV.
+    head: usize,
+    icv_len: usize,
+    clear: Vec<u8>,
+}
+
+impl Sa {
+    /// One packet alone.
+    fn seal(&self, esp: &mut [u8]) {
+        let (text, icv) = esp.split_at_mut(esp.len() - self.icv_len);
+        let (head, data) = text.split_at_mut(self.head);
+        let high = self.high.map(u32::to_be_bytes);
+        let high = high.as_ref().map_or(&[][..], |high| high);
+        match &self.integ {
+            Some(integ) => {
+                self.encr.seal(&head[8..], &[], data, &mut []);
+                integ.sign(&[text, high], icv);
+            }
+            None => self.encr.seal(&head[8..], &[&head[..4], high, &head[4..8]].concat(), data, icv),
+        }
+    }
+}
+
 /// A batch of packets cut from the input, under keys of different sizes.
 pub(crate) fn batch(mut input: &[u8]) {
     let (portable, fast) = providers();
     let Some(batch) = fast.batch else { return };
-    let encr = portable.encr(EncrId::AES_CBC).expect("the portable provider has it");
     let mut sas = Vec::new();
     for n in 0..=byte(&mut input) % 80 {
-        let integ = portable.integ(INTEGS[n % INTEGS.len()]).expect("the portable provider has it");
-        let (encr_key, integ_key) = (vec![n as u8; [16, 24, 32][n % 3]], vec![n as u8; integ.key_len()]);
-        let fast = batch.key((EncrId::AES_CBC, &encr_key), (integ.id(), &integ_key));
-        let fast = fast.expect("keys of their lengths").expect("a pair with batches");
-        let len = 24 + byte(&mut input) / 16 * 16 + 16 + integ.icv_len();
+        let (id, lens) = ENCRS[byte(&mut input) % ENCRS.len()];
+        let encr = portable.encr(id).expect("the portable provider has it");
+        let integ = if encr.is_aead() { None } else { portable.integ(INTEGS[n % INTEGS.len()]) };
+        let (encr_key, integ_key) =
+            (vec![n as u8; lens[n % lens.len()]], vec![n as u8; integ.map_or(0, |alg| alg.key_len())]);
+        let fast = batch.key((id, &encr_key), (integ.map_or(IntegId::NONE, |alg| alg.id()), &integ_key));
+        let (head, icv_len) = (8 + encr.iv_len(), integ.map_or(encr.icv_len(), |alg| alg.icv_len()));
+        let len = 16 + byte(&mut input) / encr.block_len() * encr.block_len();
         let high = (byte(&mut input) % 2 == 1).then_some(n as u32);
-        let keys = (encr.key(&encr_key).expect("a length"), integ.key(&integ_key).expect("a length"));
-        sas.push((fast, keys, high, integ.icv_len(), take(&mut input, len)));
+        sas.push(Sa {
+            fast: fast.expect("keys of their lengths").expect("a pair with batches"),
+            encr: encr.key(&encr_key).expect("a length"),
+            integ: integ.map(|alg| alg.key(&integ_key).expect("a length")),
+            high,
+            head,
+            icv_len,
+            clear: take(&mut input, head + len + icv_len),
+        });
     }
-    let clear: Vec<Vec<u8>> = sas.iter().map(|sa| sa.4.clone()).collect();
+    let clear: Vec<Vec<u8>> = sas.iter().map(|sa| sa.clear.clone()).collect();
     let mut sealed = clear.clone();
     let each = |esps: &mut [Vec<u8>], call: &dyn Fn(&mut [BatchPacket<'_>])| -> Vec<bool> {
-        let packets = esps.iter_mut().zip(&sas).map(|(esp, sa)| BatchPacket::new(&*sa.0, esp, sa.2));
+        let packets = esps.iter_mut().zip(&sas).map(|(esp, sa)| BatchPacket::new(&*sa.fast, esp, sa.high));
         let mut packets: Vec<BatchPacket<'_>> = packets.collect();
         call(&mut packets);
         packets.iter().map(|packet| packet.forged).collect()
     };
     each(&mut sealed, &|packets| batch.seal(packets));
-    for ((esp, clear), (_, (encr, integ), high, icv_len, _)) in sealed.iter().zip(&clear).zip(&sas) {
-        let mut expected = clear.clone();
-        let (text, icv) = expected.split_at_mut(clear.len() - icv_len);
-        let (head, data) = text.split_at_mut(24);
-        encr.seal(&head[8..], &[], data, &mut []);
-        let high = high.map(u32::to_be_bytes);
-        integ.sign(&[text, high.as_ref().map_or(&[], |high| high)], icv);
+    for (esp, sa) in sealed.iter().zip(&sas) {
+        let mut expected = sa.clear.clone();
+        sa.seal(&mut expected);
         assert_eq!(*esp, expected, "sealed in the batch and alone");
     }
     // What is left of the input cuts or changes one of them.
@@ -128,7 +181,11 @@ pub(crate) fn batch(mut input: &[u8]) {
     let forged = each(&mut sealed, &|packets| batch.open(packets));
     for (n, (esp, clear)) in sealed.iter().zip(&clear).enumerate() {
         assert_eq!(forged[n], n == victim, "packet {n}");
-        let end = clear.len() - sas[n].3;
-        assert!(if forged[n] { esp.iter().skip(24).all(|byte| *byte == 0) } else { esp[..end] == clear[..end] });
+        let end = clear.len() - sas[n].icv_len;
+        assert!(if forged[n] {
+            esp.iter().skip(sas[n].head).all(|byte| *byte == 0)
+        } else {
+            esp[..end] == clear[..end]
+        });
     }
 }

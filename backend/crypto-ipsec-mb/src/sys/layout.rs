@@ -21,12 +21,25 @@ pub(super) const DIR_DECRYPT: u32 = 2;
 pub(super) const ORDER_CIPHER_HASH: u32 = 1;
 pub(super) const ORDER_HASH_CIPHER: u32 = 2;
 pub(super) const CIPHER_CBC: u32 = 1;
+pub(super) const CIPHER_CNTR: u32 = 2;
+pub(super) const CIPHER_NULL: u32 = 3;
+pub(super) const CIPHER_DES: u32 = 7;
+pub(super) const CIPHER_CCM: u32 = 9;
+pub(super) const CIPHER_DES3: u32 = 10;
 pub(super) const CIPHER_CHACHA20_POLY1305: u32 = 19;
 pub(super) const AUTH_HMAC_SHA_1: u32 = 1;
 pub(super) const AUTH_HMAC_SHA_256: u32 = 3;
 pub(super) const AUTH_HMAC_SHA_384: u32 = 4;
 pub(super) const AUTH_HMAC_SHA_512: u32 = 5;
+pub(super) const AUTH_AES_XCBC: u32 = 6;
+pub(super) const AUTH_HMAC_MD5: u32 = 7;
+pub(super) const AUTH_NULL: u32 = 8;
+pub(super) const AUTH_AES_CCM: u32 = 11;
+pub(super) const AUTH_AES_CMAC: u32 = 12;
 pub(super) const AUTH_CHACHA20_POLY1305: u32 = 29;
+
+/// The round keys of the longest AES key, in one direction.
+pub(super) const AES_SCHEDULE_LEN: usize = 15 * 16;
 
 /// Jobs that a manager holds before it finishes the oldest by itself.
 pub(super) const MAX_JOBS: usize = 256;
@@ -47,13 +60,15 @@ pub(super) struct Manager {
     pub queue_size: Unused,
     /// For keys of 16, 24 and 32 bytes, as all the triples below.
     pub keyexp: [Option<KeyExpansionFn>; 3],
-    pub cmac_xcbc_des: [Unused; 3],
+    pub cmac_subkeys: Option<CmacSubkeysFn>,
+    pub xcbc_keyexp: Option<XcbcKeyExpansionFn>,
+    pub des_keysched: Option<DesKeyScheduleFn>,
     pub sha1_one_block: Option<OneBlockFn>,
     pub sha224_one_block: Unused,
     pub sha256_one_block: Option<OneBlockFn>,
     pub sha384_one_block: Option<OneBlockFn>,
     pub sha512_one_block: Option<OneBlockFn>,
-    pub md5_one_block: Unused,
+    pub md5_one_block: Option<OneBlockFn>,
     pub sha1: Option<HashFn>,
     pub sha2: [Unused; 4],
     pub cfb: Unused,
@@ -73,6 +88,12 @@ pub(super) type Unused = *const c_void;
 pub(super) type JobFn = unsafe extern "C" fn(*mut Manager) -> *mut Job;
 /// Key, encryption schedule, decryption schedule.
 pub(super) type KeyExpansionFn = unsafe extern "C" fn(*const c_void, *mut c_void, *mut c_void);
+/// Schedule, first mask, second mask.
+pub(super) type CmacSubkeysFn = unsafe extern "C" fn(*const c_void, *mut c_void, *mut c_void);
+/// Key, schedule, first mask, second mask.
+pub(super) type XcbcKeyExpansionFn = unsafe extern "C" fn(*const c_void, *mut c_void, *mut c_void, *mut c_void);
+/// Schedule, key. Returns zero unless one is null.
+pub(super) type DesKeyScheduleFn = unsafe extern "C" fn(*mut u64, *const c_void) -> c_int;
 /// Block, state.
 pub(super) type OneBlockFn = unsafe extern "C" fn(*const c_void, *mut c_void);
 /// Data, length, digest.
@@ -143,6 +164,8 @@ pub(super) struct Job {
 #[repr(C)]
 pub(super) union OfHash {
     pub hmac: Hmac,
+    pub on_aes: OnAes,
+    pub ccm: Ccm,
     pub aead: Aead,
 }
 
@@ -153,6 +176,23 @@ pub(super) struct Hmac {
     pub inner: *const u8,
     pub outer: *const u8,
     pub unused: *const c_void,
+}
+
+/// AES-XCBC and AES-CMAC: round keys, and what masks the last block, whole or padded.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct OnAes {
+    pub rounds: *const u8,
+    pub whole: *const u8,
+    pub padded: *const u8,
+}
+
+/// Additional data of AES-CCM.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Ccm {
+    pub aad: *const u8,
+    pub aad_len: u64,
 }
 
 /// Additional data of an AEAD cipher.

@@ -5,10 +5,13 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use super::layout::{
-    ARCH_AVX512, AllocFn, FEATURE_AESNI, FEATURE_PCLMULQDQ, FEATURE_SELF_TEST, FEATURE_SELF_TEST_PASS, FIRST_VERSION,
-    FreeFn, GcmFn, GcmPrepareFn, GetVersionFn, GmacFinalizeFn, GmacInitFn, GmacUpdateFn, HashFn, InitFn, JobFn,
-    KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn,
+    AES_SCHEDULE_LEN, ARCH_AVX512, AllocFn, CmacSubkeysFn, DesKeyScheduleFn, FEATURE_AESNI, FEATURE_PCLMULQDQ,
+    FEATURE_SELF_TEST, FEATURE_SELF_TEST_PASS, FIRST_VERSION, FreeFn, GcmFn, GcmPrepareFn, GetVersionFn,
+    GmacFinalizeFn, GmacInitFn, GmacUpdateFn, HashFn, InitFn, JobFn, KeyExpansionFn, Manager, NEXT_LAYOUT, OneBlockFn,
+    XcbcKeyExpansionFn,
 };
+use zeroize::Zeroize;
+
 use crate::Reason;
 
 /// The name says which binary interface; the version is asked for beyond that.
@@ -22,14 +25,17 @@ pub(crate) struct Library {
     pub(super) jobs: Jobs,
     /// For keys of 16, 24 and 32 bytes, as the triples below.
     pub(super) keyexp: [KeyExpansionFn; 3],
+    pub(super) cmac_subkeys: CmacSubkeysFn,
+    pub(super) xcbc_keyexp: XcbcKeyExpansionFn,
+    pub(super) des_keysched: DesKeyScheduleFn,
     pub(super) gcm_enc: [GcmFn; 3],
     pub(super) gcm_dec: [GcmFn; 3],
     pub(super) gcm_pre: [GcmPrepareFn; 3],
     pub(super) gmac_init: [GmacInitFn; 3],
     pub(super) gmac_update: [GmacUpdateFn; 3],
     pub(super) gmac_finalize: [GmacFinalizeFn; 3],
-    /// One block of SHA-1, SHA-256, SHA-384, SHA-512.
-    pub(super) one_block: [OneBlockFn; 4],
+    /// One block of MD5, SHA-1, SHA-256, SHA-384, SHA-512.
+    pub(super) one_block: [OneBlockFn; 5],
     pub(super) sha1: HashFn,
     /// Whether the processor has what makes the library's ChaCha20-Poly1305 the faster one.
     pub(crate) avx512: bool,
@@ -92,7 +98,7 @@ fn judge(manager: &Manager, arch: c_int, (alloc, free, init): (AllocFn, FreeFn, 
     if has(FEATURE_SELF_TEST) && !has(FEATURE_SELF_TEST_PASS) || manager.errno != 0 {
         return Err(Reason::SelfTest);
     }
-    let one_block = [manager.sha1_one_block, manager.sha256_one_block, manager.sha384_one_block];
+    let one_block = [manager.md5_one_block, manager.sha1_one_block, manager.sha256_one_block];
     Ok(Library {
         alloc,
         free,
@@ -104,6 +110,9 @@ fn judge(manager: &Manager, arch: c_int, (alloc, free, init): (AllocFn, FreeFn, 
             flush: present(manager.flush_job)?,
         },
         keyexp: all(manager.keyexp)?,
+        cmac_subkeys: present(manager.cmac_subkeys)?,
+        xcbc_keyexp: present(manager.xcbc_keyexp)?,
+        des_keysched: present(manager.des_keysched)?,
         gcm_enc: all(manager.gcm_enc)?,
         gcm_dec: all(manager.gcm_dec)?,
         gcm_pre: all(manager.gcm_pre)?,
@@ -111,8 +120,8 @@ fn judge(manager: &Manager, arch: c_int, (alloc, free, init): (AllocFn, FreeFn, 
         gmac_update: all(manager.gmac_update)?,
         gmac_finalize: all(manager.gmac_finalize)?,
         one_block: {
-            let [sha1, sha256, sha384] = all(one_block)?;
-            [sha1, sha256, sha384, present(manager.sha512_one_block)?]
+            let [md5, sha1, sha256] = all(one_block)?;
+            [md5, sha1, sha256, present(manager.sha384_one_block)?, present(manager.sha512_one_block)?]
         },
         sha1: present(manager.sha1)?,
         avx512: arch == ARCH_AVX512,
@@ -159,8 +168,23 @@ impl Opened {
     }
 }
 
-/// SHA-1 over the concatenation of the parts.
 impl Library {
+    /// Writes the encryption schedule of an AES key. The other, which comes with it, is wiped.
+    ///
+    /// # Safety
+    /// The key has 16, 24 or 32 bytes, and `schedule` is aligned to 16 and has room for its 11, 13 or 15 round keys.
+    pub(super) unsafe fn expand(&self, key: &[u8], schedule: *mut u8) {
+        #[repr(C, align(16))]
+        struct Other([u8; AES_SCHEDULE_LEN]);
+        let mut other = Other([0; _]);
+        // SAFETY: the caller answers for the key and its schedule, and the other has room for the longest.
+        unsafe {
+            (self.keyexp[key.len() / 8 - 2])(key.as_ptr().cast(), schedule.cast(), other.0.as_mut_ptr().cast());
+        }
+        other.0.zeroize();
+    }
+
+    /// SHA-1 over the concatenation of the parts.
     pub(crate) fn sha1(&self, parts: &[&[u8]]) -> [u8; 20] {
         let data = parts.concat();
         let mut digest = [0; 20];

@@ -6,6 +6,7 @@
 
 mod allocation;
 mod batch;
+mod lanes;
 mod single;
 
 use std::io::Write;
@@ -17,7 +18,7 @@ use ravelin_crypto_ipsec_mb::try_provider;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[single::CASES, batch::CASES, allocation::CASES];
+const CASES: &[&[Case]] = &[single::CASES, batch::CASES, lanes::CASES, allocation::CASES];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

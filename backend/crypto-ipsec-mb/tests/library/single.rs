@@ -19,19 +19,21 @@ pub const CASES: &[Case] = &[
 fn every_vector_agrees() {
     let provider = try_provider().unwrap();
     let chacha = provider.encr(EncrId::CHACHA20_POLY1305).is_some();
-    let with_chacha = |count: usize| if chacha { count } else { 0 };
+    // Those that are faster with AVX-512 alone.
+    let with_avx512 = |count: usize| if chacha { count } else { 0 };
     let mut expected = vec![
-        ("captured/sk_payload.json", with_chacha(1)),
+        ("captured/sk_payload.json", with_avx512(1)),
         // AES-GCM in three sizes with three ICVs, and ChaCha20-Poly1305.
-        ("message/tampered", 9 + with_chacha(1)),
+        ("message/tampered", 9 + with_avx512(1)),
         ("openssl/aes_gmac.json", 18),
         ("openssl/aes_gmac.json, in AH", 18),
-        ("rfc/chacha20_poly1305.json", with_chacha(2)),
-        ("rfc/chacha20_poly1305.json, implicit IV", with_chacha(2)),
+        ("rfc/aes_ctr.json", with_avx512(9)),
+        ("rfc/chacha20_poly1305.json", with_avx512(2)),
+        ("rfc/chacha20_poly1305.json, implicit IV", with_avx512(2)),
         ("wycheproof/aes_gcm.json", 99),
         ("wycheproof/aes_gcm.json, cut", 116),
         ("wycheproof/aes_gcm.json, implicit IV", 99),
-        ("wycheproof/chacha20_poly1305.json", with_chacha(158)),
+        ("wycheproof/chacha20_poly1305.json", with_avx512(158)),
     ];
     expected.retain(|(_, count)| *count > 0);
     let counts = vectors::check(&provider);
@@ -76,7 +78,8 @@ fn random_packets_agree_with_others() {
             for (n, len) in short.chain(long).enumerate() {
                 let key = bytes(usize::from(*bits) / 8 + alg.salt_len());
                 let (one, two) = (alg.key(&key).unwrap(), other.key(&key).unwrap());
-                let (iv, aad, text) = (bytes(alg.iv_len()), bytes([8, 12, 0, 1, 20][n % 5]), bytes(len));
+                let (iv, aad, text) =
+                    (bytes(alg.iv_len()), bytes(if alg.is_aead() { [8, 12, 0, 1, 20][n % 5] } else { 0 }), bytes(len));
                 // Not aligned to anything.
                 let mut room = vec![0; len + 3];
                 let data = &mut room[n % 4..][..len];
@@ -118,7 +121,7 @@ fn integrity_agrees_with_others() {
 
 fn forgeries_leave_no_plaintext() {
     let provider = try_provider().unwrap();
-    for alg in provider.encr {
+    for alg in provider.encr.iter().filter(|alg| alg.is_aead()) {
         let key = alg.key(&vec![7; usize::from(alg.key_bits()[0]) / 8 + alg.salt_len()]).unwrap();
         let mut sealed = [0x55; 100];
         let mut icv = vec![0; alg.icv_len()];

@@ -54,12 +54,14 @@ enum Iv {
 
 enum Cipher {
     Aead(Box<dyn EncrKey>),
-    Separate(Box<Separate>),
+    /// More than one key.
+    Keys(Box<Keys>),
 }
 
-struct Separate {
+struct Keys {
     encr: Box<dyn EncrKey>,
-    integ: Box<dyn IntegKey>,
+    /// `None` where the cipher is AEAD.
+    integ: Option<Box<dyn IntegKey>>,
     /// Both for many packets at once, where the provider has that.
     batch: Option<Box<dyn BatchKey>>,
 }
@@ -78,13 +80,21 @@ impl Esp {
         if keys.encr.len() != usize::from(suite.encr_key_bits) / 8 + alg.salt_len() {
             return refused(format!("the {} key does not have {} bits", suite.encr, suite.encr_key_bits));
         }
-        let encr = match alg.key(keys.encr.expose()) {
+        let encr_key = (suite.encr, keys.encr.expose());
+        let encr = match alg.key(encr_key.1) {
             Ok(key) => key,
             Err(bad) => return refused(format!("{}: {bad}", suite.encr)),
         };
         // RFC 4303 §3.3.2: encryption without integrity is not offered.
         let (cipher, icv_len) = match (alg.is_aead(), suite.integ) {
-            (true, IntegId::NONE) => (Cipher::Aead(encr), alg.icv_len()),
+            (true, IntegId::NONE) => {
+                let cipher = match crypto.batch.map(|batch| batch.key(encr_key, (IntegId::NONE, &[]))) {
+                    Some(Ok(Some(batch))) => Cipher::Keys(Box::new(Keys { encr, integ: None, batch: Some(batch) })),
+                    Some(Err(bad)) => return refused(format!("{}: {bad}", suite.encr)),
+                    Some(Ok(None)) | None => Cipher::Aead(encr),
+                };
+                (cipher, alg.icv_len())
+            }
             (true, _) => return refused(format!("{} takes no separate integrity algorithm", suite.encr)),
             (false, IntegId::NONE) => return refused(format!("{} needs an integrity algorithm", suite.encr)),
             (false, id) => {
@@ -94,13 +104,11 @@ impl Esp {
                     return refused(format!("{id} is for AH only"));
                 }
                 let batch = match crypto.batch.filter(|_| !options.short_icv) {
-                    Some(batch) => batch.key((suite.encr, keys.encr.expose()), (id, keys.integ.expose())),
+                    Some(batch) => batch.key(encr_key, (id, keys.integ.expose())),
                     None => Ok(None),
                 };
                 match batch {
-                    Ok(batch) => {
-                        (Cipher::Separate(Box::new(Separate { encr, integ: integ.key, batch })), integ.icv_len)
-                    }
+                    Ok(batch) => (Cipher::Keys(Box::new(Keys { encr, integ: Some(integ.key), batch })), integ.icv_len),
                     Err(bad) => return refused(format!("{} with {id}: {bad}", suite.encr)),
                 }
             }
@@ -128,7 +136,7 @@ impl Esp {
     pub fn fetch(&self) {
         match &self.cipher {
             Cipher::Aead(encr) => encr.prefetch(),
-            Cipher::Separate(keys) => fetch(&**keys),
+            Cipher::Keys(keys) => fetch(&**keys),
         }
     }
 
@@ -165,7 +173,7 @@ impl Esp {
     pub fn batch_key(&self) -> Option<&dyn BatchKey> {
         match &self.cipher {
             Cipher::Aead(_) => None,
-            Cipher::Separate(keys) => keys.batch.as_deref(),
+            Cipher::Keys(keys) => keys.batch.as_deref(),
         }
     }
 
@@ -198,11 +206,12 @@ impl Esp {
         let (header, iv) = head.split_at(HEADER_LEN);
         let number = sequence.to_be_bytes();
         let iv = if self.iv == Iv::Implicit { &number } else { iv };
-        match &self.cipher {
-            Cipher::Aead(encr) => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
-            Cipher::Separate(keys) => {
-                keys.encr.seal(iv, &[], text, &mut []);
-                keys.integ.sign(&[head, text, self.high(&number)], icv);
+        let (encr, integ) = self.keys();
+        match integ {
+            None => encr.seal(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
+            Some(integ) => {
+                encr.seal(iv, &[], text, &mut []);
+                integ.sign(&[head, text, self.high(&number)], icv);
             }
         }
     }
@@ -215,12 +224,21 @@ impl Esp {
         let (header, iv) = head.split_at(HEADER_LEN);
         let number = sequence.to_be_bytes();
         let iv = if self.iv == Iv::Implicit { &number } else { iv };
-        match &self.cipher {
-            Cipher::Aead(encr) => encr.open(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
-            Cipher::Separate(keys) => {
-                keys.integ.verify(&[head, text, self.high(&number)], icv)?;
-                keys.encr.open(iv, &[], text, &[])
+        let (encr, integ) = self.keys();
+        match integ {
+            None => encr.open(iv, self.additional(header, sequence, &mut [0; 12]), text, icv),
+            Some(integ) => {
+                integ.verify(&[head, text, self.high(&number)], icv)?;
+                encr.open(iv, &[], text, &[])
             }
+        }
+    }
+
+    #[inline]
+    fn keys(&self) -> (&dyn EncrKey, Option<&dyn IntegKey>) {
+        match &self.cipher {
+            Cipher::Aead(encr) => (&**encr, None),
+            Cipher::Keys(keys) => (&*keys.encr, keys.integ.as_deref()),
         }
     }
 

@@ -31,7 +31,9 @@ fn layouts_are_those_of_the_header() {
     offsets!(out, Manager = "IMB_MGR" {
         features => "features", used_arch => "used_arch", errno => "imb_errno", get_next_job => "get_next_job",
         submit_job_nocheck => "submit_job_nocheck", get_completed_job => "get_completed_job",
-        flush_job => "flush_job", keyexp => "keyexp_128", sha1_one_block => "sha1_one_block",
+        flush_job => "flush_job", keyexp => "keyexp_128", cmac_subkeys => "cmac_subkey_gen_128",
+        xcbc_keyexp => "xcbc_keyexp", des_keysched => "des_key_sched", md5_one_block => "md5_one_block",
+        sha1_one_block => "sha1_one_block",
         sha256_one_block => "sha256_one_block", sha384_one_block => "sha384_one_block",
         sha512_one_block => "sha512_one_block", sha1 => "sha1", gcm_enc => "gcm128_enc", gcm_dec => "gcm128_dec",
         gcm_pre => "gcm128_pre", gmac_init => "gmac128_init", gmac_update => "gmac128_update",
@@ -53,6 +55,13 @@ fn layouts_are_those_of_the_header() {
     offsets!(out, Hmac = "struct _HMAC_specific_fields" {
         inner => "_hashed_auth_key_xor_ipad", outer => "_hashed_auth_key_xor_opad",
     });
+    offsets!(out, OnAes = "struct _AES_XCBC_specific_fields" {
+        rounds => "_k1_expanded", whole => "_k2", padded => "_k3",
+    });
+    offsets!(out, OnAes = "struct _AES_CMAC_specific_fields" {
+        rounds => "_key_expanded", whole => "_skey1", padded => "_skey2",
+    });
+    offsets!(out, Ccm = "struct _AES_CCM_specific_fields" { aad => "aad", aad_len => "aad_len_in_bytes" });
     offsets!(out, Aead = "struct _CHACHA20_POLY1305_specific_fields" {
         aad => "aad", aad_len => "aad_len_in_bytes", context => "ctx",
     });
@@ -67,6 +76,10 @@ fn layouts_are_those_of_the_header() {
         DIR_ENCRYPT => "IMB_DIR_ENCRYPT", DIR_DECRYPT => "IMB_DIR_DECRYPT",
         ORDER_CIPHER_HASH => "IMB_ORDER_CIPHER_HASH", ORDER_HASH_CIPHER => "IMB_ORDER_HASH_CIPHER",
         CIPHER_CBC => "IMB_CIPHER_CBC", CIPHER_CHACHA20_POLY1305 => "IMB_CIPHER_CHACHA20_POLY1305",
+        CIPHER_CNTR => "IMB_CIPHER_CNTR", CIPHER_NULL => "IMB_CIPHER_NULL", CIPHER_CCM => "IMB_CIPHER_CCM",
+        CIPHER_DES => "IMB_CIPHER_DES", CIPHER_DES3 => "IMB_CIPHER_DES3", AUTH_AES_XCBC => "IMB_AUTH_AES_XCBC",
+        AUTH_HMAC_MD5 => "IMB_AUTH_MD5", AUTH_NULL => "IMB_AUTH_NULL", AUTH_AES_CCM => "IMB_AUTH_AES_CCM",
+        AUTH_AES_CMAC => "IMB_AUTH_AES_CMAC",
         AUTH_HMAC_SHA_1 => "IMB_AUTH_HMAC_SHA_1", AUTH_HMAC_SHA_256 => "IMB_AUTH_HMAC_SHA_256",
         AUTH_HMAC_SHA_384 => "IMB_AUTH_HMAC_SHA_384", AUTH_HMAC_SHA_512 => "IMB_AUTH_HMAC_SHA_512",
         AUTH_CHACHA20_POLY1305 => "IMB_AUTH_CHACHA20_POLY1305", MAX_JOBS => "IMB_MAX_JOBS",

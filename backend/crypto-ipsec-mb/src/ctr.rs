@@ -1,0 +1,69 @@
+//! AES in counter mode (RFC 3686): no authentication of its own, always paired with an integrity algorithm.
+
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
+use ravelin_types::transform::EncrId;
+
+use crate::sys::{CtrKey, library};
+
+const SALT_LEN: usize = 4;
+
+pub(crate) struct Ctr;
+
+/// RFC 3686.
+pub(crate) static AES_CTR: Ctr = Ctr;
+
+impl EncrAlg for Ctr {
+    fn id(&self) -> EncrId {
+        EncrId::AES_CTR
+    }
+
+    fn key_bits(&self) -> &'static [u16] {
+        &[128, 256, 192]
+    }
+
+    fn sends_key_length(&self) -> bool {
+        true
+    }
+
+    /// RFC 3686 §5.1: the nonce is the end of the key material.
+    fn salt_len(&self) -> usize {
+        SALT_LEN
+    }
+
+    fn iv_len(&self) -> usize {
+        8
+    }
+
+    fn iv_kind(&self) -> IvKind {
+        IvKind::Unique
+    }
+
+    fn block_len(&self) -> usize {
+        1
+    }
+
+    fn icv_len(&self) -> usize {
+        0
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
+        let (key, salt) = bytes.split_last_chunk::<SALT_LEN>().ok_or(BadKey)?;
+        let key: Box<CtrKey> = CtrKey::new(library().map_err(|_| BadKey)?, key, *salt).ok_or(BadKey)?;
+        Ok(key)
+    }
+}
+
+impl EncrKey for CtrKey {
+    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
+        assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
+        self.apply(iv.try_into().expect("the caller passes an IV of the algorithm's length"), data);
+    }
+
+    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
+        match iv.try_into() {
+            Ok(iv) if aad.is_empty() && icv.is_empty() => self.apply(iv, data),
+            _ => return Err(Forged),
+        }
+        Ok(())
+    }
+}
