@@ -14,7 +14,11 @@ pub const MAX_SELECTORS: usize = 255;
 pub const MAX_DELETE_SPIS: usize = 1024;
 /// Attributes in one configuration payload.
 pub const MAX_CFG_ATTRIBUTES: usize = 128;
+/// Attributes of one transform, or of one Attribute payload, of IKEv1.
+pub const MAX_V1_ATTRIBUTES: usize = 64;
 
+/// Length of a nonce of IKEv1 (RFC 2409 §5).
+pub const V1_NONCE_LEN: core::ops::RangeInclusive<usize> = 8..=256;
 /// Length of a nonce (RFC 7296 §3.9).
 pub const NONCE_LEN: core::ops::RangeInclusive<usize> = 16..=256;
 

@@ -1,7 +1,7 @@
 //! Fuzz targets: each takes any bytes and panics when a decoder breaks a promise. A target never judges whether input
 //! is accepted, only that what is accepted is consistent.
 //!
-//! Targets are data, not programs: [`targets`] lists them, one for every row of the payload table of `ravelin-wire`
+//! Targets are data, not programs: [`targets`] lists them, one for every row of the payload tables of `ravelin-wire`
 //! among them. `cargo test -p ravelin-fuzz` replays `corpus/<target>/` and small changes of it through every target;
 //! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read `ike.rs` first.
 #![deny(unsafe_code)]
@@ -9,13 +9,14 @@
 mod c_interface;
 mod ciphers;
 mod ike;
+mod ike_v1;
 mod management;
 mod operator;
 mod packet;
 
 use std::path::PathBuf;
 
-use ravelin_wire::ike::v2::{PAYLOADS, PayloadKind};
+use ravelin_wire::ike::{PayloadKind, v1, v2};
 
 /// Something to fuzz.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,7 @@ pub struct Target {
 enum Decoder {
     Named(&'static str, fn(&[u8])),
     Payload(PayloadKind),
+    V1Payload(PayloadKind),
 }
 
 /// Every target.
@@ -34,6 +36,8 @@ pub fn targets() -> Vec<Target> {
     let named = [
         Decoder::Named("message", ike::message),
         Decoder::Named("chain", ike::chain),
+        Decoder::Named("v1-message", ike_v1::message),
+        Decoder::Named("v1-chain", ike_v1::chain),
         Decoder::Named("ip", packet::ip),
         Decoder::Named("esp", packet::esp),
         Decoder::Named("ah", packet::ah),
@@ -47,7 +51,8 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("ciphers", ciphers::single),
         Decoder::Named("cipher-batches", ciphers::batch),
     ];
-    let payloads = PAYLOADS.iter().copied().map(Decoder::Payload);
+    let payloads = v2::PAYLOADS.iter().copied().map(Decoder::Payload);
+    let payloads = payloads.chain(v1::PAYLOADS.iter().copied().map(Decoder::V1Payload));
     named.into_iter().chain(payloads).map(|decoder| Target { decoder }).collect()
 }
 
@@ -57,6 +62,7 @@ impl Target {
         match self.decoder {
             Decoder::Named(name, _) => name.into(),
             Decoder::Payload(payload) => format!("payload-{}", payload.name),
+            Decoder::V1Payload(payload) => format!("v1-payload-{}", payload.name.replace('_', "-")),
         }
     }
 
@@ -68,6 +74,7 @@ impl Target {
         match self.decoder {
             Decoder::Named(_, run) => run(input),
             Decoder::Payload(payload) => ike::payload(payload.kind, input),
+            Decoder::V1Payload(payload) => ike_v1::payload(payload.kind, input),
         }
     }
 }

@@ -37,9 +37,26 @@ ids! {
 }
 
 ids! {
-    /// Payload type of IKEv2 (RFC 7296 §3.2). IKEv1 uses 1 to 32, so the two do not collide.
+    /// Payload type of IKEv2 (RFC 7296 §3.2), and with `V1_` of IKEv1 (RFC 2408 §3.1). IKEv1 uses 1 to 32 and private
+    /// numbers, so the two do not collide.
     PayloadType(u8) {
         NONE = 0 => "no",
+        V1_SA = 1 => "SA",
+        V1_PROPOSAL = 2 => "P",
+        V1_TRANSFORM = 3 => "T",
+        V1_KE = 4 => "KE",
+        V1_ID = 5 => "ID",
+        V1_CERT = 6 => "CERT",
+        V1_CERTREQ = 7 => "CR",
+        V1_HASH = 8 => "HASH",
+        V1_SIG = 9 => "SIG",
+        V1_NONCE = 10 => "NONCE",
+        V1_NOTIFY = 11 => "N",
+        V1_DELETE = 12 => "D",
+        V1_VENDOR = 13 => "VID",
+        V1_CFG = 14 => "ATTR",
+        V1_NAT_D = 20 => "NAT-D",
+        V1_NAT_OA = 21 => "NAT-OA",
         SA = 33 => "SA",
         KE = 34 => "KE",
         IDI = 35 => "IDi",
@@ -62,6 +79,9 @@ ids! {
         KD = 52 => "KD",
         SKF = 53 => "SKF",
         PS = 54 => "PS",
+        V1_NAT_D_DRAFT = 130 => "NAT-D (draft)",
+        V1_NAT_OA_DRAFT = 131 => "NAT-OA (draft)",
+        V1_FRAGMENT = 132 => "FRAG",
     }
 }
 
@@ -105,6 +125,12 @@ pub struct Flags(pub u8);
 impl Flags {
     /// No flag: a request from the original responder.
     pub const NONE: Flags = Flags(0);
+    /// E of IKEv1: everything after the header is encrypted (RFC 2408 §3.1).
+    pub const V1_ENCRYPTED: Flags = Flags(0x01);
+    /// C of IKEv1: wait for a CONNECTED notify (RFC 2408 §3.1).
+    pub const V1_COMMIT: Flags = Flags(0x02);
+    /// A of IKEv1: authenticated, not encrypted (RFC 2408 §3.1).
+    pub const V1_AUTHENTICATED: Flags = Flags(0x04);
     /// I: sent by the original initiator of the IKE SA.
     pub const INITIATOR: Flags = Flags(0x08);
     /// V: the sender speaks a higher major version than the message's.

@@ -9,11 +9,12 @@
 
 use alloc::vec::Vec;
 
+use super::super::chain::{Chain, GENERIC_HEADER_LEN};
 use super::super::error::Malformed;
 use super::super::header::{Header, PayloadType};
 use super::super::reader::Reader;
 use super::Payload;
-use super::chain::{Chain, End, GENERIC_HEADER_LEN, walk};
+use super::chain::{End, walk};
 
 /// A received message of version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]

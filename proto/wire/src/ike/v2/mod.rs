@@ -33,7 +33,6 @@ mod nonce;
 mod notify;
 mod numbers;
 mod sa;
-mod spi;
 mod ts;
 mod vendor;
 
@@ -42,13 +41,17 @@ mod tests;
 
 use alloc::vec::Vec;
 
+use super::chain::Emit;
 use super::error::{Malformed, Unfit};
 use super::header::PayloadType;
 use super::reader::Reader;
+use super::{Body, PayloadKind};
 
+pub use super::chain::Chain;
+pub use super::spi::AnySpi;
 pub use auth::Auth;
 pub use cert::{Cert, CertReq};
-pub use chain::{Chain, parse_chain};
+pub use chain::parse_chain;
 pub use configuration::{Cfg, CfgAttribute};
 pub use delete::Delete;
 pub use eap::Eap;
@@ -59,32 +62,8 @@ pub use nonce::Nonce;
 pub use notify::Notify;
 pub use numbers::{AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType};
 pub use sa::{OfferedProposal, Sa};
-pub use spi::AnySpi;
 pub use ts::{Ts, TsEntry, TsType};
 pub use vendor::Vendor;
-
-/// The content of one payload, without the generic header.
-trait Body: Sized {
-    /// Reads the whole body; bytes left over are an error that the caller raises.
-    fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed>;
-
-    /// Appends the body. Called only after [`Body::check`].
-    fn emit(&self, out: &mut Vec<u8>);
-
-    /// Says why the value cannot be sent, if so: a count beyond its field. Length is checked on the emitted bytes.
-    fn check(&self) -> Result<(), &'static str> {
-        Ok(())
-    }
-}
-
-/// A row of the payload table.
-#[derive(Clone, Copy, Debug)]
-pub struct PayloadKind {
-    /// Number on the wire.
-    pub kind: PayloadType,
-    /// The variant's name in lower case, for file names.
-    pub name: &'static str,
-}
 
 macro_rules! payloads {
     ($($(#[$doc:meta])* $name:ident: $number:ident => $variant:ident($body:ty);)*) => {
@@ -126,11 +105,15 @@ macro_rules! payloads {
                 Ok(payload)
             }
 
-            fn emit_body(&self, out: &mut Vec<u8>) {
-                match self {
-                    $(Payload::$variant(body) => body.emit(out),)*
-                    Payload::Unknown { body, .. } => out.extend_from_slice(body),
-                }
+        }
+
+        impl Emit for Payload {
+            fn kind(&self) -> PayloadType {
+                self.kind()
+            }
+
+            fn critical(&self) -> bool {
+                matches!(self, Payload::Unknown { critical: true, .. })
             }
 
             fn check(&self) -> Result<(), Unfit> {
@@ -139,6 +122,13 @@ macro_rules! payloads {
                     Payload::Unknown { .. } => Ok(()),
                 }
                 .map_err(|reason| Unfit { payload: self.kind(), reason })
+            }
+
+            fn emit_body(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Payload::$variant(body) => body.emit(out),)*
+                    Payload::Unknown { body, .. } => out.extend_from_slice(body),
+                }
             }
         }
 

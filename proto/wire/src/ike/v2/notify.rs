@@ -6,9 +6,9 @@ use ravelin_types::proposal::ProtocolId;
 
 use super::super::error::Malformed;
 use super::super::reader::Reader;
+use super::AnySpi;
 use super::Body;
 use super::numbers::NotifyType;
-use super::spi::AnySpi;
 
 /// An error or a piece of status.
 #[derive(Clone, Debug, PartialEq, Eq)]

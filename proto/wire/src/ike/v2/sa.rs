@@ -15,8 +15,8 @@ use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform
 use super::super::error::Malformed;
 use super::super::header::PayloadType;
 use super::super::reader::Reader;
+use super::AnySpi;
 use super::Body;
-use super::spi::AnySpi;
 use crate::limits;
 
 const MORE_PROPOSALS: u8 = 2;

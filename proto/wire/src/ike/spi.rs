@@ -5,8 +5,8 @@ use core::fmt;
 
 use ravelin_types::{IkeSpi, Spi};
 
-use super::super::error::Malformed;
-use super::super::reader::Reader;
+use super::error::Malformed;
+use super::reader::Reader;
 
 /// The SPI field of a proposal or notify. The length byte says which; whether that length fits the protocol is for
 /// the receiver to judge.

@@ -1,0 +1,36 @@
+//! Nonce payload (RFC 2408 §3.13, RFC 2409 §5).
+
+use alloc::vec::Vec;
+
+use super::super::error::Malformed;
+use super::super::reader::Reader;
+use super::Body;
+use crate::limits;
+
+/// A nonce of 8 to 256 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nonce(Vec<u8>);
+
+impl Nonce {
+    /// `None` when the length is not one a nonce may have.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+        let bytes = bytes.into();
+        limits::V1_NONCE_LEN.contains(&bytes.len()).then_some(Nonce(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Body for Nonce {
+    fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let at = r.clone();
+        Nonce::new(r.take_rest()).ok_or_else(|| at.malformed("nonce not of 8 to 256 bytes"))
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
