@@ -67,16 +67,8 @@ impl TunConfig {
     /// Names and numbers that cannot work are refused before anything is changed.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |text: String| Err(Error::Config(text));
-        for (what, name, longest) in [("device", &self.device, 15), ("filter table", &self.filter_table, 63)] {
-            let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
-            let allowed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            if !starts || !allowed || name.len() > longest {
-                return refuse(format!(
-                    "{what} name {name:?}: expected a letter, then up to {} letters, digits, '-' or '_'",
-                    longest - 1
-                ));
-            }
-        }
+        check_device("device", &self.device)?;
+        check_name("filter table", &self.filter_table, 63)?;
         let marks = [self.own_mark, self.capture_mark, self.limit_mark];
         if marks.iter().any(|mark| mark.count_ones() != 1)
             || marks.iter().fold(0, |all, mark| all | mark).count_ones() != 3
@@ -105,6 +97,26 @@ impl TunConfig {
     pub(crate) fn fallback_table(&self) -> u32 {
         self.table + 2
     }
+}
+
+/// The longest name of a device.
+const DEVICE_NAME: usize = 15;
+
+/// Refuses a name of a device that cannot stand everywhere without quotes.
+pub(crate) fn check_device(what: &str, name: &str) -> Result<(), Error> {
+    check_name(what, name, DEVICE_NAME)
+}
+
+fn check_name(what: &str, name: &str, longest: usize) -> Result<(), Error> {
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let allowed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if starts && allowed && name.len() <= longest {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "{what} name {name:?}: expected a letter, then up to {} letters, digits, '-' or '_'",
+        longest - 1
+    )))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The packet filter as text for `nft -f -`: which packets are captured, and the guards against clear text.
 //!
 //! ```text
-//!  prerouting -310  inbound   clear packets from outside: SPD with the sides swapped; protect -> drop
+//!  prerouting -310  inbound   clear packets from outside: SPD with the sides swapped; protect -> drop.
+//!                             What the host's routes would answer through a virtual interface -> drop
 //!  forward -150     transit   the same for ESP and IKE that turn out to be for somebody behind this host
 //!  prerouting -150  forward   packets to be forwarded ─┐
 //!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device
@@ -118,11 +119,16 @@ pub(crate) fn create(config: &TunConfig) -> String {
     text
 }
 
-/// Replaces the policies in every chain at once. They come in the order of the SPD.
+/// Replaces the policies in every chain at once. They come in the order of the SPD. `interfaces` are the names of the
+/// virtual ones, each checked by [`check_device`](crate::config::check_device).
 ///
 /// # Errors
 /// A sentence that names the policy and the limit.
-pub(crate) fn policies<'a>(config: &TunConfig, policies: impl Iterator<Item = &'a Policy>) -> Result<String, String> {
+pub(crate) fn policies<'a>(
+    config: &TunConfig,
+    policies: impl Iterator<Item = &'a Policy>,
+    interfaces: &[String],
+) -> Result<String, String> {
     let t = &config.filter_table;
     let mut text = String::new();
     for chain in ["select", "leak", "policies"] {
@@ -130,6 +136,13 @@ pub(crate) fn policies<'a>(config: &TunConfig, policies: impl Iterator<Item = &'
     }
     let _ = writeln!(text, "add rule inet {t} select ip6 hoplimit 255 icmpv6 type 133-137 accept");
     let _ = writeln!(text, "add rule inet {t} leak ip6 hoplimit 255 icmpv6 type 133-137 accept");
+    if !interfaces.is_empty() {
+        // Where routes say what is protected, they say it of what arrives too. What came out of another interface of ours
+        // was protected.
+        let ours = format!("{{ \"{}\" }}", interfaces.join("\", \""));
+        let clear = format!("iifname != {ours} fib saddr oifname {ours}");
+        let _ = writeln!(text, "add rule inet {t} policies {clear} counter name clear_inbound drop");
+    }
     let mut rules = 0;
     for policy in policies {
         let pairs = policy.local.len() * policy.remote.len();

@@ -18,7 +18,7 @@ use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
-use crate::config::{SEALED_EXCESS, TunConfig};
+use crate::config::{SEALED_EXCESS, TunConfig, check_device};
 use crate::device::Device;
 use crate::error::Error;
 use crate::inbound::{self, InboundHalf, Ports};
@@ -55,6 +55,8 @@ pub struct TunDataPlane {
     own_mark: u32,
     offload: bool,
     policies: BTreeMap<PolicyId, Policy>,
+    /// Names of the virtual interfaces.
+    interfaces: BTreeMap<Domain, String>,
     reports: Receiver<Report>,
     reports_ready: Wake,
     /// Readable when there are reports or news of the packet filter.
@@ -143,6 +145,7 @@ impl TunDataPlane {
             own_mark: config.own_mark,
             offload: config.offload,
             policies: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
             reports,
             reports_ready,
             event_ready,
@@ -274,6 +277,7 @@ impl TunDataPlane {
             DataPlaneOp::FailAcquire(_) => self.outbound.apply(op),
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface),
             DataPlaneOp::DeleteInterface(domain) => {
+                self.interfaces.remove(domain);
                 self.give_device(*domain, None);
                 Ok(())
             }
@@ -286,9 +290,11 @@ impl TunDataPlane {
     /// Makes a virtual interface, up and without an address. It vanishes with the last half that lets it go.
     fn add_interface(&mut self, interface: &Interface) -> Result<(), DataPlaneError> {
         let refused = |error: Error| DataPlaneError::System(error.to_string());
+        check_device("interface", &interface.name).map_err(refused)?;
         let device = Device::create(&interface.name, self.offload).map_err(refused)?;
         self.system.take_up(&interface.name, self.sockets.has_v6()).map_err(refused)?;
         self.give_device(interface.domain, Some(Arc::new(device)));
+        self.interfaces.insert(interface.domain, interface.name.clone());
         Ok(())
     }
 
@@ -332,7 +338,10 @@ impl TunDataPlane {
         let captured = self.policies.values().filter(|policy| policy.domain == Domain::default());
         let mut order: Vec<&Policy> = captured.collect();
         order.sort_by_key(|policy| (policy.priority, policy.id));
-        self.system.follow(order.iter().copied()).map_err(|error| DataPlaneError::System(error.to_string()))
+        let in_use = |domain: &Domain| self.policies.values().any(|policy| policy.domain == *domain);
+        let interfaces = self.interfaces.iter().filter(|(domain, _)| in_use(domain)).map(|(_, name)| name.clone());
+        let followed = self.system.follow(order.iter().copied(), &interfaces.collect::<Vec<_>>());
+        followed.map_err(|error| DataPlaneError::System(error.to_string()))
     }
 
     /// Puts the packet filter back when somebody removed it.

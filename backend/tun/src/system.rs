@@ -114,9 +114,14 @@ impl System {
         nft::run(&filter::create(&self.config)).map(|()| true)
     }
 
-    /// Lets capture and guards follow these policies, given in the order of the SPD. On an error the ones before hold.
-    pub(crate) fn follow<'a>(&mut self, policies: impl Iterator<Item = &'a Policy> + Clone) -> Result<(), Error> {
-        let script = filter::policies(&self.config, policies.clone()).map_err(Error::Filter)?;
+    /// Lets capture and guards follow these policies, given in the order of the SPD, and these virtual interfaces. On an
+    /// error the ones before hold.
+    pub(crate) fn follow<'a>(
+        &mut self,
+        policies: impl Iterator<Item = &'a Policy> + Clone,
+        interfaces: &[String],
+    ) -> Result<(), Error> {
+        let script = filter::policies(&self.config, policies.clone(), interfaces).map_err(Error::Filter)?;
         nft::run(&script)?;
         self.check_forwarding(policies.clone());
         if let Err(error) = self.follow_routes(policies) {

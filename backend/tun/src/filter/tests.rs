@@ -95,7 +95,7 @@ fn opaque_ports_and_mobility_types_match() {
 fn every_chain_walks_the_policies_in_order_and_inbound_swaps_the_sides() {
     let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
     let policies = [policy(7, a, b.with(17, 53..=53).unwrap(), Action::Bypass), policy(3, a, b, Action::Discard)];
-    let script = super::policies(&TunConfig::default(), policies.iter()).unwrap();
+    let script = super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
     let forth = "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2";
     let back = "meta nfproto ipv4 ip saddr 10.0.0.2 ip daddr 10.0.0.1";
     let discard = "counter name discarded drop comment \"policy 3\"";
@@ -116,6 +116,6 @@ fn every_chain_walks_the_policies_in_order_and_inbound_swaps_the_sides() {
 fn too_many_pairs_of_selectors_are_refused_by_name() {
     let many: Vec<TrafficSelector> = (0..65).map(|i| ts(&format!("10.0.{i}.1"))).collect();
     let wide = Policy { local: many.clone(), remote: many, ..policy(9, ts("::"), ts("::"), Action::Discard) };
-    let error = super::policies(&TunConfig::default(), [&wide].into_iter()).unwrap_err();
+    let error = super::policies(&TunConfig::default(), [&wide].into_iter(), &[]).unwrap_err();
     assert!(error.starts_with("policy 9") && error.contains("4225") && error.contains("4096"), "{error}");
 }

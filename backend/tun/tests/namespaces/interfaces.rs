@@ -5,12 +5,13 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Domain, Mode, Policy, PolicyId};
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, ip, is_lost, pair, reaches, selector, tcp, wait_for};
+use crate::lab::{Host, Tunnel, ip, is_lost, link, pair, reaches, selector, tcp, wait_for};
 
 pub const CASES: &[Case] = &[
     ("virtual_interfaces_carry_what_is_routed_to_them", carries_what_is_routed),
     ("virtual_interfaces_keep_equal_flows_apart", equal_flows),
     ("virtual_interfaces_go_and_come", go_and_come),
+    ("what_belongs_on_a_virtual_interface_is_dropped_elsewhere", clear_elsewhere),
 ];
 
 /// A tunnel for everything of IPv4 behind the interface `vti<number>` of both hosts, which have the addresses .1 and .2
@@ -94,4 +95,44 @@ fn go_and_come() {
     interface(&a, &b, 1, "10.9.1");
     tcp(&a, &b, "10.9.1.2:5001", 1000);
     assert_eq!(b.arrived("clear"), 0);
+}
+
+/// A sender on the link pretends to be behind the tunnel.
+fn clear_elsewhere() {
+    let [a, b, right] = ["a", "b", "right"].map(Host::new);
+    link(&a, &b, 1);
+    link(&b, &right, 3);
+    b.forward();
+    a.start();
+    b.start();
+    right.ip("route add default via 10.0.3.1");
+    right.ip("-6 route add default via fd00:3::1");
+    interface(&a, &b, 1, "10.9.1");
+    interface(&a, &b, 2, "10.9.2");
+    b.ip("-6 addr add fd99::2/64 dev vti1 nodad");
+    a.ip("-6 addr add fd99::1/128 dev lo nodad");
+    assert!(reaches(&a, &b, "10.9.1.2:5001", 100), "through the tunnel");
+    let (v4, v6) =
+        ("route replace 10.0.3.0/24 via 10.0.1.2 src 10.9.1.1", "-6 route replace fd00:3::/64 via fd00:1::2");
+    a.ip(v4);
+    a.ip(&format!("{v6} src fd99::1"));
+    // To the host itself and to one behind it; the ports on which it takes IKE are no way around it.
+    assert!(is_lost(&a, &b, "10.0.3.1:5001", 100));
+    for address in ["10.0.3.2:4500", "10.0.3.2:5001", "[fd00:3::2]:4500", "[fd00:3::2]:5001"] {
+        assert!(is_lost(&a, &right, address, 100), "{address}");
+    }
+    assert_eq!(b.dropped("clear packet where protection is required"), 5);
+    // It is the route to the sender that counts: what came out of one tunnel may be answered through another.
+    a.ip("route replace 10.9.2.2/32 dev vti2 src 10.9.1.1");
+    assert!(reaches(&a, &b, "10.9.2.2:5001", 100));
+    // Other senders are none of our business, nor is anybody when the interface has gone.
+    a.ip("route replace 10.0.3.0/24 via 10.0.1.2");
+    assert!(reaches(&a, &right, "10.0.3.2:5001", 100));
+    a.ip(v4);
+    b.ip("route add 10.9.1.0/24 via 10.0.1.1 metric 9");
+    b.apply(DataPlaneOp::DeletePolicy(PolicyId(1)));
+    b.apply(DataPlaneOp::DeleteInterface(Domain(1)));
+    wait_for(|| (!b.ip("link").contains("vti1")).then_some(()));
+    assert!(reaches(&a, &right, "10.0.3.2:5001", 100));
+    assert_eq!(b.dropped("clear packet where protection is required"), 5);
 }
