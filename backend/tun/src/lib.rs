@@ -29,7 +29,8 @@
 //! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
 //! fragments the ESP packets, and AH packets, whose headers it is given, are cut here. Forwarded packets that must not
 //! be fragmented, and TCP segments, meet a route with [`TunConfig::mtu`] and are answered by the stack; TCP handshakes
-//! through the device agree on segments that fit.
+//! through the device agree on segments that fit. What routers, or the link at hand, say of the path of a tunnel goes to
+//! the engine (`path`), which tells the senders of what is too long for it.
 //!
 //! **Speed.** The device exchanges super-packets with the stack where the kernel can (`offload`): what TCP or UDP
 //! sends at once is read at once and cut here, and segments or datagrams that arrive together are merged. ESP in UDP
@@ -84,6 +85,7 @@ mod netlink;
 mod nft;
 mod offload;
 mod outbound;
+mod path;
 mod plane;
 mod shared;
 mod slots;

@@ -19,7 +19,7 @@ use ravelin_engine::{DropReason, Mark, Outbound, Outer, Verdict};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Domain, Mode};
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaId};
 use ravelin_wire::ip::fragment::Fragments;
 use ravelin_wire::ip::{protocol, v4};
 use ravelin_wire::udp_encap::KEEPALIVE;
@@ -29,6 +29,7 @@ use crate::devices::Devices;
 use crate::hold::{Held, HoldQueue};
 use crate::keepalive::Keepalives;
 use crate::offload::{Splitter, VnetHeader};
+use crate::path::TooBig;
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
@@ -73,6 +74,7 @@ pub(crate) struct OutboundHalf {
     longest: usize,
     /// Of the last IPv6 packet that was cut.
     fragment_id: u32,
+    too_big: TooBig,
     counted: Counted,
 }
 
@@ -134,6 +136,7 @@ impl OutboundHalf {
             drained: false,
             longest,
             fragment_id: 0,
+            too_big: TooBig::new(),
             counted: Counted::default(),
         }
     }
@@ -145,6 +148,18 @@ impl OutboundHalf {
             full.filter_map(|((what, v4), _)| sockets.get(*what, any(*v4))).for_each(|fd| watch.writable(fd));
         } else {
             self.devices.iter().for_each(|(_, device)| watch.readable(device.as_fd()));
+        }
+    }
+
+    /// Takes in what routers say of the paths of our packets.
+    pub(crate) fn learn(&mut self) {
+        let (now, sockets) = (self.clock.now(), self.sockets.clone());
+        for socket in sockets.icmp() {
+            // Who sends many of them holds up nothing else.
+            for _ in 0..BATCH {
+                let Some(message) = self.too_big.receive(socket) else { break };
+                report_narrow(self.engine.learn_mtu(message, now));
+            }
         }
     }
 
@@ -246,7 +261,7 @@ impl OutboundHalf {
             };
             if let Some(socket) = self.sockets.get(Use::Nat, dst) {
                 // Where there is no room, other packets keep the mapping alive.
-                self.messages.send(socket, &KEEPALIVE, &[sending], false, &mut |error| self.counted.refused(&error));
+                self.messages.send(socket, &KEEPALIVE, &[sending], false, &mut |_, error| self.counted.refused(&error));
             }
         }
     }
@@ -467,10 +482,16 @@ impl OutboundHalf {
             if packets.is_empty() {
                 continue;
             }
+            let mut too_long = None;
             let done = match self.sockets.get(*what, any(*v4)) {
                 Some(socket) => {
                     let counted = &mut self.counted;
-                    let refused = &mut |error| counted.refused(&error);
+                    let refused = &mut |place: usize, error: io::Error| {
+                        if *what == Use::Clear && error.raw_os_error() == Some(libc::EMSGSIZE) {
+                            too_long = Some(packets[place]);
+                        }
+                        counted.refused(&error);
+                    };
                     self.messages.send(socket, self.slots.bytes(), packets, *what == Use::Nat, refused)
                 }
                 None => {
@@ -479,6 +500,13 @@ impl OutboundHalf {
                 }
             };
             packets.drain(..done);
+            // A packet that nobody may cut, and too long for the link at hand: its sender is told of the next one.
+            if let Some(Sending { start, end, remote, .. }) = too_long
+                && let Ok(mtu) = self.sockets.mtu_towards(remote.ip())
+                && let Some(message) = self.too_big.about(&self.slots.bytes()[start..end], mtu)
+            {
+                report_narrow(self.engine.learn_mtu(message, self.clock.now()));
+            }
         }
     }
 
@@ -503,6 +531,13 @@ impl OutboundHalf {
 impl Counted {
     fn refused(&mut self, error: &io::Error) {
         *self.send_failed.entry(error.raw_os_error().unwrap_or_default()).or_default() += 1;
+    }
+}
+
+/// Tells of an SA whose path has become narrower.
+fn report_narrow(id: Option<SaId>) {
+    if let Some(id) = id {
+        tracing::info!("the path of the SA {:#010x} to {} takes less than was known", id.spi.0, id.dst);
     }
 }
 

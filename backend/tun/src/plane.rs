@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::inbound::{self, InboundHalf, Ports};
 use crate::outbound::{self, OutboundHalf};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
-use crate::sockets::{self, Sockets, Use};
+use crate::sockets::{Sockets, Use};
 use crate::sys::{HOPS, Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
@@ -52,7 +52,6 @@ pub struct TunDataPlane {
     sockets: Arc<Sockets>,
     messages: Messages,
     ports: Ports,
-    own_mark: u32,
     offload: bool,
     policies: BTreeMap<PolicyId, Policy>,
     /// Names of the virtual interfaces.
@@ -142,7 +141,6 @@ impl TunDataPlane {
             sockets,
             messages: Messages::new(),
             ports,
-            own_mark: config.own_mark,
             offload: config.offload,
             policies: BTreeMap::new(),
             interfaces: BTreeMap::new(),
@@ -204,13 +202,13 @@ impl TunDataPlane {
         let socket = self.sockets.get(what, remote.ip()).ok_or(io::ErrorKind::Unsupported)?;
         let sending = Sending { start: 0, end: bytes.len(), remote, local: local.ip(), tos: 0, hops: HOPS };
         let mut result = Ok(());
-        let done = self.messages.send(socket, bytes, &[sending], false, &mut |error| result = Err(error));
+        let done = self.messages.send(socket, bytes, &[sending], false, &mut |_, error| result = Err(error));
         if done == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { result }
     }
 
     /// The address from which our packets to `remote` would leave now. `None`: there is no route.
     pub fn source_towards(&self, remote: IpAddr) -> Option<IpAddr> {
-        sockets::source_towards(remote, self.own_mark).ok()
+        self.sockets.source_towards(remote).ok()
     }
 
     /// Carries out several operations with one change of the packet filter; stops at the first that fails and says

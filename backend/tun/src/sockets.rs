@@ -1,4 +1,4 @@
-//! The sockets: raw ESP and AH, UDP for IKE and for ESP in UDP, and raw ones for packets that pass in the clear.
+//! The sockets: raw ESP and AH, UDP for IKE and for ESP in UDP, raw ones for packets that pass in the clear, and ICMP.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,12 +8,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::TunConfig;
 use crate::error::Error;
-use crate::sys::{HOPS, set_option};
+use crate::sys::{HOPS, only_icmp, path_mtu, set_option};
 
 /// Bytes the kernel keeps for us while the inbound thread is busy.
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// Bytes that wait for the link before packets wait in the device: several batches.
 const SEND_BUFFER: usize = 1 << 20;
+/// Bytes of ICMP that the kernel keeps. There is little of it, unless somebody means harm.
+const ICMP_BUFFER: usize = 64 << 10;
+
+/// Destination unreachable, of which one code is that a packet was too big (RFC 792, RFC 1191 §4).
+const ICMP_UNREACHABLE: u8 = 3;
+/// Packet too big (RFC 4443 §3.2).
+const ICMPV6_TOO_BIG: u8 = 2;
 
 /// What a socket carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +44,12 @@ pub(crate) struct Family {
     nat: Socket,
     ike: Socket,
     clear: Socket,
+    icmp: Socket,
 }
 
 /// All sockets. Every packet they send carries the mark that neither capture nor guard looks at.
 pub(crate) struct Sockets {
+    own_mark: u32,
     v4: Family,
     /// `None` on a host without IPv6.
     v6: Option<Family>,
@@ -58,7 +67,7 @@ impl Sockets {
             }
             Err(error) => return Err(error),
         };
-        Ok(Sockets { v4, v6 })
+        Ok(Sockets { own_mark: config.own_mark, v4, v6 })
     }
 
     /// Whether the host has IPv6.
@@ -74,9 +83,36 @@ impl Sockets {
 
     /// The sockets that receive.
     pub(crate) fn receiving(&self) -> impl Iterator<Item = (Use, BorrowedFd<'_>)> {
-        let families = std::iter::once(&self.v4).chain(&self.v6);
         let uses = [Use::Esp, Use::Ah, Use::Nat, Use::Ike];
-        families.flat_map(move |family| uses.map(|what| (what, family.get(what).as_fd())))
+        self.families().flat_map(move |family| uses.map(|what| (what, family.get(what).as_fd())))
+    }
+
+    /// The sockets on which routers say that packets of ours were too big.
+    pub(crate) fn icmp(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.families().map(|family| family.icmp.as_fd())
+    }
+
+    fn families(&self) -> impl Iterator<Item = &Family> {
+        std::iter::once(&self.v4).chain(&self.v6)
+    }
+
+    /// The source address that the routing of our packets chooses.
+    pub(crate) fn source_towards(&self, remote: IpAddr) -> io::Result<IpAddr> {
+        let local = self.connected(remote)?.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(local.ip())
+    }
+
+    /// The longest packet of ours that the host lets go to `remote`.
+    pub(crate) fn mtu_towards(&self, remote: IpAddr) -> io::Result<u16> {
+        path_mtu(self.connected(remote)?.as_fd(), remote.is_ipv4())
+    }
+
+    /// Connecting a UDP socket sends nothing.
+    fn connected(&self, remote: IpAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(SocketAddr::new(remote, 0)), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_mark(self.own_mark)?;
+        socket.connect(&SocketAddr::new(remote, 500).into())?;
+        Ok(socket)
     }
 }
 
@@ -93,6 +129,7 @@ impl Family {
             ike: udp(config.ike_port)
                 .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.ike_port), e))?,
             clear: raw(libc::IPPROTO_RAW).map_err(|e| Error::system(format!("open a raw {name} socket"), e))?,
+            icmp: icmp(domain, config).map_err(|e| Error::system(format!("open a raw {name} socket for ICMP"), e))?,
         })
     }
 
@@ -107,13 +144,15 @@ impl Family {
     }
 }
 
-/// The source address that the routing of packets with our mark chooses. Connecting a UDP socket sends nothing.
-pub(crate) fn source_towards(remote: IpAddr, own_mark: u32) -> io::Result<IpAddr> {
-    let socket = Socket::new(Domain::for_address(SocketAddr::new(remote, 0)), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_mark(own_mark)?;
-    socket.connect(&SocketAddr::new(remote, 500).into())?;
-    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok(local.ip())
+fn icmp(domain: Domain, config: &TunConfig) -> io::Result<Socket> {
+    let v4 = domain == Domain::IPV4;
+    let (protocol, kind) =
+        if v4 { (libc::IPPROTO_ICMP, ICMP_UNREACHABLE) } else { (libc::IPPROTO_ICMPV6, ICMPV6_TOO_BIG) };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))?;
+    only_icmp(socket.as_fd(), v4, kind)?;
+    socket.set_mark(config.own_mark)?;
+    socket.set_recv_buffer_size(ICMP_BUFFER)?;
+    Ok(socket)
 }
 
 fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &TunConfig) -> io::Result<Socket> {

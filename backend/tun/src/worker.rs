@@ -24,6 +24,10 @@ impl Worker {
         let Worker { wake, clock, sockets, mut outbound, mut inbound } = self;
         loop {
             let mut watch = Watch::new(wake.as_fd());
+            if outbound.is_some() {
+                sockets.icmp().for_each(|fd| watch.readable(fd));
+            }
+            let outbound_from = watch.len();
             if let Some(half) = &outbound {
                 half.watch(&sockets, &mut watch);
             }
@@ -44,7 +48,10 @@ impl Worker {
                 }
             }
             if let Some(half) = &mut outbound {
-                half.work(ready.part(1, inbound_from).any());
+                if ready.part(1, outbound_from).any() {
+                    half.learn();
+                }
+                half.work(ready.part(outbound_from, inbound_from).any());
             }
             if let Some(half) = &mut inbound {
                 half.work(ready.part(inbound_from, end));

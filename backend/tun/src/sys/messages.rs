@@ -121,8 +121,8 @@ impl Messages {
 
     /// Sends packets that stand in `bytes`, at most [`BATCH`], without waiting for room in the socket. With `trains`,
     /// for UDP sockets, packets that follow each other to one place and are of one length, but for a shorter last one,
-    /// go to the kernel as one, which cuts them apart as late as it can. What the kernel refuses is handed to
-    /// `refused`, and the rest is sent nevertheless. The number of packets that were sent or refused: less than all
+    /// go to the kernel as one, which cuts them apart as late as it can. Of what the kernel refuses `refused` gets
+    /// the place in `packets`, and the rest is sent nevertheless. The number of packets that were sent or refused: less than all
     /// when there was no room for more.
     pub(crate) fn send(
         &mut self,
@@ -130,7 +130,7 @@ impl Messages {
         bytes: &[u8],
         packets: &[Sending],
         trains: bool,
-        refused: &mut dyn FnMut(io::Error),
+        refused: &mut dyn FnMut(usize, io::Error),
     ) -> usize {
         let packets = &packets[..packets.len().min(BATCH)];
         let mut done = 0;
@@ -154,7 +154,7 @@ impl Messages {
                 // packets do not fit the path and must be fragmented, goes packet by packet.
                 Err(_) if self.headers[0].msg_hdr.msg_iovlen > 1 => alone = done + sizes.take(1).sum::<usize>(),
                 Err(error) => {
-                    refused(error);
+                    refused(done, error);
                     done += 1;
                 }
             }

@@ -37,10 +37,38 @@ pub(crate) fn set_tun_offload(file: BorrowedFd<'_>, features: c_uint) -> io::Res
 
 /// Sets an integer option of a socket.
 pub(crate) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-    let length = size_of::<c_int>() as libc::socklen_t;
+    set_words(socket, level, name, &[value])
+}
+
+/// `linux/icmp.h` and `linux/icmpv6.h`.
+const ICMP_FILTER: c_int = 1;
+const ICMPV6_FILTER: c_int = 1;
+
+/// Lets only messages of this type come in at a raw ICMP socket of IPv4, or of IPv6.
+pub(crate) fn only_icmp(socket: BorrowedFd<'_>, v4: bool, kind: u8) -> io::Result<()> {
+    // A bit for each type, set for those that are kept away.
+    let mut types: [c_int; 8] = [-1; 8];
+    types[usize::from(kind / 32)] = !(1 << (kind % 32));
+    match v4 {
+        true => set_words(socket, libc::SOL_RAW, ICMP_FILTER, &types[..1]),
+        false => set_words(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &types),
+    }
+}
+
+fn set_words(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[c_int]) -> io::Result<()> {
+    let length = size_of_val(value) as libc::socklen_t;
     // SAFETY: the pointer and the length describe `value`, which lives until the call returns.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
     check(result).map(drop)
+}
+
+/// The longest packet on the path of a connected socket, as far as the host knows it: `IP_MTU`, `IPV6_MTU`.
+pub(crate) fn path_mtu(socket: BorrowedFd<'_>, v4: bool) -> io::Result<u16> {
+    let (level, name) = if v4 { (libc::IPPROTO_IP, libc::IP_MTU) } else { (libc::IPPROTO_IPV6, libc::IPV6_MTU) };
+    let (mut value, mut length): (c_int, _) = (0, size_of::<c_int>() as libc::socklen_t);
+    // SAFETY: the pointers lead to `value`, of the length given, and to `length`, which live until the call returns.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &mut length) })?;
+    Ok(u16::try_from(value).unwrap_or(u16::MAX))
 }
 
 fn check(result: c_int) -> io::Result<usize> {

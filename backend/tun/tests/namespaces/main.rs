@@ -15,6 +15,7 @@ mod interfaces;
 mod lab;
 mod leave;
 mod options;
+mod paths;
 mod traffic;
 mod trains;
 
@@ -31,6 +32,7 @@ type Case = (&'static str, fn());
 const CASES: &[&[Case]] = &[
     traffic::CASES,
     options::CASES,
+    paths::CASES,
     trains::CASES,
     capture::CASES,
     flows::CASES,
