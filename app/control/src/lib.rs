@@ -3,6 +3,7 @@
 //! ```text
 //! client ── frame { CMD_REQUEST "command-line" {argv, cwd} } ──► Server::ready ──► Request ──► the daemon's core
 //! client ◄── frame { CMD_RESPONSE {success, ...} } ──────────── Server::reply ◄── Message ◄──┘
+//! client ◄── frame { EVENT "list-sa" {...} } ── Server::stream, event ◄──────────────────────┘
 //! ```
 //!
 //! This crate never interprets a command and never waits, but for [`Client`], which blocks by design. The format is

@@ -7,4 +7,6 @@ pub const MAX_DEPTH: usize = 16;
 /// The most elements in one message, section ends included.
 pub const MAX_ELEMENTS: usize = 64 * 1024;
 /// The most connections at once; further ones wait in the listen queue.
-pub const MAX_CLIENTS: usize = 32;
+pub const MAX_CLIENTS: usize = 1024;
+/// Bytes that may wait for a client to read them when an event is added.
+pub const MAX_QUEUED: usize = 128 * 1024;

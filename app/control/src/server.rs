@@ -1,9 +1,15 @@
 //! The daemon's end, for an event loop that polls: nothing here waits.
 //!
+//! ```text
+//! request ──► Request ──► the daemon ──► reply, or stream: a run of events and then the reply
+//! register ──► noted here ◄── event: to whoever registered, progress: to the one whose command is under way
+//! ```
 //! A connection has at most one request under way. While the daemon works on it (or while an answer is still being
-//! written) nothing more is read from that client, so a client can make the daemon hold one packet and no more.
+//! written) nothing more is read from that client, so a client can make the daemon hold one packet and no more. A
+//! stream is written as fast as its client reads. Events that nobody asked for one by one wait for a slow client up to
+//! a bound; beyond it they are dropped for this client, and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -11,7 +17,7 @@ use std::path::Path;
 
 use rustix::net::sockopt::socket_peercred;
 
-use crate::limits::MAX_CLIENTS;
+use crate::limits::{MAX_CLIENTS, MAX_QUEUED};
 use crate::message::Message;
 use crate::packet::{self, Packet};
 use crate::socket::{BindError, ControlSocket};
@@ -52,17 +58,32 @@ pub struct Server {
     next: u64,
     /// Besides root, who may command.
     owner: u32,
+    /// The events that can be registered for.
+    offered: &'static [&'static str],
+    /// Events that were dropped because their client does not read.
+    lost: u64,
 }
 
 #[derive(Debug)]
 struct Connection {
-    stream: UnixStream,
+    socket: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// What it registered for.
+    events: BTreeSet<&'static str>,
+    /// The answer under way, as far as it is not in `output` yet.
+    stream: Option<Stream>,
     /// A request is under way.
     busy: bool,
     /// Close when `output` is written.
     closing: bool,
+}
+
+#[derive(Debug)]
+struct Stream {
+    event: &'static str,
+    rest: VecDeque<Message>,
+    reply: Message,
 }
 
 impl Server {
@@ -72,7 +93,24 @@ impl Server {
     /// When another daemon listens there, something else is in the way, or the system refuses.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
         let owner = rustix::process::geteuid().as_raw();
-        Ok(Server { socket: ControlSocket::bind(path)?, clients: BTreeMap::new(), next: 0, owner })
+        let socket = ControlSocket::bind(path)?;
+        Ok(Server { socket, clients: BTreeMap::new(), next: 0, owner, offered: &[], lost: 0 })
+    }
+
+    /// The same, where clients may register for these events.
+    #[must_use]
+    pub fn offering(self, offered: &'static [&'static str]) -> Self {
+        Server { offered, ..self }
+    }
+
+    /// The events that somebody has registered for.
+    pub fn awaited(&self) -> BTreeSet<&'static str> {
+        self.clients.values().flat_map(|connection| connection.events.iter().copied()).collect()
+    }
+
+    /// Events that were dropped because their client does not read.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// What to wait for.
@@ -85,7 +123,7 @@ impl Server {
         };
         let clients = self.clients.iter().map(|(id, connection)| Interest {
             client: Some(*id),
-            fd: connection.stream.as_fd(),
+            fd: connection.socket.as_fd(),
             read: !connection.busy && connection.output.is_empty() && !connection.closing,
             write: !connection.output.is_empty(),
         });
@@ -106,8 +144,7 @@ impl Server {
             });
             let id = ClientId(self.next);
             self.next += 1;
-            let (input, output) = (Vec::new(), Vec::new());
-            self.clients.insert(id, Connection { stream, input, output, busy: false, closing: !allowed });
+            self.clients.insert(id, Connection::new(stream, !allowed));
             if !allowed {
                 self.send(id, &refusal("only root and the user whom the daemon runs as may command it"));
             }
@@ -150,8 +187,18 @@ impl Server {
                     }
                     Err(error) => self.send(client, &refusal(&format!("the command's message is {error}"))),
                 },
-                // No event is offered yet.
-                Ok(Packet::Register(_) | Packet::Unregister(_)) => self.send_packet(client, &Packet::UnknownEvent),
+                Ok(Packet::Register(name)) => {
+                    let known = self.offered.iter().find(|known| **known == name);
+                    let packet = known.map_or(Packet::UnknownEvent, |known| {
+                        connection.events.insert(known);
+                        Packet::Confirm
+                    });
+                    self.send_packet(client, &packet);
+                }
+                Ok(Packet::Unregister(name)) => {
+                    let known = connection.events.remove(name.as_str());
+                    self.send_packet(client, if known { &Packet::Confirm } else { &Packet::UnknownEvent });
+                }
                 // What only a daemon sends, or what nobody does: the stream cannot be trusted any further.
                 Ok(_) | Err(_) => {
                     self.clients.remove(&client);
@@ -182,6 +229,42 @@ impl Server {
         }
     }
 
+    /// Answers the request under way with a run of events and then the reply. A client that did not register for the
+    /// event gets the reply alone.
+    pub fn stream(&mut self, client: ClientId, event: &'static str, messages: Vec<Message>, reply: Message) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        let rest = if connection.events.contains(event) { messages.into() } else { VecDeque::new() };
+        connection.stream = Some(Stream { event, rest, reply });
+        self.write(client);
+    }
+
+    /// Tells everybody who registered for the event.
+    pub fn event(&mut self, name: &'static str, message: &Message) {
+        let clients = self.clients.iter().filter(|(_, connection)| connection.events.contains(name));
+        let clients: Vec<ClientId> = clients.map(|(id, _)| *id).collect();
+        if let (false, Some(frame)) = (clients.is_empty(), event_frame(name, message)) {
+            clients.into_iter().for_each(|client| self.queue(client, &frame));
+        }
+    }
+
+    /// Tells one client, if it registered for the event.
+    pub fn progress(&mut self, client: ClientId, name: &'static str, message: &Message) {
+        let awaited = self.clients.get(&client).is_some_and(|connection| connection.events.contains(name));
+        if let (true, Some(frame)) = (awaited, event_frame(name, message)) {
+            self.queue(client, &frame);
+        }
+    }
+
+    fn queue(&mut self, client: ClientId, frame: &[u8]) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        if connection.output.len() + frame.len() > MAX_QUEUED {
+            self.lost += 1;
+            return;
+        }
+        connection.output.extend(frame);
+        self.write(client);
+    }
+
     fn send(&mut self, client: ClientId, message: &Message) {
         let mut body = Vec::new();
         match message.emit(&mut body) {
@@ -207,20 +290,48 @@ impl Server {
 
     fn write(&mut self, client: ClientId) {
         let Some(connection) = self.clients.get_mut(&client) else { return };
-        let alive = connection.flush();
+        let mut alive = connection.flush();
+        while alive
+            && connection.output.is_empty()
+            && let Some(stream) = &mut connection.stream
+        {
+            match stream.rest.pop_front() {
+                Some(message) => connection.output.extend(event_frame(stream.event, &message).unwrap_or_default()),
+                None => {
+                    let reply = std::mem::take(&mut stream.reply);
+                    connection.stream = None;
+                    connection.busy = false;
+                    // Comes back here, with nothing left to stream.
+                    return self.send(client, &reply);
+                }
+            }
+            alive = connection.flush();
+        }
         if !alive || (connection.closing && connection.output.is_empty()) {
             self.clients.remove(&client);
         }
     }
 }
 
+/// `None`: more than a packet holds, or a name or value that is too long; nobody can be told that.
+fn event_frame(name: &str, message: &Message) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    message.emit(&mut body).ok()?;
+    Packet::Event(name.to_owned(), &body).emit().ok()
+}
+
 impl Connection {
+    fn new(socket: UnixStream, closing: bool) -> Self {
+        let (input, output) = (Vec::new(), Vec::new());
+        Connection { socket, input, output, events: BTreeSet::new(), stream: None, busy: false, closing }
+    }
+
     /// Reads what is there, up to one packet of the largest size. `false`: the connection is over.
     fn fill(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
         let bound = packet::framed(crate::limits::MAX_PACKET);
         while self.input.len() < bound {
-            match self.stream.read(&mut chunk) {
+            match self.socket.read(&mut chunk) {
                 Ok(0) => return false,
                 Ok(len) => self.input.extend(chunk.iter().take(len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
@@ -234,7 +345,7 @@ impl Connection {
     /// Writes what fits. `false`: the connection is over.
     fn flush(&mut self) -> bool {
         while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
+            match self.socket.write(&self.output) {
                 Ok(0) => return false,
                 Ok(len) => drop(self.output.drain(..len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,

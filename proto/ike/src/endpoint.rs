@@ -75,6 +75,21 @@ impl Endpoint {
         self.core.table.iter().map(IkeSa::view).collect()
     }
 
+    /// The IKE SA with this SPI of ours.
+    pub fn ike_sa(&self, spi: IkeSpi) -> Option<IkeSaView> {
+        self.core.table.get(spi).map(IkeSa::view)
+    }
+
+    /// The IKE SA that holds the Child SA with this inbound SPI.
+    pub fn ike_sa_of(&self, inbound: Spi) -> Option<IkeSaView> {
+        self.ike_sa(self.core.table.owner(inbound)?)
+    }
+
+    /// The remote of the IKE SA with this SPI of ours, and its [`IkeSaView::serial`].
+    pub fn remote_of(&self, spi: IkeSpi) -> Option<(&str, u64)> {
+        self.core.table.get(spi).map(|sa| (sa.remote_name(), sa.ends.serial))
+    }
+
     /// What was dropped, and why.
     pub fn counters(&self) -> Counters {
         self.core.counters
@@ -182,6 +197,12 @@ impl Endpoint {
                 sa.tasks.retain(|task| !waits(task));
                 children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
             }),
+            Command::RekeyIkeSa(spi) => self.with_ike(spi, |sa, _, _| sa.rekey()),
+            Command::RekeyChildSa(inbound) => self.with_owner(inbound, |sa| sa.rekey_child(inbound)),
+            Command::TerminateIkeSa(spi) => self.close_ike(spi),
+            Command::TerminateChildSa(inbound) => {
+                self.with_owner(inbound, |sa| sa.delete_child(inbound, DownReason::Command));
+            }
             Command::CheckLiveness(remote) => self.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
             Command::Alive(inbound) => self.alive(inbound),
         }
@@ -248,15 +269,17 @@ impl Endpoint {
             Some(name) => self.core.table.with_remote(name),
             None => self.core.table.iter().map(|sa| sa.ends.our_spi()).collect(),
         };
-        for spi in spis {
-            let Some(mut sa) = self.core.table.take(spi) else { continue };
-            if let Some((_, phase)) = sa.established() {
-                phase.close(DownReason::Command);
-                self.core.table.insert(sa);
-                self.with_ike(spi, |_, _, _| ());
-            } else {
-                sa.drop_silently(DownReason::Command, &mut self.core);
-            }
+        spis.into_iter().for_each(|spi| self.close_ike(spi));
+    }
+
+    fn close_ike(&mut self, spi: IkeSpi) {
+        let Some(mut sa) = self.core.table.take(spi) else { return };
+        if let Some((_, phase)) = sa.established() {
+            phase.close(DownReason::Command);
+            self.core.table.insert(sa);
+            self.with_ike(spi, |_, _, _| ());
+        } else {
+            sa.drop_silently(DownReason::Command, &mut self.core);
         }
     }
 
@@ -306,6 +329,13 @@ impl Endpoint {
     fn with_child(&mut self, id: SaId, act: impl FnOnce(&mut Established, &mut Ends, Spi, &mut Core)) {
         if let Some((owner, inbound)) = self.core.table.child(id) {
             self.with_ike(owner, |sa, ends, core| act(sa, ends, inbound, core));
+        }
+    }
+
+    /// The IKE SA that holds the Child SA with this inbound SPI.
+    fn with_owner(&mut self, inbound: Spi, act: impl FnOnce(&mut Established)) {
+        if let Some(owner) = self.core.table.owner(inbound) {
+            self.with_ike(owner, |sa, _, _| act(sa));
         }
     }
 

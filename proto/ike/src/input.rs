@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent};
 use ravelin_types::policy::PolicyId;
+use ravelin_types::{IkeSpi, Spi};
 
 use crate::config::Config;
 use crate::output::OpId;
@@ -55,6 +55,14 @@ pub enum Command {
     TerminateIke(Option<String>),
     /// Delete the Child SAs of this policy, or all, telling the peers.
     TerminateChild(Option<PolicyId>),
+    /// Rekey the IKE SA with this SPI of ours.
+    RekeyIkeSa(IkeSpi),
+    /// Rekey the Child SA with this inbound SPI.
+    RekeyChildSa(Spi),
+    /// Delete the IKE SA with this SPI of ours, telling the peer.
+    TerminateIkeSa(IkeSpi),
+    /// Delete the Child SA with this inbound SPI, telling the peer.
+    TerminateChildSa(Spi),
     /// Ask now whether the remote is alive.
     CheckLiveness(String),
     /// An authenticated packet arrived on this inbound SA since the last report: the peer is alive.

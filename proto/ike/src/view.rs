@@ -12,6 +12,8 @@ use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 /// One IKE SA.
 #[derive(Clone, Debug)]
 pub struct IkeSaView {
+    /// A number that no other IKE SA here has or had.
+    pub serial: u64,
     /// The configured peer.
     pub remote: String,
     /// Initiator's and responder's SPI.

@@ -237,7 +237,7 @@ impl<P: Plane> Core<P> {
             self.command(command, now);
             return Ok(Some(done()));
         }
-        self.wait(client, goal, now + wait.timeout.min(MAX_WAIT));
+        self.wait(client, goal, Some(now + wait.timeout.min(MAX_WAIT)));
         self.command(command, now);
         Ok(None)
     }

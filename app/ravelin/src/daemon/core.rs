@@ -14,12 +14,13 @@ use ravelin_ike::{Command, Datagram, Endpoint, Event, Input, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{ErrorCode, Instant, Spi};
+use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 
 use super::failures::{Failures, Log};
 use super::keyed::session_ops;
 use super::plane::Plane;
 use super::report;
+use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
 
 /// Where an IKE header has its exchange type (RFC 7296 §3.1), and the one that begins an IKE SA.
@@ -30,6 +31,19 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
 const MAX_OUTPUTS: usize = 1 << 20;
 
+/// What clients are told, in the order in which it came to be.
+#[derive(Debug)]
+pub enum Said {
+    /// The answer to a command.
+    Answer(ClientId, Message),
+    /// The answer to a command, as a run of events with an empty reply behind.
+    Stream(ClientId, &'static str, Vec<Message>),
+    /// To everybody who registered for it.
+    Event(&'static str, Message),
+    /// To one client whose command is under way.
+    Progress(ClientId, &'static str, Message),
+}
+
 /// Everything the daemon is, but for the waiting.
 pub struct Core<P> {
     pub(super) endpoint: Endpoint,
@@ -39,9 +53,10 @@ pub struct Core<P> {
     pub(super) started: Instant,
     pub(super) crypto: CryptoProvider,
     /// Name of the provider that protects packets.
-    packets: &'static str,
+    pub(super) packets: &'static str,
     waiting: Waiting,
-    answers: Vec<(ClientId, Message)>,
+    pub(super) said: Vec<Said>,
+    pub(super) vici: Vici,
     deadline: Option<Instant>,
     /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
     sources: BTreeMap<String, IpAddr>,
@@ -93,7 +108,8 @@ impl<P: Plane> Core<P> {
             crypto,
             packets: crypto.name,
             waiting: Waiting::default(),
-            answers: Vec::new(),
+            said: Vec::new(),
+            vici: Vici::default(),
             deadline: None,
             sources: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -118,6 +134,7 @@ impl<P: Plane> Core<P> {
         if self.stopping && datagram.data.get(EXCHANGE_TYPE_AT) == Some(&IKE_SA_INIT) {
             return;
         }
+        self.note_received(&datagram);
         self.endpoint.handle(Input::Datagram(datagram), now);
         self.pump(now);
     }
@@ -159,31 +176,55 @@ impl<P: Plane> Core<P> {
             }
         }
         let late = self.waiting.expire(now);
-        self.answers.extend(late);
+        self.answer_all(late);
         self.endpoint.handle(Input::Timer, now);
         self.pump(now);
     }
 
-    /// A client asks. The answer, if there is one already, is among [`Core::answers`]; `false`: no such command.
+    /// A client asks. The answer, if there is one already, is among what [`Core::said`] gives; `false`: no such command.
     pub fn request(&mut self, request: &Request, now: Instant) -> bool {
-        let answer = match request.name.as_str() {
-            "version" => Some(version()),
-            "stats" => Some(self.stats(now)),
-            ravelin_control::COMMAND_LINE => self.command_line(request.client, &request.message, now),
-            _ => return false,
-        };
-        self.answers.extend(answer.map(|message| (request.client, message)));
+        let client = request.client;
+        if request.name == ravelin_control::COMMAND_LINE {
+            let answer = self.command_line(client, &request.message, now);
+            self.said.extend(answer.map(|message| Said::Answer(client, message)));
+            return true;
+        }
+        match self.vici(request, now) {
+            None => return false,
+            Some(vici::Answer::Now(message)) => self.said.push(Said::Answer(client, message)),
+            Some(vici::Answer::Stream(event, messages)) => self.said.push(Said::Stream(client, event, messages)),
+            Some(vici::Answer::Later) => {}
+        }
         true
     }
 
     /// A client has hung up: nobody waits for its answer any more.
     pub fn hung_up(&mut self, client: ClientId) {
         self.waiting.forget(client);
+        self.talk_ended(client);
     }
 
-    /// The answers that became ready.
-    pub fn answers(&mut self) -> Vec<(ClientId, Message)> {
-        std::mem::take(&mut self.answers)
+    /// What there is to tell clients.
+    pub fn said(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn answer_all(&mut self, answers: Vec<(ClientId, Message)>) {
+        for (client, message) in answers {
+            self.talk_ended(client);
+            self.said.push(Said::Answer(client, message));
+        }
+    }
+
+    /// IKE SAs that are no more without an event of their own.
+    pub(super) fn gone_silently(&mut self, ike: &[(IkeSpi, IkeSpi)]) {
+        let answers = self.waiting.gone(ike);
+        self.answer_all(answers);
+    }
+
+    /// How many things wait for a time.
+    pub(super) fn scheduled(&self) -> usize {
+        self.retries.len() + self.waiting.len() + usize::from(self.deadline.is_some())
     }
 
     /// When [`Core::timer`] shall be called.
@@ -221,7 +262,7 @@ impl<P: Plane> Core<P> {
     }
 
     /// The client's answer comes when the goal is reached. To be called before the command that leads there.
-    pub(super) fn wait(&mut self, client: ClientId, goal: Goal, until: Instant) {
+    pub(super) fn wait(&mut self, client: ClientId, goal: Goal, until: Option<Instant>) {
         self.waiting.add(client, goal, until);
     }
 
@@ -350,6 +391,7 @@ impl<P: Plane> Core<P> {
         for _ in 0..MAX_OUTPUTS {
             match self.endpoint.poll() {
                 Output::Apply(id, op) => {
+                    self.note_last_counters(&op);
                     if let DataPlaneOp::DeleteSa(sa) = &op
                         && self.is_watched()
                     {
@@ -376,6 +418,7 @@ impl<P: Plane> Core<P> {
     }
 
     fn transmit(&mut self, transmit: &Transmit) {
+        self.note_sent(transmit);
         if let Err(error) = self.plane.send_ike(transmit.local, transmit.remote, &transmit.data) {
             // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
             tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");
@@ -414,8 +457,9 @@ impl<P: Plane> Core<P> {
                 self.retry_failed(failure.policy, failure.remote.as_deref(), now);
             }
         }
+        self.vici_event(event, now);
         let answers = self.waiting.event(event);
-        self.answers.extend(answers);
+        self.answer_all(answers);
     }
 
     fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
@@ -460,20 +504,6 @@ impl<P: Plane> Core<P> {
         self.model.policy_by_id(id).map_or_else(|| format!("policy {}", id.0), |entry| entry.spec.name.clone())
     }
 
-    fn stats(&mut self, now: Instant) -> Message {
-        let ike_sas = self.endpoint.ike_sas();
-        let half_open = ike_sas.iter().filter(|sa| matches!(sa.state, "IKE_SA_INIT" | "IKE_AUTH")).count();
-        let uptime = Message::new().with("running", format!("{} seconds", now.since(self.started).as_secs()));
-        let mut stats = Message::new();
-        stats.put_section("uptime", uptime);
-        stats.put_section("ikesas", Message::new().with("total", ike_sas.len()).with("half-open", half_open));
-        let ciphers = Message::new().with("ike", self.crypto.name).with("packets", self.packets);
-        stats.put_section("ciphers", ciphers);
-        stats.put_section("counters", self.counters());
-        stats.put_section("ike-counters", self.ike_counters());
-        stats
-    }
-
     /// What was counted by the data plane.
     pub(super) fn counters(&mut self) -> Message {
         let mut counters = Message::new();
@@ -497,7 +527,7 @@ fn refusal(op: Option<&DataPlaneOp>, error: &ravelin_types::dataplane::DataPlane
     }
 }
 
-fn reason_text(reason: DownReason) -> &'static str {
+pub(super) fn reason_text(reason: DownReason) -> &'static str {
     match reason {
         DownReason::Command => "as commanded",
         DownReason::PeerDeleted => "the peer deleted it",
@@ -509,16 +539,6 @@ fn reason_text(reason: DownReason) -> &'static str {
         DownReason::DataPlane => "the data plane refused it",
         DownReason::ProtocolError => "the peer broke the protocol",
     }
-}
-
-fn version() -> Message {
-    let system = rustix::system::uname();
-    Message::new()
-        .with("daemon", "ravelin")
-        .with("version", env!("CARGO_PKG_VERSION"))
-        .with("sysname", system.sysname().to_string_lossy())
-        .with("release", system.release().to_string_lossy())
-        .with("machine", system.machine().to_string_lossy())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ravelin_config::{Model, rc};
-use ravelin_control::{ClientId, Server};
+use ravelin_control::{ClientId, Message, Server};
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::Datagram;
 use ravelin_manage::AppId;
@@ -23,9 +23,10 @@ use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::core::Core;
+use super::core::{Core, Said};
 use super::crypto::{ike_provider, packet_provider};
 use super::keying_socket::{KeyingSocket, Received};
+use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -53,9 +54,10 @@ pub struct Settings {
 /// When it cannot start, or cannot undo all its changes; the text says what to do.
 pub fn run(settings: &Settings) -> Result<()> {
     keep_memory_private().context("cannot keep keys out of core dumps")?;
+    raise_file_limit();
     let clock = Clock::new();
     let signals = Signals::register().context("cannot listen for signals")?;
-    let server = Server::bind(&settings.socket)?;
+    let server = Server::bind(&settings.socket)?.offering(vici::EVENTS);
     let keying = match &settings.keying_socket {
         Some(path) => Some(KeyingSocket::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?),
         None => None,
@@ -71,13 +73,14 @@ pub fn run(settings: &Settings) -> Result<()> {
     let ike = ike_provider();
     let packets = packet_provider(ike);
     let plane = TunDataPlane::start(settings.tun.clone(), packets, Box::new(SystemRandom), &mut store)?;
-    let core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
+    let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
         Ok(core) => core.with_packets_by(packets.name),
         Err((plane, why)) => {
             plane.stop(&mut store)?;
             anyhow::bail!(why);
         }
     };
+    core.started_at(vici::time_of_day());
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
     let core = EventLoop { clock, signals, server, keying, core }.run();
@@ -92,6 +95,15 @@ fn keep_memory_private() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Clients of the control socket take a descriptor each; what a shell allows is less than there may be of them.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("the number of open files stays limited to {:?}: {error}", limit.current);
+    }
 }
 
 fn load_rc(path: &Path) -> Result<Model> {
@@ -272,6 +284,7 @@ impl EventLoop {
     /// Hands a request to the core; commands it does not know are answered here, and the client's next one taken up.
     fn serve(&mut self, mut request: Option<ravelin_control::Request>) {
         while let Some(known) = request {
+            self.core.awaited(self.server.awaited());
             if self.core.request(&known, self.clock.now()) {
                 return;
             }
@@ -280,15 +293,34 @@ impl EventLoop {
         }
     }
 
-    /// Hands out answers; each may make room for the client's next command, which may be answered at once.
+    /// Tells clients what there is to tell; each answer may make room for the client's next command, which may be
+    /// answered at once.
     fn answer(&mut self) {
         for _ in 0..BURST {
-            let answers = self.core.answers();
-            if answers.is_empty() {
+            self.core.awaited(self.server.awaited());
+            let said = self.core.said();
+            if said.is_empty() {
                 return;
             }
-            for (client, message) in answers {
-                self.server.reply(client, &message);
+            for said in said {
+                let client = match said {
+                    Said::Event(name, message) => {
+                        self.server.event(name, &message);
+                        continue;
+                    }
+                    Said::Progress(client, name, message) => {
+                        self.server.progress(client, name, &message);
+                        continue;
+                    }
+                    Said::Answer(client, message) => {
+                        self.server.reply(client, &message);
+                        client
+                    }
+                    Said::Stream(client, event, messages) => {
+                        self.server.stream(client, event, messages, Message::new());
+                        client
+                    }
+                };
                 let next = self.server.next_request(client);
                 self.serve(next);
             }

@@ -10,6 +10,7 @@
 //!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
 //!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
 //!                       listings ─► report.rs ─► Message
+//!        └ vici/: the commands and events that strongSwan's clients know
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
 
@@ -22,4 +23,5 @@ mod keyed;
 pub mod keying_socket;
 pub mod plane;
 pub mod report;
+pub mod vici;
 pub mod waiting;

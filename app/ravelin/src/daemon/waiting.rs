@@ -1,10 +1,12 @@
 //! Answers that come later: a client asked for something that takes an exchange with the peer.
 
+use std::collections::BTreeSet;
+
 use ravelin_control::{ClientId, Message};
 use ravelin_ike::Event;
 use ravelin_ike::output::DownReason;
-use ravelin_types::Instant;
 use ravelin_types::policy::PolicyId;
+use ravelin_types::{IkeSpi, Instant, Spi};
 
 /// What a client waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,27 @@ pub enum Goal {
     IkeRekeyed(String),
     /// No IKE SA with the remote.
     IkeDown(String),
+    /// None of these SAs.
+    Gone(Gone),
+}
+
+/// SAs that shall go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// IKE SAs, by both SPIs.
+    pub ike: BTreeSet<(IkeSpi, IkeSpi)>,
+    /// Child SAs, by the inbound SPI.
+    pub children: BTreeSet<Spi>,
+    /// How many there were.
+    pub of: usize,
+}
+
+impl Gone {
+    /// The answer, once none is left.
+    pub fn answer(&self) -> Option<Message> {
+        let left = self.ike.len() + self.children.len();
+        (left == 0).then(|| done().with("matches", self.of).with("terminated", self.of))
+    }
 }
 
 /// A client, its goal, and when it gives up.
@@ -26,7 +49,8 @@ pub enum Goal {
 struct Waiter {
     client: ClientId,
     goal: Goal,
-    until: Instant,
+    /// `None`: as long as it takes.
+    until: Option<Instant>,
 }
 
 /// Everyone who waits. Bounded by the number of clients: each has one command under way.
@@ -35,7 +59,7 @@ pub struct Waiting(Vec<Waiter>);
 
 impl Waiting {
     /// Remembers a client.
-    pub fn add(&mut self, client: ClientId, goal: Goal, until: Instant) {
+    pub fn add(&mut self, client: ClientId, goal: Goal, until: Option<Instant>) {
         self.0.push(Waiter { client, goal, until });
     }
 
@@ -49,23 +73,37 @@ impl Waiting {
         self.take(|waiter| waiter.goal.outcome(event))
     }
 
+    /// The answers that the end of these IKE SAs brings, which ended without an event.
+    pub fn gone(&mut self, ike: &[(IkeSpi, IkeSpi)]) -> Vec<(ClientId, Message)> {
+        self.take(|waiter| {
+            let Goal::Gone(gone) = &mut waiter.goal else { return None };
+            gone.ike.retain(|spis| !ike.contains(spis));
+            gone.answer()
+        })
+    }
+
     /// The answers to those who have waited long enough.
     pub fn expire(&mut self, now: Instant) -> Vec<(ClientId, Message)> {
         self.take(|waiter| {
             let late =
                 || failed("it is not done yet; `ike netstat` shows how far it is, or raise --timeout".to_owned());
-            (waiter.until <= now).then(late)
+            waiter.until.is_some_and(|until| until <= now).then(late)
         })
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// When the next one gives up.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.iter().map(|waiter| waiter.until).min()
+        self.0.iter().filter_map(|waiter| waiter.until).min()
     }
 
-    fn take(&mut self, mut outcome: impl FnMut(&Waiter) -> Option<Message>) -> Vec<(ClientId, Message)> {
+    fn take(&mut self, mut outcome: impl FnMut(&mut Waiter) -> Option<Message>) -> Vec<(ClientId, Message)> {
         let mut answers = Vec::new();
-        self.0.retain(|waiter| match outcome(waiter) {
+        self.0.retain_mut(|waiter| match outcome(waiter) {
             Some(message) => {
                 answers.push((waiter.client, message));
                 false
@@ -78,8 +116,16 @@ impl Waiting {
 
 impl Goal {
     /// The answer, if the event decides the matter.
-    fn outcome(&self, event: &Event) -> Option<Message> {
-        let reached = match (self, event) {
+    fn outcome(&mut self, event: &Event) -> Option<Message> {
+        if let Goal::Gone(gone) = self {
+            match event {
+                Event::IkeDown { spis, .. } => _ = gone.ike.remove(spis),
+                Event::ChildDown { inbound, .. } => _ = gone.children.remove(inbound),
+                _ => {}
+            }
+            return gone.answer();
+        }
+        let reached = match (&*self, event) {
             (Goal::ChildUp(id, _), Event::ChildUp { policy, inbound, outbound }) if id == policy => {
                 done().with("inbound", inbound).with("outbound", outbound)
             }
@@ -112,14 +158,14 @@ impl Goal {
                 policy.map_or(remote == Some(name), |policy| policy == *id)
             }
             Goal::IkeRekeyed(name) => policy.is_none() && remote == Some(name),
-            Goal::ChildDown(_) | Goal::IkeDown(_) => false,
+            Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
         }
     }
 
     fn needs_ike_with(&self, remote: &str) -> bool {
         match self {
             Goal::ChildUp(_, name) | Goal::ChildRekeyed(_, name) | Goal::IkeRekeyed(name) => name == remote,
-            Goal::ChildDown(_) | Goal::IkeDown(_) => false,
+            Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
         }
     }
 }

@@ -189,6 +189,7 @@ impl IkeSa {
             Phase::Established(phase) => (phase.state_name(), Some(phase.suite), Some(phase)),
         };
         IkeSaView {
+            serial: self.ends.serial,
             remote: String::from(self.remote_name()),
             spis: self.ends.spis(),
             initiator: self.ends.initiator,

@@ -1,0 +1,188 @@
+//! Commands that make and end SAs.
+
+use std::time::Duration;
+
+use ravelin_control::{ClientId, Message};
+use ravelin_ike::Command;
+use ravelin_ike::view::IkeSaView;
+use ravelin_types::policy::PolicyId;
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use super::events::Talk;
+use super::list::{child_name, connection_of};
+use super::{Answer, Group, number};
+use crate::daemon::core::Core;
+use crate::daemon::plane::Plane;
+use crate::daemon::waiting::{Goal, Gone, done, failed};
+
+/// The SAs that a command is about.
+#[derive(Default)]
+struct Chosen {
+    /// Our SPI and both.
+    ike: Vec<(IkeSpi, (IkeSpi, IkeSpi))>,
+    /// Inbound SPIs.
+    children: Vec<Spi>,
+}
+
+impl Chosen {
+    fn len(&self) -> usize {
+        self.ike.len() + self.children.len()
+    }
+}
+
+impl<P: Plane> Core<P> {
+    pub(super) fn vici_initiate(
+        &mut self,
+        client: ClientId,
+        message: &Message,
+        now: Instant,
+    ) -> Result<Answer, String> {
+        let connection = message.text("ike");
+        let Some(child) = message.text("child") else {
+            return Err(match connection {
+                Some(_) => "an IKE_SA without CHILD_SA cannot be initiated; name the child, too".to_owned(),
+                None => "missing configuration name".to_owned(),
+            });
+        };
+        let (id, remote) = self.protected_child(child, connection)?;
+        let talk = Talk::new(message, vec![remote.clone()])?;
+        self.say(Group::Cfg, 1, None, || format!("vici initiate CHILD_SA '{child}'"));
+        let entry = self.model.find_remote(&remote).map_err(|error| error.to_string())?;
+        if !entry.spec.initiate {
+            return Err(format!("the connection '{remote}' may not be initiated from this side"));
+        }
+        if self.has_child(id) {
+            return Ok(Answer::Now(done()));
+        }
+        self.look_up_source(id, now);
+        let wait = wait(message)?;
+        if let Wait::Until(timeout) = wait {
+            self.vici.talks.insert(client, talk);
+            self.wait(client, Goal::ChildUp(id, remote), timeout.map(|timeout| now + timeout));
+        }
+        self.command(Command::Initiate(id), now);
+        Ok(if wait == Wait::Not { Answer::Now(done()) } else { Answer::Later })
+    }
+
+    pub(super) fn vici_terminate(
+        &mut self,
+        client: ClientId,
+        message: &Message,
+        now: Instant,
+    ) -> Result<Answer, String> {
+        let chosen = self.chosen(message, "terminate")?;
+        let matches = chosen.len();
+        if matches == 0 {
+            let answer = Message::new().with("success", "no").with("matches", 0).with("terminated", 0);
+            return Ok(Answer::Now(answer.with("errmsg", "no matching SAs to terminate found")));
+        }
+        let names = chosen.ike.iter().filter_map(|(own, _)| self.endpoint.remote_of(*own));
+        let mut names: Vec<String> = names.map(|(name, _)| name.to_owned()).collect();
+        names.extend(chosen.children.iter().filter_map(|child| Some(self.endpoint.ike_sa_of(*child)?.remote)));
+        let talk = Talk::new(message, names)?;
+        let wait = wait(message)?;
+        if let Wait::Until(_) = wait {
+            self.vici.talks.insert(client, talk);
+        }
+        let gone = Gone {
+            ike: chosen.ike.iter().map(|(_, spis)| *spis).collect(),
+            children: chosen.children.iter().copied().collect(),
+            of: matches,
+        };
+        if let Wait::Until(timeout) = wait {
+            self.wait(client, Goal::Gone(gone), timeout.map(|timeout| now + timeout));
+        }
+        for (own, _) in &chosen.ike {
+            self.command(Command::TerminateIkeSa(*own), now);
+        }
+        for inbound in &chosen.children {
+            self.command(Command::TerminateChildSa(*inbound), now);
+        }
+        if wait == Wait::Not {
+            return Ok(Answer::Now(done().with("matches", matches).with("terminated", matches)));
+        }
+        // A half-open SA goes without a word.
+        let left = |spis: &(IkeSpi, IkeSpi)| [spis.0, spis.1].iter().any(|spi| self.endpoint.remote_of(*spi).is_some());
+        let silent: Vec<_> = chosen.ike.iter().map(|(_, spis)| *spis).filter(|spis| !left(spis)).collect();
+        self.gone_silently(&silent);
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn vici_rekey(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
+        let chosen = self.chosen(message, "rekey")?;
+        let matches = chosen.len();
+        for (own, _) in &chosen.ike {
+            self.command(Command::RekeyIkeSa(*own), now);
+        }
+        for inbound in &chosen.children {
+            self.command(Command::RekeyChildSa(*inbound), now);
+        }
+        Ok(Answer::Now(match matches {
+            0 => failed("no matching SAs to rekey found".to_owned()).with("matches", 0),
+            _ => done().with("matches", matches),
+        }))
+    }
+
+    /// The SAs that `child`, `child_id`, `ike` and `ike_id` name together. With a child, they are Child SAs.
+    fn chosen(&mut self, message: &Message, verb: &str) -> Result<Chosen, String> {
+        let given = |name: &str| message.text(name);
+        if ["child", "child_id", "ike", "ike_id"].iter().all(|name| given(name).is_none()) {
+            return Err(format!("missing {verb} selector"));
+        }
+        let fits = |name: &str, value: &str| given(name).is_none_or(|wanted| wanted == value);
+        let of_children = given("child").or(given("child_id")).is_some();
+        let mut chosen = Chosen::default();
+        for view in self.endpoint.ike_sas() {
+            if !fits("ike", &view.remote) || !fits("ike_id", &view.serial.to_string()) {
+                continue;
+            }
+            if !of_children {
+                chosen.ike.push((own_spi(&view), view.spis));
+                continue;
+            }
+            for child in &view.children {
+                let id = self.vici.child_id(child.inbound);
+                if fits("child", &self.child_name_of(child.policy)) && fits("child_id", &id.to_string()) {
+                    chosen.children.push(child.inbound);
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The policy behind a child that protects, and its connection.
+    fn protected_child(&self, child: &str, connection: Option<&str>) -> Result<(PolicyId, String), String> {
+        let fits = |entry: &&ravelin_config::model::PolicyEntry| {
+            child_name(entry) == child && connection.is_none_or(|name| connection_of(entry) == Some(name))
+        };
+        let entry = self.model.policies().find(fits);
+        let entry = entry.ok_or_else(|| format!("CHILD_SA config '{child}' not found"))?;
+        match connection_of(entry) {
+            Some(connection) => Ok((entry.id, connection.to_owned())),
+            None => Err(format!("'{child}' protects nothing, so there is nothing to initiate")),
+        }
+    }
+}
+
+/// The SPI by which we know an IKE SA.
+pub(super) fn own_spi(view: &IkeSaView) -> IkeSpi {
+    if view.initiator { view.spis.0 } else { view.spis.1 }
+}
+
+/// How long a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// It does not.
+    Not,
+    /// Until it is done, or this time has passed.
+    Until(Option<Duration>),
+}
+
+/// `timeout`, in milliseconds: 0 or none waits for ever, -1 not at all.
+fn wait(message: &Message) -> Result<Wait, String> {
+    Ok(match number(message, "timeout")? {
+        0 => Wait::Until(None),
+        negative if negative < 0 => Wait::Not,
+        time => Wait::Until(Some(Duration::from_millis(time.unsigned_abs()))),
+    })
+}

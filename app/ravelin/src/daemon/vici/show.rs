@@ -1,0 +1,209 @@
+//! IKE SAs, Child SAs, connections and policies as sections with strongSwan's names.
+
+use std::collections::BTreeMap;
+
+use ravelin_config::command::{ActionWord, Start};
+use ravelin_config::model::{PolicyEntry, RemoteEntry};
+use ravelin_control::Message;
+use ravelin_ike::view::{ChildSaView, IkeSaView};
+use ravelin_types::dataplane::SaStatus;
+use ravelin_types::sa::Direction;
+use ravelin_types::transform::{EncrId, IntegId, SnId};
+use ravelin_types::{Instant, Spi};
+
+use super::names;
+
+/// What the data plane holds, by direction and SPI.
+pub struct Sas(BTreeMap<(Direction, Spi), SaStatus>);
+
+impl Sas {
+    /// From a listing.
+    pub fn new(sas: Vec<SaStatus>) -> Self {
+        Sas(sas.into_iter().map(|sa| ((sa.params.direction, sa.params.spi), sa)).collect())
+    }
+
+    fn get(&self, direction: Direction, spi: Spi) -> Option<&SaStatus> {
+        self.0.get(&(direction, spi))
+    }
+}
+
+/// An IKE SA without its children.
+pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
+    let (own_id, peer_id) = identities(view);
+    let state = match view.state {
+        "IKE_SA_INIT" | "IKE_AUTH" => "CONNECTING",
+        state => state,
+    };
+    let mut sa = Message::new()
+        .with("uniqueid", view.serial)
+        .with("version", 2)
+        .with("state", state)
+        .with("local-host", view.local.ip())
+        .with("local-port", view.local.port())
+        .with("local-id", own_id)
+        .with("remote-host", view.peer.ip())
+        .with("remote-port", view.peer.port())
+        .with("remote-id", peer_id);
+    if view.initiator {
+        sa.put("initiator", "yes");
+    }
+    sa.put("initiator-spi", hex(view.spis.0.0));
+    sa.put("responder-spi", hex(view.spis.1.0));
+    for (found, name) in [(view.nat.0, "nat-local"), (view.nat.1, "nat-remote"), (view.nat.0 || view.nat.1, "nat-any")]
+    {
+        if found {
+            sa.put(name, "yes");
+        }
+    }
+    if let Some(suite) = &view.suite {
+        sa.put("encr-alg", names::encr(suite.encr));
+        put_key_size(&mut sa, suite.encr, suite.encr_key_bits);
+        if suite.integ != IntegId::NONE {
+            sa.put("integ-alg", names::integ(suite.integ));
+        }
+        sa.put("prf-alg", names::prf(suite.prf));
+        sa.put("dh-group", names::ke(suite.ke));
+    }
+    if state == "ESTABLISHED" {
+        sa.put("established", now.since(view.created).as_secs());
+        if let Some(at) = view.rekey_at {
+            sa.put("rekey-time", at.since(now).as_secs());
+        }
+    }
+    sa
+}
+
+/// Who we are and who the peer is; `%any` as long as nobody knows.
+pub fn identities(view: &IkeSaView) -> (String, String) {
+    match &view.identities {
+        Some((own, peer)) => (names::identity(own), names::identity(peer)),
+        None => ("%any".to_owned(), "%any".to_owned()),
+    }
+}
+
+/// The length of a key, for ciphers that have several.
+fn put_key_size(to: &mut Message, encr: EncrId, bits: u16) {
+    if !matches!(
+        encr,
+        EncrId::CHACHA20_POLY1305 | EncrId::CHACHA20_POLY1305_IIV | EncrId::DES | EncrId::DES3 | EncrId::NULL
+    ) {
+        to.put("encr-keysize", bits);
+    }
+}
+
+fn hex(spi: u64) -> String {
+    format!("{spi:016x}")
+}
+
+/// A Child SA; `id` is its number.
+pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instant) -> Message {
+    let (inbound, outbound) =
+        (sas.get(Direction::Inbound, child.inbound), sas.get(Direction::Outbound, child.outbound));
+    let mut sa = Message::new()
+        .with("name", name)
+        .with("uniqueid", id)
+        .with("reqid", child.policy.0)
+        .with("state", child.state)
+        .with("mode", names::mode(child.mode))
+        .with("protocol", names::protocol(child.suite.protocol()));
+    if inbound.is_some_and(|sa| sa.params.encap.is_some()) {
+        sa.put("encap", "yes");
+    }
+    sa.put("spi-in", format!("{:08x}", child.inbound.0));
+    sa.put("spi-out", format!("{:08x}", child.outbound.0));
+    if let Some(esp) = child.suite.esp() {
+        sa.put("encr-alg", names::encr(esp.encr));
+        put_key_size(&mut sa, esp.encr, esp.encr_key_bits);
+    }
+    let integ = child.suite.esp().map_or_else(|| child.suite.ah().map(|ah| ah.integ), |esp| Some(esp.integ));
+    if let Some(integ) = integ.filter(|integ| *integ != IntegId::NONE) {
+        sa.put("integ-alg", names::integ(integ));
+    }
+    if child.suite.sn() == SnId::PARTIAL_64 {
+        sa.put("esn", 1);
+    }
+    for (status, suffix) in [(inbound, "in"), (outbound, "out")] {
+        let counters = status.map(|sa| sa.counters).unwrap_or_default();
+        sa.put(&format!("bytes-{suffix}"), counters.bytes);
+        sa.put(&format!("packets-{suffix}"), counters.packets);
+    }
+    let age = now.since(child.created);
+    if let Some(sa_status) = inbound {
+        let lifetime = &sa_status.params.lifetime;
+        for (limit, name) in [(lifetime.soft.time, "rekey-time"), (lifetime.hard.time, "life-time")] {
+            if let Some(time) = limit {
+                sa.put(name, time.saturating_sub(age).as_secs());
+            }
+        }
+    }
+    sa.put("install-time", age.as_secs());
+    sa.put_list("local-ts", child.local_ts.iter().map(names::selector));
+    sa.put_list("remote-ts", child.remote_ts.iter().map(names::selector));
+    sa
+}
+
+/// A connection; `children` are the policies that belong to it.
+pub fn connection(entry: &RemoteEntry, children: Message) -> Message {
+    let spec = &entry.spec;
+    let mut shown = Message::new();
+    shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
+    shown.put_list("remote_addrs", [spec.endpoint.to_string()]);
+    shown.put("local_port", 500);
+    shown.put("remote_port", 500);
+    shown.put("version", "IKEv2");
+    shown.put("reauth_time", 0);
+    shown.put("rekey_time", spec.lifetime.as_secs());
+    shown.put("unique", "UNIQUE_NO");
+    if let Some(liveness) = spec.liveness {
+        shown.put("dpd_delay", liveness.as_secs());
+    }
+    shown.put_section("local-1", authentication(names::identity(&spec.own_id)));
+    shown.put_section("remote-1", authentication(names::identity(&spec.peer_id)));
+    shown.put_section("children", children);
+    shown
+}
+
+fn authentication(id: String) -> Message {
+    let mut round = Message::new().with("class", "pre-shared key").with("id", id);
+    for name in ["groups", "cert_policy", "certs", "cacerts"] {
+        round.put_list::<&str>(name, []);
+    }
+    round
+}
+
+/// What is configured for the children of a connection.
+pub fn child(entry: &PolicyEntry) -> Message {
+    let mut shown = Message::new().with("mode", mode(entry));
+    let seconds = |time: Option<std::time::Duration>| time.map_or(0, |time| time.as_secs());
+    let soft = entry.spec.esp.as_ref().map(|esp| esp.lifetime.soft).unwrap_or_default();
+    shown.put("rekey_time", seconds(soft.time));
+    shown.put("rekey_bytes", soft.bytes.unwrap_or_default());
+    shown.put("rekey_packets", soft.packets.unwrap_or_default());
+    let starts = entry.spec.esp.as_ref().is_some_and(|esp| esp.start == Start::Now);
+    shown.put("dpd_action", if starts { "start" } else { "trap" });
+    shown.put("close_action", if starts { "start" } else { "trap" });
+    put_selectors(&mut shown, entry);
+    shown
+}
+
+/// A policy in force.
+pub fn policy(entry: &PolicyEntry, connection: &str, child: &str) -> Message {
+    let mut shown = Message::new().with("child", child).with("ike", connection).with("mode", mode(entry));
+    put_selectors(&mut shown, entry);
+    shown
+}
+
+fn put_selectors(to: &mut Message, entry: &PolicyEntry) {
+    let policy = entry.spd_policy();
+    to.put_list("local-ts", policy.local.iter().map(names::selector));
+    to.put_list("remote-ts", policy.remote.iter().map(names::selector));
+}
+
+/// `TUNNEL`, `TRANSPORT`, `PASS` or `DROP`.
+fn mode(entry: &PolicyEntry) -> &'static str {
+    match (&entry.spec.esp, entry.spec.action) {
+        (Some(esp), _) => names::mode(esp.mode),
+        (None, ActionWord::Bypass) => "PASS",
+        (None, ActionWord::Secure | ActionWord::Discard) => "DROP",
+    }
+}
