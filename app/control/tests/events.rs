@@ -25,14 +25,14 @@ impl Drop for Bench {
 impl Bench {
     fn new(name: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("ravelin-events-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let server = Server::bind(&directory.join("sock")).unwrap().offering(EVENTS);
+        std::fs::create_dir_all(&directory).expect("it works");
+        let server = Server::bind(&directory.join("sock")).expect("it works").offering(EVENTS);
         Bench { directory, server }
     }
 
     fn connect(&mut self) -> Peer {
-        let stream = UnixStream::connect(self.directory.join("sock")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let stream = UnixStream::connect(self.directory.join("sock")).expect("it works");
+        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("it works");
         self.server.accept();
         Peer { stream, buffer: Vec::new() }
     }
@@ -51,7 +51,7 @@ struct Peer {
 
 impl Peer {
     fn send(&mut self, packet: &Packet<'_>) {
-        self.stream.write_all(&packet.emit().unwrap()).unwrap();
+        self.stream.write_all(&packet.emit().expect("it works")).expect("it works");
     }
 
     /// The next packet: its type, and for events the name and message.
@@ -60,9 +60,9 @@ impl Peer {
             if let Ok(Some(body)) = first(&self.buffer) {
                 let body = body.to_vec();
                 self.buffer.drain(..framed(body.len()));
-                return Some(match Packet::parse(&body).unwrap() {
-                    Packet::Event(name, message) => (name, Message::parse(message).unwrap()),
-                    Packet::Response(message) => ("response".into(), Message::parse(message).unwrap()),
+                return Some(match Packet::parse(&body).expect("it works") {
+                    Packet::Event(name, message) => (name, Message::parse(message).expect("it works")),
+                    Packet::Response(message) => ("response".into(), Message::parse(message).expect("it works")),
                     Packet::Confirm => ("confirm".into(), Message::new()),
                     Packet::UnknownEvent => ("unknown".into(), Message::new()),
                     other => panic!("{other:?}"),
