@@ -305,6 +305,7 @@ impl Model {
                 policy: entry.spd_policy(),
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
+                dynamic: Default::default(),
             })
         });
         let policies = policies.collect();
@@ -418,6 +419,7 @@ impl RemoteEntry {
             retransmission: spec.retransmission,
             liveness: spec.liveness,
             encap: spec.encap,
+            open: Default::default(),
         }
     }
 }

@@ -178,7 +178,7 @@ pub unsafe extern "C" fn rvl_ike_add_policy(
             return Err(RvlStatus::BadParam);
         }
         let proposals = text::proposals(ProtocolId::ESP, encryption, integrity, None, key_exchange)?;
-        let child = ChildPolicy { policy, remote: remote.to_owned(), proposals };
+        let child = ChildPolicy { policy, remote: remote.to_owned(), proposals, dynamic: Default::default() };
         handle::with(ike, |ike: &mut Ike| {
             ike.config.policies.retain(|other| other.policy.id != child.policy.id);
             ike.config.policies.push(child);
@@ -415,6 +415,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         retransmission: Retransmission::default(),
         liveness: (remote.liveness > 0).then(|| Duration::from_secs(remote.liveness.into())),
         encap: false,
+        open: Default::default(),
     })
 }
 

@@ -130,6 +130,7 @@ fn config(local: &str, peer: &str) -> Config {
             retransmission: Retransmission::default(),
             liveness: None,
             encap: false,
+            open: Default::default(),
         }],
         policies: vec![ChildPolicy {
             policy: Policy {
@@ -151,6 +152,7 @@ fn config(local: &str, peer: &str) -> Config {
             },
             remote: "peer".into(),
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],
+            dynamic: Default::default(),
         }],
     }
 }

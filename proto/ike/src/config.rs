@@ -10,9 +10,11 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Identity;
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::TrafficSelector;
 
 pub use crate::auth::{LocalAuth, RemoteAuth};
 use crate::negotiate;
+pub use crate::open::{IdPattern, Open, OwnedKey};
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
 #[derive(Clone, Debug, Default)]
@@ -43,7 +45,8 @@ impl Config {
             if self.remotes.iter().take(i).any(|other| other.name == remote.name) {
                 mistakes.push(Mistake::DuplicateRemote(name()));
             }
-            if !remote.local_auth.is_usable() || !remote.remote_auth.is_usable() {
+            // Keys of a keyring may come later.
+            if remote.open.keys.is_none() && (!remote.local_auth.is_usable() || !remote.remote_auth.is_usable()) {
                 mistakes.push(Mistake::NoSecret(name()));
             }
             if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
@@ -167,6 +170,8 @@ pub struct Remote {
     pub liveness: Option<Duration>,
     /// ESP travels in UDP even where there is no NAT: we pose as the end behind one.
     pub encap: bool,
+    /// What is left open, for a remote that stands for several peers.
+    pub open: Open,
 }
 
 /// Repetition of requests that get no answer (RFC 7296 §2.1, §2.4): waits of `initial`, then each twice the last up
@@ -198,4 +203,28 @@ pub struct ChildPolicy {
     /// ESP proposals in order of preference; KE transforms in them ask for PFS when the SA is made or rekeyed by
     /// CREATE_CHILD_SA (RFC 7296 §1.3.1).
     pub proposals: Vec<Proposal>,
+    /// Selectors beside those of the policy whose addresses are those of the IKE SA, found when it is negotiated.
+    pub dynamic: DynamicTs,
+}
+
+/// Selectors of which only protocol and ports are known before there is an IKE SA; their addresses mean nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DynamicTs {
+    /// At our address.
+    pub local: Vec<TrafficSelector>,
+    /// At the peer's.
+    pub remote: Vec<TrafficSelector>,
+}
+
+impl ChildPolicy {
+    /// Our selectors and the peer's, for an IKE SA between these addresses.
+    pub(crate) fn selectors(&self, own: IpAddr, peer: IpAddr) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+        let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], address| {
+            let host = TrafficSelector::host(address);
+            let hosts = dynamic.iter().filter_map(|ts| host.with(ts.protocol(), ts.ports()).ok());
+            fixed.iter().copied().chain(hosts).collect()
+        };
+        let policy = &self.policy;
+        (at(&policy.local, &self.dynamic.local, own), at(&policy.remote, &self.dynamic.remote, peer))
+    }
 }

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod input;
 pub mod limits;
 mod negotiate;
+mod open;
 pub mod output;
 mod sa_table;
 mod v2;

@@ -158,11 +158,13 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         },
         liveness: Some(scenario.liveness),
         encap: false,
+        open: Default::default(),
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),
         remote: PEER.into(),
         proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: scenario.esp.clone() }],
+        dynamic: Default::default(),
     };
     Config { remotes: vec![remote], policies: vec![child] }
 }

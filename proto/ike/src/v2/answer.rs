@@ -160,7 +160,7 @@ fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<F
     let mut not_single = false;
     for policy in policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
-        let mut allowed = allowed(policy);
+        let mut allowed = allowed(policy, ends);
         let mode = protection.mode;
         let offered = match mode {
             Mode::Transport => {
@@ -205,7 +205,7 @@ fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<F
             true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
             false => {
                 let protected = policies.iter().filter(|policy| matches!(policy.policy.action, Action::Protect(_)));
-                let ours = protected.flat_map(|policy| allowed(policy).lines()).collect();
+                let ours = protected.flat_map(|policy| allowed(policy, ends).lines()).collect();
                 Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours)
             }
         })
@@ -229,8 +229,9 @@ fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selector
 }
 
 /// The selectors of a policy, the peer's side first.
-fn allowed(policy: &ChildPolicy) -> Selectors {
-    Selectors { initiator: policy.policy.remote.clone(), responder: policy.policy.local.clone() }
+fn allowed(policy: &ChildPolicy, ends: &Ends) -> Selectors {
+    let (responder, initiator) = policy.selectors(ends.local.ip(), ends.peer.ip());
+    Selectors { initiator, responder }
 }
 
 /// The method of the peer's KE payload, if there is one.

@@ -162,6 +162,14 @@ impl IkeSa {
         }
     }
 
+    /// Who the peer proved to be.
+    pub(crate) fn peer(&self) -> Option<&ravelin_types::Identity> {
+        match &self.phase {
+            Phase::Established(phase) => Some(&phase.identities.1),
+            _ => None,
+        }
+    }
+
     /// How many Child SAs it has.
     pub(crate) fn children(&self) -> usize {
         match &self.phase {

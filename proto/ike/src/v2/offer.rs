@@ -51,8 +51,8 @@ impl ChildOffer {
             return Err(Error::Misuse("the policy does not ask for protection"));
         };
         let mode = protection.mode;
-        let mut selectors =
-            Selectors { initiator: policy.policy.local.clone(), responder: policy.policy.remote.clone() };
+        let (initiator, responder) = policy.selectors(ends.local.ip(), ends.peer.ip());
+        let mut selectors = Selectors { initiator, responder };
         if mode == Mode::Transport {
             // RFC 7296 §2.23.1: exactly the addresses of the IKE SA.
             selectors.initiator = narrow(&[TrafficSelector::host(ends.local.ip())], &selectors.initiator);

@@ -371,6 +371,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         retransmission: Retransmission::default(),
         liveness: None,
         encap: false,
+        open: Default::default(),
     }
 }
 
@@ -405,6 +406,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
         },
         remote: "peer".into(),
         proposals: vec![esp_proposal()],
+        dynamic: Default::default(),
     }
 }
 

@@ -13,6 +13,7 @@ mod initial;
 mod lab;
 mod liveness;
 mod nat;
+mod open;
 mod peer;
 mod pfp;
 mod rekey;

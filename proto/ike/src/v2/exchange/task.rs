@@ -350,8 +350,10 @@ impl Established {
         if self.children.len() >= limits::CHILDREN_PER_IKE_SA {
             return Err(Error::Full);
         }
+        let peer = &self.identities.1;
         let spis = core.table.with_remote(&self.remote.name);
-        let others = spis.iter().filter_map(|spi| core.table.get(*spi)).map(|sa| sa.children());
+        let others = spis.iter().filter_map(|spi| core.table.get(*spi)).filter(|sa| sa.peer() == Some(peer));
+        let others = others.map(|sa| sa.children());
         if self.children.len() + others.sum::<usize>() >= limits::CHILDREN_PER_REMOTE {
             return Err(Error::Full);
         }

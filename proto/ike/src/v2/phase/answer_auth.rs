@@ -66,7 +66,7 @@ impl InitAnswered {
         let judged = parse_chain(protected.first, &inner)
             .map_err(Error::from)
             .and_then(rules::accept)
-            .and_then(|payloads| self.authenticate(&payloads).map(|(remote, id)| (payloads, remote, id)));
+            .and_then(|payloads| self.authenticate(&payloads, datagram).map(|(remote, id)| (payloads, remote, id)));
         match judged {
             Ok((payloads, remote, id)) => self.establish(now_at, &payloads, remote, id, datagram, core),
             Err(error) => self.refuse(ends, &error, datagram, core),
@@ -93,16 +93,20 @@ impl InitAnswered {
     }
 
     /// The remote that proved to be the peer, and the identity under which we answer.
-    fn authenticate(&self, payloads: &Payloads) -> Result<(Arc<Remote>, Id), Error> {
+    fn authenticate(&self, payloads: &Payloads, datagram: Datagram<'_>) -> Result<(Arc<Remote>, Id), Error> {
         rules::require(payloads, rules::AUTH_REQUEST)?;
         let id = payloads.idi()?;
-        let known: Vec<&Arc<Remote>> =
-            self.candidates.iter().filter(|remote| remote.remote_id == id.identity).collect();
+        let taking = |exact| {
+            let taking = self.candidates.iter().filter(|remote| remote.takes(&id.identity));
+            taking.filter(move |remote| remote.asked_for().is_some() == exact)
+        };
+        let closed = |remote: &Arc<Remote>| remote.for_peer(datagram.local.ip(), &id.identity);
+        let known: Vec<Arc<Remote>> = taking(true).chain(taking(false)).map(closed).collect();
         let asked = payloads.idr().ok().map(|id| &id.identity);
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
         let wanted = known.iter().find(|remote| asked == Some(&remote.local_id));
         let Some(remote) = wanted.or(known.first()) else {
-            let ours = self.candidates.iter().map(|remote| remote.remote_id.to_string()).collect();
+            let ours = self.candidates.iter().map(|remote| remote.peer_words()).collect();
             let refusal = Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours);
             return Err(Error::Authentication(refusal));
         };
@@ -112,7 +116,7 @@ impl InitAnswered {
             let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
-        Ok(((*remote).clone(), Id::new(remote.local_id.clone())))
+        Ok((remote.clone(), Id::new(remote.local_id.clone())))
     }
 
     fn establish(

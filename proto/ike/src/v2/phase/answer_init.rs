@@ -166,10 +166,8 @@ fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
 /// The remotes at this address that we answer, the exact ones before those for any address.
 fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
     let (local, from) = (datagram.local.ip(), datagram.remote.ip());
-    let any = |remote: &&Arc<Remote>| remote.remote.is_unspecified() && remote.remote.is_ipv4() == from.is_ipv4();
-    let answers = core.remotes().iter().filter(|r| r.accept && r.local.is_none_or(|address| address == local));
-    let exact = answers.clone().filter(|remote| remote.remote == from);
-    exact.chain(answers.filter(any)).cloned().collect()
+    let answers = |exact| core.remotes().iter().filter(move |remote| remote.answers(local, from) == Some(exact));
+    answers(true).chain(answers(false)).cloned().collect()
 }
 
 /// The first candidate's suite, and all candidates that it suits.

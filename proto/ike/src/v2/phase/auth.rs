@@ -91,10 +91,13 @@ pub(crate) fn request(
         return None;
     };
     let policy = Some(offer.policy.policy.id);
+    // Who the peer is will be known with its answer; the key must be chosen now.
+    let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
+    let remote = remote.for_peer(ends.local.ip(), &expected);
     let id = Id::new(remote.local_id.clone());
     let mut payloads = vec![Payload::IdI(id.clone())];
     payloads.extend(initial_contact::notify(&remote.name, core));
-    payloads.push(Payload::IdR(Id::new(remote.remote_id.clone())));
+    payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
     payloads.push(init.initiator(&id).prove(init.algs.prf, &remote.local_auth));
     payloads.extend(offer.mode_notify());
     payloads.push(offer.sa());
@@ -203,7 +206,7 @@ impl AuthRequested {
                 let ours = |part| match part {
                     Part::Authentication | Part::Identity => vec![
                         alloc::format!("we are {}", self.remote.local_id),
-                        alloc::format!("the peer shall be {}", self.remote.remote_id),
+                        alloc::format!("the peer shall be {}", self.remote.peer_words()),
                     ],
                     part => self.offer.lines(part),
                 };
@@ -214,7 +217,8 @@ impl AuthRequested {
         let child = self.child(&ends, &payloads, core);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
-        let identities = (remote.local_id.clone(), remote.remote_id.clone());
+        let peer = payloads.idr().map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
+        let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(2, 0, None);
         let mut established = Established::new(
             Origin { remote, identities, suite: init.suite, algs: init.algs, sk_d: init.keys.sk_d.clone() },
@@ -247,8 +251,8 @@ impl AuthRequested {
     fn verify(&self, payloads: &Payloads) -> Result<(), Error> {
         let id = payloads.idr()?;
         // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
-        if id.identity != self.remote.remote_id {
-            let (theirs, ours) = (id.identity.to_string(), self.remote.remote_id.to_string());
+        if !self.remote.takes(&id.identity) {
+            let (theirs, ours) = (id.identity.to_string(), self.remote.peer_words());
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
         }
         let claim = self.init.responder(id);

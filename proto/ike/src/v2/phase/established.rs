@@ -82,7 +82,7 @@ pub(crate) struct Origin {
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
         let Origin { remote, identities, suite, algs, sk_d } = origin;
-        make_room(&remote.name, core);
+        make_room(&remote.name, &identities.1, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
         Established {
@@ -352,11 +352,11 @@ impl Established {
     }
 }
 
-/// Ends the oldest IKE SA with a remote when there are too many.
-fn make_room(remote: &str, core: &mut Core) {
+/// Ends the oldest IKE SA with a peer of a remote when there are too many.
+fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
     let spis = core.table.with_remote(remote);
     let standing = spis.iter().filter_map(|spi| core.table.get(*spi));
-    let standing = standing.filter(|sa| matches!(sa.phase, Phase::Established(_)));
+    let standing = standing.filter(|sa| matches!(&sa.phase, Phase::Established(phase) if phase.identities.1 == *peer));
     if standing.clone().count() < limits::IKE_SAS_PER_REMOTE {
         return;
     }

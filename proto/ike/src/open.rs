@@ -1,0 +1,196 @@
+//! What a remote leaves open, when it stands for several peers: their addresses, their identities, their keys.
+//!
+//! ```text
+//! IKE_SA_INIT: Remote::answers(our address, the peer's)?     IKE_AUTH: Remote::takes(the peer's identity)?
+//!                                                                └─► Remote::for_peer: a remote with nothing open
+//! ```
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+
+use ravelin_types::identity::IdType;
+use ravelin_types::{Identity, Secret};
+
+use crate::auth::{LocalAuth, RemoteAuth};
+use crate::config::Remote;
+
+/// What is open; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// Addresses from which peers are answered, in place of [`Remote::remote`], to which we initiate.
+    pub from: Vec<RangeInclusive<IpAddr>>,
+    /// Addresses of ours at which they are answered, in place of [`Remote::local`].
+    pub at: Vec<RangeInclusive<IpAddr>>,
+    /// Whom we take for the peer, in place of [`Remote::remote_id`].
+    pub peers: Option<IdPattern>,
+    /// We say that we are the address at which the peer reaches us, not [`Remote::local_id`].
+    pub own_address: bool,
+    /// Pre-shared keys by whom they belong to, in place of the one of [`Remote::local_auth`] and [`Remote::remote_auth`].
+    pub keys: Option<Arc<[OwnedKey]>>,
+}
+
+/// Identities that are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdPattern {
+    /// Every one.
+    Any,
+    /// Those of this type that end so: `*@example.org`, `*.example.org`.
+    Ending(IdType, String),
+}
+
+/// A pre-shared key and whom it belongs to; without owners, to everybody.
+#[derive(Clone, Debug)]
+pub struct OwnedKey {
+    /// Both ends may be among them.
+    pub owners: Vec<Identity>,
+    /// The key.
+    pub secret: Secret,
+}
+
+impl IdPattern {
+    /// Whether the identity is one of them.
+    pub fn takes(&self, id: &Identity) -> bool {
+        match self {
+            IdPattern::Any => true,
+            IdPattern::Ending(kind, end) => {
+                let data = id.data();
+                let tail = data.len().checked_sub(end.len()).and_then(|at| data.get(at..));
+                id.kind() == *kind && tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for IdPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdPattern::Any => f.write_str("%any"),
+            IdPattern::Ending(_, end) => write!(f, "*{}", end.escape_debug()),
+        }
+    }
+}
+
+impl OwnedKey {
+    /// How well it fits two ends; `None`: not at all.
+    fn fit(&self, own: &Identity, peer: &Identity) -> Option<u8> {
+        match (self.owners.contains(peer), self.owners.contains(own)) {
+            _ if self.owners.is_empty() => Some(0),
+            (true, true) => Some(3),
+            (true, false) => Some(2),
+            (false, true) => Some(1),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The key for two ends: the one whose owners fit best, of several the first.
+pub fn key_for<'a>(keys: &'a [OwnedKey], own: &Identity, peer: &Identity) -> Option<&'a Secret> {
+    let fitting = keys.iter().rev().filter_map(|key| Some((key.fit(own, peer)?, &key.secret)));
+    fitting.max_by_key(|(fit, _)| *fit).map(|(_, secret)| secret)
+}
+
+impl Remote {
+    /// Whether it answers a peer at this address; `true` inside when it is meant for that address alone.
+    pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr) -> Option<bool> {
+        let holds = |ranges: &[RangeInclusive<IpAddr>], address: IpAddr| {
+            let same = |range: &&RangeInclusive<IpAddr>| range.start().is_ipv4() == address.is_ipv4();
+            ranges.iter().filter(same).any(|range| range.contains(&address))
+        };
+        let at_own = match self.open.at.as_slice() {
+            [] => self.local.is_none_or(|local| local == own),
+            ranges => holds(ranges, own),
+        };
+        if !self.accept || !at_own {
+            return None;
+        }
+        let exact = self.remote == peer;
+        let fits = match self.open.from.as_slice() {
+            [] => exact || self.remote.is_unspecified() && self.remote.is_ipv4() == peer.is_ipv4(),
+            ranges => holds(ranges, peer),
+        };
+        fits.then_some(exact)
+    }
+
+    /// Whether this identity is one that it takes for the peer.
+    pub(crate) fn takes(&self, id: &Identity) -> bool {
+        self.open.peers.as_ref().map_or(self.remote_id == *id, |pattern| pattern.takes(id))
+    }
+
+    /// Whom it takes for the peer, for a report.
+    pub(crate) fn peer_words(&self) -> String {
+        self.open.peers.as_ref().map_or_else(|| alloc::format!("{}", self.remote_id), |open| alloc::format!("{open}"))
+    }
+
+    /// The identity of the peer that we ask for, if there is only one.
+    pub(crate) fn asked_for(&self) -> Option<&Identity> {
+        self.open.peers.is_none().then_some(&self.remote_id)
+    }
+
+    /// The same with nothing open, for this peer, which reaches us at `own`.
+    pub(crate) fn for_peer(self: &Arc<Self>, own: IpAddr, peer: &Identity) -> Arc<Remote> {
+        let open = &self.open;
+        if open.peers.is_none() && !open.own_address && open.keys.is_none() {
+            return self.clone();
+        }
+        let mut closed = Remote::clone(self);
+        closed.remote_id = peer.clone();
+        if open.own_address {
+            closed.local_id = own.into();
+        }
+        if let Some(keys) = &open.keys {
+            // Without a key there is an empty one, which proves nothing.
+            let secret = key_for(keys, &closed.local_id, peer).cloned().unwrap_or_default();
+            #[allow(irrefutable_let_patterns, reason = "as long as there is one method")]
+            if let LocalAuth::Psk(own) = &mut closed.local_auth {
+                *own = secret.clone();
+            }
+            #[allow(irrefutable_let_patterns, reason = "as long as there is one method")]
+            if let RemoteAuth::Psk(theirs) = &mut closed.remote_auth {
+                *theirs = secret;
+            }
+        }
+        Arc::new(closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    fn fqdn(name: &str) -> Identity {
+        Identity::Fqdn(name.to_string())
+    }
+
+    #[test]
+    fn patterns_take_what_ends_like_them() {
+        let mail = IdPattern::Ending(IdType::RFC822_ADDR, "@example.org".into());
+        assert!(mail.takes(&Identity::Rfc822("joe@Example.org".into())));
+        assert!(!mail.takes(&Identity::Rfc822("joe@example.org.evil".into())));
+        assert!(!mail.takes(&fqdn("joe@example.org")));
+        assert!(IdPattern::Any.takes(&fqdn("x")));
+        assert_eq!(mail.to_string(), "*@example.org");
+    }
+
+    #[test]
+    fn the_key_is_that_of_the_peer_before_ours_before_everybodys() {
+        let key = |owners: &[&str], secret: &[u8]| OwnedKey {
+            owners: owners.iter().map(|name| fqdn(name)).collect(),
+            secret: Secret::new(secret.to_vec()),
+        };
+        let keys =
+            vec![key(&[], b"all"), key(&["gw"], b"own"), key(&["carol"], b"carol"), key(&["gw", "dave"], b"both")];
+        let found = |peer: &str| key_for(&keys, &fqdn("gw"), &fqdn(peer)).map(|secret| secret.expose().to_vec());
+        assert_eq!(found("carol"), Some(b"carol".to_vec()));
+        assert_eq!(found("dave"), Some(b"both".to_vec()));
+        // Two fit by our own name alone; the first is taken.
+        assert_eq!(found("eve"), Some(b"own".to_vec()));
+        assert!(key_for(&keys[2..3], &fqdn("gw"), &fqdn("eve")).is_none());
+        assert_eq!(key_for(&keys[..1], &fqdn("gw"), &fqdn("eve")).map(|s| s.expose().to_vec()), Some(b"all".to_vec()));
+    }
+}
