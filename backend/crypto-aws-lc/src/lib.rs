@@ -7,16 +7,19 @@
 
 mod aead;
 mod cbc;
+mod container;
 mod ctr;
 mod curve25519;
 mod ecp;
 mod hmac;
 mod modp;
 mod random;
+mod signature;
 mod sys;
 
 use ravelin_crypto::CryptoProvider;
 
+pub use container::{BadContainer, Contents};
 pub use random::SystemRandom;
 
 /// All algorithms of this crate, preferred first.
@@ -44,6 +47,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &modp::MODP4096,
     ],
     sha1: hmac::sha1,
+    signatures: Some(&signature::SIGNATURES),
     batch: None,
 };
 

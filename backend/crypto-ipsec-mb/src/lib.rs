@@ -95,6 +95,7 @@ pub fn try_provider() -> Result<CryptoProvider, Reason> {
         prf: &[],
         ke: &[],
         sha1: |parts| sys::library().expect("it was there when the provider was made").sha1(parts),
+        signatures: None,
         batch: Some(&batch::PAIRS),
     })
 }

@@ -54,6 +54,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
     prf: &[&mac::PRF_HMAC_SHA2_256, &mac::PRF_HMAC_SHA2_384, &mac::PRF_HMAC_SHA2_512, &mac::PRF_HMAC_SHA1],
     ke: &[],
     sha1: mac::sha1,
+    signatures: None,
     batch: None,
 };
 

@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod batch;
 pub mod ikev2;
 pub mod provider;
+pub mod signature;
 
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use provider::{

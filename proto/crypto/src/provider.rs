@@ -9,6 +9,7 @@ use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId};
 use subtle::ConstantTimeEq;
 
 use crate::batch::BatchCrypto;
+use crate::signature::Signatures;
 
 /// The algorithms of one provider, in its order of preference.
 #[derive(Clone, Copy)]
@@ -26,6 +27,8 @@ pub struct CryptoProvider {
     /// SHA-1 over the concatenation of the parts, for NAT detection alone, which names it (RFC 7296 §2.23) and asks
     /// nothing of it that its weakness would break.
     pub sha1: fn(&[&[u8]]) -> [u8; 20],
+    /// Signatures with public keys; without them nobody proves who he is by a certificate.
+    pub signatures: Option<&'static dyn Signatures>,
     /// Pairs of encryption and integrity that are faster when many packets are given at once. Without it each packet
     /// is sealed and opened by itself.
     pub batch: Option<&'static dyn BatchCrypto>,

@@ -7,13 +7,17 @@
 mod aead;
 mod aes;
 mod bignum;
+mod container;
 mod curve;
+mod key;
 mod sha;
 
 pub(crate) use aead::{AeadCipher, AeadContext};
 pub(crate) use aes::{AesCbc, AesCtr};
 pub(crate) use bignum::{Modulus, Prime};
+pub(crate) use container::{any_private, encrypted_private, pem, pkcs12};
 pub(crate) use curve::{Curve, EC_MAX_FIELD, x25519, x25519_public};
+pub(crate) use key::{Digest, Family, Key};
 pub(crate) use sha::{Hash, Sha1, Sha256, Sha384, Sha512};
 
 /// Fills `out` from the library's generator.

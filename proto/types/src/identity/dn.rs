@@ -94,6 +94,13 @@ impl Dn {
         }
     }
 
+    /// The values of one type of attribute.
+    pub fn values(&self, kind: ObjectIdentifier) -> Vec<String> {
+        let rdns = self.rdns().unwrap_or_default();
+        let attributes = rdns.iter().flat_map(SetOfVec::iter).filter(|attribute| attribute.kind == kind);
+        attributes.filter_map(text_of).collect()
+    }
+
     fn rdns(&self) -> Option<Vec<Rdn<'_>>> {
         Vec::<Rdn<'_>>::from_der(&self.0).ok()
     }

@@ -1,0 +1,81 @@
+//! Signatures: RSA (PKCS #1 v1.5 and PSS), ECDSA over P-256, P-384 and P-521, Ed25519, ML-DSA.
+//!
+//! The library draws the randomness of a signature itself: a nonce that repeats gives the private key away, so it is not
+//! left to a source that a test can seed.
+
+use ravelin_crypto::signature::{HashAlg, KeyKind, MlDsa, PrivateKey, PublicKey, SignatureScheme, Signatures};
+use ravelin_crypto::{BadKey, Forged};
+
+use crate::sys::{Digest, Family, Key};
+
+pub(crate) struct AwsLc;
+
+pub(crate) static SIGNATURES: AwsLc = AwsLc;
+
+impl Signatures for AwsLc {
+    fn public_key(&self, spki: &[u8]) -> Result<Box<dyn PublicKey>, BadKey> {
+        Key::public(spki).and_then(Pair::new).map(|key| Box::new(key) as Box<dyn PublicKey>).ok_or(BadKey)
+    }
+
+    fn private_key(&self, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, BadKey> {
+        Key::private(pkcs8).and_then(Pair::new).map(|key| Box::new(key) as Box<dyn PrivateKey>).ok_or(BadKey)
+    }
+}
+
+/// A key pair or its public half.
+pub(crate) struct Pair {
+    key: Key,
+    kind: KeyKind,
+}
+
+impl Pair {
+    pub(crate) fn new(key: Key) -> Option<Self> {
+        let kind = match key.family()? {
+            Family::Rsa(bits) => KeyKind::Rsa(bits),
+            Family::Ec(bits) => KeyKind::Ecdsa(bits),
+            Family::Ed25519 => KeyKind::Ed25519,
+            Family::MlDsa44 => KeyKind::MlDsa(MlDsa::L44),
+            Family::MlDsa65 => KeyKind::MlDsa(MlDsa::L65),
+            Family::MlDsa87 => KeyKind::MlDsa(MlDsa::L87),
+        };
+        Some(Pair { key, kind })
+    }
+}
+
+fn parts(scheme: SignatureScheme) -> (Digest, bool) {
+    let digest = match scheme.hash() {
+        Some(HashAlg::Sha1) => Digest::Sha1,
+        Some(HashAlg::Sha256) => Digest::Sha256,
+        Some(HashAlg::Sha384) => Digest::Sha384,
+        Some(HashAlg::Sha512) => Digest::Sha512,
+        None => Digest::None,
+    };
+    (digest, matches!(scheme, SignatureScheme::RsaPss(_)))
+}
+
+impl PublicKey for Pair {
+    fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Result<(), Forged> {
+        let (digest, pss) = parts(scheme);
+        let verified = self.kind.makes(scheme) && self.key.verifies(digest, pss, message, signature);
+        if verified { Ok(()) } else { Err(Forged) }
+    }
+}
+
+impl PrivateKey for Pair {
+    fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn public_info(&self) -> Vec<u8> {
+        self.key.public_info()
+    }
+
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, BadKey> {
+        let (digest, pss) = parts(scheme);
+        Some(()).filter(|()| self.kind.makes(scheme)).and_then(|()| self.key.sign(digest, pss, message)).ok_or(BadKey)
+    }
+}

@@ -1,0 +1,162 @@
+//! Signatures with public keys: what is signed how, and the keys of a provider.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::provider::{BadKey, Forged};
+
+/// A hash function of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashAlg {
+    /// SHA-1, for those who name it.
+    Sha1,
+    /// SHA2-256.
+    Sha256,
+    /// SHA2-384.
+    Sha384,
+    /// SHA2-512.
+    Sha512,
+}
+
+/// What is signed how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SignatureScheme {
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
+    RsaPkcs1(HashAlg),
+    /// RSASSA-PSS with the same hash in MGF1 and a salt as long as the hash (RFC 8017 §8.1).
+    RsaPss(HashAlg),
+    /// ECDSA, the signature a DER sequence of two numbers.
+    Ecdsa(HashAlg),
+    /// Ed25519 (RFC 8032).
+    Ed25519,
+    /// ML-DSA (FIPS 204), pure, with an empty context.
+    MlDsa(MlDsa),
+}
+
+/// A parameter set of ML-DSA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MlDsa {
+    /// ML-DSA-44
+    L44,
+    /// ML-DSA-65
+    L65,
+    /// ML-DSA-87
+    L87,
+}
+
+/// What a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA, with the length of its modulus in bits.
+    Rsa(u32),
+    /// A point of NIST P-256, P-384 or P-521, by its bits.
+    Ecdsa(u16),
+    /// Ed25519.
+    Ed25519,
+    /// ML-DSA.
+    MlDsa(MlDsa),
+}
+
+impl KeyKind {
+    /// Whether a key of this kind makes signatures of this scheme.
+    pub fn makes(self, scheme: SignatureScheme) -> bool {
+        match (self, scheme) {
+            (KeyKind::Rsa(_), SignatureScheme::RsaPkcs1(_) | SignatureScheme::RsaPss(_))
+            | (KeyKind::Ecdsa(_), SignatureScheme::Ecdsa(_))
+            | (KeyKind::Ed25519, SignatureScheme::Ed25519) => true,
+            (KeyKind::MlDsa(key), SignatureScheme::MlDsa(scheme)) => key == scheme,
+            _ => false,
+        }
+    }
+}
+
+impl SignatureScheme {
+    /// The hash whose weakness is that of the scheme; `None` where the scheme has its own.
+    pub fn hash(self) -> Option<HashAlg> {
+        match self {
+            SignatureScheme::RsaPkcs1(hash) | SignatureScheme::RsaPss(hash) | SignatureScheme::Ecdsa(hash) => {
+                Some(hash)
+            }
+            SignatureScheme::Ed25519 | SignatureScheme::MlDsa(_) => None,
+        }
+    }
+}
+
+/// The signatures of a provider.
+pub trait Signatures: Send + Sync {
+    /// Readies a public key: a SubjectPublicKeyInfo in DER.
+    ///
+    /// # Errors
+    /// When it is malformed, not a valid key, or of a kind that is not built in.
+    fn public_key(&self, spki: &[u8]) -> Result<Box<dyn PublicKey>, BadKey>;
+
+    /// Readies a private key: PKCS #8 in DER.
+    ///
+    /// # Errors
+    /// As [`Signatures::public_key`].
+    fn private_key(&self, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, BadKey>;
+}
+
+/// A readied public key.
+pub trait PublicKey: Send + Sync {
+    /// What it is.
+    fn kind(&self) -> KeyKind;
+
+    /// Whether the signature is by the owner of the key.
+    ///
+    /// # Errors
+    /// When it is not, or the key does not make signatures of this scheme.
+    fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Result<(), Forged>;
+}
+
+/// A readied private key, here or in a token.
+pub trait PrivateKey: Send + Sync {
+    /// What it is.
+    fn kind(&self) -> KeyKind;
+
+    /// The public half, a SubjectPublicKeyInfo in DER.
+    fn public_info(&self) -> Vec<u8>;
+
+    /// Signs. The randomness of ECDSA, PSS and ML-DSA is the provider's own, so no two signatures are equal.
+    ///
+    /// # Errors
+    /// When the key does not make signatures of this scheme, or the token does not answer.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, BadKey>;
+}
+
+impl fmt::Display for HashAlg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HashAlg::Sha1 => "SHA-1",
+            HashAlg::Sha256 => "SHA2-256",
+            HashAlg::Sha384 => "SHA2-384",
+            HashAlg::Sha512 => "SHA2-512",
+        })
+    }
+}
+
+impl fmt::Display for SignatureScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SignatureScheme::RsaPkcs1(hash) => write!(f, "RSA PKCS #1 with {hash}"),
+            SignatureScheme::RsaPss(hash) => write!(f, "RSA PSS with {hash}"),
+            SignatureScheme::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
+            SignatureScheme::Ed25519 => f.write_str("Ed25519"),
+            SignatureScheme::MlDsa(set) => write!(f, "{}", KeyKind::MlDsa(*set)),
+        }
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyKind::Rsa(bits) => write!(f, "RSA {bits}"),
+            KeyKind::Ecdsa(bits) => write!(f, "ECDSA P-{bits}"),
+            KeyKind::Ed25519 => f.write_str("Ed25519"),
+            KeyKind::MlDsa(MlDsa::L44) => f.write_str("ML-DSA-44"),
+            KeyKind::MlDsa(MlDsa::L65) => f.write_str("ML-DSA-65"),
+            KeyKind::MlDsa(MlDsa::L87) => f.write_str("ML-DSA-87"),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Why a certificate is not accepted, in words an operator can act on.
+
+use alloc::string::String;
+use core::fmt;
+
+use der::asn1::ObjectIdentifier;
+
+/// What is wrong with a certificate or its path. Names of certificates are their subjects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Bytes that are no certificate.
+    Malformed(&'static str),
+    /// The peer sent no certificate.
+    None,
+    /// No trusted authority leads to it.
+    UnknownAuthority {
+        /// The certificate whose issuer is not known.
+        subject: String,
+        /// That issuer.
+        issuer: String,
+    },
+    /// A signature in the path is not that of the issuer.
+    BadSignature(String),
+    /// A signature algorithm that is not accepted.
+    WeakSignature(String, String),
+    /// A key that is not accepted.
+    WeakKey(String, String),
+    /// The certificate is not valid yet; from when it will be, in seconds since 1970.
+    NotYetValid(String, u64),
+    /// The certificate is not valid any more; since when, in seconds since 1970.
+    Expired(String, u64),
+    /// A certificate in the place of an authority that is none.
+    NotAnAuthority(String),
+    /// An authority for which those above it leave no room.
+    PathTooLong(String),
+    /// A critical extension that is not known here.
+    CriticalExtension(String, ObjectIdentifier),
+    /// A name that the authorities above do not permit.
+    NameNotPermitted(String, String),
+    /// Key usage or extended key usage do not permit to authenticate a peer.
+    Usage(String),
+    /// None of the policies that are required.
+    Policy(String),
+    /// It was revoked.
+    Revoked(String),
+    /// Whether it was revoked cannot be known, and the configuration wants it known.
+    RevocationUnknown(String),
+    /// It is not the certificate or key that is configured for the peer.
+    NotPinned(String),
+    /// It does not name who the peer says it is.
+    WrongName {
+        /// Who the peer says it is.
+        identity: String,
+        /// The names in the certificate.
+        names: String,
+    },
+    /// More than a bound in [`limits`](crate::limits).
+    TooMuch(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Malformed(what) => write!(f, "a certificate that cannot be read: {what}"),
+            Fault::None => f.write_str("no certificate"),
+            Fault::UnknownAuthority { subject, issuer } if subject == issuer => {
+                write!(f, "the certificate {subject} is signed by itself and not among those that are trusted here")
+            }
+            Fault::UnknownAuthority { subject, issuer } => {
+                write!(f, "the certificate {subject} was issued by {issuer}, which is not trusted here")
+            }
+            Fault::BadSignature(subject) => {
+                write!(f, "the signature of the certificate {subject} is not by the authority of that name known here")
+            }
+            Fault::WeakSignature(subject, how) => {
+                write!(f, "the certificate {subject} is signed by {how}, which is not accepted")
+            }
+            Fault::WeakKey(subject, key) => {
+                write!(f, "the certificate {subject} has a key ({key}) that is not accepted")
+            }
+            Fault::NotYetValid(subject, from) => {
+                write!(f, "the certificate {subject} is valid only from {}; check the clocks", Date(*from))
+            }
+            Fault::Expired(subject, until) => write!(f, "the certificate {subject} expired on {}", Date(*until)),
+            Fault::NotAnAuthority(subject) => write!(f, "the certificate {subject} is not that of an authority"),
+            Fault::PathTooLong(subject) => {
+                write!(f, "the authorities above {subject} do not permit another one below them")
+            }
+            Fault::CriticalExtension(subject, oid) => {
+                write!(f, "the certificate {subject} has a critical extension that is not known here: {oid}")
+            }
+            Fault::NameNotPermitted(subject, name) => {
+                write!(f, "the certificate {subject} has the name {name}, which the authorities above it do not permit")
+            }
+            Fault::Usage(subject) => {
+                write!(f, "the certificate {subject} is not for authenticating a peer: see its key usage")
+            }
+            Fault::Policy(subject) => write!(f, "the certificate {subject} was not issued under a required policy"),
+            Fault::Revoked(subject) => write!(f, "the certificate {subject} was revoked"),
+            Fault::RevocationUnknown(subject) => write!(
+                f,
+                "whether the certificate {subject} was revoked cannot be known: no current revocation list or OCSP answer"
+            ),
+            Fault::NotPinned(subject) => write!(f, "{subject} is not the certificate that is configured for the peer"),
+            Fault::WrongName { identity, names } => {
+                write!(f, "the peer says it is {identity}, and its certificate names {names}")
+            }
+            Fault::TooMuch(what) => write!(f, "too many {what}"),
+        }
+    }
+}
+
+impl core::error::Error for Fault {}
+
+/// A time as `2026-11-29 07:31:25 UTC`.
+pub(crate) struct Date(pub(crate) u64);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match der::DateTime::from_unix_duration(core::time::Duration::from_secs(self.0)) {
+            Ok(at) => write!(
+                f,
+                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+                at.year(),
+                at.month(),
+                at.day(),
+                at.hour(),
+                at.minutes(),
+                at.seconds()
+            ),
+            Err(_) => write!(f, "second {} of 1970", self.0),
+        }
+    }
+}

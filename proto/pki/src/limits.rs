@@ -1,0 +1,28 @@
+//! Every bound on what a peer's certificates can make this crate keep or do.
+
+/// Bytes of one certificate. The largest in use, with post-quantum keys and signatures, have some 20 KiB.
+pub const CERTIFICATE: usize = 64 * 1024;
+
+/// Certificates of a peer that are looked at in one authentication.
+pub const PEER_CERTIFICATES: usize = 16;
+
+/// Certificates of one path, the anchor included.
+pub const PATH: usize = 10;
+
+/// Signatures that are verified while a path is sought: a peer that sends many authorities of one name gains nothing.
+pub const SIGNATURES: usize = 64;
+
+/// Names of one certificate that are compared with constraints.
+pub const NAMES: usize = 256;
+
+/// Entries of the name constraints of one path. RFC 5280 sets no bound, and each is compared with each name.
+pub const CONSTRAINTS: usize = 1024;
+
+/// Policies of one certificate.
+pub const POLICIES: usize = 64;
+
+/// Bits of an RSA modulus: less is broken, more takes too long.
+pub const RSA_BITS: core::ops::RangeInclusive<u32> = 2048..=8192;
+
+/// Bytes of one revocation list. One million entries have some 40 MiB; whoever has such lists uses OCSP.
+pub const CRL: usize = 16 * 1024 * 1024;

@@ -1,0 +1,56 @@
+//! Whether a certificate names who the peer says it is (RFC 4945 §3).
+
+use alloc::string::{String, ToString};
+
+use der::Decode;
+use ravelin_types::Identity;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use crate::certificate::{AltName, Certificate};
+use crate::fault::Fault;
+
+/// Checks that the identity stands in the certificate: a distinguished name as its subject, anything else among the
+/// names of its subject (RFC 4945 §3.1). No wildcard is followed, and no name is read out of the subject's CN. A
+/// KEY_ID names the key, by the identifier that the authority gave it.
+///
+/// # Errors
+/// [`Fault::WrongName`].
+pub fn check(identity: &Identity, certificate: &Certificate) -> Result<(), Fault> {
+    if matches(identity, certificate) {
+        return Ok(());
+    }
+    Err(Fault::WrongName { identity: identity.to_string(), names: certificate.names() })
+}
+
+fn matches(identity: &Identity, certificate: &Certificate) -> bool {
+    let named = |wanted: &AltName| certificate.alt_names().iter().any(|name| same(name, wanted));
+    match identity {
+        Identity::Dn(dn) => !dn.is_empty() && (certificate.subject().is(dn) || named(&AltName::Dn(dn.clone()))),
+        Identity::Fqdn(name) => named(&AltName::Dns(name.clone())),
+        Identity::Rfc822(name) => named(&AltName::Email(name.clone())),
+        Identity::Ipv4(address) => named(&AltName::Ip(address.octets().to_vec())),
+        Identity::Ipv6(address) => named(&AltName::Ip(address.octets().to_vec())),
+        Identity::GeneralName(der) => GeneralName::from_der(der).is_ok_and(|name| match AltName::from(&name) {
+            AltName::Dn(dn) => certificate.subject().is(&dn) || named(&AltName::Dn(dn)),
+            name => named(&name),
+        }),
+        Identity::KeyId(id) => !id.is_empty() && certificate.extensions().subject_key.as_ref() == Some(id),
+        Identity::Other { .. } => false,
+    }
+}
+
+fn same(name: &AltName, wanted: &AltName) -> bool {
+    match (name, wanted) {
+        // RFC 5280 §7.2 and §7.5: domain names without regard to case, the local part of an address as it is.
+        (AltName::Dns(one), AltName::Dns(other)) => !one.contains('*') && one.eq_ignore_ascii_case(other),
+        (AltName::Email(one), AltName::Email(other)) => mail(one).is_some() && mail(one) == mail(other),
+        (AltName::Dn(one), AltName::Dn(other)) => one.is(other),
+        (AltName::Ip(one), AltName::Ip(other)) => one == other,
+        (AltName::Uri(one), AltName::Uri(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn mail(address: &str) -> Option<(&str, String)> {
+    address.rsplit_once('@').map(|(user, host)| (user, host.to_ascii_lowercase()))
+}

@@ -1,0 +1,299 @@
+//! From a peer's certificate to an authority that is trusted here, and whether that path is valid (RFC 5280 §6.1).
+//!
+//! 1. Search, depth first: whose subject is the issuer, and whose key made the signature. Trusted ones come first, and
+//!    those that the peer sent never add trust.
+//! 2. Each complete path is validated from the anchor down. The first valid one is the answer.
+//! 3. Without one, the fault told is that of the longest way: what an operator has to mend.
+//!
+//! The search verifies at most [`limits::SIGNATURES`] signatures, whatever a peer sends.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use der::Decode;
+use der::asn1::ObjectIdentifier;
+use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::signature::{HashAlg, KeyKind, PublicKey, SignatureScheme};
+
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use crate::certificate::Certificate;
+use crate::constraints::Constraints;
+use crate::fault::Fault;
+use crate::revocation::{self, Revocation};
+use crate::{algorithm, limits, oid, policy};
+
+/// A time of the outside: seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+/// What a certificate shall be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Authenticating a peer of IKE (RFC 4945 §5.1.3).
+    Ike,
+    /// Anything; for listings and other protocols, which look at the usages themselves.
+    Any,
+}
+
+/// By what rules a path is judged.
+#[derive(Clone, Debug)]
+pub struct Rules<'a> {
+    /// When.
+    pub now: Time,
+    /// For what.
+    pub usage: Usage,
+    /// Whether signatures with SHA-1 are accepted below the anchor.
+    pub sha1: bool,
+    /// Policies of which one is required; none: any will do, and none.
+    pub policies: &'a [ObjectIdentifier],
+    /// What is known about revocation, and whether it must be.
+    pub revocation: Revocation<'a>,
+}
+
+/// A valid path, the end certificate first, the anchor last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path(pub Vec<Certificate>);
+
+/// Finds a valid path from `leaf` to one of `anchors`, with the help of `others`.
+///
+/// # Errors
+/// The fault of the way that got furthest.
+pub fn find(
+    leaf: &Certificate,
+    others: &[Certificate],
+    anchors: &[Certificate],
+    rules: &Rules<'_>,
+    crypto: &CryptoProvider,
+) -> Result<Path, Fault> {
+    let mut search = Search { others, anchors, rules, crypto, signatures: 0, fault: None };
+    let mut chain = Vec::from([leaf.clone()]);
+    if anchors.contains(leaf) {
+        return search.validate(&chain).map(|()| Path(chain));
+    }
+    match search.extend(&mut chain) {
+        Some(path) => Ok(path),
+        None => Err(search.fault.map_or(Fault::None, |(_, fault)| fault)),
+    }
+}
+
+/// Checks what holds for a certificate by itself, which is trusted because it is configured: its time, key and usage.
+///
+/// # Errors
+/// Its fault.
+pub fn check_alone(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
+    check_time(certificate, rules)?;
+    check_usage(certificate, rules)?;
+    key(certificate, crypto).map(|_| ())
+}
+
+struct Search<'a> {
+    others: &'a [Certificate],
+    anchors: &'a [Certificate],
+    rules: &'a Rules<'a>,
+    crypto: &'a CryptoProvider,
+    signatures: usize,
+    /// The fault of the longest way so far, with its rank.
+    fault: Option<(usize, Fault)>,
+}
+
+impl Search<'_> {
+    fn extend(&mut self, chain: &mut Vec<Certificate>) -> Option<Path> {
+        let current = chain.last()?.clone();
+        let mut named = false;
+        let anchors = self.anchors;
+        for anchor in anchors.iter().filter(|anchor| may_have_issued(anchor, &current)) {
+            named = true;
+            if let Err(fault) = self.signed(&current, anchor) {
+                self.note(2 * chain.len(), fault);
+                continue;
+            }
+            chain.push(anchor.clone());
+            match self.validate(chain) {
+                Ok(()) => return Some(Path(chain.clone())),
+                // A complete path tells more than any that leads nowhere.
+                Err(fault) => self.note(usize::MAX, fault),
+            }
+            chain.pop();
+        }
+        let others = self.others;
+        for issuer in others.iter().filter(|issuer| may_have_issued(issuer, &current)) {
+            let again = |seen: &Certificate| seen.spki() == issuer.spki() && seen.subject().is(issuer.subject());
+            if chain.len() + 1 >= limits::PATH || chain.iter().any(again) {
+                continue;
+            }
+            if let Err(fault) = self.signed(&current, issuer) {
+                self.note(2 * chain.len(), fault);
+                continue;
+            }
+            named = true;
+            chain.push(issuer.clone());
+            let found = self.extend(chain);
+            if found.is_some() {
+                return found;
+            }
+            chain.pop();
+        }
+        if !named {
+            let (subject, issuer) = (current.subject().to_string(), current.issuer().to_string());
+            self.note(2 * chain.len() + 1, Fault::UnknownAuthority { subject, issuer });
+        }
+        None
+    }
+
+    fn note(&mut self, rank: usize, fault: Fault) {
+        if self.fault.as_ref().is_none_or(|(other, _)| rank > *other) {
+            self.fault = Some((rank, fault));
+        }
+    }
+
+    fn signed(&mut self, certificate: &Certificate, issuer: &Certificate) -> Result<(), Fault> {
+        if self.signatures == limits::SIGNATURES {
+            return Err(Fault::TooMuch("certificates of one name"));
+        }
+        self.signatures += 1;
+        check_signature(certificate, issuer, self.rules.sha1, self.crypto)
+    }
+
+    /// RFC 5280 §6.1.2 to §6.1.5. Signatures and issuers were checked when the path was built.
+    fn validate(&self, chain: &[Certificate]) -> Result<(), Fault> {
+        let below = chain.len() - 1;
+        let mut constraints = Constraints::default();
+        let mut policies = policy::State::new(below, !self.rules.policies.is_empty());
+        let mut room = limits::PATH;
+        for (at, certificate) in chain.iter().enumerate().rev() {
+            let subject = || certificate.subject().to_string();
+            let (last, anchor) = (at == 0, at == below);
+            check_time(certificate, self.rules)?;
+            key(certificate, self.crypto)?;
+            if let Some(unknown) = certificate.extensions().unknown {
+                return Err(Fault::CriticalExtension(subject(), unknown));
+            }
+            if !anchor {
+                // RFC 5280 §6.1.3 (b): not for self-issued authorities.
+                if last || !certificate.is_self_issued() {
+                    constraints.check(certificate)?;
+                }
+                if !policies.certificate(certificate, last) {
+                    return Err(Fault::Policy(subject()));
+                }
+            }
+            if last {
+                break;
+            }
+            check_authority(certificate, anchor)?;
+            constraints.add(certificate)?;
+            if !anchor {
+                if !policies.below(certificate) {
+                    return Err(Fault::Policy(subject()));
+                }
+                if !certificate.is_self_issued() {
+                    room = room.checked_sub(1).ok_or_else(|| Fault::PathTooLong(subject()))?;
+                }
+            }
+            if let Some((_, Some(len))) = certificate.extensions().basic {
+                room = room.min(len.into());
+            }
+        }
+        let leaf = chain.first().ok_or(Fault::None)?;
+        check_usage(leaf, self.rules)?;
+        if below > 0 && !policies.end(leaf, self.rules.policies) {
+            return Err(Fault::Policy(leaf.subject().to_string()));
+        }
+        (0..below).try_for_each(|at| revocation::check(chain, at, self.rules, self.crypto))
+    }
+}
+
+/// Whether the names fit, and the key identifiers where both are there.
+fn may_have_issued(issuer: &Certificate, certificate: &Certificate) -> bool {
+    let keys = (&certificate.extensions().authority_key, &issuer.extensions().subject_key);
+    let keys_fit = !matches!(keys, (Some(wanted), Some(had)) if wanted != had);
+    keys_fit && !certificate.issuer().is_empty() && issuer.subject().is(certificate.issuer())
+}
+
+/// Whether the key of `issuer` made the signature of `certificate`.
+pub(crate) fn check_signature(
+    certificate: &Certificate,
+    issuer: &Certificate,
+    sha1: bool,
+    crypto: &CryptoProvider,
+) -> Result<(), Fault> {
+    let (tbs, algorithm, signature) = certificate.signed();
+    let subject = || certificate.subject().to_string();
+    let scheme = accepted(algorithm, sha1).map_err(|how| Fault::WeakSignature(subject(), how))?;
+    key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
+}
+
+/// The scheme of an AlgorithmIdentifier, or what is wrong with it.
+pub(crate) fn accepted(algorithm: &[u8], sha1: bool) -> Result<SignatureScheme, alloc::string::String> {
+    match algorithm::scheme(algorithm) {
+        Some(scheme) if scheme.hash() == Some(HashAlg::Sha1) && !sha1 => Err(scheme.to_string()),
+        Some(scheme) => Ok(scheme),
+        None => Err("an algorithm that is not known here".into()),
+    }
+}
+
+/// The public key of a certificate, if it is one that is accepted.
+///
+/// # Errors
+/// [`Fault::WeakKey`].
+pub fn key(certificate: &Certificate, crypto: &CryptoProvider) -> Result<Box<dyn PublicKey>, Fault> {
+    public_key(certificate.spki(), crypto).map_err(|what| Fault::WeakKey(certificate.subject().to_string(), what))
+}
+
+/// A public key, if it is one that is accepted.
+///
+/// # Errors
+/// What it is instead.
+pub fn public_key(spki: &[u8], crypto: &CryptoProvider) -> Result<Box<dyn PublicKey>, alloc::string::String> {
+    let signatures = crypto.signatures.ok_or("no signatures are built in")?;
+    let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| "one that is no DER")?;
+    // RFC 5480 §2.1.1: a curve is named. One that is described can be made so that a known key fits it (CVE-2020-0601).
+    if info.algorithm.oid == oid::EC_KEY && info.algorithm.parameters_oid().is_err() {
+        return Err("on a curve that is not named".into());
+    }
+    let key = signatures.public_key(spki).map_err(|_| "one of a kind that is not known here, or damaged")?;
+    match key.kind() {
+        KeyKind::Rsa(bits) if !limits::RSA_BITS.contains(&bits) => Err(key.kind().to_string()),
+        _ => Ok(key),
+    }
+}
+
+fn check_time(certificate: &Certificate, rules: &Rules<'_>) -> Result<(), Fault> {
+    let (from, until) = certificate.valid();
+    let subject = || certificate.subject().to_string();
+    if rules.now.0 < from {
+        return Err(Fault::NotYetValid(subject(), from));
+    }
+    if rules.now.0 > until {
+        return Err(Fault::Expired(subject(), until));
+    }
+    Ok(())
+}
+
+/// RFC 5280 §6.1.4 (k) and (n). An anchor of version 1 was made an authority by whoever trusts it.
+fn check_authority(certificate: &Certificate, anchor: bool) -> Result<(), Fault> {
+    let old_anchor = anchor && !certificate.is_version3();
+    let signs = certificate.extensions().key_usage.as_ref().is_none_or(|usage| usage.key_cert_sign());
+    if (certificate.is_authority() || old_anchor) && signs {
+        Ok(())
+    } else {
+        Err(Fault::NotAnAuthority(certificate.subject().to_string()))
+    }
+}
+
+/// RFC 4945 §5.1.3.2 and §5.1.3.12: a key that may sign, for IKE or for what VPN gateways were certified for before IKE
+/// had an identifier of its own.
+fn check_usage(certificate: &Certificate, rules: &Rules<'_>) -> Result<(), Fault> {
+    const KNOWN: [ObjectIdentifier; 5] =
+        [oid::ANY_USAGE, oid::IPSEC_IKE, oid::IKE_INTERMEDIATE, oid::SERVER_AUTH, oid::CLIENT_AUTH];
+    let extensions = certificate.extensions();
+    let signs = extensions.key_usage.as_ref().is_none_or(|usage| usage.digital_signature() || usage.non_repudiation());
+    let for_ike = extensions.usages.as_ref().is_none_or(|usages| usages.iter().any(|usage| KNOWN.contains(usage)));
+    if rules.usage == Usage::Any || signs && for_ike {
+        Ok(())
+    } else {
+        Err(Fault::Usage(certificate.subject().to_string()))
+    }
+}

@@ -1,0 +1,205 @@
+//! Whether a certificate was revoked: revocation lists (RFC 5280 §5 and §6.3).
+//!
+//! A list counts when the authority that issued the certificate signed it, when it is current and when it covers the
+//! certificate. Indirect lists and those that hold only differences are passed over.
+
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use der::{Decode, Encode};
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::Dn;
+use x509_cert::crl::CertificateList;
+use x509_cert::ext::pkix::IssuingDistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+
+use crate::certificate::{Certificate, Signed};
+use crate::fault::Fault;
+use crate::path::{self, Rules, Time};
+use crate::{limits, oid};
+
+/// What is known about revocation, and what is done with a certificate of which nothing is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    /// Lists that were loaded or fetched.
+    pub crls: &'a [Crl],
+    /// Whether every certificate below the anchor must be known not to be revoked.
+    pub required: bool,
+}
+
+/// A revocation list. Cheap to clone.
+#[derive(Clone)]
+pub struct Crl(Arc<Inner>);
+
+struct Inner {
+    der: Vec<u8>,
+    tbs: Vec<u8>,
+    algorithm: Vec<u8>,
+    signature: Vec<u8>,
+    issuer: Dn,
+    updated: (u64, Option<u64>),
+    revoked: BTreeSet<Vec<u8>>,
+    scope: Scope,
+}
+
+/// Which certificates a list covers.
+#[derive(Clone, Debug, Default)]
+struct Scope {
+    only_users: bool,
+    only_authorities: bool,
+    /// The URIs of the point that it is for; none: for all.
+    point: Option<Vec<alloc::string::String>>,
+    /// It needs something that is not known here.
+    unusable: bool,
+}
+
+impl Crl {
+    /// Decodes a list in DER.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] and [`Fault::TooMuch`].
+    pub fn parse(der: &[u8]) -> Result<Self, Fault> {
+        if der.len() > limits::CRL {
+            return Err(Fault::TooMuch("bytes of a revocation list"));
+        }
+        let [tbs, algorithm, signature] = Signed::split(der)?;
+        let list: CertificateList =
+            CertificateList::from_der(der).map_err(|_| Fault::Malformed("it is no revocation list"))?;
+        let list = list.tbs_cert_list;
+        let bad = |_| Fault::Malformed("a part cannot be encoded");
+        if list.signature.to_der().map_err(bad)? != algorithm {
+            return Err(Fault::Malformed("it names two signature algorithms"));
+        }
+        let mut scope = Scope::default();
+        for extension in list.crl_extensions.iter().flatten() {
+            match extension.extn_id {
+                oid::ISSUING_POINT => scope.restrict(extension.extn_value.as_bytes())?,
+                oid::AUTHORITY_KEY_ID | oid::CRL_NUMBER => {}
+                oid::DELTA_CRL => scope.unusable = true,
+                _ => scope.unusable |= extension.critical,
+            }
+        }
+        let mut revoked = BTreeSet::new();
+        for entry in list.revoked_certificates.iter().flatten() {
+            // RFC 5280 §5.3: a critical extension that is not known makes the whole list unusable; certificateIssuer,
+            // that of indirect lists, is one.
+            scope.unusable |= entry.crl_entry_extensions.iter().flatten().any(|extension| extension.critical);
+            revoked.insert(entry.serial_number.as_bytes().to_vec());
+        }
+        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        Ok(Crl(Arc::new(Inner {
+            der: der.to_vec(),
+            tbs,
+            algorithm,
+            signature,
+            issuer: Dn::new(&list.issuer.to_der().map_err(bad)?),
+            updated: (seconds(list.this_update), list.next_update.map(seconds)),
+            revoked,
+            scope,
+        })))
+    }
+
+    /// The list in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.0.der
+    }
+
+    /// Who signed it.
+    pub fn issuer(&self) -> &Dn {
+        &self.0.issuer
+    }
+
+    /// When it was made, and when the next will be, in seconds since 1970.
+    pub fn updated(&self) -> (u64, Option<u64>) {
+        self.0.updated
+    }
+
+    /// How many certificates it revokes.
+    pub fn len(&self) -> usize {
+        self.0.revoked.len()
+    }
+
+    /// Whether it revokes none.
+    pub fn is_empty(&self) -> bool {
+        self.0.revoked.is_empty()
+    }
+
+    /// Whether it is current: RFC 5280 §5.1.2.5 has every list say when the next comes.
+    pub fn is_current(&self, now: Time) -> bool {
+        let (this, next) = self.updated();
+        this <= now.0 && next.is_some_and(|next| now.0 <= next)
+    }
+
+    fn covers(&self, certificate: &Certificate) -> bool {
+        let scope = &self.0.scope;
+        let kind = if certificate.is_authority() { !scope.only_users } else { !scope.only_authorities };
+        let point = scope.point.as_ref().is_none_or(|uris| uris.iter().any(|uri| certificate.crl_uris().contains(uri)));
+        !scope.unusable && kind && point
+    }
+
+    /// Whether the authority signed it and may (RFC 5280 §6.3.3 (f) and (g)).
+    fn is_by(&self, issuer: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> bool {
+        let signs = issuer.extensions().key_usage.as_ref().is_none_or(|usage| usage.crl_sign());
+        let inner = &self.0;
+        let verified = || {
+            let scheme = path::accepted(&inner.algorithm, rules.sha1).ok()?;
+            path::key(issuer, crypto).ok()?.verify(scheme, &inner.tbs, &inner.signature).ok()
+        };
+        signs && inner.issuer.is(issuer.subject()) && verified().is_some()
+    }
+}
+
+impl Scope {
+    fn restrict(&mut self, der: &[u8]) -> Result<(), Fault> {
+        let point = IssuingDistributionPoint::from_der(der)
+            .map_err(|_| Fault::Malformed("an extension of a revocation list is not as RFC 5280 has it"))?;
+        self.only_users = point.only_contains_user_certs;
+        self.only_authorities = point.only_contains_ca_certs;
+        self.unusable |= point.indirect_crl || point.only_contains_attribute_certs || point.only_some_reasons.is_some();
+        match point.distribution_point {
+            Some(DistributionPointName::FullName(names)) => {
+                let uri = |name: &GeneralName| match name {
+                    GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str().into()),
+                    _ => None,
+                };
+                self.point = Some(names.iter().filter_map(uri).collect());
+            }
+            Some(DistributionPointName::NameRelativeToCRLIssuer(_)) => self.unusable = true,
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Crl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Crl({}, {} revoked)", self.issuer(), self.len())
+    }
+}
+
+/// Checks the certificate at this place of a path against the lists of its issuer. They may be signed with another key of
+/// the issuer than the certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
+pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
+    let (certificate, above) = match chain.get(at..) {
+        Some([certificate, above @ ..]) => (certificate, above),
+        _ => return Err(Fault::None),
+    };
+    let is_by_issuer = |crl: &&Crl| {
+        let mut signers = above.iter().filter(|signer| signer.subject().is(certificate.issuer()));
+        crl.covers(certificate) && signers.any(|signer| crl.is_by(signer, rules, crypto))
+    };
+    let lists: Vec<&Crl> = rules.revocation.crls.iter().filter(is_by_issuer).collect();
+    // An old list revokes as well, unless a current one does not say it any more: it was a hold.
+    let newest = lists.iter().filter(|crl| crl.is_current(rules.now)).map(|crl| crl.updated().0).max();
+    let counts = |crl: &&&Crl| newest.is_none_or(|newest| crl.updated().0 >= newest);
+    if lists.iter().filter(counts).any(|crl| crl.0.revoked.contains(certificate.serial())) {
+        return Err(Fault::Revoked(certificate.subject().to_string()));
+    }
+    if rules.revocation.required && newest.is_none() {
+        return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
+    }
+    Ok(())
+}
