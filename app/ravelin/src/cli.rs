@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "tun")]
+use clap::Args;
+use clap::{Parser, Subcommand};
 use ravelin_config::Verb;
 
 /// Where the daemon listens unless told otherwise.
@@ -23,8 +25,10 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[cfg(feature = "tun")]
     /// Run the daemon in the foreground until SIGTERM or SIGINT
     Daemon(DaemonArgs),
+    #[cfg(all(feature = "tun", feature = "ikev2"))]
     /// Show a protected TCP connection between two network namespaces of this machine
     Demo(DemoArgs),
     /// Document 003's grammar.
@@ -33,6 +37,7 @@ pub enum Command {
 }
 
 /// `ravelin daemon`
+#[cfg(feature = "tun")]
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
     /// File of `ipsec policy` and `ike remote` lines to start with
@@ -53,6 +58,7 @@ pub struct DaemonArgs {
 }
 
 /// `ravelin demo`
+#[cfg(all(feature = "tun", feature = "ikev2"))]
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// Log filter of the two daemons, whose last lines are shown when a step fails

@@ -7,10 +7,14 @@
 //!
 //! Nothing here decides anything about the protocol: `ravelin-ike` and `ravelin-engine` do, and this connects them to
 //! the clock, the sockets and the operator. Read `daemon/mod.rs` first.
+//!
+//! Versions of IKE and data planes are features. A program without a data plane has no daemon in it.
 
 mod cli;
 mod cmd;
+#[cfg(feature = "tun")]
 mod daemon;
+#[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
 mod render;
 

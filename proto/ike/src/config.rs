@@ -42,6 +42,9 @@ impl Config {
         let mut mistakes = Vec::new();
         for (i, remote) in self.remotes.iter().enumerate() {
             let name = || remote.name.clone();
+            if cfg!(not(feature = "ikev2")) {
+                mistakes.push(Mistake::NoVersion(name()));
+            }
             if self.remotes.iter().take(i).any(|other| other.name == remote.name) {
                 mistakes.push(Mistake::DuplicateRemote(name()));
             }
@@ -86,11 +89,16 @@ fn usable(proposals: &[Proposal], protocol: ProtocolId, crypto: &CryptoProvider)
         && !negotiate::offer(proposals, true, crypto).is_empty()
 }
 
+/// Said where IKE is wanted of a program that was built without it.
+pub(crate) const NO_VERSION: &str = "this program was built without IKE; key the policy by hand, or build with ikev2";
+
 /// Something in a configuration that can never work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// Two remotes have this name.
     DuplicateRemote(String),
+    /// The remote wants IKE, and no version of it was built in.
+    NoVersion(String),
     /// Two policies have this number.
     DuplicatePolicy(PolicyId),
     /// The remote has no pre-shared key.
@@ -113,6 +121,7 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Mistake::DuplicateRemote(name) => write!(f, "there are two remotes with the name {name}"),
+            Mistake::NoVersion(name) => write!(f, "remote {name} has no use: {NO_VERSION}"),
             Mistake::DuplicatePolicy(id) => write!(f, "there are two policies with the number {}", id.0),
             Mistake::NoSecret(name) => write!(f, "remote {name} has no pre-shared key"),
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),

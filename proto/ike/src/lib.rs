@@ -6,24 +6,35 @@
 //! ([`Endpoint::handle`]), one ordered queue out ([`Endpoint::poll`]).
 #![no_std]
 #![forbid(unsafe_code)]
+// Without a version much of what is for all has no use.
+#![cfg_attr(not(feature = "ikev2"), allow(dead_code))]
 
 extern crate alloc;
 
+// Each version of IKE is a feature of this crate. What is not of one version is for all.
 mod auth;
 pub mod config;
-mod context;
-
-pub mod endpoint;
-mod error;
 pub mod explain;
 pub mod input;
 pub mod limits;
 mod negotiate;
 mod open;
 pub mod output;
-mod sa_table;
-mod v2;
 pub mod view;
+
+#[cfg(feature = "ikev2")]
+mod context;
+#[cfg(feature = "ikev2")]
+pub mod endpoint;
+mod error;
+#[cfg(feature = "ikev2")]
+mod sa_table;
+#[cfg(feature = "ikev2")]
+mod v2;
+
+#[cfg(not(feature = "ikev2"))]
+#[path = "without.rs"]
+pub mod endpoint;
 
 pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;

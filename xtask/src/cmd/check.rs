@@ -9,7 +9,7 @@ use crate::workspace::{Workspace, run};
 /// The pages are for the readers of this repository: private items are on them, so links to those are good links.
 const DOC_FLAGS: &str = "-D warnings -A rustdoc::private-intra-doc-links";
 
-/// Formatting, lints, documentation, the proof that the protocol crates need no std, and that the page of requirements is true.
+/// Formatting, lints, also of the program with parts left out, documentation, the proof that the protocol crates need no std, and that the page of requirements is true.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("fmt", || run(&mut workspace.cargo(["fmt", "--all", "--check"])));
     report.step("clippy", || {
@@ -20,8 +20,18 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
             .cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
             .env("RUSTDOCFLAGS", DOC_FLAGS))
     });
+    report.step("features", || features(workspace));
     report.step("no_std", || no_std(workspace));
     report.step("requirements", || requirements::check(workspace));
+}
+
+/// What can be left out of the binary: a client of a daemon elsewhere, a daemon without IKE, and IKE without a version.
+fn features(workspace: &Workspace) -> Result<()> {
+    for (package, features) in [("ravelin", ""), ("ravelin", "tun"), ("ravelin-ike", "")] {
+        let selected = ["clippy", "--package", package, "--no-default-features", "--features", features];
+        run(workspace.cargo(selected).args(["--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    }
+    Ok(())
 }
 
 /// `xtask/nostd` brings a panic handler of its own and depends on every no_std crate. Should one of them, or anything

@@ -7,6 +7,23 @@ use crate::packages;
 use crate::report::Report;
 use crate::workspace::{Workspace, run, run_counting, succeeds};
 
+/// A daemon that has no IKE in it, keyed by hand and by a program.
+const WITHOUT_IKE: [&str; 13] = [
+    "test",
+    "--package",
+    "ravelin",
+    "--no-default-features",
+    "--features",
+    "tun",
+    "--locked",
+    "--test",
+    "daemon",
+    "--",
+    "keyed_by_hand",
+    "a_program_",
+    "keying_socket",
+];
+
 /// Which tests.
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -21,6 +38,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.step("build", || build(workspace));
     report.tests("test", || tests(workspace, args.filter.as_deref()));
     if args.filter.is_none() {
+        report.tests("without IKE", || run_counting(&mut workspace.cargo(WITHOUT_IKE)));
         report.tests("doctest", || run_counting(&mut workspace.cargo(["test", "--workspace", "--doc", "--locked"])));
     }
 }

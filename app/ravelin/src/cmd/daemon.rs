@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ravelin_tun::TunConfig;
 use tracing_subscriber::EnvFilter;
 
 use super::{USAGE, fail};
 use crate::cli::DaemonArgs;
 use crate::daemon::event_loop::{self, Settings};
+use crate::daemon::plane;
 
 /// Runs the daemon in the foreground.
 pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
@@ -21,11 +21,13 @@ pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
         }
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
-    let mut tun = TunConfig::default();
-    if let Some(device) = args.device {
-        tun.device = device;
-    }
-    let settings = Settings { socket, keying_socket: args.keying_socket, rc: args.rc, state_dir: args.state_dir, tun };
+    let settings = Settings {
+        socket,
+        keying_socket: args.keying_socket,
+        rc: args.rc,
+        state_dir: args.state_dir,
+        plane: plane::Settings { device: args.device },
+    };
     match event_loop::run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("{error:#}")),

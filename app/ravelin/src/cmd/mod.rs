@@ -1,7 +1,9 @@
 //! One file per verb.
 
 mod control;
+#[cfg(feature = "tun")]
 mod daemon;
+#[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
 
 use std::process::ExitCode;
@@ -18,7 +20,9 @@ pub const FAILED: u8 = 1;
 /// Carries out the command line.
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
+        #[cfg(feature = "tun")]
         Command::Daemon(args) => daemon::run(cli.socket, args),
+        #[cfg(all(feature = "tun", feature = "ikev2"))]
         Command::Demo(args) => demo::run(&args),
         Command::Control(verb) => control::run(&cli.socket, &verb),
     }

@@ -15,17 +15,18 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ravelin_config::{Model, rc};
 use ravelin_control::{ClientId, Message, Server};
+use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::Datagram;
 use ravelin_manage::AppId;
 use ravelin_store::FileStore;
-use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::core::{Core, Said};
 use super::crypto::{ike_provider, packet_provider};
 use super::keying_socket::{KeyingSocket, Received};
+use super::plane::{self, Running};
 use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
@@ -44,8 +45,8 @@ pub struct Settings {
     pub rc: Option<PathBuf>,
     /// Where the journal is.
     pub state_dir: PathBuf,
-    /// The data plane's names and numbers.
-    pub tun: TunConfig,
+    /// The data plane.
+    pub plane: plane::Settings,
 }
 
 /// Runs the daemon until a signal ends it.
@@ -53,6 +54,14 @@ pub struct Settings {
 /// # Errors
 /// When it cannot start, or cannot undo all its changes; the text says what to do.
 pub fn run(settings: &Settings) -> Result<()> {
+    run_with(settings, plane::tun::start)
+}
+
+/// Runs the daemon with the data plane that `start` starts.
+fn run_with<P: Running>(
+    settings: &Settings,
+    start: impl FnOnce(&plane::Settings, CryptoProvider, &mut FileStore) -> Result<P>,
+) -> Result<()> {
     keep_memory_private().context("cannot keep keys out of core dumps")?;
     raise_file_limit();
     let clock = Clock::new();
@@ -67,12 +76,9 @@ pub fn run(settings: &Settings) -> Result<()> {
         None => Model::new(),
     };
     let mut store = open_store(&settings.state_dir)?;
-    for undone in ravelin_tun::undo_leftovers(&mut store)? {
-        tracing::warn!("a daemon before this one was killed; undone: {undone}");
-    }
     let ike = ike_provider();
     let packets = packet_provider(ike);
-    let plane = TunDataPlane::start(settings.tun.clone(), packets, Box::new(SystemRandom), &mut store)?;
+    let plane = start(&settings.plane, packets, &mut store)?;
     let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
         Ok(core) => core.with_packets_by(packets.name),
         Err((plane, why)) => {
@@ -122,12 +128,12 @@ fn open_store(directory: &Path) -> Result<FileStore> {
     Ok(FileStore::open(directory.join("journal"))?)
 }
 
-struct EventLoop {
+struct EventLoop<P> {
     clock: Clock,
     signals: Signals,
     server: Server,
     keying: Option<KeyingSocket>,
-    core: Core<TunDataPlane>,
+    core: Core<P>,
 }
 
 /// What became ready.
@@ -151,8 +157,8 @@ enum Ready {
     Write,
 }
 
-impl EventLoop {
-    fn run(mut self) -> Core<TunDataPlane> {
+impl<P: Running> EventLoop<P> {
+    fn run(mut self) -> Core<P> {
         let mut stop_at: Option<Instant> = None;
         loop {
             let deadline = [self.core.deadline(), stop_at].into_iter().flatten().min();

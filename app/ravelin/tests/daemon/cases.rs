@@ -20,7 +20,10 @@ pub const CASES: &[Case] = &[
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),
+    #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
+    #[cfg(not(feature = "ikev2"))]
+    ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),
 ];
 
 const RC: &str = "\
@@ -62,6 +65,21 @@ spid  pri  proto          policy  src-id          dst-id          mode       gat
         assert!(!lab.ok(listing).contains("hunter2"), "{listing} shows the pre-shared key");
     }
     assert_eq!(traces(), [true, true, true]);
+    Ok(())
+}
+
+/// The other half is `keying`: what goes without IKE.
+#[cfg(not(feature = "ikev2"))]
+fn a_program_without_ike_refuses_remotes() -> Result<(), &'static str> {
+    let lab = lab("without-ike");
+    let _daemon = lab.daemon("");
+    let before = lab.ok("ipsec policy -v");
+    let answer = lab.ravelin("ike remote -n remoteINFO -w -u -r 10.0.0.78 -g ipv4:10.0.0.77 -h secret_file.txt");
+    assert_eq!(answer.status, Some(1));
+    assert!(answer.stderr.contains("this program was built without IKE"), "{}", answer.stderr);
+    assert!(lab.ravelin("demo").stderr.contains("unrecognized subcommand"));
+    assert_eq!(lab.ok("ipsec policy -v"), before);
+    lab.ok("ipsec policy -n p1 --action discard -s 10.1.0.0/16 -d any");
     Ok(())
 }
 
@@ -178,6 +196,7 @@ fn an_idle_daemon_is_small() -> Result<(), &'static str> {
     Ok(())
 }
 
+#[cfg(feature = "ikev2")]
 fn the_demonstration_ends_well() -> Result<(), &'static str> {
     let lab = Lab::new("demo");
     let answer = lab.ravelin("demo");

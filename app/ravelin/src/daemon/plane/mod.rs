@@ -1,0 +1,64 @@
+//! What the core and the event loop need from a data plane. Each data plane is a file here, and a feature of the program.
+
+#[cfg(feature = "tun")]
+pub mod tun;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+use anyhow::Result;
+use ravelin_store::FileStore;
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
+
+/// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
+/// as its packets.
+pub trait Plane: DataPlane {
+    /// Sends an IKE message.
+    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()>;
+
+    /// Carries out operations in order; on an error those before its index are in force.
+    fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>;
+
+    /// The address from which packets to `remote` would leave now.
+    fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr>;
+
+    /// Everything counted, by name.
+    fn counters(&mut self) -> Vec<(String, u64)>;
+}
+
+/// For the event loop: what to wait for, and the end.
+pub trait Running: Plane {
+    /// Readable while [`Running::poll_ike`] has something.
+    fn ike_fd(&self) -> BorrowedFd<'_>;
+
+    /// Readable while there are events, or SAs for [`Running::poll_alive`].
+    fn event_fd(&self) -> BorrowedFd<'_>;
+
+    /// The next IKE message that arrived.
+    fn poll_ike(&mut self) -> Option<IkeMessage>;
+
+    /// The next inbound SA on which authenticated packets arrived.
+    fn poll_alive(&mut self) -> Option<Spi>;
+
+    /// Undoes all changes to the system.
+    fn stop(self, store: &mut FileStore) -> Result<()>;
+}
+
+/// An IKE message with the addresses that it travelled between.
+pub struct IkeMessage {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Without the non-ESP marker of port 4500.
+    pub data: Vec<u8>,
+}
+
+/// What the operator says about the data plane.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Name of the TUN device.
+    pub device: Option<String>,
+}

@@ -1,0 +1,77 @@
+//! The packet engine behind a TUN device.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+use anyhow::Result;
+use ravelin_crypto::CryptoProvider;
+use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_store::FileStore;
+use ravelin_tun::{TunConfig, TunDataPlane};
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+
+use super::{IkeMessage, Plane, Running, Settings};
+
+/// Undoes what a killed daemon left, and starts.
+///
+/// # Errors
+/// What failed, and what mends it.
+pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore) -> Result<TunDataPlane> {
+    for undone in ravelin_tun::undo_leftovers(store)? {
+        tracing::warn!("a daemon before this one was killed; undone: {undone}");
+    }
+    let mut config = TunConfig::default();
+    if let Some(device) = &settings.device {
+        config.device.clone_from(device);
+    }
+    Ok(TunDataPlane::start(config, packets, Box::new(SystemRandom), store)?)
+}
+
+impl Plane for TunDataPlane {
+    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+        TunDataPlane::send_ike(self, local, remote, data)
+    }
+
+    fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
+        TunDataPlane::apply_all(self, ops)
+    }
+
+    fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
+        TunDataPlane::source_towards(self, remote)
+    }
+
+    fn counters(&mut self) -> Vec<(String, u64)> {
+        let counters = TunDataPlane::counters(self);
+        let (sealed, opened) = counters.protected;
+        let protected = [("packets-sealed".to_owned(), sealed), ("packets-opened".to_owned(), opened)];
+        protected
+            .into_iter()
+            .chain(counters.drops.into_iter().map(|(why, count)| (format!("dropped: {why}"), count)))
+            .collect()
+    }
+}
+
+impl Running for TunDataPlane {
+    fn ike_fd(&self) -> BorrowedFd<'_> {
+        TunDataPlane::ike_fd(self)
+    }
+
+    fn event_fd(&self) -> BorrowedFd<'_> {
+        TunDataPlane::event_fd(self)
+    }
+
+    fn poll_ike(&mut self) -> Option<IkeMessage> {
+        let datagram = TunDataPlane::poll_ike(self)?;
+        Some(IkeMessage { local: datagram.local, remote: datagram.remote, data: datagram.data })
+    }
+
+    fn poll_alive(&mut self) -> Option<Spi> {
+        TunDataPlane::poll_alive(self)
+    }
+
+    fn stop(self, store: &mut FileStore) -> Result<()> {
+        Ok(TunDataPlane::stop(self, store)?)
+    }
+}

@@ -1,0 +1,85 @@
+//! The endpoint of a program that was built without any version of IKE: the same doors, and nobody behind them. SAs are
+//! keyed by hand or by an external program there.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use crate::config::{Config, NO_VERSION};
+use crate::explain::{Failure, Part};
+use crate::input::{Command, Input};
+use crate::output::{Event, Output};
+use crate::view::{Counters, IkeSaView};
+
+/// An endpoint that has no IKE SA and makes none.
+#[derive(Debug, Default)]
+pub struct Endpoint {
+    refused: Vec<Event>,
+    counters: Counters,
+}
+
+impl Endpoint {
+    /// An endpoint. A configuration with remotes in it is a [`Mistake`](crate::Mistake) already.
+    pub fn new(_: Arc<Config>, _: CryptoProvider, _: Box<dyn SecureRandom>, _: Instant) -> Self {
+        Endpoint::default()
+    }
+
+    /// Counts datagrams, and fails what somebody wants to have negotiated.
+    pub fn handle(&mut self, input: Input<'_>, _: Instant) {
+        match input {
+            Input::Datagram(_) => self.counters.version += 1,
+            Input::Command(Command::Initiate(policy)) => self.refused.push(Event::Failed(no_version(policy))),
+            Input::Command(_) | Input::DataPlane(_) | Input::Done(..) | Input::Timer => {}
+        }
+    }
+
+    /// The next decision; call until it says [`Output::Wait`].
+    pub fn poll(&mut self) -> Output {
+        self.refused.pop().map_or(Output::Wait(None), Output::Event)
+    }
+
+    /// None.
+    pub fn ike_sas(&self) -> Vec<IkeSaView> {
+        Vec::new()
+    }
+
+    /// None.
+    pub fn ike_sa(&self, _: IkeSpi) -> Option<IkeSaView> {
+        None
+    }
+
+    /// None.
+    pub fn ike_sa_of(&self, _: Spi) -> Option<IkeSaView> {
+        None
+    }
+
+    /// None.
+    pub fn remote_of(&self, _: IkeSpi) -> Option<(&str, u64)> {
+        None
+    }
+
+    /// What was dropped.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+fn no_version(policy: PolicyId) -> Failure {
+    Failure {
+        remote: None,
+        address: IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
+        policy: Some(policy),
+        exchange: "IKE",
+        part: Part::Configuration,
+        theirs: vec![],
+        ours: vec![String::from(NO_VERSION)],
+        advice: String::new(),
+    }
+}
