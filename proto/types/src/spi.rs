@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// The 32-bit label by which a receiver finds an ESP or AH SA (RFC 4303 §2.1). Values 0 to 255 are reserved.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Spi(pub u32);
 
 impl Spi {

@@ -10,6 +10,7 @@ mod c_interface;
 mod ciphers;
 mod ike;
 mod ike_v1;
+mod kernel;
 mod management;
 mod operator;
 mod packet;
@@ -47,6 +48,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-event", management::event),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
+        Decoder::Named("xfrm", kernel::message),
         Decoder::Named("c-interface", c_interface::calls),
         Decoder::Named("ciphers", ciphers::single),
         Decoder::Named("cipher-batches", ciphers::batch),

@@ -1,0 +1,3 @@
+//! The kernel's own IPsec, XFRM, as a data plane.
+
+pub mod msg;
