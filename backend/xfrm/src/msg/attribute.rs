@@ -247,8 +247,11 @@ pub(crate) fn write_all(attributes: &[Attribute], to: &mut Vec<u8>) {
     }
 }
 
-/// Takes the first attribute off: its type and value, and what follows.
-pub(crate) fn split(bytes: &[u8]) -> Result<Option<(u16, &[u8], &[u8])>, Malformed> {
+/// Type and value of an attribute, and what follows it.
+type Split<'a> = (u16, &'a [u8], &'a [u8]);
+
+/// Takes the first attribute off.
+pub(crate) fn split(bytes: &[u8]) -> Result<Option<Split<'_>>, Malformed> {
     let mut from = Reader::new(bytes);
     let (Ok(length), Ok(kind)) = (u16::read(&mut from), u16::read(&mut from)) else { return Ok(None) };
     let length = usize::from(length).checked_sub(4).ok_or(Malformed::AttributeLength)?;

@@ -1,0 +1,269 @@
+//! What should be in the kernel: policies and SAs as they were ordered, and the requests that bring a change about. Every
+//! change can be taken back until it is known that the kernel has carried it out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
+use ravelin_types::sa::{Direction, SaId, SaParams};
+
+use crate::msg::Message;
+use crate::netlink::Request;
+use crate::policies::{self, Key, Shape};
+use crate::states::{self, Name};
+
+/// `NLM_F_EXCL`: what is there already is not replaced.
+const EXCLUSIVE: u16 = 0x200;
+
+/// A policy and its entries.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub policy: Policy,
+    shape: Option<Shape>,
+    /// In the order in which they are added.
+    pub messages: Vec<Message>,
+}
+
+/// One request and the one that takes it back, if that is possible.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub request: Request,
+    pub undo: Option<Request>,
+    /// That what is to be removed is gone already is no error.
+    pub may_be_gone: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Book {
+    policies: BTreeMap<PolicyId, Arc<Entry>>,
+    sas: BTreeMap<SaId, Arc<SaParams>>,
+    names: BTreeMap<Name, SaId>,
+    /// The newest outbound SA of each policy.
+    newest: BTreeMap<PolicyId, Shape>,
+    /// What was found in the kernel at the start and nobody has asked for yet.
+    pub found: Found,
+    undo: Vec<Undo>,
+}
+
+/// Entries of ours that an earlier daemon left.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub policies: BTreeMap<Key, Message>,
+    pub states: BTreeMap<Name, Message>,
+}
+
+enum Undo {
+    Policy(PolicyId, Option<Arc<Entry>>),
+    Sa(SaId, Option<Arc<SaParams>>),
+    Newest(PolicyId, Option<Shape>),
+    FoundPolicy(Key, Message),
+    FoundState(Name, Message),
+}
+
+impl Book {
+    /// An empty book, and what was found in the kernel.
+    pub(crate) fn with(found: Found) -> Self {
+        Book { found, ..Book::default() }
+    }
+
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.policies.values()
+    }
+
+    pub(crate) fn policy(&self, id: PolicyId) -> Option<&Policy> {
+        self.policies.get(&id).map(|entry| &entry.policy)
+    }
+
+    pub(crate) fn sas(&self) -> impl Iterator<Item = (&SaId, &Arc<SaParams>)> {
+        self.sas.iter()
+    }
+
+    pub(crate) fn sa(&self, id: SaId) -> Option<&Arc<SaParams>> {
+        self.sas.get(&id)
+    }
+
+    pub(crate) fn sa_count(&self) -> usize {
+        self.sas.len()
+    }
+
+    /// The SA that has this state.
+    pub(crate) fn named(&self, name: Name) -> Option<SaId> {
+        self.names.get(&name).copied()
+    }
+
+    /// The SA in the other direction.
+    pub(crate) fn twin(&self, params: &SaParams) -> Option<&Arc<SaParams>> {
+        self.sas.values().find(|other| {
+            other.direction != params.direction
+                && (other.spi, other.pair) == (params.pair, params.spi)
+                && other.policy == params.policy
+        })
+    }
+
+    /// What was changed since the last call is so.
+    pub(crate) fn commit(&mut self) {
+        self.undo.clear();
+    }
+
+    /// What was changed since the last commit is as it was.
+    pub(crate) fn roll_back(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Policy(id, Some(old)) => drop(self.policies.insert(id, old)),
+                Undo::Policy(id, None) => drop(self.policies.remove(&id)),
+                Undo::Sa(id, old) => self.put_sa(id, old),
+                Undo::Newest(id, Some(shape)) => drop(self.newest.insert(id, shape)),
+                Undo::Newest(id, None) => drop(self.newest.remove(&id)),
+                Undo::FoundPolicy(key, message) => drop(self.found.policies.insert(key, message)),
+                Undo::FoundState(name, message) => drop(self.found.states.insert(name, message)),
+            }
+        }
+    }
+
+    /// Adds a policy or replaces it.
+    pub(crate) fn add_policy(&mut self, policy: &Policy) -> Result<Vec<Step>, DataPlaneError> {
+        let before = self.policies.get(&policy.id).cloned();
+        if before.as_ref().is_some_and(|before| before.policy.domain != policy.domain) {
+            return Err(DataPlaneError::Invalid(format!("policy {} cannot move to another interface", policy.name)));
+        }
+        let shape = match &policy.action {
+            // The SAs may be there before the policy.
+            Action::Protect(_) => self.newest.get(&policy.id).copied(),
+            _ => None,
+        };
+        self.set_entries(policy.clone(), shape)
+    }
+
+    /// Removes a policy.
+    pub(crate) fn delete_policy(&mut self, id: PolicyId) -> Result<Vec<Step>, DataPlaneError> {
+        let old = self.policies.remove(&id).ok_or(DataPlaneError::NoSuchPolicy(id))?;
+        let steps = old.messages.iter().map(remove_policy).collect();
+        self.undo.push(Undo::Policy(id, Some(old)));
+        Ok(steps)
+    }
+
+    /// Installs an SA.
+    pub(crate) fn add_sa(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
+        let id = params.id();
+        let names = states::names(params);
+        if self.sas.contains_key(&id) || names.iter().any(|name| self.names.contains_key(name)) {
+            return Err(DataPlaneError::Exists(id));
+        }
+        let policy = self.policy(params.policy);
+        let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
+        let domain = policy.map_or(Domain::default(), |policy| policy.domain);
+        let mut steps = Vec::new();
+        for (name, message) in names.into_iter().zip(states::additions(params, selectors, domain)?) {
+            if let Some(there) = self.found.states.remove(&name) {
+                let is_it = states::same(&there, &message);
+                self.undo.push(Undo::FoundState(name, there));
+                // An SA of an earlier daemon goes on where it was: begun anew, its numbers would come a second time.
+                if is_it {
+                    continue;
+                }
+                steps.push(Step { request: states::removal(name).into(), undo: None, may_be_gone: true });
+            }
+            let undo = Some(states::removal(name).into());
+            steps.push(Step { request: Request { message, flags: EXCLUSIVE }, undo, may_be_gone: false });
+        }
+        self.put_sa(id, Some(Arc::new(params.clone())));
+        self.undo.push(Undo::Sa(id, None));
+        if params.direction == Direction::Outbound {
+            steps.extend(self.follow(params)?);
+        }
+        Ok(steps)
+    }
+
+    /// Removes an SA.
+    pub(crate) fn delete_sa(&mut self, id: SaId) -> Result<Vec<Step>, DataPlaneError> {
+        let old = self.sas.get(&id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
+        self.put_sa(id, None);
+        let steps = states::names(&old).into_iter().map(|name| Step {
+            request: states::removal(name).into(),
+            undo: None,
+            // The kernel removes it by itself when a hard limit is passed.
+            may_be_gone: true,
+        });
+        let steps = steps.collect();
+        self.undo.push(Undo::Sa(id, Some(old)));
+        Ok(steps)
+    }
+
+    /// Notes that an SA is another now; the kernel has it so already.
+    pub(crate) fn replace_sa(&mut self, old: SaId, params: SaParams) -> Result<Vec<Step>, DataPlaneError> {
+        self.put_sa(old, None);
+        let steps = match params.direction {
+            Direction::Outbound => self.follow(&params)?,
+            Direction::Inbound => Vec::new(),
+        };
+        self.put_sa(params.id(), Some(Arc::new(params)));
+        Ok(steps)
+    }
+
+    /// Lets the entries of a policy follow an outbound SA.
+    fn follow(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
+        let shape = Shape::of_sa(params);
+        let old = self.newest.insert(params.policy, shape);
+        self.undo.push(Undo::Newest(params.policy, old));
+        let Some(entry) = self.policies.get(&params.policy).cloned() else { return Ok(Vec::new()) };
+        match entry.shape {
+            Some(known) if known == shape => Ok(Vec::new()),
+            _ => self.set_entries(entry.policy.clone(), Some(shape)),
+        }
+    }
+
+    /// Puts other entries in the place of a policy's: what stays is replaced, what is new comes before what goes.
+    fn set_entries(&mut self, policy: Policy, shape: Option<Shape>) -> Result<Vec<Step>, DataPlaneError> {
+        let id = policy.id;
+        let messages = policies::entries(&policy, shape)?;
+        let old = self.policies.get(&id).cloned();
+        let mut before: BTreeMap<Key, &Message> =
+            old.iter().flat_map(|entry| &entry.messages).map(|message| (policies::key(message), message)).collect();
+        let mut steps = Vec::new();
+        for message in &messages {
+            let key = policies::key(message);
+            if let Some(there) = self.found.policies.remove(&key) {
+                if !policies::same(&there, message) {
+                    let undo = Some(policies::removal(message).into());
+                    steps.push(Step { request: policies::update(message).into(), undo, may_be_gone: false });
+                }
+                self.undo.push(Undo::FoundPolicy(key, there));
+                continue;
+            }
+            match before.remove(&key) {
+                Some(known) if policies::same(known, message) => {}
+                Some(known) => {
+                    let undo = Some(policies::update(known).into());
+                    steps.push(Step { request: policies::update(message).into(), undo, may_be_gone: false });
+                }
+                None => {
+                    let undo = Some(policies::removal(message).into());
+                    let request = Request { message: message.clone(), flags: EXCLUSIVE };
+                    steps.push(Step { request, undo, may_be_gone: false });
+                }
+            }
+        }
+        steps.extend(before.into_values().map(remove_policy));
+        self.policies.insert(id, Arc::new(Entry { policy, shape, messages }));
+        self.undo.push(Undo::Policy(id, old));
+        Ok(steps)
+    }
+
+    fn put_sa(&mut self, id: SaId, params: Option<Arc<SaParams>>) {
+        if let Some(old) = self.sas.remove(&id) {
+            for name in states::names(&old) {
+                self.names.remove(&name);
+            }
+        }
+        if let Some(params) = params {
+            self.names.extend(states::names(&params).into_iter().map(|name| (name, id)));
+            self.sas.insert(id, params);
+        }
+    }
+}
+
+fn remove_policy(message: &Message) -> Step {
+    let undo = Some(policies::update(message).into());
+    Step { request: policies::removal(message).into(), undo, may_be_gone: true }
+}

@@ -1,0 +1,50 @@
+//! What is ours among the kernel's entries: nothing else is ever changed or removed.
+//!
+//! A policy of ours has the number of its SPD entry, below a prefix, in a field of the selector that the kernel keeps and
+//! does not look at (`ip xfrm` shows it as `uid`), and a state has it as its reqid. A virtual interface has the number of
+//! its domain below the same prefix.
+
+use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::policy::{Domain, PolicyId};
+
+/// The prefix: `R` in the highest byte.
+const PREFIX: u32 = 0x5200_0000;
+const NUMBER: u32 = 0x00ff_ffff;
+/// What the entries for neighbour discovery have in the place of a policy's number.
+pub(crate) const NEIGHBOURS: u32 = PREFIX | NUMBER;
+
+/// The reqid of a policy.
+///
+/// # Errors
+/// When the number of the policy has more than 24 bits.
+pub(crate) fn reqid(policy: PolicyId) -> Result<u32, DataPlaneError> {
+    if policy.0 >= NUMBER {
+        let why = format!("policy {}: with the kernel's IPsec policies have numbers below {NUMBER}", policy.0);
+        return Err(DataPlaneError::Invalid(why));
+    }
+    Ok(PREFIX | policy.0)
+}
+
+/// The policy of a reqid, where it is one of ours.
+pub(crate) fn policy(reqid: u32) -> Option<PolicyId> {
+    (reqid & !NUMBER == PREFIX).then_some(PolicyId(reqid & NUMBER))
+}
+
+/// The number of a virtual interface; the default domain has none.
+pub(crate) fn interface(domain: Domain) -> Option<u32> {
+    (domain != Domain::default()).then_some(PREFIX | u32::from(domain.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_number_is_not_ours() {
+        assert_eq!(policy(reqid(PolicyId(7)).unwrap()), Some(PolicyId(7)));
+        for others in [0, 1, 16_384, 0x4000_0000, 0x5300_0000, u32::MAX] {
+            assert_eq!(policy(others), None, "{others}");
+        }
+        assert!(reqid(PolicyId(1 << 24)).is_err());
+    }
+}

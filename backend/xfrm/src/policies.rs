@@ -1,0 +1,228 @@
+//! Policies as the kernel has them: an entry for each pair of prefixes, way and direction.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ravelin_types::Spi;
+use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::options::{Df, Dscp, Mss, SaOptions};
+use ravelin_types::policy::{Action, Mode, Policy, Protection};
+use ravelin_types::proposal::Suite;
+use ravelin_types::sa::SaParams;
+
+use crate::msg::attribute::Attribute;
+use crate::msg::bytes::Field;
+use crate::msg::parts::{Id, Limits, Selector, family};
+use crate::msg::policy::{PolicyInfo, Template, action, direction};
+use crate::msg::state::mode;
+use crate::msg::{Body, Message, kind};
+use crate::own;
+use crate::selectors::{Way, selectors};
+
+pub(crate) const ESP: u8 = 50;
+pub(crate) const AH: u8 = 51;
+
+/// What names an entry of the kernel: direction, interface, and selector.
+pub(crate) type Key = (u8, u32, Vec<u8>);
+
+/// How the SAs of a policy look. The kernel wants to know with the policy what is only agreed with its first SA, so the
+/// entries follow the SAs; before there is one, ESP between the policy's ends is as good a reason for an acquire as any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    protocols: Protocols,
+    mode: Mode,
+    local: Option<IpAddr>,
+    remote: IpAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocols {
+    Esp,
+    Ah,
+    AhEsp,
+}
+
+impl Shape {
+    /// Before there is an SA.
+    pub(crate) fn of_policy(protection: &Protection) -> Self {
+        let Protection { mode, local, remote, .. } = *protection;
+        Shape { protocols: Protocols::Esp, mode, local, remote }
+    }
+
+    /// That of an outbound SA.
+    pub(crate) fn of_sa(params: &SaParams) -> Self {
+        let protocols = match params.suite {
+            Suite::Esp(_) => Protocols::Esp,
+            Suite::Ah(_) => Protocols::Ah,
+            Suite::AhEsp { .. } => Protocols::AhEsp,
+        };
+        Shape { protocols, mode: params.mode, local: Some(params.src), remote: params.dst }
+    }
+}
+
+/// The entries of a policy, in the order in which they are added: what lets nothing through in the clear comes first.
+///
+/// # Errors
+/// What the kernel has no words for.
+pub(crate) fn entries(policy: &Policy, shape: Option<Shape>) -> Result<Vec<Message>, DataPlaneError> {
+    let named = |why: String| DataPlaneError::Invalid(format!("policy {}: {why}", policy.name));
+    let tag = own::reqid(policy.id)?;
+    let select = |way| selectors(&policy.local, &policy.remote, way).map_err(named);
+    let (out, back) = (select(Way::Out)?, select(Way::In)?);
+    let entry = |selector: &Selector, direction: u8, action: u8, templates: Vec<Template>| {
+        let selector = Selector { user: tag, ..selector.clone() };
+        let info = PolicyInfo {
+            selector,
+            limits: Limits::none(),
+            priority: policy.priority,
+            direction,
+            action,
+            ..PolicyInfo::default()
+        };
+        let mut message = Message::new(kind::NEW_POLICY, Body::Policy(info));
+        if !templates.is_empty() {
+            message.attributes.push(Attribute::Templates(templates));
+        }
+        message.attributes.extend(own::interface(policy.domain).map(Attribute::IfId));
+        message
+    };
+    let mut all = Vec::new();
+    match (&policy.action, shape) {
+        (Action::Protect(protection), shape) => {
+            check_options(&protection.options, protection.mode).map_err(named)?;
+            let shape = shape.unwrap_or_else(|| Shape::of_policy(protection));
+            all.extend(out.iter().map(|s| entry(s, direction::OUT, action::ALLOW, templates(shape, tag, Way::Out))));
+            let inbound = || templates(shape, tag, Way::In);
+            all.extend(back.iter().map(|s| entry(s, direction::IN, action::ALLOW, inbound())));
+            if shape.mode == Mode::Tunnel {
+                all.extend(back.iter().map(|s| entry(s, direction::FORWARD, action::ALLOW, inbound())));
+            }
+        }
+        (other, _) => {
+            let action = if *other == Action::Discard { action::BLOCK } else { action::ALLOW };
+            all.extend(out.iter().map(|s| entry(s, direction::OUT, action, Vec::new())));
+            all.extend(back.iter().map(|s| entry(s, direction::IN, action, Vec::new())));
+            // What passes through this host may go either way.
+            let both: Vec<&Selector> = out.iter().chain(back.iter().filter(|s| !out.contains(s))).collect();
+            all.extend(both.into_iter().map(|s| entry(s, direction::FORWARD, action, Vec::new())));
+        }
+    }
+    Ok(all)
+}
+
+/// What names an entry.
+pub(crate) fn key(message: &Message) -> Key {
+    let interface = message.find(|a| if let Attribute::IfId(id) = a { Some(*id) } else { None }).unwrap_or(0);
+    let mut bytes = Vec::new();
+    let direction = match &message.body {
+        Body::Policy(policy) => {
+            policy.selector.write(&mut bytes);
+            policy.direction
+        }
+        Body::PolicyId(id) => {
+            id.selector.write(&mut bytes);
+            id.direction
+        }
+        _ => 0,
+    };
+    (direction, interface, bytes)
+}
+
+/// What two entries of one name must have in common to be the same. The kernel's counters and numbers are not among it.
+pub(crate) fn same(a: &Message, b: &Message) -> bool {
+    let core = |message: &Message| match &message.body {
+        Body::Policy(policy) => Some((policy.priority, policy.action)),
+        _ => None,
+    };
+    let templates = |message: &Message| {
+        let found = message.find(|a| if let Attribute::Templates(all) = a { Some(all.clone()) } else { None });
+        found.unwrap_or_default()
+    };
+    core(a) == core(b) && templates(a) == templates(b)
+}
+
+/// The request that removes an entry.
+pub(crate) fn removal(message: &Message) -> Message {
+    let Body::Policy(policy) = &message.body else { return message.clone() };
+    let id = crate::msg::policy::PolicyId {
+        selector: policy.selector.clone(),
+        direction: policy.direction,
+        ..crate::msg::policy::PolicyId::default()
+    };
+    let mut removal = Message::new(kind::DEL_POLICY, Body::PolicyId(id));
+    removal.attributes.extend(message.attributes.iter().filter(|a| matches!(a, Attribute::IfId(_))).cloned());
+    removal
+}
+
+/// The same entry as a request that replaces.
+pub(crate) fn update(message: &Message) -> Message {
+    Message { kind: kind::UPD_POLICY, ..message.clone() }
+}
+
+/// What must have happened to a packet, innermost first.
+fn templates(shape: Shape, reqid: u32, way: Way) -> Vec<Template> {
+    let nowhere = |like: IpAddr| -> IpAddr {
+        if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+    };
+    let template = |protocol: u8, transport: bool| {
+        // A transport-mode SA is between the ends of the packet, and an inbound packet may come from wherever a NAT or a
+        // move of the peer has brought it: its SA counts.
+        let (src, dst) = match way {
+            Way::Out if !transport => (shape.local.unwrap_or(nowhere(shape.remote)), shape.remote),
+            _ => (nowhere(shape.remote), nowhere(shape.remote)),
+        };
+        Template {
+            id: Id { dst: dst.into(), spi: Spi(0), protocol },
+            family: family(shape.remote),
+            src: src.into(),
+            reqid,
+            mode: if transport { mode::TRANSPORT } else { mode::TUNNEL },
+            integrity: u32::MAX,
+            ciphers: u32::MAX,
+            compressions: u32::MAX,
+            ..Template::default()
+        }
+    };
+    let transport = shape.mode == Mode::Transport;
+    match shape.protocols {
+        Protocols::Esp => vec![template(ESP, transport)],
+        Protocols::Ah => vec![template(AH, transport)],
+        Protocols::AhEsp => vec![template(ESP, transport), template(AH, true)],
+    }
+}
+
+/// What the kernel can do of the options of a policy.
+///
+/// # Errors
+/// The first that it cannot, and what does instead.
+pub(crate) fn check_options(options: &SaOptions, mode: Mode) -> Result<(), String> {
+    let default = SaOptions::default();
+    let refused = |what: &str, instead: &str| {
+        Err(format!("the kernel's IPsec has no {what}: {instead}, or use the data plane `tun`"))
+    };
+    if mode == Mode::Tunnel {
+        match (options.dscp, options.df) {
+            (Dscp::Set(1..), _) => return refused("fixed DSCP of the outer header but 0", "set it by nftables"),
+            (_, Df::Set) => return refused("don't-fragment flag that is always set", "say `copy`"),
+            _ => {}
+        }
+        if options.hop_limit != default.hop_limit {
+            return refused("hop limit of an SA", "set net.ipv4.ip_default_ttl");
+        }
+    }
+    if options.mtu.is_some() {
+        return refused("MTU of an SA", "give the route an MTU");
+    }
+    if options.mss != Mss::Off {
+        return refused("limit of TCP segment sizes", "set `tcp option maxseg` by nftables");
+    }
+    if options.tfc > 0 {
+        return refused("random padding", "leave it out");
+    }
+    if options.dummies.is_some() {
+        return refused("dummy packets", "leave them out");
+    }
+    if options.zero_checksum {
+        return refused("UDP without checksum over IPv6", "leave it out");
+    }
+    Ok(())
+}

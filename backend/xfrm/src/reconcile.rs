@@ -1,0 +1,279 @@
+//! What should be in the kernel and what is: found at the start, brought together whenever somebody else changes
+//! policies, shown to whoever asks. Entries that are not ours are never looked at twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlaneEvent, Flow};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::sa::{Direction, SaId};
+
+use crate::book::{Book, Found};
+use crate::error::Error;
+use crate::msg::attribute::Attribute;
+use crate::msg::bytes::Port;
+use crate::msg::parts::{INET6, Limits, Selector};
+use crate::msg::policy::{PolicyInfo, action, direction};
+use crate::msg::{Body, Message, kind};
+use crate::netlink::{Netlink, Notice, Refusal, Request};
+use crate::plane::XfrmDataPlane;
+use crate::policies::{self, Key};
+use crate::states::{self, Name};
+use crate::{own, text};
+
+/// Router and neighbour discovery (RFC 4861): ICMPv6 types 133 to 137.
+const NEIGHBOURS: std::ops::RangeInclusive<u16> = 133..=137;
+const ICMP6: u8 = 58;
+
+/// What of ours is in the kernel.
+pub(crate) fn find(netlink: &mut Netlink) -> Result<Found, Refusal> {
+    let mut found = Found::default();
+    netlink.dump(&Message::new(kind::GET_POLICY, Body::Empty), &mut |message| {
+        if let Body::Policy(policy) = &message.body
+            && own::policy(policy.selector.user).is_some()
+        {
+            found.policies.insert(policies::key(&message), message);
+        }
+    })?;
+    netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
+        if let Body::State(state) = &message.body
+            && own::policy(state.reqid).is_some()
+            && state.id.spi != Spi(0)
+            && let Some(name) = states::name(state)
+        {
+            found.states.insert(name, message);
+        }
+    })?;
+    Ok(found)
+}
+
+/// What should be there.
+fn wanted(book: &Book) -> BTreeMap<Key, Message> {
+    let ordered = book.policies().flat_map(|entry| entry.messages.iter().cloned());
+    ordered.chain(neighbours()).map(|message| (policies::key(&message), message)).collect()
+}
+
+/// One difference.
+enum Drift {
+    Missing(Message),
+    Changed(Message),
+    Surplus(Message),
+}
+
+fn drift(book: &Book, found: &BTreeMap<Key, Message>) -> Vec<Drift> {
+    let wanted = wanted(book);
+    let missing = wanted.iter().filter_map(|(key, message)| match found.get(key) {
+        None => Some(Drift::Missing(message.clone())),
+        Some(there) if !policies::same(there, message) => Some(Drift::Changed(message.clone())),
+        Some(_) => None,
+    });
+    let surplus = found.iter().filter(|(key, _)| !wanted.contains_key(*key));
+    missing.chain(surplus.map(|(_, message)| Drift::Surplus(message.clone()))).collect()
+}
+
+/// Puts policies back that somebody else has removed or changed.
+pub(crate) fn watch(plane: &mut XfrmDataPlane) {
+    let mut changed = false;
+    while let Some(notices) = plane.policy_events.poll() {
+        let book = &plane.book;
+        changed |= notices.iter().any(|notice| match notice {
+            Notice::Lost => true,
+            Notice::Message(message) => matters(message, book),
+        });
+    }
+    if !changed {
+        return;
+    }
+    let found = match find(&mut plane.netlink) {
+        Ok(found) => found,
+        Err(refusal) => return tracing::error!("the kernel's policies cannot be listed: {refusal}"),
+    };
+    let mut requests = Vec::new();
+    for difference in drift(&plane.book, &found.policies) {
+        let (what, message) = match difference {
+            Drift::Missing(message) => ("somebody removed a policy; it is put back", policies::update(&message)),
+            Drift::Changed(message) => ("somebody changed a policy; it is put back", policies::update(&message)),
+            Drift::Surplus(message) => ("a policy that has no reason any more is removed", policies::removal(&message)),
+        };
+        tracing::warn!("{what}: `{}`", text::command(&message));
+        requests.push(Request::from(message));
+    }
+    for (index, refusal) in plane.netlink.requests(&requests) {
+        let line = text::command(&requests[index].message);
+        tracing::error!("a policy cannot be brought in order: {refusal}; by hand: `{line}`");
+    }
+}
+
+/// Whether a change of policies is about ours and not as we want it.
+fn matters(message: &Message, book: &Book) -> bool {
+    match (&message.body, message.kind) {
+        (_, kind::FLUSH_POLICY) => true,
+        (Body::PolicyId(_), kind::DEL_POLICY) => {
+            let policy = message.find(|a| if let Attribute::Policy(policy) = a { Some(policy) } else { None });
+            let user = policy.map_or(0, |policy| policy.selector.user);
+            let Some(id) = own::policy(user) else { return false };
+            // Of what we removed ourselves, the book has nothing; and a shape that changed has other keys.
+            book.policy(id).is_some() || user == own::NEIGHBOURS
+        }
+        (Body::Policy(policy), _) => {
+            let Some(id) = own::policy(policy.selector.user) else { return false };
+            let key = policies::key(message);
+            let mut known = book.policies().filter(|entry| entry.policy.id == id).flat_map(|entry| &entry.messages);
+            !known.any(|known| policies::key(known) == key && policies::same(known, message))
+        }
+        _ => false,
+    }
+}
+
+/// Removes what an earlier daemon left and nobody asked for. Lines that say what was done.
+pub(crate) fn settle(plane: &mut XfrmDataPlane) -> Vec<String> {
+    let mut lines = Vec::new();
+    let neighbours: BTreeSet<Key> = neighbours().iter().map(policies::key).collect();
+    let left: Vec<Message> = std::mem::take(&mut plane.book.found.policies)
+        .into_iter()
+        .filter(|(key, _)| !neighbours.contains(key))
+        .map(|(_, m)| m)
+        .collect();
+    if !left.is_empty() {
+        lines.push(format!("{} policies of an earlier daemon are removed", left.len()));
+    }
+    let requests: Vec<Request> = left.iter().map(|message| policies::removal(message).into()).collect();
+    plane.netlink.requests(&requests);
+
+    let reqid =
+        |message: &Message| if let Body::State(state) = &message.body { own::policy(state.reqid) } else { None };
+    let all: Vec<(Name, Message)> =
+        plane.book.found.states.iter().map(|(name, message)| (*name, message.clone())).collect();
+    let mut kept = BTreeSet::new();
+    let mut gone = Vec::new();
+    for (name, message) in all {
+        match reqid(&message).filter(|id| plane.book.policy(*id).is_some()) {
+            Some(id) => drop(kept.insert(id)),
+            None => {
+                plane.book.found.states.remove(&name);
+                gone.push(Request::from(states::removal(name)));
+            }
+        }
+    }
+    if !gone.is_empty() {
+        lines.push(format!("{} SAs of an earlier daemon without a policy are removed", gone.len()));
+    }
+    plane.netlink.requests(&gone);
+    for id in kept {
+        lines.push(format!("the SAs of an earlier daemon for policy {} go on until new ones are negotiated", id.0));
+        let Some(policy) = plane.book.policy(id) else { continue };
+        if let (Some(local), Some(remote)) = (policy.local.first(), policy.remote.first()) {
+            let (src, dst) = (*local.addresses().start(), *remote.addresses().start());
+            let flow = Flow { src, dst, protocol: local.protocol(), src_port: None, dst_port: None };
+            plane.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow });
+        }
+    }
+    lines
+}
+
+/// The SAs of an earlier daemon have done their part: a policy has new ones.
+pub(crate) fn relieve(plane: &mut XfrmDataPlane, policy: PolicyId) {
+    let of_policy =
+        |message: &Message| matches!(&message.body, Body::State(state) if own::policy(state.reqid) == Some(policy));
+    let states = &plane.book.found.states;
+    let old: Vec<Name> = states.iter().filter(|(_, message)| of_policy(message)).map(|(name, _)| *name).collect();
+    if old.is_empty() {
+        return;
+    }
+    old.iter().for_each(|name| drop(plane.book.found.states.remove(name)));
+    let requests: Vec<Request> = old.into_iter().map(|name| states::removal(name).into()).collect();
+    plane.netlink.requests(&requests);
+}
+
+/// Removes everything of ours from the kernel in this network namespace.
+///
+/// # Errors
+/// When the kernel's entries cannot be listed or one cannot be removed.
+pub(crate) fn remove_ours(netlink: &mut Netlink) -> Result<usize, Error> {
+    let found = find(netlink).map_err(|refusal| Error::refused("list what is in the kernel", &refusal))?;
+    // SAs first: without them nothing passes, without policies everything would.
+    let states = found.states.keys().map(|name| Request::from(states::removal(*name)));
+    let policies = found.policies.values().map(|message| Request::from(policies::removal(message)));
+    let requests: Vec<Request> = states.chain(policies).collect();
+    let refusals = netlink.requests(&requests);
+    match refusals.iter().find(|(_, refusal)| !matches!(refusal.errno, libc::ESRCH | libc::ENOENT)) {
+        Some((index, refusal)) => {
+            let line = text::command(&requests[*index].message);
+            Err(Error::refused(&format!("carry out `{line}`"), refusal))
+        }
+        None => Ok(requests.len()),
+    }
+}
+
+/// Removes what a daemon that was killed has left in the kernel in the network namespace of the calling thread, for one
+/// that does not use the kernel's IPsec. How many entries there were.
+///
+/// # Errors
+/// When the kernel's entries cannot be listed or one cannot be removed.
+pub fn remove_leftovers() -> Result<usize, Error> {
+    match Netlink::open() {
+        Ok(mut netlink) => remove_ours(&mut netlink),
+        // A kernel without XFRM has nothing of it.
+        Err(_) => Ok(0),
+    }
+}
+
+impl XfrmDataPlane {
+    /// Where the kernel is not as it should be: a line of `ip xfrm` for each entry that is missing (`+`), is not as it
+    /// should be (`~`) or should not be there (`-`).
+    ///
+    /// # Errors
+    /// When the kernel's entries cannot be listed.
+    pub fn differences(&mut self) -> Result<Vec<String>, Error> {
+        let found =
+            find(&mut self.netlink).map_err(|refusal| Error::refused("list what is in the kernel", &refusal))?;
+        let mut lines: Vec<String> = drift(&self.book, &found.policies)
+            .into_iter()
+            .map(|difference| match difference {
+                Drift::Missing(message) => format!("+ {}", text::command(&message)),
+                Drift::Changed(message) => format!("~ {}", text::command(&policies::update(&message))),
+                Drift::Surplus(message) => format!("- {}", text::command(&policies::removal(&message))),
+            })
+            .collect();
+        let present: BTreeSet<SaId> = found.states.keys().filter_map(|name| self.book.named(*name)).collect();
+        for (id, _) in self.book.sas().filter(|(id, _)| !present.contains(id)) {
+            let way = if id.direction == Direction::Inbound { "in" } else { "out" };
+            lines.push(format!("+ the SA with SPI {} to {} ({way}) is gone", id.spi, id.dst));
+        }
+        for name in found.states.keys().filter(|name| self.book.named(**name).is_none()) {
+            let kept = if self.book.found.states.contains_key(name) {
+                " (of an earlier daemon, until there is a new one)"
+            } else {
+                ""
+            };
+            lines.push(format!("- {}{kept}", text::command(&states::removal(*name))));
+        }
+        Ok(lines)
+    }
+}
+
+/// IPv6 finds its neighbours in the clear (RFC 4861), as on every data plane of ours, before anything else is looked at.
+pub(crate) fn neighbours() -> Vec<Message> {
+    let mut all = Vec::new();
+    for direction in [direction::OUT, direction::IN] {
+        for kind in NEIGHBOURS {
+            let selector = Selector {
+                family: INET6,
+                protocol: ICMP6,
+                src_port: Port(kind),
+                src_port_mask: Port(0xffff),
+                user: own::NEIGHBOURS,
+                ..Selector::default()
+            };
+            let info = PolicyInfo {
+                selector,
+                limits: Limits::none(),
+                direction,
+                action: action::ALLOW,
+                ..PolicyInfo::default()
+            };
+            all.push(Message::new(kind::NEW_POLICY, Body::Policy(info)));
+        }
+    }
+    all
+}

@@ -1,0 +1,245 @@
+//! SAs as the kernel has them: a state, or two where AH goes around ESP.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::options::{Df, Dscp};
+use ravelin_types::policy::{Domain, Mode};
+use ravelin_types::proposal::Suite;
+use ravelin_types::sa::{Direction, SaCounters, SaLookup, SaParams};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::SnId;
+use ravelin_types::{Secret, Spi};
+
+use crate::algorithms;
+use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, ReplayEsn};
+use crate::msg::bytes::Port;
+use crate::msg::parts::{Id, Limits, Selector, family};
+use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
+use crate::msg::{Body, Message, kind};
+use crate::own;
+use crate::policies::{AH, ESP, check_options};
+use crate::selectors::{Way, selectors, single};
+
+/// `UDP_ENCAP_ESPINUDP`: as in RFC 3948.
+const ESP_IN_UDP: u16 = 2;
+/// The longest window that has its place in the fixed part.
+const SHORT_WINDOW: u32 = 32;
+
+/// Selectors of the policy that an SA serves, where it is known.
+pub(crate) type PolicySelectors<'a> = Option<(&'a [TrafficSelector], &'a [TrafficSelector])>;
+
+/// What names a state: receiver, protocol, SPI.
+pub(crate) type Name = (IpAddr, u8, Spi);
+
+/// The requests that install an SA.
+///
+/// # Errors
+/// What the kernel cannot do.
+pub(crate) fn additions(
+    params: &SaParams,
+    policy: PolicySelectors<'_>,
+    domain: Domain,
+) -> Result<Vec<Message>, DataPlaneError> {
+    let invalid = |why: String| DataPlaneError::Invalid(format!("SA {}: {why}", params.spi));
+    check_options(&params.options, params.mode).map_err(invalid)?;
+    if params.lookup == SaLookup::Source {
+        return Err(invalid("the kernel finds an SA by receiver and SPI, never by its sender".into()));
+    }
+    let selector = selector(params, policy).map_err(invalid)?;
+    let esn = params.suite.sn() == SnId::PARTIAL_64;
+    let window = window(params, esn).map_err(invalid)?;
+    let limits = limits(params);
+    let state = |protocol: u8, spi: Spi, transport: bool, own: Vec<Attribute>| -> Result<Message, DataPlaneError> {
+        let mut flags = 0;
+        let mut more = 0;
+        if esn {
+            flags |= flag::ESN;
+        }
+        if !transport {
+            if selector.is_none() {
+                flags |= flag::AF_UNSPEC;
+            }
+            if !params.options.full_ecn {
+                flags |= flag::NO_ECN;
+            }
+            if params.options.df == Df::Clear {
+                flags |= flag::NO_PMTU_DISC;
+            }
+            if params.options.dscp == Dscp::Set(0) {
+                more |= extra::DONT_ENCAP_DSCP;
+            }
+        }
+        if protocol == AH && params.dst.is_ipv4() {
+            // RFC 4302 §2.6: IPv4 aligns to 4 bytes; Linux to 8 unless told.
+            flags |= flag::ALIGN4;
+        }
+        let info = StateInfo {
+            selector: selector.clone().unwrap_or_default(),
+            id: Id { dst: params.dst.into(), spi, protocol },
+            src: params.src.into(),
+            limits: limits.clone(),
+            reqid: own::reqid(params.policy)?,
+            family: family(params.dst),
+            mode: if transport { mode::TRANSPORT } else { mode::TUNNEL },
+            replay_window: if window.1.is_some() { 0 } else { window.0 as u8 },
+            flags,
+            ..StateInfo::default()
+        };
+        let mut attributes = own;
+        attributes.extend(window.1.clone().map(Attribute::ReplayEsn));
+        if protocol == ESP {
+            attributes.extend(encap(params).map(Attribute::Encap));
+        }
+        if more != 0 {
+            attributes.push(Attribute::ExtraFlags(more));
+        }
+        attributes.extend(own::interface(domain).map(Attribute::IfId));
+        Ok(Message { kind: kind::NEW_SA, body: Body::State(info), attributes })
+    };
+    let transport = params.mode == Mode::Transport;
+    let short = params.options.short_icv;
+    match &params.suite {
+        Suite::Esp(suite) => Ok(vec![state(ESP, params.spi, transport, algorithms::esp(suite, &params.keys, short)?)?]),
+        Suite::Ah(suite) => {
+            if params.encap.is_some() {
+                return Err(invalid("AH does not pass a NAT".into()));
+            }
+            Ok(vec![state(AH, params.spi, transport, algorithms::ah(suite, &params.keys, short)?)?])
+        }
+        Suite::AhEsp { ah, ah_spi, esp } => {
+            if !transport && params.local_ts.iter().any(|ts| ts.is_ipv4() != params.dst.is_ipv4()) {
+                return Err(invalid("the kernel has no AH around ESP with another family inside than outside".into()));
+            }
+            Ok(vec![
+                state(ESP, params.spi, transport, algorithms::esp(esp, &params.keys, short)?)?,
+                state(AH, *ah_spi, true, algorithms::ah(ah, &params.keys, short)?)?,
+            ])
+        }
+    }
+}
+
+/// The names of an SA's states.
+pub(crate) fn names(params: &SaParams) -> Vec<Name> {
+    let dst = params.dst;
+    match params.suite {
+        Suite::Esp(_) => vec![(dst, ESP, params.spi)],
+        Suite::Ah(_) => vec![(dst, AH, params.spi)],
+        Suite::AhEsp { ah_spi, .. } => vec![(dst, ESP, params.spi), (dst, AH, ah_spi)],
+    }
+}
+
+/// The name of the state that a message is about.
+pub(crate) fn name(state: &StateInfo) -> Option<Name> {
+    Some((state.id.dst.ip(state.family)?, state.id.protocol, state.id.spi))
+}
+
+/// The request that removes a state.
+pub(crate) fn removal((dst, protocol, spi): Name) -> Message {
+    let id = StateId { dst: dst.into(), spi, family: family(dst), protocol };
+    Message::new(kind::DEL_SA, Body::StateId(id))
+}
+
+/// Whether a state that was found is the one that a request would install: the same ends, mode, algorithms and keys.
+pub(crate) fn same(found: &Message, wanted: &Message) -> bool {
+    let (Body::State(a), Body::State(b)) = (&found.body, &wanted.body) else { return false };
+    let keys = |message: &Message| -> Vec<(String, u32, Secret)> {
+        let algorithms = message.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Aead(algorithm) | Attribute::AuthTruncated(algorithm) | Attribute::Crypt(algorithm) => {
+                Some((algorithm.name.clone(), algorithm.icv_bits, algorithm.key.clone()))
+            }
+            _ => None,
+        });
+        let mut all: Vec<_> = algorithms.collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    let (found, wanted) = (keys(found), keys(wanted));
+    (a.src, a.reqid, a.mode) == (b.src, b.reqid, b.mode)
+        && found.len() == wanted.len()
+        && found.iter().zip(&wanted).all(|(a, b)| (&a.0, a.1) == (&b.0, b.1) && a.2.expose() == b.2.expose())
+}
+
+/// What the kernel counted.
+pub(crate) fn counters(message: &Message) -> SaCounters {
+    let Body::State(state) = &message.body else { return SaCounters::default() };
+    let sequence = message.find(|attribute| match attribute {
+        Attribute::ReplayEsn(window) => Some(window.sent.max(window.received)),
+        Attribute::Replay(window) => Some(u64::from(window.sent.max(window.received))),
+        _ => None,
+    });
+    SaCounters {
+        packets: state.used.packets,
+        bytes: state.used.bytes,
+        replayed: state.drops.replayed.into(),
+        too_old: state.drops.too_old.into(),
+        forged: state.drops.forged.into(),
+        sequence: sequence.unwrap_or(0),
+        ..SaCounters::default()
+    }
+}
+
+/// The selector of the state. Without one, the SA takes whatever its policy gives it, so it must be the policy's.
+fn selector(params: &SaParams, policy: PolicySelectors<'_>) -> Result<Option<Selector>, String> {
+    let way = if params.direction == Direction::Outbound { Way::Out } else { Way::In };
+    if let Some(one) = single(&params.local_ts, &params.remote_ts, way) {
+        return Ok(Some(one));
+    }
+    let sorted = |all: Vec<Selector>| {
+        let mut keys: Vec<_> = all.into_iter().map(|s| format!("{s:?}")).collect();
+        keys.sort();
+        keys
+    };
+    let agreed = sorted(selectors(&params.local_ts, &params.remote_ts, way)?);
+    match policy {
+        Some((local, remote)) if sorted(selectors(local, remote, way)?) != agreed => Err(
+            "the peer agreed to a part of the policy that is more than one pair of prefixes, which no state of the kernel \
+             can be kept to: give each pair a policy of its own, or use the data plane `tun`"
+                .into(),
+        ),
+        _ => Ok(None),
+    }
+}
+
+/// The window: its length, and the structure where it is not in the fixed part.
+fn window(params: &SaParams, esn: bool) -> Result<(u32, Option<ReplayEsn>), String> {
+    let length = params.replay_window;
+    match (params.direction, esn) {
+        (Direction::Outbound, false) => Ok((0, None)),
+        // The kernel wants one with extended numbers, also where nothing is received.
+        (Direction::Outbound, true) => Ok((1, Some(ReplayEsn::new(1)))),
+        (Direction::Inbound, true) if length == 0 => {
+            Err("the kernel does not switch the anti-replay check off with extended sequence numbers".into())
+        }
+        (Direction::Inbound, _) if length > MAX_WINDOW_WORDS * 32 => {
+            Err(format!("an anti-replay window of {length} packets: the kernel takes up to {}", MAX_WINDOW_WORDS * 32))
+        }
+        (Direction::Inbound, false) if length <= SHORT_WINDOW => Ok((length, None)),
+        (Direction::Inbound, _) => Ok((length, Some(ReplayEsn::new(length)))),
+    }
+}
+
+pub(crate) fn encap(params: &SaParams) -> Option<Encap> {
+    params.encap.map(|encap| Encap {
+        kind: ESP_IN_UDP,
+        src_port: Port(encap.src_port),
+        dst_port: Port(encap.dst_port),
+        original: params.original.map(|original| original.src.into()).unwrap_or_default(),
+    })
+}
+
+fn limits(params: &SaParams) -> Limits {
+    let seconds = |time: Option<Duration>| time.map_or(0, |time| time.as_secs().max(1));
+    let many = |count: Option<u64>| count.unwrap_or(u64::MAX);
+    let (soft, hard) = (&params.lifetime.soft, &params.lifetime.hard);
+    Limits {
+        soft_bytes: many(soft.bytes),
+        hard_bytes: many(hard.bytes),
+        soft_packets: many(soft.packets),
+        hard_packets: many(hard.packets),
+        soft_age: seconds(soft.time),
+        hard_age: seconds(hard.time),
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,146 @@
+//! Requests in the words of `ip xfrm`, for whoever wants to try by hand what the kernel refused. Keys are left out.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use crate::msg::attribute::Attribute;
+use crate::msg::parts::{Address, Selector};
+use crate::msg::policy::{Template, action, direction};
+use crate::msg::state::{flag, mode};
+use crate::msg::{Body, Message, kind};
+
+/// The `ip xfrm` line that asks for the same.
+pub fn command(message: &Message) -> String {
+    let mut line = String::from("ip xfrm ");
+    match &message.body {
+        Body::State(state) => {
+            line += if message.kind == kind::UPD_SA { "state update" } else { "state add" };
+            ends(&mut line, state.src, state.id.dst, state.family);
+            let _ = write!(line, " proto {} spi 0x{}", protocol(state.id.protocol), state.id.spi);
+            let _ = write!(line, " reqid {} mode {}", state.reqid, mode_name(state.mode));
+            if state.replay_window > 0 {
+                let _ = write!(line, " replay-window {}", state.replay_window);
+            }
+            for (bit, name) in [
+                (flag::ESN, "esn"),
+                (flag::AF_UNSPEC, "af-unspec"),
+                (flag::NO_PMTU_DISC, "nopmtudisc"),
+                (flag::NO_ECN, "noecn"),
+            ] {
+                if state.flags & bit != 0 {
+                    let _ = write!(line, " flag {name}");
+                }
+            }
+            attributes(&mut line, message);
+            if state.selector.family != 0 {
+                line += " sel";
+                selector(&mut line, &state.selector);
+            }
+        }
+        Body::StateId(id) => {
+            line += if message.kind == kind::DEL_SA { "state delete" } else { "state get" };
+            let src = message.find(|a| if let Attribute::Source(src) = a { Some(*src) } else { None });
+            if let Some(src) = src {
+                ends(&mut line, src, id.dst, id.family);
+            } else if let Some(dst) = id.dst.ip(id.family) {
+                let _ = write!(line, " dst {dst}");
+            }
+            let _ = write!(line, " proto {} spi 0x{}", protocol(id.protocol), id.spi);
+        }
+        Body::Policy(policy) => {
+            line += if message.kind == kind::UPD_POLICY { "policy update" } else { "policy add" };
+            selector(&mut line, &policy.selector);
+            let _ = write!(line, " dir {} priority {}", direction_name(policy.direction), policy.priority);
+            if policy.action == action::BLOCK {
+                line += " action block";
+            }
+            attributes(&mut line, message);
+        }
+        Body::PolicyId(id) => {
+            line += "policy delete";
+            selector(&mut line, &id.selector);
+            let _ = write!(line, " dir {}", direction_name(id.direction));
+            attributes(&mut line, message);
+        }
+        Body::Flush(_) => line += "state flush",
+        _ => line += "monitor",
+    }
+    line
+}
+
+fn attributes(line: &mut String, message: &Message) {
+    for attribute in &message.attributes {
+        let _ = match attribute {
+            Attribute::Aead(a) => write!(line, " aead '{}' 0x... {}", a.name, a.icv_bits),
+            Attribute::Crypt(a) => write!(line, " enc '{}' 0x...", a.name),
+            Attribute::Auth(a) => write!(line, " auth '{}' 0x...", a.name),
+            Attribute::AuthTruncated(a) => write!(line, " auth-trunc '{}' 0x... {}", a.name, a.icv_bits),
+            Attribute::ReplayEsn(window) => write!(line, " replay-window {}", window.window),
+            Attribute::Encap(e) => write!(line, " encap espinudp {} {} 0.0.0.0", e.src_port.0, e.dst_port.0),
+            Attribute::Mark(m) => write!(line, " mark {:#x} mask {:#x}", m.value, m.mask),
+            Attribute::IfId(id) => write!(line, " if_id {id:#x}"),
+            Attribute::Templates(templates) => {
+                templates.iter().for_each(|t| template(line, t));
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+    }
+}
+
+fn template(line: &mut String, template: &Template) {
+    line.push_str(" tmpl");
+    ends(line, template.src, template.id.dst, template.family);
+    let mode = mode_name(template.mode);
+    let _ = write!(line, " proto {} reqid {} mode {mode}", protocol(template.id.protocol), template.reqid);
+}
+
+fn ends(line: &mut String, src: Address, dst: Address, family: u16) {
+    if let (Some(src), Some(dst)) = (src.ip(family), dst.ip(family)) {
+        let _ = write!(line, " src {src} dst {dst}");
+    }
+}
+
+fn selector(line: &mut String, selector: &Selector) {
+    let side = |address: Address, prefix: u8| -> Option<(IpAddr, u8)> { Some((address.ip(selector.family)?, prefix)) };
+    if let (Some(src), Some(dst)) = (side(selector.src, selector.src_prefix), side(selector.dst, selector.dst_prefix)) {
+        let _ = write!(line, " src {}/{} dst {}/{}", src.0, src.1, dst.0, dst.1);
+    }
+    if selector.protocol != 0 {
+        let _ = write!(line, " proto {}", selector.protocol);
+    }
+    let names = if matches!(selector.protocol, 1 | 58) { ["type", "code"] } else { ["sport", "dport"] };
+    let ports = [(selector.src_port, selector.src_port_mask), (selector.dst_port, selector.dst_port_mask)];
+    for (name, (port, mask)) in names.into_iter().zip(ports) {
+        if mask.0 != 0 {
+            let _ = write!(line, " {name} {}", port.0);
+        }
+    }
+}
+
+fn protocol(number: u8) -> String {
+    match number {
+        50 => "esp".into(),
+        51 => "ah".into(),
+        108 => "comp".into(),
+        other => other.to_string(),
+    }
+}
+
+fn mode_name(number: u8) -> &'static str {
+    match number {
+        mode::TRANSPORT => "transport",
+        mode::TUNNEL => "tunnel",
+        mode::BEET => "beet",
+        mode::IPTFS => "iptfs",
+        _ => "?",
+    }
+}
+
+fn direction_name(number: u8) -> &'static str {
+    match number {
+        direction::IN => "in",
+        direction::OUT => "out",
+        _ => "fwd",
+    }
+}

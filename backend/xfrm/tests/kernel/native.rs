@@ -1,0 +1,290 @@
+//! What any kernel with XFRM can show, also one without ESP: policies, acquires, what is ours and what is not.
+
+use std::net::UdpSocket;
+use std::time::Instant;
+
+use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::options::{Dummies, SaOptions};
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::sa::Direction;
+use ravelin_xfrm::remove_leftovers;
+
+use crate::Case;
+use crate::lab::{Host, event, ip, net, plane, sa, send, sh, tunnel_policy, with};
+
+pub const CASES: &[Case] = &[
+    ("policies_are_what_ip_xfrm_shows", policies_are_what_ip_xfrm_shows),
+    ("a_packet_asks_for_an_sa_and_again_after_a_failure", a_packet_asks_for_an_sa_and_again_after_a_failure),
+    (
+        "each_flow_asks_once_where_selectors_come_from_the_packet",
+        each_flow_asks_once_where_selectors_come_from_the_packet,
+    ),
+    ("a_burst_of_acquires_is_neither_lost_nor_doubled", a_burst_of_acquires_is_neither_lost_nor_doubled),
+    ("what_others_flush_is_put_back_and_what_they_have_stays", what_others_flush_is_put_back_and_what_they_have_stays),
+    ("a_daemon_after_a_killed_one_takes_up_its_policies", a_daemon_after_a_killed_one_takes_up_its_policies),
+    ("ike_passes_whatever_the_policies_say", ike_passes_whatever_the_policies_say),
+    ("neighbours_are_found_whatever_the_policies_say", neighbours_are_found_whatever_the_policies_say),
+    ("a_refusal_says_what_to_do", a_refusal_says_what_to_do),
+    ("a_refused_change_leaves_nothing_behind", a_refused_change_leaves_nothing_behind),
+];
+
+fn policies_are_what_ip_xfrm_shows() {
+    Host::new().run(|| {
+        let mut plane = plane();
+        let mut ports = tunnel_policy(2);
+        ports.local = vec![net("10.1.0.1", 32).with(6, 5000..=5001).unwrap()];
+        ports.remote = vec![net("10.2.0.1", 32).with(6, 0..=65535).unwrap()];
+        ports.action = Action::Bypass;
+        ports.priority = 3000;
+        plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        plane.apply(&DataPlaneOp::AddPolicy(ports)).unwrap();
+        let shown = sh("ip -s xfrm policy");
+        let entries: Vec<String> =
+            shown.split("\nsrc ").map(|entry| entry.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let has = |words: [&str; 4]| entries.iter().any(|entry| words.iter().all(|word| entry.contains(word)));
+        let reqid = "proto esp spi 0x00000000(0) reqid 1375731713(0x52000001) mode tunnel";
+        assert!(
+            has(["10.1.0.0/16 dst 10.2.0.0/16 uid 1375731713", "dir out", "tmpl src 192.0.2.1 dst 192.0.2.2", reqid]),
+            "{shown}"
+        );
+        for dir in ["dir in", "dir fwd"] {
+            assert!(
+                has(["10.2.0.0/16 dst 10.1.0.0/16 uid 1375731713", dir, "tmpl src 0.0.0.0 dst 0.0.0.0", reqid]),
+                "{shown}"
+            );
+        }
+        assert!(shown.contains("src 10.1.0.1/32 dst 10.2.0.1/32 proto tcp sport 5000"), "{shown}");
+        plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1))).unwrap();
+        let shown = sh("ip xfrm policy");
+        assert!(!shown.contains("tmpl") && shown.contains("sport 5000"), "{shown}");
+        assert!(plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1))).is_err());
+        plane.stop().unwrap();
+        assert_eq!(sh("ip xfrm policy"), "", "nothing is left");
+    });
+}
+
+fn a_packet_asks_for_an_sa_and_again_after_a_failure() {
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let mut plane = plane();
+        plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        for _ in 0..3 {
+            send("10.1.0.1:4000", "10.2.0.1:5001");
+            send("10.1.0.1:4000", "10.2.0.1:5001");
+            let DataPlaneEvent::Acquire { policy, flow } = event(&mut plane) else { panic!("another event") };
+            assert_eq!((policy, flow.src, flow.dst, flow.protocol), (PolicyId(1), ip("10.1.0.1"), ip("10.2.0.1"), 17));
+            assert_eq!((flow.src_port, flow.dst_port), (Some(4000), Some(5001)));
+            assert_eq!(plane.poll_event(), None, "the second packet asks for nothing new");
+            plane.apply(&DataPlaneOp::FailAcquire(PolicyId(1))).unwrap();
+        }
+        assert!(!sh("ip xfrm state").contains("spi"), "no note is left in the kernel");
+    });
+}
+
+fn each_flow_asks_once_where_selectors_come_from_the_packet() {
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let mut plane = plane();
+        plane.apply(&DataPlaneOp::AddPolicy(with(tunnel_policy(1), |p| p.pfp = Pfp::ALL))).unwrap();
+        for round in 0..2 {
+            for port in 5001..=5020 {
+                send("10.1.0.1:4000", &format!("10.2.0.1:{port}"));
+                if round == 0 {
+                    let DataPlaneEvent::Acquire { flow, .. } = event(&mut plane) else { panic!("another event") };
+                    assert_eq!(flow.dst_port, Some(port));
+                }
+                assert_eq!(plane.poll_event(), None);
+            }
+        }
+        let notes = sh("ip xfrm state").matches("spi").count();
+        assert_eq!(notes, 0, "the kernel's notes do not pile up");
+    });
+}
+
+/// A trap for all hosts of a network, and 100,000 of them are spoken to faster than anybody looks.
+fn a_burst_of_acquires_is_neither_lost_nor_doubled() {
+    const HOSTS: u32 = 100_000;
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let mut plane = plane();
+        let mut trap = with(tunnel_policy(1), |p| {
+            p.mode = Mode::Transport;
+            p.local = None;
+            p.remote = ip("0.0.0.0");
+        });
+        trap.remote = vec![net("10.64.0.0", 10)];
+        plane.apply(&DataPlaneOp::AddPolicy(trap)).unwrap();
+        let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
+        let start = Instant::now();
+        for host in 0..HOSTS {
+            let to = std::net::Ipv4Addr::from_bits(0x0a40_0000 + host);
+            for _ in 0..2 {
+                let _ = socket.send_to(b"x", (to, 9));
+            }
+        }
+        let sent = start.elapsed();
+        let mut asked = std::collections::BTreeMap::new();
+        while let Some(event) = plane.poll_event() {
+            let DataPlaneEvent::Acquire { flow, .. } = event else { panic!("{event:?}") };
+            *asked.entry(flow.dst).or_insert(0) += 1;
+        }
+        println!("{HOSTS} acquires raised in {sent:?}, taken in after {:?}", start.elapsed());
+        let doubled = asked.values().filter(|count| **count > 1).count();
+        assert_eq!((asked.len(), doubled), (HOSTS as usize, 0));
+        plane.stop().unwrap();
+    });
+}
+
+fn what_others_flush_is_put_back_and_what_they_have_stays() {
+    Host::new().run(|| {
+        let theirs = "ip xfrm policy add src 10.8.0.0/16 dst 10.9.0.0/16 dir out priority 7 tmpl proto esp reqid 5 mode transport";
+        sh(theirs);
+        let mut plane = plane();
+        plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        let before = sh("ip -s xfrm policy").matches("uid").count();
+        assert_eq!(plane.differences().unwrap(), Vec::<String>::new());
+        sh("ip xfrm policy flush");
+        let missing = plane.differences().unwrap();
+        assert!(missing.iter().any(|line| line.starts_with("+ ip xfrm policy add src 10.1.0.0/16")), "{missing:?}");
+        sh(theirs);
+        assert_eq!(plane.poll_event(), None);
+        let shown = sh("ip -s xfrm policy");
+        assert_eq!(shown.matches("uid").count(), before, "{shown}");
+        assert!(shown.contains("10.1.0.0/16 dst 10.2.0.0/16 uid"), "{shown}");
+        assert_eq!(plane.differences().unwrap(), Vec::<String>::new());
+        plane.stop().unwrap();
+        assert!(sh("ip xfrm policy").contains("src 10.8.0.0/16"), "what others have stays");
+    });
+}
+
+fn a_daemon_after_a_killed_one_takes_up_its_policies() {
+    Host::new().run(|| {
+        let mut first = plane();
+        first.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        let mut gone = tunnel_policy(2);
+        gone.remote = vec![net("10.77.0.0", 16)];
+        first.apply(&DataPlaneOp::AddPolicy(gone)).unwrap();
+        let numbers = "ip -s xfrm policy | grep -A2 'uid 13' | grep -o 'index [0-9]*' | sort";
+        let before = sh(numbers);
+        drop(first); // As if killed: nothing is taken back.
+        assert!(sh("ip xfrm policy").contains("10.77.0.0/16"));
+
+        let mut second = plane();
+        let shown = sh("ip xfrm policy");
+        assert!(shown.contains("10.2.0.0/16"), "they hold meanwhile");
+        second.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+        second.settle();
+        let shown = sh("ip xfrm policy");
+        assert!(shown.contains("10.2.0.0/16") && !shown.contains("10.77.0.0/16"), "{shown}");
+        let after = sh(numbers);
+        assert_eq!(after.lines().count() + 3, before.lines().count(), "{before} {after}");
+        assert!(after.lines().all(|index| before.contains(index)), "the entries are the same ones, not new ones");
+        drop(second);
+        assert!(remove_leftovers().unwrap() > 0);
+        assert_eq!(sh("ip xfrm policy"), "");
+    });
+}
+
+fn ike_passes_whatever_the_policies_say() {
+    let (a, b) = Host::pair();
+    let serve = |host: &Host| {
+        host.run(|| {
+            let mut plane = plane();
+            let mut discard = tunnel_policy(1);
+            discard.local = vec![net("0.0.0.0", 0), net("::", 0)];
+            discard.remote = vec![net("0.0.0.0", 0), net("::", 0)];
+            discard.action = Action::Discard;
+            plane.apply(&DataPlaneOp::AddPolicy(discard)).unwrap();
+            plane
+        })
+    };
+    let (mut ours, mut theirs) = (serve(&a), serve(&b));
+    for (local, remote) in [
+        ("192.0.2.1:500", "192.0.2.2:500"),
+        ("192.0.2.1:4500", "192.0.2.2:4500"),
+        ("[2001:db8::1]:500", "[2001:db8::2]:500"),
+        ("[2001:db8::1]:4500", "[2001:db8::2]:4500"),
+    ] {
+        ours.send_ike(local.parse().unwrap(), remote.parse().unwrap(), b"an IKE message").unwrap();
+        let start = Instant::now();
+        let got = loop {
+            if let Some(got) = theirs.poll_ike() {
+                break got;
+            }
+            assert!(start.elapsed() < crate::lab::PATIENCE, "nothing came from {local}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert_eq!((got.local, got.remote), (remote.parse().unwrap(), local.parse().unwrap()));
+        assert_eq!(got.data, b"an IKE message");
+    }
+    assert_eq!(a.run(move || ours.source_towards(ip("192.0.2.2"))), Some(ip("192.0.2.1")));
+}
+
+fn neighbours_are_found_whatever_the_policies_say() {
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let mut plane = plane();
+        let mut discard = tunnel_policy(1);
+        (discard.local, discard.remote) = (vec![net("::", 0)], vec![net("::", 0)]);
+        discard.action = Action::Discard;
+        plane.apply(&DataPlaneOp::AddPolicy(discard)).unwrap();
+        // IKE is let through, and needs to know where to.
+        plane.send_ike("[2001:db8::1]:500".parse().unwrap(), "[2001:db8::2]:500".parse().unwrap(), b"x").unwrap();
+        let start = Instant::now();
+        while !sh("ip -6 neigh show 2001:db8::2").contains("lladdr") {
+            assert!(start.elapsed() < crate::lab::PATIENCE, "{}", sh("ip -6 neigh"));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+}
+
+fn a_refusal_says_what_to_do() {
+    Host::new().run(|| {
+        let mut plane = plane();
+        let dummies =
+            with(tunnel_policy(1), |p| p.options = SaOptions { dummies: Some(Dummies::default()), ..p.options });
+        let error = plane.apply(&DataPlaneOp::AddPolicy(dummies)).unwrap_err().to_string();
+        assert!(error.contains("policy policy1: the kernel's IPsec has no dummy packets"), "{error}");
+        let policy = tunnel_policy(1);
+        plane.apply(&DataPlaneOp::AddPolicy(policy.clone())).unwrap();
+        let result = plane.apply(&DataPlaneOp::AddSa(sa(&policy, Direction::Outbound, 0x1001, 0x2002)));
+        if !ravelin_xfrm::probe().unwrap().is_usable() {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("esp4") || error.contains("does not have it"), "{error}");
+            let line = "by hand: `ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x00001001";
+            assert!(error.contains(line), "{error}");
+            assert!(!error.contains("01020304"), "no key in it: {error}");
+        }
+        let mut wrong = sa(&policy, Direction::Outbound, 0x1003, 0x2002);
+        wrong.keys.encr = ravelin_types::Secret::new(vec![1; 19]);
+        let error = plane.apply(&DataPlaneOp::AddSa(wrong)).unwrap_err().to_string();
+        assert!(error.contains("takes a key of 20 bytes with its salt, not of 19"), "{error}");
+    });
+}
+
+fn a_refused_change_leaves_nothing_behind() {
+    Host::new().run(|| {
+        let mut plane = plane();
+        let before = sh("ip xfrm policy");
+        let first = tunnel_policy(1);
+        let mut second = tunnel_policy(2);
+        second.remote = vec![net("10.3.0.0", 16)];
+        // Somebody has the very entry: numbered like ours.
+        sh("ip xfrm policy add src 10.3.0.0/16 dst 10.1.0.0/16 dir fwd action block");
+        let mut bad = tunnel_policy(3);
+        bad.local = vec![
+            ravelin_types::selector::TrafficSelector::new(ip("10.0.0.1")..=ip("10.255.255.254"), 6, 1..=65534).unwrap(),
+        ];
+        bad.remote = bad.local.clone();
+        let ops = [first, second, bad].map(DataPlaneOp::AddPolicy);
+        let (index, error) = plane.apply_all(&ops).unwrap_err();
+        assert_eq!(index, 2, "{error}");
+        assert!(sh("ip xfrm policy").contains("10.3.0.0/16"), "those before it are in force");
+        for id in [1, 2] {
+            plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(id))).unwrap();
+        }
+        sh("ip xfrm policy delete src 10.3.0.0/16 dst 10.1.0.0/16 dir fwd");
+        assert_eq!(sh("ip xfrm policy"), before);
+    });
+}
