@@ -63,7 +63,7 @@ impl Fragments {
             IpAddr::V4(v4) => v4.to_bits().into(),
             IpAddr::V6(v6) => v6.to_bits(),
         };
-        let hash = self.hash.two([(bits >> 64) as u64, bits as u64]);
+        let hash = self.hash.words(&[(bits >> 64) as u64, bits as u64]);
         let set = &mut self.sets[hash as usize % FRAGMENT_SETS];
         let known = set
             .iter()

@@ -17,18 +17,15 @@ impl HashKey {
         HashKey { start, step: fold(start ^ seed, 0x94d0_49bb_1331_11eb) | 1 }
     }
 
-    /// Hashes two words.
+    /// Hashes words.
     #[inline]
-    pub fn two(&self, words: [u64; 2]) -> u64 {
-        fold(fold(words[0] ^ self.start, words[1] ^ self.step), SPREAD)
-    }
-
-    /// Hashes five words.
-    #[inline]
-    pub fn five(&self, words: &[u64; 5]) -> u64 {
-        let state = fold(words[0] ^ self.start, words[1] ^ self.step);
-        let state = fold(words[2] ^ state, words[3] ^ self.step);
-        fold(fold(words[4] ^ state, self.step), SPREAD)
+    pub fn words<const WORDS: usize>(&self, words: &[u64; WORDS]) -> u64 {
+        let pair = |state, words: &[u64]| match *words {
+            [first, second] => fold(first ^ state, second ^ self.step),
+            [last] => fold(last ^ state, self.step),
+            _ => state,
+        };
+        fold(words.chunks(2).fold(self.start, pair), SPREAD)
     }
 }
 
@@ -94,14 +91,15 @@ mod tests {
     #[test]
     fn seeds_give_different_hashes_and_words_spread() {
         let (a, b) = (HashKey::new(1), HashKey::new(2));
-        assert_ne!(a.two([5, 6]), b.two([5, 6]));
-        assert_ne!(a.five(&[5, 6, 7, 8, 9]), b.five(&[5, 6, 7, 8, 9]));
+        assert_ne!(a.words(&[5, 6]), b.words(&[5, 6]));
+        assert_ne!(a.words(&[5, 6, 7, 8, 9]), b.words(&[5, 6, 7, 8, 9]));
         assert_ne!(a.hash_one("left"), a.hash_one("right"));
         // 4096 neighbouring addresses over 4096 buckets, by either half: random placement fills about 63 % of them.
         let used: std::collections::BTreeSet<u64> =
-            (0..4096u64).map(|n| a.two([17, 0x0a00_0000 + n]) >> 32 & 4095).collect();
+            (0..4096u64).map(|n| a.words(&[17, 0x0a00_0000 + n]) >> 32 & 4095).collect();
         assert!(used.len() > 2400, "{}", used.len());
-        let used: std::collections::BTreeSet<u64> = (0..4096u64).map(|n| a.two([17, 0x0a00_0000 + n]) & 4095).collect();
+        let used: std::collections::BTreeSet<u64> =
+            (0..4096u64).map(|n| a.words(&[17, 0x0a00_0000 + n]) & 4095).collect();
         assert!(used.len() > 2400, "{}", used.len());
         let used: std::collections::BTreeSet<u64> = (0..4096u32).map(|n| a.hash_one(n) >> 52).collect();
         assert!(used.len() > 2400, "{}", used.len());

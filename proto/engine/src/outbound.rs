@@ -7,6 +7,7 @@
 //!                               └─ none: Acquire, Hold
 //! ```
 
+mod ahead;
 mod dummy;
 mod offload;
 mod path;
@@ -21,8 +22,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
-use ravelin_wire::ip::transport::Ports;
-use ravelin_wire::ip::{Fragment, Header, transport};
+use ravelin_wire::ip::{Header, transport};
 
 use crate::acquires::{Acquires, Ask};
 use crate::engine::{EngineConfig, NoMatch};
@@ -30,11 +30,11 @@ use crate::esp::IvSource;
 use crate::events::Events;
 use crate::extras::{Extra, prepare};
 use crate::fragments::Fragments;
-use crate::limits::{AHEAD, CACHED_POLICIES, CACHED_SAS};
+use crate::limits::{CACHED_POLICIES, CACHED_SAS};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::{Sealed, seal};
-use crate::spd::{ALL_TABLES, FlowCache, FlowKey, Place, Seen, Spd, Tables};
+use crate::spd::{ALL_TABLES, FlowCache, FlowKey, Place, Spd, Tables};
 use crate::suite::NO_NAT;
 use crate::template::Template;
 use crate::together::{Aside, TOGETHER, Together};
@@ -169,69 +169,11 @@ impl Outbound {
                 return self.counters.count(verdict);
             }
             let flow = (key, self.cache.place(&key));
-            self.decide(header, &flow, ALL_TABLES, pkt, now, verdict);
+            self.decide(header, &flow, pkt, now, verdict);
         } else {
             *verdict = Verdict::Drop(DropReason::BadIpHeader);
         }
         self.counters.count(verdict);
-    }
-
-    /// While one packet is sealed, the memory that later ones need is on its way: first the place in the flow cache,
-    /// then the SA, or for a flow not seen before its policies, then the keys, each [`AHEAD`] packets before the next.
-    fn process_ahead(&mut self, packets: &mut [PacketBuf<'_>], now: Instant, verdicts: &mut [Verdict]) {
-        const IN_WORK: usize = 4 * AHEAD;
-        let mut flows: [Option<(FlowKey, Place)>; IN_WORK] = [None; IN_WORK];
-        let mut known: [Option<Decision>; IN_WORK] = [None; IN_WORK];
-        let mut tables: [Tables; IN_WORK] = [ALL_TABLES; IN_WORK];
-        let count = packets.len().min(verdicts.len());
-        // What was known holds while nothing changed since, as it may by a packet that ends an SA.
-        let generation = self.cache.generation();
-        for step in 0..count + 3 * AHEAD {
-            if let Some(n) = step.checked_sub(3 * AHEAD) {
-                self.in_work = Some(n);
-                let (pkt, verdict) = (&mut packets[n], &mut verdicts[n]);
-                let parsed = Header::parse(pkt.packet());
-                match (&parsed, &flows[n % IN_WORK], known[n % IN_WORK]) {
-                    (Ok(header), _, Some(decision)) if self.cache.generation() == generation => {
-                        self.carry_out(decision, header, pkt, now, verdict);
-                    }
-                    (Ok(header), Some(flow), _) => self.decide(header, flow, tables[n % IN_WORK], pkt, now, verdict),
-                    _ => *verdict = Verdict::Drop(DropReason::BadIpHeader),
-                }
-                self.counters.count(verdict);
-            }
-            if let Some(n) = step.checked_sub(2 * AHEAD)
-                && let Some(Decision::Protect(slot)) = known[n % IN_WORK]
-                && let Some(sa) = self.sad.get(slot)
-            {
-                sa.fetch();
-            }
-            if let Some(n) = step.checked_sub(AHEAD) {
-                let decision = flows[n % IN_WORK].and_then(|(key, place)| self.cache.get(place, &key));
-                known[n % IN_WORK] = decision.map(Decision::unpack);
-                tables[n % IN_WORK] = ALL_TABLES;
-                if let Some(Decision::Protect(slot)) = known[n % IN_WORK] {
-                    self.sad.fetch(slot);
-                }
-                if let (Some(_), None) = (flows[n % IN_WORK], decision)
-                    && self.spd.len() > CACHED_POLICIES
-                    && let Ok(header) = &Header::parse(packets[n].packet())
-                {
-                    let ports = flows[n % IN_WORK].map_or(Ports::NONE, |(key, _)| key.ports());
-                    tables[n % IN_WORK] = self.spd.fetch(&Seen::new(header, ports, packets[n].domain()));
-                }
-            }
-            let flow = &mut flows[step % IN_WORK];
-            *flow = None;
-            if step < count
-                && let Ok(header) = &Header::parse(packets[step].packet())
-            {
-                *flow = Some(self.place_of(header, &packets[step], now));
-                if let Some((key, place)) = flow {
-                    self.cache.fetch(key, *place);
-                }
-            }
-        }
     }
 
     /// Inlined, so that its result is written where it stays.
@@ -252,14 +194,13 @@ impl Outbound {
         &mut self,
         header: &Header,
         flow: &(FlowKey, Place),
-        tables: Tables,
         pkt: &mut PacketBuf<'_>,
         now: Instant,
         verdict: &mut Verdict,
     ) {
         let decision = match self.cache.get_recent(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
-            None => self.classify(header, flow, tables, pkt),
+            None => self.classify(flow, ALL_TABLES),
         };
         self.carry_out(decision, header, pkt, now, verdict);
     }
@@ -287,10 +228,9 @@ impl Outbound {
 
     /// Asks SPD and SAD, and remembers the answer until one of them changes.
     #[cold]
-    fn classify(&mut self, header: &Header, flow: &(FlowKey, Place), tables: Tables, pkt: &PacketBuf<'_>) -> Decision {
-        let seen = Seen::new(header, flow.0.ports(), pkt.domain());
-        let decision = match self.spd.lookup_in(&seen, tables).decide(self.config.no_match) {
-            Ok(Some(policy)) => self.sender(policy, &seen.flow, header.fragment),
+    fn classify(&mut self, flow: &(FlowKey, Place), tables: Tables) -> Decision {
+        let decision = match self.spd.lookup_in(&flow.0, tables).decide(self.config.no_match) {
+            Ok(Some(policy)) => self.sender(policy, &flow.0.seen().flow, flow.0.is_later_fragment()),
             Ok(None) => Decision::Bypass,
             Err(reason) => Decision::Drop(reason),
         };
@@ -301,13 +241,13 @@ impl Outbound {
     }
 
     /// Which SA of the policy carries the flow.
-    fn sender(&self, policy: PolicyId, flow: &Flow, fragment: Fragment) -> Decision {
+    fn sender(&self, policy: PolicyId, flow: &Flow, later_fragment: bool) -> Decision {
         let find = |flow| self.senders.find(policy, flow, &self.sad);
-        let slot = match fragment {
-            Fragment::Whole | Fragment::First => find(flow),
+        let slot = match later_fragment {
+            false => find(flow),
             // RFC 4301 §7.3: an SA on certain ports does not carry what does not show them, whatever the first fragment
             // showed; the peer would drop it.
-            Fragment::Later => match find(&Flow { src_port: None, dst_port: None, ..*flow }) {
+            true => match find(&Flow { src_port: None, dst_port: None, ..*flow }) {
                 None if find(flow).is_some() => return Decision::Drop(DropReason::HiddenPorts),
                 // Nor is there an SA to be had for ports that are filled from the packet.
                 None if self.senders.asks_for_ports(policy) && transport::has_ports(flow.protocol) => {

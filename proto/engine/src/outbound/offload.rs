@@ -41,7 +41,7 @@ impl Outbound {
         let flow = self.place_of(header, pkt, now);
         let decision = match self.cache.get(flow.1, &flow.0) {
             Some(packed) => Decision::unpack(packed),
-            None => self.classify(header, &flow, ALL_TABLES, pkt),
+            None => self.classify(&flow, ALL_TABLES),
         };
         let Decision::Protect(slot) = decision else { return None };
         if !taken(slot) {

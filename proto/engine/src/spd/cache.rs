@@ -2,78 +2,115 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::Domain;
-use ravelin_wire::ip::transport::{Ports, has_type};
-use ravelin_wire::ip::{Fragment, Header};
+use ravelin_wire::ip::transport::{Ports, has_ports};
+use ravelin_wire::ip::{Fragment, Header, is_extension};
 
+use super::pieces::{DOMAIN_AT, PROTOCOL_AT, SHAPE, SHAPE_AT, halves, last_word, ports_in, shows_no_port, swapped};
+use super::{Seen, Words};
 use crate::fetch::fetch;
 use crate::hash::HashKey;
 use crate::limits::MIN_FLOW_CACHE;
 
-/// A flow with its domain, and what the packet hides, in a form that is quick to compare. The last word is domain,
-/// protocol and flags; the one before are the ports.
+/// A flow with its domain, and what the packet hides, in a form that is quick to compare: the words that the classifier
+/// asks for, with flags of their own in the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlowKey {
-    V4([u32; 4]),
-    V6([u32; 10]),
+    V4([u64; 2]),
+    V6([u64; 5]),
 }
 
 /// Set in the last word of every key, so that none is all zero.
-const IN_USE: u32 = 4;
-/// Set there where the packet shows ports.
-const SHOWN: u32 = 2;
+const IN_USE: u64 = 8 << SHAPE_AT;
+/// Set there for a later fragment.
+const LATER: u64 = 4 << SHAPE_AT;
+
+const _: () = assert!(SHAPE & (IN_USE | LATER) == 0 && SHAPE_AT + 8 == PROTOCOL_AT);
 
 impl FlowKey {
     /// The flow of a packet with this header and these ports, read without the detour over [`Flow`].
-    ///
-    /// [`Flow`]: ravelin_types::dataplane::Flow
     #[inline]
     pub fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
-        let both = u32::from(ports.src.unwrap_or_default()) << 16 | u32::from(ports.dst.unwrap_or_default());
         // What a packet hides follows from its protocol, its ports and which part of a datagram it is.
-        let later = header.fragment == Fragment::Later;
-        let shown = if ports.is_none() { 0 } else { SHOWN };
-        let meta = u32::from(domain.0) << 16 | u32::from(header.protocol) << 8 | IN_USE | shown | u32::from(later);
+        let later = if header.fragment == Fragment::Later { LATER } else { 0 };
+        let last = IN_USE | later | last_word(domain, header.protocol, ports);
         match (&header.src, &header.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([src.to_bits(), dst.to_bits(), both, meta]),
+            (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([pair(src.to_bits(), dst.to_bits()), last]),
             (src, dst) => {
-                let ([a, b, c, d], [e, f, g, h]) = (words(*src), words(*dst));
-                FlowKey::V6([a, b, c, d, e, f, g, h, both, meta])
+                let ([a, b], [c, d]) = (halves(bits(*src)), halves(bits(*dst)));
+                FlowKey::V6([a, b, c, d, last])
             }
         }
     }
 
-    /// The ports of a packet that leaves, as the key was made with.
-    pub fn ports(&self) -> Ports {
-        let (ports, meta) = match *self {
-            FlowKey::V4([.., ports, meta]) | FlowKey::V6([.., ports, meta]) => (ports, meta),
+    #[inline]
+    fn last(&self) -> u64 {
+        let (FlowKey::V4([.., last]) | FlowKey::V6([.., last])) = *self;
+        last
+    }
+
+    /// What a packet that leaves shows to the selectors, as the key was made with.
+    pub fn seen(&self) -> Seen {
+        let (src, dst): (IpAddr, IpAddr) = match *self {
+            FlowKey::V4([both, _]) => {
+                (Ipv4Addr::from_bits((both >> 32) as u32).into(), Ipv4Addr::from_bits(both as u32).into())
+            }
+            FlowKey::V6([a, b, c, d, _]) => {
+                let whole = |high: u64, low: u64| Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low));
+                (whole(a, b).into(), whole(c, d).into())
+            }
         };
-        if meta & SHOWN == 0 {
-            return Ports::NONE;
+        let (last, Ports { src: src_port, dst: dst_port }) = (self.last(), ports_in(self.last()));
+        let (domain, protocol) = (Domain((last >> DOMAIN_AT) as u16), (last >> PROTOCOL_AT) as u8);
+        let none = shows_no_port(last);
+        let hides_protocol = none && self.is_later_fragment() && is_extension(protocol);
+        let hides_ports = hides_protocol || (none && has_ports(protocol));
+        Seen { flow: Flow { src, dst, protocol, src_port, dst_port }, domain, hides_ports, hides_protocol }
+    }
+
+    /// The words of the classifier, of a packet that shows ports.
+    #[inline]
+    pub(super) fn words(&self) -> Option<Words> {
+        if shows_no_port(self.last()) {
+            return None;
         }
-        let dst = (!has_type((meta >> 8) as u8)).then_some(ports as u16);
-        Ports { src: Some((ports >> 16) as u16), dst }
+        let (mut words, plain) = (*self, !(IN_USE | LATER));
+        let (FlowKey::V4([.., last]) | FlowKey::V6([.., last])) = &mut words;
+        *last &= plain;
+        Some(match words {
+            FlowKey::V4(words) => Words::V4(words),
+            FlowKey::V6(words) => Words::V6(words),
+        })
+    }
+
+    /// The packet is a later fragment.
+    #[inline]
+    pub fn is_later_fragment(&self) -> bool {
+        self.last() & LATER != 0
     }
 
     /// The same flow from the other end.
     pub fn swapped(self) -> Self {
         match self {
-            FlowKey::V4([src, dst, ports, meta]) => FlowKey::V4([dst, src, ports.rotate_left(16), meta]),
-            FlowKey::V6([a, b, c, d, e, f, g, h, ports, meta]) => {
-                FlowKey::V6([e, f, g, h, a, b, c, d, ports.rotate_left(16), meta])
-            }
+            FlowKey::V4([both, last]) => FlowKey::V4([both.rotate_left(32), swapped(last)]),
+            FlowKey::V6([a, b, c, d, last]) => FlowKey::V6([c, d, a, b, swapped(last)]),
         }
     }
 }
 
-fn words(address: IpAddr) -> [u32; 4] {
-    let bits = match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+#[inline]
+fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
         IpAddr::V6(v6) => v6.to_bits(),
-    };
-    [(bits >> 96) as u32, (bits >> 64) as u32, (bits >> 32) as u32, bits as u32]
+    }
 }
 
 /// Where a flow may be in the table of its family: in its first set, or, when that was full of others, in its second.
@@ -86,8 +123,8 @@ pub(crate) struct Place {
 /// The flows of both families, each with a small number that says what was decided. One call forgets them all,
 /// whenever policies or SAs change.
 pub(crate) struct FlowCache {
-    v4: Table<4, 3>,
-    v6: Table<10, 2>,
+    v4: Table<2, 3>,
+    v6: Table<5, 2>,
     /// The flow that was asked for last and what was decided for it, in which generation: packets come in trains.
     last: (FlowKey, u32, u32),
     /// Flows known in an earlier generation are forgotten. Never 0.
@@ -102,7 +139,7 @@ impl FlowCache {
     pub fn new(seed: u64, most: usize) -> Self {
         let most = most.next_power_of_two();
         let sets = most.min(MIN_FLOW_CACHE);
-        let last = (FlowKey::V4([0; 4]), 0, 0);
+        let last = (FlowKey::V4([0; 2]), 0, 0);
         FlowCache { v4: Table::new(sets), v6: Table::new(sets), last, generation: 1, hash: HashKey::new(seed), most }
     }
 
@@ -143,15 +180,9 @@ impl FlowCache {
 
     #[inline]
     pub fn place(&self, key: &FlowKey) -> Place {
-        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        let (hash, sets) = match *key {
-            FlowKey::V4([src, dst, ports, meta]) => {
-                (self.hash.two([pair(src, dst), pair(ports, meta)]), self.v4.sets.len())
-            }
-            FlowKey::V6([a, b, c, d, e, f, g, h, ports, meta]) => {
-                let words = [pair(a, b), pair(c, d), pair(e, f), pair(g, h), pair(ports, meta)];
-                (self.hash.five(&words), self.v6.sets.len())
-            }
+        let (hash, sets) = match key {
+            FlowKey::V4(words) => (self.hash.words(words), self.v4.sets.len()),
+            FlowKey::V6(words) => (self.hash.words(words), self.v6.sets.len()),
         };
         Place { first: hash as usize & (sets - 1), second: (hash >> 32) as usize & (sets - 1) }
     }
@@ -163,7 +194,7 @@ impl FlowCache {
             FlowKey::V4(_) => fetch(&self.v4.sets[place.first]),
             FlowKey::V6(_) => {
                 let set = &self.v6.sets[place.first];
-                set.slots.iter().for_each(fetch);
+                set.keys.iter().for_each(fetch);
             }
         }
     }
@@ -184,10 +215,12 @@ impl FlowCache {
         Some(decision)
     }
 
+    /// Remembers what was decided, as the flow that was asked for last.
     pub fn put(&mut self, place: Place, key: &FlowKey, decision: u32) {
+        self.last = (*key, decision, self.generation);
         match key {
-            FlowKey::V4(key) => self.v4.put(place, Slot { key: *key, decision }, self.generation),
-            FlowKey::V6(key) => self.v6.put(place, Slot { key: *key, decision }, self.generation),
+            FlowKey::V4(key) => self.v4.put(place, key, decision, self.generation),
+            FlowKey::V6(key) => self.v6.put(place, key, decision, self.generation),
         }
     }
 }
@@ -202,22 +235,17 @@ struct Table<const WORDS: usize, const WAYS: usize> {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Set<const WORDS: usize, const WAYS: usize> {
-    slots: [Slot<WORDS>; WAYS],
+    /// All zero where a place is free.
+    keys: [[u64; WORDS]; WAYS],
+    decisions: [u32; WAYS],
     /// 0 where none was put yet.
     generation: u32,
 }
 
-const _: () = assert!(size_of::<Set<4, 3>>() == 64 && size_of::<Set<10, 2>>() == 128);
-
-#[derive(Clone, Copy)]
-struct Slot<const WORDS: usize> {
-    /// All zero in a slot that is free.
-    key: [u32; WORDS],
-    decision: u32,
-}
+const _: () = assert!(size_of::<Set<2, 3>>() == 64 && size_of::<Set<5, 2>>() == 128);
 
 impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
-    const EMPTY: Set<WORDS, WAYS> = Set { slots: [Slot { key: [0; WORDS], decision: 0 }; WAYS], generation: 0 };
+    const EMPTY: Set<WORDS, WAYS> = Set { keys: [[0; WORDS]; WAYS], decisions: [0; WAYS], generation: 0 };
 
     fn new(sets: usize) -> Self {
         debug_assert!(sets.is_power_of_two());
@@ -235,34 +263,34 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
     }
 
     #[inline]
-    fn get(&self, place: Place, key: &[u32; WORDS], generation: u32) -> Option<u32> {
+    fn get(&self, place: Place, key: &[u64; WORDS], generation: u32) -> Option<u32> {
         let in_set = |set: usize| {
-            let Set { slots, generation: of_set } = &self.sets[set];
-            let found = slots.iter().find(|slot| same(&slot.key, key));
-            found.filter(|_| *of_set == generation).map(|slot| slot.decision)
+            let Set { keys, decisions, generation: of_set } = &self.sets[set];
+            let found = keys.iter().zip(decisions).find(|(other, _)| same(other, key));
+            found.filter(|_| *of_set == generation).map(|(_, decision)| *decision)
         };
         in_set(place.first).or_else(|| in_set(place.second))
     }
 
-    fn put(&mut self, place: Place, slot: Slot<WORDS>, generation: u32) {
+    fn put(&mut self, place: Place, key: &[u64; WORDS], decision: u32, generation: u32) {
         for set in [place.first, place.second] {
             if self.sets[set].generation != generation {
                 self.sets[set] = Set { generation, ..Self::EMPTY };
             }
         }
         let free = [place.first, place.second].into_iter().find_map(|set| {
-            let way = self.sets[set].slots.iter().position(|slot| slot.key[WORDS - 1] == 0)?;
+            let way = self.sets[set].keys.iter().position(|key| key[WORDS - 1] == 0)?;
             Some((set, way))
         });
         // With both sets full, one flow of the first goes; which one is as good as random.
         let (set, way) = free.unwrap_or((place.first, place.second % WAYS));
-        self.sets[set].slots[way] = slot;
+        (self.sets[set].keys[way], self.sets[set].decisions[way]) = (*key, decision);
     }
 }
 
 /// Equality without the call that comparing arrays would make.
 #[inline]
-fn same<const WORDS: usize>(a: &[u32; WORDS], b: &[u32; WORDS]) -> bool {
+fn same<const WORDS: usize>(a: &[u64; WORDS], b: &[u64; WORDS]) -> bool {
     a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
@@ -276,8 +304,8 @@ mod tests {
     fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
         let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
         let place = Place { first: 0, second: 1 };
-        let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 10]));
-        assert_eq!(cache.get(place, &FlowKey::V6([0; 10])), None, "an empty slot is no answer");
+        let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 5]));
+        assert_eq!(cache.get(place, &FlowKey::V6([0; 5])), None, "an empty slot is no answer");
         for (key, decision) in keys[..4].iter().zip([10, 20, 30, 40]) {
             cache.put(place, key, decision);
         }
@@ -298,12 +326,14 @@ mod tests {
     fn the_last_flow_is_known_until_all_are_forgotten() {
         let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
         let place = Place { first: 0, second: 1 };
-        let (four, six) = (FlowKey::V4([1; 4]), FlowKey::V6([1; 10]));
-        assert_eq!(cache.recent(&FlowKey::V4([0; 4])), None, "nothing was asked for yet");
+        let (four, six) = (FlowKey::V4([1; 2]), FlowKey::V6([1; 5]));
+        assert_eq!(cache.recent(&FlowKey::V4([0; 2])), None, "nothing was asked for yet");
         for (key, decision) in [(four, 10), (six, 20)] {
             assert_eq!(cache.get_recent(place, &key), None);
             cache.put(place, &key, decision);
-            assert_eq!(cache.recent(&key), None, "not yet asked for");
+            assert_eq!(cache.recent(&key), Some(decision));
+            cache.last.2 = 0;
+            assert_eq!(cache.recent(&key), None);
             assert_eq!(cache.get_recent(place, &key), Some(decision));
             assert_eq!(cache.recent(&key), Some(decision));
         }
@@ -325,7 +355,10 @@ mod tests {
             let header = Header::parse(packet).unwrap();
             let key = |domain| FlowKey::new(&header, header.ports(packet), Domain(domain));
             assert_ne!(key(0), key(1), "a domain has flows of its own");
-            assert_eq!(key(7).ports(), header.ports(packet));
+            let seen = key(7).seen();
+            let expected = Seen::new(&header, header.ports(packet), Domain(7));
+            assert_eq!(seen, expected);
+            assert_eq!(key(7).words(), Some(Words::new(&expected)));
             key(0)
         };
         let v4 = |src: u8, dst: u8, ports: [u8; 4]| {
@@ -369,7 +402,7 @@ mod tests {
         let count = 3 * MIN_FLOW_CACHE as u32;
         let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
         cache.reserve(true, count as usize);
-        let key = |n: u32| FlowKey::V4([0x0a00_0000 + n, 1, 2, 3]);
+        let key = |n: u32| FlowKey::V4([0x0a00_0000 + u64::from(n), 1]);
         for n in 0..count {
             cache.put(cache.place(&key(n)), &key(n), n);
         }

@@ -1,21 +1,22 @@
 //! Finds the first entry that matches a packet, at a cost that does not grow with the number of entries.
 //!
 //! Tuple space search (Srinivasan, Suri, Varghese: Packet Classification using Tuple Space Search, SIGCOMM 1999) with
-//! the tuples in order of the best entry that each holds. Areas with the same mask, which is the same prefix lengths
-//! of addresses and ports and the same question about the protocol, make a tuple: a hash table from the masked words
-//! of a packet to the entries there, in order. A lookup masks the words of the packet for one tuple after the other,
-//! and ends at the first tuple whose best entry comes after what is found already.
+//! tuples merged (Daly et al.: TupleMerge, IEEE/ACM Transactions on Networking 27, 2019), in order of the best entry
+//! that each holds. A tuple is a mask and a hash table from the masked words of a packet to the areas there. An area
+//! stands in the coarsest tuple where it shares its place with few others: under the longer of its addresses alone,
+//! else under both addresses, else under its own mask. A lookup masks the words of the packet for one tuple after the
+//! other, and ends at the first tuple whose best entry comes after what is found already.
 //!
 //! ```text
-//! words of the packet ──► & mask of tuple 1 ──► hash ──► first entry there     best of all, and the search ends where
-//!                     ──► & mask of tuple 2 ──► hash ──► first entry there     a tuple holds nothing better
+//! words of the packet ──► & mask of tuple 1 ──► hash ──► areas there, in order     best of all, and the search ends
+//!                     ──► & mask of tuple 2 ──► hash ──► areas there, in order     where a tuple holds nothing better
 //! ```
 //! Cost, for n entries in t tuples:
-//! - A lookup asks at most t tables, each in O(1), and allocates nothing. t is how many different shapes of selectors
-//!   there are (tunnels between hosts have one shape, whether ten or 100,000), not how many entries. In a table it
-//!   looks at one entry where areas are exact, as those of prefixes and single ports always are, and those of a range
-//!   nearly always. Entries with several ranges, or with very many selectors, may share an area without deciding for
-//!   all of it, and are then looked at in turn.
+//! - A lookup asks at most t tables, each in O(1), and allocates nothing. t follows from how many different shapes of
+//!   selectors there are (tunnels between hosts have one shape, whether ten or 100,000), not from how many entries; most
+//!   shapes need no table of their own. In a table it looks at one area, or at most [`SHARED`] where some share a place.
+//!   Entries with several ranges, or with very many selectors, may have the very same area without deciding for all of
+//!   it, and are then looked at in turn.
 //! - An entry has up to 64 areas for each view, or 16 for each pair of its selectors, of which there are at most 256
 //!   (or one for each remote selector and family).
 //! - Adding or taking out an entry costs its areas, each O(log n + t), and as many moves in memory as other entries
@@ -26,14 +27,11 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hasher};
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry::{Occupied, Vacant};
-
-use super::pieces::{ANY_RANGES, Area, PortRanges, View};
+use super::buckets::Buckets;
+use super::mask::{Extent, coarser};
+use super::pieces::{Area, PortRanges, View, shows_no_port};
 use super::{Entry, Fit, Match, Order, Rule, Seen};
-use crate::fetch::fetch;
 use crate::hash::HashKey;
 
 /// The areas of one family. `WORDS` words hold what selectors ask of a packet.
@@ -58,60 +56,75 @@ pub(crate) type Tables = u32;
 /// Any may.
 pub(crate) const ALL_TABLES: Tables = u32::MAX;
 
-/// The areas with one mask.
+/// So many areas may share a place in a table that is coarser than they are.
+const SHARED: usize = 4;
+
+/// The areas that were put under one mask.
 struct Tuple<const WORDS: usize> {
     best: Order,
     mask: [u64; WORDS],
-    table: HashTable<Bucket<WORDS>>,
+    buckets: Buckets<Bucket<WORDS>>,
     hash: HashKey,
     /// The entries with areas here, and how many each has.
     orders: BTreeMap<Order, u32>,
 }
 
-/// The entries of one area, in order. One cache line for IPv4.
+/// The areas in one place, in the order of their entries. One cache line for IPv4.
 #[repr(align(64))]
 struct Bucket<const WORDS: usize> {
-    key: [u64; WORDS],
-    first: Item,
-    others: Vec<Item>,
+    first: Item<WORDS>,
+    others: Vec<Item<WORDS>>,
 }
 
+const _: () = assert!(size_of::<Option<Bucket<2>>>() == 64 && size_of::<Option<Bucket<5>>>() == 128);
+
+/// An area of an entry.
 #[derive(Clone, Copy)]
-struct Item {
+struct Item<const WORDS: usize> {
+    key: [u64; WORDS],
     order: Order,
     place: u32,
-    /// What the entry says about every packet that shows itself and falls here with such ports; `None` where that is to
-    /// be asked.
+    extent: Extent,
+    /// What the entry says about every packet that shows itself and falls here; `None` where that is to be asked.
     answer: Option<Rule>,
     ports: PortRanges,
 }
 
-impl Item {
-    fn new(entry: &Entry, place: u32, exact: bool, ports: PortRanges) -> Self {
-        Item { order: entry.order, place, answer: exact.then_some(entry.rule), ports }
+impl<const WORDS: usize> Item<WORDS> {
+    fn new(area: &Area<WORDS>, entry: &Entry, place: u32, exact: bool) -> Self {
+        let (key, ports, extent) = (area.key, area.ports, Extent::of(&area.mask));
+        Item { key, order: entry.order, place, extent, answer: exact.then_some(entry.rule), ports }
     }
 
-    /// Another pair of selectors of the same entry has this area.
-    fn merge(&mut self, other: Item) {
-        let says_enough = |item: &Item| item.answer.is_some() && item.ports == ANY_RANGES;
-        if says_enough(&other) {
-            *self = other;
-        } else if !says_enough(self) && (self.answer, self.ports) != (other.answer, other.ports) {
-            self.answer = None;
+    /// Whether this is such an area of the entry with that place in the order.
+    fn is(&self, area: &Area<WORDS>, order: Order) -> bool {
+        self.order == order && self.key == area.key && self.ports == area.ports && self.extent == Extent::of(&area.mask)
+    }
+
+    /// Whether the area holds a packet with these words, but for its ports.
+    #[inline]
+    fn holds(&self, words: &[u64; WORDS]) -> bool {
+        let mask = self.extent.mask::<WORDS>();
+        let mut differ = 0;
+        for ((word, key), mask) in words.iter().zip(&self.key).zip(&mask) {
+            differ |= (word ^ key) & mask;
         }
+        differ == 0
+    }
+
+    /// Whether the ports in these words are among the area's. What does not show them is not held where they matter.
+    #[inline]
+    fn has_ports_of(&self, words: &[u64; WORDS]) -> bool {
+        let ports = words[WORDS - 1] as u32;
+        let within = |(first, last), port: u16| (first..=last).contains(&port);
+        within(self.ports[0], (ports >> 16) as u16) & within(self.ports[1], ports as u16)
     }
 
     #[inline]
-    fn has_ports_of(&self, seen: &Seen) -> bool {
-        let within = |(first, last), port: Option<u16>| port.is_none_or(|port| (first..=last).contains(&port));
-        within(self.ports[0], seen.flow.src_port) && within(self.ports[1], seen.flow.dst_port)
-    }
-
-    #[inline]
-    fn decides(&self, seen: &Seen, entries: &[Option<Entry>]) -> Option<Match> {
+    fn decides(&self, words: &[u64; WORDS], seen: &impl Fn() -> Seen, entries: &[Option<Entry>]) -> Option<Match> {
         match self.answer {
-            Some(rule) => self.has_ports_of(seen).then(|| rule.answer(self.order.1)),
-            None => entries[self.place as usize].as_ref()?.decides(seen),
+            Some(rule) => self.has_ports_of(words).then(|| rule.answer(self.order.1)),
+            None => entries[self.place as usize].as_ref()?.decides(&seen()),
         }
     }
 
@@ -138,41 +151,57 @@ impl<const WORDS: usize> Classifier<WORDS> {
     }
 
     /// Adds an area of the entry at `place`.
-    pub fn insert(&mut self, view: View, area: Area<WORDS>, entry: &Entry, place: u32) {
+    pub fn insert(&mut self, view: View, area: &Area<WORDS>, entry: &Entry, place: u32) {
         let hash = self.hash;
         // What hides something is not known to be selected by anything.
-        let item = Item::new(entry, place, area.exact && matches!(view, View::Shown | View::Opaque), area.ports);
+        let exact = area.exact && matches!(view, View::Shown | View::Opaque);
+        let item = Item::new(area, entry, place, exact);
         let tuples = self.tuples(view);
-        let at = tuples.iter().position(|tuple| tuple.mask == area.mask).unwrap_or_else(|| {
-            let (table, orders) = (HashTable::new(), BTreeMap::new());
-            tuples.push(Tuple { best: entry.order, mask: area.mask, table, hash, orders });
-            tuples.len() - 1
-        });
-        if tuples[at].insert(area.key, item) {
-            settle(tuples, at);
+        for mask in coarser(&area.mask) {
+            let at = tuples.iter().position(|tuple| tuple.mask == mask).unwrap_or_else(|| {
+                let (buckets, orders) = (Buckets::new(), BTreeMap::new());
+                tuples.push(Tuple { best: entry.order, mask, buckets, hash, orders });
+                tuples.len() - 1
+            });
+            let most = if mask == area.mask { usize::MAX } else { SHARED };
+            match tuples[at].insert(area, item, most) {
+                Inserted::New => return settle(tuples, at),
+                Inserted::Known => return,
+                Inserted::NoRoom => {}
+            }
         }
     }
 
     /// Takes out an area of the entry with that place in the order.
     pub fn remove(&mut self, view: View, area: &Area<WORDS>, order: Order) {
         let tuples = self.tuples(view);
-        let Some(at) = tuples.iter().position(|tuple| tuple.mask == area.mask) else { return };
-        if tuples[at].remove(area.key, order) {
-            if tuples[at].orders.is_empty() {
-                tuples.remove(at);
-            } else {
-                settle(tuples, at);
+        for mask in coarser(&area.mask) {
+            let Some(at) = tuples.iter().position(|tuple| tuple.mask == mask) else { continue };
+            if tuples[at].remove(area, order) {
+                if tuples[at].orders.is_empty() {
+                    tuples.remove(at);
+                } else {
+                    settle(tuples, at);
+                }
+                return;
             }
         }
     }
 
     /// What the first entry that decides about a packet with these words says.
     /// Of the tables for packets that show themselves only `tables` are asked.
-    pub fn first(&self, words: &[u64; WORDS], seen: &Seen, entries: &[Option<Entry>], tables: Tables) -> Match {
+    #[inline]
+    pub fn first(
+        &self,
+        words: &[u64; WORDS],
+        seen: &impl Fn() -> Seen,
+        entries: &[Option<Entry>],
+        tables: Tables,
+    ) -> Match {
         let mut found = None;
-        search(&self.shown, tables, words, |item| item.decides(seen, entries), &mut found);
-        if seen.shows_no_port() {
-            self.first_without_ports(words, seen, entries, &mut found);
+        search(&self.shown, tables, words, |item| item.decides(words, seen, entries), &mut found);
+        if shows_no_port(words[WORDS - 1]) {
+            self.first_without_ports(words, &seen(), entries, &mut found);
         }
         found.map_or(Match::None, |(_, decided)| decided)
     }
@@ -187,9 +216,9 @@ impl<const WORDS: usize> Classifier<WORDS> {
         found: &mut Option<(Order, Match)>,
     ) {
         if seen.hides_protocol {
-            search(&self.hides_protocol, ALL_TABLES, words, |item| item.decides(seen, entries), found);
+            search(&self.hides_protocol, ALL_TABLES, words, |item| item.decides(words, &|| *seen, entries), found);
         } else if seen.hides_ports {
-            search(&self.hides_ports, ALL_TABLES, words, |item| item.decides(seen, entries), found);
+            search(&self.hides_ports, ALL_TABLES, words, |item| item.decides(words, &|| *seen, entries), found);
         }
         let mut opaque = None;
         search(&self.opaque, ALL_TABLES, words, |item| item.decides_opaque(seen, entries), &mut opaque);
@@ -203,15 +232,11 @@ impl<const WORDS: usize> Classifier<WORDS> {
 
     /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself, and tells in which
     /// tables that is: the others hold nothing for it.
+    #[inline]
     pub fn fetch(&self, words: &[u64; WORDS]) -> Tables {
         let mut tables = ALL_TABLES << MAX_FETCHED;
         for (n, tuple) in (0..MAX_FETCHED).zip(&self.shown) {
-            // The table compares some bits of the hash that it keeps together; nothing of a bucket is read here.
-            tuple.table.find(hashed(tuple.hash, &tuple.key(words)), |bucket| {
-                tables |= 1 << n;
-                fetch(bucket);
-                false
-            });
+            tables |= Tables::from(tuple.buckets.fetch(tuple.hash.words(&tuple.key(words)))) << n;
         }
         tables
     }
@@ -234,7 +259,7 @@ fn search<const WORDS: usize>(
     tuples: &[Tuple<WORDS>],
     tables: Tables,
     words: &[u64; WORDS],
-    decides: impl Fn(&Item) -> Option<Match>,
+    decides: impl Fn(&Item<WORDS>) -> Option<Match>,
     found: &mut Option<(Order, Match)>,
 ) {
     for (n, tuple) in tuples.iter().enumerate() {
@@ -244,25 +269,19 @@ fn search<const WORDS: usize>(
         if n < MAX_FETCHED as usize && tables >> n & 1 == 0 {
             continue;
         }
-        let key = tuple.key(words);
-        let Some(bucket) = tuple.table.find(hashed(tuple.hash, &key), |bucket| bucket.key == key) else { continue };
-        for item in core::iter::once(&bucket.first).chain(&bucket.others) {
+        let Some(bucket) = tuple.find(words).and_then(|at| tuple.buckets.get(at)) else { continue };
+        for item in bucket.items() {
             if found.is_some_and(|(order, _)| order <= item.order) {
                 break;
             }
-            if let Some(decided) = decides(item) {
+            if item.holds(words)
+                && let Some(decided) = decides(item)
+            {
                 *found = Some((item.order, decided));
                 break;
             }
         }
     }
-}
-
-#[inline]
-fn hashed<const WORDS: usize>(hash: HashKey, key: &[u64; WORDS]) -> u64 {
-    let mut hasher = hash.build_hasher();
-    key.iter().for_each(|word| hasher.write_u64(*word));
-    hasher.finish()
 }
 
 /// Moves a tuple to where its best entry has it.
@@ -279,50 +298,64 @@ fn settle<const WORDS: usize>(tuples: &mut [Tuple<WORDS>], mut at: usize) {
     }
 }
 
+/// What became of an area that was to be added.
+enum Inserted {
+    New,
+    /// The entry has it already.
+    Known,
+    /// Too many share its place.
+    NoRoom,
+}
+
 impl<const WORDS: usize> Tuple<WORDS> {
     /// The words of a packet as far as they count here.
     #[inline]
     fn key(&self, words: &[u64; WORDS]) -> [u64; WORDS] {
-        let mut key = *words;
-        key.iter_mut().zip(&self.mask).for_each(|(word, mask)| *word &= mask);
-        key
+        masked(words, &self.mask)
     }
 
-    /// Whether the entry had no such area yet.
-    fn insert(&mut self, key: [u64; WORDS], item: Item) -> bool {
-        let hash = self.hash;
-        let entry = self.table.entry(hashed(hash, &key), |other| other.key == key, |other| hashed(hash, &other.key));
-        let known = match entry {
-            Vacant(vacant) => {
-                vacant.insert(Bucket { key, first: item, others: Vec::new() });
-                None
+    /// The place of what is held for these words.
+    #[inline]
+    fn find(&self, words: &[u64; WORDS]) -> Option<usize> {
+        let key = self.key(words);
+        self.buckets.find(self.hash.words(&key), |bucket| self.key(&bucket.first.key) == key)
+    }
+
+    /// Adds an area where fewer than `most` share its place.
+    fn insert(&mut self, area: &Area<WORDS>, item: Item<WORDS>, most: usize) -> Inserted {
+        match self.find(&area.key).and_then(|at| self.buckets.get_mut(at)) {
+            Some(bucket) => {
+                if let Some(known) = bucket.items_mut().find(|known| known.is(area, item.order)) {
+                    known.answer = known.answer.or(item.answer);
+                    return Inserted::Known;
+                }
+                if bucket.others.len() + 1 >= most {
+                    return Inserted::NoRoom;
+                }
+                bucket.insert(item);
             }
-            Occupied(bucket) => bucket.into_mut().insert(item),
-        };
-        if let Some(known) = known {
-            known.merge(item);
-            return false;
+            None => {
+                let (hash, mask) = (self.hash, self.mask);
+                let hash_of = |key: &[u64; WORDS]| hash.words(&masked(key, &mask));
+                let bucket = Bucket { first: item, others: Vec::new() };
+                self.buckets.insert(hash_of(&item.key), bucket, |bucket| hash_of(&bucket.first.key));
+            }
         }
         *self.orders.entry(item.order).or_default() += 1;
-        true
+        Inserted::New
     }
 
     /// Whether the entry had such an area.
-    fn remove(&mut self, key: [u64; WORDS], order: Order) -> bool {
-        let Ok(mut found) = self.table.find_entry(hashed(self.hash, &key), |bucket| bucket.key == key) else {
-            return false;
-        };
-        let bucket = found.get_mut();
-        if bucket.first.order == order {
-            if bucket.others.is_empty() {
-                found.remove();
-            } else {
-                bucket.first = bucket.others.remove(0);
+    fn remove(&mut self, area: &Area<WORDS>, order: Order) -> bool {
+        let Some(at) = self.find(&area.key) else { return false };
+        let Some(bucket) = self.buckets.get_mut(at) else { return false };
+        let Some(which) = bucket.items().position(|item| item.is(area, order)) else { return false };
+        match which.checked_sub(1) {
+            Some(other) => _ = bucket.others.remove(other),
+            None if bucket.others.is_empty() => {
+                _ = self.buckets.remove(self.hash.words(&self.key(&area.key)), at);
             }
-        } else if let Ok(at) = bucket.others.binary_search_by_key(&order, |item| item.order) {
-            bucket.others.remove(at);
-        } else {
-            return false;
+            None => bucket.first = bucket.others.remove(0),
         }
         if let Some(count) = self.orders.get_mut(&order) {
             *count -= 1;
@@ -334,23 +367,31 @@ impl<const WORDS: usize> Tuple<WORDS> {
     }
 }
 
+#[inline]
+fn masked<const WORDS: usize>(words: &[u64; WORDS], mask: &[u64; WORDS]) -> [u64; WORDS] {
+    let mut key = *words;
+    key.iter_mut().zip(mask).for_each(|(word, mask)| *word &= mask);
+    key
+}
+
 impl<const WORDS: usize> Bucket<WORDS> {
-    /// The item of the same entry that is there already.
-    fn insert(&mut self, item: Item) -> Option<&mut Item> {
-        if item.order == self.first.order {
-            return Some(&mut self.first);
-        }
+    #[inline]
+    fn items(&self) -> impl Iterator<Item = &Item<WORDS>> {
+        core::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<WORDS>> {
+        core::iter::once(&mut self.first).chain(&mut self.others)
+    }
+
+    /// Puts the item behind those of entries before its own.
+    fn insert(&mut self, item: Item<WORDS>) {
         if item.order < self.first.order {
             let second = core::mem::replace(&mut self.first, item);
             self.others.insert(0, second);
-            return None;
-        }
-        match self.others.binary_search_by_key(&item.order, |item| item.order) {
-            Ok(at) => Some(&mut self.others[at]),
-            Err(at) => {
-                self.others.insert(at, item);
-                None
-            }
+        } else {
+            let at = self.others.partition_point(|other| other.order <= item.order);
+            self.others.insert(at, item);
         }
     }
 }

@@ -16,8 +16,10 @@
 //! discards, might be meant. Then only an entry on OPAQUE ports can tell, for that is what such an entry is there for
 //! (RFC 4301 §7.2); where there is none, the packet is dropped.
 
+mod buckets;
 mod cache;
 mod classifier;
+mod mask;
 mod overlap;
 mod pieces;
 
@@ -44,7 +46,7 @@ use overlap::Overlaps;
 use pieces::Piece;
 
 /// What a packet shows of itself to the selectors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub flow: Flow,
     /// Whose entries are asked.
@@ -64,12 +66,6 @@ impl Seen {
         let hides_protocol = ports.is_none() && header.fragment == Fragment::Later && is_extension(protocol);
         let hides_ports = hides_protocol || (ports.is_none() && transport::has_ports(protocol));
         Seen { flow, domain, hides_ports, hides_protocol }
-    }
-
-    /// Whether the packet shows no port, hidden or not.
-    #[inline]
-    pub fn shows_no_port(&self) -> bool {
-        self.flow.src_port.is_none() && self.flow.dst_port.is_none()
     }
 
     /// The same packet from the other end.
@@ -203,8 +199,8 @@ impl Spd {
             self.entries.len() as u32 - 1
         });
         pieces::each(&entry, |piece| match piece {
-            Piece::V4(view, area) => self.v4.insert(view, area, &entry, place),
-            Piece::V6(view, area) => self.v6.insert(view, area, &entry, place),
+            Piece::V4(view, area) => self.v4.insert(view, &area, &entry, place),
+            Piece::V6(view, area) => self.v6.insert(view, &area, &entry, place),
         });
         self.entries[place as usize] = Some(entry);
         self.overlaps.add(policy);
@@ -273,29 +269,40 @@ impl Spd {
 
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
-        self.lookup_in(seen, ALL_TABLES)
+        self.first(Words::new(seen), &|| *seen, ALL_TABLES)
     }
 
-    /// The same, in the tables that `fetch` told; nothing may have changed in between.
-    pub fn lookup_in(&self, seen: &Seen, tables: Tables) -> Match {
-        match Words::new(seen) {
+    /// The same for a packet that leaves, in the tables that `fetch` told; nothing may have changed in between.
+    #[inline]
+    pub fn lookup_in(&self, flow: &FlowKey, tables: Tables) -> Match {
+        match flow.words() {
+            Some(words) => self.first(words, &|| flow.seen(), tables),
+            None => self.lookup(&flow.seen()),
+        }
+    }
+
+    #[inline]
+    fn first(&self, words: Words, seen: &impl Fn() -> Seen, tables: Tables) -> Match {
+        match words {
             Words::V4(words) => self.v4.first(&words, seen, &self.entries, tables),
             Words::V6(words) => self.v6.first(&words, seen, &self.entries, tables),
             Words::Neither => Match::None,
         }
     }
 
-    /// Has the processor fetch what a `lookup` a little later looks at.
-    pub fn fetch(&self, seen: &Seen) -> Tables {
-        match Words::new(seen) {
-            Words::V4(words) => self.v4.fetch(&words),
-            Words::V6(words) => self.v6.fetch(&words),
-            Words::Neither => ALL_TABLES,
+    /// Has the processor fetch what a `lookup_in` a little later looks at.
+    #[inline]
+    pub fn fetch(&self, flow: &FlowKey) -> Tables {
+        match flow.words() {
+            Some(Words::V4(words)) => self.v4.fetch(&words),
+            Some(Words::V6(words)) => self.v6.fetch(&words),
+            Some(Words::Neither) | None => ALL_TABLES,
         }
     }
 }
 
 /// What selectors ask of a packet, as the classifier of its family wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
     V4([u64; 2]),
     V6([u64; 5]),
@@ -305,8 +312,9 @@ enum Words {
 
 impl Words {
     fn new(seen: &Seen) -> Self {
-        let Flow { src, dst, .. } = seen.flow;
-        let rest = pieces::last_word(seen);
+        let Flow { src, dst, protocol, src_port, dst_port } = seen.flow;
+        let protocol = if seen.hides_protocol { ANY_PROTOCOL } else { protocol };
+        let rest = pieces::last_word(seen.domain, protocol, Ports { src: src_port, dst: dst_port });
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 Words::V4([u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), rest])

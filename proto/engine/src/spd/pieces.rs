@@ -10,10 +10,11 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
+use ravelin_types::policy::Domain;
 use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, TrafficSelector};
-use ravelin_wire::ip::transport::has_type;
+use ravelin_wire::ip::transport::{Ports, has_type};
 
-use super::{Entry, Rule, Seen};
+use super::{Entry, Rule};
 
 /// More combinations of a local and a remote selector than this, and the local ones are taken together.
 const MAX_PAIRS: usize = 256;
@@ -21,8 +22,7 @@ const MAX_PAIRS: usize = 256;
 const MAX_AREAS: usize = 64;
 
 /// Ranges of ports of so many pieces, such as 1024 to 65535, are covered by one or two areas, and the ports looked at
-/// there: fewer masks, and so fewer tables to ask. Others are split, so that no number of ranges that are nearly all
-/// ports meets in one place.
+/// there: fewer areas. Others are split, so that no number of ranges that are nearly all ports meets in one place.
 const FEW_MASKS: RangeInclusive<usize> = 3..=6;
 
 /// For which packets an area is kept.
@@ -45,13 +45,12 @@ pub(super) struct Area<const WORDS: usize> {
     pub key: [u64; WORDS],
     /// Each packet in the area with such ports is selected by the entry.
     pub exact: bool,
-    /// First and last source and destination port, where the mask does not say all about them.
+    /// First and last source and destination port of the packets.
     pub ports: PortRanges,
 }
 
 /// First and last source port, first and last destination port.
 pub(super) type PortRanges = [(u16, u16); 2];
-pub(super) const ANY_RANGES: PortRanges = [(0, u16::MAX); 2];
 
 /// An area of one family.
 #[derive(Debug)]
@@ -61,9 +60,9 @@ pub(super) enum Piece {
 }
 
 /// Where the parts of the last word stand, above the ports.
-const PROTOCOL_AT: u32 = 32;
-const SHAPE_AT: u32 = 40;
-const DOMAIN_AT: u32 = 42;
+pub(super) const SHAPE_AT: u32 = 32;
+pub(super) const PROTOCOL_AT: u32 = 40;
+pub(super) const DOMAIN_AT: u32 = 48;
 
 /// Which ports a packet shows.
 #[derive(Clone, Copy)]
@@ -75,20 +74,43 @@ enum Shape {
     Neither,
 }
 
-/// The word of a packet after its addresses: domain, shape, protocol and ports. A protocol that is hidden is 0, which
-/// no area asks for.
+/// The bits of the shape: the lower one, that there is no destination port, and the upper one, no source port.
+pub(super) const SHAPE: u64 = 3 << SHAPE_AT;
+
+/// The word of a packet after its addresses: domain, protocol, shape and ports. A protocol that is hidden is
+/// [`ANY_PROTOCOL`], which no area asks for.
 #[inline]
-pub(super) fn last_word(seen: &Seen) -> u64 {
-    let (src, dst) = (seen.flow.src_port, seen.flow.dst_port);
-    let shape = match (src, dst) {
+pub(super) fn last_word(domain: Domain, protocol: u8, ports: Ports) -> u64 {
+    let shape = match (ports.src, ports.dst) {
         (Some(_), Some(_)) => Shape::Both,
         (Some(_), None) => Shape::Source,
         (None, Some(_)) => Shape::Destination,
         (None, None) => Shape::Neither,
     };
-    let protocol = if seen.hides_protocol { ANY_PROTOCOL } else { seen.flow.protocol };
-    let ports = u64::from(src.unwrap_or_default()) << 16 | u64::from(dst.unwrap_or_default());
-    u64::from(seen.domain.0) << DOMAIN_AT | (shape as u64) << SHAPE_AT | u64::from(protocol) << PROTOCOL_AT | ports
+    let numbers = u64::from(ports.src.unwrap_or_default()) << 16 | u64::from(ports.dst.unwrap_or_default());
+    u64::from(domain.0) << DOMAIN_AT | u64::from(protocol) << PROTOCOL_AT | (shape as u64) << SHAPE_AT | numbers
+}
+
+/// The ports in such a word.
+pub(super) fn ports_in(last_word: u64) -> Ports {
+    let shows = |without: Shape| last_word >> SHAPE_AT & without as u64 == 0;
+    Ports {
+        src: shows(Shape::Destination).then_some((last_word >> 16) as u16),
+        dst: shows(Shape::Source).then_some(last_word as u16),
+    }
+}
+
+/// Such a word as the other end sees it.
+pub(super) fn swapped(last_word: u64) -> u64 {
+    let (shape, ports) = (last_word >> SHAPE_AT & 3, (last_word as u32).rotate_left(16));
+    let turned = (shape & 1) << 1 | shape >> 1;
+    last_word & !(SHAPE | u64::from(u32::MAX)) | turned << SHAPE_AT | u64::from(ports)
+}
+
+/// Whether a packet with this last word shows no port.
+#[inline]
+pub(super) fn shows_no_port(last_word: u64) -> bool {
+    last_word & SHAPE == SHAPE
 }
 
 /// An address of 128 bits as words.
@@ -208,14 +230,9 @@ impl Pair<'_> {
         ports: [RangeInclusive<u16>; 2],
         found: &mut impl FnMut(Piece),
     ) {
-        let mut ranges = ANY_RANGES;
-        let mut sides = ports.iter().zip(&mut ranges).map(|(ports, range)| {
+        let mut sides = ports.iter().map(|ports| {
             let pieces = split_ports(ports);
-            if !FEW_MASKS.contains(&pieces.len()) {
-                return pieces;
-            }
-            *range = (*ports.start(), *ports.end());
-            cover(&pieces)
+            if FEW_MASKS.contains(&pieces.len()) { cover(&pieces) } else { pieces }
         });
         let (src_ports, dst_ports) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
         let mut sides = [split_addresses(self.local), split_addresses(self.remote), src_ports, dst_ports];
@@ -240,12 +257,13 @@ impl Pair<'_> {
                             asked | (pick(src_port) as u64) << 16 | pick(dst_port) as u64
                         };
                         let (value, mask) = (word(|bits| bits.0, asked.0), word(|bits| bits.1, asked.1));
+                        let ports = [within(src_port, &ports[0]), within(dst_port, &ports[1])];
                         if self.local.is_ipv4() {
                             let (key, mask) = ([v4(src.0, dst.0), value], [v4(src.1, dst.1), mask]);
-                            found(Piece::V4(view, Area { mask, key, exact, ports: ranges }));
+                            found(Piece::V4(view, Area { mask, key, exact, ports }));
                         } else {
                             let (key, mask) = (v6(src.0, dst.0, value), v6(src.1, dst.1, mask));
-                            found(Piece::V6(view, Area { mask, key, exact, ports: ranges }));
+                            found(Piece::V6(view, Area { mask, key, exact, ports }));
                         }
                     }
                 }
@@ -280,6 +298,12 @@ fn split_ports(ports: &RangeInclusive<u16>) -> Vec<Bits> {
     let range = address(*ports.start())..=address(*ports.end());
     let Ok(selector) = TrafficSelector::new(range, ANY_PROTOCOL, ANY_PORTS) else { return vec![ANY_BITS] };
     split_addresses(&selector).into_iter().map(|(value, mask)| (value, mask & 0xffff)).collect()
+}
+
+/// The ports of a piece, as far as they are in the range.
+fn within((value, mask): Bits, ports: &RangeInclusive<u16>) -> (u16, u16) {
+    let (first, last) = (value as u16, (value | !mask) as u16);
+    (first.max(*ports.start()), last.min(*ports.end()))
 }
 
 /// The mask of the first `len` of `width` bits.

@@ -172,6 +172,30 @@ fn protection() -> Protection {
     }
 }
 
+/// The flow that a packet which leaves would be remembered as; `None` where none shows just this.
+fn key_of(seen: &Seen) -> Option<FlowKey> {
+    let Flow { src, dst, protocol, src_port, dst_port } = seen.flow;
+    let fragment = if seen.hides_protocol { Fragment::Later } else { Fragment::Whole };
+    let header = Header {
+        src,
+        dst,
+        tos: 0,
+        ttl: 1,
+        protocol,
+        protocol_at: 0,
+        payload_at: 0,
+        total_len: 0,
+        fragment,
+        dont_fragment: false,
+        esp_at: 0,
+        esp_protocol: protocol,
+        esp_protocol_at: 0,
+    };
+    let ports = Ports { src: src_port, dst: dst_port };
+    let same = Seen::new(&header, ports, seen.domain) == *seen;
+    same.then(|| FlowKey::new(&header, ports, seen.domain))
+}
+
 /// Some policies come, some are replaced, some go, and packets of both views are looked up in between.
 fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
     let mut random = Random(seed);
@@ -191,6 +215,10 @@ fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
             for seen in [packet, packet.swapped()] {
                 let expected = reference.lookup(&seen);
                 assert_eq!(spd.lookup(&seen), expected, "seed {seed}, {seen:?}, {:#?}", reference.0);
+                if let Some(key) = key_of(&seen) {
+                    assert_eq!(key.seen(), seen);
+                    assert_eq!(spd.lookup_in(&key, spd.fetch(&key)), expected, "fetched ahead: seed {seed}, {seen:?}");
+                }
                 looked_up += 1;
                 matched += u32::from(expected != Match::None);
             }
