@@ -31,6 +31,8 @@ pub enum Command {
     #[cfg(all(feature = "tun", feature = "ikev2"))]
     /// Show a protected TCP connection between two network namespaces of this machine
     Demo(DemoArgs),
+    /// Say what is in a capture of IPsec traffic, field by field
+    Decode(DecodeArgs),
     /// Document 003's grammar.
     #[command(flatten)]
     Control(Verb),
@@ -64,6 +66,44 @@ pub struct DemoArgs {
     /// Log filter of the two daemons, whose last lines are shown when a step fails
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
+}
+
+/// `ravelin decode`
+#[derive(Clone, Debug, Args)]
+pub struct DecodeArgs {
+    /// A capture: pcap or pcapng, also compressed with gzip
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// File of keys, in the form of Wireshark's ikev1_decryption_table, ikev2_decryption_table or esp_sa; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// One JSON object for each frame
+    #[arg(long)]
+    pub json: bool,
+    /// Each frame as bytes in front of its fields
+    #[arg(long, conflicts_with = "json")]
+    pub hex: bool,
+    /// Only this frame, counted from 1
+    #[arg(long, value_name = "NUMBER")]
+    pub frame: Option<usize>,
+    /// The most secret content to show: of what was decrypted, names and inner addresses are identities; passwords, and what
+    /// proves who a peer is, secrets
+    #[arg(long, value_enum, default_value_t = Shown::Identities)]
+    pub show: Shown,
+    /// Show what a key decrypts though the integrity check fails
+    #[arg(long)]
+    pub ignore_icv: bool,
+}
+
+/// How much of decrypted content is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shown {
+    /// Neither identities nor secrets
+    Public,
+    /// Identities too
+    Identities,
+    /// Everything
+    Secrets,
 }
 
 #[cfg(test)]

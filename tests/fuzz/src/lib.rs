@@ -8,6 +8,7 @@
 
 mod c_interface;
 mod ciphers;
+mod decoding;
 mod ike;
 mod ike_v1;
 mod kernel;
@@ -49,6 +50,9 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("xfrm", kernel::message),
+        Decoder::Named("decode-frame", decoding::frame),
+        Decoder::Named("decode-capture", decoding::capture_file),
+        Decoder::Named("decode-keys", decoding::keys),
         Decoder::Named("c-interface", c_interface::calls),
         Decoder::Named("ciphers", ciphers::single),
         Decoder::Named("cipher-batches", ciphers::batch),

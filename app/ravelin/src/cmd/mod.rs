@@ -3,6 +3,7 @@
 mod control;
 #[cfg(feature = "tun")]
 mod daemon;
+mod decode;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
 
@@ -22,6 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         #[cfg(feature = "tun")]
         Command::Daemon(args) => daemon::run(cli.socket, args),
+        Command::Decode(args) => decode::run(&args),
         #[cfg(all(feature = "tun", feature = "ikev2"))]
         Command::Demo(args) => demo::run(&args),
         Command::Control(verb) => control::run(&cli.socket, &verb),

@@ -1,0 +1,278 @@
+//! From a captured frame to what is in it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload, UDP_HEADER_LEN};
+
+use crate::field::{Field, Problem};
+use crate::ike;
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::scope::Scope;
+use crate::{esp, ip};
+
+/// Packets inside packets that are opened.
+const MAX_DEPTH: usize = 8;
+/// What opens a TCP stream that carries IKE and ESP (RFC 9329 §4).
+const TCP_PREFIX: &[u8] = b"IKETCP";
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ESP: u8 = 50;
+const AH: u8 = 51;
+const IPCOMP: u8 = 108;
+const IPV4: u8 = 4;
+const IPV6: u8 = 41;
+
+/// How to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Show what a key decrypts though its integrity check fails, where the cipher can be used without one.
+    pub ignore_icv: bool,
+}
+
+/// One protocol of a packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// The name that Wireshark has for it: `isakmp`, `esp`, `ah`, `udpencap`, `ipcomp`.
+    pub name: &'static str,
+    /// Its fields, in order. Offsets count from the beginning of the layer.
+    pub fields: Vec<Field>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// What was found in one frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Source of the outermost IP packet, with port 0 where it has none.
+    pub src: Option<SocketAddr>,
+    /// Its destination.
+    pub dst: Option<SocketAddr>,
+    /// The protocols of IPsec in it, outermost first. Empty: none of this crate's business.
+    pub layers: Vec<Layer>,
+    /// What is wrong outside the layers.
+    pub problems: Vec<String>,
+    /// What an ESP or AH packet carries in the end, in a few words.
+    pub payload: Option<String>,
+}
+
+impl Decoded {
+    /// Whether anything is wrong.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty() && self.layers.iter().all(|layer| layer.problems.is_empty())
+    }
+}
+
+/// Reads packets in the order of a capture; what an earlier one says opens a later one.
+pub struct Decoder {
+    pub(crate) keys: Keys,
+    pub(crate) options: Options,
+    pub(crate) sessions: ike::Sessions,
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing yet.
+    pub fn new(keys: Keys, options: Options) -> Self {
+        Decoder { keys, options, sessions: ike::Sessions::default() }
+    }
+
+    /// Reads one frame.
+    pub fn packet(&mut self, link: Link, frame: &[u8]) -> Decoded {
+        let mut decoded = Decoded::default();
+        match link.ip_at(frame).and_then(|at| frame.get(at..).ok_or_else(|| "the frame is cut off".into())) {
+            Ok(packet) => self.ip(packet, 0, &mut decoded),
+            Err(problem) => decoded.problems.push(problem),
+        }
+        decoded
+    }
+
+    /// Reads an IKE message as it travels in UDP, without a non-ESP marker.
+    pub fn ike_message(&mut self, message: &[u8]) -> Layer {
+        ike::message(message, self)
+    }
+
+    fn ip(&mut self, packet: &[u8], depth: usize, decoded: &mut Decoded) {
+        let inside = match ip::open(packet) {
+            Ok(inside) => inside,
+            Err(problem) => return decoded.problems.push(problem),
+        };
+        decoded.problems.extend(inside.problem);
+        let ends = |src_port, dst_port| {
+            (Some(SocketAddr::new(inside.src, src_port)), Some(SocketAddr::new(inside.dst, dst_port)))
+        };
+        if depth == 0 {
+            (decoded.src, decoded.dst) = ends(0, 0);
+        }
+        if inside.later_fragment {
+            decoded.problems.push("a later fragment of an IP packet: only the first one has a header to read".into());
+            return;
+        }
+        let payload = inside.payload;
+        match inside.protocol {
+            UDP => {
+                let Some((header, data)) = payload.split_at_checked(UDP_HEADER_LEN) else {
+                    return decoded.problems.push("the UDP header is cut off".into());
+                };
+                let be16 = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+                let ports = (be16(0), be16(2));
+                if depth == 0 {
+                    (decoded.src, decoded.dst) = ends(ports.0, ports.1);
+                }
+                let data = &data[..data.len().min(usize::from(be16(4)).saturating_sub(UDP_HEADER_LEN))];
+                self.udp(ports, data, (inside.src, inside.dst), depth, decoded);
+            }
+            TCP => self.tcp(payload, (inside.src, inside.dst), depth, decoded),
+            ESP => self.esp(payload, (inside.src, inside.dst), depth, decoded),
+            AH => self.ah(payload, depth, (inside.src, inside.dst), decoded),
+            IPCOMP => ipcomp(payload, decoded),
+            other if depth > 0 => decoded.payload = Some(describe(other, payload, inside.src, inside.dst)),
+            _ => {}
+        }
+    }
+
+    fn udp(&mut self, ports: (u16, u16), data: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        if [ports.0, ports.1].contains(&udp_encap::PORT) {
+            self.encapsulated(data, ends, depth, decoded);
+        } else if [ports.0, ports.1].contains(&500) || ike::looks_like(data) {
+            decoded.layers.push(ike::message(data, self));
+        } else if data.strip_prefix(&NON_ESP_MARKER).is_some_and(ike::looks_like) {
+            self.encapsulated(data, ends, depth, decoded);
+        } else if depth > 0 {
+            decoded.payload = Some(describe_ports("UDP", ports, data.len(), ends));
+        }
+    }
+
+    /// The payload of port 4500 (RFC 3948 §2), or a frame of a TCP stream (RFC 9329 §3).
+    fn encapsulated(&mut self, data: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        let mut layer = Layer { name: "udpencap", ..Layer::default() };
+        let mut scope = Scope::new(data, 0, &mut layer.problems);
+        match udp_encap::classify(data) {
+            Payload::Ike(message) => {
+                scope.bytes("udpencap.non_esp_marker", NON_ESP_MARKER.len(), "Non-ESP Marker");
+                layer.fields = scope.fields;
+                decoded.layers.push(layer);
+                decoded.layers.push(ike::message(message, self));
+            }
+            Payload::Esp(packet) => {
+                decoded.layers.push(layer);
+                self.esp(packet, ends, depth, decoded);
+            }
+            Payload::Keepalive => {
+                scope.bytes("udpencap.nat_keepalive", 1, "NAT-keepalive packet");
+                layer.fields = scope.fields;
+                decoded.layers.push(layer);
+            }
+            Payload::Malformed => {
+                scope.problem(
+                    "neither an IKE message, which has a marker of four zero bytes, nor an ESP packet, which has \
+                               eight bytes at least, nor a NAT keepalive, the one byte ff",
+                );
+                let short = data.len() >= 4;
+                scope.fields.clear();
+                decoded.layers.push(layer);
+                if short {
+                    self.esp(data, ends, depth, decoded);
+                }
+            }
+        }
+    }
+
+    /// A TCP segment. Frames that lie in one segment as a whole are read (RFC 9329 §3).
+    fn tcp(&mut self, segment: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        let Some(header_len) = segment.get(12).map(|byte| usize::from(byte >> 4) * 4) else { return };
+        let (Some(ports), Some(mut data)) = (segment.first_chunk::<4>(), segment.get(header_len..)) else { return };
+        let ports = (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
+        if depth == 0 {
+            decoded.src = Some(SocketAddr::new(ends.0, ports.0));
+            decoded.dst = Some(SocketAddr::new(ends.1, ports.1));
+        }
+        if ![ports.0, ports.1].contains(&udp_encap::PORT) {
+            if depth > 0 {
+                decoded.payload = Some(describe_ports("TCP", ports, data.len(), ends));
+            }
+            return;
+        }
+        data = data.strip_prefix(TCP_PREFIX).unwrap_or(data);
+        while let Some((len, rest)) = data.split_first_chunk::<2>() {
+            let len = usize::from(u16::from_be_bytes(*len));
+            let frame = len.checked_sub(2).and_then(|len| rest.split_at_checked(len));
+            let Some((frame, rest)) = frame else {
+                decoded.problems.push(format!(
+                    "a frame of {len} bytes does not lie in this TCP segment as a whole: it is read where one segment has \
+                     all of it"
+                ));
+                return;
+            };
+            self.encapsulated(frame, ends, depth, decoded);
+            data = rest;
+        }
+    }
+
+    fn esp(&mut self, packet: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        let (layer, opened) = esp::esp(packet, ends, &self.keys, self.options);
+        decoded.layers.push(layer);
+        if let Some((protocol, inner)) = opened {
+            self.inside(protocol, &inner, ends, depth, decoded);
+        }
+    }
+
+    fn ah(&mut self, packet: &[u8], depth: usize, ends: (IpAddr, IpAddr), decoded: &mut Decoded) {
+        let (layer, inside) = esp::ah(packet);
+        decoded.layers.push(layer);
+        if let Some((protocol, payload)) = inside {
+            self.inside(protocol, payload, ends, depth, decoded);
+        }
+    }
+
+    /// What ESP or AH carries.
+    fn inside(&mut self, protocol: u8, payload: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        if depth == MAX_DEPTH {
+            return decoded.problems.push(format!("more than {MAX_DEPTH} packets inside one another"));
+        }
+        match protocol {
+            IPV4 | IPV6 => self.ip(payload, depth + 1, decoded),
+            ESP => self.esp(payload, ends, depth + 1, decoded),
+            AH => self.ah(payload, depth + 1, ends, decoded),
+            IPCOMP => ipcomp(payload, decoded),
+            UDP | TCP => {
+                if let Some(ports) = payload.first_chunk::<4>() {
+                    let ports = (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
+                    let name = if protocol == UDP { "UDP" } else { "TCP" };
+                    decoded.payload = Some(describe_ports(name, ports, payload.len(), ends));
+                }
+            }
+            other => decoded.payload = Some(describe(other, payload, ends.0, ends.1)),
+        }
+    }
+}
+
+/// RFC 3173 §3: the header, and compressed bytes that are not expanded.
+fn ipcomp(packet: &[u8], decoded: &mut Decoded) {
+    let mut layer = Layer { name: "ipcomp", ..Layer::default() };
+    let mut scope = Scope::new(packet, 0, &mut layer.problems);
+    let header = (|| {
+        scope.number("ipcomp.next_header", 1, |n| format!("Next Header - {n}"))?;
+        scope.number("ipcomp.flags", 1, |n| format!("Flags - {n}"))?;
+        scope.number("ipcomp.cpi", 2, |n| format!("Compression Parameter Index - {n:#06x}"))
+    })();
+    if header.is_some() {
+        scope.remainder("ipcomp.data", "Compressed data");
+    }
+    layer.fields = scope.fields;
+    decoded.layers.push(layer);
+}
+
+fn describe(protocol: u8, payload: &[u8], src: IpAddr, dst: IpAddr) -> String {
+    match (protocol, payload) {
+        (1, [kind, code, ..]) => format!("ICMP type {kind} code {code}, {src} to {dst}"),
+        (58, [kind, code, ..]) => format!("ICMPv6 type {kind} code {code}, {src} to {dst}"),
+        (59, _) => format!("a dummy packet of {} bytes", payload.len()),
+        _ => format!("protocol {protocol}, {} bytes, {src} to {dst}", payload.len()),
+    }
+}
+
+fn describe_ports(name: &str, ports: (u16, u16), len: usize, (src, dst): (IpAddr, IpAddr)) -> String {
+    let end = SocketAddr::new;
+    format!("{name} {} to {}, {len} bytes", end(src, ports.0), end(dst, ports.1))
+}

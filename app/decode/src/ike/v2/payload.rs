@@ -1,0 +1,273 @@
+//! The other payloads in the clear (RFC 7296 §3.4 to §3.16).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ravelin_types::identity::IdType;
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::v2::{AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType, TsType};
+
+use super::sa::protocol;
+use crate::field::{Secrecy, Value};
+use crate::ike::{attribute, phase1};
+use crate::scope::Scope;
+
+pub(super) fn key_exchange(scope: &mut Scope<'_, '_>) -> Option<()> {
+    scope.number("isakmp.key_exchange.dh_group", 2, |n| format!("Key Exchange Method - {}", KeMethod(n as u16)))?;
+    scope.bytes("isakmp.reserved", 2, "Reserved")?;
+    scope.remainder("isakmp.key_exchange.data", "Key Exchange Data");
+    Some(())
+}
+
+pub(super) fn identity(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let kind = scope.number("isakmp.id.type", 1, |n| format!("ID Type - {}", IdType(n as u8)))?;
+    scope.bytes("isakmp.reserved", 3, "Reserved")?;
+    identity_data(kind as u8, scope);
+    Some(())
+}
+
+/// The content of an identity, in both versions.
+pub(in crate::ike) fn identity_data(kind: u8, scope: &mut Scope<'_, '_>) {
+    let bytes = scope.peek();
+    let v4 = |at: usize| Some(Ipv4Addr::from(*bytes.get(at..)?.first_chunk::<4>()?).to_string());
+    let v6 = |at: usize| Some(Ipv6Addr::from(*bytes.get(at..)?.first_chunk::<16>()?).to_string());
+    let text = || Some(String::from_utf8_lossy(bytes).escape_default().to_string());
+    let (parts, between) = match kind {
+        1 => (vec![("isakmp.id.data.ipv4_addr", v4(0))], ""),
+        2 => (vec![("isakmp.id.data.fqdn", text())], ""),
+        3 => (vec![("isakmp.id.data.user_fqdn", text())], ""),
+        4 => (vec![("isakmp.id.data.ipv4_addr", v4(0)), ("isakmp.id.data.ipv4_subnet", v4(4))], "/"),
+        5 => (vec![("isakmp.id.data.ipv6_addr", v6(0))], ""),
+        6 => (vec![("isakmp.id.data.ipv6_addr", v6(0)), ("isakmp.id.data.ipv6_subnet", v6(16))], "/"),
+        7 => (vec![("isakmp.id.data.ipv4_range_start", v4(0)), ("isakmp.id.data.ipv4_range_end", v4(4))], "-"),
+        8 => (vec![("isakmp.id.data.ipv6_range_start", v6(0)), ("isakmp.id.data.ipv6_range_end", v6(16))], "-"),
+        9 => (vec![("isakmp.id.data.der_asn1_dn", Some(distinguished_name(bytes)))], ""),
+        11 => (vec![("isakmp.id.data.key_id", text())], ""),
+        _ => (Vec::new(), ""),
+    };
+    if parts.iter().any(|(_, content)| content.is_none()) {
+        scope.problem(format!("an identity of type {} cannot have {} bytes", IdType(kind), bytes.len()));
+    }
+    let shown: Vec<&str> = parts.iter().filter_map(|(_, content)| content.as_deref()).collect();
+    scope.remainder("isakmp.id.data", format!("Identification Data - {}", shown.join(between)));
+    scope.last_is(Secrecy::Identity);
+    for (name, content) in &parts {
+        if let Some(content) = content {
+            scope.part(name, Value::Text(content.clone()), &[]);
+        }
+    }
+}
+
+/// The readable strings of a distinguished name in DER, for a reader's eye: nothing is decided by it.
+fn distinguished_name(der: &[u8]) -> String {
+    let runs = der.split(|byte| !(0x20..0x7f).contains(byte)).filter(|run| run.len() > 1);
+    runs.map(|run| String::from_utf8_lossy(run).into_owned()).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn certificate(
+    scope: &mut Scope<'_, '_>,
+    encoding: &'static str,
+    data: &'static str,
+    text: &'static str,
+) -> Option<()> {
+    scope.number(encoding, 1, |n| format!("Certificate Encoding - {}", CertEncoding(n as u8)))?;
+    if !scope.is_empty() {
+        scope.remainder(data, text);
+        scope.last_is(Secrecy::Identity);
+    }
+    Some(())
+}
+
+pub(super) fn auth(scope: &mut Scope<'_, '_>) -> Option<()> {
+    scope.number("isakmp.auth.method", 1, |n| format!("Authentication Method - {}", AuthMethod(n as u8)))?;
+    scope.bytes("isakmp.reserved", 3, "Reserved")?;
+    scope.remainder("isakmp.auth.data", "Authentication Data");
+    scope.last_is(Secrecy::Secret);
+    Some(())
+}
+
+pub(super) fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
+    scope.number("isakmp.notify.protoid", 1, |n| format!("Protocol ID - {}", protocol(n)))?;
+    let spi = scope.number("isakmp.spisize", 1, |n| format!("SPI Size - {n}"))? as usize;
+    let kind = NotifyType(scope.number("isakmp.notify.msgtype", 2, |n| {
+        let kind = NotifyType(n as u16);
+        format!("Notify Message Type - {kind}{}", if kind.is_error() { " (error)" } else { "" })
+    })? as u16);
+    if spi > 0 {
+        scope.bytes("isakmp.spi", spi, "SPI")?;
+    }
+    let data = scope.peek();
+    if data.is_empty() {
+        return Some(());
+    }
+    let numbers: Vec<u64> = data.chunks(2).map(attribute::number).collect();
+    let (text, parts) = match (kind, data) {
+        (NotifyType::INVALID_KE_PAYLOAD, [high, low]) => {
+            let group = KeMethod(u16::from_be_bytes([*high, *low]));
+            (format!("Accepted Key Exchange Method - {group}"), ("isakmp.notify.data.accepted_dh_group", numbers))
+        }
+        (NotifyType::SIGNATURE_HASH_ALGORITHMS, _) => {
+            let names: Vec<String> = numbers.iter().map(|number| hash_name(*number)).collect();
+            let text = format!("Hash Algorithms - {}", names.join(", "));
+            (text, ("isakmp.notify.data.signature_hash_algorithms", numbers))
+        }
+        (NotifyType::AUTH_LIFETIME, [_, _, _, _]) => {
+            let seconds = attribute::number(data);
+            let text = format!("Authentication Lifetime - {seconds} seconds");
+            (text, ("isakmp.notify.data.auth_lifetime", vec![seconds]))
+        }
+        _ => ("Notification Data".into(), ("", Vec::new())),
+    };
+    scope.remainder("isakmp.notify.data", text);
+    for number in parts.1 {
+        scope.bits(parts.0, number);
+    }
+    Some(())
+}
+
+/// RFC 7427 §7 and its registry.
+fn hash_name(number: u64) -> String {
+    match number {
+        1 => "SHA1".into(),
+        2 => "SHA2-256".into(),
+        3 => "SHA2-384".into(),
+        4 => "SHA2-512".into(),
+        5 => "Identity".into(),
+        n => n.to_string(),
+    }
+}
+
+pub(super) fn delete(scope: &mut Scope<'_, '_>) -> Option<()> {
+    scope.number("isakmp.delete.protoid", 1, |n| format!("Protocol ID - {}", protocol(n)))?;
+    spis(scope)
+}
+
+/// The SPIs of a Delete payload, in both versions.
+pub(in crate::ike) fn spis(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let size = scope.number("isakmp.spisize", 1, |n| format!("SPI Size - {n}"))? as usize;
+    let count = scope.number("isakmp.spinum", 2, |n| format!("Number of SPIs - {n}"))?;
+    if size > 0 {
+        for _ in 0..count {
+            scope.bytes("isakmp.spi", size, "Delete SPI")?;
+        }
+    }
+    Some(())
+}
+
+/// The content of a Vendor ID payload, in both versions.
+pub(in crate::ike) fn vendor(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let bytes = scope.peek();
+    scope.remainder("isakmp.vid_bytes", format!("Vendor ID - {}", phase1::vendor_name(bytes)));
+    Some(())
+}
+
+pub(super) fn selectors(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let count = scope.number("isakmp.ts.number", 1, |n| format!("Number of Traffic Selectors - {n}"))?;
+    scope.bytes("isakmp.reserved", 3, "Reserved")?;
+    for _ in 0..count {
+        let head = scope.peek().first_chunk::<4>();
+        let stated = head.map_or(0, |head| usize::from(u16::from_be_bytes([head[2], head[3]])));
+        let left = scope.peek().len();
+        if head.is_none() || stated > left || stated < 4 {
+            scope.problem(format!("a traffic selector has {stated} bytes by its header, and {left} are left"));
+        }
+        if left == 0 {
+            return None;
+        }
+        scope.group("isakmp.ts.data", Value::Bytes, stated.clamp(4.min(left), left), selector);
+    }
+    Some(())
+}
+
+fn selector(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let kind = scope.number("isakmp.ts.type", 1, |n| format!("TS Type - {}", TsType(n as u8)))?;
+    scope.number("isakmp.ts.protoid", 1, |n| {
+        if n == 0 { "IP Protocol - any".into() } else { format!("IP Protocol - {n}") }
+    })?;
+    scope.number("isakmp.ts.selector_length", 2, |n| format!("Selector Length - {n}"))?;
+    let address = |bytes: &[u8]| {
+        let v4 = <[u8; 4]>::try_from(bytes).map(|a| Ipv4Addr::from(a).to_string());
+        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|a| Ipv6Addr::from(a).to_string())).unwrap_or_default()
+    };
+    let (len, start, end) = match TsType(kind as u8) {
+        TsType::IPV4_ADDR_RANGE => (4, "isakmp.ts.start_ipv4", "isakmp.ts.end_ipv4"),
+        TsType::IPV6_ADDR_RANGE => (16, "isakmp.ts.start_ipv6", "isakmp.ts.end_ipv6"),
+        _ => {
+            scope.remainder("isakmp.ts.data", "Selector");
+            return Some(());
+        }
+    };
+    let first = scope.number("isakmp.ts.start_port", 2, |n| format!("Start Port - {n}"))?;
+    let last = scope.number("isakmp.ts.end_port", 2, |n| format!("End Port - {n}"))?;
+    // RFC 7296 §3.13.1: 65535 to 0 is OPAQUE.
+    if first > last && (first, last) != (65535, 0) {
+        scope.problem("the range of ports runs backwards");
+    }
+    for (name, text) in [(start, "Starting Address"), (end, "Ending Address")] {
+        scope.text(name, len, |a| (address(a), format!("{text} - {}", address(a))))?;
+        scope.last_is(Secrecy::Identity);
+    }
+    Some(())
+}
+
+pub(super) fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
+    const NAMES: attribute::Names = attribute::Names {
+        attribute: "isakmp.cfg.attr",
+        format: "isakmp.cfg.attr.format",
+        kind: "isakmp.cfg.attr.type",
+        length: "isakmp.cfg.attr.length",
+        value: "isakmp.cfg.attr.value",
+    };
+    scope.number("isakmp.cfg.type", 1, |n| format!("CFG Type - {}", CfgType(n as u8)))?;
+    scope.bytes("isakmp.reserved", 3, "Reserved")?;
+    while !scope.is_empty() {
+        attribute::read(scope, &NAMES, |kind, value| {
+            let shown = match value {
+                [a, b, c, d] => format!(" - {}", Ipv4Addr::new(*a, *b, *c, *d)),
+                _ => match value.first_chunk::<16>() {
+                    Some(address) if value.len() <= 17 => format!(" - {}", Ipv6Addr::from(*address)),
+                    _ => String::new(),
+                },
+            };
+            attribute::Meaning { text: format!("{}{shown}", CfgAttributeType(kind)), part: None }
+        })?;
+        scope.last_is(Secrecy::Identity);
+    }
+    Some(())
+}
+
+/// RFC 3748 §4.
+pub(super) fn eap(scope: &mut Scope<'_, '_>) -> Option<()> {
+    let code = scope.number("eap.code", 1, |n| format!("EAP Code - {}", EapCode(n as u8)))?;
+    scope.number("eap.id", 1, |n| format!("EAP Identifier - {n}"))?;
+    let have = scope.peek().len() + 2;
+    let length = scope.number("eap.len", 2, |n| format!("EAP Length - {n}"))? as usize;
+    if length != have {
+        scope.problem(format!("the EAP message has {length} bytes by its header, and {have} are there"));
+    }
+    if [u64::from(EapCode::REQUEST.0), u64::from(EapCode::RESPONSE.0)].contains(&code) {
+        let kind = scope.number("eap.type", 1, |n| format!("EAP Type - {}", eap_type(n)))?;
+        let identity = kind == 1;
+        scope.remainder("eap.data", "EAP Data");
+        scope.last_is(if identity { Secrecy::Identity } else { Secrecy::Secret });
+    }
+    Some(())
+}
+
+fn eap_type(number: u64) -> String {
+    match number {
+        1 => "Identity".into(),
+        2 => "Notification".into(),
+        3 => "Nak".into(),
+        4 => "MD5-Challenge".into(),
+        6 => "GTC".into(),
+        13 => "TLS".into(),
+        18 => "SIM".into(),
+        21 => "TTLS".into(),
+        23 => "AKA".into(),
+        25 => "PEAP".into(),
+        26 => "MSCHAPv2".into(),
+        50 => "AKA'".into(),
+        254 => "Expanded".into(),
+        n => n.to_string(),
+    }
+}

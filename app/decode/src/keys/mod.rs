@@ -1,0 +1,70 @@
+//! Keys that open what a capture holds, as files give them.
+//!
+//! Read are the tables that Wireshark keeps, a line each, told apart by their shape: `ikev1_decryption_table`,
+//! `ikev2_decryption_table` and `esp_sa`. Other daemons write them too, and so does ours when asked to.
+
+mod cipher;
+mod names;
+mod table;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ravelin_types::{IkeSpi, Secret};
+
+pub(crate) use cipher::provider;
+pub use cipher::{EspKeys, IkeKeys};
+pub use table::BadLine;
+
+/// Lines of one file that are read.
+const MAX_LINES: usize = 100_000;
+
+/// All keys at hand.
+#[derive(Default)]
+pub struct Keys {
+    ikev1: BTreeMap<IkeSpi, Secret>,
+    ikev2: BTreeMap<(IkeSpi, IkeSpi), IkeKeys>,
+    esp: Vec<EspKeys>,
+}
+
+impl Keys {
+    /// Adds the keys of a file's text.
+    ///
+    /// # Errors
+    /// The first line that cannot be read, with what is wrong; no line of the text is taken then.
+    pub fn add(&mut self, text: &str) -> Result<(), BadLine> {
+        let mut lines = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            if number > MAX_LINES {
+                return Err(BadLine { line: number, reason: format!("more than {MAX_LINES} lines") });
+            }
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                lines.push(table::parse(line).map_err(|reason| BadLine { line: number, reason })?);
+            }
+        }
+        for line in lines {
+            match line {
+                table::Line::Ikev1(spi, key) => drop(self.ikev1.insert(spi, key)),
+                table::Line::Ikev2(spis, keys) => drop(self.ikev2.insert(spis, keys)),
+                table::Line::Esp(keys) => self.esp.push(keys),
+            }
+        }
+        Ok(())
+    }
+
+    /// The encryption key of the ISAKMP SA with this initiator cookie.
+    pub(crate) fn ikev1(&self, cookie: IkeSpi) -> Option<&Secret> {
+        self.ikev1.get(&cookie)
+    }
+
+    /// The keys of an IKE SA.
+    pub(crate) fn ikev2(&self, spis: (IkeSpi, IkeSpi)) -> Option<&IkeKeys> {
+        self.ikev2.get(&spis)
+    }
+
+    /// The keys of an ESP SA. The last given that fits wins.
+    pub(crate) fn esp(&self, spi: u32, src: IpAddr, dst: IpAddr) -> Option<&EspKeys> {
+        self.esp.iter().rev().find(|keys| keys.fits(spi, src, dst))
+    }
+}

@@ -1,0 +1,65 @@
+//! `ravelin decode`
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use ravelin_decode::keys::Keys;
+use ravelin_decode::render::{json, text};
+use ravelin_decode::{Decoder, Options, Secrecy, capture};
+
+use super::fail;
+use crate::cli::{DecodeArgs, Shown};
+
+/// The largest file of keys.
+const MAX_KEY_FILE: u64 = 64 << 20;
+
+/// Reads a capture and says what is in it.
+pub fn run(args: &DecodeArgs) -> ExitCode {
+    match decode(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(format!("{error:#}")),
+    }
+}
+
+fn decode(args: &DecodeArgs) -> Result<()> {
+    let mut keys = Keys::default();
+    for path in &args.keys {
+        let name = path.display();
+        let size = path.metadata().with_context(|| format!("cannot read the keys in {name}"))?.len();
+        anyhow::ensure!(size <= MAX_KEY_FILE, "{name} has {size} bytes: a file of keys has at most {MAX_KEY_FILE}");
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the keys in {name}"))?;
+        keys.add(&text).map_err(|bad| anyhow::anyhow!("{name}, {bad}"))?;
+    }
+    let input = File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
+    let mut decoder = Decoder::new(keys, Options { ignore_icv: args.ignore_icv });
+    let shown = match args.show {
+        Shown::Public => Secrecy::Open,
+        Shown::Identities => Secrecy::Identity,
+        Shown::Secrets => Secrecy::Secret,
+    };
+    let style = text::Style { shown, hex: args.hex };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut written = Ok(());
+    let read = capture::frames(input, |number, frame| {
+        let decoded = decoder.packet(frame.link, &frame.data);
+        if written.is_err() || args.frame.is_some_and(|wanted| wanted != number) {
+            return;
+        }
+        written = if args.json {
+            writeln!(out, "{}", json::frame(number, frame.time, &decoded, shown))
+        } else {
+            let when = frame.time.map_or_else(|| "-".into(), text::time);
+            out.write_all(text::frame(number, &when, &frame.data, &decoded, style).as_bytes())
+        };
+    });
+    written.and_then(|()| out.flush())?;
+    read.with_context(|| args.file.display().to_string())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
