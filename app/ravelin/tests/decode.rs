@@ -11,12 +11,12 @@ fn capture() -> PathBuf {
 }
 
 fn decode(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ravelin")).arg("decode").args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_ravelin")).arg("decode").args(args).output().expect("the program runs")
 }
 
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("it prints text")
 }
 
 #[test]
