@@ -1,10 +1,11 @@
 //! Everything an operator can configure, from text to one typed model.
 //!
 //! ```text
-//! argv, ike_rc lines ──command::parse──► Command ──model::Model──► ravelin_ike::Config + SPD policies
+//! argv, ike_rc lines ──command::parse──► Command ──────────► model::Model ──► ravelin_ike::Config + SPD policies
+//! swanctl.conf, VICI ──swanctl::{parse, connection}──► specs ──┘
 //! ```
 //!
-//! This crate reads the files it is pointed to (`ike_rc`, keys) and nothing else; it never talks to a
+//! This crate reads the files it is pointed to (`ike_rc`, `swanctl.conf`, keys) and nothing else; it never talks to a
 //! daemon and changes nothing in the system. A change is made to a copy of the [`Model`] and takes effect when the
 //! caller keeps the copy, so a refused command or file leaves what runs untouched. Read [`model`] first, then
 //! [`command`] for the grammar.
@@ -14,6 +15,7 @@ pub mod command;
 pub mod model;
 pub mod rc;
 pub mod secret;
+pub mod swanctl;
 pub mod value;
 
 pub use command::{BadLine, Command, Parsed, Verb, parse};

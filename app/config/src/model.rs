@@ -4,14 +4,16 @@
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
 pub mod keyed;
+mod loaded;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use ravelin_ike::config::{ChildPolicy, Config, LocalAuth, Remote, RemoteAuth};
+use ravelin_ike::config::{ChildPolicy, Config, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
+use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlaneOp, Interface};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
@@ -19,6 +21,7 @@ use ravelin_types::selector::TrafficSelector;
 use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
 use crate::secret::{self, SecretError};
+use crate::swanctl::secrets::SharedSecret;
 use crate::value::did_you_mean;
 use crate::value::key::KeyError;
 use crate::value::protocol::Protocol;
@@ -38,6 +41,10 @@ pub struct Model {
     remotes: BTreeMap<String, RemoteEntry>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
+    /// Secrets that were loaded, by name.
+    secrets: BTreeMap<String, SharedSecret>,
+    /// The keys among them, as remotes hold them.
+    keyring: Arc<[OwnedKey]>,
     /// Numbers below this one were given to a policy once and are never given again.
     next_id: u32,
 }
@@ -86,6 +93,10 @@ pub enum ModelError {
         /// The remote.
         remote: String,
     },
+    /// There is no loaded connection of this name.
+    NoSuchConnection(String),
+    /// The name of a loaded connection is that of a remote of the command line.
+    NotLoaded(String),
     /// The pre-shared key cannot be had.
     Secret(SecretError),
     /// A key given by hand cannot be had.
@@ -126,6 +137,8 @@ impl Model {
             names: BTreeMap::new(),
             remotes: BTreeMap::new(),
             keyed: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            keyring: Arc::from([]),
             next_id: 1,
         };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
@@ -141,12 +154,13 @@ impl Model {
             let spec = PolicySpec {
                 name: name.to_owned(),
                 priority: AUTOMATIC_PRIORITY.into(),
-                protocol,
-                source: IdString::from(source),
-                destination: IdString::from(destination),
+                local: vec![IdString::from(source).bind(&protocol)],
+                remote: vec![IdString::from(destination).bind(&protocol)],
                 action: ActionWord::Bypass,
+                trap: true,
                 esp: None,
                 interface: None,
+                connection: None,
             };
             let id = PolicyId(model.next_id);
             model.next_id += 1;
@@ -213,8 +227,11 @@ impl Model {
         if self.remotes.contains_key(&spec.name) {
             return Err(ModelError::RemoteExists(spec.name));
         }
-        let path: PathBuf = directory.join(&spec.secret_file);
-        let secret = secret::read(&path).map_err(ModelError::Secret)?;
+        // Without a file it is among the keys that were loaded, which are looked through when the peer is known.
+        let secret = match &spec.secret_file {
+            Some(file) => secret::read(&directory.join(file)).map_err(ModelError::Secret)?,
+            None => Secret::default(),
+        };
         let name = spec.name.clone();
         let (local_auth, remote_auth) = (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret));
         self.remotes.insert(name.clone(), RemoteEntry { spec, local_auth, remote_auth });
@@ -305,18 +322,20 @@ impl Model {
                 policy: entry.spd_policy(),
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
-                dynamic: Default::default(),
+                dynamic: esp.dynamic.clone(),
             })
         });
         let policies = policies.collect();
-        let remotes = self.remotes.iter().map(|(name, entry)| entry.ike_remote(sources.get(name).copied()));
+        let remotes =
+            self.remotes.iter().map(|(name, entry)| entry.ike_remote(sources.get(name).copied(), &self.keyring));
         Arc::new(Config { remotes: remotes.collect(), policies })
     }
 
-    /// The SPD.
+    /// The SPD, as far as it does not depend on SAs.
     pub fn spd(&self) -> Vec<Policy> {
         let keyed = self.keyed.values().map(|keyed| keyed.policy.clone());
-        self.policies.values().map(PolicyEntry::spd_policy).chain(keyed).collect()
+        let standing = self.policies.values().filter(|entry| entry.stands());
+        standing.map(PolicyEntry::spd_policy).chain(keyed).collect()
     }
 
     /// The virtual interfaces that policies name.
@@ -348,8 +367,10 @@ impl Model {
         let made = |(domain, name): (&Domain, &String)| {
             DataPlaneOp::AddInterface(Interface { domain: *domain, name: name.clone() })
         };
+        let stands = |model: &Model, id: &PolicyId| model.policies.get(id).is_some_and(PolicyEntry::stands);
         let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
-        let removed = self.policies.keys().filter(|id| !newer.policies.contains_key(id));
+        let added = added.filter(|entry| entry.stands());
+        let removed = self.policies.keys().filter(|id| stands(self, id) && !stands(newer, id));
         let keyed = newer.keyed.values().filter(|keyed| !self.keyed.contains_key(&keyed.policy.id));
         let no_longer = self.keyed.keys().filter(|id| !newer.keyed.contains_key(id));
         let policies = added.map(PolicyEntry::spd_policy).chain(keyed.map(|keyed| keyed.policy.clone()));
@@ -378,10 +399,15 @@ impl Model {
 }
 
 impl PolicyEntry {
+    /// Whether it is in force without an SA.
+    pub fn stands(&self) -> bool {
+        self.spec.trap
+    }
+
     /// As a data plane takes it.
     pub fn spd_policy(&self) -> Policy {
         let spec = &self.spec;
-        let (local, remote) = (vec![spec.source.bind(&spec.protocol)], vec![spec.destination.bind(&spec.protocol)]);
+        let (local, remote) = (spec.local.clone(), spec.remote.clone());
         let action = match (&spec.esp, spec.action) {
             (Some(esp), _) => Action::Protect(Protection {
                 mode: esp.mode,
@@ -401,8 +427,16 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
-    fn ike_remote(&self, source: Option<IpAddr>) -> Remote {
+    fn ike_remote(&self, source: Option<IpAddr>, keyring: &Arc<[OwnedKey]>) -> Remote {
         let spec = &self.spec;
+        let keys = spec.secret_file.is_none().then(|| keyring.clone());
+        let open = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
+            from: loaded.from.clone(),
+            at: loaded.at.clone(),
+            peers: loaded.peers.clone(),
+            own_address: loaded.own_address,
+            keys: None,
+        });
         Remote {
             name: spec.name.clone(),
             local: spec.local,
@@ -419,18 +453,19 @@ impl RemoteEntry {
             retransmission: spec.retransmission,
             liveness: spec.liveness,
             encap: spec.encap,
-            open: Default::default(),
+            open: Open { keys, ..open },
         }
     }
 }
 
 /// Whether IKE's packets (UDP from or to port 500 or 4500) would match.
 fn catches_ike(spec: &PolicySpec) -> bool {
-    let source = spec.source.bind(&spec.protocol);
-    [500, 4500].iter().any(|&number| {
+    spec.local.iter().any(|source| {
         let any = if source.is_ipv4() { TrafficSelector::any_v4() } else { TrafficSelector::any_v6() };
-        let ike = any.with(17, number..=number);
-        ike.is_ok_and(|ike| source.intersection(&ike).is_some())
+        [500, 4500].iter().any(|&number| {
+            let ike = any.with(17, number..=number);
+            ike.is_ok_and(|ike| source.intersection(&ike).is_some())
+        })
     })
 }
 
@@ -459,6 +494,10 @@ impl fmt::Display for ModelError {
             ),
             ModelError::EndpointsDiffer { policy, remote } => {
                 write!(f, "the endpoint (-r) of the policy {policy} is not the address (-r) of its remote {remote}")
+            }
+            ModelError::NoSuchConnection(name) => write!(f, "connection '{name}' not found"),
+            ModelError::NotLoaded(name) => {
+                write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")
             }
             ModelError::Secret(error) => error.fmt(f),
             ModelError::Key(error) => error.fmt(f),

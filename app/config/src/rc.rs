@@ -132,8 +132,9 @@ fn apply_line(tokens: &[Token], directory: &Path, model: &mut Model) -> Result<A
             model.add_policy(*spec).map_err(refused)?;
         }
         Command::AddRemote(spec) => {
-            let file = spec.secret_file.to_string_lossy().into_owned();
-            let at = tokens.iter().zip(arguments.iter()).find(|(_, text)| text.ends_with(&file));
+            let file = spec.secret_file.as_ref().map(|file| file.to_string_lossy().into_owned());
+            let names_it = |text: &str| file.as_ref().is_some_and(|file| text.ends_with(file));
+            let at = tokens.iter().zip(arguments.iter()).find(|(_, text)| names_it(text));
             let place = at.map_or(start, |(token, _)| token.place(0));
             model.add_remote(*spec, directory).map_err(|error| match error {
                 crate::model::ModelError::Secret(_) => (place, error.to_string()),

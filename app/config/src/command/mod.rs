@@ -24,8 +24,8 @@ pub use listing::{
     TerminateArgs, Wait,
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
-pub use policy::{ActionWord, EspSpec, PolicyArgs, PolicySpec, Start};
-pub use remote::{RemoteArgs, RemoteSpec};
+pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
+pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec};
 
 use crate::value::BadValue;
 

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ravelin_ike::config::DynamicTs;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, KeMethod, Transform};
 
 use super::options::OptionArgs;
@@ -193,18 +195,20 @@ pub struct PolicySpec {
     pub name: String,
     /// A level, or a place between levels.
     pub priority: Priority,
-    /// With its types, where it has those.
-    pub protocol: Protocol,
-    /// This side of the traffic.
-    pub source: IdString,
+    /// This side of the traffic, with protocol and ports.
+    pub local: Vec<TrafficSelector>,
     /// The other side.
-    pub destination: IdString,
+    pub remote: Vec<TrafficSelector>,
     /// What happens to it.
     pub action: ActionWord,
+    /// Whether the policy is in force by itself. If not, it is with the SAs that it has, and else not at all.
+    pub trap: bool,
     /// How it is protected; present exactly when the action is `Secure`.
     pub esp: Option<EspSpec>,
     /// The virtual interface whose traffic the policy is about.
     pub interface: Option<String>,
+    /// The connection it was loaded with, whose name its own begins with.
+    pub connection: Option<String>,
 }
 
 /// How the traffic of a policy is protected.
@@ -230,6 +234,26 @@ pub struct EspSpec {
     pub start: Start,
     /// How packets are carried.
     pub options: SaOptions,
+    /// What happens when the peer has deleted the SA.
+    pub closed: Afterwards,
+    /// What happens when the peer was found dead.
+    pub dead: Afterwards,
+    /// Whether a negotiation that failed is begun anew until it succeeds.
+    pub persistent: bool,
+    /// Selectors beside those of the policy, at addresses that the IKE SA will have.
+    pub dynamic: DynamicTs,
+}
+
+/// What happens when an SA has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The next packet negotiates.
+    Trap,
+    /// It is negotiated at once.
+    Start,
 }
 
 const NAME: (char, &str) = ('n', "name");
@@ -261,9 +285,9 @@ impl PolicyArgs {
                 None
             }
         };
-        let (priority, protocol, action) = (self.priority, self.protocol.clone(), self.action);
-        let interface = self.interface.clone();
-        let spec = PolicySpec { name, priority, protocol, source, destination, action, esp, interface };
+        let (local, remote) = (vec![source.bind(&self.protocol)], vec![destination.bind(&self.protocol)]);
+        let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
+        let spec = PolicySpec { name, priority, local, remote, action, trap: true, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
     }
 
@@ -343,6 +367,7 @@ impl PolicyArgs {
         let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
         let mode = Mode::from(self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))?);
         let local = local_end(mode, source, destination, endpoint, self.local)?;
+        let afterwards = if self.start == Start::Now { Afterwards::Start } else { Afterwards::Nothing };
         Ok(EspSpec {
             remote,
             endpoint,
@@ -354,6 +379,10 @@ impl PolicyArgs {
             pfp: self.pfp.unwrap_or_default(),
             start: self.start,
             options: self.options.interpret(mode, self.kind == KindWord::Esp, endpoint)?,
+            closed: afterwards,
+            dead: afterwards,
+            persistent: self.start == Start::Now,
+            dynamic: DynamicTs::default(),
         })
     }
 

@@ -1,11 +1,12 @@
 //! `ike remote`: flags as written, and what they mean together.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::config::Retransmission;
+use ravelin_ike::config::{IdPattern, Retransmission};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, KeMethod, PrfId, Transform};
@@ -124,8 +125,8 @@ pub struct RemoteSpec {
     pub own_id: Identity,
     /// Who it must say it is.
     pub peer_id: Identity,
-    /// Where the pre-shared key is, as written.
-    pub secret_file: PathBuf,
+    /// Where the pre-shared key is, as written; `None`: among the secrets that were loaded.
+    pub secret_file: Option<PathBuf>,
     /// In order of preference.
     pub proposals: Vec<Proposal>,
     /// Whether we may start.
@@ -140,6 +141,25 @@ pub struct RemoteSpec {
     pub liveness: Option<Duration>,
     /// Whether ESP travels in UDP even where there is no NAT.
     pub encap: bool,
+    /// What only a loaded connection can say.
+    pub loaded: Option<LoadedSpec>,
+}
+
+/// What a connection says beyond what `ike remote` can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedSpec {
+    /// Our addresses, as written.
+    pub local_addrs: Vec<String>,
+    /// The peer's, as written.
+    pub remote_addrs: Vec<String>,
+    /// Our addresses at which a peer is answered; empty: as `local` says.
+    pub at: Vec<RangeInclusive<IpAddr>>,
+    /// Addresses from which a peer is answered; empty: `endpoint` alone.
+    pub from: Vec<RangeInclusive<IpAddr>>,
+    /// Whom we take for the peer, in place of `peer_id`.
+    pub peers: Option<IdPattern>,
+    /// We say that we are the address at which the peer reaches us, not `own_id`.
+    pub own_address: bool,
 }
 
 impl RemoteArgs {
@@ -177,10 +197,11 @@ impl RemoteArgs {
             endpoint,
             own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
             peer_id: self.peer_id.clone().unwrap_or_else(|| endpoint.into()),
-            secret_file: self
-                .secret_file
-                .clone()
-                .ok_or_else(|| Conflict::missing("expected -h FILE with the pre-shared key"))?,
+            secret_file: Some(
+                self.secret_file
+                    .clone()
+                    .ok_or_else(|| Conflict::missing("expected -h FILE with the pre-shared key"))?,
+            ),
             proposals: self.proposals(notes),
             initiate: self.initiate,
             accept: self.accept,
@@ -188,6 +209,7 @@ impl RemoteArgs {
             retransmission: self.retransmission()?,
             liveness: self.liveness,
             encap: self.encap,
+            loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
     }

@@ -30,7 +30,7 @@ const REMOTE: &str = "ike remote -n remoteINFO -z 2 -w -u -a HMAC-SHA-2-384 -e A
 #[test]
 fn the_documents_policy() {
     let Command::AddPolicy(spec) = good(POLICY).command else { panic!() };
-    assert_eq!((spec.name.as_str(), spec.priority.number(), spec.protocol), ("policy1", 4000, Protocol::from(6)));
+    assert_eq!((spec.name.as_str(), spec.priority.number(), spec.local[0].protocol()), ("policy1", 4000, 6));
     let esp = spec.esp.unwrap();
     assert_eq!(esp.mode, Mode::Transport);
     assert_eq!(esp.local, Some([10, 0, 0, 77].into()));
@@ -73,7 +73,7 @@ fn every_short_flag_has_a_long_name() {
     assert_eq!(esp.proposals[0].to_string(), "ESP: AES128-CBC, HMAC-SHA-1, ECP256, NO-ESN");
     assert_eq!((esp.replay_window, esp.start, esp.mode), (64, Start::Now, Mode::Tunnel));
     assert_eq!(esp.lifetime.hard.packets, Some(1_000_000));
-    assert_eq!(spec.source.to_string(), "10.1.0.0/16:53");
+    assert_eq!(spec.local[0].to_string(), "10.1.0.0/16[17/53]");
 }
 
 #[test]

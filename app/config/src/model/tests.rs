@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::*;
 use crate::command::{self, Command};
 use std::collections::BTreeMap;

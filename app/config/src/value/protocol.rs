@@ -8,7 +8,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use ravelin_types::selector::ANY_PROTOCOL;
+use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 
 use super::{BadValue, did_you_mean};
 
@@ -30,6 +30,15 @@ pub struct Protocol {
 impl From<u8> for Protocol {
     fn from(number: u8) -> Self {
         Protocol { number, types: None }
+    }
+}
+
+impl From<&TrafficSelector> for Protocol {
+    /// With the types that stand in the place of ports.
+    fn from(selector: &TrafficSelector) -> Self {
+        let number = selector.protocol();
+        let typed = [ICMP, ICMP6, MH].contains(&number) && !selector.any_port() && !selector.is_opaque();
+        Protocol { number, types: typed.then(|| selector.ports()) }
     }
 }
 

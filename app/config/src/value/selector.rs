@@ -58,6 +58,14 @@ impl IdString {
     }
 }
 
+impl IdString {
+    /// Of a selector whose types are shown with its protocol, and not as ports.
+    pub fn beside(protocol: &Protocol, selector: TrafficSelector) -> Self {
+        let bare = if protocol.types.is_some() && !selector.is_opaque() { ANY_PORTS } else { selector.ports() };
+        IdString(selector.with(selector.protocol(), bare).unwrap_or(selector))
+    }
+}
+
 impl From<TrafficSelector> for IdString {
     fn from(selector: TrafficSelector) -> Self {
         IdString(selector)

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_config::Model;
-use ravelin_config::command::Start;
+use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
@@ -18,6 +18,7 @@ use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 
 use super::failures::{Failures, Log};
 use super::keyed::session_ops;
+use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
 use super::report;
 use super::vici::{self, Vici};
@@ -56,6 +57,7 @@ pub struct Core<P> {
     pub(super) packets: &'static str,
     waiting: Waiting,
     pub(super) said: Vec<Said>,
+    live: LivePolicies,
     pub(super) vici: Vici,
     deadline: Option<Instant>,
     /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
@@ -86,7 +88,7 @@ impl<P: Plane> Core<P> {
         }
         // The data plane lets its own IKE and Neighbor Discovery pass by itself. The automatic policies would let pass
         // the clear packets of everybody behind this host on the same ports.
-        let own = model.policies().filter(|entry| !entry.automatic);
+        let own = model.policies().filter(|entry| !entry.automatic && entry.stands());
         let keyed = model.keyed().map(|keyed| keyed.policy.clone());
         let policies = own.map(|entry| entry.spd_policy()).chain(keyed).map(DataPlaneOp::AddPolicy);
         let mut ops = match session_ops(model.keyed(), &mut plane, &crypto) {
@@ -109,6 +111,7 @@ impl<P: Plane> Core<P> {
             packets: crypto.name,
             waiting: Waiting::default(),
             said: Vec::new(),
+            live: LivePolicies::default(),
             vici: Vici::default(),
             deadline: None,
             sources: BTreeMap::new(),
@@ -280,19 +283,15 @@ impl<P: Plane> Core<P> {
         let added = newer.keyed().filter(|keyed| self.model.keyed_by_id(keyed.policy.id).is_none());
         let sessions = session_ops(added, &mut self.plane, &self.crypto);
         let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
-        ops.extend(self.model.difference(&newer));
+        ops.extend(self.model.difference(&newer).into_iter().map(|op| self.keep_live(op, &newer)));
         if let Err((failed, error)) = self.plane.apply_all(&ops) {
             let why = refusal(ops.get(failed), &error);
             self.roll_back(ops.get(..failed).unwrap_or_default());
             return Err(refused(error.code(), why));
         }
-        let gone: Vec<PolicyId> = ops
-            .iter()
-            .filter_map(|op| match op {
-                DataPlaneOp::DeletePolicy(id) => Some(*id),
-                _ => None,
-            })
-            .collect();
+        let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
+        let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
+        let gone: Vec<PolicyId> = named.chain(keyed).collect();
         let served = |model: &Model| -> BTreeSet<PolicyId> {
             model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
         };
@@ -314,6 +313,16 @@ impl<P: Plane> Core<P> {
         self.start_at_once(&before, now);
         self.pump(now);
         Ok(())
+    }
+
+    /// A policy that no longer stands by itself stays for the SAs that it has.
+    fn keep_live(&self, op: DataPlaneOp, newer: &Model) -> DataPlaneOp {
+        match op {
+            DataPlaneOp::DeletePolicy(id) if newer.policy_by_id(id).is_some() => {
+                self.live.policy(id).map_or(DataPlaneOp::DeletePolicy(id), DataPlaneOp::AddPolicy)
+            }
+            op => op,
+        }
     }
 
     fn roll_back(&mut self, done: &[DataPlaneOp]) {
@@ -398,10 +407,12 @@ impl<P: Plane> Core<P> {
                         let sas = self.plane.list();
                         self.note_deleted(&[*sa], &sas);
                     }
+                    self.live_before(&op);
                     let outcome = self.plane.apply(&op);
                     if let Err(error) = &outcome {
                         tracing::warn!("the data plane refused an operation: {error}");
                     }
+                    self.live_after(&op, outcome.is_ok());
                     self.endpoint.handle(Input::Done(id, outcome), now);
                 }
                 Output::Transmit(transmit) => self.transmit(&transmit),
@@ -415,6 +426,53 @@ impl<P: Plane> Core<P> {
         }
         // The endpoint would be called again at once; what it has to say is not lost.
         self.deadline = Some(now);
+    }
+
+    /// A policy that does not stand by itself is in force before its SA is.
+    fn live_before(&mut self, op: &DataPlaneOp) {
+        let DataPlaneOp::AddSa(params) = op else { return };
+        let Some(entry) = self.model.policy_by_id(params.policy).filter(|entry| entry.spec.esp.is_some()) else {
+            return;
+        };
+        // It may cease to stand while the SA is there.
+        let (stands, base) = (entry.stands(), entry.spd_policy());
+        let change = self.live.add(&base, params);
+        if !stands {
+            self.live_change(change);
+        }
+    }
+
+    /// And it goes with the last of them.
+    fn live_after(&mut self, op: &DataPlaneOp, done: bool) {
+        let gone = match op {
+            DataPlaneOp::DeleteSa(id) => *id,
+            DataPlaneOp::AddSa(params) if !done => params.id(),
+            _ => return,
+        };
+        let change = self.live.remove(gone);
+        let stands = |id: PolicyId| self.model.policy_by_id(id).is_some_and(|entry| entry.stands());
+        let stands = match &change {
+            Some(LiveChange::Add(policy)) => stands(policy.id),
+            Some(LiveChange::Delete(id)) => stands(*id),
+            None => return,
+        };
+        if !stands {
+            self.live_change(change);
+        }
+    }
+
+    fn live_change(&mut self, change: Option<LiveChange>) {
+        let op = match change {
+            Some(LiveChange::Add(policy)) => DataPlaneOp::AddPolicy(policy),
+            Some(LiveChange::Delete(id)) => DataPlaneOp::DeletePolicy(id),
+            None => return,
+        };
+        if let Err(error) = self.plane.apply(&op) {
+            // A policy that stood before may have gone already.
+            if matches!(op, DataPlaneOp::AddPolicy(_)) {
+                tracing::warn!("{}", refusal(Some(&op), &error));
+            }
+        }
     }
 
     fn transmit(&mut self, transmit: &Transmit) {
@@ -463,9 +521,28 @@ impl<P: Plane> Core<P> {
     }
 
     fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
-        let wanted = !matches!(reason, DownReason::Command | DownReason::Replaced | DownReason::Idle);
-        if wanted && !self.stopping && self.starts_at_once(id) {
-            self.retries.insert(id, now + RETRY);
+        let Some(esp) = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref()) else { return };
+        let afterwards = match reason {
+            DownReason::Command | DownReason::Replaced | DownReason::Idle => return,
+            DownReason::PeerDead => esp.dead,
+            DownReason::PeerDeleted => esp.closed,
+            _ if esp.persistent => Afterwards::Start,
+            _ => Afterwards::Nothing,
+        };
+        match afterwards {
+            _ if self.stopping => {}
+            Afterwards::Nothing => {}
+            Afterwards::Start => _ = self.retries.insert(id, now + RETRY),
+            Afterwards::Trap => self.set_trap(id, true, now),
+        }
+    }
+
+    /// Puts a policy in force without an SA, or no longer.
+    pub(super) fn set_trap(&mut self, id: PolicyId, trap: bool, now: Instant) {
+        let mut newer = self.model.clone();
+        newer.set_trap(id, trap);
+        if let Err(refused) = self.adopt(newer, now) {
+            tracing::warn!("{}", refused.why);
         }
     }
 
@@ -480,7 +557,9 @@ impl<P: Plane> Core<P> {
         });
         let ids: Vec<PolicyId> = concerned.map(|entry| entry.id).collect();
         for id in ids {
-            if self.starts_at_once(id) && !self.has_child(id) {
+            let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
+            let again = esp.is_some_and(|esp| esp.persistent && self.starts_at_once(id));
+            if again && !self.has_child(id) {
                 self.retries.entry(id).or_insert(now + RETRY);
             }
         }

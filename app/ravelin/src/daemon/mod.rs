@@ -21,6 +21,7 @@ pub mod event_loop;
 pub mod failures;
 mod keyed;
 pub mod keying_socket;
+mod live;
 pub mod plane;
 pub mod report;
 pub mod vici;

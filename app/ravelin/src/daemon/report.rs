@@ -73,15 +73,29 @@ pub fn keyed_row(keyed: &Keyed) -> Message {
     row
 }
 
+/// The protocol of a policy, with the types of whichever side has them.
+fn protocol(local: &[TrafficSelector], remote: &[TrafficSelector]) -> Protocol {
+    let mut protocols = local.iter().chain(remote).map(Protocol::from);
+    let first = protocols.clone().next().unwrap_or(Protocol::from(0));
+    protocols.find(|protocol| protocol.types.is_some()).unwrap_or(first)
+}
+
+/// One side of a policy.
+fn ends(side: &[TrafficSelector], other: &[TrafficSelector]) -> String {
+    let protocol = protocol(side, other);
+    let ends: Vec<String> = side.iter().map(|selector| IdString::beside(&protocol, *selector).to_string()).collect();
+    if ends.is_empty() { "dynamic".to_owned() } else { ends.join(",") }
+}
+
 fn policy_row(entry: &PolicyEntry) -> Message {
     let spec = &entry.spec;
     let mut row = Message::new()
         .with("spid", entry.id.0)
         .with("priority", spec.priority)
-        .with("protocol", &spec.protocol)
+        .with("protocol", protocol(&spec.local, &spec.remote))
         .with("action", action_name(spec.action))
-        .with("source", spec.source)
-        .with("destination", spec.destination);
+        .with("source", ends(&spec.local, &spec.remote))
+        .with("destination", ends(&spec.remote, &spec.local));
     if let Some(esp) = &spec.esp {
         row.put("mode", mode_name(esp.mode));
         row.put("gateway", esp.endpoint);
@@ -325,7 +339,10 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("initiate", yes_no(spec.initiate));
     remote.put("accept", yes_no(spec.accept));
     remote.put("auth", "PresharedKey");
-    remote.put("secret-file", spec.secret_file.display());
+    match &spec.secret_file {
+        Some(file) => remote.put("secret-file", file.display()),
+        None => remote.put("secret-file", "loaded"),
+    }
     remote.put_list("proposals", &spec.proposals);
     remote.put("lifetime", spec.lifetime.as_secs());
     remote.put("retransmit-ms", spec.retransmission.initial.as_millis());

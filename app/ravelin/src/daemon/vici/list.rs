@@ -61,7 +61,7 @@ impl<P: Plane> Core<P> {
         let wanted = |name: &str| message.text("ike").is_none_or(|text| text == name);
         let mut children: BTreeMap<&str, Message> = BTreeMap::new();
         for entry in self.model.policies() {
-            if let Some(connection) = connection_of(entry) {
+            if let Some(connection) = connection_of(entry).filter(|name| wanted(name)) {
                 let shown = show::child(entry);
                 children.entry(connection).or_default().put_section(child_name(entry), shown);
             }
@@ -71,6 +71,12 @@ impl<P: Plane> Core<P> {
             let children = children.remove(entry.spec.name.as_str()).unwrap_or_default();
             let mut event = Message::new();
             event.put_section(&entry.spec.name, show::connection(entry, children));
+            listed.push(event);
+        }
+        // Connections whose children only let pass or drop have nobody to talk to.
+        for (name, children) in children {
+            let mut event = Message::new();
+            event.put_section(name, show::nobody(children));
             listed.push(event);
         }
         Answer::Stream("list-conn", listed)
@@ -85,7 +91,7 @@ impl<P: Plane> Core<P> {
         };
         let wanted = |key: &str, name: &str| message.text(key).is_none_or(|text| text == name);
         let mut listed = Vec::new();
-        for entry in self.model.policies().filter(|entry| !entry.automatic && of_kind(entry)) {
+        for entry in self.model.policies().filter(|entry| !entry.automatic && entry.stands() && of_kind(entry)) {
             let (connection, child) = (connection_of(entry).unwrap_or_default(), child_name(entry));
             if wanted("ike", connection) && wanted("child", child) {
                 let name = if connection.is_empty() { child.to_owned() } else { format!("{connection}/{child}") };
@@ -105,7 +111,7 @@ impl<P: Plane> Core<P> {
 
 /// The connection that a policy belongs to.
 pub(super) fn connection_of(entry: &PolicyEntry) -> Option<&str> {
-    entry.spec.esp.as_ref().map(|esp| esp.remote.as_str())
+    entry.spec.connection.as_deref().or(entry.spec.esp.as_ref().map(|esp| esp.remote.as_str()))
 }
 
 /// The name of a policy, without that of its connection in front.

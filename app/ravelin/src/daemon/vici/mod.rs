@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! Request ──► Core::vici ──┬── list.rs: list-sas, list-conns, ... as streams of events (sections: show.rs)
+//!                          ├── load.rs: connections and secrets into the model
 //!                          ├── act.rs: initiate, terminate, rekey, ... (answers come with waiting.rs)
 //!                          └── tally.rs: get-counters
 //! Event of IKE, message that goes by ──► events.rs ──► ike-updown, child-updown, ..., log, control-log
@@ -13,6 +14,7 @@ mod act;
 mod date;
 mod events;
 mod list;
+mod load;
 mod names;
 mod show;
 mod tally;
@@ -100,6 +102,28 @@ impl<P: Plane> Core<P> {
             "initiate" => self.vici_initiate(request.client, message, now),
             "terminate" => self.vici_terminate(request.client, message, now),
             "rekey" => self.vici_rekey(message, now),
+            "install" => self.install(message, true, now),
+            "uninstall" => self.install(message, false, now),
+            "load-conn" => self.load_conn(message, now),
+            "unload-conn" => self.unload_conn(message, now),
+            "get-conns" => Ok(self.get_conns()),
+            "load-shared" => self.load_shared(message, now),
+            "unload-shared" => self.unload_shared(message, now),
+            "get-shared" => Ok(self.get_shared()),
+            "clear-creds" => self.clear_creds(now),
+            // What is not there yet: nothing can be loaded, so there is nothing to list, to unload or to flush.
+            "get-keys" => Ok(Answer::Now(nothing("keys"))),
+            "get-authorities" => Ok(Answer::Now(nothing("authorities"))),
+            "get-pools" => Ok(Answer::Now(Message::new())),
+            "list-certs" => Ok(Answer::Stream("list-cert", Vec::new())),
+            "list-authorities" => Ok(Answer::Stream("list-authority", Vec::new())),
+            "flush-certs" => Ok(Answer::Now(done())),
+            "load-cert" | "load-key" | "unload-key" | "load-authority" | "unload-authority" => {
+                Err("certificates and private keys are not there yet; use pre-shared keys".to_owned())
+            }
+            "load-token" => Err("keys on tokens are not there yet".to_owned()),
+            "load-pool" | "unload-pool" => Err("pools of virtual addresses are not there yet".to_owned()),
+            "redirect" => Err("a peer cannot be redirected (RFC 5685)".to_owned()),
             _ => return None,
         };
         Some(answer.unwrap_or_else(|why| Answer::Now(failed(why))))
@@ -155,6 +179,12 @@ impl<P: Plane> Core<P> {
             false => Err(format!("no counters found for '{}'", name.unwrap_or_default())),
         }
     }
+}
+
+fn nothing(name: &str) -> Message {
+    let mut message = Message::new();
+    message.put_list::<&str>(name, []);
+    message
 }
 
 fn version() -> Message {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ravelin_config::command::{ActionWord, Start};
+use ravelin_config::command::{ActionWord, Afterwards, EspSpec};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::sa::Direction;
+use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Spi};
 
@@ -146,8 +147,16 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
 pub fn connection(entry: &RemoteEntry, children: Message) -> Message {
     let spec = &entry.spec;
     let mut shown = Message::new();
-    shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
-    shown.put_list("remote_addrs", [spec.endpoint.to_string()]);
+    match &spec.loaded {
+        Some(loaded) => {
+            shown.put_list("local_addrs", &loaded.local_addrs);
+            shown.put_list("remote_addrs", &loaded.remote_addrs);
+        }
+        None => {
+            shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
+            shown.put_list("remote_addrs", [spec.endpoint.to_string()]);
+        }
+    }
     shown.put("local_port", 500);
     shown.put("remote_port", 500);
     shown.put("version", "IKEv2");
@@ -157,8 +166,25 @@ pub fn connection(entry: &RemoteEntry, children: Message) -> Message {
     if let Some(liveness) = spec.liveness {
         shown.put("dpd_delay", liveness.as_secs());
     }
-    shown.put_section("local-1", authentication(names::identity(&spec.own_id)));
-    shown.put_section("remote-1", authentication(names::identity(&spec.peer_id)));
+    let loaded = spec.loaded.as_ref();
+    let own = match loaded.is_some_and(|loaded| loaded.own_address) {
+        true => "%any".to_owned(),
+        false => names::identity(&spec.own_id),
+    };
+    let peers = loaded.and_then(|loaded| loaded.peers.as_ref());
+    let peer = peers.map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
+    shown.put_section("local-1", authentication(own));
+    shown.put_section("remote-1", authentication(peer));
+    shown.put_section("children", children);
+    shown
+}
+
+/// A connection without a peer.
+pub fn nobody(children: Message) -> Message {
+    let mut shown = Message::new();
+    shown.put_list("local_addrs", ["%any"]);
+    shown.put_list("remote_addrs", ["%any"]);
+    shown.put("version", "IKEv1/2");
     shown.put_section("children", children);
     shown
 }
@@ -179,9 +205,16 @@ pub fn child(entry: &PolicyEntry) -> Message {
     shown.put("rekey_time", seconds(soft.time));
     shown.put("rekey_bytes", soft.bytes.unwrap_or_default());
     shown.put("rekey_packets", soft.packets.unwrap_or_default());
-    let starts = entry.spec.esp.as_ref().is_some_and(|esp| esp.start == Start::Now);
-    shown.put("dpd_action", if starts { "start" } else { "trap" });
-    shown.put("close_action", if starts { "start" } else { "trap" });
+    let afterwards = |choose: fn(&EspSpec) -> Afterwards| {
+        let chosen = entry.spec.esp.as_ref().map(choose).unwrap_or_default();
+        match chosen {
+            Afterwards::Nothing => "none",
+            Afterwards::Trap => "trap",
+            Afterwards::Start => "start",
+        }
+    };
+    shown.put("dpd_action", afterwards(|esp| esp.dead));
+    shown.put("close_action", afterwards(|esp| esp.closed));
     put_selectors(&mut shown, entry);
     shown
 }
@@ -194,9 +227,13 @@ pub fn policy(entry: &PolicyEntry, connection: &str, child: &str) -> Message {
 }
 
 fn put_selectors(to: &mut Message, entry: &PolicyEntry) {
-    let policy = entry.spd_policy();
-    to.put_list("local-ts", policy.local.iter().map(names::selector));
-    to.put_list("remote-ts", policy.remote.iter().map(names::selector));
+    let dynamic = entry.spec.esp.as_ref().map(|esp| esp.dynamic.clone()).unwrap_or_default();
+    let shown = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector]| {
+        let dynamic = dynamic.iter().map(|ts| names::selector(ts).replacen("0.0.0.0/0", "dynamic", 1));
+        fixed.iter().map(names::selector).chain(dynamic).collect::<Vec<String>>()
+    };
+    to.put_list("local-ts", shown(&entry.spec.local, &dynamic.local));
+    to.put_list("remote-ts", shown(&entry.spec.remote, &dynamic.remote));
 }
 
 /// `TUNNEL`, `TRANSPORT`, `PASS` or `DROP`.

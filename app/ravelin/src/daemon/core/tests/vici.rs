@@ -115,3 +115,127 @@ fn whoever_registered_for_the_log_hears_of_every_message() {
     let row = counters.section("counters").unwrap().section("gw").unwrap();
     assert_eq!(row.text("ike-init-out-req"), Some("1"));
 }
+
+/// A message from a text in the syntax of `swanctl.conf`.
+pub(super) fn message(text: &str) -> Message {
+    use ravelin_config::swanctl::{parse, tree::Section};
+    fn convert(section: &Section) -> Message {
+        let mut message = Message::new();
+        for setting in &section.settings {
+            let items = setting.items().unwrap();
+            let listed = setting.name.ends_with("_addrs") || setting.name.ends_with("_ts") || setting.name == "owners";
+            match listed || setting.name.ends_with("proposals") {
+                true => message.put_list(&setting.name, items),
+                false => message.put(&setting.name, items.join(",")),
+            }
+        }
+        for named in &section.sections {
+            message.put_section(&named.name, convert(&named.section));
+        }
+        message
+    }
+    convert(&parse::parse(text, std::path::Path::new("test")).unwrap())
+}
+
+const CONNECTION: &str = "
+t {
+  version = 2
+  local_addrs = 192.0.2.1
+  remote_addrs = 192.0.2.2
+  proposals = aes128-sha256-x25519
+  local {
+    id = l.lab
+    auth = psk
+  }
+  remote {
+    id = r.lab
+    auth = psk
+  }
+  children {
+    net {
+      local_ts = 10.1.0.0/16
+      remote_ts = 10.2.0.0/16
+      esp_proposals = aes128gcm16
+    }
+  }
+}
+";
+
+#[test]
+fn a_loaded_connection_is_seen_by_every_listing() {
+    let mut bench = Bench::new("vici-load");
+    let answer = bench.answer("load-conn", message(CONNECTION));
+    assert_eq!(answer.text("errmsg"), None);
+    assert_eq!(bench.answer("get-conns", Message::new()).list("conns"), Some(vec!["t"]));
+    let conns = bench.streamed("list-conns", Message::new());
+    let child = conns[0].section("t").unwrap().section("children").unwrap().section("net").unwrap();
+    assert_eq!((child.text("mode"), child.text("dpd_action")), (Some("TUNNEL"), Some("none")));
+    let policies = bench.ok("ipsec policy -v -n t.net");
+    let row = policies.section("policies").unwrap().section("1").unwrap();
+    assert_eq!((row.text("source"), row.text("destination")), (Some("10.1.0.0/16"), Some("10.2.0.0/16")));
+    assert_eq!(bench.ok("ike remote -v").section("remotes").unwrap().section("1").unwrap().text("name"), Some("t"));
+    // It is in force with its SA or a trap, and not before.
+    let in_force = |bench: &Bench| bench.plane.0.borrow().policies.values().any(|policy| policy.name == "t.net");
+    assert!(!in_force(&bench));
+    assert_eq!(bench.answer("install", Message::new().with("child", "net")).text("success"), Some("yes"));
+    assert!(in_force(&bench));
+    let all = || Message::new().with("trap", "yes");
+    assert_eq!(bench.streamed("list-policies", all()).len(), 1);
+    assert_eq!(bench.answer("uninstall", Message::new().with("child", "net")).text("success"), Some("yes"));
+    assert!(!in_force(&bench) && bench.streamed("list-policies", all()).is_empty());
+    assert_eq!(bench.answer("unload-conn", Message::new().with("name", "t")).text("success"), Some("yes"));
+    let answer = bench.answer("unload-conn", Message::new().with("name", "t"));
+    assert_eq!(answer.text("errmsg"), Some("unload: connection 't' not found"));
+    assert!(bench.streamed("list-conns", Message::new()).is_empty());
+}
+
+#[test]
+fn a_connection_that_cannot_be_is_discarded_whole() {
+    let mut bench = Bench::new("vici-discard");
+    bench.answer("load-conn", message(CONNECTION));
+    let before = bench.state();
+    for (from, to, errmsg) in [
+        ("version = 2", "nonsense = 1", "unknown option: nonsense, config discarded"),
+        ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
+        ("auth = psk", "auth = eap", "`auth` is not supported with this value"),
+        ("version = 2", "vips = 0.0.0.0", "`vips` is not supported"),
+        ("10.2.0.0/16", "2001:db8::/32", "one address family"),
+    ] {
+        let answer = bench.answer("load-conn", message(&CONNECTION.replace(from, to)));
+        assert_eq!(answer.text("success"), Some("no"));
+        assert!(answer.text("errmsg").unwrap().contains(errmsg), "{answer:?}");
+        assert_eq!(bench.state(), before, "{to}");
+    }
+    // What the command line made is not replaced.
+    bench.ok("ike remote -n u -w -u -r 10.0.0.2 -f fqdn:gw.lab -g fqdn:own.lab -h psk");
+    let answer = bench.answer("load-conn", message(&CONNECTION.replace("t {", "u {")));
+    assert!(answer.text("errmsg").unwrap().contains("ike remote -x u"), "{answer:?}");
+}
+
+#[test]
+fn secrets_are_listed_by_name_and_never_shown() {
+    let mut bench = Bench::new("vici-secrets");
+    bench.answer("load-shared", message("id = lab\ntype = IKE\ndata = hunter2\nowners = l.lab, r.lab\n"));
+    bench.answer("load-shared", message("type = EAP\ndata = hunter2\nowners = alice\n"));
+    assert_eq!(bench.answer("get-shared", Message::new()).list("keys"), Some(vec!["lab", "unnamed-1"]));
+    assert!(!bench.state().contains("hunter2"));
+    let missing = bench.answer("load-shared", Message::new().with("data", "x"));
+    assert_eq!(missing.text("errmsg"), Some("shared key type missing"));
+    assert_eq!(bench.answer("unload-shared", Message::new().with("id", "lab")).text("success"), Some("yes"));
+    assert_eq!(bench.answer("unload-shared", Message::new().with("id", "lab")).text("success"), Some("no"));
+    bench.answer("clear-creds", Message::new());
+    assert_eq!(bench.answer("get-shared", Message::new()).list("keys"), Some(Vec::new()));
+}
+
+#[test]
+fn what_is_not_there_is_said_to_be_so() {
+    let mut bench = Bench::new("vici-not-there");
+    for command in ["load-cert", "load-key", "load-token", "load-pool", "load-authority", "redirect"] {
+        let answer = bench.answer(command, Message::new());
+        assert_eq!(answer.text("success"), Some("no"), "{command}");
+        assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10), "{command}");
+    }
+    assert_eq!(bench.answer("get-keys", Message::new()).list("keys"), Some(Vec::new()));
+    assert!(bench.streamed("list-certs", Message::new()).is_empty());
+    assert_eq!(bench.answer("get-pools", Message::new()), Message::new());
+}

@@ -1,0 +1,140 @@
+//! What was loaded from `swanctl.conf` or over VICI: connections and secrets. Nothing that is the same is touched.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ravelin_ike::config::OwnedKey;
+
+use super::{Model, ModelError};
+use crate::command::{PolicySpec, Which};
+use crate::swanctl::Contents;
+use crate::swanctl::connection::Connection;
+use crate::swanctl::secrets::{SecretKind, SharedSecret};
+
+/// Whether two policies differ in nothing that their SAs are made of.
+fn same(one: &PolicySpec, other: &PolicySpec) -> bool {
+    PolicySpec { trap: other.trap, ..one.clone() } == *other
+}
+
+impl Model {
+    /// The names of the connections that were loaded.
+    pub fn connections(&self) -> BTreeSet<&str> {
+        let remotes = self.remotes.values().filter(|entry| entry.spec.loaded.is_some());
+        let remotes = remotes.map(|entry| entry.spec.name.as_str());
+        let policies = self.policies.values().filter_map(|entry| entry.spec.connection.as_deref());
+        remotes.chain(policies).collect()
+    }
+
+    /// Loads a connection, in the place of one of the same name. Children that are the same keep their numbers, and so
+    /// their SAs.
+    ///
+    /// # Errors
+    /// When the name is that of a remote of the command line, or a policy cannot be.
+    pub fn load_connection(&mut self, connection: Connection) -> Result<(), ModelError> {
+        let Connection { name, remote, policies } = connection;
+        if self.remotes.get(&name).is_some_and(|entry| entry.spec.loaded.is_none()) {
+            return Err(ModelError::NotLoaded(name));
+        }
+        let own = self.policies.values().filter(|entry| entry.spec.connection.as_ref() == Some(&name));
+        let gone: Vec<String> = own
+            .filter(|entry| !policies.iter().any(|policy| same(policy, &entry.spec)))
+            .map(|entry| entry.spec.name.clone())
+            .collect();
+        for policy in gone {
+            self.delete_policies(&Which::Named(policy))?;
+        }
+        if self.remotes.get(&name).map(|entry| &entry.spec) != remote.as_ref() {
+            self.remotes.remove(&name);
+            if let Some(remote) = remote {
+                self.add_remote(remote, Path::new(""))?;
+            }
+        }
+        for policy in policies {
+            match self.policy(&policy.name).map(|entry| entry.id) {
+                Some(id) => self.set_trap(id, policy.trap),
+                None => drop(self.add_policy(policy)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a loaded connection with its children.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn unload_connection(&mut self, name: &str) -> Result<(), ModelError> {
+        if !self.connections().contains(name) {
+            return Err(ModelError::NoSuchConnection(name.to_owned()));
+        }
+        let own = self.policies.values().filter(|entry| entry.spec.connection.as_deref() == Some(name));
+        let own: Vec<String> = own.map(|entry| entry.spec.name.clone()).collect();
+        for policy in own {
+            self.delete_policies(&Which::Named(policy))?;
+        }
+        self.remotes.remove(name);
+        Ok(())
+    }
+
+    /// Puts a file in the place of everything that was loaded before.
+    ///
+    /// # Errors
+    /// The connection that cannot be, and why.
+    pub fn replace_loaded(&mut self, contents: Contents) -> Result<(), (String, ModelError)> {
+        let kept: BTreeSet<String> = contents.connections.iter().map(|connection| connection.name.clone()).collect();
+        let gone: Vec<String> =
+            self.connections().into_iter().filter(|name| !kept.contains(*name)).map(str::to_owned).collect();
+        for name in gone {
+            self.unload_connection(&name).map_err(|error| (name, error))?;
+        }
+        for connection in contents.connections {
+            let name = connection.name.clone();
+            self.load_connection(connection).map_err(|error| (name, error))?;
+        }
+        self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
+        self.key();
+        Ok(())
+    }
+
+    /// Whether a policy is in force without an SA from now on.
+    pub fn set_trap(&mut self, id: ravelin_types::policy::PolicyId, trap: bool) {
+        if let Some(entry) = self.policies.get_mut(&id) {
+            entry.spec.trap = trap;
+        }
+    }
+
+    /// The names of the secrets that were loaded.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.keys().map(String::as_str)
+    }
+
+    /// A name for a secret that has none.
+    pub fn unnamed_secret(&self) -> String {
+        let numbers = (1..).map(|number| format!("unnamed-{number}"));
+        numbers.into_iter().find(|name| !self.secrets.contains_key(name)).unwrap_or_default()
+    }
+
+    /// Loads a secret, in the place of one of the same name.
+    pub fn load_secret(&mut self, secret: SharedSecret) {
+        self.secrets.insert(secret.name.clone(), secret);
+        self.key();
+    }
+
+    /// Removes a secret. `false`: there is none of this name.
+    pub fn unload_secret(&mut self, name: &str) -> bool {
+        let there = self.secrets.remove(name).is_some();
+        self.key();
+        there
+    }
+
+    /// Removes every secret.
+    pub fn clear_secrets(&mut self) {
+        self.secrets.clear();
+        self.key();
+    }
+
+    fn key(&mut self) {
+        let keys = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ike);
+        let keys = keys.map(|secret| OwnedKey { owners: secret.owners.clone(), secret: secret.secret.clone() });
+        self.keyring = keys.collect();
+    }
+}

@@ -1,0 +1,243 @@
+//! A child of a connection: what becomes a policy.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ravelin_ike::config::DynamicTs;
+use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::options::{Df, Dscp, SaOptions};
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Mode, PriorityLevel};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
+
+use super::connection::Ends;
+use super::proposal;
+use super::reader::{Problems, Reader, count, time};
+use super::tree::Named;
+use super::value::{Selector, selector};
+use crate::command::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
+use crate::value::name;
+use crate::value::priority::Priority;
+
+/// The largest anti-replay window.
+const MAX_WINDOW: u32 = 4096;
+const DEFAULT_WINDOW: u32 = 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Protect(Mode),
+    Pass,
+    Drop,
+}
+
+/// Reads a child; its policy has the name of the connection in front.
+pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut Problems) -> Option<PolicySpec> {
+    let before = problems.0.len();
+    let name = format!("{connection}.{}", named.name);
+    let name = problems.take(self::name(&name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
+    let mut reader = Reader::new(&named.section, &named.at, problems);
+    refuse(&mut reader);
+    let kinds = [
+        ("tunnel", Kind::Protect(Mode::Tunnel)),
+        ("transport", Kind::Protect(Mode::Transport)),
+        ("pass", Kind::Pass),
+        ("drop", Kind::Drop),
+    ];
+    let kind = reader.word("mode", &kinds).unwrap_or(Kind::Protect(Mode::Tunnel));
+    let window = reader.value("replay_window", |text| {
+        let window = text.parse().ok().filter(|window| *window <= MAX_WINDOW);
+        window.ok_or_else(|| format!("expected a number up to {MAX_WINDOW}"))
+    });
+    let window = window.unwrap_or(DEFAULT_WINDOW);
+    let esp = reader.list("esp_proposals", |text| proposal::esp(text, window == 0)).map(|lists| lists.concat());
+    let ah = reader.list("ah_proposals", |text| proposal::ah(text, window == 0)).map(|lists| lists.concat());
+    if esp.is_some() && ah.is_some() {
+        reader.wrong("a child has esp_proposals or ah_proposals, not both");
+    }
+    let default = || proposal::esp("default", window == 0).unwrap_or_default();
+    let proposals = ah.or(esp).unwrap_or_else(default);
+    let lifetime = lifetime(&mut reader);
+    let options = options(&mut reader);
+    let starts = [
+        ("none", (false, false)),
+        ("trap", (true, false)),
+        ("start", (false, true)),
+        ("trap|start", (true, true)),
+        ("start|trap", (true, true)),
+        ("route", (true, false)),
+    ];
+    let (trap, start) = reader.word("start_action", &starts).unwrap_or((false, false));
+    let afterwards = [
+        ("none", Afterwards::Nothing),
+        ("clear", Afterwards::Nothing),
+        ("trap", Afterwards::Trap),
+        ("start", Afterwards::Start),
+        ("restart", Afterwards::Start),
+    ];
+    let closed = reader.word("close_action", &afterwards).unwrap_or_default();
+    let dead = reader.word("dpd_action", &afterwards).unwrap_or_default();
+    let priority = reader.value("priority", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
+    let selectors =
+        |list: Option<Vec<Selector>>| list.unwrap_or_else(|| vec![Selector::Dynamic(TrafficSelector::any_v4())]);
+    let local = selectors(reader.list("local_ts", selector));
+    let remote = selectors(reader.list("remote_ts", selector));
+    let peer = (!ends.endpoint.is_unspecified()).then_some(ends.endpoint);
+    let (local, dynamic_local) = settle(local, ends.local);
+    let (remote, dynamic_remote) = settle(remote, peer);
+    let shunt = !matches!(kind, Kind::Protect(_));
+    if shunt && (local.is_empty() || remote.is_empty()) {
+        reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
+    }
+    if trap && !shunt && (remote.is_empty() || ends.endpoint.is_unspecified()) {
+        reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
+    }
+    if start && ends.endpoint.is_unspecified() && !shunt {
+        reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
+    }
+    let mixed = [&local, &remote].into_iter().flatten().any(|ts| Some(ts.is_ipv4()) != first_family(&local, &remote));
+    if mixed {
+        reader.wrong("the selectors of a child are all of one address family");
+    }
+    reader.finish(&[]);
+    if problems.0.len() > before {
+        return None;
+    }
+    let action = match kind {
+        Kind::Protect(_) => ActionWord::Secure,
+        Kind::Pass => ActionWord::Bypass,
+        Kind::Drop => ActionWord::Discard,
+    };
+    let priority = match priority {
+        None | Some(0) => dynamic_priority(&local, &remote, shunt),
+        Some(number) => number,
+    };
+    let esp = match kind {
+        Kind::Protect(mode) => Some(EspSpec {
+            remote: connection.to_owned(),
+            endpoint: ends.endpoint,
+            local: ends.local,
+            mode,
+            proposals,
+            lifetime,
+            replay_window: window,
+            pfp: Pfp::NONE,
+            start: if start { Start::Now } else { Start::OnDemand },
+            options,
+            closed,
+            dead,
+            persistent: ends.persistent,
+            dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
+        }),
+        Kind::Pass | Kind::Drop => None,
+    };
+    let connection = Some(connection.to_owned());
+    Some(PolicySpec {
+        name,
+        priority: Priority::from(priority),
+        local,
+        remote,
+        action,
+        trap,
+        esp,
+        interface: None,
+        connection,
+    })
+}
+
+fn first_family(local: &[TrafficSelector], remote: &[TrafficSelector]) -> Option<bool> {
+    local.iter().chain(remote).next().map(TrafficSelector::is_ipv4)
+}
+
+/// Fixed selectors, and dynamic ones whose address is not known yet.
+fn settle(list: Vec<Selector>, address: Option<IpAddr>) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+    let (mut fixed, mut dynamic) = (Vec::new(), Vec::new());
+    for selector in list {
+        match (selector, address) {
+            (Selector::Fixed(selector), _) => fixed.push(selector),
+            (Selector::Dynamic(selector), Some(address)) => {
+                let host = TrafficSelector::host(address);
+                fixed.push(host.with(selector.protocol(), selector.ports()).unwrap_or(host));
+            }
+            (Selector::Dynamic(selector), None) => dynamic.push(selector),
+        }
+    }
+    (fixed, dynamic)
+}
+
+/// Narrow selectors are consulted before wide ones, and what passes or is dropped before what is protected.
+fn dynamic_priority(local: &[TrafficSelector], remote: &[TrafficSelector], shunt: bool) -> u32 {
+    let width = |selectors: &[TrafficSelector]| {
+        let widest = selectors.iter().map(|selector| {
+            let (bits, len) = if selector.is_ipv4() { (32, 1) } else { (128, 4) };
+            let prefixes = selector.prefixes();
+            let shortest = prefixes.iter().map(|(_, len)| u32::from(*len)).min().unwrap_or(0);
+            (bits - shortest.min(bits)) / len * 4
+                + u32::from(selector.protocol() == 0)
+                + u32::from(selector.ports() == ANY_PORTS)
+        });
+        widest.max().unwrap_or(4 * 32)
+    };
+    let level = if shunt { PriorityLevel::MedHigh } else { PriorityLevel::Medium };
+    level.priority() + width(local) + width(remote)
+}
+
+fn lifetime(reader: &mut Reader<'_>) -> Lifetime {
+    let time_limit = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(3600));
+    let tenth_more = |value: u64| value + value / 10;
+    let hard_time = reader.value("life_time", time).unwrap_or(time_limit + time_limit / 10);
+    reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
+    let bytes = reader.value("rekey_bytes", count).unwrap_or(0);
+    let hard_bytes = reader.value("life_bytes", count).unwrap_or_else(|| tenth_more(bytes));
+    reader.only("rand_bytes", &["0"], "an SA is rekeyed at rekey_bytes exactly");
+    let packets = reader.value("rekey_packets", count).unwrap_or(0);
+    let hard_packets = reader.value("life_packets", count).unwrap_or_else(|| tenth_more(packets));
+    reader.only("rand_packets", &["0"], "an SA is rekeyed at rekey_packets exactly");
+    let idle = reader.value("inactivity", time).filter(|idle| !idle.is_zero());
+    let some = |value: u64| Some(value).filter(|value| *value > 0);
+    let some_time = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    let soft = Limits { time: some_time(time_limit), bytes: some(bytes), packets: some(packets) };
+    let hard = Limits { time: some_time(hard_time), bytes: some(hard_bytes), packets: some(hard_packets) };
+    let below = |soft: Option<u64>, hard: Option<u64>| soft.zip(hard).is_some_and(|(soft, hard)| hard < soft);
+    let seconds = |limits: &Limits| limits.time.map(|time| time.as_secs());
+    if below(seconds(&soft), seconds(&hard)) || below(soft.bytes, hard.bytes) || below(soft.packets, hard.packets) {
+        reader.wrong("an SA would end before it is rekeyed: life_time, life_bytes or life_packets is below its rekey_");
+    }
+    Lifetime { soft, hard, idle }
+}
+
+fn options(reader: &mut Reader<'_>) -> SaOptions {
+    let mut options = SaOptions { df: Df::Copy, ..SaOptions::default() };
+    if let Some(copy) = reader.flag("copy_df") {
+        options.df = if copy { Df::Copy } else { Df::Clear };
+    }
+    if let Some(copy) = reader.flag("copy_ecn") {
+        options.full_ecn = copy;
+    }
+    if let Some(copy) = reader.word("copy_dscp", &[("out", true), ("no", false)]) {
+        options.dscp = if copy { Dscp::Copy } else { Dscp::Set(0) };
+    }
+    options.short_icv = reader.flag("sha256_96").unwrap_or(false);
+    options
+}
+
+/// What has no meaning here, or none with the value that it has.
+fn refuse(reader: &mut Reader<'_>) {
+    reader.refuse(&["updown"], "no script is run; register for the event child-updown");
+    reader.only("hostaccess", &["no"], "no script is run");
+    reader.only("policies", &["yes"], "an SA without a policy carries nothing");
+    reader.flag("policies_fwd_out");
+    reader.only("ipcomp", &["no"], "packets are not compressed");
+    reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
+    reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
+    for name in ["mark_in", "mark_out", "set_mark_in", "set_mark_out"] {
+        reader.only(name, &["0", "0/0", "0/0x00000000"], "packets are not told apart by marks");
+    }
+    reader.only("mark_in_sa", &["no"], "packets are not told apart by marks");
+    for name in ["if_id_in", "if_id_out"] {
+        reader.only(name, &["0"], "there are no xfrm interfaces; see ipsec policy --interface");
+    }
+    reader.refuse(&["label"], "there are no security labels");
+    reader.only("label_mode", &["system"], "there are no security labels");
+    reader.only("tfc_padding", &["0"], "padding is a matter of ipsec policy --tfc");
+    reader.only("hw_offload", &["no", "auto"], "no hardware is known that would do it");
+}

@@ -1,0 +1,201 @@
+//! A connection: `connections.<name>` of swanctl.conf, or the section of VICI's `load-conn`.
+//!
+//! Every option of swanctl.conf(5) is read here and in `child.rs`, or refused by name.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ravelin_ike::config::{IdPattern, Retransmission};
+use ravelin_types::Identity;
+
+use super::child;
+use super::proposal;
+use super::reader::{Problems, Reader, time};
+use super::tree::{Named, Section};
+use super::value::{self, Address, Who};
+use crate::command::{LoadedSpec, PolicySpec, RemoteSpec};
+use crate::value::name;
+
+/// What a connection comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Its name, which is that of the remote, too.
+    pub name: String,
+    /// The peer; `None` when every child lets pass or drops, so that there is nobody to talk to.
+    pub remote: Option<RemoteSpec>,
+    /// A policy for each child, under the name `connection.child`.
+    pub policies: Vec<PolicySpec>,
+}
+
+/// The ends of a connection, as its children need them.
+pub(super) struct Ends {
+    pub local: Option<IpAddr>,
+    pub endpoint: IpAddr,
+    /// Whether a child that starts by itself may exist after a failure.
+    pub persistent: bool,
+}
+
+/// Reads a connection.
+pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
+    let before = problems.0.len();
+    let name = problems.take(name(&named.name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
+    let section = &named.section;
+    let mut reader = Reader::new(section, &named.at, problems);
+    refuse(&mut reader);
+    let local = reader.list("local_addrs", value::address).unwrap_or_default();
+    let remote = reader.list("remote_addrs", value::address).unwrap_or_default();
+    let proposals = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
+    let proposals = proposals.or_else(|| proposal::ike("default").ok()).unwrap_or_default();
+    let encap = reader.flag("encap").unwrap_or(false);
+    let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
+    let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
+    let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
+    let host = |addresses: &[Address]| {
+        addresses.iter().find_map(|address| if let Address::Host(host) = address { Some(*host) } else { None })
+    };
+    let (local_host, remote_host) = (host(&local), host(&remote));
+    if let (Some(own), Some(peer)) = (local_host, remote_host)
+        && own.is_ipv4() != peer.is_ipv4()
+    {
+        reader.wrong("local_addrs and remote_addrs begin with addresses of different families");
+    }
+    reader.finish(&["local", "remote", "children"]);
+
+    let endpoint = remote_host.unwrap_or_else(|| value::unspecified(local_host));
+    let ends = Ends { local: local_host, endpoint, persistent: tries == Some(0) };
+    let children = section.section("children");
+    let policies: Vec<PolicySpec> = children
+        .iter()
+        .flat_map(|children| &children.section.sections)
+        .filter_map(|named| child::read(named, &name, &ends, problems))
+        .collect();
+    let rounds = |prefix: &str| section.sections.iter().filter(|named| named.name.starts_with(prefix)).count();
+    let only_shunts = !policies.is_empty() && policies.iter().all(|policy| policy.esp.is_none());
+    if only_shunts && rounds("local") == 0 && rounds("remote") == 0 {
+        return (problems.0.len() == before).then_some(Connection { name, remote: None, policies });
+    }
+    let own = round(named, "local", problems);
+    let peer = round(named, "remote", problems);
+    if problems.0.len() > before {
+        return None;
+    }
+    let (own_id, own_address) = match own {
+        Some(Who::Exactly(id)) => (id, false),
+        _ => match local_host {
+            Some(local) => (local.into(), false),
+            None => (Identity::from(value::unspecified(remote_host)), true),
+        },
+    };
+    let (peer_id, peers) = match peer {
+        Some(Who::Exactly(id)) => (id, None),
+        Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
+        None => (Identity::from(endpoint), Some(IdPattern::Any)),
+    };
+    // One host is the remote itself; else every address is judged.
+    let ranges = |addresses: &[Address]| -> Vec<RangeInclusive<IpAddr>> {
+        match addresses {
+            [Address::Host(_)] => Vec::new(),
+            addresses => addresses.iter().flat_map(Address::ranges).collect(),
+        }
+    };
+    let any = |addresses: Vec<Address>| {
+        if addresses.is_empty() { value::address("%any").into_iter().collect() } else { addresses }
+    };
+    let remote = any(remote);
+    let spec = RemoteSpec {
+        name: name.clone(),
+        local: local_host,
+        endpoint,
+        own_id,
+        peer_id,
+        secret_file: None,
+        proposals,
+        initiate: remote_host.is_some(),
+        accept: true,
+        lifetime,
+        retransmission: Retransmission::default(),
+        liveness,
+        encap,
+        loaded: Some(LoadedSpec {
+            local_addrs: texts(section, "local_addrs"),
+            remote_addrs: texts(section, "remote_addrs"),
+            at: ranges(&local),
+            from: ranges(&remote),
+            peers,
+            own_address,
+        }),
+    };
+    Some(Connection { name, remote: Some(spec), policies })
+}
+
+fn texts(section: &Section, name: &str) -> Vec<String> {
+    let items = section.setting(name).and_then(|setting| setting.items().ok()).unwrap_or_default();
+    if items.is_empty() { vec!["%any".to_owned()] } else { items }
+}
+
+/// What has no meaning here, or none with the value that it has.
+fn refuse(reader: &mut Reader<'_>) {
+    reader.only("version", &["0", "2"], "IKEv1 is not there yet; use version = 2");
+    for port in ["local_port", "remote_port"] {
+        reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT");
+    }
+    reader.refuse(&["vips", "pools"], "virtual addresses are not there yet");
+    reader.only("aggressive", &["no"], "aggressive mode is of IKEv1");
+    reader.only("pull", &["yes"], "push mode is of IKEv1");
+    reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
+    reader.flag("mobike");
+    // Of IKEv1 alone.
+    reader.value("dpd_timeout", time);
+    reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);
+    reader.only("childless", &["allow", "never"], "an IKE SA begins with a Child SA");
+    reader.flag("send_certreq");
+    reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
+    reader.refuse(&["ppk_id"], "postquantum pre-shared keys are not there yet");
+    reader.only("ppk_required", &["no"], "postquantum pre-shared keys are not there yet");
+    reader.only("unique", &["no"], "an older IKE SA of a peer goes when the peer says that it has no other");
+    reader.only("reauth_time", &["0", "0s"], "nothing is authenticated anew; rekey_time gives fresh keys");
+    reader.only("over_time", &[], "an IKE SA ends a tenth of rekey_time after it should have been rekeyed");
+    reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
+    for name in ["if_id_in", "if_id_out"] {
+        reader.only(name, &["0"], "there are no xfrm interfaces; name a virtual one with ipsec policy --interface");
+    }
+    reader.only("mediation", &["no"], "there is no mediation");
+    reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
+}
+
+/// The one authentication round of a side: who that is.
+fn round(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Who> {
+    let mut rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
+    let Some(named) = rounds.next() else {
+        problems.add(connection.at.remark(format!("the section `{side}` with auth = psk is missing")));
+        return None;
+    };
+    if let Some(second) = rounds.next() {
+        problems.add(second.at.remark("a second authentication round is not there yet"));
+    }
+    let mut reader = Reader::new(&named.section, &named.at, problems);
+    reader.value("round", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
+    let certificates = "certificates are not there yet; use auth = psk";
+    match reader.setting("auth") {
+        Some(setting) => {
+            let psk = setting.text().is_ok_and(|text| text.trim().eq_ignore_ascii_case("psk"));
+            if !psk {
+                let what = "only auth = psk is there yet";
+                reader.problems.add(setting.at.remark(format!("`auth` is not supported with this value: {what}")));
+            }
+        }
+        None => reader.wrong(format!("`auth` is missing, and its default is pubkey: {certificates}")),
+    }
+    reader.refuse(&["certs", "pubkeys"], certificates);
+    reader.refuse(&["eap_id", "aaa_id", "xauth_id"], "EAP and XAuth are not there yet");
+    let who = if side == "local" {
+        reader.value("id", |text| value::id(text).map(Who::Exactly))
+    } else {
+        reader.refuse(&["groups", "cert_policy", "cacerts", "ca_id"], certificates);
+        reader.only("revocation", &["relaxed"], certificates);
+        reader.value("id", value::who)
+    };
+    reader.finish(&[]);
+    who
+}

@@ -1,0 +1,83 @@
+//! strongSwan's configuration: `swanctl.conf`, and the same sections as VICI carries them.
+//!
+//! ```text
+//! file ──parse.rs──► Section (tree.rs) ──connection.rs, child.rs, secrets.rs──► RemoteSpec, PolicySpec, SharedSecret
+//! message of VICI ──────► Section ──────────────────────────────┘                           └──► Model
+//! ```
+//! Options are supported or refused by name (reader.rs); a file is taken whole or not at all.
+
+mod child;
+pub mod connection;
+pub mod parse;
+pub mod proposal;
+pub mod reader;
+pub mod secrets;
+pub mod tree;
+pub mod value;
+
+use std::path::Path;
+
+use self::connection::Connection;
+use self::reader::{Problems, unknown_section};
+use self::secrets::SharedSecret;
+use self::tree::Section;
+use crate::model::Model;
+use crate::rc::RcError;
+
+/// What a file comes to.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The connections, in order.
+    pub connections: Vec<Connection>,
+    /// The secrets, in order.
+    pub secrets: Vec<SharedSecret>,
+}
+
+/// Reads a file and puts what is in it in the place of everything that was loaded into a copy of `model` before;
+/// what the command line configured stays.
+///
+/// # Errors
+/// When a file cannot be read, or something in it is wrong or not supported; every place is named.
+pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
+    let contents = contents(&parse::load(path)?)?;
+    let mut newer = model.clone();
+    newer.replace_loaded(contents).map_err(|(name, error)| {
+        let at = tree::At { file: path.into(), place: Some(crate::rc::Place { line: 1, column: 1 }) };
+        RcError::Lines(vec![at.remark(format!("connection {name}: {error}"))])
+    })?;
+    Ok(newer)
+}
+
+/// The connections and secrets of a file.
+///
+/// # Errors
+/// Everything that is wrong or not supported.
+pub fn contents(root: &Section) -> Result<Contents, RcError> {
+    const KNOWN: &[&str] = &["connections", "secrets", "pools", "authorities"];
+    let mut problems = Problems::default();
+    let mut contents = Contents::default();
+    for setting in &root.settings {
+        problems.add(setting.at.remark(format!("unknown option: {}; expected a section", setting.name)));
+    }
+    for named in &root.sections {
+        match named.name.as_str() {
+            "connections" => {
+                let read = named.section.sections.iter().filter_map(|named| connection::read(named, &mut problems));
+                contents.connections.extend(read);
+            }
+            "secrets" => contents.secrets.extend(secrets::read(&named.section, &mut problems)),
+            "pools" | "authorities" => {
+                if let Some(first) = named.section.sections.first() {
+                    problems.add(first.at.remark(format!("`{}` are not there yet", named.name)));
+                }
+            }
+            // Sections that others refer to may have any name.
+            _ if root.sections.iter().any(|other| KNOWN.contains(&other.name.as_str())) => {}
+            _ => problems.add(unknown_section(named, KNOWN)),
+        }
+    }
+    if problems.0.is_empty() { Ok(contents) } else { Err(RcError::Lines(problems.0)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Secrets: the section `secrets` of swanctl.conf, or a message of VICI's `load-shared`.
+
+use ravelin_types::{Identity, Secret};
+
+use super::reader::{Problems, Reader, unknown_section};
+use super::tree::{Named, Section};
+use super::value;
+
+/// The longest secret that is taken.
+const MAX_LEN: usize = 1024;
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A pre-shared key of IKE.
+    Ike,
+    /// A password, for EAP and XAuth.
+    Password,
+}
+
+/// A secret and whom it belongs to.
+#[derive(Clone, Debug)]
+pub struct SharedSecret {
+    /// The name under which it is replaced and unloaded.
+    pub name: String,
+    /// What it is for.
+    pub kind: SecretKind,
+    /// Whom it belongs to; nobody: everybody.
+    pub owners: Vec<Identity>,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// Everything below `secrets`.
+pub fn read(section: &Section, problems: &mut Problems) -> Vec<SharedSecret> {
+    const KNOWN: &[&str] = &["ike", "eap", "xauth"];
+    const KEYS: &[&str] = &["private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token", "ntlm", "ppk"];
+    let mut secrets = Vec::new();
+    for named in &section.sections {
+        let kind = match KNOWN.iter().find(|prefix| named.name.starts_with(*prefix)) {
+            Some(&"ike") => SecretKind::Ike,
+            Some(_) => SecretKind::Password,
+            None if KEYS.iter().any(|prefix| named.name.starts_with(prefix)) => {
+                problems.add(named.at.remark(format!("`{}`: secrets of this type are not there yet", named.name)));
+                continue;
+            }
+            None => {
+                problems.add(unknown_section(named, KNOWN));
+                continue;
+            }
+        };
+        secrets.extend(one(named, kind, problems));
+    }
+    secrets
+}
+
+fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<SharedSecret> {
+    let before = problems.0.len();
+    let mut owners = Vec::new();
+    let mut secret = None;
+    for setting in &named.section.settings {
+        match setting.name.as_str() {
+            "secret" => {
+                let bytes = setting.bytes().and_then(|bytes| value::secret(bytes).map_err(|why| setting.wrong(why)));
+                secret = problems.take(bytes);
+            }
+            name if name.starts_with("id") => {
+                let id = setting.text().and_then(|text| value::id(text.trim()).map_err(|why| setting.wrong(why)));
+                owners.extend(problems.take(id));
+            }
+            name => problems.add(setting.at.remark(format!("unknown option: {name}"))),
+        }
+    }
+    match secret {
+        Some(bytes) if (1..=MAX_LEN).contains(&bytes.len()) && problems.0.len() == before => {
+            Some(SharedSecret { name: named.name.clone(), kind, owners, secret: Secret::new(bytes) })
+        }
+        _ => {
+            if problems.0.len() == before {
+                problems.add(named.at.remark(format!("`secret` is missing, empty or longer than {MAX_LEN} bytes")));
+            }
+            None
+        }
+    }
+}
+
+/// The message of `load-shared`; `unnamed` is the name of one that has none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<SharedSecret, String> {
+    let mut problems = Problems::default();
+    let at = super::tree::At::message();
+    let mut reader = Reader::new(section, &at, &mut problems);
+    if reader.setting("type").is_none() {
+        return Err("shared key type missing".to_owned());
+    }
+    let kinds = [
+        ("ike", Some(SecretKind::Ike)),
+        ("eap", Some(SecretKind::Password)),
+        ("xauth", Some(SecretKind::Password)),
+        ("ntlm", None),
+        ("ppk", None),
+    ];
+    let kind = reader.word("type", &kinds);
+    let name = reader.value("id", |text| Ok(text.to_owned()));
+    let owners = reader.list("owners", value::id).unwrap_or_default();
+    // swanctl has read prefixes already.
+    let data = reader.setting("data").map(|setting| setting.bytes().map(<[u8]>::to_vec));
+    reader.finish(&[]);
+    let data = data.transpose().map_err(|remark| remark.message)?;
+    if let Some(problem) = problems.0.into_iter().next() {
+        return Err(problem.message);
+    }
+    let kind = kind.flatten().ok_or("secrets of this type are not there yet")?;
+    let data = data.filter(|data| (1..=MAX_LEN).contains(&data.len()));
+    let data = data.ok_or_else(|| format!("shared key data missing, or longer than {MAX_LEN} bytes"))?;
+    Ok(SharedSecret { name: name.unwrap_or_else(unnamed), kind, owners, secret: Secret::new(data) })
+}

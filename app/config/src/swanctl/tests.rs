@@ -1,0 +1,188 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::command::{ActionWord, Afterwards, Start};
+use ravelin_ike::config::IdPattern;
+use ravelin_types::Identity;
+use ravelin_types::policy::Mode;
+
+fn read(text: &str) -> Result<Contents, String> {
+    contents(&parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
+fn connection(inside: &str) -> Connection {
+    let text = format!(
+        "connections {{\n t {{\n local {{\n auth = psk\n }}\n remote {{\n auth = psk\n }}\n{inside}\n }}\n}}\n"
+    );
+    read(&text).unwrap_or_else(|error| panic!("{error}")).connections.remove(0)
+}
+
+fn refused(inside: &str) -> String {
+    let text = format!(
+        "connections {{\n t {{\n local {{\n auth = psk\n }}\n remote {{\n auth = psk\n }}\n{inside}\n }}\n}}\n"
+    );
+    read(&text).unwrap_err()
+}
+
+#[test]
+fn a_tunnel_between_two_networks() {
+    let read = connection(
+        "version = 2\nlocal_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nproposals = aes128-sha256-x25519\n\
+         dpd_delay = 30s\nrekey_time = 1h\nchildren {\n net {\n local_ts = 10.1.0.0/16, 10.3.0.0/16\n remote_ts = 10.2.0.0/16\n\
+         rekey_time = 10m\n start_action = trap|start\n dpd_action = restart\n close_action = trap\n }\n}",
+    );
+    let remote = read.remote.unwrap();
+    assert_eq!((remote.name.as_str(), remote.endpoint.to_string().as_str()), ("t", "192.0.2.2"));
+    assert!(remote.initiate && remote.accept && remote.secret_file.is_none());
+    assert_eq!(remote.own_id, Identity::from(std::net::IpAddr::from([192, 0, 2, 1])));
+    assert_eq!(remote.liveness.map(|time| time.as_secs()), Some(30));
+    let loaded = remote.loaded.unwrap();
+    assert_eq!((loaded.peers, loaded.own_address, loaded.from.len()), (Some(IdPattern::Any), false, 0));
+    let policy = &read.policies[0];
+    assert_eq!((policy.name.as_str(), policy.local.len(), policy.trap), ("t.net", 2, true));
+    let esp = policy.esp.as_ref().unwrap();
+    assert_eq!(
+        (esp.mode, esp.start, esp.dead, esp.closed),
+        (Mode::Tunnel, Start::Now, Afterwards::Start, Afterwards::Trap)
+    );
+    let seconds = |limits: &ravelin_types::lifetime::Limits| limits.time.map(|time| time.as_secs());
+    assert_eq!((seconds(&esp.lifetime.soft), seconds(&esp.lifetime.hard)), (Some(600), Some(660)));
+}
+
+#[test]
+fn a_gateway_for_road_warriors_leaves_open_who_comes() {
+    let read = connection("pools =\nchildren {\n rw {\n local_ts = 10.1.0.0/16\n }\n}");
+    let remote = read.remote.unwrap();
+    let loaded = remote.loaded.unwrap();
+    assert!(!remote.initiate && remote.endpoint.is_unspecified() && loaded.own_address);
+    assert_eq!(loaded.from.len(), 2, "both families");
+    let policy = &read.policies[0];
+    assert!(policy.remote.is_empty() && !policy.trap);
+    assert_eq!(policy.esp.as_ref().unwrap().dynamic.remote.len(), 1);
+}
+
+#[test]
+fn dynamic_selectors_are_the_addresses_where_these_are_known() {
+    let read = connection(
+        "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nchildren {\n h {\n mode = transport\n local_ts = dynamic[udp/1701]\n }\n}",
+    );
+    let policy = &read.policies[0];
+    assert_eq!(policy.local[0].to_string(), "192.0.2.1[17/1701]");
+    assert_eq!(policy.remote[0].to_string(), "192.0.2.2");
+}
+
+#[test]
+fn children_that_let_pass_or_drop_need_nobody() {
+    let text = "connections {\n shunts {\n children {\n ssh {\n mode = pass\n start_action = trap\n local_ts = 10.0.0.0/8[tcp/ssh]\n \
+                remote_ts = 10.0.0.0/8\n }\n all {\n mode = drop\n local_ts = 10.0.0.0/8\n remote_ts = 0.0.0.0/0\n }\n }\n }\n}\n";
+    let read = read(text).unwrap().connections.remove(0);
+    assert!(read.remote.is_none());
+    assert_eq!(read.policies.iter().map(|p| p.action).collect::<Vec<_>>(), [ActionWord::Bypass, ActionWord::Discard]);
+    assert_eq!(read.policies.iter().map(|p| p.trap).collect::<Vec<_>>(), [true, false]);
+    // The narrower one is consulted first.
+    assert!(read.policies[0].priority < read.policies[1].priority);
+}
+
+#[test]
+fn identities_may_have_wildcards() {
+    let text = "connections {\n t {\n local {\n auth = psk\n id = gw.example.org\n }\n remote {\n auth = psk\n id = *@example.org\n }\n }\n}\n";
+    let remote = read(text).unwrap().connections.remove(0).remote.unwrap();
+    assert_eq!(remote.own_id, Identity::Fqdn("gw.example.org".into()));
+    assert_eq!(remote.loaded.unwrap().peers.unwrap().to_string(), "*@example.org");
+}
+
+// Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.
+#[test]
+fn every_option_is_known() {
+    let connection = "aggressive childless dpd_delay dpd_timeout dscp encap fragmentation if_id_in if_id_out keyingtries \
+                      local_addrs local_port mediated_by mediation mediation_peer mobike over_time pools ppk_id ppk_required \
+                      proposals pull rand_time reauth_time rekey_time remote_addrs remote_port send_cert send_certreq unique \
+                      version vips";
+    let child = "ah_proposals close_action copy_df copy_dscp copy_ecn dpd_action esp_proposals hostaccess hw_offload if_id_in \
+                 if_id_out inactivity interface ipcomp label label_mode life_bytes life_packets life_time local_ts mark_in \
+                 mark_in_sa mark_out mode policies policies_fwd_out priority rand_bytes rand_packets rand_time rekey_bytes \
+                 rekey_packets rekey_time remote_ts replay_window reqid set_mark_in set_mark_out sha256_96 start_action \
+                 tfc_padding updown";
+    for name in connection.split_whitespace() {
+        let why = refused(&format!("{name} = %nonsense%"));
+        assert!(why.contains(name) && why.starts_with("f:9:") && !why.contains("unknown"), "{name}: {why}");
+    }
+    for name in child.split_whitespace() {
+        let why = refused(&format!("children {{\n c {{\n{name} = %nonsense%\n }}\n}}"));
+        assert!(why.contains(name) && why.contains("f:11:") && !why.contains("unknown"), "{name}: {why}");
+    }
+    for (side, names) in [
+        ("local", "aaa_id auth certs eap_id pubkeys round xauth_id"),
+        ("remote", "auth ca_id cacerts cert_policy certs eap_id groups pubkeys revocation round"),
+    ] {
+        for name in names.split_whitespace() {
+            let other = if side == "local" { "remote" } else { "local" };
+            let text = format!(
+                "connections {{\n t {{\n {other} {{\n auth = psk\n }}\n {side} {{\n auth = psk\n {name} = %nonsense%\n }}\n }}\n}}\n"
+            );
+            let why = read(&text).unwrap_err();
+            assert!(why.contains(name) && why.starts_with("f:8:") && !why.contains("unknown"), "{side} {name}: {why}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_have_their_place_and_a_hint() {
+    for (inside, expected) in [
+        ("remote_adrs = 192.0.2.1", "f:9:15: unknown option: remote_adrs; did you mean remote_addrs?"),
+        ("proposals = aes999-foo", "f:9:13: invalid value for: proposals, `aes999`"),
+        ("version = 1", "f:9:11: `version` is not supported with this value: IKEv1"),
+        ("children {\n c {\n local_ts = nowhere\n }\n}", "f:11:13: invalid value for: local_ts"),
+        ("children {\n c {\n start_action = start\n }\n}", "needs a peer to initiate to in remote_addrs"),
+        ("remote2 {\n auth = psk\n}", "a second authentication round"),
+        ("childen {\n}", "f:9:1: unknown section: childen; did you mean children?"),
+        ("local_addrs = 192.0.2.1\nremote_addrs = 2001:db8::1", "different families"),
+        ("children {\n c {\n rekey_time = 1h\n life_time = 30m\n }\n}", "would end before it is rekeyed"),
+    ] {
+        let why = refused(inside);
+        assert!(why.contains(expected), "{inside}: {why}");
+    }
+    let text = "connections {\n t {\n remote {\n auth = psk\n }\n local {\n }\n }\n}\n";
+    assert!(read(text).unwrap_err().contains("`auth` is missing, and its default is pubkey"));
+    assert!(read("secrets {\n ike {\n secert = x\n }\n}\n").unwrap_err().contains("f:3:11: unknown option: secert"));
+    assert!(read("secrets {\n private {\n file = x\n }\n}\n").unwrap_err().contains("not there yet"));
+    assert!(read("connection {\n}\n").unwrap_err().contains("did you mean connections?"));
+}
+
+#[test]
+fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
+    let folder = std::env::temp_dir().join(format!("ravelin-swanctl-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path: PathBuf = folder.join("swanctl.conf");
+    let write = |second: &str, secret: &str| {
+        let connection = |name: &str, remote: &str| {
+            format!(
+                " {name} {{\n  remote_addrs = 192.0.2.2\n  local {{\n   auth = psk\n  }}\n  remote {{\n   auth = psk\n  }}\n  children \
+                 {{\n   net {{\n    local_ts = 10.1.0.0/16\n    remote_ts = {remote}\n    start_action = trap\n   }}\n  }}\n }}\n"
+            )
+        };
+        let text = format!(
+            "connections {{\n{}{}}}\nsecrets {{\n ike-x {{\n  id-1 = gw\n  secret = {secret}\n }}\n}}\n",
+            connection("a", "10.2.0.0/16"),
+            connection("b", second)
+        );
+        std::fs::write(&path, text).unwrap();
+    };
+    write("10.3.0.0/16", "one");
+    let first = load(&path, &Model::new()).unwrap();
+    let id = |model: &Model, name: &str| model.policy(name).unwrap().id;
+    assert_eq!(first.connections().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(first.secrets().collect::<Vec<_>>(), ["ike-x"]);
+    // The same again changes nothing.
+    assert!(first.difference(&load(&path, &first).unwrap()).is_empty());
+    write("10.4.0.0/16", "two");
+    let second = load(&path, &first).unwrap();
+    assert_eq!(id(&first, "a.net"), id(&second, "a.net"));
+    assert_ne!(id(&first, "b.net"), id(&second, "b.net"));
+    assert_eq!(first.difference(&second).len(), 2, "one policy comes and one goes");
+    write("nowhere", "three");
+    assert!(load(&path, &second).unwrap_err().to_string().contains("remote_ts"));
+    std::fs::write(&path, "").unwrap();
+    assert!(load(&path, &second).unwrap().connections().is_empty());
+    std::fs::remove_dir_all(folder).unwrap();
+}
