@@ -42,6 +42,8 @@ pub struct Seen {
     pub udp_esp: usize,
     /// AH.
     pub ah: usize,
+    /// ESP inside GRE.
+    pub gre_esp: usize,
     /// IKE messages.
     pub ike: usize,
     /// Frames of ESP and AH in which payload could be read.
@@ -148,6 +150,8 @@ pub enum Kind {
     UdpEsp,
     /// AH.
     Ah,
+    /// ESP inside GRE.
+    GreEsp,
     /// IKE on port 500 or 4500, or a NAT keepalive.
     Ike,
     /// Address resolution, neighbour discovery, an ICMP error: the network itself.
@@ -164,10 +168,11 @@ impl Seen {
             Kind::Esp => self.esp += 1,
             Kind::UdpEsp => self.udp_esp += 1,
             Kind::Ah => self.ah += 1,
+            Kind::GreEsp => self.gre_esp += 1,
             Kind::Ike => self.ike += 1,
             Kind::Network | Kind::Other => {}
         }
-        let protected = matches!(kind, Kind::Esp | Kind::UdpEsp | Kind::Ah);
+        let protected = matches!(kind, Kind::Esp | Kind::UdpEsp | Kind::Ah | Kind::GreEsp);
         self.readable += usize::from(protected && leaks);
         if !protected && (leaks || kind == Kind::Other) {
             let head: String = frame.iter().take(80).map(|byte| format!("{byte:02x}")).collect();
@@ -178,9 +183,13 @@ impl Seen {
 
 /// Looks at an Ethernet frame as far as its transport header; `None` when it is cut short.
 pub fn classify(frame: &[u8]) -> Option<Kind> {
+    carried(u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]), frame.get(14..)?)
+}
+
+/// Looks at what an EtherType announces.
+fn carried(kind: u16, packet: &[u8]) -> Option<Kind> {
     const ARP: u16 = 0x0806;
-    let packet = frame.get(14..)?;
-    match u16::from_be_bytes([*frame.get(12)?, *frame.get(13)?]) {
+    match kind {
         ARP => Some(Kind::Network),
         0x0800 => {
             let header = usize::from(packet.first()? & 15) * 4;
@@ -207,6 +216,14 @@ fn transport(protocol: u8, rest: &[u8], first: bool) -> Option<Kind> {
     Some(match protocol {
         50 => Kind::Esp,
         51 => Kind::Ah,
+        // RFC 2784 §2: no checksum, version 0, and the EtherType.
+        47 if first && rest.starts_with(&[0, 0]) => {
+            match carried(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]), rest.get(4..)?)? {
+                Kind::Esp => Kind::GreEsp,
+                kind @ (Kind::Ike | Kind::Network) => kind,
+                _ => Kind::Other,
+            }
+        }
         // Later fragments have no ports; their first one was looked at.
         17 if !first => Kind::Network,
         17 => udp(rest)?,
@@ -256,6 +273,9 @@ mod tests {
         };
         assert_eq!(classify(&ipv4(50, &[0; 8])), Some(Kind::Esp));
         assert_eq!(classify(&ipv4(51, &[6, 4])), Some(Kind::Ah));
+        let in_gre = |protocol, rest: &[u8]| ipv4(47, &[&[0, 0, 8, 0], &ipv4(protocol, rest)[14..]].concat());
+        assert_eq!(classify(&in_gre(50, &[0; 8])), Some(Kind::GreEsp));
+        assert_eq!(classify(&in_gre(6, &[0; 20])), Some(Kind::Other));
         assert_eq!(classify(&port(4500, &[0, 0, 0, 0, 1])), Some(Kind::Ike));
         assert_eq!(classify(&port(4500, &[0, 0, 0, 1, 1])), Some(Kind::UdpEsp));
         assert_eq!(classify(&port(53, b"x")), Some(Kind::Other));

@@ -323,6 +323,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         swan,
         folder,
         helper: &places.helper,
+        gre: None,
         capture: Some(capture),
         heard: (0, 0),
     };

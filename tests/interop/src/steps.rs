@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 
 use crate::capture::Capture;
 use crate::node::swan::Swan;
 use crate::node::{Child, Ike, Node, Sa, View};
 use crate::plan::{Between, Direction, Plan};
-use crate::process::{Namespace, wait_for};
+use crate::process::{Daemon, Namespace, wait_for};
 use crate::traffic::{self, Pinging};
 
 /// How long two sides may take to agree about their SAs.
@@ -33,6 +34,8 @@ pub struct Scene<'a> {
     pub folder: &'a Path,
     /// The program that sends and receives payload.
     pub helper: &'a Path,
+    /// Ravelin's end of a GRE tunnel.
+    pub gre: Option<Daemon>,
     /// The recording of the wire, until a step or the end stops it.
     pub capture: Option<Capture>,
     /// How much Ravelin and the peer had said when the last negotiation was begun.
@@ -79,7 +82,16 @@ const WORDS: &[Word] = &[
     word("start SIDE: again", 1..=1, start),
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, dead),
     word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, log),
-    word("wire esp|udp|ah [readable]: protected in this form only, unreadable or not; ends the recording", 1..=2, wire),
+    word(
+        "gre up|down: a GRE tunnel between the hosts: device gre1, 10.3.0.1 at Ravelin's end and 10.3.0.2 at the peer's",
+        1..=1,
+        gre,
+    ),
+    word(
+        "wire esp|udp|ah|gre [readable]: protected in this form only, unreadable or not; ends the recording",
+        1..=2,
+        wire,
+    ),
     word("xfrm COMMAND...: `ip xfrm COMMAND` in the peer's kernel, keyed by hand", 2..=60, xfrm),
     word(
         "cross BETWEEN esp|ah: payload crosses both ways, under keys that nobody negotiated; ends the recording",
@@ -431,9 +443,10 @@ fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         "esp" => seen.esp,
         "udp" => seen.udp_esp,
         "ah" => seen.ah,
-        word => bail!("`{word}`: expected esp, udp or ah"),
+        "gre" => seen.gre_esp,
+        word => bail!("`{word}`: expected esp, udp, ah or gre"),
     };
-    let all = seen.esp + seen.udp_esp + seen.ah;
+    let all = seen.esp + seen.udp_esp + seen.ah + seen.gre_esp;
     ensure!(wanted > 0 && wanted == all && seen.ike > 0, "on the wire: {seen:?}");
     let readable = match words.get(1).map(String::as_str) {
         None => false,
@@ -441,6 +454,38 @@ fn wire(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         Some(word) => bail!("`{word}`: expected readable or nothing"),
     };
     ensure!((seen.readable > 0) == readable, "payload could be read in {} of {all} packets", seen.readable);
+    Ok(())
+}
+
+fn gre(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let away = "ip link del gre1 2>/dev/null || true";
+    match words[0].as_str() {
+        "up" => {}
+        "down" => {
+            scene.swan.in_kernel(away)?;
+            // Its device goes with it.
+            return scene.gre.take().map_or(Ok(()), |tunnel| tunnel.stop(Signal::TERM));
+        }
+        word => bail!("`{word}`: expected up or down"),
+    }
+    let (own, other) = (scene.plan.name("ravelin")?, scene.plan.name("swan")?);
+    scene.swan.in_kernel(&format!(
+        "modprobe ip_gre; {away}
+         ip link add gre1 type gre local {other} remote {own}
+         echo 1 >/proc/sys/net/ipv6/conf/gre1/disable_ipv6
+         ip addr add 10.3.0.2/30 dev gre1; ip link set gre1 up"
+    ))?;
+    let mut command = scene.ravelin_host.command(scene.helper);
+    command.args(["gre", "gre1", own, other]);
+    let mut tunnel = Daemon::start(&mut command, &scene.folder.join("gre.log"))?;
+    wait_for(SETTLE, "the device of the GRE tunnel", || {
+        tunnel.check()?;
+        scene.ravelin_host.sh("ip link show gre1").map(drop)
+    })?;
+    // The header is 4 bytes, in an IPv4 packet.
+    scene.ravelin_host.sh("echo 1 >/proc/sys/net/ipv6/conf/gre1/disable_ipv6
+         ip addr add 10.3.0.1/30 dev gre1; ip link set gre1 mtu 1476 up")?;
+    scene.gre = Some(tunnel);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use ravelin_interop::traffic;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["gre", device, local, remote] => gre(device, local, remote),
         ["serve", port] => serve(port),
         ["send", from, to, port, bytes] => send(from, to, port, bytes),
         _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
@@ -37,6 +38,11 @@ fn places() -> Result<Places> {
 
 fn serve(port: &str) -> Result<ExitCode> {
     traffic::serve(port.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn gre(device: &str, local: &str, remote: &str) -> Result<ExitCode> {
+    ravelin_interop::gre::serve(device, local.parse()?, remote.parse()?)?;
     Ok(ExitCode::SUCCESS)
 }
 
