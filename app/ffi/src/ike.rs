@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ravelin_config::value::identity::identity;
 use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
-use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
@@ -344,7 +344,12 @@ impl Ike {
             match self.endpoint.poll() {
                 Output::Apply(id, op) => {
                     let outcome = engine.apply(&op, instant(now));
-                    self.endpoint.handle(Input::Done(id, outcome), instant(now));
+                    self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));
+                }
+                // Only certificates ask, and this interface takes pre-shared keys alone.
+                Output::Ask(id, _) => {
+                    let answer = Answer::Refused("certificates are not built in".into());
+                    self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
                 }
                 output => return output,
             }
@@ -373,7 +378,7 @@ fn describe(output: &Output) -> (RvlIkeOutput, Vec<u8>) {
             (RvlIkeOutput { deadline, ..RvlIkeOutput::new(RvlIkeOutputKind::Wait) }, Vec::new())
         }
         // `Ike::next` keeps these for the engine.
-        Output::Apply(..) => (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new()),
+        Output::Apply(..) | Output::Ask(..) => (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new()),
     }
 }
 

@@ -9,7 +9,7 @@ use ravelin_config::Model;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::view::IkeSaView;
-use ravelin_ike::{Command, Datagram, Endpoint, Input, Output, Transmit};
+use ravelin_ike::{Answer, Command, Datagram, Endpoint, Input, Output, Transmit};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
@@ -162,9 +162,14 @@ impl Keys {
                     if outcome.is_ok() && matches!(&op, DataPlaneOp::AddSa(sa) if sa.direction == Direction::Outbound) {
                         device.release(now);
                     }
-                    self.endpoint.handle(Input::Done(id, outcome), instant(now));
+                    self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));
                 }
                 Output::Transmit(transmit) => self.transmit(sockets, &transmit),
+                // Only certificates ask, and this host has a pre-shared key.
+                Output::Ask(id, _) => {
+                    let answer = Answer::Refused("this host has no certificates".into());
+                    self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
+                }
                 Output::Event(event) => eprintln!("{event:?}"),
                 Output::Wait(deadline) => {
                     self.deadline = deadline.map(|deadline| deadline.at);

@@ -91,8 +91,9 @@ fn messages(endpoint: &mut Endpoint, installed: &mut u32) -> Vec<Transmit> {
             Output::Transmit(message) => messages.push(message),
             Output::Apply(op, _) => {
                 *installed += 1;
-                endpoint.handle(Input::Done(op, Ok(())), Instant::ZERO);
+                endpoint.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
+            Output::Ask(..) => unreachable!("a pre-shared key asks nobody"),
             Output::Event(_) => {}
             Output::Wait(_) => return messages,
         }

@@ -101,7 +101,7 @@ pub enum Mistake {
     NoVersion(String),
     /// Two policies have this number.
     DuplicatePolicy(PolicyId),
-    /// The remote has no pre-shared key.
+    /// The remote has no pre-shared key, or nobody whose certificate would be trusted.
     NoSecret(String),
     /// The two addresses of the remote are not of one family.
     Families(String),
@@ -123,7 +123,9 @@ impl fmt::Display for Mistake {
             Mistake::DuplicateRemote(name) => write!(f, "there are two remotes with the name {name}"),
             Mistake::NoVersion(name) => write!(f, "remote {name} has no use: {NO_VERSION}"),
             Mistake::DuplicatePolicy(id) => write!(f, "there are two policies with the number {}", id.0),
-            Mistake::NoSecret(name) => write!(f, "remote {name} has no pre-shared key"),
+            Mistake::NoSecret(name) => {
+                write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
+            }
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
             Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),
             Mistake::NoIkeProposal(name) => write!(

@@ -20,6 +20,7 @@ use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
+use crate::question::Question;
 use crate::sa_table::SaTable;
 use crate::v2::feature::cookie::Cookies;
 use crate::view::Counters;
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     next_op: u64,
     /// SAs being installed, by the operation that does it.
     installing: BTreeMap<OpId, SaId>,
+    /// Open questions, by the IKE SA that asks.
+    asking: BTreeMap<OpId, IkeSpi>,
     unprotected: Bucket,
     pool: Pool,
     next_serial: u64,
@@ -66,6 +69,7 @@ impl Core {
             outputs: VecDeque::new(),
             next_op: 0,
             installing: BTreeMap::new(),
+            asking: BTreeMap::new(),
             unprotected: Bucket { tokens: limits::UNPROTECTED_PER_SECOND, refilled: now },
             pool: Pool::default(),
             next_serial: 0,
@@ -119,6 +123,25 @@ impl Core {
     /// The SA that an operation was to install.
     pub(crate) fn installed(&mut self, op: OpId) -> Option<SaId> {
         self.installing.remove(&op)
+    }
+
+    /// Asks, in the name of an IKE SA.
+    pub(crate) fn ask(&mut self, owner: IkeSpi, question: Question) -> OpId {
+        let id = OpId(self.next_op);
+        self.next_op += 1;
+        self.asking.insert(id, owner);
+        self.outputs.push_back(Output::Ask(id, question));
+        id
+    }
+
+    /// The IKE SA that asked.
+    pub(crate) fn asked(&mut self, op: OpId) -> Option<IkeSpi> {
+        self.asking.remove(&op)
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn withdraw(&mut self, op: OpId) {
+        self.asking.remove(&op);
     }
 
     /// Sends a message.

@@ -27,8 +27,9 @@ use crate::config::Config;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
-use crate::input::{Command, Datagram, Input};
-use crate::output::{Deadline, DownReason, Output};
+use crate::input::{Command, Datagram, Input, Outcome};
+use crate::output::{Deadline, DownReason, OpId, Output};
+use crate::question::Answer;
 use crate::v2::exchange::{Task, What};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
@@ -54,11 +55,12 @@ impl Endpoint {
             Input::Datagram(datagram) => self.datagram(datagram),
             Input::Command(command) => self.command(command),
             Input::DataPlane(event) => self.data_plane(event),
-            Input::Done(op, outcome) => {
-                if let (Some(id), Err(error)) = (self.core.installed(op), outcome) {
+            Input::Done(op, Outcome::Applied(result)) => {
+                if let (Some(id), Err(error)) = (self.core.installed(op), result) {
                     self.not_installed(id, &error);
                 }
             }
+            Input::Done(op, Outcome::Answered(answer)) => self.answered(op, answer),
             Input::Timer => self.timer(),
         }
     }
@@ -240,7 +242,11 @@ impl Endpoint {
         };
         let newest = |usable: fn(&IkeSa) -> bool| spis.iter().filter_map(|spi| serial(spi, usable)).max();
         let established = newest(|sa| matches!(&sa.phase, Phase::Established(phase) if phase.stage == Stage::Active));
-        let begun = newest(|sa| matches!(&sa.phase, Phase::InitRequested(_) | Phase::AuthRequested(_)));
+        let begun = newest(|sa| match &sa.phase {
+            Phase::InitRequested(_) | Phase::AuthRequested(_) => true,
+            Phase::Asking(_) => sa.ends.initiator,
+            Phase::InitAnswered(_) | Phase::Established(_) => false,
+        });
         if let Some((_, spi)) = established {
             self.with_ike(spi, |sa, _, _| sa.want(want));
         } else if let Some((_, spi)) = begun {
@@ -300,6 +306,18 @@ impl Endpoint {
             core.failed(Error::DataPlane(alloc::format!("{error}")).failure(place));
             sa.delete_child(inbound, DownReason::DataPlane);
         });
+    }
+
+    fn answered(&mut self, op: OpId, answer: Answer) {
+        let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
+        let IkeSa { ends, phase } = sa;
+        let sa = match phase {
+            Phase::Asking(phase) => phase.answered(ends, op, answer, &mut self.core),
+            phase => Some(IkeSa { ends, phase }),
+        };
+        if let Some(sa) = sa {
+            self.core.table.insert(sa);
+        }
     }
 
     fn timer(&mut self) {

@@ -116,6 +116,17 @@ impl Error {
         }
     }
 
+    /// The peer's certificate or signature is not accepted.
+    pub(crate) fn unproven(why: String, remote: &str) -> Self {
+        let ours = vec![format!("what is trusted for remote {remote}")];
+        Error::Authentication(Disagreement::new(Part::Certificate, vec![why], ours))
+    }
+
+    /// Our own key does not serve, or nobody judged the peer's.
+    pub(crate) fn credential(why: String) -> Self {
+        Error::Authentication(Disagreement::new(Part::Configuration, vec![], vec![why]))
+    }
+
     /// Whether both sides drop the IKE SA without a word more (RFC 7296 §2.21.3).
     pub(crate) fn is_fatal(&self) -> bool {
         match self {
@@ -236,6 +247,7 @@ fn advice(part: Part) -> &'static str {
         Part::Mode => "give both policies the same mode",
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
+        Part::Certificate => "mend the certificate, or trust its authority: ce x509",
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
         Part::Configuration => "correct the remote or the policy on this side",
         Part::Refused => "see the log of the peer",

@@ -49,6 +49,8 @@ pub enum Part {
     Identity,
     /// The pre-shared keys differ, or the peer says so.
     Authentication,
+    /// A certificate or a signature is not accepted, for the reason in `theirs`, or the peer does not accept ours.
+    Certificate,
     /// No answer.
     NoAnswer,
     /// The configuration of this side cannot be carried out, for the reason in `ours`.
@@ -75,6 +77,7 @@ impl fmt::Display for Part {
             Part::Mode => "one side wants transport mode, the other tunnel mode",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
+            Part::Certificate => "a certificate or its signature is not accepted",
             Part::NoAnswer => "the peer does not answer",
             Part::Configuration => "the configuration here cannot be carried out",
             Part::Refused => "the peer refused",

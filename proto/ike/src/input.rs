@@ -10,6 +10,7 @@ use ravelin_types::{IkeSpi, Spi};
 
 use crate::config::Config;
 use crate::output::OpId;
+use crate::question::Answer;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ pub enum Input<'a> {
     Command(Command),
     /// The data plane reports.
     DataPlane(DataPlaneEvent),
-    /// The data plane has carried out an [`Output::Apply`](crate::Output::Apply), or refused it.
+    /// The data plane has carried out an [`Output::Apply`](crate::Output::Apply), or refused it; or the answer to an
+    /// [`Output::Ask`](crate::Output::Ask).
     Done(OpId, Outcome),
     /// The time given by [`Output::Wait`](crate::Output::Wait) has come (early and late calls do no harm).
     Timer,
@@ -37,8 +39,26 @@ pub struct Datagram<'a> {
     pub data: &'a [u8],
 }
 
-/// The answer of the data plane to one operation.
-pub type Outcome = Result<(), DataPlaneError>;
+/// What came of one [`OpId`].
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// What the data plane says.
+    Applied(Result<(), DataPlaneError>),
+    /// What the answer is.
+    Answered(Answer),
+}
+
+impl From<Result<(), DataPlaneError>> for Outcome {
+    fn from(result: Result<(), DataPlaneError>) -> Self {
+        Outcome::Applied(result)
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Outcome::Answered(answer)
+    }
+}
 
 /// What an operator or the application asks for.
 #[derive(Clone, Debug)]

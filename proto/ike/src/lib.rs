@@ -20,6 +20,7 @@ pub mod limits;
 mod negotiate;
 mod open;
 pub mod output;
+pub mod question;
 pub mod view;
 
 #[cfg(feature = "ikev2")]
@@ -40,3 +41,4 @@ pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
 pub use input::{Command, Datagram, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, Transmit};
+pub use question::{Answer, Desk, Question};

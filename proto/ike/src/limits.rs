@@ -14,6 +14,13 @@ pub const COOKIE_THRESHOLD: usize = 32;
 /// A responder forgets a half-open IKE SA after this time.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 
+/// How long a question about a signature or a certificate may stay open. A token needs a second, a revocation list from a
+/// slow server some more; by then the peer has given up too.
+pub const ANSWER: Duration = Duration::from_secs(30);
+
+/// Authorities that are named to a peer in one CERTREQ payload, 20 octets each.
+pub const REQUESTED_AUTHORITIES: usize = 16;
+
 /// IKE SAs in all. Beyond it IKE_SA_INIT requests are dropped and none is begun.
 pub const IKE_SAS: usize = 100_000;
 

@@ -144,11 +144,9 @@ impl Remote {
         if let Some(keys) = &open.keys {
             // Without a key there is an empty one, which proves nothing.
             let secret = key_for(keys, &closed.local_id, peer).cloned().unwrap_or_default();
-            #[allow(irrefutable_let_patterns, reason = "as long as there is one method")]
             if let LocalAuth::Psk(own) = &mut closed.local_auth {
                 *own = secret.clone();
             }
-            #[allow(irrefutable_let_patterns, reason = "as long as there is one method")]
             if let RemoteAuth::Psk(theirs) = &mut closed.remote_auth {
                 *theirs = secret;
             }

@@ -11,6 +11,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
 use crate::explain::Failure;
+use crate::question::Question;
 
 /// One decision.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ use crate::explain::Failure;
 pub enum Output {
     /// Hand the operation to the data plane; answer with [`Input::Done`](crate::Input::Done).
     Apply(OpId, DataPlaneOp),
+    /// Answer the question with [`Input::Done`](crate::Input::Done), in any order.
+    Ask(OpId, Question),
     /// Send an IKE message.
     Transmit(Transmit),
     /// Tell the operator.
@@ -26,7 +29,7 @@ pub enum Output {
     Wait(Option<Deadline>),
 }
 
-/// Number of an [`Output::Apply`], never reused.
+/// Number of an [`Output::Apply`] or [`Output::Ask`], never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub u64);
 

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod algorithm;
+pub mod auth;
 mod certificate;
 mod constraints;
 mod fault;

@@ -396,6 +396,7 @@ impl World {
             }
             match self.nodes[index].endpoint.poll() {
                 Output::Apply(id, op) => self.apply(index, id, &op)?,
+                Output::Ask(..) => return Err("a question, where all have pre-shared keys".into()),
                 Output::Transmit(message) => {
                     let from = node::source(message.local, self.scenario.hosts[index]);
                     self.line(format_args!(
@@ -427,7 +428,7 @@ impl World {
         }
         let ready = outcome.is_ok() && matches!(op, DataPlaneOp::AddSa(sa) if sa.direction == Direction::Outbound);
         let delay = self.rng.millis(0..20);
-        let due = Due::Done { node: index, life: self.nodes[index].life, op: id, outcome };
+        let due = Due::Done { node: index, life: self.nodes[index].life, op: id, outcome: outcome.into() };
         self.later(self.now + delay, due);
         if ready {
             for packet in core::mem::take(&mut self.nodes[index].held) {

@@ -2,8 +2,9 @@
 //! runs a crypto provider against all of them.
 //!
 //! Nothing here is part of the product, and nothing here implements an algorithm: expected values come from the data
-//! files, whose origin and licence are in `data/README.md`. Read [`vectors`] first.
+//! files, whose origin and licence are in `data/README.md`, and certificates from a crate. Read [`vectors`] first.
 
+pub mod papers;
 pub mod random;
 pub mod vectors;
 

@@ -67,7 +67,7 @@ fn commands_come_in_any_order() {
     let config = model.ike_config(&BTreeMap::new());
     assert!(model.unresolved().is_empty());
     assert_eq!(config.policies[0].policy.id, PolicyId(6));
-    let LocalAuth::Psk(secret) = &config.remote("gw").unwrap().local_auth;
+    let LocalAuth::Psk(secret) = &config.remote("gw").unwrap().local_auth else { panic!("no key") };
     assert_eq!(secret.expose(), b"secret");
     // Deleting a remote leaves the policy, which protects (and so drops) its traffic until it finds another.
     apply(&mut model, "ike remote -x gw", &keys.0).unwrap();

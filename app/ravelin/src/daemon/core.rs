@@ -10,7 +10,7 @@ use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Datagram, Endpoint, Event, Input, Output, Transmit};
+use ravelin_ike::{Answer, Command, Datagram, Endpoint, Event, Input, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
@@ -413,7 +413,12 @@ impl<P: Plane> Core<P> {
                         tracing::warn!("the data plane refused an operation: {error}");
                     }
                     self.live_after(&op, outcome.is_ok());
-                    self.endpoint.handle(Input::Done(id, outcome), now);
+                    self.endpoint.handle(Input::Done(id, outcome.into()), now);
+                }
+                // Only certificates ask, and none can be configured.
+                Output::Ask(id, _) => {
+                    let answer = Answer::Refused("certificates cannot be configured".into());
+                    self.endpoint.handle(Input::Done(id, answer.into()), now);
                 }
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Event(event) => self.event(&event, now),

@@ -3,20 +3,29 @@
 //! The two sides need not use the same one (RFC 7296 §2.15). All methods cover the same octets, the `SignedOctets` of the
 //! side that proves.
 
-pub(crate) mod psk;
+mod psk;
+mod signature;
 
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use ravelin_crypto::PrfAlg;
 use ravelin_crypto::ikev2::SignedOctets;
+use ravelin_crypto::{CryptoProvider, PrfAlg};
+use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, Id, Payload};
+
+use crate::limits;
+use crate::question::Question;
 
 /// How we prove who we are.
 #[derive(Clone, Debug)]
 pub enum LocalAuth {
     /// By a pre-shared key.
     Psk(Secret),
+    /// By a signature.
+    Signature(Arc<Credential>),
 }
 
 impl LocalAuth {
@@ -24,6 +33,15 @@ impl LocalAuth {
     pub(crate) fn is_usable(&self) -> bool {
         match self {
             LocalAuth::Psk(secret) => !secret.is_empty(),
+            LocalAuth::Signature(_) => true,
+        }
+    }
+
+    /// `[CERT, ...]`
+    pub(crate) fn certificates(&self) -> Vec<Payload> {
+        match self {
+            LocalAuth::Psk(_) => Vec::new(),
+            LocalAuth::Signature(credential) => signature::certificates(credential),
         }
     }
 }
@@ -33,6 +51,8 @@ impl LocalAuth {
 pub enum RemoteAuth {
     /// By a pre-shared key.
     Psk(Secret),
+    /// By a signature.
+    Signature(Arc<Trust>),
 }
 
 impl RemoteAuth {
@@ -40,6 +60,15 @@ impl RemoteAuth {
     pub(crate) fn is_usable(&self) -> bool {
         match self {
             RemoteAuth::Psk(secret) => !secret.is_empty(),
+            RemoteAuth::Signature(trust) => trust.is_usable(),
+        }
+    }
+
+    /// `[CERTREQ, ...]`
+    pub(crate) fn requests(&self, crypto: &CryptoProvider) -> Vec<Payload> {
+        match self {
+            RemoteAuth::Psk(_) => Vec::new(),
+            RemoteAuth::Signature(trust) => signature::requests(trust.requests(limits::REQUESTED_AUTHORITIES, crypto)),
         }
     }
 
@@ -47,6 +76,7 @@ impl RemoteAuth {
     pub(crate) fn words(&self, remote: &str) -> String {
         match self {
             RemoteAuth::Psk(_) => alloc::format!("the pre-shared key of remote {remote}"),
+            RemoteAuth::Signature(_) => alloc::format!("a certificate or key that is trusted for remote {remote}"),
         }
     }
 }
@@ -66,18 +96,39 @@ pub(crate) struct Claim<'a> {
 /// AUTH does not prove what it should.
 pub(crate) struct Unproven;
 
+/// What is there at once, or has to be asked for.
+pub(crate) enum Now<T> {
+    /// Here it is.
+    Known(T),
+    /// Ask.
+    Ask(Question),
+}
+
 impl Claim<'_> {
-    /// AUTH, as we make it.
-    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth) -> Payload {
+    /// AUTH, as we make it. `hashes` are those that the peer announced.
+    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, hashes: Option<&[u16]>) -> Now<Payload> {
+        let octets = self.octets(prf);
         match auth {
-            LocalAuth::Psk(secret) => Payload::Auth(psk::prove(&self.octets(prf), prf, secret)),
+            LocalAuth::Psk(secret) => Now::Known(Payload::Auth(psk::prove(&octets, prf, secret))),
+            LocalAuth::Signature(credential) => Now::Ask(signature::prove(credential, hashes, octets.parts().concat())),
         }
     }
 
-    /// Judges the peer's AUTH; any other method than the one expected fails.
-    pub(crate) fn judge(&self, prf: &dyn PrfAlg, expected: &RemoteAuth, auth: &Auth) -> Result<(), Unproven> {
+    /// Judges the peer's AUTH, which came among these payloads; any other method than the one expected fails.
+    pub(crate) fn judge(
+        &self,
+        prf: &dyn PrfAlg,
+        expected: &RemoteAuth,
+        auth: &Auth,
+        payloads: &[Payload],
+    ) -> Result<Now<()>, Unproven> {
+        let octets = self.octets(prf);
         match expected {
-            RemoteAuth::Psk(secret) => psk::judge(&self.octets(prf), prf, secret, auth),
+            RemoteAuth::Psk(secret) => psk::judge(&octets, prf, secret, auth).map(Now::Known),
+            RemoteAuth::Signature(trust) => {
+                let octets = octets.parts().concat();
+                Ok(Now::Ask(signature::judge(trust, &self.id.identity, payloads, auth, octets)))
+            }
         }
     }
 

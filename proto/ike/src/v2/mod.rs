@@ -36,6 +36,7 @@ use crate::output::{DownReason, Event};
 use crate::sa_table::InitKey;
 use crate::view::IkeSaView;
 use feature::nat::Nat;
+use phase::asking::Asking;
 use phase::auth::AuthRequested;
 use phase::established::Established;
 use phase::sa_init::{InitAnswered, InitRequested};
@@ -54,6 +55,8 @@ pub(crate) enum Phase {
     InitAnswered(Box<InitAnswered>),
     /// We sent an IKE_AUTH request.
     AuthRequested(Box<AuthRequested>),
+    /// Somebody outside signs or judges.
+    Asking(Box<Asking>),
     /// Both sides are authenticated.
     Established(Box<Established>),
 }
@@ -115,6 +118,7 @@ impl IkeSa {
             Phase::InitRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::InitAnswered(phase) => phase.handle(ends, message, datagram, core),
             Phase::AuthRequested(phase) => phase.handle(ends, message, datagram, core),
+            Phase::Asking(phase) => Some(phase.handle(ends, core)),
             Phase::Established(phase) => phase.handle(ends, message, datagram, core),
         }
     }
@@ -126,6 +130,7 @@ impl IkeSa {
             Phase::InitRequested(phase) => phase.timer(ends, core),
             Phase::InitAnswered(phase) => phase.timer(ends, core),
             Phase::AuthRequested(phase) => phase.timer(ends, core),
+            Phase::Asking(phase) => phase.timer(ends, core),
             Phase::Established(phase) => phase.timer(ends, core),
         }
     }
@@ -136,13 +141,18 @@ impl IkeSa {
             Phase::InitRequested(phase) => Some(phase.retry.at()),
             Phase::InitAnswered(phase) => Some(phase.expire_at),
             Phase::AuthRequested(phase) => Some(phase.retry.at()),
+            Phase::Asking(phase) => Some(phase.deadline()),
             Phase::Established(phase) => phase.deadline(),
         }
     }
 
     /// Whether a peer began it and has yet to prove who it is.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.phase, Phase::InitAnswered(_))
+        match &self.phase {
+            Phase::InitAnswered(_) => true,
+            Phase::Asking(phase) => phase.is_half_open(),
+            Phase::InitRequested(_) | Phase::AuthRequested(_) | Phase::Established(_) => false,
+        }
     }
 
     /// Whether it waits for an answer to our IKE_SA_INIT or IKE_AUTH.
@@ -150,6 +160,7 @@ impl IkeSa {
         match &mut self.phase {
             Phase::InitRequested(phase) => Some(&mut phase.wants),
             Phase::AuthRequested(phase) => Some(&mut phase.wants),
+            Phase::Asking(phase) => phase.wants(),
             Phase::InitAnswered(_) | Phase::Established(_) => None,
         }
     }
@@ -174,7 +185,7 @@ impl IkeSa {
     pub(crate) fn children(&self) -> usize {
         match &self.phase {
             Phase::Established(phase) => phase.children.len(),
-            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::AuthRequested(_) => 0,
+            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::AuthRequested(_) | Phase::Asking(_) => 0,
         }
     }
 
@@ -184,6 +195,7 @@ impl IkeSa {
             Phase::InitRequested(phase) => &phase.remote.name,
             Phase::InitAnswered(phase) => phase.remote_name(),
             Phase::AuthRequested(phase) => &phase.remote.name,
+            Phase::Asking(phase) => phase.remote_name(),
             Phase::Established(phase) => &phase.remote.name,
         }
     }
@@ -194,6 +206,7 @@ impl IkeSa {
             Phase::InitRequested(_) => ("IKE_SA_INIT", None, None),
             Phase::InitAnswered(phase) => ("IKE_SA_INIT", Some(phase.suite), None),
             Phase::AuthRequested(phase) => ("IKE_AUTH", Some(phase.suite), None),
+            Phase::Asking(phase) => ("IKE_AUTH", Some(phase.suite()), None),
             Phase::Established(phase) => (phase.state_name(), Some(phase.suite), Some(phase)),
         };
         IkeSaView {
@@ -219,6 +232,7 @@ impl IkeSa {
         match self.phase {
             Phase::Established(phase) => phase.end(&self.ends, reason, core),
             Phase::AuthRequested(phase) => phase.abandon(core),
+            Phase::Asking(phase) => phase.abandon(core),
             Phase::InitRequested(_) | Phase::InitAnswered(_) => {}
         }
     }

@@ -7,10 +7,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::signature::PrivateKey;
 use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
-use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Event, Input, Output, Remote, Transmit};
+use ravelin_ike::{
+    Answer, ChildPolicy, Command, Config, Datagram, Desk, Endpoint, Event, Input, OpId, Output, Question, Remote,
+    Transmit,
+};
+use ravelin_pki::auth::World;
+use ravelin_pki::{Crl, Time};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Table};
 use ravelin_types::lifetime::{Lifetime, Limits};
@@ -56,6 +62,32 @@ pub struct Host {
     pub order: Vec<&'static str>,
     /// The data plane refuses to install SAs.
     pub refuse: bool,
+    /// Questions that nobody answered.
+    pub asked: VecDeque<(OpId, Question)>,
+    /// What they are answered from.
+    pub papers: Papers,
+}
+
+/// Private keys by name, and what is known about revocation.
+#[derive(Default)]
+pub struct Papers {
+    pub keys: BTreeMap<String, Arc<dyn PrivateKey>>,
+    pub crls: Vec<Crl>,
+    /// The time of certificates; that of the host stands still at a second of its own.
+    pub year: Option<u64>,
+}
+
+impl Papers {
+    pub fn answer(&self, question: &Question) -> Answer {
+        let year = self.year.unwrap_or(2026);
+        let now = Time((year - 1970) * 31_556_952);
+        let crypto = provider();
+        question.answer(Desk {
+            keys: &|name| self.keys.get(name).cloned(),
+            world: World { now, crls: &self.crls },
+            crypto: &crypto,
+        })
+    }
 }
 
 impl Host {
@@ -73,6 +105,8 @@ impl Host {
             sent: VecDeque::new(),
             order: Vec::new(),
             refuse: false,
+            asked: VecDeque::new(),
+            papers: Papers::default(),
         }
     }
 
@@ -89,13 +123,14 @@ impl Host {
                         "an SA is there before the peer hears of it"
                     );
                     let outcome = self.apply(what);
-                    self.endpoint.handle(Input::Done(op, outcome), self.now);
+                    self.endpoint.handle(Input::Done(op, outcome.into()), self.now);
                 }
                 Output::Transmit(transmit) => {
                     sent = true;
                     self.order.push("send");
                     self.sent.push_back(transmit);
                 }
+                Output::Ask(op, question) => self.asked.push_back((op, question)),
                 Output::Event(event) => self.events.push(event),
                 Output::Wait(deadline) => {
                     let overdue = deadline.filter(|deadline| timer && deadline.at <= self.now);
@@ -104,6 +139,14 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Answers the oldest open question; false when there is none.
+    pub fn answer(&mut self) -> bool {
+        let Some((op, question)) = self.asked.pop_front() else { return false };
+        let answer = self.papers.answer(&question);
+        self.input(Input::Done(op, answer.into()));
+        true
     }
 
     fn apply(&mut self, op: DataPlaneOp) -> Result<(), DataPlaneError> {
@@ -282,7 +325,7 @@ impl Lab {
                 self.a_to_b();
             } else if !self.b.sent.is_empty() {
                 self.b_to_a();
-            } else {
+            } else if !self.a.answer() && !self.b.answer() {
                 return;
             }
         }

@@ -17,5 +17,6 @@ mod open;
 mod peer;
 mod pfp;
 mod rekey;
+mod signature;
 mod storm;
 mod window;

@@ -3,3 +3,4 @@
 pub(crate) mod cookie;
 pub(crate) mod initial_contact;
 pub(crate) mod nat;
+pub(crate) mod signature_hashes;

@@ -12,12 +12,15 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
 
 use super::answer_init::InitAnswered;
+use super::asking::{self, Step};
 use super::established::{Established, Origin};
+use crate::auth::Now;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -31,6 +34,16 @@ use crate::v2::feature::initial_contact;
 use crate::v2::message::Payloads;
 use crate::v2::window::MessageWindow;
 use crate::v2::{Ends, IkeSa, Phase, rules};
+
+/// An IKE_AUTH request whose sender is a remote if its AUTH is proven.
+pub(crate) struct Request {
+    pub(crate) payloads: Payloads,
+    pub(crate) remote: Arc<Remote>,
+    /// The identity under which we answer.
+    pub(crate) id: Id,
+    /// To which and from which address it came.
+    pub(crate) at: (SocketAddr, SocketAddr),
+}
 
 impl InitAnswered {
     pub(crate) fn handle(
@@ -66,10 +79,22 @@ impl InitAnswered {
         let judged = parse_chain(protected.first, &inner)
             .map_err(Error::from)
             .and_then(rules::accept)
-            .and_then(|payloads| self.authenticate(&payloads, datagram).map(|(remote, id)| (payloads, remote, id)));
+            .and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
         match judged {
-            Ok((payloads, remote, id)) => self.establish(now_at, &payloads, remote, id, datagram, core),
-            Err(error) => self.refuse(ends, &error, datagram, core),
+            Ok((request, Now::Known(()))) => self.proven(now_at, request, core),
+            Ok((request, Now::Ask(question))) => {
+                Some(asking::ask(now_at, question, Step::JudgeRequest(self, request), core))
+            }
+            Err(error) => self.refuse(ends, &error, (datagram.local, datagram.remote), core),
+        }
+    }
+
+    /// The initiator is who it should be; now it is our turn.
+    pub(crate) fn proven(self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
+        let claim = self.init.responder(&request.id);
+        match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.hashes.as_deref()) {
+            Now::Known(auth) => self.establish(ends, request, auth, core),
+            Now::Ask(question) => Some(asking::ask(ends, question, Step::SignResponse(self, request), core)),
         }
     }
 
@@ -77,30 +102,31 @@ impl InitAnswered {
         IkeSa { ends, phase: Phase::InitAnswered(self) }
     }
 
-    fn refuse(
+    /// Refuses the whole, at the addresses at which the request came.
+    pub(crate) fn refuse(
         mut self: Box<Self>,
         ends: Ends,
         error: &Error,
-        datagram: Datagram<'_>,
+        (local, remote): (SocketAddr, SocketAddr),
         core: &mut Core,
     ) -> Option<IkeSa> {
         core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
         let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
         let message = self.init.protection.seal(&header, &[Payload::Notify(error.notify())], &mut *core.rng).ok()?;
-        core.transmit(datagram.local, datagram.remote, message.clone());
+        core.transmit(local, remote, message.clone());
         self.refused = Some(message);
         Some(self.keep(ends))
     }
 
-    /// The remote that proved to be the peer, and the identity under which we answer.
-    fn authenticate(&self, payloads: &Payloads, datagram: Datagram<'_>) -> Result<(Arc<Remote>, Id), Error> {
-        rules::require(payloads, rules::AUTH_REQUEST)?;
+    /// The remote that the peer is, once its AUTH is proven.
+    fn authenticate(&self, payloads: Payloads, at: (SocketAddr, SocketAddr)) -> Result<(Request, Now<()>), Error> {
+        rules::require(&payloads, rules::AUTH_REQUEST)?;
         let id = payloads.idi()?;
         let taking = |exact| {
             let taking = self.candidates.iter().filter(|remote| remote.takes(&id.identity));
             taking.filter(move |remote| remote.asked_for().is_some() == exact)
         };
-        let closed = |remote: &Arc<Remote>| remote.for_peer(datagram.local.ip(), &id.identity);
+        let closed = |remote: &Arc<Remote>| remote.for_peer(at.0.ip(), &id.identity);
         let known: Vec<Arc<Remote>> = taking(true).chain(taking(false)).map(closed).collect();
         let asked = payloads.idr().ok().map(|id| &id.identity);
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
@@ -111,31 +137,35 @@ impl InitAnswered {
             return Err(Error::Authentication(refusal));
         };
         let auth = payloads.auth()?;
-        self.init.initiator(id).judge(self.init.algs.prf, &remote.remote_auth, auth).map_err(|_| {
+        let claim = self.init.initiator(id);
+        let judged = claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &payloads.0).map_err(|_| {
             let theirs = alloc::format!("{} with AUTH by {}", id.identity, auth.method);
             let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
-        Ok((remote.clone(), Id::new(remote.local_id.clone())))
+        let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
+        Ok((Request { payloads, remote, id, at }, judged))
     }
 
-    fn establish(
+    /// Answers with this AUTH.
+    pub(crate) fn establish(
         self: Box<Self>,
         ends: Ends,
-        payloads: &Payloads,
-        remote: Arc<Remote>,
-        id: Id,
-        datagram: Datagram<'_>,
+        request: Request,
+        auth: Payload,
         core: &mut Core,
     ) -> Option<IkeSa> {
+        let Request { payloads, remote, id, at } = request;
         let mut init = self.init;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
         if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
             initial_contact::obey(&ends, &remote.name, &identities, core);
         }
-        let mut answer = vec![Payload::IdR(id.clone()), init.responder(&id).prove(init.algs.prf, &remote.local_auth)];
+        let mut answer = vec![Payload::IdR(id)];
+        answer.extend(remote.local_auth.certificates());
+        answer.push(auth);
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
-        let judged = ChildAnswer::to(payloads, &remote.name, None, ChildKe::None, &ends, core, &mut place);
+        let judged = ChildAnswer::to(&payloads, &remote.name, None, ChildKe::None, &ends, core, &mut place);
         let child = judged.and_then(|child| {
             let suite = &child.terms.suite;
             let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, None, init.nonces())?;
@@ -177,7 +207,7 @@ impl InitAnswered {
             let child = ChildSa::install(agreement, &ends, true, core);
             established.add_child(child, None, core);
         }
-        core.transmit(datagram.local, datagram.remote, response);
+        core.transmit(at.0, at.1, response);
         Box::new(established).go_on(ends, core)
     }
 }

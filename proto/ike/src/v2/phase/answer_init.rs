@@ -33,6 +33,7 @@ use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::nat::{self, Nat};
+use crate::v2::feature::signature_hashes;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::{Ends, IkeSa, Phase, rules};
 
@@ -126,9 +127,7 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     if agreed.ke != Some(ke.method) {
         return Err(Error::WrongKe(agreed.suite.ke));
     }
-    // Who of them it is will be known with the identity; ESP in UDP serves the others too.
-    let encap = candidates.iter().any(|remote| remote.encap);
-    let message = build(spi_i, payloads, &agreed, encap, datagram, core)?;
+    let message = build(spi_i, payloads, &agreed, &candidates, datagram, core)?;
     if !vouched && message.init.response.len() > datagram.data.len() {
         challenge(claim, datagram, core);
         return Ok(());
@@ -212,10 +211,12 @@ fn build(
     spi_i: IkeSpi,
     payloads: &Payloads,
     agreed: &Agreed<IkeSuite>,
-    encap: bool,
+    candidates: &[Arc<Remote>],
     datagram: Datagram<'_>,
     core: &mut Core,
 ) -> Result<Built, Error> {
+    // Who of them it is will be known with the identity; ESP in UDP serves the others too.
+    let encap = candidates.iter().any(|remote| remote.encap);
     let missing = Error::Misuse("an algorithm is not built in");
     let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
     let (public, shared) = algs.ke.respond(&payloads.ke()?.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
@@ -250,6 +251,14 @@ fn build(
     if detected.is_some() {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
     }
+    let hashes = signature_hashes::read(payloads);
+    if hashes.is_some() {
+        answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
+    }
+    // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
+    if let Some(remote) = candidates.first() {
+        answer.extend(remote.remote_auth.requests(&core.crypto));
+    }
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
     let init = InitExchange {
         suite: agreed.suite,
@@ -260,6 +269,7 @@ fn build(
         nonce_r,
         request: datagram.data.to_vec(),
         response,
+        hashes,
     };
     Ok(Built { ends, init })
 }

@@ -1,15 +1,15 @@
 //! IKE_AUTH as initiator.
 //!
 //! ```text
-//!   HDR, SK {IDi, [N(INITIAL_CONTACT)], IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAi2, TSi, TSr}  -->
-//!                             <--  HDR, SK {IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAr2, TSi, TSr}
+//!   HDR, SK {IDi, [N(INITIAL_CONTACT)], [CERT], [CERTREQ], IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAi2, TSi, TSr}  -->
+//!                             <--  HDR, SK {IDr, [CERT], AUTH, [N(USE_TRANSPORT_MODE)], SAr2, TSi, TSr}
 //!                             <--  HDR, SK {IDr, AUTH, N(error)}     the IKE SA without the Child SA
 //!                             <--  HDR, SK {N(error)}                nothing
 //! ```
 //! Read RFC 7296 §1.2, §2.15 and §2.21.2 before changing this file.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,8 +20,9 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
 use super::Want;
+use super::asking::{self, Step};
 use super::established::{Established, Origin};
-use crate::auth::Claim;
+use crate::auth::{Claim, LocalAuth, Now};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -48,6 +49,8 @@ pub(crate) struct InitExchange {
     pub(crate) request: Vec<u8>,
     /// Its response.
     pub(crate) response: Vec<u8>,
+    /// The hashes that the peer verifies in signatures (RFC 7427 §4).
+    pub(crate) hashes: Option<Vec<u16>>,
 }
 
 impl InitExchange {
@@ -67,6 +70,15 @@ impl InitExchange {
     }
 }
 
+/// An IKE_AUTH request without its AUTH.
+pub(crate) struct Unsigned {
+    pub(crate) remote: Arc<Remote>,
+    /// What else the IKE SA is for, beside the Child SA in the request.
+    pub(crate) wants: Vec<Want>,
+    pub(crate) init: InitExchange,
+    offer: ChildOffer,
+}
+
 /// We sent an IKE_AUTH request.
 pub(crate) struct AuthRequested {
     pub(crate) remote: Arc<Remote>,
@@ -83,41 +95,25 @@ pub(crate) fn request(
     ends: Ends,
     remote: Arc<Remote>,
     mut wants: Vec<Want>,
-    mut init: InitExchange,
+    init: InitExchange,
     core: &mut Core,
 ) -> Option<IkeSa> {
     let Some(offer) = first_offer(&ends, &remote, &mut wants, core) else {
         // The responder forgets its half by itself.
         return None;
     };
-    let policy = Some(offer.policy.policy.id);
     // Who the peer is will be known with its answer; the key must be chosen now.
     let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
     let remote = remote.for_peer(ends.local.ip(), &expected);
-    let id = Id::new(remote.local_id.clone());
-    let mut payloads = vec![Payload::IdI(id.clone())];
-    payloads.extend(initial_contact::notify(&remote.name, core));
-    payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
-    payloads.push(init.initiator(&id).prove(init.algs.prf, &remote.local_auth));
-    payloads.extend(offer.mode_notify());
-    payloads.push(offer.sa());
-    payloads.extend(offer.ts());
-    let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
-    match init.protection.seal(&header, &payloads, &mut *core.rng) {
-        Ok(message) => {
-            let retry = Retry::new(message.clone(), remote.retransmission, core.now);
-            core.transmit(ends.local, ends.peer, message);
-            let phase = AuthRequested { remote, wants, retry, suite: init.suite, init, offer };
-            Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
-        }
-        Err(unfit) => {
-            core.table.release(offer.inbound);
-            core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", policy)));
-            None
-        }
+    let unsigned = Unsigned { remote, wants, init, offer };
+    let id = unsigned.id();
+    let claim = unsigned.init.initiator(&id);
+    let hashes = unsigned.init.hashes.as_deref();
+    match claim.prove(unsigned.init.algs.prf, &unsigned.remote.local_auth, hashes) {
+        Now::Known(auth) => unsigned.send(ends, auth, core),
+        Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(unsigned)), core)),
     }
 }
-
 /// The first thing wanted that can be asked for; what cannot be is reported.
 fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut Core) -> Option<ChildOffer> {
     while !wants.is_empty() {
@@ -129,6 +125,54 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
         }
     }
     None
+}
+
+impl Unsigned {
+    fn id(&self) -> Id {
+        Id::new(self.remote.local_id.clone())
+    }
+
+    /// Sends the request with this AUTH.
+    pub(crate) fn send(self, ends: Ends, auth: Payload, core: &mut Core) -> Option<IkeSa> {
+        let policy = Some(self.offer.policy.policy.id);
+        let mut payloads = vec![Payload::IdI(self.id())];
+        let Unsigned { remote, wants, mut init, offer } = self;
+        payloads.extend(initial_contact::notify(&remote.name, core));
+        payloads.extend(remote.local_auth.certificates());
+        payloads.extend(remote.remote_auth.requests(&core.crypto));
+        payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
+        payloads.push(auth);
+        payloads.extend(offer.mode_notify());
+        payloads.push(offer.sa());
+        payloads.extend(offer.ts());
+        let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
+        match init.protection.seal(&header, &payloads, &mut *core.rng) {
+            Ok(message) => {
+                let retry = Retry::new(message.clone(), remote.retransmission, core.now);
+                core.transmit(ends.local, ends.peer, message);
+                let phase = AuthRequested { remote, wants, retry, suite: init.suite, init, offer };
+                Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
+            }
+            Err(unfit) => {
+                core.table.release(offer.inbound);
+                core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", policy)));
+                None
+            }
+        }
+    }
+
+    /// We cannot sign; the responder forgets its half by itself.
+    pub(crate) fn unsigned(self, ends: &Ends, why: String, core: &mut Core) -> Option<IkeSa> {
+        self.abandon(core);
+        let place = ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id));
+        core.failed(Error::credential(why).failure(place));
+        None
+    }
+
+    /// It ends before the request was sent.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        core.table.release(self.offer.inbound);
+    }
 }
 
 impl AuthRequested {
@@ -185,36 +229,61 @@ impl AuthRequested {
         ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id))
     }
 
-    fn finish(mut self: Box<Self>, ends: Ends, payloads: Result<Payloads, Error>, core: &mut Core) -> Option<IkeSa> {
-        let verified = payloads.map_err(|error| (error, true)).and_then(|payloads| {
-            // Without AUTH it is a refusal of the whole; with it only the Child SA is concerned.
-            if payloads.auth().is_err()
-                && let Some(refusal) = payloads.refusal()
-            {
-                return Err((refusal, false));
-            }
-            let verified = rules::require(&payloads, rules::AUTH_RESPONSE).and_then(|()| self.verify(&payloads));
-            verified.map(|()| payloads).map_err(|error| (error, true))
-        });
-        let payloads = match verified {
+    fn finish(self: Box<Self>, ends: Ends, payloads: Result<Payloads, Error>, core: &mut Core) -> Option<IkeSa> {
+        let payloads = match payloads {
             Ok(payloads) => payloads,
-            Err((error, tell)) => {
-                core.table.release(self.offer.inbound);
-                if tell {
-                    self.tell(&ends, &error, core);
-                }
-                let ours = |part| match part {
-                    Part::Authentication | Part::Identity => vec![
-                        alloc::format!("we are {}", self.remote.local_id),
-                        alloc::format!("the peer shall be {}", self.remote.peer_words()),
-                    ],
-                    part => self.offer.lines(part),
-                };
-                core.failed(error.failure_with_offer(self.place(&ends), ours));
-                return None;
-            }
+            Err(error) => return self.refuse(&ends, &error, true, core),
         };
-        let child = self.child(&ends, &payloads, core);
+        // Without AUTH it is a refusal of the whole; with it only the Child SA is concerned.
+        if payloads.auth().is_err()
+            && let Some(refusal) = payloads.refusal()
+        {
+            let error = self.refused(refusal);
+            return self.refuse(&ends, &error, false, core);
+        }
+        match rules::require(&payloads, rules::AUTH_RESPONSE).and_then(|()| self.verify(&payloads)) {
+            Ok(Now::Known(())) => self.proven(ends, &payloads, core),
+            Ok(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeResponse(self, payloads), core)),
+            Err(error) => self.refuse(&ends, &error, true, core),
+        }
+    }
+
+    /// AUTHENTICATION_FAILED is about our certificate where we have one.
+    fn refused(&self, refusal: Error) -> Error {
+        match (&refusal, &self.remote.local_auth) {
+            (Error::Refused(kind @ NotifyType::AUTHENTICATION_FAILED, _), LocalAuth::Signature(_)) => {
+                let ours = vec![alloc::format!("the certificate of {}", self.remote.local_id)];
+                Error::Authentication(Disagreement::new(Part::Certificate, vec![kind.to_string()], ours))
+            }
+            _ => refusal,
+        }
+    }
+
+    /// The peer's certificate or signature is not accepted.
+    pub(crate) fn disproven(self: Box<Self>, ends: Ends, why: String, core: &mut Core) -> Option<IkeSa> {
+        let error = Error::unproven(why, &self.remote.name);
+        self.refuse(&ends, &error, true, core)
+    }
+
+    fn refuse(mut self: Box<Self>, ends: &Ends, error: &Error, tell: bool, core: &mut Core) -> Option<IkeSa> {
+        core.table.release(self.offer.inbound);
+        if tell {
+            self.tell(ends, error, core);
+        }
+        let ours = |part| match part {
+            Part::Authentication | Part::Identity => vec![
+                alloc::format!("we are {}", self.remote.local_id),
+                alloc::format!("the peer shall be {}", self.remote.peer_words()),
+            ],
+            part => self.offer.lines(part),
+        };
+        core.failed(error.failure_with_offer(self.place(ends), ours));
+        None
+    }
+
+    /// The responder is who it should be.
+    pub(crate) fn proven(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        let child = self.child(&ends, payloads, core);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
         let peer = payloads.idr().map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
@@ -248,7 +317,7 @@ impl AuthRequested {
         Box::new(established).go_on(ends, core)
     }
 
-    fn verify(&self, payloads: &Payloads) -> Result<(), Error> {
+    fn verify(&self, payloads: &Payloads) -> Result<Now<()>, Error> {
         let id = payloads.idr()?;
         // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
         if !self.remote.takes(&id.identity) {
@@ -256,7 +325,7 @@ impl AuthRequested {
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
         }
         let claim = self.init.responder(id);
-        claim.judge(self.init.algs.prf, &self.remote.remote_auth, payloads.auth()?).map_err(|_| {
+        claim.judge(self.init.algs.prf, &self.remote.remote_auth, payloads.auth()?, &payloads.0).map_err(|_| {
             let theirs =
                 alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))

@@ -5,12 +5,14 @@
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered
 //!   auth.rs      HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->      AuthRequested
 //!                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
+//!   asking.rs    between the two, where somebody outside signs or judges
 //!   established.rs   everything after, by exchange/
 //! ```
 //! Read RFC 7296 §1.2, §2.1, §2.6, §2.15 and §2.21 before changing this folder.
 
 pub(crate) mod answer_auth;
 pub(crate) mod answer_init;
+pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod established;
 pub(crate) mod sa_init;

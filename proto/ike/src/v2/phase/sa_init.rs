@@ -32,7 +32,7 @@ use crate::error::{Error, Place};
 use crate::input::Datagram;
 use crate::limits;
 use crate::negotiate;
-use crate::v2::feature::nat;
+use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
 use crate::v2::window::{Due, Retry};
@@ -94,7 +94,7 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
     };
     let nonce = core.nonce();
     let ke = alg.generate(&mut *core.rng);
-    let message = init_message(&ends, remote.encap, &offers, (method, &*ke), &nonce, None, core)?;
+    let message = init_message(&ends, &remote, &offers, (method, &*ke), &nonce, None, core)?;
     let retry = Retry::new(message.clone(), remote.retransmission, core.now);
     core.transmit(ends.local, ends.peer, message);
     let phase =
@@ -106,7 +106,7 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
 /// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`
 fn init_message(
     ends: &Ends,
-    encap: bool,
+    remote: &Remote,
     offers: &[Proposal],
     (method, ke): (KeMethod, &dyn KePrivate),
     nonce: &[u8],
@@ -119,7 +119,8 @@ fn init_message(
     payloads.push(offer::sa(offers, AnySpi::None));
     payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
-    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
+    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
+    payloads.extend(signature_hashes::notify(core::iter::once(remote)));
     Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
 }
 
@@ -227,7 +228,7 @@ impl InitRequested {
         }
         self.restarts += 1;
         let ke = (self.method, &*self.ke);
-        match init_message(&ends, self.remote.encap, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
+        match init_message(&ends, &self.remote, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
             Ok(message) => {
                 self.retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
                 core.transmit(ends.local, ends.peer, message);
@@ -287,6 +288,7 @@ impl InitRequested {
             nonce_r,
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
+            hashes: signature_hashes::read(payloads),
         };
         Ok((ends, exchange))
     }

@@ -1,0 +1,87 @@
+//! Slow or outside work: signing with a private key, and judging a peer's certificates and signature.
+//!
+//! The endpoint asks ([`Output::Ask`](crate::Output::Ask)), goes on with other peers, and takes the answer when it comes
+//! ([`Input::Done`](crate::Input::Done)). Whoever answers may do so in a thread, from a token, or at once with
+//! [`Question::answer`].
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::signature::PrivateKey;
+use ravelin_pki::auth::{Claim, Credential, Proof, Trust, World};
+use ravelin_types::Identity;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Sign, so that the peer can verify.
+    Sign {
+        /// With what.
+        credential: Arc<Credential>,
+        /// The hashes that the peer announced (RFC 7427 §4), if it knows that.
+        hashes: Option<Vec<u16>>,
+        /// What AUTH covers.
+        octets: Vec<u8>,
+    },
+    /// Say whether a peer is who it says it is.
+    Judge {
+        /// Whom we believe.
+        trust: Arc<Trust>,
+        /// Who it says it is.
+        identity: Identity,
+        /// Encoding and data of its CERT payloads.
+        certificates: Vec<(u8, Vec<u8>)>,
+        /// Its AUTH.
+        proof: Proof,
+        /// What AUTH covers.
+        octets: Vec<u8>,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// AUTH.
+    Signed(Proof),
+    /// It is.
+    Proven,
+    /// It cannot be done, or it is not: why, in words for the operator.
+    Refused(String),
+}
+
+/// What it takes to answer.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Private keys by the names in credentials.
+    pub keys: &'a dyn Fn(&str) -> Option<Arc<dyn PrivateKey>>,
+    /// The time, and what is known about revocation.
+    pub world: World<'a>,
+    /// Who verifies.
+    pub crypto: &'a CryptoProvider,
+}
+
+impl Question {
+    /// The answer. It takes up to some milliseconds.
+    pub fn answer(&self, desk: Desk<'_>) -> Answer {
+        match self {
+            Question::Sign { credential, hashes, octets } => {
+                let Some(key) = (desk.keys)(&credential.key) else {
+                    return Answer::Refused(alloc::format!("the private key {} is not there any more", credential.key));
+                };
+                match credential.prove(&*key, hashes.as_deref(), octets) {
+                    Ok(proof) => Answer::Signed(proof),
+                    Err(refusal) => Answer::Refused(refusal.to_string()),
+                }
+            }
+            Question::Judge { trust, identity, certificates, proof, octets } => {
+                let claim = Claim { identity, certificates, proof, octets };
+                match trust.judge(claim, desk.world, desk.crypto) {
+                    Ok(_) => Answer::Proven,
+                    Err(refusal) => Answer::Refused(refusal.to_string()),
+                }
+            }
+        }
+    }
+}

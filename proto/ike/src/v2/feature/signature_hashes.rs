@@ -1,0 +1,25 @@
+//! SIGNATURE_HASH_ALGORITHMS: the hashes that a side verifies, said before the other signs (RFC 7427 §4).
+
+use alloc::vec::Vec;
+
+use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
+
+use crate::config::{LocalAuth, Remote, RemoteAuth};
+use crate::v2::message::Payloads;
+
+/// What we announce: the hashes of those remotes whose signatures we verify, or all when we only sign.
+pub(crate) fn notify<'a>(remotes: impl Iterator<Item = &'a Remote> + Clone) -> Option<Payload> {
+    let signs = remotes.clone().any(|remote| matches!(remote.local_auth, LocalAuth::Signature(_)));
+    let trust = remotes.filter_map(|remote| match &remote.remote_auth {
+        RemoteAuth::Signature(trust) => Some(trust.hashes()),
+        RemoteAuth::Psk(_) => None,
+    });
+    let hashes = trust.max_by_key(Vec::len).or_else(|| signs.then(|| ravelin_pki::auth::Trust::default().hashes()))?;
+    Some(Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, hashes)))
+}
+
+/// What the peer announced.
+pub(crate) fn read(payloads: &Payloads) -> Option<Vec<u16>> {
+    let data = &payloads.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS)?.data;
+    Some(data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
+}

@@ -1,0 +1,151 @@
+//! IKE_AUTH while somebody outside signs or judges (`question.rs`).
+//!
+//! ```text
+//!   initiator   IKE_SA_INIT ─► Sign ─► AuthRequested ─► Judge ─► Established
+//!   responder   InitAnswered ─► Judge ─► Sign ─► Established
+//! ```
+//! The peer's message comes again meanwhile, or not; it changes nothing. Without an answer in
+//! [`limits::ANSWER`] the IKE SA ends.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ravelin_types::Instant;
+use ravelin_types::proposal::IkeSuite;
+use ravelin_wire::ike::v2::{Auth, AuthMethod, Payload};
+
+use super::Want;
+use super::answer_auth::Request;
+use super::answer_init::InitAnswered;
+use super::auth::{AuthRequested, Unsigned};
+use crate::context::Core;
+use crate::error::Error;
+use crate::limits;
+use crate::output::OpId;
+use crate::question::{Answer, Question};
+use crate::v2::message::Payloads;
+use crate::v2::{Ends, IkeSa, Phase};
+
+/// A question is open.
+pub(crate) struct Asking {
+    op: OpId,
+    expire_at: Instant,
+    step: Step,
+}
+
+/// What for.
+pub(crate) enum Step {
+    /// Our AUTH as initiator.
+    SignRequest(Box<Unsigned>),
+    /// The responder's.
+    JudgeResponse(Box<AuthRequested>, Payloads),
+    /// The initiator's.
+    JudgeRequest(Box<InitAnswered>, Request),
+    /// Our AUTH as responder.
+    SignResponse(Box<InitAnswered>, Request),
+}
+
+/// Asks, and waits in this phase for the answer.
+pub(crate) fn ask(ends: Ends, question: Question, step: Step, core: &mut Core) -> IkeSa {
+    let op = core.ask(ends.our_spi(), question);
+    let phase = Asking { op, expire_at: core.now + limits::ANSWER, step };
+    IkeSa { ends, phase: Phase::Asking(Box::new(phase)) }
+}
+
+impl Asking {
+    /// The answer to question `op`.
+    pub(crate) fn answered(self: Box<Self>, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
+        if op != self.op {
+            return Some(IkeSa { ends, phase: Phase::Asking(self) });
+        }
+        match (self.step, answer) {
+            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.send(ends, auth(proof), core),
+            (Step::SignRequest(unsigned), other) => unsigned.unsigned(&ends, words(other), core),
+            (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
+            (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),
+            (Step::JudgeRequest(phase, request), Answer::Proven) => phase.proven(ends, request, core),
+            (Step::JudgeRequest(phase, request), other) => {
+                let error = Error::unproven(words(other), &request.remote.name);
+                phase.refuse(ends, &error, request.at, core)
+            }
+            (Step::SignResponse(phase, request), Answer::Signed(proof)) => {
+                phase.establish(ends, request, auth(proof), core)
+            }
+            (Step::SignResponse(phase, request), other) => {
+                phase.refuse(ends, &Error::credential(words(other)), request.at, core)
+            }
+        }
+    }
+
+    /// A message while nobody has answered: the peer's again.
+    pub(crate) fn handle(self: Box<Self>, ends: Ends, core: &mut Core) -> IkeSa {
+        core.counters.repeated += 1;
+        IkeSa { ends, phase: Phase::Asking(self) }
+    }
+
+    pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if core.now < self.expire_at {
+            return Some(IkeSa { ends, phase: Phase::Asking(self) });
+        }
+        let error = Error::credential("nobody signed or checked the certificates in time".into());
+        core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
+        self.abandon(core);
+        None
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.expire_at
+    }
+
+    /// It ends before the answer.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        core.withdraw(self.op);
+        match &self.step {
+            Step::SignRequest(unsigned) => unsigned.abandon(core),
+            Step::JudgeResponse(phase, _) => phase.abandon(core),
+            Step::JudgeRequest(..) | Step::SignResponse(..) => {}
+        }
+    }
+
+    /// Whether the peer has yet to prove who it is.
+    pub(crate) fn is_half_open(&self) -> bool {
+        matches!(self.step, Step::JudgeRequest(..))
+    }
+
+    pub(crate) fn remote_name(&self) -> &str {
+        match &self.step {
+            Step::SignRequest(unsigned) => &unsigned.remote.name,
+            Step::JudgeResponse(phase, _) => &phase.remote.name,
+            Step::JudgeRequest(_, request) | Step::SignResponse(_, request) => &request.remote.name,
+        }
+    }
+
+    pub(crate) fn suite(&self) -> IkeSuite {
+        match &self.step {
+            Step::SignRequest(unsigned) => unsigned.init.suite,
+            Step::JudgeResponse(phase, _) => phase.suite,
+            Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
+        }
+    }
+
+    /// What else the IKE SA is for, when we began it.
+    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
+        match &mut self.step {
+            Step::SignRequest(unsigned) => Some(&mut unsigned.wants),
+            Step::JudgeResponse(phase, _) => Some(&mut phase.wants),
+            Step::JudgeRequest(..) | Step::SignResponse(..) => None,
+        }
+    }
+}
+
+fn auth(proof: ravelin_pki::auth::Proof) -> Payload {
+    Payload::Auth(Auth { method: AuthMethod(proof.method), data: proof.data })
+}
+
+/// Why not; an answer to another question says nothing.
+fn words(answer: Answer) -> alloc::string::String {
+    match answer {
+        Answer::Refused(why) => why,
+        Answer::Signed(_) | Answer::Proven => "the answer is to another question".into(),
+    }
+}

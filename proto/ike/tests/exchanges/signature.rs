@@ -1,0 +1,535 @@
+//! AUTH by signature, both roles: kinds of keys, chains, what is refused, and questions that stay open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_ike::config::{LocalAuth, RemoteAuth};
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Answer, Command, Config, Event, Input, Question, limits};
+use ravelin_pki::auth::{Credential, Proof, Trust};
+use ravelin_pki::{Certificate, Crl};
+use ravelin_testkit::papers::{self, Kind, Paper};
+use ravelin_types::Identity;
+
+use crate::lab::*;
+
+pub fn certificate(der: &[u8]) -> Certificate {
+    Certificate::parse(der).unwrap()
+}
+
+/// A credential whose key is kept as `key`; the certificates are sent in this order.
+pub fn credential(paper: &Paper, more: &[&[u8]]) -> Arc<Credential> {
+    let own = certificate(&paper.der);
+    let certificates = std::iter::once(own.clone()).chain(more.iter().map(|der| certificate(der))).collect();
+    Arc::new(Credential { certificates, key: "key".into(), spki: own.spki().to_vec(), sha1: false })
+}
+
+pub fn trust(anchors: &[&[u8]]) -> Trust {
+    Trust { anchors: anchors.iter().map(|der| certificate(der)).collect(), ..Trust::default() }
+}
+
+pub fn give_key(host: &mut Host, paper: &Paper) {
+    let key = provider().signatures.unwrap().private_key(&paper.pkcs8).unwrap();
+    host.papers.keys.insert("key".into(), key.into());
+}
+
+const NAME_A: &str = "192.0.2.1.example.org";
+const NAME_B: &str = "192.0.2.2.example.org";
+
+/// What both ends have, before the test changes it.
+struct Papers2 {
+    root: Paper,
+    a: Paper,
+    b: Paper,
+}
+
+impl Papers2 {
+    fn new(kind: Kind) -> Self {
+        let root = papers::root("root", kind);
+        let (a, b) = (root.peer("a", &[NAME_A], kind), root.peer("b", &[NAME_B], kind));
+        Papers2 { root, a, b }
+    }
+
+    /// Both with certificates of the root.
+    fn lab(&self, change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
+        let mut lab = Lab::with(|a, b| {
+            for (config, paper) in [(&mut *a, &self.a), (&mut *b, &self.b)] {
+                config.remotes[0].local_auth = LocalAuth::Signature(credential(paper, &[]));
+                config.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&self.root.der])));
+            }
+            change(a, b);
+        });
+        give_key(&mut lab.a, &self.a);
+        give_key(&mut lab.b, &self.b);
+        lab
+    }
+}
+
+/// A begins, and B refuses for this reason; A hears it, and nobody has anything.
+fn refused(mut lab: Lab, words: &str) {
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let there = lab.b.failure(Part::Certificate);
+    assert!(there.to_string().contains(words), "{there}");
+    let here = lab.a.failure(Part::Certificate);
+    assert_eq!(here.theirs, ["AUTHENTICATION_FAILED"], "{here}");
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    lab.b.sleep(limits::HALF_OPEN_LIFETIME + Duration::from_secs(1));
+    assert!(lab.b.endpoint.ike_sas().is_empty());
+}
+
+/// A begins, B answers with something that A refuses for this reason.
+fn refuses(mut lab: Lab, words: &str) {
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let here = lab.a.failure(Part::Certificate);
+    assert!(here.to_string().contains(words), "{here}");
+    // B learns it from N(AUTHENTICATION_FAILED) in an INFORMATIONAL request.
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}
+
+// HDR, SAi1, KEi, Ni, N(SIGNATURE_HASH_ALGORITHMS)  -->
+//     <--  HDR, SAr1, KEr, Nr, N(SIGNATURE_HASH_ALGORITHMS), CERTREQ
+// HDR, SK {IDi, CERT, CERTREQ, IDr, AUTH, SAi2, TSi, TSr}  -->
+//     <--  HDR, SK {IDr, CERT, AUTH, SAr2, TSi, TSr}
+#[test]
+fn every_kind_of_key_authenticates_both_sides() {
+    for kind in [Kind::Rsa, Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519] {
+        let mut lab = Papers2::new(kind).lab(|_, _| ());
+        lab.establish();
+        lab.assert_mirrored();
+        assert_eq!(lab.a.ike().identities.unwrap().1, Identity::Fqdn(NAME_B.into()), "{kind:?}");
+        let up =
+            lab.b.events.iter().any(|e| matches!(e, Event::IkeUp { peer: Identity::Fqdn(name), .. } if name == NAME_A));
+        assert!(up, "{kind:?}");
+    }
+}
+
+#[test]
+fn one_side_by_certificate_and_the_other_by_pre_shared_key() {
+    let papers = Papers2::new(Kind::P256);
+    let mut lab = papers.lab(|a, b| {
+        a.remotes[0].local_auth = LocalAuth::Psk(SECRET.into());
+        b.remotes[0].remote_auth = RemoteAuth::Psk(SECRET.into());
+    });
+    lab.establish();
+    lab.assert_mirrored();
+}
+
+#[test]
+fn chains_come_in_any_order_and_across_authorities() {
+    let (root, other) = (papers::root("root", Kind::P256), papers::root("other root", Kind::Rsa));
+    let one = root.intermediate("one", Kind::P384);
+    let two = one.intermediate("two", Kind::Ed25519);
+    let a = two.peer("a", &[NAME_A], Kind::P256);
+    let b = root.peer("b", &[NAME_B], Kind::P256);
+    // The certificates between come shuffled, among others that lead nowhere.
+    let sent: [&[u8]; 4] = [&one.der, &other.der, &two.der, &root.der];
+    let mut lab = Lab::with(|c, d| {
+        c.remotes[0].local_auth = LocalAuth::Signature(credential(&a, &sent));
+        d.remotes[0].local_auth = LocalAuth::Signature(credential(&b, &[]));
+        c.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+        d.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+    });
+    give_key(&mut lab.a, &a);
+    give_key(&mut lab.b, &b);
+    lab.establish();
+    // B trusts only the other root, which has signed the first one's key.
+    let cross = root.cross_signed_by(&other);
+    let sent: [&[u8]; 3] = [&two.der, &one.der, &cross];
+    let mut lab = Lab::with(|c, d| {
+        c.remotes[0].local_auth = LocalAuth::Signature(credential(&a, &sent));
+        d.remotes[0].local_auth = LocalAuth::Signature(credential(&b, &[]));
+        c.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+        d.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&other.der])));
+    });
+    give_key(&mut lab.a, &a);
+    give_key(&mut lab.b, &b);
+    lab.establish();
+}
+
+#[test]
+fn identities_are_those_of_the_certificate() {
+    let root = papers::root("root", Kind::P256);
+    let b = root.peer("b", &[NAME_B], Kind::P256);
+    let names = [NAME_A, "192.0.2.1", "2001:db8::1"];
+    let mut params = papers::subject("a", &names);
+    params.subject_alt_names.push(rcgen::SanType::Rfc822Name("a@Example.org".try_into().unwrap()));
+    let a = root.issue(params, Kind::P256);
+    let subject = certificate(&a.der).subject().clone();
+    let general = Identity::GeneralName([&[0x82, u8::try_from(NAME_A.len()).unwrap()], NAME_A.as_bytes()].concat());
+    let papers = Papers2 { root, a, b };
+    for identity in [
+        Identity::Fqdn("192.0.2.1.EXAMPLE.org".into()),
+        Identity::Rfc822("a@example.org".into()),
+        Identity::Ipv4("192.0.2.1".parse().unwrap()),
+        Identity::Ipv6("2001:db8::1".parse().unwrap()),
+        Identity::Dn(subject),
+        general,
+    ] {
+        let mut lab = papers.lab(|a, b| {
+            a.remotes[0].local_id = identity.clone();
+            b.remotes[0].remote_id = identity.clone();
+        });
+        lab.establish();
+    }
+    for identity in [
+        Identity::Fqdn("a".into()),
+        Identity::Fqdn("example.org".into()),
+        Identity::Rfc822("A@example.org".into()),
+        Identity::Ipv4("192.0.2.3".parse().unwrap()),
+        Identity::Dn("C=CH, O=Ravelin, CN=b".parse().unwrap()),
+        Identity::KeyId(b"a".to_vec()),
+    ] {
+        let lab = papers.lab(|a, b| {
+            a.remotes[0].local_id = identity.clone();
+            b.remotes[0].remote_id = identity.clone();
+        });
+        refused(lab, &format!("the peer says it is {identity}, and its certificate names C=CH, O=Ravelin, CN=a"));
+    }
+}
+
+#[test]
+fn certificates_that_are_not_good_are_refused_with_the_reason() {
+    let papers = Papers2::new(Kind::P256);
+    let stranger = papers::root("stranger", Kind::P256);
+    // Nobody here trusts its authority; nor does sending the authority along help.
+    let theirs = stranger.peer("a", &[NAME_A], Kind::P256);
+    for (sent, words) in [
+        (
+            &[][..],
+            "the certificate C=CH, O=Ravelin, CN=a was issued by C=CH, O=Ravelin, CN=stranger, which is not trusted",
+        ),
+        (&[&stranger.der[..]], "CN=stranger is signed by itself and not among those that are trusted here"),
+    ] {
+        let mut lab = papers.lab(|a, _| a.remotes[0].local_auth = LocalAuth::Signature(credential(&theirs, sent)));
+        give_key(&mut lab.a, &theirs);
+        refused(lab, words);
+    }
+    // An authority of the trusted one's name with another key.
+    let same_name = papers::root("root", Kind::P256);
+    let theirs = same_name.peer("a", &[NAME_A], Kind::P256);
+    let mut lab =
+        papers.lab(|a, _| a.remotes[0].local_auth = LocalAuth::Signature(credential(&theirs, &[&same_name.der])));
+    give_key(&mut lab.a, &theirs);
+    refused(lab, "CN=root is not by the authority of that name known here");
+    // Out of its time.
+    let mut params = papers::subject("a", &[NAME_A]);
+    params.not_after = rcgen::date_time_ymd(2025, 3, 1);
+    let expired = papers.root.issue(params, Kind::P256);
+    let mut params = papers::subject("a", &[NAME_A]);
+    params.not_before = rcgen::date_time_ymd(2027, 3, 1);
+    let early = papers.root.issue(params, Kind::P256);
+    // For something else.
+    let mut params = papers::subject("a", &[NAME_A]);
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
+    let code = papers.root.issue(params, Kind::P256);
+    let mut params = papers::subject("a", &[NAME_A]);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyAgreement];
+    let agreement = papers.root.issue(params, Kind::P256);
+    // SECURITY-HISTORY row 89: an end certificate that poses as an authority.
+    let poser = papers.root.peer("poser", &["poser"], Kind::P256);
+    let posed = poser.peer("a", &[NAME_A], Kind::P256);
+    for (paper, sent, words) in [
+        (&expired, &[][..], "CN=a expired on 2025-03-01 00:00:00 UTC"),
+        (&early, &[], "CN=a is valid only from 2027-03-01"),
+        (&code, &[], "is not for authenticating a peer"),
+        (&agreement, &[], "is not for authenticating a peer"),
+        (&posed, &[&poser.der[..]], "the certificate C=CH, O=Ravelin, CN=poser is not that of an authority"),
+    ] {
+        let mut lab = papers.lab(|a, _| a.remotes[0].local_auth = LocalAuth::Signature(credential(paper, sent)));
+        give_key(&mut lab.a, paper);
+        refused(lab, words);
+    }
+    // SECURITY-HISTORY row 84: a good certificate, and a key that is not its own.
+    let mut lab = papers.lab(|_, _| ());
+    give_key(&mut lab.a, &papers.b);
+    refused(lab, "is not by the key of the certificate");
+    // As the responder, all the same.
+    let mut lab = papers.lab(|_, b| b.remotes[0].local_auth = LocalAuth::Signature(credential(&expired, &[])));
+    give_key(&mut lab.b, &expired);
+    refuses(lab, "CN=a expired on 2025-03-01");
+    let mut lab = papers.lab(|_, _| ());
+    give_key(&mut lab.b, &papers.a);
+    refuses(lab, "is not by the key of the certificate");
+}
+
+// SECURITY-HISTORY row 89: chains that go round, and authorities that certify each other.
+#[test]
+fn chains_without_end_end() {
+    let papers = Papers2::new(Kind::P256);
+    let (one, two) = (papers::root("one", Kind::P256), papers::root("two", Kind::P256));
+    let a = one.peer("a", &[NAME_A], Kind::P256);
+    let (round, back) = (one.cross_signed_by(&two), two.cross_signed_by(&one));
+    let mut lab = papers.lab(|c, _| {
+        c.remotes[0].local_auth = LocalAuth::Signature(credential(&a, &[&round, &back, &one.der, &two.der]));
+    });
+    give_key(&mut lab.a, &a);
+    refused(lab, "which is not trusted here");
+}
+
+#[test]
+fn a_revoked_certificate_is_refused() {
+    let papers = Papers2::new(Kind::P256);
+    let list = |der: &[u8]| Crl::parse(der).unwrap();
+    let mut lab = papers.lab(|_, _| ());
+    lab.b.papers.crls = vec![list(&papers.root.crl(&[&papers.a]))];
+    refused(lab, "the certificate C=CH, O=Ravelin, CN=a was revoked");
+    // A list of somebody else of that name, and a list that revokes another, change nothing.
+    let mut lab = papers.lab(|_, _| ());
+    let forged = papers::root("root", Kind::P256).crl(&[&papers.a]);
+    lab.b.papers.crls = vec![list(&forged), list(&papers.root.crl(&[&papers.b]))];
+    lab.establish();
+    // Where it must be known, no list or an old one is not enough.
+    for crl in [None, Some(papers.root.crl_until(&[], 2024))] {
+        let mut lab = papers.lab(|_, b| {
+            let strict = Trust { revocation: true, ..trust(&[&papers.root.der]) };
+            b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(strict));
+        });
+        lab.b.papers.crls = crl.iter().map(|der| list(der)).collect();
+        refused(lab, "whether the certificate C=CH, O=Ravelin, CN=a was revoked cannot be known");
+    }
+}
+
+#[test]
+fn a_peer_with_a_certificate_of_its_own_and_raw_keys() {
+    let (a, b) =
+        (papers::own(papers::subject("a", &[]), Kind::P256), papers::own(papers::subject("b", &[]), Kind::Rsa));
+    let pinned = |paper: &Paper| Trust { pinned: vec![certificate(&paper.der)], ..Trust::default() };
+    let raw = |paper: &Paper| Trust { keys: vec![certificate(&paper.der).spki().to_vec()], ..Trust::default() };
+    let bare =
+        |paper: &Paper| Arc::new(Credential { certificates: vec![], ..Credential::clone(&credential(paper, &[])) });
+    for (local, trusts) in [(credential(&a, &[]), [pinned(&a), pinned(&b)]), (bare(&a), [raw(&a), raw(&b)])] {
+        let [of_a, of_b] = trusts;
+        let make = |of_a: Trust| {
+            let remote_credential = if local.certificates.is_empty() { bare(&b) } else { credential(&b, &[]) };
+            let mut lab = Lab::with(|c, d| {
+                c.remotes[0].local_auth = LocalAuth::Signature(local.clone());
+                c.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(of_b.clone()));
+                d.remotes[0].local_auth = LocalAuth::Signature(remote_credential);
+                d.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(of_a));
+            });
+            give_key(&mut lab.a, &a);
+            give_key(&mut lab.b, &b);
+            lab
+        };
+        make(of_a).establish();
+        // CVE-2020-16088: a key or certificate that is not the configured one, however good its signature.
+        refused(make(of_b.clone()), "is not the certificate that is configured for the peer");
+    }
+}
+
+/// A begins, up to its question for a signature. A cookie may come first: B's CERTREQ makes its answer longer.
+fn begin(lab: &mut Lab) {
+    lab.a.command(Command::Initiate(POLICY));
+    while lab.a.asked.is_empty() {
+        lab.a_to_b();
+        lab.b_to_a();
+    }
+}
+
+/// Sends what A would, but its AUTH as the test has it.
+fn bent(papers: &Papers2, bend: impl Fn(Proof) -> Proof) -> Lab {
+    let mut lab = papers.lab(|_, _| ());
+    begin(&mut lab);
+    let (op, question) = lab.a.asked.pop_front().unwrap();
+    let Answer::Signed(proof) = lab.a.papers.answer(&question) else { panic!("{question:?}") };
+    lab.a.input(Input::Done(op, Answer::Signed(bend(proof)).into()));
+    lab
+}
+
+// SECURITY-HISTORY rows 79 to 83, 91, 92: what is no signature, and what is one by a broken hash.
+#[test]
+fn proofs_that_are_none_are_refused() {
+    let proof = |method: u8, data: &[u8]| Proof { method, data: data.to_vec() };
+    let rsa_sha1 = [&[15, 0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 5, 5, 0][..], &[1; 256]].concat();
+    let rsa_md5 = [&[15, 0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 4, 5, 0][..], &[1; 256]].concat();
+    for (kind, bad, words) in [
+        (Kind::Rsa, proof(14, &[]), "an empty digital signature"),
+        (Kind::Rsa, proof(14, &[200, 1, 2]), "a digital signature that is cut short"),
+        (Kind::Rsa, proof(14, &[0]), "an algorithm that is not known here"),
+        (Kind::Rsa, proof(14, &rsa_sha1), "AUTH by RSA PKCS #1 with SHA-1, which is not accepted"),
+        (Kind::Rsa, proof(14, &rsa_md5), "an algorithm that is not known here"),
+        (Kind::Rsa, proof(1, &[]), "is not by the key"),
+        (Kind::Rsa, proof(1, &[0; 256]), "is not by the key"),
+        (Kind::Rsa, proof(1, &[0xff; 256]), "is not by the key"),
+        (Kind::Rsa, proof(1, &[0; 4000]), "is not by the key"),
+        (Kind::Rsa, proof(9, &[1; 64]), "an ECDSA signature of another curve or length"),
+        (Kind::P256, proof(9, &[0; 64]), "is not by the key"),
+        (Kind::P256, proof(9, &[0xff; 64]), "is not by the key"),
+        (Kind::P256, proof(9, &[1; 63]), "an ECDSA signature of another curve or length"),
+        (Kind::P256, proof(10, &[1; 96]), "an ECDSA signature of another curve or length"),
+        (Kind::P256, proof(1, &[1; 256]), "a scheme that a key of the kind ECDSA P-256 does not make"),
+        // RFC 7619: authentication by nobody; and by the pre-shared key that nobody has.
+        (Kind::P256, proof(13, &[]), "authentication method 13"),
+        (Kind::P256, proof(2, &[1; 32]), "authentication method 2"),
+        (Kind::P256, proof(3, &[1; 40]), "authentication method 3"),
+    ] {
+        let papers = Papers2::new(kind);
+        let mut lab = bent(&papers, |_| bad.clone());
+        lab.settle();
+        let there = lab.b.failure(Part::Certificate);
+        assert!(there.to_string().contains(words), "{bad:?}: {there}");
+        assert!(lab.b.sas.is_empty());
+    }
+    // One bit of a good one.
+    let papers = Papers2::new(Kind::Rsa);
+    let mut lab = bent(&papers, |mut proof| {
+        *proof.data.last_mut().unwrap() ^= 1;
+        proof
+    });
+    lab.settle();
+    lab.b.failure(Part::Certificate);
+}
+
+#[test]
+fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
+    for (kind, method) in [(Kind::Rsa, 1), (Kind::P256, 9), (Kind::P384, 10), (Kind::P521, 11)] {
+        let papers = Papers2::new(kind);
+        // Each side's proof, made as if the other had announced no hashes, is accepted by the other.
+        let mut lab = papers.lab(|_, _| ());
+        lab.a.command(Command::Initiate(POLICY));
+        for _ in 0..20 {
+            for host in [&mut lab.a, &mut lab.b] {
+                while let Some((op, mut question)) = host.asked.pop_front() {
+                    match &mut question {
+                        Question::Sign { hashes, .. } => {
+                            assert_eq!(hashes.as_deref(), Some(&[2, 3, 4, 5][..]));
+                            *hashes = None;
+                        }
+                        Question::Judge { proof, .. } => assert_eq!(proof.method, method),
+                    }
+                    let answer = host.papers.answer(&question);
+                    host.input(Input::Done(op, answer.into()));
+                }
+            }
+            if !lab.a.sent.is_empty() {
+                lab.a_to_b();
+            } else if !lab.b.sent.is_empty() {
+                lab.b_to_a();
+            }
+        }
+        assert_eq!(lab.a.failures(), []);
+        assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1), "{kind:?}");
+    }
+    // Ed25519 has no such method.
+    let papers = Papers2::new(Kind::Ed25519);
+    let key = provider().signatures.unwrap().private_key(&papers.a.pkcs8).unwrap();
+    let refusal = credential(&papers.a, &[]).prove(&*key, None, b"octets").unwrap_err();
+    assert!(refusal.to_string().contains("our key (Ed25519) makes no signature"), "{refusal}");
+}
+
+#[test]
+fn while_a_question_is_open_nothing_is_sent_twice_and_other_peers_go_on() {
+    let papers = Papers2::new(Kind::P256);
+    let mut lab = papers.lab(|_, _| ());
+    begin(&mut lab);
+    // Nobody answers A yet: no message, and another want joins this IKE SA.
+    assert!(lab.a.sent.is_empty());
+    lab.a.command(Command::Initiate(POLICY));
+    assert_eq!(lab.a.endpoint.ike_sas().len(), 1);
+    assert!(lab.a.answer());
+    let request = lab.a_to_b();
+    // The request comes again while B waits for the judgement, and for its signature.
+    for _ in 0..2 {
+        lab.b.receive(&request);
+        assert!(lab.b.sent.is_empty());
+        assert_eq!(lab.b.asked.len(), 1);
+        assert!(lab.b.answer());
+    }
+    assert_eq!(lab.b.endpoint.counters().repeated, 2);
+    assert_eq!(lab.b.sent.len(), 1);
+    // B has sent it once, and again on demand.
+    lab.b.receive(&request);
+    assert_eq!(lab.b.sent.len(), 2);
+    lab.settle();
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
+    lab.assert_mirrored();
+}
+
+#[test]
+fn questions_without_an_answer_end_what_asked() {
+    let papers = Papers2::new(Kind::P256);
+    let mut lab = papers.lab(|_, _| ());
+    begin(&mut lab);
+    assert!(lab.a.answer());
+    lab.a_to_b();
+    let (op, _) = lab.b.asked.pop_front().unwrap();
+    lab.b.sleep(limits::ANSWER + Duration::from_secs(1));
+    assert!(lab.b.endpoint.ike_sas().is_empty());
+    lab.b.failure(Part::Configuration);
+    // The answer comes too late, and another to a question nobody asked.
+    lab.b.input(Input::Done(op, Answer::Proven.into()));
+    assert!(lab.b.endpoint.ike_sas().is_empty() && lab.b.sent.is_empty());
+
+    // A key that is gone: A says so and sends nothing; B as responder refuses.
+    let mut lab = papers.lab(|_, _| ());
+    lab.a.papers.keys.clear();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let here = lab.a.failure(Part::Configuration);
+    assert!(here.to_string().contains("the private key key is not there any more"), "{here}");
+    assert!(lab.a.endpoint.ike_sas().is_empty());
+    let mut lab = papers.lab(|_, _| ());
+    lab.b.papers.keys.clear();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::Configuration);
+    lab.a.failure(Part::Certificate);
+    assert!(lab.a.endpoint.ike_sas().is_empty());
+}
+
+// SECURITY-HISTORY rows 54, 67, 87, 88, 90: CERT payloads of every kind and length, before anybody is authenticated.
+#[test]
+fn cert_payloads_of_any_form_neither_help_nor_harm() {
+    let papers = Papers2::new(Kind::P256);
+    let good = credential(&papers.a, &[]).payloads().remove(0);
+    let empty_names = {
+        // A subjectAltName with no name in it: an extension whose octets are `30 00`.
+        let mut params = papers::subject("a", &[]);
+        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0]));
+        papers.root.issue(params, Kind::P256).der
+    };
+    let judge = |certificates: &[(u8, Vec<u8>)]| {
+        let mut lab = papers.lab(|_, _| ());
+        begin(&mut lab);
+        assert!(lab.a.answer());
+        lab.a_to_b();
+        let (op, mut question) = lab.b.asked.pop_front().unwrap();
+        let Question::Judge { certificates: sent, .. } = &mut question else { panic!() };
+        *sent = certificates.to_vec();
+        let answer = lab.b.papers.answer(&question);
+        lab.b.input(Input::Done(op, answer.clone().into()));
+        answer
+    };
+    assert_eq!(judge(std::slice::from_ref(&good)), Answer::Proven);
+    // PKCS #7, PGP, hash and URL, and unknown encodings are passed over: nothing is fetched (SECURITY-HISTORY row 66).
+    let others: Vec<(u8, Vec<u8>)> =
+        [1, 2, 3, 6, 7, 8, 10, 12, 13, 14, 200].map(|e| (e, vec![0x30, 0x80, 0, 0])).to_vec();
+    let with_others: Vec<_> = others.iter().cloned().chain([good.clone()]).chain(others.clone()).collect();
+    assert_eq!(judge(&with_others), Answer::Proven);
+    let refused = |certificates: &[(u8, Vec<u8>)], words: &str| match judge(certificates) {
+        Answer::Refused(why) => assert!(why.contains(words), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    refused(&others, "no certificate");
+    refused(&[], "no certificate");
+    refused(&[(4, vec![])], "cannot be read");
+    refused(&[(4, vec![0x30; 60_000])], "cannot be read");
+    refused(&[(4, [&[0x30, 0x82, 0xff, 0xff][..], &[0x30, 0x80].repeat(10_000)].concat())], "cannot be read");
+    refused(&[(4, vec![0; 70_000])], "too many bytes of a certificate");
+    refused(&[(4, empty_names)], "an extension is empty");
+    refused(&vec![good.clone(); 17], "too many certificates of a peer");
+    refused(&[(15, vec![]), good.clone()], "is not the certificate that is configured");
+    // Cut off anywhere, and changed anywhere: refused or proven, never more.
+    let whole = &papers.a.der;
+    for len in (0..whole.len()).step_by(3) {
+        refused(&[(4, whole[..len].to_vec())], "cannot be read");
+    }
+    for at in (0..whole.len()).step_by(3) {
+        let mut bent = whole.clone();
+        bent[at] ^= 0x55;
+        assert!(matches!(judge(&[(4, bent)]), Answer::Refused(_)), "{at}");
+    }
+}

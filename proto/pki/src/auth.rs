@@ -1,0 +1,362 @@
+//! AUTH by signature: how we sign so that the peer can verify, and whether the peer's signature and certificates show who
+//! it is (RFC 7427; RFC 7296 §3.6 and §3.8; RFC 4754; RFC 7670).
+//!
+//! ```text
+//!   both announce hashes   method 14: | length | AlgorithmIdentifier | signature |
+//!   otherwise              methods 1, 9, 10, 11 by the kind of key: | signature |
+//! ```
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use der::asn1::ObjectIdentifier;
+use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::signature::{HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme};
+use ravelin_types::Identity;
+
+use crate::certificate::Certificate;
+use crate::fault::Fault;
+use crate::path::{self, Path, Rules, Time, Usage};
+use crate::revocation::{Crl, Revocation};
+use crate::{algorithm, limits, names};
+
+/// RSA signature (RFC 7296 §3.8).
+const RSA: u8 = 1;
+/// Digital signature (RFC 7427).
+const DIGITAL: u8 = 14;
+/// ECDSA on one curve with one hash (RFC 4754): method, bits of the curve, hash, bytes of a coordinate.
+const ECDSA: [(u8, u16, HashAlg, usize); 3] =
+    [(9, 256, HashAlg::Sha256, 32), (10, 384, HashAlg::Sha384, 48), (11, 521, HashAlg::Sha512, 66)];
+/// Certificate encodings (RFC 7296 §3.6, RFC 7670).
+const X509: u8 = 4;
+const CRL: u8 = 7;
+const RAW_KEY: u8 = 15;
+/// Hash numbers of SIGNATURE_HASH_ALGORITHMS (RFC 7427 §7, RFC 8420 §2).
+const HASHES: [(u16, Option<HashAlg>); 5] = [
+    (2, Some(HashAlg::Sha256)),
+    (3, Some(HashAlg::Sha384)),
+    (4, Some(HashAlg::Sha512)),
+    (5, None),
+    (1, Some(HashAlg::Sha1)),
+];
+
+/// What we prove ourselves with.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Sent to the peer in this order; the first one is that of the key. Empty where only the raw public key is sent.
+    pub certificates: Vec<Certificate>,
+    /// The name under which whoever answers questions keeps the private key.
+    pub key: String,
+    /// The SubjectPublicKeyInfo of the key.
+    pub spki: Vec<u8>,
+    /// Whether we sign with SHA-1 for a peer that knows nothing else.
+    pub sha1: bool,
+}
+
+/// Whom we believe.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Authorities.
+    pub anchors: Arc<[Certificate]>,
+    /// Certificates that may lie between, and give no trust.
+    pub others: Arc<[Certificate]>,
+    /// Certificates of the peer: where there are any, it must use one of them, and they are trusted by themselves.
+    pub pinned: Vec<Certificate>,
+    /// Public keys of the peer (SubjectPublicKeyInfo), trusted by themselves.
+    pub keys: Vec<Vec<u8>>,
+    /// Policies of which one is required.
+    pub policies: Vec<ObjectIdentifier>,
+    /// Whether a certificate must be known not to be revoked.
+    pub revocation: bool,
+    /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
+    pub sha1: bool,
+}
+
+/// The body of AUTH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Auth Method.
+    pub method: u8,
+    /// Authentication Data.
+    pub data: Vec<u8>,
+}
+
+/// What a peer brings.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Who it says it is.
+    pub identity: &'a Identity,
+    /// Encoding and data of its CERT payloads, in order.
+    pub certificates: &'a [(u8, Vec<u8>)],
+    /// Its AUTH.
+    pub proof: &'a Proof,
+    /// What AUTH covers (RFC 7296 §2.15).
+    pub octets: &'a [u8],
+}
+
+/// The time, and what is known about revocation.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// When.
+    pub now: Time,
+    /// Revocation lists.
+    pub crls: &'a [Crl],
+}
+
+/// Why a peer is not believed, or why we cannot sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its certificate.
+    Certificate(Fault),
+    /// Its AUTH is by a method or a scheme that is not accepted.
+    Scheme(String),
+    /// Its AUTH is not by the owner of the key.
+    Signature(String),
+    /// Our own key does not make any signature that the peer takes.
+    NoCommonScheme(KeyKind),
+    /// Our own key failed.
+    Key(String),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Refusal::Certificate(fault)
+    }
+}
+
+impl Trust {
+    /// Whether anybody can satisfy it.
+    pub fn is_usable(&self) -> bool {
+        !self.anchors.is_empty() || !self.pinned.is_empty() || !self.keys.is_empty()
+    }
+
+    /// The data of SIGNATURE_HASH_ALGORITHMS: the hashes that we verify.
+    pub fn hashes(&self) -> Vec<u8> {
+        let ours = HASHES.iter().filter(|(_, hash)| self.sha1 || *hash != Some(HashAlg::Sha1));
+        ours.flat_map(|(number, _)| number.to_be_bytes()).collect()
+    }
+
+    /// The certificates and keys that would do, by encoding: hashes of the keys of authorities for X.509 (RFC 7296
+    /// §3.7), at most `limit`, and nothing for a raw key (RFC 7670 §3).
+    pub fn requests(&self, limit: usize, crypto: &CryptoProvider) -> Vec<(u8, Vec<u8>)> {
+        let mut requests = Vec::new();
+        if !self.anchors.is_empty() || !self.pinned.is_empty() {
+            let hashes = self.anchors.iter().take(limit).flat_map(|anchor| (crypto.sha1)(&[anchor.spki()]));
+            requests.push((X509, hashes.collect()));
+        }
+        if !self.keys.is_empty() {
+            requests.push((RAW_KEY, Vec::new()));
+        }
+        requests
+    }
+
+    /// Whether a peer is who it says it is. The path is that of its certificate; none where its key itself is trusted.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, claim: Claim<'_>, world: World<'_>, crypto: &CryptoProvider) -> Result<Option<Path>, Refusal> {
+        let raw = claim.certificates.iter().find(|(encoding, _)| *encoding == RAW_KEY);
+        if let Some((_, spki)) = raw {
+            // The key must be the one that is configured, whatever else the peer sends.
+            let known = self.keys.iter().find(|key| *key == spki);
+            let spki = known.ok_or_else(|| Fault::NotPinned("the raw public key of the peer".into()))?;
+            return self.verify_raw(spki, claim, crypto).map(|()| None);
+        }
+        let sent: Vec<&[u8]> =
+            claim.certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]).collect();
+        if sent.len() > limits::PEER_CERTIFICATES {
+            return Err(Fault::TooMuch("certificates of a peer").into());
+        }
+        let Some((first, rest)) = sent.split_first() else { return self.judge_without(claim, world, crypto) };
+        let leaf = Certificate::parse(first)?;
+        // What a peer sends beside its own certificate only helps: what cannot be read helps nobody.
+        let mut others: Vec<Certificate> = rest.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+        others.extend_from_slice(&self.others);
+        let lists = claim.certificates.iter().filter(|(encoding, _)| *encoding == CRL).take(limits::PEER_CERTIFICATES);
+        let mut crls: Vec<Crl> = lists.filter_map(|(_, der)| Crl::parse(der).ok()).collect();
+        crls.extend_from_slice(world.crls);
+        let rules = self.rules(world.now, &crls);
+        let path = if self.pinned.is_empty() {
+            let path = path::find(&leaf, &others, &self.anchors, &rules, crypto)?;
+            names::check(claim.identity, &leaf)?;
+            Some(path)
+        } else if self.pinned.contains(&leaf) {
+            path::check_alone(&leaf, &rules, crypto)?;
+            None
+        } else {
+            return Err(Fault::NotPinned(leaf.names()).into());
+        };
+        self.verify(&*path::key(&leaf, crypto)?, claim)?;
+        Ok(path)
+    }
+
+    /// The peer sent no certificate: it takes us to have it.
+    fn judge_without(
+        &self,
+        claim: Claim<'_>,
+        world: World<'_>,
+        crypto: &CryptoProvider,
+    ) -> Result<Option<Path>, Refusal> {
+        let rules = self.rules(world.now, world.crls);
+        let mut refusal = Refusal::Certificate(Fault::None);
+        for certificate in &self.pinned {
+            let judged = path::check_alone(certificate, &rules, crypto)
+                .and_then(|()| path::key(certificate, crypto))
+                .map_err(Refusal::from)
+                .and_then(|key| self.verify(&*key, claim));
+            match judged {
+                Ok(()) => return Ok(None),
+                Err(other) => refusal = other,
+            }
+        }
+        for spki in &self.keys {
+            match self.verify_raw(spki, claim, crypto) {
+                Ok(()) => return Ok(None),
+                Err(other) => refusal = other,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn verify_raw(&self, spki: &[u8], claim: Claim<'_>, crypto: &CryptoProvider) -> Result<(), Refusal> {
+        let key = path::public_key(spki, crypto)
+            .map_err(|what| Refusal::Certificate(Fault::WeakKey("of the peer".into(), what)))?;
+        self.verify(&*key, claim)
+    }
+
+    fn rules<'a>(&'a self, now: Time, crls: &'a [Crl]) -> Rules<'a> {
+        let revocation = Revocation { crls, required: self.revocation };
+        Rules { now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
+    }
+
+    fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {
+        let (schemes, signature) = self.schemes(key.kind(), claim.proof)?;
+        // Nothing but success is success.
+        if schemes.iter().any(|scheme| key.verify(*scheme, claim.octets, &signature).is_ok()) {
+            return Ok(());
+        }
+        let how: Vec<String> = schemes.iter().map(ToString::to_string).collect();
+        Err(Refusal::Signature(how.join(" or ")))
+    }
+
+    /// The schemes that the peer may have signed by, and the signature in the form of the provider.
+    fn schemes(&self, kind: KeyKind, proof: &Proof) -> Result<(Vec<SignatureScheme>, Vec<u8>), Refusal> {
+        let bad = |what: &str| Refusal::Scheme(what.into());
+        let (schemes, signature) = match proof.method {
+            DIGITAL => {
+                // RFC 7427 §3: a length of one octet, the AlgorithmIdentifier, the signature.
+                let (len, rest) = proof.data.split_first().ok_or(bad("an empty digital signature"))?;
+                let len = usize::from(*len);
+                let (identifier, signature) =
+                    (rest.get(..len).zip(rest.get(len..))).ok_or(bad("a digital signature that is cut short"))?;
+                let scheme = path::accepted(identifier, self.sha1).map_err(Refusal::Scheme)?;
+                (vec![scheme], signature.to_vec())
+            }
+            // RFC 7296 §3.8 leaves the hash open: the signature says it.
+            RSA => {
+                let hashes = [HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512, HashAlg::Sha1];
+                let hashes = hashes.into_iter().filter(|hash| self.sha1 || *hash != HashAlg::Sha1);
+                (hashes.map(SignatureScheme::RsaPkcs1).collect(), proof.data.clone())
+            }
+            method => {
+                let known = ECDSA.iter().find(|(known, ..)| *known == method);
+                let (_, bits, hash, len) =
+                    known.ok_or_else(|| Refusal::Scheme(alloc::format!("authentication method {method}")))?;
+                // RFC 4754 §7: both numbers in full length.
+                let whole = kind == KeyKind::Ecdsa(*bits) && proof.data.len() == 2 * len;
+                let signature = Some(&proof.data).filter(|_| whole).and_then(|raw| algorithm::ecdsa_from_raw(raw));
+                let signature = signature.ok_or(bad("an ECDSA signature of another curve or length"))?;
+                (vec![SignatureScheme::Ecdsa(*hash)], signature)
+            }
+        };
+        let makes = |scheme: &&SignatureScheme| kind.makes(**scheme);
+        let schemes: Vec<_> = schemes.iter().filter(makes).copied().collect();
+        if schemes.is_empty() {
+            return Err(Refusal::Scheme(alloc::format!("a scheme that a key of the kind {kind} does not make")));
+        }
+        Ok((schemes, signature))
+    }
+}
+
+impl Credential {
+    /// Encoding and data of the CERT payloads.
+    pub fn payloads(&self) -> Vec<(u8, Vec<u8>)> {
+        match self.certificates.is_empty() {
+            true => vec![(RAW_KEY, self.spki.clone())],
+            false => self.certificates.iter().map(|certificate| (X509, certificate.der().to_vec())).collect(),
+        }
+    }
+
+    /// AUTH over these octets. `hashes` are those that the peer announced; without them it knows no RFC 7427.
+    ///
+    /// # Errors
+    /// When the key makes no signature that the peer takes, or fails.
+    pub fn prove(&self, key: &dyn PrivateKey, hashes: Option<&[u16]>, octets: &[u8]) -> Result<Proof, Refusal> {
+        let kind = key.kind();
+        let none = Refusal::NoCommonScheme(kind);
+        let sign = |scheme| key.sign(scheme, octets).map_err(|bad| Refusal::Key(bad.to_string()));
+        let Some(hashes) = hashes else {
+            if matches!(kind, KeyKind::Rsa(_)) {
+                // RFC 7296 §3.8 has SHA-1 as the default, which only those get who ask for it.
+                let hash = if self.sha1 { HashAlg::Sha1 } else { HashAlg::Sha256 };
+                return Ok(Proof { method: RSA, data: sign(SignatureScheme::RsaPkcs1(hash))? });
+            }
+            let (method, _, hash, len) =
+                ECDSA.iter().find(|(_, bits, ..)| kind == KeyKind::Ecdsa(*bits)).ok_or(none.clone())?;
+            let signature = sign(SignatureScheme::Ecdsa(*hash))?;
+            return Ok(Proof { method: *method, data: algorithm::ecdsa_to_raw(&signature, *len).ok_or(none)? });
+        };
+        let scheme = self.preferred(kind).into_iter().find(|scheme| {
+            let number = HASHES.iter().find(|(_, hash)| *hash == scheme.hash()).map(|(number, _)| number);
+            number.is_some_and(|number| hashes.contains(number))
+        });
+        let scheme = scheme.ok_or(none.clone())?;
+        let identifier = algorithm::identifier(scheme);
+        let mut data = vec![u8::try_from(identifier.len()).map_err(|_| none)?];
+        data.extend(identifier);
+        data.extend(sign(scheme)?);
+        Ok(Proof { method: DIGITAL, data })
+    }
+
+    /// The schemes of a key, best first: the hash as strong as the curve, PSS before PKCS #1 (RFC 8247 §3.2).
+    fn preferred(&self, kind: KeyKind) -> Vec<SignatureScheme> {
+        use HashAlg::{Sha1, Sha256, Sha384, Sha512};
+        let mut schemes: Vec<SignatureScheme> = match kind {
+            KeyKind::Rsa(_) => [Sha256, Sha384, Sha512].map(SignatureScheme::RsaPss).to_vec(),
+            KeyKind::Ecdsa(256) => [Sha256, Sha384, Sha512].map(SignatureScheme::Ecdsa).to_vec(),
+            KeyKind::Ecdsa(384) => [Sha384, Sha512, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
+            KeyKind::Ecdsa(_) => [Sha512, Sha384, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
+            KeyKind::Ed25519 => vec![SignatureScheme::Ed25519],
+            KeyKind::MlDsa(set) => vec![SignatureScheme::MlDsa(set)],
+        };
+        if self.sha1 {
+            match kind {
+                KeyKind::Rsa(_) => schemes.push(SignatureScheme::RsaPkcs1(Sha1)),
+                KeyKind::Ecdsa(_) => schemes.push(SignatureScheme::Ecdsa(Sha1)),
+                _ => {}
+            }
+        }
+        schemes
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Certificate(fault) => fault.fmt(f),
+            Refusal::Scheme(what) => write!(f, "AUTH by {what}, which is not accepted"),
+            Refusal::Signature(how) => {
+                write!(f, "AUTH ({how}) is not by the key of the certificate: the key and the certificate differ")
+            }
+            Refusal::NoCommonScheme(kind) => {
+                write!(f, "our key ({kind}) makes no signature with a hash that the peer announced")
+            }
+            Refusal::Key(what) => write!(f, "our private key does not sign: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}

@@ -1,0 +1,151 @@
+//! Certificates for tests: authorities, what they issue, and their revocation lists. Keys are fresh in every run.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// RSA with 2048 bits.
+    Rsa,
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// ECDSA on P-521.
+    P521,
+    /// Ed25519.
+    Ed25519,
+}
+
+/// A certificate and its private key.
+pub struct Paper {
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+    /// The certificate in PEM.
+    pub pem: String,
+    /// The key in PKCS #8.
+    pub pkcs8: Vec<u8>,
+    /// The key in PEM.
+    pub key_pem: String,
+    params: CertificateParams,
+    key: KeyPair,
+}
+
+/// A certificate for `C=CH, O=Ravelin, CN=name` with these alternative names: domain names or addresses.
+pub fn subject(name: &str, names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CountryName, "CH");
+    params.distinguished_name.push(DnType::OrganizationName, "Ravelin");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// Makes it one of an authority.
+pub fn authority(mut params: CertificateParams) -> CertificateParams {
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = false;
+    params
+}
+
+fn key(kind: Kind) -> KeyPair {
+    match kind {
+        Kind::Rsa => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048),
+        Kind::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+        Kind::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+        Kind::P521 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512),
+        Kind::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519),
+    }
+    .expect("a key")
+}
+
+/// A trusted authority, signed by itself.
+pub fn root(name: &str, kind: Kind) -> Paper {
+    own(authority(subject(name, &[])), kind)
+}
+
+/// A certificate signed by itself.
+pub fn own(params: CertificateParams, kind: Kind) -> Paper {
+    let key = key(kind);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    Paper::new(&certificate, params, key)
+}
+
+impl Paper {
+    fn new(certificate: &rcgen::Certificate, params: CertificateParams, key: KeyPair) -> Self {
+        Paper {
+            der: certificate.der().to_vec(),
+            pem: certificate.pem(),
+            pkcs8: key.serialize_der(),
+            key_pem: key.serialize_pem(),
+            params,
+            key,
+        }
+    }
+
+    /// Issues a certificate for a fresh key.
+    pub fn issue(&self, params: CertificateParams, kind: Kind) -> Paper {
+        let key = key(kind);
+        let certificate = params.signed_by(&key, &self.issuer()).expect("a certificate");
+        Paper::new(&certificate, params, key)
+    }
+
+    /// A certificate of an authority below this one.
+    pub fn intermediate(&self, name: &str, kind: Kind) -> Paper {
+        let mut params = authority(subject(name, &[]));
+        params.use_authority_key_identifier_extension = true;
+        self.issue(params, kind)
+    }
+
+    /// A certificate of a peer, valid for these names.
+    pub fn peer(&self, name: &str, names: &[&str], kind: Kind) -> Paper {
+        self.issue(subject(name, names), kind)
+    }
+
+    /// This certificate's subject and key, signed by another authority.
+    pub fn cross_signed_by(&self, other: &Paper) -> Vec<u8> {
+        self.params.signed_by(&self.key, &other.issuer()).expect("a certificate").der().to_vec()
+    }
+
+    /// The revocation list of this authority, current from 2020 to 2090, in DER.
+    pub fn crl(&self, revoked: &[&Paper]) -> Vec<u8> {
+        self.crl_until(revoked, 2090)
+    }
+
+    /// As [`Paper::crl`], current until the begin of a year.
+    pub fn crl_until(&self, revoked: &[&Paper], year: i32) -> Vec<u8> {
+        let revoked = revoked.iter().map(|paper| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&serial(&paper.der)),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer()).expect("a list").der().to_vec()
+    }
+
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+}
+
+/// The serial number of a certificate that rcgen made: the first INTEGER behind the version.
+fn serial(der: &[u8]) -> Vec<u8> {
+    let version = [0xa0, 3, 2, 1, 2, 2];
+    let at = der.windows(version.len()).position(|window| window == version).expect("a version") + version.len();
+    let len = usize::from(der[at]);
+    der[at + 1..=at + len].to_vec()
+}
