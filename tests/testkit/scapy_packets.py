@@ -4,7 +4,7 @@
     scapy_packets.py seal          writes the packets that the engine's tests open: data/scapy/packets.json
     scapy_packets.py open < FILE   opens packets in the same form and says which it could not
 
-Needs scapy and cryptography from PyPI. Keys, IVs and texts come from one seed, so that `seal` repeats itself.
+`seal` needs scapy 2.6 or newer from PyPI; `open` leaves out what an older one, as Debian has it, cannot. Keys, IVs and texts come from one seed, so that `seal` repeats itself.
 Algorithms are named by their IKEv2 numbers; bytes are in hexadecimal; a key has its salt behind it.
 """
 
@@ -19,7 +19,7 @@ logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers import ipsec  # noqa: E402
 from scapy.all import (  # noqa: E402
     AH, ESP, IP, UDP, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, HBHOptUnknown, IPOption_NOP, IPOption_RR,
-    IPOption_Router_Alert, IPOption_Timestamp, Raw, bind_layers, raw, split_layers)
+    IPOption_Router_Alert, IPOption_Timestamp, Raw, bind_layers, raw, conf, split_layers)
 
 # IKEv2 number: name here, ICV (None: the algorithm's own), key lengths in bytes, salt.
 ENCR = {
@@ -169,6 +169,12 @@ def cases():
         yield case("transport", 6, 6, ah=integ, extended=True, short_icv=True)
 
 
+def beyond(case):
+    """What scapy before 2.6 does wrong: the upper half of the number under a separate ICV of ESP, and ESP with GMAC."""
+    old = [int(part) for part in conf.version.split(".")[:2]] < [2, 6]
+    return old and (case["encr"] == 21 or bool(case["encr"] and case["integ"] and case["high"] is not None))
+
+
 def main():
     if sys.argv[1:] == ["seal"]:
         lines = []
@@ -182,7 +188,8 @@ def main():
         print(f"{len(lines)} packets")
     elif sys.argv[1:] == ["open"]:
         failed = 0
-        packets = json.load(sys.stdin)
+        given = json.load(sys.stdin)
+        packets = [packet for packet in given if not beyond(packet)]
         for number, packet in enumerate(packets):
             try:
                 opened = unseal(packet)
@@ -191,7 +198,7 @@ def main():
             if opened != packet["clear"]:
                 failed += 1
                 print(f"packet {number}: {opened} instead of {packet['clear']}: {packet}")
-        print(f"{len(packets) - failed} of {len(packets)} packets opened")
+        print(f"{len(packets) - failed} of {len(packets)} packets opened, {len(given) - len(packets)} left out")
         sys.exit(failed > 0)
     else:
         sys.exit(__doc__)

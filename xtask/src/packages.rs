@@ -26,12 +26,12 @@ pub const LAB: &[&str] = &[
     "zstd",
 ];
 
-/// What tests look for at run time and are skipped without: what runs C programs and finds their faults, and the library
-/// of packet ciphers, which exists for x86-64, with its header.
+/// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
+/// implementation of ESP and AH, and the library of packet ciphers, which exists for x86-64, with its header.
 pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") {
-    &["libipsec-mb-dev", "openssl", "pkg-config", "valgrind"]
+    &["libipsec-mb-dev", "openssl", "pkg-config", "python3-cryptography", "python3-scapy", "valgrind"]
 } else {
-    &["openssl", "pkg-config", "valgrind"]
+    &["openssl", "pkg-config", "python3-cryptography", "python3-scapy", "valgrind"]
 };
 
 /// What the tunnels are measured with and against.
