@@ -16,6 +16,8 @@ pub const RVL_FRAGMENT_AFTER: u32 = 8;
 pub const RVL_SET_DSCP: u32 = 16;
 /// ESP in UDP over IPv6 goes without a UDP checksum.
 pub const RVL_ZERO_CHECKSUM: u32 = 32;
+/// AH is padded to 64 bits in IPv4 too.
+pub const RVL_AH_ALIGN64: u32 = 64;
 
 /// The don't-fragment flag of an outer IPv4 header is not set.
 pub const RVL_DF_CLEAR: u32 = 0;
@@ -48,7 +50,7 @@ impl TryFrom<RvlOptions> for SaOptions {
     type Error = RvlStatus;
 
     fn try_from(given: RvlOptions) -> Result<Self, RvlStatus> {
-        const ALL: u32 = RVL_ZERO_CHECKSUM * 2 - 1;
+        const ALL: u32 = RVL_AH_ALIGN64 * 2 - 1;
         if given.flags & !ALL != 0 || given.dscp > 63 {
             return Err(RvlStatus::BadParam);
         }
@@ -65,6 +67,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             hop_limit: if given.hop_limit == 0 { 64 } else { given.hop_limit },
             pad_check: !has(RVL_NO_PAD_CHECK),
             short_icv: has(RVL_SHORT_ICV),
+            ah_align64: has(RVL_AH_ALIGN64),
             mtu: (given.mtu > 0).then_some(given.mtu),
             fragmentation: if has(RVL_FRAGMENT_AFTER) { Fragmentation::After } else { Fragmentation::Before },
             mss: match given.mss {
@@ -86,7 +89,7 @@ mod tests {
     #[test]
     fn zeros_are_the_usual_options_and_unknown_flags_are_refused() {
         assert_eq!(SaOptions::try_from(RvlOptions::default()), Ok(SaOptions::default()));
-        for flags in [64, u32::MAX] {
+        for flags in [128, u32::MAX] {
             assert_eq!(SaOptions::try_from(RvlOptions { flags, ..RvlOptions::default() }), Err(RvlStatus::BadParam));
         }
     }

@@ -30,6 +30,8 @@ pub(crate) struct Ah {
     pub extended: bool,
     icv_len: usize,
     iv_len: usize,
+    /// The sender pads to 64 bits in IPv4 too.
+    align64: bool,
 }
 
 impl Ah {
@@ -45,12 +47,18 @@ impl Ah {
         if icv_len > MAX_ICV_LEN || iv_len > size_of::<u64>() {
             return Err(DataPlaneError::Algorithm(format!("{} has lengths beyond the engine's", suite.integ)));
         }
-        Ok(Ah { key, spi, extended: suite.sn == SnId::PARTIAL_64, icv_len, iv_len })
+        Ok(Ah { key, spi, extended: suite.sn == SnId::PARTIAL_64, icv_len, iv_len, align64: options.ah_align64 })
     }
 
-    /// Length of the header in a packet of that family.
+    /// Length of the header that is sent in a packet of that family.
     pub fn header_len(&self, ipv6: bool) -> usize {
-        header_len(self.icv_len, ipv6)
+        header_len(self.icv_len, ipv6 || self.align64)
+    }
+
+    /// Whether a header of this length may arrive in a packet of that family. In IPv4 there are peers that pad to 64
+    /// bits; what they add is covered by the ICV.
+    pub fn takes_len(&self, len: usize, ipv6: bool) -> bool {
+        len == header_len(self.icv_len, ipv6) || len == header_len(self.icv_len, true)
     }
 
     /// Writes the header at `at` into `packet`, which is whole but for it. The headers before it are those that

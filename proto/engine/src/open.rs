@@ -107,7 +107,7 @@ pub(crate) fn open_ah(
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
     let Some(ah) = sa.suite.ah() else { return Err(DropReason::ExpectedEsp) };
-    if header.len != ah.header_len(arrived.meta.dst.is_ipv6()) {
+    if !ah.takes_len(header.len, arrived.meta.dst.is_ipv6()) {
         return Err(DropReason::BadAhLength);
     }
     let sequence = fresh(&sa.window, header.sequence, ah.extended).map_err(replayed)?;

@@ -23,6 +23,9 @@ pub struct SaOptions {
     pub pad_check: bool,
     /// HMAC-SHA-2 has an ICV of 96 bits, in ESP and AH: for a peer that has not heard of RFC 4868 §2.1.2.
     pub short_icv: bool,
+    /// Sender: AH is padded to 64 bits in IPv4 too, for a peer that wants it so: Linux does, unless its SA has the flag
+    /// `align4`. Without, to 32 bits (RFC 4302 §3.3.3.2.1). A receiver takes both.
+    pub ah_align64: bool,
     /// Sender: the longest packet that the path takes, outer header included. `None`: not known, nothing is too long.
     pub mtu: Option<u16>,
     /// Sender: where a packet that is too long for the path is cut.
@@ -48,6 +51,7 @@ impl Default for SaOptions {
             hop_limit: 64,
             pad_check: true,
             short_icv: false,
+            ah_align64: false,
             mtu: None,
             fragmentation: Fragmentation::Before,
             mss: Mss::Off,

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use clap::Args;
 use ravelin_types::Spi;
+use ravelin_types::options::SaOptions;
 use ravelin_types::policy::Mode;
 use ravelin_types::transform::{EncrId, IntegId};
 
+use super::options::DEFAULT_TFC;
 use super::policy::ModeWord;
 use super::{Command, Conflict};
 use crate::value::key::{KeySource, key};
@@ -57,6 +59,15 @@ pub struct AddSaArgs {
     /// Destination, written like the source
     #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
     destination: IdString,
+    /// Hide the length of packets with random padding of up to 255 bytes
+    #[arg(long)]
+    tfc: bool,
+    /// Cut the ICV of HMAC-SHA-2 to 96 bits, for a peer that does not know RFC 4868
+    #[arg(long)]
+    short_icv: bool,
+    /// Pad AH to 64 bits in IPv4 too: for Linux whose SA has no flag align4
+    #[arg(long)]
+    ah_align64: bool,
     /// SPI of incoming ESP: a number from 256 on, decimal or with 0x
     #[arg(short = 'w', long, value_name = "SPI", value_parser = spi)]
     esp_in: Option<Spi>,
@@ -106,6 +117,8 @@ pub struct ManualSpec {
     pub ah: Option<(Spi, Spi)>,
     /// Integrity and its keys (in, out): of AH where there is AH, else of ESP.
     pub integ: Option<(IntegId, [KeySource; 2])>,
+    /// How its packets are carried.
+    pub options: SaOptions,
 }
 
 impl AddSaArgs {
@@ -140,9 +153,21 @@ impl AddSaArgs {
             None if ah.is_some() => return Err(Conflict::missing("expected -a ALGORITHM for AH")),
             None => None,
         };
+        if self.tfc && esp.is_none() {
+            return Err(Conflict::at(('\0', "tfc"), "--tfc is about ESP; leave it out, or give the SPIs of ESP"));
+        }
+        if self.ah_align64 && ah.is_none() {
+            return Err(Conflict::at(('\0', "ah-align64"), "--ah-align64 is about AH; leave it out, or give its SPIs"));
+        }
         self.note(notes);
+        let options = SaOptions {
+            tfc: if self.tfc { DEFAULT_TFC } else { 0 },
+            short_icv: self.short_icv,
+            ah_align64: self.ah_align64,
+            ..SaOptions::default()
+        };
         let (protocol, remote) = (self.protocol.clone(), self.remote);
-        let spec = ManualSpec { source, destination, protocol, mode, remote, local, esp, ah, integ };
+        let spec = ManualSpec { source, destination, protocol, mode, remote, local, esp, ah, integ, options };
         Ok(Command::AddSa(Box::new(spec)))
     }
 

@@ -31,6 +31,9 @@ pub struct OptionArgs {
     /// Cut the ICV of HMAC-SHA-2 to 96 bits, for a peer that does not know RFC 4868
     #[arg(short = 'h', long)]
     short_icv: bool,
+    /// Pad AH to 64 bits in IPv4 too: for Linux whose SA has no flag align4 (strongSwan and Libreswan set it)
+    #[arg(long)]
+    ah_align64: bool,
     /// Congestion marks (ECN) of the outer header: full (those of the inner one) or none [default: full]
     #[arg(long, value_enum)]
     ecn: Option<EcnWord>,
@@ -107,6 +110,7 @@ impl OptionArgs {
         self.of_esp().or_else(|| self.of_tunnels()).or_else(|| {
             first([
                 (self.short_icv, ('h', "short-icv")),
+                (self.ah_align64, ('\0', "ah-align64")),
                 (self.mtu.is_some(), ('\0', "mtu")),
                 (self.fragment.is_some(), ('\0', "fragment")),
                 (self.mss.is_some(), ('\0', "mss")),
@@ -139,6 +143,9 @@ impl OptionArgs {
         if let Some(flag) = self.of_esp().filter(|_| !esp) {
             return Err(Conflict::at(flag, format!("--{} is about ESP; leave it out, or use -t ESP", flag.1)));
         }
+        if self.ah_align64 && esp {
+            return Err(Conflict::at(('\0', "ah-align64"), "--ah-align64 is about AH; leave it out, or use -t AH"));
+        }
         if let Some(flag) = self.of_tunnels().filter(|_| mode == Mode::Transport) {
             let why = format!("--{} goes with -m tunnel: in transport mode a packet keeps its own header", flag.1);
             return Err(Conflict::at(flag, why));
@@ -168,6 +175,7 @@ impl OptionArgs {
             hop_limit: self.hop_limit.unwrap_or(default.hop_limit),
             pad_check: self.pad_check != Some(Switch::Off),
             short_icv: self.short_icv,
+            ah_align64: self.ah_align64,
             mtu: self.mtu,
             fragmentation: match self.fragment {
                 Some(FragmentWord::Before) => Fragmentation::Before,
@@ -186,7 +194,7 @@ impl OptionArgs {
 }
 
 /// `MAX_TFC_PADDING_SIZE` of document 003.
-const DEFAULT_TFC: u16 = 256;
+pub(super) const DEFAULT_TFC: u16 = 256;
 
 fn first<const N: usize>(flags: [(bool, (char, &'static str)); N]) -> Option<(char, &'static str)> {
     flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
@@ -196,7 +204,19 @@ fn first<const N: usize>(flags: [(bool, (char, &'static str)); N]) -> Option<(ch
 pub fn written(options: &SaOptions) -> String {
     let default = SaOptions::default();
     let SaOptions {
-        full_ecn, dscp, df, hop_limit, pad_check, short_icv, mtu, fragmentation, mss, tfc, dummies, ..
+        full_ecn,
+        dscp,
+        df,
+        hop_limit,
+        pad_check,
+        short_icv,
+        ah_align64,
+        mtu,
+        fragmentation,
+        mss,
+        tfc,
+        dummies,
+        ..
     } = *options;
     let words = [
         (tfc > 0).then(|| format!("-c --tfc-max {tfc}")),
@@ -204,6 +224,7 @@ pub fn written(options: &SaOptions) -> String {
             format!("-y --dummy-size {size} --dummy-interval {}", interval.as_secs_f64())
         }),
         short_icv.then(|| "-h".to_owned()),
+        ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),
         match dscp {
             Dscp::Copy => None,

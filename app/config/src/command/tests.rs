@@ -255,6 +255,12 @@ fn keys_are_given_by_hand() {
     assert!(spec.esp.is_none());
     assert_eq!(spec.ah.map(|(inbound, outbound)| (inbound.0, outbound.0)), Some((256, 257)));
     assert!(good(&format!("{ADDSA} {SHA2} -y 256 -z 257")).notes.is_empty());
+    assert_eq!(spec.options, SaOptions::default());
+    let hidden = good(&format!("{ADDSA} {CBC} {SHA2} --tfc --short-icv")).command;
+    let Command::AddSa(spec) = hidden else { panic!() };
+    assert_eq!(spec.options, SaOptions { tfc: 256, short_icv: true, ..SaOptions::default() });
+    let Command::AddSa(spec) = good(&format!("{ADDSA} {SHA2} -y 256 -z 257 --ah-align64")).command else { panic!() };
+    assert!(spec.options.ah_align64);
     assert!(matches!(good("ipsec delsa -s 10.0.0.77 -d 10.0.0.78 -p tcp").command, Command::DeleteSa(_)));
 }
 
@@ -272,6 +278,8 @@ fn keys_that_cannot_be_taken_are_located() {
         ("-a HMAC-SHA-2-256 -y 256 -z 257", None, "expected -b KEY and -c KEY"),
         ("-b 00 -c 00 -y 256 -z 257", None, "expected -a ALGORITHM"),
         ("-f file:a -g file:b -w 256 -x 257", None, "expected -e CIPHER"),
+        ("-a HMAC-SHA-2-256 -b file:a -c file:b -y 256 -z 257 --tfc", Some("--tfc"), "about ESP"),
+        ("-e NULL_ENC -a HMAC-SHA-1 -b file:a -c file:b -w 256 -x 257 --ah-align64", Some("--ah-align64"), "about AH"),
     ] {
         let (place, message) = bad(&format!("{ADDSA} {rest}"));
         assert_eq!(place.as_deref(), at, "{rest}: {message}");
@@ -296,6 +304,10 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df copy --hop-limit \
          9 --pad-check off --mtu 1400 --fragment after --mss path"
     ));
+    let ah = tunnel.replace("-t ESP -e AES128-GCM", "-t AH");
+    let wide = options(&format!("{ah} --ah-align64"));
+    assert_eq!(wide, SaOptions { ah_align64: true, ..SaOptions::default() });
+    assert_eq!(options(&format!("{ah} {}", options::written(&wide))), wide);
     let expected = SaOptions {
         full_ecn: false,
         dscp: Dscp::Set(46),
@@ -303,6 +315,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         hop_limit: 9,
         pad_check: false,
         short_icv: true,
+        ah_align64: false,
         mtu: Some(1400),
         fragmentation: Fragmentation::After,
         mss: Mss::Path,
@@ -330,6 +343,7 @@ fn options_that_do_nothing_are_refused() {
         (format!("{POLICY} --hop-limit 5"), "--hop-limit", "goes with -m tunnel"),
         (format!("{POLICY} --ecn none"), "--ecn", "goes with -m tunnel"),
         (format!("{ah} -c"), "-c", "about ESP"),
+        (format!("{tunnel} --ah-align64"), "--ah-align64", "about AH"),
         (format!("{ah} -y"), "-y", "about ESP"),
         (format!("{ah} --pad-check off"), "--pad-check", "about ESP"),
         (format!("{POLICY} --tfc-max 9"), "--tfc-max", "goes with -c"),

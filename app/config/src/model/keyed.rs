@@ -7,7 +7,6 @@ use ravelin_manage::Keying;
 use ravelin_manage::session::{Ah, Ends, Esp, Session};
 use ravelin_types::Spi;
 use ravelin_types::lifetime::Lifetime;
-use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::transform::IntegId;
@@ -64,7 +63,7 @@ impl Model {
             lifetime: Lifetime::default(),
             // RFC 4303 §3.4.3: with keys by hand, a sender that starts anew begins at 1 again.
             replay_window: 0,
-            options: SaOptions::default(),
+            options: spec.options,
         });
         let policy = Policy {
             id: PolicyId(0),

@@ -109,6 +109,42 @@ fn truncated_packets_are_dropped_and_leave_the_sa_alone() {
     }
 }
 
+// RFC 4302 §3.3.3.2.1: to 32 bits in IPv4. Linux pads to 64 unless it is told otherwise, and takes nothing else then.
+#[test]
+fn a_receiver_takes_ah_padded_to_64_bits_in_ipv4_and_a_sender_makes_it_on_demand() {
+    let ah = |integ| AhSuite { integ, sn: SnId::SEQUENTIAL_32 };
+    for (integ, narrow, wide) in [
+        (IntegId::HMAC_SHA1_96, 24, 24),
+        (IntegId::HMAC_SHA2_256_128, 28, 32),
+        (IntegId::HMAC_SHA2_384_192, 36, 40),
+        (IntegId::HMAC_SHA2_512_256, 44, 48),
+    ] {
+        for (mode, suite) in [(Mode::Transport, Suite::Ah(ah(integ))), (Mode::Tunnel, bundle(ah(integ)))] {
+            for (align64, len) in [(false, narrow), (true, wide)] {
+                let mut params = v4_sa(mode, suite);
+                params.options.ah_align64 = align64;
+                let packet = sealed(&mut start(&params), &v4_clear());
+                assert_eq!((usize::from(packet[21]) + 2) * 4, len, "{integ}");
+                // The receiver has not heard of it.
+                params.options.ah_align64 = false;
+                let mut engine = start(&params);
+                if align64 && wide > narrow {
+                    // What is added is covered.
+                    let mut flipped = packet.clone();
+                    flipped[20 + narrow] ^= 1;
+                    assert_eq!(receive(&mut engine, &flipped).0, Verdict::Drop(DropReason::AhForged));
+                }
+                assert_eq!(receive(&mut engine, &packet), (Verdict::Deliver, v4_clear()), "{integ} {align64}");
+                for other in (12..=60).step_by(4).filter(|other| *other != narrow && *other != wide) {
+                    let mut odd = packet.clone();
+                    odd[21] = (other / 4 - 2) as u8;
+                    assert_eq!(receive(&mut engine, &odd).0, Verdict::Drop(DropReason::BadAhLength), "{other}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_replayed_packet_is_dropped_before_its_icv_is_looked_at() {
     for (params, clear) in cases() {

@@ -43,7 +43,7 @@ pub fn install(guest: &Guest, row: &Row, place: Place, extended: bool) -> Result
             // The innermost protocol makes the tunnel; AH around ESP has the same outer header.
             let mode = if place.mode == Mode::Tunnel && at == 0 { "tunnel" } else { "transport" };
             // RFC 4302 §2.6: a multiple of 32 bits in IPv4. Without this flag Linux wants 64.
-            let align = if protocol == "ah" && ours.is_ipv4() { " flag align4" } else { "" };
+            let align = if protocol == "ah" && ours.is_ipv4() && !row.align64 { " flag align4" } else { "" };
             lines.push(format!(
                 "ip xfrm state add src {src} dst {dst} proto {protocol} spi {spi:#x} reqid 1 mode {mode} \
                  replay-window {WINDOW}{flags}{align} {keys}"

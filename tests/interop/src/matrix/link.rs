@@ -119,7 +119,7 @@ impl Link {
 
 fn operations(row: &Row, place: Place, extended: bool) -> Option<Vec<DataPlaneOp>> {
     let (ours, theirs) = place.outer();
-    let options = SaOptions { short_icv: row.short_icv, ..SaOptions::default() };
+    let options = SaOptions { short_icv: row.short_icv, ah_align64: row.align64, ..SaOptions::default() };
     let any = vec![TrafficSelector::any_v4(), TrafficSelector::any_v6()];
     let policy = Policy {
         id: PolicyId(1),

@@ -14,6 +14,8 @@ pub struct Row {
     ah: Option<Integ>,
     /// HMAC-SHA-2 with ICVs of 96 bits.
     pub short_icv: bool,
+    /// AH in IPv4 as Linux has it by default.
+    pub align64: bool,
 }
 
 /// Encryption, and integrity where the cipher has none of its own.
@@ -45,17 +47,17 @@ const CMAC: Integ = Integ { id: IntegId::AES_CMAC_96, key_len: 16, kernel: "cmac
 
 const fn aead(name: &'static str, encr: EncrId, key_bits: u16, salt: usize, kernel: &'static str, icv: u16) -> Row {
     let esp = Esp { encr, key_bits, salt, kernel, icv_bits: icv, integ: None };
-    Row { name, esp: Some(esp), ah: None, short_icv: false }
+    Row { name, esp: Some(esp), ah: None, short_icv: false, align64: false }
 }
 
 const fn pair(name: &'static str, encr: EncrId, key_bits: u16, kernel: &'static str, integ: Integ) -> Row {
     let salt = if encr.0 == EncrId::AES_CTR.0 { 4 } else { 0 };
     let esp = Esp { encr, key_bits, salt, kernel, icv_bits: 0, integ: Some(integ) };
-    Row { name, esp: Some(esp), ah: None, short_icv: false }
+    Row { name, esp: Some(esp), ah: None, short_icv: false, align64: false }
 }
 
 const fn ah(name: &'static str, integ: Integ) -> Row {
-    Row { name, esp: None, ah: Some(integ), short_icv: false }
+    Row { name, esp: None, ah: Some(integ), short_icv: false, align64: false }
 }
 
 /// The row with AH around it.
@@ -66,6 +68,11 @@ const fn inside(integ: Integ, row: Row, name: &'static str) -> Row {
 /// The row with ICVs of 96 bits.
 const fn short(name: &'static str, row: Row) -> Row {
     Row { name, short_icv: true, ..row }
+}
+
+/// The row with AH padded to 64 bits.
+const fn wide(name: &'static str, row: Row) -> Row {
+    Row { name, align64: true, ..row }
 }
 
 const GCM: &str = "rfc4106(gcm(aes))";
@@ -112,6 +119,9 @@ pub static ROWS: &[Row] = &[
     ah("ah-cmac", CMAC),
     short("ah-sha256-96", ah("", SHA256)),
     inside(SHA256, aead("", EncrId::AES_GCM_16, 128, 4, GCM, 128), "ah-sha256-esp-aes128gcm16"),
+    // IPv4 in the reduced form too: `combinations` deals the places out in turn.
+    wide("ah-sha256-align64", ah("", SHA256)),
+    wide("ah-sha512-align64", ah("", SHA512)),
     inside(SHA512, pair("", EncrId::AES_CBC, 256, CBC, SHA1), "ah-sha512-esp-aes256-sha1"),
     inside(SHA1, aead("", EncrId::CHACHA20_POLY1305, 256, 4, CHACHA, 128), "ah-sha1-esp-chacha20poly1305"),
 ];
