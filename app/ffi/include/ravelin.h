@@ -42,6 +42,9 @@
 // ESP in UDP over IPv6 goes without a UDP checksum.
 #define RVL_ZERO_CHECKSUM 32
 
+// AH is padded to 64 bits in IPv4 too.
+#define RVL_AH_ALIGN64 64
+
 // The don't-fragment flag of an outer IPv4 header is not set.
 #define RVL_DF_CLEAR 0
 
