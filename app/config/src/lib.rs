@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod files;
 pub mod model;
 pub mod rc;
 pub mod secret;

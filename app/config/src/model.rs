@@ -5,6 +5,7 @@
 
 pub mod keyed;
 mod loaded;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -275,12 +276,14 @@ impl Model {
         self.policies.get(self.names.get(name)?)
     }
 
-    /// The policy of this name.
+    /// The policy of this name, or the only child of a connection that has it.
     ///
     /// # Errors
     /// When there is none, with a suggestion.
     pub fn find_policy(&self, name: &str) -> Result<&PolicyEntry, ModelError> {
-        self.policy(name).ok_or_else(|| {
+        let mut children = self.policies.values().filter(|entry| entry.spec.child_name() == name);
+        let child = children.next().filter(|_| children.next().is_none());
+        self.policy(name).or(child).ok_or_else(|| {
             let known = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.spec.name.as_str());
             ModelError::NoSuchPolicy(name.to_owned(), did_you_mean(name, known))
         })

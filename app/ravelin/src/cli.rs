@@ -33,6 +33,11 @@ pub enum Command {
     Demo(DemoArgs),
     /// Say what is in a capture of IPsec traffic, field by field
     Decode(DecodeArgs),
+    #[cfg(feature = "tun")]
+    /// Validate configurations without a daemon; a name that ends with .conf is a swanctl.conf, any other an ike_rc
+    Check(CheckArgs),
+    /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
+    Reload(ReloadArgs),
     /// Document 003's grammar.
     #[command(flatten)]
     Control(Verb),
@@ -45,6 +50,9 @@ pub struct DaemonArgs {
     /// File of `ipsec policy` and `ike remote` lines to start with
     #[arg(long, value_name = "FILE")]
     pub rc: Option<PathBuf>,
+    /// Configuration in the syntax of strongSwan's swanctl.conf to start with
+    #[arg(long, value_name = "FILE")]
+    pub swanctl: Option<PathBuf>,
     /// Socket for external keying programs (docs/management.md); without this option there is none
     #[arg(long, value_name = "PATH")]
     pub keying_socket: Option<PathBuf>,
@@ -66,6 +74,27 @@ pub struct DemoArgs {
     /// Log filter of the two daemons, whose last lines are shown when a step fails
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
+}
+
+/// `ravelin check`
+#[cfg(feature = "tun")]
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `ravelin reload`
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// A swanctl.conf in the place of what was loaded; without one, the files that the daemon was started with, in the
+    /// place of everything
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `ravelin decode`

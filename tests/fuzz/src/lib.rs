@@ -49,6 +49,8 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-event", management::event),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
+        Decoder::Named("swanctl", operator::swanctl),
+        Decoder::Named("vici-connection", operator::vici_connection),
         Decoder::Named("xfrm", kernel::message),
         Decoder::Named("decode-frame", decoding::frame),
         Decoder::Named("decode-capture", decoding::capture_file),

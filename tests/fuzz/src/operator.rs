@@ -1,7 +1,12 @@
-//! What a local user can hand to the daemon: packets of the control socket, and the command lines in them.
+//! What a local user can hand to the daemon: packets of the control socket, the command lines and configurations in them,
+//! and files.
 
+use ravelin_config::rc::RcError;
+use ravelin_config::swanctl::reader::Problems;
+use ravelin_config::swanctl::tree::{At, Named, Section, Setting, Values};
+use ravelin_config::{Model, swanctl};
 use ravelin_control::packet::{first, framed};
-use ravelin_control::{Message, Packet};
+use ravelin_control::{Message, Packet, Value};
 
 /// A stream of packets: what is accepted is emitted as it was.
 pub fn control(input: &[u8]) {
@@ -33,4 +38,59 @@ pub fn command_line(input: &[u8]) {
         assert!(at.offset <= arguments[at.argument].len());
         assert!(!error.message.is_empty());
     }
+}
+
+/// A `swanctl.conf` without includes: it is taken whole, or every mistake has a place in it.
+pub fn swanctl(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let file = std::path::Path::new("fuzz");
+    let contents = swanctl::parse::parse(text, file).and_then(|root| swanctl::contents(&root));
+    match contents {
+        Ok(contents) => {
+            let mut model = Model::new();
+            if model.replace_loaded(contents).is_ok() {
+                assert!(model.difference(&model.clone()).is_empty());
+            }
+        }
+        Err(RcError::Lines(remarks)) => {
+            let lines = text.chars().filter(|c| *c == '\n').count() + 1;
+            for remark in remarks {
+                assert!((1..=lines).contains(&remark.place.line) && remark.place.column > 0, "{remark}");
+                assert!(!remark.message.is_empty());
+            }
+        }
+        Err(RcError::Io(..)) => panic!("a text is not read from a file"),
+    }
+}
+
+/// A message of `load-conn` and of `load-shared`.
+pub fn vici_connection(input: &[u8]) {
+    let Ok(message) = Message::parse(input) else { return };
+    let root = section(&message);
+    for named in &root.sections {
+        let mut problems = Problems::default();
+        let read = swanctl::connection::read(named, &mut problems);
+        assert_eq!(read.is_none(), !problems.0.is_empty(), "{:?}", problems.0);
+    }
+    drop(swanctl::secrets::message(&root, String::new));
+}
+
+fn section(message: &Message) -> Section {
+    let at = At::message();
+    let mut section = Section::default();
+    for (name, value) in message.items() {
+        let name = name.to_owned();
+        match value {
+            Value::Data(data) => {
+                section.settings.push(Setting { name, values: Values::One(data.clone()), at: at.clone() });
+            }
+            Value::List(items) => {
+                section.settings.push(Setting { name, values: Values::List(items.clone()), at: at.clone() });
+            }
+            Value::Section(inner) => {
+                section.sections.push(Named { name, at: at.clone(), section: self::section(inner) });
+            }
+        }
+    }
+    section
 }

@@ -256,6 +256,15 @@ pub enum Afterwards {
     Start,
 }
 
+impl PolicySpec {
+    /// Its name without that of the connection it was loaded with.
+    pub fn child_name(&self) -> &str {
+        let connection = self.connection.as_deref();
+        let bare = connection.and_then(|connection| self.name.strip_prefix(connection)?.strip_prefix('.'));
+        bare.unwrap_or(&self.name)
+    }
+}
+
 const NAME: (char, &str) = ('n', "name");
 
 impl PolicyArgs {

@@ -5,16 +5,12 @@ use std::path::Path;
 
 use ravelin_ike::config::OwnedKey;
 
+use super::reload::same;
 use super::{Model, ModelError};
-use crate::command::{PolicySpec, Which};
+use crate::command::Which;
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
 use crate::swanctl::secrets::{SecretKind, SharedSecret};
-
-/// Whether two policies differ in nothing that their SAs are made of.
-fn same(one: &PolicySpec, other: &PolicySpec) -> bool {
-    PolicySpec { trap: other.trap, ..one.clone() } == *other
-}
 
 impl Model {
     /// The names of the connections that were loaded.

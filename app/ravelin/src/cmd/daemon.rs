@@ -10,6 +10,7 @@ use super::{USAGE, fail};
 use crate::cli::DaemonArgs;
 use crate::daemon::event_loop::{self, Settings};
 use crate::daemon::plane;
+use crate::daemon::reload::Files;
 
 /// Runs the daemon in the foreground.
 pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
@@ -24,7 +25,7 @@ pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
     let settings = Settings {
         socket,
         keying_socket: args.keying_socket,
-        rc: args.rc,
+        files: Files { rc: args.rc, swanctl: args.swanctl },
         state_dir: args.state_dir,
         plane: plane::Settings { device: args.device },
     };

@@ -1,11 +1,14 @@
 //! One file per verb.
 
+#[cfg(feature = "tun")]
+mod check;
 mod control;
 #[cfg(feature = "tun")]
 mod daemon;
 mod decode;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
+mod reload;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Decode(args) => decode::run(&args),
         #[cfg(all(feature = "tun", feature = "ikev2"))]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "tun")]
+        Command::Check(args) => check::run(&args),
+        Command::Reload(args) => reload::run(&cli.socket, &args),
         Command::Control(verb) => control::run(&cli.socket, &verb),
     }
 }

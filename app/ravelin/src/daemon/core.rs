@@ -20,6 +20,7 @@ use super::failures::{Failures, Log};
 use super::keyed::session_ops;
 use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
+use super::reload::Files;
 use super::report;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
@@ -58,6 +59,7 @@ pub struct Core<P> {
     waiting: Waiting,
     pub(super) said: Vec<Said>,
     live: LivePolicies,
+    pub(super) files: Files,
     pub(super) vici: Vici,
     deadline: Option<Instant>,
     /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
@@ -112,6 +114,7 @@ impl<P: Plane> Core<P> {
             waiting: Waiting::default(),
             said: Vec::new(),
             live: LivePolicies::default(),
+            files: Files::default(),
             vici: Vici::default(),
             deadline: None,
             sources: BTreeMap::new(),
@@ -190,6 +193,11 @@ impl<P: Plane> Core<P> {
         if request.name == ravelin_control::COMMAND_LINE {
             let answer = self.command_line(client, &request.message, now);
             self.said.extend(answer.map(|message| Said::Answer(client, message)));
+            return true;
+        }
+        if request.name == ravelin_control::RELOAD {
+            let answer = self.reload(&request.message, now);
+            self.said.push(Said::Answer(client, answer));
             return true;
         }
         match self.vici(request, now) {

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ravelin_config::{Model, rc};
 use ravelin_control::{ClientId, Message, Server};
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
@@ -27,6 +26,7 @@ use super::core::{Core, Said};
 use super::crypto::{ike_provider, packet_provider};
 use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Running};
+use super::reload::Files;
 use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
@@ -41,8 +41,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The socket of external keying programs, if there shall be one.
     pub keying_socket: Option<PathBuf>,
-    /// Commands to start with.
-    pub rc: Option<PathBuf>,
+    /// What to start with.
+    pub files: Files,
     /// Where the journal is.
     pub state_dir: PathBuf,
     /// The data plane.
@@ -71,10 +71,11 @@ fn run_with<P: Running>(
         Some(path) => Some(KeyingSocket::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?),
         None => None,
     };
-    let model = match &settings.rc {
-        Some(path) => load_rc(path)?,
-        None => Model::new(),
-    };
+    let loaded = settings.files.load()?;
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    let model = loaded.model;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
     let packets = packet_provider(ike);
@@ -86,6 +87,7 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
+    core.started_with(settings.files.clone());
     core.started_at(vici::time_of_day());
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
@@ -110,14 +112,6 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::warn!("the number of open files stays limited to {:?}: {error}", limit.current);
     }
-}
-
-fn load_rc(path: &Path) -> Result<Model> {
-    let loaded = rc::load(path, &Model::new())?;
-    for note in &loaded.notes {
-        tracing::warn!("{note}");
-    }
-    Ok(loaded.model)
 }
 
 fn open_store(directory: &Path) -> Result<FileStore> {

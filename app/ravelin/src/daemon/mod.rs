@@ -23,6 +23,7 @@ mod keyed;
 pub mod keying_socket;
 mod live;
 pub mod plane;
+pub mod reload;
 pub mod report;
 pub mod vici;
 pub mod waiting;

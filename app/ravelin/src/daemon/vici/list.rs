@@ -116,9 +116,7 @@ pub(super) fn connection_of(entry: &PolicyEntry) -> Option<&str> {
 
 /// The name of a policy, without that of its connection in front.
 pub(super) fn child_name(entry: &PolicyEntry) -> &str {
-    let name = entry.spec.name.as_str();
-    let bare = connection_of(entry).and_then(|connection| name.strip_prefix(connection)?.strip_prefix('.'));
-    bare.unwrap_or(name)
+    entry.spec.child_name()
 }
 
 /// What is built in, by type, with the library that computes it.

@@ -239,3 +239,69 @@ fn what_is_not_there_is_said_to_be_so() {
     assert!(bench.streamed("list-certs", Message::new()).is_empty());
     assert_eq!(bench.answer("get-pools", Message::new()), Message::new());
 }
+
+impl Bench {
+    fn reload(&mut self, file: Option<&str>, dry_run: bool) -> Message {
+        let mut message = Message::new().with("dry-run", if dry_run { "yes" } else { "no" });
+        if let Some(file) = file {
+            message.put("file", self.directory.join(file).display());
+        }
+        self.answer(ravelin_control::RELOAD, message)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.directory.join(file), text).unwrap();
+    }
+
+    fn in_force(&self) -> Vec<String> {
+        self.plane.0.borrow().policies.values().map(|policy| policy.name.clone()).collect()
+    }
+}
+
+#[test]
+fn a_reload_shows_the_difference_first_and_touches_only_what_changed() {
+    let mut bench = Bench::new("reload");
+    assert!(bench.reload(None, false).text("errmsg").unwrap().contains("without a file"));
+    let rc = "ipsec policy -n p1 -g gw -m tunnel -r 10.0.0.2 -s 10.1.0.0/16 -d 10.2.0.0/16\n\
+              ipsec policy -n p2 -g gw -m tunnel -r 10.0.0.2 -s 10.3.0.0/16 -d 10.2.0.0/16\n\
+              ike remote -n gw -w -u -r 10.0.0.2 -g fqdn:here -h psk\n";
+    bench.write("rc", rc);
+    let trap = |conf: &str| {
+        format!("connections {{\n{}\n}}\n", conf.replace("esp_proposals", "start_action = trap\n esp_proposals"))
+    };
+    bench.write("c.conf", &trap(CONNECTION));
+    let files = crate::daemon::reload::Files {
+        rc: Some(bench.directory.join("rc")),
+        swanctl: Some(bench.directory.join("c.conf")),
+    };
+    bench.core.started_with(files);
+    let first = ["+ policy p1", "+ policy p2", "+ policy t.net", "+ remote gw", "+ remote t"];
+    let shown = bench.reload(None, true);
+    assert_eq!(shown.list("changes"), Some(first.to_vec()));
+    assert!(bench.in_force().is_empty(), "a dry run changes nothing");
+    assert_eq!(bench.reload(None, false).list("changes"), Some(first.to_vec()));
+    let id = |bench: &Bench, name: &str| bench.core.model.policy(name).unwrap().id;
+    let before = (id(&bench, "p1"), id(&bench, "t.net"));
+    // The same files again: nothing to do.
+    assert_eq!(bench.reload(None, false).list("changes"), Some(vec![]));
+    bench.write("rc", &rc.replace("10.3.0.0", "10.4.0.0"));
+    // What comes after a policy that is new has a new number, too: of two the first is consulted.
+    assert_eq!(bench.reload(None, true).list("changes"), Some(vec!["~ policy p2", "~ policy t.net"]));
+    bench.reload(None, false);
+    assert_eq!(id(&bench, "p1"), before.0);
+    // A mistake anywhere leaves everything as it was.
+    let state = bench.state();
+    bench.write("rc", &rc.replace("-m tunnel", "-m tunel"));
+    assert!(bench.reload(None, false).text("errmsg").unwrap().contains("tunel"));
+    bench.write("rc", rc);
+    bench.plane.0.borrow_mut().refuse = Some("p2".to_owned());
+    assert!(bench.reload(None, false).text("errmsg").unwrap().contains("the policy p2 is refused"));
+    assert_eq!(bench.state(), state);
+    // A file of connections takes the place of those alone.
+    bench.plane.0.borrow_mut().refuse = None;
+    bench.write("d.conf", &trap(&CONNECTION.replace("\nt {", "\nu {")));
+    let lines = bench.reload(Some("d.conf"), false);
+    let expected = ["- policy t.net", "+ policy u.net", "- remote t", "+ remote u"];
+    assert_eq!(lines.list("changes"), Some(expected.to_vec()));
+    assert_eq!(bench.in_force().len(), 3);
+}

@@ -1,0 +1,121 @@
+//! From one model to another as a whole: what is the same keeps its number, and with it its SAs.
+
+use super::keyed::Keyed;
+use super::{Model, ModelError, PolicyEntry};
+use crate::command::PolicySpec;
+
+/// Whether two policies differ in nothing that their SAs are made of.
+pub(super) fn same(one: &PolicySpec, other: &PolicySpec) -> bool {
+    PolicySpec { trap: other.trap, ..one.clone() } == *other
+}
+
+impl Model {
+    /// `fresh`, which was made from nothing, with the numbers that its policies have in `self`, as far as they are the
+    /// same. Policies of equal priority are consulted in the order of their numbers, so one that comes before another
+    /// now and did not before has a new one.
+    ///
+    /// # Errors
+    /// When no number or interface is left.
+    pub fn renumbered(&self, fresh: Model) -> Result<Model, ModelError> {
+        let automatic = fresh.policies.values().filter(|entry| entry.automatic);
+        let mut newer = Model {
+            names: automatic.clone().map(|entry| (entry.spec.name.clone(), entry.id)).collect(),
+            policies: automatic.map(|entry| (entry.id, entry.clone())).collect(),
+            keyed: Default::default(),
+            next_id: self.next_id,
+            remotes: fresh.remotes,
+            secrets: fresh.secrets,
+            keyring: fresh.keyring,
+        };
+        let mut last = newer.policies.keys().next_back().copied();
+        for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
+            let known = self.policy(&spec.name).filter(|known| same(&known.spec, &spec) && Some(known.id) > last);
+            let (id, domain) = match known {
+                Some(known) => (known.id, known.domain),
+                None => (newer.new_id()?, newer.domain_of(spec.interface.as_deref())?),
+            };
+            last = Some(id);
+            newer.names.insert(spec.name.clone(), id);
+            newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });
+        }
+        for keyed in fresh.keyed.into_values() {
+            let known = self.keyed.values().find(|known| is_keyed_like(known, &keyed));
+            match known {
+                Some(known) => drop(newer.keyed.insert(known.policy.id, known.clone())),
+                None => {
+                    let Keyed { mut policy, keying, session } = keyed;
+                    policy.id = ravelin_types::policy::PolicyId(0);
+                    newer.add_keyed(policy, keying, session)?;
+                }
+            }
+        }
+        Ok(newer)
+    }
+
+    /// What is different in `newer`, one line each: `+` comes, `-` goes, `~` is another now.
+    pub fn changes(&self, newer: &Model) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = |sign: char, kind: &str, name: &str| lines.push(format!("{sign} {kind} {name}"));
+        for entry in self.policies.values() {
+            match newer.policy(&entry.spec.name) {
+                None => line('-', "policy", &entry.spec.name),
+                Some(other) if other.id != entry.id => line('~', "policy", &entry.spec.name),
+                Some(other) if other.spec.trap != entry.spec.trap => line('~', "trap of policy", &entry.spec.name),
+                Some(_) => {}
+            }
+        }
+        newer.policies.values().filter(|entry| self.policy(&entry.spec.name).is_none()).for_each(|entry| {
+            line('+', "policy", &entry.spec.name);
+        });
+        for (name, entry) in &self.remotes {
+            match newer.remotes.get(name) {
+                None => line('-', "remote", name),
+                Some(other) if other.spec != entry.spec => line('~', "remote", name),
+                Some(_) => {}
+            }
+        }
+        newer
+            .remotes
+            .keys()
+            .filter(|name| !self.remotes.contains_key(*name))
+            .for_each(|name| line('+', "remote", name));
+        for (name, secret) in &self.secrets {
+            match newer.secrets.get(name) {
+                None => line('-', "secret", name),
+                // Nobody but the operator, who has both files, sees how long this takes.
+                Some(other) if other.owners != secret.owners || other.secret.expose() != secret.secret.expose() => {
+                    line('~', "secret", name);
+                }
+                Some(_) => {}
+            }
+        }
+        newer
+            .secrets
+            .keys()
+            .filter(|name| !self.secrets.contains_key(*name))
+            .for_each(|name| line('+', "secret", name));
+        let by_hand = |model: &Model, id| model.keyed.contains_key(id);
+        self.keyed
+            .iter()
+            .filter(|(id, _)| !by_hand(newer, id))
+            .for_each(|(_, gone)| line('-', "SA", &gone.policy.name));
+        newer.keyed.iter().filter(|(id, _)| !by_hand(self, id)).for_each(|(_, new)| line('+', "SA", &new.policy.name));
+        lines
+    }
+}
+
+/// Whether an SA by hand is the one that is there: the same traffic under the same SPIs.
+fn is_keyed_like(one: &Keyed, other: &Keyed) -> bool {
+    let spis = |keyed: &Keyed| {
+        let session = keyed.session.as_ref();
+        let esp =
+            session.and_then(|session| Some((session.esp.as_ref()?.spis.inbound, session.esp.as_ref()?.spis.outbound)));
+        let ah =
+            session.and_then(|session| Some((session.ah.as_ref()?.spis.inbound, session.ah.as_ref()?.spis.outbound)));
+        (esp, ah)
+    };
+    one.policy.local == other.policy.local
+        && one.policy.remote == other.policy.remote
+        && one.policy.action == other.policy.action
+        && spis(one) == spis(other)
+}

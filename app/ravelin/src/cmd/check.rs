@@ -1,0 +1,39 @@
+//! `ravelin check`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ravelin_config::{Model, files};
+
+use super::FAILED;
+use crate::cli::CheckArgs;
+use crate::daemon::crypto::ike_provider;
+
+/// Reads every file as the daemon would, and says what is wrong with each.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let wrong = args.files.iter().filter(|file| !is_good(file)).count();
+    if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+fn is_good(file: &Path) -> bool {
+    let loaded = match files::load(file, &Model::new()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            return false;
+        }
+    };
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    let config = loaded.model.ike_config(&Default::default());
+    let mistakes = config.mistakes(&ike_provider());
+    for mistake in &mistakes {
+        eprintln!("{}: {mistake}", file.display());
+    }
+    if mistakes.is_empty() {
+        let policies = loaded.model.policies().filter(|entry| !entry.automatic).count();
+        println!("{}: {policies} policies, {} remotes", file.display(), loaded.model.remotes().count());
+    }
+    mistakes.is_empty()
+}
