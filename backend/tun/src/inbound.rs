@@ -58,6 +58,8 @@ pub(crate) struct InboundHalf {
     /// SAs with authentic packets since `alive_reported`.
     alive: HashSet<Spi>,
     alive_due: Instant,
+    /// Packets since the last count of them.
+    moved: usize,
     counted: Counted,
 }
 
@@ -126,12 +128,14 @@ impl InboundHalf {
             merger: Merger::new(),
             alive: HashSet::new(),
             alive_due: Instant::ZERO,
+            moved: 0,
             counted: Counted::default(),
         }
     }
 
-    /// Does what there is to do; `ready` tells which of the receiving sockets have packets.
-    pub(crate) fn work(&mut self, ready: Ready) {
+    /// Does what there is to do; `ready` tells which of the receiving sockets have packets. The number of those that may have
+    /// been of an SA.
+    pub(crate) fn work(&mut self, ready: Ready) -> usize {
         self.on_time();
         let sockets = self.sockets.clone();
         for (_, (what, socket)) in sockets.receiving().enumerate().filter(|(i, _)| ready.has(*i)) {
@@ -152,6 +156,7 @@ impl InboundHalf {
             }
         }
         self.report();
+        std::mem::take(&mut self.moved)
     }
 
     /// When there is something to do, whatever comes.
@@ -216,6 +221,7 @@ impl InboundHalf {
     /// engine gets whole packets. False when there were none.
     fn receive_ah(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let count = self.messages.receive(socket, &mut self.slots)?;
+        self.moved += count;
         for i in 0..count {
             let received = self.messages.received(i).filter(|received| !received.truncated);
             let Some((range, spi)) = received.and_then(|received| whole_ah(self.slots.slot(i), &received)) else {
@@ -282,6 +288,7 @@ impl InboundHalf {
         if count == 0 {
             return;
         }
+        self.moved += count;
         let now = self.clock.now();
         let mut verdicts = [Verdict::Drop(DropReason::UnknownSpi); BATCH];
         let mut packets = self.slots.packets(&self.batch.ranges);

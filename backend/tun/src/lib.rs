@@ -40,7 +40,8 @@
 //! **Threads.** Each direction has a thread, and a process with one processor one for both (`worker`). The outbound half
 //! owns its SAs, so a sequence number takes no lock; more threads for one direction would need the SAs dealt out among
 //! them. Nothing is queued in between: while a socket has no room, the sealed batch waits in its slots, what comes after
-//! it in the device, whose queue is bounded, and requests of the daemon are served all the same.
+//! it in the device, whose queue is bounded, and requests of the daemon are served all the same. Before a thread sleeps it
+//! looks again for a moment, where that brings something (`busy`).
 //!
 //! **Virtual interfaces.** Each is one more TUN device with a domain of its own in the SPD. Nothing is captured into it:
 //! the host's routes lead there, and what comes out of an SA of its policies comes out of it.
@@ -72,6 +73,7 @@
 //! Each descriptor is readable until its queues are drained to `None`. Everything is called from a thread in the
 //! network namespace in which the data plane was started, because the packet filter is changed from there.
 
+mod busy;
 mod config;
 mod device;
 mod devices;

@@ -163,8 +163,9 @@ impl OutboundHalf {
         }
     }
 
-    /// Does what there is to do; `ready` says that what it waits for has come.
-    pub(crate) fn work(&mut self, ready: bool) {
+    /// Does what there is to do; `ready` says that what it waits for has come. The number of packets that were read.
+    pub(crate) fn work(&mut self, ready: bool) -> usize {
+        let mut moved = 0;
         self.on_time();
         if self.is_blocked() && ready {
             self.send_all();
@@ -175,6 +176,7 @@ impl OutboundHalf {
                 if self.is_blocked() || !self.read_batch() {
                     break;
                 }
+                moved += self.ranges.len();
                 self.process();
                 if self.drained && !self.has_more() {
                     break;
@@ -183,6 +185,7 @@ impl OutboundHalf {
         }
         let Self { reporter, engine, .. } = self;
         reporter.send(|| engine.poll_event().map(Report::Event));
+        moved
     }
 
     /// Whether packets wait for room in a socket.

@@ -18,6 +18,7 @@ use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
+use crate::busy::Busy;
 use crate::config::{SEALED_EXCESS, TunConfig, check_device};
 use crate::device::Device;
 use crate::error::Error;
@@ -25,7 +26,7 @@ use crate::inbound::{self, InboundHalf, Ports};
 use crate::outbound::{self, OutboundHalf};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
 use crate::sockets::{Sockets, Use};
-use crate::sys::{HOPS, Messages, Sending};
+use crate::sys::{self, HOPS, Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
 use crate::worker::Worker;
@@ -126,7 +127,11 @@ impl TunDataPlane {
             ike: ike_queue,
             ike_ready: ike_ready.clone(),
         });
-        let worker = |wake, outbound, inbound| Worker { wake, clock, sockets: sockets.clone(), outbound, inbound };
+        let count = if alone { 1 } else { 2 };
+        let worker = |wake, outbound, inbound| {
+            let (sockets, busy) = (sockets.clone(), Busy::new(count, sys::processors()));
+            Worker { wake, clock, sockets, busy, outbound, inbound }
+        };
         if alone {
             threads.spawn("packets", worker(outbound_wake, Some(outbound_half), Some(inbound_half)))?;
         } else {

@@ -1,10 +1,14 @@
 //! Waiting for file descriptors and for time.
 
 use std::array;
+use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::busy::Busy;
 
 /// The most descriptors a thread waits for: its wake, the devices, eight sockets to receive from, six to send to.
 const MAX: usize = 64;
@@ -48,18 +52,27 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits until one of the descriptors is ready or `deadline` has come.
-    pub(crate) fn wait(mut self, now: Instant, deadline: Option<Instant>) -> Ready {
-        let timeout = deadline.map(|at| {
-            let wait = at.since(now);
-            let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
-            Timespec { tv_sec: seconds, tv_nsec: i64::from(wait.subsec_nanos()) }
-        });
-        let fds = &mut self.fds[..self.len];
-        if poll(fds, timeout.as_ref()).is_err() {
-            // Interrupted by a signal: nothing is known to be ready, and the caller comes back.
-            return Ready(0);
+    /// So many packets were `moved` since the last wait.
+    pub(crate) fn wait(mut self, busy: &mut Busy, moved: usize, now: Instant, deadline: Option<Instant>) -> Ready {
+        let wait = deadline.map(|at| at.since(now));
+        let fds = RefCell::new(&mut self.fds[..self.len]);
+        let poll_for = |wait: Option<Duration>| {
+            let timeout = wait.map(|wait| Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(wait.subsec_nanos()),
+            });
+            let fds = &mut **fds.borrow_mut();
+            if poll(fds, timeout.as_ref()).is_err() {
+                // Interrupted by a signal: nothing is known to be ready, and the caller comes back.
+                return Ready(0);
+            }
+            Ready(fds.iter().enumerate().fold(0, |all, (i, fd)| all | u64::from(!fd.revents().is_empty()) << i))
+        };
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            return poll_for(wait);
         }
-        Ready(fds.iter().enumerate().fold(0, |all, (i, fd)| all | u64::from(!fd.revents().is_empty()) << i))
+        let look = || Some(poll_for(Some(Duration::ZERO))).filter(|ready| ready.any());
+        busy.wait(moved, look, || poll_for(wait))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::busy::Busy;
 use crate::inbound::InboundHalf;
 use crate::outbound::OutboundHalf;
 use crate::shared::{Clock, Wake};
@@ -14,6 +15,7 @@ pub(crate) struct Worker {
     pub wake: Wake,
     pub clock: Clock,
     pub sockets: Arc<Sockets>,
+    pub busy: Busy,
     pub outbound: Option<OutboundHalf>,
     pub inbound: Option<InboundHalf>,
 }
@@ -21,7 +23,8 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until one of its halves is told to stop.
     pub(crate) fn run(self) {
-        let Worker { wake, clock, sockets, mut outbound, mut inbound } = self;
+        let Worker { wake, clock, sockets, mut busy, mut outbound, mut inbound } = self;
+        let mut moved = 0;
         loop {
             let mut watch = Watch::new(wake.as_fd());
             if outbound.is_some() {
@@ -38,7 +41,8 @@ impl Worker {
             let end = watch.len();
             let deadlines =
                 [outbound.as_ref().and_then(OutboundHalf::deadline), inbound.as_ref().and_then(InboundHalf::deadline)];
-            let ready = watch.wait(clock.now(), earliest(deadlines));
+            let ready = watch.wait(&mut busy, moved, clock.now(), earliest(deadlines));
+            moved = 0;
             if ready.has(0) {
                 wake.clear();
                 let stop = outbound.as_mut().is_some_and(|half| !half.serve())
@@ -51,10 +55,10 @@ impl Worker {
                 if ready.part(1, outbound_from).any() {
                     half.learn();
                 }
-                half.work(ready.part(outbound_from, inbound_from).any());
+                moved += half.work(ready.part(outbound_from, inbound_from).any());
             }
             if let Some(half) = &mut inbound {
-                half.work(ready.part(inbound_from, end));
+                moved += half.work(ready.part(inbound_from, end));
             }
         }
     }

@@ -71,6 +71,12 @@ pub(crate) fn path_mtu(socket: BorrowedFd<'_>, v4: bool) -> io::Result<u16> {
     Ok(u16::try_from(value).unwrap_or(u16::MAX))
 }
 
+/// Processors of the machine, whether or not we may use them.
+pub(crate) fn processors() -> usize {
+    // SAFETY: it takes a number and gives one.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
+}
+
 fn check(result: c_int) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
