@@ -23,6 +23,7 @@ use crate::output::{Event, OpId, Output, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
 use crate::v2::feature::cookie::Cookies;
+use crate::v2::feature::fragmentation::Sealed;
 use crate::view::Counters;
 
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
@@ -147,6 +148,13 @@ impl Core {
     /// Sends a message.
     pub(crate) fn transmit(&mut self, local: SocketAddr, remote: SocketAddr, data: Vec<u8>) {
         self.outputs.push_back(Output::Transmit(Transmit { local, remote, data }));
+    }
+
+    /// Sends a message as the transmission after `sent` others.
+    pub(crate) fn send(&mut self, local: SocketAddr, remote: SocketAddr, message: &Sealed, sent: u32) {
+        for datagram in message.datagrams(sent) {
+            self.transmit(local, remote, datagram.clone());
+        }
     }
 
     /// Tells the operator.

@@ -58,6 +58,15 @@ pub const UNPROTECTED_PER_SECOND: u32 = 10;
 /// A hint from an unprotected message causes at most one liveness check in this time (RFC 7296 §2.21.4).
 pub const HINT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Fragments of one message (RFC 7383): of 544 octets each they hold all that [`REASSEMBLED`] lets pass.
+pub const FRAGMENTS: usize = 160;
+
+/// Octets of one message in fragments. Chains of certificates with post-quantum signatures have some 30,000.
+pub const REASSEMBLED: usize = 65_536;
+
+/// Fragments of a message that is not complete after this time are dropped (RFC 7383 §2.6).
+pub const REASSEMBLY_TIME: Duration = Duration::from_secs(30);
+
 /// First wait after TEMPORARY_FAILURE; doubled each time (RFC 7296 §2.25).
 pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 

@@ -71,6 +71,7 @@ const WORDS: &[Word] = &[
     word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
+    word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
     word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
@@ -292,6 +293,24 @@ fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         other => bail!("`{other}`: expected ravelin or swan"),
     }
     .map(drop)
+}
+
+fn narrow(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let mtu: u16 = words[0].parse().context("MTU")?;
+    let swan = scene.swan.host();
+    swan.sh("nft delete table netdev narrow 2>/dev/null || true")?;
+    if mtu < 1500 {
+        // What either side sends meets one of the two hooks.
+        for (hook, name) in [("ingress", "in"), ("egress", "out")] {
+            swan.sh(&format!(
+                "nft 'add table netdev narrow
+                 add chain netdev narrow {name} {{ type filter hook {hook} device eth0 priority 0; }}
+                 add rule netdev narrow {name} ip frag-off & 0x3fff != 0 drop
+                 add rule netdev narrow {name} ip length > {mtu} drop'"
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn only_tcp(words: &[String]) -> Result<bool> {

@@ -96,6 +96,8 @@ pub struct Network {
     rng: Rng,
     faults: Faults,
     cut_until: Instant,
+    /// Octets of the longest IKE message that passes.
+    longest: Option<usize>,
     on_the_way: BinaryHeap<Arrival>,
     sent: u64,
     past: Vec<Frame>,
@@ -107,7 +109,20 @@ const REMEMBERED: usize = 64;
 impl Network {
     /// An empty wire.
     pub fn new(rng: Rng, faults: Faults) -> Self {
-        Network { rng, faults, cut_until: Instant::ZERO, on_the_way: BinaryHeap::new(), sent: 0, past: Vec::new() }
+        Network {
+            rng,
+            faults,
+            cut_until: Instant::ZERO,
+            longest: None,
+            on_the_way: BinaryHeap::new(),
+            sent: 0,
+            past: Vec::new(),
+        }
+    }
+
+    /// Lets no longer IKE message pass, now and later.
+    pub fn narrow(&mut self, longest: Option<usize>) {
+        self.longest = longest;
     }
 
     /// Changes what happens to frames sent from now on.
@@ -162,7 +177,8 @@ impl Network {
     }
 
     fn put(&mut self, frame: Frame, now: Instant) {
-        if now < self.cut_until {
+        let too_long = |longest| matches!(&frame, Frame::Ike { data, .. } if data.len() > longest);
+        if now < self.cut_until || self.longest.is_some_and(too_long) {
             return;
         }
         let delay = if self.faults.keeps_order() {

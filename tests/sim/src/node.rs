@@ -175,13 +175,17 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
         Mode::Transport => TrafficSelector::host(address),
         Mode::Tunnel => behind(address),
     });
+    let idle = |node: usize| {
+        let network = move |i| IpAddr::from([10, 100 + node as u8, i, 0]);
+        (0..scenario.idle_networks).map(move |i| behind(network(i)))
+    };
     Policy {
         id: POLICY,
         name: "traffic".into(),
         domain: Domain::default(),
         priority: 4,
-        local: vec![local],
-        remote: vec![remote],
+        local: [local].into_iter().chain(idle(index)).collect(),
+        remote: [remote].into_iter().chain(idle(1 - index)).collect(),
         action: Action::Protect(Protection {
             mode: scenario.mode,
             local: Some(scenario.hosts[index]),

@@ -46,6 +46,10 @@ pub struct Scenario {
     /// Flows of the traffic. With more than one the policies populate selectors from packets, and each has SAs of its
     /// own.
     pub flows: u16,
+    /// Networks behind each node that nothing is sent to: they make IKE messages long.
+    pub idle_networks: u8,
+    /// Octets of the longest IKE message that the wire carries.
+    pub longest: Option<usize>,
 }
 
 /// Something that happens to one node.
@@ -119,6 +123,8 @@ impl Scenario {
             plan: plan(&mut rng, faults_end),
             traffic_interval: rng.in_range(100..1000),
             flows: if seed % 5 == 4 { 3 } else { 1 },
+            idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
+            longest: (seed % 7 == 3).then_some(if seed % 14 == 3 { 544 } else { 1228 }),
         }
     }
 
@@ -234,5 +240,6 @@ mod tests {
         }
         assert!(scenarios.iter().any(|s| s.hosts[0].is_ipv4() != s.inner[0].is_ipv4()));
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.mode == Mode::Transport));
+        assert!(scenarios.iter().any(|s| s.idle_networks > 0 && s.longest == Some(544)));
     }
 }

@@ -152,6 +152,7 @@ impl World {
             trace,
             scenario,
         };
+        world.network.narrow(world.scenario.longest);
         for step in world.scenario.plan.clone() {
             world.later(Instant::ZERO + step.at, Due::Step(step));
         }

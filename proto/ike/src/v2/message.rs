@@ -1,53 +1,117 @@
 //! Protected messages of one IKE SA, and the payloads of a message by name.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys};
 use ravelin_crypto::{BadKey, Forged, SecureRandom};
+use ravelin_types::Instant;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::error::Unfit;
-use ravelin_wire::ike::header::Header;
-use ravelin_wire::ike::v2::{Auth, Chain, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head};
+use ravelin_wire::ike::header::{Header, PayloadType};
+use ravelin_wire::ike::v2::{
+    Auth, Chain, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head,
+};
 
 use crate::error::Error;
 use crate::limits;
+use crate::v2::feature::fragmentation::{LARGE, Reassembly, SMALL, Sealed};
 
-/// The two ciphers of an IKE SA, by who sends.
+/// Of the generic header of a payload.
+const GENERIC_HEADER_LEN: usize = 4;
+/// Of the two numbers of an SKF.
+const FRAGMENT_FIELDS_LEN: usize = 4;
+
+/// The two ciphers of an IKE SA, by who sends, and what arrived of messages in fragments.
 pub(crate) struct Protection {
     ours: IkeCipher,
     theirs: IkeCipher,
+    /// Whether both sides take fragments.
+    pub(crate) fragments: bool,
+    /// Of a request and of a response.
+    parts: [Option<Reassembly>; 2],
 }
 
 impl Protection {
     /// Readies the keys; `initiator` says whether we are the original initiator.
     pub(crate) fn new(keys: &IkeKeys, algs: &IkeAlgs, initiator: bool) -> Result<Self, BadKey> {
         let (from_initiator, from_responder) = keys.ciphers(algs)?;
-        Ok(match initiator {
-            true => Protection { ours: from_initiator, theirs: from_responder },
-            false => Protection { ours: from_responder, theirs: from_initiator },
-        })
+        let (ours, theirs) =
+            if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
+        Ok(Protection { ours, theirs, fragments: false, parts: [None, None] })
     }
 
-    /// `HDR, SK {payloads}`
+    /// `HDR, SK {payloads}`, or `HDR, SKF {part of the payloads}` several times.
     pub(crate) fn seal(
         &mut self,
         header: &Header,
         payloads: &[Payload],
         rng: &mut dyn SecureRandom,
-    ) -> Result<Vec<u8>, Unfit> {
+    ) -> Result<Sealed, Unfit> {
         let chain = Chain::new(payloads)?;
         let body_len = self.ours.body_len(chain.bytes().len());
+        let len = Header::LEN + GENERIC_HEADER_LEN + body_len;
+        let small = match self.fragments && len > SMALL {
+            true => self.fragment(header, &chain, SMALL, rng),
+            false => Vec::new(),
+        };
+        if self.fragments && len > LARGE {
+            let large = self.fragment(header, &chain, LARGE, rng);
+            return Ok(Sealed::fragments(large, small));
+        }
         let mut message = emit_head(header, chain.first(), None, body_len);
         self.ours.seal(&mut message, chain.bytes(), rng);
-        Ok(message)
+        Ok(Sealed::fragments(vec![message], small))
     }
 
-    /// The bytes inside SK of what the peer sent.
+    /// `HDR, SKF {part}`, each of at most `size` octets.
+    fn fragment(&mut self, header: &Header, chain: &Chain, size: usize, rng: &mut dyn SecureRandom) -> Vec<Vec<u8>> {
+        let room = self.ours.capacity(size - Header::LEN - GENERIC_HEADER_LEN - FRAGMENT_FIELDS_LEN);
+        let parts = chain.bytes().chunks(room.max(1));
+        let total = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+        let numbered = parts.zip(1..=total).filter_map(|(part, number)| Some((part, Fragment::new(number, total)?)));
+        let sealed = numbered.map(|(part, fragment)| {
+            let mut message = emit_head(header, chain.first(), Some(fragment), self.ours.body_len(part.len()));
+            self.ours.seal(&mut message, part, rng);
+            message
+        });
+        sealed.collect()
+    }
+
+    /// The bytes inside SK or SKF of what the peer sent.
     pub(crate) fn open(&self, datagram: &[u8], protected: &Protected) -> Result<Vec<u8>, Forged> {
-        // RFC 7383 fragments are not negotiated, so nothing may come in them.
+        // RFC 7383 §2.4: not unless both sides said that they take them.
+        if protected.fragment.is_some() && !self.fragments {
+            return Err(Forged);
+        }
+        self.theirs.open(datagram, protected.body_at)
+    }
+
+    /// Type of the first payload, and the payloads, of a message that is awaited, `inner` being what
+    /// [`Protection::open`] gave of this datagram. `None` while fragments of it are missing.
+    pub(crate) fn whole(
+        &mut self,
+        header: &Header,
+        protected: &Protected,
+        inner: Vec<u8>,
+        now: Instant,
+    ) -> Option<(PayloadType, Vec<u8>)> {
+        let slot = &mut self.parts[usize::from(header.flags.is_response())];
         match protected.fragment {
-            None => self.theirs.open(datagram, protected.body_at),
-            Some(_) => Err(Forged),
+            None => Some((protected.first, inner)),
+            Some(fragment) => Reassembly::take(slot, header, fragment, protected.first, inner, now),
+        }
+    }
+
+    /// When fragments that wait are to be dropped.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.parts.iter().flatten().map(|parts| parts.until).min()
+    }
+
+    /// Drops fragments that waited too long.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        for slot in &mut self.parts {
+            slot.take_if(|parts| parts.until <= now);
         }
     }
 }

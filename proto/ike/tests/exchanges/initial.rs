@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::*;
+use crate::peer::find_nonce;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Transmit, limits};
@@ -12,6 +13,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::{ANY_PORTS, OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
+use ravelin_wire::ike::v2::Message;
 
 #[test]
 fn two_round_trips_make_an_ike_sa_and_a_child_sa() {
@@ -358,7 +360,8 @@ fn a_cookie_is_good_for_its_request_alone() {
     };
     assert!(!accepted(&mut lab, &changed(0), "192.0.2.1:500"));
     assert!(!accepted(&mut lab, &changed(28 + 8 + 5), "192.0.2.1:500"));
-    let nonce_at = with_cookie.data.len() - 56 - 1;
+    let nonce = find_nonce(&Message::parse(&with_cookie.data).unwrap().payloads);
+    let nonce_at = with_cookie.data.windows(nonce.len()).position(|bytes| bytes == nonce).unwrap();
     assert!(!accepted(&mut lab, &changed(nonce_at), "192.0.2.1:500"));
     // The last secret is still good, the one before it is not.
     lab.b.sleep(limits::COOKIE_SECRET_LIFETIME);

@@ -7,6 +7,7 @@ mod algorithms;
 mod collisions;
 mod create_child;
 mod delete;
+mod fragments;
 mod hostile;
 mod informational;
 mod initial;

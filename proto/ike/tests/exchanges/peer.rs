@@ -282,6 +282,43 @@ impl Peer {
         message
     }
 
+    /// `HDR, SKF {payloads}` in parts of so many octets.
+    pub fn seal_fragments(&mut self, exchange: ExchangeType, payloads: &[Payload], octets: usize) -> Vec<Vec<u8>> {
+        self.seal_fragments_behind(exchange, payloads, octets, 0)
+    }
+
+    /// The same with so many unknown payloads before the SKF of the first part (RFC 7383 §2.5.3).
+    pub fn seal_fragments_behind(
+        &mut self,
+        exchange: ExchangeType,
+        payloads: &[Payload],
+        octets: usize,
+        outside: usize,
+    ) -> Vec<Vec<u8>> {
+        let chain = Chain::new(payloads).unwrap();
+        let header = self.header(exchange, false, self.next_id);
+        let parts: Vec<&[u8]> = chain.bytes().chunks(octets).collect();
+        let total = parts.len() as u16;
+        let ours = &mut self.keys.as_mut().unwrap().ours;
+        let mut messages = Vec::new();
+        for (part, number) in parts.into_iter().zip(1..) {
+            let fragment = Fragment::new(number, total);
+            let mut message = emit_head(&header, chain.first(), fragment, ours.body_len(part.len()));
+            if number == 1 && outside > 0 {
+                let extra = [200, 0, 0, 4].repeat(outside);
+                let skf = message[16];
+                message.splice(28..28, extra);
+                message[16] = 200;
+                message[28 + 4 * (outside - 1)] = skf;
+                let len = u32::from_be_bytes(message[24..28].try_into().unwrap()) + 4 * outside as u32;
+                message[24..28].copy_from_slice(&len.to_be_bytes());
+            }
+            ours.seal(&mut message, part, &mut self.rng);
+            messages.push(message);
+        }
+        messages
+    }
+
     // Exchanging.
 
     pub fn send(&self, host: &mut Host, data: &[u8]) {

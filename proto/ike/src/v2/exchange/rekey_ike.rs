@@ -315,7 +315,8 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
     let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
     // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
     let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);
-    let protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
+    let mut protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
+    protection.fragments = sa.protection.fragments;
     let serial = core.serial();
     let ends = Ends { spi_i, spi_r, initiator, created: core.now, serial, init_key: None, ..ends.clone() };
     let origin =

@@ -208,23 +208,21 @@ impl Established {
         let liveness = self.remote.liveness.filter(|_| self.stage == Stage::Active).map(|after| self.heard + after);
         let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
         let open = self.open.as_ref().map(|open| open.retry.at());
-        [open, idle, self.rekey_at, self.expire_at].into_iter().flatten().min()
+        [open, idle, self.rekey_at, self.expire_at, self.protection.deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         if let Some(open) = &mut self.open {
             match open.retry.due(core.now) {
                 Due::Later => {}
-                Due::Again(message) => {
-                    let message = message.to_vec();
-                    core.transmit(ends.local, ends.peer, message);
-                }
+                Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
                 Due::GiveUp => {
                     self.dead(&ends, core);
                     return None;
                 }
             }
         }
+        self.protection.forget(core.now);
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
             // An IKE SA outlives the deletion of its remote, but is not prolonged.
@@ -297,8 +295,8 @@ impl Established {
                     let header = ends.header(exchange.kind(), false, id);
                     match self.protection.seal(&header, &payloads, &mut *core.rng) {
                         Ok(message) => {
-                            let retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
-                            core.transmit(ends.local, ends.peer, message);
+                            core.send(ends.local, ends.peer, &message, 0);
+                            let retry = Retry::new(message, self.remote.retransmission, core.now);
                             self.open = Some(Open { id, exchange, retry });
                         }
                         Err(unfit) => {

@@ -66,9 +66,15 @@ impl InitAnswered {
         };
         if let Some(refused) = &self.refused {
             core.counters.repeated += 1;
-            core.transmit(datagram.local, datagram.remote, refused.clone());
+            // RFC 7383 §2.6.1: one answer for all fragments of a request.
+            if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
+                core.send(datagram.local, datagram.remote, refused, 0);
+            }
             return Some(self.keep(ends));
         }
+        let Some((first, inner)) = self.init.protection.whole(&header, &protected, inner, core.now) else {
+            return Some(self.keep(ends));
+        };
         // The configuration may have changed since: whoever is not in it any more is nobody.
         let current = |old: &Arc<Remote>| core.remote(&old.name);
         self.candidates = self.candidates.iter().filter_map(current).collect();
@@ -76,7 +82,7 @@ impl InitAnswered {
         let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();
         let peer = if same { datagram.remote } else { ends.peer };
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
-        let judged = parse_chain(protected.first, &inner)
+        let judged = parse_chain(first, &inner)
             .map_err(Error::from)
             .and_then(rules::accept)
             .and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
@@ -113,7 +119,7 @@ impl InitAnswered {
         core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
         let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
         let message = self.init.protection.seal(&header, &[Payload::Notify(error.notify())], &mut *core.rng).ok()?;
-        core.transmit(local, remote, message.clone());
+        core.send(local, remote, &message, 0);
         self.refused = Some(message);
         Some(self.keep(ends))
     }
@@ -207,7 +213,7 @@ impl InitAnswered {
             let child = ChildSa::install(agreement, &ends, true, core);
             established.add_child(child, None, core);
         }
-        core.transmit(at.0, at.1, response);
+        core.send(at.0, at.1, &response, 0);
         Box::new(established).go_on(ends, core)
     }
 }

@@ -32,6 +32,7 @@ use crate::limits;
 use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
+use crate::v2::feature::fragmentation::{self, Sealed};
 use crate::v2::feature::nat::{self, Nat};
 use crate::v2::feature::signature_hashes;
 use crate::v2::message::{Payloads, Protection};
@@ -45,7 +46,7 @@ pub(crate) struct InitAnswered {
     pub(crate) expire_at: Instant,
     pub(crate) init: InitExchange,
     /// The answer to an IKE_AUTH request that failed, kept in case it is lost.
-    pub(crate) refused: Option<Vec<u8>>,
+    pub(crate) refused: Option<Sealed>,
 }
 
 impl InitAnswered {
@@ -238,7 +239,8 @@ fn build(
     };
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
     let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, spi_i, spi_r);
-    let protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
+    let mut protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
+    protection.fragments = fragmentation::supported(payloads);
 
     let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
     let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms.clone() };
@@ -250,6 +252,9 @@ fn build(
     // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
     if detected.is_some() {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
+    }
+    if protection.fragments {
+        answer.push(fragmentation::notify());
     }
     let hashes = signature_hashes::read(payloads);
     if hashes.is_some() {

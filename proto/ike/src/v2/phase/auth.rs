@@ -148,8 +148,8 @@ impl Unsigned {
         let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
         match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(message) => {
-                let retry = Retry::new(message.clone(), remote.retransmission, core.now);
-                core.transmit(ends.local, ends.peer, message);
+                core.send(ends.local, ends.peer, &message, 0);
+                let retry = Retry::new(message, remote.retransmission, core.now);
                 let phase = AuthRequested { remote, wants, retry, suite: init.suite, init, offer };
                 Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
             }
@@ -177,7 +177,7 @@ impl Unsigned {
 
 impl AuthRequested {
     pub(crate) fn handle(
-        self: Box<Self>,
+        mut self: Box<Self>,
         ends: Ends,
         message: Message,
         datagram: Datagram<'_>,
@@ -194,7 +194,10 @@ impl AuthRequested {
             core.counters.forged += 1;
             return Some(self.keep(ends));
         };
-        let payloads = parse_chain(protected.first, &inner).map_err(Error::from).and_then(rules::accept);
+        let Some((first, inner)) = self.init.protection.whole(&header, &protected, inner, core.now) else {
+            return Some(self.keep(ends));
+        };
+        let payloads = parse_chain(first, &inner).map_err(Error::from).and_then(rules::accept);
         let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         self.finish(ends, payloads, core)
@@ -203,10 +206,7 @@ impl AuthRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message) => {
-                let message = message.to_vec();
-                core.transmit(ends.local, ends.peer, message);
-            }
+            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
                 core.table.release(self.offer.inbound);
                 core.failed(no_answer(self.place(&ends)));
@@ -341,7 +341,7 @@ impl AuthRequested {
         let header = ends.header(ExchangeType::INFORMATIONAL, false, 2);
         let notify = [Payload::Notify(Notify::new(kind, Vec::new()))];
         if let Ok(message) = self.init.protection.seal(&header, &notify, &mut *core.rng) {
-            core.transmit(ends.local, ends.peer, message);
+            core.send(ends.local, ends.peer, &message, 0);
         }
     }
 

@@ -139,22 +139,30 @@ impl Established {
             return Some(self.keep(ends));
         };
         let header = message.header;
-        let payloads = || parse_chain(protected.first, &inner).map_err(Error::from).and_then(rules::accept);
+        let payloads = |first, inner: &[u8]| parse_chain(first, inner).map_err(Error::from).and_then(rules::accept);
         let after = if header.flags.is_response() {
-            let Some(open) =
-                self.open.take_if(|open| open.id == header.message_id && open.exchange.kind() == header.exchange)
-            else {
+            let answers = |open: &Open| open.id == header.message_id && open.exchange.kind() == header.exchange;
+            if !self.open.as_ref().is_some_and(answers) {
                 core.counters.outside_window += 1;
                 return Some(self.keep(ends));
+            }
+            let Some((first, inner)) = self.protection.whole(&header, &protected, inner, core.now) else {
+                return Some(self.keep(ends));
             };
+            let Some(open) = self.open.take() else { return Some(self.keep(ends)) };
             self.hear(&mut ends, datagram.remote, core);
-            exchange::response(open.exchange, &mut self, &ends, payloads(), core)
+            exchange::response(open.exchange, &mut self, &ends, payloads(first, &inner), core)
         } else {
             match self.window.arrived(header.message_id) {
                 Arrival::New => {}
-                Arrival::Repeated(response) => {
+                // RFC 7383 §2.6.1: of a request in fragments the first alone asks for the answer again.
+                Arrival::Repeated => {
                     core.counters.repeated += 1;
-                    core.transmit(datagram.local, datagram.remote, response.to_vec());
+                    if protected.fragment.is_none_or(|fragment| fragment.number() == 1)
+                        && let Some((response, times)) = self.window.repeat()
+                    {
+                        core.send(datagram.local, datagram.remote, response, times);
+                    }
                     return Some(self.keep(ends));
                 }
                 Arrival::Outside => {
@@ -162,8 +170,11 @@ impl Established {
                     return Some(self.keep(ends));
                 }
             }
+            let Some((first, inner)) = self.protection.whole(&header, &protected, inner, core.now) else {
+                return Some(self.keep(ends));
+            };
             self.hear(&mut ends, datagram.remote, core);
-            let payloads = payloads();
+            let payloads = payloads(first, &inner);
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }
@@ -201,7 +212,7 @@ impl Established {
         let header = ends.header(kind, true, header.message_id);
         match self.protection.seal(&header, &answer, &mut *core.rng) {
             Ok(response) => {
-                core.transmit(datagram.local, datagram.remote, response.clone());
+                core.send(datagram.local, datagram.remote, &response, 0);
                 self.window.answered(response);
                 after
             }

@@ -32,6 +32,7 @@ use crate::error::{Error, Place};
 use crate::input::Datagram;
 use crate::limits;
 use crate::negotiate;
+use crate::v2::feature::fragmentation::{self, Sealed};
 use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
@@ -95,8 +96,9 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
     let nonce = core.nonce();
     let ke = alg.generate(&mut *core.rng);
     let message = init_message(&ends, &remote, &offers, (method, &*ke), &nonce, None, core)?;
-    let retry = Retry::new(message.clone(), remote.retransmission, core.now);
-    core.transmit(ends.local, ends.peer, message);
+    let message = Sealed::whole(message);
+    core.send(ends.local, ends.peer, &message, 0);
+    let retry = Retry::new(message, remote.retransmission, core.now);
     let phase =
         InitRequested { remote, wants, retry, offers, ke, method, nonce, cookie: None, restarts: 0, reported: false };
     core.table.insert(IkeSa { ends, phase: Phase::InitRequested(Box::new(phase)) });
@@ -120,6 +122,7 @@ fn init_message(
     payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
     payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
+    payloads.push(fragmentation::notify());
     payloads.extend(signature_hashes::notify(core::iter::once(remote)));
     Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
 }
@@ -170,10 +173,7 @@ impl InitRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message) => {
-                let message = message.to_vec();
-                core.transmit(ends.local, ends.peer, message);
-            }
+            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
                 if !self.reported {
                     let policy = self.wants.first().map(|want| want.policy);
@@ -230,8 +230,9 @@ impl InitRequested {
         let ke = (self.method, &*self.ke);
         match init_message(&ends, &self.remote, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
             Ok(message) => {
-                self.retry = Retry::new(message.clone(), self.remote.retransmission, core.now);
-                core.transmit(ends.local, ends.peer, message);
+                let message = Sealed::whole(message);
+                core.send(ends.local, ends.peer, &message, 0);
+                self.retry = Retry::new(message, self.remote.retransmission, core.now);
                 Some(self.keep(ends))
             }
             Err(error) => {
@@ -265,8 +266,9 @@ impl InitRequested {
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
         let nonces = Nonces { initiator: &self.nonce, responder: &nonce_r };
         let keys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, spi_r);
-        let protection =
+        let mut protection =
             Protection::new(&keys, &algs, true).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        protection.fragments = fragmentation::supported(payloads);
 
         let unknown_local = ends.local.ip().is_unspecified();
         let mut ends = Ends { spi_r, local: datagram.local, peer: datagram.remote, ..ends.clone() };

@@ -1,0 +1,220 @@
+//! Fragmentation of messages (RFC 7383): what is too long for a datagram goes out in parts, each protected by itself.
+//!
+//! 1. Both IKE_SA_INIT messages carry IKEV2_FRAGMENTATION_SUPPORTED. We always send it, and answer it.
+//! 2. A protected message longer than [`LARGE`] leaves as fragments of at most that. It is also made in fragments of at
+//!    most [`SMALL`], which are sent from the third transmission on: some path may take no more. The number of fragments
+//!    tells the receiver which set one belongs to (§2.5.2).
+//! 3. What arrives is verified part by part and kept until all are there. Only the message that is awaited is put
+//!    together, one in each direction, within [`limits::FRAGMENTS`] and [`limits::REASSEMBLED`].
+//!
+//! Read RFC 7383 §2.5 and §2.6 before changing this file.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Instant;
+use ravelin_wire::ike::header::{Header, PayloadType};
+use ravelin_wire::ike::v2::{Fragment, Notify, NotifyType, Payload};
+
+use crate::limits;
+use crate::v2::message::Payloads;
+
+/// RFC 7383 §2.5.1: IP datagrams of 1280 octets pass nearly everywhere, and everywhere with IPv6. Less an IPv6 header, a
+/// UDP header and the non-ESP marker.
+pub(crate) const LARGE: usize = 1280 - 40 - 8 - 4;
+/// The same for 576 octets and IPv4, which RFC 7383 §2.5.1 recommends there.
+pub(crate) const SMALL: usize = 576 - 20 - 8 - 4;
+/// How often [`LARGE`] is tried.
+const TRIES_OF_LARGE: u32 = 2;
+
+/// The notify.
+pub(crate) fn notify() -> Payload {
+    Payload::Notify(Notify::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new()))
+}
+
+/// Whether the peer of an IKE_SA_INIT message takes fragments.
+pub(crate) fn supported(payloads: &Payloads) -> bool {
+    payloads.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some()
+}
+
+/// A message as it goes out: one datagram, or the fragments of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    large: Vec<Vec<u8>>,
+    /// Empty where it would be the same.
+    small: Vec<Vec<u8>>,
+}
+
+impl Sealed {
+    /// One datagram, whatever its length.
+    pub(crate) fn whole(message: Vec<u8>) -> Self {
+        Sealed { large: vec![message], small: Vec::new() }
+    }
+
+    /// In two sizes.
+    pub(crate) fn fragments(large: Vec<Vec<u8>>, small: Vec<Vec<u8>>) -> Self {
+        // RFC 7383 §2.5.2: the sets are told apart by their numbers of fragments, and the later one has more.
+        let small = if small.len() > large.len() { small } else { Vec::new() };
+        Sealed { large, small }
+    }
+
+    /// The datagrams of the transmission after `sent` others.
+    pub(crate) fn datagrams(&self, sent: u32) -> &[Vec<u8>] {
+        if sent >= TRIES_OF_LARGE && !self.small.is_empty() { &self.small } else { &self.large }
+    }
+
+    /// The first datagram: all of a message that was not fragmented.
+    pub(crate) fn first(&self) -> &[u8] {
+        self.large.first().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The fragments of the message that is awaited in one direction.
+pub(crate) struct Reassembly {
+    id: u32,
+    parts: Vec<Option<Vec<u8>>>,
+    missing: usize,
+    len: usize,
+    first: PayloadType,
+    pub(crate) until: Instant,
+}
+
+impl Reassembly {
+    /// Takes a fragment that verified, with its content. Once all are there: type of the first payload, and the
+    /// whole content.
+    pub(crate) fn take(
+        slot: &mut Option<Reassembly>,
+        header: &Header,
+        fragment: Fragment,
+        first: PayloadType,
+        content: Vec<u8>,
+        now: Instant,
+    ) -> Option<(PayloadType, Vec<u8>)> {
+        let total = usize::from(fragment.total());
+        if total > limits::FRAGMENTS {
+            return None;
+        }
+        let same = slot.as_ref().filter(|kept| kept.id == header.message_id && now < kept.until);
+        match same.map(|kept| kept.parts.len()) {
+            // RFC 7383 §2.6: a set of fewer fragments is older than what is here.
+            Some(kept) if total < kept => return None,
+            Some(kept) if total == kept => {}
+            _ => *slot = Some(Reassembly::new(header.message_id, total, now)),
+        }
+        let kept = slot.as_mut()?;
+        let part = kept.parts.get_mut(usize::from(fragment.number()).checked_sub(1)?)?;
+        if part.is_some() {
+            return None;
+        }
+        if kept.len + content.len() > limits::REASSEMBLED {
+            *slot = None;
+            return None;
+        }
+        if fragment.number() == 1 {
+            kept.first = first;
+        }
+        kept.len += content.len();
+        kept.missing -= 1;
+        *part = Some(content);
+        if kept.missing > 0 {
+            return None;
+        }
+        let whole = slot.take()?;
+        Some((whole.first, whole.parts.into_iter().flatten().flatten().collect()))
+    }
+
+    fn new(id: u32, total: usize, now: Instant) -> Self {
+        Reassembly {
+            id,
+            parts: vec![None; total],
+            missing: total,
+            len: 0,
+            first: PayloadType::NONE,
+            until: now + limits::REASSEMBLY_TIME,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    use ravelin_types::IkeSpi;
+    use ravelin_wire::ike::header::{ExchangeType, Flags, Version};
+
+    fn header(message_id: u32) -> Header {
+        Header {
+            initiator_spi: IkeSpi(1),
+            responder_spi: IkeSpi(2),
+            version: Version::V2,
+            exchange: ExchangeType::IKE_AUTH,
+            flags: Flags::NONE,
+            message_id,
+        }
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_duration(Duration::from_secs(secs))
+    }
+
+    fn give(slot: &mut Option<Reassembly>, id: u32, number: u16, total: u16, secs: u64) -> Option<Vec<u8>> {
+        let fragment = Fragment::new(number, total).unwrap();
+        let first = if number == 1 { PayloadType::IDI } else { PayloadType::NONE };
+        let whole = Reassembly::take(slot, &header(id), fragment, first, vec![number as u8; 2], at(secs));
+        whole.map(|(first, content)| {
+            assert_eq!(first, PayloadType::IDI);
+            content
+        })
+    }
+
+    #[test]
+    fn any_order_and_repetition_give_the_message() {
+        let mut slot = None;
+        for (number, done) in [(3, false), (1, false), (3, false), (1, false), (2, true)] {
+            let whole = give(&mut slot, 1, number, 3, 0);
+            assert_eq!(whole, done.then(|| vec![1, 1, 2, 2, 3, 3]));
+        }
+        assert!(slot.is_none());
+    }
+
+    // RFC 7383 §2.6.
+    #[test]
+    fn a_newer_set_replaces_an_older_one_and_never_the_reverse() {
+        let mut slot = None;
+        assert_eq!(give(&mut slot, 1, 1, 2, 0), None);
+        assert_eq!(give(&mut slot, 1, 2, 3, 0), None);
+        assert_eq!(give(&mut slot, 1, 2, 2, 0), None, "of the older set");
+        assert_eq!(give(&mut slot, 1, 1, 3, 0), None);
+        assert_eq!(give(&mut slot, 1, 3, 3, 0), Some(vec![1, 1, 2, 2, 3, 3]));
+    }
+
+    #[test]
+    fn what_is_never_completed_is_forgotten() {
+        let mut slot = None;
+        assert_eq!(give(&mut slot, 1, 1, 2, 0), None);
+        assert_eq!(give(&mut slot, 1, 2, 2, limits::REASSEMBLY_TIME.as_secs()), None);
+        assert_eq!(give(&mut slot, 2, 1, 2, 100), None, "another message");
+        assert_eq!(give(&mut slot, 2, 2, 2, 100), Some(vec![1, 1, 2, 2]));
+    }
+
+    // What is kept has a bound, however the parts are made.
+    #[test]
+    fn numbers_and_lengths_are_bounded() {
+        let mut slot = None;
+        let most = limits::FRAGMENTS as u16;
+        assert_eq!(give(&mut slot, 1, 1, most + 1, 0), None);
+        assert!(slot.is_none());
+        let mut kept = 0;
+        for number in 1..=most {
+            let fragment = Fragment::new(number, most).unwrap();
+            let content = vec![0; 60_000];
+            assert_eq!(
+                Reassembly::take(&mut slot, &header(1), fragment, PayloadType::IDI, content, at(0)).map(drop),
+                None
+            );
+            kept = kept.max(slot.as_ref().map_or(0, |slot| slot.len));
+        }
+        assert!(kept <= limits::REASSEMBLED);
+    }
+}
