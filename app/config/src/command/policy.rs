@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_ike::config::DynamicTs;
+use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
@@ -32,12 +33,12 @@ pub struct PolicyArgs {
     #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
     /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT or ,FIRST-LAST, or
-    /// ,opaque for packets that show no port
+    /// ,opaque for packets that show no port; several -s are several sources
     #[arg(short = 's', long, value_name = "ID", value_parser = id_string)]
-    source: Option<IdString>,
-    /// Destination, written like the source
+    source: Vec<IdString>,
+    /// Destination, written like the source; the policy is about packets from any source to any destination
     #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
-    destination: Option<IdString>,
+    destination: Vec<IdString>,
     /// Upper-layer protocol: udp, tcp, icmp, icmp6, mh (Mobility Header), any, or a number; with types icmp/8,
     /// icmp/3/1 (type and code), icmp6/133-137, mh/5
     #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = protocol)]
@@ -286,15 +287,16 @@ impl PolicyArgs {
         if name == "ALLPOLICIES" {
             return Err(Conflict::at(NAME, "ALLPOLICIES means all policies and cannot be the name of one"));
         }
-        let (source, destination) = self.traffic()?;
+        self.check_traffic()?;
         let esp = match self.action {
-            ActionWord::Secure => Some(self.esp(source, destination, notes)?),
+            ActionWord::Secure => Some(self.esp(notes)?),
             ActionWord::Bypass | ActionWord::Discard => {
                 self.refuse_protection()?;
                 None
             }
         };
-        let (local, remote) = (vec![source.bind(&self.protocol)], vec![destination.bind(&self.protocol)]);
+        let bind = |ends: &[IdString]| ends.iter().map(|end| end.bind(&self.protocol)).collect();
+        let (local, remote) = (bind(&self.source), bind(&self.destination));
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
         let spec = PolicySpec { name, priority, local, remote, action, trap: true, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
@@ -362,20 +364,32 @@ impl PolicyArgs {
         }
     }
 
-    fn traffic(&self) -> Result<(IdString, IdString), Conflict> {
-        let source = self.source.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
-        let destination =
-            self.destination.ok_or_else(|| Conflict::missing("expected -d DESTINATION: an address, any or any6"))?;
-        check_traffic(&self.protocol, source, destination)?;
-        Ok((source, destination))
+    fn check_traffic(&self) -> Result<(), Conflict> {
+        let first = self.source.first();
+        let first = first.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
+        if self.destination.is_empty() {
+            return Err(Conflict::missing("expected -d DESTINATION: an address, any or any6"));
+        }
+        for (ends, flag) in [(&self.source, ('s', "source")), (&self.destination, ('d', "destination"))] {
+            if ends.len() > SELECTORS {
+                return Err(Conflict::at(flag, format!("expected at most {SELECTORS} of them in one policy")));
+            }
+        }
+        self.destination.iter().try_for_each(|destination| check_traffic(&self.protocol, *first, *destination))?;
+        match self.source.iter().find(|source| source.is_ipv4() != first.is_ipv4()) {
+            Some(_) => Err(Conflict::at(('s', "source"), "the -s belong to different address families")),
+            None => {
+                self.source.iter().try_for_each(|source| check_traffic(&self.protocol, *source, self.destination[0]))
+            }
+        }
     }
 
-    fn esp(&self, source: IdString, destination: IdString, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
+    fn esp(&self, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
         let missing = |what: &str| Conflict::missing(format!("expected {what}, or --action bypass or discard"));
         let remote = self.remote.clone().ok_or_else(|| missing("-g REMOTE"))?;
         let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
         let mode = Mode::from(self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))?);
-        let local = local_end(mode, source, destination, endpoint, self.local)?;
+        let local = local_end(mode, &self.source, &self.destination, endpoint, self.local)?;
         let afterwards = if self.start == Start::Now { Afterwards::Start } else { Afterwards::Nothing };
         Ok(EspSpec {
             remote,
@@ -465,8 +479,8 @@ pub(super) fn check_traffic(protocol: &Protocol, source: IdString, destination: 
 /// (RFC 4301 §4.1).
 pub(super) fn local_end(
     mode: Mode,
-    source: IdString,
-    destination: IdString,
+    source: &[IdString],
+    destination: &[IdString],
     endpoint: IpAddr,
     local: Option<IpAddr>,
 ) -> Result<Option<IpAddr>, Conflict> {
@@ -478,11 +492,14 @@ pub(super) fn local_end(
     if mode == Mode::Tunnel {
         return Ok(local);
     }
-    if destination.host() != Some(endpoint) {
+    if destination.iter().any(|end| end.host() != Some(endpoint)) {
         let why = format!("in transport mode -d is the remote endpoint itself, {endpoint}; else use -m tunnel");
         return Err(Conflict::at(('d', "destination"), why));
     }
-    let host = source.host().ok_or_else(|| {
+    let hosts: Option<Vec<IpAddr>> = source.iter().map(|end| end.host()).collect();
+    let host =
+        hosts.filter(|hosts| hosts.windows(2).all(|pair| pair[0] == pair[1])).and_then(|hosts| hosts.first().copied());
+    let host = host.ok_or_else(|| {
         let why = "in transport mode -s is the one address of this host that talks; else use -m tunnel";
         Conflict::at(('s', "source"), why)
     })?;

@@ -4,6 +4,7 @@ use crate::value::protocol::Protocol;
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
+use ravelin_types::selector::TrafficSelector;
 use std::time::Duration;
 
 fn words(line: &str) -> Vec<String> {
@@ -289,6 +290,33 @@ fn keys_that_cannot_be_taken_are_located() {
     assert_eq!(place.as_deref(), Some("secretzz"));
     // What is almost a key is not repeated: the message may go to a log.
     assert!(message.contains("hexadecimal digits") && !message.contains("secretzz"), "{message}");
+}
+
+// RFC 4301 §4.4.1.2: a selector is a set of values.
+#[test]
+fn a_policy_has_as_many_sources_and_destinations_as_are_written() {
+    let several = POLICY.replace("transport", "tunnel").replace("-s 10.0.0.77", "-s 10.0.0.77,80 -s 10.1.0.0/16");
+    let several = several.replace("-d 10.0.0.78", "-d 10.2.0.0/16 --destination 10.3.0.1 -d 10.4.0.1-.9");
+    let Command::AddPolicy(spec) = good(&several).command else { panic!() };
+    let shown = |ends: &[TrafficSelector]| ends.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&spec.local), ["10.0.0.77[6/80]", "10.1.0.0/16[6]"]);
+    assert_eq!(shown(&spec.remote), ["10.2.0.0/16[6]", "10.3.0.1[6]", "10.4.0.1-10.4.0.9[6]"]);
+    // The ends of an SA in transport mode are two hosts, whatever their ports are.
+    let ports = POLICY.replace("-s 10.0.0.77", "-s 10.0.0.77,80 -s 10.0.0.77,443");
+    let Command::AddPolicy(spec) = good(&ports).command else { panic!() };
+    assert_eq!(spec.local.len(), 2);
+    let many = " -s 10.9.0.1".repeat(63);
+    for (line, at, words) in [
+        (POLICY.replace("-s 10.0.0.77", "-s 10.0.0.77 -s 10.0.0.79"), "-s", "the one address of this host"),
+        (POLICY.replace("-d 10.0.0.78", "-d 10.0.0.78 -d 10.0.0.79"), "-d", "is the remote endpoint itself"),
+        (several.replace("-s 10.1.0.0/16", "-s any6"), "-s", "different address families"),
+        (several.replace("--destination 10.3.0.1", "-d any6"), "-d", "different address families"),
+        (format!("{several}{many}"), "-s", "at most 64"),
+    ] {
+        let (place, message) = bad(&line);
+        assert!(message.contains(words), "{line}: {message}");
+        assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
+    }
 }
 
 #[test]
