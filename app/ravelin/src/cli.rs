@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-#[cfg(feature = "tun")]
+#[cfg(any(feature = "kernel", feature = "tun"))]
 use clap::Args;
 use clap::{Parser, Subcommand};
 use ravelin_config::Verb;
+
+#[cfg(any(feature = "kernel", feature = "tun"))]
+use crate::daemon::plane::Choice;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ravelin/ravelin.sock";
@@ -25,7 +28,7 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    #[cfg(feature = "tun")]
+    #[cfg(any(feature = "kernel", feature = "tun"))]
     /// Run the daemon in the foreground until SIGTERM or SIGINT
     Daemon(DaemonArgs),
     #[cfg(all(feature = "tun", feature = "ikev2"))]
@@ -38,13 +41,16 @@ pub enum Command {
     Check(CheckArgs),
     /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
     Reload(ReloadArgs),
+    #[cfg(feature = "kernel")]
+    /// List the algorithms of IPsec
+    Algorithms(AlgorithmsArgs),
     /// Document 003's grammar.
     #[command(flatten)]
     Control(Verb),
 }
 
 /// `ravelin daemon`
-#[cfg(feature = "tun")]
+#[cfg(any(feature = "kernel", feature = "tun"))]
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
     /// File of `ipsec policy` and `ike remote` lines to start with
@@ -59,12 +65,24 @@ pub struct DaemonArgs {
     /// Where the daemon remembers what it changed in the system
     #[arg(long, value_name = "DIR", env = "RAVELIN_STATE_DIR", default_value = "/var/lib/ravelin")]
     pub state_dir: PathBuf,
+    /// What protects packets
+    #[arg(long, value_name = "WHICH", env = "RAVELIN_DATA_PLANE", value_enum, default_value_t)]
+    pub data_plane: Choice,
     /// Name of the TUN device
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
     #[arg(long, value_name = "FILTER", env = "RAVELIN_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// `ravelin algorithms`
+#[cfg(feature = "kernel")]
+#[derive(Clone, Debug, Args)]
+pub struct AlgorithmsArgs {
+    /// What the running kernel's IPsec really has, by trial in a network namespace of its own
+    #[arg(long)]
+    pub kernel: bool,
 }
 
 /// `ravelin demo`

@@ -12,7 +12,7 @@
 
 mod cli;
 mod cmd;
-#[cfg(feature = "tun")]
+#[cfg(any(feature = "kernel", feature = "tun"))]
 mod daemon;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;

@@ -26,6 +26,7 @@ use crate::msg::policy::Acquire;
 use crate::msg::state::{SpiRange, StateInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Events, Netlink, Notice, Request, group};
+use crate::probe::Capabilities;
 use crate::sockets::{IkeDatagram, Sockets};
 use crate::states::Name;
 use crate::{own, policies, reconcile, selectors, states};
@@ -50,6 +51,7 @@ pub struct XfrmDataPlane {
     /// Readable when the kernel has told something, or the timer wants a look at the SAs.
     ready: OwnedFd,
     config: XfrmConfig,
+    capabilities: Capabilities,
     pub(crate) queue: VecDeque<DataPlaneEvent>,
     alive: VecDeque<Spi>,
     pending: BTreeMap<(PolicyId, Flow), Note>,
@@ -82,12 +84,13 @@ struct Seen {
 }
 
 impl XfrmDataPlane {
-    /// Connects to the kernel in the network namespace of the calling thread. What an earlier daemon has left there stays
+    /// Connects to the kernel in the network namespace of the calling thread, of which [`probe`](crate::probe) found out
+    /// what it can do. What an earlier daemon has left there stays
     /// as it is until [`XfrmDataPlane::settle`].
     ///
     /// # Errors
     /// What failed and what mends it.
-    pub fn start(config: XfrmConfig) -> Result<Self, Error> {
+    pub fn start(config: XfrmConfig, capabilities: Capabilities) -> Result<Self, Error> {
         config.check()?;
         let no_xfrm = |error| Error::system("speak with the kernel's IPsec (XFRM)", error);
         let mut netlink = Netlink::open().map_err(no_xfrm)?;
@@ -112,6 +115,7 @@ impl XfrmDataPlane {
             timer,
             ready,
             config,
+            capabilities,
             queue: VecDeque::new(),
             alive: VecDeque::new(),
             pending: BTreeMap::new(),
@@ -147,6 +151,11 @@ impl XfrmDataPlane {
         let removed = links.into_iter().try_for_each(|index| self.links.delete(index));
         reconcile::remove_ours(&mut self.netlink)?;
         removed.map_err(|error| Error::system("remove a virtual interface", error))
+    }
+
+    /// What the kernel can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     /// Readable while [`XfrmDataPlane::poll_ike`] has something.

@@ -1,10 +1,11 @@
 //! What the running kernel's IPsec can do, by trial: an SA of each algorithm is installed in a network namespace that
 //! nothing else is in and that vanishes with it. The kernel's own list names algorithms whose modules cannot be loaded.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use ravelin_types::Spi;
-use ravelin_types::transform::{EncrId, IntegId};
+use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use crate::algorithms::{CIPHERS, INTEGRITIES};
 use crate::error::Error;
@@ -45,11 +46,76 @@ impl Capabilities {
         self.esp && !self.ciphers.is_empty()
     }
 
+    /// Whether an SA may have this.
+    pub fn has(&self, transform: &Transform) -> bool {
+        match *transform {
+            Transform::Encr(id, bits) => self.has_cipher(id, bits),
+            Transform::Integ(id) => id == IntegId::NONE || self.integrity.contains(&id),
+            Transform::Sn(id) => id == SnId::SEQUENTIAL_32 || self.esn,
+            _ => true,
+        }
+    }
+
+    /// Everything that was tried, a line for each: our name, the kernel's, and whether it is there.
+    pub fn table(&self) -> String {
+        let mut lines = String::new();
+        let mut line = |ours: &str, theirs: &str, there: bool| {
+            let there = if there { "yes" } else { "no" };
+            lines.push_str(format!("{ours:<22} {theirs:<30} {there}\n").as_str());
+        };
+        line("ESP", "", self.esp);
+        line("AH", "", self.ah);
+        for cipher in CIPHERS {
+            let lengths: Vec<Option<u16>> = match cipher.key_bits {
+                [] => vec![None],
+                bits => bits.iter().copied().map(Some).collect(),
+            };
+            for bits in lengths {
+                let ours = Transform::Encr(cipher.id, bits).to_string();
+                line(&ours, cipher.name, self.has_cipher(cipher.id, bits));
+            }
+        }
+        for integrity in INTEGRITIES {
+            line(&integrity.id.to_string(), integrity.name, self.integrity.contains(&integrity.id));
+        }
+        for (what, there) in self.features() {
+            line(what, "", there);
+        }
+        lines
+    }
+
+    fn features(&self) -> [(&'static str, bool); 6] {
+        [
+            ("ESN", self.esn),
+            ("ESP in UDP, IPv4", self.udp_encap.0),
+            ("ESP in UDP, IPv6", self.udp_encap.1),
+            ("SA direction", self.direction),
+            ("SAs per processor", self.per_processor),
+            ("IP-TFS", self.iptfs),
+        ]
+    }
+
     /// Whether a cipher is there with a key of this length.
     pub fn has_cipher(&self, id: EncrId, key_bits: Option<u16>) -> bool {
         self.ciphers
             .iter()
             .any(|(cipher, bits)| *cipher == id && key_bits.is_none_or(|key| bits.is_empty() || bits.contains(&key)))
+    }
+}
+
+impl fmt::Display for Capabilities {
+    /// What is missing, for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ciphers =
+            CIPHERS.iter().filter(|cipher| !self.has_cipher(cipher.id, None)).map(|cipher| cipher.id.to_string());
+        let integrity = INTEGRITIES.iter().filter(|it| !self.integrity.contains(&it.id)).map(|it| it.id.to_string());
+        let features = self.features().into_iter().filter(|(_, there)| !there).map(|(what, _)| what.to_owned());
+        let ah = (!self.ah).then(|| "AH".to_owned());
+        let missing: Vec<String> = ah.into_iter().chain(ciphers).chain(integrity).chain(features).collect();
+        match missing.is_empty() {
+            true => f.write_str("it has everything"),
+            false => write!(f, "it has no {}", missing.join(", ")),
+        }
     }
 }
 

@@ -14,8 +14,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::sys;
 use crate::traffic::MARKER;
 
-/// The bridge port that every frame of Ravelin's crosses, after address translation.
-const PORT: &str = "r0";
 /// How many bytes of frames may wait for the recorder.
 const BACKLOG: usize = 16 << 20;
 /// How long the recorder waits for a frame before it looks whether it shall stop.
@@ -53,11 +51,11 @@ pub struct Seen {
 }
 
 impl Capture {
-    /// Starts recording into `file`.
-    pub fn start(file: &Path) -> Result<Self> {
+    /// Starts recording what passes at `port` into `file`.
+    pub fn start(port: &str, file: &Path) -> Result<Self> {
         let protocol = Protocol::from(i32::from(sys::ALL_PROTOCOLS));
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).context("a packet socket")?;
-        let index = rustix::net::netdevice::name_to_index(&socket, PORT).context(PORT)?;
+        let index = rustix::net::netdevice::name_to_index(&socket, port).with_context(|| port.to_owned())?;
         socket.bind(&sys::interface_address(index)?)?;
         // More than the usual limit is for real root only; less may lose frames, not invent any.
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BACKLOG);

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan` and `host daemon|smoltcp`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan` and `host daemon|smoltcp|kernel`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
@@ -53,6 +53,8 @@ pub enum Own {
     Daemon,
     /// The example that carries the engine under smoltcp.
     Smoltcp,
+    /// The daemon in the guest, with the kernel there as its data plane.
+    Kernel,
 }
 
 /// Reads every case below `folder`, in the order of their names.
@@ -93,8 +95,9 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own)> {
             ["nat", "swan"] => nat = Nat::Swan,
             ["host", "daemon"] => own = Own::Daemon,
             ["host", "smoltcp"] => own = Own::Smoltcp,
+            ["host", "kernel"] => own = Own::Kernel,
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan` or `host daemon|smoltcp`"
+                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan` or `host daemon|smoltcp|kernel`"
             ),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::lab::{GUEST_ADDRESS, GUEST_STEER, GUEST_WIRE};
+use crate::lab::{GUEST_ADDRESS, GUEST_RAVELIN, GUEST_STEER, GUEST_WIRE};
 use crate::process::{Daemon, run, wait_for};
 
 /// How long an emulated boot may take on a slow machine.
@@ -100,6 +100,24 @@ impl Guest {
         Ok(text)
     }
 
+    /// Makes the namespace for a Ravelin in the guest anew, with the link `eth0` in it: the kernel's counters begin at zero.
+    pub fn make_ravelin(&self) -> Result<()> {
+        // The link comes back some time after the namespace has gone.
+        self.sh("[ ! -e /run/netns/ravelin ] || { ip netns pids ravelin | xargs -r kill -9
+             ip -n ravelin link set eth0 down; ip -n ravelin link set eth0 name eth2; ip netns del ravelin; }
+             for i in $(seq 100); do ip link show eth2 >/dev/null 2>&1 && break; sleep 0.1; done
+             ip netns add ravelin; ip link set eth2 netns ravelin
+             ip -n ravelin link set lo up; ip -n ravelin link set eth2 name eth0; ip -n ravelin link set eth0 up")
+            .map(drop)
+    }
+
+    /// Runs a shell line in that namespace, which must succeed.
+    pub fn sh_as_ravelin(&self, line: &str) -> Result<String> {
+        let line: Vec<&str> = line.lines().map(str::trim).filter(|part| !part.is_empty()).collect();
+        let quoted = line.join("; ").replace('\'', r"'\''");
+        self.sh(&format!("ip netns exec ravelin sh -ec '{quoted}'"))
+    }
+
     fn greet(&self, seconds: u64) -> Result<()> {
         self.port.set_read_timeout(Some(Duration::from_secs(seconds)))?;
         let (status, _) = self.read_answer().context("waiting for the guest's agent")?;
@@ -164,7 +182,7 @@ fn start(recipe: &Recipe, kvm: bool) -> Result<(Daemon, UnixStream)> {
         .args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"])
         .args(["-fsdev", &format!("local,id=share,path={share},security_model=none,multidevs=remap")])
         .args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share", "-device", "virtio-rng-pci"]);
-    for (index, tap) in [GUEST_WIRE, GUEST_STEER].into_iter().enumerate() {
+    for (index, tap) in [GUEST_WIRE, GUEST_STEER, GUEST_RAVELIN].into_iter().enumerate() {
         qemu.args(["-netdev", &format!("tap,id=n{index},ifname={tap},script=no,downscript=no")]);
         qemu.args(["-device", &format!("virtio-net-pci,netdev=n{index},mac=02:00:00:00:04:0{index},romfile=")]);
     }

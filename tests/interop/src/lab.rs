@@ -12,6 +12,8 @@ pub const WIRE: &str = "wire";
 pub const GUEST_WIRE: &str = "guest0";
 /// See [`GUEST_WIRE`].
 pub const GUEST_STEER: &str = "guest1";
+/// The guest's link for a Ravelin that runs there.
+pub const GUEST_RAVELIN: &str = "guest2";
 /// The guest's address for steering.
 pub const GUEST_ADDRESS: &str = "169.254.77.2";
 
@@ -33,26 +35,40 @@ pub fn lay_wire() -> Result<()> {
          ip link set {GUEST_WIRE} up
          ip tuntap add {GUEST_STEER} mode tap
          ip addr add 169.254.77.1/24 dev {GUEST_STEER}
-         ip link set {GUEST_STEER} up"
+         ip link set {GUEST_STEER} up
+         ip tuntap add {GUEST_RAVELIN} mode tap
+         echo 1 >/proc/sys/net/ipv6/conf/{GUEST_RAVELIN}/disable_ipv6
+         ip link set {GUEST_RAVELIN} up"
     ))?;
     Ok(())
 }
 
-/// Where the peer runs.
+/// Where a side runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Host<'a> {
     /// In a namespace of the sandbox.
     Namespace(&'a Namespace),
     /// In the guest.
     Guest(&'a Guest),
+    /// In a namespace of the guest.
+    GuestRavelin(&'a Guest),
 }
 
 impl Host<'_> {
+    /// The link on the wire behind which Ravelin is.
+    pub fn port(&self, nat: Nat) -> &'static str {
+        match (self, nat) {
+            (Host::GuestRavelin(_), Nat::None) => GUEST_RAVELIN,
+            _ => "r0",
+        }
+    }
+
     /// Runs a shell line there, which must succeed.
     pub fn sh(&self, line: &str) -> Result<String> {
         match self {
             Host::Namespace(namespace) => namespace.sh(line),
             Host::Guest(guest) => guest.sh(line),
+            Host::GuestRavelin(guest) => guest.sh_as_ravelin(line),
         }
     }
 }
@@ -63,27 +79,33 @@ pub struct Lab;
 
 impl Lab {
     /// Builds the network of `plan`. Clear text has a route to the other side everywhere, so what leaks shows on the wire.
-    pub fn build(plan: &Plan, swan: Host<'_>) -> Result<Self> {
+    pub fn build(plan: &Plan, ravelin: Host<'_>, swan: Host<'_>) -> Result<Self> {
         let lab = Lab;
         take_down();
-        add_namespace(&RAVELIN)?;
+        match ravelin {
+            Host::Namespace(namespace) => add_namespace(namespace)?,
+            Host::Guest(guest) | Host::GuestRavelin(guest) => guest.make_ravelin()?,
+        }
         match swan {
             Host::Namespace(namespace) => {
                 add_namespace(namespace)?;
                 plug(namespace, "s0", "eth0", "02:00:00:00:02:02")?;
             }
-            Host::Guest(_) => {
+            Host::Guest(_) | Host::GuestRavelin(_) => {
                 sh(&format!("ip link set {GUEST_WIRE} master {WIRE}"))?;
             }
         }
-        RAVELIN.sh("ip addr add 10.1.0.1/32 dev lo; ip addr add 2001:db8:1::1/128 dev lo")?;
+        ravelin.sh("ip addr add 10.1.0.1/32 dev lo; ip addr add 2001:db8:1::1/128 dev lo")?;
         match plan.nat {
             Nat::None => {
-                plug(&RAVELIN, "r0", "eth0", "02:00:00:00:01:01")?;
-                RAVELIN.sh("ip addr add 192.0.2.1/24 dev eth0; ip addr add 2001:db8:f::1/64 dev eth0 nodad
+                match ravelin {
+                    Host::Namespace(namespace) => plug(namespace, "r0", "eth0", "02:00:00:00:01:01")?,
+                    _ => drop(sh(&format!("ip link set {GUEST_RAVELIN} master {WIRE}"))?),
+                }
+                ravelin.sh("ip addr add 192.0.2.1/24 dev eth0; ip addr add 2001:db8:f::1/64 dev eth0 nodad
                             ip route add 10.2.0.0/16 via 192.0.2.2; ip route add 2001:db8:2::/48 via 2001:db8:f::2")?;
             }
-            Nat::Ravelin | Nat::Swan => route(plan.nat)?,
+            Nat::Ravelin | Nat::Swan => route(plan.nat, ravelin)?,
         }
         swan.sh("ip addr flush dev lo; ip addr add 127.0.0.1/8 dev lo
                  ip addr add 10.2.0.1/32 dev lo; ip addr add 2001:db8:2::1/128 dev lo
@@ -106,13 +128,13 @@ impl Drop for Lab {
 /// Removes what is there of a case's network; nothing there is fine.
 fn take_down() {
     // The kernel takes a namespace's links down some time after its name is gone: too late for the next case, so they go first.
-    let _ = sh("for link in r0 s0; do ip link del $link 2>/dev/null || true; done");
+    let _ = sh("for link in r0 s0 n0 inner; do ip link del $link 2>/dev/null || true; done");
     for namespace in [&RAVELIN, &SWAN, &ROUTER] {
         if let Namespace::Named(name) = namespace {
             let _ = sh(&format!("[ ! -e /run/netns/{name} ] || ip netns del {name}"));
         }
     }
-    let _ = sh(&format!("ip link set {GUEST_WIRE} nomaster"));
+    let _ = sh(&format!("ip link set {GUEST_WIRE} nomaster; ip link set {GUEST_RAVELIN} nomaster"));
 }
 
 fn add_namespace(namespace: &Namespace) -> Result<()> {
@@ -137,11 +159,20 @@ fn plug(namespace: &Namespace, port: &str, link: &str, mac: &str) -> Result<()> 
 }
 
 /// Puts the router between Ravelin and the wire. It maps every port to another one, as large translators do.
-fn route(nat: Nat) -> Result<()> {
+fn route(nat: Nat, ravelin: Host<'_>) -> Result<()> {
     add_namespace(&ROUTER)?;
     plug(&ROUTER, "r0", "eth0", "02:00:00:00:03:03")?;
-    let (Namespace::Named(router), Namespace::Named(ravelin)) = (&ROUTER, &RAVELIN) else { return Ok(()) };
-    sh(&format!("ip -n {router} link add eth1 type veth peer name eth0 address 02:00:00:00:01:01 netns {ravelin}"))?;
+    let Namespace::Named(router) = &ROUTER else { return Ok(()) };
+    match ravelin {
+        Host::Namespace(Namespace::Named(name)) => sh(&format!(
+            "ip -n {router} link add eth1 type veth peer name eth0 address 02:00:00:00:01:01 netns {name}"
+        ))?,
+        _ => sh(&format!(
+            "ip link add inner type bridge forward_delay 0 mcast_snooping 0; ip link set inner up
+             ip link add n0 type veth peer name eth1 netns {router}; ip link set n0 master inner up
+             ip link set {GUEST_RAVELIN} master inner"
+        ))?,
+    };
     let hidden_by = if nat == Nat::Ravelin { "eth0" } else { "eth1" };
     ROUTER.sh(&format!(
         "ip addr add 192.0.2.254/24 dev eth0; ip link set eth1 up; ip addr add 198.51.100.254/24 dev eth1
@@ -152,6 +183,6 @@ fn route(nat: Nat) -> Result<()> {
          nft add rule ip nat out oifname {hidden_by} meta l4proto udp masquerade to :20000-40000
          nft add rule ip nat out oifname {hidden_by} masquerade"
     ))?;
-    RAVELIN.sh("ip link set eth0 up; ip addr add 198.51.100.1/24 dev eth0; ip route add default via 198.51.100.254")?;
+    ravelin.sh("ip link set eth0 up; ip addr add 198.51.100.1/24 dev eth0; ip route add default via 198.51.100.254")?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::guest::{Guest, Recipe};
 use crate::lab::{self, Host, Lab};
 use crate::matrix::{self, Combination};
 use crate::node::Node;
+use crate::node::guest_ravelin::GuestRavelin;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
@@ -164,7 +165,11 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         lab::lay_wire()?;
         return Ok(finish(&run_all(options, places, &cases, &matrix)?, options));
     }
-    let needed = [(&places.ravelin, Own::Daemon, "ravelin"), (&places.smoltcp, Own::Smoltcp, "ravelin-smoltcp")];
+    let needed = [
+        (&places.ravelin, Own::Daemon, "ravelin"),
+        (&places.ravelin, Own::Kernel, "ravelin"),
+        (&places.smoltcp, Own::Smoltcp, "ravelin-smoltcp"),
+    ];
     for (program, own, package) in needed {
         if !options.stand_in && cases.iter().any(|case| case.own == own) && !program.is_file() {
             bail!("there is no {}: `cargo build -p {package}` makes it", program.display());
@@ -296,13 +301,26 @@ fn attempt<'a>(
 fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, folder: &Path) -> Result<()> {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder)?;
-    let _lab = Lab::build(&case.plan, host).context("building the network")?;
+    let near = match (case.own, host) {
+        (Own::Kernel, Host::Guest(guest)) => Host::GuestRavelin(guest),
+        _ => Host::Namespace(&lab::RAVELIN),
+    };
+    let _lab = Lab::build(&case.plan, near, host).context("building the network")?;
     // The guest's serves from its start on.
-    let mut servers = vec![traffic::start_server(&lab::RAVELIN, &places.helper, &folder.join("server-ravelin.log"))?];
-    if let Host::Namespace(namespace) = host {
-        servers.push(traffic::start_server(namespace, &places.helper, &folder.join("server-swan.log"))?);
+    let mut servers = Vec::new();
+    for (side, name) in [(near, "server-ravelin.log"), (host, "server-swan.log")] {
+        match side {
+            Host::Namespace(namespace) => {
+                servers.push(traffic::start_server(namespace, &places.helper, &folder.join(name))?);
+            }
+            Host::Guest(_) => {}
+            Host::GuestRavelin(_) => {
+                let helper = places.helper.display();
+                side.sh(&format!("setsid {helper} serve {} </dev/null >/run/{name} 2>&1 & sleep 0.2", traffic::PORT))?;
+            }
+        }
     }
-    let capture = Capture::start(&folder.join("wire.pcap"))?;
+    let capture = Capture::start(near.port(case.plan.nat), &folder.join("wire.pcap"))?;
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan = Swan::new(host, &folder.join("swan"), &conf)?;
     let ravelin: Box<dyn Node> = if options.stand_in {
@@ -312,6 +330,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         let own = folder.join("ravelin");
         let rc = case.plan.fill(&case.ravelin_rc, &[("secret", &Ravelin::secret(&own).display().to_string())])?;
         match case.own {
+            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &rc)?),
             Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &rc)?),
             Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &rc)?),
         }
@@ -319,7 +338,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let mut scene = Scene {
         plan: case.plan,
         ravelin,
-        ravelin_host: lab::RAVELIN,
+        ravelin_host: near,
         swan,
         folder,
         helper: &places.helper,

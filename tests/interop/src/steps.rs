@@ -9,14 +9,17 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::capture::Capture;
+use crate::lab::Host;
 use crate::node::swan::Swan;
 use crate::node::{Child, Ike, Node, Sa, View};
 use crate::plan::{Between, Direction, Plan};
-use crate::process::{Daemon, Namespace, wait_for};
+use crate::process::{Daemon, wait_for};
 use crate::traffic::{self, Pinging};
 
 /// How long two sides may take to agree about their SAs.
 const SETTLE: u64 = 30;
+/// How long a killed daemon is away.
+const ABSENCE: Duration = Duration::from_secs(2);
 /// How long a line may take to appear in a log.
 const LOG: u64 = 15;
 
@@ -27,7 +30,7 @@ pub struct Scene<'a> {
     /// The daemon under test.
     pub ravelin: Box<dyn Node + 'a>,
     /// Its host.
-    pub ravelin_host: Namespace,
+    pub ravelin_host: Host<'a>,
     /// The peer.
     pub swan: Swan<'a>,
     /// Where logs go.
@@ -73,6 +76,8 @@ const WORDS: &[Word] = &[
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
+    word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, own),
+    word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
     word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, large),
@@ -81,6 +86,11 @@ const WORDS: &[Word] = &[
     word("delete SA SIDE: it goes on both sides", 2..=2, delete),
     word("kill SIDE: as a power cut would", 1..=1, kill),
     word("start SIDE: again", 1..=1, start),
+    word(
+        "restart BETWEEN: Ravelin is killed, and its SAs carry traffic without loss until it is back with new ones",
+        1..=1,
+        restart,
+    ),
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, dead),
     word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, log),
     word(
@@ -169,7 +179,7 @@ impl<'a> Scene<'a> {
     /// Does something while pings cross, and asserts that none was lost.
     fn under_traffic(&mut self, between: &str, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let (there, _) = self.plan.directions(between.parse::<Between>()?)?;
-        let pinging = Pinging::start(&self.ravelin_host, there, &self.folder.join("ping-rekey.log"))?;
+        let pinging = Pinging::start(self.ravelin_host, there, &self.folder.join("ping-rekey.log"))?;
         std::thread::sleep(Duration::from_millis(300));
         act(self)?;
         let (answered, lost) = pinging.stop()?;
@@ -283,6 +293,26 @@ fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     for word in words {
         ensure!(states.contains(word.as_str()), "the peer's kernel does not list `{word}`:\n{states}");
     }
+    Ok(())
+}
+
+fn own(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    wait_for(SETTLE, "Ravelin's kernel to list this", || {
+        let listed = scene.ravelin_host.sh("ip -d -s xfrm state; ip -d -s xfrm policy")?;
+        for word in words {
+            let word = scene.plan.fill(word, &[])?;
+            ensure!(listed.contains(&word), "Ravelin's kernel does not list `{word}`:\n{listed}");
+        }
+        Ok(())
+    })
+}
+
+fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let counted = scene.ravelin_host.sh("cat /proc/net/xfrm_stat")?;
+    let rows = counted.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let risen: Vec<_> =
+        rows.filter(|(name, count)| count.trim() != "0" && !words.iter().any(|word| word == name)).collect();
+    ensure!(risen.is_empty(), "Ravelin's kernel counted errors: {risen:?}");
     Ok(())
 }
 
@@ -435,6 +465,23 @@ fn start(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.side(&words[0])?.start()
 }
 
+fn restart(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let before = scene.settled()?;
+    scene.under_traffic(&words[0], |scene| {
+        scene.ravelin.kill()?;
+        std::thread::sleep(ABSENCE);
+        Ok(())
+    })?;
+    // The new IKE SA ends the old one at the peer, with what is under way in it.
+    scene.ravelin.start()?;
+    wait_for(SETTLE, "new SAs alone on both sides", || {
+        let now = scene.agreed()?;
+        ensure!(now.0.spis != before.0.spis && now.1.spi_in != before.1.spi_in, "the old ones are still there");
+        Ok(())
+    })?;
+    scene.under_traffic(&words[0], |_| Ok(std::thread::sleep(ABSENCE)))
+}
+
 fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let side = scene.side(&words[0])?;
     wait_for(words[1].parse().context("SECONDS")?, "the dead peer's SAs to go", || {
@@ -494,7 +541,10 @@ fn gre(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
          echo 1 >/proc/sys/net/ipv6/conf/gre1/disable_ipv6
          ip addr add 10.3.0.2/30 dev gre1; ip link set gre1 up"
     ))?;
-    let mut command = scene.ravelin_host.command(scene.helper);
+    let Host::Namespace(namespace) = scene.ravelin_host else {
+        bail!("only where Ravelin is in a namespace of the host")
+    };
+    let mut command = namespace.command(scene.helper);
     command.args(["gre", "gre1", own, other]);
     let mut tunnel = Daemon::start(&mut command, &scene.folder.join("gre.log"))?;
     wait_for(SETTLE, "the device of the GRE tunnel", || {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
+use crate::lab::Host;
 use crate::plan::Direction;
 use crate::process::{Daemon, Namespace, wait_for};
 
@@ -53,25 +54,42 @@ fn answered_and_lost(text: &str) -> (usize, Vec<u32>) {
 
 /// A ping that goes on until it is stopped.
 #[derive(Debug)]
-pub struct Pinging {
-    daemon: Daemon,
+pub struct Pinging<'a> {
+    /// `None`: it runs in the guest.
+    daemon: Option<Daemon>,
+    host: Host<'a>,
     log: std::path::PathBuf,
 }
 
-impl Pinging {
-    /// Starts pinging in a namespace, fifty times a second.
-    pub fn start(namespace: &Namespace, direction: Direction, log: &Path) -> Result<Self> {
-        let mut command = namespace.command("ping");
+impl<'a> Pinging<'a> {
+    /// Starts pinging from a host, fifty times a second; `log` is in the folder that the guest shares.
+    pub fn start(host: Host<'a>, direction: Direction, log: &Path) -> Result<Self> {
         let arguments = ping_arguments(direction, 100_000, "0.02", 10);
-        command.args(arguments.split(' '));
         let _ = std::fs::remove_file(log);
-        Ok(Self { daemon: Daemon::start(&mut command, log)?, log: log.to_owned() })
+        let daemon = match host {
+            Host::Namespace(namespace) => {
+                let mut command = namespace.command("ping");
+                command.args(arguments.split(' '));
+                Some(Daemon::start(&mut command, log)?)
+            }
+            Host::Guest(_) | Host::GuestRavelin(_) => {
+                host.sh(&format!(
+                    "setsid ping {arguments} </dev/null >{} 2>&1 & echo $! >/run/pinging",
+                    log.display()
+                ))?;
+                None
+            }
+        };
+        Ok(Self { daemon, host, log: log.to_owned() })
     }
 
     /// Stops it; how many pings were answered, and which were not although a later one was. Those under way when it
     /// stops are neither.
     pub fn stop(self) -> Result<(usize, Vec<u32>)> {
-        self.daemon.stop(rustix::process::Signal::INT)?;
+        match self.daemon {
+            Some(daemon) => daemon.stop(rustix::process::Signal::INT)?,
+            None => drop(self.host.sh("kill -INT $(cat /run/pinging); sleep 0.3")?),
+        }
         Ok(answered_and_lost(&std::fs::read_to_string(&self.log)?))
     }
 }

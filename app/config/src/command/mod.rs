@@ -38,6 +38,8 @@ pub enum Verb {
     /// Remotes: whom keys are negotiated with, and how
     #[command(subcommand)]
     Ike(IkeVerb),
+    /// Show where the system is not as the daemon wants it
+    Diff,
 }
 
 /// `ipsec ...`
@@ -105,6 +107,8 @@ pub enum Command {
     Rekey(RekeyArgs),
     /// `ike terminate`
     Terminate(TerminateArgs),
+    /// `diff`
+    Diff,
 }
 
 /// One by its name, or all.
@@ -209,6 +213,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ike(IkeVerb::Initiate(args)) => Command::Initiate(args.clone()),
         Verb::Ike(IkeVerb::Rekey(args)) => Command::Rekey(args.clone()),
         Verb::Ike(IkeVerb::Terminate(args)) => Command::Terminate(args.clone()),
+        Verb::Diff => Command::Diff,
     };
     Ok(Parsed { command, notes })
 }
@@ -257,7 +262,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let message = match error.kind() {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate"
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate, or diff"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

@@ -1,9 +1,11 @@
 //! One file per verb.
 
+#[cfg(feature = "kernel")]
+mod algorithms;
 #[cfg(feature = "tun")]
 mod check;
 mod control;
-#[cfg(feature = "tun")]
+#[cfg(any(feature = "kernel", feature = "tun"))]
 mod daemon;
 mod decode;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
@@ -24,7 +26,7 @@ pub const FAILED: u8 = 1;
 /// Carries out the command line.
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        #[cfg(feature = "tun")]
+        #[cfg(any(feature = "kernel", feature = "tun"))]
         Command::Daemon(args) => daemon::run(cli.socket, args),
         Command::Decode(args) => decode::run(&args),
         #[cfg(all(feature = "tun", feature = "ikev2"))]
@@ -32,6 +34,8 @@ pub fn run(cli: Cli) -> ExitCode {
         #[cfg(feature = "tun")]
         Command::Check(args) => check::run(&args),
         Command::Reload(args) => reload::run(&cli.socket, &args),
+        #[cfg(feature = "kernel")]
+        Command::Algorithms(args) => algorithms::run(&args),
         Command::Control(verb) => control::run(&cli.socket, &verb),
     }
 }
@@ -44,6 +48,7 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ipsec(IpsecVerb::Netstat(args)) => args.json,
         Verb::Ike(IkeVerb::Remote(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
+        Verb::Diff => false,
         Verb::Ipsec(IpsecVerb::Flush(_) | IpsecVerb::Addsa(_) | IpsecVerb::Delsa(_))
         | Verb::Ike(IkeVerb::Flush(_) | IkeVerb::Initiate(_) | IkeVerb::Rekey(_) | IkeVerb::Terminate(_)) => false,
     }

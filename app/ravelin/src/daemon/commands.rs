@@ -64,6 +64,7 @@ impl<P: Plane> Core<P> {
             Command::Initiate(args) => return self.initiate(client, &args, now),
             Command::Rekey(args) => return self.rekey(client, &args, now),
             Command::Terminate(args) => return self.terminate(client, &args, now),
+            Command::Diff => self.diff()?,
         };
         Ok(Some(answer))
     }
@@ -87,6 +88,12 @@ impl<P: Plane> Core<P> {
                 format!("the traffic of the policy {policy} is dropped until its remote {remote} is configured{hint}")
             }),
         );
+        Ok(answer)
+    }
+
+    fn diff(&mut self) -> Result<Message, String> {
+        let mut answer = done();
+        answer.put_list("differences", self.plane.differences()?);
         Ok(answer)
     }
 

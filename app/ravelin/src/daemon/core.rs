@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_config::Model;
@@ -10,10 +11,11 @@ use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Answer, Command, Datagram, Endpoint, Event, Input, Output, Transmit};
+use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, Input, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
+use ravelin_types::proposal::Proposal;
 use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 
 use super::failures::{Failures, Log};
@@ -85,8 +87,9 @@ impl<P: Plane> Core<P> {
         rng: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, (P, String)> {
-        if let Some(mistake) = model.ike_config(&BTreeMap::new()).mistakes(&crypto).first() {
-            return Err((plane, mistake.to_string()));
+        if let Some(mistake) = offers(&plane, model.ike_config(&BTreeMap::new())).mistakes(&crypto).first() {
+            let why = mistake.to_string();
+            return Err((plane, why));
         }
         // The data plane lets its own IKE and Neighbor Discovery pass by itself. The automatic policies would let pass
         // the clear packets of everybody behind this host on the same ports.
@@ -104,7 +107,7 @@ impl<P: Plane> Core<P> {
             return Err((plane, refusal(ops.get(index), &error)));
         }
         let mut core = Core {
-            endpoint: Endpoint::new(model.ike_config(&BTreeMap::new()), crypto, rng, now),
+            endpoint: Endpoint::new(offers(&plane, model.ike_config(&BTreeMap::new())), crypto, rng, now),
             plane,
             model,
             failures: Failures::default(),
@@ -283,7 +286,7 @@ impl<P: Plane> Core<P> {
     /// What the data plane refused, and why.
     pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
         let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
-        let mistakes = newer.ike_config(&self.sources).mistakes(&self.crypto);
+        let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
         if let Some(mistake) = mistakes.first() {
             return Err(refused(ErrorCode::BadParam, mistake.to_string()));
         }
@@ -317,7 +320,7 @@ impl<P: Plane> Core<P> {
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());
         self.sources.retain(|name, _| model.find_remote(name).is_ok());
-        self.command(Command::Configure(self.model.ike_config(&self.sources)), now);
+        self.command(Command::Configure(self.ike_config()), now);
         self.start_at_once(&before, now);
         self.pump(now);
         Ok(())
@@ -390,8 +393,13 @@ impl<P: Plane> Core<P> {
             None => self.sources.remove(&name),
         };
         if known != found {
-            self.command(Command::Configure(self.model.ike_config(&self.sources)), now);
+            self.command(Command::Configure(self.ike_config()), now);
         }
+    }
+
+    /// What IKE works with now.
+    fn ike_config(&self) -> Arc<Config> {
+        offers(&self.plane, self.model.ike_config(&self.sources))
     }
 
     fn starts_at_once(&self, id: PolicyId) -> bool {
@@ -631,6 +639,26 @@ pub(super) fn reason_text(reason: DownReason) -> &'static str {
         DownReason::DataPlane => "the data plane refused it",
         DownReason::ProtocolError => "the peer broke the protocol",
     }
+}
+
+/// The configuration without what the data plane has not, so that nothing is offered or chosen that cannot be installed.
+/// A proposal that is not whole any more is left out.
+fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
+    let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
+    if config.policies.iter().flat_map(|child| &child.proposals).all(whole) {
+        return config;
+    }
+    let mut config = Config::clone(&config);
+    for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
+        proposals.retain_mut(|proposal| {
+            let kinds =
+                |proposal: &Proposal| -> BTreeSet<_> { proposal.transforms.iter().map(|it| it.kind()).collect() };
+            let before = kinds(proposal);
+            proposal.transforms.retain(|transform| plane.has(transform));
+            kinds(proposal) == before
+        });
+    }
+    Arc::new(config)
 }
 
 #[cfg(test)]

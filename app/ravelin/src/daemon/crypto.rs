@@ -16,6 +16,7 @@ pub fn ike_provider() -> CryptoProvider {
     aws_lc().with_more_of(&portable())
 }
 
+#[cfg(feature = "tun")]
 /// What protects packets: `ike` with the ciphers of the multi-buffer library, where that is installed and fits.
 pub fn packet_provider(ike: CryptoProvider) -> CryptoProvider {
     match ravelin_crypto_ipsec_mb::try_provider() {

@@ -23,9 +23,11 @@ use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::core::{Core, Said};
-use super::crypto::{ike_provider, packet_provider};
+use super::crypto::ike_provider;
+#[cfg(feature = "tun")]
+use super::crypto::packet_provider;
 use super::keying_socket::{KeyingSocket, Received};
-use super::plane::{self, Running};
+use super::plane::{self, Choice, Running};
 use super::reload::Files;
 use super::vici;
 
@@ -54,13 +56,42 @@ pub struct Settings {
 /// # Errors
 /// When it cannot start, or cannot undo all its changes; the text says what to do.
 pub fn run(settings: &Settings) -> Result<()> {
-    run_with(settings, plane::tun::start)
+    match settings.plane.choice {
+        #[cfg(feature = "kernel")]
+        Choice::Kernel => {
+            let found = plane::kernel::capabilities().context("the kernel's IPsec cannot be used")?;
+            kernel(settings, found)
+        }
+        #[cfg(feature = "tun")]
+        Choice::Tun => tun(settings),
+        #[cfg(all(feature = "kernel", feature = "tun"))]
+        Choice::Auto => match plane::kernel::capabilities() {
+            Ok(found) => kernel(settings, found),
+            Err(why) => {
+                tracing::warn!("the kernel's IPsec cannot be used: {why:#}; ours in user space takes its place");
+                tun(settings)
+            }
+        },
+    }
 }
 
-/// Runs the daemon with the data plane that `start` starts.
+#[cfg(feature = "kernel")]
+fn kernel(settings: &Settings, found: ravelin_xfrm::Capabilities) -> Result<()> {
+    run_with(settings, |_, store| Ok((plane::kernel::start(found, store)?, plane::kernel::NAME)))
+}
+
+#[cfg(feature = "tun")]
+fn tun(settings: &Settings) -> Result<()> {
+    run_with(settings, |ike, store| {
+        let packets = packet_provider(ike);
+        Ok((plane::tun::start(&settings.plane, packets, store)?, packets.name))
+    })
+}
+
+/// Runs the daemon with the data plane that `start` starts, and with the name of what protects packets there.
 fn run_with<P: Running>(
     settings: &Settings,
-    start: impl FnOnce(&plane::Settings, CryptoProvider, &mut FileStore) -> Result<P>,
+    start: impl FnOnce(CryptoProvider, &mut FileStore) -> Result<(P, &'static str)>,
 ) -> Result<()> {
     keep_memory_private().context("cannot keep keys out of core dumps")?;
     raise_file_limit();
@@ -78,10 +109,9 @@ fn run_with<P: Running>(
     let model = loaded.model;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
-    let packets = packet_provider(ike);
-    let plane = start(&settings.plane, packets, &mut store)?;
+    let (plane, packets) = start(ike, &mut store)?;
     let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
-        Ok(core) => core.with_packets_by(packets.name),
+        Ok(core) => core.with_packets_by(packets),
         Err((plane, why)) => {
             plane.stop(&mut store)?;
             anyhow::bail!(why);
@@ -89,6 +119,7 @@ fn run_with<P: Running>(
     };
     core.started_with(settings.files.clone());
     core.started_at(vici::time_of_day());
+    core.plane().settle();
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
     let core = EventLoop { clock, signals, server, keying, core }.run();

@@ -32,6 +32,9 @@ pub fn tables(answer: &Message) -> String {
     if let Some(remotes) = answer.section("remotes") {
         ike::remotes(&mut out, remotes);
     }
+    if let Some(differences) = answer.list("differences") {
+        differences.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    }
     if let Some(failures) = answer.section("failures") {
         ike::unknown_peers(&mut out, failures);
     }

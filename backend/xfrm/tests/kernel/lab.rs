@@ -18,7 +18,7 @@ use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Secret, Spi};
-use ravelin_xfrm::{XfrmConfig, XfrmDataPlane};
+use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 use rustix::thread::UnshareFlags;
 
 /// How long anything may take that is expected to happen.
@@ -90,7 +90,7 @@ pub fn sh(line: &str) -> String {
 
 /// A data plane in the namespace of the calling thread.
 pub fn plane() -> XfrmDataPlane {
-    XfrmDataPlane::start(XfrmConfig::default()).unwrap_or_else(|error| panic!("{error}"))
+    XfrmDataPlane::start(XfrmConfig::default(), Capabilities::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The next event, which must come.

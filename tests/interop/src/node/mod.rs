@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::plan::Direction;
 
+pub mod guest_ravelin;
 mod listing;
 pub mod ravelin;
 mod raw;

@@ -35,11 +35,7 @@ impl Ravelin {
 
     /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs and state go to `folder`.
     pub fn new(host: Namespace, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
-        fs::create_dir_all(folder)?;
-        fs::write(folder.join("ike_rc"), rc)?;
-        let secret = Self::secret(folder);
-        fs::write(&secret, SECRET)?;
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        prepare(folder, rc)?;
         Ok(Self {
             host,
             program: program.to_owned(),
@@ -66,6 +62,15 @@ impl Ravelin {
         ensure!(answer.ok, "ravelin {}: {}", arguments.join(" "), answer.text.trim());
         Ok(answer.out)
     }
+}
+
+/// Writes what a daemon reads.
+pub(super) fn prepare(folder: &Path, rc: &str) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("ike_rc"), rc)?;
+    let secret = Ravelin::secret(folder);
+    fs::write(&secret, SECRET)?;
+    Ok(fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?)
 }
 
 impl Node for Ravelin {

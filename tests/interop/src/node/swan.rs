@@ -73,7 +73,9 @@ impl<'a> Swan<'a> {
                     "ccm ctr cmac xcbc md5 kernel-libipsec",
                 )
             }
-            Host::Guest(_) => (format!("tcp://0.0.0.0:{VICI_PORT}"), format!("tcp://{GUEST_ADDRESS}:{VICI_PORT}"), ""),
+            Host::Guest(_) | Host::GuestRavelin(_) => {
+                (format!("tcp://0.0.0.0:{VICI_PORT}"), format!("tcp://{GUEST_ADDRESS}:{VICI_PORT}"), "")
+            }
         };
         let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("LIBIPSEC", libipsec);
         fs::write(folder.join("strongswan.conf"), strongswan)?;
@@ -88,7 +90,7 @@ impl<'a> Swan<'a> {
     /// Runs a command where the data plane below is a kernel's.
     pub fn in_kernel(&self, command: &str) -> Result<String> {
         match self.host {
-            Host::Guest(guest) => guest.sh(command),
+            Host::Guest(guest) | Host::GuestRavelin(guest) => guest.sh(command),
             Host::Namespace(_) => bail!("this peer has no ESP in the kernel"),
         }
     }
@@ -126,7 +128,7 @@ impl Node for Swan<'_> {
                 command.args(["-m", "sh", "-ec", &line]).env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"));
                 self.daemon = Some(Daemon::start(&mut command, &self.folder.join("log"))?);
             }
-            Host::Guest(guest) => {
+            Host::Guest(guest) | Host::GuestRavelin(guest) => {
                 guest.sh(&format!(
                     "rm -f /run/charon.pid; ip xfrm state flush; ip xfrm policy flush
                      STRONGSWAN_CONF={folder}/strongswan.conf setsid {CHARON} </dev/null >>{folder}/log 2>&1 &"
@@ -141,7 +143,7 @@ impl Node for Swan<'_> {
                 Host::Namespace(_) => {
                     UnixStream::connect(folder_of_sockets(&self.folder).join("vici.sock")).map(drop)?
                 }
-                Host::Guest(_) => TcpStream::connect((GUEST_ADDRESS, VICI_PORT)).map(drop)?,
+                Host::Guest(_) | Host::GuestRavelin(_) => TcpStream::connect((GUEST_ADDRESS, VICI_PORT)).map(drop)?,
             }
             Ok(())
         })?;
@@ -179,7 +181,9 @@ impl Node for Swan<'_> {
     fn kill(&mut self) -> Result<()> {
         match self.host {
             Host::Namespace(_) => self.daemon.take().context("strongSwan is not running")?.kill(),
-            Host::Guest(guest) => guest.sh("kill -9 $(cat /run/charon.pid); rm /run/charon.pid").map(drop),
+            Host::Guest(guest) | Host::GuestRavelin(guest) => {
+                guest.sh("kill -9 $(cat /run/charon.pid); rm /run/charon.pid").map(drop)
+            }
         }
     }
 
@@ -189,7 +193,7 @@ impl Node for Swan<'_> {
                 Some(daemon) => daemon.stop(Signal::TERM),
                 None => Ok(()),
             },
-            Host::Guest(guest) => guest
+            Host::Guest(guest) | Host::GuestRavelin(guest) => guest
                 .sh("[ ! -e /run/charon.pid ] || { pid=$(cat /run/charon.pid); kill $pid 2>/dev/null || true
                      for i in $(seq 100); do [ -e /proc/$pid ] || break; sleep 0.1; done; kill -9 $pid 2>/dev/null || true; }
                      rm -f /run/charon.pid; ip xfrm state flush; ip xfrm policy flush")

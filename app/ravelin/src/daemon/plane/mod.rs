@@ -1,5 +1,7 @@
 //! What the core and the event loop need from a data plane. Each data plane is a file here, and a feature of the program.
 
+#[cfg(feature = "kernel")]
+pub mod kernel;
 #[cfg(feature = "tun")]
 pub mod tun;
 
@@ -8,9 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use ravelin_store::FileStore;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
+use ravelin_types::transform::Transform;
 
 /// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
 /// as its packets.
@@ -26,6 +30,16 @@ pub trait Plane: DataPlane {
 
     /// Everything counted, by name.
     fn counters(&mut self) -> Vec<(String, u64)>;
+
+    /// Whether an SA may have this, so that it can be offered and chosen.
+    fn has(&self, _transform: &Transform) -> bool {
+        true
+    }
+
+    /// Where the system is not as this data plane wants it, a line for each entry.
+    fn differences(&mut self) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
 }
 
 /// For the event loop: what to wait for, and the end.
@@ -41,6 +55,9 @@ pub trait Running: Plane {
 
     /// The next inbound SA on which authenticated packets arrived.
     fn poll_alive(&mut self) -> Option<Spi>;
+
+    /// Everything that the configuration asks for at the start is in force.
+    fn settle(&mut self) {}
 
     /// Undoes all changes to the system.
     fn stop(self, store: &mut FileStore) -> Result<()>;
@@ -59,6 +76,25 @@ pub struct IkeMessage {
 /// What the operator says about the data plane.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// What moves packets.
+    pub choice: Choice,
     /// Name of the TUN device.
+    #[cfg(feature = "tun")]
     pub device: Option<String>,
+}
+
+/// What moves packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// The kernel's own IPsec (XFRM)
+    #[cfg_attr(not(feature = "tun"), default)]
+    #[cfg(feature = "kernel")]
+    Kernel,
+    /// Ours in user space, over a TUN device
+    #[cfg(feature = "tun")]
+    #[default]
+    Tun,
+    /// The kernel's where it has ESP, else ours
+    #[cfg(all(feature = "kernel", feature = "tun"))]
+    Auto,
 }

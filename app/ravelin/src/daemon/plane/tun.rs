@@ -22,6 +22,10 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
     for undone in ravelin_tun::undo_leftovers(store)? {
         tracing::warn!("a daemon before this one was killed; undone: {undone}");
     }
+    #[cfg(feature = "kernel")]
+    if let left @ 1.. = ravelin_xfrm::remove_leftovers()? {
+        tracing::warn!("a daemon before this one left {left} entries in the kernel's IPsec; they are removed");
+    }
     let mut config = TunConfig::default();
     if let Some(device) = &settings.device {
         config.device.clone_from(device);

@@ -1,0 +1,24 @@
+//! `ravelin algorithms`
+
+use std::process::ExitCode;
+
+use super::fail;
+use crate::cli::AlgorithmsArgs;
+use crate::daemon::crypto::ike_provider;
+
+/// Lists what can protect packets.
+pub fn run(args: &AlgorithmsArgs) -> ExitCode {
+    if args.kernel {
+        return match ravelin_xfrm::probe() {
+            Ok(found) => {
+                print!("{}", found.table());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(error),
+        };
+    }
+    let provider = ike_provider();
+    provider.encr.iter().for_each(|cipher| println!("encryption  {}", cipher.id()));
+    provider.integ.iter().for_each(|integrity| println!("integrity   {}", integrity.id()));
+    ExitCode::SUCCESS
+}

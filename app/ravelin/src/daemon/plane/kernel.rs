@@ -1,0 +1,95 @@
+//! The IPsec of the Linux kernel.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+use anyhow::{Context, Result, bail};
+use ravelin_store::FileStore;
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::transform::Transform;
+use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
+
+use super::{IkeMessage, Plane, Running};
+
+/// What serves packets, for listings.
+pub const NAME: &str = "kernel";
+
+/// What the running kernel can do.
+///
+/// # Errors
+/// That it has no ESP, or that it cannot be told.
+pub fn capabilities() -> Result<Capabilities> {
+    let found = ravelin_xfrm::probe()?;
+    if !found.is_usable() {
+        bail!("it has no ESP (modules esp4 and esp6)");
+    }
+    Ok(found)
+}
+
+/// Undoes what a killed daemon of another data plane left, and starts.
+///
+/// # Errors
+/// What failed, and what mends it.
+pub fn start(capabilities: Capabilities, _store: &mut FileStore) -> Result<XfrmDataPlane> {
+    #[cfg(feature = "tun")]
+    for undone in ravelin_tun::undo_leftovers(_store)? {
+        tracing::warn!("a daemon before this one was killed; undone: {undone}");
+    }
+    tracing::info!("the kernel protects packets: {capabilities}");
+    Ok(XfrmDataPlane::start(XfrmConfig::default(), capabilities)?)
+}
+
+impl Plane for XfrmDataPlane {
+    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+        XfrmDataPlane::send_ike(self, local, remote, data)
+    }
+
+    fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
+        XfrmDataPlane::apply_all(self, ops)
+    }
+
+    fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
+        XfrmDataPlane::source_towards(self, remote)
+    }
+
+    fn counters(&mut self) -> Vec<(String, u64)> {
+        XfrmDataPlane::counters(self)
+    }
+
+    fn has(&self, transform: &Transform) -> bool {
+        self.capabilities().has(transform)
+    }
+
+    fn differences(&mut self) -> Result<Vec<String>, String> {
+        XfrmDataPlane::differences(self).map_err(|error| error.to_string())
+    }
+}
+
+impl Running for XfrmDataPlane {
+    fn ike_fd(&self) -> BorrowedFd<'_> {
+        XfrmDataPlane::ike_fd(self)
+    }
+
+    fn event_fd(&self) -> BorrowedFd<'_> {
+        XfrmDataPlane::event_fd(self)
+    }
+
+    fn poll_ike(&mut self) -> Option<IkeMessage> {
+        let datagram = XfrmDataPlane::poll_ike(self)?;
+        Some(IkeMessage { local: datagram.local, remote: datagram.remote, data: datagram.data })
+    }
+
+    fn poll_alive(&mut self) -> Option<Spi> {
+        XfrmDataPlane::poll_alive(self)
+    }
+
+    fn settle(&mut self) {
+        XfrmDataPlane::settle(self);
+    }
+
+    fn stop(self, _: &mut FileStore) -> Result<()> {
+        XfrmDataPlane::stop(self).context("the kernel's policies and SAs")
+    }
+}

@@ -1,0 +1,118 @@
+//! Ravelin's daemon in a namespace of the guest, with the guest's kernel as its data plane.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::ravelin::prepare;
+use super::{Node, Sa, View, append, listing};
+use crate::lab::Host;
+use crate::plan::Direction;
+use crate::process::wait_for;
+use crate::traffic;
+
+/// Where the daemon listens, and what it is called, in the guest.
+const SOCKET: &str = "/run/ravelin-kernel.sock";
+const PID: &str = "/run/ravelin-kernel.pid";
+const STATE: &str = "/run/ravelin-kernel";
+
+/// One Ravelin in the guest.
+pub struct GuestRavelin<'a> {
+    host: Host<'a>,
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl<'a> GuestRavelin<'a> {
+    /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs go to `folder`.
+    pub fn new(host: Host<'a>, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
+        prepare(folder, rc)?;
+        // What a daemon before this one was killed with is not this case's.
+        host.sh(&format!("rm -rf {SOCKET} {PID} {STATE}"))?;
+        Ok(GuestRavelin { host, program: program.to_owned(), folder: folder.to_owned() })
+    }
+
+    fn order(&mut self, arguments: &str) -> Result<String> {
+        let program = self.program.display();
+        let answer = self.host.sh(&format!(
+            "{program} --socket {SOCKET} {arguments} 2>/run/ravelin-error || {{ cat /run/ravelin-error; false; }}"
+        ));
+        if !arguments.contains("netstat") {
+            let text = answer.as_ref().map_or_else(|error| format!("{error:#}"), String::clone);
+            append(&self.folder.join("log"), &format!("# ravelin {arguments}\n{text}\n"))?;
+        }
+        answer
+    }
+}
+
+impl Node for GuestRavelin<'_> {
+    fn start(&mut self) -> Result<()> {
+        let (program, folder) = (self.program.display(), self.folder.display());
+        self.host.sh(&format!(
+            "rm -f {SOCKET}; setsid {program} --socket {SOCKET} daemon --data-plane kernel --rc {folder}/ike_rc \
+             --state-dir {STATE} </dev/null >>{folder}/log 2>&1 & echo $! >{PID}"
+        ))?;
+        wait_for(30, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
+    }
+
+    fn initiate(&mut self) -> Result<()> {
+        self.order("ike initiate net").map(drop)
+    }
+
+    fn rekey(&mut self, sa: Sa) -> Result<()> {
+        match sa {
+            Sa::Ike => self.order("ike rekey swan"),
+            Sa::Child => self.order("ike rekey --child net"),
+        }
+        .map(drop)
+    }
+
+    fn delete(&mut self, sa: Sa) -> Result<()> {
+        match sa {
+            Sa::Ike => self.order("ike terminate swan"),
+            Sa::Child => self.order("ike terminate --child net"),
+        }
+        .map(drop)
+    }
+
+    fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
+        self.host.sh(&traffic::send_line(helper, direction)).map(drop)
+    }
+
+    fn view(&mut self) -> Result<View> {
+        let ike = self.order("ike netstat --json")?;
+        let ipsec = self.order("ipsec netstat --json")?;
+        listing::view(&ike, &ipsec).with_context(|| format!("ravelin lists {ike} and {ipsec}"))
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.host.sh(&format!("kill -9 $(cat {PID}); rm {PID}")).map(drop)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.host.sh(&format!(
+            "[ ! -e {PID} ] || {{ pid=$(cat {PID}); kill $pid 2>/dev/null || true
+             for i in $(seq 100); do [ -e /proc/$pid ] || break; sleep 0.1; done; kill -9 $pid 2>/dev/null || true; }}
+             rm -f {PID}"
+        ))?;
+        let left = self.host.sh("ip xfrm state; ip xfrm policy; ip link show type xfrm")?;
+        ensure!(left.trim().is_empty(), "the daemon left in the kernel:\n{left}");
+        Ok(())
+    }
+
+    fn said(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn keep_evidence(&mut self) {
+        let mut evidence = String::new();
+        for arguments in ["ike netstat", "ipsec netstat -a", "diff"] {
+            evidence.push_str(&self.order(arguments).unwrap_or_else(|error| format!("{error:#}\n")));
+        }
+        let kernel = self.host.sh("ip -s xfrm state; ip -s xfrm policy; cat /proc/net/xfrm_stat; ip addr; ip route");
+        evidence.push_str(&kernel.unwrap_or_else(|error| format!("{error:#}")));
+        let _ = fs::write(self.folder.join("evidence"), evidence);
+    }
+}
