@@ -84,7 +84,7 @@ impl TrafficSelector {
         if len > bits {
             return Err(BadSelector::PrefixTooLong);
         }
-        let host_mask = if len == 0 { ones(bits) } else { ones(bits) >> len };
+        let host_mask = ones(bits).checked_shr(len.into()).unwrap_or(0);
         let base = to_u128(address) & !host_mask;
         Ok(TrafficSelector {
             start: from_u128(address, base),
@@ -325,6 +325,16 @@ mod tests {
 
     fn range(a: &str, b: &str) -> TrafficSelector {
         TrafficSelector::new(ip(a)..=ip(b), 0, 0..=u16::MAX).unwrap()
+    }
+
+    #[test]
+    fn the_longest_prefix_is_one_address() {
+        for address in [IpAddr::from([192, 0, 2, 1]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1])] {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            assert_eq!(TrafficSelector::prefix(address, bits), Ok(TrafficSelector::host(address)));
+            let all = TrafficSelector::prefix(address, 0).unwrap();
+            assert!(all.covers(&TrafficSelector::host(address)) && all.prefixes().len() == 1);
+        }
     }
 
     #[test]
