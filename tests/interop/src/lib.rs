@@ -12,6 +12,7 @@
 
 pub mod capture;
 pub mod case;
+pub mod contract;
 pub mod gre;
 pub mod guest;
 pub mod lab;

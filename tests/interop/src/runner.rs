@@ -20,7 +20,7 @@ use crate::node::swan::Swan;
 use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::steps::{self, Scene};
-use crate::{sandbox, traffic};
+use crate::{contract, sandbox, traffic};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -99,6 +99,11 @@ impl Options {
         named && !(self.quick && peer != Peer::Userspace)
     }
 
+    /// The cases of the contract of data planes.
+    fn contract(&self) -> Vec<String> {
+        contract::names().filter(|name| !self.stand_in && self.wants(name, Peer::Kernel)).collect()
+    }
+
     /// The combinations of the matrix. Nothing in it can stand in for the engine.
     fn matrix(&self) -> Vec<Combination> {
         let mut combinations = if self.stand_in { Vec::new() } else { matrix::combinations(self.full) };
@@ -150,6 +155,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     let mut cases = case::load_all(&places.source.join("cases"))?;
     cases.retain(|case| options.wants(&case.name, case.peer));
     let matrix = options.matrix();
+    let contract = options.contract();
     cases.sort_by(|a, b| (a.peer, &a.name).cmp(&(b.peer, &b.name)));
     if options.list {
         for case in &cases {
@@ -158,12 +164,13 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         for combination in &matrix {
             println!("{}: engine and kernel open what the other sealed", combination.name);
         }
+        contract.iter().for_each(|name| println!("{name}: the kernel does as every data plane"));
         return Ok(ExitCode::SUCCESS);
     }
     if sandbox::inside() {
         sandbox::prepare()?;
         lab::lay_wire()?;
-        return Ok(finish(&run_all(options, places, &cases, &matrix)?, options));
+        return Ok(finish(&run_all(options, places, &cases, &matrix, &contract)?, options));
     }
     let needed = [
         (&places.ravelin, Own::Daemon, "ravelin"),
@@ -177,7 +184,8 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     }
     match sandbox::obstacle() {
         None => {
-            let guest = !matrix.is_empty() || cases.iter().any(|case| case.peer == Peer::Kernel);
+            let guest =
+                !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer == Peer::Kernel);
             let wanted = guest && Peer::Kernel.missing().is_empty();
             let built = if wanted { recipe(places).build() } else { Ok(()) };
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
@@ -185,7 +193,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         Some(obstacle) => {
             let mut tally = Tally::default();
             let names = cases.iter().map(|case| &case.name);
-            for name in names.chain(matrix.iter().map(|combination| &combination.name)) {
+            for name in names.chain(matrix.iter().map(|combination| &combination.name)).chain(&contract) {
                 tally.report(name, Instant::now(), Outcome::Skipped(obstacle.clone()), &places.results);
             }
             Ok(finish(&tally, options))
@@ -199,12 +207,18 @@ fn finish(tally: &Tally, options: &Options) -> ExitCode {
     if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn run_all(options: &Options, places: &Places, cases: &[Case], matrix: &[Combination]) -> Result<Tally> {
+fn run_all(
+    options: &Options,
+    places: &Places,
+    cases: &[Case],
+    matrix: &[Combination],
+    contract: &[String],
+) -> Result<Tally> {
     std::fs::create_dir_all(&places.results)?;
     let mut tally = Tally::default();
     let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
     // The guest boots while the native cases run.
-    let wanted = !kernel.is_empty() || !matrix.is_empty();
+    let wanted = !kernel.is_empty() || !matrix.is_empty() || !contract.is_empty();
     let mut guest = (wanted && Peer::Kernel.missing().is_empty()).then(|| {
         match std::env::var(NO_GUEST).unwrap_or_default().as_str() {
             "" => Guest::boot(recipe(places)),
@@ -252,6 +266,17 @@ fn run_all(options: &Options, places: &Places, cases: &[Case], matrix: &[Combina
             None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing().join(", "))),
         };
         tally.report(&combination.name, started, outcome, &places.results);
+    }
+    for name in contract {
+        let started = Instant::now();
+        let outcome = match &guest {
+            Some(Ok(guest)) => {
+                contract::run(guest, &places.helper, name).map_or_else(Outcome::Failed, |()| Outcome::Passed)
+            }
+            Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
+            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing().join(", "))),
+        };
+        tally.report(name, started, outcome, &places.results);
     }
     Ok(tally)
 }

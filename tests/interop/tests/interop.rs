@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ravelin_interop::runner::{self, Options, Places};
-use ravelin_interop::traffic;
+use ravelin_interop::{contract, traffic};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         ["gre", device, local, remote] => gre(device, local, remote),
         ["serve", port] => serve(port),
         ["send", from, to, port, bytes] => send(from, to, port, bytes),
+        ["contract", name] => contract::case(name).map(|()| ExitCode::SUCCESS),
         _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
     };
     done.unwrap_or_else(|error| {

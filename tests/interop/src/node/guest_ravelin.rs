@@ -53,7 +53,7 @@ impl Node for GuestRavelin<'_> {
             "rm -f {SOCKET}; setsid {program} --socket {SOCKET} daemon --data-plane kernel --rc {folder}/ike_rc \
              --state-dir {STATE} </dev/null >>{folder}/log 2>&1 & echo $! >{PID}"
         ))?;
-        wait_for(30, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
+        wait_for(90, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
     }
 
     fn initiate(&mut self) -> Result<()> {

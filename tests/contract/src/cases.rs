@@ -1,0 +1,312 @@
+//! The cases.
+
+use std::time::Duration;
+
+use ravelin_types::Secret;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::lifetime::{Lifetime, Limits};
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
+use ravelin_types::proposal::Suite;
+use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::SnId;
+
+use crate::make::{self, Shape, TUNNEL, ah_esp, gcm, sa, with};
+use crate::{End, Pair};
+
+/// A case: its name, and what it does between two fresh hosts.
+pub type Case = (&'static str, fn(&mut dyn Pair));
+
+/// Every case.
+pub const CASES: &[Case] = &[
+    ("a_packet_without_an_sa_asks_for_one_and_does_not_leave", a_packet_without_an_sa_asks_for_one_and_does_not_leave),
+    ("packets_cross_in_every_shape_and_are_counted", packets_cross_in_every_shape_and_are_counted),
+    ("ah_goes_around_esp", ah_goes_around_esp),
+    ("bypass_passes_and_discard_drops", bypass_passes_and_discard_drops),
+    (
+        "clear_packets_do_not_get_in_where_they_are_to_be_protected",
+        clear_packets_do_not_get_in_where_they_are_to_be_protected,
+    ),
+    ("names_that_are_taken_or_unknown_are_refused", names_that_are_taken_or_unknown_are_refused),
+    ("the_newest_outbound_sa_sends", the_newest_outbound_sa_sends),
+    ("limits_are_told_softly_and_then_hold", limits_are_told_softly_and_then_hold),
+    ("an_idle_sa_is_told", an_idle_sa_is_told),
+    ("a_packet_under_another_key_is_dropped_and_counted", a_packet_under_another_key_is_dropped_and_counted),
+    ("a_policy_is_replaced_by_one_of_its_number", a_policy_is_replaced_by_one_of_its_number),
+    ("without_its_sa_a_policy_asks_again", without_its_sa_a_policy_asks_again),
+    ("each_flow_asks_for_its_own_sa", each_flow_asks_for_its_own_sa),
+    ("an_sa_takes_no_more_than_was_agreed", an_sa_takes_no_more_than_was_agreed),
+];
+
+const SPIS: (u32, u32) = (0x1001, 0x2002);
+
+/// Policies at both ends.
+fn policies(pair: &mut dyn Pair, shape: Shape) -> [Policy; 2] {
+    End::BOTH.map(|end| {
+        let policy = make::policy(end, 1, shape);
+        pair.apply(end, DataPlaneOp::AddPolicy(policy.clone())).unwrap();
+        policy
+    })
+}
+
+/// A pair of SAs at both ends.
+fn sas(pair: &mut dyn Pair, policies: &[Policy; 2], spis: (u32, u32), suite: Suite) {
+    for (end, policy) in End::BOTH.into_iter().zip(policies) {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            pair.apply(end, DataPlaneOp::AddSa(sa(end, direction, policy, spis, suite))).unwrap();
+        }
+    }
+}
+
+fn crosses(pair: &mut dyn Pair, from: End, shape: Shape) -> bool {
+    let (src, dst) = shape.flow(from, 4000, 5001);
+    pair.send(from, src, dst)
+}
+
+/// The counters of one SA: packets, and what was forged.
+fn counted(pair: &mut dyn Pair, end: End, id: SaId) -> (u64, u64) {
+    let listed = pair.list(end).into_iter().find(|sa| sa.params.id() == id).expect("it is listed");
+    (listed.counters.packets, listed.counters.forged)
+}
+
+fn a_packet_without_an_sa_asks_for_one_and_does_not_leave(pair: &mut dyn Pair) {
+    policies(pair, TUNNEL);
+    for _ in 0..2 {
+        assert!(!crosses(pair, End::A, TUNNEL));
+        let Some(DataPlaneEvent::Acquire { policy, flow }) = pair.event(End::A) else { panic!("no acquire") };
+        assert_eq!((policy, flow.src, flow.dst), (PolicyId(1), TUNNEL.inner(End::A), TUNNEL.inner(End::B)));
+        assert_eq!((flow.protocol, flow.src_port, flow.dst_port), (17, Some(4000), Some(5001)));
+        // The next packets ask for nothing new, until it has failed.
+        assert!(!crosses(pair, End::A, TUNNEL));
+        assert_eq!(pair.events(End::A), []);
+        pair.apply(End::A, DataPlaneOp::FailAcquire(PolicyId(1))).unwrap();
+    }
+    assert_eq!(pair.events(End::B), []);
+}
+
+fn packets_cross_in_every_shape_and_are_counted(pair: &mut dyn Pair) {
+    for (mode, outer6, inner6) in [
+        (Mode::Tunnel, false, false),
+        (Mode::Tunnel, false, true),
+        (Mode::Tunnel, true, false),
+        (Mode::Tunnel, true, true),
+        (Mode::Transport, false, false),
+        (Mode::Transport, true, true),
+    ] {
+        for sn in [SnId::SEQUENTIAL_32, SnId::PARTIAL_64] {
+            let shape = Shape { mode, outer6, inner6 };
+            let policies = policies(pair, shape);
+            sas(pair, &policies, SPIS, gcm(sn));
+            for end in End::BOTH {
+                for _ in 0..3 {
+                    assert!(crosses(pair, end, shape), "{shape:?} {sn} from {end:?}");
+                }
+            }
+            for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+                for direction in [Direction::Inbound, Direction::Outbound] {
+                    let id = sa(end, direction, policy, SPIS, gcm(sn)).id();
+                    assert_eq!(counted(pair, end, id), (3, 0), "{shape:?} {sn} {id:?}");
+                    pair.apply(end, DataPlaneOp::DeleteSa(id)).unwrap();
+                }
+                pair.apply(end, DataPlaneOp::DeletePolicy(policy.id)).unwrap();
+            }
+            assert!(pair.list(End::A).is_empty());
+        }
+    }
+}
+
+fn ah_goes_around_esp(pair: &mut dyn Pair) {
+    for mode in [Mode::Transport, Mode::Tunnel] {
+        let shape = Shape { mode, ..TUNNEL };
+        let policies = policies(pair, shape);
+        sas(pair, &policies, SPIS, ah_esp(0));
+        for end in End::BOTH {
+            assert!(crosses(pair, end, shape), "{mode:?} from {end:?}");
+        }
+        for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                let id = sa(end, direction, policy, SPIS, ah_esp(0)).id();
+                assert_eq!(counted(pair, end, id), (1, 0));
+                pair.apply(end, DataPlaneOp::DeleteSa(id)).unwrap();
+            }
+            pair.apply(end, DataPlaneOp::DeletePolicy(policy.id)).unwrap();
+        }
+    }
+}
+
+fn bypass_passes_and_discard_drops(pair: &mut dyn Pair) {
+    policies(pair, TUNNEL);
+    for (action, passes) in [(Action::Bypass, true), (Action::Discard, false)] {
+        for end in End::BOTH {
+            let mut first = make::policy(end, 2, TUNNEL);
+            first.priority = 3000;
+            first.action = action.clone();
+            pair.apply(end, DataPlaneOp::AddPolicy(first)).unwrap();
+        }
+        assert_eq!(crosses(pair, End::A, TUNNEL), passes, "{action:?}");
+        assert_eq!(crosses(pair, End::B, TUNNEL), passes, "{action:?}");
+        assert_eq!(pair.events(End::A), []);
+    }
+}
+
+fn clear_packets_do_not_get_in_where_they_are_to_be_protected(pair: &mut dyn Pair) {
+    let mut open = make::policy(End::A, 1, TUNNEL);
+    open.action = Action::Bypass;
+    pair.apply(End::A, DataPlaneOp::AddPolicy(open.clone())).unwrap();
+    let closed = make::policy(End::B, 1, TUNNEL);
+    pair.apply(End::B, DataPlaneOp::AddPolicy(closed)).unwrap();
+    assert!(!crosses(pair, End::A, TUNNEL));
+    let mut passes = make::policy(End::B, 1, TUNNEL);
+    passes.action = Action::Bypass;
+    pair.apply(End::B, DataPlaneOp::AddPolicy(passes)).unwrap();
+    assert!(crosses(pair, End::A, TUNNEL));
+}
+
+fn names_that_are_taken_or_unknown_are_refused(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let params = sa(End::A, Direction::Outbound, &policies[0], SPIS, gcm(SnId::SEQUENTIAL_32));
+    pair.apply(End::A, DataPlaneOp::AddSa(params.clone())).unwrap();
+    let again = pair.apply(End::A, DataPlaneOp::AddSa(params.clone())).unwrap_err();
+    assert_eq!(again, DataPlaneError::Exists(params.id()));
+    pair.apply(End::A, DataPlaneOp::DeleteSa(params.id())).unwrap();
+    let unknown = pair.apply(End::A, DataPlaneOp::DeleteSa(params.id())).unwrap_err();
+    assert_eq!(unknown, DataPlaneError::NoSuchSa(params.id()));
+    let unknown = pair.apply(End::A, DataPlaneOp::DeletePolicy(PolicyId(9))).unwrap_err();
+    assert_eq!(unknown, DataPlaneError::NoSuchPolicy(PolicyId(9)));
+    let mut short = params;
+    short.keys.encr = Secret::new(vec![1; 19]);
+    let refused = pair.apply(End::A, DataPlaneOp::AddSa(short)).unwrap_err();
+    assert!(matches!(refused, DataPlaneError::Algorithm(_)), "{refused}");
+    assert!(pair.list(End::A).is_empty());
+}
+
+fn the_newest_outbound_sa_sends(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    assert!(crosses(pair, End::A, TUNNEL));
+    let newer = (0x1011, 0x2012);
+    sas(pair, &policies, newer, suite);
+    assert!(crosses(pair, End::A, TUNNEL));
+    let id = |direction, spis| sa(End::A, direction, &policies[0], spis, suite).id();
+    assert_eq!(counted(pair, End::A, id(Direction::Outbound, SPIS)), (1, 0));
+    assert_eq!(counted(pair, End::A, id(Direction::Outbound, newer)), (1, 0));
+    // The old one goes, and nothing is missed.
+    for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            pair.apply(end, DataPlaneOp::DeleteSa(sa(end, direction, policy, SPIS, suite).id())).unwrap();
+        }
+    }
+    assert!(crosses(pair, End::A, TUNNEL) && crosses(pair, End::B, TUNNEL));
+    assert_eq!(counted(pair, End::A, id(Direction::Outbound, newer)), (2, 0));
+}
+
+fn limits_are_told_softly_and_then_hold(pair: &mut dyn Pair) {
+    let limit = |packets| Limits { packets: Some(packets), ..Limits::default() };
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    let mut params = sa(End::A, Direction::Outbound, &policies[0], SPIS, suite);
+    let id = params.id();
+    params.lifetime = Lifetime { soft: limit(3), hard: limit(6), idle: None };
+    pair.apply(End::A, DataPlaneOp::DeleteSa(id)).unwrap();
+    pair.apply(End::A, DataPlaneOp::AddSa(params)).unwrap();
+    let passed = (0..10).filter(|_| crosses(pair, End::A, TUNNEL)).count();
+    assert!((5..=6).contains(&passed), "{passed} packets passed");
+    let events = pair.events(End::A);
+    let told: Vec<_> = events.iter().filter(|event| !matches!(event, DataPlaneEvent::Acquire { .. })).collect();
+    assert_eq!(told, [&DataPlaneEvent::SoftExpire(id), &DataPlaneEvent::HardExpire(id)], "{events:?}");
+    // It stays listed until it is deleted.
+    assert!(pair.list(End::A).iter().any(|sa| sa.params.id() == id));
+    pair.apply(End::A, DataPlaneOp::DeleteSa(id)).unwrap();
+}
+
+fn an_idle_sa_is_told(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let mut params: SaParams = sa(End::A, Direction::Outbound, &policies[0], SPIS, gcm(SnId::SEQUENTIAL_32));
+    params.lifetime.idle = Some(Duration::from_secs(2));
+    let id = params.id();
+    pair.apply(End::A, DataPlaneOp::AddSa(params)).unwrap();
+    pair.wait(Duration::from_secs(1));
+    assert_eq!(pair.events(End::A), []);
+    pair.wait(Duration::from_secs(3));
+    assert_eq!(pair.event(End::A), Some(DataPlaneEvent::Idle(id)));
+}
+
+fn a_packet_under_another_key_is_dropped_and_counted(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    let mut wrong = sa(End::B, Direction::Inbound, &policies[1], SPIS, suite);
+    let id = wrong.id();
+    wrong.keys.encr = Secret::new(vec![7; 20]);
+    pair.apply(End::B, DataPlaneOp::DeleteSa(id)).unwrap();
+    pair.apply(End::B, DataPlaneOp::AddSa(wrong)).unwrap();
+    assert!(!crosses(pair, End::A, TUNNEL));
+    assert_eq!(counted(pair, End::B, id), (0, 1));
+}
+
+fn a_policy_is_replaced_by_one_of_its_number(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    sas(pair, &policies, SPIS, gcm(SnId::SEQUENTIAL_32));
+    assert!(crosses(pair, End::A, TUNNEL));
+    for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+        let mut other = policy.clone();
+        other.action = Action::Discard;
+        pair.apply(end, DataPlaneOp::AddPolicy(other)).unwrap();
+    }
+    assert!(!crosses(pair, End::A, TUNNEL));
+    for (end, policy) in End::BOTH.into_iter().zip(policies) {
+        pair.apply(end, DataPlaneOp::AddPolicy(policy)).unwrap();
+    }
+    assert!(crosses(pair, End::A, TUNNEL), "the SAs were there all the time");
+}
+
+fn without_its_sa_a_policy_asks_again(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    assert!(crosses(pair, End::A, TUNNEL));
+    let id = sa(End::A, Direction::Outbound, &policies[0], SPIS, suite).id();
+    pair.apply(End::A, DataPlaneOp::DeleteSa(id)).unwrap();
+    assert!(!crosses(pair, End::A, TUNNEL));
+    assert!(matches!(pair.event(End::A), Some(DataPlaneEvent::Acquire { .. })));
+}
+
+fn each_flow_asks_for_its_own_sa(pair: &mut dyn Pair) {
+    let policy = with(make::policy(End::A, 1, TUNNEL), |protection| protection.pfp = Pfp::ALL);
+    pair.apply(End::A, DataPlaneOp::AddPolicy(policy.clone())).unwrap();
+    for round in 0..2 {
+        for port in 5001..5005 {
+            let (src, dst) = TUNNEL.flow(End::A, 4000, port);
+            assert!(!pair.send(End::A, src, dst));
+            if round == 0 {
+                let Some(DataPlaneEvent::Acquire { flow, .. }) = pair.event(End::A) else { panic!("no acquire") };
+                assert_eq!(flow.dst_port, Some(port));
+            }
+            assert_eq!(pair.events(End::A), [], "once for each flow");
+        }
+    }
+}
+
+fn an_sa_takes_no_more_than_was_agreed(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    let narrow = |side: &TrafficSelector, port: u16| vec![side.with(17, port..=port).unwrap()];
+    for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let mut params = sa(end, direction, policy, SPIS, suite);
+            // A sends from port 4000 to port 5001, and nothing else.
+            let ports = if end == End::A { (4000, 5001) } else { (5001, 4000) };
+            params.local_ts = narrow(&policy.local[0], ports.0);
+            params.remote_ts = narrow(&policy.remote[0], ports.1);
+            pair.apply(end, DataPlaneOp::AddSa(params)).unwrap();
+        }
+    }
+    assert!(crosses(pair, End::A, TUNNEL));
+    let (src, dst) = TUNNEL.flow(End::A, 4000, 5002);
+    assert!(!pair.send(End::A, src, dst));
+    let Some(DataPlaneEvent::Acquire { flow, .. }) = pair.event(End::A) else { panic!("no acquire") };
+    assert_eq!(flow.dst_port, Some(5002));
+}
