@@ -39,8 +39,8 @@ pub(crate) struct Book {
     policies: BTreeMap<PolicyId, Arc<Entry>>,
     sas: BTreeMap<SaId, Arc<SaParams>>,
     names: BTreeMap<Name, SaId>,
-    /// The newest outbound SA of each policy.
-    newest: BTreeMap<PolicyId, Shape>,
+    /// How many outbound SAs a policy has, and what the newest looks like.
+    newest: BTreeMap<PolicyId, (usize, Shape)>,
     /// What was found in the kernel at the start and nobody has asked for yet.
     pub found: Found,
     undo: Vec<Undo>,
@@ -56,7 +56,7 @@ pub(crate) struct Found {
 enum Undo {
     Policy(PolicyId, Option<Arc<Entry>>),
     Sa(SaId, Option<Arc<SaParams>>),
-    Newest(PolicyId, Option<Shape>),
+    Newest(PolicyId, Option<(usize, Shape)>),
     FoundPolicy(Key, Message),
     FoundState(Name, Message),
 }
@@ -113,7 +113,7 @@ impl Book {
                 Undo::Policy(id, Some(old)) => drop(self.policies.insert(id, old)),
                 Undo::Policy(id, None) => drop(self.policies.remove(&id)),
                 Undo::Sa(id, old) => self.put_sa(id, old),
-                Undo::Newest(id, Some(shape)) => drop(self.newest.insert(id, shape)),
+                Undo::Newest(id, Some(newest)) => drop(self.newest.insert(id, newest)),
                 Undo::Newest(id, None) => drop(self.newest.remove(&id)),
                 Undo::FoundPolicy(key, message) => drop(self.found.policies.insert(key, message)),
                 Undo::FoundState(name, message) => drop(self.found.states.insert(name, message)),
@@ -129,7 +129,7 @@ impl Book {
         }
         let shape = match &policy.action {
             // The SAs may be there before the policy.
-            Action::Protect(_) => self.newest.get(&policy.id).copied(),
+            Action::Protect(_) => self.newest.get(&policy.id).map(|(_, shape)| *shape),
             _ => None,
         };
         self.set_entries(policy.clone(), shape)
@@ -186,6 +186,9 @@ impl Book {
             may_be_gone: true,
         });
         let steps = steps.collect();
+        if id.direction == Direction::Outbound {
+            self.forget(old.policy);
+        }
         self.undo.push(Undo::Sa(id, Some(old)));
         Ok(steps)
     }
@@ -194,17 +197,30 @@ impl Book {
     pub(crate) fn replace_sa(&mut self, old: SaId, params: SaParams) -> Result<Vec<Step>, DataPlaneError> {
         self.put_sa(old, None);
         let steps = match params.direction {
-            Direction::Outbound => self.follow(&params)?,
+            Direction::Outbound => {
+                self.forget(params.policy);
+                self.follow(&params)?
+            }
             Direction::Inbound => Vec::new(),
         };
         self.put_sa(params.id(), Some(Arc::new(params)));
         Ok(steps)
     }
 
+    /// An outbound SA of a policy goes. With the last one nothing is known any more of how its SAs look.
+    fn forget(&mut self, policy: PolicyId) {
+        let old = self.newest.remove(&policy);
+        if let Some((count @ 2.., shape)) = old {
+            self.newest.insert(policy, (count - 1, shape));
+        }
+        self.undo.push(Undo::Newest(policy, old));
+    }
+
     /// Lets the entries of a policy follow an outbound SA.
     fn follow(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
         let shape = Shape::of_sa(params);
-        let old = self.newest.insert(params.policy, shape);
+        let old = self.newest.get(&params.policy).copied();
+        self.newest.insert(params.policy, (old.map_or(0, |(count, _)| count) + 1, shape));
         self.undo.push(Undo::Newest(params.policy, old));
         let Some(entry) = self.policies.get(&params.policy).cloned() else { return Ok(Vec::new()) };
         match entry.shape {

@@ -674,12 +674,16 @@ impl DataPlane for XfrmDataPlane {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
+            // What the kernel tells goes before a look: it tells of a soft limit first, and of the SA's end after that.
+            if self.take_events() {
+                continue;
+            }
+            reconcile::watch(self);
             let mut ticks = [0; 8];
             if rustix::io::read(&self.timer, &mut ticks).is_ok() {
                 self.survey();
             }
-            reconcile::watch(self);
-            if self.queue.is_empty() && !self.take_events() {
+            if self.queue.is_empty() {
                 return None;
             }
         }

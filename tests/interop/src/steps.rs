@@ -479,7 +479,10 @@ fn restart(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         ensure!(now.0.spis != before.0.spis && now.1.spi_in != before.1.spi_in, "the old ones are still there");
         Ok(())
     })?;
-    scene.under_traffic(&words[0], |_| Ok(std::thread::sleep(ABSENCE)))
+    scene.under_traffic(&words[0], |_| {
+        std::thread::sleep(ABSENCE);
+        Ok(())
+    })
 }
 
 fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
