@@ -1,4 +1,4 @@
-//! The ECP groups (RFC 5903): NIST P-256, P-384 and P-521.
+//! The ECP groups: NIST P-256, P-384 and P-521 (RFC 5903), P-192 and P-224 (RFC 5114), and Brainpool (RFC 6954).
 //!
 //! The KE payload carries `x | y`, each padded to the length of the field; the shared secret is `x`.
 
@@ -18,9 +18,19 @@ pub(crate) struct Ecp {
     top_mask: u8,
 }
 
-pub(crate) static ECP256: Ecp = Ecp { id: KeMethod::ECP256, curve: Curve::P256, len: 32, top_mask: 0xff };
-pub(crate) static ECP384: Ecp = Ecp { id: KeMethod::ECP384, curve: Curve::P384, len: 48, top_mask: 0xff };
-pub(crate) static ECP521: Ecp = Ecp { id: KeMethod::ECP521, curve: Curve::P521, len: 66, top_mask: 0x01 };
+pub(crate) static ECP192: Ecp = ecp(KeMethod::ECP192, Curve::P192, 24);
+pub(crate) static ECP224: Ecp = ecp(KeMethod::ECP224, Curve::P224, 28);
+pub(crate) static ECP256: Ecp = ecp(KeMethod::ECP256, Curve::P256, 32);
+pub(crate) static ECP384: Ecp = ecp(KeMethod::ECP384, Curve::P384, 48);
+pub(crate) static ECP521: Ecp = Ecp { top_mask: 0x01, ..ecp(KeMethod::ECP521, Curve::P521, 66) };
+pub(crate) static BRAINPOOL_P224: Ecp = ecp(KeMethod::BRAINPOOL_P224, Curve::BrainpoolP224, 28);
+pub(crate) static BRAINPOOL_P256: Ecp = ecp(KeMethod::BRAINPOOL_P256, Curve::BrainpoolP256, 32);
+pub(crate) static BRAINPOOL_P384: Ecp = ecp(KeMethod::BRAINPOOL_P384, Curve::BrainpoolP384, 48);
+pub(crate) static BRAINPOOL_P512: Ecp = ecp(KeMethod::BRAINPOOL_P512, Curve::BrainpoolP512, 64);
+
+const fn ecp(id: KeMethod, curve: Curve, len: usize) -> Ecp {
+    Ecp { id, curve, len, top_mask: 0xff }
+}
 
 impl KeAlg for Ecp {
     fn id(&self) -> KeMethod {
@@ -57,7 +67,8 @@ impl Private {
     fn generate(group: &Ecp, rng: &mut dyn SecureRandom) -> Self {
         let mut scalar = Zeroizing::new([0; EC_MAX_FIELD]);
         loop {
-            // FIPS 186-5 §A.2.2: draw until the value is in [1, n-1]. The worst group, P-256, misses once in 2^32.
+            // FIPS 186-5 §A.2.2: draw until the value is in [1, n-1]. The worst group, brainpoolP384r1, misses
+            // every second time.
             let candidate = &mut scalar[..group.len];
             rng.fill(candidate);
             candidate[0] &= group.top_mask;
@@ -77,7 +88,8 @@ impl KePrivate for Private {
         if peer.len() != 2 * self.len {
             return Err(BadPublicValue);
         }
-        // RFC 6989 §2.3: coordinates below p and a point on the curve, which has prime order; `mul` checks both.
+        // RFC 6989 §2.3: coordinates below p and a point on the curve, which has prime order (RFC 6954 §3 too); `mul`
+        // checks both.
         let mut point = self.curve.mul(&self.scalar[..self.len], peer).ok_or(BadPublicValue)?;
         let shared = Secret::from(&point[1..=self.len]);
         point.zeroize();

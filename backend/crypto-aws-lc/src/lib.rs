@@ -12,7 +12,9 @@ mod ctr;
 mod curve25519;
 mod ecp;
 mod hmac;
+mod ml_kem;
 mod modp;
+mod numbers;
 mod random;
 mod signature;
 mod sys;
@@ -45,6 +47,23 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &modp::MODP2048,
         &modp::MODP3072,
         &modp::MODP4096,
+        &modp::MODP6144,
+        &modp::MODP8192,
+        &ml_kem::ML_KEM_768,
+        &ml_kem::ML_KEM_1024,
+        &ml_kem::ML_KEM_512,
+        &ecp::BRAINPOOL_P256,
+        &ecp::BRAINPOOL_P384,
+        &ecp::BRAINPOOL_P512,
+        &ecp::BRAINPOOL_P224,
+        &ecp::ECP224,
+        &modp::MODP2048_S256,
+        &modp::MODP2048_S224,
+        &modp::MODP1536,
+        &ecp::ECP192,
+        &modp::MODP1024,
+        &modp::MODP1024_S160,
+        &modp::MODP768,
     ],
     sha1: hmac::sha1,
     signatures: Some(&signature::SIGNATURES),

@@ -1,6 +1,6 @@
 //! The portable crypto provider, on the crates of the RustCrypto project: no C compiler, no std.
 //!
-//! It has the packet algorithms and the pseudorandom functions, and no key exchange. What RFC 8221 and RFC 8247 tell
+//! It has the packet algorithms, the pseudorandom functions, and of key exchange Curve448 alone. What RFC 8221 and RFC 8247 tell
 //! implementations not to offer is in a list of its own, [`provider_with_legacy`], for operators who asked for it by
 //! name. It never decides which algorithm is used, and never keeps a key longer than its owner. This file holds the
 //! lists; each family has a file of its own. Read `aead.rs` first: the shape of the others is the same.
@@ -12,6 +12,7 @@ extern crate alloc;
 mod aead;
 mod cbc;
 mod ctr;
+mod curve448;
 mod gmac;
 mod mac;
 mod null;
@@ -51,8 +52,15 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
         &gmac::AES_192_GMAC,
         &gmac::AES_256_GMAC,
     ],
-    prf: &[&mac::PRF_HMAC_SHA2_256, &mac::PRF_HMAC_SHA2_384, &mac::PRF_HMAC_SHA2_512, &mac::PRF_HMAC_SHA1],
-    ke: &[],
+    prf: &[
+        &mac::PRF_HMAC_SHA2_256,
+        &mac::PRF_HMAC_SHA2_384,
+        &mac::PRF_HMAC_SHA2_512,
+        &mac::PRF_HMAC_SHA1,
+        &xcbc::PRF_AES128_XCBC,
+        &mac::PRF_AES128_CMAC,
+    ],
+    ke: &[&curve448::CURVE448],
     sha1: mac::sha1,
     signatures: None,
     batch: None,
@@ -99,6 +107,8 @@ static WITH_LEGACY_PRF: &[&dyn PrfAlg] = &[
     &mac::PRF_HMAC_SHA2_384,
     &mac::PRF_HMAC_SHA2_512,
     &mac::PRF_HMAC_SHA1,
+    &xcbc::PRF_AES128_XCBC,
+    &mac::PRF_AES128_CMAC,
     &mac::PRF_HMAC_MD5,
 ];
 

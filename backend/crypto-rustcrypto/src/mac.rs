@@ -1,5 +1,5 @@
-//! HMAC (RFC 2104) as integrity algorithm and as prf (RFC 2403, RFC 2404, RFC 4868, RFC 7296 §2.13), and AES-CMAC-96
-//! (RFC 4494).
+//! HMAC (RFC 2104) as integrity algorithm and as prf (RFC 2403, RFC 2404, RFC 4868, RFC 7296 §2.13), AES-CMAC-96 (RFC 4494)
+//! and AES-CMAC-PRF-128 (RFC 4615).
 //!
 //! A readied key is a MAC that has taken in its key; a packet costs a copy of it and nothing on the heap.
 
@@ -14,6 +14,7 @@ use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
 use ravelin_types::transform::{IntegId, PrfId};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
+use zeroize::Zeroizing;
 
 /// An integrity algorithm: a MAC cut to `icv_len`.
 pub(crate) struct Integ<M> {
@@ -98,6 +99,36 @@ impl<M: Mac + KeyInit + Send + Sync> PrfAlg for Prf<M> {
         let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
         parts.iter().for_each(|part| mac.update(part));
         out.copy_from_slice(&mac.finalize().into_bytes());
+    }
+}
+
+pub(crate) struct CmacPrf;
+
+/// RFC 4615.
+pub(crate) static PRF_AES128_CMAC: CmacPrf = CmacPrf;
+
+impl PrfAlg for CmacPrf {
+    fn id(&self) -> PrfId {
+        PrfId::AES128_CMAC
+    }
+
+    fn output_len(&self) -> usize {
+        16
+    }
+
+    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+        let cmac = |key: &[u8; 16], parts: &[&[u8]], out: &mut [u8]| {
+            let mut mac = <Cmac<Aes128> as KeyInit>::new(key.into());
+            parts.iter().for_each(|part| mac.update(part));
+            out.copy_from_slice(&mac.finalize().into_bytes());
+        };
+        // RFC 4615 §3: a key of another length is replaced by its MAC under the zero key.
+        let mut whole = Zeroizing::new([0; 16]);
+        match key.try_into() {
+            Ok(key) => *whole = key,
+            Err(_) => cmac(&[0; 16], &[key], &mut *whole),
+        }
+        cmac(&whole, parts, out);
     }
 }
 

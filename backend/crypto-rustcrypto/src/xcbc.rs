@@ -1,12 +1,12 @@
-//! AES-XCBC-MAC-96 (RFC 3566): CBC-MAC over AES whose last block is masked with a key of its own, so that messages of any
-//! length are safe.
+//! AES-XCBC-MAC-96 (RFC 3566) and AES-XCBC-PRF-128 (RFC 4434): CBC-MAC over AES whose last block is masked with a key of its
+//! own, so that messages of any length are safe.
 
 use alloc::boxed::Box;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use ravelin_crypto::{BadKey, IntegAlg, IntegKey};
-use ravelin_types::transform::IntegId;
+use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use ravelin_types::transform::{IntegId, PrfId};
 use zeroize::{Zeroize, Zeroizing};
 
 const BLOCK_LEN: usize = 16;
@@ -35,6 +35,31 @@ impl IntegAlg for Xcbc {
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey> {
         let key = bytes.try_into().map_err(|_| BadKey)?;
         Ok(Box::new(XcbcKey::new(key)))
+    }
+}
+
+pub(crate) struct XcbcPrf;
+
+/// RFC 4434.
+pub(crate) static PRF_AES128_XCBC: XcbcPrf = XcbcPrf;
+
+impl PrfAlg for XcbcPrf {
+    fn id(&self) -> PrfId {
+        PrfId::AES128_XCBC
+    }
+
+    fn output_len(&self) -> usize {
+        BLOCK_LEN
+    }
+
+    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+        // RFC 4434 §2: a shorter key is padded with zeros, a longer one is replaced by its MAC under the zero key.
+        let mut whole = Zeroizing::new([0; BLOCK_LEN]);
+        match whole.get_mut(..key.len()) {
+            Some(start) => start.copy_from_slice(key),
+            None => XcbcKey::new(&[0; BLOCK_LEN]).sign(&[key], &mut *whole),
+        }
+        XcbcKey::new(&whole).sign(parts, out);
     }
 }
 

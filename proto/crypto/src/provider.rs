@@ -67,7 +67,7 @@ impl CryptoProvider {
         CryptoProvider { name: fast.name, batch: fast.batch, ..replaced.with_more_of(fast) }
     }
 
-    /// This provider, and behind its own encryption and integrity what of them only `other` has. As with
+    /// This provider, and behind its own algorithms those that only `other` has. As with
     /// [`CryptoProvider::with_packets_by`], the lists are made once and live as long as the program.
     #[must_use]
     pub fn with_more_of(self, other: &CryptoProvider) -> CryptoProvider {
@@ -75,7 +75,17 @@ impl CryptoProvider {
         let integ = other.integ.iter().copied().filter(|alg| self.integ(alg.id()).is_none());
         let encr: Vec<&'static dyn EncrAlg> = self.encr.iter().copied().chain(encr).collect();
         let integ: Vec<&'static dyn IntegAlg> = self.integ.iter().copied().chain(integ).collect();
-        CryptoProvider { encr: Vec::leak(encr), integ: Vec::leak(integ), ..self }
+        let prf = other.prf.iter().copied().filter(|alg| self.prf(alg.id()).is_none());
+        let ke = other.ke.iter().copied().filter(|alg| self.ke(alg.id()).is_none());
+        let prf: Vec<&'static dyn PrfAlg> = self.prf.iter().copied().chain(prf).collect();
+        let ke: Vec<&'static dyn KeAlg> = self.ke.iter().copied().chain(ke).collect();
+        CryptoProvider {
+            encr: Vec::leak(encr),
+            integ: Vec::leak(integ),
+            prf: Vec::leak(prf),
+            ke: Vec::leak(ke),
+            ..self
+        }
     }
 }
 

@@ -62,9 +62,11 @@ ids! {
     PrfId(u16) {
         HMAC_MD5 = 1 => "HMAC-MD5",
         HMAC_SHA1 = 2 => "HMAC-SHA-1",
+        AES128_XCBC = 4 => "AES-XCBC",
         HMAC_SHA2_256 = 5 => "HMAC-SHA-2-256",
         HMAC_SHA2_384 = 6 => "HMAC-SHA-2-384",
         HMAC_SHA2_512 = 7 => "HMAC-SHA-2-512",
+        AES128_CMAC = 8 => "AES-CMAC",
     }
 }
 ids! {
@@ -87,6 +89,7 @@ ids! {
     /// Transform type 4: key exchange method (RFC 9370; "Diffie-Hellman group" in RFC 7296).
     KeMethod(u16) {
         NONE = 0 => "NONE",
+        MODP768 = 1 => "MODP768",
         MODP1024 = 2 => "MODP1024",
         MODP1536 = 5 => "MODP1536",
         MODP2048 = 14 => "MODP2048",
@@ -97,9 +100,41 @@ ids! {
         ECP256 = 19 => "ECP256",
         ECP384 = 20 => "ECP384",
         ECP521 = 21 => "ECP521",
+        MODP1024_S160 = 22 => "MODP1024-S160",
+        MODP2048_S224 = 23 => "MODP2048-S224",
+        MODP2048_S256 = 24 => "MODP2048-S256",
+        ECP192 = 25 => "ECP192",
+        ECP224 = 26 => "ECP224",
+        BRAINPOOL_P224 = 27 => "BRAINPOOL224",
+        BRAINPOOL_P256 = 28 => "BRAINPOOL256",
+        BRAINPOOL_P384 = 29 => "BRAINPOOL384",
+        BRAINPOOL_P512 = 30 => "BRAINPOOL512",
         CURVE25519 = 31 => "CURVE25519",
+        CURVE448 = 32 => "CURVE448",
+        ML_KEM_512 = 35 => "ML-KEM-512",
+        ML_KEM_768 = 36 => "ML-KEM-768",
+        ML_KEM_1024 = 37 => "ML-KEM-1024",
     }
 }
+
+impl KeMethod {
+    /// Whether RFC 8247 §2.4 advises against the method, or the like of it that came later: it is used where both sides
+    /// name it and nowhere else.
+    pub fn is_weak(self) -> bool {
+        const WEAK: [KeMethod; 8] = [
+            KeMethod::MODP768,
+            KeMethod::MODP1024,
+            KeMethod::MODP1536,
+            KeMethod::MODP1024_S160,
+            KeMethod::MODP2048_S224,
+            KeMethod::MODP2048_S256,
+            KeMethod::ECP192,
+            KeMethod::ECP224,
+        ];
+        WEAK.contains(&self)
+    }
+}
+
 ids! {
     /// Transform type 5: sequence numbers (RFC 9827; "Extended Sequence Numbers" in RFC 7296).
     SnId(u16) {

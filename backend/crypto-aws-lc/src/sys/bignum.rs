@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use aws_lc_sys as c;
 
 /// A big number; cleared when freed.
-struct Bn(NonNull<c::BIGNUM>);
+pub(super) struct Bn(NonNull<c::BIGNUM>);
 
 impl Bn {
     fn new() -> Self {
@@ -13,10 +13,15 @@ impl Bn {
         Bn(NonNull::new(unsafe { c::BN_new() }).expect("out of memory"))
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         // SAFETY: pointer and length describe `bytes`; a null result pointer asks for a new number.
         let number = unsafe { c::BN_bin2bn(bytes.as_ptr(), bytes.len(), ptr::null_mut()) };
         Bn(NonNull::new(number).expect("out of memory"))
+    }
+
+    /// For calls.
+    pub(super) fn as_ptr(&self) -> *mut c::BIGNUM {
+        self.0.as_ptr()
     }
 
     /// Big-endian, padded in front to `len` bytes.
@@ -36,12 +41,16 @@ impl Drop for Bn {
     }
 }
 
-/// The primes that come with the library.
+/// A prime: those that come with the library, or the bytes of another.
 #[derive(Clone, Copy)]
 pub(crate) enum Prime {
+    Rfc3526Bits1536,
     Rfc3526Bits2048,
     Rfc3526Bits3072,
     Rfc3526Bits4096,
+    Rfc3526Bits6144,
+    Rfc3526Bits8192,
+    Bytes(&'static [u8]),
 }
 
 impl Prime {
@@ -49,20 +58,26 @@ impl Prime {
         // SAFETY: a null argument asks for a new number.
         let number = unsafe {
             match self {
+                Prime::Rfc3526Bits1536 => c::BN_get_rfc3526_prime_1536(ptr::null_mut()),
                 Prime::Rfc3526Bits2048 => c::BN_get_rfc3526_prime_2048(ptr::null_mut()),
                 Prime::Rfc3526Bits3072 => c::BN_get_rfc3526_prime_3072(ptr::null_mut()),
                 Prime::Rfc3526Bits4096 => c::BN_get_rfc3526_prime_4096(ptr::null_mut()),
+                Prime::Rfc3526Bits6144 => c::BN_get_rfc3526_prime_6144(ptr::null_mut()),
+                Prime::Rfc3526Bits8192 => c::BN_get_rfc3526_prime_8192(ptr::null_mut()),
+                Prime::Bytes(bytes) => return Bn::from_bytes(bytes),
             }
         };
         Bn(NonNull::new(number).expect("out of memory"))
     }
 }
 
-/// A safe prime with what Montgomery multiplication needs.
+/// A prime with what Montgomery multiplication needs, and the generator of the group in use.
 pub(crate) struct Modulus {
     prime: Bn,
     montgomery: NonNull<c::BN_MONT_CTX>,
-    two: Bn,
+    generator: Bn,
+    /// Order of the group, big-endian, where it is less than half of all values.
+    order: Option<&'static [u8]>,
     /// `p - 1`, big-endian: public values stay below it.
     last: Vec<u8>,
 }
@@ -73,8 +88,17 @@ unsafe impl Send for Modulus {}
 unsafe impl Sync for Modulus {}
 
 impl Modulus {
-    /// `len` is the length of the prime in bytes.
-    pub(crate) fn new(prime: Prime, len: usize) -> Self {
+    /// A safe prime of `len` bytes with generator 2.
+    pub(crate) fn safe(prime: Prime, len: usize) -> Self {
+        Self::new(prime, len, &[2], None)
+    }
+
+    /// A prime with a subgroup of prime order.
+    pub(crate) fn with_subgroup(prime: &'static [u8], generator: &[u8], order: &'static [u8]) -> Self {
+        Self::new(Prime::Bytes(prime), prime.len(), generator, Some(order))
+    }
+
+    fn new(prime: Prime, len: usize, generator: &[u8], order: Option<&'static [u8]>) -> Self {
         let prime = prime.number();
         // SAFETY: the prime is a valid odd number; a null context asks for a temporary one.
         let montgomery = unsafe { c::BN_MONT_CTX_new_for_modulus(prime.0.as_ptr(), ptr::null_mut()) };
@@ -82,15 +106,27 @@ impl Modulus {
         let mut last = prime.to_bytes(len);
         // The prime is odd, so its last bit is the one to take away.
         last[len - 1] ^= 1;
-        Modulus { prime, montgomery, two: Bn::from_bytes(&[2]), last }
+        Modulus { prime, montgomery, generator: Bn::from_bytes(generator), order, last }
     }
 
-    /// `2^exponent mod p`, padded to the length of `p`.
-    pub(crate) fn pow_of_two(&self, exponent: &[u8]) -> Vec<u8> {
-        self.mod_exp(&self.two, exponent)
+    /// Whether the generator's order is a small part of all values.
+    pub(crate) fn has_subgroup(&self) -> bool {
+        self.order.is_some()
     }
 
-    /// `base^exponent mod p`, padded to the length of `p`. `None` unless `base` has that length and is in `[2, p-2]`.
+    /// Whether an exponent may be used: in `[1, q-1]` where the group has an order `q` of its own.
+    pub(crate) fn is_exponent(&self, exponent: &[u8]) -> bool {
+        // A draw that is out of range is thrown away, and how far one in range resembles the order is of no use.
+        self.order.is_none_or(|order| exponent < order && exponent.iter().any(|byte| *byte != 0))
+    }
+
+    /// `generator^exponent mod p`, padded to the length of `p`.
+    pub(crate) fn pow_of_generator(&self, exponent: &[u8]) -> Vec<u8> {
+        self.mod_exp(&self.generator, exponent)
+    }
+
+    /// `base^exponent mod p`, padded to the length of `p`. `None` unless `base` has that length, is in `[2, p-2]` and in
+    /// the subgroup, where there is one.
     pub(crate) fn pow(&self, base: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
         let (low, high) = base.split_last()?;
         let above_one = *low > 1 || high.iter().any(|byte| *byte != 0);
@@ -98,7 +134,15 @@ impl Modulus {
         if base.len() != self.last.len() || !above_one || base >= self.last.as_slice() {
             return None;
         }
-        Some(self.mod_exp(&Bn::from_bytes(base), exponent))
+        let base = Bn::from_bytes(base);
+        if let Some(order) = self.order {
+            // RFC 6989 §2.2: y^q = 1 holds for the members of the subgroup alone.
+            let (last, rest) = self.mod_exp(&base, order).split_last().map(|(l, r)| (*l, r.to_vec()))?;
+            if last != 1 || rest.iter().any(|byte| *byte != 0) {
+                return None;
+            }
+        }
+        Some(self.mod_exp(&base, exponent))
     }
 
     fn mod_exp(&self, base: &Bn, exponent: &[u8]) -> Vec<u8> {

@@ -1,25 +1,47 @@
-//! Scalar multiplication on the NIST curves and on Curve25519.
+//! Scalar multiplication on curves with Weierstrass equations and on Curve25519.
 
 use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
 
 use aws_lc_sys as c;
+
+use super::bignum::Bn;
+use crate::numbers::{self, CurveNumbers};
 
 /// Bytes of the largest coordinate or scalar: P-521.
 pub(crate) const EC_MAX_FIELD: usize = 66;
 
-/// The NIST curves of RFC 5903.
+/// The curves of RFC 5903, RFC 5114 and RFC 5639.
 #[derive(Clone, Copy)]
 pub(crate) enum Curve {
+    P192,
+    P224,
     P256,
     P384,
     P521,
+    BrainpoolP224,
+    BrainpoolP256,
+    BrainpoolP384,
+    BrainpoolP512,
 }
+
+static P192: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::P192));
+static BRAINPOOL_P224: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P224));
+static BRAINPOOL_P256: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P256));
+static BRAINPOOL_P384: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P384));
+static BRAINPOOL_P512: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P512));
 
 impl Curve {
     fn group(self) -> *const c::EC_GROUP {
         // SAFETY: these return pointers to static tables and have no preconditions.
         unsafe {
             match self {
+                Curve::P192 => P192.0.as_ptr(),
+                Curve::BrainpoolP224 => BRAINPOOL_P224.0.as_ptr(),
+                Curve::BrainpoolP256 => BRAINPOOL_P256.0.as_ptr(),
+                Curve::BrainpoolP384 => BRAINPOOL_P384.0.as_ptr(),
+                Curve::BrainpoolP512 => BRAINPOOL_P512.0.as_ptr(),
+                Curve::P224 => c::EC_group_p224(),
                 Curve::P256 => c::EC_group_p256(),
                 Curve::P384 => c::EC_group_p384(),
                 Curve::P521 => c::EC_group_p521(),
@@ -66,6 +88,43 @@ impl Curve {
         };
         assert_eq!(done, 1, "out of memory");
         result.to_bytes(self)
+    }
+}
+
+/// A group made of its numbers, which the library's generic code computes with, in constant time too.
+struct Group(NonNull<c::EC_GROUP>);
+
+// SAFETY: nothing in it changes after `new`; AWS-LC reads const groups from any thread.
+unsafe impl Send for Group {}
+// SAFETY: as above.
+unsafe impl Sync for Group {}
+
+impl Group {
+    fn new(numbers: &CurveNumbers) -> Self {
+        let number = Bn::from_bytes;
+        let (p, a, b, n) = (number(numbers.p), number(numbers.a), number(numbers.b), number(numbers.n));
+        let (x, y, one) = (number(numbers.x), number(numbers.y), number(&[1]));
+        // SAFETY: all numbers are valid; a null context asks for a temporary one; the point made here is freed here, and
+        // is made with the group it belongs to. The library checks that it is on the curve.
+        unsafe {
+            let group = c::EC_GROUP_new_curve_GFp(p.as_ptr(), a.as_ptr(), b.as_ptr(), ptr::null_mut());
+            let group = NonNull::new(group).expect("the numbers of a curve");
+            let generator = NonNull::new(c::EC_POINT_new(group.as_ptr())).expect("out of memory");
+            let (x, y, null) = (x.as_ptr(), y.as_ptr(), ptr::null_mut());
+            let on_curve = c::EC_POINT_set_affine_coordinates_GFp(group.as_ptr(), generator.as_ptr(), x, y, null);
+            assert_eq!(on_curve, 1, "the generator is on the curve");
+            let done = c::EC_GROUP_set_generator(group.as_ptr(), generator.as_ptr(), n.as_ptr(), one.as_ptr());
+            assert_eq!(done, 1, "the order of the generator");
+            c::EC_POINT_free(generator.as_ptr());
+            Group(group)
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: the group is ours and not used afterwards.
+        unsafe { c::EC_GROUP_free(self.0.as_ptr()) };
     }
 }
 

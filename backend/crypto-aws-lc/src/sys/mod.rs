@@ -9,6 +9,7 @@ mod aes;
 mod bignum;
 mod container;
 mod curve;
+mod kem;
 mod key;
 mod sha;
 
@@ -17,6 +18,7 @@ pub(crate) use aes::{AesCbc, AesCtr};
 pub(crate) use bignum::{Modulus, Prime};
 pub(crate) use container::{any_private, encrypted_private, pem, pkcs12};
 pub(crate) use curve::{Curve, EC_MAX_FIELD, x25519, x25519_public};
+pub(crate) use kem::{Kem, KemKey};
 pub(crate) use key::{Digest, Family, Key};
 pub(crate) use sha::{Hash, Sha1, Sha256, Sha384, Sha512};
 

@@ -3,6 +3,7 @@
 use alloc::vec;
 
 use ravelin_types::sa::SaKeys;
+use ravelin_types::transform::PrfId;
 use ravelin_types::{IkeSpi, Secret};
 use zeroize::Zeroize;
 
@@ -27,7 +28,13 @@ pub struct Skeyseed(Secret);
 impl Skeyseed {
     /// `prf(Ni | Nr, g^ir)` (RFC 7296 §2.14).
     pub fn initial(prf: &dyn PrfAlg, shared: &Secret, nonces: Nonces<'_>) -> Self {
-        let mut key = [nonces.initiator, nonces.responder].concat();
+        // RFC 7296 §2.14: for these two the first 64 bits of each nonce make the key.
+        let most = match prf.id() {
+            PrfId::AES128_XCBC | PrfId::AES128_CMAC => 8,
+            _ => usize::MAX,
+        };
+        let cut = |nonce: &'_ [u8]| nonce[..nonce.len().min(most)].to_vec();
+        let mut key = [cut(nonces.initiator), cut(nonces.responder)].concat();
         let seed = prf_once(prf, &key, &[shared.expose()]);
         key.zeroize();
         Skeyseed(seed)

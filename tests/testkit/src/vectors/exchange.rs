@@ -1,13 +1,13 @@
 //! Key exchange: published agreements, and public values that must be refused.
 
-use ravelin_crypto::{CryptoProvider, KeAlg, KePrivate};
+use ravelin_crypto::{CryptoProvider, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::transform::KeMethod;
 use serde::Deserialize;
 
 use super::{Counts, Hex, data};
 use crate::random::{ReplayedRandom, SeededRandom};
 
-/// Wycheproof ECDH with encoded points, and X25519.
+/// Wycheproof ECDH with encoded points, X25519 and X448.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wycheproof {
@@ -34,19 +34,20 @@ struct Ecp {
     girx: Hex,
 }
 
-/// The prime of a field, and the `y` of the point with `x = 0`.
+/// The prime of a field, and the point with the smallest `x`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EcpEdge {
     group: u16,
     prime: Hex,
-    y0: Hex,
+    x: i16,
+    y: Hex,
 }
 
-/// RFC 7748 §5.2 and §6.1.
+/// RFC 7748 §5.2, §6.1 and §6.2.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct X25519 {
+struct Montgomery {
     case: String,
     private: Hex,
     own: Option<Hex>,
@@ -54,7 +55,7 @@ struct X25519 {
     shared: Hex,
 }
 
-/// RFC 3526.
+/// RFC 2409 and RFC 3526.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Modp {
@@ -62,16 +63,38 @@ struct Modp {
     prime: Hex,
 }
 
+/// RFC 5114 §2 and appendix A.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(non_snake_case)] // As the RFC has them.
+struct Subgroup {
+    group: u16,
+    p: Hex,
+    q: Hex,
+    g: Hex,
+    xA: Hex,
+    yA: Hex,
+    xB: Hex,
+    yB: Hex,
+    Z: Hex,
+}
+
 pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
     wycheproof_ecp(provider, counts, KeMethod::ECP256, data!("wycheproof/ecdh_secp256r1.json"));
     wycheproof_ecp(provider, counts, KeMethod::ECP384, data!("wycheproof/ecdh_secp384r1.json"));
     wycheproof_ecp(provider, counts, KeMethod::ECP521, data!("wycheproof/ecdh_secp521r1.json"));
-    wycheproof_x25519(provider, counts);
+    wycheproof_ecp(provider, counts, KeMethod::BRAINPOOL_P256, data!("wycheproof/ecdh_brainpoolP256r1.json"));
+    wycheproof_ecp(provider, counts, KeMethod::BRAINPOOL_P384, data!("wycheproof/ecdh_brainpoolP384r1.json"));
+    wycheproof_ecp(provider, counts, KeMethod::BRAINPOOL_P512, data!("wycheproof/ecdh_brainpoolP512r1.json"));
+    wycheproof_montgomery(provider, counts, KeMethod::CURVE25519, data!("wycheproof/x25519.json"));
+    wycheproof_montgomery(provider, counts, KeMethod::CURVE448, data!("wycheproof/x448.json"));
     rfc_ecp(provider, counts);
-    rfc_x25519(provider, counts);
+    rfc_montgomery(provider, counts, KeMethod::CURVE25519, data!("rfc/x25519.json"));
+    rfc_montgomery(provider, counts, KeMethod::CURVE448, data!("rfc/x448.json"));
     x25519_small_order(provider, counts);
     ecp_edges(provider, counts);
     modp(provider, counts);
+    subgroup(provider, counts);
     for alg in provider.ke {
         any_group(*alg);
         *counts.entry("exchange/any_group").or_default() += 1;
@@ -117,14 +140,18 @@ fn wycheproof_ecp(
     }
 }
 
-fn wycheproof_x25519(provider: &CryptoProvider, counts: &mut Counts) {
-    let (file, vectors): (_, Vec<Wycheproof>) = data!("wycheproof/x25519.json");
-    let Some(alg) = provider.ke(KeMethod::CURVE25519) else { return };
+fn wycheproof_montgomery(
+    provider: &CryptoProvider,
+    counts: &mut Counts,
+    id: KeMethod,
+    (file, vectors): (&'static str, Vec<Wycheproof>),
+) {
+    let Some(alg) = provider.ke(id) else { return };
     for vector in &vectors {
         let case = format!("{file} {}", vector.tc_id);
         let agreed = private(alg, &vector.private).agree(&vector.public);
         // RFC 7748 §5 takes twisted and non-canonical values; those that lead to zero are refused (§6.1).
-        if vector.flags.iter().any(|flag| flag == "ZeroSharedSecret") {
+        if vector.shared.iter().all(|byte| *byte == 0) {
             assert!(agreed.is_err(), "{case}: an all-zero secret was accepted");
         } else {
             assert_eq!(agreed.expect(&case).expose(), &*vector.shared, "{case}: shared secret");
@@ -150,9 +177,13 @@ fn rfc_ecp(provider: &CryptoProvider, counts: &mut Counts) {
     }
 }
 
-fn rfc_x25519(provider: &CryptoProvider, counts: &mut Counts) {
-    let (file, vectors): (_, Vec<X25519>) = data!("rfc/x25519.json");
-    let Some(alg) = provider.ke(KeMethod::CURVE25519) else { return };
+fn rfc_montgomery(
+    provider: &CryptoProvider,
+    counts: &mut Counts,
+    id: KeMethod,
+    (file, vectors): (&'static str, Vec<Montgomery>),
+) {
+    let Some(alg) = provider.ke(id) else { return };
     for vector in &vectors {
         let private = private(alg, &vector.private);
         if let Some(own) = &vector.own {
@@ -205,21 +236,22 @@ fn ecp_edges(provider: &CryptoProvider, counts: &mut Counts) {
         let Some(alg) = provider.ke(KeMethod(vector.group)) else { continue };
         let case = format!("{file} group {}", vector.group);
         let own = alg.generate(&mut SeededRandom::new(u64::from(vector.group)));
-        let (p, y0) = (&*vector.prime, &*vector.y0);
+        let (p, y) = (&*vector.prime, &*vector.y);
         let zero = vec![0; p.len()];
-        let minus_y0: Vec<u8> = subtract(p, y0);
-        assert!(own.agree(&[&zero[..], y0].concat()).is_ok(), "{case}: (0, y) is on the curve");
-        assert!(own.agree(&[&zero[..], &minus_y0].concat()).is_ok(), "{case}: (0, -y) is on the curve");
+        let x = near(&zero, vector.x);
+        let minus_y: Vec<u8> = subtract(p, y);
+        assert!(own.agree(&[&x[..], y].concat()).is_ok(), "{case}: (x, y) is on the curve");
+        assert!(own.agree(&[&x[..], &minus_y].concat()).is_ok(), "{case}: (x, -y) is on the curve");
         let refused: [(&str, &[u8], &[u8]); 9] = [
-            ("x = p stands for 0", p, y0),
-            ("x = p - 1", &near(p, -1), y0),
-            ("x = p + 1", &near(p, 1), y0),
-            ("x = 1", &near(&zero, 1), y0),
-            ("x = all ones", &vec![0xff; p.len()], y0),
-            ("y = 0", &zero, &zero),
-            ("y one off", &zero, &near(y0, 1)),
-            ("y = p", &zero, p),
-            ("y = all ones", &zero, &vec![0xff; p.len()]),
+            ("p + x stands for x", &near(p, vector.x), y),
+            ("x = p - 1", &near(p, -1), y),
+            ("p + x + 1", &near(p, vector.x + 1), y),
+            ("x one off", &near(&x, 1), y),
+            ("x = all ones", &vec![0xff; p.len()], y),
+            ("y = 0", &x, &zero),
+            ("y one off", &x, &near(y, 1)),
+            ("y = p", &x, p),
+            ("y = all ones", &x, &vec![0xff; p.len()]),
         ];
         for (what, x, y) in refused {
             assert!(own.agree(&[x, y].concat()).is_err(), "{case}: {what}");
@@ -276,6 +308,50 @@ fn modp(provider: &CryptoProvider, counts: &mut Counts) {
     }
 }
 
+/// Gives these, from the end.
+struct Draws(Vec<Vec<u8>>);
+
+impl SecureRandom for Draws {
+    fn fill(&mut self, out: &mut [u8]) {
+        out.copy_from_slice(&self.0.pop().expect("no more is drawn"));
+    }
+}
+
+/// RFC 6989 §2.2: what is not of the subgroup is refused, though it is between 1 and p - 1.
+fn subgroup(provider: &CryptoProvider, counts: &mut Counts) {
+    let (file, vectors): (_, Vec<Subgroup>) = data!("rfc/modp_subgroup.json");
+    for vector in &vectors {
+        let Some(alg) = provider.ke(KeMethod(vector.group)) else { continue };
+        let case = format!("{file} group {}", vector.group);
+        let (p, g) = (&*vector.p, &*vector.g);
+        for (x, own, peer) in [(&vector.xA, &vector.yA, &vector.yB), (&vector.xB, &vector.yB, &vector.yA)] {
+            let private = private(alg, x);
+            assert_eq!(private.public(), padded(own, p.len()), "{case}: public value");
+            let shared = private.agree(&padded(peer, p.len())).expect(&case);
+            assert_eq!(shared.expose(), padded(&vector.Z, p.len()), "{case}: secret");
+            assert_eq!(private.agree(g).expect(&case).expose(), private.public(), "{case}: g^x");
+        }
+        // An exponent is below the order: what is drawn first here is not, and is drawn again.
+        let mut draws = Draws(vec![padded(&vector.xA, vector.q.len()), vector.q.to_vec()]);
+        assert_eq!(alg.generate(&mut draws).public(), padded(&vector.yA, p.len()), "{case}: exponent");
+        let own = alg.generate(&mut SeededRandom::new(u64::from(vector.group)));
+        let zero = vec![0; p.len()];
+        for (what, value) in [
+            ("0", zero.clone()),
+            ("1", near(&zero, 1)),
+            ("2", near(&zero, 2)),
+            ("p - 1, of order 2", near(p, -1)),
+            ("-g, of order 2q", subtract(p, g)),
+            ("p", p.to_vec()),
+            ("p + 1", near(p, 1)),
+        ] {
+            assert!(own.agree(&value).is_err(), "{case}: {what}");
+            assert!(alg.respond(&value, &mut SeededRandom::new(1)).is_err(), "{case}: {what} to respond to");
+        }
+        *counts.entry(file).or_default() += 1;
+    }
+}
+
 /// What holds for every method: both sides agree, one seed gives one run, and a wrong length is refused.
 fn any_group(alg: &dyn KeAlg) {
     let case = alg.id().to_string();
@@ -300,6 +376,10 @@ fn any_group(alg: &dyn KeAlg) {
     }
     for len in [0, 1, initiator_len - 1, initiator_len + 1, 2 * initiator_len, long.len()] {
         assert!(alg.respond(&long[..len], &mut SeededRandom::new(2)).is_err(), "{case}: {len} bytes to respond to");
+    }
+    // A ciphertext has no form: one of zeros gives a secret that nobody else has (FIPS 203 §7.3).
+    if [KeMethod::ML_KEM_512, KeMethod::ML_KEM_768, KeMethod::ML_KEM_1024].contains(&alg.id()) {
+        return;
     }
     assert!(initiator.agree(&vec![0; responder_len]).is_err(), "{case}: all zeros");
     assert!(alg.respond(&vec![0; initiator_len], &mut SeededRandom::new(2)).is_err(), "{case}: all zeros");

@@ -39,6 +39,17 @@ struct OnAes {
     icv: Hex,
 }
 
+/// RFC 4434 and RFC 4615.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrfOnAes {
+    case: String,
+    prf: u16,
+    key: Hex,
+    msg: Hex,
+    out: Hex,
+}
+
 pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
     let files: [(&str, (_, Vec<Wycheproof>)); 4] = [
         ("SHA-1", data!("wycheproof/hmac_sha1.json")),
@@ -65,6 +76,18 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
             on_aes(integ, vector);
             *counts.entry(file).or_default() += 1;
         }
+    }
+    let (file, vectors): (_, Vec<PrfOnAes>) = data!("rfc/aes_prf.json");
+    for vector in &vectors {
+        let Some(prf) = provider.prf(PrfId(vector.prf)) else { continue };
+        assert_eq!(prf.output_len(), vector.out.len(), "{}: length", vector.case);
+        for cut in 0..=vector.msg.len() {
+            let (front, back) = vector.msg.split_at(cut);
+            let mut out = vec![0; prf.output_len()];
+            prf.prf(&vector.key, &[front, &[], back], &mut out);
+            assert_eq!(out, *vector.out, "{}", vector.case);
+        }
+        *counts.entry(file).or_default() += 1;
     }
     // FIPS 180-4, the example "abc", and the empty string.
     let digest = |parts: &[&[u8]]| (provider.sha1)(parts).map(|byte| format!("{byte:02x}")).concat();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  data/*.json ──► aead, cbc, mac   ──┐
-//!                  exchange (KE)    ──┼──► check(provider) ──► Counts: how many vectors ran, per file
+//!                  exchange, kem    ──┼──► check(provider) ──► Counts: how many vectors ran, per file
 //!                  schedule (KDF)   ──┤
 //!                  message (SK)     ──┘
 //! ```
@@ -12,6 +12,7 @@
 mod aead;
 mod cbc;
 mod exchange;
+mod kem;
 mod mac;
 mod message;
 mod schedule;
@@ -35,6 +36,7 @@ pub fn check(provider: &CryptoProvider) -> Counts {
     cbc::check(provider, &mut counts);
     mac::check(provider, &mut counts);
     exchange::check(provider, &mut counts);
+    kem::check(provider, &mut counts);
     schedule::check(provider, &mut counts);
     message::check(provider, &mut counts);
     counts
