@@ -60,7 +60,7 @@ fn mistakes_end_with_status_2_and_speak_on_standard_error() {
     for (line, words) in [
         ("ipsec netstart", "netstat"),
         ("ipsec policy -n p1 -e AES128-GMC", "did you mean AES128-GCM?"),
-        ("ike remote -n p1 -e DES-CBC", "DES has a 56-bit key; use AES128-GCM"),
+        ("ike remote -n p1 -e NULL_ENC", "NULL_ENC does not encrypt"),
         ("ipsec policy -n p1 -t AH -e AES128-GCM", "AH does not encrypt"),
         ("ipsec policy -n p1 -s any", "expected -d DESTINATION"),
         ("ipsec policy -n p1 -s any -d any -y", "expected -g REMOTE"),

@@ -293,15 +293,15 @@ impl<'a> Pick<'a> {
         Some(Some(method))
     }
 
-    /// As [`Pick::ke`], but where our policy asks for no key exchange and the peer's does, the peer has its way: the
-    /// Child SA is only the better for it.
+    /// As [`Pick::ke`], but where our policy asks for no key exchange and the peer's does, the peer has its way, unless
+    /// the method is weak: the Child SA is only the better for it.
     fn child_ke(&mut self, exchange: ChildKe) -> Option<Option<KeMethod>> {
         let ChildKe::Fresh(sent) = exchange else { return Some(None) };
         if !methods(self.own).is_empty() {
             return self.ke(sent);
         }
         let theirs = methods(self.theirs);
-        let usable = || theirs.iter().copied().filter(|method| self.has_ke(*method));
+        let usable = || theirs.iter().copied().filter(|method| self.has_ke(*method) && !method.is_weak());
         let none = self.theirs.transforms.contains(&Transform::Ke(KeMethod::NONE));
         let method = usable().find(|method| Some(*method) == sent);
         let method = if none { method } else { method.or_else(|| usable().next()) };

@@ -71,6 +71,7 @@ const WORDS: &[Word] = &[
     word("up SIDE: that side negotiates; both list the same SAs", 1..=1, up),
     word("ondemand SIDE BETWEEN [tcp]: that side's first packet negotiates", 2..=3, ondemand),
     word("refuse SIDE: that side negotiates in vain", 1..=1, refuse),
+    word("suite THEIRS OURS KEY=VALUE...: an IKE SA with these algorithms, started by either side", 2..=9, suite),
     word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
@@ -238,6 +239,18 @@ fn sa(word: &str) -> Result<Sa> {
 fn up(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.initiate(&words[0])?;
     scene.settled()?;
+    Ok(())
+}
+
+fn suite(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.swan.propose(&words[0])?;
+    scene.ravelin.propose(&words[1])?;
+    for side in ["ravelin", "swan"] {
+        scene.initiate(side)?;
+        ike(scene, &words[2..])?;
+        // A message of each side that the other opens.
+        delete(scene, &["ike".to_owned(), side.to_owned()])?;
+    }
     Ok(())
 }
 

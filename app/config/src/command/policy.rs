@@ -422,6 +422,7 @@ impl PolicyArgs {
             (_, esn) => esn,
         };
         rest.extend(esn.transforms());
+        notes.extend(algorithm::ike_warnings(&[], &self.pfs.0));
         if self.kind == KindWord::Ah {
             notes.extend(algorithm::warnings(&[], integ));
             return Ok(algorithm::ah_proposals(integ, &rest));

@@ -250,7 +250,14 @@ impl RemoteArgs {
         let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
         let prf = self.prf.as_ref().map_or(algorithm::DEFAULT_PRF, |list| &list.0);
         let ke = self.groups.as_ref().map_or(algorithm::DEFAULT_KE, |list| &list.0);
-        notes.extend(unused_integrity(self.integrity.is_some(), encr));
+        match unused_integrity(self.integrity.is_some(), encr) {
+            Some(note) => {
+                notes.push(note);
+                notes.extend(algorithm::warnings(encr, &[]));
+            }
+            None => notes.extend(algorithm::warnings(encr, integ)),
+        }
+        notes.extend(algorithm::ike_warnings(prf, ke));
         let prf = prf.iter().map(|id| Transform::Prf(*id));
         let rest: Vec<Transform> = prf.chain(ke.iter().map(|id| Transform::Ke(*id))).collect();
         algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)

@@ -102,8 +102,7 @@ fn what_is_not_there_is_refused_by_name() {
         (format!("{REMOTE} -c a.pem,b.pem"), "-c", "certificates are not there yet"),
         (format!("{REMOTE} -s x"), "-s", "-s has no meaning"),
         ("ike netstat -p 1".into(), "-p", "IKEv1 is not there yet"),
-        (REMOTE.replace("AES256-CBC", "3DES-CBC"), "3DES-CBC", "3DES-CBC is refused"),
-        (REMOTE.replace("ECP384", "ECP384,MODP768"), "MODP768", "use CURVE25519"),
+        (REMOTE.replace("AES256-CBC", "NULL_ENC"), "NULL_ENC", "NULL_ENC is refused"),
         (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:"), "asn1dn:", "certificates are not there yet"),
     ] {
         let (place, message) = bad(&line);
@@ -170,6 +169,17 @@ fn legacy_and_ah_are_taken_from_those_who_name_them() {
     assert!(at.as_deref() == Some("-e") && message.contains("AH does not encrypt"), "{message}");
     let (at, message) = bad(&POLICY.replace("AES128-GCM", "AES128-CBC -a AES128-GMAC"));
     assert!(at.as_deref() == Some("-a") && message.contains("-e AES128-GMAC"), "{message}");
+}
+
+// Document 003 §5.1: MODP768 and 3DES for IKE.
+#[test]
+fn legacy_of_ike_is_taken_from_those_who_name_it() {
+    let parsed = good(&REMOTE.replace("AES256-CBC", "3DES-CBC").replace("ECP384", "MODP768"));
+    let names: Vec<&str> = parsed.notes.iter().filter_map(|text| text.split(':').next()).collect();
+    assert_eq!(names, ["3DES-CBC", "MODP768"]);
+    let Command::AddRemote(spec) = parsed.command else { panic!() };
+    let text = spec.proposals[0].to_string();
+    assert!(text.starts_with("IKE: 3DES-CBC, ") && text.ends_with(", MODP768"), "{text}");
 }
 
 #[test]

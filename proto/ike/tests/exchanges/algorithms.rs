@@ -1,4 +1,4 @@
-//! Every algorithm of ESP and AH, negotiated, with keys of the lengths that its RFC gives.
+//! Every algorithm of ESP, AH and IKE, negotiated, with keys of the lengths that its RFC gives.
 
 use ravelin_ike::Command;
 use ravelin_ike::explain::Part;
@@ -182,4 +182,87 @@ fn what_a_protocol_cannot_use_is_a_mistake() {
         config.policies[0].proposals = proposals;
         assert_eq!(config.mistakes(&provider()).len(), 1, "{:?}", config.policies[0].proposals);
     }
+}
+
+fn ike_of(transforms: &[Transform]) -> Lab {
+    let proposals = of(ProtocolId::IKE, transforms);
+    Lab::with(|a, b| {
+        a.remotes[0].proposals = proposals.clone();
+        b.remotes[0].proposals = proposals;
+    })
+}
+
+// Messages of both directions are opened: those of the initial exchanges, of a rekey and of a delete.
+#[test]
+fn every_cipher_of_ike_protects_its_messages() {
+    let esp_alone = [
+        EncrId::AES_GCM_16_IIV,
+        EncrId::AES_CCM_8_IIV,
+        EncrId::CHACHA20_POLY1305_IIV,
+        EncrId::NULL_AES_GMAC,
+        EncrId::NULL,
+    ];
+    let prfs = [1, 2, 4, 5, 6, 7, 8].map(PrfId);
+    for (i, (encr, bits, sent, _)) in CIPHERS.into_iter().filter(|(encr, ..)| !esp_alone.contains(encr)).enumerate() {
+        let aead = provider().encr(encr).unwrap().is_aead();
+        for (integ, ..) in INTEGRITY.into_iter().filter(|(.., esp)| *esp).take(if aead { 1 } else { 7 }) {
+            let mut transforms = vec![
+                Transform::Encr(encr, sent.then_some(bits)),
+                Transform::Prf(prfs[(i + usize::from(integ.0)) % prfs.len()]),
+                Transform::Ke(KeMethod::CURVE25519),
+            ];
+            if !aead {
+                transforms.push(Transform::Integ(integ));
+            }
+            let mut lab = ike_of(&transforms);
+            lab.establish();
+            let suite = lab.a.ike().suite.unwrap();
+            assert_eq!((suite.encr, suite.encr_key_bits), (encr, bits));
+            assert_eq!(suite.integ, if aead { IntegId::NONE } else { integ });
+            lab.b.command(Command::RekeyIke("peer".into()));
+            lab.settle();
+            lab.a.command(Command::TerminateIke(None));
+            lab.settle();
+            assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty(), "{encr} {integ}");
+        }
+    }
+}
+
+// RFC 7296 §2.14: two of them cut the nonces.
+#[test]
+fn every_prf_and_every_group_make_the_same_keys_at_both_ends() {
+    for prf in [1, 2, 4, 5, 6, 7, 8].map(PrfId) {
+        let ke = Transform::Ke(KeMethod::CURVE25519);
+        let mut lab = ike_of(&[Transform::Encr(EncrId::AES_GCM_16, Some(256)), Transform::Prf(prf), ke]);
+        lab.establish();
+        lab.a.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.settle();
+        lab.assert_mirrored();
+        assert_eq!(lab.b.ike().suite.unwrap().prf, prf);
+    }
+    let modp = [1, 2, 5, 14, 15, 16, 17, 18, 22, 23, 24];
+    let curves = [19, 20, 21, 25, 26, 27, 28, 29, 30, 31, 32];
+    for ke in modp.into_iter().chain(curves).map(KeMethod) {
+        let mut lab = ike_of(&ike_proposal(ke).transforms);
+        for host in [&mut lab.a, &mut lab.b] {
+            host.configure(|config| config.policies[0].proposals = vec![pfs(esp_proposal(), ke)]);
+        }
+        lab.establish();
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.settle();
+        lab.assert_mirrored();
+        assert_eq!(lab.b.ike().suite.unwrap().ke, ke);
+    }
+}
+
+// ADR 0012: a policy that names no group does not take a weak one because the peer wants it.
+#[test]
+fn a_weak_group_is_taken_from_no_peer() {
+    let mut lab = Lab::with(|a, _| a.policies[0].proposals = vec![pfs(esp_proposal(), KeMethod::MODP1024)]);
+    lab.establish();
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    assert_eq!(lab.b.failures()[0].part, Part::ChildProposal);
 }

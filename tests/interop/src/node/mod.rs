@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::plan::Direction;
 
@@ -66,6 +66,10 @@ pub trait Node {
     fn rekey(&mut self, sa: Sa) -> Result<()>;
     /// Deletes.
     fn delete(&mut self, sa: Sa) -> Result<()>;
+    /// Takes other algorithms for its IKE SAs, in its own words.
+    fn propose(&mut self, words: &str) -> Result<()> {
+        bail!("`{words}`: this node takes no other algorithms while it runs")
+    }
     /// Sends the pattern over a TCP connection to the far end, and checks that it comes back. `helper` does it where the
     /// node's host runs programs.
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()>;

@@ -112,6 +112,22 @@ impl Node for Ravelin {
         .map(drop)
     }
 
+    fn propose(&mut self, words: &str) -> Result<()> {
+        let rc = fs::read_to_string(self.folder.join("ike_rc"))?;
+        let line = rc.lines().find(|line| line.starts_with("ike remote ")).context("ike_rc has no remote")?;
+        let mut kept = Vec::new();
+        let mut parts = line.split_whitespace();
+        while let Some(part) = parts.next() {
+            match part {
+                "-e" | "-a" | "-p" | "-d" => drop(parts.next()),
+                part => kept.push(part),
+            }
+        }
+        self.order(&["ike", "remote", "-x", "swan"])?;
+        kept.extend(words.split_whitespace());
+        self.order(&kept).map(drop)
+    }
+
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
         self.host.sh(&traffic::send_line(helper, direction)).map(drop)
     }

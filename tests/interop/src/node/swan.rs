@@ -162,6 +162,16 @@ impl Node for Swan<'_> {
         self.order(&["--terminate", option(sa), "net", "--timeout", "20"])
     }
 
+    fn propose(&mut self, words: &str) -> Result<()> {
+        let conf = fs::read_to_string(self.folder.join("swanctl.conf"))?;
+        let other = |line: &str| match line.split_once("proposals = ") {
+            Some((indent, _)) if indent.trim().is_empty() => format!("{indent}proposals = {words}\n"),
+            _ => format!("{line}\n"),
+        };
+        fs::write(self.folder.join("swanctl.conf"), conf.lines().map(other).collect::<String>())?;
+        self.order(&["--load-conns"])
+    }
+
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
         self.host.sh(&traffic::send_line(helper, direction)).map(drop)
     }

@@ -1,7 +1,7 @@
 //! Algorithm names: those of document 003 and the modern ones, in any case, several separated by commas.
 //!
-//! For IKE what is weak is refused by name, with the reason and what to write instead. For ESP and AH an operator may
-//! name it, and is told what is known against it; no default has it (ADR 0012). `names.rs` holds the tables.
+//! An operator may name what is weak, and is told what is known against it; no default has it (ADR 0012). What a protocol
+//! cannot use is refused with the reason. `names.rs` holds the tables.
 
 mod names;
 #[cfg(test)]
@@ -62,9 +62,9 @@ pub fn encr_list(text: &str) -> Result<Vec<Encr>, BadValue> {
 /// A list of integrity algorithms for IKE.
 ///
 /// # Errors
-/// When a name is unknown or refused.
+/// When a name is unknown.
 pub fn ike_integ_list(text: &str) -> Result<Vec<IntegId>, BadValue> {
-    list(text, "an integrity algorithm of IKE", &[names::INTEG], names::IKE_HASH_REFUSED)
+    list(text, "an integrity algorithm of IKE", &[names::INTEG], &[])
 }
 
 /// A list of integrity algorithms for ESP and AH.
@@ -72,29 +72,29 @@ pub fn ike_integ_list(text: &str) -> Result<Vec<IntegId>, BadValue> {
 /// # Errors
 /// When a name is unknown.
 pub fn integ_list(text: &str) -> Result<Vec<IntegId>, BadValue> {
-    list(text, "an integrity algorithm", &[names::INTEG, names::PACKET_INTEG], &[])
+    list(text, "an integrity algorithm", &[names::INTEG, names::AH_INTEG], &[])
 }
 
 /// A list of pseudorandom functions.
 ///
 /// # Errors
-/// When a name is unknown or refused.
+/// When a name is unknown.
 pub fn prf_list(text: &str) -> Result<Vec<PrfId>, BadValue> {
-    list(text, "a pseudorandom function", &[names::PRF], names::IKE_HASH_REFUSED)
+    list(text, "a pseudorandom function", &[names::PRF], &[])
 }
 
 /// A list of key exchange methods.
 ///
 /// # Errors
-/// When a name is unknown or refused.
+/// When a name is unknown.
 pub fn ke_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
-    list(text, "a key exchange group", &[names::KE], names::KE_REFUSED)
+    list(text, "a key exchange group", &[names::KE], &[])
 }
 
 /// A list of key exchange methods, or `none`.
 ///
 /// # Errors
-/// When a name is unknown or refused.
+/// When a name is unknown.
 pub fn pfs_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
     if text.eq_ignore_ascii_case("none") { Ok(Vec::new()) } else { ke_list(text) }
 }
@@ -150,6 +150,13 @@ pub fn is_aead(encr: EncrId) -> bool {
 /// Whether the integrity algorithm is for AH alone (RFC 4543 §5.3).
 pub fn is_ah_only(integ: IntegId) -> bool {
     [IntegId::AES_128_GMAC, IntegId::AES_192_GMAC, IntegId::AES_256_GMAC].contains(&integ)
+}
+
+/// What an operator should know who named these for IKE, as [`warnings`].
+pub fn ike_warnings(prf: &[PrfId], ke: &[KeMethod]) -> Vec<String> {
+    let prf = prf.iter().filter_map(|id| Some((format!("PRF {id}"), names::prf_warning(*id)?)));
+    let ke = ke.iter().filter_map(|id| Some((id.to_string(), names::ke_warning(*id)?)));
+    prf.chain(ke).map(|(name, why)| format!("{name}: {why}")).collect()
 }
 
 /// What an operator should know who named these: one sentence each.
