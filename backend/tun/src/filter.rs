@@ -21,6 +21,10 @@ use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 
 use crate::config::TunConfig;
 
+mod run;
+
+use run::{Pair, Rule};
+
 /// The counters, as `nft` lists them, with what they count.
 pub(crate) const COUNTERS: [(&str, &str); 3] = [
     ("clear_inbound", "clear packet where protection is required"),
@@ -30,7 +34,7 @@ pub(crate) const COUNTERS: [(&str, &str); 3] = [
 
 /// The most rules that one policy may need in one chain: pairs of its selectors.
 pub(crate) const MAX_RULES_PER_POLICY: usize = 4096;
-/// The most rules that all policies together may need in one chain; each packet of the host walks them.
+/// The most rules that all policies together may need in one chain. What asks for addresses only is looked up in sets.
 pub(crate) const MAX_RULES: usize = 65_536;
 
 const DISCARD: &str = "counter name discarded drop";
@@ -144,6 +148,7 @@ pub(crate) fn policies<'a>(
         let _ = writeln!(text, "add rule inet {t} policies {clear} counter name clear_inbound drop");
     }
     let mut rules = 0;
+    let mut chains = ["select", "leak", "policies"].map(|chain| (chain, Vec::new()));
     for policy in policies {
         let pairs = policy.local.len() * policy.remote.len();
         rules += pairs;
@@ -161,15 +166,15 @@ pub(crate) fn policies<'a>(
         };
         let hidden = policy.action != Action::Bypass;
         for (local, remote) in policy.local.iter().flat_map(|l| policy.remote.iter().map(move |r| (l, r))) {
-            for (chain, from, to, verdict) in
-                [("select", local, remote, select), ("leak", local, remote, leak), ("policies", remote, local, inbound)]
-            {
-                for matching in matches(from, to, hidden) {
-                    let id = policy.id.0;
-                    let _ = writeln!(text, "add rule inet {t} {chain} {matching} {verdict} comment \"policy {id}\"");
-                }
+            let ways = [(local, remote, select), (local, remote, leak), (remote, local, inbound)];
+            for ((_, rules), (from, to, verdict)) in chains.iter_mut().zip(ways) {
+                let (pair, texts) = (Pair::of(from, to), matches(from, to, hidden));
+                rules.push(Rule { pair, texts, verdict, policy: policy.id.0 });
             }
         }
+    }
+    for (chain, rules) in &chains {
+        run::emit(&mut text, t, chain, rules);
     }
     Ok(text)
 }

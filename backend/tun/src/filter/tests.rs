@@ -119,3 +119,34 @@ fn too_many_pairs_of_selectors_are_refused_by_name() {
     let error = super::policies(&TunConfig::default(), [&wide].into_iter(), &[]).unwrap_err();
     assert!(error.starts_with("policy 9") && error.contains("4225") && error.contains("4096"), "{error}");
 }
+
+#[test]
+fn many_pairs_of_addresses_are_looked_up_in_sets() {
+    let all = ts("0.0.0.0-255.255.255.255");
+    let net = |i: u32| ts(&format!("10.{}.{}.0-10.{}.{}.255", i / 256, i % 256, i / 256, i % 256));
+    let host = |i: u32| ts(&format!("10.9.{}.{}", i / 256, i % 256));
+    let v6 = |i: u32| ts(&format!("fd00:{i:x}::-fd00:{i:x}::ffff"));
+    let mut policies: Vec<Policy> = (0..600).map(|i| policy(i, all, net(i), Action::Discard)).collect();
+    // An element that overlaps others must not stand in their set.
+    policies.push(policy(1206, all, ts("10.0.0.0-10.2.255.255"), Action::Discard));
+    policies.push(policy(600, ts("10.8.0.1"), host(7), Action::Bypass));
+    policies.extend((0..600).map(|i| policy(601 + i, ts("10.8.0.1"), host(i), Action::Discard)));
+    policies.extend((0..5).map(|i| policy(1201 + i, v6(9), v6(i), Action::Discard)));
+    let script = super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
+    let rules = rules_of("select", &script);
+    let elements = |rule: &String| rule.matches(" . ").count() - 1;
+    let sets: Vec<(usize, bool)> = rules
+        .iter()
+        .filter(|rule| rule.contains("{"))
+        .map(|rule| (elements(rule), rule.contains("nfproto ipv4")))
+        .collect();
+    let before = rules.iter().position(|rule| rule.contains("policy 600")).unwrap();
+    assert_eq!(sets, [(512, true), (88, true), (5, false), (512, true), (88, true)]);
+    assert_eq!(before, 4, "the policy between them stays between them");
+    assert!(
+        rules
+            .iter()
+            .any(|rule| rule.contains("ip daddr 10.0.0.0-10.2.255.255 counter") && rule.contains("policy 1206"))
+    );
+    assert_eq!(rules.len(), 8);
+}

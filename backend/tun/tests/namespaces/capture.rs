@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("selectors_on_types_and_opaque_ports", types_and_opaque_ports),
     ("policies_hold_in_their_order", order),
     ("a_removed_policy_captures_no_more", removed),
+    ("among_many_policies_each_holds", many),
 ];
 
 fn first_packet_waits() {
@@ -128,4 +129,35 @@ fn removed() {
     assert_eq!((b.arrived("clear"), b.arrived("sealed")), (1, 1));
     let unknown = a.plane(|plane| plane.apply(&DataPlaneOp::DeletePolicy(PolicyId(1)))).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no policy 1");
+}
+
+/// Policies on hosts, networks and ranges that overlap, with one that lets pass between them.
+fn many() {
+    let (a, b) = pair();
+    let own = selector("10.0.1.1");
+    let mut ops = Vec::new();
+    let mut add = |priority, other: String, action| {
+        let id = ops.len() as u32 + 10;
+        ops.push(DataPlaneOp::AddPolicy(policy(id, priority, own, selector(&other), action)));
+    };
+    (0..150).for_each(|i| add(1, format!("10.7.{i}.1"), Action::Discard));
+    (0..150).for_each(|i| add(1, format!("10.6.{i}.0/24"), Action::Discard));
+    add(1, "10.6.3.7-10.6.9.200".into(), Action::Discard);
+    add(1, "fd00:7::/32".into(), Action::Discard);
+    add(2, "10.0.1.12".into(), Action::Bypass);
+    (2..100).for_each(|i| add(3, format!("10.0.1.{i}"), Action::Discard));
+    a.plane(move |plane| plane.apply_all(&ops)).unwrap();
+    b.ip("addr add 10.0.1.12/24 dev e1");
+    b.ip("addr add 10.0.1.112/24 dev e1");
+    for (i, address) in ["10.7.149.1", "10.6.0.255", "10.6.149.1", "10.6.5.5"].into_iter().enumerate() {
+        a.ip(&format!("route add {address}/32 via 10.0.1.2"));
+        b.ip(&format!("addr add {address}/32 dev lo"));
+        assert!(is_lost(&a, &b, &format!("{address}:5001"), 100), "{address}");
+        assert_eq!(a.dropped("discarded by policy"), i as u64 + 1);
+    }
+    assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
+    assert!(reaches(&a, &b, "10.0.1.12:5001", 100), "let pass before it is discarded");
+    assert!(reaches(&a, &b, "10.0.1.112:5001", 100), "no policy is about it");
+    let rules = a.nft("list chain inet ravelin select").matches("counter name").count();
+    assert!(rules < 10, "{rules} rules");
 }
