@@ -133,7 +133,7 @@ impl EncrKey for AeadKey {
         if self.decrypt(&nonce(&self.beside, iv), aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
-    fn prefetch(&self) {
-        self.fetch();
+    fn prefetch(&self, len: usize) {
+        self.fetch(len);
     }
 }

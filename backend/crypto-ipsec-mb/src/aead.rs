@@ -130,8 +130,8 @@ impl EncrKey for GcmKey {
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
-    fn prefetch(&self) {
-        self.fetch();
+    fn prefetch(&self, len: usize) {
+        self.fetch(len);
     }
 }
 
@@ -150,7 +150,7 @@ impl EncrKey for ChaChaKey {
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
-    fn prefetch(&self) {
+    fn prefetch(&self, _: usize) {
         self.fetch();
     }
 }

@@ -81,11 +81,11 @@ impl KeyedSuite {
         }
     }
 
-    /// Has the processor fetch the keys ahead of their use.
+    /// Has the processor fetch the keys ahead of their use for a packet of `len` bytes, with 0 where they begin.
     #[inline]
-    pub fn fetch(&self) {
+    pub fn fetch(&self, len: usize) {
         match self {
-            KeyedSuite::Esp(esp) => esp.fetch(),
+            KeyedSuite::Esp(esp) => esp.fetch(len),
             KeyedSuite::Ah(ah) => fetch(&**ah),
             KeyedSuite::AhEsp(both) => fetch(&**both),
         }

@@ -66,11 +66,12 @@ impl<T> AeadContext<T> {
         (done == 1).then_some(boxed)
     }
 
-    /// Has the processor fetch all of it ahead of its use.
+    /// Has the processor fetch all of it ahead of its use for a packet of `len` bytes; with 0 only its beginning.
     #[inline]
-    pub(crate) fn fetch(&self) {
+    pub(crate) fn fetch(&self, len: usize) {
+        let lines = if len == 0 { 1 } else { size_of::<Self>() / 64 };
         #[cfg(target_arch = "x86_64")]
-        for line in 0..size_of::<Self>() / 64 {
+        for line in 0..lines {
             let address = (&raw const *self).cast::<i8>().wrapping_add(line * 64);
             // SAFETY: the instruction is part of every x86-64 and has no effect but on the caches.
             unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address) };

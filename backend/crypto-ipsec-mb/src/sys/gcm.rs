@@ -10,6 +10,8 @@ use super::load::Library;
 
 pub(crate) const NONCE_LEN: usize = 12;
 const MAX_TAG_LEN: usize = 16;
+/// The part of [`GcmSchedules`] that is the expanded key of AES.
+const ROUND_KEYS: usize = 16 * 15;
 /// SP 800-38D §5.2.1.1; beyond it the library would return without having done anything.
 const MAX_LEN: u64 = (1 << 36) - 32;
 
@@ -94,11 +96,15 @@ impl GcmKey {
         }
     }
 
-    /// Has the processor fetch all of it ahead of its use.
+    /// Has the processor fetch what a packet of `len` bytes needs ahead of its use; with 0 only the beginning. The code
+    /// for wide registers takes the powers of the hash key from the end, one for each block; the round keys stand before.
     #[inline]
-    pub(crate) fn fetch(&self) {
+    pub(crate) fn fetch(&self, len: usize) {
+        const LINES: usize = size_of::<GcmKey>() / 64;
+        const HEAD: usize = (LINES * 64 - size_of::<GcmSchedules>() + ROUND_KEYS).div_ceil(64);
+        let (head, tail) = if len == 0 { (1, 0) } else { (HEAD, (len / 16 + 3).div_ceil(4).min(LINES - HEAD)) };
         #[cfg(target_arch = "x86_64")]
-        for line in 0..size_of::<Self>() / 64 {
+        for line in (0..head).chain(LINES - tail..LINES) {
             let address = (&raw const *self).cast::<i8>().wrapping_add(line * 64);
             // SAFETY: the instruction is part of every x86-64 and has no effect but on the caches.
             unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address) };

@@ -59,7 +59,8 @@ fn packets_are_protected_without_allocation() {
                 continue;
             }
             let count = allocations(|| {
-                key.prefetch();
+                key.prefetch(0);
+                key.prefetch(100);
                 key.seal(&[1; 8], &[2; 12], &mut data, &mut icv);
                 key.open(&[1; 8], &[2; 12], &mut data, &icv).unwrap();
                 key.open(&[1; 8], &[3; 12], &mut data, &icv).unwrap_err();

@@ -131,11 +131,11 @@ impl Esp {
         })
     }
 
-    /// Has the processor fetch the keys ahead of their use.
+    /// Has the processor fetch the keys ahead of their use for a packet of `len` bytes, with 0 where they begin.
     #[inline]
-    pub fn fetch(&self) {
+    pub fn fetch(&self, len: usize) {
         match &self.cipher {
-            Cipher::Aead(encr) => encr.prefetch(),
+            Cipher::Aead(encr) => encr.prefetch(len),
             Cipher::Keys(keys) => fetch(&**keys),
         }
     }

@@ -116,8 +116,9 @@ impl Inbound {
         }
     }
 
-    /// Processes each packet in turn. While one is opened, the memory that later ones need is on its way: first the
-    /// place of the SPI that `esp` finds, then the SA, then its keys, each [`AHEAD`] packets before the next.
+    /// Processes each of at most [`TOGETHER`] packets in turn. First what they need is fetched, for all of them one thing
+    /// after the other: the place of the SPI that `esp` finds, the SA, what it leads to; then, while one is opened, the
+    /// keys of the one that is [`AHEAD`] of it.
     #[inline]
     fn run_ahead(
         &mut self,
@@ -129,25 +130,27 @@ impl Inbound {
         if self.sad.len() <= CACHED_SAS {
             return packets.iter_mut().enumerate().for_each(|(n, pkt)| process(self, n, pkt));
         }
-        const IN_WORK: usize = 2 * AHEAD;
-        let mut spis: [Option<u32>; IN_WORK] = [None; IN_WORK];
-        let mut slots: [Option<Slot>; IN_WORK] = [None; IN_WORK];
-        for step in 0..count + 3 * AHEAD {
-            if let Some(n) = step.checked_sub(3 * AHEAD) {
+        let mut spis: [Option<u32>; TOGETHER] = [None; TOGETHER];
+        for (pkt, spi) in packets.iter().zip(&mut spis) {
+            *spi = esp(pkt.packet()).map(|esp| esp.spi.0);
+            spi.iter().for_each(|spi| self.spis.fetch(*spi));
+        }
+        let mut slots: [Option<Slot>; TOGETHER] = [None; TOGETHER];
+        for (spi, slot) in spis.iter().zip(&mut slots) {
+            *slot = spi.and_then(|spi| self.spis.likely(spi));
+            slot.iter().for_each(|slot| self.sad.fetch(*slot));
+        }
+        for sa in slots.iter().flatten().filter_map(|slot| self.sad.get(*slot)) {
+            sa.fetch();
+        }
+        for n in 0..count + AHEAD {
+            if let Some(later) = packets.get(n)
+                && let Some(sa) = slots.get(n).copied().flatten().and_then(|slot| self.sad.get(slot))
+            {
+                sa.suite.fetch(later.len());
+            }
+            if let Some(n) = n.checked_sub(AHEAD) {
                 process(self, n, &mut packets[n]);
-            }
-            let in_work = step % IN_WORK;
-            let half_way = (step + AHEAD) % IN_WORK;
-            if let Some(sa) = slots[half_way].and_then(|slot| self.sad.get(slot)) {
-                sa.fetch();
-            }
-            slots[in_work] = spis[half_way].and_then(|spi| self.spis.likely(spi));
-            if let Some(slot) = slots[in_work] {
-                self.sad.fetch(slot);
-            }
-            spis[in_work] = packets.get(step).and_then(|pkt| esp(pkt.packet())).map(|esp| esp.spi.0);
-            if let Some(spi) = spis[in_work] {
-                self.spis.fetch(spi);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! all of a chunk: parse, fetch the place in the flow cache
 //! all of a chunk: look there; fetch the SA, or for a flow not seen before what the SPD has for it
+//! all of a chunk: fetch what the SA leads to
 //! one by one:     fetch the keys for a later packet; decide, seal
 //! ```
 //! Each packet's memory is on its way while the others are looked at, and nothing in a round waits for the packet
@@ -14,6 +15,7 @@ use ravelin_wire::ip::Header;
 use super::{Decision, Outbound};
 use crate::limits::{AHEAD, CACHED_POLICIES};
 use crate::packet::{Mark, PacketBuf};
+use crate::sad::OutboundSa;
 use crate::spd::{ALL_TABLES, FlowKey, Place, Tables};
 use crate::together::TOGETHER;
 use crate::verdict::{DropReason, Verdict};
@@ -61,13 +63,20 @@ impl Outbound {
                 None => {}
             }
         }
+        for ahead in &ahead[..packets.len()] {
+            if let Some(sa) = self.known_sa(ahead) {
+                sa.fetch();
+            }
+        }
         // What was known holds while nothing changed since, as it may by a packet that ends an SA.
         let generation = self.cache.generation();
-        ahead[..packets.len().min(AHEAD)].iter().for_each(|ahead| self.fetch_keys(ahead));
-        for n in 0..packets.len() {
-            if let Some(later) = ahead[..packets.len()].get(n + AHEAD) {
-                self.fetch_keys(later);
+        for n in 0..packets.len() + AHEAD {
+            if let Some(later) = packets.get(n)
+                && let Some(sa) = self.known_sa(&ahead[n])
+            {
+                sa.suite.fetch(later.len());
             }
+            let Some(n) = n.checked_sub(AHEAD) else { continue };
             self.in_work = Some(first + n);
             let (pkt, verdict) = (&mut packets[n], &mut verdicts[n]);
             let decision = match (&ahead[n].flow, ahead[n].known) {
@@ -91,11 +100,10 @@ impl Outbound {
     }
 
     #[inline]
-    fn fetch_keys(&self, ahead: &Ahead) {
-        if let Some(Decision::Protect(slot)) = ahead.known
-            && let Some(sa) = self.sad.get(slot)
-        {
-            sa.fetch();
+    fn known_sa(&self, ahead: &Ahead) -> Option<&OutboundSa> {
+        match ahead.known {
+            Some(Decision::Protect(slot)) => self.sad.get(slot),
+            _ => None,
         }
     }
 }

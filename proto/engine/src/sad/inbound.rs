@@ -103,12 +103,14 @@ impl InboundSa {
         })
     }
 
-    /// Has the processor fetch what a packet needs besides the SA's start, which is there already.
+    /// Has the processor fetch what a packet needs besides the SA's start, which is there already, but for the keys, of
+    /// which it is told where they begin: what takes longest is to find out where memory is.
     #[inline]
     pub fn fetch(&self) {
         fetch(&self.usage);
+        fetch(&self.selectors);
         self.window.fetch();
-        self.suite.fetch();
+        self.suite.fetch(0);
     }
 
     /// Whether the SA carries the packet `packet` with this header, as it arrives.

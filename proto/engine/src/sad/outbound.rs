@@ -47,11 +47,12 @@ impl OutboundSa {
         (self.sequence < last_sequence(&self.suite)).then(|| self.sequence + 1)
     }
 
-    /// Has the processor fetch what a packet needs besides the SA's start, which is there already.
+    /// Has the processor fetch what a packet needs besides the SA's start, which is there already, but for the keys, of
+    /// which it is told where they begin: what takes longest is to find out where memory is.
     #[inline]
     pub fn fetch(&self) {
         fetch(&self.template);
-        self.suite.fetch();
+        self.suite.fetch(0);
     }
 
     /// Whether the SA carries the flow.
