@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg};
 use ravelin_types::transform::{IntegId, PrfId};
 use zeroize::Zeroizing;
 
@@ -81,17 +81,25 @@ impl<H: Hash> PrfAlg for Prf<H> {
         let digest = HmacKey::<H>::new(key).digest(parts);
         out.copy_from_slice(&digest[..H::OUTPUT]);
     }
+
+    fn hash(&self) -> Option<HashFn> {
+        Some(digest::<H>)
+    }
+}
+
+fn digest<H: Hash>(parts: &[&[u8]], out: &mut [u8]) {
+    let mut hash = H::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finish(out);
 }
 
 /// Plain SHA-1, for NAT detection (RFC 7296 §2.23).
 pub(crate) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
-    let mut hash = Sha1::new();
-    for part in parts {
-        hash.update(part);
-    }
-    let mut digest = [0; 20];
-    hash.finish(&mut digest);
-    digest
+    let mut out = [0; 20];
+    digest::<Sha1>(parts, &mut out);
+    out
 }
 
 /// Hash states after the padded key; both wipe themselves.

@@ -8,6 +8,7 @@ fn every_vector_agrees() {
     let counts = vectors::check(&provider());
     let expected = [
         ("captured/ike_keys.json", 1),
+        ("captured/ikev1_psk.json", 1),
         ("captured/psk_auth.json", 1),
         ("captured/sk_payload.json", 2),
         // Every group but Curve448, and the three of ML-KEM.
@@ -15,6 +16,7 @@ fn every_vector_agrees() {
         // AES-GCM in three sizes with three ICVs, ChaCha20-Poly1305, AES-CBC and AES-CTR in three sizes with four
         // integrity algorithms.
         ("message/tampered", 9 + 1 + 6 * 4),
+        ("nist/ikev1_kdf.json", 48),
         ("nist/ikev2_kdf.json", 80),
         ("nist/mlkem_keygen.json", 24),
         ("rfc/aes_cbc.json", 8),

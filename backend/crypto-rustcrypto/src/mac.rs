@@ -10,7 +10,7 @@ use aes::Aes128;
 use cmac::Cmac;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg};
 use ravelin_types::transform::{IntegId, PrfId};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
@@ -28,6 +28,7 @@ pub(crate) struct Integ<M> {
 pub(crate) struct Prf<M> {
     id: PrfId,
     output_len: usize,
+    hash: HashFn,
     mac: PhantomData<fn() -> M>,
 }
 
@@ -39,18 +40,18 @@ pub(crate) static HMAC_SHA2_384_192: Integ<Hmac<Sha384>> = integ(IntegId::HMAC_S
 pub(crate) static HMAC_SHA2_512_256: Integ<Hmac<Sha512>> = integ(IntegId::HMAC_SHA2_512_256, 64, 32);
 pub(crate) static AES_CMAC_96: Integ<Cmac<Aes128>> = integ(IntegId::AES_CMAC_96, 16, 12);
 
-pub(crate) static PRF_HMAC_MD5: Prf<Hmac<Md5>> = prf(PrfId::HMAC_MD5, 16);
-pub(crate) static PRF_HMAC_SHA1: Prf<Hmac<Sha1>> = prf(PrfId::HMAC_SHA1, 20);
-pub(crate) static PRF_HMAC_SHA2_256: Prf<Hmac<Sha256>> = prf(PrfId::HMAC_SHA2_256, 32);
-pub(crate) static PRF_HMAC_SHA2_384: Prf<Hmac<Sha384>> = prf(PrfId::HMAC_SHA2_384, 48);
-pub(crate) static PRF_HMAC_SHA2_512: Prf<Hmac<Sha512>> = prf(PrfId::HMAC_SHA2_512, 64);
+pub(crate) static PRF_HMAC_MD5: Prf<Hmac<Md5>> = prf(PrfId::HMAC_MD5, 16, digest::<Md5>);
+pub(crate) static PRF_HMAC_SHA1: Prf<Hmac<Sha1>> = prf(PrfId::HMAC_SHA1, 20, digest::<Sha1>);
+pub(crate) static PRF_HMAC_SHA2_256: Prf<Hmac<Sha256>> = prf(PrfId::HMAC_SHA2_256, 32, digest::<Sha256>);
+pub(crate) static PRF_HMAC_SHA2_384: Prf<Hmac<Sha384>> = prf(PrfId::HMAC_SHA2_384, 48, digest::<Sha384>);
+pub(crate) static PRF_HMAC_SHA2_512: Prf<Hmac<Sha512>> = prf(PrfId::HMAC_SHA2_512, 64, digest::<Sha512>);
 
 const fn integ<M>(id: IntegId, key_len: usize, icv_len: usize) -> Integ<M> {
     Integ { id, key_len, icv_len, mac: PhantomData }
 }
 
-const fn prf<M>(id: PrfId, output_len: usize) -> Prf<M> {
-    Prf { id, output_len, mac: PhantomData }
+const fn prf<M>(id: PrfId, output_len: usize, hash: HashFn) -> Prf<M> {
+    Prf { id, output_len, hash, mac: PhantomData }
 }
 
 impl<M: Mac + KeyInit + Clone + Send + Sync + 'static> IntegAlg for Integ<M> {
@@ -100,6 +101,16 @@ impl<M: Mac + KeyInit + Send + Sync> PrfAlg for Prf<M> {
         parts.iter().for_each(|part| mac.update(part));
         out.copy_from_slice(&mac.finalize().into_bytes());
     }
+
+    fn hash(&self) -> Option<HashFn> {
+        Some(self.hash)
+    }
+}
+
+fn digest<D: Digest>(parts: &[&[u8]], out: &mut [u8]) {
+    let mut hash = D::new();
+    parts.iter().for_each(|part| hash.update(part));
+    out.copy_from_slice(&hash.finalize());
 }
 
 pub(crate) struct CmacPrf;
@@ -134,7 +145,7 @@ impl PrfAlg for CmacPrf {
 
 /// Plain SHA-1, for NAT detection (RFC 7296 §2.23).
 pub(crate) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
-    let mut hash = Sha1::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().into()
+    let mut out = [0; 20];
+    digest::<Sha1>(parts, &mut out);
+    out
 }

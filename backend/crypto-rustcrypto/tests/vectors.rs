@@ -11,7 +11,9 @@ fn expected() -> Counts {
         ("wycheproof/x448.json", 255),
         ("captured/ike_keys.json", 1),
         ("nist/ikev2_kdf.json", 80),
+        ("captured/ikev1_psk.json", 1),
         ("captured/psk_auth.json", 1),
+        ("nist/ikev1_kdf.json", 48),
         ("captured/sk_payload.json", 2),
         // Six AEAD modes of AES in three sizes and ChaCha20-Poly1305; AES-CBC and AES-CTR in three sizes with six
         // integrity algorithms.

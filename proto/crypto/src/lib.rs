@@ -1,21 +1,22 @@
 //! What Ravelin needs from cryptography, described but not implemented: the traits a provider fills in, and the key
-//! schedules of IKEv2 built on them.
+//! schedules of IKEv1 and IKEv2 built on them.
 //!
 //! This crate never contains a cipher, a hash or a group. A [`CryptoProvider`] is a value that the application picks
 //! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first, then
-//! [`ikev2`] for how keys are derived, and [`batch`] for ciphers that are faster in company.
+//! [`ikev2`] (or [`ikev1`]) for how keys are derived, and [`batch`] for ciphers that are faster in company.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod batch;
+pub mod ikev1;
 pub mod ikev2;
 pub mod provider;
 pub mod signature;
 
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use provider::{
-    BadKey, BadPublicValue, CryptoProvider, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind, KeAlg, KePrivate,
-    PrfAlg, SecureRandom,
+    BadKey, BadPublicValue, CryptoProvider, EncrAlg, EncrKey, Forged, HashFn, IntegAlg, IntegKey, IvKind, KeAlg,
+    KePrivate, PrfAlg, SecureRandom,
 };

@@ -214,7 +214,14 @@ pub trait PrfAlg: Send + Sync {
     fn output_len(&self) -> usize;
     /// `prf(key, parts[0] | parts[1] | ...)`; `out` has [`PrfAlg::output_len`] bytes. Keys of any length are taken.
     fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]);
+    /// The hash under an HMAC, which IKEv1 uses by itself too (RFC 2409 §4); `None` where there is none.
+    fn hash(&self) -> Option<HashFn> {
+        None
+    }
 }
+
+/// A hash over the concatenation of the parts; the output has the length of the prf that it belongs to.
+pub type HashFn = fn(&[&[u8]], &mut [u8]);
 
 /// A key exchange method, written so that a KEM fits as well as Diffie-Hellman.
 pub trait KeAlg: Send + Sync {

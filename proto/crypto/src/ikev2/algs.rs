@@ -70,7 +70,7 @@ impl ChildAlgs {
     }
 }
 
-pub(super) fn encr_key_len(encr: &dyn EncrAlg, key_bits: u16) -> usize {
+pub(crate) fn encr_key_len(encr: &dyn EncrAlg, key_bits: u16) -> usize {
     usize::from(key_bits) / 8 + encr.salt_len()
 }
 

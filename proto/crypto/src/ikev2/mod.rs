@@ -20,7 +20,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use algs::encr_key_len;
 pub use algs::{ChildAlgs, IkeAlgs};
 pub use auth::SignedOctets;
 pub use cipher::IkeCipher;
+pub(crate) use schedule::{Cutter, prf_once};
 pub use schedule::{IkeKeys, KeyMat, Nonces, Skeyseed};

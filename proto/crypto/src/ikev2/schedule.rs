@@ -146,7 +146,7 @@ impl KeyMat {
 }
 
 /// `prf(key, parts)` as a secret.
-pub(super) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret {
+pub(crate) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret {
     let mut out = vec![0; prf.output_len()];
     prf.prf(key, parts, &mut out);
     Secret::new(out)
@@ -172,10 +172,10 @@ pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[&[u8]], len: usize)
 }
 
 /// Takes keys off the front of a key stream.
-struct Cutter<'a>(&'a [u8]);
+pub(crate) struct Cutter<'a>(pub(crate) &'a [u8]);
 
 impl Cutter<'_> {
-    fn next(&mut self, len: usize) -> Secret {
+    pub(crate) fn next(&mut self, len: usize) -> Secret {
         let (key, rest) = self.0.split_at(len);
         self.0 = rest;
         Secret::from(key)

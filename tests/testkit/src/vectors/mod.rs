@@ -16,6 +16,7 @@ mod kem;
 mod mac;
 mod message;
 mod schedule;
+mod schedule_v1;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ pub fn check(provider: &CryptoProvider) -> Counts {
     exchange::check(provider, &mut counts);
     kem::check(provider, &mut counts);
     schedule::check(provider, &mut counts);
+    schedule_v1::check(provider, &mut counts);
     message::check(provider, &mut counts);
     counts
 }
