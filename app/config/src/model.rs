@@ -7,7 +7,7 @@ pub mod keyed;
 mod loaded;
 mod reload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -39,7 +39,8 @@ pub struct Model {
     policies: BTreeMap<PolicyId, PolicyEntry>,
     /// The numbers of the policies by their names.
     names: BTreeMap<String, PolicyId>,
-    remotes: BTreeMap<String, RemoteEntry>,
+    /// By name and version.
+    remotes: BTreeMap<(String, u8), RemoteEntry>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
     /// Secrets that were loaded, by name.
@@ -77,8 +78,10 @@ pub struct RemoteEntry {
 pub enum ModelError {
     /// There is a policy of this name already.
     PolicyExists(String),
-    /// There is a remote of this name already.
-    RemoteExists(String),
+    /// There is a remote of this name and version already.
+    RemoteExists(String, u8),
+    /// The other version of the remote is the one that is initiated.
+    InitiatesAlready(String),
     /// There is no such policy; the text suggests another.
     NoSuchPolicy(String, String),
     /// There is no such remote; the text suggests another.
@@ -225,40 +228,41 @@ impl Model {
     /// # Errors
     /// When the name is taken, the key cannot be had, or a policy contradicts the remote.
     pub fn add_remote(&mut self, spec: RemoteSpec, directory: &Path) -> Result<(), ModelError> {
-        if self.remotes.contains_key(&spec.name) {
-            return Err(ModelError::RemoteExists(spec.name));
+        let key = (spec.name.clone(), spec.version.number());
+        if self.remotes.contains_key(&key) {
+            return Err(ModelError::RemoteExists(key.0, key.1));
+        }
+        if spec.initiate && self.versions(&spec.name).any(|other| other.spec.initiate) {
+            return Err(ModelError::InitiatesAlready(key.0));
         }
         // Without a file it is among the keys that were loaded, which are looked through when the peer is known.
         let secret = match &spec.secret_file {
             Some(file) => secret::read(&directory.join(file)).map_err(ModelError::Secret)?,
             None => Secret::default(),
         };
-        let name = spec.name.clone();
         let (local_auth, remote_auth) = (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret));
-        self.remotes.insert(name.clone(), RemoteEntry { spec, local_auth, remote_auth });
+        self.remotes.insert(key.clone(), RemoteEntry { spec, local_auth, remote_auth });
         let contradiction = self.policies.values().find_map(|entry| self.check_endpoint(&entry.spec).err());
         match contradiction {
             Some(error) => {
-                self.remotes.remove(&name);
+                self.remotes.remove(&key);
                 Err(error)
             }
             None => Ok(()),
         }
     }
 
-    /// Removes one remote or all; policies that name it wait for another of this name.
+    /// Removes one remote, in both versions, or all; policies that name it wait for another of this name.
     ///
     /// # Errors
     /// When there is no such remote.
     pub fn delete_remotes(&mut self, which: &Which) -> Result<Vec<String>, ModelError> {
         let names = match which {
-            Which::All => self.remotes.keys().cloned().collect(),
-            Which::Named(name) => vec![self.find_remote(name)?.spec.name.clone()],
+            Which::All => self.remotes.keys().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>(),
+            Which::Named(name) => BTreeSet::from([self.find_remote(name)?.spec.name.clone()]),
         };
-        for name in &names {
-            self.remotes.remove(name);
-        }
-        Ok(names)
+        self.remotes.retain(|(name, _), _| !names.contains(name));
+        Ok(names.into_iter().collect())
     }
 
     /// Every policy, in the order of numbers.
@@ -294,12 +298,19 @@ impl Model {
         self.remotes.values()
     }
 
-    /// The remote of this name.
+    /// The remotes of this name, one for each version.
+    pub fn versions(&self, name: &str) -> impl Iterator<Item = &RemoteEntry> {
+        let range = (name.to_owned(), 0)..=(name.to_owned(), u8::MAX);
+        self.remotes.range(range).map(|(_, entry)| entry)
+    }
+
+    /// The remote of this name, of the version that initiates where there are both.
     ///
     /// # Errors
     /// When there is none, with a suggestion.
     pub fn find_remote(&self, name: &str) -> Result<&RemoteEntry, ModelError> {
-        self.remotes.get(name).ok_or_else(|| ModelError::NoSuchRemote(name.to_owned(), self.remote_hint(name)))
+        let found = self.versions(name).find(|entry| entry.spec.initiate).or_else(|| self.versions(name).next());
+        found.ok_or_else(|| ModelError::NoSuchRemote(name.to_owned(), self.remote_hint(name)))
     }
 
     /// Policies whose remote is not configured: their traffic is dropped until it is.
@@ -307,7 +318,7 @@ impl Model {
         self.policies
             .values()
             .filter_map(|entry| Some((&entry.spec.name, &entry.spec.esp.as_ref()?.remote)))
-            .filter(|(_, remote)| !self.remotes.contains_key(*remote))
+            .filter(|(_, remote)| self.versions(remote).next().is_none())
             .map(|(policy, remote)| Unresolved {
                 policy: policy.clone(),
                 remote: remote.clone(),
@@ -321,7 +332,7 @@ impl Model {
     pub fn ike_config(&self, sources: &BTreeMap<String, IpAddr>) -> Arc<Config> {
         let policies = self.policies.values().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
-            self.remotes.contains_key(&esp.remote).then(|| ChildPolicy {
+            self.versions(&esp.remote).next().is_some().then(|| ChildPolicy {
                 policy: entry.spd_policy(),
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
@@ -330,7 +341,7 @@ impl Model {
         });
         let policies = policies.collect();
         let remotes =
-            self.remotes.iter().map(|(name, entry)| entry.ike_remote(sources.get(name).copied(), &self.keyring));
+            self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), &self.keyring));
         Arc::new(Config { remotes: remotes.collect(), policies })
     }
 
@@ -387,17 +398,15 @@ impl Model {
     }
 
     fn remote_hint(&self, name: &str) -> String {
-        did_you_mean(name, self.remotes.keys().map(String::as_str))
+        did_you_mean(name, self.remotes.keys().map(|(name, _)| name.as_str()))
     }
 
     fn check_endpoint(&self, spec: &PolicySpec) -> Result<(), ModelError> {
         let Some(esp) = &spec.esp else { return Ok(()) };
-        match self.remotes.get(&esp.remote) {
-            Some(remote) if remote.spec.endpoint != esp.endpoint => {
-                Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() })
-            }
-            _ => Ok(()),
+        if self.versions(&esp.remote).any(|remote| remote.spec.endpoint != esp.endpoint) {
+            return Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() });
         }
+        Ok(())
     }
 }
 
@@ -442,6 +451,7 @@ impl RemoteEntry {
         });
         Remote {
             name: spec.name.clone(),
+            version: spec.version.clone(),
             local: spec.local,
             source,
             remote: spec.endpoint,
@@ -482,9 +492,13 @@ impl fmt::Display for ModelError {
             ModelError::PolicyExists(name) => {
                 write!(f, "there is a policy {name} already; delete it first: ipsec policy -x {name}")
             }
-            ModelError::RemoteExists(name) => {
-                write!(f, "there is a remote {name} already; delete it first: ike remote -x {name}")
+            ModelError::RemoteExists(name, version) => {
+                write!(f, "there is a remote {name} for IKEv{version} already; delete it first: ike remote -x {name}")
             }
+            ModelError::InitiatesAlready(name) => write!(
+                f,
+                "the remote {name} is initiated with the other version of IKE; only one of the two can have -w"
+            ),
             ModelError::NoSuchPolicy(name, hint) => write!(f, "there is no policy {name}{hint}"),
             ModelError::NoSuchRemote(name, hint) => write!(f, "there is no remote {name}{hint}"),
             ModelError::Automatic(name) => {

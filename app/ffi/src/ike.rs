@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_config::value::identity::identity;
-use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
@@ -406,6 +406,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
     }
     Ok(Remote {
         name: required(remote.name)?.to_owned(),
+        version: IkeVersion::V2,
         local: Some(local),
         source: Some(local),
         remote: text::address(required(remote.remote)?)?,

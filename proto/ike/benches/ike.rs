@@ -12,7 +12,7 @@ use std::time::{Duration, Instant as Clock};
 
 use ravelin_crypto::KeAlg;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
@@ -117,6 +117,7 @@ fn config(local: &str, peer: &str) -> Config {
     Config {
         remotes: vec![Remote {
             name: "peer".into(),
+            version: IkeVersion::V2,
             local: Some(ip(local)),
             source: None,
             remote: ip(peer),

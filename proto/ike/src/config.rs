@@ -26,9 +26,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// The peer of this name.
+    /// The peer of this name; the entry that initiates, where it has one for each version.
     pub fn remote(&self, name: &str) -> Option<&Remote> {
-        self.remotes.iter().find(|remote| remote.name == name)
+        let named = || self.remotes.iter().filter(|remote| remote.name == name);
+        named().find(|remote| remote.initiate).or_else(|| named().next())
     }
 
     /// The policy of this number.
@@ -42,11 +43,15 @@ impl Config {
         let mut mistakes = Vec::new();
         for (i, remote) in self.remotes.iter().enumerate() {
             let name = || remote.name.clone();
-            if cfg!(not(feature = "ikev2")) {
+            if !remote.version.is_built_in() {
                 mistakes.push(Mistake::NoVersion(name()));
+                continue;
             }
-            if self.remotes.iter().take(i).any(|other| other.name == remote.name) {
+            let before = || self.remotes.iter().take(i).filter(|other| other.name == remote.name);
+            if before().any(|other| other.version.number() == remote.version.number()) {
                 mistakes.push(Mistake::DuplicateRemote(name()));
+            } else if remote.initiate && before().any(|other| other.initiate) {
+                mistakes.push(Mistake::TwoInitiate(name()));
             }
             // Keys of a keyring may come later.
             if remote.open.keys.is_none() && (!remote.local_auth.is_usable() || !remote.remote_auth.is_usable()) {
@@ -55,7 +60,14 @@ impl Config {
             if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
                 mistakes.push(Mistake::Families(name()));
             }
-            if !usable(&remote.proposals, ProtocolId::IKE, crypto) {
+            let has_proposal = match remote.version {
+                #[cfg(feature = "ikev1")]
+                IkeVersion::V1(_) => crate::v1::offer::usable(&remote.proposals, crypto),
+                #[cfg(not(feature = "ikev1"))]
+                IkeVersion::V1(_) => false,
+                IkeVersion::V2 => usable(&remote.proposals, ProtocolId::IKE, crypto),
+            };
+            if !has_proposal {
                 mistakes.push(Mistake::NoIkeProposal(name()));
             }
         }
@@ -95,10 +107,12 @@ pub(crate) const NO_VERSION: &str = "this program was built without IKE; key the
 /// Something in a configuration that can never work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// Two remotes have this name.
+    /// Two remotes have this name and version.
     DuplicateRemote(String),
     /// The remote wants IKE, and no version of it was built in.
     NoVersion(String),
+    /// Both versions of the remote are to be initiated.
+    TwoInitiate(String),
     /// Two policies have this number.
     DuplicatePolicy(PolicyId),
     /// The remote has no pre-shared key, or nobody whose certificate would be trusted.
@@ -122,6 +136,9 @@ impl fmt::Display for Mistake {
         match self {
             Mistake::DuplicateRemote(name) => write!(f, "there are two remotes with the name {name}"),
             Mistake::NoVersion(name) => write!(f, "remote {name} has no use: {NO_VERSION}"),
+            Mistake::TwoInitiate(name) => {
+                write!(f, "remote {name} is to be initiated with both versions of IKE; only one can")
+            }
             Mistake::DuplicatePolicy(id) => write!(f, "there are two policies with the number {}", id.0),
             Mistake::NoSecret(name) => {
                 write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
@@ -150,8 +167,11 @@ impl core::error::Error for Mistake {}
 /// A peer and how IKE SAs with it are made (`ike remote`).
 #[derive(Clone, Debug)]
 pub struct Remote {
-    /// The operator's name for it, local to this host.
+    /// The operator's name for it, local to this host. Where both versions of IKE are accepted, there are two entries of
+    /// one name.
     pub name: String,
+    /// The version of IKE that this entry is for (`-z`).
+    pub version: IkeVersion,
     /// Our address towards it; `None`: any.
     pub local: Option<IpAddr>,
     /// The address from which it is reached, looked up by the application where `local` is open. It is used to
@@ -183,6 +203,41 @@ pub struct Remote {
     pub encap: bool,
     /// What is left open, for a remote that stands for several peers.
     pub open: Open,
+}
+
+/// A version of IKE, with what only that version has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IkeVersion {
+    /// IKEv1 (RFC 2409).
+    V1(V1),
+    /// IKEv2 (RFC 7296).
+    V2,
+}
+
+impl IkeVersion {
+    /// Whether the program has it.
+    pub(crate) fn is_built_in(&self) -> bool {
+        match self {
+            IkeVersion::V1(_) => cfg!(feature = "ikev1"),
+            IkeVersion::V2 => cfg!(feature = "ikev2"),
+        }
+    }
+
+    /// 1 or 2.
+    pub fn number(&self) -> u8 {
+        match self {
+            IkeVersion::V1(_) => 1,
+            IkeVersion::V2 => 2,
+        }
+    }
+}
+
+/// What only IKEv1 has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct V1 {
+    /// Aggressive mode in place of main mode, both ways. With a pre-shared key whoever sees or asks for the second message
+    /// can try keys against it at leisure, so this is never the default.
+    pub aggressive: bool,
 }
 
 /// Repetition of requests that get no answer (RFC 7296 §2.1, §2.4): waits of `initial`, then each twice the last up

@@ -96,9 +96,16 @@ impl Core {
         &self.policies
     }
 
-    /// The remote of this name.
+    /// The remote of this name; the entry that initiates, where it has one for each version.
     pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
-        self.remotes.iter().find(|remote| remote.name == name).cloned()
+        let named = || self.remotes.iter().filter(|remote| remote.name == name);
+        named().find(|remote| remote.initiate).or_else(|| named().next()).cloned()
+    }
+
+    /// What the configuration has now in the place of a remote.
+    pub(crate) fn current(&self, old: &Remote) -> Option<Arc<Remote>> {
+        let same = |remote: &&Arc<Remote>| remote.name == old.name && remote.version.number() == old.version.number();
+        self.remotes.iter().find(same).cloned()
     }
 
     /// The policy of this number.

@@ -23,19 +23,20 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
-use crate::config::Config;
+use crate::config::{Config, IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
+use crate::ike_sa::{Ends, IkeSa, Live, Phase};
 use crate::input::{Command, Datagram, Input, Outcome};
 use crate::output::{Deadline, DownReason, OpId, Output};
 use crate::question::Answer;
-use crate::v2::exchange::{Task, What};
+#[cfg(feature = "ikev1")]
+use crate::v1;
 use crate::v2::message::Payloads;
-use crate::v2::phase::established::{Established, Stage};
-use crate::v2::phase::{Want, answer_init, sa_init};
-use crate::v2::{Ends, IkeSa, Phase};
+use crate::v2::phase::{answer_init, sa_init};
 use crate::view::{Counters, IkeSaView};
+use crate::want::Want;
 
 /// All IKE SAs of one host.
 pub struct Endpoint {
@@ -102,9 +103,11 @@ impl Endpoint {
             self.core.counters.malformed += 1;
             return;
         };
-        if header.version.major() != Version::V2.major() {
-            self.other_version(header, datagram);
-            return;
+        match header.version.major() {
+            2 => {}
+            #[cfg(feature = "ikev1")]
+            1 => return v1::receive(datagram, &mut self.core),
+            _ => return self.other_version(header, datagram),
         }
         let message = match Message::parse(datagram.data) {
             Ok(message) => message,
@@ -192,11 +195,7 @@ impl Endpoint {
             }),
             Command::TerminateIke(remote) => self.terminate_ike(remote.as_deref()),
             Command::TerminateChild(policy) => self.each(|sa, _, _| {
-                let waits = |task: &Task| match task.what {
-                    What::Create(want) => policy.is_none_or(|policy| policy == want.policy),
-                    _ => false,
-                };
-                sa.tasks.retain(|task| !waits(task));
+                sa.forget_wants(policy);
                 children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
             }),
             Command::RekeyIkeSa(spi) => self.with_ike(spi, |sa, _, _| sa.rekey()),
@@ -222,7 +221,7 @@ impl Endpoint {
             }
             DataPlaneEvent::PeerMoved { id, src, src_port } => self.with_child(id, |sa, ends, _, core| {
                 let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
-                sa.heard = core.now;
+                sa.alive(core.now);
                 sa.follow(ends, from, core);
             }),
         }
@@ -241,12 +240,8 @@ impl Endpoint {
             self.core.table.get(*spi).filter(|sa| usable(sa)).map(|sa| (sa.ends.serial, *spi))
         };
         let newest = |usable: fn(&IkeSa) -> bool| spis.iter().filter_map(|spi| serial(spi, usable)).max();
-        let established = newest(|sa| matches!(&sa.phase, Phase::Established(phase) if phase.stage == Stage::Active));
-        let begun = newest(|sa| match &sa.phase {
-            Phase::InitRequested(_) | Phase::AuthRequested(_) => true,
-            Phase::Asking(_) => sa.ends.initiator,
-            Phase::InitAnswered(_) | Phase::Established(_) => false,
-        });
+        let established = newest(IkeSa::is_active);
+        let begun = newest(IkeSa::is_begun);
         if let Some((_, spi)) = established {
             self.with_ike(spi, |sa, _, _| sa.want(want));
         } else if let Some((_, spi)) = begun {
@@ -257,7 +252,7 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         } else if remote.initiate {
-            sa_init::begin(remote, vec![want], &mut self.core);
+            begin(remote, vec![want], &mut self.core);
         } else {
             let place = Place {
                 remote: Some(remote.name.clone()),
@@ -280,8 +275,8 @@ impl Endpoint {
 
     fn close_ike(&mut self, spi: IkeSpi) {
         let Some(mut sa) = self.core.table.take(spi) else { return };
-        if let Some((_, phase)) = sa.established() {
-            phase.close(DownReason::Command);
+        if let Some(live) = sa.live() {
+            live.close(DownReason::Command);
             self.core.table.insert(sa);
             self.with_ike(spi, |_, _, _| ());
         } else {
@@ -293,16 +288,16 @@ impl Endpoint {
     fn alive(&mut self, inbound: Spi) {
         let Some(owner) = self.core.table.owner(inbound) else { return };
         self.with_ike(owner, |sa, _, core| {
-            sa.heard = core.now;
-            sa.received_on(inbound, core);
+            sa.alive(core.now);
+            sa.children_mut().received_on(inbound, core);
         });
     }
 
     /// The data plane refused an SA, so the Child SA cannot be.
     fn not_installed(&mut self, id: SaId, error: &DataPlaneError) {
         self.with_child(id, |sa, ends, inbound, core| {
-            let mut place = sa.place(ends, "CREATE_CHILD_SA");
-            place.policy = sa.children.get(&inbound).map(|child| child.policy.policy.id);
+            let mut place = sa.place(ends);
+            place.policy = sa.children().get(&inbound).map(|child| child.policy.policy.id);
             core.failed(Error::DataPlane(alloc::format!("{error}")).failure(place));
             sa.delete_child(inbound, DownReason::DataPlane);
         });
@@ -330,13 +325,20 @@ impl Endpoint {
         }
     }
 
-    fn with_ike(&mut self, spi: IkeSpi, act: impl FnOnce(&mut Established, &mut Ends, &mut Core)) {
+    fn with_ike(&mut self, spi: IkeSpi, act: impl FnOnce(&mut dyn Live, &mut Ends, &mut Core)) {
         let Some(sa) = self.core.table.take(spi) else { return };
         let IkeSa { mut ends, phase } = sa;
         match phase {
             Phase::Established(mut phase) => {
-                act(&mut phase, &mut ends, &mut self.core);
+                act(&mut *phase, &mut ends, &mut self.core);
                 if let Some(sa) = phase.go_on(ends, &mut self.core) {
+                    self.core.table.insert(sa);
+                }
+            }
+            #[cfg(feature = "ikev1")]
+            Phase::V1(v1::phase::Phase::Session(mut session)) => {
+                act(&mut *session, &mut ends, &mut self.core);
+                if let Some(sa) = session.go_on(ends, &mut self.core) {
                     self.core.table.insert(sa);
                 }
             }
@@ -344,30 +346,41 @@ impl Endpoint {
         }
     }
 
-    fn with_child(&mut self, id: SaId, act: impl FnOnce(&mut Established, &mut Ends, Spi, &mut Core)) {
+    fn with_child(&mut self, id: SaId, act: impl FnOnce(&mut dyn Live, &mut Ends, Spi, &mut Core)) {
         if let Some((owner, inbound)) = self.core.table.child(id) {
             self.with_ike(owner, |sa, ends, core| act(sa, ends, inbound, core));
         }
     }
 
     /// The IKE SA that holds the Child SA with this inbound SPI.
-    fn with_owner(&mut self, inbound: Spi, act: impl FnOnce(&mut Established)) {
+    fn with_owner(&mut self, inbound: Spi, act: impl FnOnce(&mut dyn Live)) {
         if let Some(owner) = self.core.table.owner(inbound) {
             self.with_ike(owner, |sa, _, _| act(sa));
         }
     }
 
-    fn with_remote(&mut self, name: &str, act: impl Fn(&mut Established, &mut Ends, &mut Core)) {
+    fn with_remote(&mut self, name: &str, act: impl Fn(&mut dyn Live, &mut Ends, &mut Core)) {
         for spi in self.core.table.with_remote(name) {
             self.with_ike(spi, &act);
         }
     }
 
-    fn each(&mut self, act: impl Fn(&mut Established, &mut Ends, &mut Core)) {
+    fn each(&mut self, act: impl Fn(&mut dyn Live, &mut Ends, &mut Core)) {
         let spis: Vec<IkeSpi> = self.core.table.iter().map(|sa| sa.ends.our_spi()).collect();
         for spi in spis {
             self.with_ike(spi, &act);
         }
+    }
+}
+
+/// Begins an IKE SA with a remote, in the version that it is for.
+fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
+    match remote.version {
+        #[cfg(feature = "ikev1")]
+        IkeVersion::V1(_) => v1::exchange::begin(remote, wants, None, core),
+        #[cfg(not(feature = "ikev1"))]
+        IkeVersion::V1(_) => {}
+        IkeVersion::V2 => sa_init::begin(remote, wants, core),
     }
 }
 
@@ -386,9 +399,9 @@ fn belongs(header: &Header, ends: &Ends) -> bool {
     header.flags.is_initiator() != ends.initiator && (spis == ends.spis() || first)
 }
 
-fn children_of(sa: &Established, policy: Option<PolicyId>) -> Vec<Spi> {
+fn children_of(sa: &dyn Live, policy: Option<PolicyId>) -> Vec<Spi> {
     let serves = |id: PolicyId| policy.is_none_or(|policy| policy == id);
-    sa.children.values().filter(|child| serves(child.policy.policy.id)).map(|child| child.inbound).collect()
+    sa.children().values().filter(|child| serves(child.policy.policy.id)).map(|child| child.inbound).collect()
 }
 
 fn no_remote(name: alloc::string::String, want: Want) -> Failure {

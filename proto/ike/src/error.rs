@@ -13,6 +13,7 @@ use ravelin_types::proposal::ProtocolId;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::error::{Malformed, Unfit};
 use ravelin_wire::ike::header::PayloadType;
+use ravelin_wire::ike::v1;
 use ravelin_wire::ike::v2::{Notify, NotifyType};
 
 use crate::explain::{Failure, Part};
@@ -45,6 +46,8 @@ pub(crate) enum Error {
     Full,
     /// The peer answered with this error.
     Refused(NotifyType, Vec<u8>),
+    /// The peer answered with this error of IKEv1.
+    RefusedV1(v1::NotifyType),
     /// The peer deleted the Child SA at once, and its delete overtook its answer.
     Withdrawn,
     /// The data plane said no.
@@ -110,7 +113,7 @@ impl Error {
             Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
-            Error::Refused(..) | Error::Withdrawn | Error::Misuse(_) | Error::DataPlane(_) => {
+            Error::Refused(..) | Error::RefusedV1(_) | Error::Withdrawn | Error::Misuse(_) | Error::DataPlane(_) => {
                 plain(NotifyType::NO_PROPOSAL_CHOSEN)
             }
         }
@@ -125,6 +128,22 @@ impl Error {
     /// Our own key does not serve, or nobody judged the peer's.
     pub(crate) fn credential(why: String) -> Self {
         Error::Authentication(Disagreement::new(Part::Configuration, vec![], vec![why]))
+    }
+
+    /// What the peer is told with IKEv1 (RFC 2408 §3.14.1).
+    pub(crate) fn notify_v1(&self) -> v1::NotifyType {
+        match self {
+            Error::Malformed(_) | Error::Violation(_) => v1::NotifyType::PAYLOAD_MALFORMED,
+            Error::CriticalPayload(_) => v1::NotifyType::INVALID_PAYLOAD_TYPE,
+            Error::BadPublicValue | Error::WrongKe(_) => v1::NotifyType::INVALID_KEY_INFORMATION,
+            Error::Authentication(_) => v1::NotifyType::AUTHENTICATION_FAILED,
+            Error::NoAgreement(disagreement) => match disagreement.part {
+                Part::TrafficSelectors | Part::Mode => v1::NotifyType::INVALID_ID_INFORMATION,
+                _ => v1::NotifyType::NO_PROPOSAL_CHOSEN,
+            },
+            Error::NotSingle(_) => v1::NotifyType::INVALID_ID_INFORMATION,
+            _ => v1::NotifyType::NO_PROPOSAL_CHOSEN,
+        }
     }
 
     /// Whether both sides drop the IKE SA without a word more (RFC 7296 §2.21.3).
@@ -165,6 +184,7 @@ impl Error {
                 )],
             ),
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
+            Error::RefusedV1(kind) => (refused_part_v1(*kind, &place), vec![kind.to_string()], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
             Error::Misuse(what) => (Part::Configuration, vec![], vec![(*what).into()]),
@@ -224,6 +244,22 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
         NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD | NotifyType::INVALID_MAJOR_VERSION => {
             Part::Protocol
         }
+        _ => Part::Refused,
+    }
+}
+
+fn refused_part_v1(kind: v1::NotifyType, place: &Place) -> Part {
+    match kind {
+        v1::NotifyType::NO_PROPOSAL_CHOSEN | v1::NotifyType::ATTRIBUTES_NOT_SUPPORTED => match place.exchange {
+            "Quick Mode" => Part::ChildProposal,
+            _ => Part::IkeProposal,
+        },
+        v1::NotifyType::INVALID_ID_INFORMATION if place.exchange == "Quick Mode" => Part::TrafficSelectors,
+        v1::NotifyType::INVALID_ID_INFORMATION => Part::Identity,
+        v1::NotifyType::AUTHENTICATION_FAILED
+        | v1::NotifyType::INVALID_HASH_INFORMATION
+        | v1::NotifyType::INVALID_SIGNATURE => Part::Authentication,
+        v1::NotifyType::INVALID_KEY_INFORMATION => Part::KeyExchange,
         _ => Part::Refused,
     }
 }

@@ -14,6 +14,7 @@ extern crate alloc;
 // Each version of IKE is a feature of this crate. What is not of one version is for all.
 mod auth;
 pub mod config;
+mod error;
 pub mod explain;
 pub mod input;
 pub mod limits;
@@ -24,14 +25,27 @@ pub mod question;
 pub mod view;
 
 #[cfg(feature = "ikev2")]
+mod child;
+#[cfg(feature = "ikev2")]
+mod children;
+#[cfg(feature = "ikev2")]
 mod context;
 #[cfg(feature = "ikev2")]
 pub mod endpoint;
-mod error;
+#[cfg(feature = "ikev2")]
+mod ike_sa;
+#[cfg(feature = "ikev2")]
+mod nat;
+#[cfg(feature = "ikev2")]
+mod retry;
 #[cfg(feature = "ikev2")]
 mod sa_table;
+#[cfg(feature = "ikev1")]
+mod v1;
 #[cfg(feature = "ikev2")]
 mod v2;
+#[cfg(feature = "ikev2")]
+mod want;
 
 #[cfg(not(feature = "ikev2"))]
 #[path = "without.rs"]

@@ -83,6 +83,28 @@ pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 /// Length of the nonces we send; more than half of any prf's key (RFC 7296 §2.10).
 pub const NONCE_LEN: usize = 32;
 
+/// Half-open IKE SAs from which on first messages of IKEv1, which has no cookies to keep strangers off, are dropped; those
+/// of IKEv2 have the rest of [`HALF_OPEN`] for themselves.
+pub const V1_HALF_OPEN: usize = HALF_OPEN / 4;
+
+/// Remotes that a peer of IKEv1 may turn out to be; each costs a derivation of keys.
+pub const V1_CANDIDATES: usize = 16;
+
+/// Quick modes under way on one ISAKMP SA.
+pub const V1_QUICK_MODES: usize = 64;
+
+/// Message IDs of a peer that are remembered so that nobody can play an exchange back.
+pub const V1_MESSAGE_IDS: usize = 1024;
+
+/// How long an exchange that is over is kept for repetitions.
+pub const V1_LINGER: Duration = Duration::from_secs(30);
+
+/// How long a Child SA that we replaced goes on receiving.
+pub const V1_RETIREMENT: Duration = Duration::from_secs(5);
+
+/// Suites that are offered for an ISAKMP SA: about as many as fit into a packet.
+pub const V1_SUITES: usize = 32;
+
 /// Selectors in one TS payload that are looked at.
 pub const SELECTORS: usize = 64;
 

@@ -11,7 +11,7 @@ use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::spi::places;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
-use crate::v2::IkeSa;
+use crate::ike_sa::IkeSa;
 
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
 pub(crate) type InitKey = (IkeSpi, Vec<u8>);

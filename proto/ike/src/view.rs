@@ -16,11 +16,13 @@ pub struct IkeSaView {
     pub serial: u64,
     /// The configured peer.
     pub remote: String,
-    /// Initiator's and responder's SPI.
+    /// The version of IKE: 1 or 2.
+    pub version: u8,
+    /// Initiator's and responder's SPI; the cookies of IKEv1.
     pub spis: (IkeSpi, IkeSpi),
     /// Whether we are the original initiator.
     pub initiator: bool,
-    /// `IKE_SA_INIT`, `IKE_AUTH`, `ESTABLISHED`, `REKEYED`, `DELETING`.
+    /// `IKE_SA_INIT`, `IKE_AUTH`, or with IKEv1 `MAIN_MODE`, `AGGRESSIVE`; `ESTABLISHED`, `REKEYED`, `DELETING`.
     pub state: &'static str,
     /// Our end.
     pub local: SocketAddr,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
-use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::SaOptions;
@@ -139,6 +139,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
     let secret: &[u8] = b"the secret of the simulation";
     let remote = Remote {
         name: PEER.into(),
+        version: IkeVersion::V2,
         local: Some(local),
         source: None,
         remote,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::config::{IdPattern, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, KeMethod, PrfId, Transform};
@@ -29,6 +29,10 @@ pub struct RemoteArgs {
     /// IKE version
     #[arg(short = 'z', long = "version", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=2))]
     version: u8,
+    /// IKEv1: aggressive mode instead of main mode. Whoever gets its second message, by asking for it, can look for the
+    /// pre-shared key at leisure
+    #[arg(long)]
+    aggressive: bool,
     /// Start negotiations with this remote
     #[arg(short = 'w', long)]
     initiate: bool,
@@ -53,17 +57,19 @@ pub struct RemoteArgs {
     /// File with the pre-shared key, readable by its owner only
     #[arg(short = 'h', long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC]
+    /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC; IKEv1:
+    /// AES256-CBC,AES128-CBC]
     #[arg(short = 'e', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_encr_list))]
     encryption: Option<List<Encr>>,
-    /// Integrity algorithms for ciphers that do not authenticate by themselves
+    /// Integrity algorithms for ciphers that do not authenticate by themselves; with IKEv1 the hashes
     /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_integ_list))]
     integrity: Option<List<IntegId>>,
     /// Pseudorandom functions [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'p', long, value_name = "LIST", value_parser = ListParser(algorithm::prf_list))]
     prf: Option<List<PrfId>>,
-    /// Key exchange groups [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096]
+    /// Key exchange groups [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096; IKEv1:
+    /// ECP256,MODP2048,ECP384,MODP3072]
     #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_list))]
     groups: Option<List<KeMethod>>,
     /// Lifetime of the IKE SA
@@ -117,6 +123,8 @@ enum AuthWord {
 pub struct RemoteSpec {
     /// Unique among the remotes.
     pub name: String,
+    /// The version of IKE; a name may have one remote of each.
+    pub version: IkeVersion,
     /// Our address towards it; `None`: any.
     pub local: Option<IpAddr>,
     /// Its address.
@@ -193,6 +201,7 @@ impl RemoteArgs {
         let own_id = self.own_id.clone().or_else(|| self.local.map(Identity::from));
         let spec = RemoteSpec {
             name,
+            version: self.version()?,
             local: self.local,
             endpoint,
             own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
@@ -202,7 +211,7 @@ impl RemoteArgs {
                     .clone()
                     .ok_or_else(|| Conflict::missing("expected -h FILE with the pre-shared key"))?,
             ),
-            proposals: self.proposals(notes),
+            proposals: if self.version == 1 { self.proposals_v1(notes)? } else { self.proposals(notes) },
             initiate: self.initiate,
             accept: self.accept,
             lifetime: self.checked_lifetime()?,
@@ -217,7 +226,6 @@ impl RemoteArgs {
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let no_certificates = "certificates are not there yet; use -m PresharedKey with -h FILE";
         let refused = [
-            (self.version == 1, ('z', "version"), "IKEv1 is not there yet; use -z 2"),
             (self.auth == AuthWord::RsaSig, ('m', "auth"), no_certificates),
             (self.peer_certificate.is_some(), ('b', "peer-certificate"), no_certificates),
             (self.certificate.is_some(), ('c', "certificate"), no_certificates),
@@ -227,6 +235,14 @@ impl RemoteArgs {
         match refused.into_iter().find(|(given, ..)| *given) {
             Some((_, flag, why)) => Err(Conflict::at(flag, why)),
             None => Ok(()),
+        }
+    }
+
+    fn version(&self) -> Result<IkeVersion, Conflict> {
+        match self.version {
+            1 => Ok(IkeVersion::V1(V1 { aggressive: self.aggressive })),
+            _ if self.aggressive => Err(Conflict::at(('\0', "aggressive"), "aggressive mode is of IKEv1; say -z 1")),
+            _ => Ok(IkeVersion::V2),
         }
     }
 
@@ -243,6 +259,29 @@ impl RemoteArgs {
         }
         let max_interval = (self.retransmit * 16).min(Duration::from_secs(60));
         Ok(Retransmission { initial: self.retransmit, max_interval, tries: self.tries })
+    }
+
+    /// IKEv1 has no integrity algorithm of its own for messages: what `-a` names is the hash, and the pseudorandom function
+    /// is its HMAC (RFC 2409 §4).
+    fn proposals_v1(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
+        let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR_V1, |list| &list.0);
+        if encr.iter().any(|(id, _)| algorithm::is_aead(*id)) {
+            let what = "IKEv1 has no ciphers that authenticate; use AES256-CBC or AES128-CBC";
+            return Err(Conflict::at(('e', "encryption"), what));
+        }
+        let hashes = match &self.integrity {
+            None => algorithm::DEFAULT_PRF.to_vec(),
+            Some(list) => list.0.iter().map(|id| algorithm::hash_of(*id)).collect::<Option<_>>().ok_or_else(|| {
+                Conflict::at(('a', "integrity"), "IKEv1 takes hashes here: SHA2-256, SHA2-384, SHA2-512, SHA or MD5")
+            })?,
+        };
+        if self.prf.is_some() {
+            notes.push("-p has no meaning with IKEv1: its pseudorandom function is the HMAC of the hash (-a)".into());
+        }
+        let ke = self.groups.as_ref().map_or(algorithm::DEFAULT_KE_V1, |list| &list.0);
+        let encr = encr.iter().map(|(id, bits)| Transform::Encr(*id, *bits));
+        let rest = hashes.iter().map(|id| Transform::Prf(*id)).chain(ke.iter().map(|id| Transform::Ke(*id)));
+        Ok(vec![Proposal { protocol: ProtocolId::IKE, transforms: encr.chain(rest).collect() }])
     }
 
     fn proposals(&self, notes: &mut Vec<String>) -> Vec<Proposal> {

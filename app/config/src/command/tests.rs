@@ -1,6 +1,7 @@
 use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
+use ravelin_ike::config::{IkeVersion, V1};
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
@@ -96,7 +97,8 @@ fn a_virtual_interface_is_for_tunnels() {
 fn what_is_not_there_is_refused_by_name() {
     for (line, at, words) in [
         (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),
-        (REMOTE.replace("-z 2", "-z 1"), "-z", "use -z 2"),
+        (REMOTE.replace("-z 2", "-z 2 --aggressive"), "--aggressive", "say -z 1"),
+        (REMOTE.replace("-z 2", "-z 1").replace("AES256-CBC", "AES256-GCM"), "-e", "use AES256-CBC"),
         (REMOTE.replace("PresharedKey", "RSASIG"), "-m", "use -m PresharedKey"),
         (format!("{REMOTE} -b cert.pem"), "-b", "certificates are not there yet"),
         (format!("{REMOTE} -c a.pem,b.pem"), "-c", "certificates are not there yet"),
@@ -397,4 +399,22 @@ fn options_that_do_nothing_are_refused() {
         assert!(message.contains(words), "{line}: {message}");
         assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
     }
+}
+
+// Document 003 §3.13, IKEv1: what -a names is the hash, and -p has no meaning.
+#[test]
+fn the_documents_remote_of_version_1() {
+    let line = REMOTE.replace("-z 2", "-z 1").replace("HMAC-SHA-2-384 -e", "SHA -e");
+    let parsed = good(&line);
+    assert!(parsed.notes.iter().any(|note| note.contains("-p has no meaning with IKEv1")), "{:?}", parsed.notes);
+    let Command::AddRemote(spec) = parsed.command else { panic!() };
+    assert_eq!(spec.version, IkeVersion::V1(V1::default()));
+    assert_eq!(spec.proposals[0].to_string(), "IKE: AES256-CBC, PRF-HMAC-SHA-1, ECP384");
+    let Command::AddRemote(spec) =
+        good("ike remote -n gw -z 1 -u --aggressive -r 10.0.0.2 -g fqdn:here -h psk").command
+    else {
+        panic!()
+    };
+    assert_eq!(spec.version, IkeVersion::V1(V1 { aggressive: true }));
+    assert_eq!(spec.proposals[0].transforms.len(), 2 + 3 + 4);
 }

@@ -28,7 +28,7 @@ impl Model {
     /// When the name is that of a remote of the command line, or a policy cannot be.
     pub fn load_connection(&mut self, connection: Connection) -> Result<(), ModelError> {
         let Connection { name, remote, policies } = connection;
-        if self.remotes.get(&name).is_some_and(|entry| entry.spec.loaded.is_none()) {
+        if self.versions(&name).any(|entry| entry.spec.loaded.is_none()) {
             return Err(ModelError::NotLoaded(name));
         }
         let own = self.policies.values().filter(|entry| entry.spec.connection.as_ref() == Some(&name));
@@ -39,8 +39,8 @@ impl Model {
         for policy in gone {
             self.delete_policies(&Which::Named(policy))?;
         }
-        if self.remotes.get(&name).map(|entry| &entry.spec) != remote.as_ref() {
-            self.remotes.remove(&name);
+        if self.versions(&name).next().map(|entry| &entry.spec) != remote.as_ref() {
+            self.remotes.retain(|(other, _), _| *other != name);
             if let Some(remote) = remote {
                 self.add_remote(remote, Path::new(""))?;
             }
@@ -67,7 +67,7 @@ impl Model {
         for policy in own {
             self.delete_policies(&Which::Named(policy))?;
         }
-        self.remotes.remove(name);
+        self.remotes.retain(|(other, _), _| other != name);
         Ok(())
     }
 

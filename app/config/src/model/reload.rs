@@ -67,18 +67,14 @@ impl Model {
         newer.policies.values().filter(|entry| self.policy(&entry.spec.name).is_none()).for_each(|entry| {
             line('+', "policy", &entry.spec.name);
         });
-        for (name, entry) in &self.remotes {
-            match newer.remotes.get(name) {
-                None => line('-', "remote", name),
-                Some(other) if other.spec != entry.spec => line('~', "remote", name),
+        for (key, entry) in &self.remotes {
+            match newer.remotes.get(key) {
+                None => line('-', "remote", &key.0),
+                Some(other) if other.spec != entry.spec => line('~', "remote", &key.0),
                 Some(_) => {}
             }
         }
-        newer
-            .remotes
-            .keys()
-            .filter(|name| !self.remotes.contains_key(*name))
-            .for_each(|name| line('+', "remote", name));
+        newer.remotes.keys().filter(|key| !self.remotes.contains_key(*key)).for_each(|key| line('+', "remote", &key.0));
         for (name, secret) in &self.secrets {
             match newer.secrets.get(name) {
                 None => line('-', "secret", name),

@@ -137,7 +137,7 @@ fn contradictions_are_refused() {
     let mut model = Model::new();
     apply(&mut model, REMOTE, &keys.0).unwrap();
     for (line, words) in [
-        (REMOTE, "there is a remote gw already"),
+        (REMOTE, "there is a remote gw for IKEv2 already"),
         ("ike remote -x gv", "there is no remote gv; did you mean gw?"),
         ("ipsec policy -x ike", "cannot be deleted"),
         ("ipsec policy -n all --action discard -l 1 -s any -d any", "would catch the packets of IKE"),
@@ -221,4 +221,24 @@ fn model_policy() -> Policy {
     let any = vec![TrafficSelector::any_v4()];
     let (id, domain) = (PolicyId(0), Domain::default());
     Policy { id, name: String::new(), domain, priority: 1, local: any.clone(), remote: any, action: Action::Discard }
+}
+
+// S-124: a line for each version, one name; one of the two is initiated.
+#[test]
+fn a_name_may_have_a_remote_of_each_version() {
+    let keys = Keys::new("versions");
+    let mut model = Model::new();
+    apply(&mut model, REMOTE, &keys.0).unwrap();
+    let v1 = REMOTE.replace("-w -u", "-z 1 -u");
+    let error = apply(&mut model, &REMOTE.replace("-w -u", "-z 1 -w -u"), &keys.0).unwrap_err();
+    assert!(error.to_string().contains("only one of the two can have -w"), "{error}");
+    apply(&mut model, &v1, &keys.0).unwrap();
+    assert!(apply(&mut model, &v1, &keys.0).unwrap_err().to_string().contains("for IKEv1 already"));
+    apply(&mut model, POLICY, &keys.0).unwrap();
+    assert_eq!(model.find_remote("gw").unwrap().spec.version.number(), 2);
+    let config = model.ike_config(&BTreeMap::new());
+    assert_eq!(config.remotes.iter().map(|remote| remote.version.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.policies.len(), 1);
+    apply(&mut model, "ike remote -x gw", &keys.0).unwrap();
+    assert_eq!(model.remotes().count(), 0);
 }

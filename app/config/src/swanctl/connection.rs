@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, Retransmission};
 use ravelin_types::Identity;
 
 use super::child;
@@ -105,6 +105,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let remote = any(remote);
     let spec = RemoteSpec {
         name: name.clone(),
+        version: IkeVersion::V2,
         local: local_host,
         endpoint,
         own_id,

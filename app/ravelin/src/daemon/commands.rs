@@ -127,7 +127,10 @@ impl<P: Plane> Core<P> {
 
     fn remotes(&self, name: Option<&str>, now: Instant) -> Result<Message, String> {
         let chosen: Vec<_> = match name {
-            Some(name) => vec![self.model.find_remote(name).map_err(|error| error.to_string())?],
+            Some(name) => {
+                self.model.find_remote(name).map_err(|error| error.to_string())?;
+                self.model.versions(name).collect()
+            }
             None => self.model.remotes().collect(),
         };
         let mut remotes = Message::new();

@@ -9,6 +9,7 @@ use ravelin_config::value::priority::Priority;
 use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::selector::IdString;
 use ravelin_control::Message;
+use ravelin_ike::config::IkeVersion;
 use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_manage::Keying;
@@ -277,7 +278,7 @@ fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
     let mut sa = Message::new()
         .with("remote", &view.remote)
         .with("state", view.state)
-        .with("version", 2)
+        .with("version", view.version)
         .with("role", if view.initiator { "initiator" } else { "responder" })
         .with("initiator-spi", view.spis.0)
         .with("responder-spi", view.spis.1)
@@ -330,7 +331,8 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
 /// One remote with its policies and what failed with it lately. The key is never in it, nor its length.
 pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Instant) -> Message {
     let spec = &entry.spec;
-    let mut remote = Message::new().with("name", &spec.name).with("version", 2).with("endpoint", spec.endpoint);
+    let mut remote =
+        Message::new().with("name", &spec.name).with("version", spec.version.number()).with("endpoint", spec.endpoint);
     if let Some(local) = spec.local {
         remote.put("local", local);
     }
@@ -338,6 +340,9 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("peer-id", &spec.peer_id);
     remote.put("initiate", yes_no(spec.initiate));
     remote.put("accept", yes_no(spec.accept));
+    if let IkeVersion::V1(v1) = &spec.version {
+        remote.put("aggressive", yes_no(v1.aggressive));
+    }
     remote.put("auth", "PresharedKey");
     match &spec.secret_file {
         Some(file) => remote.put("secret-file", file.display()),

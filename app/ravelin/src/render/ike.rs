@@ -72,6 +72,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
             field(remote, "version"),
             ways.join(" and ")
         );
+        if field(remote, "aggressive") == "yes" {
+            let _ = writeln!(out, "  Aggressive mode");
+        }
         let _ = writeln!(out, "  Own id: {}, peer id: {}", field(remote, "own-id"), field(remote, "peer-id"));
         let _ = writeln!(out, "  Auth: {}, file {}", field(remote, "auth"), field(remote, "secret-file"));
         for proposal in remote.list("proposals").unwrap_or_default() {

@@ -9,20 +9,21 @@ use ravelin_types::Spi;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::sa::OriginalAddresses;
 use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 use ravelin_wire::ip::transport::has_ports;
 
-use super::Ends;
-use super::child::{ChildSa, Terms};
-use super::feature::nat;
 use super::message::{Payloads, selectors};
 use super::offer::{AH_THROUGH_NAT, mode_name, use_transport_mode};
+use crate::child::{ChildSa, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 
 /// What we answer to an offer of a Child SA.
@@ -89,6 +90,7 @@ impl ChildAnswer {
                 original: if transport { wanted.original } else { None },
                 mode_declined: wanted.transport && !transport,
                 tfc_declined: wanted.tfc_declined,
+                lifetime: None,
             },
             number: *number,
             transforms: agreed.transforms,
@@ -109,24 +111,36 @@ impl ChildAnswer {
 }
 
 /// What the peer wants, in the two readings of RFC 7296 §2.23.1.
-struct Wanted {
+pub(crate) struct Wanted {
     transport: bool,
     tfc_declined: bool,
     /// As sent.
     sent: Selectors,
     /// With the addresses as we see them, for transport mode.
     seen: Selectors,
-    original: Option<ravelin_types::sa::OriginalAddresses>,
+    pub(crate) original: Option<OriginalAddresses>,
 }
 
 impl Wanted {
     fn new(payloads: &Payloads, ends: &Ends) -> Result<Self, Error> {
         let transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
         let sent = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
+        let tfc_declined = payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
+        Ok(Self::of(transport, sent, None, tfc_declined, ends))
+    }
+
+    /// `told` has the peer's own addresses where it says them apart from the selectors, as with IKEv1.
+    pub(crate) fn of(
+        transport: bool,
+        sent: Selectors,
+        told: Option<OriginalAddresses>,
+        tfc_declined: bool,
+        ends: &Ends,
+    ) -> Self {
         let mut seen = sent.clone();
         let mut original = None;
         if transport && ends.nat.any() {
-            original = nat::original(&sent.initiator, &sent.responder);
+            original = told.or_else(|| nat::original(&sent.initiator, &sent.responder));
             if ends.nat.theirs {
                 seen.initiator = nat::substitute(&seen.initiator, ends.peer.ip());
             }
@@ -134,19 +148,27 @@ impl Wanted {
                 seen.responder = nat::substitute(&seen.responder, ends.local.ip());
             }
         }
-        let tfc_declined = payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
-        Ok(Wanted { transport, tfc_declined, sent, seen, original })
+        Wanted { transport, tfc_declined, sent, seen, original }
+    }
+
+    /// The selectors as they are judged in this mode.
+    pub(crate) fn in_mode(&self, mode: Mode) -> &Selectors {
+        match mode {
+            Mode::Transport => &self.seen,
+            Mode::Tunnel => &self.sent,
+        }
     }
 }
 
-struct Found {
-    policy: Arc<ChildPolicy>,
-    mode: Mode,
-    selectors: Selectors,
+/// The policy that an offer falls under, and what of the offer it takes.
+pub(crate) struct Found {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) mode: Mode,
+    pub(crate) selectors: Selectors,
 }
 
 /// The policies of a remote in the order in which the SPD consults them.
-fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolicy>> {
+pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolicy>> {
     let mut policies: Vec<_> = policies.iter().filter(|child| child.remote == remote).cloned().collect();
     policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
     policies
@@ -154,7 +176,7 @@ fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolic
 
 /// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the
 /// initiator's first selectors, the packet that asked, before one that does not (RFC 7296 §2.9).
-fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<Found, Error> {
+pub(crate) fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<Found, Error> {
     let mut best: Option<(u8, Found)> = None;
     let mut mode_differs = false;
     let mut not_single = false;

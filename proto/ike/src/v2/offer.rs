@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
+use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
@@ -13,16 +14,16 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
 use ravelin_wire::ip::transport::has_type;
 
-use super::Ends;
-use super::child::{ChildSa, Terms};
-use super::feature::nat;
 use super::message::{Payloads, selectors};
+use crate::child::{ChildSa, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
-use crate::v2::phase::Want;
+use crate::want::Want;
 
 /// RFC 3715 §2.1: AH covers the addresses that a NAT changes, and RFC 3948 carries ESP alone.
 pub(crate) const AH_THROUGH_NAT: Error = Error::Misuse("AH does not pass the NAT between the two ends; use ESP");
@@ -109,6 +110,34 @@ impl ChildOffer {
         Ok(ChildOffer { policy, inbound, replaces, proposals, mode, selectors })
     }
 
+    /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.
+    pub(crate) fn for_flow(mut self, flow: Option<Flow>) -> Self {
+        let Some(flow) = flow else { return self };
+        let with = |selectors: &mut Vec<TrafficSelector>, address, port| {
+            if let Some(at) = selectors.iter().position(|ts| ts.matches(address, flow.protocol, port)) {
+                selectors.swap(0, at);
+            }
+        };
+        with(&mut self.selectors.initiator, flow.src, flow.src_port);
+        with(&mut self.selectors.responder, flow.dst, flow.dst_port);
+        self
+    }
+
+    /// What is offered, best first.
+    pub(crate) fn proposals(&self) -> &[Proposal] {
+        &self.proposals
+    }
+
+    /// Transport or tunnel.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The initiator's side is ours.
+    pub(crate) fn selectors(&self) -> &Selectors {
+        &self.selectors
+    }
+
     /// ESP or AH. All proposals of a policy are for one of them.
     pub(crate) fn protocol(&self) -> ProtocolId {
         self.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol)
@@ -189,6 +218,7 @@ impl ChildOffer {
             original,
             mode_declined: false,
             tfc_declined: payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some(),
+            lifetime: None,
         })
     }
 

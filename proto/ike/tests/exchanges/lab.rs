@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
-use ravelin_ike::config::{LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{
@@ -400,6 +400,7 @@ pub const SECRET: &[u8] = b"a secret that is long enough";
 pub fn remote(local: &str, peer: &str) -> Remote {
     Remote {
         name: "peer".into(),
+        version: IkeVersion::V2,
         local: Some(ip(local)),
         source: None,
         remote: ip(peer),

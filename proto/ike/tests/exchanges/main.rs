@@ -20,4 +20,5 @@ mod pfp;
 mod rekey;
 mod signature;
 mod storm;
+mod v1;
 mod window;

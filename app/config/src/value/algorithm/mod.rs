@@ -43,6 +43,25 @@ pub const DEFAULT_KE: &[KeMethod] = &[
     KeMethod::MODP4096,
 ];
 
+/// Encryption of IKEv1 when `-e` is left out: its messages are encrypted in CBC mode alone (RFC 2409 appendix B).
+pub const DEFAULT_ENCR_V1: &[Encr] = &[(EncrId::AES_CBC, Some(256)), (EncrId::AES_CBC, Some(128))];
+
+/// Key exchange methods of IKEv1 when `-d` is left out: few, because each is offered with each cipher and hash in one message.
+/// Curve25519 has no number there.
+pub const DEFAULT_KE_V1: &[KeMethod] = &[KeMethod::ECP256, KeMethod::MODP2048, KeMethod::ECP384, KeMethod::MODP3072];
+
+/// The hash of IKEv1 that the name of an integrity algorithm stands for, as the pseudorandom function that it makes.
+pub fn hash_of(integ: IntegId) -> Option<PrfId> {
+    match integ {
+        IntegId::HMAC_MD5_96 => Some(PrfId::HMAC_MD5),
+        IntegId::HMAC_SHA1_96 => Some(PrfId::HMAC_SHA1),
+        IntegId::HMAC_SHA2_256_128 => Some(PrfId::HMAC_SHA2_256),
+        IntegId::HMAC_SHA2_384_192 => Some(PrfId::HMAC_SHA2_384),
+        IntegId::HMAC_SHA2_512_256 => Some(PrfId::HMAC_SHA2_512),
+        _ => None,
+    }
+}
+
 /// A list of encryption algorithms for IKE.
 ///
 /// # Errors

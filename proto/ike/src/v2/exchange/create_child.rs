@@ -23,20 +23,21 @@ use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
 use super::rekey_child::{self, Collision};
 use super::{After, Exchange, Open, Task, What};
+use crate::child::{Agreement, ChildSa, ChildState};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
+use crate::ike_sa::{Ends, Live};
 use crate::limits;
 use crate::negotiate::ChildKe;
 use crate::output::DownReason;
 use crate::v2::answer::{ChildAnswer, sent_ke};
-use crate::v2::child::{Agreement, ChildSa, ChildState};
 use crate::v2::message::Payloads;
 use crate::v2::offer::{ChildOffer, mode_name};
-use crate::v2::phase::Want;
 use crate::v2::phase::established::{Established, Stage};
-use crate::v2::{Ends, rules};
+use crate::v2::rules;
+use crate::want::Want;
 
 /// Our request for a Child SA is open.
 pub(crate) struct CreateChild {
@@ -130,7 +131,7 @@ impl CreateChild {
                 Some(old) => rekey_child::finish(old, self.collision, agreement, &lowest, sa, ends, core),
                 None => {
                     let child = ChildSa::install(agreement, ends, true, core);
-                    sa.add_child(child, None, core);
+                    sa.children.add(child, None, core);
                 }
             },
             Err(error) => {
@@ -291,7 +292,7 @@ pub(crate) fn respond(
     let agreement = Agreement { policy, inbound, terms, initiator: false, keymat, replaces: old };
     // RFC 7296 §2.8: after a rekey the old Child SA sends until the peer shows that it has the new one.
     let child = ChildSa::install(agreement, ends, old.is_none(), core);
-    sa.add_child(child, old, core);
+    sa.children.add(child, old, core);
     if let Some(old) = old {
         rekey_child::answered(old, inbound, nonce_i.min(&nonce_r), sa);
     }

@@ -18,11 +18,11 @@ use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
 use super::{After, Answer, Exchange, Open};
+use crate::child::ChildState;
 use crate::context::Core;
 use crate::error::Error;
+use crate::ike_sa::Ends;
 use crate::output::DownReason;
-use crate::v2::Ends;
-use crate::v2::child::ChildState;
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 
@@ -45,7 +45,7 @@ impl DeleteChild {
     }
 
     pub(crate) fn abandon(self, sa: &mut Established, core: &mut Core) {
-        sa.remove_child(self.inbound, self.reason, core);
+        sa.children.take_down(self.inbound, self.reason, core);
         core.table.release(self.inbound);
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn respond(
 
 /// Removes the Child SA with this outbound SPI; the inbound SPI goes into the answer.
 fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
-    let Some(child) = sa.child_to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
+    let Some(child) = sa.children.to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
         if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open {
             open.note_deleted(outbound);
         }
@@ -128,6 +128,6 @@ fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends
         Some(Open { exchange: Exchange::DeleteChild(open), .. }) => open.inbound == inbound,
         _ => false,
     };
-    sa.remove_child(inbound, reason, core);
+    sa.children.take_down(inbound, reason, core);
     (!crossed).then_some(inbound)
 }

@@ -22,13 +22,13 @@ use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::Payload;
 
-use super::Ends;
 use super::message::Payloads;
 use super::phase::established::Established;
-use super::window::Retry;
 use crate::context::Core;
 use crate::error::{Error, Place};
+use crate::ike_sa::Ends;
 use crate::output::DownReason;
+use crate::retry::Retry;
 use create_child::CreateChild;
 use informational::{Close, DeleteChild};
 use rekey_ike::RekeyIke;

@@ -20,14 +20,14 @@ use ravelin_types::Spi;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, Payload};
 
 use super::{Exchange, Open};
+use crate::child::{Agreement, ChildSa, ChildState};
 use crate::context::Core;
 use crate::error::Error;
+use crate::ike_sa::{Ends, Live};
 use crate::output::DownReason;
-use crate::v2::Ends;
-use crate::v2::child::{Agreement, ChildSa, ChildState};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::Established;
-use crate::v2::phase::{Want, pfp};
+use crate::want::{Want, pfp};
 
 /// The peer's rekey of the Child SA that we are rekeying.
 pub(crate) struct Collision {
@@ -49,7 +49,7 @@ pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>
         return Err(Error::Violation("REKEY_SA without an SPI of four octets"));
     };
     // The SPI is the one on which the peer receives.
-    let old = sa.child_to(spi).filter(|old| notify.protocol == old.terms.suite.protocol());
+    let old = sa.children.to(spi).filter(|old| notify.protocol == old.terms.suite.protocol());
     let Some(old) = old else {
         // RFC 7296 §2.25: the peer may have made it in answer to our open request, an answer that is still on its way.
         // After CHILD_SA_NOT_FOUND it would forget an SA that we are about to install.
@@ -91,7 +91,7 @@ pub(crate) fn finish(
     // RFC 7296 §2.8.1: octet by octet, and a prefix is the lower one: the order of slices.
     let lost = collision.as_ref().is_some_and(|collision| lowest < collision.lowest.as_slice());
     let child = ChildSa::install(agreement, ends, !lost, core);
-    sa.add_child(child, Some(old), core);
+    sa.children.add(child, Some(old), core);
     if lost {
         if let Some(old) = sa.children.get_mut(&old) {
             old.state = ChildState::Replaced;
@@ -112,6 +112,6 @@ pub(crate) fn not_found(old: Spi, sa: &mut Established, core: &mut Core) {
     // The new one is for the same flow, where the policy fills selectors from one.
     let pfp = pfp(&policy);
     let flow = pfp.any().then(|| pfp.values(&child.terms.local_ts, &child.terms.remote_ts)).flatten();
-    sa.remove_child(old, DownReason::PeerDeleted, core);
+    sa.children.take_down(old, DownReason::PeerDeleted, core);
     sa.want(Want::new(&policy, flow));
 }

@@ -26,12 +26,13 @@ use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payl
 use super::{After, Exchange, Open, Task, What};
 use crate::context::Core;
 use crate::error::Error;
+use crate::ike_sa::{Ends, IkeSa, Live, Phase};
 use crate::negotiate;
 use crate::output::DownReason;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::phase::established::{Established, Origin, Stage};
 use crate::v2::window::MessageWindow;
-use crate::v2::{Ends, IkeSa, Phase, offer, rules};
+use crate::v2::{offer, rules};
 
 /// Our request for a new IKE SA is open.
 pub(crate) struct RekeyIke {

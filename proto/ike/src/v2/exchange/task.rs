@@ -2,7 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
+use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction;
 use ravelin_types::transform::KeMethod;
@@ -13,16 +15,18 @@ use super::create_child::CreateChild;
 use super::informational::{self, Close, DeleteChild};
 use super::rekey_ike::RekeyIke;
 use super::{Exchange, Open};
+use crate::child::ChildState;
+use crate::children::Children;
 use crate::context::Core;
-use crate::error::Error;
+use crate::error::{Error, Place};
+use crate::ike_sa::{self, Ends, IkeSa, Live};
 use crate::limits;
 use crate::output::DownReason;
-use crate::v2::child::{ChildSa, ChildState};
+use crate::retry::{Due, Retry};
 use crate::v2::phase::auth::no_answer;
 use crate::v2::phase::established::{Established, Stage};
-use crate::v2::phase::{Want, sa_init};
-use crate::v2::window::{Due, Retry};
-use crate::v2::{Ends, IkeSa};
+use crate::v2::phase::sa_init;
+use crate::want::Want;
 
 /// One exchange to come.
 #[derive(Clone, Debug)]
@@ -98,106 +102,6 @@ impl Established {
     pub(crate) fn add_task(&mut self, task: Task) {
         if !self.tasks.iter().any(|other| other.what == task.what) {
             self.tasks.push_back(task);
-        }
-    }
-
-    /// Somebody wants a Child SA.
-    pub(crate) fn want(&mut self, want: Want) {
-        let waits = |what: &What| matches!(what, What::Create(other) if other.is_served_with(&want));
-        let open = match &self.open {
-            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => waits(&exchange.task.what),
-            _ => false,
-        };
-        let served = self.children.values().any(|child| {
-            let fits = child.policy.policy.id == want.policy && child.is_settled();
-            fits && want.flow.is_none_or(|flow| {
-                let local = &child.terms.local_ts;
-                let remote = &child.terms.remote_ts;
-                local.iter().any(|ts| ts.matches(flow.src, flow.protocol, flow.src_port))
-                    && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
-            })
-        });
-        let waiting = self.tasks.iter().filter(|task| matches!(task.what, What::Create(_)));
-        let full = waiting.clone().count() >= limits::WANTS;
-        if !open && !served && !full && !waiting.clone().any(|task| waits(&task.what)) {
-            self.add_task(Task::new(What::Create(want)));
-        }
-    }
-
-    /// Rekeys a Child SA unless something is under way for it.
-    pub(crate) fn rekey_child(&mut self, inbound: Spi) {
-        if self.children.get(&inbound).is_some_and(|child| child.is_settled()) {
-            self.add_task(Task::new(What::RekeyChild(inbound)));
-        }
-    }
-
-    /// A Child SA passed a soft limit: it is rekeyed, or deleted if it is one too many.
-    pub(crate) fn child_aged(&mut self, inbound: Spi) {
-        match self.is_redundant(inbound) {
-            true => self.delete_child(inbound, DownReason::Replaced),
-            false => self.rekey_child(inbound),
-        }
-    }
-
-    /// One direction of a Child SA carried nothing for a while: it goes when the other did neither.
-    pub(crate) fn child_idle(&mut self, inbound: Spi, direction: Direction, now: Instant) {
-        let child = self.children.get_mut(&inbound).filter(|child| child.is_settled());
-        if child.is_some_and(|child| child.note_idle(direction, now)) {
-            self.delete_child(inbound, DownReason::Idle);
-        }
-    }
-
-    /// Whether another Child SA serves the same traffic, as happens when both sides began at once. Rekeyed each for
-    /// itself, they would stay for ever. Both sides see the same pair of SPIs, so they keep the same one.
-    fn is_redundant(&self, inbound: Spi) -> bool {
-        let Some(child) = self.children.get(&inbound).filter(|child| child.is_settled()) else { return false };
-        let rank = |child: &ChildSa| {
-            let (inbound, outbound) = (child.inbound, child.terms.outbound);
-            (inbound.max(outbound), inbound.min(outbound))
-        };
-        self.children.values().any(|other| {
-            other.is_settled()
-                && other.policy.policy.id == child.policy.policy.id
-                && other.terms.serves_the_same(&child.terms)
-                && rank(other) > rank(child)
-        })
-    }
-
-    /// Deletes a Child SA unless that is under way.
-    pub(crate) fn delete_child(&mut self, inbound: Spi, reason: DownReason) {
-        let Some(child) = self.children.get_mut(&inbound) else { return };
-        if child.state != ChildState::Deleting {
-            child.state = ChildState::Deleting;
-            let protocol = child.terms.suite.protocol();
-            self.add_task(Task::new(What::DeleteChild(protocol, inbound, reason)));
-        }
-    }
-
-    /// Rekeys the IKE SA unless it is on its way out.
-    pub(crate) fn rekey(&mut self) {
-        let open = matches!(&self.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
-        if self.stage == Stage::Active && !open {
-            self.rekey_at = None;
-            self.add_task(Task::new(What::RekeyIke));
-        }
-    }
-
-    /// Deletes the IKE SA before all else that waits.
-    pub(crate) fn close(&mut self, reason: DownReason) {
-        if self.stage == Stage::Closing {
-            return;
-        }
-        self.stage = Stage::Closing;
-        self.rekey_at = None;
-        // RFC 7296 §2.8: it is the last request on this IKE SA. What waits behind it ends with the SA.
-        self.tasks.push_front(Task::new(What::Close(reason)));
-    }
-
-    /// Asks whether the peer is alive, unless a request is open that tells as much.
-    pub(crate) fn check_liveness(&mut self, core: &Core) {
-        let busy = self.open.is_some() || self.tasks.iter().any(|task| task.is_due(core.now));
-        if self.stage == Stage::Active && !busy {
-            self.add_task(Task::new(What::Liveness));
         }
     }
 
@@ -277,8 +181,119 @@ impl Established {
         }
     }
 
-    /// Sends the next request if the window is free, and keeps the SA.
-    pub(crate) fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+    /// Makes the request. `None`: there is nothing to do any more.
+    fn start(&mut self, task: Task, ends: &Ends, core: &mut Core) -> Result<Option<(Exchange, Vec<Payload>)>, Error> {
+        if self.stage == Stage::Replaced && !matches!(task.what, What::Close(_)) {
+            return Ok(None);
+        }
+        match task.what {
+            What::Create(want) => {
+                let Some(policy) = core.policy(want.policy) else { return Ok(None) };
+                self.room(core)?;
+                CreateChild::request(task, policy, &want, ends, core).map(Some)
+            }
+            What::RekeyChild(spi) => match self.children.get_mut(&spi) {
+                Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),
+                _ => Ok(None),
+            },
+            What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
+            What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
+            What::Close(reason) => Ok(Some(Close::request(reason))),
+            What::Liveness => Ok(Some(informational::liveness())),
+        }
+    }
+
+    /// Whether there may be one more Child SA on this IKE SA and with its peer.
+    pub(crate) fn room(&self, core: &Core) -> Result<(), Error> {
+        ike_sa::room(self.children.len(), &self.remote.name, &self.identities.1, core)
+    }
+
+    /// Tries a rekey again after a while; the hard lifetime ends the attempts.
+    pub(crate) fn retry_rekey(&mut self, what: What, core: &Core) {
+        let task = Task { at: Some(core.now + limits::REKEY_RETRY), ..Task::new(what) };
+        self.add_task(task);
+    }
+}
+
+impl Live for Established {
+    fn children(&self) -> &Children {
+        &self.children
+    }
+
+    fn children_mut(&mut self) -> &mut Children {
+        &mut self.children
+    }
+
+    fn forget_wants(&mut self, policy: Option<PolicyId>) {
+        let waits = |task: &Task| match task.what {
+            What::Create(want) => policy.is_none_or(|policy| policy == want.policy),
+            _ => false,
+        };
+        self.tasks.retain(|task| !waits(task));
+    }
+
+    fn want(&mut self, want: Want) {
+        let waits = |what: &What| matches!(what, What::Create(other) if other.is_served_with(&want));
+        let open = match &self.open {
+            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => waits(&exchange.task.what),
+            _ => false,
+        };
+        let served = self.children.serve(&want);
+        let waiting = self.tasks.iter().filter(|task| matches!(task.what, What::Create(_)));
+        let full = waiting.clone().count() >= limits::WANTS;
+        if !open && !served && !full && !waiting.clone().any(|task| waits(&task.what)) {
+            self.add_task(Task::new(What::Create(want)));
+        }
+    }
+
+    fn rekey_child(&mut self, inbound: Spi) {
+        if self.children.get(&inbound).is_some_and(|child| child.is_settled()) {
+            self.add_task(Task::new(What::RekeyChild(inbound)));
+        }
+    }
+
+    fn child_idle(&mut self, inbound: Spi, direction: Direction, now: Instant) {
+        let child = self.children.get_mut(&inbound).filter(|child| child.is_settled());
+        if child.is_some_and(|child| child.note_idle(direction, now)) {
+            self.delete_child(inbound, DownReason::Idle);
+        }
+    }
+
+    fn delete_child(&mut self, inbound: Spi, reason: DownReason) {
+        let Some(child) = self.children.get_mut(&inbound) else { return };
+        if child.state != ChildState::Deleting {
+            child.state = ChildState::Deleting;
+            let protocol = child.terms.suite.protocol();
+            self.add_task(Task::new(What::DeleteChild(protocol, inbound, reason)));
+        }
+    }
+
+    fn rekey(&mut self) {
+        let open = matches!(&self.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
+        if self.stage == Stage::Active && !open {
+            self.rekey_at = None;
+            self.add_task(Task::new(What::RekeyIke));
+        }
+    }
+
+    fn close(&mut self, reason: DownReason) {
+        if self.stage == Stage::Closing {
+            return;
+        }
+        self.stage = Stage::Closing;
+        self.rekey_at = None;
+        // RFC 7296 §2.8: it is the last request on this IKE SA. What waits behind it ends with the SA.
+        self.tasks.push_front(Task::new(What::Close(reason)));
+    }
+
+    fn check_liveness(&mut self, core: &Core) {
+        let busy = self.open.is_some() || self.tasks.iter().any(|task| task.is_due(core.now));
+        if self.stage == Stage::Active && !busy {
+            self.add_task(Task::new(What::Liveness));
+        }
+    }
+
+    fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         while self.open.is_none() {
             let Some(index) = self.tasks.iter().position(|task| task.is_due(core.now)) else { break };
             let Some(task) = self.tasks.remove(index) else { break };
@@ -321,47 +336,25 @@ impl Established {
         Some(self.keep(ends))
     }
 
-    /// Makes the request. `None`: there is nothing to do any more.
-    fn start(&mut self, task: Task, ends: &Ends, core: &mut Core) -> Result<Option<(Exchange, Vec<Payload>)>, Error> {
-        if self.stage == Stage::Replaced && !matches!(task.what, What::Close(_)) {
-            return Ok(None);
-        }
-        match task.what {
-            What::Create(want) => {
-                let Some(policy) = core.policy(want.policy) else { return Ok(None) };
-                self.room(core)?;
-                CreateChild::request(task, policy, &want, ends, core).map(Some)
-            }
-            What::RekeyChild(spi) => match self.children.get_mut(&spi) {
-                Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),
-                _ => Ok(None),
-            },
-            What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
-            What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
-            What::Close(reason) => Ok(Some(Close::request(reason))),
-            What::Liveness => Ok(Some(informational::liveness())),
+    /// Asks whether the peer lives because of a hint, at a limited rate.
+    fn doubt(&mut self, core: &mut Core) {
+        let lately = self.hinted.is_some_and(|at| core.now.since(at) < limits::HINT_INTERVAL);
+        if !lately {
+            self.hinted = Some(core.now);
+            self.check_liveness(core);
         }
     }
 
-    /// Whether there may be one more Child SA on this IKE SA and with its remote.
-    pub(crate) fn room(&self, core: &Core) -> Result<(), Error> {
-        if self.children.len() >= limits::CHILDREN_PER_IKE_SA {
-            return Err(Error::Full);
-        }
-        let peer = &self.identities.1;
-        let spis = core.table.with_remote(&self.remote.name);
-        let others = spis.iter().filter_map(|spi| core.table.get(*spi)).filter(|sa| sa.peer() == Some(peer));
-        let others = others.map(|sa| sa.children());
-        if self.children.len() + others.sum::<usize>() >= limits::CHILDREN_PER_REMOTE {
-            return Err(Error::Full);
-        }
-        Ok(())
+    fn alive(&mut self, now: Instant) {
+        self.heard = now;
     }
 
-    /// Tries a rekey again after a while; the hard lifetime ends the attempts.
-    pub(crate) fn retry_rekey(&mut self, what: What, core: &Core) {
-        let task = Task { at: Some(core.now + limits::REKEY_RETRY), ..Task::new(what) };
-        self.add_task(task);
+    fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
+        Established::follow(self, ends, from, core);
+    }
+
+    fn place(&self, ends: &Ends) -> Place {
+        Established::place(self, ends, "CREATE_CHILD_SA")
     }
 }
 

@@ -10,8 +10,8 @@ use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::context::Core;
+use crate::ike_sa::{Ends, Phase};
 use crate::output::DownReason;
-use crate::v2::{Ends, Phase};
 
 /// The notify, if it is true.
 pub(crate) fn notify(remote: &str, core: &Core) -> Option<Payload> {

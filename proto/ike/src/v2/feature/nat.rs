@@ -4,54 +4,18 @@
 //! 2. A hash that does not match what arrived tells which end is behind a NAT. Then both move to port 4500 and ESP
 //!    travels in UDP.
 //! 3. The end that is not behind a NAT follows the other when authenticated messages come from a new address.
-//! 4. In transport mode the selectors hold addresses that the other end does not know; each end replaces them by the
-//!    addresses it sees and keeps the originals for mending checksums.
 //!
-//! Read RFC 7296 §2.23 and §2.23.1 before changing this file.
+//! Read RFC 7296 §2.23 before changing this file.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::IkeSpi;
-use ravelin_types::sa::{OriginalAddresses, UdpEncap};
-use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
+use crate::nat::Nat;
 use crate::v2::message::Payloads;
-
-/// The port on which IKE begins.
-pub(crate) const IKE_PORT: u16 = 500;
-/// The port to which it moves when there is a NAT.
-pub(crate) const NAT_PORT: u16 = 4500;
-
-/// Which ends are behind a NAT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Nat {
-    /// We are.
-    pub(crate) ours: bool,
-    /// The peer is.
-    pub(crate) theirs: bool,
-}
-
-impl Nat {
-    /// Whether there is any, so that ESP travels in UDP.
-    pub(crate) fn any(self) -> bool {
-        self.ours || self.theirs
-    }
-
-    /// Whether a message that verifies may lead us to another address of the peer. Who is behind a NAT itself does not
-    /// follow: a single packet, caught and sent from elsewhere, could then lead it anywhere. Nor does a peer without a
-    /// NAT move.
-    pub(crate) fn follows(self) -> bool {
-        self.theirs && !self.ours
-    }
-
-    /// The ports of ESP in UDP between these ends, as we send.
-    pub(crate) fn encap(self, local: SocketAddr, peer: SocketAddr) -> Option<UdpEncap> {
-        self.any().then(|| UdpEncap { src_port: local.port(), dst_port: peer.port() })
-    }
-}
 
 /// The two notifies of a message sent from `local` to `peer`. With `pose`, ours says what no peer sees, so that it takes
 /// us for one behind a NAT.
@@ -100,23 +64,4 @@ fn hash(crypto: &CryptoProvider, (spi_i, spi_r): (IkeSpi, IkeSpi), end: SocketAd
         IpAddr::V6(v6) => (crypto.sha1)(&[&spi_i, &spi_r, &v6.octets(), &port]),
     };
     digest.to_vec()
-}
-
-/// The one address of all selectors, if it is one (RFC 7296 §2.23.1).
-pub(crate) fn single_address(selectors: &[TrafficSelector]) -> Option<IpAddr> {
-    let (first, _) = selectors.first()?.addresses().into_inner();
-    selectors.iter().all(|ts| ts.addresses() == (first..=first)).then_some(first)
-}
-
-/// The same selectors with `address` in place of theirs.
-pub(crate) fn substitute(selectors: &[TrafficSelector], address: IpAddr) -> Vec<TrafficSelector> {
-    let host = TrafficSelector::host(address);
-    // The ports come from a valid selector, so they are in order and the result is never shorter.
-    selectors.iter().filter_map(|ts| host.with(ts.protocol(), ts.ports()).ok()).collect()
-}
-
-/// The addresses that the peer's packets had when it sent them, from the selectors as it sent them: `theirs` its own
-/// side, `ours` our side.
-pub(crate) fn original(theirs: &[TrafficSelector], ours: &[TrafficSelector]) -> Option<OriginalAddresses> {
-    Some(OriginalAddresses { src: single_address(theirs)?, dst: single_address(ours)? })
 }

@@ -21,19 +21,20 @@ use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
 use super::established::{Established, Origin};
 use crate::auth::Now;
+use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
+use crate::ike_sa::{Ends, IkeSa, Live, Phase};
 use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
-use crate::v2::child::{Agreement, ChildSa};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::initial_contact;
 use crate::v2::message::Payloads;
+use crate::v2::rules;
 use crate::v2::window::MessageWindow;
-use crate::v2::{Ends, IkeSa, Phase, rules};
 
 /// An IKE_AUTH request whose sender is a remote if its AUTH is proven.
 pub(crate) struct Request {
@@ -76,7 +77,7 @@ impl InitAnswered {
             return Some(self.keep(ends));
         };
         // The configuration may have changed since: whoever is not in it any more is nobody.
-        let current = |old: &Arc<Remote>| core.remote(&old.name);
+        let current = |old: &Arc<Remote>| core.current(old);
         self.candidates = self.candidates.iter().filter_map(current).collect();
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
         let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();
@@ -211,7 +212,7 @@ impl InitAnswered {
         // RFC 7296 §2.8: ready to receive before the answer goes out.
         if let Some(agreement) = agreement {
             let child = ChildSa::install(agreement, &ends, true, core);
-            established.add_child(child, None, core);
+            established.children.add(child, None, core);
         }
         core.send(at.0, at.1, &response, 0);
         Box::new(established).go_on(ends, core)

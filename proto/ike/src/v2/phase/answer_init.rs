@@ -23,20 +23,21 @@ use ravelin_wire::ike::v2::{
 };
 
 use super::auth::InitExchange;
-use crate::config::Remote;
+use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
+use crate::ike_sa::{Ends, IkeSa, Phase};
 use crate::input::Datagram;
 use crate::limits;
+use crate::nat::Nat;
 use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation::{self, Sealed};
-use crate::v2::feature::nat::{self, Nat};
-use crate::v2::feature::signature_hashes;
+use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
-use crate::v2::{Ends, IkeSa, Phase, rules};
+use crate::v2::rules;
 
 /// We answered an IKE_SA_INIT request.
 pub(crate) struct InitAnswered {
@@ -166,7 +167,10 @@ fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
 /// The remotes at this address that we answer, the exact ones before those for any address.
 fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
     let (local, from) = (datagram.local.ip(), datagram.remote.ip());
-    let answers = |exact| core.remotes().iter().filter(move |remote| remote.answers(local, from) == Some(exact));
+    let answers = |exact| {
+        let all = core.remotes().iter().filter(|remote| remote.version == IkeVersion::V2);
+        all.filter(move |remote| remote.answers(local, from) == Some(exact))
+    };
     answers(true).chain(answers(false)).cloned().collect()
 }
 
@@ -315,6 +319,6 @@ fn lines(proposals: &[Proposal]) -> Vec<alloc::string::String> {
 }
 
 fn known(core: &Core) -> Vec<alloc::string::String> {
-    let remotes = core.config.remotes.iter().filter(|remote| remote.accept);
+    let remotes = core.config.remotes.iter().filter(|remote| remote.version == IkeVersion::V2 && remote.accept);
     remotes.take(limits::REPORT_LINES).map(|remote| alloc::format!("{} at {}", remote.name, remote.remote)).collect()
 }

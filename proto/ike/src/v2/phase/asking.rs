@@ -14,17 +14,17 @@ use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::v2::{Auth, AuthMethod, Payload};
 
-use super::Want;
 use super::answer_auth::Request;
 use super::answer_init::InitAnswered;
 use super::auth::{AuthRequested, Unsigned};
 use crate::context::Core;
 use crate::error::Error;
+use crate::ike_sa::{Ends, IkeSa, Phase};
 use crate::limits;
 use crate::output::OpId;
 use crate::question::{Answer, Question};
 use crate::v2::message::Payloads;
-use crate::v2::{Ends, IkeSa, Phase};
+use crate::want::Want;
 
 /// A question is open.
 pub(crate) struct Asking {

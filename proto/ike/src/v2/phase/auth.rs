@@ -19,23 +19,25 @@ use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
-use super::Want;
 use super::asking::{self, Step};
 use super::established::{Established, Origin};
 use crate::auth::{Claim, LocalAuth, Now};
+use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
+use crate::ike_sa::{Ends, IkeSa, Live, Phase};
 use crate::input::Datagram;
 use crate::negotiate::ChildKe;
-use crate::v2::child::{Agreement, ChildSa};
+use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::initial_contact;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
-use crate::v2::window::{Due, MessageWindow, Retry};
-use crate::v2::{Ends, IkeSa, Phase, rules};
+use crate::v2::rules;
+use crate::v2::window::MessageWindow;
+use crate::want::Want;
 
 /// What IKE_SA_INIT leaves for the rest.
 pub(crate) struct InitExchange {
@@ -299,7 +301,7 @@ impl AuthRequested {
         match child {
             Ok(agreement) => {
                 let child = ChildSa::install(agreement, &ends, true, core);
-                established.add_child(child, None, core);
+                established.children.add(child, None, core);
             }
             Err(error) => {
                 // RFC 7296 §2.21.2: the IKE SA stands without it. Where the peer has the Child SA, it must go there.

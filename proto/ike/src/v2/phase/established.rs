@@ -8,29 +8,30 @@
 //! Read RFC 7296 §2.1 to §2.4, §2.21.3 and §2.25 before changing this file.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_types::{Identity, IkeSpi, Instant, Secret, Spi};
+use ravelin_types::{Identity, IkeSpi, Instant, Secret};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
 
+use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
+use crate::ike_sa::{Ends, IkeSa, Live, Phase, down, make_room};
 use crate::input::Datagram;
 use crate::limits;
 use crate::output::{DownReason, Event};
-use crate::v2::child::{ChildSa, ChildState};
 use crate::v2::exchange::{self, After, Open, Task, What};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
+use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
-use crate::v2::{Ends, IkeSa, Phase, down, rules};
 
 /// Both sides are authenticated.
 pub(crate) struct Established {
@@ -46,15 +47,14 @@ pub(crate) struct Established {
     pub(crate) open: Option<Open>,
     /// What waits for the window, in order.
     pub(crate) tasks: VecDeque<Task>,
-    /// By inbound SPI.
-    pub(crate) children: BTreeMap<Spi, ChildSa>,
+    pub(crate) children: Children,
     pub(crate) stage: Stage,
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
     /// When the peer last showed that it is alive.
     pub(crate) heard: Instant,
     /// When an unprotected message last made us ask.
-    hinted: Option<Instant>,
+    pub(crate) hinted: Option<Instant>,
     /// Our SPI of the IKE SA that both sides are rekeying, when the peer made this one and who inherits is open.
     pub(crate) contested: Option<IkeSpi>,
 }
@@ -97,7 +97,7 @@ impl Established {
             window,
             open: None,
             tasks: VecDeque::new(),
-            children: BTreeMap::new(),
+            children: Children::default(),
             stage: Stage::Active,
             heard: core.now,
             hinted: None,
@@ -232,15 +232,6 @@ impl Established {
         }
     }
 
-    /// Asks whether the peer lives because of a hint, at a limited rate.
-    pub(crate) fn doubt(&mut self, core: &mut Core) {
-        let lately = self.hinted.is_some_and(|at| core.now.since(at) < limits::HINT_INTERVAL);
-        if !lately {
-            self.hinted = Some(core.now);
-            self.check_liveness(core);
-        }
-    }
-
     /// The peer sent something new that verifies.
     fn hear(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
         self.heard = core.now;
@@ -254,60 +245,9 @@ impl Established {
         if from == ends.peer || !same_family || !ends.nat.follows() {
             return;
         }
-        let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
-        if self.children.values().any(|child| taken(child).is_some_and(|inbound| inbound != child.inbound)) {
-            // Another peer there has a Child SA of the same name, which must not come to harm.
-            return;
+        if self.children.follow(from, core) {
+            ends.peer = from;
         }
-        ends.peer = from;
-        for child in self.children.values_mut() {
-            child.follow(from, core);
-        }
-    }
-
-    /// Takes a Child SA in and says so.
-    pub(crate) fn add_child(&mut self, child: ChildSa, replaces: Option<Spi>, core: &mut Core) {
-        let (policy, inbound, outbound) = (child.policy.policy.id, child.inbound, child.terms.outbound);
-        core.event(match replaces {
-            Some(old) => Event::ChildRekeyed { policy, old, inbound, outbound },
-            None => Event::ChildUp { policy, inbound, outbound },
-        });
-        self.children.insert(inbound, child);
-    }
-
-    /// Removes a Child SA. What replaces it sends from now on; what it was to replace is in use again.
-    pub(crate) fn remove_child(&mut self, inbound: Spi, reason: DownReason, core: &mut Core) {
-        let Some(child) = self.children.remove(&inbound) else { return };
-        self.heirs(inbound).for_each(|heir| heir.send(core));
-        if let Some(old) = child.replaces
-            && self.heirs(old).next().is_none()
-            && let Some(old) = self.children.get_mut(&old)
-            && old.state == ChildState::Replaced
-        {
-            old.state = ChildState::Installed;
-        }
-        child.remove(reason, core);
-    }
-
-    /// What takes the place of this Child SA, and is not itself on its way out.
-    fn heirs(&mut self, inbound: Spi) -> impl Iterator<Item = &mut ChildSa> {
-        self.children.values_mut().filter(move |heir| {
-            heir.replaces == Some(inbound) && !matches!(heir.state, ChildState::Redundant | ChildState::Deleting)
-        })
-    }
-
-    /// A packet arrived on the Child SA with this inbound SPI, so the peer has it and we may send on it.
-    pub(crate) fn received_on(&mut self, inbound: Spi, core: &mut Core) {
-        if let Some(child) = self.children.get_mut(&inbound)
-            && child.is_settled()
-        {
-            child.send(core);
-        }
-    }
-
-    /// The Child SA with this outbound SPI.
-    pub(crate) fn child_to(&self, outbound: Spi) -> Option<&ChildSa> {
-        self.children.values().find(|child| child.terms.outbound == outbound)
     }
 
     /// Has the peer delete a Child SA that it made and we could not.
@@ -343,12 +283,7 @@ impl Established {
         if let Some(open) = self.open.take() {
             exchange::abandon(open.exchange, &mut self, ends, core);
         }
-        let spis: Vec<Spi> = self.children.keys().copied().collect();
-        for spi in spis {
-            if let Some(child) = self.children.remove(&spi) {
-                child.remove(reason, core);
-            }
-        }
+        self.children.take_all_down(reason, core);
         for task in &self.tasks {
             // An SPI of a Child SA that only the peer has is still reserved.
             if let What::DeleteChild(_, spi, _) = task.what {
@@ -360,19 +295,5 @@ impl Established {
 
     pub(crate) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         IkeSa { ends, phase: Phase::Established(self) }
-    }
-}
-
-/// Ends the oldest IKE SA with a peer of a remote when there are too many.
-fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
-    let spis = core.table.with_remote(remote);
-    let standing = spis.iter().filter_map(|spi| core.table.get(*spi));
-    let standing = standing.filter(|sa| matches!(&sa.phase, Phase::Established(phase) if phase.identities.1 == *peer));
-    if standing.clone().count() < limits::IKE_SAS_PER_REMOTE {
-        return;
-    }
-    let oldest = standing.min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
-    if let Some(oldest) = oldest.and_then(|spi| core.table.take(spi)) {
-        oldest.drop_silently(DownReason::Replaced, core);
     }
 }

@@ -23,21 +23,23 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
 
-use super::Want;
 pub(crate) use super::answer_init::InitAnswered;
 use super::auth::{self, InitExchange};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
+use crate::ike_sa::{Ends, IkeSa, Phase};
 use crate::input::Datagram;
 use crate::limits;
+use crate::nat::{IKE_PORT, NAT_PORT, Nat};
 use crate::negotiate;
+use crate::retry::{Due, Retry};
 use crate::v2::feature::fragmentation::{self, Sealed};
 use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
-use crate::v2::window::{Due, Retry};
-use crate::v2::{Ends, IkeSa, Phase, rules};
+use crate::v2::rules;
+use crate::want::Want;
 
 /// We sent an IKE_SA_INIT request.
 pub(crate) struct InitRequested {
@@ -86,9 +88,9 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
         spi_i: core.ike_spi(),
         spi_r: IkeSpi::ZERO,
         initiator: true,
-        local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), nat::IKE_PORT),
-        peer: SocketAddr::new(remote.remote, nat::IKE_PORT),
-        nat: nat::Nat::default(),
+        local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), IKE_PORT),
+        peer: SocketAddr::new(remote.remote, IKE_PORT),
+        nat: Nat::default(),
         created: core.now,
         serial: core.serial(),
         init_key: None,
@@ -278,8 +280,8 @@ impl InitRequested {
         ends.nat.ours |= detected.is_some() && (unknown_local || self.remote.encap);
         if ends.nat.any() {
             // RFC 7296 §2.23: everything after goes to and from port 4500.
-            ends.local.set_port(nat::NAT_PORT);
-            ends.peer.set_port(nat::NAT_PORT);
+            ends.local.set_port(NAT_PORT);
+            ends.peer.set_port(NAT_PORT);
         }
         let exchange = InitExchange {
             suite: agreed.suite,

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use super::super::error::Malformed;
+use super::super::header::PayloadType;
 use super::super::reader::Reader;
 use crate::limits;
 
@@ -44,6 +45,19 @@ impl Attribute {
     /// Bytes.
     pub fn bytes(kind: u16, value: impl Into<Vec<u8>>) -> Self {
         Attribute { kind, value: AttributeValue::Long(value.into()) }
+    }
+
+    /// Reads attributes to the end of `bytes`: those of a notification.
+    ///
+    /// # Errors
+    /// When they are not attributes.
+    pub fn parse_all(bytes: &[u8]) -> Result<Vec<Attribute>, Malformed> {
+        parse_all(&mut Reader::new(bytes, 0, PayloadType::V1_NOTIFY))
+    }
+
+    /// Appends the attribute.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        emit_all(core::slice::from_ref(self), out);
     }
 
     /// The value as a number, whichever form it came in. `None`: none, or more than 64 bits.

@@ -7,7 +7,7 @@ use super::super::chain::GENERIC_HEADER_LEN;
 use super::super::error::Malformed;
 use super::super::header::{Flags, Header, PayloadType};
 use super::super::reader::Reader;
-use super::Payload;
+use super::{Chain, Payload, emit};
 use crate::limits;
 
 /// A received message of version 1.
@@ -81,6 +81,16 @@ impl Message {
         r.finish()?;
         Ok(Message { header, content: Content::Clear(payloads) })
     }
+}
+
+/// A message to be encrypted from byte 28 on: padded with zeros to a multiple of `block_len` (RFC 2409 appendix B).
+pub fn emit_padded(header: &Header, chain: &Chain, block_len: usize) -> Vec<u8> {
+    let mut out = emit(header, chain);
+    let len = Header::LEN + chain.bytes().len().next_multiple_of(block_len);
+    out.resize(len, 0);
+    // A chain is at most MAX_CHAIN_LEN bytes.
+    out[Header::LEN - 4..Header::LEN].copy_from_slice(&(len as u32).to_be_bytes());
+    out
 }
 
 /// Reads a chain to its end.

@@ -45,7 +45,7 @@ pub use configuration::Cfg;
 pub use delete::Delete;
 pub use fragment::Fragment;
 pub use id::Id;
-pub use message::{Content, Message, Payloads};
+pub use message::{Content, Message, Payloads, emit_padded};
 pub use nat::NatOa;
 pub use nonce::Nonce;
 pub use notify::Notify;

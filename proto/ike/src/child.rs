@@ -21,8 +21,8 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 
 use crate::config::ChildPolicy;
 use crate::context::Core;
+use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
-use crate::v2::Ends;
 use crate::view::ChildSaView;
 
 /// What is to become of a Child SA.
@@ -56,6 +56,8 @@ pub(crate) struct Terms {
     pub(crate) mode_declined: bool,
     /// The peer does not take TFC padding (RFC 7296 §1.3.1).
     pub(crate) tfc_declined: bool,
+    /// After how long both sides end it, where they agreed on that: IKEv1 alone does (RFC 2407 §4.5).
+    pub(crate) lifetime: Option<Duration>,
 }
 
 impl Terms {
@@ -106,6 +108,11 @@ impl ChildSa {
             Action::Protect(protection) => (protection.lifetime, protection.replay_window, protection.options),
             Action::Bypass | Action::Discard => Default::default(),
         };
+        if let Some(agreed) = terms.lifetime {
+            lifetime.hard.time = Some(lifetime.hard.time.map_or(agreed, |own| own.min(agreed)));
+            let soft = agreed - agreed / 5;
+            lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
+        }
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),

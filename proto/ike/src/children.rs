@@ -1,0 +1,124 @@
+//! The Child SAs of one IKE SA, of either version, by inbound SPI.
+
+use alloc::collections::BTreeMap;
+use core::net::SocketAddr;
+use core::ops::{Deref, DerefMut};
+
+use ravelin_types::Spi;
+
+use crate::child::{ChildSa, ChildState};
+use crate::context::Core;
+use crate::output::{DownReason, Event};
+use crate::want::Want;
+
+/// A map with what concerns more than one of them.
+#[derive(Default)]
+pub(crate) struct Children(BTreeMap<Spi, ChildSa>);
+
+impl Deref for Children {
+    type Target = BTreeMap<Spi, ChildSa>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Children {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Children {
+    /// Takes a Child SA in and says so.
+    pub(crate) fn add(&mut self, child: ChildSa, replaces: Option<Spi>, core: &mut Core) {
+        let (policy, inbound, outbound) = (child.policy.policy.id, child.inbound, child.terms.outbound);
+        core.event(match replaces {
+            Some(old) => Event::ChildRekeyed { policy, old, inbound, outbound },
+            None => Event::ChildUp { policy, inbound, outbound },
+        });
+        self.0.insert(inbound, child);
+    }
+
+    /// Removes a Child SA. What replaces it sends from now on; what it was to replace is in use again.
+    pub(crate) fn take_down(&mut self, inbound: Spi, reason: DownReason, core: &mut Core) {
+        let Some(child) = self.0.remove(&inbound) else { return };
+        self.heirs(inbound).for_each(|heir| heir.send(core));
+        if let Some(old) = child.replaces
+            && self.heirs(old).next().is_none()
+            && let Some(old) = self.0.get_mut(&old)
+            && old.state == ChildState::Replaced
+        {
+            old.state = ChildState::Installed;
+        }
+        child.remove(reason, core);
+    }
+
+    /// Removes all.
+    pub(crate) fn take_all_down(&mut self, reason: DownReason, core: &mut Core) {
+        while let Some((_, child)) = self.0.pop_first() {
+            child.remove(reason, core);
+        }
+    }
+
+    /// What takes the place of this Child SA, and is not itself on its way out.
+    fn heirs(&mut self, inbound: Spi) -> impl Iterator<Item = &mut ChildSa> {
+        self.0.values_mut().filter(move |heir| {
+            heir.replaces == Some(inbound) && !matches!(heir.state, ChildState::Redundant | ChildState::Deleting)
+        })
+    }
+
+    /// A packet arrived on the Child SA with this inbound SPI, so the peer has it and we may send on it.
+    pub(crate) fn received_on(&mut self, inbound: Spi, core: &mut Core) {
+        if let Some(child) = self.0.get_mut(&inbound)
+            && child.is_settled()
+        {
+            child.send(core);
+        }
+    }
+
+    /// The Child SA with this outbound SPI.
+    pub(crate) fn to(&self, outbound: Spi) -> Option<&ChildSa> {
+        self.0.values().find(|child| child.terms.outbound == outbound)
+    }
+
+    /// Whether one of them does what is wanted.
+    pub(crate) fn serve(&self, want: &Want) -> bool {
+        self.0.values().any(|child| {
+            let fits = child.policy.policy.id == want.policy && child.is_settled();
+            fits && want.flow.is_none_or(|flow| {
+                let local = &child.terms.local_ts;
+                let remote = &child.terms.remote_ts;
+                local.iter().any(|ts| ts.matches(flow.src, flow.protocol, flow.src_port))
+                    && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
+            })
+        })
+    }
+
+    /// Whether another Child SA serves the same traffic, as happens when both sides began at once. Rekeyed each for
+    /// itself, they would stay for ever. Both sides see the same pair of SPIs, so they keep the same one.
+    pub(crate) fn is_redundant(&self, inbound: Spi) -> bool {
+        let Some(child) = self.0.get(&inbound).filter(|child| child.is_settled()) else { return false };
+        let rank = |child: &ChildSa| {
+            let (inbound, outbound) = (child.inbound, child.terms.outbound);
+            (inbound.max(outbound), inbound.min(outbound))
+        };
+        self.0.values().any(|other| {
+            other.is_settled()
+                && other.policy.policy.id == child.policy.policy.id
+                && other.terms.serves_the_same(&child.terms)
+                && rank(other) > rank(child)
+        })
+    }
+
+    /// The peer is at another address. False: another peer there has a Child SA of the same name, which must not come
+    /// to harm, so nothing is changed.
+    pub(crate) fn follow(&mut self, from: SocketAddr, core: &mut Core) -> bool {
+        let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
+        if self.0.values().any(|child| taken(child).is_some_and(|inbound| inbound != child.inbound)) {
+            return false;
+        }
+        self.0.values_mut().for_each(|child| child.follow(from, core));
+        true
+    }
+}

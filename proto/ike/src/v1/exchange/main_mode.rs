@@ -1,0 +1,459 @@
+//! Main mode (RFC 2409 §5.4): six messages, the last two encrypted.
+//!
+//! The responder has the pre-shared key only by the peer's address when it needs it. So it keeps all remotes that may be
+//! meant, and takes the one whose key opens the fifth message and whose peer says who it is in there.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::KePrivate;
+use ravelin_crypto::ikev1::Algs;
+use ravelin_types::IkeSpi;
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
+use ravelin_wire::ike::v1::{Chain, Content, Id, Message, Nonce, Opaque, Payload, Sa, emit};
+
+use super::{METHOD, Material, Opening, Step, claimed, hash_payload, id_payload, key, stranger, tell};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::{Ends, IkeSa, Live};
+use crate::input::Datagram;
+use crate::limits;
+use crate::nat::NAT_PORT;
+use crate::v1::message::{Payloads, Secured};
+use crate::v1::offer::{self, Agreed};
+use crate::v1::phase::Phase;
+use crate::v1::session::{Origin, Session, initial_contact};
+use crate::v1::vendor::Abilities;
+use crate::v1::{nat, rules};
+
+const EXCHANGE: ExchangeType = ExchangeType::IDENTITY_PROTECTION;
+
+/// The third message was sent.
+pub(super) struct ValueSent {
+    pub(super) agreed: Agreed,
+    algs: Algs,
+    sa: Vec<u8>,
+    nonce: Vec<u8>,
+    private: Box<dyn KePrivate>,
+}
+
+/// Sends the first message: `HDR, SA, VID...`
+pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result<(), Error> {
+    let Some(remote) = opening.remotes.first().cloned() else { return Ok(()) };
+    let suites = offer::suites(&remote.proposals, &core.crypto);
+    let sa = offer::sa(&suites, METHOD, remote.lifetime, &core.crypto);
+    let mut payloads = vec![Payload::Sa(sa)];
+    payloads.extend(Abilities::OURS.payloads());
+    let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?);
+    opening.step = Step::MainOffered { suites, sa: body_of_sa(&message) };
+    opening.send(&ends, &[], message, core);
+    core.table.insert(Phase::Opening(Box::new(opening)).with(ends));
+    Ok(())
+}
+
+/// The body of the SA payload, which is the first of the message.
+pub(super) fn body_of_sa(message: &[u8]) -> Vec<u8> {
+    let parsed = Message::parse(message).ok().and_then(|parsed| match parsed.content {
+        Content::Clear(chain) => Some(Payloads::clear(chain, message).body(PayloadType::V1_SA).to_vec()),
+        Content::Encrypted(_) => None,
+    });
+    parsed.unwrap_or_default()
+}
+
+/// Takes the first message and answers: `HDR, SA, VID...`
+pub(super) fn choose(
+    remotes: Vec<Arc<Remote>>,
+    ends: Ends,
+    payloads: &Payloads,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Result<(), Error> {
+    rules::require(payloads, rules::SA)?;
+    let (agreed, answer, remotes) = agree(payloads.sa()?, remotes, core)?;
+    let mut abilities = Abilities::default();
+    abilities.note(payloads.all());
+    let mut reply = vec![Payload::Sa(answer)];
+    reply.extend(abilities.payloads());
+    let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&reply)?);
+    if message.len() > datagram.data.len() {
+        return Err(Error::Violation("an offer shorter than its answer"));
+    }
+    let mut opening = Opening {
+        remotes,
+        wants: Vec::new(),
+        replaces: None,
+        step: Step::MainChosen { agreed, sa: payloads.body(PayloadType::V1_SA).to_vec() },
+        abilities,
+        received: Vec::new(),
+        sent: Vec::new(),
+        retry: None,
+        expire_at: core.now + limits::HALF_OPEN_LIFETIME,
+        reported: false,
+    };
+    opening.send(&ends, datagram.data, message, core);
+    core.table.insert(Phase::Opening(Box::new(opening)).with(ends));
+    Ok(())
+}
+
+/// The first candidate's suite, the answer, and all candidates that it suits.
+pub(super) fn agree(
+    offered: &Sa,
+    remotes: Vec<Arc<Remote>>,
+    core: &Core,
+) -> Result<(Agreed, Sa, Vec<Arc<Remote>>), Error> {
+    let mut agreed: Option<(Agreed, Sa)> = None;
+    let mut suited = Vec::new();
+    let mut ours = Vec::new();
+    for remote in remotes {
+        let suites = offer::suites(&remote.proposals, &core.crypto);
+        match (offer::choose(offered, &suites, &[METHOD], &core.crypto), &agreed) {
+            (Some(first), None) => {
+                agreed = Some(first);
+                suited.push(remote);
+            }
+            (Some((other, _)), Some((first, _))) if other.suite == first.suite => suited.push(remote),
+            (Some(_), Some(_)) => {}
+            (None, _) => ours.extend(suites.iter().map(offer::suite_line)),
+        }
+    }
+    match agreed {
+        Some((agreed, answer)) => Ok((agreed, answer, suited)),
+        None => {
+            ours.truncate(limits::REPORT_LINES);
+            Err(Disagreement::new(Part::IkeProposal, offer::lines(offered, &core.crypto), ours).into())
+        }
+    }
+}
+
+/// Takes messages 2 to 6.
+pub(super) fn handle(
+    mut opening: Box<Opening>,
+    ends: Ends,
+    message: Message,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Option<IkeSa> {
+    let header = message.header;
+    match (message.content, opening.step) {
+        (Content::Clear(chain), Step::MainOffered { suites, sa }) => {
+            let payloads = Payloads::clear(chain, datagram.data);
+            let ours = Ends { spi_r: header.responder_spi, local: datagram.local, ..ends.clone() };
+            let pose = opening.remotes.iter().any(|remote| remote.encap);
+            match value(&mut opening.abilities, &ours, &suites, &sa, pose, &payloads, core) {
+                Ok((sent, message)) => {
+                    opening.step = Step::MainValueSent(Box::new(sent));
+                    opening.send(&ours, datagram.data, message, core);
+                    Some(opening.keep(ours))
+                }
+                Err(error) => {
+                    opening.step = Step::MainOffered { suites, sa };
+                    Some(opening.refuse(ends, &error, core))
+                }
+            }
+        }
+        (Content::Clear(chain), Step::MainChosen { agreed, sa }) => {
+            let payloads = Payloads::clear(chain, datagram.data);
+            let encap = opening.remotes.iter().any(|remote| remote.encap);
+            match answer_value(&opening.abilities, &ends, &agreed, &sa, encap, &payloads, datagram, core) {
+                Ok((ends, material, message)) => {
+                    opening.step = Step::MainValueAnswered(Box::new(material));
+                    opening.send(&ends, datagram.data, message, core);
+                    Some(opening.keep(ends))
+                }
+                Err(error) => {
+                    opening.step = Step::MainChosen { agreed, sa };
+                    Some(opening.refuse(ends, &error, core))
+                }
+            }
+        }
+        (Content::Clear(chain), Step::MainValueSent(sent)) => {
+            let payloads = Payloads::clear(chain, datagram.data);
+            let remote = opening.remotes.first().cloned()?;
+            match identify(&remote, &ends, &sent, &payloads, datagram, core) {
+                Ok((ends, secured, material, message)) => {
+                    opening.step = Step::MainIdSent(Box::new((secured, material)));
+                    opening.send(&ends, datagram.data, message, core);
+                    Some(opening.keep(ends))
+                }
+                Err(error) => {
+                    opening.step = Step::MainValueSent(sent);
+                    Some(opening.refuse(ends, &error, core))
+                }
+            }
+        }
+        (Content::Encrypted(first), Step::MainValueAnswered(material)) => {
+            opening.step = Step::MainValueAnswered(material);
+            admit(opening, ends, first, header, datagram, core)
+        }
+        (Content::Encrypted(first), Step::MainIdSent(sent)) => {
+            opening.step = Step::MainIdSent(sent);
+            conclude(opening, ends, first, datagram, core)
+        }
+        (_, step) => {
+            core.counters.unexpected += 1;
+            opening.step = step;
+            Some(opening.keep(ends))
+        }
+    }
+}
+
+/// Takes message 2 and makes message 3: `HDR, KE, Ni, NAT-D, NAT-D`
+fn value(
+    abilities: &mut Abilities,
+    ends: &Ends,
+    suites: &[ravelin_types::proposal::IkeSuite],
+    sa: &[u8],
+    pose: bool,
+    payloads: &Payloads,
+    core: &mut Core,
+) -> Result<(ValueSent, Vec<u8>), Error> {
+    rules::require(payloads, rules::SA)?;
+    if ends.spi_r == IkeSpi::ZERO {
+        return Err(Error::Violation("the responder's cookie is zero"));
+    }
+    let agreed = offer::answered(payloads.sa()?, suites, METHOD, &core.crypto)
+        .ok_or(Error::Violation("the chosen proposal was not offered"))?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    abilities.note(payloads.all());
+    let private = algs.ke.generate(&mut *core.rng);
+    let nonce = core.nonce();
+    let message = value_message(abilities, ends, &algs, private.public(), &nonce, pose)?;
+    Ok((ValueSent { agreed, algs, sa: sa.to_vec(), nonce, private }, message))
+}
+
+/// `HDR, KE, N, NAT-D, NAT-D`
+fn value_message(
+    abilities: &Abilities,
+    ends: &Ends,
+    algs: &Algs,
+    public: &[u8],
+    nonce: &[u8],
+    pose: bool,
+) -> Result<Vec<u8>, Error> {
+    let mut payloads = vec![Payload::Ke(Opaque(public.to_vec()))];
+    payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
+    if let Some(nat_t) = abilities.nat_t {
+        payloads.extend(nat::payloads(nat_t, algs, ends.spis(), ends.local, ends.peer, pose));
+    }
+    Ok(emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?))
+}
+
+/// Takes message 3 and makes message 4.
+#[expect(clippy::too_many_arguments, reason = "one step of a handshake")]
+fn answer_value(
+    abilities: &Abilities,
+    ends: &Ends,
+    agreed: &Agreed,
+    sa: &[u8],
+    encap: bool,
+    payloads: &Payloads,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Result<(Ends, Material, Vec<u8>), Error> {
+    rules::require(payloads, rules::KE)?;
+    let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let theirs = payloads.ke()?.0.clone();
+    let (public, shared) = algs.ke.respond(&theirs, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let nonce = core.nonce();
+    let detected = nat::detect(&algs, ends.spis(), payloads, datagram.local, datagram.remote);
+    let mut ends = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
+    ends.nat = detected.unwrap_or_default();
+    ends.nat.ours |= detected.is_some() && encap;
+    let message = value_message(abilities, &ends, &algs, &public, &nonce, encap)?;
+    let material = Material {
+        agreed: *agreed,
+        algs,
+        sa: sa.to_vec(),
+        nonces: (payloads.nonce()?.as_bytes().to_vec(), nonce),
+        publics: (theirs, public),
+        shared,
+    };
+    Ok((ends, material, message))
+}
+
+/// Takes message 4 and makes message 5: `HDR*, IDii, HASH_I [, N(INITIAL-CONTACT)]`
+fn identify(
+    remote: &Arc<Remote>,
+    ends: &Ends,
+    sent: &ValueSent,
+    payloads: &Payloads,
+    datagram: Datagram<'_>,
+    core: &Core,
+) -> Result<(Ends, Secured, Material, Vec<u8>), Error> {
+    rules::require(payloads, rules::KE)?;
+    let theirs = payloads.ke()?.0.clone();
+    let shared = sent.private.agree(&theirs).map_err(|_| Error::BadPublicValue)?;
+    let material = Material {
+        agreed: sent.agreed,
+        algs: sent.algs,
+        sa: sent.sa.clone(),
+        nonces: (sent.nonce.clone(), payloads.nonce()?.as_bytes().to_vec()),
+        publics: (sent.private.public().to_vec(), theirs),
+        shared,
+    };
+    let mut secured = material.secure(&key(remote, ends), ends)?;
+    let mut ends = ends.clone();
+    let detected = nat::detect(&sent.algs, ends.spis(), payloads, datagram.local, datagram.remote);
+    ends.nat = detected.unwrap_or_default();
+    ends.nat.ours |= detected.is_some() && remote.encap;
+    if ends.nat.any() {
+        // RFC 3947 §4: everything after goes to and from port 4500.
+        ends.local.set_port(NAT_PORT);
+        ends.peer.set_port(NAT_PORT);
+    }
+    let id = id_payload(&remote.local_id);
+    let mut reply = proof(&material, &secured, true, id);
+    reply.extend(initial_contact(&remote.name, &ends, core));
+    let (message, iv) = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &reply)?;
+    secured.iv = iv;
+    Ok((ends, secured, material, message))
+}
+
+/// `ID, HASH`
+fn proof(material: &Material, secured: &Secured, initiator: bool, id: Id) -> Vec<Payload> {
+    let hash = material.proof(secured, initiator, &id.body());
+    vec![Payload::Id(id), hash_payload(hash)]
+}
+
+/// Takes message 5 and answers with message 6: `HDR*, IDir, HASH_R`. The SA stands.
+fn admit(
+    mut opening: Box<Opening>,
+    ends: Ends,
+    first: PayloadType,
+    header: ravelin_wire::ike::header::Header,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Option<IkeSa> {
+    // The configuration may have changed since: whoever is not in it any more is nobody.
+    opening.remotes = opening.remotes.iter().filter_map(|remote| core.current(remote)).collect();
+    let Step::MainValueAnswered(material) = &opening.step else { return Some(opening.keep(ends)) };
+    let judged = recognise(&opening.remotes, material, &ends, first, datagram);
+    let (remote, mut secured, payloads) = match judged {
+        Ok(found) => found,
+        Err(error) => {
+            core.counters.forged += 1;
+            let reported = opening.reported;
+            opening.report(&ends, &error, core);
+            if !reported && core.may_react() {
+                tell(header, error.notify_v1(), datagram, core);
+            }
+            return Some(opening.keep(ends));
+        }
+    };
+    // The initiator moves to port 4500 with this message when there is a NAT (RFC 3947 §4).
+    let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
+    let reply = proof(material, &secured, false, id_payload(&remote.local_id));
+    let sealed = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &reply);
+    let (message, iv) = match sealed {
+        Ok(sealed) => sealed,
+        Err(unfit) => {
+            core.failed(Error::from(unfit).failure(ends.place(&remote.name, "Main Mode", None)));
+            return None;
+        }
+    };
+    secured.iv = iv;
+    let lifetime = material.agreed.lifetime;
+    let origin = Origin {
+        identities: (remote.local_id.clone(), remote.remote_id.clone()),
+        remote,
+        secured,
+        abilities: opening.abilities,
+        lifetime,
+        replaces: None,
+    };
+    let session = Session::new(origin, &ends, &payloads, core);
+    core.transmit(datagram.local, datagram.remote, message.clone());
+    session.with_last(datagram.data, Some(message)).go_on(ends, core)
+}
+
+/// The remote whose key opens the message and whose peer it comes from, with the keys advanced past it.
+fn recognise(
+    remotes: &[Arc<Remote>],
+    material: &Material,
+    ends: &Ends,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+) -> Result<(Arc<Remote>, Secured, Payloads), Error> {
+    let mut refusal = None;
+    for remote in remotes {
+        let Ok(mut secured) = material.secure(&key(remote, ends), ends) else { continue };
+        // With another key there is no telling text from noise.
+        let Some((payloads, iv)) = secured.open(&secured.iv, first, datagram.data) else { continue };
+        if let Err(error) = rules::require(&payloads, rules::ID) {
+            refusal = refusal.or(Some(error));
+            continue;
+        }
+        let judged = payloads.id().and_then(claimed).and_then(|identity| {
+            material.judge(&secured, true, &payloads, payloads.body(PayloadType::V1_ID))?;
+            match remote.takes(&identity) {
+                true => Ok(identity),
+                false => Err(stranger(&identity, remotes.iter())),
+            }
+        });
+        match judged {
+            Ok(identity) => {
+                secured.iv = iv;
+                return Ok((remote.for_peer(ends.local.ip(), &identity), secured, payloads));
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    let ours = remotes.iter().map(|remote| remote.remote_auth.words(&remote.name)).collect();
+    let theirs = vec!["a message that this key does not open".into()];
+    Err(refusal.unwrap_or(Error::Authentication(Disagreement::new(Part::Authentication, theirs, ours))))
+}
+
+/// Takes message 6. The SA stands.
+fn conclude(
+    mut opening: Box<Opening>,
+    ends: Ends,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> Option<IkeSa> {
+    let Step::MainIdSent(sent) = &opening.step else { return Some(opening.keep(ends)) };
+    let (secured, material) = &**sent;
+    let remote = opening.remotes.first().cloned()?;
+    let judged = secured
+        .open(&secured.iv, first, datagram.data)
+        .ok_or_else(|| {
+            let theirs = vec!["a message that this key does not open".into()];
+            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
+        })
+        .and_then(|(payloads, iv)| {
+            rules::require(&payloads, rules::ID)?;
+            material.judge(secured, false, &payloads, payloads.body(PayloadType::V1_ID))?;
+            let identity = claimed(payloads.id()?)?;
+            match remote.takes(&identity) {
+                true => Ok((payloads, iv, identity)),
+                false => Err(stranger(&identity, opening.remotes.iter())),
+            }
+        });
+    let (payloads, iv, identity) = match judged {
+        Ok(judged) => judged,
+        Err(error) => {
+            core.counters.forged += 1;
+            opening.report(&ends, &error, core);
+            return Some(opening.keep(ends));
+        }
+    };
+    let Opening { wants, step, abilities, replaces, .. } = *opening;
+    let Step::MainIdSent(sent) = step else { return None };
+    let (mut secured, material) = *sent;
+    secured.iv = iv;
+    let origin = Origin {
+        identities: (remote.local_id.clone(), identity),
+        remote,
+        secured,
+        abilities,
+        lifetime: material.agreed.lifetime,
+        replaces,
+    };
+    let mut session = Session::new(origin, &ends, &payloads, core).with_last(datagram.data, None);
+    wants.into_iter().for_each(|want| session.want(want));
+    session.go_on(ends, core)
+}

@@ -1,0 +1,533 @@
+//! The exchanges of IKEv1, one file each, and what those of phase 1 have in common.
+//!
+//! ```text
+//!   phase 1   main_mode.rs    HDR, SA -->   <-- HDR, SA   HDR, KE, Ni -->   <-- HDR, KE, Nr
+//!                             HDR*, IDii, HASH_I -->   <-- HDR*, IDir, HASH_R
+//!             aggressive.rs   HDR, SA, KE, Ni, IDii -->   <-- HDR, SA, KE, Nr, IDir, HASH_R   HDR*, HASH_I -->
+//!   phase 2   quick_mode.rs   HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr -->
+//!                             <-- HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr   HDR*, HASH(3) -->
+//!             informational.rs   HDR*, HASH(1), N or D -->
+//! ```
+//! Whoever began repeats what is not answered. A responder of phase 1 never does by itself: it answers each message
+//! once, and again when that message comes again, so nobody can use it to flood others.
+//! Read RFC 2409 §5 and RFC 2408 §5.1 before changing this folder.
+
+pub(crate) mod aggressive;
+pub(crate) mod informational;
+pub(crate) mod main_mode;
+pub(crate) mod quick_mode;
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ravelin_crypto::ikev1::{Algs, Cookies, Iv, Publics, Skeyid};
+use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::identity::Identity;
+use ravelin_types::proposal::IkeSuite;
+use ravelin_types::{IkeSpi, Instant, Secret};
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
+use ravelin_wire::ike::v1::{
+    AnySpi, AuthMethod, Chain, Content, Doi, Id, Message, Notify, NotifyType, Opaque, Payload, emit,
+};
+
+use super::message::{Payloads, Secured};
+use super::offer::{self, Agreed};
+use super::vendor::Abilities;
+use crate::auth::{LocalAuth, RemoteAuth};
+use crate::config::{IkeVersion, Remote, V1};
+use crate::context::Core;
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::input::Datagram;
+use crate::limits;
+use crate::nat::{IKE_PORT, NAT_PORT, Nat};
+use crate::retry::{Due, Retry};
+use crate::sa_table::InitKey;
+use crate::v1::phase::Phase;
+use crate::v2::feature::fragmentation::Sealed;
+use crate::v2::phase::auth::no_answer;
+use crate::want::Want;
+
+/// Phase 1 is under way.
+pub(crate) struct Opening {
+    /// The remote, or those that the peer may turn out to be, likeliest first; never empty.
+    pub(crate) remotes: Vec<Arc<Remote>>,
+    /// What the SA is for.
+    pub(crate) wants: Vec<Want>,
+    /// Our SPI of the ISAKMP SA that this one takes the place of.
+    pub(crate) replaces: Option<IkeSpi>,
+    step: Step,
+    abilities: Abilities,
+    /// The message of the peer that was handled last.
+    received: Vec<u8>,
+    /// Our last message.
+    sent: Vec<u8>,
+    /// Its repetition, where we began.
+    retry: Option<Retry>,
+    expire_at: Instant,
+    /// A failure was reported; those of unprotected messages are reported once.
+    reported: bool,
+}
+
+/// Which message was sent last, with what is needed to judge the next.
+enum Step {
+    /// Main mode, 1.
+    MainOffered { suites: Vec<IkeSuite>, sa: Vec<u8> },
+    /// Main mode, 2.
+    MainChosen { agreed: Agreed, sa: Vec<u8> },
+    /// Main mode, 3.
+    MainValueSent(Box<main_mode::ValueSent>),
+    /// Main mode, 4.
+    MainValueAnswered(Box<Material>),
+    /// Main mode, 5.
+    MainIdSent(Box<(Secured, Material)>),
+    /// Aggressive mode, 1.
+    AggressiveOffered(Box<aggressive::Offered>),
+    /// Aggressive mode, 2.
+    AggressiveAnswered(Box<aggressive::Answered>),
+}
+
+/// What the keys of an ISAKMP SA are made from, and what its hashes cover.
+pub(crate) struct Material {
+    agreed: Agreed,
+    algs: Algs,
+    /// Body of the initiator's SA payload.
+    sa: Vec<u8>,
+    nonces: (Vec<u8>, Vec<u8>),
+    publics: (Vec<u8>, Vec<u8>),
+    shared: Secret,
+}
+
+impl Material {
+    /// The keys, with this pre-shared key.
+    fn secure(&self, key: &Secret, ends: &Ends) -> Result<Secured, Error> {
+        // An empty key authenticates nobody, whatever the configuration says.
+        if key.is_empty() {
+            return Err(Error::Misuse("the remote has no pre-shared key"));
+        }
+        let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
+        let cookies = Cookies { initiator: ends.spi_i, responder: ends.spi_r };
+        let keys = Skeyid::pre_shared(self.algs.prf, key, nonces).derive(self.algs.prf, &self.shared, cookies);
+        let cipher = keys.cipher(&self.algs).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        let iv = Iv::first(self.algs.hash, self.algs.prf.output_len(), self.publics(), &cipher);
+        Ok(Secured { suite: self.agreed.suite, algs: self.algs, keys, cipher, iv })
+    }
+
+    fn publics(&self) -> Publics<'_> {
+        Publics { initiator: &self.publics.0, responder: &self.publics.1 }
+    }
+
+    /// The hash by which one side proves that it is `id`: HASH_I or HASH_R.
+    fn proof(&self, secured: &Secured, initiator: bool, id: &[u8]) -> Vec<u8> {
+        match initiator {
+            true => secured.keys.hash_i(self.publics(), &self.sa, id),
+            false => secured.keys.hash_r(self.publics(), &self.sa, id),
+        }
+    }
+
+    /// Whether `payloads` prove that their sender is the identity in them, and who that is.
+    fn judge(&self, secured: &Secured, initiator: bool, payloads: &Payloads, id: &[u8]) -> Result<(), Error> {
+        let expected = self.proof(secured, initiator, id);
+        secured.keys.verify(&expected, &payloads.hash()?.0).map_err(|_| {
+            let theirs = vec!["HASH by pre-shared key".to_string()];
+            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
+        })
+    }
+}
+
+impl Opening {
+    /// Name of the likeliest remote.
+    pub(crate) fn remote_name(&self) -> &str {
+        self.remotes.first().map_or("", |remote| &remote.name)
+    }
+
+    /// For listings.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.step {
+            Step::AggressiveOffered(_) | Step::AggressiveAnswered(_) => "AGGRESSIVE",
+            _ => "MAIN_MODE",
+        }
+    }
+
+    /// For listings.
+    pub(crate) fn suite(&self) -> Option<IkeSuite> {
+        match &self.step {
+            Step::MainOffered { .. } | Step::AggressiveOffered(_) => None,
+            Step::MainChosen { agreed, .. } => Some(agreed.suite),
+            Step::MainValueSent(sent) => Some(sent.agreed.suite),
+            Step::MainValueAnswered(material) => Some(material.agreed.suite),
+            Step::MainIdSent(sent) => Some(sent.0.suite),
+            Step::AggressiveAnswered(answered) => Some(answered.secured.suite),
+        }
+    }
+
+    /// Name of the exchange in reports.
+    fn exchange_name(&self) -> &'static str {
+        match self.state_name() {
+            "AGGRESSIVE" => "Aggressive Mode",
+            _ => "Main Mode",
+        }
+    }
+
+    fn exchange(&self) -> ExchangeType {
+        match self.state_name() {
+            "AGGRESSIVE" => ExchangeType::AGGRESSIVE,
+            _ => ExchangeType::IDENTITY_PROTECTION,
+        }
+    }
+
+    /// Whether we began it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.retry.as_ref().map_or(self.expire_at, Retry::at)
+    }
+
+    /// Takes a message that carries the cookies of this SA. `None`: the SA is gone.
+    pub(crate) fn handle(
+        self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        if header.exchange == ExchangeType::INFORMATIONAL_V1 {
+            return Some(self.told(ends, message.content, datagram, core));
+        }
+        if datagram.data == self.received {
+            core.counters.repeated += 1;
+            // RFC 2408 §5.1: a responder repeats its answer when the question comes again, and at no other time.
+            if !ends.initiator {
+                core.transmit(datagram.local, datagram.remote, self.sent.clone());
+            }
+            return Some(self.keep(ends));
+        }
+        if header.exchange != self.exchange() || header.message_id != 0 {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        }
+        match self.step {
+            Step::AggressiveOffered(_) | Step::AggressiveAnswered(_) => {
+                aggressive::handle(self, ends, message, datagram, core)
+            }
+            _ => main_mode::handle(self, ends, message, datagram, core),
+        }
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        let Some(retry) = &mut self.retry else {
+            return (core.now < self.expire_at).then(|| self.keep(ends));
+        };
+        match retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(message, _) => {
+                let message = message.first().to_vec();
+                core.transmit(ends.local, ends.peer, message);
+            }
+            Due::GiveUp => {
+                if !self.reported {
+                    core.failed(no_answer(self.place(&ends)));
+                }
+                return None;
+            }
+        }
+        Some(self.keep(ends))
+    }
+
+    /// An informational message before the peer has proved who it is: it proves nothing, but the operator may want to
+    /// know (history rows 13, 15, 30, 39).
+    fn told(mut self: Box<Self>, ends: Ends, content: Content, datagram: Datagram<'_>, core: &mut Core) -> IkeSa {
+        let Content::Clear(chain) = content else {
+            core.counters.forged += 1;
+            return self.keep(ends);
+        };
+        let payloads = Payloads::clear(chain, datagram.data);
+        let error = payloads.notifies().find(|notify| notify.kind.is_error()).map(|notify| notify.kind);
+        match error.filter(|_| ends.initiator && datagram.remote.ip() == ends.peer.ip()) {
+            Some(kind) => {
+                if let Some(retry) = &mut self.retry {
+                    retry.hurry();
+                }
+                self.report(&ends, &Error::RefusedV1(kind), core);
+            }
+            None => core.counters.unexpected += 1,
+        }
+        self.keep(ends)
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        Phase::Opening(self).with(ends)
+    }
+
+    fn place(&self, ends: &Ends) -> Place {
+        let policy = self.wants.first().map(|want| want.policy);
+        ends.place(self.remote_name(), self.exchange_name(), policy)
+    }
+
+    /// Tells the operator, once.
+    fn report(&mut self, ends: &Ends, error: &Error, core: &mut Core) {
+        if !self.reported {
+            self.reported = true;
+            let offered = || match &self.step {
+                Step::MainOffered { suites, .. } => suites.iter().map(offer::suite_line).collect(),
+                Step::AggressiveOffered(offered) => offered.suites.iter().map(offer::suite_line).collect(),
+                _ => Vec::new(),
+            };
+            core.failed(error.failure_with_offer(self.place(ends), |_| offered()));
+        }
+    }
+
+    /// Counts a message that is no step of the exchange, and goes on waiting for one that is.
+    fn refuse(mut self: Box<Self>, ends: Ends, error: &Error, core: &mut Core) -> IkeSa {
+        core.counters.malformed += 1;
+        self.report(&ends, error, core);
+        self.keep(ends)
+    }
+
+    /// Sends the next message and waits for the answer to it.
+    fn send(&mut self, ends: &Ends, received: &[u8], message: Vec<u8>, core: &mut Core) {
+        self.received = received.to_vec();
+        self.sent = message.clone();
+        if let Some(retry) = &mut self.retry {
+            let schedule = self.remotes.first().map(|remote| remote.retransmission).unwrap_or_default();
+            *retry = Retry::new(Sealed::whole(message.clone()), schedule, core.now);
+        }
+        core.transmit(ends.local, ends.peer, message);
+    }
+}
+
+/// Begins phase 1 with `remote` for what is wanted, in the place of another ISAKMP SA if need be.
+pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
+    let aggressive = matches!(remote.version, IkeVersion::V1(V1 { aggressive: true }));
+    let place = Place {
+        remote: Some(remote.name.clone()),
+        address: remote.remote,
+        policy: wants.first().map(|want| want.policy),
+        exchange: if aggressive { "Aggressive Mode" } else { "Main Mode" },
+    };
+    let begun = initial(remote, wants, replaces, core).and_then(|(opening, ends)| match aggressive {
+        true => aggressive::offer(opening, ends, core),
+        false => main_mode::offer(opening, ends, core),
+    });
+    if let Err(error) = begun {
+        core.failed(error.failure(place));
+    }
+}
+
+/// An opening without a message, and its ends.
+fn initial(
+    remote: Arc<Remote>,
+    wants: Vec<Want>,
+    replaces: Option<IkeSpi>,
+    core: &mut Core,
+) -> Result<(Opening, Ends), Error> {
+    if remote.remote.is_unspecified() {
+        return Err(Error::Misuse("the remote has no address to which to send"));
+    }
+    if core.table.len() >= limits::IKE_SAS {
+        return Err(Error::Misuse("the limit on IKE SAs is reached"));
+    }
+    let unspecified = match remote.remote {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let ends = Ends {
+        spi_i: core.ike_spi(),
+        spi_r: IkeSpi::ZERO,
+        initiator: true,
+        local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), IKE_PORT),
+        peer: SocketAddr::new(remote.remote, IKE_PORT),
+        nat: Nat::default(),
+        created: core.now,
+        serial: core.serial(),
+        init_key: None,
+    };
+    let suites = offer::suites(&remote.proposals, &core.crypto);
+    if suites.is_empty() {
+        return Err(Error::Misuse("the remote has no usable IKE proposal"));
+    }
+    let retry = Retry::new(Sealed::whole(Vec::new()), remote.retransmission, core.now);
+    let opening = Opening {
+        remotes: vec![remote],
+        wants,
+        replaces,
+        step: Step::MainOffered { suites, sa: Vec::new() },
+        abilities: Abilities::default(),
+        received: Vec::new(),
+        sent: Vec::new(),
+        retry: Some(retry),
+        expire_at: core.now,
+        reported: false,
+    };
+    Ok((opening, ends))
+}
+
+/// Takes the first message of a phase 1 that belongs to no SA.
+pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core) {
+    let header = message.header;
+    let Content::Clear(chain) = message.content else {
+        core.counters.malformed += 1;
+        return;
+    };
+    if header.message_id != 0 || header.initiator_spi == IkeSpi::ZERO {
+        core.counters.malformed += 1;
+        return;
+    }
+    let key: InitKey = (header.initiator_spi, (core.crypto.sha1)(&[datagram.data]).to_vec());
+    if let Some(spi) = core.table.begun_by(&key) {
+        repeat(spi, datagram, core);
+        return;
+    }
+    let aggressive = header.exchange == ExchangeType::AGGRESSIVE;
+    let payloads = Payloads::clear(chain, datagram.data);
+    let place = Place {
+        remote: core.remote_name(datagram.remote.ip()),
+        address: datagram.remote.ip(),
+        policy: None,
+        exchange: if aggressive { "Aggressive Mode" } else { "Main Mode" },
+    };
+    let answered = candidates(aggressive, &payloads, datagram, core).and_then(|remotes| {
+        let (half_open, from) = (core.table.half_open(), core.table.half_open_from(datagram.remote.ip()));
+        let full = half_open >= limits::V1_HALF_OPEN || core.table.len() >= limits::IKE_SAS;
+        if full || from >= limits::HALF_OPEN_PER_ADDRESS {
+            core.counters.refused_half_open += 1;
+            return Ok(());
+        }
+        let ends = Ends {
+            spi_i: header.initiator_spi,
+            spi_r: core.ike_spi(),
+            initiator: false,
+            local: datagram.local,
+            peer: datagram.remote,
+            nat: Nat::default(),
+            created: core.now,
+            serial: core.serial(),
+            init_key: Some(key),
+        };
+        match aggressive {
+            true => aggressive::answer(remotes, ends, &payloads, datagram, core),
+            false => main_mode::choose(remotes, ends, &payloads, datagram, core),
+        }
+    });
+    if let Err(error) = answered {
+        // One answer to one message, at a limited rate and no longer than it (history rows 18, 71).
+        if core.may_react() {
+            core.failed(error.failure(place));
+            tell(header, error.notify_v1(), datagram, core);
+        } else {
+            core.counters.malformed += 1;
+        }
+    }
+}
+
+/// The first message came again.
+fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
+    let sent = core.table.get(spi).and_then(|sa| match &sa.phase {
+        ike_sa::Phase::V1(Phase::Opening(opening)) if opening.received == datagram.data => Some(opening.sent.clone()),
+        _ => None,
+    });
+    match sent {
+        Some(sent) => {
+            core.counters.repeated += 1;
+            core.transmit(datagram.local, datagram.remote, sent);
+        }
+        None => core.counters.unexpected += 1,
+    }
+}
+
+/// The remotes at this address that we answer in this mode, the exact ones before those for any address.
+fn candidates(
+    aggressive: bool,
+    payloads: &Payloads,
+    datagram: Datagram<'_>,
+    core: &Core,
+) -> Result<Vec<Arc<Remote>>, Error> {
+    let (local, from) = (datagram.local.ip(), datagram.remote.ip());
+    let mode = |remote: &&Arc<Remote>| matches!(&remote.version, IkeVersion::V1(v1) if v1.aggressive == aggressive);
+    let answers = |exact| {
+        let all = core.remotes().iter().filter(mode);
+        all.filter(move |remote| remote.answers(local, from) == Some(exact))
+    };
+    let mut found: Vec<Arc<Remote>> = answers(true).chain(answers(false)).cloned().collect();
+    found.truncate(limits::V1_CANDIDATES);
+    if found.is_empty() {
+        let theirs = payloads.sa().map(|sa| offer::lines(sa, &core.crypto)).unwrap_or_default();
+        let ours =
+            vec![alloc::format!("no remote for IKEv1 in {} mode", if aggressive { "aggressive" } else { "main" })];
+        return Err(Disagreement::new(Part::NoRemote, theirs, ours).into());
+    }
+    Ok(found)
+}
+
+/// `HDR, N`: an error that nobody vouches for, about a message that came in clear.
+fn tell(header: Header, kind: NotifyType, datagram: Datagram<'_>, core: &mut Core) {
+    let notify = Notify {
+        doi: Doi::IPSEC,
+        protocol: ravelin_types::proposal::ProtocolId::IKE,
+        spi: AnySpi::None,
+        kind,
+        data: Vec::new(),
+    };
+    let answer = Header {
+        version: Version::V1,
+        exchange: ExchangeType::INFORMATIONAL_V1,
+        flags: Flags::NONE,
+        message_id: 0,
+        ..header
+    };
+    if let Ok(chain) = Chain::new([&Payload::Notify(notify)]) {
+        let message = emit(&answer, &chain);
+        if message.len() <= datagram.data.len() {
+            core.transmit(datagram.local, datagram.remote, message);
+        }
+    }
+}
+
+/// An identity as phase 1 carries it.
+fn id_payload(identity: &Identity) -> Id {
+    Id { kind: identity.kind(), protocol: 0, port: 0, data: identity.data() }
+}
+
+/// The identity that a peer claims.
+fn claimed(id: &Id) -> Result<Identity, Error> {
+    // RFC 2407 §4.6.2: zero, or the port of IKE.
+    if !matches!((id.protocol, id.port), (0, 0) | (17, 0 | IKE_PORT | NAT_PORT)) {
+        return Err(Error::Violation("an identity with a port in phase 1"));
+    }
+    Identity::parse(id.kind, &id.data).ok_or(Error::Violation("an address that does not have the length of its type"))
+}
+
+/// The peer is not whom the configuration expects.
+fn stranger<'a>(identity: &Identity, expected: impl Iterator<Item = &'a Arc<Remote>>) -> Error {
+    let ours = expected.map(|remote| remote.peer_words()).collect();
+    Error::Authentication(Disagreement::new(Part::Identity, vec![identity.to_string()], ours))
+}
+
+/// The pre-shared key with a peer that has not said who it is: its address must do (RFC 2409 §5.4).
+fn key(remote: &Arc<Remote>, ends: &Ends) -> Secret {
+    psk(&remote.for_peer(ends.local.ip(), &ends.peer.ip().into()))
+}
+
+/// The pre-shared key of a remote with nothing open; an empty one, which proves nothing, where it has none for both sides.
+fn psk(remote: &Remote) -> Secret {
+    match (&remote.local_auth, &remote.remote_auth) {
+        (LocalAuth::Psk(secret), RemoteAuth::Psk(_)) => secret.clone(),
+        _ => Secret::default(),
+    }
+}
+
+/// How phase 1 is authenticated.
+const METHOD: AuthMethod = AuthMethod::PRE_SHARED_KEY;
+
+/// `HASH_I` or `HASH_R` as a payload.
+fn hash_payload(hash: Vec<u8>) -> Payload {
+    Payload::Hash(Opaque(hash))
+}

@@ -1,0 +1,417 @@
+//! Quick mode's SA payload and identities, as the proposals and traffic selectors that both versions have
+//! (RFC 2407 §4.4, §4.5, §4.6.2).
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_types::Spi;
+use ravelin_types::identity::IdType;
+use ravelin_types::policy::Mode;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
+use ravelin_wire::ike::v1::{
+    AhId, Attribute, AuthAlg, Encapsulation, EspId, Id, IpsecAttribute, LifeType, OfferedProposal, OfferedTransform, Sa,
+};
+
+use super::vendor::NatT;
+use crate::error::Error;
+
+const ESP: &[(EspId, EncrId)] = &[
+    (EspId::DES, EncrId::DES),
+    (EspId::DES3, EncrId::DES3),
+    (EspId::NULL, EncrId::NULL),
+    (EspId::AES_CBC, EncrId::AES_CBC),
+    (EspId::AES_CTR, EncrId::AES_CTR),
+    (EspId::AES_CCM_8, EncrId::AES_CCM_8),
+    (EspId::AES_CCM_12, EncrId::AES_CCM_12),
+    (EspId::AES_CCM_16, EncrId::AES_CCM_16),
+    (EspId::AES_GCM_8, EncrId::AES_GCM_8),
+    (EspId::AES_GCM_12, EncrId::AES_GCM_12),
+    (EspId::AES_GCM_16, EncrId::AES_GCM_16),
+    (EspId::CAMELLIA, EncrId::CAMELLIA_CBC),
+    (EspId::NULL_AES_GMAC, EncrId::NULL_AES_GMAC),
+];
+
+/// AH has a transform ID and an attribute for one thing (RFC 2407 §4.4.3).
+const INTEG: &[(AhId, AuthAlg, IntegId)] = &[
+    (AhId::MD5, AuthAlg::HMAC_MD5, IntegId::HMAC_MD5_96),
+    (AhId::SHA, AuthAlg::HMAC_SHA1, IntegId::HMAC_SHA1_96),
+    (AhId::SHA2_256, AuthAlg::HMAC_SHA2_256, IntegId::HMAC_SHA2_256_128),
+    (AhId::SHA2_384, AuthAlg::HMAC_SHA2_384, IntegId::HMAC_SHA2_384_192),
+    (AhId::SHA2_512, AuthAlg::HMAC_SHA2_512, IntegId::HMAC_SHA2_512_256),
+    (AhId::AES_XCBC_MAC, AuthAlg::AES_XCBC_MAC, IntegId::AES_XCBC_96),
+    (AhId::AES_128_GMAC, AuthAlg::AES_128_GMAC, IntegId::AES_128_GMAC),
+    (AhId::AES_192_GMAC, AuthAlg::AES_192_GMAC, IntegId::AES_192_GMAC),
+    (AhId::AES_256_GMAC, AuthAlg::AES_256_GMAC, IntegId::AES_256_GMAC),
+];
+
+/// What goes into every transform of an offer.
+#[derive(Clone, Copy)]
+pub(crate) struct Common {
+    pub(crate) mode: Mode,
+    /// How the peer numbers ESP in UDP, where it travels so.
+    pub(crate) udp: Option<NatT>,
+    /// After how long the SA ends.
+    pub(crate) lifetime: Option<Duration>,
+    /// The group of the KE payload.
+    pub(crate) group: Option<KeMethod>,
+}
+
+/// The SA payload for proposals that are all for one protocol, transform by transform.
+pub(crate) fn sa(proposals: &[Proposal], spi: Spi, common: Common, crypto: &CryptoProvider) -> Sa {
+    let protocol = proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
+    let all = proposals.iter().flat_map(|proposal| suites(proposal, crypto));
+    let transforms = all.zip(1u8..).map(|((id, own), number)| {
+        let attributes = own.into_iter().chain(common.attributes()).collect();
+        OfferedTransform { number, id, attributes }
+    });
+    let transforms = transforms.collect();
+    Sa(vec![OfferedProposal { number: 1, protocol, spi: spi.into(), transforms }])
+}
+
+/// Transform ID and own attributes of each combination of a proposal.
+fn suites(proposal: &Proposal, crypto: &CryptoProvider) -> Vec<(u8, Vec<Attribute>)> {
+    let all = || proposal.transforms.iter().copied();
+    let integs: Vec<IntegId> =
+        all().filter_map(|t| if let Transform::Integ(id) = t { Some(id) } else { None }).collect();
+    let sns: Vec<SnId> = all().filter_map(|t| if let Transform::Sn(id) = t { Some(id) } else { None }).collect();
+    let number = |kind: IpsecAttribute, value: u16| Attribute::number(kind.0, value.into());
+    let known = |id: IntegId| INTEG.iter().find(|(.., known)| *known == id);
+    let mut plain: Vec<(u8, Vec<Attribute>)> = Vec::new();
+    if proposal.protocol == ProtocolId::AH {
+        for (id, alg, _) in integs.iter().filter_map(|id| known(*id)) {
+            plain.push((id.0, vec![number(IpsecAttribute::AUTHENTICATION, alg.0)]));
+        }
+    }
+    for (encr, bits) in all().filter_map(|t| if let Transform::Encr(id, bits) = t { Some((id, bits)) } else { None }) {
+        let Some((id, _)) = ESP.iter().find(|(_, known)| *known == encr) else { continue };
+        let Some(alg) = crypto.encr(encr) else { continue };
+        let key = bits.filter(|_| alg.sends_key_length()).map(|bits| number(IpsecAttribute::KEY_LENGTH, bits));
+        if alg.is_aead() {
+            plain.push((id.0, key.into_iter().collect()));
+            continue;
+        }
+        for (_, auth, _) in integs.iter().filter_map(|id| known(*id)) {
+            let auth = number(IpsecAttribute::AUTHENTICATION, auth.0);
+            plain.push((id.0, key.clone().into_iter().chain([auth]).collect()));
+        }
+    }
+    let mut suites = Vec::new();
+    for (id, attributes) in plain {
+        for sn in &sns {
+            // RFC 4304 §2: extended sequence numbers are asked for, 32-bit ones by saying nothing.
+            let extended = (*sn == SnId::PARTIAL_64).then(|| number(IpsecAttribute::ESN, 1));
+            suites.push((id, attributes.iter().cloned().chain(extended).collect()));
+        }
+    }
+    suites
+}
+
+impl Common {
+    fn attributes(self) -> Vec<Attribute> {
+        let number = |kind: IpsecAttribute, value: u32| Attribute::number(kind.0, value);
+        let mut attributes = Vec::new();
+        if let Some(lifetime) = self.lifetime {
+            attributes.push(number(IpsecAttribute::LIFE_TYPE, LifeType::SECONDS.0.into()));
+            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+            attributes.push(number(IpsecAttribute::LIFE_DURATION, seconds));
+        }
+        attributes.extend(self.group.map(|group| number(IpsecAttribute::GROUP, group.0.into())));
+        attributes.push(number(IpsecAttribute::ENCAPSULATION, encapsulation(self.mode, self.udp).0.into()));
+        attributes
+    }
+}
+
+fn encapsulation(mode: Mode, udp: Option<NatT>) -> Encapsulation {
+    match (mode, udp) {
+        (Mode::Tunnel, None) => Encapsulation::TUNNEL,
+        (Mode::Transport, None) => Encapsulation::TRANSPORT,
+        (Mode::Tunnel, Some(NatT::Rfc)) => Encapsulation::UDP_TUNNEL,
+        (Mode::Transport, Some(NatT::Rfc)) => Encapsulation::UDP_TRANSPORT,
+        (Mode::Tunnel, Some(NatT::Draft)) => Encapsulation::UDP_TUNNEL_DRAFT,
+        (Mode::Transport, Some(NatT::Draft)) => Encapsulation::UDP_TRANSPORT_DRAFT,
+    }
+}
+
+/// One transform of the peer's SA payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// Its proposal, as the peer sent it.
+    pub(crate) proposal: usize,
+    /// Its place in the proposal.
+    pub(crate) transform: usize,
+    /// What it asks for, one transform of each type.
+    pub(crate) suite: Proposal,
+    pub(crate) mode: Mode,
+    pub(crate) lifetime: Option<Duration>,
+}
+
+/// What can be chosen of an SA payload: single protocols whose attributes are all understood, encapsulated as the path
+/// asks for.
+pub(crate) fn offered(sa: &Sa, udp: bool, crypto: &CryptoProvider) -> Vec<Offered> {
+    let mut offered = Vec::new();
+    for (index, proposal) in sa.0.iter().enumerate() {
+        // RFC 2408 §4.2: proposals of one number are taken together or not at all.
+        let alone = sa.0.iter().filter(|other| other.number == proposal.number).count() == 1;
+        if !alone {
+            continue;
+        }
+        for (at, transform) in proposal.transforms.iter().enumerate() {
+            if let Some((suite, mode, in_udp, lifetime)) = received(proposal.protocol, transform, crypto)
+                && in_udp == udp
+            {
+                offered.push(Offered { proposal: index, transform: at, suite, mode, lifetime });
+            }
+        }
+    }
+    offered
+}
+
+type Received = (Proposal, Mode, bool, Option<Duration>);
+
+fn received(protocol: ProtocolId, transform: &OfferedTransform, crypto: &CryptoProvider) -> Option<Received> {
+    let (mut group, mut encapsulation, mut auth, mut bits, mut sn) = (None, None, None, None, SnId::SEQUENTIAL_32);
+    let (mut unit, mut lifetime) = (None, None);
+    for attribute in &transform.attributes {
+        let value = attribute.as_number()?;
+        let short = u16::try_from(value).ok();
+        match IpsecAttribute(attribute.kind) {
+            IpsecAttribute::LIFE_TYPE => unit = short.map(LifeType),
+            IpsecAttribute::LIFE_DURATION if unit == Some(LifeType::SECONDS) => {
+                lifetime = Some(Duration::from_secs(value.min(u32::MAX.into())));
+            }
+            IpsecAttribute::LIFE_DURATION if unit == Some(LifeType::KILOBYTES) => {}
+            IpsecAttribute::GROUP => group = Some(KeMethod(short?)),
+            IpsecAttribute::ENCAPSULATION => encapsulation = Some(Encapsulation(short?)),
+            IpsecAttribute::AUTHENTICATION => auth = Some(AuthAlg(short?)),
+            // History row 5: a key of no length is no key.
+            IpsecAttribute::KEY_LENGTH if short? > 0 => bits = short,
+            IpsecAttribute::ESN if value == 1 => sn = SnId::PARTIAL_64,
+            _ => return None,
+        }
+    }
+    let (mode, udp) = match encapsulation? {
+        Encapsulation::TUNNEL => (Mode::Tunnel, false),
+        Encapsulation::TRANSPORT => (Mode::Transport, false),
+        Encapsulation::UDP_TUNNEL | Encapsulation::UDP_TUNNEL_DRAFT => (Mode::Tunnel, true),
+        Encapsulation::UDP_TRANSPORT | Encapsulation::UDP_TRANSPORT_DRAFT => (Mode::Transport, true),
+        _ => return None,
+    };
+    let integ = match auth {
+        Some(auth) => Some(INTEG.iter().find(|(_, known, _)| *known == auth)?),
+        None => None,
+    };
+    let mut transforms = Vec::new();
+    match protocol {
+        ProtocolId::ESP => {
+            let encr = ESP.iter().find(|(known, _)| known.0 == transform.id)?.1;
+            let alg = crypto.encr(encr)?;
+            // RFC 3602 §5.3 wants the length of the key; without it, the shortest is meant.
+            let bits = bits.or_else(|| alg.key_bits().iter().copied().min().filter(|_| alg.sends_key_length()));
+            transforms.push(Transform::Encr(encr, bits));
+        }
+        // RFC 2407 §4.4.3: transform and attribute must say the same.
+        ProtocolId::AH if integ?.0.0 == transform.id => {}
+        _ => return None,
+    }
+    transforms.extend(integ.map(|(.., id)| Transform::Integ(*id)));
+    transforms.extend(group.map(Transform::Ke));
+    transforms.push(Transform::Sn(sn));
+    Some((Proposal { protocol, transforms }, mode, udp, lifetime))
+}
+
+const IPV4_SUBNET: IdType = IdType(4);
+const IPV6_SUBNET: IdType = IdType(6);
+const IPV4_RANGE: IdType = IdType(7);
+const IPV6_RANGE: IdType = IdType(8);
+
+/// A traffic selector as an identity of quick mode.
+///
+/// # Errors
+/// When IKEv1 has no way to say it: a range of ports, or types of ICMP.
+pub(crate) fn id(selector: &TrafficSelector) -> Result<Id, Error> {
+    let port = match selector.ports().into_inner() {
+        _ if selector.any_port() => 0,
+        (first, last) if first == last && !selector.is_opaque() => first,
+        _ => return Err(Error::Misuse("IKEv1 cannot ask for a range of ports")),
+    };
+    let (first, last) = selector.addresses().into_inner();
+    let bytes = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let v4 = first.is_ipv4();
+    let (kind, data) = match selector.prefixes().as_slice() {
+        _ if first == last => (if v4 { IdType::IPV4_ADDR } else { IdType::IPV6_ADDR }, bytes(first)),
+        [(address, len)] => {
+            let mask = match v4 {
+                true => IpAddr::V4(Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(*len)).unwrap_or(0))),
+                false => IpAddr::V6(Ipv6Addr::from(u128::MAX.checked_shl(128 - u32::from(*len)).unwrap_or(0))),
+            };
+            (if v4 { IPV4_SUBNET } else { IPV6_SUBNET }, [bytes(*address), bytes(mask)].concat())
+        }
+        _ => (if v4 { IPV4_RANGE } else { IPV6_RANGE }, [bytes(first), bytes(last)].concat()),
+    };
+    Ok(Id { kind, protocol: selector.protocol(), port, data })
+}
+
+/// The traffic selector that an identity of quick mode stands for.
+///
+/// # Errors
+/// When it is no address, or its data does not fit its type (history row 8).
+pub(crate) fn selector(id: &Id) -> Result<TrafficSelector, Error> {
+    let bad = Error::Violation("an identity of quick mode that is no address");
+    let v4 = |bytes: &[u8]| Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?));
+    let v6 = |bytes: &[u8]| Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?));
+    let halves = |len: usize| (id.data.len() == 2 * len).then(|| id.data.split_at(len));
+    let addresses = match id.kind {
+        IdType::IPV4_ADDR => v4(&id.data).map(TrafficSelector::host),
+        IdType::IPV6_ADDR => v6(&id.data).map(TrafficSelector::host),
+        IPV4_SUBNET => halves(4).and_then(|(address, mask)| prefix(v4(address)?, v4(mask)?)),
+        IPV6_SUBNET => halves(16).and_then(|(address, mask)| prefix(v6(address)?, v6(mask)?)),
+        IPV4_RANGE => halves(4).and_then(|(first, last)| range(v4(first)?, v4(last)?)),
+        IPV6_RANGE => halves(16).and_then(|(first, last)| range(v6(first)?, v6(last)?)),
+        _ => None,
+    };
+    let addresses = addresses.ok_or(bad.clone())?;
+    let ports = if id.port == 0 { ANY_PORTS } else { id.port..=id.port };
+    addresses.with(id.protocol, ports).map_err(|_| bad)
+}
+
+fn prefix(address: IpAddr, mask: IpAddr) -> Option<TrafficSelector> {
+    let (len, whole) = match mask {
+        IpAddr::V4(mask) => (mask.to_bits().leading_ones(), mask.to_bits().count_ones()),
+        IpAddr::V6(mask) => (mask.to_bits().leading_ones(), mask.to_bits().count_ones()),
+    };
+    // A mask with holes is no prefix.
+    let len = u8::try_from(len).ok().filter(|_| len == whole)?;
+    TrafficSelector::prefix(address, len).ok()
+}
+
+fn range(first: IpAddr, last: IpAddr) -> Option<TrafficSelector> {
+    (first <= last).then(|| TrafficSelector::new(first..=last, 0, ANY_PORTS).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use ravelin_crypto_aws_lc::provider;
+
+    fn esp(transforms: &[Transform]) -> Vec<Proposal> {
+        crate::negotiate::offer(
+            &[Proposal { protocol: ProtocolId::ESP, transforms: transforms.to_vec() }],
+            true,
+            &provider(),
+        )
+    }
+
+    const CBC: Transform = Transform::Encr(EncrId::AES_CBC, Some(256));
+    const GCM: Transform = Transform::Encr(EncrId::AES_GCM_16, Some(128));
+    const SHA2: Transform = Transform::Integ(IntegId::HMAC_SHA2_256_128);
+    const SHA1: Transform = Transform::Integ(IntegId::HMAC_SHA1_96);
+    const COMMON: Common =
+        Common { mode: Mode::Tunnel, udp: None, lifetime: Some(Duration::from_secs(3600)), group: None };
+
+    #[test]
+    fn what_is_offered_is_what_is_read() {
+        let proposals = esp(&[CBC, GCM, SHA2, SHA1]);
+        let sa = sa(&proposals, Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
+        let read = offered(&sa, false, &provider());
+        let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
+        assert_eq!(
+            lines,
+            [
+                "ESP: AES256-CBC, HMAC-SHA-2-256, MODP2048, NO-ESN",
+                "ESP: AES256-CBC, HMAC-SHA-1, MODP2048, NO-ESN",
+                "ESP: AES128-GCM, MODP2048, NO-ESN"
+            ]
+        );
+        assert!(read.iter().all(|offered| offered.lifetime == Some(Duration::from_secs(3600))));
+        assert!(offered_modes(&read, Mode::Tunnel));
+        // Where there is a NAT, what is not in UDP cannot be chosen, and the other way round.
+        assert!(super::offered(&sa, true, &provider()).is_empty());
+    }
+
+    use alloc::string::String;
+
+    fn offered_modes(read: &[Offered], mode: Mode) -> bool {
+        read.iter().all(|offered| offered.mode == mode)
+    }
+
+    #[test]
+    fn udp_and_extended_numbers_have_attributes() {
+        let proposals = esp(&[GCM, Transform::Sn(SnId::PARTIAL_64), Transform::Sn(SnId::SEQUENTIAL_32)]);
+        for udp in [NatT::Rfc, NatT::Draft] {
+            let common = Common { mode: Mode::Transport, udp: Some(udp), ..COMMON };
+            let read = offered(&sa(&proposals, Spi(7), common, &provider()), true, &provider());
+            let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
+            assert_eq!(lines, ["ESP: AES128-GCM, ESN", "ESP: AES128-GCM, NO-ESN"]);
+            assert!(offered_modes(&read, Mode::Transport));
+        }
+    }
+
+    // History rows 5 and 17: key lengths of zero, unknown numbers and attributes are not chosen.
+    #[test]
+    fn unknown_values_are_not_chosen() {
+        let good = sa(&esp(&[CBC, SHA2]), Spi(7), COMMON, &provider());
+        assert_eq!(offered(&good, false, &provider()).len(), 1);
+        for (kind, value) in [(6u16, 0u16), (5, 0), (5, 99), (4, 0), (4, 5), (7, 1), (8, 1), (11, 0), (11, 2), (99, 1)]
+        {
+            let mut sa = good.clone();
+            sa.0[0].transforms[0].attributes.retain(|attribute| attribute.kind != kind);
+            sa.0[0].transforms[0].attributes.push(Attribute::number(kind, value.into()));
+            assert!(offered(&sa, false, &provider()).is_empty(), "{kind} {value}");
+        }
+        for id in (0..=u8::MAX).filter(|id| !ESP.iter().any(|(known, _)| known.0 == *id)) {
+            let mut sa = good.clone();
+            sa.0[0].transforms[0].id = id;
+            assert!(offered(&sa, false, &provider()).is_empty(), "{id}");
+        }
+        let mut bundle = good.clone();
+        bundle.0.push(good.0[0].clone());
+        assert!(offered(&bundle, false, &provider()).is_empty(), "two proposals of one number");
+    }
+
+    #[test]
+    fn selectors_survive_as_identities() {
+        for (text, protocol, port) in [
+            ("10.0.0.1/32", 6, 80),
+            ("10.1.0.0/16", 0, 0),
+            ("0.0.0.0/0", 17, 0),
+            ("2001:db8::/32", 0, 0),
+            ("2001:db8::1/128", 17, 53),
+            ("::/0", 0, 0),
+        ] {
+            let (address, len) = text.split_once('/').unwrap();
+            let ports = if port == 0 { ANY_PORTS } else { port..=port };
+            let prefix = TrafficSelector::prefix(address.parse().unwrap(), len.parse().unwrap()).unwrap();
+            let wanted = prefix.with(protocol, ports).unwrap();
+            assert_eq!(selector(&id(&wanted).unwrap()).unwrap(), wanted, "{text}");
+        }
+        let first: IpAddr = "10.0.0.5".parse().unwrap();
+        let last: IpAddr = "10.0.0.9".parse().unwrap();
+        let range = TrafficSelector::new(first..=last, 0, ANY_PORTS).unwrap();
+        assert_eq!(selector(&id(&range).unwrap()).unwrap(), range);
+        assert!(id(&TrafficSelector::any_v4().with(6, 1..=9).unwrap()).is_err());
+    }
+
+    // History row 8: every type with wrong lengths, and types that are no address.
+    #[test]
+    fn identities_that_are_no_traffic_are_refused() {
+        for kind in 0..=u8::MAX {
+            for len in 0..40 {
+                let id = Id { kind: IdType(kind), protocol: 0, port: 0, data: vec![0; len] };
+                let fits = matches!((kind, len), (1, 4) | (5, 16) | (4 | 7, 8) | (6 | 8, 32));
+                assert_eq!(selector(&id).is_ok(), fits, "type {kind}, {len} bytes");
+            }
+        }
+        let holes = Id { kind: IPV4_SUBNET, protocol: 0, port: 0, data: vec![10, 0, 0, 0, 255, 0, 255, 0] };
+        let backwards = Id { kind: IPV4_RANGE, protocol: 0, port: 0, data: vec![10, 0, 0, 2, 10, 0, 0, 1] };
+        assert!(selector(&holes).is_err() && selector(&backwards).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! How far an SA of IKEv1 is.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ravelin_types::Instant;
+use ravelin_types::identity::Identity;
+use ravelin_types::proposal::IkeSuite;
+use ravelin_wire::ike::v1::Message;
+
+use super::exchange::Opening;
+use super::session::Session;
+use crate::context::Core;
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::input::Datagram;
+use crate::output::DownReason;
+use crate::want::Want;
+
+/// The two phases.
+pub(crate) enum Phase {
+    /// Phase 1 is under way.
+    Opening(Box<Opening>),
+    /// Phase 1 is over.
+    Session(Box<Session>),
+}
+
+impl Phase {
+    /// As the table holds it.
+    pub(crate) fn with(self, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: ike_sa::Phase::V1(self) }
+    }
+
+    pub(crate) fn handle(self, ends: Ends, message: Message, datagram: Datagram<'_>, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(opening) => opening.handle(ends, message, datagram, core),
+            Phase::Session(session) => session.handle(ends, message, datagram, core),
+        }
+    }
+
+    pub(crate) fn timer(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(opening) => opening.timer(ends, core),
+            Phase::Session(session) => session.timer(ends, core),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Phase::Opening(opening) => Some(opening.deadline()),
+            Phase::Session(session) => session.deadline(),
+        }
+    }
+
+    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
+        match self {
+            Phase::Opening(opening) if opening.is_ours() => Some(&mut opening.wants),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match self {
+            Phase::Opening(_) => None,
+            Phase::Session(session) => Some(session),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<&Identity> {
+        self.session().map(|session| &session.identities.1)
+    }
+
+    pub(crate) fn remote_name(&self) -> &str {
+        match self {
+            Phase::Opening(opening) => opening.remote_name(),
+            Phase::Session(session) => &session.remote.name,
+        }
+    }
+
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self {
+            Phase::Opening(opening) => opening.state_name(),
+            Phase::Session(session) => session.state_name(),
+        }
+    }
+
+    pub(crate) fn suite(&self) -> Option<IkeSuite> {
+        match self {
+            Phase::Opening(opening) => opening.suite(),
+            Phase::Session(session) => Some(session.secured.suite),
+        }
+    }
+
+    pub(crate) fn drop_silently(self, ends: &Ends, reason: DownReason, core: &mut Core) {
+        match self {
+            Phase::Opening(_) => {}
+            Phase::Session(session) => session.end(ends, reason, core),
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! An ISAKMP SA after phase 1: what arrives goes to its exchange; what we have to do waits in `tasks` for the end of the
+//! input that asked for it.
+//!
+//! Read RFC 2409 §5.5 to §5.7 and RFC 2408 §4.3 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use ravelin_types::identity::Identity;
+use ravelin_types::policy::PolicyId;
+use ravelin_types::proposal::ProtocolId;
+use ravelin_types::sa::Direction;
+use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v1::{AnySpi, Content, Doi, Message, Notify, NotifyType, Payload};
+
+use super::exchange::informational::Probe;
+use super::exchange::quick_mode::{self, Exchange};
+use super::exchange::{begin, informational};
+use super::message::{Payloads, Secured};
+use super::vendor::Abilities;
+use crate::child::ChildState;
+use crate::children::Children;
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::Place;
+use crate::ike_sa::{self, Ends, IkeSa, Live, down, make_room};
+use crate::input::Datagram;
+use crate::limits;
+use crate::output::{DownReason, Event};
+use crate::retry::Due;
+use crate::v1::phase::Phase;
+use crate::v2::phase::auth::no_answer;
+use crate::want::Want;
+
+/// Phase 1 is over.
+pub(crate) struct Session {
+    pub(crate) remote: Arc<Remote>,
+    /// Ours and the peer's.
+    pub(crate) identities: (Identity, Identity),
+    pub(crate) secured: Secured,
+    pub(crate) abilities: Abilities,
+    pub(crate) children: Children,
+    /// Quick modes by message ID, and for a while those that are over.
+    pub(crate) exchanges: BTreeMap<u32, Exchange>,
+    /// Message IDs that the peer has used: none is used twice.
+    used: VecDeque<u32>,
+    pub(crate) tasks: VecDeque<Task>,
+    pub(crate) stage: Stage,
+    pub(crate) rekey_at: Option<Instant>,
+    expire_at: Option<Instant>,
+    /// When the peer last showed that it is alive.
+    pub(crate) heard: Instant,
+    /// When an unprotected message last made us ask.
+    hinted: Option<Instant>,
+    pub(crate) probe: Option<Probe>,
+    pub(crate) probe_number: u32,
+    /// Child SAs that we replaced, and when they go.
+    pub(crate) retired: Vec<(Instant, Spi)>,
+    /// The last message of phase 1 that we received, and what we answered.
+    last: (Vec<u8>, Option<Vec<u8>>),
+    /// The last message of phase 1, sent again with our own until the peer shows that it had it: in aggressive mode it has
+    /// no answer.
+    pub(crate) unconfirmed: Option<Vec<u8>>,
+}
+
+/// How long it will be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In use.
+    Active,
+    /// Another is being made in its place.
+    Rekeying,
+    /// Another took its place.
+    Replaced,
+    /// It is to be deleted.
+    Closing(DownReason),
+}
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// A Child SA.
+    Create(Want),
+    /// Another Child SA in place of the one with this inbound SPI.
+    RekeyChild(Spi),
+    /// The end of the Child SA with this inbound SPI.
+    DeleteChild(Spi, DownReason),
+    /// Another ISAKMP SA in place of this one.
+    Rekey,
+    /// A sign of life.
+    Probe,
+}
+
+/// What an ISAKMP SA is made from.
+pub(crate) struct Origin {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) identities: (Identity, Identity),
+    pub(crate) secured: Secured,
+    pub(crate) abilities: Abilities,
+    /// What the initiator wanted.
+    pub(crate) lifetime: Option<Duration>,
+    /// Our SPI of the one that it takes the place of.
+    pub(crate) replaces: Option<IkeSpi>,
+}
+
+impl Session {
+    /// The SA stands. `payloads` are those of the peer's last message of phase 1.
+    pub(crate) fn new(origin: Origin, ends: &Ends, payloads: &Payloads, core: &mut Core) -> Box<Self> {
+        let Origin { remote, identities, secured, abilities, lifetime, replaces } = origin;
+        make_room(&remote.name, &identities.1, core);
+        let configured = Some(remote.lifetime).filter(|lifetime| !lifetime.is_zero());
+        // Both ends keep the shorter one.
+        let lifetime = [configured, lifetime].into_iter().flatten().min();
+        let mut session = Box::new(Session {
+            rekey_at: lifetime.map(|lifetime| core.now + core.jittered(lifetime - lifetime / 10)),
+            expire_at: lifetime.map(|lifetime| core.now + lifetime),
+            remote,
+            identities,
+            secured,
+            abilities,
+            children: Children::default(),
+            exchanges: BTreeMap::new(),
+            used: VecDeque::new(),
+            tasks: VecDeque::new(),
+            stage: Stage::Active,
+            heard: core.now,
+            hinted: None,
+            probe: None,
+            probe_number: 0,
+            retired: Vec::new(),
+            last: (Vec::new(), None),
+            unconfirmed: None,
+        });
+        match payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
+            true => session.forget_others(ends, core),
+            false => session.inherit(ends, replaces, core),
+        }
+        session
+    }
+
+    /// Notes the last message of phase 1, and what answered it, for when it comes again.
+    pub(crate) fn with_last(mut self: Box<Self>, received: &[u8], answer: Option<Vec<u8>>) -> Box<Self> {
+        self.last = (received.to_vec(), answer);
+        self
+    }
+
+    /// INITIAL-CONTACT: whatever else we hold with these identities is left over from before the peer's crash
+    /// (RFC 2407 §4.6.3.3).
+    fn forget_others(&mut self, ends: &Ends, core: &mut Core) {
+        for spi in self.others(ends, core) {
+            if let Some(sa) = core.table.take(spi) {
+                sa.drop_silently(DownReason::InitialContact, core);
+            }
+        }
+        self.announce(ends, core);
+    }
+
+    /// Child SAs outlive the ISAKMP SA that made them: the newest holds them all.
+    fn inherit(&mut self, ends: &Ends, replaces: Option<IkeSpi>, core: &mut Core) {
+        let mut rekeyed = None;
+        for spi in self.others(ends, core) {
+            let Some(sa) = core.table.take(spi) else { continue };
+            let IkeSa { ends: old_ends, phase } = sa;
+            let ike_sa::Phase::V1(Phase::Session(mut old)) = phase else {
+                core.table.insert(IkeSa { ends: old_ends, phase });
+                continue;
+            };
+            if !matches!(old.stage, Stage::Closing(_) | Stage::Replaced) {
+                rekeyed = Some(old_ends.spis());
+            }
+            old.children.values().for_each(|child| child.pass_on(ends.our_spi(), core));
+            self.children.append(&mut old.children);
+            self.retired.append(&mut old.retired);
+            self.tasks.extend(old.tasks.drain(..).filter(|task| !matches!(task, Task::Rekey | Task::Probe)));
+            old.rekey_at = None;
+            if replaces == Some(spi) {
+                old.stage = Stage::Closing(DownReason::Replaced);
+            } else if old.stage == Stage::Active {
+                old.stage = Stage::Replaced;
+                old.expire_at = Some(core.now + limits::REPLACED_IKE_LIFETIME);
+            }
+            if let Some(sa) = old.go_on(old_ends, core) {
+                core.table.insert(sa);
+            }
+        }
+        match rekeyed {
+            Some(old) => {
+                let remote = self.remote.name.clone();
+                core.event(Event::IkeRekeyed { remote, old, new: ends.spis() });
+            }
+            None => self.announce(ends, core),
+        }
+    }
+
+    /// The other ISAKMP SAs with these identities.
+    fn others(&self, ends: &Ends, core: &Core) -> Vec<IkeSpi> {
+        let same = |sa: &IkeSa| match &sa.phase {
+            ike_sa::Phase::V1(Phase::Session(other)) => {
+                other.identities == self.identities && sa.ends.serial < ends.serial
+            }
+            _ => false,
+        };
+        core.table
+            .with_remote(&self.remote.name)
+            .into_iter()
+            .filter(|spi| core.table.get(*spi).is_some_and(same))
+            .collect()
+    }
+
+    fn announce(&self, ends: &Ends, core: &mut Core) {
+        let (remote, peer) = (self.remote.name.clone(), self.identities.1.clone());
+        core.event(Event::IkeUp { remote, spis: ends.spis(), peer });
+    }
+
+    /// Whether Child SAs can be made under it.
+    pub(crate) fn is_usable(&self) -> bool {
+        matches!(self.stage, Stage::Active | Stage::Rekeying)
+    }
+
+    /// For listings.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.stage {
+            Stage::Active => "ESTABLISHED",
+            Stage::Rekeying => "REKEYING",
+            Stage::Replaced => "REKEYED",
+            Stage::Closing(_) => "DELETING",
+        }
+    }
+
+    /// Takes a message that carries the cookies of this SA. `None`: the SA is gone.
+    pub(crate) fn handle(
+        mut self: Box<Self>,
+        mut ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        if matches!(header.exchange, ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE) {
+            match &self.last {
+                (received, answer) if received == datagram.data => {
+                    core.counters.repeated += 1;
+                    if let Some(answer) = answer {
+                        core.transmit(datagram.local, datagram.remote, answer.clone());
+                    }
+                }
+                _ => core.counters.unexpected += 1,
+            }
+            return self.go_on(ends, core);
+        }
+        let Content::Encrypted(first) = message.content else {
+            core.counters.forged += 1;
+            self.doubt(core);
+            return self.go_on(ends, core);
+        };
+        match header.exchange {
+            _ if header.message_id == 0 => core.counters.unexpected += 1,
+            ExchangeType::QUICK_MODE => {
+                quick_mode::handle(&mut self, &mut ends, header, first, datagram, core);
+            }
+            ExchangeType::INFORMATIONAL_V1 => {
+                if let Some(reason) = informational::handle(&mut self, &mut ends, header, first, datagram, core) {
+                    self.end(&ends, reason, core);
+                    return None;
+                }
+            }
+            _ => core.counters.unexpected += 1,
+        }
+        self.go_on(ends, core)
+    }
+
+    /// Whether the peer may begin an exchange with this message ID; notes it if so.
+    pub(crate) fn fresh(&mut self, message_id: u32) -> bool {
+        if self.used.contains(&message_id) {
+            return false;
+        }
+        if self.used.len() >= limits::V1_MESSAGE_IDS {
+            self.used.pop_front();
+        }
+        self.used.push_back(message_id);
+        true
+    }
+
+    /// The peer sent something new that verifies.
+    pub(crate) fn hear(&mut self, ends: &mut Ends, datagram: Datagram<'_>, core: &mut Core) {
+        self.heard = core.now;
+        self.probe = None;
+        self.unconfirmed = None;
+        self.follow(ends, datagram.remote, core);
+    }
+
+    /// Where something failed.
+    pub(crate) fn place_of(&self, ends: &Ends, exchange: &'static str, policy: Option<PolicyId>) -> Place {
+        ends.place(&self.remote.name, exchange, policy)
+    }
+
+    /// Sends a message again, and the last one of phase 1 with it as long as that may be lost.
+    pub(crate) fn send_again(&self, ends: &Ends, message: Vec<u8>, core: &mut Core) {
+        if let Some(unconfirmed) = &self.unconfirmed {
+            core.transmit(ends.local, ends.peer, unconfirmed.clone());
+        }
+        core.transmit(ends.local, ends.peer, message);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let exchanges = self.exchanges.values().map(Exchange::deadline).min();
+        let retired = self.retired.iter().map(|(at, _)| *at).min();
+        let alive = match (&self.probe, self.remote.liveness) {
+            (Some(probe), _) => Some(probe.retry.at()),
+            (None, Some(after)) if self.abilities.dpd && self.stage == Stage::Active => Some(self.heard + after),
+            _ => None,
+        };
+        [exchanges, retired, alive, self.rekey_at, self.expire_at].into_iter().flatten().min()
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if !quick_mode::timer(&mut self, &ends, core) || !self.probe_due(&ends, core) {
+            self.dead(&ends, core);
+            return None;
+        }
+        let due: Vec<Spi> = self.retired.iter().filter(|(at, _)| *at <= core.now).map(|(_, spi)| *spi).collect();
+        self.retired.retain(|(at, _)| *at > core.now);
+        due.into_iter().for_each(|spi| self.delete_child(spi, DownReason::Replaced));
+        if self.rekey_at.is_some_and(|at| at <= core.now) {
+            self.rekey_at = None;
+            if core.current(&self.remote).is_some_and(|remote| remote.initiate) {
+                self.rekey();
+            }
+        }
+        if self.expire_at.is_some_and(|at| at <= core.now) {
+            self.expire_at = None;
+            let reason = if self.stage == Stage::Replaced { DownReason::Replaced } else { DownReason::Expired };
+            self.stage = Stage::Closing(reason);
+        }
+        if self.remote.liveness.is_some_and(|after| self.heard + after <= core.now) {
+            self.check_liveness(core);
+        }
+        self.go_on(ends, core)
+    }
+
+    /// Repeats what asks whether the peer is alive. False: it is not.
+    fn probe_due(&mut self, ends: &Ends, core: &mut Core) -> bool {
+        let Some(mut probe) = self.probe.take() else { return true };
+        match probe.retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(..) => informational::send_probe(self, ends, probe.number, core),
+            Due::GiveUp => return false,
+        }
+        self.probe = Some(probe);
+        true
+    }
+
+    /// The peer does not answer any more. Whoever waits for a Child SA gets another try, with a new ISAKMP SA.
+    fn dead(self: Box<Self>, ends: &Ends, core: &mut Core) {
+        let mut wants: Vec<Want> = Vec::new();
+        self.exchanges.values().filter_map(Exchange::want).for_each(|want| want.add_to(&mut wants));
+        for task in &self.tasks {
+            if let Task::Create(want) = task {
+                want.add_to(&mut wants);
+            }
+        }
+        core.failed(no_answer(self.place_of(ends, "Informational", None)));
+        let remote = self.remote.clone();
+        self.end(ends, DownReason::PeerDead, core);
+        if !wants.is_empty() && remote.initiate {
+            begin(remote, wants, None, core);
+        }
+    }
+
+    /// Ends it here, without a word to the peer.
+    pub(crate) fn end(mut self: Box<Self>, ends: &Ends, reason: DownReason, core: &mut Core) {
+        for (_, exchange) in core::mem::take(&mut self.exchanges) {
+            exchange.abandon(core);
+        }
+        self.children.take_all_down(reason, core);
+        down(ends, &self.remote.name, reason, core);
+    }
+
+    fn perform(&mut self, task: Task, ends: &Ends, core: &mut Core) {
+        match task {
+            Task::Create(want) => quick_mode::create(self, ends, want, core),
+            Task::RekeyChild(spi) => quick_mode::rekey(self, ends, spi, core),
+            Task::DeleteChild(spi, reason) => {
+                let Some(child) = self.children.get(&spi) else { return };
+                let protocol = child.terms.suite.protocol();
+                informational::send_delete(self, ends, protocol, spi, core);
+                self.children.take_down(spi, reason, core);
+            }
+            Task::Rekey => {
+                self.stage = Stage::Rekeying;
+                let remote = core.current(&self.remote).unwrap_or_else(|| self.remote.clone());
+                begin(remote, Vec::new(), Some(ends.our_spi()), core);
+            }
+            Task::Probe => informational::probe(self, ends, core),
+        }
+    }
+
+    fn add_task(&mut self, task: Task) {
+        if !self.tasks.contains(&task) {
+            self.tasks.push_back(task);
+        }
+    }
+}
+
+impl Live for Session {
+    fn children(&self) -> &Children {
+        &self.children
+    }
+
+    fn children_mut(&mut self) -> &mut Children {
+        &mut self.children
+    }
+
+    fn want(&mut self, want: Want) {
+        let asked = self.exchanges.values().filter_map(Exchange::want).any(|other| other.is_served_with(&want));
+        let waits = |task: &Task| matches!(task, Task::Create(other) if other.is_served_with(&want));
+        if !asked && !self.children.serve(&want) && !self.tasks.iter().any(waits) && self.tasks.len() < limits::WANTS {
+            self.tasks.push_back(Task::Create(want));
+        }
+    }
+
+    fn forget_wants(&mut self, policy: Option<PolicyId>) {
+        let waits =
+            |task: &Task| matches!(task, Task::Create(want) if policy.is_none_or(|policy| policy == want.policy));
+        self.tasks.retain(|task| !waits(task));
+    }
+
+    fn rekey(&mut self) {
+        if self.stage == Stage::Active {
+            self.rekey_at = None;
+            self.add_task(Task::Rekey);
+        }
+    }
+
+    fn rekey_child(&mut self, inbound: Spi) {
+        if self.children.get(&inbound).is_some_and(|child| child.is_settled()) {
+            self.add_task(Task::RekeyChild(inbound));
+        }
+    }
+
+    fn delete_child(&mut self, inbound: Spi, reason: DownReason) {
+        if let Some(child) = self.children.get_mut(&inbound)
+            && child.state != ChildState::Deleting
+        {
+            child.state = ChildState::Deleting;
+            self.add_task(Task::DeleteChild(inbound, reason));
+        }
+    }
+
+    fn child_idle(&mut self, inbound: Spi, direction: Direction, now: Instant) {
+        let child = self.children.get_mut(&inbound).filter(|child| child.is_settled());
+        if child.is_some_and(|child| child.note_idle(direction, now)) {
+            self.delete_child(inbound, DownReason::Idle);
+        }
+    }
+
+    fn close(&mut self, reason: DownReason) {
+        if !matches!(self.stage, Stage::Closing(_)) {
+            self.stage = Stage::Closing(reason);
+        }
+    }
+
+    fn check_liveness(&mut self, _core: &Core) {
+        if self.abilities.dpd && self.probe.is_none() && self.stage == Stage::Active {
+            self.add_task(Task::Probe);
+        }
+    }
+
+    fn doubt(&mut self, core: &mut Core) {
+        let lately = self.hinted.is_some_and(|at| core.now.since(at) < limits::HINT_INTERVAL);
+        if !lately {
+            self.hinted = Some(core.now);
+            self.check_liveness(core);
+        }
+    }
+
+    fn alive(&mut self, now: Instant) {
+        self.heard = now;
+        self.probe = None;
+    }
+
+    fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
+        // A mapping of a NAT has one address family; what comes in the other was sent on by somebody else.
+        let same_family = from.is_ipv4() == ends.peer.is_ipv4();
+        if from != ends.peer && same_family && ends.nat.follows() && self.children.follow(from, core) {
+            ends.peer = from;
+        }
+    }
+
+    fn place(&self, ends: &Ends) -> Place {
+        self.place_of(ends, "Quick Mode", None)
+    }
+
+    fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if let Stage::Closing(reason) = self.stage {
+            for spi in self.children.keys().copied().collect::<Vec<_>>() {
+                self.perform(Task::DeleteChild(spi, reason), &ends, core);
+            }
+            informational::send_delete_ike(&mut self, &ends, core);
+            self.end(&ends, reason, core);
+            return None;
+        }
+        while let Some(task) = self.tasks.pop_front() {
+            self.perform(task, &ends, core);
+        }
+        Some(Phase::Session(self).with(ends))
+    }
+}
+
+/// `N(INITIAL-CONTACT)`, if it is true (RFC 2407 §4.6.3.3).
+pub(crate) fn initial_contact(remote: &str, ends: &Ends, core: &Core) -> Option<Payload> {
+    let alone = core.table.with_remote(remote).is_empty();
+    alone.then(|| about_ike(ends, NotifyType::INITIAL_CONTACT, Vec::new()))
+}
+
+/// A notification about the ISAKMP SA itself, which its cookies name.
+pub(crate) fn about_ike(ends: &Ends, kind: NotifyType, data: Vec<u8>) -> Payload {
+    let cookies = [ends.spi_i.0.to_be_bytes(), ends.spi_r.0.to_be_bytes()].concat();
+    Payload::Notify(Notify { doi: Doi::IPSEC, protocol: ProtocolId::IKE, spi: AnySpi::Other(cookies), kind, data })
+}

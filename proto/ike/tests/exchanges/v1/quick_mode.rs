@@ -1,0 +1,251 @@
+//! Child SAs: PFS, AH, transport mode, lifetimes, rekeying, refusals.
+
+use std::time::Duration;
+
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, Event};
+use ravelin_types::dataplane::{DataPlaneEvent, Flow};
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
+use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
+
+use super::{lab, up};
+use crate::lab::{A, B, POLICY, esp_cbc, esp_proposal, ip, pfs, policy, set_mode};
+
+fn children(config: &mut ravelin_ike::Config, proposals: &[Proposal]) {
+    config.policies.iter_mut().for_each(|child| child.proposals = proposals.to_vec());
+}
+
+fn establish_with(proposals: &[Proposal], mode: Mode) -> crate::lab::Lab {
+    let mut lab = lab(|a, b| {
+        for config in [a, b] {
+            children(config, proposals);
+            set_mode(config, mode);
+        }
+    });
+    lab.establish();
+    lab.assert_mirrored();
+    lab
+}
+
+#[test]
+fn every_kind_of_suite_is_negotiated_in_both_modes() {
+    let ah = Proposal { protocol: ProtocolId::AH, transforms: vec![Transform::Integ(IntegId::HMAC_SHA2_256_128)] };
+    let des3 = Proposal {
+        protocol: ProtocolId::ESP,
+        transforms: vec![Transform::Encr(EncrId::DES3, None), Transform::Integ(IntegId::HMAC_MD5_96)],
+    };
+    let null = Proposal {
+        protocol: ProtocolId::ESP,
+        transforms: vec![Transform::Encr(EncrId::NULL, None), Transform::Integ(IntegId::HMAC_SHA1_96)],
+    };
+    for proposal in [esp_proposal(), esp_cbc(), ah, des3, null] {
+        for mode in [Mode::Tunnel, Mode::Transport] {
+            let lab = establish_with(std::slice::from_ref(&proposal), mode);
+            let child = lab.a.child();
+            assert_eq!((child.mode, child.suite.protocol()), (mode, proposal.protocol));
+        }
+    }
+}
+
+#[test]
+fn extended_sequence_numbers_are_agreed_on() {
+    let mut proposal = esp_proposal();
+    proposal.transforms.push(Transform::Sn(SnId::PARTIAL_64));
+    let lab = establish_with(&[proposal], Mode::Tunnel);
+    assert_eq!(lab.b.child().suite.sn(), SnId::PARTIAL_64);
+}
+
+#[test]
+fn pfs_is_what_both_policies_ask_for() {
+    establish_with(&[pfs(esp_proposal(), KeMethod::ECP256)], Mode::Tunnel);
+    establish_with(&[pfs(esp_cbc(), KeMethod::MODP2048)], Mode::Tunnel);
+    // One side alone: the responder that asks for it refuses, the one that does not is content.
+    let mut lab = lab(|_, b| children(b, &[pfs(esp_proposal(), KeMethod::ECP256)]));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::ChildProposal);
+    lab.a.failure(Part::ChildProposal);
+    let mut lab = super::lab(|a, _| children(a, &[pfs(esp_proposal(), KeMethod::ECP256)]));
+    lab.establish();
+    lab.assert_mirrored();
+}
+
+// S-008: the lifetimes of both ends are the same in the end.
+#[test]
+fn the_shorter_lifetime_is_that_of_both() {
+    let hard = |lab: &crate::lab::Lab| {
+        let all = |host: &crate::lab::Host| -> Vec<_> { host.sas.values().map(|sa| sa.lifetime.hard.time).collect() };
+        (all(&lab.a), all(&lab.b))
+    };
+    let lasts = |config: &mut ravelin_ike::Config, seconds| {
+        let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+        protection.lifetime.hard.time = Some(Duration::from_secs(seconds));
+    };
+    for (a_lasts, b_lasts) in [(600, 900), (900, 600), (900, 900)] {
+        let mut lab = lab(|a, b| {
+            lasts(a, a_lasts);
+            lasts(b, b_lasts);
+        });
+        lab.establish();
+        let shorter = vec![Some(Duration::from_secs(a_lasts.min(b_lasts))); 2];
+        assert_eq!(hard(&lab), (shorter.clone(), shorter));
+        let soft = lab.a.sas.values().next().unwrap().lifetime.soft.time.unwrap();
+        assert!(soft < Duration::from_secs(a_lasts.min(b_lasts)));
+    }
+}
+
+#[test]
+fn a_child_sa_is_replaced_when_it_ages() {
+    let mut lab = up();
+    let (old_a, old_b) = (lab.a.child(), lab.b.child());
+    let id = SaId { direction: Direction::Outbound, dst: ip(B), src: None, spi: old_a.outbound };
+    lab.a.event(DataPlaneEvent::SoftExpire(id));
+    lab.settle();
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (2, 2));
+    lab.assert_mirrored();
+    assert!(lab.b.events.iter().any(|event| matches!(event, Event::ChildRekeyed { old, .. } if *old == old_b.inbound)));
+    // What was on its way still arrives; then the old one goes, and only the new one is left at both ends.
+    lab.sleep(Duration::from_secs(6));
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    let (new_a, new_b) = (lab.a.child(), lab.b.child());
+    assert_eq!((new_a.inbound, new_a.state), (new_b.outbound, "INSTALLED"));
+    assert_ne!(new_a.inbound, old_a.inbound);
+    lab.assert_mirrored();
+}
+
+#[test]
+fn the_responder_replaces_it_as_well() {
+    let mut lab = up();
+    lab.b.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    lab.sleep(Duration::from_secs(6));
+    lab.settle();
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
+    lab.assert_mirrored();
+}
+
+#[test]
+fn both_may_replace_it_at_once() {
+    let mut lab = up();
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.b.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    lab.sleep(Duration::from_secs(6));
+    lab.settle();
+    assert!(!lab.a.children().is_empty());
+    assert_eq!(lab.a.children().len(), lab.b.children().len());
+    lab.assert_mirrored();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+#[test]
+fn several_policies_have_their_own() {
+    let second = PolicyId(8);
+    let mut lab = lab(|a, b| {
+        for (config, local, peer) in [(a, A, B), (b, B, A)] {
+            let mut child = policy(second, Mode::Tunnel, local, peer);
+            child.policy.local = vec![TrafficSelector::host(ip(local)).with(6, ANY_PORTS).unwrap()];
+            child.policy.remote = vec![TrafficSelector::host(ip(peer)).with(6, ANY_PORTS).unwrap()];
+            child.policy.priority = 5;
+            config.policies.push(child);
+        }
+    });
+    lab.establish();
+    lab.a.command(Command::Initiate(second));
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (2, 2));
+    assert_eq!(lab.a.endpoint.ike_sas().len(), 1);
+    assert_eq!(lab.b.children().iter().filter(|child| child.policy == second).count(), 1);
+    lab.assert_mirrored();
+}
+
+// S-284: a packet that asks for an SA of its own gets one for exactly its ports.
+#[test]
+fn quick_mode_converges_on_the_ports_of_the_packet() {
+    let mut lab = lab(|a, b| {
+        for config in [a, b] {
+            let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+            protection.pfp = Pfp::ALL;
+        }
+    });
+    for (count, port) in [(1, 40_001), (2, 40_002)] {
+        let flow = Flow { src: ip(A), dst: ip(B), protocol: 6, src_port: Some(port), dst_port: Some(80) };
+        lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+        lab.settle();
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert_eq!((lab.a.children().len(), lab.b.children().len()), (count, count));
+        let own = |child: &ravelin_ike::view::ChildSaView| {
+            child.remote_ts[0].ports() == (port..=port) && child.local_ts[0].ports() == (80..=80)
+        };
+        assert_eq!(lab.b.children().iter().filter(|child| own(child)).count(), 1);
+    }
+    lab.assert_mirrored();
+}
+
+#[test]
+fn selectors_are_granted_whole_or_not_at_all() {
+    let mut lab = lab(|_, b| {
+        b.policies[0].policy.local = vec![TrafficSelector::host(ip(B)).with(17, ANY_PORTS).unwrap()];
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::TrafficSelectors);
+    lab.a.failure(Part::TrafficSelectors);
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    // The ISAKMP SA stands.
+    assert_eq!(lab.a.ike().state, "ESTABLISHED");
+}
+
+#[test]
+fn modes_must_agree() {
+    let mut lab = lab(|_, b| set_mode(b, Mode::Transport));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::Mode);
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}
+
+#[test]
+fn a_child_sa_goes_at_both_ends() {
+    for from_a in [true, false] {
+        let mut lab = up();
+        let host = if from_a { &mut lab.a } else { &mut lab.b };
+        host.command(Command::TerminateChild(Some(POLICY)));
+        lab.settle();
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+        assert_eq!((lab.a.endpoint.ike_sas().len(), lab.b.endpoint.ike_sas().len()), (1, 1));
+    }
+}
+
+#[test]
+fn what_the_data_plane_refuses_is_deleted() {
+    let mut lab = lab(|_, _| ());
+    lab.a.refuse = true;
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.a.failure(Part::DataPlane);
+    assert!(lab.a.children().is_empty() && lab.b.children().is_empty());
+}
+
+#[test]
+fn a_responder_forgets_what_is_not_confirmed() {
+    let mut lab = lab(|_, _| ());
+    lab.a.command(Command::Initiate(POLICY));
+    for _ in 0..3 {
+        lab.a_to_b();
+        lab.b_to_a();
+    }
+    lab.a_to_b();
+    // B has the inbound half, and does not send before it knows that A has it too.
+    assert_eq!(lab.b.sas.values().map(|sa| sa.direction).collect::<Vec<_>>(), [Direction::Inbound]);
+    for _ in 0..100 {
+        lab.b.sleep(Duration::from_secs(1));
+    }
+    assert!(lab.b.sas.is_empty());
+}

@@ -1,0 +1,151 @@
+//! The ISAKMP SA after phase 1: rekeying, lifetime, signs of life, deletes, restarts.
+
+use std::time::Duration;
+
+use ravelin_ike::explain::Part;
+use ravelin_ike::output::DownReason;
+use ravelin_ike::{Command, Event};
+
+use super::{INFORMATIONAL, lab, next, up};
+use crate::lab::{Host, Lab, POLICY};
+
+fn run(lab: &mut Lab, seconds: u64) {
+    for _ in 0..seconds {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+    }
+}
+
+fn downs(host: &Host) -> Vec<DownReason> {
+    let down = host.events.iter().filter_map(|event| match event {
+        Event::IkeDown { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    down.collect()
+}
+
+#[test]
+fn another_phase_1_takes_over_with_all_child_sas() {
+    for from_a in [true, false] {
+        let mut lab = up();
+        let before = lab.a.ike().spis;
+        let child = lab.a.child();
+        let host = if from_a { &mut lab.a } else { &mut lab.b };
+        host.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert_ne!(lab.a.ike().spis, before);
+        assert_eq!(lab.a.ike().spis, lab.b.ike().spis);
+        assert_eq!(lab.a.child().inbound, child.inbound);
+        lab.assert_mirrored();
+        assert!(lab.b.events.iter().any(|event| matches!(event, Event::IkeRekeyed { .. })));
+        // Whatever is asked for next is asked for under the new one.
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.settle();
+        run(&mut lab, 6);
+        assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
+        lab.assert_mirrored();
+    }
+}
+
+#[test]
+fn it_is_renewed_before_it_ends_and_the_shorter_lifetime_counts() {
+    let mut lab = lab(|_, b| b.remotes[0].lifetime = Duration::from_secs(100));
+    lab.establish();
+    let before = lab.b.ike().spis;
+    run(&mut lab, 99);
+    assert_ne!(lab.b.ike().spis, before);
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    assert_eq!(lab.a.children().len(), 1);
+    lab.assert_mirrored();
+}
+
+#[test]
+fn it_ends_where_nobody_may_renew_it() {
+    let mut lab = lab(|a, _| a.remotes[0].lifetime = Duration::from_secs(100));
+    lab.establish();
+    for host in [&mut lab.a, &mut lab.b] {
+        host.configure(|config| config.remotes[0].initiate = false);
+    }
+    run(&mut lab, 120);
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}
+
+#[test]
+fn a_delete_takes_all_with_it() {
+    for from_a in [true, false] {
+        let mut lab = up();
+        let host = if from_a { &mut lab.a } else { &mut lab.b };
+        host.command(Command::TerminateIke(None));
+        lab.settle();
+        assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+        let (here, there) = if from_a { (&lab.a, &lab.b) } else { (&lab.b, &lab.a) };
+        assert_eq!((downs(here), downs(there)), (vec![DownReason::Command], vec![DownReason::PeerDeleted]));
+    }
+}
+
+// RFC 3706: one question, one answer; what the peer sends of itself is an answer too.
+#[test]
+fn a_quiet_peer_is_asked_whether_it_lives() {
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Some(Duration::from_secs(30)));
+    lab.establish();
+    let inbound = lab.a.child().inbound;
+    for _ in 0..10 {
+        lab.a.sleep(Duration::from_secs(20));
+        lab.a.command(Command::Alive(inbound));
+    }
+    assert!(lab.a.sent.is_empty(), "its packets show that it lives");
+    lab.a.sleep(Duration::from_secs(31));
+    assert_eq!(next(&lab.a), Some((INFORMATIONAL, true)));
+    lab.a_to_b();
+    assert_eq!(next(&lab.b), Some((INFORMATIONAL, true)));
+    lab.b_to_a();
+    lab.a.sleep(Duration::from_secs(20));
+    assert!(lab.a.sent.is_empty(), "it has answered");
+    assert_eq!(lab.a.ike().state, "ESTABLISHED");
+}
+
+#[test]
+fn a_peer_that_does_not_answer_is_dead() {
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Some(Duration::from_secs(30)));
+    lab.establish();
+    let mut asked = 0;
+    for _ in 0..200 {
+        lab.a.sleep(Duration::from_secs(1));
+        asked += lab.a.sent.drain(..).count();
+    }
+    assert_eq!(asked, 7, "as often as any request");
+    lab.a.failure(Part::NoAnswer);
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty());
+}
+
+// RFC 2407 §4.6.3.3: a peer that comes back from a crash says so, and what is left over goes.
+#[test]
+fn a_restarted_peer_takes_the_place_of_what_it_was() {
+    let mut lab = up();
+    let old = lab.b.child().inbound;
+    lab.a = Host::new(lab.a.config.clone(), 77);
+    lab.a.now = lab.b.now;
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    assert_eq!((lab.b.children().len(), lab.b.endpoint.ike_sas().len()), (1, 1));
+    assert_ne!(lab.b.child().inbound, old);
+    assert_eq!(downs(&lab.b), [DownReason::InitialContact]);
+    lab.assert_mirrored();
+}
+
+#[test]
+fn both_may_begin_at_once() {
+    let mut lab = lab(|_, _| ());
+    lab.a.command(Command::Initiate(POLICY));
+    lab.b.command(Command::Initiate(POLICY));
+    lab.settle();
+    run(&mut lab, 70);
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    assert!(!lab.a.children().is_empty());
+    assert_eq!(lab.a.children().len(), lab.b.children().len());
+    lab.assert_mirrored();
+}
