@@ -6,6 +6,7 @@
 mod cmd;
 mod counts;
 mod packages;
+mod python;
 mod report;
 mod workspace;
 

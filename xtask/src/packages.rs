@@ -29,9 +29,9 @@ pub const LAB: &[&str] = &[
 /// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
 /// implementation of ESP and AH, and the library of packet ciphers, which exists for x86-64, with its header.
 pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") {
-    &["libipsec-mb-dev", "openssl", "pkg-config", "python3-cryptography", "python3-scapy", "valgrind"]
+    &["libipsec-mb-dev", "openssl", "pkg-config", "python3-cryptography", "python3-scapy", "python3-venv", "valgrind"]
 } else {
-    &["openssl", "pkg-config", "python3-cryptography", "python3-scapy", "valgrind"]
+    &["openssl", "pkg-config", "python3-cryptography", "python3-scapy", "python3-venv", "valgrind"]
 };
 
 /// What the tunnels are measured with and against.

@@ -37,7 +37,8 @@ pub enum Command {
     /// Say what is in a capture of IPsec traffic, field by field
     Decode(DecodeArgs),
     #[cfg(feature = "tun")]
-    /// Validate configurations without a daemon; a name that ends with .conf is a swanctl.conf, any other an ike_rc
+    /// Validate configurations without a daemon; a name that begins with ipsec and ends with .conf is an ipsec.conf, one
+    /// that ends with .conf a swanctl.conf, any other an ike_rc
     Check(CheckArgs),
     /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
     Reload(ReloadArgs),
@@ -56,7 +57,8 @@ pub struct DaemonArgs {
     /// File of `ipsec policy` and `ike remote` lines to start with
     #[arg(long, value_name = "FILE")]
     pub rc: Option<PathBuf>,
-    /// Configuration in the syntax of strongSwan's swanctl.conf to start with
+    /// Configuration of strongSwan to start with: a swanctl.conf, or where the name begins with ipsec an ipsec.conf with the
+    /// ipsec.secrets beside it
     #[arg(long, value_name = "FILE")]
     pub swanctl: Option<PathBuf>,
     /// Socket for external keying programs (docs/management.md); without this option there is none

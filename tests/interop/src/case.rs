@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan` and `host daemon|smoltcp|kernel`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
+//! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
+//! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
 
@@ -38,12 +40,41 @@ pub struct Case {
     pub plan: Plan,
     /// What runs Ravelin.
     pub own: Own,
-    /// Template of Ravelin's `ike_rc`.
-    pub ravelin_rc: String,
+    /// Template of Ravelin's configuration.
+    pub ravelin: Configuration,
     /// Template of the peer's configuration.
     pub swan_conf: String,
     /// What is done and asserted, in order.
     pub steps: Vec<Step>,
+}
+
+/// How Ravelin is configured, each as a template.
+#[derive(Clone, Debug)]
+pub enum Configuration {
+    /// Lines of an `ike_rc`.
+    Rc(String),
+    /// A `swanctl.conf` that the daemon reads.
+    Swanctl(String),
+    /// A `swanctl.conf` that Debian's `swanctl` loads.
+    Loaded(String),
+}
+
+impl Configuration {
+    /// The template.
+    pub fn template(&self) -> &str {
+        match self {
+            Configuration::Rc(text) | Configuration::Swanctl(text) | Configuration::Loaded(text) => text,
+        }
+    }
+
+    /// The same kind with another text.
+    pub fn with(&self, text: String) -> Self {
+        match self {
+            Configuration::Rc(_) => Configuration::Rc(text),
+            Configuration::Swanctl(_) => Configuration::Swanctl(text),
+            Configuration::Loaded(_) => Configuration::Loaded(text),
+        }
+    }
 }
 
 /// What runs Ravelin at the near end.
@@ -73,9 +104,13 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
     let (about, peer, nat, own) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
-    let ravelin_rc = read(&folder.join("ravelin.rc"))?;
+    let ravelin = match ["ravelin.conf", "swanctl.conf"].map(|name| folder.join(name)) {
+        [conf, _] if conf.exists() => Configuration::Swanctl(read(&conf)?),
+        [_, conf] if conf.exists() => Configuration::Loaded(read(&conf)?),
+        _ => Configuration::Rc(read(&folder.join("ravelin.rc"))?),
+    };
     let swan_conf = format!("{common}\n{}", read(&folder.join("swan.conf"))?);
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, ravelin_rc, swan_conf, steps })
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, ravelin, swan_conf, steps })
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -145,7 +180,7 @@ mod tests {
         for case in &cases {
             assert!(!case.steps.is_empty(), "{} asserts nothing", case.name);
             let more = [("secret", "/s"), ("psk", "x")];
-            case.plan.fill(&case.ravelin_rc, &more).unwrap();
+            case.plan.fill(case.ravelin.template(), &more).unwrap();
             case.plan.fill(&case.swan_conf, &more).unwrap();
         }
     }

@@ -353,11 +353,12 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
     } else {
         let own = folder.join("ravelin");
-        let rc = case.plan.fill(&case.ravelin_rc, &[("secret", &Ravelin::secret(&own).display().to_string())])?;
+        let secret = Ravelin::secret(&own).display().to_string();
+        let text = case.plan.fill(case.ravelin.template(), &[("secret", &secret), ("psk", SECRET)])?;
         match case.own {
-            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &rc)?),
-            Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &rc)?),
-            Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &rc)?),
+            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &text)?),
+            Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),
+            Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &text)?),
         }
     };
     let mut scene = Scene {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,10 +11,11 @@ use rustix::process::Signal;
 
 use crate::capture::Capture;
 use crate::lab::Host;
+use crate::node::ravelin::SOCKET;
 use crate::node::swan::Swan;
 use crate::node::{Child, Ike, Node, Sa, View};
 use crate::plan::{Between, Direction, Plan};
-use crate::process::{Daemon, wait_for};
+use crate::process::{Daemon, run as run_command, wait_for};
 use crate::traffic::{self, Pinging};
 
 /// How long two sides may take to agree about their SAs.
@@ -74,6 +76,7 @@ const WORDS: &[Word] = &[
     word("suite THEIRS OURS KEY=VALUE...: an IKE SA with these algorithms, started by either side", 2..=9, suite),
     word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
+    word("swanctl ARGUMENTS TEXT...: Debian's swanctl, commanding Ravelin, succeeds and says this", 1..=9, swanctl),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
@@ -571,6 +574,21 @@ fn gre(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     scene.ravelin_host.sh("echo 1 >/proc/sys/net/ipv6/conf/gre1/disable_ipv6
          ip addr add 10.3.0.1/30 dev gre1; ip link set gre1 mtu 1476 up")?;
     scene.gre = Some(tunnel);
+    Ok(())
+}
+
+fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let mut command = Command::new("swanctl");
+    command.args(words[0].split_whitespace()).args(["--uri", &format!("unix://{SOCKET}")]);
+    let answer = run_command(command.env("SWANCTL_DIR", scene.folder.join("ravelin")))?;
+    ensure!(answer.ok, "swanctl {}: {}", words[0], answer.text);
+    // Listings are aligned with blanks.
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = plain(&answer.text);
+    for text in &words[1..] {
+        let text = plain(&scene.plan.fill(text, &[])?);
+        ensure!(said.contains(&text), "`{text}` is not in what swanctl {} says: {}", words[0], answer.text);
+    }
     Ok(())
 }
 

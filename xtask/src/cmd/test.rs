@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::counts::Counts;
 use crate::packages;
+use crate::python;
 use crate::report::Report;
 use crate::workspace::{Workspace, run, run_counting, succeeds};
 
@@ -35,6 +36,7 @@ pub struct Args {
 /// examples in the documentation.
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.step("packages", || packages::install(workspace, &[packages::RUN, packages::TEST].concat()));
+    report.step("python", || python::install(workspace));
     report.step("build", || build(workspace));
     report.tests("test", || tests(workspace, args.filter.as_deref()));
     if args.filter.is_none() {
@@ -57,5 +59,5 @@ fn tests(workspace: &Workspace, filter: Option<&str>) -> (Counts, Result<()>) {
     } else {
         workspace.cargo(["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"])
     };
-    run_counting(command.args(filter))
+    run_counting(command.args(filter).env("RAVELIN_PYTHON", python::path(workspace)))
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_ike::config::DynamicTs;
+use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::{Df, Dscp, SaOptions};
 use ravelin_types::pfp::Pfp;
@@ -82,6 +83,11 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let local = selectors(reader.list("local_ts", selector));
     let remote = selectors(reader.list("remote_ts", selector));
     let peer = (!ends.endpoint.is_unspecified()).then_some(ends.endpoint);
+    for (side, list) in [("local_ts", &local), ("remote_ts", &remote)] {
+        if list.len() > SELECTORS {
+            reader.wrong(format!("`{side}` has {} selectors; a child takes up to {SELECTORS}", list.len()));
+        }
+    }
     let (local, dynamic_local) = settle(local, ends.local);
     let (remote, dynamic_remote) = settle(remote, peer);
     let shunt = !matches!(kind, Kind::Protect(_));

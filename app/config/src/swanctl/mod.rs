@@ -3,11 +3,13 @@
 //! ```text
 //! file ──parse.rs──► Section (tree.rs) ──connection.rs, child.rs, secrets.rs──► RemoteSpec, PolicySpec, SharedSecret
 //! message of VICI ──────► Section ──────────────────────────────┘                           └──► Model
+//! ipsec.conf, ipsec.secrets ──ipsec_conf.rs──► Section
 //! ```
 //! Options are supported or refused by name (reader.rs); a file is taken whole or not at all.
 
 mod child;
 pub mod connection;
+pub mod ipsec_conf;
 pub mod parse;
 pub mod proposal;
 pub mod reader;
@@ -33,13 +35,15 @@ pub struct Contents {
     pub secrets: Vec<SharedSecret>,
 }
 
-/// Reads a file and puts what is in it in the place of everything that was loaded into a copy of `model` before;
+/// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the place of everything that was loaded into a copy of `model` before;
 /// what the command line configured stays.
 ///
 /// # Errors
 /// When a file cannot be read, or something in it is wrong or not supported; every place is named.
 pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
-    let contents = contents(&parse::load(path)?)?;
+    let old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ipsec"));
+    let root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
+    let contents = contents(&root)?;
     let mut newer = model.clone();
     newer.replace_loaded(contents).map_err(|(name, error)| {
         let at = tree::At { file: path.into(), place: Some(crate::rc::Place { line: 1, column: 1 }) };

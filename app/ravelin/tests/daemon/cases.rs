@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use super::Case;
 use super::keying;
 use super::lab::{Lab, sh, traces};
+use super::vici;
 
 pub const CASES: &[Case] = &[
     ("an_ike_rc_is_in_force_and_listed", an_ike_rc_is_in_force_and_listed),
@@ -21,6 +22,10 @@ pub const CASES: &[Case] = &[
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),
     #[cfg(feature = "ikev2")]
+    (
+        "a_python_client_loads_lists_initiates_and_hears_events",
+        vici::a_python_client_loads_lists_initiates_and_hears_events,
+    ),
     ("the_demonstration_ends_well", the_demonstration_ends_well),
     #[cfg(not(feature = "ikev2"))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),

@@ -7,6 +7,7 @@
 mod cases;
 mod keying;
 mod lab;
+mod vici;
 
 use std::io::Write;
 use std::panic::catch_unwind;

@@ -27,7 +27,7 @@ pub struct GuestRavelin<'a> {
 impl<'a> GuestRavelin<'a> {
     /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs go to `folder`.
     pub fn new(host: Host<'a>, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
-        prepare(folder, rc)?;
+        prepare(folder, "ike_rc", rc)?;
         // What a daemon before this one was killed with is not this case's.
         host.sh(&format!("rm -rf {SOCKET} {PID} {STATE}"))?;
         Ok(GuestRavelin { host, program: program.to_owned(), folder: folder.to_owned() })

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use super::{Node, Sa, View, append, listing};
+use crate::case::Configuration;
 use crate::plan::{Direction, SECRET};
 use crate::process::{Answer, Daemon, Namespace, run, wait_for};
 use crate::traffic;
@@ -16,12 +17,17 @@ use crate::traffic;
 const SYSTEM: &str = "ip -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//'; ip rule; ip -6 rule; nft list ruleset
 ip route show table all | grep -v '^local\\|^broadcast'; ip -6 route show table all | grep -v '^local\\|^anycast\\|^multicast\\|^fe80' || true";
 
+/// Its control socket.
+pub const SOCKET: &str = "/run/ravelin.sock";
+
 /// One Ravelin.
 pub struct Ravelin {
     host: Namespace,
     program: PathBuf,
     folder: PathBuf,
     socket: PathBuf,
+    /// What the daemon reads, and the option that names it.
+    configuration: Option<(&'static str, PathBuf)>,
     daemon: Option<Daemon>,
     /// What the system looked like before the daemon started.
     untouched: String,
@@ -33,15 +39,21 @@ impl Ravelin {
         folder.join("secret")
     }
 
-    /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs and state go to `folder`.
-    pub fn new(host: Namespace, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
-        prepare(folder, rc)?;
+    /// Prepares the daemon `program` on `host`; logs and state go to `folder`.
+    pub fn new(host: Namespace, program: &Path, folder: &Path, configuration: &Configuration) -> Result<Self> {
+        let (name, option) = match configuration {
+            Configuration::Rc(_) => ("ike_rc", Some("--rc")),
+            Configuration::Swanctl(_) => ("ravelin.conf", Some("--swanctl")),
+            Configuration::Loaded(_) => ("swanctl.conf", None),
+        };
+        prepare(folder, name, configuration.template())?;
         Ok(Self {
             host,
             program: program.to_owned(),
             folder: folder.to_owned(),
             // The longest path a socket may have is shorter than some folders of results.
-            socket: PathBuf::from("/run/ravelin.sock"),
+            socket: PathBuf::from(SOCKET),
+            configuration: option.map(|option| (option, folder.join(name))),
             daemon: None,
             untouched: String::new(),
         })
@@ -65,9 +77,9 @@ impl Ravelin {
 }
 
 /// Writes what a daemon reads.
-pub(super) fn prepare(folder: &Path, rc: &str) -> Result<()> {
+pub(super) fn prepare(folder: &Path, name: &str, configuration: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("ike_rc"), rc)?;
+    fs::write(folder.join(name), configuration)?;
     let secret = Ravelin::secret(folder);
     fs::write(&secret, SECRET)?;
     Ok(fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?)
@@ -79,7 +91,10 @@ impl Node for Ravelin {
             self.untouched = self.host.sh(SYSTEM)?;
         }
         let mut command = self.host.command(&self.program);
-        command.arg("daemon").arg("--rc").arg(self.folder.join("ike_rc"));
+        command.arg("daemon");
+        if let Some((option, file)) = &self.configuration {
+            command.arg(option).arg(file);
+        }
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
         let _ = fs::remove_file(&self.socket);
         let mut daemon = Daemon::start(&mut command, &self.folder.join("log"))?;

@@ -1,0 +1,454 @@
+//! `ipsec.conf` and `ipsec.secrets` of strongSwan (and FreeS/WAN before it), as the same connections and secrets as in
+//! `swanctl.conf`: each parameter becomes a setting of that file, with the place where it stands.
+//!
+//! ```text
+//! ipsec.conf ──lines──► conn sections, also= and %default resolved ──► Section of swanctl.conf ──► connection::read
+//! ipsec.secrets beside it ──► Section of `secrets`
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::reader::{Problems, time};
+use super::tree::{At, Named, Section, Setting, Values};
+use crate::rc::{Place, RcError};
+use crate::value::did_you_mean;
+
+/// The longest file.
+const MAX_LEN: u64 = 1024 * 1024;
+/// Connections that refer to each other with `also`.
+const MAX_ALSO: usize = 8;
+
+/// The parameters of one section.
+type Parameters = BTreeMap<String, (String, At)>;
+
+/// Reads `ipsec.conf`, and `ipsec.secrets` in the same folder if it is there.
+///
+/// # Errors
+/// When one cannot be read, or something in it is wrong.
+pub fn load(path: &Path) -> Result<Section, RcError> {
+    let text = read(path)?;
+    let secrets = path.with_file_name("ipsec.secrets");
+    let secrets = if secrets.exists() { Some((read(&secrets)?, secrets)) } else { None };
+    let secrets = secrets.as_ref().map(|(text, path)| (text.as_str(), path.as_path()));
+    parse((&text, path), secrets)
+}
+
+fn read(path: &Path) -> Result<String, RcError> {
+    let io_error = |error| RcError::Io(path.to_owned(), error);
+    if fs::metadata(path).map_err(io_error)?.len() > MAX_LEN {
+        return Err(io_error(io::Error::other("longer than 1 MiB")));
+    }
+    fs::read_to_string(path).map_err(io_error)
+}
+
+/// Reads the texts of the two files.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Section, RcError> {
+    let mut problems = Problems::default();
+    let mut root = Section::default();
+    let sections = sections(conf.0, conf.1, &mut problems);
+    let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
+    for (name, (own_at, own)) in &sections {
+        if name == "%default" {
+            continue;
+        }
+        let mut all = own.clone();
+        inherit(&mut all, own, &sections, 0, &mut problems);
+        if let Some((_, defaults)) = sections.get("%default") {
+            for (key, value) in defaults {
+                all.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        all.remove("also");
+        if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
+            let section = connection(name, &all, own_at, &mut problems);
+            root.open("connections", &at).sections.push(Named { name: name.clone(), at: own_at.clone(), section });
+        }
+    }
+    if let Some((text, path)) = secrets {
+        let section = self::secrets(text, path, &mut problems);
+        *root.open("secrets", &at) = section;
+    }
+    if problems.0.is_empty() { Ok(root) } else { Err(RcError::Lines(problems.0)) }
+}
+
+fn inherit(
+    all: &mut Parameters,
+    own: &Parameters,
+    sections: &BTreeMap<String, (At, Parameters)>,
+    depth: usize,
+    problems: &mut Problems,
+) {
+    let Some((names, at)) = own.get("also") else { return };
+    for name in names.split(',').map(str::trim) {
+        match sections.get(name) {
+            Some(_) if depth == MAX_ALSO => problems.add(at.remark("connections refer to each other too deeply")),
+            Some((_, other)) => {
+                for (key, value) in other.iter().filter(|(key, _)| *key != "also" && *key != "auto") {
+                    all.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+                inherit(all, other, sections, depth + 1, problems);
+            }
+            None => problems.add(at.remark(format!("there is no conn {name}"))),
+        }
+    }
+}
+
+/// Every `conn`, by name, with the parameters below it; a name that comes twice is one section.
+fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String, (At, Parameters)> {
+    let file: Arc<Path> = Arc::from(file);
+    let mut sections: BTreeMap<String, (At, Parameters)> = BTreeMap::new();
+    // `None`: a section that is not about a connection.
+    let mut current: Option<String> = None;
+    for (number, line) in text.lines().enumerate() {
+        let at = |column: usize| At { file: file.clone(), place: Some(Place { line: number + 1, column: column + 1 }) };
+        let bare = without_comment(line);
+        let trimmed = bare.trim();
+        if trimmed.is_empty() {
+            continue;
+        }
+        let indent = bare.len() - bare.trim_start().len();
+        if indent == 0 {
+            let mut words = trimmed.split_whitespace();
+            match (words.next().unwrap_or_default(), words.next()) {
+                ("conn", Some(name)) => {
+                    sections.entry(name.to_owned()).or_insert_with(|| (at(0), Parameters::new()));
+                    current = Some(name.to_owned());
+                }
+                ("config", Some("setup")) | ("version", _) => current = None,
+                ("ca", _) => problems.add(at(0).remark("certification authorities are not there yet")),
+                ("include", _) => {
+                    problems.add(at(0).remark("include is not supported in ipsec.conf; name the file itself"))
+                }
+                (word, _) => {
+                    let hint = did_you_mean(word, ["config", "conn", "ca", "include"]);
+                    problems.add(at(0).remark(format!("expected conn NAME or config setup, found `{word}`{hint}")));
+                }
+            }
+            continue;
+        }
+        let Some((key, value)) = trimmed.split_once('=') else {
+            problems.add(at(indent).remark("expected PARAMETER=VALUE"));
+            continue;
+        };
+        let Some(name) = &current else { continue };
+        let value = value.trim().trim_matches('"').to_owned();
+        let column = indent + trimmed.find('=').unwrap_or(0) + 1;
+        if let Some((_, parameters)) = sections.get_mut(name) {
+            parameters.insert(key.trim().to_ascii_lowercase(), (value, at(column)));
+        }
+    }
+    sections
+}
+
+/// `#` begins a comment at the start of a line or behind a blank, outside of quotes.
+fn without_comment(line: &str) -> &str {
+    let (mut quoted, mut blank) = (false, true);
+    for (at, character) in line.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            '#' if blank && !quoted => return &line[..at],
+            _ => {}
+        }
+        blank = character.is_whitespace();
+    }
+    line
+}
+
+/// What a parameter becomes.
+enum Becomes {
+    /// This setting of the connection.
+    Connection(&'static str),
+    /// This setting of the child.
+    Child(&'static str),
+    /// This setting of a side's authentication.
+    Side(&'static str, &'static str),
+    /// Nothing: it has no effect here, whatever its value.
+    Nothing,
+    /// Dealt with by itself.
+    Apart,
+    /// Nothing, if it has one of these values; else it is refused for this reason.
+    Only(&'static [&'static str], &'static str),
+}
+
+fn meaning(parameter: &str) -> Option<Becomes> {
+    use Becomes::{Apart, Child, Connection, Nothing, Only, Side};
+    const CERTIFICATES: &str = "certificates are not there yet; use authby = secret";
+    Some(match parameter {
+        "left" | "right" | "leftsubnet" | "rightsubnet" | "leftprotoport" | "rightprotoport" | "leftauth"
+        | "rightauth" | "authby" | "ike" | "esp" | "ah" | "auto" | "type" | "keyexchange" | "dpdaction"
+        | "dpddelay" | "closeaction" | "keyingtries" | "rekey" | "ikelifetime" | "lifetime" | "keylife"
+        | "margintime" | "rekeymargin" | "leftid" | "rightid" | "marginbytes" | "marginpackets" | "lifebytes"
+        | "lifepackets" | "rekeyfuzz" => Apart,
+        "forceencaps" => Connection("encap"),
+        "aggressive" => Connection("aggressive"),
+        "mobike" => Connection("mobike"),
+        "fragmentation" => Connection("fragmentation"),
+        "dpdtimeout" => Connection("dpd_timeout"),
+        "ikedscp" => Connection("dscp"),
+        "inactivity" => Child("inactivity"),
+        "replay_window" => Child("replay_window"),
+        "reqid" => Child("reqid"),
+        "tfc" => Child("tfc_padding"),
+        "mark" => Child("mark_in"),
+        "mark_in" => Child("mark_in"),
+        "mark_out" => Child("mark_out"),
+        "leftcert" | "leftcert2" => Side("local", "certs"),
+        "rightcert" | "rightcert2" => Side("remote", "certs"),
+        "rightca" => Side("remote", "ca_id"),
+        "leftsendcert" | "rightsendcert" | "leftca" => Nothing,
+        "leftsigkey" | "rightsigkey" | "leftrsasigkey" | "rightrsasigkey" | "rightgroups" | "rightcertpolicy" => {
+            Only(&[], CERTIFICATES)
+        }
+        "leftsourceip" | "rightsourceip" | "leftdns" | "rightdns" => Only(&[], "virtual addresses are not there yet"),
+        "eap_identity" | "aaa_identity" | "xauth_identity" | "xauth" => Only(&[], "EAP and XAuth are not there yet"),
+        "leftauth2" | "rightauth2" | "leftid2" | "rightid2" => {
+            Only(&[], "a second authentication round is not there yet")
+        }
+        "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess" => Only(&["no"], "no script is run"),
+        "leftupdown" | "rightupdown" => Only(&[], "no script is run; register for the event child-updown"),
+        "leftnexthop" | "rightnexthop" => Nothing,
+        "leftallowany" | "rightallowany" => Only(&["no"], "write %any, or a list of addresses"),
+        "leftikeport" | "rightikeport" => Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT"),
+        "compress" => Only(&["no"], "packets are not compressed"),
+        "installpolicy" => Only(&["yes"], "an SA without a policy carries nothing"),
+        "modeconfig" => Only(&["pull"], "push mode is of IKEv1"),
+        "mediation" => Only(&["no"], "there is no mediation"),
+        "mediated_by" | "me_peerid" => Only(&[], "there is no mediation"),
+        // Nothing is authenticated anew; fresh keys come by rekeying.
+        "reauth" => Nothing,
+        _ => return None,
+    })
+}
+
+fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) -> Section {
+    let mut connection = Section::default();
+    let mut child = Section::default();
+    let (mut local, mut remote) = (Section::default(), Section::default());
+    let put = |section: &mut Section, key: &str, value: String, at: &At| {
+        section.settings.push(Setting {
+            name: key.to_owned(),
+            values: Values::One(value.into_bytes()),
+            at: at.clone(),
+        });
+    };
+    let get = |key: &str| all.get(key).map(|(value, at)| (value.as_str(), at));
+    for (key, (value, at)) in all {
+        match meaning(key) {
+            Some(Becomes::Connection(setting)) => put(&mut connection, setting, value.clone(), at),
+            Some(Becomes::Child(setting)) => put(&mut child, setting, value.clone(), at),
+            Some(Becomes::Side("local", setting)) => put(&mut local, setting, value.clone(), at),
+            Some(Becomes::Side(_, setting)) => put(&mut remote, setting, value.clone(), at),
+            Some(Becomes::Only(values, why)) => {
+                if !values.contains(&value.as_str()) {
+                    problems.add(at.remark(format!("`{key}` is not supported with this value: {why}")));
+                }
+            }
+            Some(Becomes::Apart | Becomes::Nothing) => {}
+            None => {
+                let known =
+                    ["left", "right", "leftid", "rightid", "leftsubnet", "rightsubnet", "ike", "esp", "auto", "authby"];
+                problems.add(at.remark(format!("unknown option: {key}{}", did_you_mean(key, known))));
+            }
+        }
+    }
+    match get("keyexchange") {
+        None | Some(("ikev2", _)) => put(&mut connection, "version", "2".to_owned(), at),
+        Some(("ike", _)) => {}
+        Some(("ikev1", at)) => put(&mut connection, "version", "1".to_owned(), at),
+        Some((other, at)) => problems.add(at.remark(format!("`{other}`: expected ike, ikev1 or ikev2"))),
+    }
+    for (side, addresses, id, round) in
+        [("left", "local_addrs", "leftid", &mut local), ("right", "remote_addrs", "rightid", &mut remote)]
+    {
+        if let Some((value, at)) = get(side).filter(|(value, _)| *value != "%defaultroute") {
+            put(&mut connection, addresses, value.to_owned(), at);
+        }
+        if let Some((value, at)) = get(id) {
+            put(round, "id", value.to_owned(), at);
+        }
+        let auth = get(&format!("{side}auth")).or_else(|| get("authby"));
+        let auth = auth.map(|(value, at)| (if value == "secret" { "psk" } else { value }, at));
+        if let Some((value, at)) = auth {
+            put(round, "auth", value.to_owned(), at);
+        }
+    }
+    proposals(all, &mut connection, &mut child);
+    times(all, &mut connection, &mut child, problems);
+    selectors(all, &mut child);
+    let word = |child: &mut Section, key: &str, setting: &str, words: &[(&str, &str)], problems: &mut Problems| {
+        let Some((value, at)) = get(key) else { return };
+        match words.iter().find(|(word, _)| *word == value) {
+            Some((_, becomes)) => put(child, setting, (*becomes).to_owned(), at),
+            None => {
+                let known = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+                problems.add(at.remark(format!("invalid value for: {key}, expected {known}")));
+            }
+        }
+    };
+    let autos = [("add", "none"), ("route", "trap"), ("start", "start"), ("ignore", "none"), ("ondemand", "trap")];
+    word(&mut child, "auto", "start_action", &autos, problems);
+    let types =
+        [("tunnel", "tunnel"), ("transport", "transport"), ("passthrough", "pass"), ("pass", "pass"), ("drop", "drop")];
+    word(&mut child, "type", "mode", &types, problems);
+    let actions = [("none", "none"), ("clear", "clear"), ("hold", "trap"), ("trap", "trap"), ("restart", "restart")];
+    word(&mut child, "dpdaction", "dpd_action", &actions, problems);
+    word(&mut child, "closeaction", "close_action", &actions, problems);
+    let shunt =
+        child.setting("mode").is_some_and(|mode| mode.text().is_ok_and(|mode| mode == "pass" || mode == "drop"));
+    if !shunt {
+        connection.sections.push(Named { name: "local".to_owned(), at: at.clone(), section: local });
+        connection.sections.push(Named { name: "remote".to_owned(), at: at.clone(), section: remote });
+    }
+    let mut children = Section::default();
+    children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
+    connection.sections.push(Named { name: "children".to_owned(), at: at.clone(), section: children });
+    connection
+}
+
+/// `ike`, `esp` and `ah`: without `!` at the end, the default proposals follow.
+fn proposals(all: &Parameters, connection: &mut Section, child: &mut Section) {
+    for (key, setting, to) in [("ike", "proposals", connection), ("esp", "esp_proposals", &mut *child)] {
+        if let Some((value, at)) = all.get(key) {
+            let value = value.strip_suffix('!').map_or_else(|| format!("{value},default"), str::to_owned);
+            to.settings.push(Setting {
+                name: setting.to_owned(),
+                values: Values::One(value.into_bytes()),
+                at: at.clone(),
+            });
+        }
+    }
+    if let Some((value, at)) = all.get("ah") {
+        let value = value.trim_end_matches('!').as_bytes().to_vec();
+        child.settings.push(Setting { name: "ah_proposals".to_owned(), values: Values::One(value), at: at.clone() });
+    }
+}
+
+/// Lifetimes are hard here, and rekeying begins a margin before.
+fn times(all: &Parameters, connection: &mut Section, child: &mut Section, problems: &mut Problems) {
+    let mut parsed = |key: &str, default: u64| {
+        let Some((value, at)) = all.get(key) else { return Duration::from_secs(default) };
+        problems
+            .take(time(value).map_err(|why| at.remark(format!("invalid value for: {key}, {why}"))))
+            .unwrap_or_default()
+    };
+    let margin = parsed(if all.contains_key("rekeymargin") { "rekeymargin" } else { "margintime" }, 540);
+    let (ike, life) = (
+        parsed("ikelifetime", 3 * 3600),
+        parsed(if all.contains_key("keylife") { "keylife" } else { "lifetime" }, 3600),
+    );
+    let rekey = all.get("rekey").is_none_or(|(value, _)| value != "no");
+    let place = |key: &str| all.get(key).map(|(_, at)| at.clone()).unwrap_or_else(At::message);
+    let put = |section: &mut Section, name: &str, seconds: u64, at: At| {
+        let values = Values::One(seconds.to_string().into_bytes());
+        section.settings.push(Setting { name: name.to_owned(), values, at });
+    };
+    // A lifetime that leaves no room for the margin is rekeyed at nine tenths.
+    let soft = |hard: Duration| match hard.checked_sub(margin).filter(|soft| !soft.is_zero()) {
+        Some(soft) => soft.as_secs(),
+        None => (hard - hard / 10).as_secs(),
+    };
+    put(connection, "rekey_time", if rekey { soft(ike) } else { 0 }, place("ikelifetime"));
+    put(child, "rekey_time", if rekey { soft(life) } else { 0 }, place("lifetime"));
+    put(child, "life_time", life.as_secs(), place("lifetime"));
+    for (hard, margin, life, soft) in [
+        ("lifebytes", "marginbytes", "life_bytes", "rekey_bytes"),
+        ("lifepackets", "marginpackets", "life_packets", "rekey_packets"),
+    ] {
+        let number = |key: &str| all.get(key).and_then(|(value, _)| value.parse::<u64>().ok());
+        if let Some(limit) = number(hard).filter(|limit| *limit > 0) {
+            put(child, life, limit, place(hard));
+            put(child, soft, limit.saturating_sub(number(margin).unwrap_or(limit / 10)).max(1), place(hard));
+        }
+    }
+    if let Some((value, at)) = all.get("keyingtries") {
+        let value = if value == "%forever" { "0" } else { value.as_str() };
+        let values = Values::One(value.as_bytes().to_vec());
+        connection.settings.push(Setting { name: "keyingtries".to_owned(), values, at: at.clone() });
+    }
+    let dead = all.get("dpdaction").is_some_and(|(value, _)| value != "none");
+    if dead {
+        let delay = parsed_delay(all);
+        put(connection, "dpd_delay", delay, place("dpddelay"));
+    }
+}
+
+fn parsed_delay(all: &Parameters) -> u64 {
+    all.get("dpddelay").and_then(|(value, _)| time(value).ok()).map_or(30, |time| time.as_secs())
+}
+
+fn selectors(all: &Parameters, child: &mut Section) {
+    for (side, setting) in [("left", "local_ts"), ("right", "remote_ts")] {
+        let subnet = all.get(&format!("{side}subnet"));
+        let protoport = all.get(&format!("{side}protoport"));
+        let Some((_, at)) = subnet.or(protoport) else { continue };
+        let nets = subnet.map_or("dynamic", |(nets, _)| nets.as_str());
+        let one = |net: &str| match protoport {
+            Some((protocol, _)) if !net.contains('[') => format!("{}[{protocol}]", net.trim()),
+            _ => net.trim().to_owned(),
+        };
+        let value = nets.split(',').map(one).collect::<Vec<_>>().join(",");
+        child.settings.push(Setting {
+            name: setting.to_owned(),
+            values: Values::One(value.into_bytes()),
+            at: at.clone(),
+        });
+    }
+}
+
+/// `[ID...] : KIND VALUE`, a line each; an indented line goes on.
+fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Section {
+    let file: Arc<Path> = Arc::from(file);
+    let mut joined: Vec<(usize, String)> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let bare = without_comment(line);
+        match joined.last_mut() {
+            Some((_, last)) if bare.starts_with([' ', '\t']) && !bare.trim().is_empty() => last.push_str(bare),
+            _ if bare.trim().is_empty() => {}
+            _ => joined.push((number, bare.to_owned())),
+        }
+    }
+    let mut section = Section::default();
+    for (index, (number, line)) in joined.into_iter().enumerate() {
+        let at = At { file: file.clone(), place: Some(Place { line: number + 1, column: 1 }) };
+        let Some((owners, rest)) = line.split_once(" : ").or_else(|| Some(("", line.trim_start().strip_prefix(':')?)))
+        else {
+            problems.add(at.remark("expected [ID...] : PSK \"secret\""));
+            continue;
+        };
+        let (kind, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        let name = match kind.to_ascii_uppercase().as_str() {
+            "PSK" => format!("ike-{}", index + 1),
+            "EAP" | "XAUTH" => format!("eap-{}", index + 1),
+            "RSA" | "ECDSA" | "BLISS" | "PKCS8" | "P12" | "PIN" | "NTLM" => {
+                problems.add(at.remark(format!("secrets of type {kind} are not there yet")));
+                continue;
+            }
+            _ => {
+                problems.add(at.remark(format!("`{kind}`: expected PSK, EAP or XAUTH")));
+                continue;
+            }
+        };
+        let mut secret = Section::default();
+        let mut put = |name: String, value: &str| {
+            let values = Values::One(value.as_bytes().to_vec());
+            secret.settings.push(Setting { name, values, at: at.clone() });
+        };
+        put("secret".to_owned(), value.trim().trim_matches('"'));
+        for (number, owner) in owners.split_whitespace().filter(|owner| !owner.starts_with("%any")).enumerate() {
+            put(format!("id-{}", number + 1), owner.trim_matches('"'));
+        }
+        section.sections.push(Named { name, at, section: secret });
+    }
+    section
+}
+
+#[cfg(test)]
+mod tests;

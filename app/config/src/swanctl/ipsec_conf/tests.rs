@@ -1,0 +1,115 @@
+use super::*;
+use crate::command::{ActionWord, Start};
+use crate::swanctl::{Contents, contents};
+use ravelin_types::policy::Mode;
+
+fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
+    let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))));
+    root.and_then(|root| contents(&root)).map_err(|error| error.to_string())
+}
+
+const CONF: &str = "\
+# basic configuration
+config setup
+    charondebug=\"ike 2\"
+
+conn %default
+    ikelifetime=60m
+    keylife=20m
+    rekeymargin=3m
+    keyingtries=1
+    keyexchange=ikev2
+    authby=secret
+
+conn net-net
+    left=192.168.0.1
+    leftsubnet=10.1.0.0/16
+    leftid=@moon.strongswan.org
+    right=192.168.0.2
+    rightsubnet=10.2.0.0/16,10.3.0.0/16
+    rightid=@sun.strongswan.org
+    ike=aes128-sha256-x25519!
+    auto=add
+
+conn l2tp
+    also=net-net
+    leftsubnet=
+    rightsubnet=
+    leftprotoport=17/1701
+    rightprotoport=udp/l2tp
+    type=transport
+    dpdaction=restart
+    auto=start
+
+conn ssh
+    type=passthrough
+    leftsubnet=10.1.0.0/16[tcp/22]
+    rightsubnet=10.1.0.0/16
+    auto=route
+";
+
+const SECRETS: &str = "\
+# /etc/ipsec.secrets
+@moon.strongswan.org @sun.strongswan.org : PSK 0sv+NkxY9LLZvwj4qCC2o/gGrWDF2d21jL
+: PSK \"This is a strong password\"
+carol : EAP \"Ar3etTnp\"
+";
+
+#[test]
+fn the_old_files_come_to_the_same_connections_and_secrets() {
+    let contents = read(&CONF.replace("leftsubnet=\n", "").replace("    rightsubnet=\n", ""), SECRETS).unwrap();
+    let names: Vec<&str> = contents.connections.iter().map(|connection| connection.name.as_str()).collect();
+    assert_eq!(names, ["l2tp", "net-net", "ssh"]);
+    let net = &contents.connections[1];
+    let remote = net.remote.as_ref().unwrap();
+    assert_eq!(
+        (remote.own_id.to_string(), remote.peer_id.to_string()),
+        ("fqdn:moon.strongswan.org".into(), "fqdn:sun.strongswan.org".into())
+    );
+    assert_eq!(remote.lifetime, Duration::from_secs(57 * 60));
+    assert_eq!(remote.proposals.len(), 1, "with ! nothing follows");
+    let policy = &net.policies[0];
+    assert_eq!((policy.name.as_str(), policy.remote.len(), policy.trap), ("net-net.net-net", 2, false));
+    let esp = policy.esp.as_ref().unwrap();
+    let seconds = |limits: ravelin_types::lifetime::Limits| limits.time.map(|time| time.as_secs());
+    assert_eq!((seconds(esp.lifetime.soft), seconds(esp.lifetime.hard)), (Some(17 * 60), Some(20 * 60)));
+    let ssh = &contents.connections[2];
+    assert!(ssh.remote.is_none() && ssh.policies[0].action == ActionWord::Bypass && ssh.policies[0].trap);
+    let kinds: Vec<(usize, usize)> = contents.secrets.iter().map(|s| (s.owners.len(), s.secret.len())).collect();
+    assert_eq!(kinds, [(2, 24), (0, 25), (1, 8)]);
+}
+
+#[test]
+fn also_inherits_what_a_section_does_not_say_itself() {
+    let conf = CONF
+        .replace("    leftsubnet=\n    rightsubnet=\n", "    leftsubnet=192.168.0.1\n    rightsubnet=192.168.0.2\n");
+    let contents = read(&conf, "").unwrap();
+    let l2tp = &contents.connections[0].policies[0];
+    assert_eq!(l2tp.local[0].to_string(), "192.168.0.1[17/1701]");
+    assert_eq!(l2tp.remote[0].to_string(), "192.168.0.2[17/1701]");
+    let esp = l2tp.esp.as_ref().unwrap();
+    assert_eq!((esp.mode, esp.start), (Mode::Transport, Start::Now));
+}
+
+#[test]
+fn mistakes_have_their_place_in_either_file() {
+    for (conf, secrets, expected) in [
+        (
+            "conn a\n  authby=secret\n  rigth=1.2.3.4\n",
+            "",
+            "ipsec.conf:3:9: unknown option: rigth; did you mean right?",
+        ),
+        ("conn a\n  authby=secret\n  compress=yes\n", "", "ipsec.conf:3:12: `compress` is not supported"),
+        ("conn a\n  authby=secret\n  esp=aes999\n", "", "ipsec.conf:3:7: invalid value for: esp_proposals"),
+        ("conn a\n  authby=secret\n  keyexchange=ikev1\n", "", "ipsec.conf:3:15: `version` is not supported"),
+        ("conn a\n  also=b\n  authby=secret\n", "", "ipsec.conf:2:8: there is no conn b"),
+        ("con a\n", "", "ipsec.conf:1:1: expected conn NAME or config setup, found `con`; did you mean conn?"),
+        ("conn a\n  nonsense\n", "", "ipsec.conf:2:3: expected PARAMETER=VALUE"),
+        ("conn a\n  also=a\n  authby=secret\n", "", "too deeply"),
+        ("", "nonsense\n", "ipsec.secrets:1:1: expected [ID...]"),
+        ("", "# x\n: RSA key.pem\n", "ipsec.secrets:2:1: secrets of type RSA"),
+    ] {
+        let error = read(conf, secrets).unwrap_err();
+        assert!(error.contains(expected), "{conf}{secrets}: {error}");
+    }
+}
