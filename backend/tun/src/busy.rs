@@ -11,6 +11,8 @@ const LOOKING: Duration = Duration::from_micros(150);
 const SHORT: Duration = Duration::from_micros(250);
 /// When a look takes so long, somebody else had the processor meanwhile.
 const INTERRUPTED: Duration = Duration::from_micros(50);
+/// And then it is left to others for so long: who uses it up by looking waits longer for it when packets come.
+const REST: Duration = Duration::from_secs(1);
 /// More packets at a time than answer each other.
 const MANY: usize = 2;
 /// All points that there are.
@@ -21,6 +23,8 @@ const ENOUGH: u32 = ALL * 3 / 8;
 /// What is known of the last waits.
 pub(crate) struct Busy {
     allowed: bool,
+    /// Until when the processor is left to others.
+    rest: Option<Instant>,
     /// More for each wait that was short, fewer for each that was not.
     points: u32,
 }
@@ -28,7 +32,7 @@ pub(crate) struct Busy {
 impl Busy {
     /// With one of `threads` that look, on a machine with so many processors.
     pub(crate) fn new(threads: usize, processors: usize) -> Self {
-        Busy { allowed: processors > threads, points: 0 }
+        Busy { allowed: processors > threads, rest: None, points: 0 }
     }
 
     /// Waits: with `look`, which says whether something has come, and then, unless it has, with `sleep`. So many packets
@@ -41,7 +45,7 @@ impl Busy {
             self.points = 0;
         }
         let begin = Instant::now();
-        if self.points < ENOUGH {
+        if self.points < ENOUGH || self.rest.is_some_and(|until| begin < until) {
             let found = sleep();
             self.note(begin.elapsed() < SHORT);
             return found;
@@ -59,7 +63,7 @@ impl Busy {
             }
             let now = Instant::now();
             if now - last > INTERRUPTED {
-                self.points = 0;
+                self.rest = Some(now + REST);
                 return None;
             }
             if now - begin > LOOKING {
@@ -106,6 +110,25 @@ mod tests {
         // It goes on looking for some time, and then leaves it.
         assert_eq!(slept(&mut busy, 1, false, Duration::from_millis(1)), WAITS);
         assert_eq!(slept(&mut busy, 1, true, Duration::from_millis(1)), WAITS, "again little traffic");
+    }
+
+    #[test]
+    fn rests_when_somebody_else_wants_the_processor() {
+        let mut busy = Busy::new(1, 2);
+        busy.points = ALL;
+        let looks = Cell::new(0);
+        let slow = || {
+            looks.set(looks.get() + 1);
+            std::thread::sleep(2 * INTERRUPTED);
+            None
+        };
+        busy.wait(1, slow, || ());
+        assert!(looks.get() == 1 && busy.rest.is_some());
+        busy.points = ALL;
+        // However long this test takes.
+        busy.rest = busy.rest.map(|until| until + Duration::from_secs(3600));
+        busy.wait(1, slow, || ());
+        assert_eq!(looks.get(), 1);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::lab::{LEFT, Lab, RIGHT};
 use crate::sys;
 
 const UDP_PORT: u16 = 7777;
+/// How many answers are timed.
+const ANSWERS: usize = 3000;
 /// How long a rate is tried.
 const TRIAL: Duration = Duration::from_millis(400);
 /// A rate that fails is tried again: it may have been something else on the machine.
@@ -39,6 +41,39 @@ pub fn round_trip(_lab: &Lab, far: Ipv4Addr) -> f64 {
     let mut times: Vec<f64> = times.collect();
     times.sort_by(f64::total_cmp);
     times[times.len() / 2] * 1e3
+}
+
+/// Median round trip of datagrams of which each answers the one before, in microseconds.
+pub fn answers(_lab: &Lab, far: Ipv4Addr) -> f64 {
+    let echo = RIGHT.spawn(move || {
+        let socket = UdpSocket::bind((far, UDP_PORT)).unwrap();
+        let mut data = [0; 64];
+        // An empty datagram ends it.
+        while let Ok((len @ 1.., from)) = socket.recv_from(&mut data) {
+            socket.send_to(&data[..len], from).unwrap();
+        }
+    });
+    std::thread::sleep(Duration::from_millis(10));
+    let times = LEFT.spawn(move || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        socket.connect((far, UDP_PORT)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut data = [0; 64];
+        let mut times = Vec::new();
+        for _ in 0..ANSWERS {
+            let begin = Instant::now();
+            socket.send(&[0x55; 64]).unwrap();
+            if socket.recv(&mut data).is_ok() {
+                times.push(begin.elapsed());
+            }
+        }
+        socket.send(&[]).unwrap();
+        times
+    });
+    let mut times = times.join().unwrap();
+    echo.join().unwrap();
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e6
 }
 
 /// The highest rate of datagrams that crosses with less than one in a thousand lost.

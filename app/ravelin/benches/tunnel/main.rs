@@ -42,8 +42,10 @@ struct Figures {
     cpu_datagrams: f64,
     /// Datagrams of 64 bytes per second with less than one in a thousand lost.
     datagrams: f64,
-    /// Median round trip in microseconds.
+    /// Median round trip of a ping now and then, in microseconds.
     round_trip: f64,
+    /// Median round trip of datagrams that answer each other, in microseconds.
+    answers: f64,
 }
 
 fn main() {
@@ -76,29 +78,35 @@ fn measure(lab: &Lab, peer: Peer, seconds: u32) -> Figures {
     let (tcp, bytes) = load::tcp(lab, tunnel.far, seconds);
     let cpu = (tunnel.processor_time() - before) / (bytes / 1e9);
     let round_trip = load::round_trip(lab, tunnel.far);
+    let answers = load::answers(lab, tunnel.far);
     let before = tunnel.processor_time();
     let crossed = load::some_datagrams(lab, tunnel.far);
     let cpu_datagrams = (tunnel.processor_time() - before) / (crossed / 1e6);
     let datagrams = load::datagrams(lab, tunnel.far);
     let thousands = datagrams / 1e3;
     eprintln!(
-        "    {tcp:.2} Gbit/s, {cpu:.2} s/GB, {thousands:.0} thousand datagrams/s, {cpu_datagrams:.2} s/M, {round_trip:.0} us"
+        "    {tcp:.2} Gbit/s, {cpu:.2} s/GB, {thousands:.0} thousand datagrams/s, {cpu_datagrams:.2} s/M, {round_trip:.0} us, \
+         {answers:.0} us"
     );
-    Figures { tcp, cpu, datagrams, cpu_datagrams, round_trip }
+    Figures { tcp, cpu, datagrams, cpu_datagrams, round_trip, answers }
 }
 
 fn print(all: &[(Peer, Vec<Figures>)]) {
-    println!("{:<22} {:>8} {:>8} {:>12} {:>8} {:>11}", "", "TCP", "CPU", "64-byte UDP", "CPU", "round trip");
-    println!("{:<22} {:>8} {:>8} {:>12} {:>8} {:>11}", "", "Gbit/s", "s/GB", "thousand/s", "s/M", "us");
+    let heads = ["", "TCP", "CPU", "64-byte UDP", "CPU", "round trip", "answers"];
+    let units = ["", "Gbit/s", "s/GB", "thousand/s", "s/M", "us", "us"];
+    for [a, b, c, d, e, f, g] in [heads, units] {
+        println!("{a:<22} {b:>8} {c:>8} {d:>12} {e:>8} {f:>11} {g:>8}");
+    }
     for (peer, figures) in all {
         println!(
-            "{:<22} {:>8.2} {:>8.2} {:>12.0} {:>8.2} {:>11.0}",
+            "{:<22} {:>8.2} {:>8.2} {:>12.0} {:>8.2} {:>11.0} {:>8.0}",
             peer.name(),
             median(figures, |f| f.tcp),
             median(figures, |f| f.cpu),
             median(figures, |f| f.datagrams) / 1e3,
             median(figures, |f| f.cpu_datagrams),
-            median(figures, |f| f.round_trip)
+            median(figures, |f| f.round_trip),
+            median(figures, |f| f.answers)
         );
     }
     for (ours, own) in all.iter().filter(|(peer, _)| peer.is_ours()) {
