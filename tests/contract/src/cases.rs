@@ -1,9 +1,10 @@
 //! The cases.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ravelin_types::Secret;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
@@ -36,6 +37,7 @@ pub const CASES: &[Case] = &[
     ("a_policy_is_replaced_by_one_of_its_number", a_policy_is_replaced_by_one_of_its_number),
     ("without_its_sa_a_policy_asks_again", without_its_sa_a_policy_asks_again),
     ("each_flow_asks_for_its_own_sa", each_flow_asks_for_its_own_sa),
+    ("each_of_five_hundred_flows_has_a_pair_of_its_own", each_of_five_hundred_flows_has_a_pair_of_its_own),
     ("an_sa_takes_no_more_than_was_agreed", an_sa_takes_no_more_than_was_agreed),
 ];
 
@@ -288,6 +290,74 @@ fn each_flow_asks_for_its_own_sa(pair: &mut dyn Pair) {
             assert_eq!(pair.events(End::A), [], "once for each flow");
         }
     }
+}
+
+/// A server on port 5001, and 500 flows to it at a time: each gets SAs of its own, by its acquire, and each packet goes by
+/// the SA of its flow.
+fn each_of_five_hundred_flows_has_a_pair_of_its_own(pair: &mut dyn Pair) {
+    const FLOWS: u16 = 500;
+    let policies = End::BOTH.map(|end| {
+        let policy = with(make::policy(end, 1, TUNNEL), |protection| protection.pfp = Pfp::ALL);
+        pair.apply(end, DataPlaneOp::AddPolicy(policy.clone())).unwrap();
+        policy
+    });
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    let mut up: BTreeMap<Flow, usize> = BTreeMap::new();
+    // A data plane may have so many acquires under way at a time; whoever is left over goes on sending.
+    for _ in 0..10 {
+        for port in 10_000..10_000 + FLOWS {
+            if !up.keys().any(|flow| flow.src_port == Some(port)) {
+                let (src, dst) = TUNNEL.flow(End::A, port, 5001);
+                pair.offer(End::A, src, dst);
+            }
+        }
+        for event in pair.events(End::A) {
+            let DataPlaneEvent::Acquire { flow, .. } = event else { panic!("{event:?}") };
+            let at = up.len();
+            assert!(up.insert(flow, at).is_none(), "{flow} asked twice");
+            flow_sas(pair, &policies, &flow, at, suite);
+        }
+        if up.len() == usize::from(FLOWS) {
+            break;
+        }
+    }
+    assert_eq!(up.len(), usize::from(FLOWS));
+    // What waited for its SA has gone by it where a data plane holds packets; one more each way is counted on top.
+    let before = packets(pair, End::B);
+    for flow in up.keys() {
+        let (src, dst) = ((flow.src, flow.src_port.unwrap()).into(), (flow.dst, flow.dst_port.unwrap()).into());
+        assert!(pair.send(End::A, src, dst), "{flow}");
+        assert!(pair.send(End::B, dst, src), "{flow} back");
+    }
+    let after = packets(pair, End::B);
+    assert_eq!(after.len(), 2 * usize::from(FLOWS));
+    for (id, count) in after {
+        assert_eq!(count - before[&id], 1, "each packet on the SA of its flow: {id:?}");
+    }
+}
+
+/// SAs for one flow, at both ends and in both directions.
+fn flow_sas(pair: &mut dyn Pair, policies: &[Policy; 2], flow: &Flow, at: usize, suite: Suite) {
+    let spis = (0x1_0000 + at as u32, 0x2_0000 + at as u32);
+    for (end, policy) in End::BOTH.into_iter().zip(policies) {
+        let Action::Protect(protection) = &policy.action else { panic!("it protects") };
+        let Flow { src, dst, src_port, dst_port, .. } = *flow;
+        let seen = match end {
+            End::A => *flow,
+            End::B => Flow { src: dst, dst: src, src_port: dst_port, dst_port: src_port, ..*flow },
+        };
+        let (local_ts, remote_ts) = protection.pfp.fill(&policy.local, &policy.remote, &seen);
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let (local_ts, remote_ts) = (local_ts.clone(), remote_ts.clone());
+            let params = SaParams { local_ts, remote_ts, ..sa(end, direction, policy, spis, suite) };
+            pair.apply(end, DataPlaneOp::AddSa(params)).unwrap();
+        }
+    }
+}
+
+/// The packets that each SA has carried.
+fn packets(pair: &mut dyn Pair, end: End) -> BTreeMap<SaId, u64> {
+    pair.list(end).into_iter().map(|sa| (sa.params.id(), sa.counters.packets)).collect()
 }
 
 fn an_sa_takes_no_more_than_was_agreed(pair: &mut dyn Pair) {

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait for what is not expected.
 const QUIET: Duration = Duration::from_millis(250);
 
+/// What is sent.
+const PAYLOAD: &[u8] = b"payload of the contract";
+
 type Job<P> = Box<dyn FnOnce(&mut P) + Send>;
 
 /// A network namespace, and a thread in it that has a data plane.
@@ -138,11 +141,14 @@ impl<P: DataPlane + 'static> Pair for Hosts<P> {
         let receiver = self.run(from.other(), move |_| UdpSocket::bind(dst)).unwrap();
         receiver.set_read_timeout(Some(QUIET)).unwrap();
         // The stack may say that nothing can be sent: then nothing arrives.
-        let _: io::Result<usize> =
-            self.run(from, move |_| UdpSocket::bind(src)?.send_to(b"payload of the contract", dst));
+        self.offer(from, src, dst);
         let mut buffer = [0; 64];
         let got = receiver.recv_from(&mut buffer);
-        got.is_ok_and(|(length, remote)| &buffer[..length] == b"payload of the contract" && remote == src)
+        got.is_ok_and(|(length, remote)| &buffer[..length] == PAYLOAD && remote == src)
+    }
+
+    fn offer(&mut self, from: End, src: SocketAddr, dst: SocketAddr) {
+        let _: io::Result<usize> = self.run(from, move |_| UdpSocket::bind(src)?.send_to(PAYLOAD, dst));
     }
 
     fn wait(&mut self, time: Duration) {

@@ -62,6 +62,9 @@ pub trait Pair {
     /// Sends a UDP datagram from an address of one end to one of the other; whether it arrived there.
     fn send(&mut self, from: End, src: SocketAddr, dst: SocketAddr) -> bool;
 
+    /// Sends a UDP datagram, and does not look whether it arrives.
+    fn offer(&mut self, from: End, src: SocketAddr, dst: SocketAddr);
+
     /// Lets time pass.
     fn wait(&mut self, time: Duration);
 }

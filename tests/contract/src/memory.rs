@@ -72,6 +72,10 @@ impl Pair for Memory {
         matches!(verdict, Verdict::Deliver | Verdict::Bypass) && opened.packet() == packet
     }
 
+    fn offer(&mut self, from: End, src: SocketAddr, dst: SocketAddr) {
+        self.send(from, src, dst);
+    }
+
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
