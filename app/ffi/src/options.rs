@@ -78,6 +78,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             tfc: given.tfc,
             dummies: None,
             zero_checksum: has(RVL_ZERO_CHECKSUM),
+            set_mark: None,
         })
     }
 }

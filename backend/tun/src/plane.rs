@@ -12,7 +12,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Interface, SaStatus};
-use ravelin_types::policy::{Domain, Policy, PolicyId};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
@@ -266,6 +266,13 @@ impl TunDataPlane {
 
     fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
         match op {
+            DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
+                if options.set_mark.is_some() =>
+            {
+                let why = "what comes out of a TUN device has no mark; nftables can give it one there (`iifname`), and the \
+                           data plane `kernel` by the SA";
+                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
+            }
             DataPlaneOp::AddPolicy(policy) => {
                 self.both(op)?;
                 self.policies.insert(policy.id, policy.clone());

@@ -71,7 +71,7 @@ pub(crate) fn additions(
                 more |= extra::DONT_ENCAP_DSCP;
             }
         }
-        if protocol == AH && params.dst.is_ipv4() {
+        if protocol == AH && params.dst.is_ipv4() && !params.options.ah_align64 {
             // RFC 4302 §2.6: IPv4 aligns to 4 bytes; Linux to 8 unless told.
             flags |= flag::ALIGN4;
         }
@@ -91,6 +91,9 @@ pub(crate) fn additions(
         attributes.extend(window.1.clone().map(Attribute::ReplayEsn));
         if protocol == ESP {
             attributes.extend(encap(params).map(Attribute::Encap));
+        }
+        if let (Some(mark), Direction::Inbound) = (params.options.set_mark, params.direction) {
+            attributes.extend([Attribute::SetMark(mark.value), Attribute::SetMarkMask(mark.mask)]);
         }
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));

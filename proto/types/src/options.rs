@@ -40,6 +40,9 @@ pub struct SaOptions {
     /// ESP in UDP over IPv6: send without UDP checksum, and take packets without (RFC 6935 §5, RFC 6936 §5). IPv4 has
     /// none anyway (RFC 3948 §2.1).
     pub zero_checksum: bool,
+    /// Receiver: packets that were opened get this mark, by which the host's rules of routing, filtering and queueing know
+    /// the tunnel that they came by. Only the kernel's data plane can.
+    pub set_mark: Option<SetMark>,
 }
 
 impl Default for SaOptions {
@@ -58,6 +61,7 @@ impl Default for SaOptions {
             tfc: 0,
             dummies: None,
             zero_checksum: false,
+            set_mark: None,
         }
     }
 }
@@ -103,6 +107,15 @@ pub enum Mss {
     Path,
     /// Not more than this.
     Set(u16),
+}
+
+/// A mark of the host on a packet: which bits of it are set to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetMark {
+    /// The bits; those outside of the mask are 0.
+    pub value: u32,
+    /// Which bits of the packet's mark are changed.
+    pub mask: u32,
 }
 
 /// Packets that say nothing, to hide when there is traffic.

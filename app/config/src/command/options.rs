@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions, SetMark};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -59,6 +59,9 @@ pub struct OptionArgs {
     /// [default: off]
     #[arg(long, value_name = "MSS", value_parser = mss)]
     mss: Option<Mss>,
+    /// Mark packets that arrive, once they are opened: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
+    #[arg(long, value_name = "MARK", value_parser = set_mark)]
+    set_mark: Option<SetMark>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,6 +107,19 @@ fn mss(text: &str) -> Result<Mss, BadValue> {
     }
 }
 
+fn set_mark(text: &str) -> Result<SetMark, BadValue> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let (value, mask) = text.split_once('/').map_or((number(text), Some(u32::MAX)), |(v, m)| (number(v), number(m)));
+    match (value, mask) {
+        (Some(value), Some(mask)) if value & !mask == 0 => Ok(SetMark { value, mask }),
+        (Some(_), Some(_)) => Err(BadValue::new("the mark has bits that its mask leaves out")),
+        _ => Err(BadValue::new("expected a mark: 42, 0x2a, or 0x2a/0xff")),
+    }
+}
+
 impl OptionArgs {
     /// The first flag that was given.
     pub(super) fn given(&self) -> Option<(char, &'static str)> {
@@ -114,6 +130,7 @@ impl OptionArgs {
                 (self.mtu.is_some(), ('\0', "mtu")),
                 (self.fragment.is_some(), ('\0', "fragment")),
                 (self.mss.is_some(), ('\0', "mss")),
+                (self.set_mark.is_some(), ('\0', "set-mark")),
             ])
         })
     }
@@ -188,6 +205,7 @@ impl OptionArgs {
                 size: self.dummy_size.unwrap_or(plain.size),
                 interval: self.dummy_interval.unwrap_or(plain.interval),
             }),
+            set_mark: self.set_mark,
             ..default
         })
     }
@@ -216,6 +234,7 @@ pub fn written(options: &SaOptions) -> String {
         mss,
         tfc,
         dummies,
+        set_mark,
         ..
     } = *options;
     let words = [
@@ -223,6 +242,7 @@ pub fn written(options: &SaOptions) -> String {
         dummies.map(|Dummies { size, interval }| {
             format!("-y --dummy-size {size} --dummy-interval {}", interval.as_secs_f64())
         }),
+        set_mark.map(|SetMark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

@@ -15,7 +15,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaLookup, SaParams};
-use ravelin_types::transform::{EncrId, IntegId, SnId};
+use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use super::*;
 use crate::daemon::crypto::ike_provider;
@@ -30,6 +30,8 @@ struct Held {
     sent: Vec<(SocketAddr, Vec<u8>)>,
     sas: Vec<SaStatus>,
     events: Vec<DataPlaneEvent>,
+    /// No SA can have this cipher.
+    lacks: Option<EncrId>,
     /// A policy of this name is refused.
     refuse: Option<String>,
 }
@@ -83,6 +85,10 @@ impl Plane for FakePlane {
 
     fn counters(&mut self) -> Vec<(String, u64)> {
         vec![("packets-sealed".into(), 3)]
+    }
+
+    fn has(&self, transform: &Transform) -> bool {
+        !matches!(transform, Transform::Encr(id, _) if self.0.borrow().lacks == Some(*id))
     }
 }
 
@@ -168,6 +174,21 @@ fn policies_are_in_force_from_the_start() {
     let core = Core::new(model, plane.clone(), ike_provider(), Box::new(SystemRandom), Instant::ZERO);
     assert!(core.is_ok());
     assert_eq!(plane.0.borrow().policies.values().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["p1"]);
+}
+
+#[test]
+fn what_the_data_plane_lacks_is_neither_offered_nor_taken() {
+    let mut bench = Bench::new("lacks");
+    bench.plane.0.borrow_mut().lacks = Some(EncrId::AES_GCM_16);
+    bench.ok(REMOTE);
+    bench.ok(POLICY);
+    let config = bench.core.ike_config();
+    let offered: Vec<_> = config.policies[0].proposals.iter().flat_map(|proposal| &proposal.transforms).collect();
+    let is_encr = |transform: &&&Transform| matches!(transform, Transform::Encr(..));
+    assert!(offered.iter().filter(is_encr).count() > 0);
+    assert!(!offered.iter().any(|transform| matches!(transform, Transform::Encr(EncrId::AES_GCM_16, _))));
+    let alone = "ipsec policy -n p2 -g gw -m tunnel -e AES128-GCM -r 10.0.0.2 -s 10.3.0.0/16 -d 10.2.0.0/16";
+    assert!(bench.refused(alone).contains("no usable proposal"));
 }
 
 #[test]
