@@ -33,12 +33,14 @@ pub struct Recipe {
     pub cache: PathBuf,
     /// Folder shared with the guest under the same path, writable.
     pub share: PathBuf,
+    /// A version of the kernel that is one of Debian's backports; `None`: that of this Debian.
+    pub kernel: Option<String>,
 }
 
 impl Recipe {
     /// Fetches and unpacks the kernel if it is not there; needs the machine's own network.
     pub fn build(&self) -> Result<()> {
-        let built = run(Command::new(self.scripts.join("build")).arg(&self.cache))?;
+        let built = run(Command::new(self.scripts.join("build")).arg(&self.cache).args(&self.kernel))?;
         ensure!(built.ok, "{}", built.text.trim().replace('\n', "; "));
         Ok(())
     }

@@ -56,18 +56,21 @@ pub struct Options {
     pub retry: bool,
     /// Every combination of the matrix, not only each row and each column once.
     pub full: bool,
+    /// The guest's kernel, such as 6.12, which is one of Debian's backports; `None`: that of this Debian.
+    pub kernel: Option<String>,
     /// A second strongSwan takes Ravelin's place: tries the lab itself.
     pub stand_in: bool,
 }
 
 const USAGE: &str =
-    "usage: interop [--list] [--quick] [--full] [--require-peers] [--keep] [--retry] [--stand-in] [FILTER...]
+    "usage: interop [--list] [--quick] [--full] [--require-peers] [--keep] [--retry] [--kernel 6.12] [--stand-in] [FILTER...]
   --list           name the cases and run none
   --quick          only the cases against the peer that runs natively (no guest)
   --full           every combination of algorithm, mode, family and sequence numbers, not a part of them
   --require-peers  a case that is skipped counts as failed
   --keep           keep logs and captures of passing cases, too
   --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
+  --kernel 6.12    a guest with that kernel of Debian's backports, not with that of this Debian
   --stand-in       put a second strongSwan in Ravelin's place, to try the lab itself (native tunnels only)";
 
 impl Options {
@@ -84,6 +87,9 @@ impl Options {
                 "--keep" => options.keep = true,
                 "--retry" => options.retry = true,
                 "--stand-in" => options.stand_in = true,
+                "--kernel" => {
+                    options.kernel = Some(arguments.next().context("--kernel takes a version, such as 6.12")?)
+                }
                 "-q" | "--quiet" | "--nocapture" | "--no-capture" | "--show-output" | "--include-ignored" => {}
                 "--test-threads" | "--color" | "--format" => drop(arguments.next()),
                 known if ["--test-threads=", "--color=", "--format="].iter().any(|start| known.starts_with(start)) => {}
@@ -187,7 +193,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
             let guest =
                 !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer == Peer::Kernel);
             let wanted = guest && Peer::Kernel.missing().is_empty();
-            let built = if wanted { recipe(places).build() } else { Ok(()) };
+            let built = if wanted { recipe(options, places).build() } else { Ok(()) };
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
         }
         Some(obstacle) => {
@@ -221,7 +227,7 @@ fn run_all(
     let wanted = !kernel.is_empty() || !matrix.is_empty() || !contract.is_empty();
     let mut guest = (wanted && Peer::Kernel.missing().is_empty()).then(|| {
         match std::env::var(NO_GUEST).unwrap_or_default().as_str() {
-            "" => Guest::boot(recipe(places)),
+            "" => Guest::boot(recipe(options, places)),
             reason => bail!("no kernel for it: {reason}"),
         }
     });
@@ -281,8 +287,13 @@ fn run_all(
     Ok(tally)
 }
 
-fn recipe(places: &Places) -> Recipe {
-    Recipe { scripts: places.source.join("guest"), cache: places.cache.clone(), share: places.results.clone() }
+fn recipe(options: &Options, places: &Places) -> Recipe {
+    let mut cache = places.cache.clone().into_os_string();
+    if let Some(kernel) = &options.kernel {
+        cache.push(format!("-{kernel}"));
+    }
+    let (scripts, share) = (places.source.join("guest"), places.results.clone());
+    Recipe { scripts, cache: cache.into(), share, kernel: options.kernel.clone() }
 }
 
 fn attempt<'a>(

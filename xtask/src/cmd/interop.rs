@@ -19,6 +19,9 @@ pub struct Args {
     /// Try a case that fails a second time, and say so.
     #[arg(long)]
     pub retry: bool,
+    /// A guest with this kernel of Debian's backports, such as 6.12, not with that of this Debian.
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
     /// Only cases whose name contains this.
     pub filter: Option<String>,
 }
@@ -40,6 +43,7 @@ pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
             .args(args.full.then_some("--full"))
             .args(args.require_peers.then_some("--require-peers"));
         command.args(args.retry.then_some("--retry"));
+        command.args(args.kernel.iter().flat_map(|kernel| ["--kernel", kernel]));
         run_counting(command.args(&args.filter).env("RAVELIN_BIN", workspace.ravelin()))
     });
 }
