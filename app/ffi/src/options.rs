@@ -18,6 +18,8 @@ pub const RVL_SET_DSCP: u32 = 16;
 pub const RVL_ZERO_CHECKSUM: u32 = 32;
 /// AH is padded to 64 bits in IPv4 too.
 pub const RVL_AH_ALIGN64: u32 = 64;
+/// Tunnel mode with ports in the selectors: later fragments go over the SA too, as both ends agreed.
+pub const RVL_LATER_FRAGMENTS: u32 = 128;
 
 /// The don't-fragment flag of an outer IPv4 header is not set.
 pub const RVL_DF_CLEAR: u32 = 0;
@@ -50,7 +52,7 @@ impl TryFrom<RvlOptions> for SaOptions {
     type Error = RvlStatus;
 
     fn try_from(given: RvlOptions) -> Result<Self, RvlStatus> {
-        const ALL: u32 = RVL_AH_ALIGN64 * 2 - 1;
+        const ALL: u32 = RVL_LATER_FRAGMENTS * 2 - 1;
         if given.flags & !ALL != 0 || given.dscp > 63 {
             return Err(RvlStatus::BadParam);
         }
@@ -77,6 +79,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             },
             tfc: given.tfc,
             dummies: None,
+            later_fragments: has(RVL_LATER_FRAGMENTS),
             zero_checksum: has(RVL_ZERO_CHECKSUM),
             set_mark: None,
         })
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn zeros_are_the_usual_options_and_unknown_flags_are_refused() {
         assert_eq!(SaOptions::try_from(RvlOptions::default()), Ok(SaOptions::default()));
-        for flags in [128, u32::MAX] {
+        for flags in [256, u32::MAX] {
             assert_eq!(SaOptions::try_from(RvlOptions { flags, ..RvlOptions::default() }), Err(RvlStatus::BadParam));
         }
     }

@@ -213,6 +213,11 @@ impl Inbound {
                 if self.domains {
                     pkt.set_domain(sa.cold.domain);
                 }
+                if sa.later_fragments
+                    && let Err(reason) = follows_first(&mut self.fragments, sa, pkt, now)
+                {
+                    return self.sa_drops(slot, reason);
+                }
                 if self.spd.has_overlaps()
                     && let Err(reason) = belongs(&self.spd, &mut self.fragments, sa, pkt, now)
                 {
@@ -387,6 +392,25 @@ fn belongs(
     let ports = fragments.ports(&header, pkt.packet(), pkt.domain(), Some(params.spi.0), now);
     let seen = Seen::new(&header, ports, pkt.domain());
     spd.admits(&seen.swapped(), params.policy, params.src)
+}
+
+/// RFC 4301 §7.3: a later fragment comes after the first of its datagram, on the same SA, which that one was within the
+/// selectors of. First ones are remembered.
+fn follows_first(
+    fragments: &mut Fragments,
+    sa: &InboundSa,
+    pkt: &PacketBuf<'_>,
+    now: Instant,
+) -> Result<(), DropReason> {
+    let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadInnerPacket)?;
+    if header.fragment == Fragment::Whole {
+        return Ok(());
+    }
+    let ports = fragments.ports(&header, pkt.packet(), pkt.domain(), Some(sa.cold.params.spi.0), now);
+    if header.fragment == Fragment::First || sa.selects_with(&header, ports) {
+        return Ok(());
+    }
+    Err(if ports.is_none() { DropReason::HiddenPorts } else { DropReason::BadSelector })
 }
 
 /// Tells ESP, in UDP or not, and AH from clear packets.

@@ -235,7 +235,9 @@ fn uncover(
     if sa.clamps {
         clamp_arrived(sa, pkt, header);
     }
-    if !sa.selects(header, pkt.packet()) {
+    // Where later fragments were agreed on, the first one of theirs says: see `Inbound::admit`.
+    let first_decides = sa.later_fragments && header.fragment == Fragment::Later;
+    if !first_decides && !sa.selects(header, pkt.packet()) {
         return Err(DropReason::BadSelector);
     }
     Ok(trailer.payload_len)

@@ -246,9 +246,12 @@ impl Outbound {
         let slot = match later_fragment {
             false => find(flow),
             // RFC 4301 §7.3: an SA on certain ports does not carry what does not show them, whatever the first fragment
-            // showed; the peer would drop it.
+            // showed, unless both ends agreed to that; else the peer would drop it.
             true => match find(&Flow { src_port: None, dst_port: None, ..*flow }) {
-                None if find(flow).is_some() => return Decision::Drop(DropReason::HiddenPorts),
+                None if let Some(slot) = find(flow) => {
+                    let agreed = self.sad.get(slot).is_some_and(|sa| sa.cold.params.options.later_fragments);
+                    return if agreed { Decision::Protect(slot) } else { Decision::Drop(DropReason::HiddenPorts) };
+                }
                 // Nor is there an SA to be had for ports that are filled from the packet.
                 None if self.senders.asks_for_ports(policy) && transport::has_ports(flow.protocol) => {
                     return Decision::Drop(DropReason::HiddenPorts);

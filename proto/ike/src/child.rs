@@ -58,6 +58,8 @@ pub(crate) struct Terms {
     pub(crate) tfc_declined: bool,
     /// After how long both sides end it, where they agreed on that: IKEv1 alone does (RFC 2407 §4.5).
     pub(crate) lifetime: Option<Duration>,
+    /// Both sides have said that later fragments go over the SA.
+    pub(crate) later_fragments: bool,
 }
 
 impl Terms {
@@ -113,6 +115,7 @@ impl ChildSa {
             let soft = agreed - agreed / 5;
             lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
         }
+        let options = SaOptions { later_fragments: terms.later_fragments, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),

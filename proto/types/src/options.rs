@@ -37,6 +37,9 @@ pub struct SaOptions {
     pub tfc: u16,
     /// Sender: dummy packets (RFC 4303 §2.6).
     pub dummies: Option<Dummies>,
+    /// Tunnel mode with ports or types in the selectors: later fragments, which show none, go over the SA too, if the first
+    /// fragment of their datagram did (RFC 4301 §7.3). Both ends must have agreed (RFC 7296 §1.3.1): IKE does so by itself.
+    pub later_fragments: bool,
     /// ESP in UDP over IPv6: send without UDP checksum, and take packets without (RFC 6935 §5, RFC 6936 §5). IPv4 has
     /// none anyway (RFC 3948 §2.1).
     pub zero_checksum: bool,
@@ -60,6 +63,7 @@ impl Default for SaOptions {
             mss: Mss::Off,
             tfc: 0,
             dummies: None,
+            later_fragments: false,
             zero_checksum: false,
             set_mark: None,
         }

@@ -361,6 +361,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         mss: Mss::Path,
         tfc: 300,
         dummies: Some(Dummies { size: 100, interval: Duration::from_secs(5) }),
+        later_fragments: false,
         zero_checksum: false,
         set_mark: Some(SetMark { value: 0x2a, mask: 0xff }),
     };

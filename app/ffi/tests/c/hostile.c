@@ -155,7 +155,7 @@ static void texts(void)
     POLICY(BAD_ADDR_RANGE, endpoint, "gateway");
     POLICY(BAD_PARAM, action, 3);
     POLICY(BAD_PARAM, mode, 2);
-    POLICY(BAD_PARAM, options.flags, 64);
+    POLICY(BAD_PARAM, options.flags, 256);
     POLICY(BAD_PARAM, options.df, 3);
     POLICY(BAD_PARAM, options.dscp, 64);
     SA(NULL, from, NULL);

@@ -33,6 +33,8 @@ pub(crate) struct InboundSa {
     pub pad_check: bool,
     /// Segment sizes in TCP handshakes are lowered.
     pub clamps: bool,
+    /// Later fragments are within the selectors if the first one of their datagram was.
+    pub later_fragments: bool,
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
     selectors: Selectors,
@@ -91,6 +93,7 @@ impl InboundSa {
             mends: params.mode == Mode::Transport && params.original.is_some(),
             pad_check: params.options.pad_check,
             clamps: params.options.mss != Mss::Off,
+            later_fragments: params.options.later_fragments && params.mode == Mode::Tunnel,
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
                 ([local], [remote]) => match (V4Selector::new(local), V4Selector::new(remote)) {
@@ -116,7 +119,13 @@ impl InboundSa {
     /// Whether the SA carries the packet `packet` with this header, as it arrives.
     #[inline]
     pub fn selects(&self, header: &Header, packet: &[u8]) -> bool {
-        let Ports { src: src_port, dst: dst_port } = header.ports(packet);
+        self.selects_with(header, header.ports(packet))
+    }
+
+    /// [`InboundSa::selects`] for a packet that shows these ports, or belongs to one that did.
+    #[inline]
+    pub fn selects_with(&self, header: &Header, ports: Ports) -> bool {
+        let Ports { src: src_port, dst: dst_port } = ports;
         match (&self.selectors, &header.src, &header.dst) {
             (Selectors::V4 { local, remote }, IpAddr::V4(src), IpAddr::V4(dst)) => {
                 remote.matches(src.to_bits(), header.protocol, src_port, dst_port)

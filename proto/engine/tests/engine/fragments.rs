@@ -133,6 +133,54 @@ fn an_sa_on_ports_carries_no_later_fragments_and_one_on_opaque_ports_does() {
     assert_eq!(receive(&mut engine, &protected), (Verdict::Deliver, fragments[1].clone()));
 }
 
+// RFC 4301 §7.3, RFC 7296 §1.3.1: where both ends have said so, with the ports of the first fragment.
+#[test]
+fn an_sa_on_ports_carries_later_fragments_where_both_ends_agreed() {
+    let any = TrafficSelector::any_v4();
+    let web = any.with(17, 80..=80).unwrap();
+    let mut engine = engine_with(EngineConfig::default());
+    add(&mut engine, 1, web, protect());
+    let mut params = SaParams {
+        spi: ravelin_types::Spi(0x1001),
+        policy: PolicyId(1),
+        local_ts: vec![any],
+        remote_ts: vec![web],
+        ..sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM)
+    };
+    params.options.later_fragments = true;
+    engine.apply(&DataPlaneOp::AddSa(params.clone()), NOW).unwrap();
+    engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
+    let fragments = cut("10.0.0.1", "10.0.0.2", 80, 7);
+    let over: Vec<_> = fragments.iter().map(|fragment| sealed(&mut engine, fragment)).collect();
+    // Inbound they come in any order, but after the first.
+    assert_eq!(receive(&mut engine, &over[2]).0, HIDDEN);
+    assert_eq!(receive(&mut engine, &over[0]), (Verdict::Deliver, fragments[0].clone()));
+    assert_eq!(receive(&mut engine, &over[1]), (Verdict::Deliver, fragments[1].clone()));
+
+    // What the peer sends there although its first fragment went elsewhere, or was for another port.
+    let mut peer = engine_with(EngineConfig::default());
+    let mut wide = params.clone();
+    (wide.local_ts, wide.remote_ts) = (vec![any], vec![any]);
+    add(&mut peer, 1, any, protect());
+    peer.apply(&DataPlaneOp::AddSa(wide), NOW).unwrap();
+    // The peer's own numbers go on behind ours.
+    for _ in 0..5 {
+        sealed(&mut peer, &fragments[0]);
+    }
+    let other = cut("10.0.0.1", "10.0.0.2", 81, 8);
+    let over: Vec<_> = other.iter().map(|fragment| sealed(&mut peer, fragment)).collect();
+    assert_eq!(receive(&mut engine, &over[0]).0, Verdict::Drop(DropReason::BadSelector));
+    assert_ne!(receive(&mut engine, &over[1]).0, Verdict::Deliver);
+    // Without the agreement it is dropped whatever came first.
+    params.options.later_fragments = false;
+    let mut engine = engine_with(EngineConfig::default());
+    add(&mut engine, 1, web, protect());
+    engine.apply(&DataPlaneOp::AddSa(received(&params)), NOW).unwrap();
+    let over: Vec<_> = fragments.iter().map(|fragment| sealed(&mut peer, fragment)).collect();
+    assert_eq!(receive(&mut engine, &over[0]).0, Verdict::Deliver);
+    assert_eq!(receive(&mut engine, &over[1]).0, Verdict::Drop(DropReason::BadSelector));
+}
+
 #[test]
 fn fragments_over_a_transport_header_are_dropped() {
     let mut engine = engine();

@@ -16,7 +16,7 @@ use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 use ravelin_wire::ip::transport::has_ports;
 
 use super::message::{Payloads, selectors};
-use super::offer::{AH_THROUGH_NAT, mode_name, use_transport_mode};
+use super::offer::{AH_THROUGH_NAT, fragments_notify, later_fragments, mode_name, use_transport_mode};
 use crate::child::{ChildSa, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -78,6 +78,8 @@ impl ChildAnswer {
             return Err(Error::WrongKe(method));
         }
         let transport = found.mode == Mode::Transport;
+        let asked = payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some();
+        let later_fragments = asked && fragments_notify(found.mode, &found.selectors).is_some();
         Ok(ChildAnswer {
             policy: found.policy,
             terms: Terms {
@@ -91,6 +93,7 @@ impl ChildAnswer {
                 mode_declined: wanted.transport && !transport,
                 tfc_declined: wanted.tfc_declined,
                 lifetime: None,
+                later_fragments,
             },
             number: *number,
             transforms: agreed.transforms,
@@ -101,7 +104,8 @@ impl ChildAnswer {
     pub(crate) fn head(&self, inbound: Spi) -> Vec<Payload> {
         let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
-        use_transport_mode(self.terms.mode).into_iter().chain([sa]).collect()
+        let fragments = self.terms.later_fragments.then(later_fragments);
+        use_transport_mode(self.terms.mode).into_iter().chain(fragments).chain([sa]).collect()
     }
 
     /// `TSi, TSr`

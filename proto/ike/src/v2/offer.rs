@@ -153,9 +153,9 @@ impl ChildOffer {
         negotiate::lists_ke(&self.proposals, method)
     }
 
-    /// `N(USE_TRANSPORT_MODE)` where it is due.
-    pub(crate) fn mode_notify(&self) -> Option<Payload> {
-        use_transport_mode(self.mode)
+    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)]`, where they are due.
+    pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
+        use_transport_mode(self.mode).into_iter().chain(fragments_notify(self.mode, &self.selectors))
     }
 
     /// SA.
@@ -217,6 +217,8 @@ impl ChildOffer {
             remote_ts: kept.responder,
             original,
             mode_declined: false,
+            later_fragments: self.notifies().any(|notify| notify == later_fragments())
+                && payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some(),
             tfc_declined: payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some(),
             lifetime: None,
         })
@@ -259,6 +261,18 @@ pub(crate) fn answered<'a, 'b>(
 /// `N(USE_TRANSPORT_MODE)` for transport mode.
 pub(crate) fn use_transport_mode(mode: Mode) -> Option<Payload> {
     (mode == Mode::Transport).then(|| Payload::Notify(Notify::new(NotifyType::USE_TRANSPORT_MODE, Vec::new())))
+}
+
+/// RFC 4301 §7.3: only tunnel mode carries fragments, and they only lack what selectors with ports or types ask for.
+pub(crate) fn fragments_notify(mode: Mode, selectors: &Selectors) -> Option<Payload> {
+    let mut all = selectors.initiator.iter().chain(&selectors.responder);
+    let asks = mode == Mode::Tunnel && all.any(|ts| !ts.any_port() && !ts.is_opaque());
+    asks.then(later_fragments)
+}
+
+/// `N(NON_FIRST_FRAGMENTS_ALSO)` (RFC 7296 §1.3.1).
+pub(crate) fn later_fragments() -> Payload {
+    Payload::Notify(Notify::new(NotifyType::NON_FIRST_FRAGMENTS_ALSO, Vec::new()))
 }
 
 /// For reports.

@@ -262,6 +262,77 @@ fn both_sas_have_the_options_of_the_policy_but_no_padding_that_the_peer_declines
     }
 }
 
+// RFC 7296 §1.3.1, RFC 4301 §7.3: enabled where both say so, which they do where it means something.
+#[test]
+fn later_fragments_go_over_an_sa_on_ports_where_both_sides_say_so() {
+    let web = |host: &mut Host, mode| {
+        host.configure(|config| {
+            set_mode(config, mode);
+            let local = &mut config.policies[0].policy.local;
+            *local = vec![TrafficSelector::host(ip(B)).with(17, 53..=53).unwrap()];
+            let remote = &mut config.policies[0].policy.remote;
+            *remote = vec![TrafficSelector::host(ip(A)).with(17, 0..=u16::MAX).unwrap()];
+        });
+    };
+    let also = || peer::notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO, &[]);
+    // As responder.
+    for (ports, asks, agreed) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut host = Host::new(config(B, A), 2);
+        if ports {
+            web(&mut host, Mode::Tunnel);
+        }
+        let mut peer = Peer::up(&mut host);
+        let mut request = peer::child_request(NEW, 9);
+        request.extend(asks.then(also));
+        let answer = peer.ask(&mut host, ExchangeType::CREATE_CHILD_SA, &request);
+        let echoed = answer.iter().any(|payload| *payload == also());
+        assert_eq!(echoed, agreed, "{ports} {asks}");
+        let sending = host.sa(Outbound, NEW);
+        let pair = sending.pair;
+        assert_eq!(sending.options.later_fragments, agreed);
+        assert_eq!(host.sa(Inbound, pair).options.later_fragments, agreed);
+    }
+    // As initiator.
+    for (ports, answers, agreed) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut host = Host::new(config(B, A), 2);
+        if ports {
+            web(&mut host, Mode::Tunnel);
+        }
+        let mut peer = Peer::up(&mut host);
+        host.command(Command::RekeyChild(POLICY));
+        let (id, request) = peer.asked(&mut host);
+        assert_eq!(request.iter().any(|payload| *payload == also()), ports);
+        let find = |tsi: bool| {
+            let found = request.iter().find(|payload| match payload {
+                Payload::TsI(_) => tsi,
+                Payload::TsR(_) => !tsi,
+                _ => false,
+            });
+            found.cloned().expect("selectors")
+        };
+        let mut answer =
+            vec![peer::sa_of(peer::answered_esp(), NEW.into()), peer::nonce(&[9; 32]), find(true), find(false)];
+        answer.extend(answers.then(also));
+        peer.answer(&mut host, ExchangeType::CREATE_CHILD_SA, id, &answer);
+        assert_eq!(host.sa(Outbound, NEW).options.later_fragments, agreed, "{ports} {answers}");
+    }
+    for (mode, agreed) in [(Mode::Tunnel, true), (Mode::Transport, false)] {
+        let mut lab = Lab::with(|a, b| {
+            for (config, here, there) in [(a, A, B), (b, B, A)] {
+                set_mode(config, mode);
+                let end = |address| vec![TrafficSelector::host(ip(address)).with(17, 500..=600).unwrap()];
+                (config.policies[0].policy.local, config.policies[0].policy.remote) = (end(here), end(there));
+            }
+        });
+        lab.establish();
+        for host in [&lab.a, &lab.b] {
+            assert_eq!(host.sas.len(), 2);
+            // Transport mode has no fragments.
+            assert!(host.sas.values().all(|sa| sa.options.later_fragments == agreed), "{mode:?}");
+        }
+    }
+}
+
 #[test]
 fn the_answer_may_decline_padding_too() {
     let mut host = Host::new(config(B, A), 2);

@@ -445,6 +445,7 @@ fn answer(
         original: wanted.original.filter(|_| mode == Mode::Transport),
         mode_declined: false,
         tfc_declined: false,
+        later_fragments: false,
         lifetime: agreed_lifetime,
     };
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
@@ -647,6 +648,7 @@ fn accept(
         original,
         mode_declined: false,
         tfc_declined: false,
+        later_fragments: false,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
     let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());

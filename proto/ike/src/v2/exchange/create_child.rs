@@ -81,7 +81,7 @@ impl CreateChild {
         let method = task.ke.filter(|method| offer.lists_ke(*method)).or_else(|| offer.first_ke());
         let ke = method.and_then(|method| Some((method, core.crypto.ke(method)?.generate(&mut *core.rng))));
         let nonce = core.nonce();
-        payloads.extend(offer.mode_notify());
+        payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
         payloads

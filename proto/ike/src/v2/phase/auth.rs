@@ -144,7 +144,7 @@ impl Unsigned {
         payloads.extend(remote.remote_auth.requests(&core.crypto));
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
         payloads.push(auth);
-        payloads.extend(offer.mode_notify());
+        payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(offer.ts());
         let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
