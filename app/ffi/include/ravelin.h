@@ -45,6 +45,9 @@
 // AH is padded to 64 bits in IPv4 too.
 #define RVL_AH_ALIGN64 64
 
+// Tunnel mode with ports in the selectors: later fragments go over the SA too, as both ends agreed.
+#define RVL_LATER_FRAGMENTS 128
+
 // The don't-fragment flag of an outer IPv4 header is not set.
 #define RVL_DF_CLEAR 0
 
