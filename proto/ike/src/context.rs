@@ -22,6 +22,8 @@ use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
+#[cfg(feature = "ikev1")]
+use crate::v1::fragment::Fragments;
 use crate::v2::feature::cookie::Cookies;
 use crate::v2::feature::fragmentation::Sealed;
 use crate::view::Counters;
@@ -38,6 +40,9 @@ pub(crate) struct Core {
     pub(crate) table: SaTable,
     pub(crate) cookies: Cookies,
     pub(crate) counters: Counters,
+    /// Parts of messages of IKEv1.
+    #[cfg(feature = "ikev1")]
+    pub(crate) fragments: Fragments,
     outputs: VecDeque<Output>,
     next_op: u64,
     /// SAs being installed, by the operation that does it.
@@ -67,6 +72,8 @@ impl Core {
             table: SaTable::default(),
             cookies,
             counters: Counters::default(),
+            #[cfg(feature = "ikev1")]
+            fragments: Fragments::default(),
             outputs: VecDeque::new(),
             next_op: 0,
             installing: BTreeMap::new(),

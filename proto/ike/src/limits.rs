@@ -93,6 +93,9 @@ pub const V1_CANDIDATES: usize = 16;
 /// Quick modes under way on one ISAKMP SA.
 pub const V1_QUICK_MODES: usize = 64;
 
+/// Messages of IKEv1 of which parts are kept, one for each SA.
+pub const V1_REASSEMBLIES: usize = 64;
+
 /// Message IDs of a peer that are remembered so that nobody can play an exchange back.
 pub const V1_MESSAGE_IDS: usize = 1024;
 

@@ -9,6 +9,7 @@
 //! SAs and operations of the data plane are those of IKEv2. Nothing here is used unless a remote asks for it (`-z 1`).
 
 pub(crate) mod exchange;
+pub(crate) mod fragment;
 pub(crate) mod ipsec;
 pub(crate) mod message;
 pub(crate) mod nat;
@@ -18,9 +19,11 @@ pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod vendor;
 
+use alloc::vec::Vec;
+
 use ravelin_types::IkeSpi;
 use ravelin_wire::ike::header::{ExchangeType, Header};
-use ravelin_wire::ike::v1::Message;
+use ravelin_wire::ike::v1::{Content, Message, Payload};
 
 use crate::config::IkeVersion;
 use crate::context::Core;
@@ -29,11 +32,19 @@ use crate::input::Datagram;
 
 /// Takes a datagram of version 1.
 pub(crate) fn receive(datagram: Datagram<'_>, core: &mut Core) {
+    if let Some(whole) = take(datagram, core) {
+        // Parts of parts make nothing.
+        let _ = take(Datagram { data: &whole, ..datagram }, core);
+    }
+}
+
+/// The same, or a part of a message: the message when it is whole.
+fn take(datagram: Datagram<'_>, core: &mut Core) -> Option<Vec<u8>> {
     let message = match Message::parse(datagram.data) {
         Ok(message) => message,
         Err(_) => {
             core.counters.malformed += 1;
-            return;
+            return None;
         }
     };
     let header = message.header;
@@ -44,13 +55,20 @@ pub(crate) fn receive(datagram: Datagram<'_>, core: &mut Core) {
             true => exchange::respond(message, datagram, core),
             false => core.counters.version += 1,
         }
-        return;
+        return None;
     }
     let Some(sa) = find(&header, core) else {
         // Nobody knows whom this is from, so nobody hears of it (history rows 12, 13, 30).
         core.counters.unknown_spi += 1;
-        return;
+        return None;
     };
+    if let Content::Clear(payloads) = &message.content
+        && let [Payload::Fragment(fragment)] = payloads.all()
+    {
+        let (spi, from_peer) = (sa.ends.our_spi(), sa.ends.peer.ip() == datagram.remote.ip());
+        core.table.insert(sa);
+        return from_peer.then(|| core.fragments.take(spi, fragment, core.now))?;
+    }
     let IkeSa { ends, phase } = sa;
     let after = match phase {
         Phase::V1(phase) => phase.handle(ends, message, datagram, core),
@@ -59,6 +77,7 @@ pub(crate) fn receive(datagram: Datagram<'_>, core: &mut Core) {
     if let Some(sa) = after {
         core.table.insert(sa);
     }
+    None
 }
 
 /// Takes the SA of a message out: whose cookies it carries. Before the responder has chosen its own, its first answer

@@ -188,3 +188,40 @@ fn row_45_a_refusal_says_one_thing() {
     assert_eq!((refusal.data[18], refusal.data.len()), (INFORMATIONAL, 40));
     assert_eq!(refusal.data[28..], [0, 0, 0, 12, 0, 0, 0, 1, 1, 0, 0, 14]);
 }
+
+// A message in parts is the same message, from its peer alone (rows 27, 43, 44: the bounds are tested beside the code).
+#[test]
+fn a_message_may_come_in_parts() {
+    let mut lab = lab(|_, _| ());
+    lab.a.command(Command::Initiate(POLICY));
+    for _ in 0..2 {
+        lab.a_to_b();
+        lab.b_to_a();
+    }
+    let fifth = lab.a.take();
+    let parts: Vec<Transmit> = fifth
+        .data
+        .chunks(20)
+        .enumerate()
+        .map(|(at, chunk)| {
+            let last = (at + 1) * 20 >= fifth.data.len();
+            let mut data = fifth.data[..28].to_vec();
+            data[16] = 132;
+            data[19] = 0;
+            let len = 36 + chunk.len();
+            data[24..28].copy_from_slice(&(len as u32).to_be_bytes());
+            data.extend([0, 0, 0, 8 + chunk.len() as u8, 0, 1, at as u8 + 1, u8::from(last)]);
+            data.extend(chunk);
+            Transmit { data, ..fifth.clone() }
+        })
+        .collect();
+    for part in &parts {
+        lab.b.receive_from(part, part.remote, socket("198.51.100.7:500"));
+    }
+    assert!(lab.b.sent.is_empty(), "they come from somebody else");
+    parts.iter().rev().for_each(|part| lab.b.receive(part));
+    assert_eq!(lab.b.sent.len(), 1);
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    lab.assert_mirrored();
+}
