@@ -1,10 +1,10 @@
 //! One packet through one outbound SA (RFC 4303 §3.3, RFC 4302 §3.3).
 //!
 //! 1. Check lengths, room and sequence number, so that nothing has changed when the packet is refused.
-//! 2. Write padding and trailer of ESP behind the payload.
-//! 3. Grow to the front; transport mode moves the IP header there. Write ESP header and IV.
+//! 2. Grow to both sides; transport mode moves the IP header to the front.
+//! 3. Write padding and trailer of ESP behind the payload, the IP header, ESP header and IV.
 //! 4. Encrypt and authenticate in place.
-//! 5. Write the outer headers, whose fields depend on the final length.
+//! 5. Write the UDP header, whose checksum may cover all that.
 //! 6. With AH, authenticate all of that.
 
 use ravelin_types::Spi;
@@ -30,6 +30,8 @@ pub(crate) struct Sealed {
     /// All is done but [`Esp::encrypt`](crate::esp::Esp::encrypt).
     pub set_aside: bool,
     protocol: u8,
+    tos: u8,
+    dont_fragment: bool,
 }
 
 impl Sealed {
@@ -37,9 +39,8 @@ impl Sealed {
     /// elsewhere first and copied.
     #[inline]
     pub fn write_verdict(self, sa: &OutboundSa, header: &Header, verdict: &mut Verdict) {
-        let Sealed { esp_at, protocol, .. } = self;
+        let Sealed { esp_at, protocol, tos, dont_fragment, .. } = self;
         let encap = sa.template.encap();
-        let (tos, dont_fragment) = sa.template.carry_over(header);
         *verdict = match sa.template.ip() {
             OuterIp::V4 => {
                 let (src, dst) = sa.template.v4_addresses();
@@ -119,12 +120,26 @@ pub(crate) fn seal(
     }
     let udp_at = ip_len + clear;
     let esp_at = udp_at + udp_len;
-    if let Some(esp) = sa.suite.esp() {
+    let (tos, dont_fragment) = sa.template.carry_over(header);
+    if sa.suite.esp().is_some() {
         let trailer_at = before + end;
         if extra.padding > 0 {
             packet[trailer_at - extra.padding..trailer_at].fill(0);
         }
         emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
+    }
+    // Between the trailer and the cipher, which would wait for single bytes that were just written.
+    // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
+    if tunnel {
+        let id = (sequence as u16).max(u16::from(ah > 0));
+        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id });
+    } else {
+        if ah > 0 && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
+            packet[v4::ID_AT + 1] = 1;
+        }
+        rewrite_header(packet, header, protocol);
+    }
+    if let Some(esp) = sa.suite.esp() {
         let esp_packet = &mut packet[esp_at + ah..];
         if let Some(header) = esp_packet.first_chunk_mut() {
             EspHeader { spi: Spi(sa.spi), sequence: sequence as u32 }.emit(header);
@@ -136,17 +151,6 @@ pub(crate) fn seal(
         }
     }
 
-    // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
-    if tunnel {
-        let (tos, dont_fragment) = sa.template.carry_over(header);
-        let id = (sequence as u16).max(u16::from(ah > 0));
-        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id });
-    } else {
-        if ah > 0 && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
-            packet[v4::ID_AT + 1] = 1;
-        }
-        rewrite_header(packet, header, protocol);
-    }
     if udp_len > 0 {
         let (src, dst) = match sa.template.ip() {
             OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
@@ -162,7 +166,7 @@ pub(crate) fn seal(
         let next_header = if sa.suite.esp().is_some() { protocol::ESP } else { next_header };
         ah.seal(packet, esp_at, next_header, sequence);
     }
-    Ok(Sealed { payload, esp_at, sequence, set_aside, protocol })
+    Ok(Sealed { payload, esp_at, sequence, set_aside, protocol, tos, dont_fragment })
 }
 
 /// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)

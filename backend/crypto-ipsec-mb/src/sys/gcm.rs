@@ -73,9 +73,9 @@ impl GcmKey {
     #[inline]
     fn run(&self, function: GcmFn, iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8]) {
         assert!(data.len() as u64 <= MAX_LEN, "the cipher's limit");
-        let mut nonce = [0; NONCE_LEN];
-        nonce[..4].copy_from_slice(&self.salt);
-        nonce[4..].copy_from_slice(iv);
+        let nonce = AtOnce::nonce(self.salt, *iv);
+        let short = AtOnce::additional(aad);
+        let additional = short.as_ref().map_or(aad.as_ptr(), |short| short.0.as_ptr());
         let mut context = MaybeUninit::<GcmContext>::uninit();
         let text = data.as_mut_ptr();
         // SAFETY: the schedules are those of `function`; the context is room that the call initialises itself; input
@@ -87,8 +87,8 @@ impl GcmKey {
                 text,
                 text,
                 data.len() as u64,
-                nonce.as_ptr(),
-                aad.as_ptr(),
+                nonce.0.as_ptr(),
+                additional,
                 aad.len() as u64,
                 tag.as_mut_ptr(),
                 tag.len() as u64,
@@ -109,6 +109,45 @@ impl GcmKey {
             // SAFETY: the instruction is part of every x86-64 and has no effect but on the caches.
             unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address) };
         }
+    }
+}
+
+/// Up to sixteen bytes that the library is about to read at once. They are written at once too: what was just written in
+/// several pieces would have to leave the processor's store buffer first.
+#[repr(align(16))]
+struct AtOnce([u8; 16]);
+
+impl AtOnce {
+    #[inline]
+    fn new(low: u64, high: u64) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use core::arch::x86_64::{_mm_set_epi64x, _mm_store_si128};
+            let mut this = AtOnce([0; 16]);
+            // SAFETY: SSE2 is part of every x86-64, and the store is of 16 bytes to 16 aligned ones.
+            unsafe { _mm_store_si128(this.0.as_mut_ptr().cast(), _mm_set_epi64x(high as i64, low as i64)) };
+            this
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        AtOnce((u128::from(high) << 64 | u128::from(low)).to_le_bytes())
+    }
+
+    #[inline]
+    fn nonce(salt: [u8; 4], iv: [u8; 8]) -> Self {
+        let (salt, iv) = (u64::from(u32::from_le_bytes(salt)), u64::from_le_bytes(iv));
+        AtOnce::new(salt | iv << 32, iv >> 32)
+    }
+
+    /// The additional data of ESP: SPI and number, of 32 or 64 bits. `None` for others.
+    #[inline]
+    fn additional(aad: &[u8]) -> Option<Self> {
+        let (low, rest) = aad.split_first_chunk()?;
+        let high = match rest.first_chunk() {
+            Some(high) if rest.len() == 4 => u32::from_le_bytes(*high),
+            None if rest.is_empty() => 0,
+            _ => return None,
+        };
+        Some(AtOnce::new(u64::from_le_bytes(*low), high.into()))
     }
 }
 
