@@ -97,6 +97,9 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if trap && !shunt && (remote.is_empty() || ends.endpoint.is_unspecified()) {
         reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
     }
+    if trap && local.is_empty() {
+        reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
+    }
     if start && ends.endpoint.is_unspecified() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
     }

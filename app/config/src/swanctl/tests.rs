@@ -134,6 +134,10 @@ fn mistakes_have_their_place_and_a_hint() {
         ("version = 1", "f:9:11: `version` is not supported with this value: IKEv1"),
         ("children {\n c {\n local_ts = nowhere\n }\n}", "f:11:13: invalid value for: local_ts"),
         ("children {\n c {\n start_action = start\n }\n}", "needs a peer to initiate to in remote_addrs"),
+        (
+            "remote_addrs = 192.0.2.2\nchildren {\n c {\n start_action = trap\n }\n}",
+            "needs an address of this host in local_addrs",
+        ),
         ("remote2 {\n auth = psk\n}", "a second authentication round"),
         ("childen {\n}", "f:9:1: unknown section: childen; did you mean children?"),
         ("local_addrs = 192.0.2.1\nremote_addrs = 2001:db8::1", "different families"),
