@@ -14,6 +14,7 @@
 pub mod command;
 pub mod files;
 pub mod model;
+pub mod papers;
 pub mod rc;
 pub mod secret;
 pub mod swanctl;
@@ -21,3 +22,4 @@ pub mod value;
 
 pub use command::{BadLine, Command, Parsed, Verb, parse};
 pub use model::{Model, ModelError};
+pub use papers::Papers;

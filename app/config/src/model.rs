@@ -14,13 +14,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ravelin_ike::config::{ChildPolicy, Config, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
+use ravelin_pki::Certificate;
+use ravelin_pki::auth::Credential;
 use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlaneOp, Interface};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 
 use self::keyed::Keyed;
-use crate::command::{ActionWord, PolicySpec, RemoteSpec, Which};
+use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec};
+use crate::papers::{self, Database, PaperError};
 use crate::secret::{self, SecretError};
 use crate::swanctl::secrets::SharedSecret;
 use crate::value::did_you_mean;
@@ -47,6 +50,8 @@ pub struct Model {
     secrets: BTreeMap<String, SharedSecret>,
     /// The keys among them, as remotes hold them.
     keyring: Arc<[OwnedKey]>,
+    /// Certificates, and the private keys of our own.
+    pub(crate) database: Database,
     /// Numbers below this one were given to a policy once and are never given again.
     next_id: u32,
 }
@@ -69,8 +74,16 @@ pub struct PolicyEntry {
 pub struct RemoteEntry {
     /// What was asked for.
     pub spec: RemoteSpec,
-    local_auth: LocalAuth,
-    remote_auth: RemoteAuth,
+    auth: Auth,
+}
+
+/// The keys of a remote.
+#[derive(Clone, Debug)]
+enum Auth {
+    /// One for both sides; an empty one where it is sought among those that were loaded.
+    Psk(Secret),
+    /// Ours, and the certificates that the peer must use, if there are such.
+    Signature(Arc<Credential>, Vec<Certificate>),
 }
 
 /// Why a change is refused.
@@ -103,6 +116,8 @@ pub enum ModelError {
     NotLoaded(String),
     /// The pre-shared key cannot be had.
     Secret(SecretError),
+    /// A certificate or its key cannot be had.
+    Paper(PaperError),
     /// A key given by hand cannot be had.
     Key(KeyError),
     /// The number of a policy is or was in use.
@@ -143,6 +158,7 @@ impl Model {
             keyed: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
+            database: Database::default(),
             next_id: 1,
         };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
@@ -227,7 +243,7 @@ impl Model {
     ///
     /// # Errors
     /// When the name is taken, the key cannot be had, or a policy contradicts the remote.
-    pub fn add_remote(&mut self, spec: RemoteSpec, directory: &Path) -> Result<(), ModelError> {
+    pub fn add_remote(&mut self, mut spec: RemoteSpec, directory: &Path) -> Result<(), ModelError> {
         let key = (spec.name.clone(), spec.version.number());
         if self.remotes.contains_key(&key) {
             return Err(ModelError::RemoteExists(key.0, key.1));
@@ -236,12 +252,15 @@ impl Model {
             return Err(ModelError::InitiatesAlready(key.0));
         }
         // Without a file it is among the keys that were loaded, which are looked through when the peer is known.
-        let secret = match &spec.secret_file {
-            Some(file) => secret::read(&directory.join(file)).map_err(ModelError::Secret)?,
-            None => Secret::default(),
+        let auth = match (&spec.signature, &spec.secret_file) {
+            (Some(signature), _) => {
+                let signature = signature.clone();
+                self.signature(&mut spec, &signature, directory).map_err(ModelError::Paper)?
+            }
+            (None, Some(file)) => Auth::Psk(secret::read(&directory.join(file)).map_err(ModelError::Secret)?),
+            (None, None) => Auth::Psk(Secret::default()),
         };
-        let (local_auth, remote_auth) = (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret));
-        self.remotes.insert(key.clone(), RemoteEntry { spec, local_auth, remote_auth });
+        self.remotes.insert(key.clone(), RemoteEntry { spec, auth });
         let contradiction = self.policies.values().find_map(|entry| self.check_endpoint(&entry.spec).err());
         match contradiction {
             Some(error) => {
@@ -250,6 +269,54 @@ impl Model {
             }
             None => Ok(()),
         }
+    }
+
+    /// The keys of a remote that authenticates by signatures; identities that are those of certificates are filled in.
+    fn signature(
+        &self,
+        spec: &mut RemoteSpec,
+        signature: &SignatureSpec,
+        directory: &Path,
+    ) -> Result<Auth, PaperError> {
+        let credential = self.database.credential(&signature.own, directory)?;
+        let trust = self.database.trust(signature.peer.as_deref(), directory)?;
+        if let (true, Some(file), Some(own)) =
+            (signature.own_subject, signature.own.first(), credential.certificates.first())
+        {
+            spec.own_id = papers::subject(own, file)?;
+        }
+        if let (true, Some(file), Some(peer)) = (signature.peer_subject, &signature.peer, trust.pinned.first()) {
+            spec.peer_id = papers::subject(peer, file)?;
+        }
+        Ok(Auth::Signature(Arc::new(credential), trust.pinned))
+    }
+
+    /// Adds the certificates of a file; files are sought in `directory`.
+    ///
+    /// # Errors
+    /// When something cannot be read, or does not belong together.
+    pub fn add_certificate(&mut self, spec: &X509Spec, directory: &Path) -> Result<(), ModelError> {
+        let X509Spec { file, database, key, passphrase } = spec;
+        let added = self.database.add(file, key.as_deref(), passphrase.as_deref(), *database, directory);
+        added.map(drop).map_err(ModelError::Paper)
+    }
+
+    /// Removes the certificates of a file. Whoever proved himself by them keeps his SAs.
+    ///
+    /// # Errors
+    /// When it is not there, or a remote proves us by it.
+    pub fn delete_certificate(&mut self, file: &Path) -> Result<(), ModelError> {
+        let uses =
+            |entry: &&RemoteEntry| entry.spec.signature.as_ref().is_some_and(|s| s.own.iter().any(|own| own == file));
+        if let Some(user) = self.remotes.values().find(uses) {
+            return Err(ModelError::Paper(PaperError::InUse(file.to_owned(), user.spec.name.clone())));
+        }
+        self.database.delete(file).map_err(ModelError::Paper)
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &Database {
+        &self.database
     }
 
     /// Removes one remote, in both versions, or all; policies that name it wait for another of this name.
@@ -340,8 +407,7 @@ impl Model {
             })
         });
         let policies = policies.collect();
-        let remotes =
-            self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), &self.keyring));
+        let remotes = self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), self));
         Arc::new(Config { remotes: remotes.collect(), policies })
     }
 
@@ -439,9 +505,16 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
-    fn ike_remote(&self, source: Option<IpAddr>, keyring: &Arc<[OwnedKey]>) -> Remote {
+    fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
         let spec = &self.spec;
-        let keys = spec.secret_file.is_none().then(|| keyring.clone());
+        let keys = (spec.secret_file.is_none() && spec.signature.is_none()).then(|| model.keyring.clone());
+        let (local_auth, remote_auth) = match &self.auth {
+            Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
+            Auth::Signature(credential, pinned) => {
+                let trust = model.database.believe(pinned.clone());
+                (LocalAuth::Signature(credential.clone()), RemoteAuth::Signature(Arc::new(trust)))
+            }
+        };
         let open = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),
@@ -457,8 +530,8 @@ impl RemoteEntry {
             remote: spec.endpoint,
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),
-            local_auth: self.local_auth.clone(),
-            remote_auth: self.remote_auth.clone(),
+            local_auth,
+            remote_auth,
             proposals: spec.proposals.clone(),
             initiate: spec.initiate,
             accept: spec.accept,
@@ -517,6 +590,7 @@ impl fmt::Display for ModelError {
                 write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")
             }
             ModelError::Secret(error) => error.fmt(f),
+            ModelError::Paper(error) => error.fmt(f),
             ModelError::Key(error) => error.fmt(f),
             ModelError::NumberUsed(id) => write!(f, "the number {} is or was that of another policy", id.0),
             ModelError::NoSuchSa => {

@@ -141,12 +141,15 @@ fn apply_line(tokens: &[Token], directory: &Path, model: &mut Model) -> Result<A
                 _ => refused(error),
             })?;
         }
+        Command::AddCertificate(spec) => model.add_certificate(&spec, directory).map_err(refused)?,
+        Command::DeleteCertificate(file) => model.delete_certificate(&file).map_err(refused)?,
         Command::AddSa(spec) => drop(model.add_manual(*spec, directory).map_err(refused)?),
         Command::DeleteSa(which) => drop(model.delete_manual(&which).map_err(refused)?),
         Command::DeletePolicy(which) => drop(model.delete_policies(&which).map_err(refused)?),
         Command::DeleteRemote(which) => drop(model.delete_remotes(&which).map_err(refused)?),
         _ => {
-            let message = "only lines that configure belong into a file: ipsec policy, addsa and delsa, and ike remote";
+            let message =
+                "only lines that configure belong into a file: ipsec policy, addsa and delsa, ike remote, and ce x509";
             return Err((start, message.to_owned()));
         }
     }

@@ -25,7 +25,7 @@ pub enum SecretError {
     /// Nothing is in it.
     Empty(PathBuf),
     /// Too much is in it.
-    TooLong(PathBuf),
+    TooLong(PathBuf, usize),
 }
 
 /// Reads a key: the bytes of the file without one trailing line end. The checks are made on the file that was opened,
@@ -34,6 +34,75 @@ pub enum SecretError {
 /// # Errors
 /// When others than root and the user of this process can read it, or there is nothing in it.
 pub fn read(path: &Path) -> Result<Secret, SecretError> {
+    let mut bytes = open(path, Protection::Required)?.bytes(path, MAX_LEN + 2)?;
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+        if bytes.ends_with(b"\r") {
+            bytes.pop();
+        }
+    }
+    let secret = Secret::new(bytes);
+    match secret.len() {
+        0 => Err(SecretError::Empty(path.to_owned())),
+        len if len > MAX_LEN => Err(SecretError::TooLong(path.to_owned(), MAX_LEN)),
+        _ => Ok(secret),
+    }
+}
+
+/// Reads a file with a secret in it as it is, up to `max` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_protected(path: &Path, max: usize) -> Result<Secret, SecretError> {
+    open(path, Protection::Required)?.whole(path, max)
+}
+
+/// Reads a file that others may read as well, up to `max` bytes.
+///
+/// # Errors
+/// As [`read`], but for what others can do.
+pub fn read_open(path: &Path, max: usize) -> Result<Secret, SecretError> {
+    open(path, Protection::None)?.whole(path, max)
+}
+
+/// Whether only root and the user of this process can read the file.
+///
+/// # Errors
+/// When others can.
+pub fn check(path: &Path) -> Result<(), SecretError> {
+    open(path, Protection::Required).map(drop)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protection {
+    Required,
+    None,
+}
+
+struct Opened(File);
+
+impl Opened {
+    /// At most one byte more than `max`, in one piece of memory: no part of a key is left behind in memory that was given
+    /// back.
+    fn bytes(self, path: &Path, max: usize) -> Result<Vec<u8>, SecretError> {
+        let io_error = |error| SecretError::Io(path.to_owned(), error);
+        let len = usize::try_from(self.0.metadata().map_err(io_error)?.len()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(len.min(max) + 2);
+        self.0.take(max as u64 + 1).read_to_end(&mut bytes).map_err(io_error)?;
+        Ok(bytes)
+    }
+
+    fn whole(self, path: &Path, max: usize) -> Result<Secret, SecretError> {
+        let bytes = Secret::new(self.bytes(path, max)?);
+        match bytes.len() {
+            0 => Err(SecretError::Empty(path.to_owned())),
+            len if len > max => Err(SecretError::TooLong(path.to_owned(), max)),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+fn open(path: &Path, protection: Protection) -> Result<Opened, SecretError> {
     let io_error = |error| SecretError::Io(path.to_owned(), error);
     // Without O_NONBLOCK, a FIFO in this place would hold up the daemon.
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
@@ -44,33 +113,22 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
     if !metadata.is_file() {
         return Err(SecretError::NotAFile(path.to_owned()));
     }
+    if protection == Protection::None {
+        return Ok(Opened(file));
+    }
     if metadata.mode() & 0o077 != 0 {
         return Err(SecretError::Exposed(path.to_owned(), metadata.mode() & 0o7777));
     }
     if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(SecretError::Foreign(path.to_owned(), metadata.uid()));
     }
-    // Room for all of it at once, so that no part of the key is left behind in memory that was given back.
-    let mut bytes = Vec::with_capacity(MAX_LEN + 3);
-    file.take(MAX_LEN as u64 + 3).read_to_end(&mut bytes).map_err(io_error)?;
-    if bytes.ends_with(b"\n") {
-        bytes.pop();
-        if bytes.ends_with(b"\r") {
-            bytes.pop();
-        }
-    }
-    let secret = Secret::new(bytes);
-    match secret.len() {
-        0 => Err(SecretError::Empty(path.to_owned())),
-        len if len > MAX_LEN => Err(SecretError::TooLong(path.to_owned())),
-        _ => Ok(secret),
-    }
+    Ok(Opened(file))
 }
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SecretError::Io(path, error) => write!(f, "cannot read the key in {}: {error}", path.display()),
+            SecretError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             SecretError::NotAFile(path) => write!(f, "{} is not a file", path.display()),
             SecretError::Exposed(path, mode) => write!(
                 f,
@@ -80,9 +138,9 @@ impl fmt::Display for SecretError {
             SecretError::Foreign(path, uid) => {
                 write!(f, "the key in {path} belongs to user {uid}; mend it: chown root {path}", path = path.display())
             }
-            SecretError::Empty(path) => write!(f, "the key in {} is empty", path.display()),
-            SecretError::TooLong(path) => {
-                write!(f, "the key in {} is longer than {MAX_LEN} bytes", path.display())
+            SecretError::Empty(path) => write!(f, "{} is empty", path.display()),
+            SecretError::TooLong(path, max) => {
+                write!(f, "{} is longer than {max} bytes", path.display())
             }
         }
     }

@@ -112,8 +112,8 @@ impl fmt::Display for Fault {
 
 impl core::error::Error for Fault {}
 
-/// A time as `2026-11-29 07:31:25 UTC`.
-pub(crate) struct Date(pub(crate) u64);
+/// A time, in seconds since 1970, as `2026-11-29 07:31:25 UTC`.
+pub struct Date(pub u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

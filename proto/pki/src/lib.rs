@@ -25,7 +25,7 @@ mod policy;
 pub mod revocation;
 
 pub use certificate::{AltName, Certificate};
-pub use fault::Fault;
+pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
 pub use revocation::Crl;
 

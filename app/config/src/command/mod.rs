@@ -12,9 +12,11 @@ mod manual;
 pub mod options;
 mod policy;
 mod remote;
+mod x509;
 
 use std::error::Error as _;
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
@@ -25,11 +27,12 @@ pub use listing::{
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
-pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec};
+pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec};
+pub use x509::{X509Args, X509Spec};
 
 use crate::value::BadValue;
 
-/// The two families of commands, as clap reads them. A binary flattens this into its own grammar.
+/// The families of commands, as clap reads them. A binary flattens this into its own grammar.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Policies: which traffic is protected, and how
@@ -40,6 +43,16 @@ pub enum Verb {
     Ike(IkeVerb),
     /// Show where the system is not as the daemon wants it
     Diff,
+    /// Certificates: whom to trust, and our own
+    #[command(subcommand)]
+    Ce(CeVerb),
+}
+
+/// `ce ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum CeVerb {
+    /// Add, list, delete or verify certificates
+    X509(X509Args),
 }
 
 /// `ipsec ...`
@@ -97,6 +110,14 @@ pub enum Command {
     ViewRemotes(Option<String>),
     /// `ike remote -x`
     DeleteRemote(Which),
+    /// `ce x509 -a`
+    AddCertificate(X509Spec),
+    /// `ce x509 -x`
+    DeleteCertificate(PathBuf),
+    /// `ce x509 -v`
+    ViewCertificates,
+    /// `ce x509 --verify`
+    VerifyCertificate(PathBuf),
     /// `ike netstat`
     IkeNetstat(IkeNetstatArgs),
     /// `ike flush`
@@ -207,6 +228,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ipsec(IpsecVerb::Delsa(args)) => Command::DeleteSa(args.clone()),
         Verb::Ipsec(IpsecVerb::Netstat(args)) => Command::IpsecNetstat(args.clone()),
         Verb::Ipsec(IpsecVerb::Flush(args)) => Command::IpsecFlush(args.interpret()?),
+        Verb::Ce(CeVerb::X509(args)) => args.interpret()?,
         Verb::Ike(IkeVerb::Remote(args)) => args.interpret(&mut notes)?,
         Verb::Ike(IkeVerb::Netstat(args)) => Command::IkeNetstat(args.interpret()?),
         Verb::Ike(IkeVerb::Flush(args)) => Command::IkeFlush(args.interpret()?),
@@ -262,7 +284,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let message = match error.kind() {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate, or diff"
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate or ce x509, or diff"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

@@ -14,6 +14,7 @@ use ravelin_types::transform::{IntegId, KeMethod, PrfId, Transform};
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr};
+use crate::value::identity::IdWord;
 use crate::value::{identity, name, quantity};
 
 /// The flags of `ike remote`.
@@ -45,13 +46,14 @@ pub struct RemoteArgs {
     /// Our address towards it (default: any)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
-    /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, keyid: (default: its address)
-    #[arg(short = 'f', long, value_name = "ID", value_parser = identity::identity)]
-    peer_id: Option<Identity>,
+    /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, asn1dn:, keyid: (default: its address);
+    /// asn1dn: without a name is the subject of its certificate
+    #[arg(short = 'f', long, value_name = "ID", value_parser = identity::word)]
+    peer_id: Option<IdWord>,
     /// Identity sent to the remote (default: the address of --local)
-    #[arg(short = 'g', long, value_name = "ID", value_parser = identity::identity)]
-    own_id: Option<Identity>,
-    /// How the two authenticate: PresharedKey (or PSK)
+    #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
+    own_id: Option<IdWord>,
+    /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind
     #[arg(short = 'm', long, value_enum, ignore_case = true, default_value = "presharedkey")]
     auth: AuthWord,
     /// File with the pre-shared key, readable by its owner only
@@ -96,12 +98,12 @@ pub struct RemoteArgs {
     /// View as JSON
     #[arg(long)]
     json: bool,
-    /// Certificate of the remote (not there yet)
+    /// Certificate of the remote, if only this one is accepted
     #[arg(short = 'b', long, value_name = "FILE")]
     peer_certificate: Option<PathBuf>,
-    /// Own certificates (not there yet)
-    #[arg(short = 'c', long, value_name = "FILES")]
-    certificate: Option<PathBuf>,
+    /// Certificates sent to the remote, our own first; its key is given with ce x509 -a FILE -k KEYFILE
+    #[arg(short = 'c', long, value_name = "FILES", value_delimiter = ',')]
+    certificate: Vec<PathBuf>,
     /// Named without a meaning in document 003
     #[arg(short = 's', hide = true, num_args = 0..=1)]
     undocumented: Option<Option<String>>,
@@ -149,8 +151,23 @@ pub struct RemoteSpec {
     pub liveness: Option<Duration>,
     /// Whether ESP travels in UDP even where there is no NAT.
     pub encap: bool,
+    /// The certificates, where the two authenticate by signatures.
+    pub signature: Option<SignatureSpec>,
     /// What only a loaded connection can say.
     pub loaded: Option<LoadedSpec>,
+}
+
+/// The certificates of a remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignatureSpec {
+    /// Sent to the peer in this order; the first one is our own.
+    pub own: Vec<PathBuf>,
+    /// The one that the peer must use; without it any that a trusted authority issued.
+    pub peer: Option<PathBuf>,
+    /// We say that we are the subject of our certificate, not `own_id`.
+    pub own_subject: bool,
+    /// The peer must be the subject of its certificate, not `peer_id`.
+    pub peer_subject: bool,
 }
 
 /// What a connection says beyond what `ike remote` can.
@@ -198,19 +215,42 @@ impl RemoteArgs {
         {
             return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
         }
-        let own_id = self.own_id.clone().or_else(|| self.local.map(Identity::from));
+        let signature = self.signature()?;
+        let subject = |word: &Option<IdWord>| matches!(word, Some(IdWord::Subject));
+        let own_id = match &self.own_id {
+            Some(IdWord::Given(id)) => Some(id.clone()),
+            // The model takes it from the certificate.
+            Some(IdWord::Subject) => Some(endpoint.into()),
+            None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(endpoint.into()),
+            None => self.local.map(Identity::from),
+        };
+        let peer_id = match &self.peer_id {
+            Some(IdWord::Given(id)) => id.clone(),
+            Some(IdWord::Subject) | None => endpoint.into(),
+        };
+        if signature.is_none() && (subject(&self.own_id) || subject(&self.peer_id)) {
+            let flag = if subject(&self.own_id) { ('g', "own-id") } else { ('f', "peer-id") };
+            return Err(Conflict::at(
+                flag,
+                "asn1dn: without a name is that of a certificate, which goes with -m RSASIG",
+            ));
+        }
+        let secret_file = match (&signature, &self.secret_file) {
+            (None, None) => return Err(Conflict::missing("expected -h FILE with the pre-shared key")),
+            (Some(_), Some(_)) => {
+                return Err(Conflict::at(('h', "secret-file"), "a pre-shared key does not go with -m RSASIG"));
+            }
+            (_, file) => file.clone(),
+        };
         let spec = RemoteSpec {
             name,
             version: self.version()?,
             local: self.local,
             endpoint,
             own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
-            peer_id: self.peer_id.clone().unwrap_or_else(|| endpoint.into()),
-            secret_file: Some(
-                self.secret_file
-                    .clone()
-                    .ok_or_else(|| Conflict::missing("expected -h FILE with the pre-shared key"))?,
-            ),
+            peer_id,
+            secret_file,
+            signature,
             proposals: if self.version == 1 { self.proposals_v1(notes)? } else { self.proposals(notes) },
             initiate: self.initiate,
             accept: self.accept,
@@ -223,12 +263,44 @@ impl RemoteArgs {
         Ok(Command::AddRemote(Box::new(spec)))
     }
 
+    /// The certificates, with what follows from them.
+    fn signature(&self) -> Result<Option<SignatureSpec>, Conflict> {
+        if self.auth == AuthWord::PresharedKey {
+            let given = [
+                (!self.certificate.is_empty(), ('c', "certificate")),
+                (self.peer_certificate.is_some(), ('b', "peer-certificate")),
+            ];
+            return match given.into_iter().find(|(given, _)| *given) {
+                Some((_, flag)) => Err(Conflict::at(flag, "a certificate goes with -m RSASIG")),
+                None => Ok(None),
+            };
+        }
+        if self.certificate.is_empty() {
+            return Err(Conflict::missing("expected -c FILES, our own certificate first"));
+        }
+        let peer_subject = match (&self.peer_id, &self.peer_certificate) {
+            (Some(IdWord::Subject), None) => {
+                let why = "asn1dn: without a name is that of the remote's certificate; name its file with -b";
+                return Err(Conflict::at(('f', "peer-id"), why));
+            }
+            (Some(IdWord::Subject), Some(_)) | (None, Some(_)) => true,
+            (Some(IdWord::Given(_)), _) | (None, None) => false,
+        };
+        Ok(Some(SignatureSpec {
+            own: self.certificate.clone(),
+            peer: self.peer_certificate.clone(),
+            own_subject: !matches!(self.own_id, Some(IdWord::Given(_))),
+            peer_subject,
+        }))
+    }
+
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
-        let no_certificates = "certificates are not there yet; use -m PresharedKey with -h FILE";
         let refused = [
-            (self.auth == AuthWord::RsaSig, ('m', "auth"), no_certificates),
-            (self.peer_certificate.is_some(), ('b', "peer-certificate"), no_certificates),
-            (self.certificate.is_some(), ('c', "certificate"), no_certificates),
+            (
+                self.version == 1 && self.auth == AuthWord::RsaSig,
+                ('m', "auth"),
+                "IKEv1 takes no certificates; use -m PresharedKey with -h FILE, or -z 2",
+            ),
             (self.undocumented.is_some(), ('s', ""), "-s has no meaning here; leave it out"),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];

@@ -99,13 +99,13 @@ fn what_is_not_there_is_refused_by_name() {
         (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),
         (REMOTE.replace("-z 2", "-z 2 --aggressive"), "--aggressive", "say -z 1"),
         (REMOTE.replace("-z 2", "-z 1").replace("AES256-CBC", "AES256-GCM"), "-e", "use AES256-CBC"),
-        (REMOTE.replace("PresharedKey", "RSASIG"), "-m", "use -m PresharedKey"),
-        (format!("{REMOTE} -b cert.pem"), "-b", "certificates are not there yet"),
-        (format!("{REMOTE} -c a.pem,b.pem"), "-c", "certificates are not there yet"),
+        (format!("{REMOTE} -b cert.pem"), "-b", "a certificate goes with -m RSASIG"),
+        (format!("{REMOTE} -c a.pem,b.pem"), "-c", "a certificate goes with -m RSASIG"),
+        (format!("{} -c a.pem", REMOTE.replace("PresharedKey", "RSASIG")), "-h", "does not go with -m RSASIG"),
         (format!("{REMOTE} -s x"), "-s", "-s has no meaning"),
         ("ike netstat -p 1".into(), "-p", "IKEv1 is not there yet"),
         (REMOTE.replace("AES256-CBC", "NULL_ENC"), "NULL_ENC", "NULL_ENC is refused"),
-        (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:"), "asn1dn:", "certificates are not there yet"),
+        (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:"), "-g", "goes with -m RSASIG"),
     ] {
         let (place, message) = bad(&line);
         assert_eq!(place.as_deref(), Some(at), "{line}: {message}");

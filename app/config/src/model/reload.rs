@@ -26,6 +26,7 @@ impl Model {
             remotes: fresh.remotes,
             secrets: fresh.secrets,
             keyring: fresh.keyring,
+            database: fresh.database,
         };
         let mut last = newer.policies.keys().next_back().copied();
         for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
@@ -90,6 +91,13 @@ impl Model {
             .keys()
             .filter(|name| !self.secrets.contains_key(*name))
             .for_each(|name| line('+', "secret", name));
+        let papers = |model: &Model| -> Vec<_> {
+            let entries = model.database.entries().iter();
+            entries.map(|entry| (entry.file.display().to_string(), entry.certificates.clone())).collect()
+        };
+        let (had, has) = (papers(self), papers(newer));
+        had.iter().filter(|paper| !has.contains(paper)).for_each(|(file, _)| line('-', "certificate", file));
+        has.iter().filter(|paper| !had.contains(paper)).for_each(|(file, _)| line('+', "certificate", file));
         let by_hand = |model: &Model, id| model.keyed.contains_key(id);
         self.keyed
             .iter()

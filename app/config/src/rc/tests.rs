@@ -78,7 +78,7 @@ fn a_remote_that_is_nowhere_is_reported_at_its_name() {
 fn a_key_is_sought_beside_the_file_and_named_when_it_cannot_be_had() {
     let found = errors("remote -n gw -w -u -r 10.0.0.2 -g fqdn:a -h missing.psk\n");
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("ike_rc:1:45: cannot read the key in /nonexistent/missing.psk"), "{found:?}");
+    assert!(found[0].starts_with("ike_rc:1:45: cannot read /nonexistent/missing.psk"), "{found:?}");
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         own_id,
         peer_id,
         secret_file: None,
+        signature: None,
         proposals,
         initiate: remote_host.is_some(),
         accept: true,

@@ -9,7 +9,28 @@ use super::{BadValue, did_you_mean};
 
 const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "asn1dn", "keyid"];
 
-/// An identity as written behind `-f` and `-g` of `ike remote`.
+/// What stands behind `-f` and `-g` of `ike remote`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdWord {
+    /// An identity.
+    Given(Identity),
+    /// `asn1dn:` without a name: the subject of the certificate.
+    Subject,
+}
+
+/// An identity, or `asn1dn:` for the subject of a certificate.
+///
+/// # Errors
+/// As [`identity`].
+pub fn word(text: &str) -> Result<IdWord, BadValue> {
+    // Document 003 §5.2 is printed with `asnlbn:`.
+    match text.to_ascii_lowercase().as_str() {
+        "asn1dn:" | "asnlbn:" => Ok(IdWord::Subject),
+        _ => identity(text).map(IdWord::Given),
+    }
+}
+
+/// An identity as `ike remote` has it.
 ///
 /// # Errors
 /// When the prefix is unknown or the value does not fit it.
@@ -48,10 +69,6 @@ fn prefixed(prefix: &str, value: &str) -> Result<Identity, BadValue> {
         "fqdn" => fqdn(value, offset),
         "rfc822" | "email" => rfc822(value, offset),
         "keyid" => key_id(value, offset),
-        "asn1dn" | "asnlbn" if value.is_empty() => Err(BadValue::new(format!(
-            "`{prefix}:` without a name takes it from a certificate, and certificates are not there yet"
-        ))),
-        // Document 003 §5.2 is printed with `asnlbn:`.
         "asn1dn" | "asnlbn" => {
             value.parse().map(Identity::Dn).map_err(|bad: BadDn| expected(offset + bad.offset, bad.expected))
         }
@@ -143,7 +160,8 @@ mod tests {
         assert_eq!(identity("ipv4:10.0.0").unwrap_err(), BadValue::at(5, "expected an IPv4 address"));
         assert_eq!(identity("keyid:0x123").unwrap_err().offset, 6);
         assert!(identity("fqnd:a").unwrap_err().message.ends_with("did you mean fqdn?"));
-        assert!(identity("asn1dn:").unwrap_err().message.contains("certificates are not there yet"));
+        assert!(identity("asn1dn:").is_err());
+        assert_eq!((word("asnlbn:"), word("ASN1DN:")), (Ok(IdWord::Subject), Ok(IdWord::Subject)));
         assert_eq!(identity("asn1dn:C=CH,X=1").unwrap_err().offset, 12);
         assert!(identity("").is_err());
         assert!(identity("rfc822:joe").is_err());

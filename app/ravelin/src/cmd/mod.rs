@@ -42,11 +42,12 @@ pub fn run(cli: Cli) -> ExitCode {
 
 /// Whether the listing of a verb shall be JSON.
 fn wants_json(verb: &Verb) -> bool {
-    use ravelin_config::command::{IkeVerb, IpsecVerb};
+    use ravelin_config::command::{CeVerb, IkeVerb, IpsecVerb};
     match verb {
         Verb::Ipsec(IpsecVerb::Policy(args)) => args.json(),
         Verb::Ipsec(IpsecVerb::Netstat(args)) => args.json,
         Verb::Ike(IkeVerb::Remote(args)) => args.json(),
+        Verb::Ce(CeVerb::X509(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
         Verb::Diff => false,
         Verb::Ipsec(IpsecVerb::Flush(_) | IpsecVerb::Addsa(_) | IpsecVerb::Delsa(_))

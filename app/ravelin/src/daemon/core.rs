@@ -11,13 +11,14 @@ use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, Input, Output, Transmit};
+use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, Input, OpId, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 
+use super::clerk::Asked;
 use super::failures::{Failures, Log};
 use super::keyed::session_ops;
 use super::live::{Change as LiveChange, LivePolicies};
@@ -71,6 +72,8 @@ pub struct Core<P> {
     stopping: bool,
     /// External keying programs; away while a message of theirs is carried out.
     pub(super) manager: Option<Manager>,
+    /// Questions about signatures and certificates that nobody took yet.
+    asked: Vec<Asked>,
     /// What they have to be told.
     pub(super) changes: Vec<Change>,
 }
@@ -124,6 +127,7 @@ impl<P: Plane> Core<P> {
             retries: BTreeMap::new(),
             stopping: false,
             manager: Some(Manager::new()),
+            asked: Vec::new(),
             changes: Vec::new(),
         };
         core.start_at_once(&BTreeSet::new(), now);
@@ -135,6 +139,17 @@ impl<P: Plane> Core<P> {
     #[must_use]
     pub fn with_packets_by(self, packets: &'static str) -> Self {
         Core { packets, ..self }
+    }
+
+    /// The questions that are new; each answer goes to [`Core::answered`].
+    pub fn questions(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// The answer to a question.
+    pub fn answered(&mut self, op: OpId, answer: Answer, now: Instant) {
+        self.endpoint.handle(Input::Done(op, answer.into()), now);
+        self.pump(now);
     }
 
     /// An IKE message arrived.
@@ -431,11 +446,7 @@ impl<P: Plane> Core<P> {
                     self.live_after(&op, outcome.is_ok());
                     self.endpoint.handle(Input::Done(id, outcome.into()), now);
                 }
-                // Only certificates ask, and none can be configured.
-                Output::Ask(id, _) => {
-                    let answer = Answer::Refused("certificates cannot be configured".into());
-                    self.endpoint.handle(Input::Done(id, answer.into()), now);
-                }
+                Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Event(event) => self.event(&event, now),
                 Output::Wait(deadline) => {

@@ -22,6 +22,7 @@ use ravelin_store::FileStore;
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::clerk::Clerk;
 use super::core::{Core, Said};
 use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
@@ -109,6 +110,7 @@ fn run_with<P: Running>(
     let model = loaded.model;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
+    let clerk = Clerk::start(ike).context("cannot start the threads that check certificates")?;
     let (plane, packets) = start(ike, &mut store)?;
     let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
         Ok(core) => core.with_packets_by(packets),
@@ -122,7 +124,7 @@ fn run_with<P: Running>(
     core.plane().settle();
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
-    let core = EventLoop { clock, signals, server, keying, core }.run();
+    let core = EventLoop { clock, signals, server, keying, clerk, core }.run();
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
     tracing::info!("stopped");
     Ok(())
@@ -159,6 +161,7 @@ struct EventLoop<P> {
     server: Server,
     keying: Option<KeyingSocket>,
     core: Core<P>,
+    clerk: Clerk,
 }
 
 /// What became ready.
@@ -167,6 +170,7 @@ enum Source {
     Signal,
     Ike,
     Plane,
+    Clerk,
     Listener,
     Client(ClientId),
     /// The client hung up while its command was under way.
@@ -199,6 +203,7 @@ impl<P: Running> EventLoop<P> {
                     Source::Signal => {}
                     Source::Ike => self.ike(),
                     Source::Plane => self.plane(),
+                    Source::Clerk => self.answers(),
                     Source::Listener => self.server.accept(),
                     Source::Client(client) => self.client(client),
                     Source::Gone(client) => {
@@ -214,6 +219,7 @@ impl<P: Running> EventLoop<P> {
             if self.core.deadline().is_some_and(|at| at <= now) {
                 self.core.timer(now);
             }
+            self.core.questions().into_iter().for_each(|asked| self.clerk.ask(asked));
             self.answer();
             if stop_at.is_some_and(|at| at <= now || self.core.is_idle()) {
                 return self.core;
@@ -227,8 +233,8 @@ impl<P: Running> EventLoop<P> {
         let programs = self.keying.iter().flat_map(KeyingSocket::clients);
         let to_tell: BTreeSet<AppId> = programs.filter(|app| self.core.has_management_event(*app)).collect();
         let plane = self.core.plane();
-        let mut sources = vec![Source::Signal, Source::Ike, Source::Plane];
-        let mut fds: Vec<PollFd<'_>> = [self.signals.fd(), plane.ike_fd(), plane.event_fd()]
+        let mut sources = vec![Source::Signal, Source::Ike, Source::Plane, Source::Clerk];
+        let mut fds: Vec<PollFd<'_>> = [self.signals.fd(), plane.ike_fd(), plane.event_fd(), self.clerk.fd()]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .into();
         for interest in self.server.interests() {
@@ -277,6 +283,13 @@ impl<P: Running> EventLoop<P> {
         for _ in 0..BURST {
             let Some(spi) = self.core.plane().poll_alive() else { return };
             self.core.alive(spi, self.clock.now());
+        }
+    }
+
+    /// Hands the answers of the clerk to whoever asked.
+    fn answers(&mut self) {
+        for (op, answer) in self.clerk.answers() {
+            self.core.answered(op, answer, self.clock.now());
         }
     }
 

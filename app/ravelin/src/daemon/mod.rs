@@ -14,6 +14,8 @@
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
 
+mod certificates;
+mod clerk;
 pub mod commands;
 pub mod core;
 pub mod crypto;

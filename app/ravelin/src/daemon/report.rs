@@ -343,10 +343,18 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     if let IkeVersion::V1(v1) = &spec.version {
         remote.put("aggressive", yes_no(v1.aggressive));
     }
-    remote.put("auth", "PresharedKey");
-    match &spec.secret_file {
-        Some(file) => remote.put("secret-file", file.display()),
-        None => remote.put("secret-file", "loaded"),
+    match (&spec.signature, &spec.secret_file) {
+        (Some(signature), _) => {
+            remote.put("auth", "RSASIG");
+            remote.put_list("certificates", signature.own.iter().map(|file| file.display()));
+            if let Some(peer) = &signature.peer {
+                remote.put("peer-certificate", peer.display());
+            }
+        }
+        (None, file) => {
+            remote.put("auth", "PresharedKey");
+            remote.put("secret-file", file.as_ref().map_or("loaded".to_owned(), |file| file.display().to_string()));
+        }
     }
     remote.put_list("proposals", &spec.proposals);
     remote.put("lifetime", spec.lifetime.as_secs());

@@ -76,7 +76,18 @@ pub fn remotes(out: &mut String, remotes: &Message) {
             let _ = writeln!(out, "  Aggressive mode");
         }
         let _ = writeln!(out, "  Own id: {}, peer id: {}", field(remote, "own-id"), field(remote, "peer-id"));
-        let _ = writeln!(out, "  Auth: {}, file {}", field(remote, "auth"), field(remote, "secret-file"));
+        let _ = match remote.text("secret-file") {
+            Some(file) => writeln!(out, "  Auth: {}, file {file}", field(remote, "auth")),
+            None => {
+                let peer = remote.text("peer-certificate").map(|file| format!(", peer's {file}")).unwrap_or_default();
+                writeln!(
+                    out,
+                    "  Auth: {}, certificates {}{peer}",
+                    field(remote, "auth"),
+                    joined(remote, "certificates")
+                )
+            }
+        };
         for proposal in remote.list("proposals").unwrap_or_default() {
             let _ = writeln!(out, "  {proposal}");
         }

@@ -3,6 +3,7 @@
 //! Everything from a peer was escaped where it was turned into text (identities, failures), so nothing here can write
 //! to a terminal what a peer chose.
 
+mod ce;
 mod ike;
 mod ipsec;
 mod json;
@@ -34,6 +35,9 @@ pub fn tables(answer: &Message) -> String {
     }
     if let Some(differences) = answer.list("differences") {
         differences.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    }
+    if let Some(certificates) = answer.section("certificates") {
+        ce::certificates(&mut out, certificates);
     }
     if let Some(failures) = answer.section("failures") {
         ike::unknown_peers(&mut out, failures);

@@ -98,7 +98,7 @@ fn a_bad_command_leaves_everything_as_it_was() -> Result<(), &'static str> {
         ("ipsec policy -n policy1 --action bypass -s any -d any", 1, "there is a policy policy1 already"),
         ("ipsec policy -n p2 --action discard -l 1 -s any -d any", 1, "would catch the packets of IKE"),
         ("ipsec policy -x policy2", 1, "did you mean policy1?"),
-        ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", 1, "cannot read the key in"),
+        ("ike remote -n other -w -r 10.0.0.9 -g a -h missing", 1, "cannot read"),
         ("ike initiate nothing", 1, "there is no policy nothing"),
         ("ike rekey remoteINFO", 1, "there is no IKE SA"),
         ("ipsec policy -n p2 -s any -d any -p tcp -l 9", 2, "1 (consulted first) to 7"),

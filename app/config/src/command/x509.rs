@@ -1,0 +1,75 @@
+//! `ce x509`: the local trust database.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Command, Conflict};
+
+/// The flags of `ce x509`.
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct X509Args {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
+    /// Add the certificates or the revocation list of a file: PEM, DER or PKCS #12
+    #[arg(short = 'a', long, value_name = "FILE")]
+    add: Option<PathBuf>,
+    /// Number of the database
+    #[arg(short = 'd', long, value_name = "NUMBER", default_value = "1")]
+    database: u32,
+    /// File with the private key of the certificate, readable by its owner only; the certificate is our own then
+    #[arg(short = 'k', long, value_name = "FILE", requires = "add")]
+    key: Option<PathBuf>,
+    /// File with the passphrase of the key, readable by its owner only
+    #[arg(long, value_name = "FILE", requires = "add")]
+    passphrase_file: Option<PathBuf>,
+    /// List what is there
+    #[arg(short = 'v', long)]
+    view: bool,
+    /// Delete the file of this name from the database
+    #[arg(short = 'x', long, value_name = "FILE")]
+    delete: Option<PathBuf>,
+    /// Say whether the certificate in a file would be accepted from a peer
+    #[arg(long, value_name = "FILE")]
+    verify: Option<PathBuf>,
+    /// List as JSON
+    #[arg(long, requires = "view")]
+    json: bool,
+}
+
+/// A file to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct X509Spec {
+    /// The file, as written.
+    pub file: PathBuf,
+    /// The database.
+    pub database: u32,
+    /// Where the private key is, as written.
+    pub key: Option<PathBuf>,
+    /// Where its passphrase is, as written.
+    pub passphrase: Option<PathBuf>,
+}
+
+impl X509Args {
+    /// Whether a listing shall be JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn interpret(&self) -> Result<Command, Conflict> {
+        match (&self.add, &self.delete, &self.verify, self.view) {
+            (Some(file), None, None, false) => Ok(Command::AddCertificate(X509Spec {
+                file: file.clone(),
+                database: self.database,
+                key: self.key.clone(),
+                passphrase: self.passphrase_file.clone(),
+            })),
+            (None, Some(file), None, false) => Ok(Command::DeleteCertificate(file.clone())),
+            (None, None, Some(file), false) => Ok(Command::VerifyCertificate(file.clone())),
+            (None, None, None, true) => Ok(Command::ViewCertificates),
+            _ => Err(Conflict::missing("expected one of -a FILE, -x FILE, -v and --verify FILE")),
+        }
+    }
+}

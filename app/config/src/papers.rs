@@ -1,0 +1,465 @@
+//! Certificates and private keys as the operator gives them (`ce x509`): the local trust database.
+//!
+//! Certificates of authorities are trusted; one that came with a private key is our own. Private keys are taken only from
+//! files that nobody else can read, live in memory that is wiped, and are in no listing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ravelin_crypto::signature::{PrivateKey, Signatures};
+use ravelin_crypto_aws_lc::{BadContainer, Contents};
+use ravelin_pki::auth::{Credential, Trust};
+use ravelin_pki::{Certificate, Crl, Fault};
+use ravelin_types::{Identity, Secret};
+
+use crate::secret::{self, SecretError};
+
+/// Bytes of a file with certificates: some hundred of them, or a large revocation list.
+const MAX_FILE: usize = 16 * 1024 * 1024;
+/// Bytes of a file with a private key.
+const MAX_KEY_FILE: usize = 1024 * 1024;
+
+/// What the answers to IKE's questions are made from.
+#[derive(Clone, Default)]
+pub struct Papers {
+    /// Private keys by the name in [`Credential::key`].
+    pub keys: BTreeMap<String, Arc<dyn PrivateKey>>,
+    /// Revocation lists.
+    pub crls: Vec<Crl>,
+}
+
+/// One line of `ce x509 -a`.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The file as written.
+    pub file: PathBuf,
+    /// The database it is in.
+    pub database: u32,
+    /// What the file holds.
+    pub certificates: Vec<Certificate>,
+    /// Revocation lists in the file.
+    pub crls: Vec<Crl>,
+    /// The name of the private key of the first certificate, if it is here.
+    pub key: Option<String>,
+}
+
+/// The database.
+#[derive(Clone, Debug, Default)]
+pub struct Database {
+    entries: Vec<Entry>,
+    papers: Arc<Papers>,
+}
+
+/// Why a certificate or key cannot be taken.
+#[derive(Debug)]
+pub enum PaperError {
+    /// The file cannot be read.
+    File(SecretError),
+    /// It holds nothing that is known, or a key that cannot be had.
+    Container(PathBuf, BadContainer),
+    /// A certificate in it is none.
+    Certificate(PathBuf, Fault),
+    /// No certificate is in it.
+    NoCertificate(PathBuf),
+    /// No private key is in it.
+    NoKey(PathBuf),
+    /// The key is not that of the certificate.
+    OtherKey(PathBuf, PathBuf),
+    /// The file is in the database already.
+    Known(PathBuf),
+    /// The file is not in the database.
+    Unknown(PathBuf, String),
+    /// A remote needs it.
+    InUse(PathBuf, String),
+    /// It has no private key here, so we cannot prove ourselves by it.
+    NotOurs(PathBuf),
+    /// No authority is trusted, and no certificate of the peer given.
+    NobodyTrusted,
+    /// The certificate has no such name.
+    NoName(PathBuf, &'static str),
+}
+
+impl fmt::Debug for Papers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Papers({} keys, {} lists)", self.keys.len(), self.crls.len())
+    }
+}
+
+impl Database {
+    /// Adds the certificates and lists of a file, with the private key of the first where `key` has it, or the file
+    /// itself. Files are sought in `directory`.
+    ///
+    /// # Errors
+    /// When something cannot be read, or does not belong together.
+    pub fn add(
+        &mut self,
+        file: &Path,
+        key: Option<&Path>,
+        passphrase: Option<&Path>,
+        database: u32,
+        directory: &Path,
+    ) -> Result<&Entry, PaperError> {
+        if self.entries.iter().any(|entry| entry.file == file) {
+            return Err(PaperError::Known(file.to_owned()));
+        }
+        let passphrase = passphrase.map(|path| secret::read(&directory.join(path))).transpose();
+        let passphrase = passphrase.map_err(PaperError::File)?;
+        let mut contents = read(&directory.join(file), passphrase.as_ref())?;
+        let mut keys = std::mem::take(&mut contents.private_keys);
+        if !keys.is_empty() {
+            // The file holds a secret, so it is held to the rules of one.
+            secret::check(&directory.join(file)).map_err(PaperError::File)?;
+        }
+        if let Some(key) = key {
+            let bytes = secret::read_protected(&directory.join(key), MAX_KEY_FILE).map_err(PaperError::File)?;
+            let bad = |bad| PaperError::Container(key.to_owned(), bad);
+            keys = Contents::read(bytes.expose(), passphrase.as_ref()).map_err(bad)?.private_keys;
+            if keys.is_empty() {
+                return Err(PaperError::NoKey(key.to_owned()));
+            }
+        }
+        let (certificates, crls) = decode(file, contents)?;
+        if certificates.is_empty() && crls.is_empty() {
+            return Err(PaperError::NoCertificate(file.to_owned()));
+        }
+        let mut papers = Papers::clone(&self.papers);
+        let from = key.unwrap_or(file);
+        let name = match keys.into_iter().next() {
+            Some(key) => {
+                let own = certificates.first().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))?;
+                let key = private_key(&key, from)?;
+                if key.public_info() != own.spki() {
+                    return Err(PaperError::OtherKey(from.to_owned(), file.to_owned()));
+                }
+                let name = file.display().to_string();
+                papers.keys.insert(name.clone(), key);
+                Some(name)
+            }
+            None => None,
+        };
+        papers.crls.extend(crls.iter().cloned());
+        self.papers = Arc::new(papers);
+        self.entries.push(Entry { file: file.to_owned(), database, certificates, crls, key: name });
+        self.entries.last().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))
+    }
+
+    /// Takes the file of this name out.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete(&mut self, file: &Path) -> Result<(), PaperError> {
+        let at = self.entries.iter().position(|entry| entry.file == file);
+        let at = at.ok_or_else(|| self.unknown(file))?;
+        let gone = self.entries.remove(at);
+        let mut papers = Papers::clone(&self.papers);
+        if let Some(key) = &gone.key {
+            papers.keys.remove(key);
+        }
+        papers.crls = self.entries.iter().flat_map(|entry| entry.crls.iter().cloned()).collect();
+        self.papers = Arc::new(papers);
+        Ok(())
+    }
+
+    /// Everything that was added.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The file of this name.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn find(&self, file: &Path) -> Result<&Entry, PaperError> {
+        self.entries.iter().find(|entry| entry.file == file).ok_or_else(|| self.unknown(file))
+    }
+
+    /// What answers are made from.
+    pub fn papers(&self) -> Arc<Papers> {
+        self.papers.clone()
+    }
+
+    /// Every authority that is trusted.
+    pub fn anchors(&self) -> Arc<[Certificate]> {
+        let all = self.entries.iter().flat_map(|entry| &entry.certificates);
+        all.filter(|certificate| is_anchor(certificate)).cloned().collect()
+    }
+
+    /// Authorities between, which give no trust by themselves.
+    fn others(&self) -> Arc<[Certificate]> {
+        let all = self.entries.iter().flat_map(|entry| &entry.certificates);
+        all.filter(|certificate| certificate.is_authority() && !is_anchor(certificate)).cloned().collect()
+    }
+
+    /// What we prove ourselves with: the certificates of these files are sent in this order, and the key is that of the
+    /// first.
+    ///
+    /// # Errors
+    /// When a file is not there, or the first has no private key here.
+    pub fn credential(&self, files: &[PathBuf], directory: &Path) -> Result<Credential, PaperError> {
+        let mut certificates = Vec::new();
+        let mut key = None;
+        for (at, file) in files.iter().enumerate() {
+            let known = self.entries.iter().find(|entry| entry.file == *file);
+            if at == 0 {
+                let entry = known.ok_or_else(|| self.unknown(file))?;
+                key = Some(entry.key.clone().ok_or_else(|| PaperError::NotOurs(file.clone()))?);
+            }
+            match known {
+                Some(entry) => certificates.extend(entry.certificates.iter().cloned()),
+                None => certificates.extend(decode(file, read(&directory.join(file), None)?)?.0),
+            }
+        }
+        let spki = certificates.first().map(|own: &Certificate| own.spki().to_vec()).unwrap_or_default();
+        Ok(Credential { certificates, key: key.unwrap_or_default(), spki, sha1: false })
+    }
+
+    /// Whom we believe: with `peer`, only its certificates; without, whoever an authority here vouches for.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there is nobody to believe.
+    pub fn trust(&self, peer: Option<&Path>, directory: &Path) -> Result<Trust, PaperError> {
+        let pinned = match peer {
+            Some(file) => self.certificates(file, directory)?,
+            None => Vec::new(),
+        };
+        let trust = self.believe(pinned);
+        if trust.is_usable() { Ok(trust) } else { Err(PaperError::NobodyTrusted) }
+    }
+
+    /// Whom we believe: whoever uses one of these certificates, or where there are none, whoever an authority here vouches
+    /// for.
+    pub(crate) fn believe(&self, pinned: Vec<Certificate>) -> Trust {
+        Trust { anchors: self.anchors(), others: self.others(), pinned, ..Trust::default() }
+    }
+
+    /// The certificates of a file, in the database or not.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn certificates(&self, file: &Path, directory: &Path) -> Result<Vec<Certificate>, PaperError> {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.file == file) {
+            return Ok(entry.certificates.clone());
+        }
+        let (certificates, _) = decode(file, read(&directory.join(file), None)?)?;
+        if certificates.is_empty() { Err(PaperError::NoCertificate(file.to_owned())) } else { Ok(certificates) }
+    }
+
+    fn unknown(&self, file: &Path) -> PaperError {
+        let names: Vec<String> = self.entries.iter().map(|entry| entry.file.display().to_string()).collect();
+        let hint = crate::value::did_you_mean(&file.display().to_string(), names.iter().map(String::as_str));
+        PaperError::Unknown(file.to_owned(), hint)
+    }
+}
+
+/// Trusted are authorities that nobody else vouches for. One that somebody vouches for is only on the way.
+fn is_anchor(certificate: &Certificate) -> bool {
+    certificate.is_self_issued() && certificate.is_authority()
+}
+
+/// The subject of a certificate as an identity.
+///
+/// # Errors
+/// When it has none.
+pub fn subject(certificate: &Certificate, file: &Path) -> Result<Identity, PaperError> {
+    match certificate.subject().is_empty() {
+        true => Err(PaperError::NoName(file.to_owned(), "subject")),
+        false => Ok(Identity::Dn(certificate.subject().clone())),
+    }
+}
+
+fn private_key(pkcs8: &Secret, file: &Path) -> Result<Arc<dyn PrivateKey>, PaperError> {
+    let bad = || PaperError::Container(file.to_owned(), BadContainer::BadKey);
+    let signatures: &dyn Signatures = ravelin_crypto_aws_lc::PROVIDER.signatures.ok_or_else(bad)?;
+    signatures.private_key(pkcs8.expose()).map(Arc::from).map_err(|_| bad())
+}
+
+fn read(path: &Path, passphrase: Option<&Secret>) -> Result<Contents, PaperError> {
+    let bytes = secret::read_open(path, MAX_FILE).map_err(PaperError::File)?;
+    Contents::read(bytes.expose(), passphrase).map_err(|bad| PaperError::Container(path.to_owned(), bad))
+}
+
+fn decode(file: &Path, contents: Contents) -> Result<(Vec<Certificate>, Vec<Crl>), PaperError> {
+    let mut certificates = Vec::new();
+    let mut crls: Vec<Crl> = Vec::new();
+    let bad = |fault| PaperError::Certificate(file.to_owned(), fault);
+    for der in &contents.certificates {
+        match (Certificate::parse(der), Crl::parse(der)) {
+            (Ok(certificate), _) => certificates.push(certificate),
+            // DER has no label.
+            (Err(_), Ok(crl)) => crls.push(crl),
+            (Err(fault), Err(_)) => return Err(bad(fault)),
+        }
+    }
+    for der in &contents.crls {
+        crls.push(Crl::parse(der).map_err(bad)?);
+    }
+    Ok((certificates, crls))
+}
+
+impl fmt::Display for PaperError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PaperError::File(error) => error.fmt(f),
+            PaperError::Container(path, bad) => write!(f, "{}: {bad}", path.display()),
+            PaperError::Certificate(path, fault) => write!(f, "{}: {fault}", path.display()),
+            PaperError::NoCertificate(path) => write!(f, "no certificate is in {}", path.display()),
+            PaperError::NoKey(path) => write!(f, "no private key is in {}", path.display()),
+            PaperError::OtherKey(key, certificate) => {
+                write!(f, "the private key in {} is not that of {}", key.display(), certificate.display())
+            }
+            PaperError::Known(path) => {
+                let path = path.display();
+                write!(f, "{path} is in the database already; delete it first: ce x509 -x {path}")
+            }
+            PaperError::Unknown(path, hint) => {
+                let path = path.display();
+                write!(f, "{path} is not in the database{hint}; add it: ce x509 -a {path} -d 1")
+            }
+            PaperError::InUse(path, remote) => {
+                write!(f, "the remote {remote} needs {}; delete it first: ike remote -x {remote}", path.display())
+            }
+            PaperError::NotOurs(path) => {
+                let path = path.display();
+                write!(f, "the private key of {path} is not here; add it: ce x509 -a {path} -d 1 -k KEYFILE")
+            }
+            PaperError::NobodyTrusted => f.write_str(
+                "no authority is trusted; add its certificate: ce x509 -a FILE -d 1, or name that of the remote with -b",
+            ),
+            PaperError::NoName(path, what) => write!(f, "the certificate in {} has no {what}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for PaperError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{self, Command};
+    use crate::model::Model;
+    use ravelin_ike::config::{LocalAuth, RemoteAuth};
+    use ravelin_testkit::papers::{self, Kind};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("ravelin-papers-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+            fs::write(self.0.join(name), content).unwrap();
+            fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn apply(model: &mut Model, folder: &Folder, line: &str) -> Result<(), String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let done = match command::parse(&words).map_err(|bad| bad.to_string())?.command {
+            Command::AddCertificate(spec) => model.add_certificate(&spec, &folder.0),
+            Command::DeleteCertificate(file) => model.delete_certificate(&file),
+            Command::AddRemote(spec) => model.add_remote(*spec, &folder.0),
+            Command::DeleteRemote(which) => model.delete_remotes(&which).map(drop),
+            other => panic!("{other:?}"),
+        };
+        done.map_err(|error| error.to_string())
+    }
+
+    const REMOTE: &str = "ike remote -n dexter -z 2 -w -u -m RSASIG -r 10.0.0.78 -f asnlbn: -g asnlbn: -b peer.pem \
+                          -c own.pem,ca.pem";
+
+    // Document 003 §5.2.
+    #[test]
+    fn the_lines_of_the_second_example_make_a_remote_with_certificates() {
+        let folder = Folder::new("example");
+        let root = papers::root("root", Kind::P256);
+        let (own, peer) = (root.peer("supam", &[], Kind::P256), root.peer("supas", &[], Kind::P256));
+        folder.write("ca.pem", &root.pem);
+        folder.write("own.pem", &own.pem);
+        folder.write("key.pem", &own.key_pem);
+        folder.write("peer.pem", &peer.pem);
+        let mut model = Model::new();
+        let error = apply(&mut model, &folder, REMOTE).unwrap_err();
+        assert_eq!(error, "own.pem is not in the database; add it: ce x509 -a own.pem -d 1");
+        apply(&mut model, &folder, "ce x509 -a own.pem -d 1").unwrap();
+        let error = apply(&mut model, &folder, REMOTE).unwrap_err();
+        assert!(error.contains("add it: ce x509 -a own.pem -d 1 -k KEYFILE"), "{error}");
+        apply(&mut model, &folder, "ce x509 -x own.pem").unwrap();
+        apply(&mut model, &folder, "ce x509 -a ca.pem -d 1").unwrap();
+        apply(&mut model, &folder, "ce x509 -a own.pem -d 1 -k key.pem").unwrap();
+        apply(&mut model, &folder, REMOTE).unwrap();
+        let config = model.ike_config(&BTreeMap::new());
+        let remote = config.remote("dexter").unwrap();
+        assert_eq!(remote.local_id.to_string(), "asn1dn:C=CH, O=Ravelin, CN=supam");
+        assert_eq!(remote.remote_id.to_string(), "asn1dn:C=CH, O=Ravelin, CN=supas");
+        let (LocalAuth::Signature(credential), RemoteAuth::Signature(trust)) =
+            (&remote.local_auth, &remote.remote_auth)
+        else {
+            panic!("{remote:?}")
+        };
+        let sent: Vec<&[u8]> = credential.certificates.iter().map(Certificate::der).collect();
+        assert_eq!(sent, [&own.der[..], &root.der]);
+        assert_eq!(trust.pinned[0].der(), peer.der);
+        assert!(model.certificates().papers().keys.contains_key(&credential.key));
+        let error = apply(&mut model, &folder, "ce x509 -x own.pem").unwrap_err();
+        assert!(error.contains("the remote dexter needs own.pem"), "{error}");
+        // Without -b, whoever the authority vouches for; the authority can be taken out again.
+        apply(&mut model, &folder, "ike remote -x dexter").unwrap();
+        let any = REMOTE.replace("-f asnlbn: ", "-f fqdn:gw ").replace("-b peer.pem ", "");
+        apply(&mut model, &folder, &any).unwrap();
+        let trusts = |model: &Model| match &model.ike_config(&BTreeMap::new()).remote("dexter").unwrap().remote_auth {
+            RemoteAuth::Signature(trust) => trust.anchors.len(),
+            RemoteAuth::Psk(_) => panic!(),
+        };
+        assert_eq!(trusts(&model), 1);
+        apply(&mut model, &folder, "ike remote -x dexter").unwrap();
+        apply(&mut model, &folder, "ce x509 -x ca.pem").unwrap();
+        let error = apply(&mut model, &folder, &any).unwrap_err();
+        assert!(error.starts_with("no authority is trusted"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_protected_and_belong_to_their_certificates() {
+        let folder = Folder::new("keys");
+        let (one, two) = (papers::root("one", Kind::P256), papers::root("two", Kind::Ed25519));
+        folder.write("one.pem", &one.pem);
+        folder.write("one.key", &one.key_pem);
+        folder.write("two.key", &two.key_pem);
+        folder.write("both.pem", format!("{}{}", two.pem, two.key_pem));
+        folder.write("none.pem", "hello");
+        let mut model = Model::new();
+        let mut add = |line: &str| apply(&mut model, &folder, &format!("ce x509 {line}"));
+        assert!(
+            add("-a one.pem -k two.key").unwrap_err().contains("the private key in two.key is not that of one.pem")
+        );
+        assert!(add("-a one.pem -k one.pem").unwrap_err().contains("no private key is in one.pem"));
+        assert!(add("-a none.pem").unwrap_err().contains("no certificate and no key is in it"));
+        assert!(add("-a missing.pem").unwrap_err().contains("missing.pem: No such file"));
+        for (file, line) in [("one.key", "-a one.pem -k one.key"), ("both.pem", "-a both.pem")] {
+            fs::set_permissions(folder.0.join(file), fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(add(line).unwrap_err().contains("mend it: chmod 600"), "{file}");
+            fs::set_permissions(folder.0.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+            add(line).unwrap();
+            assert!(add(line).unwrap_err().contains("is in the database already"));
+        }
+        assert_eq!(model.certificates().entries().iter().filter(|entry| entry.key.is_some()).count(), 2);
+        // Nothing of a key is ever printed.
+        assert!(
+            !format!("{model:?}").contains("PRIVATE")
+                && format!("{:?}", model.certificates().papers()).contains("2 keys")
+        );
+    }
+}

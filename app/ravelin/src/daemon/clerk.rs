@@ -1,0 +1,91 @@
+//! Who answers what IKE asks about signatures and certificates: a few threads, so that no peer waits for the papers of
+//! another.
+//!
+//! ```text
+//!   Core: Output::Ask ─► questions() ─► Clerk::ask ─► thread: Question::answer ─► Clerk::answers ─► Core: Input::Done
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ravelin_config::Papers;
+use ravelin_crypto::CryptoProvider;
+use ravelin_ike::{Answer, Desk, OpId, Question};
+use ravelin_pki::Time;
+use ravelin_pki::auth::World;
+
+/// Threads at most. Signing and verifying are all they do, so more than processors are of no use.
+const MAX_THREADS: usize = 8;
+
+/// A question with what was true when it was asked.
+pub type Asked = (OpId, Question, Arc<Papers>);
+
+/// The threads and the ways to and from them.
+pub struct Clerk {
+    to_threads: Sender<Asked>,
+    from_threads: Receiver<(OpId, Answer)>,
+    wake: UnixStream,
+}
+
+impl Clerk {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn start(crypto: CryptoProvider) -> std::io::Result<Self> {
+        let (to_threads, work) = channel::<Asked>();
+        let (done, from_threads) = channel();
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let work = Arc::new(Mutex::new(work));
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS) {
+            let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
+            thread::Builder::new().name("clerk".into()).spawn(move || serve(&work, &done, waker, crypto))?;
+        }
+        Ok(Clerk { to_threads, from_threads, wake })
+    }
+
+    /// Hands over a question.
+    pub fn ask(&self, asked: Asked) {
+        if self.to_threads.send(asked).is_err() {
+            tracing::error!("nobody is left to answer questions about certificates");
+        }
+    }
+
+    /// Readable when there are answers.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// The answers that are there.
+    pub fn answers(&mut self) -> BTreeMap<OpId, Answer> {
+        let mut bytes = [0; 256];
+        while self.wake.read(&mut bytes).is_ok_and(|len| len > 0) {}
+        self.from_threads.try_iter().collect()
+    }
+}
+
+fn serve(work: &Mutex<Receiver<Asked>>, done: &Sender<(OpId, Answer)>, mut waker: UnixStream, crypto: CryptoProvider) {
+    loop {
+        let asked = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((op, question, papers)) = asked else { return };
+        let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let answer = question.answer(Desk {
+            keys: &|name| papers.keys.get(name).cloned(),
+            world: World { now, crls: &papers.crls },
+            crypto: &crypto,
+        });
+        if done.send((op, answer)).is_err() {
+            return;
+        }
+        // A full pipe wakes as well.
+        let _ = waker.write(&[1]);
+    }
+}
