@@ -13,7 +13,7 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
 use ravelin_types::identity::IdType;
-use ravelin_types::{Identity, Secret};
+use ravelin_types::{Dn, Identity, Secret};
 
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
@@ -40,6 +40,12 @@ pub enum IdPattern {
     Any,
     /// Those of this type that end so: `*@example.org`, `*.example.org`.
     Ending(IdType, String),
+    /// Distinguished names in this sub-tree: those that begin with it (RFC 4301 §4.4.3.1).
+    Within(Dn),
+    /// Distinguished names with the same parts, where `*` stands for any value of its part.
+    Like(Dn),
+    /// Addresses of this range (RFC 4301 §4.4.3.1).
+    Range(RangeInclusive<IpAddr>),
 }
 
 /// A pre-shared key and whom it belongs to; without owners, to everybody.
@@ -56,6 +62,16 @@ impl IdPattern {
     pub fn takes(&self, id: &Identity) -> bool {
         match self {
             IdPattern::Any => true,
+            IdPattern::Within(base) => matches!(id, Identity::Dn(dn) if dn.is_within(base)),
+            IdPattern::Like(pattern) => matches!(id, Identity::Dn(dn) if dn.is_like(pattern)),
+            IdPattern::Range(range) => {
+                let address = match id {
+                    Identity::Ipv4(address) => IpAddr::V4(*address),
+                    Identity::Ipv6(address) => IpAddr::V6(*address),
+                    _ => return false,
+                };
+                address.is_ipv4() == range.start().is_ipv4() && range.contains(&address)
+            }
             IdPattern::Ending(kind, end) => {
                 let data = id.data();
                 let tail = data.len().checked_sub(end.len()).and_then(|at| data.get(at..));
@@ -70,6 +86,9 @@ impl fmt::Display for IdPattern {
         match self {
             IdPattern::Any => f.write_str("%any"),
             IdPattern::Ending(_, end) => write!(f, "*{}", end.escape_debug()),
+            IdPattern::Within(base) => write!(f, "{base}, *"),
+            IdPattern::Like(pattern) => write!(f, "{pattern}"),
+            IdPattern::Range(range) => write!(f, "{}-{}", range.start(), range.end()),
         }
     }
 }

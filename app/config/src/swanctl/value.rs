@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use ravelin_ike::config::IdPattern;
-use ravelin_types::Identity;
 use ravelin_types::identity::IdType;
 use ravelin_types::selector::{ANY_PORTS, OPAQUE_PORTS, TrafficSelector};
+use ravelin_types::{Dn, Identity};
 
 use crate::value::identity;
 
@@ -74,7 +74,8 @@ pub enum Who {
     Like(IdPattern),
 }
 
-/// An identity, `%any`, or one with a wildcard in front: `*@example.org`, `*.example.org`.
+/// An identity, `%any`, one with a wildcard in front (`*@example.org`, `*.example.org`), a distinguished name with
+/// wildcards (`O=Example, CN=*`) or a sub-tree of them (`O=Example, *`), or a range of addresses.
 pub fn who(text: &str) -> Result<Who, String> {
     if text == "%any" || text == "*" {
         return Ok(Who::Like(IdPattern::Any));
@@ -82,8 +83,21 @@ pub fn who(text: &str) -> Result<Who, String> {
     match text.strip_prefix('*') {
         Some(end) if end.starts_with('@') => Ok(Who::Like(IdPattern::Ending(IdType::RFC822_ADDR, end.to_owned()))),
         Some(end) if end.starts_with('.') => Ok(Who::Like(IdPattern::Ending(IdType::FQDN, end.to_owned()))),
-        _ if text.contains("=*") => Err(format!("`{text}`: a distinguished name with wildcards is not supported")),
-        _ => id(text).map(Who::Exactly),
+        _ => match (dn_pattern(text), range(text)) {
+            (Some(pattern), _) => pattern.map(Who::Like),
+            (None, Some(range)) => Ok(Who::Like(IdPattern::Range(range))),
+            (None, None) => id(text).map(Who::Exactly),
+        },
+    }
+}
+
+fn dn_pattern(text: &str) -> Option<Result<IdPattern, String>> {
+    let name = text.strip_prefix("asn1dn:").unwrap_or(text);
+    let parse = |name: &str| name.trim().parse::<Dn>().map_err(|bad| format!("`{text}`: {bad}"));
+    match name.trim_end().strip_suffix('*').map(str::trim_end) {
+        Some(base) if base.ends_with(',') => Some(parse(base.trim_end_matches(',')).map(IdPattern::Within)),
+        _ if name.contains("=*") => Some(parse(name).map(IdPattern::Like)),
+        _ => None,
     }
 }
 
@@ -282,6 +296,18 @@ mod tests {
         }
         assert!(id("ipv4:#0a").is_err() && id("@#0").is_err());
         assert_eq!(who("%any"), Ok(Who::Like(IdPattern::Any)));
+        for (text, shown) in [
+            ("C=CH, O=Example, *", "C=CH, O=Example, *"),
+            ("C=CH, O=Example, CN=*", "C=CH, O=Example, CN=*"),
+            ("10.1.0.0/16", "10.1.0.0-10.1.255.255"),
+            ("10.1.0.1-10.1.0.9", "10.1.0.1-10.1.0.9"),
+        ] {
+            match who(text) {
+                Ok(Who::Like(pattern)) => assert_eq!(pattern.to_string(), shown),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(who("XX=1, *").is_err() && who("gw-1.example.org").is_ok_and(|who| matches!(who, Who::Exactly(_))));
         let like = Who::Like(IdPattern::Ending(IdType::RFC822_ADDR, "@example.org".to_owned()));
         assert_eq!(who("*@example.org"), Ok(like));
         assert!(who("C=CH, CN=*").is_err());

@@ -15,6 +15,7 @@ mod lab;
 mod liveness;
 mod nat;
 mod open;
+mod pad;
 mod peer;
 mod pfp;
 mod rekey;

@@ -94,6 +94,23 @@ impl Dn {
         }
     }
 
+    /// Whether it has the parts of `pattern`, where `*` stands for any value of its part.
+    pub fn is_like(&self, pattern: &Dn) -> bool {
+        let wild = |name: &Rdn<'_>, pattern: &Rdn<'_>| match (name.get(0), pattern.get(0)) {
+            (Some(name), Some(star)) if pattern.len() == 1 => {
+                name.kind == star.kind && text_of(star).is_some_and(|text| text == "*")
+            }
+            _ => false,
+        };
+        match (self.rdns(), pattern.rdns()) {
+            (Some(ours), Some(pattern)) => {
+                let fits = |(name, pattern)| wild(name, pattern) || same_part(name, pattern);
+                ours.len() == pattern.len() && ours.iter().zip(&pattern).all(fits)
+            }
+            _ => false,
+        }
+    }
+
     /// The values of one type of attribute.
     pub fn values(&self, kind: ObjectIdentifier) -> Vec<String> {
         let rdns = self.rdns().unwrap_or_default();

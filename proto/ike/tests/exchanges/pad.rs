@@ -1,0 +1,236 @@
+//! The Peer Authorization Database (RFC 4301 §4.4.3): remotes are its entries. They are searched in order by the identity
+//! that a peer asserts; the entry says by what method it must prove it, and which policies it may have Child SAs for.
+
+use std::sync::Arc;
+
+use ravelin_ike::Command;
+use ravelin_ike::config::{Config, IdPattern, LocalAuth, RemoteAuth};
+use ravelin_ike::explain::Part;
+use ravelin_testkit::papers::{self, Kind};
+use ravelin_types::policy::{Mode, PolicyId};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, identity::IdType};
+
+use crate::lab::*;
+use crate::signature::{credential, give_key, trust};
+
+const OTHER: PolicyId = PolicyId(8);
+
+fn net(text: &str) -> TrafficSelector {
+    TrafficSelector::prefix(ip(text), 24).unwrap()
+}
+
+/// B has two entries for peers at the same address, as behind one NAT: `peer` for A's network 10.1.0.0/24, and `other`
+/// for 10.2.0.0/24.
+fn two_entries(b: &mut Config) {
+    let mut other = b.remotes[0].clone();
+    other.name = "other".into();
+    other.remote_id = Identity::Fqdn("other.example.org".into());
+    share(&mut other, b"the secret of the other, long enough");
+    b.remotes.push(other);
+    b.policies[0].policy.remote = vec![net("10.1.0.0")];
+    let mut policy = policy(OTHER, Mode::Tunnel, B, A);
+    policy.remote = "other".into();
+    policy.policy.remote = vec![net("10.2.0.0")];
+    policy.policy.local = b.policies[0].policy.local.clone();
+    b.policies.push(policy);
+}
+
+/// A says that it is `id` and asks for this network of its own.
+fn asks(a: &mut Config, id: Identity, wanted: &str) {
+    a.remotes[0].local_id = id;
+    a.policies[0].policy.local = vec![net(wanted)];
+}
+
+fn own_id() -> Identity {
+    Identity::Fqdn(format!("{A}.example.org"))
+}
+
+// RFC 4301 §4.4.3.4: an authenticated peer cannot have an SA for the traffic of another entry, whatever it asks for.
+#[test]
+fn an_authenticated_peer_never_gets_the_traffic_of_another() {
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, own_id(), "10.1.0.0");
+    });
+    lab.establish();
+    assert_eq!(lab.b.child().remote_ts, [net("10.1.0.0")]);
+    assert_eq!(lab.b.child().policy, POLICY);
+
+    // In the first exchange.
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, own_id(), "10.2.0.0");
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::TrafficSelectors);
+    lab.a.failure(Part::TrafficSelectors);
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+
+    // And in every later one, by the same IKE SA.
+    lab.a.configure(|config| config.policies[0].policy.local = vec![net("10.1.0.0")]);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!(lab.b.child().remote_ts, [net("10.1.0.0")]);
+    lab.a.configure(|config| {
+        let mut more = config.policies[0].clone();
+        more.policy.id = OTHER;
+        more.policy.local = vec![net("10.2.0.0")];
+        config.policies.push(more);
+    });
+    lab.a.command(Command::Initiate(OTHER));
+    lab.settle();
+    assert_eq!(lab.b.children().len(), 1, "{:#?}", lab.b.children());
+    // All that it asks for beyond its own is cut away.
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, own_id(), "10.1.0.0");
+        a.policies[0].policy.local.push(net("10.2.0.0"));
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!(lab.b.child().remote_ts, [net("10.1.0.0")]);
+}
+
+#[test]
+fn an_entry_is_found_by_the_asserted_identity_and_its_own_method_alone_proves_it() {
+    // The other's name, but not its key.
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, Identity::Fqdn("other.example.org".into()), "10.2.0.0");
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::Authentication);
+    assert!(lab.b.sas.is_empty());
+    // With it, the other's policies and no others.
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, Identity::Fqdn("other.example.org".into()), "10.2.0.0");
+        share(&mut a.remotes[0], b"the secret of the other, long enough");
+    });
+    lab.establish();
+    assert_eq!(lab.b.child().policy, OTHER);
+    assert_eq!(lab.b.ike().remote, "other");
+    // An entry for certificates takes no pre-shared key, not even that of another entry, and the other way round.
+    let root = papers::root("root", Kind::P256);
+    let paper = root.peer("a", &["other.example.org"], Kind::P256);
+    let by_certificate = |b: &mut Config| {
+        two_entries(b);
+        b.remotes[1].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+    };
+    let mut lab = Lab::with(|a, b| {
+        by_certificate(b);
+        asks(a, Identity::Fqdn("other.example.org".into()), "10.2.0.0");
+        share(&mut a.remotes[0], b"the secret of the other, long enough");
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let failure = lab.b.failure(Part::Certificate);
+    assert!(failure.to_string().contains("no certificate"), "{failure}");
+    let mut lab = Lab::with(|a, b| {
+        two_entries(b);
+        asks(a, own_id(), "10.1.0.0");
+        a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+    });
+    give_key(&mut lab.a, &paper);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.b.failure(Part::Authentication);
+    let mut lab = Lab::with(|a, b| {
+        by_certificate(b);
+        asks(a, Identity::Fqdn("other.example.org".into()), "10.2.0.0");
+        share(&mut a.remotes[0], b"the secret of the other, long enough");
+        a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+    });
+    give_key(&mut lab.a, &paper);
+    lab.establish();
+    assert_eq!(lab.b.child().policy, OTHER);
+}
+
+// RFC 4301 §4.4.3.1: six types, the first three with sub-trees, addresses with ranges.
+#[test]
+fn entries_match_one_identity_a_subtree_or_a_range() {
+    let dn = |text: &str| Identity::Dn(text.parse().unwrap());
+    let fqdn = |text: &str| Identity::Fqdn(text.into());
+    let mail = |text: &str| Identity::Rfc822(text.into());
+    let range = |from: &str, to: &str| IdPattern::Range(ip(from)..=ip(to));
+    for (pattern, takes, refuses) in [
+        (
+            IdPattern::Ending(IdType::FQDN, ".example.com".into()),
+            vec![fqdn("a.example.com"), fqdn("b.a.EXAMPLE.com")],
+            vec![fqdn("example.com"), fqdn("aexample.com"), mail("a@b.example.com"), dn("CN=a.example.com")],
+        ),
+        (
+            IdPattern::Ending(IdType::RFC822_ADDR, "@example.com".into()),
+            vec![mail("joe@example.com")],
+            vec![mail("joe@a.example.com"), fqdn("joe@example.com")],
+        ),
+        (
+            IdPattern::Within("C=CH, O=Example".parse().unwrap()),
+            vec![dn("C=CH, O=example, CN=a"), dn("C=CH, O=Example")],
+            vec![dn("C=CH"), dn("C=CH, O=Other, CN=a"), dn("O=Example, C=CH"), fqdn("C=CH")],
+        ),
+        (
+            IdPattern::Like("C=CH, O=Example, CN=*".parse().unwrap()),
+            vec![dn("C=CH, O=Example, CN=a")],
+            vec![dn("C=CH, O=Example"), dn("C=CH, O=Example, OU=a"), dn("C=CH, O=Example, OU=x, CN=a")],
+        ),
+        (
+            range("10.0.0.10", "10.0.0.20"),
+            vec![Identity::from(ip("10.0.0.10")), Identity::from(ip("10.0.0.20"))],
+            vec![Identity::from(ip("10.0.0.21")), Identity::from(ip("::ffff:10.0.0.15")), fqdn("10.0.0.15")],
+        ),
+        (
+            range("2001:db8::", "2001:db8::ff"),
+            vec![Identity::from(ip("2001:db8::7"))],
+            vec![Identity::from(ip("2001:db8::100"))],
+        ),
+    ] {
+        for id in takes {
+            assert!(pattern.takes(&id), "{pattern} {id}");
+        }
+        for id in refuses {
+            assert!(!pattern.takes(&id), "{pattern} {id}");
+        }
+    }
+    // The key ID is exact, as every type without a pattern.
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].local_id = Identity::KeyId(b"site-7".to_vec());
+        b.remotes[0].remote_id = Identity::KeyId(b"site-7".to_vec());
+    });
+    lab.establish();
+}
+
+// RFC 4301 §4.4.3.1: an ordered search; an entry for one peer stands before those for many, and those in their order.
+#[test]
+fn the_first_entry_that_matches_decides() {
+    let entry = |b: &mut Config, name: &str, pattern: IdPattern, number: u32| {
+        let mut entry = b.remotes[0].clone();
+        entry.name = name.into();
+        entry.open.peers = Some(pattern);
+        b.remotes.push(entry);
+        let mut policy = b.policies[0].clone();
+        policy.remote = name.into();
+        policy.policy.id = PolicyId(number);
+        b.policies.push(policy);
+    };
+    let domain = |text: &str| IdPattern::Ending(IdType::FQDN, text.into());
+    for (id, remote) in [
+        ("192.0.2.1.example.org", "peer"),
+        ("x.branch.example.org", "branches"),
+        ("y.example.org", "all of us"),
+        ("y.example.net", "anybody"),
+    ] {
+        let mut lab = Lab::with(|a, b| {
+            entry(b, "branches", domain(".branch.example.org"), 20);
+            entry(b, "all of us", domain(".example.org"), 21);
+            entry(b, "anybody", IdPattern::Any, 22);
+            a.remotes[0].local_id = Identity::Fqdn(id.into());
+        });
+        lab.establish();
+        assert_eq!(lab.b.ike().remote, remote, "{id}");
+        assert_eq!(lab.b.ike().identities.unwrap().1, Identity::Fqdn(id.into()));
+    }
+}
