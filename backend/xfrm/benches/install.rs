@@ -112,10 +112,12 @@ fn sa(number: u32, policy: &Policy) -> SaParams {
 }
 
 fn plane() -> XfrmDataPlane {
-    // The loopback device leads to the addresses that are spoken to.
-    ip(&["link", "set", "lo", "up"]);
-    ip(&["addr", "add", "192.0.2.1/32", "dev", "lo"]);
-    ip(&["route", "add", "10.64.0.0/10", "dev", "lo"]);
+    // A link leads to the addresses that are spoken to.
+    ip(&["link", "add", "here", "type", "veth", "peer", "name", "there"]);
+    ip(&["link", "set", "here", "up"]);
+    ip(&["link", "set", "there", "up"]);
+    ip(&["addr", "add", "192.0.2.1/24", "dev", "here"]);
+    ip(&["route", "add", "10.64.0.0/10", "via", "192.0.2.2"]);
     XfrmDataPlane::start(XfrmConfig::default(), Capabilities::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
