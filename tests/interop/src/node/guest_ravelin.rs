@@ -53,7 +53,8 @@ impl Node for GuestRavelin<'_> {
             "rm -f {SOCKET}; setsid {program} --socket {SOCKET} daemon --data-plane kernel --rc {folder}/ike_rc \
              --state-dir {STATE} </dev/null >>{folder}/log 2>&1 & echo $! >{PID}"
         ))?;
-        wait_for(90, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
+        // The first time, an emulated machine loads the program and tries every algorithm that its kernel may have a module for.
+        wait_for(180, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
     }
 
     fn initiate(&mut self) -> Result<()> {
