@@ -15,13 +15,4 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     test::steps(workspace, report, &test::Args::default());
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));
     interop::cases(workspace, report, &interop::Args { require_peers: true, retry: true, ..interop::Args::default() });
-    // What is kernel there is tried on a newer one, too.
-    let newer = interop::Args {
-        require_peers: true,
-        retry: true,
-        kernel: Some("6.12".to_owned()),
-        filter: Some("contract".to_owned()),
-        ..interop::Args::default()
-    };
-    interop::cases(workspace, report, &newer);
 }
