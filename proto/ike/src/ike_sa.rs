@@ -24,6 +24,7 @@ use crate::v1;
 use crate::v2::phase::asking::Asking;
 use crate::v2::phase::auth::AuthRequested;
 use crate::v2::phase::established::{Established, Stage};
+use crate::v2::phase::intermediate::IntermediateRequested;
 use crate::v2::phase::sa_init::{InitAnswered, InitRequested};
 use crate::view::IkeSaView;
 use crate::want::Want;
@@ -40,6 +41,8 @@ pub(crate) enum Phase {
     InitRequested(Box<InitRequested>),
     /// We answered one.
     InitAnswered(Box<InitAnswered>),
+    /// We sent an IKE_INTERMEDIATE request.
+    IntermediateRequested(Box<IntermediateRequested>),
     /// We sent an IKE_AUTH request.
     AuthRequested(Box<AuthRequested>),
     /// Somebody outside signs or judges.
@@ -93,6 +96,7 @@ impl IkeSa {
         match phase {
             Phase::InitRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::InitAnswered(phase) => phase.handle(ends, message, datagram, core),
+            Phase::IntermediateRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::AuthRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::Asking(phase) => Some(phase.handle(ends, core)),
             Phase::Established(phase) => phase.handle(ends, message, datagram, core),
@@ -110,6 +114,7 @@ impl IkeSa {
         match phase {
             Phase::InitRequested(phase) => phase.timer(ends, core),
             Phase::InitAnswered(phase) => phase.timer(ends, core),
+            Phase::IntermediateRequested(phase) => phase.timer(ends, core),
             Phase::AuthRequested(phase) => phase.timer(ends, core),
             Phase::Asking(phase) => phase.timer(ends, core),
             Phase::Established(phase) => phase.timer(ends, core),
@@ -123,6 +128,7 @@ impl IkeSa {
         match &self.phase {
             Phase::InitRequested(phase) => Some(phase.retry.at()),
             Phase::InitAnswered(phase) => Some(phase.expire_at),
+            Phase::IntermediateRequested(phase) => Some(phase.retry.at()),
             Phase::AuthRequested(phase) => Some(phase.retry.at()),
             Phase::Asking(phase) => Some(phase.deadline()),
             Phase::Established(phase) => phase.deadline(),
@@ -138,7 +144,10 @@ impl IkeSa {
             Phase::Asking(phase) => phase.is_half_open(),
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.session().is_none() && !self.ends.initiator,
-            Phase::InitRequested(_) | Phase::AuthRequested(_) | Phase::Established(_) => false,
+            Phase::InitRequested(_)
+            | Phase::IntermediateRequested(_)
+            | Phase::AuthRequested(_)
+            | Phase::Established(_) => false,
         }
     }
 
@@ -146,6 +155,7 @@ impl IkeSa {
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
         match &mut self.phase {
             Phase::InitRequested(phase) => Some(&mut phase.wants),
+            Phase::IntermediateRequested(phase) => Some(&mut phase.wants),
             Phase::AuthRequested(phase) => Some(&mut phase.wants),
             Phase::Asking(phase) => phase.wants(),
             Phase::InitAnswered(_) | Phase::Established(_) => None,
@@ -175,7 +185,7 @@ impl IkeSa {
     /// Whether we are beginning it.
     pub(crate) fn is_begun(&self) -> bool {
         match &self.phase {
-            Phase::InitRequested(_) | Phase::AuthRequested(_) => true,
+            Phase::InitRequested(_) | Phase::IntermediateRequested(_) | Phase::AuthRequested(_) => true,
             Phase::Asking(_) => self.ends.initiator,
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.session().is_none() && self.ends.initiator,
@@ -207,7 +217,11 @@ impl IkeSa {
     pub(crate) fn children(&self) -> usize {
         match &self.phase {
             Phase::Established(phase) => phase.children.len(),
-            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::AuthRequested(_) | Phase::Asking(_) => 0,
+            Phase::InitRequested(_)
+            | Phase::InitAnswered(_)
+            | Phase::IntermediateRequested(_)
+            | Phase::AuthRequested(_)
+            | Phase::Asking(_) => 0,
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.session().map_or(0, |session| session.children.len()),
         }
@@ -218,6 +232,7 @@ impl IkeSa {
         match &self.phase {
             Phase::InitRequested(phase) => &phase.remote.name,
             Phase::InitAnswered(phase) => phase.remote_name(),
+            Phase::IntermediateRequested(phase) => &phase.remote.name,
             Phase::AuthRequested(phase) => &phase.remote.name,
             Phase::Asking(phase) => phase.remote_name(),
             Phase::Established(phase) => &phase.remote.name,
@@ -231,6 +246,7 @@ impl IkeSa {
         let (state, suite) = match &self.phase {
             Phase::InitRequested(_) => ("IKE_SA_INIT", None),
             Phase::InitAnswered(phase) => ("IKE_SA_INIT", Some(phase.suite)),
+            Phase::IntermediateRequested(phase) => ("IKE_INTERMEDIATE", Some(phase.init.suite)),
             Phase::AuthRequested(phase) => ("IKE_AUTH", Some(phase.suite)),
             Phase::Asking(phase) => ("IKE_AUTH", Some(phase.suite())),
             Phase::Established(phase) => (phase.state_name(), Some(phase.suite)),
@@ -249,6 +265,10 @@ impl IkeSa {
             }
             _ => (None, None, None),
         };
+        let additional = match &self.phase {
+            Phase::Established(phase) => phase.additional.clone(),
+            _ => Vec::new(),
+        };
         IkeSaView {
             serial: self.ends.serial,
             remote: String::from(self.remote_name()),
@@ -260,6 +280,7 @@ impl IkeSa {
             peer: self.ends.peer,
             identities: identities.cloned(),
             suite,
+            additional,
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             created: self.ends.created,
             rekey_at,
@@ -273,7 +294,7 @@ impl IkeSa {
             Phase::Established(phase) => phase.end(&self.ends, reason, core),
             Phase::AuthRequested(phase) => phase.abandon(core),
             Phase::Asking(phase) => phase.abandon(core),
-            Phase::InitRequested(_) | Phase::InitAnswered(_) => {}
+            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::IntermediateRequested(_) => {}
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.drop_silently(&self.ends, reason, core),
         }

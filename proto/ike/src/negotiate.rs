@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::{CryptoProvider, IntegAlg};
 use ravelin_types::proposal::{AhSuite, EspSuite, IkeSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::selector::{TrafficSelector, narrow};
-use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
+use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 
 use crate::error::Disagreement;
 use crate::explain::Part;
@@ -33,6 +33,8 @@ pub(crate) struct Agreed<S> {
     pub(crate) suite: S,
     /// The key exchange method; `None` for a Child SA without one.
     pub(crate) ke: Option<KeMethod>,
+    /// The additional key exchange methods, in the order in which they take place.
+    pub(crate) additional: Vec<KeMethod>,
     /// One transform of each offered type, for the answer.
     pub(crate) transforms: Vec<Transform>,
 }
@@ -46,11 +48,13 @@ pub(crate) enum ChildKe {
     Fresh(Option<KeMethod>),
 }
 
-/// Chooses the algorithms of an IKE SA. `sent` is the method of the peer's KE payload.
+/// Chooses the algorithms of an IKE SA. `sent` is the method of the peer's KE payload; `more` says whether both sides
+/// can do additional key exchanges.
 pub(crate) fn ike(
     offered: &[Proposal],
     ours: &[Proposal],
     sent: Option<KeMethod>,
+    more: bool,
     crypto: &CryptoProvider,
 ) -> Result<Agreed<IkeSuite>, Disagreement> {
     let agreed = search(offered, ours, |theirs, own| {
@@ -58,8 +62,9 @@ pub(crate) fn ike(
         let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
         let prf = pick.prf()?;
         let ke = pick.ke(sent)??;
+        let additional = pick.additional(more)?;
         pick.refuse(TransformType::SN)?;
-        Some((IkeSuite { encr, encr_key_bits, integ, prf, ke }, Some(ke), pick.chosen))
+        Some((IkeSuite { encr, encr_key_bits, integ, prf, ke }, Some(ke), additional, pick.chosen))
     });
     agreed.ok_or_else(|| disagreement(Part::IkeProposal, offered, ours))
 }
@@ -80,12 +85,12 @@ pub(crate) fn child(
             let integ = pick.ah_integ()?;
             let ke = pick.child_ke(exchange)?;
             let sn = pick.sn()?;
-            return Some((AhSuite { integ, sn }.into(), ke, pick.chosen));
+            return Some((AhSuite { integ, sn }.into(), ke, Vec::new(), pick.chosen));
         }
         let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
         let ke = pick.child_ke(exchange)?;
         let sn = pick.sn()?;
-        Some((EspSuite { encr, encr_key_bits, integ, sn }.into(), ke, pick.chosen))
+        Some((EspSuite { encr, encr_key_bits, integ, sn }.into(), ke, Vec::new(), pick.chosen))
     });
     agreed.ok_or_else(|| disagreement(Part::ChildProposal, offered, ours))
 }
@@ -113,7 +118,8 @@ pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvi
             TransformType::KE => with_ke,
             TransformType::PRF => protocol == ProtocolId::IKE,
             TransformType::SN => protocol != ProtocolId::IKE,
-            _ => true,
+            // Additional key exchanges are for IKE SAs.
+            kind => Additional::of(kind).is_none() || protocol == ProtocolId::IKE,
         });
         let has = |kind| transforms.iter().any(|t: &Transform| t.kind() == kind);
         // RFC 7296 §3.3.3. A cipher that needs an integrity algorithm is left out below when there is none.
@@ -122,7 +128,10 @@ pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvi
             ProtocolId::AH => has(TransformType::INTEG),
             _ => has(TransformType::ENCR),
         };
-        if !complete {
+        // A key exchange that was asked for and is not built in must not be left out in silence.
+        let asked = |kind| protocol == ProtocolId::IKE && proposal.transforms.iter().any(|t| t.kind() == kind);
+        let lacks = Additional::all().any(|number| asked(number.kind()) && !has(number.kind()));
+        if !complete || lacks {
             continue;
         }
         // RFC 7296 §3.3.3: proposals of ESP and AH carry the transform type of sequence numbers.
@@ -191,7 +200,7 @@ impl Selectors {
     }
 }
 
-type Found<S> = (S, Option<KeMethod>, Vec<Transform>);
+type Found<S> = (S, Option<KeMethod>, Vec<KeMethod>, Vec<Transform>);
 
 fn search<S>(
     offered: &[Proposal],
@@ -200,7 +209,8 @@ fn search<S>(
 ) -> Option<Agreed<S>> {
     ours.iter().find_map(|own| {
         offered.iter().enumerate().find_map(|(index, theirs)| {
-            fits(theirs, own).map(|(suite, ke, transforms)| Agreed { index, suite, ke, transforms })
+            let found = fits(theirs, own);
+            found.map(|(suite, ke, additional, transforms)| Agreed { index, suite, ke, additional, transforms })
         })
     })
 }
@@ -220,7 +230,9 @@ struct Pick<'a> {
 
 impl<'a> Pick<'a> {
     fn new(theirs: &'a Proposal, own: &'a Proposal, crypto: &'a CryptoProvider, protocol: ProtocolId) -> Option<Self> {
-        let known = |transform: &Transform| (1..=5).contains(&transform.kind().0);
+        // Additional key exchanges are for IKE SAs; elsewhere their types are unknown.
+        let last = if protocol == ProtocolId::IKE { TransformType::ADDITIONAL_KE_7 } else { TransformType::SN };
+        let known = |transform: &Transform| (TransformType::ENCR..=last).contains(&transform.kind());
         let fits = theirs.protocol == protocol && own.protocol == protocol && theirs.transforms.iter().all(known);
         fits.then_some(Pick { theirs, own, crypto, chosen: Vec::new() })
     }
@@ -314,6 +326,45 @@ impl<'a> Pick<'a> {
         Some(method)
     }
 
+    /// RFC 9370 §2.2.2: one method of each type that either side lists, no method twice. `None`: nothing in common.
+    fn additional(&mut self, more: bool) -> Option<Vec<KeMethod>> {
+        let types: Vec<Additional> = Additional::all().filter(|number| self.offers(number.kind())).collect();
+        if !more {
+            // To a side without IKE_INTERMEDIATE these are unknown types, and the proposal is void.
+            let optional = Additional::all().all(|number| may_be_left_out(&additional(self.own, number)));
+            return (types.is_empty() && optional).then(Vec::new);
+        }
+        let mut picked = Vec::new();
+        if !self.pick_additional(1, &mut picked) {
+            return None;
+        }
+        for (number, method) in Additional::all().zip(&picked).filter(|(number, _)| types.contains(number)) {
+            self.chosen.push(Transform::AddKe(number, *method));
+        }
+        Some(picked.into_iter().filter(|method| *method != KeMethod::NONE).collect())
+    }
+
+    /// Our own order decides, as far as a choice leaves one for the types after it. Our lists bound the search.
+    fn pick_additional(&self, number: u8, picked: &mut Vec<KeMethod>) -> bool {
+        let Some(number) = Additional::new(number) else { return true };
+        let (theirs, own) = (additional(self.theirs, number), additional(self.own, number));
+        let own = if own.is_empty() { vec![KeMethod::NONE] } else { own };
+        for method in own {
+            let fits = match method {
+                KeMethod::NONE => theirs.contains(&KeMethod::NONE) || !self.offers(number.kind()),
+                method => theirs.contains(&method) && self.has_ke(method) && !picked.contains(&method),
+            };
+            if fits {
+                picked.push(method);
+                if self.pick_additional(number.number() + 1, picked) {
+                    return true;
+                }
+                picked.pop();
+            }
+        }
+        false
+    }
+
     fn has_ke(&self, method: KeMethod) -> bool {
         self.crypto.ke(method).is_some()
     }
@@ -346,6 +397,38 @@ fn methods(proposal: &Proposal) -> Vec<KeMethod> {
     ids.collect()
 }
 
+/// The methods that a proposal lists for an additional key exchange, NONE included.
+fn additional(proposal: &Proposal, number: Additional) -> Vec<KeMethod> {
+    let ids = proposal.transforms.iter().filter_map(|transform| match transform {
+        Transform::AddKe(other, method) if *other == number => Some(*method),
+        _ => None,
+    });
+    ids.collect()
+}
+
+/// RFC 9370 §2.2.2: a type that is not listed is as good as one with NONE.
+fn may_be_left_out(methods: &[KeMethod]) -> bool {
+    methods.is_empty() || methods.contains(&KeMethod::NONE)
+}
+
+/// Whether an offer asks for additional key exchanges.
+pub(crate) fn lists_additional(offers: &[Proposal]) -> bool {
+    offers.iter().any(|proposal| proposal.transforms.iter().any(|t| Additional::of(t.kind()).is_some()))
+}
+
+/// An offer without additional key exchanges; what the same would be offered twice is offered once.
+pub(crate) fn without_additional(offers: &[Proposal]) -> Vec<Proposal> {
+    let mut plain: Vec<Proposal> = Vec::new();
+    for offer in offers {
+        let transforms = offer.transforms.iter().copied().filter(|t| Additional::of(t.kind()).is_none()).collect();
+        let offer = Proposal { protocol: offer.protocol, transforms };
+        if !plain.contains(&offer) {
+            plain.push(offer);
+        }
+    }
+    plain
+}
+
 /// The cipher and its effective key length, if the provider has it.
 fn encr(transform: Transform, crypto: &CryptoProvider) -> Option<(EncrId, u16)> {
     let Transform::Encr(id, bits) = transform else { return None };
@@ -375,6 +458,7 @@ fn supported(transform: Transform, protocol: ProtocolId, crypto: &CryptoProvider
             none || crypto.integ(id).is_some_and(fits)
         }
         Transform::Ke(id) => crypto.ke(id).is_some(),
+        Transform::AddKe(_, id) => id == KeMethod::NONE || crypto.ke(id).is_some(),
         Transform::Sn(id) => id == SnId::SEQUENTIAL_32 || id == SnId::PARTIAL_64,
         Transform::Unknown { .. } => false,
     }
@@ -451,7 +535,7 @@ mod tests {
     fn our_order_of_proposals_decides() {
         let ours = ours_of(&[ike_of(&[CHACHA, PRF, X25519]), ike_of(&[GCM, PRF, X25519])]);
         let offered = [ike_of(&[GCM, PRF, X25519]), ike_of(&[CHACHA, PRF, X25519])];
-        let agreed = ike(&offered, &ours, Some(KeMethod::CURVE25519), &provider()).unwrap();
+        let agreed = ike(&offered, &ours, Some(KeMethod::CURVE25519), true, &provider()).unwrap();
         assert_eq!((agreed.index, agreed.suite.encr), (1, EncrId::CHACHA20_POLY1305));
         assert_eq!(agreed.suite.encr_key_bits, 256);
         assert_eq!(agreed.transforms, [CHACHA, PRF, X25519]);
@@ -461,7 +545,7 @@ mod tests {
     fn a_value_that_was_sent_saves_a_round_trip_if_we_take_its_method() {
         let ours = ours_of(&[ike_of(&[GCM, PRF, P256, X25519])]);
         let offered = [ike_of(&[GCM, PRF, X25519, P256])];
-        let with = |sent| ike(&offered, &ours, Some(sent), &provider()).unwrap().suite.ke;
+        let with = |sent| ike(&offered, &ours, Some(sent), true, &provider()).unwrap().suite.ke;
         assert_eq!(with(KeMethod::CURVE25519), KeMethod::CURVE25519);
         assert_eq!(with(KeMethod::MODP2048), KeMethod::ECP256);
     }

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
 /// One IKE SA.
@@ -22,7 +23,8 @@ pub struct IkeSaView {
     pub spis: (IkeSpi, IkeSpi),
     /// Whether we are the original initiator.
     pub initiator: bool,
-    /// `IKE_SA_INIT`, `IKE_AUTH`, or with IKEv1 `MAIN_MODE`, `AGGRESSIVE`; `ESTABLISHED`, `REKEYED`, `DELETING`.
+    /// `IKE_SA_INIT`, `IKE_INTERMEDIATE`, `IKE_AUTH`, or with IKEv1 `MAIN_MODE`, `AGGRESSIVE`; `ESTABLISHED`, `REKEYED`,
+    /// `DELETING`.
     pub state: &'static str,
     /// Our end.
     pub local: SocketAddr,
@@ -32,6 +34,8 @@ pub struct IkeSaView {
     pub identities: Option<(Identity, Identity)>,
     /// Algorithms, once agreed.
     pub suite: Option<IkeSuite>,
+    /// The additional key exchanges behind its keys (RFC 9370).
+    pub additional: Vec<KeMethod>,
     /// Whether a NAT was found in front of us, in front of the peer. While there is one in front of us, whoever owns
     /// the socket sends NAT-keepalives from `local` to `peer` (RFC 3948 §4).
     pub nat: (bool, bool),

@@ -150,6 +150,44 @@ ids! {
         INTEG = 3 => "INTEG",
         KE = 4 => "KE",
         SN = 5 => "SN",
+        ADDITIONAL_KE_1 = 6 => "ADDKE1",
+        ADDITIONAL_KE_2 = 7 => "ADDKE2",
+        ADDITIONAL_KE_3 = 8 => "ADDKE3",
+        ADDITIONAL_KE_4 = 9 => "ADDKE4",
+        ADDITIONAL_KE_5 = 10 => "ADDKE5",
+        ADDITIONAL_KE_6 = 11 => "ADDKE6",
+        ADDITIONAL_KE_7 = 12 => "ADDKE7",
+    }
+}
+
+/// Which of the seven additional key exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Additional(u8);
+
+impl Additional {
+    /// From 1 to 7.
+    pub fn new(number: u8) -> Option<Self> {
+        (1..=7).contains(&number).then_some(Additional(number))
+    }
+
+    /// All, in the order in which they take place.
+    pub fn all() -> impl Iterator<Item = Additional> {
+        (1..=7).map(Additional)
+    }
+
+    /// From 1 to 7.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The type of its transforms.
+    pub fn kind(self) -> TransformType {
+        TransformType(TransformType::SN.0 + self.0)
+    }
+
+    /// The one whose transforms have this type.
+    pub fn of(kind: TransformType) -> Option<Self> {
+        Additional::new(kind.0.checked_sub(TransformType::SN.0)?)
     }
 }
 
@@ -164,6 +202,8 @@ pub enum Transform {
     Integ(IntegId),
     /// Key exchange method.
     Ke(KeMethod),
+    /// Additional key exchange (RFC 9370 §2.2.2), its number first; [`KeMethod::NONE`] where it may be left out.
+    AddKe(Additional, KeMethod),
     /// Sequence numbers.
     Sn(SnId),
     /// A type or attribute this implementation does not know; never chosen.
@@ -183,6 +223,7 @@ impl Transform {
             Transform::Prf(_) => TransformType::PRF,
             Transform::Integ(_) => TransformType::INTEG,
             Transform::Ke(_) => TransformType::KE,
+            Transform::AddKe(number, _) => number.kind(),
             Transform::Sn(_) => TransformType::SN,
             Transform::Unknown { kind, .. } => kind,
         }
@@ -201,6 +242,7 @@ impl fmt::Display for Transform {
             Transform::Prf(id) => write!(f, "PRF-{id}"),
             Transform::Integ(id) => write!(f, "{id}"),
             Transform::Ke(id) => write!(f, "{id}"),
+            Transform::AddKe(number, id) => write!(f, "KE{}-{id}", number.number()),
             Transform::Sn(id) => write!(f, "{id}"),
             Transform::Unknown { kind, id } => write!(f, "{kind}:{id}"),
         }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use ravelin_ike::config::{IdPattern, IkeVersion, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::transform::{IntegId, KeMethod, PrfId, Transform};
+use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
@@ -70,10 +70,11 @@ pub struct RemoteArgs {
     /// Pseudorandom functions [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'p', long, value_name = "LIST", value_parser = ListParser(algorithm::prf_list))]
     prf: Option<List<PrfId>>,
-    /// Key exchange groups [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096; IKEv1:
+    /// Key exchange groups; KE1_ and a name: the first additional key exchange (RFC 9370), KE1_NONE: not needed
+    /// [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096, with KE1_ML-KEM-768 and without; IKEv1:
     /// ECP256,MODP2048,ECP384,MODP3072]
-    #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_list))]
-    groups: Option<List<KeMethod>>,
+    #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_ke_list))]
+    groups: Option<List<Transform>>,
     /// Lifetime of the IKE SA
     #[arg(short = 'l', long, value_name = "TIME", default_value = "86400", value_parser = quantity::duration)]
     lifetime: Duration,
@@ -350,9 +351,15 @@ impl RemoteArgs {
         if self.prf.is_some() {
             notes.push("-p has no meaning with IKEv1: its pseudorandom function is the HMAC of the hash (-a)".into());
         }
-        let ke = self.groups.as_ref().map_or(algorithm::DEFAULT_KE_V1, |list| &list.0);
+        let ke: Vec<Transform> = match &self.groups {
+            Some(list) => list.0.clone(),
+            None => algorithm::DEFAULT_KE_V1.iter().map(|id| Transform::Ke(*id)).collect(),
+        };
+        if ke.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
+            return Err(Conflict::at(('d', "groups"), "IKEv1 has no additional key exchanges"));
+        }
         let encr = encr.iter().map(|(id, bits)| Transform::Encr(*id, *bits));
-        let rest = hashes.iter().map(|id| Transform::Prf(*id)).chain(ke.iter().map(|id| Transform::Ke(*id)));
+        let rest = hashes.iter().map(|id| Transform::Prf(*id)).chain(ke);
         Ok(vec![Proposal { protocol: ProtocolId::IKE, transforms: encr.chain(rest).collect() }])
     }
 
@@ -360,7 +367,10 @@ impl RemoteArgs {
         let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
         let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
         let prf = self.prf.as_ref().map_or(algorithm::DEFAULT_PRF, |list| &list.0);
-        let ke = self.groups.as_ref().map_or(algorithm::DEFAULT_KE, |list| &list.0);
+        let ke = match &self.groups {
+            Some(list) => vec![list.0.clone()],
+            None => algorithm::default_ke().to_vec(),
+        };
         match unused_integrity(self.integrity.is_some(), encr) {
             Some(note) => {
                 notes.push(note);
@@ -368,9 +378,15 @@ impl RemoteArgs {
             }
             None => notes.extend(algorithm::warnings(encr, integ)),
         }
-        notes.extend(algorithm::ike_warnings(prf, ke));
-        let prf = prf.iter().map(|id| Transform::Prf(*id));
-        let rest: Vec<Transform> = prf.chain(ke.iter().map(|id| Transform::Ke(*id))).collect();
-        algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)
+        let methods = ke.iter().flatten().filter_map(|transform| match transform {
+            Transform::Ke(id) | Transform::AddKe(_, id) => Some(*id),
+            _ => None,
+        });
+        notes.extend(algorithm::ike_warnings(prf, &methods.collect::<Vec<_>>()));
+        let proposals = ke.into_iter().flat_map(|ke| {
+            let rest: Vec<Transform> = prf.iter().map(|id| Transform::Prf(*id)).chain(ke).collect();
+            algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)
+        });
+        proposals.collect()
     }
 }

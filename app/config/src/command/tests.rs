@@ -59,9 +59,12 @@ fn defaults_are_modern() {
     let Command::AddRemote(spec) = good("ike remote -n a -w -r ::1 --local ::2 -h f").command else { panic!() };
     assert_eq!(spec.peer_id.to_string(), "ipv6:::1");
     assert_eq!(spec.own_id.to_string(), "ipv6:::2");
-    assert_eq!(spec.proposals.len(), 2);
+    // With ML-KEM-768 behind the first key exchange, and then the same without.
+    assert_eq!(spec.proposals.len(), 4);
     let encr = spec.proposals.iter().flat_map(|p| &p.transforms).filter(|t| t.kind().0 == 1).count();
-    assert_eq!(encr, DEFAULT_ENCR.len());
+    assert_eq!(encr, 2 * DEFAULT_ENCR.len());
+    let hybrid = |proposal: &ravelin_types::proposal::Proposal| proposal.to_string().ends_with(", KE1-ML-KEM-768");
+    assert_eq!(spec.proposals.iter().map(hybrid).collect::<Vec<_>>(), [true, true, false, false]);
 }
 
 #[test]

@@ -8,10 +8,13 @@ use crate::value::algorithm::{self, Encr, Esn};
 /// The proposals of an IKE SA.
 pub fn ike(text: &str) -> Result<Vec<Proposal>, String> {
     if text.eq_ignore_ascii_case("default") {
-        let prf = algorithm::DEFAULT_PRF.iter().map(|id| Transform::Prf(*id));
-        let rest: Vec<Transform> = prf.chain(algorithm::DEFAULT_KE.iter().map(|id| Transform::Ke(*id))).collect();
         let (encr, integ) = (algorithm::DEFAULT_ENCR, algorithm::DEFAULT_INTEG);
-        return Ok(algorithm::proposals(ProtocolId::IKE, encr, integ, &rest));
+        let proposals = algorithm::default_ke().into_iter().flat_map(|ke| {
+            let prf = algorithm::DEFAULT_PRF.iter().map(|id| Transform::Prf(*id));
+            let rest: Vec<Transform> = prf.chain(ke).collect();
+            algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)
+        });
+        return Ok(proposals.collect());
     }
     let mut words = Words::read(text, ProtocolId::IKE)?;
     if words.prf.is_empty() {

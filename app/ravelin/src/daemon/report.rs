@@ -292,7 +292,8 @@ fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
         sa.put("encryption", encr_name(suite.encr, Some(suite.encr_key_bits)));
         sa.put("integrity", suite.integ);
         sa.put("prf", suite.prf);
-        sa.put("key-exchange", suite.ke);
+        let methods = [suite.ke].into_iter().chain(view.additional.iter().copied());
+        sa.put("key-exchange", methods.map(|method| method.to_string()).collect::<Vec<_>>().join("+"));
     }
     sa.put("nat-local", yes_no(view.nat.0));
     sa.put("nat-remote", yes_no(view.nat.1));

@@ -27,6 +27,13 @@ impl<'a> SignedOctets<'a> {
         SignedOctets { message, nonce, maced_id }
     }
 
+    /// The same with what the IKE_INTERMEDIATE exchanges add (RFC 9242 §3.3.2); nothing where there was none.
+    #[must_use]
+    pub fn with_intermediate(mut self, int_auth: &[u8]) -> Self {
+        self.maced_id.extend_from_slice(int_auth);
+        self
+    }
+
     /// The octets, in pieces to be concatenated.
     pub fn parts(&self) -> [&[u8]; 3] {
         [self.message, self.nonce, &self.maced_id]

@@ -91,6 +91,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) sk_p: &'a Secret,
     /// The prover's identity.
     pub(crate) id: &'a Id,
+    /// What IKE_INTERMEDIATE exchanges add.
+    pub(crate) int_auth: Vec<u8>,
 }
 
 /// AUTH does not prove what it should.
@@ -133,6 +135,6 @@ impl Claim<'_> {
     }
 
     fn octets(&self, prf: &dyn PrfAlg) -> SignedOctets<'_> {
-        SignedOctets::new(prf, self.message, self.nonce, self.sk_p, &self.id.body())
+        SignedOctets::new(prf, self.message, self.nonce, self.sk_p, &self.id.body()).with_intermediate(&self.int_auth)
     }
 }

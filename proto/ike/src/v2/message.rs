@@ -8,7 +8,7 @@ use ravelin_crypto::{BadKey, Forged, SecureRandom};
 use ravelin_types::Instant;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::error::Unfit;
-use ravelin_wire::ike::header::{Header, PayloadType};
+use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v2::{
     Auth, Chain, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head,
 };
@@ -16,9 +16,10 @@ use ravelin_wire::ike::v2::{
 use crate::error::Error;
 use crate::limits;
 use crate::v2::feature::fragmentation::{LARGE, Reassembly, SMALL, Sealed};
+use crate::v2::feature::intermediate;
 
 /// Of the generic header of a payload.
-const GENERIC_HEADER_LEN: usize = 4;
+pub(crate) const GENERIC_HEADER_LEN: usize = 4;
 /// Of the two numbers of an SKF.
 const FRAGMENT_FIELDS_LEN: usize = 4;
 
@@ -48,20 +49,24 @@ impl Protection {
         payloads: &[Payload],
         rng: &mut dyn SecureRandom,
     ) -> Result<Sealed, Unfit> {
-        let chain = Chain::new(payloads)?;
+        Ok(self.seal_chain(header, &Chain::new(payloads)?, rng))
+    }
+
+    /// The same, of a chain.
+    pub(crate) fn seal_chain(&mut self, header: &Header, chain: &Chain, rng: &mut dyn SecureRandom) -> Sealed {
         let body_len = self.ours.body_len(chain.bytes().len());
         let len = Header::LEN + GENERIC_HEADER_LEN + body_len;
         let small = match self.fragments && len > SMALL {
-            true => self.fragment(header, &chain, SMALL, rng),
+            true => self.fragment(header, chain, SMALL, rng),
             false => Vec::new(),
         };
         if self.fragments && len > LARGE {
-            let large = self.fragment(header, &chain, LARGE, rng);
-            return Ok(Sealed::fragments(large, small));
+            let large = self.fragment(header, chain, LARGE, rng);
+            return Sealed::fragments(large, small);
         }
         let mut message = emit_head(header, chain.first(), None, body_len);
         self.ours.seal(&mut message, chain.bytes(), rng);
-        Ok(Sealed::fragments(vec![message], small))
+        Sealed::fragments(vec![message], small)
     }
 
     /// `HDR, SKF {part}`, each of at most `size` octets.
@@ -87,19 +92,24 @@ impl Protection {
         self.theirs.open(datagram, protected.body_at)
     }
 
-    /// Type of the first payload, and the payloads, of a message that is awaited, `inner` being what
-    /// [`Protection::open`] gave of this datagram. `None` while fragments of it are missing.
+    /// A message that is awaited, `inner` being what [`Protection::open`] gave of this datagram. `None` while fragments
+    /// of it are missing.
     pub(crate) fn whole(
         &mut self,
+        datagram: &[u8],
         header: &Header,
         protected: &Protected,
         inner: Vec<u8>,
         now: Instant,
-    ) -> Option<(PayloadType, Vec<u8>)> {
+    ) -> Option<Whole> {
         let slot = &mut self.parts[usize::from(header.flags.is_response())];
+        let head = || intermediate::received_head(datagram, protected.body_at, protected.fragment.is_some());
+        // The head counts in IKE_INTERMEDIATE alone.
+        let head = if header.exchange == ExchangeType::IKE_INTERMEDIATE { head() } else { Vec::new() };
+        let part = Whole { head, first: protected.first, content: inner };
         match protected.fragment {
-            None => Some((protected.first, inner)),
-            Some(fragment) => Reassembly::take(slot, header, fragment, protected.first, inner, now),
+            None => Some(part),
+            Some(fragment) => Reassembly::take(slot, header, fragment, part, now),
         }
     }
 
@@ -114,6 +124,17 @@ impl Protection {
             slot.take_if(|parts| parts.until <= now);
         }
     }
+}
+
+/// A message that verified, put together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// In IKE_INTERMEDIATE, what came before the content of SK.
+    pub(crate) head: Vec<u8>,
+    /// Type of the first payload in SK.
+    pub(crate) first: PayloadType,
+    /// The content of SK.
+    pub(crate) content: Vec<u8>,
 }
 
 /// The payloads of one message. Those that `rules` requires are there at most once.

@@ -1,9 +1,9 @@
 //! IKEv2: one IKE SA is an enum of phases, each a struct with exactly the data that is valid in it.
 //!
 //! ```text
-//!   initiator   InitRequested ──► AuthRequested ─┐
-//!                 IKE_SA_INIT       IKE_AUTH      ├──► Established ──► gone
-//!   responder   InitAnswered ────────────────────┘      exchange/: CREATE_CHILD_SA, INFORMATIONAL
+//!   initiator   InitRequested ──► IntermediateRequested ──► AuthRequested ─┐
+//!                 IKE_SA_INIT       IKE_INTERMEDIATE          IKE_AUTH      ├──► Established ──► gone
+//!   responder   InitAnswered ──────────────────────────────────────────────┘      exchange/: CREATE_CHILD_SA, INFORMATIONAL
 //! ```
 //! [`phase`] holds the four, `exchange` what happens inside the last, `feature` what notifies switch on.
 //! `rules` says which payloads where, `window` counts messages, `message` seals and opens them, and `offer` and `answer`

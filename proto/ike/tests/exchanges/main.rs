@@ -11,6 +11,7 @@ mod fragments;
 mod hostile;
 mod informational;
 mod initial;
+mod intermediate;
 mod lab;
 mod liveness;
 mod nat;

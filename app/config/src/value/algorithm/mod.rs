@@ -8,7 +8,7 @@ mod names;
 mod tests;
 
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
+use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
 
 use self::names::{Names, Refused};
 use super::{BadValue, did_you_mean};
@@ -108,6 +108,55 @@ pub fn prf_list(text: &str) -> Result<Vec<PrfId>, BadValue> {
 /// When a name is unknown.
 pub fn ke_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
     list(text, "a key exchange group", &[names::KE], &[])
+}
+
+/// A list of key exchange methods of IKE as transforms: `KE1_ML-KEM-768` is one for the first additional key exchange
+/// (RFC 9370), up to `KE7_`, and `KE1_NONE` lets the peer leave that out.
+///
+/// # Errors
+/// When a name is unknown.
+pub fn ike_ke_list(text: &str) -> Result<Vec<Transform>, BadValue> {
+    let mut found: Vec<Transform> = Vec::new();
+    let mut offset = 0;
+    for item in text.split(',') {
+        let (number, name) = additional(item);
+        let transform = match number {
+            Some(number) if name.eq_ignore_ascii_case("none") => Transform::AddKe(number, KeMethod::NONE),
+            number => {
+                let at = offset + item.len() - name.len();
+                let methods = ke_list(name).map_err(|bad| BadValue::at(at + bad.offset, bad.message))?;
+                let method = methods.first().copied().unwrap_or(KeMethod::NONE);
+                number.map_or(Transform::Ke(method), |number| Transform::AddKe(number, method))
+            }
+        };
+        if found.contains(&transform) {
+            return Err(BadValue::at(offset, format!("{item} is in the list twice")));
+        }
+        found.push(transform);
+        offset += item.len() + 1;
+    }
+    if !found.iter().any(|transform| matches!(transform, Transform::Ke(_))) {
+        return Err(BadValue::new("expected a key exchange group besides the additional ones, as CURVE25519"));
+    }
+    Ok(found)
+}
+
+/// The number of `KE1_...`, and what follows it.
+fn additional(item: &str) -> (Option<Additional>, &str) {
+    let parts = item.get(..2).filter(|ke| ke.eq_ignore_ascii_case("ke")).and(item.get(2..3)).zip(item.get(3..));
+    let numbered = parts.and_then(|(digit, rest)| {
+        let name = rest.strip_prefix(['_', '-'])?;
+        Some((Additional::new(digit.parse().ok()?)?, name))
+    });
+    numbered.map_or((None, item), |(number, name)| (Some(number), name))
+}
+
+/// The key exchanges of IKE when `-d` is left out: with ML-KEM-768 behind the first one, and without for peers that do
+/// not know it.
+pub fn default_ke() -> [Vec<Transform>; 2] {
+    let plain: Vec<Transform> = DEFAULT_KE.iter().map(|id| Transform::Ke(*id)).collect();
+    let first = Additional::all().take(1).map(|number| Transform::AddKe(number, KeMethod::ML_KEM_768));
+    [plain.iter().copied().chain(first).collect(), plain]
 }
 
 /// A list of key exchange methods, or `none`.

@@ -101,6 +101,28 @@ fn names_of_ike() {
     assert_eq!(prf_list("HMAC-MD5,prfsha1,prfaesxcbc,prfaescmac,prfsha512").unwrap().len(), 5);
 }
 
+// RFC 9370.
+#[test]
+fn additional_key_exchanges_by_number() {
+    let [first, seventh] = [1, 7].map(|number| Additional::new(number).unwrap());
+    assert_eq!(
+        ike_ke_list("x25519,ke1_mlkem768,KE1_NONE,ke7_x448"),
+        Ok(vec![
+            Transform::Ke(KeMethod::CURVE25519),
+            Transform::AddKe(first, KeMethod::ML_KEM_768),
+            Transform::AddKe(first, KeMethod::NONE),
+            Transform::AddKe(seventh, KeMethod::CURVE448),
+        ])
+    );
+    assert_eq!(ike_ke_list("ECP256,KE1_MLKEM76").unwrap_err().offset, 11);
+    for bad in ["ke1_mlkem768", "x25519,ke8_mlkem768", "x25519,ke0_x448", "x25519,x25519", "ke1_", ""] {
+        assert!(ike_ke_list(bad).is_err(), "{bad}");
+    }
+    let [hybrid, plain] = default_ke();
+    assert_eq!(hybrid.last(), Some(&Transform::AddKe(first, KeMethod::ML_KEM_768)));
+    assert_eq!(hybrid[..plain.len()], plain);
+}
+
 // RFC 8247 §2.
 #[test]
 fn weak_groups_and_functions_are_told_of_and_no_default() {

@@ -57,7 +57,7 @@ struct Collision {
 impl RekeyIke {
     pub(crate) fn request(task: Task, sa: &Established, core: &mut Core) -> Result<(Exchange, Vec<Payload>), Error> {
         let unusable = Error::Misuse("the remote has no usable IKE proposal");
-        let offers = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+        let offers = negotiate::without_additional(&negotiate::offer(&sa.remote.proposals, true, &core.crypto));
         // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
         let method = [task.ke, Some(sa.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
         let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable.clone())?;
@@ -141,7 +141,7 @@ impl RekeyIke {
         let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let theirs = peer_spi(answer)?;
         let offered = core::slice::from_ref(&answer.proposal);
-        let agreed = negotiate::ike(offered, chosen, Some(self.method), &core.crypto)?;
+        let agreed = negotiate::ike(offered, chosen, Some(self.method), false, &core.crypto)?;
         let ke = payloads.ke()?;
         if agreed.ke != Some(self.method) || ke.method != self.method {
             return Err(Error::Violation("a key exchange value of another method"));
@@ -207,9 +207,9 @@ pub(crate) fn respond(
     }
     rules::require(payloads, rules::REKEY_IKE)?;
     let offered: Vec<Proposal> = payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect();
-    let ours = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+    let ours = negotiate::without_additional(&negotiate::offer(&sa.remote.proposals, true, &core.crypto));
     let ke = payloads.ke()?;
-    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), &core.crypto)?;
+    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), false, &core.crypto)?;
     if agreed.suite.ke != ke.method {
         return Err(Error::WrongKe(agreed.suite.ke));
     }
@@ -320,8 +320,15 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
     protection.fragments = sa.protection.fragments;
     let serial = core.serial();
     let ends = Ends { spi_i, spi_r, initiator, created: core.now, serial, init_key: None, ..ends.clone() };
-    let origin =
-        Origin { remote: sa.remote.clone(), identities: sa.identities.clone(), suite, algs, sk_d: keys.sk_d.clone() };
+    let origin = Origin {
+        remote: sa.remote.clone(),
+        identities: sa.identities.clone(),
+        suite,
+        // SK_d carries on what they gave.
+        additional: sa.additional.clone(),
+        algs,
+        sk_d: keys.sk_d.clone(),
+    };
     let established = Established::new(origin, protection, MessageWindow::default(), core);
     Ok(IkeSa { ends, phase: Phase::Established(Box::new(established)) })
 }

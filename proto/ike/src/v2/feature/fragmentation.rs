@@ -17,7 +17,7 @@ use ravelin_wire::ike::header::{Header, PayloadType};
 use ravelin_wire::ike::v2::{Fragment, Notify, NotifyType, Payload};
 
 use crate::limits;
-use crate::v2::message::Payloads;
+use crate::v2::message::{Payloads, Whole};
 
 /// RFC 7383 §2.5.1: IP datagrams of 1280 octets pass nearly everywhere, and everywhere with IPv6. Less an IPv6 header, a
 /// UDP header and the non-ESP marker.
@@ -76,20 +76,20 @@ pub(crate) struct Reassembly {
     missing: usize,
     len: usize,
     first: PayloadType,
+    head: Vec<u8>,
     pub(crate) until: Instant,
 }
 
 impl Reassembly {
-    /// Takes a fragment that verified, with its content. Once all are there: type of the first payload, and the
-    /// whole content.
+    /// Takes a fragment that verified. Once all are there: the message.
     pub(crate) fn take(
         slot: &mut Option<Reassembly>,
         header: &Header,
         fragment: Fragment,
-        first: PayloadType,
-        content: Vec<u8>,
+        received: Whole,
         now: Instant,
-    ) -> Option<(PayloadType, Vec<u8>)> {
+    ) -> Option<Whole> {
+        let Whole { head, first, content } = received;
         let total = usize::from(fragment.total());
         if total > limits::FRAGMENTS {
             return None;
@@ -112,6 +112,7 @@ impl Reassembly {
         }
         if fragment.number() == 1 {
             kept.first = first;
+            kept.head = head;
         }
         kept.len += content.len();
         kept.missing -= 1;
@@ -120,7 +121,8 @@ impl Reassembly {
             return None;
         }
         let whole = slot.take()?;
-        Some((whole.first, whole.parts.into_iter().flatten().flatten().collect()))
+        let content = whole.parts.into_iter().flatten().flatten().collect();
+        Some(Whole { head: whole.head, first: whole.first, content })
     }
 
     fn new(id: u32, total: usize, now: Instant) -> Self {
@@ -130,6 +132,7 @@ impl Reassembly {
             missing: total,
             len: 0,
             first: PayloadType::NONE,
+            head: Vec::new(),
             until: now + limits::REASSEMBLY_TIME,
         }
     }
@@ -161,10 +164,10 @@ mod tests {
     fn give(slot: &mut Option<Reassembly>, id: u32, number: u16, total: u16, secs: u64) -> Option<Vec<u8>> {
         let fragment = Fragment::new(number, total).unwrap();
         let first = if number == 1 { PayloadType::IDI } else { PayloadType::NONE };
-        let whole = Reassembly::take(slot, &header(id), fragment, first, vec![number as u8; 2], at(secs));
-        whole.map(|(first, content)| {
-            assert_eq!(first, PayloadType::IDI);
-            content
+        let part = Whole { head: vec![number as u8], first, content: vec![number as u8; 2] };
+        Reassembly::take(slot, &header(id), fragment, part, at(secs)).map(|whole| {
+            assert_eq!((whole.first, whole.head), (PayloadType::IDI, vec![1]));
+            whole.content
         })
     }
 
@@ -208,11 +211,8 @@ mod tests {
         let mut kept = 0;
         for number in 1..=most {
             let fragment = Fragment::new(number, most).unwrap();
-            let content = vec![0; 60_000];
-            assert_eq!(
-                Reassembly::take(&mut slot, &header(1), fragment, PayloadType::IDI, content, at(0)).map(drop),
-                None
-            );
+            let part = Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![0; 60_000] };
+            assert_eq!(Reassembly::take(&mut slot, &header(1), fragment, part, at(0)), None);
             kept = kept.max(slot.as_ref().map_or(0, |slot| slot.len));
         }
         assert!(kept <= limits::REASSEMBLED);

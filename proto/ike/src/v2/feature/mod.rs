@@ -3,5 +3,6 @@
 pub(crate) mod cookie;
 pub(crate) mod fragmentation;
 pub(crate) mod initial_contact;
+pub(crate) mod intermediate;
 pub(crate) mod nat;
 pub(crate) mod signature_hashes;

@@ -55,8 +55,12 @@ impl InitAnswered {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
-        let expected =
-            header.exchange == ExchangeType::IKE_AUTH && !header.flags.is_response() && header.message_id == 1;
+        if self.repeats(&message) {
+            self.repeat(&message, datagram, core);
+            return Some(self.keep(ends));
+        }
+        let due = self.due();
+        let expected = header.exchange == due && !header.flags.is_response() && header.message_id == self.init.next_id;
         let Some(protected) = message.protected.filter(|_| expected) else {
             core.counters.unexpected += 1;
             return Some(self.keep(ends));
@@ -73,7 +77,7 @@ impl InitAnswered {
             }
             return Some(self.keep(ends));
         }
-        let Some((first, inner)) = self.init.protection.whole(&header, &protected, inner, core.now) else {
+        let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
         // The configuration may have changed since: whoever is not in it any more is nobody.
@@ -83,10 +87,17 @@ impl InitAnswered {
         let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();
         let peer = if same { datagram.remote } else { ends.peer };
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
-        let judged = parse_chain(first, &inner)
-            .map_err(Error::from)
-            .and_then(rules::accept)
-            .and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        if due == ExchangeType::IKE_INTERMEDIATE {
+            self.init.absorb_request(&whole);
+            let exchanged = payloads.and_then(|payloads| self.exchange(&payloads, core));
+            let answered = exchanged.and_then(|made| self.answer_intermediate(&now_at, made, datagram, core));
+            return match answered {
+                Ok(()) => Some(self.keep(now_at)),
+                Err(error) => self.refuse(ends, &error, (datagram.local, datagram.remote), core),
+            };
+        }
+        let judged = payloads.and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
         match judged {
             Ok((request, Now::Known(()))) => self.proven(now_at, request, core),
             Ok((request, Now::Ask(question))) => {
@@ -109,6 +120,14 @@ impl InitAnswered {
         IkeSa { ends, phase: Phase::InitAnswered(self) }
     }
 
+    /// RFC 9242 §3.2: all that was agreed on comes before IKE_AUTH.
+    fn due(&self) -> ExchangeType {
+        match self.init.done < self.init.additional.len() {
+            true => ExchangeType::IKE_INTERMEDIATE,
+            false => ExchangeType::IKE_AUTH,
+        }
+    }
+
     /// Refuses the whole, at the addresses at which the request came.
     pub(crate) fn refuse(
         mut self: Box<Self>,
@@ -117,8 +136,10 @@ impl InitAnswered {
         (local, remote): (SocketAddr, SocketAddr),
         core: &mut Core,
     ) -> Option<IkeSa> {
-        core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
-        let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
+        let due = self.due();
+        let exchange = if due == ExchangeType::IKE_AUTH { "IKE_AUTH" } else { "IKE_INTERMEDIATE" };
+        core.failed(error.failure(ends.place(self.remote_name(), exchange, None)));
+        let header = ends.header(due, true, self.init.next_id);
         let message = self.init.protection.seal(&header, &[Payload::Notify(error.notify())], &mut *core.rng).ok()?;
         core.send(local, remote, &message, 0);
         self.refused = Some(message);
@@ -193,7 +214,7 @@ impl InitAnswered {
                 None
             }
         };
-        let header = ends.header(ExchangeType::IKE_AUTH, true, 1);
+        let header = ends.header(ExchangeType::IKE_AUTH, true, init.next_id);
         let response = match init.protection.seal(&header, &answer, &mut *core.rng) {
             Ok(response) => response,
             Err(unfit) => {
@@ -201,9 +222,16 @@ impl InitAnswered {
                 return None;
             }
         };
-        let window = MessageWindow::after_initial(0, 2, Some(response.clone()));
+        let window = MessageWindow::after_initial(0, init.next_id + 1, Some(response.clone()));
         let mut established = Established::new(
-            Origin { remote, identities, suite: init.suite, algs: init.algs, sk_d: init.keys.sk_d.clone() },
+            Origin {
+                remote,
+                identities,
+                suite: init.suite,
+                additional: init.additional,
+                algs: init.algs,
+                sk_d: init.keys.sk_d.clone(),
+            },
             init.protection,
             window,
             core,

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
+use ravelin_types::transform::Transform;
 use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{
@@ -23,6 +24,7 @@ use ravelin_wire::ike::v2::{
 };
 
 use super::auth::InitExchange;
+use super::intermediate::Answered;
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -35,6 +37,7 @@ use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation::{self, Sealed};
+use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
@@ -48,6 +51,8 @@ pub(crate) struct InitAnswered {
     pub(crate) init: InitExchange,
     /// The answer to an IKE_AUTH request that failed, kept in case it is lost.
     pub(crate) refused: Option<Sealed>,
+    /// The last IKE_INTERMEDIATE request that was answered.
+    pub(crate) answered: Option<Answered>,
 }
 
 impl InitAnswered {
@@ -142,6 +147,7 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         init,
         refused: None,
+        answered: None,
     };
     let ends = Ends { init_key: Some(key), ..ends };
     core.table.insert(IkeSa { ends, phase: Phase::InitAnswered(Box::new(phase)) });
@@ -182,8 +188,9 @@ fn agree(
 ) -> Result<(Agreed<IkeSuite>, Vec<Arc<Remote>>), Error> {
     let offered = offered(payloads)?;
     let sent = Some(payloads.ke()?.method);
+    let more = intermediate::supported(payloads);
     let judge = |remote: &Arc<Remote>| {
-        negotiate::ike(&offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, &core.crypto)
+        negotiate::ike(&offered, &negotiate::offer(&remote.proposals, true, &core.crypto), sent, more, &core.crypto)
     };
     let mut refusal = None;
     let mut agreed: Option<Agreed<IkeSuite>> = None;
@@ -194,7 +201,9 @@ fn agree(
                 agreed = Some(first);
                 suited.push(remote);
             }
-            (Ok(other), Some(first)) if other.suite == first.suite => suited.push(remote),
+            (Ok(other), Some(first)) if (other.suite, &other.additional) == (first.suite, &first.additional) => {
+                suited.push(remote)
+            }
             (Ok(_), Some(_)) => {}
             (Err(error), _) => refusal = refusal.or(Some(error)),
         }
@@ -264,6 +273,10 @@ fn build(
     if hashes.is_some() {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
+    // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer.
+    if agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
+        answer.push(intermediate::notify());
+    }
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
         answer.extend(remote.remote_auth.requests(&core.crypto));
@@ -279,6 +292,10 @@ fn build(
         request: datagram.data.to_vec(),
         response,
         hashes,
+        additional: agreed.additional.clone(),
+        done: 0,
+        int_auth: IntAuth::default(),
+        next_id: 1,
     };
     Ok(Built { ends, init })
 }

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
 use ravelin_types::proposal::IkeSuite;
+use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
@@ -33,6 +34,7 @@ use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::initial_contact;
+use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
@@ -53,17 +55,35 @@ pub(crate) struct InitExchange {
     pub(crate) response: Vec<u8>,
     /// The hashes that the peer verifies in signatures (RFC 7427 §4).
     pub(crate) hashes: Option<Vec<u16>>,
+    /// The additional key exchange methods that were agreed on, and how many are done.
+    pub(crate) additional: Vec<KeMethod>,
+    pub(crate) done: usize,
+    pub(crate) int_auth: IntAuth,
+    /// Message ID of the next exchange.
+    pub(crate) next_id: u32,
 }
 
 impl InitExchange {
     /// What the initiator proves with this identity.
     pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Claim<'a> {
-        Claim { message: &self.request, nonce: &self.nonce_r, sk_p: &self.keys.sk_pi, id }
+        Claim {
+            message: &self.request,
+            nonce: &self.nonce_r,
+            sk_p: &self.keys.sk_pi,
+            id,
+            int_auth: self.int_auth.octets(self.next_id),
+        }
     }
 
     /// What the responder proves with this identity.
     pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Claim<'a> {
-        Claim { message: &self.response, nonce: &self.nonce_i, sk_p: &self.keys.sk_pr, id }
+        Claim {
+            message: &self.response,
+            nonce: &self.nonce_i,
+            sk_p: &self.keys.sk_pr,
+            id,
+            int_auth: self.int_auth.octets(self.next_id),
+        }
     }
 
     /// Ni and Nr.
@@ -147,7 +167,7 @@ impl Unsigned {
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(offer.ts());
-        let header = ends.header(ExchangeType::IKE_AUTH, false, 1);
+        let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
         match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(message) => {
                 core.send(ends.local, ends.peer, &message, 0);
@@ -186,8 +206,9 @@ impl AuthRequested {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
-        let expected =
-            header.exchange == ExchangeType::IKE_AUTH && header.flags.is_response() && header.message_id == 1;
+        let expected = header.exchange == ExchangeType::IKE_AUTH
+            && header.flags.is_response()
+            && header.message_id == self.init.next_id;
         let Some(protected) = message.protected.filter(|_| expected) else {
             core.counters.unexpected += 1;
             return Some(self.keep(ends));
@@ -196,10 +217,10 @@ impl AuthRequested {
             core.counters.forged += 1;
             return Some(self.keep(ends));
         };
-        let Some((first, inner)) = self.init.protection.whole(&header, &protected, inner, core.now) else {
+        let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        let payloads = parse_chain(first, &inner).map_err(Error::from).and_then(rules::accept);
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         self.finish(ends, payloads, core)
@@ -290,9 +311,16 @@ impl AuthRequested {
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
         let peer = payloads.idr().map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
         let identities = (remote.local_id.clone(), peer);
-        let window = MessageWindow::after_initial(2, 0, None);
+        let window = MessageWindow::after_initial(init.next_id + 1, 0, None);
         let mut established = Established::new(
-            Origin { remote, identities, suite: init.suite, algs: init.algs, sk_d: init.keys.sk_d.clone() },
+            Origin {
+                remote,
+                identities,
+                suite: init.suite,
+                additional: init.additional,
+                algs: init.algs,
+                sk_d: init.keys.sk_d.clone(),
+            },
             init.protection,
             window,
             core,
@@ -340,7 +368,7 @@ impl AuthRequested {
             Error::Authentication(_) => NotifyType::AUTHENTICATION_FAILED,
             _ => NotifyType::INVALID_SYNTAX,
         };
-        let header = ends.header(ExchangeType::INFORMATIONAL, false, 2);
+        let header = ends.header(ExchangeType::INFORMATIONAL, false, self.init.next_id + 1);
         let notify = [Payload::Notify(Notify::new(kind, Vec::new()))];
         if let Ok(message) = self.init.protection.seal(&header, &notify, &mut *core.rng) {
             core.send(ends.local, ends.peer, &message, 0);

@@ -15,6 +15,7 @@ use core::net::SocketAddr;
 
 use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_types::proposal::IkeSuite;
+use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, IkeSpi, Instant, Secret};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
@@ -28,7 +29,7 @@ use crate::input::Datagram;
 use crate::limits;
 use crate::output::{DownReason, Event};
 use crate::v2::exchange::{self, After, Open, Task, What};
-use crate::v2::message::{Payloads, Protection};
+use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
@@ -39,6 +40,8 @@ pub(crate) struct Established {
     /// Ours and the peer's.
     pub(crate) identities: (Identity, Identity),
     pub(crate) suite: IkeSuite,
+    /// The additional key exchanges behind its keys.
+    pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
     pub(crate) protection: Protection,
@@ -75,13 +78,14 @@ pub(crate) struct Origin {
     pub(crate) remote: Arc<Remote>,
     pub(crate) identities: (Identity, Identity),
     pub(crate) suite: IkeSuite,
+    pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
 }
 
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
-        let Origin { remote, identities, suite, algs, sk_d } = origin;
+        let Origin { remote, identities, suite, additional, algs, sk_d } = origin;
         make_room(&remote.name, &identities.1, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -91,6 +95,7 @@ impl Established {
             remote,
             identities,
             suite,
+            additional,
             algs,
             sk_d,
             protection,
@@ -139,19 +144,20 @@ impl Established {
             return Some(self.keep(ends));
         };
         let header = message.header;
-        let payloads = |first, inner: &[u8]| parse_chain(first, inner).map_err(Error::from).and_then(rules::accept);
+        let payloads =
+            |whole: &Whole| parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         let after = if header.flags.is_response() {
             let answers = |open: &Open| open.id == header.message_id && open.exchange.kind() == header.exchange;
             if !self.open.as_ref().is_some_and(answers) {
                 core.counters.outside_window += 1;
                 return Some(self.keep(ends));
             }
-            let Some((first, inner)) = self.protection.whole(&header, &protected, inner, core.now) else {
+            let Some(whole) = self.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
                 return Some(self.keep(ends));
             };
             let Some(open) = self.open.take() else { return Some(self.keep(ends)) };
             self.hear(&mut ends, datagram.remote, core);
-            exchange::response(open.exchange, &mut self, &ends, payloads(first, &inner), core)
+            exchange::response(open.exchange, &mut self, &ends, payloads(&whole), core)
         } else {
             match self.window.arrived(header.message_id) {
                 Arrival::New => {}
@@ -170,11 +176,11 @@ impl Established {
                     return Some(self.keep(ends));
                 }
             }
-            let Some((first, inner)) = self.protection.whole(&header, &protected, inner, core.now) else {
+            let Some(whole) = self.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
                 return Some(self.keep(ends));
             };
             self.hear(&mut ends, datagram.remote, core);
-            let payloads = payloads(first, &inner);
+            let payloads = payloads(&whole);
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }

@@ -3,6 +3,8 @@
 //! ```text
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered
+//!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
+//!                <--  HDR, SK {KEr(n)}
 //!   auth.rs      HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->      AuthRequested
 //!                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
 //!   asking.rs    between the two, where somebody outside signs or judges
@@ -15,4 +17,5 @@ pub(crate) mod answer_init;
 pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod established;
+pub(crate) mod intermediate;
 pub(crate) mod sa_init;

@@ -25,6 +25,7 @@ use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyTyp
 
 pub(crate) use super::answer_init::InitAnswered;
 use super::auth::{self, InitExchange};
+use super::intermediate as intermediate_phase;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
@@ -35,6 +36,7 @@ use crate::nat::{IKE_PORT, NAT_PORT, Nat};
 use crate::negotiate;
 use crate::retry::{Due, Retry};
 use crate::v2::feature::fragmentation::{self, Sealed};
+use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{nat, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
@@ -126,6 +128,10 @@ fn init_message(
     payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
     payloads.push(fragmentation::notify());
     payloads.extend(signature_hashes::notify(core::iter::once(remote)));
+    // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
+    if negotiate::lists_additional(offers) {
+        payloads.push(intermediate::notify());
+    }
     Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
 }
 
@@ -164,7 +170,7 @@ impl InitRequested {
             return self.refused(ends, kind, data, core);
         }
         match self.accept(&ends, header.responder_spi, &payloads, datagram, core) {
-            Ok((ends, exchange)) => auth::request(ends, self.remote, self.wants, exchange, core),
+            Ok((ends, exchange)) => intermediate_phase::go_on(ends, self.remote, self.wants, exchange, core),
             Err(_) => {
                 core.counters.malformed += 1;
                 Some(self.keep(ends))
@@ -258,7 +264,9 @@ impl InitRequested {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
         let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
-        let agreed = negotiate::ike(core::slice::from_ref(&answer.proposal), chosen, Some(self.method), &core.crypto)?;
+        let more = intermediate::supported(payloads);
+        let agreed =
+            negotiate::ike(core::slice::from_ref(&answer.proposal), chosen, Some(self.method), more, &core.crypto)?;
         let ke = payloads.ke()?;
         if agreed.ke != Some(self.method) || ke.method != self.method {
             return Err(Error::Violation("a key exchange value of another method"));
@@ -293,6 +301,10 @@ impl InitRequested {
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
             hashes: signature_hashes::read(payloads),
+            additional: agreed.additional,
+            done: 0,
+            int_auth: IntAuth::default(),
+            next_id: 1,
         };
         Ok((ends, exchange))
     }

@@ -8,7 +8,7 @@ use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Endpoint, limits};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
+use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 use ravelin_types::{IdType, Identity};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, Ts, TsEntry, TsType};
@@ -139,7 +139,10 @@ fn ike_proposals_need_one_of_each_type() {
     bad.push(replaced(0, Transform::Encr(EncrId::NULL, None)));
     bad.push(full.iter().copied().chain([Transform::Integ(IntegId::HMAC_SHA2_256_128)]).collect());
     bad.push(full.iter().copied().chain([Transform::Sn(SnId::SEQUENTIAL_32)]).collect());
-    bad.push(full.iter().copied().chain([Transform::Unknown { kind: TransformType(6), id: 36 }]).collect());
+    bad.push(full.iter().copied().chain([Transform::Unknown { kind: TransformType(13), id: 36 }]).collect());
+    // RFC 9370 §2.2.2: without IKE_INTERMEDIATE an additional key exchange is as unknown.
+    let first = Additional::new(1).unwrap();
+    bad.push(full.iter().copied().chain([Transform::AddKe(first, KeMethod::NONE)]).collect());
     bad.push(Vec::new());
     for transforms in bad {
         let (mut host, mut peer) = fresh();

@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 
 use ravelin_types::proposal::{Proposal, ProtocolId};
-use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
+use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 
 use super::super::error::Malformed;
 use super::super::header::PayloadType;
@@ -133,6 +133,10 @@ fn parse_transform(r: &mut Reader<'_>) -> Result<(bool, Transform), Malformed> {
         (TransformType::INTEG, None) if understood => Transform::Integ(IntegId(id)),
         (TransformType::KE, None) if understood => Transform::Ke(KeMethod(id)),
         (TransformType::SN, None) if understood => Transform::Sn(SnId(id)),
+        (kind, None) if understood => match Additional::of(kind) {
+            Some(number) => Transform::AddKe(number, KeMethod(id)),
+            None => Transform::Unknown { kind, id },
+        },
         _ => Transform::Unknown { kind, id },
     };
     Ok((more, transform))
@@ -173,6 +177,7 @@ fn emit_transform(transform: Transform, more: bool, out: &mut Vec<u8>) {
         Transform::Prf(id) => (id.0, None),
         Transform::Integ(id) => (id.0, None),
         Transform::Ke(id) => (id.0, None),
+        Transform::AddKe(_, id) => (id.0, None),
         Transform::Sn(id) => (id.0, None),
         Transform::Unknown { id, .. } => (id, None),
     };
@@ -188,5 +193,5 @@ fn emit_transform(transform: Transform, more: bool, out: &mut Vec<u8>) {
 }
 
 fn is_known(kind: TransformType) -> bool {
-    (TransformType::ENCR..=TransformType::SN).contains(&kind)
+    (TransformType::ENCR..=TransformType::ADDITIONAL_KE_7).contains(&kind)
 }

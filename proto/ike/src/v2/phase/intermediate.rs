@@ -1,0 +1,244 @@
+//! IKE_INTERMEDIATE: one additional key exchange each, between IKE_SA_INIT and IKE_AUTH, from either side.
+//!
+//! ```text
+//!   HDR, SK {KEi(n)}  -->
+//!                     <--  HDR, SK {KEr(n)}          both go on with the keys that come of it
+//! ```
+//! Whoever does not finish what was agreed on in IKE_SA_INIT gets no IKE_AUTH through: its message ID and its keys are
+//! others. Everything is bound to AUTH (`feature/intermediate.rs`).
+//! Read RFC 9242 §3 and RFC 9370 §2.2 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ravelin_crypto::KePrivate;
+use ravelin_crypto::ikev2::Skeyseed;
+use ravelin_types::Secret;
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{Chain, Ke, Message, Payload, parse_chain};
+
+use super::answer_init::InitAnswered;
+use super::auth::{self, InitExchange};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::input::Datagram;
+use crate::retry::{Due, Retry};
+use crate::v2::feature::fragmentation::Sealed;
+use crate::v2::feature::intermediate;
+use crate::v2::message::{Payloads, Protection, Whole};
+use crate::v2::rules;
+use crate::want::Want;
+
+/// We sent an IKE_INTERMEDIATE request.
+pub(crate) struct IntermediateRequested {
+    pub(crate) remote: Arc<Remote>,
+    /// What the IKE SA is for.
+    pub(crate) wants: Vec<Want>,
+    pub(crate) retry: Retry,
+    pub(crate) init: InitExchange,
+    method: KeMethod,
+    ke: Box<dyn KePrivate>,
+}
+
+/// Goes on from IKE_SA_INIT, with the next additional key exchange or with IKE_AUTH.
+pub(crate) fn go_on(
+    ends: Ends,
+    remote: Arc<Remote>,
+    wants: Vec<Want>,
+    mut init: InitExchange,
+    core: &mut Core,
+) -> Option<IkeSa> {
+    let Some(method) = init.additional.get(init.done).copied() else {
+        return auth::request(ends, remote, wants, init, core);
+    };
+    let request = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in")).and_then(|alg| {
+        let ke = alg.generate(&mut *core.rng);
+        let chain = Chain::new(&[Payload::Ke(Ke { method, data: ke.public().to_vec() })])?;
+        let header = ends.header(ExchangeType::IKE_INTERMEDIATE, false, init.next_id);
+        let head = intermediate::head(&header, &chain);
+        init.int_auth.absorb(true, init.algs.prf, &init.keys.sk_pi, &head, chain.bytes());
+        Ok((ke, init.protection.seal_chain(&header, &chain, &mut *core.rng)))
+    });
+    match request {
+        Ok((ke, message)) => {
+            core.send(ends.local, ends.peer, &message, 0);
+            let retry = Retry::new(message, remote.retransmission, core.now);
+            let phase = IntermediateRequested { remote, wants, retry, init, method, ke };
+            Some(IkeSa { ends, phase: Phase::IntermediateRequested(Box::new(phase)) })
+        }
+        Err(error) => {
+            let policy = wants.first().map(|want| want.policy);
+            core.failed(error.failure(ends.place(&remote.name, "IKE_INTERMEDIATE", policy)));
+            None
+        }
+    }
+}
+
+impl IntermediateRequested {
+    pub(crate) fn handle(
+        mut self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        let expected = header.exchange == ExchangeType::IKE_INTERMEDIATE
+            && header.flags.is_response()
+            && header.message_id == self.init.next_id;
+        let Some(protected) = message.protected.filter(|_| expected) else {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        };
+        let Ok(inner) = self.init.protection.open(datagram.data, &protected) else {
+            core.counters.forged += 1;
+            return Some(self.keep(ends));
+        };
+        let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
+            return Some(self.keep(ends));
+        };
+        let init = &mut self.init;
+        init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &whole.head, &whole.content);
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
+        let ends = Ends { peer, ..ends };
+        match payloads.and_then(|payloads| self.accept(&payloads)) {
+            Ok(shared) => {
+                let IntermediateRequested { remote, wants, mut init, .. } = *self;
+                match init.advance(&shared, &ends, true) {
+                    Ok(_) => go_on(ends, remote, wants, init, core),
+                    Err(error) => {
+                        core.failed(error.failure(ends.place(&remote.name, "IKE_INTERMEDIATE", None)));
+                        None
+                    }
+                }
+            }
+            Err(error) => {
+                core.failed(error.failure(self.place(&ends)));
+                None
+            }
+        }
+    }
+
+    fn accept(&self, payloads: &Payloads) -> Result<Secret, Error> {
+        if let Some(refusal) = payloads.refusal() {
+            return Err(refusal);
+        }
+        let ke = payloads.ke()?;
+        if ke.method != self.method {
+            return Err(Error::Violation("a key exchange value of another method"));
+        }
+        self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)
+    }
+
+    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self.retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
+            Due::GiveUp => {
+                core.failed(auth::no_answer(self.place(&ends)));
+                return None;
+            }
+        }
+        Some(self.keep(ends))
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::IntermediateRequested(self) }
+    }
+
+    fn place(&self, ends: &Ends) -> Place {
+        ends.place(&self.remote.name, "IKE_INTERMEDIATE", self.wants.first().map(|want| want.policy))
+    }
+}
+
+impl InitExchange {
+    /// Takes in a request of the initiator.
+    pub(crate) fn absorb_request(&mut self, whole: &Whole) {
+        self.int_auth.absorb(true, self.algs.prf, &self.keys.sk_pi, &whole.head, &whole.content);
+    }
+
+    /// Goes over to the keys that a further shared secret gives. Returns the protection that was in use.
+    ///
+    /// RFC 9370 §2.2.2: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr), which has the form of a rekey.
+    fn advance(&mut self, shared: &Secret, ends: &Ends, initiator: bool) -> Result<Protection, Error> {
+        let nonces = self.nonces();
+        let seed = Skeyseed::rekeyed(self.algs.prf, &self.keys.sk_d, shared, nonces);
+        let keys = seed.derive(&self.algs, nonces, ends.spi_i, ends.spi_r);
+        let protection = Protection::new(&keys, &self.algs, initiator);
+        let mut protection = protection.map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        protection.fragments = self.protection.fragments;
+        self.keys = keys;
+        self.done += 1;
+        self.next_id += 1;
+        Ok(core::mem::replace(&mut self.protection, protection))
+    }
+}
+
+/// The last IKE_INTERMEDIATE response, and how its exchange was protected.
+pub(crate) struct Answered {
+    protection: Protection,
+    response: Sealed,
+    id: u32,
+}
+
+impl InitAnswered {
+    /// Whether a message with this ID may be the last IKE_INTERMEDIATE request again.
+    pub(crate) fn repeats(&self, message: &Message) -> bool {
+        let header = message.header;
+        header.exchange == ExchangeType::IKE_INTERMEDIATE
+            && !header.flags.is_response()
+            && self.answered.as_ref().is_some_and(|answered| answered.id == header.message_id)
+    }
+
+    /// Answers it again.
+    pub(crate) fn repeat(&self, message: &Message, datagram: Datagram<'_>, core: &mut Core) {
+        let Some((answered, protected)) = self.answered.as_ref().zip(message.protected) else { return };
+        if answered.protection.open(datagram.data, &protected).is_err() {
+            core.counters.forged += 1;
+            return;
+        }
+        core.counters.repeated += 1;
+        // RFC 7383 §2.6.1: one answer for all fragments of a request.
+        if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
+            core.send(datagram.local, datagram.remote, &answered.response, 0);
+        }
+    }
+
+    /// `HDR, SK {KEi(n)}`, opened: the public value for the answer, and the secret.
+    pub(crate) fn exchange(&self, payloads: &Payloads, core: &mut Core) -> Result<(Ke, Secret), Error> {
+        let ke = payloads.ke()?;
+        let method = self.init.additional.get(self.init.done).copied();
+        let Some(method) = method.filter(|method| *method == ke.method) else {
+            return Err(Error::Violation("a key exchange value of another method"));
+        };
+        let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
+        let (data, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+        Ok((Ke { method, data }, shared))
+    }
+
+    /// Sends the answer and goes over to the new keys.
+    pub(crate) fn answer_intermediate(
+        &mut self,
+        ends: &Ends,
+        (ke, shared): (Ke, Secret),
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Result<(), Error> {
+        let init = &mut self.init;
+        let id = init.next_id;
+        let header = ends.header(ExchangeType::IKE_INTERMEDIATE, true, id);
+        let chain = Chain::new(&[Payload::Ke(ke)])?;
+        let head = intermediate::head(&header, &chain);
+        init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &head, chain.bytes());
+        let response = init.protection.seal_chain(&header, &chain, &mut *core.rng);
+        core.send(datagram.local, datagram.remote, &response, 0);
+        let protection = init.advance(&shared, ends, false)?;
+        self.answered = Some(Answered { protection, response, id });
+        Ok(())
+    }
+}
