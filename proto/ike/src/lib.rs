@@ -6,8 +6,8 @@
 //! ([`Endpoint::handle`]), one ordered queue out ([`Endpoint::poll`]).
 #![no_std]
 #![forbid(unsafe_code)]
-// Without a version much of what is for all has no use.
-#![cfg_attr(not(feature = "ikev2"), allow(dead_code))]
+// Without a version some of what is for all has no use.
+#![cfg_attr(not(all(feature = "ikev1", feature = "ikev2")), allow(dead_code, unused_mut))]
 
 extern crate alloc;
 

@@ -25,9 +25,10 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     report.step("requirements", || requirements::check(workspace));
 }
 
-/// What can be left out of the binary: a client of a daemon elsewhere, a daemon without IKE, and IKE without a version.
+/// What can be left out of the binary: a client of a daemon elsewhere, a daemon without IKE, one without IKEv1, one without the
+/// engine, and IKE without a version.
 fn features(workspace: &Workspace) -> Result<()> {
-    for (package, features) in [("ravelin", ""), ("ravelin", "tun"), ("ravelin-ike", "")] {
+    for (package, features) in [("ravelin", ""), ("ravelin", "tun"), ("ravelin", "ikev2,kernel"), ("ravelin-ike", "")] {
         let selected = ["clippy", "--package", package, "--no-default-features", "--features", features];
         run(workspace.cargo(selected).args(["--all-targets", "--locked", "--", "-D", "warnings"]))?;
     }

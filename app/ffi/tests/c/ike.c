@@ -269,7 +269,7 @@ static void hostile(void)
     REMOTE(BAD_PARAM, secret_len, 0);
     REMOTE(BAD_PARAM, lifetime, 59);
     REMOTE(UNKNOWN_ALGORITHM, encryption, "AES128-GCM,ROT13");
-    REMOTE(UNKNOWN_ALGORITHM, key_exchange, "MODP768");
+    REMOTE(UNKNOWN_ALGORITHM, key_exchange, "MODP512");
     RvlPolicy bypass = {.id = 9, .action = RVL_BYPASS, .source = "any", .destination = "any"};
     STATUS(RVL_STATUS_BAD_PARAM, rvl_ike_add_policy(left.ike, &bypass, "x", NULL, NULL, NULL, now));
     STATUS(RVL_STATUS_NULL, rvl_ike_add_policy(left.ike, &bypass, NULL, NULL, NULL, NULL, now));

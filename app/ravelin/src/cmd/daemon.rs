@@ -27,7 +27,11 @@ pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
         keying_socket: args.keying_socket,
         files: Files { rc: args.rc, swanctl: args.swanctl },
         state_dir: args.state_dir,
-        plane: plane::Settings { choice: args.data_plane, device: args.device },
+        plane: plane::Settings {
+            choice: args.data_plane,
+            #[cfg(feature = "tun")]
+            device: args.device,
+        },
     };
     match event_loop::run(&settings) {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use super::Case;
 use super::keying;
 use super::lab::{Lab, sh, traces};
+#[cfg(feature = "ikev2")]
 use super::vici;
 
 pub const CASES: &[Case] = &[
@@ -26,6 +27,7 @@ pub const CASES: &[Case] = &[
         "a_python_client_loads_lists_initiates_and_hears_events",
         vici::a_python_client_loads_lists_initiates_and_hears_events,
     ),
+    #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
     #[cfg(not(feature = "ikev2"))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),

@@ -7,6 +7,7 @@
 mod cases;
 mod keying;
 mod lab;
+#[cfg(feature = "ikev2")]
 mod vici;
 
 use std::io::Write;
