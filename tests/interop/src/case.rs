@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan` and `host daemon|smoltcp|kernel`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use ravelin_testkit::papers::Kind;
+
+use crate::papers;
 use crate::peers::Peer;
 use crate::plan::{Nat, Plan};
 use crate::steps;
@@ -40,6 +43,8 @@ pub struct Case {
     pub plan: Plan,
     /// What runs Ravelin.
     pub own: Own,
+    /// The kind of key of its certificates, if it has some.
+    pub papers: Option<Kind>,
     /// Template of Ravelin's configuration.
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
@@ -102,7 +107,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let (about, peer, nat, own) = parse_topology(&read(&folder.join("topology"))?)?;
+    let (about, peer, nat, own, papers) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin = match ["ravelin.conf", "swanctl.conf"].map(|name| folder.join(name)) {
         [conf, _] if conf.exists() => Configuration::Swanctl(read(&conf)?),
@@ -110,17 +115,17 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         _ => Configuration::Rc(read(&folder.join("ravelin.rc"))?),
     };
     let swan_conf = format!("{common}\n{}", read(&folder.join("swan.conf"))?);
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, ravelin, swan_conf, steps })
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, ravelin, swan_conf, steps })
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own)> {
+fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat, mut own) = (None, Nat::None, Own::Daemon);
+    let (mut peer, mut nat, mut own, mut papers) = (None, Nat::None, Own::Daemon, None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
@@ -131,12 +136,14 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own)> {
             ["host", "daemon"] => own = Own::Daemon,
             ["host", "smoltcp"] => own = Own::Smoltcp,
             ["host", "kernel"] => own = Own::Kernel,
+            ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan` or `host daemon|smoltcp|kernel`"
+                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
+                 `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }
     }
-    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own))
+    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers))
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {
@@ -179,7 +186,7 @@ mod tests {
         assert!(cases.len() > 20, "{} cases", cases.len());
         for case in &cases {
             assert!(!case.steps.is_empty(), "{} asserts nothing", case.name);
-            let more = [("secret", "/s"), ("psk", "x")];
+            let more = [("secret", "/s"), ("psk", "x"), ("pki", "/pki")];
             case.plan.fill(case.ravelin.template(), &more).unwrap();
             case.plan.fill(&case.swan_conf, &more).unwrap();
         }

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod lab;
 pub mod matrix;
 pub mod node;
+pub mod papers;
 pub mod peers;
 pub mod plan;
 pub mod process;

@@ -17,6 +17,7 @@ use crate::node::guest_ravelin::GuestRavelin;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
+use crate::papers;
 use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::steps::{self, Scene};
@@ -357,15 +358,19 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         }
     }
     let capture = Capture::start(near.port(case.plan.nat), &folder.join("wire.pcap"))?;
+    if let Some(kind) = case.papers {
+        papers::write(folder, &case.plan, kind)?;
+    }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan = Swan::new(host, &folder.join("swan"), &conf)?;
     let ravelin: Box<dyn Node> = if options.stand_in {
         let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
         Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
     } else {
-        let own = folder.join("ravelin");
+        let (own, pki) = (folder.join("ravelin"), folder.join("pki").display().to_string());
         let secret = Ravelin::secret(&own).display().to_string();
-        let text = case.plan.fill(case.ravelin.template(), &[("secret", &secret), ("psk", SECRET)])?;
+        let more = [("secret", secret.as_str()), ("psk", SECRET), ("pki", &pki)];
+        let text = case.plan.fill(case.ravelin.template(), &more)?;
         match case.own {
             Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &text)?),
             Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),

@@ -70,7 +70,7 @@ impl<'a> Swan<'a> {
                 (
                     "unix:///run/vici.sock".to_owned(),
                     format!("unix://{}/vici.sock", run.display()),
-                    "ccm ctr cmac xcbc md5 kernel-libipsec",
+                    "ccm ctr cmac xcbc md5 pem pkcs1 x509 revocation constraints pubkey kernel-libipsec",
                 )
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {

@@ -1,0 +1,84 @@
+//! Certificates of a case, fresh in every run: one authority, one below it, and what they issue for the two sides.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `ca`, `sub` | the authority, and one below it |
+//! | `ravelin`, `swan` | issued by `ca` for the identities of the plan |
+//! | `ravelin-sub`, `swan-sub` | the same by `sub` |
+//! | `ravelin-old`, `swan-old` | the same by `ca`, expired |
+//! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
+//! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
+//! | `ca.crl` | the list that revokes those |
+//!
+//! Certificates are `NAME.pem`, keys `NAME.key`. The peer gets each in the folder where swanctl looks for its kind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ravelin_testkit::papers::{self, Kind, Paper};
+
+use crate::plan::Plan;
+
+/// The kind of key by its word in `topology`.
+pub fn kind(word: &str) -> Option<Kind> {
+    Some(match word {
+        "rsa" => Kind::Rsa,
+        "p256" => Kind::P256,
+        "p384" => Kind::P384,
+        "p521" => Kind::P521,
+        "ed25519" => Kind::Ed25519,
+        _ => return None,
+    })
+}
+
+/// Writes the certificates below `folder`: Ravelin's into `pki`, the peer's where swanctl seeks them.
+pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
+    let (ca, stranger) = (papers::root("ca", kind), papers::root("stranger", kind));
+    let sub = ca.intermediate("sub", kind);
+    let mut revoked = Vec::new();
+    for side in ["ravelin", "swan"] {
+        let id = plan.fill(&format!("{{{side}.id}}"), &[])?;
+        let mut expired = papers::subject(side, &[&id]);
+        expired.not_after = expired.not_before.replace_year(2020)?;
+        save(folder, side, &ca.peer(side, &[&id], kind))?;
+        save(folder, &format!("{side}-sub"), &sub.peer(side, &[&id], kind))?;
+        save(folder, &format!("{side}-old"), &ca.issue(expired, kind))?;
+        save(folder, &format!("{side}-stranger"), &stranger.peer(side, &[&id], kind))?;
+        let gone = ca.peer(side, &[&id], kind);
+        save(folder, &format!("{side}-gone"), &gone)?;
+        revoked.push(gone);
+    }
+    for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
+        save(folder, name, authority)?;
+    }
+    let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
+    put(&folder.join("pki/ca.crl"), &list)?;
+    put(&folder.join("swan/x509crl/ca.crl"), &list)
+}
+
+fn save(folder: &Path, name: &str, paper: &Paper) -> Result<()> {
+    let authority = ["ca", "sub", "stranger"].contains(&name);
+    put(&folder.join(format!("pki/{name}.pem")), paper.pem.as_bytes())?;
+    put(&folder.join(format!("pki/{name}.key")), paper.key_pem.as_bytes())?;
+    // The peer trusts what it finds among its authorities, so a stranger is not there.
+    match name {
+        "stranger" => Ok(()),
+        _ if authority => put(&folder.join(format!("swan/x509ca/{name}.pem")), paper.pem.as_bytes()),
+        // Nor are Ravelin's: the peer believes every certificate that it has itself.
+        _ if name.starts_with("ravelin") => Ok(()),
+        _ => {
+            put(&folder.join(format!("swan/x509/{name}.pem")), paper.pem.as_bytes())?;
+            put(&folder.join(format!("swan/private/{name}.key")), paper.key_pem.as_bytes())
+        }
+    }
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().context("a file without a folder")?;
+    fs::create_dir_all(folder)?;
+    fs::write(path, content)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(())
+}
