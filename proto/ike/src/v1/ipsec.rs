@@ -182,7 +182,8 @@ fn received(protocol: ProtocolId, transform: &OfferedTransform, crypto: &CryptoP
         match IpsecAttribute(attribute.kind) {
             IpsecAttribute::LIFE_TYPE => unit = short.map(LifeType),
             IpsecAttribute::LIFE_DURATION if unit == Some(LifeType::SECONDS) => {
-                lifetime = Some(Duration::from_secs(value.min(u32::MAX.into())));
+                // Zero is how some say that they leave it to us.
+                lifetime = Some(Duration::from_secs(value.min(u32::MAX.into()))).filter(|time| !time.is_zero());
             }
             IpsecAttribute::LIFE_DURATION if unit == Some(LifeType::KILOBYTES) => {}
             IpsecAttribute::GROUP => group = Some(KeMethod(short?)),

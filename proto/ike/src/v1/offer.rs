@@ -120,7 +120,8 @@ fn received(transform: &OfferedTransform, crypto: &CryptoProvider) -> Option<Agr
             IkeAttribute::KEY_LENGTH => bits = Some(short?),
             IkeAttribute::LIFE_TYPE => unit = short.map(LifeType),
             IkeAttribute::LIFE_DURATION if unit == Some(LifeType::SECONDS) => {
-                lifetime = Some(Duration::from_secs(value.min(u32::MAX.into())));
+                // Zero is how some say that they leave it to us.
+                lifetime = Some(Duration::from_secs(value.min(u32::MAX.into()))).filter(|time| !time.is_zero());
             }
             IkeAttribute::LIFE_DURATION if unit == Some(LifeType::KILOBYTES) => {}
             // RFC 2409 §5: what is not understood is not chosen.
