@@ -11,6 +11,7 @@
 //! [`command`] for the grammar.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod command;
 pub mod files;
 pub mod model;

@@ -3,6 +3,7 @@
 //! A change works on a copy: clone the model, change the clone, and keep it when everything accepted it.
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
+mod accounts;
 pub mod keyed;
 mod loaded;
 mod reload;
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use ravelin_ike::config::{ChildPolicy, Config, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
+use ravelin_ike::config::{ChildPolicy, Config, IdPattern, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
 use ravelin_types::Secret;
@@ -82,6 +83,8 @@ pub struct RemoteEntry {
 enum Auth {
     /// One for both sides; an empty one where it is sought among those that were loaded.
     Psk(Secret),
+    /// Those of the logins of accounts, each its own.
+    Logins(Arc<[OwnedKey]>),
     /// Ours, and the certificates that the peer must use, if there are such.
     Signature(Arc<Credential>, Vec<Certificate>),
 }
@@ -505,11 +508,21 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
+    /// Whether it takes every peer whose login is among its keys.
+    fn anybody(&self) -> bool {
+        matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
+    }
+
     fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
         let spec = &self.spec;
-        let keys = (spec.secret_file.is_none() && spec.signature.is_none()).then(|| model.keyring.clone());
+        let loaded = || (spec.secret_file.is_none() && spec.signature.is_none()).then(|| model.keyring.clone());
+        let keys = match &self.auth {
+            Auth::Logins(keys) => Some(keys.clone()),
+            Auth::Psk(_) | Auth::Signature(..) => loaded(),
+        };
         let (local_auth, remote_auth) = match &self.auth {
             Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
+            Auth::Logins(_) => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
             Auth::Signature(credential, pinned) => {
                 let trust = model.database.believe(pinned.clone());
                 (LocalAuth::Signature(credential.clone()), RemoteAuth::Signature(Arc::new(trust)))
@@ -539,7 +552,7 @@ impl RemoteEntry {
             retransmission: spec.retransmission,
             liveness: spec.liveness,
             encap: spec.encap,
-            open: Open { keys, ..open },
+            open: Open { keys, peers: self.anybody().then_some(IdPattern::Any).or(open.peers), ..open },
         }
     }
 }

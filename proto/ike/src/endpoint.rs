@@ -237,7 +237,8 @@ impl Endpoint {
         };
         let spis = self.core.table.with_remote(&remote.name);
         let serial = |spi: &IkeSpi, usable: fn(&IkeSa) -> bool| {
-            self.core.table.get(*spi).filter(|sa| usable(sa)).map(|sa| (sa.ends.serial, *spi))
+            let fitting = |sa: &&IkeSa| usable(sa) && want.fits(&child, &remote, sa.ends.local.ip(), sa.ends.peer.ip());
+            self.core.table.get(*spi).filter(fitting).map(|sa| (sa.ends.serial, *spi))
         };
         let newest = |usable: fn(&IkeSa) -> bool| spis.iter().filter_map(|spi| serial(spi, usable)).max();
         let established = newest(IkeSa::is_active);

@@ -1,12 +1,13 @@
 //! What somebody waits for.
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ravelin_types::dataplane::Flow;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, PolicyId};
+use ravelin_types::policy::{Action, Mode, PolicyId};
 
-use crate::config::ChildPolicy;
+use crate::config::{ChildPolicy, Remote};
 use crate::limits;
 
 /// A Child SA that somebody waits for.
@@ -32,12 +33,30 @@ impl Want {
         self.policy == other.policy && part(self) == part(other)
     }
 
+    /// Whether an IKE SA between these addresses can serve it. In transport mode they are those of the packet (RFC 4301
+    /// §4.1), which tells one IKE SA from another where the remote leaves an address open.
+    pub(crate) fn fits(&self, policy: &ChildPolicy, remote: &Remote, own: IpAddr, peer: IpAddr) -> bool {
+        let Some(flow) = self.flow.filter(|_| is_transport(policy)) else { return true };
+        let ours = remote.local.is_some() || own.is_unspecified() || own == flow.src;
+        let theirs = !remote.remote.is_unspecified() && remote.open.from.is_empty() || peer == flow.dst;
+        ours && theirs
+    }
+
+    /// The address of ours from which the packet that asked goes, where it must be that of the IKE SA.
+    pub(crate) fn source(&self, policy: &ChildPolicy) -> Option<IpAddr> {
+        self.flow.filter(|_| is_transport(policy)).map(|flow| flow.src)
+    }
+
     /// Adds it unless what will serve it is there, or too many wait.
     pub(crate) fn add_to(self, wants: &mut Vec<Want>) {
         if wants.len() < limits::WANTS && !wants.iter().any(|want| want.is_served_with(&self)) {
             wants.push(self);
         }
     }
+}
+
+fn is_transport(policy: &ChildPolicy) -> bool {
+    matches!(&policy.policy.action, Action::Protect(protection) if protection.mode == Mode::Transport)
 }
 
 /// Which selectors of its Child SAs the policy fills from packets.

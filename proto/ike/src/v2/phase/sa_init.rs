@@ -86,11 +86,13 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
+    let asked = wants.first().and_then(|want| want.source(&*core.policy(want.policy)?));
+    let asked = asked.filter(|source| source.is_ipv4() == remote.remote.is_ipv4());
     let ends = Ends {
         spi_i: core.ike_spi(),
         spi_r: IkeSpi::ZERO,
         initiator: true,
-        local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), IKE_PORT),
+        local: SocketAddr::new(remote.local.or(asked).or(remote.source).unwrap_or(unspecified), IKE_PORT),
         peer: SocketAddr::new(remote.remote, IKE_PORT),
         nat: Nat::default(),
         created: core.now,
