@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-#[cfg(any(feature = "kernel", feature = "tun"))]
-use clap::Args;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use ravelin_config::Verb;
 
 #[cfg(any(feature = "kernel", feature = "tun"))]
@@ -34,6 +32,10 @@ pub enum Command {
     #[cfg(all(feature = "tun", feature = "ikev2"))]
     /// Show a protected TCP connection between two network namespaces of this machine
     Demo(DemoArgs),
+    #[cfg(any(feature = "kernel", feature = "tun"))]
+    /// Keep connections encrypted by login and password: the PSK manager of document 000
+    #[command(subcommand)]
+    Psk(PskVerb),
     /// Say what is in a capture of IPsec traffic, field by field
     Decode(DecodeArgs),
     #[cfg(feature = "tun")]
@@ -71,6 +73,7 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "WHICH", env = "RAVELIN_DATA_PLANE", value_enum, default_value_t)]
     pub data_plane: Choice,
     /// Name of the TUN device
+    #[cfg(feature = "tun")]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
@@ -85,6 +88,38 @@ pub struct AlgorithmsArgs {
     /// What the running kernel's IPsec really has, by trial in a network namespace of its own
     #[arg(long)]
     pub kernel: bool,
+}
+
+/// `ravelin psk`
+#[cfg(any(feature = "kernel", feature = "tun"))]
+#[derive(Clone, Debug, Subcommand)]
+pub enum PskVerb {
+    /// Run the manager in the foreground until SIGTERM, SIGINT or `psk stop`
+    Start(PskStartArgs),
+    /// End the running manager, and wait until nothing of it is left
+    Stop {
+        /// The common.conf that it was started with
+        #[arg(value_name = "COMMON")]
+        common: PathBuf,
+    },
+}
+
+/// `ravelin psk start`
+#[cfg(any(feature = "kernel", feature = "tun"))]
+#[derive(Clone, Debug, Args)]
+pub struct PskStartArgs {
+    /// common.conf
+    #[arg(value_name = "COMMON")]
+    pub common: PathBuf,
+    /// An account.conf for each login
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<PathBuf>,
+    /// The accounts' address is ours; also SERVER=1 in common.conf or the environment
+    #[arg(long, env = "SERVER", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub server: bool,
+    /// How the daemon runs
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
 }
 
 /// `ravelin demo`

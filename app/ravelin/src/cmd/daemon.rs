@@ -10,10 +10,16 @@ use super::{USAGE, fail};
 use crate::cli::DaemonArgs;
 use crate::daemon::event_loop::{self, Settings};
 use crate::daemon::plane;
+use crate::daemon::psk::Accounts;
 use crate::daemon::reload::Files;
 
 /// Runs the daemon in the foreground.
 pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
+    run_with(socket, args, None)
+}
+
+/// Runs the daemon with the accounts of the PSK manager.
+pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -> ExitCode {
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => {
@@ -26,6 +32,7 @@ pub fn run(socket: PathBuf, args: DaemonArgs) -> ExitCode {
         socket,
         keying_socket: args.keying_socket,
         files: Files { rc: args.rc, swanctl: args.swanctl },
+        accounts,
         state_dir: args.state_dir,
         plane: plane::Settings {
             choice: args.data_plane,

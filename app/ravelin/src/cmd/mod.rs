@@ -10,6 +10,8 @@ mod daemon;
 mod decode;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
+#[cfg(any(feature = "kernel", feature = "tun"))]
+mod psk;
 mod reload;
 
 use std::process::ExitCode;
@@ -36,6 +38,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Reload(args) => reload::run(&cli.socket, &args),
         #[cfg(feature = "kernel")]
         Command::Algorithms(args) => algorithms::run(&args),
+        #[cfg(any(feature = "kernel", feature = "tun"))]
+        Command::Psk(verb) => psk::run(cli.socket, verb),
         Command::Control(verb) => control::run(&cli.socket, &verb),
     }
 }

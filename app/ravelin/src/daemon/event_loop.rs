@@ -29,6 +29,7 @@ use super::crypto::ike_provider;
 use super::crypto::packet_provider;
 use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Choice, Running};
+use super::psk::{Accounts, PidFile};
 use super::reload::Files;
 use super::vici;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub keying_socket: Option<PathBuf>,
     /// What to start with.
     pub files: Files,
+    /// Accounts of the PSK manager.
+    pub accounts: Option<Accounts>,
     /// Where the journal is.
     pub state_dir: PathBuf,
     /// The data plane.
@@ -107,7 +110,12 @@ fn run_with<P: Running>(
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    let model = loaded.model;
+    let mut model = loaded.model;
+    let accounts = settings.accounts.as_ref();
+    if let Some(accounts) = accounts.filter(|accounts| !accounts.common.clear_only) {
+        accounts.add_to(&mut model)?;
+    }
+    let pid = accounts.and_then(|accounts| accounts.common.pid.as_deref()).map(PidFile::write).transpose()?;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
     let clerk = Clerk::start(ike).context("cannot start the threads that check certificates")?;
@@ -120,12 +128,18 @@ fn run_with<P: Running>(
         }
     };
     core.started_with(settings.files.clone());
+    if accounts.is_some_and(|accounts| accounts.common.clear_only) {
+        core.into_plane().stop(&mut store)?;
+        tracing::info!("CLEAR_ONLY: what an earlier manager left is undone");
+        return Ok(());
+    }
     core.started_at(vici::time_of_day());
     core.plane().settle();
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
     let core = EventLoop { clock, signals, server, keying, clerk, core }.run();
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
+    drop(pid);
     tracing::info!("stopped");
     Ok(())
 }

@@ -25,6 +25,7 @@ mod keyed;
 pub mod keying_socket;
 mod live;
 pub mod plane;
+pub mod psk;
 pub mod reload;
 pub mod report;
 pub mod vici;

@@ -28,6 +28,14 @@ pub const CASES: &[Case] = &[
         vici::a_python_client_loads_lists_initiates_and_hears_events,
     ),
     #[cfg(feature = "ikev2")]
+    ("logins_on_one_port_have_keys_of_their_own", crate::psk::logins_on_one_port_have_keys_of_their_own),
+    #[cfg(feature = "ikev2")]
+    ("an_address_that_changes_is_followed", crate::psk::an_address_that_changes_is_followed),
+    #[cfg(feature = "ikev2")]
+    ("a_connection_over_ipv4_in_tunnel_mode", crate::psk::a_connection_over_ipv4_in_tunnel_mode),
+    #[cfg(feature = "ikev2")]
+    ("a_wrong_password_carries_nothing", crate::psk::a_wrong_password_carries_nothing),
+    #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
     #[cfg(not(feature = "ikev2"))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),

@@ -162,8 +162,13 @@ impl Lab {
 
     /// A daemon that answers.
     pub fn daemon(&self, line: &str) -> Daemon {
+        self.started(&format!("daemon {line}"))
+    }
+
+    /// Whatever this line starts, once it answers.
+    pub fn started(&self, line: &str) -> Daemon {
         let log = fs::File::create(self.path.join("log")).expect("a log");
-        let mut command = self.command(&format!("daemon {line}"));
+        let mut command = self.command(line);
         let child = command.stdin(Stdio::null()).stderr(log).spawn().expect("a daemon");
         let mut daemon = Daemon(child);
         let end = Instant::now() + PATIENCE;
@@ -197,6 +202,11 @@ impl Daemon {
     /// Sends a signal and waits for the end.
     pub fn end(mut self, signal: Signal) -> ExitStatus {
         self.signal(signal).unwrap_or_else(|| panic!("the daemon does not end on {signal:?}"))
+    }
+
+    /// Waits for an end that somebody else asked for.
+    pub fn wait(mut self) -> ExitStatus {
+        self.0.wait().expect("a child")
     }
 
     fn signal(&mut self, signal: Signal) -> Option<ExitStatus> {

@@ -8,6 +8,7 @@ mod cases;
 mod keying;
 mod lab;
 #[cfg(feature = "ikev2")]
+mod psk;
 mod vici;
 
 use std::io::Write;

@@ -1,0 +1,172 @@
+//! The PSK manager: accounts as document 000 has them, in two namespaces.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::lab::{Elsewhere, Lab, sh, traces};
+
+const SERVER: &str = "fd00:9::2";
+
+fn account(login: &str, port: u16, password: &str) -> String {
+    account_at(SERVER, login, port, password)
+}
+
+fn account_at(server: &str, login: &str, port: u16, password: &str) -> String {
+    format!(
+        "SRV_ADDR={server}\nSRV_PROTO=tcp\nSRV_PORT={port}\n# spi\nUSER={login}\nPASSWORD={password}\nENC_ALG=\"cbc(aes)\"\n"
+    )
+}
+
+/// Two namespaces on one cable, and a folder in each.
+fn hosts(name: &str) -> (Elsewhere, Lab, Lab) {
+    let elsewhere = Elsewhere::new("fd00:9::1/64", &format!("{SERVER}/64"));
+    let usable = "while ip -6 address show dev cable | grep -q tentative; do sleep 0.05; done";
+    sh("sh", &["-c", usable]);
+    elsewhere.run(move || drop(sh("sh", &["-c", usable]))).join().expect("an address");
+    let (here, there) = (Lab::new(&format!("{name}-here")), Lab::elsewhere(&format!("{name}-there"), &elsewhere));
+    for lab in [&here, &there] {
+        let pid = lab.path().join("pid");
+        lab.write(
+            "common.conf",
+            &format!("MONITOR_PID={}\nMONITOR_JOURNAL=/tmp/unused\n# CLEAR_ONLY=1\n", pid.display()),
+        );
+    }
+    (elsewhere, here, there)
+}
+
+/// A server in the other namespace that returns what it is sent, for so many connections.
+fn echo(elsewhere: &Elsewhere, port: u16, connections: usize) -> std::thread::JoinHandle<()> {
+    let (told, ready) = std::sync::mpsc::channel();
+    let server = elsewhere.run(move || {
+        let listener = TcpListener::bind(format!("[{SERVER}]:{port}")).expect("a listener");
+        told.send(()).expect("the test waits");
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            std::thread::spawn(move || {
+                let mut bytes = [0; 64];
+                while let Ok(len @ 1..) = stream.read(&mut bytes) {
+                    stream.write_all(&bytes[..len]).expect("the answer");
+                }
+            });
+        }
+    });
+    ready.recv().expect("the server listens");
+    server
+}
+
+fn connect(port: u16) -> TcpStream {
+    let to: SocketAddr = format!("[{SERVER}]:{port}").parse().expect("an address");
+    let stream = TcpStream::connect_timeout(&to, Duration::from_secs(10)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    stream
+}
+
+fn talk(stream: &mut TcpStream) {
+    stream.write_all(b"sixteen letters!").expect("the question");
+    let mut answer = [0; 16];
+    stream.read_exact(&mut answer).expect("the answer");
+    assert_eq!(&answer, b"sixteen letters!");
+}
+
+/// The number of SAs that a daemon lists as sending.
+fn sas(lab: &Lab) -> usize {
+    lab.ok("ipsec netstat -c").matches("IPSecSession SPI=").count()
+}
+
+pub fn logins_on_one_port_have_keys_of_their_own() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk");
+    there.write("one.conf", &account("0x00000001", 10000, "1234567890123456"));
+    there.write("two.conf", &account("0x00000002", 10000, "6543210987654321"));
+    here.write("one.conf", &account("0x00000001", 10000, "1234567890123456"));
+    let server = there.started("psk start common.conf one.conf two.conf --server");
+    let client = here.started("psk start common.conf one.conf");
+    let echoing = echo(&elsewhere, 10000, 3);
+    let mut first = connect(10000);
+    talk(&mut first);
+    let mut second = connect(10000);
+    talk(&mut second);
+    assert_eq!((sas(&here), sas(&there)), (2, 2), "{}", there.ok("ipsec netstat -c"));
+    assert!(there.ok("ike netstat").contains("00000001"), "{}", there.ok("ike netstat"));
+    // The same client under the other login.
+    drop((first, second));
+    assert_eq!(here.ravelin("psk stop common.conf").status, Some(0));
+    assert_eq!(client.wait().code(), Some(0));
+    assert_eq!(traces(), [false; 3]);
+    here.write("two.conf", &account("2", 10000, "6543210987654321"));
+    let client = here.started("psk start common.conf two.conf");
+    talk(&mut connect(10000));
+    assert!(there.log().contains("the peer is"), "{}", there.log());
+    echoing.join().expect("the server");
+    client.end(Signal::TERM);
+    server.end(Signal::TERM);
+    assert!(!there.path().join("pid").exists());
+    Ok(())
+}
+
+pub fn an_address_that_changes_is_followed() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk-moves");
+    for lab in [&here, &there] {
+        lab.write("one.conf", &account("0x00000001", 10000, "1234567890123456"));
+    }
+    let _server = there.started("psk start common.conf one.conf --server");
+    let _client = here.started("psk start common.conf one.conf");
+    let _echoing = echo(&elsewhere, 10000, 2);
+    talk(&mut connect(10000));
+    // As a temporary address comes and the one before it goes (RFC 8981).
+    sh("ip", &["address", "add", "fd00:9::77/64", "dev", "cable", "nodad"]);
+    sh("ip", &["address", "change", "fd00:9::1/64", "dev", "cable", "preferred_lft", "0"]);
+    let mut stream = connect(10000);
+    assert_eq!(stream.local_addr().expect("a socket").ip().to_string(), "fd00:9::77");
+    talk(&mut stream);
+    assert!(there.ok("ike netstat").contains("fd00:9::77"), "{}", there.ok("ike netstat"));
+    Ok(())
+}
+
+pub fn a_connection_over_ipv4_in_tunnel_mode() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk-tunnel");
+    let server = "10.9.0.2";
+    sh("ip", &["address", "add", "10.9.0.1/24", "dev", "cable"]);
+    elsewhere.run(move || sh("ip", &["address", "add", "10.9.0.2/24", "dev", "cable"])).join().expect("an address");
+    for lab in [&here, &there] {
+        let account =
+            account_at(server, "0xcafe0001", 10000, "12345678901234567890").replace("cbc(aes)", "rfc4106(gcm(aes))");
+        lab.write("one.conf", &format!("{account}MODE=tunnel\n"));
+    }
+    let _server = there.started("psk start common.conf one.conf --server");
+    let _client = here.started("psk start common.conf one.conf");
+    let listener = elsewhere.run(move || TcpListener::bind((server, 10000)).expect("a listener")).join().expect("one");
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut bytes = [0; 16];
+        stream.read_exact(&mut bytes).expect("the question");
+        stream.write_all(&bytes).expect("the answer");
+    });
+    let mut stream = TcpStream::connect((server, 10000)).expect("a connection");
+    talk(&mut stream);
+    answering.join().expect("the server");
+    let listed = there.ok("ipsec netstat -c");
+    assert!(listed.contains("AES128-GCM"), "{listed}");
+    Ok(())
+}
+
+pub fn a_wrong_password_carries_nothing() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk-wrong");
+    there.write("one.conf", &account("0x00000001", 10000, "1234567890123456"));
+    // The login of another port is nobody here.
+    there.write("other.conf", &account("0x00000003", 10001, "abcdefghijklmnop"));
+    here.write("one.conf", &account("0x00000003", 10000, "abcdefghijklmnop"));
+    let _server = there.started("psk start common.conf one.conf other.conf --server");
+    let _client = here.started("psk start common.conf one.conf");
+    let _echoing = echo(&elsewhere, 10000, 1);
+    let to: SocketAddr = format!("[{SERVER}]:10000").parse().expect("an address");
+    assert!(TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_err());
+    assert_eq!(sas(&there), 0);
+    assert!(here.log().contains("AUTHENTICATION_FAILED") || here.log().contains("refused"), "{}", here.log());
+    // In the clear nothing reaches the port either.
+    assert_eq!(here.ravelin("psk stop common.conf").status, Some(0));
+    assert!(TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_err());
+    Ok(())
+}
