@@ -37,7 +37,7 @@ fn transform() -> impl Strategy<Value = Transform> {
         any::<u16>().prop_map(|id| Transform::Integ(IntegId(id))),
         any::<u16>().prop_map(|id| Transform::Ke(KeMethod(id))),
         any::<u16>().prop_map(|id| Transform::Sn(SnId(id))),
-        (6u8.., any::<u16>()).prop_map(|(kind, id)| Transform::Unknown { kind: TransformType(kind), id }),
+        (13u8.., any::<u16>()).prop_map(|(kind, id)| Transform::Unknown { kind: TransformType(kind), id }),
     ]
 }
 
