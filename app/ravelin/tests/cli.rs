@@ -64,7 +64,7 @@ fn mistakes_end_with_status_2_and_speak_on_standard_error() {
         ("ipsec policy -n p1 -t AH -e AES128-GCM", "AH does not encrypt"),
         ("ipsec policy -n p1 -s any", "expected -d DESTINATION"),
         ("ipsec policy -n p1 -s any -d any -y", "expected -g REMOTE"),
-        ("ike remote -n gw -z 1", "IKEv1 is not there yet; use -z 2"),
+        ("ike remote -n gw -z 1", "expected -w (start negotiations)"),
         ("", "Usage"),
     ] {
         let answer = scratch.ravelin(line);
