@@ -84,7 +84,7 @@ struct Seen {
 }
 
 impl XfrmDataPlane {
-    /// Connects to the kernel in the network namespace of the calling thread, of which [`probe`](crate::probe) found out
+    /// Connects to the kernel in the network namespace of the calling thread, of which [`probe`](fn@crate::probe) found out
     /// what it can do. What an earlier daemon has left there stays
     /// as it is until [`XfrmDataPlane::settle`].
     ///

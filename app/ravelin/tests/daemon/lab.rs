@@ -205,6 +205,7 @@ impl Daemon {
     }
 
     /// Waits for an end that somebody else asked for.
+    #[cfg(feature = "ikev2")]
     pub fn wait(mut self) -> ExitStatus {
         self.0.wait().expect("a child")
     }

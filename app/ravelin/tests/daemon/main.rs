@@ -9,6 +9,7 @@ mod keying;
 mod lab;
 #[cfg(feature = "ikev2")]
 mod psk;
+#[cfg(feature = "ikev2")]
 mod vici;
 
 use std::io::Write;
