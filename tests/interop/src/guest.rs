@@ -4,6 +4,7 @@
 //! 2. [`Guest::boot`] starts it beside whatever else is done; with KVM where that works, else emulated.
 //! 3. Command lines go to `guest/agent` over a virtual port; the peer itself is steered over its own VICI socket.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ const BOOT_EMULATED: u64 = 180;
 const BOOT_KVM: u64 = 20;
 /// How long one command line in the guest may take.
 const ANSWER: Duration = Duration::from_secs(90);
-/// What `guest/agent` puts before its status.
+/// What `guest/agent` puts before a status and the number of the command line.
 const MARK: u8 = 0x1e;
 
 /// What the guest is built from.
@@ -53,6 +54,8 @@ pub struct Guest {
     machine: Daemon,
     port: UnixStream,
     kvm: bool,
+    /// Command lines sent so far. The answer to one that took too long may still come, and is not that of the next.
+    sent: Cell<u64>,
 }
 
 impl Guest {
@@ -60,10 +63,10 @@ impl Guest {
     pub fn boot(recipe: Recipe) -> Result<Self> {
         let kvm = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
         if kvm && let Ok((machine, port)) = start(&recipe, true) {
-            return Ok(Self { recipe, machine, port, kvm });
+            return Ok(Self { recipe, machine, port, kvm, sent: Cell::new(0) });
         }
         let (machine, port) = start(&recipe, false)?;
-        Ok(Self { recipe, machine, port, kvm: false })
+        Ok(Self { recipe, machine, port, kvm: false, sent: Cell::new(0) })
     }
 
     /// Waits until the guest takes command lines, and sets up what every case needs there.
@@ -139,25 +142,32 @@ impl Guest {
             joined.push_str(part);
         }
         joined.push('\n');
+        self.sent.set(self.sent.get() + 1);
         (&self.port).write_all(joined.as_bytes())?;
         self.read_answer().with_context(|| format!("`{}` in the guest", joined.trim()))
     }
 
+    /// The answer to the last command line: its status and its output.
     fn read_answer(&self) -> Result<(String, String)> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         loop {
+            while let Some(mark) = bytes.iter().position(|byte| *byte == MARK)
+                && let Some(end) = bytes[mark..].iter().position(|byte| *byte == b'\n')
+            {
+                let rest = bytes.split_off(mark + end + 1);
+                let answer = std::mem::replace(&mut bytes, rest);
+                let last = String::from_utf8_lossy(&answer[mark + 1..]).trim().to_owned();
+                let (status, number) = last.split_once(' ').with_context(|| format!("the guest says `{last}`"))?;
+                if number.parse() == Ok(self.sent.get()) {
+                    return Ok((status.to_owned(), String::from_utf8_lossy(&answer[..mark]).into_owned()));
+                }
+            }
             let count = (&self.port).read(&mut buffer)?;
             if count == 0 {
                 bail!("the guest is gone");
             }
             bytes.extend_from_slice(&buffer[..count]);
-            if let Some(mark) = bytes.iter().rposition(|byte| *byte == MARK)
-                && bytes.ends_with(b"\n")
-            {
-                let status = String::from_utf8_lossy(&bytes[mark + 1..]).trim().to_owned();
-                return Ok((status, String::from_utf8_lossy(&bytes[..mark]).into_owned()));
-            }
         }
     }
 }
