@@ -72,7 +72,8 @@ impl Guest {
     /// Waits until the guest takes command lines, and sets up what every case needs there.
     pub fn ready(&mut self, helper: &Path, helper_port: u16) -> Result<()> {
         if self.kvm && self.greet(BOOT_KVM).is_err() {
-            self.machine.signal(rustix::process::Signal::KILL)?;
+            // Its links are free when it is gone.
+            self.machine.kill()?;
             (self.machine, self.port) = start(&self.recipe, false)?;
             self.kvm = false;
         }
@@ -82,11 +83,9 @@ impl Guest {
                 format!("the guest does not boot; its console: {}", console.trim())
             })?;
         }
-        // A connection whose other end went with its case must not be ended on the wire of the next one.
         self.sh(&format!(
             "ip link set lo up; ip link set eth1 up; ip addr add {GUEST_ADDRESS}/24 dev eth1
              echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6
-             echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries
              setsid {} serve {helper_port} </dev/null >/run/helper.log 2>&1 &",
             helper.display()
         ))?;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::guest::Guest;
 use crate::plan::{Nat, Plan};
 use crate::process::{Namespace, sh};
+use crate::traffic;
 
 /// Name of the bridge that is the wire.
 pub const WIRE: &str = "wire";
@@ -92,6 +93,11 @@ impl Lab {
                 plug(namespace, "s0", "eth0", "02:00:00:00:02:02")?;
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {
+                // A connection whose other end went with its case is not to be ended on the wire of this one.
+                swan.sh(&format!(
+                    "ip link set eth0 down; ss -HK state connected '( sport = :{0} or dport = :{0} )' >/dev/null",
+                    traffic::PORT
+                ))?;
                 sh(&format!("ip link set {GUEST_WIRE} master {WIRE}"))?;
             }
         }

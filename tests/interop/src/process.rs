@@ -149,8 +149,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// Kills the daemon as a power cut would.
-    pub fn kill(mut self) -> Result<()> {
+    /// Kills the daemon as a power cut would, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())

@@ -22,8 +22,8 @@ pub struct Args {
     /// A guest with this kernel of Debian's backports, such as 6.12, not with that of this Debian.
     #[arg(long, value_name = "VERSION")]
     pub kernel: Option<String>,
-    /// Only cases whose name contains this.
-    pub filter: Option<String>,
+    /// Only cases whose name contains one of these.
+    pub filter: Vec<String>,
 }
 
 /// Installs the peers and runs the lab.

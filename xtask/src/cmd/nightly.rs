@@ -35,7 +35,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     let matrix = interop::Args {
         full: true,
         require_peers: true,
-        filter: Some("matrix".to_owned()),
+        filter: vec!["matrix".to_owned()],
         ..interop::Args::default()
     };
     interop::cases(workspace, report, &matrix);
