@@ -411,7 +411,7 @@ impl Model {
         });
         let policies = policies.collect();
         let remotes = self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), self));
-        Arc::new(Config { remotes: remotes.collect(), policies })
+        Arc::new(Config { remotes: remotes.collect(), policies, pools: Vec::new() })
     }
 
     /// The SPD, as far as it does not depend on SAs.
@@ -552,6 +552,7 @@ impl RemoteEntry {
             retransmission: spec.retransmission,
             liveness: spec.liveness,
             encap: spec.encap,
+            internal: spec.internal.clone(),
             open: Open { keys, peers: self.anybody().then_some(IdPattern::Any).or(open.peers), ..open },
         }
     }

@@ -422,6 +422,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         liveness: (remote.liveness > 0).then(|| Duration::from_secs(remote.liveness.into())),
         encap: false,
         open: Default::default(),
+        internal: Default::default(),
     })
 }
 

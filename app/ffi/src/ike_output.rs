@@ -92,6 +92,8 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
         Event::IkeUp { remote, .. } => ike(RvlIkeEvent::IkeUp, remote),
         Event::IkeRekeyed { remote, .. } => ike(RvlIkeEvent::IkeRekeyed, remote),
         Event::IkeDown { remote, .. } => ike(RvlIkeEvent::IkeDown, remote),
+        // The remotes of this interface ask for no internal addresses.
+        Event::Granted { remote, .. } | Event::GrantEnded { remote, .. } => ike(RvlIkeEvent::None, remote),
         Event::ChildUp { policy, inbound, outbound } => child(RvlIkeEvent::ChildUp, policy, inbound.0, outbound.0),
         Event::ChildRekeyed { policy, inbound, outbound, .. } => {
             child(RvlIkeEvent::ChildRekeyed, policy, inbound.0, outbound.0)

@@ -133,6 +133,7 @@ fn config(local: &str, peer: &str) -> Config {
             liveness: None,
             encap: false,
             open: Default::default(),
+            internal: Default::default(),
         }],
         policies: vec![ChildPolicy {
             policy: Policy {
@@ -156,5 +157,6 @@ fn config(local: &str, peer: &str) -> Config {
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],
             dynamic: Default::default(),
         }],
+        pools: vec![],
     }
 }

@@ -12,6 +12,9 @@ use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 
+#[cfg(feature = "ikev2")]
+use crate::address::Inside;
+pub use crate::address::pool::Pool;
 pub use crate::auth::{LocalAuth, RemoteAuth};
 use crate::negotiate;
 pub use crate::open::{IdPattern, Open, OwnedKey};
@@ -23,6 +26,8 @@ pub struct Config {
     pub remotes: Vec<Remote>,
     /// The policies that ask for SAs, by unique [`PolicyId`].
     pub policies: Vec<ChildPolicy>,
+    /// Internal addresses for peers, by unique name.
+    pub pools: Vec<Pool>,
 }
 
 impl Config {
@@ -203,6 +208,17 @@ pub struct Remote {
     pub encap: bool,
     /// What is left open, for a remote that stands for several peers.
     pub open: Open,
+    /// Addresses inside.
+    pub internal: Internal,
+}
+
+/// Internal addresses that one side gives to the other (RFC 7296 §2.19).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Internal {
+    /// What we ask the peer for when we initiate; an unspecified address: any of its family.
+    pub ask: Vec<IpAddr>,
+    /// The pools from which a peer gets what it asks for, in this order. With any, it must ask.
+    pub pools: Vec<String>,
 }
 
 /// A version of IKE, with what only that version has.
@@ -273,7 +289,8 @@ pub struct ChildPolicy {
     pub dynamic: DynamicTs,
 }
 
-/// Selectors of which only protocol and ports are known before there is an IKE SA; their addresses mean nothing.
+/// Selectors of which only protocol and ports are known before there is an IKE SA; their addresses mean nothing. They are
+/// those that one side gave to the other, else those of the IKE SA.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DynamicTs {
     /// At our address.
@@ -283,14 +300,17 @@ pub struct DynamicTs {
 }
 
 impl ChildPolicy {
-    /// Our selectors and the peer's, for an IKE SA between these addresses.
-    pub(crate) fn selectors(&self, own: IpAddr, peer: IpAddr) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
-        let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], address| {
-            let host = TrafficSelector::host(address);
-            let hosts = dynamic.iter().filter_map(|ts| host.with(ts.protocol(), ts.ports()).ok());
-            fixed.iter().copied().chain(hosts).collect()
+    /// Our selectors and the peer's, for an IKE SA with these addresses.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn selectors(&self, inside: &Inside) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+        let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], addresses: &[TrafficSelector]| {
+            let of = |address: &TrafficSelector| {
+                let address = *address;
+                dynamic.iter().filter_map(move |ts| address.with(ts.protocol(), ts.ports()).ok())
+            };
+            fixed.iter().copied().chain(addresses.iter().flat_map(of)).collect()
         };
         let policy = &self.policy;
-        (at(&policy.local, &self.dynamic.local, own), at(&policy.remote, &self.dynamic.remote, peer))
+        (at(&policy.local, &self.dynamic.local, &inside.ours), at(&policy.remote, &self.dynamic.remote, &inside.theirs))
     }
 }

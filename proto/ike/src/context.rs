@@ -16,6 +16,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
+use crate::address::Addresses;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::limits;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) now: Instant,
     pub(crate) table: SaTable,
     pub(crate) cookies: Cookies,
+    /// Internal addresses.
+    pub(crate) addresses: Addresses,
     pub(crate) counters: Counters,
     /// Parts of messages of IKEv1.
     #[cfg(feature = "ikev1")]
@@ -71,6 +74,7 @@ impl Core {
             now,
             table: SaTable::default(),
             cookies,
+            addresses: Addresses::default(),
             counters: Counters::default(),
             #[cfg(feature = "ikev1")]
             fragments: Fragments::default(),
@@ -90,6 +94,9 @@ impl Core {
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         self.remotes = config.remotes.iter().cloned().map(Arc::new).collect();
         self.policies = config.policies.iter().cloned().map(Arc::new).collect();
+        if self.config.pools != config.pools {
+            self.addresses.configure(&config.pools);
+        }
         self.config = config;
     }
 

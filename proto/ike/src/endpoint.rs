@@ -23,6 +23,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
+use crate::address::pool::PoolView;
 use crate::config::{Config, IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -75,12 +76,12 @@ impl Endpoint {
 
     /// Every IKE SA, half-open ones included.
     pub fn ike_sas(&self) -> Vec<IkeSaView> {
-        self.core.table.iter().map(IkeSa::view).collect()
+        self.core.table.iter().map(|sa| sa.view(&self.core.addresses)).collect()
     }
 
     /// The IKE SA with this SPI of ours.
     pub fn ike_sa(&self, spi: IkeSpi) -> Option<IkeSaView> {
-        self.core.table.get(spi).map(IkeSa::view)
+        self.core.table.get(spi).map(|sa| sa.view(&self.core.addresses))
     }
 
     /// The IKE SA that holds the Child SA with this inbound SPI.
@@ -91,6 +92,11 @@ impl Endpoint {
     /// The remote of the IKE SA with this SPI of ours, and its [`IkeSaView::serial`].
     pub fn remote_of(&self, spi: IkeSpi) -> Option<(&str, u64)> {
         self.core.table.get(spi).map(|sa| (sa.remote_name(), sa.ends.serial))
+    }
+
+    /// The pools of internal addresses, by name, with who has which.
+    pub fn pools(&self) -> Vec<PoolView> {
+        self.core.addresses.pools()
     }
 
     /// What was dropped, and why.

@@ -32,6 +32,10 @@ pub(crate) enum Error {
     NoAgreement(Disagreement),
     /// The policy wants a Child SA for each flow, and the offer is for more.
     NotSingle(Disagreement),
+    /// There is no internal address for the peer.
+    NoAddress(Disagreement),
+    /// The peer asks for no internal address, and it has to.
+    NoRequest,
     /// The peer sent a key exchange value of another method than the chosen one.
     WrongKe(KeMethod),
     /// The peer's key exchange value is no valid element.
@@ -107,6 +111,8 @@ impl Error {
                 _ => NotifyType::NO_PROPOSAL_CHOSEN,
             }),
             Error::NotSingle(_) => plain(NotifyType::SINGLE_PAIR_REQUIRED),
+            Error::NoAddress(_) => plain(NotifyType::INTERNAL_ADDRESS_FAILURE),
+            Error::NoRequest => plain(NotifyType::FAILED_CP_REQUIRED),
             Error::WrongKe(method) => Notify::new(NotifyType::INVALID_KE_PAYLOAD, method.0.to_be_bytes().to_vec()),
             // RFC 7296 §2.21.2: whatever the cause, this is all the peer learns.
             Error::Authentication(_) => plain(NotifyType::AUTHENTICATION_FAILED),
@@ -160,9 +166,10 @@ impl Error {
     /// The operator's line.
     pub(crate) fn failure(&self, place: Place) -> Failure {
         let (part, theirs, ours) = match self {
-            Error::NoAgreement(d) | Error::NotSingle(d) | Error::Authentication(d) => {
+            Error::NoAgreement(d) | Error::NotSingle(d) | Error::NoAddress(d) | Error::Authentication(d) => {
                 (d.part, d.theirs.clone(), d.ours.clone())
             }
+            Error::NoRequest => (Part::InternalAddress, vec!["asks for no address".into()], vec![]),
             Error::Malformed(what) => (Part::Protocol, vec![what.to_string()], vec![]),
             Error::Violation(what) => (Part::Protocol, vec![(*what).into()], vec![]),
             Error::CriticalPayload(kind) => {
@@ -238,6 +245,7 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
         }
         NotifyType::NO_PROPOSAL_CHOSEN => Part::IkeProposal,
         NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => Part::TrafficSelectors,
+        NotifyType::INTERNAL_ADDRESS_FAILURE | NotifyType::FAILED_CP_REQUIRED => Part::InternalAddress,
         NotifyType::AUTHENTICATION_FAILED => Part::Authentication,
         NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,
         NotifyType::NO_ADDITIONAL_SAS => Part::Limit,
@@ -281,6 +289,7 @@ fn advice(part: Part) -> &'static str {
         Part::KeyExchange => "give both sides a key exchange method in common",
         Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",
         Part::Mode => "give both policies the same mode",
+        Part::InternalAddress => "give the server's remote a pool with addresses left, and let the client ask for one",
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
         Part::Certificate => "mend the certificate, or trust its authority: ce x509",

@@ -45,6 +45,8 @@ pub enum Part {
     TrafficSelectors,
     /// Transport or tunnel mode.
     Mode,
+    /// Internal addresses: none is left, or one side does not ask for any or give any.
+    InternalAddress,
     /// The peer's identity is not the expected one.
     Identity,
     /// The pre-shared keys differ, or the peer says so.
@@ -75,6 +77,7 @@ impl fmt::Display for Part {
             Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",
             Part::Mode => "one side wants transport mode, the other tunnel mode",
+            Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
             Part::Certificate => "a certificate or its signature is not accepted",

@@ -10,6 +10,7 @@ use ravelin_types::sa::Direction;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 use ravelin_wire::ike::v2::Message;
 
+use crate::address::Addresses;
 use crate::child::ChildSa;
 use crate::children::Children;
 use crate::context::Core;
@@ -242,7 +243,7 @@ impl IkeSa {
     }
 
     /// For listings.
-    pub(crate) fn view(&self) -> IkeSaView {
+    pub(crate) fn view(&self, addresses: &Addresses) -> IkeSaView {
         let (state, suite) = match &self.phase {
             Phase::InitRequested(_) => ("IKE_SA_INIT", None),
             Phase::InitAnswered(phase) => ("IKE_SA_INIT", Some(phase.suite)),
@@ -282,6 +283,7 @@ impl IkeSa {
             suite,
             additional,
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
+            inside: addresses.of(self.ends.our_spi()),
             created: self.ends.created,
             rekey_at,
             children: children.map_or_else(Vec::new, |children| children.values().map(ChildSa::view).collect()),
@@ -301,8 +303,9 @@ impl IkeSa {
     }
 }
 
-/// Says that an IKE SA is gone.
+/// Says that an IKE SA is gone; the addresses that it held are, too.
 pub(crate) fn down(ends: &Ends, remote: &str, reason: DownReason, core: &mut Core) {
+    core.give_back(ends, remote);
     core.event(Event::IkeDown { remote: remote.into(), spis: ends.spis(), reason });
 }
 

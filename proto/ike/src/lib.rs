@@ -12,6 +12,7 @@
 extern crate alloc;
 
 // Each version of IKE is a feature of this crate. What is not of one version is for all.
+pub mod address;
 mod auth;
 pub mod config;
 mod error;

@@ -67,6 +67,12 @@ pub const REASSEMBLED: usize = 65_536;
 /// Fragments of a message that is not complete after this time are dropped (RFC 7383 §2.6).
 pub const REASSEMBLY_TIME: Duration = Duration::from_secs(30);
 
+/// Leases of one pool, those that nobody holds included. Beyond it the longest free one goes to the next peer.
+pub const LEASES: usize = IKE_SAS;
+
+/// Internal addresses that one IKE SA may ask for.
+pub const INTERNAL_ADDRESSES: usize = 8;
+
 /// First wait after TEMPORARY_FAILURE; doubled each time (RFC 7296 §2.25).
 pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 

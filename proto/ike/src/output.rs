@@ -10,6 +10,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
+use crate::address::Grant;
 use crate::explain::Failure;
 use crate::question::Question;
 
@@ -82,6 +83,20 @@ pub enum Event {
         spis: (IkeSpi, IkeSpi),
         /// Why.
         reason: DownReason,
+    },
+    /// The peer gave us internal addresses: they are ours before the first Child SA is.
+    Granted {
+        /// The configured peer.
+        remote: String,
+        /// What it gave.
+        grant: Grant,
+    },
+    /// The IKE SA that they came with is gone. Another may have come with the same ones meanwhile.
+    GrantEnded {
+        /// The configured peer.
+        remote: String,
+        /// What it gave.
+        grant: Grant,
     },
     /// A Child SA is installed.
     ChildUp {

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
@@ -39,6 +39,8 @@ pub struct IkeSaView {
     /// Whether a NAT was found in front of us, in front of the peer. While there is one in front of us, whoever owns
     /// the socket sends NAT-keepalives from `local` to `peer` (RFC 3948 §4).
     pub nat: (bool, bool),
+    /// Internal addresses that the peer gave to us, and that we gave to the peer.
+    pub inside: (Vec<IpAddr>, Vec<IpAddr>),
     /// When it was begun.
     pub created: Instant,
     /// When it will be rekeyed.

@@ -12,6 +12,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
+use crate::address::pool::PoolView;
 use crate::config::{Config, NO_VERSION};
 use crate::explain::{Failure, Part};
 use crate::input::{Command, Input};
@@ -63,6 +64,11 @@ impl Endpoint {
     /// None.
     pub fn remote_of(&self, _: IkeSpi) -> Option<(&str, u64)> {
         None
+    }
+
+    /// None.
+    pub fn pools(&self) -> Vec<PoolView> {
+        Vec::new()
     }
 
     /// What was dropped.

@@ -1,7 +1,8 @@
 //! IKE: what is read, sent and read again is the same; what is read has its place in the datagram.
 
+use ravelin_wire::ike::cfg_value::CfgValue;
 use ravelin_wire::ike::header::{Header, PayloadType};
-use ravelin_wire::ike::v2::{Chain, Message, Payload, emit, emit_head, parse_chain};
+use ravelin_wire::ike::v2::{CfgAttribute, Chain, Message, Payload, emit, emit_head, parse_chain};
 use ravelin_wire::limits;
 
 /// A whole datagram.
@@ -68,6 +69,18 @@ pub fn payload(kind: PayloadType, body: &[u8]) {
     }
 }
 
+/// The same for the value of a configuration attribute.
+fn value_again(attribute: &CfgAttribute) -> String {
+    match CfgValue::parse(attribute.kind, &attribute.value) {
+        Ok(Some(value)) => {
+            assert_eq!(value.emit(), attribute.value);
+            format!("{value:?}")
+        }
+        Ok(None) => String::new(),
+        Err(bad) => bad.to_string(),
+    }
+}
+
 /// Emits and reads again what was read. `None`: it cannot be sent.
 fn again(payloads: &[Payload]) -> Option<Chain> {
     assert!(payloads.len() <= limits::MAX_PAYLOADS);
@@ -76,6 +89,7 @@ fn again(payloads: &[Payload]) -> Option<Chain> {
             Payload::IdI(id) | Payload::IdR(id) => id.identity.to_string(),
             Payload::Sa(sa) => sa.0.iter().map(|offered| offered.proposal.to_string()).collect(),
             Payload::TsI(ts) | Payload::TsR(ts) => ts.usable().map(|selector| selector.to_string()).collect(),
+            Payload::Cfg(cfg) => cfg.attributes.iter().map(value_again).collect(),
             _ => continue,
         };
         assert!(!shown.chars().any(char::is_control), "a peer can write control characters to a log");

@@ -160,6 +160,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         liveness: Some(scenario.liveness),
         encap: false,
         open: Default::default(),
+        internal: Default::default(),
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),
@@ -167,7 +168,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: scenario.esp.clone() }],
         dynamic: Default::default(),
     };
-    Config { remotes: vec![remote], policies: vec![child] }
+    Config { remotes: vec![remote], policies: vec![child], pools: vec![] }
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::config::{IdPattern, IkeVersion, Retransmission, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
@@ -152,6 +152,8 @@ pub struct RemoteSpec {
     pub liveness: Option<Duration>,
     /// Whether ESP travels in UDP even where there is no NAT.
     pub encap: bool,
+    /// Internal addresses that one side gives to the other.
+    pub internal: Internal,
     /// The certificates, where the two authenticate by signatures.
     pub signature: Option<SignatureSpec>,
     /// What only a loaded connection can say.
@@ -259,6 +261,7 @@ impl RemoteArgs {
             retransmission: self.retransmission()?,
             liveness: self.liveness,
             encap: self.encap,
+            internal: Internal::default(),
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))

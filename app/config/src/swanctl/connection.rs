@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, IkeVersion, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission};
 use ravelin_types::Identity;
 
 use super::child;
@@ -119,6 +119,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         retransmission: Retransmission::default(),
         liveness,
         encap,
+        internal: Internal::default(),
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
             remote_addrs: texts(section, "remote_addrs"),

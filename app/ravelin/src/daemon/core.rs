@@ -10,6 +10,7 @@ use ravelin_config::Model;
 use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, Input, OpId, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
@@ -526,6 +527,12 @@ impl<P: Plane> Core<P> {
             Event::IkeDown { remote, spis, reason } => {
                 tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
             }
+            Event::Granted { remote, grant } => {
+                tracing::info!("{remote} gave us {}", addresses_text(grant));
+            }
+            Event::GrantEnded { remote, grant } => {
+                tracing::info!("{} of {remote} are not ours any more", addresses_text(grant));
+            }
             Event::ChildUp { policy, inbound, outbound } => {
                 tracing::info!("SA for {} is up: in {inbound}, out {outbound}", self.policy_name(*policy));
             }
@@ -636,6 +643,10 @@ fn refusal(op: Option<&DataPlaneOp>, error: &ravelin_types::dataplane::DataPlane
         Some(DataPlaneOp::AddInterface(interface)) => format!("the interface {} is refused: {error}", interface.name),
         _ => error.to_string(),
     }
+}
+
+fn addresses_text(grant: &Grant) -> String {
+    grant.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn reason_text(reason: DownReason) -> &'static str {

@@ -17,8 +17,9 @@ use ravelin_wire::ip::transport::has_ports;
 
 use super::message::{Payloads, selectors};
 use super::offer::{AH_THROUGH_NAT, fragments_notify, later_fragments, mode_name, use_transport_mode};
+use crate::address::Inside;
 use crate::child::{ChildSa, Terms};
-use crate::config::ChildPolicy;
+use crate::config::{ChildPolicy, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
@@ -38,7 +39,7 @@ impl ChildAnswer {
     /// Judges the offer. `old` is the Child SA it shall replace. The policy goes into `place` once it is known.
     pub(crate) fn to(
         payloads: &Payloads,
-        remote: &str,
+        remote: &Remote,
         old: Option<&ChildSa>,
         exchange: ChildKe,
         ends: &Ends,
@@ -46,13 +47,14 @@ impl ChildAnswer {
         place: &mut Place,
     ) -> Result<Self, Error> {
         let wanted = Wanted::new(payloads, ends)?;
+        let inside = core.inside(ends, remote);
         let found = match old {
             Some(old) => {
                 place.policy = Some(old.policy.policy.id);
                 let current = core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone());
-                find(&[current], &wanted, ends)
+                find(&[current], &wanted, &inside, ends)
             }
-            None => find(&candidates(core.policies(), remote), &wanted, ends),
+            None => find(&candidates(core.policies(), &remote.name), &wanted, &inside, ends),
         }?;
         place.policy = Some(found.policy.policy.id);
 
@@ -180,13 +182,18 @@ pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc
 
 /// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the
 /// initiator's first selectors, the packet that asked, before one that does not (RFC 7296 §2.9).
-pub(crate) fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) -> Result<Found, Error> {
+pub(crate) fn find(
+    policies: &[Arc<ChildPolicy>],
+    wanted: &Wanted,
+    inside: &Inside,
+    ends: &Ends,
+) -> Result<Found, Error> {
     let mut best: Option<(u8, Found)> = None;
     let mut mode_differs = false;
     let mut not_single = false;
     for policy in policies {
         let Action::Protect(protection) = &policy.policy.action else { continue };
-        let mut allowed = allowed(policy, ends);
+        let mut allowed = allowed(policy, inside);
         let mode = protection.mode;
         let offered = match mode {
             Mode::Transport => {
@@ -231,7 +238,7 @@ pub(crate) fn find(policies: &[Arc<ChildPolicy>], wanted: &Wanted, ends: &Ends) 
             true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
             false => {
                 let protected = policies.iter().filter(|policy| matches!(policy.policy.action, Action::Protect(_)));
-                let ours = protected.flat_map(|policy| allowed(policy, ends).lines()).collect();
+                let ours = protected.flat_map(|policy| allowed(policy, inside).lines()).collect();
                 Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours)
             }
         })
@@ -255,8 +262,8 @@ fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selector
 }
 
 /// The selectors of a policy, the peer's side first.
-fn allowed(policy: &ChildPolicy, ends: &Ends) -> Selectors {
-    let (responder, initiator) = policy.selectors(ends.local.ip(), ends.peer.ip());
+fn allowed(policy: &ChildPolicy, inside: &Inside) -> Selectors {
+    let (responder, initiator) = policy.selectors(inside);
     Selectors { initiator, responder }
 }
 

@@ -15,6 +15,7 @@ use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload
 use ravelin_wire::ip::transport::has_type;
 
 use super::message::{Payloads, selectors};
+use crate::address::Inside;
 use crate::child::{ChildSa, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -45,6 +46,7 @@ impl ChildOffer {
         policy: Arc<ChildPolicy>,
         want: &Want,
         with_ke: bool,
+        inside: &Inside,
         ends: &Ends,
         core: &mut Core,
     ) -> Result<Self, Error> {
@@ -52,8 +54,11 @@ impl ChildOffer {
             return Err(Error::Misuse("the policy does not ask for protection"));
         };
         let mode = protection.mode;
-        let (initiator, responder) = policy.selectors(ends.local.ip(), ends.peer.ip());
+        let (initiator, responder) = policy.selectors(inside);
         let mut selectors = Selectors { initiator, responder };
+        if selectors.initiator.is_empty() {
+            return Err(Error::Misuse("the peer gave us no internal address for the selectors of the policy"));
+        }
         if mode == Mode::Transport {
             // RFC 7296 §2.23.1: exactly the addresses of the IKE SA.
             selectors.initiator = narrow(&[TrafficSelector::host(ends.local.ip())], &selectors.initiator);
@@ -168,11 +173,12 @@ impl ChildOffer {
         [Payload::TsI(Ts::new(&self.selectors.initiator)), Payload::TsR(Ts::new(&self.selectors.responder))]
     }
 
-    /// What the answer comes to.
+    /// What the answer comes to. `assigned` has the addresses that came with it, where the offer was made without.
     pub(crate) fn accept(
         &self,
         payloads: &Payloads,
         exchange: ChildKe,
+        assigned: Option<&Inside>,
         ends: &Ends,
         core: &Core,
     ) -> Result<Terms, Error> {
@@ -205,8 +211,15 @@ impl ChildOffer {
                 kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
             }
         }
+        let beyond = |ours: &Selectors| Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines());
         if !kept.within(&self.selectors) {
-            return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), self.selectors.lines()).into());
+            return Err(beyond(&self.selectors).into());
+        }
+        if let Some(inside) = assigned {
+            // RFC 7296 §2.19: of what was asked for before there was an address, the traffic of that address is left.
+            let (initiator, responder) = self.policy.selectors(inside);
+            let allowed = Selectors { initiator, responder };
+            kept = kept.narrowed(&allowed).ok_or_else(|| beyond(&allowed))?;
         }
         Ok(Terms {
             outbound,

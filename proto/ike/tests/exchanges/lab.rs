@@ -416,6 +416,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         liveness: None,
         encap: false,
         open: Default::default(),
+        internal: Default::default(),
     }
 }
 
@@ -455,7 +456,11 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
 }
 
 pub fn config(local: &str, peer: &str) -> Config {
-    Config { remotes: vec![remote(local, peer)], policies: vec![policy(POLICY, Mode::Tunnel, local, peer)] }
+    Config {
+        remotes: vec![remote(local, peer)],
+        policies: vec![policy(POLICY, Mode::Tunnel, local, peer)],
+        pools: vec![],
+    }
 }
 
 pub fn set_mode(config: &mut Config, mode: Mode) {

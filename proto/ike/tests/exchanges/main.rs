@@ -3,6 +3,7 @@
 //! `lab` is the ground they stand on, `peer` the one that does as it likes; the comments in the tests are the messages in the notation of RFC 7296 §1.2.
 #![allow(clippy::unwrap_used)] // Helpers are tests too, though they carry no attribute.
 
+mod addresses;
 mod algorithms;
 mod collisions;
 mod create_child;

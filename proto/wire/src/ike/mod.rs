@@ -1,5 +1,6 @@
 //! IKE messages. The header and the chain of payloads are the same in both versions; payloads differ.
 
+pub mod cfg_value;
 pub mod chain;
 pub mod error;
 pub mod header;

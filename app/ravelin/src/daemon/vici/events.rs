@@ -195,6 +195,8 @@ impl<P: Plane> Core<P> {
                     self.updown("ike-updown", false, &view, None, now);
                 }
             }
+            // The listings have the addresses.
+            Event::Granted { .. } | Event::GrantEnded { .. } => {}
             Event::ChildUp { inbound, .. } => {
                 let Some((view, child)) = self.see_child(*inbound) else { return };
                 let (name, id) = (self.child_name_of(child.policy), self.vici.child_id(*inbound));

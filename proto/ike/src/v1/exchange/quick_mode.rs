@@ -132,7 +132,10 @@ pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut 
     // Without a flow of its own the Child SA is for all that the policy selects.
     let whole = Want { flow: want.flow.filter(|_| want.pfp.any()), ..want };
     let begun = room(session, core)
-        .and_then(|()| ChildOffer::new(policy, &whole, true, ends, core))
+        .and_then(|()| {
+            let inside = core.inside(ends, &session.remote);
+            ChildOffer::new(policy, &whole, true, &inside, ends, core)
+        })
         .and_then(|offer| ask(session, ends, offer.for_flow(want.flow), Some(want), core));
     if let Err(error) = begun {
         core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(want.policy))));
@@ -395,7 +398,8 @@ fn answer(
         return Err(Disagreement::new(Part::ChildProposal, theirs, vec![]).into());
     };
     let wanted = Wanted::of(mode == Mode::Transport, sent, originals(payloads, true), false, ends);
-    let found = find(&candidates(core.policies(), &session.remote.name), &wanted, ends)?;
+    let found =
+        find(&candidates(core.policies(), &session.remote.name), &wanted, &core.inside(ends, &session.remote), ends)?;
     place.policy = Some(found.policy.policy.id);
     let words = |mode| vec![mode_name(mode).to_string()];
     if found.mode != mode {

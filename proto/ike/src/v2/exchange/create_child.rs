@@ -23,6 +23,7 @@ use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
 use super::rekey_child::{self, Collision};
 use super::{After, Exchange, Open, Task, What};
+use crate::address::Inside;
 use crate::child::{Agreement, ChildSa, ChildState};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -58,10 +59,11 @@ impl CreateChild {
         task: Task,
         policy: Arc<ChildPolicy>,
         want: &Want,
+        inside: &Inside,
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::new(policy, want, true, ends, core)?;
+        let offer = ChildOffer::new(policy, want, true, inside, ends, core)?;
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -153,7 +155,7 @@ impl CreateChild {
     ) -> Result<(Agreement, Vec<u8>), Error> {
         rules::require(payloads, rules::CHILD)?;
         let sent = self.ke.as_ref().map(|(method, _)| *method);
-        let terms = self.offer.accept(payloads, ChildKe::Fresh(sent), ends, core)?;
+        let terms = self.offer.accept(payloads, ChildKe::Fresh(sent), None, ends, core)?;
         let shared = match (&self.ke, terms.ke) {
             (_, None) => None,
             (Some((method, private)), Some(chosen)) if *method == chosen && payloads.ke()?.method == chosen => {
@@ -267,7 +269,7 @@ pub(crate) fn respond(
     sa.room(core)?;
     let sent = sent_ke(payloads);
     let replaced = old.and_then(|old| sa.children.get(&old));
-    let answer = ChildAnswer::to(payloads, &sa.remote.name, replaced, ChildKe::Fresh(sent), ends, core, place)?;
+    let answer = ChildAnswer::to(payloads, &sa.remote, replaced, ChildKe::Fresh(sent), ends, core, place)?;
     let exchanged = match answer.terms.ke {
         None => None,
         Some(method) => {

@@ -23,6 +23,7 @@ use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::Ends;
 use crate::output::DownReason;
+use crate::v2::feature::configuration;
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 
@@ -100,7 +101,8 @@ pub(crate) fn respond(
     }
     // RFC 7296 §3.11: the SPIs of one payload belong to one protocol.
     let answer = [(ProtocolId::ESP, gone), (ProtocolId::AH, gone_ah)].into_iter().filter(|(_, spis)| !spis.is_empty());
-    let answer = answer.map(|(protocol, spis)| Payload::Delete(Delete::Child { protocol, spis })).collect();
+    let answer = answer.map(|(protocol, spis)| Payload::Delete(Delete::Child { protocol, spis }));
+    let answer = answer.chain(configuration::inform(payloads, ends, core)).collect();
     Ok((answer, After::Stay))
 }
 

@@ -190,7 +190,8 @@ impl Established {
             What::Create(want) => {
                 let Some(policy) = core.policy(want.policy) else { return Ok(None) };
                 self.room(core)?;
-                CreateChild::request(task, policy, &want, ends, core).map(Some)
+                let inside = core.inside(ends, &self.remote);
+                CreateChild::request(task, policy, &want, &inside, ends, core).map(Some)
             }
             What::RekeyChild(spi) => match self.children.get_mut(&spi) {
                 Some(child) if child.is_settled() => CreateChild::rekey_request(task, child, ends, core).map(Some),

@@ -31,7 +31,7 @@ use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::initial_contact;
+use crate::v2::feature::{configuration, initial_contact};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -193,7 +193,11 @@ impl InitAnswered {
         answer.extend(remote.local_auth.certificates());
         answer.push(auth);
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
-        let judged = ChildAnswer::to(&payloads, &remote.name, None, ChildKe::None, &ends, core, &mut place);
+        let configured = configuration::answer(&payloads, &ends, &remote, &identities.1, core);
+        let judged = configured.and_then(|reply| {
+            answer.extend(reply);
+            ChildAnswer::to(&payloads, &remote, None, ChildKe::None, &ends, core, &mut place)
+        });
         let child = judged.and_then(|child| {
             let suite = &child.terms.suite;
             let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, None, init.nonces())?;
@@ -219,6 +223,7 @@ impl InitAnswered {
             Ok(response) => response,
             Err(unfit) => {
                 core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", None)));
+                core.give_back(&ends, &remote.name);
                 return None;
             }
         };

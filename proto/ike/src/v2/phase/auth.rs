@@ -1,8 +1,9 @@
 //! IKE_AUTH as initiator.
 //!
 //! ```text
-//!   HDR, SK {IDi, [N(INITIAL_CONTACT)], [CERT], [CERTREQ], IDr, AUTH, [N(USE_TRANSPORT_MODE)], SAi2, TSi, TSr}  -->
-//!                             <--  HDR, SK {IDr, [CERT], AUTH, [N(USE_TRANSPORT_MODE)], SAr2, TSi, TSr}
+//!   HDR, SK {IDi, [N(INITIAL_CONTACT)], [CERT], [CERTREQ], IDr, AUTH, [CP], [N(USE_TRANSPORT_MODE)],
+//!            SAi2, TSi, TSr}  -->
+//!                             <--  HDR, SK {IDr, [CERT], AUTH, [CP], [N(USE_TRANSPORT_MODE)], SAr2, TSi, TSr}
 //!                             <--  HDR, SK {IDr, AUTH, N(error)}     the IKE SA without the Child SA
 //!                             <--  HDR, SK {N(error)}                nothing
 //! ```
@@ -33,8 +34,8 @@ use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::initial_contact;
 use crate::v2::feature::intermediate::IntAuth;
+use crate::v2::feature::{configuration, initial_contact};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
@@ -141,7 +142,8 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
     while !wants.is_empty() {
         let want = wants.remove(0);
         let Some(policy) = core.policy(want.policy) else { continue };
-        match ChildOffer::new(policy, &want, false, ends, core) {
+        let inside = core.inside(ends, remote).while_asking(remote);
+        match ChildOffer::new(policy, &want, false, &inside, ends, core) {
             Ok(offer) => return Some(offer),
             Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
         }
@@ -164,6 +166,7 @@ impl Unsigned {
         payloads.extend(remote.remote_auth.requests(&core.crypto));
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
         payloads.push(auth);
+        payloads.extend(configuration::request(&remote));
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(offer.ts());
@@ -306,6 +309,9 @@ impl AuthRequested {
 
     /// The responder is who it should be.
     pub(crate) fn proven(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        if let Some(grant) = configuration::granted(&self.remote, payloads) {
+            core.borrow(&ends, &self.remote, grant);
+        }
         let child = self.child(&ends, payloads, core);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
@@ -379,7 +385,13 @@ impl AuthRequested {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        let terms = self.offer.accept(payloads, ChildKe::None, ends, core)?;
+        let inside = core.inside(ends, &self.remote);
+        let asked = !self.remote.internal.ask.is_empty();
+        if inside.ours.is_empty() {
+            let ours = vec!["an internal address".into()];
+            return Err(Error::NoAddress(Disagreement::new(Part::InternalAddress, vec![], ours)));
+        }
+        let terms = self.offer.accept(payloads, ChildKe::None, asked.then_some(&inside), ends, core)?;
         let init = &self.init;
         let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, None, init.nonces())?;
         Ok(Agreement {

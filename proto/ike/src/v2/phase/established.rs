@@ -268,6 +268,7 @@ impl Established {
         if self.stage == Stage::Replaced {
             return;
         }
+        core.addresses.pass_on(ends.our_spi(), heir_ends.our_spi());
         for child in self.children.values() {
             child.pass_on(heir_ends.our_spi(), core);
         }

@@ -1,0 +1,20 @@
+//! Internal addresses (RFC 7296 §2.19): which IKE SA has which, as responder from pools and as initiator from its peer.
+//! Both versions of IKE use it, and it knows neither's messages:
+//!
+//! ```text
+//!   responder   Wishes::parse(request) ─► Core::lend ─► Grant::emit        lent until the IKE SA ends
+//!   initiator   Wishes::of(addresses)  ─► request;  reply ─► Grant::parse ─► Core::borrow
+//!   both        Core::inside: what dynamic selectors stand for             Addresses::pass_on: the IKE SA was rekeyed
+//! ```
+//! `ike_sa::down` gives everything back. `pool` has the leases, `grant` the attributes, `table` who holds what.
+
+mod grant;
+pub mod pool;
+#[cfg(feature = "ikev2")]
+mod table;
+
+pub use grant::Grant;
+#[cfg(feature = "ikev2")]
+pub(crate) use grant::Wishes;
+#[cfg(feature = "ikev2")]
+pub(crate) use table::{Addresses, Inside};
