@@ -422,7 +422,7 @@ mod tests {
         apply(&mut model, &folder, &any).unwrap();
         let trusts = |model: &Model| match &model.ike_config(&BTreeMap::new()).remote("dexter").unwrap().remote_auth {
             RemoteAuth::Signature(trust) => trust.anchors.len(),
-            RemoteAuth::Psk(_) => panic!(),
+            other => panic!("{other:?}"),
         };
         assert_eq!(trusts(&model), 1);
         apply(&mut model, &folder, "ike remote -x dexter").unwrap();

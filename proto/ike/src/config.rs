@@ -15,7 +15,7 @@ use ravelin_types::selector::TrafficSelector;
 #[cfg(feature = "ikev2")]
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
-pub use crate::auth::{LocalAuth, RemoteAuth};
+pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
 use crate::negotiate;
 pub use crate::open::{IdPattern, Open, OwnedKey};
 
@@ -61,6 +61,9 @@ impl Config {
             // Keys of a keyring may come later.
             if remote.open.keys.is_none() && (!remote.local_auth.is_usable() || !remote.remote_auth.is_usable()) {
                 mistakes.push(Mistake::NoSecret(name()));
+            }
+            if let Some(why) = remote.eap_mistake() {
+                mistakes.push(Mistake::Eap(name(), why));
             }
             if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
                 mistakes.push(Mistake::Families(name()));
@@ -122,6 +125,8 @@ pub enum Mistake {
     DuplicatePolicy(PolicyId),
     /// The remote has no pre-shared key, or nobody whose certificate would be trusted.
     NoSecret(String),
+    /// EAP cannot be used so.
+    Eap(String, &'static str),
     /// The two addresses of the remote are not of one family.
     Families(String),
     /// The two ends of the policy are not of one family.
@@ -148,6 +153,7 @@ impl fmt::Display for Mistake {
             Mistake::NoSecret(name) => {
                 write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
             }
+            Mistake::Eap(name, why) => write!(f, "remote {name}: {why}"),
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
             Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),
             Mistake::NoIkeProposal(name) => write!(

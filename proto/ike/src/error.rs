@@ -131,6 +131,11 @@ impl Error {
         Error::Authentication(Disagreement::new(Part::Certificate, vec![why], ours))
     }
 
+    /// EAP did not succeed: what the other side said, or what we found.
+    pub(crate) fn eap(theirs: Option<String>, ours: Option<String>) -> Self {
+        Error::Authentication(Disagreement::new(Part::Eap, theirs.into_iter().collect(), ours.into_iter().collect()))
+    }
+
     /// Our own key does not serve, or nobody judged the peer's.
     pub(crate) fn credential(why: String) -> Self {
         Error::Authentication(Disagreement::new(Part::Configuration, vec![], vec![why]))
@@ -292,6 +297,7 @@ fn advice(part: Part) -> &'static str {
         Part::InternalAddress => "give the server's remote a pool with addresses left, and let the client ask for one",
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
+        Part::Eap => "check the user, the password and the methods of both sides",
         Part::Certificate => "mend the certificate, or trust its authority: ce x509",
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
         Part::Configuration => "correct the remote or the policy on this side",

@@ -51,6 +51,8 @@ pub enum Part {
     Identity,
     /// The pre-shared keys differ, or the peer says so.
     Authentication,
+    /// An EAP conversation did not come to a good end, for the reason in `theirs` or `ours`.
+    Eap,
     /// A certificate or a signature is not accepted, for the reason in `theirs`, or the peer does not accept ours.
     Certificate,
     /// No answer.
@@ -80,6 +82,7 @@ impl fmt::Display for Part {
             Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
+            Part::Eap => "EAP did not succeed",
             Part::Certificate => "a certificate or its signature is not accepted",
             Part::NoAnswer => "the peer does not answer",
             Part::Configuration => "the configuration here cannot be carried out",

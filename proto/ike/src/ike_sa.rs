@@ -22,6 +22,7 @@ use crate::output::{DownReason, Event};
 use crate::sa_table::InitKey;
 #[cfg(feature = "ikev1")]
 use crate::v1;
+use crate::v2::phase::answer_eap::EapAnswered;
 use crate::v2::phase::asking::Asking;
 use crate::v2::phase::auth::AuthRequested;
 use crate::v2::phase::established::{Established, Stage};
@@ -46,6 +47,8 @@ pub(crate) enum Phase {
     IntermediateRequested(Box<IntermediateRequested>),
     /// We sent an IKE_AUTH request.
     AuthRequested(Box<AuthRequested>),
+    /// We asked who the peer is, by EAP.
+    EapAnswered(Box<EapAnswered>),
     /// Somebody outside signs or judges.
     Asking(Box<Asking>),
     /// Both sides are authenticated.
@@ -99,6 +102,7 @@ impl IkeSa {
             Phase::InitAnswered(phase) => phase.handle(ends, message, datagram, core),
             Phase::IntermediateRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::AuthRequested(phase) => phase.handle(ends, message, datagram, core),
+            Phase::EapAnswered(phase) => phase.handle(ends, message, datagram, core),
             Phase::Asking(phase) => Some(phase.handle(ends, core)),
             Phase::Established(phase) => phase.handle(ends, message, datagram, core),
             #[cfg(feature = "ikev1")]
@@ -117,6 +121,7 @@ impl IkeSa {
             Phase::InitAnswered(phase) => phase.timer(ends, core),
             Phase::IntermediateRequested(phase) => phase.timer(ends, core),
             Phase::AuthRequested(phase) => phase.timer(ends, core),
+            Phase::EapAnswered(phase) => phase.timer(ends, core),
             Phase::Asking(phase) => phase.timer(ends, core),
             Phase::Established(phase) => phase.timer(ends, core),
             #[cfg(feature = "ikev1")]
@@ -131,6 +136,7 @@ impl IkeSa {
             Phase::InitAnswered(phase) => Some(phase.expire_at),
             Phase::IntermediateRequested(phase) => Some(phase.retry.at()),
             Phase::AuthRequested(phase) => Some(phase.retry.at()),
+            Phase::EapAnswered(phase) => Some(phase.expire_at),
             Phase::Asking(phase) => Some(phase.deadline()),
             Phase::Established(phase) => phase.deadline(),
             #[cfg(feature = "ikev1")]
@@ -141,7 +147,7 @@ impl IkeSa {
     /// Whether a peer began it and has yet to prove who it is.
     pub(crate) fn is_half_open(&self) -> bool {
         match &self.phase {
-            Phase::InitAnswered(_) => true,
+            Phase::InitAnswered(_) | Phase::EapAnswered(_) => true,
             Phase::Asking(phase) => phase.is_half_open(),
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.session().is_none() && !self.ends.initiator,
@@ -159,7 +165,7 @@ impl IkeSa {
             Phase::IntermediateRequested(phase) => Some(&mut phase.wants),
             Phase::AuthRequested(phase) => Some(&mut phase.wants),
             Phase::Asking(phase) => phase.wants(),
-            Phase::InitAnswered(_) | Phase::Established(_) => None,
+            Phase::InitAnswered(_) | Phase::EapAnswered(_) | Phase::Established(_) => None,
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.wants(),
         }
@@ -222,6 +228,7 @@ impl IkeSa {
             | Phase::InitAnswered(_)
             | Phase::IntermediateRequested(_)
             | Phase::AuthRequested(_)
+            | Phase::EapAnswered(_)
             | Phase::Asking(_) => 0,
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.session().map_or(0, |session| session.children.len()),
@@ -235,6 +242,7 @@ impl IkeSa {
             Phase::InitAnswered(phase) => phase.remote_name(),
             Phase::IntermediateRequested(phase) => &phase.remote.name,
             Phase::AuthRequested(phase) => &phase.remote.name,
+            Phase::EapAnswered(phase) => &phase.request.remote.name,
             Phase::Asking(phase) => phase.remote_name(),
             Phase::Established(phase) => &phase.remote.name,
             #[cfg(feature = "ikev1")]
@@ -249,6 +257,7 @@ impl IkeSa {
             Phase::InitAnswered(phase) => ("IKE_SA_INIT", Some(phase.suite)),
             Phase::IntermediateRequested(phase) => ("IKE_INTERMEDIATE", Some(phase.init.suite)),
             Phase::AuthRequested(phase) => ("IKE_AUTH", Some(phase.suite)),
+            Phase::EapAnswered(phase) => ("IKE_AUTH", Some(phase.phase.suite)),
             Phase::Asking(phase) => ("IKE_AUTH", Some(phase.suite())),
             Phase::Established(phase) => (phase.state_name(), Some(phase.suite)),
             #[cfg(feature = "ikev1")]
@@ -296,7 +305,10 @@ impl IkeSa {
             Phase::Established(phase) => phase.end(&self.ends, reason, core),
             Phase::AuthRequested(phase) => phase.abandon(core),
             Phase::Asking(phase) => phase.abandon(core),
-            Phase::InitRequested(_) | Phase::InitAnswered(_) | Phase::IntermediateRequested(_) => {}
+            Phase::InitRequested(_)
+            | Phase::InitAnswered(_)
+            | Phase::IntermediateRequested(_)
+            | Phase::EapAnswered(_) => {}
             #[cfg(feature = "ikev1")]
             Phase::V1(phase) => phase.drop_silently(&self.ends, reason, core),
         }

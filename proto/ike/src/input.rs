@@ -40,7 +40,7 @@ pub struct Datagram<'a> {
 }
 
 /// What came of one [`OpId`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Outcome {
     /// What the data plane says.
     Applied(Result<(), DataPlaneError>),

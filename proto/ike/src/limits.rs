@@ -14,6 +14,9 @@ pub const COOKIE_THRESHOLD: usize = 32;
 /// A responder forgets a half-open IKE SA after this time.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 
+/// How long the EAP conversation of a half-open IKE SA may take: somebody may be typing a password.
+pub const EAP: Duration = Duration::from_secs(120);
+
 /// How long a question about a signature or a certificate may stay open. A token needs a second, a revocation list from a
 /// slow server some more; by then the peer has given up too.
 pub const ANSWER: Duration = Duration::from_secs(30);

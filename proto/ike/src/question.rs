@@ -1,20 +1,24 @@
-//! Slow or outside work: signing with a private key, and judging a peer's certificates and signature.
+//! Slow or outside work: signing with a private key, judging a peer's certificates and signature, and the turns of an EAP
+//! conversation, behind which a server elsewhere may stand.
 //!
 //! The endpoint asks ([`Output::Ask`](crate::Output::Ask)), goes on with other peers, and takes the answer when it comes
 //! ([`Input::Done`](crate::Input::Done)). Whoever answers may do so in a thread, from a token, or at once with
 //! [`Question::answer`].
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
+use ravelin_eap::{Conversation, Step, Tools};
 use ravelin_pki::auth::{Claim, Credential, Proof, Trust, World};
 use ravelin_types::Identity;
+use ravelin_wire::ike::v2::Eap;
 
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Question {
     /// Sign, so that the peer can verify.
     Sign {
@@ -38,15 +42,24 @@ pub enum Question {
         /// What AUTH covers.
         octets: Vec<u8>,
     },
+    /// Take a turn in an EAP conversation.
+    Converse {
+        /// The conversation, which comes back with the answer.
+        conversation: Box<Conversation>,
+        /// What the other side said; `None`: nobody has said anything yet.
+        heard: Option<Eap>,
+    },
 }
 
 /// What is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Answer {
     /// AUTH.
     Signed(Proof),
     /// It is.
     Proven,
+    /// The conversation, and what comes of the turn.
+    Conversed(Box<(Conversation, Step)>),
     /// It cannot be done, or it is not: why, in words for the operator.
     Refused(String),
 }
@@ -60,27 +73,33 @@ pub struct Desk<'a> {
     pub world: World<'a>,
     /// Who verifies.
     pub crypto: &'a CryptoProvider,
+    /// What a turn of an EAP conversation takes.
+    pub eap: Tools<'a>,
 }
 
 impl Question {
     /// The answer. It takes up to some milliseconds.
-    pub fn answer(&self, desk: Desk<'_>) -> Answer {
+    pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {
             Question::Sign { credential, hashes, octets } => {
                 let Some(key) = (desk.keys)(&credential.key) else {
                     return Answer::Refused(alloc::format!("the private key {} is not there any more", credential.key));
                 };
-                match credential.prove(&*key, hashes.as_deref(), octets) {
+                match credential.prove(&*key, hashes.as_deref(), &octets) {
                     Ok(proof) => Answer::Signed(proof),
                     Err(refusal) => Answer::Refused(refusal.to_string()),
                 }
             }
             Question::Judge { trust, identity, certificates, proof, octets } => {
-                let claim = Claim { identity, certificates, proof, octets };
+                let claim = Claim { identity: &identity, certificates: &certificates, proof: &proof, octets: &octets };
                 match trust.judge(claim, desk.world, desk.crypto) {
                     Ok(_) => Answer::Proven,
                     Err(refusal) => Answer::Refused(refusal.to_string()),
                 }
+            }
+            Question::Converse { mut conversation, heard } => {
+                let step = conversation.turn(heard.as_ref(), desk.eap);
+                Answer::Conversed(Box::new((*conversation, step)))
             }
         }
     }

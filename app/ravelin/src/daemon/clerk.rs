@@ -1,4 +1,4 @@
-//! Who answers what IKE asks about signatures and certificates: a few threads, so that no peer waits for the papers of
+//! Who answers what IKE asks about signatures, certificates and EAP: a few threads, so that no peer waits for the papers of
 //! another.
 //!
 //! ```text
@@ -15,7 +15,9 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ravelin_config::Papers;
-use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_eap::Tools;
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
@@ -81,6 +83,7 @@ fn serve(work: &Mutex<Receiver<Asked>>, done: &Sender<(OpId, Answer)>, mut waker
             keys: &|name| papers.keys.get(name).cloned(),
             world: World { now, crls: &papers.crls },
             crypto: &crypto,
+            eap: Tools { random: &|out| SystemRandom.fill(out) },
         });
         if done.send((op, answer)).is_err() {
             return;

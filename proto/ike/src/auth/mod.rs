@@ -3,19 +3,22 @@
 //! The two sides need not use the same one (RFC 7296 §2.15). All methods cover the same octets, the `SignedOctets` of the
 //! side that proves.
 
+mod eap;
 mod psk;
 mod signature;
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::SignedOctets;
 use ravelin_crypto::{CryptoProvider, PrfAlg};
+use ravelin_eap::Client;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, Id, Payload};
 
+pub use self::eap::EapServer;
 use crate::limits;
 use crate::question::Question;
 
@@ -26,6 +29,8 @@ pub enum LocalAuth {
     Psk(Secret),
     /// By a signature.
     Signature(Arc<Credential>),
+    /// By an EAP method, as the one who initiates (RFC 7296 §2.16).
+    Eap(Arc<Client>),
 }
 
 impl LocalAuth {
@@ -34,13 +39,14 @@ impl LocalAuth {
         match self {
             LocalAuth::Psk(secret) => !secret.is_empty(),
             LocalAuth::Signature(_) => true,
+            LocalAuth::Eap(client) => !client.methods.is_empty(),
         }
     }
 
     /// `[CERT, ...]`
     pub(crate) fn certificates(&self) -> Vec<Payload> {
         match self {
-            LocalAuth::Psk(_) => Vec::new(),
+            LocalAuth::Psk(_) | LocalAuth::Eap(_) => Vec::new(),
             LocalAuth::Signature(credential) => signature::certificates(credential),
         }
     }
@@ -53,6 +59,9 @@ pub enum RemoteAuth {
     Psk(Secret),
     /// By a signature.
     Signature(Arc<Trust>),
+    /// By an EAP method, as the one who initiates (RFC 7296 §2.16). A responder of whom this is expected is one that
+    /// proves itself by the method alone (RFC 5998).
+    Eap(Arc<EapServer>),
 }
 
 impl RemoteAuth {
@@ -61,13 +70,14 @@ impl RemoteAuth {
         match self {
             RemoteAuth::Psk(secret) => !secret.is_empty(),
             RemoteAuth::Signature(trust) => trust.is_usable(),
+            RemoteAuth::Eap(eap) => !eap.server.methods.is_empty(),
         }
     }
 
     /// `[CERTREQ, ...]`
     pub(crate) fn requests(&self, crypto: &CryptoProvider) -> Vec<Payload> {
         match self {
-            RemoteAuth::Psk(_) => Vec::new(),
+            RemoteAuth::Psk(_) | RemoteAuth::Eap(_) => Vec::new(),
             RemoteAuth::Signature(trust) => signature::requests(trust.requests(limits::REQUESTED_AUTHORITIES, crypto)),
         }
     }
@@ -77,6 +87,10 @@ impl RemoteAuth {
         match self {
             RemoteAuth::Psk(_) => alloc::format!("the pre-shared key of remote {remote}"),
             RemoteAuth::Signature(_) => alloc::format!("a certificate or key that is trusted for remote {remote}"),
+            RemoteAuth::Eap(eap) => {
+                let methods: Vec<String> = eap.server.methods.iter().map(ToString::to_string).collect();
+                alloc::format!("{} for remote {remote}", methods.join(" or "))
+            }
         }
     }
 }
@@ -107,13 +121,30 @@ pub(crate) enum Now<T> {
 }
 
 impl Claim<'_> {
-    /// AUTH, as we make it. `hashes` are those that the peer announced.
-    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, hashes: Option<&[u16]>) -> Now<Payload> {
-        let octets = self.octets(prf);
+    /// AUTH, as we make it, or nothing where EAP comes first. `hashes` are those that the peer announced.
+    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, hashes: Option<&[u16]>) -> Now<Option<Payload>> {
         match auth {
-            LocalAuth::Psk(secret) => Now::Known(Payload::Auth(psk::prove(&octets, prf, secret))),
-            LocalAuth::Signature(credential) => Now::Ask(signature::prove(credential, hashes, octets.parts().concat())),
+            LocalAuth::Psk(secret) => Now::Known(Some(self.prove_shared(prf, secret))),
+            LocalAuth::Signature(credential) => {
+                Now::Ask(signature::prove(credential, hashes, self.octets(prf).parts().concat()))
+            }
+            LocalAuth::Eap(_) => Now::Known(None),
         }
+    }
+
+    /// AUTH with a secret that both sides have: a pre-shared key, or what an EAP method made.
+    pub(crate) fn prove_shared(&self, prf: &dyn PrfAlg, secret: &Secret) -> Payload {
+        Payload::Auth(psk::prove(&self.octets(prf), prf, secret))
+    }
+
+    /// Judges AUTH with a secret that both sides have.
+    pub(crate) fn judge_shared(&self, prf: &dyn PrfAlg, secret: &Secret, auth: &Auth) -> Result<(), Unproven> {
+        psk::judge(&self.octets(prf), prf, secret, auth)
+    }
+
+    /// The secret of AUTH behind an EAP conversation: its key, or without one the prover's own SK_p (RFC 7296 §2.16).
+    pub(crate) fn after_eap<'s>(&'s self, msk: &'s Option<Secret>) -> &'s Secret {
+        msk.as_ref().unwrap_or(self.sk_p)
     }
 
     /// Judges the peer's AUTH, which came among these payloads; any other method than the one expected fails.
@@ -124,11 +155,12 @@ impl Claim<'_> {
         auth: &Auth,
         payloads: &[Payload],
     ) -> Result<Now<()>, Unproven> {
-        let octets = self.octets(prf);
         match expected {
-            RemoteAuth::Psk(secret) => psk::judge(&octets, prf, secret, auth).map(Now::Known),
+            RemoteAuth::Psk(secret) => self.judge_shared(prf, secret, auth).map(Now::Known),
+            // Whoever shall prove himself by EAP has no other way.
+            RemoteAuth::Eap(_) => Err(Unproven),
             RemoteAuth::Signature(trust) => {
-                let octets = octets.parts().concat();
+                let octets = self.octets(prf).parts().concat();
                 Ok(Now::Ask(signature::judge(trust, &self.id.identity, payloads, auth, octets)))
             }
         }

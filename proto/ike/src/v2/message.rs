@@ -10,7 +10,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v2::{
-    Auth, Chain, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head,
+    Auth, Chain, Eap, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head,
 };
 
 use crate::error::Error;
@@ -161,6 +161,7 @@ impl Payloads {
         idi: IdI(Id) or "no IDi payload";
         idr: IdR(Id) or "no IDr payload";
         auth: Auth(Auth) or "no AUTH payload";
+        eap: Eap(Eap) or "no EAP payload";
         tsi: TsI(Ts) or "no TSi payload";
         tsr: TsR(Ts) or "no TSr payload";
     }

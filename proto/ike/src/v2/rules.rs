@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   IKE_SA_INIT      request, response   SA, KE, N
-//!   IKE_AUTH         request             IDi, AUTH, SA, TSi, TSr
+//!   IKE_AUTH         request             IDi, SA, TSi, TSr (AUTH unless EAP follows)
 //!                    response            IDr, AUTH         (SA, TSi, TSr when the Child SA came to be)
+//!     with EAP       first response      IDr, EAP          (AUTH unless EAP proves both sides)
 //!   CREATE_CHILD_SA  request, response   SA, N, TSi, TSr   (KE by agreement)
 //!     for the IKE SA                     SA, N, KE
 //!   INFORMATIONAL    any                 nothing
@@ -22,10 +23,11 @@ pub(crate) type Rule = &'static [PayloadType];
 /// IKE_SA_INIT, both ways.
 pub(crate) const SA_INIT: Rule = &[PayloadType::SA, PayloadType::KE, PayloadType::NONCE];
 /// IKE_AUTH request.
-pub(crate) const AUTH_REQUEST: Rule =
-    &[PayloadType::IDI, PayloadType::AUTH, PayloadType::SA, PayloadType::TSI, PayloadType::TSR];
+pub(crate) const AUTH_REQUEST: Rule = &[PayloadType::IDI, PayloadType::SA, PayloadType::TSI, PayloadType::TSR];
 /// IKE_AUTH response.
 pub(crate) const AUTH_RESPONSE: Rule = &[PayloadType::IDR, PayloadType::AUTH];
+/// IKE_AUTH response that begins an EAP conversation.
+pub(crate) const EAP_GREETING: Rule = &[PayloadType::IDR, PayloadType::EAP];
 /// CREATE_CHILD_SA for a Child SA, both ways.
 pub(crate) const CHILD: Rule = &[PayloadType::SA, PayloadType::NONCE, PayloadType::TSI, PayloadType::TSR];
 /// CREATE_CHILD_SA for the IKE SA, both ways.
@@ -38,6 +40,7 @@ const ONCE: &[PayloadType] = &[
     PayloadType::IDI,
     PayloadType::IDR,
     PayloadType::AUTH,
+    PayloadType::EAP,
     PayloadType::NONCE,
     PayloadType::TSI,
     PayloadType::TSR,

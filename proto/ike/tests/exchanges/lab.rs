@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_eap::Tools;
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
@@ -78,7 +79,7 @@ pub struct Papers {
 }
 
 impl Papers {
-    pub fn answer(&self, question: &Question) -> Answer {
+    pub fn answer(&self, question: Question) -> Answer {
         let year = self.year.unwrap_or(2026);
         let now = Time((year - 1970) * 31_556_952);
         let crypto = provider();
@@ -86,6 +87,7 @@ impl Papers {
             keys: &|name| self.keys.get(name).cloned(),
             world: World { now, crls: &self.crls },
             crypto: &crypto,
+            eap: Tools { random: &|out| SeededRandom::new(3).fill(out) },
         })
     }
 }
@@ -144,7 +146,7 @@ impl Host {
     /// Answers the oldest open question; false when there is none.
     pub fn answer(&mut self) -> bool {
         let Some((op, question)) = self.asked.pop_front() else { return false };
-        let answer = self.papers.answer(&question);
+        let answer = self.papers.answer(question);
         self.input(Input::Done(op, answer.into()));
         true
     }

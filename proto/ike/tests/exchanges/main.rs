@@ -8,6 +8,7 @@ mod algorithms;
 mod collisions;
 mod create_child;
 mod delete;
+mod eap;
 mod fragments;
 mod hostile;
 mod informational;

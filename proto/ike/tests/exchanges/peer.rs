@@ -202,6 +202,12 @@ impl Peer {
         message.data.starts_with(&spis)
     }
 
+    /// Its SK_p, which is the secret of AUTH behind an EAP method without a key.
+    pub fn own_sk_p(&self) -> Secret {
+        let Keys { keys, .. } = self.keys.as_ref().unwrap();
+        if self.initiator { keys.sk_pi.clone() } else { keys.sk_pr.clone() }
+    }
+
     /// AUTH under this identity.
     pub fn auth(&self, id: &Id) -> Payload {
         let Keys { algs, keys, .. } = self.keys.as_ref().unwrap();

@@ -334,7 +334,7 @@ fn bent(papers: &Papers2, bend: impl Fn(Proof) -> Proof) -> Lab {
     let mut lab = papers.lab(|_, _| ());
     begin(&mut lab);
     let (op, question) = lab.a.asked.pop_front().unwrap();
-    let Answer::Signed(proof) = lab.a.papers.answer(&question) else { panic!("{question:?}") };
+    let Answer::Signed(proof) = lab.a.papers.answer(question) else { panic!() };
     lab.a.input(Input::Done(op, Answer::Signed(bend(proof)).into()));
     lab
 }
@@ -399,8 +399,9 @@ fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
                             *hashes = None;
                         }
                         Question::Judge { proof, .. } => assert_eq!(proof.method, method),
+                        other => panic!("{other:?}"),
                     }
-                    let answer = host.papers.answer(&question);
+                    let answer = host.papers.answer(question);
                     host.input(Input::Done(op, answer.into()));
                 }
             }
@@ -499,16 +500,21 @@ fn cert_payloads_of_any_form_neither_help_nor_harm() {
         let (op, mut question) = lab.b.asked.pop_front().unwrap();
         let Question::Judge { certificates: sent, .. } = &mut question else { panic!() };
         *sent = certificates.to_vec();
-        let answer = lab.b.papers.answer(&question);
-        lab.b.input(Input::Done(op, answer.clone().into()));
+        let answer = lab.b.papers.answer(question);
+        let again = match &answer {
+            Answer::Refused(why) => Answer::Refused(why.clone()),
+            Answer::Proven => Answer::Proven,
+            other => panic!("{other:?}"),
+        };
+        lab.b.input(Input::Done(op, again.into()));
         answer
     };
-    assert_eq!(judge(std::slice::from_ref(&good)), Answer::Proven);
+    assert!(matches!(judge(std::slice::from_ref(&good)), Answer::Proven));
     // PKCS #7, PGP, hash and URL, and unknown encodings are passed over: nothing is fetched (SECURITY-HISTORY row 66).
     let others: Vec<(u8, Vec<u8>)> =
         [1, 2, 3, 6, 7, 8, 10, 12, 13, 14, 200].map(|e| (e, vec![0x30, 0x80, 0, 0])).to_vec();
     let with_others: Vec<_> = others.iter().cloned().chain([good.clone()]).chain(others.clone()).collect();
-    assert_eq!(judge(&with_others), Answer::Proven);
+    assert!(matches!(judge(&with_others), Answer::Proven));
     let refused = |certificates: &[(u8, Vec<u8>)], words: &str| match judge(certificates) {
         Answer::Refused(why) => assert!(why.contains(words), "{why}"),
         other => panic!("{other:?}"),

@@ -17,6 +17,7 @@ use core::net::SocketAddr;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
 
+use super::answer_eap;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
 use super::established::{Established, Origin};
@@ -44,6 +45,14 @@ pub(crate) struct Request {
     pub(crate) id: Id,
     /// To which and from which address it came.
     pub(crate) at: (SocketAddr, SocketAddr),
+}
+
+impl Request {
+    /// `IDr, [CERT, ...], [AUTH]`
+    pub(super) fn head(&self, auth: Option<Payload>) -> Vec<Payload> {
+        let certificates = self.remote.local_auth.certificates();
+        [Payload::IdR(self.id.clone())].into_iter().chain(certificates).chain(auth).collect()
+    }
 }
 
 impl InitAnswered {
@@ -99,8 +108,9 @@ impl InitAnswered {
         }
         let judged = payloads.and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
         match judged {
-            Ok((request, Now::Known(()))) => self.proven(now_at, request, core),
-            Ok((request, Now::Ask(question))) => {
+            Ok((request, None)) => answer_eap::begin(self, now_at, request, core),
+            Ok((request, Some(Now::Known(())))) => self.proven(now_at, request, core),
+            Ok((request, Some(Now::Ask(question)))) => {
                 Some(asking::ask(now_at, question, Step::JudgeRequest(self, request), core))
             }
             Err(error) => self.refuse(ends, &error, (datagram.local, datagram.remote), core),
@@ -111,7 +121,10 @@ impl InitAnswered {
     pub(crate) fn proven(self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
         let claim = self.init.responder(&request.id);
         match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.hashes.as_deref()) {
-            Now::Known(auth) => self.establish(ends, request, auth, core),
+            Now::Known(auth) => {
+                let head = request.head(auth);
+                self.establish(ends, request, head, core)
+            }
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignResponse(self, request), core)),
         }
     }
@@ -130,28 +143,46 @@ impl InitAnswered {
 
     /// Refuses the whole, at the addresses at which the request came.
     pub(crate) fn refuse(
-        mut self: Box<Self>,
+        self: Box<Self>,
         ends: Ends,
         error: &Error,
-        (local, remote): (SocketAddr, SocketAddr),
+        at: (SocketAddr, SocketAddr),
         core: &mut Core,
     ) -> Option<IkeSa> {
         let due = self.due();
         let exchange = if due == ExchangeType::IKE_AUTH { "IKE_AUTH" } else { "IKE_INTERMEDIATE" };
         core.failed(error.failure(ends.place(self.remote_name(), exchange, None)));
-        let header = ends.header(due, true, self.init.next_id);
-        let message = self.init.protection.seal(&header, &[Payload::Notify(error.notify())], &mut *core.rng).ok()?;
+        self.refuse_with(ends, Payload::Notify(error.notify()), at, core)
+    }
+
+    /// The same with this answer; the operator knows.
+    pub(super) fn refuse_with(
+        mut self: Box<Self>,
+        ends: Ends,
+        answer: Payload,
+        (local, remote): (SocketAddr, SocketAddr),
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = ends.header(self.due(), true, self.init.next_id);
+        let message = self.init.protection.seal(&header, &[answer], &mut *core.rng).ok()?;
         core.send(local, remote, &message, 0);
         self.refused = Some(message);
         Some(self.keep(ends))
     }
 
-    /// The remote that the peer is, once its AUTH is proven.
-    fn authenticate(&self, payloads: Payloads, at: (SocketAddr, SocketAddr)) -> Result<(Request, Now<()>), Error> {
+    /// The remote that the peer is, once its AUTH is proven; `None`: by EAP, which it wants if it sends no AUTH
+    /// (RFC 7296 §2.16).
+    fn authenticate(
+        &self,
+        payloads: Payloads,
+        at: (SocketAddr, SocketAddr),
+    ) -> Result<(Request, Option<Now<()>>), Error> {
         rules::require(&payloads, rules::AUTH_REQUEST)?;
         let id = payloads.idi()?;
+        let by_eap = payloads.auth().is_err();
         let taking = |exact| {
-            let taking = self.candidates.iter().filter(|remote| remote.takes(&id.identity));
+            let fitting = self.candidates.iter().filter(|remote| answer_eap::expected(remote) == by_eap);
+            let taking = fitting.filter(|remote| remote.takes(&id.identity));
             taking.filter(move |remote| remote.asked_for().is_some() == exact)
         };
         let closed = |remote: &Arc<Remote>| remote.for_peer(at.0.ip(), &id.identity);
@@ -160,10 +191,17 @@ impl InitAnswered {
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
         let wanted = known.iter().find(|remote| asked == Some(&remote.local_id));
         let Some(remote) = wanted.or(known.first()) else {
+            if by_eap && !self.candidates.iter().any(|remote| answer_eap::expected(remote)) {
+                return Err(Error::Violation("no AUTH payload, and EAP is not configured"));
+            }
             let ours = self.candidates.iter().map(|remote| remote.peer_words()).collect();
             let refusal = Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours);
             return Err(Error::Authentication(refusal));
         };
+        if by_eap {
+            let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
+            return Ok((Request { payloads, remote, id, at }, None));
+        }
         let auth = payloads.auth()?;
         let claim = self.init.initiator(id);
         let judged = claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &payloads.0).map_err(|_| {
@@ -172,26 +210,23 @@ impl InitAnswered {
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
         let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
-        Ok((Request { payloads, remote, id, at }, judged))
+        Ok((Request { payloads, remote, id, at }, Some(judged)))
     }
 
-    /// Answers with this AUTH.
+    /// Answers with AUTH, which ends `answer`, and the rest.
     pub(crate) fn establish(
         self: Box<Self>,
         ends: Ends,
         request: Request,
-        auth: Payload,
+        mut answer: Vec<Payload>,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let Request { payloads, remote, id, at } = request;
+        let Request { payloads, remote, at, .. } = request;
         let mut init = self.init;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
         if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
             initial_contact::obey(&ends, &remote.name, &identities, core);
         }
-        let mut answer = vec![Payload::IdR(id)];
-        answer.extend(remote.local_auth.certificates());
-        answer.push(auth);
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
         let configured = configuration::answer(&payloads, &ends, &remote, &identities.1, core);
         let judged = configured.and_then(|reply| {

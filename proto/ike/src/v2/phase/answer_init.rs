@@ -296,6 +296,7 @@ fn build(
         done: 0,
         int_auth: IntAuth::default(),
         next_id: 1,
+        rounds: 0,
     };
     Ok(Built { ends, init })
 }

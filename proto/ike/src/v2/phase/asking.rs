@@ -3,6 +3,7 @@
 //! ```text
 //!   initiator   IKE_SA_INIT ─► Sign ─► AuthRequested ─► Judge ─► Established
 //!   responder   InitAnswered ─► Judge ─► Sign ─► Established
+//!   with EAP    AuthRequested ◄─► Converse;  InitAnswered ─► Converse ─► Sign ─► EapAnswered ◄─► Converse
 //! ```
 //! The peer's message comes again meanwhile, or not; it changes nothing. Without an answer in
 //! [`limits::ANSWER`] the IKE SA ends.
@@ -12,9 +13,10 @@ use alloc::vec::Vec;
 
 use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_wire::ike::v2::{Auth, AuthMethod, Payload};
+use ravelin_wire::ike::v2::{Auth, AuthMethod, Eap, EapCode, Payload};
 
 use super::answer_auth::Request;
+use super::answer_eap::EapAnswered;
 use super::answer_init::InitAnswered;
 use super::auth::{AuthRequested, Unsigned};
 use crate::context::Core;
@@ -43,6 +45,12 @@ pub(crate) enum Step {
     JudgeRequest(Box<InitAnswered>, Request),
     /// Our AUTH as responder.
     SignResponse(Box<InitAnswered>, Request),
+    /// Our turn as the user in an EAP conversation, after a message of this kind.
+    PeerTurn(Box<AuthRequested>, EapCode),
+    /// Our turn as the one who asks.
+    ServerTurn(Box<EapAnswered>),
+    /// Our AUTH as responder that begins an EAP conversation with this message.
+    SignGreeting(Box<EapAnswered>, Eap),
 }
 
 /// Asks, and waits in this phase for the answer.
@@ -59,7 +67,7 @@ impl Asking {
             return Some(IkeSa { ends, phase: Phase::Asking(self) });
         }
         match (self.step, answer) {
-            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.send(ends, auth(proof), core),
+            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.send(ends, Some(auth(proof)), core),
             (Step::SignRequest(unsigned), other) => unsigned.unsigned(&ends, words(other), core),
             (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
             (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),
@@ -69,10 +77,18 @@ impl Asking {
                 phase.refuse(ends, &error, request.at, core)
             }
             (Step::SignResponse(phase, request), Answer::Signed(proof)) => {
-                phase.establish(ends, request, auth(proof), core)
+                let head = request.head(Some(auth(proof)));
+                phase.establish(ends, request, head, core)
             }
             (Step::SignResponse(phase, request), other) => {
                 phase.refuse(ends, &Error::credential(words(other)), request.at, core)
+            }
+            (Step::PeerTurn(phase, heard), Answer::Conversed(turned)) => phase.turned(ends, *turned, heard, core),
+            (Step::PeerTurn(phase, _), other) => phase.unsaid(ends, words(other), true, core),
+            (Step::ServerTurn(phase), Answer::Conversed(turned)) => phase.turned(ends, *turned, core),
+            (Step::SignGreeting(phase, eap), Answer::Signed(proof)) => phase.greet(ends, Some(auth(proof)), eap, core),
+            (Step::ServerTurn(phase) | Step::SignGreeting(phase, _), other) => {
+                phase.refuse(ends, &Error::credential(words(other)), None, core)
             }
         }
     }
@@ -87,7 +103,10 @@ impl Asking {
         if core.now < self.expire_at {
             return Some(IkeSa { ends, phase: Phase::Asking(self) });
         }
-        let error = Error::credential("nobody signed or checked the certificates in time".into());
+        let error = match &self.step {
+            Step::PeerTurn(..) | Step::ServerTurn(_) => Error::eap(None, Some("nobody answered in time".into())),
+            _ => Error::credential("nobody signed or checked the certificates in time".into()),
+        };
         core.failed(error.failure(ends.place(self.remote_name(), "IKE_AUTH", None)));
         self.abandon(core);
         None
@@ -102,20 +121,21 @@ impl Asking {
         core.withdraw(self.op);
         match &self.step {
             Step::SignRequest(unsigned) => unsigned.abandon(core),
-            Step::JudgeResponse(phase, _) => phase.abandon(core),
-            Step::JudgeRequest(..) | Step::SignResponse(..) => {}
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => phase.abandon(core),
+            Step::JudgeRequest(..) | Step::SignResponse(..) | Step::ServerTurn(_) | Step::SignGreeting(..) => {}
         }
     }
 
     /// Whether the peer has yet to prove who it is.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.step, Step::JudgeRequest(..))
+        matches!(self.step, Step::JudgeRequest(..) | Step::ServerTurn(_) | Step::SignGreeting(..))
     }
 
     pub(crate) fn remote_name(&self) -> &str {
         match &self.step {
             Step::SignRequest(unsigned) => &unsigned.remote.name,
-            Step::JudgeResponse(phase, _) => &phase.remote.name,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => &phase.remote.name,
+            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => &phase.request.remote.name,
             Step::JudgeRequest(_, request) | Step::SignResponse(_, request) => &request.remote.name,
         }
     }
@@ -123,7 +143,8 @@ impl Asking {
     pub(crate) fn suite(&self) -> IkeSuite {
         match &self.step {
             Step::SignRequest(unsigned) => unsigned.init.suite,
-            Step::JudgeResponse(phase, _) => phase.suite,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => phase.suite,
+            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => phase.phase.suite,
             Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
         }
     }
@@ -132,8 +153,8 @@ impl Asking {
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
         match &mut self.step {
             Step::SignRequest(unsigned) => Some(&mut unsigned.wants),
-            Step::JudgeResponse(phase, _) => Some(&mut phase.wants),
-            Step::JudgeRequest(..) | Step::SignResponse(..) => None,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => Some(&mut phase.wants),
+            Step::JudgeRequest(..) | Step::SignResponse(..) | Step::ServerTurn(_) | Step::SignGreeting(..) => None,
         }
     }
 }
@@ -146,6 +167,6 @@ fn auth(proof: ravelin_pki::auth::Proof) -> Payload {
 fn words(answer: Answer) -> alloc::string::String {
     match answer {
         Answer::Refused(why) => why,
-        Answer::Signed(_) | Answer::Proven => "the answer is to another question".into(),
+        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) => "the answer is to another question".into(),
     }
 }

@@ -7,6 +7,7 @@
 //!                             <--  HDR, SK {IDr, AUTH, N(error)}     the IKE SA without the Child SA
 //!                             <--  HDR, SK {N(error)}                nothing
 //! ```
+//! With EAP there are more of them: `eap.rs`.
 //! Read RFC 7296 §1.2, §2.15 and §2.21.2 before changing this file.
 
 use alloc::boxed::Box;
@@ -22,8 +23,9 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
 use super::asking::{self, Step};
+use super::eap::{self, Turn};
 use super::established::{Established, Origin};
-use crate::auth::{Claim, LocalAuth, Now};
+use crate::auth::{Claim, LocalAuth, Now, RemoteAuth};
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
@@ -62,9 +64,22 @@ pub(crate) struct InitExchange {
     pub(crate) int_auth: IntAuth,
     /// Message ID of the next exchange.
     pub(crate) next_id: u32,
+    /// IKE_AUTH exchanges that are over.
+    pub(crate) rounds: u32,
 }
 
 impl InitExchange {
+    /// Goes on to the next exchange of IKE_AUTH.
+    pub(super) fn next_round(&mut self) {
+        self.next_id += 1;
+        self.rounds += 1;
+    }
+
+    /// What IKE_INTERMEDIATE adds, with the message ID of the first IKE_AUTH exchange (RFC 9242 §3.3.2).
+    fn intermediate_octets(&self) -> Vec<u8> {
+        self.int_auth.octets(self.next_id - self.rounds)
+    }
+
     /// What the initiator proves with this identity.
     pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Claim<'a> {
         Claim {
@@ -72,7 +87,7 @@ impl InitExchange {
             nonce: &self.nonce_r,
             sk_p: &self.keys.sk_pi,
             id,
-            int_auth: self.int_auth.octets(self.next_id),
+            int_auth: self.intermediate_octets(),
         }
     }
 
@@ -83,7 +98,7 @@ impl InitExchange {
             nonce: &self.nonce_i,
             sk_p: &self.keys.sk_pr,
             id,
-            int_auth: self.int_auth.octets(self.next_id),
+            int_auth: self.intermediate_octets(),
         }
     }
 
@@ -109,7 +124,9 @@ pub(crate) struct AuthRequested {
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
     pub(crate) suite: IkeSuite,
-    init: InitExchange,
+    /// What the response shall bring.
+    pub(super) turn: Turn,
+    pub(super) init: InitExchange,
     offer: ChildOffer,
 }
 
@@ -157,7 +174,7 @@ impl Unsigned {
     }
 
     /// Sends the request with this AUTH.
-    pub(crate) fn send(self, ends: Ends, auth: Payload, core: &mut Core) -> Option<IkeSa> {
+    pub(crate) fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
         let policy = Some(self.offer.policy.policy.id);
         let mut payloads = vec![Payload::IdI(self.id())];
         let Unsigned { remote, wants, mut init, offer } = self;
@@ -165,7 +182,8 @@ impl Unsigned {
         payloads.extend(remote.local_auth.certificates());
         payloads.extend(remote.remote_auth.requests(&core.crypto));
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
-        payloads.push(auth);
+        payloads.extend(auth);
+        payloads.extend(eap::only(&remote));
         payloads.extend(configuration::request(&remote));
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
@@ -175,7 +193,8 @@ impl Unsigned {
             Ok(message) => {
                 core.send(ends.local, ends.peer, &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);
-                let phase = AuthRequested { remote, wants, retry, suite: init.suite, init, offer };
+                let turn = Turn::first(&remote);
+                let phase = AuthRequested { remote, wants, retry, suite: init.suite, turn, init, offer };
                 Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
             }
             Err(unfit) => {
@@ -247,7 +266,7 @@ impl AuthRequested {
         core.table.release(self.offer.inbound);
     }
 
-    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+    pub(super) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         IkeSa { ends, phase: Phase::AuthRequested(self) }
     }
 
@@ -260,6 +279,11 @@ impl AuthRequested {
             Ok(payloads) => payloads,
             Err(error) => return self.refuse(&ends, &error, true, core),
         };
+        match self.turn {
+            Turn::Talk(..) => return self.hear(ends, &payloads, core),
+            Turn::Proof(..) if payloads.auth().is_ok() => return self.proof(ends, &payloads, core),
+            Turn::Whole | Turn::Greeting | Turn::Proof(..) => {}
+        }
         // Without AUTH it is a refusal of the whole; with it only the Child SA is concerned.
         if payloads.auth().is_err()
             && let Some(refusal) = payloads.refusal()
@@ -267,7 +291,8 @@ impl AuthRequested {
             let error = self.refused(refusal);
             return self.refuse(&ends, &error, false, core);
         }
-        match rules::require(&payloads, rules::AUTH_RESPONSE).and_then(|()| self.verify(&payloads)) {
+        let rule = if matches!(self.turn, Turn::Greeting) { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
+        match rules::require(&payloads, rule).and_then(|()| self.verify(&payloads)) {
             Ok(Now::Known(())) => self.proven(ends, &payloads, core),
             Ok(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeResponse(self, payloads), core)),
             Err(error) => self.refuse(&ends, &error, true, core),
@@ -275,7 +300,7 @@ impl AuthRequested {
     }
 
     /// AUTHENTICATION_FAILED is about our certificate where we have one.
-    fn refused(&self, refusal: Error) -> Error {
+    pub(super) fn refused(&self, refusal: Error) -> Error {
         match (&refusal, &self.remote.local_auth) {
             (Error::Refused(kind @ NotifyType::AUTHENTICATION_FAILED, _), LocalAuth::Signature(_)) => {
                 let ours = vec![alloc::format!("the certificate of {}", self.remote.local_id)];
@@ -291,7 +316,13 @@ impl AuthRequested {
         self.refuse(&ends, &error, true, core)
     }
 
-    fn refuse(mut self: Box<Self>, ends: &Ends, error: &Error, tell: bool, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn refuse(
+        mut self: Box<Self>,
+        ends: &Ends,
+        error: &Error,
+        tell: bool,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
         core.table.release(self.offer.inbound);
         if tell {
             self.tell(ends, error, core);
@@ -309,13 +340,20 @@ impl AuthRequested {
 
     /// The responder is who it should be.
     pub(crate) fn proven(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        if matches!(self.turn, Turn::Greeting) {
+            return self.begin_eap(ends, payloads, core);
+        }
         if let Some(grant) = configuration::granted(&self.remote, payloads) {
             core.borrow(&ends, &self.remote, grant);
         }
         let child = self.child(&ends, payloads, core);
-        let AuthRequested { remote, wants, init, offer, .. } = *self;
+        let AuthRequested { remote, wants, turn, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
-        let peer = payloads.idr().map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
+        let id = match &turn {
+            Turn::Proof(_, id) => Ok(id),
+            _ => payloads.idr(),
+        };
+        let peer = id.map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None);
         let mut established = Established::new(
@@ -359,6 +397,10 @@ impl AuthRequested {
         if !self.remote.takes(&id.identity) {
             let (theirs, ours) = (id.identity.to_string(), self.remote.peer_words());
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
+        }
+        if matches!(self.remote.remote_auth, RemoteAuth::Eap(_)) {
+            // RFC 5998 §3: EAP will show it.
+            return Ok(Now::Known(()));
         }
         let claim = self.init.responder(id);
         claim.judge(self.init.algs.prf, &self.remote.remote_auth, payloads.auth()?, &payloads.0).map_err(|_| {

@@ -307,6 +307,7 @@ impl InitRequested {
             done: 0,
             int_auth: IntAuth::default(),
             next_id: 1,
+            rounds: 0,
         };
         Ok((ends, exchange))
     }

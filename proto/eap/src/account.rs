@@ -1,0 +1,68 @@
+//! Users: their names as EAP carries them, and their passwords.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ravelin_types::{Identity, Secret};
+
+use crate::limits;
+
+/// A password and whose it is; without owners, everybody's.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The names of the user.
+    pub owners: Vec<Identity>,
+    /// The password, in UTF-8.
+    pub password: Secret,
+}
+
+/// All passwords.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts(pub Arc<[Account]>);
+
+impl Accounts {
+    /// The password of a user, by the octets of his name: one with this owner before one that is everybody's.
+    pub fn password(&self, user: &[u8]) -> Option<&Secret> {
+        let owned = |account: &&Account| account.owners.iter().any(|owner| names(owner, user));
+        let found = self.0.iter().find(owned).or_else(|| self.0.iter().find(|account| account.owners.is_empty()));
+        found.map(|account| &account.password).filter(|password| password.len() <= limits::PASSWORD)
+    }
+}
+
+/// Whether a name of the configuration and the octets of an EAP identity are the same user. EAP has no types of
+/// identities, so what the configuration took the name for does not matter.
+fn names(owner: &Identity, user: &[u8]) -> bool {
+    *owner == identity(user) || owner.data() == user
+}
+
+/// An EAP identity as an identity of IKE, under which the authenticated user is known from then on: an address, a name
+/// with `@`, another name, or octets.
+pub fn identity(user: &[u8]) -> Identity {
+    let Ok(text) = core::str::from_utf8(user) else { return Identity::KeyId(user.to_vec()) };
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return address.into();
+    }
+    let plain = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    match (plain, text.contains('@')) {
+        (true, true) => Identity::Rfc822(String::from(text)),
+        (true, false) => Identity::Fqdn(String::from(text)),
+        (false, _) => Identity::KeyId(user.to_vec()),
+    }
+}
+
+/// An identity of IKE as an EAP identity: text as it is, addresses in their written form.
+pub(crate) fn user(identity: &Identity) -> Vec<u8> {
+    match identity {
+        Identity::Ipv4(address) => alloc::format!("{address}").into_bytes(),
+        Identity::Ipv6(address) => alloc::format!("{address}").into_bytes(),
+        Identity::Dn(dn) => alloc::format!("{dn}").into_bytes(),
+        other => other.data(),
+    }
+}
+
+/// A user's name without a domain of Windows in front: `DOMAIN\user` (RFC 2759 §4).
+pub(crate) fn without_domain(user: &[u8]) -> &[u8] {
+    user.iter().rposition(|octet| *octet == b'\\').and_then(|at| user.get(at + 1..)).unwrap_or(user)
+}

@@ -1,0 +1,82 @@
+//! A conversation, whichever end of it is ours: turn by turn, as RFC 3748 §2 has it.
+//!
+//! The transport delivers each message once and in order, as IKE and RADIUS do. A message that is out of place ends the
+//! conversation: there is nobody who would repeat it in a better form.
+
+use alloc::string::String;
+use core::fmt;
+
+use ravelin_types::Secret;
+use ravelin_wire::ike::v2::Eap;
+
+use crate::authenticator::Authenticator;
+use crate::method::MethodType;
+use crate::peer::Peer;
+
+/// What a turn may need from outside.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// Fills with unpredictable octets.
+    pub random: &'a dyn Fn(&mut [u8]),
+}
+
+/// One end of a conversation.
+pub enum Conversation {
+    /// Ours is the user.
+    Peer(Peer),
+    /// Ours asks who the user is.
+    Authenticator(Authenticator),
+}
+
+/// What comes of a turn.
+#[derive(Debug)]
+pub enum Step {
+    /// Say this, and wait for what the other side says.
+    Say(Eap),
+    /// It is over.
+    Done {
+        /// To be said first; a peer has the last word never.
+        last: Option<Eap>,
+        /// What was proven, or why not, in words for the operator.
+        outcome: Result<Proven, String>,
+    },
+}
+
+/// What a conversation proves.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// The user's name, as the method proved it.
+    pub user: alloc::vec::Vec<u8>,
+    /// How.
+    pub method: MethodType,
+    /// The Master Session Key (RFC 3748 §7.10), where the method makes one.
+    pub msk: Option<Secret>,
+}
+
+impl Conversation {
+    /// Takes what the other side says; `None` begins a conversation as authenticator.
+    pub fn turn(&mut self, heard: Option<&Eap>, tools: Tools<'_>) -> Step {
+        match (self, heard) {
+            (Conversation::Peer(peer), Some(heard)) => peer.hear(heard, tools),
+            (Conversation::Authenticator(authenticator), Some(heard)) => authenticator.hear(heard, tools),
+            (Conversation::Authenticator(authenticator), None) => authenticator.begin(tools),
+            (Conversation::Peer(_), None) => Step::failed("nothing was said"),
+        }
+    }
+}
+
+impl Step {
+    /// It ends without a word more.
+    pub(crate) fn failed(why: impl Into<String>) -> Step {
+        Step::Done { last: None, outcome: Err(why.into()) }
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Conversation::Peer(_) => "Conversation(peer)",
+            Conversation::Authenticator(_) => "Conversation(authenticator)",
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! The Extensible Authentication Protocol (RFC 3748): both ends of a conversation, and the methods.
+//!
+//! This crate has no clock, no socket and no randomness of its own: a turn of a [`Conversation`] is one message in, one
+//! message out. Read [`conversation`] first.
+//!
+//! ```text
+//!   Conversation::turn(what was heard) ─┬─ Peer           answers for a user: identity, Nak, one method
+//!                                       └─ Authenticator  asks: identity, methods in order, the result
+//!                                            method/: MD5, GTC, MSCHAPv2, each with its two ends
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod account;
+mod authenticator;
+pub mod conversation;
+pub mod limits;
+mod method;
+mod mschap;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, Accounts, identity};
+pub use authenticator::{Authenticator, Server};
+pub use conversation::{Conversation, Proven, Step, Tools};
+pub use method::{Method, MethodType};
+pub use peer::{Client, Peer};

@@ -1,0 +1,14 @@
+//! Every bound on what the other side of a conversation can make this side keep or do.
+
+/// Messages of one conversation that are taken from the other side. EAP-TLS with a chain of 64 KiB in fragments of a
+/// kilobyte has some seventy.
+pub const TURNS: u32 = 100;
+
+/// Octets of an identity (RFC 7542 §2.2 allows 253 and more in principle; RADIUS carries no longer one).
+pub const IDENTITY: usize = 253;
+
+/// Characters of a message of the other side that are kept for a report.
+pub const MESSAGE: usize = 200;
+
+/// Octets of a password.
+pub const PASSWORD: usize = 256;

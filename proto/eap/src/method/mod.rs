@@ -1,0 +1,193 @@
+//! The methods: their numbers and words, and the two ends of each.
+
+mod gtc;
+mod md5;
+mod mschapv2;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use ravelin_types::Secret;
+
+use crate::conversation::Tools;
+
+/// The Type of an EAP message (RFC 3748 §5), with those of vendors (§5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodType {
+    /// One octet.
+    Plain(u8),
+    /// Vendor and number.
+    Expanded(u32, u32),
+}
+
+impl MethodType {
+    pub(crate) const IDENTITY: MethodType = MethodType::Plain(1);
+    pub(crate) const NOTIFICATION: MethodType = MethodType::Plain(2);
+    pub(crate) const NAK_NUMBER: u8 = 3;
+    pub(crate) const NAK: MethodType = MethodType::Plain(Self::NAK_NUMBER);
+
+    /// As it stands in front of the type's data.
+    pub(crate) fn octets(self) -> Vec<u8> {
+        match self {
+            MethodType::Plain(number) => vec![number],
+            MethodType::Expanded(..) => self.expanded(),
+        }
+    }
+
+    /// In the long form: type 254, vendor in three octets, number in four.
+    pub(crate) fn expanded(self) -> Vec<u8> {
+        let (vendor, number) = match self {
+            MethodType::Plain(number) => (0, u32::from(number)),
+            MethodType::Expanded(vendor, number) => (vendor, number),
+        };
+        let [_, vendor @ ..] = vendor.to_be_bytes();
+        [&[EXPANDED][..], &vendor, &number.to_be_bytes()].concat()
+    }
+}
+
+const EXPANDED: u8 = 254;
+
+/// The type of a request or response, and its data.
+pub(crate) fn split(message: &[u8]) -> Option<(MethodType, &[u8])> {
+    match message {
+        [EXPANDED, v1, v2, v3, n1, n2, n3, n4, data @ ..] => {
+            let (vendor, number) = (u32::from_be_bytes([0, *v1, *v2, *v3]), u32::from_be_bytes([*n1, *n2, *n3, *n4]));
+            // RFC 3748 §5.7: vendor 0 has the plain types.
+            let plain = u8::try_from(number).ok().filter(|_| vendor == 0);
+            Some((plain.map_or(MethodType::Expanded(vendor, number), MethodType::Plain), data))
+        }
+        [EXPANDED, ..] | [] => None,
+        [number, data @ ..] => Some((MethodType::Plain(*number), data)),
+    }
+}
+
+/// The methods that are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A challenge hashed with the password (RFC 3748 §5.4). It makes no key.
+    Md5,
+    /// The password as it is (RFC 3748 §5.6). It makes no key.
+    Gtc,
+    /// Both sides prove that they know the password (RFC 2759).
+    MsChapV2,
+}
+
+impl Method {
+    /// Every one, with its word.
+    pub const ALL: &[(Method, &str)] =
+        &[(Method::Md5, "EAP-MD5"), (Method::Gtc, "EAP-GTC"), (Method::MsChapV2, "EAP-MSCHAPV2")];
+
+    /// Its number.
+    pub fn number(self) -> MethodType {
+        MethodType::Plain(match self {
+            Method::Md5 => 4,
+            Method::Gtc => 6,
+            Method::MsChapV2 => 26,
+        })
+    }
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(method, _)| *method == self).map_or("EAP", |(_, name)| name)
+    }
+
+    /// The method of a word: `EAP-MD5`, or `MD5`.
+    pub fn find(word: &str) -> Option<Method> {
+        let word = word.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case("EAP-")).map_or(word, |_| &word[4..]);
+        Self::ALL.iter().find(|(_, name)| name[4..].eq_ignore_ascii_case(word)).map(|(method, _)| *method)
+    }
+
+    /// Whether both sides prove themselves so well that the authenticator needs no other proof (RFC 5998 §4): it must make
+    /// a key, and nobody may try passwords against what he saw.
+    pub fn is_mutual(self) -> bool {
+        match self {
+            Method::Md5 | Method::Gtc | Method::MsChapV2 => false,
+        }
+    }
+
+    pub(crate) fn peer(self, user: &[u8], password: &Secret) -> Box<dyn PeerMethod> {
+        match self {
+            Method::Md5 => Box::new(md5::Peer::new(user, password)),
+            Method::Gtc => Box::new(gtc::Peer::new(password)),
+            Method::MsChapV2 => Box::new(mschapv2::Peer::new(user, password)),
+        }
+    }
+
+    /// `None` for the password of a user who is not known: he fails as one with a wrong password does.
+    pub(crate) fn server(self, user: &[u8], password: Option<Secret>, name: &[u8]) -> Box<dyn ServerMethod> {
+        match self {
+            Method::Md5 => Box::new(md5::Server::new(password, name)),
+            Method::Gtc => Box::new(gtc::Server::new(password)),
+            Method::MsChapV2 => Box::new(mschapv2::Server::new(user, password, name)),
+        }
+    }
+}
+
+/// The peer's end of a method.
+pub(crate) trait PeerMethod: Send {
+    /// The data of the response to a request with this identifier.
+    ///
+    /// # Errors
+    /// Why the conversation cannot go on.
+    fn answer(&mut self, identifier: u8, data: &[u8], tools: Tools<'_>) -> Result<Vec<u8>, String>;
+
+    /// The key that was made, if the authenticator may say success now.
+    ///
+    /// # Errors
+    /// Why it may not.
+    fn outcome(&self) -> Result<Option<Secret>, String>;
+
+    /// What the authenticator said when it refused.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+/// The authenticator's end of a method.
+pub(crate) trait ServerMethod: Send {
+    /// The data of the first request, which will have this identifier.
+    fn begin(&mut self, identifier: u8, tools: Tools<'_>) -> Vec<u8>;
+
+    /// Takes the data of a response to the request with this identifier; the next one will have `next`.
+    fn judge(&mut self, identifier: u8, next: u8, data: &[u8], tools: Tools<'_>) -> Judgement;
+}
+
+/// What an authenticator makes of a response.
+pub(crate) enum Judgement {
+    /// The data of the next request.
+    Ask(Vec<u8>),
+    /// He is the user; the key, where there is one.
+    Passed(Option<Secret>),
+    /// He is not, or broke the rules.
+    Failed(String),
+}
+
+/// Said of every password that does not fit, that of nobody included.
+pub(crate) const WRONG_PASSWORD: &str = "the password is not that of the user, or there is no such user";
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for MethodType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((method, _)) = Method::ALL.iter().find(|(method, _)| method.number() == *self) {
+            return method.fmt(f);
+        }
+        match self {
+            MethodType::Plain(0) => f.write_str("no other method"),
+            MethodType::Plain(13) => f.write_str("EAP-TLS"),
+            MethodType::Plain(18) => f.write_str("EAP-SIM"),
+            MethodType::Plain(21) => f.write_str("EAP-TTLS"),
+            MethodType::Plain(23) => f.write_str("EAP-AKA"),
+            MethodType::Plain(25) => f.write_str("PEAP"),
+            MethodType::Plain(number) => write!(f, "EAP type {number}"),
+            MethodType::Expanded(vendor, number) => write!(f, "EAP type {number} of vendor {vendor}"),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! EAP inside IKE_AUTH as responder: from a request without AUTH to one with it.
+//!
+//! ```text
+//!   InitAnswered ─ HDR, SK {IDi, SA, TSi, TSr} ─► Asking: begin ─► Asking: sign ─► EapAnswered
+//!                             <--  HDR, SK {IDr, [CERT], AUTH, EAP}
+//!   EapAnswered ─ HDR, SK {EAP} ─► Asking ─► EapAnswered, until the method is done
+//!                             <--  HDR, SK {EAP}
+//!   EapAnswered ─ HDR, SK {AUTH} ─► Established
+//!                             <--  HDR, SK {AUTH, SAr2, TSi, TSr}
+//! ```
+//! The peer is from then on who the method proved, whatever it said in IDi: that was a claim (RFC 7296 §2.16). A refusal is
+//! kept as that of IKE_AUTH without EAP.
+//! Read RFC 7296 §2.16, RFC 5998 and RFC 3748 §7 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_eap::{Authenticator, Conversation, Proven, Step as Turned};
+use ravelin_types::Instant;
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
+
+use super::answer_auth::Request;
+use super::answer_init::InitAnswered;
+use super::asking::{self, Step};
+use crate::auth::{LocalAuth, Now, RemoteAuth};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::input::Datagram;
+use crate::limits;
+use crate::question::Question;
+use crate::v2::feature::fragmentation::Sealed;
+use crate::v2::message::Payloads;
+use crate::v2::rules;
+
+/// We are in an EAP conversation.
+pub(crate) struct EapAnswered {
+    pub(crate) phase: Box<InitAnswered>,
+    /// The request that began it, with what it wants.
+    pub(crate) request: Request,
+    /// Away while somebody works on it.
+    conversation: Option<Conversation>,
+    /// What came of it.
+    proven: Option<Proven>,
+    /// Our last answer.
+    response: Option<Sealed>,
+    pub(crate) expire_at: Instant,
+}
+
+/// Whether this remote is one that proves itself by EAP.
+pub(super) fn expected(remote: &Remote) -> bool {
+    matches!(remote.remote_auth, RemoteAuth::Eap(_))
+}
+
+/// Begins a conversation about this request.
+pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
+    let RemoteAuth::Eap(eap) = &request.remote.remote_auth else { return None };
+    let only = request.payloads.notify(NotifyType::EAP_ONLY_AUTHENTICATION).is_some();
+    if matches!(request.remote.local_auth, LocalAuth::Eap(_)) && !only {
+        // RFC 5998 §3: only whoever said that it takes it gets no other proof.
+        let theirs = vec![String::from("wants a proof beside EAP")];
+        let ours = vec![String::from("EAP alone")];
+        let error = Error::Authentication(Disagreement::new(Part::Eap, theirs, ours));
+        let at = request.at;
+        return phase.refuse(ends, &error, at, core);
+    }
+    let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
+    let conversation = Conversation::Authenticator(Authenticator::new(eap.server.clone(), &user));
+    let expire_at = core.now + limits::EAP;
+    let phase = EapAnswered { phase, request, conversation: None, proven: None, response: None, expire_at };
+    let question = Question::Converse { conversation: Box::new(conversation), heard: None };
+    Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))
+}
+
+impl EapAnswered {
+    pub(crate) fn handle(
+        mut self: Box<Self>,
+        ends: Ends,
+        message: Message,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let header = message.header;
+        let init = &mut self.phase.init;
+        let asked = header.exchange == ExchangeType::IKE_AUTH && !header.flags.is_response();
+        let again = header.message_id.checked_add(1) == Some(init.next_id);
+        let Some(protected) = message.protected.filter(|_| asked && (again || header.message_id == init.next_id))
+        else {
+            core.counters.unexpected += 1;
+            return Some(self.keep(ends));
+        };
+        let Ok(inner) = init.protection.open(datagram.data, &protected) else {
+            core.counters.forged += 1;
+            return Some(self.keep(ends));
+        };
+        if again {
+            core.counters.repeated += 1;
+            // RFC 7383 §2.6.1: one answer for all fragments of a request.
+            let first = protected.fragment.is_none_or(|fragment| fragment.number() == 1);
+            if let Some(response) = self.response.as_ref().filter(|_| first) {
+                core.send(datagram.local, datagram.remote, response, 0);
+            }
+            return Some(self.keep(ends));
+        }
+        let Some(whole) = init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
+            return Some(self.keep(ends));
+        };
+        self.request.at = (datagram.local, datagram.remote);
+        let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        // Whoever is not in the configuration any more is nobody.
+        if core.current(&self.request.remote).is_none() {
+            return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
+        }
+        match payloads.and_then(|payloads| self.next(&payloads)) {
+            Ok(Some(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
+            Ok(None) => self.establish(ends, core),
+            Err(error) => self.refuse(ends, &error, None, core),
+        }
+    }
+
+    pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if core.now < self.expire_at {
+            return Some(self.keep(ends));
+        }
+        let error = Error::eap(Some("the user did not go on".into()), None);
+        core.failed(error.failure(ends.place(&self.request.remote.name, "IKE_AUTH", None)));
+        None
+    }
+
+    /// What is to be asked because of the peer's message; `None`: it has proven itself.
+    fn next(&mut self, payloads: &Payloads) -> Result<Option<Question>, Error> {
+        let Some(proven) = &self.proven else {
+            let heard = Some(payloads.eap()?.clone());
+            let conversation = self.conversation.take().ok_or(Error::Violation("an EAP message out of turn"))?;
+            return Ok(Some(Question::Converse { conversation: Box::new(conversation), heard }));
+        };
+        let auth = payloads.auth()?;
+        let claim = self.phase.init.initiator(self.request.payloads.idi()?);
+        claim.judge_shared(self.phase.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
+            let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
+            Error::eap(Some(theirs), None)
+        })?;
+        Ok(None)
+    }
+
+    /// What comes of our turn.
+    pub(crate) fn turned(
+        mut self: Box<Self>,
+        ends: Ends,
+        (conversation, turned): (Conversation, Turned),
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        match turned {
+            Turned::Say(eap) => {
+                self.conversation = Some(conversation);
+                if self.response.is_some() {
+                    return self.say(ends, &[Payload::Eap(eap)], core);
+                }
+                let init = &self.phase.init;
+                let claim = init.responder(&self.request.id);
+                match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.hashes.as_deref()) {
+                    Now::Known(auth) => self.greet(ends, auth, eap, core),
+                    Now::Ask(question) => Some(asking::ask(ends, question, Step::SignGreeting(self, eap), core)),
+                }
+            }
+            Turned::Done { last, outcome: Ok(proven) } => match self.admits(&proven) {
+                Ok(()) => {
+                    self.proven = Some(proven);
+                    let last: Vec<Payload> = last.into_iter().map(Payload::Eap).collect();
+                    self.say(ends, &last, core)
+                }
+                Err(error) => self.refuse(ends, &error, None, core),
+            },
+            Turned::Done { last, outcome: Err(why) } => self.refuse(ends, &Error::eap(Some(why), None), last, core),
+        }
+    }
+
+    /// Whether the remote is for this user.
+    fn admits(&self, proven: &Proven) -> Result<(), Error> {
+        let RemoteAuth::Eap(eap) = &self.request.remote.remote_auth else { return Ok(()) };
+        let user = ravelin_eap::identity(&proven.user);
+        match eap.users.takes(&user) {
+            true => Ok(()),
+            false => {
+                let ours = vec![alloc::format!("the user shall be {}", eap.users)];
+                Err(Error::Authentication(Disagreement::new(Part::Identity, vec![alloc::format!("{user}")], ours)))
+            }
+        }
+    }
+
+    /// `HDR, SK {IDr, [CERT], [AUTH], EAP}`
+    pub(crate) fn greet(
+        self: Box<Self>,
+        ends: Ends,
+        auth: Option<Payload>,
+        eap: Eap,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let mut greeting = self.request.head(auth);
+        greeting.push(Payload::Eap(eap));
+        self.say(ends, &greeting, core)
+    }
+
+    fn say(mut self: Box<Self>, ends: Ends, payloads: &[Payload], core: &mut Core) -> Option<IkeSa> {
+        let init = &mut self.phase.init;
+        let header = ends.header(ExchangeType::IKE_AUTH, true, init.next_id);
+        match init.protection.seal(&header, payloads, &mut *core.rng) {
+            Ok(response) => {
+                init.next_round();
+                let (local, remote) = self.request.at;
+                core.send(local, remote, &response, 0);
+                self.response = Some(response);
+                Some(self.keep(ends))
+            }
+            Err(unfit) => {
+                let name = &self.request.remote.name;
+                core.failed(Error::from(unfit).failure(ends.place(name, "IKE_AUTH", None)));
+                None
+            }
+        }
+    }
+
+    /// It is the user; the rest is as without EAP.
+    fn establish(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        let EapAnswered { phase, mut request, proven, .. } = *self;
+        let proven = proven?;
+        let claim = phase.init.responder(&request.id);
+        let auth = claim.prove_shared(phase.init.algs.prf, claim.after_eap(&proven.msk));
+        let mut remote = Remote::clone(&request.remote);
+        remote.remote_id = ravelin_eap::identity(&proven.user);
+        request.remote = Arc::new(remote);
+        phase.establish(ends, request, vec![auth], core)
+    }
+
+    /// Refuses the whole, with an EAP message where there is one.
+    pub(crate) fn refuse(
+        self: Box<Self>,
+        ends: Ends,
+        error: &Error,
+        last: Option<Eap>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let answer = last.map_or_else(|| Payload::Notify(error.notify()), Payload::Eap);
+        let EapAnswered { phase, request, .. } = *self;
+        core.failed(error.failure(ends.place(&request.remote.name, "IKE_AUTH", None)));
+        phase.refuse_with(ends, answer, request.at, core)
+    }
+
+    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: Phase::EapAnswered(self) }
+    }
+}

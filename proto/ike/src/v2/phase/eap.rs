@@ -1,0 +1,163 @@
+//! EAP inside IKE_AUTH as initiator: between the first request and the last.
+//!
+//! ```text
+//!   HDR, SK {IDi, [CERTREQ], IDr, SAi2, TSi, TSr}  -->                       Greeting
+//!                             <--  HDR, SK {IDr, [CERT], AUTH, EAP}          who the responder is, comes before all
+//!   HDR, SK {EAP}  -->                                                       Talk, as often as the method wants
+//!                             <--  HDR, SK {EAP}
+//!   HDR, SK {AUTH}  -->                                                      Proof: both by what the method made
+//!                             <--  HDR, SK {AUTH, SAr2, TSi, TSr}
+//! ```
+//! Read RFC 7296 §2.16 and RFC 5998 before changing this file.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_eap::{Conversation, Peer, Proven, Step as Turned};
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::{EapCode, Id, Notify, NotifyType, Payload};
+
+use super::asking::{self, Step};
+use super::auth::AuthRequested;
+use crate::auth::{LocalAuth, RemoteAuth};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::question::Question;
+use crate::retry::Retry;
+use crate::v2::message::Payloads;
+
+/// What the response to our IKE_AUTH request shall bring.
+pub(crate) enum Turn {
+    /// The peer's proof, and what becomes of the Child SA.
+    Whole,
+    /// The peer's proof, and the first EAP request.
+    Greeting,
+    /// An EAP message. The conversation is away while somebody works on it.
+    Talk(Option<Conversation>, Id),
+    /// The peer's proof by what EAP made, and what becomes of the Child SA.
+    Proof(Proven, Id),
+}
+
+impl Turn {
+    /// What the first response shall bring.
+    pub(super) fn first(remote: &Remote) -> Turn {
+        match remote.local_auth {
+            LocalAuth::Eap(_) => Turn::Greeting,
+            LocalAuth::Psk(_) | LocalAuth::Signature(_) => Turn::Whole,
+        }
+    }
+}
+
+/// `N(EAP_ONLY_AUTHENTICATION)`, where the method is to prove both sides (RFC 5998 §3).
+pub(super) fn only(remote: &Remote) -> Option<Payload> {
+    matches!((&remote.local_auth, &remote.remote_auth), (LocalAuth::Eap(_), RemoteAuth::Eap(_)))
+        .then(|| Payload::Notify(Notify::new(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new())))
+}
+
+impl AuthRequested {
+    /// The responder is who it should be, or EAP will show that: the conversation begins.
+    pub(super) fn begin_eap(mut self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        let LocalAuth::Eap(client) = &self.remote.local_auth else {
+            return self.refuse(&ends, &Error::Misuse("EAP without a user"), true, core);
+        };
+        let conversation = Conversation::Peer(Peer::new((**client).clone()));
+        match payloads.idr() {
+            Ok(id) => {
+                self.turn = Turn::Talk(Some(conversation), id.clone());
+                self.hear(ends, payloads, core)
+            }
+            Err(error) => self.refuse(&ends, &error, true, core),
+        }
+    }
+
+    /// `HDR, SK {EAP}`
+    pub(super) fn hear(mut self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        let heard = match payloads.eap() {
+            Ok(heard) => heard.clone(),
+            Err(error) => {
+                let error = payloads.refusal().map_or(error, |refusal| self.refused(refusal));
+                return self.refuse(&ends, &error, false, core);
+            }
+        };
+        let code = heard.code;
+        let Turn::Talk(conversation, _) = &mut self.turn else {
+            return self.refuse(&ends, &Error::Violation("an EAP message out of turn"), true, core);
+        };
+        let Some(conversation) = conversation.take() else { return Some(self.keep(ends)) };
+        let question = Question::Converse { conversation: Box::new(conversation), heard: Some(heard) };
+        Some(asking::ask(ends, question, Step::PeerTurn(self, code), core))
+    }
+
+    /// What comes of our turn, after a message of this kind.
+    pub(crate) fn turned(
+        mut self: Box<Self>,
+        ends: Ends,
+        (conversation, turned): (Conversation, Turned),
+        heard: EapCode,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let Turn::Talk(_, id) = &self.turn else { return None };
+        let id = id.clone();
+        match turned {
+            Turned::Say(eap) => {
+                self.turn = Turn::Talk(Some(conversation), id);
+                self.say(ends, Payload::Eap(eap), core)
+            }
+            Turned::Done { outcome: Ok(proven), .. } => {
+                let own = Id::new(self.remote.local_id.clone());
+                let claim = self.init.initiator(&own);
+                let auth = claim.prove_shared(self.init.algs.prf, claim.after_eap(&proven.msk));
+                self.turn = Turn::Proof(proven, id);
+                self.say(ends, auth, core)
+            }
+            // Whoever said failure knows it.
+            Turned::Done { outcome: Err(why), .. } => self.unsaid(ends, why, heard != EapCode::FAILURE, core),
+        }
+    }
+
+    /// The conversation ends without success; the responder is told unless it was the one who said so.
+    pub(crate) fn unsaid(self: Box<Self>, ends: Ends, why: String, tell: bool, core: &mut Core) -> Option<IkeSa> {
+        let user = match &self.remote.local_auth {
+            LocalAuth::Eap(client) => Some(alloc::format!("user {}", client.user)),
+            LocalAuth::Psk(_) | LocalAuth::Signature(_) => None,
+        };
+        self.refuse(&ends, &Error::eap(Some(why), user), tell, core)
+    }
+
+    /// The last response.
+    pub(super) fn proof(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        let judged = match &self.turn {
+            Turn::Proof(proven, id) => payloads.auth().and_then(|auth| {
+                let claim = self.init.responder(id);
+                claim.judge_shared(self.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
+                    let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
+                    Error::Authentication(Disagreement::new(Part::Eap, vec![theirs], vec![]))
+                })
+            }),
+            _ => Err(Error::Violation("AUTH out of turn")),
+        };
+        match judged {
+            Ok(()) => self.proven(ends, payloads, core),
+            Err(error) => self.refuse(&ends, &error, true, core),
+        }
+    }
+
+    /// Sends the next IKE_AUTH request.
+    fn say(mut self: Box<Self>, ends: Ends, payload: Payload, core: &mut Core) -> Option<IkeSa> {
+        self.init.next_round();
+        let header = ends.header(ExchangeType::IKE_AUTH, false, self.init.next_id);
+        match self.init.protection.seal(&header, &[payload], &mut *core.rng) {
+            Ok(message) => {
+                core.send(ends.local, ends.peer, &message, 0);
+                self.retry = Retry::new(message, self.remote.retransmission, core.now);
+                Some(IkeSa { ends, phase: Phase::AuthRequested(self) })
+            }
+            Err(unfit) => self.refuse(&ends, &Error::from(unfit), false, core),
+        }
+    }
+}
