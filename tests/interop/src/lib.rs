@@ -18,6 +18,7 @@ pub mod guest;
 pub mod lab;
 pub mod matrix;
 pub mod node;
+mod page;
 pub mod papers;
 pub mod peers;
 pub mod plan;

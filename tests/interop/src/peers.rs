@@ -30,6 +30,14 @@ const USERSPACE: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-kernel-libips
 const KERNEL: &[&str] = &["qemu-system-x86_64", "/bin/busybox", "cpio", "xz", "modprobe", "/dev/net/tun"];
 
 impl Peer {
+    /// What a reader calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Userspace => "strongSwan, ESP in user space",
+            Peer::Kernel => "strongSwan, ESP in the Linux kernel",
+        }
+    }
+
     /// What is missing here to run cases against this peer.
     pub fn missing(self) -> Vec<&'static str> {
         let own = match self {

@@ -1,5 +1,6 @@
 //! Runs the cases and reports: what passed, what failed and why, what was skipped for want of what.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::node::guest_ravelin::GuestRavelin;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
+use crate::page;
 use crate::papers;
 use crate::peers::Peer;
 use crate::plan::SECRET;
@@ -47,6 +49,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Name the cases, run none.
     pub list: bool,
+    /// Print docs/INTEROP.md, run none.
+    pub page: bool,
     /// Only the peer that runs natively.
     pub quick: bool,
     /// A skipped case is a failure.
@@ -64,8 +68,9 @@ pub struct Options {
 }
 
 const USAGE: &str =
-    "usage: interop [--list] [--quick] [--full] [--require-peers] [--keep] [--retry] [--kernel 6.12] [--stand-in] [FILTER...]
+    "usage: interop [--list] [--page] [--quick] [--full] [--require-peers] [--keep] [--retry] [--kernel 6.12] [--stand-in] [FILTER...]
   --list           name the cases and run none
+  --page           print docs/INTEROP.md, which says what is tested against whom, and run none
   --quick          only the cases against the peer that runs natively (no guest)
   --full           every combination of algorithm, mode, family and sequence numbers, not a part of them
   --require-peers  a case that is skipped counts as failed
@@ -82,6 +87,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--list" => options.list = true,
+                "--page" => options.page = true,
                 "--quick" => options.quick = true,
                 "--full" => options.full = true,
                 "--require-peers" => options.require_peers = true,
@@ -133,6 +139,8 @@ struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// How each case went.
+    cases: BTreeMap<String, &'static str>,
 }
 
 impl Tally {
@@ -141,14 +149,17 @@ impl Tally {
         match outcome {
             Outcome::Passed => {
                 self.passed += 1;
+                self.cases.insert(name.to_owned(), "ok");
                 println!("{name:<44} ok       {seconds:5.1} s");
             }
             Outcome::Skipped(reason) => {
                 self.skipped += 1;
+                self.cases.insert(name.to_owned(), "SKIPPED");
                 println!("{name:<44} SKIPPED  ({reason})");
             }
             Outcome::Failed(error) => {
                 self.failed += 1;
+                self.cases.insert(name.to_owned(), "FAILED");
                 println!("{name:<44} FAILED   {seconds:5.1} s");
                 println!("    {}", format!("{error:#}").replace('\n', "\n    "));
                 println!("    logs, keys and capture: {}", results.join(name).display());
@@ -160,6 +171,10 @@ impl Tally {
 /// Lists or runs the cases. Outside the sandbox, this starts the same again inside.
 pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     let mut cases = case::load_all(&places.source.join("cases"))?;
+    if options.page {
+        print!("{}", page::markdown(&cases));
+        return Ok(ExitCode::SUCCESS);
+    }
     cases.retain(|case| options.wants(&case.name, case.peer));
     let matrix = options.matrix();
     let contract = options.contract();
@@ -177,7 +192,9 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     if sandbox::inside() {
         sandbox::prepare()?;
         lab::lay_wire()?;
-        return Ok(finish(&run_all(options, places, &cases, &matrix, &contract)?, options));
+        let tally = run_all(options, places, &cases, &matrix, &contract)?;
+        println!("\n{}", page::results(&cases, &tally.cases));
+        return Ok(finish(&tally, options));
     }
     let needed = [
         (&places.ravelin, Own::Daemon, "ravelin"),

@@ -1,5 +1,10 @@
 //! `cargo xtask interop`: Ravelin against strongSwan, see `tests/interop`.
 
+use std::fs;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+
 use crate::packages;
 use crate::report::Report;
 use crate::workspace::{Workspace, run_counting};
@@ -22,12 +27,18 @@ pub struct Args {
     /// A guest with this kernel of Debian's backports, such as 6.12, not with that of this Debian.
     #[arg(long, value_name = "VERSION")]
     pub kernel: Option<String>,
+    /// Write docs/INTEROP.md, which says what is tested against whom, and run none.
+    #[arg(long)]
+    pub page: bool,
     /// Only cases whose name contains one of these.
     pub filter: Vec<String>,
 }
 
 /// Installs the peers and runs the lab.
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
+    if args.page {
+        return report.step("page", || page(workspace));
+    }
     report.step("lab", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
     report.step("build", || super::test::build(workspace));
     cases(workspace, report, args);
@@ -46,4 +57,13 @@ pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
         command.args(args.kernel.iter().flat_map(|kernel| ["--kernel", kernel]));
         run_counting(command.args(&args.filter).env("RAVELIN_BIN", workspace.ravelin()))
     });
+}
+
+/// The page is what the lab's own program prints.
+fn page(workspace: &Workspace) -> Result<()> {
+    let test = ["test", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--page"];
+    let printed = workspace.cargo(test).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    ensure!(printed.status.success(), "the lab's program: {}", printed.status);
+    let path = workspace.root().join("docs/INTEROP.md");
+    fs::write(&path, printed.stdout).with_context(|| format!("cannot write {}", path.display()))
 }

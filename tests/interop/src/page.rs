@@ -1,0 +1,97 @@
+//! The matrix of peer, case and role: `docs/INTEROP.md`, and what a run of the lab ends with.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::case::{Case, Own};
+use crate::peers::Peer;
+
+const HEAD: &str = "# Interoperability
+
+Made by `cargo xtask interop --page` from the folders of `tests/interop/cases`; a test holds it to them. What is listed runs in CI, which
+fails when a case fails or its peer is missing. `tests/interop/README.md` says what a case asserts: the peer's own listing and
+packets that crossed.
+
+**I**: Ravelin begins the exchange and must succeed, or be refused where the case is about a refusal. **R**: the peer does.
+";
+
+/// The page: a table for each peer and each thing that runs Ravelin.
+pub fn markdown(cases: &[Case]) -> String {
+    let mut tables: BTreeMap<(Peer, &str), Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        tables.entry((case.peer, own(case.own))).or_default().push(case);
+    }
+    let mut page = HEAD.to_owned();
+    for ((peer, own), cases) in tables {
+        let _ = write!(
+            page,
+            "\n## {own}, against {}\n\n| Case | I | R | What it shows |\n|---|---|---|---|\n",
+            peer.name()
+        );
+        for case in cases {
+            let (initiator, responder) = roles(case);
+            let mark = |role: bool| if role { "x" } else { "" };
+            let _ = writeln!(page, "| {} | {} | {} | {} |", case.name, mark(initiator), mark(responder), case.about);
+        }
+    }
+    page
+}
+
+/// The end of a run: for each peer, how its cases went for each role.
+pub fn results(cases: &[Case], results: &BTreeMap<String, &'static str>) -> String {
+    let mut text = format!("{:<44} {:<10} {:<10} peer\n", "case", "initiator", "responder");
+    for case in cases {
+        let Some(result) = results.get(&case.name) else { continue };
+        let (initiator, responder) = roles(case);
+        let mark = |role: bool| if role { *result } else { "-" };
+        let line = format!("{:<44} {:<10} {:<10} {}", case.name, mark(initiator), mark(responder), case.peer.name());
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn own(own: Own) -> &'static str {
+    match own {
+        Own::Daemon => "The daemon over TUN",
+        Own::Smoltcp => "The engine under smoltcp",
+        Own::Kernel => "The daemon over the kernel's IPsec",
+    }
+}
+
+/// Whether Ravelin begins an exchange of the case, and whether the peer does. In neither is where keys are set by hand.
+fn roles(case: &Case) -> (bool, bool) {
+    let begins = |side: &str| {
+        case.steps.iter().any(|step| match step.words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["up" | "ondemand" | "refuse", who, ..] => who == side,
+            ["flows", ..] => side == "ravelin",
+            ["swanctl", arguments, ..] => side == "ravelin" && arguments.contains("--initiate"),
+            ["suite", ..] => true,
+            _ => false,
+        })
+    };
+    (begins("ravelin"), begins("swan"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::case;
+
+    #[test]
+    fn the_page_is_what_the_cases_are() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let cases = case::load_all(&folder.join("cases")).unwrap();
+        let written = std::fs::read_to_string(folder.join("../../docs/INTEROP.md")).unwrap_or_default();
+        assert!(written == markdown(&cases), "run `cargo xtask interop --page` and commit docs/INTEROP.md");
+    }
+
+    #[test]
+    fn every_case_with_a_negotiation_has_a_role() {
+        let cases = case::load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")).unwrap();
+        let without: Vec<&str> =
+            cases.iter().filter(|case| roles(case) == (false, false)).map(|case| case.name.as_str()).collect();
+        assert!(without.iter().all(|name| name.contains("manual")), "{without:?}");
+    }
+}
