@@ -1,8 +1,10 @@
 //! `cargo xtask rfc`: which RFC section is dealt with where.
 //!
 //! Comments cite sections in one form, `RFC 7296 §2.8.1` (more sections may follow: `, §2.25 and §3.1`). `scan.rs`
-//! collects the cites of all Rust source, `render.rs` makes one page per RFC of them. `--check` compares instead of writing.
+//! collects the cites of all Rust source, `demands.rs` has what the RFCs demand, `render.rs` makes one page per RFC of both.
+//! `--check` compares instead of writing.
 
+mod demands;
 mod render;
 mod scan;
 
@@ -20,6 +22,9 @@ pub struct Args {
     /// Write nothing; fail when docs/rfc/ is not what the source says.
     #[arg(long)]
     check: bool,
+    /// Take the demands of the RFCs out of their texts in this folder, `rfc7296.txt` and so on.
+    #[arg(long, value_name = "FOLDER")]
+    texts: Option<PathBuf>,
 }
 
 /// Brings docs/rfc/ up to date, or checks that it is.
@@ -31,7 +36,11 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         return check(workspace);
     }
     let folder = workspace.root().join("docs/rfc");
-    let (pages, old) = (pages(workspace)?, existing(workspace)?);
+    if let Some(texts) = &args.texts {
+        demands::extract(texts, &folder)?;
+    }
+    let (cites, demands) = read(workspace)?;
+    let (pages, old) = (render::pages(&cites, &demands), existing(workspace)?);
     fs::create_dir_all(&folder)?;
     for name in old.keys().filter(|name| !pages.contains_key(*name)) {
         fs::remove_file(folder.join(name))?;
@@ -39,16 +48,18 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     for (name, text) in &pages {
         fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
     }
+    print!("{}", demands.summary(&cites));
     println!("{} pages in docs/rfc", pages.len());
     Ok(())
 }
 
-/// Fails when docs/rfc/ is not what the source says.
+/// Fails when docs/rfc/ is not what the source says, or a demand has neither code and test nor a reason.
 ///
 /// # Errors
-/// Names the pages that differ.
+/// Names the pages that differ, and the sections.
 pub fn check(workspace: &Workspace) -> Result<()> {
-    let (pages, old) = (pages(workspace)?, existing(workspace)?);
+    let (cites, demands) = read(workspace)?;
+    let (pages, old) = (render::pages(&cites, &demands), existing(workspace)?);
     let stale: Vec<&str> = pages
         .iter()
         .filter(|(name, text)| old.get(*name) != Some(text))
@@ -58,15 +69,19 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     if !stale.is_empty() {
         bail!("docs/rfc is not up to date ({}): run `cargo xtask rfc` and commit the result", stale.join(", "));
     }
+    let mistakes = demands.mistakes(&cites);
+    if !mistakes.is_empty() {
+        bail!("demands of RFCs that nobody accounts for:\n  {}", mistakes.join("\n  "));
+    }
     Ok(())
 }
 
-fn pages(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+fn read(workspace: &Workspace) -> Result<(scan::Cites, demands::Demands)> {
     let mut cites = scan::Cites::default();
     for folder in ["proto", "backend", "app", "tests", "xtask"] {
         cites.add_folder(workspace.root(), &PathBuf::from(folder))?;
     }
-    Ok(render::pages(&cites))
+    Ok((cites, demands::Demands::read(&workspace.root().join("docs/rfc"))?))
 }
 
 fn existing(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
@@ -77,6 +92,9 @@ fn existing(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
     }
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         pages.insert(name, fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }

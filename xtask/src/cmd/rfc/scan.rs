@@ -30,7 +30,8 @@ enum Part {
 }
 
 impl Section {
-    fn parse(text: &str) -> Self {
+    /// The section that a text names.
+    pub fn parse(text: &str) -> Self {
         let part = |part: &str| part.parse().map_or_else(|_| Part::Letter(part.to_owned()), Part::Number);
         Section(text.split('.').filter(|part| !part.is_empty()).map(part).collect())
     }
@@ -50,7 +51,7 @@ impl std::fmt::Display for Section {
 }
 
 impl Cites {
-    /// Adds every Rust file below `folder`, which is relative to `root`.
+    /// Adds every Rust file and every case of the interop lab below `folder`, which is relative to `root`.
     ///
     /// # Errors
     /// When something cannot be read.
@@ -66,7 +67,7 @@ impl Cites {
                     if !path.ends_with("target") && !path.ends_with("xtask/src/cmd/rfc") {
                         open.push(path);
                     }
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                } else if path.extension().is_some_and(|extension| extension == "rs") || path.ends_with("topology") {
                     let text = fs::read_to_string(root.join(&path))
                         .with_context(|| format!("cannot read {}", path.display()))?;
                     self.add_source(&path.to_string_lossy(), &text);
@@ -104,7 +105,7 @@ fn unwrapped(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     for line in source.lines() {
         let line = line.trim();
-        let line = ["//!", "///", "//"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line);
+        let line = ["//!", "///", "//", "# "].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line);
         text.push_str(line.trim());
         text.push(' ');
     }
