@@ -38,6 +38,7 @@ fn a_suite_is_found_only_whole_and_consistent() {
     assert!(esp(EncrId::AES_CBC, 192, IntegId::NONE).is_none());
 }
 
+// RFC 7296 §2.17: the order in KEYMAT.
 #[test]
 fn keymat_gives_encryption_before_integrity_and_the_initiator_first() {
     let prf = provider().prf(PrfId::HMAC_SHA2_256).unwrap();

@@ -1,4 +1,4 @@
-//! Explicit congestion notification through a tunnel (RFC 6040), normal mode.
+//! Explicit congestion notification through a tunnel (RFC 6040, which takes the place of what RFC 7296 §2.24 asks for), normal mode.
 
 /// What the inner header says after it left the tunnel (RFC 6040 §4.2); `None`: the packet is to be dropped, because
 /// the outer header reports congestion that the inner one cannot carry on. Both values are whole TOS bytes.
@@ -20,6 +20,7 @@ pub(crate) fn decapsulate(inner: u8, outer: u8) -> Option<u8> {
 mod tests {
     use super::decapsulate;
 
+    // RFC 7296 §2.24: no indication of congestion is lost.
     #[test]
     fn the_table_of_rfc_6040() {
         // RFC 6040 §4.2, figure 4; rows: inner Not-ECT, ECT(0), ECT(1), CE; columns: outer in the same order.

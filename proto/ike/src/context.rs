@@ -166,7 +166,8 @@ impl Core {
         self.asking.remove(&op);
     }
 
-    /// Sends a message.
+    /// Sends a message. What answers a request goes from where it came in to where it came from, whatever the port (RFC
+    /// 7296 §2.11).
     pub(crate) fn transmit(&mut self, local: SocketAddr, remote: SocketAddr, data: Vec<u8>) {
         self.outputs.push_back(Output::Transmit(Transmit { local, remote, data }));
     }

@@ -1,4 +1,5 @@
-//! IKEv2 (RFC 7296) without I/O: both roles, as a state machine that turns inputs into outputs.
+//! IKEv2 without I/O, what RFC 7296 §4 asks of every implementation and more: both roles, as a state machine that turns
+//! inputs into outputs.
 //!
 //! This crate never reads a clock, opens a socket, starts a thread or draws randomness that it was not given; the same
 //! configuration, seed and inputs give the same outputs. It never touches a packet of user traffic: SAs leave as

@@ -4,7 +4,7 @@
 pub const PORT: u16 = 4500;
 /// Length of the UDP header.
 pub const UDP_HEADER_LEN: usize = 8;
-/// Four zero bytes before an IKE message, where ESP has its SPI (RFC 3948 §2.2).
+/// Four zero bytes before an IKE message, where ESP has its SPI (RFC 3948 §2.2, RFC 7296 §2).
 pub const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// The whole of a NAT keepalive (RFC 3948 §2.3).
 pub const KEEPALIVE: [u8; 1] = [0xff];

@@ -193,6 +193,7 @@ fn ike_of(transforms: &[Transform]) -> Lab {
 }
 
 // Messages of both directions are opened: those of the initial exchanges, of a rekey and of a delete.
+// RFC 7296 §3.14: padding to the block, an IV of its own, a checksum over all.
 #[test]
 fn every_cipher_of_ike_protects_its_messages() {
     let esp_alone = [
@@ -229,6 +230,7 @@ fn every_cipher_of_ike_protects_its_messages() {
 }
 
 // RFC 7296 §2.14: two of them cut the nonces.
+// RFC 7296 §2.13: keys of every length that a prf may have.
 #[test]
 fn every_prf_and_every_group_make_the_same_keys_at_both_ends() {
     for prf in [1, 2, 4, 5, 6, 7, 8].map(PrfId) {

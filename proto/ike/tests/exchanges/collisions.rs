@@ -130,6 +130,7 @@ fn a_rekey_of_a_child_sa_that_is_being_closed_is_put_off() {
     assert_eq!(host.sas.len(), 2);
 }
 
+// RFC 7296 §1.3.3: REKEY_SA is what makes it a rekey, and is left out of what is made from scratch.
 #[test]
 fn a_child_sa_that_the_peer_does_not_have_is_made_from_scratch() {
     let mut host = Host::new(config(B, A), 2);

@@ -108,6 +108,7 @@ fn an_ike_rekey_that_the_peer_refuses_is_told_by_both_and_tried_again() {
     assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
 }
 
+// RFC 7296 §1.3.2: an IKE SA is never rekeyed without KE.
 #[test]
 fn an_ike_rekey_finds_the_group_that_the_peer_wants() {
     let mut host = Host::new(config(B, A), 2);

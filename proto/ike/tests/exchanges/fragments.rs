@@ -134,6 +134,7 @@ fn where_large_fragments_do_not_pass_small_ones_do() {
     lab.assert_mirrored();
 }
 
+// RFC 7383 §2.3 and §2.4: the notify of both sides comes first.
 #[test]
 fn a_peer_that_says_nothing_of_it_gets_whole_messages_and_may_send_no_fragments() {
     let mut config = config(B, A);

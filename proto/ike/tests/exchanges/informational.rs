@@ -137,6 +137,7 @@ fn what_waits_for_a_dead_ike_sa_is_tried_with_a_new_one() {
     lab.assert_mirrored();
 }
 
+// RFC 7296 §1.4: every INFORMATIONAL request is answered.
 #[test]
 fn a_repeated_request_gets_the_same_response_and_changes_nothing() {
     let mut lab = Lab::up();

@@ -15,6 +15,7 @@ use ravelin_types::selector::{ANY_PORTS, OPAQUE_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
 use ravelin_wire::ike::v2::Message;
 
+// RFC 7296 §1.2 and §4: four messages, two kinds of SA.
 #[test]
 fn two_round_trips_make_an_ike_sa_and_a_child_sa() {
     let mut lab = Lab::new();
@@ -110,6 +111,7 @@ fn an_initiator_that_meets_another_identity_ends_the_ike_sa_on_both_sides() {
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
 
+// RFC 7296 §3.5: all types that a peer must take.
 #[test]
 fn every_kind_of_identity_authenticates() {
     for id in [
@@ -141,6 +143,7 @@ fn the_identity_picks_one_of_several_remotes_at_one_address() {
     assert_eq!(lab.b.ike().remote, "peer");
 }
 
+// RFC 7296 §3.3.4: what is not configured is rejected.
 #[test]
 fn no_common_ike_proposal_is_told_with_both_offers() {
     let mut lab = Lab::with(|_, b| {
@@ -273,6 +276,7 @@ fn opaque_ports_have_nothing_in_common_with_a_range() {
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
 }
 
+// RFC 7296 §1.2 and §3.4: the group of KEi is one of the proposal; another one chosen means INVALID_KE_PAYLOAD.
 #[test]
 fn invalid_ke_payload_leads_to_the_right_group() {
     let both = |first, second| {
@@ -311,6 +315,7 @@ fn flood(lab: &mut Lab, count: usize, address: &str) {
 
 // SECURITY-HISTORY row 63: under load the responder keeps nothing before a cookie comes back, and those who can
 // receive still get in.
+// RFC 7296 §2.6: the request comes again with the cookie first and all else unchanged.
 #[test]
 fn under_load_a_cookie_comes_first() {
     let mut lab = Lab::new();
@@ -335,6 +340,7 @@ fn under_load_a_cookie_comes_first() {
 
 // SECURITY-HISTORY row 64: a cookie is good for one nonce, SPI, address and port, and for two lifetimes of its secret
 // at most.
+// RFC 7296 §2.6: a cookie that is not the expected one is as good as none.
 #[test]
 fn a_cookie_is_good_for_its_request_alone() {
     let mut lab = Lab::new();

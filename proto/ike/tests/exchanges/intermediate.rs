@@ -63,6 +63,7 @@ fn x25519_and_ml_kem_make_one_ike_sa() {
     }
 }
 
+// RFC 9242 §5: no more than were agreed on.
 #[test]
 fn all_seven_take_place_in_order_and_each_changes_the_keys() {
     let methods = [
@@ -119,6 +120,7 @@ fn hybrid_first(config: &mut Config) {
     config.remotes[0].proposals.push(plain);
 }
 
+// RFC 9242 §3.1: the notify of both sides comes first.
 #[test]
 fn a_peer_without_it_takes_the_proposal_without() {
     for initiator_has_it in [true, false] {
@@ -134,6 +136,7 @@ fn a_peer_without_it_takes_the_proposal_without() {
     assert_eq!(lab.b.ike().additional, [KeMethod::ML_KEM_768]);
 }
 
+// RFC 9242 §3.3.2: the same AUTH, in fragments or not.
 #[test]
 fn loss_and_repetition_do_no_harm() {
     let mut lab = both(&[(1, KeMethod::ECP256), (2, KeMethod::ML_KEM_512)]);
@@ -160,6 +163,7 @@ fn loss_and_repetition_do_no_harm() {
 }
 
 // SECURITY-HISTORY row 60: exchanges skipped, repeated or changed.
+// RFC 9242 §3.2: one after the other, and all of them before IKE_AUTH.
 #[test]
 fn nothing_can_be_skipped_or_changed() {
     let started = || {

@@ -82,6 +82,7 @@ impl Natted {
     }
 }
 
+// RFC 7296 §2: four zero octets before each message on port 4500.
 #[test]
 fn a_nat_is_found_and_everything_moves_to_port_4500() {
     let natted = Natted::up(Mode::Tunnel);

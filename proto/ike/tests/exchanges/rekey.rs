@@ -29,6 +29,7 @@ fn assert_one_child(lab: &Lab) {
     lab.assert_mirrored();
 }
 
+// RFC 7296 §2.9.2: the selectors of the new one are those of the old one.
 #[test]
 fn a_child_sa_is_rekeyed_and_the_old_one_sends_until_it_is_deleted() {
     let mut lab = Lab::up();
@@ -106,6 +107,7 @@ fn soft_lifetimes_are_spread() {
     assert!(times.len() > 1);
 }
 
+// RFC 7296 §1.3: KEi is of a group that is offered; INVALID_KE_PAYLOAD names the one that is chosen.
 #[test]
 fn pfs_makes_keys_of_a_fresh_exchange_and_finds_the_group() {
     let mut lab = Lab::with(|a, b| {

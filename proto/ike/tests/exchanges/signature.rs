@@ -93,6 +93,7 @@ fn refuses(mut lab: Lab, words: &str) {
 //     <--  HDR, SAr1, KEr, Nr, N(SIGNATURE_HASH_ALGORITHMS), CERTREQ
 // HDR, SK {IDi, CERT, CERTREQ, IDr, AUTH, SAi2, TSi, TSr}  -->
 //     <--  HDR, SK {IDr, CERT, AUTH, SAr2, TSi, TSr}
+// RFC 7427 §4: by a hash that the other side announced.
 #[test]
 fn every_kind_of_key_authenticates_both_sides() {
     for kind in [Kind::Rsa, Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519] {
@@ -117,6 +118,7 @@ fn one_side_by_certificate_and_the_other_by_pre_shared_key() {
     lab.assert_mirrored();
 }
 
+// RFC 7296 §3.6: the first is the one whose key signed; several follow.
 #[test]
 fn chains_come_in_any_order_and_across_authorities() {
     let (root, other) = (papers::root("root", Kind::P256), papers::root("other root", Kind::Rsa));
@@ -383,6 +385,7 @@ fn proofs_that_are_none_are_refused() {
     lab.b.failure(Part::Certificate);
 }
 
+// RFC 7296 §3.8.
 #[test]
 fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
     for (kind, method) in [(Kind::Rsa, 1), (Kind::P256, 9), (Kind::P384, 10), (Kind::P521, 11)] {

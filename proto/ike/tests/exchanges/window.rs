@@ -119,6 +119,7 @@ fn one_request_is_open_at_a_time() {
     assert!(matches!(asked[..], [Payload::Delete(_)]), "{asked:?}");
 }
 
+// RFC 7296 §2.2: repetitions keep the Message ID.
 #[test]
 fn an_unanswered_request_is_repeated_with_growing_waits_until_the_peer_is_taken_for_dead() {
     let mut lab = Lab::up();

@@ -1,6 +1,7 @@
 //! Algorithm names: those of document 003 and the modern ones, in any case, several separated by commas.
 //!
-//! An operator may name what is weak, and is told what is known against it; no default has it (ADR 0012). What a protocol
+//! An operator may name what is weak, and is told what is known against it; no default has it (ADR 0012). This is
+//! where an operator says which suites are acceptable to IKE (RFC 7296 §3.3.4). What a protocol
 //! cannot use is refused with the reason. `names.rs` holds the tables.
 
 mod names;

@@ -7,7 +7,8 @@
 //! 3. What arrives is verified part by part and kept until all are there. Only the message that is awaited is put
 //!    together, one in each direction, within [`limits::FRAGMENTS`] and [`limits::REASSEMBLED`].
 //!
-//! Read RFC 7383 §2.5 and §2.6 before changing this file.
+//! Payloads outside of the protected one are passed over in every fragment alike (RFC 7383 §2.5.3; no message has them).
+//! Read RFC 7383 §2.3, §2.5 and §2.6 before changing this file.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -6,7 +6,7 @@
 //!   IntAuth      = IntAuth_iN | IntAuth_rN | message ID of IKE_AUTH
 //! ```
 //! Both sides see the same A and P whether or not a message went in fragments.
-//! Read RFC 9242 §3.3 before changing this file.
+//! Read RFC 9242 §3.1 to §3.3, and §5 (there are never more than were agreed on), before changing this file.
 
 use alloc::vec;
 use alloc::vec::Vec;

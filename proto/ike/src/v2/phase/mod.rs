@@ -11,7 +11,7 @@
 //!   asking.rs    between the two, where somebody outside signs or judges
 //!   established.rs   everything after, by exchange/
 //! ```
-//! Read RFC 7296 §1.2, §2.1, §2.6, §2.15 and §2.21 before changing this folder.
+//! Read RFC 7296 §1 and §1.2, §2.1, §2.6, §2.15 and §2.21 before changing this folder.
 
 pub(crate) mod answer_auth;
 pub(crate) mod answer_eap;

@@ -166,6 +166,7 @@ fn answers_need_each_payload_once() {
 }
 
 // Row 24, CVE-2015-3991: payload types of no meaning here, with and without the critical bit.
+// RFC 7296 §3.12: unfamiliar Vendor IDs are ignored, like whatever is not critical.
 #[test]
 fn every_payload_type_inside_a_protected_message() {
     for kind in 1..=255u8 {
@@ -192,6 +193,7 @@ fn every_payload_type_inside_a_protected_message() {
 }
 
 // Row 35: SA payloads without proposals, and proposals without transforms or without an SPI.
+// RFC 7296 §3.3: lengths and counts inside an SA payload agree.
 #[test]
 fn proposals_of_nothing() {
     for (body, fatal) in [
@@ -226,6 +228,7 @@ fn proposals_of_nothing() {
 }
 
 // An answer that chooses what was not offered, or more than one.
+// RFC 7296 §2.7 and §3.3.6: one of the proposals, one transform of each type, nothing else.
 #[test]
 fn answers_that_choose_what_was_not_offered() {
     let aes256 = |mut proposal: ravelin_types::proposal::Proposal| {

@@ -18,6 +18,7 @@ use crate::lab::*;
 use crate::peer::{self, FIRST};
 
 // Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
+// RFC 7296 §1: the order of the exchanges.
 #[test]
 fn nothing_but_ike_auth_comes_after_ike_sa_init() {
     let (mut host, mut peer) = keyed();
@@ -111,6 +112,7 @@ fn ike_auth_needs_each_payload_once() {
 }
 
 // Row 16: each transform type missing, or there twice, or NONE.
+// RFC 7296 §3.3.3: the mandatory types of each protocol.
 #[test]
 fn ike_proposals_need_one_of_each_type() {
     let full = ike_proposal(KeMethod::CURVE25519).transforms;
@@ -250,6 +252,7 @@ fn bad_key_exchange_values_end_in_a_refusal() {
 }
 
 // Row 24: payload types of IKEv1 and unknown ones, critical and not.
+// RFC 7296 §3.2 and §4: skipped, or rejected when critical.
 #[test]
 fn unknown_payloads_are_passed_over_unless_critical() {
     let known = PayloadType::SA.0..=PayloadType::EAP.0;

@@ -173,6 +173,7 @@ fn a_child_sa_that_was_not_offered_is_deleted() {
     }
 }
 
+// RFC 7296 §3.10.1: an error that nobody knows fails the request; a status that nobody knows is ignored.
 #[test]
 fn an_answer_of_one_error_is_the_end_and_of_one_beside_auth_is_not() {
     for kind in [NotifyType::AUTHENTICATION_FAILED, NotifyType::NO_PROPOSAL_CHOSEN, NotifyType(8000)] {

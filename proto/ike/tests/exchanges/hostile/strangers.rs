@@ -180,6 +180,7 @@ fn a_higher_major_version_is_told_ours() {
 }
 
 // Row 65: COOKIE and INVALID_KE_PAYLOAD by turns, for ever.
+// RFC 7296 §2.6.1: COOKIE and INVALID_KE_PAYLOAD in any order.
 #[test]
 fn an_initiator_does_not_dance_for_ever() {
     let mut lab = Lab::with(|a, _| {
@@ -205,6 +206,7 @@ fn an_initiator_does_not_dance_for_ever() {
 }
 
 // Row 64: cookies that are none.
+// RFC 7296 §2.6: 1 to 64 octets.
 #[test]
 fn an_initiator_returns_only_cookies_of_the_allowed_size() {
     for len in [0usize, 65, 1000] {

@@ -72,6 +72,7 @@ fn an_empty_message_has_no_first_payload() {
     assert!(Message::parse(&datagram).unwrap().payloads.is_empty());
 }
 
+// RFC 7296 §3.14: the last payload.
 #[test]
 fn protected_message_says_where_its_body_is() {
     let body = [0xab; 40];

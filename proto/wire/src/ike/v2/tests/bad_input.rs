@@ -55,6 +55,7 @@ fn row_1_number_of_payloads_is_bounded() {
 }
 
 // Row 7 (CVE-2023-38710): the rekey notify with any protocol and SPI size is read as it is.
+// RFC 7296 §3.10.
 #[test]
 fn row_7_notify_keeps_any_protocol_and_spi_size() {
     for protocol in [0, 1, 2, 3, 4, 255] {
@@ -81,6 +82,7 @@ fn ts(count: u8, selectors: &[&[u8]]) -> Vec<u8> {
 }
 
 // Row 11 (CVE-2023-23009): malformed traffic selector payloads.
+// RFC 7296 §3.13.
 #[test]
 fn row_11_traffic_selector_counts_and_lengths() {
     for kind in [PayloadType::TSI, PayloadType::TSR] {
@@ -162,6 +164,7 @@ fn row_22_length_of_the_datagram() {
 }
 
 // Rows 23, 33 and 54 (CVE-2013-2052, CVE-2010-2628, CVE-2025-9242): identities of every type and length.
+// RFC 7296 §3.5.
 #[test]
 fn row_54_identities_of_any_length() {
     for kind in 0..=20 {
@@ -184,6 +187,7 @@ fn row_54_identities_of_any_length() {
 }
 
 // Row 24 (CVE-2015-3991): payload types of IKEv1 inside IKEv2 are unknown types like others.
+// RFC 7296 §3.2: the types, the critical bit, the reserved bits.
 #[test]
 fn row_24_every_payload_type() {
     for kind in 1..=255 {
@@ -321,6 +325,7 @@ fn row_35_empty_proposals() {
     assert_eq!(parse(PayloadType::SA, &[]), Err("truncated"));
 }
 
+// RFC 7296 §3.3.5 and §3.3.6: unacceptable, and the others are processed as usual.
 #[test]
 fn transforms_with_attributes_that_are_not_understood_are_never_chosen() {
     let transform = |attributes: &[u8], kind: u8| {
@@ -347,6 +352,7 @@ fn transforms_with_attributes_that_are_not_understood_are_never_chosen() {
     assert!(Chain::new([&Payload::Sa(sa)]).is_err());
 }
 
+// RFC 7296 §3.3.1 and §3.3.2: numbers, reserved octets, what follows.
 #[test]
 fn proposals_and_transforms_say_rightly_whether_more_follow() {
     let last = [0, 0, 0, 16, 1, 3, 0, 1, 0, 0, 0, 8, 5, 0, 0, 0];
@@ -372,6 +378,7 @@ fn proposals_and_transforms_say_rightly_whether_more_follow() {
     assert_eq!(many(limits::MAX_PROPOSALS + 1), Err("too many proposals"));
 }
 
+// RFC 7296 §2.10 and §3.9.
 #[test]
 fn nonces_have_16_to_256_bytes() {
     for len in [0, 1, 15, 16, 17, 255, 256, 257, 1000] {
