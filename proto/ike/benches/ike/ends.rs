@@ -1,19 +1,13 @@
-//! What IKE costs beyond the Diffie-Hellman operations that it cannot do without: `cargo bench -p ravelin-ike`.
-//!
-//! Measured is the set-up of an IKE SA with its first Child SA, pre-shared key and Curve25519, both ends in this
-//! process, against the four scalar multiplications of the same provider that two ends need between them (each makes
-//! a public value and a shared secret). The two are timed in turns, so that whatever else the machine does falls on
-//! both; printed is the ratio of the medians.
+//! Two ends in one process: their configuration, and the messages between them.
 
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
 
-use ravelin_crypto::KeAlg;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
+use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
@@ -21,76 +15,48 @@ use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
-use ravelin_types::{Identity, Instant, Secret};
+use ravelin_types::{Identity, Instant};
 
-const ROUNDS: usize = 2000;
-const POLICY: PolicyId = PolicyId(1);
+/// The one policy of each end.
+pub const POLICY: PolicyId = PolicyId(1);
 
-fn main() {
-    let configs = [config("192.0.2.1", "192.0.2.2"), config("192.0.2.2", "192.0.2.1")].map(Arc::new);
-    let ke = provider().ke(KeMethod::CURVE25519).expect("the provider has Curve25519");
-    let (mut set_up, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let mut pair = pair(&configs);
-        set_up.push(time(|| establish(&mut pair)));
-        bare.push(time(|| exchange(ke)));
-    }
-    let (set_up, bare) = (median(set_up), median(bare));
-    let ratio = set_up.as_secs_f64() / bare.as_secs_f64();
-    println!("ike/set-up: {ratio:.2} of its bare key exchange, 1.5 is the bound ({set_up:.1?} against {bare:.1?})");
-}
+/// The one remote of each end.
+pub const PEER: &str = "peer";
 
-fn time(run: impl FnOnce()) -> Duration {
-    let start = Clock::now();
-    run();
-    start.elapsed()
-}
+const SECRET: &[u8] = b"a pre-shared key of thirty-two b";
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-/// The key exchange alone: four scalar multiplications.
-fn exchange(ke: &dyn KeAlg) {
-    let initiator = ke.generate(&mut SystemRandom);
-    let (public, shared) = ke.respond(initiator.public(), &mut SystemRandom).expect("a valid public value");
-    let same = initiator.agree(&public).expect("a valid public value");
-    black_box((shared, same));
-}
-
-type Pair = [Endpoint; 2];
-
-/// Two endpoints without SAs.
-fn pair(configs: &[Arc<Config>; 2]) -> Pair {
-    let endpoint =
-        |config: &Arc<Config>| Endpoint::new(config.clone(), provider(), Box::new(SystemRandom), Instant::ZERO);
-    configs.each_ref().map(endpoint)
+/// An endpoint without SAs.
+pub fn endpoint(config: &Arc<Config>) -> Endpoint {
+    Endpoint::new(config.clone(), provider(), Box::new(SystemRandom), Instant::ZERO)
 }
 
 /// From nothing to a Child SA.
-fn establish([a, b]: &mut Pair) {
-    let mut installed = 0;
-    a.handle(Input::Command(Command::Initiate(POLICY)), Instant::ZERO);
-    loop {
-        let from_a = messages(a, &mut installed);
-        from_a.iter().for_each(|message| deliver(message, b));
-        let from_b = messages(b, &mut installed);
-        from_b.iter().for_each(|message| deliver(message, a));
-        if from_a.is_empty() && from_b.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(installed, 4, "two SAs at each end");
+pub fn establish(a: &mut Endpoint, b: &mut Endpoint) {
+    assert_eq!(run(a, b, Command::Initiate(POLICY)), 4, "two SAs at each end");
 }
 
-fn messages(endpoint: &mut Endpoint, installed: &mut u32) -> Vec<Transmit> {
+/// Carries out a command of `a`; how many SAs the two data planes were asked to add.
+pub fn run(a: &mut Endpoint, b: &mut Endpoint, command: Command) -> u32 {
+    let mut added = 0;
+    a.handle(Input::Command(command), Instant::ZERO);
+    loop {
+        let from_a = messages(a, &mut added);
+        from_a.iter().for_each(|message| deliver(message, b));
+        let from_b = messages(b, &mut added);
+        from_b.iter().for_each(|message| deliver(message, a));
+        if from_a.is_empty() && from_b.is_empty() {
+            return added;
+        }
+    }
+}
+
+fn messages(endpoint: &mut Endpoint, added: &mut u32) -> Vec<Transmit> {
     let mut messages = Vec::new();
     loop {
         match endpoint.poll() {
             Output::Transmit(message) => messages.push(message),
-            Output::Apply(op, _) => {
-                *installed += 1;
+            Output::Apply(op, what) => {
+                *added += u32::from(matches!(what, DataPlaneOp::AddSa(_)));
                 endpoint.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
             Output::Ask(..) => unreachable!("a pre-shared key asks nobody"),
@@ -105,7 +71,8 @@ fn deliver(message: &Transmit, to: &mut Endpoint) {
     to.handle(Input::Datagram(datagram), Instant::ZERO);
 }
 
-fn config(local: &str, peer: &str) -> Config {
+/// A host with one peer and one policy.
+pub fn config(local: &str, peer: &str) -> Config {
     let ip = |text: &str| -> IpAddr { text.parse().expect("an address") };
     let id = |text: &str| Identity::from(ip(text));
     let ike = vec![
@@ -116,15 +83,15 @@ fn config(local: &str, peer: &str) -> Config {
     let esp = vec![Transform::Encr(EncrId::AES_GCM_16, Some(128))];
     Config {
         remotes: vec![Remote {
-            name: "peer".into(),
+            name: PEER.into(),
             version: IkeVersion::V2,
             local: Some(ip(local)),
             source: None,
             remote: ip(peer),
             local_id: id(local),
             remote_id: id(peer),
-            local_auth: LocalAuth::Psk(Secret::from(&b"a pre-shared key of thirty-two b"[..])),
-            remote_auth: RemoteAuth::Psk(Secret::from(&b"a pre-shared key of thirty-two b"[..])),
+            local_auth: LocalAuth::Psk(SECRET.into()),
+            remote_auth: RemoteAuth::Psk(SECRET.into()),
             proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: ike }],
             initiate: true,
             accept: true,
@@ -153,10 +120,26 @@ fn config(local: &str, peer: &str) -> Config {
                     options: SaOptions::default(),
                 }),
             },
-            remote: "peer".into(),
+            remote: PEER.into(),
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],
             dynamic: Default::default(),
         }],
         pools: vec![],
     }
+}
+
+/// A gateway for whoever has the key: each peer's own address is its selector.
+pub fn gateway(local: &str) -> Config {
+    let mut config = config(local, "0.0.0.0");
+    let remote = &mut config.remotes[0];
+    remote.open = Open {
+        from: vec![IpAddr::from([0, 0, 0, 0])..=IpAddr::from([255, 255, 255, 255])],
+        peers: Some(IdPattern::Any),
+        keys: Some(Arc::from([OwnedKey { owners: Vec::new(), secret: SECRET.into() }])),
+        ..Open::default()
+    };
+    let child = &mut config.policies[0];
+    child.policy.remote = Vec::new();
+    child.dynamic.remote = vec![TrafficSelector::any_v4()];
+    config
 }

@@ -1,0 +1,63 @@
+//! What IKE costs: `cargo bench -p ravelin-ike`. `set-up` or `many` after `--` runs one of the two.
+//!
+//! `set-up`: an IKE SA with its first Child SA, pre-shared key and Curve25519, both ends in this process, against the four
+//! scalar multiplications of the same provider that two ends need between them (each makes a public value and a shared
+//! secret). The two are timed in turns, so that whatever else the machine does falls on both; printed is the ratio of
+//! the medians. `many` is a gateway with very many peers: see `many.rs`.
+
+mod ends;
+mod many;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+use ravelin_crypto::KeAlg;
+use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_types::transform::KeMethod;
+
+const ROUNDS: usize = 2000;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
+    if wants("set-up") {
+        set_up();
+    }
+    if wants("many") {
+        many::run();
+    }
+}
+
+fn set_up() {
+    let configs = [ends::config("192.0.2.1", "192.0.2.2"), ends::config("192.0.2.2", "192.0.2.1")].map(Arc::new);
+    let ke = provider().ke(KeMethod::CURVE25519).expect("the provider has Curve25519");
+    let (mut set_up, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let [mut a, mut b] = configs.each_ref().map(ends::endpoint);
+        set_up.push(time(|| ends::establish(&mut a, &mut b)));
+        bare.push(time(|| exchange(ke)));
+    }
+    let (set_up, bare) = (median(set_up), median(bare));
+    let ratio = set_up.as_secs_f64() / bare.as_secs_f64();
+    println!("ike/set-up: {ratio:.2} of its bare key exchange, 1.3 is the bound ({set_up:.1?} against {bare:.1?})");
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let start = Clock::now();
+    run();
+    start.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The key exchange alone: four scalar multiplications.
+fn exchange(ke: &dyn KeAlg) {
+    let initiator = ke.generate(&mut SystemRandom);
+    let (public, shared) = ke.respond(initiator.public(), &mut SystemRandom).expect("a valid public value");
+    let same = initiator.agree(&public).expect("a valid public value");
+    black_box((shared, same));
+}
