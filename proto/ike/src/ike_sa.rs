@@ -364,12 +364,10 @@ pub(crate) trait Live {
 
 /// Ends the oldest IKE SA with a peer of a remote when there are too many.
 pub(crate) fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
-    let spis = core.table.with_remote(remote);
-    let standing = spis.iter().filter_map(|spi| core.table.get(*spi)).filter(|sa| sa.peer() == Some(peer));
-    if standing.clone().count() < limits::IKE_SAS_PER_REMOTE {
+    if core.table.with_peer(remote, peer).count() < limits::IKE_SAS_PER_REMOTE {
         return;
     }
-    let oldest = standing.min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
+    let oldest = core.table.with_peer(remote, peer).min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
     if let Some(oldest) = oldest.and_then(|spi| core.table.take(spi)) {
         oldest.drop_silently(DownReason::Replaced, core);
     }
@@ -377,9 +375,7 @@ pub(crate) fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
 
 /// Whether there may be one more Child SA on an IKE SA that has `children` of them, and with its peer.
 pub(crate) fn room(children: usize, remote: &str, peer: &Identity, core: &Core) -> Result<(), Error> {
-    let spis = core.table.with_remote(remote);
-    let others = spis.iter().filter_map(|spi| core.table.get(*spi)).filter(|sa| sa.peer() == Some(peer));
-    let all = children + others.map(IkeSa::children).sum::<usize>();
+    let all = children + core.table.with_peer(remote, peer).map(IkeSa::children).sum::<usize>();
     let full = children >= limits::CHILDREN_PER_IKE_SA || all >= limits::CHILDREN_PER_REMOTE;
     if full { Err(Error::Full) } else { Ok(()) }
 }

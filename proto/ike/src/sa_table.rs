@@ -1,5 +1,5 @@
-//! Every IKE SA by our SPI, and the other ways to find one: by the request that began it, by remote, by Child SA, by
-//! timer. An SA is taken out while it is handled and put back after; the indexes follow.
+//! Every IKE SA by our SPI, and the other ways to find one: by the request that began it, by remote and peer, by Child SA,
+//! by timer. An SA is taken out while it is handled and put back after; the indexes follow.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -9,12 +9,15 @@ use core::net::IpAddr;
 
 use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::spi::places;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
 use crate::ike_sa::IkeSa;
 
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
 pub(crate) type InitKey = (IkeSpi, Vec<u8>);
+
+/// Name of the remote, who the peer proved to be, and our SPI.
+type Whose = (String, Option<Identity>, IkeSpi);
 
 /// All IKE SAs of an endpoint.
 #[derive(Default)]
@@ -24,7 +27,8 @@ pub(crate) struct SaTable {
     deadlines: BTreeMap<IkeSpi, Instant>,
     timers: BTreeSet<(Instant, IkeSpi)>,
     inits: BTreeMap<InitKey, IkeSpi>,
-    by_remote: BTreeSet<(String, IkeSpi)>,
+    /// A remote may stand for very many peers: those of one are found without looking at the others.
+    by_remote: BTreeSet<Whose>,
     half_open: BTreeMap<IpAddr, usize>,
     half_open_total: usize,
     inbound: BTreeMap<Spi, IkeSpi>,
@@ -48,7 +52,7 @@ impl SaTable {
             *self.half_open.entry(sa.ends.peer.ip()).or_default() += 1;
             self.half_open_total += 1;
         }
-        self.by_remote.insert((sa.remote_name().into(), spi));
+        self.by_remote.insert(whose(&sa, spi));
         self.sas.insert(spi, sa);
     }
 
@@ -71,7 +75,7 @@ impl SaTable {
             }
             self.half_open_total -= 1;
         }
-        self.by_remote.remove(&(sa.remote_name().into(), spi));
+        self.by_remote.remove(&whose(&sa, spi));
         Some(sa)
     }
 
@@ -97,8 +101,21 @@ impl SaTable {
 
     /// SPIs of the IKE SAs with a remote.
     pub(crate) fn with_remote(&self, name: &str) -> Vec<IkeSpi> {
-        let from = (String::from(name), IkeSpi::ZERO);
-        self.by_remote.range(from..).take_while(|(other, _)| other == name).map(|(_, spi)| *spi).collect()
+        let from = (String::from(name), None, IkeSpi::ZERO);
+        self.by_remote.range(from..).take_while(|(other, ..)| other == name).map(|(.., spi)| *spi).collect()
+    }
+
+    /// Whether there is an IKE SA with a remote.
+    pub(crate) fn has_remote(&self, name: &str) -> bool {
+        let from = (String::from(name), None, IkeSpi::ZERO);
+        self.by_remote.range(from..).next().is_some_and(|(other, ..)| other == name)
+    }
+
+    /// The IKE SAs with this peer of a remote, which has proved who it is.
+    pub(crate) fn with_peer(&self, name: &str, peer: &Identity) -> impl Iterator<Item = &IkeSa> {
+        let from = (String::from(name), Some(peer.clone()), IkeSpi::ZERO);
+        let to = (String::from(name), Some(peer.clone()), IkeSpi(u64::MAX));
+        self.by_remote.range(from..=to).filter_map(|(.., spi)| self.sas.get(spi))
     }
 
     /// Half-open IKE SAs that peers began, in all.
@@ -184,6 +201,10 @@ impl SaTable {
     pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
         self.inbound.get(&inbound).copied()
     }
+}
+
+fn whose(sa: &IkeSa, spi: IkeSpi) -> Whose {
+    (sa.remote_name().into(), sa.peer().cloned(), spi)
 }
 
 fn index(spi: Spi, size: usize) -> usize {

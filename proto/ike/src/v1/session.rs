@@ -205,11 +205,8 @@ impl Session {
             }
             _ => false,
         };
-        core.table
-            .with_remote(&self.remote.name)
-            .into_iter()
-            .filter(|spi| core.table.get(*spi).is_some_and(same))
-            .collect()
+        let others = core.table.with_peer(&self.remote.name, &self.identities.1);
+        others.filter(|sa| same(sa)).map(|sa| sa.ends.our_spi()).collect()
     }
 
     fn announce(&self, ends: &Ends, core: &mut Core) {
@@ -514,7 +511,7 @@ impl Live for Session {
 
 /// `N(INITIAL-CONTACT)`, if it is true (RFC 2407 §4.6.3.3).
 pub(crate) fn initial_contact(remote: &str, ends: &Ends, core: &Core) -> Option<Payload> {
-    let alone = core.table.with_remote(remote).is_empty();
+    let alone = !core.table.has_remote(remote);
     alone.then(|| about_ike(ends, NotifyType::INITIAL_CONTACT, Vec::new()))
 }
 

@@ -6,27 +6,30 @@
 //! the peer began meanwhile is not left over from anything.
 //! Read RFC 7296 §2.4 before changing this file.
 
+use alloc::vec::Vec;
+
 use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::context::Core;
-use crate::ike_sa::{Ends, Phase};
+use crate::ike_sa::{Ends, IkeSa, Phase};
 use crate::output::DownReason;
 
 /// The notify, if it is true.
 pub(crate) fn notify(remote: &str, core: &Core) -> Option<Payload> {
-    let alone = core.table.with_remote(remote).is_empty();
-    alone.then(|| Payload::Notify(Notify::new(NotifyType::INITIAL_CONTACT, alloc::vec::Vec::new())))
+    let alone = !core.table.has_remote(remote);
+    alone.then(|| Payload::Notify(Notify::new(NotifyType::INITIAL_CONTACT, Vec::new())))
 }
 
 /// Obeys the notify that came in the IKE_AUTH request for `ends`.
 pub(crate) fn obey(ends: &Ends, remote: &str, identities: &(Identity, Identity), core: &mut Core) {
-    for spi in core.table.with_remote(remote) {
-        let stale = core.table.get(spi).is_some_and(|sa| match &sa.phase {
-            Phase::Established(phase) => phase.identities == *identities && sa.ends.serial < ends.serial,
-            _ => false,
-        });
-        if stale && let Some(sa) = core.table.take(spi) {
+    let is_stale = |sa: &&IkeSa| match &sa.phase {
+        Phase::Established(phase) => phase.identities == *identities && sa.ends.serial < ends.serial,
+        _ => false,
+    };
+    let stale = core.table.with_peer(remote, &identities.1).filter(is_stale).map(|sa| sa.ends.our_spi());
+    for spi in stale.collect::<Vec<_>>() {
+        if let Some(sa) = core.table.take(spi) {
             sa.drop_silently(DownReason::InitialContact, core);
         }
     }
