@@ -60,7 +60,11 @@ impl PublicKey for Pair {
 
     fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Result<(), Forged> {
         let (digest, pss) = parts(scheme);
-        let verified = self.kind.makes(scheme) && self.key.verifies(digest, pss, message, signature);
+        let verified = self.kind.makes(scheme)
+            && match scheme {
+                SignatureScheme::Bare => self.key.verifies_hash(message, signature),
+                _ => self.key.verifies(digest, pss, message, signature),
+            };
         if verified { Ok(()) } else { Err(Forged) }
     }
 }
@@ -76,6 +80,11 @@ impl PrivateKey for Pair {
 
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, BadKey> {
         let (digest, pss) = parts(scheme);
-        Some(()).filter(|()| self.kind.makes(scheme)).and_then(|()| self.key.sign(digest, pss, message)).ok_or(BadKey)
+        let signature = match scheme {
+            _ if !self.kind.makes(scheme) => None,
+            SignatureScheme::Bare => self.key.sign_hash(message),
+            _ => self.key.sign(digest, pss, message),
+        };
+        signature.ok_or(BadKey)
     }
 }

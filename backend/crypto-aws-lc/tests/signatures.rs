@@ -85,7 +85,7 @@ fn every_kind_of_key_signs_and_only_its_own_schemes() {
         let all = hashes.iter().flat_map(|hash| {
             [SignatureScheme::RsaPkcs1(*hash), SignatureScheme::RsaPss(*hash), SignatureScheme::Ecdsa(*hash)]
         });
-        for scheme in all.chain([SignatureScheme::Ed25519]) {
+        for scheme in all.chain([SignatureScheme::Ed25519, SignatureScheme::Bare]) {
             let signed = private.sign(scheme, b"message");
             assert_eq!(signed.is_ok(), kind.makes(scheme), "{kind} {scheme}");
             let Ok(signature) = signed else { continue };
@@ -109,7 +109,9 @@ fn signatures_and_keys_that_are_none_are_refused() {
     let modulus = modulus(&spki.1);
     let mut above = modulus.clone();
     *above.last_mut().unwrap() += 1;
-    for scheme in [SignatureScheme::RsaPkcs1(HashAlg::Sha256), SignatureScheme::RsaPss(HashAlg::Sha256)] {
+    let of_rsa =
+        [SignatureScheme::RsaPkcs1(HashAlg::Sha256), SignatureScheme::RsaPss(HashAlg::Sha256), SignatureScheme::Bare];
+    for scheme in of_rsa {
         for bad in
             [vec![], vec![0], vec![0; 256], vec![0; 255], vec![0; 257], modulus.clone(), above.clone(), vec![1; 256]]
         {

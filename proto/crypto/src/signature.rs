@@ -32,6 +32,9 @@ pub enum SignatureScheme {
     Ed25519,
     /// ML-DSA (FIPS 204), pure, with an empty context.
     MlDsa(MlDsa),
+    /// Of IKEv1: the message is a hash already and is not hashed again. RSA pads it as PKCS #1 v1.5 does, without the name
+    /// of a hash (RFC 2409 §5.1); ECDSA is as above.
+    Bare,
 }
 
 /// A parameter set of ML-DSA.
@@ -64,6 +67,7 @@ impl KeyKind {
         match (self, scheme) {
             (KeyKind::Rsa(_), SignatureScheme::RsaPkcs1(_) | SignatureScheme::RsaPss(_))
             | (KeyKind::Ecdsa(_), SignatureScheme::Ecdsa(_))
+            | (KeyKind::Rsa(_) | KeyKind::Ecdsa(_), SignatureScheme::Bare)
             | (KeyKind::Ed25519, SignatureScheme::Ed25519) => true,
             (KeyKind::MlDsa(key), SignatureScheme::MlDsa(scheme)) => key == scheme,
             _ => false,
@@ -78,7 +82,7 @@ impl SignatureScheme {
             SignatureScheme::RsaPkcs1(hash) | SignatureScheme::RsaPss(hash) | SignatureScheme::Ecdsa(hash) => {
                 Some(hash)
             }
-            SignatureScheme::Ed25519 | SignatureScheme::MlDsa(_) => None,
+            SignatureScheme::Ed25519 | SignatureScheme::MlDsa(_) | SignatureScheme::Bare => None,
         }
     }
 }
@@ -144,6 +148,7 @@ impl fmt::Display for SignatureScheme {
             SignatureScheme::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
             SignatureScheme::Ed25519 => f.write_str("Ed25519"),
             SignatureScheme::MlDsa(set) => write!(f, "{}", KeyKind::MlDsa(*set)),
+            SignatureScheme::Bare => f.write_str("a signature of IKEv1"),
         }
     }
 }

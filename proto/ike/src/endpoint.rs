@@ -315,6 +315,8 @@ impl Endpoint {
         let IkeSa { ends, phase } = sa;
         let sa = match phase {
             Phase::Asking(phase) => phase.answered(ends, op, answer, &mut self.core),
+            #[cfg(feature = "ikev1")]
+            Phase::V1(v1::phase::Phase::Opening(opening)) => opening.answered(ends, op, answer, &mut self.core),
             phase => Some(IkeSa { ends, phase }),
         };
         if let Some(sa) = sa {

@@ -111,7 +111,7 @@ pub const V1_MESSAGE_IDS: usize = 1024;
 /// How long an exchange that is over is kept for repetitions.
 pub const V1_LINGER: Duration = Duration::from_secs(30);
 
-/// How long a Child SA that we replaced goes on receiving.
+/// How long an SA of IKEv1 that we replaced stays: a Child SA goes on receiving, an ISAKMP SA waits for the peer to notice.
 pub const V1_RETIREMENT: Duration = Duration::from_secs(5);
 
 /// Suites that are offered for an ISAKMP SA: about as many as fit into a packet.

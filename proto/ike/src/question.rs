@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::{Conversation, Step, Tools};
-use ravelin_pki::auth::{Claim, Credential, Proof, Trust, World};
+use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
 use ravelin_types::Identity;
 use ravelin_wire::ike::v2::Eap;
 
@@ -28,6 +28,13 @@ pub enum Question {
         hashes: Option<Vec<u16>>,
         /// What AUTH covers.
         octets: Vec<u8>,
+    },
+    /// Sign a hash as IKEv1 does.
+    SignHash {
+        /// With what.
+        credential: Arc<Credential>,
+        /// HASH_I or HASH_R.
+        hash: Vec<u8>,
     },
     /// Say whether a peer is who it says it is.
     Judge {
@@ -82,14 +89,9 @@ impl Question {
     pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {
             Question::Sign { credential, hashes, octets } => {
-                let Some(key) = (desk.keys)(&credential.key) else {
-                    return Answer::Refused(alloc::format!("the private key {} is not there any more", credential.key));
-                };
-                match credential.prove(&*key, hashes.as_deref(), &octets) {
-                    Ok(proof) => Answer::Signed(proof),
-                    Err(refusal) => Answer::Refused(refusal.to_string()),
-                }
+                sign(desk, &credential, |key| credential.prove(key, hashes.as_deref(), &octets))
             }
+            Question::SignHash { credential, hash } => sign(desk, &credential, |key| credential.prove_bare(key, &hash)),
             Question::Judge { trust, identity, certificates, proof, octets } => {
                 let claim = Claim { identity: &identity, certificates: &certificates, proof: &proof, octets: &octets };
                 match trust.judge(claim, desk.world, desk.crypto) {
@@ -102,5 +104,19 @@ impl Question {
                 Answer::Conversed(Box::new((*conversation, step)))
             }
         }
+    }
+}
+
+fn sign(
+    desk: Desk<'_>,
+    credential: &Credential,
+    prove: impl FnOnce(&dyn PrivateKey) -> Result<Proof, Refusal>,
+) -> Answer {
+    let Some(key) = (desk.keys)(&credential.key) else {
+        return Answer::Refused(alloc::format!("the private key {} is not there any more", credential.key));
+    };
+    match prove(&*key) {
+        Ok(proof) => Answer::Signed(proof),
+        Err(refusal) => Answer::Refused(refusal.to_string()),
     }
 }

@@ -21,14 +21,14 @@ use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::path::{self, Path, Rules, Time, Usage};
 use crate::revocation::{Crl, Revocation};
-use crate::{algorithm, limits, names};
+use crate::{algorithm, bare, limits, names};
 
 /// RSA signature (RFC 7296 §3.8).
 const RSA: u8 = 1;
 /// Digital signature (RFC 7427).
 const DIGITAL: u8 = 14;
 /// ECDSA on one curve with one hash (RFC 4754): method, bits of the curve, hash, bytes of a coordinate.
-const ECDSA: [(u8, u16, HashAlg, usize); 3] =
+pub(crate) const ECDSA: [(u8, u16, HashAlg, usize); 3] =
     [(9, 256, HashAlg::Sha256, 32), (10, 384, HashAlg::Sha384, 48), (11, 521, HashAlg::Sha512, 66)];
 /// Certificate encodings (RFC 7296 §3.6, RFC 7670).
 const X509: u8 = 4;
@@ -246,6 +246,9 @@ impl Trust {
     fn schemes(&self, kind: KeyKind, proof: &Proof) -> Result<(Vec<SignatureScheme>, Vec<u8>), Refusal> {
         let bad = |what: &str| Refusal::Scheme(what.into());
         let (schemes, signature) = match proof.method {
+            Proof::BARE => {
+                bare::received(kind, &proof.data).ok_or(bad("a signature that keys of this kind do not make"))?
+            }
             DIGITAL => {
                 // RFC 7427 §3: a length of one octet, the AlgorithmIdentifier, the signature.
                 let (len, rest) = proof.data.split_first().ok_or(bad("an empty digital signature"))?;

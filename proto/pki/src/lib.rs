@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod algorithm;
 pub mod auth;
+mod bare;
 mod certificate;
 mod constraints;
 mod fault;

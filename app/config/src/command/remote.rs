@@ -300,11 +300,6 @@ impl RemoteArgs {
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let refused = [
-            (
-                self.version == 1 && self.auth == AuthWord::RsaSig,
-                ('m', "auth"),
-                "IKEv1 takes no certificates; use -m PresharedKey with -h FILE, or -z 2",
-            ),
             (self.undocumented.is_some(), ('s', ""), "-s has no meaning here; leave it out"),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];

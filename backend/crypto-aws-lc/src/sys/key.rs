@@ -181,6 +181,57 @@ impl Key {
         clear_errors();
         signature
     }
+
+    /// Whether `signature` is one over a hash that is not hashed again; for RSA in PKCS #1 v1.5 padding without the name of
+    /// the hash.
+    pub(crate) fn verifies_hash(&self, hash: &[u8], signature: &[u8]) -> bool {
+        let options = Options::new(self);
+        let options = options.0.as_ptr();
+        // SAFETY: the context is valid and has a reference to the key; the slices outlive the calls.
+        let done = unsafe {
+            c::EVP_PKEY_verify_init(options) == 1
+                && c::EVP_PKEY_verify(options, signature.as_ptr(), signature.len(), hash.as_ptr(), hash.len()) == 1
+        };
+        clear_errors();
+        done
+    }
+
+    /// As [`Key::sign`], over a hash that is not hashed again.
+    pub(crate) fn sign_hash(&self, hash: &[u8]) -> Option<Vec<u8>> {
+        let options = Options::new(self);
+        let options = options.0.as_ptr();
+        let mut len = 0;
+        // SAFETY: as in `verifies_hash`; a null output asks for the length, and the second call gets a buffer of that length.
+        let signature = unsafe {
+            let sign = |out, len: &mut usize| c::EVP_PKEY_sign(options, out, len, hash.as_ptr(), hash.len()) == 1;
+            let ready = c::EVP_PKEY_sign_init(options) == 1 && sign(ptr::null_mut(), &mut len);
+            ready.then(|| vec![0; len]).and_then(|mut out| {
+                let done = sign(out.as_mut_ptr(), &mut len);
+                out.truncate(len);
+                done.then_some(out)
+            })
+        };
+        clear_errors();
+        signature
+    }
+}
+
+/// What a key is used for next.
+struct Options(NonNull<c::EVP_PKEY_CTX>);
+
+impl Options {
+    fn new(key: &Key) -> Self {
+        // SAFETY: the key is valid, and the context takes a reference to it.
+        let options = unsafe { c::EVP_PKEY_CTX_new(key.0.as_ptr(), ptr::null_mut()) };
+        Options(NonNull::new(options).expect("out of memory"))
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: it is ours.
+        unsafe { c::EVP_PKEY_CTX_free(self.0.as_ptr()) };
+    }
 }
 
 /// RFC 8017 §8.1 with MGF1 over the same hash and a salt of its length.

@@ -90,6 +90,7 @@ impl Ends {
 }
 
 /// The payloads of one message with the bytes that they were read from.
+#[derive(Clone)]
 pub(crate) struct Payloads {
     chain: v1::Payloads,
     bytes: Vec<u8>,
@@ -119,6 +120,7 @@ impl Payloads {
         nonce: Nonce(Nonce) or "no NONCE payload";
         id: Id(Id) or "no ID payload";
         hash: Hash(Opaque) or "no HASH payload";
+        sig: Sig(Opaque) or "no SIG payload";
     }
 
     /// All, in order.

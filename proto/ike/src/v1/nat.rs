@@ -38,6 +38,11 @@ pub(crate) fn payloads(
     })
 }
 
+/// Whether a received message says where its sender sees the ends.
+pub(crate) fn is_detected(payloads: &Payloads) -> bool {
+    payloads.all().iter().any(|payload| matches!(payload, Payload::NatD(_) | Payload::NatDDraft(_)))
+}
+
 /// What the payloads of a received message say; `None` when there are none.
 pub(crate) fn detect(
     algs: &Algs,

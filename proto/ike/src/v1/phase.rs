@@ -92,7 +92,7 @@ impl Phase {
 
     pub(crate) fn drop_silently(self, ends: &Ends, reason: DownReason, core: &mut Core) {
         match self {
-            Phase::Opening(_) => {}
+            Phase::Opening(opening) => opening.abandon(core),
             Phase::Session(session) => session.end(ends, reason, core),
         }
     }

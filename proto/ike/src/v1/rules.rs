@@ -1,8 +1,8 @@
 //! Which payloads where: what each message must hold, and what may stand in it only once.
 //!
 //! ```text
-//!   main mode        1, 2    SA              3, 4   KE, NONCE          5, 6   ID, HASH (encrypted)
-//!   aggressive mode  1       SA, KE, NONCE, ID      2   SA, KE, NONCE, ID, HASH     3   HASH
+//!   main mode        1, 2    SA              3, 4   KE, NONCE          5, 6   ID, HASH or SIG (encrypted)
+//!   aggressive mode  1       SA, KE, NONCE, ID      2   SA, KE, NONCE, ID, HASH or SIG     3   HASH or SIG
 //!   quick mode       1, 2    HASH, SA, NONCE [, KE] [, ID, ID]         3      HASH
 //! ```
 //! Payloads that have no part in a message are passed over. Read RFC 2409 §5 before changing this file.
@@ -20,15 +20,14 @@ pub(crate) const SA: Rule = &[PayloadType::V1_SA];
 /// Main mode, 3 and 4.
 pub(crate) const KE: Rule = &[PayloadType::V1_KE, PayloadType::V1_NONCE];
 /// Main mode, 5 and 6.
-pub(crate) const ID: Rule = &[PayloadType::V1_ID, PayloadType::V1_HASH];
-/// Aggressive mode, 1.
-pub(crate) const AGGRESSIVE_1: Rule =
+pub(crate) const ID: Rule = &[PayloadType::V1_ID];
+/// Aggressive mode, 1 and 2.
+pub(crate) const AGGRESSIVE: Rule =
     &[PayloadType::V1_SA, PayloadType::V1_KE, PayloadType::V1_NONCE, PayloadType::V1_ID];
-/// Aggressive mode, 2.
-pub(crate) const AGGRESSIVE_2: Rule =
-    &[PayloadType::V1_SA, PayloadType::V1_KE, PayloadType::V1_NONCE, PayloadType::V1_ID, PayloadType::V1_HASH];
-/// The last of aggressive mode and of quick mode.
+/// What proves who the sender is with a pre-shared key; and the last of quick mode.
 pub(crate) const HASH: Rule = &[PayloadType::V1_HASH];
+/// The same with a certificate.
+pub(crate) const SIG: Rule = &[PayloadType::V1_SIG];
 /// Quick mode, 1 and 2.
 pub(crate) const QUICK: Rule = &[PayloadType::V1_HASH, PayloadType::V1_SA, PayloadType::V1_NONCE];
 

@@ -178,11 +178,12 @@ impl Session {
             self.retired.append(&mut old.retired);
             self.tasks.extend(old.tasks.drain(..).filter(|task| !matches!(task, Task::Rekey | Task::Probe)));
             old.rekey_at = None;
-            if replaces == Some(spi) {
-                old.stage = Stage::Closing(DownReason::Replaced);
-            } else if old.stage == Stage::Active {
+            if matches!(old.stage, Stage::Active | Stage::Rekeying) {
+                // Deleted before the peer has moved the Child SAs, it would take them with it.
+                let ours = replaces == Some(spi);
                 old.stage = Stage::Replaced;
-                old.expire_at = Some(core.now + limits::REPLACED_IKE_LIFETIME);
+                old.expire_at =
+                    Some(core.now + if ours { limits::V1_RETIREMENT } else { limits::REPLACED_IKE_LIFETIME });
             }
             if let Some(sa) = old.go_on(old_ends, core) {
                 core.table.insert(sa);

@@ -30,6 +30,7 @@ const STRONGSWAN_CONF: &str = "charon {
   retransmit_base = 1.4
   delete_rekeyed_delay = 1
   fragment_size = 576
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   filelog {
     stderr {
       time_format = %T

@@ -1,4 +1,4 @@
-//! Aggressive mode (RFC 2409 §5.4): three messages, identities in clear.
+//! Aggressive mode (RFC 2409 §5.1, §5.4): three messages, identities in clear.
 //!
 //! With a pre-shared key the second message lets whoever has it try keys against HASH_R at leisure, and anybody gets one
 //! who asks in the name of a known peer. So a remote must ask for this mode by name. An unknown identity gets the
@@ -17,18 +17,21 @@ use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v1::{Chain, Content, Message, Nonce, Opaque, Payload, emit};
 
-use super::{METHOD, Material, Opening, Step, claimed, hash_payload, id_payload, psk, stranger};
+use super::asking::{self, Keyed, Turn};
+use super::proof::{self, Material};
+use super::{Opening, Step, claimed, id_payload, stranger};
+use crate::auth::Now;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Error;
-use crate::ike_sa::{Ends, IkeSa, Live};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::NAT_PORT;
 use crate::v1::message::{Payloads, Secured};
-use crate::v1::offer;
+use crate::v1::offer::{self, Agreed};
 use crate::v1::phase::Phase;
-use crate::v1::session::{Origin, Session, initial_contact};
+use crate::v1::session::initial_contact;
 use crate::v1::vendor::Abilities;
 use crate::v1::{nat, rules};
 
@@ -47,11 +50,12 @@ pub(super) struct Answered {
     pub(super) secured: Secured,
     material: Material,
     remote: Arc<Remote>,
+    identity: Identity,
     /// Body of the initiator's ID payload, which HASH_I covers.
     id: Vec<u8>,
 }
 
-/// Sends the first message: `HDR, SA, KE, Ni, IDii, VID...`
+/// Sends the first message: `HDR, SA, KE, Ni, IDii, [CERTREQ...,] VID...`
 pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result<(), Error> {
     let Some(remote) = opening.remotes.first().cloned() else { return Ok(()) };
     let mut suites = offer::suites(&remote.proposals, &core.crypto);
@@ -61,10 +65,12 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     let alg = core.crypto.ke(group).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let private = alg.generate(&mut *core.rng);
     let nonce = core.nonce();
-    let mut payloads = vec![Payload::Sa(offer::sa(&suites, METHOD, remote.lifetime, &core.crypto))];
+    let method = proof::method(&remote, &core.crypto)?;
+    let mut payloads = vec![Payload::Sa(offer::sa(&suites, method, remote.lifetime, &core.crypto))];
     payloads.push(Payload::Ke(Opaque(private.public().to_vec())));
     payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
     payloads.push(Payload::Id(id_payload(&remote.local_id)));
+    payloads.extend(proof::requests(opening.remotes.iter()));
     payloads.extend(Abilities::OURS.payloads());
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?);
     let sa = super::main_mode::body_of_sa(&message);
@@ -74,7 +80,7 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     Ok(())
 }
 
-/// Takes the first message and answers: `HDR, SA, KE, Nr, IDir, HASH_R, NAT-D, NAT-D, VID...`
+/// Takes the first message.
 pub(super) fn answer(
     remotes: Vec<Arc<Remote>>,
     ends: Ends,
@@ -82,15 +88,19 @@ pub(super) fn answer(
     datagram: Datagram<'_>,
     core: &mut Core,
 ) -> Result<(), Error> {
-    rules::require(payloads, rules::AGGRESSIVE_1)?;
+    rules::require(payloads, rules::AGGRESSIVE)?;
     let identity = claimed(payloads.id()?)?;
     let known: Vec<Arc<Remote>> = remotes.iter().filter(|remote| remote.takes(&identity)).cloned().collect();
     if known.is_empty() {
         return Err(stranger(&identity, remotes.iter()));
     }
-    let (agreed, answer, suited) = super::main_mode::agree(payloads.sa()?, known, core)?;
+    let (agreed, _, suited) = super::main_mode::agree(payloads.sa()?, known, core)?;
     let remote = suited.first().ok_or(Error::Misuse("no remote is configured"))?;
     let remote = remote.for_peer(ends.local.ip(), &identity);
+    // A value and perhaps a signature are computed for a stranger: not more often than it answers strangers at all.
+    if !core.may_react() {
+        return Ok(());
+    }
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let theirs = payloads.ke()?.0.clone();
     let (public, shared) = algs.ke.respond(&theirs, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
@@ -104,37 +114,56 @@ pub(super) fn answer(
         publics: (theirs, public),
         shared,
     };
-    let secured = material.secure(&psk(&remote), &ends)?;
-    let own_id = id_payload(&remote.local_id);
-    let hash = material.proof(&secured, false, &own_id.body());
-    let mut reply = vec![Payload::Sa(answer), Payload::Ke(Opaque(material.publics.1.clone()))];
-    reply.extend(Nonce::new(material.nonces.1.as_slice()).map(Payload::Nonce));
-    reply.extend([Payload::Id(own_id), hash_payload(hash)]);
-    if let Some(nat_t) = abilities.nat_t {
-        reply.extend(nat::payloads(nat_t, &algs, ends.spis(), ends.local, ends.peer, remote.encap));
-    }
-    reply.extend(abilities.payloads());
-    let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&reply)?);
-    let id = payloads.body(PayloadType::V1_ID).to_vec();
-    let mut opening = Opening {
+    let secured = material.secure(&remote, &ends)?;
+    let opening = Box::new(Opening {
         remotes: vec![remote.clone()],
         wants: Vec::new(),
         replaces: None,
-        step: Step::AggressiveAnswered(Box::new(Answered { secured, material, remote, id })),
+        step: Step::Handled,
         abilities,
         received: Vec::new(),
         sent: Vec::new(),
         retry: None,
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         reported: false,
-    };
-    // A value was computed for a stranger: not more often than it answers strangers at all.
-    if !core.may_react() {
-        return Ok(());
+    });
+    let peer = Some((identity, payloads.clone()));
+    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+    if let Some(sa) = asking::proven(opening, ends, Turn::Aggressive2, keyed, core) {
+        core.table.insert(sa);
     }
-    opening.send(&ends, datagram.data, message, core);
-    core.table.insert(Phase::Opening(Box::new(opening)).with(ends));
     Ok(())
+}
+
+/// Sends message 2: `HDR, SA, KE, Nr, IDir, [CERT...,] HASH_R or SIG_R, NAT-D, NAT-D, [CERTREQ...,] VID...`
+pub(super) fn send_2(
+    mut opening: Box<Opening>,
+    ends: Ends,
+    keyed: Keyed,
+    proof: Payload,
+    core: &mut Core,
+) -> Result<IkeSa, Error> {
+    let Keyed { remote, secured, material, received, peer } = keyed;
+    let (identity, payloads) = peer.ok_or(Error::Misuse("no remote is configured"))?;
+    let Agreed { suite, method, .. } = material.agreed;
+    let (_, answer) = offer::choose(payloads.sa()?, &[suite], &[method], &core.crypto)
+        .ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let mut reply = vec![Payload::Sa(answer), Payload::Ke(Opaque(material.publics.1.clone()))];
+    reply.extend(Nonce::new(material.nonces.1.as_slice()).map(Payload::Nonce));
+    reply.push(Payload::Id(id_payload(&remote.local_id)));
+    reply.extend(proof::certificates(&remote));
+    reply.push(proof);
+    let abilities = opening.abilities;
+    if let Some(nat_t) = abilities.nat_t {
+        reply.extend(nat::payloads(nat_t, &material.algs, ends.spis(), ends.local, ends.peer, remote.encap));
+    }
+    reply.extend(proof::requests(opening.remotes.iter()));
+    reply.extend(abilities.payloads());
+    let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&reply)?);
+    let id = payloads.body(PayloadType::V1_ID).to_vec();
+    opening.step = Step::AggressiveAnswered(Box::new(Answered { secured, material, remote, identity, id }));
+    opening.send(&ends, &received, message, core);
+    Ok(opening.keep(ends))
 }
 
 /// Takes messages 2 and 3.
@@ -146,25 +175,18 @@ pub(super) fn handle(
     core: &mut Core,
 ) -> Option<IkeSa> {
     let header = message.header;
-    match (message.content, opening.step) {
+    let step = core::mem::replace(&mut opening.step, Step::Handled);
+    match (message.content, step) {
         (Content::Clear(chain), Step::AggressiveOffered(offered)) => {
             let payloads = Payloads::clear(chain, datagram.data);
             let remote = opening.remotes.first().cloned()?;
             let mut abilities = opening.abilities;
             abilities.note(payloads.all());
             let ours = Ends { spi_r: header.responder_spi, local: datagram.local, ..ends.clone() };
-            match conclude(&remote, &ours, &offered, abilities, &payloads, datagram, core) {
-                Ok((ends, secured, identity, lifetime, last)) => {
-                    opening.step = Step::AggressiveOffered(offered);
-                    let Opening { wants, replaces, .. } = *opening;
-                    let identities = (remote.local_id.clone(), identity);
-                    let origin = Origin { remote, identities, secured, abilities, lifetime, replaces };
-                    let mut session = Session::new(origin, &ends, &payloads, core);
-                    core.transmit(ends.local, ends.peer, last.clone());
-                    session.unconfirmed = Some(last.clone());
-                    let mut session = session.with_last(datagram.data, Some(last));
-                    wants.into_iter().for_each(|want| session.want(want));
-                    session.go_on(ends, core)
+            match conclude(&remote, &ours, &offered, payloads, datagram, core) {
+                Ok((ends, keyed, now)) => {
+                    opening.abilities = abilities;
+                    asking::judged(opening, ends, now, Turn::Aggressive2Came, keyed, core)
                 }
                 Err(error) => {
                     opening.step = Step::AggressiveOffered(offered);
@@ -180,28 +202,22 @@ pub(super) fn handle(
             };
             let judged = opened.ok_or(Error::Violation("a message that this key does not open"));
             let judged = judged.and_then(|(payloads, iv)| {
-                rules::require(&payloads, rules::HASH)?;
-                answered.material.judge(&answered.secured, true, &payloads, &answered.id)?;
-                Ok((payloads, iv))
+                let Answered { secured, material, remote, identity, id } = &*answered;
+                let now = material.judge(secured, remote, true, &payloads, (identity, id))?;
+                Ok((payloads, iv, now))
             });
             match judged {
-                Ok((payloads, iv)) => {
-                    let Answered { mut secured, material, remote, .. } = *answered;
+                Ok((payloads, iv, now)) => {
+                    let Answered { mut secured, material, remote, identity, .. } = *answered;
                     secured.iv = iv;
                     let mut ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
                     let spis = ends.spis();
                     let detected = nat::detect(&material.algs, spis, &payloads, datagram.local, datagram.remote);
                     ends.nat = detected.unwrap_or_default();
                     ends.nat.ours |= detected.is_some() && remote.encap;
-                    let origin = Origin {
-                        identities: (remote.local_id.clone(), remote.remote_id.clone()),
-                        remote,
-                        secured,
-                        abilities: opening.abilities,
-                        lifetime: material.agreed.lifetime,
-                        replaces: None,
-                    };
-                    Session::new(origin, &ends, &payloads, core).with_last(datagram.data, None).go_on(ends, core)
+                    let peer = Some((identity, payloads));
+                    let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+                    asking::judged(opening, ends, now, Turn::Aggressive3Came, keyed, core)
                 }
                 Err(error) => {
                     core.counters.forged += 1;
@@ -219,23 +235,21 @@ pub(super) fn handle(
     }
 }
 
-type Concluded = (Ends, Secured, Identity, Option<core::time::Duration>, Vec<u8>);
-
-/// Takes message 2 and makes message 3: `HDR*, HASH_I, NAT-D, NAT-D [, N(INITIAL-CONTACT)]`
+/// Takes message 2: there are keys, and the peer says who it is.
 fn conclude(
     remote: &Arc<Remote>,
     ends: &Ends,
     offered: &Offered,
-    abilities: Abilities,
-    payloads: &Payloads,
+    payloads: Payloads,
     datagram: Datagram<'_>,
-    core: &mut Core,
-) -> Result<Concluded, Error> {
-    rules::require(payloads, rules::AGGRESSIVE_2)?;
+    core: &Core,
+) -> Result<(Ends, Keyed, Now<()>), Error> {
+    rules::require(&payloads, rules::AGGRESSIVE)?;
     if ends.spi_r == IkeSpi::ZERO {
         return Err(Error::Violation("the responder's cookie is zero"));
     }
-    let agreed = offer::answered(payloads.sa()?, &offered.suites, METHOD, &core.crypto)
+    let method = proof::method(remote, &core.crypto)?;
+    let agreed = offer::answered(payloads.sa()?, &offered.suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let theirs = payloads.ke()?.0.clone();
@@ -252,25 +266,40 @@ fn conclude(
     if !remote.takes(&identity) {
         return Err(stranger(&identity, core::iter::once(remote)));
     }
-    let closed = remote.for_peer(ends.local.ip(), &identity);
-    let mut secured = material.secure(&psk(&closed), ends)?;
-    material.judge(&secured, false, payloads, payloads.body(PayloadType::V1_ID))?;
+    let remote = remote.for_peer(ends.local.ip(), &identity);
+    let secured = material.secure(&remote, ends)?;
+    let now = material.judge(&secured, &remote, false, &payloads, (&identity, payloads.body(PayloadType::V1_ID)))?;
     let mut ends = ends.clone();
-    let detected = nat::detect(&algs, ends.spis(), payloads, datagram.local, datagram.remote);
+    let detected = nat::detect(&algs, ends.spis(), &payloads, datagram.local, datagram.remote);
     ends.nat = detected.unwrap_or_default();
     ends.nat.ours |= detected.is_some() && remote.encap;
-    let hash = material.proof(&secured, true, &id_payload(&remote.local_id).body());
-    let mut reply = vec![hash_payload(hash)];
     if ends.nat.any() {
         // RFC 3947 §4: everything after goes to and from port 4500.
         ends.local.set_port(NAT_PORT);
         ends.peer.set_port(NAT_PORT);
     }
-    if let Some(nat_t) = abilities.nat_t.filter(|_| detected.is_some()) {
-        reply.extend(nat::payloads(nat_t, &algs, ends.spis(), ends.local, ends.peer, remote.encap));
+    let peer = Some((identity, payloads));
+    Ok((ends, Keyed { remote, secured, material, received: datagram.data.to_vec(), peer }, now))
+}
+
+/// Makes message 3: `HDR*, [CERT...,] HASH_I or SIG_I, NAT-D, NAT-D [, N(INITIAL-CONTACT)]`
+pub(super) fn message_3(
+    abilities: Abilities,
+    ends: &Ends,
+    mut keyed: Keyed,
+    proof: Payload,
+    core: &Core,
+) -> Result<(Keyed, Vec<u8>), Error> {
+    let Keyed { remote, material, .. } = &keyed;
+    let mut payloads = proof::certificates(remote);
+    payloads.push(proof);
+    let detected = keyed.peer.as_ref().is_some_and(|(_, payloads)| nat::is_detected(payloads));
+    if let Some(nat_t) = abilities.nat_t.filter(|_| detected) {
+        payloads.extend(nat::payloads(nat_t, &material.algs, ends.spis(), ends.local, ends.peer, remote.encap));
     }
-    reply.extend(initial_contact(&remote.name, &ends, core));
-    let (message, iv) = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &reply)?;
-    secured.iv = iv;
-    Ok((ends, secured, identity, agreed.lifetime, message))
+    payloads.extend(initial_contact(&remote.name, ends, core));
+    let sealed = keyed.secured.seal(&keyed.secured.iv, ends.header_v1(EXCHANGE, 0), &payloads);
+    let (message, iv) = sealed?;
+    keyed.secured.iv = iv;
+    Ok((keyed, message))
 }

@@ -19,6 +19,7 @@ use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::output::DownReason;
 use crate::retry::Retry;
+use crate::v1::message::Secured;
 use crate::v1::session::{Session, about_ike};
 use crate::v2::feature::fragmentation::Sealed;
 
@@ -47,6 +48,18 @@ pub(crate) fn send_delete(session: &mut Session, ends: &Ends, protocol: Protocol
 /// Says that the ISAKMP SA is gone.
 pub(crate) fn send_delete_ike(session: &mut Session, ends: &Ends, core: &mut Core) {
     send(session, ends, vec![Payload::Delete(Delete::Ike(vec![ends.spis()]))], core);
+}
+
+/// Says that the ISAKMP SA is gone, and why, to a peer that takes it to stand while it never did here.
+pub(crate) fn farewell(secured: &Secured, ends: &Ends, kind: NotifyType, core: &mut Core) {
+    let mut bytes = [0; 4];
+    core.rng.fill(&mut bytes);
+    let id = u32::from_be_bytes(bytes).max(1);
+    let payloads = vec![about_ike(ends, kind, Vec::new()), Payload::Delete(Delete::Ike(vec![ends.spis()]))];
+    let header = ends.header_v1(ExchangeType::INFORMATIONAL_V1, id);
+    if let Ok((message, _)) = secured.seal_hashed(&secured.exchange_iv(id), header, &[], payloads) {
+        core.transmit(ends.local, ends.peer, message);
+    }
 }
 
 /// Asks whether the peer is alive (RFC 3706 §5.3).

@@ -1,7 +1,8 @@
-//! Main mode (RFC 2409 §5.4): six messages, the last two encrypted.
+//! Main mode (RFC 2409 §5.1, §5.4): six messages, the last two encrypted.
 //!
 //! The responder has the pre-shared key only by the peer's address when it needs it. So it keeps all remotes that may be
-//! meant, and takes the one whose key opens the fifth message and whose peer says who it is in there.
+//! meant, and takes the one whose key opens the fifth message and whose peer says who it is in there. With certificates
+//! the identity alone decides.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -10,23 +11,26 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev1::Algs;
-use ravelin_types::IkeSpi;
+use ravelin_types::{Identity, IkeSpi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
-use ravelin_wire::ike::v1::{Chain, Content, Id, Message, Nonce, Opaque, Payload, Sa, emit};
+use ravelin_wire::ike::v1::{Chain, Content, Message, Nonce, Opaque, Payload, Sa, emit};
 
-use super::{METHOD, Material, Opening, Step, claimed, hash_payload, id_payload, key, stranger, tell};
+use super::asking::{self, Keyed, Turn};
+use super::proof::{self, Material};
+use super::{Opening, Step, claimed, expected, id_payload, stranger, tell};
+use crate::auth::Now;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, IkeSa, Live};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::NAT_PORT;
 use crate::v1::message::{Payloads, Secured};
 use crate::v1::offer::{self, Agreed};
 use crate::v1::phase::Phase;
-use crate::v1::session::{Origin, Session, initial_contact};
+use crate::v1::session::initial_contact;
 use crate::v1::vendor::Abilities;
 use crate::v1::{nat, rules};
 
@@ -45,7 +49,8 @@ pub(super) struct ValueSent {
 pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result<(), Error> {
     let Some(remote) = opening.remotes.first().cloned() else { return Ok(()) };
     let suites = offer::suites(&remote.proposals, &core.crypto);
-    let sa = offer::sa(&suites, METHOD, remote.lifetime, &core.crypto);
+    let method = proof::method(&remote, &core.crypto)?;
+    let sa = offer::sa(&suites, method, remote.lifetime, &core.crypto);
     let mut payloads = vec![Payload::Sa(sa)];
     payloads.extend(Abilities::OURS.payloads());
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?);
@@ -110,14 +115,19 @@ pub(super) fn agree(
     let mut ours = Vec::new();
     for remote in remotes {
         let suites = offer::suites(&remote.proposals, &core.crypto);
-        match (offer::choose(offered, &suites, &[METHOD], &core.crypto), &agreed) {
+        let Ok(method) = proof::method(&remote, &core.crypto) else { continue };
+        match (offer::choose(offered, &suites, &[method], &core.crypto), &agreed) {
             (Some(first), None) => {
                 agreed = Some(first);
                 suited.push(remote);
             }
-            (Some((other, _)), Some((first, _))) if other.suite == first.suite => suited.push(remote),
+            (Some((other, _)), Some((first, _))) if (other.suite, other.method) == (first.suite, first.method) => {
+                suited.push(remote);
+            }
             (Some(_), Some(_)) => {}
-            (None, _) => ours.extend(suites.iter().map(offer::suite_line)),
+            (None, _) => {
+                ours.extend(suites.iter().map(|suite| alloc::format!("{}, {method}", offer::suite_line(suite))))
+            }
         }
     }
     match agreed {
@@ -138,12 +148,12 @@ pub(super) fn handle(
     core: &mut Core,
 ) -> Option<IkeSa> {
     let header = message.header;
-    match (message.content, opening.step) {
+    let step = core::mem::replace(&mut opening.step, Step::Handled);
+    match (message.content, step) {
         (Content::Clear(chain), Step::MainOffered { suites, sa }) => {
             let payloads = Payloads::clear(chain, datagram.data);
             let ours = Ends { spi_r: header.responder_spi, local: datagram.local, ..ends.clone() };
-            let pose = opening.remotes.iter().any(|remote| remote.encap);
-            match value(&mut opening.abilities, &ours, &suites, &sa, pose, &payloads, core) {
+            match value(&mut opening, &ours, &suites, &sa, &payloads, core) {
                 Ok((sent, message)) => {
                     opening.step = Step::MainValueSent(Box::new(sent));
                     opening.send(&ours, datagram.data, message, core);
@@ -157,8 +167,7 @@ pub(super) fn handle(
         }
         (Content::Clear(chain), Step::MainChosen { agreed, sa }) => {
             let payloads = Payloads::clear(chain, datagram.data);
-            let encap = opening.remotes.iter().any(|remote| remote.encap);
-            match answer_value(&opening.abilities, &ends, &agreed, &sa, encap, &payloads, datagram, core) {
+            match answer_value(&opening, &ends, &agreed, &sa, &payloads, datagram, core) {
                 Ok((ends, material, message)) => {
                     opening.step = Step::MainValueAnswered(Box::new(material));
                     opening.send(&ends, datagram.data, message, core);
@@ -173,12 +182,8 @@ pub(super) fn handle(
         (Content::Clear(chain), Step::MainValueSent(sent)) => {
             let payloads = Payloads::clear(chain, datagram.data);
             let remote = opening.remotes.first().cloned()?;
-            match identify(&remote, &ends, &sent, &payloads, datagram, core) {
-                Ok((ends, secured, material, message)) => {
-                    opening.step = Step::MainIdSent(Box::new((secured, material)));
-                    opening.send(&ends, datagram.data, message, core);
-                    Some(opening.keep(ends))
-                }
+            match identify(&remote, &ends, &sent, &payloads, datagram) {
+                Ok((ends, keyed)) => asking::proven(opening, ends, Turn::Main5, keyed, core),
                 Err(error) => {
                     opening.step = Step::MainValueSent(sent);
                     Some(opening.refuse(ends, &error, core))
@@ -201,13 +206,12 @@ pub(super) fn handle(
     }
 }
 
-/// Takes message 2 and makes message 3: `HDR, KE, Ni, NAT-D, NAT-D`
+/// Takes message 2 and makes message 3: `HDR, KE, Ni, NAT-D, NAT-D [, CERTREQ...]`
 fn value(
-    abilities: &mut Abilities,
+    opening: &mut Opening,
     ends: &Ends,
     suites: &[ravelin_types::proposal::IkeSuite],
     sa: &[u8],
-    pose: bool,
     payloads: &Payloads,
     core: &mut Core,
 ) -> Result<(ValueSent, Vec<u8>), Error> {
@@ -215,41 +219,36 @@ fn value(
     if ends.spi_r == IkeSpi::ZERO {
         return Err(Error::Violation("the responder's cookie is zero"));
     }
-    let agreed = offer::answered(payloads.sa()?, suites, METHOD, &core.crypto)
+    let remote = opening.remotes.first().ok_or(Error::Misuse("no remote is configured"))?;
+    let method = proof::method(remote, &core.crypto)?;
+    let agreed = offer::answered(payloads.sa()?, suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
-    abilities.note(payloads.all());
+    opening.abilities.note(payloads.all());
     let private = algs.ke.generate(&mut *core.rng);
     let nonce = core.nonce();
-    let message = value_message(abilities, ends, &algs, private.public(), &nonce, pose)?;
+    let message = value_message(opening, ends, &algs, private.public(), &nonce)?;
     Ok((ValueSent { agreed, algs, sa: sa.to_vec(), nonce, private }, message))
 }
 
-/// `HDR, KE, N, NAT-D, NAT-D`
-fn value_message(
-    abilities: &Abilities,
-    ends: &Ends,
-    algs: &Algs,
-    public: &[u8],
-    nonce: &[u8],
-    pose: bool,
-) -> Result<Vec<u8>, Error> {
+/// `HDR, KE, N, NAT-D, NAT-D [, CERTREQ...]`
+fn value_message(opening: &Opening, ends: &Ends, algs: &Algs, public: &[u8], nonce: &[u8]) -> Result<Vec<u8>, Error> {
     let mut payloads = vec![Payload::Ke(Opaque(public.to_vec()))];
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
-    if let Some(nat_t) = abilities.nat_t {
+    if let Some(nat_t) = opening.abilities.nat_t {
+        let pose = opening.remotes.iter().any(|remote| remote.encap);
         payloads.extend(nat::payloads(nat_t, algs, ends.spis(), ends.local, ends.peer, pose));
     }
+    payloads.extend(proof::requests(opening.remotes.iter()));
     Ok(emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?))
 }
 
 /// Takes message 3 and makes message 4.
-#[expect(clippy::too_many_arguments, reason = "one step of a handshake")]
 fn answer_value(
-    abilities: &Abilities,
+    opening: &Opening,
     ends: &Ends,
     agreed: &Agreed,
     sa: &[u8],
-    encap: bool,
     payloads: &Payloads,
     datagram: Datagram<'_>,
     core: &mut Core,
@@ -262,8 +261,8 @@ fn answer_value(
     let detected = nat::detect(&algs, ends.spis(), payloads, datagram.local, datagram.remote);
     let mut ends = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
     ends.nat = detected.unwrap_or_default();
-    ends.nat.ours |= detected.is_some() && encap;
-    let message = value_message(abilities, &ends, &algs, &public, &nonce, encap)?;
+    ends.nat.ours |= detected.is_some() && opening.remotes.iter().any(|remote| remote.encap);
+    let message = value_message(opening, &ends, &algs, &public, &nonce)?;
     let material = Material {
         agreed: *agreed,
         algs,
@@ -275,15 +274,14 @@ fn answer_value(
     Ok((ends, material, message))
 }
 
-/// Takes message 4 and makes message 5: `HDR*, IDii, HASH_I [, N(INITIAL-CONTACT)]`
+/// Takes message 4: there are keys.
 fn identify(
     remote: &Arc<Remote>,
     ends: &Ends,
     sent: &ValueSent,
     payloads: &Payloads,
     datagram: Datagram<'_>,
-    core: &Core,
-) -> Result<(Ends, Secured, Material, Vec<u8>), Error> {
+) -> Result<(Ends, Keyed), Error> {
     rules::require(payloads, rules::KE)?;
     let theirs = payloads.ke()?.0.clone();
     let shared = sent.private.agree(&theirs).map_err(|_| Error::BadPublicValue)?;
@@ -295,7 +293,8 @@ fn identify(
         publics: (sent.private.public().to_vec(), theirs),
         shared,
     };
-    let mut secured = material.secure(&key(remote, ends), ends)?;
+    let closed = expected(remote, ends);
+    let secured = material.secure(&closed, ends)?;
     let mut ends = ends.clone();
     let detected = nat::detect(&sent.algs, ends.spis(), payloads, datagram.local, datagram.remote);
     ends.nat = detected.unwrap_or_default();
@@ -305,21 +304,36 @@ fn identify(
         ends.local.set_port(NAT_PORT);
         ends.peer.set_port(NAT_PORT);
     }
-    let id = id_payload(&remote.local_id);
-    let mut reply = proof(&material, &secured, true, id);
-    reply.extend(initial_contact(&remote.name, &ends, core));
-    let (message, iv) = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &reply)?;
+    Ok((ends, Keyed { remote: closed, secured, material, received: datagram.data.to_vec(), peer: None }))
+}
+
+/// Sends message 5: `HDR*, IDii, [CERT...,] HASH_I or SIG_I [, N(INITIAL-CONTACT)]`
+pub(super) fn send_5(
+    mut opening: Box<Opening>,
+    ends: Ends,
+    keyed: Keyed,
+    proof: Payload,
+    core: &mut Core,
+) -> Result<IkeSa, Error> {
+    let Keyed { remote, mut secured, material, received, .. } = keyed;
+    let mut payloads = identity(&remote, proof);
+    payloads.extend(initial_contact(&remote.name, &ends, core));
+    let (message, iv) = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &payloads)?;
     secured.iv = iv;
-    Ok((ends, secured, material, message))
+    opening.step = Step::MainIdSent(Box::new((remote, secured, material)));
+    opening.send(&ends, &received, message, core);
+    Ok(opening.keep(ends))
 }
 
-/// `ID, HASH`
-fn proof(material: &Material, secured: &Secured, initiator: bool, id: Id) -> Vec<Payload> {
-    let hash = material.proof(secured, initiator, &id.body());
-    vec![Payload::Id(id), hash_payload(hash)]
+/// `ID, [CERT...,] HASH or SIG`
+fn identity(remote: &Remote, proof: Payload) -> Vec<Payload> {
+    let mut payloads = vec![Payload::Id(id_payload(&remote.local_id))];
+    payloads.extend(proof::certificates(remote));
+    payloads.push(proof);
+    payloads
 }
 
-/// Takes message 5 and answers with message 6: `HDR*, IDir, HASH_R`. The SA stands.
+/// Takes message 5.
 fn admit(
     mut opening: Box<Opening>,
     ends: Ends,
@@ -330,57 +344,60 @@ fn admit(
 ) -> Option<IkeSa> {
     // The configuration may have changed since: whoever is not in it any more is nobody.
     opening.remotes = opening.remotes.iter().filter_map(|remote| core.current(remote)).collect();
-    let Step::MainValueAnswered(material) = &opening.step else { return Some(opening.keep(ends)) };
-    let judged = recognise(&opening.remotes, material, &ends, first, datagram);
-    let (remote, mut secured, payloads) = match judged {
-        Ok(found) => found,
+    let step = core::mem::replace(&mut opening.step, Step::Handled);
+    let Step::MainValueAnswered(material) = step else { return None };
+    match recognise(&opening.remotes, &material, &ends, first, datagram) {
+        Ok(Recognised { remote, secured, identity, payloads, now }) => {
+            // The initiator moves to port 4500 with this message when there is a NAT (RFC 3947 §4).
+            let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
+            let (material, peer) = (*material, Some((identity, payloads)));
+            let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+            asking::judged(opening, ends, now, Turn::Main5Came, keyed, core)
+        }
         Err(error) => {
+            opening.step = Step::MainValueAnswered(material);
             core.counters.forged += 1;
             let reported = opening.reported;
             opening.report(&ends, &error, core);
             if !reported && core.may_react() {
                 tell(header, error.notify_v1(), datagram, core);
             }
-            return Some(opening.keep(ends));
+            Some(opening.keep(ends))
         }
-    };
-    // The initiator moves to port 4500 with this message when there is a NAT (RFC 3947 §4).
-    let ends = Ends { local: datagram.local, peer: datagram.remote, ..ends };
-    let reply = proof(material, &secured, false, id_payload(&remote.local_id));
-    let sealed = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &reply);
-    let (message, iv) = match sealed {
-        Ok(sealed) => sealed,
-        Err(unfit) => {
-            core.failed(Error::from(unfit).failure(ends.place(&remote.name, "Main Mode", None)));
-            return None;
-        }
-    };
-    secured.iv = iv;
-    let lifetime = material.agreed.lifetime;
-    let origin = Origin {
-        identities: (remote.local_id.clone(), remote.remote_id.clone()),
-        remote,
-        secured,
-        abilities: opening.abilities,
-        lifetime,
-        replaces: None,
-    };
-    let session = Session::new(origin, &ends, &payloads, core);
-    core.transmit(datagram.local, datagram.remote, message.clone());
-    session.with_last(datagram.data, Some(message)).go_on(ends, core)
+    }
 }
 
-/// The remote whose key opens the message and whose peer it comes from, with the keys advanced past it.
+/// Makes message 6: `HDR*, IDir, [CERT...,] HASH_R or SIG_R`
+pub(super) fn message_6(ends: &Ends, mut keyed: Keyed, proof: Payload) -> Result<(Keyed, Vec<u8>), Error> {
+    let payloads = identity(&keyed.remote, proof);
+    let sealed = keyed.secured.seal(&keyed.secured.iv, ends.header_v1(EXCHANGE, 0), &payloads);
+    let (message, iv) = sealed?;
+    keyed.secured.iv = iv;
+    Ok((keyed, message))
+}
+
+/// Who sent message 5.
+struct Recognised {
+    /// With nothing open.
+    remote: Arc<Remote>,
+    /// The keys, advanced past the message.
+    secured: Secured,
+    identity: Identity,
+    payloads: Payloads,
+    now: Now<()>,
+}
+
+/// The remote whose key opens the message and whose peer it comes from.
 fn recognise(
     remotes: &[Arc<Remote>],
     material: &Material,
     ends: &Ends,
     first: PayloadType,
     datagram: Datagram<'_>,
-) -> Result<(Arc<Remote>, Secured, Payloads), Error> {
+) -> Result<Recognised, Error> {
     let mut refusal = None;
     for remote in remotes {
-        let Ok(mut secured) = material.secure(&key(remote, ends), ends) else { continue };
+        let Ok(mut secured) = material.secure(&expected(remote, ends), ends) else { continue };
         // With another key there is no telling text from noise.
         let Some((payloads, iv)) = secured.open(&secured.iv, first, datagram.data) else { continue };
         if let Err(error) = rules::require(&payloads, rules::ID) {
@@ -388,16 +405,18 @@ fn recognise(
             continue;
         }
         let judged = payloads.id().and_then(claimed).and_then(|identity| {
-            material.judge(&secured, true, &payloads, payloads.body(PayloadType::V1_ID))?;
+            let id = (&identity, payloads.body(PayloadType::V1_ID));
+            let now = material.judge(&secured, remote, true, &payloads, id)?;
             match remote.takes(&identity) {
-                true => Ok(identity),
+                true => Ok((identity, now)),
                 false => Err(stranger(&identity, remotes.iter())),
             }
         });
         match judged {
-            Ok(identity) => {
+            Ok((identity, now)) => {
                 secured.iv = iv;
-                return Ok((remote.for_peer(ends.local.ip(), &identity), secured, payloads));
+                let remote = remote.for_peer(ends.local.ip(), &identity);
+                return Ok(Recognised { remote, secured, identity, payloads, now });
             }
             Err(error) => refusal = Some(error),
         }
@@ -407,7 +426,7 @@ fn recognise(
     Err(refusal.unwrap_or(Error::Authentication(Disagreement::new(Part::Authentication, theirs, ours))))
 }
 
-/// Takes message 6. The SA stands.
+/// Takes message 6.
 fn conclude(
     mut opening: Box<Opening>,
     ends: Ends,
@@ -415,9 +434,9 @@ fn conclude(
     datagram: Datagram<'_>,
     core: &mut Core,
 ) -> Option<IkeSa> {
-    let Step::MainIdSent(sent) = &opening.step else { return Some(opening.keep(ends)) };
-    let (secured, material) = &**sent;
-    let remote = opening.remotes.first().cloned()?;
+    let step = core::mem::replace(&mut opening.step, Step::Handled);
+    let Step::MainIdSent(sent) = step else { return None };
+    let (remote, secured, material) = &*sent;
     let judged = secured
         .open(&secured.iv, first, datagram.data)
         .ok_or_else(|| {
@@ -426,34 +445,27 @@ fn conclude(
         })
         .and_then(|(payloads, iv)| {
             rules::require(&payloads, rules::ID)?;
-            material.judge(secured, false, &payloads, payloads.body(PayloadType::V1_ID))?;
             let identity = claimed(payloads.id()?)?;
-            match remote.takes(&identity) {
-                true => Ok((payloads, iv, identity)),
+            let id = (&identity, payloads.body(PayloadType::V1_ID));
+            let now = material.judge(secured, remote, false, &payloads, id)?;
+            match opening.remotes.first().is_some_and(|remote| remote.takes(&identity)) {
+                true => Ok((payloads, iv, identity, now)),
                 false => Err(stranger(&identity, opening.remotes.iter())),
             }
         });
-    let (payloads, iv, identity) = match judged {
-        Ok(judged) => judged,
+    match judged {
+        Ok((payloads, iv, identity, now)) => {
+            let (remote, mut secured, material) = *sent;
+            secured.iv = iv;
+            let peer = Some((identity, payloads));
+            let keyed = Keyed { remote, secured, material, received: datagram.data.to_vec(), peer };
+            asking::judged(opening, ends, now, Turn::Main6Came, keyed, core)
+        }
         Err(error) => {
+            opening.step = Step::MainIdSent(sent);
             core.counters.forged += 1;
             opening.report(&ends, &error, core);
-            return Some(opening.keep(ends));
+            Some(opening.keep(ends))
         }
-    };
-    let Opening { wants, step, abilities, replaces, .. } = *opening;
-    let Step::MainIdSent(sent) = step else { return None };
-    let (mut secured, material) = *sent;
-    secured.iv = iv;
-    let origin = Origin {
-        identities: (remote.local_id.clone(), identity),
-        remote,
-        secured,
-        abilities,
-        lifetime: material.agreed.lifetime,
-        replaces,
-    };
-    let mut session = Session::new(origin, &ends, &payloads, core).with_last(datagram.data, None);
-    wants.into_iter().for_each(|want| session.want(want));
-    session.go_on(ends, core)
+    }
 }

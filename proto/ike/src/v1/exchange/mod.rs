@@ -4,6 +4,7 @@
 //!   phase 1   main_mode.rs    HDR, SA -->   <-- HDR, SA   HDR, KE, Ni -->   <-- HDR, KE, Nr
 //!                             HDR*, IDii, HASH_I -->   <-- HDR*, IDir, HASH_R
 //!             aggressive.rs   HDR, SA, KE, Ni, IDii -->   <-- HDR, SA, KE, Nr, IDir, HASH_R   HDR*, HASH_I -->
+//!             proof.rs        HASH, or with certificates CERT, SIG; asking.rs waits for who signs and judges
 //!   phase 2   quick_mode.rs   HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr -->
 //!                             <-- HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr   HDR*, HASH(3) -->
 //!             informational.rs   HDR*, HASH(1), N or D -->
@@ -13,8 +14,10 @@
 //! Read RFC 2409 §5 and RFC 2408 §5.1 before changing this folder.
 
 pub(crate) mod aggressive;
+mod asking;
 pub(crate) mod informational;
 pub(crate) mod main_mode;
+mod proof;
 pub(crate) mod quick_mode;
 
 use alloc::boxed::Box;
@@ -24,20 +27,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ravelin_crypto::ikev1::{Algs, Cookies, Iv, Publics, Skeyid};
-use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::identity::Identity;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_types::{IkeSpi, Instant, Secret};
+use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
-use ravelin_wire::ike::v1::{
-    AnySpi, AuthMethod, Chain, Content, Doi, Id, Message, Notify, NotifyType, Opaque, Payload, emit,
-};
+use ravelin_wire::ike::v1::{AnySpi, Chain, Content, Doi, Id, Message, Notify, NotifyType, Payload, emit};
 
+use self::asking::Asking;
+use self::proof::Material;
 use super::message::{Payloads, Secured};
 use super::offer::{self, Agreed};
 use super::vendor::Abilities;
-use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::{IkeVersion, Remote, V1};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -46,6 +46,8 @@ use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::{IKE_PORT, NAT_PORT, Nat};
+use crate::output::OpId;
+use crate::question::Answer;
 use crate::retry::{Due, Retry};
 use crate::sa_table::InitKey;
 use crate::v1::phase::Phase;
@@ -85,59 +87,15 @@ enum Step {
     /// Main mode, 4.
     MainValueAnswered(Box<Material>),
     /// Main mode, 5.
-    MainIdSent(Box<(Secured, Material)>),
+    MainIdSent(Box<(Arc<Remote>, Secured, Material)>),
     /// Aggressive mode, 1.
     AggressiveOffered(Box<aggressive::Offered>),
     /// Aggressive mode, 2.
     AggressiveAnswered(Box<aggressive::Answered>),
-}
-
-/// What the keys of an ISAKMP SA are made from, and what its hashes cover.
-pub(crate) struct Material {
-    agreed: Agreed,
-    algs: Algs,
-    /// Body of the initiator's SA payload.
-    sa: Vec<u8>,
-    nonces: (Vec<u8>, Vec<u8>),
-    publics: (Vec<u8>, Vec<u8>),
-    shared: Secret,
-}
-
-impl Material {
-    /// The keys, with this pre-shared key.
-    fn secure(&self, key: &Secret, ends: &Ends) -> Result<Secured, Error> {
-        // An empty key authenticates nobody, whatever the configuration says.
-        if key.is_empty() {
-            return Err(Error::Misuse("the remote has no pre-shared key"));
-        }
-        let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
-        let cookies = Cookies { initiator: ends.spi_i, responder: ends.spi_r };
-        let keys = Skeyid::pre_shared(self.algs.prf, key, nonces).derive(self.algs.prf, &self.shared, cookies);
-        let cipher = keys.cipher(&self.algs).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
-        let iv = Iv::first(self.algs.hash, self.algs.prf.output_len(), self.publics(), &cipher);
-        Ok(Secured { suite: self.agreed.suite, algs: self.algs, keys, cipher, iv })
-    }
-
-    fn publics(&self) -> Publics<'_> {
-        Publics { initiator: &self.publics.0, responder: &self.publics.1 }
-    }
-
-    /// The hash by which one side proves that it is `id`: HASH_I or HASH_R.
-    fn proof(&self, secured: &Secured, initiator: bool, id: &[u8]) -> Vec<u8> {
-        match initiator {
-            true => secured.keys.hash_i(self.publics(), &self.sa, id),
-            false => secured.keys.hash_r(self.publics(), &self.sa, id),
-        }
-    }
-
-    /// Whether `payloads` prove that their sender is the identity in them, and who that is.
-    fn judge(&self, secured: &Secured, initiator: bool, payloads: &Payloads, id: &[u8]) -> Result<(), Error> {
-        let expected = self.proof(secured, initiator, id);
-        secured.keys.verify(&expected, &payloads.hash()?.0).map_err(|_| {
-            let theirs = vec!["HASH by pre-shared key".to_string()];
-            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
-        })
-    }
+    /// Somebody outside signs or judges.
+    Asking(Box<Asking>),
+    /// Taken out while it is dealt with.
+    Handled,
 }
 
 impl Opening {
@@ -148,8 +106,9 @@ impl Opening {
 
     /// For listings.
     pub(crate) fn state_name(&self) -> &'static str {
-        match self.step {
+        match &self.step {
             Step::AggressiveOffered(_) | Step::AggressiveAnswered(_) => "AGGRESSIVE",
+            Step::Asking(asking) if asking.turn.is_aggressive() => "AGGRESSIVE",
             _ => "MAIN_MODE",
         }
     }
@@ -157,12 +116,13 @@ impl Opening {
     /// For listings.
     pub(crate) fn suite(&self) -> Option<IkeSuite> {
         match &self.step {
-            Step::MainOffered { .. } | Step::AggressiveOffered(_) => None,
+            Step::MainOffered { .. } | Step::AggressiveOffered(_) | Step::Handled => None,
             Step::MainChosen { agreed, .. } => Some(agreed.suite),
             Step::MainValueSent(sent) => Some(sent.agreed.suite),
             Step::MainValueAnswered(material) => Some(material.agreed.suite),
-            Step::MainIdSent(sent) => Some(sent.0.suite),
+            Step::MainIdSent(sent) => Some(sent.1.suite),
             Step::AggressiveAnswered(answered) => Some(answered.secured.suite),
+            Step::Asking(asking) => Some(asking.keyed.secured.suite),
         }
     }
 
@@ -187,18 +147,37 @@ impl Opening {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.retry.as_ref().map_or(self.expire_at, Retry::at)
+        match &self.step {
+            Step::Asking(asking) => asking.expire_at,
+            _ => self.retry.as_ref().map_or(self.expire_at, Retry::at),
+        }
+    }
+
+    /// The answer to a question of it. `None`: the SA is gone.
+    pub(crate) fn answered(self: Box<Self>, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
+        asking::answered(self, ends, op, answer, core)
+    }
+
+    /// It ends here, without a word to the peer.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        if let Step::Asking(asking) = &self.step {
+            asking.withdraw(core);
+        }
     }
 
     /// Takes a message that carries the cookies of this SA. `None`: the SA is gone.
     pub(crate) fn handle(
-        self: Box<Self>,
+        mut self: Box<Self>,
         ends: Ends,
         message: Message,
         datagram: Datagram<'_>,
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
+        if let Step::Asking(asking) = &mut self.step {
+            asking.wait(header, datagram, core);
+            return Some(self.keep(ends));
+        }
         if header.exchange == ExchangeType::INFORMATIONAL_V1 {
             return Some(self.told(ends, message.content, datagram, core));
         }
@@ -223,6 +202,13 @@ impl Opening {
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if let Step::Asking(asking) = &self.step {
+            let waits = core.now < asking.expire_at;
+            if !waits {
+                asking.overdue(&self, &ends, core);
+            }
+            return waits.then(|| self.keep(ends));
+        }
         let Some(retry) = &mut self.retry else {
             return (core.now < self.expire_at).then(|| self.keep(ends));
         };
@@ -256,7 +242,12 @@ impl Opening {
                 if let Some(retry) = &mut self.retry {
                     retry.hurry();
                 }
-                self.report(&ends, &Error::RefusedV1(kind), core);
+                let error = Error::RefusedV1(kind);
+                let error = match self.remotes.first() {
+                    Some(remote) => asking::refusal(remote, error),
+                    None => error,
+                };
+                self.report(&ends, &error, core);
             }
             None => core.counters.unexpected += 1,
         }
@@ -511,23 +502,10 @@ fn stranger<'a>(identity: &Identity, expected: impl Iterator<Item = &'a Arc<Remo
     Error::Authentication(Disagreement::new(Part::Identity, vec![identity.to_string()], ours))
 }
 
-/// The pre-shared key with a peer that has not said who it is: its address must do (RFC 2409 §5.4).
-fn key(remote: &Arc<Remote>, ends: &Ends) -> Secret {
-    psk(&remote.for_peer(ends.local.ip(), &ends.peer.ip().into()))
-}
-
-/// The pre-shared key of a remote with nothing open; an empty one, which proves nothing, where it has none for both sides.
-fn psk(remote: &Remote) -> Secret {
-    match (&remote.local_auth, &remote.remote_auth) {
-        (LocalAuth::Psk(secret), RemoteAuth::Psk(_)) => secret.clone(),
-        _ => Secret::default(),
-    }
-}
-
-/// How phase 1 is authenticated.
-const METHOD: AuthMethod = AuthMethod::PRE_SHARED_KEY;
-
-/// `HASH_I` or `HASH_R` as a payload.
-fn hash_payload(hash: Vec<u8>) -> Payload {
-    Payload::Hash(Opaque(hash))
+/// The remote with nothing open, for a peer that has not said who it is: with a pre-shared key the identity that we expect
+/// must do, or else its address (RFC 2409 §5.4).
+fn expected(remote: &Arc<Remote>, ends: &Ends) -> Arc<Remote> {
+    let (local, address) = (ends.local.ip(), ends.peer.ip().into());
+    let named = remote.for_peer(local, remote.asked_for().unwrap_or(&address));
+    if named.local_auth.is_usable() { named } else { remote.for_peer(local, &address) }
 }

@@ -6,6 +6,7 @@ mod main_mode;
 mod nat;
 mod quick_mode;
 mod session;
+mod signature;
 
 use ravelin_ike::config::{Config, IkeVersion, V1};
 use ravelin_types::proposal::{Proposal, ProtocolId};

@@ -33,6 +33,9 @@ fn another_phase_1_takes_over_with_all_child_sas() {
         let host = if from_a { &mut lab.a } else { &mut lab.b };
         host.command(Command::RekeyIke("peer".into()));
         lab.settle();
+        // The old one stays until the peer has surely moved everything to the new one.
+        assert_eq!((lab.a.endpoint.ike_sas().len(), lab.b.endpoint.ike_sas().len()), (2, 2));
+        run(&mut lab, 6);
         assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
         assert_ne!(lab.a.ike().spis, before);
         assert_eq!(lab.a.ike().spis, lab.b.ike().spis);

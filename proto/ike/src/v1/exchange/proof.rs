@@ -1,0 +1,164 @@
+//! How the two prove in phase 1 who they are (RFC 2409 §5.1, §5.4): with a pre-shared key by HASH_I and HASH_R, with
+//! certificates by signatures over them, RSA without the name of a hash and ECDSA (RFC 4754).
+//!
+//! The method is part of the offer, and one for both sides. What it decides is here: which key SKEYID comes from, and
+//! whether a side sends HASH or SIG.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::ikev1::{Algs, Cookies, Iv, Publics, Skeyid};
+use ravelin_crypto::ikev2::Nonces;
+use ravelin_pki::auth::{Proof, Trust};
+use ravelin_types::Secret;
+use ravelin_types::identity::Identity;
+use ravelin_wire::ike::v1::{AuthMethod, Cert, CertEncoding, CertReq, Opaque, Payload};
+
+use crate::auth::{LocalAuth, Now, RemoteAuth};
+use crate::config::Remote;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::limits;
+use crate::question::Question;
+use crate::v1::message::{Payloads, Secured};
+use crate::v1::offer::Agreed;
+use crate::v1::rules::{self, Rule};
+
+/// The method by which the two of a remote prove who they are.
+///
+/// # Errors
+/// When IKEv1 has none for it.
+pub(super) fn method(remote: &Remote, crypto: &CryptoProvider) -> Result<AuthMethod, Error> {
+    match (&remote.local_auth, &remote.remote_auth) {
+        (LocalAuth::Psk(_), RemoteAuth::Psk(_)) => Ok(AuthMethod::PRE_SHARED_KEY),
+        (LocalAuth::Signature(credential), RemoteAuth::Signature(_)) => credential
+            .method_v1(crypto)
+            .map(AuthMethod)
+            .ok_or(Error::Misuse("IKEv1 has signatures by RSA and by ECDSA alone: use such a key, or IKEv2")),
+        _ => Err(Error::Misuse("IKEv1 has one method of authentication for both sides")),
+    }
+}
+
+/// The payload by which a side proves who it is.
+pub(super) fn rule(method: AuthMethod) -> Rule {
+    if method == AuthMethod::PRE_SHARED_KEY { rules::HASH } else { rules::SIG }
+}
+
+/// What the keys of an ISAKMP SA are made from, and what its hashes cover.
+pub(crate) struct Material {
+    pub(super) agreed: Agreed,
+    pub(super) algs: Algs,
+    /// Body of the initiator's SA payload.
+    pub(super) sa: Vec<u8>,
+    pub(super) nonces: (Vec<u8>, Vec<u8>),
+    pub(super) publics: (Vec<u8>, Vec<u8>),
+    pub(super) shared: Secret,
+}
+
+impl Material {
+    /// The keys, for a remote with nothing open.
+    pub(super) fn secure(&self, remote: &Remote, ends: &Ends) -> Result<Secured, Error> {
+        let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
+        let cookies = Cookies { initiator: ends.spi_i, responder: ends.spi_r };
+        let skeyid = match (self.agreed.method, &remote.local_auth, &remote.remote_auth) {
+            (AuthMethod::PRE_SHARED_KEY, LocalAuth::Psk(key), RemoteAuth::Psk(_)) if !key.is_empty() => {
+                Skeyid::pre_shared(self.algs.prf, key, nonces)
+            }
+            // An empty key authenticates nobody, whatever the configuration says.
+            (AuthMethod::PRE_SHARED_KEY, ..) => return Err(Error::Misuse("the remote has no pre-shared key")),
+            _ => Skeyid::signatures(self.algs.prf, &self.shared, nonces),
+        };
+        let keys = skeyid.derive(self.algs.prf, &self.shared, cookies);
+        let cipher = keys.cipher(&self.algs).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
+        let iv = Iv::first(self.algs.hash, self.algs.prf.output_len(), self.publics(), &cipher);
+        Ok(Secured { suite: self.agreed.suite, algs: self.algs, keys, cipher, iv })
+    }
+
+    fn publics(&self) -> Publics<'_> {
+        Publics { initiator: &self.publics.0, responder: &self.publics.1 }
+    }
+
+    /// HASH_I or HASH_R, for the side that is `id`.
+    fn hash(&self, secured: &Secured, initiator: bool, id: &[u8]) -> Vec<u8> {
+        match initiator {
+            true => secured.keys.hash_i(self.publics(), &self.sa, id),
+            false => secured.keys.hash_r(self.publics(), &self.sa, id),
+        }
+    }
+
+    /// How we prove that we are `id`: HASH, or the question for SIG.
+    pub(super) fn prove(&self, secured: &Secured, remote: &Remote, initiator: bool, id: &[u8]) -> Now<Payload> {
+        let hash = self.hash(secured, initiator, id);
+        match &remote.local_auth {
+            LocalAuth::Signature(credential) => Now::Ask(Question::SignHash { credential: credential.clone(), hash }),
+            _ => Now::Known(Payload::Hash(Opaque(hash))),
+        }
+    }
+
+    /// Whether `payloads` prove that their sender is `identity`, whose body is `id`.
+    pub(super) fn judge(
+        &self,
+        secured: &Secured,
+        remote: &Remote,
+        initiator: bool,
+        payloads: &Payloads,
+        (identity, id): (&Identity, &[u8]),
+    ) -> Result<Now<()>, Error> {
+        rules::require(payloads, rule(self.agreed.method))?;
+        let hash = self.hash(secured, initiator, id);
+        match &remote.remote_auth {
+            RemoteAuth::Signature(trust) => {
+                let certificates = payloads.all().iter().filter_map(|payload| match payload {
+                    Payload::Cert(cert) => Some((cert.encoding.0, cert.data.clone())),
+                    _ => None,
+                });
+                Ok(Now::Ask(Question::Judge {
+                    trust: trust.clone(),
+                    identity: identity.clone(),
+                    certificates: certificates.collect(),
+                    proof: Proof { method: Proof::BARE, data: payloads.sig()?.0.clone() },
+                    octets: hash,
+                }))
+            }
+            _ => secured.keys.verify(&hash, &payloads.hash()?.0).map(Now::Known).map_err(|_| {
+                let theirs = vec!["HASH by pre-shared key".to_string()];
+                Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
+            }),
+        }
+    }
+}
+
+/// `CERT, CERT, ...`: ours.
+pub(super) fn certificates(remote: &Remote) -> Vec<Payload> {
+    let LocalAuth::Signature(credential) = &remote.local_auth else { return Vec::new() };
+    let cert = |certificate: &ravelin_pki::Certificate| {
+        Payload::Cert(Cert { encoding: CertEncoding::X509_SIGNATURE, data: certificate.der().to_vec() })
+    };
+    credential.certificates.iter().map(cert).collect()
+}
+
+/// `CERTREQ, CERTREQ, ...`: one for each authority that we trust (RFC 2408 §3.10); without any, one for whatever there is.
+pub(super) fn requests<'a>(remotes: impl Iterator<Item = &'a Arc<Remote>>) -> Vec<Payload> {
+    let mut authorities: Vec<Vec<u8>> = Vec::new();
+    for remote in remotes {
+        let RemoteAuth::Signature(trust) = &remote.remote_auth else { continue };
+        for name in names(trust) {
+            if !authorities.contains(&name) && authorities.len() < limits::REQUESTED_AUTHORITIES {
+                authorities.push(name);
+            }
+        }
+    }
+    let request = |authority| Payload::CertReq(CertReq { encoding: CertEncoding::X509_SIGNATURE, authority });
+    authorities.into_iter().map(request).collect()
+}
+
+fn names(trust: &Trust) -> Vec<Vec<u8>> {
+    match trust.anchors.is_empty() {
+        true => vec![Vec::new()],
+        false => trust.anchors.iter().map(|anchor| Identity::Dn(anchor.subject().clone()).data()).collect(),
+    }
+}
