@@ -114,6 +114,9 @@ pub const V1_LINGER: Duration = Duration::from_secs(30);
 /// How long an SA of IKEv1 that we replaced stays: a Child SA goes on receiving, an ISAKMP SA waits for the peer to notice.
 pub const V1_RETIREMENT: Duration = Duration::from_secs(5);
 
+/// Which transmission the answer to a repeated message counts as: the first may have been too long for the path.
+pub const V1_REPEAT: u32 = 2;
+
 /// Suites that are offered for an ISAKMP SA: about as many as fit into a packet.
 pub const V1_SUITES: usize = 32;
 

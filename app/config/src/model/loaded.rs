@@ -7,7 +7,7 @@ use ravelin_ike::config::OwnedKey;
 
 use super::reload::same;
 use super::{Model, ModelError};
-use crate::command::Which;
+use crate::command::{RemoteSpec, Which};
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
 use crate::swanctl::secrets::{SecretKind, SharedSecret};
@@ -27,7 +27,7 @@ impl Model {
     /// # Errors
     /// When the name is that of a remote of the command line, or a policy cannot be.
     pub fn load_connection(&mut self, connection: Connection) -> Result<(), ModelError> {
-        let Connection { name, remote, policies } = connection;
+        let Connection { name, remote, older, policies } = connection;
         if self.versions(&name).any(|entry| entry.spec.loaded.is_none()) {
             return Err(ModelError::NotLoaded(name));
         }
@@ -39,9 +39,11 @@ impl Model {
         for policy in gone {
             self.delete_policies(&Which::Named(policy))?;
         }
-        if self.versions(&name).next().map(|entry| &entry.spec) != remote.as_ref() {
+        // In the order of their versions.
+        let remotes: Vec<RemoteSpec> = older.into_iter().chain(remote).collect();
+        if !self.versions(&name).map(|entry| &entry.spec).eq(&remotes) {
             self.remotes.retain(|(other, _), _| *other != name);
-            if let Some(remote) = remote {
+            for remote in remotes {
                 self.add_remote(remote, Path::new(""))?;
             }
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 
 use super::child;
@@ -24,6 +24,8 @@ pub struct Connection {
     pub name: String,
     /// The peer; `None` when every child lets pass or drops, so that there is nobody to talk to.
     pub remote: Option<RemoteSpec>,
+    /// The same for IKEv1, where both versions are accepted.
+    pub older: Option<RemoteSpec>,
     /// A policy for each child, under the name `connection.child`.
     pub policies: Vec<PolicySpec>,
 }
@@ -45,8 +47,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     refuse(&mut reader);
     let local = reader.list("local_addrs", value::address).unwrap_or_default();
     let remote = reader.list("remote_addrs", value::address).unwrap_or_default();
-    let proposals = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
-    let proposals = proposals.or_else(|| proposal::ike("default").ok()).unwrap_or_default();
+    let configured = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
+    let versions = versions(&mut reader);
     let encap = reader.flag("encap").unwrap_or(false);
     let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
@@ -73,7 +75,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let rounds = |prefix: &str| section.sections.iter().filter(|named| named.name.starts_with(prefix)).count();
     let only_shunts = !policies.is_empty() && policies.iter().all(|policy| policy.esp.is_none());
     if only_shunts && rounds("local") == 0 && rounds("remote") == 0 {
-        return (problems.0.len() == before).then_some(Connection { name, remote: None, policies });
+        return (problems.0.len() == before).then_some(Connection { name, remote: None, older: None, policies });
     }
     let own = round(named, "local", problems);
     let peer = round(named, "remote", problems);
@@ -103,16 +105,21 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         if addresses.is_empty() { value::address("%any").into_iter().collect() } else { addresses }
     };
     let remote = any(remote);
+    let proposals = |version: &IkeVersion| match (&configured, version) {
+        (Some(configured), _) => configured.clone(),
+        (None, IkeVersion::V1(_)) => proposal::default_v1(),
+        (None, IkeVersion::V2) => proposal::ike("default").unwrap_or_default(),
+    };
     let spec = RemoteSpec {
         name: name.clone(),
-        version: IkeVersion::V2,
+        version: versions.first.clone(),
         local: local_host,
         endpoint,
         own_id,
         peer_id,
         secret_file: None,
         signature: None,
-        proposals,
+        proposals: proposals(&versions.first),
         initiate: remote_host.is_some(),
         accept: true,
         lifetime,
@@ -129,7 +136,40 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             own_address,
         }),
     };
-    Some(Connection { name, remote: Some(spec), policies })
+    let older = versions.accepted.map(|version| RemoteSpec {
+        proposals: proposals(&version),
+        version,
+        initiate: false,
+        ..spec.clone()
+    });
+    // Nothing of what was configured may be for IKEv1.
+    let older = older.filter(|older| proposal::is_of_ikev1(&older.proposals));
+    Some(Connection { name, remote: Some(spec), older, policies })
+}
+
+/// The versions of a connection.
+struct Versions {
+    /// The one that is initiated, and accepted.
+    first: IkeVersion,
+    /// Another that is accepted.
+    accepted: Option<IkeVersion>,
+}
+
+/// `version` and `aggressive`. Without a word IKEv1 is off.
+fn versions(reader: &mut Reader<'_>) -> Versions {
+    let version = reader.word("version", &[("0", 0), ("1", 1), ("2", 2)]).unwrap_or(2);
+    let aggressive = reader.flag("aggressive").unwrap_or(false);
+    let v1 = IkeVersion::V1(V1 { aggressive });
+    match version {
+        0 => Versions { first: IkeVersion::V2, accepted: Some(v1) },
+        1 => Versions { first: v1, accepted: None },
+        _ => {
+            if aggressive {
+                reader.wrong("`aggressive` is of IKEv1: say version = 1");
+            }
+            Versions { first: IkeVersion::V2, accepted: None }
+        }
+    }
 }
 
 fn texts(section: &Section, name: &str) -> Vec<String> {
@@ -139,12 +179,10 @@ fn texts(section: &Section, name: &str) -> Vec<String> {
 
 /// What has no meaning here, or none with the value that it has.
 fn refuse(reader: &mut Reader<'_>) {
-    reader.only("version", &["0", "2"], "IKEv1 is not there yet; use version = 2");
     for port in ["local_port", "remote_port"] {
         reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT");
     }
     reader.refuse(&["vips", "pools"], "virtual addresses are not there yet");
-    reader.only("aggressive", &["no"], "aggressive mode is of IKEv1");
     reader.only("pull", &["yes"], "push mode is of IKEv1");
     reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
     reader.flag("mobike");

@@ -30,6 +30,20 @@ pub fn ike(text: &str) -> Result<Vec<Proposal>, String> {
     Ok(algorithm::proposals(ProtocolId::IKE, &words.encr, &words.integ, &rest))
 }
 
+/// Those of IKEv1 where none are named.
+pub fn default_v1() -> Vec<Proposal> {
+    let encr = algorithm::DEFAULT_ENCR_V1.iter().map(|(id, bits)| Transform::Encr(*id, *bits));
+    let prf = algorithm::DEFAULT_PRF.iter().map(|id| Transform::Prf(*id));
+    let ke = algorithm::DEFAULT_KE_V1.iter().map(|id| Transform::Ke(*id));
+    vec![Proposal { protocol: ProtocolId::IKE, transforms: encr.chain(prf).chain(ke).collect() }]
+}
+
+/// Whether any of them may serve IKEv1, which has no ciphers that authenticate.
+pub fn is_of_ikev1(proposals: &[Proposal]) -> bool {
+    let plain = |t: &Transform| matches!(t, Transform::Encr(id, _) if !algorithm::is_aead(*id));
+    proposals.iter().any(|proposal| proposal.transforms.iter().any(plain))
+}
+
 /// The proposals of a Child SA with ESP. `no_esn`: extended sequence numbers have no use.
 pub fn esp(text: &str, no_esn: bool) -> Result<Vec<Proposal>, String> {
     if text.eq_ignore_ascii_case("default") {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
-use ravelin_ike::config::IdPattern;
+use ravelin_ike::config::{IdPattern, IkeVersion, V1};
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
 
@@ -91,6 +91,27 @@ fn identities_may_have_wildcards() {
     assert_eq!(remote.loaded.unwrap().peers.unwrap().to_string(), "*@example.org");
 }
 
+// S-006, S-007: IKEv1 where it is asked for alone, with its own defaults; 0 initiates version 2 and accepts both.
+#[test]
+fn a_connection_has_the_versions_that_it_names() {
+    let plain = connection("remote_addrs = 192.0.2.2");
+    assert_eq!((plain.remote.unwrap().version, plain.older), (IkeVersion::V2, None));
+    let one = connection("remote_addrs = 192.0.2.2\nversion = 1\naggressive = yes").remote.unwrap();
+    assert_eq!(one.version, IkeVersion::V1(V1 { aggressive: true }));
+    assert!(one.initiate && one.accept);
+    let lines: Vec<String> = one.proposals.iter().map(ToString::to_string).collect();
+    assert!(lines[0].starts_with("IKE: AES256-CBC, AES128-CBC, PRF-HMAC-SHA-2-256"), "{lines:?}");
+    let both = connection("remote_addrs = 192.0.2.2\nversion = 0");
+    let older = both.older.unwrap();
+    assert_eq!((both.remote.unwrap().version, older.version), (IkeVersion::V2, IkeVersion::V1(V1::default())));
+    assert!(!older.initiate && older.accept);
+    // What is for IKEv2 alone is offered to nobody else.
+    assert_eq!(
+        connection("remote_addrs = 192.0.2.2\nversion = 0\nproposals = aes128gcm16-prfsha256-x25519").older,
+        None
+    );
+}
+
 // Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.
 #[test]
 fn every_option_is_known() {
@@ -131,7 +152,8 @@ fn mistakes_have_their_place_and_a_hint() {
     for (inside, expected) in [
         ("remote_adrs = 192.0.2.1", "f:9:15: unknown option: remote_adrs; did you mean remote_addrs?"),
         ("proposals = aes999-foo", "f:9:13: invalid value for: proposals, `aes999`"),
-        ("version = 1", "f:9:11: `version` is not supported with this value: IKEv1"),
+        ("version = 3", "f:9:11: invalid value for: version, expected 0, 1, 2"),
+        ("aggressive = yes", "`aggressive` is of IKEv1: say version = 1"),
         ("children {\n c {\n local_ts = nowhere\n }\n}", "f:11:13: invalid value for: local_ts"),
         ("children {\n c {\n start_action = start\n }\n}", "needs a peer to initiate to in remote_addrs"),
         (

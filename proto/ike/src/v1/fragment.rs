@@ -1,4 +1,7 @@
-//! Messages in parts, as peers send them that saw our vendor ID "FRAGMENTATION". No RFC describes it.
+//! Messages in parts, between peers that saw each other's vendor ID "FRAGMENTATION". No RFC describes it.
+//!
+//! What is longer than [`LARGE`] leaves in parts of at most that, and of at most [`SMALL`] from the third transmission on, as
+//! with IKEv2. The parts carry the message as it is, header and all.
 //!
 //! Nothing vouches for a part: only the message that they make together is protected. So parts are taken for SAs that are
 //! there, from the address of their peer, one message at a time, within bounds (history rows 27, 43, 44).
@@ -6,10 +9,57 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use ravelin_types::{IkeSpi, Instant};
-use ravelin_wire::ike::v1::Fragment;
+use core::net::SocketAddr;
 
+use ravelin_types::{IkeSpi, Instant};
+use ravelin_wire::ike::header::{Flags, Header};
+use ravelin_wire::ike::v1::{Chain, Fragment, Payload, emit};
+
+use super::vendor::Abilities;
+use crate::context::Core;
 use crate::limits;
+use crate::v2::feature::fragmentation::{LARGE, SMALL};
+
+/// Octets of a part beside its piece of the message: the header, and the payload's own and the generic one.
+const OVERHEAD: usize = Header::LEN + 4 + 4;
+/// How often [`LARGE`] is tried.
+const TRIES_OF_LARGE: u32 = 2;
+
+impl Core {
+    /// Sends a message as the transmission after `sent` others, in parts where it is long and the peer takes parts.
+    pub(crate) fn transmit_v1(
+        &mut self,
+        (local, peer): (SocketAddr, SocketAddr),
+        message: Vec<u8>,
+        abilities: Abilities,
+        sent: u32,
+    ) {
+        let len = if sent < TRIES_OF_LARGE { LARGE } else { SMALL };
+        if message.len() <= len || !abilities.fragmentation {
+            self.transmit(local, peer, message);
+            return;
+        }
+        for part in parts(&message, len) {
+            self.transmit(local, peer, part);
+        }
+    }
+}
+
+/// A message in parts of at most `len` octets. Repeated in other sizes it has another number.
+fn parts(message: &[u8], len: usize) -> Vec<Vec<u8>> {
+    let Ok((header, _)) = Header::parse(message) else { return Vec::new() };
+    // Parts belong to no exchange and are not encrypted.
+    let header = Header { flags: Flags::NONE, message_id: 0, ..header };
+    let tail = message.last_chunk().map_or(0, |tail| u16::from_be_bytes(*tail));
+    let id = tail ^ u16::try_from(len).unwrap_or(0);
+    let pieces: Vec<&[u8]> = message.chunks(len - OVERHEAD).collect();
+    let last = pieces.len();
+    let part = |(number, piece): (u8, &&[u8])| {
+        let fragment = Fragment { id, number, last: usize::from(number) == last, data: piece.to_vec() };
+        Some(emit(&header, &Chain::new([&Payload::Fragment(fragment)]).ok()?))
+    };
+    (1u8..).zip(&pieces).filter_map(part).collect()
+}
 
 /// What has come of messages that are not whole, by our SPI of their SA.
 #[derive(Default)]
@@ -67,6 +117,7 @@ mod tests {
     use super::*;
     use alloc::vec;
     use core::time::Duration;
+    use ravelin_wire::ike::v1::{Content, Message};
 
     const SPI: IkeSpi = IkeSpi(7);
 
@@ -76,6 +127,27 @@ mod tests {
 
     fn at(seconds: u64) -> Instant {
         Instant::from_duration(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_leaves_in_parts_is_put_together_again() {
+        let mut message = vec![7; 3000];
+        message[17] = 0x10;
+        message[24..28].copy_from_slice(&3000u32.to_be_bytes());
+        for len in [LARGE, SMALL] {
+            let mut fragments = Fragments::default();
+            let mut whole = None;
+            let parts = parts(&message, len);
+            assert_eq!(parts.len(), 3000usize.div_ceil(len - OVERHEAD));
+            for part in &parts {
+                assert!(whole.is_none() && part.len() <= len);
+                let parsed = Message::parse(part).unwrap();
+                let Content::Clear(payloads) = parsed.content else { panic!() };
+                let [Payload::Fragment(fragment)] = payloads.all() else { panic!() };
+                whole = fragments.take(SPI, fragment, at(0));
+            }
+            assert_eq!(whole.as_deref(), Some(&message[..]));
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ const KEY_IKE: u8 = 1;
 fn sent(suite: &IkeSuite, method: AuthMethod, lifetime: Duration, crypto: &CryptoProvider) -> Option<Vec<Attribute>> {
     let encr = ENCR.iter().find(|(_, id)| *id == suite.encr)?.0;
     let hash = HASH.iter().find(|(_, id)| *id == suite.prf)?.0;
+    // A KEM's two values differ, and IKEv1 has no place for that.
+    let (ours, theirs) = crypto.ke(suite.ke)?.public_len();
+    if ours != theirs {
+        return None;
+    }
     let number = |kind: IkeAttribute, value: u32| Attribute::number(kind.0, value);
     let mut attributes = vec![number(IkeAttribute::ENCRYPTION, encr.0.into())];
     if crypto.encr(suite.encr)?.sends_key_length() {

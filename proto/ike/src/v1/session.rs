@@ -244,7 +244,8 @@ impl Session {
                 (received, answer) if received == datagram.data => {
                     core.counters.repeated += 1;
                     if let Some(answer) = answer {
-                        core.transmit(datagram.local, datagram.remote, answer.clone());
+                        let ends = (datagram.local, datagram.remote);
+                        core.transmit_v1(ends, answer.clone(), self.abilities, limits::V1_REPEAT);
                     }
                 }
                 _ => core.counters.unexpected += 1,
@@ -298,11 +299,11 @@ impl Session {
     }
 
     /// Sends a message again, and the last one of phase 1 with it as long as that may be lost.
-    pub(crate) fn send_again(&self, ends: &Ends, message: Vec<u8>, core: &mut Core) {
+    pub(crate) fn send_again(&self, ends: &Ends, message: Vec<u8>, sent: u32, core: &mut Core) {
         if let Some(unconfirmed) = &self.unconfirmed {
-            core.transmit(ends.local, ends.peer, unconfirmed.clone());
+            core.transmit_v1((ends.local, ends.peer), unconfirmed.clone(), self.abilities, sent);
         }
-        core.transmit(ends.local, ends.peer, message);
+        core.transmit_v1((ends.local, ends.peer), message, self.abilities, sent);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

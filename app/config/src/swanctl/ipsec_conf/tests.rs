@@ -101,7 +101,6 @@ fn mistakes_have_their_place_in_either_file() {
         ),
         ("conn a\n  authby=secret\n  compress=yes\n", "", "ipsec.conf:3:12: `compress` is not supported"),
         ("conn a\n  authby=secret\n  esp=aes999\n", "", "ipsec.conf:3:7: invalid value for: esp_proposals"),
-        ("conn a\n  authby=secret\n  keyexchange=ikev1\n", "", "ipsec.conf:3:15: `version` is not supported"),
         ("conn a\n  also=b\n  authby=secret\n", "", "ipsec.conf:2:8: there is no conn b"),
         ("con a\n", "", "ipsec.conf:1:1: expected conn NAME or config setup, found `con`; did you mean conn?"),
         ("conn a\n  nonsense\n", "", "ipsec.conf:2:3: expected PARAMETER=VALUE"),

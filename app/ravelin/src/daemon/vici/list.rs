@@ -1,6 +1,6 @@
 //! The listings, each a stream of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_config::model::PolicyEntry;
 use ravelin_control::Message;
@@ -67,10 +67,19 @@ impl<P: Plane> Core<P> {
             }
         }
         let mut listed = Vec::new();
-        for entry in self.model.remotes().filter(|entry| wanted(&entry.spec.name)) {
+        // A name with an entry for each version is one connection.
+        let names: BTreeSet<&str> = self.model.remotes().map(|entry| entry.spec.name.as_str()).collect();
+        for name in names.into_iter().filter(|name| wanted(name)) {
+            let Ok(entry) = self.model.find_remote(name) else { continue };
+            let versions: Vec<u8> = self.model.versions(name).map(|entry| entry.spec.version.number()).collect();
+            let version = match versions.as_slice() {
+                [1] => "IKEv1",
+                [2] => "IKEv2",
+                _ => "IKEv1/2",
+            };
             let children = children.remove(entry.spec.name.as_str()).unwrap_or_default();
             let mut event = Message::new();
-            event.put_section(&entry.spec.name, show::connection(entry, children));
+            event.put_section(&entry.spec.name, show::connection(entry, version, children));
             listed.push(event);
         }
         // Connections whose children only let pass or drop have nobody to talk to.

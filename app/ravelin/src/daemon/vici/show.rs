@@ -32,12 +32,12 @@ impl Sas {
 pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
     let (own_id, peer_id) = identities(view);
     let state = match view.state {
-        "IKE_SA_INIT" | "IKE_AUTH" => "CONNECTING",
+        "IKE_SA_INIT" | "IKE_AUTH" | "MAIN_MODE" | "AGGRESSIVE" => "CONNECTING",
         state => state,
     };
     let mut sa = Message::new()
         .with("uniqueid", view.serial)
-        .with("version", 2)
+        .with("version", view.version)
         .with("state", state)
         .with("local-host", view.local.ip())
         .with("local-port", view.local.port())
@@ -143,8 +143,8 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
     sa
 }
 
-/// A connection; `children` are the policies that belong to it.
-pub fn connection(entry: &RemoteEntry, children: Message) -> Message {
+/// A connection with the versions of IKE that it has; `children` are the policies that belong to it.
+pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Message {
     let spec = &entry.spec;
     let mut shown = Message::new();
     match &spec.loaded {
@@ -159,7 +159,7 @@ pub fn connection(entry: &RemoteEntry, children: Message) -> Message {
     }
     shown.put("local_port", 500);
     shown.put("remote_port", 500);
-    shown.put("version", "IKEv2");
+    shown.put("version", version);
     shown.put("reauth_time", 0);
     shown.put("rekey_time", spec.lifetime.as_secs());
     shown.put("unique", "UNIQUE_NO");

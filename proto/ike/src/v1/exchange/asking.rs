@@ -170,7 +170,7 @@ fn stand(
     };
     let mut session = Session::new(origin, &ends, &payloads, core);
     if let Some(message) = &message {
-        core.transmit(ends.local, ends.peer, message.clone());
+        core.transmit_v1((ends.local, ends.peer), message.clone(), abilities, 0);
         session.unconfirmed = Some(message.clone()).filter(|_| turn == Turn::Aggressive2Came);
     }
     let mut session = session.with_last(&received, message);

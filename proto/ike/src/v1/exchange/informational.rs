@@ -35,7 +35,7 @@ pub(crate) fn send(session: &mut Session, ends: &Ends, payloads: Vec<Payload>, c
     let iv = session.secured.exchange_iv(id);
     let header = ends.header_v1(ExchangeType::INFORMATIONAL_V1, id);
     match session.secured.seal_hashed(&iv, header, &[], payloads) {
-        Ok((message, _)) => core.transmit(ends.local, ends.peer, message),
+        Ok((message, _)) => core.transmit_v1((ends.local, ends.peer), message, session.abilities, 0),
         Err(unfit) => core.failed(Error::from(unfit).failure(session.place_of(ends, "Informational", None))),
     }
 }

@@ -185,7 +185,8 @@ impl Opening {
             core.counters.repeated += 1;
             // RFC 2408 §5.1: a responder repeats its answer when the question comes again, and at no other time.
             if !ends.initiator {
-                core.transmit(datagram.local, datagram.remote, self.sent.clone());
+                let ends = (datagram.local, datagram.remote);
+                core.transmit_v1(ends, self.sent.clone(), self.abilities, limits::V1_REPEAT);
             }
             return Some(self.keep(ends));
         }
@@ -214,9 +215,9 @@ impl Opening {
         };
         match retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, _) => {
+            Due::Again(message, sent) => {
                 let message = message.first().to_vec();
-                core.transmit(ends.local, ends.peer, message);
+                core.transmit_v1((ends.local, ends.peer), message, self.abilities, sent);
             }
             Due::GiveUp => {
                 if !self.reported {
@@ -291,7 +292,7 @@ impl Opening {
             let schedule = self.remotes.first().map(|remote| remote.retransmission).unwrap_or_default();
             *retry = Retry::new(Sealed::whole(message.clone()), schedule, core.now);
         }
-        core.transmit(ends.local, ends.peer, message);
+        core.transmit_v1((ends.local, ends.peer), message, self.abilities, 0);
     }
 }
 
@@ -422,13 +423,15 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
 /// The first message came again.
 fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
     let sent = core.table.get(spi).and_then(|sa| match &sa.phase {
-        ike_sa::Phase::V1(Phase::Opening(opening)) if opening.received == datagram.data => Some(opening.sent.clone()),
+        ike_sa::Phase::V1(Phase::Opening(opening)) if opening.received == datagram.data => {
+            Some((opening.sent.clone(), opening.abilities))
+        }
         _ => None,
     });
     match sent {
-        Some(sent) => {
+        Some((sent, abilities)) => {
             core.counters.repeated += 1;
-            core.transmit(datagram.local, datagram.remote, sent);
+            core.transmit_v1((datagram.local, datagram.remote), sent, abilities, limits::V1_REPEAT);
         }
         None => core.counters.unexpected += 1,
     }

@@ -218,7 +218,7 @@ fn first_message(
     let header = ends.header_v1(ExchangeType::QUICK_MODE, id);
     let (message, iv) = session.secured.seal_hashed(&iv, header, &[], payloads)?;
     let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
-    core.transmit(ends.local, ends.peer, message.clone());
+    core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
     let state = State::Asked(Box::new(Asked { offer, want, nonce, ke }));
     let exchange = Exchange { iv, received: Vec::new(), sent: message, retry: Some(retry), until: core.now, state };
     session.exchanges.insert(id, exchange);
@@ -287,7 +287,12 @@ pub(crate) fn handle(
     };
     if exchange.received == datagram.data {
         core.counters.repeated += 1;
-        core.transmit(datagram.local, datagram.remote, exchange.sent.clone());
+        core.transmit_v1(
+            (datagram.local, datagram.remote),
+            exchange.sent.clone(),
+            session.abilities,
+            limits::V1_REPEAT,
+        );
         session.exchanges.insert(header.message_id, exchange);
         return;
     }
@@ -341,7 +346,7 @@ fn begun(
                 }
             };
             let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
-            core.transmit(datagram.local, datagram.remote, message.clone());
+            core.transmit_v1((datagram.local, datagram.remote), message.clone(), session.abilities, 0);
             let state = State::Answered(Box::new(Answered { nonces, child, replaces }));
             let exchange = Exchange {
                 iv,
@@ -565,7 +570,7 @@ fn answered(
     // RFC 2408 §3.1: with the commit bit the peer says when it is ready.
     let ready = !header.flags.contains(Flags::V1_COMMIT);
     let child = ChildSa::install(agreement, ends, ready, core);
-    core.transmit(ends.local, ends.peer, message.clone());
+    core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
     take_over(session, child, replaces, true, core);
     Some(Exchange {
         iv,
@@ -794,9 +799,9 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
         };
         match retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, _) => {
+            Due::Again(message, sent) => {
                 let message = message.first().to_vec();
-                session.send_again(ends, message, core);
+                session.send_again(ends, message, sent, core);
             }
             Due::GiveUp => {
                 let asked = matches!(exchange.state, State::Asked(_));
