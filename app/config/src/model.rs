@@ -553,6 +553,7 @@ impl RemoteEntry {
             liveness: spec.liveness,
             encap: spec.encap,
             internal: spec.internal.clone(),
+            extensions: spec.extensions.clone(),
             open: Open { keys, peers: self.anybody().then_some(IdPattern::Any).or(open.peers), ..open },
         }
     }

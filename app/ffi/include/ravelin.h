@@ -253,6 +253,8 @@ enum RvlIkeEvent
   RVL_IKE_EVENT_CHILD_DOWN = 6,
   // An exchange failed; the text says what did not meet.
   RVL_IKE_EVENT_FAILED = 7,
+  // An IKE SA goes on between other addresses; those are `local` and `remote` of the output.
+  RVL_IKE_EVENT_IKE_MOVED = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

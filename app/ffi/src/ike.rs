@@ -423,6 +423,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        extensions: Default::default(),
     })
 }
 

@@ -38,6 +38,8 @@ pub enum RvlIkeEvent {
     ChildDown = 6,
     /// An exchange failed; the text says what did not meet.
     Failed = 7,
+    /// An IKE SA goes on between other addresses; those are `local` and `remote` of the output.
+    IkeMoved = 8,
 }
 
 /// One output of an endpoint. What its kind does not name is 0.
@@ -91,6 +93,11 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
     match event {
         Event::IkeUp { remote, .. } => ike(RvlIkeEvent::IkeUp, remote),
         Event::IkeRekeyed { remote, .. } => ike(RvlIkeEvent::IkeRekeyed, remote),
+        Event::IkeMoved { remote, local, peer, .. } => {
+            let output =
+                RvlIkeOutput { event: RvlIkeEvent::IkeMoved, local: (*local).into(), remote: (*peer).into(), ..output };
+            (output, remote.clone())
+        }
         Event::IkeDown { remote, .. } => ike(RvlIkeEvent::IkeDown, remote),
         // The remotes of this interface ask for no internal addresses.
         Event::Granted { remote, .. } | Event::GrantEnded { remote, .. } => ike(RvlIkeEvent::None, remote),

@@ -39,11 +39,10 @@ impl Keepalives {
             DataPlaneOp::DeleteSa(id) => {
                 self.paths.remove(id);
             }
-            DataPlaneOp::MoveSa { id, dst, encap } => {
-                if let Some((src, ..)) = self.paths.remove(id)
-                    && let Some(UdpEncap { dst_port, .. }) = encap
-                {
-                    self.paths.insert(SaId { dst: *dst, ..*id }, (src, *dst, *dst_port));
+            DataPlaneOp::MoveSa { id, src, dst, encap } if id.direction == Direction::Outbound => {
+                self.paths.remove(id);
+                if let Some(UdpEncap { dst_port, .. }) = encap {
+                    self.paths.insert(SaId { dst: *dst, ..*id }, (*src, *dst, *dst_port));
                 }
             }
             _ => {}
@@ -133,8 +132,8 @@ mod tests {
 
         // The NAT gave one peer another port; the SAs of the other go.
         let id = |spi| sa(spi, Direction::Outbound, None).id();
-        let dst = id(5).dst;
-        keepalives.follow(&DataPlaneOp::MoveSa { id: id(5), dst, encap: encap(8888) }, start);
+        let SaParams { src, dst, .. } = sa(5, Direction::Outbound, None);
+        keepalives.follow(&DataPlaneOp::MoveSa { id: id(5), src, dst, encap: encap(8888) }, start);
         keepalives.follow(&DataPlaneOp::DeleteSa(id(3)), start);
         keepalives.follow(&DataPlaneOp::DeleteSa(id(4)), start);
         assert_eq!(ports(keepalives.due(start + PERIOD + PERIOD)), [8888]);

@@ -92,15 +92,6 @@ impl Book {
         self.names.get(&name).copied()
     }
 
-    /// The SA in the other direction.
-    pub(crate) fn twin(&self, params: &SaParams) -> Option<&Arc<SaParams>> {
-        self.sas.values().find(|other| {
-            other.direction != params.direction
-                && (other.spi, other.pair) == (params.pair, params.spi)
-                && other.policy == params.policy
-        })
-    }
-
     /// What was changed since the last call is so.
     pub(crate) fn commit(&mut self) {
         self.undo.clear();

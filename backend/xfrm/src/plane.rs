@@ -258,7 +258,7 @@ impl XfrmDataPlane {
             DataPlaneOp::FailAcquire(policy) => self.fail_acquire(*policy),
             // The kernel learns the MTU of paths by itself.
             DataPlaneOp::SetMtu { id, .. } => self.book.sa(*id).map(drop).ok_or(DataPlaneError::NoSuchSa(*id))?,
-            DataPlaneOp::MoveSa { id, dst, encap } => self.relocate(*id, *dst, *encap)?,
+            DataPlaneOp::MoveSa { id, src, dst, encap } => self.relocate(*id, (*src, *dst), *encap)?,
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface)?,
             DataPlaneOp::DeleteInterface(domain) => {
                 if let Some(index) = self.interfaces.remove(domain)
@@ -599,26 +599,20 @@ impl XfrmDataPlane {
         counted
     }
 
-    /// Lets an outbound SA and its twin follow a peer that moved.
-    fn relocate(&mut self, id: SaId, dst: IpAddr, encap: Option<UdpEncap>) -> Result<(), DataPlaneError> {
-        let outbound = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
-        let inbound = self.book.twin(&outbound).cloned();
-        let moved = SaParams { dst, encap, ..SaParams::clone(&outbound) };
-        self.relocate_state(&outbound, moved)?;
-        if let Some(inbound) = inbound {
-            let swapped = encap.map(|e| UdpEncap { src_port: e.dst_port, dst_port: e.src_port });
-            let moved = SaParams { src: dst, encap: swapped, ..SaParams::clone(&inbound) };
-            self.relocate_state(&inbound, moved)?;
-        }
-        Ok(())
-    }
-
-    fn relocate_state(&mut self, old: &SaParams, new: SaParams) -> Result<(), DataPlaneError> {
+    /// Gives an SA other outer addresses.
+    fn relocate(
+        &mut self,
+        id: SaId,
+        (src, dst): (IpAddr, IpAddr),
+        encap: Option<UdpEncap>,
+    ) -> Result<(), DataPlaneError> {
+        let old = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
+        let new = SaParams { src, dst, encap, ..SaParams::clone(&old) };
         let policy = self.book.policy(new.policy);
         let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
         let domain = policy.map_or(Domain::default(), |policy| policy.domain);
         let messages = states::additions(&new, selectors, domain)?;
-        let names: Vec<Name> = states::names(old);
+        let names: Vec<Name> = states::names(&old);
         for (name, message) in names.into_iter().zip(messages) {
             let same_ends = (old.src, old.dst) == (new.src, new.dst) && old.encap.is_some() == new.encap.is_some();
             let message = match same_ends {

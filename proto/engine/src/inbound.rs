@@ -16,7 +16,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
-use ravelin_types::sa::{Direction, SaParams};
+use ravelin_types::sa::{Direction, SaId, SaLookup, SaParams, UdpEncap};
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
 use ravelin_wire::ip::transport::{Ports, ports};
@@ -288,8 +288,8 @@ impl Inbound {
                 self.batched_sas -= usize::from(sa.suite.is_batched());
                 self.spis.remove(&sa.cold.params);
             }
-            DataPlaneOp::MoveSa { id, .. } if id.direction == Direction::Inbound => {
-                return Err(DataPlaneError::NoSuchSa(*id));
+            DataPlaneOp::MoveSa { id, src, dst, encap } if id.direction == Direction::Inbound => {
+                self.move_sa(*id, (*src, *dst), *encap)?;
             }
             DataPlaneOp::SetMtu { id, mtu } if id.direction == Direction::Inbound => {
                 let sa = self.sad.find(*id).and_then(|slot| self.sad.get_mut(slot));
@@ -316,6 +316,24 @@ impl Inbound {
         self.batched_sas += usize::from(sa.suite.is_batched());
         let slot = self.sad.insert(sa);
         self.spis.insert(params, slot);
+        Ok(())
+    }
+
+    fn move_sa(
+        &mut self,
+        id: SaId,
+        (src, dst): (IpAddr, IpAddr),
+        encap: Option<UdpEncap>,
+    ) -> Result<(), DataPlaneError> {
+        let (slot, moved) = self.sad.may_move(id, src, dst)?;
+        let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
+        if sa.cold.params.lookup != SaLookup::Spi {
+            return Err(DataPlaneError::Invalid("an SA that is found by its addresses cannot move".into()));
+        }
+        let params = &mut sa.cold.params;
+        (params.src, params.dst, params.encap) = (src, dst, encap);
+        sa.peer = encap.map(|encap| (src, encap.src_port));
+        self.sad.rename(id, moved, slot);
         Ok(())
     }
 

@@ -350,8 +350,8 @@ impl Outbound {
             }
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => self.add_sa(params, now)?,
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Outbound => self.delete_sa(*id)?,
-            DataPlaneOp::MoveSa { id, dst, encap } if id.direction == Direction::Outbound => {
-                self.move_sa(*id, *dst, *encap)?;
+            DataPlaneOp::MoveSa { id, src, dst, encap } if id.direction == Direction::Outbound => {
+                self.move_sa(*id, (*src, *dst), *encap)?;
             }
             DataPlaneOp::FailAcquire(id) => {
                 self.acquires.close_all(*id);
@@ -396,20 +396,18 @@ impl Outbound {
         Ok(())
     }
 
-    fn move_sa(&mut self, id: SaId, dst: IpAddr, encap: Option<UdpEncap>) -> Result<(), DataPlaneError> {
-        let slot = self.sad.find(id).ok_or(DataPlaneError::NoSuchSa(id))?;
-        let moved = SaId { dst, ..id };
-        if moved != id && self.sad.find(moved).is_some() {
-            return Err(DataPlaneError::Exists(moved));
-        }
-        if dst.is_ipv4() != id.dst.is_ipv4() {
-            return Err(DataPlaneError::Invalid("an SA cannot move to another address family".into()));
-        }
+    fn move_sa(
+        &mut self,
+        id: SaId,
+        (src, dst): (IpAddr, IpAddr),
+        encap: Option<UdpEncap>,
+    ) -> Result<(), DataPlaneError> {
+        let (slot, moved) = self.sad.may_move(id, src, dst)?;
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
         if encap.is_some() && sa.suite.ah().is_some() {
             return Err(DataPlaneError::Invalid(NO_NAT.into()));
         }
-        sa.cold.params.dst = dst;
+        (sa.cold.params.src, sa.cold.params.dst) = (src, dst);
         sa.cold.params.encap = encap;
         sa.template = Template::new(&sa.cold.params);
         // What was known of the old path says nothing of the new one.

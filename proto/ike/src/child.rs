@@ -6,7 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_crypto::ikev2::KeyMat;
@@ -131,7 +131,7 @@ impl ChildSa {
             src: peer,
             dst: local,
             mode: terms.mode,
-            encap: encap.map(|encap| UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }),
+            encap: encap.map(swapped),
             original: terms.original,
             suite: terms.suite,
             keys: inbound_keys,
@@ -201,20 +201,22 @@ impl ChildSa {
         core.event(Event::ChildDown { policy: self.policy.policy.id, inbound: self.inbound, reason });
     }
 
-    /// The peer is now at another address.
-    pub(crate) fn follow(&mut self, peer: SocketAddr, core: &mut Core) {
-        let id = self.outbound_id();
-        let encap = self.encap.map(|encap| UdpEncap { dst_port: peer.port(), ..encap });
-        self.peer = peer.ip();
-        self.encap = encap;
-        core.table.forget_outbound(id, self.inbound);
+    /// Both halves go between these ends from now on.
+    pub(crate) fn follow(&mut self, ends: &Ends, core: &mut Core) {
+        let (inbound, outbound) = (self.inbound_id(), self.outbound_id());
+        let (local, peer) = (ends.local.ip(), ends.peer.ip());
+        let encap = ends.nat.encap(ends.local, ends.peer);
+        if (local, peer, encap) == (self.local, self.peer, self.encap) {
+            return;
+        }
+        (self.local, self.peer, self.encap) = (local, peer, encap);
+        core.table.forget_outbound(outbound, self.inbound);
         core.table.note_outbound(self.outbound_id(), self.inbound);
+        let swapped = encap.map(swapped);
+        core.apply(DataPlaneOp::MoveSa { id: inbound, src: peer, dst: local, encap: swapped });
         match &mut self.waiting {
-            Some(params) => {
-                params.dst = peer.ip();
-                params.encap = encap;
-            }
-            None => core.apply(DataPlaneOp::MoveSa { id, dst: peer.ip(), encap }),
+            Some(params) => (params.src, params.dst, params.encap) = (local, peer, encap),
+            None => core.apply(DataPlaneOp::MoveSa { id: outbound, src: local, dst: peer, encap }),
         }
     }
 
@@ -270,4 +272,9 @@ impl ChildSa {
     fn outbound_id(&self) -> SaId {
         SaId { direction: Direction::Outbound, dst: self.peer, src: None, spi: self.terms.outbound }
     }
+}
+
+/// The ports as the other side's packets carry them.
+fn swapped(encap: UdpEncap) -> UdpEncap {
+    UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }
 }

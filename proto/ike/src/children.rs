@@ -1,13 +1,14 @@
 //! The Child SAs of one IKE SA, of either version, by inbound SPI.
 
 use alloc::collections::BTreeMap;
-use core::net::SocketAddr;
+use core::net::IpAddr;
 use core::ops::{Deref, DerefMut};
 
 use ravelin_types::Spi;
 
 use crate::child::{ChildSa, ChildState};
 use crate::context::Core;
+use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
 use crate::want::Want;
 
@@ -111,14 +112,15 @@ impl Children {
         })
     }
 
-    /// The peer is at another address. False: another peer there has a Child SA of the same name, which must not come
-    /// to harm, so nothing is changed.
-    pub(crate) fn follow(&mut self, from: SocketAddr, core: &mut Core) -> bool {
-        let taken = |child: &ChildSa| core.table.outbound_to(from.ip(), child.terms.outbound);
-        if self.0.values().any(|child| taken(child).is_some_and(|inbound| inbound != child.inbound)) {
-            return false;
-        }
-        self.0.values_mut().for_each(|child| child.follow(from, core));
-        true
+    /// Whether they can go to this address: not where another peer there has a Child SA of the same name, which must not
+    /// come to harm.
+    pub(crate) fn may_go_to(&self, peer: IpAddr, core: &Core) -> bool {
+        let taken = |child: &ChildSa| core.table.outbound_to(peer, child.terms.outbound);
+        self.0.values().all(|child| taken(child).is_none_or(|inbound| inbound == child.inbound))
+    }
+
+    /// All go between these ends from now on.
+    pub(crate) fn follow(&mut self, ends: &Ends, core: &mut Core) {
+        self.0.values_mut().for_each(|child| child.follow(ends, core));
     }
 }

@@ -16,6 +16,7 @@ use ravelin_types::selector::TrafficSelector;
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
+use crate::extensions::Extensions;
 use crate::negotiate;
 pub use crate::open::{IdPattern, Open, OwnedKey};
 
@@ -216,6 +217,8 @@ pub struct Remote {
     pub open: Open,
     /// Addresses inside.
     pub internal: Internal,
+    /// What it does beyond RFC 7296.
+    pub extensions: Extensions,
 }
 
 /// Internal addresses that one side gives to the other (RFC 7296 §2.19).

@@ -19,6 +19,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use crate::address::Addresses;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
+use crate::input::HostAddresses;
 use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
 use crate::question::Question;
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) cookies: Cookies,
     /// Internal addresses.
     pub(crate) addresses: Addresses,
+    /// Where we can be reached.
+    pub(crate) host: HostAddresses,
     pub(crate) counters: Counters,
     /// Parts of messages of IKEv1.
     #[cfg(feature = "ikev1")]
@@ -75,6 +78,7 @@ impl Core {
             table: SaTable::default(),
             cookies,
             addresses: Addresses::default(),
+            host: HostAddresses::default(),
             counters: Counters::default(),
             #[cfg(feature = "ikev1")]
             fragments: Fragments::default(),

@@ -211,6 +211,10 @@ impl Endpoint {
                 self.with_owner(inbound, |sa| sa.delete_child(inbound, DownReason::Command));
             }
             Command::CheckLiveness(remote) => self.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
+            Command::Addresses(host) => {
+                self.core.host = host;
+                self.each(|sa, ends, core| sa.host_changed(ends, core));
+            }
             Command::Alive(inbound) => self.alive(inbound),
         }
     }

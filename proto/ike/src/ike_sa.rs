@@ -275,9 +275,9 @@ impl IkeSa {
             }
             _ => (None, None, None),
         };
-        let additional = match &self.phase {
-            Phase::Established(phase) => phase.additional.clone(),
-            _ => Vec::new(),
+        let (additional, mobike) = match &self.phase {
+            Phase::Established(phase) => (phase.additional.clone(), phase.mobike.as_ref()),
+            _ => (Vec::new(), None),
         };
         IkeSaView {
             serial: self.ends.serial,
@@ -291,6 +291,8 @@ impl IkeSa {
             identities: identities.cloned(),
             suite,
             additional,
+            mobike: mobike.is_some(),
+            peer_addresses: mobike.map_or_else(Vec::new, |mobike| mobike.theirs.clone()),
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             inside: addresses.of(self.ends.our_spi()),
             created: self.ends.created,
@@ -346,6 +348,8 @@ pub(crate) trait Live {
     fn doubt(&mut self, core: &mut Core);
     /// The peer is alive.
     fn alive(&mut self, now: Instant);
+    /// The addresses of this host, or the ways to its peers, are others.
+    fn host_changed(&mut self, _ends: &mut Ends, _core: &mut Core) {}
     /// The peer may have moved.
     fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core);
     /// Where something about its Child SAs failed.

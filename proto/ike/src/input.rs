@@ -1,8 +1,10 @@
 //! What goes into an [`Endpoint`](crate::Endpoint).
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent};
 use ravelin_types::policy::PolicyId;
@@ -60,6 +62,16 @@ impl From<Answer> for Outcome {
     }
 }
 
+/// The addresses of a host, as MOBIKE needs them (RFC 4555).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostAddresses {
+    /// Those at which others can reach it.
+    pub addresses: Vec<IpAddr>,
+    /// From which of them it reaches the peers of its IKE SAs, by [`IkeSaView::peer`](crate::view::IkeSaView::peer) and
+    /// [`IkeSaView::peer_addresses`](crate::view::IkeSaView::peer_addresses); without an entry there is no way.
+    pub sources: BTreeMap<IpAddr, IpAddr>,
+}
+
 /// What an operator or the application asks for.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -85,6 +97,8 @@ pub enum Command {
     TerminateChildSa(Spi),
     /// Ask now whether the remote is alive.
     CheckLiveness(String),
+    /// Where this host can be reached now; to be told whenever that changes. Without it nothing is known of it.
+    Addresses(HostAddresses),
     /// An authenticated packet arrived on this inbound SA since the last report: the peer is alive.
     Alive(Spi),
 }

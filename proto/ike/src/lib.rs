@@ -18,6 +18,7 @@ mod auth;
 pub mod config;
 mod error;
 pub mod explain;
+pub mod extensions;
 pub mod input;
 pub mod limits;
 mod negotiate;
@@ -55,6 +56,7 @@ pub mod endpoint;
 
 pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
-pub use input::{Command, Datagram, Input, Outcome};
+pub use extensions::Extensions;
+pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, Transmit};
 pub use question::{Answer, Desk, Question};

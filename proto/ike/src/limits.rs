@@ -83,6 +83,9 @@ pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 /// IKE SA is closed (RFC 7296 §2.25).
 pub const TEMPORARY_FAILURES: u32 = 7;
 
+/// Addresses beside the one in use that are told to a peer, and that are remembered of one (RFC 4555 §3.4).
+pub const ADDITIONAL_ADDRESSES: usize = 16;
+
 /// Wait before a failed rekey is tried again.
 pub const REKEY_RETRY: Duration = Duration::from_secs(30);
 

@@ -75,6 +75,17 @@ pub enum Event {
         /// The new ones.
         new: (IkeSpi, IkeSpi),
     },
+    /// An IKE SA goes on between other addresses (RFC 4555).
+    IkeMoved {
+        /// The configured peer.
+        remote: String,
+        /// Initiator's and responder's SPI.
+        spis: (IkeSpi, IkeSpi),
+        /// Our end now.
+        local: SocketAddr,
+        /// The peer's end now.
+        peer: SocketAddr,
+    },
     /// An IKE SA is gone, and its Child SAs with it.
     IkeDown {
         /// The configured peer.

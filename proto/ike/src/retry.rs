@@ -44,6 +44,12 @@ impl Retry {
         self.message.first()
     }
 
+    /// From the start again, as now sent somewhere else; gives what to send.
+    pub(crate) fn restart(&mut self, now: Instant) -> &Sealed {
+        (self.sent, self.wait, self.at) = (1, self.schedule.initial, now + self.schedule.initial);
+        &self.message
+    }
+
     /// At most two more transmissions: somebody answered, but with a refusal that nobody vouches for.
     pub(crate) fn hurry(&mut self) {
         self.schedule.tries = self.schedule.tries.min(self.sent.saturating_add(2));

@@ -36,6 +36,10 @@ pub struct IkeSaView {
     pub suite: Option<IkeSuite>,
     /// The additional key exchanges behind its keys (RFC 9370).
     pub additional: Vec<KeMethod>,
+    /// Whether it goes on when an address of either side changes (RFC 4555).
+    pub mobike: bool,
+    /// Where else the peer says that it can be reached.
+    pub peer_addresses: Vec<IpAddr>,
     /// Whether a NAT was found in front of us, in front of the peer. While there is one in front of us, whoever owns
     /// the socket sends NAT-keepalives from `local` to `peer` (RFC 3948 §4).
     pub nat: (bool, bool),

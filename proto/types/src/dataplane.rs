@@ -23,13 +23,16 @@ pub enum DataPlaneOp {
     DeleteSa(SaId),
     /// No SA will come for the acquire of this policy: the next packet that needs one raises another at once.
     FailAcquire(PolicyId),
-    /// The peer's authenticated address or port moved (NAT re-mapping): new packets of an outbound SA go there.
+    /// One end or both moved (a NAT that maps anew, or MOBIKE): the outer addresses of an SA are others from now on, of one
+    /// family. Its keys, numbers and counters stay.
     MoveSa {
-        /// An outbound SA; its `dst` is the old address.
+        /// The SA; its `dst` is the old one.
         id: SaId,
-        /// The peer's address now.
+        /// Source of its packets now.
+        src: IpAddr,
+        /// Destination of its packets now.
         dst: IpAddr,
-        /// The UDP ports now, when ESP travels in UDP.
+        /// The UDP ports of its packets now, when ESP travels in UDP.
         encap: Option<UdpEncap>,
     },
     /// The longest packet that the path of an SA takes is another: as the link, or a router on the way, told. Where

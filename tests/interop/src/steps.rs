@@ -22,6 +22,9 @@ use crate::traffic::{self, Pinging};
 const SETTLE: u64 = 30;
 /// How long a killed daemon is away.
 const ABSENCE: Duration = Duration::from_secs(2);
+/// Pings, fifty a second, that may be lost while an address changes: the system has none for a moment, and the two sides look,
+/// tell and ask.
+const MOVE_LOSS: usize = 75;
 /// How long a line may take to appear in a log.
 const LOG: u64 = 15;
 
@@ -87,6 +90,11 @@ const WORDS: &[Word] = &[
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, rekey),
     word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, renewed),
+    word(
+        "move SIDE ADDRESS BETWEEN: the address of that side becomes another, under traffic; the IKE SA goes on there",
+        3..=3,
+        move_to,
+    ),
     word("delete SA SIDE: it goes on both sides", 2..=2, delete),
     word("kill SIDE: as a power cut would", 1..=1, kill),
     word("start SIDE: again", 1..=1, start),
@@ -457,6 +465,44 @@ fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let what = sa(&words[0])?;
     let before = scene.settled()?;
     scene.under_traffic(&words[1], |scene| scene.replaced(what, &before))
+}
+
+fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let [side, new, between] = words else { bail!("expected SIDE ADDRESS BETWEEN") };
+    let before = scene.settled()?;
+    let (there, _) = scene.plan.directions(between.parse::<Between>()?)?;
+    let pinging = Pinging::start(scene.ravelin_host, there, &scene.folder.join("ping-move.log"))?;
+    std::thread::sleep(Duration::from_millis(300));
+    // The routes of an address go with it.
+    let change = format!(
+        "routes=$(ip -4 route show dev eth0 | grep via || true)
+         ip -4 addr flush dev eth0 scope global; ip addr add {new}/24 dev eth0
+         echo \"$routes\" | while read -r route; do [ -z \"$route\" ] || ip route replace $route dev eth0; done"
+    );
+    let field = if side == "ravelin" { "remote-host" } else { "local-host" };
+    match side.as_str() {
+        "ravelin" => scene.ravelin_host.sh(&change)?,
+        "swan" => scene.swan.host().sh(&change)?,
+        other => bail!("`{other}`: expected ravelin or swan"),
+    };
+    let after = wait_for(SETTLE, "the IKE SA at another address", || {
+        let now = scene.agreed()?;
+        ensure!(now.0.spis == before.0.spis, "the IKE SA is another");
+        let listed = now.0.fields.get(field).map_or("-", String::as_str);
+        ensure!(listed == new, "the peer lists {field}={listed}");
+        Ok(now)
+    })?;
+    wait_for(SETTLE, "traffic after the move", || {
+        let (_, now) = scene.agreed()?;
+        // strongSwan in user space cannot give an SA other addresses: it rekeys.
+        let start = if now.spi_in == after.1.spi_in { after.1.packets } else { (0, 0) };
+        let grows = now.packets.0 > start.0 + 20 && now.packets.1 > start.1 + 20;
+        ensure!(grows, "the peer counts {:?}, after {start:?}", now.packets);
+        Ok(())
+    })?;
+    let (answered, lost) = pinging.stop()?;
+    ensure!(answered > 20 && lost.len() < MOVE_LOSS, "{answered} pings were answered meanwhile; lost were {lost:?}");
+    Ok(())
 }
 
 fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

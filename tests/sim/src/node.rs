@@ -161,6 +161,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        extensions: Default::default(),
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),

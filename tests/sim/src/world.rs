@@ -512,7 +512,7 @@ fn describe(op: &DataPlaneOp) -> String {
     match op {
         DataPlaneOp::AddSa(sa) => format!("AddSa({:?} pair {})", sa.id(), sa.pair),
         DataPlaneOp::DeleteSa(id) => format!("DeleteSa({id:?})"),
-        DataPlaneOp::MoveSa { id, dst, encap } => format!("MoveSa({id:?} to {dst} {encap:?})"),
+        DataPlaneOp::MoveSa { id, src, dst, encap } => format!("MoveSa({id:?} to {src} -> {dst} {encap:?})"),
         DataPlaneOp::SetMtu { id, mtu } => format!("SetMtu({id:?} to {mtu:?})"),
         DataPlaneOp::AddInterface(interface) => format!("AddInterface({})", interface.name),
         DataPlaneOp::DeleteInterface(domain) => format!("DeleteInterface({})", domain.0),

@@ -7,6 +7,7 @@
 //!
 //! The command line, `ike_rc` and the control socket all come through [`parse`], so a line means the same everywhere.
 
+mod extensions;
 mod listing;
 mod manual;
 pub mod options;

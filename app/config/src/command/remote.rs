@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ravelin_ike::Extensions;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
+use super::extensions::ExtensionArgs;
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr};
@@ -90,6 +92,8 @@ pub struct RemoteArgs {
     /// Carry ESP in UDP (RFC 3948) even where there is no NAT, for firewalls that let no ESP pass
     #[arg(long)]
     encap: bool,
+    #[command(flatten)]
+    extensions: ExtensionArgs,
     /// View the remotes, or with -n one
     #[arg(short = 'v', long, conflicts_with = "delete")]
     view: bool,
@@ -154,6 +158,8 @@ pub struct RemoteSpec {
     pub encap: bool,
     /// Internal addresses that one side gives to the other.
     pub internal: Internal,
+    /// What it does beyond RFC 7296.
+    pub extensions: Extensions,
     /// The certificates, where the two authenticate by signatures.
     pub signature: Option<SignatureSpec>,
     /// What only a loaded connection can say.
@@ -262,6 +268,7 @@ impl RemoteArgs {
             liveness: self.liveness,
             encap: self.encap,
             internal: Internal::default(),
+            extensions: self.extensions.interpret(self.version)?,
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))

@@ -10,6 +10,7 @@ use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 
 use super::child;
+use super::extensions;
 use super::proposal;
 use super::reader::{Problems, Reader, time};
 use super::tree::{Named, Section};
@@ -50,6 +51,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let configured = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
     let versions = versions(&mut reader);
     let encap = reader.flag("encap").unwrap_or(false);
+    let extensions = extensions::read(&mut reader);
     let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
     let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
@@ -127,6 +129,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         liveness,
         encap,
         internal: Internal::default(),
+        extensions,
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
             remote_addrs: texts(section, "remote_addrs"),
@@ -185,7 +188,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.refuse(&["vips", "pools"], "virtual addresses are not there yet");
     reader.only("pull", &["yes"], "push mode is of IKEv1");
     reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
-    reader.flag("mobike");
     // Of IKEv1 alone.
     reader.value("dpd_timeout", time);
     reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);

@@ -9,6 +9,7 @@
 
 mod child;
 pub mod connection;
+mod extensions;
 pub mod ipsec_conf;
 pub mod parse;
 pub mod proposal;

@@ -12,7 +12,7 @@ use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, Input, OpId, Output, Transmit};
+use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
 use ravelin_types::policy::PolicyId;
@@ -524,6 +524,9 @@ impl<P: Plane> Core<P> {
             Event::IkeRekeyed { remote, old, new } => {
                 tracing::info!("IKE SA with {remote} was rekeyed: {} {} by {} {}", old.0, old.1, new.0, new.1);
             }
+            Event::IkeMoved { remote, spis, local, peer } => {
+                tracing::info!("IKE SA with {remote} has moved: {} {}, {local} to {peer}", spis.0, spis.1);
+            }
             Event::IkeDown { remote, spis, reason } => {
                 tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
             }
@@ -620,6 +623,16 @@ impl<P: Plane> Core<P> {
 
     fn policy_name(&self, id: PolicyId) -> String {
         self.model.policy_by_id(id).map_or_else(|| format!("policy {}", id.0), |entry| entry.spec.name.clone())
+    }
+
+    /// The addresses at which this host can be reached now.
+    pub fn addresses(&mut self, addresses: Vec<IpAddr>, now: Instant) {
+        let mobile = self.endpoint.ike_sas().into_iter().filter(|ike| ike.mobike);
+        let peers: BTreeSet<IpAddr> =
+            mobile.flat_map(|ike| std::iter::once(ike.peer.ip()).chain(ike.peer_addresses)).collect();
+        let source = |peer| Some((peer, self.plane.source_towards(peer)?));
+        let sources = peers.into_iter().filter_map(source).collect();
+        self.command(Command::Addresses(HostAddresses { addresses, sources }), now);
     }
 
     /// What was counted by the data plane.

@@ -22,6 +22,7 @@ use ravelin_store::FileStore;
 use ravelin_types::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::addresses::Addresses;
 use super::clerk::Clerk;
 use super::core::{Core, Said};
 use super::crypto::ike_provider;
@@ -137,7 +138,8 @@ fn run_with<P: Running>(
     core.plane().settle();
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
-    let core = EventLoop { clock, signals, server, keying, clerk, core }.run();
+    let addresses = Addresses::watch(clock.now());
+    let core = EventLoop { clock, signals, server, keying, clerk, addresses, core }.run();
     core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
     drop(pid);
     tracing::info!("stopped");
@@ -176,6 +178,7 @@ struct EventLoop<P> {
     keying: Option<KeyingSocket>,
     core: Core<P>,
     clerk: Clerk,
+    addresses: Addresses,
 }
 
 /// What became ready.
@@ -185,6 +188,7 @@ enum Source {
     Ike,
     Plane,
     Clerk,
+    Addresses,
     Listener,
     Client(ClientId),
     /// The client hung up while its command was under way.
@@ -204,7 +208,7 @@ impl<P: Running> EventLoop<P> {
     fn run(mut self) -> Core<P> {
         let mut stop_at: Option<Instant> = None;
         loop {
-            let deadline = [self.core.deadline(), stop_at].into_iter().flatten().min();
+            let deadline = [self.core.deadline(), self.addresses.deadline(), stop_at].into_iter().flatten().min();
             for source in self.wait(deadline) {
                 match source {
                     Source::Signal if self.signals.take() && stop_at.is_none() => {
@@ -218,6 +222,7 @@ impl<P: Running> EventLoop<P> {
                     Source::Ike => self.ike(),
                     Source::Plane => self.plane(),
                     Source::Clerk => self.answers(),
+                    Source::Addresses => self.addresses.noticed(self.clock.now()),
                     Source::Listener => self.server.accept(),
                     Source::Client(client) => self.client(client),
                     Source::Gone(client) => {
@@ -230,6 +235,9 @@ impl<P: Running> EventLoop<P> {
                 }
             }
             let now = self.clock.now();
+            if let Some(addresses) = self.addresses.due(now) {
+                self.core.addresses(addresses, now);
+            }
             if self.core.deadline().is_some_and(|at| at <= now) {
                 self.core.timer(now);
             }
@@ -251,6 +259,10 @@ impl<P: Running> EventLoop<P> {
         let mut fds: Vec<PollFd<'_>> = [self.signals.fd(), plane.ike_fd(), plane.event_fd(), self.clerk.fd()]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .into();
+        if let Some(fd) = self.addresses.fd() {
+            sources.push(Source::Addresses);
+            fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        }
         for interest in self.server.interests() {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, interest.read);

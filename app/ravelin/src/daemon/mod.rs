@@ -14,6 +14,7 @@
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
 
+mod addresses;
 mod certificates;
 mod clerk;
 pub mod commands;

@@ -105,6 +105,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         if field(remote, "encap") == "yes" {
             let _ = writeln!(out, "  ESP always in UDP");
         }
+        if field(remote, "mobike") == "yes" {
+            let _ = writeln!(out, "  MOBIKE");
+        }
         let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
         for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {
             self::failure(out, "  ", failure);

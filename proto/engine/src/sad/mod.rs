@@ -205,6 +205,19 @@ impl<T: Sa> Sad<T> {
         self.names.get(&id).copied()
     }
 
+    /// The slot of an SA and its name when it has these addresses, if it can have them.
+    pub fn may_move(&self, id: SaId, src: IpAddr, dst: IpAddr) -> Result<(Slot, SaId), DataPlaneError> {
+        let slot = self.find(id).ok_or(DataPlaneError::NoSuchSa(id))?;
+        let moved = SaId { dst, ..id };
+        if moved != id && self.find(moved).is_some() {
+            return Err(DataPlaneError::Exists(moved));
+        }
+        if src.is_ipv4() != dst.is_ipv4() {
+            return Err(DataPlaneError::Invalid(String::from("the ends of an SA are of different address families")));
+        }
+        Ok((slot, moved))
+    }
+
     /// Records that the SA in `slot` is now called `new`; its parameters say so already.
     pub fn rename(&mut self, old: SaId, new: SaId, slot: Slot) {
         self.names.remove(&old);

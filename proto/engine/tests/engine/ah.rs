@@ -395,7 +395,7 @@ fn what_ah_cannot_do_is_refused_with_a_reason() {
 
     let mut engine = start(&params);
     let id = params.id();
-    let moved = engine.apply(&DataPlaneOp::MoveSa { id, dst: ip("192.0.2.9"), encap }, NOW);
+    let moved = engine.apply(&DataPlaneOp::MoveSa { id, src: params.src, dst: ip("192.0.2.9"), encap }, NOW);
     assert!(matches!(moved, Err(DataPlaneError::Invalid(_))), "{moved:?}");
 }
 

@@ -71,18 +71,43 @@ fn a_moved_sa_sends_to_the_new_place() {
     let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 72);
     sealed(&mut engine, &clear);
     let encap = Some(UdpEncap { src_port: 4500, dst_port: 61000 });
-    let move_to = |id, dst: &str| DataPlaneOp::MoveSa { id, dst: ip(dst), encap };
-    engine.apply(&move_to(params.id(), "203.0.113.7"), NOW).unwrap();
+    let between = |id, src: &str, dst: &str, encap| DataPlaneOp::MoveSa { id, src: ip(src), dst: ip(dst), encap };
+    engine.apply(&between(params.id(), "192.0.2.9", "203.0.113.7", encap), NOW).unwrap();
     let (Verdict::Send(outer), sealed) = send(&mut engine, &clear, NOW) else { panic!() };
-    assert_eq!((outer.dst, outer.encap), (ip("203.0.113.7"), encap));
+    assert_eq!((outer.src, outer.dst, outer.encap), (ip("192.0.2.9"), ip("203.0.113.7"), encap));
     let header = Header::parse(&sealed).unwrap();
-    assert_eq!((header.dst, header.flow(&sealed).dst_port), (ip("203.0.113.7"), Some(61000)));
+    assert_eq!((header.src, header.dst, header.flow(&sealed).dst_port), (outer.src, outer.dst, Some(61000)));
     assert_eq!(sealed[outer.esp_at + 4..outer.esp_at + 8], [0, 0, 0, 2], "the numbers go on");
     // It answers to its new name now.
     let gone = DataPlaneError::NoSuchSa(params.id());
     assert_eq!(engine.apply(&DataPlaneOp::DeleteSa(params.id()), NOW), Err(gone));
     let new = SaId { dst: ip("203.0.113.7"), ..params.id() };
-    assert!(matches!(engine.apply(&move_to(new, "2001:db8::7"), NOW), Err(DataPlaneError::Invalid(_))));
+    let two_families = between(new, "192.0.2.9", "2001:db8::7", encap);
+    assert!(matches!(engine.apply(&two_families, NOW), Err(DataPlaneError::Invalid(_))));
+    // Out of the NAT, and into the other family.
+    engine.apply(&between(new, "2001:db8::9", "2001:db8::7", None), NOW).unwrap();
+    let (Verdict::Send(outer), sealed) = send(&mut engine, &clear, NOW) else { panic!() };
+    assert_eq!((outer.dst, outer.encap), (ip("2001:db8::7"), None));
+    assert_eq!(sealed[outer.esp_at + 4..outer.esp_at + 8], [0, 0, 0, 3]);
+    engine.apply(&DataPlaneOp::DeleteSa(SaId { dst: outer.dst, ..new }), NOW).unwrap();
+}
+
+#[test]
+fn a_moved_inbound_sa_keeps_its_window_and_its_counters() {
+    let tunnel = sa(Direction::Outbound, Mode::Tunnel, "192.0.2.1", "192.0.2.2", AES_GCM);
+    let mut engine = looped(&tunnel);
+    let id = received(&tunnel).id();
+    let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 72);
+    let packets: Vec<Vec<u8>> = (0..2).map(|_| sealed(&mut engine, &clear)).collect();
+    assert_eq!(receive(&mut engine, &packets[0]).0, Verdict::Deliver);
+    let moved = DataPlaneOp::MoveSa { id, src: ip("198.51.100.1"), dst: ip("198.51.100.2"), encap: None };
+    engine.apply(&moved, NOW).unwrap();
+    assert_eq!(receive(&mut engine, &packets[0]).0, Verdict::Drop(DropReason::Replayed));
+    assert_eq!(receive(&mut engine, &packets[1]).0, Verdict::Deliver, "sent before the move");
+    assert_eq!(engine.apply(&DataPlaneOp::DeleteSa(id), NOW), Err(DataPlaneError::NoSuchSa(id)));
+    let new = SaId { dst: ip("198.51.100.2"), ..id };
+    let listed = engine.list().into_iter().find(|sa| sa.params.id() == new).unwrap();
+    assert_eq!((listed.params.src, listed.counters.packets), (ip("198.51.100.1"), 2));
     engine.apply(&DataPlaneOp::DeleteSa(new), NOW).unwrap();
 }
 

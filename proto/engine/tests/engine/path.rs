@@ -273,7 +273,7 @@ fn the_link_can_tell_too_and_the_option_is_the_most() {
     let by_option = most(None);
     assert!(most(Some(1300)) < by_option);
     assert_eq!(most(Some(9000)), by_option);
-    let moved = DataPlaneOp::MoveSa { id, dst: ip("192.0.2.7"), encap: None };
+    let moved = DataPlaneOp::MoveSa { id, src: ip("192.0.2.1"), dst: ip("192.0.2.7"), encap: None };
     engine.apply(&DataPlaneOp::SetMtu { id, mtu: Some(1300) }, NOW).unwrap();
     engine.apply(&moved, NOW).unwrap();
     let (verdict, answer) = send(&mut engine, &of_len(INNER_V4, 1500, true), NOW);

@@ -101,6 +101,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             encap: false,
             open: Default::default(),
             internal: Default::default(),
+            extensions: Default::default(),
         }],
         policies: vec![ChildPolicy {
             policy: Policy {

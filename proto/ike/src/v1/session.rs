@@ -486,8 +486,9 @@ impl Live for Session {
     fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
         // A mapping of a NAT has one address family; what comes in the other was sent on by somebody else.
         let same_family = from.is_ipv4() == ends.peer.is_ipv4();
-        if from != ends.peer && same_family && ends.nat.follows() && self.children.follow(from, core) {
+        if from != ends.peer && same_family && ends.nat.follows() && self.children.may_go_to(from.ip(), core) {
             ends.peer = from;
+            self.children.follow(ends, core);
         }
     }
 

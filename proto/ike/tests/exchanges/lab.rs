@@ -166,9 +166,9 @@ impl Host {
                 let removed = self.sas.remove(&id);
                 assert!(self.refuse || removed.is_some(), "{id:?} is not there");
             }
-            DataPlaneOp::MoveSa { id, dst, encap } => {
+            DataPlaneOp::MoveSa { id, src, dst, encap } => {
                 let mut params = self.sas.remove(&id).expect("an SA to move");
-                (params.dst, params.encap) = (dst, encap);
+                (params.src, params.dst, params.encap) = (src, dst, encap);
                 self.moves.push(params.id());
                 self.sas.insert(params.id(), params);
             }
@@ -419,6 +419,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        extensions: Default::default(),
     }
 }
 

@@ -16,6 +16,7 @@ mod initial;
 mod intermediate;
 mod lab;
 mod liveness;
+mod mobike;
 mod nat;
 mod open;
 mod pad;

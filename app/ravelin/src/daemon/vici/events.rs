@@ -186,6 +186,22 @@ impl<P: Plane> Core<P> {
                     self.said.push(Said::Event("ike-rekey", message));
                 }
             }
+            Event::IkeMoved { spis, local, peer, .. } => {
+                let before = self.vici.seen.ike.get(spis).cloned();
+                let Some(view) = self.see(*spis) else { return };
+                self.say_of(&view, 0, || {
+                    format!("IKE_SA {}[{}] goes on between {local}...{peer}", view.remote, view.serial)
+                });
+                if let Some(before) = before.filter(|_| self.vici.awaited.contains("ike-update")) {
+                    let mut message = Message::new();
+                    for (name, end) in [("local", local), ("remote", peer)] {
+                        message.put(&format!("{name}-host"), end.ip());
+                        message.put(&format!("{name}-port"), end.port());
+                    }
+                    message.put_section(&view.remote, show::ike_sa(&before, now));
+                    self.said.push(Said::Event("ike-update", message));
+                }
+            }
             Event::IkeDown { spis, reason, .. } => {
                 let Some(view) = self.vici.seen.ike.remove(spis) else { return };
                 let why = crate::daemon::core::reason_text(*reason);

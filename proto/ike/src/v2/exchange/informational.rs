@@ -17,11 +17,12 @@ use ravelin_types::Spi;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
-use super::{After, Answer, Exchange, Open};
+use super::{After, Answer, Exchange, Open, mobike};
 use crate::child::ChildState;
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::Ends;
+use crate::input::Datagram;
 use crate::output::DownReason;
 use crate::v2::feature::configuration;
 use crate::v2::message::Payloads;
@@ -68,8 +69,9 @@ pub(crate) fn liveness() -> (Exchange, Vec<Payload>) {
 /// The peer tells or asks.
 pub(crate) fn respond(
     sa: &mut Established,
-    ends: &Ends,
+    ends: &mut Ends,
     payloads: &Payloads,
+    datagram: Datagram<'_>,
     core: &mut Core,
 ) -> Result<Answer, Error> {
     let fatal = payloads
@@ -102,7 +104,10 @@ pub(crate) fn respond(
     // RFC 7296 §3.11: the SPIs of one payload belong to one protocol.
     let answer = [(ProtocolId::ESP, gone), (ProtocolId::AH, gone_ah)].into_iter().filter(|(_, spis)| !spis.is_empty());
     let answer = answer.map(|(protocol, spis)| Payload::Delete(Delete::Child { protocol, spis }));
-    let answer = answer.chain(configuration::inform(payloads, ends, core)).collect();
+    let answer = answer.chain(configuration::inform(payloads, ends, core));
+    let answer: Vec<Payload> = answer.collect();
+    let addresses = mobike::respond(sa, ends, payloads, datagram, core);
+    let answer = answer.into_iter().chain(addresses).collect();
     Ok((answer, After::Stay))
 }
 

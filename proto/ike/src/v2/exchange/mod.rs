@@ -4,6 +4,7 @@
 //!   create_child.rs    CREATE_CHILD_SA for a Child SA, new or in place of another (with rekey_child.rs)
 //!   rekey_ike.rs       CREATE_CHILD_SA for the IKE SA itself
 //!   informational.rs   INFORMATIONAL: delete, liveness, errors
+//!   mobike.rs          INFORMATIONAL: where the two sides are
 //!   task.rs            what is to be done, when, and what happens when it is due
 //! ```
 //! A task becomes an [`Exchange`] when its request goes out; the exchange is consumed by the response.
@@ -11,6 +12,7 @@
 
 pub(crate) mod create_child;
 pub(crate) mod informational;
+pub(crate) mod mobike;
 pub(crate) mod rekey_child;
 pub(crate) mod rekey_ike;
 pub(crate) mod task;
@@ -27,10 +29,12 @@ use super::phase::established::Established;
 use crate::context::Core;
 use crate::error::{Error, Place};
 use crate::ike_sa::Ends;
+use crate::input::Datagram;
 use crate::output::DownReason;
 use crate::retry::Retry;
 use create_child::CreateChild;
 use informational::{Close, DeleteChild};
+use mobike::Addresses;
 use rekey_ike::RekeyIke;
 pub(crate) use task::{Task, What};
 
@@ -53,6 +57,8 @@ pub(crate) enum Exchange {
     Close(Close),
     /// A sign of life.
     Liveness,
+    /// Where the two sides are.
+    Addresses(Addresses),
 }
 
 impl Exchange {
@@ -60,7 +66,9 @@ impl Exchange {
     pub(crate) fn kind(&self) -> ExchangeType {
         match self {
             Exchange::CreateChild(_) | Exchange::RekeyIke(_) => ExchangeType::CREATE_CHILD_SA,
-            Exchange::DeleteChild(_) | Exchange::Close(_) | Exchange::Liveness => ExchangeType::INFORMATIONAL,
+            Exchange::DeleteChild(_) | Exchange::Close(_) | Exchange::Liveness | Exchange::Addresses(_) => {
+                ExchangeType::INFORMATIONAL
+            }
         }
     }
 }
@@ -81,13 +89,14 @@ pub(crate) type Answer = (Vec<Payload>, After);
 pub(crate) fn respond(
     kind: ExchangeType,
     sa: &mut Established,
-    ends: &Ends,
+    ends: &mut Ends,
     payloads: &Payloads,
+    datagram: Datagram<'_>,
     place: &mut Place,
     core: &mut Core,
 ) -> Result<Answer, Error> {
     match kind {
-        ExchangeType::INFORMATIONAL => informational::respond(sa, ends, payloads, core),
+        ExchangeType::INFORMATIONAL => informational::respond(sa, ends, payloads, datagram, core),
         ExchangeType::CREATE_CHILD_SA => {
             let ike = payloads.sa()?.0.iter().any(|offered| offered.proposal.protocol == ProtocolId::IKE);
             let answer = match ike {
@@ -105,7 +114,7 @@ pub(crate) fn respond(
 pub(crate) fn response(
     exchange: Exchange,
     sa: &mut Established,
-    ends: &Ends,
+    ends: &mut Ends,
     payloads: Result<Payloads, Error>,
     core: &mut Core,
 ) -> After {
@@ -122,6 +131,7 @@ pub(crate) fn response(
         Exchange::DeleteChild(exchange) => exchange.response(sa, core),
         Exchange::Close(Close(reason)) => After::End(reason),
         Exchange::Liveness => After::Stay,
+        Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     }
 }
 
@@ -132,7 +142,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         // RFC 7296 §2.8.2: the peer finished its own rekey and deletes the old IKE SA.
         Exchange::RekeyIke(exchange) => exchange.yield_to_peer(sa, ends, core),
         Exchange::DeleteChild(exchange) => exchange.abandon(sa, core),
-        Exchange::Close(_) | Exchange::Liveness => {}
+        Exchange::Close(_) | Exchange::Liveness | Exchange::Addresses(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ use ravelin_wire::ike::v2::Payload;
 
 use super::create_child::CreateChild;
 use super::informational::{self, Close, DeleteChild};
+use super::mobike::Addresses;
 use super::rekey_ike::RekeyIke;
 use super::{Exchange, Open};
 use crate::child::ChildState;
@@ -56,12 +57,22 @@ pub(crate) enum What {
     Close(DownReason),
     /// A sign of life.
     Liveness,
+    /// The addresses on which we have decided.
+    UpdateAddresses,
+    /// Where we can be reached.
+    TellAddresses,
+    /// Whether the peer is where it says.
+    VerifyAddress,
 }
 
 impl What {
     /// Whether the IKE SA that takes over has to do it.
     pub(crate) fn survives_rekey(&self) -> bool {
-        matches!(self, What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..))
+        match self {
+            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => true,
+            What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
+            What::RekeyIke | What::Close(_) | What::Liveness => false,
+        }
     }
 }
 
@@ -115,12 +126,12 @@ impl Established {
         [open, idle, self.rekey_at, self.expire_at, self.protection.deadline()].into_iter().flatten().min()
     }
 
-    pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        if let Some(open) = &mut self.open {
-            match open.retry.due(core.now) {
-                Due::Later => {}
-                Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
-                Due::GiveUp => {
+    pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self.open.as_mut().map(|open| open.retry.due(core.now)) {
+            None | Some(Due::Later) => {}
+            Some(Due::Again(message, sent)) => core.send(ends.local, ends.peer, message, sent),
+            Some(Due::GiveUp) => {
+                if !self.try_elsewhere(&mut ends, core) {
                     self.dead(&ends, core);
                     return None;
                 }
@@ -200,7 +211,13 @@ impl Established {
             What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
             What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
             What::Close(reason) => Ok(Some(Close::request(reason))),
-            What::Liveness => Ok(Some(informational::liveness())),
+            // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
+            What::Liveness if !(ends.nat.ours && self.mobike.as_ref().is_some_and(|mobike| mobike.leads)) => {
+                Ok(Some(informational::liveness()))
+            }
+            What::Liveness | What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => {
+                Ok(Addresses::request(task.what, self, ends, core))
+            }
         }
     }
 
@@ -348,6 +365,10 @@ impl Live for Established {
 
     fn alive(&mut self, now: Instant) {
         self.heard = now;
+    }
+
+    fn host_changed(&mut self, ends: &mut Ends, core: &mut Core) {
+        Established::host_changed(self, ends, core);
     }
 
     fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {

@@ -5,5 +5,6 @@ pub(crate) mod cookie;
 pub(crate) mod fragmentation;
 pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
+pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod signature_hashes;

@@ -32,7 +32,7 @@ use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::{configuration, initial_contact};
+use crate::v2::feature::{configuration, initial_contact, mobike};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -253,6 +253,10 @@ impl InitAnswered {
                 None
             }
         };
+        let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
+        if mobike.is_some() {
+            answer.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
+        }
         let header = ends.header(ExchangeType::IKE_AUTH, true, init.next_id);
         let response = match init.protection.seal(&header, &answer, &mut *core.rng) {
             Ok(response) => response,
@@ -271,6 +275,7 @@ impl InitAnswered {
                 additional: init.additional,
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
+                mobike,
             },
             init.protection,
             window,

@@ -295,6 +295,7 @@ fn build(
         additional: agreed.additional.clone(),
         done: 0,
         int_auth: IntAuth::default(),
+        nat_traversal: detected.is_some(),
         next_id: 1,
         rounds: 0,
     };

@@ -37,7 +37,7 @@ use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
-use crate::v2::feature::{configuration, initial_contact};
+use crate::v2::feature::{configuration, initial_contact, mobike};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
@@ -62,6 +62,8 @@ pub(crate) struct InitExchange {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) done: usize,
     pub(crate) int_auth: IntAuth,
+    /// Whether both sides do NAT traversal.
+    pub(crate) nat_traversal: bool,
     /// Message ID of the next exchange.
     pub(crate) next_id: u32,
     /// IKE_AUTH exchanges that are over.
@@ -188,6 +190,7 @@ impl Unsigned {
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(offer.ts());
+        payloads.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
         match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(message) => {
@@ -356,6 +359,7 @@ impl AuthRequested {
         let peer = id.map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None);
+        let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
         let mut established = Established::new(
             Origin {
                 remote,
@@ -364,6 +368,7 @@ impl AuthRequested {
                 additional: init.additional,
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
+                mobike,
             },
             init.protection,
             window,

@@ -28,7 +28,8 @@ use crate::ike_sa::{Ends, IkeSa, Live, Phase, down, make_room};
 use crate::input::Datagram;
 use crate::limits;
 use crate::output::{DownReason, Event};
-use crate::v2::exchange::{self, After, Open, Task, What};
+use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
+use crate::v2::feature::mobike::Mobike;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
@@ -44,6 +45,8 @@ pub(crate) struct Established {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
+    /// Where both sides move (RFC 4555).
+    pub(crate) mobike: Option<Mobike>,
     pub(crate) protection: Protection,
     pub(crate) window: MessageWindow,
     /// Our request without a response.
@@ -81,11 +84,12 @@ pub(crate) struct Origin {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
+    pub(crate) mobike: Option<Mobike>,
 }
 
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
-        let Origin { remote, identities, suite, additional, algs, sk_d } = origin;
+        let Origin { remote, identities, suite, additional, algs, sk_d, mobike } = origin;
         make_room(&remote.name, &identities.1, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -98,6 +102,7 @@ impl Established {
             additional,
             algs,
             sk_d,
+            mobike,
             protection,
             window,
             open: None,
@@ -157,7 +162,7 @@ impl Established {
             };
             let Some(open) = self.open.take() else { return Some(self.keep(ends)) };
             self.hear(&mut ends, datagram.remote, core);
-            exchange::response(open.exchange, &mut self, &ends, payloads(&whole), core)
+            exchange::response(open.exchange, &mut self, &mut ends, payloads(&whole), core)
         } else {
             match self.window.arrived(header.message_id) {
                 Arrival::New => {}
@@ -184,7 +189,7 @@ impl Established {
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }
-            self.request(&ends, header, payloads, datagram, core)
+            self.request(&mut ends, header, payloads, datagram, core)
         };
         match after {
             After::Stay => self.go_on(ends, core),
@@ -198,7 +203,7 @@ impl Established {
     /// Answers a request, come what may (RFC 7296 §2.21.3).
     fn request(
         &mut self,
-        ends: &Ends,
+        ends: &mut Ends,
         header: Header,
         payloads: Result<Payloads, Error>,
         datagram: Datagram<'_>,
@@ -206,7 +211,8 @@ impl Established {
     ) -> After {
         let kind = header.exchange;
         let mut place = self.place(ends, exchange::name(kind));
-        let answered = payloads.and_then(|payloads| exchange::respond(kind, self, ends, &payloads, &mut place, core));
+        let answered =
+            payloads.and_then(|payloads| exchange::respond(kind, self, ends, &payloads, datagram, &mut place, core));
         let (answer, after) = answered.unwrap_or_else(|error| {
             let quiet = matches!(error, Error::Temporary | Error::NoSuchChild(..) | Error::WrongKe(_));
             if !quiet {
@@ -241,7 +247,11 @@ impl Established {
     /// The peer sent something new that verifies.
     fn hear(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
         self.heard = core.now;
-        self.follow(ends, from, core);
+        self.found();
+        // RFC 4555 §3.8: with MOBIKE a message says where its sender is, or says nothing of it.
+        if self.mobike.is_none() {
+            self.follow(ends, from, core);
+        }
     }
 
     /// Follows a peer whose NAT gave it a new address (RFC 7296 §2.23).
@@ -251,8 +261,9 @@ impl Established {
         if from == ends.peer || !same_family || !ends.nat.follows() {
             return;
         }
-        if self.children.follow(from, core) {
+        if self.children.may_go_to(from.ip(), core) {
             ends.peer = from;
+            self.children.follow(ends, core);
         }
     }
 
@@ -274,6 +285,9 @@ impl Established {
         }
         heir.children.append(&mut self.children);
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
+        if let Some(Open { exchange: Exchange::Addresses(open), .. }) = &self.open {
+            heir.add_task(Task::new(open.what));
+        }
         self.stage = Stage::Replaced;
         self.rekey_at = None;
         self.expire_at = Some(core.now + limits::REPLACED_IKE_LIFETIME);

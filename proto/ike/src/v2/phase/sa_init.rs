@@ -288,7 +288,8 @@ impl InitRequested {
         ends.nat = detected.unwrap_or_default();
         // Our hash was made over an address we did not know, so the peer takes us for one behind a NAT.
         ends.nat.ours |= detected.is_some() && (unknown_local || self.remote.encap);
-        if ends.nat.any() {
+        // RFC 4555 §3.3: with MOBIKE at once, so that the ports need not change where a NAT turns up.
+        if ends.nat.any() || self.remote.extensions.mobike && detected.is_some() {
             // RFC 7296 §2.23: everything after goes to and from port 4500.
             ends.local.set_port(NAT_PORT);
             ends.peer.set_port(NAT_PORT);
@@ -306,6 +307,7 @@ impl InitRequested {
             additional: agreed.additional,
             done: 0,
             int_auth: IntAuth::default(),
+            nat_traversal: detected.is_some(),
             next_id: 1,
             rounds: 0,
         };

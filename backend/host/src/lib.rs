@@ -1,0 +1,173 @@
+//! What the host says of its own addresses: those at which others can reach it, and that something about them, their links
+//! or its routes has changed. It never changes anything. [`AddressWatch`] is all there is.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// The multicast groups of changes to links, addresses and routes (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`,
+/// `RTNLGRP_IPV4_ROUTE`, `RTNLGRP_IPV6_IFADDR`, `RTNLGRP_IPV6_ROUTE`).
+const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+/// Longest answer to one read.
+const ANSWER: usize = 64 << 10;
+
+/// The addresses in the network namespace of the thread that opened it.
+pub struct AddressWatch {
+    changes: Socket,
+    questions: Socket,
+}
+
+impl AddressWatch {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink socket.
+    pub fn open() -> io::Result<Self> {
+        let mut changes = Socket::new(NETLINK_ROUTE)?;
+        changes.bind_auto()?;
+        for group in GROUPS {
+            changes.add_membership(group)?;
+        }
+        changes.set_non_blocking(true)?;
+        let mut questions = Socket::new(NETLINK_ROUTE)?;
+        questions.bind_auto()?;
+        questions.connect(&SocketAddr::new(0, 0))?;
+        Ok(AddressWatch { changes, questions })
+    }
+
+    /// Whether anything has changed since the last call.
+    pub fn changed(&mut self) -> bool {
+        let mut changed = false;
+        let mut buffer = Vec::with_capacity(ANSWER);
+        loop {
+            buffer.clear();
+            match self.changes.recv(&mut buffer, 0) {
+                Ok(_) => changed = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return changed,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Notices were lost (ENOBUFS).
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// The addresses, in the order of the kernel, that others can reach: neither of a link that is down, nor valid on their
+    /// link or this host alone, nor still being tried out.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
+        let mut up = BTreeSet::new();
+        self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
+            if let RouteNetlinkMessage::NewLink(link) = message
+                && link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
+            {
+                up.insert(link.header.index);
+            }
+        })?;
+        let mut addresses = Vec::new();
+        self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
+            if let RouteNetlinkMessage::NewAddress(message) = message
+                && up.contains(&message.header.index)
+                && is_reachable(&message)
+            {
+                addresses.extend(own(&message));
+            }
+        })?;
+        Ok(addresses)
+    }
+
+    fn dump(&mut self, message: RouteNetlinkMessage, each: &mut dyn FnMut(RouteNetlinkMessage)) -> io::Result<()> {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.questions.send(&bytes, 0)?;
+        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {error}"));
+        let mut buffer = Vec::with_capacity(ANSWER);
+        loop {
+            buffer.clear();
+            self.questions.recv(&mut buffer, 0)?;
+            let mut rest = buffer.as_slice();
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(malformed)?;
+                // Messages are aligned to 4 bytes.
+                let length = (message.header.length as usize).next_multiple_of(4).max(1);
+                rest = rest.get(length..).unwrap_or_default();
+                match message.payload {
+                    NetlinkPayload::Error(answer) if answer.code.is_some() => return Err(answer.to_io()),
+                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::InnerMessage(message) => each(message),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for AddressWatch {
+    /// Readable when [`AddressWatch::changed`] has something to say.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+}
+
+fn is_reachable(message: &AddressMessage) -> bool {
+    let flags = message.header.flags;
+    let trial = flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed);
+    !trial && matches!(message.header.scope, AddressScope::Universe | AddressScope::Site)
+}
+
+/// On a point-to-point link the address is the peer's and the local one is ours.
+fn own(message: &AddressMessage) -> Option<IpAddr> {
+    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
+    let local = find(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        find(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_others_can_reach_is_an_address() {
+        let mut message = AddressMessage::default();
+        message.attributes = vec![AddressAttribute::Address([192, 0, 2, 1].into())];
+        assert!(is_reachable(&message));
+        assert_eq!(own(&message), Some([192, 0, 2, 1].into()));
+        message.attributes.push(AddressAttribute::Local([192, 0, 2, 2].into()));
+        assert_eq!(own(&message), Some([192, 0, 2, 2].into()));
+        message.header.scope = AddressScope::Link;
+        assert!(!is_reachable(&message));
+        message.header.scope = AddressScope::Universe;
+        message.header.flags = AddressHeaderFlags::Tentative;
+        assert!(!is_reachable(&message));
+    }
+
+    #[test]
+    fn the_host_answers_and_loopback_is_left_out() {
+        let mut watch = AddressWatch::open().unwrap();
+        let addresses = watch.addresses().unwrap();
+        assert!(addresses.iter().all(|address| !address.is_loopback()), "{addresses:?}");
+        assert!(!watch.changed());
+    }
+}
