@@ -4,6 +4,7 @@
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
 mod accounts;
+mod interfaces;
 pub mod keyed;
 mod loaded;
 mod reload;
@@ -18,10 +19,12 @@ use ravelin_ike::config::{ChildPolicy, Config, IdPattern, LocalAuth, Open, Owned
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
 use ravelin_types::Secret;
-use ravelin_types::dataplane::{DataPlaneOp, Interface};
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
 
+use self::interfaces::MAX_INTERFACES;
 use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec};
 use crate::papers::{self, Database, PaperError};
@@ -32,8 +35,6 @@ use crate::value::key::KeyError;
 use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
 
-/// Virtual interfaces at a time.
-pub const MAX_INTERFACES: u16 = 32;
 /// The document's priority of the automatic bypass policies (document 003, `ipsec policy`).
 const AUTOMATIC_PRIORITY: PriorityLevel = PriorityLevel::High;
 
@@ -47,6 +48,8 @@ pub struct Model {
     remotes: BTreeMap<(String, u8), RemoteEntry>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
+    /// Virtual interfaces that are there without policies, by name.
+    interfaces: BTreeMap<String, Interface>,
     /// Secrets that were loaded, by name.
     secrets: BTreeMap<String, SharedSecret>,
     /// The keys among them, as remotes hold them.
@@ -131,6 +134,12 @@ pub enum ModelError {
     Full,
     /// There are as many virtual interfaces as there may be.
     Interfaces,
+    /// There is a virtual interface of this name already.
+    InterfaceExists(String),
+    /// A policy uses the virtual interface.
+    InterfaceUsed(String, String),
+    /// There is no such virtual interface; the text suggests another.
+    NoSuchInterface(String, String),
 }
 
 /// A policy that names a remote which is not configured.
@@ -159,6 +168,7 @@ impl Model {
             names: BTreeMap::new(),
             remotes: BTreeMap::new(),
             keyed: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
             database: Database::default(),
@@ -421,35 +431,17 @@ impl Model {
         standing.map(PolicyEntry::spd_policy).chain(keyed).collect()
     }
 
-    /// The virtual interfaces that policies name.
-    pub fn interfaces(&self) -> BTreeMap<Domain, String> {
-        let named = self.policies.values().filter_map(|entry| Some((entry.domain, entry.spec.interface.clone()?)));
-        named.collect()
-    }
-
-    /// The domain of a virtual interface: the one that it has, or the first that is free. Without one, the default.
-    fn domain_of(&self, interface: Option<&str>) -> Result<Domain, ModelError> {
-        let Some(name) = interface else { return Ok(Domain::default()) };
-        let known = self.interfaces();
-        if let Some((domain, _)) = known.iter().find(|(_, known)| *known == name) {
-            return Ok(*domain);
-        }
-        (1..=MAX_INTERFACES).map(Domain).find(|domain| !known.contains_key(domain)).ok_or(ModelError::Interfaces)
-    }
-
     /// What makes a data plane that holds the policies of `self` hold those of `newer`. Additions come first, so
     /// that no packet slips through in between.
     pub fn difference(&self, newer: &Model) -> Vec<DataPlaneOp> {
         let (interfaces, newer_interfaces) = (self.interfaces(), newer.interfaces());
         let no_interface = interfaces.iter().filter(|(domain, _)| !newer_interfaces.contains_key(*domain));
-        // A domain whose interface has another name now is another interface.
-        let other = |(domain, name): &(&Domain, &String)| newer_interfaces.get(*domain).is_some_and(|new| new != *name);
+        // A domain whose interface has another name or place now is another interface.
+        let other = |(domain, it): &(&Domain, &Interface)| newer_interfaces.get(*domain).is_some_and(|new| new != *it);
         let replaced = interfaces.iter().filter(other);
-        let interface = newer_interfaces.iter().filter(|(domain, name)| interfaces.get(*domain) != Some(*name));
-        let gone = |(domain, _): (&Domain, &String)| DataPlaneOp::DeleteInterface(*domain);
-        let made = |(domain, name): (&Domain, &String)| {
-            DataPlaneOp::AddInterface(Interface { domain: *domain, name: name.clone() })
-        };
+        let interface = newer_interfaces.iter().filter(|(domain, it)| interfaces.get(*domain) != Some(*it));
+        let gone = |(domain, _): (&Domain, &Interface)| DataPlaneOp::DeleteInterface(*domain);
+        let made = |(_, it): (&Domain, &Interface)| DataPlaneOp::AddInterface(it.clone());
         let stands = |model: &Model, id: &PolicyId| model.policies.get(id).is_some_and(PolicyEntry::stands);
         let added = newer.policies.values().filter(|entry| self.policies.get(&entry.id) != Some(*entry));
         let added = added.filter(|entry| entry.stands());
@@ -611,6 +603,14 @@ impl fmt::Display for ModelError {
             ModelError::NoSuchSa => {
                 f.write_str("no SA was added with ipsec addsa for this source, destination and protocol")
             }
+            ModelError::InterfaceExists(name) => write!(f, "there is an interface {name} already: vti del {name}"),
+            ModelError::InterfaceUsed(name, policy) => {
+                write!(
+                    f,
+                    "the policy {policy} uses the interface {name}: delete that first, and add it behind the interface"
+                )
+            }
+            ModelError::NoSuchInterface(name, hint) => write!(f, "there is no interface {name}{hint}"),
             ModelError::Interfaces => {
                 write!(f, "there are {MAX_INTERFACES} virtual interfaces already, and there may be no more")
             }

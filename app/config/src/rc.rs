@@ -141,6 +141,8 @@ fn apply_line(tokens: &[Token], directory: &Path, model: &mut Model) -> Result<A
                 _ => refused(error),
             })?;
         }
+        Command::AddInterface(interface) => model.add_interface(*interface).map_err(refused)?,
+        Command::DeleteInterface(name) => model.delete_interface(&name).map_err(refused)?,
         Command::AddCertificate(spec) => model.add_certificate(&spec, directory).map_err(refused)?,
         Command::DeleteCertificate(file) => model.delete_certificate(&file).map_err(refused)?,
         Command::AddSa(spec) => drop(model.add_manual(*spec, directory).map_err(refused)?),
@@ -148,8 +150,7 @@ fn apply_line(tokens: &[Token], directory: &Path, model: &mut Model) -> Result<A
         Command::DeletePolicy(which) => drop(model.delete_policies(&which).map_err(refused)?),
         Command::DeleteRemote(which) => drop(model.delete_remotes(&which).map_err(refused)?),
         _ => {
-            let message =
-                "only lines that configure belong into a file: ipsec policy, addsa and delsa, ike remote, and ce x509";
+            let message = "only lines that configure belong into a file: ipsec policy, addsa and delsa, ike remote, ce x509, and vti add and del";
             return Err((start, message.to_owned()));
         }
     }

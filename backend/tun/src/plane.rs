@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
 use ravelin_types::Spi;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Interface, SaStatus};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
@@ -267,10 +268,10 @@ impl TunDataPlane {
     fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
         match op {
             DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
-                if options.set_mark.is_some() =>
+                if options.mark.is_some() || options.set_mark.is_some() =>
             {
-                let why = "what comes out of a TUN device has no mark; nftables can give it one there (`iifname`), and the \
-                           data plane `kernel` by the SA";
+                let why = "a TUN device carries no marks: nftables can give what comes out of it one (`iifname`), and the \
+                           data plane `kernel` selects and marks by the policy";
                 Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
             }
             DataPlaneOp::AddPolicy(policy) => {
@@ -301,6 +302,14 @@ impl TunDataPlane {
     fn add_interface(&mut self, interface: &Interface) -> Result<(), DataPlaneError> {
         let refused = |error: Error| DataPlaneError::System(error.to_string());
         check_device("interface", &interface.name).map_err(refused)?;
+        let Interface { name, addresses, mtu, vrf, namespace, vti, .. } = interface;
+        if !addresses.is_empty() || mtu.is_some() || vrf.is_some() || namespace.is_some() || vti.is_some() {
+            let why = format!(
+                "a TUN device is made without address, MTU, VRF, namespace and key: make {name} bare and give it these by \
+                 `ip address` and `ip link`, or use the data plane `kernel`"
+            );
+            return Err(DataPlaneError::Invalid(why));
+        }
         let device = Device::create(&interface.name, self.offload).map_err(refused)?;
         self.system.take_up(&interface.name, self.sockets.has_v6()).map_err(refused)?;
         self.give_device(interface.domain, Some(Arc::new(device)));

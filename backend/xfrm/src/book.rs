@@ -9,7 +9,9 @@ use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
 use crate::msg::Message;
+use crate::msg::parts::Mark;
 use crate::netlink::Request;
+use crate::own::Tie;
 use crate::policies::{self, Key, Shape};
 use crate::states::{self, Name};
 
@@ -41,6 +43,8 @@ pub(crate) struct Book {
     names: BTreeMap<Name, SaId>,
     /// How many outbound SAs a policy has, and what the newest looks like.
     newest: BTreeMap<PolicyId, (usize, Shape)>,
+    /// Of domains whose interface is a VTI.
+    vtis: BTreeMap<Domain, Tie>,
     /// What was found in the kernel at the start and nobody has asked for yet.
     pub found: Found,
     undo: Vec<Undo>,
@@ -90,6 +94,19 @@ impl Book {
     /// The SA that has this state.
     pub(crate) fn named(&self, name: Name) -> Option<SaId> {
         self.names.get(&name).copied()
+    }
+
+    /// What ties the entries of a domain to its interface.
+    pub(crate) fn tie(&self, domain: Domain) -> Tie {
+        self.vtis.get(&domain).cloned().unwrap_or_else(|| Tie::of(domain))
+    }
+
+    /// The interface of a domain is a VTI with this key, or none is there any more.
+    pub(crate) fn set_vti(&mut self, domain: Domain, key: Option<u32>) {
+        match key {
+            Some(value) => self.vtis.insert(domain, Tie::Vti(Mark { value, mask: u32::MAX })),
+            None => self.vtis.remove(&domain),
+        };
     }
 
     /// What was changed since the last call is so.
@@ -145,7 +162,7 @@ impl Book {
         let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
         let domain = policy.map_or(Domain::default(), |policy| policy.domain);
         let mut steps = Vec::new();
-        for (name, message) in names.into_iter().zip(states::additions(params, selectors, domain)?) {
+        for (name, message) in names.into_iter().zip(states::additions(params, selectors, &self.tie(domain))?) {
             if let Some(there) = self.found.states.remove(&name) {
                 let is_it = states::same(&there, &message);
                 self.undo.push(Undo::FoundState(name, there));
@@ -223,7 +240,7 @@ impl Book {
     /// Puts other entries in the place of a policy's: what stays is replaced, what is new comes before what goes.
     fn set_entries(&mut self, policy: Policy, shape: Option<Shape>) -> Result<Vec<Step>, DataPlaneError> {
         let id = policy.id;
-        let messages = policies::entries(&policy, shape)?;
+        let messages = policies::entries(&policy, shape, &self.tie(policy.domain))?;
         let old = self.policies.get(&id).cloned();
         let mut before: BTreeMap<Key, &Message> =
             old.iter().flat_map(|entry| &entry.messages).map(|message| (policies::key(message), message)).collect();

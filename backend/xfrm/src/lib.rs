@@ -6,7 +6,7 @@
 //! ```text
 //!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, states.rs: as the kernel's entries ─► msg/ ─► netlink.rs
 //!                   └► reconcile.rs: what is, and what is to be done about it
-//!  DataPlaneEvent ◄─ plane.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
+//!  DataPlaneEvent ◄─ watch.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
 //!  probe.rs: what the running kernel has      sockets.rs: IKE      links.rs: virtual interfaces
 //! ```
 //!
@@ -35,6 +35,7 @@ mod sockets;
 mod states;
 mod sys;
 mod text;
+mod watch;
 
 pub use config::XfrmConfig;
 pub use error::Error;

@@ -7,6 +7,9 @@
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::policy::{Domain, PolicyId};
 
+use crate::msg::attribute::Attribute;
+use crate::msg::parts::Mark;
+
 /// The prefix: `R` in the highest byte.
 const PREFIX: u32 = 0x5200_0000;
 const NUMBER: u32 = 0x00ff_ffff;
@@ -33,6 +36,40 @@ pub(crate) fn policy(reqid: u32) -> Option<PolicyId> {
 /// The number of a virtual interface; the default domain has none.
 pub(crate) fn interface(domain: Domain) -> Option<u32> {
     (domain != Domain::default()).then_some(PREFIX | u32::from(domain.0))
+}
+
+/// Whether the number of a virtual interface is one of ours.
+pub(crate) fn is_interface(number: u32) -> bool {
+    policy(number).is_some()
+}
+
+/// What ties policies and states to the virtual interface of their domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// There is none.
+    #[default]
+    None,
+    /// The number of an xfrm interface, on both.
+    Interface(u32),
+    /// The key of a VTI, as the mark of its policies. Their states have none: the kernel finds those by any mark.
+    Vti(Mark),
+}
+
+impl Tie {
+    /// That of a domain whose interface is none by its key.
+    pub(crate) fn of(domain: Domain) -> Self {
+        interface(domain).map_or(Tie::None, Tie::Interface)
+    }
+
+    /// For a state.
+    pub(crate) fn interface(&self) -> Option<Attribute> {
+        if let Tie::Interface(number) = self { Some(Attribute::IfId(*number)) } else { None }
+    }
+
+    /// For a policy.
+    pub(crate) fn attribute(&self) -> Option<Attribute> {
+        if let Tie::Vti(mark) = self { Some(Attribute::Mark(mark.clone())) } else { self.interface() }
+    }
 }
 
 #[cfg(test)]

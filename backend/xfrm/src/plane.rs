@@ -7,34 +7,26 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ravelin_types::Spi;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, Interface, SaStatus};
-use ravelin_types::policy::{Action, Domain, PolicyId};
-use ravelin_types::sa::{Direction, SaCounters, SaId, SaParams, UdpEncap};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
+use ravelin_types::interface::{Interface, InterfaceStatus};
+use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
 use ravelin_types::selector::select;
 use rustix::event::epoll;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
+use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
 use crate::book::{Book, Step};
 use crate::config::XfrmConfig;
 use crate::error::{Error, refused};
 use crate::links::Links;
 use crate::msg::attribute::Attribute;
-use crate::msg::parts::{Address, INET, INET6, Id};
-use crate::msg::policy::Acquire;
-use crate::msg::state::{SpiRange, StateInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Events, Netlink, Notice, Request, group};
 use crate::probe::Capabilities;
 use crate::sockets::{IkeDatagram, Sockets};
 use crate::states::Name;
-use crate::{own, policies, reconcile, selectors, states};
-
-/// Flows whose acquire is under way that are told apart; more are handed on each time their packets ask.
-const MAX_PENDING: usize = 1 << 17;
-/// Looking through the SAs takes no more than one part in so many of the time.
-const SURVEY_SHARE: u32 = 10;
+use crate::watch::{Note, Seen};
+use crate::{policies, reconcile, states};
 
 /// A running data plane: policies and SAs in the kernel, and the sockets of IKE.
 ///
@@ -42,45 +34,22 @@ const SURVEY_SHARE: u32 = 10;
 pub struct XfrmDataPlane {
     pub(crate) netlink: Netlink,
     pub(crate) book: Book,
-    links: Links,
-    interfaces: BTreeMap<Domain, u32>,
-    events: Events,
+    pub(crate) links: Links,
+    pub(crate) events: Events,
     pub(crate) policy_events: Events,
-    sockets: Sockets,
-    timer: OwnedFd,
+    pub(crate) sockets: Sockets,
+    pub(crate) timer: OwnedFd,
     /// Readable when the kernel has told something, or the timer wants a look at the SAs.
     ready: OwnedFd,
-    config: XfrmConfig,
+    pub(crate) config: XfrmConfig,
     capabilities: Capabilities,
     pub(crate) queue: VecDeque<DataPlaneEvent>,
-    alive: VecDeque<Spi>,
-    pending: BTreeMap<(PolicyId, Flow), Note>,
-    seen: BTreeMap<SaId, Seen>,
-    survey_took: Duration,
+    pub(crate) alive: VecDeque<Spi>,
+    pub(crate) pending: BTreeMap<(PolicyId, Flow), Note>,
+    pub(crate) seen: BTreeMap<SaId, Seen>,
+    pub(crate) survey_took: Duration,
     /// Seconds between two ticks of the timer; 0: it is off.
-    armed: i64,
-}
-
-/// The kernel's note that an SA is on its way.
-#[derive(Clone)]
-struct Note {
-    id: Id,
-    src: Address,
-    seq: u32,
-    since: Instant,
-}
-
-/// What the last look at an SA showed.
-#[derive(Clone, Copy)]
-struct Seen {
-    packets: u64,
-    /// When packets were counted last.
-    used: Instant,
-    /// When it was reported as idle last.
-    idle: Instant,
-    /// When a keepalive was sent last.
-    keepalive: Instant,
-    gone: bool,
+    pub(crate) armed: i64,
 }
 
 impl XfrmDataPlane {
@@ -108,7 +77,6 @@ impl XfrmDataPlane {
             netlink,
             book: Book::with(found),
             links,
-            interfaces: BTreeMap::new(),
             events,
             policy_events,
             sockets,
@@ -133,12 +101,8 @@ impl XfrmDataPlane {
         for line in reconcile::settle(self) {
             tracing::info!("{line}");
         }
-        let wanted: BTreeSet<u32> = self.interfaces.values().copied().collect();
-        let left = self.links.list().unwrap_or_default();
-        for link in left.iter().filter(|link| own::policy(link.if_id).is_some() && !wanted.contains(&link.index)) {
-            if let Err(error) = self.links.delete(link.index) {
-                tracing::warn!("the interface {} of an earlier daemon stays: {error}", link.name);
-            }
+        for (name, error) in self.links.settle() {
+            tracing::warn!("the interface {name} of an earlier daemon stays: {error}");
         }
     }
 
@@ -147,8 +111,7 @@ impl XfrmDataPlane {
     /// # Errors
     /// The first entry that could not be removed; the others are gone nevertheless.
     pub fn stop(mut self) -> Result<(), Error> {
-        let links: Vec<u32> = self.interfaces.values().copied().collect();
-        let removed = links.into_iter().try_for_each(|index| self.links.delete(index));
+        let removed = self.links.delete_all();
         reconcile::remove_ours(&mut self.netlink)?;
         removed.map_err(|error| Error::system("remove a virtual interface", error))
     }
@@ -261,9 +224,8 @@ impl XfrmDataPlane {
             DataPlaneOp::MoveSa { id, src, dst, encap } => self.relocate(*id, (*src, *dst), *encap)?,
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface)?,
             DataPlaneOp::DeleteInterface(domain) => {
-                if let Some(index) = self.interfaces.remove(domain)
-                    && let Err(error) = self.links.delete(index)
-                {
+                self.book.set_vti(*domain, None);
+                if let Err(error) = self.links.delete(*domain) {
                     tracing::warn!("a virtual interface could not be removed: {error}");
                 }
             }
@@ -318,7 +280,7 @@ impl XfrmDataPlane {
         let now = Instant::now();
         match op {
             DataPlaneOp::AddSa(params) => {
-                self.seen.insert(params.id(), Seen { packets: 0, used: now, idle: now, keepalive: now, gone: false });
+                self.seen.insert(params.id(), Seen::at(now));
                 if params.direction == Direction::Outbound {
                     let serves = |(id, flow): &(PolicyId, Flow)| {
                         *id == params.policy && select(&params.local_ts, &params.remote_ts, flow)
@@ -334,25 +296,16 @@ impl XfrmDataPlane {
     }
 
     fn add_interface(&mut self, interface: &Interface) -> Result<(), DataPlaneError> {
-        let Interface { domain, name } = interface;
-        let refused = |error: io::Error| {
-            let why =
-                format!("cannot make the interface {name}: {error}; by hand: `ip link add {name} type xfrm if_id ...`");
-            DataPlaneError::System(why)
-        };
-        let if_id = own::interface(*domain)
-            .ok_or_else(|| DataPlaneError::Invalid("the default domain has no interface".into()))?;
-        let there = |links: &mut Links| links.list().map(|all| all.into_iter().find(|link| link.name == *name));
-        // One that an earlier daemon made is the same.
-        let link = match there(&mut self.links).map_err(refused)? {
-            Some(link) if link.if_id == if_id => link,
-            _ => {
-                self.links.add(name, if_id).map_err(refused)?;
-                there(&mut self.links).map_err(refused)?.ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?
-            }
-        };
-        self.interfaces.insert(*domain, link.index);
+        self.links
+            .add(interface)
+            .map_err(|why| DataPlaneError::System(format!("cannot make the interface {}: {why}", interface.name)))?;
+        self.book.set_vti(interface.domain, interface.vti.map(|vti| vti.key));
         Ok(())
+    }
+
+    /// What has become of the virtual interfaces.
+    pub fn interfaces(&mut self) -> Vec<InterfaceStatus> {
+        self.links.status()
     }
 
     /// IPv6 finds its neighbours in the clear, whatever a policy says of ICMPv6.
@@ -363,240 +316,6 @@ impl XfrmDataPlane {
             Some((_, refusal)) => Err(Error::refused("let IPv6 find its neighbours", refusal)),
             None => Ok(()),
         }
-    }
-
-    /// Takes back the kernel's note that an SA is on its way: the next packet that needs one asks again.
-    fn fail_acquire(&mut self, policy: PolicyId) {
-        let failed: Vec<(PolicyId, Flow)> = self.pending.keys().filter(|(id, _)| *id == policy).copied().collect();
-        for key in failed {
-            if let Some(note) = self.pending.remove(&key) {
-                self.release(&note);
-            }
-        }
-    }
-
-    /// The kernel's note has no SPI, so it cannot be named; given one, it can.
-    fn release(&mut self, note: &Note) {
-        let state = StateInfo {
-            id: note.id.clone(),
-            src: note.src,
-            seq: note.seq,
-            family: family_of(note),
-            ..StateInfo::default()
-        };
-        let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
-        let Ok(Message { body: Body::State(named), .. }) =
-            self.netlink.ask(&Message::new(kind::ALLOC_SPI, Body::SpiRange(range)))
-        else {
-            return; // It is gone already.
-        };
-        if let Some(name) = states::name(&named) {
-            let _ = self.netlink.request(&states::removal(name).into());
-        }
-    }
-
-    /// Sets the timer: while there is something to look after, it ticks each second, or less often where looking takes
-    /// long.
-    fn arm(&mut self) {
-        let idle = self.book.sa_count() == 0 && self.pending.is_empty();
-        let seconds = if idle { 0 } else { 1 + (self.survey_took * SURVEY_SHARE).as_secs() as i64 };
-        if seconds == self.armed {
-            return;
-        }
-        let every = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        let spec = Itimerspec { it_interval: every, it_value: every };
-        match timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec) {
-            Ok(_) => self.armed = seconds,
-            Err(error) => tracing::error!("the timer of the data plane cannot be set: {error}"),
-        }
-    }
-
-    /// Takes in what the kernel has told, one datagram of it.
-    fn take_events(&mut self) -> bool {
-        let Some(notices) = self.events.poll() else { return false };
-        for notice in notices {
-            match notice {
-                Notice::Message(message) => self.event(&message),
-                Notice::Lost => {
-                    tracing::warn!("the kernel had more to tell than there was room for; looking through its SAs");
-                    self.recover();
-                }
-            }
-        }
-        true
-    }
-
-    fn event(&mut self, message: &Message) {
-        match &message.body {
-            Body::Acquire(acquire) => {
-                let templates = message.find(|a| if let Attribute::Templates(all) = a { Some(all) } else { None });
-                let reqid = templates.and_then(|all| all.first()).map_or(0, |template| template.reqid);
-                self.acquire(acquire, reqid);
-            }
-            Body::Expire(expire) => {
-                if let Some(id) = states::name(&expire.state).and_then(|name| self.book.named(name)) {
-                    self.expired(id, expire.hard != 0);
-                }
-            }
-            Body::Mapping(mapping) => {
-                let name = mapping.id.dst.ip(mapping.id.family).map(|dst| (dst, mapping.id.protocol, mapping.id.spi));
-                let Some(id) = name.and_then(|name| self.book.named(name)) else { return };
-                let Some(src) = mapping.new_src.ip(mapping.id.family) else { return };
-                let event = DataPlaneEvent::PeerMoved { id, src, src_port: Some(mapping.new_port.0) };
-                // The kernel says so with each packet.
-                if !self.queue.contains(&event) {
-                    self.queue.push_back(event);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn acquire(&mut self, acquire: &Acquire, reqid: u32) {
-        let Some(id) = own::policy(reqid) else { return };
-        let Some(policy) = self.book.policy(id) else { return };
-        let Action::Protect(protection) = &policy.action else { return };
-        let Some(flow) = selectors::flow(&acquire.selector) else { return };
-        let per_flow = protection.pfp.any();
-        let key = (id, if per_flow { protection.pfp.key(&flow) } else { flow });
-        let now = Instant::now();
-        let note = Note { id: acquire.id.clone(), src: acquire.src, seq: acquire.seq, since: now };
-        let known = self.pending.get(&key);
-        // Told twice: among the notes, and by the kernel itself.
-        if known.is_some_and(|known| known.seq == note.seq) {
-            return;
-        }
-        let under_way = known.is_some_and(|known| now - known.since < self.config.acquire);
-        if per_flow {
-            // While the kernel has its note, it asks for no other flow between the two ends.
-            self.release(&note);
-            if under_way {
-                return;
-            }
-        }
-        if self.pending.len() < MAX_PENDING {
-            self.pending.insert(key, note);
-            self.arm();
-        }
-        self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow });
-    }
-
-    fn expired(&mut self, id: SaId, hard: bool) {
-        let event = if hard { DataPlaneEvent::HardExpire(id) } else { DataPlaneEvent::SoftExpire(id) };
-        if let Some(seen) = self.seen.get_mut(&id) {
-            // A pair of states is one SA.
-            if seen.gone {
-                return;
-            }
-            seen.gone = hard;
-        }
-        if !self.queue.contains(&event) {
-            self.queue.push_back(event);
-        }
-    }
-
-    /// Events were lost: acquires are found among the kernel's notes, everything else by a look at the SAs.
-    fn recover(&mut self) {
-        let mut notes = Vec::new();
-        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-            if let Body::State(state) = &message.body
-                && state.id.spi == Spi(0)
-                && own::policy(state.reqid).is_some()
-            {
-                notes.push(state.clone());
-            }
-        });
-        if let Err(refusal) = listed {
-            tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
-        }
-        for state in notes {
-            let acquire = Acquire {
-                id: state.id.clone(),
-                src: state.src,
-                selector: state.selector.clone(),
-                seq: state.seq,
-                ..Acquire::default()
-            };
-            self.acquire(&acquire, state.reqid);
-        }
-        self.survey();
-    }
-
-    /// Looks through the SAs: which had packets, which have been idle, which are gone.
-    fn survey(&mut self) {
-        let now = Instant::now();
-        let acquire = self.config.acquire;
-        self.pending.retain(|_, note| now - note.since < acquire);
-        if self.book.sa_count() == 0 {
-            return self.arm();
-        }
-        let counted = self.count();
-        self.survey_took = now.elapsed();
-        let mut keepalives = Vec::new();
-        for (id, params) in self.book.sas() {
-            let Some(seen) = self.seen.get_mut(id) else { continue };
-            let Some(counters) = counted.get(id) else {
-                if !seen.gone {
-                    // Its numbers are lost, so it cannot be put back: whoever negotiates makes another.
-                    seen.gone = true;
-                    tracing::warn!("the SA with SPI {} to {} has gone from the kernel", id.spi, id.dst);
-                    self.queue.push_back(DataPlaneEvent::HardExpire(*id));
-                }
-                continue;
-            };
-            if counters.packets != seen.packets {
-                seen.packets = counters.packets;
-                seen.used = now;
-                seen.idle = now;
-                match id.direction {
-                    Direction::Inbound => self.alive.push_back(id.spi),
-                    Direction::Outbound => seen.keepalive = now,
-                }
-            } else if let Some(limit) = params.lifetime.idle
-                && now - seen.idle >= limit
-            {
-                seen.idle = now;
-                self.queue.push_back(DataPlaneEvent::Idle(*id));
-            }
-            if let (Direction::Outbound, Some(encap), Some(every)) = (id.direction, params.encap, self.config.keepalive)
-                && now - seen.keepalive >= every
-            {
-                seen.keepalive = now;
-                keepalives.push((params.src, SocketAddr::new(params.dst, encap.dst_port)));
-            }
-        }
-        keepalives.sort();
-        keepalives.dedup();
-        for (local, remote) in keepalives {
-            if let Err(error) = self.sockets.keep_alive(local, remote) {
-                tracing::debug!("no NAT keepalive to {remote}: {error}");
-            }
-        }
-        self.arm();
-    }
-
-    /// The counters of the SAs that are in the kernel.
-    fn count(&mut self) -> BTreeMap<SaId, SaCounters> {
-        let mut counted: BTreeMap<SaId, SaCounters> = BTreeMap::new();
-        let book = &self.book;
-        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-            let Body::State(state) = &message.body else { return };
-            let Some(id) = states::name(state).and_then(|name| book.named(name)) else { return };
-            let counters = states::counters(&message);
-            counted
-                .entry(id)
-                .and_modify(|sum| {
-                    // The two states of AH around ESP see the same packets.
-                    sum.replayed += counters.replayed;
-                    sum.too_old += counters.too_old;
-                    sum.forged += counters.forged;
-                })
-                .or_insert(counters);
-        });
-        if let Err(refusal) = listed {
-            tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
-        }
-        counted
     }
 
     /// Gives an SA other outer addresses.
@@ -611,7 +330,7 @@ impl XfrmDataPlane {
         let policy = self.book.policy(new.policy);
         let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
         let domain = policy.map_or(Domain::default(), |policy| policy.domain);
-        let messages = states::additions(&new, selectors, domain)?;
+        let messages = states::additions(&new, selectors, &self.book.tie(domain))?;
         let names: Vec<Name> = states::names(&old);
         for (name, message) in names.into_iter().zip(messages) {
             let same_ends = (old.src, old.dst) == (new.src, new.dst) && old.encap.is_some() == new.encap.is_some();
@@ -696,12 +415,6 @@ impl DataPlane for XfrmDataPlane {
 /// Whether an operation leaves nothing that is lost when it is taken back.
 fn can_be_taken_back(op: &DataPlaneOp) -> bool {
     matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::AddSa(_))
-}
-
-/// The family of an acquire's ends. It is not told: IPv4 has nothing behind its four bytes.
-fn family_of(note: &Note) -> u16 {
-    let is_v4 = |address: Address| address.0[4..].iter().all(|byte| *byte == 0);
-    if is_v4(note.id.dst) && is_v4(note.src) { INET } else { INET6 }
 }
 
 fn any_of<const N: usize>(fds: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {

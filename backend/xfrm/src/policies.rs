@@ -4,24 +4,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::options::{Df, Dscp, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Mark, Mss, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, Protection};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::SaParams;
 
 use crate::msg::attribute::Attribute;
 use crate::msg::bytes::Field;
-use crate::msg::parts::{Id, Limits, Selector, family};
+use crate::msg::parts::{self, Id, Limits, Selector, family};
 use crate::msg::policy::{PolicyInfo, Template, action, direction};
 use crate::msg::state::mode;
 use crate::msg::{Body, Message, kind};
-use crate::own;
+use crate::own::{self, Tie};
 use crate::selectors::{Way, selectors};
 
 pub(crate) const ESP: u8 = 50;
 pub(crate) const AH: u8 = 51;
 
-/// What names an entry of the kernel: direction, interface, and selector.
+/// What names an entry of the kernel: direction, interface, and selector with mark.
 pub(crate) type Key = (u8, u32, Vec<u8>);
 
 /// How the SAs of a policy look. The kernel wants to know with the policy what is only agreed with its first SA, so the
@@ -63,11 +63,18 @@ impl Shape {
 ///
 /// # Errors
 /// What the kernel has no words for.
-pub(crate) fn entries(policy: &Policy, shape: Option<Shape>) -> Result<Vec<Message>, DataPlaneError> {
+pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Result<Vec<Message>, DataPlaneError> {
     let named = |why: String| DataPlaneError::Invalid(format!("policy {}: {why}", policy.name));
     let tag = own::reqid(policy.id)?;
     let select = |way| selectors(&policy.local, &policy.remote, way).map_err(named);
     let (out, back) = (select(Way::Out)?, select(Way::In)?);
+    let mark = match &policy.action {
+        Action::Protect(protection) => protection.options.mark,
+        _ => None,
+    };
+    if mark.is_some() && matches!(tie, Tie::Vti(_)) {
+        return Err(named("a VTI selects by its key: leave --mark out, or make its interface without --key".into()));
+    }
     let entry = |selector: &Selector, direction: u8, action: u8, templates: Vec<Template>| {
         let selector = Selector { user: tag, ..selector.clone() };
         let info = PolicyInfo {
@@ -82,7 +89,8 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>) -> Result<Vec<Messa
         if !templates.is_empty() {
             message.attributes.push(Attribute::Templates(templates));
         }
-        message.attributes.extend(own::interface(policy.domain).map(Attribute::IfId));
+        message.attributes.extend(tie.attribute());
+        message.attributes.extend(mark.map(|Mark { value, mask }| Attribute::Mark(parts::Mark { value, mask })));
         message
     };
     let mut all = Vec::new();
@@ -124,6 +132,9 @@ pub(crate) fn key(message: &Message) -> Key {
         }
         _ => 0,
     };
+    if let Some(mark) = message.find(|a| if let Attribute::Mark(mark) = a { Some(mark) } else { None }) {
+        mark.write(&mut bytes);
+    }
     (direction, interface, bytes)
 }
 
@@ -149,7 +160,9 @@ pub(crate) fn removal(message: &Message) -> Message {
         ..crate::msg::policy::PolicyId::default()
     };
     let mut removal = Message::new(kind::DEL_POLICY, Body::PolicyId(id));
-    removal.attributes.extend(message.attributes.iter().filter(|a| matches!(a, Attribute::IfId(_))).cloned());
+    removal
+        .attributes
+        .extend(message.attributes.iter().filter(|a| matches!(a, Attribute::IfId(_) | Attribute::Mark(_))).cloned());
     removal
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::options::{Df, Dscp};
-use ravelin_types::policy::{Domain, Mode};
+use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -18,7 +18,7 @@ use crate::msg::bytes::Port;
 use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
 use crate::msg::{Body, Message, kind};
-use crate::own;
+use crate::own::{self, Tie};
 use crate::policies::{AH, ESP, check_options};
 use crate::selectors::{Way, selectors, single};
 
@@ -40,7 +40,7 @@ pub(crate) type Name = (IpAddr, u8, Spi);
 pub(crate) fn additions(
     params: &SaParams,
     policy: PolicySelectors<'_>,
-    domain: Domain,
+    tie: &Tie,
 ) -> Result<Vec<Message>, DataPlaneError> {
     let invalid = |why: String| DataPlaneError::Invalid(format!("SA {}: {why}", params.spi));
     check_options(&params.options, params.mode).map_err(invalid)?;
@@ -92,13 +92,15 @@ pub(crate) fn additions(
         if protocol == ESP {
             attributes.extend(encap(params).map(Attribute::Encap));
         }
-        if let (Some(mark), Direction::Inbound) = (params.options.set_mark, params.direction) {
+        // Its policy may be about packets with a mark alone, also those that come by the SA.
+        let set_mark = params.options.set_mark.or(params.options.mark);
+        if let (Some(mark), Direction::Inbound) = (set_mark, params.direction) {
             attributes.extend([Attribute::SetMark(mark.value), Attribute::SetMarkMask(mark.mask)]);
         }
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
-        attributes.extend(own::interface(domain).map(Attribute::IfId));
+        attributes.extend(tie.interface());
         Ok(Message { kind: kind::NEW_SA, body: Body::State(info), attributes })
     };
     let transport = params.mode == Mode::Transport;

@@ -78,6 +78,8 @@ fn attributes(line: &mut String, message: &Message) {
             Attribute::ReplayEsn(window) => write!(line, " replay-window {}", window.window),
             Attribute::Encap(e) => write!(line, " encap espinudp {} {} 0.0.0.0", e.src_port.0, e.dst_port.0),
             Attribute::Mark(m) => write!(line, " mark {:#x} mask {:#x}", m.value, m.mask),
+            Attribute::SetMark(mark) => write!(line, " output-mark {mark:#x}"),
+            Attribute::SetMarkMask(mask) => write!(line, " mask {mask:#x}"),
             Attribute::IfId(id) => write!(line, " if_id {id:#x}"),
             Attribute::Templates(templates) => {
                 templates.iter().for_each(|t| template(line, t));

@@ -6,6 +6,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use crate::error_code::ErrorCode;
+use crate::interface::Interface;
 use crate::policy::{Domain, Policy, PolicyId};
 use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
 
@@ -48,15 +49,6 @@ pub enum DataPlaneOp {
     AddInterface(Interface),
     /// Remove the virtual interface of this domain; its policies go before it.
     DeleteInterface(Domain),
-}
-
-/// A virtual interface: route-based IPsec, where the host's routes say what is protected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// The SPD behind it; not the default domain, which is that of all other traffic.
-    pub domain: Domain,
-    /// Its name on the host.
-    pub name: String,
 }
 
 /// What a data plane reports.

@@ -13,6 +13,7 @@ pub mod dataplane;
 pub mod error_code;
 pub mod identity;
 pub mod instant;
+pub mod interface;
 pub mod lifetime;
 pub mod options;
 pub mod pfp;

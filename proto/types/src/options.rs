@@ -43,9 +43,13 @@ pub struct SaOptions {
     /// ESP in UDP over IPv6: send without UDP checksum, and take packets without (RFC 6935 §5, RFC 6936 §5). IPv4 has
     /// none anyway (RFC 3948 §2.1).
     pub zero_checksum: bool,
+    /// The policy is only about packets that have this mark of the host: what leaves has it by a socket option or a rule
+    /// of the packet filter, and what arrives gets it from its SA, unless `set_mark` says another. Only the kernel's data
+    /// plane can.
+    pub mark: Option<Mark>,
     /// Receiver: packets that were opened get this mark, by which the host's rules of routing, filtering and queueing know
     /// the tunnel that they came by. Only the kernel's data plane can.
-    pub set_mark: Option<SetMark>,
+    pub set_mark: Option<Mark>,
 }
 
 impl Default for SaOptions {
@@ -65,6 +69,7 @@ impl Default for SaOptions {
             dummies: None,
             later_fragments: false,
             zero_checksum: false,
+            mark: None,
             set_mark: None,
         }
     }
@@ -113,12 +118,12 @@ pub enum Mss {
     Set(u16),
 }
 
-/// A mark of the host on a packet: which bits of it are set to what.
+/// A mark of the host on a packet: which bits of it are, or are set to, what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SetMark {
+pub struct Mark {
     /// The bits; those outside of the mask are 0.
     pub value: u32,
-    /// Which bits of the packet's mark are changed.
+    /// Which bits of the packet's mark are meant.
     pub mask: u32,
 }
 

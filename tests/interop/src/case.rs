@@ -2,11 +2,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
+//! | `account.conf` | in its place, an account of `ravelin psk`, with `host kernel` |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
+//! | `ipsec.conf` | in its place, where the peer is Libreswan: its connection `net` |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
 
 use std::fs;
@@ -62,13 +64,18 @@ pub enum Configuration {
     Swanctl(String),
     /// A `swanctl.conf` that Debian's `swanctl` loads.
     Loaded(String),
+    /// An `account.conf` of `ravelin psk`. With a line `# server` it is the server.
+    Account(String),
 }
 
 impl Configuration {
     /// The template.
     pub fn template(&self) -> &str {
         match self {
-            Configuration::Rc(text) | Configuration::Swanctl(text) | Configuration::Loaded(text) => text,
+            Configuration::Rc(text)
+            | Configuration::Swanctl(text)
+            | Configuration::Loaded(text)
+            | Configuration::Account(text) => text,
         }
     }
 
@@ -78,6 +85,7 @@ impl Configuration {
             Configuration::Rc(_) => Configuration::Rc(text),
             Configuration::Swanctl(_) => Configuration::Swanctl(text),
             Configuration::Loaded(_) => Configuration::Loaded(text),
+            Configuration::Account(_) => Configuration::Account(text),
         }
     }
 }
@@ -109,12 +117,16 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
     let (about, peer, nat, own, papers) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
-    let ravelin = match ["ravelin.conf", "swanctl.conf"].map(|name| folder.join(name)) {
-        [conf, _] if conf.exists() => Configuration::Swanctl(read(&conf)?),
-        [_, conf] if conf.exists() => Configuration::Loaded(read(&conf)?),
+    let ravelin = match ["ravelin.conf", "swanctl.conf", "account.conf"].map(|name| folder.join(name)) {
+        [conf, ..] if conf.exists() => Configuration::Swanctl(read(&conf)?),
+        [_, conf, _] if conf.exists() => Configuration::Loaded(read(&conf)?),
+        [.., conf] if conf.exists() => Configuration::Account(read(&conf)?),
         _ => Configuration::Rc(read(&folder.join("ravelin.rc"))?),
     };
-    let swan_conf = format!("{common}\n{}", read(&folder.join("swan.conf"))?);
+    let swan_conf = match peer {
+        Peer::Libreswan => read(&folder.join("ipsec.conf"))?,
+        Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
+    };
     Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, ravelin, swan_conf, steps })
 }
 
@@ -130,6 +142,7 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> 
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
             ["peer", "kernel"] => peer = Some(Peer::Kernel),
+            ["peer", "libreswan"] => peer = Some(Peer::Libreswan),
             ["nat", "none"] => nat = Nat::None,
             ["nat", "ravelin"] => nat = Nat::Ravelin,
             ["nat", "swan"] => nat = Nat::Swan,
@@ -138,7 +151,7 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> 
             ["host", "kernel"] => own = Own::Kernel,
             ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
+                "topology: `{line}`: expected `peer userspace|kernel|libreswan`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
                  `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }

@@ -1,6 +1,6 @@
 //! Namespaces, links and routers of one case, around the one wire that all cases share.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::guest::Guest;
 use crate::plan::{Nat, Plan};
@@ -61,6 +61,14 @@ impl Host<'_> {
         match (self, nat) {
             (Host::GuestRavelin(_), Nat::None) => GUEST_RAVELIN,
             _ => "r0",
+        }
+    }
+
+    /// Runs a shell line where ESP is the kernel's.
+    pub fn kernel(&self, line: &str) -> Result<String> {
+        match self {
+            Host::Namespace(_) => bail!("this peer has no ESP in the kernel"),
+            Host::Guest(_) | Host::GuestRavelin(_) => self.sh(line),
         }
     }
 

@@ -13,6 +13,7 @@
 pub mod capture;
 pub mod case;
 pub mod contract;
+pub mod crowd;
 pub mod gre;
 pub mod guest;
 pub mod lab;

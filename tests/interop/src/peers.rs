@@ -12,6 +12,8 @@ pub enum Peer {
     Userspace,
     /// strongSwan in a guest, ESP in the guest's Linux kernel.
     Kernel,
+    /// Libreswan in the same guest, with the same kernel. Its package conflicts with strongSwan's, so it is unpacked beside.
+    Libreswan,
 }
 
 const COMMON: &[&str] = &[
@@ -27,6 +29,7 @@ const COMMON: &[&str] = &[
     "timeout",
 ];
 const USERSPACE: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"];
+const LIBRESWAN: &[&str] = &["certutil", "pk12util", "openssl"];
 const KERNEL: &[&str] = &["qemu-system-x86_64", "/bin/busybox", "cpio", "xz", "modprobe", "/dev/net/tun"];
 
 impl Peer {
@@ -35,16 +38,18 @@ impl Peer {
         match self {
             Peer::Userspace => "strongSwan, ESP in user space",
             Peer::Kernel => "strongSwan, ESP in the Linux kernel",
+            Peer::Libreswan => "Libreswan, ESP in the Linux kernel",
         }
     }
 
     /// What is missing here to run cases against this peer.
     pub fn missing(self) -> Vec<&'static str> {
-        let own = match self {
-            Peer::Userspace => USERSPACE,
-            Peer::Kernel => KERNEL,
+        let own: &[&[&str]] = match self {
+            Peer::Userspace => &[USERSPACE],
+            Peer::Kernel => &[KERNEL],
+            Peer::Libreswan => &[KERNEL, LIBRESWAN],
         };
-        COMMON.iter().chain(own).copied().filter(|need| !present(need)).collect()
+        COMMON.iter().chain(own.iter().copied().flatten()).copied().filter(|need| !present(need)).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::lab::{self, Host, Lab};
 use crate::matrix::{self, Combination};
 use crate::node::Node;
 use crate::node::guest_ravelin::GuestRavelin;
+use crate::node::libreswan::{self, Libreswan};
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
@@ -22,6 +23,7 @@ use crate::page;
 use crate::papers;
 use crate::peers::Peer;
 use crate::plan::SECRET;
+use crate::process::wait_for;
 use crate::steps::{self, Scene};
 use crate::{contract, sandbox, traffic};
 
@@ -65,6 +67,8 @@ pub struct Options {
     pub kernel: Option<String>,
     /// A second strongSwan takes Ravelin's place: tries the lab itself.
     pub stand_in: bool,
+    /// No cases, but this program with its arguments, in the guest.
+    pub in_guest: Vec<String>,
 }
 
 const USAGE: &str =
@@ -77,6 +81,8 @@ const USAGE: &str =
   --keep           keep logs and captures of passing cases, too
   --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
   --kernel 6.12    a guest with that kernel of Debian's backports, not with that of this Debian
+  --in-guest PROGRAM ARGUMENT...
+                   run no case, but this program of this machine in the guest, and show what it says
   --stand-in       put a second strongSwan in Ravelin's place, to try the lab itself (native tunnels only)";
 
 impl Options {
@@ -97,6 +103,7 @@ impl Options {
                 "--kernel" => {
                     options.kernel = Some(arguments.next().context("--kernel takes a version, such as 6.12")?)
                 }
+                "--in-guest" => options.in_guest.extend(arguments.by_ref()),
                 "-q" | "--quiet" | "--nocapture" | "--no-capture" | "--show-output" | "--include-ignored" => {}
                 "--test-threads" | "--color" | "--format" => drop(arguments.next()),
                 known if ["--test-threads=", "--color=", "--format="].iter().any(|start| known.starts_with(start)) => {}
@@ -124,6 +131,9 @@ impl Options {
         combinations
     }
 }
+
+/// Seconds that a program in the guest may take.
+const PROGRAM: u64 = 1800;
 
 /// Tells the process in the sandbox why there can be no guest; empty when there can.
 const NO_GUEST: &str = "RAVELIN_INTEROP_NO_GUEST";
@@ -170,6 +180,9 @@ impl Tally {
 
 /// Lists or runs the cases. Outside the sandbox, this starts the same again inside.
 pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
+    if !options.in_guest.is_empty() {
+        return in_guest(options, places);
+    }
     let mut cases = case::load_all(&places.source.join("cases"))?;
     if options.page {
         print!("{}", page::markdown(&cases));
@@ -209,9 +222,12 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     match sandbox::obstacle() {
         None => {
             let guest =
-                !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer == Peer::Kernel);
+                !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer != Peer::Userspace);
             let wanted = guest && Peer::Kernel.missing().is_empty();
             let built = if wanted { recipe(options, places).build() } else { Ok(()) };
+            if wanted && cases.iter().any(|case| case.peer == Peer::Libreswan) {
+                libreswan::unpack(&places.source.join("guest"), &places.cache);
+            }
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
         }
         Some(obstacle) => {
@@ -223,6 +239,34 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
             Ok(finish(&tally, options))
         }
     }
+}
+
+/// Runs one program in the guest. What it writes comes when it has ended.
+fn in_guest(options: &Options, places: &Places) -> Result<ExitCode> {
+    let recipe = recipe(options, places);
+    if !sandbox::inside() {
+        let missing = Peer::Kernel.missing();
+        ensure!(missing.is_empty(), "no guest: missing: {}", missing.join(", "));
+        recipe.build()?;
+        return sandbox::enter(NO_GUEST, "");
+    }
+    sandbox::prepare()?;
+    lab::lay_wire()?;
+    std::fs::create_dir_all(&places.results)?;
+    let mut guest = Guest::boot(recipe)?;
+    guest.ready(&places.helper, traffic::PORT)?;
+    println!("in a guest ({}) with Linux {}", guest.accelerator(), guest.sh("uname -r")?.trim());
+    let output = places.results.join("in-guest");
+    let quoted: Vec<String> =
+        options.in_guest.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    // A command line of the guest has not the time that a program may take.
+    let (out, words) = (output.display(), quoted.join(" "));
+    let _ = std::fs::remove_file(output.with_extension("status"));
+    guest.sh(&format!("({words} >{out} 2>&1; echo $? >{out}.new; mv {out}.new {out}.status) &"))?;
+    let status =
+        wait_for(PROGRAM, "the program to end", || Ok(std::fs::read_to_string(output.with_extension("status"))?))?;
+    print!("{}", std::fs::read_to_string(&output)?);
+    Ok(ExitCode::from(status.trim().parse::<u8>().unwrap_or(1)))
 }
 
 fn finish(tally: &Tally, options: &Options) -> ExitCode {
@@ -320,7 +364,10 @@ fn attempt<'a>(
     places: &Places,
     host: impl FnOnce() -> Result<Host<'a>, String>,
 ) -> Outcome {
-    let missing = case.peer.missing();
+    let mut missing = case.peer.missing();
+    if case.peer == Peer::Libreswan && !libreswan::is_unpacked(&places.cache) {
+        missing.push("libreswan (its package, of Debian's mirror)");
+    }
     if !missing.is_empty() {
         return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
     }
@@ -379,7 +426,12 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         papers::write(folder, &case.plan, kind)?;
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
-    let swan = Swan::new(host, &folder.join("swan"), &conf)?;
+    let swan: Box<dyn Node> = match (case.peer, host) {
+        (Peer::Libreswan, Host::Guest(guest)) => {
+            Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, case.papers.is_some())?)
+        }
+        _ => Box::new(Swan::new(host, &folder.join("swan"), &conf)?),
+    };
     let ravelin: Box<dyn Node> = if options.stand_in {
         let conf = case.plan.fill(&mirrored(&case.swan_conf), &[("psk", SECRET)])?;
         Box::new(Swan::new(Host::Namespace(&lab::RAVELIN), &folder.join("ravelin"), &conf)?)
@@ -389,7 +441,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         let more = [("secret", secret.as_str()), ("psk", SECRET), ("pki", &pki)];
         let text = case.plan.fill(case.ravelin.template(), &more)?;
         match case.own {
-            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &text)?),
+            Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),
             Own::Daemon => Box::new(Ravelin::new(lab::RAVELIN, &places.ravelin, &own, &case.ravelin.with(text))?),
             Own::Smoltcp => Box::new(Smoltcp::new(lab::RAVELIN, &places.smoltcp, &own, &text)?),
         }
@@ -399,6 +451,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         ravelin,
         ravelin_host: near,
         swan,
+        swan_host: host,
         folder,
         helper: &places.helper,
         gre: None,

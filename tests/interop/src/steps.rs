@@ -10,14 +10,16 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::capture::Capture;
+use crate::crowd;
 use crate::lab::Host;
 use crate::node::ravelin::SOCKET;
-use crate::node::swan::Swan;
 use crate::node::{Child, Ike, Node, Sa, View};
 use crate::plan::{Between, Direction, Plan};
 use crate::process::{Daemon, run as run_command, wait_for};
 use crate::traffic::{self, Pinging};
 
+/// What a kernel says of its SAs and policies.
+pub const STATES: &str = "ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat";
 /// How long two sides may take to agree about their SAs.
 const SETTLE: u64 = 30;
 /// How long a killed daemon is away.
@@ -37,7 +39,9 @@ pub struct Scene<'a> {
     /// Its host.
     pub ravelin_host: Host<'a>,
     /// The peer.
-    pub swan: Swan<'a>,
+    pub swan: Box<dyn Node + 'a>,
+    /// Its host.
+    pub swan_host: Host<'a>,
     /// Where logs go.
     pub folder: &'a Path,
     /// The program that sends and receives payload.
@@ -80,13 +84,20 @@ const WORDS: &[Word] = &[
     word("ike KEY=VALUE...: the peer lists this of the IKE SA; `-` is absent", 1..=9, ike),
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("swanctl ARGUMENTS TEXT...: Debian's swanctl, commanding Ravelin, succeeds and says this", 1..=9, swanctl),
+    word("ravelin LINE TEXT...: Ravelin's own command line, which says this", 1..=9, ravelin),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
     word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, own),
     word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
+    word("connect SIDE BETWEEN: a TCP connection from that side carries the pattern both ways", 2..=2, connect),
     word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
+    word(
+        "crowd COUNT BETWEEN: so many TCP and UDP flows at a time from Ravelin's side, each on SAs of its own",
+        2..=2,
+        crowd::step,
+    ),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, rekey),
     word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, renewed),
@@ -148,7 +159,7 @@ impl<'a> Scene<'a> {
     fn side(&mut self, name: &str) -> Result<&mut (dyn Node + 'a)> {
         match name {
             "ravelin" => Ok(&mut *self.ravelin),
-            "swan" => Ok(&mut self.swan),
+            "swan" => Ok(&mut *self.swan),
             other => bail!("`{other}`: expected ravelin or swan"),
         }
     }
@@ -160,7 +171,9 @@ impl<'a> Scene<'a> {
         let ([own_ike], [own_child]) = (&ravelin.ike[..], &ravelin.children[..]) else {
             bail!("Ravelin lists {}", summary(&ravelin))
         };
-        ensure!(ike.spis == own_ike.spis, "IKE SPIs: the peer lists {:?}, Ravelin {:?}", ike.spis, own_ike.spis);
+        let mut ike = ike.clone();
+        let (theirs, ours) = (ike.spis.get_or_insert_with(|| own_ike.spis.clone().unwrap_or_default()), &own_ike.spis);
+        ensure!(Some(&*theirs) == ours.as_ref(), "IKE SPIs: the peer lists {theirs:?}, Ravelin {ours:?}");
         ensure!(
             (&child.spi_in, &child.spi_out) == (&own_child.spi_out, &own_child.spi_in),
             "SPIs: the peer lists {} in and {} out, Ravelin {} in and {} out",
@@ -169,7 +182,7 @@ impl<'a> Scene<'a> {
             own_child.spi_in,
             own_child.spi_out
         );
-        Ok((ike.clone(), child.clone()))
+        Ok((ike, child.clone()))
     }
 
     fn settled(&mut self) -> Result<(Ike, Child)> {
@@ -233,7 +246,8 @@ impl<'a> Scene<'a> {
 }
 
 fn summary(view: &View) -> String {
-    let ike: Vec<_> = view.ike.iter().map(|ike| format!("{}_i {}_r", ike.spis.0, ike.spis.1)).collect();
+    let spis = |ike: &Ike| ike.spis.as_ref().map_or("?".to_owned(), |(i, r)| format!("{i}_i {r}_r"));
+    let ike: Vec<_> = view.ike.iter().map(spis).collect();
     let children: Vec<_> =
         view.children.iter().map(|child| format!("{}_i {}_o", child.spi_in, child.spi_out)).collect();
     format!("IKE SAs [{}], Child SAs [{}]", ike.join(", "), children.join(", "))
@@ -278,7 +292,7 @@ fn ondemand(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     } else {
         // Linux drops the packet that starts a negotiation.
         wait_for(SETTLE, "an answer through an SA started by the peer's traffic", || {
-            let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 1, "1", 2)))?;
+            let text = scene.swan_host.sh(&format!("ping {} || true", traffic::ping_arguments(back, 1, "1", 2)))?;
             ensure!(traffic::ping_result(&text)? == (1, 1), "{text}");
             Ok(())
         })?;
@@ -313,7 +327,7 @@ fn compare(fields: &std::collections::BTreeMap<String, String>, words: &[String]
 }
 
 fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let states = scene.swan.kernel_states()?;
+    let states = scene.swan_host.kernel(STATES)?;
     for word in words {
         ensure!(states.contains(word.as_str()), "the peer's kernel does not list `{word}`:\n{states}");
     }
@@ -340,10 +354,21 @@ fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn ravelin(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = scene.plan.fill(&words[0], &[])?;
+    let said = scene.ravelin.command(&line)?;
+    for text in &words[1..] {
+        let text = scene.plan.fill(text, &[])?;
+        ensure!(said.contains(&text), "`{text}` is not in what `{line}` says:\n{said}");
+    }
+    Ok(())
+}
+
 fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = scene.plan.fill(&words[1], &[])?;
     match words[0].as_str() {
-        "ravelin" => scene.ravelin_host.sh(&words[1]),
-        "swan" => scene.swan.host().sh(&words[1]),
+        "ravelin" => scene.ravelin_host.sh(&line),
+        "swan" => scene.swan_host.sh(&line),
         other => bail!("`{other}`: expected ravelin or swan"),
     }
     .map(drop)
@@ -351,7 +376,7 @@ fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 
 fn narrow(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let mtu: u16 = words[0].parse().context("MTU")?;
-    let swan = scene.swan.host();
+    let swan = scene.swan_host;
     swan.sh("nft delete table netdev narrow 2>/dev/null || true")?;
     if mtu < 1500 {
         // What either side sends meets one of the two hooks.
@@ -381,7 +406,7 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     if !only_tcp(&words[1..])? {
         for (text, from) in [
             (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
-            (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
+            (scene.swan_host.sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
         ] {
             ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
         }
@@ -399,6 +424,11 @@ fn traffic(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
         );
         Ok(())
     })
+}
+
+fn connect(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (there, back) = scene.plan.directions(words[1].parse()?)?;
+    scene.send(&words[0], if words[0] == "ravelin" { there } else { back })
 }
 
 fn flows(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
@@ -446,7 +476,7 @@ fn large(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     })?;
     wait_for(SETTLE, "answers to large pings of the peer's side", || {
         let text =
-            scene.swan.host().sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(back, 2, "0.2", 2)))?;
+            scene.swan_host.sh(&format!("ping -s 4000 {} || true", traffic::ping_arguments(back, 2, "0.2", 2)))?;
         ensure!(traffic::ping_result(&text)? == (2, 2), "{text}");
         Ok(())
     })
@@ -482,7 +512,7 @@ fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let field = if side == "ravelin" { "remote-host" } else { "local-host" };
     match side.as_str() {
         "ravelin" => scene.ravelin_host.sh(&change)?,
-        "swan" => scene.swan.host().sh(&change)?,
+        "swan" => scene.swan_host.sh(&change)?,
         other => bail!("`{other}`: expected ravelin or swan"),
     };
     let after = wait_for(SETTLE, "the IKE SA at another address", || {
@@ -593,14 +623,14 @@ fn gre(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     match words[0].as_str() {
         "up" => {}
         "down" => {
-            scene.swan.in_kernel(away)?;
+            scene.swan_host.kernel(away)?;
             // Its device goes with it.
             return scene.gre.take().map_or(Ok(()), |tunnel| tunnel.stop(Signal::TERM));
         }
         word => bail!("`{word}`: expected up or down"),
     }
     let (own, other) = (scene.plan.name("ravelin")?, scene.plan.name("swan")?);
-    scene.swan.in_kernel(&format!(
+    scene.swan_host.kernel(&format!(
         "modprobe ip_gre; {away}
          ip link add gre1 type gre local {other} remote {own}
          echo 1 >/proc/sys/net/ipv6/conf/gre1/disable_ipv6
@@ -641,14 +671,14 @@ fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 fn xfrm(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let fill = |word: &String| Ok(format!("'{}'", scene.plan.fill(word, &[])?));
     let quoted: Vec<String> = words.iter().map(fill).collect::<Result<_>>()?;
-    scene.swan.in_kernel(&format!("ip xfrm {}", quoted.join(" "))).map(drop)
+    scene.swan_host.kernel(&format!("ip xfrm {}", quoted.join(" "))).map(drop)
 }
 
 fn cross(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let (there, back) = scene.plan.directions(words[0].parse()?)?;
     for (text, from) in [
         (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
-        (scene.swan.host().sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
+        (scene.swan_host.sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
     ] {
         ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
     }
@@ -665,7 +695,7 @@ fn enforce(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     ensure!(scene.capture.is_none(), "clear packets would be in the recording; say `wire` before");
     scene.no_child()?;
     let (_, back) = scene.plan.directions(words[0].parse()?)?;
-    let text = scene.swan.host().sh(&format!("ping {} || true", traffic::ping_arguments(back, 3, "0.2", 1)))?;
+    let text = scene.swan_host.sh(&format!("ping {} || true", traffic::ping_arguments(back, 3, "0.2", 1)))?;
     ensure!(traffic::ping_result(&text)? == (3, 0), "clear packets got in and were answered: {text}");
     Ok(())
 }

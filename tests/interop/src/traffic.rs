@@ -94,7 +94,7 @@ impl<'a> Pinging<'a> {
     }
 }
 
-/// Returns to everybody what they send, for ever; the helper's program on the far end.
+/// Returns to everybody what they send for ever; the helper's program on the far end.
 pub fn serve(port: u16) -> Result<()> {
     let listener = TcpListener::bind(("::", port))?;
     loop {
@@ -109,7 +109,7 @@ pub fn serve(port: u16) -> Result<()> {
 
 /// Returns whatever comes.
 fn answer(mut stream: TcpStream) -> Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
     let mut back = stream.try_clone()?;
     std::io::copy(&mut stream, &mut back)?;
     Ok(())

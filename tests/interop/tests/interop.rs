@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ravelin_interop::runner::{self, Options, Places};
-use ravelin_interop::{contract, traffic};
+use ravelin_interop::{contract, crowd, traffic};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         ["gre", device, local, remote] => gre(device, local, remote),
         ["serve", port] => serve(port),
         ["send", from, to, port, bytes] => send(from, to, port, bytes),
+        ["crowd", own] => serve_crowd(own),
+        ["crowd", from, to, count] => crowd_of(from, to, count),
         ["contract", name] => contract::case(name).map(|()| ExitCode::SUCCESS),
         _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
     };
@@ -39,6 +41,16 @@ fn places() -> Result<Places> {
 
 fn serve(port: &str) -> Result<ExitCode> {
     traffic::serve(port.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn crowd_of(from: &str, to: &str, count: &str) -> Result<ExitCode> {
+    crowd::run(from.parse()?, to.parse()?, count.parse()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_crowd(own: &str) -> Result<ExitCode> {
+    crowd::serve(own.parse()?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,7 +11,8 @@ use crate::workspace::{Workspace, run};
 /// Which benchmarks.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Only this package; `tunnel`: only the tunnels side by side.
+    /// Only this package; `tunnel`: only the tunnels side by side; `kernel`: what the kernel's IPsec takes, in the lab's
+    /// guest.
     package: Option<String>,
     /// Passed on to the benchmarks.
     #[arg(last = true)]
@@ -28,6 +29,11 @@ const BORINGTUN: &str = "0.7.1";
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     let package = args.package.as_deref();
     let tunnel = package == Some("tunnel");
+    if package == Some("kernel") {
+        report.step("lab", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
+        report.step("bench", || kernel(workspace));
+        return;
+    }
     if tunnel || package.is_none() {
         report.step("peers", || {
             packages::install(workspace, &[packages::RUN, packages::TEST, packages::BENCH].concat())?;
@@ -49,6 +55,14 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
         command.env("PATH", std::env::join_paths(folders).context("a folder's name does not fit into PATH")?);
         run(command.arg("--").args(&args.rest))
     });
+}
+
+/// Runs the benchmark of the kernel's data plane where the kernel has ESP.
+fn kernel(workspace: &Workspace) -> Result<()> {
+    let lab = ["test", "--quiet", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--in-guest"];
+    let runner = std::iter::once("cargo").chain(lab).collect::<Vec<_>>().join(" ");
+    let target = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+    run(workspace.cargo(["bench", "--locked", "--package", "ravelin-xfrm", "--bench", "install"]).env(target, runner))
 }
 
 /// Where programs that are built from crates go.

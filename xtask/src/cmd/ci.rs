@@ -5,6 +5,9 @@ use super::{check, deny, header, interop, rfc, setup, test};
 use crate::report::Report;
 use crate::workspace::{Workspace, run};
 
+/// That of Debian's backports. `nightly` tries all of the kernel's data plane with it.
+pub const NEWER_KERNEL: &str = "6.12";
+
 /// All steps in order.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     setup::steps(workspace, report);
@@ -15,4 +18,12 @@ pub fn steps(workspace: &Workspace, report: &mut Report) {
     test::steps(workspace, report, &test::Args::default());
     report.step("demo", || run(&mut workspace.command(workspace.ravelin(), ["demo"])));
     interop::cases(workspace, report, &interop::Args { require_peers: true, retry: true, ..interop::Args::default() });
+    // The kernel's data plane on a newer kernel, too. Where the backports cannot be reached, it is skipped and says so.
+    let newer = interop::Args {
+        kernel: Some(NEWER_KERNEL.to_owned()),
+        retry: true,
+        filter: ["xfrm-tunnel-rekey", "xfrm-ondemand", "contract-packets"].map(str::to_owned).to_vec(),
+        ..interop::Args::default()
+    };
+    interop::cases(workspace, report, &newer);
 }

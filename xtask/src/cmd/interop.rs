@@ -46,7 +46,8 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
 
 /// Runs the lab on a machine and a build that are ready.
 pub fn cases(workspace: &Workspace, report: &mut Report, args: &Args) {
-    report.tests("interop", || {
+    let name = args.kernel.as_ref().map_or_else(|| "interop".to_owned(), |kernel| format!("interop {kernel}"));
+    report.tests(&name, || {
         let mut command =
             workspace.cargo(["test", "--package", "ravelin-interop", "--test", "interop", "--locked", "--"]);
         command

@@ -39,6 +39,13 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
         ..interop::Args::default()
     };
     interop::cases(workspace, report, &matrix);
+    let newer = interop::Args {
+        kernel: Some(ci::NEWER_KERNEL.to_owned()),
+        retry: true,
+        filter: ["xfrm-", "contract"].map(str::to_owned).to_vec(),
+        ..interop::Args::default()
+    };
+    interop::cases(workspace, report, &newer);
     bench::steps(workspace, report, &bench::Args::default());
     match fuzz::targets(workspace) {
         Ok(targets) => {

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //!   shell::assignments ─► Common, Account ─► model::accounts (IKE with the login as identity: the default)
-//!                                        └─► Account::sas     (the SAs that the original made: KEYS=static)
+//!                                        └─► statics     (the SAs that the original made: KEYS=static)
 //! ```
 //! The files are read as they are: assignments of a shell without its expansions. What the original lacks has names of its
 //! own: `KEYS`, `AUTH_ALG`, `AUTH_PASSWORD`, `MODE`.
 
 mod algorithm;
 mod shell;
+mod statics;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::value::did_you_mean;
 use shell::Assignment;
 
 pub use algorithm::{Cipher, Mac};
+pub use statics::places;
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 64 << 10;

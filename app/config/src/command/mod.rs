@@ -13,6 +13,7 @@ mod manual;
 pub mod options;
 mod policy;
 mod remote;
+mod vti;
 mod x509;
 
 use std::error::Error as _;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+use ravelin_types::interface::Interface;
 
 pub use listing::{
     FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs, IpsecNetstatArgs, RekeyArgs,
@@ -29,6 +31,7 @@ pub use listing::{
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
 pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec};
+pub use vti::{VtiShowArgs, VtiVerb};
 pub use x509::{X509Args, X509Spec};
 
 use crate::value::BadValue;
@@ -47,6 +50,9 @@ pub enum Verb {
     /// Certificates: whom to trust, and our own
     #[command(subcommand)]
     Ce(CeVerb),
+    /// Virtual interfaces, for route-based IPsec
+    #[command(subcommand)]
+    Vti(VtiVerb),
 }
 
 /// `ce ...`
@@ -131,6 +137,12 @@ pub enum Command {
     Terminate(TerminateArgs),
     /// `diff`
     Diff,
+    /// `vti add`
+    AddInterface(Box<Interface>),
+    /// `vti show`, of all or of one
+    ViewInterfaces(Option<String>),
+    /// `vti del`
+    DeleteInterface(String),
 }
 
 /// One by its name, or all.
@@ -237,6 +249,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ike(IkeVerb::Rekey(args)) => Command::Rekey(args.clone()),
         Verb::Ike(IkeVerb::Terminate(args)) => Command::Terminate(args.clone()),
         Verb::Diff => Command::Diff,
+        Verb::Vti(verb) => verb.interpret()?,
     };
     Ok(Parsed { command, notes })
 }
@@ -285,7 +298,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let message = match error.kind() {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate or ce x509, or diff"
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate or ce x509, or vti add|show|del, or diff"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions, SetMark};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -59,9 +59,13 @@ pub struct OptionArgs {
     /// [default: off]
     #[arg(long, value_name = "MSS", value_parser = mss)]
     mss: Option<Mss>,
+    /// The policy is only about packets with this mark of the host: VALUE, or VALUE/MASK for some bits. What arrives by
+    /// its security associations gets it (the kernel's data plane only)
+    #[arg(long, value_name = "MARK", value_parser = mark)]
+    mark: Option<Mark>,
     /// Mark packets that arrive, once they are opened: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
-    #[arg(long, value_name = "MARK", value_parser = set_mark)]
-    set_mark: Option<SetMark>,
+    #[arg(long, value_name = "MARK", value_parser = mark)]
+    set_mark: Option<Mark>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,14 +111,14 @@ fn mss(text: &str) -> Result<Mss, BadValue> {
     }
 }
 
-fn set_mark(text: &str) -> Result<SetMark, BadValue> {
+fn mark(text: &str) -> Result<Mark, BadValue> {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     };
     let (value, mask) = text.split_once('/').map_or((number(text), Some(u32::MAX)), |(v, m)| (number(v), number(m)));
     match (value, mask) {
-        (Some(value), Some(mask)) if value & !mask == 0 => Ok(SetMark { value, mask }),
+        (Some(value), Some(mask)) if value & !mask == 0 => Ok(Mark { value, mask }),
         (Some(_), Some(_)) => Err(BadValue::new("the mark has bits that its mask leaves out")),
         _ => Err(BadValue::new("expected a mark: 42, 0x2a, or 0x2a/0xff")),
     }
@@ -130,6 +134,7 @@ impl OptionArgs {
                 (self.mtu.is_some(), ('\0', "mtu")),
                 (self.fragment.is_some(), ('\0', "fragment")),
                 (self.mss.is_some(), ('\0', "mss")),
+                (self.mark.is_some(), ('\0', "mark")),
                 (self.set_mark.is_some(), ('\0', "set-mark")),
             ])
         })
@@ -205,6 +210,7 @@ impl OptionArgs {
                 size: self.dummy_size.unwrap_or(plain.size),
                 interval: self.dummy_interval.unwrap_or(plain.interval),
             }),
+            mark: self.mark,
             set_mark: self.set_mark,
             ..default
         })
@@ -234,6 +240,7 @@ pub fn written(options: &SaOptions) -> String {
         mss,
         tfc,
         dummies,
+        mark,
         set_mark,
         ..
     } = *options;
@@ -242,7 +249,8 @@ pub fn written(options: &SaOptions) -> String {
         dummies.map(|Dummies { size, interval }| {
             format!("-y --dummy-size {size} --dummy-interval {}", interval.as_secs_f64())
         }),
-        set_mark.map(|SetMark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
+        mark.map(|Mark { value, mask }| format!("--mark {value:#x}/{mask:#x}")),
+        set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

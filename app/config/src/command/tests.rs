@@ -2,7 +2,7 @@ use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
 use ravelin_ike::config::{IkeVersion, V1};
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mss, SaOptions, SetMark};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::Mode;
 use ravelin_types::selector::TrafficSelector;
@@ -345,7 +345,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
     assert_eq!(options::written(&SaOptions::default()), "");
     let all = options(&format!(
         "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df copy --hop-limit \
-         9 --pad-check off --mtu 1400 --fragment after --mss path --set-mark 0x2a/0xff"
+         9 --pad-check off --mtu 1400 --fragment after --mss path --mark 5 --set-mark 0x2a/0xff"
     ));
     let ah = tunnel.replace("-t ESP -e AES128-GCM", "-t AH");
     let wide = options(&format!("{ah} --ah-align64"));
@@ -366,7 +366,8 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         dummies: Some(Dummies { size: 100, interval: Duration::from_secs(5) }),
         later_fragments: false,
         zero_checksum: false,
-        set_mark: Some(SetMark { value: 0x2a, mask: 0xff }),
+        mark: Some(Mark { value: 5, mask: u32::MAX }),
+        set_mark: Some(Mark { value: 0x2a, mask: 0xff }),
     };
     assert_eq!(all, expected);
     assert_eq!(options(&format!("{tunnel} {}", options::written(&all))), all);

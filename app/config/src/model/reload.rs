@@ -1,5 +1,7 @@
 //! From one model to another as a whole: what is the same keeps its number, and with it its SAs.
 
+use ravelin_types::interface::Interface;
+
 use super::keyed::Keyed;
 use super::{Model, ModelError, PolicyEntry};
 use crate::command::PolicySpec;
@@ -17,11 +19,18 @@ impl Model {
     /// # Errors
     /// When no number or interface is left.
     pub fn renumbered(&self, fresh: Model) -> Result<Model, ModelError> {
+        let domains = self.domains_for(&fresh)?;
+        let domain_of =
+            |name: &Option<String>| name.as_ref().and_then(|name| domains.get(name)).copied().unwrap_or_default();
+        let placed = |(name, it): (&String, &Interface)| {
+            (name.clone(), Interface { domain: domain_of(&Some(name.clone())), ..it.clone() })
+        };
         let automatic = fresh.policies.values().filter(|entry| entry.automatic);
         let mut newer = Model {
             names: automatic.clone().map(|entry| (entry.spec.name.clone(), entry.id)).collect(),
             policies: automatic.map(|entry| (entry.id, entry.clone())).collect(),
             keyed: Default::default(),
+            interfaces: fresh.interfaces.iter().map(placed).collect(),
             next_id: self.next_id,
             remotes: fresh.remotes,
             secrets: fresh.secrets,
@@ -31,9 +40,10 @@ impl Model {
         let mut last = newer.policies.keys().next_back().copied();
         for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
             let known = self.policy(&spec.name).filter(|known| same(&known.spec, &spec) && Some(known.id) > last);
+            let known = known.filter(|_| self.has_interface_of(&newer, spec.interface.as_deref()));
             let (id, domain) = match known {
                 Some(known) => (known.id, known.domain),
-                None => (newer.new_id()?, newer.domain_of(spec.interface.as_deref())?),
+                None => (newer.new_id()?, domain_of(&spec.interface)),
             };
             last = Some(id);
             newer.names.insert(spec.name.clone(), id);
@@ -91,6 +101,15 @@ impl Model {
             .keys()
             .filter(|name| !self.secrets.contains_key(*name))
             .for_each(|name| line('+', "secret", name));
+        for (name, interface) in &self.interfaces {
+            match newer.interfaces.get(name) {
+                None => line('-', "interface", name),
+                Some(other) if other != interface => line('~', "interface", name),
+                Some(_) => {}
+            }
+        }
+        let fresh = newer.interfaces.keys().filter(|name| !self.interfaces.contains_key(*name));
+        fresh.for_each(|name| line('+', "interface", name));
         let papers = |model: &Model| -> Vec<_> {
             let entries = model.database.entries().iter();
             entries.map(|entry| (entry.file.display().to_string(), entry.certificates.clone())).collect()

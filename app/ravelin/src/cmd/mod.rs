@@ -53,6 +53,7 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ike(IkeVerb::Remote(args)) => args.json(),
         Verb::Ce(CeVerb::X509(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
+        Verb::Vti(verb) => verb.json(),
         Verb::Diff => false,
         Verb::Ipsec(IpsecVerb::Flush(_) | IpsecVerb::Addsa(_) | IpsecVerb::Delsa(_))
         | Verb::Ike(IkeVerb::Flush(_) | IkeVerb::Initiate(_) | IkeVerb::Rekey(_) | IkeVerb::Terminate(_)) => false,

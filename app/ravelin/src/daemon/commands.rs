@@ -69,6 +69,9 @@ impl<P: Plane> Core<P> {
             Command::Rekey(args) => return self.rekey(client, &args, now),
             Command::Terminate(args) => return self.terminate(client, &args, now),
             Command::Diff => self.diff()?,
+            Command::AddInterface(interface) => self.change(now, |model| model.add_interface(*interface))?,
+            Command::DeleteInterface(name) => self.change(now, |model| model.delete_interface(&name))?,
+            Command::ViewInterfaces(name) => self.view_interfaces(name.as_deref())?,
         };
         Ok(Some(answer))
     }

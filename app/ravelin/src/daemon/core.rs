@@ -14,7 +14,7 @@ use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Output, Transmit};
 use ravelin_manage::{Change, Manager, Refused};
-use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp, Interface};
+use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
@@ -26,6 +26,7 @@ use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
 use super::reload::Files;
 use super::report;
+use super::statics::Statics;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
 
@@ -71,6 +72,8 @@ pub struct Core<P> {
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
     stopping: bool,
+    /// Accounts whose keys are their passwords.
+    pub(super) statics: Statics,
     /// External keying programs; away while a message of theirs is carried out.
     pub(super) manager: Option<Manager>,
     /// Questions about signatures and certificates that nobody took yet.
@@ -104,8 +107,7 @@ impl<P: Plane> Core<P> {
             Ok(ops) => ops,
             Err(refused) => return Err((plane, refused.why)),
         };
-        let interfaces = model.interfaces().into_iter();
-        ops.extend(interfaces.map(|(domain, name)| DataPlaneOp::AddInterface(Interface { domain, name })));
+        ops.extend(model.interfaces().into_values().map(DataPlaneOp::AddInterface));
         ops.extend(policies);
         if let Err((index, error)) = plane.apply_all(&ops) {
             return Err((plane, refusal(ops.get(index), &error)));
@@ -127,6 +129,7 @@ impl<P: Plane> Core<P> {
             sources: BTreeMap::new(),
             retries: BTreeMap::new(),
             stopping: false,
+            statics: Statics::default(),
             manager: Some(Manager::new()),
             asked: Vec::new(),
             changes: Vec::new(),
@@ -176,6 +179,9 @@ impl<P: Plane> Core<P> {
             let Some(event) = self.plane.poll_event() else { return };
             // Whoever is saying good-bye begins nothing.
             if self.stopping && matches!(event, DataPlaneEvent::Acquire { .. }) {
+                continue;
+            }
+            if self.is_of_statics(&event) {
                 continue;
             }
             if self.is_keyed_elsewhere(&event, now) {
@@ -363,8 +369,7 @@ impl<P: Plane> Core<P> {
                     DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
                     DataPlaneOp::AddInterface(added) => return Some(DataPlaneOp::DeleteInterface(added.domain)),
                     DataPlaneOp::DeleteInterface(domain) => {
-                        let name = interfaces.get(domain)?.clone();
-                        return Some(DataPlaneOp::AddInterface(Interface { domain: *domain, name }));
+                        return Some(DataPlaneOp::AddInterface(interfaces.get(domain)?.clone()));
                     }
                     DataPlaneOp::AddPolicy(policy) => policy.id,
                     DataPlaneOp::DeletePolicy(id) => *id,

@@ -32,6 +32,7 @@ use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Choice, Running};
 use super::psk::{Accounts, PidFile};
 use super::reload::Files;
+use super::statics::Statics;
 use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
@@ -113,9 +114,10 @@ fn run_with<P: Running>(
     }
     let mut model = loaded.model;
     let accounts = settings.accounts.as_ref();
-    if let Some(accounts) = accounts.filter(|accounts| !accounts.common.clear_only) {
-        accounts.add_to(&mut model)?;
-    }
+    let statics = match accounts.filter(|accounts| !accounts.common.clear_only) {
+        Some(accounts) => accounts.add_to(&mut model)?,
+        None => Statics::default(),
+    };
     let pid = accounts.and_then(|accounts| accounts.common.pid.as_deref()).map(PidFile::write).transpose()?;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
@@ -133,6 +135,10 @@ fn run_with<P: Running>(
         core.into_plane().stop(&mut store)?;
         tracing::info!("CLEAR_ONLY: what an earlier manager left is undone");
         return Ok(());
+    }
+    if let Err(why) = core.serve_statics(statics) {
+        core.into_plane().stop(&mut store)?;
+        anyhow::bail!(why);
     }
     core.started_at(vici::time_of_day());
     core.plane().settle();

@@ -1,6 +1,7 @@
 //! The PSK manager of document 000 inside the daemon: accounts become policies and remotes, and a file says which process
 //! holds them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ravelin_config::Model;
 use ravelin_config::account::{self, Account, Common, Keys};
+use ravelin_manage::Keying;
+
+use super::statics::Statics;
 
 /// What `ravelin psk start` was given.
 #[derive(Clone, Debug)]
@@ -27,28 +31,39 @@ impl Accounts {
     pub fn read(common: &Path, accounts: &[PathBuf], server: bool) -> Result<Self> {
         let common = Common::read(common)?;
         let accounts = account::read_all(accounts)?;
-        if let Some(account) = accounts.iter().find(|account| account.keys == Keys::Static) {
-            bail!(
-                "{}: KEYS=static is not there yet; leave it out for keys that are fresh with every connection",
-                account.name
-            );
-        }
         let server = server || common.server;
         Ok(Accounts { common, accounts, server })
     }
 
-    /// Adds what they need to the model.
+    /// Adds what they need to the model. Those whose keys are static are given back, by their policies.
     ///
     /// # Errors
     /// When a name is taken.
-    pub fn add_to(&self, model: &mut Model) -> Result<()> {
-        let accounts: Vec<&Account> = self.accounts.iter().collect();
-        model.add_accounts(&accounts, self.server)?;
-        for account in accounts {
+    pub fn add_to(&self, model: &mut Model) -> Result<Statics> {
+        let (statics, fresh): (Vec<&Account>, Vec<&Account>) =
+            self.accounts.iter().partition(|account| account.keys == Keys::Static);
+        model.add_accounts(&fresh, self.server)?;
+        let places = account::places(&statics);
+        let keying = Keying::Program { manual: true, ah: false, esp: true };
+        let mut by_policy = BTreeMap::new();
+        for account in statics {
+            let shared = self.server && places.get(&(account.server, account.protocol, account.port)) > Some(&1);
+            let id = model.add_keyed(account.static_policy(self.server, shared), keying, None)?;
+            by_policy.insert(id, account.clone());
+            let name = &account.name;
+            tracing::warn!("{name}: KEYS=static has one key for ever, no check for replays, and no forward secrecy");
+            if account.mac.is_none() {
+                tracing::warn!("{name}: without AUTH_ALG anybody on the way can change what is sent (RFC 8221 §4)");
+            }
+            if shared {
+                tracing::info!("{name}: answers find their login by the mark: net.ipv4.tcp_fwmark_accept must be 1");
+            }
+        }
+        for account in &self.accounts {
             let role = if self.server { "serves" } else { "reaches" };
             tracing::info!("the login {:#010x} of {} {role} {}", account.login.0, account.name, account.service());
         }
-        Ok(())
+        Ok(Statics::new(by_policy, self.server))
     }
 }
 

@@ -4,7 +4,7 @@ use ravelin_control::{Message, Value as Item};
 use serde_json::{Map, Number, Value};
 
 /// Sections whose members are numbered.
-const ARRAYS: &[&str] = &["sas", "policies", "ike-sas", "remotes", "failures", "children"];
+const ARRAYS: &[&str] = &["sas", "policies", "ike-sas", "remotes", "failures", "children", "interfaces"];
 /// Values that are decimal numbers wherever they occur. (An SPI is hexadecimal even where it has no letter in it.)
 const NUMBERS: &[&str] = &[
     "spid",
@@ -46,6 +46,12 @@ const NUMBERS: &[&str] = &[
     "lifetime",
     "retransmit-ms",
     "tries",
+    "index",
+    "mtu",
+    "received-packets",
+    "received-bytes",
+    "sent-packets",
+    "sent-bytes",
 ];
 /// Values that are yes or no.
 const BOOLEANS: &[&str] = &["automatic", "remote-configured", "nat-local", "nat-remote", "initiate", "accept"];

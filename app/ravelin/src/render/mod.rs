@@ -7,6 +7,7 @@ mod ce;
 mod ike;
 mod ipsec;
 mod json;
+mod vti;
 
 use ravelin_control::Message;
 
@@ -38,6 +39,9 @@ pub fn tables(answer: &Message) -> String {
     }
     if let Some(certificates) = answer.section("certificates") {
         ce::certificates(&mut out, certificates);
+    }
+    if let Some(interfaces) = answer.section("interfaces") {
+        vti::interfaces(&mut out, interfaces);
     }
     if let Some(failures) = answer.section("failures") {
         ike::unknown_peers(&mut out, failures);

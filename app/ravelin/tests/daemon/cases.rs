@@ -36,6 +36,8 @@ pub const CASES: &[Case] = &[
     #[cfg(feature = "ikev2")]
     ("a_wrong_password_carries_nothing", crate::psk::a_wrong_password_carries_nothing),
     #[cfg(feature = "ikev2")]
+    ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
+    #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
     #[cfg(not(feature = "ikev2"))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),

@@ -170,3 +170,35 @@ pub fn a_wrong_password_carries_nothing() -> Result<(), &'static str> {
     assert!(TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_err());
     Ok(())
 }
+
+pub fn static_keys_are_the_password_both_ways() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk-static");
+    let mac = "KEYS=static\nAUTH_ALG='hmac(sha256)'\nAUTH_PASSWORD=abcdefghijklmnopqrstuvwxyz012345\n";
+    let text = format!("{}{mac}", account("0x00001001", 10000, "1234567890123456"));
+    for lab in [&here, &there] {
+        lab.write("one.conf", &text);
+    }
+    let server = there.started("psk start common.conf one.conf --server");
+    let client = here.started("psk start common.conf one.conf");
+    let echoing = echo(&elsewhere, 10000, 2);
+    talk(&mut connect(10000));
+    talk(&mut connect(10000));
+    echoing.join().expect("the server");
+    // Both connections go by the one pair of the two hosts, and nobody negotiated.
+    for lab in [&here, &there] {
+        let listed = lab.ok("ipsec netstat -c");
+        assert!(listed.contains("00001001"), "{listed}");
+        assert_eq!(lab.ok("ike netstat -p 3"), "", "{}", lab.ok("ike netstat"));
+    }
+    assert!(here.log().contains("no check for replays"), "{}", here.log());
+    client.end(Signal::TERM);
+    server.end(Signal::TERM);
+    // The engine takes no cipher that nothing authenticates.
+    there.write(
+        "one.conf",
+        &account("0x00001001", 10000, "1234567890123456").replace("ENC_ALG", "KEYS=static\nENC_ALG"),
+    );
+    let refused = there.ravelin("psk start common.conf one.conf --server");
+    assert_eq!(refused.status, Some(1), "{}", there.log());
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Virtual interfaces: routes say what is protected.
 
-use ravelin_types::dataplane::{DataPlane, DataPlaneOp, Interface};
+use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
+use ravelin_types::interface::Interface;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Domain, Mode, Policy, PolicyId};
 
@@ -25,7 +26,7 @@ fn interface(a: &Host, b: &Host, number: u16, net: &str) -> Tunnel {
     let back = Tunnel { ends: (ends.1, ends.0), ..there.clone() };
     let (domain, name) = (Domain(number), format!("vti{number}"));
     for (host, tunnel, last) in [(a, &there, 1), (b, &back, 2)] {
-        host.apply(DataPlaneOp::AddInterface(Interface { domain, name: name.clone() }));
+        host.apply(DataPlaneOp::AddInterface(Interface { domain, name: name.clone(), ..Interface::default() }));
         host.apply(DataPlaneOp::AddPolicy(Policy { domain, ..tunnel.policy() }));
         host.ip(&format!("addr add {net}.{last}/24 dev {name}"));
     }
@@ -84,7 +85,7 @@ fn go_and_come() {
     let (a, b) = pair();
     let tunnel = interface(&a, &b, 1, "10.9.1");
     tcp(&a, &b, "10.9.1.2:5001", 1000);
-    let again = DataPlaneOp::AddInterface(Interface { domain: Domain(2), name: "vti1".into() });
+    let again = DataPlaneOp::AddInterface(Interface { domain: Domain(2), name: "vti1".into(), ..Interface::default() });
     assert!(a.plane(move |plane| plane.apply(&again)).is_err(), "two interfaces of one name");
     tunnel.delete_sas(&a, &b);
     for host in [&a, &b] {

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::ravelin::prepare;
 use super::{Node, Sa, View, append, listing};
+use crate::case::Configuration;
 use crate::lab::Host;
 use crate::plan::Direction;
 use crate::process::wait_for;
@@ -22,15 +23,30 @@ pub struct GuestRavelin<'a> {
     host: Host<'a>,
     program: PathBuf,
     folder: PathBuf,
+    /// What begins its command line.
+    verb: String,
 }
 
 impl<'a> GuestRavelin<'a> {
-    /// Prepares the daemon `program` on `host` with `rc` as its `ike_rc`; logs go to `folder`.
-    pub fn new(host: Host<'a>, program: &Path, folder: &Path, rc: &str) -> Result<Self> {
-        prepare(folder, "ike_rc", rc)?;
+    /// Prepares the daemon `program` on `host`; logs go to `folder`.
+    pub fn new(host: Host<'a>, program: &Path, folder: &Path, configuration: &Configuration) -> Result<Self> {
+        let place = folder.display();
+        let verb = match configuration {
+            Configuration::Rc(rc) => {
+                prepare(folder, "ike_rc", rc)?;
+                format!("daemon --rc {place}/ike_rc")
+            }
+            Configuration::Account(account) => {
+                prepare(folder, "account.conf", account)?;
+                let server = if account.contains("# server") { "SERVER=1\n" } else { "" };
+                fs::write(folder.join("common.conf"), format!("MONITOR_PID=/run/ravelin-psk.pid\n{server}"))?;
+                format!("psk start {place}/common.conf {place}/account.conf")
+            }
+            _ => bail!("`host kernel` takes an ike_rc or an account"),
+        };
         // What a daemon before this one was killed with is not this case's.
         host.sh(&format!("rm -rf {SOCKET} {PID} {STATE}"))?;
-        Ok(GuestRavelin { host, program: program.to_owned(), folder: folder.to_owned() })
+        Ok(GuestRavelin { host, program: program.to_owned(), folder: folder.to_owned(), verb })
     }
 
     fn order(&mut self, arguments: &str) -> Result<String> {
@@ -50,8 +66,9 @@ impl Node for GuestRavelin<'_> {
     fn start(&mut self) -> Result<()> {
         let (program, folder) = (self.program.display(), self.folder.display());
         self.host.sh(&format!(
-            "rm -f {SOCKET}; setsid {program} --socket {SOCKET} daemon --data-plane kernel --rc {folder}/ike_rc \
-             --state-dir {STATE} </dev/null >>{folder}/log 2>&1 & echo $! >{PID}"
+            "rm -f {SOCKET}; setsid {program} --socket {SOCKET} {verb} --data-plane kernel --state-dir {STATE} \
+             </dev/null >>{folder}/log 2>&1 & echo $! >{PID}",
+            verb = self.verb
         ))?;
         // The first time, an emulated machine loads the program and tries every algorithm that its kernel may have a module for.
         wait_for(180, "the daemon to answer", || self.order("ipsec netstat")).map(drop).with_context(|| self.said())
@@ -75,6 +92,10 @@ impl Node for GuestRavelin<'_> {
             Sa::Child => self.order("ike terminate --child net"),
         }
         .map(drop)
+    }
+
+    fn command(&mut self, line: &str) -> Result<String> {
+        self.order(line)
     }
 
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {

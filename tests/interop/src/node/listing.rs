@@ -18,7 +18,7 @@ pub fn view(ike: &str, ipsec: &str) -> Result<View> {
     for sa in items(&ike, "ike-sas")? {
         if text(sa, "state")? == "ESTABLISHED" {
             let spis = (plain_spi(&text(sa, "initiator-spi")?), plain_spi(&text(sa, "responder-spi")?));
-            view.ike.push(Ike { spis, fields: fields(sa) });
+            view.ike.push(Ike { spis: Some(spis), fields: fields(sa) });
         }
         for child in items(sa, "children")? {
             let inbound = text(child, "inbound")?;
@@ -83,7 +83,7 @@ mod tests {
     fn both_listings_make_one_view() {
         let ipsec = r#"{"sas": [{"spi": "01020304", "inbound": {"packets": 3}, "outbound": {"packets": "4"}}]}"#;
         let view = view(IKE, ipsec).unwrap();
-        assert_eq!(view.ike[0].spis, ("a".to_owned(), "b".to_owned()));
+        assert_eq!(view.ike[0].spis, Some(("a".to_owned(), "b".to_owned())));
         assert_eq!((view.children[0].spi_in.as_str(), view.children[0].spi_out.as_str()), ("1020304", "5"));
         assert_eq!(view.children[0].packets, (3, 4));
     }

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use crate::plan::Direction;
 
 pub mod guest_ravelin;
+pub mod libreswan;
 mod listing;
 pub mod ravelin;
 mod raw;
@@ -41,8 +42,8 @@ pub struct Child {
 /// An established IKE SA as one side lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ike {
-    /// SPIs of the initiator and the responder, in hexadecimal without leading zeros.
-    pub spis: (String, String),
+    /// SPIs of the initiator and the responder, in hexadecimal without leading zeros. `None`: the side does not say.
+    pub spis: Option<(String, String)>,
     /// Everything the side says about it.
     pub fields: BTreeMap<String, String>,
 }
@@ -69,6 +70,10 @@ pub trait Node {
     /// Takes other algorithms for its IKE SAs, in its own words.
     fn propose(&mut self, words: &str) -> Result<()> {
         bail!("`{words}`: this node takes no other algorithms while it runs")
+    }
+    /// Carries out a line of its own command line; what it prints.
+    fn command(&mut self, line: &str) -> Result<String> {
+        bail!("`{line}`: this node has no command line")
     }
     /// Sends the pattern over a TCP connection to the far end, and checks that it comes back. `helper` does it where the
     /// node's host runs programs.

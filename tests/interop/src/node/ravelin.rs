@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::{Node, Sa, View, append, listing};
@@ -45,6 +45,7 @@ impl Ravelin {
             Configuration::Rc(_) => ("ike_rc", Some("--rc")),
             Configuration::Swanctl(_) => ("ravelin.conf", Some("--swanctl")),
             Configuration::Loaded(_) => ("swanctl.conf", None),
+            Configuration::Account(_) => bail!("an account goes with `host kernel`"),
         };
         prepare(folder, name, configuration.template())?;
         Ok(Self {
@@ -79,7 +80,10 @@ impl Ravelin {
 /// Writes what a daemon reads.
 pub(super) fn prepare(folder: &Path, name: &str, configuration: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join(name), configuration)?;
+    let file = folder.join(name);
+    fs::write(&file, configuration)?;
+    // An account has its password in it.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
     let secret = Ravelin::secret(folder);
     fs::write(&secret, SECRET)?;
     Ok(fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?)
@@ -141,6 +145,10 @@ impl Node for Ravelin {
         self.order(&["ike", "remote", "-x", "swan"])?;
         kept.extend(words.split_whitespace());
         self.order(&kept).map(drop)
+    }
+
+    fn command(&mut self, line: &str) -> Result<String> {
+        self.order(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {

@@ -126,7 +126,7 @@ impl Node for Smoltcp {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["end"] => return Ok(view),
                 ["ike", initiator, responder, "ESTABLISHED"] => {
-                    view.ike.push(Ike { spis: (plain_spi(initiator), plain_spi(responder)), ..Ike::default() });
+                    view.ike.push(Ike { spis: Some((plain_spi(initiator), plain_spi(responder))), ..Ike::default() });
                 }
                 ["child", spi_in, spi_out, "INSTALLED" | "REKEYING", inbound, outbound] => view.children.push(Child {
                     spi_in: plain_spi(spi_in),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use super::raw::{self, Section};
@@ -15,6 +15,7 @@ use crate::lab::{GUEST_ADDRESS, Host};
 use crate::peers::CHARON;
 use crate::plan::Direction;
 use crate::process::{Answer, Daemon, run, wait_for};
+use crate::steps::STATES;
 use crate::traffic;
 
 /// Where a strongSwan in the guest listens for commands.
@@ -81,24 +82,6 @@ impl<'a> Swan<'a> {
         let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("LIBIPSEC", libipsec);
         fs::write(folder.join("strongswan.conf"), strongswan)?;
         Ok(Self { host, folder: folder.to_owned(), uri, daemon: None })
-    }
-
-    /// What the data plane below says of its SAs and policies, when it is a kernel's.
-    pub fn kernel_states(&self) -> Result<String> {
-        self.in_kernel("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat")
-    }
-
-    /// Runs a command where the data plane below is a kernel's.
-    pub fn in_kernel(&self, command: &str) -> Result<String> {
-        match self.host {
-            Host::Guest(guest) | Host::GuestRavelin(guest) => guest.sh(command),
-            Host::Namespace(_) => bail!("this peer has no ESP in the kernel"),
-        }
-    }
-
-    /// Where it runs.
-    pub fn host(&self) -> Host<'a> {
-        self.host
     }
 
     fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
@@ -219,7 +202,7 @@ impl Node for Swan<'_> {
 
     fn keep_evidence(&mut self) {
         let listing = self.swanctl(&["--list-sas"]).map_or_else(|error| format!("{error:#}"), |answer| answer.text);
-        let states = self.kernel_states().unwrap_or_default();
+        let states = self.host.kernel(STATES).unwrap_or_default();
         let _ = fs::write(self.folder.join("state"), format!("{listing}\n{states}"));
     }
 }
@@ -240,7 +223,7 @@ fn add_ike(view: &mut View, ike: Section) -> Result<()> {
     let value = |section: &Section, name: &str| section.values.get(name).cloned().unwrap_or_default();
     if value(&ike, "state") == "ESTABLISHED" {
         let spis = (plain_spi(&value(&ike, "initiator-spi")), plain_spi(&value(&ike, "responder-spi")));
-        view.ike.push(Ike { spis, fields: ike.values.clone() });
+        view.ike.push(Ike { spis: Some(spis), fields: ike.values.clone() });
     }
     let children = ike.sections.into_iter().filter(|(name, _)| name == "child-sas").flat_map(|(_, list)| list.sections);
     for (_, child) in children {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use ravelin_store::FileStore;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::transform::Transform;
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 
@@ -60,6 +61,10 @@ impl Plane for XfrmDataPlane {
 
     fn has(&self, transform: &Transform) -> bool {
         self.capabilities().has(transform)
+    }
+
+    fn interfaces(&mut self) -> Vec<InterfaceStatus> {
+        XfrmDataPlane::interfaces(self)
     }
 
     fn differences(&mut self) -> Result<Vec<String>, String> {

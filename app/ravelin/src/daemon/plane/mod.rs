@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use ravelin_store::FileStore;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
+use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::transform::Transform;
 
 /// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
@@ -34,6 +35,11 @@ pub trait Plane: DataPlane {
     /// Whether an SA may have this, so that it can be offered and chosen.
     fn has(&self, _transform: &Transform) -> bool {
         true
+    }
+
+    /// What has become of the virtual interfaces, as far as it is known.
+    fn interfaces(&mut self) -> Vec<InterfaceStatus> {
+        Vec::new()
     }
 
     /// Where the system is not as this data plane wants it, a line for each entry.

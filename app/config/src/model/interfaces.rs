@@ -1,0 +1,155 @@
+//! Virtual interfaces: those that were made by name (`vti add`), and those that are there because a policy names them.
+
+use std::collections::BTreeMap;
+
+use ravelin_types::interface::Interface;
+use ravelin_types::policy::Domain;
+
+use super::{Model, ModelError};
+use crate::value::did_you_mean;
+
+/// Virtual interfaces at a time.
+pub const MAX_INTERFACES: u16 = 32;
+
+impl Model {
+    /// Every virtual interface.
+    pub fn interfaces(&self) -> BTreeMap<Domain, Interface> {
+        let named = self.policies.values().filter_map(|entry| {
+            let name = entry.spec.interface.clone()?;
+            Some((entry.domain, Interface { domain: entry.domain, name, ..Interface::default() }))
+        });
+        named.chain(self.interfaces.values().map(|it| (it.domain, it.clone()))).collect()
+    }
+
+    /// The names of the policies whose interface this is.
+    pub fn users_of(&self, interface: &str) -> Vec<&str> {
+        let users = self.policies.values().filter(|entry| entry.spec.interface.as_deref() == Some(interface));
+        users.map(|entry| entry.spec.name.as_str()).collect()
+    }
+
+    /// Adds a virtual interface, which stays without policies.
+    ///
+    /// # Errors
+    /// When there is one of this name, or no more may be.
+    pub fn add_interface(&mut self, mut interface: Interface) -> Result<(), ModelError> {
+        let name = interface.name.clone();
+        if self.interfaces.contains_key(&name) {
+            return Err(ModelError::InterfaceExists(name));
+        }
+        if let Some(policy) = self.users_of(&name).first() {
+            return Err(ModelError::InterfaceUsed(name, (*policy).to_owned()));
+        }
+        interface.domain = self.domain_of(Some(&name))?;
+        self.interfaces.insert(name, interface);
+        Ok(())
+    }
+
+    /// Removes a virtual interface.
+    ///
+    /// # Errors
+    /// When it is not there, or policies use it.
+    pub fn delete_interface(&mut self, name: &str) -> Result<(), ModelError> {
+        if let Some(policy) = self.users_of(name).first() {
+            return Err(ModelError::InterfaceUsed(name.to_owned(), (*policy).to_owned()));
+        }
+        match self.interfaces.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(self.no_interface(name)),
+        }
+    }
+
+    /// That there is no such interface.
+    pub fn no_interface(&self, name: &str) -> ModelError {
+        let known = self.interfaces();
+        let hint = did_you_mean(name, known.values().map(|it| it.name.as_str()));
+        ModelError::NoSuchInterface(name.to_owned(), hint)
+    }
+
+    /// The domain of a virtual interface: the one that it has, or the first that is free. Without one, the default.
+    pub(super) fn domain_of(&self, interface: Option<&str>) -> Result<Domain, ModelError> {
+        let Some(name) = interface else { return Ok(Domain::default()) };
+        let known = self.interfaces();
+        if let Some(there) = known.values().find(|known| known.name == name) {
+            return Ok(there.domain);
+        }
+        (1..=MAX_INTERFACES).map(Domain).find(|domain| !known.contains_key(domain)).ok_or(ModelError::Interfaces)
+    }
+
+    /// The domains of the interfaces of `fresh`, by name: those that they have here, and free ones.
+    pub(super) fn domains_for(&self, fresh: &Model) -> Result<BTreeMap<String, Domain>, ModelError> {
+        let here = self.interfaces();
+        let mut domains: BTreeMap<String, Domain> = BTreeMap::new();
+        for Interface { name, .. } in fresh.interfaces().into_values() {
+            let known = here.values().find(|known| known.name == name).map(|known| known.domain);
+            let taken = |domain: &Domain| here.contains_key(domain) || domains.values().any(|other| other == domain);
+            let domain = known.or_else(|| (1..=MAX_INTERFACES).map(Domain).find(|domain| !taken(domain)));
+            domains.insert(name, domain.ok_or(ModelError::Interfaces)?);
+        }
+        Ok(domains)
+    }
+
+    /// Whether a virtual interface is the same here and in `fresh`, but for its number.
+    pub(super) fn has_interface_of(&self, fresh: &Model, name: Option<&str>) -> bool {
+        let Some(name) = name else { return true };
+        let of = |model: &Model| {
+            let declared = model.interfaces.get(name);
+            declared.map(|it| Interface { domain: Domain::default(), ..it.clone() })
+        };
+        of(self) == of(fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ravelin_types::dataplane::DataPlaneOp;
+
+    use super::*;
+    use crate::rc;
+
+    fn model(text: &str) -> Model {
+        let here = Path::new("");
+        rc::apply(text, Path::new("ike_rc"), here, &Model::new()).map(|loaded| loaded.model).unwrap()
+    }
+
+    const DISCARD: &str = "ipsec policy -n net --action discard -s any -d any --interface vti1\n";
+
+    #[test]
+    fn what_was_made_by_name_stays_until_it_is_deleted() {
+        let mut model = model(&format!("vti add vti1 --address 10.9.0.1/24\n{DISCARD}"));
+        assert_eq!(model.users_of("vti1"), ["net"]);
+        assert!(model.delete_interface("vti1").unwrap_err().to_string().contains("policy net uses"));
+        let before = model.clone();
+        model.delete_policies(&crate::command::Which::All).unwrap();
+        assert!(matches!(before.difference(&model)[..], [DataPlaneOp::DeletePolicy(_)]));
+        let before = model.clone();
+        model.delete_interface("vti1").unwrap();
+        assert!(matches!(before.difference(&model)[..], [DataPlaneOp::DeleteInterface(Domain(1))]));
+        assert!(model.delete_interface("vti1").unwrap_err().to_string().contains("no interface vti1"));
+    }
+
+    #[test]
+    fn a_name_is_given_once_and_before_it_is_used() {
+        let mut model = model(DISCARD);
+        let interface = Interface { name: "vti1".into(), ..Interface::default() };
+        assert!(matches!(model.add_interface(interface), Err(ModelError::InterfaceUsed(..))));
+        let other = Interface { name: "vti2".into(), ..Interface::default() };
+        model.add_interface(other.clone()).unwrap();
+        assert!(matches!(model.add_interface(other), Err(ModelError::InterfaceExists(_))));
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_the_same_and_makes_anew_what_is_not() {
+        let old = model(&format!("vti add vti1 --mtu 1400\n{DISCARD}"));
+        let same = old.renumbered(model(&format!("vti add vti0\nvti add vti1 --mtu 1400\n{DISCARD}"))).unwrap();
+        assert!(matches!(&old.difference(&same)[..], [DataPlaneOp::AddInterface(it)] if it.name == "vti0"));
+        assert_eq!(old.changes(&same), ["+ interface vti0"]);
+        let other = old.renumbered(model(&format!("vti add vti1 --mtu 1300\n{DISCARD}"))).unwrap();
+        assert!(matches!(
+            &old.difference(&other)[..],
+            [DataPlaneOp::DeleteInterface(_), DataPlaneOp::AddInterface(it), DataPlaneOp::AddPolicy(_), DataPlaneOp::DeletePolicy(_)]
+                if it.mtu == Some(1300)
+        ));
+    }
+}

@@ -1,0 +1,304 @@
+//! What the kernel tells by itself, and what only a look at its SAs shows: acquires, expiries, moves; alive, idle, gone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use ravelin_types::Spi;
+use ravelin_types::dataplane::{DataPlaneEvent, Flow};
+use ravelin_types::policy::{Action, PolicyId};
+use ravelin_types::sa::{Direction, SaCounters, SaId};
+use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
+
+use crate::msg::attribute::Attribute;
+use crate::msg::parts::{Address, INET, INET6, Id, Mark};
+use crate::msg::policy::Acquire;
+use crate::msg::state::{SpiRange, StateInfo};
+use crate::msg::{Body, Message, kind};
+use crate::netlink::Notice;
+use crate::plane::XfrmDataPlane;
+use crate::{own, selectors, states};
+
+/// Flows whose acquire is under way that are told apart; more are handed on each time their packets ask.
+const MAX_PENDING: usize = 1 << 17;
+/// Flows of one policy that ask at a time for SAs of their own, as with our engine; the packets of others ask again.
+const MAX_PENDING_PER_POLICY: usize = 256;
+/// Looking through the SAs takes no more than one part in so many of the time.
+const SURVEY_SHARE: u32 = 10;
+
+/// The kernel's note that an SA is on its way.
+#[derive(Clone)]
+pub(crate) struct Note {
+    id: Id,
+    src: Address,
+    seq: u32,
+    mark: Option<Mark>,
+    since: Instant,
+}
+
+/// What the last look at an SA showed.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    packets: u64,
+    /// When packets were counted last.
+    used: Instant,
+    /// When it was reported as idle last.
+    idle: Instant,
+    /// When a keepalive was sent last.
+    keepalive: Instant,
+    gone: bool,
+}
+
+impl Seen {
+    /// That of an SA that was installed at this time.
+    pub(crate) fn at(now: Instant) -> Self {
+        Seen { packets: 0, used: now, idle: now, keepalive: now, gone: false }
+    }
+}
+
+impl XfrmDataPlane {
+    /// Takes back the kernel's note that an SA is on its way: the next packet that needs one asks again.
+    pub(crate) fn fail_acquire(&mut self, policy: PolicyId) {
+        let failed: Vec<(PolicyId, Flow)> = self.pending.keys().filter(|(id, _)| *id == policy).copied().collect();
+        for key in failed {
+            if let Some(note) = self.pending.remove(&key) {
+                self.release(&note);
+            }
+        }
+    }
+
+    /// The kernel's note has no SPI, so it cannot be named; given one, it can.
+    fn release(&mut self, note: &Note) {
+        let state = StateInfo {
+            id: note.id.clone(),
+            src: note.src,
+            seq: note.seq,
+            family: family_of(note),
+            ..StateInfo::default()
+        };
+        let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
+        let mut ask = Message::new(kind::ALLOC_SPI, Body::SpiRange(range));
+        ask.attributes.extend(note.mark.clone().map(Attribute::Mark));
+        let Ok(Message { body: Body::State(named), .. }) = self.netlink.ask(&ask) else {
+            return; // It is gone already.
+        };
+        if let Some(name) = states::name(&named) {
+            let mut removal = states::removal(name);
+            removal.attributes.extend(note.mark.clone().map(Attribute::Mark));
+            let _ = self.netlink.request(&removal.into());
+        }
+    }
+
+    /// Sets the timer: while there is something to look after, it ticks each second, or less often where looking takes
+    /// long.
+    pub(crate) fn arm(&mut self) {
+        let idle = self.book.sa_count() == 0 && self.pending.is_empty();
+        let seconds = if idle { 0 } else { 1 + (self.survey_took * SURVEY_SHARE).as_secs() as i64 };
+        if seconds == self.armed {
+            return;
+        }
+        let every = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        let spec = Itimerspec { it_interval: every, it_value: every };
+        match timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec) {
+            Ok(_) => self.armed = seconds,
+            Err(error) => tracing::error!("the timer of the data plane cannot be set: {error}"),
+        }
+    }
+
+    /// Takes in what the kernel has told, one datagram of it.
+    pub(crate) fn take_events(&mut self) -> bool {
+        let Some(notices) = self.events.poll() else { return false };
+        for notice in notices {
+            match notice {
+                Notice::Message(message) => self.event(&message),
+                Notice::Lost => {
+                    tracing::warn!("the kernel had more to tell than there was room for; looking through its SAs");
+                    self.recover();
+                }
+            }
+        }
+        true
+    }
+
+    fn event(&mut self, message: &Message) {
+        match &message.body {
+            Body::Acquire(acquire) => {
+                let templates = message.find(|a| if let Attribute::Templates(all) = a { Some(all) } else { None });
+                let reqid = templates.and_then(|all| all.first()).map_or(0, |template| template.reqid);
+                let mark = message.find(|a| if let Attribute::Mark(mark) = a { Some(mark.clone()) } else { None });
+                self.acquire(acquire, reqid, mark);
+            }
+            Body::Expire(expire) => {
+                if let Some(id) = states::name(&expire.state).and_then(|name| self.book.named(name)) {
+                    self.expired(id, expire.hard != 0);
+                }
+            }
+            Body::Mapping(mapping) => {
+                let name = mapping.id.dst.ip(mapping.id.family).map(|dst| (dst, mapping.id.protocol, mapping.id.spi));
+                let Some(id) = name.and_then(|name| self.book.named(name)) else { return };
+                let Some(src) = mapping.new_src.ip(mapping.id.family) else { return };
+                let event = DataPlaneEvent::PeerMoved { id, src, src_port: Some(mapping.new_port.0) };
+                // The kernel says so with each packet.
+                if !self.queue.contains(&event) {
+                    self.queue.push_back(event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn acquire(&mut self, acquire: &Acquire, reqid: u32, mark: Option<Mark>) {
+        let Some(id) = own::policy(reqid) else { return };
+        let Some(policy) = self.book.policy(id) else { return };
+        let Action::Protect(protection) = &policy.action else { return };
+        let Some(flow) = selectors::flow(&acquire.selector) else { return };
+        let per_flow = protection.pfp.any();
+        let key = (id, if per_flow { protection.pfp.key(&flow) } else { flow });
+        let now = Instant::now();
+        let note = Note { id: acquire.id.clone(), src: acquire.src, seq: acquire.seq, mark, since: now };
+        let known = self.pending.get(&key);
+        // Told twice: among the notes, and by the kernel itself.
+        if known.is_some_and(|known| known.seq == note.seq) {
+            return;
+        }
+        let under_way = known.is_some_and(|known| now - known.since < self.config.acquire);
+        if per_flow {
+            // While the kernel has its note, it asks for no other flow between the two ends.
+            self.release(&note);
+            let full = || self.pending.keys().filter(|(policy, _)| *policy == id).count() >= MAX_PENDING_PER_POLICY;
+            if under_way || full() {
+                return;
+            }
+        }
+        if self.pending.len() < MAX_PENDING {
+            self.pending.insert(key, note);
+            self.arm();
+        }
+        self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow });
+    }
+
+    fn expired(&mut self, id: SaId, hard: bool) {
+        let event = if hard { DataPlaneEvent::HardExpire(id) } else { DataPlaneEvent::SoftExpire(id) };
+        if let Some(seen) = self.seen.get_mut(&id) {
+            // A pair of states is one SA.
+            if seen.gone {
+                return;
+            }
+            seen.gone = hard;
+        }
+        if !self.queue.contains(&event) {
+            self.queue.push_back(event);
+        }
+    }
+
+    /// Events were lost: acquires are found among the kernel's notes, everything else by a look at the SAs.
+    fn recover(&mut self) {
+        let mut notes = Vec::new();
+        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
+            if let Body::State(state) = &message.body
+                && state.id.spi == Spi(0)
+                && own::policy(state.reqid).is_some()
+            {
+                let mark = message.find(|a| if let Attribute::Mark(mark) = a { Some(mark.clone()) } else { None });
+                notes.push((state.clone(), mark));
+            }
+        });
+        if let Err(refusal) = listed {
+            tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
+        }
+        for (state, mark) in notes {
+            let acquire = Acquire {
+                id: state.id.clone(),
+                src: state.src,
+                selector: state.selector.clone(),
+                seq: state.seq,
+                ..Acquire::default()
+            };
+            self.acquire(&acquire, state.reqid, mark);
+        }
+        self.survey();
+    }
+
+    /// Looks through the SAs: which had packets, which have been idle, which are gone.
+    pub(crate) fn survey(&mut self) {
+        let now = Instant::now();
+        let acquire = self.config.acquire;
+        self.pending.retain(|_, note| now - note.since < acquire);
+        if self.book.sa_count() == 0 {
+            return self.arm();
+        }
+        let counted = self.count();
+        self.survey_took = now.elapsed();
+        let mut keepalives = Vec::new();
+        for (id, params) in self.book.sas() {
+            let Some(seen) = self.seen.get_mut(id) else { continue };
+            let Some(counters) = counted.get(id) else {
+                if !seen.gone {
+                    // Its numbers are lost, so it cannot be put back: whoever negotiates makes another.
+                    seen.gone = true;
+                    tracing::warn!("the SA with SPI {} to {} has gone from the kernel", id.spi, id.dst);
+                    self.queue.push_back(DataPlaneEvent::HardExpire(*id));
+                }
+                continue;
+            };
+            if counters.packets != seen.packets {
+                seen.packets = counters.packets;
+                seen.used = now;
+                seen.idle = now;
+                match id.direction {
+                    Direction::Inbound => self.alive.push_back(id.spi),
+                    Direction::Outbound => seen.keepalive = now,
+                }
+            } else if let Some(limit) = params.lifetime.idle
+                && now - seen.idle >= limit
+            {
+                seen.idle = now;
+                self.queue.push_back(DataPlaneEvent::Idle(*id));
+            }
+            if let (Direction::Outbound, Some(encap), Some(every)) = (id.direction, params.encap, self.config.keepalive)
+                && now - seen.keepalive >= every
+            {
+                seen.keepalive = now;
+                keepalives.push((params.src, SocketAddr::new(params.dst, encap.dst_port)));
+            }
+        }
+        keepalives.sort();
+        keepalives.dedup();
+        for (local, remote) in keepalives {
+            if let Err(error) = self.sockets.keep_alive(local, remote) {
+                tracing::debug!("no NAT keepalive to {remote}: {error}");
+            }
+        }
+        self.arm();
+    }
+
+    /// The counters of the SAs that are in the kernel.
+    pub(crate) fn count(&mut self) -> BTreeMap<SaId, SaCounters> {
+        let mut counted: BTreeMap<SaId, SaCounters> = BTreeMap::new();
+        let book = &self.book;
+        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
+            let Body::State(state) = &message.body else { return };
+            let Some(id) = states::name(state).and_then(|name| book.named(name)) else { return };
+            let counters = states::counters(&message);
+            counted
+                .entry(id)
+                .and_modify(|sum| {
+                    // The two states of AH around ESP see the same packets.
+                    sum.replayed += counters.replayed;
+                    sum.too_old += counters.too_old;
+                    sum.forged += counters.forged;
+                })
+                .or_insert(counters);
+        });
+        if let Err(refusal) = listed {
+            tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
+        }
+        counted
+    }
+}
+
+/// The family of an acquire's ends. It is not told: IPv4 has nothing behind its four bytes.
+fn family_of(note: &Note) -> u16 {
+    let is_v4 = |address: Address| address.0[4..].iter().all(|byte| *byte == 0);
+    if is_v4(note.id.dst) && is_v4(note.src) { INET } else { INET6 }
+}
