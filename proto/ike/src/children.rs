@@ -1,5 +1,6 @@
 //! The Child SAs of one IKE SA, of either version, by inbound SPI.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::net::IpAddr;
 use core::ops::{Deref, DerefMut};
@@ -12,12 +13,13 @@ use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
 use crate::want::Want;
 
-/// A map with what concerns more than one of them.
+/// A map with what concerns more than one of them. They are boxed: a node of the map has room for eleven, and nearly every
+/// IKE SA has one.
 #[derive(Default)]
-pub(crate) struct Children(BTreeMap<Spi, ChildSa>);
+pub(crate) struct Children(BTreeMap<Spi, Box<ChildSa>>);
 
 impl Deref for Children {
-    type Target = BTreeMap<Spi, ChildSa>;
+    type Target = BTreeMap<Spi, Box<ChildSa>>;
 
     fn deref(&self) -> &Self::Target {
         &self.0
@@ -38,7 +40,7 @@ impl Children {
             Some(old) => Event::ChildRekeyed { policy, old, inbound, outbound },
             None => Event::ChildUp { policy, inbound, outbound },
         });
-        self.0.insert(inbound, child);
+        self.0.insert(inbound, Box::new(child));
     }
 
     /// Removes a Child SA. What replaces it sends from now on; what it was to replace is in use again.
@@ -64,7 +66,7 @@ impl Children {
 
     /// What takes the place of this Child SA, and is not itself on its way out.
     fn heirs(&mut self, inbound: Spi) -> impl Iterator<Item = &mut ChildSa> {
-        self.0.values_mut().filter(move |heir| {
+        self.0.values_mut().map(Box::as_mut).filter(move |heir| {
             heir.replaces == Some(inbound) && !matches!(heir.state, ChildState::Redundant | ChildState::Deleting)
         })
     }
@@ -80,7 +82,7 @@ impl Children {
 
     /// The Child SA with this outbound SPI.
     pub(crate) fn to(&self, outbound: Spi) -> Option<&ChildSa> {
-        self.0.values().find(|child| child.terms.outbound == outbound)
+        self.0.values().map(Box::as_ref).find(|child| child.terms.outbound == outbound)
     }
 
     /// Whether one of them does what is wanted.

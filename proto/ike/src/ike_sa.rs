@@ -11,7 +11,6 @@ use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 use ravelin_wire::ike::v2::Message;
 
 use crate::address::Addresses;
-use crate::child::ChildSa;
 use crate::children::Children;
 use crate::context::Core;
 use crate::error::{Error, Place};
@@ -297,7 +296,7 @@ impl IkeSa {
             inside: addresses.of(self.ends.our_spi()),
             created: self.ends.created,
             rekey_at,
-            children: children.map_or_else(Vec::new, |children| children.values().map(ChildSa::view).collect()),
+            children: children.map_or_else(Vec::new, |children| children.values().map(|child| child.view()).collect()),
         }
     }
 

@@ -489,7 +489,7 @@ fn replaced(session: &Session, policy: &Arc<ChildPolicy>, terms: &Terms) -> Opti
             && child.terms.serves_the_same(terms)
             && matches!(child.state, ChildState::Installed | ChildState::Rekeying)
     };
-    session.children.values().find(same).map(|child| child.inbound)
+    session.children.values().map(Box::as_ref).find(same).map(|child| child.inbound)
 }
 
 /// `N(RESPONDER-LIFETIME)`
