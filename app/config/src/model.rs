@@ -18,11 +18,11 @@ use std::sync::Arc;
 use ravelin_ike::config::{ChildPolicy, Config, IdPattern, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
-use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, Secret};
 
 use self::interfaces::MAX_INTERFACES;
 use self::keyed::Keyed;
@@ -115,6 +115,15 @@ pub enum ModelError {
         policy: String,
         /// The remote.
         remote: String,
+    },
+    /// No peer of its remote is one that the policy is for.
+    NotForRemote {
+        /// The policy.
+        policy: String,
+        /// The remote.
+        remote: String,
+        /// Who that is.
+        peer: Identity,
     },
     /// There is no loaded connection of this name.
     NoSuchConnection(String),
@@ -214,7 +223,7 @@ impl Model {
         if spec.priority < AUTOMATIC_PRIORITY.into() && spec.action != ActionWord::Bypass && catches_ike(&spec) {
             return Err(ModelError::CatchesIke(spec.name));
         }
-        self.check_endpoint(&spec)?;
+        self.check_remote(&spec)?;
         let domain = self.domain_of(spec.interface.as_deref())?;
         let id = self.new_id()?;
         self.names.insert(spec.name.clone(), id);
@@ -274,7 +283,7 @@ impl Model {
             (None, None) => Auth::Psk(Secret::default()),
         };
         self.remotes.insert(key.clone(), RemoteEntry { spec, auth });
-        let contradiction = self.policies.values().find_map(|entry| self.check_endpoint(&entry.spec).err());
+        let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {
                 self.remotes.remove(&key);
@@ -417,6 +426,7 @@ impl Model {
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
                 dynamic: esp.dynamic.clone(),
+                names: esp.names.clone(),
             })
         });
         let policies = policies.collect();
@@ -462,12 +472,21 @@ impl Model {
         did_you_mean(name, self.remotes.keys().map(|(name, _)| name.as_str()))
     }
 
-    fn check_endpoint(&self, spec: &PolicySpec) -> Result<(), ModelError> {
+    fn check_remote(&self, spec: &PolicySpec) -> Result<(), ModelError> {
         let Some(esp) = &spec.esp else { return Ok(()) };
         if self.versions(&esp.remote).any(|remote| remote.spec.endpoint != esp.endpoint) {
             return Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() });
         }
-        Ok(())
+        let named = |peer: &Identity| esp.names.is_empty() || esp.names.iter().any(|name| name.takes(peer));
+        let stranger = self.versions(&esp.remote).map(|remote| &remote.spec);
+        match stranger.filter(|remote| remote.peers.is_none()).find(|remote| !named(&remote.peer_id)) {
+            Some(RemoteSpec { peer_id, .. }) => Err(ModelError::NotForRemote {
+                policy: spec.name.clone(),
+                remote: esp.remote.clone(),
+                peer: peer_id.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -520,13 +539,13 @@ impl RemoteEntry {
                 (LocalAuth::Signature(credential.clone()), RemoteAuth::Signature(Arc::new(trust)))
             }
         };
-        let open = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
+        let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),
-            peers: loaded.peers.clone(),
             own_address: loaded.own_address,
-            keys: None,
+            ..Open::default()
         });
+        let open = Open { peers: spec.peers.clone(), ..loaded };
         Remote {
             name: spec.name.clone(),
             version: spec.version.clone(),
@@ -591,6 +610,9 @@ impl fmt::Display for ModelError {
             ),
             ModelError::EndpointsDiffer { policy, remote } => {
                 write!(f, "the endpoint (-r) of the policy {policy} is not the address (-r) of its remote {remote}")
+            }
+            ModelError::NotForRemote { policy, remote, peer } => {
+                write!(f, "the policy {policy} is not --for {peer}, who its remote {remote} is (-f)")
             }
             ModelError::NoSuchConnection(name) => write!(f, "connection '{name}' not found"),
             ModelError::NotLoaded(name) => {

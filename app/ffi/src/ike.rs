@@ -178,7 +178,8 @@ pub unsafe extern "C" fn rvl_ike_add_policy(
             return Err(RvlStatus::BadParam);
         }
         let proposals = text::proposals(ProtocolId::ESP, encryption, integrity, None, key_exchange)?;
-        let child = ChildPolicy { policy, remote: remote.to_owned(), proposals, dynamic: Default::default() };
+        let (remote, dynamic, names) = (remote.to_owned(), Default::default(), Vec::new());
+        let child = ChildPolicy { policy, remote, proposals, dynamic, names };
         handle::with(ike, |ike: &mut Ike| {
             ike.config.policies.retain(|other| other.policy.id != child.policy.id);
             ike.config.policies.push(child);

@@ -296,6 +296,9 @@ pub struct ChildPolicy {
     pub proposals: Vec<Proposal>,
     /// Selectors beside those of the policy whose addresses are those of the IKE SA, found when it is negotiated.
     pub dynamic: DynamicTs,
+    /// The name of the SPD entry (RFC 4301 §4.4.1.1): peers that proved to be one of these may use the policy, and no
+    /// others. Empty: every peer of the remote.
+    pub names: Vec<IdPattern>,
 }
 
 /// Selectors of which only protocol and ports are known before there is an IKE SA; their addresses mean nothing. They are

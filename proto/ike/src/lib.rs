@@ -38,6 +38,8 @@ pub mod endpoint;
 #[cfg(feature = "ikev2")]
 mod ike_sa;
 #[cfg(feature = "ikev2")]
+mod names;
+#[cfg(feature = "ikev2")]
 mod nat;
 #[cfg(feature = "ikev2")]
 mod retry;

@@ -38,6 +38,8 @@ pub struct Open {
 pub enum IdPattern {
     /// Every one.
     Any,
+    /// This one.
+    Exactly(Identity),
     /// Those of this type that end so: `*@example.org`, `*.example.org`.
     Ending(IdType, String),
     /// Distinguished names in this sub-tree: those that begin with it (RFC 4301 §4.4.3.1).
@@ -62,6 +64,7 @@ impl IdPattern {
     pub fn takes(&self, id: &Identity) -> bool {
         match self {
             IdPattern::Any => true,
+            IdPattern::Exactly(one) => one == id,
             IdPattern::Within(base) => matches!(id, Identity::Dn(dn) if dn.is_within(base)),
             IdPattern::Like(pattern) => matches!(id, Identity::Dn(dn) if dn.is_like(pattern)),
             IdPattern::Range(range) => {
@@ -85,6 +88,7 @@ impl fmt::Display for IdPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             IdPattern::Any => f.write_str("%any"),
+            IdPattern::Exactly(id) => id.fmt(f),
             IdPattern::Ending(_, end) => write!(f, "*{}", end.escape_debug()),
             IdPattern::Within(base) => write!(f, "{base}, *"),
             IdPattern::Like(pattern) => write!(f, "{pattern}"),

@@ -168,6 +168,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         remote: PEER.into(),
         proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: scenario.esp.clone() }],
         dynamic: Default::default(),
+        names: Vec::new(),
     };
     Config { remotes: vec![remote], policies: vec![child], pools: vec![] }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::config::DynamicTs;
+use ravelin_ike::config::{DynamicTs, IdPattern};
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
@@ -49,9 +49,14 @@ pub struct PolicyArgs {
     /// Name of the remote (`ike remote -n NAME`) to negotiate with
     #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
     remote: Option<String>,
-    /// Address of the remote endpoint
-    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::host)]
+    /// Address of the remote endpoint; any or any6 where the peer comes from wherever it is: the policy is then in force
+    /// for the addresses that a peer negotiated, as long as it has an SA
+    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
     endpoint: Option<IpAddr>,
+    /// Name of the policy as its peers have it (RFC 4301): only peers that proved to be this may use it. An identity as
+    /// ike remote -f has it, or several with several --for
+    #[arg(long = "for", value_name = "ID", value_parser = identity::pattern)]
+    names: Vec<IdPattern>,
     /// Address of the local endpoint (default: the one from which the remote endpoint is reached)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
@@ -243,6 +248,8 @@ pub struct EspSpec {
     pub persistent: bool,
     /// Selectors beside those of the policy, at addresses that the IKE SA will have.
     pub dynamic: DynamicTs,
+    /// Peers of the remote that may use the policy; empty: all.
+    pub names: Vec<IdPattern>,
 }
 
 /// What happens when an SA has gone.
@@ -298,8 +305,15 @@ impl PolicyArgs {
         let bind = |ends: &[IdString]| ends.iter().map(|end| end.bind(&self.protocol)).collect();
         let (local, remote) = (bind(&self.source), bind(&self.destination));
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
-        let spec = PolicySpec { name, priority, local, remote, action, trap: true, esp, interface, connection: None };
+        // Where its peers are is known with their SAs.
+        let trap = !self.anywhere();
+        let spec = PolicySpec { name, priority, local, remote, action, trap, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
+    }
+
+    /// Whether its peers may be anywhere.
+    fn anywhere(&self) -> bool {
+        self.endpoint.is_some_and(|endpoint| endpoint.is_unspecified())
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
@@ -334,6 +348,21 @@ impl PolicyArgs {
                 ('m', "mode"),
                 "what is routed to a virtual interface travels in a tunnel; use -m tunnel",
             ),
+            (
+                self.anywhere() && self.mode == Some(ModeWord::Transport),
+                ('m', "mode"),
+                "peers that may be anywhere take a tunnel; use -m tunnel, or name the endpoint",
+            ),
+            (
+                self.anywhere() && self.start == Start::Now,
+                ('\0', "start"),
+                "a peer that may be anywhere starts by itself; leave --start now out",
+            ),
+            (
+                self.anywhere() && self.interface.is_some(),
+                ('\0', "interface"),
+                "a virtual interface leads to one endpoint; name it with -r",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
@@ -350,6 +379,7 @@ impl PolicyArgs {
             (self.encryption.is_some(), ('e', "encryption")),
             (self.integrity.is_some(), ('a', "integrity")),
             (self.local.is_some(), ('\0', "local")),
+            (!self.names.is_empty(), ('\0', "for")),
             (self.pfp.is_some(), ('\0', "pfp")),
             (self.inactivity.is_some(), ('\0', "inactivity")),
             (self.interface.is_some() && self.action == ActionWord::Bypass, ('\0', "interface")),
@@ -406,6 +436,7 @@ impl PolicyArgs {
             dead: afterwards,
             persistent: self.start == Start::Now,
             dynamic: DynamicTs::default(),
+            names: self.names.clone(),
         })
     }
 

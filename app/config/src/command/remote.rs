@@ -42,14 +42,15 @@ pub struct RemoteArgs {
     /// Accept negotiations that this remote starts
     #[arg(short = 'u', long)]
     accept: bool,
-    /// Address of the remote
-    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::host)]
+    /// Address of the remote; any (IPv4) or any6 for peers that come from wherever they are (-u)
+    #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
     endpoint: Option<IpAddr>,
     /// Our address towards it (default: any)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
     /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, asn1dn:, keyid: (default: its address);
-    /// asn1dn: without a name is the subject of its certificate
+    /// asn1dn: without a name is the subject of its certificate. For several peers any, *@example.org, *.example.org,
+    /// 10.1.0.0/16, or names of certificates like O=Example, CN=*
     #[arg(short = 'f', long, value_name = "ID", value_parser = identity::word)]
     peer_id: Option<IdWord>,
     /// Identity sent to the remote (default: the address of --local)
@@ -140,6 +141,8 @@ pub struct RemoteSpec {
     pub own_id: Identity,
     /// Who it must say it is.
     pub peer_id: Identity,
+    /// Whom we take for the peer, in place of `peer_id`.
+    pub peers: Option<IdPattern>,
     /// Where the pre-shared key is, as written; `None`: among the secrets that were loaded.
     pub secret_file: Option<PathBuf>,
     /// In order of preference.
@@ -190,8 +193,6 @@ pub struct LoadedSpec {
     pub at: Vec<RangeInclusive<IpAddr>>,
     /// Addresses from which a peer is answered; empty: `endpoint` alone.
     pub from: Vec<RangeInclusive<IpAddr>>,
-    /// Whom we take for the peer, in place of `peer_id`.
-    pub peers: Option<IdPattern>,
     /// We say that we are the address at which the peer reaches us, not `own_id`.
     pub own_address: bool,
 }
@@ -224,18 +225,36 @@ impl RemoteArgs {
         {
             return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
         }
+        if endpoint.is_unspecified() && self.initiate {
+            return Err(Conflict::at(
+                ('w', "initiate"),
+                "a negotiation starts with the address of a remote; -r any is for -u",
+            ));
+        }
+        if endpoint.is_unspecified() && self.peer_id.is_none() {
+            return Err(Conflict::missing(
+                "expected -f, who may come: an identity, several like *@example.org, or any",
+            ));
+        }
         let signature = self.signature()?;
         let subject = |word: &Option<IdWord>| matches!(word, Some(IdWord::Subject));
         let own_id = match &self.own_id {
             Some(IdWord::Given(id)) => Some(id.clone()),
             // The model takes it from the certificate.
             Some(IdWord::Subject) => Some(endpoint.into()),
+            Some(IdWord::Like(_)) => {
+                return Err(Conflict::at(('g', "own-id"), "this host is one identity, not several"));
+            }
             None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(endpoint.into()),
             None => self.local.map(Identity::from),
         };
         let peer_id = match &self.peer_id {
             Some(IdWord::Given(id)) => id.clone(),
-            Some(IdWord::Subject) | None => endpoint.into(),
+            Some(IdWord::Subject | IdWord::Like(_)) | None => endpoint.into(),
+        };
+        let peers = match &self.peer_id {
+            Some(IdWord::Like(pattern)) => Some(pattern.clone()),
+            _ => None,
         };
         if signature.is_none() && (subject(&self.own_id) || subject(&self.peer_id)) {
             let flag = if subject(&self.own_id) { ('g', "own-id") } else { ('f', "peer-id") };
@@ -258,6 +277,7 @@ impl RemoteArgs {
             endpoint,
             own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
             peer_id,
+            peers,
             secret_file,
             signature,
             proposals: if self.version == 1 { self.proposals_v1(notes)? } else { self.proposals(notes) },
@@ -295,7 +315,7 @@ impl RemoteArgs {
                 return Err(Conflict::at(('f', "peer-id"), why));
             }
             (Some(IdWord::Subject), Some(_)) | (None, Some(_)) => true,
-            (Some(IdWord::Given(_)), _) | (None, None) => false,
+            (Some(IdWord::Given(_) | IdWord::Like(_)), _) | (None, None) => false,
         };
         Ok(Some(SignatureSpec {
             own: self.certificate.clone(),

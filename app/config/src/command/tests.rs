@@ -96,6 +96,36 @@ fn a_virtual_interface_is_for_tunnels() {
     }
 }
 
+// RFC 4301 §4.4.1.1: entries with names, for peers that come from wherever they are.
+#[test]
+fn a_policy_may_be_for_peers_of_a_name() {
+    let remote = "ike remote -n road -u -g fqdn:gw -h f";
+    let Command::AddRemote(spec) = good(&format!("{remote} -r any -f *@example.org")).command else { panic!() };
+    assert!(spec.endpoint.is_unspecified() && spec.endpoint.is_ipv4());
+    assert_eq!(spec.peers.map(|peers| peers.to_string()).as_deref(), Some("*@example.org"));
+    let policy = "ipsec policy -n p -g road -s 10.1.0.0/16 -d any";
+    let line = format!("{policy} -r any -m tunnel --for joe@example.org --for *.example.org");
+    let Command::AddPolicy(spec) = good(&line).command else { panic!() };
+    assert!(!spec.trap, "it is in force with its SAs");
+    let names: Vec<String> = spec.esp.unwrap().names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["rfc822:joe@example.org", "*.example.org"]);
+    for (line, at, words) in [
+        (format!("{remote} -w -r any -f any"), Some("-w"), "-r any is for -u"),
+        (format!("{remote} -r any6"), None, "expected -f"),
+        (format!("{remote} -r ::1 -g any"), Some("-g"), "one identity"),
+        (format!("{policy} -r any -m transport"), Some("-m"), "use -m tunnel"),
+        (format!("{policy} -r any -m tunnel --start now"), Some("--start"), "starts by itself"),
+        (format!("{policy} -r any -m tunnel --interface i"), Some("--interface"), "one endpoint"),
+        ("ipsec policy -n p -s any -d any --action bypass --for any".into(), Some("--for"), "not protected"),
+        (format!("{policy} -r any -m tunnel --for rfc822:joe"), Some("joe"), "a mail address"),
+    ] {
+        let line = if line.contains("-g any") { line.replace("-g fqdn:gw ", "") } else { line };
+        let (place, message) = bad(&line);
+        assert_eq!(place.as_deref(), at, "{line}: {message}");
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     for (line, at, words) in [

@@ -57,6 +57,24 @@ fn ike_and_neighbor_discovery_may_always_pass() {
 }
 
 #[test]
+fn a_named_policy_fits_its_remote() {
+    let keys = Keys::new("named");
+    let mut model = Model::new();
+    apply(&mut model, REMOTE, &keys.0).unwrap();
+    let error = apply(&mut model, &format!("{POLICY} --for joe@example.org"), &keys.0).unwrap_err();
+    assert_eq!(error.to_string(), "the policy p1 is not --for ipv4:10.0.0.2, who its remote gw is (-f)");
+    apply(&mut model, &format!("{POLICY} --for 10.0.0.0/24"), &keys.0).unwrap();
+    assert_eq!(model.ike_config(&BTreeMap::new()).policies[0].names.len(), 1);
+    // And the other way round.
+    apply(&mut model, "ike remote -x gw", &keys.0).unwrap();
+    let other = format!("{REMOTE} -f fqdn:else");
+    assert!(matches!(apply(&mut model, &other, &keys.0), Err(ModelError::NotForRemote { .. })));
+    apply(&mut model, &format!("{REMOTE} -f any"), &keys.0).unwrap();
+    let config = model.ike_config(&BTreeMap::new());
+    assert_eq!(config.remotes[0].open.peers, Some(IdPattern::Any));
+}
+
+#[test]
 fn commands_come_in_any_order() {
     let keys = Keys::new("order");
     let mut model = Model::new();

@@ -136,6 +136,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
             dead,
             persistent: ends.persistent,
             dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
+            names: Vec::new(),
         }),
         Kind::Pass | Kind::Drop => None,
     };

@@ -119,6 +119,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         endpoint,
         own_id,
         peer_id,
+        peers,
         secret_file: None,
         signature: None,
         proposals: proposals(&versions.first),
@@ -135,7 +136,6 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             remote_addrs: texts(section, "remote_addrs"),
             at: ranges(&local),
             from: ranges(&remote),
-            peers,
             own_address,
         }),
     };

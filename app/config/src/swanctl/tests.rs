@@ -37,7 +37,7 @@ fn a_tunnel_between_two_networks() {
     assert_eq!(remote.own_id, Identity::from(std::net::IpAddr::from([192, 0, 2, 1])));
     assert_eq!(remote.liveness.map(|time| time.as_secs()), Some(30));
     let loaded = remote.loaded.unwrap();
-    assert_eq!((loaded.peers, loaded.own_address, loaded.from.len()), (Some(IdPattern::Any), false, 0));
+    assert_eq!((remote.peers, loaded.own_address, loaded.from.len()), (Some(IdPattern::Any), false, 0));
     let policy = &read.policies[0];
     assert_eq!((policy.name.as_str(), policy.local.len(), policy.trap), ("t.net", 2, true));
     let esp = policy.esp.as_ref().unwrap();
@@ -88,7 +88,7 @@ fn identities_may_have_wildcards() {
     let text = "connections {\n t {\n local {\n auth = psk\n id = gw.example.org\n }\n remote {\n auth = psk\n id = *@example.org\n }\n }\n}\n";
     let remote = read(text).unwrap().connections.remove(0).remote.unwrap();
     assert_eq!(remote.own_id, Identity::Fqdn("gw.example.org".into()));
-    assert_eq!(remote.loaded.unwrap().peers.unwrap().to_string(), "*@example.org");
+    assert_eq!(remote.peers.unwrap().to_string(), "*@example.org");
 }
 
 // S-006, S-007: IKEv1 where it is asked for alone, with its own defaults; 0 initiates version 2 and accepts both.

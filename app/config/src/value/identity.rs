@@ -1,11 +1,13 @@
 //! Identities of IKE peers: `ipv4:10.0.0.1`, `fqdn:gw.example.org`, ..., or a bare value whose type is guessed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ravelin_ike::config::IdPattern;
 use ravelin_types::Identity;
 use ravelin_types::identity::BadDn;
 
 use super::{BadValue, did_you_mean};
+use crate::swanctl::value::{Who, who};
 
 const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "asn1dn", "keyid"];
 
@@ -16,9 +18,11 @@ pub enum IdWord {
     Given(Identity),
     /// `asn1dn:` without a name: the subject of the certificate.
     Subject,
+    /// Several that are alike.
+    Like(IdPattern),
 }
 
-/// An identity, or `asn1dn:` for the subject of a certificate.
+/// An identity, a pattern of them, or `asn1dn:` for the subject of a certificate.
 ///
 /// # Errors
 /// As [`identity`].
@@ -26,7 +30,29 @@ pub fn word(text: &str) -> Result<IdWord, BadValue> {
     // Document 003 §5.2 is printed with `asnlbn:`.
     match text.to_ascii_lowercase().as_str() {
         "asn1dn:" | "asnlbn:" => Ok(IdWord::Subject),
-        _ => identity(text).map(IdWord::Given),
+        _ => pattern(text).map(|pattern| match pattern {
+            IdPattern::Exactly(id) => IdWord::Given(id),
+            pattern => IdWord::Like(pattern),
+        }),
+    }
+}
+
+/// An identity, or several that are alike: `any`, `*@example.org`, `*.example.org`, `10.1.0.0/16`, `O=Example, CN=*`, or a
+/// sub-tree of names `O=Example, *`.
+///
+/// # Errors
+/// As [`identity`].
+pub fn pattern(text: &str) -> Result<IdPattern, BadValue> {
+    if text.eq_ignore_ascii_case("any") {
+        return Ok(IdPattern::Any);
+    }
+    let plain = identity(text);
+    match plain {
+        Ok(id) if !text.contains('*') => Ok(IdPattern::Exactly(id)),
+        plain => match who(text) {
+            Ok(Who::Like(pattern)) => Ok(pattern),
+            Ok(Who::Exactly(_)) | Err(_) => plain.map(IdPattern::Exactly),
+        },
     }
 }
 
@@ -45,7 +71,20 @@ pub fn identity(text: &str) -> Result<Identity, BadValue> {
     }
 }
 
-/// The address of one host, as written behind `-r`.
+/// The address of a peer, as written behind `-r`: that of one host, or `any` or `any6` for any peer of a family, which is
+/// the unspecified address.
+///
+/// # Errors
+/// As [`host`].
+pub fn peer(text: &str) -> Result<IpAddr, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "any" => Ok(Ipv4Addr::UNSPECIFIED.into()),
+        "any6" => Ok(Ipv6Addr::UNSPECIFIED.into()),
+        _ => host(text),
+    }
+}
+
+/// The address of one host.
 ///
 /// # Errors
 /// When it is no address, or not that of one host.
@@ -153,6 +192,24 @@ mod tests {
             assert!(host(text).unwrap_err().message.ends_with("is not the address of one host"), "{text}");
         }
         assert!(host("gw.example.org").unwrap_err().message.contains("names are not looked up"));
+    }
+
+    #[test]
+    fn several_identities_may_be_alike() {
+        for (text, shown) in [
+            ("any", "%any"),
+            ("*@example.org", "*@example.org"),
+            ("*.example.org", "*.example.org"),
+            ("10.1.0.0/16", "10.1.0.0-10.1.255.255"),
+            ("asn1dn:C=CH, O=Example, *", "C=CH, O=Example, *"),
+            ("joe@example.org", "rfc822:joe@example.org"),
+            ("fqdn:a-b.example.org", "fqdn:a-b.example.org"),
+        ] {
+            assert_eq!(pattern(text).map(|pattern| pattern.to_string()), Ok(shown.to_owned()), "{text}");
+        }
+        assert!(pattern("asn1dn:XX=1, *").is_err() && pattern("gw..example").is_err());
+        assert_eq!(peer("ANY6").map(|address| address.to_string()), Ok("::".to_owned()));
+        assert!(peer("0.0.0.0").is_err());
     }
 
     #[test]

@@ -116,6 +116,9 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
         let resolved = model.find_remote(&esp.remote).is_ok();
         detail.put("remote", &esp.remote);
         detail.put("remote-configured", yes_no(resolved));
+        if !esp.names.is_empty() {
+            detail.put_list("for", &esp.names);
+        }
         if let Some(local) = esp.local {
             detail.put("local", local);
         }
@@ -338,7 +341,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
         remote.put("local", local);
     }
     remote.put("own-id", &spec.own_id);
-    remote.put("peer-id", &spec.peer_id);
+    remote.put("peer-id", spec.peers.as_ref().map_or_else(|| spec.peer_id.to_string(), ToString::to_string));
     remote.put("initiate", yes_no(spec.initiate));
     remote.put("accept", yes_no(spec.accept));
     if let IkeVersion::V1(v1) = &spec.version {

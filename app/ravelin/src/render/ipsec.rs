@@ -58,6 +58,9 @@ fn detail(out: &mut String, policy: &Message) {
     let missing = if policy.text("remote-configured") == Some("no") { " (not configured)" } else { "" };
     let _ = writeln!(out, "Policy {}, SPID={}", field(policy, "name"), field(policy, "spid"));
     let _ = writeln!(out, "  Remote: {remote}{missing}, start {}", field(policy, "start"));
+    if let Some(names) = policy.list("for") {
+        let _ = writeln!(out, "  For: {}", names.join("; "));
+    }
     for proposal in policy.list("proposals").unwrap_or_default() {
         let _ = writeln!(out, "  {proposal}");
     }

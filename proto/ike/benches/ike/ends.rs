@@ -124,6 +124,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             remote: PEER.into(),
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],
             dynamic: Default::default(),
+            names: Vec::new(),
         }],
         pools: vec![],
     }

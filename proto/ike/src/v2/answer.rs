@@ -5,13 +5,13 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_types::Spi;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::OriginalAddresses;
 use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{KeMethod, Transform};
+use ravelin_types::{Identity, Spi};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 use ravelin_wire::ip::transport::has_ports;
 
@@ -36,10 +36,11 @@ pub(crate) struct ChildAnswer {
 }
 
 impl ChildAnswer {
-    /// Judges the offer. `old` is the Child SA it shall replace. The policy goes into `place` once it is known.
+    /// Judges the offer of the peer `with` of a remote. `old` is the Child SA it shall replace. The policy goes into
+    /// `place` once it is known.
     pub(crate) fn to(
         payloads: &Payloads,
-        remote: &Remote,
+        (remote, peer): (&Remote, &Identity),
         old: Option<&ChildSa>,
         exchange: ChildKe,
         ends: &Ends,
@@ -54,7 +55,7 @@ impl ChildAnswer {
                 let current = core.policy(old.policy.policy.id).unwrap_or_else(|| old.policy.clone());
                 find(&[current], &wanted, &inside, ends)
             }
-            None => find(&candidates(core.policies(), &remote.name), &wanted, &inside, ends),
+            None => find(&candidates(core.policies(), (&remote.name, peer)), &wanted, &inside, ends),
         }?;
         place.policy = Some(found.policy.policy.id);
 
@@ -173,9 +174,11 @@ pub(crate) struct Found {
     pub(crate) selectors: Selectors,
 }
 
-/// The policies of a remote in the order in which the SPD consults them.
-pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], remote: &str) -> Vec<Arc<ChildPolicy>> {
-    let mut policies: Vec<_> = policies.iter().filter(|child| child.remote == remote).cloned().collect();
+/// The policies of a remote that this peer may use, in the order in which the SPD consults them. RFC 4301 §4.4.1.1: the
+/// name of an entry is matched with the identity that the peer proved to have.
+pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], (remote, peer): (&str, &Identity)) -> Vec<Arc<ChildPolicy>> {
+    let theirs = policies.iter().filter(|child| child.remote == remote && child.is_for(peer));
+    let mut policies: Vec<_> = theirs.cloned().collect();
     policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
     policies
 }

@@ -455,6 +455,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
         remote: "peer".into(),
         proposals: vec![esp_proposal()],
         dynamic: Default::default(),
+        names: Vec::new(),
     }
 }
 

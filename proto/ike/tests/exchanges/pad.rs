@@ -234,3 +234,49 @@ fn the_first_entry_that_matches_decides() {
         assert_eq!(lab.b.ike().identities.unwrap().1, Identity::Fqdn(id.into()));
     }
 }
+
+// RFC 4301 §4.4.1.1: the name of an SPD entry is matched with the identity that the peer proved to have.
+#[test]
+fn a_named_policy_is_for_peers_of_that_name_alone() {
+    let named = |b: &mut Config| {
+        b.remotes[0].open.peers = Some(IdPattern::Any);
+        let mut staff = b.policies[0].clone();
+        staff.policy.id = OTHER;
+        staff.names = vec![IdPattern::Ending(IdType::FQDN, ".staff.example.org".into())];
+        b.policies[0].names = vec![IdPattern::Exactly(own_id()), IdPattern::Exactly(Identity::Fqdn("guest".into()))];
+        // It is consulted before the other.
+        staff.policy.priority = b.policies[0].policy.priority - 1;
+        b.policies.push(staff);
+    };
+    let visited = |id: Identity| {
+        let mut lab = Lab::with(|a, b| {
+            named(b);
+            a.remotes[0].local_id = id;
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab
+    };
+    assert_eq!(visited(Identity::Fqdn("joe.staff.example.org".into())).b.child().policy, OTHER);
+    let mut lab = visited(own_id());
+    assert_eq!(lab.b.child().policy, POLICY);
+    // It is so for later exchanges of the IKE SA, too, and a rekey finds the policy again.
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    assert_eq!(lab.b.child().policy, POLICY);
+    let mut lab = visited(Identity::Fqdn("stranger.example.org".into()));
+    assert_eq!(lab.b.ike().state, "ESTABLISHED", "it proved who it is");
+    assert!(lab.b.sas.is_empty());
+    lab.b.failure(Part::TrafficSelectors);
+    // Nor is the policy for whoever answers when we ask: in the first exchange and in a later one.
+    lab.b.command(Command::Initiate(OTHER));
+    lab.settle();
+    let failure = lab.b.failures().pop().unwrap();
+    assert!(failure.part == Part::Identity && failure.to_string().contains("stranger.example.org"), "{failure}");
+    let mut lab = Lab::with(|_, b| named(b));
+    lab.b.command(Command::Initiate(OTHER));
+    lab.settle();
+    let failure = lab.b.failure(Part::Identity);
+    assert!(failure.to_string().contains("*.staff.example.org"), "{failure}");
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}

@@ -171,8 +171,7 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         true => "%any".to_owned(),
         false => names::identity(&spec.own_id),
     };
-    let peers = loaded.and_then(|loaded| loaded.peers.as_ref());
-    let peer = peers.map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
+    let peer = spec.peers.as_ref().map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
     shown.put_section("local-1", authentication(own));
     shown.put_section("remote-1", authentication(peer));
     shown.put_section("children", children);

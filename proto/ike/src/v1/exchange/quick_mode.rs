@@ -179,7 +179,8 @@ fn ask(
     core: &mut Core,
 ) -> Result<(), Error> {
     let inbound = offer.inbound;
-    let asked = first_message(session, ends, offer, want, core);
+    let may = offer.policy.check_peer(&session.identities.1);
+    let asked = may.and_then(|()| first_message(session, ends, offer, want, core));
     if asked.is_err() {
         core.table.release(inbound);
     }
@@ -403,8 +404,8 @@ fn answer(
         return Err(Disagreement::new(Part::ChildProposal, theirs, vec![]).into());
     };
     let wanted = Wanted::of(mode == Mode::Transport, sent, originals(payloads, true), false, ends);
-    let found =
-        find(&candidates(core.policies(), &session.remote.name), &wanted, &core.inside(ends, &session.remote), ends)?;
+    let theirs = candidates(core.policies(), (&session.remote.name, &session.identities.1));
+    let found = find(&theirs, &wanted, &core.inside(ends, &session.remote), ends)?;
     place.policy = Some(found.policy.policy.id);
     let words = |mode| vec![mode_name(mode).to_string()];
     if found.mode != mode {

@@ -269,8 +269,8 @@ pub(crate) fn respond(
     sa.room(core)?;
     let sent = sent_ke(payloads);
     let replaced = old.and_then(|old| sa.children.get(&old));
-    let answer =
-        ChildAnswer::to(payloads, &sa.remote, replaced.map(Box::as_ref), ChildKe::Fresh(sent), ends, core, place)?;
+    let (with, replaced) = ((&*sa.remote, &sa.identities.1), replaced.map(Box::as_ref));
+    let answer = ChildAnswer::to(payloads, with, replaced, ChildKe::Fresh(sent), ends, core, place)?;
     let exchanged = match answer.terms.ke {
         None => None,
         Some(method) => {

@@ -201,6 +201,7 @@ impl Established {
             What::Create(want) => {
                 let Some(policy) = core.policy(want.policy) else { return Ok(None) };
                 self.room(core)?;
+                policy.check_peer(&self.identities.1)?;
                 let inside = core.inside(ends, &self.remote);
                 CreateChild::request(task, policy, &want, &inside, ends, core).map(Some)
             }

@@ -231,7 +231,8 @@ impl InitAnswered {
         let configured = configuration::answer(&payloads, &ends, &remote, &identities.1, core);
         let judged = configured.and_then(|reply| {
             answer.extend(reply);
-            ChildAnswer::to(&payloads, &remote, None, ChildKe::None, &ends, core, &mut place)
+            let with = (&*remote, &identities.1);
+            ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place)
         });
         let child = judged.and_then(|child| {
             let suite = &child.terms.suite;

@@ -432,6 +432,7 @@ impl AuthRequested {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
+        self.offer.policy.check_peer(&payloads.idr()?.identity)?;
         let inside = core.inside(ends, &self.remote);
         let asked = !self.remote.internal.ask.is_empty();
         if inside.ours.is_empty() {
