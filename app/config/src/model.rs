@@ -20,7 +20,7 @@ use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::interface::Interface;
-use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, Secret};
 
@@ -193,23 +193,40 @@ impl Model {
             ("ike6-nat", port(any_v6, 4500), any_v6, Protocol::from(17)),
             ("neighbor-discovery", any_v6, any_v6, discovery),
         ] {
-            let spec = PolicySpec {
-                name: name.to_owned(),
-                priority: AUTOMATIC_PRIORITY.into(),
-                local: vec![IdString::from(source).bind(&protocol)],
-                remote: vec![IdString::from(destination).bind(&protocol)],
-                action: ActionWord::Bypass,
-                trap: true,
-                esp: None,
-                interface: None,
-                connection: None,
-            };
-            let id = PolicyId(model.next_id);
-            model.next_id += 1;
-            model.names.insert(name.to_owned(), id);
-            model.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true });
+            let local = IdString::from(source).bind(&protocol);
+            let remote = IdString::from(destination).bind(&protocol);
+            model.add_automatic(name, AUTOMATIC_PRIORITY, local, remote);
         }
         model
+    }
+
+    /// The same with `IKE_ADD_TEST_BYPASS_POLICIES` of document 003: behind all other policies, everything passes.
+    #[must_use]
+    pub fn with_test_bypass(mut self) -> Self {
+        for (name, any) in [("test-bypass", TrafficSelector::any_v4()), ("test-bypass6", TrafficSelector::any_v6())] {
+            self.add_automatic(name, PriorityLevel::Lowest, any, any);
+        }
+        self
+    }
+
+    /// Adds a bypass policy that is not the operator's.
+    fn add_automatic(&mut self, name: &str, level: PriorityLevel, local: TrafficSelector, remote: TrafficSelector) {
+        let spec = PolicySpec {
+            name: name.to_owned(),
+            priority: level.into(),
+            local: vec![local],
+            remote: vec![remote],
+            action: ActionWord::Bypass,
+            ways: Ways::Both,
+            trap: true,
+            esp: None,
+            interface: None,
+            connection: None,
+        };
+        let id = PolicyId(self.next_id);
+        self.next_id += 1;
+        self.names.insert(name.to_owned(), id);
+        self.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true });
     }
 
     /// Adds a policy under a new number.
@@ -514,7 +531,8 @@ impl PolicyEntry {
             (None, ActionWord::Secure | ActionWord::Discard) => Action::Discard,
         };
         let priority = spec.priority.number();
-        Policy { id: self.id, name: spec.name.clone(), domain: self.domain, priority, local, remote, action }
+        let (name, ways) = (spec.name.clone(), spec.ways);
+        Policy { id: self.id, name, domain: self.domain, priority, local, remote, action, ways }
     }
 }
 
@@ -601,7 +619,10 @@ impl fmt::Display for ModelError {
             ModelError::NoSuchPolicy(name, hint) => write!(f, "there is no policy {name}{hint}"),
             ModelError::NoSuchRemote(name, hint) => write!(f, "there is no remote {name}{hint}"),
             ModelError::Automatic(name) => {
-                write!(f, "the policy {name} is there for IKE to work and cannot be deleted")
+                write!(
+                    f,
+                    "the policy {name} is not the operator's and cannot be deleted: IKE needs it, or the daemon was so started"
+                )
             }
             ModelError::CatchesIke(name) => write!(
                 f,

@@ -15,6 +15,54 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// `IPSEC_POLICY_DROP`
+#define RVL_POLICY_DROP 1
+
+// `IPSEC_POLICY_BYPASS`
+#define RVL_POLICY_BYPASS 2
+
+// `IPSEC_POLICY_SECURE_TUNNEL`
+#define RVL_POLICY_SECURE_TUNNEL 3
+
+// `IPSEC_POLICY_SECURE_TRANSPORT`
+#define RVL_POLICY_SECURE_TRANSPORT 4
+
+// `SP_PROTO_AH`
+#define RVL_SP_PROTO_AH 1
+
+// `SP_PROTO_ESP`
+#define RVL_SP_PROTO_ESP 2
+
+// `SP_CHECK_REPLAY`
+#define RVL_SP_CHECK_REPLAY 4
+
+// `SP_CHECK_ESP_PAD`
+#define RVL_SP_CHECK_ESP_PAD 8
+
+// `SP_FULL_ECN`
+#define RVL_SP_FULL_ECN 16
+
+// `SP_DF_COPY`
+#define RVL_SP_DF_COPY 32
+
+// `SP_DF_SET`
+#define RVL_SP_DF_SET 64
+
+// `SP_KEYNEG_MANUAL`
+#define RVL_SP_KEYNEG_MANUAL 128
+
+// `SP_TX_DUMMY_PKT`
+#define RVL_SP_TX_DUMMY_PKT 256
+
+// `SP_TX_TFC_PADDING`
+#define RVL_SP_TX_TFC_PADDING 512
+
+// `SP_AUTH_SHA2_ICV_SHORT`
+#define RVL_SP_AUTH_SHA2_ICV_SHORT 1024
+
+// The longest message, with room for which a buffer is never too small.
+#define RVL_MAX_MESSAGE 1024
+
 // A packet without a policy passes in the clear.
 #define RVL_NO_MATCH_BYPASS 0
 
@@ -66,11 +114,20 @@
 // Protect outbound, require protection inbound.
 #define RVL_PROTECT 0
 
-// Let pass in the clear, both ways.
+// Let pass in the clear.
 #define RVL_BYPASS 1
 
-// Drop, both ways.
+// Drop.
 #define RVL_DISCARD 2
+
+// The policy is about packets that leave and packets that arrive.
+#define RVL_BOTH_WAYS 0
+
+// It is about packets that leave: SPD-O of RFC 4301 §4.4.1.
+#define RVL_OUTBOUND_ONLY 1
+
+// It is about packets that arrive: SPD-I.
+#define RVL_INBOUND_ONLY 2
 
 // ESP around a whole packet, in a new IP header.
 #define RVL_TUNNEL 0
@@ -296,6 +353,18 @@ typedef int32_t RvlVerdict;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// A message and where it is written.
+typedef struct RvlMessage {
+  // Room for the message.
+  uint8_t *buffer;
+  // Bytes there.
+  size_t capacity;
+  // The number that the reply will have.
+  uint16_t sequence;
+  // Set by the call: bytes of the message.
+  size_t length;
+} RvlMessage;
+
 // Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
 // handle. It must not call functions of this library.
 typedef int32_t (*RvlRandom)(void *context, uint8_t *out, size_t len);
@@ -446,6 +515,8 @@ typedef struct RvlPolicy {
   const char *source;
   // Identity string of the destination.
   const char *destination;
+  // With `RVL_BYPASS` and `RVL_DISCARD`: `RVL_BOTH_WAYS`, `RVL_OUTBOUND_ONLY` or `RVL_INBOUND_ONLY`.
+  uint32_t ways;
   // `RVL_TUNNEL` or `RVL_TRANSPORT`. This and what follows only with `RVL_PROTECT`.
   uint32_t mode;
   // The other end of the SAs: an address.
@@ -640,6 +711,50 @@ typedef struct RvlSa {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// `IPSecAdminAddBypassPolicy`: lets traffic pass in the clear. `source` and `destination` are identity strings as in
+// `RvlPolicy`, `protocol` is 0 for any, `priority` 1 (highest) to 7 (lowest) or from 1000 on.
+//
+// # Safety
+// The strings are null or end with a zero byte; `message` is null or points to such a struct, whose buffer is as it says.
+RvlStatus rvl_admin_add_bypass_policy(const char *source,
+                                      const char *destination,
+                                      uint8_t protocol,
+                                      uint32_t priority,
+                                      struct RvlMessage *message);
+
+// `IPSecAdminAddDropPolicy`: drops traffic. Arguments as for `rvl_admin_add_bypass_policy`.
+//
+// # Safety
+// As for `rvl_admin_add_bypass_policy`.
+RvlStatus rvl_admin_add_drop_policy(const char *source,
+                                    const char *destination,
+                                    uint8_t protocol,
+                                    uint32_t priority,
+                                    struct RvlMessage *message);
+
+// `IPSecAdminAddPolicy`: `policy` is `RVL_POLICY_...`; `remote` the address of the other end of its SAs, null with
+// `RVL_POLICY_DROP` and `RVL_POLICY_BYPASS` alone; `flags` are `RVL_SP_...`, added. The other arguments are as for
+// `rvl_admin_add_bypass_policy`.
+//
+// # Safety
+// As for `rvl_admin_add_bypass_policy`.
+RvlStatus rvl_admin_add_policy(uint32_t policy,
+                               uint8_t protocol,
+                               const char *source,
+                               const char *destination,
+                               const char *remote,
+                               uint32_t flags,
+                               uint32_t priority,
+                               struct RvlMessage *message);
+
+// Reads the reply to one of these messages: `spid` gets the number of the policy. Why it was refused otherwise.
+//
+// # Safety
+// `message` points to `length` bytes or is null; `spid` is null or points to a number.
+RvlStatus rvl_admin_answer(const uint8_t *message,
+                           size_t length,
+                           uint32_t *spid);
 
 // Makes an engine without policies and SAs, and its handle. The first call of all.
 //

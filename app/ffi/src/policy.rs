@@ -6,7 +6,7 @@ use std::time::Duration;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
@@ -15,10 +15,17 @@ use crate::{RvlStatus, sys, text};
 
 /// Protect outbound, require protection inbound.
 pub const RVL_PROTECT: u32 = 0;
-/// Let pass in the clear, both ways.
+/// Let pass in the clear.
 pub const RVL_BYPASS: u32 = 1;
-/// Drop, both ways.
+/// Drop.
 pub const RVL_DISCARD: u32 = 2;
+
+/// The policy is about packets that leave and packets that arrive.
+pub const RVL_BOTH_WAYS: u32 = 0;
+/// It is about packets that leave: SPD-O of RFC 4301 §4.4.1.
+pub const RVL_OUTBOUND_ONLY: u32 = 1;
+/// It is about packets that arrive: SPD-I.
+pub const RVL_INBOUND_ONLY: u32 = 2;
 
 /// ESP around a whole packet, in a new IP header.
 pub const RVL_TUNNEL: u32 = 0;
@@ -61,6 +68,8 @@ pub struct RvlPolicy {
     pub source: *const c_char,
     /// Identity string of the destination.
     pub destination: *const c_char,
+    /// With `RVL_BYPASS` and `RVL_DISCARD`: `RVL_BOTH_WAYS`, `RVL_OUTBOUND_ONLY` or `RVL_INBOUND_ONLY`.
+    pub ways: u32,
     /// `RVL_TUNNEL` or `RVL_TRANSPORT`. This and what follows only with `RVL_PROTECT`.
     pub mode: u32,
     /// The other end of the SAs: an address.
@@ -125,6 +134,12 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
         local: vec![selector(source)?],
         remote: vec![selector(destination)?],
         action,
+        ways: match policy.ways {
+            RVL_BOTH_WAYS => Ways::Both,
+            RVL_OUTBOUND_ONLY => Ways::Outbound,
+            RVL_INBOUND_ONLY => Ways::Inbound,
+            _ => return Err(RvlStatus::BadParam),
+        },
     })
 }
 

@@ -104,6 +104,11 @@ fn packets_in_pieces_are_submitted_and_completed() {
 }
 
 #[test]
+fn policies_become_messages() {
+    test("admin");
+}
+
+#[test]
 fn pkg_config_finds_what_is_installed() {
     let Some(flags) = flags() else {
         eprintln!("skipped: there is no pkg-config");

@@ -63,6 +63,9 @@ pub struct DaemonArgs {
     /// ipsec.secrets beside it
     #[arg(long, value_name = "FILE")]
     pub swanctl: Option<PathBuf>,
+    /// For tests: behind all other policies, let everything pass in the clear (document 003's IKE_ADD_TEST_BYPASS_POLICIES)
+    #[arg(long)]
+    pub test_bypass_policies: bool,
     /// Socket for external keying programs (docs/management.md); without this option there is none
     #[arg(long, value_name = "PATH")]
     pub keying_socket: Option<PathBuf>,

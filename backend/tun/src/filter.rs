@@ -17,6 +17,7 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use ravelin_types::policy::{Action, Policy};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 
 use crate::config::TunConfig;
@@ -166,8 +167,9 @@ pub(crate) fn policies<'a>(
         };
         let hidden = policy.action != Action::Bypass;
         for (local, remote) in policy.local.iter().flat_map(|l| policy.remote.iter().map(move |r| (l, r))) {
-            let ways = [(local, remote, select), (local, remote, leak), (remote, local, inbound)];
-            for ((_, rules), (from, to, verdict)) in chains.iter_mut().zip(ways) {
+            let (out, back) = (policy.is_about(Direction::Outbound), policy.is_about(Direction::Inbound));
+            let ways = [(out, local, remote, select), (out, local, remote, leak), (back, remote, local, inbound)];
+            for ((_, rules), (_, from, to, verdict)) in chains.iter_mut().zip(ways).filter(|(_, way)| way.0) {
                 let (pair, texts) = (Pair::of(from, to), matches(from, to, hidden));
                 rules.push(Rule { pair, texts, verdict, policy: policy.id.0 });
             }

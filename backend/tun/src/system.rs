@@ -267,7 +267,7 @@ mod tests {
     use ravelin_types::lifetime::Lifetime;
     use ravelin_types::options::SaOptions;
     use ravelin_types::pfp::Pfp;
-    use ravelin_types::policy::{Domain, PolicyId, Protection};
+    use ravelin_types::policy::{Domain, PolicyId, Protection, Ways};
 
     fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector) -> Policy {
         let protection = Protection {
@@ -288,6 +288,7 @@ mod tests {
             local: vec![local],
             remote: vec![remote],
             action,
+            ways: Ways::default(),
         }
     }
 

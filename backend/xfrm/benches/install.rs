@@ -13,7 +13,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -84,6 +84,7 @@ fn policy(number: u32, to: TrafficSelector, remote: IpAddr) -> Policy {
         local: vec![TrafficSelector::host(LOCAL)],
         remote: vec![to],
         action: Action::Protect(protection),
+        ways: Ways::default(),
     }
 }
 

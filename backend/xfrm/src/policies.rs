@@ -7,7 +7,7 @@ use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::options::{Df, Dscp, Mark, Mss, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, Protection};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::SaParams;
+use ravelin_types::sa::{Direction, SaParams};
 
 use crate::msg::attribute::Attribute;
 use crate::msg::bytes::Field;
@@ -106,12 +106,15 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
             }
         }
         (other, _) => {
+            let (leaves, arrives) = (policy.is_about(Direction::Outbound), policy.is_about(Direction::Inbound));
+            let out: Vec<&Selector> = out.iter().filter(|_| leaves).collect();
+            let back: Vec<&Selector> = back.iter().filter(|_| arrives).collect();
             let action = if *other == Action::Discard { action::BLOCK } else { action::ALLOW };
             all.extend(out.iter().map(|s| entry(s, direction::OUT, action, Vec::new())));
             all.extend(back.iter().map(|s| entry(s, direction::IN, action, Vec::new())));
             // What passes through this host may go either way.
-            let both: Vec<&Selector> = out.iter().chain(back.iter().filter(|s| !out.contains(s))).collect();
-            all.extend(both.into_iter().map(|s| entry(s, direction::FORWARD, action, Vec::new())));
+            let both = out.iter().chain(back.iter().filter(|s| !out.contains(s)));
+            all.extend(both.map(|s| entry(s, direction::FORWARD, action, Vec::new())));
         }
     }
     Ok(all)

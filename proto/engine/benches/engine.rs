@@ -27,7 +27,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -262,6 +262,7 @@ impl Node {
                 local,
                 remote,
                 action,
+                ways: Ways::default(),
             };
             for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {
                 engine.apply(&op, Instant::ZERO).unwrap();
@@ -369,7 +370,16 @@ impl Filter {
         let action = if n.is_multiple_of(2) { Action::Bypass } else { Action::Discard };
         let (local, remote) = (vec![local], vec![remote]);
         let domain = Domain::default();
-        let policy = Policy { id: PolicyId(n), name: String::new(), domain, priority: n % 7, local, remote, action };
+        let policy = Policy {
+            id: PolicyId(n),
+            name: String::new(),
+            domain,
+            priority: n % 7,
+            local,
+            remote,
+            action,
+            ways: Ways::default(),
+        };
         DataPlaneOp::AddPolicy(policy)
     }
 

@@ -87,7 +87,7 @@ impl Inbound {
         Inbound {
             config,
             crypto,
-            spd: Spd::new(seed, limits),
+            spd: Spd::new(seed, Direction::Inbound, limits),
             sad: Sad::new(limits),
             spis: Spis::new(seed, room_at_start(limits.sas)),
             cache: FlowCache::new(seed, limits.flow_sets),

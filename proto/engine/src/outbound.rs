@@ -106,7 +106,7 @@ impl Outbound {
             config,
             crypto,
             ivs: IvSource::new(rng),
-            spd: Spd::new(seed, limits),
+            spd: Spd::new(seed, Direction::Outbound, limits),
             sad: Sad::new(limits),
             senders: Senders::new(seed),
             acquires: Acquires::new(seed, limits.acquires),

@@ -10,12 +10,13 @@
 //!
 //! No sockets, clocks or randomness: bytes of a message come in, bytes of its reply go out, and events wait in bounded
 //! queues until somebody takes them to their application. Read [`manager`] first, then [`session`], which makes SAs
-//! from keys and refuses what must not be keyed by hand.
+//! from keys and refuses what must not be keyed by hand; [`admin`] is the other end, for programs that set up policies.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod admin;
 pub mod limits;
 pub mod manager;
 mod policy;

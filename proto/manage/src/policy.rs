@@ -7,7 +7,7 @@ use ravelin_types::ErrorCode;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::{Df, Dummies, SaOptions};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, Policy, PriorityLevel, Protection};
+use ravelin_types::policy::{Action, Mode, Policy, PriorityLevel, Protection, Ways};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::mgmt::{Endpoint, PolicyAction, PolicyBody, PolicyFlags, TrafficIdentity};
 
@@ -39,13 +39,17 @@ pub(crate) fn parse(body: &PolicyBody) -> Result<(Policy, Keying), ErrorCode> {
         return Err(ErrorCode::UnknownIpProtocol);
     }
     let (action, keying) = match body.action {
-        PolicyAction::DROP | PolicyAction::BYPASS if body.flags != PolicyFlags::default() => {
-            return Err(ErrorCode::BadParam);
-        }
         PolicyAction::DROP => (Action::Discard, Keying::Own),
         PolicyAction::BYPASS => (Action::Bypass, Keying::Own),
         PolicyAction::SECURE_TUNNEL => protection(body, Mode::Tunnel)?,
         PolicyAction::SECURE_TRANSPORT => transport(body, &local, &remote)?,
+        _ => return Err(ErrorCode::BadParam),
+    };
+    let ways = match (body.action, body.flags) {
+        (PolicyAction::SECURE_TUNNEL | PolicyAction::SECURE_TRANSPORT, _) => Ways::Both,
+        (_, PolicyFlags::OUTBOUND_ONLY) => Ways::Outbound,
+        (_, PolicyFlags::INBOUND_ONLY) => Ways::Inbound,
+        (_, flags) if flags == PolicyFlags::default() => Ways::Both,
         _ => return Err(ErrorCode::BadParam),
     };
     let level = PriorityLevel::from_number(body.priority).map(PriorityLevel::priority);
@@ -57,6 +61,7 @@ pub(crate) fn parse(body: &PolicyBody) -> Result<(Policy, Keying), ErrorCode> {
         local: vec![local],
         remote: vec![remote],
         action,
+        ways,
     };
     Ok((policy, keying))
 }
@@ -138,6 +143,11 @@ pub(crate) fn body(policy: &Policy, keying: Keying) -> PolicyBody {
         remote: Endpoint(None),
         local: Endpoint(None),
         replay_window: 0,
+    };
+    body.flags = match policy.ways {
+        Ways::Both => PolicyFlags::default(),
+        Ways::Outbound => PolicyFlags::OUTBOUND_ONLY,
+        Ways::Inbound => PolicyFlags::INBOUND_ONLY,
     };
     match &policy.action {
         Action::Bypass => {}

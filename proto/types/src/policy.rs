@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use crate::lifetime::Lifetime;
 use crate::options::SaOptions;
 use crate::pfp::Pfp;
+use crate::sa::Direction;
 use crate::selector::TrafficSelector;
 
 /// The SPD entry's number: the `spid` column of `ipsec netstat`. Chosen by whoever adds the policy, never reused.
@@ -78,10 +79,34 @@ pub enum Mode {
 pub enum Action {
     /// Protect outbound; require protection inbound.
     Protect(Protection),
-    /// Let pass in the clear, both ways.
+    /// Let pass in the clear.
     Bypass,
-    /// Drop, both ways.
+    /// Drop.
     Discard,
+}
+
+/// For which packets an entry is there, where it does not protect: the parts SPD-O and SPD-I of the SPD. What protects is
+/// of SPD-S and for both (RFC 4301 §4.4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ways {
+    /// Those that leave and those that arrive.
+    #[default]
+    Both,
+    /// Those that leave: SPD-O.
+    Outbound,
+    /// Those that arrive: SPD-I.
+    Inbound,
+}
+
+impl Ways {
+    /// Whether it is there for packets that travel so.
+    pub fn include(self, direction: Direction) -> bool {
+        match self {
+            Ways::Both => true,
+            Ways::Outbound => direction == Direction::Outbound,
+            Ways::Inbound => direction == Direction::Inbound,
+        }
+    }
 }
 
 /// How a protected packet is protected. The algorithms are agreed by key management and come with the SA.
@@ -122,4 +147,13 @@ pub struct Policy {
     pub remote: Vec<TrafficSelector>,
     /// What happens to a packet that matches.
     pub action: Action,
+    /// Whether it is about packets of both directions; of a policy that protects it is not asked.
+    pub ways: Ways,
+}
+
+impl Policy {
+    /// Whether it decides about packets that travel so.
+    pub fn is_about(&self, direction: Direction) -> bool {
+        matches!(self.action, Action::Protect(_)) || self.ways.include(direction)
+    }
 }

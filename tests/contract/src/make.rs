@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -88,6 +88,7 @@ pub fn policy(end: End, number: u32, shape: Shape) -> Policy {
         local,
         remote,
         action: Action::Protect(protection),
+        ways: Ways::default(),
     }
 }
 

@@ -143,6 +143,7 @@ impl Caller<'_> {
 
     fn policy(&mut self) -> RvlPolicy {
         RvlPolicy {
+            ways: 0,
             id: self.number(),
             domain: self.byte().into(),
             priority: self.number(),

@@ -12,7 +12,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
@@ -70,6 +70,7 @@ fn seal(case: &mut Value) -> Result<()> {
             replay_window: 64,
             options: params.options,
         }),
+        ways: Ways::default(),
     };
     for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(params)] {
         engine.apply(&op, Instant::ZERO)?;

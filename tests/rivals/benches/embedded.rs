@@ -19,7 +19,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -120,7 +120,7 @@ impl Ours {
             options: SaOptions::default(),
         });
         let (id, name, domain) = (PolicyId(1), String::new(), Domain::default());
-        let policy = Policy { id, name, domain, priority: 1, local, remote, action };
+        let policy = Policy { id, name, domain, priority: 1, local, remote, action, ways: Ways::default() };
         for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {
             engine.apply(&op, Instant::ZERO).unwrap();
         }

@@ -11,7 +11,7 @@ use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::SaId;
 use ravelin_types::selector::TrafficSelector;
@@ -199,6 +199,7 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
             replay_window: scenario.replay_window,
             options: SaOptions::default(),
         }),
+        ways: Ways::default(),
     }
 }
 

@@ -50,6 +50,7 @@ impl Account {
             local,
             remote,
             action: Action::Protect(protection),
+            ways: Default::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, KeMethod, Transform};
@@ -46,6 +46,9 @@ pub struct PolicyArgs {
     /// What happens to the traffic
     #[arg(long, value_enum, default_value = "secure")]
     action: ActionWord,
+    /// Packets that the policy is about, with --action bypass or discard
+    #[arg(long, value_enum, default_value = "both")]
+    direction: WayWord,
     /// Name of the remote (`ike remote -n NAME`) to negotiate with
     #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
     remote: Option<String>,
@@ -139,6 +142,16 @@ pub enum ActionWord {
     Discard,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WayWord {
+    /// Those that leave and those that arrive
+    Both,
+    /// Those that leave
+    Out,
+    /// Those that arrive
+    In,
+}
+
 /// When the first SA of a policy is negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Start {
@@ -207,6 +220,8 @@ pub struct PolicySpec {
     pub remote: Vec<TrafficSelector>,
     /// What happens to it.
     pub action: ActionWord,
+    /// Which packets it is about, where it does not protect.
+    pub ways: Ways,
     /// Whether the policy is in force by itself. If not, it is with the SAs that it has, and else not at all.
     pub trap: bool,
     /// How it is protected; present exactly when the action is `Secure`.
@@ -307,7 +322,12 @@ impl PolicyArgs {
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
         // Where its peers are is known with their SAs.
         let trap = !self.anywhere();
-        let spec = PolicySpec { name, priority, local, remote, action, trap, esp, interface, connection: None };
+        let ways = match self.direction {
+            WayWord::Both => Ways::Both,
+            WayWord::Out => Ways::Outbound,
+            WayWord::In => Ways::Inbound,
+        };
+        let spec = PolicySpec { name, priority, local, remote, action, ways, trap, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
     }
 
@@ -347,6 +367,11 @@ impl PolicyArgs {
                 self.interface.is_some() && self.mode == Some(ModeWord::Transport),
                 ('m', "mode"),
                 "what is routed to a virtual interface travels in a tunnel; use -m tunnel",
+            ),
+            (
+                self.direction != WayWord::Both && self.action == ActionWord::Secure,
+                ('\0', "direction"),
+                "what is protected is so both ways; --direction goes with --action bypass or discard",
             ),
             (
                 self.anywhere() && self.mode == Some(ModeWord::Transport),

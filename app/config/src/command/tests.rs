@@ -4,7 +4,7 @@ use crate::value::protocol::Protocol;
 use ravelin_ike::config::{IkeVersion, V1};
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::selector::TrafficSelector;
 use std::time::Duration;
 
@@ -124,6 +124,20 @@ fn a_policy_may_be_for_peers_of_a_name() {
         assert_eq!(place.as_deref(), at, "{line}: {message}");
         assert!(message.contains(words), "{line}: {message}");
     }
+}
+
+// RFC 4301 §4.4.1: SPD-O and SPD-I.
+#[test]
+fn what_passes_or_is_dropped_may_have_a_direction() {
+    let bare = "ipsec policy -n p -s any -d any";
+    for (word, ways) in [("both", Ways::Both), ("out", Ways::Outbound), ("in", Ways::Inbound)] {
+        let Command::AddPolicy(spec) = good(&format!("{bare} --action discard --direction {word}")).command else {
+            panic!()
+        };
+        assert_eq!(spec.ways, ways);
+    }
+    let (place, message) = bad(&format!("{POLICY} --direction in"));
+    assert!(place.as_deref() == Some("--direction") && message.contains("both ways"), "{message}");
 }
 
 #[test]

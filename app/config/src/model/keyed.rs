@@ -8,7 +8,7 @@ use ravelin_manage::session::{Ah, Ends, Esp, Session};
 use ravelin_types::Spi;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::transform::IntegId;
 
 use super::{Model, ModelError};
@@ -73,6 +73,7 @@ impl Model {
             local: vec![spec.source.bind(&spec.protocol)],
             remote: vec![spec.destination.bind(&spec.protocol)],
             action,
+            ways: Ways::default(),
         };
         self.add_keyed(policy, keying, Some(session))
     }

@@ -56,6 +56,19 @@ fn ike_and_neighbor_discovery_may_always_pass() {
     );
 }
 
+// Document 003 §4.4, §4.9: IKE_ADD_TEST_BYPASS_POLICIES.
+#[test]
+fn everything_may_pass_behind_all_other_policies() {
+    let mut model = Model::new().with_test_bypass();
+    let spd = model.spd();
+    let shown: Vec<String> = spd[5..].iter().map(|p| format!("{} {} {:?}", p.priority, p.local[0], p.action)).collect();
+    assert_eq!(shown, ["7000 0.0.0.0/0 Bypass", "7000 ::/0 Bypass"]);
+    let error = apply(&mut model, "ipsec policy -x test-bypass6", Path::new("")).unwrap_err();
+    assert!(error.to_string().contains("cannot be deleted"), "{error}");
+    apply(&mut model, "ipsec policy -x ALLPOLICIES", Path::new("")).unwrap();
+    assert_eq!(model.spd().len(), 7);
+}
+
 #[test]
 fn a_named_policy_fits_its_remote() {
     let keys = Keys::new("named");
@@ -238,7 +251,16 @@ fn a_program_may_choose_a_number_that_was_never_used() {
 fn model_policy() -> Policy {
     let any = vec![TrafficSelector::any_v4()];
     let (id, domain) = (PolicyId(0), Domain::default());
-    Policy { id, name: String::new(), domain, priority: 1, local: any.clone(), remote: any, action: Action::Discard }
+    Policy {
+        id,
+        name: String::new(),
+        domain,
+        priority: 1,
+        local: any.clone(),
+        remote: any,
+        action: Action::Discard,
+        ways: Ways::default(),
+    }
 }
 
 // S-124: a line for each version, one name; one of the two is initiated.

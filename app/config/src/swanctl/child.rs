@@ -8,7 +8,7 @@ use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::{Df, Dscp, SaOptions};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Mode, PriorityLevel};
+use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
 use super::connection::Ends;
@@ -147,6 +147,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         local,
         remote,
         action,
+        ways: Ways::Both,
         trap,
         esp,
         interface: None,

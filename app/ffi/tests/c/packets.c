@@ -197,6 +197,60 @@ static void options(void)
     OK(rvl_engine_free(engine));
 }
 
+/* RvlOptions.tfc: packets of one length leave with many, and arrive as they were. */
+static void padding(void)
+{
+    uint64_t seed = 45;
+    RvlHandle engine = engine_new(&seed);
+    RvlPolicy policy = policy_to("any", "any", "192.0.2.2", RVL_TUNNEL);
+    OK(rvl_add_policy(engine, &policy));
+    for (uint32_t direction = RVL_OUTBOUND; direction <= RVL_INBOUND; direction++) {
+        RvlSa sa = sa_from(direction, "192.0.2.1", "192.0.2.2", RVL_TUNNEL, "AES256-GCM");
+        sa.options.tfc = 200;
+        OK(rvl_add_sa(engine, &sa, 0));
+    }
+    uint8_t clear[1500], buffer[2048];
+    size_t len = udp_packet(clear, 1, 2, 9, 100), shortest = SIZE_MAX, longest = 0;
+    for (int i = 0; i < 40; i++) {
+        RvlResult result;
+        RvlPacket packet = placed(buffer, sizeof buffer, clear, len);
+        OK(rvl_encapsulate(engine, &packet, 0, &result));
+        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL);
+        shortest = packet.length < shortest ? packet.length : shortest;
+        longest = packet.length > longest ? packet.length : longest;
+        OK(rvl_decapsulate(engine, &packet, 0, &result));
+        CHECK(packet.length == len && memcmp(buffer + packet.offset, clear, len) == 0);
+    }
+    CHECK(longest - shortest > 100 && longest - shortest <= 200);
+    OK(rvl_engine_free(engine));
+}
+
+/* SPD-O and SPD-I: what is discarded outbound alone arrives. */
+static void directions(void)
+{
+    uint64_t seed = 46;
+    RvlHandle engine = engine_new(&seed);
+    uint8_t clear[200], buffer[500];
+    size_t len = udp_packet(clear, 1, 2, 9, 10);
+    RvlPolicy bypass = {.id = 2, .priority = 20, .action = RVL_BYPASS, .source = "any", .destination = "any"};
+    RvlPolicy discard = {.id = 1, .priority = 10, .action = RVL_DISCARD, .source = "any", .destination = "any"};
+    OK(rvl_add_policy(engine, &bypass));
+    for (uint32_t ways = RVL_BOTH_WAYS; ways <= RVL_INBOUND_ONLY; ways++) {
+        discard.ways = ways;
+        OK(rvl_add_policy(engine, &discard));
+        RvlResult result;
+        RvlPacket packet = placed(buffer, sizeof buffer, clear, len);
+        OK(rvl_encapsulate(engine, &packet, 0, &result));
+        CHECK(result.verdict == (ways == RVL_INBOUND_ONLY ? RVL_VERDICT_BYPASS : RVL_VERDICT_DROP));
+        packet = placed(buffer, sizeof buffer, clear, len);
+        OK(rvl_decapsulate(engine, &packet, 0, &result));
+        CHECK(result.verdict == (ways == RVL_OUTBOUND_ONLY ? RVL_VERDICT_BYPASS : RVL_VERDICT_DROP));
+    }
+    discard.ways = 3;
+    STATUS(RVL_STATUS_BAD_PARAM, rvl_add_policy(engine, &discard));
+    OK(rvl_engine_free(engine));
+}
+
 int main(void)
 {
     static const char *const CIPHERS[] = {"AES128-GCM", "AES256-GCM", "CHACHA20-POLY1305", "AES256-CBC"};
@@ -206,6 +260,8 @@ int main(void)
                 round_trips(mode, CIPHERS[i], in_udp);
     lifetimes();
     options();
+    padding();
+    directions();
     puts("done");
     return 0;
 }

@@ -31,7 +31,7 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
     let settings = Settings {
         socket,
         keying_socket: args.keying_socket,
-        files: Files { rc: args.rc, swanctl: args.swanctl },
+        files: Files { rc: args.rc, swanctl: args.swanctl, test_bypass: args.test_bypass_policies },
         accounts,
         state_dir: args.state_dir,
         plane: plane::Settings {

@@ -108,6 +108,9 @@ fn run_with<P: Running>(
         Some(path) => Some(KeyingSocket::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?),
         None => None,
     };
+    if settings.files.test_bypass {
+        tracing::warn!("whatever no policy protects or drops passes in the clear: --test-bypass-policies is for tests");
+    }
     let loaded = settings.files.load()?;
     for note in &loaded.notes {
         tracing::warn!("{note}");

@@ -14,7 +14,7 @@ use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
-use ravelin_types::policy::{Action, Mode};
+use ravelin_types::policy::{Action, Mode, Ways};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters};
 use ravelin_types::selector::TrafficSelector;
@@ -66,6 +66,7 @@ pub fn keyed_row(keyed: &Keyed) -> Message {
         row.put("mode", mode_name(protection.mode));
         row.put("gateway", protection.remote);
     }
+    put_ways(&mut row, policy.ways);
     row.put("name", &policy.name);
     row.put("automatic", yes_no(false));
     if let Keying::Program { manual, .. } = keyed.keying {
@@ -101,9 +102,19 @@ fn policy_row(entry: &PolicyEntry) -> Message {
         row.put("mode", mode_name(esp.mode));
         row.put("gateway", esp.endpoint);
     }
+    put_ways(&mut row, spec.ways);
     row.put("name", &spec.name);
     row.put("automatic", yes_no(entry.automatic));
     row
+}
+
+/// Which packets a policy is about, where it is not about all.
+fn put_ways(row: &mut Message, ways: Ways) {
+    match ways {
+        Ways::Both => {}
+        Ways::Outbound => row.put("direction", "out"),
+        Ways::Inbound => row.put("direction", "in"),
+    }
 }
 
 /// One policy with everything that was configured for it.

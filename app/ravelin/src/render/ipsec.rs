@@ -27,11 +27,14 @@ const DROPS: [(&str, &str); 11] = [
 
 /// The SPD, and below it what else was configured when there is such (`ipsec policy -v`).
 pub fn policies(out: &mut String, policies: &Message) {
-    let rows: Vec<[&str; 8]> = policies
+    let rows: Vec<[String; 8]> = policies
         .sections()
         .map(|(_, row)| {
-            ["spid", "priority", "protocol", "action", "source", "destination", "mode", "gateway"]
-                .map(|name| field(row, name))
+            let names = ["spid", "priority", "protocol", "action", "source", "destination", "mode", "gateway"];
+            names.map(|name| match (name, row.text("direction")) {
+                ("action", Some(way)) => format!("{} {way}", field(row, name)),
+                _ => field(row, name).to_owned(),
+            })
         })
         .collect();
     let mut widths = WIDTHS;
@@ -40,7 +43,7 @@ pub fn policies(out: &mut String, policies: &Message) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for row in std::iter::once(&HEADER).chain(&rows) {
+    for row in std::iter::once(HEADER.map(str::to_owned)).chain(rows) {
         let mut line = String::new();
         for (width, cell) in widths.iter().zip(row) {
             let _ = write!(line, "{cell:<width$}  ");

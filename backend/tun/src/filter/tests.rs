@@ -1,5 +1,5 @@
 use super::*;
-use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::policy::{Domain, PolicyId, Ways};
 use ravelin_types::selector::OPAQUE_PORTS;
 
 fn ts(text: &str) -> TrafficSelector {
@@ -17,6 +17,7 @@ fn policy(id: u32, local: TrafficSelector, remote: TrafficSelector, action: Acti
         local: vec![local],
         remote: vec![remote],
         action,
+        ways: Ways::default(),
     }
 }
 
@@ -149,4 +150,15 @@ fn many_pairs_of_addresses_are_looked_up_in_sets() {
             .any(|rule| rule.contains("ip daddr 10.0.0.0-10.2.255.255 counter") && rule.contains("policy 1206"))
     );
     assert_eq!(rules.len(), 8);
+}
+
+#[test]
+fn a_policy_of_one_direction_stands_in_the_chains_of_that_direction() {
+    let all = ts("0.0.0.0-255.255.255.255");
+    for (ways, out, back) in [(Ways::Both, 1, 1), (Ways::Outbound, 1, 0), (Ways::Inbound, 0, 1)] {
+        let discard = Policy { ways, ..policy(1, all, ts("10.0.0.1"), Action::Discard) };
+        let script = super::policies(&TunConfig::default(), [&discard].into_iter(), &[]).unwrap();
+        let rules = |chain| rules_of(chain, &script).iter().filter(|rule| rule.contains("discarded")).count();
+        assert_eq!(["select", "leak", "policies"].map(rules), [out, out, back], "{script}");
+    }
 }

@@ -17,7 +17,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneOp, Flow};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
@@ -434,6 +434,7 @@ pub fn policy(id: u32, priority: u32, local: TrafficSelector, remote: TrafficSel
         local: vec![local],
         remote: vec![remote],
         action,
+        ways: Ways::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneEvent};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -137,6 +137,7 @@ pub fn tunnel_policy(number: u32) -> Policy {
         local: vec![net("10.1.0.0", 16)],
         remote: vec![net("10.2.0.0", 16)],
         action: Action::Protect(protection),
+        ways: Ways::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
@@ -74,6 +74,7 @@ fn engine_at(sequence: u64, sn: SnId, integ: IntegId) -> Engine {
         local: any.clone(),
         remote: any,
         action: Action::Protect(protection),
+        ways: Ways::default(),
     };
     let mut engine = Engine::new(EngineConfig::default(), ravelin_crypto_aws_lc::provider(), Box::new(Constant));
     for op in [DataPlaneOp::AddPolicy(policy), DataPlaneOp::AddSa(send), DataPlaneOp::AddSa(receive)] {

@@ -30,6 +30,7 @@ use core::net::IpAddr;
 
 use ravelin_types::dataplane::{DataPlaneError, Flow, Table};
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::transport::{self, Ports};
 use ravelin_wire::ip::{Fragment, Header, is_extension};
@@ -135,6 +136,8 @@ struct Entry {
     local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
     rule: Rule,
+    /// Whether it is about packets of this half's direction; if not, it has no areas.
+    here: bool,
     /// Where it asks for protection: the mode, and who the other end of its SAs is.
     protection: Option<(Mode, IpAddr)>,
 }
@@ -151,11 +154,13 @@ pub(crate) struct Spd {
     v4: Classifier<2>,
     v6: Classifier<5>,
     overlaps: Overlaps,
+    /// How the packets travel about which it is asked.
+    direction: Direction,
     limits: Limits,
 }
 
 impl Spd {
-    pub fn new(seed: u64, limits: Limits) -> Self {
+    pub fn new(seed: u64, direction: Direction, limits: Limits) -> Self {
         let hash = HashKey::new(seed);
         let room = room_at_start(limits.policies);
         Spd {
@@ -165,6 +170,7 @@ impl Spd {
             v4: Classifier::new(hash),
             v6: Classifier::new(hash),
             overlaps: Overlaps::default(),
+            direction,
             limits,
         }
     }
@@ -184,6 +190,7 @@ impl Spd {
             domain: policy.domain,
             local: policy.local.clone(),
             remote: policy.remote.clone(),
+            here: policy.is_about(self.direction),
             rule: match policy.action {
                 Action::Protect(_) => Rule::Protect,
                 Action::Bypass => Rule::Bypass,
@@ -198,12 +205,14 @@ impl Spd {
             self.entries.push(None);
             self.entries.len() as u32 - 1
         });
-        pieces::each(&entry, |piece| match piece {
-            Piece::V4(view, area) => self.v4.insert(view, &area, &entry, place),
-            Piece::V6(view, area) => self.v6.insert(view, &area, &entry, place),
-        });
+        if entry.here {
+            pieces::each(&entry, |piece| match piece {
+                Piece::V4(view, area) => self.v4.insert(view, &area, &entry, place),
+                Piece::V6(view, area) => self.v6.insert(view, &area, &entry, place),
+            });
+            self.overlaps.add(policy);
+        }
         self.entries[place as usize] = Some(entry);
-        self.overlaps.add(policy);
         self.places.insert(policy.id, place);
         Ok(())
     }
@@ -216,11 +225,13 @@ impl Spd {
     fn take(&mut self, id: PolicyId) -> bool {
         let Some(place) = self.places.remove(&id) else { return false };
         let Some(entry) = self.entries[place as usize].take() else { return false };
-        pieces::each(&entry, |piece| match piece {
-            Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
-            Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
-        });
-        self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
+        if entry.here {
+            pieces::each(&entry, |piece| match piece {
+                Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
+                Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
+            });
+            self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
+        }
         self.free.push(place);
         true
     }

@@ -6,6 +6,7 @@ use alloc::vec;
 use core::ops::RangeInclusive;
 use core::slice::from_ref;
 
+use ravelin_types::policy::Ways;
 use ravelin_types::selector::OPAQUE_PORTS;
 
 fn ip(text: &str) -> IpAddr {
@@ -25,6 +26,7 @@ fn policy(id: u32, priority: u32, local: TrafficSelector, remote: TrafficSelecto
         local: vec![local],
         remote: vec![remote],
         action,
+        ways: Ways::default(),
     }
 }
 
@@ -55,7 +57,7 @@ fn discarded(id: u32) -> Match {
 }
 
 fn spd(policies: &[Policy]) -> Spd {
-    let mut spd = Spd::new(3, Limits::default());
+    let mut spd = Spd::new(3, Direction::Outbound, Limits::default());
     for policy in policies {
         spd.add(policy).unwrap();
     }
@@ -127,7 +129,7 @@ fn what_hides_its_ports_does_not_slip_past_a_policy_on_ports() {
 
 #[test]
 fn very_many_host_pairs_keep_their_own_answers() {
-    let mut spd = Spd::new(1, Limits::default());
+    let mut spd = Spd::new(1, Direction::Outbound, Limits::default());
     let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
     for n in 0..2000 {
         let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };

@@ -8,7 +8,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{EspSuite, Suite};
 use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
 use ravelin_types::selector::TrafficSelector;
@@ -117,6 +117,7 @@ pub fn policy(id: u32, priority: u32, local: &[TrafficSelector], remote: &[Traff
         local: local.into(),
         remote: remote.into(),
         action,
+        ways: Ways::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::common::*;
 use ravelin_engine::{DropReason, Engine, EngineConfig, Verdict};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
-use ravelin_types::policy::{Action, Mode, PolicyId, Protection};
+use ravelin_types::policy::{Action, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId};
@@ -310,4 +310,39 @@ fn an_sa_for_a_protocol_between_two_hosts_carries_every_port() {
         let (verdict, _) = send(&mut engine, &udp("192.0.2.1", "192.0.2.2", ports, 20), NOW);
         assert!(matches!(verdict, Verdict::Send(_)), "{ports:?}: {verdict:?}");
     }
+}
+
+// RFC 4301 §4.4.1: what is to be bypassed or discarded outbound and inbound stands in SPD-O and SPD-I, each for itself.
+#[test]
+fn an_entry_may_be_about_one_direction_alone() {
+    let any = [TrafficSelector::any_v4()];
+    let of = |id, priority, action, ways| Policy { ways, ..policy(id, priority, &any, &any, action) };
+    let packet = udp("10.0.0.1", "10.0.0.2", (1, 2), 40);
+    let dropped = Verdict::Drop(DropReason::PolicyDiscard);
+    let none = Verdict::Drop(DropReason::NoPolicy);
+    for (action, decided) in [(Action::Bypass, Verdict::Bypass), (Action::Discard, dropped)] {
+        for (ways, out, back) in
+            [(Ways::Both, decided, decided), (Ways::Outbound, decided, none), (Ways::Inbound, none, decided)]
+        {
+            let mut engine = engine_with(EngineConfig::default());
+            engine.apply(&DataPlaneOp::AddPolicy(of(1, 10, action.clone(), ways)), NOW).unwrap();
+            assert_eq!((send(&mut engine, &packet, NOW).0, receive(&mut engine, &packet).0), (out, back), "{ways:?}");
+            // It may turn round, stands before others for its direction alone, and goes again.
+            let other = if ways == Ways::Inbound { Ways::Outbound } else { Ways::Inbound };
+            engine.apply(&DataPlaneOp::AddPolicy(of(1, 10, action.clone(), other)), NOW).unwrap();
+            let turned = if other == Ways::Inbound { (none, decided) } else { (decided, none) };
+            assert_eq!((send(&mut engine, &packet, NOW).0, receive(&mut engine, &packet).0), turned);
+            engine.apply(&DataPlaneOp::AddPolicy(protect_all(2)), NOW).unwrap();
+            let clear = Verdict::Drop(DropReason::ExpectedProtection);
+            let protected =
+                if other == Ways::Inbound { (Verdict::Hold(PolicyId(2)), decided) } else { (decided, clear) };
+            assert_eq!((send(&mut engine, &packet, NOW).0, receive(&mut engine, &packet).0), protected);
+            engine.apply(&DataPlaneOp::DeletePolicy(PolicyId(1)), NOW).unwrap();
+            assert_eq!(receive(&mut engine, &packet).0, clear);
+        }
+    }
+    // Protection is both ways whatever is said.
+    let mut engine = engine_with(EngineConfig::default());
+    engine.apply(&DataPlaneOp::AddPolicy(Policy { ways: Ways::Inbound, ..protect_all(1) }), NOW).unwrap();
+    assert_eq!(send(&mut engine, &packet, NOW).0, Verdict::Hold(PolicyId(1)));
 }

@@ -11,7 +11,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
@@ -120,6 +120,7 @@ pub fn config(local: &str, peer: &str) -> Config {
                     replay_window: 64,
                     options: SaOptions::default(),
                 }),
+                ways: Ways::default(),
             },
             remote: PEER.into(),
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],

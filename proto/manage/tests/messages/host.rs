@@ -215,7 +215,7 @@ impl Host {
 }
 
 fn with_buffer(packet: &[u8], process: impl FnOnce(&mut PacketBuf<'_>) -> Verdict) -> (Verdict, Vec<u8>) {
-    let mut bytes = [&[0; HEADROOM][..], packet, &[0; TAILROOM]].concat();
+    let mut bytes = [&[0; HEADROOM][..], packet, &[0; TAILROOM + 256]].concat();
     let mut pkt = PacketBuf::new(&mut bytes, HEADROOM..HEADROOM + packet.len()).unwrap();
     (process(&mut pkt), pkt.packet().to_vec())
 }

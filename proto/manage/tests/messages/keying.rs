@@ -2,10 +2,11 @@
 
 use ravelin_engine::Verdict;
 use ravelin_manage::AppId;
+use ravelin_manage::admin::{self, Traffic};
 use ravelin_manage::limits::MAX_EVENTS;
 use ravelin_types::dataplane::Flow;
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::policy::{Domain, Mode, PolicyId};
 use ravelin_types::sa::Direction;
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{ErrorCode, Spi};
@@ -264,4 +265,68 @@ fn a_slow_application_sees_a_gap() {
     assert!(host.manager.has_event(AppId(2)) && host.manager.has_event(APP));
     host.manager.forget(APP);
     assert!(!host.manager.has_event(APP) && host.manager.is_watched());
+}
+
+// Document 003 §3.12: an administrator's program adds policies, and says which direction they are about.
+#[test]
+fn an_administrator_adds_policies_by_messages() {
+    let mut host = Host::new(A, 1);
+    let selector = |text: &str| ravelin_types::selector::TrafficSelector::host(ip(text));
+    let traffic = Traffic { source: selector(A), destination: selector(B), protocol: 0, priority: 3 };
+    let add = |host: &mut Host, request: &Request| {
+        let message = request.emit(Module::ADMIN, 7);
+        admin::answer(&host.raw(APP, message.expose()).unwrap())
+    };
+    let packet = udp(A, B, (5, 7));
+    let dropped = Err(Verdict::Drop(ravelin_engine::DropReason::PolicyDiscard));
+    let discarded = add(&mut host, &admin::discard(&traffic)).unwrap();
+    assert_eq!(host.send(&packet), dropped);
+    let bypassed = add(&mut host, &admin::bypass(&Traffic { priority: 2, ..traffic })).unwrap();
+    assert_ne!(bypassed, discarded);
+    assert_eq!(host.send(&packet), Err(Verdict::Bypass));
+    let flags = PolicyFlags::PROTO_ESP.with(PolicyFlags::TX_TFC_PADDING);
+    let request = admin::protect(&Traffic { priority: 1, ..traffic }, Mode::Transport, ip(B), flags);
+    let protected = add(&mut host, &request).unwrap();
+    assert_eq!(host.send(&packet), Err(Verdict::Hold(protected)));
+    assert_eq!(
+        add(&mut host, &admin::protect(&traffic, Mode::Tunnel, ip(B), PolicyFlags(1 << 30))),
+        Err(ErrorCode::BadParam)
+    );
+    assert_eq!(admin::answer(&[1, 2, 3]), Err(ErrorCode::BadParam));
+
+    // SPD-O and SPD-I (RFC 4301 §4.4.1), as GET_POLICY has them too.
+    for (flag, out, back) in [
+        (PolicyFlags::OUTBOUND_ONLY, dropped.clone(), Err(Verdict::Drop(ravelin_engine::DropReason::NoPolicy))),
+        (PolicyFlags::INBOUND_ONLY, Err(Verdict::Drop(ravelin_engine::DropReason::NoPolicy)), dropped.clone()),
+    ] {
+        let mut host = Host::new(A, 1);
+        let Request::AddPolicy(body) = admin::discard(&traffic) else { panic!() };
+        let number = add(&mut host, &Request::AddPolicy(PolicyBody { flags: flag, ..body })).unwrap();
+        assert_eq!((host.send(&packet), host.receive(&udp(B, A, (7, 5)))), (out, back));
+        let Ok(Reply::GetPolicy(told)) = host.ask(&Request::GetPolicy(PolicyNumber(number))) else { panic!() };
+        assert_eq!(told.flags, flag);
+        let both = PolicyFlags::OUTBOUND_ONLY.with(PolicyFlags::INBOUND_ONLY);
+        assert_eq!(add(&mut host, &Request::AddPolicy(PolicyBody { flags: both, ..body })), Err(ErrorCode::BadParam));
+    }
+}
+
+// Document 003 §3.10: SP_TX_TFC_PADDING.
+#[test]
+fn a_policy_hides_the_length_of_its_packets() {
+    let lengths = |flags| {
+        let mut hosts = pair(flags);
+        key_both(&mut hosts, gcm(), 20, 0);
+        let [(a, _), (b, _)] = &mut hosts;
+        let mut lengths = std::collections::BTreeSet::new();
+        for port in 1..40 {
+            let packet = udp(A, B, (5, port));
+            let protected = a.send(&packet).unwrap();
+            lengths.insert(protected.len());
+            assert_eq!(b.receive(&protected).unwrap(), packet);
+        }
+        lengths
+    };
+    assert_eq!(lengths(PolicyFlags::default()).len(), 1);
+    let hidden = lengths(PolicyFlags::TX_TFC_PADDING);
+    assert!(hidden.len() > 10 && hidden.last().unwrap() - hidden.first().unwrap() <= 256, "{hidden:?}");
 }

@@ -45,6 +45,10 @@ impl PolicyFlags {
     pub const TX_TFC_PADDING: PolicyFlags = PolicyFlags(1 << 9);
     /// `SP_AUTH_SHA2_ICV_SHORT`: the ICV of SHA-2 has 96 bits.
     pub const AUTH_SHA2_ICV_SHORT: PolicyFlags = PolicyFlags(1 << 10);
+    /// Ours: what passes or is dropped is about packets that leave alone (SPD-O of RFC 4301 §4.4.1).
+    pub const OUTBOUND_ONLY: PolicyFlags = PolicyFlags(1 << 11);
+    /// Ours: about packets that arrive alone (SPD-I).
+    pub const INBOUND_ONLY: PolicyFlags = PolicyFlags(1 << 12);
 
     /// Whether all of `flags` are set.
     pub const fn contains(self, flags: PolicyFlags) -> bool {

@@ -13,7 +13,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
+use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection, Ways};
 use ravelin_types::sa::{Direction, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::ip::{Header, checksum, protocol, v4, v6};
@@ -137,6 +137,7 @@ fn operations(row: &Row, place: Place, extended: bool) -> Option<Vec<DataPlaneOp
             replay_window: WINDOW,
             options,
         }),
+        ways: Ways::default(),
     };
     let suite = |ah_spi| row.suite(extended, Spi(ah_spi));
     let sa = |direction, spi, pair, src, dst, suite| SaParams {

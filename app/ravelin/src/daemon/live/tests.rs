@@ -4,7 +4,7 @@ use super::*;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Domain, Mode, Protection};
+use ravelin_types::policy::{Domain, Mode, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{SaKeys, SaLookup};
 use ravelin_types::transform::{EncrId, IntegId, SnId};
@@ -30,6 +30,7 @@ fn base() -> Policy {
             replay_window: 64,
             options: SaOptions::default(),
         }),
+        ways: Ways::default(),
     }
 }
 

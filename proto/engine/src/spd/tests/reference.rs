@@ -3,7 +3,7 @@
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Mode, Protection};
+use ravelin_types::policy::{Mode, Protection, Ways};
 use ravelin_types::selector::OPAQUE_PORTS;
 
 use super::*;
@@ -29,6 +29,7 @@ impl Reference {
                 local: policy.local.clone(),
                 remote: policy.remote.clone(),
                 rule,
+                here: policy.is_about(Direction::Outbound),
                 protection: None,
             },
         );
@@ -42,7 +43,7 @@ impl Reference {
 
     fn lookup(&self, seen: &Seen) -> Match {
         let mut hidden = false;
-        for (&(_, id), entry) in &self.0 {
+        for (&(_, id), entry) in self.0.iter().filter(|(_, entry)| entry.here) {
             match (entry.fits(seen), entry.rule) {
                 (Fit::No, _) | (Fit::Perhaps, Rule::Bypass) => {}
                 (Fit::Perhaps, Rule::Protect | Rule::Discard) => hidden = true,
@@ -138,7 +139,16 @@ impl Random {
         };
         let (local, remote) = (side(self, ipv4, long), side(self, ipv4, long));
         let domain = self.domain();
-        Policy { id: PolicyId(id), name: String::new(), domain, priority, local, remote, action }
+        Policy {
+            id: PolicyId(id),
+            name: String::new(),
+            domain,
+            priority,
+            local,
+            remote,
+            action,
+            ways: self.one(&[Ways::Both, Ways::Both, Ways::Outbound, Ways::Inbound]),
+        }
     }
 
     fn domain(&mut self) -> Domain {
@@ -199,7 +209,7 @@ fn key_of(seen: &Seen) -> Option<FlowKey> {
 /// Some policies come, some are replaced, some go, and packets of both views are looked up in between.
 fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
     let mut random = Random(seed);
-    let (mut spd, mut reference) = (Spd::new(seed, Limits::default()), Reference::default());
+    let (mut spd, mut reference) = (Spd::new(seed, Direction::Outbound, Limits::default()), Reference::default());
     let (mut looked_up, mut matched) = (0, 0);
     for _ in 0..updates {
         if random.below(4) == 0 {

@@ -273,6 +273,7 @@ fn a_reload_shows_the_difference_first_and_touches_only_what_changed() {
     let files = crate::daemon::reload::Files {
         rc: Some(bench.directory.join("rc")),
         swanctl: Some(bench.directory.join("c.conf")),
+        test_bypass: false,
     };
     bench.core.started_with(files);
     let first = ["+ policy p1", "+ policy p2", "+ policy t.net", "+ remote gw", "+ remote t"];
