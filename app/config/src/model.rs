@@ -7,6 +7,7 @@ mod accounts;
 mod interfaces;
 pub mod keyed;
 mod loaded;
+mod ppk;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +80,8 @@ pub struct RemoteEntry {
     /// What was asked for.
     pub spec: RemoteSpec,
     auth: Auth,
+    /// The post-quantum pre-shared key in a file of its own.
+    ppk: Option<Secret>,
 }
 
 /// The keys of a remote.
@@ -299,7 +302,8 @@ impl Model {
             (None, Some(file)) => Auth::Psk(secret::read(&directory.join(file)).map_err(ModelError::Secret)?),
             (None, None) => Auth::Psk(Secret::default()),
         };
-        self.remotes.insert(key.clone(), RemoteEntry { spec, auth });
+        let ppk = ppk::read(&spec.extensions, directory)?;
+        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk });
         let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {
@@ -582,7 +586,7 @@ impl RemoteEntry {
             liveness: spec.liveness,
             encap: spec.encap,
             internal: spec.internal.clone(),
-            extensions: spec.extensions.clone(),
+            extensions: ppk::extensions(&spec.extensions, self.ppk.as_ref(), spec.secret_file.is_none(), model),
             open: Open { keys, peers: self.anybody().then_some(IdPattern::Any).or(open.peers), ..open },
         }
     }

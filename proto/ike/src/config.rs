@@ -76,6 +76,12 @@ impl Config {
                 IkeVersion::V1(_) => false,
                 IkeVersion::V2 => usable(&remote.proposals, ProtocolId::IKE, crypto),
             };
+            let ppk = &remote.extensions.ppk;
+            let eap =
+                matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
+            if eap && (ppk.required || ppk.id.is_some()) {
+                mistakes.push(Mistake::PpkWithEap(name()));
+            }
             if !has_proposal {
                 mistakes.push(Mistake::NoIkeProposal(name()));
             }
@@ -128,6 +134,8 @@ pub enum Mistake {
     NoSecret(String),
     /// EAP cannot be used so.
     Eap(String, &'static str),
+    /// The remote has a post-quantum pre-shared key beside EAP.
+    PpkWithEap(String),
     /// The two addresses of the remote are not of one family.
     Families(String),
     /// The two ends of the policy are not of one family.
@@ -155,6 +163,9 @@ impl fmt::Display for Mistake {
                 write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
             }
             Mistake::Eap(name, why) => write!(f, "remote {name}: {why}"),
+            Mistake::PpkWithEap(name) => {
+                write!(f, "remote {name} has a post-quantum pre-shared key, which does not go with EAP")
+            }
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
             Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),
             Mistake::NoIkeProposal(name) => write!(

@@ -51,6 +51,8 @@ pub enum Part {
     Identity,
     /// The pre-shared keys differ, or the peer says so.
     Authentication,
+    /// There is no post-quantum pre-shared key that both sides have.
+    Ppk,
     /// An EAP conversation did not come to a good end, for the reason in `theirs` or `ours`.
     Eap,
     /// A certificate or a signature is not accepted, for the reason in `theirs`, or the peer does not accept ours.
@@ -76,6 +78,7 @@ impl fmt::Display for Part {
             Part::Role => "the remote is configured to initiate only, or to accept only",
             Part::IkeProposal => "the IKE proposals have no algorithm set in common",
             Part::KeyExchange => "the key exchange failed",
+            Part::Ppk => "the post-quantum pre-shared keys do not meet",
             Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",
             Part::Mode => "one side wants transport mode, the other tunnel mode",

@@ -1,9 +1,48 @@
 //! What a remote does beyond RFC 7296, each by itself and off unless it is asked for.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ravelin_types::Secret;
+
 /// The extensions of one remote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Extensions {
     /// The IKE SA and its tunnels follow either side to other addresses (RFC 4555). Ours changes only where the remote
     /// leaves it open.
     pub mobike: bool,
+    /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
+    pub ppk: Ppks,
+}
+
+/// The post-quantum pre-shared keys of a remote (RFC 8784); not beside EAP.
+#[derive(Clone, Debug, Default)]
+pub struct Ppks {
+    /// The PPK_ID of the one that we use when we initiate, without its type; `None`: none.
+    pub id: Option<Vec<u8>>,
+    /// Whether there is no IKE SA without one.
+    pub required: bool,
+    /// Those that we know.
+    pub keys: Arc<[Ppk]>,
+}
+
+/// A post-quantum pre-shared key.
+#[derive(Clone, Debug)]
+pub struct Ppk {
+    /// Its PPK_ID, without its type.
+    pub id: Vec<u8>,
+    /// The key; it should have 32 random octets or more.
+    pub secret: Secret,
+}
+
+impl Ppks {
+    /// The key of this PPK_ID.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<&Ppk> {
+        self.keys.iter().find(|ppk| ppk.id == id)
+    }
+
+    /// The key that we use when we initiate.
+    pub(crate) fn own(&self) -> Option<&Ppk> {
+        self.find(self.id.as_deref()?)
+    }
 }

@@ -290,6 +290,7 @@ impl IkeSa {
             identities: identities.cloned(),
             suite,
             additional,
+            ppk: matches!(&self.phase, Phase::Established(phase) if phase.ppk),
             mobike: mobike.is_some(),
             peer_addresses: mobike.map_or_else(Vec::new, |mobike| mobike.theirs.clone()),
             nat: (self.ends.nat.ours, self.ends.nat.theirs),

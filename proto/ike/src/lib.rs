@@ -58,7 +58,7 @@ pub mod endpoint;
 
 pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
-pub use extensions::Extensions;
+pub use extensions::{Extensions, Ppk, Ppks};
 pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, Transmit};
 pub use question::{Answer, Desk, Question};

@@ -36,6 +36,8 @@ pub struct IkeSaView {
     pub suite: Option<IkeSuite>,
     /// The additional key exchanges behind its keys (RFC 9370).
     pub additional: Vec<KeMethod>,
+    /// Whether a post-quantum pre-shared key is behind its keys (RFC 8784).
+    pub ppk: bool,
     /// Whether it goes on when an address of either side changes (RFC 4555).
     pub mobike: bool,
     /// Where else the peer says that it can be reached.

@@ -1,9 +1,12 @@
 //! The flags of `ike remote` beyond RFC 7296.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use ravelin_ike::Extensions;
+use ravelin_types::Identity;
 
 use super::Conflict;
+use crate::value::identity;
 
 /// What a remote does only when it is asked for.
 #[derive(Clone, Debug, Args)]
@@ -11,14 +14,39 @@ pub struct ExtensionArgs {
     /// Stay connected when an address of either side changes (MOBIKE, RFC 4555); ours changes only without --local
     #[arg(long)]
     mobike: bool,
+    /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
+    #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
+    ppk_id: Option<Identity>,
+    /// File with the post-quantum pre-shared key, readable by its owner only
+    #[arg(long, value_name = "FILE", requires = "ppk_id")]
+    ppk_file: Option<PathBuf>,
+    /// No IKE SA without the post-quantum pre-shared key
+    #[arg(long, requires = "ppk_id")]
+    ppk_required: bool,
+}
+
+/// What a remote does beyond RFC 7296, as an operator described it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionSpec {
+    /// MOBIKE.
+    pub mobike: bool,
+    /// Whose name the post-quantum pre-shared key has that we use.
+    pub ppk_id: Option<Identity>,
+    /// Where it is, as written; `None`: among the secrets that were loaded.
+    pub ppk_file: Option<PathBuf>,
+    /// Whether there is no IKE SA without one.
+    pub ppk_required: bool,
 }
 
 impl ExtensionArgs {
     /// What they come to for this version of IKE.
-    pub(super) fn interpret(&self, version: u8) -> Result<Extensions, Conflict> {
-        if version == 1 && self.mobike {
-            return Err(Conflict::at(('\0', "mobike"), "MOBIKE is of IKEv2; say -z 2"));
+    pub(super) fn interpret(&self, version: u8) -> Result<ExtensionSpec, Conflict> {
+        let given =
+            [(self.mobike, "mobike", "MOBIKE"), (self.ppk_id.is_some(), "ppk-id", "a post-quantum pre-shared key")];
+        if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
+            return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
-        Ok(Extensions { mobike: self.mobike })
+        let ExtensionArgs { mobike, ppk_id, ppk_file, ppk_required } = self.clone();
+        Ok(ExtensionSpec { mobike, ppk_id, ppk_file, ppk_required })
     }
 }

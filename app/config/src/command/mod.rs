@@ -24,6 +24,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use ravelin_types::interface::Interface;
 
+pub use extensions::ExtensionSpec;
 pub use listing::{
     FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs, IpsecNetstatArgs, RekeyArgs,
     TerminateArgs, Wait,

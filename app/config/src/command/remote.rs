@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::Extensions;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
-use super::extensions::ExtensionArgs;
+use super::extensions::{ExtensionArgs, ExtensionSpec};
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr};
@@ -162,7 +161,7 @@ pub struct RemoteSpec {
     /// Internal addresses that one side gives to the other.
     pub internal: Internal,
     /// What it does beyond RFC 7296.
-    pub extensions: Extensions,
+    pub extensions: ExtensionSpec,
     /// The certificates, where the two authenticate by signatures.
     pub signature: Option<SignatureSpec>,
     /// What only a loaded connection can say.

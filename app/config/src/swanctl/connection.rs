@@ -52,6 +52,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let versions = versions(&mut reader);
     let encap = reader.flag("encap").unwrap_or(false);
     let extensions = extensions::read(&mut reader);
+    if extensions.ppk_required && versions.first != IkeVersion::V2 {
+        reader.wrong("`ppk_required` is of IKEv2: leave version = 1 out");
+    }
     let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
     let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
@@ -146,7 +149,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         ..spec.clone()
     });
     // Nothing of what was configured may be for IKEv1.
-    let older = older.filter(|older| proposal::is_of_ikev1(&older.proposals));
+    let older = older.filter(|older| proposal::is_of_ikev1(&older.proposals) && !older.extensions.ppk_required);
     Some(Connection { name, remote: Some(spec), older, policies })
 }
 
@@ -194,8 +197,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.only("childless", &["allow", "never"], "an IKE SA begins with a Child SA");
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
-    reader.refuse(&["ppk_id"], "postquantum pre-shared keys are not there yet");
-    reader.only("ppk_required", &["no"], "postquantum pre-shared keys are not there yet");
     reader.only("unique", &["no"], "an older IKE SA of a peer goes when the peer says that it has no other");
     reader.only("reauth_time", &["0", "0s"], "nothing is authenticated anew; rekey_time gives fresh keys");
     reader.only("over_time", &[], "an IKE SA ends a tenth of rekey_time after it should have been rekeyed");

@@ -16,6 +16,8 @@ pub enum SecretKind {
     Ike,
     /// A password, for EAP and XAuth.
     Password,
+    /// A post-quantum pre-shared key of IKE (RFC 8784); its owners are its names.
+    Ppk,
 }
 
 /// A secret and whom it belongs to.
@@ -33,12 +35,13 @@ pub struct SharedSecret {
 
 /// Everything below `secrets`.
 pub fn read(section: &Section, problems: &mut Problems) -> Vec<SharedSecret> {
-    const KNOWN: &[&str] = &["ike", "eap", "xauth"];
-    const KEYS: &[&str] = &["private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token", "ntlm", "ppk"];
+    const KNOWN: &[&str] = &["ike", "eap", "xauth", "ppk"];
+    const KEYS: &[&str] = &["private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token", "ntlm"];
     let mut secrets = Vec::new();
     for named in &section.sections {
         let kind = match KNOWN.iter().find(|prefix| named.name.starts_with(*prefix)) {
             Some(&"ike") => SecretKind::Ike,
+            Some(&"ppk") => SecretKind::Ppk,
             Some(_) => SecretKind::Password,
             None if KEYS.iter().any(|prefix| named.name.starts_with(prefix)) => {
                 problems.add(named.at.remark(format!("`{}`: secrets of this type are not there yet", named.name)));
@@ -100,7 +103,7 @@ pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<Sh
         ("eap", Some(SecretKind::Password)),
         ("xauth", Some(SecretKind::Password)),
         ("ntlm", None),
-        ("ppk", None),
+        ("ppk", Some(SecretKind::Ppk)),
     ];
     let kind = reader.word("type", &kinds);
     let name = reader.value("id", |text| Ok(text.to_owned()));

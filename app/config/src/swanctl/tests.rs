@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::secrets::SecretKind;
 use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
 use ravelin_ike::config::{IdPattern, IkeVersion, V1};
@@ -211,4 +212,17 @@ fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
     std::fs::write(&path, "").unwrap();
     assert!(load(&path, &second).unwrap().connections().is_empty());
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+// RFC 8784: a key by its name, of IKEv2 alone.
+#[test]
+fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
+    let spec = connection("remote_addrs = 192.0.2.2\nppk_id = ppk.lab\nppk_required = yes").remote.unwrap();
+    assert_eq!(spec.extensions.ppk_id, Some(Identity::Fqdn("ppk.lab".into())));
+    assert!(spec.extensions.ppk_required && spec.extensions.mobike);
+    assert_eq!(connection("remote_addrs = 192.0.2.2\nversion = 0\nppk_required = yes").older, None);
+    assert!(refused("version = 1\nppk_required = yes").contains("of IKEv2"));
+    let secrets =
+        read("secrets {\n ppk-1 {\n id-a = ppk.lab\n id-b = other\n secret = 0x0102\n }\n}\n").unwrap().secrets;
+    assert_eq!((secrets[0].kind, secrets[0].owners.len()), (SecretKind::Ppk, 2));
 }

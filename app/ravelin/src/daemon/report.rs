@@ -378,6 +378,10 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("liveness", spec.liveness.map_or_else(|| "off".to_owned(), |time| time.as_secs().to_string()));
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
+    if let Some(id) = &spec.extensions.ppk_id {
+        remote.put("ppk-id", id);
+        remote.put("ppk-required", yes_no(spec.extensions.ppk_required));
+    }
     let served = |policy: &&PolicyEntry| policy.spec.esp.as_ref().is_some_and(|esp| esp.remote == spec.name);
     remote.put_list("policies", model.policies().filter(served).map(|policy| policy.spec.name.clone()));
     remote.put_section("failures", recent_failures(failures.of(Some(&spec.name)), now));

@@ -108,6 +108,10 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         if field(remote, "mobike") == "yes" {
             let _ = writeln!(out, "  MOBIKE");
         }
+        if let Some(id) = remote.text("ppk-id") {
+            let required = if field(remote, "ppk-required") == "yes" { "required" } else { "optional" };
+            let _ = writeln!(out, "  Post-quantum pre-shared key: {id}, {required}");
+        }
         let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
         for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {
             self::failure(out, "  ", failure);

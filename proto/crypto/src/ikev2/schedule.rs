@@ -93,6 +93,13 @@ pub struct IkeKeys {
 }
 
 impl IkeKeys {
+    /// The same with a post-quantum pre-shared key in those that protect what comes later (RFC 8784 §3):
+    /// `SK_x = prf+(PPK, SK_x')` for SK_d, SK_pi and SK_pr.
+    pub fn mixed(&self, prf: &dyn PrfAlg, ppk: &Secret) -> Self {
+        let mix = |key: &Secret| prf_plus(prf, ppk.expose(), &[key.expose()], key.len());
+        IkeKeys { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr), ..self.clone() }
+    }
+
     /// Readies the protection of SK payloads: what the original initiator sends, and what the original responder
     /// sends.
     ///

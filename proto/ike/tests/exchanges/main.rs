@@ -22,6 +22,7 @@ mod open;
 mod pad;
 mod peer;
 mod pfp;
+mod ppk;
 mod rekey;
 mod signature;
 mod storm;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Config, Event, Input, Question, limits};
+use ravelin_ike::{Ppk, Ppks};
 use ravelin_pki::auth::{Credential, Proof, Trust};
 use ravelin_pki::{Certificate, Crl};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -541,5 +542,33 @@ fn cert_payloads_of_any_form_neither_help_nor_harm() {
         let mut bent = whole.clone();
         bent[at] ^= 0x55;
         assert!(matches!(judge(&[(4, bent)]), Answer::Refused(_)), "{at}");
+    }
+}
+
+// RFC 8784 §3: where the peer may do without the key, the initiator signs twice.
+#[test]
+fn signatures_cover_a_post_quantum_key_and_its_absence() {
+    let papers = Papers2::new(Kind::P256);
+    let ppk = |secret: &[u8], required| Ppks {
+        id: Some(b"gw".to_vec()),
+        required,
+        keys: [Ppk { id: b"gw".to_vec(), secret: secret.into() }].into(),
+    };
+    for required in [true, false] {
+        for (there, used) in [(ppk(b"a secret", false), true), (Ppks::default(), false)] {
+            if required && !used {
+                continue;
+            }
+            let mut lab = papers.lab(|a, b| {
+                a.remotes[0].extensions.ppk = ppk(b"a secret", required);
+                // A key of another name: announced, and then not there.
+                let strange =
+                    Ppks { keys: [Ppk { id: b"x".to_vec(), secret: b"x"[..].into() }].into(), ..there.clone() };
+                b.remotes[0].extensions.ppk = if used { there.clone() } else { strange };
+            });
+            lab.establish();
+            lab.assert_mirrored();
+            assert_eq!((lab.a.ike().ppk, lab.b.ike().ppk), (used, used));
+        }
     }
 }

@@ -64,6 +64,9 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
         }
         sa.put("prf-alg", names::prf(suite.prf));
         sa.put("dh-group", names::ke(suite.ke));
+        if view.ppk {
+            sa.put("ppk", "yes");
+        }
     }
     if state == "ESTABLISHED" {
         sa.put("established", now.since(view.created).as_secs());

@@ -328,6 +328,7 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         additional: sa.additional.clone(),
         algs,
         sk_d: keys.sk_d.clone(),
+        ppk: sa.ppk,
         mobike: sa.mobike.clone(),
     };
     let established = Established::new(origin, protection, MessageWindow::default(), core);

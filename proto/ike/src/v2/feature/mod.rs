@@ -7,4 +7,5 @@ pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
 pub(crate) mod mobike;
 pub(crate) mod nat;
+pub(crate) mod ppk;
 pub(crate) mod signature_hashes;

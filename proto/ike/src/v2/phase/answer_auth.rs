@@ -32,7 +32,7 @@ use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::{configuration, initial_contact, mobike};
+use crate::v2::feature::{configuration, initial_contact, mobike, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -173,7 +173,7 @@ impl InitAnswered {
     /// The remote that the peer is, once its AUTH is proven; `None`: by EAP, which it wants if it sends no AUTH
     /// (RFC 7296 §2.16).
     fn authenticate(
-        &self,
+        &mut self,
         payloads: Payloads,
         at: (SocketAddr, SocketAddr),
     ) -> Result<(Request, Option<Now<()>>), Error> {
@@ -199,10 +199,19 @@ impl InitAnswered {
             return Err(Error::Authentication(refusal));
         };
         if by_eap {
+            if self.init.ppks {
+                return Err(Error::Misuse("a post-quantum pre-shared key does not go with EAP"));
+            }
             let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
             return Ok((Request { payloads, remote, id, at }, None));
         }
-        let auth = payloads.auth()?;
+        let mut auth = payloads.auth()?;
+        let judged = ppk::judge(remote, self.init.ppks, auth, &payloads)?;
+        match &judged {
+            ppk::Judged::Plain => {}
+            ppk::Judged::Mixed(secret) => self.init.mix(secret),
+            ppk::Judged::Without(plain) => auth = plain,
+        }
         let claim = self.init.initiator(id);
         let judged = claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &payloads.0).map_err(|_| {
             let theirs = alloc::format!("{} with AUTH by {}", id.identity, auth.method);
@@ -254,6 +263,7 @@ impl InitAnswered {
                 None
             }
         };
+        answer.extend(init.plain.is_some().then(ppk::in_use));
         let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
         if mobike.is_some() {
             answer.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
@@ -276,6 +286,7 @@ impl InitAnswered {
                 additional: init.additional,
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
+                ppk: init.plain.is_some(),
                 mobike,
             },
             init.protection,

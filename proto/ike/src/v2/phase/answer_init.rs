@@ -38,7 +38,7 @@ use crate::sa_table::InitKey;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation::{self, Sealed};
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{nat, signature_hashes};
+use crate::v2::feature::{nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
 
@@ -273,6 +273,9 @@ fn build(
     if hashes.is_some() {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
+    let ppk = ppk::answer(payloads, candidates);
+    let ppks = ppk.is_some();
+    answer.extend(ppk);
     // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer.
     if agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
         answer.push(intermediate::notify());
@@ -295,6 +298,8 @@ fn build(
         additional: agreed.additional.clone(),
         done: 0,
         int_auth: IntAuth::default(),
+        ppks,
+        plain: None,
         nat_traversal: detected.is_some(),
         next_id: 1,
         rounds: 0,

@@ -67,7 +67,7 @@ impl Asking {
             return Some(IkeSa { ends, phase: Phase::Asking(self) });
         }
         match (self.step, answer) {
-            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.send(ends, Some(auth(proof)), core),
+            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.proven(ends, Some(auth(proof)), core),
             (Step::SignRequest(unsigned), other) => unsigned.unsigned(&ends, words(other), core),
             (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
             (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),

@@ -17,6 +17,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
+use ravelin_types::Secret;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
@@ -31,13 +32,14 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
+use crate::extensions::Ppk;
 use crate::ike_sa::{Ends, IkeSa, Live, Phase};
 use crate::input::Datagram;
 use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
-use crate::v2::feature::{configuration, initial_contact, mobike};
+use crate::v2::feature::{configuration, initial_contact, mobike, ppk};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
@@ -62,6 +64,10 @@ pub(crate) struct InitExchange {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) done: usize,
     pub(crate) int_auth: IntAuth,
+    /// Whether both sides announced post-quantum pre-shared keys (RFC 8784).
+    pub(crate) ppks: bool,
+    /// The keys without the one that is mixed in, if one is.
+    pub(crate) plain: Option<IkeKeys>,
     /// Whether both sides do NAT traversal.
     pub(crate) nat_traversal: bool,
     /// Message ID of the next exchange.
@@ -104,6 +110,19 @@ impl InitExchange {
         }
     }
 
+    /// Mixes a post-quantum pre-shared key into the keys.
+    pub(crate) fn mix(&mut self, ppk: &Secret) {
+        let mixed = self.keys.mixed(self.algs.prf, ppk);
+        self.plain = Some(core::mem::replace(&mut self.keys, mixed));
+    }
+
+    /// Takes it out again: the peer does not have it.
+    pub(crate) fn unmix(&mut self) {
+        if let Some(plain) = self.plain.take() {
+            self.keys = plain;
+        }
+    }
+
     /// Ni and Nr.
     pub(crate) fn nonces(&self) -> Nonces<'_> {
         Nonces { initiator: &self.nonce_i, responder: &self.nonce_r }
@@ -117,6 +136,10 @@ pub(crate) struct Unsigned {
     pub(crate) wants: Vec<Want>,
     pub(crate) init: InitExchange,
     offer: ChildOffer,
+    /// The post-quantum pre-shared key that is mixed in.
+    ppk: Option<Ppk>,
+    /// What AUTH would be without it, where the peer may do without.
+    without: Option<Vec<u8>>,
 }
 
 /// We sent an IKE_AUTH request.
@@ -137,9 +160,17 @@ pub(crate) fn request(
     ends: Ends,
     remote: Arc<Remote>,
     mut wants: Vec<Want>,
-    init: InitExchange,
+    mut init: InitExchange,
     core: &mut Core,
 ) -> Option<IkeSa> {
+    let ppk = match ppk::chosen(&remote, init.ppks) {
+        Ok(ppk) => ppk,
+        Err(error) => {
+            let policy = wants.first().map(|want| want.policy);
+            core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", policy)));
+            return None;
+        }
+    };
     let Some(offer) = first_offer(&ends, &remote, &mut wants, core) else {
         // The responder forgets its half by itself.
         return None;
@@ -147,15 +178,12 @@ pub(crate) fn request(
     // Who the peer is will be known with its answer; the key must be chosen now.
     let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
     let remote = remote.for_peer(ends.local.ip(), &expected);
-    let unsigned = Unsigned { remote, wants, init, offer };
-    let id = unsigned.id();
-    let claim = unsigned.init.initiator(&id);
-    let hashes = unsigned.init.hashes.as_deref();
-    match claim.prove(unsigned.init.algs.prf, &unsigned.remote.local_auth, hashes) {
-        Now::Known(auth) => unsigned.send(ends, auth, core),
-        Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(unsigned)), core)),
+    if let Some(ppk) = &ppk {
+        init.mix(&ppk.secret);
     }
+    Unsigned { remote, wants, init, offer, ppk, without: None }.prove(ends, core)
 }
+
 /// The first thing wanted that can be asked for; what cannot be is reported.
 fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut Core) -> Option<ChildOffer> {
     while !wants.is_empty() {
@@ -175,11 +203,41 @@ impl Unsigned {
         Id::new(self.remote.local_id.clone())
     }
 
+    /// Makes AUTH; before it what it would be without the post-quantum pre-shared key, where the peer may do without.
+    fn prove(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        let id = self.id();
+        let mut claim = self.init.initiator(&id);
+        if let Some(plain) = self.plain_first() {
+            claim.sk_p = &plain.sk_pi;
+        }
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.hashes.as_deref()) {
+            Now::Known(auth) => self.proven(ends, auth, core),
+            Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(self)), core)),
+        }
+    }
+
+    /// The keys for what goes into NO_PPK_AUTH, if that is still to be made.
+    fn plain_first(&self) -> Option<&IkeKeys> {
+        let wanted = self.ppk.is_some() && !self.remote.extensions.ppk.required && self.without.is_none();
+        self.init.plain.as_ref().filter(|_| wanted)
+    }
+
+    /// AUTH, as it was asked for.
+    pub(crate) fn proven(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+        match &auth {
+            Some(Payload::Auth(plain)) if self.plain_first().is_some() => {
+                self.without = Some(plain.data.clone());
+                self.prove(ends, core)
+            }
+            _ => self.send(ends, auth, core),
+        }
+    }
+
     /// Sends the request with this AUTH.
-    pub(crate) fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+    fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
         let policy = Some(self.offer.policy.policy.id);
         let mut payloads = vec![Payload::IdI(self.id())];
-        let Unsigned { remote, wants, mut init, offer } = self;
+        let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
         payloads.extend(initial_contact::notify(&remote.name, core));
         payloads.extend(remote.local_auth.certificates());
         payloads.extend(remote.remote_auth.requests(&core.crypto));
@@ -191,6 +249,8 @@ impl Unsigned {
         payloads.push(offer.sa());
         payloads.extend(offer.ts());
         payloads.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
+        payloads.extend(ppk.as_ref().map(ppk::identity));
+        payloads.extend(without.as_deref().map(ppk::without));
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
         match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(message) => {
@@ -277,7 +337,18 @@ impl AuthRequested {
         ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id))
     }
 
-    fn finish(self: Box<Self>, ends: Ends, payloads: Result<Payloads, Error>, core: &mut Core) -> Option<IkeSa> {
+    /// Whether the responder has our post-quantum pre-shared key, and what follows (RFC 8784 §3).
+    fn settle_ppk(&mut self, payloads: &Payloads) -> Result<(), Error> {
+        if self.init.plain.is_some() && payloads.notify(NotifyType::PPK_IDENTITY).is_none() {
+            if self.remote.extensions.ppk.required {
+                return Err(ppk::missing(vec!["no post-quantum pre-shared key".into()]));
+            }
+            self.init.unmix();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, ends: Ends, payloads: Result<Payloads, Error>, core: &mut Core) -> Option<IkeSa> {
         let payloads = match payloads {
             Ok(payloads) => payloads,
             Err(error) => return self.refuse(&ends, &error, true, core),
@@ -295,7 +366,8 @@ impl AuthRequested {
             return self.refuse(&ends, &error, false, core);
         }
         let rule = if matches!(self.turn, Turn::Greeting) { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
-        match rules::require(&payloads, rule).and_then(|()| self.verify(&payloads)) {
+        let required = rules::require(&payloads, rule).and_then(|()| self.settle_ppk(&payloads));
+        match required.and_then(|()| self.verify(&payloads)) {
             Ok(Now::Known(())) => self.proven(ends, &payloads, core),
             Ok(Now::Ask(question)) => Some(asking::ask(ends, question, Step::JudgeResponse(self, payloads), core)),
             Err(error) => self.refuse(&ends, &error, true, core),
@@ -368,6 +440,7 @@ impl AuthRequested {
                 additional: init.additional,
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
+                ppk: init.plain.is_some(),
                 mobike,
             },
             init.protection,

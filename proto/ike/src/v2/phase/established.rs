@@ -45,6 +45,8 @@ pub(crate) struct Established {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
+    /// Whether a post-quantum pre-shared key is behind its keys (RFC 8784).
+    pub(crate) ppk: bool,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
     pub(crate) protection: Protection,
@@ -84,12 +86,13 @@ pub(crate) struct Origin {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
+    pub(crate) ppk: bool,
     pub(crate) mobike: Option<Mobike>,
 }
 
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
-        let Origin { remote, identities, suite, additional, algs, sk_d, mobike } = origin;
+        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike } = origin;
         make_room(&remote.name, &identities.1, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -102,6 +105,7 @@ impl Established {
             additional,
             algs,
             sk_d,
+            ppk,
             mobike,
             protection,
             window,

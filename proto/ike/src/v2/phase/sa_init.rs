@@ -37,7 +37,7 @@ use crate::negotiate;
 use crate::retry::{Due, Retry};
 use crate::v2::feature::fragmentation::{self, Sealed};
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{nat, signature_hashes};
+use crate::v2::feature::{nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -130,6 +130,7 @@ fn init_message(
     payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
     payloads.push(fragmentation::notify());
     payloads.extend(signature_hashes::notify(core::iter::once(remote)));
+    payloads.extend(ppk::offer(remote));
     // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
     if negotiate::lists_additional(offers) {
         payloads.push(intermediate::notify());
@@ -307,6 +308,8 @@ impl InitRequested {
             additional: agreed.additional,
             done: 0,
             int_auth: IntAuth::default(),
+            ppks: ppk::offer(&self.remote).is_some() && ppk::announced(payloads),
+            plain: None,
             nat_traversal: detected.is_some(),
             next_id: 1,
             rounds: 0,

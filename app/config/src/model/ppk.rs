@@ -1,0 +1,33 @@
+//! Which post-quantum pre-shared keys a remote has.
+
+use std::path::Path;
+
+use ravelin_ike::{Extensions, Ppk, Ppks};
+use ravelin_types::Secret;
+
+use super::{Model, ModelError};
+use crate::command::ExtensionSpec;
+use crate::secret;
+use crate::swanctl::secrets::SecretKind;
+
+/// The key in the file that a remote names, if it names one.
+pub(super) fn read(spec: &ExtensionSpec, directory: &Path) -> Result<Option<Secret>, ModelError> {
+    let file = spec.ppk_file.as_ref();
+    file.map(|file| secret::read(&directory.join(file)).map_err(ModelError::Secret)).transpose()
+}
+
+/// What the remote does: its own key, or those that were loaded. Whoever names one takes no other.
+pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: bool, model: &Model) -> Extensions {
+    let id = spec.ppk_id.as_ref().map(|id| id.data());
+    let keys: Vec<Ppk> = match (&id, own) {
+        (Some(id), Some(secret)) => vec![Ppk { id: id.clone(), secret: secret.clone() }],
+        _ if loaded => {
+            let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Ppk);
+            let named = secrets.flat_map(|secret| secret.owners.iter().map(|owner| (owner.data(), &secret.secret)));
+            let wanted = named.filter(|(name, _)| id.as_ref().is_none_or(|id| id == name));
+            wanted.map(|(id, secret)| Ppk { id, secret: secret.clone() }).collect()
+        }
+        _ => Vec::new(),
+    };
+    Extensions { mobike: spec.mobike, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
+}

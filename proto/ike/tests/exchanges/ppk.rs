@@ -1,0 +1,117 @@
+//! Post-quantum pre-shared keys (RFC 8784).
+
+use crate::lab::*;
+use crate::peer::{Peer, notifies, notify};
+use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, Ppk, Ppks};
+use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::v2::NotifyType;
+
+const KEY: &[u8] = b"thirty-two octets of a PPK or so";
+
+fn ppk(id: &str, secret: &[u8]) -> Ppk {
+    Ppk { id: id.as_bytes().to_vec(), secret: secret.into() }
+}
+
+/// The key under this name, required or not.
+fn keys(id: &str, secret: &[u8], required: bool) -> Ppks {
+    Ppks { id: Some(id.as_bytes().to_vec()), required, keys: [ppk(id, secret)].into() }
+}
+
+fn lab(a: Ppks, b: Ppks) -> Lab {
+    let mut lab = Lab::with(|at_a, at_b| {
+        at_a.remotes[0].extensions.ppk = a;
+        at_b.remotes[0].extensions.ppk = b;
+    });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab
+}
+
+#[test]
+fn a_key_that_both_have_is_in_the_keys_of_everything() {
+    for (required_a, required_b) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut lab = lab(keys("gw", KEY, required_a), keys("gw", KEY, required_b));
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert!(lab.a.ike().ppk && lab.b.ike().ppk);
+        lab.assert_mirrored();
+        lab.b.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.settle();
+        assert!(lab.a.ike().ppk && lab.b.ike().ppk, "what it gave lives on in SK_d");
+        lab.assert_mirrored();
+    }
+    // The Child SA has other keys than the same exchange without it: same seeds, same nonces.
+    let with = lab(keys("gw", KEY, true), keys("gw", KEY, true));
+    let other = lab(keys("gw", b"another", true), keys("gw", b"another", true));
+    let key = |lab: &Lab| lab.a.sas.values().next().unwrap().keys.encr.expose().to_vec();
+    assert_ne!(key(&with), key(&other));
+}
+
+#[test]
+fn a_responder_takes_whichever_key_is_named() {
+    let known = Ppks { id: None, required: true, keys: [ppk("one", b"1"), ppk("gw", KEY), ppk("two", b"2")].into() };
+    let lab = lab(keys("gw", KEY, true), known);
+    assert!(lab.a.ike().ppk && lab.b.ike().ppk);
+}
+
+#[test]
+fn without_a_key_in_common_it_goes_on_where_neither_insists() {
+    for b in [Ppks::default(), keys("other", KEY, false)] {
+        let lab = lab(keys("gw", KEY, false), b);
+        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+        assert!(!lab.a.ike().ppk && !lab.b.ike().ppk);
+        lab.assert_mirrored();
+    }
+}
+
+#[test]
+fn who_insists_gets_no_ike_sa_without_the_key() {
+    // The initiator insists and the responder has none, or another.
+    let alone = lab(keys("gw", KEY, true), Ppks::default());
+    alone.a.failure(Part::Ppk);
+    assert!(alone.a.sas.is_empty());
+    let strange = lab(keys("gw", KEY, true), keys("other", KEY, false));
+    strange.b.failure(Part::Ppk);
+    assert!(strange.a.sas.is_empty() && strange.b.sas.is_empty());
+    // The responder insists.
+    for a in [Ppks::default(), keys("other", KEY, false)] {
+        let lab = lab(a, keys("gw", KEY, true));
+        let failure = lab.b.failure(Part::Ppk);
+        assert!(failure.ours[0].contains("RFC 8784"));
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    }
+    // The names are the same and the keys are not.
+    for required in [false, true] {
+        let lab = lab(keys("gw", KEY, required), keys("gw", b"not the same", required));
+        lab.b.failure(Part::Authentication);
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    }
+    // A key is named that this side does not have.
+    let nowhere = lab(Ppks { id: Some(b"gw".to_vec()), required: true, keys: [].into() }, Ppks::default());
+    nowhere.a.failure(Part::Configuration);
+    assert!(nowhere.a.sent.is_empty());
+}
+
+// RFC 8784 §3: the peer announced PPKs, and then does not say which.
+#[test]
+fn whoever_announces_a_key_must_name_one() {
+    for identity in [None, Some(&[][..]), Some(&[1, b'g', b'w']), Some(&[2])] {
+        let mut config = config(B, A);
+        config.remotes[0].extensions.ppk = keys("gw", KEY, false);
+        let mut host = Host::new(config, 2);
+        let mut peer = Peer::new(1);
+        let mut init = peer.init_payloads();
+        init.push(notify(NotifyType::USE_PPK, &[]));
+        let request = peer.init_message(&init);
+        peer.send(&mut host, &request);
+        let answer = host.take();
+        peer.init_answered(&answer.data);
+        let mut payloads = peer.auth_request();
+        payloads.extend(identity.map(|identity| notify(NotifyType::PPK_IDENTITY, identity)));
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        assert_eq!(notifies(&answer), [NotifyType::AUTHENTICATION_FAILED], "{identity:?}");
+        assert!(host.sas.is_empty());
+    }
+}
