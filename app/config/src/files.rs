@@ -13,7 +13,7 @@ use crate::swanctl;
 /// When it cannot be read, or something in it is wrong or not supported.
 pub fn load(path: &Path, model: &Model) -> Result<Loaded, RcError> {
     match path.extension().is_some_and(|extension| extension == "conf") {
-        true => Ok(Loaded { model: swanctl::load(path, model)?, notes: Vec::new() }),
+        true => Ok(Loaded { model: swanctl::load(path, model)?, notes: Vec::new(), commands: Vec::new() }),
         false => rc::load(path, model),
     }
 }

@@ -4,6 +4,7 @@
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
 mod accounts;
+mod commands;
 mod interfaces;
 pub mod keyed;
 mod loaded;
@@ -25,6 +26,7 @@ use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Pro
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, Secret};
 
+pub use self::commands::Commands;
 use self::interfaces::MAX_INTERFACES;
 use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec};

@@ -43,6 +43,10 @@ pub struct Entry {
     pub crls: Vec<Crl>,
     /// The name of the private key of the first certificate, if it is here.
     pub key: Option<String>,
+    /// The file that the private key came from, if it is another one.
+    pub key_file: Option<PathBuf>,
+    /// The file with its passphrase.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// The database.
@@ -104,6 +108,7 @@ impl Database {
         if self.entries.iter().any(|entry| entry.file == file) {
             return Err(PaperError::Known(file.to_owned()));
         }
+        let (key_file, passphrase_file) = (key.map(Path::to_owned), passphrase.map(Path::to_owned));
         let passphrase = passphrase.map(|path| secret::read(&directory.join(path))).transpose();
         let passphrase = passphrase.map_err(PaperError::File)?;
         let mut contents = read(&directory.join(file), passphrase.as_ref())?;
@@ -141,7 +146,9 @@ impl Database {
         };
         papers.crls.extend(crls.iter().cloned());
         self.papers = Arc::new(papers);
-        self.entries.push(Entry { file: file.to_owned(), database, certificates, crls, key: name });
+        let file_name = file.to_owned();
+        let entry = Entry { file: file_name, database, certificates, crls, key: name, key_file, passphrase_file };
+        self.entries.push(entry);
         self.entries.last().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))
     }
 

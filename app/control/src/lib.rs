@@ -24,9 +24,5 @@ pub use packet::Packet;
 pub use server::{ClientId, Request, Server};
 pub use socket::BindError;
 
-/// The command that has the configuration read again: `file` (a `swanctl.conf`; without one, the files of the start), and
-/// `dry-run`. The answer has the list `changes`.
-pub const RELOAD: &str = "reload";
-
 /// The command that carries a command line of the daemon's grammar: `argv` (list) and `cwd` (the caller's directory).
 pub const COMMAND_LINE: &str = "command-line";

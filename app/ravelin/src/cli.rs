@@ -42,8 +42,6 @@ pub enum Command {
     /// Validate configurations without a daemon; a name that begins with ipsec and ends with .conf is an ipsec.conf, one
     /// that ends with .conf a swanctl.conf, any other an ike_rc
     Check(CheckArgs),
-    /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
-    Reload(ReloadArgs),
     #[cfg(feature = "kernel")]
     /// List the algorithms of IPsec
     Algorithms(AlgorithmsArgs),
@@ -141,18 +139,6 @@ pub struct CheckArgs {
     /// The files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-}
-
-/// `ravelin reload`
-#[derive(Clone, Debug, Args)]
-pub struct ReloadArgs {
-    /// A swanctl.conf in the place of what was loaded; without one, the files that the daemon was started with, in the
-    /// place of everything
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Print what would change, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// `ravelin decode`

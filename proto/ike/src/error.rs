@@ -16,7 +16,7 @@ use ravelin_wire::ike::header::PayloadType;
 use ravelin_wire::ike::v1;
 use ravelin_wire::ike::v2::{Notify, NotifyType};
 
-use crate::explain::{Failure, Part};
+use crate::explain::{Failure, Gap, Part};
 use crate::limits;
 
 /// Why an exchange cannot go on.
@@ -69,6 +69,8 @@ pub(crate) struct Disagreement {
     pub(crate) theirs: Vec<String>,
     /// What we have configured.
     pub(crate) ours: Vec<String>,
+    /// Where both are proposals.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl Disagreement {
@@ -81,7 +83,7 @@ impl Disagreement {
                 line.truncate(at);
             }
         }
-        Disagreement { part, theirs, ours }
+        Disagreement { part, theirs, ours, gaps: Vec::new() }
     }
 }
 
@@ -201,6 +203,10 @@ impl Error {
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
             Error::Misuse(what) => (Part::Configuration, vec![], vec![(*what).into()]),
         };
+        let gaps = match self {
+            Error::NoAgreement(d) => d.gaps.clone(),
+            _ => Vec::new(),
+        };
         Failure {
             remote: place.remote,
             address: place.address,
@@ -209,6 +215,7 @@ impl Error {
             part,
             theirs,
             ours,
+            gaps,
             advice: advice(part).into(),
         }
     }
@@ -289,7 +296,7 @@ fn describe(kind: NotifyType, data: &[u8]) -> String {
 fn advice(part: Part) -> &'static str {
     match part {
         Part::NoRemote => "add a remote for this address, or correct the address of the one meant",
-        Part::Role => "let one side's remote initiate, and the other side's accept",
+        Part::Role => "let one side's remote initiate and the other side's accept, both with the same version of IKE",
         Part::IkeProposal | Part::ChildProposal => "give both sides a proposal in common",
         Part::KeyExchange => "give both sides a key exchange method in common",
         Part::TrafficSelectors => "make the selectors of the two policies overlap, mirrored",

@@ -1,11 +1,16 @@
 //! Why a negotiation failed, in words an operator can act on.
 
-use alloc::string::String;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
 use ravelin_types::policy::PolicyId;
+use ravelin_types::proposal::Proposal;
+use ravelin_types::transform::TransformType;
+
+use crate::limits::REPORT_LINES;
 
 /// A failed exchange: where, what did not meet, and what each side had to offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +29,47 @@ pub struct Failure {
     pub theirs: Vec<String>,
     /// What we offered or have configured, one line each.
     pub ours: Vec<String>,
+    /// Of what the two sides have nothing in common, where both are known.
+    pub gaps: Vec<Gap>,
     /// What to do.
     pub advice: String,
+}
+
+/// One type of transform of which the two sides have none in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The type.
+    pub kind: TransformType,
+    /// What the peer has of it; empty for none.
+    pub theirs: Vec<String>,
+    /// What we have.
+    pub ours: Vec<String>,
+}
+
+/// What is missing between the two proposals that come closest.
+pub(crate) fn gaps(offered: &[Proposal], ours: &[Proposal]) -> Vec<Gap> {
+    let pairs = offered.iter().take(REPORT_LINES).flat_map(|theirs| ours.iter().map(move |own| (theirs, own)));
+    let pairs = pairs.filter(|(theirs, own)| theirs.protocol == own.protocol);
+    pairs.map(|(theirs, own)| between(theirs, own)).min_by_key(Vec::len).unwrap_or_default()
+}
+
+fn between(theirs: &Proposal, own: &Proposal) -> Vec<Gap> {
+    let kinds: BTreeSet<TransformType> =
+        theirs.transforms.iter().chain(&own.transforms).map(|transform| transform.kind()).collect();
+    let of = |proposal: &Proposal, kind| -> Vec<String> {
+        let all = proposal.transforms.iter().filter(|transform| transform.kind() == kind);
+        all.take(REPORT_LINES).map(ToString::to_string).collect()
+    };
+    let mut gaps: Vec<Gap> = Vec::new();
+    for kind in kinds {
+        let common = theirs.transforms.iter().any(|it| it.kind() == kind && own.transforms.contains(it));
+        // Whether there is an integrity algorithm follows from the ciphers.
+        let follows = kind == TransformType::INTEG && gaps.iter().any(|gap| gap.kind == TransformType::ENCR);
+        if !common && !follows {
+            gaps.push(Gap { kind, theirs: of(theirs, kind), ours: of(own, kind) });
+        }
+    }
+    gaps
 }
 
 /// The part of a negotiation that failed.
@@ -75,7 +119,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Part::NoRemote => "no remote is configured for the peer",
-            Part::Role => "the remote is configured to initiate only, or to accept only",
+            Part::Role => "the remote is configured for another role or version",
             Part::IkeProposal => "the IKE proposals have no algorithm set in common",
             Part::KeyExchange => "the key exchange failed",
             Part::Ppk => "the post-quantum pre-shared keys do not meet",
@@ -115,5 +159,32 @@ impl fmt::Display for Failure {
             write!(f, "; {}", self.advice)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ravelin_types::proposal::ProtocolId;
+    use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, Transform};
+
+    #[test]
+    fn the_closest_two_proposals_are_compared() {
+        let proposal =
+            |transforms: &[Transform]| Proposal { protocol: ProtocolId::IKE, transforms: transforms.to_vec() };
+        let (gcm, cbc) = (Transform::Encr(EncrId::AES_GCM_16, Some(128)), Transform::Encr(EncrId::AES_CBC, Some(128)));
+        let (sha, prf) = (Transform::Integ(IntegId::HMAC_SHA2_256_128), Transform::Prf(PrfId::HMAC_SHA2_256));
+        let [small, large] = [KeMethod::MODP1024, KeMethod::MODP3072].map(Transform::Ke);
+        let ours = [proposal(&[gcm, prf, large]), proposal(&[cbc, sha, prf, large])];
+        let found = gaps(&[proposal(&[cbc, sha, prf, small])], &ours);
+        assert_eq!(
+            found,
+            [Gap { kind: TransformType::KE, theirs: vec!["MODP1024".into()], ours: vec!["MODP3072".into()] }]
+        );
+        // What follows from another difference is none of its own.
+        let found = gaps(&[proposal(&[cbc, sha, prf, large])], &ours[..1]);
+        assert_eq!(found.iter().map(|gap| gap.kind).collect::<Vec<_>>(), [TransformType::ENCR]);
+        assert!(gaps(&[], &ours).is_empty());
     }
 }

@@ -22,7 +22,7 @@ use ravelin_types::selector::{TrafficSelector, narrow};
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform, TransformType};
 
 use crate::error::Disagreement;
-use crate::explain::Part;
+use crate::explain::{Part, gaps};
 
 /// An agreement on algorithms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +217,7 @@ fn search<S>(
 
 fn disagreement(part: Part, offered: &[Proposal], ours: &[Proposal]) -> Disagreement {
     let lines = |proposals: &[Proposal]| proposals.iter().map(ToString::to_string).collect();
-    Disagreement::new(part, lines(offered), lines(ours))
+    Disagreement { gaps: gaps(offered, ours), ..Disagreement::new(part, lines(offered), lines(ours)) }
 }
 
 /// Choosing inside one pair of proposals; `None` from any step means the pair does not fit.

@@ -86,6 +86,7 @@ fn no_version(policy: PolicyId) -> Failure {
         part: Part::Configuration,
         theirs: vec![],
         ours: vec![String::from(NO_VERSION)],
+        gaps: vec![],
         advice: String::new(),
     }
 }

@@ -112,7 +112,7 @@ impl fmt::Display for Identity {
             Identity::Ipv4(address) => write!(f, "{address}"),
             Identity::Ipv6(address) => write!(f, "{address}"),
             Identity::Fqdn(text) | Identity::Rfc822(text) => write!(f, "{}", text.escape_debug()),
-            Identity::KeyId(data) if data.iter().all(u8::is_ascii_graphic) => {
+            Identity::KeyId(data) if data.iter().all(u8::is_ascii_graphic) && !data.starts_with(b"0x") => {
                 data.iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
             }
             Identity::Dn(dn) => write!(f, "{dn}"),

@@ -1,11 +1,12 @@
-//! The verbs that list, flush and act on what is already configured.
+//! The verbs that list, flush and act on what is already configured, and those of whole files.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::Conflict;
-use crate::value::{name, quantity};
+use crate::value::{BadValue, name, quantity};
 
 /// `ipsec netstat`
 #[derive(Clone, Debug, Default, Args)]
@@ -71,12 +72,32 @@ impl IpsecFlushArgs {
     }
 }
 
+/// What `-p` of `ike netstat` and `ike flush` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The IKE SAs of IKEv1.
+    V1Ike,
+    /// What was negotiated in quick mode.
+    V1Quick,
+    /// IKEv2: IKE SAs with their Child SAs.
+    V2,
+}
+
+fn phase(text: &str) -> Result<Phase, BadValue> {
+    match text {
+        "1" => Ok(Phase::V1Ike),
+        "2" => Ok(Phase::V1Quick),
+        "3" => Ok(Phase::V2),
+        _ => Err(BadValue::new("expected 1 or 2, the phases of IKEv1, or 3, IKEv2")),
+    }
+}
+
 /// `ike netstat`
 #[derive(Clone, Debug, Default, Args)]
 pub struct IkeNetstatArgs {
-    /// IKE security associations: 3 for IKEv2 (1 and 2 are the phases of IKEv1)
-    #[arg(short = 'p', long, value_parser = clap::value_parser!(u8).range(1..=3))]
-    pub phase: Option<u8>,
+    /// Security associations of IKE: 1 and 2 for the phases of IKEv1, 3 for IKEv2
+    #[arg(short = 'p', long, value_name = "NUMBER", value_parser = phase)]
+    pub phase: Option<Phase>,
     /// Remotes
     #[arg(short = 'r', long)]
     pub remotes: bool,
@@ -90,7 +111,6 @@ pub struct IkeNetstatArgs {
 
 impl IkeNetstatArgs {
     pub(super) fn interpret(&self) -> Result<Self, Conflict> {
-        no_phases_of_ikev1(self.phase)?;
         if self.name.is_some() && !self.remotes {
             return Err(Conflict::at(('n', "name"), "-n NAME goes with -r"));
         }
@@ -111,9 +131,9 @@ impl IkeNetstatArgs {
 /// `ike flush`
 #[derive(Clone, Debug, Args)]
 pub struct IkeFlushArgs {
-    /// IKE security associations: 3 for IKEv2 (1 and 2 are the phases of IKEv1)
-    #[arg(short = 'p', long, value_parser = clap::value_parser!(u8).range(1..=3))]
-    phase: Option<u8>,
+    /// Security associations of IKE: 1 and 2 for the phases of IKEv1, 3 for IKEv2
+    #[arg(short = 'p', long, value_name = "NUMBER", value_parser = phase)]
+    phase: Option<Phase>,
     /// Remotes
     #[arg(short = 'r', long)]
     remotes: bool,
@@ -125,30 +145,22 @@ pub struct IkeFlushArgs {
 /// What `ike flush` deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushIke {
-    /// Every IKE SA.
-    pub sas: bool,
+    /// SAs: none, those of a phase, or (`Some(None)`) all.
+    pub sas: Option<Option<Phase>>,
     /// Remotes: none, one, or (`Some(None)`) all.
     pub remotes: Option<Option<String>>,
 }
 
 impl IkeFlushArgs {
     pub(super) fn interpret(&self) -> Result<FlushIke, Conflict> {
-        no_phases_of_ikev1(self.phase)?;
         if self.name.is_some() && !self.remotes {
             return Err(Conflict::at(('n', "name"), "-n NAME goes with -r"));
         }
         let everything = self.phase.is_none() && !self.remotes;
         Ok(FlushIke {
-            sas: everything || self.phase.is_some(),
+            sas: (everything || self.phase.is_some()).then_some(self.phase),
             remotes: (everything || self.remotes).then(|| self.name.clone()),
         })
-    }
-}
-
-fn no_phases_of_ikev1(phase: Option<u8>) -> Result<(), Conflict> {
-    match phase {
-        Some(1 | 2) => Err(Conflict::at(('p', "phase"), "IKEv1 is not there yet; use -p 3 for IKEv2")),
-        _ => Ok(()),
     }
 }
 
@@ -197,4 +209,43 @@ pub struct TerminateArgs {
     /// How long to wait.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// `ike commands`
+#[derive(Clone, Debug, Args)]
+pub struct CommandsArgs {
+    /// The file to write, for its owner only; - prints
+    #[arg(short = 'f', long, value_name = "FILE", default_value = "ike_dump_cmds.txt")]
+    pub file: PathBuf,
+}
+
+/// `ike reload`
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// A swanctl.conf in the place of what was loaded; without one, the files that the daemon was started with, in the
+    /// place of everything
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `call`
+#[derive(Clone, Debug, Args)]
+pub struct CallArgs {
+    /// The file of commands
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `why`
+#[derive(Clone, Debug, Args)]
+pub struct WhyArgs {
+    /// Name of the remote or of a policy, or an address
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }

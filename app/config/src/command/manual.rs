@@ -1,6 +1,7 @@
 //! `ipsec addsa` and `ipsec delsa`: keys given by hand (document 003 §3.13).
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use ravelin_types::Spi;
@@ -112,13 +113,34 @@ pub struct ManualSpec {
     /// The local end; `None`: the address from which the remote end is reached.
     pub local: Option<IpAddr>,
     /// ESP: SPIs (in, out), the cipher and its keys (in, out).
-    pub esp: Option<(Spi, Spi, EncrId, [KeySource; 2])>,
+    pub esp: Option<(Spi, Spi, algorithm::Encr, [KeySource; 2])>,
     /// AH: SPIs (in, out).
     pub ah: Option<(Spi, Spi)>,
     /// Integrity and its keys (in, out): of AH where there is AH, else of ESP.
     pub integ: Option<(IntegId, [KeySource; 2])>,
     /// How its packets are carried.
     pub options: SaOptions,
+}
+
+impl ManualSpec {
+    fn keys(&self) -> impl Iterator<Item = &KeySource> {
+        let of_esp = self.esp.iter().flat_map(|(.., keys)| keys);
+        of_esp.chain(self.integ.iter().flat_map(|(_, keys)| keys))
+    }
+
+    /// Whether a key was given as digits, and not by the name of a file.
+    pub fn holds_keys(&self) -> bool {
+        self.keys().any(|key| matches!(key, KeySource::Hex(secret) if !secret.is_empty()))
+    }
+
+    /// The files of its keys.
+    pub(super) fn key_files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let of_esp = self.esp.iter_mut().flat_map(|(.., keys)| keys);
+        of_esp.chain(self.integ.iter_mut().flat_map(|(_, keys)| keys)).filter_map(|key| match key {
+            KeySource::File(path) => Some(path),
+            KeySource::Hex(_) => None,
+        })
+    }
 }
 
 impl AddSaArgs {
@@ -171,14 +193,14 @@ impl AddSaArgs {
         Ok(Command::AddSa(Box::new(spec)))
     }
 
-    fn cipher(&self) -> Result<Option<(EncrId, [KeySource; 2])>, Conflict> {
+    fn cipher(&self) -> Result<Option<(algorithm::Encr, [KeySource; 2])>, Conflict> {
         let keys = both((self.encr_in.clone(), self.encr_out.clone()), "-f and -g")?;
         let (Some((id, bits)), Some((inbound, outbound))) = (self.encryption, keys) else {
             return match (self.encryption, self.encr_in.is_some()) {
                 (None, true) => Err(Conflict::missing("expected -e CIPHER for the encryption keys")),
                 (Some((EncrId::NULL, _)), false) => {
                     let none = || KeySource::Hex(Default::default());
-                    Ok(Some((EncrId::NULL, [none(), none()])))
+                    Ok(Some(((EncrId::NULL, None), [none(), none()])))
                 }
                 (Some(_), false) => Err(Conflict::missing("expected -f KEY and -g KEY, the encryption keys")),
                 (_, _) => Ok(None),
@@ -194,7 +216,7 @@ impl AddSaArgs {
                 return Err(Conflict::at(flag, why));
             }
         }
-        Ok(Some((id, [inbound, outbound])))
+        Ok(Some(((id, bits), [inbound, outbound])))
     }
 
     fn note(&self, notes: &mut Vec<String>) {

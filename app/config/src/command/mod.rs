@@ -14,11 +14,12 @@ pub mod options;
 mod policy;
 mod remote;
 mod vti;
+mod written;
 mod x509;
 
 use std::error::Error as _;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
@@ -26,13 +27,14 @@ use ravelin_types::interface::Interface;
 
 pub use extensions::ExtensionSpec;
 pub use listing::{
-    FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs, IpsecNetstatArgs, RekeyArgs,
-    TerminateArgs, Wait,
+    CallArgs, CommandsArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
+    IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
 pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
+pub use written::{Line, interface_line};
 pub use x509::{X509Args, X509Spec};
 
 use crate::value::BadValue;
@@ -46,6 +48,12 @@ pub enum Verb {
     /// Remotes: whom keys are negotiated with, and how
     #[command(subcommand)]
     Ike(IkeVerb),
+    /// Carry out the commands of a file: first all that configure, together or not at all, then the others in their order
+    Call(CallArgs),
+    /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
+    Reload(ReloadArgs),
+    /// Say why there is no security association with a peer: what each exchange failed of, and what to change
+    Why(WhyArgs),
     /// Show where the system is not as the daemon wants it
     Diff,
     /// Certificates: whom to trust, and our own
@@ -87,6 +95,10 @@ pub enum IkeVerb {
     Netstat(IkeNetstatArgs),
     /// Delete all IKE security associations, remotes, or both
     Flush(IkeFlushArgs),
+    /// Write the configuration as commands that make it anew
+    Commands(CommandsArgs),
+    /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
+    Reload(ReloadArgs),
     /// Negotiate a security association for a policy now
     Initiate(InitiateArgs),
     /// Replace the IKE SA with a remote, or the SA of a policy, by a fresh one
@@ -144,6 +156,43 @@ pub enum Command {
     ViewInterfaces(Option<String>),
     /// `vti del`
     DeleteInterface(String),
+    /// `ike commands`; the file is the caller's to write.
+    Commands,
+    /// `ike reload`
+    Reload(ReloadArgs),
+    /// `call`
+    Call(PathBuf),
+    /// `why`
+    Why(String),
+}
+
+impl Command {
+    /// The same with its paths as they are seen from `directory`, so that they mean the same everywhere.
+    #[must_use]
+    pub fn seen_from(mut self, directory: &Path) -> Self {
+        let see = |path: &mut PathBuf| {
+            let joined = directory.join(&*path);
+            *path = std::path::absolute(&joined).unwrap_or(joined);
+        };
+        match &mut self {
+            Command::AddRemote(spec) => {
+                spec.secret_file.iter_mut().for_each(see);
+                if let Some(signature) = &mut spec.signature {
+                    signature.own.iter_mut().chain(&mut signature.peer).for_each(see);
+                }
+            }
+            Command::AddCertificate(spec) => {
+                let others = spec.key.iter_mut().chain(&mut spec.passphrase);
+                others.chain([&mut spec.file]).for_each(see);
+            }
+            Command::DeleteCertificate(file) | Command::VerifyCertificate(file) => see(file),
+            Command::AddSa(spec) => spec.key_files().for_each(see),
+            Command::Call(file) => see(file),
+            Command::Reload(args) => args.file.iter_mut().for_each(see),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// One by its name, or all.
@@ -201,7 +250,7 @@ impl Conflict {
 
 #[derive(Parser)]
 #[command(name = "", no_binary_name = true, disable_help_subcommand = true)]
-struct Line {
+struct Typed {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -212,16 +261,21 @@ struct Line {
 /// # Errors
 /// When an argument is unknown, missing, refused, or in conflict with another.
 pub fn parse(arguments: &[String]) -> Result<Parsed, BadLine> {
+    verb(arguments)?.interpret(arguments)
+}
+
+/// The flags of a command line as written, not yet taken together.
+///
+/// # Errors
+/// When an argument is unknown, missing or refused.
+pub fn verb(arguments: &[String]) -> Result<Verb, BadLine> {
     let family = match arguments.first().map(String::as_str) {
         Some("policy") => Some("ipsec"),
         Some("remote") => Some("ike"),
         _ => None,
     };
     let line = family.into_iter().chain(arguments.iter().map(String::as_str));
-    match Line::try_parse_from(line) {
-        Ok(line) => interpret(&line.verb).map_err(|conflict| conflict.locate(arguments)),
-        Err(error) => Err(explain(&error, arguments)),
-    }
+    Typed::try_parse_from(line).map(|line| line.verb).map_err(|error| explain(&error, arguments))
 }
 
 impl Verb {
@@ -249,6 +303,10 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ike(IkeVerb::Initiate(args)) => Command::Initiate(args.clone()),
         Verb::Ike(IkeVerb::Rekey(args)) => Command::Rekey(args.clone()),
         Verb::Ike(IkeVerb::Terminate(args)) => Command::Terminate(args.clone()),
+        Verb::Ike(IkeVerb::Commands(_)) => Command::Commands,
+        Verb::Reload(args) | Verb::Ike(IkeVerb::Reload(args)) => Command::Reload(args.clone()),
+        Verb::Call(args) => Command::Call(args.file.clone()),
+        Verb::Why(args) => Command::Why(args.peer.clone()),
         Verb::Diff => Command::Diff,
         Verb::Vti(verb) => verb.interpret()?,
     };
@@ -299,7 +357,8 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let message = match error.kind() {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush or ike remote|netstat|flush|initiate|rekey|terminate or ce x509, or vti add|show|del, or diff"
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush, ike remote|netstat|flush|commands|reload|\
+             initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del or diff"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

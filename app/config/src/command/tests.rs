@@ -150,7 +150,6 @@ fn what_is_not_there_is_refused_by_name() {
         (format!("{REMOTE} -c a.pem,b.pem"), "-c", "a certificate goes with -m RSASIG"),
         (format!("{} -c a.pem", REMOTE.replace("PresharedKey", "RSASIG")), "-h", "does not go with -m RSASIG"),
         (format!("{REMOTE} -s x"), "-s", "-s has no meaning"),
-        ("ike netstat -p 1".into(), "-p", "IKEv1 is not there yet"),
         (REMOTE.replace("AES256-CBC", "NULL_ENC"), "NULL_ENC", "NULL_ENC is refused"),
         (REMOTE.replace("ipv4:10.0.0.77", "asn1dn:"), "-g", "goes with -m RSASIG"),
     ] {
@@ -247,15 +246,31 @@ fn views_deletions_and_flushes() {
     assert!(matches!(good("ipsec policy -x ALLPOLICIES").command, Command::DeletePolicy(Which::All)));
     assert!(matches!(good("ike remote -x a").command, Command::DeleteRemote(Which::Named(_))));
     let Command::IkeFlush(flush) = good("ike flush").command else { panic!() };
-    assert_eq!(flush, FlushIke { sas: true, remotes: Some(None) });
+    assert_eq!(flush, FlushIke { sas: Some(None), remotes: Some(None) });
     let Command::IkeFlush(flush) = good("ike flush -r -n a").command else { panic!() };
-    assert_eq!(flush, FlushIke { sas: false, remotes: Some(Some("a".into())) });
+    assert_eq!(flush, FlushIke { sas: None, remotes: Some(Some("a".into())) });
     let Command::IpsecFlush(flush) = good("ipsec flush -c").command else { panic!() };
     assert_eq!(flush, FlushIpsec { sas: true, policies: false });
     let Command::IpsecNetstat(args) = good("ipsec netstat").command else { panic!() };
     assert!(args.wants_sas() && args.wants_policies() && !args.show_keys);
     let Command::IkeNetstat(args) = good("ike netstat -r -n a").command else { panic!() };
     assert!(!args.wants_sas() && args.wants_remotes());
+    let Command::IkeNetstat(args) = good("ike netstat -p 2").command else { panic!() };
+    assert_eq!((args.phase, args.wants_remotes()), (Some(Phase::V1Quick), false));
+    let Command::IkeFlush(flush) = good("ike flush -p 3 -r").command else { panic!() };
+    assert_eq!(flush, FlushIke { sas: Some(Some(Phase::V2)), remotes: Some(None) });
+    assert!(bad("ike flush -p 4").1.contains("1 or 2, the phases of IKEv1, or 3, IKEv2"));
+}
+
+#[test]
+fn files_are_called_written_and_read_again() {
+    let Command::Call(file) = good("call more").command.seen_from(Path::new("/etc")) else { panic!() };
+    assert_eq!(file, Path::new("/etc/more"));
+    for line in ["reload --dry-run x.conf", "ike reload x.conf --dry-run"] {
+        let Command::Reload(args) = good(line).command.seen_from(Path::new("/etc")) else { panic!() };
+        assert_eq!((args.file.as_deref(), args.dry_run), (Some(Path::new("/etc/x.conf")), true), "{line}");
+    }
+    assert!(matches!(good("ike commands -f -").command, Command::Commands));
 }
 
 #[test]
@@ -306,7 +321,7 @@ fn keys_are_given_by_hand() {
         (Protocol::from(6), Mode::Transport, Some([10, 0, 0, 77].into()))
     );
     let Some((inbound, outbound, encr, _)) = &spec.esp else { panic!() };
-    assert_eq!((inbound.0, outbound.0, encr.0), (4096, 4097, 12));
+    assert_eq!((inbound.0, outbound.0, encr.0.0), (4096, 4097, 12));
     assert_eq!((spec.ah, spec.integ.as_ref().map(|(id, _)| id.0)), (None, Some(12)));
     // The keys are printed nowhere.
     assert!(format!("{spec:?}").contains("Hex(Secret(16 bytes))"), "{spec:?}");

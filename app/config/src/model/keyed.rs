@@ -25,6 +25,8 @@ pub struct Keyed {
     pub keying: Keying,
     /// Its SAs, where they were given by hand with it.
     pub session: Option<Session>,
+    /// How they were given.
+    pub spec: Option<ManualSpec>,
 }
 
 impl Model {
@@ -49,7 +51,7 @@ impl Model {
         let esp = match &spec.esp {
             Some((inbound, outbound, encr, keys)) => {
                 let encr_keys = ends(keys)?;
-                Some(Esp { spis: spis(*inbound, *outbound), encr: *encr, encr_keys, integ, integ_keys })
+                Some(Esp { spis: spis(*inbound, *outbound), encr: encr.0, encr_keys, integ, integ_keys })
             }
             None => None,
         };
@@ -75,7 +77,11 @@ impl Model {
             action,
             ways: Ways::default(),
         };
-        self.add_keyed(policy, keying, Some(session))
+        let id = self.add_keyed(policy, keying, Some(session))?;
+        if let Some(keyed) = self.keyed.get_mut(&id) {
+            keyed.spec = Some(spec);
+        }
+        Ok(id)
     }
 
     /// Removes what [`Model::add_manual`] added for this traffic.
@@ -114,7 +120,7 @@ impl Model {
         };
         policy.id = id;
         policy.name = format!("spid-{}", id.0);
-        self.keyed.insert(id, Keyed { policy, keying, session });
+        self.keyed.insert(id, Keyed { policy, keying, session, spec: None });
         Ok(id)
     }
 
@@ -125,7 +131,7 @@ impl Model {
 
     /// Forgets all SAs that were given by hand; their policies stay.
     pub fn forget_sessions(&mut self) {
-        self.keyed.values_mut().for_each(|keyed| keyed.session = None);
+        self.keyed.values_mut().for_each(|keyed| (keyed.session, keyed.spec) = (None, None));
     }
 
     /// These policies, in the order of numbers.

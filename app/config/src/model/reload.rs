@@ -1,20 +1,39 @@
 //! From one model to another as a whole: what is the same keeps its number, and with it its SAs.
 
+use std::ops::Bound;
+
 use ravelin_types::interface::Interface;
+use ravelin_types::policy::Domain;
+use ravelin_types::selector::TrafficSelector;
 
 use super::keyed::Keyed;
 use super::{Model, ModelError, PolicyEntry};
 use crate::command::PolicySpec;
+
+/// Beyond this many policies nobody asks which of them meet.
+const MAX_COMPARED: usize = 1000;
 
 /// Whether two policies differ in nothing that their SAs are made of.
 pub(super) fn same(one: &PolicySpec, other: &PolicySpec) -> bool {
     PolicySpec { trap: other.trap, ..one.clone() } == *other
 }
 
+/// Whether it matters which of the two is consulted first.
+fn meet(one: &PolicyEntry, spec: &PolicySpec, domain: Domain) -> bool {
+    let overlap = |a: &[TrafficSelector], b: &[TrafficSelector]| {
+        // Selectors that are not known yet may be any.
+        a.is_empty() || b.is_empty() || a.iter().any(|a| b.iter().any(|b| a.intersection(b).is_some()))
+    };
+    one.domain == domain
+        && one.spec.priority == spec.priority
+        && overlap(&one.spec.local, &spec.local)
+        && overlap(&one.spec.remote, &spec.remote)
+}
+
 impl Model {
     /// `fresh`, which was made from nothing, with the numbers that its policies have in `self`, as far as they are the
-    /// same. Policies of equal priority are consulted in the order of their numbers, so one that comes before another
-    /// now and did not before has a new one.
+    /// same. Policies of equal priority are consulted in the order of their numbers: one that must come after another and
+    /// has a lower number has a new one.
     ///
     /// # Errors
     /// When no number or interface is left.
@@ -37,15 +56,17 @@ impl Model {
             keyring: fresh.keyring,
             database: fresh.database,
         };
-        let mut last = newer.policies.keys().next_back().copied();
         for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
-            let known = self.policy(&spec.name).filter(|known| same(&known.spec, &spec) && Some(known.id) > last);
+            let known = self.policy(&spec.name).filter(|known| {
+                let mut higher = newer.policies.range((Bound::Excluded(known.id), Bound::Unbounded));
+                let too_many = higher.clone().nth(MAX_COMPARED).is_some();
+                same(&known.spec, &spec) && !too_many && !higher.any(|(_, entry)| meet(entry, &spec, known.domain))
+            });
             let known = known.filter(|_| self.has_interface_of(&newer, spec.interface.as_deref()));
             let (id, domain) = match known {
                 Some(known) => (known.id, known.domain),
                 None => (newer.new_id()?, domain_of(&spec.interface)),
             };
-            last = Some(id);
             newer.names.insert(spec.name.clone(), id);
             newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });
         }
@@ -54,9 +75,10 @@ impl Model {
             match known {
                 Some(known) => drop(newer.keyed.insert(known.policy.id, known.clone())),
                 None => {
-                    let Keyed { mut policy, keying, session } = keyed;
+                    let Keyed { mut policy, keying, session, spec } = keyed;
                     policy.id = ravelin_types::policy::PolicyId(0);
-                    newer.add_keyed(policy, keying, session)?;
+                    let id = newer.add_keyed(policy, keying, session)?;
+                    newer.keyed.entry(id).and_modify(|keyed| keyed.spec = spec);
                 }
             }
         }
@@ -142,3 +164,6 @@ fn is_keyed_like(one: &Keyed, other: &Keyed) -> bool {
         && one.policy.action == other.policy.action
         && spis(one) == spis(other)
 }
+
+#[cfg(test)]
+mod tests;

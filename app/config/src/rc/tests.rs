@@ -58,14 +58,46 @@ fn every_error_has_file_line_and_column() {
         "# two mistakes\n\
          ipsec policy -n a -g gw -m tunnel -r 10.0.0.2 -s any -d any -e AES128-CBC,IDEA\n\
          ipsec policy -n b --action bypass \\\n    -s any -d 10.0.0.0/33\n\
-         ipsec policy -n c\n\
-         ike netstat\n",
+         ipsec policy -n c\n",
     );
-    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found[0].starts_with("ike_rc:2:75: ") && found[0].contains("`IDEA` is not"), "{}", found[0]);
     assert!(found[1].starts_with("ike_rc:4:24: ") && found[1].contains("prefix is longer"), "{}", found[1]);
     assert!(found[2].starts_with("ike_rc:5:18: expected -s SOURCE"), "{}", found[2]);
-    assert!(found[3].starts_with("ike_rc:6:1: only lines that configure"), "{}", found[3]);
+}
+
+#[test]
+fn other_commands_wait_for_the_daemon_in_their_order() {
+    let text = "ike initiate p\nipsec policy -n p --action bypass -s any -d any\n  ipsec netstat -c\n";
+    let loaded = apply(text, Path::new("ike_rc"), Path::new("/"), &Model::new()).unwrap();
+    assert!(loaded.model.policy("p").is_some());
+    let later: Vec<String> = loaded.commands.iter().map(|later| later.arguments.join(" ")).collect();
+    assert_eq!(later, ["ike initiate p", "ipsec netstat -c"]);
+    assert_eq!(loaded.commands[1].place, Place { line: 3, column: 3 });
+    assert_eq!(errors("ike initiate\n").len(), 1);
+}
+
+#[test]
+fn a_called_file_stands_in_the_place_of_its_line() {
+    let directory = std::env::temp_dir().join(format!("ravelin-call-{}", std::process::id()));
+    fs::create_dir_all(directory.join("sub")).unwrap();
+    // Paths in it are sought beside it; its policies may name remotes of the file that calls it.
+    let inner = "policy -n a -g gw -m tunnel -r 10.0.0.2 -s any -d any\nike netstat\n";
+    fs::write(directory.join("sub/inner"), inner).unwrap();
+    fs::write(directory.join("psk"), "secret").unwrap();
+    fs::set_permissions(directory.join("psk"), fs::Permissions::from_mode(0o600)).unwrap();
+    let outer = "call sub/inner\nremote -n gw -w -u -r 10.0.0.2 -g fqdn:a -h psk\n";
+    let read = |text: &str| apply(text, Path::new("ike_rc"), &directory, &Model::new());
+    let loaded = read(outer).unwrap();
+    assert_eq!(loaded.model.ike_config(&BTreeMap::new()).policies.len(), 1);
+    assert_eq!(loaded.commands[0].file, directory.join("sub/inner"));
+    let missing = read("call sub/inner\n").unwrap_err().to_string();
+    assert!(missing.contains("sub/inner:1:16: the policy a names the remote gw"), "{missing}");
+    fs::write(directory.join("loop"), "call loop\n").unwrap();
+    let error = read("call loop\ncall nowhere\n").unwrap_err().to_string();
+    assert!(error.contains("loop:1:1: more than 8 files call one another"), "{error}");
+    assert!(error.contains("ike_rc:2:1: cannot read"), "{error}");
+    fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

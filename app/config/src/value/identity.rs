@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ravelin_ike::config::IdPattern;
 use ravelin_types::Identity;
 use ravelin_types::identity::BadDn;
+use ravelin_types::selector::TrafficSelector;
 
 use super::{BadValue, did_you_mean};
 use crate::swanctl::value::{Who, who};
@@ -71,6 +72,15 @@ pub fn identity(text: &str) -> Result<Identity, BadValue> {
     }
 }
 
+/// An identity as [`identity`] reads it.
+pub fn written(id: &Identity) -> String {
+    match id {
+        // Listings escape what a terminal could misread.
+        Identity::Fqdn(text) | Identity::Rfc822(text) => format!("{}:{text}", id.kind()),
+        id => id.to_string(),
+    }
+}
+
 /// The address of a peer, as written behind `-r`: that of one host, or `any` or `any6` for any peer of a family, which is
 /// the unspecified address.
 ///
@@ -81,6 +91,28 @@ pub fn peer(text: &str) -> Result<IpAddr, BadValue> {
         "any" => Ok(Ipv4Addr::UNSPECIFIED.into()),
         "any6" => Ok(Ipv6Addr::UNSPECIFIED.into()),
         _ => host(text),
+    }
+}
+
+/// A pattern as [`pattern`] reads it.
+pub fn pattern_word(pattern: &IdPattern) -> String {
+    match pattern {
+        IdPattern::Any => "any".to_owned(),
+        IdPattern::Exactly(id) => written(id),
+        IdPattern::Ending(_, end) => format!("*{end}"),
+        // Only a network can be typed.
+        IdPattern::Range(range) => TrafficSelector::new(range.clone(), 0, 0..=u16::MAX)
+            .map_or_else(|_| pattern.to_string(), |network| network.to_string()),
+        IdPattern::Within(_) | IdPattern::Like(_) => pattern.to_string(),
+    }
+}
+
+/// As [`peer`] reads it.
+pub fn peer_word(address: IpAddr) -> String {
+    match (address.is_unspecified(), address.is_ipv4()) {
+        (true, true) => "any".to_owned(),
+        (true, false) => "any6".to_owned(),
+        (false, _) => address.to_string(),
     }
 }
 

@@ -64,6 +64,26 @@ impl IdString {
         let bare = if protocol.types.is_some() && !selector.is_opaque() { ANY_PORTS } else { selector.ports() };
         IdString(selector.with(selector.protocol(), bare).unwrap_or(selector))
     }
+
+    /// As [`id_string`] reads it.
+    pub fn written(self) -> String {
+        let (first, last) = self.0.ports().into_inner();
+        match (self.0.any_port(), first == last) {
+            (true, _) => self.addresses(),
+            _ if self.0.is_opaque() => format!("{},opaque", self.addresses()),
+            (false, true) => format!("{},{first}", self.addresses()),
+            (false, false) => format!("{},{first}-{last}", self.addresses()),
+        }
+    }
+
+    fn addresses(self) -> String {
+        match self.0.with(ANY_PROTOCOL, ANY_PORTS) {
+            Ok(bare) if bare == TrafficSelector::any_v4() => "any".to_owned(),
+            Ok(bare) if bare == TrafficSelector::any_v6() => "any6".to_owned(),
+            Ok(bare) => bare.to_string(),
+            Err(_) => self.0.to_string(),
+        }
+    }
 }
 
 impl From<TrafficSelector> for IdString {
@@ -176,13 +196,9 @@ fn at(offset: usize, error: BadSelector) -> BadValue {
 impl fmt::Display for IdString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let selector = self.0;
-        let addresses = match selector.with(ANY_PROTOCOL, ANY_PORTS) {
-            Ok(bare) if bare == TrafficSelector::any_v4() => "any".to_owned(),
-            Ok(bare) if bare == TrafficSelector::any_v6() => "any6".to_owned(),
-            Ok(bare) if !bare.is_ipv4() && !selector.any_port() => format!("[{bare}]"),
-            Ok(bare) => bare.to_string(),
-            Err(_) => selector.to_string(),
-        };
+        let plain = self.addresses();
+        let bracketed = plain.contains(':') && !selector.any_port();
+        let addresses = if bracketed { format!("[{plain}]") } else { plain };
         let (first, last) = selector.ports().into_inner();
         match (selector.any_port(), first == last) {
             (true, _) => f.write_str(&addresses),

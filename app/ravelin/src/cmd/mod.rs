@@ -12,7 +12,6 @@ mod decode;
 mod demo;
 #[cfg(any(feature = "kernel", feature = "tun"))]
 mod psk;
-mod reload;
 
 use std::process::ExitCode;
 
@@ -35,7 +34,6 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "tun")]
         Command::Check(args) => check::run(&args),
-        Command::Reload(args) => reload::run(&cli.socket, &args),
         #[cfg(feature = "kernel")]
         Command::Algorithms(args) => algorithms::run(&args),
         #[cfg(any(feature = "kernel", feature = "tun"))]
@@ -54,9 +52,8 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ce(CeVerb::X509(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
         Verb::Vti(verb) => verb.json(),
-        Verb::Diff => false,
-        Verb::Ipsec(IpsecVerb::Flush(_) | IpsecVerb::Addsa(_) | IpsecVerb::Delsa(_))
-        | Verb::Ike(IkeVerb::Flush(_) | IkeVerb::Initiate(_) | IkeVerb::Rekey(_) | IkeVerb::Terminate(_)) => false,
+        Verb::Why(args) => args.json,
+        _ => false,
     }
 }
 

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use ravelin_config::command::{self, Command, FlushIke, FlushIpsec, InitiateArgs, RekeyArgs, TerminateArgs, Which};
+use ravelin_config::command::{
+    self, Command, FlushIke, FlushIpsec, InitiateArgs, Phase, RekeyArgs, TerminateArgs, Which,
+};
 use ravelin_config::{Model, ModelError};
 use ravelin_control::{ClientId, Message};
 use ravelin_ike::Command as Ike;
-use ravelin_types::Instant;
+use ravelin_ike::view::IkeSaView;
+use ravelin_types::dataplane::SaStatus;
 use ravelin_types::policy::PolicyId;
+use ravelin_types::sa::Direction;
+use ravelin_types::{Instant, Spi};
 
 use super::core::Core;
 use super::plane::Plane;
@@ -27,11 +32,16 @@ impl<P: Plane> Core<P> {
         };
         let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         let directory = Path::new(message.text("cwd").unwrap_or("/"));
-        let parsed = match command::parse(&argv) {
+        self.typed(client, &argv, directory, now)
+    }
+
+    fn typed(&mut self, client: ClientId, argv: &[String], directory: &Path, now: Instant) -> Option<Message> {
+        let parsed = match command::parse(argv) {
             Ok(parsed) => parsed,
             Err(error) => return Some(failed(error.to_string()).with("usage", "yes")),
         };
-        let mut answer = match self.carry_out(client, parsed.command, directory, now) {
+        let command = parsed.command.seen_from(directory);
+        let mut answer = match self.carry_out(client, command, directory, now) {
             Ok(answer) => answer?,
             Err(why) => failed(why),
         };
@@ -41,7 +51,7 @@ impl<P: Plane> Core<P> {
 
     /// # Errors
     /// What is wrong, for the operator; nothing was changed then.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         client: ClientId,
         command: Command,
@@ -72,6 +82,10 @@ impl<P: Plane> Core<P> {
             Command::AddInterface(interface) => self.change(now, |model| model.add_interface(*interface))?,
             Command::DeleteInterface(name) => self.change(now, |model| model.delete_interface(&name))?,
             Command::ViewInterfaces(name) => self.view_interfaces(name.as_deref())?,
+            Command::Commands => self.commands(),
+            Command::Why(peer) => self.why(&peer, now)?,
+            Command::Reload(args) => self.reload(&args, now)?,
+            Command::Call(file) => self.call(&file, now)?,
         };
         Ok(Some(answer))
     }
@@ -96,6 +110,15 @@ impl<P: Plane> Core<P> {
             }),
         );
         Ok(answer)
+    }
+
+    fn commands(&self) -> Message {
+        let commands = self.model.commands();
+        let mut answer = done();
+        answer.put_list("lines", commands.lines);
+        answer.put_list("notes", &commands.left_out);
+        answer.put_list("left-out", &commands.left_out);
+        answer
     }
 
     fn diff(&mut self) -> Result<Message, String> {
@@ -126,10 +149,38 @@ impl<P: Plane> Core<P> {
         Ok(answer)
     }
 
-    fn view_remotes(&self, name: Option<&str>, now: Instant) -> Result<Message, String> {
+    fn view_remotes(&mut self, name: Option<&str>, now: Instant) -> Result<Message, String> {
         let mut answer = done();
         answer.put_section("remotes", self.remotes(name, now)?);
+        if let Some(name) = name {
+            answer.put_section("statistics", self.statistics(name));
+        }
         Ok(answer)
+    }
+
+    /// What was done with a remote, and what it has now.
+    fn statistics(&mut self, name: &str) -> Message {
+        let views: Vec<IkeSaView> = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == name).collect();
+        let children: BTreeSet<Spi> =
+            views.iter().flat_map(|view| view.children.iter().map(|child| child.inbound)).collect();
+        let mut statistics = self
+            .vici
+            .counted(name)
+            .with("ike-sas", views.len())
+            .with("child-sas", children.len())
+            .with("failures", self.failures.count(name));
+        let sas = self.plane.list();
+        for (direction, suffix) in [(Direction::Inbound, "in"), (Direction::Outbound, "out")] {
+            let own = |sa: &&SaStatus| match direction {
+                Direction::Inbound => children.contains(&sa.params.spi),
+                Direction::Outbound => children.contains(&sa.params.pair),
+            };
+            let counters =
+                || sas.iter().filter(|sa| sa.params.direction == direction).filter(own).map(|sa| &sa.counters);
+            statistics.put(&format!("packets-{suffix}"), counters().map(|counters| counters.packets).sum::<u64>());
+            statistics.put(&format!("bytes-{suffix}"), counters().map(|counters| counters.bytes).sum::<u64>());
+        }
+        statistics
     }
 
     fn remotes(&self, name: Option<&str>, now: Instant) -> Result<Message, String> {
@@ -167,7 +218,8 @@ impl<P: Plane> Core<P> {
     fn ike_netstat(&mut self, args: &command::IkeNetstatArgs, now: Instant) -> Result<Message, String> {
         let mut answer = done();
         if args.wants_sas() {
-            answer.put_section("ike-sas", report::ike_sas(&self.endpoint.ike_sas(), &self.model, now));
+            let views = of_phase(self.endpoint.ike_sas(), args.phase);
+            answer.put_section("ike-sas", report::ike_sas(&views, &self.model, now));
             answer.put_section("ike-counters", self.ike_counters());
         }
         if args.wants_remotes() {
@@ -197,8 +249,21 @@ impl<P: Plane> Core<P> {
             let which = remotes.map_or(Which::All, Which::Named);
             answer = self.change(now, |model| model.delete_remotes(&which).map(drop))?;
         }
-        if flush.sas {
-            self.command(Ike::TerminateIke(None), now);
+        match flush.sas {
+            None => {}
+            Some(None) => self.command(Ike::TerminateIke(None), now),
+            Some(phase) => {
+                for view in of_phase(self.endpoint.ike_sas(), phase) {
+                    let own = if view.initiator { view.spis.0 } else { view.spis.1 };
+                    match phase {
+                        Some(Phase::V1Quick) => {
+                            let children = view.children.iter().map(|child| Ike::TerminateChildSa(child.inbound));
+                            children.for_each(|command| self.command(command, now));
+                        }
+                        _ => self.command(Ike::TerminateIkeSa(own), now),
+                    }
+                }
+            }
         }
         Ok(answer)
     }
@@ -280,4 +345,18 @@ impl<P: Plane> Core<P> {
         self.model.find_remote(name).map_err(|error| error.to_string())?;
         Err(format!("there is no IKE SA with the remote {name}"))
     }
+}
+
+/// The IKE SAs of a phase; of the first phase without what they protect, of the second those that protect something.
+fn of_phase(mut views: Vec<IkeSaView>, phase: Option<Phase>) -> Vec<IkeSaView> {
+    match phase {
+        None => {}
+        Some(Phase::V1Ike) => {
+            views.retain(|view| view.version == 1);
+            views.iter_mut().for_each(|view| view.children.clear());
+        }
+        Some(Phase::V1Quick) => views.retain(|view| view.version == 1 && !view.children.is_empty()),
+        Some(Phase::V2) => views.retain(|view| view.version == 2),
+    }
+    views
 }

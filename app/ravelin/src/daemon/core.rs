@@ -22,6 +22,7 @@ use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 use super::clerk::Asked;
 use super::failures::{Failures, Log};
 use super::keyed::session_ops;
+use super::later::{self, Pending};
 use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
 use super::reload::Files;
@@ -74,6 +75,8 @@ pub struct Core<P> {
     stopping: bool,
     /// Accounts whose keys are their passwords.
     pub(super) statics: Statics,
+    /// Commands of files that wait.
+    pub(super) pending: Pending,
     /// External keying programs; away while a message of theirs is carried out.
     pub(super) manager: Option<Manager>,
     /// Questions about signatures and certificates that nobody took yet.
@@ -130,6 +133,7 @@ impl<P: Plane> Core<P> {
             retries: BTreeMap::new(),
             stopping: false,
             statics: Statics::default(),
+            pending: Pending::default(),
             manager: Some(Manager::new()),
             asked: Vec::new(),
             changes: Vec::new(),
@@ -203,8 +207,11 @@ impl<P: Plane> Core<P> {
         for id in due {
             self.retries.remove(&id);
             if self.model.policy_by_id(id).is_some() && !self.has_child(id) {
-                self.initiate_policy(id, now);
+                self.start(id, now);
             }
+        }
+        if self.pending_at().is_some_and(|at| at <= now) {
+            self.look_at_pending(now);
         }
         let late = self.waiting.expire(now);
         self.answer_all(late);
@@ -218,11 +225,6 @@ impl<P: Plane> Core<P> {
         if request.name == ravelin_control::COMMAND_LINE {
             let answer = self.command_line(client, &request.message, now);
             self.said.extend(answer.map(|message| Said::Answer(client, message)));
-            return true;
-        }
-        if request.name == ravelin_control::RELOAD {
-            let answer = self.reload(&request.message, now);
-            self.said.push(Said::Answer(client, answer));
             return true;
         }
         match self.vici(request, now) {
@@ -266,13 +268,14 @@ impl<P: Plane> Core<P> {
     /// When [`Core::timer`] shall be called.
     pub fn deadline(&self) -> Option<Instant> {
         let retry = self.retries.values().min().copied();
-        [self.deadline, retry, self.waiting.deadline()].into_iter().flatten().min()
+        [self.deadline, retry, self.waiting.deadline(), self.pending_at()].into_iter().flatten().min()
     }
 
     /// Deletes every SA and tells the peers.
     pub fn begin_stop(&mut self, now: Instant) {
         self.stopping = true;
         self.retries.clear();
+        self.pending = Pending::default();
         self.command(Command::TerminateIke(None), now);
     }
 
@@ -389,13 +392,17 @@ impl<P: Plane> Core<P> {
         let config = self.model.ike_config(&self.sources);
         for child in config.policies.iter().filter(|child| !before.contains(&child.policy.id)) {
             if self.starts_at_once(child.policy.id) && config.remote(&child.remote).is_some_and(|r| r.initiate) {
-                self.initiate_policy(child.policy.id, now);
+                self.start(child.policy.id, now);
             }
         }
     }
 
-    /// Begins a negotiation for a policy.
-    fn initiate_policy(&mut self, id: PolicyId, now: Instant) {
+    /// Begins a negotiation for a policy, as soon as its address can be used.
+    fn start(&mut self, id: PolicyId, now: Instant) {
+        if !self.is_settled(id, now) {
+            self.retries.insert(id, now + later::AGAIN);
+            return;
+        }
         self.look_up_source(id, now);
         self.command(Command::Initiate(id), now);
     }

@@ -133,7 +133,7 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
-    core.started_with(settings.files.clone());
+    core.started_with(settings.files.clone(), loaded.commands, clock.now());
     if accounts.is_some_and(|accounts| accounts.common.clear_only) {
         core.into_plane().stop(&mut store)?;
         tracing::info!("CLEAR_ONLY: what an earlier manager left is undone");

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use ravelin_config::rc::{self, Loaded, RcError};
+use ravelin_config::command::ReloadArgs;
+use ravelin_config::rc::{self, Later, Loaded, RcError};
 use ravelin_config::{Model, swanctl};
 use ravelin_control::Message;
 use ravelin_types::Instant;
 
 use super::core::Core;
 use super::plane::Plane;
-use super::waiting::{done, failed};
+use super::report;
+use super::waiting::done;
 
 /// The files that a daemon is started with.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +33,7 @@ impl Files {
         let model = if self.test_bypass { Model::new().with_test_bypass() } else { Model::new() };
         let mut loaded = match &self.rc {
             Some(path) => rc::load(path, &model)?,
-            None => Loaded { model, notes: Vec::new() },
+            None => Loaded { model, notes: Vec::new(), commands: Vec::new() },
         };
 
         if let Some(path) = &self.swanctl {
@@ -42,31 +44,51 @@ impl Files {
 }
 
 impl<P: Plane> Core<P> {
-    /// The files that are read again.
-    pub fn started_with(&mut self, files: Files) {
+    /// The files that are read again, and what they ask for besides the configuration.
+    pub fn started_with(&mut self, files: Files, commands: Vec<Later>, now: Instant) {
         self.files = files;
+        self.carry_out_later(commands, now);
     }
 
-    /// Carries out [`ravelin_control::RELOAD`].
-    pub(super) fn reload(&mut self, message: &Message, now: Instant) -> Message {
-        let file = message.text("file").map(Path::new);
-        self.reloaded(file, message.text("dry-run") == Some("yes"), now).unwrap_or_else(failed)
-    }
-
-    fn reloaded(&mut self, file: Option<&Path>, dry_run: bool, now: Instant) -> Result<Message, String> {
-        let (newer, notes) = match file {
-            Some(file) => (swanctl::load(file, &self.model).map_err(|error| error.to_string())?, Vec::new()),
+    /// Carries out `ike reload`.
+    pub(super) fn reload(&mut self, args: &ReloadArgs, now: Instant) -> Result<Message, String> {
+        let loaded = match &args.file {
+            Some(file) => {
+                let model = swanctl::load(file, &self.model).map_err(|error| error.to_string())?;
+                Loaded { model, notes: Vec::new(), commands: Vec::new() }
+            }
             None if self.files.rc.is_none() && self.files.swanctl.is_none() => {
                 return Err("the daemon was started without a file; name one".to_owned());
             }
             None => {
                 let loaded = self.files.load().map_err(|error| error.to_string())?;
-                (self.model.renumbered(loaded.model).map_err(|error| error.to_string())?, loaded.notes)
+                Loaded { model: self.model.renumbered(loaded.model).map_err(|error| error.to_string())?, ..loaded }
             }
         };
+        self.put_in_force(loaded, args.dry_run, now)
+    }
+
+    /// Carries out `call`: what configures is in force then, the other commands are the caller's.
+    pub(super) fn call(&mut self, file: &Path, now: Instant) -> Result<Message, String> {
+        let loaded = rc::load(file, &self.model).map_err(|error| error.to_string())?;
+        let commands = loaded.commands.clone();
+        let later = commands.iter().map(|later| {
+            let directory = later.file.parent().unwrap_or(Path::new("/"));
+            let mut command = Message::new().with("place", later.at()).with("cwd", directory.display());
+            command.put_list("argv", &later.arguments);
+            command
+        });
+        let mut answer = self.put_in_force(Loaded { commands: Vec::new(), ..loaded }, false, now)?;
+        answer.put_section("commands", report::numbered(later));
+        Ok(answer)
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded, dry_run: bool, now: Instant) -> Result<Message, String> {
+        let Loaded { model: newer, notes, commands } = loaded;
         let changes = self.model.changes(&newer);
         if !dry_run {
             self.adopt(newer, now).map_err(|refused| refused.why)?;
+            self.carry_out_later(commands, now);
         }
         let mut answer = done();
         answer.put_list("notes", notes);

@@ -24,7 +24,7 @@ use ravelin_types::{Instant, Secret};
 use super::failures::Failures;
 
 /// Sections of a listing under one name, in order: a message cannot hold an array of sections, so they are numbered.
-fn numbered(items: impl IntoIterator<Item = Message>) -> Message {
+pub fn numbered(items: impl IntoIterator<Item = Message>) -> Message {
     let mut all = Message::new();
     for (index, item) in items.into_iter().enumerate() {
         all.put_section(&(index + 1).to_string(), item);
@@ -456,6 +456,7 @@ fn action_name(action: ActionWord) -> &'static str {
     }
 }
 
-fn yes_no(value: bool) -> &'static str {
+/// As listings write a truth.
+pub fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }

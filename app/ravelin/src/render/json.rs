@@ -4,7 +4,8 @@ use ravelin_control::{Message, Value as Item};
 use serde_json::{Map, Number, Value};
 
 /// Sections whose members are numbered.
-const ARRAYS: &[&str] = &["sas", "policies", "ike-sas", "remotes", "failures", "children", "interfaces"];
+const ARRAYS: &[&str] =
+    &["sas", "policies", "ike-sas", "remotes", "failures", "children", "why", "exchanges", "differences", "interfaces"];
 /// Values that are decimal numbers wherever they occur. (An SPI is hexadecimal even where it has no letter in it.)
 const NUMBERS: &[&str] = &[
     "spid",
@@ -54,7 +55,8 @@ const NUMBERS: &[&str] = &[
     "sent-bytes",
 ];
 /// Values that are yes or no.
-const BOOLEANS: &[&str] = &["automatic", "remote-configured", "nat-local", "nat-remote", "initiate", "accept"];
+const BOOLEANS: &[&str] =
+    &["automatic", "remote-configured", "nat-local", "nat-remote", "initiate", "accept", "resolved"];
 
 /// The listings of an answer.
 pub fn json(answer: &Message) -> String {
@@ -73,7 +75,7 @@ fn section(name: &str, message: &Message) -> Value {
     if ARRAYS.contains(&name) && message.items().all(|(_, item)| matches!(item, Item::Section(_))) {
         return message.sections().map(|(_, inner)| section("", inner)).collect();
     }
-    let counters = name == "counters" || name == "ike-counters";
+    let counters = ["counters", "ike-counters", "statistics"].contains(&name);
     let members = message.items().map(|(name, item)| (name.to_owned(), value(name, item, counters)));
     Value::Object(members.collect::<Map<_, _>>())
 }

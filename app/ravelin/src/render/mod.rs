@@ -8,6 +8,7 @@ mod ike;
 mod ipsec;
 mod json;
 mod vti;
+mod why;
 
 use ravelin_control::Message;
 
@@ -34,8 +35,15 @@ pub fn tables(answer: &Message) -> String {
     if let Some(remotes) = answer.section("remotes") {
         ike::remotes(&mut out, remotes);
     }
-    if let Some(differences) = answer.list("differences") {
-        differences.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    if let Some(peers) = answer.section("why") {
+        why::peers(&mut out, peers);
+    }
+    if let Some(statistics) = answer.section("statistics") {
+        counters_table(&mut out, "Statistics", statistics);
+    }
+    for name in ["differences", "changes"] {
+        let lines = answer.list(name).unwrap_or_default();
+        lines.iter().for_each(|line| out.push_str(&format!("{line}\n")));
     }
     if let Some(certificates) = answer.section("certificates") {
         ce::certificates(&mut out, certificates);

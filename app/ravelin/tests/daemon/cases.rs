@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 
 use super::Case;
+#[cfg(feature = "ikev2")]
+use super::files;
 use super::keying;
 use super::lab::{Lab, sh, traces};
 #[cfg(feature = "ikev2")]
@@ -19,6 +21,10 @@ pub const CASES: &[Case] = &[
     ("another_user_is_turned_away", another_user_is_turned_away),
     ("an_idle_daemon_is_small", an_idle_daemon_is_small),
     ("a_daemon_leaves_no_core_dump", a_daemon_leaves_no_core_dump),
+    #[cfg(feature = "ikev2")]
+    ("the_commands_of_a_daemon_make_it_anew", files::the_commands_of_a_daemon_make_it_anew),
+    #[cfg(feature = "ikev2")]
+    ("an_ike_rc_waits_for_its_addresses", files::an_ike_rc_waits_for_its_addresses),
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),

@@ -5,6 +5,8 @@
 //! cases by name; `--list`, `--ignored` and `--exact` are for test runners that start each case by itself.
 
 mod cases;
+#[cfg(feature = "ikev2")]
+mod files;
 mod keying;
 mod lab;
 #[cfg(feature = "ikev2")]

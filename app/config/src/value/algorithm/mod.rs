@@ -208,6 +208,27 @@ pub fn encr_name(id: EncrId, key_bits: Option<u16>) -> String {
     }
 }
 
+/// The name of an integrity algorithm, as a list takes it.
+pub fn integ_name(id: IntegId) -> String {
+    name_of(&[names::INTEG, names::AH_INTEG], id).unwrap_or_else(|| id.to_string())
+}
+
+/// The name of a pseudorandom function, as a list takes it.
+pub fn prf_name(id: PrfId) -> String {
+    name_of(&[names::PRF], id).unwrap_or_else(|| id.to_string())
+}
+
+/// The name of a key exchange method, as a list takes it.
+pub fn ke_name(id: KeMethod) -> String {
+    name_of(&[names::KE], id).unwrap_or_else(|| id.to_string())
+}
+
+fn name_of<T: Copy + PartialEq>(tables: &[Names<T>], value: T) -> Option<String> {
+    let mut rows = tables.iter().copied().flatten();
+    let (_, names) = rows.find(|(known, _)| *known == value)?;
+    names.first().map(|name| (*name).to_owned())
+}
+
 /// Whether the cipher authenticates by itself.
 pub fn is_aead(encr: EncrId) -> bool {
     // RFC 2405, RFC 2451, RFC 2410, RFC 3602, RFC 3686 and RFC 5529: these do not.
@@ -271,6 +292,15 @@ pub enum Esn {
 }
 
 impl Esn {
+    /// As written, unless it is the default.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Esn::Prefer => None,
+            Esn::Require => Some("require"),
+            Esn::Off => Some("off"),
+        }
+    }
+
     /// As transforms, best first.
     pub fn transforms(self) -> &'static [Transform] {
         const EXTENDED: Transform = Transform::Sn(SnId::PARTIAL_64);

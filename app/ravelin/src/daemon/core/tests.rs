@@ -20,8 +20,10 @@ use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 use super::*;
 use crate::daemon::crypto::ike_provider;
 
+mod files;
 mod keyed;
 mod vici;
+mod why;
 
 /// What the data plane holds and was told; shared with the test.
 #[derive(Default)]
@@ -32,6 +34,8 @@ struct Held {
     events: Vec<DataPlaneEvent>,
     /// No SA can have this cipher.
     lacks: Option<EncrId>,
+    /// An address that cannot be used yet.
+    tentative: Option<std::net::IpAddr>,
     /// A policy of this name is refused.
     refuse: Option<String>,
 }
@@ -81,6 +85,10 @@ impl Plane for FakePlane {
 
     fn source_towards(&mut self, _: std::net::IpAddr) -> Option<std::net::IpAddr> {
         Some([10, 0, 0, 1].into())
+    }
+
+    fn is_usable(&self, address: std::net::IpAddr) -> bool {
+        self.0.borrow().tentative != Some(address)
     }
 
     fn counters(&mut self) -> Vec<(String, u64)> {

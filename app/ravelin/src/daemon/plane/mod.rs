@@ -29,6 +29,11 @@ pub trait Plane: DataPlane {
     /// The address from which packets to `remote` would leave now.
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr>;
 
+    /// Whether an address of this host can be sent from now.
+    fn is_usable(&self, address: IpAddr) -> bool {
+        super::later::is_usable(address)
+    }
+
     /// Everything counted, by name.
     fn counters(&mut self) -> Vec<(String, u64)>;
 

@@ -76,6 +76,11 @@ pub struct Vici {
 }
 
 impl Vici {
+    /// What was counted for one connection.
+    pub(super) fn counted(&self, connection: &str) -> Message {
+        self.tally.of(connection)
+    }
+
     /// The number of a Child SA: given out when it is first seen.
     fn child_id(&mut self, inbound: Spi) -> u32 {
         *self.children.entry(inbound).or_insert_with(|| {

@@ -94,6 +94,11 @@ impl Tally {
         Some(rows)
     }
 
+    /// What was counted for one connection.
+    pub fn of(&self, name: &str) -> Message {
+        self.connections.get(name).copied().unwrap_or_default().counted()
+    }
+
     /// Begins anew, for one connection, all of them, or the sum. `false`: no such connection.
     pub fn reset(&mut self, name: Option<&str>, all: bool, endpoint: &Counters) -> bool {
         match (name, all) {
@@ -110,12 +115,14 @@ impl Tally {
 
 impl Row {
     fn shown(&self, invalid: u64, invalid_spi: u64) -> Message {
+        self.counted().with("invalid", invalid).with("invalid-spi", invalid_spi)
+    }
+
+    fn counted(&self) -> Message {
         let mut row = Message::new()
             .with("ike-rekey-init", self.rekeys_begun)
             .with("ike-rekey-resp", self.rekeys_answered)
-            .with("child-rekey", self.child_rekeys)
-            .with("invalid", invalid)
-            .with("invalid-spi", invalid_spi);
+            .with("child-rekey", self.child_rekeys);
         for ((_, name), counts) in EXCHANGES.iter().zip(&self.messages) {
             for (suffix, count) in ["in-req", "in-resp", "out-req", "out-resp"].iter().zip(counts) {
                 row.put(&format!("{name}-{suffix}"), count);

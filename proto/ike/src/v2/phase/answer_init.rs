@@ -107,7 +107,11 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     let candidates = candidates(datagram, core);
     if candidates.is_empty() {
         let theirs = lines(&offered(payloads)?);
+        let from = datagram.remote.ip();
         let refusal = match core.remote_name(datagram.remote.ip()) {
+            Some(_) if core.remotes().iter().all(|remote| remote.remote != from || remote.version.number() != 2) => {
+                Disagreement::new(Part::Role, theirs, vec!["IKEv1 only".into()])
+            }
             Some(_) => Disagreement::new(Part::Role, theirs, vec!["initiate only".into()]),
             None => Disagreement::new(Part::NoRemote, theirs, known(core)),
         };

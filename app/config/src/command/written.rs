@@ -1,0 +1,320 @@
+//! Command lines from what they once said: the way back from a [`PolicySpec`] or a [`RemoteSpec`] to a line that
+//! [`parse`](super::parse) reads as the same.
+
+use std::fmt::{self, Display};
+use std::path::Path;
+use std::time::Duration;
+
+use ravelin_ike::config::IkeVersion;
+use ravelin_types::interface::{Interface, Vti};
+use ravelin_types::policy::{Mode, Ways};
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::{KeMethod, SnId, Transform};
+
+use super::options;
+use super::{ActionWord, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Start, X509Spec};
+use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
+use crate::value::identity;
+use crate::value::key::KeySource;
+use crate::value::pfp;
+use crate::value::protocol::Protocol;
+use crate::value::selector::IdString;
+
+/// A command line, argument by argument. It prints as a file of commands has it, with quotes where they are needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line(Vec<String>);
+
+impl Line {
+    fn of(words: &str) -> Self {
+        Line(words.split(' ').map(str::to_owned).collect())
+    }
+
+    fn flag(&mut self, flag: &str, when: bool) {
+        if when {
+            self.0.push(flag.to_owned());
+        }
+    }
+
+    fn value(&mut self, flag: &str, value: impl Display) {
+        self.0.extend([flag.to_owned(), value.to_string()]);
+    }
+
+    fn optional(&mut self, flag: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.value(flag, value);
+        }
+    }
+
+    /// Names that stand between commas, unless there are none.
+    fn list(&mut self, flag: &str, names: &[String]) {
+        if !names.is_empty() {
+            self.value(flag, names.join(","));
+        }
+    }
+
+    /// The arguments.
+    pub fn arguments(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.0.iter().map(|word| quoted(word)).collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+/// As [`crate::rc`] reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.,:;=/@+%".contains(c);
+    match word.contains('\'') {
+        _ if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
+        false => format!("'{word}'"),
+        true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}
+
+/// A time without loss: the shortest number that stands for the same.
+fn seconds(time: Duration) -> String {
+    time.as_secs_f64().to_string()
+}
+
+impl PolicySpec {
+    /// The line that adds it. What only a loaded connection can say is not in it.
+    pub fn line(&self) -> Line {
+        let mut line = Line::of("ipsec policy");
+        line.value("-n", &self.name);
+        let action = match self.action {
+            ActionWord::Secure => None,
+            ActionWord::Bypass => Some("bypass"),
+            ActionWord::Discard => Some("discard"),
+        };
+        line.optional("--action", action);
+        let ways = match self.ways {
+            Ways::Both => None,
+            Ways::Outbound => Some("out"),
+            Ways::Inbound => Some("in"),
+        };
+        line.optional("--direction", ways);
+        if let Some(esp) = &self.esp {
+            esp.peer(&mut line);
+        }
+        let mut protocols = self.local.iter().chain(&self.remote).map(Protocol::from);
+        let first = protocols.clone().next().unwrap_or(Protocol::from(0));
+        let protocol = protocols.find(|protocol| protocol.types.is_some()).unwrap_or(first);
+        let any = protocol.number == 0;
+        line.value("-p", if any { "any".to_owned() } else { protocol.to_string() });
+        let written = |end: &TrafficSelector| IdString::beside(&protocol, *end).written();
+        self.local.iter().for_each(|end| line.value("-s", written(end)));
+        self.remote.iter().for_each(|end| line.value("-d", written(end)));
+        line.value("-l", self.priority);
+        line.optional("--interface", self.interface.as_ref());
+        if let Some(esp) = &self.esp {
+            esp.protection(&mut line);
+        }
+        line
+    }
+}
+
+impl EspSpec {
+    fn peer(&self, line: &mut Line) {
+        line.value("-g", &self.remote);
+        line.value("-r", identity::peer_word(self.endpoint));
+        let tunnel = self.mode == Mode::Tunnel;
+        line.value("-m", if tunnel { "tunnel" } else { "transport" });
+        // In transport mode it is the source.
+        line.optional("--local", self.local.filter(|_| tunnel));
+        self.names.iter().for_each(|name| line.value("--for", identity::pattern_word(name)));
+    }
+
+    fn protection(&self, line: &mut Line) {
+        let ah = self.proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH);
+        line.value("-t", if ah { "AH" } else { "ESP" });
+        suite(line, &self.proposals);
+        let rest = self.proposals.first().map_or(&[][..], |proposal| &proposal.transforms);
+        let groups = rest.iter().filter_map(|transform| match transform {
+            Transform::Ke(id) => Some(ke_name(*id)),
+            _ => None,
+        });
+        line.list("--pfs", &groups.collect::<Vec<_>>());
+        let has = |id: SnId| rest.contains(&Transform::Sn(id));
+        let esn = match (has(SnId::PARTIAL_64), has(SnId::SEQUENTIAL_32)) {
+            (true, true) => Esn::Prefer,
+            (true, false) => Esn::Require,
+            (false, _) => Esn::Off,
+        };
+        line.optional("--esn", esn.word());
+        line.value("--replay-window", self.replay_window);
+        let hard = &self.lifetime.hard;
+        line.optional("-k", hard.time.map(seconds));
+        line.optional("--life-bytes", hard.bytes);
+        line.optional("--life-packets", hard.packets);
+        line.optional("--pfp", self.pfp.any().then(|| pfp::words(self.pfp)));
+        line.optional("--inactivity", self.lifetime.idle.map(seconds));
+        line.optional("--start", (self.start == Start::Now).then_some("now"));
+        line.0.extend(options::written(&self.options).split_whitespace().map(str::to_owned));
+    }
+}
+
+/// `-e` and `-a`. A list that mixes ciphers of both kinds has become several proposals, in its order.
+fn suite(line: &mut Line, proposals: &[Proposal]) {
+    let transforms = || proposals.iter().flat_map(|proposal| &proposal.transforms);
+    let ciphers = transforms().filter_map(|transform| match transform {
+        Transform::Encr(id, bits) => Some(encr_name(*id, *bits)),
+        _ => None,
+    });
+    line.list("-e", &ciphers.collect::<Vec<_>>());
+    let mut integ: Vec<String> = Vec::new();
+    for transform in transforms() {
+        if let Transform::Integ(id) = transform
+            && !integ.contains(&integ_name(*id))
+        {
+            integ.push(integ_name(*id));
+        }
+    }
+    line.list("-a", &integ);
+}
+
+impl RemoteSpec {
+    /// The line that adds it. What only a loaded connection can say is not in it.
+    pub fn line(&self) -> Line {
+        let mut line = Line::of("ike remote");
+        line.value("-n", &self.name);
+        line.value("-z", self.version.number());
+        if let IkeVersion::V1(v1) = &self.version {
+            line.flag("--aggressive", v1.aggressive);
+        }
+        line.flag("-w", self.initiate);
+        line.flag("-u", self.accept);
+        line.value("-r", identity::peer_word(self.endpoint));
+        line.optional("--local", self.local);
+        let file = |path: &Path| path.display().to_string();
+        match &self.signature {
+            Some(signature) => {
+                line.value("-m", "RSASIG");
+                line.list("-c", &signature.own.iter().map(|path| file(path)).collect::<Vec<_>>());
+                line.optional("-b", signature.peer.as_deref().map(file));
+            }
+            None => line.value("-m", "PresharedKey"),
+        }
+        let subject =
+            |own: bool| self.signature.as_ref().is_some_and(|s| if own { s.own_subject } else { s.peer_subject });
+        let id = |id, own| if subject(own) { "asn1dn:".to_owned() } else { identity::written(id) };
+        line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), identity::pattern_word));
+        line.value("-g", id(&self.own_id, true));
+        line.optional("-h", self.secret_file.as_deref().map(file));
+        self.algorithms(&mut line);
+        line.value("-l", seconds(self.lifetime));
+        line.value("-i", seconds(self.retransmission.initial));
+        line.value("--tries", self.retransmission.tries);
+        line.value("--liveness", self.liveness.map_or_else(|| "off".to_owned(), seconds));
+        line.flag("--encap", self.encap);
+        line
+    }
+
+    fn algorithms(&self, line: &mut Line) {
+        let exchanges = |proposal: &Proposal| -> Vec<Transform> {
+            let of_ke = |transform: &&Transform| matches!(transform, Transform::Ke(_) | Transform::AddKe(..));
+            proposal.transforms.iter().filter(of_ke).copied().collect()
+        };
+        let first = self.proposals.first().map(exchanges).unwrap_or_default();
+        let alike = self.proposals.iter().take_while(|proposal| exchanges(proposal) == first).count();
+        let (of_first, others) = self.proposals.split_at(alike);
+        suite(line, of_first);
+        let prf = of_first.first().map_or(&[][..], |proposal| &proposal.transforms);
+        let prf = prf.iter().filter_map(|transform| match transform {
+            Transform::Prf(id) => Some(prf_name(*id)),
+            _ => None,
+        });
+        // RFC 2409 §4: what IKEv1 negotiates is the hash, which has the name of the function made from it.
+        line.list(if self.version.number() == 1 { "-a" } else { "-p" }, &prf.collect::<Vec<_>>());
+        // More than one set of key exchanges is what stands for no `-d`.
+        if others.is_empty() {
+            line.list("-d", &first.iter().map(exchange_name).collect::<Vec<_>>());
+        }
+    }
+}
+
+fn exchange_name(transform: &Transform) -> String {
+    match transform {
+        Transform::Ke(id) => ke_name(*id),
+        Transform::AddKe(number, id) if *id == KeMethod::NONE => {
+            format!("KE{}_NONE", number.number())
+        }
+        Transform::AddKe(number, id) => format!("KE{}_{}", number.number(), ke_name(*id)),
+        other => other.to_string(),
+    }
+}
+
+/// The line that makes a virtual interface.
+pub fn interface_line(interface: &Interface) -> Line {
+    let mut line = Line::of("vti add");
+    line.0.push(interface.name.clone());
+    interface.addresses.iter().for_each(|(address, bits)| line.value("--address", format_args!("{address}/{bits}")));
+    line.optional("--mtu", interface.mtu);
+    line.optional("--vrf", interface.vrf.as_ref());
+    line.optional("--netns", interface.namespace.as_ref());
+    if let Some(Vti { key, local, remote }) = &interface.vti {
+        line.value("--key", key);
+        line.optional("--local", *local);
+        line.value("--remote", remote);
+    }
+    line
+}
+
+impl X509Spec {
+    /// The line that adds it.
+    pub fn line(&self) -> Line {
+        let mut line = Line::of("ce x509");
+        line.value("-a", self.file.display());
+        line.value("-d", self.database);
+        line.optional("-k", self.key.as_ref().map(|path| path.display()));
+        line.optional("--passphrase-file", self.passphrase.as_ref().map(|path| path.display()));
+        line
+    }
+}
+
+impl ManualSpec {
+    /// The line that adds it. `None`: it would hold a key.
+    pub fn line(&self) -> Option<Line> {
+        if self.holds_keys() {
+            return None;
+        }
+        let mut line = Line::of("ipsec addsa");
+        let tunnel = self.mode == Mode::Tunnel;
+        line.value("-m", if tunnel { "tunnel" } else { "transport" });
+        line.value("-r", self.remote);
+        line.optional("--local", self.local.filter(|_| tunnel));
+        let any = self.protocol.number == 0;
+        line.value("-p", if any { "any".to_owned() } else { self.protocol.to_string() });
+        line.value("-s", self.source.written());
+        line.value("-d", self.destination.written());
+        let keys = |line: &mut Line, flags: [&str; 2], keys: &[KeySource; 2]| {
+            for (flag, key) in flags.into_iter().zip(keys) {
+                if let KeySource::File(path) = key {
+                    line.value(flag, format_args!("file:{}", path.display()));
+                }
+            }
+        };
+        if let Some((inbound, outbound, (id, bits), cipher_keys)) = &self.esp {
+            line.value("-w", inbound.0);
+            line.value("-x", outbound.0);
+            line.value("-e", encr_name(*id, *bits));
+            keys(&mut line, ["-f", "-g"], cipher_keys);
+        }
+        if let Some((inbound, outbound)) = &self.ah {
+            line.value("-y", inbound.0);
+            line.value("-z", outbound.0);
+        }
+        if let Some((id, integ_keys)) = &self.integ {
+            line.value("-a", integ_name(*id));
+            keys(&mut line, ["-b", "-c"], integ_keys);
+        }
+        line.flag("--tfc", self.options.tfc > 0);
+        line.flag("--short-icv", self.options.short_icv);
+        line.flag("--ah-align64", self.options.ah_align64);
+        Some(line)
+    }
+}

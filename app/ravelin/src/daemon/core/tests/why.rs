@@ -1,0 +1,148 @@
+//! `why`: two daemons that do not agree, and what each is told.
+
+use super::*;
+
+/// Two daemons that hear one another: 10.0.0.1 initiates, 10.0.0.2 answers.
+struct Pair([Bench; 2]);
+
+impl Pair {
+    fn new(name: &str, here: [&str; 2], there: [&str; 2]) -> Self {
+        let mut pair = Pair([Bench::new(&format!("{name}-here")), Bench::new(&format!("{name}-there"))]);
+        let ends = ["-r 10.0.0.2 --local 10.0.0.1", "-r 10.0.0.1 --local 10.0.0.2"];
+        let traffic = ["-s 10.1.0.0/16 -d 10.2.0.0/16", "-s 10.2.0.0/16 -d 10.1.0.0/16"];
+        for (at, [remote, policy]) in [here, there].into_iter().enumerate() {
+            pair.0[at].ok(&format!("ike remote -n gw -w -u {} -h psk {remote}", ends[at]));
+            let traffic = if policy.contains("-s ") { "" } else { traffic[at] };
+            let peer = if at == 0 { "10.0.0.2" } else { "10.0.0.1" };
+            pair.0[at].ok(&format!("ipsec policy -n p1 -g gw -m tunnel -r {peer} {traffic} {policy}"));
+        }
+        pair
+    }
+
+    /// Negotiates until nobody has more to say.
+    fn initiate(&mut self) {
+        self.0[0].ok("ike initiate p1 --timeout 0");
+        loop {
+            let sent = [0, 1].map(|at| std::mem::take(&mut self.0[at].plane.0.borrow_mut().sent));
+            if sent.iter().all(Vec::is_empty) {
+                return;
+            }
+            for (at, sent) in sent.into_iter().enumerate() {
+                let other = &mut self.0[1 - at];
+                for (to, data) in sent {
+                    let from = SocketAddr::new(if at == 0 { [10, 0, 0, 1] } else { [10, 0, 0, 2] }.into(), to.port());
+                    other.core.datagram(Datagram { local: to, remote: from, data: &data }, other.now);
+                }
+            }
+        }
+    }
+
+    fn why(&mut self, at: usize, peer: &str) -> String {
+        crate::render::tables(&self.0[at].ok(&format!("why {peer}")))
+    }
+}
+
+#[test]
+fn an_offer_that_does_not_meet_is_shown_as_a_difference() {
+    let mut pair = Pair::new("offer", ["-e AES256-CBC -d MODP3072", ""], ["-e AES128-GCM,AES256-CBC -d ECP256", ""]);
+    pair.initiate();
+    assert_eq!(
+        pair.why(1, "gw"),
+        "gw (10.0.0.1): no IKE SA: the first packet of a policy begins one, or ike initiate p1\n  \
+         IKE_SA_INIT, 0 secs ago: the IKE proposals have no algorithm set in common\n    \
+         key exchange:\n      \
+         peer: MODP3072\n      \
+         here: ECP256\n    \
+         peer: IKE: AES256-CBC, HMAC-SHA-2-256, HMAC-SHA-2-384, HMAC-SHA-2-512, PRF-HMAC-SHA-2-256, \
+         PRF-HMAC-SHA-2-384, PRF-HMAC-SHA-2-512, MODP3072\n    \
+         here: IKE: AES128-GCM, PRF-HMAC-SHA-2-256, PRF-HMAC-SHA-2-384, PRF-HMAC-SHA-2-512, ECP256\n    \
+         here: IKE: AES256-CBC, HMAC-SHA-2-256, HMAC-SHA-2-384, HMAC-SHA-2-512, PRF-HMAC-SHA-2-256, \
+         PRF-HMAC-SHA-2-384, PRF-HMAC-SHA-2-512, ECP256\n    \
+         change: here: ike remote -n gw ... -d MODP3072, or there: ECP256\n    \
+         change: give both sides a proposal in common\n"
+    );
+    // The initiator is told less, and what it offered.
+    let text = pair.why(0, "gw");
+    assert!(text.contains("peer: NO_PROPOSAL_CHOSEN\n    here: IKE: AES256-CBC"), "{text}");
+    let json = crate::render::json(&pair.0[1].ok("why 10.0.0.1"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let exchange = &json["why"][0]["exchanges"][0];
+    assert_eq!(exchange["differences"][0]["of"], "key exchange");
+    assert_eq!(exchange["differences"][0]["peer"][0], "MODP3072");
+    assert_eq!(exchange["resolved"], false);
+}
+
+#[test]
+fn each_cause_is_told_with_what_mends_it() {
+    /// What the remote and the policy are given here and there, the exchange that fails, and what is said of it.
+    type Cause = ([&'static str; 2], [&'static str; 2], &'static str, [&'static str; 2]);
+    let cases: [Cause; 5] = [
+        (
+            ["", "-e AES128-CBC -a HMAC-SHA-1"],
+            ["", "-e AES128-CBC -a HMAC-SHA-2-256"],
+            "IKE_AUTH for p1",
+            ["integrity:", "ipsec policy -n p1 ... -a HMAC-SHA-1, or there: HMAC-SHA-2-256"],
+        ),
+        (
+            ["", ""],
+            ["", "-s 10.7.0.0/16 -d 10.1.0.0/16"],
+            "IKE_AUTH",
+            ["traffic selectors", "peer: 10.1.0.0/16 === 10.2.0.0/16"],
+        ),
+        (
+            ["-g fqdn:a", ""],
+            ["-f fqdn:b", ""],
+            "IKE_AUTH",
+            ["not who the configuration expects", "ike remote -n gw ... -f fqdn:a"],
+        ),
+        (["", ""], ["-z 1", ""], "IKE_SA_INIT", ["here: IKEv1 only", "both with the same version of IKE"]),
+        (["", ""], ["", "-t AH"], "IKE_AUTH", ["", "change: "]),
+    ];
+    for (index, (here, there, exchange, words)) in cases.into_iter().enumerate() {
+        let mut pair = Pair::new(&format!("cause-{index}"), here, there);
+        pair.initiate();
+        let text = pair.why(1, "10.0.0.1");
+        assert!(text.contains(exchange), "{index}: {text}");
+        assert!(words.iter().all(|words| text.contains(words)), "{index}: {text}");
+    }
+}
+
+#[test]
+fn another_key_and_silence_are_told() {
+    let mut pair = Pair::new("psk", ["", ""], ["", ""]);
+    let directory = pair.0[1].directory.clone();
+    std::fs::write(directory.join("psk"), "another").unwrap();
+    pair.0[1].ok("ike remote -x gw");
+    pair.0[1].ok("ike remote -n gw -w -u -r 10.0.0.1 --local 10.0.0.2 -h psk");
+    pair.initiate();
+    for at in [0, 1] {
+        let text = pair.why(at, "gw");
+        assert!(text.contains("IKE_AUTH") && text.contains("do not have the same pre-shared key"), "{text}");
+        assert!(text.contains("psk with the key of the peer") && !text.contains("another"), "{text}");
+    }
+    // And then it goes well. What was said of a remote is forgotten with it.
+    std::fs::write(directory.join("psk"), "secret").unwrap();
+    pair.0[1].ok("ike remote -x gw");
+    pair.0[1].ok("ike remote -n gw -w -u -r 10.0.0.1 --local 10.0.0.2 -h psk");
+    pair.0.iter_mut().for_each(|bench| bench.now = Instant::ZERO + Duration::from_secs(1));
+    pair.initiate();
+    let text = pair.why(0, "p1");
+    assert!(text.starts_with("gw (10.0.0.2): IKE SA ESTABLISHED, 1 Child SAs\n"), "{text}");
+    assert!(text.contains("(it went well since)"), "{text}");
+    assert!(pair.why(1, "gw").contains("nothing failed since the start"));
+
+    let mut bench = Bench::new("silence");
+    bench.ok(REMOTE);
+    bench.ok(POLICY);
+    assert!(crate::render::tables(&bench.ok("why gw")).contains("nothing failed since the start"));
+    bench.ok("ike initiate p1 --timeout 0");
+    bench.now = Instant::ZERO;
+    while !bench.core.is_idle() {
+        bench.now = bench.core.deadline().unwrap();
+        bench.core.timer(bench.now);
+    }
+    let text = crate::render::tables(&bench.ok("why p1"));
+    assert!(text.contains("the peer does not answer") && text.contains("UDP 500 and 4500 pass?"), "{text}");
+    assert!(bench.refused("why g").contains("there is no remote g; did you mean gw?"));
+    assert!(crate::render::tables(&bench.ok("why 10.0.0.77")).contains("no remote is configured for this address"));
+}
