@@ -9,6 +9,7 @@ mod interfaces;
 pub mod keyed;
 mod loaded;
 mod ppk;
+mod pools;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec};
 use crate::papers::{self, Database, PaperError};
 use crate::secret::{self, SecretError};
+use crate::swanctl::pools::PoolSpec;
 use crate::swanctl::secrets::SharedSecret;
 use crate::value::did_you_mean;
 use crate::value::key::KeyError;
@@ -57,6 +59,8 @@ pub struct Model {
     secrets: BTreeMap<String, SharedSecret>,
     /// The keys among them, as remotes hold them.
     keyring: Arc<[OwnedKey]>,
+    /// Internal addresses for peers, by name.
+    pools: BTreeMap<String, PoolSpec>,
     /// Certificates, and the private keys of our own.
     pub(crate) database: Database,
     /// Numbers below this one were given to a policy once and are never given again.
@@ -130,6 +134,12 @@ pub enum ModelError {
         /// Who that is.
         peer: Identity,
     },
+    /// There is a pool of this name already.
+    PoolExists(String),
+    /// There is no such pool.
+    NoSuchPool(String),
+    /// Two pools have addresses in common.
+    PoolsOverlap(String, String),
     /// There is no loaded connection of this name.
     NoSuchConnection(String),
     /// The name of a loaded connection is that of a remote of the command line.
@@ -185,6 +195,7 @@ impl Model {
             interfaces: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
+            pools: BTreeMap::new(),
             database: Database::default(),
             next_id: 1,
         };
@@ -454,7 +465,7 @@ impl Model {
         });
         let policies = policies.collect();
         let remotes = self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), self));
-        Arc::new(Config { remotes: remotes.collect(), policies, pools: Vec::new() })
+        Arc::new(Config { remotes: remotes.collect(), policies, pools: self.ike_pools() })
     }
 
     /// The SPD, as far as it does not depend on SAs.
@@ -641,6 +652,11 @@ impl fmt::Display for ModelError {
             ModelError::NotForRemote { policy, remote, peer } => {
                 write!(f, "the policy {policy} is not --for {peer}, who its remote {remote} is (-f)")
             }
+            ModelError::PoolExists(name) => {
+                write!(f, "there is a pool {name} already; delete it first: ike pool -x {name}")
+            }
+            ModelError::NoSuchPool(name) => write!(f, "there is no pool {name}"),
+            ModelError::PoolsOverlap(name, other) => write!(f, "the pools {name} and {other} have addresses in common"),
             ModelError::NoSuchConnection(name) => write!(f, "connection '{name}' not found"),
             ModelError::NotLoaded(name) => {
                 write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")

@@ -7,6 +7,8 @@ use ravelin_config::Verb;
 
 #[cfg(any(feature = "kernel", feature = "tun"))]
 use crate::daemon::plane::Choice;
+#[cfg(any(feature = "kernel", feature = "tun"))]
+use crate::daemon::resolver::Way;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ravelin/ravelin.sock";
@@ -77,6 +79,14 @@ pub struct DaemonArgs {
     #[cfg(feature = "tun")]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// The device that gets the internal addresses which peers give to this host (default: the TUN device, or lo with the
+    /// kernel's IPsec)
+    #[arg(long, value_name = "NAME")]
+    pub address_device: Option<String>,
+    /// Who is told of the DNS servers that come with such addresses: resolvectl, or a file in the form of resolv.conf;
+    /// without this option nobody
+    #[arg(long, value_name = "FILE", value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Way::parse(text)))]
+    pub resolver: Option<Way>,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
     #[arg(long, value_name = "FILTER", env = "RAVELIN_LOG", default_value = "info")]
     pub log: String,
@@ -96,7 +106,7 @@ pub struct AlgorithmsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum PskVerb {
     /// Run the manager in the foreground until SIGTERM, SIGINT or `psk stop`
-    Start(PskStartArgs),
+    Start(Box<PskStartArgs>),
     /// End the running manager, and wait until nothing of it is left
     Stop {
         /// The common.conf that it was started with

@@ -3,6 +3,8 @@
 //! The length is kept with its complement so that a damaged length is seen as damage and not as a record that was
 //! cut short. The body is a tag of the record, a tag of the change, and its fields; text fills the rest of the body.
 
+use std::net::IpAddr;
+
 use ravelin_types::record::{Record, SystemChange};
 
 /// The first bytes of the file; the digit counts the versions of this format.
@@ -19,6 +21,8 @@ const UNDONE: u8 = 2;
 
 const FILTER_TABLE: u8 = 1;
 const ROUTING_RULES: u8 = 2;
+const ADDRESS_V4: u8 = 3;
+const ADDRESS_V6: u8 = 4;
 
 /// What stands at one place of the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +53,19 @@ pub(crate) fn encode(record: &Record) -> Option<Vec<u8>> {
             body.push(ROUTING_RULES);
             body.extend_from_slice(&priority.to_le_bytes());
             body.extend_from_slice(&table.to_le_bytes());
+        }
+        SystemChange::Address { device, address } => {
+            match address {
+                IpAddr::V4(address) => {
+                    body.push(ADDRESS_V4);
+                    body.extend_from_slice(&address.octets());
+                }
+                IpAddr::V6(address) => {
+                    body.push(ADDRESS_V6);
+                    body.extend_from_slice(&address.octets());
+                }
+            }
+            body.extend_from_slice(device.as_bytes());
         }
     }
     let length = u16::try_from(body.len()).ok().filter(|&length| usize::from(length) <= MAX_BODY)?;
@@ -93,6 +110,14 @@ fn decode_body(body: &[u8]) -> Option<Record> {
         ROUTING_RULES => {
             let (priority, table) = fields.split_at_checked(4)?;
             SystemChange::RoutingRules { priority: number(priority)?, table: number(table)? }
+        }
+        ADDRESS_V4 => {
+            let (address, device) = fields.split_first_chunk::<4>()?;
+            SystemChange::Address { device: String::from_utf8(device.to_vec()).ok()?, address: IpAddr::from(*address) }
+        }
+        ADDRESS_V6 => {
+            let (address, device) = fields.split_first_chunk::<16>()?;
+            SystemChange::Address { device: String::from_utf8(device.to_vec()).ok()?, address: IpAddr::from(*address) }
         }
         _ => return None,
     };

@@ -17,6 +17,8 @@ use crate::nft;
 pub fn undo_leftovers(store: &mut dyn Store) -> Result<Vec<String>, Error> {
     let mut outstanding: Vec<SystemChange> = Vec::new();
     store.load(&mut |record| match record {
+        // Whoever put them there takes them away.
+        Record::Changing(SystemChange::Address { .. }) => {}
         Record::Changing(change) => {
             outstanding.retain(|other| *other != change);
             outstanding.push(change);
@@ -35,6 +37,7 @@ pub fn undo_leftovers(store: &mut dyn Store) -> Result<Vec<String>, Error> {
 /// Undoes one change, as often as it is called. A line that says what was found, or nothing.
 pub(crate) fn undo(change: &SystemChange) -> Result<Option<String>, Error> {
     match change {
+        SystemChange::Address { .. } => Ok(None),
         SystemChange::FilterTable(table) => {
             let found = nft::delete_table(table)?;
             Ok(found.then(|| format!("removed the packet filter table inet {table}")))

@@ -2,12 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InetDevConf, LinkAttribute, LinkFlags, LinkMessage,
@@ -17,8 +13,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+use ravelin_rtnetlink::Socket;
 
 /// What `ip rule` and `ip route` show as the origin of our entries.
 const ORIGIN: RouteProtocol = RouteProtocol::Other(82);
@@ -26,9 +21,6 @@ const ORIGIN: RouteProtocol = RouteProtocol::Other(82);
 /// The address of our device: the IPv4 dummy address (RFC 7600 §4.8). Nobody sends to it or from it, but the kernel
 /// refuses by its reverse path filter, however loose, what comes out of a device without any address.
 const DUMMY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
-
-/// Longest answer to one read of a dump.
-const ANSWER: usize = 64 << 10;
 
 /// A rule that sends packets with (or, inverted, without) a mark to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,22 +45,16 @@ pub(crate) struct Route {
 }
 
 /// A connection to the kernel's routing subsystem in the network namespace of the thread that opened it.
-pub(crate) struct Netlink {
-    socket: Socket,
-    sequence: u32,
-}
+pub(crate) struct Netlink(Socket);
 
 impl Netlink {
     pub(crate) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Netlink { socket, sequence: 0 })
+        Socket::open().map(Netlink)
     }
 
     /// The number by which the kernel knows a device.
     pub(crate) fn index(&self, device: &str) -> io::Result<u32> {
-        rustix::net::netdevice::name_to_index(self.socket.as_fd(), device).map_err(Into::into)
+        self.0.index(device)
     }
 
     /// Gives the device its MTU and the length of its queue, lets it take packets whose source is routed elsewhere, keeps IPv6 from giving it an
@@ -150,8 +136,7 @@ impl Netlink {
     /// The addresses of this host.
     pub(crate) fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
         let mut addresses = Vec::new();
-        self.send(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP)?;
-        self.receive(&mut |message| {
+        self.0.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
             if let RouteNetlinkMessage::NewAddress(message) = message {
                 // On a point-to-point link the address is the peer's and the local one is ours.
                 let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
@@ -171,46 +156,7 @@ impl Netlink {
 
     /// Sends one request and waits for its acknowledgement.
     fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.send(message, flags | NLM_F_ACK)?;
-        self.receive(&mut |_| {})
-    }
-
-    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0).map(drop)
-    }
-
-    /// Reads the answers to the last request up to its acknowledgement, or the end of the dump.
-    fn receive(&mut self, each: &mut dyn FnMut(RouteNetlinkMessage)) -> io::Result<()> {
-        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {error}"));
-        let mut buffer = Vec::with_capacity(ANSWER);
-        loop {
-            buffer.clear();
-            self.socket.recv(&mut buffer, 0)?;
-            let mut rest = buffer.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(malformed)?;
-                // Messages are aligned to 4 bytes.
-                let length = (message.header.length as usize).next_multiple_of(4).max(1);
-                rest = rest.get(length..).unwrap_or_default();
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.payload {
-                    NetlinkPayload::Error(answer) if answer.code.is_some() => return Err(answer.to_io()),
-                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::InnerMessage(message) => each(message),
-                    _ => {}
-                }
-            }
-        }
+        self.0.change(message, flags)
     }
 }
 

@@ -170,6 +170,11 @@ impl TunDataPlane {
         self.system.remove(Some(store))
     }
 
+    /// What it was started with.
+    pub fn config(&self) -> &TunConfig {
+        &self.system.config
+    }
+
     /// Readable while [`TunDataPlane::poll_ike`] has something.
     pub fn ike_fd(&self) -> BorrowedFd<'_> {
         self.ike_ready.as_fd()

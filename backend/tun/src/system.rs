@@ -25,7 +25,7 @@ const MAX_PREFIXES: usize = 64;
 
 /// The changes in force. Dropping the value undoes them without a note in the store, except in a panic.
 pub(crate) struct System {
-    config: TunConfig,
+    pub(crate) config: TunConfig,
     netlink: Netlink,
     /// Index of the device.
     index: u32,

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::net::IpAddr;
 
 /// One line of the log that a daemon replays at its next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,13 @@ pub enum Record {
 pub enum SystemChange {
     /// A table of the packet filter, by family `inet` and this name.
     FilterTable(String),
+    /// An internal address that a peer gave to this host, with the routes and rules that go with it.
+    Address {
+        /// The device that has it.
+        device: String,
+        /// The address.
+        address: IpAddr,
+    },
     /// All routing rules with this priority that lead to this table, IPv4 and IPv6.
     RoutingRules {
         /// The rule priority.

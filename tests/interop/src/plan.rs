@@ -34,6 +34,14 @@ pub enum Between {
     Net4,
     /// The networks behind them, by IPv6.
     Net6,
+    /// The address that Ravelin got from the peer's pool, and the network behind the peer.
+    RavelinVip4,
+    /// The same by IPv6.
+    RavelinVip6,
+    /// The network behind Ravelin, and the address that the peer got from Ravelin's pool.
+    SwanVip4,
+    /// The same by IPv6.
+    SwanVip6,
 }
 
 impl std::str::FromStr for Between {
@@ -45,7 +53,11 @@ impl std::str::FromStr for Between {
             "host6" => Between::Host6,
             "net4" => Between::Net4,
             "net6" => Between::Net6,
-            other => bail!("`{other}`: expected host4, host6, net4 or net6"),
+            "ravelin-vip4" => Between::RavelinVip4,
+            "ravelin-vip6" => Between::RavelinVip6,
+            "swan-vip4" => Between::SwanVip4,
+            "swan-vip6" => Between::SwanVip6,
+            other => bail!("`{other}`: expected host4, host6, net4, net6, ravelin-vip4, -vip6, swan-vip4 or -vip6"),
         })
     }
 }
@@ -68,7 +80,7 @@ pub struct Direction {
 
 impl Plan {
     /// Every name a template may use, with its value. A name with `.seen` is the address the other side sees.
-    pub fn names(&self) -> [(&'static str, &'static str); 16] {
+    pub fn names(&self) -> [(&'static str, &'static str); 18] {
         let (ravelin, ravelin_seen, swan_seen) = match self.nat {
             Nat::None => ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
             Nat::Ravelin => ("198.51.100.1", "192.0.2.254", "192.0.2.2"),
@@ -91,6 +103,8 @@ impl Plan {
             ("swan6", "2001:db8:f::2"),
             ("swan6.net", "2001:db8:2::/48"),
             ("swan6.inner", "2001:db8:2::1"),
+            ("vip", "10.3.0.1"),
+            ("vip6", "2001:db8:3::1"),
         ]
     }
 
@@ -130,6 +144,10 @@ impl Plan {
             Between::Host6 => ("ravelin6", "ravelin6", "swan6", "swan6"),
             Between::Net4 => ("ravelin.inner", "ravelin.inner", "swan.inner", "swan.inner"),
             Between::Net6 => ("ravelin6.inner", "ravelin6.inner", "swan6.inner", "swan6.inner"),
+            Between::RavelinVip4 => ("vip", "vip", "swan.inner", "swan.inner"),
+            Between::RavelinVip6 => ("vip6", "vip6", "swan6.inner", "swan6.inner"),
+            Between::SwanVip4 => ("ravelin.inner", "ravelin.inner", "vip", "vip"),
+            Between::SwanVip6 => ("ravelin6.inner", "ravelin6.inner", "vip6", "vip6"),
         };
         let there = Direction { from: self.name(ravelin)?, to: self.name(swan_seen)? };
         let back = Direction { from: self.name(swan)?, to: self.name(ravelin_seen)? };

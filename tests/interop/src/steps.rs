@@ -75,7 +75,8 @@ const fn word(
     Word { usage, arguments, run }
 }
 
-/// SIDE is ravelin or swan, SA is child or ike, BETWEEN is host4, host6, net4 or net6.
+/// SIDE is ravelin or swan, SA is child or ike, BETWEEN is host4, host6, net4 or net6, or with an internal address at one
+/// end ravelin-vip4, ravelin-vip6, swan-vip4 or swan-vip6.
 const WORDS: &[Word] = &[
     word("up SIDE: that side negotiates; both list the same SAs", 1..=1, up),
     word("ondemand SIDE BETWEEN [tcp]: that side's first packet negotiates", 2..=3, ondemand),
@@ -85,6 +86,7 @@ const WORDS: &[Word] = &[
     word("child KEY=VALUE...: the peer lists this of the Child SA", 1..=12, child),
     word("swanctl ARGUMENTS TEXT...: Debian's swanctl, commanding Ravelin, succeeds and says this", 1..=9, swanctl),
     word("ravelin LINE TEXT...: Ravelin's own command line, which says this", 1..=9, ravelin),
+    word("peer ARGUMENTS TEXT...: the peer's own swanctl says this", 2..=9, peer),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
@@ -658,12 +660,23 @@ fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     command.args(words[0].split_whitespace()).args(["--uri", &format!("unix://{SOCKET}")]);
     let answer = run_command(command.env("SWANCTL_DIR", scene.folder.join("ravelin")))?;
     ensure!(answer.ok, "swanctl {}: {}", words[0], answer.text);
-    // Listings are aligned with blanks.
+    says(scene, words, &answer.text)
+}
+
+fn peer(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = words[0].split_whitespace().collect();
+    let answer = scene.swan.swanctl(&arguments)?;
+    ensure!(answer.ok, "swanctl {}: {}", words[0], answer.text);
+    says(scene, words, &answer.text)
+}
+
+/// Whether all texts behind the arguments are in what swanctl says. Listings are aligned with blanks.
+fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = plain(&answer.text);
+    let said = plain(answer);
     for text in &words[1..] {
         let text = plain(&scene.plan.fill(text, &[])?);
-        ensure!(said.contains(&text), "`{text}` is not in what swanctl {} says: {}", words[0], answer.text);
+        ensure!(said.contains(&text), "`{text}` is not in what swanctl {} says: {answer}", words[0]);
     }
     Ok(())
 }

@@ -76,17 +76,22 @@ impl Model {
     /// Puts a file in the place of everything that was loaded before.
     ///
     /// # Errors
-    /// The connection that cannot be, and why.
+    /// The connection or pool that cannot be, and why.
     pub fn replace_loaded(&mut self, contents: Contents) -> Result<(), (String, ModelError)> {
+        self.pools.retain(|_, spec| !spec.loaded);
+        for spec in contents.pools {
+            let name = spec.pool.name.clone();
+            self.load_pool(spec).map_err(|error| (format!("pool {name}"), error))?;
+        }
         let kept: BTreeSet<String> = contents.connections.iter().map(|connection| connection.name.clone()).collect();
         let gone: Vec<String> =
             self.connections().into_iter().filter(|name| !kept.contains(*name)).map(str::to_owned).collect();
         for name in gone {
-            self.unload_connection(&name).map_err(|error| (name, error))?;
+            self.unload_connection(&name).map_err(|error| (format!("connection {name}"), error))?;
         }
         for connection in contents.connections {
             let name = connection.name.clone();
-            self.load_connection(connection).map_err(|error| (name, error))?;
+            self.load_connection(connection).map_err(|error| (format!("connection {name}"), error))?;
         }
         self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
         self.key();

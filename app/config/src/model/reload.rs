@@ -54,6 +54,7 @@ impl Model {
             remotes: fresh.remotes,
             secrets: fresh.secrets,
             keyring: fresh.keyring,
+            pools: fresh.pools,
             database: fresh.database,
         };
         for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {
@@ -108,6 +109,14 @@ impl Model {
             }
         }
         newer.remotes.keys().filter(|key| !self.remotes.contains_key(*key)).for_each(|key| line('+', "remote", &key.0));
+        for (name, spec) in &self.pools {
+            match newer.pools.get(name) {
+                None => line('-', "pool", name),
+                Some(other) if other.pool != spec.pool => line('~', "pool", name),
+                Some(_) => {}
+            }
+        }
+        newer.pools.keys().filter(|name| !self.pools.contains_key(*name)).for_each(|name| line('+', "pool", name));
         for (name, secret) in &self.secrets {
             match newer.secrets.get(name) {
                 None => line('-', "secret", name),

@@ -88,8 +88,8 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
             reader.wrong(format!("`{side}` has {} selectors; a child takes up to {SELECTORS}", list.len()));
         }
     }
-    let (local, dynamic_local) = settle(local, ends.local);
-    let (remote, dynamic_remote) = settle(remote, peer);
+    let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
+    let (remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
     let shunt = !matches!(kind, Kind::Protect(_));
     if shunt && (local.is_empty() || remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
@@ -97,14 +97,19 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if trap && !shunt && (remote.is_empty() || ends.endpoint.is_unspecified()) {
         reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
     }
-    if trap && local.is_empty() {
+    if trap && local.is_empty() && ends.virtual_local {
+        reader
+            .wrong("start_action = trap with local_ts = dynamic does not go with vips: the address comes with the SA");
+    } else if trap && local.is_empty() {
         reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
     }
     if start && ends.endpoint.is_unspecified() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
     }
     let mixed = [&local, &remote].into_iter().flatten().any(|ts| Some(ts.is_ipv4()) != first_family(&local, &remote));
-    if mixed {
+    // With internal addresses of both families there are pairs of each.
+    let of_both = ends.virtual_local || ends.virtual_remote;
+    if mixed && !of_both {
         reader.wrong("the selectors of a child are all of one address family");
     }
     reader.finish(&[]);

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
+use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
 
 use super::child;
@@ -37,6 +38,10 @@ pub(super) struct Ends {
     pub endpoint: IpAddr,
     /// Whether a child that starts by itself may exist after a failure.
     pub persistent: bool,
+    /// Whether the address of our side is one that the peer gives us.
+    pub virtual_local: bool,
+    /// Whether that of the peer's is one that we give it.
+    pub virtual_remote: bool,
 }
 
 /// Reads a connection.
@@ -58,6 +63,12 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
     let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
+    let ask = reader.list("vips", value::virtual_address).unwrap_or_default();
+    if ask.len() > INTERNAL_ADDRESSES {
+        reader.wrong(format!("`vips` has {} addresses; a peer is asked for up to {INTERNAL_ADDRESSES}", ask.len()));
+    }
+    let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
+    let internal = Internal { ask, pools };
     let host = |addresses: &[Address]| {
         addresses.iter().find_map(|address| if let Address::Host(host) = address { Some(*host) } else { None })
     };
@@ -70,7 +81,13 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     reader.finish(&["local", "remote", "children"]);
 
     let endpoint = remote_host.unwrap_or_else(|| value::unspecified(local_host));
-    let ends = Ends { local: local_host, endpoint, persistent: tries == Some(0) };
+    let ends = Ends {
+        local: local_host,
+        endpoint,
+        persistent: tries == Some(0),
+        virtual_local: !internal.ask.is_empty(),
+        virtual_remote: !internal.pools.is_empty(),
+    };
     let children = section.section("children");
     let policies: Vec<PolicySpec> = children
         .iter()
@@ -132,7 +149,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         retransmission: Retransmission::default(),
         liveness,
         encap,
-        internal: Internal::default(),
+        internal,
         extensions,
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
@@ -188,7 +205,6 @@ fn refuse(reader: &mut Reader<'_>) {
     for port in ["local_port", "remote_port"] {
         reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT");
     }
-    reader.refuse(&["vips", "pools"], "virtual addresses are not there yet");
     reader.only("pull", &["yes"], "push mode is of IKEv1");
     reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
     // Of IKEv1 alone.

@@ -68,7 +68,8 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         }
         all.remove("also");
         if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
-            let section = connection(name, &all, own_at, &mut problems);
+            let mut section = connection(name, &all, own_at, &mut problems);
+            addresses(&all, &mut section, &mut root, &at);
             root.open("connections", &at).sections.push(Named { name: name.clone(), at: own_at.clone(), section });
         }
     }
@@ -186,7 +187,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         | "rightauth" | "authby" | "ike" | "esp" | "ah" | "auto" | "type" | "keyexchange" | "dpdaction"
         | "dpddelay" | "closeaction" | "keyingtries" | "rekey" | "ikelifetime" | "lifetime" | "keylife"
         | "margintime" | "rekeymargin" | "leftid" | "rightid" | "marginbytes" | "marginpackets" | "lifebytes"
-        | "lifepackets" | "rekeyfuzz" => Apart,
+        | "lifepackets" | "rekeyfuzz" | "leftsourceip" | "rightsourceip" | "rightdns" => Apart,
         "forceencaps" => Connection("encap"),
         "aggressive" => Connection("aggressive"),
         "mobike" => Connection("mobike"),
@@ -207,7 +208,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "leftsigkey" | "rightsigkey" | "leftrsasigkey" | "rightrsasigkey" | "rightgroups" | "rightcertpolicy" => {
             Only(&[], CERTIFICATES)
         }
-        "leftsourceip" | "rightsourceip" | "leftdns" | "rightdns" => Only(&[], "virtual addresses are not there yet"),
+        "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
         "eap_identity" | "aaa_identity" | "xauth_identity" | "xauth" => Only(&[], "EAP and XAuth are not there yet"),
         "leftauth2" | "rightauth2" | "leftid2" | "rightid2" => {
             Only(&[], "a second authentication round is not there yet")
@@ -311,6 +312,40 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
     children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
     connection.sections.push(Named { name: "children".to_owned(), at: at.clone(), section: children });
     connection
+}
+
+/// `leftsourceip` asks for addresses; `rightsourceip` gives them, from a pool that connections with the same one share.
+fn addresses(all: &Parameters, connection: &mut Section, root: &mut Section, top: &At) {
+    let setting = |name: &str, value: String, at: &At| Setting {
+        name: name.to_owned(),
+        values: Values::One(value.into_bytes()),
+        at: at.clone(),
+    };
+    if let Some((value, at)) = all.get("leftsourceip") {
+        let word = |item: &str| match item.trim() {
+            "%cfg" | "%modeconfig" | "%modecfg" => "%config".to_owned(),
+            other => other.to_owned(),
+        };
+        let value = value.split(',').map(word).collect::<Vec<_>>().join(",");
+        connection.settings.push(setting("vips", value, at));
+    }
+    let Some((value, at)) = all.get("rightsourceip") else { return };
+    let mut names = Vec::new();
+    for item in value.split(',').map(str::trim) {
+        let name = item.strip_prefix('%').map_or_else(|| item.replace('/', "-"), str::to_owned);
+        names.push(name.clone());
+        let pools = root.open("pools", top);
+        if item.starts_with('%') || pools.section(&name).is_some() {
+            continue;
+        }
+        let mut pool = Section::default();
+        pool.settings.push(setting("addrs", item.to_owned(), at));
+        if let Some((servers, at)) = all.get("rightdns") {
+            pool.settings.push(setting("dns", servers.clone(), at));
+        }
+        pools.sections.push(Named { name, at: at.clone(), section: pool });
+    }
+    connection.settings.push(setting("pools", names.join(","), at));
 }
 
 /// `ike`, `esp` and `ah`: without `!` at the end, the default proposals follow.

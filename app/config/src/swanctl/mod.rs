@@ -12,6 +12,7 @@ pub mod connection;
 mod extensions;
 pub mod ipsec_conf;
 pub mod parse;
+pub mod pools;
 pub mod proposal;
 pub mod reader;
 pub mod secrets;
@@ -21,11 +22,13 @@ pub mod value;
 use std::path::Path;
 
 use self::connection::Connection;
+use self::pools::PoolSpec;
 use self::reader::{Problems, unknown_section};
 use self::secrets::SharedSecret;
 use self::tree::Section;
 use crate::model::Model;
 use crate::rc::RcError;
+use crate::value::did_you_mean;
 
 /// What a file comes to.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub struct Contents {
     pub connections: Vec<Connection>,
     /// The secrets, in order.
     pub secrets: Vec<SharedSecret>,
+    /// Pools of internal addresses, in order.
+    pub pools: Vec<PoolSpec>,
 }
 
 /// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the place of everything that was loaded into a copy of `model` before;
@@ -46,9 +51,9 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
     let root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
     let contents = contents(&root)?;
     let mut newer = model.clone();
-    newer.replace_loaded(contents).map_err(|(name, error)| {
+    newer.replace_loaded(contents).map_err(|(what, error)| {
         let at = tree::At { file: path.into(), place: Some(crate::rc::Place { line: 1, column: 1 }) };
-        RcError::Lines(vec![at.remark(format!("connection {name}: {error}"))])
+        RcError::Lines(vec![at.remark(format!("{what}: {error}"))])
     })?;
     Ok(newer)
 }
@@ -71,7 +76,11 @@ pub fn contents(root: &Section) -> Result<Contents, RcError> {
                 contents.connections.extend(read);
             }
             "secrets" => contents.secrets.extend(secrets::read(&named.section, &mut problems)),
-            "pools" | "authorities" => {
+            "pools" => {
+                let read = named.section.sections.iter().filter_map(|named| pools::read(named, &mut problems));
+                contents.pools.extend(read);
+            }
+            "authorities" => {
                 if let Some(first) = named.section.sections.first() {
                     problems.add(first.at.remark(format!("`{}` are not there yet", named.name)));
                 }
@@ -81,7 +90,23 @@ pub fn contents(root: &Section) -> Result<Contents, RcError> {
             _ => problems.add(unknown_section(named, KNOWN)),
         }
     }
+    check_pools(root, &contents, &mut problems);
     if problems.0.is_empty() { Ok(contents) } else { Err(RcError::Lines(problems.0)) }
+}
+
+/// In a file, a connection names pools of the same file.
+fn check_pools(root: &Section, contents: &Contents, problems: &mut Problems) {
+    let known = |name: &str| contents.pools.iter().any(|spec| spec.pool.name == name);
+    for connection in contents.connections.iter().filter_map(|connection| connection.remote.as_ref()) {
+        for pool in connection.internal.pools.iter().filter(|pool| !known(pool)) {
+            let section = root.section("connections");
+            let at = section.and_then(|all| all.section.sections.iter().find(|named| named.name == connection.name));
+            if let Some(named) = at {
+                let hint = did_you_mean(pool, contents.pools.iter().map(|spec| spec.pool.name.as_str()));
+                problems.add(named.at.remark(format!("there is no pool {pool}{hint}")));
+            }
+        }
+    }
 }
 
 #[cfg(test)]

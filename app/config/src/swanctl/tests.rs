@@ -226,3 +226,58 @@ fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
         read("secrets {\n ppk-1 {\n id-a = ppk.lab\n id-b = other\n secret = 0x0102\n }\n}\n").unwrap().secrets;
     assert_eq!((secrets[0].kind, secrets[0].owners.len()), (SecretKind::Ppk, 2));
 }
+
+#[test]
+fn a_road_warrior_asks_for_addresses_and_its_side_is_theirs() {
+    let read = connection(
+        "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nvips = 0.0.0.0, %any6, 10.3.0.7\n\
+         children {\n net {\n remote_ts = 10.2.0.0/16, 2001:db8:2::/48\n }\n}",
+    );
+    let remote = read.remote.unwrap();
+    let asks: Vec<String> = remote.internal.ask.iter().map(ToString::to_string).collect();
+    assert_eq!(asks, ["0.0.0.0", "::", "10.3.0.7"]);
+    let policy = &read.policies[0];
+    assert!(policy.local.is_empty() && policy.remote.len() == 2);
+    assert_eq!(policy.esp.as_ref().unwrap().dynamic.local.len(), 1);
+    let refused = refused(
+        "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nvips = 0.0.0.0\nchildren {\n net {\n start_action = trap\n }\n}",
+    );
+    assert!(refused.contains("does not go with vips"), "{refused}");
+    assert!(self::refused("vips = nowhere").contains("is not an address; expected one, 0.0.0.0 for any"));
+}
+
+#[test]
+fn pools_have_addresses_and_what_goes_with_them() {
+    let text = "pools {\n rw {\n addrs = 10.3.0.0/24\n dns = 10.1.0.53, 2001:db8::53\n subnet = 10.1.0.0/16\n\
+                split_include = 10.1.0.0/16, 10.4.0.0/16\n 25 = corp.example\n }\n}\n";
+    let pool = read(text).unwrap().pools.remove(0).pool;
+    assert_eq!((pool.name.as_str(), pool.addresses.end().to_string().as_str()), ("rw", "10.3.0.254"));
+    let kinds: Vec<String> = pool.attributes.iter().map(|attribute| attribute.kind.to_string()).collect();
+    let expected = ["INTERNAL_IP4_DNS", "INTERNAL_IP6_DNS", "INTERNAL_IP4_SUBNET", "28676", "INTERNAL_DNS_DOMAIN"];
+    assert_eq!(kinds, expected);
+    assert_eq!(pool.attributes[3].value.emit().len(), 28);
+    for (bad, why) in [
+        ("dns = 10.1.0.53", "`addrs` is missing"),
+        ("addrs = everywhere", "is not a range of addresses"),
+        ("addrs = 10.3.0.0/24\nsubnet = 10.1.0.0", "is not a subnet"),
+        ("addrs = 10.3.0.0/24\nmystery = 1", "unknown option: mystery"),
+        ("addrs = 10.3.0.0/24\n1 = 10.3.0", "INTERNAL_IP4_ADDRESS has a value of a wrong form"),
+    ] {
+        let error = read(&format!("pools {{\n rw {{\n{bad}\n }}\n}}\n")).unwrap_err();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
+    let unknown = "connections {\n t {\n pools = rv\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n }\n}\npools {\n rw {\n\
+                   addrs = 10.3.0.0/24\n }\n}\n";
+    assert!(read(unknown).unwrap_err().contains("there is no pool rv; did you mean rw?"));
+}
+
+#[test]
+fn no_address_is_in_two_pools() {
+    let load = |text: &str| {
+        let mut model = Model::new();
+        model.replace_loaded(read(text).unwrap()).map_err(|(what, error)| format!("{what}: {error}"))
+    };
+    let two = |other: &str| format!("pools {{\n a {{\n addrs = 10.3.0.0/24\n }}\n b {{\n addrs = {other}\n }}\n}}\n");
+    assert_eq!(load(&two("10.3.1.0/24")), Ok(()));
+    assert_eq!(load(&two("10.3.0.254-10.3.1.9")), Err("pool b: the pools b and a have addresses in common".to_owned()));
+}

@@ -54,6 +54,17 @@ pub fn address(text: &str) -> Result<Address, String> {
     range(text).map(Address::Range).ok_or_else(expected)
 }
 
+/// An entry of `vips`: an address that the peer is asked for, or an unspecified one for any of its family.
+pub fn virtual_address(text: &str) -> Result<IpAddr, String> {
+    let any = match text {
+        "%any" | "%any4" | "%config" | "%config4" => Some(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        "%any6" | "%config6" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ => None,
+    };
+    let parsed = any.or_else(|| text.parse().ok());
+    parsed.ok_or_else(|| format!("`{text}` is not an address; expected one, 0.0.0.0 for any, or :: for any of IPv6"))
+}
+
 /// `10.0.0.0/8`, `10.0.0.1-10.0.0.9`
 fn range(text: &str) -> Option<RangeInclusive<IpAddr>> {
     if let Some((base, len)) = text.split_once('/') {

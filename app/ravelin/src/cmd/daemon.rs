@@ -39,6 +39,8 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
             #[cfg(feature = "tun")]
             device: args.device,
         },
+        address_device: args.address_device,
+        resolver: args.resolver,
     };
     match event_loop::run(&settings) {
         Ok(()) => ExitCode::SUCCESS,

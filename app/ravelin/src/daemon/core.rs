@@ -21,6 +21,7 @@ use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
 
 use super::clerk::Asked;
 use super::failures::{Failures, Log};
+use super::inside::Grants;
 use super::keyed::session_ops;
 use super::later::{self, Pending};
 use super::live::{Change as LiveChange, LivePolicies};
@@ -83,6 +84,8 @@ pub struct Core<P> {
     asked: Vec<Asked>,
     /// What they have to be told.
     pub(super) changes: Vec<Change>,
+    /// Internal addresses that peers gave us.
+    pub(super) grants: Grants,
 }
 
 impl<P: Plane> Core<P> {
@@ -137,6 +140,7 @@ impl<P: Plane> Core<P> {
             manager: Some(Manager::new()),
             asked: Vec::new(),
             changes: Vec::new(),
+            grants: Grants::default(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -481,7 +485,7 @@ impl<P: Plane> Core<P> {
         };
         // It may cease to stand while the SA is there.
         let (stands, base) = (entry.stands(), entry.spd_policy());
-        let change = self.live.add(&base, params);
+        let change = self.live.add(&base, params, &self.model.pooled(entry));
         if !stands {
             self.live_change(change);
         }
@@ -569,6 +573,7 @@ impl<P: Plane> Core<P> {
                 self.retry_failed(failure.policy, failure.remote.as_deref(), now);
             }
         }
+        self.note_inside(event);
         self.vici_event(event, now);
         let answers = self.waiting.event(event);
         self.answer_all(answers);

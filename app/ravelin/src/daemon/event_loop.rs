@@ -28,10 +28,12 @@ use super::core::{Core, Said};
 use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
 use super::crypto::packet_provider;
+use super::inside::{Host, Wanted};
 use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Choice, Running};
 use super::psk::{Accounts, PidFile};
 use super::reload::Files;
+use super::resolver::{Resolver, Way};
 use super::statics::Statics;
 use super::vici;
 
@@ -55,6 +57,10 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The data plane.
     pub plane: plane::Settings,
+    /// The device that gets internal addresses; `None`: that of the data plane.
+    pub address_device: Option<String>,
+    /// Who is told of the DNS servers that peers name.
+    pub resolver: Option<Way>,
 }
 
 /// Runs the daemon until a signal ends it.
@@ -126,6 +132,10 @@ fn run_with<P: Running>(
     let ike = ike_provider();
     let clerk = Clerk::start(ike).context("cannot start the threads that check certificates")?;
     let (plane, packets) = start(ike, &mut store)?;
+    let mut inside = plane.inside();
+    if let Some(device) = &settings.address_device {
+        inside.device.clone_from(device);
+    }
     let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
         Ok(core) => core.with_packets_by(packets),
         Err((plane, why)) => {
@@ -133,9 +143,16 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
+    let host = match Host::start(inside, settings.resolver.clone().map(Resolver::new), store) {
+        Ok(host) => host,
+        Err((error, mut store)) => {
+            core.into_plane().stop(&mut store)?;
+            return Err(error);
+        }
+    };
     core.started_with(settings.files.clone(), loaded.commands, clock.now());
     if accounts.is_some_and(|accounts| accounts.common.clear_only) {
-        core.into_plane().stop(&mut store)?;
+        core.into_plane().stop(&mut { host.store })?;
         tracing::info!("CLEAR_ONLY: what an earlier manager left is undone");
         return Ok(());
     }
@@ -148,8 +165,9 @@ fn run_with<P: Running>(
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
     let addresses = Addresses::watch(clock.now());
-    let core = EventLoop { clock, signals, server, keying, clerk, addresses, core }.run();
-    core.into_plane().stop(&mut store).context("not everything that was changed could be undone")?;
+    let (core, mut host) = EventLoop { clock, signals, server, keying, clerk, addresses, core, host }.run();
+    host.set(&Wanted::default());
+    core.into_plane().stop(&mut host.store).context("not everything that was changed could be undone")?;
     drop(pid);
     tracing::info!("stopped");
     Ok(())
@@ -188,6 +206,7 @@ struct EventLoop<P> {
     core: Core<P>,
     clerk: Clerk,
     addresses: Addresses,
+    host: Host,
 }
 
 /// What became ready.
@@ -214,7 +233,7 @@ enum Ready {
 }
 
 impl<P: Running> EventLoop<P> {
-    fn run(mut self) -> Core<P> {
+    fn run(mut self) -> (Core<P>, Host) {
         let mut stop_at: Option<Instant> = None;
         loop {
             let deadline = [self.core.deadline(), self.addresses.deadline(), stop_at].into_iter().flatten().min();
@@ -251,9 +270,12 @@ impl<P: Running> EventLoop<P> {
                 self.core.timer(now);
             }
             self.core.questions().into_iter().for_each(|asked| self.clerk.ask(asked));
+            if let Some(wanted) = self.core.inside() {
+                self.host.set(&wanted);
+            }
             self.answer();
             if stop_at.is_some_and(|at| at <= now || self.core.is_idle()) {
-                return self.core;
+                return (self.core, self.host);
             }
         }
     }

@@ -16,5 +16,7 @@ mod table;
 pub use grant::Grant;
 #[cfg(feature = "ikev2")]
 pub(crate) use grant::Wishes;
+pub use ravelin_wire::ike::cfg_value::CfgValue;
+pub use ravelin_wire::ike::v2::CfgAttributeType;
 #[cfg(feature = "ikev2")]
 pub(crate) use table::{Addresses, Inside};

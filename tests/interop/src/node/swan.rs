@@ -84,7 +84,8 @@ impl<'a> Swan<'a> {
         Ok(Self { host, folder: folder.to_owned(), uri, daemon: None })
     }
 
-    fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
+    /// Runs its `swanctl`.
+    pub fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
         let mut command = Command::new("swanctl");
         command.args(arguments).args(["--uri", &self.uri]).env("SWANCTL_DIR", &self.folder);
         let answer = run(&mut command)?;

@@ -112,3 +112,19 @@ fn mistakes_have_their_place_in_either_file() {
         assert!(error.contains(expected), "{conf}{secrets}: {error}");
     }
 }
+
+#[test]
+fn source_addresses_are_asked_for_and_given() {
+    let conf = "conn %default\n authby=secret\n keyexchange=ikev2\nconn rw\n left=192.0.2.1\n leftsubnet=10.1.0.0/16\n right=%any\n \
+                rightsourceip=10.3.0.0/24\n rightdns=10.1.0.53\nconn rw2\n left=192.0.2.1\n right=%any\n rightsourceip=10.3.0.0/24\n\
+                conn home\n left=%any\n leftsourceip=%config,%config6\n right=192.0.2.9\n rightsubnet=10.9.0.0/16\n";
+    let contents = read(conf, "").unwrap();
+    let internal = |name: &str| {
+        let found = contents.connections.iter().find(|connection| connection.name == name).unwrap();
+        found.remote.as_ref().unwrap().internal.clone()
+    };
+    assert_eq!(contents.pools.len(), 1, "two connections share a pool");
+    assert_eq!((internal("rw").pools, internal("rw2").pools), (vec!["10.3.0.0-24".into()], vec!["10.3.0.0-24".into()]));
+    assert_eq!(contents.pools[0].pool.attributes.len(), 1);
+    assert_eq!(internal("home").ask.len(), 2);
+}

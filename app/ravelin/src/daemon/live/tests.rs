@@ -71,14 +71,36 @@ fn hosts(change: Option<Change>) -> Option<(Vec<String>, String)> {
 fn a_policy_is_as_wide_as_its_sas() {
     let mut live = LivePolicies::default();
     let (one, other) = (sa(1, "192.0.2.8"), sa(2, "192.0.2.9"));
-    assert_eq!(hosts(live.add(&base(), &one)), Some((vec!["192.0.2.8".into()], "192.0.2.8".into())));
+    assert_eq!(hosts(live.add(&base(), &one, &[])), Some((vec!["192.0.2.8".into()], "192.0.2.8".into())));
     let both = vec!["192.0.2.8".into(), "192.0.2.9".into()];
-    assert_eq!(hosts(live.add(&base(), &other)), Some((both, "0.0.0.0".into())));
+    assert_eq!(hosts(live.add(&base(), &other, &[])), Some((both, "0.0.0.0".into())));
     // A rekey brings nothing new, and takes nothing away.
-    assert_eq!(live.add(&base(), &sa(3, "192.0.2.9")), None);
+    assert_eq!(live.add(&base(), &sa(3, "192.0.2.9"), &[]), None);
     assert_eq!(live.remove(other.id()), None);
     assert_eq!(hosts(live.remove(one.id())), Some((vec!["192.0.2.9".into()], "192.0.2.9".into())));
     assert_eq!(live.remove(sa(3, "192.0.2.9").id()), Some(Change::Delete(PolicyId(9))));
     assert!(live.policy(PolicyId(9)).is_none());
     assert_eq!(live.remove(one.id()), None);
+}
+
+#[test]
+fn a_pool_is_selected_as_a_whole_however_many_have_an_address_of_it() {
+    let mut live = LivePolicies::default();
+    let pool = [TrafficSelector::prefix(ip("10.3.0.0"), 16).unwrap()];
+    let warrior = |number: u32| SaParams {
+        remote_ts: vec![TrafficSelector::host(IpAddr::from(0x0a03_0000_u32.wrapping_add(number).to_be_bytes()))],
+        ..sa(number, &format!("192.0.{}.{}", number / 250, 1 + number % 250))
+    };
+    let first = hosts(live.add(&base(), &warrior(1), &pool));
+    assert_eq!(first, Some((vec!["10.3.0.0/16".into()], "192.0.0.2".into())));
+    // With the second the peer is open; after that nothing changes any more.
+    assert!(live.add(&base(), &warrior(2), &pool).is_some());
+    for number in 3..2000 {
+        assert_eq!(live.add(&base(), &warrior(number), &pool), None);
+    }
+    for number in (3..2000).rev() {
+        assert_eq!(live.remove(warrior(number).id()), None);
+    }
+    assert!(live.remove(warrior(2).id()).is_some());
+    assert_eq!(live.remove(warrior(1).id()), Some(Change::Delete(PolicyId(9))));
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail};
+use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
@@ -88,6 +89,10 @@ impl Running for XfrmDataPlane {
 
     fn poll_alive(&mut self) -> Option<Spi> {
         XfrmDataPlane::poll_alive(self)
+    }
+
+    fn inside(&self) -> InsideConfig {
+        InsideConfig { device: "lo".to_owned(), own_mark: None }
     }
 
     fn settle(&mut self) {

@@ -11,6 +11,7 @@ use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
@@ -66,6 +67,9 @@ pub trait Running: Plane {
 
     /// The next inbound SA on which authenticated packets arrived.
     fn poll_alive(&mut self) -> Option<Spi>;
+
+    /// Where internal addresses go unless the operator says otherwise, and by what mark our own packets are known.
+    fn inside(&self) -> InsideConfig;
 
     /// Everything that the configuration asks for at the start is in force.
     fn settle(&mut self) {}

@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use anyhow::Result;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::Spi;
@@ -73,6 +74,11 @@ impl Running for TunDataPlane {
 
     fn poll_alive(&mut self) -> Option<Spi> {
         TunDataPlane::poll_alive(self)
+    }
+
+    fn inside(&self) -> InsideConfig {
+        let config = self.config();
+        InsideConfig { device: config.device.clone(), own_mark: Some(config.own_mark) }
     }
 
     fn stop(self, store: &mut FileStore) -> Result<()> {

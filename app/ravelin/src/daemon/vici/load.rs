@@ -94,7 +94,7 @@ impl<P: Plane> Core<P> {
         })
     }
 
-    fn changed(
+    pub(super) fn changed(
         &mut self,
         now: Instant,
         change: impl FnOnce(&mut Model) -> Result<(), ModelError>,
@@ -104,14 +104,14 @@ impl<P: Plane> Core<P> {
         self.take(newer, now)
     }
 
-    fn take(&mut self, newer: Model, now: Instant) -> Result<Answer, String> {
+    pub(super) fn take(&mut self, newer: Model, now: Instant) -> Result<Answer, String> {
         self.adopt(newer, now).map_err(|refused| refused.why)?;
         Ok(Answer::Now(done()))
     }
 }
 
 /// A message as the sections that `swanctl.conf` has. Of several values of one name the first counts.
-fn section(message: &Message) -> Section {
+pub(super) fn section(message: &Message) -> Section {
     let at = At::message();
     let mut section = Section::default();
     for (name, value) in message.items() {

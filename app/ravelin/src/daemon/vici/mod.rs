@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Request ──► Core::vici ──┬── list.rs: list-sas, list-conns, ... as streams of events (sections: show.rs)
-//!                          ├── load.rs: connections and secrets into the model
+//!                          ├── load.rs, pools.rs: connections, secrets and pools into the model
 //!                          ├── act.rs: initiate, terminate, rekey, ... (answers come with waiting.rs)
 //!                          └── tally.rs: get-counters
 //! Event of IKE, message that goes by ──► events.rs ──► ike-updown, child-updown, ..., log, control-log
@@ -16,6 +16,7 @@ mod events;
 mod list;
 mod load;
 mod names;
+mod pools;
 mod show;
 mod tally;
 
@@ -119,7 +120,9 @@ impl<P: Plane> Core<P> {
             // What is not there yet: nothing can be loaded, so there is nothing to list, to unload or to flush.
             "get-keys" => Ok(Answer::Now(nothing("keys"))),
             "get-authorities" => Ok(Answer::Now(nothing("authorities"))),
-            "get-pools" => Ok(Answer::Now(Message::new())),
+            "load-pool" => self.load_pool(message, now),
+            "unload-pool" => self.unload_pool(message, now),
+            "get-pools" => Ok(self.get_pools(message)),
             "list-certs" => Ok(Answer::Stream("list-cert", Vec::new())),
             "list-authorities" => Ok(Answer::Stream("list-authority", Vec::new())),
             "flush-certs" => Ok(Answer::Now(done())),
@@ -127,7 +130,6 @@ impl<P: Plane> Core<P> {
                 Err("certificates and private keys are not there yet; use pre-shared keys".to_owned())
             }
             "load-token" => Err("keys on tokens are not there yet".to_owned()),
-            "load-pool" | "unload-pool" => Err("pools of virtual addresses are not there yet".to_owned()),
             "redirect" => Err("a peer cannot be redirected (RFC 5685)".to_owned()),
             _ => return None,
         };

@@ -68,6 +68,11 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
             sa.put("ppk", "yes");
         }
     }
+    for (addresses, name) in [(&view.inside.0, "local-vips"), (&view.inside.1, "remote-vips")] {
+        if !addresses.is_empty() {
+            sa.put_list(name, addresses.iter().map(ToString::to_string));
+        }
+    }
     if state == "ESTABLISHED" {
         sa.put("established", now.since(view.created).as_secs());
         if let Some(at) = view.rekey_at {

@@ -198,7 +198,7 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
         ("version = 2", "nonsense = 1", "unknown option: nonsense, config discarded"),
         ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
         ("auth = psk", "auth = eap", "`auth` is not supported with this value"),
-        ("version = 2", "vips = 0.0.0.0", "`vips` is not supported"),
+        ("version = 2", "ppk_id = x", "`ppk_id` is not supported"),
         ("10.2.0.0/16", "2001:db8::/32", "one address family"),
     ] {
         let answer = bench.answer("load-conn", message(&CONNECTION.replace(from, to)));
@@ -230,7 +230,7 @@ fn secrets_are_listed_by_name_and_never_shown() {
 #[test]
 fn what_is_not_there_is_said_to_be_so() {
     let mut bench = Bench::new("vici-not-there");
-    for command in ["load-cert", "load-key", "load-token", "load-pool", "load-authority", "redirect"] {
+    for command in ["load-cert", "load-key", "load-token", "load-authority", "redirect"] {
         let answer = bench.answer(command, Message::new());
         assert_eq!(answer.text("success"), Some("no"), "{command}");
         assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10), "{command}");
