@@ -145,7 +145,12 @@ impl Keeper {
 
     fn add_route(&self, socket: &mut Socket, route: &InsideRoute) -> io::Result<()> {
         let mut message = route_message(route);
-        message.attributes.extend(self.way_to(socket, route.peer)?);
+        let mut way = self.way_to(socket, route.peer)?;
+        if route.peer.is_ipv4() != route.source.is_ipv4() {
+            // A gateway of the other family is of no use; the device is, since no packet leaves by it as it is.
+            way.retain(|attribute| !matches!(attribute, RouteAttribute::Gateway(_)));
+        }
+        message.attributes.extend(way);
         message.attributes.push(RouteAttribute::PrefSource(route.source.into()));
         let gateway = message.attributes.iter().any(|attribute| matches!(attribute, RouteAttribute::Gateway(_)));
         if !gateway && route.source.is_ipv4() {
@@ -154,7 +159,7 @@ impl Keeper {
         socket.change(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
-    /// Device and gateway of the route to the peer; where it is of the other family, the device alone.
+    /// Device and gateway of the route to the peer.
     fn way_to(&self, socket: &mut Socket, peer: IpAddr) -> io::Result<Vec<RouteAttribute>> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(peer.is_ipv4());

@@ -141,6 +141,14 @@ fn sources() {
             [InsideRoute { destination: (ip("0.0.0.0"), 0), source: ip("10.3.0.1"), peer: ip("192.0.2.2") }].into();
         assert_eq!(keeper.set(&all, &mut store), Vec::<String>::new());
         assert_eq!((source("203.0.113.1"), source("2001:db8:2::1")), (ip("10.3.0.1"), ip("2001:db8:f::1")));
+        // IPv6 through a tunnel to an IPv4 peer behind a router, and the other way round.
+        all.routes = [
+            InsideRoute { destination: (ip("2001:db8:2::"), 48), source: ip("2001:db8:3::1"), peer: ip("203.0.113.9") },
+            InsideRoute { destination: (ip("10.2.0.0"), 16), source: ip("10.3.0.1"), peer: ip("2001:db8:9::9") },
+        ]
+        .into();
+        assert_eq!(keeper.set(&all, &mut store), Vec::<String>::new());
+        assert_eq!((source("10.2.0.1"), source("2001:db8:2::1")), (ip("10.3.0.1"), ip("2001:db8:3::1")));
         assert_eq!(keeper.set(&Inside::default(), &mut store), Vec::<String>::new());
         assert_eq!(ours(), Vec::<String>::new(), "{device}");
     }
