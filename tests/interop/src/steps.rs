@@ -664,10 +664,8 @@ fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
 }
 
 fn peer(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let arguments: Vec<&str> = words[0].split_whitespace().collect();
-    let answer = scene.swan.swanctl(&arguments)?;
-    ensure!(answer.ok, "swanctl {}: {}", words[0], answer.text);
-    says(scene, words, &answer.text)
+    let answer = scene.swan.command(&words[0])?;
+    says(scene, words, &answer)
 }
 
 /// Whether all texts behind the arguments are in what swanctl says. Listings are aligned with blanks.

@@ -643,7 +643,9 @@ impl<P: Plane> Core<P> {
     }
 
     /// The addresses at which this host can be reached now.
-    pub fn addresses(&mut self, addresses: Vec<IpAddr>, now: Instant) {
+    pub fn addresses(&mut self, mut addresses: Vec<IpAddr>, now: Instant) {
+        // Those that peers gave us are at the far end of a tunnel.
+        addresses.retain(|address| !self.grants.hold(*address));
         let mobile = self.endpoint.ike_sas().into_iter().filter(|ike| ike.mobike);
         let peers: BTreeSet<IpAddr> =
             mobile.flat_map(|ike| std::iter::once(ike.peer.ip()).chain(ike.peer_addresses)).collect();

@@ -143,16 +143,9 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
-    let host = match Host::start(inside, settings.resolver.clone().map(Resolver::new), store) {
-        Ok(host) => host,
-        Err((error, mut store)) => {
-            core.into_plane().stop(&mut store)?;
-            return Err(error);
-        }
-    };
     core.started_with(settings.files.clone(), loaded.commands, clock.now());
     if accounts.is_some_and(|accounts| accounts.common.clear_only) {
-        core.into_plane().stop(&mut { host.store })?;
+        core.into_plane().stop(&mut store)?;
         tracing::info!("CLEAR_ONLY: what an earlier manager left is undone");
         return Ok(());
     }
@@ -160,6 +153,13 @@ fn run_with<P: Running>(
         core.into_plane().stop(&mut store)?;
         anyhow::bail!(why);
     }
+    let host = match Host::start(inside, settings.resolver.clone().map(Resolver::new), store) {
+        Ok(host) => host,
+        Err((error, mut store)) => {
+            core.into_plane().stop(&mut store)?;
+            return Err(error);
+        }
+    };
     core.started_at(vici::time_of_day());
     core.plane().settle();
     tracing::info!(socket = %settings.socket.display(), "ready");

@@ -18,6 +18,13 @@ pub(super) struct Grants {
     changed: bool,
 }
 
+impl Grants {
+    /// Whether a peer gave us this address.
+    pub(super) fn hold(&self, address: IpAddr) -> bool {
+        self.all.iter().any(|(_, grant)| grant.addresses.contains(&address))
+    }
+}
+
 /// What there shall be in the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {

@@ -84,8 +84,7 @@ impl<'a> Swan<'a> {
         Ok(Self { host, folder: folder.to_owned(), uri, daemon: None })
     }
 
-    /// Runs its `swanctl`.
-    pub fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
+    fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
         let mut command = Command::new("swanctl");
         command.args(arguments).args(["--uri", &self.uri]).env("SWANCTL_DIR", &self.folder);
         let answer = run(&mut command)?;
@@ -103,6 +102,12 @@ impl<'a> Swan<'a> {
 }
 
 impl Node for Swan<'_> {
+    fn command(&mut self, line: &str) -> Result<String> {
+        let answer = self.swanctl(&line.split_whitespace().collect::<Vec<_>>())?;
+        ensure!(answer.ok, "swanctl {line}: {}", last_lines(&answer.text));
+        Ok(answer.text)
+    }
+
     fn start(&mut self) -> Result<()> {
         let folder = self.folder.display().to_string();
         match self.host {
