@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::command::{self, Command};
+use crate::value::key::KeyError;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
@@ -155,7 +156,7 @@ fn a_virtual_interface_lives_as_long_as_its_policies() {
         before.difference(&model)[..],
         [DataPlaneOp::DeletePolicy(_), DataPlaneOp::DeletePolicy(_), DataPlaneOp::DeleteInterface(Domain(1))]
     ));
-    for n in 3..2 + super::MAX_INTERFACES {
+    for n in 3..2 + super::interfaces::MAX_INTERFACES {
         apply(&mut model, &policy(&format!("p{n}"), "any", &format!("vti{n}")), &keys.0).unwrap();
     }
     let error = apply(&mut model, &policy("more", "any", "one-more"), &keys.0).unwrap_err().to_string();

@@ -48,7 +48,7 @@ int main(void)
     message = fresh();     \
     STATUS(RVL_STATUS_##status, rvl_admin_add_policy(__VA_ARGS__, &message)); \
     CHECK(message.length == 0)
-    WRONG(NULL, RVL_POLICY_SECURE_TUNNEL, 0, source, destination, NULL, flags, 4);
+    WRONG(NULL, RVL_POLICY_SECURE_TUNNEL, 17, source, destination, NULL, flags, 4);
     WRONG(BAD_PARAM, RVL_POLICY_BYPASS, 17, source, destination, "192.0.2.2", 0, 4);
     WRONG(BAD_PARAM, RVL_POLICY_DROP, 17, source, destination, NULL, flags, 4);
     WRONG(BAD_PARAM, 9, 17, source, destination, "192.0.2.2", flags, 4);
