@@ -12,6 +12,7 @@ mod loaded;
 mod ppk;
 mod pools;
 mod reload;
+mod xauth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +20,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use ravelin_ike::config::{ChildPolicy, Config, IdPattern, LocalAuth, Open, OwnedKey, Remote, RemoteAuth};
+use ravelin_ike::config::{
+    ChildPolicy, Config, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
+};
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
 use ravelin_types::dataplane::DataPlaneOp;
@@ -31,7 +34,7 @@ use ravelin_types::{Identity, Secret};
 pub use self::commands::Commands;
 pub use self::error::ModelError;
 use self::keyed::Keyed;
-use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec};
+use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec, XauthSpec};
 use crate::papers::{self, Database, PaperError};
 use crate::secret;
 use crate::swanctl::pools::PoolSpec;
@@ -88,6 +91,8 @@ pub struct RemoteEntry {
     auth: Auth,
     /// The post-quantum pre-shared key in a file of its own.
     ppk: Option<Secret>,
+    /// The login, where its file was read.
+    xauth: Option<Xauth>,
 }
 
 /// The keys of a remote.
@@ -97,8 +102,8 @@ enum Auth {
     Psk(Secret),
     /// Those of the logins of accounts, each its own.
     Logins(Arc<[OwnedKey]>),
-    /// Ours, and the certificates that the peer must use, if there are such.
-    Signature(Arc<Credential>, Vec<Certificate>),
+    /// Ours, if we sign, and the certificates that the peer must use, if there are such.
+    Signature(Option<Arc<Credential>>, Vec<Certificate>),
 }
 
 /// A policy that names a remote which is not configured.
@@ -251,7 +256,8 @@ impl Model {
             (None, None) => Auth::Psk(Secret::default()),
         };
         let ppk = ppk::read(&spec.extensions, directory)?;
-        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk });
+        let xauth = xauth::read(&spec, directory)?;
+        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk, xauth });
         let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {
@@ -269,17 +275,19 @@ impl Model {
         signature: &SignatureSpec,
         directory: &Path,
     ) -> Result<Auth, PaperError> {
-        let credential = self.database.credential(&signature.own, directory)?;
+        let credential = match signature.own.is_empty() {
+            true => None,
+            false => Some(Arc::new(self.database.credential(&signature.own, directory)?)),
+        };
         let trust = self.database.trust(signature.peer.as_deref(), directory)?;
-        if let (true, Some(file), Some(own)) =
-            (signature.own_subject, signature.own.first(), credential.certificates.first())
-        {
+        let certificate = credential.as_ref().and_then(|credential| credential.certificates.first());
+        if let (true, Some(file), Some(own)) = (signature.own_subject, signature.own.first(), certificate) {
             spec.own_id = papers::subject(own, file)?;
         }
         if let (true, Some(file), Some(peer)) = (signature.peer_subject, &signature.peer, trust.pinned.first()) {
             spec.peer_id = papers::subject(peer, file)?;
         }
-        Ok(Auth::Signature(Arc::new(credential), trust.pinned))
+        Ok(Auth::Signature(credential, trust.pinned))
     }
 
     /// Adds the certificates of a file; files are sought in `directory`.
@@ -489,9 +497,15 @@ impl PolicyEntry {
 }
 
 impl RemoteEntry {
+    /// Whether one side proves nothing but a login.
+    fn is_hybrid(&self) -> bool {
+        matches!(&self.spec.version, IkeVersion::V1(v1) if v1.hybrid)
+    }
+
     /// Whether it takes every peer whose login is among its keys.
     fn anybody(&self) -> bool {
-        matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
+        let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_)));
+        user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
     }
 
     fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
@@ -505,8 +519,15 @@ impl RemoteEntry {
             Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
             Auth::Logins(_) => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
             Auth::Signature(credential, pinned) => {
-                let trust = model.database.believe(pinned.clone());
-                (LocalAuth::Signature(credential.clone()), RemoteAuth::Signature(Arc::new(trust)))
+                let trust = RemoteAuth::Signature(Arc::new(model.database.believe(pinned.clone())));
+                match credential {
+                    // In hybrid mode who logs in proves nothing else.
+                    Some(credential) if self.is_hybrid() => {
+                        (LocalAuth::Signature(credential.clone()), RemoteAuth::Psk(Secret::default()))
+                    }
+                    Some(credential) => (LocalAuth::Signature(credential.clone()), trust),
+                    None => (LocalAuth::Psk(Secret::default()), trust),
+                }
             }
         };
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
@@ -518,7 +539,7 @@ impl RemoteEntry {
         let open = Open { peers: spec.peers.clone(), ..loaded };
         Remote {
             name: spec.name.clone(),
-            version: spec.version.clone(),
+            version: self.version(model),
             local: spec.local,
             source,
             remote: spec.endpoint,

@@ -1,16 +1,19 @@
 //! What an operator asked for, typed: the peers to talk to and the policies whose SAs are negotiated with them.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_types::Identity;
+use ravelin_eap::Accounts;
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{Identity, Secret};
+use subtle::ConstantTimeEq;
 
 #[cfg(feature = "ikev2")]
 use crate::address::Inside;
@@ -60,7 +63,9 @@ impl Config {
                 mistakes.push(Mistake::TwoInitiate(name()));
             }
             // Keys of a keyring may come later.
-            if remote.open.keys.is_none() && (!remote.local_auth.is_usable() || !remote.remote_auth.is_usable()) {
+            let (ours, theirs) = remote.proves();
+            let can = (!ours || remote.local_auth.is_usable()) && (!theirs || remote.remote_auth.is_usable());
+            if remote.open.keys.is_none() && !can {
                 mistakes.push(Mistake::NoSecret(name()));
             }
             if let Some(why) = remote.eap_mistake() {
@@ -232,6 +237,19 @@ pub struct Remote {
     pub extensions: Extensions,
 }
 
+impl Remote {
+    /// Whether we and the peer prove something before a login: in hybrid mode the user does not.
+    fn proves(&self) -> (bool, bool) {
+        match &self.version {
+            IkeVersion::V1(V1 { hybrid: true, xauth, .. }) => {
+                let user = matches!(xauth, Some(Xauth::Login { .. }));
+                (!user, user)
+            }
+            _ => (true, true),
+        }
+    }
+}
+
 /// Internal addresses that one side gives to the other (RFC 7296 §2.19).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Internal {
@@ -274,7 +292,42 @@ pub struct V1 {
     /// Aggressive mode in place of main mode, both ways. With a pre-shared key whoever sees or asks for the second message
     /// can try keys against it at leisure, so this is never the default.
     pub aggressive: bool,
+    /// One side logs in by name and password after phase 1.
+    pub xauth: Option<Xauth>,
+    /// The side that logs in proves nothing in phase 1, and the other proves itself by a certificate
+    /// (draft-ietf-ipsec-isakmp-hybrid-auth-05).
+    pub hybrid: bool,
+    /// Addresses inside are given without having been asked for (push), not asked for (pull).
+    pub push: bool,
 }
+
+/// A login after phase 1 (draft-beaulieu-ike-xauth-02).
+#[derive(Clone, Debug)]
+pub enum Xauth {
+    /// The peer is asked, and must be one of these users.
+    Ask(Accounts),
+    /// We log in.
+    Login {
+        /// As this user.
+        user: String,
+        /// With this password.
+        password: Secret,
+    },
+}
+
+impl PartialEq for Xauth {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Xauth::Ask(ours), Xauth::Ask(theirs)) => Arc::ptr_eq(&ours.0, &theirs.0),
+            (Xauth::Login { user, password }, Xauth::Login { user: other, password: theirs }) => {
+                user == other && bool::from(password.expose().ct_eq(theirs.expose()))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Xauth {}
 
 /// Repetition of requests that get no answer (RFC 7296 §2.1, §2.4): waits of `initial`, then each twice the last up
 /// to `max_interval`, `tries` transmissions in all; then the peer is taken for dead.

@@ -105,6 +105,12 @@ pub const V1_CANDIDATES: usize = 16;
 /// Quick modes under way on one ISAKMP SA.
 pub const V1_QUICK_MODES: usize = 64;
 
+/// Transactions of an ISAKMP SA that are remembered.
+pub const V1_TRANSACTIONS: usize = 16;
+
+/// How long a user may take to log in by XAuth and to get an address.
+pub const V1_LOGIN: Duration = Duration::from_secs(60);
+
 /// Messages of IKEv1 of which parts are kept, one for each SA.
 pub const V1_REASSEMBLIES: usize = 64;
 

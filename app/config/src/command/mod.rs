@@ -32,7 +32,7 @@ pub use listing::{
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
-pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec};
+pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{Line, interface_line};
 pub use x509::{X509Args, X509Spec};

@@ -35,6 +35,12 @@ pub struct RemoteArgs {
     /// pre-shared key at leisure
     #[arg(long)]
     aggressive: bool,
+    /// IKEv1: the remote logs in (XAuth) as one of the users of this file, a line NAME PASSWORD for each
+    #[arg(long, value_name = "FILE", conflicts_with = "xauth_login")]
+    xauth_users: Option<PathBuf>,
+    /// IKEv1: log in at the remote (XAuth) with the line NAME PASSWORD of this file
+    #[arg(long, value_name = "FILE")]
+    xauth_login: Option<PathBuf>,
     /// Start negotiations with this remote
     #[arg(short = 'w', long)]
     initiate: bool,
@@ -55,7 +61,8 @@ pub struct RemoteArgs {
     /// Identity sent to the remote (default: the address of --local)
     #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
     own_id: Option<IdWord>,
-    /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind
+    /// How the two authenticate: PresharedKey (or PSK); RSASIG: by the signatures of certificates of any kind; HYBRID:
+    /// IKEv1, one side by a certificate, the other by an XAuth login alone
     #[arg(short = 'm', long, value_enum, ignore_case = true, default_value = "presharedkey")]
     auth: AuthWord,
     /// File with the pre-shared key, readable by its owner only
@@ -123,6 +130,8 @@ enum AuthWord {
     PresharedKey,
     #[value(name = "rsasig")]
     RsaSig,
+    #[value(name = "hybrid")]
+    Hybrid,
 }
 
 /// A remote as an operator described it; the key is still in its file.
@@ -164,8 +173,21 @@ pub struct RemoteSpec {
     pub extensions: ExtensionSpec,
     /// The certificates, where the two authenticate by signatures.
     pub signature: Option<SignatureSpec>,
+    /// A login after phase 1 of IKEv1.
+    pub xauth: Option<XauthSpec>,
     /// What only a loaded connection can say.
     pub loaded: Option<LoadedSpec>,
+}
+
+/// Who logs in by XAuth, and where the passwords are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XauthSpec {
+    /// The peer, as one of the users of a file, or of the secrets that were loaded.
+    Users(Option<PathBuf>),
+    /// We, as the user of a file.
+    LoginFile(PathBuf),
+    /// We, as this user with a password among the secrets that were loaded.
+    Login(String),
 }
 
 /// The certificates of a remote.
@@ -286,6 +308,7 @@ impl RemoteArgs {
             retransmission: self.retransmission()?,
             liveness: self.liveness,
             encap: self.encap,
+            xauth: self.xauth()?,
             internal: Internal::default(),
             extensions: self.extensions.interpret(self.version)?,
             loaded: None,
@@ -305,7 +328,9 @@ impl RemoteArgs {
                 None => Ok(None),
             };
         }
-        if self.certificate.is_empty() {
+        // In hybrid mode who logs in has no certificate.
+        let user = self.auth == AuthWord::Hybrid && self.xauth_login.is_some();
+        if self.certificate.is_empty() && !user {
             return Err(Conflict::missing("expected -c FILES, our own certificate first"));
         }
         let peer_subject = match (&self.peer_id, &self.peer_certificate) {
@@ -319,7 +344,7 @@ impl RemoteArgs {
         Ok(Some(SignatureSpec {
             own: self.certificate.clone(),
             peer: self.peer_certificate.clone(),
-            own_subject: !matches!(self.own_id, Some(IdWord::Given(_))),
+            own_subject: !user && !matches!(self.own_id, Some(IdWord::Given(_))),
             peer_subject,
         }))
     }
@@ -335,9 +360,29 @@ impl RemoteArgs {
         }
     }
 
+    fn xauth(&self) -> Result<Option<XauthSpec>, Conflict> {
+        let xauth = match (&self.xauth_users, &self.xauth_login) {
+            (Some(file), _) => Some((XauthSpec::Users(Some(file.clone())), "xauth-users")),
+            (None, Some(file)) => Some((XauthSpec::LoginFile(file.clone()), "xauth-login")),
+            (None, None) => None,
+        };
+        match xauth {
+            Some((_, flag)) if self.version != 1 => Err(Conflict::at(('\0', flag), "XAuth is of IKEv1; say -z 1")),
+            Some((xauth, _)) => Ok(Some(xauth)),
+            None if self.auth == AuthWord::Hybrid => {
+                Err(Conflict::at(('m', "auth"), "HYBRID takes --xauth-users on one side, --xauth-login on the other"))
+            }
+            None => Ok(None),
+        }
+    }
+
     fn version(&self) -> Result<IkeVersion, Conflict> {
         match self.version {
-            1 => Ok(IkeVersion::V1(V1 { aggressive: self.aggressive })),
+            1 => Ok(IkeVersion::V1(V1 {
+                aggressive: self.aggressive,
+                hybrid: self.auth == AuthWord::Hybrid,
+                ..V1::default()
+            })),
             _ if self.aggressive => Err(Conflict::at(('\0', "aggressive"), "aggressive mode is of IKEv1; say -z 1")),
             _ => Ok(IkeVersion::V2),
         }

@@ -480,6 +480,31 @@ fn the_documents_remote_of_version_1() {
     else {
         panic!()
     };
-    assert_eq!(spec.version, IkeVersion::V1(V1 { aggressive: true }));
+    assert_eq!(spec.version, IkeVersion::V1(V1 { aggressive: true, ..V1::default() }));
     assert_eq!(spec.proposals[0].transforms.len(), 2 + 3 + 4);
+}
+
+// draft-beaulieu-ike-xauth-02; hybrid mode takes a certificate of one side alone.
+#[test]
+fn a_remote_of_version_1_may_log_in() {
+    let spec = |line: &str| match good(line).command {
+        Command::AddRemote(spec) => spec,
+        other => panic!("{other:?}"),
+    };
+    let gateway = "ike remote -n gw -r 10.0.0.2 -g fqdn:here -z 1 -u";
+    let server = spec(&format!("{gateway} -h psk --xauth-users users"));
+    assert_eq!(server.xauth, Some(XauthSpec::Users(Some("users".into()))));
+    let client = spec(&format!("{gateway} -w -m HYBRID --xauth-login me"));
+    assert_eq!(client.version, IkeVersion::V1(V1 { hybrid: true, ..V1::default() }));
+    assert_eq!(client.xauth, Some(XauthSpec::LoginFile("me".into())));
+    assert!(client.signature.unwrap().own.is_empty());
+    for (flags, why) in [
+        ("-h psk -z 2 --xauth-users users", "XAuth is of IKEv1"),
+        ("-z 1 -m HYBRID -c own.pem", "HYBRID takes --xauth-users on one side"),
+        ("-z 1 -m HYBRID --xauth-users users", "expected -c FILES"),
+        ("-z 1 -h psk --xauth-users users --xauth-login me", "cannot be used with"),
+    ] {
+        let (_, error) = bad(&format!("ike remote -n gw -r 10.0.0.2 -g fqdn:here -u {flags}"));
+        assert!(error.contains(why), "{flags}: {error}");
+    }
 }

@@ -62,7 +62,7 @@ impl Model {
         if self.remotes.contains_key(&place) {
             return Err(ModelError::RemoteExists(place.0, place.1));
         }
-        let entry = RemoteEntry { spec: remote, auth: Auth::Logins(keys), ppk: None };
+        let entry = RemoteEntry { spec: remote, auth: Auth::Logins(keys), ppk: None, xauth: None };
         self.remotes.insert(place.clone(), entry);
         self.add_policy(policy).inspect_err(|_| drop(self.remotes.remove(&place)))
     }

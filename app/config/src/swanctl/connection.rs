@@ -150,6 +150,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         liveness,
         encap,
         internal,
+        xauth: None,
         extensions,
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
@@ -182,7 +183,7 @@ struct Versions {
 fn versions(reader: &mut Reader<'_>) -> Versions {
     let version = reader.word("version", &[("0", 0), ("1", 1), ("2", 2)]).unwrap_or(2);
     let aggressive = reader.flag("aggressive").unwrap_or(false);
-    let v1 = IkeVersion::V1(V1 { aggressive });
+    let v1 = IkeVersion::V1(V1 { aggressive, ..V1::default() });
     match version {
         0 => Versions { first: IkeVersion::V2, accepted: Some(v1) },
         1 => Versions { first: v1, accepted: None },

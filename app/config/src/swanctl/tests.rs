@@ -98,7 +98,7 @@ fn a_connection_has_the_versions_that_it_names() {
     let plain = connection("remote_addrs = 192.0.2.2");
     assert_eq!((plain.remote.unwrap().version, plain.older), (IkeVersion::V2, None));
     let one = connection("remote_addrs = 192.0.2.2\nversion = 1\naggressive = yes").remote.unwrap();
-    assert_eq!(one.version, IkeVersion::V1(V1 { aggressive: true }));
+    assert_eq!(one.version, IkeVersion::V1(V1 { aggressive: true, ..V1::default() }));
     assert!(one.initiate && one.accept);
     let lines: Vec<String> = one.proposals.iter().map(ToString::to_string).collect();
     assert!(lines[0].starts_with("IKE: AES256-CBC, AES128-CBC, PRF-HMAC-SHA-2-256"), "{lines:?}");

@@ -6,7 +6,7 @@ use ravelin_crypto::ikev1::{Algs, Cipher, Iv, Keys};
 use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType, Version};
-use ravelin_wire::ike::v1::{self, Chain, Id, Nonce, Notify, NotifyType, Opaque, Payload, Sa, emit_padded};
+use ravelin_wire::ike::v1::{self, Cfg, Chain, Id, Nonce, Notify, NotifyType, Opaque, Payload, Sa, emit_padded};
 
 use crate::error::Error;
 use crate::ike_sa::Ends;
@@ -118,6 +118,7 @@ impl Payloads {
         sa: Sa(Sa) or "no SA payload";
         ke: Ke(Opaque) or "no KE payload";
         nonce: Nonce(Nonce) or "no NONCE payload";
+        cfg: Cfg(Cfg) or "no ATTR payload";
         id: Id(Id) or "no ID payload";
         hash: Hash(Opaque) or "no HASH payload";
         sig: Sig(Opaque) or "no SIG payload";

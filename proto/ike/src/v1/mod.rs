@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Opening (exchange/main_mode, exchange/aggressive) ──► Session ──► gone
+//!                                                           gate: exchange/xauth, exchange/mode_config
 //!                                                           exchange/quick_mode, exchange/informational
 //! ```
 //! `offer` negotiates the algorithms of phase 1, `ipsec` reads and writes those of phase 2, `rules` says which payloads
@@ -10,6 +11,7 @@
 
 pub(crate) mod exchange;
 pub(crate) mod fragment;
+mod gate;
 pub(crate) mod ipsec;
 pub(crate) mod message;
 pub(crate) mod nat;

@@ -20,7 +20,9 @@ use ravelin_wire::ike::v1::{AnySpi, Content, Doi, Message, Notify, NotifyType, P
 
 use super::exchange::informational::Probe;
 use super::exchange::quick_mode::{self, Exchange};
-use super::exchange::{begin, informational};
+use super::exchange::transaction::{self, Transaction};
+use super::exchange::{begin, informational, mode_config, xauth};
+use super::gate::{Arrival, Gate};
 use super::message::{Payloads, Secured};
 use super::vendor::Abilities;
 use crate::child::ChildState;
@@ -49,6 +51,9 @@ pub(crate) struct Session {
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Message IDs that the peer has used: none is used twice.
     used: VecDeque<u32>,
+    /// XAuth and mode config, by message ID.
+    pub(crate) transactions: BTreeMap<u32, Transaction>,
+    pub(crate) gate: Gate,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) stage: Stage,
     pub(crate) rekey_at: Option<Instant>,
@@ -94,6 +99,12 @@ pub(crate) enum Task {
     Rekey,
     /// A sign of life.
     Probe,
+    /// A question for name and password of the peer.
+    AskLogin,
+    /// A question for addresses inside.
+    AskAddresses,
+    /// Addresses inside for the peer.
+    Give,
 }
 
 /// What an ISAKMP SA is made from.
@@ -125,6 +136,8 @@ impl Session {
             abilities,
             children: Children::default(),
             exchanges: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            gate: Gate::Open,
             used: VecDeque::new(),
             tasks: VecDeque::new(),
             stage: Stage::Active,
@@ -136,10 +149,11 @@ impl Session {
             last: (Vec::new(), None),
             unconfirmed: None,
         });
-        match payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
-            true => session.forget_others(ends, core),
-            false => session.inherit(ends, replaces, core),
-        }
+        session.begin_gate(
+            Arrival { initial_contact: payloads.notify(NotifyType::INITIAL_CONTACT).is_some(), replaces },
+            ends,
+            core,
+        );
         session
     }
 
@@ -151,7 +165,7 @@ impl Session {
 
     /// INITIAL-CONTACT: whatever else we hold with these identities is left over from before the peer's crash
     /// (RFC 2407 §4.6.3.3).
-    fn forget_others(&mut self, ends: &Ends, core: &mut Core) {
+    pub(super) fn forget_others(&mut self, ends: &Ends, core: &mut Core) {
         for spi in self.others(ends, core) {
             if let Some(sa) = core.table.take(spi) {
                 sa.drop_silently(DownReason::InitialContact, core);
@@ -161,7 +175,7 @@ impl Session {
     }
 
     /// Child SAs outlive the ISAKMP SA that made them: the newest holds them all.
-    fn inherit(&mut self, ends: &Ends, replaces: Option<IkeSpi>, core: &mut Core) {
+    pub(super) fn inherit(&mut self, ends: &Ends, replaces: Option<IkeSpi>, core: &mut Core) {
         let mut rekeyed = None;
         for spi in self.others(ends, core) {
             let Some(sa) = core.table.take(spi) else { continue };
@@ -173,6 +187,7 @@ impl Session {
             if !matches!(old.stage, Stage::Closing(_) | Stage::Replaced) {
                 rekeyed = Some(old_ends.spis());
             }
+            core.addresses.pass_on(old_ends.our_spi(), ends.our_spi());
             old.children.values().for_each(|child| child.pass_on(ends.our_spi(), core));
             self.children.append(&mut old.children);
             self.retired.append(&mut old.retired);
@@ -210,7 +225,7 @@ impl Session {
         others.filter(|sa| same(sa)).map(|sa| sa.ends.our_spi()).collect()
     }
 
-    fn announce(&self, ends: &Ends, core: &mut Core) {
+    pub(super) fn announce(&self, ends: &Ends, core: &mut Core) {
         let (remote, peer) = (self.remote.name.clone(), self.identities.1.clone());
         core.event(Event::IkeUp { remote, spis: ends.spis(), peer });
     }
@@ -259,6 +274,8 @@ impl Session {
         };
         match header.exchange {
             _ if header.message_id == 0 => core.counters.unexpected += 1,
+            ExchangeType::TRANSACTION => transaction::handle(&mut self, &mut ends, header, first, datagram, core),
+            ExchangeType::QUICK_MODE if !self.is_admitted() => core.counters.unexpected += 1,
             ExchangeType::QUICK_MODE => {
                 quick_mode::handle(&mut self, &mut ends, header, first, datagram, core);
             }
@@ -308,20 +325,26 @@ impl Session {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let exchanges = self.exchanges.values().map(Exchange::deadline).min();
+        let transactions = self.transactions.values().map(Transaction::deadline).min();
         let retired = self.retired.iter().map(|(at, _)| *at).min();
         let alive = match (&self.probe, self.remote.liveness) {
             (Some(probe), _) => Some(probe.retry.at()),
             (None, Some(after)) if self.abilities.dpd && self.stage == Stage::Active => Some(self.heard + after),
             _ => None,
         };
-        [exchanges, retired, alive, self.rekey_at, self.expire_at].into_iter().flatten().min()
+        [exchanges, transactions, self.gate.deadline(), retired, alive, self.rekey_at, self.expire_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        if !quick_mode::timer(&mut self, &ends, core) || !self.probe_due(&ends, core) {
+        let answered = quick_mode::timer(&mut self, &ends, core) && transaction::timer(&mut self, &ends, core);
+        if !answered || !self.probe_due(&ends, core) {
             self.dead(&ends, core);
             return None;
         }
+        self.gate_due(&ends, core);
         let due: Vec<Spi> = self.retired.iter().filter(|(at, _)| *at <= core.now).map(|(_, spi)| *spi).collect();
         self.retired.retain(|(at, _)| *at > core.now);
         due.into_iter().for_each(|spi| self.delete_child(spi, DownReason::Replaced));
@@ -396,10 +419,13 @@ impl Session {
                 begin(remote, Vec::new(), Some(ends.our_spi()), core);
             }
             Task::Probe => informational::probe(self, ends, core),
+            Task::AskLogin => xauth::request(self, ends, core),
+            Task::AskAddresses => mode_config::request(self, ends, core),
+            Task::Give => mode_config::give(self, ends, core),
         }
     }
 
-    fn add_task(&mut self, task: Task) {
+    pub(super) fn add_task(&mut self, task: Task) {
         if !self.tasks.contains(&task) {
             self.tasks.push_back(task);
         }
@@ -505,9 +531,14 @@ impl Live for Session {
             self.end(&ends, reason, core);
             return None;
         }
+        let mut held = VecDeque::new();
         while let Some(task) = self.tasks.pop_front() {
-            self.perform(task, &ends, core);
+            match task {
+                Task::Create(_) | Task::RekeyChild(_) if !self.gate.is_open() => held.push_back(task),
+                task => self.perform(task, &ends, core),
+            }
         }
+        self.tasks = held;
         Some(Phase::Session(self).with(ends))
     }
 }

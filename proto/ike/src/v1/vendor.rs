@@ -12,6 +12,8 @@ const NAT_T_03: &[u8] = &hex(b"7d9419a65310ca6f2c179d9215529d56");
 const NAT_T_02: &[u8] = &hex(b"90cb80913ebb696e086381b5ec427b1f");
 /// RFC 3706 §5.1
 const DPD: &[u8] = &hex(b"afcad71368a1f1c96b8696fc77570100");
+/// draft-beaulieu-ike-xauth-02 §5
+const XAUTH: &[u8] = &[0x09, 0x00, 0x26, 0x89, 0xdf, 0xd6, 0xb7, 0x12];
 /// "FRAGMENTATION"; others put flags behind it.
 const FRAGMENTATION: &[u8] = &hex(b"4048b7d56ebce88525e7de7f00d6c2d3");
 
@@ -65,6 +67,11 @@ impl Abilities {
                 _ => {}
             }
         }
+    }
+
+    /// The vendor ID of who wants XAuth.
+    pub(crate) fn xauth() -> Payload {
+        Payload::Vendor(Opaque(XAUTH.to_vec()))
     }
 
     /// The vendor IDs that say it. To a peer that spoke first only what it can do too is said, so that the answer is no

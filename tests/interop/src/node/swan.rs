@@ -25,7 +25,7 @@ const VICI_PORT: u16 = 4502;
 /// minute. Retransmission gives up after about ten seconds, so that a case about silence is short; replaced Child SAs go
 /// at once, so that one is left after a rekey. IKE messages are cut early, so that few bytes make fragments.
 const STRONGSWAN_CONF: &str = "charon {
-  load = random nonce aes sha1 sha2 hmac kdf gcm chapoly curve25519 gmp openssl LIBIPSEC kernel-netlink socket-default vici
+  load = random nonce aes sha1 sha2 hmac kdf gcm chapoly curve25519 gmp openssl LIBIPSEC kernel-netlink socket-default vici xauth-generic
   retransmit_tries = 3
   retransmit_timeout = 1.5
   retransmit_base = 1.4

@@ -19,6 +19,7 @@ use ravelin_wire::ike::v1::{Chain, Content, Message, Nonce, Opaque, Payload, emi
 
 use super::asking::{self, Keyed, Turn};
 use super::proof::{self, Material};
+use super::xauth;
 use super::{Opening, Step, claimed, id_payload, stranger};
 use crate::auth::Now;
 use crate::config::Remote;
@@ -65,13 +66,14 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     let alg = core.crypto.ke(group).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let private = alg.generate(&mut *core.rng);
     let nonce = core.nonce();
-    let method = proof::method(&remote, &core.crypto)?;
+    let method = proof::method(&remote, true, &core.crypto)?;
     let mut payloads = vec![Payload::Sa(offer::sa(&suites, method, remote.lifetime, &core.crypto))];
     payloads.push(Payload::Ke(Opaque(private.public().to_vec())));
     payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
     payloads.push(Payload::Id(id_payload(&remote.local_id)));
     payloads.extend(proof::requests(opening.remotes.iter()));
     payloads.extend(Abilities::OURS.payloads());
+    payloads.extend(xauth::of(&remote).map(|_| Abilities::xauth()));
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?);
     let sa = super::main_mode::body_of_sa(&message);
     opening.step = Step::AggressiveOffered(Box::new(Offered { suites, sa, nonce, private }));
@@ -159,6 +161,7 @@ pub(super) fn send_2(
     }
     reply.extend(proof::requests(opening.remotes.iter()));
     reply.extend(abilities.payloads());
+    reply.extend(xauth::of(&remote).map(|_| Abilities::xauth()));
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&reply)?);
     let id = payloads.body(PayloadType::V1_ID).to_vec();
     opening.step = Step::AggressiveAnswered(Box::new(Answered { secured, material, remote, identity, id }));
@@ -248,7 +251,7 @@ fn conclude(
     if ends.spi_r == IkeSpi::ZERO {
         return Err(Error::Violation("the responder's cookie is zero"));
     }
-    let method = proof::method(remote, &core.crypto)?;
+    let method = proof::method(remote, true, &core.crypto)?;
     let agreed = offer::answered(payloads.sa()?, &offered.suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;

@@ -17,6 +17,7 @@ use ravelin_wire::ike::v1::{Chain, Content, Message, Nonce, Opaque, Payload, Sa,
 
 use super::asking::{self, Keyed, Turn};
 use super::proof::{self, Material};
+use super::xauth;
 use super::{Opening, Step, claimed, expected, id_payload, stranger, tell};
 use crate::auth::Now;
 use crate::config::Remote;
@@ -49,10 +50,11 @@ pub(super) struct ValueSent {
 pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result<(), Error> {
     let Some(remote) = opening.remotes.first().cloned() else { return Ok(()) };
     let suites = offer::suites(&remote.proposals, &core.crypto);
-    let method = proof::method(&remote, &core.crypto)?;
+    let method = proof::method(&remote, true, &core.crypto)?;
     let sa = offer::sa(&suites, method, remote.lifetime, &core.crypto);
     let mut payloads = vec![Payload::Sa(sa)];
     payloads.extend(Abilities::OURS.payloads());
+    payloads.extend(xauth::of(&remote).map(|_| Abilities::xauth()));
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&payloads)?);
     opening.step = Step::MainOffered { suites, sa: body_of_sa(&message) };
     opening.send(&ends, &[], message, core);
@@ -83,6 +85,7 @@ pub(super) fn choose(
     abilities.note(payloads.all());
     let mut reply = vec![Payload::Sa(answer)];
     reply.extend(abilities.payloads());
+    reply.extend(remotes.iter().find_map(|remote| xauth::of(remote)).map(|_| Abilities::xauth()));
     let message = emit(&ends.header_v1(EXCHANGE, 0), &Chain::new(&reply)?);
     if message.len() > datagram.data.len() {
         return Err(Error::Violation("an offer shorter than its answer"));
@@ -115,7 +118,7 @@ pub(super) fn agree(
     let mut ours = Vec::new();
     for remote in remotes {
         let suites = offer::suites(&remote.proposals, &core.crypto);
-        let Ok(method) = proof::method(&remote, &core.crypto) else { continue };
+        let Ok(method) = proof::method(&remote, false, &core.crypto) else { continue };
         match (offer::choose(offered, &suites, &[method], &core.crypto), &agreed) {
             (Some(first), None) => {
                 agreed = Some(first);
@@ -220,7 +223,7 @@ fn value(
         return Err(Error::Violation("the responder's cookie is zero"));
     }
     let remote = opening.remotes.first().ok_or(Error::Misuse("no remote is configured"))?;
-    let method = proof::method(remote, &core.crypto)?;
+    let method = proof::method(remote, true, &core.crypto)?;
     let agreed = offer::answered(payloads.sa()?, suites, method, &core.crypto)
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;

@@ -8,6 +8,7 @@
 //!   phase 2   quick_mode.rs   HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr -->
 //!                             <-- HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr   HDR*, HASH(3) -->
 //!             informational.rs   HDR*, HASH(1), N or D -->
+//!   between   transaction.rs   HDR*, HASH, ATTR -->   <-- HDR*, HASH, ATTR: xauth.rs, mode_config.rs
 //! ```
 //! Whoever began repeats what is not answered. A responder of phase 1 never does by itself: it answers each message
 //! once, and again when that message comes again, so nobody can use it to flood others.
@@ -17,8 +18,11 @@ pub(crate) mod aggressive;
 mod asking;
 pub(crate) mod informational;
 pub(crate) mod main_mode;
+pub(crate) mod mode_config;
 mod proof;
 pub(crate) mod quick_mode;
+pub(crate) mod transaction;
+pub(crate) mod xauth;
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -298,7 +302,7 @@ impl Opening {
 
 /// Begins phase 1 with `remote` for what is wanted, in the place of another ISAKMP SA if need be.
 pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
-    let aggressive = matches!(remote.version, IkeVersion::V1(V1 { aggressive: true }));
+    let aggressive = matches!(remote.version, IkeVersion::V1(V1 { aggressive: true, .. }));
     let place = Place {
         remote: Some(remote.name.clone()),
         address: remote.remote,

@@ -1,6 +1,8 @@
 //! How the two prove in phase 1 who they are (RFC 2409 §5.1, §5.4): with a pre-shared key by HASH_I and HASH_R, with
 //! certificates by signatures over them, RSA without the name of a hash and ECDSA (RFC 4754).
 //!
+//! In hybrid mode the side that logs in by XAuth sends the hash, which proves nothing, and the other signs.
+//!
 //! The method is part of the offer, and one for both sides. What it decides is here: which key SKEYID comes from, and
 //! whether a side sends HASH or SIG.
 
@@ -18,7 +20,7 @@ use ravelin_types::identity::Identity;
 use ravelin_wire::ike::v1::{AuthMethod, Cert, CertEncoding, CertReq, Opaque, Payload};
 
 use crate::auth::{LocalAuth, Now, RemoteAuth};
-use crate::config::Remote;
+use crate::config::{IkeVersion, Remote, Xauth};
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::ike_sa::Ends;
@@ -28,24 +30,61 @@ use crate::v1::message::{Payloads, Secured};
 use crate::v1::offer::Agreed;
 use crate::v1::rules::{self, Rule};
 
-/// The method by which the two of a remote prove who they are.
+/// The method by which the two of a remote prove who they are, if we initiate phase 1 or not.
 ///
 /// # Errors
 /// When IKEv1 has none for it.
-pub(super) fn method(remote: &Remote, crypto: &CryptoProvider) -> Result<AuthMethod, Error> {
-    match (&remote.local_auth, &remote.remote_auth) {
-        (LocalAuth::Psk(_), RemoteAuth::Psk(_)) => Ok(AuthMethod::PRE_SHARED_KEY),
+pub(super) fn method(remote: &Remote, initiator: bool, crypto: &CryptoProvider) -> Result<AuthMethod, Error> {
+    let IkeVersion::V1(v1) = &remote.version else { return Err(Error::Misuse("the remote is not for IKEv1")) };
+    // The side that logs in, seen from phase 1.
+    let user_begins = v1.xauth.as_ref().map(|xauth| matches!(xauth, Xauth::Login { .. }) == initiator);
+    let of_user = |begins: AuthMethod, answers: AuthMethod| match user_begins {
+        Some(true) => Some(begins),
+        Some(false) => Some(answers),
+        None => None,
+    };
+    if v1.hybrid {
+        return of_user(AuthMethod::HYBRID_INIT_RSA, AuthMethod::HYBRID_RESP_RSA)
+            .ok_or(Error::Misuse("hybrid mode takes an XAuth login"));
+    }
+    let method = match (&remote.local_auth, &remote.remote_auth) {
+        (LocalAuth::Psk(_), RemoteAuth::Psk(_)) => AuthMethod::PRE_SHARED_KEY,
         (LocalAuth::Signature(credential), RemoteAuth::Signature(_)) => credential
             .method_v1(crypto)
             .map(AuthMethod)
-            .ok_or(Error::Misuse("IKEv1 has signatures by RSA and by ECDSA alone: use such a key, or IKEv2")),
-        _ => Err(Error::Misuse("IKEv1 has one method of authentication for both sides")),
+            .ok_or(Error::Misuse("IKEv1 has signatures by RSA and by ECDSA alone: use such a key, or IKEv2"))?,
+        _ => return Err(Error::Misuse("IKEv1 has one method of authentication for both sides")),
+    };
+    match (user_begins, method) {
+        (None, _) => Ok(method),
+        (_, AuthMethod::PRE_SHARED_KEY) => {
+            Ok(of_user(AuthMethod::XAUTH_INIT_PRE_SHARED, AuthMethod::XAUTH_RESP_PRE_SHARED).unwrap_or(method))
+        }
+        (_, AuthMethod::RSA_SIGNATURES) => {
+            Ok(of_user(AuthMethod::XAUTH_INIT_RSA, AuthMethod::XAUTH_RESP_RSA).unwrap_or(method))
+        }
+        _ => Err(Error::Misuse("XAuth goes with pre-shared keys and with RSA")),
+    }
+}
+
+/// Whether SKEYID comes from a pre-shared key.
+fn is_keyed(method: AuthMethod) -> bool {
+    let keyed = [AuthMethod::PRE_SHARED_KEY, AuthMethod::XAUTH_INIT_PRE_SHARED, AuthMethod::XAUTH_RESP_PRE_SHARED];
+    keyed.contains(&method)
+}
+
+/// Whether a side signs; else HASH is all it sends.
+fn signs(method: AuthMethod, initiator: bool) -> bool {
+    match method {
+        AuthMethod::HYBRID_INIT_RSA => !initiator,
+        AuthMethod::HYBRID_RESP_RSA => initiator,
+        method => !is_keyed(method),
     }
 }
 
 /// The payload by which a side proves who it is.
-pub(super) fn rule(method: AuthMethod) -> Rule {
-    if method == AuthMethod::PRE_SHARED_KEY { rules::HASH } else { rules::SIG }
+fn rule(method: AuthMethod, initiator: bool) -> Rule {
+    if signs(method, initiator) { rules::SIG } else { rules::HASH }
 }
 
 /// What the keys of an ISAKMP SA are made from, and what its hashes cover.
@@ -64,12 +103,12 @@ impl Material {
     pub(super) fn secure(&self, remote: &Remote, ends: &Ends) -> Result<Secured, Error> {
         let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
         let cookies = Cookies { initiator: ends.spi_i, responder: ends.spi_r };
-        let skeyid = match (self.agreed.method, &remote.local_auth, &remote.remote_auth) {
-            (AuthMethod::PRE_SHARED_KEY, LocalAuth::Psk(key), RemoteAuth::Psk(_)) if !key.is_empty() => {
+        let skeyid = match (is_keyed(self.agreed.method), &remote.local_auth, &remote.remote_auth) {
+            (true, LocalAuth::Psk(key), RemoteAuth::Psk(_)) if !key.is_empty() => {
                 Skeyid::pre_shared(self.algs.prf, key, nonces)
             }
             // An empty key authenticates nobody, whatever the configuration says.
-            (AuthMethod::PRE_SHARED_KEY, ..) => return Err(Error::Misuse("the remote has no pre-shared key")),
+            (true, ..) => return Err(Error::Misuse("the remote has no pre-shared key")),
             _ => Skeyid::signatures(self.algs.prf, &self.shared, nonces),
         };
         let keys = skeyid.derive(self.algs.prf, &self.shared, cookies);
@@ -94,7 +133,9 @@ impl Material {
     pub(super) fn prove(&self, secured: &Secured, remote: &Remote, initiator: bool, id: &[u8]) -> Now<Payload> {
         let hash = self.hash(secured, initiator, id);
         match &remote.local_auth {
-            LocalAuth::Signature(credential) => Now::Ask(Question::SignHash { credential: credential.clone(), hash }),
+            LocalAuth::Signature(credential) if signs(self.agreed.method, initiator) => {
+                Now::Ask(Question::SignHash { credential: credential.clone(), hash })
+            }
             _ => Now::Known(Payload::Hash(Opaque(hash))),
         }
     }
@@ -108,10 +149,10 @@ impl Material {
         payloads: &Payloads,
         (identity, id): (&Identity, &[u8]),
     ) -> Result<Now<()>, Error> {
-        rules::require(payloads, rule(self.agreed.method))?;
+        rules::require(payloads, rule(self.agreed.method, initiator))?;
         let hash = self.hash(secured, initiator, id);
         match &remote.remote_auth {
-            RemoteAuth::Signature(trust) => {
+            RemoteAuth::Signature(trust) if signs(self.agreed.method, initiator) => {
                 let certificates = payloads.all().iter().filter_map(|payload| match payload {
                     Payload::Cert(cert) => Some((cert.encoding.0, cert.data.clone())),
                     _ => None,

@@ -7,6 +7,7 @@ mod nat;
 mod quick_mode;
 mod session;
 mod signature;
+mod xauth;
 
 use ravelin_ike::config::{Config, IkeVersion, V1};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -33,7 +34,7 @@ pub fn proposal(ke: KeMethod) -> Proposal {
 /// Makes a configuration one of IKEv1.
 pub fn v1(config: &mut Config, aggressive: bool) {
     for remote in &mut config.remotes {
-        remote.version = IkeVersion::V1(V1 { aggressive });
+        remote.version = IkeVersion::V1(V1 { aggressive, ..V1::default() });
         remote.proposals = vec![proposal(KeMethod::ECP256)];
     }
 }
