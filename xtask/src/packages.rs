@@ -9,16 +9,26 @@ use crate::workspace::{Workspace, run, succeeds};
 /// What the daemon and `ravelin demo` call.
 pub const RUN: &[&str] = &["iproute2", "nftables"];
 
-/// What `tests/interop` needs beyond that: strongSwan as the peer, and a virtual machine whose kernel has ESP.
+/// What `tests/interop` needs beyond that: strongSwan as the peer, a virtual machine whose kernel has ESP, and the libraries and
+/// tools of Libreswan, whose own package conflicts with strongSwan's and is unpacked by the lab.
 pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
     "ethtool",
     "iputils-ping",
     "kmod",
+    "libcap-ng0",
     "libcharon-extra-plugins",
+    "libcurl3-nss",
+    "libevent-core-2.1-7",
+    "libevent-pthreads-2.1-7",
+    "libldap-2.5-0",
+    "libldns3",
+    "libnss3-tools",
     "libstrongswan-extra-plugins",
     "libstrongswan-standard-plugins",
+    "libunbound8",
+    "openssl",
     "qemu-system-x86",
     "strongswan-charon",
     "strongswan-swanctl",

@@ -111,6 +111,8 @@ impl XfrmDataPlane {
     /// # Errors
     /// The first entry that could not be removed; the others are gone nevertheless.
     pub fn stop(mut self) -> Result<(), Error> {
+        let notes: Vec<Note> = std::mem::take(&mut self.pending).into_values().collect();
+        self.release_marked(&notes);
         let removed = self.links.delete_all();
         reconcile::remove_ours(&mut self.netlink)?;
         removed.map_err(|error| Error::system("remove a virtual interface", error))
@@ -285,7 +287,9 @@ impl XfrmDataPlane {
                     let serves = |(id, flow): &(PolicyId, Flow)| {
                         *id == params.policy && select(&params.local_ts, &params.remote_ts, flow)
                     };
-                    self.pending.retain(|key, _| !serves(key));
+                    let served: Vec<_> =
+                        self.pending.extract_if(.., |key, _| serves(key)).map(|(_, note)| note).collect();
+                    self.release_marked(&served);
                     reconcile::relieve(self, params.policy);
                 }
             }

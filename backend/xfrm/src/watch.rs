@@ -89,6 +89,11 @@ impl XfrmDataPlane {
         }
     }
 
+    /// Takes back notes that have a mark. The kernel does so by itself with one that has none, when its SA comes.
+    pub(crate) fn release_marked(&mut self, notes: &[Note]) {
+        notes.iter().filter(|note| note.mark.is_some()).for_each(|note| self.release(note));
+    }
+
     /// Sets the timer: while there is something to look after, it ticks each second, or less often where looking takes
     /// long.
     pub(crate) fn arm(&mut self) {

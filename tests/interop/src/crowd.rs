@@ -20,8 +20,9 @@ const PORT: u16 = 5001;
 const FIRST: u16 = 20_000;
 /// How long all flows together may take to come up: their SAs are negotiated one after the other.
 const PATIENCE: Duration = Duration::from_secs(420);
-/// How long a datagram waits for its answer before it is sent again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// How long a datagram waits for its answer before it is sent again, and a connection before it is tried again: the kernel
+/// drops the packets of all flows while one asks.
+const AGAIN: Duration = Duration::from_secs(8);
 /// What each flow sends once all are up, and gets back.
 const ROUNDS: u64 = 3;
 /// Where the program's progress is, on the host that it runs on.
@@ -72,11 +73,13 @@ fn flow(is_tcp: bool, own: SocketAddr, to: SocketAddr, barrier: &Barrier) -> Res
 fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let mut buffer = [0; MARKER.len()];
     if is_tcp {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&own.into())?;
-        socket.connect_timeout(&to.into(), PATIENCE).context("connecting")?;
-        let mut stream = TcpStream::from(socket);
+        let mut stream = wait_for(PATIENCE.as_secs(), "a connection", || {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.set_tcp_nodelay(true)?;
+            socket.bind(&own.into())?;
+            socket.connect_timeout(&to.into(), AGAIN).context("connecting")?;
+            Ok(TcpStream::from(socket))
+        })?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut exchange = move || {
             use std::io::{Read, Write};

@@ -63,7 +63,7 @@ fn roles(case: &Case) -> (bool, bool) {
     let begins = |side: &str| {
         case.steps.iter().any(|step| match step.words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["up" | "ondemand" | "refuse", who, ..] => who == side,
-            ["flows", ..] => side == "ravelin",
+            ["flows" | "crowd", ..] => side == "ravelin",
             ["swanctl", arguments, ..] => side == "ravelin" && arguments.contains("--initiate"),
             ["suite", ..] => true,
             _ => false,

@@ -1,5 +1,7 @@
 //! The words in which `expect` is written: each is one row of [`WORDS`] and one function below it.
 
+mod kernel;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -89,9 +91,9 @@ const WORDS: &[Word] = &[
     word("peer ARGUMENTS TEXT...: the peer's own swanctl says this", 2..=9, peer),
     word("sh SIDE LINE: a shell line on that side's host succeeds", 2..=2, sh),
     word("narrow MTU: packets of at most so many octets on the wire, and no IP fragments; 1500 ends it", 1..=1, narrow),
-    word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel),
-    word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, own),
-    word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, sound),
+    word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel::kernel),
+    word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, kernel::own),
+    word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, kernel::sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, traffic),
     word("connect SIDE BETWEEN: a TCP connection from that side carries the pattern both ways", 2..=2, connect),
     word("flows COUNT BETWEEN: so many TCP connections from Ravelin's side, each on SAs of its own", 2..=2, flows),
@@ -128,11 +130,11 @@ const WORDS: &[Word] = &[
         1..=2,
         wire,
     ),
-    word("xfrm COMMAND...: `ip xfrm COMMAND` in the peer's kernel, keyed by hand", 2..=60, xfrm),
+    word("xfrm COMMAND...: `ip xfrm COMMAND` in the peer's kernel, keyed by hand", 2..=60, kernel::xfrm),
     word(
         "cross BETWEEN esp|ah: payload crosses both ways, under keys that nobody negotiated; ends the recording",
         2..=2,
-        cross,
+        kernel::cross,
     ),
     word("enforce BETWEEN: the peer's clear packets do not get in; after `wire` only", 1..=1, enforce),
 ];
@@ -325,34 +327,6 @@ fn compare(fields: &std::collections::BTreeMap<String, String>, words: &[String]
         let actual = fields.get(key).map_or("-", String::as_str);
         ensure!(actual == expected, "the peer lists {key}={actual}, expected {expected}; all: {fields:?}");
     }
-    Ok(())
-}
-
-fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let states = scene.swan_host.kernel(STATES)?;
-    for word in words {
-        ensure!(states.contains(word.as_str()), "the peer's kernel does not list `{word}`:\n{states}");
-    }
-    Ok(())
-}
-
-fn own(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    wait_for(SETTLE, "Ravelin's kernel to list this", || {
-        let listed = scene.ravelin_host.sh("ip -d -s xfrm state; ip -d -s xfrm policy")?;
-        for word in words {
-            let word = scene.plan.fill(word, &[])?;
-            ensure!(listed.contains(&word), "Ravelin's kernel does not list `{word}`:\n{listed}");
-        }
-        Ok(())
-    })
-}
-
-fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let counted = scene.ravelin_host.sh("cat /proc/net/xfrm_stat")?;
-    let rows = counted.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    let risen: Vec<_> =
-        rows.filter(|(name, count)| count.trim() != "0" && !words.iter().any(|word| word == name)).collect();
-    ensure!(risen.is_empty(), "Ravelin's kernel counted errors: {risen:?}");
     Ok(())
 }
 
@@ -676,29 +650,6 @@ fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
         let text = plain(&scene.plan.fill(text, &[])?);
         ensure!(said.contains(&text), "`{text}` is not in what swanctl {} says: {answer}", words[0]);
     }
-    Ok(())
-}
-
-fn xfrm(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let fill = |word: &String| Ok(format!("'{}'", scene.plan.fill(word, &[])?));
-    let quoted: Vec<String> = words.iter().map(fill).collect::<Result<_>>()?;
-    scene.swan_host.kernel(&format!("ip xfrm {}", quoted.join(" "))).map(drop)
-}
-
-fn cross(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let (there, back) = scene.plan.directions(words[0].parse()?)?;
-    for (text, from) in [
-        (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
-        (scene.swan_host.sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
-    ] {
-        ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
-    }
-    scene.send("ravelin", there)?;
-    scene.send("swan", back)?;
-    let seen = scene.capture.take().context("the recording has ended")?.stop()?;
-    ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
-    let wanted = if words[1] == "ah" { seen.ah } else { seen.esp };
-    ensure!(wanted > 0 && wanted == seen.esp + seen.udp_esp + seen.ah, "on the wire: {seen:?}");
     Ok(())
 }
 

@@ -85,14 +85,10 @@ impl<'a> Libreswan<'a> {
         said
     }
 
-    /// The numbers of its states of that kind.
-    fn numbers(&mut self, of: Sa) -> Result<Vec<String>> {
-        let wanted = match of {
-            Sa::Ike => "established IKE SA",
-            Sa::Child => "established Child SA",
-        };
+    /// The numbers of its Child SAs.
+    fn child_numbers(&mut self) -> Result<Vec<String>> {
         let states = self.whack("--showstates")?;
-        let lines = states.lines().filter(|line| line.contains(wanted));
+        let lines = states.lines().filter(|line| line.contains("established Child SA"));
         Ok(lines.filter_map(|line| Some(line.split_once('#')?.1.split_once(':')?.0.to_owned())).collect())
     }
 }
@@ -130,10 +126,13 @@ impl Node for Libreswan<'_> {
     }
 
     fn delete(&mut self, sa: Sa) -> Result<()> {
-        for number in self.numbers(sa)? {
-            self.whack(&format!("--deletestate {number}"))?;
+        match sa {
+            // Down, and not to be brought up again.
+            Sa::Ike => self.whack("--name net --terminate").map(drop),
+            Sa::Child => {
+                self.child_numbers()?.iter().try_for_each(|it| self.whack(&format!("--deletestate {it}")).map(drop))
+            }
         }
-        Ok(())
     }
 
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {
@@ -210,7 +209,9 @@ fn packets(kernel: &str, spi: &str) -> Result<u64> {
         shown.and_then(|word| word.split('(').next()).map(plain_spi).as_deref() != Some(spi)
     });
     let Some(_) = rest.next() else { bail!("the kernel has no state with SPI {spi}:\n{kernel}") };
-    let line = rest.find(|line| line.contains("(packets)")).context("no count of packets")?;
+    // Its limits are shown before what was used of them.
+    let mut used = rest.skip_while(|line| !line.contains("lifetime current"));
+    let line = used.find(|line| line.contains("(packets)")).context("no count of packets")?;
     let word = line.split([' ', '\t', ',']).find(|word| word.ends_with("(packets)")).context("no packets")?;
     Ok(word.trim_end_matches("(packets)").parse()?)
 }
@@ -226,7 +227,7 @@ mod tests {
     const STATUS: &str = "000 \"net\":   IKEv2 algorithm newest: AES_GCM_16_128-HMAC_SHA2_256-DH31\n\
         000 \"net\":   ESP algorithm newest: AES_GCM_16_128-NONE; pfsgroup=<Phase1>\n";
     const KERNEL: &str = "src 192.0.2.2 dst 192.0.2.1\n\tproto esp spi 0x00c0ffee(12648430) reqid 16389(0x4005) mode tunnel\n\
-        \tlifetime current:\n\t  336(bytes), 4(packets)\n\
+        \tlifetime config:\n\t  limit: soft 9(packets), hard 9(packets)\n\tlifetime current:\n\t  336(bytes), 4(packets)\n\
         src 192.0.2.1 dst 192.0.2.2\n\tproto esp spi 0x0000bead(48813) reqid 16389(0x4005) mode tunnel\n\
         \tlifetime current:\n\t  336(bytes), 5(packets)\n";
 

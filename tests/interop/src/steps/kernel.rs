@@ -1,0 +1,58 @@
+//! The words about what kernels have and count, and about keys set there by hand.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{SETTLE, STATES, Scene};
+use crate::process::wait_for;
+use crate::traffic;
+
+pub(super) fn kernel(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let states = scene.swan_host.kernel(STATES)?;
+    for word in words {
+        ensure!(states.contains(word.as_str()), "the peer's kernel does not list `{word}`:\n{states}");
+    }
+    Ok(())
+}
+
+pub(super) fn own(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    wait_for(SETTLE, "Ravelin's kernel to list this", || {
+        let listed = scene.ravelin_host.sh("ip -d -s xfrm state; ip -d -s xfrm policy")?;
+        for word in words {
+            let word = scene.plan.fill(word, &[])?;
+            ensure!(listed.contains(&word), "Ravelin's kernel does not list `{word}`:\n{listed}");
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let counted = scene.ravelin_host.sh("cat /proc/net/xfrm_stat")?;
+    let rows = counted.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let risen: Vec<_> =
+        rows.filter(|(name, count)| count.trim() != "0" && !words.iter().any(|word| word == name)).collect();
+    ensure!(risen.is_empty(), "Ravelin's kernel counted errors: {risen:?}");
+    Ok(())
+}
+
+pub(super) fn xfrm(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let fill = |word: &String| Ok(format!("'{}'", scene.plan.fill(word, &[])?));
+    let quoted: Vec<String> = words.iter().map(fill).collect::<Result<_>>()?;
+    scene.swan_host.kernel(&format!("ip xfrm {}", quoted.join(" "))).map(drop)
+}
+
+pub(super) fn cross(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (there, back) = scene.plan.directions(words[0].parse()?)?;
+    for (text, from) in [
+        (scene.ravelin_host.sh(&format!("ping {}", traffic::ping_arguments(there, 5, "0.1", 10)))?, "Ravelin"),
+        (scene.swan_host.sh(&format!("ping {}", traffic::ping_arguments(back, 5, "0.1", 10)))?, "the peer"),
+    ] {
+        ensure!(traffic::ping_result(&text)? == (5, 5), "pings from {from}: {text}");
+    }
+    scene.send("ravelin", there)?;
+    scene.send("swan", back)?;
+    let seen = scene.capture.take().context("the recording has ended")?.stop()?;
+    ensure!(seen.clear.is_empty(), "in the clear on the wire: {:#?}", seen.clear);
+    let wanted = if words[1] == "ah" { seen.ah } else { seen.esp };
+    ensure!(wanted > 0 && wanted == seen.esp + seen.udp_esp + seen.ah, "on the wire: {seen:?}");
+    Ok(())
+}
