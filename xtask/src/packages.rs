@@ -18,6 +18,7 @@ pub const LAB: &[&str] = &[
     "iputils-ping",
     "kmod",
     "libcap-ng0",
+    "libcharon-extauth-plugins",
     "libcharon-extra-plugins",
     "libcurl3-nss",
     "libevent-core-2.1-7",

@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod command;
+pub mod eap;
 pub mod files;
 pub mod model;
 pub mod papers;

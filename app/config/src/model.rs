@@ -9,8 +9,8 @@ mod error;
 mod interfaces;
 pub mod keyed;
 mod loaded;
-mod ppk;
 mod pools;
+mod ppk;
 mod reload;
 mod xauth;
 
@@ -20,8 +20,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ravelin_eap::{Accounts, Client, Server};
 use ravelin_ike::config::{
-    ChildPolicy, Config, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
+    ChildPolicy, Config, EapServer, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
 };
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
@@ -35,6 +36,7 @@ pub use self::commands::Commands;
 pub use self::error::ModelError;
 use self::keyed::Keyed;
 use crate::command::{ActionWord, PolicySpec, RemoteSpec, SignatureSpec, Which, X509Spec, XauthSpec};
+use crate::eap::{self, EapSpec, Role};
 use crate::papers::{self, Database, PaperError};
 use crate::secret;
 use crate::swanctl::pools::PoolSpec;
@@ -64,6 +66,8 @@ pub struct Model {
     keyring: Arc<[OwnedKey]>,
     /// Internal addresses for peers, by name.
     pools: BTreeMap<String, PoolSpec>,
+    /// The passwords among them.
+    accounts: Accounts,
     /// Certificates, and the private keys of our own.
     pub(crate) database: Database,
     /// Numbers below this one were given to a policy once and are never given again.
@@ -104,6 +108,12 @@ enum Auth {
     Logins(Arc<[OwnedKey]>),
     /// Ours, if we sign, and the certificates that the peer must use, if there are such.
     Signature(Option<Arc<Credential>>, Vec<Certificate>),
+    /// We are a user of EAP: his password, unless it is sought among those that were loaded, and the certificates that the
+    /// peer must use.
+    User(Option<Secret>, Vec<Certificate>),
+    /// The peer is one: the passwords, unless they are those that were loaded, and what we prove ourselves with, unless it
+    /// is a key that was loaded.
+    Users(Option<Accounts>, Option<Arc<Credential>>),
 }
 
 /// A policy that names a remote which is not configured.
@@ -136,6 +146,7 @@ impl Model {
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
             pools: BTreeMap::new(),
+            accounts: Accounts::default(),
             database: Database::default(),
             next_id: 1,
         };
@@ -248,6 +259,7 @@ impl Model {
         }
         // Without a file it is among the keys that were loaded, which are looked through when the peer is known.
         let auth = match (&spec.signature, &spec.secret_file) {
+            _ if spec.eap.is_some() => self.eap(&mut spec, directory)?,
             (Some(signature), _) => {
                 let signature = signature.clone();
                 self.signature(&mut spec, &signature, directory).map_err(ModelError::Paper)?
@@ -288,6 +300,45 @@ impl Model {
             spec.peer_id = papers::subject(peer, file)?;
         }
         Ok(Auth::Signature(credential, trust.pinned))
+    }
+
+    /// The keys of a remote of which one side is a user of EAP.
+    fn eap(&self, spec: &mut RemoteSpec, directory: &Path) -> Result<Auth, ModelError> {
+        let file = spec.secret_file.as_ref().map(|file| directory.join(file));
+        let signature = spec.signature.clone();
+        match &spec.eap {
+            Some(EapSpec { role: Role::User(_), psk, .. }) => {
+                let password = file.map(|file| secret::read(&file)).transpose().map_err(ModelError::Secret)?;
+                let pinned = signature.as_ref().and_then(|signature| signature.peer.as_deref());
+                let trust = if *psk { Vec::new() } else { self.trusted(pinned, directory)? };
+                if let (Some(SignatureSpec { peer: Some(file), peer_subject: true, .. }), Some(peer)) =
+                    (&signature, trust.first())
+                {
+                    spec.peer_id = papers::subject(peer, file).map_err(ModelError::Paper)?;
+                }
+                Ok(Auth::User(password, trust))
+            }
+            _ => {
+                let accounts = file.map(|file| eap::read_accounts(&file)).transpose().map_err(ModelError::Accounts)?;
+                let own = match signature {
+                    Some(signature) => {
+                        let own = self.database.credential(&signature.own, directory).map_err(ModelError::Paper)?;
+                        if let (true, Some(file), Some(first)) =
+                            (signature.own_subject, signature.own.first(), own.certificates.first())
+                        {
+                            spec.own_id = papers::subject(first, file).map_err(ModelError::Paper)?;
+                        }
+                        Some(Arc::new(own))
+                    }
+                    None => None,
+                };
+                Ok(Auth::Users(accounts, own))
+            }
+        }
+    }
+
+    fn trusted(&self, pinned: Option<&Path>, directory: &Path) -> Result<Vec<Certificate>, ModelError> {
+        Ok(self.database.trust(pinned, directory).map_err(ModelError::Paper)?.pinned)
     }
 
     /// Adds the certificates of a file; files are sought in `directory`.
@@ -502,10 +553,34 @@ impl RemoteEntry {
         matches!(&self.spec.version, IkeVersion::V1(v1) if v1.hybrid)
     }
 
-    /// Whether it takes every peer whose login is among its keys.
+    /// Whether it takes every peer whose login is among its keys, or who is a user.
     fn anybody(&self) -> bool {
+        let eap = matches!(&self.spec.eap, Some(EapSpec { role: Role::Authenticator { any_identity: true, .. }, .. }));
         let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_)));
-        user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
+        eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
+    }
+
+    /// What the side of EAP's authenticator asks by.
+    fn eap_server(&self, accounts: &Accounts) -> RemoteAuth {
+        let (methods, ask_identity, users) = match &self.spec.eap {
+            Some(EapSpec { role: Role::Authenticator { ask_identity, users, .. }, methods, .. }) => {
+                (methods.clone(), *ask_identity, users.clone())
+            }
+            _ => (Vec::new(), false, IdPattern::Any),
+        };
+        let name = self.spec.own_id.to_string();
+        let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
+        let server = Server { methods, ask_identity, accounts: accounts.clone(), name };
+        RemoteAuth::Eap(Arc::new(EapServer { server, users }))
+    }
+
+    fn eap_client(&self, password: Option<&Secret>, accounts: &Accounts) -> LocalAuth {
+        let (user, methods) = match &self.spec.eap {
+            Some(EapSpec { role: Role::User(user), methods, .. }) => (user.clone(), methods.clone()),
+            _ => (self.spec.own_id.clone(), Vec::new()),
+        };
+        let password = password.or_else(|| accounts.of(&user)).cloned().unwrap_or_default();
+        LocalAuth::Eap(Arc::new(Client { user, methods, password }))
     }
 
     fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
@@ -514,6 +589,9 @@ impl RemoteEntry {
         let keys = match &self.auth {
             Auth::Logins(keys) => Some(keys.clone()),
             Auth::Psk(_) | Auth::Signature(..) => loaded(),
+            Auth::User(..) | Auth::Users(..) => {
+                spec.eap.as_ref().is_some_and(|eap| eap.psk).then(|| model.keyring.clone())
+            }
         };
         let (local_auth, remote_auth) = match &self.auth {
             Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
@@ -528,6 +606,20 @@ impl RemoteEntry {
                     Some(credential) => (LocalAuth::Signature(credential.clone()), trust),
                     None => (LocalAuth::Psk(Secret::default()), trust),
                 }
+            }
+            Auth::User(password, pinned) => {
+                let theirs = match keys {
+                    Some(_) => RemoteAuth::Psk(Secret::default()),
+                    None => RemoteAuth::Signature(Arc::new(model.database.believe(pinned.clone()))),
+                };
+                (self.eap_client(password.as_ref(), &model.accounts), theirs)
+            }
+            Auth::Users(accounts, own) => {
+                let ours = match own {
+                    Some(credential) => LocalAuth::Signature(credential.clone()),
+                    None => LocalAuth::Psk(Secret::default()),
+                };
+                (ours, self.eap_server(accounts.as_ref().unwrap_or(&model.accounts)))
             }
         };
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {

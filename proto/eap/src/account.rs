@@ -23,6 +23,11 @@ pub struct Account {
 pub struct Accounts(pub Arc<[Account]>);
 
 impl Accounts {
+    /// The password of a user, by his identity.
+    pub fn of(&self, identity: &Identity) -> Option<&Secret> {
+        self.password(&user(identity))
+    }
+
     /// The password of a user, by the octets of his name: one with this owner before one that is everybody's.
     pub fn password(&self, user: &[u8]) -> Option<&Secret> {
         let owned = |account: &&Account| account.owners.iter().any(|owner| names(owner, user));

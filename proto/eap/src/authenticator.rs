@@ -92,6 +92,15 @@ impl Authenticator {
         }
     }
 
+    pub(crate) fn verdict(&self) -> Option<String> {
+        let State::Method { at, run, .. } = &self.state else { return None };
+        Some(self.words(*self.server.methods.get(*at)?, run.verdict()?))
+    }
+
+    fn words(&self, method: Method, why: &str) -> String {
+        alloc::format!("{} of {}: {why}", method.name(), shown(&self.user))
+    }
+
     fn judge(
         &mut self,
         at: usize,
@@ -115,7 +124,7 @@ impl Authenticator {
                 Step::Done { last, outcome: Ok(Proven { user, method: method.number(), msk }) }
             }
             Judgement::Failed(why) => {
-                let why = alloc::format!("{} of {}: {why}", method.name(), shown(&self.user));
+                let why = self.words(method, &why);
                 self.failed(why)
             }
         }

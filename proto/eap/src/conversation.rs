@@ -65,6 +65,16 @@ impl Conversation {
     }
 }
 
+impl Conversation {
+    /// Why it could not have come to a good end, where that is known already: some users hang up when they are told.
+    pub fn verdict(&self) -> Option<String> {
+        match self {
+            Conversation::Peer(_) => None,
+            Conversation::Authenticator(authenticator) => authenticator.verdict(),
+        }
+    }
+}
+
 impl Step {
     /// It ends without a word more.
     pub(crate) fn failed(why: impl Into<String>) -> Step {

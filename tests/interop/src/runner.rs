@@ -438,7 +438,8 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     } else {
         let (own, pki) = (folder.join("ravelin"), folder.join("pki").display().to_string());
         let secret = Ravelin::secret(&own).display().to_string();
-        let more = [("secret", secret.as_str()), ("psk", SECRET), ("pki", &pki)];
+        let users = Ravelin::users(&own).display().to_string();
+        let more = [("secret", secret.as_str()), ("users", &users), ("psk", SECRET), ("pki", &pki)];
         let text = case.plan.fill(case.ravelin.template(), &more)?;
         match case.own {
             Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),

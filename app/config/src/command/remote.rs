@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -14,9 +15,11 @@ use ravelin_types::transform::{IntegId, PrfId, Transform};
 use super::extensions::{ExtensionArgs, ExtensionSpec};
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
+use crate::eap::{self, EapSpec, Role};
+use crate::swanctl::value::{Who, who};
 use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
-use crate::value::{identity, name, quantity};
+use crate::value::{BadValue, did_you_mean, identity, name, quantity};
 
 /// The flags of `ike remote`.
 #[derive(Clone, Debug, Args)]
@@ -61,11 +64,17 @@ pub struct RemoteArgs {
     /// Identity sent to the remote (default: the address of --local)
     #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
     own_id: Option<IdWord>,
-    /// How the two authenticate: PresharedKey (or PSK); RSASIG: by the signatures of certificates of any kind; HYBRID:
-    /// IKEv1, one side by a certificate, the other by an XAuth login alone
-    #[arg(short = 'm', long, value_enum, ignore_case = true, default_value = "presharedkey")]
+    /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
+    /// methods, best first: EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a password,
+    /// the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone
+    #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
     auth: AuthWord,
-    /// File with the pre-shared key, readable by its owner only
+    /// The user of EAP: with -w who we are (default: as -g), with -u whom we take, which may be a pattern like
+    /// *@example.org (default: everybody with a password)
+    #[arg(long, value_name = "ID", value_parser = eap_user)]
+    eap_id: Option<Who>,
+    /// File with the pre-shared key, or the password of the user, or with -u the passwords of users in the form of
+    /// ipsec.secrets (carol : EAP "her password"), readable by its owner only
     #[arg(short = 'h', long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC; IKEv1:
@@ -124,14 +133,33 @@ pub struct RemoteArgs {
 /// Keeps clap from reading `Option<Duration>` as an optional flag.
 type Liveness = Option<Duration>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum AuthWord {
-    #[value(name = "presharedkey", alias = "psk")]
     PresharedKey,
-    #[value(name = "rsasig")]
     RsaSig,
-    #[value(name = "hybrid")]
     Hybrid,
+    Eap(Vec<Method>),
+}
+
+fn auth_word(text: &str) -> Result<AuthWord, BadValue> {
+    const WORDS: &[&str] = &["PresharedKey", "PSK", "RSASIG", "HYBRID", "EAP"];
+    match text.to_ascii_lowercase().as_str() {
+        "presharedkey" | "psk" => Ok(AuthWord::PresharedKey),
+        "rsasig" => Ok(AuthWord::RsaSig),
+        "hybrid" => Ok(AuthWord::Hybrid),
+        "eap" => Ok(AuthWord::Eap(eap::every_method())),
+        word if word.starts_with("eap-") => eap::methods(text).map(AuthWord::Eap),
+        _ => {
+            let hint = did_you_mean(text, WORDS.iter().copied());
+            Err(BadValue::new(format!(
+                "expected PresharedKey (or PSK), RSASIG, HYBRID, or EAP methods like EAP-MSCHAPV2{hint}"
+            )))
+        }
+    }
+}
+
+fn eap_user(text: &str) -> Result<Who, BadValue> {
+    who(text).map_err(BadValue::new)
 }
 
 /// A remote as an operator described it; the key is still in its file.
@@ -171,8 +199,10 @@ pub struct RemoteSpec {
     pub internal: Internal,
     /// What it does beyond RFC 7296.
     pub extensions: ExtensionSpec,
-    /// The certificates, where the two authenticate by signatures.
+    /// The certificates, where the two authenticate by signatures, or one of them does and the other by EAP or a login.
     pub signature: Option<SignatureSpec>,
+    /// EAP, where one of the two is a user.
+    pub eap: Option<EapSpec>,
     /// A login after phase 1 of IKEv1.
     pub xauth: Option<XauthSpec>,
     /// What only a loaded connection can say.
@@ -258,6 +288,7 @@ impl RemoteArgs {
             ));
         }
         let signature = self.signature()?;
+        let by_eap = matches!(self.auth, AuthWord::Eap(_));
         let subject = |word: &Option<IdWord>| matches!(word, Some(IdWord::Subject));
         let own_id = match &self.own_id {
             Some(IdWord::Given(id)) => Some(id.clone()),
@@ -267,7 +298,10 @@ impl RemoteArgs {
                 return Err(Conflict::at(('g', "own-id"), "this host is one identity, not several"));
             }
             None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(endpoint.into()),
-            None => self.local.map(Identity::from),
+            None => match &self.eap_id {
+                Some(Who::Exactly(user)) if self.initiate => Some(user.clone()),
+                _ => self.local.map(Identity::from),
+            },
         };
         let peer_id = match &self.peer_id {
             Some(IdWord::Given(id)) => id.clone(),
@@ -285,18 +319,23 @@ impl RemoteArgs {
             ));
         }
         let secret_file = match (&signature, &self.secret_file) {
+            _ if by_eap && self.secret_file.is_none() => {
+                return Err(Conflict::missing("expected -h FILE with the password, or with -u those of the users"));
+            }
+            (_, file) if by_eap => file.clone(),
             (None, None) => return Err(Conflict::missing("expected -h FILE with the pre-shared key")),
             (Some(_), Some(_)) => {
                 return Err(Conflict::at(('h', "secret-file"), "a pre-shared key does not go with -m RSASIG"));
             }
             (_, file) => file.clone(),
         };
+        let own_id = own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?;
         let spec = RemoteSpec {
             name,
             version: self.version()?,
             local: self.local,
             endpoint,
-            own_id: own_id.ok_or_else(|| Conflict::missing("expected -g ID, who this host says it is"))?,
+            own_id: own_id.clone(),
             peer_id,
             peers,
             secret_file,
@@ -311,6 +350,7 @@ impl RemoteArgs {
             xauth: self.xauth()?,
             internal: Internal::default(),
             extensions: self.extensions.interpret(self.version)?,
+            eap: self.eap(&own_id)?,
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
@@ -328,9 +368,16 @@ impl RemoteArgs {
                 None => Ok(None),
             };
         }
-        // In hybrid mode who logs in has no certificate.
-        let user = self.auth == AuthWord::Hybrid && self.xauth_login.is_some();
-        if self.certificate.is_empty() && !user {
+        // A user of EAP has a password, and who logs in in hybrid mode a login.
+        let is_user = match self.auth {
+            AuthWord::Eap(_) => self.initiate,
+            AuthWord::Hybrid => self.xauth_login.is_some(),
+            AuthWord::PresharedKey | AuthWord::RsaSig => false,
+        };
+        if is_user && matches!(self.auth, AuthWord::Eap(_)) && !self.certificate.is_empty() {
+            return Err(Conflict::at(('c', "certificate"), "a user of EAP has a password (-h), not a certificate"));
+        }
+        if self.certificate.is_empty() && !is_user {
             return Err(Conflict::missing("expected -c FILES, our own certificate first"));
         }
         let peer_subject = match (&self.peer_id, &self.peer_certificate) {
@@ -344,13 +391,47 @@ impl RemoteArgs {
         Ok(Some(SignatureSpec {
             own: self.certificate.clone(),
             peer: self.peer_certificate.clone(),
-            own_subject: !user && !matches!(self.own_id, Some(IdWord::Given(_))),
+            own_subject: !is_user && !matches!(self.own_id, Some(IdWord::Given(_))),
             peer_subject,
         }))
     }
 
+    /// Who of the two is the user of EAP, if one is.
+    fn eap(&self, own_id: &Identity) -> Result<Option<EapSpec>, Conflict> {
+        let AuthWord::Eap(methods) = &self.auth else {
+            return match self.eap_id {
+                Some(_) => {
+                    Err(Conflict::at(('\0', "eap-id"), "a user of EAP goes with -m EAP-MSCHAPV2 or another method"))
+                }
+                None => Ok(None),
+            };
+        };
+        if self.initiate && self.accept {
+            let why = "with EAP the side that starts is the user; say -w where the user is, and -u on the other side";
+            return Err(Conflict::at(('m', "auth"), why));
+        }
+        let role = match (self.initiate, &self.eap_id) {
+            (true, Some(Who::Like(_))) => {
+                return Err(Conflict::at(('\0', "eap-id"), "with -w it is one user"));
+            }
+            (true, Some(Who::Exactly(user))) => Role::User(user.clone()),
+            (true, None) => Role::User(own_id.clone()),
+            (false, user) => Role::Authenticator {
+                ask_identity: true,
+                users: match user {
+                    Some(Who::Exactly(user)) => IdPattern::Exactly(user.clone()),
+                    Some(Who::Like(pattern)) => pattern.clone(),
+                    None => IdPattern::Any,
+                },
+                any_identity: self.peer_id.is_none(),
+            },
+        };
+        Ok(Some(EapSpec { role, methods: methods.clone(), psk: false }))
+    }
+
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let refused = [
+            (self.version == 1 && matches!(self.auth, AuthWord::Eap(_)), ('m', "auth"), "EAP is of IKEv2; say -z 2"),
             (self.undocumented.is_some(), ('s', ""), "-s has no meaning here; leave it out"),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];

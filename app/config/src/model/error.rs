@@ -7,6 +7,7 @@ use ravelin_types::policy::PolicyId;
 
 use super::interfaces::MAX_INTERFACES;
 use crate::papers::PaperError;
+use crate::rc::RcError;
 use crate::secret::SecretError;
 use crate::value::key::KeyError;
 
@@ -55,6 +56,8 @@ pub enum ModelError {
     NotLoaded(String),
     /// The pre-shared key cannot be had.
     Secret(SecretError),
+    /// The passwords of users cannot be had.
+    Accounts(RcError),
     /// A certificate or its key cannot be had.
     Paper(PaperError),
     /// A key given by hand cannot be had.
@@ -117,6 +120,7 @@ impl fmt::Display for ModelError {
                 write!(f, "{name} was configured with ike remote; delete it there first: ike remote -x {name}")
             }
             ModelError::Secret(error) => error.fmt(f),
+            ModelError::Accounts(error) => error.fmt(f),
             ModelError::Paper(error) => error.fmt(f),
             ModelError::Key(error) => error.fmt(f),
             ModelError::NumberUsed(id) => write!(f, "the number {} is or was that of another policy", id.0),

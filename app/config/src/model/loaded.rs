@@ -8,6 +8,7 @@ use ravelin_ike::config::OwnedKey;
 use super::reload::same;
 use super::{Model, ModelError};
 use crate::command::{RemoteSpec, Which};
+use crate::eap;
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
 use crate::swanctl::secrets::{SecretKind, SharedSecret};
@@ -139,5 +140,6 @@ impl Model {
         let keys = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ike);
         let keys = keys.map(|secret| OwnedKey { owners: secret.owners.clone(), secret: secret.secret.clone() });
         self.keyring = keys.collect();
+        self.accounts = eap::accounts(self.secrets.values());
     }
 }

@@ -55,6 +55,7 @@ impl Model {
             secrets: fresh.secrets,
             keyring: fresh.keyring,
             pools: fresh.pools,
+            accounts: fresh.accounts,
             database: fresh.database,
         };
         for PolicyEntry { spec, .. } in fresh.policies.into_values().filter(|entry| !entry.automatic) {

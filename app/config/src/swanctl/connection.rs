@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
@@ -17,6 +18,7 @@ use super::reader::{Problems, Reader, time};
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
 use crate::command::{LoadedSpec, PolicySpec, RemoteSpec};
+use crate::eap::{self, EapSpec, Role};
 use crate::value::name;
 
 /// What a connection comes to.
@@ -104,14 +106,16 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     if problems.0.len() > before {
         return None;
     }
-    let (own_id, own_address) = match own {
-        Some(Who::Exactly(id)) => (id, false),
+    let (Some(own), Some(peer)) = (own, peer) else { return None };
+    let (own_id, own_address) = match &own.id {
+        Some(Who::Exactly(id)) => (id.clone(), false),
         _ => match local_host {
             Some(local) => (local.into(), false),
             None => (Identity::from(value::unspecified(remote_host)), true),
         },
     };
-    let (peer_id, peers) = match peer {
+    let eap = problems.take(user(own.by, peer.by, &own_id).map_err(|why| named.at.remark(why)))?;
+    let (peer_id, peers) = match peer.id {
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
         None => (Identity::from(endpoint), Some(IdPattern::Any)),
@@ -143,8 +147,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         secret_file: None,
         signature: None,
         proposals: proposals(&versions.first),
-        initiate: remote_host.is_some(),
-        accept: true,
+        initiate: remote_host.is_some() && eap.as_ref().is_none_or(EapSpec::initiates),
+        accept: eap.as_ref().is_none_or(EapSpec::accepts),
+        eap,
         lifetime,
         retransmission: Retransmission::default(),
         liveness,
@@ -167,7 +172,10 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         ..spec.clone()
     });
     // Nothing of what was configured may be for IKEv1.
-    let older = older.filter(|older| proposal::is_of_ikev1(&older.proposals) && !older.extensions.ppk_required);
+    // EAP is of IKEv2.
+    let older = older.filter(|older| {
+        older.eap.is_none() && !older.extensions.ppk_required && proposal::is_of_ikev1(&older.proposals)
+    });
     Some(Connection { name, remote: Some(spec), older, policies })
 }
 
@@ -225,8 +233,23 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
 }
 
-/// The one authentication round of a side: who that is.
-fn round(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Who> {
+/// The one authentication round of a side.
+struct Round {
+    id: Option<Who>,
+    by: By,
+}
+
+/// How a side proves who it is.
+enum By {
+    Psk,
+    Certificate,
+    /// As a user: the methods, and what `eap_id` says.
+    Eap(Vec<Method>, Option<Who>),
+}
+
+const CERTIFICATES: &str = "certificates are not there yet; use auth = psk";
+
+fn round(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
     let mut rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
     let Some(named) = rounds.next() else {
         problems.add(connection.at.remark(format!("the section `{side}` with auth = psk is missing")));
@@ -237,26 +260,85 @@ fn round(connection: &Named, side: &'static str, problems: &mut Problems) -> Opt
     }
     let mut reader = Reader::new(&named.section, &named.at, problems);
     reader.value("round", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let certificates = "certificates are not there yet; use auth = psk";
-    match reader.setting("auth") {
+    let by = match reader.setting("auth") {
         Some(setting) => {
-            let psk = setting.text().is_ok_and(|text| text.trim().eq_ignore_ascii_case("psk"));
-            if !psk {
-                let what = "only auth = psk is there yet";
-                reader.problems.add(setting.at.remark(format!("`auth` is not supported with this value: {what}")));
-            }
+            let by = setting.text().and_then(|word| {
+                method(word.trim(), side)
+                    .map_err(|why| setting.at.remark(format!("`auth` is not supported with this value: {why}")))
+            });
+            reader.problems.take(by)
         }
-        None => reader.wrong(format!("`auth` is missing, and its default is pubkey: {certificates}")),
-    }
-    reader.refuse(&["certs", "pubkeys"], certificates);
-    reader.refuse(&["eap_id", "aaa_id", "xauth_id"], "EAP and XAuth are not there yet");
-    let who = if side == "local" {
+        None if side == "remote" => Some(By::Certificate),
+        None => {
+            reader.wrong(format!("`auth` is missing, and its default is pubkey: {CERTIFICATES}"));
+            None
+        }
+    };
+    let eap_id = match by {
+        Some(By::Eap(..)) => reader.value("eap_id", value::who),
+        _ => {
+            reader.refuse(&["eap_id"], "it goes with auth = eap-mschapv2 or another method");
+            None
+        }
+    };
+    let by = by.map(|by| match by {
+        By::Eap(methods, _) => By::Eap(methods, eap_id),
+        other => other,
+    });
+    reader.refuse(&["certs", "pubkeys"], CERTIFICATES);
+    reader.refuse(&["aaa_id"], "the responder proves itself before EAP begins, not in EAP");
+    reader.refuse(&["xauth_id"], "XAuth is of IKEv1 and not there yet");
+    let id = if side == "local" {
         reader.value("id", |text| value::id(text).map(Who::Exactly))
     } else {
-        reader.refuse(&["groups", "cert_policy", "cacerts", "ca_id"], certificates);
-        reader.only("revocation", &["relaxed"], certificates);
+        reader.refuse(&["groups", "cert_policy", "cacerts", "ca_id"], CERTIFICATES);
+        reader.only("revocation", &["relaxed"], CERTIFICATES);
         reader.value("id", value::who)
     };
     reader.finish(&[]);
-    who
+    Some(Round { id, by: by? })
+}
+
+/// What a word of `auth` means for a side.
+fn method(word: &str, side: &str) -> Result<By, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "psk" => Ok(By::Psk),
+        // Whoever proves himself to us so does it to the authorities of ce x509.
+        "pubkey" if side == "remote" => Ok(By::Certificate),
+        "pubkey" => Err(CERTIFICATES.to_owned()),
+        "eap" | "eap-dynamic" => Ok(By::Eap(eap::every_method(), None)),
+        name if name.starts_with("eap-") => {
+            eap::methods(name).map(|methods| By::Eap(methods, None)).map_err(|bad| bad.to_string())
+        }
+        _ => Err("expected psk, or eap-mschapv2 or another method".to_owned()),
+    }
+}
+
+/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE.
+fn user(own: By, peer: By, own_id: &Identity) -> Result<Option<EapSpec>, String> {
+    match (own, peer) {
+        (By::Psk, By::Psk) => Ok(None),
+        (By::Eap(..), By::Eap(..)) => {
+            Err("EAP alone, without another proof of the responder, is not there yet".to_owned())
+        }
+        (By::Eap(methods, eap_id), peer) => {
+            let user = match eap_id {
+                Some(Who::Exactly(id)) => id,
+                Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
+                None => own_id.clone(),
+            };
+            Ok(Some(EapSpec { role: Role::User(user), methods, psk: matches!(peer, By::Psk) }))
+        }
+        (own, By::Eap(methods, eap_id)) => {
+            let ask_identity = eap_id.is_some();
+            let users = match eap_id {
+                Some(Who::Exactly(id)) => IdPattern::Exactly(id),
+                Some(Who::Like(pattern)) => pattern,
+                None => IdPattern::Any,
+            };
+            let role = Role::Authenticator { ask_identity, users, any_identity: false };
+            Ok(Some(EapSpec { role, methods, psk: matches!(own, By::Psk) }))
+        }
+        (By::Certificate, _) | (_, By::Certificate) => Err(CERTIFICATES.to_owned()),
+    }
 }

@@ -187,7 +187,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         | "rightauth" | "authby" | "ike" | "esp" | "ah" | "auto" | "type" | "keyexchange" | "dpdaction"
         | "dpddelay" | "closeaction" | "keyingtries" | "rekey" | "ikelifetime" | "lifetime" | "keylife"
         | "margintime" | "rekeymargin" | "leftid" | "rightid" | "marginbytes" | "marginpackets" | "lifebytes"
-        | "lifepackets" | "rekeyfuzz" | "leftsourceip" | "rightsourceip" | "rightdns" => Apart,
+        | "lifepackets" | "rekeyfuzz" | "leftsourceip" | "rightsourceip" | "rightdns" | "eap_identity" => Apart,
         "forceencaps" => Connection("encap"),
         "aggressive" => Connection("aggressive"),
         "mobike" => Connection("mobike"),
@@ -209,7 +209,8 @@ fn meaning(parameter: &str) -> Option<Becomes> {
             Only(&[], CERTIFICATES)
         }
         "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
-        "eap_identity" | "aaa_identity" | "xauth_identity" | "xauth" => Only(&[], "EAP and XAuth are not there yet"),
+        "aaa_identity" => Only(&[], "the responder proves itself before EAP begins, not in EAP"),
+        "xauth_identity" | "xauth" => Only(&[], "XAuth in these files is not there yet; ike remote has --xauth-login"),
         "leftauth2" | "rightauth2" | "leftid2" | "rightid2" => {
             Only(&[], "a second authentication round is not there yet")
         }
@@ -279,6 +280,11 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
         let auth = auth.map(|(value, at)| (if value == "secret" { "psk" } else { value }, at));
         if let Some((value, at)) = auth {
             put(round, "auth", value.to_owned(), at);
+            // It belongs to whichever side has a user.
+            if let Some((user, at)) = get("eap_identity").filter(|_| value.starts_with("eap")) {
+                let user = if user == "%identity" { "%any" } else { user };
+                put(round, "eap_id", user.to_owned(), at);
+            }
         }
     }
     proposals(all, &mut connection, &mut child);
@@ -439,7 +445,7 @@ fn selectors(all: &Parameters, child: &mut Section) {
 }
 
 /// `[ID...] : KIND VALUE`, a line each; an indented line goes on.
-fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Section {
+pub(crate) fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Section {
     let file: Arc<Path> = Arc::from(file);
     let mut joined: Vec<(usize, String)> = Vec::new();
     for (number, line) in text.lines().enumerate() {

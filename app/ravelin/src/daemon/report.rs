@@ -2,6 +2,7 @@
 //! keys go in only when they were asked for.
 
 use ravelin_config::command::{ActionWord, options};
+use ravelin_config::eap::Role;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
 use ravelin_config::value::algorithm::encr_name;
@@ -358,16 +359,23 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     if let IkeVersion::V1(v1) = &spec.version {
         remote.put("aggressive", yes_no(v1.aggressive));
     }
+    if let Some(eap) = &spec.eap {
+        remote.put_list("eap-methods", &eap.methods);
+        match &eap.role {
+            Role::User(user) => remote.put("eap-user", user),
+            Role::Authenticator { users, .. } => remote.put("eap-users", users),
+        }
+    }
     match (&spec.signature, &spec.secret_file) {
         (Some(signature), _) => {
-            remote.put("auth", "RSASIG");
+            remote.put("auth", if spec.eap.is_some() { "EAP and RSASIG" } else { "RSASIG" });
             remote.put_list("certificates", signature.own.iter().map(|file| file.display()));
             if let Some(peer) = &signature.peer {
                 remote.put("peer-certificate", peer.display());
             }
         }
         (None, file) => {
-            remote.put("auth", "PresharedKey");
+            remote.put("auth", if spec.eap.is_some() { "EAP and PresharedKey" } else { "PresharedKey" });
             remote.put("secret-file", file.as_ref().map_or("loaded".to_owned(), |file| file.display().to_string()));
         }
     }

@@ -153,6 +153,11 @@ pub(crate) trait ServerMethod: Send {
 
     /// Takes the data of a response to the request with this identifier; the next one will have `next`.
     fn judge(&mut self, identifier: u8, next: u8, data: &[u8], tools: Tools<'_>) -> Judgement;
+
+    /// Why the user has failed, when he has been told and not answered yet.
+    fn verdict(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What an authenticator makes of a response.

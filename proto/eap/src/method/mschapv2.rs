@@ -214,4 +214,8 @@ impl ServerMethod for Server {
             (Asked::Failure, _) => Judgement::Failed(WRONG_PASSWORD.into()),
         }
     }
+
+    fn verdict(&self) -> Option<&'static str> {
+        matches!(self.state, Asked::Failure).then_some(WRONG_PASSWORD)
+    }
 }

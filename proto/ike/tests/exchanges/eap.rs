@@ -13,7 +13,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Eap, EapCode, Id, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{Peer, notifies};
+use crate::peer::{Peer, notifies, notify};
 use crate::signature::{credential, give_key, trust};
 
 const AUTH_EXCHANGE: ExchangeType = ExchangeType::IKE_AUTH;
@@ -364,6 +364,23 @@ fn what_a_user_never_says_ends_the_conversation() {
     let one = eap(EapCode::RESPONSE, asked.identifier, b"\x01carol");
     let answer = stranger.ask(&[one.clone(), one]);
     stranger.assert_refused(&answer);
+}
+
+#[test]
+fn a_user_that_hangs_up_is_answered_and_explained() {
+    for (password, why) in [("other", "the password is not that of the user"), ("geheim", "the user gave up")] {
+        let (mut stranger, mut asked) = Stranger::new(&[Method::MsChapV2], password);
+        for _ in 0..2 {
+            let Step::Say(eap) = stranger.user.turn(Some(&asked), tools()) else { panic!() };
+            asked = find(&stranger.ask(&[Payload::Eap(eap)]));
+        }
+        let gone = notify(NotifyType::AUTHENTICATION_FAILED, &[]);
+        let answer = stranger.peer.ask(&mut stranger.host, ExchangeType::INFORMATIONAL, &[gone]);
+        assert_eq!(answer, []);
+        let there = stranger.host.failure(Part::Eap);
+        assert!(there.to_string().contains(why), "{there}");
+        assert!(stranger.host.endpoint.ike_sas().is_empty());
+    }
 }
 
 // And opposite to A, the user.

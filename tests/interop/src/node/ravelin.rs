@@ -39,6 +39,11 @@ impl Ravelin {
         folder.join("secret")
     }
 
+    /// Where the passwords of users are: that of carol is the secret.
+    pub fn users(folder: &Path) -> PathBuf {
+        folder.join("users")
+    }
+
     /// Prepares the daemon `program` on `host`; logs and state go to `folder`.
     pub fn new(host: Namespace, program: &Path, folder: &Path, configuration: &Configuration) -> Result<Self> {
         let (name, option) = match configuration {
@@ -84,9 +89,13 @@ pub(super) fn prepare(folder: &Path, name: &str, configuration: &str) -> Result<
     fs::write(&file, configuration)?;
     // An account has its password in it.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-    let secret = Ravelin::secret(folder);
-    fs::write(&secret, SECRET)?;
-    Ok(fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?)
+    for (file, content) in
+        [(Ravelin::secret(folder), SECRET.to_owned()), (Ravelin::users(folder), format!("carol : EAP \"{SECRET}\"\n"))]
+    {
+        fs::write(&file, content)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 impl Node for Ravelin {

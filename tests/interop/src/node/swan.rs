@@ -72,7 +72,8 @@ impl<'a> Swan<'a> {
                 (
                     "unix:///run/vici.sock".to_owned(),
                     format!("unix://{}/vici.sock", run.display()),
-                    "ccm ctr cmac xcbc md5 pem pkcs1 x509 revocation constraints pubkey kernel-libipsec",
+                    "ccm ctr cmac xcbc md5 pem pkcs1 x509 revocation constraints pubkey \
+                     eap-identity eap-md5 eap-mschapv2 eap-gtc eap-tls eap-ttls eap-peap kernel-libipsec",
                 )
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {

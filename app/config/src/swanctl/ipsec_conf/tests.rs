@@ -128,3 +128,15 @@ fn source_addresses_are_asked_for_and_given() {
     assert_eq!(contents.pools[0].pool.attributes.len(), 1);
     assert_eq!(internal("home").ask.len(), 2);
 }
+
+#[test]
+fn eap_of_the_old_files_is_that_of_the_new_one() {
+    use crate::eap::Role;
+    let conf = "conn rw\n left=192.0.2.1\n right=%any\n leftauth=secret\n rightauth=eap-md5\n eap_identity=%identity\n auto=add\n";
+    let contents = read(conf, SECRETS).unwrap();
+    let eap = contents.connections[0].remote.as_ref().unwrap().eap.clone().unwrap();
+    assert!(matches!(eap.role, Role::Authenticator { ask_identity: true, .. }), "{eap:?}");
+    let conf = "conn home\n left=192.0.2.1\n right=192.0.2.2\n leftauth=eap-mschapv2\n rightauth=psk\n eap_identity=carol\n auto=add\n";
+    let eap = read(conf, SECRETS).unwrap().connections[0].remote.as_ref().unwrap().eap.clone().unwrap();
+    assert!(matches!(eap.role, Role::User(user) if user.to_string() == "fqdn:carol"));
+}

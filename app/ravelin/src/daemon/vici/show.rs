@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ravelin_config::command::{ActionWord, Afterwards, EspSpec};
+use ravelin_config::eap::Role;
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
@@ -180,8 +181,28 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         false => names::identity(&spec.own_id),
     };
     let peer = spec.peers.as_ref().map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
-    shown.put_section("local-1", authentication(own));
-    shown.put_section("remote-1", authentication(peer));
+    let key = match (&spec.signature, &spec.eap) {
+        (Some(_), _) => "public key",
+        (None, Some(eap)) if !eap.psk => "public key",
+        (None, _) => "pre-shared key",
+    };
+    let (ours, theirs) = match &spec.eap {
+        Some(eap) if eap.initiates() => ("EAP", key),
+        Some(_) => (key, "EAP"),
+        None => (key, key),
+    };
+    let (mut local, mut remote) = (authentication(ours, own), authentication(theirs, peer));
+    if let Some(eap) = &spec.eap {
+        let (side, user) = match &eap.role {
+            Role::User(user) => (&mut local, names::identity(user)),
+            Role::Authenticator { users, .. } => (&mut remote, users.to_string()),
+        };
+        let first = eap.methods.first().map_or("EAP", |method| method.name());
+        side.put("eap-type", first.trim_start_matches("EAP-"));
+        side.put("eap_id", user);
+    }
+    shown.put_section("local-1", local);
+    shown.put_section("remote-1", remote);
     shown.put_section("children", children);
     shown
 }
@@ -196,8 +217,8 @@ pub fn nobody(children: Message) -> Message {
     shown
 }
 
-fn authentication(id: String) -> Message {
-    let mut round = Message::new().with("class", "pre-shared key").with("id", id);
+fn authentication(class: &str, id: String) -> Message {
+    let mut round = Message::new().with("class", class).with("id", id);
     for name in ["groups", "cert_policy", "certs", "cacerts"] {
         round.put_list::<&str>(name, []);
     }

@@ -88,7 +88,8 @@ impl EapAnswered {
     ) -> Option<IkeSa> {
         let header = message.header;
         let init = &mut self.phase.init;
-        let asked = header.exchange == ExchangeType::IKE_AUTH && !header.flags.is_response();
+        let hung_up = header.exchange == ExchangeType::INFORMATIONAL && header.message_id == init.next_id;
+        let asked = (header.exchange == ExchangeType::IKE_AUTH || hung_up) && !header.flags.is_response();
         let again = header.message_id.checked_add(1) == Some(init.next_id);
         let Some(protected) = message.protected.filter(|_| asked && (again || header.message_id == init.next_id))
         else {
@@ -112,6 +113,9 @@ impl EapAnswered {
             return Some(self.keep(ends));
         };
         self.request.at = (datagram.local, datagram.remote);
+        if hung_up {
+            return self.hung_up(ends, core);
+        }
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         // Whoever is not in the configuration any more is nobody.
         if core.current(&self.request.remote).is_none() {
@@ -122,6 +126,19 @@ impl EapAnswered {
             Ok(None) => self.establish(ends, core),
             Err(error) => self.refuse(ends, &error, None, core),
         }
+    }
+
+    /// RFC 7296 §2.21.2: the user does not go on, and says so.
+    fn hung_up(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        let verdict = self.conversation.as_ref().and_then(Conversation::verdict);
+        let error = Error::eap(Some(verdict.unwrap_or_else(|| "the user gave up".into())), None);
+        core.failed(error.failure(ends.place(&self.request.remote.name, "IKE_AUTH", None)));
+        let init = &mut self.phase.init;
+        let header = ends.header(ExchangeType::INFORMATIONAL, true, init.next_id);
+        if let Ok(answer) = init.protection.seal(&header, &[], &mut *core.rng) {
+            core.send(self.request.at.0, self.request.at.1, &answer, 0);
+        }
+        None
     }
 
     pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {

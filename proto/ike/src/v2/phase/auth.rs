@@ -422,13 +422,9 @@ impl AuthRequested {
             core.borrow(&ends, &self.remote, grant);
         }
         let child = self.child(&ends, payloads, core);
-        let AuthRequested { remote, wants, turn, init, offer, .. } = *self;
+        let peer = self.peer(payloads).map_or_else(|_| self.remote.remote_id.clone(), |id| id.identity.clone());
+        let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
-        let id = match &turn {
-            Turn::Proof(_, id) => Ok(id),
-            _ => payloads.idr(),
-        };
-        let peer = id.map_or_else(|_| remote.remote_id.clone(), |id| id.identity.clone());
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
@@ -469,6 +465,14 @@ impl AuthRequested {
         Box::new(established).go_on(ends, core)
     }
 
+    /// Who the responder is: it says so in its first response.
+    fn peer<'a>(&'a self, payloads: &'a Payloads) -> Result<&'a Id, Error> {
+        match &self.turn {
+            Turn::Proof(_, id) => Ok(id),
+            Turn::Whole | Turn::Greeting | Turn::Talk(..) => payloads.idr(),
+        }
+    }
+
     fn verify(&self, payloads: &Payloads) -> Result<Now<()>, Error> {
         let id = payloads.idr()?;
         // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
@@ -505,7 +509,7 @@ impl AuthRequested {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        self.offer.policy.check_peer(&payloads.idr()?.identity)?;
+        self.offer.policy.check_peer(&self.peer(payloads)?.identity)?;
         let inside = core.inside(ends, &self.remote);
         let asked = !self.remote.internal.ask.is_empty();
         if inside.ours.is_empty() {
