@@ -39,8 +39,6 @@ pub struct IkeDatagram {
 struct Family {
     ike: Socket,
     nat: Socket,
-    /// Never bound: asks for routes.
-    route: Socket,
 }
 
 /// The sockets of both families.
@@ -131,10 +129,12 @@ impl Sockets {
         sys::send_from(family.nat.as_fd(), &KEEPALIVE, local, remote)
     }
 
-    /// The address from which packets to `remote` would leave now.
+    /// The address from which packets to `remote` would leave now. The socket is a new one each time: one that was connected
+    /// before keeps its address, though the host may have it no more. Connecting sends nothing.
     pub(crate) fn source_towards(&self, remote: IpAddr) -> Option<IpAddr> {
-        let socket = &self.family(remote)?.route;
-        socket.connect(&SocketAddr::new(remote, self.ports.0).into()).ok()?;
+        let to = SocketAddr::new(remote, self.ports.0);
+        let socket = open(Domain::for_address(to), None).ok()?;
+        socket.connect(&to.into()).ok()?;
         Some(socket.local_addr().ok()?.as_socket()?.ip())
     }
 
@@ -153,8 +153,7 @@ impl Family {
         sys::set_option(nat.as_fd(), libc::IPPROTO_UDP, UDP_ENCAP, &UDP_ENCAP_ESPINUDP.to_ne_bytes()).map_err(
             |error| Error::system(format!("let the kernel take ESP out of {name} UDP port {}", config.nat_port), error),
         )?;
-        let route = open(domain, None).map_err(|error| Error::system(format!("open an {name} UDP socket"), error))?;
-        Ok(Family { ike, nat, route })
+        Ok(Family { ike, nat })
     }
 }
 
