@@ -197,8 +197,8 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
     for (from, to, errmsg) in [
         ("version = 2", "nonsense = 1", "unknown option: nonsense, config discarded"),
         ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
-        ("auth = psk", "auth = eap", "`auth` is not supported with this value"),
-        ("version = 2", "ppk_id = x", "`ppk_id` is not supported"),
+        ("auth = psk", "auth = eap", "EAP alone, without another proof of the responder, is not there yet"),
+        ("version = 2", "version = 1\nppk_required = yes", "of IKEv2"),
         ("10.2.0.0/16", "2001:db8::/32", "one address family"),
     ] {
         let answer = bench.answer("load-conn", message(&CONNECTION.replace(from, to)));
