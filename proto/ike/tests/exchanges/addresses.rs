@@ -47,6 +47,7 @@ fn leases(host: &Host) -> Vec<LeaseView> {
     host.endpoint.pools().into_iter().flat_map(|pool| pool.leases).collect()
 }
 
+// RFC 7296 §2.19 and §3.15: CP before SA in IKE_AUTH, a reply to a request alone.
 #[test]
 fn a_client_gets_an_address_and_sas_for_it_alone() {
     let mut lab = Lab::with(road_warrior);
@@ -182,6 +183,7 @@ fn reply(payloads: &[Payload]) -> Option<&Cfg> {
     })
 }
 
+// RFC 7296 §3.15.1: what is not known is ignored.
 #[test]
 fn hostile_requests_get_no_more_than_is_due() {
     let mut host = server();

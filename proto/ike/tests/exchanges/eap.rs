@@ -53,6 +53,7 @@ fn known(lab: &Lab) -> Identity {
     lab.b.ike().identities.unwrap().1
 }
 
+// RFC 7296 §2.16 and §3.16: by more IKE_AUTH exchanges, and AUTH of both by the key of the method.
 #[test]
 fn every_method_authenticates_the_user_behind_a_key_and_behind_a_certificate() {
     for method in [Method::MsChapV2, Method::Md5, Method::Gtc] {

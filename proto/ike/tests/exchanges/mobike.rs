@@ -56,6 +56,7 @@ fn moved(host: &Host) -> usize {
     host.events.iter().filter(|event| matches!(event, Event::IkeMoved { .. })).count()
 }
 
+// RFC 4555 §3.2 and §3.3: MOBIKE_SUPPORTED of both in IKE_AUTH, and port 4500 without a NAT.
 #[test]
 fn it_is_agreed_on_by_two_and_goes_to_port_4500_at_once() {
     let lab = up();
@@ -170,6 +171,7 @@ fn without_another_address_a_silent_peer_is_dead() {
     assert!(lab.a.sas.is_empty());
 }
 
+// RFC 4555 §3.6: another request follows where one went out from several addresses.
 #[test]
 fn an_open_request_goes_on_from_the_new_address() {
     let mut lab = up();
@@ -306,6 +308,7 @@ fn update(more: &[Payload]) -> Vec<Payload> {
     payloads
 }
 
+// RFC 4555 §3.9.
 #[test]
 fn addresses_that_cannot_be_and_forbidden_nats_change_nothing() {
     let (mut host, mut peer) = wild();
@@ -334,6 +337,7 @@ fn addresses_that_cannot_be_and_forbidden_nats_change_nothing() {
     assert_eq!((outer(&host), host.ike().peer.ip()), (before, ip("198.51.100.1")));
 }
 
+// RFC 4555 §3.7 and §4.2.5: COOKIE2 comes back as it was sent, or the IKE SA ends.
 #[test]
 fn packets_do_not_follow_a_peer_that_cannot_answer_where_it_says_it_is() {
     let (mut host, mut peer) = wild();

@@ -8,7 +8,7 @@
 //! The exchanges are in `exchange/mobike.rs`. Without NAT traversal on both sides MOBIKE is not agreed on, so nobody has
 //! to forbid NATs, and ports never change (RFC 4555 §3.3). Transport mode is bound to its addresses: an IKE SA with such a
 //! Child SA stays where it is.
-//! Read RFC 4555 §3 before changing this file.
+//! Read RFC 4555 §3.2 to §3.9 before changing this file.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
