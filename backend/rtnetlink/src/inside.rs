@@ -75,9 +75,11 @@ impl Keeper {
         Keeper { config, now: Inside::default() }
     }
 
-    /// Makes it so. What cannot be done is left out, and told, one line each.
+    /// Makes it so. What cannot be done is left out until the next call, and told, one line each: so is an address that the
+    /// device has already, which no peer may take over and with its end take away.
     pub fn set(&mut self, wanted: &Inside, store: &mut dyn Store) -> Vec<String> {
         let mut failed = Vec::new();
+        let mut missing = BTreeSet::new();
         if *wanted == self.now {
             return failed;
         }
@@ -95,16 +97,14 @@ impl Keeper {
             failed.extend(noted.err().map(|error| format!("cannot remove the internal address {address}: {error}")));
         }
         for address in wanted.addresses.difference(&self.now.addresses) {
-            let change = self.change(*address);
-            let noted = store.append(&Record::Changing(change)).map_err(|error| error.to_string());
-            let done = noted.and_then(|()| self.add(&mut socket, *address).map_err(|error| error.to_string()));
-            failed.extend(
-                done.err().map(|error| {
-                    format!("cannot add the internal address {address} to {}: {error}", self.config.device)
-                }),
-            );
+            if let Err(error) = self.add(&mut socket, *address, store) {
+                missing.insert(*address);
+                let device = &self.config.device;
+                failed.push(format!("cannot add the internal address {address} to {device}: {error}"));
+            }
         }
-        for route in wanted.routes.difference(&self.now.routes) {
+        let usable = |route: &&InsideRoute| !missing.contains(&route.source);
+        for route in wanted.routes.difference(&self.now.routes).filter(usable) {
             failed.extend(self.add_route(&mut socket, route).err().map(|error| route_text("add", route, &error)));
         }
         for v4 in [true, false] {
@@ -115,6 +115,8 @@ impl Keeper {
             }
         }
         self.now = wanted.clone();
+        self.now.addresses.retain(|address| !missing.contains(address));
+        self.now.routes.retain(|route| !missing.contains(&route.source));
         failed
     }
 
@@ -127,11 +129,36 @@ impl Keeper {
         SystemChange::Address { device: self.config.device.clone(), address }
     }
 
-    fn add(&self, socket: &mut Socket, address: IpAddr) -> io::Result<()> {
+    /// Adds an address. What fails is not there afterwards, and not noted as if it were.
+    fn add(&self, socket: &mut Socket, address: IpAddr, store: &mut dyn Store) -> Result<(), String> {
+        let change = self.change(address);
+        store.append(&Record::Changing(change.clone())).map_err(|error| error.to_string())?;
+        let Err(error) = self.add_address(socket, address) else {
+            return self.add_rule(socket, address.is_ipv4()).map_err(|error| {
+                let undone = undo(socket, &change).map_err(|error| error.to_string());
+                let noted =
+                    undone.and_then(|_| store.append(&Record::Undone(change)).map_err(|error| error.to_string()));
+                format!(
+                    "no rule for its routes: {error}{}",
+                    noted.err().map_or(String::new(), |left| format!("; {left}"))
+                )
+            });
+        };
+        let noted = store.append(&Record::Undone(change)).err().map_or(String::new(), |left| format!("; {left}"));
+        Err(match error.kind() {
+            io::ErrorKind::AlreadyExists => format!("the device has it already, and keeps it as it is{noted}"),
+            _ => format!("{error}{noted}"),
+        })
+    }
+
+    fn add_address(&self, socket: &mut Socket, address: IpAddr) -> io::Result<()> {
         let index = socket.index(&self.config.device)?;
         let message = address_message(index, address);
-        socket.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)?;
-        let mut rule = rule_message(address.is_ipv4());
+        socket.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    fn add_rule(&self, socket: &mut Socket, v4: bool) -> io::Result<()> {
+        let mut rule = rule_message(v4);
         rule.attributes.push(RuleAttribute::Protocol(ORIGIN));
         if let Some(mark) = self.config.own_mark {
             rule.header.flags = RuleFlags::Invert;

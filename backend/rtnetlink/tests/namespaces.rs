@@ -19,6 +19,7 @@ const INSIDE: &str = "RAVELIN_RTNETLINK_TEST_INSIDE";
 const CASES: &[(&str, fn())] = &[
     ("only_traffic_of_the_tunnel_has_an_internal_address_as_its_source", sources),
     ("what_a_killed_daemon_left_is_undone_at_the_next_start", leftovers),
+    ("no_peer_takes_over_what_the_device_has_already", taken),
 ];
 
 fn main() -> ExitCode {
@@ -172,4 +173,20 @@ fn leftovers() {
     sh("ip link del tunnel");
     assert_eq!(undo_leftovers(&mut store).unwrap(), Vec::<String>::new());
     assert_eq!(ours(), Vec::<String>::new());
+}
+
+/// A peer gives this host one of its own addresses, and takes it away again.
+fn taken() {
+    host();
+    let mut store = store();
+    let before = sh("ip address show dev eth0");
+    let mut keeper = Keeper::new(InsideConfig { device: "eth0".to_owned(), own_mark: None });
+    let own = ip("2001:db8:f::1");
+    let route = InsideRoute { destination: (ip("2001:db8:2::"), 48), source: own, peer: ip("2001:db8:f::2") };
+    let failed = keeper.set(&Inside { addresses: [own].into(), routes: [route].into() }, &mut store);
+    assert!(failed.len() == 1 && failed[0].contains("the device has it already"), "{failed:?}");
+    assert_eq!(sh("ip address show dev eth0"), before);
+    assert_eq!(undo_leftovers(&mut store).unwrap(), Vec::<String>::new());
+    assert_eq!(keeper.set(&Inside::default(), &mut store), Vec::<String>::new());
+    assert_eq!((sh("ip address show dev eth0"), ours()), (before, Vec::new()));
 }
