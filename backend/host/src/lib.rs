@@ -7,22 +7,21 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+use ravelin_rtnetlink::Socket;
 
 /// The multicast groups of changes to links, addresses and routes (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`,
 /// `RTNLGRP_IPV4_ROUTE`, `RTNLGRP_IPV6_IFADDR`, `RTNLGRP_IPV6_ROUTE`).
 const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
-/// Longest answer to one read.
+/// Longest notice.
 const ANSWER: usize = 64 << 10;
 
 /// The addresses in the network namespace of the thread that opened it.
 pub struct AddressWatch {
-    changes: Socket,
+    changes: netlink_sys::Socket,
     questions: Socket,
 }
 
@@ -32,16 +31,13 @@ impl AddressWatch {
     /// # Errors
     /// When the kernel gives no netlink socket.
     pub fn open() -> io::Result<Self> {
-        let mut changes = Socket::new(NETLINK_ROUTE)?;
+        let mut changes = netlink_sys::Socket::new(NETLINK_ROUTE)?;
         changes.bind_auto()?;
         for group in GROUPS {
             changes.add_membership(group)?;
         }
         changes.set_non_blocking(true)?;
-        let mut questions = Socket::new(NETLINK_ROUTE)?;
-        questions.bind_auto()?;
-        questions.connect(&SocketAddr::new(0, 0))?;
-        Ok(AddressWatch { changes, questions })
+        Ok(AddressWatch { changes, questions: Socket::open()? })
     }
 
     /// Whether anything has changed since the last call.
@@ -67,7 +63,7 @@ impl AddressWatch {
     /// When the kernel does not answer.
     pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
         let mut up = BTreeSet::new();
-        self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
+        self.questions.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
             if let RouteNetlinkMessage::NewLink(link) = message
                 && link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
             {
@@ -75,7 +71,7 @@ impl AddressWatch {
             }
         })?;
         let mut addresses = Vec::new();
-        self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
+        self.questions.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
             if let RouteNetlinkMessage::NewAddress(message) = message
                 && up.contains(&message.header.index)
                 && is_reachable(&message)
@@ -84,35 +80,6 @@ impl AddressWatch {
             }
         })?;
         Ok(addresses)
-    }
-
-    fn dump(&mut self, message: RouteNetlinkMessage, each: &mut dyn FnMut(RouteNetlinkMessage)) -> io::Result<()> {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.questions.send(&bytes, 0)?;
-        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {error}"));
-        let mut buffer = Vec::with_capacity(ANSWER);
-        loop {
-            buffer.clear();
-            self.questions.recv(&mut buffer, 0)?;
-            let mut rest = buffer.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(malformed)?;
-                // Messages are aligned to 4 bytes.
-                let length = (message.header.length as usize).next_multiple_of(4).max(1);
-                rest = rest.get(length..).unwrap_or_default();
-                match message.payload {
-                    NetlinkPayload::Error(answer) if answer.code.is_some() => return Err(answer.to_io()),
-                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::InnerMessage(message) => each(message),
-                    _ => {}
-                }
-            }
-        }
     }
 }
 

@@ -6,24 +6,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVti, InfoXfrm, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+use ravelin_rtnetlink::Socket;
 use ravelin_types::interface::{Interface, InterfaceStatus, Vti};
 use ravelin_types::policy::Domain;
 
 use crate::own;
 
-/// Longest answer to one read.
-const ANSWER: usize = 64 << 10;
 /// The loopback device, under which xfrm links hang: they have no device of their own below them.
 const LOOPBACK: u32 = 1;
 /// Where `ip netns` keeps the namespaces that have a name.
@@ -195,18 +189,12 @@ fn explain(error: &io::Error, Interface { name, vti, .. }: &Interface) -> String
 }
 
 /// A connection to the kernel's links in one network namespace.
-struct Route {
-    socket: Socket,
-    sequence: u32,
-}
+struct Route(Socket);
 
 impl Route {
     /// In the namespace of the calling thread.
     fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Route { socket, sequence: 0 })
+        Socket::open().map(Route)
     }
 
     /// In a namespace with a name.
@@ -220,7 +208,7 @@ impl Route {
     }
 
     fn index(&self, device: &str) -> io::Result<u32> {
-        rustix::net::netdevice::name_to_index(self.socket.as_fd(), device).map_err(Into::into)
+        self.0.index(device)
     }
 
     /// Makes a link, down and without an address.
@@ -252,7 +240,7 @@ impl Route {
     /// Every link.
     fn list(&mut self) -> io::Result<Vec<Link>> {
         let mut found = Vec::new();
-        self.ask(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP, &mut |message| {
+        self.0.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
             if let RouteNetlinkMessage::NewLink(message) = message {
                 found.push(link(message));
             }
@@ -261,45 +249,7 @@ impl Route {
     }
 
     fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.ask(message, flags | NLM_F_ACK, &mut |_| {})
-    }
-
-    fn ask(
-        &mut self,
-        message: RouteNetlinkMessage,
-        flags: u16,
-        each: &mut dyn FnMut(RouteNetlinkMessage),
-    ) -> io::Result<()> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
-        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, format!("netlink: {error}"));
-        let mut buffer = Vec::with_capacity(ANSWER);
-        loop {
-            buffer.clear();
-            self.socket.recv(&mut buffer, 0)?;
-            let mut rest = buffer.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(malformed)?;
-                let length = (message.header.length as usize).next_multiple_of(4).max(1);
-                rest = rest.get(length..).unwrap_or_default();
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.payload {
-                    NetlinkPayload::Error(answer) if answer.code.is_some() => return Err(answer.to_io()),
-                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::InnerMessage(message) => each(message),
-                    _ => {}
-                }
-            }
-        }
+        self.0.change(message, flags)
     }
 }
 
