@@ -63,9 +63,7 @@ impl Conversation {
             (Conversation::Peer(_), None) => Step::failed("nothing was said"),
         }
     }
-}
 
-impl Conversation {
     /// Why it could not have come to a good end, where that is known already: some users hang up when they are told.
     pub fn verdict(&self) -> Option<String> {
         match self {

@@ -10,12 +10,13 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use ravelin_crypto::ikev1::Iv;
 use ravelin_types::identity::Identity;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::sa::Direction;
 use ravelin_types::{IkeSpi, Instant, Spi};
-use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v1::{AnySpi, Content, Doi, Message, Notify, NotifyType, Payload};
 
 use super::exchange::informational::Probe;
@@ -300,6 +301,29 @@ impl Session {
         }
         self.used.push_back(message_id);
         true
+    }
+
+    /// The first message of an exchange that the peer begins, and the IV of the next; `None`: it does not verify, or its
+    /// message ID was there before.
+    pub(crate) fn open_first(
+        &mut self,
+        ends: &mut Ends,
+        id: u32,
+        first: PayloadType,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<(Payloads, Iv)> {
+        let iv = self.secured.exchange_iv(id);
+        let Some(opened) = self.secured.open_hashed(&iv, first, id, &[], datagram.data) else {
+            core.counters.forged += 1;
+            return None;
+        };
+        if !self.fresh(id) {
+            core.counters.repeated += 1;
+            return None;
+        }
+        self.hear(ends, datagram, core);
+        Some(opened)
     }
 
     /// The peer sent something new that verifies.

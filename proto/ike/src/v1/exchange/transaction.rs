@@ -128,16 +128,7 @@ pub(crate) fn handle(
 
 /// The peer asks or sets.
 fn begun(session: &mut Session, ends: &mut Ends, id: u32, first: PayloadType, datagram: Datagram<'_>, core: &mut Core) {
-    let iv = session.secured.exchange_iv(id);
-    let Some((payloads, iv)) = session.secured.open_hashed(&iv, first, id, &[], datagram.data) else {
-        core.counters.forged += 1;
-        return;
-    };
-    if !session.fresh(id) {
-        core.counters.repeated += 1;
-        return;
-    }
-    session.hear(ends, datagram, core);
+    let Some((payloads, iv)) = session.open_first(ends, id, first, datagram, core) else { return };
     let Ok(cfg) = payloads.cfg().cloned() else {
         core.counters.unexpected += 1;
         return;

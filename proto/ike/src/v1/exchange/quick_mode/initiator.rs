@@ -1,0 +1,257 @@
+//! The side that asks: the first message and the third.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::policy::Mode;
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
+use ravelin_wire::ike::v1::{
+    Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, OfferedProposal, Opaque, Payload,
+};
+
+use super::{
+    Asked, Exchange, NoncePair, State, ids, keys, lifetime, message_id, original_payloads, originals, settle,
+    take_over, udp,
+};
+use crate::child::{Agreement, ChildSa, Terms};
+use crate::context::Core;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::input::Datagram;
+use crate::limits;
+use crate::nat;
+use crate::negotiate::{self, ChildKe, Selectors};
+use crate::retry::Retry;
+use crate::v1::ipsec::{self, Common};
+use crate::v1::message::Payloads;
+use crate::v1::rules;
+use crate::v1::session::Session;
+use crate::v2::feature::fragmentation::Sealed;
+use crate::v2::offer::{ChildOffer, mode_name};
+use crate::want::Want;
+
+/// Sends the first message; the offer is given up when that fails.
+pub(super) fn ask(
+    session: &mut Session,
+    ends: &Ends,
+    offer: ChildOffer,
+    want: Option<Want>,
+    core: &mut Core,
+) -> Result<(), Error> {
+    let inbound = offer.inbound;
+    let may = offer.policy.check_peer(&session.identities.1);
+    let asked = may.and_then(|()| first_message(session, ends, offer, want, core));
+    if asked.is_err() {
+        core.table.release(inbound);
+    }
+    asked
+}
+
+fn first_message(
+    session: &mut Session,
+    ends: &Ends,
+    offer: ChildOffer,
+    want: Option<Want>,
+    core: &mut Core,
+) -> Result<(), Error> {
+    let group = offer.first_ke();
+    let ke = match group {
+        None => None,
+        Some(method) => {
+            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
+            Some((method, alg.generate(&mut *core.rng)))
+        }
+    };
+    let nonce = core.nonce();
+    let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
+    let sa = ipsec::sa(offer.proposals(), offer.inbound, common, &core.crypto);
+    if sa.0.iter().all(|proposal| proposal.transforms.is_empty()) {
+        return Err(Error::Misuse("nothing of the policy's proposal has a number in IKEv1"));
+    }
+    let mut payloads = vec![Payload::Sa(sa)];
+    payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
+    payloads.extend(ke.as_ref().map(|(_, private)| Payload::Ke(Opaque(private.public().to_vec()))));
+    payloads.extend(ids(offer.selectors())?);
+    payloads.extend(original_payloads(session, ends, offer.mode(), (ends.local.ip(), ends.peer.ip())));
+
+    let id = message_id(session, core);
+    let iv = session.secured.exchange_iv(id);
+    let header = ends.header_v1(ExchangeType::QUICK_MODE, id);
+    let (message, iv) = session.secured.seal_hashed(&iv, header, &[], payloads)?;
+    let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
+    core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
+    let state = State::Asked(Box::new(Asked { offer, want, nonce, ke }));
+    let exchange = Exchange { iv, received: Vec::new(), sent: message, retry: Some(retry), until: core.now, state };
+    session.exchanges.insert(id, exchange);
+    Ok(())
+}
+
+type AskedParts = (ravelin_crypto::ikev1::Iv, Vec<u8>, Option<Retry>, Box<Asked>);
+
+/// Takes the second message and sends the third.
+pub(super) fn answered(
+    session: &mut Session,
+    ends: &mut Ends,
+    header: Header,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+    (iv, sent, retry, asked): AskedParts,
+    core: &mut Core,
+) -> Option<Exchange> {
+    let id = header.message_id;
+    let opened = session.secured.open_hashed(&iv, first, id, &[&asked.nonce], datagram.data);
+    let Some((payloads, next)) = opened else {
+        core.counters.forged += 1;
+        let (received, until, state) = (Vec::new(), core.now, State::Asked(asked));
+        return Some(Exchange { iv, received, sent, retry, until, state });
+    };
+    session.hear(ends, datagram, core);
+    let accepted = accept(session, ends, &asked, &payloads, core);
+    let (agreement, nonces) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            failed(session, ends, &asked, &error, core);
+            return None;
+        }
+    };
+    let hash = session.secured.keys.hash_3(id, Nonces { initiator: &nonces.0, responder: &nonces.1 });
+    let header_3 = ends.header_v1(ExchangeType::QUICK_MODE, id);
+    let sealed = session.secured.seal(&next, header_3, &[Payload::Hash(Opaque(hash))]);
+    let Ok((message, iv)) = sealed else {
+        failed(session, ends, &asked, &Error::Misuse("the configuration does not fit into a message"), core);
+        return None;
+    };
+    let (inbound, replaces) = (agreement.inbound, agreement.replaces);
+    // RFC 2408 §3.1: with the commit bit the peer says when it is ready.
+    let ready = !header.flags.contains(Flags::V1_COMMIT);
+    let child = ChildSa::install(agreement, ends, ready, core);
+    core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
+    take_over(session, child, replaces, true, core);
+    Some(Exchange {
+        iv,
+        received: datagram.data.to_vec(),
+        sent: message,
+        retry: None,
+        until: core.now + limits::V1_LINGER,
+        state: State::Done(Some(inbound)),
+    })
+}
+
+/// What the answer comes to.
+fn accept(
+    session: &Session,
+    ends: &Ends,
+    asked: &Asked,
+    payloads: &Payloads,
+    core: &mut Core,
+) -> Result<(Agreement, NoncePair), Error> {
+    rules::require(payloads, rules::QUICK)?;
+    let offer = &asked.offer;
+    let sa = payloads.sa()?;
+    let [OfferedProposal { spi, transforms, .. }] = sa.0.as_slice() else {
+        return Err(Error::Violation("an answer with more than one proposal"));
+    };
+    if transforms.len() != 1 {
+        return Err(Error::Violation("an answer with more than one transform"));
+    }
+    let outbound = spi.child().filter(|spi| spi.is_usable());
+    let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+    if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
+        return Err(Error::Violation("the SPI of another Child SA"));
+    }
+    let not_offered = Error::Violation("the chosen proposal was not offered");
+    let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
+    let chosen = all.first().ok_or(not_offered.clone())?;
+    if chosen.mode != offer.mode() {
+        let words = |mode| vec![mode_name(mode).to_string()];
+        return Err(Disagreement::new(Part::Mode, words(chosen.mode), words(offer.mode())).into());
+    }
+    let sent = asked.ke.as_ref().map(|(method, _)| *method);
+    let suites = core::slice::from_ref(&chosen.suite);
+    let agreed = negotiate::child(suites, offer.proposals(), ChildKe::Fresh(sent), &core.crypto);
+    let agreed = agreed.map_err(|_| not_offered)?;
+    let shared = match (&asked.ke, agreed.ke) {
+        (None, None) => None,
+        (Some((method, private)), Some(chosen)) if *method == chosen => {
+            Some(private.agree(&payloads.ke()?.0).map_err(|_| Error::BadPublicValue)?)
+        }
+        _ => return Err(Error::Violation("a key exchange method without our value of it")),
+    };
+    let ours = Selectors {
+        initiator: offer.selectors().initiator.iter().take(1).copied().collect(),
+        responder: offer.selectors().responder.iter().take(1).copied().collect(),
+    };
+    let answer = match payloads.ids().collect::<Vec<_>>().as_slice() {
+        [initiator, responder] => {
+            Selectors { initiator: vec![ipsec::selector(initiator)?], responder: vec![ipsec::selector(responder)?] }
+        }
+        _ => ours.clone(),
+    };
+    let mut kept = answer.clone();
+    let mut original = None;
+    if offer.mode() == Mode::Transport && ends.nat.any() {
+        original = originals(payloads, false).or_else(|| nat::original(&answer.responder, &answer.initiator));
+        if ends.nat.theirs {
+            kept.responder = nat::substitute(&kept.responder, ends.peer.ip());
+        }
+        if ends.nat.ours {
+            kept.initiator = nat::substitute(&kept.initiator, ends.local.ip());
+        }
+    }
+    if !kept.within(&ours) {
+        return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines()).into());
+    }
+    let announced = payloads.notify(NotifyType::RESPONDER_LIFETIME).and_then(announced_lifetime);
+    let terms = Terms {
+        outbound,
+        suite: agreed.suite,
+        ke: agreed.ke,
+        mode: chosen.mode,
+        local_ts: kept.initiator,
+        remote_ts: kept.responder,
+        original,
+        mode_declined: false,
+        tfc_declined: false,
+        later_fragments: false,
+        lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
+    };
+    let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());
+    let keymat = keys(session, &terms, offer.inbound, shared.as_ref(), &nonces, true, core)?;
+    let agreement = Agreement {
+        policy: offer.policy.clone(),
+        inbound: offer.inbound,
+        terms,
+        initiator: true,
+        keymat,
+        replaces: offer.replaces,
+    };
+    Ok((agreement, nonces))
+}
+
+fn announced_lifetime(notify: &Notify) -> Option<Duration> {
+    let attributes = Attribute::parse_all(&notify.data).ok()?;
+    let mut unit = None;
+    attributes.iter().find_map(|attribute| {
+        match IpsecAttribute(attribute.kind) {
+            IpsecAttribute::LIFE_TYPE => unit = attribute.as_number(),
+            IpsecAttribute::LIFE_DURATION if unit == Some(u64::from(LifeType::SECONDS.0)) => {
+                return attribute.as_number().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+            }
+            _ => {}
+        }
+        None
+    })
+}
+
+/// Gives up what we asked for.
+pub(super) fn failed(session: &mut Session, ends: &Ends, asked: &Asked, error: &Error, core: &mut Core) {
+    core.table.release(asked.offer.inbound);
+    let place = session.place_of(ends, "Quick Mode", Some(asked.offer.policy.policy.id));
+    core.failed(error.failure_with_offer(place, |part| asked.offer.lines(part)));
+    settle(session, asked.offer.replaces);
+}

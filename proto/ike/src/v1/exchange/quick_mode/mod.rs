@@ -1,0 +1,362 @@
+//! Quick mode: Child SAs (RFC 2409 §5.5).
+//!
+//! ```text
+//!   HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr  -->
+//!                          <--  HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr     inbound half installed by the sender
+//!   HDR*, HASH(3)  -->                                                       both halves installed by the sender
+//! ```
+//! The responder sends on what it installed when the third message shows that the initiator has it. IKEv1 has no
+//! rekeying: another quick mode for the same traffic takes the place of the one before, and whoever began it deletes
+//! that a little later.
+//! Read RFC 2409 §5.5 and RFC 2407 §4.5 before changing this file.
+
+mod initiator;
+mod responder;
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_crypto::KePrivate;
+use ravelin_crypto::ikev1::keymat;
+use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::sa::OriginalAddresses;
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{Instant, Secret, Spi};
+use ravelin_wire::ike::header::{Header, PayloadType};
+use ravelin_wire::ike::v1::{NatOa, Notify, Payload};
+
+use crate::child::{ChildSa, ChildState, Terms};
+use crate::config::ChildPolicy;
+use crate::context::Core;
+use crate::error::Error;
+use crate::ike_sa::{self, Ends};
+use crate::input::Datagram;
+use crate::limits;
+use crate::negotiate::Selectors;
+use crate::output::DownReason;
+use crate::retry::{Due, Retry};
+use crate::v1::ipsec::{self};
+use crate::v1::message::Payloads;
+use crate::v1::session::Session;
+use crate::v1::vendor::NatT;
+use crate::v2::offer::ChildOffer;
+use crate::want::Want;
+
+/// Ni and Nr.
+type NoncePair = (Vec<u8>, Vec<u8>);
+
+/// One quick mode.
+pub(crate) struct Exchange {
+    iv: ravelin_crypto::ikev1::Iv,
+    /// The message of the peer that was handled last.
+    received: Vec<u8>,
+    /// Our last message.
+    sent: Vec<u8>,
+    retry: Option<Retry>,
+    until: Instant,
+    state: State,
+}
+
+enum State {
+    /// We sent the first message.
+    Asked(Box<Asked>),
+    /// We sent the second.
+    Answered(Box<Answered>),
+    /// It is over, and kept for repetitions; the Child SA with this inbound SPI came of it.
+    Done(Option<Spi>),
+}
+
+struct Asked {
+    offer: ChildOffer,
+    want: Option<Want>,
+    nonce: Vec<u8>,
+    ke: Option<(KeMethod, Box<dyn KePrivate>)>,
+}
+
+struct Answered {
+    nonces: NoncePair,
+    child: ChildSa,
+    replaces: Option<Spi>,
+}
+
+impl Exchange {
+    pub(crate) fn deadline(&self) -> Instant {
+        self.retry.as_ref().map_or(self.until, Retry::at)
+    }
+
+    /// What it is to bring.
+    pub(crate) fn want(&self) -> Option<Want> {
+        match &self.state {
+            State::Asked(asked) => asked.want,
+            _ => None,
+        }
+    }
+
+    /// Gives up what it holds.
+    pub(crate) fn abandon(self, core: &mut Core) {
+        match self.state {
+            State::Asked(asked) => core.table.release(asked.offer.inbound),
+            State::Answered(answered) => answered.child.remove(DownReason::ProtocolError, core),
+            State::Done(_) => {}
+        }
+    }
+}
+
+/// A message ID of ours that no exchange has.
+pub(crate) fn message_id(session: &Session, core: &mut Core) -> u32 {
+    loop {
+        let mut bytes = [0; 4];
+        core.rng.fill(&mut bytes);
+        let id = u32::from_be_bytes(bytes);
+        if id != 0 && !session.exchanges.contains_key(&id) {
+            return id;
+        }
+    }
+}
+
+/// Asks for a Child SA.
+pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut Core) {
+    let Some(policy) = core.policy(want.policy) else { return };
+    // Without a flow of its own the Child SA is for all that the policy selects.
+    let whole = Want { flow: want.flow.filter(|_| want.pfp.any()), ..want };
+    let begun = room(session, core)
+        .and_then(|()| {
+            let inside = core.inside(ends, &session.remote);
+            ChildOffer::new(policy, &whole, true, &inside, ends, core)
+        })
+        .and_then(|offer| initiator::ask(session, ends, offer.for_flow(want.flow), Some(want), core));
+    if let Err(error) = begun {
+        core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(want.policy))));
+    }
+}
+
+/// Asks for a Child SA in place of another.
+pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Core) {
+    let Some(child) = session.children.get_mut(&old).filter(|child| child.is_settled()) else { return };
+    let policy = child.policy.policy.id;
+    let begun = ChildOffer::replacing(child, ends, core);
+    child.state = ChildState::Rekeying;
+    if let Err(error) = begun.and_then(|offer| initiator::ask(session, ends, offer, None, core)) {
+        core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));
+        settle(session, Some(old));
+    }
+}
+
+/// A Child SA whose replacement failed is in use again.
+fn settle(session: &mut Session, old: Option<Spi>) {
+    if let Some(old) = old.and_then(|old| session.children.get_mut(&old))
+        && old.state == ChildState::Rekeying
+    {
+        old.state = ChildState::Installed;
+    }
+}
+
+/// Whether there may be one more.
+fn room(session: &Session, core: &Core) -> Result<(), Error> {
+    ike_sa::room(session.children.len(), &session.remote.name, &session.identities.1, core)?;
+    let open = session.exchanges.values().filter(|exchange| !matches!(exchange.state, State::Done(_))).count();
+    if open >= limits::V1_QUICK_MODES { Err(Error::Full) } else { Ok(()) }
+}
+
+/// `IDci, IDcr`
+fn ids(selectors: &Selectors) -> Result<Vec<Payload>, Error> {
+    let ([initiator, ..], [responder, ..]) = (selectors.initiator.as_slice(), selectors.responder.as_slice()) else {
+        return Err(Error::Misuse("the policy selects nothing"));
+    };
+    Ok(vec![Payload::Id(ipsec::id(initiator)?), Payload::Id(ipsec::id(responder)?)])
+}
+
+/// How ESP in UDP is numbered, where it travels so.
+fn udp(session: &Session, ends: &Ends) -> Option<NatT> {
+    ends.nat.any().then(|| session.abilities.nat_t.unwrap_or(NatT::Rfc))
+}
+
+/// `NAT-OAi, NAT-OAr`: the initiator's and the responder's address as we know them (RFC 3947 §5.2).
+fn original_payloads(
+    session: &Session,
+    ends: &Ends,
+    mode: Mode,
+    (initiator, responder): (core::net::IpAddr, core::net::IpAddr),
+) -> Vec<Payload> {
+    match udp(session, ends).filter(|_| mode == Mode::Transport) {
+        None => Vec::new(),
+        Some(NatT::Rfc) => vec![Payload::NatOa(NatOa(initiator)), Payload::NatOa(NatOa(responder))],
+        Some(NatT::Draft) => vec![Payload::NatOaDraft(NatOa(initiator)), Payload::NatOaDraft(NatOa(responder))],
+    }
+}
+
+/// The addresses of the sender's packets before a NAT changed them; `sender_initiates` says which of the two is its.
+fn originals(payloads: &Payloads, sender_initiates: bool) -> Option<OriginalAddresses> {
+    let mut found = payloads.all().iter().filter_map(|payload| match payload {
+        Payload::NatOa(NatOa(address)) | Payload::NatOaDraft(NatOa(address)) => Some(*address),
+        _ => None,
+    });
+    let (initiator, responder) = (found.next()?, found.next()?);
+    Some(match sender_initiates {
+        true => OriginalAddresses { src: initiator, dst: responder },
+        false => OriginalAddresses { src: responder, dst: initiator },
+    })
+}
+
+/// After how long the SAs of a policy end.
+fn lifetime(policy: &ChildPolicy) -> Option<Duration> {
+    match &policy.policy.action {
+        Action::Protect(protection) => protection.lifetime.hard.time,
+        Action::Bypass | Action::Discard => None,
+    }
+}
+
+/// Takes a message of a quick mode.
+pub(crate) fn handle(
+    session: &mut Session,
+    ends: &mut Ends,
+    header: Header,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) {
+    let Some(exchange) = session.exchanges.remove(&header.message_id) else {
+        return responder::begun(session, ends, header, first, datagram, core);
+    };
+    if exchange.received == datagram.data {
+        core.counters.repeated += 1;
+        core.transmit_v1(
+            (datagram.local, datagram.remote),
+            exchange.sent.clone(),
+            session.abilities,
+            limits::V1_REPEAT,
+        );
+        session.exchanges.insert(header.message_id, exchange);
+        return;
+    }
+    let Exchange { iv, received, sent, retry, until, state } = exchange;
+    let next = match state {
+        State::Asked(asked) => {
+            initiator::answered(session, ends, header, first, datagram, (iv, sent, retry, asked), core)
+        }
+        State::Answered(reply) => responder::confirmed(
+            session,
+            ends,
+            header,
+            first,
+            datagram,
+            (iv, received, sent, retry, until, reply),
+            core,
+        ),
+        state @ State::Done(_) => {
+            core.counters.unexpected += 1;
+            Some(Exchange { iv, received, sent, retry, until, state })
+        }
+    };
+    if let Some(next) = next {
+        session.exchanges.insert(header.message_id, next);
+    }
+}
+
+/// Keys of a Child SA. Each direction is keyed with the SPI of its receiver.
+fn keys(
+    session: &Session,
+    terms: &Terms,
+    inbound: Spi,
+    shared: Option<&Secret>,
+    (nonce_i, nonce_r): &NoncePair,
+    initiator: bool,
+    core: &Core,
+) -> Result<KeyMat, Error> {
+    let algs = ChildAlgs::find(&core.crypto, &terms.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+    let nonces = Nonces { initiator: nonce_i, responder: nonce_r };
+    let protocol = terms.suite.protocol();
+    let of = |spi| keymat(&session.secured.keys, protocol, spi, &algs, shared, nonces);
+    let (outbound, inbound) = (of(terms.outbound), of(inbound));
+    Ok(match initiator {
+        true => KeyMat { initiator: outbound, responder: inbound },
+        false => KeyMat { initiator: inbound, responder: outbound },
+    })
+}
+
+/// A Child SA is in use, perhaps in place of another.
+fn take_over(session: &mut Session, child: ChildSa, replaces: Option<Spi>, ours: bool, core: &mut Core) {
+    let replaces = replaces.filter(|old| session.children.contains_key(old));
+    session.children.add(child, replaces, core);
+    if let Some(old) = replaces
+        && let Some(child) = session.children.get_mut(&old)
+    {
+        child.state = ChildState::Replaced;
+        if ours {
+            // What is on its way on the old one still arrives.
+            session.retired.push((core.now + limits::V1_RETIREMENT, old));
+        }
+    }
+}
+
+/// The peer says that it is ready to receive (RFC 2408 §3.1).
+pub(crate) fn connected(session: &mut Session, message_id: u32, core: &mut Core) {
+    let done = session.exchanges.get(&message_id).and_then(|exchange| match exchange.state {
+        State::Done(inbound) => inbound,
+        _ => None,
+    });
+    if let Some(child) = done.and_then(|inbound| session.children.get_mut(&inbound)) {
+        child.send(core);
+    }
+}
+
+/// The peer refuses: by the SPI that we offered, or, as many leave that out, whatever we asked for last.
+pub(crate) fn refused(session: &mut Session, ends: &Ends, notify: &Notify, core: &mut Core) {
+    let spi = notify.spi.child();
+    let open = |exchange: &Exchange| match &exchange.state {
+        State::Asked(asked) => Some((asked.offer.inbound, asked.offer.policy.policy.id)),
+        _ => None,
+    };
+    let asked = session.exchanges.iter().filter_map(|(id, exchange)| Some((*id, open(exchange)?.0)));
+    let all: Vec<(u32, Spi)> = asked.collect();
+    let named = all.iter().find(|(_, inbound)| Some(*inbound) == spi);
+    let only = match all.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
+    let Some((id, _)) = named.or(only) else { return };
+    if let Some(exchange) = session.exchanges.remove(id)
+        && let State::Asked(asked) = exchange.state
+    {
+        initiator::failed(session, ends, &asked, &Error::RefusedV1(notify.kind), core);
+    }
+}
+
+/// Repeats what is due. False: the peer does not answer.
+pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool {
+    let due: Vec<u32> = session.exchanges.iter().filter(|(_, e)| e.deadline() <= core.now).map(|(id, _)| *id).collect();
+    for id in due {
+        let Some(mut exchange) = session.exchanges.remove(&id) else { continue };
+        let Some(retry) = &mut exchange.retry else {
+            // What waits for CONNECTED in vain sends all the same.
+            if let State::Done(Some(inbound)) = exchange.state
+                && let Some(child) = session.children.get_mut(&inbound)
+            {
+                child.send(core);
+            }
+            continue;
+        };
+        match retry.due(core.now) {
+            Due::Later => {}
+            Due::Again(message, sent) => {
+                let message = message.first().to_vec();
+                session.send_again(ends, message, sent, core);
+            }
+            Due::GiveUp => {
+                let asked = matches!(exchange.state, State::Asked(_));
+                if asked {
+                    // Whoever does not answer what verifies is gone, or has forgotten the ISAKMP SA.
+                    session.exchanges.insert(id, exchange);
+                    return false;
+                }
+                exchange.abandon(core);
+                continue;
+            }
+        }
+        session.exchanges.insert(id, exchange);
+    }
+    true
+}

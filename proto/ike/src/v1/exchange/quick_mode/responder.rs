@@ -1,0 +1,266 @@
+//! The side that is asked: the second message, and what the third one means.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::policy::Mode;
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::{Instant, Spi};
+use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
+use ravelin_wire::ike::v1::{
+    AnySpi, Attribute, Doi, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, OfferedProposal, Opaque, Payload, Sa,
+};
+
+use super::super::informational;
+use super::{Answered, Exchange, NoncePair, State, keys, lifetime, original_payloads, originals, room, take_over};
+use crate::child::{Agreement, ChildSa, ChildState, Terms};
+use crate::config::ChildPolicy;
+use crate::context::Core;
+use crate::error::{Disagreement, Error, Place};
+use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::input::Datagram;
+use crate::limits;
+use crate::negotiate::{self, ChildKe, Selectors};
+use crate::output::DownReason;
+use crate::retry::Retry;
+use crate::v1::ipsec::{self, Offered};
+use crate::v1::message::Payloads;
+use crate::v1::rules;
+use crate::v1::session::{Session, Stage};
+use crate::v2::answer::{Wanted, candidates, find};
+use crate::v2::feature::fragmentation::Sealed;
+use crate::v2::offer::{AH_THROUGH_NAT, mode_name};
+
+type Reply = (Vec<Payload>, NoncePair, ChildSa, Option<Spi>);
+
+/// The peer asks for a Child SA.
+pub(super) fn begun(
+    session: &mut Session,
+    ends: &mut Ends,
+    header: Header,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) {
+    let id = header.message_id;
+    let Some((payloads, iv)) = session.open_first(ends, id, first, datagram, core) else { return };
+    let mut place = session.place_of(ends, "Quick Mode", None);
+    match answer(session, ends, &payloads, &mut place, core) {
+        Ok((reply, nonces, child, replaces)) => {
+            let header = ends.header_v1(ExchangeType::QUICK_MODE, id);
+            let sealed = session.secured.seal_hashed(&iv, header, &[&nonces.0], reply);
+            let (message, iv) = match sealed {
+                Ok(sealed) => sealed,
+                Err(unfit) => {
+                    child.remove(DownReason::ProtocolError, core);
+                    core.failed(Error::from(unfit).failure(place));
+                    return;
+                }
+            };
+            let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
+            core.transmit_v1((datagram.local, datagram.remote), message.clone(), session.abilities, 0);
+            let state = State::Answered(Box::new(Answered { nonces, child, replaces }));
+            let exchange = Exchange {
+                iv,
+                received: datagram.data.to_vec(),
+                sent: message,
+                retry: Some(retry),
+                until: core.now,
+                state,
+            };
+            session.exchanges.insert(id, exchange);
+        }
+        Err(error) => {
+            let kind = error.notify_v1();
+            core.failed(error.failure(place));
+            let spi =
+                payloads.sa().ok().and_then(|sa| sa.0.first()).map_or(AnySpi::None, |offered| offered.spi.clone());
+            let protocol = payloads.sa().ok().and_then(|sa| sa.0.first()).map_or(ProtocolId::ESP, |p| p.protocol);
+            // RFC 2409 §5.7: in an exchange of its own.
+            let notify = Notify { doi: Doi::IPSEC, protocol, spi, kind, data: Vec::new() };
+            informational::send(session, ends, vec![Payload::Notify(notify)], core);
+        }
+    }
+}
+
+/// What we answer, with the inbound half installed.
+fn answer(
+    session: &mut Session,
+    ends: &Ends,
+    payloads: &Payloads,
+    place: &mut Place,
+    core: &mut Core,
+) -> Result<Reply, Error> {
+    rules::require(payloads, rules::QUICK)?;
+    if matches!(session.stage, Stage::Closing(_)) {
+        return Err(Error::Temporary);
+    }
+    room(session, core)?;
+    let sa = payloads.sa()?;
+    let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
+    let sent = match payloads.ids().collect::<Vec<_>>().as_slice() {
+        [initiator, responder] => {
+            Selectors { initiator: vec![ipsec::selector(initiator)?], responder: vec![ipsec::selector(responder)?] }
+        }
+        // RFC 2409 §5.5: without identities the two ends themselves are meant.
+        _ => Selectors {
+            initiator: vec![ravelin_types::selector::TrafficSelector::host(ends.peer.ip())],
+            responder: vec![ravelin_types::selector::TrafficSelector::host(ends.local.ip())],
+        },
+    };
+    let Some(mode) = all.first().map(|offered| offered.mode) else {
+        let theirs = sa.0.iter().map(|offered| alloc::format!("{} proposal", offered.protocol)).collect();
+        return Err(Disagreement::new(Part::ChildProposal, theirs, vec![]).into());
+    };
+    let wanted = Wanted::of(mode == Mode::Transport, sent, originals(payloads, true), false, ends);
+    let theirs = candidates(core.policies(), (&session.remote.name, &session.identities.1));
+    let found = find(&theirs, &wanted, &core.inside(ends, &session.remote), ends)?;
+    place.policy = Some(found.policy.policy.id);
+    let words = |mode| vec![mode_name(mode).to_string()];
+    if found.mode != mode {
+        return Err(Disagreement::new(Part::Mode, words(mode), words(found.mode)).into());
+    }
+    // RFC 2409 §5.5 has no narrowing: what is asked for is granted or not.
+    let asked = wanted.in_mode(mode);
+    if !asked.within(&found.selectors) {
+        return Err(Disagreement::new(Part::TrafficSelectors, asked.lines(), found.selectors.lines()).into());
+    }
+    let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
+    let usable: Vec<&Offered> = all.iter().filter(|offered| offered.mode == mode).collect();
+    let suites: Vec<Proposal> = usable.iter().map(|offered| offered.suite.clone()).collect();
+    let group = payloads.ke().is_ok();
+    let sent_group = suites.first().and_then(|suite| negotiate::first_ke(core::slice::from_ref(suite)));
+    let agreed = negotiate::child(&suites, &ours, ChildKe::Fresh(sent_group), &core.crypto)?;
+    let chosen = usable.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
+    if agreed.ke.is_some() != group {
+        return Err(Error::Violation("a group without a KE payload, or a KE payload without a group"));
+    }
+    if ends.nat.any() && agreed.suite.protocol() == ProtocolId::AH {
+        return Err(AH_THROUGH_NAT);
+    }
+    let proposal = sa.0.get(chosen.proposal).ok_or(Error::Violation("an SA payload without proposals"))?;
+    let transform = proposal.transforms.get(chosen.transform).ok_or(Error::Violation("no transform"))?;
+    let outbound = proposal.spi.child().filter(|spi| spi.is_usable());
+    let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+    if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
+        return Err(Error::Temporary);
+    }
+    let exchanged = match agreed.ke {
+        None => None,
+        Some(method) => {
+            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
+            Some(alg.respond(&payloads.ke()?.0, &mut *core.rng).map_err(|_| Error::BadPublicValue)?)
+        }
+    };
+    let configured = lifetime(&found.policy);
+    let agreed_lifetime = [configured, chosen.lifetime].into_iter().flatten().min();
+    let terms = Terms {
+        outbound,
+        suite: agreed.suite,
+        ke: agreed.ke,
+        mode,
+        local_ts: asked.responder.clone(),
+        remote_ts: asked.initiator.clone(),
+        original: wanted.original.filter(|_| mode == Mode::Transport),
+        mode_declined: false,
+        tfc_declined: false,
+        later_fragments: false,
+        lifetime: agreed_lifetime,
+    };
+    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
+    let inbound = core.child_spi(ends.our_spi());
+    let keymat = keys(session, &terms, inbound, exchanged.as_ref().map(|(_, shared)| shared), &nonces, false, core);
+    let keymat = keymat.inspect_err(|_| core.table.release(inbound))?;
+
+    let answer = OfferedProposal {
+        number: proposal.number,
+        protocol: proposal.protocol,
+        spi: inbound.into(),
+        transforms: vec![transform.clone()],
+    };
+    let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
+    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(exchanged.map(|(public, _)| Payload::Ke(Opaque(public))));
+    reply.extend(payloads.ids().map(|id| Payload::Id(id.clone())));
+    reply.extend(original_payloads(session, ends, mode, (ends.peer.ip(), ends.local.ip())));
+    // RFC 2407 §4.6.3.1: a shorter lifetime than the one asked for is announced.
+    if let Some(seconds) = agreed_lifetime.filter(|agreed| chosen.lifetime.is_none_or(|asked| *agreed < asked)) {
+        reply.push(responder_lifetime(proposal.protocol, inbound, seconds));
+    }
+    let replaces = replaced(session, &found.policy, &terms);
+    let agreement = Agreement { policy: found.policy, inbound, terms, initiator: false, keymat, replaces };
+    Ok((reply, nonces, ChildSa::install(agreement, ends, false, core), replaces))
+}
+
+/// The Child SA for the same traffic that is in use.
+fn replaced(session: &Session, policy: &Arc<ChildPolicy>, terms: &Terms) -> Option<Spi> {
+    let same = |child: &&ChildSa| {
+        child.policy.policy.id == policy.policy.id
+            && child.terms.serves_the_same(terms)
+            && matches!(child.state, ChildState::Installed | ChildState::Rekeying)
+    };
+    session.children.values().map(Box::as_ref).find(same).map(|child| child.inbound)
+}
+
+/// `N(RESPONDER-LIFETIME)`
+fn responder_lifetime(protocol: ProtocolId, inbound: Spi, lifetime: Duration) -> Payload {
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+    let mut data = Vec::new();
+    for (kind, value) in
+        [(IpsecAttribute::LIFE_TYPE, u32::from(LifeType::SECONDS.0)), (IpsecAttribute::LIFE_DURATION, seconds)]
+    {
+        Attribute::number(kind.0, value).emit(&mut data);
+    }
+    Payload::Notify(Notify {
+        doi: Doi::IPSEC,
+        protocol,
+        spi: inbound.into(),
+        kind: NotifyType::RESPONDER_LIFETIME,
+        data,
+    })
+}
+
+type AnsweredParts = (ravelin_crypto::ikev1::Iv, Vec<u8>, Vec<u8>, Option<Retry>, Instant, Box<Answered>);
+
+/// Takes the third message: the initiator has the SA.
+pub(super) fn confirmed(
+    session: &mut Session,
+    ends: &mut Ends,
+    header: Header,
+    first: PayloadType,
+    datagram: Datagram<'_>,
+    (iv, received, sent, retry, until, reply): AnsweredParts,
+    core: &mut Core,
+) -> Option<Exchange> {
+    let id = header.message_id;
+    let opened = session.secured.open(&iv, first, datagram.data).filter(|(payloads, _)| {
+        let nonces = Nonces { initiator: &reply.nonces.0, responder: &reply.nonces.1 };
+        let expected = session.secured.keys.hash_3(id, nonces);
+        rules::require(payloads, rules::HASH).is_ok()
+            && payloads.hash().is_ok_and(|hash| session.secured.keys.verify(&expected, &hash.0).is_ok())
+    });
+    let Some((_, iv_next)) = opened else {
+        core.counters.forged += 1;
+        return Some(Exchange { iv, received, sent, retry, until, state: State::Answered(reply) });
+    };
+    session.hear(ends, datagram, core);
+    let Answered { mut child, replaces, .. } = *reply;
+    let inbound = child.inbound;
+    child.send(core);
+    take_over(session, child, replaces, false, core);
+    // Nothing answers the third message, so there is nothing to repeat.
+    Some(Exchange {
+        iv: iv_next,
+        received: Vec::new(),
+        sent: Vec::new(),
+        retry: None,
+        until: core.now + limits::V1_LINGER,
+        state: State::Done(Some(inbound)),
+    })
+}
