@@ -1,29 +1,30 @@
 //! The core: one [`Endpoint`], one [`Plane`], one [`Model`], and who waits for what. It waits for nothing itself and
 //! reads no clock, so it runs as well under a test as under the event loop.
 
+mod adopt;
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ravelin_config::Model;
-use ravelin_config::command::{Afterwards, Start};
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Output, Transmit};
-use ravelin_manage::{Change, Manager, Refused};
+use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::proposal::Proposal;
-use ravelin_types::{ErrorCode, IkeSpi, Instant, Spi};
+use ravelin_types::{IkeSpi, Instant, Spi};
 
+use self::adopt::{offers, refusal};
 use super::clerk::Asked;
 use super::failures::{Failures, Log};
 use super::inside::Grants;
 use super::keyed::session_ops;
-use super::later::{self, Pending};
+use super::later::Pending;
 use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
 use super::reload::Files;
@@ -35,8 +36,6 @@ use super::waiting::{Goal, Waiting};
 /// Where an IKE header has its exchange type (RFC 7296 §3.1), and the one that begins an IKE SA.
 const EXCHANGE_TYPE_AT: usize = 18;
 const IKE_SA_INIT: u8 = 34;
-/// How long after a failure a policy with `--start now` is tried again.
-const RETRY: Duration = Duration::from_secs(10);
 /// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
 const MAX_OUTPUTS: usize = 1 << 20;
 
@@ -309,134 +308,9 @@ impl<P: Plane> Core<P> {
         self.waiting.add(client, goal, until);
     }
 
-    /// Puts a changed model in the place of the running one, if the data plane takes it; else nothing has changed.
-    ///
-    /// # Errors
-    /// What the data plane refused, and why.
-    pub(super) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
-        let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
-        let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
-        if let Some(mistake) = mistakes.first() {
-            return Err(refused(ErrorCode::BadParam, mistake.to_string()));
-        }
-        // SAs first: a policy finds them when it takes effect.
-        let added = newer.keyed().filter(|keyed| self.model.keyed_by_id(keyed.policy.id).is_none());
-        let sessions = session_ops(added, &mut self.plane, &self.crypto);
-        let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
-        ops.extend(self.model.difference(&newer).into_iter().map(|op| self.keep_live(op, &newer)));
-        if let Err((failed, error)) = self.plane.apply_all(&ops) {
-            let why = refusal(ops.get(failed), &error);
-            self.roll_back(ops.get(..failed).unwrap_or_default());
-            return Err(refused(error.code(), why));
-        }
-        let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
-        let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
-        let gone: Vec<PolicyId> = named.chain(keyed).collect();
-        let served = |model: &Model| -> BTreeSet<PolicyId> {
-            model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
-        };
-        let before = served(&self.model);
-        self.model = newer;
-        // The SAs of a policy have no use without it.
-        for id in &gone {
-            self.retries.remove(id);
-            self.command(Command::TerminateChild(Some(*id)), now);
-        }
-        if !gone.is_empty() {
-            self.delete_keyed_sas(|sa| gone.contains(&sa.policy));
-        }
-        self.note_policies(&ops);
-        let model = &self.model;
-        self.failures.retain(|name| model.find_remote(name).is_ok());
-        self.sources.retain(|name, _| model.find_remote(name).is_ok());
-        self.command(Command::Configure(self.ike_config()), now);
-        self.start_at_once(&before, now);
-        self.pump(now);
-        Ok(())
-    }
-
-    /// A policy that no longer stands by itself stays for the SAs that it has.
-    fn keep_live(&self, op: DataPlaneOp, newer: &Model) -> DataPlaneOp {
-        match op {
-            DataPlaneOp::DeletePolicy(id) if newer.policy_by_id(id).is_some() => {
-                self.live.policy(id).map_or(DataPlaneOp::DeletePolicy(id), DataPlaneOp::AddPolicy)
-            }
-            op => op,
-        }
-    }
-
-    fn roll_back(&mut self, done: &[DataPlaneOp]) {
-        let old: BTreeMap<PolicyId, _> = self.model.spd().into_iter().map(|policy| (policy.id, policy)).collect();
-        let interfaces = self.model.interfaces();
-        let undo: Vec<DataPlaneOp> = done
-            .iter()
-            .rev()
-            .filter_map(|op| {
-                let id = match op {
-                    DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
-                    DataPlaneOp::AddInterface(added) => return Some(DataPlaneOp::DeleteInterface(added.domain)),
-                    DataPlaneOp::DeleteInterface(domain) => {
-                        return Some(DataPlaneOp::AddInterface(interfaces.get(domain)?.clone()));
-                    }
-                    DataPlaneOp::AddPolicy(policy) => policy.id,
-                    DataPlaneOp::DeletePolicy(id) => *id,
-                    _ => return None,
-                };
-                let old = old.get(&id);
-                Some(old.map_or(DataPlaneOp::DeletePolicy(id), |policy| DataPlaneOp::AddPolicy(policy.clone())))
-            })
-            .collect();
-        if let Err((index, error)) = self.plane.apply_all(&undo) {
-            tracing::error!("a refused change could not be taken back: {}", refusal(undo.get(index), &error));
-        }
-    }
-
-    /// Initiates the policies that start at once and were not in force before.
-    fn start_at_once(&mut self, before: &BTreeSet<PolicyId>, now: Instant) {
-        let config = self.model.ike_config(&self.sources);
-        for child in config.policies.iter().filter(|child| !before.contains(&child.policy.id)) {
-            if self.starts_at_once(child.policy.id) && config.remote(&child.remote).is_some_and(|r| r.initiate) {
-                self.start(child.policy.id, now);
-            }
-        }
-    }
-
-    /// Begins a negotiation for a policy, as soon as its address can be used.
-    fn start(&mut self, id: PolicyId, now: Instant) {
-        if !self.is_settled(id, now) {
-            self.retries.insert(id, now + later::AGAIN);
-            return;
-        }
-        self.look_up_source(id, now);
-        self.command(Command::Initiate(id), now);
-    }
-
-    /// Finds out from where the remote of a policy is reached, and tells the endpoint when that has changed.
-    pub(super) fn look_up_source(&mut self, id: PolicyId, now: Instant) {
-        let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
-        let Some(remote) = esp.and_then(|esp| self.model.find_remote(&esp.remote).ok()) else { return };
-        if remote.spec.local.is_some() {
-            return;
-        }
-        let name = remote.spec.name.clone();
-        let found = self.plane.source_towards(remote.spec.endpoint);
-        let known = match found {
-            Some(source) => self.sources.insert(name, source),
-            None => self.sources.remove(&name),
-        };
-        if known != found {
-            self.command(Command::Configure(self.ike_config()), now);
-        }
-    }
-
     /// What IKE works with now.
     fn ike_config(&self) -> Arc<Config> {
         offers(&self.plane, self.model.ike_config(&self.sources))
-    }
-
-    fn starts_at_once(&self, id: PolicyId) -> bool {
-        let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
-        esp.is_some_and(|esp| esp.start == Start::Now)
     }
 
     pub(super) fn has_child(&self, id: PolicyId) -> bool {
@@ -579,48 +453,12 @@ impl<P: Plane> Core<P> {
         self.answer_all(answers);
     }
 
-    fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
-        let Some(esp) = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref()) else { return };
-        let afterwards = match reason {
-            DownReason::Command | DownReason::Replaced | DownReason::Idle => return,
-            DownReason::PeerDead => esp.dead,
-            DownReason::PeerDeleted => esp.closed,
-            _ if esp.persistent => Afterwards::Start,
-            _ => Afterwards::Nothing,
-        };
-        match afterwards {
-            _ if self.stopping => {}
-            Afterwards::Nothing => {}
-            Afterwards::Start => _ = self.retries.insert(id, now + RETRY),
-            Afterwards::Trap => self.set_trap(id, true, now),
-        }
-    }
-
     /// Puts a policy in force without an SA, or no longer.
     pub(super) fn set_trap(&mut self, id: PolicyId, trap: bool, now: Instant) {
         let mut newer = self.model.clone();
         newer.set_trap(id, trap);
         if let Err(refused) = self.adopt(newer, now) {
             tracing::warn!("{}", refused.why);
-        }
-    }
-
-    /// A failure of a whole remote concerns all its policies.
-    fn retry_failed(&mut self, policy: Option<PolicyId>, remote: Option<&str>, now: Instant) {
-        if self.stopping {
-            return;
-        }
-        let concerned = self.model.policies().filter(|entry| match policy {
-            Some(id) => entry.id == id,
-            None => entry.spec.esp.as_ref().is_some_and(|esp| Some(esp.remote.as_str()) == remote),
-        });
-        let ids: Vec<PolicyId> = concerned.map(|entry| entry.id).collect();
-        for id in ids {
-            let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
-            let again = esp.is_some_and(|esp| esp.persistent && self.starts_at_once(id));
-            if again && !self.has_child(id) {
-                self.retries.entry(id).or_insert(now + RETRY);
-            }
         }
     }
 
@@ -669,14 +507,6 @@ impl<P: Plane> Core<P> {
     }
 }
 
-fn refusal(op: Option<&DataPlaneOp>, error: &ravelin_types::dataplane::DataPlaneError) -> String {
-    match op {
-        Some(DataPlaneOp::AddPolicy(policy)) => format!("the policy {} is refused: {error}", policy.name),
-        Some(DataPlaneOp::AddInterface(interface)) => format!("the interface {} is refused: {error}", interface.name),
-        _ => error.to_string(),
-    }
-}
-
 fn addresses_text(grant: &Grant) -> String {
     grant.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -693,26 +523,6 @@ pub(super) fn reason_text(reason: DownReason) -> &'static str {
         DownReason::DataPlane => "the data plane refused it",
         DownReason::ProtocolError => "the peer broke the protocol",
     }
-}
-
-/// The configuration without what the data plane has not, so that nothing is offered or chosen that cannot be installed.
-/// A proposal that is not whole any more is left out.
-fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
-    let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
-    if config.policies.iter().flat_map(|child| &child.proposals).all(whole) {
-        return config;
-    }
-    let mut config = Config::clone(&config);
-    for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
-        proposals.retain_mut(|proposal| {
-            let kinds =
-                |proposal: &Proposal| -> BTreeSet<_> { proposal.transforms.iter().map(|it| it.kind()).collect() };
-            let before = kinds(proposal);
-            proposal.transforms.retain(|transform| plane.has(transform));
-            kinds(proposal) == before
-        });
-    }
-    Arc::new(config)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The core with a data plane that only remembers.
 
+use std::time::Duration;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;

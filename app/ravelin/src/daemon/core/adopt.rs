@@ -1,0 +1,129 @@
+//! A changed model takes the place of the running one: all of it or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ravelin_config::Model;
+use ravelin_ike::{Command, Config};
+use ravelin_manage::Refused;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::policy::PolicyId;
+use ravelin_types::proposal::Proposal;
+use ravelin_types::{ErrorCode, Instant};
+
+use super::Core;
+use crate::daemon::keyed::session_ops;
+use crate::daemon::plane::Plane;
+
+impl<P: Plane> Core<P> {
+    /// Puts a changed model in the place of the running one, if the data plane takes it; else nothing has changed.
+    ///
+    /// # Errors
+    /// What the data plane refused, and why.
+    pub(in crate::daemon) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
+        let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
+        let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
+        if let Some(mistake) = mistakes.first() {
+            return Err(refused(ErrorCode::BadParam, mistake.to_string()));
+        }
+        // SAs first: a policy finds them when it takes effect.
+        let added = newer.keyed().filter(|keyed| self.model.keyed_by_id(keyed.policy.id).is_none());
+        let sessions = session_ops(added, &mut self.plane, &self.crypto);
+        let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
+        ops.extend(self.model.difference(&newer).into_iter().map(|op| self.keep_live(op, &newer)));
+        if let Err((failed, error)) = self.plane.apply_all(&ops) {
+            let why = refusal(ops.get(failed), &error);
+            self.roll_back(ops.get(..failed).unwrap_or_default());
+            return Err(refused(error.code(), why));
+        }
+        let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
+        let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
+        let gone: Vec<PolicyId> = named.chain(keyed).collect();
+        let served = |model: &Model| -> BTreeSet<PolicyId> {
+            model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
+        };
+        let before = served(&self.model);
+        self.model = newer;
+        // The SAs of a policy have no use without it.
+        for id in &gone {
+            self.retries.remove(id);
+            self.command(Command::TerminateChild(Some(*id)), now);
+        }
+        if !gone.is_empty() {
+            self.delete_keyed_sas(|sa| gone.contains(&sa.policy));
+        }
+        self.note_policies(&ops);
+        let model = &self.model;
+        self.failures.retain(|name| model.find_remote(name).is_ok());
+        self.sources.retain(|name, _| model.find_remote(name).is_ok());
+        self.command(Command::Configure(self.ike_config()), now);
+        self.start_at_once(&before, now);
+        self.pump(now);
+        Ok(())
+    }
+
+    /// A policy that no longer stands by itself stays for the SAs that it has.
+    fn keep_live(&self, op: DataPlaneOp, newer: &Model) -> DataPlaneOp {
+        match op {
+            DataPlaneOp::DeletePolicy(id) if newer.policy_by_id(id).is_some() => {
+                self.live.policy(id).map_or(DataPlaneOp::DeletePolicy(id), DataPlaneOp::AddPolicy)
+            }
+            op => op,
+        }
+    }
+
+    fn roll_back(&mut self, done: &[DataPlaneOp]) {
+        let old: BTreeMap<PolicyId, _> = self.model.spd().into_iter().map(|policy| (policy.id, policy)).collect();
+        let interfaces = self.model.interfaces();
+        let undo: Vec<DataPlaneOp> = done
+            .iter()
+            .rev()
+            .filter_map(|op| {
+                let id = match op {
+                    DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
+                    DataPlaneOp::AddInterface(added) => return Some(DataPlaneOp::DeleteInterface(added.domain)),
+                    DataPlaneOp::DeleteInterface(domain) => {
+                        return Some(DataPlaneOp::AddInterface(interfaces.get(domain)?.clone()));
+                    }
+                    DataPlaneOp::AddPolicy(policy) => policy.id,
+                    DataPlaneOp::DeletePolicy(id) => *id,
+                    _ => return None,
+                };
+                let old = old.get(&id);
+                Some(old.map_or(DataPlaneOp::DeletePolicy(id), |policy| DataPlaneOp::AddPolicy(policy.clone())))
+            })
+            .collect();
+        if let Err((index, error)) = self.plane.apply_all(&undo) {
+            tracing::error!("a refused change could not be taken back: {}", refusal(undo.get(index), &error));
+        }
+    }
+}
+
+/// Why an operation is refused, in the words of who asked for it.
+pub(super) fn refusal(op: Option<&DataPlaneOp>, error: &DataPlaneError) -> String {
+    match op {
+        Some(DataPlaneOp::AddPolicy(policy)) => format!("the policy {} is refused: {error}", policy.name),
+        Some(DataPlaneOp::AddInterface(interface)) => format!("the interface {} is refused: {error}", interface.name),
+        _ => error.to_string(),
+    }
+}
+
+/// The configuration without what the data plane has not, so that nothing is offered or chosen that cannot be installed.
+/// A proposal that is not whole any more is left out.
+pub(super) fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
+    let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
+    if config.policies.iter().flat_map(|child| &child.proposals).all(whole) {
+        return config;
+    }
+    let mut config = Config::clone(&config);
+    for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
+        proposals.retain_mut(|proposal| {
+            let kinds =
+                |proposal: &Proposal| -> BTreeSet<_> { proposal.transforms.iter().map(|it| it.kind()).collect() };
+            let before = kinds(proposal);
+            proposal.transforms.retain(|transform| plane.has(transform));
+            kinds(proposal) == before
+        });
+    }
+    Arc::new(config)
+}
