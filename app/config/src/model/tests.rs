@@ -1,3 +1,4 @@
+use ravelin_ike::config::{IdPattern, LocalAuth};
 use std::path::PathBuf;
 
 use super::*;

@@ -1,12 +1,11 @@
 //! The core with a data plane that only remembers.
 
-use std::time::Duration;
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::SystemRandom;
