@@ -1,0 +1,72 @@
+//! The words about what programs say: command lines, listings, logs.
+
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+
+use super::Scene;
+use crate::node::ravelin::SOCKET;
+use crate::process::{run as run_command, wait_for};
+
+/// How long a line may take to appear in a log.
+const LOG: u64 = 15;
+
+pub(super) fn ravelin(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = scene.plan.fill(&words[0], &[])?;
+    let said = scene.ravelin.command(&line)?;
+    for text in &words[1..] {
+        let text = scene.plan.fill(text, &[])?;
+        ensure!(said.contains(&text), "`{text}` is not in what `{line}` says:\n{said}");
+    }
+    Ok(())
+}
+
+pub(super) fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let mut command = Command::new("swanctl");
+    command.args(words[0].split_whitespace()).args(["--uri", &format!("unix://{SOCKET}")]);
+    let answer = run_command(command.env("SWANCTL_DIR", scene.folder.join("ravelin")))?;
+    ensure!(answer.ok, "swanctl {}: {}", words[0], answer.text);
+    says(scene, words, &answer.text)
+}
+
+pub(super) fn peer(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let answer = scene.swan.command(&words[0])?;
+    says(scene, words, &answer)
+}
+
+/// Whether all texts behind the arguments are in what swanctl says. Listings are aligned with blanks.
+fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = plain(answer);
+    for text in &words[1..] {
+        let text = plain(&scene.plan.fill(text, &[])?);
+        ensure!(said.contains(&text), "`{text}` is not in what swanctl {} says: {answer}", words[0]);
+    }
+    Ok(())
+}
+
+pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = scene.plan.fill(&words[1], &[])?;
+    match words[0].as_str() {
+        "ravelin" => scene.ravelin_host.sh(&line),
+        "swan" => scene.swan_host.sh(&line),
+        other => bail!("`{other}`: expected ravelin or swan"),
+    }
+    .map(drop)
+}
+
+pub(super) fn log(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    for text in &words[1..] {
+        wait_for(LOG, &format!("`{text}`"), || {
+            let said = scene.said(&words[0])?;
+            ensure!(said.contains(text.as_str()), "it said, last:\n{}", last_lines(&said));
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}

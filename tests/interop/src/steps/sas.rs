@@ -1,0 +1,198 @@
+//! The words about SAs: how they come to be, what is listed of them, how they are replaced, moved and ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::payload::only_tcp;
+use super::{SETTLE, Scene, summary};
+use crate::node::{Sa, View};
+use crate::plan::Between;
+use crate::process::wait_for;
+use crate::traffic::{self, Pinging};
+
+/// How long a killed daemon is away.
+const ABSENCE: Duration = Duration::from_secs(2);
+/// Pings, fifty a second, that may be lost while an address changes: the system has none for a moment, and the two sides look,
+/// tell and ask.
+const MOVE_LOSS: usize = 75;
+
+pub(super) fn up(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.initiate(&words[0])?;
+    scene.settled()?;
+    Ok(())
+}
+
+pub(super) fn suite(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.swan.propose(&words[0])?;
+    scene.ravelin.propose(&words[1])?;
+    for side in ["ravelin", "swan"] {
+        scene.initiate(side)?;
+        ike(scene, &words[2..])?;
+        // A message of each side that the other opens.
+        delete(scene, &["ike".to_owned(), side.to_owned()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn ondemand(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.no_child()?;
+    let (there, back) = scene.plan.directions(words[1].parse()?)?;
+    if only_tcp(&words[2..])? {
+        let direction = if words[0] == "ravelin" { there } else { back };
+        scene.send(&words[0], direction)?;
+    } else if words[0] == "ravelin" {
+        // One packet only: it starts the negotiation and must itself arrive.
+        let text = scene.ravelin_host.sh(&format!("ping {} || true", traffic::ping_arguments(there, 1, "1", 10)))?;
+        ensure!(traffic::ping_result(&text)? == (1, 1), "the packet that started the negotiation was lost: {text}");
+    } else {
+        // Linux drops the packet that starts a negotiation.
+        wait_for(SETTLE, "an answer through an SA started by the peer's traffic", || {
+            let text = scene.swan_host.sh(&format!("ping {} || true", traffic::ping_arguments(back, 1, "1", 2)))?;
+            ensure!(traffic::ping_result(&text)? == (1, 1), "{text}");
+            Ok(())
+        })?;
+    }
+    scene.settled()?;
+    Ok(())
+}
+
+pub(super) fn refuse(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    ensure!(scene.initiate(&words[0]).is_err(), "the negotiation succeeded");
+    wait_for(SETTLE, "no Child SA on either side", || scene.no_child())
+}
+
+pub(super) fn ike(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (ike, _) = scene.settled()?;
+    compare(&ike.fields, words)
+}
+
+pub(super) fn child(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (_, child) = scene.settled()?;
+    let words: Vec<String> = words.iter().map(|word| scene.plan.fill(word, &[])).collect::<Result<_>>()?;
+    compare(&child.fields, &words)
+}
+
+fn compare(fields: &BTreeMap<String, String>, words: &[String]) -> Result<()> {
+    for word in words {
+        let (key, expected) = word.split_once('=').with_context(|| format!("`{word}`: expected KEY=VALUE"))?;
+        let actual = fields.get(key).map_or("-", String::as_str);
+        ensure!(actual == expected, "the peer lists {key}={actual}, expected {expected}; all: {fields:?}");
+    }
+    Ok(())
+}
+
+pub(super) fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let what = sa(&words[0])?;
+    let before = scene.settled()?;
+    scene.under_traffic(&words[2], |scene| {
+        scene.side(&words[1])?.rekey(what)?;
+        scene.replaced(what, &before)
+    })
+}
+
+pub(super) fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let what = sa(&words[0])?;
+    let before = scene.settled()?;
+    scene.under_traffic(&words[1], |scene| scene.replaced(what, &before))
+}
+
+pub(super) fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let [side, new, between] = words else { bail!("expected SIDE ADDRESS BETWEEN") };
+    let before = scene.settled()?;
+    let (there, _) = scene.plan.directions(between.parse::<Between>()?)?;
+    let pinging = Pinging::start(scene.ravelin_host, there, &scene.folder.join("ping-move.log"))?;
+    std::thread::sleep(Duration::from_millis(300));
+    // There is never none, so nobody goes over to IPv6 meanwhile. The routes of an address go with it.
+    let change = format!(
+        "routes=$(ip -4 route show dev eth0 | grep via || true)
+         sysctl -qw net.ipv4.conf.eth0.promote_secondaries=1
+         old=$(ip -4 -o addr show dev eth0 scope global | awk '{{ print $4 }}')
+         ip addr add {new}/24 dev eth0; for gone in $old; do ip addr del $gone dev eth0; done
+         echo \"$routes\" | while read -r route; do [ -z \"$route\" ] || ip route replace $route dev eth0; done"
+    );
+    let field = if side == "ravelin" { "remote-host" } else { "local-host" };
+    match side.as_str() {
+        "ravelin" => scene.ravelin_host.sh(&change)?,
+        "swan" => scene.swan_host.sh(&change)?,
+        other => bail!("`{other}`: expected ravelin or swan"),
+    };
+    let after = wait_for(SETTLE, "the IKE SA at another address", || {
+        let now = scene.agreed()?;
+        ensure!(now.0.spis == before.0.spis, "the IKE SA is another");
+        let listed = now.0.fields.get(field).map_or("-", String::as_str);
+        ensure!(listed == new, "the peer lists {field}={listed}");
+        Ok(now)
+    })?;
+    wait_for(SETTLE, "traffic after the move", || {
+        let (_, now) = scene.agreed()?;
+        // strongSwan in user space cannot give an SA other addresses: it rekeys.
+        let start = if now.spi_in == after.1.spi_in { after.1.packets } else { (0, 0) };
+        let grows = now.packets.0 > start.0 + 20 && now.packets.1 > start.1 + 20;
+        ensure!(grows, "the peer counts {:?}, after {start:?}", now.packets);
+        Ok(())
+    })?;
+    let (answered, lost) = pinging.stop()?;
+    ensure!(answered > 20 && lost.len() < MOVE_LOSS, "{answered} pings were answered meanwhile; lost were {lost:?}");
+    Ok(())
+}
+
+pub(super) fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let what = sa(&words[0])?;
+    scene.settled()?;
+    scene.side(&words[1])?.delete(what)?;
+    wait_for(SETTLE, "the SA to go on both sides", || {
+        scene.no_child()?;
+        let left = usize::from(what == Sa::Child);
+        let (swan, ravelin) = (scene.swan.view()?, scene.ravelin.view()?);
+        ensure!(swan.ike.len() == left, "the peer lists {}", summary(&swan));
+        ensure!(ravelin.ike.len() == left, "Ravelin lists {}", summary(&ravelin));
+        Ok(())
+    })
+}
+
+pub(super) fn kill(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.side(&words[0])?.kill()
+}
+
+pub(super) fn start(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.side(&words[0])?.start()
+}
+
+pub(super) fn restart(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let before = scene.settled()?;
+    scene.under_traffic(&words[0], |scene| {
+        scene.ravelin.kill()?;
+        std::thread::sleep(ABSENCE);
+        Ok(())
+    })?;
+    // The new IKE SA ends the old one at the peer, with what is under way in it.
+    scene.ravelin.start()?;
+    wait_for(SETTLE, "new SAs alone on both sides", || {
+        let now = scene.agreed()?;
+        ensure!(now.0.spis != before.0.spis && now.1.spi_in != before.1.spi_in, "the old ones are still there");
+        Ok(())
+    })?;
+    scene.under_traffic(&words[0], |_| {
+        std::thread::sleep(ABSENCE);
+        Ok(())
+    })
+}
+
+pub(super) fn dead(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let side = scene.side(&words[0])?;
+    wait_for(words[1].parse().context("SECONDS")?, "the dead peer's SAs to go", || {
+        let view = side.view()?;
+        ensure!(view == View::default(), "it lists {}", summary(&view));
+        Ok(())
+    })
+}
+
+fn sa(word: &str) -> Result<Sa> {
+    match word {
+        "ike" => Ok(Sa::Ike),
+        "child" => Ok(Sa::Child),
+        other => bail!("`{other}`: expected child or ike"),
+    }
+}
