@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
@@ -15,10 +14,11 @@ use super::child;
 use super::extensions;
 use super::proposal;
 use super::reader::{Problems, Reader, time};
+use super::round;
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
 use crate::command::{LoadedSpec, PolicySpec, RemoteSpec};
-use crate::eap::{self, EapSpec, Role};
+use crate::eap::EapSpec;
 use crate::value::name;
 
 /// What a connection comes to.
@@ -101,8 +101,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     if only_shunts && rounds("local") == 0 && rounds("remote") == 0 {
         return (problems.0.len() == before).then_some(Connection { name, remote: None, older: None, policies });
     }
-    let own = round(named, "local", problems);
-    let peer = round(named, "remote", problems);
+    let own = round::read(named, "local", problems);
+    let peer = round::read(named, "remote", problems);
     if problems.0.len() > before {
         return None;
     }
@@ -114,7 +114,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             None => (Identity::from(value::unspecified(remote_host)), true),
         },
     };
-    let eap = problems.take(user(own.by, peer.by, &own_id).map_err(|why| named.at.remark(why)))?;
+    let eap = problems.take(round::user(own.by, peer.by, &own_id).map_err(|why| named.at.remark(why)))?;
     let (peer_id, peers) = match peer.id {
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
@@ -231,114 +231,4 @@ fn refuse(reader: &mut Reader<'_>) {
     }
     reader.only("mediation", &["no"], "there is no mediation");
     reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
-}
-
-/// The one authentication round of a side.
-struct Round {
-    id: Option<Who>,
-    by: By,
-}
-
-/// How a side proves who it is.
-enum By {
-    Psk,
-    Certificate,
-    /// As a user: the methods, and what `eap_id` says.
-    Eap(Vec<Method>, Option<Who>),
-}
-
-const CERTIFICATES: &str = "certificates are not there yet; use auth = psk";
-
-fn round(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
-    let mut rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
-    let Some(named) = rounds.next() else {
-        problems.add(connection.at.remark(format!("the section `{side}` with auth = psk is missing")));
-        return None;
-    };
-    if let Some(second) = rounds.next() {
-        problems.add(second.at.remark("a second authentication round is not there yet"));
-    }
-    let mut reader = Reader::new(&named.section, &named.at, problems);
-    reader.value("round", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let by = match reader.setting("auth") {
-        Some(setting) => {
-            let by = setting.text().and_then(|word| {
-                method(word.trim(), side)
-                    .map_err(|why| setting.at.remark(format!("`auth` is not supported with this value: {why}")))
-            });
-            reader.problems.take(by)
-        }
-        None if side == "remote" => Some(By::Certificate),
-        None => {
-            reader.wrong(format!("`auth` is missing, and its default is pubkey: {CERTIFICATES}"));
-            None
-        }
-    };
-    let eap_id = match by {
-        Some(By::Eap(..)) => reader.value("eap_id", value::who),
-        _ => {
-            reader.refuse(&["eap_id"], "it goes with auth = eap-mschapv2 or another method");
-            None
-        }
-    };
-    let by = by.map(|by| match by {
-        By::Eap(methods, _) => By::Eap(methods, eap_id),
-        other => other,
-    });
-    reader.refuse(&["certs", "pubkeys"], CERTIFICATES);
-    reader.refuse(&["aaa_id"], "the responder proves itself before EAP begins, not in EAP");
-    reader.refuse(&["xauth_id"], "XAuth is of IKEv1 and not there yet");
-    let id = if side == "local" {
-        reader.value("id", |text| value::id(text).map(Who::Exactly))
-    } else {
-        reader.refuse(&["groups", "cert_policy", "cacerts", "ca_id"], CERTIFICATES);
-        reader.only("revocation", &["relaxed"], CERTIFICATES);
-        reader.value("id", value::who)
-    };
-    reader.finish(&[]);
-    Some(Round { id, by: by? })
-}
-
-/// What a word of `auth` means for a side.
-fn method(word: &str, side: &str) -> Result<By, String> {
-    match word.to_ascii_lowercase().as_str() {
-        "psk" => Ok(By::Psk),
-        // Whoever proves himself to us so does it to the authorities of ce x509.
-        "pubkey" if side == "remote" => Ok(By::Certificate),
-        "pubkey" => Err(CERTIFICATES.to_owned()),
-        "eap" | "eap-dynamic" => Ok(By::Eap(eap::every_method(), None)),
-        name if name.starts_with("eap-") => {
-            eap::methods(name).map(|methods| By::Eap(methods, None)).map_err(|bad| bad.to_string())
-        }
-        _ => Err("expected psk, or eap-mschapv2 or another method".to_owned()),
-    }
-}
-
-/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE.
-fn user(own: By, peer: By, own_id: &Identity) -> Result<Option<EapSpec>, String> {
-    match (own, peer) {
-        (By::Psk, By::Psk) => Ok(None),
-        (By::Eap(..), By::Eap(..)) => {
-            Err("EAP alone, without another proof of the responder, is not there yet".to_owned())
-        }
-        (By::Eap(methods, eap_id), peer) => {
-            let user = match eap_id {
-                Some(Who::Exactly(id)) => id,
-                Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
-                None => own_id.clone(),
-            };
-            Ok(Some(EapSpec { role: Role::User(user), methods, psk: matches!(peer, By::Psk) }))
-        }
-        (own, By::Eap(methods, eap_id)) => {
-            let ask_identity = eap_id.is_some();
-            let users = match eap_id {
-                Some(Who::Exactly(id)) => IdPattern::Exactly(id),
-                Some(Who::Like(pattern)) => pattern,
-                None => IdPattern::Any,
-            };
-            let role = Role::Authenticator { ask_identity, users, any_identity: false };
-            Ok(Some(EapSpec { role, methods, psk: matches!(own, By::Psk) }))
-        }
-        (By::Certificate, _) | (_, By::Certificate) => Err(CERTIFICATES.to_owned()),
-    }
 }

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pools;
 pub mod proposal;
 pub mod reader;
+mod round;
 pub mod secrets;
 pub mod tree;
 pub mod value;
