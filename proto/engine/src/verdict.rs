@@ -112,8 +112,8 @@ drop_reasons! {
     TooBig => "too big for the path", Some(ErrorCode::MtuExceeded);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
     SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
-    /// Outbound: too many flows of the policy wait for SAs of their own already.
-    TooManyAcquires => "too many flows of the policy wait for an SA", Some(ErrorCode::KeynegInprogress);
+    /// Outbound: too many flows, of the policy or in all, wait for SAs already, so that no other can be remembered.
+    TooManyAcquires => "too many flows wait for an SA", Some(ErrorCode::Nomem);
     /// Inbound: in the clear, though a policy asks for protection (RFC 4301 §5.2).
     ExpectedProtection => "clear packet where protection is required", Some(ErrorCode::InboundExpectedSecurePacket);
     /// Inbound: a fragment of an ESP packet; it must be reassembled first (RFC 4303 §3.4.1).
