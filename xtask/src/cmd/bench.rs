@@ -59,10 +59,12 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
 
 /// Runs the benchmark of the kernel's data plane where the kernel has ESP.
 fn kernel(workspace: &Workspace) -> Result<()> {
-    let lab = ["test", "--quiet", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--in-guest"];
-    let runner = std::iter::once("cargo").chain(lab).collect::<Vec<_>>().join(" ");
     let target = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
-    run(workspace.cargo(["bench", "--locked", "--package", "ravelin-xfrm", "--bench", "install"]).env(target, runner))
+    let lab = ["test", "--quiet", "--package", "ravelin-interop", "--test", "interop", "--locked", "--", "--in-guest"];
+    // The lab itself is run by no runner.
+    let cargo = ["env", "-u", &target, "cargo"];
+    let runner = cargo.into_iter().chain(lab).collect::<Vec<_>>().join(" ");
+    run(workspace.cargo(["bench", "--locked", "--package", "ravelin-xfrm", "--bench", "install"]).env(&target, runner))
 }
 
 /// Where programs that are built from crates go.
