@@ -421,6 +421,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         lifetime: Duration::from_secs(remote.lifetime.into()),
         retransmission: Retransmission::default(),
         liveness: (remote.liveness > 0).then(|| Duration::from_secs(remote.liveness.into())),
+        login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),
         internal: Default::default(),

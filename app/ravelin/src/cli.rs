@@ -79,6 +79,11 @@ pub struct DaemonArgs {
     #[cfg(feature = "tun")]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// How long the first packet of a flow keeps others of it from asking for an SA again (with --data-plane kernel), whatever
+    /// net.core.xfrm_acq_expires says; longer than a negotiation takes [default: 165s]
+    #[cfg(feature = "kernel")]
+    #[arg(long, value_name = "TIME", value_parser = ravelin_config::value::quantity::duration)]
+    pub acquire_time: Option<std::time::Duration>,
     /// The device that gets the internal addresses which peers give to this host (default: the TUN device, or lo with the
     /// kernel's IPsec)
     #[arg(long, value_name = "NAME")]

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// The shortest time for which an acquire is taken for under way: no negotiation is shorter than a look at the SAs.
+const MIN_ACQUIRE: Duration = Duration::from_secs(1);
+/// The longest: so long the packets of a flow whose negotiation was forgotten would have to wait.
+const MAX_ACQUIRE: Duration = Duration::from_secs(3600);
+
 /// Ports and times. The defaults suit one daemon per network namespace.
 #[derive(Clone, Debug)]
 pub struct XfrmConfig {
@@ -34,6 +39,10 @@ impl XfrmConfig {
         if self.ike_port == 0 || self.nat_port == 0 || self.ike_port == self.nat_port {
             let (ike, nat) = (self.ike_port, self.nat_port);
             return Err(Error::Config(format!("IKE ports {ike} and {nat}: expected two different ports")));
+        }
+        if !(MIN_ACQUIRE..=MAX_ACQUIRE).contains(&self.acquire) {
+            let given = self.acquire;
+            return Err(Error::Config(format!("acquires under way for {given:?}: expected a second to an hour")));
         }
         Ok(())
     }

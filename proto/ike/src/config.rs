@@ -227,6 +227,9 @@ pub struct Remote {
     pub retransmission: Retransmission,
     /// Ask whether the peer is alive after this time without an authenticated message or packet; `None`: never.
     pub liveness: Option<Duration>,
+    /// How long a user may take to log in by EAP or XAuth where we ask: so long the half-open IKE SA is kept, and the SPIs
+    /// that it has allocated.
+    pub login_time: Duration,
     /// ESP travels in UDP even where there is no NAT: we pose as the end behind one.
     pub encap: bool,
     /// What is left open, for a remote that stands for several peers.
@@ -238,6 +241,9 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// The login time of a remote that says nothing else: somebody may be typing a password, over a link that loses packets.
+    pub const LOGIN_TIME: Duration = Duration::from_secs(120);
+
     /// Whether we and the peer prove something before a login: in hybrid mode the user does not.
     fn proves(&self) -> (bool, bool) {
         match &self.version {

@@ -14,9 +14,6 @@ pub const COOKIE_THRESHOLD: usize = 32;
 /// A responder forgets a half-open IKE SA after this time.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 
-/// How long the EAP conversation of a half-open IKE SA may take: somebody may be typing a password.
-pub const EAP: Duration = Duration::from_secs(120);
-
 /// How long a question about a signature or a certificate may stay open. A token needs a second, a revocation list from a
 /// slow server some more; by then the peer has given up too.
 pub const ANSWER: Duration = Duration::from_secs(30);
@@ -108,8 +105,8 @@ pub const V1_QUICK_MODES: usize = 64;
 /// Transactions of an ISAKMP SA that are remembered.
 pub const V1_TRANSACTIONS: usize = 16;
 
-/// How long a user may take to log in by XAuth and to get an address.
-pub const V1_LOGIN: Duration = Duration::from_secs(60);
+/// How long a peer may take to get an address after phase 1.
+pub const V1_ADDRESSES: Duration = Duration::from_secs(60);
 
 /// Messages of IKEv1 of which parts are kept, one for each SA.
 pub const V1_REASSEMBLIES: usize = 64;

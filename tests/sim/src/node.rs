@@ -158,6 +158,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
             tries: 7,
         },
         liveness: Some(scenario.liveness),
+        login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),
         internal: Default::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ravelin_eap::Method;
-use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
@@ -20,6 +20,11 @@ use crate::swanctl::value::{Who, who};
 use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
 use crate::value::{BadValue, did_you_mean, identity, name, quantity};
+
+/// The shortest login time: a conversation of a few round trips.
+const MIN_LOGIN: Duration = Duration::from_secs(5);
+/// The longest: half-open IKE SAs are few, and kept so long.
+const MAX_LOGIN: Duration = Duration::from_secs(3600);
 
 /// The flags of `ike remote`.
 #[derive(Clone, Debug, Args)]
@@ -105,6 +110,10 @@ pub struct RemoteArgs {
     /// Ask whether the remote is alive after this time without a sign of it, or off
     #[arg(long, value_name = "TIME", default_value = "60", value_parser = quantity::duration_or_off)]
     liveness: Liveness,
+    /// How long a user of the remote may take to log in by EAP or XAuth; so long the SPIs of a half-open IKE SA are kept
+    /// [default: 120]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    login_time: Option<Duration>,
     /// Carry ESP in UDP (RFC 3948) even where there is no NAT, for firewalls that let no ESP pass
     #[arg(long)]
     encap: bool,
@@ -193,6 +202,8 @@ pub struct RemoteSpec {
     pub retransmission: Retransmission,
     /// When to ask whether it is alive.
     pub liveness: Option<Duration>,
+    /// How long a user of it may take to log in.
+    pub login_time: Duration,
     /// Whether ESP travels in UDP even where there is no NAT.
     pub encap: bool,
     /// Internal addresses that one side gives to the other.
@@ -346,6 +357,7 @@ impl RemoteArgs {
             lifetime: self.checked_lifetime()?,
             retransmission: self.retransmission()?,
             liveness: self.liveness,
+            login_time: self.checked_login_time()?,
             encap: self.encap,
             xauth: self.xauth()?,
             internal: Internal::default(),
@@ -474,6 +486,19 @@ impl RemoteArgs {
             return Err(Conflict::at(('l', "lifetime"), "a lifetime below 5 seconds leaves no time to rekey"));
         }
         Ok(self.lifetime)
+    }
+
+    fn checked_login_time(&self) -> Result<Duration, Conflict> {
+        let Some(time) = self.login_time else { return Ok(Remote::LOGIN_TIME) };
+        let asks = (matches!(self.auth, AuthWord::Eap(_)) && self.accept) || self.xauth_users.is_some();
+        if !asks {
+            let why = "nobody logs in: it goes with -m EAP-... and -u, or with --xauth-users";
+            return Err(Conflict::at(('\0', "login-time"), why));
+        }
+        if !(MIN_LOGIN..=MAX_LOGIN).contains(&time) {
+            return Err(Conflict::at(('\0', "login-time"), "expected a time from 5 seconds to an hour"));
+        }
+        Ok(time)
     }
 
     fn retransmission(&self) -> Result<Retransmission, Conflict> {

@@ -508,3 +508,23 @@ fn a_remote_of_version_1_may_log_in() {
         assert!(error.contains(why), "{flags}: {error}");
     }
 }
+
+#[test]
+fn who_asks_for_a_login_says_how_long_it_may_take() {
+    let time = |line: &str| match good(line).command {
+        Command::AddRemote(spec) => spec.login_time.as_secs(),
+        _ => panic!("{line}"),
+    };
+    let gateway = "ike remote -n a -r ::1 -g fqdn:gw -h users -u";
+    assert_eq!(time(&format!("{gateway} -m EAP-MSCHAPV2 -c own.pem")), 120);
+    assert_eq!(time(&format!("{gateway} -m EAP-MSCHAPV2 -c own.pem --login-time 10m")), 600);
+    assert_eq!(time(&format!("{gateway} -z 1 --xauth-users users --login-time 5")), 5);
+    for (more, why) in [
+        ("--login-time 60", "nobody logs in"),
+        ("-m EAP-MSCHAPV2 -c own.pem --login-time 2", "from 5 seconds to an hour"),
+        ("-m EAP-MSCHAPV2 -c own.pem --login-time 2h", "from 5 seconds to an hour"),
+    ] {
+        let (_, said) = bad(&format!("{gateway} {more}"));
+        assert!(said.contains(why), "{more}: {said}");
+    }
+}

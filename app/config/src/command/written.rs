@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 use std::time::Duration;
 
-use ravelin_ike::config::IkeVersion;
+use ravelin_ike::config::{IkeVersion, Remote};
 use ravelin_types::interface::{Interface, Vti};
 use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -210,6 +210,8 @@ impl RemoteSpec {
         line.value("-i", seconds(self.retransmission.initial));
         line.value("--tries", self.retransmission.tries);
         line.value("--liveness", self.liveness.map_or_else(|| "off".to_owned(), seconds));
+        let unusual = (self.login_time != Remote::LOGIN_TIME).then(|| seconds(self.login_time));
+        line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
         line
     }

@@ -206,6 +206,7 @@ impl RemoteEntry {
             lifetime: spec.lifetime,
             retransmission: spec.retransmission,
             liveness: spec.liveness,
+            login_time: spec.login_time,
             encap: spec.encap,
             internal: spec.internal.clone(),
             extensions: ppk::extensions(&spec.extensions, self.ppk.as_ref(), spec.secret_file.is_none(), model),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Retransmission, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
 
@@ -153,6 +153,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         lifetime,
         retransmission: Retransmission::default(),
         liveness,
+        login_time: Remote::LOGIN_TIME,
         encap,
         internal,
         xauth: None,

@@ -38,6 +38,8 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
             choice: args.data_plane,
             #[cfg(feature = "tun")]
             device: args.device,
+            #[cfg(feature = "kernel")]
+            acquire: args.acquire_time,
         },
         address_device: args.address_device,
         resolver: args.resolver,

@@ -89,7 +89,7 @@ pub fn run(settings: &Settings) -> Result<()> {
 
 #[cfg(feature = "kernel")]
 fn kernel(settings: &Settings, found: ravelin_xfrm::Capabilities) -> Result<()> {
-    run_with(settings, |_, store| Ok((plane::kernel::start(found, store)?, plane::kernel::NAME)))
+    run_with(settings, |_, store| Ok((plane::kernel::start(&settings.plane, found, store)?, plane::kernel::NAME)))
 }
 
 #[cfg(feature = "tun")]

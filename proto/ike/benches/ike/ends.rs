@@ -98,6 +98,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             lifetime: Duration::from_secs(3600),
             retransmission: Retransmission::default(),
             liveness: None,
+            login_time: Remote::LOGIN_TIME,
             encap: false,
             open: Default::default(),
             internal: Default::default(),

@@ -54,7 +54,7 @@ impl Session {
                 if matches!(xauth, Xauth::Ask(_)) {
                     self.add_task(Task::AskLogin);
                 }
-                self.gate = Gate::Login(core.now + limits::V1_LOGIN, arrival);
+                self.gate = Gate::Login(core.now + self.remote.login_time, arrival);
             }
         }
     }
@@ -76,12 +76,12 @@ impl Session {
         }
         let (ours, theirs) = core.addresses.of(ends.our_spi());
         if !self.remote.internal.ask.is_empty() && ours.is_empty() {
-            self.gate = Gate::Addresses(core.now + limits::V1_LOGIN);
+            self.gate = Gate::Addresses(core.now + limits::V1_ADDRESSES);
             if !push {
                 self.add_task(Task::AskAddresses);
             }
         } else if push && !self.remote.internal.pools.is_empty() && theirs.is_empty() {
-            self.gate = Gate::Addresses(core.now + limits::V1_LOGIN);
+            self.gate = Gate::Addresses(core.now + limits::V1_ADDRESSES);
             self.add_task(Task::Give);
         }
     }

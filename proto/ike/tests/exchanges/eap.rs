@@ -6,7 +6,7 @@ use std::time::Duration;
 use ravelin_eap::{Account, Accounts, Client, Conversation, Method, Peer as User, Server, Step, Tools};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config, Event, limits};
+use ravelin_ike::{Command, Config, Event, Remote, limits};
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::header::ExchangeType;
@@ -88,8 +88,34 @@ fn a_wrong_password_is_explained_on_both_sides() {
         assert!(here.to_string().contains("EAP did not succeed") && here.to_string().contains("carol"), "{here}");
         assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty() && lab.b.sas.is_empty());
         // The answer is kept for a while, in case it is lost.
-        lab.b.sleep(limits::EAP);
+        lab.b.sleep(Remote::LOGIN_TIME);
         assert!(lab.b.endpoint.ike_sas().is_empty());
+    }
+}
+
+// A half-open IKE SA and the SPIs in it are kept as long as the remote says, and no longer.
+#[test]
+fn a_user_has_the_time_that_the_remote_gives() {
+    let minute = Duration::from_secs(60);
+    for (given, taken, comes) in [
+        (Remote::LOGIN_TIME, Remote::LOGIN_TIME + minute, false),
+        (minute * 20, minute * 19, true),
+        (minute, minute + minute / 60, false),
+    ] {
+        let mut lab = Lab::with(|a, b| {
+            roles(a, b, client(&[Method::MsChapV2], "geheim"), server(&[Method::MsChapV2]));
+            b.remotes[0].login_time = given;
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        // IKE_SA_INIT, and the request that begins the conversation.
+        lab.a_to_b();
+        lab.b_to_a();
+        lab.a_to_b();
+        while lab.b.answer() {}
+        lab.b.sleep(taken);
+        lab.settle();
+        assert_eq!(lab.b.endpoint.ike_sas().len(), usize::from(comes), "{given:?} for {taken:?}");
+        assert_eq!(!lab.b.sas.is_empty(), comes);
     }
 }
 

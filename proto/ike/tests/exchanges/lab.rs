@@ -416,6 +416,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         lifetime: Duration::from_secs(4 * 3600),
         retransmission: Retransmission::default(),
         liveness: None,
+        login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),
         internal: Default::default(),

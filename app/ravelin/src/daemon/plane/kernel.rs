@@ -13,7 +13,7 @@ use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::transform::Transform;
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 
-use super::{IkeMessage, Plane, Running};
+use super::{IkeMessage, Plane, Running, Settings};
 
 /// What serves packets, for listings.
 pub const NAME: &str = "kernel";
@@ -34,13 +34,15 @@ pub fn capabilities() -> Result<Capabilities> {
 ///
 /// # Errors
 /// What failed, and what mends it.
-pub fn start(capabilities: Capabilities, _store: &mut FileStore) -> Result<XfrmDataPlane> {
+pub fn start(settings: &Settings, capabilities: Capabilities, _store: &mut FileStore) -> Result<XfrmDataPlane> {
     #[cfg(feature = "tun")]
     for undone in ravelin_tun::undo_leftovers(_store)? {
         tracing::warn!("a daemon before this one was killed; undone: {undone}");
     }
     tracing::info!("the kernel protects packets: {capabilities}");
-    Ok(XfrmDataPlane::start(XfrmConfig::default(), capabilities)?)
+    let usual = XfrmConfig::default();
+    let config = XfrmConfig { acquire: settings.acquire.unwrap_or(usual.acquire), ..usual };
+    Ok(XfrmDataPlane::start(config, capabilities)?)
 }
 
 impl Plane for XfrmDataPlane {

@@ -96,6 +96,9 @@ pub struct Settings {
     /// Name of the TUN device.
     #[cfg(feature = "tun")]
     pub device: Option<String>,
+    /// How long the kernel's acquires are taken for under way; `None`: as long as it suits IKE.
+    #[cfg(feature = "kernel")]
+    pub acquire: Option<std::time::Duration>,
 }
 
 /// What moves packets.

@@ -33,7 +33,6 @@ use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::ike_sa::{Ends, IkeSa, Phase};
 use crate::input::Datagram;
-use crate::limits;
 use crate::question::Question;
 use crate::v2::feature::fragmentation::Sealed;
 use crate::v2::message::Payloads;
@@ -72,7 +71,7 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
     }
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
     let conversation = Conversation::Authenticator(Authenticator::new(eap.server.clone(), &user));
-    let expire_at = core.now + limits::EAP;
+    let expire_at = core.now + request.remote.login_time;
     let phase = EapAnswered { phase, request, conversation: None, proven: None, response: None, expire_at };
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };
     Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))

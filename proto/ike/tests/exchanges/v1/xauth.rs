@@ -7,7 +7,7 @@ use ravelin_eap::{Account, Accounts};
 use ravelin_ike::address::pool::Attribute;
 use ravelin_ike::config::{Config, DynamicTs, IdPattern, IkeVersion, LocalAuth, Pool, RemoteAuth, V1, Xauth};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Event, limits};
+use ravelin_ike::{Command, Event, Remote};
 use ravelin_testkit::papers::Kind;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, Secret};
@@ -133,7 +133,7 @@ fn nothing_is_negotiated_with_who_does_not_log_in() {
         }
     }
     lab.b.sent.clear();
-    lab.b.sleep(limits::V1_LOGIN + Duration::from_secs(1));
+    lab.b.sleep(Remote::LOGIN_TIME + Duration::from_secs(1));
     assert!(lab.b.failure(Part::Authentication).to_string().contains("no XAuth login in time"));
     assert!(lab.b.endpoint.ike_sas().is_empty());
     assert!(lab.b.sas.is_empty());
