@@ -24,6 +24,7 @@ mod fragments;
 mod hash;
 pub mod inbound;
 mod integ;
+pub mod ip_options;
 pub mod limits;
 mod lookup;
 mod open;

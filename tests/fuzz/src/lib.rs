@@ -41,6 +41,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("v1-message", ike_v1::message),
         Decoder::Named("v1-chain", ike_v1::chain),
         Decoder::Named("ip", packet::ip),
+        Decoder::Named("ip-options", packet::ip_options),
         Decoder::Named("esp", packet::esp),
         Decoder::Named("ah", packet::ah),
         Decoder::Named("udp-encap", packet::udp_encap),

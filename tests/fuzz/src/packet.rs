@@ -1,5 +1,6 @@
 //! Packets: every offset that a decoder hands out lies inside the packet, and points at what it says.
 
+use ravelin_engine::ip_options::{self, Rules};
 use ravelin_wire::udp_encap::{self, Payload};
 use ravelin_wire::{ah, esp, ip};
 
@@ -15,6 +16,20 @@ pub fn ip(input: &[u8]) {
     let flow = header.flow(input);
     assert_eq!((flow.src, flow.dst, flow.protocol), (header.src, header.dst, header.protocol));
     assert!(header.fragment != ip::Fragment::Later || flow.src_port.is_none());
+}
+
+/// A packet whose options are judged: what is told of one lies inside it, and who knows more options refuses no more.
+pub fn ip_options(input: &[u8]) {
+    let strict = ip_options::check(input, &Rules::default());
+    let lenient = ip_options::check(input, &Rules { ended_source_routes: true, knows: |_| true });
+    match strict {
+        Ok(()) => assert!(lenient.is_ok() && ip::Header::parse(input).is_ok()),
+        Err(refused) => {
+            let pointer = refused.answer.map(|problem| usize::from(problem.pointer));
+            let header_len = ip::Header::parse(input).map_or(0, |header| header.payload_at);
+            assert!(pointer.is_none_or(|pointer| pointer < header_len));
+        }
+    }
 }
 
 /// An ESP packet, and the same bytes as a decrypted payload with its trailer.

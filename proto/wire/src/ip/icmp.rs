@@ -1,5 +1,5 @@
-//! The one ICMP message that IPsec makes and reads itself: a packet was too big for the path (RFC 1191 §4, RFC 4443
-//! §3.2).
+//! The ICMP messages that IPsec makes itself: a packet was too big for the path (RFC 1191 §4, RFC 4443 §3.2), which it
+//! reads too, or has an option that cannot be (RFC 792, RFC 4443 §3.4).
 
 use core::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub fn quoted(ipv4: bool, len: usize) -> usize {
     len.min(if ipv4 { MAX_V4 - v4::HEADER_LEN - HEADER_LEN } else { MAX_V6 - v6::HEADER_LEN - HEADER_LEN })
 }
 
-/// Bytes that [`emit_too_big`] writes before the quoted packet.
+/// Bytes that [`emit_too_big`] and [`emit_problem`] write before the quoted packet.
 pub fn overhead(ipv4: bool) -> usize {
     HEADER_LEN + if ipv4 { v4::HEADER_LEN } else { v6::HEADER_LEN }
 }
@@ -52,32 +52,48 @@ pub fn may_answer(header: &Header, packet: &[u8]) -> bool {
 /// to be written and behind them what is [`quoted`] of the packet. It claims to come from the packet's destination: that
 /// address is of the right family and scope, and the packet's way back.
 pub fn emit_too_big(message: &mut [u8], src: IpAddr, dst: IpAddr, mtu: u16) {
+    // Destination unreachable, fragmentation needed.
+    let (kind, code) = if src.is_ipv4() { (3, 4) } else { (2, 0) };
+    emit(message, dst, src, [kind, code], mtu.into());
+}
+
+/// Writes the message of `from` to `to` that the packet which is quoted has a problem at the byte `pointer`, counted from
+/// its start. The message is laid out as for [`emit_too_big`].
+pub fn emit_problem(message: &mut [u8], from: IpAddr, to: IpAddr, code: u8, pointer: u16) {
+    if from.is_ipv4() {
+        // No IPv4 header has more than 60 bytes.
+        emit(message, from, to, [12, code], u32::from(pointer & 0xff) << 24);
+    } else {
+        emit(message, from, to, [4, code], pointer.into());
+    }
+}
+
+/// `words` are the four bytes behind the checksum.
+fn emit(message: &mut [u8], from: IpAddr, to: IpAddr, [kind, code]: [u8; 2], words: u32) {
     let len = message.len();
-    let pseudo = match (src, dst) {
+    let pseudo = match (from, to) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             let (protocol, total_len) = (protocol::ICMP, len as u16);
-            let fields =
-                v4::Fields { tos: 0, total_len, id: 0, dont_fragment: true, ttl: TTL, protocol, src: dst, dst: src };
+            let fields = v4::Fields { tos: 0, total_len, id: 0, dont_fragment: true, ttl: TTL, protocol, src, dst };
             let Some(header) = message.first_chunk_mut() else { return };
             fields.emit(header);
-            // Destination unreachable, fragmentation needed.
-            message[v4::HEADER_LEN..][..HEADER_LEN].copy_from_slice(&[3, 4, 0, 0, 0, 0, 0, 0]);
             0
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let payload_len = (len - v6::HEADER_LEN) as u16;
+            let payload_len = len.saturating_sub(v6::HEADER_LEN) as u16;
             let (next_header, hop_limit) = (protocol::ICMPV6, TTL);
-            let fields = v6::Fields { tos: 0, payload_len, next_header, hop_limit, src: dst, dst: src };
+            let fields = v6::Fields { tos: 0, payload_len, next_header, hop_limit, src, dst };
             let Some(header) = message.first_chunk_mut() else { return };
             fields.emit(header);
-            message[v6::HEADER_LEN..][..HEADER_LEN].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0]);
             let addresses = checksum::sum(&src.octets()) + checksum::sum(&dst.octets());
             addresses + u64::from(payload_len) + u64::from(protocol::ICMPV6)
         }
         _ => return,
     };
-    let icmp = &mut message[overhead(src.is_ipv4()) - HEADER_LEN..];
-    icmp[6..8].copy_from_slice(&mtu.to_be_bytes());
+    let Some(icmp) = message.get_mut(overhead(from.is_ipv4()) - HEADER_LEN..) else { return };
+    let Some(header) = icmp.first_chunk_mut::<HEADER_LEN>() else { return };
+    let [a, b, c, d] = words.to_be_bytes();
+    *header = [kind, code, 0, 0, a, b, c, d];
     let sum = checksum::finish(pseudo + checksum::sum(icmp));
     icmp[2..4].copy_from_slice(&sum.to_be_bytes());
 }
