@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::{Deref, DerefMut};
 
@@ -11,6 +12,7 @@ use crate::child::{ChildSa, ChildState};
 use crate::context::Core;
 use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
+use crate::view::ChildSaView;
 use crate::want::Want;
 
 /// A map with what concerns more than one of them. They are boxed: a node of the map has room for eleven, and nearly every
@@ -119,6 +121,11 @@ impl Children {
     pub(crate) fn may_go_to(&self, peer: IpAddr, core: &Core) -> bool {
         let taken = |child: &ChildSa| core.table.outbound_to(peer, child.terms.outbound);
         self.0.values().all(|child| taken(child).is_none_or(|inbound| inbound == child.inbound))
+    }
+
+    /// For listings.
+    pub(crate) fn views(&self) -> Vec<ChildSaView> {
+        self.0.values().map(|child| child.view()).collect()
     }
 
     /// All go between these ends from now on.

@@ -15,7 +15,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, Secret};
 use subtle::ConstantTimeEq;
 
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
@@ -121,15 +121,21 @@ fn usable(proposals: &[Proposal], protocol: ProtocolId, crypto: &CryptoProvider)
         && !negotiate::offer(proposals, true, crypto).is_empty()
 }
 
-/// Said where IKE is wanted of a program that was built without it.
-pub(crate) const NO_VERSION: &str = "this program was built without IKE; key the policy by hand, or build with ikev2";
+/// Said where a version of IKE is wanted of a program that was built without it.
+pub(crate) const NO_VERSION: &str = if cfg!(feature = "ikev1") {
+    "this program was built without IKEv2; use IKEv1, or build with ikev2"
+} else if cfg!(feature = "ikev2") {
+    "this program was built without IKEv1; use IKEv2, or build with ikev1"
+} else {
+    "this program was built without IKE; key the policy by hand, or build with ikev1 or ikev2"
+};
 
 /// Something in a configuration that can never work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// Two remotes have this name and version.
     DuplicateRemote(String),
-    /// The remote wants IKE, and no version of it was built in.
+    /// The remote wants a version of IKE that was not built in.
     NoVersion(String),
     /// Both versions of the remote are to be initiated.
     TwoInitiate(String),
@@ -383,7 +389,7 @@ pub struct DynamicTs {
 
 impl ChildPolicy {
     /// Our selectors and the peer's, for an IKE SA with these addresses.
-    #[cfg(feature = "ikev2")]
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn selectors(&self, inside: &Inside) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
         let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], addresses: &[TrafficSelector]| {
             let of = |address: &TrafficSelector| {

@@ -24,10 +24,11 @@ use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
+use crate::sealed::Sealed;
 #[cfg(feature = "ikev1")]
 use crate::v1::fragment::Fragments;
+#[cfg(feature = "ikev2")]
 use crate::v2::feature::cookie::Cookies;
-use crate::v2::feature::fragmentation::Sealed;
 use crate::view::Counters;
 
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) rng: Box<dyn SecureRandom>,
     pub(crate) now: Instant,
     pub(crate) table: SaTable,
+    #[cfg(feature = "ikev2")]
     pub(crate) cookies: Cookies,
     /// Internal addresses.
     pub(crate) addresses: Addresses,
@@ -67,6 +69,7 @@ impl Core {
         mut rng: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Self {
+        #[cfg(feature = "ikev2")]
         let cookies = Cookies::new(&mut *rng, now);
         let mut core = Core {
             config: Arc::default(),
@@ -76,6 +79,7 @@ impl Core {
             rng,
             now,
             table: SaTable::default(),
+            #[cfg(feature = "ikev2")]
             cookies,
             addresses: Addresses::default(),
             host: HostAddresses::default(),

@@ -1,9 +1,10 @@
 //! The one door in and the one queue out.
 //!
 //! ```text
-//!   Datagram ─ header ─┬─ IKE_SA_INIT request ──────────► v2::phase::answer_init
-//!                      ├─ SPIs of an IKE SA ─ take out ─► IkeSa::handle ─ put back
-//!                      └─ neither ──────────────────────► INVALID_IKE_SPI, at a limited rate
+//!   Datagram ─ version ─┬─ 1 ─► v1::receive
+//!                       └─ 2 ─► v2::receive ─┬─ first request of a peer ─► a new IKE SA
+//!                                            ├─ SPIs of an IKE SA ─ take out ─► its phase ─ put back
+//!                                            └─ neither ─► INVALID_IKE_SPI, at a limited rate
 //!   Command, DataPlane, Done ─► the IKE SA concerned, or a new one
 //!   Timer ─► every IKE SA whose time has come
 //! ```
@@ -18,24 +19,24 @@ use core::net::SocketAddr;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::sa::SaId;
 use ravelin_types::{IkeSpi, Instant, Spi};
-use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
-use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
+use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
 use crate::config::{Config, IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
-use crate::ike_sa::{Ends, IkeSa, Live, Phase};
+use crate::ike_sa::IkeSa;
 use crate::input::{Command, Datagram, Input, Outcome};
+use crate::live::Live;
 use crate::output::{Deadline, DownReason, OpId, Output};
 use crate::question::Answer;
 #[cfg(feature = "ikev1")]
 use crate::v1;
-use crate::v2::message::Payloads;
-use crate::v2::phase::{answer_init, sa_init};
+#[cfg(feature = "ikev2")]
+use crate::v2;
 use crate::view::{Counters, IkeSaView};
 use crate::want::Want;
 
@@ -110,84 +111,12 @@ impl Endpoint {
             return;
         };
         match header.version.major() {
-            2 => {}
             #[cfg(feature = "ikev1")]
-            1 => return v1::receive(datagram, &mut self.core),
-            _ => return self.other_version(header, datagram),
-        }
-        let message = match Message::parse(datagram.data) {
-            Ok(message) => message,
-            Err(malformed) => {
-                self.core.counters.malformed += 1;
-                if is_init(&header) && self.core.may_react() {
-                    self.unprotected(header, Error::from(malformed).notify(), datagram);
-                }
-                return;
-            }
-        };
-        if is_init(&header) {
-            answer_init::respond(message, datagram, &mut self.core);
-            return;
-        }
-        let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };
-        match self.core.table.take(ours) {
-            Some(sa) if belongs(&header, &sa.ends) => {
-                if let Some(sa) = sa.handle(message, datagram, &mut self.core) {
-                    self.core.table.insert(sa);
-                }
-            }
-            other => {
-                if let Some(sa) = other {
-                    self.core.table.insert(sa);
-                }
-                self.core.counters.unknown_spi += 1;
-                self.unknown(header, message, datagram);
-            }
-        }
-    }
-
-    /// A message for no IKE SA of ours (RFC 7296 §1.5, §2.21.4).
-    fn unknown(&mut self, header: Header, message: Message, datagram: Datagram<'_>) {
-        if message.protected.is_none() {
-            self.invalid_spi(Payloads(message.payloads), datagram);
-            return;
-        }
-        // Never in answer to a response.
-        if !header.flags.is_response() && self.core.may_react() {
-            self.unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram);
-        }
-    }
-
-    /// Somebody says that the peer does not know an SPI on which we send. It must not be answered and proves nothing,
-    /// but it is a reason to ask the peer whether it lives.
-    fn invalid_spi(&mut self, payloads: Payloads, datagram: Datagram<'_>) {
-        let notify = payloads.notify(NotifyType::INVALID_SPI);
-        let spi = notify.and_then(|notify| <[u8; 4]>::try_from(notify.data.as_slice()).ok());
-        if let Some(spi) = spi {
-            let spi = Spi(u32::from_be_bytes(spi));
-            let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), src: None, spi };
-            self.with_child(id, |sa, _, _, core| sa.doubt(core));
-        }
-    }
-
-    /// RFC 7296 §2.5: a higher version is answered with the highest one that we speak, IKEv1 is passed over.
-    fn other_version(&mut self, header: Header, datagram: Datagram<'_>) {
-        self.core.counters.version += 1;
-        let higher = header.version.major() > Version::V2.major();
-        if higher && !header.flags.is_response() && self.core.may_react() {
-            self.unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), datagram);
-        }
-    }
-
-    /// An answer outside any IKE SA (RFC 7296 §1.5), never longer than what it answers.
-    fn unprotected(&mut self, header: Header, notify: Notify, datagram: Datagram<'_>) {
-        let role = if header.flags.is_initiator() { Flags::NONE } else { Flags::INITIATOR };
-        let answer = Header { version: Version::V2, flags: role.with(Flags::RESPONSE), ..header };
-        if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
-            let message = emit(&answer, &chain);
-            if message.len() <= datagram.data.len() {
-                self.core.transmit(datagram.local, datagram.remote, message);
-            }
+            1 => v1::receive(datagram, &mut self.core),
+            #[cfg(feature = "ikev2")]
+            2.. => v2::receive::receive(header, datagram, &mut self.core),
+            // RFC 7296 §2.5: what we do not speak is passed over.
+            _ => self.core.counters.version += 1,
         }
     }
 
@@ -195,25 +124,25 @@ impl Endpoint {
         match command {
             Command::Configure(config) => self.core.configure(config),
             Command::Initiate(policy) => self.want(policy, None),
-            Command::RekeyIke(remote) => self.with_remote(&remote, |sa, _, _| sa.rekey()),
-            Command::RekeyChild(policy) => self.each(|sa, _, _| {
+            Command::RekeyIke(remote) => self.core.with_remote(&remote, |sa, _, _| sa.rekey()),
+            Command::RekeyChild(policy) => self.core.each(|sa, _, _| {
                 children_of(sa, Some(policy)).into_iter().for_each(|spi| sa.rekey_child(spi));
             }),
             Command::TerminateIke(remote) => self.terminate_ike(remote.as_deref()),
-            Command::TerminateChild(policy) => self.each(|sa, _, _| {
+            Command::TerminateChild(policy) => self.core.each(|sa, _, _| {
                 sa.forget_wants(policy);
                 children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
             }),
-            Command::RekeyIkeSa(spi) => self.with_ike(spi, |sa, _, _| sa.rekey()),
-            Command::RekeyChildSa(inbound) => self.with_owner(inbound, |sa| sa.rekey_child(inbound)),
+            Command::RekeyIkeSa(spi) => self.core.with_ike(spi, |sa, _, _| sa.rekey()),
+            Command::RekeyChildSa(inbound) => self.core.with_owner(inbound, |sa| sa.rekey_child(inbound)),
             Command::TerminateIkeSa(spi) => self.close_ike(spi),
             Command::TerminateChildSa(inbound) => {
-                self.with_owner(inbound, |sa| sa.delete_child(inbound, DownReason::Command));
+                self.core.with_owner(inbound, |sa| sa.delete_child(inbound, DownReason::Command));
             }
-            Command::CheckLiveness(remote) => self.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
+            Command::CheckLiveness(remote) => self.core.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
             Command::Addresses(host) => {
                 self.core.host = host;
-                self.each(|sa, ends, core| sa.host_changed(ends, core));
+                self.core.each(|sa, ends, core| sa.host_changed(ends, core));
             }
             Command::Alive(inbound) => self.alive(inbound),
         }
@@ -222,14 +151,14 @@ impl Endpoint {
     fn data_plane(&mut self, event: DataPlaneEvent) {
         match event {
             DataPlaneEvent::Acquire { policy, flow } => self.want(policy, Some(flow)),
-            DataPlaneEvent::SoftExpire(id) => self.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
+            DataPlaneEvent::SoftExpire(id) => self.core.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
             DataPlaneEvent::HardExpire(id) => {
-                self.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
+                self.core.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
             }
             DataPlaneEvent::Idle(id) => {
-                self.with_child(id, |sa, _, inbound, core| sa.child_idle(inbound, id.direction, core.now));
+                self.core.with_child(id, |sa, _, inbound, core| sa.child_idle(inbound, id.direction, core.now));
             }
-            DataPlaneEvent::PeerMoved { id, src, src_port } => self.with_child(id, |sa, ends, _, core| {
+            DataPlaneEvent::PeerMoved { id, src, src_port } => self.core.with_child(id, |sa, ends, _, core| {
                 let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
                 sa.alive(core.now);
                 sa.follow(ends, from, core);
@@ -254,7 +183,7 @@ impl Endpoint {
         let established = newest(IkeSa::is_active);
         let begun = newest(IkeSa::is_begun);
         if let Some((_, spi)) = established {
-            self.with_ike(spi, |sa, _, _| sa.want(want));
+            self.core.with_ike(spi, |sa, _, _| sa.want(want));
         } else if let Some((_, spi)) = begun {
             if let Some(mut sa) = self.core.table.take(spi) {
                 if let Some(wants) = sa.wants() {
@@ -289,7 +218,7 @@ impl Endpoint {
         if let Some(live) = sa.live() {
             live.close(DownReason::Command);
             self.core.table.insert(sa);
-            self.with_ike(spi, |_, _, _| ());
+            self.core.with_ike(spi, |_, _, _| ());
         } else {
             sa.drop_silently(DownReason::Command, &mut self.core);
         }
@@ -298,7 +227,7 @@ impl Endpoint {
     /// A packet arrived on an inbound SA: the peer lives, and it has the other half of the pair (RFC 7296 §2.8).
     fn alive(&mut self, inbound: Spi) {
         let Some(owner) = self.core.table.owner(inbound) else { return };
-        self.with_ike(owner, |sa, _, core| {
+        self.core.with_ike(owner, |sa, _, core| {
             sa.alive(core.now);
             sa.children_mut().received_on(inbound, core);
         });
@@ -306,7 +235,7 @@ impl Endpoint {
 
     /// The data plane refused an SA, so the Child SA cannot be.
     fn not_installed(&mut self, id: SaId, error: &DataPlaneError) {
-        self.with_child(id, |sa, ends, inbound, core| {
+        self.core.with_child(id, |sa, ends, inbound, core| {
             let mut place = sa.place(ends);
             place.policy = sa.children().get(&inbound).map(|child| child.policy.policy.id);
             core.failed(Error::DataPlane(alloc::format!("{error}")).failure(place));
@@ -316,14 +245,7 @@ impl Endpoint {
 
     fn answered(&mut self, op: OpId, answer: Answer) {
         let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
-        let IkeSa { ends, phase } = sa;
-        let sa = match phase {
-            Phase::Asking(phase) => phase.answered(ends, op, answer, &mut self.core),
-            #[cfg(feature = "ikev1")]
-            Phase::V1(v1::phase::Phase::Opening(opening)) => opening.answered(ends, op, answer, &mut self.core),
-            phase => Some(IkeSa { ends, phase }),
-        };
-        if let Some(sa) = sa {
+        if let Some(sa) = sa.answered(op, answer, &mut self.core) {
             self.core.table.insert(sa);
         }
     }
@@ -337,53 +259,6 @@ impl Endpoint {
             }
         }
     }
-
-    fn with_ike(&mut self, spi: IkeSpi, act: impl FnOnce(&mut dyn Live, &mut Ends, &mut Core)) {
-        let Some(sa) = self.core.table.take(spi) else { return };
-        let IkeSa { mut ends, phase } = sa;
-        match phase {
-            Phase::Established(mut phase) => {
-                act(&mut *phase, &mut ends, &mut self.core);
-                if let Some(sa) = phase.go_on(ends, &mut self.core) {
-                    self.core.table.insert(sa);
-                }
-            }
-            #[cfg(feature = "ikev1")]
-            Phase::V1(v1::phase::Phase::Session(mut session)) => {
-                act(&mut *session, &mut ends, &mut self.core);
-                if let Some(sa) = session.go_on(ends, &mut self.core) {
-                    self.core.table.insert(sa);
-                }
-            }
-            phase => self.core.table.insert(IkeSa { ends, phase }),
-        }
-    }
-
-    fn with_child(&mut self, id: SaId, act: impl FnOnce(&mut dyn Live, &mut Ends, Spi, &mut Core)) {
-        if let Some((owner, inbound)) = self.core.table.child(id) {
-            self.with_ike(owner, |sa, ends, core| act(sa, ends, inbound, core));
-        }
-    }
-
-    /// The IKE SA that holds the Child SA with this inbound SPI.
-    fn with_owner(&mut self, inbound: Spi, act: impl FnOnce(&mut dyn Live)) {
-        if let Some(owner) = self.core.table.owner(inbound) {
-            self.with_ike(owner, |sa, _, _| act(sa));
-        }
-    }
-
-    fn with_remote(&mut self, name: &str, act: impl Fn(&mut dyn Live, &mut Ends, &mut Core)) {
-        for spi in self.core.table.with_remote(name) {
-            self.with_ike(spi, &act);
-        }
-    }
-
-    fn each(&mut self, act: impl Fn(&mut dyn Live, &mut Ends, &mut Core)) {
-        let spis: Vec<IkeSpi> = self.core.table.iter().map(|sa| sa.ends.our_spi()).collect();
-        for spi in spis {
-            self.with_ike(spi, &act);
-        }
-    }
 }
 
 /// Begins an IKE SA with a remote, in the version that it is for.
@@ -391,25 +266,12 @@ fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
     match remote.version {
         #[cfg(feature = "ikev1")]
         IkeVersion::V1(_) => v1::exchange::begin(remote, wants, None, core),
-        #[cfg(not(feature = "ikev1"))]
-        IkeVersion::V1(_) => {}
-        IkeVersion::V2 => sa_init::begin(remote, wants, core),
+        #[cfg(feature = "ikev2")]
+        IkeVersion::V2 => v2::phase::sa_init::begin(remote, wants, core),
+        // A mistake in the configuration already.
+        #[cfg(not(all(feature = "ikev1", feature = "ikev2")))]
+        _ => {}
     }
-}
-
-/// The first message of an initiator.
-fn is_init(header: &Header) -> bool {
-    header.exchange == ExchangeType::IKE_SA_INIT
-        && header.responder_spi == IkeSpi::ZERO
-        && header.flags.is_initiator()
-        && !header.flags.is_response()
-}
-
-/// Whether a message that carries our SPI carries the peer's too and comes from the other side.
-fn belongs(header: &Header, ends: &Ends) -> bool {
-    let spis = (header.initiator_spi, header.responder_spi);
-    let first = ends.spi_r == IkeSpi::ZERO && header.initiator_spi == ends.spi_i;
-    header.flags.is_initiator() != ends.initiator && (spis == ends.spis() || first)
 }
 
 fn children_of(sa: &dyn Live, policy: Option<PolicyId>) -> Vec<Spi> {

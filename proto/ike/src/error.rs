@@ -315,3 +315,8 @@ fn advice(part: Part) -> &'static str {
         Part::Limit => "raise the limit, or close what is not needed",
     }
 }
+
+/// The peer never answered.
+pub(crate) fn no_answer(place: Place) -> Failure {
+    Error::NoAgreement(Disagreement::new(Part::NoAnswer, vec![], vec![])).failure(place)
+}

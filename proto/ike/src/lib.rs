@@ -1,5 +1,5 @@
-//! IKEv2 without I/O, what RFC 7296 §4 asks of every implementation and more: both roles, as a state machine that turns
-//! inputs into outputs.
+//! IKEv2 and IKEv1 without I/O, what RFC 7296 §4 asks of every implementation and more: both roles, as a state machine that
+//! turns inputs into outputs.
 //!
 //! This crate never reads a clock, opens a socket, starts a thread or draws randomness that it was not given; the same
 //! configuration, seed and inputs give the same outputs. It never touches a packet of user traffic: SAs leave as
@@ -8,11 +8,15 @@
 #![no_std]
 #![forbid(unsafe_code)]
 // Without a version some of what is for all has no use.
-#![cfg_attr(not(all(feature = "ikev1", feature = "ikev2")), allow(dead_code, unused_mut))]
+#![cfg_attr(
+    not(all(feature = "ikev1", feature = "ikev2")),
+    allow(dead_code, unused_mut, irrefutable_let_patterns, unreachable_patterns)
+)]
 
 extern crate alloc;
 
-// Each version of IKE is a feature of this crate. What is not of one version is for all.
+// Each version of IKE is a feature and a folder of this crate. What is not of one version is for all, and neither folder
+// knows the other.
 pub mod address;
 mod auth;
 pub mod config;
@@ -27,32 +31,36 @@ pub mod output;
 pub mod question;
 pub mod view;
 
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod child;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod children;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod context;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub mod endpoint;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod ike_sa;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod live;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod names;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod nat;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod retry;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod sa_table;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod sealed;
 #[cfg(feature = "ikev1")]
 mod v1;
 #[cfg(feature = "ikev2")]
 mod v2;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod want;
 
-#[cfg(not(feature = "ikev2"))]
+#[cfg(not(any(feature = "ikev1", feature = "ikev2")))]
 #[path = "without.rs"]
 pub mod endpoint;
 

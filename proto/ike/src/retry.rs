@@ -5,7 +5,7 @@ use core::time::Duration;
 use ravelin_types::Instant;
 
 use crate::config::Retransmission;
-use crate::v2::feature::fragmentation::Sealed;
+use crate::sealed::Sealed;
 
 /// What a retransmission timer wants.
 #[derive(Debug, PartialEq, Eq)]

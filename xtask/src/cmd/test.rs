@@ -25,6 +25,10 @@ const WITHOUT_IKE: [&str; 13] = [
     "keying_socket",
 ];
 
+/// Negotiations of a program that has IKEv1 alone.
+const IKEV1_ALONE: [&str; 8] =
+    ["test", "--package", "ravelin-ike", "--no-default-features", "--features", "ikev1", "--locked", "--tests"];
+
 /// Which tests.
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -40,6 +44,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     report.step("build", || build(workspace));
     report.tests("test", || tests(workspace, args.filter.as_deref()));
     if args.filter.is_none() {
+        report.tests("IKEv1 alone", || run_counting(&mut workspace.cargo(IKEV1_ALONE)));
         report.tests("without IKE", || run_counting(&mut workspace.cargo(WITHOUT_IKE)));
         // It has left a program without IKE where the demo and the lab look for theirs.
         report.step("build again", || build(workspace));

@@ -45,7 +45,7 @@ pub const CASES: &[Case] = &[
     ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
     #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
-    #[cfg(not(feature = "ikev2"))]
+    #[cfg(not(any(feature = "ikev1", feature = "ikev2")))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),
 ];
 
@@ -92,7 +92,7 @@ spid  pri  proto          policy  src-id          dst-id          mode       gat
 }
 
 /// The other half is `keying`: what goes without IKE.
-#[cfg(not(feature = "ikev2"))]
+#[cfg(not(any(feature = "ikev1", feature = "ikev2")))]
 fn a_program_without_ike_refuses_remotes() -> Result<(), &'static str> {
     let lab = lab("without-ike");
     let _daemon = lab.daemon("");

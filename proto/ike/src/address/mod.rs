@@ -10,13 +10,13 @@
 
 mod grant;
 pub mod pool;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod table;
 
 pub use grant::Grant;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub(crate) use grant::Wishes;
 pub use ravelin_wire::ike::cfg_value::CfgValue;
 pub use ravelin_wire::ike::v2::CfgAttributeType;
-#[cfg(feature = "ikev2")]
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub(crate) use table::{Addresses, Inside};

@@ -18,7 +18,7 @@ use ravelin_wire::ike::v1::{Chain, Fragment, Payload, emit};
 use super::vendor::Abilities;
 use crate::context::Core;
 use crate::limits;
-use crate::v2::feature::fragmentation::{LARGE, SMALL};
+use crate::sealed::{LARGE, SMALL};
 
 /// Octets of a part beside its piece of the message: the header, and the payload's own and the generic one.
 const OVERHEAD: usize = Header::LEN + 4 + 4;

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_types::Instant;
-use ravelin_types::identity::Identity;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::v1::Message;
 
@@ -13,7 +12,8 @@ use super::session::Session;
 use crate::context::Core;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
-use crate::output::DownReason;
+use crate::output::{DownReason, OpId};
+use crate::question::Answer;
 use crate::want::Want;
 
 /// The two phases.
@@ -44,11 +44,23 @@ impl Phase {
         }
     }
 
+    pub(crate) fn answered(self, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(opening) => opening.answered(ends, op, answer, core),
+            Phase::Session(session) => Some(Phase::Session(session).with(ends)),
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
             Phase::Opening(opening) => Some(opening.deadline()),
             Phase::Session(session) => session.deadline(),
         }
+    }
+
+    /// Whether the peer has yet to prove who it is, where it began.
+    pub(crate) fn is_half_open(&self) -> bool {
+        self.established().is_none()
     }
 
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
@@ -58,15 +70,12 @@ impl Phase {
         }
     }
 
-    pub(crate) fn session(&self) -> Option<&Session> {
+    /// What is after phase 1, if that is over.
+    pub(crate) fn established(&self) -> Option<&Session> {
         match self {
             Phase::Opening(_) => None,
             Phase::Session(session) => Some(session),
         }
-    }
-
-    pub(crate) fn peer(&self) -> Option<&Identity> {
-        self.session().map(|session| &session.identities.1)
     }
 
     pub(crate) fn remote_name(&self) -> &str {

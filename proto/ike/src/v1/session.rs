@@ -31,13 +31,15 @@ use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Place;
-use crate::ike_sa::{self, Ends, IkeSa, Live, down, make_room};
+use crate::error::no_answer;
+use crate::ike_sa::{self, Ends, IkeSa, down, make_room};
 use crate::input::Datagram;
 use crate::limits;
+use crate::live::Live;
 use crate::output::{DownReason, Event};
 use crate::retry::Due;
 use crate::v1::phase::Phase;
-use crate::v2::phase::auth::no_answer;
+use crate::view::IkeSaView;
 use crate::want::Want;
 
 /// Phase 1 is over.
@@ -244,6 +246,12 @@ impl Session {
             Stage::Replaced => "REKEYED",
             Stage::Closing(_) => "DELETING",
         }
+    }
+
+    /// For listings.
+    pub(crate) fn describe(&self, view: &mut IkeSaView) {
+        view.rekey_at = self.rekey_at;
+        view.children = self.children.views();
     }
 
     /// Takes a message that carries the cookies of this SA. `None`: the SA is gone.

@@ -15,7 +15,8 @@ use ravelin_wire::ike::v2::{
 
 use crate::error::Error;
 use crate::limits;
-use crate::v2::feature::fragmentation::{LARGE, Reassembly, SMALL, Sealed};
+use crate::sealed::{LARGE, SMALL, Sealed};
+use crate::v2::feature::fragmentation::Reassembly;
 use crate::v2::feature::intermediate;
 
 /// Of the generic header of a payload.

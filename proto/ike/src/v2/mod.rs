@@ -6,8 +6,8 @@
 //!   responder   InitAnswered ──────────────────────────────────────────────┘      exchange/: CREATE_CHILD_SA, INFORMATIONAL
 //! ```
 //! [`phase`] holds the four, `exchange` what happens inside the last, `feature` what notifies switch on.
-//! `rules` says which payloads where, `window` counts messages, `message` seals and opens them, and `offer` and `answer`
-//! negotiate a Child SA from either side.
+//! `receive` takes datagrams, `rules` says which payloads where, `window` counts messages, `message` seals and opens them, `offer` and `answer` hold
+//! the payloads of `crate::child`'s negotiation.
 
 pub(crate) mod answer;
 pub(crate) mod exchange;
@@ -15,6 +15,7 @@ pub(crate) mod feature;
 pub(crate) mod message;
 pub(crate) mod offer;
 pub(crate) mod phase;
+pub(crate) mod receive;
 pub(crate) mod rules;
 pub(crate) mod window;
 

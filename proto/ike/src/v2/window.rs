@@ -3,7 +3,7 @@
 //! We never announce SET_WINDOW_SIZE and never use more than one, which every peer allows.
 //! Read RFC 7296 §2.1 to §2.3 before changing this file.
 
-use crate::v2::feature::fragmentation::Sealed;
+use crate::sealed::Sealed;
 
 /// What the message ID of a request from the peer says.
 #[derive(Debug, PartialEq, Eq)]

@@ -19,9 +19,9 @@ use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::output::DownReason;
 use crate::retry::Retry;
+use crate::sealed::Sealed;
 use crate::v1::message::Secured;
 use crate::v1::session::{Session, about_ike};
-use crate::v2::feature::fragmentation::Sealed;
 
 /// We asked whether the peer is alive.
 pub(crate) struct Probe {

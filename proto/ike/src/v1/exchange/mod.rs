@@ -44,6 +44,7 @@ use super::offer::{self, Agreed};
 use super::vendor::Abilities;
 use crate::config::{IkeVersion, Remote, V1};
 use crate::context::Core;
+use crate::error::no_answer;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
 use crate::ike_sa::{self, Ends, IkeSa};
@@ -54,9 +55,8 @@ use crate::output::OpId;
 use crate::question::Answer;
 use crate::retry::{Due, Retry};
 use crate::sa_table::InitKey;
+use crate::sealed::Sealed;
 use crate::v1::phase::Phase;
-use crate::v2::feature::fragmentation::Sealed;
-use crate::v2::phase::auth::no_answer;
 use crate::want::Want;
 
 /// Phase 1 is under way.

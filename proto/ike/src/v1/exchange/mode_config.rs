@@ -14,7 +14,8 @@ use crate::address::{Grant, Wishes};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, Live};
+use crate::ike_sa::Ends;
+use crate::live::Live;
 use crate::output::DownReason;
 use crate::v1::session::Session;
 

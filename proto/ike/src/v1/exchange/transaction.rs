@@ -21,8 +21,8 @@ use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::limits;
 use crate::retry::{Due, Retry};
+use crate::sealed::Sealed;
 use crate::v1::session::Session;
-use crate::v2::feature::fragmentation::Sealed;
 
 /// One transaction.
 pub(crate) struct Transaction {

@@ -19,7 +19,8 @@ use crate::config::{IkeVersion, Remote, Xauth};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, Live};
+use crate::ike_sa::Ends;
+use crate::live::Live;
 use crate::output::DownReason;
 use crate::v1::session::Session;
 

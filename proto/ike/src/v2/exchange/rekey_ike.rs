@@ -26,10 +26,12 @@ use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payl
 use super::{After, Exchange, Open, Task, What};
 use crate::context::Core;
 use crate::error::Error;
-use crate::ike_sa::{Ends, IkeSa, Live, Phase};
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::live::Live;
 use crate::negotiate;
 use crate::output::DownReason;
 use crate::v2::message::{Payloads, Protection};
+use crate::v2::phase::Phase;
 use crate::v2::phase::established::{Established, Origin, Stage};
 use crate::v2::window::MessageWindow;
 use crate::v2::{offer, rules};
@@ -159,7 +161,7 @@ impl RekeyIke {
         if lost {
             // RFC 7296 §2.8.2: who made the one with the lowest nonce deletes it; the peer deletes the old one.
             let IkeSa { ends: made_ends, phase } = made;
-            if let Phase::Established(mut phase) = phase {
+            if let ike_sa::Phase::V2(Phase::Established(mut phase)) = phase {
                 phase.close(DownReason::Replaced);
                 if let Some(made) = phase.go_on(made_ends, core) {
                     core.table.insert(made);
@@ -171,15 +173,16 @@ impl RekeyIke {
         if let Some(collision) = &self.collision
             && let Some(mut redundant) = core.table.take(collision.made)
         {
-            if let Some((_, phase)) = redundant.established() {
+            if let Some(phase) = redundant.established() {
                 phase.stage = Stage::Replaced;
                 phase.rekey_at = None;
                 phase.expire_at = Some(core.now + crate::limits::REPLACED_IKE_LIFETIME);
             }
             core.table.insert(redundant);
         }
-        if let Phase::Established(heir) = &mut made.phase {
-            sa.hand_over(ends, heir, &made.ends, core);
+        let made_ends = made.ends.clone();
+        if let Some(heir) = made.established() {
+            sa.hand_over(ends, heir, &made_ends, core);
         }
         sa.close(DownReason::Replaced);
         resume(made, core);
@@ -233,14 +236,15 @@ pub(crate) fn respond(
     if let Some(Open { exchange: Exchange::RekeyIke(open), .. }) = &mut sa.open {
         // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
         open.collision = Some(Collision { lowest: nonce_i.min(&nonce_r).to_vec(), made: spi });
-        if let Phase::Established(phase) = &mut made.phase {
+        if let Some(phase) = made.established() {
             phase.contested = Some(ends.our_spi());
         }
         core.table.insert(made);
         return Ok(reply);
     }
-    if let Phase::Established(heir) = &mut made.phase {
-        sa.hand_over(ends, heir, &made.ends, core);
+    let made_ends = made.ends.clone();
+    if let Some(heir) = made.established() {
+        sa.hand_over(ends, heir, &made_ends, core);
     }
     // What it inherited starts with the next timer, after the response that tells the peer of this IKE SA.
     core.table.insert(made);
@@ -262,7 +266,7 @@ pub(crate) fn settle_contest(sa: &mut Established, ends: &Ends, payloads: &Paylo
     let Some(old) = sa.contested.filter(|_| !deletes) else { return };
     if let Some(mut old) = core.table.take(old) {
         let old_ends = old.ends.clone();
-        if let Some((_, old)) = old.established()
+        if let Some(old) = old.established()
             && has_collided(old)
         {
             old.hand_over(&old_ends, sa, ends, core);
@@ -276,7 +280,7 @@ pub(crate) fn settle_contest(sa: &mut Established, ends: &Ends, payloads: &Paylo
 fn inherit(made: IkeSpi, sa: &mut Established, ends: &Ends, core: &mut Core) {
     let Some(mut heir) = core.table.take(made) else { return };
     let heir_ends = heir.ends.clone();
-    if let Some((_, heir)) = heir.established() {
+    if let Some(heir) = heir.established() {
         sa.hand_over(ends, heir, &heir_ends, core);
     }
     resume(heir, core);
@@ -285,7 +289,7 @@ fn inherit(made: IkeSpi, sa: &mut Established, ends: &Ends, core: &mut Core) {
 /// Puts an IKE SA that took over into the table and lets it get on with what it inherited.
 fn resume(made: IkeSa, core: &mut Core) {
     let IkeSa { ends, phase } = made;
-    if let Phase::Established(phase) = phase
+    if let ike_sa::Phase::V2(Phase::Established(phase)) = phase
         && let Some(made) = phase.go_on(ends, core)
     {
         core.table.insert(made);
@@ -332,5 +336,5 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         mobike: sa.mobike.clone(),
     };
     let established = Established::new(origin, protection, MessageWindow::default(), core);
-    Ok(IkeSa { ends, phase: Phase::Established(Box::new(established)) })
+    Ok(Phase::Established(Box::new(established)).with(ends))
 }

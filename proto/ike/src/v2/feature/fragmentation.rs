@@ -1,8 +1,8 @@
 //! Fragmentation of messages (RFC 7383): what is too long for a datagram goes out in parts, each protected by itself.
 //!
 //! 1. Both IKE_SA_INIT messages carry IKEV2_FRAGMENTATION_SUPPORTED. We always send it, and answer it.
-//! 2. A protected message longer than [`LARGE`] leaves as fragments of at most that. It is also made in fragments of at
-//!    most [`SMALL`], which are sent from the third transmission on: some path may take no more. The number of fragments
+//! 2. A protected message longer than [`LARGE`](crate::sealed::LARGE) leaves as fragments of at most that. It is also made in fragments of at
+//!    most [`SMALL`](crate::sealed::SMALL), which are sent from the third transmission on: some path may take no more. The number of fragments
 //!    tells the receiver which set one belongs to (§2.5.2).
 //! 3. What arrives is verified part by part and kept until all are there. Only the message that is awaited is put
 //!    together, one in each direction, within [`limits::FRAGMENTS`] and [`limits::REASSEMBLED`].
@@ -20,14 +20,6 @@ use ravelin_wire::ike::v2::{Fragment, Notify, NotifyType, Payload};
 use crate::limits;
 use crate::v2::message::{Payloads, Whole};
 
-/// RFC 7383 §2.5.1: IP datagrams of 1280 octets pass nearly everywhere, and everywhere with IPv6. Less an IPv6 header, a
-/// UDP header and the non-ESP marker.
-pub(crate) const LARGE: usize = 1280 - 40 - 8 - 4;
-/// The same for 576 octets and IPv4, which RFC 7383 §2.5.1 recommends there.
-pub(crate) const SMALL: usize = 576 - 20 - 8 - 4;
-/// How often [`LARGE`] is tried.
-const TRIES_OF_LARGE: u32 = 2;
-
 /// The notify.
 pub(crate) fn notify() -> Payload {
     Payload::Notify(Notify::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new()))
@@ -36,38 +28,6 @@ pub(crate) fn notify() -> Payload {
 /// Whether the peer of an IKE_SA_INIT message takes fragments.
 pub(crate) fn supported(payloads: &Payloads) -> bool {
     payloads.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some()
-}
-
-/// A message as it goes out: one datagram, or the fragments of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    large: Vec<Vec<u8>>,
-    /// Empty where it would be the same.
-    small: Vec<Vec<u8>>,
-}
-
-impl Sealed {
-    /// One datagram, whatever its length.
-    pub(crate) fn whole(message: Vec<u8>) -> Self {
-        Sealed { large: vec![message], small: Vec::new() }
-    }
-
-    /// In two sizes.
-    pub(crate) fn fragments(large: Vec<Vec<u8>>, small: Vec<Vec<u8>>) -> Self {
-        // RFC 7383 §2.5.2: the sets are told apart by their numbers of fragments, and the later one has more.
-        let small = if small.len() > large.len() { small } else { Vec::new() };
-        Sealed { large, small }
-    }
-
-    /// The datagrams of the transmission after `sent` others.
-    pub(crate) fn datagrams(&self, sent: u32) -> &[Vec<u8>] {
-        if sent >= TRIES_OF_LARGE && !self.small.is_empty() { &self.small } else { &self.large }
-    }
-
-    /// The first datagram: all of a message that was not fragmented.
-    pub(crate) fn first(&self) -> &[u8] {
-        self.large.first().map_or(&[], Vec::as_slice)
-    }
 }
 
 /// The fragments of the message that is awaited in one direction.

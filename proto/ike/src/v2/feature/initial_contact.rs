@@ -12,8 +12,9 @@ use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::context::Core;
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::ike_sa::{self, Ends, IkeSa};
 use crate::output::DownReason;
+use crate::v2::phase::Phase;
 
 /// The notify, if it is true.
 pub(crate) fn notify(remote: &str, core: &Core) -> Option<Payload> {
@@ -24,7 +25,7 @@ pub(crate) fn notify(remote: &str, core: &Core) -> Option<Payload> {
 /// Obeys the notify that came in the IKE_AUTH request for `ends`.
 pub(crate) fn obey(ends: &Ends, remote: &str, identities: &(Identity, Identity), core: &mut Core) {
     let is_stale = |sa: &&IkeSa| match &sa.phase {
-        Phase::Established(phase) => phase.identities == *identities && sa.ends.serial < ends.serial,
+        ike_sa::Phase::V2(Phase::Established(phase)) => phase.identities == *identities && sa.ends.serial < ends.serial,
         _ => false,
     };
     let stale = core.table.with_peer(remote, &identities.1).filter(is_stale).map(|sa| sa.ends.our_spi());

@@ -17,6 +17,7 @@ use core::net::SocketAddr;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
 
+use super::Phase;
 use super::answer_eap;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
@@ -27,8 +28,9 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, IkeSa, Live, Phase};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
+use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
@@ -130,7 +132,7 @@ impl InitAnswered {
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::InitAnswered(self) }
+        Phase::InitAnswered(self).with(ends)
     }
 
     /// RFC 9242 §3.2: all that was agreed on comes before IKE_AUTH.

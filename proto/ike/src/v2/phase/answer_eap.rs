@@ -23,6 +23,7 @@ use ravelin_types::Instant;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
 
+use super::Phase;
 use super::answer_auth::Request;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
@@ -31,10 +32,10 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::question::Question;
-use crate::v2::feature::fragmentation::Sealed;
+use crate::sealed::Sealed;
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 
@@ -269,6 +270,6 @@ impl EapAnswered {
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::EapAnswered(self) }
+        Phase::EapAnswered(self).with(ends)
     }
 }

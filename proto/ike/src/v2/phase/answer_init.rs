@@ -23,20 +23,22 @@ use ravelin_wire::ike::v2::{
     AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal, Payload, Sa, emit,
 };
 
+use super::Phase;
 use super::auth::InitExchange;
 use super::intermediate::Answered;
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::Nat;
 use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
+use crate::sealed::Sealed;
 use crate::v2::feature::cookie::Claim;
-use crate::v2::feature::fragmentation::{self, Sealed};
+use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
@@ -62,7 +64,7 @@ impl InitAnswered {
     }
 
     pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        (core.now < self.expire_at).then_some(IkeSa { ends, phase: Phase::InitAnswered(self) })
+        (core.now < self.expire_at).then_some(Phase::InitAnswered(self).with(ends))
     }
 }
 
@@ -154,7 +156,7 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         answered: None,
     };
     let ends = Ends { init_key: Some(key), ..ends };
-    core.table.insert(IkeSa { ends, phase: Phase::InitAnswered(Box::new(phase)) });
+    core.table.insert(Phase::InitAnswered(Box::new(phase)).with(ends));
     Ok(())
 }
 
@@ -162,7 +164,9 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
 fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
     let response = core.table.get(spi).and_then(|sa| match &sa.phase {
         // The same SPI and nonce in another message are not a retransmission.
-        Phase::InitAnswered(phase) if phase.init.request == datagram.data => Some(phase.init.response.clone()),
+        ike_sa::Phase::V2(Phase::InitAnswered(phase)) if phase.init.request == datagram.data => {
+            Some(phase.init.response.clone())
+        }
         _ => None,
     });
     match response {

@@ -15,13 +15,14 @@ use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::v2::{Auth, AuthMethod, Eap, EapCode, Payload};
 
+use super::Phase;
 use super::answer_auth::Request;
 use super::answer_eap::EapAnswered;
 use super::answer_init::InitAnswered;
 use super::auth::{AuthRequested, Unsigned};
 use crate::context::Core;
 use crate::error::Error;
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::limits;
 use crate::output::OpId;
 use crate::question::{Answer, Question};
@@ -57,14 +58,14 @@ pub(crate) enum Step {
 pub(crate) fn ask(ends: Ends, question: Question, step: Step, core: &mut Core) -> IkeSa {
     let op = core.ask(ends.our_spi(), question);
     let phase = Asking { op, expire_at: core.now + limits::ANSWER, step };
-    IkeSa { ends, phase: Phase::Asking(Box::new(phase)) }
+    Phase::Asking(Box::new(phase)).with(ends)
 }
 
 impl Asking {
     /// The answer to question `op`.
     pub(crate) fn answered(self: Box<Self>, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
         if op != self.op {
-            return Some(IkeSa { ends, phase: Phase::Asking(self) });
+            return Some(Phase::Asking(self).with(ends));
         }
         match (self.step, answer) {
             (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.proven(ends, Some(auth(proof)), core),
@@ -96,12 +97,12 @@ impl Asking {
     /// A message while nobody has answered: the peer's again.
     pub(crate) fn handle(self: Box<Self>, ends: Ends, core: &mut Core) -> IkeSa {
         core.counters.repeated += 1;
-        IkeSa { ends, phase: Phase::Asking(self) }
+        Phase::Asking(self).with(ends)
     }
 
     pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         if core.now < self.expire_at {
-            return Some(IkeSa { ends, phase: Phase::Asking(self) });
+            return Some(Phase::Asking(self).with(ends));
         }
         let error = match &self.step {
             Step::PeerTurn(..) | Step::ServerTurn(_) => Error::eap(None, Some("nobody answered in time".into())),

@@ -23,25 +23,27 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
+use super::Phase;
 use super::asking::{self, Step};
 use super::eap::{self, Turn};
 use super::established::{Established, Origin};
 use crate::auth::{Claim, LocalAuth, Now, RemoteAuth};
+use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Disagreement, Error, Place};
-use crate::explain::{Failure, Part};
+use crate::error::{Disagreement, Error, Place, no_answer};
+use crate::explain::Part;
 use crate::extensions::Ppk;
-use crate::ike_sa::{Ends, IkeSa, Live, Phase};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
+use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::{configuration, initial_contact, mobike, ppk};
 use crate::v2::message::{Payloads, Protection};
-use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
 use crate::want::Want;
@@ -258,7 +260,7 @@ impl Unsigned {
                 let retry = Retry::new(message, remote.retransmission, core.now);
                 let turn = Turn::first(&remote);
                 let phase = AuthRequested { remote, wants, retry, suite: init.suite, turn, init, offer };
-                Some(IkeSa { ends, phase: Phase::AuthRequested(Box::new(phase)) })
+                Some(Phase::AuthRequested(Box::new(phase)).with(ends))
             }
             Err(unfit) => {
                 core.table.release(offer.inbound);
@@ -330,7 +332,7 @@ impl AuthRequested {
     }
 
     pub(super) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::AuthRequested(self) }
+        Phase::AuthRequested(self).with(ends)
     }
 
     fn place(&self, ends: &Ends) -> Place {
@@ -528,11 +530,4 @@ impl AuthRequested {
             replaces: None,
         })
     }
-}
-
-/// The peer never answered.
-pub(crate) fn no_answer(place: Place) -> Failure {
-    let part = Part::NoAnswer;
-    let error = Error::NoAgreement(Disagreement::new(part, vec![], vec![]));
-    error.failure(place)
 }

@@ -19,6 +19,7 @@ use ravelin_eap::{Conversation, Peer, Proven, Step as Turned};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{EapCode, Id, Notify, NotifyType, Payload};
 
+use super::Phase;
 use super::asking::{self, Step};
 use super::auth::AuthRequested;
 use crate::auth::{LocalAuth, RemoteAuth};
@@ -26,7 +27,7 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::question::Question;
 use crate::retry::Retry;
 use crate::v2::message::Payloads;
@@ -155,7 +156,7 @@ impl AuthRequested {
             Ok(message) => {
                 core.send(ends.local, ends.peer, &message, 0);
                 self.retry = Retry::new(message, self.remote.retransmission, core.now);
-                Some(IkeSa { ends, phase: Phase::AuthRequested(self) })
+                Some(Phase::AuthRequested(self).with(ends))
             }
             Err(unfit) => self.refuse(&ends, &Error::from(unfit), false, core),
         }

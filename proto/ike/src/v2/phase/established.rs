@@ -20,20 +20,23 @@ use ravelin_types::{Identity, IkeSpi, Instant, Secret};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
 
+use super::Phase;
+use crate::child::offer::ChildOffer;
 use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
-use crate::ike_sa::{Ends, IkeSa, Live, Phase, down, make_room};
+use crate::ike_sa::{Ends, IkeSa, down, make_room};
 use crate::input::Datagram;
 use crate::limits;
+use crate::live::Live;
 use crate::output::{DownReason, Event};
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::message::{Payloads, Protection, Whole};
-use crate::v2::offer::ChildOffer;
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
+use crate::view::IkeSaView;
 
 /// Both sides are authenticated.
 pub(crate) struct Established {
@@ -135,6 +138,20 @@ impl Established {
             Stage::Replaced => "REKEYED",
             Stage::Closing => "DELETING",
         }
+    }
+
+    pub(crate) fn describe(&self, view: &mut IkeSaView) {
+        view.additional = self.additional.clone();
+        view.ppk = self.ppk;
+        view.mobike = self.mobike.is_some();
+        view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());
+        view.rekey_at = self.rekey_at;
+        view.children = self.children.views();
+    }
+
+    /// Whether it is there to be used.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.stage == Stage::Active
     }
 
     pub(crate) fn handle(
@@ -319,6 +336,6 @@ impl Established {
     }
 
     pub(crate) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::Established(self) }
+        Phase::Established(self).with(ends)
     }
 }

@@ -19,15 +19,16 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Chain, Ke, Message, Payload, parse_chain};
 
+use super::Phase;
 use super::answer_init::InitAnswered;
 use super::auth::{self, InitExchange};
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Error, Place};
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::error::{Error, Place, no_answer};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::retry::{Due, Retry};
-use crate::v2::feature::fragmentation::Sealed;
+use crate::sealed::Sealed;
 use crate::v2::feature::intermediate;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
@@ -68,7 +69,7 @@ pub(crate) fn go_on(
             core.send(ends.local, ends.peer, &message, 0);
             let retry = Retry::new(message, remote.retransmission, core.now);
             let phase = IntermediateRequested { remote, wants, retry, init, method, ke };
-            Some(IkeSa { ends, phase: Phase::IntermediateRequested(Box::new(phase)) })
+            Some(Phase::IntermediateRequested(Box::new(phase)).with(ends))
         }
         Err(error) => {
             let policy = wants.first().map(|want| want.policy);
@@ -140,7 +141,7 @@ impl IntermediateRequested {
             Due::Later => {}
             Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
-                core.failed(auth::no_answer(self.place(&ends)));
+                core.failed(no_answer(self.place(&ends)));
                 return None;
             }
         }
@@ -148,7 +149,7 @@ impl IntermediateRequested {
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::IntermediateRequested(self) }
+        Phase::IntermediateRequested(self).with(ends)
     }
 
     fn place(&self, ends: &Ends) -> Place {

@@ -22,3 +22,177 @@ pub(crate) mod eap;
 pub(crate) mod established;
 pub(crate) mod intermediate;
 pub(crate) mod sa_init;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ravelin_types::Instant;
+use ravelin_types::proposal::IkeSuite;
+use ravelin_wire::ike::v2::Message;
+
+use self::answer_eap::EapAnswered;
+use self::answer_init::InitAnswered;
+use self::asking::Asking;
+use self::auth::AuthRequested;
+use self::established::Established;
+use self::intermediate::IntermediateRequested;
+use self::sa_init::InitRequested;
+use crate::context::Core;
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::input::Datagram;
+use crate::output::{DownReason, OpId};
+use crate::question::Answer;
+use crate::want::Want;
+
+/// How far an IKE SA of IKEv2 is.
+pub(crate) enum Phase {
+    /// We sent an IKE_SA_INIT request.
+    InitRequested(Box<InitRequested>),
+    /// We answered one.
+    InitAnswered(Box<InitAnswered>),
+    /// We sent an IKE_INTERMEDIATE request.
+    IntermediateRequested(Box<IntermediateRequested>),
+    /// We sent an IKE_AUTH request.
+    AuthRequested(Box<AuthRequested>),
+    /// We asked who the peer is, by EAP.
+    EapAnswered(Box<EapAnswered>),
+    /// Somebody outside signs or judges.
+    Asking(Box<Asking>),
+    /// Both sides are authenticated.
+    Established(Box<Established>),
+}
+
+impl Phase {
+    /// As the table holds it.
+    pub(crate) fn with(self, ends: Ends) -> IkeSa {
+        IkeSa { ends, phase: ike_sa::Phase::V2(self) }
+    }
+
+    pub(crate) fn handle(self, ends: Ends, message: Message, datagram: Datagram<'_>, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::InitRequested(phase) => phase.handle(ends, message, datagram, core),
+            Phase::InitAnswered(phase) => phase.handle(ends, message, datagram, core),
+            Phase::IntermediateRequested(phase) => phase.handle(ends, message, datagram, core),
+            Phase::AuthRequested(phase) => phase.handle(ends, message, datagram, core),
+            Phase::EapAnswered(phase) => phase.handle(ends, message, datagram, core),
+            Phase::Asking(phase) => Some(phase.handle(ends, core)),
+            Phase::Established(phase) => phase.handle(ends, message, datagram, core),
+        }
+    }
+
+    pub(crate) fn timer(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::InitRequested(phase) => phase.timer(ends, core),
+            Phase::InitAnswered(phase) => phase.timer(ends, core),
+            Phase::IntermediateRequested(phase) => phase.timer(ends, core),
+            Phase::AuthRequested(phase) => phase.timer(ends, core),
+            Phase::EapAnswered(phase) => phase.timer(ends, core),
+            Phase::Asking(phase) => phase.timer(ends, core),
+            Phase::Established(phase) => phase.timer(ends, core),
+        }
+    }
+
+    pub(crate) fn answered(self, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Asking(phase) => phase.answered(ends, op, answer, core),
+            phase => Some(phase.with(ends)),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Phase::InitRequested(phase) => Some(phase.retry.at()),
+            Phase::InitAnswered(phase) => Some(phase.expire_at),
+            Phase::IntermediateRequested(phase) => Some(phase.retry.at()),
+            Phase::AuthRequested(phase) => Some(phase.retry.at()),
+            Phase::EapAnswered(phase) => Some(phase.expire_at),
+            Phase::Asking(phase) => Some(phase.deadline()),
+            Phase::Established(phase) => phase.deadline(),
+        }
+    }
+
+    /// Whether a peer began it and has yet to prove who it is.
+    pub(crate) fn is_half_open(&self) -> bool {
+        match self {
+            Phase::InitAnswered(_) | Phase::EapAnswered(_) => true,
+            Phase::Asking(phase) => phase.is_half_open(),
+            Phase::InitRequested(_)
+            | Phase::IntermediateRequested(_)
+            | Phase::AuthRequested(_)
+            | Phase::Established(_) => false,
+        }
+    }
+
+    pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
+        match self {
+            Phase::InitRequested(phase) => Some(&mut phase.wants),
+            Phase::IntermediateRequested(phase) => Some(&mut phase.wants),
+            Phase::AuthRequested(phase) => Some(&mut phase.wants),
+            Phase::Asking(phase) => phase.wants(),
+            Phase::InitAnswered(_) | Phase::EapAnswered(_) | Phase::Established(_) => None,
+        }
+    }
+
+    /// What is after the initial exchanges, if they are over.
+    pub(crate) fn established(&self) -> Option<&Established> {
+        match self {
+            Phase::Established(phase) => Some(phase),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remote_name(&self) -> &str {
+        match self {
+            Phase::InitRequested(phase) => &phase.remote.name,
+            Phase::InitAnswered(phase) => phase.remote_name(),
+            Phase::IntermediateRequested(phase) => &phase.remote.name,
+            Phase::AuthRequested(phase) => &phase.remote.name,
+            Phase::EapAnswered(phase) => &phase.request.remote.name,
+            Phase::Asking(phase) => phase.remote_name(),
+            Phase::Established(phase) => &phase.remote.name,
+        }
+    }
+
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self {
+            Phase::InitRequested(_) | Phase::InitAnswered(_) => "IKE_SA_INIT",
+            Phase::IntermediateRequested(_) => "IKE_INTERMEDIATE",
+            Phase::AuthRequested(_) | Phase::EapAnswered(_) | Phase::Asking(_) => "IKE_AUTH",
+            Phase::Established(phase) => phase.state_name(),
+        }
+    }
+
+    pub(crate) fn suite(&self) -> Option<IkeSuite> {
+        match self {
+            Phase::InitRequested(_) => None,
+            Phase::InitAnswered(phase) => Some(phase.suite),
+            Phase::IntermediateRequested(phase) => Some(phase.init.suite),
+            Phase::AuthRequested(phase) => Some(phase.suite),
+            Phase::EapAnswered(phase) => Some(phase.phase.suite),
+            Phase::Asking(phase) => Some(phase.suite()),
+            Phase::Established(phase) => Some(phase.suite),
+        }
+    }
+
+    pub(crate) fn drop_silently(self, ends: &Ends, reason: DownReason, core: &mut Core) {
+        match self {
+            Phase::Established(phase) => phase.end(ends, reason, core),
+            Phase::AuthRequested(phase) => phase.abandon(core),
+            Phase::Asking(phase) => phase.abandon(core),
+            Phase::InitRequested(_)
+            | Phase::InitAnswered(_)
+            | Phase::IntermediateRequested(_)
+            | Phase::EapAnswered(_) => {}
+        }
+    }
+}
+
+impl IkeSa {
+    /// The established phase of IKEv2, if it is there.
+    pub(crate) fn established(&mut self) -> Option<&mut Established> {
+        match &mut self.phase {
+            ike_sa::Phase::V2(Phase::Established(phase)) => Some(phase),
+            _ => None,
+        }
+    }
+}

@@ -23,19 +23,20 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
 
-pub(crate) use super::answer_init::InitAnswered;
-use super::auth::{self, InitExchange};
+use super::Phase;
+use super::auth::InitExchange;
 use super::intermediate as intermediate_phase;
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Error, Place};
-use crate::ike_sa::{Ends, IkeSa, Phase};
+use crate::error::{Error, Place, no_answer};
+use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::{IKE_PORT, NAT_PORT, Nat};
 use crate::negotiate;
 use crate::retry::{Due, Retry};
-use crate::v2::feature::fragmentation::{self, Sealed};
+use crate::sealed::Sealed;
+use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
@@ -107,7 +108,7 @@ fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(),
     let retry = Retry::new(message, remote.retransmission, core.now);
     let phase =
         InitRequested { remote, wants, retry, offers, ke, method, nonce, cookie: None, restarts: 0, reported: false };
-    core.table.insert(IkeSa { ends, phase: Phase::InitRequested(Box::new(phase)) });
+    core.table.insert(Phase::InitRequested(Box::new(phase)).with(ends));
     Ok(())
 }
 
@@ -188,7 +189,7 @@ impl InitRequested {
             Due::GiveUp => {
                 if !self.reported {
                     let policy = self.wants.first().map(|want| want.policy);
-                    core.failed(auth::no_answer(ends.place(&self.remote.name, "IKE_SA_INIT", policy)));
+                    core.failed(no_answer(ends.place(&self.remote.name, "IKE_SA_INIT", policy)));
                 }
                 return None;
             }
@@ -197,7 +198,7 @@ impl InitRequested {
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
-        IkeSa { ends, phase: Phase::InitRequested(self) }
+        Phase::InitRequested(self).with(ends)
     }
 
     /// The responder says no, or somebody says so in its name.

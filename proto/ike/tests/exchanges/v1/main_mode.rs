@@ -158,52 +158,6 @@ fn of_several_remotes_at_an_address_the_key_finds_the_right_one() {
     assert_eq!(lab.b.children().len(), 1);
 }
 
-// S-006, S-007: both versions at one port, told apart by the header; each host initiates the one it is told to.
-#[test]
-fn one_host_answers_both_versions() {
-    let both = |config: &mut ravelin_ike::Config| {
-        let mut v2 = config.remotes[0].clone();
-        v2.version = ravelin_ike::config::IkeVersion::V2;
-        v2.proposals = vec![crate::lab::ike_proposal(KeMethod::CURVE25519)];
-        v2.initiate = false;
-        config.remotes.push(v2);
-    };
-    let mut lab = lab(|_, b| both(b));
-    lab.a.command(Command::Initiate(POLICY));
-    lab.settle();
-    assert_eq!((lab.a.ike().version, lab.b.ike().version), (1, 1));
-    lab.a.command(Command::TerminateIke(None));
-    lab.settle();
-    let mut v2 = lab.b.config.remotes[1].clone();
-    lab.a.configure(|config| {
-        v2.local_id = config.remotes[0].local_id.clone();
-        v2.remote_id = config.remotes[0].remote_id.clone();
-        v2.local = config.remotes[0].local;
-        v2.remote = config.remotes[0].remote;
-        v2.initiate = true;
-        config.remotes = vec![v2];
-    });
-    lab.a.command(Command::Initiate(POLICY));
-    lab.settle();
-    assert_eq!((lab.a.ike().version, lab.b.ike().version), (2, 2));
-    // And B begins with version 1, which A does not accept any more.
-    lab.a.command(Command::TerminateIke(None));
-    lab.settle();
-    let versions = lab.a.endpoint.counters().version;
-    lab.b.command(Command::Initiate(POLICY));
-    lab.settle();
-    assert_eq!(lab.a.endpoint.counters().version, versions + 1);
-}
-
-#[test]
-fn nobody_who_does_not_ask_for_it_speaks_it() {
-    let mut lab = crate::lab::Lab::with(|a, _| super::v1(a, false));
-    lab.a.command(Command::Initiate(POLICY));
-    lab.settle();
-    assert!(lab.b.sent.is_empty() && lab.b.endpoint.ike_sas().is_empty());
-    assert_eq!(lab.b.endpoint.counters().version, 1);
-}
-
 #[test]
 fn a_host_that_may_only_answer_does_not_begin() {
     let mut lab = lab(|a, _| a.remotes[0].initiate = false);
@@ -213,4 +167,17 @@ fn a_host_that_may_only_answer_does_not_begin() {
     lab.b.command(Command::Initiate(POLICY));
     lab.settle();
     assert_eq!(lab.a.children().len(), 1);
+}
+
+#[test]
+#[cfg(not(feature = "ikev2"))]
+fn the_version_that_was_left_out_is_a_mistake() {
+    let mut lab = lab(|_, b| b.remotes[0].version = ravelin_ike::config::IkeVersion::V2);
+    let mistakes = lab.b.config.mistakes(&crate::lab::provider());
+    assert_eq!(mistakes, [ravelin_ike::Mistake::NoVersion("peer".into())]);
+    assert!(mistakes[0].to_string().contains("built without IKEv2"), "{}", mistakes[0]);
+    lab.b.command(Command::Initiate(POLICY));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert!(lab.b.endpoint.ike_sas().is_empty());
 }

@@ -12,7 +12,7 @@ use ravelin_types::{Identity, Secret};
 
 use super::v1;
 use crate::lab::{Lab, POLICY, SECRET};
-use crate::signature::{Papers2, trust};
+use crate::papers::{Papers2, trust};
 
 fn lab(papers: &Papers2, aggressive: bool, change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
     papers.lab(|a, b| {

@@ -16,7 +16,7 @@ use ravelin_wire::ike::v2::CfgAttributeType;
 
 use super::{QUICK, next, v1};
 use crate::lab::{A, Lab, POLICY, ip};
-use crate::signature::Papers2;
+use crate::papers::Papers2;
 
 const TRANSACTION: u8 = 6;
 

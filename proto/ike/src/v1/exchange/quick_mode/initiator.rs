@@ -17,6 +17,7 @@ use super::{
     Asked, Exchange, NoncePair, State, ids, keys, lifetime, message_id, original_payloads, originals, settle,
     take_over, udp,
 };
+use crate::child::offer::{ChildOffer, mode_name};
 use crate::child::{Agreement, ChildSa, Terms};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -27,12 +28,11 @@ use crate::limits;
 use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::retry::Retry;
+use crate::sealed::Sealed;
 use crate::v1::ipsec::{self, Common};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
 use crate::v1::session::Session;
-use crate::v2::feature::fragmentation::Sealed;
-use crate::v2::offer::{ChildOffer, mode_name};
 use crate::want::Want;
 
 /// Sends the first message; the offer is given up when that fails.

@@ -28,6 +28,7 @@ use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ike::header::{Header, PayloadType};
 use ravelin_wire::ike::v1::{NatOa, Notify, Payload};
 
+use crate::child::offer::ChildOffer;
 use crate::child::{ChildSa, ChildState, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -42,7 +43,6 @@ use crate::v1::ipsec::{self};
 use crate::v1::message::Payloads;
 use crate::v1::session::Session;
 use crate::v1::vendor::NatT;
-use crate::v2::offer::ChildOffer;
 use crate::want::Want;
 
 /// Ni and Nr.

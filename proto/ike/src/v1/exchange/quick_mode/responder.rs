@@ -18,6 +18,8 @@ use ravelin_wire::ike::v1::{
 
 use super::super::informational;
 use super::{Answered, Exchange, NoncePair, State, keys, lifetime, original_payloads, originals, room, take_over};
+use crate::child::answer::{Wanted, candidates, find};
+use crate::child::offer::{AH_THROUGH_NAT, mode_name};
 use crate::child::{Agreement, ChildSa, ChildState, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -29,13 +31,11 @@ use crate::limits;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::output::DownReason;
 use crate::retry::Retry;
+use crate::sealed::Sealed;
 use crate::v1::ipsec::{self, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
 use crate::v1::session::{Session, Stage};
-use crate::v2::answer::{Wanted, candidates, find};
-use crate::v2::feature::fragmentation::Sealed;
-use crate::v2::offer::{AH_THROUGH_NAT, mode_name};
 
 type Reply = (Vec<Payload>, NoncePair, ChildSa, Option<Spi>);
 

@@ -4,6 +4,9 @@
 //! old one until the peer shows that it receives on the new one (RFC 7296 §2.8), so the outbound half of a new
 //! Child SA may wait for a while.
 
+pub(crate) mod answer;
+pub(crate) mod offer;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;

@@ -8,7 +8,7 @@ use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
 use super::{spi_of, up};
 use crate::lab::*;
-use crate::peer::{self, FIRST, Peer, deleted, notifies};
+use crate::v2::peer::{self, FIRST, Peer, deleted, notifies};
 
 // Row 74.
 #[test]

@@ -13,8 +13,8 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Eap, EapCode, Id, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{Peer, notifies, notify};
-use crate::signature::{credential, give_key, trust};
+use crate::papers::{credential, give_key, trust};
+use crate::v2::peer::{Peer, notifies, notify};
 
 const AUTH_EXCHANGE: ExchangeType = ExchangeType::IKE_AUTH;
 

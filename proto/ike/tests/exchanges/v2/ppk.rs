@@ -1,7 +1,7 @@
 //! Post-quantum pre-shared keys (RFC 8784).
 
 use crate::lab::*;
-use crate::peer::{Peer, notifies, notify};
+use crate::v2::peer::{Peer, notifies, notify};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Ppk, Ppks};
 use ravelin_wire::ike::header::ExchangeType;

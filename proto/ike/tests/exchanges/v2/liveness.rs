@@ -7,7 +7,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{self, Peer};
+use crate::v2::peer::{self, Peer};
 
 const AFTER: Duration = Duration::from_secs(20);
 

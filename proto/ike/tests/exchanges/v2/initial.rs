@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::*;
-use crate::peer::find_nonce;
+use crate::v2::peer::find_nonce;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Transmit, limits};

@@ -15,7 +15,7 @@ use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Ke, NotifyType, Payload, 
 
 use super::{child_payloads, errors, fresh, keyed, up};
 use crate::lab::*;
-use crate::peer::{self, FIRST};
+use crate::v2::peer::{self, FIRST};
 
 // Rows 14, 26, 31: every exchange before IKE_AUTH, protected by the keys of IKE_SA_INIT.
 // RFC 7296 §1: the order of the exchanges.

@@ -10,7 +10,7 @@ use ravelin_wire::ike::v2::{AuthMethod, Delete, Fragment, NotifyType, Payload};
 
 use super::{child_payloads, is_down, state, up};
 use crate::lab::*;
-use crate::peer::{self, FIRST, Peer, deleted, notifies};
+use crate::v2::peer::{self, FIRST, Peer, deleted, notifies};
 
 /// The endpoint has sent its IKE_AUTH request, which was taken.
 fn asked() -> (Host, Peer) {

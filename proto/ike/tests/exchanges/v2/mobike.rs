@@ -13,7 +13,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{Peer, notifies, notify};
+use crate::v2::peer::{Peer, notifies, notify};
 
 const NEW_A: &str = "198.51.100.1";
 const NEW_B: &str = "203.0.113.2";

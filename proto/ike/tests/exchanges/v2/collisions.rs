@@ -14,7 +14,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AnySpi, Delete, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{self, FIRST, Peer, deleted, notifies, spi_of};
+use crate::v2::peer::{self, FIRST, Peer, deleted, notifies, spi_of};
 
 const SECOND: Spi = Spi(0x0abc_0002);
 const THIRD: Spi = Spi(0x0abc_0003);

@@ -5,66 +5,15 @@ use std::time::Duration;
 
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Answer, Command, Config, Event, Input, Question, limits};
+use ravelin_ike::{Answer, Command, Event, Input, Question, limits};
 use ravelin_ike::{Ppk, Ppks};
+use ravelin_pki::Crl;
 use ravelin_pki::auth::{Credential, Proof, Trust};
-use ravelin_pki::{Certificate, Crl};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
 
 use crate::lab::*;
-
-pub fn certificate(der: &[u8]) -> Certificate {
-    Certificate::parse(der).unwrap()
-}
-
-/// A credential whose key is kept as `key`; the certificates are sent in this order.
-pub fn credential(paper: &Paper, more: &[&[u8]]) -> Arc<Credential> {
-    let own = certificate(&paper.der);
-    let certificates = std::iter::once(own.clone()).chain(more.iter().map(|der| certificate(der))).collect();
-    Arc::new(Credential { certificates, key: "key".into(), spki: own.spki().to_vec(), sha1: false })
-}
-
-pub fn trust(anchors: &[&[u8]]) -> Trust {
-    Trust { anchors: anchors.iter().map(|der| certificate(der)).collect(), ..Trust::default() }
-}
-
-pub fn give_key(host: &mut Host, paper: &Paper) {
-    let key = provider().signatures.unwrap().private_key(&paper.pkcs8).unwrap();
-    host.papers.keys.insert("key".into(), key.into());
-}
-
-const NAME_A: &str = "192.0.2.1.example.org";
-const NAME_B: &str = "192.0.2.2.example.org";
-
-/// What both ends have, before the test changes it.
-pub struct Papers2 {
-    pub root: Paper,
-    pub a: Paper,
-    pub b: Paper,
-}
-
-impl Papers2 {
-    pub fn new(kind: Kind) -> Self {
-        let root = papers::root("root", kind);
-        let (a, b) = (root.peer("a", &[NAME_A], kind), root.peer("b", &[NAME_B], kind));
-        Papers2 { root, a, b }
-    }
-
-    /// Both with certificates of the root.
-    pub fn lab(&self, change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
-        let mut lab = Lab::with(|a, b| {
-            for (config, paper) in [(&mut *a, &self.a), (&mut *b, &self.b)] {
-                config.remotes[0].local_auth = LocalAuth::Signature(credential(paper, &[]));
-                config.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&self.root.der])));
-            }
-            change(a, b);
-        });
-        give_key(&mut lab.a, &self.a);
-        give_key(&mut lab.b, &self.b);
-        lab
-    }
-}
+use crate::papers::{NAME_A, NAME_B, Papers2, certificate, credential, give_key, trust};
 
 /// A begins, and B refuses for this reason; A hears it, and nobody has anything.
 fn refused(mut lab: Lab, words: &str) {

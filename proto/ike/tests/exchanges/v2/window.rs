@@ -9,7 +9,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::Payload;
 
 use crate::lab::*;
-use crate::peer::{self, Peer};
+use crate::v2::peer::{self, Peer};
 
 const SECOND: Spi = Spi(0x0abc_0002);
 

@@ -12,7 +12,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, identity::IdType};
 
 use crate::lab::*;
-use crate::signature::{credential, give_key, trust};
+use crate::papers::{credential, give_key, trust};
 
 const OTHER: PolicyId = PolicyId(8);
 

@@ -12,7 +12,7 @@ use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Notify, NotifyType, Paylo
 
 use super::{child_payloads, errors, is_down, keyed, spi_of, state, up};
 use crate::lab::*;
-use crate::peer::{self, FIRST, Peer, deleted, notifies};
+use crate::v2::peer::{self, FIRST, Peer, deleted, notifies};
 
 const SECOND: Spi = Spi(0x0abc_0002);
 

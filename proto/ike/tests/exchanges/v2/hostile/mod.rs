@@ -12,7 +12,7 @@ use ravelin_types::Spi;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{self, Peer};
+use crate::v2::peer::{self, Peer};
 
 /// A host B, and a peer at A that has yet to say a word.
 fn fresh() -> (Host, Peer) {

@@ -8,7 +8,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Fragment, Message, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{Peer, notify};
+use crate::v2::peer::{Peer, notify};
 
 /// Selectors that make IKE_AUTH longer than a datagram should be.
 fn many(config: &mut Config) {

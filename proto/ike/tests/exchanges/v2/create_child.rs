@@ -14,7 +14,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Delete, Ke, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{self, Peer, notifies};
+use crate::v2::peer::{self, Peer, notifies};
 
 const SECOND: PolicyId = PolicyId(8);
 const NEW: Spi = Spi(0x0abc_0002);

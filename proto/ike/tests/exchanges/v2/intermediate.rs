@@ -8,7 +8,7 @@ use ravelin_types::transform::{Additional, KeMethod, Transform};
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::notifies;
+use crate::v2::peer::notifies;
 
 const INTERMEDIATE: u8 = 43;
 

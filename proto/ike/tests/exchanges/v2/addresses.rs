@@ -11,7 +11,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Cfg, CfgAttribute, CfgAttributeType, CfgType, NotifyType, Payload, Ts};
 
 use crate::lab::*;
-use crate::peer::Peer;
+use crate::v2::peer::Peer;
 
 fn net(text: &str) -> TrafficSelector {
     let (base, len) = text.split_once('/').unwrap();

@@ -14,7 +14,7 @@ use ravelin_wire::ike::v2::{Chain, Message, Nonce, Notify, NotifyType, Payload, 
 
 use super::{fresh, state};
 use crate::lab::*;
-use crate::peer::Peer;
+use crate::v2::peer::Peer;
 
 // Rows 22, 36, 12: every length, and a length field that lies.
 #[test]

@@ -8,7 +8,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
 use crate::lab::*;
-use crate::peer::{self, FIRST, Peer, deleted};
+use crate::v2::peer::{self, FIRST, Peer, deleted};
 
 /// Why Child SAs went down, in order.
 fn child_reasons(host: &Host) -> Vec<DownReason> {

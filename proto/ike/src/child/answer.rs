@@ -1,0 +1,168 @@
+//! Being asked for a Child SA, in either version: which policy it falls under, and what of the offer that policy takes.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Identity;
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::sa::OriginalAddresses;
+use ravelin_types::selector::{TrafficSelector, narrow};
+use ravelin_wire::ip::transport::has_ports;
+
+use super::offer::mode_name;
+use crate::address::Inside;
+use crate::config::ChildPolicy;
+use crate::error::{Disagreement, Error};
+use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::nat;
+use crate::negotiate::Selectors;
+
+/// What the peer wants, in the two readings of RFC 7296 §2.23.1.
+pub(crate) struct Wanted {
+    pub(crate) transport: bool,
+    pub(crate) tfc_declined: bool,
+    /// As sent.
+    sent: Selectors,
+    /// With the addresses as we see them, for transport mode.
+    seen: Selectors,
+    pub(crate) original: Option<OriginalAddresses>,
+}
+
+impl Wanted {
+    /// `told` has the peer's own addresses where it says them apart from the selectors, as with IKEv1.
+    pub(crate) fn of(
+        transport: bool,
+        sent: Selectors,
+        told: Option<OriginalAddresses>,
+        tfc_declined: bool,
+        ends: &Ends,
+    ) -> Self {
+        let mut seen = sent.clone();
+        let mut original = None;
+        if transport && ends.nat.any() {
+            original = told.or_else(|| nat::original(&sent.initiator, &sent.responder));
+            if ends.nat.theirs {
+                seen.initiator = nat::substitute(&seen.initiator, ends.peer.ip());
+            }
+            if ends.nat.ours {
+                seen.responder = nat::substitute(&seen.responder, ends.local.ip());
+            }
+        }
+        Wanted { transport, tfc_declined, sent, seen, original }
+    }
+
+    /// The selectors as they are judged in this mode.
+    pub(crate) fn in_mode(&self, mode: Mode) -> &Selectors {
+        match mode {
+            Mode::Transport => &self.seen,
+            Mode::Tunnel => &self.sent,
+        }
+    }
+}
+
+/// The policy that an offer falls under, and what of the offer it takes.
+pub(crate) struct Found {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) mode: Mode,
+    pub(crate) selectors: Selectors,
+}
+
+/// The policies of a remote that this peer may use, in the order in which the SPD consults them. RFC 4301 §4.4.1.1: the
+/// name of an entry is matched with the identity that the peer proved to have.
+pub(crate) fn candidates(policies: &[Arc<ChildPolicy>], (remote, peer): (&str, &Identity)) -> Vec<Arc<ChildPolicy>> {
+    let theirs = policies.iter().filter(|child| child.remote == remote && child.is_for(peer));
+    let mut policies: Vec<_> = theirs.cloned().collect();
+    policies.sort_by_key(|child| (child.policy.priority, child.policy.id));
+    policies
+}
+
+/// The policy for what is wanted: the mode asked for comes before the other, and within a mode a policy that takes the
+/// initiator's first selectors, the packet that asked, before one that does not (RFC 7296 §2.9).
+pub(crate) fn find(
+    policies: &[Arc<ChildPolicy>],
+    wanted: &Wanted,
+    inside: &Inside,
+    ends: &Ends,
+) -> Result<Found, Error> {
+    let mut best: Option<(u8, Found)> = None;
+    let mut mode_differs = false;
+    let mut not_single = false;
+    for policy in policies {
+        let Action::Protect(protection) = &policy.policy.action else { continue };
+        let mut allowed = allowed(policy, inside);
+        let mode = protection.mode;
+        let offered = match mode {
+            Mode::Transport => {
+                allowed.initiator = narrow(&[TrafficSelector::host(ends.peer.ip())], &allowed.initiator);
+                allowed.responder = narrow(&[TrafficSelector::host(ends.local.ip())], &allowed.responder);
+                &wanted.seen
+            }
+            Mode::Tunnel => &wanted.sent,
+        };
+        let Some(mut selectors) = offered.narrowed(&allowed) else { continue };
+        if protection.pfp.any() {
+            match filled(protection.pfp, offered, &allowed) {
+                Some(filled) => selectors = filled,
+                None => {
+                    not_single = true;
+                    continue;
+                }
+            }
+        }
+        let rank = match (mode, wanted.transport) {
+            // RFC 7296 §1.3.1: without the notify it is tunnel mode, which this policy does not permit.
+            (Mode::Transport, false) => {
+                mode_differs = true;
+                continue;
+            }
+            (Mode::Transport, true) | (Mode::Tunnel, false) => 0,
+            // RFC 7296 §1.3.1: declined by leaving the notify out of the answer.
+            (Mode::Tunnel, true) => 2,
+        };
+        let rank = rank + u8::from(!selectors.covers_first(offered));
+        if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+            best = Some((rank, Found { policy: policy.clone(), mode, selectors }));
+        }
+    }
+    best.map(|(_, found)| found).ok_or_else(|| {
+        let words = |mode| vec![mode_name(mode).to_string()];
+        if not_single {
+            let ours = vec!["each flow on a Child SA of its own".to_string()];
+            return Error::NotSingle(Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours));
+        }
+        Error::NoAgreement(match mode_differs {
+            true => Disagreement::new(Part::Mode, words(Mode::Tunnel), words(Mode::Transport)),
+            false => {
+                let protected = policies.iter().filter(|policy| matches!(policy.policy.action, Action::Protect(_)));
+                let ours = protected.flat_map(|policy| allowed(policy, inside).lines()).collect();
+                Disagreement::new(Part::TrafficSelectors, wanted.sent.lines(), ours)
+            }
+        })
+    })
+}
+
+/// What a policy that populates selectors from packets takes of an offer: for the packet that comes first in it
+/// (RFC 7296 §2.9), with what is filled from it in place of the policy's own values. `None`: the offer is not because
+/// of a packet, or the packet is not within the policy.
+fn filled(pfp: Pfp, offered: &Selectors, allowed: &Selectors) -> Option<Selectors> {
+    let (initiator, responder) = (offered.initiator.get(..1)?, offered.responder.get(..1)?);
+    let flow = pfp.values(responder, initiator)?;
+    if pfp.fills_ports()
+        && has_ports(flow.protocol)
+        && (pfp.local_port && flow.src_port.is_none() || pfp.remote_port && flow.dst_port.is_none())
+    {
+        return None;
+    }
+    let (responder, initiator) = pfp.fill(&allowed.responder, &allowed.initiator, &flow);
+    offered.narrowed(&Selectors { initiator, responder })
+}
+
+/// The selectors of a policy, the peer's side first.
+fn allowed(policy: &ChildPolicy, inside: &Inside) -> Selectors {
+    let (responder, initiator) = policy.selectors(inside);
+    Selectors { initiator, responder }
+}

@@ -1,0 +1,197 @@
+//! Asking for a Child SA, in either version: what is offered.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Spi;
+use ravelin_types::dataplane::Flow;
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
+use ravelin_types::transform::KeMethod;
+use ravelin_wire::ip::transport::has_type;
+
+use super::ChildSa;
+use crate::address::Inside;
+use crate::config::ChildPolicy;
+use crate::context::Core;
+use crate::error::Error;
+use crate::explain::Part;
+use crate::ike_sa::Ends;
+use crate::negotiate::{self, Selectors};
+use crate::want::Want;
+
+/// RFC 3715 §2.1: AH covers the addresses that a NAT changes, and RFC 3948 carries ESP alone.
+pub(crate) const AH_THROUGH_NAT: Error = Error::Misuse("AH does not pass the NAT between the two ends; use ESP");
+
+/// Our side of a Child SA that is being asked for. Its inbound SPI is reserved; whoever drops the offer releases it.
+pub(crate) struct ChildOffer {
+    pub(crate) policy: Arc<ChildPolicy>,
+    pub(crate) inbound: Spi,
+    pub(crate) replaces: Option<Spi>,
+    proposals: Vec<Proposal>,
+    mode: Mode,
+    /// TSi is our side.
+    selectors: Selectors,
+}
+
+impl ChildOffer {
+    /// A first Child SA for a policy.
+    pub(crate) fn new(
+        policy: Arc<ChildPolicy>,
+        want: &Want,
+        with_ke: bool,
+        inside: &Inside,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<Self, Error> {
+        let Action::Protect(protection) = &policy.policy.action else {
+            return Err(Error::Misuse("the policy does not ask for protection"));
+        };
+        let mode = protection.mode;
+        let (initiator, responder) = policy.selectors(inside);
+        let mut selectors = Selectors { initiator, responder };
+        if selectors.initiator.is_empty() {
+            return Err(Error::Misuse("the peer gave us no internal address for the selectors of the policy"));
+        }
+        if mode == Mode::Transport {
+            // RFC 7296 §2.23.1: exactly the addresses of the IKE SA.
+            selectors.initiator = narrow(&[TrafficSelector::host(ends.local.ip())], &selectors.initiator);
+            selectors.responder = narrow(&[TrafficSelector::host(ends.peer.ip())], &selectors.responder);
+        }
+        if selectors.initiator.is_empty() || selectors.responder.is_empty() {
+            return Err(Error::Misuse("the selectors of the transport mode policy do not hold the addresses in use"));
+        }
+        match (want.flow, want.pfp) {
+            // RFC 4301 §4.4.1.2: there is nothing to fill the selectors with.
+            (None, pfp) if pfp.any() => return Err(Error::Misuse("the policy takes its selectors from packets")),
+            (Some(flow), pfp) if pfp.any() => {
+                let (local, remote) = pfp.fill(&selectors.initiator, &selectors.responder, &flow);
+                selectors = Selectors { initiator: local, responder: remote };
+                if selectors.initiator.is_empty() || selectors.responder.is_empty() {
+                    return Err(Error::Misuse("the policy does not select the packet that asked"));
+                }
+            }
+            _ => {}
+        }
+        if let Some(flow) = want.flow {
+            // RFC 7296 §2.9: the packet that asked comes first.
+            put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
+            put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
+        }
+        Self::with(policy, mode, selectors, None, with_ke, ends, core)
+    }
+
+    /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
+    pub(crate) fn replacing(old: &ChildSa, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
+        let current = core.policy(old.policy.policy.id);
+        let policy = current.unwrap_or_else(|| old.policy.clone());
+        let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
+        Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)
+    }
+
+    fn with(
+        policy: Arc<ChildPolicy>,
+        mode: Mode,
+        selectors: Selectors,
+        replaces: Option<Spi>,
+        with_ke: bool,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<Self, Error> {
+        let proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
+        if proposals.is_empty() {
+            return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
+        }
+        if ends.nat.any() && proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH) {
+            return Err(AH_THROUGH_NAT);
+        }
+        let inbound = core.child_spi(ends.our_spi());
+        Ok(ChildOffer { policy, inbound, replaces, proposals, mode, selectors })
+    }
+
+    /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.
+    pub(crate) fn for_flow(mut self, flow: Option<Flow>) -> Self {
+        let Some(flow) = flow else { return self };
+        let with = |selectors: &mut Vec<TrafficSelector>, address, port| {
+            if let Some(at) = selectors.iter().position(|ts| ts.matches(address, flow.protocol, port)) {
+                selectors.swap(0, at);
+            }
+        };
+        with(&mut self.selectors.initiator, flow.src, flow.src_port);
+        with(&mut self.selectors.responder, flow.dst, flow.dst_port);
+        self
+    }
+
+    /// What is offered, best first.
+    pub(crate) fn proposals(&self) -> &[Proposal] {
+        &self.proposals
+    }
+
+    /// Transport or tunnel.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The initiator's side is ours.
+    pub(crate) fn selectors(&self) -> &Selectors {
+        &self.selectors
+    }
+
+    /// ESP or AH. All proposals of a policy are for one of them.
+    pub(crate) fn protocol(&self) -> ProtocolId {
+        self.proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol)
+    }
+
+    /// The key exchange method whose value goes along, if any.
+    pub(crate) fn first_ke(&self) -> Option<KeMethod> {
+        negotiate::first_ke(&self.proposals)
+    }
+
+    /// Whether the offer lists the method.
+    pub(crate) fn lists_ke(&self, method: KeMethod) -> bool {
+        negotiate::lists_ke(&self.proposals, method)
+    }
+
+    /// What we offered of one part, for a report.
+    pub(crate) fn lines(&self, part: Part) -> Vec<alloc::string::String> {
+        match part {
+            Part::TrafficSelectors => self.selectors.lines(),
+            Part::Mode => vec![mode_name(self.mode).into()],
+            _ => self.proposals.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// For reports.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transport => "transport mode",
+        Mode::Tunnel => "tunnel mode",
+    }
+}
+
+fn put_first(selectors: &mut Vec<TrafficSelector>, address: core::net::IpAddr, protocol: u8, port: Option<u16>) {
+    if address.is_unspecified() {
+        // No packet asked: these are the values of a Child SA that was there.
+        return;
+    }
+    let host = TrafficSelector::host(address);
+    let holds = |ts: &&TrafficSelector| port.is_none_or(|port| ts.matches(address, protocol, Some(port)));
+    let packet = match port {
+        Some(port) if !has_type(protocol) => host.with(protocol, port..=port).ok(),
+        // The types of the two directions differ, so one message's would not cover its answer: all that the policy has.
+        _ => host
+            .with(protocol, ANY_PORTS)
+            .ok()
+            .and_then(|of| selectors.iter().filter(holds).find_map(|ts| ts.intersection(&of))),
+    };
+    if let Some(packet) = packet
+        && selectors.first() != Some(&packet)
+        && selectors.iter().any(|ts| ts.covers(&packet))
+    {
+        selectors.insert(0, packet);
+    }
+}

@@ -1,0 +1,110 @@
+//! Datagrams of IKEv2 and of what comes after it: to the IKE SA concerned, to a new one, or answered outside of any.
+
+use alloc::vec::Vec;
+
+use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::{IkeSpi, Spi};
+use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
+use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
+
+use super::message::Payloads;
+use super::phase::answer_init;
+use crate::context::Core;
+use crate::error::Error;
+use crate::ike_sa::{self, Ends, IkeSa};
+use crate::input::Datagram;
+
+/// Takes a datagram of version 2 or higher.
+pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
+    if header.version.major() != Version::V2.major() {
+        return other_version(header, datagram, core);
+    }
+    let message = match Message::parse(datagram.data) {
+        Ok(message) => message,
+        Err(malformed) => {
+            core.counters.malformed += 1;
+            if is_init(&header) && core.may_react() {
+                unprotected(header, Error::from(malformed).notify(), datagram, core);
+            }
+            return;
+        }
+    };
+    if is_init(&header) {
+        answer_init::respond(message, datagram, core);
+        return;
+    }
+    let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };
+    match core.table.take(ours) {
+        Some(IkeSa { ends, phase: ike_sa::Phase::V2(phase) }) if belongs(&header, &ends) => {
+            if let Some(sa) = phase.handle(ends, message, datagram, core) {
+                core.table.insert(sa);
+            }
+        }
+        other => {
+            if let Some(sa) = other {
+                core.table.insert(sa);
+            }
+            core.counters.unknown_spi += 1;
+            unknown(header, message, datagram, core);
+        }
+    }
+}
+
+/// A message for no IKE SA of ours (RFC 7296 §1.5, §2.21.4).
+fn unknown(header: Header, message: Message, datagram: Datagram<'_>, core: &mut Core) {
+    if message.protected.is_none() {
+        invalid_spi(Payloads(message.payloads), datagram, core);
+        return;
+    }
+    // Never in answer to a response.
+    if !header.flags.is_response() && core.may_react() {
+        unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram, core);
+    }
+}
+
+/// Somebody says that the peer does not know an SPI on which we send. It must not be answered and proves nothing,
+/// but it is a reason to ask the peer whether it lives.
+fn invalid_spi(payloads: Payloads, datagram: Datagram<'_>, core: &mut Core) {
+    let notify = payloads.notify(NotifyType::INVALID_SPI);
+    let spi = notify.and_then(|notify| <[u8; 4]>::try_from(notify.data.as_slice()).ok());
+    if let Some(spi) = spi {
+        let spi = Spi(u32::from_be_bytes(spi));
+        let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), src: None, spi };
+        core.with_child(id, |sa, _, _, core| sa.doubt(core));
+    }
+}
+
+/// RFC 7296 §2.5: a higher version is answered with the highest one that we speak.
+fn other_version(header: Header, datagram: Datagram<'_>, core: &mut Core) {
+    core.counters.version += 1;
+    if !header.flags.is_response() && core.may_react() {
+        unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), datagram, core);
+    }
+}
+
+/// An answer outside any IKE SA (RFC 7296 §1.5), never longer than what it answers.
+fn unprotected(header: Header, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
+    let role = if header.flags.is_initiator() { Flags::NONE } else { Flags::INITIATOR };
+    let answer = Header { version: Version::V2, flags: role.with(Flags::RESPONSE), ..header };
+    if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
+        let message = emit(&answer, &chain);
+        if message.len() <= datagram.data.len() {
+            core.transmit(datagram.local, datagram.remote, message);
+        }
+    }
+}
+
+/// The first message of an initiator.
+fn is_init(header: &Header) -> bool {
+    header.exchange == ExchangeType::IKE_SA_INIT
+        && header.responder_spi == IkeSpi::ZERO
+        && header.flags.is_initiator()
+        && !header.flags.is_response()
+}
+
+/// Whether a message that carries our SPI carries the peer's too and comes from the other side.
+fn belongs(header: &Header, ends: &Ends) -> bool {
+    let spis = (header.initiator_spi, header.responder_spi);
+    let first = ends.spi_r == IkeSpi::ZERO && header.initiator_spi == ends.spi_i;
+    header.flags.is_initiator() != ends.initiator && (spis == ends.spis() || first)
+}

@@ -1,0 +1,25 @@
+//! IKEv2: two endpoints, or one and `peer`, which does as it likes.
+
+mod addresses;
+mod algorithms;
+mod collisions;
+mod create_child;
+mod delete;
+mod eap;
+mod fragments;
+mod hostile;
+mod informational;
+mod initial;
+mod intermediate;
+mod liveness;
+mod mobike;
+mod nat;
+mod open;
+mod pad;
+pub mod peer;
+mod pfp;
+mod ppk;
+mod rekey;
+mod signature;
+mod storm;
+mod window;
