@@ -33,6 +33,7 @@ pub const LAB: &[&str] = &[
     "qemu-system-x86",
     "strongswan-charon",
     "strongswan-swanctl",
+    "tshark",
     "xz-utils",
     "zstd",
 ];

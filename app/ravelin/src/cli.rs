@@ -92,6 +92,10 @@ pub struct DaemonArgs {
     /// without this option nobody
     #[arg(long, value_name = "FILE", value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Way::parse(text)))]
     pub resolver: Option<Way>,
+    /// Write the keys of all negotiated SAs there, in the form of Wireshark's tables: whoever can read them can read what is
+    /// protected. The directory serves as WIRESHARK_CONFIG_DIR and for `ravelin decode --keys`
+    #[arg(long, value_name = "DIR")]
+    pub key_log: Option<PathBuf>,
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like info,ravelin_tun=debug
     #[arg(long, value_name = "FILTER", env = "RAVELIN_LOG", default_value = "info")]
     pub log: String,
@@ -162,8 +166,9 @@ pub struct DecodeArgs {
     /// A capture: pcap or pcapng, also compressed with gzip
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// File of keys, in the form of Wireshark's ikev1_decryption_table, ikev2_decryption_table or esp_sa; may be repeated
-    #[arg(long, value_name = "FILE")]
+    /// Keys: a file in the form of Wireshark's ikev1_decryption_table, ikev2_decryption_table or esp_sa, or a directory of
+    /// these, as `ravelin daemon --key-log` writes; may be repeated
+    #[arg(long, value_name = "PATH")]
     pub keys: Vec<PathBuf>,
     /// One JSON object for each frame
     #[arg(long)]

@@ -33,6 +33,7 @@ use crate::input::{Command, Datagram, Input, Outcome};
 use crate::live::Live;
 use crate::output::{Deadline, DownReason, OpId, Output};
 use crate::question::Answer;
+use crate::secrets::IkeSecrets;
 #[cfg(feature = "ikev1")]
 use crate::v1;
 #[cfg(feature = "ikev2")]
@@ -93,6 +94,12 @@ impl Endpoint {
     /// The remote of the IKE SA with this SPI of ours, and its [`IkeSaView::serial`].
     pub fn remote_of(&self, spi: IkeSpi) -> Option<(&str, u64)> {
         self.core.table.get(spi).map(|sa| (sa.remote_name(), sa.ends.serial))
+    }
+
+    /// What opens the messages of the IKE SA with this SPI of ours: for an operator who asked to read them. `None` too while
+    /// there are no keys yet.
+    pub fn secrets(&self, spi: IkeSpi) -> Option<IkeSecrets> {
+        self.core.table.get(spi)?.secrets()
     }
 
     /// The pools of internal addresses, by name, with who has which.

@@ -17,6 +17,7 @@ use crate::nat::Nat;
 use crate::output::{DownReason, Event, OpId};
 use crate::question::Answer;
 use crate::sa_table::InitKey;
+use crate::secrets::IkeSecrets;
 #[cfg(feature = "ikev1")]
 use crate::v1;
 #[cfg(feature = "ikev2")]
@@ -165,6 +166,11 @@ impl IkeSa {
     /// Name of the configured peer; of the likeliest one before it has said who it is.
     pub(crate) fn remote_name(&self) -> &str {
         either!(&self.phase, of => of.remote_name())
+    }
+
+    /// What opens its messages, once there are keys.
+    pub(crate) fn secrets(&self) -> Option<IkeSecrets> {
+        either!(&self.phase, of => of.secrets(&self.ends))
     }
 
     /// For listings.

@@ -29,6 +29,7 @@ mod negotiate;
 mod open;
 pub mod output;
 pub mod question;
+mod secrets;
 pub mod view;
 
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
@@ -70,3 +71,4 @@ pub use extensions::{Extensions, Ppk, Ppks};
 pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, Transmit};
 pub use question::{Answer, Desk, Question};
+pub use secrets::IkeSecrets;

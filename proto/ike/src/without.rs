@@ -17,6 +17,7 @@ use crate::config::{Config, NO_VERSION};
 use crate::explain::{Failure, Part};
 use crate::input::{Command, Input};
 use crate::output::{Event, Output};
+use crate::secrets::IkeSecrets;
 use crate::view::{Counters, IkeSaView};
 
 /// An endpoint that has no IKE SA and makes none.
@@ -63,6 +64,11 @@ impl Endpoint {
 
     /// None.
     pub fn remote_of(&self, _: IkeSpi) -> Option<(&str, u64)> {
+        None
+    }
+
+    /// None.
+    pub fn secrets(&self, _: IkeSpi) -> Option<IkeSecrets> {
         None
     }
 

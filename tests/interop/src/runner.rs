@@ -455,6 +455,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         swan_host: host,
         folder,
         helper: &places.helper,
+        program: &places.ravelin,
         gre: None,
         capture: Some(capture),
         heard: (0, 0),

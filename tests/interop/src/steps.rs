@@ -4,6 +4,7 @@ mod kernel;
 mod listing;
 mod payload;
 mod sas;
+mod wireshark;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -40,6 +41,8 @@ pub struct Scene<'a> {
     pub folder: &'a Path,
     /// The program that sends and receives payload.
     pub helper: &'a Path,
+    /// The program under test.
+    pub program: &'a Path,
     /// Ravelin's end of a GRE tunnel.
     pub gre: Option<Daemon>,
     /// The recording of the wire, until a step or the end stops it.
@@ -57,7 +60,7 @@ struct Word {
 
 impl Word {
     fn name(&self) -> &'static str {
-        self.usage.split(' ').next().unwrap_or_default()
+        self.usage.split([' ', ':']).next().unwrap_or_default()
     }
 }
 
@@ -137,6 +140,12 @@ const WORDS: &[Word] = &[
         "wire esp|udp|ah|gre [readable]: protected in this form only, unreadable or not; ends the recording",
         1..=2,
         payload::wire,
+    ),
+    word(
+        "wireshark: tshark and `ravelin decode` open all of the recording with the keys that Ravelin logged, and read the same; \
+         after `wire` only",
+        0..=0,
+        wireshark::wireshark,
     ),
     word("xfrm COMMAND...: `ip xfrm COMMAND` in the peer's kernel, keyed by hand", 2..=60, kernel::xfrm),
     word(

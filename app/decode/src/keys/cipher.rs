@@ -173,6 +173,15 @@ impl IkeKeys {
         format!("{} ({})", self.shape.encr, self.shape.names)
     }
 
+    /// Whether IV, text and ICV in `body` verify.
+    pub(super) fn opens(&self, initiator: bool, head: &[u8], body: &[u8]) -> bool {
+        let split = body.split_at_checked(self.shape.iv_len).and_then(|(iv, rest)| {
+            let (text, icv) = rest.split_at_checked(rest.len().checked_sub(self.shape.icv_len)?)?;
+            Some((iv, text, icv))
+        });
+        split.is_some_and(|(iv, text, icv)| self.open(initiator, head, iv, text, icv).is_ok())
+    }
+
     /// Verifies and decrypts; `head` is the message before the IV (RFC 7296 §3.14, RFC 5282 §5.1).
     pub(crate) fn open(
         &self,

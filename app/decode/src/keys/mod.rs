@@ -1,11 +1,12 @@
 //! Keys that open what a capture holds, as files give them.
 //!
 //! Read are the tables that Wireshark keeps, a line each, told apart by their shape: `ikev1_decryption_table`,
-//! `ikev2_decryption_table` and `esp_sa`. Other daemons write them too, and so does ours when asked to.
+//! `ikev2_decryption_table` and `esp_sa`. Other daemons write them too, and so does ours when asked to ([`written`]).
 
 mod cipher;
 mod names;
 mod table;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +17,18 @@ pub(crate) use cipher::provider;
 pub use cipher::{EspKeys, IkeKeys};
 pub use table::BadLine;
 
+/// The names that Wireshark has for the files of its tables.
+pub const IKEV1_TABLE: &str = "ikev1_decryption_table";
+/// Of IKEv2.
+pub const IKEV2_TABLE: &str = "ikev2_decryption_table";
+/// Of ESP.
+pub const ESP_TABLE: &str = "esp_sa";
+/// Lines of the same forms with algorithms that Wireshark does not know: it reads none of a table in which one stands.
+pub const OTHER_TABLE: &str = "other_keys";
+/// All of them, as a directory of keys holds them.
+pub const TABLES: [&str; 4] = [IKEV1_TABLE, IKEV2_TABLE, ESP_TABLE, OTHER_TABLE];
+/// Keys that one pair of SPIs may have: those of IKE_INTERMEDIATE follow one another (RFC 9370 §2.2.2).
+const MAX_PER_SA: usize = 8;
 /// Lines of one file that are read.
 const MAX_LINES: usize = 100_000;
 
@@ -23,7 +36,7 @@ const MAX_LINES: usize = 100_000;
 #[derive(Default)]
 pub struct Keys {
     ikev1: BTreeMap<IkeSpi, Secret>,
-    ikev2: BTreeMap<(IkeSpi, IkeSpi), IkeKeys>,
+    ikev2: BTreeMap<(IkeSpi, IkeSpi), Vec<IkeKeys>>,
     esp: Vec<EspKeys>,
 }
 
@@ -46,7 +59,13 @@ impl Keys {
         for line in lines {
             match line {
                 table::Line::Ikev1(spi, key) => drop(self.ikev1.insert(spi, key)),
-                table::Line::Ikev2(spis, keys) => drop(self.ikev2.insert(spis, keys)),
+                table::Line::Ikev2(spis, keys) => {
+                    let all = self.ikev2.entry(spis).or_default();
+                    if all.len() == MAX_PER_SA {
+                        all.remove(0);
+                    }
+                    all.push(keys);
+                }
                 table::Line::Esp(keys) => self.esp.push(keys),
             }
         }
@@ -58,9 +77,10 @@ impl Keys {
         self.ikev1.get(&cookie)
     }
 
-    /// The keys of an IKE SA.
-    pub(crate) fn ikev2(&self, spis: (IkeSpi, IkeSpi)) -> Option<&IkeKeys> {
-        self.ikev2.get(&spis)
+    /// The keys of an IKE SA that open this body of an Encrypted payload behind `head`; where none does, the last given.
+    pub(crate) fn ikev2(&self, spis: (IkeSpi, IkeSpi), initiator: bool, head: &[u8], body: &[u8]) -> Option<&IkeKeys> {
+        let all = self.ikev2.get(&spis)?;
+        all.iter().rev().find(|keys| all.len() > 1 && keys.opens(initiator, head, body)).or_else(|| all.last())
     }
 
     /// The keys of an ESP SA. The last given that fits wins.

@@ -70,6 +70,108 @@ pub(super) fn mac(name: &str) -> Option<MacName> {
     })
 }
 
+/// What to write for an algorithm, and whether Wireshark reads it: one that it does not know makes it refuse the whole table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub name: String,
+    pub known: bool,
+}
+
+fn known(name: impl Into<String>) -> Option<Written> {
+    Some(Written { name: name.into(), known: true })
+}
+
+fn ours(name: impl Into<String>) -> Option<Written> {
+    Some(Written { name: name.into(), known: false })
+}
+
+/// The octets of the ICV of a combined-mode cipher.
+fn octets(id: EncrId) -> u8 {
+    match id {
+        EncrId::AES_GCM_8 | EncrId::AES_CCM_8 => 8,
+        EncrId::AES_GCM_12 | EncrId::AES_CCM_12 => 12,
+        _ => 16,
+    }
+}
+
+/// A cipher in `ikev2_decryption_table`.
+pub(super) fn ike_cipher(id: EncrId, bits: u16) -> Option<Written> {
+    match id {
+        EncrId::DES3 => known("3DES [RFC2451]"),
+        EncrId::AES_CBC => known(format!("AES-CBC-{bits} [RFC3602]")),
+        EncrId::AES_CTR => known(format!("AES-CTR-{bits} [RFC5930]")),
+        EncrId::AES_GCM_8 | EncrId::AES_GCM_12 | EncrId::AES_GCM_16 => {
+            known(format!("AES-GCM-{bits} with {} octet ICV [RFC5282]", octets(id)))
+        }
+        EncrId::AES_CCM_8 | EncrId::AES_CCM_12 | EncrId::AES_CCM_16 => {
+            known(format!("AES-CCM-{bits} with {} octet ICV [RFC5282]", octets(id)))
+        }
+        other => more_ciphers(other),
+    }
+}
+
+/// A cipher in `esp_sa`.
+pub(super) fn esp_cipher(id: EncrId) -> Option<Written> {
+    match id {
+        EncrId::NULL => known("NULL"),
+        EncrId::DES => known("DES-CBC [RFC2405]"),
+        EncrId::DES3 => known("TripleDES-CBC [RFC2451]"),
+        EncrId::AES_CBC => known("AES-CBC [RFC3602]"),
+        EncrId::AES_CTR => known("AES-CTR [RFC3686]"),
+        EncrId::AES_GCM_8 | EncrId::AES_GCM_12 | EncrId::AES_GCM_16 => {
+            known(format!("AES-GCM with {} octet ICV [RFC4106]", octets(id)))
+        }
+        EncrId::AES_CCM_8 | EncrId::AES_CCM_12 | EncrId::AES_CCM_16 => {
+            ours(format!("AES-CCM with {} octet ICV [RFC4309]", octets(id)))
+        }
+        other => more_ciphers(other),
+    }
+}
+
+fn more_ciphers(id: EncrId) -> Option<Written> {
+    match id {
+        EncrId::DES => ours("DES-CBC [RFC2405]"),
+        EncrId::CAMELLIA_CBC => ours("CAMELLIA-CBC [RFC5529]"),
+        // Releases since 4.2 know it for ESP.
+        EncrId::CHACHA20_POLY1305 => ours("ChaCha20 with Poly1305 [RFC7634]"),
+        _ => None,
+    }
+}
+
+/// A MAC in `ikev2_decryption_table`.
+pub(super) fn ike_mac(id: IntegId) -> Option<Written> {
+    match id {
+        IntegId::NONE => known("NONE [RFC4306]"),
+        IntegId::HMAC_MD5_96 => known("HMAC_MD5_96 [RFC2403]"),
+        IntegId::HMAC_SHA1_96 => known("HMAC_SHA1_96 [RFC2404]"),
+        IntegId::HMAC_SHA2_256_128 => known("HMAC_SHA2_256_128 [RFC4868]"),
+        IntegId::HMAC_SHA2_384_192 => known("HMAC_SHA2_384_192 [RFC4868]"),
+        IntegId::HMAC_SHA2_512_256 => known("HMAC_SHA2_512_256 [RFC4868]"),
+        other => more_macs(other),
+    }
+}
+
+/// A MAC in `esp_sa`.
+pub(super) fn esp_mac(id: IntegId) -> Option<Written> {
+    match id {
+        IntegId::NONE => known("NULL"),
+        IntegId::HMAC_MD5_96 => known("HMAC-MD5-96 [RFC2403]"),
+        IntegId::HMAC_SHA1_96 => known("HMAC-SHA-1-96 [RFC2404]"),
+        IntegId::HMAC_SHA2_256_128 => known("HMAC-SHA-256-128 [RFC4868]"),
+        IntegId::HMAC_SHA2_384_192 => known("HMAC-SHA-384-192 [RFC4868]"),
+        IntegId::HMAC_SHA2_512_256 => known("HMAC-SHA-512-256 [RFC4868]"),
+        other => more_macs(other),
+    }
+}
+
+fn more_macs(id: IntegId) -> Option<Written> {
+    match id {
+        IntegId::AES_XCBC_96 => ours("AES-XCBC-96 [RFC3566]"),
+        IntegId::AES_CMAC_96 => ours("AES-CMAC-96 [RFC4494]"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,6 +43,7 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
         },
         address_device: args.address_device,
         resolver: args.resolver,
+        key_log: args.key_log,
     };
     match event_loop::run(&settings) {
         Ok(()) => ExitCode::SUCCESS,

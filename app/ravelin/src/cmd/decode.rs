@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use ravelin_decode::keys::Keys;
+use ravelin_decode::keys::{Keys, TABLES};
 use ravelin_decode::render::{json, text};
 use ravelin_decode::{Decoder, Options, Secrecy, capture};
 
@@ -27,7 +28,7 @@ pub fn run(args: &DecodeArgs) -> ExitCode {
 
 fn decode(args: &DecodeArgs) -> Result<()> {
     let mut keys = Keys::default();
-    for path in &args.keys {
+    for path in args.keys.iter().map(|path| tables(path)).collect::<Result<Vec<_>>>()?.iter().flatten() {
         let name = path.display();
         let size = path.metadata().with_context(|| format!("cannot read the keys in {name}"))?.len();
         anyhow::ensure!(size <= MAX_KEY_FILE, "{name} has {size} bytes: a file of keys has at most {MAX_KEY_FILE}");
@@ -58,6 +59,16 @@ fn decode(args: &DecodeArgs) -> Result<()> {
     });
     written.and_then(|()| out.flush())?;
     read.with_context(|| args.file.display().to_string())
+}
+
+/// The files of a directory of keys; any other is one itself.
+fn tables(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let files: Vec<PathBuf> = TABLES.iter().map(|table| path.join(table)).filter(|file| file.exists()).collect();
+    anyhow::ensure!(!files.is_empty(), "{} has no keys: expected one of {}", path.display(), TABLES.join(", "));
+    Ok(files)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -30,6 +30,7 @@ use super::plane::Plane;
 use super::reload::Files;
 use super::report;
 use super::statics::Statics;
+use super::tap::Tap;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
 
@@ -85,6 +86,8 @@ pub struct Core<P> {
     pub(super) changes: Vec<Change>,
     /// Internal addresses that peers gave us.
     pub(super) grants: Grants,
+    /// Who reads along.
+    pub(super) tap: Tap,
 }
 
 impl<P: Plane> Core<P> {
@@ -140,6 +143,7 @@ impl<P: Plane> Core<P> {
             asked: Vec::new(),
             changes: Vec::new(),
             grants: Grants::default(),
+            tap: Tap::default(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -150,6 +154,11 @@ impl<P: Plane> Core<P> {
     #[must_use]
     pub fn with_packets_by(self, packets: &'static str) -> Self {
         Core { packets, ..self }
+    }
+
+    /// From now on somebody reads along.
+    pub fn read_along(&mut self, tap: Tap) {
+        self.tap = tap;
     }
 
     /// The questions that are new; each answer goes to [`Core::answered`].
@@ -170,6 +179,7 @@ impl<P: Plane> Core<P> {
             return;
         }
         self.note_received(&datagram);
+        self.learn_keys(datagram.data);
         self.endpoint.handle(Input::Datagram(datagram), now);
         self.pump(now);
     }
@@ -329,6 +339,7 @@ impl<P: Plane> Core<P> {
                         let sas = self.plane.list();
                         self.note_deleted(&[*sa], &sas);
                     }
+                    self.learn_sa(&op);
                     self.live_before(&op);
                     let outcome = self.plane.apply(&op);
                     if let Err(error) = &outcome {
@@ -400,6 +411,7 @@ impl<P: Plane> Core<P> {
 
     fn transmit(&mut self, transmit: &Transmit) {
         self.note_sent(transmit);
+        self.learn_keys(&transmit.data);
         if let Err(error) = self.plane.send_ike(transmit.local, transmit.remote, &transmit.data) {
             // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
             tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");

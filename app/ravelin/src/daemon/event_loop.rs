@@ -29,12 +29,14 @@ use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
 use super::crypto::packet_provider;
 use super::inside::{Host, Wanted};
+use super::key_log::KeyLog;
 use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Choice, Running};
 use super::psk::{Accounts, PidFile};
 use super::reload::Files;
 use super::resolver::{Resolver, Way};
 use super::statics::Statics;
+use super::tap::Tap;
 use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
@@ -61,6 +63,8 @@ pub struct Settings {
     pub address_device: Option<String>,
     /// Who is told of the DNS servers that peers name.
     pub resolver: Option<Way>,
+    /// Where keys are written down.
+    pub key_log: Option<PathBuf>,
 }
 
 /// Runs the daemon until a signal ends it.
@@ -117,6 +121,13 @@ fn run_with<P: Running>(
     if settings.files.test_bypass {
         tracing::warn!("whatever no policy protects or drops passes in the clear: --test-bypass-policies is for tests");
     }
+    let key_log = match &settings.key_log {
+        Some(path) => {
+            tracing::warn!("keys are written to {}: whoever reads them reads what SAs protect", path.display());
+            Some(KeyLog::open(path).with_context(|| format!("cannot write keys to {}", path.display()))?)
+        }
+        None => None,
+    };
     let loaded = settings.files.load()?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
@@ -143,6 +154,7 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
+    core.read_along(key_log.map(Tap::writing).unwrap_or_default());
     core.started_with(settings.files.clone(), loaded.commands, clock.now());
     if accounts.is_some_and(|accounts| accounts.common.clear_only) {
         core.into_plane().stop(&mut store)?;

@@ -143,13 +143,17 @@ impl Keys {
     /// # Errors
     /// When `algs` are not those the keys were derived for.
     pub fn cipher(&self, algs: &Algs) -> Result<Cipher, BadKey> {
+        Ok(Cipher::new(algs.encr.key(self.cipher_key(algs).expose())?, algs.encr.block_len()))
+    }
+
+    /// The key of that cipher.
+    pub fn cipher_key(&self, algs: &Algs) -> Secret {
         let len = encr_key_len(algs.encr, algs.encr_key_bits);
-        let key = match self.skeyid_e.len() >= len {
+        match self.skeyid_e.len() >= len {
             true => Secret::from(&self.skeyid_e.expose()[..len]),
             // RFC 2409 appendix B: Ka = K1 | K2 | ..., K1 = prf(SKEYID_e, 0), K2 = prf(SKEYID_e, K1), ...
             false => expand(algs.prf, &self.skeyid_e, &[&[0]], &[], len),
-        };
-        Ok(Cipher::new(algs.encr.key(key.expose())?, algs.encr.block_len()))
+        }
     }
 
     /// For test vectors: SKEYID, SKEYID_d, SKEYID_a, SKEYID_e.

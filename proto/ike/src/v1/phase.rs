@@ -14,6 +14,7 @@ use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::output::{DownReason, OpId};
 use crate::question::Answer;
+use crate::secrets::IkeSecrets;
 use crate::want::Want;
 
 /// The two phases.
@@ -97,6 +98,16 @@ impl Phase {
             Phase::Opening(opening) => opening.suite(),
             Phase::Session(session) => Some(session.secured.suite),
         }
+    }
+
+    /// What opens the messages, once there are keys.
+    pub(crate) fn secrets(&self, ends: &Ends) -> Option<IkeSecrets> {
+        let (secured, last) = match self {
+            Phase::Opening(opening) => (opening.secured()?, None),
+            Phase::Session(session) => (&session.secured, Some(session.secured.iv.as_bytes().to_vec())),
+        };
+        let key = secured.keys.cipher_key(&secured.algs);
+        Some(IkeSecrets::V1 { cookies: ends.spis(), suite: secured.suite, key, last })
     }
 
     pub(crate) fn drop_silently(self, ends: &Ends, reason: DownReason, core: &mut Core) {

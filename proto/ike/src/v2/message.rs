@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys};
 use ravelin_crypto::{BadKey, Forged, SecureRandom};
-use ravelin_types::Instant;
+use ravelin_types::proposal::IkeSuite;
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{IkeSpi, Instant, Secret};
 use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v2::{
@@ -16,6 +17,7 @@ use ravelin_wire::ike::v2::{
 use crate::error::Error;
 use crate::limits;
 use crate::sealed::{LARGE, SMALL, Sealed};
+use crate::secrets::IkeSecrets;
 use crate::v2::feature::fragmentation::Reassembly;
 use crate::v2::feature::intermediate;
 
@@ -28,6 +30,8 @@ const FRAGMENT_FIELDS_LEN: usize = 4;
 pub(crate) struct Protection {
     ours: IkeCipher,
     theirs: IkeCipher,
+    /// SK_ei, SK_er, SK_ai and SK_ar as they are, for whoever asks to read along.
+    keys: [Secret; 4],
     /// Whether both sides take fragments.
     pub(crate) fragments: bool,
     /// Of a request and of a response.
@@ -40,7 +44,14 @@ impl Protection {
         let (from_initiator, from_responder) = keys.ciphers(algs)?;
         let (ours, theirs) =
             if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
-        Ok(Protection { ours, theirs, fragments: false, parts: [None, None] })
+        let keys = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(Secret::clone);
+        Ok(Protection { ours, theirs, keys, fragments: false, parts: [None, None] })
+    }
+
+    /// The keys, of an IKE SA with these SPIs and algorithms.
+    pub(crate) fn secrets(&self, spis: (IkeSpi, IkeSpi), suite: IkeSuite) -> IkeSecrets {
+        let [ei, er, ai, ar] = self.keys.clone();
+        IkeSecrets::V2 { spis, suite, encr: [ei, er], integ: [ai, ar] }
     }
 
     /// `HDR, SK {payloads}`, or `HDR, SKF {part of the payloads}` several times.

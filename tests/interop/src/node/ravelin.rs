@@ -109,6 +109,7 @@ impl Node for Ravelin {
             command.arg(option).arg(file);
         }
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
+        command.arg("--key-log").arg(self.folder.join("keys"));
         let _ = fs::remove_file(&self.socket);
         let mut daemon = Daemon::start(&mut command, &self.folder.join("log"))?;
         wait_for(30, "the daemon to answer", || {

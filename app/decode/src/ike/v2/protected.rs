@@ -29,7 +29,9 @@ pub(super) fn protected(
         None
     };
     let Decoder { keys, options, sessions } = decoder;
-    let Some(keys) = keys.ikev2((numbers.initiator, numbers.responder)) else {
+    let head = message.get(..scope.at()).unwrap_or_default();
+    let spis = (numbers.initiator, numbers.responder);
+    let Some(keys) = keys.ikev2(spis, numbers.by_initiator(), head, scope.peek()) else {
         scope.remainder("isakmp.enc.data", "Encrypted Data; no keys are given for this IKE SA");
         return;
     };
@@ -38,7 +40,6 @@ pub(super) fn protected(
         scope.problem(format!("{have} bytes are too few for IV, content and ICV of {}", keys.names()));
         return;
     };
-    let head = message.get(..scope.at()).unwrap_or_default();
     let Some(iv) = scope.bytes("isakmp.enc.iv", keys.iv_len(), "Initialization Vector") else { return };
     let text_at = scope.at();
     let Some(text) = scope.bytes("isakmp.enc.data", text_len, "Encrypted Data") else { return };

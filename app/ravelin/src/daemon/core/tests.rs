@@ -23,6 +23,8 @@ use crate::daemon::crypto::ike_provider;
 
 mod files;
 mod keyed;
+mod pair;
+mod tap;
 mod vici;
 mod why;
 

@@ -130,6 +130,16 @@ impl Opening {
         }
     }
 
+    /// What was agreed on, once there are keys.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        match &self.step {
+            Step::MainIdSent(sent) => Some(&sent.1),
+            Step::AggressiveAnswered(answered) => Some(&answered.secured),
+            Step::Asking(asking) => Some(&asking.keyed.secured),
+            _ => None,
+        }
+    }
+
     /// Name of the exchange in reports.
     fn exchange_name(&self) -> &'static str {
         match self.state_name() {

@@ -26,7 +26,7 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::limits;
 use crate::output::OpId;
 use crate::question::{Answer, Question};
-use crate::v2::message::Payloads;
+use crate::v2::message::{Payloads, Protection};
 use crate::want::Want;
 
 /// A question is open.
@@ -147,6 +147,15 @@ impl Asking {
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => phase.suite,
             Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => phase.phase.suite,
             Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
+        }
+    }
+
+    pub(crate) fn protection(&self) -> &Protection {
+        match &self.step {
+            Step::SignRequest(unsigned) => &unsigned.init.protection,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => &phase.init.protection,
+            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => &phase.phase.init.protection,
+            Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => &phase.init.protection,
         }
     }
 

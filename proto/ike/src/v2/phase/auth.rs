@@ -153,7 +153,7 @@ pub(crate) struct AuthRequested {
     pub(crate) suite: IkeSuite,
     /// What the response shall bring.
     pub(super) turn: Turn,
-    pub(super) init: InitExchange,
+    pub(crate) init: InitExchange,
     offer: ChildOffer,
 }
 

@@ -42,6 +42,7 @@ use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::output::{DownReason, OpId};
 use crate::question::Answer;
+use crate::secrets::IkeSecrets;
 use crate::want::Want;
 
 /// How far an IKE SA of IKEv2 is.
@@ -172,6 +173,20 @@ impl Phase {
             Phase::Asking(phase) => Some(phase.suite()),
             Phase::Established(phase) => Some(phase.suite),
         }
+    }
+
+    /// What opens the messages, once there are keys.
+    pub(crate) fn secrets(&self, ends: &Ends) -> Option<IkeSecrets> {
+        let protection = match self {
+            Phase::InitRequested(_) => return None,
+            Phase::InitAnswered(phase) => &phase.init.protection,
+            Phase::IntermediateRequested(phase) => &phase.init.protection,
+            Phase::AuthRequested(phase) => &phase.init.protection,
+            Phase::EapAnswered(phase) => &phase.phase.init.protection,
+            Phase::Asking(phase) => phase.protection(),
+            Phase::Established(phase) => &phase.protection,
+        };
+        Some(protection.secrets(ends.spis(), self.suite()?))
     }
 
     pub(crate) fn drop_silently(self, ends: &Ends, reason: DownReason, core: &mut Core) {
