@@ -9,7 +9,7 @@ use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
 use crate::msg::Message;
-use crate::msg::parts::Mark;
+use crate::msg::parts::{Address, Mark};
 use crate::netlink::Request;
 use crate::own::Tie;
 use crate::policies::{self, Key, Shape};
@@ -213,6 +213,12 @@ impl Book {
         };
         self.put_sa(params.id(), Some(Arc::new(params)));
         Ok(steps)
+    }
+
+    /// Whether the entries of a policy, whose SAs are tunnels, have other ends now than these.
+    pub(crate) fn has_moved(&self, policy: PolicyId, src: Address, dst: Address) -> bool {
+        let tunnel = self.newest.get(&policy).and_then(|(_, shape)| shape.tunnel());
+        tunnel.is_some_and(|(local, remote)| (Address::from(local), Address::from(remote)) != (src, dst))
     }
 
     /// An outbound SA of a policy goes. With the last one nothing is known any more of how its SAs look.

@@ -25,6 +25,7 @@ mod error;
 mod links;
 pub mod msg;
 pub mod netlink;
+mod notes;
 mod own;
 mod plane;
 mod policies;

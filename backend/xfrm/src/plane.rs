@@ -22,10 +22,11 @@ use crate::links::Links;
 use crate::msg::attribute::Attribute;
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Events, Netlink, Notice, Request, group};
+use crate::notes::{self, Note};
 use crate::probe::Capabilities;
 use crate::sockets::{IkeDatagram, Sockets};
 use crate::states::Name;
-use crate::watch::{Note, Seen};
+use crate::watch::Seen;
 use crate::{policies, reconcile, states};
 
 /// A running data plane: policies and SAs in the kernel, and the sockets of IKE.
@@ -92,6 +93,9 @@ impl XfrmDataPlane {
             armed: 0,
         };
         plane.let_neighbours_pass()?;
+        // What waits for an earlier daemon asks again.
+        notes::release_all(&mut plane.netlink)
+            .map_err(|refusal| Error::refused("list what is in the kernel", &refusal))?;
         Ok(plane)
     }
 
@@ -111,8 +115,6 @@ impl XfrmDataPlane {
     /// # Errors
     /// The first entry that could not be removed; the others are gone nevertheless.
     pub fn stop(mut self) -> Result<(), Error> {
-        let notes: Vec<Note> = std::mem::take(&mut self.pending).into_values().collect();
-        self.release_marked(&notes);
         let removed = self.links.delete_all();
         reconcile::remove_ours(&mut self.netlink)?;
         removed.map_err(|error| Error::system("remove a virtual interface", error))

@@ -57,6 +57,11 @@ impl Shape {
         };
         Shape { protocols, mode: params.mode, local: Some(params.src), remote: params.dst }
     }
+
+    /// The ends of the tunnel, ours first.
+    pub(crate) fn tunnel(&self) -> Option<(IpAddr, IpAddr)> {
+        self.local.filter(|_| self.mode == Mode::Tunnel).map(|local| (local, self.remote))
+    }
 }
 
 /// The entries of a policy, in the order in which they are added: what lets nothing through in the clear comes first.

@@ -19,7 +19,7 @@ use crate::netlink::{Netlink, Notice, Refusal, Request};
 use crate::plane::XfrmDataPlane;
 use crate::policies::{self, Key};
 use crate::states::{self, Name};
-use crate::{own, text};
+use crate::{notes, own, text};
 
 /// Router and neighbour discovery (RFC 4861): ICMPv6 types 133 to 137.
 const NEIGHBOURS: std::ops::RangeInclusive<u16> = 133..=137;
@@ -196,6 +196,8 @@ pub(crate) fn remove_ours(netlink: &mut Netlink) -> Result<usize, Error> {
     let policies = found.policies.values().map(|message| Request::from(policies::removal(message)));
     let requests: Vec<Request> = states.chain(policies).collect();
     let refusals = netlink.requests(&requests);
+    // Last, when no policy asks for more.
+    notes::release_all(netlink).map_err(|refusal| Error::refused("list what is in the kernel", &refusal))?;
     match refusals.iter().find(|(_, refusal)| !matches!(refusal.errno, libc::ESRCH | libc::ENOENT)) {
         Some((index, refusal)) => {
             let line = text::command(&requests[*index].message);

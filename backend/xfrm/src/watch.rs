@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaCounters, SaId};
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 use crate::msg::attribute::Attribute;
-use crate::msg::parts::{Address, INET, INET6, Id, Mark};
+use crate::msg::parts::Mark;
 use crate::msg::policy::Acquire;
-use crate::msg::state::{SpiRange, StateInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::Notice;
+use crate::notes::{self, Note};
 use crate::plane::XfrmDataPlane;
 use crate::{own, selectors, states};
 
@@ -25,16 +24,6 @@ const MAX_PENDING: usize = 1 << 17;
 const MAX_PENDING_PER_POLICY: usize = 256;
 /// Looking through the SAs takes no more than one part in so many of the time.
 const SURVEY_SHARE: u32 = 10;
-
-/// The kernel's note that an SA is on its way.
-#[derive(Clone)]
-pub(crate) struct Note {
-    id: Id,
-    src: Address,
-    seq: u32,
-    mark: Option<Mark>,
-    since: Instant,
-}
 
 /// What the last look at an SA showed.
 #[derive(Clone, Copy)]
@@ -62,36 +51,16 @@ impl XfrmDataPlane {
         let failed: Vec<(PolicyId, Flow)> = self.pending.keys().filter(|(id, _)| *id == policy).copied().collect();
         for key in failed {
             if let Some(note) = self.pending.remove(&key) {
-                self.release(&note);
+                notes::release(&mut self.netlink, &note);
             }
-        }
-    }
-
-    /// The kernel's note has no SPI, so it cannot be named; given one, it can.
-    fn release(&mut self, note: &Note) {
-        let state = StateInfo {
-            id: note.id.clone(),
-            src: note.src,
-            seq: note.seq,
-            family: family_of(note),
-            ..StateInfo::default()
-        };
-        let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
-        let mut ask = Message::new(kind::ALLOC_SPI, Body::SpiRange(range));
-        ask.attributes.extend(note.mark.clone().map(Attribute::Mark));
-        let Ok(Message { body: Body::State(named), .. }) = self.netlink.ask(&ask) else {
-            return; // It is gone already.
-        };
-        if let Some(name) = states::name(&named) {
-            let mut removal = states::removal(name);
-            removal.attributes.extend(note.mark.clone().map(Attribute::Mark));
-            let _ = self.netlink.request(&removal.into());
         }
     }
 
     /// Takes back notes that have a mark. The kernel does so by itself with one that has none, when its SA comes.
     pub(crate) fn release_marked(&mut self, notes: &[Note]) {
-        notes.iter().filter(|note| note.mark.is_some()).for_each(|note| self.release(note));
+        for note in notes.iter().filter(|note| note.mark.is_some()) {
+            notes::release(&mut self.netlink, note);
+        }
     }
 
     /// Sets the timer: while there is something to look after, it ticks each second, or less often where looking takes
@@ -130,8 +99,7 @@ impl XfrmDataPlane {
             Body::Acquire(acquire) => {
                 let templates = message.find(|a| if let Attribute::Templates(all) = a { Some(all) } else { None });
                 let reqid = templates.and_then(|all| all.first()).map_or(0, |template| template.reqid);
-                let mark = message.find(|a| if let Attribute::Mark(mark) = a { Some(mark.clone()) } else { None });
-                self.acquire(acquire, reqid, mark);
+                self.acquire(acquire, reqid, notes::mark(message));
             }
             Body::Expire(expire) => {
                 if let Some(id) = states::name(&expire.state).and_then(|name| self.book.named(name)) {
@@ -161,6 +129,10 @@ impl XfrmDataPlane {
         let key = (id, if per_flow { protection.pfp.key(&flow) } else { flow });
         let now = Instant::now();
         let note = Note { id: acquire.id.clone(), src: acquire.src, seq: acquire.seq, mark, since: now };
+        if self.book.has_moved(id, acquire.src, acquire.id.dst) {
+            // Raised while its SA moved: no SA will come between these ends and take the note away.
+            return notes::release(&mut self.netlink, &note);
+        }
         let known = self.pending.get(&key);
         // Told twice: among the notes, and by the kernel itself.
         if known.is_some_and(|known| known.seq == note.seq) {
@@ -169,7 +141,7 @@ impl XfrmDataPlane {
         let under_way = known.is_some_and(|known| now - known.since < self.config.acquire);
         if per_flow {
             // While the kernel has its note, it asks for no other flow between the two ends.
-            self.release(&note);
+            notes::release(&mut self.netlink, &note);
             let full = || self.pending.keys().filter(|(policy, _)| *policy == id).count() >= MAX_PENDING_PER_POLICY;
             if under_way || full() {
                 return;
@@ -198,19 +170,10 @@ impl XfrmDataPlane {
 
     /// Events were lost: acquires are found among the kernel's notes, everything else by a look at the SAs.
     fn recover(&mut self) {
-        let mut notes = Vec::new();
-        let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
-            if let Body::State(state) = &message.body
-                && state.id.spi == Spi(0)
-                && own::policy(state.reqid).is_some()
-            {
-                let mark = message.find(|a| if let Attribute::Mark(mark) = a { Some(mark.clone()) } else { None });
-                notes.push((state.clone(), mark));
-            }
-        });
-        if let Err(refusal) = listed {
+        let notes = notes::list(&mut self.netlink).unwrap_or_else(|refusal| {
             tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
-        }
+            Vec::new()
+        });
         for (state, mark) in notes {
             let acquire = Acquire {
                 id: state.id.clone(),
@@ -300,10 +263,4 @@ impl XfrmDataPlane {
         }
         counted
     }
-}
-
-/// The family of an acquire's ends. It is not told: IPv4 has nothing behind its four bytes.
-fn family_of(note: &Note) -> u16 {
-    let is_v4 = |address: Address| address.0[4..].iter().all(|byte| *byte == 0);
-    if is_v4(note.id.dst) && is_v4(note.src) { INET } else { INET6 }
 }

@@ -4,9 +4,9 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
-use ravelin_types::options::{Dummies, SaOptions};
+use ravelin_types::options::{Dummies, Mark, SaOptions};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::sa::Direction;
 use ravelin_xfrm::remove_leftovers;
 
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("a_burst_of_acquires_is_neither_lost_nor_doubled", a_burst_of_acquires_is_neither_lost_nor_doubled),
     ("what_others_flush_is_put_back_and_what_they_have_stays", what_others_flush_is_put_back_and_what_they_have_stays),
     ("a_daemon_after_a_killed_one_takes_up_its_policies", a_daemon_after_a_killed_one_takes_up_its_policies),
+    ("no_packet_waits_for_a_daemon_that_has_gone", no_packet_waits_for_a_daemon_that_has_gone),
     ("ike_passes_whatever_the_policies_say", ike_passes_whatever_the_policies_say),
     ("neighbours_are_found_whatever_the_policies_say", neighbours_are_found_whatever_the_policies_say),
     ("a_refusal_says_what_to_do", a_refusal_says_what_to_do),
@@ -79,6 +80,37 @@ fn a_packet_asks_for_an_sa_and_again_after_a_failure() {
             plane.apply(&DataPlaneOp::FailAcquire(PolicyId(1))).unwrap();
         }
         assert!(!sh("ip xfrm state").contains("spi"), "no note is left in the kernel");
+    });
+}
+
+fn no_packet_waits_for_a_daemon_that_has_gone() {
+    let (a, _b) = Host::pair();
+    a.run(|| {
+        let note = || sh("ip xfrm state").matches("spi 0x00000000").count();
+        let marked = || with(tunnel_policy(2), |p| p.options.mark = Some(Mark { value: 7, mask: u32::MAX }));
+        let ask = || {
+            let mut plane = plane();
+            plane.apply(&DataPlaneOp::AddPolicy(tunnel_policy(1))).unwrap();
+            let marked = Policy { local: vec![net("10.1.0.7", 32)], priority: 3000, ..marked() };
+            plane.apply(&DataPlaneOp::AddPolicy(marked)).unwrap();
+            plane.settle();
+            send("10.1.0.1:4000", "10.2.0.1:5001");
+            let DataPlaneEvent::Acquire { policy: PolicyId(1), .. } = event(&mut plane) else {
+                panic!("another event")
+            };
+            sh("ip addr add 10.1.0.7/16 dev lo 2>/dev/null || true; ping -c 1 -W 1 -m 7 -I 10.1.0.7 10.2.0.9 || true");
+            let DataPlaneEvent::Acquire { policy: PolicyId(2), .. } = event(&mut plane) else {
+                panic!("another event")
+            };
+            assert_eq!(note(), 2);
+            plane
+        };
+        // Killed: the next one is asked by the same packets.
+        drop(ask());
+        let plane = ask();
+        send("10.1.0.1:4000", "10.2.0.1:5001");
+        plane.stop().unwrap();
+        assert_eq!(sh("ip xfrm state; ip xfrm policy"), "", "nothing is left");
     });
 }
 

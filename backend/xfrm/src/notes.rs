@@ -1,0 +1,83 @@
+//! The kernel's notes that an SA is on its way: states without an SPI, one for each acquire. While there is one, no packet
+//! between its ends asks again; an SA between the same ends takes it away, and nothing else before
+//! `net.core.xfrm_acq_expires` does.
+
+use std::time::Instant;
+
+use ravelin_types::Spi;
+
+use crate::msg::attribute::Attribute;
+use crate::msg::parts::{Address, INET, INET6, Id, Mark};
+use crate::msg::state::{SpiRange, StateInfo};
+use crate::msg::{Body, Message, kind};
+use crate::netlink::{Netlink, Refusal};
+use crate::{own, states};
+
+/// One note.
+#[derive(Clone)]
+pub(crate) struct Note {
+    pub(crate) id: Id,
+    pub(crate) src: Address,
+    pub(crate) seq: u32,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) since: Instant,
+}
+
+/// The notes about our policies, as the kernel lists them.
+pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(StateInfo, Option<Mark>)>, Refusal> {
+    let mut notes = Vec::new();
+    netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
+        if let Body::State(state) = &message.body
+            && state.id.spi == Spi(0)
+            && own::policy(state.reqid).is_some()
+        {
+            notes.push((state.clone(), mark(&message)));
+        }
+    })?;
+    Ok(notes)
+}
+
+/// The mark of the packet that asked.
+pub(crate) fn mark(message: &Message) -> Option<Mark> {
+    message.find(|attribute| if let Attribute::Mark(mark) = attribute { Some(mark.clone()) } else { None })
+}
+
+/// Takes a note back: the next packet that needs an SA asks again. It has no SPI, so it cannot be named; given one, it can.
+pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
+    let state = StateInfo {
+        id: note.id.clone(),
+        src: note.src,
+        seq: note.seq,
+        family: family_of(note),
+        ..StateInfo::default()
+    };
+    let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
+    let mut ask = Message::new(kind::ALLOC_SPI, Body::SpiRange(range));
+    ask.attributes.extend(note.mark.clone().map(Attribute::Mark));
+    let Ok(Message { body: Body::State(named), .. }) = netlink.ask(&ask) else {
+        return; // It is gone already.
+    };
+    if let Some(name) = states::name(&named) {
+        let mut removal = states::removal(name);
+        removal.attributes.extend(note.mark.clone().map(Attribute::Mark));
+        let _ = netlink.request(&removal.into());
+    }
+}
+
+/// Takes all notes about our policies back.
+///
+/// # Errors
+/// When the kernel's states cannot be listed.
+pub(crate) fn release_all(netlink: &mut Netlink) -> Result<(), Refusal> {
+    for (state, mark) in list(netlink)? {
+        let note = Note { id: state.id, src: state.src, seq: state.seq, mark, since: Instant::now() };
+        release(netlink, &note);
+    }
+    Ok(())
+}
+
+/// The family of an acquire's ends. It is not told: IPv4 has nothing behind its four bytes.
+fn family_of(note: &Note) -> u16 {
+    let is_v4 = |address: Address| address.0[4..].iter().all(|byte| *byte == 0);
+    if is_v4(note.id.dst) && is_v4(note.src) { INET } else { INET6 }
+}
