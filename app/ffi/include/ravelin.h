@@ -15,6 +15,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Hardware does nothing for the packets of an SA.
+#define RVL_SHARE_NOTHING 0
+
+// Hardware encrypts and authenticates ESP packets that are ready for it, or verifies and decrypts them.
+#define RVL_SHARE_CIPHER 1
+
+// Hardware protects and opens whole packets: headers, padding, cipher, ICV.
+#define RVL_SHARE_WHOLE 2
+
+// The packet of a job is as it should be.
+#define RVL_JOB_OK 0
+
+// The packet does not verify; it is dropped.
+#define RVL_JOB_FORGED 1
+
+// Hardware did not do the job; software does it, from the pieces of the request.
+#define RVL_JOB_FAILED 2
+
 // `IPSEC_POLICY_DROP`
 #define RVL_POLICY_DROP 1
 
@@ -353,6 +371,9 @@ typedef int32_t RvlVerdict;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// Stands for an object of the library; 0 is none.
+typedef uint64_t RvlHandle;
+
 // A message and where it is written.
 typedef struct RvlMessage {
   // Room for the message.
@@ -368,6 +389,89 @@ typedef struct RvlMessage {
 // Fills `out` with `len` unpredictable bytes and returns 0; anything else is a failure, which ends the use of the
 // handle. It must not call functions of this library.
 typedef int32_t (*RvlRandom)(void *context, uint8_t *out, size_t len);
+
+// An IP address.
+typedef struct RvlAddress {
+  // 4 or 6; 0: no address.
+  uint8_t family;
+  // In network order; of IPv4 the first four count.
+  uint8_t bytes[16];
+} RvlAddress;
+
+// An SA of which hardware may have a share. What it points to is there for the time of the callback.
+typedef struct RvlAcceleratedSa {
+  // `RVL_OUTBOUND` or `RVL_INBOUND`.
+  uint32_t direction;
+  // The label on the wire.
+  uint32_t spi;
+  // The most that hardware may have: `RVL_SHARE_...`.
+  uint32_t most;
+  // `RVL_TUNNEL` or `RVL_TRANSPORT`.
+  uint32_t mode;
+  // The sender's address.
+  struct RvlAddress from;
+  // The receiver's address.
+  struct RvlAddress to;
+  // ESP in UDP: the ports of its header, both 0 for no UDP.
+  uint16_t source_port;
+  // See `source_port`.
+  uint16_t destination_port;
+  // Number of the cipher among IANA's transforms of type 1 (IKEv2).
+  uint16_t encryption;
+  // Number of the integrity algorithm among those of type 3; 0 with a cipher that authenticates.
+  uint16_t integrity;
+  // 1 for 64-bit sequence numbers, 0 for 32-bit ones.
+  uint8_t extended_sequence;
+  // The key of the cipher, with the salt of counter-mode ciphers at the end.
+  const uint8_t *encryption_key;
+  // Bytes of it.
+  size_t encryption_key_len;
+  // The key of the integrity algorithm.
+  const uint8_t *integrity_key;
+  // Bytes of it.
+  size_t integrity_key_len;
+} RvlAcceleratedSa;
+
+// Work on one packet.
+typedef struct RvlJob {
+  // Its number, for `rvl_job_done`.
+  uint64_t job;
+  // What is to be done of it: `RVL_SHARE_CIPHER` or `RVL_SHARE_WHOLE`, as was taken of the SA.
+  uint32_t share;
+  // `RVL_OUTBOUND`: encrypt; `RVL_INBOUND`: decrypt.
+  uint32_t direction;
+  // The SA's label.
+  uint32_t spi;
+  // The SA's receiver.
+  struct RvlAddress to;
+  // The whole sequence number: the IV of algorithms that have none in the packet, and what the ICV covers with 64-bit
+  // numbers.
+  uint64_t sequence;
+  // The result buffer of the request. It is the hardware's until the job is done.
+  uint8_t *buffer;
+  // Bytes in the buffer.
+  size_t capacity;
+  // Where the packet begins. `RVL_SHARE_CIPHER`, outbound: the packet as it will be sent, IV in place, text and trailer
+  // in the clear, room for the ICV at its end.
+  size_t offset;
+  // Bytes of the packet.
+  size_t length;
+  // Where ESP begins in the packet; it goes to the packet's end. 0 in one that is to be protected whole.
+  size_t esp_offset;
+} RvlJob;
+
+// The hardware, as callbacks. They are called from within other calls, on their threads, and must not call functions of
+// this library; none may be null.
+typedef struct RvlAccelerator {
+  // Handed to each.
+  void *context;
+  // An SA was added: which share of it hardware takes, at most `most`.
+  uint32_t (*add)(void *context, const struct RvlAcceleratedSa *sa);
+  // The SA is no longer its work. Jobs of it may still finish.
+  void (*remove)(void *context, uint32_t direction, uint32_t spi, const struct RvlAddress *to);
+  // Begins with a job and returns 0; anything else: there is no room for it now, and software does it.
+  int32_t (*submit)(void *context, const struct RvlJob *job);
+} RvlAccelerator;
 
 // How an engine behaves.
 typedef struct RvlEngineConfig {
@@ -387,10 +491,9 @@ typedef struct RvlEngineConfig {
   uint32_t max_events;
   // Sets of two or three flows that are remembered for each family and direction; 0: as many as there are SAs.
   uint32_t flow_sets;
+  // Hardware for packets that are submitted; null: there is none.
+  const struct RvlAccelerator *accelerator;
 } RvlEngineConfig;
-
-// Stands for an object of the library; 0 is none.
-typedef uint64_t RvlHandle;
 
 // What became of the packets of one direction so far.
 typedef struct RvlCounters {
@@ -403,14 +506,6 @@ typedef struct RvlCounters {
   // Dropped, for whatever reason.
   uint64_t dropped;
 } RvlCounters;
-
-// An IP address.
-typedef struct RvlAddress {
-  // 4 or 6; 0: no address.
-  uint8_t family;
-  // In network order; of IPv4 the first four count.
-  uint8_t bytes[16];
-} RvlAddress;
 
 // An event. What its kind does not name is 0.
 typedef struct RvlEvent {
@@ -712,6 +807,16 @@ typedef struct RvlSa {
 extern "C" {
 #endif // __cplusplus
 
+// Says that a job is done: `outcome` is `RVL_JOB_...`, and with `RVL_JOB_OK` the packet stands at `offset` with `length`
+// bytes; a cipher leaves it where it was. What is checked of a packet behind its cipher (padding, headers, selectors) is
+// checked when `rvl_complete` comes to it. `BAD_PARAM` for a job that is not open, and a place outside of the buffer. All
+// jobs are to be done, or given up by the hardware, before the engine is freed.
+RvlStatus rvl_job_done(RvlHandle engine,
+                       uint64_t job,
+                       uint32_t outcome,
+                       size_t offset,
+                       size_t length);
+
 // `IPSecAdminAddBypassPolicy`: lets traffic pass in the clear. `source` and `destination` are identity strings as in
 // `RvlPolicy`, `protocol` is 0 for any, `priority` 1 (highest) to 7 (lowest) or from 1000 on.
 //
@@ -759,7 +864,8 @@ RvlStatus rvl_admin_answer(const uint8_t *message,
 // Makes an engine without policies and SAs, and its handle. The first call of all.
 //
 // # Safety
-// `config` and `handle` point to what they say or are null; `random` keeps its promise until the handle is freed.
+// `config` and `handle` point to what they say or are null; `random` and the callbacks of `accelerator` keep their promise
+// until the handle is freed.
 RvlStatus rvl_engine_new(const struct RvlEngineConfig *config,
                          RvlHandle *handle);
 

@@ -3,17 +3,18 @@
 use std::ffi::c_void;
 use std::time::Duration;
 
-use ravelin_engine::{EngineConfig, Limits, NoMatch, Requests, Software};
+use ravelin_engine::{EngineConfig, Limits, NoMatch, Requests};
 use ravelin_types::Instant;
 use ravelin_types::sa::Direction;
 
 use crate::RvlStatus;
+use crate::accelerator::{Hardware, RvlAccelerator};
 use crate::handle::{self, RvlHandle, call};
 use crate::requests::{Buffer, Pieces};
-use crate::sys::{self, Out, Random, RvlRandom};
+use crate::sys::{self, Calls, Out, Random, RvlRandom};
 
 /// What stands behind the handle of an engine.
-pub(crate) type Engine = Requests<Pieces, Buffer, Software>;
+pub(crate) type Engine = Requests<Pieces, Buffer, Hardware>;
 
 /// A packet without a policy passes in the clear.
 pub const RVL_NO_MATCH_BYPASS: u32 = 0;
@@ -39,6 +40,8 @@ pub struct RvlEngineConfig {
     pub max_events: u32,
     /// Sets of two or three flows that are remembered for each family and direction; 0: as many as there are SAs.
     pub flow_sets: u32,
+    /// Hardware for packets that are submitted; null: there is none.
+    pub accelerator: *const RvlAccelerator,
 }
 
 const MOST_REQUESTS: u32 = 1 << 16;
@@ -46,7 +49,8 @@ const MOST_REQUESTS: u32 = 1 << 16;
 /// Makes an engine without policies and SAs, and its handle. The first call of all.
 ///
 /// # Safety
-/// `config` and `handle` point to what they say or are null; `random` keeps its promise until the handle is freed.
+/// `config` and `handle` point to what they say or are null; `random` and the callbacks of `accelerator` keep their promise
+/// until the handle is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: *mut RvlHandle) -> RvlStatus {
     call(|| {
@@ -61,9 +65,14 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
         let capacity = config.max_requests.min(MOST_REQUESTS) as usize;
         // SAFETY: the caller's promise.
         let random = unsafe { Random::new(config.random, config.random_context)? };
+        let calls = match config.accelerator.is_null() {
+            true => None,
+            // SAFETY: the caller's promise.
+            false => Some(unsafe { Calls::new(sys::read(config.accelerator)?)? }),
+        };
         let config = EngineConfig { no_match, limits: limits(config), ..EngineConfig::default() };
         let engine = ravelin_engine::Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
-        handle.set(handle::keep(Box::new(Engine::new(engine, Software, capacity)))?);
+        handle.set(handle::keep(Box::new(Engine::new(engine, Hardware::new(calls, capacity), capacity)))?);
         Ok(())
     })
 }

@@ -71,8 +71,11 @@ pub(crate) fn with<T: Any + Send, R>(
     handle: RvlHandle,
     body: impl FnOnce(&mut T) -> Result<R, RvlStatus>,
 ) -> Result<R, RvlStatus> {
-    let mut place = lock(handle)?.map_err(|_| RvlStatus::Internal)?;
-    body(object(&mut place, handle)?)
+    match lock(handle)? {
+        Ok(mut place) => body(object(&mut place, handle)?),
+        // Of no use any more, to whom it belongs; to others the handle is a wrong one as ever.
+        Err(place) => object::<T>(&mut place.into_inner(), handle).and(Err(RvlStatus::Internal)),
+    }
 }
 
 /// [`with`] for two objects.

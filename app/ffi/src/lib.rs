@@ -4,6 +4,7 @@
 //!  rvl_engine_new ─► handle      rvl_add_policy, rvl_add_sa ─► SPD, SAD
 //!  stack's packet in its own buffer ─► rvl_encapsulate / rvl_decapsulate ─► the same buffer, and a verdict
 //!  packet in pieces ─► rvl_submit ··· rvl_complete ─► another buffer, and a verdict
+//!                          └─► hardware of the caller ··· rvl_job_done
 //!  text ─► rvl_admin_add_... ─► a message for the keying socket of a daemon
 //!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine
 //! ```
@@ -12,6 +13,7 @@
 //! no check can find is a pointer that is neither null nor valid; the header says what each must point to. All `unsafe` is
 //! in [`sys`] and in the functions that C calls. Read [`handle`] first, then [`packet`].
 
+pub mod accelerator;
 pub mod admin;
 pub mod engine;
 pub mod event;

@@ -104,6 +104,11 @@ fn packets_in_pieces_are_submitted_and_completed() {
 }
 
 #[test]
+fn a_cipher_of_the_caller_is_done_later_and_the_checks_come_behind_it() {
+    test("accelerator");
+}
+
+#[test]
 fn policies_become_messages() {
     test("admin");
 }

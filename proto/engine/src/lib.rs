@@ -41,7 +41,7 @@ mod template;
 mod together;
 pub mod verdict;
 
-pub use accelerator::{Accelerator, Fault, Job, Outcome, Software};
+pub use accelerator::{Accelerator, Fault, Job, Outcome, Share, Software};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use extras::{TfcPadding, TfcRequest, random_padding};
 pub use inbound::{Inbound, OuterMeta};

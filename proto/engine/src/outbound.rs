@@ -288,7 +288,8 @@ impl Outbound {
             return Err(DropReason::Expired);
         };
         let together = self.together.as_mut().zip(self.in_work);
-        match seal(sa, &mut self.ivs, pkt, header, extra, together.is_some()) {
+        let leave = together.is_some() && sa.suite.is_batched();
+        match seal(sa, &mut self.ivs, pkt, header, extra, leave) {
             Ok(sealed) => {
                 if sealed.set_aside
                     && let Some((together, index)) = together

@@ -17,7 +17,7 @@ use ravelin_types::policy::Domain;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
-use crate::accelerator::{Accelerator, Fault, Job, Outcome};
+use crate::accelerator::{Accelerator, Fault, Job, Outcome, Share};
 use crate::engine::Engine;
 use crate::inbound::OuterMeta;
 use crate::packet::{Chain, Mark, PacketBuf};
@@ -86,24 +86,35 @@ pub(crate) struct Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun {
     pub slot: Slot,
+    pub share: Share,
     pub sequence: u64,
     /// Outbound: bytes that will be encrypted, without padding.
     pub payload: usize,
-    /// Inbound: where ESP begins, and what the outer headers say.
-    pub arrived: Option<(usize, OuterMeta)>,
+    /// Where ESP begins.
+    pub esp_at: usize,
+    /// Inbound: what the outer headers say.
+    pub arrived: Option<OuterMeta>,
+    /// Outbound, of the cipher's work: how the packet will travel.
+    pub verdict: Option<Verdict>,
 }
 
-/// An SA that the accelerator took over.
+/// An SA of which the accelerator took a share.
 #[derive(Clone, Copy)]
 struct Taken {
     id: SaId,
     serial: u64,
+    share: Share,
 }
 
-/// Whether hardware may have the SA: it protects and opens, and does nothing else to a packet.
-fn suits(params: &SaParams) -> bool {
+/// The most that hardware may have of an SA: AH covers what ESP encrypted, so it cannot come before; and hardware that has
+/// packets whole protects and opens them, and does nothing else to them.
+fn most(params: &SaParams) -> Share {
     let SaOptions { tfc, mss, .. } = params.options;
-    matches!(params.suite, Suite::Esp(_)) && tfc == 0 && mss == Mss::Off && params.original.is_none()
+    match params.suite {
+        Suite::Esp(_) if tfc == 0 && mss == Mss::Off && params.original.is_none() => Share::Whole,
+        Suite::Esp(_) => Share::Cipher,
+        Suite::Ah(_) | Suite::AhEsp { .. } => Share::Nothing,
+    }
 }
 
 /// An engine with a queue before it and one behind it.
@@ -130,6 +141,11 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         &self.engine
     }
 
+    /// The accelerator, to be told what is done, for one that does not find out by itself.
+    pub fn accelerator(&mut self) -> &mut A {
+        &mut self.accelerator
+    }
+
     /// The engine's next event.
     pub fn poll_event(&mut self) -> Option<DataPlaneEvent> {
         self.engine.poll_event()
@@ -140,7 +156,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         self.engine.tick(now);
     }
 
-    /// [`Engine::apply`]; the accelerator is asked whether it takes a new SA over. An SA that moves goes back to software.
+    /// [`Engine::apply`]; the accelerator is asked what it takes of a new SA. An SA that moves goes back to software.
     ///
     /// # Errors
     /// As [`Engine::apply`].
@@ -160,8 +176,12 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
     }
 
     fn offer(&mut self, params: &SaParams) {
-        let id = params.id();
-        if !suits(params) || !self.accelerator.add(params) {
+        let (id, most) = (params.id(), most(params));
+        if most == Share::Nothing {
+            return;
+        }
+        let share = self.accelerator.add(params, most).min(most);
+        if share == Share::Nothing {
             return;
         }
         let slot = match id.direction {
@@ -170,7 +190,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         };
         if let Some(slot) = slot {
             self.serial += 1;
-            self.taken.insert((id.direction, slot), Taken { id, serial: self.serial });
+            self.taken.insert((id.direction, slot), Taken { id, serial: self.serial, share });
         }
     }
 
@@ -212,25 +232,27 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             self.done.push_back(Completion { label, source, result, packet: 0..0, verdict });
             return Ok(());
         };
-        let pkt = label.onto(pkt);
+        let mut pkt = label.onto(pkt);
         let taken = |slot| self.taken.get(&(direction, slot)).copied();
+        let share = |slot| taken(slot).map_or(Share::Nothing, |taken| taken.share);
         let begun = match direction {
-            Direction::Outbound => self.engine.outbound.begin(&pkt, now, |slot| taken(slot).is_some()),
-            Direction::Inbound => self.engine.inbound.begin(&pkt, |slot| taken(slot).is_some()),
+            Direction::Outbound => self.engine.outbound.begin(&mut pkt, now, share),
+            Direction::Inbound => self.engine.inbound.begin(&mut pkt, share),
         };
         let packet = pkt.range();
         let of = begun.and_then(|begun| Some((begun, taken(begun.slot)?)));
-        let Some((begun, Taken { id, serial })) = of else {
+        let Some((begun, Taken { id, serial, share })) = of else {
             self.by_software(direction, source, result, label, now);
             return Ok(());
         };
         let job = Job {
             sa: id,
+            share,
             sequence: begun.sequence,
             source,
             result,
             packet,
-            esp_at: begun.arrived.map_or(0, |(at, _)| at),
+            esp_at: begun.esp_at,
             ticket: Ticket { label, serial, begun },
         };
         match self.accelerator.submit(job) {
@@ -252,7 +274,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
     }
 
     fn finish(&mut self, job: Job<S, B>, outcome: Outcome, now: Instant) {
-        let Job { sa, source, mut result, ticket: Ticket { label, serial, begun }, .. } = job;
+        let Job { sa, source, mut result, packet, ticket: Ticket { label, serial, begun }, .. } = job;
         let direction = sa.direction;
         if self.taken.get(&(direction, begun.slot)).is_none_or(|taken| taken.serial != serial) {
             // The SA is gone, or software's again: what is done with the packet now is what the SPD and SAD say now.
@@ -260,7 +282,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
         }
         let (verdict, packet, label) = {
             let bytes = result.as_mut();
-            let place = outcome.as_ref().map_or(0..0, Clone::clone);
+            let place = outcome.as_ref().unwrap_or(&packet).clone();
             let Some(mut pkt) = PacketBuf::new(bytes, place).map(|pkt| label.onto(pkt)) else {
                 return self.by_software(direction, source, result, label, now);
             };

@@ -58,7 +58,8 @@ impl Sealed {
     }
 }
 
-/// Protects the packet `pkt` with the header `header`. With `in_batch`, the cipher may be left for later.
+/// Protects the packet `pkt` with the header `header`. With `leave`, which is for SAs with ESP alone, the cipher is left for
+/// later where it can be.
 #[inline]
 pub(crate) fn seal(
     sa: &mut OutboundSa,
@@ -66,7 +67,7 @@ pub(crate) fn seal(
     pkt: &mut PacketBuf<'_>,
     header: &Header,
     extra: Extra,
-    in_batch: bool,
+    leave: bool,
 ) -> Result<Sealed, DropReason> {
     let tunnel = sa.template.ip() != OuterIp::None;
     // What stays in the clear, before ESP.
@@ -109,7 +110,7 @@ pub(crate) fn seal(
     }
     sa.sequence = sequence;
     // What is computed over the ciphertext cannot wait for it: AH, and the UDP checksum of IPv6.
-    let set_aside = in_batch && !(udp_len > 0 && outer_is_ipv6) && sa.suite.is_batched();
+    let set_aside = leave && !(udp_len > 0 && outer_is_ipv6);
 
     let packet = pkt.packet_mut();
     if !tunnel {

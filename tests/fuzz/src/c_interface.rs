@@ -278,6 +278,7 @@ impl Caller<'_> {
             // Small tables: this is made for every input.
             max_events: u32::from(self.byte()) + 1,
             flow_sets: u32::from(self.byte()) + 1,
+            accelerator: std::ptr::null(),
         };
         let mut handle = 0;
         let (config, out) = (bend(self.byte(), &raw mut config), bend(self.byte(), &raw mut handle));

@@ -105,7 +105,13 @@ impl Inbound {
         }
     }
 
-    fn open_aside(&mut self, aside: &Aside, pkt: &mut PacketBuf<'_>, arrived: Arrived<'_>, now: Instant) -> Verdict {
+    pub(super) fn open_aside(
+        &mut self,
+        aside: &Aside,
+        pkt: &mut PacketBuf<'_>,
+        arrived: Arrived<'_>,
+        now: Instant,
+    ) -> Verdict {
         let Some(sa) = self.sad.get_mut(aside.slot) else { return Verdict::Drop(DropReason::UnknownSpi) };
         if sa.usage.is_dead() {
             return self.sa_drops(aside.slot, DropReason::Expired);

@@ -7,10 +7,12 @@ use ravelin_wire::esp::EspHeader;
 use ravelin_wire::ip::Header;
 
 use super::{Content, Inbound, OuterMeta, content};
-use crate::open::{Opened, renew};
+use crate::accelerator::Share;
+use crate::open::{Arrived, Opened, openable, renew};
 use crate::packet::PacketBuf;
 use crate::requests::Begun;
 use crate::sad::Slot;
+use crate::together::Aside;
 use crate::verdict::{DropReason, Verdict};
 
 impl Inbound {
@@ -26,21 +28,27 @@ impl Inbound {
         verdict
     }
 
-    /// Finds the SA of an ESP packet, if it is one that `taken` says yes to, and the whole number of the packet, if it may
-    /// be fresh. `None`: nothing has changed, and the packet is for [`Inbound::process`].
-    pub(crate) fn begin(&mut self, pkt: &PacketBuf<'_>, taken: impl FnOnce(Slot) -> bool) -> Option<Begun> {
+    /// Finds the SA of an ESP packet, if it is one of which hardware has a `share`, and the whole number of the packet, if
+    /// it may be fresh. `None`: nothing has changed, and the packet is for [`Inbound::process`].
+    pub(crate) fn begin(&mut self, pkt: &mut PacketBuf<'_>, share: impl FnOnce(Slot) -> Share) -> Option<Begun> {
         let packet = pkt.packet();
         let header = &Header::parse(packet).ok()?;
         let Content::Esp { esp_at, src_port } = content(header, packet) else { return None };
-        let esp = EspHeader::parse(packet.get(esp_at..header.total_len)?)?;
-        let meta = OuterMeta { src: header.src, dst: header.dst, src_port, tos: header.tos, ttl: header.ttl };
-        let slot = self.spis.find(esp.spi, &meta)?;
-        if !taken(slot) {
+        if !self.may_lack_checksum(packet, header, esp_at, src_port) {
             return None;
         }
+        let packet = packet.get(esp_at..header.total_len)?;
+        let esp = EspHeader::parse(packet)?;
+        let meta = OuterMeta::of(header, src_port);
+        let slot = self.spis.find(esp.spi, &meta)?;
         let sa = self.sad.get(slot).filter(|sa| !sa.usage.is_dead())?;
-        let sequence = renew(sa, esp.sequence)?;
-        Some(Begun { slot, sequence, payload: 0, arrived: Some((esp_at, meta)) })
+        let (share, sequence) = match share(slot) {
+            Share::Nothing => return None,
+            Share::Cipher => (Share::Cipher, openable(sa, packet, esp)?),
+            Share::Whole => (Share::Whole, renew(sa, esp.sequence)?),
+        };
+        pkt.truncate(header.total_len);
+        Some(Begun { slot, share, sequence, payload: 0, esp_at, arrived: Some(meta), verdict: None })
     }
 
     /// The packet in `pkt` was opened elsewhere, or is bad. Two packets with one number may have been begun with; only the
@@ -53,19 +61,39 @@ impl Inbound {
         now: Instant,
     ) -> Verdict {
         let slot = begun.slot;
-        let verdict = self.finished(begun, pkt, outcome, now).unwrap_or_else(|reason| self.sa_drops(slot, reason));
+        let finished = match begun.share {
+            Share::Cipher => self.decrypted(begun, pkt, outcome, now),
+            Share::Whole | Share::Nothing => self.opened(begun, pkt, outcome, now),
+        };
+        let verdict = finished.unwrap_or_else(|reason| self.sa_drops(slot, reason));
         self.counters.count(&verdict);
         verdict
     }
 
-    fn finished(
+    /// The cipher is done, and the checks of [`open`](crate::open::open) behind it follow.
+    fn decrypted(
         &mut self,
         begun: Begun,
         pkt: &mut PacketBuf<'_>,
         outcome: Result<(), DropReason>,
         now: Instant,
     ) -> Result<Verdict, DropReason> {
-        let (sa, (_, meta)) = self.sad.get_mut(begun.slot).zip(begun.arrived).ok_or(DropReason::UnknownSpi)?;
+        let Begun { slot, sequence, esp_at, .. } = begun;
+        let meta = begun.arrived.ok_or(DropReason::UnknownSpi)?;
+        let header = Header::parse(pkt.packet()).map_err(|_| DropReason::BadIpHeader)?;
+        let aside = Aside { index: 0, slot, esp_at, sequence, forged: outcome.is_err() };
+        Ok(self.open_aside(&aside, pkt, Arrived { at: esp_at, meta: &meta, header: Some(&header) }, now))
+    }
+
+    /// The packet came whole from hardware that opened it.
+    fn opened(
+        &mut self,
+        begun: Begun,
+        pkt: &mut PacketBuf<'_>,
+        outcome: Result<(), DropReason>,
+        now: Instant,
+    ) -> Result<Verdict, DropReason> {
+        let (sa, meta) = self.sad.get_mut(begun.slot).zip(begun.arrived).ok_or(DropReason::UnknownSpi)?;
         outcome?;
         sa.window.check(begun.sequence).map_err(|_| DropReason::Replayed)?;
         let newest = sa.window.accept(begun.sequence);

@@ -5,10 +5,12 @@ use ravelin_types::sa::SaId;
 use ravelin_wire::ip::Header;
 
 use super::{Decision, Outbound};
-use crate::extras::inner_mtu;
+use crate::accelerator::Share;
+use crate::extras::{Extra, inner_mtu, prepare};
 use crate::packet::{HEADROOM, Mark, PacketBuf, TAILROOM};
 use crate::requests::Begun;
 use crate::sad::Slot;
+use crate::seal::seal;
 use crate::spd::ALL_TABLES;
 use crate::template::OuterIp;
 use crate::verdict::{DropReason, Outer, Verdict};
@@ -26,13 +28,14 @@ impl Outbound {
         verdict
     }
 
-    /// Gives the packet a number of its SA, if it falls under one that `taken` says yes to. `None`: nothing has changed,
-    /// and the packet is for [`Outbound::process`].
+    /// Gives the packet a number of its SA, if it falls under one of which hardware has a `share`, and makes it ready for
+    /// what hardware does. `None`: nothing of the SA has changed, and the packet, from its source, is for
+    /// [`Outbound::process`].
     pub(crate) fn begin(
         &mut self,
-        pkt: &PacketBuf<'_>,
+        pkt: &mut PacketBuf<'_>,
         now: Instant,
-        taken: impl FnOnce(Slot) -> bool,
+        share: impl FnOnce(Slot) -> Share,
     ) -> Option<Begun> {
         if let Mark::Sealed(_) = pkt.mark() {
             return None;
@@ -44,8 +47,10 @@ impl Outbound {
             None => self.classify(&flow, ALL_TABLES),
         };
         let Decision::Protect(slot) = decision else { return None };
-        if !taken(slot) {
-            return None;
+        match share(slot) {
+            Share::Nothing => return None,
+            Share::Cipher => return self.begin_cipher(slot, header, pkt),
+            Share::Whole => {}
         }
         let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
         // What the options want done besides is done here.
@@ -61,7 +66,31 @@ impl Outbound {
         let sequence = sa.next_sequence()?;
         sa.sequence = sequence;
         let clear = if sa.template.ip() == OuterIp::None { header.esp_at } else { 0 };
-        Some(Begun { slot, sequence, payload: header.total_len - clear, arrived: None })
+        let payload = header.total_len - clear;
+        Some(Begun { slot, share: Share::Whole, sequence, payload, esp_at: 0, arrived: None, verdict: None })
+    }
+
+    /// All of the packet but the cipher. What is refused here has not changed the SA, and is refused, told of and counted
+    /// once more by software.
+    fn begin_cipher(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>) -> Option<Begun> {
+        let sa = self.sad.get_mut(slot).filter(|sa| !sa.usage.is_dead())?;
+        let outer_is_ipv6 = match sa.template.ip() {
+            OuterIp::None => header.src.is_ipv6(),
+            outer => outer == OuterIp::V6,
+        };
+        // The UDP checksum of IPv6 covers what the cipher makes.
+        if sa.template.udp_len() > 0 && outer_is_ipv6 {
+            return None;
+        }
+        let extra = match sa.template.has_extras() {
+            true => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
+            false => Extra::NONE,
+        };
+        let sealed = seal(sa, &mut self.ivs, pkt, header, extra, true).ok()?;
+        let mut verdict = Verdict::Bypass;
+        sealed.write_verdict(sa, header, &mut verdict);
+        let (sequence, payload, esp_at) = (sealed.sequence, sealed.payload, sealed.esp_at);
+        Some(Begun { slot, share: Share::Cipher, sequence, payload, esp_at, arrived: None, verdict: Some(verdict) })
     }
 
     /// The packet in `pkt` was protected elsewhere, or is bad.
@@ -76,7 +105,8 @@ impl Outbound {
                 if sa.usage.record(begun.payload) && self.sad.cross(begun.slot, &mut self.events) {
                     self.cache.forget();
                 }
-                Verdict::Send(Outer { src, dst, encap, protocol, esp_at, tos, dont_fragment })
+                let outer = || Verdict::Send(Outer { src, dst, encap, protocol, esp_at, tos, dont_fragment });
+                begun.verdict.unwrap_or_else(outer)
             }
             _ => Verdict::Drop(DropReason::BadIpHeader),
         };

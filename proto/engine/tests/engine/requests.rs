@@ -5,21 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::common::*;
 use crate::sys::allocations;
 use ravelin_engine::{
-    Accelerator, Completion, DropReason, Engine, Fault, HEADROOM, Job, Label, Mark, Outcome, Request, Requests,
-    Software, TAILROOM, Verdict,
+    Accelerator, Completion, DropReason, Engine, EngineConfig, Fault, HEADROOM, Job, Label, Mark, Outcome, Request,
+    Requests, Share, Software, TAILROOM, Verdict,
 };
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_wire::ip::Header;
 
 type Source = Vec<Vec<u8>>;
 type Queue<A> = Requests<Source, Vec<u8>, A>;
 
-/// Does tunnel mode over IPv4 with AES-GCM, by the cipher alone.
+/// Does tunnel mode over IPv4 with AES-GCM, or the cipher of any SA.
 #[derive(Default)]
 struct Hardware {
+    /// What it takes of an SA.
+    share: Share,
     sas: BTreeMap<SaId, SaParams>,
     jobs: Vec<Job<Source, Vec<u8>>>,
     room: usize,
@@ -33,10 +37,48 @@ struct Hardware {
 
 impl Hardware {
     fn with_room(room: usize) -> Self {
-        Hardware { room, ..Hardware::default() }
+        Hardware { share: Share::Whole, room, ..Hardware::default() }
+    }
+
+    fn of_ciphers(room: usize) -> Self {
+        Hardware { share: Share::Cipher, room, ..Hardware::default() }
     }
 
     fn work(&self, job: &mut Job<Source, Vec<u8>>) -> Outcome {
+        if job.share == Share::Cipher { self.cipher(job) } else { self.whole(job) }
+    }
+
+    /// The cipher of an ESP packet that is ready for it, in its place.
+    fn cipher(&self, job: &mut Job<Source, Vec<u8>>) -> Outcome {
+        let params = &self.sas[&job.sa];
+        let suite = params.suite.esp().unwrap();
+        let alg = ravelin_crypto_aws_lc::provider().encr(suite.encr).unwrap();
+        let encr = alg.key(params.keys.encr.expose()).unwrap();
+        let integ_alg = ravelin_crypto_aws_lc::provider().integ(suite.integ);
+        let integ = integ_alg.map(|alg| alg.key(params.keys.integ.expose()).unwrap());
+        let icv_len = integ_alg.map_or(alg.icv_len(), |alg| alg.icv_len());
+        let esp = &mut job.result[job.packet.clone()][job.esp_at..];
+        assert_eq!(esp[4..8], (job.sequence as u32).to_be_bytes());
+        let (head, rest) = esp.split_at_mut(8 + alg.iv_len());
+        let (text, icv) = rest.split_at_mut(rest.len() - icv_len);
+        let (header, iv) = head.split_at(8);
+        let forged = |_| Fault::Bad(DropReason::Forged);
+        match (job.sa.direction, integ) {
+            (Direction::Outbound, None) => encr.seal(iv, header, text, icv),
+            (Direction::Inbound, None) => encr.open(iv, header, text, icv).map_err(forged)?,
+            (Direction::Outbound, Some(integ)) => {
+                encr.seal(iv, &[], text, &mut []);
+                integ.sign(&[head, text], icv);
+            }
+            (Direction::Inbound, Some(integ)) => {
+                integ.verify(&[head, text], icv).map_err(forged)?;
+                encr.open(iv, &[], text, &[]).map_err(forged)?;
+            }
+        }
+        Ok(job.packet.clone())
+    }
+
+    fn whole(&self, job: &mut Job<Source, Vec<u8>>) -> Outcome {
         let params = &self.sas[&job.sa];
         let packet = job.result[job.packet.clone()].to_vec();
         assert_eq!(packet, job.source.concat(), "the job comes with the packet in one piece");
@@ -72,10 +114,10 @@ fn encr_of(params: &SaParams) -> ravelin_types::transform::EncrId {
 }
 
 impl Accelerator<Source, Vec<u8>> for Hardware {
-    fn add(&mut self, params: &SaParams) -> bool {
-        assert_eq!(params.options.tfc, 0, "padding is no work for hardware");
+    fn add(&mut self, params: &SaParams, most: Share) -> Share {
+        assert_eq!(most == Share::Whole, params.options.tfc == 0, "padding is no work for hardware");
         self.sas.insert(params.id(), params.clone());
-        true
+        self.share
     }
 
     fn delete(&mut self, id: SaId) {
@@ -322,4 +364,82 @@ fn hardware_gets_no_packet_that_needs_more_than_protection() {
     done.sort_by_key(|done| done.label.token);
     assert!(matches!(done[0].verdict, Verdict::Fragment(_)), "{:?}", done[0].verdict);
     assert!(matches!(done[1].verdict, Verdict::Send(_)));
+}
+
+// The seam of a cipher alone: what the engine checks of an opened packet comes behind it, in whichever order it is done.
+#[test]
+fn a_cipher_is_done_in_any_order_and_the_checks_come_behind_it() {
+    let cbc = suite(EncrId::AES_CBC, 256, IntegId::HMAC_SHA2_256_128);
+    let padded_ones = SaOptions { tfc: 64, ..SaOptions::default() };
+    for (suite, mode, options) in [
+        (AES_GCM, Mode::Tunnel, SaOptions::default()),
+        (cbc, Mode::Tunnel, SaOptions::default()),
+        (AES_GCM, Mode::Tunnel, padded_ones),
+    ] {
+        let params = SaParams { options, ..sa(Direction::Outbound, mode, "192.0.2.1", "192.0.2.2", suite) };
+        for fails in [0, 3] {
+            let mut queue = queue(Hardware { fails, ..Hardware::of_ciphers(16) }, &params);
+            let order = cross(&mut queue, 200);
+            assert!(!order.is_sorted(), "the hardware of this test keeps no order");
+            let (packets, sequence) = sequence_of(queue.engine(), Direction::Outbound);
+            assert_eq!((packets, sequence > 200), (200, fails > 0), "a number is used once");
+            assert_eq!(queue.engine().inbound.counters().protected, 200);
+        }
+    }
+}
+
+#[test]
+fn what_a_cipher_opened_is_judged_like_what_software_opened() {
+    let narrow = SaParams { remote_ts: vec![TrafficSelector::host(ip("10.9.9.9"))], ..gcm() };
+    let inner = clear(1);
+    let authentic = |plain: &[u8], number| packet(narrow.src, narrow.dst, 50, &authentic(&narrow, number, plain));
+    let mut forged = authentic(&padded(&inner, 4), 9);
+    *forged.last_mut().unwrap() ^= 1;
+    let outside = udp("10.0.0.1", "10.8.8.8", (7, 1), 20);
+    let arriving = [
+        (authentic(&padded(&inner, 4), 1), Verdict::Deliver),
+        (authentic(&padded(&inner, 4), 1), Verdict::Drop(DropReason::Replayed)),
+        (forged, Verdict::Drop(DropReason::Forged)),
+        (authentic(&[1, 4, 255, 4], 2), Verdict::Drop(DropReason::BadPadding)),
+        (authentic(&padded(&inner, 17), 3), Verdict::Drop(DropReason::BadNextHeader)),
+        (authentic(&padded(&inner[..30], 4), 4), Verdict::Drop(DropReason::BadInnerPacket)),
+        (authentic(&padded(&outside, 4), 5), Verdict::Drop(DropReason::BadSelector)),
+        (authentic(&padded(&[], 59), 6), Verdict::Drop(DropReason::Dummy)),
+        // Trailing bytes of a link are no part of it.
+        ([&authentic(&padded(&inner, 4), 7)[..], &[0; 9]].concat(), Verdict::Deliver),
+        // No cipher takes half a block.
+        (authentic(&[1, 2, 3], 8), Verdict::Drop(DropReason::BadEspLength)),
+    ];
+    let mut engine = engine_with(EngineConfig::default());
+    engine.apply(&DataPlaneOp::AddPolicy(protect_all(1)), NOW).unwrap();
+    let mut queue: Queue<Hardware> = Requests::new(engine, Hardware::of_ciphers(16), 16);
+    queue.apply(&DataPlaneOp::AddSa(received(&narrow)), NOW).unwrap();
+    // Of two with one number the first to be done is fresh: one after the other, here.
+    for (token, (bytes, expected)) in (0..).zip(&arriving) {
+        queue.submit(request(Direction::Inbound, bytes, token), NOW).unwrap();
+        let done = queue.poll(NOW).unwrap();
+        assert_eq!(done.verdict, *expected, "{token}");
+        if done.verdict == Verdict::Deliver {
+            assert_eq!((packet_of(&done), done.label.mark), (&inner[..], Mark::Opened(Mode::Tunnel)));
+        }
+    }
+    let counters = queue.engine().inbound.counters();
+    let of_each = arriving.iter().filter_map(|(_, verdict)| match verdict {
+        Verdict::Drop(reason) => Some(*reason),
+        _ => None,
+    });
+    of_each.for_each(|reason| assert_eq!(counters.dropped(reason), 1, "{reason}"));
+}
+
+// What is computed over the ciphertext cannot be written before it is there.
+#[test]
+fn a_cipher_gets_no_packet_whose_checksum_covers_its_work() {
+    let params = sa(Direction::Outbound, Mode::Tunnel, "2001:db8::1", "2001:db8::2", AES_GCM);
+    let params = in_udp(params, 4500, 4500);
+    let mut queue = queue(Hardware { asleep: true, ..Hardware::of_ciphers(16) }, &params);
+    queue.submit(request(Direction::Outbound, &clear(1), 0), NOW).unwrap();
+    let done = queue.poll(NOW).unwrap();
+    assert!(matches!(done.verdict, Verdict::Send(_)), "{:?}", done.verdict);
+    assert!(checksum_holds(packet_of(&done)));
+    assert_eq!(sequence_of(queue.engine(), Direction::Outbound), (1, 1));
 }
