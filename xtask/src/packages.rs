@@ -10,7 +10,7 @@ use crate::workspace::{Workspace, run, succeeds};
 pub const RUN: &[&str] = &["iproute2", "nftables"];
 
 /// What `tests/interop` needs beyond that: strongSwan as the peer, a virtual machine whose kernel has ESP, and the libraries and
-/// tools of Libreswan, whose own package conflicts with strongSwan's and is unpacked by the lab.
+/// tools of Libreswan and OpenIKED, whose own packages conflict with strongSwan's and are unpacked by the lab.
 pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
@@ -21,6 +21,7 @@ pub const LAB: &[&str] = &[
     "libcharon-extauth-plugins",
     "libcharon-extra-plugins",
     "libcurl3-nss",
+    "libevent-2.1-7",
     "libevent-core-2.1-7",
     "libevent-pthreads-2.1-7",
     "libldap-2.5-0",

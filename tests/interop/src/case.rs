@@ -2,13 +2,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
 //! | `account.conf` | in its place, an account of `ravelin psk`, with `host kernel` |
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
 //! | `ipsec.conf` | in its place, where the peer is Libreswan: its connection `net` |
+//! | `iked.conf` | in its place, where the peer is OpenIKED: its policy `net`, passive |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
 
 use std::fs;
@@ -125,6 +126,7 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
     };
     let swan_conf = match peer {
         Peer::Libreswan => read(&folder.join("ipsec.conf"))?,
+        Peer::OpenIked => read(&folder.join("iked.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
     Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, ravelin, swan_conf, steps })
@@ -143,6 +145,7 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> 
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
             ["peer", "kernel"] => peer = Some(Peer::Kernel),
             ["peer", "libreswan"] => peer = Some(Peer::Libreswan),
+            ["peer", "openiked"] => peer = Some(Peer::OpenIked),
             ["nat", "none"] => nat = Nat::None,
             ["nat", "ravelin"] => nat = Nat::Ravelin,
             ["nat", "swan"] => nat = Nat::Swan,
@@ -151,7 +154,7 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> 
             ["host", "kernel"] => own = Own::Kernel,
             ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel|libreswan`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
+                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
                  `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }

@@ -1,6 +1,9 @@
 //! The table of peer implementations, and what each needs on this machine.
 
 use std::path::Path;
+use std::process::Command;
+
+use crate::process::run;
 
 /// Folder of strongSwan's daemon in Debian.
 pub const CHARON: &str = "/usr/lib/ipsec/charon";
@@ -14,6 +17,8 @@ pub enum Peer {
     Kernel,
     /// Libreswan in the same guest, with the same kernel. Its package conflicts with strongSwan's, so it is unpacked beside.
     Libreswan,
+    /// OpenIKED there, likewise unpacked. It speaks to the kernel by PF_KEY.
+    OpenIked,
 }
 
 const COMMON: &[&str] = &[
@@ -30,6 +35,7 @@ const COMMON: &[&str] = &[
 ];
 const USERSPACE: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"];
 const LIBRESWAN: &[&str] = &["certutil", "pk12util", "openssl"];
+const OPENIKED: &[&str] = &["/usr/lib/x86_64-linux-gnu/libevent-2.1.so.7"];
 const KERNEL: &[&str] = &["qemu-system-x86_64", "/bin/busybox", "cpio", "xz", "modprobe", "/dev/net/tun"];
 
 impl Peer {
@@ -39,17 +45,40 @@ impl Peer {
             Peer::Userspace => "strongSwan, ESP in user space",
             Peer::Kernel => "strongSwan, ESP in the Linux kernel",
             Peer::Libreswan => "Libreswan, ESP in the Linux kernel",
+            Peer::OpenIked => "OpenIKED, ESP in the Linux kernel",
+        }
+    }
+
+    /// Debian's package that the lab unpacks for it.
+    pub fn package(self) -> Option<&'static str> {
+        match self {
+            Peer::Userspace | Peer::Kernel => None,
+            Peer::Libreswan => Some("libreswan"),
+            Peer::OpenIked => Some("openiked"),
+        }
+    }
+
+    /// Fetches and unpacks its package if it is not there; needs the machine's own network. Without it, its cases are skipped.
+    pub fn unpack(self, scripts: &Path, cache: &Path) {
+        if let Some(package) = self.package()
+            && let Ok(answer) = run(Command::new(scripts.join("package")).arg(cache).arg(package))
+            && !answer.ok
+        {
+            eprintln!("no {package}: {}", answer.text.trim());
         }
     }
 
     /// What is missing here to run cases against this peer.
-    pub fn missing(self) -> Vec<&'static str> {
+    pub fn missing(self, cache: &Path) -> Vec<&'static str> {
         let own: &[&[&str]] = match self {
             Peer::Userspace => &[USERSPACE],
             Peer::Kernel => &[KERNEL],
             Peer::Libreswan => &[KERNEL, LIBRESWAN],
+            Peer::OpenIked => &[KERNEL, OPENIKED],
         };
-        COMMON.iter().chain(own.iter().copied().flatten()).copied().filter(|need| !present(need)).collect()
+        let needs = COMMON.iter().chain(own.iter().copied().flatten()).copied();
+        let unpacked = self.package().filter(|package| !cache.join(package).is_dir());
+        needs.filter(|need| !present(need)).chain(unpacked).collect()
     }
 }
 

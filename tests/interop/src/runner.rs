@@ -1,6 +1,6 @@
 //! Runs the cases and reports: what passed, what failed and why, what was skipped for want of what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ use crate::lab::{self, Host, Lab};
 use crate::matrix::{self, Combination};
 use crate::node::Node;
 use crate::node::guest_ravelin::GuestRavelin;
-use crate::node::libreswan::{self, Libreswan};
+use crate::node::libreswan::Libreswan;
+use crate::node::openiked::OpenIked;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
@@ -223,11 +224,10 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         None => {
             let guest =
                 !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer != Peer::Userspace);
-            let wanted = guest && Peer::Kernel.missing().is_empty();
+            let wanted = guest && Peer::Kernel.missing(&places.cache).is_empty();
             let built = if wanted { recipe(options, places).build() } else { Ok(()) };
-            if wanted && cases.iter().any(|case| case.peer == Peer::Libreswan) {
-                libreswan::unpack(&places.source.join("guest"), &places.cache);
-            }
+            let peers: BTreeSet<Peer> = cases.iter().map(|case| case.peer).filter(|_| wanted).collect();
+            peers.into_iter().for_each(|peer| peer.unpack(&places.source.join("guest"), &places.cache));
             sandbox::enter(NO_GUEST, &built.err().map_or_else(String::new, |error| format!("{error:#}")))
         }
         Some(obstacle) => {
@@ -245,7 +245,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
 fn in_guest(options: &Options, places: &Places) -> Result<ExitCode> {
     let recipe = recipe(options, places);
     if !sandbox::inside() {
-        let missing = Peer::Kernel.missing();
+        let missing = Peer::Kernel.missing(&places.cache);
         ensure!(missing.is_empty(), "no guest: missing: {}", missing.join(", "));
         recipe.build()?;
         return sandbox::enter(NO_GUEST, "");
@@ -287,7 +287,7 @@ fn run_all(
     let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
     // The guest boots while the native cases run.
     let wanted = !kernel.is_empty() || !matrix.is_empty() || !contract.is_empty();
-    let mut guest = (wanted && Peer::Kernel.missing().is_empty()).then(|| {
+    let mut guest = (wanted && Peer::Kernel.missing(&places.cache).is_empty()).then(|| {
         match std::env::var(NO_GUEST).unwrap_or_default().as_str() {
             "" => Guest::boot(recipe(options, places)),
             reason => bail!("no kernel for it: {reason}"),
@@ -331,7 +331,7 @@ fn run_all(
                 }
             }
             Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
-            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing().join(", "))),
+            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing(&places.cache).join(", "))),
         };
         tally.report(&combination.name, started, outcome, &places.results);
     }
@@ -342,7 +342,7 @@ fn run_all(
                 contract::run(guest, &places.helper, name).map_or_else(Outcome::Failed, |()| Outcome::Passed)
             }
             Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
-            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing().join(", "))),
+            None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing(&places.cache).join(", "))),
         };
         tally.report(name, started, outcome, &places.results);
     }
@@ -364,10 +364,7 @@ fn attempt<'a>(
     places: &Places,
     host: impl FnOnce() -> Result<Host<'a>, String>,
 ) -> Outcome {
-    let mut missing = case.peer.missing();
-    if case.peer == Peer::Libreswan && !libreswan::is_unpacked(&places.cache) {
-        missing.push("libreswan (its package, of Debian's mirror)");
-    }
+    let missing = case.peer.missing(&places.cache);
     if !missing.is_empty() {
         return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
     }
@@ -429,6 +426,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let swan: Box<dyn Node> = match (case.peer, host) {
         (Peer::Libreswan, Host::Guest(guest)) => {
             Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, case.papers.is_some())?)
+        }
+        (Peer::OpenIked, Host::Guest(guest)) => {
+            Box::new(OpenIked::new(guest, &places.cache, &folder.join("swan"), &conf)?)
         }
         _ => Box::new(Swan::new(host, &folder.join("swan"), &conf)?),
     };

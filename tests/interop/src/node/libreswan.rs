@@ -30,20 +30,6 @@ conn %default
   rightid=@ravelin.lab
 ";
 
-/// Fetches and unpacks the package if it is not there; needs the machine's own network. Without it, its cases are skipped.
-pub fn unpack(scripts: &Path, cache: &Path) {
-    if let Ok(answer) = run(Command::new(scripts.join("libreswan")).arg(cache))
-        && !answer.ok
-    {
-        eprintln!("no Libreswan: {}", answer.text.trim());
-    }
-}
-
-/// Whether it is there.
-pub fn is_unpacked(cache: &Path) -> bool {
-    cache.join("libreswan").join(PROGRAMS.trim_start_matches('/')).join("pluto").exists()
-}
-
 /// One Libreswan.
 pub struct Libreswan<'a> {
     guest: &'a Guest,
@@ -202,7 +188,7 @@ fn view(states: &str, status: &str, kernel: &str) -> Result<View> {
 }
 
 /// The packets of the state with an SPI in `ip -s xfrm state`.
-fn packets(kernel: &str, spi: &str) -> Result<u64> {
+pub(super) fn packets(kernel: &str, spi: &str) -> Result<u64> {
     let mut rest = kernel.lines().skip_while(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let shown = words.windows(2).find(|pair| pair[0] == "spi").map(|pair| pair[1]);

@@ -12,6 +12,7 @@ use crate::plan::Direction;
 pub mod guest_ravelin;
 pub mod libreswan;
 mod listing;
+pub mod openiked;
 pub mod ravelin;
 mod raw;
 pub mod smoltcp;
