@@ -185,6 +185,8 @@ pub(crate) struct Answered {
     protection: Protection,
     response: Sealed,
     id: u32,
+    /// How often the request came again.
+    repeated: u32,
 }
 
 impl InitAnswered {
@@ -197,8 +199,8 @@ impl InitAnswered {
     }
 
     /// Answers it again.
-    pub(crate) fn repeat(&self, message: &Message, datagram: Datagram<'_>, core: &mut Core) {
-        let Some((answered, protected)) = self.answered.as_ref().zip(message.protected) else { return };
+    pub(crate) fn repeat(&mut self, message: &Message, datagram: Datagram<'_>, core: &mut Core) {
+        let Some((answered, protected)) = self.answered.as_mut().zip(message.protected) else { return };
         if answered.protection.open(datagram.data, &protected).is_err() {
             core.counters.forged += 1;
             return;
@@ -206,7 +208,8 @@ impl InitAnswered {
         core.counters.repeated += 1;
         // RFC 7383 §2.6.1: one answer for all fragments of a request.
         if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
-            core.send(datagram.local, datagram.remote, &answered.response, 0);
+            answered.repeated = answered.repeated.saturating_add(1);
+            core.send(datagram.local, datagram.remote, &answered.response, answered.repeated);
         }
     }
 
@@ -239,7 +242,7 @@ impl InitAnswered {
         let response = init.protection.seal_chain(&header, &chain, &mut *core.rng);
         core.send(datagram.local, datagram.remote, &response, 0);
         let protection = init.advance(&shared, ends, false)?;
-        self.answered = Some(Answered { protection, response, id });
+        self.answered = Some(Answered { protection, response, id, repeated: 0 });
         Ok(())
     }
 }

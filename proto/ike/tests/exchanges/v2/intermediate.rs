@@ -162,6 +162,28 @@ fn loss_and_repetition_do_no_harm() {
     lab.assert_mirrored();
 }
 
+// RFC 7383 §2.5.2: what does not get through in long parts is tried in shorter ones, from the responder, too.
+#[test]
+fn an_answer_that_is_too_long_for_the_path_comes_in_shorter_parts() {
+    let mut lab = both(&[(1, KeMethod::ML_KEM_1024)]);
+    lab.a.command(Command::Initiate(POLICY));
+    for _ in 0..60 {
+        while !lab.a.sent.is_empty() {
+            lab.a_to_b();
+        }
+        while !lab.b.sent.is_empty() {
+            let message = lab.b.take();
+            if message.data.len() <= 544 {
+                lab.a.receive(&message);
+            }
+        }
+        lab.a.sleep(Duration::from_millis(500));
+    }
+    lab.assert_mirrored();
+    assert_eq!(lab.a.ike().additional, [KeMethod::ML_KEM_1024]);
+    assert_eq!(lab.a.failures(), []);
+}
+
 // SECURITY-HISTORY row 60: exchanges skipped, repeated or changed.
 // RFC 9242 §3.2: one after the other, and all of them before IKE_AUTH.
 #[test]
