@@ -58,10 +58,10 @@ pub fn proposals(
     }
     let ke = match (key_exchange, prf) {
         (Some(names), _) => algorithm::pfs_list(names).map_err(unknown)?,
-        (None, Some(_)) => algorithm::DEFAULT_KE.to_vec(),
+        (None, Some(_)) => algorithm::DEFAULT_KE.iter().map(|id| Transform::Ke(*id)).collect(),
         (None, None) => Vec::new(),
     };
-    rest.extend(ke.into_iter().map(Transform::Ke));
+    rest.extend(ke);
     if protocol == ProtocolId::ESP {
         rest.extend([SnId::PARTIAL_64, SnId::SEQUENTIAL_32].map(Transform::Sn));
     }

@@ -46,8 +46,8 @@ fn keymat_gives_encryption_before_integrity_and_the_initiator_first() {
     // Both take 72 bytes of the same stream.
     let aead = esp(EncrId::AES_GCM_16, 256, IntegId::NONE).unwrap();
     let pair = esp(EncrId::AES_CBC, 128, IntegId::HMAC_SHA1_96).unwrap();
-    let aead = KeyMat::derive(prf, &sk_d, &aead, None, NONCES);
-    let pair = KeyMat::derive(prf, &sk_d, &pair, None, NONCES);
+    let aead = KeyMat::derive(prf, &sk_d, &aead, &[], NONCES);
+    let pair = KeyMat::derive(prf, &sk_d, &pair, &[], NONCES);
     let stream = [aead.initiator.encr.expose(), aead.responder.encr.expose()].concat();
     assert!(aead.initiator.integ.is_empty() && aead.responder.integ.is_empty());
     let parts = [&pair.initiator.encr, &pair.initiator.integ, &pair.responder.encr, &pair.responder.integ];

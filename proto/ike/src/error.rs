@@ -46,6 +46,8 @@ pub(crate) enum Error {
     Temporary,
     /// The Child SA to be rekeyed is not there.
     NoSuchChild(ProtocolId, Spi),
+    /// The series of key exchanges to be continued is not there.
+    NoState,
     /// No more Child SAs on this IKE SA.
     Full,
     /// The peer answered with this error.
@@ -120,6 +122,7 @@ impl Error {
             Error::Authentication(_) => plain(NotifyType::AUTHENTICATION_FAILED),
             Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
+            Error::NoState => plain(NotifyType::STATE_NOT_FOUND),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
             Error::Refused(..) | Error::RefusedV1(_) | Error::Withdrawn | Error::Misuse(_) | Error::DataPlane(_) => {
                 plain(NotifyType::NO_PROPOSAL_CHOSEN)
@@ -188,6 +191,7 @@ impl Error {
             }
             Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
+            Error::NoState => (Part::Refused, vec!["a key exchange that nothing here waits for".into()], vec![]),
             Error::Full => (
                 Part::Limit,
                 vec![],

@@ -80,6 +80,13 @@ pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 /// IKE SA is closed (RFC 7296 §2.25).
 pub const TEMPORARY_FAILURES: u32 = 7;
 
+/// SAs of one IKE SA that wait for additional key exchanges of its peer (RFC 9370 §2.2.4). Beyond it TEMPORARY_FAILURE is
+/// the answer.
+pub const FOLLOW_UPS: usize = 4;
+
+/// How long each of them waits: RFC 9370 §2.2.4 has 5 to 20 seconds in mind.
+pub const FOLLOW_UP_WAIT: Duration = Duration::from_secs(20);
+
 /// Addresses beside the one in use that are told to a peer, and that are remembered of one (RFC 4555 §3.4).
 pub const ADDITIONAL_ADDRESSES: usize = 16;
 

@@ -86,14 +86,14 @@ pub(crate) fn child(
         if own.protocol == ProtocolId::AH {
             pick.refuse(TransformType::ENCR)?;
             let integ = pick.ah_integ()?;
-            let ke = pick.child_ke(exchange)?;
+            let (ke, additional) = pick.child_kes(exchange)?;
             let sn = pick.sn()?;
-            return Some((AhSuite { integ, sn }.into(), ke, Vec::new(), pick.chosen));
+            return Some((AhSuite { integ, sn }.into(), ke, additional, pick.chosen));
         }
         let (encr, encr_key_bits, integ) = pick.encr_and_integ()?;
-        let ke = pick.child_ke(exchange)?;
+        let (ke, additional) = pick.child_kes(exchange)?;
         let sn = pick.sn()?;
-        Some((EspSuite { encr, encr_key_bits, integ, sn }.into(), ke, Vec::new(), pick.chosen))
+        Some((EspSuite { encr, encr_key_bits, integ, sn }.into(), ke, additional, pick.chosen))
     });
     agreed.ok_or_else(|| disagreement(Part::ChildProposal, offered, ours))
 }
@@ -121,8 +121,7 @@ pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvi
             TransformType::KE => with_ke,
             TransformType::PRF => protocol == ProtocolId::IKE,
             TransformType::SN => protocol != ProtocolId::IKE,
-            // Additional key exchanges are for IKE SAs.
-            kind => Additional::of(kind).is_none() || protocol == ProtocolId::IKE,
+            kind => with_ke || Additional::of(kind).is_none(),
         });
         let has = |kind| transforms.iter().any(|t: &Transform| t.kind() == kind);
         // RFC 7296 §3.3.3. A cipher that needs an integrity algorithm is left out below when there is none.
@@ -132,9 +131,11 @@ pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvi
             _ => has(TransformType::ENCR),
         };
         // A key exchange that was asked for and is not built in must not be left out in silence.
-        let asked = |kind| protocol == ProtocolId::IKE && proposal.transforms.iter().any(|t| t.kind() == kind);
+        let asked = |kind| with_ke && proposal.transforms.iter().any(|t| t.kind() == kind);
         let lacks = Additional::all().any(|number| asked(number.kind()) && !has(number.kind()));
-        if !complete || lacks {
+        // RFC 9370 §2.2.1: there is no additional one without a first.
+        let alone = !has(TransformType::KE) && Additional::all().any(|number| has(number.kind()));
+        if !complete || lacks || alone {
             continue;
         }
         // RFC 7296 §3.3.3: proposals of ESP and AH carry the transform type of sequence numbers.
@@ -387,7 +388,7 @@ mod tests {
         assert_eq!(chosen(&[CBC, NO_ESN]), None);
         let unknown = |kind| Transform::Unknown { kind, id: 1024 };
         assert_eq!(chosen(&[unknown(TransformType::ENCR), GCM, NO_ESN]), Some(vec![GCM, NO_ESN]));
-        assert_eq!(chosen(&[GCM, NO_ESN, unknown(TransformType(6))]), None);
+        assert_eq!(chosen(&[GCM, NO_ESN, unknown(TransformType(13))]), None);
     }
 
     #[test]

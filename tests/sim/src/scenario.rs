@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::policy::Mode;
-use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
+use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
 
 use crate::network::Faults;
 use crate::rng::Rng;
@@ -105,6 +105,15 @@ impl Scenario {
         ike.push(Transform::Prf(*rng.pick(&[PrfId::HMAC_SHA2_256, PrfId::HMAC_SHA2_512])));
         // The slower groups are left to the tests of the provider and of the exchanges.
         ike.push(Transform::Ke(*rng.pick(&[KeMethod::CURVE25519, KeMethod::CURVE25519, KeMethod::ECP256])));
+        // RFC 9370: behind IKE_SA_INIT, and behind the CREATE_CHILD_SA of every rekey that has a key exchange.
+        let numbered = [KeMethod::ML_KEM_512, KeMethod::ECP384].into_iter().zip(1..);
+        let more = numbered.take(if seed % 12 == 1 { 2 } else { usize::from(seed % 3 == 1) });
+        for transform in more.filter_map(|(id, number)| Some(Transform::AddKe(Additional::new(number)?, id))) {
+            ike.push(transform);
+            if esp.contains(&Transform::Ke(KeMethod::CURVE25519)) {
+                esp.push(transform);
+            }
+        }
         let faults_end = Duration::from_secs(rng.in_range(60..180));
         Scenario {
             seed,

@@ -12,7 +12,7 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{IntegId, KeMethod, Transform};
+use ravelin_types::transform::{IntegId, Transform};
 
 use super::options::OptionArgs;
 use super::{Command, Conflict, Which};
@@ -80,9 +80,10 @@ pub struct PolicyArgs {
     /// [default: HMAC-SHA-2-256,HMAC-SHA-2-384,HMAC-SHA-2-512]
     #[arg(short = 'a', long, value_name = "LIST", value_parser = ListParser(algorithm::integ_list))]
     integrity: Option<List<IntegId>>,
-    /// Key exchange groups for a fresh exchange with each rekey (perfect forward secrecy), or none
+    /// Key exchange groups for a fresh exchange with each rekey (perfect forward secrecy), or none; KE1_ and a name: one
+    /// more after it (RFC 9370), KE1_NONE: not needed
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = ListParser(algorithm::pfs_list))]
-    pfs: List<KeMethod>,
+    pfs: List<Transform>,
     /// Extended sequence numbers
     #[arg(long, value_enum, default_value = "prefer")]
     esn: Esn,
@@ -468,7 +469,7 @@ impl PolicyArgs {
     fn proposals(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
         let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
         let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
-        let mut rest: Vec<Transform> = self.pfs.0.iter().map(|ke| Transform::Ke(*ke)).collect();
+        let mut rest = self.pfs.0.clone();
         let esn = match (self.replay_window, self.esn) {
             // RFC 4303 §3.3.3, §3.4.3: without the anti-replay check the high half of the number cannot be followed.
             (0, Esn::Prefer) => {
@@ -478,7 +479,7 @@ impl PolicyArgs {
             (_, esn) => esn,
         };
         rest.extend(esn.transforms());
-        notes.extend(algorithm::ike_warnings(&[], &self.pfs.0));
+        notes.extend(algorithm::ike_warnings(&[], &algorithm::ke_methods(&self.pfs.0)));
         if self.kind == KindWord::Ah {
             notes.extend(algorithm::warnings(&[], integ));
             return Ok(algorithm::ah_proposals(integ, &rest));

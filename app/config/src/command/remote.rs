@@ -96,7 +96,7 @@ pub struct RemoteArgs {
     /// Key exchange groups; KE1_ and a name: the first additional key exchange (RFC 9370), KE1_NONE: not needed
     /// [default: CURVE25519,ECP256,ECP384,ECP521,MODP2048,MODP3072,MODP4096, with KE1_ML-KEM-768 and without; IKEv1:
     /// ECP256,MODP2048,ECP384,MODP3072]
-    #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ike_ke_list))]
+    #[arg(short = 'd', long, value_name = "LIST", value_parser = ListParser(algorithm::ke_transforms))]
     groups: Option<List<Transform>>,
     /// Lifetime of the IKE SA
     #[arg(short = 'l', long, value_name = "TIME", default_value = "86400", value_parser = quantity::duration)]
@@ -553,11 +553,7 @@ impl RemoteArgs {
             }
             None => notes.extend(algorithm::warnings(encr, integ)),
         }
-        let methods = ke.iter().flatten().filter_map(|transform| match transform {
-            Transform::Ke(id) | Transform::AddKe(_, id) => Some(*id),
-            _ => None,
-        });
-        notes.extend(algorithm::ike_warnings(prf, &methods.collect::<Vec<_>>()));
+        notes.extend(algorithm::ike_warnings(prf, &algorithm::ke_methods(ke.iter().flatten())));
         let proposals = ke.into_iter().flat_map(|ke| {
             let rest: Vec<Transform> = prf.iter().map(|id| Transform::Prf(*id)).chain(ke).collect();
             algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)

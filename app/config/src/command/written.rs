@@ -134,11 +134,7 @@ impl EspSpec {
         line.value("-t", if ah { "AH" } else { "ESP" });
         suite(line, &self.proposals);
         let rest = self.proposals.first().map_or(&[][..], |proposal| &proposal.transforms);
-        let groups = rest.iter().filter_map(|transform| match transform {
-            Transform::Ke(id) => Some(ke_name(*id)),
-            _ => None,
-        });
-        line.list("--pfs", &groups.collect::<Vec<_>>());
+        line.list("--pfs", &rest.iter().filter(is_exchange).map(exchange_name).collect::<Vec<_>>());
         let has = |id: SnId| rest.contains(&Transform::Sn(id));
         let esn = match (has(SnId::PARTIAL_64), has(SnId::SEQUENTIAL_32)) {
             (true, true) => Esn::Prefer,
@@ -218,8 +214,7 @@ impl RemoteSpec {
 
     fn algorithms(&self, line: &mut Line) {
         let exchanges = |proposal: &Proposal| -> Vec<Transform> {
-            let of_ke = |transform: &&Transform| matches!(transform, Transform::Ke(_) | Transform::AddKe(..));
-            proposal.transforms.iter().filter(of_ke).copied().collect()
+            proposal.transforms.iter().filter(is_exchange).copied().collect()
         };
         let first = self.proposals.first().map(exchanges).unwrap_or_default();
         let alike = self.proposals.iter().take_while(|proposal| exchanges(proposal) == first).count();
@@ -237,6 +232,10 @@ impl RemoteSpec {
             line.list("-d", &first.iter().map(exchange_name).collect::<Vec<_>>());
         }
     }
+}
+
+fn is_exchange(transform: &&Transform) -> bool {
+    matches!(transform, Transform::Ke(_) | Transform::AddKe(..))
 }
 
 fn exchange_name(transform: &Transform) -> String {

@@ -38,10 +38,11 @@ pub fn default_v1() -> Vec<Proposal> {
     vec![Proposal { protocol: ProtocolId::IKE, transforms: encr.chain(prf).chain(ke).collect() }]
 }
 
-/// Whether any of them may serve IKEv1, which has no ciphers that authenticate.
+/// Whether any of them may serve IKEv1, which has no ciphers that authenticate and no additional key exchanges.
 pub fn is_of_ikev1(proposals: &[Proposal]) -> bool {
     let plain = |t: &Transform| matches!(t, Transform::Encr(id, _) if !algorithm::is_aead(*id));
-    proposals.iter().any(|proposal| proposal.transforms.iter().any(plain))
+    let more = |t: &Transform| matches!(t, Transform::AddKe(..));
+    proposals.iter().any(|proposal| proposal.transforms.iter().any(plain) && !proposal.transforms.iter().any(more))
 }
 
 /// The proposals of a Child SA with ESP. `no_esn`: extended sequence numbers have no use.
@@ -100,8 +101,8 @@ impl Words {
                 }
                 _ if let Ok(encr) = &encr => words.encr.extend(encr),
                 _ if let Ok(integ) = &integ => words.integ.extend(integ),
-                _ => match algorithm::ke_list(&canonical) {
-                    Ok(ke) => words.ke.extend(ke.into_iter().map(Transform::Ke)),
+                _ => match algorithm::ke_transform(&canonical) {
+                    Ok(ke) => words.ke.push(ke),
                     Err(ke) => {
                         let known = [encr.err(), integ.err(), Some(ke)].into_iter().flatten().find(refused);
                         return Err(match known {
@@ -111,6 +112,9 @@ impl Words {
                     }
                 },
             }
+        }
+        if !words.ke.is_empty() && !algorithm::has_first_ke(&words.ke) {
+            return Err(format!("`{text}` needs a key exchange group before the additional ones, like x25519"));
         }
         Ok(words)
     }
@@ -215,6 +219,10 @@ mod tests {
         for (text, expected) in [
             ("aes128gcm16", "ESP: AES128-GCM, NO-ESN"),
             ("aes256-sha256-modp3072-esn-noesn", "ESP: AES256-CBC, HMAC-SHA-2-256, MODP3072, ESN, NO-ESN"),
+            (
+                "aes256gcm16-x25519-ke1_mlkem768-ke1_none",
+                "ESP: AES256-GCM, CURVE25519, KE1-ML-KEM-768, KE1-NONE, NO-ESN",
+            ),
             ("aes128gcm64-x25519", "ESP: AES128-GCM-8, CURVE25519, NO-ESN"),
             ("aes192ctr-aesxcbc", "ESP: AES192-CTR, AES-XCBC, NO-ESN"),
             ("null-sha1", "ESP: NULL_ENC, HMAC-SHA-1, NO-ESN"),
@@ -223,6 +231,7 @@ mod tests {
         ] {
             assert_eq!(shown(esp(text, false)), expected, "{text}");
         }
+        assert!(shown(esp("aes128gcm16-ke1_mlkem768", false)).contains("before the additional ones"));
         assert_eq!(shown(ah("sha256-x25519", false)), "AH: HMAC-SHA-2-256, CURVE25519, NO-ESN");
         assert!(ike("default").unwrap().len() > 1 && has_integ(&esp("default", false).unwrap()[1]));
     }

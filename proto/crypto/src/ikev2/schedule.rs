@@ -1,6 +1,7 @@
 //! From a shared secret to the keys of an IKE SA and of its Child SAs.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::PrfId;
@@ -40,10 +41,11 @@ impl Skeyseed {
         Skeyseed(seed)
     }
 
-    /// `prf(SK_d (old), g^ir (new) | Ni | Nr)` (RFC 7296 §2.18). `old_prf` is the prf of the IKE SA being replaced;
-    /// the nonces are those of the rekeying exchange.
-    pub fn rekeyed(old_prf: &dyn PrfAlg, old_sk_d: &Secret, shared: &Secret, nonces: Nonces<'_>) -> Self {
-        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &[shared.expose(), nonces.initiator, nonces.responder]))
+    /// `prf(SK_d (old), SK(0) | Ni | Nr | SK(1) | ... SK(n))` (RFC 7296 §2.18, RFC 9370 §2.2.4). `old_prf` is the prf of
+    /// the IKE SA being replaced; `shared` has the secret of the rekeying exchange and those of the additional key
+    /// exchanges after it, in their order; the nonces are those of the rekeying exchange.
+    pub fn rekeyed(old_prf: &dyn PrfAlg, old_sk_d: &Secret, shared: &[Secret], nonces: Nonces<'_>) -> Self {
+        Skeyseed(prf_once(old_prf, old_sk_d.expose(), &seed(shared, nonces)))
     }
 
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
@@ -122,25 +124,17 @@ pub struct KeyMat {
 }
 
 impl KeyMat {
-    /// `prf+(SK_d, [g^ir (new) |] Ni | Nr)` (RFC 7296 §2.17). `shared` is the secret of the key exchange inside
-    /// CREATE_CHILD_SA, absent in IKE_AUTH and without PFS. The nonces are those of the exchange that made the Child
-    /// SA (IKE_SA_INIT for the first one).
-    pub fn derive(
-        prf: &dyn PrfAlg,
-        sk_d: &Secret,
-        algs: &ChildAlgs,
-        shared: Option<&Secret>,
-        nonces: Nonces<'_>,
-    ) -> Self {
-        let shared = shared.map_or(&[][..], Secret::expose);
-        let seed = [shared, nonces.initiator, nonces.responder];
+    /// `prf+(SK_d, [SK(0) |] Ni | Nr [| SK(1) | ... SK(n)])` (RFC 7296 §2.17, RFC 9370 §2.2.4). `shared` has the secret of
+    /// the key exchange inside CREATE_CHILD_SA and those of the additional ones after it; it is empty in IKE_AUTH and
+    /// without PFS. The nonces are those of the exchange that made the Child SA (IKE_SA_INIT for the first one).
+    pub fn derive(prf: &dyn PrfAlg, sk_d: &Secret, algs: &ChildAlgs, shared: &[Secret], nonces: Nonces<'_>) -> Self {
         let (e, a) = match algs {
             ChildAlgs::Esp { encr, encr_key_bits, integ } => {
                 (encr_key_len(*encr, *encr_key_bits), integ.map_or(0, IntegAlg::key_len))
             }
             ChildAlgs::Ah(integ) => (0, integ.key_len()),
         };
-        let stream = prf_plus(prf, sk_d.expose(), &seed, 2 * (e + a));
+        let stream = prf_plus(prf, sk_d.expose(), &seed(shared, nonces), 2 * (e + a));
         let mut cut = Cutter(stream.expose());
         // RFC 7296 §2.17: all keys of the initiator-to-responder SA come first; within an SA encryption comes first.
         let mut keys = || match algs {
@@ -150,6 +144,13 @@ impl KeyMat {
         let (initiator, responder) = (keys(), keys());
         KeyMat { initiator, responder }
     }
+}
+
+/// `[SK(0) |] Ni | Nr [| SK(1) | ... SK(n)]`.
+fn seed<'a>(shared: &'a [Secret], nonces: Nonces<'a>) -> Vec<&'a [u8]> {
+    let (first, more) = shared.split_at(shared.len().min(1));
+    let expose = |secrets: &'a [Secret]| secrets.iter().map(Secret::expose);
+    expose(first).chain([nonces.initiator, nonces.responder]).chain(expose(more)).collect()
 }
 
 /// `prf(key, parts)` as a secret.

@@ -46,7 +46,10 @@ fn skeyseed_keys_the_first_with_nonces_and_the_next_with_sk_d() {
     let shared = Secret::from(&b"gir"[..]);
     assert_eq!(Skeyseed::initial(&Transparent, &shared, NONCES).expose(), b"IRgir...");
     let sk_d = Secret::from(&b"d"[..]);
-    assert_eq!(Skeyseed::rekeyed(&Transparent, &sk_d, &shared, NONCES).expose(), b"dgirIR..");
+    assert_eq!(Skeyseed::rekeyed(&Transparent, &sk_d, &[shared], NONCES).expose(), b"dgirIR..");
+    // RFC 9370 §2.2.4: the secrets of additional key exchanges come after the nonces.
+    let secrets = [b"x", b"y", b"z"].map(|secret| Secret::from(&secret[..]));
+    assert_eq!(Skeyseed::rekeyed(&Transparent, &sk_d, &secrets, NONCES).expose(), b"dxIRyz..");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(crate) struct Terms {
     pub(crate) outbound: Spi,
     pub(crate) suite: Suite,
     pub(crate) ke: Option<KeMethod>,
+    /// The additional key exchanges that follow, in order (RFC 9370).
+    pub(crate) additional: Vec<KeMethod>,
     pub(crate) mode: Mode,
     pub(crate) local_ts: Vec<TrafficSelector>,
     pub(crate) remote_ts: Vec<TrafficSelector>,

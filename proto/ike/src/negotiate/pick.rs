@@ -24,9 +24,8 @@ impl<'a> Pick<'a> {
         crypto: &'a CryptoProvider,
         protocol: ProtocolId,
     ) -> Option<Self> {
-        // Additional key exchanges are for IKE SAs; elsewhere their types are unknown.
-        let last = if protocol == ProtocolId::IKE { TransformType::ADDITIONAL_KE_7 } else { TransformType::SN };
-        let known = |transform: &Transform| (TransformType::ENCR..=last).contains(&transform.kind());
+        let all = TransformType::ENCR..=TransformType::ADDITIONAL_KE_7;
+        let known = |transform: &Transform| all.contains(&transform.kind());
         let fits = theirs.protocol == protocol && own.protocol == protocol && theirs.transforms.iter().all(known);
         fits.then_some(Pick { theirs, own, crypto, chosen: Vec::new() })
     }
@@ -120,6 +119,23 @@ impl<'a> Pick<'a> {
         Some(method)
     }
 
+    /// [`Pick::child_ke`], and the additional ones that follow it. What the peer asks for beyond our policy is its to
+    /// have there too.
+    pub(super) fn child_kes(&mut self, exchange: ChildKe) -> Option<(Option<KeMethod>, Vec<KeMethod>)> {
+        let ke = self.child_ke(exchange)?;
+        if exchange == ChildKe::None {
+            return Some((None, Vec::new()));
+        }
+        let additional = self.additional(true)?;
+        // RFC 9370 §2.2.1: there is no additional one without a first.
+        (ke.is_some() || additional.is_empty()).then_some((ke, additional))
+    }
+
+    /// Whether our policy says nothing of key exchanges and leaves them to the peer.
+    fn leaves_ke_to_peer(&self) -> bool {
+        self.own.protocol != ProtocolId::IKE && methods(self.own).is_empty()
+    }
+
     /// RFC 9370 §2.2.2: one method of each type that either side lists, no method twice. `None`: nothing in common.
     pub(super) fn additional(&mut self, more: bool) -> Option<Vec<KeMethod>> {
         let types: Vec<Additional> = Additional::all().filter(|number| self.offers(number.kind())).collect();
@@ -142,7 +158,13 @@ impl<'a> Pick<'a> {
     fn pick_additional(&self, number: u8, picked: &mut Vec<KeMethod>) -> bool {
         let Some(number) = Additional::new(number) else { return true };
         let (theirs, own) = (additional(self.theirs, number), additional(self.own, number));
-        let own = if own.is_empty() { vec![KeMethod::NONE] } else { own };
+        let own = match own.is_empty() {
+            true if self.leaves_ke_to_peer() && !theirs.contains(&KeMethod::NONE) => {
+                theirs.iter().copied().filter(|method| !method.is_weak()).chain([KeMethod::NONE]).collect()
+            }
+            true => vec![KeMethod::NONE],
+            false => own,
+        };
         for method in own {
             let fits = match method {
                 KeMethod::NONE => theirs.contains(&KeMethod::NONE) || !self.offers(number.kind()),

@@ -4,6 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::slice;
 use core::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
@@ -19,6 +20,7 @@ use ravelin_wire::ike::v1::{
 
 use super::vendor::NatT;
 use crate::error::Error;
+use crate::negotiate;
 
 const ESP: &[(EspId, EncrId)] = &[
     (EspId::DES, EncrId::DES),
@@ -64,7 +66,9 @@ pub(crate) struct Common {
 /// The SA payload for proposals that are all for one protocol, transform by transform.
 pub(crate) fn sa(proposals: &[Proposal], spi: Spi, common: Common, crypto: &CryptoProvider) -> Sa {
     let protocol = proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
-    let all = proposals.iter().flat_map(|proposal| suites(proposal, crypto));
+    // What asks for additional key exchanges is not to be had here; without them it would be another thing.
+    let plain = proposals.iter().filter(|proposal| !negotiate::lists_additional(slice::from_ref(*proposal)));
+    let all = plain.flat_map(|proposal| suites(proposal, crypto));
     let transforms = all.zip(1u8..).map(|((id, own), number)| {
         let attributes = own.into_iter().chain(common.attributes()).collect();
         OfferedTransform { number, id, attributes }

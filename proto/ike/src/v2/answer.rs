@@ -83,6 +83,7 @@ impl ChildAnswer {
                 outbound,
                 suite: agreed.suite,
                 ke: agreed.ke,
+                additional: agreed.additional,
                 mode: found.mode,
                 local_ts: found.selectors.responder,
                 remote_ts: found.selectors.initiator,

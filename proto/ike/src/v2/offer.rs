@@ -87,6 +87,7 @@ impl ChildOffer {
             outbound,
             suite: agreed.suite,
             ke: agreed.ke,
+            additional: agreed.additional,
             mode,
             local_ts: kept.initiator,
             remote_ts: kept.responder,

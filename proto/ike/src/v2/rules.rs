@@ -7,6 +7,7 @@
 //!     with EAP       first response      IDr, EAP          (AUTH unless EAP proves both sides)
 //!   CREATE_CHILD_SA  request, response   SA, N, TSi, TSr   (KE by agreement)
 //!     for the IKE SA                     SA, N, KE
+//!   IKE_FOLLOWUP_KE  request, response   KE
 //!   INFORMATIONAL    any                 nothing
 //! ```
 //! Payloads that have no part in an exchange are passed over (RFC 7296 §2.5).
@@ -32,6 +33,9 @@ pub(crate) const EAP_GREETING: Rule = &[PayloadType::IDR, PayloadType::EAP];
 pub(crate) const CHILD: Rule = &[PayloadType::SA, PayloadType::NONCE, PayloadType::TSI, PayloadType::TSR];
 /// CREATE_CHILD_SA for the IKE SA, both ways.
 pub(crate) const REKEY_IKE: Rule = &[PayloadType::SA, PayloadType::NONCE, PayloadType::KE];
+
+/// IKE_FOLLOWUP_KE, both ways.
+pub(crate) const FOLLOW_UP: Rule = &[PayloadType::KE];
 
 /// Payloads of which two in one message have no meaning.
 const ONCE: &[PayloadType] = &[

@@ -40,6 +40,11 @@ impl MessageWindow {
         Some(id)
     }
 
+    /// The ID of the peer's next request, or of the one that is being answered.
+    pub(crate) fn expected(&self) -> u32 {
+        self.expected
+    }
+
     /// Judges the ID of a request.
     pub(crate) fn arrived(&self, id: u32) -> Arrival {
         if id == self.expected {

@@ -72,7 +72,7 @@ prop_compose! {
             Just(" -e AES192-GMAC,AES256-GCM-IIV".to_owned()),
         ],
         options in (
-            maybe(&["--pfs ECP256,MODP2048", "--pfs none", "--pfs ML-KEM-768"]),
+            maybe(&["--pfs ECP256,MODP2048", "--pfs none", "--pfs ML-KEM-768", "--pfs ECP256,KE1_ML-KEM-768,KE1_NONE"]),
             maybe(&["--esn require", "--esn off", "--esn prefer"]),
             maybe(&["--replay-window 0", "--replay-window 4096"]),
             maybe(&["-l 1", "-l lowest", "-l 4500"]),

@@ -111,35 +111,55 @@ pub fn ke_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
     list(text, "a key exchange group", &[names::KE], &[])
 }
 
-/// A list of key exchange methods of IKE as transforms: `KE1_ML-KEM-768` is one for the first additional key exchange
-/// (RFC 9370), up to `KE7_`, and `KE1_NONE` lets the peer leave that out.
+/// A key exchange method as transform: `KE1_ML-KEM-768` is one for the first additional key exchange (RFC 9370), up to
+/// `KE7_`, and `KE1_NONE` lets the peer leave that out.
 ///
 /// # Errors
-/// When a name is unknown.
-pub fn ike_ke_list(text: &str) -> Result<Vec<Transform>, BadValue> {
+/// When the name is unknown.
+pub fn ke_transform(item: &str) -> Result<Transform, BadValue> {
+    let (number, name) = additional(item);
+    if let Some(number) = number.filter(|_| name.eq_ignore_ascii_case("none")) {
+        return Ok(Transform::AddKe(number, KeMethod::NONE));
+    }
+    let at = item.len() - name.len();
+    let methods = ke_list(name).map_err(|bad| BadValue::at(at + bad.offset, bad.message))?;
+    let method = methods.first().copied().unwrap_or(KeMethod::NONE);
+    Ok(number.map_or(Transform::Ke(method), |number| Transform::AddKe(number, method)))
+}
+
+/// A list of key exchange methods as transforms, as [`ke_transform`] has them.
+///
+/// # Errors
+/// When a name is unknown, or all are additional.
+pub fn ke_transforms(text: &str) -> Result<Vec<Transform>, BadValue> {
     let mut found: Vec<Transform> = Vec::new();
     let mut offset = 0;
     for item in text.split(',') {
-        let (number, name) = additional(item);
-        let transform = match number {
-            Some(number) if name.eq_ignore_ascii_case("none") => Transform::AddKe(number, KeMethod::NONE),
-            number => {
-                let at = offset + item.len() - name.len();
-                let methods = ke_list(name).map_err(|bad| BadValue::at(at + bad.offset, bad.message))?;
-                let method = methods.first().copied().unwrap_or(KeMethod::NONE);
-                number.map_or(Transform::Ke(method), |number| Transform::AddKe(number, method))
-            }
-        };
+        let transform = ke_transform(item).map_err(|bad| BadValue::at(offset + bad.offset, bad.message))?;
         if found.contains(&transform) {
             return Err(BadValue::at(offset, format!("{item} is in the list twice")));
         }
         found.push(transform);
         offset += item.len() + 1;
     }
-    if !found.iter().any(|transform| matches!(transform, Transform::Ke(_))) {
+    if !has_first_ke(&found) {
         return Err(BadValue::new("expected a key exchange group besides the additional ones, as CURVE25519"));
     }
     Ok(found)
+}
+
+/// Whether there is a key exchange method besides the additional ones.
+pub fn has_first_ke(transforms: &[Transform]) -> bool {
+    transforms.iter().any(|transform| matches!(transform, Transform::Ke(_)))
+}
+
+/// The methods among transforms.
+pub fn ke_methods<'a>(transforms: impl IntoIterator<Item = &'a Transform>) -> Vec<KeMethod> {
+    let methods = transforms.into_iter().filter_map(|transform| match transform {
+        Transform::Ke(id) | Transform::AddKe(_, id) => Some(*id),
+        _ => None,
+    });
+    methods.collect()
 }
 
 /// The number of `KE1_...`, and what follows it.
@@ -160,12 +180,12 @@ pub fn default_ke() -> [Vec<Transform>; 2] {
     [plain.iter().copied().chain(first).collect(), plain]
 }
 
-/// A list of key exchange methods, or `none`.
+/// A list of key exchange methods as transforms, or `none`.
 ///
 /// # Errors
 /// When a name is unknown.
-pub fn pfs_list(text: &str) -> Result<Vec<KeMethod>, BadValue> {
-    if text.eq_ignore_ascii_case("none") { Ok(Vec::new()) } else { ke_list(text) }
+pub fn pfs_list(text: &str) -> Result<Vec<Transform>, BadValue> {
+    if text.eq_ignore_ascii_case("none") { Ok(Vec::new()) } else { ke_transforms(text) }
 }
 
 fn list<T: Copy + PartialEq>(

@@ -5,7 +5,8 @@
 //!                     <--  HDR, SK {[N(USE_TRANSPORT_MODE)], SA, Nr, [KEr], TSi, TSr}
 //!                     <--  HDR, SK {N(error)}
 //! ```
-//! What is particular to a rekey is in `rekey_child`.
+//! What is particular to a rekey is in `rekey_child`; where more key exchanges were agreed on, IKE_FOLLOWUP_KE comes after
+//! (`follow_up`).
 //! Read RFC 7296 §1.3.1, §2.9, §2.17 and §2.25.1 before changing this file.
 
 use alloc::boxed::Box;
@@ -19,13 +20,15 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::proposal::Suite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Secret, Spi};
+use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
+use super::follow_up::{Promised, Round, Rounds};
 use super::rekey_child::{self, Collision};
 use super::{After, Exchange, Open, Task, What};
 use crate::address::Inside;
 use crate::child::offer::{ChildOffer, mode_name};
-use crate::child::{Agreement, ChildSa, ChildState};
+use crate::child::{Agreement, ChildSa, ChildState, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -52,9 +55,35 @@ pub(crate) struct CreateChild {
     deleted: Vec<Spi>,
     nonce: Vec<u8>,
     ke: Option<(KeMethod, Box<dyn KePrivate>)>,
+    /// What was agreed on, while additional key exchanges go on.
+    agreed: Option<(Agreed, Rounds)>,
+}
+
+/// What the response came to.
+struct Agreed {
+    terms: Terms,
+    nonce_r: Vec<u8>,
+}
+
+/// What is to be done after a response.
+enum Progress {
+    /// To send the next request.
+    Ask(Vec<Payload>),
+    /// To install the Child SA. Beside it is the lower of the two nonces.
+    Made(Box<Agreement>, Vec<u8>),
 }
 
 impl CreateChild {
+    /// The exchange that is open.
+    pub(crate) fn kind(&self) -> ExchangeType {
+        if self.is_followed_up() { ExchangeType::IKE_FOLLOWUP_KE } else { ExchangeType::CREATE_CHILD_SA }
+    }
+
+    /// Whether additional key exchanges are under way.
+    pub(crate) fn is_followed_up(&self) -> bool {
+        self.agreed.is_some()
+    }
+
     /// A Child SA for a policy.
     pub(crate) fn request(
         task: Task,
@@ -98,6 +127,7 @@ impl CreateChild {
                 deleted: Vec::new(),
                 nonce,
                 ke,
+                agreed: None,
             })),
             payloads,
         )
@@ -111,7 +141,7 @@ impl CreateChild {
     }
 
     pub(crate) fn response(
-        self: Box<Self>,
+        mut self: Box<Self>,
         sa: &mut Established,
         ends: &Ends,
         payloads: Result<Payloads, Error>,
@@ -122,18 +152,19 @@ impl CreateChild {
             core.table.release(self.offer.inbound);
             return self.refused(kind, data, sa, ends, core);
         }
-        match payloads.and_then(|payloads| self.accept(&payloads, sa, ends, core)) {
-            Ok((agreement, _)) if self.deleted.contains(&agreement.terms.outbound) => {
+        match payloads.and_then(|payloads| self.advance(&payloads, sa, ends, core)) {
+            Ok(Progress::Ask(request)) => return self.follow_up(request, sa, ends, core),
+            Ok(Progress::Made(agreement, _)) if self.deleted.contains(&agreement.terms.outbound) => {
                 core.table.release(self.offer.inbound);
                 // RFC 7296 §2.8.1: with a collision the peer's rekey has done what ours was for.
                 if self.collision.is_none() {
                     self.failed(&Error::Withdrawn, sa, ends, core);
                 }
             }
-            Ok((agreement, lowest)) => match self.offer.replaces {
-                Some(old) => rekey_child::finish(old, self.collision, agreement, &lowest, sa, ends, core),
+            Ok(Progress::Made(agreement, lowest)) => match self.offer.replaces {
+                Some(old) => rekey_child::finish(old, self.collision, *agreement, &lowest, sa, ends, core),
                 None => {
-                    let child = ChildSa::install(agreement, ends, true, core);
+                    let child = ChildSa::install(*agreement, ends, true, core);
                     sa.children.add(child, None, core);
                 }
             },
@@ -146,14 +177,60 @@ impl CreateChild {
         After::Stay
     }
 
-    /// The agreement, and the lower of the two nonces.
-    fn accept(
-        &self,
+    /// Sends the request for the next key exchange, unless the rekey of the peer goes before ours.
+    fn follow_up(self: Box<Self>, request: Vec<Payload>, sa: &mut Established, ends: &Ends, core: &mut Core) -> After {
+        if let Some((old, collision)) = self.offer.replaces.zip(self.collision.as_ref()) {
+            // RFC 9370 §2.2.4: there is nothing yet to delete, the loser just stops.
+            let lost = self.agreed.as_ref().is_some_and(|(agreed, _)| self.lowest(agreed) < &collision.lowest[..]);
+            if lost {
+                core.table.release(self.offer.inbound);
+                rekey_child::leave_to_peer(old, collision.made, sa, core);
+                return After::Stay;
+            }
+            sa.forget_promised_child(collision.made, core);
+        }
+        sa.ask(Exchange::CreateChild(self), &request, ends, core)
+    }
+
+    /// The lower of the two nonces.
+    fn lowest<'a>(&'a self, agreed: &'a Agreed) -> &'a [u8] {
+        self.nonce.as_slice().min(&agreed.nonce_r)
+    }
+
+    /// Takes in a response of CREATE_CHILD_SA or of IKE_FOLLOWUP_KE.
+    fn advance(
+        &mut self,
         payloads: &Payloads,
         sa: &Established,
         ends: &Ends,
-        core: &Core,
-    ) -> Result<(Agreement, Vec<u8>), Error> {
+        core: &mut Core,
+    ) -> Result<Progress, Error> {
+        let (agreed, round) = match self.agreed.take() {
+            None => self.accept(payloads, ends, core)?,
+            Some((agreed, rounds)) => (agreed, rounds.answered(payloads, core)?),
+        };
+        let shared = match round {
+            Round::Done(shared) => shared,
+            Round::More(rounds, request) => {
+                self.agreed = Some((agreed, rounds));
+                return Ok(Progress::Ask(request));
+            }
+        };
+        let nonces = Nonces { initiator: &self.nonce, responder: &agreed.nonce_r };
+        let keymat = keymat(core, sa.algs.prf, &sa.sk_d, &agreed.terms.suite, &shared, nonces)?;
+        let lowest = self.lowest(&agreed).to_vec();
+        let agreement = Agreement {
+            policy: self.offer.policy.clone(),
+            inbound: self.offer.inbound,
+            terms: agreed.terms,
+            initiator: true,
+            keymat,
+            replaces: self.offer.replaces,
+        };
+        Ok(Progress::Made(Box::new(agreement), lowest))
+    }
+
+    fn accept(&self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<(Agreed, Round), Error> {
         rules::require(payloads, rules::CHILD)?;
         let sent = self.ke.as_ref().map(|(method, _)| *method);
         let terms = self.offer.accept(payloads, ChildKe::Fresh(sent), None, ends, core)?;
@@ -164,18 +241,9 @@ impl CreateChild {
             }
             _ => return Err(Error::Violation("a key exchange method without our value of it")),
         };
-        let nonce_r = payloads.nonce()?.as_bytes();
-        let nonces = Nonces { initiator: &self.nonce, responder: nonce_r };
-        let keymat = keymat(core, sa.algs.prf, &sa.sk_d, &terms.suite, shared.as_ref(), nonces)?;
-        let agreement = Agreement {
-            policy: self.offer.policy.clone(),
-            inbound: self.offer.inbound,
-            terms,
-            initiator: true,
-            keymat,
-            replaces: self.offer.replaces,
-        };
-        Ok((agreement, self.nonce.as_slice().min(nonce_r).to_vec()))
+        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let round = Rounds::begin(&terms.additional, shared, payloads, core)?;
+        Ok((Agreed { terms, nonce_r }, round))
     }
 
     fn refused(
@@ -186,8 +254,9 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> After {
-        if self.collision.is_some() {
-            // RFC 7296 §2.8.1: the peer's rekey has done what ours was for.
+        if let Some((old, collision)) = self.offer.replaces.zip(self.collision.as_ref()) {
+            // RFC 7296 §2.8.1: the peer's rekey has done what ours was for, or will.
+            rekey_child::leave_to_peer(old, collision.made, sa, core);
             return After::Stay;
         }
         let old = self.offer.replaces.and_then(|old| sa.children.get_mut(&old));
@@ -204,7 +273,8 @@ impl CreateChild {
                     return After::Stay;
                 }
             }
-            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core) {
+            // RFC 9370 §2.2.4: STATE_NOT_FOUND means that we were too slow, and is fatal only when it does not end.
+            (NotifyType::TEMPORARY_FAILURE | NotifyType::STATE_NOT_FOUND, _) => match self.task.clone().later(core) {
                 Some(task) => {
                     sa.add_task(task);
                     return After::Stay;
@@ -262,7 +332,7 @@ pub(crate) fn respond(
 ) -> Result<Vec<Payload>, Error> {
     let rekeying_ike = matches!(&sa.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
     // RFC 7296 §2.25.2: what would be created now might be left behind with the old IKE SA.
-    if sa.stage != Stage::Active || rekeying_ike {
+    if sa.stage != Stage::Active || rekeying_ike || sa.promised_ike() {
         return Err(Error::Temporary);
     }
     rules::require(payloads, rules::CHILD)?;
@@ -281,26 +351,79 @@ pub(crate) fn respond(
             Some((Ke { method, data: public }, shared))
         }
     };
-    let nonce_i = payloads.nonce()?.as_bytes();
-    let nonce_r = core.nonce();
-    let nonces = Nonces { initiator: nonce_i, responder: &nonce_r };
-    let shared = exchanged.as_ref().map(|(_, shared)| shared);
-    let keymat = keymat(core, sa.algs.prf, &sa.sk_d, &answer.terms.suite, shared, nonces)?;
+    if !answer.terms.additional.is_empty() {
+        sa.room_for_promise()?;
+    }
+    let (ke, shared) = exchanged.unzip();
+    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
 
     let inbound = core.child_spi(ends.our_spi());
     let mut reply = answer.head(inbound);
-    reply.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
-    reply.extend(exchanged.map(|(ke, _)| Payload::Ke(ke)));
+    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
+    reply.extend(ke.map(Payload::Ke));
     reply.extend(answer.ts());
     let ChildAnswer { policy, terms, .. } = answer;
-    let agreement = Agreement { policy, inbound, terms, initiator: false, keymat, replaces: old };
-    // RFC 7296 §2.8: after a rekey the old Child SA sends until the peer shows that it has the new one.
-    let child = ChildSa::install(agreement, ends, old.is_none(), core);
-    sa.children.add(child, old, core);
-    if let Some(old) = old {
-        rekey_child::answered(old, inbound, nonce_i.min(&nonce_r), sa);
+    let additional = terms.additional.clone();
+    let promised = PromisedChild { policy, terms, inbound, replaces: old, nonces };
+    if additional.is_empty() {
+        let shared: Vec<Secret> = shared.into_iter().collect();
+        keep_promise(promised, &shared, sa, ends, core)?;
+    } else {
+        if let Some(old) = old {
+            rekey_child::note_collision(old, inbound, promised.lowest(), sa);
+        }
+        reply.push(sa.promise(Promised::Child(Box::new(promised)), additional, shared, core));
     }
     Ok(reply)
+}
+
+/// A Child SA that the peer asked for and that is agreed on.
+pub(crate) struct PromisedChild {
+    policy: Arc<ChildPolicy>,
+    terms: Terms,
+    pub(crate) inbound: Spi,
+    pub(crate) replaces: Option<Spi>,
+    /// Ni and Nr.
+    nonces: (Vec<u8>, Vec<u8>),
+}
+
+impl PromisedChild {
+    fn lowest(&self) -> &[u8] {
+        self.nonces.0.as_slice().min(&self.nonces.1)
+    }
+}
+
+/// Makes the Child SA of these secrets.
+pub(crate) fn keep_promise(
+    promised: PromisedChild,
+    shared: &[Secret],
+    sa: &mut Established,
+    ends: &Ends,
+    core: &mut Core,
+) -> Result<(), Error> {
+    let inbound = promised.inbound;
+    let made = made(&promised, shared, sa, core).inspect_err(|_| core.table.release(inbound))?;
+    let lowest = promised.lowest().to_vec();
+    let PromisedChild { policy, terms, replaces, .. } = promised;
+    let agreement = Agreement { policy, inbound, terms, initiator: false, keymat: made, replaces };
+    // RFC 7296 §2.8: after a rekey the old Child SA sends until the peer shows that it has the new one.
+    let child = ChildSa::install(agreement, ends, replaces.is_none(), core);
+    sa.children.add(child, replaces, core);
+    if let Some(old) = replaces {
+        rekey_child::answered(old, inbound, &lowest, sa);
+    }
+    Ok(())
+}
+
+/// Its keys, if things still are as they were when it was promised.
+fn made(promised: &PromisedChild, shared: &[Secret], sa: &Established, core: &Core) -> Result<KeyMat, Error> {
+    let there = |old| sa.children.get(old).is_some_and(|old| rekey_child::is_replaceable(old));
+    if sa.stage != Stage::Active || promised.replaces.as_ref().is_some_and(|old| !there(old)) {
+        return Err(Error::NoState);
+    }
+    sa.room(core)?;
+    let nonces = Nonces { initiator: &promised.nonces.0, responder: &promised.nonces.1 };
+    keymat(core, sa.algs.prf, &sa.sk_d, &promised.terms.suite, shared, nonces)
 }
 
 /// Keys of a Child SA.
@@ -309,7 +432,7 @@ pub(crate) fn keymat(
     prf: &dyn PrfAlg,
     sk_d: &Secret,
     suite: &Suite,
-    shared: Option<&Secret>,
+    shared: &[Secret],
     nonces: Nonces<'_>,
 ) -> Result<KeyMat, Error> {
     let algs = ChildAlgs::find(&core.crypto, suite).ok_or(Error::Misuse("an algorithm is not built in"))?;

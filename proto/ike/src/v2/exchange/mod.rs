@@ -3,6 +3,7 @@
 //! ```text
 //!   create_child.rs    CREATE_CHILD_SA for a Child SA, new or in place of another (with rekey_child.rs)
 //!   rekey_ike.rs       CREATE_CHILD_SA for the IKE SA itself
+//!   follow_up.rs       IKE_FOLLOWUP_KE: additional key exchanges of either
 //!   informational.rs   INFORMATIONAL: delete, liveness, errors
 //!   mobike.rs          INFORMATIONAL: where the two sides are
 //!   task.rs            what is to be done, when, and what happens when it is due
@@ -11,6 +12,7 @@
 //! Read RFC 7296 §1.3, §1.4, §2.8 and §2.25 before changing this folder.
 
 pub(crate) mod create_child;
+pub(crate) mod follow_up;
 pub(crate) mod informational;
 pub(crate) mod mobike;
 pub(crate) mod rekey_child;
@@ -65,7 +67,8 @@ impl Exchange {
     /// The type in the header.
     pub(crate) fn kind(&self) -> ExchangeType {
         match self {
-            Exchange::CreateChild(_) | Exchange::RekeyIke(_) => ExchangeType::CREATE_CHILD_SA,
+            Exchange::CreateChild(exchange) => exchange.kind(),
+            Exchange::RekeyIke(exchange) => exchange.kind(),
             Exchange::DeleteChild(_) | Exchange::Close(_) | Exchange::Liveness | Exchange::Addresses(_) => {
                 ExchangeType::INFORMATIONAL
             }
@@ -104,6 +107,9 @@ pub(crate) fn respond(
                 false => create_child::respond(sa, ends, payloads, place, core),
             };
             answer.map(|answer| (answer, After::Stay))
+        }
+        ExchangeType::IKE_FOLLOWUP_KE => {
+            follow_up::respond(sa, ends, payloads, core).map(|answer| (answer, After::Stay))
         }
         // The initial exchanges are over, and no other is agreed on.
         _ => Err(Error::Violation("an exchange that has no place in an established IKE SA")),
@@ -150,6 +156,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
 pub(crate) fn name(kind: ExchangeType) -> &'static str {
     match kind {
         ExchangeType::CREATE_CHILD_SA => "CREATE_CHILD_SA",
+        ExchangeType::IKE_FOLLOWUP_KE => "IKE_FOLLOWUP_KE",
         ExchangeType::INFORMATIONAL => "INFORMATIONAL",
         _ => "unknown exchange",
     }

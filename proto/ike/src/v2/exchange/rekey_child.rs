@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use ravelin_types::Spi;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, Payload};
 
-use super::{Exchange, Open};
+use super::{Exchange, Open, What};
 use crate::child::{Agreement, ChildSa, ChildState};
 use crate::context::Core;
 use crate::error::Error;
@@ -34,7 +34,7 @@ use crate::want::{Want, pfp};
 pub(crate) struct Collision {
     /// The lower nonce of its exchange.
     pub(crate) lowest: Vec<u8>,
-    /// Inbound SPI of the Child SA that it made.
+    /// Inbound SPI of the Child SA that it made, or will with additional key exchanges.
     pub(crate) made: Spi,
 }
 
@@ -57,24 +57,57 @@ pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>
         let may_come = matches!(sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
         return Err(if may_come { Error::Temporary } else { Error::NoSuchChild(notify.protocol, spi) });
     };
+    // RFC 7296 §2.25.1: not when we are trying to close it. RFC 9370 §2.2.4: nor when our own rekey of it has got as far as
+    // the additional key exchanges, or the peer's has.
+    let ours = match &sa.open {
+        Some(Open { exchange: Exchange::CreateChild(open), .. }) => {
+            open.is_followed_up() && open.offer.replaces == Some(old.inbound)
+        }
+        _ => false,
+    };
+    let theirs = sa.promises.iter().any(|promise| promise.holds(&What::RekeyChild(old.inbound)));
+    if is_replaceable(old) && !ours && !theirs { Ok(Some(old.inbound)) } else { Err(Error::Temporary) }
+}
+
+/// Whether nothing has taken its place yet, nor is it being closed.
+pub(crate) fn is_replaceable(old: &ChildSa) -> bool {
     match old.state {
-        ChildState::Installed | ChildState::Rekeying => Ok(Some(old.inbound)),
-        // RFC 7296 §2.25.1: we are trying to close it.
-        ChildState::Replaced | ChildState::Redundant | ChildState::Deleting => Err(Error::Temporary),
+        ChildState::Installed | ChildState::Rekeying => true,
+        ChildState::Replaced | ChildState::Redundant | ChildState::Deleting => false,
     }
 }
 
 /// We answered the peer's rekey of `old`; it made `new`.
 pub(crate) fn answered(old: Spi, new: Spi, lowest: &[u8], sa: &mut Established) {
-    if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open
-        && open.offer.replaces == Some(old)
-    {
-        // RFC 7296 §2.8.1: note the situation; who keeps what is decided when our response arrives.
-        open.collision = Some(Collision { lowest: lowest.to_vec(), made: new });
+    if note_collision(old, new, lowest, sa) {
         return;
     }
     if let Some(child) = sa.children.get_mut(&old) {
         child.state = ChildState::Replaced;
+    }
+}
+
+/// RFC 7296 §2.8.1: if we are rekeying `old` too, notes the situation; who keeps what is decided when our response
+/// arrives.
+pub(crate) fn note_collision(old: Spi, new: Spi, lowest: &[u8], sa: &mut Established) -> bool {
+    match &mut sa.open {
+        Some(Open { exchange: Exchange::CreateChild(open), .. }) if open.offer.replaces == Some(old) => {
+            open.collision = Some(Collision { lowest: lowest.to_vec(), made: new });
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Our rekey of `old` came to nothing because of the peer's, which made `made` or is still about to.
+pub(crate) fn leave_to_peer(old: Spi, made: Spi, sa: &mut Established, core: &Core) {
+    let there = sa.children.contains_key(&made);
+    if let Some(child) = sa.children.get_mut(&old).filter(|child| child.state == ChildState::Rekeying) {
+        child.state = if there { ChildState::Replaced } else { ChildState::Installed };
+    }
+    if !there {
+        // In case the peer never gets to it.
+        sa.retry_rekey(What::RekeyChild(old), core);
     }
 }
 

@@ -8,7 +8,8 @@
 //! The new IKE SA inherits all Child SAs, at the responder as soon as it answers, at the initiator when the answer
 //! arrives. Both at once (RFC 7296 §2.8.2): both answer, the Child SAs stay where they are until our own response
 //! arrives, and the new IKE SA made with the lowest nonce is deleted by who made it; the other inherits. Where the peer
-//! deletes the old IKE SA first, it did not notice our request, and the IKE SA it made inherits.
+//! deletes the old IKE SA first, it did not notice our request, and the IKE SA it made inherits. With additional key
+//! exchanges (`follow_up`) the new IKE SA comes to be with the last of them.
 //! Read RFC 7296 §1.3.2, §2.8.2, §2.18 and §2.25.2 before changing this file.
 
 use alloc::boxed::Box;
@@ -21,8 +22,10 @@ use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Secret};
+use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
 
+use super::follow_up::{Promised, Round, Rounds};
 use super::{After, Exchange, Open, Task, What};
 use crate::context::Core;
 use crate::error::Error;
@@ -46,20 +49,43 @@ pub(crate) struct RekeyIke {
     ke: Box<dyn KePrivate>,
     nonce: Vec<u8>,
     collision: Option<Collision>,
+    /// What was agreed on, while additional key exchanges go on.
+    agreed: Option<(Agreed, Rounds)>,
+}
+
+/// What the response came to.
+struct Agreed {
+    /// The peer's SPI of the new IKE SA.
+    theirs: IkeSpi,
+    suite: IkeSuite,
+    additional: Vec<KeMethod>,
+    nonce_r: Vec<u8>,
+}
+
+/// What is to be done after a response.
+enum Progress {
+    /// To send the next request.
+    Ask(Vec<Payload>),
+    /// To go over to the new IKE SA. Beside it is the lower of the two nonces.
+    Made(IkeSa, Vec<u8>),
 }
 
 /// The peer's rekey of the IKE SA that we are rekeying.
 struct Collision {
     /// The lower nonce of its exchange.
     lowest: Vec<u8>,
-    /// Our SPI of the IKE SA that it made.
+    /// Our SPI of the IKE SA that it made, or will with additional key exchanges.
     made: IkeSpi,
 }
 
 impl RekeyIke {
     pub(crate) fn request(task: Task, sa: &Established, core: &mut Core) -> Result<(Exchange, Vec<Payload>), Error> {
         let unusable = Error::Misuse("the remote has no usable IKE proposal");
-        let offers = negotiate::without_additional(&negotiate::offer(&sa.remote.proposals, true, &core.crypto));
+        let mut offers = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
+        if sa.additional.is_empty() {
+            // A peer that did none with IKE_SA_INIT may not know their types, and would find nothing to choose.
+            offers = negotiate::without_additional(&offers);
+        }
         // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
         let method = [task.ke, Some(sa.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
         let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable.clone())?;
@@ -68,12 +94,22 @@ impl RekeyIke {
         let mut payloads = vec![offer::sa(&offers, spi.into())];
         payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
         payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
-        let exchange = RekeyIke { task, spi, offers, method, ke, nonce, collision: None };
+        let exchange = RekeyIke { task, spi, offers, method, ke, nonce, collision: None, agreed: None };
         Ok((Exchange::RekeyIke(Box::new(exchange)), payloads))
     }
 
+    /// The exchange that is open.
+    pub(crate) fn kind(&self) -> ExchangeType {
+        if self.is_followed_up() { ExchangeType::IKE_FOLLOWUP_KE } else { ExchangeType::CREATE_CHILD_SA }
+    }
+
+    /// Whether additional key exchanges are under way.
+    fn is_followed_up(&self) -> bool {
+        self.agreed.is_some()
+    }
+
     pub(crate) fn response(
-        &self,
+        mut self: Box<Self>,
         sa: &mut Established,
         ends: &Ends,
         payloads: Result<Payloads, Error>,
@@ -84,8 +120,9 @@ impl RekeyIke {
             self.refused(kind, data, sa, ends, core);
             return After::Stay;
         }
-        match payloads.and_then(|payloads| self.accept(&payloads, sa, ends, core)) {
-            Ok((made, lowest)) => self.finish(made, &lowest, sa, ends, core),
+        match payloads.and_then(|payloads| self.advance(&payloads, sa, ends, core)) {
+            Ok(Progress::Ask(request)) => return self.follow_up(request, sa, ends, core),
+            Ok(Progress::Made(made, lowest)) => self.finish(made, &lowest, sa, ends, core),
             Err(error) => {
                 core.failed(error.failure(sa.place(ends, "CREATE_CHILD_SA")));
                 // The peer has an IKE SA that we cannot use; a clean start is the only way to be rid of it.
@@ -118,7 +155,8 @@ impl RekeyIke {
                     return;
                 }
             }
-            (NotifyType::TEMPORARY_FAILURE, _) => match self.task.clone().later(core) {
+            // RFC 9370 §2.2.4: STATE_NOT_FOUND means that we were too slow, and is fatal only when it does not end.
+            (NotifyType::TEMPORARY_FAILURE | NotifyType::STATE_NOT_FOUND, _) => match self.task.clone().later(core) {
                 Some(task) => {
                     sa.add_task(task);
                     return;
@@ -132,28 +170,66 @@ impl RekeyIke {
         core.failed(error.failure_with_offer(sa.place(ends, "CREATE_CHILD_SA"), |_| lines()));
     }
 
-    fn accept(
-        &self,
+    /// Sends the request for the next key exchange, unless the rekey of the peer goes before ours.
+    fn follow_up(self: Box<Self>, request: Vec<Payload>, sa: &mut Established, ends: &Ends, core: &mut Core) -> After {
+        if let Some(collision) = &self.collision {
+            // RFC 9370 §2.2.4: there is nothing yet to delete, the loser just stops.
+            let lost = self.agreed.as_ref().is_some_and(|(agreed, _)| self.lowest(agreed) < &collision.lowest[..]);
+            if lost {
+                self.yield_to_peer(sa, ends, core);
+                return After::Stay;
+            }
+            sa.forget_promised_ike();
+        }
+        sa.ask(Exchange::RekeyIke(self), &request, ends, core)
+    }
+
+    /// The lower of the two nonces.
+    fn lowest<'a>(&'a self, agreed: &'a Agreed) -> &'a [u8] {
+        self.nonce.as_slice().min(&agreed.nonce_r)
+    }
+
+    /// Takes in a response of CREATE_CHILD_SA or of IKE_FOLLOWUP_KE.
+    fn advance(
+        &mut self,
         payloads: &Payloads,
         sa: &Established,
         ends: &Ends,
         core: &mut Core,
-    ) -> Result<(IkeSa, Vec<u8>), Error> {
+    ) -> Result<Progress, Error> {
+        let (agreed, round) = match self.agreed.take() {
+            None => self.accept(payloads, core)?,
+            Some((agreed, rounds)) => (agreed, rounds.answered(payloads, core)?),
+        };
+        let shared = match round {
+            Round::Done(shared) => shared,
+            Round::More(rounds, request) => {
+                self.agreed = Some((agreed, rounds));
+                return Ok(Progress::Ask(request));
+            }
+        };
+        let lowest = self.lowest(&agreed).to_vec();
+        let nonces = Nonces { initiator: &self.nonce, responder: &agreed.nonce_r };
+        let spis = (self.spi, agreed.theirs);
+        let (suite, additional) = (agreed.suite, agreed.additional);
+        let new = New { initiator: true, spis, suite, additional, shared: &shared, nonces };
+        Ok(Progress::Made(successor(sa, ends, new, core)?, lowest))
+    }
+
+    fn accept(&self, payloads: &Payloads, core: &mut Core) -> Result<(Agreed, Round), Error> {
         rules::require(payloads, rules::REKEY_IKE)?;
         let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let theirs = peer_spi(answer)?;
         let offered = core::slice::from_ref(&answer.proposal);
-        let agreed = negotiate::ike(offered, chosen, Some(self.method), false, &core.crypto)?;
+        let agreed = negotiate::ike(offered, chosen, Some(self.method), true, &core.crypto)?;
         let ke = payloads.ke()?;
         if agreed.ke != Some(self.method) || ke.method != self.method {
             return Err(Error::Violation("a key exchange value of another method"));
         }
         let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
-        let nonce_r = payloads.nonce()?.as_bytes();
-        let nonces = Nonces { initiator: &self.nonce, responder: nonce_r };
-        let new = New { initiator: true, spis: (self.spi, theirs), suite: agreed.suite, shared: &shared, nonces };
-        let made = successor(sa, ends, new, core)?;
-        Ok((made, self.nonce.as_slice().min(nonce_r).to_vec()))
+        let nonce_r = payloads.nonce()?.as_bytes().to_vec();
+        let round = Rounds::begin(&agreed.additional, Some(shared), payloads, core)?;
+        Ok((Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r }, round))
     }
 
     fn finish(&self, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
@@ -204,43 +280,81 @@ pub(crate) fn respond(
     if core.config.remote(&sa.remote.name).is_none() {
         return Err(Error::Temporary);
     }
+    // RFC 9370 §2.2.4: nor when a rekey has got as far as the additional key exchanges.
+    let followed_up = sa.promised_ike()
+        || matches!(&sa.open, Some(Open { exchange: Exchange::RekeyIke(open), .. }) if open.is_followed_up());
     // RFC 7296 §2.25.1 and §2.25.2: not while a Child SA is being made or closed, nor while we close the IKE SA.
-    if sa.stage != Stage::Active || child_open || has_collided(sa) {
+    if sa.stage != Stage::Active || child_open || has_collided(sa) || followed_up {
         return Err(Error::Temporary);
     }
     rules::require(payloads, rules::REKEY_IKE)?;
     let offered: Vec<Proposal> = payloads.sa()?.0.iter().map(|offered| offered.proposal.clone()).collect();
-    let ours = negotiate::without_additional(&negotiate::offer(&sa.remote.proposals, true, &core.crypto));
+    let ours = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
     let ke = payloads.ke()?;
-    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), false, &core.crypto)?;
+    let agreed = negotiate::ike(&offered, &ours, Some(ke.method), true, &core.crypto)?;
     if agreed.suite.ke != ke.method {
         return Err(Error::WrongKe(agreed.suite.ke));
     }
     let chosen = payloads.sa()?.0.get(agreed.index).ok_or(Error::Violation("an SA payload without proposals"))?;
     let theirs = peer_spi(chosen)?;
+    if !agreed.additional.is_empty() {
+        sa.room_for_promise()?;
+    }
     let alg = core.crypto.ke(ke.method).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let (public, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
-    let nonce_i = payloads.nonce()?.as_bytes();
-    let nonce_r = core.nonce();
+    let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
     let spi = core.ike_spi();
-    let nonces = Nonces { initiator: nonce_i, responder: &nonce_r };
-    let new = New { initiator: false, spis: (theirs, spi), suite: agreed.suite, shared: &shared, nonces };
-    let mut made = successor(sa, ends, new, core)?;
 
     let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms };
     let answer = OfferedProposal { number: chosen.number, spi: spi.into(), proposal };
     let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
-    reply.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
+    reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
 
     if let Some(Open { exchange: Exchange::RekeyIke(open), .. }) = &mut sa.open {
         // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
-        open.collision = Some(Collision { lowest: nonce_i.min(&nonce_r).to_vec(), made: spi });
+        open.collision = Some(Collision { lowest: nonces.0.as_slice().min(&nonces.1).to_vec(), made: spi });
+    }
+    let additional = agreed.additional;
+    let promised = PromisedIke { spis: (theirs, spi), suite: agreed.suite, additional: additional.clone(), nonces };
+    if additional.is_empty() {
+        keep_promise(promised, &[shared], sa, ends, core)?;
+    } else {
+        reply.push(sa.promise(Promised::Ike(Box::new(promised)), additional, Some(shared), core));
+    }
+    Ok(reply)
+}
+
+/// An IKE SA that the peer asked for and that is agreed on.
+pub(crate) struct PromisedIke {
+    spis: (IkeSpi, IkeSpi),
+    suite: IkeSuite,
+    additional: Vec<KeMethod>,
+    /// Ni and Nr.
+    nonces: (Vec<u8>, Vec<u8>),
+}
+
+/// Makes the IKE SA of these secrets.
+pub(crate) fn keep_promise(
+    promised: PromisedIke,
+    shared: &[Secret],
+    sa: &mut Established,
+    ends: &Ends,
+    core: &mut Core,
+) -> Result<(), Error> {
+    if sa.stage != Stage::Active {
+        return Err(Error::NoState);
+    }
+    let PromisedIke { spis, suite, additional, nonces } = promised;
+    let nonces = Nonces { initiator: &nonces.0, responder: &nonces.1 };
+    let mut made = successor(sa, ends, New { initiator: false, spis, suite, additional, shared, nonces }, core)?;
+    if has_collided(sa) {
+        // Who inherits is open.
         if let Some(phase) = made.established() {
             phase.contested = Some(ends.our_spi());
         }
         core.table.insert(made);
-        return Ok(reply);
+        return Ok(());
     }
     let made_ends = made.ends.clone();
     if let Some(heir) = made.established() {
@@ -248,7 +362,7 @@ pub(crate) fn respond(
     }
     // What it inherited starts with the next timer, after the response that tells the peer of this IKE SA.
     core.table.insert(made);
-    Ok(reply)
+    Ok(())
 }
 
 /// Whether both sides are rekeying the IKE SA and we know it.
@@ -309,13 +423,14 @@ struct New<'a> {
     /// The new initiator's and responder's.
     spis: (IkeSpi, IkeSpi),
     suite: IkeSuite,
-    shared: &'a Secret,
+    additional: Vec<KeMethod>,
+    shared: &'a [Secret],
     nonces: Nonces<'a>,
 }
 
 /// The new IKE SA, still without Child SAs.
 fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Result<IkeSa, Error> {
-    let New { initiator, spis: (spi_i, spi_r), suite, shared, nonces } = new;
+    let New { initiator, spis: (spi_i, spi_r), suite, additional, shared, nonces } = new;
     let missing = Error::Misuse("an algorithm is not built in");
     let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
     // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
@@ -328,8 +443,8 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         remote: sa.remote.clone(),
         identities: sa.identities.clone(),
         suite,
-        // SK_d carries on what they gave.
-        additional: sa.additional.clone(),
+        // SK_d carries on what those before gave.
+        additional: if additional.is_empty() { sa.additional.clone() } else { additional },
         algs,
         sk_d: keys.sk_d.clone(),
         ppk: sa.ppk,

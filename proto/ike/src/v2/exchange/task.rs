@@ -15,7 +15,7 @@ use super::create_child::CreateChild;
 use super::informational::{self, Close, DeleteChild};
 use super::mobike::Addresses;
 use super::rekey_ike::RekeyIke;
-use super::{Exchange, Open};
+use super::{After, Exchange, Open};
 use crate::child::ChildState;
 use crate::children::Children;
 use crate::context::Core;
@@ -103,10 +103,6 @@ impl Task {
         self.at = None;
         Some(self)
     }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.at.is_none_or(|at| at <= now)
-    }
 }
 
 impl Established {
@@ -117,14 +113,25 @@ impl Established {
         }
     }
 
+    /// When a task may begin; `None`: at once.
+    fn begins_at(&self, task: &Task) -> Option<Instant> {
+        let held = self.promises.iter().filter(|promise| promise.holds(&task.what)).map(|promise| promise.until);
+        held.chain(task.at).max()
+    }
+
+    fn is_due(&self, task: &Task, now: Instant) -> bool {
+        self.begins_at(task).is_none_or(|at| at <= now)
+    }
+
     /// When the clock has something for it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // A task without a time was left for the next timer.
-        let waiting = self.tasks.iter().map(|task| task.at.unwrap_or(self.heard)).min();
+        let waiting = self.tasks.iter().map(|task| self.begins_at(task).unwrap_or(self.heard)).min();
+        let promises = self.promises.iter().map(|promise| promise.until).min();
         let liveness = self.remote.liveness.filter(|_| self.stage == Stage::Active).map(|after| self.heard + after);
         let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
         let open = self.open.as_ref().map(|open| open.retry.at());
-        [open, idle, self.rekey_at, self.expire_at, self.protection.deadline()].into_iter().flatten().min()
+        [open, idle, promises, self.rekey_at, self.expire_at, self.protection.deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
@@ -139,6 +146,7 @@ impl Established {
             }
         }
         self.protection.forget(core.now);
+        self.forget_promises(core);
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
             // An IKE SA outlives the deletion of its remote, but is not prolonged.
@@ -219,6 +227,30 @@ impl Established {
             }
             What::Liveness | What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => {
                 Ok(Addresses::request(task.what, self, ends, core))
+            }
+        }
+    }
+
+    /// Sends a request; no other of ours is open.
+    pub(crate) fn ask(&mut self, exchange: Exchange, payloads: &[Payload], ends: &Ends, core: &mut Core) -> After {
+        let Some(id) = self.window.next_request() else {
+            // RFC 7296 §2.2: no message ID is left, so not even a delete can be sent.
+            super::abandon(exchange, self, ends, core);
+            return After::End(DownReason::Expired);
+        };
+        let header = ends.header(exchange.kind(), false, id);
+        match self.protection.seal(&header, payloads, &mut *core.rng) {
+            Ok(message) => {
+                core.send(ends.local, ends.peer, &message, 0);
+                let retry = Retry::new(message, self.remote.retransmission, core.now);
+                self.open = Some(Open { id, exchange, retry });
+                After::Stay
+            }
+            Err(unfit) => {
+                core.failed(Error::from(unfit).failure(self.place(ends, super::name(exchange.kind()))));
+                super::abandon(exchange, self, ends, core);
+                // The message ID is spent and the peer waits for it for ever.
+                After::End(DownReason::ProtocolError)
             }
         }
     }
@@ -307,7 +339,7 @@ impl Live for Established {
     }
 
     fn check_liveness(&mut self, core: &Core) {
-        let busy = self.open.is_some() || self.tasks.iter().any(|task| task.is_due(core.now));
+        let busy = self.open.is_some() || self.tasks.iter().any(|task| self.is_due(task, core.now));
         if self.stage == Stage::Active && !busy {
             self.add_task(Task::new(What::Liveness));
         }
@@ -315,33 +347,15 @@ impl Live for Established {
 
     fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         while self.open.is_none() {
-            let Some(index) = self.tasks.iter().position(|task| task.is_due(core.now)) else { break };
+            let Some(index) = self.tasks.iter().position(|task| self.is_due(task, core.now)) else { break };
             let Some(task) = self.tasks.remove(index) else { break };
             let what = task.what;
             match self.start(task, &ends, core) {
                 Ok(None) => {}
                 Ok(Some((exchange, payloads))) => {
-                    let Some(id) = self.window.next_request() else {
-                        // RFC 7296 §2.2: no message ID is left, so not even a delete can be sent.
-                        super::abandon(exchange, &mut self, &ends, core);
-                        self.end(&ends, DownReason::Expired, core);
+                    if let After::End(reason) = self.ask(exchange, &payloads, &ends, core) {
+                        self.end(&ends, reason, core);
                         return None;
-                    };
-                    let header = ends.header(exchange.kind(), false, id);
-                    match self.protection.seal(&header, &payloads, &mut *core.rng) {
-                        Ok(message) => {
-                            core.send(ends.local, ends.peer, &message, 0);
-                            let retry = Retry::new(message, self.remote.retransmission, core.now);
-                            self.open = Some(Open { id, exchange, retry });
-                        }
-                        Err(unfit) => {
-                            let place = self.place(&ends, super::name(exchange.kind()));
-                            core.failed(Error::from(unfit).failure(place));
-                            super::abandon(exchange, &mut self, &ends, core);
-                            // The message ID is spent and the peer waits for it for ever.
-                            self.end(&ends, DownReason::ProtocolError, core);
-                            return None;
-                        }
                     }
                 }
                 Err(error) => {

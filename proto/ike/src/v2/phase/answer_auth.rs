@@ -247,7 +247,7 @@ impl InitAnswered {
         });
         let child = judged.and_then(|child| {
             let suite = &child.terms.suite;
-            let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, None, init.nonces())?;
+            let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, &[], init.nonces())?;
             Ok((child, keymat))
         });
         let agreement = match child {

@@ -520,7 +520,7 @@ impl AuthRequested {
         }
         let terms = self.offer.accept(payloads, ChildKe::None, asked.then_some(&inside), ends, core)?;
         let init = &self.init;
-        let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, None, init.nonces())?;
+        let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, &[], init.nonces())?;
         Ok(Agreement {
             policy: self.offer.policy.clone(),
             inbound: self.offer.inbound,

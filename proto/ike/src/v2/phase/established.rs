@@ -31,6 +31,7 @@ use crate::input::Datagram;
 use crate::limits;
 use crate::live::Live;
 use crate::output::{DownReason, Event};
+use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::message::{Payloads, Protection, Whole};
@@ -58,6 +59,8 @@ pub(crate) struct Established {
     pub(crate) open: Option<Open>,
     /// What waits for the window, in order.
     pub(crate) tasks: VecDeque<Task>,
+    /// What the peer gets when it has done the additional key exchanges that were agreed on.
+    pub(crate) promises: Vec<Promise>,
     pub(crate) children: Children,
     pub(crate) stage: Stage,
     pub(crate) rekey_at: Option<Instant>,
@@ -114,6 +117,7 @@ impl Established {
             window,
             open: None,
             tasks: VecDeque::new(),
+            promises: Vec::new(),
             children: Children::default(),
             stage: Stage::Active,
             heard: core.now,
@@ -235,7 +239,7 @@ impl Established {
         let answered =
             payloads.and_then(|payloads| exchange::respond(kind, self, ends, &payloads, datagram, &mut place, core));
         let (answer, after) = answered.unwrap_or_else(|error| {
-            let quiet = matches!(error, Error::Temporary | Error::NoSuchChild(..) | Error::WrongKe(_));
+            let quiet = matches!(error, Error::Temporary | Error::NoSuchChild(..) | Error::WrongKe(_) | Error::NoState);
             if !quiet {
                 core.failed(error.failure(place));
             }
@@ -300,6 +304,7 @@ impl Established {
         if self.stage == Stage::Replaced {
             return;
         }
+        self.promises.drain(..).for_each(|promise| promise.forget(core));
         core.addresses.pass_on(ends.our_spi(), heir_ends.our_spi());
         for child in self.children.values() {
             child.pass_on(heir_ends.our_spi(), core);
@@ -326,6 +331,7 @@ impl Established {
             exchange::abandon(open.exchange, &mut self, ends, core);
         }
         self.children.take_all_down(reason, core);
+        self.promises.drain(..).for_each(|promise| promise.forget(core));
         for task in &self.tasks {
             // An SPI of a Child SA that only the peer has is still reserved.
             if let What::DeleteChild(_, spi, _) = task.what {

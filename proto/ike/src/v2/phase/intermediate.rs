@@ -168,7 +168,7 @@ impl InitExchange {
     /// RFC 9370 §2.2.2: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr), which has the form of a rekey.
     fn advance(&mut self, shared: &Secret, ends: &Ends, initiator: bool) -> Result<Protection, Error> {
         let nonces = self.nonces();
-        let seed = Skeyseed::rekeyed(self.algs.prf, &self.keys.sk_d, shared, nonces);
+        let seed = Skeyseed::rekeyed(self.algs.prf, &self.keys.sk_d, core::slice::from_ref(shared), nonces);
         let keys = seed.derive(&self.algs, nonces, ends.spi_i, ends.spi_r);
         let protection = Protection::new(&keys, &self.algs, initiator);
         let mut protection = protection.map_err(|_| Error::Misuse("an algorithm is not built in"))?;

@@ -6,6 +6,7 @@ mod collisions;
 mod create_child;
 mod delete;
 mod eap;
+mod follow_up;
 mod fragments;
 mod hostile;
 mod informational;

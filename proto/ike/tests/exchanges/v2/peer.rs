@@ -178,7 +178,8 @@ impl Peer {
     pub fn rekeyed(&self, began: bool, spis: (IkeSpi, IkeSpi), shared: &Secret, nonces: (Vec<u8>, Vec<u8>)) -> Peer {
         let Keys { algs, keys: old, .. } = self.keys.as_ref().unwrap();
         let both = Nonces { initiator: &nonces.0, responder: &nonces.1 };
-        let keys = Skeyseed::rekeyed(algs.prf, &old.sk_d, shared, both).derive(algs, both, spis.0, spis.1);
+        let keys = Skeyseed::rekeyed(algs.prf, &old.sk_d, std::slice::from_ref(shared), both)
+            .derive(algs, both, spis.0, spis.1);
         let (from_i, from_r) = keys.ciphers(algs).unwrap();
         let (ours, theirs) = if began { (from_i, from_r) } else { (from_r, from_i) };
         Peer {

@@ -44,7 +44,11 @@ pub(super) fn ask(
     core: &mut Core,
 ) -> Result<(), Error> {
     let inbound = offer.inbound;
-    let may = offer.policy.check_peer(&session.identities.1);
+    let none = offer.proposals().iter().all(|proposal| negotiate::lists_additional(core::slice::from_ref(proposal)));
+    let may = match none {
+        true => Err(Error::Misuse("IKEv1 has no additional key exchanges, and all proposals of the policy have some")),
+        false => offer.policy.check_peer(&session.identities.1),
+    };
     let asked = may.and_then(|()| first_message(session, ends, offer, want, core));
     if asked.is_err() {
         core.table.release(inbound);
@@ -211,6 +215,7 @@ fn accept(
         outbound,
         suite: agreed.suite,
         ke: agreed.ke,
+        additional: Vec::new(),
         mode: chosen.mode,
         local_ts: kept.initiator,
         remote_ts: kept.responder,

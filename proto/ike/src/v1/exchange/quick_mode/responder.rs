@@ -164,6 +164,7 @@ fn answer(
         outbound,
         suite: agreed.suite,
         ke: agreed.ke,
+        additional: Vec::new(),
         mode,
         local_ts: asked.responder.clone(),
         remote_ts: asked.initiator.clone(),
