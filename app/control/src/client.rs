@@ -55,22 +55,56 @@ impl Client {
         self.stream.set_read_timeout(timeout).map_err(ClientError::Io)
     }
 
+    /// Registers for an event.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the daemon does not know the event.
+    pub fn register(&mut self, event: &str) -> Result<(), ClientError> {
+        let frame = Packet::Register(event.to_owned()).emit().map_err(ClientError::TooLong)?;
+        self.stream.write_all(&frame).map_err(ClientError::Io)?;
+        match Packet::parse(&self.read_packet()?).map_err(ClientError::Malformed)? {
+            Packet::Confirm => Ok(()),
+            Packet::UnknownEvent => Err(ClientError::UnknownCommand(event.to_owned())),
+            _ => Err(ClientError::Malformed(Malformed { offset: 0, what: "not an answer to a registration" })),
+        }
+    }
+
     /// Sends a command and waits for its answer.
     ///
     /// # Errors
     /// When the connection breaks, or the daemon does not know the command.
     pub fn request(&mut self, name: &str, message: &Message) -> Result<Message, ClientError> {
+        self.request_hearing(name, message, |_, _| Ok(()))
+    }
+
+    /// Sends a command and waits for its answer; what the daemon tells meanwhile goes to `heard`, with the name of the event.
+    ///
+    /// # Errors
+    /// When the connection breaks, the daemon does not know the command, or `heard` has failed.
+    pub fn request_hearing(
+        &mut self,
+        name: &str,
+        message: &Message,
+        mut heard: impl FnMut(&str, &Message) -> io::Result<()>,
+    ) -> Result<Message, ClientError> {
         let frame = packet::request(name, message).map_err(ClientError::TooLong)?;
         // A daemon that refuses this user closes at once; what it had to say is still there to be read.
         let sent = self.stream.write_all(&frame);
-        let answer = match (self.read_packet(), sent) {
+        let mut answer = match (self.read_packet(), sent) {
             (Err(_), Err(error)) => return Err(ClientError::Io(error)),
             (answer, _) => answer?,
         };
-        match Packet::parse(&answer).map_err(ClientError::Malformed)? {
-            Packet::Response(body) => Message::parse(body).map_err(ClientError::Malformed),
-            Packet::UnknownCommand => Err(ClientError::UnknownCommand(name.to_owned())),
-            _ => Err(ClientError::Malformed(Malformed { offset: 0, what: "not an answer to a command" })),
+        loop {
+            match Packet::parse(&answer).map_err(ClientError::Malformed)? {
+                Packet::Response(body) => return Message::parse(body).map_err(ClientError::Malformed),
+                Packet::UnknownCommand => return Err(ClientError::UnknownCommand(name.to_owned())),
+                Packet::Event(event, body) => {
+                    let message = Message::parse(body).map_err(ClientError::Malformed)?;
+                    heard(&event, &message).map_err(ClientError::Io)?;
+                }
+                _ => return Err(ClientError::Malformed(Malformed { offset: 0, what: "not an answer to a command" })),
+            }
+            answer = self.read_packet()?;
         }
     }
 

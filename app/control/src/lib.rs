@@ -26,3 +26,5 @@ pub use socket::BindError;
 
 /// The command that carries a command line of the daemon's grammar: `argv` (list) and `cwd` (the caller's directory).
 pub const COMMAND_LINE: &str = "command-line";
+/// The event that carries what `ike debug` shows: `number`, which grows by one from event to event, and `text`.
+pub const DEBUG_EVENT: &str = "ike-debug";

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ravelin_types::IkeSpi;
+use ravelin_types::transform::{EncrId, PrfId};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload, UDP_HEADER_LEN};
 
 use crate::field::{Field, Problem};
 use crate::ike;
-use crate::keys::Keys;
+use crate::keys::{BadLine, Keys};
 use crate::link::Link;
 use crate::scope::Scope;
 use crate::{esp, ip};
@@ -75,6 +77,25 @@ impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(keys: Keys, options: Options) -> Self {
         Decoder { keys, options, sessions: ike::Sessions::default() }
+    }
+
+    /// Adds keys that came to be known, in the form that [`Keys::add`] takes.
+    ///
+    /// # Errors
+    /// As [`Keys::add`].
+    pub fn learn(&mut self, text: &str) -> Result<(), BadLine> {
+        self.keys.add(text)
+    }
+
+    /// Tells how phase 1 of an ISAKMP SA ended that was not seen: with these algorithms, and this last block. Nothing changes
+    /// where it was seen.
+    pub fn learn_phase1(&mut self, cookie: IkeSpi, encr: EncrId, prf: PrfId, last: &[u8]) {
+        self.sessions.phase1(cookie).assume(encr, prf, last);
+    }
+
+    /// Forgets the keys of an IKE SA.
+    pub fn forget(&mut self, spis: (IkeSpi, IkeSpi)) {
+        self.keys.forget(spis);
     }
 
     /// Reads one frame.

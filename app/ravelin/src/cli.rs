@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ravelin_config::Verb;
+use ravelin_config::command::Shown;
 
 #[cfg(any(feature = "kernel", feature = "tun"))]
 use crate::daemon::plane::Choice;
@@ -186,17 +187,6 @@ pub struct DecodeArgs {
     /// Show what a key decrypts though the integrity check fails
     #[arg(long)]
     pub ignore_icv: bool,
-}
-
-/// How much of decrypted content is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shown {
-    /// Neither identities nor secrets
-    Public,
-    /// Identities too
-    Identities,
-    /// Everything
-    Secrets,
 }
 
 #[cfg(test)]

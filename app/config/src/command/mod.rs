@@ -7,6 +7,7 @@
 //!
 //! The command line, `ike_rc` and the control socket all come through [`parse`], so a line means the same everywhere.
 
+mod debug;
 mod extensions;
 mod listing;
 mod manual;
@@ -25,6 +26,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use ravelin_types::interface::Interface;
 
+pub use debug::{DebugArgs, Shown};
 pub use extensions::ExtensionSpec;
 pub use listing::{
     CallArgs, CommandsArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
@@ -99,6 +101,8 @@ pub enum IkeVerb {
     Commands(CommandsArgs),
     /// Read the configuration again, all of it or nothing; what is the same keeps its SAs
     Reload(ReloadArgs),
+    /// Show what goes on while it happens, until it is interrupted; without an option, end what others are shown
+    Debug(DebugArgs),
     /// Negotiate a security association for a policy now
     Initiate(InitiateArgs),
     /// Replace the IKE SA with a remote, or the SA of a policy, by a fresh one
@@ -142,6 +146,8 @@ pub enum Command {
     IkeNetstat(IkeNetstatArgs),
     /// `ike flush`
     IkeFlush(FlushIke),
+    /// `ike debug`
+    Debug(DebugArgs),
     /// `ike initiate`
     Initiate(InitiateArgs),
     /// `ike rekey`
@@ -300,6 +306,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ike(IkeVerb::Remote(args)) => args.interpret(&mut notes)?,
         Verb::Ike(IkeVerb::Netstat(args)) => Command::IkeNetstat(args.interpret()?),
         Verb::Ike(IkeVerb::Flush(args)) => Command::IkeFlush(args.interpret()?),
+        Verb::Ike(IkeVerb::Debug(args)) => Command::Debug(args.clone()),
         Verb::Ike(IkeVerb::Initiate(args)) => Command::Initiate(args.clone()),
         Verb::Ike(IkeVerb::Rekey(args)) => Command::Rekey(args.clone()),
         Verb::Ike(IkeVerb::Terminate(args)) => Command::Terminate(args.clone()),
@@ -358,7 +365,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "expected a whole command: ipsec policy|addsa|delsa|netstat|flush, ike remote|netstat|flush|commands|reload|\
-             initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del or diff"
+             debug|initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del or diff"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

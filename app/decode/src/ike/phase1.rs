@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use md5::Md5;
 use ravelin_types::Secret;
-use ravelin_types::transform::EncrId;
+use ravelin_types::transform::{EncrId, PrfId};
 use ravelin_wire::ike::v1::{Content, HashId, IkeAttribute, IkeEncr, Message, Payload};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -59,6 +59,22 @@ impl Phase1 {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Takes an end of phase 1, where no part of it was seen.
+    pub(crate) fn assume(&mut self, encr: EncrId, prf: PrfId, last: &[u8]) {
+        if self.last.is_empty() && self.publics.is_empty() {
+            self.encr = Some(encr);
+            self.hash = match prf {
+                PrfId::HMAC_MD5 => Some(HashId::MD5),
+                PrfId::HMAC_SHA1 => Some(HashId::SHA1),
+                PrfId::HMAC_SHA2_256 => Some(HashId::SHA2_256),
+                PrfId::HMAC_SHA2_384 => Some(HashId::SHA2_384),
+                PrfId::HMAC_SHA2_512 => Some(HashId::SHA2_512),
+                _ => None,
+            };
+            self.last = last.to_vec();
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Fragments {
 
 impl Sessions {
     /// The phase 1 of an initiator's cookie, begun when it is new.
-    pub(super) fn phase1(&mut self, cookie: IkeSpi) -> &mut Phase1 {
+    pub(crate) fn phase1(&mut self, cookie: IkeSpi) -> &mut Phase1 {
         if !self.v1.contains_key(&cookie) {
             if self.order.len() == MAX_SESSIONS
                 && let Some(oldest) = self.order.pop_front()

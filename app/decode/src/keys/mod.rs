@@ -72,6 +72,12 @@ impl Keys {
         Ok(())
     }
 
+    /// Forgets the keys of an IKE SA.
+    pub(crate) fn forget(&mut self, spis: (IkeSpi, IkeSpi)) {
+        self.ikev1.remove(&spis.0);
+        self.ikev2.remove(&spis);
+    }
+
     /// The encryption key of the ISAKMP SA with this initiator cookie.
     pub(crate) fn ikev1(&self, cookie: IkeSpi) -> Option<&Secret> {
         self.ikev1.get(&cookie)

@@ -12,7 +12,7 @@ use ravelin_config::Verb;
 use ravelin_config::command::{self, BadLine, IkeVerb};
 use ravelin_control::{COMMAND_LINE, Client, Message};
 
-use super::{FAILED, USAGE, fail, wants_json};
+use super::{FAILED, USAGE, debug, fail, wants_json};
 use crate::render;
 
 /// Carries out what was typed behind `ravelin`.
@@ -35,6 +35,11 @@ pub fn carry_out(socket: &Path, verb: &Verb, argv: &[String], directory: &Path) 
     let mut message = Message::new();
     message.put_list("argv", argv);
     message.put("cwd", directory.display());
+    if let Verb::Ike(IkeVerb::Debug(args)) = verb
+        && args.is_on()
+    {
+        return debug::run(socket, &message);
+    }
     let answer = match Client::connect(socket).and_then(|mut client| client.request(COMMAND_LINE, &message)) {
         Ok(answer) => answer,
         Err(error) => return failed(error),

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use ravelin_decode::keys::{Keys, TABLES};
 use ravelin_decode::render::{json, text};
-use ravelin_decode::{Decoder, Options, Secrecy, capture};
+use ravelin_decode::{Decoder, Options, capture};
 
 use super::fail;
-use crate::cli::{DecodeArgs, Shown};
+use crate::cli::DecodeArgs;
+use crate::render::secrecy;
 
 /// The largest file of keys.
 const MAX_KEY_FILE: u64 = 64 << 20;
@@ -37,11 +38,7 @@ fn decode(args: &DecodeArgs) -> Result<()> {
     }
     let input = File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
     let mut decoder = Decoder::new(keys, Options { ignore_icv: args.ignore_icv });
-    let shown = match args.show {
-        Shown::Public => Secrecy::Open,
-        Shown::Identities => Secrecy::Identity,
-        Shown::Secrets => Secrecy::Secret,
-    };
+    let shown = secrecy(args.show);
     let style = text::Style { shown, hex: args.hex };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());

@@ -7,6 +7,7 @@ mod check;
 mod control;
 #[cfg(any(feature = "kernel", feature = "tun"))]
 mod daemon;
+mod debug;
 mod decode;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;

@@ -75,6 +75,7 @@ impl<P: Plane> Core<P> {
             Command::IkeNetstat(args) => self.ike_netstat(&args, now)?,
             Command::IpsecFlush(flush) => self.ipsec_flush(flush, now)?,
             Command::IkeFlush(flush) => self.ike_flush(flush, now)?,
+            Command::Debug(args) => return self.debug(client, args),
             Command::Initiate(args) => return self.initiate(client, &args, now),
             Command::Rekey(args) => return self.rekey(client, &args, now),
             Command::Terminate(args) => return self.terminate(client, &args, now),

@@ -181,6 +181,8 @@ impl<P: Plane> Core<P> {
         self.note_received(&datagram);
         self.learn_keys(datagram.data);
         self.endpoint.handle(Input::Datagram(datagram), now);
+        self.learn_keys(datagram.data);
+        self.trace_message(true, datagram.remote, datagram.data, now);
         self.pump(now);
     }
 
@@ -253,6 +255,7 @@ impl<P: Plane> Core<P> {
     pub fn hung_up(&mut self, client: ClientId) {
         self.waiting.forget(client);
         self.talk_ended(client);
+        self.debug_ended(client);
     }
 
     /// What there is to tell clients.
@@ -349,7 +352,7 @@ impl<P: Plane> Core<P> {
                     self.endpoint.handle(Input::Done(id, outcome.into()), now);
                 }
                 Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
-                Output::Transmit(transmit) => self.transmit(&transmit),
+                Output::Transmit(transmit) => self.transmit(&transmit, now),
                 Output::Event(event) => self.event(&event, now),
                 Output::Wait(deadline) => {
                     self.tell_changes();
@@ -409,9 +412,10 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    fn transmit(&mut self, transmit: &Transmit) {
+    fn transmit(&mut self, transmit: &Transmit, now: Instant) {
         self.note_sent(transmit);
         self.learn_keys(&transmit.data);
+        self.trace_message(false, transmit.remote, &transmit.data, now);
         if let Err(error) = self.plane.send_ike(transmit.local, transmit.remote, &transmit.data) {
             // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
             tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// When to look again.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
 /// Who asks for what a file asks for: no client has this number.
-const NOBODY: ClientId = ClientId(u64::MAX);
+pub(super) const NOBODY: ClientId = ClientId(u64::MAX);
 
 /// Commands that wait for addresses.
 #[derive(Debug, Default)]

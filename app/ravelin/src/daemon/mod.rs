@@ -36,6 +36,7 @@ pub mod report;
 pub mod resolver;
 pub mod statics;
 mod tap;
+mod trace;
 pub mod vici;
 pub mod waiting;
 mod why;

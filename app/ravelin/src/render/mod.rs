@@ -10,9 +10,20 @@ mod json;
 mod vti;
 mod why;
 
+use ravelin_config::command::Shown;
 use ravelin_control::Message;
+use ravelin_decode::Secrecy;
 
 pub use json::json;
+
+/// What a level means to the decoder.
+pub fn secrecy(shown: Shown) -> Secrecy {
+    match shown {
+        Shown::Public => Secrecy::Open,
+        Shown::Identities => Secrecy::Identity,
+        Shown::Secrets => Secrecy::Secret,
+    }
+}
 
 /// Every listing in the answer, in document 003's order: SAs before policies.
 pub fn tables(answer: &Message) -> String {

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 
 use super::Case;
-#[cfg(feature = "ikev2")]
-use super::files;
 use super::keying;
 use super::lab::{Lab, sh, traces};
 #[cfg(feature = "ikev2")]
 use super::vici;
+#[cfg(feature = "ikev2")]
+use super::{debug, files};
 
 pub const CASES: &[Case] = &[
     ("an_ike_rc_is_in_force_and_listed", an_ike_rc_is_in_force_and_listed),
@@ -25,6 +25,8 @@ pub const CASES: &[Case] = &[
     ("the_commands_of_a_daemon_make_it_anew", files::the_commands_of_a_daemon_make_it_anew),
     #[cfg(feature = "ikev2")]
     ("an_ike_rc_waits_for_its_addresses", files::an_ike_rc_waits_for_its_addresses),
+    #[cfg(feature = "ikev2")]
+    ("what_goes_on_is_shown_until_it_is_ended", debug::what_goes_on_is_shown_until_it_is_ended),
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),

@@ -66,7 +66,7 @@ pub(super) struct Seen {
 
 impl<P: Plane> Core<P> {
     fn is_heard(&self) -> bool {
-        !self.vici.talks.is_empty() || self.vici.awaited.contains("log")
+        !self.vici.talks.is_empty() || self.vici.awaited.contains("log") || self.tap.trace.wants_lines()
     }
 
     /// A line of the log. `about` is the IKE SA's connection and number.
@@ -86,6 +86,8 @@ impl<P: Plane> Core<P> {
             line.with("msg", text)
         };
         let text = text();
+        let of = about.map(|(name, _)| format!("{name}: ")).unwrap_or_default();
+        self.debug_line(&format!("{group} {of}{text}"));
         if level <= LOG_LEVEL && self.vici.awaited.contains("log") {
             self.said.push(Said::Event("log", line(true, &text)));
         }

@@ -22,7 +22,7 @@ mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ravelin_control::{ClientId, Message, Request};
+use ravelin_control::{ClientId, DEBUG_EVENT, Message, Request};
 use ravelin_types::{Instant, Spi};
 
 use super::core::Core;
@@ -48,6 +48,8 @@ pub const EVENTS: &[&str] = &[
     "child-updown",
     "child-rekey",
     "alert",
+    // Ours: what `ike debug` shows.
+    DEBUG_EVENT,
 ];
 
 /// The answer to a command.

@@ -21,7 +21,12 @@ impl Pair {
 
     /// Negotiates until nobody has more to say.
     pub(super) fn initiate(&mut self) {
-        self.0[0].ok("ike initiate p1 --timeout 0");
+        self.0[0].core.command(Command::Initiate(self.0[0].core.model.find_policy("p1").unwrap().id), self.0[0].now);
+        self.exchange();
+    }
+
+    /// Carries what they say until nobody has more to say.
+    pub(super) fn exchange(&mut self) {
         loop {
             let sent = [0, 1].map(|at| std::mem::take(&mut self.0[at].plane.0.borrow_mut().sent));
             if sent.iter().all(Vec::is_empty) {

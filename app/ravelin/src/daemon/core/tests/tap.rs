@@ -1,5 +1,6 @@
 //! Who reads along, and what he can read.
 
+use ravelin_control::DEBUG_EVENT;
 use ravelin_decode::keys::{ESP_TABLE, IKEV1_TABLE, IKEV2_TABLE, Keys, TABLES};
 use ravelin_decode::{Decoder, Field, Options};
 
@@ -57,4 +58,140 @@ fn nothing_is_written_unless_asked_for() {
     let (pair, directory) = logged("quiet", 0, "", "");
     let there = pair.0[1].directory.clone();
     assert!(directory.join(TABLES[0]).exists() && !there.join("keys").exists());
+}
+
+/// What was shown to a client since it was asked last.
+fn shown(bench: &mut Bench, client: ClientId) -> Vec<String> {
+    let said = bench.core.said().into_iter().filter_map(|said| match said {
+        Said::Progress(to, DEBUG_EVENT, message) if to == client => Some(message.text("text").unwrap().to_owned()),
+        _ => None,
+    });
+    said.collect()
+}
+
+/// Begins to show.
+fn begin(bench: &mut Bench, client: u64, line: &str) -> ClientId {
+    let before = std::mem::replace(&mut bench.client, ClientId(client));
+    assert_eq!(bench.send(line), None, "{line}");
+    std::mem::replace(&mut bench.client, before)
+}
+
+// S-133: both directions, with the head and the lines of document 003 §4.5, and what is encrypted is opened.
+#[test]
+fn messages_are_traced_as_they_go() {
+    for version in ["", "-z 1 -e AES128-CBC -a SHA256 -d MODP2048"] {
+        let policy = if version.is_empty() { "" } else { "-e AES128-CBC -a HMAC-SHA-1" };
+        let mut pair = Pair::new(&format!("trace{}", version.len()), [version, policy], [version, policy]);
+        let readers = [0, 1].map(|at| begin(&mut pair.0[at], 7, "ike debug -t"));
+        pair.initiate();
+        for (at, reader) in readers.into_iter().enumerate() {
+            let texts = shown(&mut pair.0[at], reader);
+            assert_eq!(texts.len(), pair.1.len(), "every message is shown");
+            let other = if at == 0 { "10.0.0.2" } else { "10.0.0.1" };
+            let head = |text: &str, way: &str| text.contains(&format!(" bytes; remote {other} [500]; {way}\n"));
+            assert!(
+                texts.iter().all(|text| head(text, "Sent to Remote") || head(text, "Received from Remote")),
+                "{texts:?}"
+            );
+            assert!(head(&texts[0], if at == 0 { "Sent to Remote" } else { "Received from Remote" }));
+            assert!(texts[0].contains("\n 0000 ") && texts[0].contains("Initiator "), "{}", texts[0]);
+            let closed =
+                texts.iter().filter(|text| text.contains("Encrypted Data; ") || text.contains("problem")).count();
+            assert_eq!(closed, 0, "{}", texts.concat());
+            let all = texts.concat();
+            assert!(all.contains("Identification"), "{all}");
+        }
+    }
+}
+
+#[test]
+fn an_ike_sa_that_is_there_already_is_opened_too() {
+    for version in ["", "-z 1 -e AES128-CBC -a SHA256 -d MODP2048"] {
+        let policy = if version.is_empty() { "" } else { "-e AES128-CBC -a HMAC-SHA-1" };
+        let mut pair = Pair::new(&format!("late{}", version.len()), [version, policy], [version, policy]);
+        pair.initiate();
+        let reader = begin(&mut pair.0[0], 7, "ike debug --trace");
+        pair.0[0].ok("ike rekey --child p1 --timeout 0");
+        pair.exchange();
+        let texts = shown(&mut pair.0[0], reader);
+        assert!(texts.len() >= 2, "{texts:?}");
+        assert!(texts.iter().all(|text| !text.contains("Encrypted Data; ")), "{texts:#?}");
+        assert!(texts.concat().contains("Nonce"), "{texts:#?}");
+    }
+}
+
+#[test]
+fn a_trace_shows_no_more_than_was_asked_for() {
+    let mut pair = Pair::new("levels", ["-g fqdn:who-am-i", ""], ["-f fqdn:who-am-i", ""]);
+    let readers = ["ike debug -t --show public", "ike debug -t", "ike debug -t --show secrets"]
+        .iter()
+        .zip(2..)
+        .map(|(line, client)| begin(&mut pair.0[0], client, line))
+        .collect::<Vec<_>>();
+    pair.initiate();
+    let mut of: BTreeMap<ClientId, String> = BTreeMap::new();
+    for said in pair.0[0].core.said() {
+        if let Said::Progress(client, DEBUG_EVENT, message) = said {
+            of.entry(client).or_default().push_str(message.text("text").unwrap());
+        }
+    }
+    let [public, identities, secrets] = [0, 1, 2].map(|at| &of[&readers[at]]);
+    assert!(!public.contains("who-am-i") && identities.contains("who-am-i") && secrets.contains("who-am-i"));
+    assert!(public.contains("not shown") && identities.contains("not shown") && !secrets.contains("not shown"));
+}
+
+#[test]
+fn debugging_ends_for_all_by_the_command_without_options() {
+    let mut pair = Pair::new("off", ["", ""], ["", ""]);
+    let lines = begin(&mut pair.0[0], 7, "ike debug -d");
+    let messages = begin(&mut pair.0[0], 8, "ike debug -t");
+    pair.initiate();
+    let texts = shown(&mut pair.0[0], lines).concat();
+    assert!(texts.contains("IKE gw: IKE_SA gw[1] established between 10.0.0.1"), "{texts}");
+    assert!(!texts.contains("Sent to Remote"));
+    pair.0[0].send("ike debug");
+    pair.0[0].ok("ike rekey --child p1 --timeout 0");
+    assert!(!pair.0[0].core.tap.trace.wants_messages() && !pair.0[0].core.tap.trace.wants_lines());
+    assert_eq!(shown(&mut pair.0[0], messages), [""; 0]);
+    // Whoever hangs up is no reader any more.
+    let reader = begin(&mut pair.0[0], 9, "ike debug -t -d");
+    pair.0[0].core.hung_up(reader);
+    assert!(!pair.0[0].core.tap.trace.wants_messages());
+}
+
+// S-133 under load: the endpoint is served first, and what is left out is told by the numbers.
+#[test]
+fn a_flood_is_not_shown_and_few_may_read() {
+    let mut bench = Bench::new("flood");
+    let reader = begin(&mut bench, 7, "ike debug -t");
+    for client in 8..15 {
+        begin(&mut bench, client, "ike debug -d");
+    }
+    assert!(bench.refused("ike debug -d").contains("8 read already"));
+    let message = [0x11; 28];
+    for second in [0, 1] {
+        let now = Instant::ZERO + Duration::from_secs(second);
+        for _ in 0..2000 {
+            let (local, remote) = (([10, 0, 0, 1], 500).into(), ([10, 0, 0, 2], 500).into());
+            bench.core.datagram(Datagram { local, remote, data: &message }, now);
+        }
+    }
+    let numbers: Vec<u64> = bench
+        .core
+        .said()
+        .into_iter()
+        .filter_map(|said| match said {
+            Said::Progress(to, DEBUG_EVENT, message) if to == reader => message.text("number")?.parse().ok(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers.len(), 1000);
+    assert_eq!((numbers[499], numbers[500], numbers[999]), (500, 2001, 2500));
+    let answer = bench.core.carry_out(
+        super::super::super::later::NOBODY,
+        ravelin_config::parse(&["ike".into(), "debug".into(), "-t".into()]).unwrap().command,
+        std::path::Path::new("/"),
+        Instant::ZERO,
+    );
+    assert!(answer.unwrap_err().contains("a file has nobody"));
 }
