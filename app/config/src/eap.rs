@@ -23,8 +23,21 @@ pub struct EapSpec {
     pub role: Role,
     /// By which methods, best first.
     pub methods: Vec<Method>,
-    /// The other side proves itself by a pre-shared key that was loaded, not by a certificate.
-    pub psk: bool,
+    /// How the side that is no user proves itself beside the method.
+    pub beside: Beside,
+    /// Whom the certificate of the server behind EAP must name, for methods over TLS; `None`: the remote itself.
+    pub server: Option<Identity>,
+}
+
+/// What the side that is no user proves itself by before EAP begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// A pre-shared key that was loaded.
+    Psk,
+    /// A certificate.
+    Certificate,
+    /// Nothing: the method proves both sides (RFC 5998).
+    Nothing,
 }
 
 /// The side that we are on.
@@ -127,13 +140,20 @@ mod tests {
         assert_eq!((&user.own_id, user.accept), (&carol, false));
         assert_eq!(
             user.eap,
-            Some(EapSpec { role: Role::User(carol.clone()), methods: vec![Method::MsChapV2], psk: false })
+            Some(EapSpec {
+                role: Role::User(carol.clone()),
+                methods: vec![Method::MsChapV2],
+                beside: Beside::Certificate,
+                server: None
+            })
         );
         let gateway = remote("-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users").unwrap();
         let Some(EapSpec { role: Role::Authenticator { users, any_identity, .. }, methods, .. }) = gateway.eap else {
             panic!()
         };
         assert_eq!((users.to_string().as_str(), any_identity, methods.len()), ("*@example.org", true, 3));
+        let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
+        assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
         for (line, words) in [
             ("-w -u -m EAP -h pw -g fqdn:a", "with EAP the side that starts is the user"),
             ("-w -m EAP -g fqdn:a", "expected -h FILE with the password"),
@@ -141,7 +161,11 @@ mod tests {
             ("-u -m EAP -g fqdn:a -h pw", "expected -c FILES"),
             ("-z 1 -w -m EAP -g fqdn:a -h pw", "EAP is of IKEv2"),
             ("-w -m PSK --eap-id carol -g fqdn:a -h pw", "goes with -m EAP"),
-            ("-w -m EAP-TLS -g fqdn:a -h pw", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2"),
+            ("-w -m EAP-TLS -g fqdn:a -c own -h pw", "EAP-TLS has no password"),
+            ("-w -m EAP-TLS -g fqdn:a", "expected -c FILES"),
+            ("-w -m EAP-TTLS -g fqdn:a -h pw", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS"),
+            ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "only EAP-TLS proves both sides"),
+            ("-u -m EAP-TLS -g fqdn:a -c own --aaa-id fqdn:b", "with -u it is this host"),
             ("-w -m EPA -g fqdn:a -h pw", "did you mean EAP?"),
         ] {
             let error = remote(line).unwrap_err();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ravelin_crypto::signature::{PrivateKey, Signatures};
 use ravelin_crypto_aws_lc::{BadContainer, Contents};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Fault};
+use ravelin_pki::{Certificate, Crl, Fault, names};
 use ravelin_types::{Identity, Secret};
 
 use crate::secret::{self, SecretError};
@@ -220,6 +220,17 @@ impl Database {
         }
         let spki = certificates.first().map(|own: &Certificate| own.spki().to_vec()).unwrap_or_default();
         Ok(Credential { certificates, key: key.unwrap_or_default(), spki, sha1: false })
+    }
+
+    /// A certificate of our own that names this identity, with what else is in its file.
+    pub(crate) fn own(&self, identity: &Identity) -> Option<Credential> {
+        let named = |entry: &&Entry| {
+            let first = entry.certificates.first().filter(|_| entry.key.is_some());
+            first.is_some_and(|first| names::check(identity, first).is_ok())
+        };
+        let entry = self.entries.iter().find(named)?;
+        let spki = entry.certificates.first()?.spki().to_vec();
+        Some(Credential { certificates: entry.certificates.clone(), key: entry.key.clone()?, spki, sha1: false })
     }
 
     /// Whom we believe: with `peer`, only its certificates; without, whoever an authority here vouches for.

@@ -42,14 +42,17 @@ fn names(owner: &Identity, user: &[u8]) -> bool {
     *owner == identity(user) || owner.data() == user
 }
 
-/// An EAP identity as an identity of IKE, under which the authenticated user is known from then on: an address, a name
-/// with `@`, another name, or octets.
+/// An EAP identity as an identity of IKE, under which the authenticated user is known from then on: an address, a
+/// distinguished name, a name with `@`, another name, or octets.
 pub fn identity(user: &[u8]) -> Identity {
     let Ok(text) = core::str::from_utf8(user) else { return Identity::KeyId(user.to_vec()) };
     if let Ok(address) = text.parse::<IpAddr>() {
         return address.into();
     }
     let plain = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    if let Some(dn) = Some(text).filter(|text| text.contains('=')).and_then(|text| text.parse().ok()) {
+        return Identity::Dn(dn);
+    }
     match (plain, text.contains('@')) {
         (true, true) => Identity::Rfc822(String::from(text)),
         (true, false) => Identity::Fqdn(String::from(text)),
@@ -65,6 +68,12 @@ pub(crate) fn user(identity: &Identity) -> Vec<u8> {
         Identity::Dn(dn) => alloc::format!("{dn}").into_bytes(),
         other => other.data(),
     }
+}
+
+/// Whether a user says nothing but whose he is (RFC 7542 §2.4, RFC 9190 §2.1.8): `@example.org`, `anonymous`.
+pub(crate) fn is_anonymous(user: &[u8]) -> bool {
+    let name = user.split(|octet| *octet == b'@').next().unwrap_or_default();
+    name.is_empty() || name.eq_ignore_ascii_case(b"anonymous")
 }
 
 /// A user's name without a domain of Windows in front: `DOMAIN\user` (RFC 2759 §4).

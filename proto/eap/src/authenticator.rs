@@ -11,9 +11,10 @@ use crate::account::{self, Accounts};
 use crate::conversation::{Proven, Step, Tools};
 use crate::limits;
 use crate::method::{self, Judgement, Method, MethodType, ServerMethod};
+use crate::tls::TlsSide;
 
 /// What users may prove themselves by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Server {
     /// The methods, in order of preference.
     pub methods: Vec<Method>,
@@ -21,6 +22,8 @@ pub struct Server {
     pub ask_identity: bool,
     /// Passwords.
     pub accounts: Accounts,
+    /// What we bring to methods over TLS.
+    pub tls: TlsSide,
     /// What we call ourselves.
     pub name: Vec<u8>,
 }
@@ -118,9 +121,9 @@ impl Authenticator {
                 self.state = State::Method { at, run, begun: true };
                 self.ask(kind, &data)
             }
-            Judgement::Passed(msk) => {
+            Judgement::Passed { msk, user } => {
                 let last = Some(self.result(EapCode::SUCCESS));
-                let user = core::mem::take(&mut self.user);
+                let user = user.unwrap_or_else(|| core::mem::take(&mut self.user));
                 Step::Done { last, outcome: Ok(Proven { user, method: method.number(), msk }) }
             }
             Judgement::Failed(why) => {
@@ -155,8 +158,7 @@ impl Authenticator {
         let Some(method) = self.server.methods.get(at).copied() else {
             return self.failed("no method is configured");
         };
-        let password = self.server.accounts.password(&self.user).cloned();
-        let mut run = method.server(&self.user, password, &self.server.name);
+        let mut run = method.server(&self.user, &self.server);
         let data = run.begin(self.identifier.wrapping_add(1), tools);
         self.state = State::Method { at, run, begun: false };
         self.ask(method.number(), &data)

@@ -12,10 +12,13 @@ use ravelin_wire::ike::v2::Eap;
 use crate::authenticator::Authenticator;
 use crate::method::MethodType;
 use crate::peer::Peer;
+use crate::tls::TlsMaker;
 
 /// What a turn may need from outside.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
+    /// Makes the TLS of methods over it.
+    pub tls: &'a dyn TlsMaker,
     /// Fills with unpredictable octets.
     pub random: &'a dyn Fn(&mut [u8]),
 }

@@ -6,7 +6,7 @@
 //! ```text
 //!   Conversation::turn(what was heard) ─┬─ Peer           answers for a user: identity, Nak, one method
 //!                                       └─ Authenticator  asks: identity, methods in order, the result
-//!                                            method/: MD5, GTC, MSCHAPv2, each with its two ends
+//!                                            method/: MD5, GTC, MSCHAPv2, TLS, each with its two ends
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ mod mschap;
 mod peer;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 pub use account::{Account, Accounts, identity};
 pub use authenticator::{Authenticator, Server};

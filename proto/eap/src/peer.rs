@@ -12,6 +12,7 @@ use crate::account;
 use crate::conversation::{Proven, Step, Tools};
 use crate::limits;
 use crate::method::{self, Method, MethodType, PeerMethod};
+use crate::tls::TlsSide;
 
 /// A user, as the configuration has him.
 #[derive(Clone, Debug)]
@@ -20,8 +21,10 @@ pub struct Client {
     pub user: Identity,
     /// The methods by which he may prove himself.
     pub methods: Vec<Method>,
-    /// His password.
+    /// His password, for methods with one.
     pub password: Secret,
+    /// What he brings to methods over TLS.
+    pub tls: TlsSide,
 }
 
 /// One conversation of a user.
@@ -90,7 +93,7 @@ impl Peer {
                 if self.method.is_none() {
                     let taken = self.client.methods.iter().find(|method| method.number() == kind).copied();
                     let Some(taken) = taken else { return self.nak(kind, say) };
-                    let run = taken.peer(&self.user, &self.client.password);
+                    let run = taken.peer(&self.user, &self.client);
                     self.method = Some((taken, run));
                 }
                 let Some((method, run)) = self.method.as_mut().filter(|(method, _)| method.number() == kind) else {

@@ -7,15 +7,21 @@ use alloc::vec::Vec;
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
+use crate::tls::TlsSide;
 use crate::*;
 
 fn tools() -> Tools<'static> {
-    Tools { random: &|out| out.iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8 + 7) }
+    Tools { tls: &tls::NoTls, random: &|out| out.iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8 + 7) }
 }
 
 fn client(methods: &[Method], password: &str) -> Peer {
     let user = Identity::Fqdn("carol".into());
-    Peer::new(Client { user, methods: methods.to_vec(), password: Secret::from(password.as_bytes()) })
+    Peer::new(Client {
+        user,
+        methods: methods.to_vec(),
+        password: Secret::from(password.as_bytes()),
+        tls: TlsSide::default(),
+    })
 }
 
 fn server(methods: &[Method], ask_identity: bool) -> Authenticator {
@@ -23,8 +29,13 @@ fn server(methods: &[Method], ask_identity: bool) -> Authenticator {
         Account { owners: vec![Identity::Fqdn("carol".into())], password: Secret::from(&b"geheim"[..]) },
         Account { owners: vec![Identity::Fqdn("dave".into())], password: Secret::from(&b"of dave"[..]) },
     ];
-    let server =
-        Server { methods: methods.to_vec(), ask_identity, accounts: Accounts(accounts.into()), name: b"gw".to_vec() };
+    let server = Server {
+        methods: methods.to_vec(),
+        ask_identity,
+        accounts: Accounts(accounts.into()),
+        tls: TlsSide::default(),
+        name: b"gw".to_vec(),
+    };
     Authenticator::new(server, &Identity::Fqdn("carol".into()))
 }
 
@@ -164,6 +175,7 @@ fn nobody_proves_one_name_under_another() {
         user: Identity::Fqdn("dave".into()),
         methods: vec![Method::MsChapV2],
         password: Secret::from(&b"of dave"[..]),
+        tls: TlsSide::default(),
     }));
     let asked = said(gw.turn(None, tools()));
     let carol = [&[1][..], b"carol"].concat();

@@ -167,30 +167,62 @@ impl Trust {
         }
         let sent: Vec<&[u8]> =
             claim.certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]).collect();
+        if sent.is_empty() {
+            return self.judge_without(claim, world, crypto);
+        }
+        let lists = claim.certificates.iter().filter(|(encoding, _)| *encoding == CRL).take(limits::PEER_CERTIFICATES);
+        let mut crls: Vec<Crl> = lists.filter_map(|(_, der)| Crl::parse(der).ok()).collect();
+        crls.extend_from_slice(world.crls);
+        let (leaf, path) = self.chain(Some(claim.identity), &sent, &self.rules(world.now, &crls), crypto)?;
+        self.verify(&*path::key(&leaf, crypto)?, claim)?;
+        Ok(path)
+    }
+
+    /// Whether the certificates that a TLS peer brings, its own first, are of somebody whom we believe, and of `identity`
+    /// where that is known. Whether he has the key, TLS shows.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge_tls(
+        &self,
+        identity: Option<&Identity>,
+        sent: &[&[u8]],
+        usage: Usage,
+        world: World<'_>,
+        crypto: &CryptoProvider,
+    ) -> Result<Certificate, Refusal> {
+        let rules = Rules { usage, ..self.rules(world.now, world.crls) };
+        self.chain(identity, sent, &rules, crypto).map(|(leaf, _)| leaf)
+    }
+
+    /// The peer's own certificate, and its path; none where it is trusted by itself.
+    fn chain(
+        &self,
+        identity: Option<&Identity>,
+        sent: &[&[u8]],
+        rules: &Rules<'_>,
+        crypto: &CryptoProvider,
+    ) -> Result<(Certificate, Option<Path>), Refusal> {
         if sent.len() > limits::PEER_CERTIFICATES {
             return Err(Fault::TooMuch("certificates of a peer").into());
         }
-        let Some((first, rest)) = sent.split_first() else { return self.judge_without(claim, world, crypto) };
+        let (first, rest) = sent.split_first().ok_or(Fault::None)?;
         let leaf = Certificate::parse(first)?;
         // What a peer sends beside its own certificate only helps: what cannot be read helps nobody.
         let mut others: Vec<Certificate> = rest.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
         others.extend_from_slice(&self.others);
-        let lists = claim.certificates.iter().filter(|(encoding, _)| *encoding == CRL).take(limits::PEER_CERTIFICATES);
-        let mut crls: Vec<Crl> = lists.filter_map(|(_, der)| Crl::parse(der).ok()).collect();
-        crls.extend_from_slice(world.crls);
-        let rules = self.rules(world.now, &crls);
-        let path = if self.pinned.is_empty() {
-            let path = path::find(&leaf, &others, &self.anchors, &rules, crypto)?;
-            names::check(claim.identity, &leaf)?;
-            Some(path)
+        if self.pinned.is_empty() {
+            let path = path::find(&leaf, &others, &self.anchors, rules, crypto)?;
+            if let Some(identity) = identity {
+                names::check(identity, &leaf)?;
+            }
+            Ok((leaf, Some(path)))
         } else if self.pinned.contains(&leaf) {
-            path::check_alone(&leaf, &rules, crypto)?;
-            None
+            path::check_alone(&leaf, rules, crypto)?;
+            Ok((leaf, None))
         } else {
-            return Err(Fault::NotPinned(leaf.names()).into());
-        };
-        self.verify(&*path::key(&leaf, crypto)?, claim)?;
-        Ok(path)
+            Err(Fault::NotPinned(leaf.names()).into())
+        }
     }
 
     /// The peer sent no certificate: it takes us to have it.

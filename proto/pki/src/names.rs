@@ -39,6 +39,17 @@ fn matches(identity: &Identity, certificate: &Certificate) -> bool {
     }
 }
 
+/// Who the owner of a certificate is, where nobody says so: the first of the names of its subject that is one of IKE's,
+/// else its subject (RFC 5216 §5.2).
+pub fn first(certificate: &Certificate) -> Option<Identity> {
+    let named = certificate.alt_names().iter().find_map(|name| match name {
+        AltName::Dns(name) => Some(Identity::Fqdn(name.clone())),
+        AltName::Email(name) => Some(Identity::Rfc822(name.clone())),
+        _ => None,
+    });
+    named.or_else(|| Some(Identity::Dn(certificate.subject().clone())).filter(|_| !certificate.subject().is_empty()))
+}
+
 fn same(name: &AltName, wanted: &AltName) -> bool {
     match (name, wanted) {
         // RFC 5280 §7.2 and §7.5: domain names without regard to case, the local part of an address as it is.

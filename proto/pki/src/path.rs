@@ -33,6 +33,10 @@ pub struct Time(pub u64);
 pub enum Usage {
     /// Authenticating a peer of IKE (RFC 4945 §5.1.3).
     Ike,
+    /// A TLS server behind EAP (RFC 5216 §5.3).
+    TlsServer,
+    /// A TLS client behind EAP.
+    TlsClient,
     /// Anything; for listings and other protocols, which look at the usages themselves.
     Any,
 }
@@ -286,14 +290,15 @@ fn check_authority(certificate: &Certificate, anchor: bool) -> Result<(), Fault>
 /// RFC 4945 §5.1.3.2 and §5.1.3.12: a key that may sign, for IKE or for what VPN gateways were certified for before IKE
 /// had an identifier of its own.
 fn check_usage(certificate: &Certificate, rules: &Rules<'_>) -> Result<(), Fault> {
-    const KNOWN: [ObjectIdentifier; 5] =
-        [oid::ANY_USAGE, oid::IPSEC_IKE, oid::IKE_INTERMEDIATE, oid::SERVER_AUTH, oid::CLIENT_AUTH];
+    let known: &[ObjectIdentifier] = match rules.usage {
+        Usage::Any => return Ok(()),
+        Usage::Ike => &[oid::ANY_USAGE, oid::IPSEC_IKE, oid::IKE_INTERMEDIATE, oid::SERVER_AUTH, oid::CLIENT_AUTH],
+        // RFC 5216 §5.3: of those that say what they are for.
+        Usage::TlsServer => &[oid::ANY_USAGE, oid::SERVER_AUTH],
+        Usage::TlsClient => &[oid::ANY_USAGE, oid::CLIENT_AUTH],
+    };
     let extensions = certificate.extensions();
     let signs = extensions.key_usage.as_ref().is_none_or(|usage| usage.digital_signature() || usage.non_repudiation());
-    let for_ike = extensions.usages.as_ref().is_none_or(|usages| usages.iter().any(|usage| KNOWN.contains(usage)));
-    if rules.usage == Usage::Any || signs && for_ike {
-        Ok(())
-    } else {
-        Err(Fault::Usage(certificate.subject().to_string()))
-    }
+    let fits = extensions.usages.as_ref().is_none_or(|usages| usages.iter().any(|usage| known.contains(usage)));
+    if signs && fits { Ok(()) } else { Err(Fault::Usage(certificate.subject().to_string())) }
 }

@@ -5,6 +5,9 @@ use rcgen::{
     KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
+/// What a certificate is for: TLS servers.
+pub const SERVER_AUTH: rcgen::ExtendedKeyUsagePurpose = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
+
 /// A kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

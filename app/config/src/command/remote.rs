@@ -15,7 +15,7 @@ use ravelin_types::transform::{IntegId, PrfId, Transform};
 use super::extensions::{ExtensionArgs, ExtensionSpec};
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
-use crate::eap::{self, EapSpec, Role};
+use crate::eap::{self, Beside, EapSpec, Role};
 use crate::swanctl::value::{Who, who};
 use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
@@ -70,14 +70,20 @@ pub struct RemoteArgs {
     #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
-    /// methods, best first: EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a password,
-    /// the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone
+    /// methods, best first: EAP-TLS, EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a
+    /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone
     #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
     auth: AuthWord,
     /// The user of EAP: with -w who we are (default: as -g), with -u whom we take, which may be a pattern like
     /// *@example.org (default: everybody with a password)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
     eap_id: Option<Who>,
+    /// Whom the certificate of the server behind EAP-TLS must name (default: as -f)
+    #[arg(long, value_name = "ID", value_parser = eap_user)]
+    aaa_id: Option<Who>,
+    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS
+    #[arg(long)]
+    eap_only: bool,
     /// File with the pre-shared key, or the password of the user, or with -u the passwords of users in the form of
     /// ipsec.secrets (carol : EAP "her password"), readable by its owner only
     #[arg(short = 'h', long, value_name = "FILE")]
@@ -330,8 +336,11 @@ impl RemoteArgs {
             ));
         }
         let secret_file = match (&signature, &self.secret_file) {
-            _ if by_eap && self.secret_file.is_none() => {
+            (_, None) if self.eap_methods().iter().any(|method| method.has_password()) => {
                 return Err(Conflict::missing("expected -h FILE with the password, or with -u those of the users"));
+            }
+            (_, Some(_)) if by_eap && !self.eap_methods().iter().any(|method| method.has_password()) => {
+                return Err(Conflict::at(('h', "secret-file"), "EAP-TLS has no password: it takes certificates (-c)"));
             }
             (_, file) if by_eap => file.clone(),
             (None, None) => return Err(Conflict::missing("expected -h FILE with the pre-shared key")),
@@ -380,16 +389,18 @@ impl RemoteArgs {
                 None => Ok(None),
             };
         }
-        // A user of EAP has a password, and who logs in in hybrid mode a login.
+        // A user of EAP has a password, or with EAP-TLS a certificate, and who logs in in hybrid mode a login.
         let is_user = match self.auth {
             AuthWord::Eap(_) => self.initiate,
             AuthWord::Hybrid => self.xauth_login.is_some(),
             AuthWord::PresharedKey | AuthWord::RsaSig => false,
         };
-        if is_user && matches!(self.auth, AuthWord::Eap(_)) && !self.certificate.is_empty() {
-            return Err(Conflict::at(('c', "certificate"), "a user of EAP has a password (-h), not a certificate"));
+        let by_certificate = self.eap_methods().iter().any(|method| !method.has_password());
+        if is_user && matches!(self.auth, AuthWord::Eap(_)) && !by_certificate && !self.certificate.is_empty() {
+            let why = "a user of EAP has a password (-h), not a certificate, but with EAP-TLS";
+            return Err(Conflict::at(('c', "certificate"), why));
         }
-        if self.certificate.is_empty() && !is_user {
+        if self.certificate.is_empty() && (!is_user || by_certificate) {
             return Err(Conflict::missing("expected -c FILES, our own certificate first"));
         }
         let peer_subject = match (&self.peer_id, &self.peer_certificate) {
@@ -408,9 +419,21 @@ impl RemoteArgs {
         }))
     }
 
+    /// The methods of EAP, best first; none without it.
+    fn eap_methods(&self) -> &[Method] {
+        match &self.auth {
+            AuthWord::Eap(methods) => methods,
+            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Hybrid => &[],
+        }
+    }
+
     /// Who of the two is the user of EAP, if one is.
     fn eap(&self, own_id: &Identity) -> Result<Option<EapSpec>, Conflict> {
         let AuthWord::Eap(methods) = &self.auth else {
+            if self.aaa_id.is_some() || self.eap_only {
+                let flag = if self.eap_only { "eap-only" } else { "aaa-id" };
+                return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS or another method"));
+            }
             return match self.eap_id {
                 Some(_) => {
                     Err(Conflict::at(('\0', "eap-id"), "a user of EAP goes with -m EAP-MSCHAPV2 or another method"))
@@ -438,7 +461,17 @@ impl RemoteArgs {
                 any_identity: self.peer_id.is_none(),
             },
         };
-        Ok(Some(EapSpec { role, methods: methods.clone(), psk: false }))
+        if self.eap_only && !methods.iter().all(|method| method.is_mutual()) {
+            let why = "only EAP-TLS proves both sides; with another method the side that is no user has a certificate";
+            return Err(Conflict::at(('\0', "eap-only"), why));
+        }
+        let server = match &self.aaa_id {
+            Some(Who::Exactly(server)) if self.initiate => Some(server.clone()),
+            Some(_) => return Err(Conflict::at(('\0', "aaa-id"), "with -w it is one server; with -u it is this host")),
+            None => None,
+        };
+        let beside = if self.eap_only { Beside::Nothing } else { Beside::Certificate };
+        Ok(Some(EapSpec { role, methods: methods.clone(), beside, server }))
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Accounts, Client, Server};
 use ravelin_ike::config::{EapServer, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth};
 use ravelin_pki::Certificate;
@@ -12,7 +13,7 @@ use ravelin_types::Secret;
 
 use super::{Model, ModelError, ppk};
 use crate::command::{RemoteSpec, SignatureSpec, XauthSpec};
-use crate::eap::{self, EapSpec, Role};
+use crate::eap::{self, Beside, EapSpec, Role};
 use crate::papers::{self, PaperError};
 use crate::secret;
 
@@ -37,12 +38,21 @@ pub(super) enum Auth {
     Logins(Arc<[OwnedKey]>),
     /// Ours, if we sign, and the certificates that the peer must use, if there are such.
     Signature(Option<Arc<Credential>>, Vec<Certificate>),
-    /// We are a user of EAP: his password, unless it is sought among those that were loaded, and the certificates that the
-    /// peer must use.
-    User(Option<Secret>, Vec<Certificate>),
-    /// The peer is one: the passwords, unless they are those that were loaded, and what we prove ourselves with, unless it
-    /// is a key that was loaded.
-    Users(Option<Accounts>, Option<Arc<Credential>>),
+    /// One side is a user of EAP.
+    Eap(EapKeys),
+}
+
+/// The keys of a remote of which one side is a user of EAP. What no file was named for is sought among what was loaded.
+#[derive(Clone, Debug)]
+pub(super) struct EapKeys {
+    /// Our password, as a user.
+    password: Option<Secret>,
+    /// The passwords of users.
+    accounts: Option<Accounts>,
+    /// Our certificate, for AUTH and for methods over TLS.
+    own: Option<Arc<Credential>>,
+    /// The certificates that the peer must use.
+    pinned: Vec<Certificate>,
 }
 
 impl Model {
@@ -71,36 +81,35 @@ impl Model {
     /// The keys of a remote of which one side is a user of EAP.
     pub(super) fn eap(&self, spec: &mut RemoteSpec, directory: &Path) -> Result<Auth, ModelError> {
         let file = spec.secret_file.as_ref().map(|file| directory.join(file));
-        let signature = spec.signature.clone();
-        match &spec.eap {
-            Some(EapSpec { role: Role::User(_), psk, .. }) => {
-                let password = file.map(|file| secret::read(&file)).transpose().map_err(ModelError::Secret)?;
-                let pinned = signature.as_ref().and_then(|signature| signature.peer.as_deref());
-                let trust = if *psk { Vec::new() } else { self.trusted(pinned, directory)? };
-                if let (Some(SignatureSpec { peer: Some(file), peer_subject: true, .. }), Some(peer)) =
-                    (&signature, trust.first())
-                {
-                    spec.peer_id = papers::subject(peer, file).map_err(ModelError::Paper)?;
-                }
-                Ok(Auth::User(password, trust))
-            }
-            _ => {
-                let accounts = file.map(|file| eap::read_accounts(&file)).transpose().map_err(ModelError::Accounts)?;
-                let own = match signature {
-                    Some(signature) => {
-                        let own = self.database.credential(&signature.own, directory).map_err(ModelError::Paper)?;
-                        if let (true, Some(file), Some(first)) =
-                            (signature.own_subject, signature.own.first(), own.certificates.first())
-                        {
-                            spec.own_id = papers::subject(first, file).map_err(ModelError::Paper)?;
-                        }
-                        Some(Arc::new(own))
-                    }
-                    None => None,
-                };
-                Ok(Auth::Users(accounts, own))
-            }
+        let user = spec.eap.as_ref().is_some_and(EapSpec::initiates);
+        let beside = spec.eap.as_ref().map(|eap| eap.beside);
+        let mut keys = EapKeys { password: None, accounts: None, own: None, pinned: Vec::new() };
+        match file {
+            Some(file) if user => keys.password = Some(secret::read(&file).map_err(ModelError::Secret)?),
+            Some(file) => keys.accounts = Some(eap::read_accounts(&file).map_err(ModelError::Accounts)?),
+            None => {}
         }
+        let signature = spec.signature.clone();
+        let files = signature.as_ref().map(|signature| signature.own.as_slice()).unwrap_or_default();
+        if let Some(file) = files.first() {
+            let own = self.database.credential(files, directory).map_err(ModelError::Paper)?;
+            if let (true, Some(first)) =
+                (signature.as_ref().is_some_and(|own| own.own_subject), own.certificates.first())
+            {
+                spec.own_id = papers::subject(first, file).map_err(ModelError::Paper)?;
+            }
+            keys.own = Some(Arc::new(own));
+        }
+        let peer = signature.as_ref().and_then(|signature| signature.peer.as_deref());
+        if peer.is_some() || user && beside != Some(Beside::Psk) {
+            keys.pinned = self.trusted(peer, directory)?;
+        }
+        if let (Some(SignatureSpec { peer: Some(file), peer_subject: true, .. }), Some(peer)) =
+            (&signature, keys.pinned.first())
+        {
+            spec.peer_id = papers::subject(peer, file).map_err(ModelError::Paper)?;
+        }
+        Ok(Auth::Eap(keys))
     }
 
     fn trusted(&self, pinned: Option<&Path>, directory: &Path) -> Result<Vec<Certificate>, ModelError> {
@@ -121,27 +130,57 @@ impl RemoteEntry {
         eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
     }
 
-    /// What the side of EAP's authenticator asks by.
-    fn eap_server(&self, accounts: &Accounts) -> RemoteAuth {
-        let (methods, ask_identity, users) = match &self.spec.eap {
-            Some(EapSpec { role: Role::Authenticator { ask_identity, users, .. }, methods, .. }) => {
-                (methods.clone(), *ask_identity, users.clone())
+    /// How both sides prove themselves where one is a user of EAP.
+    fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
+        let believe = |pinned: &[Certificate]| Arc::new(model.database.believe(pinned.to_vec()));
+        match &eap.role {
+            Role::User(user) => {
+                let theirs = match eap.beside {
+                    Beside::Psk => RemoteAuth::Psk(Secret::default()),
+                    Beside::Certificate => RemoteAuth::Signature(believe(&keys.pinned)),
+                    Beside::Nothing => RemoteAuth::Eap(Arc::new(EapServer {
+                        server: Server { methods: eap.methods.clone(), ..Server::default() },
+                        users: IdPattern::Any,
+                    })),
+                };
+                let named = || model.database.own(user).map(Arc::new);
+                // What is pinned is whoever proves himself to IKE.
+                let pinned = if eap.beside == Beside::Nothing { keys.pinned.as_slice() } else { &[] };
+                let remote = Some(&self.spec.peer_id).filter(|_| self.spec.peers.is_none());
+                let tls = TlsSide {
+                    credential: keys.own.clone().or_else(named),
+                    trust: Some(believe(pinned)),
+                    peer: eap.server.as_ref().or(remote).cloned(),
+                };
+                let password = keys.password.as_ref().or_else(|| model.accounts.of(user)).cloned().unwrap_or_default();
+                let client = Client { user: user.clone(), methods: eap.methods.clone(), password, tls };
+                (LocalAuth::Eap(Arc::new(client)), theirs)
             }
-            _ => (Vec::new(), false, IdPattern::Any),
-        };
-        let name = self.spec.own_id.to_string();
-        let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
-        let server = Server { methods, ask_identity, accounts: accounts.clone(), name };
-        RemoteAuth::Eap(Arc::new(EapServer { server, users }))
-    }
-
-    fn eap_client(&self, password: Option<&Secret>, accounts: &Accounts) -> LocalAuth {
-        let (user, methods) = match &self.spec.eap {
-            Some(EapSpec { role: Role::User(user), methods, .. }) => (user.clone(), methods.clone()),
-            _ => (self.spec.own_id.clone(), Vec::new()),
-        };
-        let password = password.or_else(|| accounts.of(&user)).cloned().unwrap_or_default();
-        LocalAuth::Eap(Arc::new(Client { user, methods, password }))
+            Role::Authenticator { ask_identity, users, .. } => {
+                let named = || model.database.own(&self.spec.own_id).map(Arc::new);
+                let credential = keys.own.clone().or_else(named);
+                let ours = match (eap.beside, &keys.own) {
+                    (Beside::Certificate, Some(own)) => LocalAuth::Signature(own.clone()),
+                    (Beside::Certificate | Beside::Psk, _) => LocalAuth::Psk(Secret::default()),
+                    (Beside::Nothing, _) => LocalAuth::Eap(Arc::new(Client {
+                        user: self.spec.own_id.clone(),
+                        methods: eap.methods.clone(),
+                        password: Secret::default(),
+                        tls: TlsSide::default(),
+                    })),
+                };
+                let name = self.spec.own_id.to_string();
+                let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
+                let server = Server {
+                    methods: eap.methods.clone(),
+                    ask_identity: *ask_identity,
+                    accounts: keys.accounts.as_ref().unwrap_or(&model.accounts).clone(),
+                    tls: TlsSide { credential, trust: Some(believe(&keys.pinned)), peer: None },
+                    name,
+                };
+                (ours, RemoteAuth::Eap(Arc::new(EapServer { server, users: users.clone() })))
+            }
+        }
     }
 
     pub(super) fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
@@ -150,8 +189,9 @@ impl RemoteEntry {
         let keys = match &self.auth {
             Auth::Logins(keys) => Some(keys.clone()),
             Auth::Psk(_) | Auth::Signature(..) => loaded(),
-            Auth::User(..) | Auth::Users(..) => {
-                spec.eap.as_ref().is_some_and(|eap| eap.psk).then(|| model.keyring.clone())
+            Auth::Eap(_) => {
+                let psk = spec.eap.as_ref().is_some_and(|eap| eap.beside == Beside::Psk);
+                psk.then(|| model.keyring.clone())
             }
         };
         let (local_auth, remote_auth) = match &self.auth {
@@ -168,20 +208,10 @@ impl RemoteEntry {
                     None => (LocalAuth::Psk(Secret::default()), trust),
                 }
             }
-            Auth::User(password, pinned) => {
-                let theirs = match keys {
-                    Some(_) => RemoteAuth::Psk(Secret::default()),
-                    None => RemoteAuth::Signature(Arc::new(model.database.believe(pinned.clone()))),
-                };
-                (self.eap_client(password.as_ref(), &model.accounts), theirs)
-            }
-            Auth::Users(accounts, own) => {
-                let ours = match own {
-                    Some(credential) => LocalAuth::Signature(credential.clone()),
-                    None => LocalAuth::Psk(Secret::default()),
-                };
-                (ours, self.eap_server(accounts.as_ref().unwrap_or(&model.accounts)))
-            }
+            Auth::Eap(eap_keys) => match &spec.eap {
+                Some(eap) => self.eap_auth(eap, eap_keys, model),
+                None => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
+            },
         };
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),

@@ -114,7 +114,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             None => (Identity::from(value::unspecified(remote_host)), true),
         },
     };
-    let eap = problems.take(round::user(own.by, peer.by, &own_id).map_err(|why| named.at.remark(why)))?;
+    let eap = problems
+        .take(round::user(own.by, peer.by, &own_id, remote_host.is_some()).map_err(|why| named.at.remark(why)))?;
     let (peer_id, peers) = match peer.id {
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),

@@ -209,7 +209,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
             Only(&[], CERTIFICATES)
         }
         "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
-        "aaa_identity" => Only(&[], "the responder proves itself before EAP begins, not in EAP"),
+        "aaa_identity" => Side("local", "aaa_id"),
         "xauth_identity" | "xauth" => Only(&[], "XAuth in these files is not there yet; ike remote has --xauth-login"),
         "leftauth2" | "rightauth2" | "leftid2" | "rightid2" => {
             Only(&[], "a second authentication round is not there yet")

@@ -7,7 +7,7 @@ use ravelin_types::Identity;
 use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::value::{self, Who};
-use crate::eap::{self, EapSpec, Role};
+use crate::eap::{self, Beside, EapSpec, Role};
 
 /// The one authentication round of a side.
 pub(super) struct Round {
@@ -23,8 +23,17 @@ pub(super) enum By {
     Psk,
     /// By a signature.
     Certificate,
-    /// As a user: the methods, and what `eap_id` says.
-    Eap(Vec<Method>, Option<Who>),
+    /// As a user.
+    Eap(User),
+}
+
+/// A user of EAP.
+pub(super) struct User {
+    methods: Vec<Method>,
+    /// What `eap_id` says.
+    id: Option<Who>,
+    /// What `aaa_id` says: whom the certificate of the server behind EAP names.
+    server: Option<Identity>,
 }
 
 const CERTIFICATES: &str = "certificates are not there yet; use auth = psk";
@@ -55,19 +64,29 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
             None
         }
     };
-    let eap_id = match by {
-        Some(By::Eap(..)) => reader.value("eap_id", value::who),
-        _ => {
+    let by = match by {
+        Some(By::Eap(user)) => {
+            let id = reader.value("eap_id", value::who);
+            Some(By::Eap(User { id, ..user }))
+        }
+        by => {
             reader.refuse(&["eap_id"], "it goes with auth = eap-mschapv2 or another method");
-            None
+            by
         }
     };
-    let by = by.map(|by| match by {
-        By::Eap(methods, _) => By::Eap(methods, eap_id),
-        other => other,
-    });
+    let by = match by {
+        Some(By::Eap(user)) if side == "local" && user.methods.iter().any(|method| !method.has_password()) => {
+            let server = reader.value("aaa_id", value::id);
+            Some(By::Eap(User { server, ..user }))
+        }
+        by => {
+            if side == "local" {
+                reader.refuse(&["aaa_id"], "it is whom the certificate of the server behind auth = eap-tls names");
+            }
+            by
+        }
+    };
     reader.refuse(&["certs", "pubkeys"], CERTIFICATES);
-    reader.refuse(&["aaa_id"], "the responder proves itself before EAP begins, not in EAP");
     reader.refuse(&["xauth_id"], "XAuth is of IKEv1 and not there yet");
     let id = if side == "local" {
         reader.value("id", |text| value::id(text).map(Who::Exactly))
@@ -87,39 +106,61 @@ fn method(word: &str, side: &str) -> Result<By, String> {
         // Whoever proves himself to us so does it to the authorities of ce x509.
         "pubkey" if side == "remote" => Ok(By::Certificate),
         "pubkey" => Err(CERTIFICATES.to_owned()),
-        "eap" | "eap-dynamic" => Ok(By::Eap(eap::every_method(), None)),
-        name if name.starts_with("eap-") => {
-            eap::methods(name).map(|methods| By::Eap(methods, None)).map_err(|bad| bad.to_string())
-        }
+        "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
+        name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
         _ => Err("expected psk, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
-/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE.
-pub(super) fn user(own: By, peer: By, own_id: &Identity) -> Result<Option<EapSpec>, String> {
+fn as_user(methods: Vec<Method>) -> By {
+    By::Eap(User { methods, id: None, server: None })
+}
+
+/// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE. Both sides by one method: it proves both,
+/// and the user is the side that has somebody to initiate to.
+pub(super) fn user(own: By, peer: By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
         (By::Psk, By::Psk) => Ok(None),
-        (By::Eap(..), By::Eap(..)) => {
-            Err("EAP alone, without another proof of the responder, is not there yet".to_owned())
-        }
-        (By::Eap(methods, eap_id), peer) => {
-            let user = match eap_id {
-                Some(Who::Exactly(id)) => id,
-                Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
-                None => own_id.clone(),
+        (By::Eap(own), By::Eap(peer)) => {
+            if own.methods != peer.methods || !own.methods.iter().all(|method| method.is_mutual()) {
+                return Err("EAP on both sides takes one method that proves both: eap-tls".to_owned());
+            }
+            let user = match initiates {
+                true => user_of(own, own_id, Beside::Nothing)?,
+                false => users(peer, Beside::Nothing),
             };
-            Ok(Some(EapSpec { role: Role::User(user), methods, psk: matches!(peer, By::Psk) }))
+            Ok(Some(user))
         }
-        (own, By::Eap(methods, eap_id)) => {
-            let ask_identity = eap_id.is_some();
-            let users = match eap_id {
-                Some(Who::Exactly(id)) => IdPattern::Exactly(id),
-                Some(Who::Like(pattern)) => pattern,
-                None => IdPattern::Any,
-            };
-            let role = Role::Authenticator { ask_identity, users, any_identity: false };
-            Ok(Some(EapSpec { role, methods, psk: matches!(own, By::Psk) }))
-        }
+        (By::Eap(own), peer) => user_of(own, own_id, beside(&peer)).map(Some),
+        (own, By::Eap(peer)) => Ok(Some(users(peer, beside(&own)))),
         (By::Certificate, _) | (_, By::Certificate) => Err(CERTIFICATES.to_owned()),
     }
+}
+
+fn beside(other: &By) -> Beside {
+    match other {
+        By::Psk => Beside::Psk,
+        By::Certificate => Beside::Certificate,
+        By::Eap(_) => Beside::Nothing,
+    }
+}
+
+fn user_of(own: User, own_id: &Identity, beside: Beside) -> Result<EapSpec, String> {
+    let user = match own.id {
+        Some(Who::Exactly(id)) => id,
+        Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
+        None => own_id.clone(),
+    };
+    Ok(EapSpec { role: Role::User(user), methods: own.methods, beside, server: own.server })
+}
+
+fn users(peer: User, beside: Beside) -> EapSpec {
+    let ask_identity = peer.id.is_some();
+    let users = match peer.id {
+        Some(Who::Exactly(id)) => IdPattern::Exactly(id),
+        Some(Who::Like(pattern)) => pattern,
+        None => IdPattern::Any,
+    };
+    let role = Role::Authenticator { ask_identity, users, any_identity: false };
+    EapSpec { role, methods: peer.methods, beside, server: None }
 }

@@ -284,7 +284,7 @@ fn no_address_is_in_two_pools() {
 
 #[test]
 fn the_side_with_eap_is_the_user() {
-    use crate::eap::Role;
+    use crate::eap::{Beside, Role};
     let text = |local: &str, remote: &str| {
         format!(
             "connections {{\n t {{\n remote_addrs = 192.0.2.2\n local {{\n {local} }}\n remote {{\n {remote} }}\n }}\n}}\n"
@@ -297,20 +297,23 @@ fn the_side_with_eap_is_the_user() {
     let user =
         spec("auth = eap-mschapv2\n id = a.example.org\n eap_id = carol\n", "auth = pubkey\n id = gw.example.org\n");
     let eap = user.eap.unwrap();
-    assert_eq!((user.initiate, user.accept, eap.psk, eap.methods.len()), (true, false, false, 1));
+    assert_eq!((user.initiate, user.accept, eap.beside, eap.methods.len()), (true, false, Beside::Certificate, 1));
     assert!(matches!(eap.role, Role::User(user) if user.to_string() == "fqdn:carol"));
     let gateway = spec("auth = psk\n id = gw\n", "auth = eap\n eap_id = *@example.org\n");
     let eap = gateway.eap.unwrap();
-    assert_eq!((gateway.initiate, gateway.accept, eap.psk, eap.methods.len()), (false, true, true, 3));
+    assert_eq!((gateway.initiate, gateway.accept, eap.beside, eap.methods.len()), (false, true, Beside::Psk, 3));
     let Role::Authenticator { ask_identity, users, .. } = eap.role else { panic!() };
+    let tls =
+        spec("auth = eap-tls\n id = carol\n aaa_id = aaa\n", "auth = eap-tls\n id = gw.example.org\n").eap.unwrap();
+    assert_eq!((tls.beside, tls.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
     assert_eq!((ask_identity, users.to_string().as_str()), (true, "*@example.org"));
     for (local, remote, words) in [
-        ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2"),
+        ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS"),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
-        ("auth = eap\n", "auth = eap\n", "EAP alone"),
+        ("auth = eap\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),
         ("auth = psk\n", "auth = pubkey\n", "certificates are not there yet"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
-        ("auth = eap\n aaa_id = radius\n", "auth = psk\n", "the responder proves itself before EAP begins"),
+        ("auth = eap\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),
     ] {
         let why = read(&text(local, remote)).unwrap_err();
         assert!(why.contains(words), "{local}{remote}: {why}");

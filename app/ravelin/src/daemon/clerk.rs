@@ -21,6 +21,7 @@ use ravelin_eap::Tools;
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
+use ravelin_tls::Maker;
 
 /// Threads at most. Signing and verifying are all they do, so more than processors are of no use.
 const MAX_THREADS: usize = 8;
@@ -79,11 +80,13 @@ fn serve(work: &Mutex<Receiver<Asked>>, done: &Sender<(OpId, Answer)>, mut waker
         let asked = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((op, question, papers)) = asked else { return };
         let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let keys = |name: &str| papers.keys.get(name).cloned();
+        let world = World { now, crls: &papers.crls };
         let answer = question.answer(Desk {
-            keys: &|name| papers.keys.get(name).cloned(),
-            world: World { now, crls: &papers.crls },
+            keys: &keys,
+            world,
             crypto: &crypto,
-            eap: Tools { random: &|out| SystemRandom.fill(out) },
+            eap: Tools { random: &|out| SystemRandom.fill(out), tls: &Maker { keys: &keys, world, crypto: &crypto } },
         });
         if done.send((op, answer)).is_err() {
             return;

@@ -53,6 +53,6 @@ impl ServerMethod for Server {
     fn judge(&mut self, _: u8, _: u8, data: &[u8], _: Tools<'_>) -> Judgement {
         let expected = self.password.clone().unwrap_or_default();
         let fits = bool::from(expected.expose().ct_eq(data)) & self.password.is_some();
-        if fits { Judgement::Passed(None) } else { Judgement::Failed(WRONG_PASSWORD.into()) }
+        if fits { Judgement::Passed { msk: None, user: None } } else { Judgement::Failed(WRONG_PASSWORD.into()) }
     }
 }

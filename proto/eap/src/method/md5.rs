@@ -68,6 +68,6 @@ impl ServerMethod for Server {
         let Some(response) = value(data) else { return Judgement::Failed("a response that is cut short".into()) };
         let expected = hash(identifier, self.password.as_ref().unwrap_or(&Secret::default()), &self.challenge);
         let fits = bool::from(expected.ct_eq(response)) & self.password.is_some();
-        if fits { Judgement::Passed(None) } else { Judgement::Failed(WRONG_PASSWORD.into()) }
+        if fits { Judgement::Passed { msk: None, user: None } } else { Judgement::Failed(WRONG_PASSWORD.into()) }
     }
 }

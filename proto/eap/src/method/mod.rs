@@ -1,8 +1,10 @@
 //! The methods: their numbers and words, and the two ends of each.
 
+mod channel;
 mod gtc;
 mod md5;
 mod mschapv2;
+mod tls;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -12,7 +14,9 @@ use core::fmt;
 
 use ravelin_types::Secret;
 
+use crate::authenticator::Server;
 use crate::conversation::Tools;
+use crate::peer::Client;
 
 /// The Type of an EAP message (RFC 3748 §5), with those of vendors (§5.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +77,18 @@ pub enum Method {
     Gtc,
     /// Both sides prove that they know the password (RFC 2759).
     MsChapV2,
+    /// Both sides prove themselves by certificates (RFC 5216).
+    Tls,
 }
 
 impl Method {
     /// Every one, with its word.
-    pub const ALL: &[(Method, &str)] =
-        &[(Method::Md5, "EAP-MD5"), (Method::Gtc, "EAP-GTC"), (Method::MsChapV2, "EAP-MSCHAPV2")];
+    pub const ALL: &[(Method, &str)] = &[
+        (Method::Md5, "EAP-MD5"),
+        (Method::Gtc, "EAP-GTC"),
+        (Method::MsChapV2, "EAP-MSCHAPV2"),
+        (Method::Tls, "EAP-TLS"),
+    ];
 
     /// Its number.
     pub fn number(self) -> MethodType {
@@ -86,6 +96,7 @@ impl Method {
             Method::Md5 => 4,
             Method::Gtc => 6,
             Method::MsChapV2 => 26,
+            Method::Tls => 13,
         })
     }
 
@@ -105,23 +116,33 @@ impl Method {
     pub fn is_mutual(self) -> bool {
         match self {
             Method::Md5 | Method::Gtc | Method::MsChapV2 => false,
+            Method::Tls => true,
         }
     }
 
-    pub(crate) fn peer(self, user: &[u8], password: &Secret) -> Box<dyn PeerMethod> {
+    /// Whether the user has a password; else he has a certificate.
+    pub fn has_password(self) -> bool {
+        !matches!(self, Method::Tls)
+    }
+
+    pub(crate) fn peer(self, user: &[u8], client: &Client) -> Box<dyn PeerMethod> {
+        let password = &client.password;
         match self {
             Method::Md5 => Box::new(md5::Peer::new(user, password)),
             Method::Gtc => Box::new(gtc::Peer::new(password)),
             Method::MsChapV2 => Box::new(mschapv2::Peer::new(user, password)),
+            Method::Tls => Box::new(tls::Peer::new(&client.tls)),
         }
     }
 
-    /// `None` for the password of a user who is not known: he fails as one with a wrong password does.
-    pub(crate) fn server(self, user: &[u8], password: Option<Secret>, name: &[u8]) -> Box<dyn ServerMethod> {
+    /// A user who is not known fails as one with a wrong password does.
+    pub(crate) fn server(self, user: &[u8], server: &Server) -> Box<dyn ServerMethod> {
+        let password = server.accounts.password(user).cloned();
         match self {
-            Method::Md5 => Box::new(md5::Server::new(password, name)),
+            Method::Md5 => Box::new(md5::Server::new(password, &server.name)),
             Method::Gtc => Box::new(gtc::Server::new(password)),
-            Method::MsChapV2 => Box::new(mschapv2::Server::new(user, password, name)),
+            Method::MsChapV2 => Box::new(mschapv2::Server::new(user, password, &server.name)),
+            Method::Tls => Box::new(tls::Server::new(&server.tls, user)),
         }
     }
 }
@@ -155,7 +176,7 @@ pub(crate) trait ServerMethod: Send {
     fn judge(&mut self, identifier: u8, next: u8, data: &[u8], tools: Tools<'_>) -> Judgement;
 
     /// Why the user has failed, when he has been told and not answered yet.
-    fn verdict(&self) -> Option<&'static str> {
+    fn verdict(&self) -> Option<&str> {
         None
     }
 }
@@ -164,8 +185,13 @@ pub(crate) trait ServerMethod: Send {
 pub(crate) enum Judgement {
     /// The data of the next request.
     Ask(Vec<u8>),
-    /// He is the user; the key, where there is one.
-    Passed(Option<Secret>),
+    /// He is the user.
+    Passed {
+        /// The key, where there is one.
+        msk: Option<Secret>,
+        /// Who he turned out to be, where that is not who he said.
+        user: Option<Vec<u8>>,
+    },
     /// He is not, or broke the rules.
     Failed(String),
 }
@@ -186,7 +212,6 @@ impl fmt::Display for MethodType {
         }
         match self {
             MethodType::Plain(0) => f.write_str("no other method"),
-            MethodType::Plain(13) => f.write_str("EAP-TLS"),
             MethodType::Plain(18) => f.write_str("EAP-SIM"),
             MethodType::Plain(21) => f.write_str("EAP-TTLS"),
             MethodType::Plain(23) => f.write_str("EAP-AKA"),

@@ -209,13 +209,13 @@ impl ServerMethod for Server {
                 Some((RESPONSE, id, rest)) if id == self.id => self.verify(rest),
                 _ => Judgement::Failed("something else than a response to the challenge".into()),
             },
-            (Asked::Success(msk), [SUCCESS, ..]) => Judgement::Passed(Some(msk.clone())),
+            (Asked::Success(msk), [SUCCESS, ..]) => Judgement::Passed { msk: Some(msk.clone()), user: None },
             (Asked::Success(_), _) => Judgement::Failed("the user does not take our proof".into()),
             (Asked::Failure, _) => Judgement::Failed(WRONG_PASSWORD.into()),
         }
     }
 
-    fn verdict(&self) -> Option<&'static str> {
+    fn verdict(&self) -> Option<&str> {
         matches!(self.state, Asked::Failure).then_some(WRONG_PASSWORD)
     }
 }

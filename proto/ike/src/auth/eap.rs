@@ -23,7 +23,7 @@ impl Remote {
         match (&self.local_auth, &self.remote_auth) {
             (LocalAuth::Psk(_) | LocalAuth::Signature(_), RemoteAuth::Psk(_) | RemoteAuth::Signature(_)) => None,
             _ if self.version != IkeVersion::V2 => Some("EAP is of IKEv2"),
-            // RFC 5998 §4, and RFC 7296 §2.16: who asks for a password proves first who he is.
+            // RFC 5998 §4 and §6.1, and RFC 7296 §2.16: who asks for a password proves first who he is.
             (LocalAuth::Eap(client), RemoteAuth::Eap(eap))
                 if !mutual(&client.methods) || !mutual(&eap.server.methods) =>
             {

@@ -19,6 +19,7 @@ use ravelin_ike::{
 use ravelin_pki::auth::World;
 use ravelin_pki::{Crl, Time};
 use ravelin_testkit::SeededRandom;
+use ravelin_tls::Maker;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Table};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
@@ -83,11 +84,13 @@ impl Papers {
         let year = self.year.unwrap_or(2026);
         let now = Time((year - 1970) * 31_556_952);
         let crypto = provider();
+        let keys = |name: &str| self.keys.get(name).cloned();
+        let tls = Maker { keys: &keys, world: World { now, crls: &self.crls }, crypto: &crypto };
         question.answer(Desk {
-            keys: &|name| self.keys.get(name).cloned(),
+            keys: &keys,
             world: World { now, crls: &self.crls },
             crypto: &crypto,
-            eap: Tools { random: &|out| SeededRandom::new(3).fill(out) },
+            eap: Tools { random: &|out| SeededRandom::new(3).fill(out), tls: &tls },
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ravelin_config::command::{ActionWord, Afterwards, EspSpec};
-use ravelin_config::eap::Role;
+use ravelin_config::eap::{Beside, Role};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
@@ -182,8 +182,10 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     };
     let peer = spec.peers.as_ref().map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
     let key = match (&spec.signature, &spec.eap) {
+        (Some(_), Some(eap)) if eap.beside == Beside::Nothing => "EAP",
         (Some(_), _) => "public key",
-        (None, Some(eap)) if !eap.psk => "public key",
+        (None, Some(eap)) if eap.beside == Beside::Certificate => "public key",
+        (None, Some(eap)) if eap.beside == Beside::Nothing => "EAP",
         (None, _) => "pre-shared key",
     };
     let (ours, theirs) = match &spec.eap {

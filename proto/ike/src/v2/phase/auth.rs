@@ -482,12 +482,19 @@ impl AuthRequested {
             let (theirs, ours) = (id.identity.to_string(), self.remote.peer_words());
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
         }
-        if matches!(self.remote.remote_auth, RemoteAuth::Eap(_)) {
+        let trust;
+        let expected = match (&self.remote.remote_auth, &self.remote.local_auth, payloads.auth()) {
             // RFC 5998 §3: EAP will show it.
-            return Ok(Now::Known(()));
-        }
+            (RemoteAuth::Eap(_), _, Err(_)) => return Ok(Now::Known(())),
+            // RFC 5998 §3: whoever proves itself by AUTH all the same is held to it, by those whom we believe in EAP.
+            (RemoteAuth::Eap(_), LocalAuth::Eap(client), Ok(_)) => {
+                trust = RemoteAuth::Signature(client.tls.trust.clone().unwrap_or_default());
+                &trust
+            }
+            (expected, ..) => expected,
+        };
         let claim = self.init.responder(id);
-        claim.judge(self.init.algs.prf, &self.remote.remote_auth, payloads.auth()?, &payloads.0).map_err(|_| {
+        claim.judge(self.init.algs.prf, expected, payloads.auth()?, &payloads.0).map_err(|_| {
             let theirs =
                 alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ravelin_eap::tls::{NoTls, TlsSide};
 use ravelin_eap::{Account, Accounts, Client, Conversation, Method, Peer as User, Server, Step, Tools};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
@@ -23,13 +24,24 @@ fn carol() -> Identity {
 }
 
 fn client(methods: &[Method], password: &str) -> Client {
-    Client { user: carol(), methods: methods.to_vec(), password: Secret::from(password.as_bytes()) }
+    Client {
+        user: carol(),
+        methods: methods.to_vec(),
+        password: Secret::from(password.as_bytes()),
+        tls: TlsSide::default(),
+    }
 }
 
 fn server(methods: &[Method]) -> EapServer {
     let account = Account { owners: vec![carol()], password: Secret::from(&b"geheim"[..]) };
     let accounts = Accounts(vec![account].into());
-    let server = Server { methods: methods.to_vec(), ask_identity: true, accounts, name: b"gw".to_vec() };
+    let server = Server {
+        methods: methods.to_vec(),
+        ask_identity: true,
+        accounts,
+        tls: TlsSide::default(),
+        name: b"gw".to_vec(),
+    };
     EapServer { server, users: IdPattern::Any }
 }
 
@@ -75,6 +87,120 @@ fn every_method_authenticates_the_user_behind_a_key_and_behind_a_certificate() {
         lab.assert_mirrored();
         assert_eq!(known(&lab), carol());
     }
+}
+
+/// A is the user carol with a certificate, B asks with one of its own; `only`: that is all B proves itself by.
+fn by_tls(only: bool, change: impl FnOnce(&mut Client, &mut Server)) -> Lab {
+    let root = papers::root("root", Kind::P256);
+    let own = root.peer("carol", &["carol"], Kind::P256);
+    let gateway = root.peer("b", &["192.0.2.2.example.org"], Kind::P256);
+    let side = |paper, peer| TlsSide {
+        credential: Some(credential(paper, &[])),
+        trust: Some(Arc::new(trust(&[&root.der]))),
+        peer,
+    };
+    let mut lab = Lab::with(|a, b| {
+        let mut client = client(&[Method::Tls], "");
+        client.tls = side(&own, Some(a.remotes[0].remote_id.clone()));
+        let mut server = server(&[Method::Tls]);
+        server.server.tls = side(&gateway, None);
+        change(&mut client, &mut server.server);
+        roles(a, b, client.clone(), server.clone());
+        if only {
+            a.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(server));
+            b.remotes[0].local_auth = LocalAuth::Eap(Arc::new(client));
+            assert_eq!((a.mistakes(&provider()), b.mistakes(&provider())), (vec![], vec![]));
+        }
+    });
+    give_key(&mut lab.a, &own);
+    give_key(&mut lab.b, &gateway);
+    lab
+}
+
+// RFC 5216 and RFC 9190; RFC 5998 §3: with the notify there is no other proof of the responder than the method.
+#[test]
+fn eap_tls_proves_both_sides_beside_a_key_and_alone() {
+    for only in [false, true] {
+        let mut lab = by_tls(only, |_, _| ());
+        lab.establish();
+        lab.assert_mirrored();
+        assert_eq!(known(&lab), carol());
+    }
+    // The server behind EAP is another than the remote.
+    for only in [false, true] {
+        let mut lab = by_tls(only, |client, _| client.tls.peer = Some(Identity::Fqdn("aaa.example.org".into())));
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        let here = lab.a.failure(Part::Eap).to_string();
+        assert!(here.contains("EAP-TLS") && here.contains("aaa.example.org"), "{here}");
+        lab.b.failure(Part::Eap);
+        assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
+    }
+    // The user is one whom nobody vouches for.
+    let mut lab = by_tls(true, |client, _| client.user = Identity::Fqdn("dave".into()));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert!(lab.b.failure(Part::Eap).to_string().contains("fqdn:dave"));
+    assert!(lab.a.failure(Part::Eap).to_string().contains("the other side refused"));
+}
+
+// RFC 5998 §3: a responder that sends AUTH although EAP would do is held to it.
+#[test]
+fn auth_beside_eap_alone_is_judged() {
+    for known in [true, false] {
+        let root = papers::root("root", Kind::P256);
+        let stranger = papers::root("stranger", Kind::P256);
+        let paper = if known { &root } else { &stranger }.peer("b", &["192.0.2.2.example.org"], Kind::P256);
+        let mut lab = by_tls(true, |client, server| {
+            server.tls.credential = Some(credential(&root.peer("b", &["192.0.2.2.example.org"], Kind::P256), &[]));
+            client.tls.trust = Some(Arc::new(trust(&[&root.der])));
+        });
+        let mut config = lab.b.config.clone();
+        config.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+        give_key(&mut lab.b, &paper);
+        lab.b.command(Command::Configure(Arc::new(config)));
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
+        match known {
+            // It goes on to EAP, which fails for the key that is of another certificate.
+            true => drop(lab.a.failure(Part::Eap)),
+            false => assert!(lab.a.failure(Part::Certificate).to_string().contains("CN=stranger")),
+        }
+    }
+}
+
+// RFC 5998 §4 and §6.1: neither side goes over to a method that does not prove both.
+#[test]
+fn a_method_that_proves_one_side_is_never_taken_alone() {
+    let mut lab = by_tls(true, |_, server| server.methods = vec![Method::Tls]);
+    let mut config = lab.b.config.clone();
+    let RemoteAuth::Eap(eap) = &config.remotes[0].remote_auth else { panic!() };
+    let mut eap = EapServer::clone(eap);
+    eap.server.methods = vec![Method::Gtc];
+    config.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(eap));
+    assert!(config.mistakes(&provider())[0].to_string().contains("methods that prove both sides"));
+    // One that asks all the same gets no password.
+    lab.b.command(Command::Configure(Arc::new(config)));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    lab.a.failure(Part::Eap);
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
+}
+
+// RFC 5998 §3: whoever does not say that the method is enough gets another proof, or nothing.
+#[test]
+fn a_responder_with_eap_alone_refuses_whoever_wants_another_proof() {
+    let mut lab = by_tls(true, |_, _| ());
+    let remote_auth = by_tls(false, |_, _| ()).a.config.remotes[0].remote_auth.clone();
+    let mut config = lab.a.config.clone();
+    config.remotes[0].remote_auth = remote_auth;
+    lab.a.command(Command::Configure(Arc::new(config)));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let there = lab.b.failure(Part::Eap).to_string();
+    assert!(there.contains("wants a proof beside EAP"), "{there}");
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
 }
 
 #[test]
@@ -254,7 +380,7 @@ fn an_authenticator_that_takes_its_time_stops_nobody_else() {
 // A peer that does as it likes, opposite to B who asks.
 
 fn tools() -> Tools<'static> {
-    Tools { random: &|out| out.fill(9) }
+    Tools { random: &|out| out.fill(9), tls: &NoTls }
 }
 
 struct Stranger {

@@ -1,0 +1,145 @@
+//! Whether the other side's certificates are believed and its signature is by their key: our own rules, for both roles.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use ravelin_crypto::CryptoProvider;
+use ravelin_pki::auth::{Trust, World};
+use ravelin_pki::{Certificate, Crl, Time, Usage, path};
+use ravelin_types::Identity;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible, SignatureScheme,
+};
+
+use crate::scheme;
+
+/// The certificate of the other side, once it was judged.
+pub(crate) type Found = Arc<OnceLock<Certificate>>;
+
+pub(crate) struct Judge {
+    trust: Arc<Trust>,
+    peer: Option<Identity>,
+    crls: Vec<Crl>,
+    now: Time,
+    crypto: CryptoProvider,
+    found: Found,
+}
+
+impl Judge {
+    pub(crate) fn new(trust: Arc<Trust>, peer: Option<Identity>, world: World<'_>, crypto: CryptoProvider) -> Self {
+        Judge { trust, peer, crls: world.crls.to_vec(), now: world.now, crypto, found: Found::default() }
+    }
+
+    pub(crate) fn found(&self) -> Found {
+        self.found.clone()
+    }
+
+    fn judge(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>], usage: Usage) -> Result<(), Error> {
+        let sent: Vec<&[u8]> = std::iter::once(own).chain(others).map(AsRef::as_ref).collect();
+        let world = World { now: self.now, crls: &self.crls };
+        match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
+            Ok(certificate) => {
+                let _ = self.found.set(certificate);
+                Ok(())
+            }
+            Err(why) => Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))),
+        }
+    }
+
+    fn verify(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+        version_13: bool,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let bad = || Error::InvalidCertificate(CertificateError::BadSignature);
+        let certificate = Certificate::parse(certificate).map_err(|_| bad())?;
+        let key = path::key(&certificate, &self.crypto).map_err(|_| bad())?;
+        let scheme = scheme::with_key(signed.scheme, key.kind(), version_13)
+            .ok_or(Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon))?;
+        key.verify(scheme, message, signed.signature()).map_err(|_| bad())?;
+        Ok(HandshakeSignatureValid::assertion())
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(end_entity, intermediates, Usage::TlsServer).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, cert, dss, false)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, cert, dss, true)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        scheme::all()
+    }
+}
+
+impl ClientCertVerifier for Judge {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.judge(end_entity, intermediates, Usage::TlsClient).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, cert, dss, false)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify(message, cert, dss, true)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        scheme::all()
+    }
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Judge")
+    }
+}

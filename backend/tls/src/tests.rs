@@ -1,0 +1,256 @@
+//! EAP-TLS between the two ends, and with certificates and messages that must not pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ravelin_crypto::signature::PrivateKey;
+use ravelin_eap::tls::TlsSide;
+use ravelin_eap::{Accounts, Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
+use ravelin_pki::auth::{Credential, Trust, World};
+use ravelin_pki::{Certificate, Crl, Time};
+use ravelin_testkit::papers::{self, Kind, Paper};
+use ravelin_types::{Identity, Secret};
+use ravelin_wire::ike::v2::{Eap, EapCode};
+
+use crate::Maker;
+
+const CAROL: &str = "carol.example.org";
+const GW: &str = "gw.example.org";
+
+/// What one side has.
+struct Side {
+    tls: TlsSide,
+    keys: BTreeMap<String, Arc<dyn PrivateKey>>,
+    crls: Vec<Crl>,
+}
+
+fn certificate(der: &[u8]) -> Certificate {
+    Certificate::parse(der).unwrap()
+}
+
+/// One with these certificates, its own first, who believes these authorities.
+fn side(chain: &[&Paper], anchors: &[&Paper], peer: Option<&str>) -> Side {
+    let own = chain.first().map(|own| certificate(&own.der));
+    let credential = own.map(|own| {
+        let spki = own.spki().to_vec();
+        let certificates = chain.iter().map(|paper| certificate(&paper.der)).collect();
+        Arc::new(Credential { certificates, key: "key".into(), spki, sha1: false })
+    });
+    let anchors = anchors.iter().map(|paper| certificate(&paper.der)).collect();
+    let trust = Some(Arc::new(Trust { anchors, ..Trust::default() }));
+    let provider = ravelin_crypto_aws_lc::provider();
+    let key = |paper: &&Paper| provider.signatures.unwrap().private_key(&paper.pkcs8).unwrap().into();
+    let keys = chain.first().map(|own| ("key".to_owned(), key(own))).into_iter().collect();
+    let peer = peer.map(|name| Identity::Fqdn(name.into()));
+    Side { tls: TlsSide { credential, trust, peer }, keys, crls: Vec::new() }
+}
+
+fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> Step {
+    let crypto = ravelin_crypto_aws_lc::provider();
+    let keys = |name: &str| side.keys.get(name).cloned();
+    // 2026-06-01
+    let world = World { now: Time(1_780_272_000), crls: &side.crls };
+    let maker = Maker { keys: &keys, world, crypto: &crypto };
+    conversation.turn(heard, Tools { random: &|out| out.fill(7), tls: &maker })
+}
+
+fn peer(side: &Side, user: &str) -> Conversation {
+    let user = if user.contains('@') { Identity::Rfc822(user.into()) } else { Identity::Fqdn(user.into()) };
+    let (methods, password) = (vec![Method::Tls], Secret::default());
+    Conversation::Peer(Peer::new(Client { user, methods, password, tls: side.tls.clone() }))
+}
+
+fn authenticator(side: &Side) -> Conversation {
+    let server = Server {
+        methods: vec![Method::Tls],
+        ask_identity: true,
+        accounts: Accounts::default(),
+        tls: side.tls.clone(),
+        name: b"gw".to_vec(),
+    };
+    Conversation::Authenticator(Authenticator::new(server, &Identity::Fqdn("nobody".into())))
+}
+
+type Outcome = Result<Proven, String>;
+
+/// The whole conversation, with what was said.
+fn talk(carol: &Side, gw: &Side, user: &str) -> (Outcome, Outcome, Vec<Eap>) {
+    let (mut peer, mut authenticator) = (peer(carol, user), authenticator(gw));
+    let mut step = turn(gw, &mut authenticator, None);
+    let mut asked = Err("the peer gave up".to_owned());
+    let mut said = Vec::new();
+    loop {
+        let heard = match step {
+            Step::Say(eap) => eap,
+            Step::Done { last, outcome } => {
+                asked = outcome;
+                last.unwrap()
+            }
+        };
+        said.push(heard.clone());
+        match turn(carol, &mut peer, Some(&heard)) {
+            Step::Say(eap) => {
+                said.push(eap.clone());
+                step = turn(gw, &mut authenticator, Some(&eap));
+            }
+            Step::Done { outcome, .. } => return (outcome, asked, said),
+        }
+    }
+}
+
+#[test]
+fn both_sides_prove_themselves_and_have_one_key() {
+    for kind in [Kind::Rsa, Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519] {
+        let root = papers::root("root", kind);
+        let (own, own_gw) = (root.peer("carol", &[CAROL], kind), root.peer("gw", &[GW], kind));
+        let (carol, gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+        let (there, here, _) = talk(&carol, &gw, CAROL);
+        let (there, here) = (there.unwrap(), here.unwrap());
+        assert_eq!((here.user.as_slice(), here.method), (CAROL.as_bytes(), Method::Tls.number()));
+        let key = |proven: &Proven| proven.msk.as_ref().unwrap().expose().to_vec();
+        assert_eq!((key(&there).len(), key(&there)), (64, key(&here)), "{kind:?}");
+    }
+}
+
+// RFC 9190 §2.1.8 and RFC 5216 §5.2: who hides his name is who his certificate names.
+#[test]
+fn an_anonymous_user_is_the_one_of_the_certificate() {
+    let root = papers::root("root", Kind::P256);
+    let (own, own_gw) = (root.peer("carol", &[CAROL], Kind::P256), root.peer("gw", &[GW], Kind::P256));
+    let (carol, gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    for name in ["@example.org", "anonymous@example.org", "anonymous"] {
+        assert_eq!(talk(&carol, &gw, name).1.unwrap().user, CAROL.as_bytes(), "{name}");
+    }
+    // Nobody is another than his certificate says.
+    let (there, here, _) = talk(&carol, &gw, "dave.example.org");
+    let here = here.unwrap_err();
+    assert!(here.contains("dave.example.org") && here.contains(CAROL), "{here}");
+    assert!(there.unwrap_err().contains("the other side refused"));
+}
+
+#[test]
+fn long_chains_come_in_pieces() {
+    let root = papers::root("root", Kind::Rsa);
+    let (one, two) =
+        (root.intermediate("one", Kind::Rsa), root.intermediate("one", Kind::Rsa).intermediate("x", Kind::Rsa));
+    let below = one.intermediate("two", Kind::Rsa);
+    let own = below.peer("carol", &[CAROL], Kind::Rsa);
+    let own_gw = below.peer("gw", &[GW], Kind::Rsa);
+    let carol = side(&[&own, &below, &one, &two], &[&root], Some(GW));
+    let gw = side(&[&own_gw, &below, &one, &two], &[&root], None);
+    let (there, here, said) = talk(&carol, &gw, CAROL);
+    assert!(there.is_ok() && here.is_ok());
+    // Type, flags, length.
+    let pieces = said.iter().filter(|eap| eap.data.get(1).is_some_and(|flags| flags & 0x40 != 0)).count();
+    assert!(pieces >= 4 && said.iter().all(|eap| eap.data.len() <= 1030), "{pieces}");
+}
+
+// The class of CVE-2023-26463: certificates that nobody vouches for, on either side.
+#[test]
+fn certificates_that_are_not_believed_end_it_on_both_sides() {
+    let kind = Kind::P256;
+    let (root, stranger) = (papers::root("root", kind), papers::root("stranger", kind));
+    let (own, own_gw) = (root.peer("carol", &[CAROL], kind), root.peer("gw", &[GW], kind));
+    let gw = side(&[&own_gw], &[&root], None);
+    let mut expired = papers::subject("carol", &[CAROL]);
+    expired.not_after = expired.not_before.replace_year(2020).unwrap();
+    let mut for_servers = papers::subject("carol", &[CAROL]);
+    for_servers.extended_key_usages = vec![papers::SERVER_AUTH];
+    let cases = [
+        (stranger.peer("carol", &[CAROL], kind), "stranger"),
+        (papers::own(papers::subject("carol", &[CAROL]), kind), "not known"),
+        (root.issue(expired, kind), "expired"),
+        (root.issue(for_servers, kind), "permit"),
+    ];
+    for (paper, words) in &cases {
+        let (there, here, _) = talk(&side(&[paper], &[&root], Some(GW)), &gw, CAROL);
+        let here = here.unwrap_err();
+        assert!(here.contains(words) || here.contains("CN=carol"), "{words}: {here}");
+        assert!(there.unwrap_err().contains("the other side refused"), "{words}");
+    }
+    // The user's certificate with somebody else's key.
+    let mut thief = side(&[&own], &[&root], Some(GW));
+    thief.keys = side(&[&own_gw], &[&root], None).keys;
+    assert!(talk(&thief, &gw, CAROL).1.is_err());
+    // No certificate at all.
+    let (_, here, _) = talk(&side(&[], &[&root], Some(GW)), &gw, CAROL);
+    assert!(here.unwrap_err().contains("no certificate"));
+    // Revoked.
+    let mut knows = side(&[&own_gw], &[&root], None);
+    knows.crls = vec![Crl::parse(&root.crl(&[&own])).unwrap()];
+    assert!(talk(&side(&[&own], &[&root], Some(GW)), &knows, CAROL).1.unwrap_err().contains("revoked"));
+    // An authenticator that the user does not know, and one that is known and somebody else.
+    let rogue = stranger.peer("gw", &[GW], kind);
+    let (there, here, _) = talk(&side(&[&own], &[&root], Some(GW)), &side(&[&rogue], &[&root], None), CAROL);
+    assert!(there.unwrap_err().contains("CN=stranger") && here.unwrap_err().contains("the other side refused"));
+    let other = root.peer("gw", &["other.example.org"], kind);
+    let (there, here, _) = talk(&side(&[&own], &[&root], Some(GW)), &side(&[&other], &[&root], None), CAROL);
+    let there = there.unwrap_err();
+    assert!(there.contains(GW) && there.contains("other.example.org"), "{there}");
+    assert!(here.is_err());
+}
+
+// CVE-2021-45079: success at every moment before the end.
+#[test]
+fn success_before_the_handshake_is_done_is_never_believed() {
+    let root = papers::root("root", Kind::P256);
+    let (own, own_gw) = (root.peer("carol", &[CAROL], Kind::P256), root.peer("gw", &[GW], Kind::P256));
+    let (carol, gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    // Requests after which the user must not believe it: identity, start, the server's flight.
+    for count in 0..3 {
+        let (mut peer, mut authenticator) = (peer(&carol, CAROL), authenticator(&gw));
+        let mut answer = None;
+        for _ in 0..count {
+            let Step::Say(asked) = turn(&gw, &mut authenticator, answer.as_ref()) else { panic!() };
+            let Step::Say(said) = turn(&carol, &mut peer, Some(&asked)) else { panic!() };
+            answer = Some(said);
+        }
+        let success = Eap { code: EapCode::SUCCESS, identifier: 1, data: Vec::new() };
+        let Step::Done { outcome, .. } = turn(&carol, &mut peer, Some(&success)) else { panic!() };
+        assert!(outcome.unwrap_err().contains("success before"), "{count}");
+    }
+}
+
+/// Every message of a good conversation, damaged in turn.
+#[test]
+fn damaged_messages_end_it_and_nothing_else() {
+    let root = papers::root("root", Kind::P256);
+    let (own, own_gw) = (root.peer("carol", &[CAROL], Kind::P256), root.peer("gw", &[GW], Kind::P256));
+    let (carol, gw) = (side(&[&own], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    let count = talk(&carol, &gw, CAROL).2.len();
+    for at in 0..count {
+        // The start has nothing but a flag.
+        for (offset, cut) in (1..1100).step_by(37).flat_map(|at| [(at, true), (at, false)]).filter(|_| at != 2) {
+            let (done, damaged) = damaged(&carol, &gw, (at, offset, cut));
+            assert!(!done || !damaged, "message {at}, octet {offset}, cut {cut}");
+        }
+    }
+}
+
+/// Whether both sides came to a good end although a message was damaged, and whether it was: it may be too short.
+fn damaged(carol: &Side, gw: &Side, (at, offset, cut): (usize, usize, bool)) -> (bool, bool) {
+    let (mut peer, mut authenticator) = (peer(carol, CAROL), authenticator(gw));
+    let (mut heard, mut longer) = (None, false);
+    for count in 0.. {
+        let (side, conversation) = if count % 2 == 0 { (gw, &mut authenticator) } else { (carol, &mut peer) };
+        let mut said = match turn(side, conversation, heard.as_ref()) {
+            Step::Say(eap) => eap,
+            Step::Done { outcome, last: None } => return (outcome.is_ok(), longer),
+            Step::Done { outcome, last: Some(last) } => {
+                let success = Some(last).filter(|_| outcome.is_ok());
+                let Some(last) = success else { return (false, longer) };
+                let Step::Done { outcome, .. } = turn(carol, &mut peer, Some(&last)) else { return (false, longer) };
+                return (outcome.is_ok(), longer);
+            }
+        };
+        if count == at && offset < said.data.len() {
+            longer = true;
+            match cut {
+                true => said.data.truncate(offset),
+                false => said.data[offset] ^= 0x81,
+            }
+        }
+        heard = Some(said);
+    }
+    (false, longer)
+}
