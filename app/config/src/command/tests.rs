@@ -96,6 +96,35 @@ fn a_virtual_interface_is_for_tunnels() {
     }
 }
 
+// RFC 4301 §4.4.3.1: an entry is for one identity, a sub-tree of names or a range of addresses, with either version.
+#[test]
+fn a_remote_may_be_a_group_of_peers() {
+    for (word, shown, takes, refuses) in [
+        ("any", "%any", "fqdn:x", None),
+        ("*@example.org", "*@example.org", "rfc822:joe@example.org", Some("fqdn:joe.example.org")),
+        ("*.example.org", "*.example.org", "fqdn:a.example.org", Some("fqdn:example.org")),
+        ("10.1.0.0/16", "10.1.0.0-10.1.255.255", "ipv4:10.1.2.3", Some("ipv4:10.2.0.1")),
+        (
+            "2001:db8::/32",
+            "2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+            "ipv6:2001:db8::1",
+            Some("ipv6:2001:db9::1"),
+        ),
+        ("O=Example,*", "O=Example, *", "asn1dn:O=Example, CN=a", Some("asn1dn:CN=a")),
+        ("O=Example,CN=*", "O=Example, CN=*", "asn1dn:O=Example, CN=a", Some("asn1dn:O=Other, CN=a")),
+    ] {
+        for version in [1, 2] {
+            let line = format!("ike remote -n group -z {version} -u -r any -f {word} -g fqdn:gw -h f");
+            let Command::AddRemote(spec) = good(&line).command else { panic!("{line}") };
+            let group = spec.peers.unwrap_or_else(|| panic!("{line}"));
+            assert_eq!((group.to_string().as_str(), spec.version.number()), (shown, version));
+            let id = |text: &str| crate::value::identity::identity(text).unwrap();
+            assert!(group.takes(&id(takes)), "{line}");
+            assert!(!refuses.is_some_and(|text| group.takes(&id(text))), "{line}");
+        }
+    }
+}
+
 // RFC 4301 §4.4.1.1: entries with names, for peers that come from wherever they are.
 #[test]
 fn a_policy_may_be_for_peers_of_a_name() {

@@ -4,6 +4,7 @@ mod aggressive;
 mod hostile;
 mod main_mode;
 mod nat;
+mod pad;
 mod quick_mode;
 mod session;
 mod signature;
