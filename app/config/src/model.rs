@@ -354,7 +354,7 @@ impl Model {
 
     /// What IKE works with: remotes, and the policies that one of them serves. `sources` has the addresses from which
     /// remotes are reached, as far as they were looked up.
-    pub fn ike_config(&self, sources: &BTreeMap<String, IpAddr>) -> Arc<Config> {
+    pub fn ike_config(&self, sources: &BTreeMap<IpAddr, IpAddr>) -> Arc<Config> {
         let policies = self.policies.values().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.versions(&esp.remote).next().is_some().then(|| ChildPolicy {
@@ -366,7 +366,7 @@ impl Model {
             })
         });
         let policies = policies.collect();
-        let remotes = self.remotes.iter().map(|((name, _), entry)| entry.ike_remote(sources.get(name).copied(), self));
+        let remotes = self.remotes.values().map(|entry| entry.ike_remote(sources, self));
         Arc::new(Config { remotes: remotes.collect(), policies, pools: self.ike_pools() })
     }
 
@@ -410,7 +410,7 @@ impl Model {
 
     fn check_remote(&self, spec: &PolicySpec) -> Result<(), ModelError> {
         let Some(esp) = &spec.esp else { return Ok(()) };
-        if self.versions(&esp.remote).any(|remote| remote.spec.endpoint != esp.endpoint) {
+        if self.versions(&esp.remote).any(|remote| !remote.spec.addresses().any(|address| address == esp.endpoint)) {
             return Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() });
         }
         let named = |peer: &Identity| esp.names.is_empty() || esp.names.iter().any(|name| name.takes(peer));

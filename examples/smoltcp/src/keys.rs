@@ -51,9 +51,8 @@ impl Keys {
         now: Instant,
     ) -> Result<Self> {
         // Without its own address an initiator cannot tell that there is no NAT (RFC 7296 §2.23).
-        let source = |endpoint: IpAddr| Some(interface.get_source_address(&endpoint.into())?.into());
-        let remotes = model.remotes().map(|remote| &remote.spec);
-        let sources = remotes.filter_map(|spec| Some((spec.name.clone(), source(spec.endpoint)?))).collect();
+        let source = |remote: IpAddr| Some((remote, interface.get_source_address(&remote.into())?.into()));
+        let sources = model.remotes().flat_map(|remote| remote.spec.addresses()).filter_map(source).collect();
         let config = model.ike_config(&sources);
         if let Some(mistake) = config.mistakes(&crypto).first() {
             bail!("{mistake}");

@@ -21,7 +21,7 @@ pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
 use crate::extensions::Extensions;
 use crate::negotiate;
-pub use crate::open::{IdPattern, Open, OwnedKey};
+pub use crate::open::{Gateway, IdPattern, Open, OwnedKey};
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use crate::address::Addresses;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
+use crate::gateways::Silent;
 use crate::input::HostAddresses;
 use crate::limits;
 use crate::output::{Event, OpId, Output, Transmit};
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) table: SaTable,
     #[cfg(feature = "ikev2")]
     pub(crate) cookies: Cookies,
+    /// Gateways that did not answer.
+    pub(crate) silent: Silent,
     /// Internal addresses.
     pub(crate) addresses: Addresses,
     /// Where we can be reached.
@@ -81,6 +84,7 @@ impl Core {
             table: SaTable::default(),
             #[cfg(feature = "ikev2")]
             cookies,
+            silent: Silent::default(),
             addresses: Addresses::default(),
             host: HostAddresses::default(),
             counters: Counters::default(),
@@ -263,7 +267,7 @@ impl Core {
 
     /// The name of the remote configured for an address, for reports.
     pub(crate) fn remote_name(&self, address: core::net::IpAddr) -> Option<String> {
-        self.config.remotes.iter().find(|remote| remote.remote == address).map(|remote| remote.name.clone())
+        self.config.remotes.iter().find(|remote| remote.is_at(address)).map(|remote| remote.name.clone())
     }
 }
 

@@ -24,10 +24,11 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
-use crate::config::{Config, IkeVersion, Remote};
+use crate::config::Config;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
+use crate::gateways;
 use crate::ike_sa::IkeSa;
 use crate::input::{Command, Datagram, Input, Outcome};
 use crate::live::Live;
@@ -199,7 +200,7 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         } else if remote.initiate {
-            begin(remote, vec![want], &mut self.core);
+            gateways::begin(&remote, vec![want], &mut self.core);
         } else {
             let place = Place {
                 remote: Some(remote.name.clone()),
@@ -265,19 +266,6 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         }
-    }
-}
-
-/// Begins an IKE SA with a remote, in the version that it is for.
-fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
-    match remote.version {
-        #[cfg(feature = "ikev1")]
-        IkeVersion::V1(_) => v1::exchange::begin(remote, wants, None, core),
-        #[cfg(feature = "ikev2")]
-        IkeVersion::V2 => v2::phase::sa_init::begin(remote, wants, core),
-        // A mistake in the configuration already.
-        #[cfg(not(all(feature = "ikev1", feature = "ikev2")))]
-        _ => {}
     }
 }
 

@@ -41,6 +41,8 @@ mod context;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub mod endpoint;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod gateways;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod ike_sa;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod live;

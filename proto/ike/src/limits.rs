@@ -96,6 +96,9 @@ pub const REKEY_RETRY: Duration = Duration::from_secs(30);
 /// How long a replaced IKE SA waits for the peer to delete it.
 pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 
+/// How long a gateway that did not answer is passed over, where there is another.
+pub const GATEWAY_SILENCE: Duration = Duration::from_secs(300);
+
 /// Length of the nonces we send; more than half of any prf's key (RFC 7296 §2.10).
 pub const NONCE_LEN: usize = 32;
 

@@ -23,6 +23,8 @@ use crate::config::Remote;
 pub struct Open {
     /// Addresses from which peers are answered, in place of [`Remote::remote`], to which we initiate.
     pub from: Vec<RangeInclusive<IpAddr>>,
+    /// Where else it, or another gateway in its place, is reached: tried in this order when there is no answer.
+    pub alternates: Vec<Gateway>,
     /// Addresses of ours at which they are answered, in place of [`Remote::local`].
     pub at: Vec<RangeInclusive<IpAddr>>,
     /// Whom we take for the peer, in place of [`Remote::remote_id`].
@@ -31,6 +33,15 @@ pub struct Open {
     pub own_address: bool,
     /// Pre-shared keys by whom they belong to, in place of the one of [`Remote::local_auth`] and [`Remote::remote_auth`].
     pub keys: Option<Arc<[OwnedKey]>>,
+}
+
+/// An address at which the peer, or another in its place, is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its address.
+    pub address: IpAddr,
+    /// As [`Remote::source`].
+    pub source: Option<IpAddr>,
 }
 
 /// Identities that are alike.
@@ -117,6 +128,17 @@ pub fn key_for<'a>(keys: &'a [OwnedKey], own: &Identity, peer: &Identity) -> Opt
 }
 
 impl Remote {
+    /// Where it is reached, in the order in which that is tried.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = Gateway> {
+        let first = Gateway { address: self.remote, source: self.source };
+        core::iter::once(first).chain(self.open.alternates.iter().copied())
+    }
+
+    /// Whether it is reached at this address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
+        self.gateways().any(|gateway| gateway.address == address)
+    }
+
     /// Whether it answers a peer at this address; `true` inside when it is meant for that address alone.
     pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr) -> Option<bool> {
         let holds = |ranges: &[RangeInclusive<IpAddr>], address: IpAddr| {
@@ -130,7 +152,7 @@ impl Remote {
         if !self.accept || !at_own {
             return None;
         }
-        let exact = self.remote == peer;
+        let exact = self.is_at(peer);
         let fits = match self.open.from.as_slice() {
             [] => exact || self.remote.is_unspecified() && self.remote.is_ipv4() == peer.is_ipv4(),
             ranges => holds(ranges, peer),

@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
@@ -108,6 +108,15 @@ pub enum Event {
         remote: String,
         /// What it gave.
         grant: Grant,
+    },
+    /// A gateway of a remote does not answer, and the next one is tried.
+    GatewaySilent {
+        /// The configured peer.
+        remote: String,
+        /// Which one.
+        silent: IpAddr,
+        /// The next.
+        next: IpAddr,
     },
     /// A Child SA is installed.
     ChildUp {

@@ -38,13 +38,24 @@ impl Want {
     pub(crate) fn fits(&self, policy: &ChildPolicy, remote: &Remote, own: IpAddr, peer: IpAddr) -> bool {
         let Some(flow) = self.flow.filter(|_| is_transport(policy)) else { return true };
         let ours = remote.local.is_some() || own.is_unspecified() || own == flow.src;
-        let theirs = !remote.remote.is_unspecified() && remote.open.from.is_empty() || peer == flow.dst;
+        let one = remote.open.from.is_empty() && remote.open.alternates.is_empty();
+        let theirs = !remote.remote.is_unspecified() && one || peer == flow.dst;
         ours && theirs
     }
 
     /// The address of ours from which the packet that asked goes, where it must be that of the IKE SA.
     pub(crate) fn source(&self, policy: &ChildPolicy) -> Option<IpAddr> {
         self.flow.filter(|_| is_transport(policy)).map(|flow| flow.src)
+    }
+
+    /// The address of the peer, where only one will do: in transport mode that of the packet, or of the policy.
+    pub(crate) fn peer(&self, policy: &ChildPolicy) -> Option<IpAddr> {
+        match &policy.policy.action {
+            Action::Protect(protection) if protection.mode == Mode::Transport => {
+                Some(self.flow.map_or(protection.remote, |flow| flow.dst))
+            }
+            _ => None,
+        }
     }
 
     /// Adds it unless what will serve it is there, or too many wait.

@@ -34,6 +34,7 @@ pub use listing::{
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
+pub(crate) use remote::GATEWAYS;
 pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{Line, interface_line};

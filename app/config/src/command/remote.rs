@@ -21,6 +21,8 @@ use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
 use crate::value::{BadValue, did_you_mean, identity, name, quantity};
 
+/// Addresses of one remote: more than anybody has gateways for one destination.
+pub(crate) const GATEWAYS: usize = 8;
 /// The shortest login time: a conversation of a few round trips.
 const MIN_LOGIN: Duration = Duration::from_secs(5);
 /// The longest: half-open IKE SAs are few, and kept so long.
@@ -55,9 +57,10 @@ pub struct RemoteArgs {
     /// Accept negotiations that this remote starts
     #[arg(short = 'u', long)]
     accept: bool,
-    /// Address of the remote; any (IPv4) or any6 for peers that come from wherever they are (-u)
+    /// Address of the remote; any (IPv4) or any6 for peers that come from wherever they are (-u). Several -r are tried in
+    /// this order when there is no answer: more addresses of the remote, or gateways that stand in for each other
     #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
-    endpoint: Option<IpAddr>,
+    endpoint: Vec<IpAddr>,
     /// Our address towards it (default: any)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
@@ -188,6 +191,8 @@ pub struct RemoteSpec {
     pub local: Option<IpAddr>,
     /// Its address.
     pub endpoint: IpAddr,
+    /// Where it, or another gateway in its place, is reached when there is no answer; in this order.
+    pub alternates: Vec<IpAddr>,
     /// Who we say we are.
     pub own_id: Identity,
     /// Who it must say it is.
@@ -265,6 +270,13 @@ pub struct LoadedSpec {
     pub own_address: bool,
 }
 
+impl RemoteSpec {
+    /// Its addresses, in the order in which they are tried.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        std::iter::once(self.endpoint).chain(self.alternates.iter().copied())
+    }
+}
+
 impl RemoteArgs {
     /// Whether a listing shall be JSON.
     pub fn json(&self) -> bool {
@@ -287,12 +299,7 @@ impl RemoteArgs {
         if !self.initiate && !self.accept {
             return Err(Conflict::missing("expected -w (start negotiations), -u (accept them) or both"));
         }
-        let endpoint = self.endpoint.ok_or_else(|| Conflict::missing("expected -r ADDRESS of the remote"))?;
-        if let Some(local) = self.local
-            && local.is_ipv4() != endpoint.is_ipv4()
-        {
-            return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
-        }
+        let (endpoint, alternates) = self.endpoints()?;
         if endpoint.is_unspecified() && self.initiate {
             return Err(Conflict::at(
                 ('w', "initiate"),
@@ -355,6 +362,7 @@ impl RemoteArgs {
             version: self.version()?,
             local: self.local,
             endpoint,
+            alternates,
             own_id: own_id.clone(),
             peer_id,
             peers,
@@ -375,6 +383,37 @@ impl RemoteArgs {
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
+    }
+
+    /// The first -r and the others.
+    fn endpoints(&self) -> Result<(IpAddr, Vec<IpAddr>), Conflict> {
+        let refuse = |why: String| Err(Conflict::at(('r', "endpoint"), why));
+        let Some((first, others)) = self.endpoint.split_first() else {
+            return Err(Conflict::missing("expected -r ADDRESS of the remote"));
+        };
+        if let Some(local) = self.local
+            && self.endpoint.iter().any(|endpoint| endpoint.is_ipv4() != local.is_ipv4())
+        {
+            return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
+        }
+        if self.endpoint.len() > GATEWAYS {
+            return refuse(format!("expected at most {GATEWAYS} of them"));
+        }
+        if others.is_empty() {
+            return Ok((*first, Vec::new()));
+        }
+        if self.endpoint.iter().any(IpAddr::is_unspecified) {
+            return refuse("a remote at any address has no other".into());
+        }
+        if let Some(twice) = others.iter().enumerate().find(|(i, other)| self.endpoint[..=*i].contains(other)) {
+            return refuse(format!("{} is there twice", twice.1));
+        }
+        if self.peer_id.is_none() && self.peer_certificate.is_none() {
+            return Err(Conflict::missing(
+                "expected -f, who the remote is at all of its addresses: an identity, or several",
+            ));
+        }
+        Ok((*first, others.to_vec()))
     }
 
     /// The certificates, with what follows from them.

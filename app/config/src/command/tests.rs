@@ -125,6 +125,28 @@ fn a_remote_may_be_a_group_of_peers() {
     }
 }
 
+// RFC 4301 §4.5.3: gateways that stand in for each other, and a peer with an address of each family.
+#[test]
+fn a_remote_has_as_many_addresses_as_are_written() {
+    let remote = "ike remote -n gw -w -u -g fqdn:a -h f";
+    let line = format!("{remote} -f fqdn:b -r 192.0.2.2 -r 192.0.2.3 -r 2001:db8::2");
+    let Command::AddRemote(spec) = good(&line).command else { panic!() };
+    let addresses: Vec<String> = spec.addresses().map(|address| address.to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.2", "192.0.2.3", "2001:db8::2"]);
+    let many = " -r 192.0.2.3".repeat(8);
+    for (line, at, words) in [
+        (format!("{remote} -r 192.0.2.2 -r 192.0.2.3"), None, "expected -f"),
+        (format!("{remote} -f fqdn:b -r 192.0.2.2 -r 192.0.2.2"), Some("-r"), "there twice"),
+        (format!("{remote} -f fqdn:b -r 192.0.2.2{many}"), Some("-r"), "at most 8"),
+        (format!("{} -f any -r 192.0.2.2 -r any", remote.replace("-w ", "")), Some("-r"), "has no other"),
+        (format!("{line} --local 192.0.2.1"), Some("--local"), "different address families"),
+    ] {
+        let (place, message) = bad(&line);
+        assert_eq!(place.as_deref(), at, "{line}: {message}");
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
 // RFC 4301 §4.4.1.1: entries with names, for peers that come from wherever they are.
 #[test]
 fn a_policy_may_be_for_peers_of_a_name() {

@@ -185,6 +185,7 @@ impl RemoteSpec {
         line.flag("-w", self.initiate);
         line.flag("-u", self.accept);
         line.value("-r", identity::peer_word(self.endpoint));
+        self.alternates.iter().for_each(|other| line.value("-r", other));
         line.optional("--local", self.local);
         let file = |path: &Path| path.display().to_string();
         match &self.signature {

@@ -1,12 +1,15 @@
 //! Remotes of the model: what the two sides prove themselves with, and what IKE is given of it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Accounts, Client, Server};
-use ravelin_ike::config::{EapServer, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth};
+use ravelin_ike::config::{
+    EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
+};
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::Credential;
 use ravelin_types::Secret;
@@ -183,8 +186,9 @@ impl RemoteEntry {
         }
     }
 
-    pub(super) fn ike_remote(&self, source: Option<IpAddr>, model: &Model) -> Remote {
+    pub(super) fn ike_remote(&self, sources: &BTreeMap<IpAddr, IpAddr>, model: &Model) -> Remote {
         let spec = &self.spec;
+        let source = |address: &IpAddr| sources.get(address).copied().filter(|_| spec.local.is_none());
         let loaded = || (spec.secret_file.is_none() && spec.signature.is_none()).then(|| model.keyring.clone());
         let keys = match &self.auth {
             Auth::Logins(keys) => Some(keys.clone()),
@@ -219,12 +223,14 @@ impl RemoteEntry {
             own_address: loaded.own_address,
             ..Open::default()
         });
-        let open = Open { peers: spec.peers.clone(), ..loaded };
+        let gateway = |address: &IpAddr| Gateway { address: *address, source: source(address) };
+        let alternates = spec.alternates.iter().map(gateway).collect();
+        let open = Open { peers: spec.peers.clone(), alternates, ..loaded };
         Remote {
             name: spec.name.clone(),
             version: self.version(model),
             local: spec.local,
-            source,
+            source: source(&spec.endpoint),
             remote: spec.endpoint,
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),

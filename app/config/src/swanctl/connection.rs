@@ -17,7 +17,7 @@ use super::reader::{Problems, Reader, time};
 use super::round;
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
-use crate::command::{LoadedSpec, PolicySpec, RemoteSpec};
+use crate::command::{GATEWAYS, LoadedSpec, PolicySpec, RemoteSpec};
 use crate::eap::EapSpec;
 use crate::value::name;
 
@@ -71,10 +71,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     }
     let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
     let internal = Internal { ask, pools };
-    let host = |addresses: &[Address]| {
-        addresses.iter().find_map(|address| if let Address::Host(host) = address { Some(*host) } else { None })
-    };
-    let (local_host, remote_host) = (host(&local), host(&remote));
+    let (local_host, remote_host) = (hosts(&local).next(), hosts(&remote).next());
     if let (Some(own), Some(peer)) = (local_host, remote_host)
         && own.is_ipv4() != peer.is_ipv4()
     {
@@ -131,6 +128,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let any = |addresses: Vec<Address>| {
         if addresses.is_empty() { value::address("%any").into_iter().collect() } else { addresses }
     };
+    let family = |address: &IpAddr| local_host.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
+    let others = hosts(&remote).filter(|host| *host != endpoint && family(host));
+    let alternates = others.take(GATEWAYS - 1).collect();
     let remote = any(remote);
     let proposals = |version: &IkeVersion| match (&configured, version) {
         (Some(configured), _) => configured.clone(),
@@ -142,6 +142,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         version: versions.first.clone(),
         local: local_host,
         endpoint,
+        alternates,
         own_id,
         peer_id,
         peers,
@@ -179,6 +180,11 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         older.eap.is_none() && !older.extensions.ppk_required && proposal::is_of_ikev1(&older.proposals)
     });
     Some(Connection { name, remote: Some(spec), older, policies })
+}
+
+/// The addresses that are those of one host each.
+fn hosts(addresses: &[Address]) -> impl Iterator<Item = IpAddr> {
+    addresses.iter().filter_map(|address| if let Address::Host(host) = address { Some(*host) } else { None })
 }
 
 /// The versions of a connection.

@@ -51,6 +51,16 @@ fn a_tunnel_between_two_networks() {
 }
 
 #[test]
+fn every_host_among_the_addresses_of_a_peer_is_one_to_begin_with() {
+    let read = connection("remote_addrs = 192.0.2.2, 192.0.2.3, 198.51.100.0/24, 2001:db8::2");
+    let remote = read.remote.unwrap();
+    let addresses: Vec<String> = remote.addresses().map(|address| address.to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.2", "192.0.2.3", "2001:db8::2"]);
+    let own = connection("local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2, 2001:db8::2").remote.unwrap();
+    assert!(own.alternates.is_empty(), "of the family of our address alone");
+}
+
+#[test]
 fn a_gateway_for_road_warriors_leaves_open_who_comes() {
     let read = connection("pools =\nchildren {\n rw {\n local_ts = 10.1.0.0/16\n }\n}");
     let remote = read.remote.unwrap();

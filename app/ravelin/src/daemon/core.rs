@@ -70,7 +70,7 @@ pub struct Core<P> {
     pub(super) vici: Vici,
     deadline: Option<Instant>,
     /// Addresses from which remotes without `--local` are reached, looked up when something is sent to them first.
-    sources: BTreeMap<String, IpAddr>,
+    sources: BTreeMap<IpAddr, IpAddr>,
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
     stopping: bool,
@@ -435,6 +435,9 @@ impl<P: Plane> Core<P> {
             }
             Event::IkeDown { remote, spis, reason } => {
                 tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
+            }
+            Event::GatewaySilent { remote, silent, next } => {
+                tracing::warn!("{remote} does not answer at {silent}; {next} is tried");
             }
             Event::Granted { remote, grant } => {
                 tracing::info!("{remote} gave us {}", addresses_text(grant));

@@ -106,7 +106,11 @@ impl<P: Plane> Core<P> {
         let local = self.model.find_remote(&esp.remote).ok().and_then(|remote| remote.spec.local);
         match local.or(esp.local) {
             Some(address) => self.plane.is_usable(address),
-            None => self.plane.source_towards(esp.endpoint).is_some(),
+            None => {
+                let remote = self.model.find_remote(&esp.remote).ok();
+                let addresses = remote.map_or_else(|| vec![esp.endpoint], |remote| remote.spec.addresses().collect());
+                addresses.into_iter().any(|address| self.plane.source_towards(address).is_some())
+            }
         }
     }
 }

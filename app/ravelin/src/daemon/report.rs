@@ -349,6 +349,9 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     let spec = &entry.spec;
     let mut remote =
         Message::new().with("name", &spec.name).with("version", spec.version.number()).with("endpoint", spec.endpoint);
+    if !spec.alternates.is_empty() {
+        remote.put_list("alternates", &spec.alternates);
+    }
     if let Some(local) = spec.local {
         remote.put("local", local);
     }

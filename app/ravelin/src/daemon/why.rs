@@ -25,7 +25,9 @@ impl<P: Plane> Core<P> {
         };
         let found = match (self.model.find_remote(peer), peer.parse::<IpAddr>()) {
             (Ok(remote), _) => vec![remote],
-            (Err(_), Ok(address)) => self.model.remotes().filter(|entry| entry.spec.endpoint == address).collect(),
+            (Err(_), Ok(address)) => {
+                self.model.remotes().filter(|entry| entry.spec.addresses().any(|own| own == address)).collect()
+            }
             (Err(error), Err(_)) => vec![by_policy().ok_or_else(|| error.to_string())?],
         };
         let mut peers: Vec<Message> = found.iter().map(|entry| self.why_remote(entry, now)).collect();
@@ -169,10 +171,10 @@ fn changes(failure: &Failure, entry: Option<&RemoteEntry>, policy: Option<&str>)
                 "the peer's policy must have source and destination the other way round, and overlap with this".into(),
             );
         }
-        (Part::NoAnswer, Some(spec)) => {
+        (Part::NoAnswer, Some(_)) => {
             lines.push(format!(
                 "is an IKE daemon running on {}, and does a firewall on the way let UDP 500 and 4500 pass?",
-                spec.endpoint
+                failure.address
             ));
             lines.push("an implementation that knows no remote for this host may keep silent: see its log".into());
         }

@@ -72,6 +72,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
             field(remote, "version"),
             ways.join(" and ")
         );
+        if let Some(others) = remote.list("alternates") {
+            let _ = writeln!(out, "  Where it does not answer: {}", others.join(", "));
+        }
         if field(remote, "aggressive") == "yes" {
             let _ = writeln!(out, "  Aggressive mode");
         }

@@ -31,6 +31,8 @@ pub(crate) struct ChildOffer {
     pub(crate) policy: Arc<ChildPolicy>,
     pub(crate) inbound: Spi,
     pub(crate) replaces: Option<Spi>,
+    /// What it is for, unless it replaces another.
+    pub(crate) want: Option<Want>,
     proposals: Vec<Proposal>,
     mode: Mode,
     /// TSi is our side.
@@ -81,7 +83,8 @@ impl ChildOffer {
             put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
             put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
         }
-        Self::with(policy, mode, selectors, None, with_ke, ends, core)
+        let offer = Self::with(policy, mode, selectors, None, with_ke, ends, core)?;
+        Ok(ChildOffer { want: Some(*want), ..offer })
     }
 
     /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
@@ -109,7 +112,7 @@ impl ChildOffer {
             return Err(AH_THROUGH_NAT);
         }
         let inbound = core.child_spi(ends.our_spi());
-        Ok(ChildOffer { policy, inbound, replaces, proposals, mode, selectors })
+        Ok(ChildOffer { policy, inbound, replaces, want: None, proposals, mode, selectors })
     }
 
     /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.

@@ -32,6 +32,7 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Place;
 use crate::error::no_answer;
+use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa, down, make_room};
 use crate::input::Datagram;
 use crate::limits;
@@ -421,9 +422,7 @@ impl Session {
         core.failed(no_answer(self.place_of(ends, "Informational", None)));
         let remote = self.remote.clone();
         self.end(ends, DownReason::PeerDead, core);
-        if !wants.is_empty() && remote.initiate {
-            begin(remote, wants, None, core);
-        }
+        gateways::dead(&remote, wants, core);
     }
 
     /// Ends it here, without a word to the peer.
@@ -448,7 +447,7 @@ impl Session {
             Task::Rekey => {
                 self.stage = Stage::Rekeying;
                 let remote = core.current(&self.remote).unwrap_or_else(|| self.remote.clone());
-                begin(remote, Vec::new(), Some(ends.our_spi()), core);
+                begin(remote.staying_at(self.remote.remote), Vec::new(), Some(ends.our_spi()), core);
             }
             Task::Probe => informational::probe(self, ends, core),
             Task::AskLogin => xauth::request(self, ends, core),

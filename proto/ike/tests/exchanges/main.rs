@@ -6,6 +6,7 @@
 // Without a version not all of the ground is stood on.
 #![cfg_attr(not(all(feature = "ikev1", feature = "ikev2")), allow(dead_code))]
 
+mod gateways;
 mod lab;
 mod papers;
 #[cfg(feature = "ikev1")]

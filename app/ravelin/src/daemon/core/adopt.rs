@@ -55,7 +55,8 @@ impl<P: Plane> Core<P> {
         self.note_policies(&ops);
         let model = &self.model;
         self.failures.retain(|name| model.find_remote(name).is_ok());
-        self.sources.retain(|name, _| model.find_remote(name).is_ok());
+        self.sources
+            .retain(|address, _| model.remotes().any(|entry| entry.spec.addresses().any(|own| own == *address)));
         self.command(Command::Configure(self.ike_config()), now);
         self.start_at_once(&before, now);
         self.pump(now);

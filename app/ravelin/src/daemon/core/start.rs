@@ -44,13 +44,16 @@ impl<P: Plane> Core<P> {
         if remote.spec.local.is_some() {
             return;
         }
-        let name = remote.spec.name.clone();
-        let found = self.plane.source_towards(remote.spec.endpoint);
-        let known = match found {
-            Some(source) => self.sources.insert(name, source),
-            None => self.sources.remove(&name),
-        };
-        if known != found {
+        let mut changed = false;
+        for address in remote.spec.addresses().collect::<Vec<_>>() {
+            let found = self.plane.source_towards(address);
+            let known = match found {
+                Some(source) => self.sources.insert(address, source),
+                None => self.sources.remove(&address),
+            };
+            changed |= known != found;
+        }
+        if changed {
             self.command(Command::Configure(self.ike_config()), now);
         }
     }

@@ -44,9 +44,9 @@ use super::offer::{self, Agreed};
 use super::vendor::Abilities;
 use crate::config::{IkeVersion, Remote, V1};
 use crate::context::Core;
-use crate::error::no_answer;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
+use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
@@ -234,8 +234,9 @@ impl Opening {
                 core.transmit_v1((ends.local, ends.peer), message, self.abilities, sent);
             }
             Due::GiveUp => {
-                if !self.reported {
-                    core.failed(no_answer(self.place(&ends)));
+                let place = self.place(&ends);
+                if let Some(remote) = self.remotes.first() {
+                    gateways::silent(remote, place, self.reported, self.wants, core);
                 }
                 return None;
             }

@@ -21,13 +21,13 @@ use crate::children::Children;
 use crate::context::Core;
 use crate::error::no_answer;
 use crate::error::{Error, Place};
+use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::limits;
 use crate::live::Live;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::phase::established::{Established, Stage};
-use crate::v2::phase::sa_init;
 use crate::want::Want;
 
 /// One exchange to come.
@@ -196,9 +196,7 @@ impl Established {
         }
         let remote = self.remote.clone();
         self.end(ends, reason, core);
-        if !wants.is_empty() && remote.initiate {
-            sa_init::begin(remote, wants, core);
-        }
+        gateways::dead(&remote, wants, core);
     }
 
     /// Makes the request. `None`: there is nothing to do any more.

@@ -32,9 +32,10 @@ use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Disagreement, Error, Place, no_answer};
+use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
 use crate::extensions::Ppk;
+use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::live::Live;
@@ -319,7 +320,9 @@ impl AuthRequested {
             Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
                 core.table.release(self.offer.inbound);
-                core.failed(no_answer(self.place(&ends)));
+                let (place, first) = (self.place(&ends), self.offer.want);
+                let wants = first.into_iter().chain(self.wants).collect();
+                gateways::silent(&self.remote, place, false, wants, core);
                 return None;
             }
         }

@@ -24,7 +24,8 @@ use super::answer_init::InitAnswered;
 use super::auth::{self, InitExchange};
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Error, Place, no_answer};
+use crate::error::{Error, Place};
+use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::retry::{Due, Retry};
@@ -141,7 +142,8 @@ impl IntermediateRequested {
             Due::Later => {}
             Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
-                core.failed(no_answer(self.place(&ends)));
+                let place = self.place(&ends);
+                gateways::silent(&self.remote, place, false, self.wants, core);
                 return None;
             }
         }

@@ -28,7 +28,8 @@ use super::auth::InitExchange;
 use super::intermediate as intermediate_phase;
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::{Error, Place, no_answer};
+use crate::error::{Error, Place};
+use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
@@ -187,10 +188,9 @@ impl InitRequested {
             Due::Later => {}
             Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
             Due::GiveUp => {
-                if !self.reported {
-                    let policy = self.wants.first().map(|want| want.policy);
-                    core.failed(no_answer(ends.place(&self.remote.name, "IKE_SA_INIT", policy)));
-                }
+                let policy = self.wants.first().map(|want| want.policy);
+                let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
+                gateways::silent(&self.remote, place, self.reported, self.wants, core);
                 return None;
             }
         }

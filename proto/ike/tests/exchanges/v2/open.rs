@@ -21,6 +21,7 @@ fn gateway(config: &mut Config) {
     remote.remote = ip("0.0.0.0");
     share(remote, b"");
     remote.open = Open {
+        alternates: Vec::new(),
         from: vec![ip("192.0.2.0")..=ip("192.0.2.255"), ip("::")..=ip("ffff::")],
         at: Vec::new(),
         peers: Some(IdPattern::Any),
