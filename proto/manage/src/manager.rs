@@ -4,7 +4,7 @@
 //! What happens is told to all registered applications: POLICY_ADDED, POLICY_DELETED and SA_DELETED about everything,
 //! ACQUIRE and SA_EXPIRED about policies whose keys come from a program, as our own IKE looks after the others.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -17,8 +17,8 @@ use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{ErrorCode, Instant, Spi};
 use ravelin_wire::mgmt::{
     Acquire, AddSa, ClonePolicy, DeleteSpis, Endpoint, Event, GetSpi, Header, InitialContact, Module, Nothing,
-    PacketFlow, PolicyBody, PolicyNumber, Protocol, Reply, Request, SaBody, SaDeleted, SaExpired, SaFlags, SaInfo,
-    SaSpis, SaUse, Status, emit_answer,
+    PacketFlow, PolicyBody, PolicyFlags, PolicyNumber, Protocol, Reply, Request, SaBody, SaDeleted, SaExpired, SaFlags,
+    SaInfo, SaSpis, SaUse, Status, emit_answer,
 };
 
 use crate::limits::{MAX_APPLICATIONS, MAX_EVENTS};
@@ -46,6 +46,8 @@ struct App {
 pub struct Manager {
     apps: BTreeMap<AppId, App>,
     reserved: Reserved,
+    /// Policies that are there because one was cloned.
+    clones: BTreeSet<PolicyId>,
 }
 
 type Outcome = Result<Reply, Refused>;
@@ -123,15 +125,19 @@ impl Manager {
 
     /// Tells them what has changed in the SPD and SAD.
     pub fn changed(&mut self, change: &Change) {
-        self.tell(&match change {
-            Change::PolicyAdded(added, keying) => Event::PolicyAdded(policy::body(added, *keying)),
-            Change::PolicyDeleted(id) => Event::PolicyDeleted(PolicyNumber(*id)),
+        let event = match change {
+            Change::PolicyAdded(added, keying) => Event::PolicyAdded(self.body(added, *keying)),
+            Change::PolicyDeleted(id) => {
+                self.clones.remove(id);
+                Event::PolicyDeleted(PolicyNumber(*id))
+            }
             Change::SessionDeleted(inbound, outbound) => Event::SaDeleted(SaDeleted {
                 policy: inbound.policy,
                 spis: session_spis(inbound, outbound.as_deref()),
                 peer: Endpoint(Some(inbound.src)),
             }),
-        });
+        };
+        self.tell(&event);
     }
 
     fn changes(&mut self, world: &mut dyn World) {
@@ -173,6 +179,19 @@ impl Manager {
         true
     }
 
+    /// The policy as messages tell it.
+    fn body(&self, policy: &Policy, keying: Keying) -> PolicyBody {
+        let mut body = policy::body(policy, keying);
+        if self.clones.contains(&policy.id) {
+            body.flags = body.flags.with(PolicyFlags::CLONED);
+        }
+        body
+    }
+
+    fn found(&self, policy: Option<(Policy, Keying)>) -> Result<PolicyBody, Refused> {
+        policy.map(|(found, keying)| self.body(&found, keying)).ok_or(plain(ErrorCode::PolicyNotFound))
+    }
+
     fn carry_out(
         &mut self,
         app: AppId,
@@ -186,7 +205,11 @@ impl Manager {
                 self.register(app, module)?;
                 Reply::Register(Nothing)
             }
-            Request::ClonePolicy(clone) => Reply::ClonePolicy(PolicyNumber(clone_policy(&clone, world)?)),
+            Request::ClonePolicy(clone) => {
+                let id = clone_policy(&clone, world)?;
+                self.clones.insert(id);
+                Reply::ClonePolicy(PolicyNumber(id))
+            }
             Request::InitialContact(InitialContact { peer }) => {
                 let gone = peer.0.ok_or(bad_param("a peer has an address"))?;
                 delete_where(world, |sa| self::peer(sa) == gone);
@@ -206,10 +229,17 @@ impl Manager {
                 self.add_sa(&sa, world)?;
                 Reply::AddSa(Nothing)
             }
-            Request::GetPolicy(PolicyNumber(id)) => Reply::GetPolicy(found(world.policy(id))?),
-            Request::GetPolicies(PolicyNumber(id)) => Reply::GetPolicies(found(world.policy_after(id))?),
+            Request::GetPolicy(PolicyNumber(id)) => {
+                let mut body = self.found(world.policy(id))?;
+                let sends = |sa: &SaStatus| sa.params.policy == id && sa.params.direction == Direction::Outbound;
+                if world.sas().iter().any(sends) {
+                    body.flags = body.flags.with(PolicyFlags::INITIALIZED);
+                }
+                Reply::GetPolicy(body)
+            }
+            Request::GetPolicies(PolicyNumber(id)) => Reply::GetPolicies(self.found(world.policy_after(id))?),
             Request::LookupPolicy(PacketFlow { domain, flow }) => {
-                Reply::LookupPolicy(found(world.lookup(domain, &flow))?)
+                Reply::LookupPolicy(self.found(world.lookup(domain, &flow))?)
             }
             Request::FlushSad(Nothing) => {
                 delete_where(world, |_| true);
@@ -301,10 +331,6 @@ fn bad_param(why: &str) -> Refused {
 
 fn find(world: &dyn World, id: PolicyId) -> Result<(Policy, Keying), Refused> {
     world.policy(id).ok_or(plain(ErrorCode::PolicyNotFound))
-}
-
-fn found(policy: Option<(Policy, Keying)>) -> Result<PolicyBody, Refused> {
-    policy.map(|(found, keying)| policy::body(&found, keying)).ok_or(plain(ErrorCode::PolicyNotFound))
 }
 
 /// A policy like another, for a part of its traffic, consulted before it.

@@ -217,8 +217,20 @@ fn a_policy_is_cloned_for_a_part_of_its_traffic() {
     assert_eq!(host.refused(&outside), ErrorCode::InboundPolicyFailure);
     host.events();
 
-    // One SA for each.
+    // One SA for each. What is an entry's state is told, and not to be given.
     key_both(&mut hosts, gcm(), 20, 0);
+    let state = |host: &mut Host, id| {
+        let Ok(Reply::GetPolicy(body)) = host.ask(&Request::GetPolicy(PolicyNumber(id))) else { panic!() };
+        (body, body.flags.contains(PolicyFlags::INITIALIZED), body.flags.contains(PolicyFlags::CLONED))
+    };
+    let (host, id) = &mut hosts[0];
+    let (original, cloned) = (state(host, *id), state(host, narrow));
+    assert_eq!(((original.1, original.2), (cloned.1, cloned.2)), ((true, false), (false, true)));
+    assert!(told.flags.contains(PolicyFlags::CLONED));
+    for given in [original.0, cloned.0] {
+        let again = Request::AddPolicy(PolicyBody { id: PolicyId(0), ..given });
+        assert_eq!(host.refused(&again), ErrorCode::BadParam);
+    }
     assert!(hosts[0].0.send(&udp(A, B, (5, 54))).is_ok());
     assert_eq!(hosts[0].0.send(&udp(A, B, (5, 53))), Err(Verdict::Hold(narrow)));
     assert_eq!(hosts[0].0.ask(&Request::DeleteSa(PolicyNumber(hosts[0].1))), Ok(Reply::DeleteSa(Nothing)));

@@ -49,6 +49,10 @@ impl PolicyFlags {
     pub const OUTBOUND_ONLY: PolicyFlags = PolicyFlags(1 << 11);
     /// Ours: about packets that arrive alone (SPD-I).
     pub const INBOUND_ONLY: PolicyFlags = PolicyFlags(1 << 12);
+    /// The field "Initialized" of an entry, in the answer to GET_POLICY: it has an SA that sends.
+    pub const INITIALIZED: PolicyFlags = PolicyFlags(1 << 13);
+    /// The field "Cloned" of an entry, in answers and events: CLONE_POLICY made it.
+    pub const CLONED: PolicyFlags = PolicyFlags(1 << 14);
 
     /// Whether all of `flags` are set.
     pub const fn contains(self, flags: PolicyFlags) -> bool {
