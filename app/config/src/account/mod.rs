@@ -6,7 +6,7 @@
 //!                                        └─► statics     (the SAs that the original made: KEYS=static)
 //! ```
 //! The files are read as they are: assignments of a shell without its expansions. What the original lacks has names of its
-//! own: `KEYS`, `AUTH_ALG`, `AUTH_PASSWORD`, `MODE`.
+//! own: `KEYS`, `AUTH_ALG`, `AUTH_PASSWORD`, `MODE`, `IDLE`, `LIFE`.
 
 mod algorithm;
 mod shell;
@@ -18,12 +18,13 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ravelin_types::policy::Mode;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Secret, Spi};
 
-use crate::value::did_you_mean;
+use crate::value::{did_you_mean, quantity};
 use shell::Assignment;
 
 pub use algorithm::{Cipher, Mac};
@@ -39,7 +40,7 @@ pub const MAX_ACCOUNTS: usize = 10_000;
 pub struct Common {
     /// `MONITOR_PID`: where the running manager leaves the number of its process.
     pub pid: Option<PathBuf>,
-    /// `MONITOR_JOURNAL`: where it keeps what it must undo.
+    /// `MONITOR_JOURNAL`: where it writes down which packets asked for SAs.
     pub journal: Option<PathBuf>,
     /// `CLEAR_ONLY`: undo what an earlier manager left, and end.
     pub clear_only: bool,
@@ -81,6 +82,10 @@ pub struct Account {
     pub mode: Mode,
     /// `KEYS`
     pub keys: Keys,
+    /// `IDLE`: SAs that carried nothing for so long are deleted: their connection or host may be gone without a word.
+    pub idle: Duration,
+    /// `LIFE`: the age at which fresh keys are replaced; `None`: as with every policy.
+    pub life: Option<Duration>,
 }
 
 /// Why a file cannot be taken.
@@ -124,8 +129,28 @@ impl Common {
     }
 }
 
-const NAMES: [&str; 10] =
-    ["SRV_ADDR", "SRV_PROTO", "SRV_PORT", "USER", "PASSWORD", "ENC_ALG", "AUTH_ALG", "AUTH_PASSWORD", "MODE", "KEYS"];
+/// What is known in an `account.conf`.
+const NAMES: [&str; 12] = [
+    "SRV_ADDR",
+    "SRV_PROTO",
+    "SRV_PORT",
+    "USER",
+    "PASSWORD",
+    "ENC_ALG",
+    "AUTH_ALG",
+    "AUTH_PASSWORD",
+    "MODE",
+    "KEYS",
+    "IDLE",
+    "LIFE",
+];
+
+/// `IDLE` of an account that does not say.
+const IDLE: Duration = Duration::from_secs(300);
+/// The shortest `IDLE` and `LIFE`.
+const SHORTEST: Duration = Duration::from_secs(5);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 impl Account {
     /// Reads an `account.conf`, which only its owner may be able to read.
@@ -136,7 +161,7 @@ impl Account {
         let text = read(path, true)?;
         let (mut server, mut protocol, mut port, mut login) = (None, None, None, None);
         let (mut password, mut cipher, mut mac, mut mac_key) = (None, None, None, None);
-        let (mut mode, mut keys) = (None, None);
+        let (mut mode, mut keys, mut idle, mut life) = (None, None, None, None);
         each(path, text.expose(), |name, value| match name {
             "SRV_ADDR" => set(&mut server, address(value)?),
             "SRV_PROTO" => set(&mut protocol, self::protocol(value)?),
@@ -148,6 +173,8 @@ impl Account {
             "AUTH_PASSWORD" => set(&mut mac_key, Secret::from(value.as_bytes())),
             "MODE" => set(&mut mode, self::mode(value)?),
             "KEYS" => set(&mut keys, self::keys(value)?),
+            "IDLE" => set(&mut idle, time(value)?),
+            "LIFE" => set(&mut life, time(value)?),
             other => Err(unknown(other, &NAMES)),
         })?;
         let bad = |why: String| BadAccount { path: path.to_owned(), line: 0, why };
@@ -165,6 +192,8 @@ impl Account {
             mac_key: mac_key.unwrap_or_default(),
             mode: mode.unwrap_or(Mode::Transport),
             keys: keys.unwrap_or(Keys::Fresh),
+            idle: idle.unwrap_or(IDLE),
+            life,
         };
         account.check().map_err(bad)?;
         Ok(account)
@@ -198,6 +227,9 @@ impl Account {
                  which gives the traffic away. Use cbc(aes), or KEYS=fresh",
                 cipher.name
             ));
+        }
+        if self.life.is_some() {
+            return Err("LIFE takes KEYS=fresh: static keys are never replaced".into());
         }
         if self.mode == Mode::Tunnel {
             return Err("MODE=tunnel takes KEYS=fresh: with static keys the ends of the tunnel are not known".into());
@@ -347,6 +379,14 @@ fn mode(value: &str) -> Result<Mode, String> {
         "transport" => Ok(Mode::Transport),
         "tunnel" => Ok(Mode::Tunnel),
         _ => Err(format!("`{value}` is no mode: expected transport or tunnel")),
+    }
+}
+
+fn time(value: &str) -> Result<Duration, String> {
+    let time = quantity::duration(value).map_err(|error| error.message)?;
+    match (SHORTEST..=LONGEST).contains(&time) {
+        true => Ok(time),
+        false => Err("expected a time from 5 seconds to a day, as 90, 5m or 1h".into()),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::{Mark, SaOptions};
@@ -15,9 +14,6 @@ use ravelin_types::transform::SnId;
 
 use super::Account;
 
-/// An SA that carried nothing for so long is deleted: its host may have another address by now. The next packet makes it
-/// anew.
-const IDLE: Duration = Duration::from_secs(300);
 /// Packets after which an SA is made anew, before its sequence numbers of 32 bits run out (RFC 4303 §3.3.3).
 const MANY_PACKETS: u64 = 0xf000_0000;
 
@@ -85,7 +81,7 @@ impl Account {
             policy: policy.id,
             local_ts: narrow(&policy.local, own),
             remote_ts: narrow(&policy.remote, other),
-            lifetime: Lifetime { soft, hard: Limits::default(), idle: outbound.then_some(IDLE) },
+            lifetime: Lifetime { soft, hard: Limits::default(), idle: outbound.then_some(self.idle) },
             // RFC 4303 §3.4.3: a sender that starts anew begins at 1 again, under the same key.
             replay_window: 0,
             options,

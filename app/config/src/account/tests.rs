@@ -122,3 +122,22 @@ fn a_login_stands_once_at_a_place() {
     let bad = read_all(&[one, two]).unwrap_err();
     assert!(bad.why.contains("the login 0x00000001 is that of one already"), "{bad}");
 }
+
+#[test]
+fn times_are_for_keys_that_can_use_them() {
+    let folder = Folder::new("times");
+    let read = |more: &str| Account::read(&folder.file("one.conf", &format!("{SAMPLE}{more}\n")));
+    let seconds = |account: Account| (account.idle.as_secs(), account.life.map(|life| life.as_secs()));
+    assert_eq!(seconds(read("").unwrap()), (300, None));
+    assert_eq!(seconds(read("IDLE=90\nLIFE=1h").unwrap()), (90, Some(3600)));
+    assert_eq!(seconds(read("KEYS=static\nIDLE=5m").unwrap()), (300, None));
+    for (more, line, why) in [
+        ("IDLE=1", 13, "from 5 seconds to a day"),
+        ("LIFE=2d", 13, "from 5 seconds to a day"),
+        ("IDLE=soon", 13, "expected"),
+        ("KEYS=static\nLIFE=60", 0, "static keys are never replaced"),
+    ] {
+        let bad = read(more).unwrap_err();
+        assert!(bad.line == line && bad.why.contains(why), "{more}: {bad}");
+    }
+}

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ravelin_ike::config::OwnedKey;
 use ravelin_types::policy::{Mode, PolicyId};
@@ -22,8 +23,6 @@ use crate::account::{Account, protocol_name};
 use crate::command::{Command, PolicySpec, RemoteSpec, parse};
 use crate::value::algorithm::encr_name;
 
-/// An SA that carried nothing for so many seconds is deleted: the connection that it was for may be gone without a word.
-const INACTIVITY: &str = "300";
 /// A peer that was not heard for so many seconds is asked whether it lives.
 const LIVENESS: &str = "30";
 
@@ -103,7 +102,10 @@ fn specs(name: &str, account: &Account, server: bool) -> (RemoteSpec, PolicySpec
     remote.extend(["--liveness", LIVENESS]);
     let mut policy = vec!["ipsec", "policy", "-n", name, "-g", name, "-t", "ESP", "-m", mode, "-r", &address];
     let protocol = protocol_name(account.protocol);
-    policy.extend(["-p", &protocol, "--inactivity", INACTIVITY]);
+    let seconds = |time: Duration| time.as_secs_f64().to_string();
+    let (idle, life) = (seconds(account.idle), account.life.map(seconds));
+    policy.extend(["-p", &protocol, "--inactivity", &idle]);
+    policy.extend(life.iter().flat_map(|life| ["-k", life]));
     // The other side of the traffic is set below: a command line has one address there in transport mode.
     if server {
         remote.extend(["-u", "--local", &address]);
@@ -150,6 +152,8 @@ mod tests {
             mac_key: Secret::default(),
             mode: Mode::Transport,
             keys: Keys::Fresh,
+            idle: Duration::from_secs(300),
+            life: None,
         }
     }
 

@@ -27,6 +27,7 @@ use super::keyed::session_ops;
 use super::later::Pending;
 use super::live::{Change as LiveChange, LivePolicies};
 use super::plane::Plane;
+use super::psk::Journal;
 use super::reload::Files;
 use super::report;
 use super::statics::Statics;
@@ -76,6 +77,8 @@ pub struct Core<P> {
     stopping: bool,
     /// Accounts whose keys are their passwords.
     pub(super) statics: Statics,
+    /// Where the PSK manager writes down what asks for SAs.
+    pub(super) journal: Option<Journal>,
     /// Commands of files that wait.
     pub(super) pending: Pending,
     /// External keying programs; away while a message of theirs is carried out.
@@ -138,6 +141,7 @@ impl<P: Plane> Core<P> {
             retries: BTreeMap::new(),
             stopping: false,
             statics: Statics::default(),
+            journal: None,
             pending: Pending::default(),
             manager: Some(Manager::new()),
             asked: Vec::new(),
@@ -199,6 +203,9 @@ impl<P: Plane> Core<P> {
             // Whoever is saying good-bye begins nothing.
             if self.stopping && matches!(event, DataPlaneEvent::Acquire { .. }) {
                 continue;
+            }
+            if let DataPlaneEvent::Acquire { policy, flow } = &event {
+                self.write_down(*policy, flow);
             }
             if self.is_of_statics(&event) {
                 continue;
@@ -495,8 +502,10 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    fn policy_name(&self, id: PolicyId) -> String {
-        self.model.policy_by_id(id).map_or_else(|| format!("policy {}", id.0), |entry| entry.spec.name.clone())
+    pub(super) fn policy_name(&self, id: PolicyId) -> String {
+        let negotiated = self.model.policy_by_id(id).map(|entry| &entry.spec.name);
+        let name = negotiated.or_else(|| self.model.keyed_by_id(id).map(|keyed| &keyed.policy.name));
+        name.cloned().unwrap_or_else(|| format!("policy {}", id.0))
     }
 
     /// The addresses at which this host can be reached now.

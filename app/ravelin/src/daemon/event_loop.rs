@@ -32,7 +32,7 @@ use super::inside::{Host, Wanted};
 use super::key_log::KeyLog;
 use super::keying_socket::{KeyingSocket, Received};
 use super::plane::{self, Choice, Running};
-use super::psk::{Accounts, PidFile};
+use super::psk::{Accounts, Journal, PidFile};
 use super::reload::Files;
 use super::resolver::{Resolver, Way};
 use super::statics::Statics;
@@ -139,6 +139,8 @@ fn run_with<P: Running>(
         None => Statics::default(),
     };
     let pid = accounts.and_then(|accounts| accounts.common.pid.as_deref()).map(PidFile::write).transpose()?;
+    let journal = accounts.and_then(|accounts| accounts.common.journal.as_deref());
+    let journal = journal.map(Journal::open).transpose()?;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
     let clerk = Clerk::start(ike).context("cannot start the threads that check certificates")?;
@@ -155,6 +157,7 @@ fn run_with<P: Running>(
         }
     };
     core.read_along(key_log.map(Tap::writing).unwrap_or_default());
+    core.journal = journal;
     core.started_with(settings.files.clone(), loaded.commands, clock.now());
     if accounts.is_some_and(|accounts| accounts.common.clear_only) {
         core.into_plane().stop(&mut store)?;

@@ -11,8 +11,12 @@ use anyhow::{Context, Result, bail};
 use ravelin_config::Model;
 use ravelin_config::account::{self, Account, Common, Keys};
 use ravelin_manage::Keying;
+use ravelin_types::dataplane::Flow;
 
 use super::statics::Statics;
+
+/// Bytes of the journal; then it begins anew.
+const JOURNAL_BYTES: u64 = 1 << 20;
 
 /// What `ravelin psk start` was given.
 #[derive(Clone, Debug)]
@@ -67,11 +71,57 @@ impl Accounts {
     }
 }
 
+/// `MONITOR_JOURNAL`: a line for each packet that asked for an SA, as document 000's monitor kept them for its managers. Here
+/// it is for people alone: what it says has been acted on already.
+pub struct Journal {
+    path: PathBuf,
+    file: fs::File,
+    written: u64,
+}
+
+impl Journal {
+    /// Opens the file, which begins anew: the one of the run before it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Journal { path: path.to_owned(), file: create(path, 0o600)?, written: 0 })
+    }
+
+    /// Adds a line. One that cannot be written is told of, and the connection goes on.
+    pub fn acquired(&mut self, account: &str, flow: &Flow) {
+        let line = format!("acquire {flow} for {account}\n");
+        if self.written > JOURNAL_BYTES {
+            // Whoever makes connections does not fill the disk.
+            match create(&self.path, 0o600) {
+                Ok(file) => (self.file, self.written) = (file, 0),
+                Err(error) => return tracing::warn!("the journal stays as it is: {error:#}"),
+            }
+        }
+        match self.file.write_all(line.as_bytes()) {
+            Ok(()) => self.written += line.len() as u64,
+            Err(error) => tracing::warn!("{} is not written: {error}", self.path.display()),
+        }
+    }
+}
+
+/// Makes a file anew. It may stand in a folder where others write, so it is never followed elsewhere.
+fn create(path: &Path, mode: u32) -> Result<fs::File> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot replace {}", path.display())),
+    }
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(path);
+    file.with_context(|| format!("cannot make {}", path.display()))
+}
+
 /// `MONITOR_PID`: holds the number of this process while it exists.
 pub struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Writes the file. It may stand in a folder where others write, so it is made anew and never followed elsewhere.
+    /// Writes the file.
     ///
     /// # Errors
     /// When it cannot be made, or its process lives.
@@ -79,14 +129,7 @@ impl PidFile {
         if let Some(pid) = running(path) {
             bail!("{} names process {pid}, which lives: end it with `ravelin psk stop`", path.display());
         }
-        match fs::remove_file(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot replace {}", path.display())),
-        }
-        let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o644).open(path);
-        let written = file.and_then(|mut file| writeln!(file, "{}", std::process::id()));
+        let written = create(path, 0o644).and_then(|mut file| Ok(writeln!(file, "{}", std::process::id())?));
         written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(PidFile(path.to_owned()))
     }

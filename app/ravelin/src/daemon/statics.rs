@@ -47,6 +47,14 @@ impl<P: Plane> Core<P> {
         Ok(())
     }
 
+    /// A packet asks for an SA: `MONITOR_JOURNAL` tells of it.
+    pub(super) fn write_down(&mut self, policy: PolicyId, flow: &Flow) {
+        if self.journal.is_some() {
+            let name = self.policy_name(policy);
+            self.journal.iter_mut().for_each(|journal| journal.acquired(&name, flow));
+        }
+    }
+
     /// Whether an event of the data plane is about these accounts.
     pub(super) fn is_of_statics(&mut self, event: &DataPlaneEvent) -> bool {
         let known = |id: &SaId| self.statics.sas.contains_key(id);

@@ -38,6 +38,8 @@ pub const CASES: &[Case] = &[
     #[cfg(feature = "ikev2")]
     ("logins_on_one_port_have_keys_of_their_own", crate::psk::logins_on_one_port_have_keys_of_their_own),
     #[cfg(feature = "ikev2")]
+    ("keys_are_replaced_under_traffic_and_idle_sas_go", crate::psk::keys_are_replaced_under_traffic_and_idle_sas_go),
+    #[cfg(feature = "ikev2")]
     ("an_address_that_changes_is_followed", crate::psk::an_address_that_changes_is_followed),
     #[cfg(feature = "ikev2")]
     ("a_connection_over_ipv4_in_tunnel_mode", crate::psk::a_connection_over_ipv4_in_tunnel_mode),

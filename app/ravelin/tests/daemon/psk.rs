@@ -1,14 +1,17 @@
 //! The PSK manager: accounts as document 000 has them, in two namespaces.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::lab::{Elsewhere, Lab, sh, traces};
 
 const SERVER: &str = "fd00:9::2";
+/// How long anything may take that takes seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn account(login: &str, port: u16, password: &str) -> String {
     account_at(SERVER, login, port, password)
@@ -28,10 +31,16 @@ fn hosts(name: &str) -> (Elsewhere, Lab, Lab) {
     elsewhere.run(move || drop(sh("sh", &["-c", usable]))).join().expect("an address");
     let (here, there) = (Lab::new(&format!("{name}-here")), Lab::elsewhere(&format!("{name}-there"), &elsewhere));
     for lab in [&here, &there] {
-        let pid = lab.path().join("pid");
+        let file = |name| lab.path().join(name).display().to_string();
+        let (pid, journal) = (file("pid"), file("journal"));
         lab.write(
             "common.conf",
-            &format!("MONITOR_PID={}\nMONITOR_JOURNAL=/tmp/unused\n# CLEAR_ONLY=1\n", pid.display()),
+            &format!(
+                "MONITOR_PID={pid}
+MONITOR_JOURNAL={journal}
+# CLEAR_ONLY=1
+"
+            ),
         );
     }
     (elsewhere, here, there)
@@ -103,6 +112,62 @@ pub fn logins_on_one_port_have_keys_of_their_own() -> Result<(), &'static str> {
     client.end(Signal::TERM);
     server.end(Signal::TERM);
     assert!(!there.path().join("pid").exists());
+    Ok(())
+}
+
+/// The SPIs on which a daemon receives.
+fn spis(lab: &Lab) -> BTreeSet<String> {
+    let listed = lab.ok("ipsec netstat -c");
+    let spi = |line: &str| Some(line.strip_prefix("IPSecSession SPI=")?.split(',').next()?.to_owned());
+    listed.lines().filter_map(spi).collect()
+}
+
+pub fn keys_are_replaced_under_traffic_and_idle_sas_go() -> Result<(), &'static str> {
+    let (elsewhere, here, there) = hosts("psk-idle");
+    for lab in [&here, &there] {
+        lab.write("one.conf", &format!("{}IDLE=5\n", account("0x00000001", 10000, "1234567890123456")));
+    }
+    let _server = there.started("psk start common.conf one.conf --server");
+    let _client = here.started("psk start common.conf one.conf");
+    let _echoing = echo(&elsewhere, 10000, 1);
+    let mut stream = connect(10000);
+    talk(&mut stream);
+    let mut before = (spis(&here), spis(&there));
+    assert_eq!((before.0.len(), before.1.len()), (1, 1));
+    for command in ["ike rekey --child one", "ike rekey one", "ike rekey --child one"] {
+        let rekeying = std::thread::scope(|scope| {
+            let rekeying = scope.spawn(|| here.ok(command));
+            while !rekeying.is_finished() {
+                talk(&mut stream);
+            }
+            rekeying.join().expect("a rekey")
+        });
+        talk(&mut stream);
+        if command.contains("--child") {
+            let end = Instant::now() + PATIENCE;
+            while spis(&here).len() > 1 || spis(&there).len() > 1 {
+                assert!(Instant::now() < end, "the old SA stays");
+                talk(&mut stream);
+            }
+            let after = (spis(&here), spis(&there));
+            assert!(after.0.is_disjoint(&before.0) && after.1.is_disjoint(&before.1), "{rekeying}");
+            before = after;
+        }
+    }
+    let dropped = |lab: &Lab| lab.ok("ipsec netstat -a").lines().any(|line| line.contains("no SA with this SPI"));
+    assert!(!dropped(&here) && !dropped(&there), "{}", there.ok("ipsec netstat -a"));
+    drop(stream);
+    let end = Instant::now() + PATIENCE;
+    while sas(&here) > 0 || sas(&there) > 0 {
+        assert!(Instant::now() < end, "what nobody uses stays: {}", there.ok("ipsec netstat -c"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // What asked is in the journal.
+    let journal = std::fs::read_to_string(here.path().join("journal")).expect("a journal");
+    assert!(
+        journal.lines().any(|line| line.starts_with("acquire fd00:9::1 -> ") && line.ends_with("for one")),
+        "{journal}"
+    );
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use crate::daemon::crypto::ike_provider;
 mod files;
 mod keyed;
 mod pair;
+mod statics;
 mod tap;
 mod vici;
 mod why;
