@@ -238,3 +238,42 @@ fn every_capture_is_printed_as_it_was_reviewed() {
     }
     assert!(changed.is_empty(), "the output changed for {changed:?}");
 }
+
+/// Of a session of others whose pre-shared key was published: both sides' hashes are of that key, and of no other.
+#[test]
+fn hashes_are_compared_with_pre_shared_keys() {
+    let Some(folder) = folder() else { return };
+    let path = folder.join("rub__ikev1-psk-main-mode-complete.pcapng");
+    let expected = expected(&folder.join("rub__ikev1-psk-main-mode-complete.pcapng.expected.json"));
+    let psk = expected["keys"]["ikev1_full"]["psk"].as_str().unwrap();
+    for (psk, good) in [(psk, true), ("wollowitz", false)] {
+        let mut keys = keys(&expected);
+        keys.add_psk(ravelin_types::Secret::from(psk.as_bytes()));
+        let mut decoder = Decoder::new(keys, Options::default());
+        let mut said = Vec::new();
+        capture::frames(File::open(&path).unwrap(), |_, frame| {
+            let decoded = decoder.packet(frame.link, &frame.data);
+            for layer in decoded.layers {
+                let mut read = Vec::new();
+                texts(&layer.fields, &mut read);
+                said.extend(read.into_iter().filter(|text| text.starts_with("HASH_")));
+                said.extend(layer.problems.into_iter().map(|problem| problem.text));
+            }
+        })
+        .unwrap();
+        let expected = match good {
+            true => ["HASH_I", "HASH_R"].map(|hash| format!("{hash} verifies with a pre-shared key that was given")),
+            false => [(); 2].map(|()| {
+                "the hash verifies with no pre-shared key that was given: its sender has another key".to_owned()
+            }),
+        };
+        assert_eq!(said, expected);
+    }
+}
+
+fn texts(fields: &[Field], out: &mut Vec<String>) {
+    for field in fields {
+        out.push(field.text.clone());
+        texts(&field.children, out);
+    }
+}

@@ -171,6 +171,10 @@ pub struct DecodeArgs {
     /// these, as `ravelin daemon --key-log` writes; may be repeated
     #[arg(long, value_name = "PATH")]
     pub keys: Vec<PathBuf>,
+    /// File of a pre-shared key, as `ike remote -h` takes it: says whether the hashes of IKEv1 are of this key. It opens nothing,
+    /// and says nothing of IKEv2, where the proof covers a key that no table has; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub psk: Vec<PathBuf>,
     /// One JSON object for each frame
     #[arg(long)]
     pub json: bool,

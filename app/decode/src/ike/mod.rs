@@ -8,6 +8,7 @@
 
 mod attribute;
 mod phase1;
+mod proof;
 mod session;
 mod v1;
 mod v2;

@@ -11,13 +11,17 @@ use std::collections::BTreeMap;
 use md5::Md5;
 use ravelin_types::Secret;
 use ravelin_types::transform::{EncrId, PrfId};
-use ravelin_wire::ike::v1::{Content, HashId, IkeAttribute, IkeEncr, Message, Payload};
+use ravelin_wire::ike::v1::{AuthMethod, Content, HashId, IkeAttribute, IkeEncr, Message, Payload, Payloads};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::Numbers;
+use super::proof::{Proof, Verdict};
 use crate::keys::provider;
 
+/// The exchanges of phase 1.
+const MAIN_MODE: u8 = 2;
+const AGGRESSIVE: u8 = 4;
 /// Exchanges of one ISAKMP SA of which the next IV is known, and messages that were seen.
 const MAX_KNOWN: usize = 4096;
 
@@ -26,6 +30,8 @@ const MAX_KNOWN: usize = 4096;
 pub(crate) struct Phase1 {
     encr: Option<EncrId>,
     hash: Option<HashId>,
+    method: Option<AuthMethod>,
+    proof: Proof,
     /// The public values in the order of their appearance: the initiator's comes first.
     publics: Vec<Vec<u8>>,
     /// The last block of the last message of phase 1.
@@ -50,6 +56,7 @@ impl Phase1 {
                         match IkeAttribute(attribute.kind) {
                             IkeAttribute::ENCRYPTION => self.encr = cipher(IkeEncr(number)),
                             IkeAttribute::HASH => self.hash = Some(HashId(number)),
+                            IkeAttribute::AUTHENTICATION_METHOD => self.method = Some(AuthMethod(number)),
                             _ => {}
                         }
                     }
@@ -60,6 +67,29 @@ impl Phase1 {
                 _ => {}
             }
         }
+    }
+
+    /// Looks at payloads of phase 1, read from `bytes`: what these keys say of the hash among them, if there is one that is about a
+    /// pre-shared key, and all that it covers was seen.
+    pub(super) fn judge(
+        &mut self,
+        numbers: &Numbers,
+        payloads: &Payloads,
+        bytes: &[u8],
+        psks: &[Secret],
+    ) -> Option<Verdict> {
+        if psks.is_empty() || numbers.message_id != 0 || ![MAIN_MODE, AGGRESSIVE].contains(&numbers.exchange) {
+            return None;
+        }
+        self.proof.learn(payloads, bytes);
+        let with_key =
+            [AuthMethod::PRE_SHARED_KEY, AuthMethod::XAUTH_INIT_PRE_SHARED, AuthMethod::XAUTH_RESP_PRE_SHARED];
+        let hash = payloads.all().iter().find_map(|payload| match payload {
+            Payload::Hash(hash) => Some(&hash.0),
+            _ => None,
+        });
+        let hash = hash.filter(|_| self.method.is_some_and(|method| with_key.contains(&method)))?;
+        self.proof.judge(hash, (numbers.initiator, numbers.responder), self.hash?, psks)
     }
 
     /// Takes an end of phase 1, where no part of it was seen.

@@ -3,11 +3,12 @@
 use ravelin_types::identity::IdType;
 use ravelin_wire::ike::header::PayloadType;
 use ravelin_wire::ike::v1::{
-    AhId, AuthAlg, AuthMethod, CertEncoding, CfgAttribute, CfgType, Doi, Encapsulation, EspId, GroupId, HashId,
-    IkeAttribute, IkeEncr, IpsecAttribute, LifeType, NotifyType,
+    AhId, AuthAlg, AuthMethod, CertEncoding, CfgAttribute, CfgType, Content, Doi, Encapsulation, EspId, GroupId,
+    HashId, IkeAttribute, IkeEncr, IpsecAttribute, LifeType, Message, NotifyType, Payloads,
 };
 
 use super::attribute::{self, Meaning};
+use super::proof::Verdict;
 use super::{Numbers, bounded, v2};
 use crate::decoder::Decoder;
 use crate::field::{Field, Secrecy, Value};
@@ -48,6 +49,9 @@ pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, decoder: &mut 
     if !numbers.encrypted() {
         phase1.learn(message);
         chain(numbers.first, len, scope);
+        if let Ok(Message { content: Content::Clear(payloads), .. }) = Message::parse(message) {
+            verdict(phase1.judge(numbers, &payloads, message, decoder.keys.psks()), scope);
+        }
         return;
     }
     let at = scope.at();
@@ -68,11 +72,28 @@ pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, decoder: &mut 
             if !inner.is_empty() {
                 inner.remainder("isakmp.extradata", "Padding");
             }
+            if let Ok(payloads) = Payloads::parse(PayloadType(numbers.first), &plain) {
+                verdict(phase1.judge(numbers, &payloads, &plain, decoder.keys.psks()), &mut inner);
+            }
             let fields = inner.fields;
             scope.push(Field::group("isakmp.enc.data", at, fields));
             scope.skip(len);
         }
     }
+}
+
+/// Says whether a hash is of a pre-shared key that was given.
+fn verdict(verdict: Option<Verdict>, scope: &mut Scope<'_, '_>) {
+    let text = match verdict {
+        None => return,
+        Some(Verdict::Initiator) => "HASH_I verifies with a pre-shared key that was given",
+        Some(Verdict::Responder) => "HASH_R verifies with a pre-shared key that was given",
+        Some(Verdict::Neither) => {
+            scope.problem("the hash verifies with no pre-shared key that was given: its sender has another key");
+            return;
+        }
+    };
+    scope.bytes("ravelin.psk_good", 0, text);
 }
 
 fn chain(first: u8, len: usize, scope: &mut Scope<'_, '_>) {

@@ -38,6 +38,7 @@ pub struct Keys {
     ikev1: BTreeMap<IkeSpi, Secret>,
     ikev2: BTreeMap<(IkeSpi, IkeSpi), Vec<IkeKeys>>,
     esp: Vec<EspKeys>,
+    psks: Vec<Secret>,
 }
 
 impl Keys {
@@ -70,6 +71,16 @@ impl Keys {
             }
         }
         Ok(())
+    }
+
+    /// Adds a pre-shared key. It opens nothing; hashes of IKEv1 are compared with what it gives.
+    pub fn add_psk(&mut self, psk: Secret) {
+        self.psks.push(psk);
+    }
+
+    /// The pre-shared keys.
+    pub(crate) fn psks(&self) -> &[Secret] {
+        &self.psks
     }
 
     /// Forgets the keys of an IKE SA.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use ravelin_config::secret;
 use ravelin_decode::keys::{Keys, TABLES};
 use ravelin_decode::render::{json, text};
 use ravelin_decode::{Decoder, Options, capture};
@@ -35,6 +36,9 @@ fn decode(args: &DecodeArgs) -> Result<()> {
         anyhow::ensure!(size <= MAX_KEY_FILE, "{name} has {size} bytes: a file of keys has at most {MAX_KEY_FILE}");
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the keys in {name}"))?;
         keys.add(&text).map_err(|bad| anyhow::anyhow!("{name}, {bad}"))?;
+    }
+    for path in &args.psk {
+        keys.add_psk(secret::read(path)?);
     }
     let input = File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
     let mut decoder = Decoder::new(keys, Options { ignore_icv: args.ignore_icv });

@@ -87,7 +87,8 @@ fn theirs(wire: &Path, keys: &Path) -> Result<BTreeMap<u64, Values>> {
 /// What `ravelin decode` reads, by frame.
 fn ours(program: &Path, wire: &Path, keys: &Path) -> Result<BTreeMap<u64, Values>> {
     let mut command = Command::new(program);
-    let answer = run(command.arg("decode").arg(wire).arg("--keys").arg(keys).args(["--json", "--show", "secrets"]))?;
+    command.arg("decode").arg(wire).arg("--keys").arg(keys).arg("--psk").arg(keys.with_file_name("secret"));
+    let answer = run(command.args(["--json", "--show", "secrets"]))?;
     ensure!(answer.ok, "ravelin decode: {}", answer.text);
     let mut frames = BTreeMap::new();
     for line in answer.out.lines() {
@@ -95,6 +96,10 @@ fn ours(program: &Path, wire: &Path, keys: &Path) -> Result<BTreeMap<u64, Values
         let mut values = Values::new();
         for layer in frame["layers"].as_array().into_iter().flatten() {
             collect(&layer["fields"], &mut values);
+        }
+        for layer in frame["layers"].as_array().into_iter().flatten() {
+            let text = layer["problems"].to_string();
+            ensure!(!text.contains("pre-shared key"), "the key of the case is not that of its hashes: {line}");
         }
         frames.insert(frame["frame"].as_u64().context("a frame has a number")?, values);
     }

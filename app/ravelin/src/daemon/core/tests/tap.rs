@@ -195,3 +195,19 @@ fn a_flood_is_not_shown_and_few_may_read() {
     );
     assert!(answer.unwrap_err().contains("a file has nobody"));
 }
+
+// What is in the clear in aggressive mode is enough to find out that the two sides have not the same key.
+#[test]
+fn a_pre_shared_key_is_tried_on_the_hash_of_aggressive_mode() {
+    let remote = "-z 1 --aggressive -e AES128-CBC -a SHA256 -d MODP2048";
+    let mut pair = Pair::new("psk-hash", [remote, ""], [remote, ""]);
+    pair.initiate();
+    for (psk, good) in [("secret", true), ("Secret", false)] {
+        let mut keys = Keys::default();
+        keys.add_psk(Secret::from(psk.as_bytes()));
+        let mut decoder = Decoder::new(keys, Options::default());
+        let layers: Vec<_> = pair.1.iter().map(|message| decoder.ike_message(message)).collect();
+        assert_eq!(layers[1].fields.last().unwrap().text.starts_with("HASH_R verifies"), good);
+        assert_eq!(layers[1].problems.is_empty(), good, "{:?}", layers[1].problems);
+    }
+}
