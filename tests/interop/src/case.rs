@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_unknown_line_says_what_was_expected() {
-        assert!(parse_topology("# x\npeer openiked").unwrap_err().to_string().contains("expected"));
+        assert!(parse_topology("# x\npeer isakmpd").unwrap_err().to_string().contains("expected"));
         assert!(parse_steps("dance now").is_err());
     }
 }

@@ -82,7 +82,10 @@ fn suites(proposal: &Proposal, crypto: &CryptoProvider) -> Vec<(u8, Vec<Attribut
     let all = || proposal.transforms.iter().copied();
     let integs: Vec<IntegId> =
         all().filter_map(|t| if let Transform::Integ(id) = t { Some(id) } else { None }).collect();
-    let sns: Vec<SnId> = all().filter_map(|t| if let Transform::Sn(id) = t { Some(id) } else { None }).collect();
+    // RFC 4304 came after IKEv1: to a peer that does not know its attribute, such as Libreswan 4, a whole proposal with it in one
+    // transform is malformed. It is there only for those who want nothing else.
+    let extended = all().any(|t| t == Transform::Sn(SnId::PARTIAL_64));
+    let extended = extended && !all().any(|t| t == Transform::Sn(SnId::SEQUENTIAL_32));
     let number = |kind: IpsecAttribute, value: u16| Attribute::number(kind.0, value.into());
     let known = |id: IntegId| INTEG.iter().find(|(.., known)| *known == id);
     let mut plain: Vec<(u8, Vec<Attribute>)> = Vec::new();
@@ -104,15 +107,9 @@ fn suites(proposal: &Proposal, crypto: &CryptoProvider) -> Vec<(u8, Vec<Attribut
             plain.push((id.0, key.clone().into_iter().chain([auth]).collect()));
         }
     }
-    let mut suites = Vec::new();
-    for (id, attributes) in plain {
-        for sn in &sns {
-            // RFC 4304 §2: extended sequence numbers are asked for, 32-bit ones by saying nothing.
-            let extended = (*sn == SnId::PARTIAL_64).then(|| number(IpsecAttribute::ESN, 1));
-            suites.push((id, attributes.iter().cloned().chain(extended).collect()));
-        }
-    }
-    suites
+    // RFC 4304 §2: extended sequence numbers are asked for, 32-bit ones by saying nothing.
+    let extended = extended.then(|| number(IpsecAttribute::ESN, 1));
+    plain.into_iter().map(|(id, own)| (id, own.into_iter().chain(extended.clone()).collect())).collect()
 }
 
 impl Common {
@@ -348,14 +345,24 @@ mod tests {
         read.iter().all(|offered| offered.mode == mode)
     }
 
+    const EXTENDED: Transform = Transform::Sn(SnId::PARTIAL_64);
+
+    #[test]
+    fn extended_numbers_are_not_offered_beside_others() {
+        let proposals = esp(&[GCM, EXTENDED, Transform::Sn(SnId::SEQUENTIAL_32)]);
+        let read = offered(&sa(&proposals, Spi(7), COMMON, &provider()), false, &provider());
+        let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
+        assert_eq!(lines, ["ESP: AES128-GCM, NO-ESN"]);
+    }
+
     #[test]
     fn udp_and_extended_numbers_have_attributes() {
-        let proposals = esp(&[GCM, Transform::Sn(SnId::PARTIAL_64), Transform::Sn(SnId::SEQUENTIAL_32)]);
+        let proposals = esp(&[GCM, EXTENDED]);
         for udp in [NatT::Rfc, NatT::Draft] {
             let common = Common { mode: Mode::Transport, udp: Some(udp), ..COMMON };
             let read = offered(&sa(&proposals, Spi(7), common, &provider()), true, &provider());
             let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
-            assert_eq!(lines, ["ESP: AES128-GCM, ESN", "ESP: AES128-GCM, NO-ESN"]);
+            assert_eq!(lines, ["ESP: AES128-GCM, ESN"]);
             assert!(offered_modes(&read, Mode::Transport));
         }
     }

@@ -19,6 +19,10 @@ const PROGRAMS: &str = "/usr/libexec/ipsec";
 /// Where it listens for commands, in the guest.
 const RUN: &str = "/run/pluto";
 
+/// What it says of an IKE SA and of a Child SA that are up: with IKEv2, with IKEv1.
+const IKE: [&str; 2] = ["established IKE SA", "IKE SA established"];
+const CHILD: [&str; 2] = ["established Child SA", "IPsec SA established"];
+
 /// What every connection has in common.
 const COMMON: &str = "config setup
   uniqueids=yes
@@ -74,7 +78,7 @@ impl<'a> Libreswan<'a> {
     /// The numbers of its Child SAs.
     fn child_numbers(&mut self) -> Result<Vec<String>> {
         let states = self.whack("--showstates")?;
-        let lines = states.lines().filter(|line| line.contains("established Child SA"));
+        let lines = states.lines().filter(|line| CHILD.iter().any(|words| line.contains(words)));
         Ok(lines.filter_map(|line| Some(line.split_once('#')?.1.split_once(':')?.0.to_owned())).collect())
     }
 }
@@ -99,7 +103,7 @@ impl Node for Libreswan<'_> {
 
     fn initiate(&mut self) -> Result<()> {
         let said = self.whack("--name net --initiate")?;
-        ensure!(said.contains("established Child SA") || said.contains("IPsec SA established"), "{said}");
+        ensure!(CHILD.iter().any(|words| said.contains(words)), "{said}");
         Ok(())
     }
 
@@ -168,8 +172,8 @@ fn view(states: &str, status: &str, kernel: &str) -> Result<View> {
     };
     let field = |name: &str, value: Option<String>| value.map(|value| (name.to_owned(), value));
     for line in states.lines() {
-        if line.contains("established IKE SA") && line.contains("newest") {
-            let algorithm = told("IKEv2 algorithm newest:");
+        if IKE.iter().any(|words| line.contains(words)) && line.contains("newest") {
+            let algorithm = told("IKEv2 algorithm newest:").or_else(|| told("IKEv1 algorithm newest:"));
             view.ike.push(Ike { spis: None, fields: field("algorithm", algorithm).into_iter().collect() });
         }
         // `000 #2: "net" esp.c0ffee@192.0.2.1 esp.bead@192.0.2.2 tun.0@... Traffic: ...`: what it sends with, then what it
