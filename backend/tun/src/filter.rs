@@ -5,13 +5,14 @@
 //!                             What the host's routes would answer through a virtual interface -> drop
 //!  forward -150     transit   the same for ESP and IKE that turn out to be for somebody behind this host
 //!  prerouting -150  forward   packets to be forwarded ─┐
-//!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device
+//!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device.
+//!                             Where policies name devices: forwarded, the same by the device that routes lead to
 //!  postrouting -150 guard     what still leaves elsewhere: leak: SPD; protect -> drop
 //! ```
 //! The SPD is walked in its order in each chain, so a bypass policy in front of a protect policy holds in all of them.
 //! Priorities: before connection tracking (-200) for what must not exist, before address translation for the others,
 //! since policies name the addresses before it. Names and numbers come from the configuration and are checked there;
-//! nothing else of a policy than numbers gets into the text.
+//! nothing else of a policy than numbers and the checked name of a device gets into the text.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -38,6 +39,9 @@ pub(crate) const MAX_RULES_PER_POLICY: usize = 4096;
 /// The most rules that all policies together may need in one chain. What asks for addresses only is looked up in sets.
 pub(crate) const MAX_RULES: usize = 65_536;
 
+/// The chains that walk the SPD.
+const CHAINS: [&str; 4] = ["select", "forwarded", "leak", "policies"];
+
 const DISCARD: &str = "counter name discarded drop";
 
 const ICMP: u8 = 1;
@@ -53,7 +57,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     for (counter, _) in COUNTERS {
         let _ = writeln!(text, "add counter inet {t} {counter}");
     }
-    for chain in ["select", "protect", "leak", "policies"] {
+    for chain in ["select", "forwarded", "protect", "leak", "policies"] {
         let _ = writeln!(text, "add chain inet {t} {chain}");
     }
     for (chain, hook) in [
@@ -98,7 +102,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("inbound", "goto policies");
 
     rule("forward", "iifname \"lo\" accept");
-    rule("forward", "goto select");
+    rule("forward", "goto forwarded");
     rule("local", &format!("{ours} accept"));
     rule("local", "oifname \"lo\" accept");
     rule("local", "goto select");
@@ -136,10 +140,11 @@ pub(crate) fn policies<'a>(
 ) -> Result<String, String> {
     let t = &config.filter_table;
     let mut text = String::new();
-    for chain in ["select", "leak", "policies"] {
+    for chain in CHAINS {
         let _ = writeln!(text, "flush chain inet {t} {chain}");
     }
     let _ = writeln!(text, "add rule inet {t} select ip6 hoplimit 255 icmpv6 type 133-137 accept");
+    let _ = writeln!(text, "add rule inet {t} forwarded ip6 hoplimit 255 icmpv6 type 133-137 accept");
     let _ = writeln!(text, "add rule inet {t} leak ip6 hoplimit 255 icmpv6 type 133-137 accept");
     if !interfaces.is_empty() {
         // Where routes say what is protected, they say it of what arrives too. What came out of another interface of ours
@@ -148,8 +153,15 @@ pub(crate) fn policies<'a>(
         let clear = format!("iifname != {ours} fib saddr oifname {ours}");
         let _ = writeln!(text, "add rule inet {t} policies {clear} counter name clear_inbound drop");
     }
+    let policies: Vec<&Policy> = policies.collect();
+    // Of a packet to be forwarded the device is not known yet where it is marked, and routes are asked, which only this chain
+    // may. Without such policies, one chain is enough.
+    let by_device = policies.iter().any(|policy| policy.device().is_some());
+    if !by_device {
+        let _ = writeln!(text, "add rule inet {t} forwarded goto select");
+    }
     let mut rules = 0;
-    let mut chains = ["select", "leak", "policies"].map(|chain| (chain, Vec::new()));
+    let mut chains = CHAINS.map(|chain| (chain, Vec::new()));
     for policy in policies {
         let pairs = policy.local.len() * policy.remote.len();
         rules += pairs;
@@ -166,11 +178,20 @@ pub(crate) fn policies<'a>(
             Action::Discard => (DISCARD, DISCARD, DISCARD),
         };
         let hidden = policy.action != Action::Bypass;
+        let over = |what: &str| policy.device().map_or(String::new(), |device| format!("{what} \"{device}\" "));
+        let (leaves, will_leave, came) = (over("oifname"), over("fib daddr oifname"), over("iifname"));
         for (local, remote) in policy.local.iter().flat_map(|l| policy.remote.iter().map(move |r| (l, r))) {
             let (out, back) = (policy.is_about(Direction::Outbound), policy.is_about(Direction::Inbound));
-            let ways = [(out, local, remote, select), (out, local, remote, leak), (back, remote, local, inbound)];
-            for ((_, rules), (_, from, to, verdict)) in chains.iter_mut().zip(ways).filter(|(_, way)| way.0) {
-                let (pair, texts) = (Pair::of(from, to), matches(from, to, hidden));
+            // As the chains are.
+            let ways = [
+                (out, &leaves, local, remote, select),
+                (out && by_device, &will_leave, local, remote, select),
+                (out, &leaves, local, remote, leak),
+                (back, &came, remote, local, inbound),
+            ];
+            for ((_, rules), (_, over, from, to, verdict)) in chains.iter_mut().zip(ways).filter(|(_, way)| way.0) {
+                let pair = if over.is_empty() { Pair::of(from, to) } else { None };
+                let texts = matches(from, to, hidden).into_iter().map(|text| format!("{over}{text}")).collect();
                 rules.push(Rule { pair, texts, verdict, policy: policy.id.0 });
             }
         }

@@ -135,6 +135,11 @@ impl Book {
         if before.as_ref().is_some_and(|before| before.policy.domain != policy.domain) {
             return Err(DataPlaneError::Invalid(format!("policy {} cannot move to another interface", policy.name)));
         }
+        if let Some(device) = policy.device() {
+            let what =
+                format!("policy {} is about the device {device}; the data plane tun has such policies", policy.name);
+            return Err(DataPlaneError::Invalid(what));
+        }
         let shape = match &policy.action {
             // The SAs may be there before the policy.
             Action::Protect(_) => self.newest.get(&policy.id).map(|(_, shape)| *shape),

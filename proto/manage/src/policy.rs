@@ -8,6 +8,7 @@ use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::{Df, Dummies, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PriorityLevel, Protection, Ways};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_wire::mgmt::{Endpoint, PolicyAction, PolicyBody, PolicyFlags, TrafficIdentity};
 
@@ -127,7 +128,8 @@ fn protection(body: &PolicyBody, mode: Mode) -> Result<(Action, Keying), ErrorCo
     Ok((Action::Protect(protection), Keying::Program { manual, ah, esp }))
 }
 
-/// The policy as a message has it. A policy with several selectors on one side is told by the first of them.
+/// The policy as a message has it. A policy with several selectors on one side is told by the first of them, one about a
+/// device by all but the device.
 pub(crate) fn body(policy: &Policy, keying: Keying) -> PolicyBody {
     let any = TrafficSelector::any_v4();
     let (local, remote) = (policy.local.first().unwrap_or(&any), policy.remote.first().unwrap_or(&any));
@@ -145,9 +147,9 @@ pub(crate) fn body(policy: &Policy, keying: Keying) -> PolicyBody {
         replay_window: 0,
     };
     body.flags = match policy.ways {
-        Ways::Both => PolicyFlags::default(),
-        Ways::Outbound => PolicyFlags::OUTBOUND_ONLY,
-        Ways::Inbound => PolicyFlags::INBOUND_ONLY,
+        Ways::Both | Ways::Over(_, None) => PolicyFlags::default(),
+        Ways::Outbound | Ways::Over(_, Some(Direction::Outbound)) => PolicyFlags::OUTBOUND_ONLY,
+        Ways::Inbound | Ways::Over(_, Some(Direction::Inbound)) => PolicyFlags::INBOUND_ONLY,
     };
     match &policy.action {
         Action::Bypass => {}

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
@@ -85,6 +86,41 @@ pub enum Action {
     Discard,
 }
 
+/// The name of a network device of the host.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceName([u8; DeviceName::MOST]);
+
+impl DeviceName {
+    /// The most bytes of a name.
+    pub const MOST: usize = 15;
+
+    /// `None` where that cannot be one: 1 to 15 letters, digits, `-`, `_` or `.`, the first a letter or digit.
+    pub fn new(name: &str) -> Option<Self> {
+        let fits = |(at, c): (usize, char)| c.is_ascii_alphanumeric() || at > 0 && "-_.".contains(c);
+        let mut bytes = [0; Self::MOST];
+        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        (!name.is_empty() && name.char_indices().all(fits)).then_some(DeviceName(bytes))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        let len = self.0.iter().position(|byte| *byte == 0).unwrap_or(Self::MOST);
+        str::from_utf8(&self.0[..len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// For which packets an entry is there, where it does not protect: the parts SPD-O and SPD-I of the SPD. What protects is
 /// of SPD-S and for both (RFC 4301 §4.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +132,9 @@ pub enum Ways {
     Outbound,
     /// Those that arrive: SPD-I.
     Inbound,
+    /// Those that leave or arrive by this device, or do but one of the two. A host has its devices on one side of the IPsec
+    /// boundary or the other (RFC 4301 §3.1), and this is how an entry is about a side.
+    Over(DeviceName, Option<Direction>),
 }
 
 impl Ways {
@@ -105,6 +144,7 @@ impl Ways {
             Ways::Both => true,
             Ways::Outbound => direction == Direction::Outbound,
             Ways::Inbound => direction == Direction::Inbound,
+            Ways::Over(_, only) => only.is_none_or(|only| only == direction),
         }
     }
 }
@@ -155,5 +195,29 @@ impl Policy {
     /// Whether it decides about packets that travel so.
     pub fn is_about(&self, direction: Direction) -> bool {
         matches!(self.action, Action::Protect(_)) || self.ways.include(direction)
+    }
+
+    /// The device by which packets leave or arrive that it is about; `None`: any.
+    pub fn device(&self) -> Option<DeviceName> {
+        match (&self.action, self.ways) {
+            (Action::Bypass | Action::Discard, Ways::Over(device, _)) => Some(device),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_a_name_that_a_host_can_have() {
+        for good in ["e", "eth0", "eth0.10", "br-lan_2", "abcdefghijklmno", "0a"] {
+            let name = DeviceName::new(good);
+            assert_eq!(name.as_ref().map(DeviceName::as_str), Some(good));
+        }
+        for bad in ["", "-e", ".", "a b", "eth0;", "e\"", "\u{e9}th", "abcdefghijklmnop", "a\0b", "e{}"] {
+            assert_eq!(DeviceName::new(bad), None, "{bad:?}");
+        }
     }
 }

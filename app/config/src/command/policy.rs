@@ -9,8 +9,9 @@ use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Mode, Ways};
+use ravelin_types::policy::{DeviceName, Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, Transform};
 
@@ -20,7 +21,7 @@ use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, id_string};
-use crate::value::{device, identity, name, pfp, quantity};
+use crate::value::{device, device_name, identity, name, pfp, quantity};
 
 /// The flags of `ipsec policy`.
 #[derive(Clone, Debug, Args)]
@@ -49,6 +50,10 @@ pub struct PolicyArgs {
     /// Packets that the policy is about, with --action bypass or discard
     #[arg(long, value_enum, default_value = "both")]
     direction: WayWord,
+    /// With --action bypass or discard: the policy is about packets that leave or arrive by this device alone, such as
+    /// those of a network on this side
+    #[arg(long, value_name = "DEVICE", value_parser = device_name)]
+    device: Option<DeviceName>,
     /// Name of the remote (`ike remote -n NAME`) to negotiate with
     #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
     remote: Option<String>,
@@ -323,10 +328,13 @@ impl PolicyArgs {
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
         // Where its peers are is known with their SAs.
         let trap = !self.anywhere();
-        let ways = match self.direction {
-            WayWord::Both => Ways::Both,
-            WayWord::Out => Ways::Outbound,
-            WayWord::In => Ways::Inbound,
+        let ways = match (self.device, self.direction) {
+            (None, WayWord::Both) => Ways::Both,
+            (None, WayWord::Out) => Ways::Outbound,
+            (None, WayWord::In) => Ways::Inbound,
+            (Some(device), WayWord::Both) => Ways::Over(device, None),
+            (Some(device), WayWord::Out) => Ways::Over(device, Some(Direction::Outbound)),
+            (Some(device), WayWord::In) => Ways::Over(device, Some(Direction::Inbound)),
         };
         let spec = PolicySpec { name, priority, local, remote, action, ways, trap, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
@@ -373,6 +381,17 @@ impl PolicyArgs {
                 self.direction != WayWord::Both && self.action == ActionWord::Secure,
                 ('\0', "direction"),
                 "what is protected is so both ways; --direction goes with --action bypass or discard",
+            ),
+            (
+                self.device.is_some() && self.action == ActionWord::Secure,
+                ('\0', "device"),
+                "what is protected is so whichever device it leaves by; --device goes with --action bypass or discard, and \
+                 --interface protects what is routed to a virtual interface",
+            ),
+            (
+                self.device.is_some() && self.interface.is_some(),
+                ('\0', "device"),
+                "what is routed to a virtual interface goes by that one; leave --device out",
             ),
             (
                 self.anywhere() && self.mode == Some(ModeWord::Transport),

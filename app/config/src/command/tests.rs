@@ -4,7 +4,8 @@ use crate::value::protocol::Protocol;
 use ravelin_ike::config::{IkeVersion, V1};
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Mode, Ways};
+use ravelin_types::policy::{DeviceName, Mode, Ways};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use std::time::Duration;
 
@@ -189,6 +190,28 @@ fn what_passes_or_is_dropped_may_have_a_direction() {
     }
     let (place, message) = bad(&format!("{POLICY} --direction in"));
     assert!(place.as_deref() == Some("--direction") && message.contains("both ways"), "{message}");
+}
+
+#[test]
+fn what_passes_or_is_dropped_may_be_about_a_device() {
+    let bare = "ipsec policy -n p -s any -d any --action bypass";
+    let eth = DeviceName::new("eth1.10").unwrap();
+    for (words, only) in
+        [("", None), (" --direction out", Some(Direction::Outbound)), (" --direction in", Some(Direction::Inbound))]
+    {
+        let Command::AddPolicy(spec) = good(&format!("{bare} --device eth1.10{words}")).command else { panic!() };
+        assert_eq!(spec.ways, Ways::Over(eth, only));
+        let Command::AddPolicy(again) = good(&spec.line().to_string()).command else { panic!() };
+        assert_eq!(again, spec);
+    }
+    for (line, at, words) in [
+        (format!("{POLICY} --device eth1"), "--device", "--interface"),
+        ("ipsec policy -n p -s any -d any --action discard --interface v --device e".to_owned(), "--device", "leave"),
+        (format!("{bare} --device e;1"), "e;1", "device name"),
+    ] {
+        let (place, message) = bad(&line);
+        assert!(place.as_deref() == Some(at) && message.contains(words), "{place:?} {message}");
+    }
 }
 
 #[test]

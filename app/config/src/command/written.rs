@@ -9,6 +9,7 @@ use ravelin_ike::config::{IkeVersion, Remote};
 use ravelin_types::interface::{Interface, Vti};
 use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{KeMethod, SnId, Transform};
 
@@ -92,12 +93,16 @@ impl PolicySpec {
             ActionWord::Discard => Some("discard"),
         };
         line.optional("--action", action);
-        let ways = match self.ways {
-            Ways::Both => None,
-            Ways::Outbound => Some("out"),
-            Ways::Inbound => Some("in"),
+        let (ways, device) = match self.ways {
+            Ways::Both => (None, None),
+            Ways::Outbound => (Some("out"), None),
+            Ways::Inbound => (Some("in"), None),
+            Ways::Over(device, None) => (None, Some(device)),
+            Ways::Over(device, Some(Direction::Outbound)) => (Some("out"), Some(device)),
+            Ways::Over(device, Some(Direction::Inbound)) => (Some("in"), Some(device)),
         };
         line.optional("--direction", ways);
+        line.optional("--device", device);
         if let Some(esp) = &self.esp {
             esp.peer(&mut line);
         }

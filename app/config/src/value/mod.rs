@@ -11,6 +11,8 @@ pub mod selector;
 
 use std::fmt;
 
+use ravelin_types::policy::DeviceName;
+
 /// A value that cannot be taken, and from which byte of it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadValue {
@@ -82,6 +84,14 @@ pub fn device(text: &str) -> Result<String, BadValue> {
         Some((offset, _)) => Err(BadValue::at(offset, "a device name is a letter, then letters, digits, - or _")),
         None => Ok(text.to_owned()),
     }
+}
+
+/// The name of a device that the host has, whoever made it: also of a VLAN, `eth0.10`.
+///
+/// # Errors
+/// When no device can have it.
+pub fn device_name(text: &str) -> Result<DeviceName, BadValue> {
+    DeviceName::new(text).ok_or(BadValue::new("expected a device name: 1 to 15 letters, digits, -, _ or ."))
 }
 
 #[cfg(test)]

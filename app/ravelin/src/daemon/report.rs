@@ -115,6 +115,14 @@ fn put_ways(row: &mut Message, ways: Ways) {
         Ways::Both => {}
         Ways::Outbound => row.put("direction", "out"),
         Ways::Inbound => row.put("direction", "in"),
+        Ways::Over(device, only) => {
+            match only {
+                None => {}
+                Some(Direction::Outbound) => row.put("direction", "out"),
+                Some(Direction::Inbound) => row.put("direction", "in"),
+            }
+            row.put("device", device);
+        }
     }
 }
 

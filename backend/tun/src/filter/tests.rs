@@ -1,5 +1,5 @@
 use super::*;
-use ravelin_types::policy::{Domain, PolicyId, Ways};
+use ravelin_types::policy::{DeviceName, Domain, PolicyId, Ways};
 use ravelin_types::selector::OPAQUE_PORTS;
 
 fn ts(text: &str) -> TrafficSelector {
@@ -161,4 +161,35 @@ fn a_policy_of_one_direction_stands_in_the_chains_of_that_direction() {
         let rules = |chain| rules_of(chain, &script).iter().filter(|rule| rule.contains("discarded")).count();
         assert_eq!(["select", "leak", "policies"].map(rules), [out, out, back], "{script}");
     }
+}
+
+// RFC 4301 §3.1: a packet crosses the boundary by the device that it leaves or arrives by.
+#[test]
+fn a_policy_about_a_device_asks_each_chain_what_it_knows_of_devices() {
+    let all = ts("0.0.0.0-255.255.255.255");
+    let lan = DeviceName::new("eth1.10").unwrap();
+    let asked = |only| {
+        let pass = Policy { ways: Ways::Over(lan, only), ..policy(1, all, all, Action::Bypass) };
+        let script = super::policies(&TunConfig::default(), [&pass].into_iter(), &[]).unwrap();
+        CHAINS.map(|chain| {
+            let rules = rules_of(chain, &script).into_iter().find(|rule| rule.contains("policy 1"));
+            rules.map(|rule| rule.replace(" meta nfproto ipv4 accept comment \"policy 1\"", ""))
+        })
+    };
+    let [out, routed, back] =
+        ["oifname", "fib daddr oifname", "iifname"].map(|asks| Some(format!("{asks} \"eth1.10\"")));
+    assert_eq!(asked(None), [out.clone(), routed.clone(), out.clone(), back.clone()]);
+    assert_eq!(asked(Some(Direction::Outbound)), [out.clone(), routed, out, None]);
+    assert_eq!(asked(Some(Direction::Inbound)), [None, None, None, back]);
+    // Many of them are no set of addresses, and others are walked by forwarded packets too.
+    let mut many: Vec<Policy> = (1..9).map(|i| policy(i, all, ts(&format!("10.0.0.{i}")), Action::Discard)).collect();
+    let plain = super::policies(&TunConfig::default(), many.iter(), &[]).unwrap();
+    assert_eq!(rules_of("forwarded", &plain)[1..], ["goto select"]);
+    many[3].ways = Ways::Over(lan, None);
+    let script = super::policies(&TunConfig::default(), many.iter(), &[]).unwrap();
+    let forwarded = rules_of("forwarded", &script);
+    assert!(!forwarded.iter().any(|rule| rule.contains("goto select")), "{forwarded:?}");
+    assert_eq!(rules_of("select", &script).len(), forwarded.len());
+    let own = "fib daddr oifname \"eth1.10\" meta nfproto ipv4 ip daddr 10.0.0.4 counter name discarded drop comment \"policy 4\"";
+    assert!(forwarded.iter().any(|rule| rule == own), "{forwarded:?}");
 }

@@ -4,11 +4,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
-use ravelin_types::policy::{Action, PolicyId};
+use ravelin_types::policy::{Action, DeviceName, Policy, PolicyId, Ways};
 use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
 
 use crate::Case;
-use crate::lab::{PATIENCE, Tunnel, exchange, ip, is_lost, pair, policy, reaches, selector, socket, tcp, wait_for};
+use crate::lab::{
+    Host, PATIENCE, Tunnel, exchange, ip, is_lost, link, pair, policy, reaches, selector, socket, tcp, wait_for,
+};
 
 pub const CASES: &[Case] = &[
     ("the_first_packet_waits_for_its_sa", first_packet_waits),
@@ -18,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("policies_hold_in_their_order", order),
     ("a_removed_policy_captures_no_more", removed),
     ("among_many_policies_each_holds", many),
+    ("what_leaves_or_arrives_by_a_device_passes_and_nothing_else", by_device),
 ];
 
 fn first_packet_waits() {
@@ -160,4 +163,47 @@ fn many() {
     assert!(reaches(&a, &b, "10.0.1.112:5001", 100), "no policy is about it");
     let rules = a.nft("list chain inet ravelin select").matches("counter name").count();
     assert!(rules < 10, "{rules} rules");
+}
+
+/// RFC 4301 §3.1: a gateway that protects all of 10/8 from its two networks to the outside, whose addresses are in there too.
+fn by_device() {
+    let [outside, gateway, left, right] = ["outside", "gateway", "left", "right"].map(Host::new);
+    link(&outside, &gateway, 1);
+    link(&gateway, &left, 3);
+    link(&gateway, &right, 4);
+    gateway.forward();
+    for (host, net) in [(&left, 3), (&right, 4)] {
+        host.ip(&format!("route add default via 10.0.{net}.1"));
+    }
+    outside.ip("route add default via 10.0.1.2");
+    gateway.start();
+    let everything = Tunnel {
+        local: selector("10.0.0.0/8"),
+        remote: selector("10.0.0.0/8"),
+        mode: ravelin_types::policy::Mode::Tunnel,
+        ..Tunnel::transport(1, "10.0.1.2", "10.0.1.1")
+    };
+    gateway.apply(DataPlaneOp::AddPolicy(everything.policy()));
+    assert!(is_lost(&left, &right, "10.0.4.2:5001", 100), "within 10/8, and so protected");
+    for (id, device) in [(2, "e3"), (3, "e4")] {
+        let ways = Ways::Over(DeviceName::new(device).unwrap(), None);
+        let all = TrafficSelector::any_v4();
+        gateway.apply(DataPlaneOp::AddPolicy(Policy { ways, ..policy(id, 50, all, all, Action::Bypass) }));
+    }
+    // Between the networks, and between them and the gateway.
+    assert!(reaches(&left, &right, "10.0.4.2:5001", 100));
+    assert!(reaches(&right, &left, "10.0.3.2:5001", 3000), "in fragments");
+    assert!(reaches(&gateway, &left, "10.0.3.2:5002", 100));
+    assert!(reaches(&left, &gateway, "10.0.3.1:5002", 100));
+    tcp(&left, &right, "10.0.4.2:5003", 100_000);
+    // To the outside and from there, as before.
+    assert!(is_lost(&left, &outside, "10.0.1.1:5001", 100));
+    assert!(is_lost(&gateway, &outside, "10.0.1.1:5001", 100));
+    assert_eq!(outside.arrived("clear"), 0);
+    let clear = gateway.dropped("clear packet where protection is required");
+    assert!(is_lost(&outside, &left, "10.0.3.2:5001", 100));
+    assert!(is_lost(&outside, &gateway, "10.0.1.2:5001", 100));
+    assert_eq!(gateway.dropped("clear packet where protection is required"), clear + 2);
+    gateway.apply(DataPlaneOp::DeletePolicy(PolicyId(3)));
+    assert!(is_lost(&left, &right, "10.0.4.2:5001", 100));
 }

@@ -190,7 +190,8 @@ impl Spd {
             domain: policy.domain,
             local: policy.local.clone(),
             remote: policy.remote.clone(),
-            here: policy.is_about(self.direction),
+            // Which device a packet leaves or came by is not known here: stacks that know select an SPD by it (Domain).
+            here: policy.is_about(self.direction) && policy.device().is_none(),
             rule: match policy.action {
                 Action::Protect(_) => Rule::Protect,
                 Action::Bypass => Rule::Bypass,

@@ -341,6 +341,13 @@ fn an_entry_may_be_about_one_direction_alone() {
             assert_eq!(receive(&mut engine, &packet).0, clear);
         }
     }
+    // One about a device is for a data plane that knows by which a packet leaves or came.
+    let lan = ravelin_types::policy::DeviceName::new("eth1").unwrap();
+    for only in [None, Some(Direction::Outbound), Some(Direction::Inbound)] {
+        let mut engine = engine_with(EngineConfig::default());
+        engine.apply(&DataPlaneOp::AddPolicy(of(1, 10, Action::Bypass, Ways::Over(lan, only))), NOW).unwrap();
+        assert_eq!((send(&mut engine, &packet, NOW).0, receive(&mut engine, &packet).0), (none, none));
+    }
     // Protection is both ways whatever is said.
     let mut engine = engine_with(EngineConfig::default());
     engine.apply(&DataPlaneOp::AddPolicy(Policy { ways: Ways::Inbound, ..protect_all(1) }), NOW).unwrap();
