@@ -123,6 +123,8 @@ fn sa(out: &mut String, direction: &str, verb: &str, sa: &Message) {
     }
     if let Some(encryption) = sa.text("encryption") {
         auth(out, field(sa, "integrity"), sa, "integrity-key");
+        // Document 003 §5.1 prints it so.
+        let encryption = if encryption == "3DES-CBC" { "3DES" } else { encryption };
         let _ = writeln!(out, "  Encryption: {encryption}");
         let key = sa.text("encryption-key").map(|key| format!(" {key}")).unwrap_or_default();
         let _ = writeln!(out, "    Key: [len={}]{key}", field(sa, "encryption-key-len"));

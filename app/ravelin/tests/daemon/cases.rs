@@ -48,6 +48,12 @@ pub const CASES: &[Case] = &[
     #[cfg(feature = "ikev2")]
     ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
     #[cfg(feature = "ikev2")]
+    ("the_first_example_runs_as_it_is_printed", crate::examples::the_first_example_runs_as_it_is_printed),
+    #[cfg(all(feature = "ikev1", feature = "ikev2"))]
+    ("the_first_example_runs_over_ikev1", crate::examples::the_first_example_runs_over_ikev1),
+    #[cfg(feature = "ikev2")]
+    ("the_second_example_runs_as_it_is_printed", crate::examples::the_second_example_runs_as_it_is_printed),
+    #[cfg(feature = "ikev2")]
     ("the_demonstration_ends_well", the_demonstration_ends_well),
     #[cfg(not(any(feature = "ikev1", feature = "ikev2")))]
     ("a_program_without_ike_refuses_remotes", a_program_without_ike_refuses_remotes),

@@ -8,6 +8,8 @@ mod cases;
 #[cfg(feature = "ikev2")]
 mod debug;
 #[cfg(feature = "ikev2")]
+mod examples;
+#[cfg(feature = "ikev2")]
 mod files;
 mod keying;
 mod lab;
