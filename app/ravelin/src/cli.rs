@@ -109,6 +109,9 @@ pub struct AlgorithmsArgs {
     /// What the running kernel's IPsec really has, by trial in a network namespace of its own
     #[arg(long)]
     pub kernel: bool,
+    /// As JSON
+    #[arg(long, conflicts_with = "kernel")]
+    pub json: bool,
 }
 
 /// `ravelin psk`

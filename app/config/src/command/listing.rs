@@ -20,6 +20,9 @@ pub struct IpsecNetstatArgs {
     /// Policies only
     #[arg(short = 'p', long)]
     pub policies: bool,
+    /// In the layout of OpenBSD's `ipsecctl -s all`: policies as flows of each direction, then the SAs
+    #[arg(long, conflicts_with_all = ["all", "show_keys"])]
+    pub flows: bool,
     /// Show the keys of security associations (whoever sees them can read the traffic)
     #[arg(long)]
     pub show_keys: bool,
@@ -229,6 +232,9 @@ pub struct ReloadArgs {
     /// Print what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `call`
@@ -245,6 +251,14 @@ pub struct WhyArgs {
     /// Name of the remote or of a policy, or an address
     #[arg(value_name = "PEER")]
     pub peer: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `diff`
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,

@@ -29,7 +29,7 @@ use ravelin_types::interface::Interface;
 pub use debug::{DebugArgs, Shown};
 pub use extensions::ExtensionSpec;
 pub use listing::{
-    CallArgs, CommandsArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
+    CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
@@ -58,7 +58,7 @@ pub enum Verb {
     /// Say why there is no security association with a peer: what each exchange failed of, and what to change
     Why(WhyArgs),
     /// Show where the system is not as the daemon wants it
-    Diff,
+    Diff(DiffArgs),
     /// Certificates: whom to trust, and our own
     #[command(subcommand)]
     Ce(CeVerb),
@@ -315,7 +315,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Reload(args) | Verb::Ike(IkeVerb::Reload(args)) => Command::Reload(args.clone()),
         Verb::Call(args) => Command::Call(args.file.clone()),
         Verb::Why(args) => Command::Why(args.peer.clone()),
-        Verb::Diff => Command::Diff,
+        Verb::Diff(_) => Command::Diff,
         Verb::Vti(verb) => verb.interpret()?,
     };
     Ok(Parsed { command, notes })

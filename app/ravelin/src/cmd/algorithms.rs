@@ -18,6 +18,12 @@ pub fn run(args: &AlgorithmsArgs) -> ExitCode {
         };
     }
     let provider = ike_provider();
+    if args.json {
+        let ciphers: Vec<String> = provider.encr.iter().map(|cipher| cipher.id().to_string()).collect();
+        let integrity: Vec<String> = provider.integ.iter().map(|integrity| integrity.id().to_string()).collect();
+        println!("{}", serde_json::json!({ "encryption": ciphers, "integrity": integrity }));
+        return ExitCode::SUCCESS;
+    }
     provider.encr.iter().for_each(|cipher| println!("encryption  {}", cipher.id()));
     provider.integ.iter().for_each(|integrity| println!("integrity   {}", integrity.id()));
     ExitCode::SUCCESS

@@ -54,6 +54,8 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
         Verb::Vti(verb) => verb.json(),
         Verb::Why(args) => args.json,
+        Verb::Diff(args) => args.json,
+        Verb::Reload(args) | Verb::Ike(IkeVerb::Reload(args)) => args.json,
         _ => false,
     }
 }

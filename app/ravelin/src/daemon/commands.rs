@@ -18,8 +18,8 @@ use ravelin_types::{Instant, Spi};
 
 use super::core::Core;
 use super::plane::Plane;
-use super::report;
 use super::waiting::{Goal, done, failed};
+use super::{flows, report};
 
 /// The longest wait a client can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
@@ -207,8 +207,13 @@ impl<P: Plane> Core<P> {
             let views = self.endpoint.ike_sas();
             answer.put_section("sas", report::sessions(&sas, &views, &self.model, now, args.show_keys));
         }
-        if args.wants_policies() {
+        if args.wants_policies() && args.flows {
+            answer.put_section("flows", flows::flows(&self.model));
+        } else if args.wants_policies() {
             answer.put_section("policies", report::policies(&self.model));
+        }
+        if args.flows {
+            answer.put("layout", "flows");
         }
         if args.all {
             answer.put_section("counters", self.counters());

@@ -4,8 +4,19 @@ use ravelin_control::{Message, Value as Item};
 use serde_json::{Map, Number, Value};
 
 /// Sections whose members are numbered.
-const ARRAYS: &[&str] =
-    &["sas", "policies", "ike-sas", "remotes", "failures", "children", "why", "exchanges", "differences", "interfaces"];
+const ARRAYS: &[&str] = &[
+    "sas",
+    "policies",
+    "ike-sas",
+    "remotes",
+    "failures",
+    "children",
+    "why",
+    "exchanges",
+    "differences",
+    "interfaces",
+    "flows",
+];
 /// Values that are decimal numbers wherever they occur. (An SPI is hexadecimal even where it has no letter in it.)
 const NUMBERS: &[&str] = &[
     "spid",
@@ -64,6 +75,7 @@ pub fn json(answer: &Message) -> String {
     if let Some(object) = value.as_object_mut() {
         object.remove("success");
         object.remove("notes");
+        object.remove("layout");
     }
     // Values out of strings, numbers and maps with string keys: serializing cannot fail.
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();

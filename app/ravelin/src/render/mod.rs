@@ -4,6 +4,7 @@
 //! to a terminal what a peer chose.
 
 mod ce;
+mod flows;
 mod ike;
 mod ipsec;
 mod json;
@@ -28,8 +29,13 @@ pub fn secrecy(shown: Shown) -> Secrecy {
 /// Every listing in the answer, in document 003's order: SAs before policies.
 pub fn tables(answer: &Message) -> String {
     let mut out = String::new();
-    if let Some(sas) = answer.section("sas") {
-        ipsec::sessions(&mut out, sas);
+    if let Some(flows) = answer.section("flows") {
+        flows::flows(&mut out, flows);
+    }
+    match answer.section("sas") {
+        Some(sas) if answer.text("layout") == Some("flows") => flows::sad(&mut out, sas),
+        Some(sas) => ipsec::sessions(&mut out, sas),
+        None => {}
     }
     if let Some(policies) = answer.section("policies") {
         ipsec::policies(&mut out, policies);

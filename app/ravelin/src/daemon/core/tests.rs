@@ -22,6 +22,7 @@ use super::*;
 use crate::daemon::crypto::ike_provider;
 
 mod files;
+mod flows;
 mod keyed;
 mod pair;
 mod statics;
