@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ravelin_config::value::identity::identity;
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
@@ -229,7 +229,10 @@ pub unsafe extern "C" fn rvl_ike_receive(
             _ => data,
         };
         handle::with(ike, |ike: &mut Ike| {
-            ike.endpoint.handle(Input::Datagram(Datagram { local, remote, data }), instant(now));
+            ike.endpoint.handle(
+                Input::Datagram(Datagram { local, remote, carrier: ravelin_types::Carrier::Udp, data }),
+                instant(now),
+            );
             Ok(())
         })
     })
@@ -347,6 +350,10 @@ impl Ike {
                     let outcome = engine.apply(&op, instant(now));
                     self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));
                 }
+                Output::Stream(id, _) => {
+                    let none = Outcome::Opened(Err("this interface has no connections".into()));
+                    self.endpoint.handle(Input::Done(id, none), instant(now));
+                }
                 // Only certificates ask, and this interface takes pre-shared keys alone.
                 Output::Ask(id, _) => {
                     let answer = Answer::Refused("certificates are not built in".into());
@@ -379,7 +386,9 @@ fn describe(output: &Output) -> (RvlIkeOutput, Vec<u8>) {
             (RvlIkeOutput { deadline, ..RvlIkeOutput::new(RvlIkeOutputKind::Wait) }, Vec::new())
         }
         // `Ike::next` keeps these for the engine.
-        Output::Apply(..) | Output::Ask(..) => (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new()),
+        Output::Apply(..) | Output::Ask(..) | Output::Stream(..) => {
+            (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new())
+        }
     }
 }
 

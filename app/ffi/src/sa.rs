@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaId, SaKeys, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, SnId};
 use ravelin_types::{Secret, Spi};
@@ -152,7 +152,7 @@ unsafe fn parse(sa: &RvlSa) -> Result<SaParams, RvlStatus> {
     let encap = match (sa.source_port, sa.destination_port) {
         (0, 0) => None,
         (0, _) | (_, 0) => return Err(RvlStatus::BadPortNumber),
-        (src_port, dst_port) => Some(UdpEncap { src_port, dst_port }),
+        (src_port, dst_port) => Some(Encap::udp(src_port, dst_port)),
     };
     Ok(SaParams {
         direction,

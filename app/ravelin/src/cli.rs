@@ -85,6 +85,10 @@ pub struct DaemonArgs {
     #[cfg(feature = "kernel")]
     #[arg(long, value_name = "TIME", value_parser = ravelin_config::value::quantity::duration)]
     pub acquire_time: Option<std::time::Duration>,
+    /// Let peers in by TCP too (RFC 9329), where UDP does not reach; the registered port is 4500. Without this option TCP is
+    /// only used towards peers that are to be reached by it
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "4500", value_parser = clap::value_parser!(u16).range(1..))]
+    pub tcp_port: Option<u16>,
     /// The device that gets the internal addresses which peers give to this host (default: the TUN device, or lo with the
     /// kernel's IPsec)
     #[arg(long, value_name = "NAME")]

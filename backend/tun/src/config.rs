@@ -33,6 +33,8 @@ pub struct TunConfig {
     pub ike_port: u16,
     /// UDP port of IKE and ESP behind a NAT (RFC 3948).
     pub nat_port: u16,
+    /// TCP port on which peers are let in that UDP does not reach (RFC 9329); `None`: none. To open connections takes none.
+    pub tcp_port: Option<u16>,
     /// Time between NAT keepalives to the peers of SAs inside UDP (RFC 3948 §4); `None`: never.
     pub keepalive: Option<Duration>,
     /// How long a packet waits for an SA.
@@ -56,6 +58,7 @@ impl Default for TunConfig {
             limit_mark: 0x0800_0000,
             ike_port: 500,
             nat_port: 4500,
+            tcp_port: None,
             keepalive: Some(Duration::from_secs(20)),
             hold: Duration::from_secs(30),
             offload: true,
@@ -80,6 +83,9 @@ impl TunConfig {
         }
         if self.ike_port == 0 || self.nat_port == 0 || self.ike_port == self.nat_port {
             return refuse(format!("IKE ports {} and {}: expected two different ports", self.ike_port, self.nat_port));
+        }
+        if self.tcp_port == Some(0) {
+            return refuse("TCP port 0: expected 1 to 65535".into());
         }
         if self.capture_priority == 0 || self.capture_priority >= 32_765 || self.fallback_priority <= 32_767 {
             return refuse(format!(

@@ -93,8 +93,10 @@ pub(crate) fn create(config: &TunConfig) -> String {
         "meta l4proto udp ip frag-off & 0x1fff != 0".to_owned(),
         "meta l4proto udp frag frag-off != 0".to_owned(),
     ];
+    // Nor is what comes by TCP for IKE and ESP clear, to a port of ours; by what we opened ourselves, see `streams`.
+    let tcp = config.tcp_port.map(|port| format!("tcp dport {port}"));
     rule("transit", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
-    for packets in &opened {
+    for packets in opened.iter().chain(&tcp) {
         rule("inbound", &format!("{packets} accept"));
         rule("transit", &format!("{packets} goto policies"));
     }
@@ -126,6 +128,13 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("guard", &format!("oifname {{ \"lo\", \"{device}\" }} accept"));
     rule("guard", "goto leak");
     text
+}
+
+/// Lets packets of TCP connections in that this host opened for IKE and ESP. Not every kernel can tell to which socket a
+/// packet goes.
+pub(crate) fn streams(config: &TunConfig) -> String {
+    let TunConfig { filter_table: t, own_mark: own, .. } = config;
+    format!("insert rule inet {t} inbound meta l4proto tcp socket mark & {own:#x} == {own:#x} accept\n")
 }
 
 /// Replaces the policies in every chain at once. They come in the order of the SPD. `interfaces` are the names of the

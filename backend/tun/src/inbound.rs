@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use ravelin_engine::{DropReason, Inbound, OuterMeta, PacketBuf, Verdict};
-use ravelin_types::{Instant, Spi};
+use ravelin_types::{Instant, Spi, Way};
 use ravelin_wire::ip::{protocol, v6};
 use ravelin_wire::udp_encap::{self, Payload};
 
@@ -28,6 +28,7 @@ use crate::offload::{Merger, NONE, VnetHeader};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
+use crate::streams::Streams;
 use crate::sys::{Messages, Received};
 use crate::wait::{Ready, earliest};
 
@@ -44,6 +45,9 @@ pub(crate) struct InboundHalf {
     engine: Inbound,
     devices: Devices,
     sockets: Arc<Sockets>,
+    streams: Arc<Streams>,
+    /// Connections that are gone, until the daemon hears of it.
+    closed: Vec<Way>,
     ports: Ports,
     clock: Clock,
     requests: Receiver<Request>,
@@ -101,6 +105,7 @@ pub(crate) struct Parts {
     pub engine: Inbound,
     pub device: Arc<Device>,
     pub sockets: Arc<Sockets>,
+    pub streams: Arc<Streams>,
     pub ports: Ports,
     pub clock: Clock,
     pub requests: Receiver<Request>,
@@ -111,11 +116,13 @@ pub(crate) struct Parts {
 
 impl InboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, ports, clock, requests, reporter, ike, ike_ready } = parts;
+        let Parts { engine, device, sockets, streams, ports, clock, requests, reporter, ike, ike_ready } = parts;
         InboundHalf {
             engine,
             devices: Devices::new(device),
             sockets,
+            streams,
+            closed: Vec::new(),
             ports,
             clock,
             requests,
@@ -155,6 +162,10 @@ impl InboundHalf {
                 }
             }
         }
+        let due = self.streams.deadline().is_some_and(|at| at <= self.clock.now());
+        if due || ready.has(sockets.receiving().count()) {
+            self.receive_streams();
+        }
         self.report();
         std::mem::take(&mut self.moved)
     }
@@ -163,7 +174,7 @@ impl InboundHalf {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
         let alive = (!self.alive.is_empty()).then_some(self.alive_due);
-        earliest([self.engine.deadline(), retry, alive])
+        earliest([self.engine.deadline(), retry, alive, self.streams.deadline()])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -190,8 +201,8 @@ impl InboundHalf {
 
     fn report(&mut self) {
         let now = self.clock.now();
-        let Self { reporter, engine, alive, alive_due, .. } = self;
-        reporter.send(|| engine.poll_event().map(Report::Event));
+        let Self { reporter, engine, alive, alive_due, closed, .. } = self;
+        reporter.send(|| closed.pop().map(Report::Closed).or_else(|| engine.poll_event().map(Report::Event)));
         if !alive.is_empty() && *alive_due <= now && !reporter.is_full() {
             *alive_due = now + ALIVE_PERIOD;
             let mut spis = alive.drain();
@@ -258,6 +269,34 @@ impl InboundHalf {
         Ok(count == BATCH)
     }
 
+    /// Takes what came by TCP.
+    fn receive_streams(&mut self) {
+        let arrived = self.streams.serve(self.clock.now());
+        self.counted.keepalives += arrived.keepalives;
+        self.closed.extend(arrived.closed);
+        for (way, message) in arrived.ike {
+            self.ike.hand_up(way, &message);
+        }
+        for (way, esp) in arrived.esp {
+            let place = self.batch.slots.len();
+            let room = &mut self.slots.room(place)[..];
+            let Some(room) = room.get_mut(..esp.len()) else {
+                self.counted.malformed += 1;
+                continue;
+            };
+            room.copy_from_slice(&esp);
+            // Without a port: it is by an IKE message that we follow a peer to another connection. RFC 9329 §9.5: and a stream
+            // has no congestion mark for each packet.
+            let (src, dst) = (way.remote.ip(), way.local.ip());
+            let meta = OuterMeta { src, dst, src_port: None, tos: 0, ttl: DEFAULT_TTL };
+            self.batch.push(place, FRONT..FRONT + esp.len(), meta, first_word(&esp));
+            if place + 1 == BATCH {
+                self.open();
+            }
+        }
+        self.open();
+    }
+
     /// Takes one datagram of the `i`th train.
     fn take_in(&mut self, what: Use, i: usize, range: Range<usize>, received: &Received) {
         let datagram = &self.trains.room(i)[range];
@@ -276,7 +315,9 @@ impl InboundHalf {
                     self.open();
                 }
             }
-            (Payload::Ike(data), Some(local)) => self.ike.hand_up((local, port).into(), received.remote, data),
+            (Payload::Ike(data), Some(local)) => {
+                self.ike.hand_up(Way::udp((local, port).into(), received.remote), data);
+            }
             (Payload::Keepalive, _) => self.counted.keepalives += 1,
             (Payload::Malformed, _) | (_, None) => self.counted.malformed += 1,
         }
@@ -314,13 +355,14 @@ impl InboundHalf {
 
     fn count(&self) -> HalfCounters {
         let Counted { keepalives, malformed, device_failed, receive_failed } = self.counted;
-        let around = vec![
+        let mut around = vec![
             ("IKE messages while too many waited".to_owned(), self.ike.dropped),
             ("NAT keepalives received".to_owned(), keepalives),
             ("neither ESP nor AH nor IKE nor a keepalive".to_owned(), malformed),
             ("the device refused a packet".to_owned(), device_failed),
             ("a socket could not be read".to_owned(), receive_failed),
         ];
+        around.extend(self.streams.count().map(|(what, count)| (what.to_owned(), count)));
         HalfCounters { engine: self.engine.counters(), around }
     }
 }
@@ -349,8 +391,9 @@ fn write_groups(device: &Device, merger: &Merger, packets: &mut [PacketBuf<'_>])
 
 impl IkeQueue {
     /// Gives an IKE datagram to the daemon, unless too many wait already.
-    fn hand_up(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) {
-        match self.queue.try_send(IkeDatagram { local, remote, data: data.to_vec() }) {
+    fn hand_up(&mut self, way: Way, data: &[u8]) {
+        let Way { local, remote, carrier } = way;
+        match self.queue.try_send(IkeDatagram { local, remote, carrier, data: data.to_vec() }) {
             Ok(()) => self.ready.set(),
             Err(_) => self.dropped += 1,
         }

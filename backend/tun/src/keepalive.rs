@@ -1,15 +1,16 @@
 //! NAT keepalives (RFC 3948 §4): a byte now and then, so that a NAT between the peers keeps its mapping.
 //!
-//! They are sent to the peer of every SA inside UDP, also when other packets flow, which costs one packet each time
+//! They are sent to the peer of every SA inside UDP (RFC 9329 §6.6: not inside TCP), also when other packets flow, which costs one packet each time
 //! and saves a look at every packet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ravelin_types::Carrier;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::sa::{Direction, SaId, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaId};
 
 /// One direction of a path: source, destination, destination port.
 pub(crate) type Path = (IpAddr, IpAddr, u16);
@@ -32,7 +33,7 @@ impl Keepalives {
         let idle = self.paths.is_empty();
         match op {
             DataPlaneOp::AddSa(params) if params.direction == Direction::Outbound => {
-                if let Some(UdpEncap { dst_port, .. }) = params.encap {
+                if let Some(Encap { carrier: Carrier::Udp, dst_port, .. }) = params.encap {
                     self.paths.insert(params.id(), (params.src, params.dst, dst_port));
                 }
             }
@@ -41,7 +42,7 @@ impl Keepalives {
             }
             DataPlaneOp::MoveSa { id, src, dst, encap } if id.direction == Direction::Outbound => {
                 self.paths.remove(id);
-                if let Some(UdpEncap { dst_port, .. }) = encap {
+                if let Some(Encap { carrier: Carrier::Udp, dst_port, .. }) = encap {
                     self.paths.insert(SaId { dst: *dst, ..*id }, (*src, *dst, *dst_port));
                 }
             }
@@ -82,7 +83,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(20);
 
-    fn sa(spi: u32, direction: Direction, encap: Option<UdpEncap>) -> SaParams {
+    fn sa(spi: u32, direction: Direction, encap: Option<Encap>) -> SaParams {
         SaParams {
             direction,
             spi: Spi(spi),
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_keepalive_goes_to_each_peer_as_long_as_there_is_an_sa_in_udp() {
-        let encap = |dst_port| Some(UdpEncap { src_port: 4500, dst_port });
+        let encap = |dst_port| Some(Encap::udp(4500, dst_port));
         let mut keepalives = Keepalives::new(Some(PERIOD));
         let start = Instant::ZERO + Duration::from_secs(100);
         for params in [
@@ -124,6 +125,9 @@ mod tests {
         ] {
             keepalives.follow(&DataPlaneOp::AddSa(params), start);
         }
+        // RFC 9329 §6.6: one in TCP needs none.
+        let tcp = Encap { carrier: Carrier::Tcp, src_port: 40_000, dst_port: 4500 };
+        keepalives.follow(&DataPlaneOp::AddSa(sa(6, Direction::Outbound, Some(tcp))), start);
         assert_eq!(keepalives.deadline(), Some(start + PERIOD));
         assert!(keepalives.due(start).is_empty());
         let ports = |paths: BTreeSet<Path>| paths.into_iter().map(|(_, _, port)| port).collect::<Vec<_>>();

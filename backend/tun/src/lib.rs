@@ -65,7 +65,8 @@
 //! while let Some(datagram) = plane.poll_ike() { /* Input::Datagram */ }
 //! while let Some(event) = plane.poll_event() { /* Input::DataPlane */ }
 //! while let Some(spi) = plane.poll_alive() { /* Command::Alive */ }
-//! // Output::Transmit: plane.send_ike(local, remote, &data); Output::Apply: plane.apply(&op)
+//! while let Some(way) = plane.poll_closed() { /* Input::Closed */ }
+//! // Output::Transmit: plane.send_ike(way, &data); Output::Stream: plane.open_stream(...); Output::Apply: plane.apply(&op)
 //! plane.stop(store)?;
 //! # Ok(())
 //! # }
@@ -92,6 +93,7 @@ mod plane;
 mod shared;
 mod slots;
 mod sockets;
+mod streams;
 mod sys;
 mod system;
 mod wait;

@@ -16,10 +16,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ravelin_engine::{DropReason, Mark, Outbound, Outer, Verdict};
-use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Domain, Mode};
-use ravelin_types::sa::{Direction, SaId};
+use ravelin_types::sa::{Direction, Encap, SaId};
+use ravelin_types::{Carrier, Instant, Way};
 use ravelin_wire::ip::fragment::Fragments;
 use ravelin_wire::ip::{protocol, v4};
 use ravelin_wire::udp_encap::KEEPALIVE;
@@ -33,6 +33,7 @@ use crate::path::TooBig;
 use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
+use crate::streams::Streams;
 use crate::sys::{HOPS, Messages, Sending};
 use crate::wait::{Watch, earliest};
 
@@ -49,6 +50,7 @@ pub(crate) struct OutboundHalf {
     engine: Outbound,
     devices: Devices,
     sockets: Arc<Sockets>,
+    streams: Arc<Streams>,
     clock: Clock,
     requests: Receiver<Request>,
     reporter: Reporter,
@@ -103,6 +105,7 @@ pub(crate) struct Parts {
     pub engine: Outbound,
     pub device: Arc<Device>,
     pub sockets: Arc<Sockets>,
+    pub streams: Arc<Streams>,
     pub clock: Clock,
     pub requests: Receiver<Request>,
     pub reporter: Reporter,
@@ -114,11 +117,12 @@ pub(crate) struct Parts {
 
 impl OutboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, clock, requests, reporter, hold, keepalive, longest } = parts;
+        let Parts { engine, device, sockets, streams, clock, requests, reporter, hold, keepalive, longest } = parts;
         OutboundHalf {
             engine,
             devices: Devices::new(device),
             sockets,
+            streams,
             clock,
             requests,
             reporter,
@@ -371,7 +375,10 @@ impl OutboundHalf {
             match *verdict {
                 // What nobody may cut leaves with the header that says so. In transport mode the flag is of a path of which
                 // the sender knows only the part to the device, and the stack cuts what does not fit.
-                Verdict::Send(outer) if tunneled[i] && outer.dont_fragment && outer.dst.is_ipv4() => {
+                // A stream has no packets that could be cut (RFC 9329 §6.8).
+                Verdict::Send(outer)
+                    if tunneled[i] && outer.dont_fragment && outer.dst.is_ipv4() && !is_stream(&outer) =>
+                {
                     self.queue_whole(start, end);
                 }
                 Verdict::Send(outer) => self.queue_sealed(start, end, &outer),
@@ -413,6 +420,10 @@ impl OutboundHalf {
             return self.queue_cut(start..end);
         }
         let (what, port) = match outer.encap {
+            Some(Encap { carrier: Carrier::Tcp, src_port, dst_port }) => {
+                let way = Way::tcp(SocketAddr::new(outer.src, src_port), SocketAddr::new(outer.dst, dst_port));
+                return self.streams.send_esp(way, &self.slots.bytes()[start + outer.esp_at..end]);
+            }
             Some(encap) => (Use::Nat, encap.dst_port),
             None => (Use::Esp, 0),
         };
@@ -535,6 +546,10 @@ impl Counted {
     fn refused(&mut self, error: &io::Error) {
         *self.send_failed.entry(error.raw_os_error().unwrap_or_default()).or_default() += 1;
     }
+}
+
+fn is_stream(outer: &Outer) -> bool {
+    outer.encap.is_some_and(|encap| encap.carrier == Carrier::Tcp)
 }
 
 /// Tells of an SA whose path has become narrower.

@@ -10,12 +10,12 @@ use std::thread::JoinHandle;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
+use ravelin_types::{Carrier, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
@@ -27,6 +27,7 @@ use crate::inbound::{self, InboundHalf, Ports};
 use crate::outbound::{self, OutboundHalf};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
 use crate::sockets::{Sockets, Use};
+use crate::streams::Streams;
 use crate::sys::{self, HOPS, Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
@@ -52,6 +53,8 @@ pub struct TunDataPlane {
     _threads: Threads,
     system: System,
     sockets: Arc<Sockets>,
+    streams: Arc<Streams>,
+    clock: Clock,
     messages: Messages,
     ports: Ports,
     offload: bool,
@@ -64,6 +67,7 @@ pub struct TunDataPlane {
     event_ready: OwnedFd,
     watch: FilterWatch,
     alive: VecDeque<Spi>,
+    closed: VecDeque<Way>,
     events: VecDeque<DataPlaneEvent>,
     ike: Receiver<IkeDatagram>,
     ike_ready: Wake,
@@ -84,6 +88,7 @@ impl TunDataPlane {
         config.check()?;
         let device = Arc::new(Device::create(&config.device, config.offload)?);
         let sockets = Arc::new(Sockets::open(&config)?);
+        let streams = Arc::new(Streams::open(&config, sockets.has_v6())?);
         let system = System::install(&config, sockets.has_v6(), store)?;
 
         // The filter captures only what policies select: anything else in the device is a race or a mistake.
@@ -109,6 +114,7 @@ impl TunDataPlane {
             engine: engine_outbound,
             device: device.clone(),
             sockets: sockets.clone(),
+            streams: streams.clone(),
             clock,
             requests,
             reporter: Reporter::new(report.clone(), reports_ready.clone()),
@@ -121,6 +127,7 @@ impl TunDataPlane {
             engine: engine_inbound,
             device: device.clone(),
             sockets: sockets.clone(),
+            streams: streams.clone(),
             ports,
             clock,
             requests,
@@ -130,8 +137,9 @@ impl TunDataPlane {
         });
         let count = if alone { 1 } else { 2 };
         let worker = |wake, outbound, inbound| {
-            let (sockets, busy) = (sockets.clone(), Busy::new(count, sys::processors()));
-            Worker { wake, clock, sockets, busy, outbound, inbound }
+            let (sockets, streams) = (sockets.clone(), streams.clone());
+            let busy = Busy::new(count, sys::processors());
+            Worker { wake, clock, sockets, streams, busy, outbound, inbound }
         };
         if alone {
             threads.spawn("packets", worker(outbound_wake, Some(outbound_half), Some(inbound_half)))?;
@@ -145,6 +153,8 @@ impl TunDataPlane {
             _threads: threads,
             system,
             sockets,
+            streams,
+            clock,
             messages: Messages::new(),
             ports,
             offload: config.offload,
@@ -155,6 +165,7 @@ impl TunDataPlane {
             event_ready,
             watch,
             alive: VecDeque::new(),
+            closed: VecDeque::new(),
             events: VecDeque::new(),
             ike,
             ike_ready,
@@ -197,11 +208,39 @@ impl TunDataPlane {
         self.alive.pop_front()
     }
 
-    /// Sends an IKE message from the port `local` names, with the non-ESP marker where that is the NAT-traversal port.
+    /// The next TCP connection that is gone without [`TunDataPlane::close_stream`].
+    pub fn poll_closed(&mut self) -> Option<Way> {
+        self.sort_reports();
+        self.closed.pop_front()
+    }
+
+    /// Begins to open a TCP connection for IKE and ESP (RFC 9329), from `local` if that is specified. Gives our end; what is
+    /// sent before it stands waits.
+    ///
+    /// # Errors
+    /// The system's answer: no route, an address that is not ours, too many connections.
+    pub fn open_stream(&mut self, local: IpAddr, remote: SocketAddr) -> io::Result<SocketAddr> {
+        let opened = self.streams.connect(local, remote, self.clock.now());
+        // The thread that reads learns that it has to look at the clock.
+        self.inbound.wake.set();
+        opened
+    }
+
+    /// Closes a TCP connection once what waits is sent.
+    pub fn close_stream(&mut self, way: Way) {
+        self.streams.close(way, self.clock.now());
+        self.inbound.wake.set();
+    }
+
+    /// Sends an IKE message by a TCP connection, or from the UDP port `local` names, with the non-ESP marker where that is the NAT-traversal port.
     ///
     /// # Errors
     /// The system's answer: no route, an address that is not ours, a message too long, no room now.
-    pub fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+    pub fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
+        let Way { local, remote, carrier } = way;
+        if carrier == Carrier::Tcp {
+            return self.streams.send_ike(way, data);
+        }
         let mut marked = Vec::new();
         let (what, bytes) = if local.port() == self.ports.nat {
             marked.extend_from_slice(&NON_ESP_MARKER);
@@ -271,6 +310,7 @@ impl TunDataPlane {
     }
 
     fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        self.streams.note(op);
         match op {
             DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
                 if options.mark.is_some() || options.set_mark.is_some() =>
@@ -397,7 +437,7 @@ impl TunDataPlane {
 
     /// Splits what the threads reported into events and signs of life.
     fn sort_reports(&mut self) {
-        while self.events.len() < MAX_REPORTS
+        while self.events.len().max(self.closed.len()) < MAX_REPORTS
             && let Some(report) = take(&self.reports, &self.reports_ready)
         {
             match report {
@@ -405,6 +445,7 @@ impl TunDataPlane {
                 Report::Alive(spi) if self.alive.len() < MAX_REPORTS => self.alive.push_back(spi),
                 // It is reported again when its next packet comes.
                 Report::Alive(_) => {}
+                Report::Closed(way) => self.closed.push_back(way),
             }
         }
     }

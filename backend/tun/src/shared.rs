@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use ravelin_engine::Counters;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::Domain;
-use ravelin_types::{Instant, Spi};
+use ravelin_types::{Carrier, Instant, Spi, Way};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
@@ -61,13 +61,15 @@ impl AsFd for Wake {
     }
 }
 
-/// A UDP payload of IKE without the non-ESP marker (RFC 3948 §2.2).
+/// An IKE message without the non-ESP marker (RFC 3948 §2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IkeDatagram {
     /// Our address; the port tells whether it is the NAT-traversal one.
     pub local: SocketAddr,
     /// The peer's address.
     pub remote: SocketAddr,
+    /// What it came in.
+    pub carrier: Carrier,
     /// The IKE message.
     pub data: Vec<u8>,
 }
@@ -99,6 +101,8 @@ pub(crate) enum Report {
     Event(DataPlaneEvent),
     /// Authenticated packets came on this inbound SA.
     Alive(Spi),
+    /// A TCP connection is gone.
+    Closed(Way),
 }
 
 /// The way of reports to the daemon. A report that finds the queue full waits here.

@@ -59,7 +59,7 @@ impl System {
         }
         // The guards come before the capture, the routes before the rules that lead to them.
         system.note(store, SystemChange::FilterTable(table.clone()))?;
-        nft::run(&filter::create(config))?;
+        system.make_filter()?;
         system.default_routes(true)?;
         let mut families = vec![true];
         match v6.then(|| system.default_routes(false)) {
@@ -111,7 +111,17 @@ impl System {
         if nft::exists(&self.config.filter_table)? {
             return Ok(false);
         }
-        nft::run(&filter::create(&self.config)).map(|()| true)
+        self.make_filter().map(|()| true)
+    }
+
+    fn make_filter(&self) -> Result<(), Error> {
+        nft::run(&filter::create(&self.config))?;
+        if let Err(error) = nft::run(&filter::streams(&self.config)) {
+            tracing::warn!(
+                "IKE in TCP is not told from clear packets where a policy is about the peer itself: {error}"
+            );
+        }
+        Ok(())
     }
 
     /// Lets capture and guards follow these policies, given in the order of the SPD, and these virtual interfaces. On an

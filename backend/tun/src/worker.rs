@@ -8,6 +8,7 @@ use crate::inbound::InboundHalf;
 use crate::outbound::OutboundHalf;
 use crate::shared::{Clock, Wake};
 use crate::sockets::Sockets;
+use crate::streams::Streams;
 use crate::wait::{Watch, earliest};
 
 /// What one thread serves.
@@ -15,6 +16,7 @@ pub(crate) struct Worker {
     pub wake: Wake,
     pub clock: Clock,
     pub sockets: Arc<Sockets>,
+    pub streams: Arc<Streams>,
     pub busy: Busy,
     pub outbound: Option<OutboundHalf>,
     pub inbound: Option<InboundHalf>,
@@ -23,7 +25,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until one of its halves is told to stop.
     pub(crate) fn run(self) {
-        let Worker { wake, clock, sockets, mut busy, mut outbound, mut inbound } = self;
+        let Worker { wake, clock, sockets, streams, mut busy, mut outbound, mut inbound } = self;
         let mut moved = 0;
         loop {
             let mut watch = Watch::new(wake.as_fd());
@@ -37,6 +39,7 @@ impl Worker {
             let inbound_from = watch.len();
             if inbound.is_some() {
                 sockets.receiving().for_each(|(_, fd)| watch.readable(fd));
+                watch.readable(streams.fd());
             }
             let end = watch.len();
             let deadlines =

@@ -10,7 +10,7 @@ use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
 use ravelin_types::policy::{Domain, PolicyId};
-use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
 use rustix::event::epoll;
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
@@ -325,12 +325,7 @@ impl XfrmDataPlane {
     }
 
     /// Gives an SA other outer addresses.
-    fn relocate(
-        &mut self,
-        id: SaId,
-        (src, dst): (IpAddr, IpAddr),
-        encap: Option<UdpEncap>,
-    ) -> Result<(), DataPlaneError> {
+    fn relocate(&mut self, id: SaId, (src, dst): (IpAddr, IpAddr), encap: Option<Encap>) -> Result<(), DataPlaneError> {
         let old = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
         let new = SaParams { src, dst, encap, ..SaParams::clone(&old) };
         let policy = self.book.policy(new.policy);

@@ -10,7 +10,7 @@ use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::SnId;
-use ravelin_types::{Secret, Spi};
+use ravelin_types::{Carrier, Secret, Spi};
 
 use crate::algorithms;
 use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, ReplayEsn};
@@ -90,6 +90,9 @@ pub(crate) fn additions(
         let mut attributes = own;
         attributes.extend(window.1.clone().map(Attribute::ReplayEsn));
         if protocol == ESP {
+            if params.encap.is_some_and(|encap| encap.carrier == Carrier::Tcp) {
+                return Err(invalid("the data plane `kernel` carries no ESP in TCP: use the data plane `tun`".into()));
+            }
             attributes.extend(encap(params).map(Attribute::Encap));
         }
         // Its policy may be about packets with a mark alone, also those that come by the SA.

@@ -9,7 +9,7 @@ use ravelin_config::Model;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::view::IkeSaView;
-use ravelin_ike::{Answer, Command, Datagram, Endpoint, Input, Output, Transmit};
+use ravelin_ike::{Answer, Command, Datagram, Endpoint, Input, Outcome, Output, Transmit};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
@@ -134,7 +134,12 @@ impl Keys {
                 };
                 let remote = SocketAddr::from(meta.endpoint);
                 let local = meta.local_address.map_or_else(|| unspecified(remote), IpAddr::from);
-                let datagram = Datagram { local: SocketAddr::new(local, port), remote, data };
+                let datagram = Datagram {
+                    local: SocketAddr::new(local, port),
+                    remote,
+                    carrier: ravelin_types::Carrier::Udp,
+                    data,
+                };
                 self.endpoint.handle(Input::Datagram(datagram), now);
             }
         }
@@ -164,6 +169,10 @@ impl Keys {
                     self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));
                 }
                 Output::Transmit(transmit) => self.transmit(sockets, &transmit),
+                Output::Stream(id, _) => {
+                    let none = Outcome::Opened(Err("this host speaks IKE in UDP alone".into()));
+                    self.endpoint.handle(Input::Done(id, none), instant(now));
+                }
                 // Only certificates ask, and this host has a pre-shared key.
                 Output::Ask(id, _) => {
                     let answer = Answer::Refused("this host has no certificates".into());

@@ -16,7 +16,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
-use ravelin_types::sa::{Direction, SaId, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaId, SaLookup, SaParams};
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
 use ravelin_wire::ip::transport::{Ports, ports};
@@ -319,12 +319,7 @@ impl Inbound {
         Ok(())
     }
 
-    fn move_sa(
-        &mut self,
-        id: SaId,
-        (src, dst): (IpAddr, IpAddr),
-        encap: Option<UdpEncap>,
-    ) -> Result<(), DataPlaneError> {
+    fn move_sa(&mut self, id: SaId, (src, dst): (IpAddr, IpAddr), encap: Option<Encap>) -> Result<(), DataPlaneError> {
         let (slot, moved) = self.sad.may_move(id, src, dst)?;
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
         if sa.cold.params.lookup != SaLookup::Spi {

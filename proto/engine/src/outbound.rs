@@ -21,7 +21,7 @@ use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
-use ravelin_types::sa::{Direction, SaId, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_wire::ip::{Header, transport};
 
 use crate::acquires::{Acquires, Ask};
@@ -397,12 +397,7 @@ impl Outbound {
         Ok(())
     }
 
-    fn move_sa(
-        &mut self,
-        id: SaId,
-        (src, dst): (IpAddr, IpAddr),
-        encap: Option<UdpEncap>,
-    ) -> Result<(), DataPlaneError> {
+    fn move_sa(&mut self, id: SaId, (src, dst): (IpAddr, IpAddr), encap: Option<Encap>) -> Result<(), DataPlaneError> {
         let (slot, moved) = self.sad.may_move(id, src, dst)?;
         let sa = self.sad.get_mut(slot).ok_or(DataPlaneError::NoSuchSa(id))?;
         if encap.is_some() && sa.suite.ah().is_some() {

@@ -2,9 +2,10 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ravelin_types::Carrier;
 use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, SaOptions};
 use ravelin_types::policy::Mode;
-use ravelin_types::sa::{SaParams, UdpEncap};
+use ravelin_types::sa::{Encap, SaParams};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_wire::ip::{Header, checksum, protocol, v4, v6};
 use ravelin_wire::udp_encap::{UDP_HEADER_LEN, emit_header};
@@ -42,6 +43,8 @@ impl Flags {
     const ZERO_CHECKSUM: u8 = 1 << 5;
     /// Packets that are too long are cut once they are protected, whatever their headers say.
     const AFTER: u8 = 1 << 6;
+    /// What [`Flags::UDP`] says is TCP.
+    const TCP: u8 = 1 << 7;
 
     fn new(params: &SaParams) -> Self {
         let options = &params.options;
@@ -57,6 +60,7 @@ impl Flags {
             (options.mss != Mss::Off || options.tfc > 1, Self::EXTRAS),
             (options.zero_checksum, Self::ZERO_CHECKSUM),
             (options.fragmentation == Fragmentation::After, Self::AFTER),
+            (params.encap.is_some_and(|encap| encap.carrier == Carrier::Tcp), Self::TCP),
         ];
         Flags(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag).sum())
     }
@@ -156,11 +160,12 @@ impl Template {
         if self.ip == OuterIp::None { Mode::Transport } else { Mode::Tunnel }
     }
 
-    /// The ports, when ESP travels in UDP.
+    /// The ports, when ESP travels in UDP or TCP.
     #[inline]
-    pub fn encap(&self) -> Option<UdpEncap> {
+    pub fn encap(&self) -> Option<Encap> {
         let (src_port, dst_port) = self.ports;
-        self.flags.has(Flags::UDP).then_some(UdpEncap { src_port, dst_port })
+        let carrier = if self.flags.has(Flags::TCP) { Carrier::Tcp } else { Carrier::Udp };
+        self.flags.has(Flags::UDP).then_some(Encap { carrier, src_port, dst_port })
     }
 
     /// The longest packet that the path takes; `u16::MAX` where that is not known.

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use ravelin_types::ErrorCode;
 use ravelin_types::policy::PolicyId;
-use ravelin_types::sa::{SaCounters, UdpEncap};
+use ravelin_types::sa::{Encap, SaCounters};
 
 /// What the caller does with a packet now. The packet stands in its [`PacketBuf`](crate::PacketBuf).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Outer {
     /// Destination address of the outer header.
     pub dst: IpAddr,
     /// The ports, when ESP travels in UDP.
-    pub encap: Option<UdpEncap>,
+    pub encap: Option<Encap>,
     /// The protocol that the IP header announces: ESP, AH, or UDP with `encap`. AH covers the IP header, so its packets
     /// must travel with the header that the buffer has.
     pub protocol: u8,

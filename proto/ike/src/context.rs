@@ -7,22 +7,24 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
 
 use crate::address::Addresses;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::gateways::Silent;
+#[cfg(feature = "ikev2")]
+use crate::ike_sa::Ends;
+use crate::ike_sa::IkeSa;
 use crate::input::HostAddresses;
 use crate::limits;
-use crate::output::{Event, OpId, Output, Transmit};
+use crate::output::{Event, OpId, Output, StreamOp, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
 use crate::sealed::Sealed;
@@ -180,14 +182,57 @@ impl Core {
 
     /// Sends a message. What answers a request goes from where it came in to where it came from, whatever the port (RFC
     /// 7296 §2.11).
-    pub(crate) fn transmit(&mut self, local: SocketAddr, remote: SocketAddr, data: Vec<u8>) {
-        self.outputs.push_back(Output::Transmit(Transmit { local, remote, data }));
+    pub(crate) fn transmit(&mut self, way: Way, data: Vec<u8>) {
+        self.outputs.push_back(Output::Transmit(Transmit::new(way, data)));
     }
 
     /// Sends a message as the transmission after `sent` others.
-    pub(crate) fn send(&mut self, local: SocketAddr, remote: SocketAddr, message: &Sealed, sent: u32) {
+    pub(crate) fn send(&mut self, way: Way, message: &Sealed, sent: u32) {
         for datagram in message.datagrams(sent) {
-            self.transmit(local, remote, datagram.clone());
+            self.transmit(way, datagram.clone());
+        }
+    }
+
+    /// Sends a request that got no answer, as the transmission after `sent` others. A stream has it already, or is gone: then
+    /// it is opened anew (RFC 9329 §6.2).
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn send_again(&mut self, ends: &Ends, message: &Sealed, sent: u32) {
+        match &ends.stream {
+            None => self.send(ends.way(), message, sent),
+            Some(stream) if stream.is_lost && stream.is_ours => self.open_stream(ends),
+            Some(_) => {}
+        }
+    }
+
+    /// Asks for a connection from and to these ends, whose answer goes to their IKE SA.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn open_stream(&mut self, ends: &Ends) {
+        let id = OpId(self.next_op);
+        self.next_op += 1;
+        self.asking.insert(id, ends.our_spi());
+        let (local, remote) = (ends.local.ip(), ends.peer);
+        self.outputs.push_back(Output::Stream(id, StreamOp::Open { local, remote }));
+    }
+
+    /// Closes a connection that no IKE SA needs any more.
+    pub(crate) fn close_stream(&mut self, way: Way) {
+        let exists = way.carrier == Carrier::Tcp && way.local.port() != 0;
+        if exists && !self.table.iter().any(|sa| sa.ends.way() == way) {
+            let id = OpId(self.next_op);
+            self.next_op += 1;
+            self.outputs.push_back(Output::Stream(id, StreamOp::Close(way)));
+        }
+    }
+
+    /// Puts an IKE SA back that was taken out when it had this way; of one that is gone or went elsewhere, nobody may need
+    /// the connection any more.
+    pub(crate) fn put_back(&mut self, way: Way, sa: Option<IkeSa>) {
+        let stays = sa.as_ref().is_some_and(|sa| sa.ends.way() == way);
+        if let Some(sa) = sa {
+            self.table.insert(sa);
+        }
+        if !stays {
+            self.close_stream(way);
         }
     }
 

@@ -17,10 +17,12 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+#[cfg(feature = "ikev2")]
+use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
@@ -66,6 +68,13 @@ impl Endpoint {
                 }
             }
             Input::Done(op, Outcome::Answered(answer)) => self.answered(op, answer),
+            #[cfg(feature = "ikev2")]
+            Input::Done(op, Outcome::Opened(local)) => self.opened(op, local),
+            #[cfg(feature = "ikev2")]
+            Input::Closed(way) => self.closed(way),
+            // IKEv1 has no connections.
+            #[cfg(not(feature = "ikev2"))]
+            Input::Done(_, Outcome::Opened(_)) | Input::Closed(_) => {}
             Input::Timer => self.timer(),
         }
     }
@@ -120,7 +129,7 @@ impl Endpoint {
         };
         match header.version.major() {
             #[cfg(feature = "ikev1")]
-            1 => v1::receive(datagram, &mut self.core),
+            1 if datagram.carrier == Carrier::Udp => v1::receive(datagram, &mut self.core),
             #[cfg(feature = "ikev2")]
             2.. => v2::receive::receive(header, datagram, &mut self.core),
             // RFC 7296 §2.5: what we do not speak is passed over.
@@ -228,7 +237,9 @@ impl Endpoint {
             self.core.table.insert(sa);
             self.core.with_ike(spi, |_, _, _| ());
         } else {
+            let way = sa.ends.way();
             sa.drop_silently(DownReason::Command, &mut self.core);
+            self.core.close_stream(way);
         }
     }
 
@@ -253,17 +264,40 @@ impl Endpoint {
 
     fn answered(&mut self, op: OpId, answer: Answer) {
         let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
-        if let Some(sa) = sa.answered(op, answer, &mut self.core) {
-            self.core.table.insert(sa);
+        let way = sa.ends.way();
+        let sa = sa.answered(op, answer, &mut self.core);
+        self.core.put_back(way, sa);
+    }
+
+    /// A connection that an IKE SA asked for is on its way, or cannot be.
+    #[cfg(feature = "ikev2")]
+    fn opened(&mut self, op: OpId, local: Result<SocketAddr, String>) {
+        let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
+        let way = sa.ends.way();
+        let sa = sa.opened(local, &mut self.core);
+        self.core.put_back(way, sa);
+    }
+
+    /// A connection is gone.
+    #[cfg(feature = "ikev2")]
+    fn closed(&mut self, way: Way) {
+        let over = |sa: &&IkeSa| sa.ends.way() == way;
+        let spis: Vec<IkeSpi> = self.core.table.iter().filter(over).map(|sa| sa.ends.our_spi()).collect();
+        for spi in spis {
+            if let Some(sa) = self.core.table.take(spi)
+                && let Some(sa) = sa.closed(&mut self.core)
+            {
+                self.core.table.insert(sa);
+            }
         }
     }
 
     fn timer(&mut self) {
         for spi in self.core.table.due(self.core.now) {
-            if let Some(sa) = self.core.table.take(spi)
-                && let Some(sa) = sa.timer(&mut self.core)
-            {
-                self.core.table.insert(sa);
+            if let Some(sa) = self.core.table.take(spi) {
+                let way = sa.ends.way();
+                let sa = sa.timer(&mut self.core);
+                self.core.put_back(way, sa);
             }
         }
     }

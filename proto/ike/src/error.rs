@@ -56,6 +56,8 @@ pub(crate) enum Error {
     RefusedV1(v1::NotifyType),
     /// The peer deleted the Child SA at once, and its delete overtook its answer.
     Withdrawn,
+    /// There is no connection for IKE in TCP.
+    NoStream(String),
     /// The data plane said no.
     DataPlane(String),
     /// The configuration changed under the exchange, or does not permit it.
@@ -124,9 +126,12 @@ impl Error {
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
             Error::NoState => plain(NotifyType::STATE_NOT_FOUND),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
-            Error::Refused(..) | Error::RefusedV1(_) | Error::Withdrawn | Error::Misuse(_) | Error::DataPlane(_) => {
-                plain(NotifyType::NO_PROPOSAL_CHOSEN)
-            }
+            Error::Refused(..)
+            | Error::RefusedV1(_)
+            | Error::Withdrawn
+            | Error::Misuse(_)
+            | Error::DataPlane(_)
+            | Error::NoStream(_) => plain(NotifyType::NO_PROPOSAL_CHOSEN),
         }
     }
 
@@ -204,6 +209,7 @@ impl Error {
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::RefusedV1(kind) => (refused_part_v1(*kind, &place), vec![kind.to_string()], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
+            Error::NoStream(why) => (Part::NoAnswer, vec![], vec![format!("no TCP connection: {why}")]),
             Error::DataPlane(what) => (Part::DataPlane, vec![], vec![what.clone()]),
             Error::Misuse(what) => (Part::Configuration, vec![], vec![(*what).into()]),
         };

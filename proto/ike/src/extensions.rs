@@ -11,8 +11,19 @@ pub struct Extensions {
     /// The IKE SA and its tunnels follow either side to other addresses (RFC 4555). Ours changes only where the remote
     /// leaves it open.
     pub mobike: bool,
+    /// IKE and ESP in TCP (RFC 9329), when we begin.
+    pub tcp: Option<Tcp>,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
+}
+
+/// When an IKE SA that we begin goes in TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// The port on which the peer listens.
+    pub port: u16,
+    /// At once; else only when there is no answer in UDP.
+    pub at_once: bool,
 }
 
 /// The post-quantum pre-shared keys of a remote (RFC 8784); not beside EAP.

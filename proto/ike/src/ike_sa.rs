@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{Identity, IkeSpi, Instant};
+use ravelin_types::sa::Encap;
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Way};
 
 use crate::address::Addresses;
 use crate::context::Core;
@@ -75,6 +76,8 @@ pub(crate) struct Ends {
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(crate) nat: Nat,
+    /// The connection between them, where there is one.
+    pub(crate) stream: Option<Stream>,
     pub(crate) created: Instant,
     /// Grows from one IKE SA to the next.
     pub(crate) serial: u64,
@@ -82,7 +85,35 @@ pub(crate) struct Ends {
     pub(crate) init_key: Option<InitKey>,
 }
 
+/// The connection that carries an IKE SA and the ESP of its Child SAs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// Whether we open it: who began the first of the IKE SAs does, whoever rekeys it (RFC 9329 §1.2).
+    pub(crate) is_ours: bool,
+    /// It is gone, and not opened anew yet.
+    pub(crate) is_lost: bool,
+}
+
 impl Ends {
+    /// Where messages go, and how.
+    pub(crate) fn way(&self) -> Way {
+        let carrier = if self.stream.is_some() { Carrier::Tcp } else { Carrier::Udp };
+        Way { local: self.local, remote: self.peer, carrier }
+    }
+
+    /// How ESP travels, as we send it: where IKE does (RFC 9329 §5).
+    pub(crate) fn encap(&self) -> Option<Encap> {
+        let Way { local, remote, carrier } = self.way();
+        let shares = self.stream.is_some() || self.nat.any();
+        shares.then(|| Encap { carrier, src_port: local.port(), dst_port: remote.port() })
+    }
+
+    /// Whether a message that verifies may lead us to another port or address of the peer (RFC 7296 §2.23).
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn follows(&self) -> bool {
+        self.stream.is_none() && self.nat.follows()
+    }
+
     /// The SPI that we chose.
     pub(crate) fn our_spi(&self) -> IkeSpi {
         if self.initiator { self.spi_i } else { self.spi_r }
@@ -100,6 +131,26 @@ impl Ends {
 }
 
 impl IkeSa {
+    /// The connection that it goes over is gone. `None`: the SA is, too.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn closed(self, core: &mut Core) -> Option<IkeSa> {
+        match self.phase {
+            Phase::V2(phase) => phase.closed(self.ends, core),
+            #[cfg(feature = "ikev1")]
+            Phase::V1(phase) => Some(IkeSa { ends: self.ends, phase: Phase::V1(phase) }),
+        }
+    }
+
+    /// The connection that it asked for is on its way from `local`, or cannot be. `None`: the SA is gone, or has gone on.
+    #[cfg(feature = "ikev2")]
+    pub(crate) fn opened(self, local: Result<SocketAddr, String>, core: &mut Core) -> Option<IkeSa> {
+        match self.phase {
+            Phase::V2(phase) => phase.opened(self.ends, local, core),
+            #[cfg(feature = "ikev1")]
+            Phase::V1(phase) => Some(IkeSa { ends: self.ends, phase: Phase::V1(phase) }),
+        }
+    }
+
     /// Does what is due. `None`: the SA is gone.
     pub(crate) fn timer(self, core: &mut Core) -> Option<IkeSa> {
         let IkeSa { ends, phase } = self;
@@ -189,6 +240,7 @@ impl IkeSa {
             state: either!(&self.phase, of => of.state_name()),
             local: self.ends.local,
             peer: self.ends.peer,
+            carrier: self.ends.way().carrier,
             identities: self.identities().cloned(),
             suite: either!(&self.phase, of => of.suite()),
             additional: Vec::new(),

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{IkeSpi, Spi};
+use ravelin_types::{Carrier, IkeSpi, Spi, Way};
 
 use crate::config::Config;
 use crate::output::OpId;
@@ -26,19 +26,31 @@ pub enum Input<'a> {
     /// The data plane has carried out an [`Output::Apply`](crate::Output::Apply), or refused it; or the answer to an
     /// [`Output::Ask`](crate::Output::Ask).
     Done(OpId, Outcome),
+    /// A connection is gone, or could not be opened (RFC 9329). Not said of one that was closed by
+    /// [`StreamOp::Close`](crate::StreamOp::Close).
+    Closed(Way),
     /// The time given by [`Output::Wait`](crate::Output::Wait) has come (early and late calls do no harm).
     Timer,
 }
 
-/// A UDP payload without the non-ESP marker of port 4500 (RFC 3948 §2.2).
+/// A message as it came out of UDP or TCP, without the non-ESP marker (RFC 3948 §2.2, RFC 9329 §3.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Where it arrived; the port tells whether it was the NAT-traversal one.
     pub local: SocketAddr,
     /// Where it came from.
     pub remote: SocketAddr,
+    /// In what.
+    pub carrier: Carrier,
     /// The IKE message.
     pub data: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// The way that an answer goes.
+    pub fn way(&self) -> Way {
+        Way { local: self.local, remote: self.remote, carrier: self.carrier }
+    }
 }
 
 /// What came of one [`OpId`].
@@ -48,6 +60,8 @@ pub enum Outcome {
     Applied(Result<(), DataPlaneError>),
     /// What the answer is.
     Answered(Answer),
+    /// A connection is being opened from this end, or why none can be.
+    Opened(Result<SocketAddr, String>),
 }
 
 impl From<Result<(), DataPlaneError>> for Outcome {

@@ -69,8 +69,8 @@ pub mod endpoint;
 
 pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
-pub use extensions::{Extensions, Ppk, Ppks};
+pub use extensions::{Extensions, Ppk, Ppks, Tcp};
 pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
-pub use output::{Deadline, Event, OpId, Output, Transmit};
+pub use output::{Deadline, Event, OpId, Output, StreamOp, Transmit};
 pub use question::{Answer, Desk, Question};
 pub use secrets::IkeSecrets;

@@ -62,6 +62,7 @@ impl Core {
     /// Asks something of an IKE SA, if both sides are authenticated, and lets it get on with that.
     pub(crate) fn with_ike(&mut self, spi: IkeSpi, act: impl FnOnce(&mut dyn Live, &mut Ends, &mut Core)) {
         let Some(IkeSa { mut ends, phase }) = self.table.take(spi) else { return };
+        let way = ends.way();
         let after = match phase.into_live() {
             Ok(mut live) => {
                 act(&mut *live, &mut ends, self);
@@ -69,9 +70,7 @@ impl Core {
             }
             Err(phase) => Some(IkeSa { ends, phase }),
         };
-        if let Some(sa) = after {
-            self.table.insert(sa);
-        }
+        self.put_back(way, after);
     }
 
     /// The same with the IKE SA that holds the Child SA of an SA of the data plane, and its inbound SPI.

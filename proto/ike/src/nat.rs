@@ -4,9 +4,9 @@
 //! addresses it sees and keeps the originals for mending checksums (RFC 7296 §2.23.1, RFC 3947 §5.2).
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
-use ravelin_types::sa::{OriginalAddresses, UdpEncap};
+use ravelin_types::sa::OriginalAddresses;
 use ravelin_types::selector::TrafficSelector;
 
 /// The port on which IKE begins.
@@ -34,11 +34,6 @@ impl Nat {
     /// NAT move.
     pub(crate) fn follows(self) -> bool {
         self.theirs && !self.ours
-    }
-
-    /// The ports of ESP in UDP between these ends, as we send.
-    pub(crate) fn encap(self, local: SocketAddr, peer: SocketAddr) -> Option<UdpEncap> {
-        self.any().then(|| UdpEncap { src_port: local.port(), dst_port: peer.port() })
     }
 }
 

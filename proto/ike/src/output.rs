@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{Identity, IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi, Way};
 
 use crate::address::Grant;
 use crate::explain::Failure;
@@ -24,6 +24,8 @@ pub enum Output {
     Ask(OpId, Question),
     /// Send an IKE message.
     Transmit(Transmit),
+    /// Open or close a connection (RFC 9329).
+    Stream(OpId, StreamOp),
     /// Tell the operator.
     Event(Event),
     /// Nothing more to do until an input comes or the deadline passes.
@@ -43,15 +45,47 @@ pub struct Deadline {
     pub timer: &'static str,
 }
 
-/// A message to send. From port 4500 the sender puts the non-ESP marker in front (RFC 3948 §2.2).
+/// What is to become of a connection that carries IKE and ESP (RFC 9329).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOp {
+    /// Begin to open one, without waiting for the peer. To be answered with [`Outcome::Opened`](crate::Outcome::Opened); what
+    /// is sent on it before it stands waits for that. When it cannot be, or ends later, that is
+    /// [`Input::Closed`](crate::Input::Closed).
+    Open {
+        /// From; an unspecified address lets the system choose.
+        local: IpAddr,
+        /// To.
+        remote: SocketAddr,
+    },
+    /// Close it. There is no answer.
+    Close(Way),
+}
+
+/// A message to send. In UDP from port 4500, and in TCP from any, the sender puts the non-ESP marker in front (RFC 3948
+/// §2.2, RFC 9329 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// From; an unspecified address lets the system choose.
     pub local: SocketAddr,
     /// To.
     pub remote: SocketAddr,
+    /// In what.
+    pub carrier: Carrier,
     /// The IKE message.
     pub data: Vec<u8>,
+}
+
+impl Transmit {
+    /// A message that goes this way.
+    pub fn new(way: Way, data: Vec<u8>) -> Self {
+        let Way { local, remote, carrier } = way;
+        Transmit { local, remote, carrier, data }
+    }
+
+    /// The way it goes.
+    pub fn way(&self) -> Way {
+        Way { local: self.local, remote: self.remote, carrier: self.carrier }
+    }
 }
 
 /// Something an operator wants to know.

@@ -8,7 +8,7 @@ use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Identity, IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi};
 
 /// One IKE SA.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct IkeSaView {
     pub local: SocketAddr,
     /// The peer's end.
     pub peer: SocketAddr,
+    /// What carries its messages.
+    pub carrier: Carrier,
     /// Who we are and who the peer proved to be.
     pub identities: Option<(Identity, Identity)>,
     /// Algorithms, once agreed.

@@ -38,7 +38,7 @@ impl Endpoint {
         match input {
             Input::Datagram(_) => self.counters.version += 1,
             Input::Command(Command::Initiate(policy)) => self.refused.push(Event::Failed(no_version(policy))),
-            Input::Command(_) | Input::DataPlane(_) | Input::Done(..) | Input::Timer => {}
+            Input::Command(_) | Input::DataPlane(_) | Input::Done(..) | Input::Closed(_) | Input::Timer => {}
         }
     }
 

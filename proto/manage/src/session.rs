@@ -10,7 +10,7 @@ use ravelin_crypto::provider::IvKind;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Action, Policy};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
-use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaKeys, SaLookup, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{ErrorCode, Secret, Spi};
 
@@ -191,7 +191,7 @@ impl Session {
         // The label that the data plane lists: of ESP where there is ESP.
         let spis = self.esp.as_ref().map(|esp| &esp.spis).or(self.ah.as_ref().map(|ah| &ah.spis));
         let (spi_in, spi_out) = spis.map_or((Spi(0), Spi(0)), |spis| (spis.inbound, spis.outbound));
-        let encap = |(here, there)| UdpEncap { src_port: here, dst_port: there };
+        let encap = |(here, there)| Encap::udp(here, there);
         let sending = SaParams {
             direction: Direction::Outbound,
             spi: spi_out,

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use crate::error_code::ErrorCode;
 use crate::interface::Interface;
 use crate::policy::{Domain, Policy, PolicyId};
-use crate::sa::{SaCounters, SaId, SaParams, UdpEncap};
+use crate::sa::{Encap, SaCounters, SaId, SaParams};
 
 /// A change to the SPD or the SAD of a data plane.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub enum DataPlaneOp {
         /// Destination of its packets now.
         dst: IpAddr,
         /// The UDP ports of its packets now, when ESP travels in UDP.
-        encap: Option<UdpEncap>,
+        encap: Option<Encap>,
     },
     /// The longest packet that the path of an SA takes is another: as the link, or a router on the way, told. Where
     /// the SA has an MTU by its options, that is the most. `None`: what was told before no longer holds.

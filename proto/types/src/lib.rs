@@ -25,9 +25,11 @@ pub mod secret;
 pub mod selector;
 pub mod spi;
 pub mod transform;
+pub mod way;
 
 pub use error_code::ErrorCode;
 pub use identity::{Dn, IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;
 pub use spi::{IkeSpi, Spi};
+pub use way::{Carrier, Way};

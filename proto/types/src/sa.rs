@@ -10,6 +10,7 @@ use crate::proposal::Suite;
 use crate::secret::Secret;
 use crate::selector::TrafficSelector;
 use crate::spi::Spi;
+use crate::way::Carrier;
 
 /// Which way the packets of an SA travel, as this host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,13 +47,22 @@ pub struct SaId {
     pub spi: Spi,
 }
 
-/// ESP inside UDP (RFC 3948): the ports of the outer UDP header as packets of this SA carry them.
+/// ESP inside UDP (RFC 3948) or TCP (RFC 9329): the ports as packets of this SA carry them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpEncap {
+pub struct Encap {
+    /// What ESP travels in.
+    pub carrier: Carrier,
     /// Source port.
     pub src_port: u16,
     /// Destination port.
     pub dst_port: u16,
+}
+
+impl Encap {
+    /// In UDP.
+    pub fn udp(src_port: u16, dst_port: u16) -> Self {
+        Encap { carrier: Carrier::Udp, src_port, dst_port }
+    }
 }
 
 /// Keys of one SA, split from KEYMAT (RFC 7296 §2.17): encryption first, then integrity. What the protocols of the SA do
@@ -84,8 +94,8 @@ pub struct SaParams {
     pub dst: IpAddr,
     /// Transport or tunnel.
     pub mode: Mode,
-    /// Present when ESP travels in UDP.
-    pub encap: Option<UdpEncap>,
+    /// Present when ESP travels in UDP or TCP.
+    pub encap: Option<Encap>,
     /// Transport mode across a NAT: the addresses that the sender of the packets used (local is ours, remote the
     /// peer's), from which transport checksums are mended (RFC 7296 §2.23.1, RFC 3948 §3.1.2). `None`: no NAT.
     pub original: Option<OriginalAddresses>,

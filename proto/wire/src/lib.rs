@@ -17,4 +17,5 @@ pub mod ike;
 pub mod ip;
 pub mod limits;
 pub mod mgmt;
+pub mod tcp_encap;
 pub mod udp_encap;

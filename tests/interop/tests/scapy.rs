@@ -14,7 +14,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};
-use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -118,7 +118,7 @@ fn params(case: &Value) -> Result<SaParams> {
         src,
         dst,
         mode,
-        encap: (case["udp"] == true).then_some(UdpEncap { src_port: 4500, dst_port: 4500 }),
+        encap: (case["udp"] == true).then_some(Encap::udp(4500, 4500)),
         original: None,
         suite,
         keys: SaKeys { encr: key("encr_key")?, integ: key("integ_key")?, ah: key("ah_key")? },

@@ -255,9 +255,15 @@ impl World {
             return Err(format!("a frame was sent to {}, which is nobody", frame.destination()));
         };
         match frame {
-            Frame::Ike { from, to, data } => {
-                self.input(node, Input::Datagram(Datagram { local: to, remote: from, data: &data }))
-            }
+            Frame::Ike { from, to, data } => self.input(
+                node,
+                Input::Datagram(Datagram {
+                    local: to,
+                    remote: from,
+                    carrier: ravelin_types::Carrier::Udp,
+                    data: &data,
+                }),
+            ),
             // The stack does away with broken headers before it gives a packet to anybody.
             Frame::Packet { data, .. } if !packets::intact(&data) => Ok(()),
             Frame::Packet { data, .. } => {
@@ -398,6 +404,7 @@ impl World {
             match self.nodes[index].endpoint.poll() {
                 Output::Apply(id, op) => self.apply(index, id, &op)?,
                 Output::Ask(..) => return Err("a question, where all have pre-shared keys".into()),
+                Output::Stream(..) => return Err("a connection, where all have UDP".into()),
                 Output::Transmit(message) => {
                     let from = node::source(message.local, self.scenario.hosts[index]);
                     self.line(format_args!(

@@ -28,6 +28,7 @@ use ravelin_types::interface::Interface;
 
 pub use debug::{DebugArgs, Shown};
 pub use extensions::ExtensionSpec;
+pub(crate) use extensions::TCP_PORT;
 pub use listing::{
     CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,

@@ -29,5 +29,5 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         }
         _ => Vec::new(),
     };
-    Extensions { mobike: spec.mobike, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
+    Extensions { mobike: spec.mobike, tcp: spec.tcp, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
 }

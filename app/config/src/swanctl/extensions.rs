@@ -1,12 +1,20 @@
 //! What a connection does beyond RFC 7296.
 
+use ravelin_ike::Tcp;
+
 use super::reader::Reader;
 use super::value;
-use crate::command::ExtensionSpec;
+use crate::command::{ExtensionSpec, TCP_PORT};
 
 /// The options of a connection that ask for it.
 pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
+    // Ours: strongSwan has no TCP.
+    let number = |text: &str| text.parse().ok().filter(|port| *port != 0).ok_or_else(|| "expected a port".to_owned());
+    let port = reader.value("tcp_port", number).unwrap_or(TCP_PORT);
+    let when =
+        reader.word("tcp", &[("no", None), ("fallback", Some(false)), ("always", Some(true)), ("yes", Some(true))]);
     ExtensionSpec {
+        tcp: when.flatten().map(|at_once| Tcp { port, at_once }),
         mobike: reader.flag("mobike").unwrap_or(true),
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,

@@ -191,6 +191,9 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "forceencaps" => Connection("encap"),
         "aggressive" => Connection("aggressive"),
         "mobike" => Connection("mobike"),
+        // Of Libreswan.
+        "enable-tcp" => Connection("tcp"),
+        "tcp-remoteport" => Connection("tcp_port"),
         "fragmentation" => Connection("fragmentation"),
         "dpdtimeout" => Connection("dpd_timeout"),
         "ikedscp" => Connection("dscp"),

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::secrets::SecretKind;
 use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
+use ravelin_ike::Tcp;
 use ravelin_ike::config::{IdPattern, IkeVersion, V1};
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
@@ -235,6 +236,27 @@ fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
     let secrets =
         read("secrets {\n ppk-1 {\n id-a = ppk.lab\n id-b = other\n secret = 0x0102\n }\n}\n").unwrap().secrets;
     assert_eq!((secrets[0].kind, secrets[0].owners.len()), (SecretKind::Ppk, 2));
+}
+
+// RFC 9329 §2, RFC 9329 §5: the registered port unless another is named, and only where it is asked for.
+#[test]
+fn a_connection_goes_in_tcp_when_it_says_so() {
+    let tcp = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.tcp;
+    assert_eq!((tcp(""), tcp("tcp = no")), (None, None));
+    assert_eq!(tcp("tcp = fallback"), Some(Tcp { port: 4500, at_once: false }));
+    assert_eq!(tcp("tcp = always\ntcp_port = 443"), Some(Tcp { port: 443, at_once: true }));
+    assert!(refused("tcp = maybe").contains("expected no, fallback, always"));
+    assert!(refused("tcp = always\ntcp_port = 0").contains("expected a port"));
+    let libreswan = super::ipsec_conf::parse(
+        (
+            "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n enable-tcp=fallback\n tcp-remoteport=4510\n auto=add\n",
+            Path::new("ipsec.conf"),
+        ),
+        None,
+    );
+    let contents = libreswan.and_then(|root| contents(&root)).unwrap();
+    let remote = contents.connections[0].remote.as_ref().unwrap();
+    assert_eq!(remote.extensions.tcp, Some(Tcp { port: 4510, at_once: false }));
 }
 
 #[test]

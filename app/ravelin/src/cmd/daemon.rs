@@ -40,6 +40,7 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
             device: args.device,
             #[cfg(feature = "kernel")]
             acquire: args.acquire_time,
+            tcp_port: args.tcp_port,
         },
         address_device: args.address_device,
         resolver: args.resolver,

@@ -13,11 +13,13 @@ use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Output, Transmit};
+use ravelin_ike::{
+    Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Outcome, Output, StreamOp, Transmit,
+};
 use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{IkeSpi, Instant, Spi, Way};
 
 use self::adopt::{offers, refusal};
 use super::clerk::Asked;
@@ -360,6 +362,11 @@ impl<P: Plane> Core<P> {
                 }
                 Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
                 Output::Transmit(transmit) => self.transmit(&transmit, now),
+                Output::Stream(id, StreamOp::Open { local, remote }) => {
+                    let opened = self.plane.open_stream(local, remote).map_err(|error| format!("to {remote}: {error}"));
+                    self.endpoint.handle(Input::Done(id, Outcome::Opened(opened)), now);
+                }
+                Output::Stream(_, StreamOp::Close(way)) => self.plane.close_stream(way),
                 Output::Event(event) => self.event(&event, now),
                 Output::Wait(deadline) => {
                     self.tell_changes();
@@ -370,6 +377,12 @@ impl<P: Plane> Core<P> {
         }
         // The endpoint would be called again at once; what it has to say is not lost.
         self.deadline = Some(now);
+    }
+
+    /// A TCP connection is gone.
+    pub fn stream_closed(&mut self, way: Way, now: Instant) {
+        self.endpoint.handle(Input::Closed(way), now);
+        self.pump(now);
     }
 
     /// A policy that does not stand by itself is in force before its SA is.
@@ -423,7 +436,7 @@ impl<P: Plane> Core<P> {
         self.note_sent(transmit);
         self.learn_keys(&transmit.data);
         self.trace_message(false, transmit.remote, &transmit.data, now);
-        if let Err(error) = self.plane.send_ike(transmit.local, transmit.remote, &transmit.data) {
+        if let Err(error) = self.plane.send_ike(transmit.way(), &transmit.data) {
             // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
             tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");
         }

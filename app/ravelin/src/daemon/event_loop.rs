@@ -75,6 +75,9 @@ pub fn run(settings: &Settings) -> Result<()> {
     match settings.plane.choice {
         #[cfg(feature = "kernel")]
         Choice::Kernel => {
+            if settings.plane.tcp_port.is_some() {
+                anyhow::bail!("--tcp-port: the data plane `kernel` carries no ESP in TCP; use --data-plane tun");
+            }
             let found = plane::kernel::capabilities().context("the kernel's IPsec cannot be used")?;
             kernel(settings, found)
         }
@@ -82,6 +85,10 @@ pub fn run(settings: &Settings) -> Result<()> {
         Choice::Tun => tun(settings),
         #[cfg(all(feature = "kernel", feature = "tun"))]
         Choice::Auto => match plane::kernel::capabilities() {
+            Ok(_) if settings.plane.tcp_port.is_some() => {
+                tracing::info!("ESP in TCP (--tcp-port) takes the data plane in user space");
+                tun(settings)
+            }
             Ok(found) => kernel(settings, found),
             Err(why) => {
                 tracing::warn!("the kernel's IPsec cannot be used: {why:#}; ours in user space takes its place");
@@ -345,13 +352,22 @@ impl<P: Running> EventLoop<P> {
     fn ike(&mut self) {
         for _ in 0..BURST {
             let Some(datagram) = self.core.plane().poll_ike() else { return };
-            let datagram = Datagram { local: datagram.local, remote: datagram.remote, data: &datagram.data };
+            let datagram = Datagram {
+                local: datagram.local,
+                remote: datagram.remote,
+                carrier: datagram.carrier,
+                data: &datagram.data,
+            };
             self.core.datagram(datagram, self.clock.now());
         }
     }
 
     fn plane(&mut self) {
         self.core.plane_events(self.clock.now(), BURST);
+        for _ in 0..BURST {
+            let Some(way) = self.core.plane().poll_closed() else { break };
+            self.core.stream_closed(way, self.clock.now());
+        }
         for _ in 0..BURST {
             let Some(spi) = self.core.plane().poll_alive() else { return };
             self.core.alive(spi, self.clock.now());

@@ -318,6 +318,7 @@ fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
         let methods = [suite.ke].into_iter().chain(view.additional.iter().copied());
         sa.put("key-exchange", methods.map(|method| method.to_string()).collect::<Vec<_>>().join("+"));
     }
+    sa.put("carrier", view.carrier);
     sa.put("nat-local", yes_no(view.nat.0));
     sa.put("nat-remote", yes_no(view.nat.1));
     sa.put("age", now.since(view.created).as_secs());

@@ -47,6 +47,8 @@ pub const CASES: &[Case] = &[
     ("a_wrong_password_carries_nothing", crate::psk::a_wrong_password_carries_nothing),
     #[cfg(feature = "ikev2")]
     ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
+    ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(feature = "ikev2")]
     ("the_first_example_runs_as_it_is_printed", crate::examples::the_first_example_runs_as_it_is_printed),
     #[cfg(all(feature = "ikev1", feature = "ikev2"))]

@@ -15,6 +15,8 @@ mod keying;
 mod lab;
 #[cfg(feature = "ikev2")]
 mod psk;
+#[cfg(all(feature = "ikev2", feature = "tun"))]
+mod tcp;
 #[cfg(feature = "ikev2")]
 mod vici;
 

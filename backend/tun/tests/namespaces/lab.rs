@@ -19,7 +19,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Secret, Spi};
@@ -364,7 +364,7 @@ impl Tunnel {
             src,
             dst,
             mode: self.mode,
-            encap: self.encap.then_some(UdpEncap { src_port: 4500, dst_port: 4500 }),
+            encap: self.encap.then_some(Encap::udp(4500, 4500)),
             original: None,
             suite: EspSuite {
                 encr: EncrId::AES_GCM_16,

@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 
 use ravelin_tun::TunConfig;
+use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::sa::Direction;
@@ -217,7 +218,7 @@ fn ike_datagrams() {
         [(500, "10.0.1.1", "10.0.1.2"), (4500, "10.0.1.1", "10.0.1.2"), (500, "fd00:1::1", "fd00:1::2")]
     {
         let (local, remote) = ((ip(local), port).into(), (ip(remote), port).into());
-        a.plane(move |plane| plane.send_ike(local, remote, b"hello")).unwrap();
+        a.plane(move |plane| plane.send_ike(Way::udp(local, remote), b"hello")).unwrap();
         let datagram = b.run_until(move |plane| plane.poll_ike());
         assert_eq!((datagram.local, datagram.remote, datagram.data.as_slice()), (remote, local, &b"hello"[..]));
     }
@@ -225,7 +226,7 @@ fn ike_datagrams() {
     for (id, local, remote) in [(8, "10.0.1.1", "10.0.1.2"), (9, "fd00:1::1", "fd00:1::2")] {
         Tunnel::transport(id, local, remote).add_policies(&a, &b);
         let (local, remote) = ((ip(local), 500).into(), (ip(remote), 500).into());
-        a.plane(move |plane| plane.send_ike(local, remote, &[0x5a; 5000])).unwrap();
+        a.plane(move |plane| plane.send_ike(Way::udp(local, remote), &[0x5a; 5000])).unwrap();
         assert_eq!(b.run_until(|plane| plane.poll_ike()).data, [0x5a; 5000]);
         for host in [&a, &b] {
             host.apply(DataPlaneOp::DeletePolicy(PolicyId(id)));

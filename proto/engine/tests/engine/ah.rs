@@ -6,7 +6,7 @@ use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{AhSuite, Suite};
-use ravelin_types::sa::{Direction, OriginalAddresses, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_wire::ip::{Header, protocol, v4};
 
@@ -376,7 +376,7 @@ fn what_ah_cannot_do_is_refused_with_a_reason() {
         Err(DataPlaneError::Invalid(text) | DataPlaneError::Algorithm(text)) => text,
         other => panic!("{other:?}"),
     };
-    let encap = Some(UdpEncap { src_port: 4500, dst_port: 4500 });
+    let encap = Some(Encap::udp(4500, 4500));
     assert!(refused(SaParams { encap, ..params.clone() }).contains("NAT"));
     let original = Some(OriginalAddresses { src: ip("10.0.0.1"), dst: ip("10.0.0.2") });
     assert!(refused(SaParams { original, ..params.clone() }).contains("NAT"));

@@ -12,7 +12,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::{Dummies, Mss, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_wire::ip::v4;
@@ -123,7 +123,7 @@ fn no_algorithm_of_esp_or_ah_allocates_or_moves_a_payload() {
     for (provider, suite) in all.filter(|(provider, suite)| has(provider, suite)) {
         *counts.entry(provider.name).or_insert(0) += 1;
         for (mode, inner, outer) in cases {
-            for encap in [None, Some(UdpEncap { src_port: 4500, dst_port: 4500 })] {
+            for encap in [None, Some(Encap::udp(4500, 4500))] {
                 if encap.is_some() && suite.ah().is_some() {
                     continue;
                 }

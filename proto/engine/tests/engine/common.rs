@@ -10,7 +10,7 @@ use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{EspSuite, Suite};
-use ravelin_types::sa::{Direction, SaKeys, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Instant, Secret, Spi};
@@ -105,7 +105,7 @@ pub fn sa(direction: Direction, mode: Mode, src: &str, dst: &str, suite: EspSuit
 }
 
 pub fn in_udp(params: SaParams, src_port: u16, dst_port: u16) -> SaParams {
-    SaParams { encap: Some(UdpEncap { src_port, dst_port }), ..params }
+    SaParams { encap: Some(Encap::udp(src_port, dst_port)), ..params }
 }
 
 pub fn policy(id: u32, priority: u32, local: &[TrafficSelector], remote: &[TrafficSelector], action: Action) -> Policy {

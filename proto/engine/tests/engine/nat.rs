@@ -4,7 +4,7 @@ use crate::common::*;
 use ravelin_engine::{DropReason, OuterMeta, Verdict};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::Mode;
-use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaParams};
 use ravelin_wire::ip::Header;
 
 // SECURITY-HISTORY row 124: datagrams of 0 to 7 bytes, the marker alone, a keepalive, SPI 0, wrong lengths.
@@ -70,7 +70,7 @@ fn a_moved_sa_sends_to_the_new_place() {
     let mut engine = looped(&params);
     let clear = udp("10.0.0.1", "10.0.0.2", (1, 2), 72);
     sealed(&mut engine, &clear);
-    let encap = Some(UdpEncap { src_port: 4500, dst_port: 61000 });
+    let encap = Some(Encap::udp(4500, 61000));
     let between = |id, src: &str, dst: &str, encap| DataPlaneOp::MoveSa { id, src: ip(src), dst: ip(dst), encap };
     engine.apply(&between(params.id(), "192.0.2.9", "203.0.113.7", encap), NOW).unwrap();
     let (Verdict::Send(outer), sealed) = send(&mut engine, &clear, NOW) else { panic!() };

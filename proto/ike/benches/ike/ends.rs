@@ -59,7 +59,9 @@ fn messages(endpoint: &mut Endpoint, added: &mut u32) -> Vec<Transmit> {
                 *added += u32::from(matches!(what, DataPlaneOp::AddSa(_)));
                 endpoint.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
-            Output::Ask(..) => unreachable!("a pre-shared key asks nobody"),
+            Output::Ask(..) | Output::Stream(..) => {
+                unreachable!("a pre-shared key asks nobody, and UDP has no streams")
+            }
             Output::Event(_) => {}
             Output::Wait(_) => return messages,
         }
@@ -67,7 +69,12 @@ fn messages(endpoint: &mut Endpoint, added: &mut u32) -> Vec<Transmit> {
 }
 
 fn deliver(message: &Transmit, to: &mut Endpoint) {
-    let datagram = Datagram { local: message.remote, remote: message.local, data: &message.data };
+    let datagram = Datagram {
+        local: message.remote,
+        remote: message.local,
+        carrier: ravelin_types::Carrier::Udp,
+        data: &message.data,
+    };
     to.handle(Input::Datagram(datagram), Instant::ZERO);
 }
 

@@ -17,7 +17,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, OriginalAddresses, SaId, SaLookup, SaParams, UdpEncap};
+use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant, Spi};
@@ -96,7 +96,7 @@ pub(crate) struct ChildSa {
     pub(crate) replaces: Option<Spi>,
     local: IpAddr,
     peer: IpAddr,
-    encap: Option<UdpEncap>,
+    encap: Option<Encap>,
     created: Instant,
     /// After how long without a packet it goes.
     idle_after: Option<Duration>,
@@ -127,7 +127,7 @@ impl ChildSa {
             false => (keymat.responder, keymat.initiator),
         };
         let (local, peer) = (ends.local.ip(), ends.peer.ip());
-        let encap = ends.nat.encap(ends.local, ends.peer);
+        let encap = ends.encap();
         let params = SaParams {
             direction: Direction::Inbound,
             spi: inbound,
@@ -210,7 +210,7 @@ impl ChildSa {
     pub(crate) fn follow(&mut self, ends: &Ends, core: &mut Core) {
         let (inbound, outbound) = (self.inbound_id(), self.outbound_id());
         let (local, peer) = (ends.local.ip(), ends.peer.ip());
-        let encap = ends.nat.encap(ends.local, ends.peer);
+        let encap = ends.encap();
         if (local, peer, encap) == (self.local, self.peer, self.encap) {
             return;
         }
@@ -280,6 +280,6 @@ impl ChildSa {
 }
 
 /// The ports as the other side's packets carry them.
-fn swapped(encap: UdpEncap) -> UdpEncap {
-    UdpEncap { src_port: encap.dst_port, dst_port: encap.src_port }
+fn swapped(encap: Encap) -> Encap {
+    Encap { src_port: encap.dst_port, dst_port: encap.src_port, ..encap }
 }

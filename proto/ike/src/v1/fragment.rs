@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use core::net::SocketAddr;
 
-use ravelin_types::{IkeSpi, Instant};
+use ravelin_types::{IkeSpi, Instant, Way};
 use ravelin_wire::ike::header::{Flags, Header};
 use ravelin_wire::ike::v1::{Chain, Fragment, Payload, emit};
 
@@ -36,11 +36,11 @@ impl Core {
     ) {
         let len = if sent < TRIES_OF_LARGE { LARGE } else { SMALL };
         if message.len() <= len || !abilities.fragmentation {
-            self.transmit(local, peer, message);
+            self.transmit(Way::udp(local, peer), message);
             return;
         }
         for part in parts(&message, len) {
-            self.transmit(local, peer, part);
+            self.transmit(Way::udp(local, peer), part);
         }
     }
 }

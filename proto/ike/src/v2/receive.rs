@@ -36,9 +36,9 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
     let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };
     match core.table.take(ours) {
         Some(IkeSa { ends, phase: ike_sa::Phase::V2(phase) }) if belongs(&header, &ends) => {
-            if let Some(sa) = phase.handle(ends, message, datagram, core) {
-                core.table.insert(sa);
-            }
+            let way = ends.way();
+            let sa = phase.handle(ends, message, datagram, core);
+            core.put_back(way, sa);
         }
         other => {
             if let Some(sa) = other {
@@ -89,7 +89,7 @@ fn unprotected(header: Header, notify: Notify, datagram: Datagram<'_>, core: &mu
     if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
         let message = emit(&answer, &chain);
         if message.len() <= datagram.data.len() {
-            core.transmit(datagram.local, datagram.remote, message);
+            core.transmit(datagram.way(), message);
         }
     }
 }

@@ -14,7 +14,7 @@ use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{
     Answer, ChildPolicy, Command, Config, Datagram, Desk, Endpoint, Event, Input, OpId, Output, Question, Remote,
-    Transmit,
+    StreamOp, Transmit,
 };
 use ravelin_pki::auth::World;
 use ravelin_pki::{Crl, Time};
@@ -66,6 +66,8 @@ pub struct Host {
     pub refuse: bool,
     /// Questions that nobody answered.
     pub asked: VecDeque<(OpId, Question)>,
+    /// Connections to be opened and closed.
+    pub streams: VecDeque<(OpId, StreamOp)>,
     /// What they are answered from.
     pub papers: Papers,
 }
@@ -111,6 +113,7 @@ impl Host {
             order: Vec::new(),
             refuse: false,
             asked: VecDeque::new(),
+            streams: VecDeque::new(),
             papers: Papers::default(),
         }
     }
@@ -136,6 +139,7 @@ impl Host {
                     self.sent.push_back(transmit);
                 }
                 Output::Ask(op, question) => self.asked.push_back((op, question)),
+                Output::Stream(op, what) => self.streams.push_back((op, what)),
                 Output::Event(event) => self.events.push(event),
                 Output::Wait(deadline) => {
                     let overdue = deadline.filter(|deadline| timer && deadline.at <= self.now);
@@ -217,7 +221,7 @@ impl Host {
 
     /// A message as a NAT may have changed its addresses.
     pub fn receive_from(&mut self, message: &Transmit, local: SocketAddr, remote: SocketAddr) {
-        self.input(Input::Datagram(Datagram { local, remote, data: &message.data }));
+        self.input(Input::Datagram(Datagram { local, remote, carrier: message.carrier, data: &message.data }));
     }
 
     pub fn ike(&self) -> IkeSaView {

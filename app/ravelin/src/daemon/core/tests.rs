@@ -79,8 +79,8 @@ impl DataPlane for FakePlane {
 }
 
 impl Plane for FakePlane {
-    fn send_ike(&mut self, _: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().sent.push((remote, data.to_vec()));
+    fn send_ike(&mut self, way: ravelin_types::Way, data: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().sent.push((way.remote, data.to_vec()));
         Ok(())
     }
 
@@ -358,7 +358,15 @@ fn nobody_begins_anything_with_a_daemon_that_stops() {
         if stops {
             bench.core.begin_stop(bench.now);
         }
-        bench.core.datagram(Datagram { local: to, remote: "10.0.0.1:500".parse().unwrap(), data: &data }, bench.now);
+        bench.core.datagram(
+            Datagram {
+                local: to,
+                remote: "10.0.0.1:500".parse().unwrap(),
+                carrier: ravelin_types::Carrier::Udp,
+                data: &data,
+            },
+            bench.now,
+        );
         assert_eq!(bench.core.is_idle(), stops);
     }
 }

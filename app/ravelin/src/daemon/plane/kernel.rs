@@ -1,16 +1,16 @@
 //! The IPsec of the Linux kernel.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail};
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::transform::Transform;
+use ravelin_types::{Carrier, Spi, Way};
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 
 use super::{IkeMessage, Plane, Running, Settings};
@@ -46,8 +46,8 @@ pub fn start(settings: &Settings, capabilities: Capabilities, _store: &mut FileS
 }
 
 impl Plane for XfrmDataPlane {
-    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
-        XfrmDataPlane::send_ike(self, local, remote, data)
+    fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
+        XfrmDataPlane::send_ike(self, way.local, way.remote, data)
     }
 
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
@@ -86,7 +86,7 @@ impl Running for XfrmDataPlane {
 
     fn poll_ike(&mut self) -> Option<IkeMessage> {
         let datagram = XfrmDataPlane::poll_ike(self)?;
-        Some(IkeMessage { local: datagram.local, remote: datagram.remote, data: datagram.data })
+        Some(IkeMessage { local: datagram.local, remote: datagram.remote, carrier: Carrier::Udp, data: datagram.data })
     }
 
     fn poll_alive(&mut self) -> Option<Spi> {

@@ -13,16 +13,24 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::transform::Transform;
+use ravelin_types::{Carrier, Spi, Way};
 
 /// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
 /// as its packets.
 pub trait Plane: DataPlane {
     /// Sends an IKE message.
-    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()>;
+    fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()>;
+
+    /// Begins to open a TCP connection for IKE and ESP (RFC 9329). Our end of it.
+    fn open_stream(&mut self, _local: IpAddr, _remote: SocketAddr) -> io::Result<SocketAddr> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this data plane carries no ESP in TCP: use `--data-plane tun`"))
+    }
+
+    /// Closes one.
+    fn close_stream(&mut self, _way: Way) {}
 
     /// Carries out operations in order; on an error those before its index are in force.
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>;
@@ -68,6 +76,11 @@ pub trait Running: Plane {
     /// The next inbound SA on which authenticated packets arrived.
     fn poll_alive(&mut self) -> Option<Spi>;
 
+    /// The next TCP connection that is gone.
+    fn poll_closed(&mut self) -> Option<Way> {
+        None
+    }
+
     /// Where internal addresses go unless the operator says otherwise, and by what mark our own packets are known.
     fn inside(&self) -> InsideConfig;
 
@@ -84,6 +97,8 @@ pub struct IkeMessage {
     pub local: SocketAddr,
     /// The peer's.
     pub remote: SocketAddr,
+    /// What it came in.
+    pub carrier: Carrier,
     /// Without the non-ESP marker of port 4500.
     pub data: Vec<u8>,
 }
@@ -99,6 +114,8 @@ pub struct Settings {
     /// How long the kernel's acquires are taken for under way; `None`: as long as it suits IKE.
     #[cfg(feature = "kernel")]
     pub acquire: Option<std::time::Duration>,
+    /// The TCP port on which peers are let in that UDP does not reach.
+    pub tcp_port: Option<u16>,
 }
 
 /// What moves packets.

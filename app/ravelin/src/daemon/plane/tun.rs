@@ -9,9 +9,9 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
-use ravelin_tun::{TunConfig, TunDataPlane};
-use ravelin_types::Spi;
+use ravelin_tun::{IkeDatagram, TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::{Spi, Way};
 
 use super::{IkeMessage, Plane, Running, Settings};
 
@@ -27,7 +27,7 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
     if let left @ 1.. = ravelin_xfrm::remove_leftovers()? {
         tracing::warn!("a daemon before this one left {left} entries in the kernel's IPsec; they are removed");
     }
-    let mut config = TunConfig::default();
+    let mut config = TunConfig { tcp_port: settings.tcp_port, ..TunConfig::default() };
     if let Some(device) = &settings.device {
         config.device.clone_from(device);
     }
@@ -35,8 +35,16 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
 }
 
 impl Plane for TunDataPlane {
-    fn send_ike(&mut self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
-        TunDataPlane::send_ike(self, local, remote, data)
+    fn send_ike(&mut self, way: Way, data: &[u8]) -> io::Result<()> {
+        TunDataPlane::send_ike(self, way, data)
+    }
+
+    fn open_stream(&mut self, local: IpAddr, remote: SocketAddr) -> io::Result<SocketAddr> {
+        TunDataPlane::open_stream(self, local, remote)
+    }
+
+    fn close_stream(&mut self, way: Way) {
+        TunDataPlane::close_stream(self, way);
     }
 
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
@@ -68,12 +76,16 @@ impl Running for TunDataPlane {
     }
 
     fn poll_ike(&mut self) -> Option<IkeMessage> {
-        let datagram = TunDataPlane::poll_ike(self)?;
-        Some(IkeMessage { local: datagram.local, remote: datagram.remote, data: datagram.data })
+        let IkeDatagram { local, remote, carrier, data } = TunDataPlane::poll_ike(self)?;
+        Some(IkeMessage { local, remote, carrier, data })
     }
 
     fn poll_alive(&mut self) -> Option<Spi> {
         TunDataPlane::poll_alive(self)
+    }
+
+    fn poll_closed(&mut self) -> Option<Way> {
+        TunDataPlane::poll_closed(self)
     }
 
     fn inside(&self) -> InsideConfig {

@@ -16,8 +16,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use ravelin_types::Instant;
 use ravelin_types::identity::Identity;
+use ravelin_types::{Carrier, Instant};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v1::{Message, Opaque, Payload};
 
@@ -199,7 +199,9 @@ pub(super) fn answered(
         Answer::Proven if judging => {
             let sa = proven(opening, ends, turn, keyed, core)?;
             return match early {
-                Some((local, remote, data)) => handle_early(sa, Datagram { local, remote, data: &data }, core),
+                Some((local, remote, data)) => {
+                    handle_early(sa, Datagram { local, remote, carrier: Carrier::Udp, data: &data }, core)
+                }
                 None => Some(sa),
             };
         }
@@ -234,7 +236,7 @@ fn refuse(opening: &Opening, ends: &Ends, turn: Turn, (theirs, keyed): (bool, &K
         && theirs
         && core.may_react()
     {
-        let datagram = Datagram { local: ends.local, remote: ends.peer, data: &keyed.received };
+        let datagram = Datagram { local: ends.local, remote: ends.peer, carrier: Carrier::Udp, data: &keyed.received };
         tell(header, error.notify_v1(), datagram, core);
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn farewell(secured: &Secured, ends: &Ends, kind: NotifyType, core: &
     let payloads = vec![about_ike(ends, kind, Vec::new()), Payload::Delete(Delete::Ike(vec![ends.spis()]))];
     let header = ends.header_v1(ExchangeType::INFORMATIONAL_V1, id);
     if let Ok((message, _)) = secured.seal_hashed(&secured.exchange_iv(id), header, &[], payloads) {
-        core.transmit(ends.local, ends.peer, message);
+        core.transmit(ends.way(), message);
     }
 }
 

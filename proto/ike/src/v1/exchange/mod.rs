@@ -353,6 +353,7 @@ fn initial(
         local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), IKE_PORT),
         peer: SocketAddr::new(remote.remote, IKE_PORT),
         nat: Nat::default(),
+        stream: None,
         created: core.now,
         serial: core.serial(),
         init_key: None,
@@ -415,6 +416,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             local: datagram.local,
             peer: datagram.remote,
             nat: Nat::default(),
+            stream: None,
             created: core.now,
             serial: core.serial(),
             init_key: Some(key),
@@ -495,7 +497,7 @@ fn tell(header: Header, kind: NotifyType, datagram: Datagram<'_>, core: &mut Cor
     if let Ok(chain) = Chain::new([&Payload::Notify(notify)]) {
         let message = emit(&answer, &chain);
         if message.len() <= datagram.data.len() {
-            core.transmit(datagram.local, datagram.remote, message);
+            core.transmit(datagram.way(), message);
         }
     }
 }

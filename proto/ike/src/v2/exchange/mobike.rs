@@ -17,6 +17,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use ravelin_types::Carrier;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use super::{After, Exchange, Task, What};
@@ -174,8 +175,11 @@ pub(crate) fn respond(
         mobike.theirs = mobike::told(payloads);
     }
     if update {
-        let same = datagram.remote.ip() == ends.peer.ip();
-        (ends.local, ends.peer) = (datagram.local, datagram.remote);
+        // RFC 9329 §7.1: who has opened a connection is at its end.
+        let same = datagram.remote.ip() == ends.peer.ip() || datagram.carrier == Carrier::Tcp;
+        if datagram.carrier == ends.way().carrier {
+            (ends.local, ends.peer) = (datagram.local, datagram.remote);
+        }
         ends.nat = detected(payloads, sa, ends, core).unwrap_or(ends.nat);
         // RFC 4555 §3.7: packets follow when the peer has shown that it is there. With the address it has done so before.
         match same {

@@ -137,7 +137,7 @@ impl Established {
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.open.as_mut().map(|open| open.retry.due(core.now)) {
             None | Some(Due::Later) => {}
-            Some(Due::Again(message, sent)) => core.send(ends.local, ends.peer, message, sent),
+            Some(Due::Again(message, sent)) => core.send_again(&ends, message, sent),
             Some(Due::GiveUp) => {
                 if !self.try_elsewhere(&mut ends, core) {
                     self.dead(&ends, core);
@@ -239,7 +239,10 @@ impl Established {
         let header = ends.header(exchange.kind(), false, id);
         match self.protection.seal(&header, payloads, &mut *core.rng) {
             Ok(message) => {
-                core.send(ends.local, ends.peer, &message, 0);
+                match ends.stream {
+                    Some(stream) if stream.is_lost => core.send_again(ends, &message, 0),
+                    _ => core.send(ends.way(), &message, 0),
+                }
                 let retry = Retry::new(message, self.remote.retransmission, core.now);
                 self.open = Some(Open { id, exchange, retry });
                 After::Stay

@@ -163,6 +163,16 @@ impl Established {
     pub(crate) fn go_to(&mut self, own: IpAddr, peer: IpAddr, ends: &mut Ends, core: &mut Core) {
         let Some(mobike) = self.mobike.as_ref().filter(|_| self.children.may_go_to(peer, core)) else { return };
         let (leads, same_peer) = (mobike.leads, peer == ends.peer.ip());
+        if let Some(stream) = &mut ends.stream {
+            // Of a connection both ends are fixed. Its other side waits for whoever opens it.
+            if stream.is_ours {
+                stream.is_lost = true;
+                ends.local = SocketAddr::new(own, 0);
+                ends.peer.set_ip(peer);
+                core.open_stream(ends);
+            }
+            return;
+        }
         ends.local.set_ip(own);
         if !same_peer {
             ends.peer = SocketAddr::new(peer, NAT_PORT);
@@ -174,7 +184,7 @@ impl Established {
         self.add_task_first(What::when_moved(leads));
         if let Some(open) = &mut self.open {
             let message = open.retry.restart(core.now).clone();
-            core.send(ends.local, ends.peer, &message, 0);
+            core.send(ends.way(), &message, 0);
         }
         self.say_moved(ends, core);
     }
@@ -185,7 +195,7 @@ impl Established {
         core.event(Event::IkeMoved { remote: self.remote.name.clone(), spis: ends.spis(), local, peer });
     }
 
-    fn add_task_first(&mut self, what: What) {
+    pub(crate) fn add_task_first(&mut self, what: What) {
         self.tasks.retain(|task| task.what != what);
         self.tasks.push_front(Task::new(what));
     }

@@ -9,3 +9,4 @@ pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod ppk;
 pub(crate) mod signature_hashes;
+pub(crate) mod tcp;

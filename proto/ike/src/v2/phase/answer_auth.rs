@@ -12,8 +12,8 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
+use ravelin_types::Way;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
 
@@ -46,7 +46,7 @@ pub(crate) struct Request {
     /// The identity under which we answer.
     pub(crate) id: Id,
     /// To which and from which address it came.
-    pub(crate) at: (SocketAddr, SocketAddr),
+    pub(crate) at: Way,
 }
 
 impl Request {
@@ -84,7 +84,7 @@ impl InitAnswered {
             core.counters.repeated += 1;
             // RFC 7383 §2.6.1: one answer for all fragments of a request.
             if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
-                core.send(datagram.local, datagram.remote, refused, 0);
+                core.send(datagram.way(), refused, 0);
             }
             return Some(self.keep(ends));
         }
@@ -95,7 +95,7 @@ impl InitAnswered {
         let current = |old: &Arc<Remote>| core.current(old);
         self.candidates = self.candidates.iter().filter_map(current).collect();
         // The initiator may have moved to port 4500 since, whether or not there is a NAT (RFC 7296 §2.23).
-        let same = datagram.remote.ip() == ends.peer.ip() || ends.nat.follows();
+        let same = datagram.remote.ip() == ends.peer.ip() || ends.follows();
         let peer = if same { datagram.remote } else { ends.peer };
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
@@ -105,17 +105,17 @@ impl InitAnswered {
             let answered = exchanged.and_then(|made| self.answer_intermediate(&now_at, made, datagram, core));
             return match answered {
                 Ok(()) => Some(self.keep(now_at)),
-                Err(error) => self.refuse(ends, &error, (datagram.local, datagram.remote), core),
+                Err(error) => self.refuse(ends, &error, datagram.way(), core),
             };
         }
-        let judged = payloads.and_then(|payloads| self.authenticate(payloads, (datagram.local, datagram.remote)));
+        let judged = payloads.and_then(|payloads| self.authenticate(payloads, datagram.way()));
         match judged {
             Ok((request, None)) => answer_eap::begin(self, now_at, request, core),
             Ok((request, Some(Now::Known(())))) => self.proven(now_at, request, core),
             Ok((request, Some(Now::Ask(question)))) => {
                 Some(asking::ask(now_at, question, Step::JudgeRequest(self, request), core))
             }
-            Err(error) => self.refuse(ends, &error, (datagram.local, datagram.remote), core),
+            Err(error) => self.refuse(ends, &error, datagram.way(), core),
         }
     }
 
@@ -144,13 +144,7 @@ impl InitAnswered {
     }
 
     /// Refuses the whole, at the addresses at which the request came.
-    pub(crate) fn refuse(
-        self: Box<Self>,
-        ends: Ends,
-        error: &Error,
-        at: (SocketAddr, SocketAddr),
-        core: &mut Core,
-    ) -> Option<IkeSa> {
+    pub(crate) fn refuse(self: Box<Self>, ends: Ends, error: &Error, at: Way, core: &mut Core) -> Option<IkeSa> {
         let due = self.due();
         let exchange = if due == ExchangeType::IKE_AUTH { "IKE_AUTH" } else { "IKE_INTERMEDIATE" };
         core.failed(error.failure(ends.place(self.remote_name(), exchange, None)));
@@ -162,23 +156,19 @@ impl InitAnswered {
         mut self: Box<Self>,
         ends: Ends,
         answer: Payload,
-        (local, remote): (SocketAddr, SocketAddr),
+        at: Way,
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = ends.header(self.due(), true, self.init.next_id);
         let message = self.init.protection.seal(&header, &[answer], &mut *core.rng).ok()?;
-        core.send(local, remote, &message, 0);
+        core.send(at, &message, 0);
         self.refused = Some(message);
         Some(self.keep(ends))
     }
 
     /// The remote that the peer is, once its AUTH is proven; `None`: by EAP, which it wants if it sends no AUTH
     /// (RFC 7296 §2.16).
-    fn authenticate(
-        &mut self,
-        payloads: Payloads,
-        at: (SocketAddr, SocketAddr),
-    ) -> Result<(Request, Option<Now<()>>), Error> {
+    fn authenticate(&mut self, payloads: Payloads, at: Way) -> Result<(Request, Option<Now<()>>), Error> {
         rules::require(&payloads, rules::AUTH_REQUEST)?;
         let id = payloads.idi()?;
         let by_eap = payloads.auth().is_err();
@@ -187,7 +177,7 @@ impl InitAnswered {
             let taking = fitting.filter(|remote| remote.takes(&id.identity));
             taking.filter(move |remote| remote.asked_for().is_some() == exact)
         };
-        let closed = |remote: &Arc<Remote>| remote.for_peer(at.0.ip(), &id.identity);
+        let closed = |remote: &Arc<Remote>| remote.for_peer(at.local.ip(), &id.identity);
         let known: Vec<Arc<Remote>> = taking(true).chain(taking(false)).map(closed).collect();
         let asked = payloads.idr().ok().map(|id| &id.identity);
         // RFC 7296 §1.2: the initiator may say whom it wants; we answer as somebody else if we must.
@@ -301,7 +291,7 @@ impl InitAnswered {
             let child = ChildSa::install(agreement, &ends, true, core);
             established.children.add(child, None, core);
         }
-        core.send(at.0, at.1, &response, 0);
+        core.send(at, &response, 0);
         Box::new(established).go_on(ends, core)
     }
 }

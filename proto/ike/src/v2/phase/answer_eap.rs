@@ -105,14 +105,14 @@ impl EapAnswered {
             // RFC 7383 §2.6.1: one answer for all fragments of a request.
             let first = protected.fragment.is_none_or(|fragment| fragment.number() == 1);
             if let Some(response) = self.response.as_ref().filter(|_| first) {
-                core.send(datagram.local, datagram.remote, response, 0);
+                core.send(datagram.way(), response, 0);
             }
             return Some(self.keep(ends));
         }
         let Some(whole) = init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        self.request.at = (datagram.local, datagram.remote);
+        self.request.at = datagram.way();
         if hung_up {
             return self.hung_up(ends, core);
         }
@@ -136,7 +136,7 @@ impl EapAnswered {
         let init = &mut self.phase.init;
         let header = ends.header(ExchangeType::INFORMATIONAL, true, init.next_id);
         if let Ok(answer) = init.protection.seal(&header, &[], &mut *core.rng) {
-            core.send(self.request.at.0, self.request.at.1, &answer, 0);
+            core.send(self.request.at, &answer, 0);
         }
         None
     }
@@ -230,8 +230,8 @@ impl EapAnswered {
         match init.protection.seal(&header, payloads, &mut *core.rng) {
             Ok(response) => {
                 init.next_round();
-                let (local, remote) = self.request.at;
-                core.send(local, remote, &response, 0);
+                let at = self.request.at;
+                core.send(at, &response, 0);
                 self.response = Some(response);
                 Some(self.keep(ends))
             }

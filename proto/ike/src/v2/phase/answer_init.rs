@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::Transform;
-use ravelin_types::{IkeSpi, Instant};
+use ravelin_types::{Carrier, IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{
     AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, OfferedProposal, Payload, Sa, emit,
@@ -30,7 +30,7 @@ use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
-use crate::ike_sa::{self, Ends, IkeSa};
+use crate::ike_sa::{self, Ends, IkeSa, Stream};
 use crate::input::Datagram;
 use crate::limits;
 use crate::nat::Nat;
@@ -130,6 +130,8 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     let vouched = payloads
         .notify(NotifyType::COOKIE)
         .is_some_and(|notify| core.cookies.accepts(&notify.data, claim, &core.crypto, &mut *core.rng, core.now));
+    // RFC 9329 §6.3: who has opened a connection can receive.
+    let vouched = vouched || datagram.carrier == Carrier::Tcp;
     if !vouched && core.table.half_open() >= limits::COOKIE_THRESHOLD {
         challenge(claim, datagram, core);
         return Ok(());
@@ -146,7 +148,7 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         return Ok(());
     }
     let Built { ends, init } = message;
-    core.transmit(datagram.local, datagram.remote, init.response.clone());
+    core.transmit(datagram.way(), init.response.clone());
     let phase = InitAnswered {
         candidates,
         suite: agreed.suite,
@@ -172,7 +174,7 @@ fn repeat(spi: IkeSpi, datagram: Datagram<'_>, core: &mut Core) {
     match response {
         Some(response) => {
             core.counters.repeated += 1;
-            core.transmit(datagram.local, datagram.remote, response);
+            core.transmit(datagram.way(), response);
         }
         None => core.counters.unexpected += 1,
     }
@@ -254,6 +256,7 @@ fn build(
         local: datagram.local,
         peer: datagram.remote,
         nat: nat.unwrap_or_default(),
+        stream: (datagram.carrier == Carrier::Tcp).then_some(Stream { is_ours: false, is_lost: false }),
         created: core.now,
         serial: core.serial(),
         init_key: None,
@@ -261,7 +264,8 @@ fn build(
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
     let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, spi_i, spi_r);
     let mut protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
-    protection.fragments = fragmentation::supported(payloads);
+    // RFC 9329 §7.5: a stream needs none.
+    protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
     let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
     let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms.clone() };
@@ -337,7 +341,7 @@ fn reply(spi_i: IkeSpi, notify: Notify, datagram: Datagram<'_>, core: &mut Core)
     if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
         let message = emit(&header, &chain);
         if message.len() <= datagram.data.len() {
-            core.transmit(datagram.local, datagram.remote, message);
+            core.transmit(datagram.way(), message);
         }
     }
 }

@@ -257,7 +257,7 @@ impl Unsigned {
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
         match init.protection.seal(&header, &payloads, &mut *core.rng) {
             Ok(message) => {
-                core.send(ends.local, ends.peer, &message, 0);
+                core.send(ends.way(), &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);
                 let turn = Turn::first(&remote);
                 let phase = AuthRequested { remote, wants, retry, suite: init.suite, turn, init, offer };
@@ -309,7 +309,7 @@ impl AuthRequested {
             return Some(self.keep(ends));
         };
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
-        let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
+        let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         self.finish(ends, payloads, core)
     }
@@ -317,7 +317,7 @@ impl AuthRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
+            Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 core.table.release(self.offer.inbound);
                 let (place, first) = (self.place(&ends), self.offer.want);
@@ -513,7 +513,7 @@ impl AuthRequested {
         let header = ends.header(ExchangeType::INFORMATIONAL, false, self.init.next_id + 1);
         let notify = [Payload::Notify(Notify::new(kind, Vec::new()))];
         if let Ok(message) = self.init.protection.seal(&header, &notify, &mut *core.rng) {
-            core.send(ends.local, ends.peer, &message, 0);
+            core.send(ends.way(), &message, 0);
         }
     }
 

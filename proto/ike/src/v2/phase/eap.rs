@@ -154,7 +154,7 @@ impl AuthRequested {
         let header = ends.header(ExchangeType::IKE_AUTH, false, self.init.next_id);
         match self.init.protection.seal(&header, &[payload], &mut *core.rng) {
             Ok(message) => {
-                core.send(ends.local, ends.peer, &message, 0);
+                core.send(ends.way(), &message, 0);
                 self.retry = Retry::new(message, self.remote.retransmission, core.now);
                 Some(Phase::AuthRequested(self).with(ends))
             }

@@ -16,7 +16,7 @@ use core::net::SocketAddr;
 use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Identity, IkeSpi, Instant, Secret};
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Secret, Way};
 use ravelin_wire::ike::header::Header;
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
 
@@ -186,7 +186,7 @@ impl Established {
                 return Some(self.keep(ends));
             };
             let Some(open) = self.open.take() else { return Some(self.keep(ends)) };
-            self.hear(&mut ends, datagram.remote, core);
+            self.hear(&mut ends, datagram.way(), core);
             exchange::response(open.exchange, &mut self, &mut ends, payloads(&whole), core)
         } else {
             match self.window.arrived(header.message_id) {
@@ -197,7 +197,7 @@ impl Established {
                     if protected.fragment.is_none_or(|fragment| fragment.number() == 1)
                         && let Some((response, times)) = self.window.repeat()
                     {
-                        core.send(datagram.local, datagram.remote, response, times);
+                        core.send(datagram.way(), response, times);
                     }
                     return Some(self.keep(ends));
                 }
@@ -209,7 +209,7 @@ impl Established {
             let Some(whole) = self.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
                 return Some(self.keep(ends));
             };
-            self.hear(&mut ends, datagram.remote, core);
+            self.hear(&mut ends, datagram.way(), core);
             let payloads = payloads(&whole);
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
@@ -249,7 +249,7 @@ impl Established {
         let header = ends.header(kind, true, header.message_id);
         match self.protection.seal(&header, &answer, &mut *core.rng) {
             Ok(response) => {
-                core.send(datagram.local, datagram.remote, &response, 0);
+                core.send(datagram.way(), &response, 0);
                 self.window.answered(response);
                 after
             }
@@ -270,12 +270,14 @@ impl Established {
     }
 
     /// The peer sent something new that verifies.
-    fn hear(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
+    fn hear(&mut self, ends: &mut Ends, by: Way, core: &mut Core) {
         self.heard = core.now;
         self.found();
-        // RFC 4555 §3.8: with MOBIKE a message says where its sender is, or says nothing of it.
-        if self.mobike.is_none() {
-            self.follow(ends, from, core);
+        if by.carrier == Carrier::Tcp {
+            self.follow_stream(ends, by, core);
+        } else if self.mobike.is_none() {
+            // RFC 4555 §3.8: with MOBIKE a message says where its sender is, or says nothing of it.
+            self.follow(ends, by.remote, core);
         }
     }
 
@@ -283,7 +285,7 @@ impl Established {
     pub(crate) fn follow(&mut self, ends: &mut Ends, from: SocketAddr, core: &mut Core) {
         // A mapping of a NAT has one address family; what comes in the other was sent on by somebody else.
         let same_family = from.is_ipv4() == ends.peer.is_ipv4();
-        if from == ends.peer || !same_family || !ends.nat.follows() {
+        if from == ends.peer || !same_family || !ends.follows() {
             return;
         }
         if self.children.may_go_to(from.ip(), core) {

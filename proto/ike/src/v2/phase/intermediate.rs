@@ -67,7 +67,7 @@ pub(crate) fn go_on(
     });
     match request {
         Ok((ke, message)) => {
-            core.send(ends.local, ends.peer, &message, 0);
+            core.send(ends.way(), &message, 0);
             let retry = Retry::new(message, remote.retransmission, core.now);
             let phase = IntermediateRequested { remote, wants, retry, init, method, ke };
             Some(Phase::IntermediateRequested(Box::new(phase)).with(ends))
@@ -106,7 +106,7 @@ impl IntermediateRequested {
         let init = &mut self.init;
         init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &whole.head, &whole.content);
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
-        let peer = if ends.nat.follows() { datagram.remote } else { ends.peer };
+        let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         match payloads.and_then(|payloads| self.accept(&payloads)) {
             Ok(shared) => {
@@ -140,7 +140,7 @@ impl IntermediateRequested {
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
+            Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 let place = self.place(&ends);
                 gateways::silent(&self.remote, place, false, self.wants, core);
@@ -211,7 +211,7 @@ impl InitAnswered {
         // RFC 7383 §2.6.1: one answer for all fragments of a request.
         if protected.fragment.is_none_or(|fragment| fragment.number() == 1) {
             answered.repeated = answered.repeated.saturating_add(1);
-            core.send(datagram.local, datagram.remote, &answered.response, answered.repeated);
+            core.send(datagram.way(), &answered.response, answered.repeated);
         }
     }
 
@@ -242,7 +242,7 @@ impl InitAnswered {
         let head = intermediate::head(&header, &chain);
         init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &head, chain.bytes());
         let response = init.protection.seal_chain(&header, &chain, &mut *core.rng);
-        core.send(datagram.local, datagram.remote, &response, 0);
+        core.send(datagram.way(), &response, 0);
         let protection = init.advance(&shared, ends, false)?;
         self.answered = Some(Answered { protection, response, id, repeated: 0 });
         Ok(())

@@ -1,6 +1,7 @@
 //! The initial exchanges, one struct per phase, and the phase they lead to.
 //!
 //! ```text
+//!   opening.rs   a connection, where IKE goes in TCP      Opening
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
@@ -21,10 +22,13 @@ pub(crate) mod auth;
 pub(crate) mod eap;
 pub(crate) mod established;
 pub(crate) mod intermediate;
+pub(crate) mod opening;
 pub(crate) mod sa_init;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
@@ -36,10 +40,13 @@ use self::asking::Asking;
 use self::auth::AuthRequested;
 use self::established::Established;
 use self::intermediate::IntermediateRequested;
+use self::opening::Opening;
 use self::sa_init::InitRequested;
 use crate::context::Core;
+use crate::error::Error;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
+use crate::live::Live;
 use crate::output::{DownReason, OpId};
 use crate::question::Answer;
 use crate::secrets::IkeSecrets;
@@ -47,6 +54,8 @@ use crate::want::Want;
 
 /// How far an IKE SA of IKEv2 is.
 pub(crate) enum Phase {
+    /// We asked for a connection.
+    Opening(Box<Opening>),
     /// We sent an IKE_SA_INIT request.
     InitRequested(Box<InitRequested>),
     /// We answered one.
@@ -71,6 +80,10 @@ impl Phase {
 
     pub(crate) fn handle(self, ends: Ends, message: Message, datagram: Datagram<'_>, core: &mut Core) -> Option<IkeSa> {
         match self {
+            Phase::Opening(phase) => {
+                core.counters.unexpected += 1;
+                Some(Phase::Opening(phase).with(ends))
+            }
             Phase::InitRequested(phase) => phase.handle(ends, message, datagram, core),
             Phase::InitAnswered(phase) => phase.handle(ends, message, datagram, core),
             Phase::IntermediateRequested(phase) => phase.handle(ends, message, datagram, core),
@@ -83,6 +96,7 @@ impl Phase {
 
     pub(crate) fn timer(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self {
+            Phase::Opening(phase) => phase.timer(ends, core),
             Phase::InitRequested(phase) => phase.timer(ends, core),
             Phase::InitAnswered(phase) => phase.timer(ends, core),
             Phase::IntermediateRequested(phase) => phase.timer(ends, core),
@@ -100,8 +114,46 @@ impl Phase {
         }
     }
 
+    /// The connection that it goes over is gone. `None`: the SA is, too.
+    pub(crate) fn closed(self, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::InitRequested(phase) => {
+                phase.closed(core);
+                None
+            }
+            Phase::Established(mut phase) => {
+                phase.stream_closed(&mut ends);
+                phase.go_on(ends, core)
+            }
+            // Who opens another will be followed to it; what we have not authenticated by then expires.
+            phase if ends.stream.is_some_and(|stream| !stream.is_ours) => Some(phase.with(ends)),
+            phase => {
+                let place = ends.place(phase.remote_name(), "IKE_AUTH", None);
+                core.failed(Error::NoStream("the connection to the peer broke".into()).failure(place));
+                phase.drop_silently(&ends, DownReason::PeerDead, core);
+                None
+            }
+        }
+    }
+
+    /// The connection that it asked for is on its way from `local`, or cannot be. `None`: the SA is gone, or has gone on.
+    pub(crate) fn opened(self, mut ends: Ends, local: Result<SocketAddr, String>, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(phase) => {
+                phase.opened(ends, local, core);
+                None
+            }
+            Phase::Established(mut phase) => {
+                phase.stream_opened(&mut ends, local, core);
+                phase.go_on(ends, core)
+            }
+            phase => Some(phase.with(ends)),
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
+            Phase::Opening(phase) => Some(phase.expire_at),
             Phase::InitRequested(phase) => Some(phase.retry.at()),
             Phase::InitAnswered(phase) => Some(phase.expire_at),
             Phase::IntermediateRequested(phase) => Some(phase.retry.at()),
@@ -117,7 +169,8 @@ impl Phase {
         match self {
             Phase::InitAnswered(_) | Phase::EapAnswered(_) => true,
             Phase::Asking(phase) => phase.is_half_open(),
-            Phase::InitRequested(_)
+            Phase::Opening(_)
+            | Phase::InitRequested(_)
             | Phase::IntermediateRequested(_)
             | Phase::AuthRequested(_)
             | Phase::Established(_) => false,
@@ -126,6 +179,7 @@ impl Phase {
 
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
         match self {
+            Phase::Opening(phase) => Some(&mut phase.wants),
             Phase::InitRequested(phase) => Some(&mut phase.wants),
             Phase::IntermediateRequested(phase) => Some(&mut phase.wants),
             Phase::AuthRequested(phase) => Some(&mut phase.wants),
@@ -144,6 +198,7 @@ impl Phase {
 
     pub(crate) fn remote_name(&self) -> &str {
         match self {
+            Phase::Opening(phase) => &phase.remote.name,
             Phase::InitRequested(phase) => &phase.remote.name,
             Phase::InitAnswered(phase) => phase.remote_name(),
             Phase::IntermediateRequested(phase) => &phase.remote.name,
@@ -156,7 +211,7 @@ impl Phase {
 
     pub(crate) fn state_name(&self) -> &'static str {
         match self {
-            Phase::InitRequested(_) | Phase::InitAnswered(_) => "IKE_SA_INIT",
+            Phase::Opening(_) | Phase::InitRequested(_) | Phase::InitAnswered(_) => "IKE_SA_INIT",
             Phase::IntermediateRequested(_) => "IKE_INTERMEDIATE",
             Phase::AuthRequested(_) | Phase::EapAnswered(_) | Phase::Asking(_) => "IKE_AUTH",
             Phase::Established(phase) => phase.state_name(),
@@ -165,7 +220,7 @@ impl Phase {
 
     pub(crate) fn suite(&self) -> Option<IkeSuite> {
         match self {
-            Phase::InitRequested(_) => None,
+            Phase::Opening(_) | Phase::InitRequested(_) => None,
             Phase::InitAnswered(phase) => Some(phase.suite),
             Phase::IntermediateRequested(phase) => Some(phase.init.suite),
             Phase::AuthRequested(phase) => Some(phase.suite),
@@ -178,7 +233,7 @@ impl Phase {
     /// What opens the messages, once there are keys.
     pub(crate) fn secrets(&self, ends: &Ends) -> Option<IkeSecrets> {
         let protection = match self {
-            Phase::InitRequested(_) => return None,
+            Phase::Opening(_) | Phase::InitRequested(_) => return None,
             Phase::InitAnswered(phase) => &phase.init.protection,
             Phase::IntermediateRequested(phase) => &phase.init.protection,
             Phase::AuthRequested(phase) => &phase.init.protection,
@@ -194,7 +249,8 @@ impl Phase {
             Phase::Established(phase) => phase.end(ends, reason, core),
             Phase::AuthRequested(phase) => phase.abandon(core),
             Phase::Asking(phase) => phase.abandon(core),
-            Phase::InitRequested(_)
+            Phase::Opening(_)
+            | Phase::InitRequested(_)
             | Phase::InitAnswered(_)
             | Phase::IntermediateRequested(_)
             | Phase::EapAnswered(_) => {}

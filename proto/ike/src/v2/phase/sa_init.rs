@@ -25,7 +25,7 @@ use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyTyp
 
 use super::Phase;
 use super::auth::InitExchange;
-use super::intermediate as intermediate_phase;
+use super::{intermediate as intermediate_phase, opening};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
@@ -59,6 +59,8 @@ pub(crate) struct InitRequested {
     restarts: u32,
     /// An error that somebody, perhaps the responder, answered with and that was reported.
     reported: bool,
+    /// Without an answer in UDP, TCP is tried.
+    falls_back: bool,
 }
 
 /// Begins an IKE SA with `remote` for what is wanted.
@@ -69,46 +71,73 @@ pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
         policy: wants.first().map(|want| want.policy),
         exchange: "IKE_SA_INIT",
     };
-    if let Err(error) = request(remote, wants, core) {
+    let begun = match remote.extensions.tcp {
+        Some(tcp) if tcp.at_once => opening::begin(remote, wants, core),
+        tcp => ends(&remote, &wants, core).and_then(|ends| request(ends, remote, wants, tcp.is_some(), core)),
+    };
+    if let Err(error) = begun {
         core.failed(error.failure(place));
     }
 }
 
-fn request(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(), Error> {
+/// The ends of an IKE SA that we begin, in UDP.
+pub(super) fn ends(remote: &Remote, wants: &[Want], core: &mut Core) -> Result<Ends, Error> {
     if remote.remote.is_unspecified() {
         return Err(Error::Misuse("the remote has no address to which to send"));
     }
     if core.table.len() >= limits::IKE_SAS {
         return Err(Error::Misuse("the limit on IKE SAs is reached"));
     }
-    let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
-    let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
-    let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
     let unspecified = match remote.remote {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let asked = wants.first().and_then(|want| want.source(&*core.policy(want.policy)?));
     let asked = asked.filter(|source| source.is_ipv4() == remote.remote.is_ipv4());
-    let ends = Ends {
+    Ok(Ends {
         spi_i: core.ike_spi(),
         spi_r: IkeSpi::ZERO,
         initiator: true,
         local: SocketAddr::new(remote.local.or(asked).or(remote.source).unwrap_or(unspecified), IKE_PORT),
         peer: SocketAddr::new(remote.remote, IKE_PORT),
         nat: Nat::default(),
+        stream: None,
         created: core.now,
         serial: core.serial(),
         init_key: None,
-    };
+    })
+}
+
+/// Sends the first request. `falls_back`: to TCP, when there is no answer.
+pub(super) fn request(
+    ends: Ends,
+    remote: Arc<Remote>,
+    wants: Vec<Want>,
+    falls_back: bool,
+    core: &mut Core,
+) -> Result<(), Error> {
+    let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
+    let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+    let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
     let nonce = core.nonce();
     let ke = alg.generate(&mut *core.rng);
     let message = init_message(&ends, &remote, &offers, (method, &*ke), &nonce, None, core)?;
     let message = Sealed::whole(message);
-    core.send(ends.local, ends.peer, &message, 0);
+    core.send(ends.way(), &message, 0);
     let retry = Retry::new(message, remote.retransmission, core.now);
-    let phase =
-        InitRequested { remote, wants, retry, offers, ke, method, nonce, cookie: None, restarts: 0, reported: false };
+    let phase = InitRequested {
+        remote,
+        wants,
+        retry,
+        offers,
+        ke,
+        method,
+        nonce,
+        cookie: None,
+        restarts: 0,
+        reported: false,
+        falls_back,
+    };
     core.table.insert(Phase::InitRequested(Box::new(phase)).with(ends));
     Ok(())
 }
@@ -130,7 +159,10 @@ fn init_message(
     payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
     payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
-    payloads.push(fragmentation::notify());
+    // RFC 9329 §7.5: a stream needs none.
+    if ends.stream.is_none() {
+        payloads.push(fragmentation::notify());
+    }
     payloads.extend(signature_hashes::notify(core::iter::once(remote)));
     payloads.extend(ppk::offer(remote));
     // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
@@ -184,9 +216,19 @@ impl InitRequested {
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        let answered = self.reported || self.restarts > 0;
         match self.retry.due(core.now) {
             Due::Later => {}
-            Due::Again(message, sent) => core.send(ends.local, ends.peer, message, sent),
+            Due::Again(_, sent) if self.falls_back && sent >= opening::UDP_TRIES && !answered => {
+                let InitRequested { remote, wants, .. } = *self;
+                let policy = wants.first().map(|want| want.policy);
+                let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
+                if let Err(error) = opening::begin(remote, wants, core) {
+                    core.failed(error.failure(place));
+                }
+                return None;
+            }
+            Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 let policy = self.wants.first().map(|want| want.policy);
                 let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
@@ -195,6 +237,12 @@ impl InitRequested {
             }
         }
         Some(self.keep(ends))
+    }
+
+    /// The connection is gone, or was never there.
+    pub(crate) fn closed(self: Box<Self>, core: &mut Core) {
+        let InitRequested { remote, wants, .. } = *self;
+        opening::failed(remote, wants, "the peer, or something on the way, closed or refused it".into(), core);
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
@@ -243,7 +291,7 @@ impl InitRequested {
         match init_message(&ends, &self.remote, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
             Ok(message) => {
                 let message = Sealed::whole(message);
-                core.send(ends.local, ends.peer, &message, 0);
+                core.send(ends.way(), &message, 0);
                 self.retry = Retry::new(message, self.remote.retransmission, core.now);
                 Some(self.keep(ends))
             }
@@ -282,7 +330,7 @@ impl InitRequested {
         let keys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, spi_r);
         let mut protection =
             Protection::new(&keys, &algs, true).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
-        protection.fragments = fragmentation::supported(payloads);
+        protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
 
         let unknown_local = ends.local.ip().is_unspecified();
         let mut ends = Ends { spi_r, local: datagram.local, peer: datagram.remote, ..ends.clone() };
@@ -291,7 +339,8 @@ impl InitRequested {
         // Our hash was made over an address we did not know, so the peer takes us for one behind a NAT.
         ends.nat.ours |= detected.is_some() && (unknown_local || self.remote.encap);
         // RFC 4555 §3.3: with MOBIKE at once, so that the ports need not change where a NAT turns up.
-        if ends.nat.any() || self.remote.extensions.mobike && detected.is_some() {
+        let changes_port = ends.nat.any() || self.remote.extensions.mobike && detected.is_some();
+        if changes_port && ends.stream.is_none() {
             // RFC 7296 §2.23: everything after goes to and from port 4500.
             ends.local.set_port(NAT_PORT);
             ends.peer.set_port(NAT_PORT);

@@ -8,7 +8,7 @@ use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Event, HostAddresses};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction::{Inbound, Outbound};
-use ravelin_types::sa::UdpEncap;
+use ravelin_types::sa::Encap;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
 
@@ -236,10 +236,10 @@ fn behind_a_nat_esp_goes_into_udp_and_comes_out_again() {
     }
     assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((true, false), (false, true)));
     let (here, there) = (lab.a.child(), lab.b.child());
-    assert_eq!(lab.a.sa(Outbound, here.outbound).encap, Some(UdpEncap { src_port: 4500, dst_port: 4500 }));
+    assert_eq!(lab.a.sa(Outbound, here.outbound).encap, Some(Encap::udp(4500, 4500)));
     let out = lab.b.sa(Outbound, there.outbound);
-    assert_eq!((out.dst, out.encap), (outside.ip(), Some(UdpEncap { src_port: 4500, dst_port: 1025 })));
-    assert_eq!(lab.b.sa(Inbound, there.inbound).encap, Some(UdpEncap { src_port: 1025, dst_port: 4500 }));
+    assert_eq!((out.dst, out.encap), (outside.ip(), Some(Encap::udp(4500, 1025))));
+    assert_eq!(lab.b.sa(Inbound, there.inbound).encap, Some(Encap::udp(1025, 4500)));
     lab.a.command(at(&[NEW_A], &[B]));
     lab.settle();
     assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((false, false), (false, false)));
@@ -269,7 +269,7 @@ fn a_nat_that_maps_anew_is_noticed_by_a_sign_of_life() {
     cross(&mut lab, port);
     assert_eq!(lab.b.ike().peer, socket("203.0.113.77:2000"));
     let child = lab.b.child();
-    assert_eq!(lab.b.sa(Outbound, child.outbound).encap, Some(UdpEncap { src_port: 4500, dst_port: 2000 }));
+    assert_eq!(lab.b.sa(Outbound, child.outbound).encap, Some(Encap::udp(4500, 2000)));
 }
 
 #[test]

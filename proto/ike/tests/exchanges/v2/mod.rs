@@ -23,4 +23,5 @@ mod ppk;
 mod rekey;
 mod signature;
 mod storm;
+mod tcp;
 mod window;

@@ -9,7 +9,7 @@ use ravelin_types::dataplane::DataPlaneEvent;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::Direction::{Inbound, Outbound};
-use ravelin_types::sa::{OriginalAddresses, UdpEncap};
+use ravelin_types::sa::{Encap, OriginalAddresses};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, Transform};
 
@@ -93,9 +93,9 @@ fn a_nat_is_found_and_everything_moves_to_port_4500() {
     let child = natted.lab.b.child();
     let out = natted.lab.b.sa(Outbound, child.outbound);
     assert_eq!(out.dst, ip(OUTSIDE));
-    assert_eq!(out.encap, Some(UdpEncap { src_port: 4500, dst_port: 1025 }));
+    assert_eq!(out.encap, Some(Encap::udp(4500, 1025)));
     let inbound = natted.lab.b.sa(Inbound, child.inbound);
-    assert_eq!(inbound.encap, Some(UdpEncap { src_port: 1025, dst_port: 4500 }));
+    assert_eq!(inbound.encap, Some(Encap::udp(1025, 4500)));
     assert_eq!(inbound.original, None);
 }
 
@@ -228,7 +228,7 @@ fn either_end_can_ask_for_udp_without_a_nat() {
         lab.establish();
         assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((a_asks, b_asks), (b_asks, a_asks)));
         assert_eq!(lab.a.ike().peer, socket("192.0.2.2:4500"));
-        let encap = Some(UdpEncap { src_port: 4500, dst_port: 4500 });
+        let encap = Some(Encap::udp(4500, 4500));
         assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).encap, encap);
         assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).encap, encap);
         lab.assert_mirrored();
@@ -290,7 +290,7 @@ fn a_responder_behind_a_nat_is_found_and_followed() {
     assert_eq!((lab.a.ike().nat, lab.b.ike().nat), ((false, true), (true, false)));
     assert_eq!(lab.a.ike().peer, socket("198.51.100.1:4500"));
     assert_eq!(lab.b.ike().local, socket("10.0.0.1:4500"));
-    let encap = Some(UdpEncap { src_port: 4500, dst_port: 4500 });
+    let encap = Some(Encap::udp(4500, 4500));
     assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).encap, encap);
     assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).encap, encap);
     assert_eq!(lab.b.sa(Outbound, lab.b.child().outbound).src, ip(INSIDE));

@@ -329,7 +329,12 @@ impl Peer {
     // Exchanging.
 
     pub fn send(&self, host: &mut Host, data: &[u8]) {
-        host.input(Input::Datagram(Datagram { local: self.remote, remote: self.local, data }));
+        host.input(Input::Datagram(Datagram {
+            local: self.remote,
+            remote: self.local,
+            carrier: ravelin_types::Carrier::Udp,
+            data,
+        }));
     }
 
     /// The payloads of a message from the endpoint.

@@ -37,7 +37,10 @@ impl Pair {
                 for (to, data) in sent {
                     self.1.push(data.clone());
                     let from = SocketAddr::new(if at == 0 { [10, 0, 0, 1] } else { [10, 0, 0, 2] }.into(), to.port());
-                    other.core.datagram(Datagram { local: to, remote: from, data: &data }, other.now);
+                    other.core.datagram(
+                        Datagram { local: to, remote: from, carrier: ravelin_types::Carrier::Udp, data: &data },
+                        other.now,
+                    );
                 }
             }
         }

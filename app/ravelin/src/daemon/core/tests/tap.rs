@@ -173,7 +173,7 @@ fn a_flood_is_not_shown_and_few_may_read() {
         let now = Instant::ZERO + Duration::from_secs(second);
         for _ in 0..2000 {
             let (local, remote) = (([10, 0, 0, 1], 500).into(), ([10, 0, 0, 2], 500).into());
-            bench.core.datagram(Datagram { local, remote, data: &message }, now);
+            bench.core.datagram(Datagram { local, remote, carrier: ravelin_types::Carrier::Udp, data: &message }, now);
         }
     }
     let numbers: Vec<u64> = bench

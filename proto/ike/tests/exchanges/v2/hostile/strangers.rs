@@ -8,7 +8,7 @@ use ravelin_ike::{Command, Datagram, Input, Output, Transmit, limits};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::sa::Direction::Inbound;
 use ravelin_types::transform::{KeMethod, Transform};
-use ravelin_types::{IkeSpi, Spi};
+use ravelin_types::{IkeSpi, Spi, Way};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Chain, Message, Nonce, Notify, NotifyType, Payload, emit};
 
@@ -116,7 +116,7 @@ fn messages_for_no_ike_sa_get_a_bounded_number_of_short_answers() {
             for version in [0x10, 0x20, 0x2f, 0x30] {
                 let mut data = vec![7; 16];
                 data.extend([0, version, exchange, flags, 0, 0, 0, 0, 0, 0, 0, 28]);
-                let message = Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data };
+                let message = Transmit::new(Way::udp(socket("192.0.2.1:500"), socket("192.0.2.2:500")), data);
                 lab.b.receive(&message);
                 count += 1;
             }
@@ -132,7 +132,7 @@ fn messages_for_no_ike_sa_get_a_bounded_number_of_short_answers() {
         let mut data = vec![9; 16];
         data.extend([46, 0x20, INFO, flags, 0, 0, 0, 5, 0, 0, 0, 40, 0, 0, 0, 12, 0, 0, 0x9c, 0x40, 1, 2, 3, 4]);
         lab.b.sleep(Duration::from_secs(2));
-        lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
+        lab.b.receive(&Transmit::new(Way::udp(socket("192.0.2.1:500"), socket("192.0.2.2:500")), data));
         assert_eq!(lab.b.sent.len(), answers);
     }
     let answer = lab.b.take();
@@ -155,7 +155,7 @@ fn an_unprotected_invalid_spi_makes_us_ask_the_peer_once() {
     for (spi, asked) in [(Spi(0x5555_5555), 0), (lab.b.child().outbound, 1), (lab.b.child().outbound, 1)] {
         let notify = Payload::Notify(Notify::new(NotifyType::INVALID_SPI, spi.0.to_be_bytes()));
         let data = emit(&header, &Chain::new(&[notify]).unwrap());
-        lab.b.receive(&Transmit { local: socket("192.0.2.1:500"), remote: socket("192.0.2.2:500"), data });
+        lab.b.receive(&Transmit::new(Way::udp(socket("192.0.2.1:500"), socket("192.0.2.2:500")), data));
         assert_eq!(lab.b.sent.len(), asked);
     }
     assert_eq!(lab.b.next(), Some((INFO, 0, false)));
@@ -199,7 +199,7 @@ fn an_initiator_does_not_dance_for_ever() {
             _ => Notify::new(NotifyType::COOKIE, vec![asked; 16]),
         };
         let data = emit(&reply, &Chain::new(&[Payload::Notify(notify)]).unwrap());
-        lab.a.receive(&Transmit { local: request.remote, remote: request.local, data });
+        lab.a.receive(&Transmit::new(Way::udp(request.remote, request.local), data));
     }
     assert_eq!(u32::from(asked), limits::INIT_RESTARTS + 1);
     lab.a.failure(Part::Protocol);
@@ -217,7 +217,7 @@ fn an_initiator_returns_only_cookies_of_the_allowed_size() {
         let reply = Header { flags: Flags::RESPONSE, ..header };
         let cookie = Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1; len]));
         let data = emit(&reply, &Chain::new(&[cookie]).unwrap());
-        lab.a.receive(&Transmit { local: request.remote, remote: request.local, data });
+        lab.a.receive(&Transmit::new(Way::udp(request.remote, request.local), data));
         assert!(lab.a.sent.is_empty());
         // The true answer is still welcome.
         lab.b.receive(&request);
@@ -287,7 +287,8 @@ fn random_datagrams_never_panic_and_never_disturb() {
         if data == real.data {
             continue;
         }
-        let datagram = Datagram { local: real.remote, remote: real.local, data: &data };
+        let datagram =
+            Datagram { local: real.remote, remote: real.local, carrier: ravelin_types::Carrier::Udp, data: &data };
         lab.b.endpoint.handle(Input::Datagram(datagram), lab.b.now);
         while !matches!(lab.b.endpoint.poll(), Output::Wait(_)) {}
     }

@@ -1,0 +1,90 @@
+//! Before IKE_SA_INIT in TCP: the connection is asked for, and its local port is needed for NAT detection (RFC 9329 §6.5).
+//!
+//! A remote that has TCP as fallback is asked in UDP first. Without an answer to [`UDP_TRIES`] transmissions a new IKE SA
+//! begins here (RFC 9329 §5.1, RFC 9329 §9); when there is no connection either, one more begins in UDP, for all its transmissions.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use ravelin_types::Instant;
+use ravelin_wire::tcp_encap;
+
+use super::{Phase, sa_init};
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::{Error, Place};
+use crate::ike_sa::{Ends, IkeSa, Stream};
+use crate::limits;
+use crate::want::Want;
+
+/// Transmissions in UDP before TCP is tried: the first and one more.
+pub(crate) const UDP_TRIES: u32 = 2;
+
+/// We asked for a connection.
+pub(crate) struct Opening {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) wants: Vec<Want>,
+    pub(crate) expire_at: Instant,
+}
+
+/// Begins an IKE SA in TCP.
+pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(), Error> {
+    let port = remote.extensions.tcp.map_or(tcp_encap::PORT, |tcp| tcp.port);
+    let mut ends = sa_init::ends(&remote, &wants, core)?;
+    ends.local.set_port(0);
+    ends.peer.set_port(port);
+    ends.stream = Some(Stream { is_ours: true, is_lost: false });
+    core.open_stream(&ends);
+    let phase = Opening { remote, wants, expire_at: core.now + limits::ANSWER };
+    core.table.insert(Phase::Opening(Box::new(phase)).with(ends));
+    Ok(())
+}
+
+impl Opening {
+    /// The connection is on its way from `local`.
+    pub(crate) fn opened(self, mut ends: Ends, local: Result<SocketAddr, String>, core: &mut Core) {
+        let Opening { remote, wants, .. } = self;
+        let place = place(&remote, &wants);
+        let begun = match local {
+            Ok(local) => {
+                ends.local = local;
+                let way = ends.way();
+                sa_init::request(ends, remote, wants, false, core).inspect_err(|_| core.close_stream(way))
+            }
+            Err(why) => return failed(remote, wants, why, core),
+        };
+        if let Err(error) = begun {
+            core.failed(error.failure(place));
+        }
+    }
+
+    /// Nobody answers for the data plane.
+    pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if core.now < self.expire_at {
+            return Some(Phase::Opening(self).with(ends));
+        }
+        failed(self.remote, self.wants, "the data plane gave no connection".into(), core);
+        None
+    }
+}
+
+/// There is no connection, so UDP has its turn again where it had one.
+pub(crate) fn failed(remote: Arc<Remote>, wants: Vec<Want>, why: String, core: &mut Core) {
+    let place = place(&remote, &wants);
+    core.failed(Error::NoStream(why).failure(place.clone()));
+    if remote.extensions.tcp.is_some_and(|tcp| !tcp.at_once) {
+        let begun =
+            sa_init::ends(&remote, &wants, core).and_then(|ends| sa_init::request(ends, remote, wants, false, core));
+        if let Err(error) = begun {
+            core.failed(error.failure(place));
+        }
+    }
+}
+
+fn place(remote: &Remote, wants: &[Want]) -> Place {
+    let policy = wants.first().map(|want| want.policy);
+    Place { remote: Some(remote.name.clone()), address: remote.remote, policy, exchange: "IKE_SA_INIT" }
+}
