@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS};
 
 const SECTION_START: u8 = 1;
@@ -51,6 +53,19 @@ pub struct Malformed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooLong(pub String);
 
+/// Keys and passwords may be among the values.
+impl Drop for Message {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.items {
+            match value {
+                Value::Data(data) => data.zeroize(),
+                Value::List(items) => items.zeroize(),
+                Value::Section(_) => {}
+            }
+        }
+    }
+}
+
 impl Message {
     /// Nothing in it.
     pub fn new() -> Self {
@@ -67,6 +82,13 @@ impl Message {
     /// Adds a key-value pair at the end.
     pub fn put(&mut self, name: &str, value: impl ToString) {
         self.items.push((name.to_owned(), Value::Data(value.to_string().into_bytes())));
+    }
+
+    /// The same with bytes at its end.
+    #[must_use]
+    pub fn with_data(mut self, name: &str, data: &[u8]) -> Self {
+        self.items.push((name.to_owned(), Value::Data(data.to_vec())));
+        self
     }
 
     /// Adds a list at the end.
@@ -96,8 +118,13 @@ impl Message {
 
     /// The first key-value pair of this name as text; `None` also when it is not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.data(name)?).ok()
+    }
+
+    /// The first key-value pair of this name as bytes.
+    pub fn data(&self, name: &str) -> Option<&[u8]> {
         self.items().find_map(|(n, value)| match value {
-            Value::Data(data) if n == name => std::str::from_utf8(data).ok(),
+            Value::Data(data) if n == name => Some(&data[..]),
             _ => None,
         })
     }

@@ -16,9 +16,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::net::sockopt::socket_peercred;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::limits::{MAX_CLIENTS, MAX_QUEUED};
-use crate::message::Message;
+use crate::message::{Message, TooLong};
 use crate::packet::{self, Packet};
 use crate::socket::{BindError, ControlSocket};
 
@@ -177,8 +178,8 @@ impl Server {
                 self.clients.remove(&client);
                 return None;
             };
-            let body = frame?.to_vec();
-            connection.input.drain(..packet::framed(body.len()));
+            let body = Zeroizing::new(frame?.to_vec());
+            connection.take(packet::framed(body.len()));
             match Packet::parse(&body) {
                 Ok(Packet::Request(name, bytes)) => match Message::parse(bytes) {
                     Ok(message) => {
@@ -266,23 +267,24 @@ impl Server {
     }
 
     fn send(&mut self, client: ClientId, message: &Message) {
-        let mut body = Vec::new();
-        match message.emit(&mut body) {
-            Ok(()) => self.send_packet(client, &Packet::Response(&body)),
-            Err(error) => {
-                let mut body = Vec::new();
-                if refusal(&error.to_string()).emit(&mut body).is_ok() {
-                    self.send_packet(client, &Packet::Response(&body));
-                }
-            }
-        }
+        let frame = |message: &Message| {
+            let mut body = Vec::new();
+            message.emit(&mut body)?;
+            Packet::Response(&body).emit()
+        };
+        let too_long = |what: TooLong| frame(&refusal(&format!("the answer is too long to be sent: {what}")));
+        self.send_frame(client, frame(message).or_else(too_long));
     }
 
     fn send_packet(&mut self, client: ClientId, packet: &Packet<'_>) {
+        self.send_frame(client, packet.emit());
+    }
+
+    fn send_frame(&mut self, client: ClientId, frame: Result<Vec<u8>, TooLong>) {
         let Some(connection) = self.clients.get_mut(&client) else { return };
-        match packet.emit() {
+        match frame {
             Ok(frame) => connection.output.extend(frame),
-            // An answer of more than MAX_PACKET: the client cannot be served.
+            // Not even the refusal can be sent.
             Err(_) => connection.closing = true,
         }
         self.write(client);
@@ -328,18 +330,40 @@ impl Connection {
 
     /// Reads what is there, up to one packet of the largest size. `false`: the connection is over.
     fn fill(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = Zeroizing::new([0; 16 * 1024]);
         let bound = packet::framed(crate::limits::MAX_PACKET);
         while self.input.len() < bound {
-            match self.socket.read(&mut chunk) {
+            match self.socket.read(&mut *chunk) {
                 Ok(0) => return false,
-                Ok(len) => self.input.extend(chunk.iter().take(len)),
+                Ok(len) => self.append(chunk.get(..len).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,
             }
         }
         true
+    }
+
+    /// Appends to the input. Where it has to move, nothing of it is left in its old place: a key may be in it.
+    fn append(&mut self, bytes: &[u8]) {
+        if self.input.capacity() - self.input.len() < bytes.len() {
+            let mut larger = Vec::with_capacity((self.input.len() + bytes.len()) * 2);
+            larger.extend_from_slice(&self.input);
+            self.input.zeroize();
+            self.input = larger;
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Takes `len` bytes off the front of the input, and wipes them.
+    fn take(&mut self, len: usize) {
+        let whole = self.input.len();
+        let rest = whole.saturating_sub(len);
+        self.input.copy_within((whole - rest).., 0);
+        if let Some(old) = self.input.get_mut(rest..) {
+            old.zeroize();
+        }
+        self.input.truncate(rest);
     }
 
     /// Writes what fits. `false`: the connection is over.
