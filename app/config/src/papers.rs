@@ -3,6 +3,8 @@
 //! Certificates of authorities are trusted; one that came with a private key is our own. Private keys are taken only from
 //! files that nobody else can read, live in memory that is wiped, and are in no listing.
 
+mod loaded;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,10 @@ use std::sync::Arc;
 use ravelin_crypto::signature::{PrivateKey, Signatures};
 use ravelin_crypto_aws_lc::{BadContainer, Contents};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Fault, names};
+use ravelin_pki::{Certificate, Crl, Fault};
 use ravelin_types::{Identity, Secret};
 
+pub use self::loaded::{Believed, Loaded, Signer, certificate, public_key};
 use crate::secret::{self, SecretError};
 
 /// Bytes of a file with certificates: some hundred of them, or a large revocation list.
@@ -53,6 +56,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Database {
     entries: Vec<Entry>,
+    loaded: Loaded,
     papers: Arc<Papers>,
 }
 
@@ -129,7 +133,6 @@ impl Database {
         if certificates.is_empty() && crls.is_empty() {
             return Err(PaperError::NoCertificate(file.to_owned()));
         }
-        let mut papers = Papers::clone(&self.papers);
         let from = key.unwrap_or(file);
         let name = match keys.into_iter().next() {
             Some(key) => {
@@ -139,16 +142,14 @@ impl Database {
                     return Err(PaperError::OtherKey(from.to_owned(), file.to_owned()));
                 }
                 let name = file.display().to_string();
-                papers.keys.insert(name.clone(), key);
-                Some(name)
+                Some((name, key))
             }
             None => None,
         };
-        papers.crls.extend(crls.iter().cloned());
-        self.papers = Arc::new(papers);
-        let file_name = file.to_owned();
-        let entry = Entry { file: file_name, database, certificates, crls, key: name, key_file, passphrase_file };
+        let (file_name, key) = (file.to_owned(), name.as_ref().map(|(name, _)| name.clone()));
+        let entry = Entry { file: file_name, database, certificates, crls, key, key_file, passphrase_file };
         self.entries.push(entry);
+        self.settle(name);
         self.entries.last().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))
     }
 
@@ -159,14 +160,30 @@ impl Database {
     pub fn delete(&mut self, file: &Path) -> Result<(), PaperError> {
         let at = self.entries.iter().position(|entry| entry.file == file);
         let at = at.ok_or_else(|| self.unknown(file))?;
-        let gone = self.entries.remove(at);
-        let mut papers = Papers::clone(&self.papers);
-        if let Some(key) = &gone.key {
-            papers.keys.remove(key);
-        }
-        papers.crls = self.entries.iter().flat_map(|entry| entry.crls.iter().cloned()).collect();
-        self.papers = Arc::new(papers);
+        self.entries.remove(at);
+        self.settle(None);
         Ok(())
+    }
+
+    /// What strongSwan's files and clients of VICI brought.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Changes that.
+    pub fn change_loaded<T>(&mut self, change: impl FnOnce(&mut Loaded) -> T) -> T {
+        let result = change(&mut self.loaded);
+        self.settle(None);
+        result
+    }
+
+    /// Makes the answers anew from the entries and from what was loaded; `fresh` is a key that came.
+    fn settle(&mut self, fresh: Option<(String, Arc<dyn PrivateKey>)>) {
+        let known = |name: &String| Some((name.clone(), self.papers.keys.get(name)?.clone()));
+        let own = self.entries.iter().filter_map(|entry| known(entry.key.as_ref()?)).chain(fresh);
+        let keys = own.chain(self.loaded.named_keys()).collect();
+        let lists = self.entries.iter().flat_map(|entry| &entry.crls).chain(self.loaded.crls());
+        self.papers = Arc::new(Papers { keys, crls: lists.cloned().collect() });
     }
 
     /// Everything that was added.
@@ -189,14 +206,16 @@ impl Database {
 
     /// Every authority that is trusted.
     pub fn anchors(&self) -> Arc<[Certificate]> {
-        let all = self.entries.iter().flat_map(|entry| &entry.certificates);
-        all.filter(|certificate| is_anchor(certificate)).cloned().collect()
+        self.all().filter(|certificate| is_anchor(certificate)).cloned().collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Certificate> {
+        self.entries.iter().flat_map(|entry| &entry.certificates).chain(self.loaded.every_certificate())
     }
 
     /// Authorities between, which give no trust by themselves.
     fn others(&self) -> Arc<[Certificate]> {
-        let all = self.entries.iter().flat_map(|entry| &entry.certificates);
-        all.filter(|certificate| certificate.is_authority() && !is_anchor(certificate)).cloned().collect()
+        self.all().filter(|certificate| certificate.is_authority() && !is_anchor(certificate)).cloned().collect()
     }
 
     /// What we prove ourselves with: the certificates of these files are sent in this order, and the key is that of the
@@ -220,17 +239,6 @@ impl Database {
         }
         let spki = certificates.first().map(|own: &Certificate| own.spki().to_vec()).unwrap_or_default();
         Ok(Credential { certificates, key: key.unwrap_or_default(), spki, sha1: false })
-    }
-
-    /// A certificate of our own that names this identity, with what else is in its file.
-    pub(crate) fn own(&self, identity: &Identity) -> Option<Credential> {
-        let named = |entry: &&Entry| {
-            let first = entry.certificates.first().filter(|_| entry.key.is_some());
-            first.is_some_and(|first| names::check(identity, first).is_ok())
-        };
-        let entry = self.entries.iter().find(named)?;
-        let spki = entry.certificates.first()?.spki().to_vec();
-        Some(Credential { certificates: entry.certificates.clone(), key: entry.key.clone()?, spki, sha1: false })
     }
 
     /// Whom we believe: with `peer`, only its certificates; without, whoever an authority here vouches for.
@@ -353,131 +361,4 @@ impl fmt::Display for PaperError {
 impl std::error::Error for PaperError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::{self, Command};
-    use crate::model::Model;
-    use ravelin_ike::config::{LocalAuth, RemoteAuth};
-    use ravelin_testkit::papers::{self, Kind};
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("ravelin-papers-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Folder(path)
-        }
-
-        fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-            fs::write(self.0.join(name), content).unwrap();
-            fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).unwrap();
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn apply(model: &mut Model, folder: &Folder, line: &str) -> Result<(), String> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        let done = match command::parse(&words).map_err(|bad| bad.to_string())?.command {
-            Command::AddCertificate(spec) => model.add_certificate(&spec, &folder.0),
-            Command::DeleteCertificate(file) => model.delete_certificate(&file),
-            Command::AddRemote(spec) => model.add_remote(*spec, &folder.0),
-            Command::DeleteRemote(which) => model.delete_remotes(&which).map(drop),
-            other => panic!("{other:?}"),
-        };
-        done.map_err(|error| error.to_string())
-    }
-
-    const REMOTE: &str = "ike remote -n dexter -z 2 -w -u -m RSASIG -r 10.0.0.78 -f asnlbn: -g asnlbn: -b peer.pem \
-                          -c own.pem,ca.pem";
-
-    // Document 003 §5.2.
-    #[test]
-    fn the_lines_of_the_second_example_make_a_remote_with_certificates() {
-        let folder = Folder::new("example");
-        let root = papers::root("root", Kind::P256);
-        let (own, peer) = (root.peer("supam", &[], Kind::P256), root.peer("supas", &[], Kind::P256));
-        folder.write("ca.pem", &root.pem);
-        folder.write("own.pem", &own.pem);
-        folder.write("key.pem", &own.key_pem);
-        folder.write("peer.pem", &peer.pem);
-        let mut model = Model::new();
-        let error = apply(&mut model, &folder, REMOTE).unwrap_err();
-        assert_eq!(error, "own.pem is not in the database; add it: ce x509 -a own.pem -d 1");
-        apply(&mut model, &folder, "ce x509 -a own.pem -d 1").unwrap();
-        let error = apply(&mut model, &folder, REMOTE).unwrap_err();
-        assert!(error.contains("add it: ce x509 -a own.pem -d 1 -k KEYFILE"), "{error}");
-        apply(&mut model, &folder, "ce x509 -x own.pem").unwrap();
-        apply(&mut model, &folder, "ce x509 -a ca.pem -d 1").unwrap();
-        apply(&mut model, &folder, "ce x509 -a own.pem -d 1 -k key.pem").unwrap();
-        apply(&mut model, &folder, REMOTE).unwrap();
-        let config = model.ike_config(&BTreeMap::new());
-        let remote = config.remote("dexter").unwrap();
-        assert_eq!(remote.local_id.to_string(), "asn1dn:C=CH, O=Ravelin, CN=supam");
-        assert_eq!(remote.remote_id.to_string(), "asn1dn:C=CH, O=Ravelin, CN=supas");
-        let (LocalAuth::Signature(credential), RemoteAuth::Signature(trust)) =
-            (&remote.local_auth, &remote.remote_auth)
-        else {
-            panic!("{remote:?}")
-        };
-        let sent: Vec<&[u8]> = credential.certificates.iter().map(Certificate::der).collect();
-        assert_eq!(sent, [&own.der[..], &root.der]);
-        assert_eq!(trust.pinned[0].der(), peer.der);
-        assert!(model.certificates().papers().keys.contains_key(&credential.key));
-        let error = apply(&mut model, &folder, "ce x509 -x own.pem").unwrap_err();
-        assert!(error.contains("the remote dexter needs own.pem"), "{error}");
-        // Without -b, whoever the authority vouches for; the authority can be taken out again.
-        apply(&mut model, &folder, "ike remote -x dexter").unwrap();
-        let any = REMOTE.replace("-f asnlbn: ", "-f fqdn:gw ").replace("-b peer.pem ", "");
-        apply(&mut model, &folder, &any).unwrap();
-        let trusts = |model: &Model| match &model.ike_config(&BTreeMap::new()).remote("dexter").unwrap().remote_auth {
-            RemoteAuth::Signature(trust) => trust.anchors.len(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(trusts(&model), 1);
-        apply(&mut model, &folder, "ike remote -x dexter").unwrap();
-        apply(&mut model, &folder, "ce x509 -x ca.pem").unwrap();
-        let error = apply(&mut model, &folder, &any).unwrap_err();
-        assert!(error.starts_with("no authority is trusted"), "{error}");
-    }
-
-    #[test]
-    fn keys_are_protected_and_belong_to_their_certificates() {
-        let folder = Folder::new("keys");
-        let (one, two) = (papers::root("one", Kind::P256), papers::root("two", Kind::Ed25519));
-        folder.write("one.pem", &one.pem);
-        folder.write("one.key", &one.key_pem);
-        folder.write("two.key", &two.key_pem);
-        folder.write("both.pem", format!("{}{}", two.pem, two.key_pem));
-        folder.write("none.pem", "hello");
-        let mut model = Model::new();
-        let mut add = |line: &str| apply(&mut model, &folder, &format!("ce x509 {line}"));
-        assert!(
-            add("-a one.pem -k two.key").unwrap_err().contains("the private key in two.key is not that of one.pem")
-        );
-        assert!(add("-a one.pem -k one.pem").unwrap_err().contains("no private key is in one.pem"));
-        assert!(add("-a none.pem").unwrap_err().contains("no certificate and no key is in it"));
-        assert!(add("-a missing.pem").unwrap_err().contains("missing.pem: No such file"));
-        for (file, line) in [("one.key", "-a one.pem -k one.key"), ("both.pem", "-a both.pem")] {
-            fs::set_permissions(folder.0.join(file), fs::Permissions::from_mode(0o644)).unwrap();
-            assert!(add(line).unwrap_err().contains("mend it: chmod 600"), "{file}");
-            fs::set_permissions(folder.0.join(file), fs::Permissions::from_mode(0o600)).unwrap();
-            add(line).unwrap();
-            assert!(add(line).unwrap_err().contains("is in the database already"));
-        }
-        assert_eq!(model.certificates().entries().iter().filter(|entry| entry.key.is_some()).count(), 2);
-        // Nothing of a key is ever printed.
-        assert!(
-            !format!("{model:?}").contains("PRIVATE")
-                && format!("{:?}", model.certificates().papers()).contains("2 keys")
-        );
-    }
-}
+mod tests;

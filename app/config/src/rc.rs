@@ -236,7 +236,12 @@ fn locate(tokens: &[Token], error: &BadLine) -> LineError {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file.display(), self.place.line, self.place.column, self.message)
+        let file = self.file.display();
+        match self.place.line {
+            // Of a file without lines, or of a folder.
+            0 => write!(f, "{file}: {}", self.message),
+            line => write!(f, "{file}:{line}:{}: {}", self.place.column, self.message),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod policy;
 pub mod revocation;
 
 pub use certificate::{AltName, Certificate};
+pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
 pub use revocation::Crl;

@@ -264,6 +264,13 @@ pub fn public_key(spki: &[u8], crypto: &CryptoProvider) -> Result<Box<dyn Public
     }
 }
 
+/// The identifier of a public key: the SHA-1 of its bits (RFC 5280 §4.2.1.2, method 1). `None`: it is no
+/// SubjectPublicKeyInfo.
+pub fn key_id(spki: &[u8], crypto: &CryptoProvider) -> Option<[u8; 20]> {
+    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    Some((crypto.sha1)(&[info.subject_public_key.raw_bytes()]))
+}
+
 fn check_time(certificate: &Certificate, rules: &Rules<'_>) -> Result<(), Fault> {
     let (from, until) = certificate.valid();
     let subject = || certificate.subject().to_string();

@@ -1,6 +1,7 @@
 //! What a local user can hand to the daemon: packets of the control socket, the command lines and configurations in them,
 //! and files.
 
+use ravelin_config::papers::Loaded;
 use ravelin_config::rc::RcError;
 use ravelin_config::swanctl::reader::Problems;
 use ravelin_config::swanctl::tree::{At, Named, Section, Setting, Values};
@@ -44,7 +45,7 @@ pub fn command_line(input: &[u8]) {
 pub fn swanctl(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let file = std::path::Path::new("fuzz");
-    let contents = swanctl::parse::parse(text, file).and_then(|root| swanctl::contents(&root));
+    let contents = swanctl::parse::parse(text, file).and_then(|root| swanctl::contents(&root, Loaded::default()));
     match contents {
         Ok(contents) => {
             let mut model = Model::new();

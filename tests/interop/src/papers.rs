@@ -10,7 +10,8 @@
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
 //!
-//! Certificates are `NAME.pem`, keys `NAME.key`. The peer gets each in the folder where swanctl looks for its kind.
+//! Certificates are `NAME.pem`, keys `NAME.key`, below `pki`. Each side has its own in the folders where swanctl looks for
+//! their kinds, too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,7 +34,7 @@ pub fn kind(word: &str) -> Option<Kind> {
     })
 }
 
-/// Writes the certificates below `folder`: Ravelin's into `pki`, the peer's where swanctl seeks them.
+/// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     let (ca, stranger) = (papers::root("ca", kind), papers::root("stranger", kind));
     let sub = ca.intermediate("sub", kind);
@@ -55,24 +56,28 @@ pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     }
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
     put(&folder.join("pki/ca.crl"), &list)?;
-    put(&folder.join("swan/x509crl/ca.crl"), &list)
+    for side in ["ravelin", "swan"] {
+        put(&folder.join(side).join("x509crl/ca.crl"), &list)?;
+    }
+    Ok(())
 }
 
 fn save(folder: &Path, name: &str, paper: &Paper) -> Result<()> {
     let authority = ["ca", "sub", "stranger"].contains(&name);
     put(&folder.join(format!("pki/{name}.pem")), paper.pem.as_bytes())?;
     put(&folder.join(format!("pki/{name}.key")), paper.key_pem.as_bytes())?;
-    // The peer trusts what it finds among its authorities, so a stranger is not there.
-    match name {
-        "stranger" => Ok(()),
-        _ if authority => put(&folder.join(format!("swan/x509ca/{name}.pem")), paper.pem.as_bytes()),
-        // Nor are Ravelin's: the peer believes every certificate that it has itself.
-        _ if name.starts_with("ravelin") => Ok(()),
-        _ => {
-            put(&folder.join(format!("swan/x509/{name}.pem")), paper.pem.as_bytes())?;
-            put(&folder.join(format!("swan/private/{name}.key")), paper.key_pem.as_bytes())
+    for side in ["ravelin", "swan"] {
+        let beside = folder.join(side);
+        // Each trusts what it finds among its authorities, so a stranger is not there.
+        if authority && name != "stranger" {
+            put(&beside.join(format!("x509ca/{name}.pem")), paper.pem.as_bytes())?;
+        // Nor are the certificates of the other: strongSwan believes every certificate that it has itself.
+        } else if name.starts_with(side) {
+            put(&beside.join(format!("x509/{name}.pem")), paper.pem.as_bytes())?;
+            put(&beside.join(format!("private/{name}.key")), paper.key_pem.as_bytes())?;
         }
     }
+    Ok(())
 }
 
 fn put(path: &Path, content: &[u8]) -> Result<()> {

@@ -16,6 +16,7 @@ use super::extensions::{ExtensionArgs, ExtensionSpec};
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
 use crate::eap::{self, Beside, EapSpec, Role};
+use crate::papers::{Believed, Signer};
 use crate::swanctl::value::{Who, who};
 use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
@@ -268,6 +269,10 @@ pub struct LoadedSpec {
     pub from: Vec<RangeInclusive<IpAddr>>,
     /// We say that we are the address at which the peer reaches us, not `own_id`.
     pub own_address: bool,
+    /// What we sign with, if we do.
+    pub signs: Option<Signer>,
+    /// Whose signature is believed, if the peer signs.
+    pub believes: Option<Believed>,
 }
 
 impl RemoteSpec {

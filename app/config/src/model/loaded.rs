@@ -9,6 +9,7 @@ use super::reload::same;
 use super::{Model, ModelError};
 use crate::command::{RemoteSpec, Which};
 use crate::eap;
+use crate::papers::Loaded;
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
 use crate::swanctl::secrets::{SecretKind, SharedSecret};
@@ -94,6 +95,7 @@ impl Model {
             let name = connection.name.clone();
             self.load_connection(connection).map_err(|error| (format!("connection {name}"), error))?;
         }
+        self.database.change_loaded(|loaded| *loaded = contents.papers);
         self.secrets = contents.secrets.into_iter().map(|secret| (secret.name.clone(), secret)).collect();
         self.key();
         Ok(())
@@ -130,10 +132,16 @@ impl Model {
         there
     }
 
-    /// Removes every secret.
-    pub fn clear_secrets(&mut self) {
+    /// Removes every secret, and every certificate and private key that was loaded.
+    pub fn clear_credentials(&mut self) {
         self.secrets.clear();
         self.key();
+        self.database.change_loaded(Loaded::clear);
+    }
+
+    /// Changes the certificates and private keys that were loaded.
+    pub fn change_papers<T>(&mut self, change: impl FnOnce(&mut Loaded) -> T) -> T {
+        self.database.change_loaded(change)
     }
 
     fn key(&mut self) {

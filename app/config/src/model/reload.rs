@@ -1,5 +1,6 @@
 //! From one model to another as a whole: what is the same keeps its number, and with it its SAs.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use ravelin_types::interface::Interface;
@@ -144,11 +145,17 @@ impl Model {
         fresh.for_each(|name| line('+', "interface", name));
         let papers = |model: &Model| -> Vec<_> {
             let entries = model.database.entries().iter();
-            entries.map(|entry| (entry.file.display().to_string(), entry.certificates.clone())).collect()
+            let entries = entries.map(|entry| (entry.file.display().to_string(), entry.certificates.clone()));
+            let loaded = model.database.loaded().certificates().iter();
+            entries.chain(loaded.map(|it| (it.subject().to_string(), vec![it.clone()]))).collect()
         };
         let (had, has) = (papers(self), papers(newer));
         had.iter().filter(|paper| !has.contains(paper)).for_each(|(file, _)| line('-', "certificate", file));
         has.iter().filter(|paper| !had.contains(paper)).for_each(|(file, _)| line('+', "certificate", file));
+        let keys = |model: &Model| -> BTreeSet<String> { model.database.loaded().keys().map(str::to_owned).collect() };
+        let (had, has) = (keys(self), keys(newer));
+        had.difference(&has).for_each(|id| line('-', "private key", id));
+        has.difference(&had).for_each(|id| line('+', "private key", id));
         let by_hand = |model: &Model, id| model.keyed.contains_key(id);
         self.keyed
             .iter()

@@ -104,7 +104,8 @@ impl Model {
             keys.own = Some(Arc::new(own));
         }
         let peer = signature.as_ref().and_then(|signature| signature.peer.as_deref());
-        if peer.is_some() || user && beside != Some(Beside::Psk) {
+        // Of a loaded connection, whoever is trusted when it is used.
+        if peer.is_some() || user && beside != Some(Beside::Psk) && spec.loaded.is_none() {
             keys.pinned = self.trusted(peer, directory)?;
         }
         if let (Some(SignatureSpec { peer: Some(file), peer_subject: true, .. }), Some(peer)) =
@@ -133,6 +134,12 @@ impl RemoteEntry {
         eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
     }
 
+    /// The certificate that a loaded connection names for us.
+    fn loaded_credential(&self, model: &Model) -> Option<Arc<Credential>> {
+        let signer = self.spec.loaded.as_ref()?.signs.as_ref()?;
+        Some(Arc::new(model.database.credential_of(signer, &self.spec.own_id)))
+    }
+
     /// How both sides prove themselves where one is a user of EAP.
     fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
         let believe = |pinned: &[Certificate]| Arc::new(model.database.believe(pinned.to_vec()));
@@ -146,7 +153,7 @@ impl RemoteEntry {
                         users: IdPattern::Any,
                     })),
                 };
-                let named = || model.database.own(user).map(Arc::new);
+                let named = || self.loaded_credential(model).or_else(|| model.database.own(user).map(Arc::new));
                 // What is pinned is whoever proves himself to IKE.
                 let pinned = if eap.beside == Beside::Nothing { keys.pinned.as_slice() } else { &[] };
                 let remote = Some(&self.spec.peer_id).filter(|_| self.spec.peers.is_none());
@@ -160,7 +167,8 @@ impl RemoteEntry {
                 (LocalAuth::Eap(Arc::new(client)), theirs)
             }
             Role::Authenticator { ask_identity, users, .. } => {
-                let named = || model.database.own(&self.spec.own_id).map(Arc::new);
+                let own = || model.database.own(&self.spec.own_id).map(Arc::new);
+                let named = || self.loaded_credential(model).or_else(own);
                 let credential = keys.own.clone().or_else(named);
                 let ours = match (eap.beside, &keys.own) {
                     (Beside::Certificate, Some(own)) => LocalAuth::Signature(own.clone()),
@@ -217,6 +225,14 @@ impl RemoteEntry {
                 None => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
             },
         };
+        let believes = spec.loaded.as_ref().and_then(|loaded| loaded.believes.as_ref());
+        let local_auth = match (local_auth, self.loaded_credential(model)) {
+            (LocalAuth::Psk(_) | LocalAuth::Signature(_), Some(credential)) => LocalAuth::Signature(credential),
+            // By EAP the certificate is the method's.
+            (other, _) => other,
+        };
+        let remote_auth =
+            believes.map_or(remote_auth, |believed| RemoteAuth::Signature(Arc::new(model.database.trust_of(believed))));
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),

@@ -112,7 +112,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         },
     };
     let eap = problems
-        .take(round::user(own.by, peer.by, &own_id, remote_host.is_some()).map_err(|why| named.at.remark(why)))?;
+        .take(round::user(&own.by, &peer.by, &own_id, remote_host.is_some()).map_err(|why| named.at.remark(why)))?;
     let (peer_id, peers) = match peer.id {
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
@@ -166,6 +166,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             at: ranges(&local),
             from: ranges(&remote),
             own_address,
+            signs: own.signer,
+            believes: peer.believed,
         }),
     };
     let older = versions.accepted.map(|version| RemoteSpec {

@@ -23,6 +23,9 @@ const MAX_LEN: u64 = 1024 * 1024;
 /// Connections that refer to each other with `also`.
 const MAX_ALSO: usize = 8;
 
+/// In front of the name of a section `ca`, where no name can begin so.
+const AUTHORITY: &str = "ca ";
+
 /// The parameters of one section.
 type Parameters = BTreeMap<String, (String, At)>;
 
@@ -57,6 +60,14 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
     let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
     for (name, (own_at, own)) in &sections {
         if name == "%default" {
+            continue;
+        }
+        if let Some(name) = name.strip_prefix(AUTHORITY) {
+            if own.get("auto").is_none_or(|(auto, _)| auto != "ignore") && name != "%default" {
+                let section = authority(own, &mut problems);
+                let named = Named { name: name.to_owned(), at: own_at.clone(), section };
+                root.open("authorities", &at).sections.push(named);
+            }
             continue;
         }
         let mut all = own.clone();
@@ -102,7 +113,7 @@ fn inherit(
     }
 }
 
-/// Every `conn`, by name, with the parameters below it; a name that comes twice is one section.
+/// Every `conn` and `ca`, by name, with the parameters below it; a name that comes twice is one section.
 fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String, (At, Parameters)> {
     let file: Arc<Path> = Arc::from(file);
     let mut sections: BTreeMap<String, (At, Parameters)> = BTreeMap::new();
@@ -124,7 +135,11 @@ fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String
                     current = Some(name.to_owned());
                 }
                 ("config", Some("setup")) | ("version", _) => current = None,
-                ("ca", _) => problems.add(at(0).remark("certification authorities are not there yet")),
+                ("ca", Some(name)) => {
+                    let name = format!("{AUTHORITY}{name}");
+                    sections.entry(name.clone()).or_insert_with(|| (at(0), Parameters::new()));
+                    current = Some(name);
+                }
                 ("include", _) => {
                     problems.add(at(0).remark("include is not supported in ipsec.conf; name the file itself"))
                 }
@@ -181,7 +196,6 @@ enum Becomes {
 
 fn meaning(parameter: &str) -> Option<Becomes> {
     use Becomes::{Apart, Child, Connection, Nothing, Only, Side};
-    const CERTIFICATES: &str = "certificates are not there yet; use authby = secret";
     Some(match parameter {
         "left" | "right" | "leftsubnet" | "rightsubnet" | "leftprotoport" | "rightprotoport" | "leftauth"
         | "rightauth" | "authby" | "ike" | "esp" | "ah" | "auto" | "type" | "keyexchange" | "dpdaction"
@@ -204,17 +218,16 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "mark" => Child("mark_in"),
         "mark_in" => Child("mark_in"),
         "mark_out" => Child("mark_out"),
-        "leftcert" | "leftcert2" => Side("local", "certs"),
-        "rightcert" | "rightcert2" => Side("remote", "certs"),
+        // Without a signature they are of no use.
+        "leftcert" | "rightcert" | "leftsigkey" | "rightsigkey" | "leftrsasigkey" | "rightrsasigkey" => Apart,
         "rightca" => Side("remote", "ca_id"),
+        "rightgroups" => Side("remote", "groups"),
+        "rightcertpolicy" => Side("remote", "cert_policy"),
         "leftsendcert" | "rightsendcert" | "leftca" => Nothing,
-        "leftsigkey" | "rightsigkey" | "leftrsasigkey" | "rightrsasigkey" | "rightgroups" | "rightcertpolicy" => {
-            Only(&[], CERTIFICATES)
-        }
         "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
         "aaa_identity" => Side("local", "aaa_id"),
         "xauth_identity" | "xauth" => Only(&[], "XAuth in these files is not there yet; ike remote has --xauth-login"),
-        "leftauth2" | "rightauth2" | "leftid2" | "rightid2" => {
+        "leftauth2" | "rightauth2" | "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => {
             Only(&[], "a second authentication round is not there yet")
         }
         "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess" => Only(&["no"], "no script is run"),
@@ -280,7 +293,14 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
             put(round, "id", value.to_owned(), at);
         }
         let auth = get(&format!("{side}auth")).or_else(|| get("authby"));
-        let auth = auth.map(|(value, at)| (if value == "secret" { "psk" } else { value }, at));
+        let auth = auth.map(|(value, at)| (method(value), at));
+        if auth.is_none_or(|(method, _)| method == "pubkey") {
+            for (parameter, setting) in [("cert", "certs"), ("sigkey", "pubkeys"), ("rsasigkey", "pubkeys")] {
+                if let Some((value, at)) = get(&format!("{side}{parameter}")).filter(|(value, _)| *value != "%cert") {
+                    put(round, setting, value.to_owned(), at);
+                }
+            }
+        }
         if let Some((value, at)) = auth {
             put(round, "auth", value.to_owned(), at);
             // It belongs to whichever side has a user.
@@ -321,6 +341,36 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
     children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
     connection.sections.push(Named { name: "children".to_owned(), at: at.clone(), section: children });
     connection
+}
+
+/// A way of authentication by the word that swanctl.conf has for it.
+fn method(word: &str) -> &str {
+    match word {
+        "secret" => "psk",
+        "rsasig" | "ecdsasig" | "rsa" | "ecdsa" => "pubkey",
+        other => other,
+    }
+}
+
+/// A section `ca` as one of `authorities`.
+fn authority(parameters: &Parameters, problems: &mut Problems) -> Section {
+    let mut authority = Section::default();
+    for (key, (value, at)) in parameters {
+        let name = match key.as_str() {
+            "cacert" => "cacert",
+            "crluri" | "crluri1" | "crluri2" => "crl_uris",
+            "ocspuri" | "ocspuri1" | "ocspuri2" => "ocsp_uris",
+            "certuribase" => "cert_uri_base",
+            "auto" | "also" => continue,
+            _ => {
+                problems.add(at.remark(format!("unknown option: {key}{}", did_you_mean(key, ["cacert", "auto"]))));
+                continue;
+            }
+        };
+        let values = Values::One(value.clone().into_bytes());
+        authority.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+    }
+    authority
 }
 
 /// `leftsourceip` asks for addresses; `rightsourceip` gives them, from a pool that connections with the same one share.
@@ -447,6 +497,19 @@ fn selectors(all: &Parameters, child: &mut Section) {
     }
 }
 
+/// `FILE ["passphrase"]` as a section about a private key.
+fn key(name: String, value: &str, at: &At) -> Named {
+    let (file, passphrase) = value.trim().split_once(char::is_whitespace).unwrap_or((value.trim(), ""));
+    let mut section = Section::default();
+    for (name, value) in [("file", file), ("secret", passphrase.trim())] {
+        let values = Values::One(value.trim_matches('"').as_bytes().to_vec());
+        if !value.is_empty() {
+            section.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+        }
+    }
+    Named { name, at: at.clone(), section }
+}
+
 /// `[ID...] : KIND VALUE`, a line each; an indented line goes on.
 pub(crate) fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Section {
     let file: Arc<Path> = Arc::from(file);
@@ -471,12 +534,16 @@ pub(crate) fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Secti
         let name = match kind.to_ascii_uppercase().as_str() {
             "PSK" => format!("ike-{}", index + 1),
             "EAP" | "XAUTH" => format!("eap-{}", index + 1),
-            "RSA" | "ECDSA" | "BLISS" | "PKCS8" | "P12" | "PIN" | "NTLM" => {
+            "RSA" | "ECDSA" | "PKCS8" | "P12" => {
+                section.sections.push(key(format!("private-{}", index + 1), value, &at));
+                continue;
+            }
+            "BLISS" | "PIN" | "NTLM" => {
                 problems.add(at.remark(format!("secrets of type {kind} are not there yet")));
                 continue;
             }
             _ => {
-                problems.add(at.remark(format!("`{kind}`: expected PSK, EAP or XAUTH")));
+                problems.add(at.remark(format!("`{kind}`: expected PSK, EAP, XAUTH, RSA, ECDSA, PKCS8 or P12")));
                 continue;
             }
         };

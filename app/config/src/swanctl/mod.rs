@@ -4,12 +4,15 @@
 //! file ──parse.rs──► Section (tree.rs) ──connection.rs, child.rs, secrets.rs──► RemoteSpec, PolicySpec, SharedSecret
 //! message of VICI ──────► Section ──────────────────────────────┘                           └──► Model
 //! ipsec.conf, ipsec.secrets ──ipsec_conf.rs──► Section
+//! folders beside the file ──folders.rs──► papers, and files in the place of their names, as `swanctl` sends them
 //! ```
 //! Options are supported or refused by name (reader.rs); a file is taken whole or not at all.
 
+pub mod authority;
 mod child;
 pub mod connection;
 mod extensions;
+mod folders;
 pub mod ipsec_conf;
 pub mod parse;
 pub mod pools;
@@ -28,6 +31,7 @@ use self::reader::{Problems, unknown_section};
 use self::secrets::SharedSecret;
 use self::tree::Section;
 use crate::model::Model;
+use crate::papers::Loaded;
 use crate::rc::RcError;
 use crate::value::did_you_mean;
 
@@ -40,6 +44,8 @@ pub struct Contents {
     pub secrets: Vec<SharedSecret>,
     /// Pools of internal addresses, in order.
     pub pools: Vec<PoolSpec>,
+    /// Certificates and private keys.
+    pub papers: Loaded,
 }
 
 /// Reads a file (an `ipsec.conf` where its name begins so, with the `ipsec.secrets` beside it) and puts what is in it in the place of everything that was loaded into a copy of `model` before;
@@ -49,8 +55,16 @@ pub struct Contents {
 /// When a file cannot be read, or something in it is wrong or not supported; every place is named.
 pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
     let old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ipsec"));
-    let root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
-    let contents = contents(&root)?;
+    let mut root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
+    let layout = if old { &folders::IPSEC } else { &folders::SWANCTL };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut problems = Problems::default();
+    folders::resolve(&mut root, folder, layout, &mut problems);
+    let papers = folders::read(&root, folder, layout, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(RcError::Lines(problems.0));
+    }
+    let contents = contents(&root, papers)?;
     let mut newer = model.clone();
     newer.replace_loaded(contents).map_err(|(what, error)| {
         let at = tree::At { file: path.into(), place: Some(crate::rc::Place { line: 1, column: 1 }) };
@@ -59,14 +73,14 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
     Ok(newer)
 }
 
-/// The connections and secrets of a file.
+/// What is in a file, beside the papers that its folders had.
 ///
 /// # Errors
 /// Everything that is wrong or not supported.
-pub fn contents(root: &Section) -> Result<Contents, RcError> {
+pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, RcError> {
     const KNOWN: &[&str] = &["connections", "secrets", "pools", "authorities"];
     let mut problems = Problems::default();
-    let mut contents = Contents::default();
+    let mut contents = Contents { papers, ..Contents::default() };
     for setting in &root.settings {
         problems.add(setting.at.remark(format!("unknown option: {}; expected a section", setting.name)));
     }
@@ -82,8 +96,11 @@ pub fn contents(root: &Section) -> Result<Contents, RcError> {
                 contents.pools.extend(read);
             }
             "authorities" => {
-                if let Some(first) = named.section.sections.first() {
-                    problems.add(first.at.remark(format!("`{}` are not there yet", named.name)));
+                for named in &named.section.sections {
+                    if let Some(certificate) = authority::read(named, &mut problems) {
+                        let added = contents.papers.add_authority(&named.name, certificate);
+                        problems.take(added.map_err(|why| named.at.remark(why)));
+                    }
                 }
             }
             // Sections that others refer to may have any name.

@@ -66,6 +66,14 @@ impl<'a> Reader<'a> {
         self.problems.take(items)
     }
 
+    /// Files, each as a whole, read by `read`, which says what is wrong with one.
+    pub fn files<T>(&mut self, name: &'static str, read: impl Fn(&[u8]) -> Result<T, String>) -> Vec<T> {
+        let Some(setting) = self.setting(name) else { return Vec::new() };
+        let read = |bytes: &[u8]| read(bytes).map_err(|what| setting.wrong(what));
+        let files = setting.blobs().into_iter().map(read).collect::<Result<Vec<T>, Remark>>();
+        self.problems.take(files).unwrap_or_default()
+    }
+
     /// An option that is one of these words.
     pub fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.value(name, |text| {

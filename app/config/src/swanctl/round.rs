@@ -2,12 +2,14 @@
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
+use ravelin_pki::{Certificate, ObjectIdentifier};
 use ravelin_types::Identity;
 
 use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::value::{self, Who};
 use crate::eap::{self, Beside, EapSpec, Role};
+use crate::papers::{Believed, Signer, certificate, public_key};
 
 /// The one authentication round of a side.
 pub(super) struct Round {
@@ -15,6 +17,10 @@ pub(super) struct Round {
     pub id: Option<Who>,
     /// How it proves that.
     pub by: By,
+    /// What we sign with, where the side is ours.
+    pub signer: Option<Signer>,
+    /// Whose signature is believed, where it is the peer's.
+    pub believed: Option<Believed>,
 }
 
 /// How a side proves who it is.
@@ -22,7 +28,7 @@ pub(super) enum By {
     /// By a pre-shared key.
     Psk,
     /// By a signature.
-    Certificate,
+    Signature,
     /// As a user.
     Eap(User),
 }
@@ -36,13 +42,13 @@ pub(super) struct User {
     server: Option<Identity>,
 }
 
-const CERTIFICATES: &str = "certificates are not there yet; use auth = psk";
+const NO_SIGNATURE: &str = "it goes with auth = pubkey";
 
 /// Reads the round of a side, `local` or `remote`.
 pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
     let mut rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
     let Some(named) = rounds.next() else {
-        problems.add(connection.at.remark(format!("the section `{side}` with auth = psk is missing")));
+        problems.add(connection.at.remark(format!("the section `{side}` with auth = psk or pubkey is missing")));
         return None;
     };
     if let Some(second) = rounds.next() {
@@ -53,16 +59,12 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     let by = match reader.setting("auth") {
         Some(setting) => {
             let by = setting.text().and_then(|word| {
-                method(word.trim(), side)
+                method(word.trim())
                     .map_err(|why| setting.at.remark(format!("`auth` is not supported with this value: {why}")))
             });
             reader.problems.take(by)
         }
-        None if side == "remote" => Some(By::Certificate),
-        None => {
-            reader.wrong(format!("`auth` is missing, and its default is pubkey: {CERTIFICATES}"));
-            None
-        }
+        None => Some(By::Signature),
     };
     let by = match by {
         Some(By::Eap(user)) => {
@@ -86,29 +88,86 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
             by
         }
     };
-    reader.refuse(&["certs", "pubkeys"], CERTIFICATES);
     reader.refuse(&["xauth_id"], "XAuth is of IKEv1 and not there yet");
-    let id = if side == "local" {
-        reader.value("id", |text| value::id(text).map(Who::Exactly))
-    } else {
-        reader.refuse(&["groups", "cert_policy", "cacerts", "ca_id"], CERTIFICATES);
-        reader.only("revocation", &["relaxed"], CERTIFICATES);
-        reader.value("id", value::who)
+    let by = by?;
+    let signs = matches!(by, By::Signature);
+    // A user may have a certificate for a method over TLS.
+    let has_certificate = match &by {
+        By::Eap(user) => side == "local" && user.methods.iter().any(|method| !method.has_password()),
+        By::Psk | By::Signature => signs,
     };
-    reader.finish(&[]);
-    Some(Round { id, by: by? })
+    let certificates = match has_certificate {
+        true => reader.files("certs", certificate),
+        false => {
+            reader.refuse(&["certs"], NO_SIGNATURE);
+            Vec::new()
+        }
+    };
+    let keys = match signs {
+        true => reader.files("pubkeys", public_key),
+        false => {
+            reader.refuse(&["pubkeys"], NO_SIGNATURE);
+            Vec::new()
+        }
+    };
+    let first = certificates.first().map(Certificate::subject).filter(|subject| !subject.is_empty());
+    let first = first.map(|subject| Who::Exactly(Identity::Dn(subject.clone())));
+    let mut round = Round { id: None, by, signer: None, believed: None };
+    if side == "local" {
+        round.id = reader.value("id", |text| value::id(text).map(Who::Exactly)).or(first);
+        let signer = Signer { certificates, keys };
+        round.signer = (signs || signer != Signer::default()).then_some(signer);
+    } else {
+        round.id = reader.value("id", value::who).or(first);
+        let believed = believed(&mut reader, signs);
+        round.believed = signs.then_some(Believed { certificates, keys, ..believed });
+    }
+    let tokens = ["cert", "cacert"];
+    let sections = named.section.sections.iter();
+    for token in sections.filter(|inner| tokens.iter().any(|token| inner.name.starts_with(token))) {
+        let why = format!("`{}`: keys on tokens are not there; name files in certs and cacerts", token.name);
+        reader.problems.add(token.at.remark(why));
+    }
+    reader.finish(&tokens);
+    Some(round)
 }
 
-/// What a word of `auth` means for a side.
-fn method(word: &str, side: &str) -> Result<By, String> {
+/// Whom the side of the peer is believed by, beyond its own certificates and keys.
+fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
+    reader.refuse(&["groups"], "there are no attribute certificates and no groups");
+    reader.refuse(&["ca_id"], "name the certificate of the authority in cacerts");
+    if !signs {
+        reader.refuse(&["cacerts", "cert_policy"], NO_SIGNATURE);
+        reader.only("revocation", &["relaxed"], NO_SIGNATURE);
+        return Believed::default();
+    }
+    let policy = |text: &str| text.parse::<ObjectIdentifier>().map_err(|_| format!("`{text}` is no object identifier"));
+    let revocation = reader.word("revocation", &[("relaxed", Some(false)), ("strict", Some(true)), ("ifuri", None)]);
+    if revocation == Some(None) {
+        reader.wrong("`revocation = ifuri` is not supported: nothing is fetched; load lists and say strict or relaxed");
+    }
+    Believed {
+        authorities: reader.files("cacerts", certificate),
+        policies: reader.list("cert_policy", policy).unwrap_or_default(),
+        revocation: revocation.flatten().unwrap_or(false),
+        ..Believed::default()
+    }
+}
+
+/// What a word of `auth` means.
+fn method(word: &str) -> Result<By, String> {
     match word.to_ascii_lowercase().as_str() {
         "psk" => Ok(By::Psk),
-        // Whoever proves himself to us so does it to the authorities of ce x509.
-        "pubkey" if side == "remote" => Ok(By::Certificate),
-        "pubkey" => Err(CERTIFICATES.to_owned()),
+        "pubkey" | "rsa" | "ecdsa" => Ok(By::Signature),
+        name if ["pubkey-", "rsa-", "rsa/", "ecdsa-", "ed25519", "ike:"]
+            .iter()
+            .any(|start| name.starts_with(start)) =>
+        {
+            Err("keys and hashes are not restricted further; say pubkey".to_owned())
+        }
         "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
         name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
-        _ => Err("expected psk, or eap-mschapv2 or another method".to_owned()),
+        _ => Err("expected psk, pubkey, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
@@ -118,9 +177,9 @@ fn as_user(methods: Vec<Method>) -> By {
 
 /// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE. Both sides by one method: it proves both,
 /// and the user is the side that has somebody to initiate to.
-pub(super) fn user(own: By, peer: By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
+pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
-        (By::Psk, By::Psk) => Ok(None),
+        (By::Psk | By::Signature, By::Psk | By::Signature) => Ok(None),
         (By::Eap(own), By::Eap(peer)) => {
             if own.methods != peer.methods || !own.methods.iter().all(|method| method.is_mutual()) {
                 return Err("EAP on both sides takes one method that proves both: eap-tls".to_owned());
@@ -131,36 +190,35 @@ pub(super) fn user(own: By, peer: By, own_id: &Identity, initiates: bool) -> Res
             };
             Ok(Some(user))
         }
-        (By::Eap(own), peer) => user_of(own, own_id, beside(&peer)).map(Some),
-        (own, By::Eap(peer)) => Ok(Some(users(peer, beside(&own)))),
-        (By::Certificate, _) | (_, By::Certificate) => Err(CERTIFICATES.to_owned()),
+        (By::Eap(own), peer) => user_of(own, own_id, beside(peer)).map(Some),
+        (own, By::Eap(peer)) => Ok(Some(users(peer, beside(own)))),
     }
 }
 
 fn beside(other: &By) -> Beside {
     match other {
         By::Psk => Beside::Psk,
-        By::Certificate => Beside::Certificate,
+        By::Signature => Beside::Certificate,
         By::Eap(_) => Beside::Nothing,
     }
 }
 
-fn user_of(own: User, own_id: &Identity, beside: Beside) -> Result<EapSpec, String> {
-    let user = match own.id {
-        Some(Who::Exactly(id)) => id,
+fn user_of(own: &User, own_id: &Identity, beside: Beside) -> Result<EapSpec, String> {
+    let user = match &own.id {
+        Some(Who::Exactly(id)) => id.clone(),
         Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
         None => own_id.clone(),
     };
-    Ok(EapSpec { role: Role::User(user), methods: own.methods, beside, server: own.server })
+    Ok(EapSpec { role: Role::User(user), methods: own.methods.clone(), beside, server: own.server.clone() })
 }
 
-fn users(peer: User, beside: Beside) -> EapSpec {
+fn users(peer: &User, beside: Beside) -> EapSpec {
     let ask_identity = peer.id.is_some();
-    let users = match peer.id {
-        Some(Who::Exactly(id)) => IdPattern::Exactly(id),
-        Some(Who::Like(pattern)) => pattern,
+    let users = match &peer.id {
+        Some(Who::Exactly(id)) => IdPattern::Exactly(id.clone()),
+        Some(Who::Like(pattern)) => pattern.clone(),
         None => IdPattern::Any,
     };
     let role = Role::Authenticator { ask_identity, users, any_identity: false };
-    EapSpec { role, methods: peer.methods, beside, server: None }
+    EapSpec { role, methods: peer.methods.clone(), beside, server: None }
 }

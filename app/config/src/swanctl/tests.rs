@@ -9,7 +9,8 @@ use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
 
 fn read(text: &str) -> Result<Contents, String> {
-    contents(&parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    let root = parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?;
+    contents(&root, Loaded::default()).map_err(|error| error.to_string())
 }
 
 fn connection(inside: &str) -> Connection {
@@ -180,10 +181,8 @@ fn mistakes_have_their_place_and_a_hint() {
         let why = refused(inside);
         assert!(why.contains(expected), "{inside}: {why}");
     }
-    let text = "connections {\n t {\n remote {\n auth = psk\n }\n local {\n }\n }\n}\n";
-    assert!(read(text).unwrap_err().contains("`auth` is missing, and its default is pubkey"));
     assert!(read("secrets {\n ike {\n secert = x\n }\n}\n").unwrap_err().contains("f:3:11: unknown option: secert"));
-    assert!(read("secrets {\n private {\n file = x\n }\n}\n").unwrap_err().contains("not there yet"));
+    assert!(read("secrets {\n token {\n pin = x\n }\n}\n").unwrap_err().contains("not there yet"));
     assert!(read("connection {\n}\n").unwrap_err().contains("did you mean connections?"));
 }
 
@@ -254,7 +253,7 @@ fn a_connection_goes_in_tcp_when_it_says_so() {
         ),
         None,
     );
-    let contents = libreswan.and_then(|root| contents(&root)).unwrap();
+    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
     let remote = contents.connections[0].remote.as_ref().unwrap();
     assert_eq!(remote.extensions.tcp, Some(Tcp { port: 4510, at_once: false }));
 }
@@ -343,7 +342,14 @@ fn the_side_with_eap_is_the_user() {
         ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS"),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
         ("auth = eap\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),
-        ("auth = psk\n", "auth = pubkey\n", "certificates are not there yet"),
+        (
+            "auth = psk\n certs = own.pem\n",
+            "auth = pubkey\n",
+            "`certs` is not supported with this value: it goes with auth",
+        ),
+        ("auth = rsa-2048-sha256\n", "auth = pubkey\n", "keys and hashes are not restricted further; say pubkey"),
+        ("auth = pubkey\n", "auth = pubkey\n revocation = ifuri\n", "nothing is fetched"),
+        ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "no attribute certificates"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
         ("auth = eap\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),
     ] {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zeroize::Zeroize;
+
 use crate::rc::{Place, Remark};
 
 /// A place in a file, or in a message, which has no lines.
@@ -67,6 +69,16 @@ pub struct Named {
     pub section: Section,
 }
 
+/// Keys and passwords may be among the values.
+impl Drop for Setting {
+    fn drop(&mut self) {
+        match &mut self.values {
+            Values::One(value) => value.zeroize(),
+            Values::List(values) => values.zeroize(),
+        }
+    }
+}
+
 impl Setting {
     /// The value as text.
     ///
@@ -106,6 +118,14 @@ impl Setting {
             Values::List(values) => values.iter().map(|value| text(value)).collect(),
         };
         Ok(items?.into_iter().filter(|item| !item.is_empty()).collect())
+    }
+
+    /// The items of a list as bytes, each a file as it is. A file is one value, whatever is in it.
+    pub fn blobs(&self) -> Vec<&[u8]> {
+        match &self.values {
+            Values::One(value) => vec![value],
+            Values::List(values) => values.iter().map(Vec::as_slice).collect(),
+        }
     }
 
     /// A remark about this setting.

@@ -1,11 +1,12 @@
 use super::*;
 use crate::command::{ActionWord, Start};
+use crate::papers::Loaded;
 use crate::swanctl::{Contents, contents};
 use ravelin_types::policy::Mode;
 
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
     let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))));
-    root.and_then(|root| contents(&root)).map_err(|error| error.to_string())
+    root.and_then(|root| contents(&root, Loaded::default())).map_err(|error| error.to_string())
 }
 
 const CONF: &str = "\
@@ -106,7 +107,7 @@ fn mistakes_have_their_place_in_either_file() {
         ("conn a\n  nonsense\n", "", "ipsec.conf:2:3: expected PARAMETER=VALUE"),
         ("conn a\n  also=a\n  authby=secret\n", "", "too deeply"),
         ("", "nonsense\n", "ipsec.secrets:1:1: expected [ID...]"),
-        ("", "# x\n: RSA key.pem\n", "ipsec.secrets:2:1: secrets of type RSA"),
+        ("", "# x\n: PIN key.pem\n", "ipsec.secrets:2:1: secrets of type PIN"),
     ] {
         let error = read(conf, secrets).unwrap_err();
         assert!(error.contains(expected), "{conf}{secrets}: {error}");

@@ -67,7 +67,7 @@ impl<P: Plane> Core<P> {
 
     pub(super) fn clear_creds(&mut self, now: Instant) -> Result<Answer, String> {
         self.changed(now, |model| {
-            model.clear_secrets();
+            model.clear_credentials();
             Ok(())
         })
     }

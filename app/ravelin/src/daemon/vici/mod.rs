@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Request ──► Core::vici ──┬── list.rs: list-sas, list-conns, ... as streams of events (sections: show.rs)
-//!                          ├── load.rs, pools.rs: connections, secrets and pools into the model
+//!                          ├── load.rs, papers.rs, pools.rs: connections, secrets, certificates, pools into the model
 //!                          ├── act.rs: initiate, terminate, rekey, ... (answers come with waiting.rs)
 //!                          └── tally.rs: get-counters
 //! Event of IKE, message that goes by ──► events.rs ──► ike-updown, child-updown, ..., log, control-log
@@ -16,6 +16,7 @@ mod events;
 mod list;
 mod load;
 mod names;
+mod papers;
 mod pools;
 mod show;
 mod tally;
@@ -119,18 +120,19 @@ impl<P: Plane> Core<P> {
             "unload-shared" => self.unload_shared(message, now),
             "get-shared" => Ok(self.get_shared()),
             "clear-creds" => self.clear_creds(now),
-            // What is not there yet: nothing can be loaded, so there is nothing to list, to unload or to flush.
-            "get-keys" => Ok(Answer::Now(nothing("keys"))),
-            "get-authorities" => Ok(Answer::Now(nothing("authorities"))),
+            "load-cert" => self.load_cert(message, now),
+            "load-key" => self.load_key(message, now),
+            "unload-key" => self.unload_key(message, now),
+            "get-keys" => Ok(self.get_keys()),
+            "list-certs" => self.list_certs(message),
+            "flush-certs" => Self::flush_certs(message),
+            "load-authority" => self.load_authority(message, now),
+            "unload-authority" => self.unload_authority(message, now),
+            "get-authorities" => Ok(self.get_authorities()),
+            "list-authorities" => Ok(self.list_authorities(message)),
             "load-pool" => self.load_pool(message, now),
             "unload-pool" => self.unload_pool(message, now),
             "get-pools" => Ok(self.get_pools(message)),
-            "list-certs" => Ok(Answer::Stream("list-cert", Vec::new())),
-            "list-authorities" => Ok(Answer::Stream("list-authority", Vec::new())),
-            "flush-certs" => Ok(Answer::Now(done())),
-            "load-cert" | "load-key" | "unload-key" | "load-authority" | "unload-authority" => {
-                Err("certificates and private keys are not there yet; use pre-shared keys".to_owned())
-            }
             "load-token" => Err("keys on tokens are not there yet".to_owned()),
             "redirect" => Err("a peer cannot be redirected (RFC 5685)".to_owned()),
             _ => return None,
@@ -188,12 +190,6 @@ impl<P: Plane> Core<P> {
             false => Err(format!("no counters found for '{}'", name.unwrap_or_default())),
         }
     }
-}
-
-fn nothing(name: &str) -> Message {
-    let mut message = Message::new();
-    message.put_list::<&str>(name, []);
-    message
 }
 
 fn version() -> Message {

@@ -7,6 +7,7 @@ use ravelin_config::eap::{Beside, Role};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
+use ravelin_pki::Certificate;
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
@@ -181,19 +182,30 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         false => names::identity(&spec.own_id),
     };
     let peer = spec.peers.as_ref().map_or_else(|| names::identity(&spec.peer_id), ToString::to_string);
-    let key = match (&spec.signature, &spec.eap) {
-        (Some(_), Some(eap)) if eap.beside == Beside::Nothing => "EAP",
-        (Some(_), _) => "public key",
-        (None, Some(eap)) if eap.beside == Beside::Certificate => "public key",
-        (None, Some(eap)) if eap.beside == Beside::Nothing => "EAP",
-        (None, _) => "pre-shared key",
+    let (signs, believes) = match loaded {
+        Some(loaded) => (loaded.signs.is_some(), loaded.believes.is_some()),
+        None => {
+            let by_key =
+                spec.signature.is_some() || spec.eap.as_ref().is_some_and(|eap| eap.beside == Beside::Certificate);
+            (by_key, by_key)
+        }
     };
+    let key = |signs: bool| if signs { "public key" } else { "pre-shared key" };
     let (ours, theirs) = match &spec.eap {
-        Some(eap) if eap.initiates() => ("EAP", key),
-        Some(_) => (key, "EAP"),
-        None => (key, key),
+        Some(eap) if eap.beside == Beside::Nothing => ("EAP", "EAP"),
+        Some(eap) if eap.initiates() => ("EAP", key(believes)),
+        Some(_) => (key(signs), "EAP"),
+        None => (key(signs), key(believes)),
     };
-    let (mut local, mut remote) = (authentication(ours, own), authentication(theirs, peer));
+    let signer = loaded.and_then(|loaded| loaded.signs.as_ref());
+    let mut local = authentication(ours, own, signer.map_or(&[], |signer| &signer.certificates), &[]);
+    let mut remote = match loaded.and_then(|loaded| loaded.believes.as_ref()) {
+        Some(believed) => {
+            let remote = authentication(theirs, peer, &believed.certificates, &believed.authorities);
+            remote.with("revocation", if believed.revocation { "strict" } else { "relaxed" })
+        }
+        None => authentication(theirs, peer, &[], &[]),
+    };
     if let Some(eap) = &spec.eap {
         let (side, user) = match &eap.role {
             Role::User(user) => (&mut local, names::identity(user)),
@@ -219,11 +231,13 @@ pub fn nobody(children: Message) -> Message {
     shown
 }
 
-fn authentication(class: &str, id: String) -> Message {
+fn authentication(class: &str, id: String, certificates: &[Certificate], authorities: &[Certificate]) -> Message {
     let mut round = Message::new().with("class", class).with("id", id);
-    for name in ["groups", "cert_policy", "certs", "cacerts"] {
+    for name in ["groups", "cert_policy"] {
         round.put_list::<&str>(name, []);
     }
+    round.put_list("certs", certificates.iter().map(Certificate::subject));
+    round.put_list("cacerts", authorities.iter().map(Certificate::subject));
     round
 }
 

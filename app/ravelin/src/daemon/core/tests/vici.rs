@@ -197,7 +197,7 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
     for (from, to, errmsg) in [
         ("version = 2", "nonsense = 1", "unknown option: nonsense, config discarded"),
         ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
-        ("auth = psk", "auth = eap", "EAP alone, without another proof of the responder, is not there yet"),
+        ("auth = psk", "auth = eap", "EAP on both sides takes one method that proves both"),
         ("version = 2", "version = 1\nppk_required = yes", "of IKEv2"),
         ("10.2.0.0/16", "2001:db8::/32", "one address family"),
     ] {
@@ -228,15 +228,76 @@ fn secrets_are_listed_by_name_and_never_shown() {
 }
 
 #[test]
+fn certificates_and_keys_are_loaded_listed_and_unloaded() {
+    use ravelin_testkit::papers::{self, Kind};
+    let mut bench = Bench::new("vici-papers");
+    let root = papers::root("root", Kind::P256);
+    let own = root.peer("own", &["l.lab"], Kind::P256);
+    let signed = CONNECTION.replace("auth = psk", "auth = pubkey");
+    // A connection may come before what it needs.
+    assert_eq!(bench.answer("load-conn", message(&signed)).text("errmsg"), None);
+    let cert = |flag: &str, data: &[u8]| Message::new().with("type", "X509").with("flag", flag).with_data("data", data);
+    assert_eq!(bench.answer("load-cert", cert("NONE", &own.der)).text("success"), Some("yes"));
+    assert_eq!(bench.answer("load-cert", cert("CA", root.pem.as_bytes())).text("success"), Some("yes"));
+    let lists = Message::new().with("type", "X509_CRL").with_data("data", &root.crl(&[]));
+    assert_eq!(bench.answer("load-cert", lists).text("success"), Some("yes"));
+    let key = || Message::new().with("type", "any").with_data("data", &own.pkcs8);
+    let id = bench.answer("load-key", key()).text("id").unwrap().to_owned();
+    assert_eq!(id.len(), 40);
+    assert_eq!(bench.answer("get-keys", Message::new()).list("keys"), Some(vec![id.as_str()]));
+    let config = bench.core.model.ike_config(&Default::default());
+    let ravelin_ike::config::LocalAuth::Signature(credential) = &config.remote("t").unwrap().local_auth else {
+        panic!()
+    };
+    assert_eq!(credential.certificates[0].der(), own.der, "found by the identity of the connection");
+    // Ours comes first, then authorities, then lists.
+    let listed = bench.streamed("list-certs", Message::new());
+    let shown: Vec<_> = listed.iter().map(|it| (it.text("type").unwrap(), it.text("has_privkey").is_some())).collect();
+    assert_eq!(shown, [("X509", true), ("X509", false), ("X509_CRL", false)]);
+    let authorities = bench.streamed("list-certs", Message::new().with("type", "X509").with("flag", "CA"));
+    assert_eq!(authorities.iter().map(|it| it.data("data").unwrap()).collect::<Vec<_>>(), [&root.der[..]]);
+    assert!(!bench.state().contains(&id));
+    for (command, message, errmsg) in [
+        ("load-cert", cert("CA", &own.der), "ca certificate lacks CA basic constraint"),
+        ("load-cert", cert("OCSP", &own.der), "neither attribute certificates nor OCSP"),
+        ("load-cert", cert("NONE", b"nonsense"), "no certificate"),
+        ("load-key", Message::new().with("type", "rsa").with_data("data", &own.der), "no private key"),
+        ("unload-key", Message::new().with("id", "00ff"), "key not found"),
+        ("flush-certs", Message::new().with("type", "nonsense"), "invalid certificate type"),
+    ] {
+        let answer = bench.answer(command, message);
+        assert!(answer.text("errmsg").is_some_and(|why| why.starts_with(errmsg)), "{command}: {answer:?}");
+    }
+    let authority = |text: &str, data: &[u8]| {
+        let mut all = Message::new();
+        let inner = message(text);
+        all.put_section("lab", inner.with_data("cacert", data));
+        all
+    };
+    let answer = bench.answer("load-authority", authority("crl_uris = http://lab/ca.crl\n", &root.der));
+    assert!(answer.text("errmsg").unwrap().contains("revocation lists are not fetched"), "{answer:?}");
+    assert_eq!(bench.answer("load-authority", authority("", &root.der)).text("success"), Some("yes"));
+    assert_eq!(bench.answer("get-authorities", Message::new()).list("authorities"), Some(vec!["lab"]));
+    let listed = bench.streamed("list-authorities", Message::new());
+    assert_eq!(listed[0].section("lab").unwrap().text("cacert"), Some("C=CH, O=Ravelin, CN=root"));
+    assert_eq!(bench.answer("unload-key", Message::new().with("id", &id)).text("success"), Some("yes"));
+    bench.answer("load-key", key());
+    bench.answer("clear-creds", Message::new());
+    assert_eq!(bench.answer("get-keys", Message::new()).list("keys"), Some(Vec::new()));
+    // What an authority is named for stays.
+    assert_eq!(bench.streamed("list-certs", Message::new()).len(), 1);
+    assert_eq!(bench.answer("unload-authority", Message::new().with("name", "lab")).text("success"), Some("yes"));
+    assert!(bench.streamed("list-certs", Message::new()).is_empty());
+}
+
+#[test]
 fn what_is_not_there_is_said_to_be_so() {
     let mut bench = Bench::new("vici-not-there");
-    for command in ["load-cert", "load-key", "load-token", "load-authority", "redirect"] {
+    for command in ["load-token", "redirect"] {
         let answer = bench.answer(command, Message::new());
         assert_eq!(answer.text("success"), Some("no"), "{command}");
         assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10), "{command}");
     }
-    assert_eq!(bench.answer("get-keys", Message::new()).list("keys"), Some(Vec::new()));
-    assert!(bench.streamed("list-certs", Message::new()).is_empty());
     assert_eq!(bench.answer("get-pools", Message::new()), Message::new());
 }
 

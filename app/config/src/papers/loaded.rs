@@ -1,0 +1,316 @@
+//! Certificates, revocation lists and keys that strongSwan's files and clients of VICI brought, and what a connection of
+//! theirs makes of them. They are looked up when they are used, since they may come after the connection.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use ravelin_crypto::signature::PrivateKey;
+use ravelin_crypto_aws_lc::{Contents, PROVIDER};
+use ravelin_pki::auth::{Credential, Trust};
+use ravelin_pki::{Certificate, Crl, ObjectIdentifier, names, path};
+use ravelin_types::{Identity, Secret};
+
+use super::Database;
+
+/// Certificates, lists and keys of each kind at most.
+const MAX: usize = 10_000;
+/// Authorities between our own certificate and the one at the top at most, that are sent to a peer.
+const MAX_CHAIN: usize = 8;
+
+/// What was loaded.
+#[derive(Clone, Default)]
+pub struct Loaded {
+    certificates: Vec<Certificate>,
+    crls: Vec<Crl>,
+    public_keys: Vec<Vec<u8>>,
+    /// By their identifiers.
+    keys: BTreeMap<String, Arc<dyn PrivateKey>>,
+    /// By their names.
+    authorities: BTreeMap<String, Certificate>,
+}
+
+/// What a connection proves us with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signer {
+    /// One of these; where there are none, one that has our identity.
+    pub certificates: Vec<Certificate>,
+    /// Or one of these public keys (SubjectPublicKeyInfo), without a certificate.
+    pub keys: Vec<Vec<u8>>,
+}
+
+/// Whom a connection believes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Believed {
+    /// Whoever has one of these certificates; where there are none, whoever an authority vouches for.
+    pub certificates: Vec<Certificate>,
+    /// The authorities; where there are none, all that are known.
+    pub authorities: Vec<Certificate>,
+    /// Public keys (SubjectPublicKeyInfo) that are believed without a certificate.
+    pub keys: Vec<Vec<u8>>,
+    /// Policies of which the certificate must be under one.
+    pub policies: Vec<ObjectIdentifier>,
+    /// Whether a certificate must be known not to be revoked.
+    pub revocation: bool,
+}
+
+/// The first certificate of a file, in PEM or DER.
+///
+/// # Errors
+/// When none is in it.
+pub fn certificate(bytes: &[u8]) -> Result<Certificate, String> {
+    let contents = Contents::read(bytes, None).map_err(|bad| bad.to_string())?;
+    let der = contents.certificates.first().ok_or("no certificate is in it")?;
+    Certificate::parse(der).map_err(|fault| fault.to_string())
+}
+
+/// The public key of a file, in PEM or DER.
+///
+/// # Errors
+/// When none is in it.
+pub fn public_key(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let contents = Contents::read(bytes, None).map_err(|bad| bad.to_string())?;
+    contents.public_keys.into_iter().next().ok_or_else(|| "no public key is in it".to_owned())
+}
+
+impl Loaded {
+    /// Adds the certificates of a file, in PEM or DER.
+    ///
+    /// # Errors
+    /// When there is none, or `authority` asks for one of an authority and it is of somebody else.
+    pub fn add_certificates(&mut self, bytes: &[u8], authority: bool) -> Result<(), String> {
+        let contents = Contents::read(bytes, None).map_err(|bad| bad.to_string())?;
+        if contents.certificates.is_empty() {
+            return Err("no certificate is in it".to_owned());
+        }
+        for der in &contents.certificates {
+            let certificate = Certificate::parse(der).map_err(|fault| fault.to_string())?;
+            if authority && !certificate.is_authority() {
+                return Err("ca certificate lacks CA basic constraint, rejected".to_owned());
+            }
+            self.add_certificate(certificate)?;
+        }
+        Ok(())
+    }
+
+    fn add_certificate(&mut self, certificate: Certificate) -> Result<(), String> {
+        if !self.certificates.contains(&certificate) {
+            room(self.certificates.len())?;
+            self.certificates.push(certificate);
+        }
+        Ok(())
+    }
+
+    /// Adds a revocation list, in PEM or DER, in the place of an older one of the same issuer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn add_crl(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let contents = Contents::read(bytes, None).map_err(|bad| bad.to_string())?;
+        // DER has no label.
+        let der = contents.crls.first().or(contents.certificates.first()).ok_or("no revocation list is in it")?;
+        let list = Crl::parse(der).map_err(|fault| fault.to_string())?;
+        if self.crls.iter().any(|known| known.issuer().is(list.issuer()) && known.updated() > list.updated()) {
+            return Ok(());
+        }
+        self.crls.retain(|known| !known.issuer().is(list.issuer()));
+        room(self.crls.len())?;
+        self.crls.push(list);
+        Ok(())
+    }
+
+    /// Adds a public key, in PEM or DER.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn add_public_key(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let key = public_key(bytes)?;
+        if !self.public_keys.contains(&key) {
+            room(self.public_keys.len())?;
+            self.public_keys.push(key);
+        }
+        Ok(())
+    }
+
+    /// Adds the private key of a file, and the certificates beside it (PKCS #12). What is returned names the key.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be had.
+    pub fn add_key(&mut self, bytes: &[u8], passphrase: Option<&Secret>) -> Result<String, String> {
+        let contents = Contents::read(bytes, passphrase).map_err(|bad| bad.to_string())?;
+        for der in &contents.certificates {
+            self.add_certificate(Certificate::parse(der).map_err(|fault| fault.to_string())?)?;
+        }
+        let pkcs8 = contents.private_keys.first().ok_or("no private key is in it")?;
+        let signatures = PROVIDER.signatures.ok_or("no signatures are built in")?;
+        let key = signatures.private_key(pkcs8.expose()).map_err(|_| "the private key cannot be read")?;
+        let id = hex(&path::key_id(&key.public_info(), &PROVIDER).ok_or("the public key cannot be read")?);
+        room(self.keys.len())?;
+        self.keys.insert(id.clone(), Arc::from(key));
+        Ok(id)
+    }
+
+    /// Takes a private key out. `false`: there is none of this identifier.
+    pub fn remove_key(&mut self, id: &str) -> bool {
+        let id: String = id.chars().filter(|digit| *digit != ':').collect();
+        self.keys.remove(&id.to_ascii_lowercase()).is_some()
+    }
+
+    /// Adds an authority under a name, in the place of one of the same name.
+    ///
+    /// # Errors
+    /// When the certificate is none of an authority.
+    pub fn add_authority(&mut self, name: &str, certificate: Certificate) -> Result<(), String> {
+        if !certificate.is_authority() {
+            return Err("certificate without CA flag, rejected".to_owned());
+        }
+        room(self.authorities.len())?;
+        self.authorities.insert(name.to_owned(), certificate);
+        Ok(())
+    }
+
+    /// Takes an authority out. `false`: there is none of this name.
+    pub fn remove_authority(&mut self, name: &str) -> bool {
+        self.authorities.remove(name).is_some()
+    }
+
+    /// Takes everything out but the authorities that have names.
+    pub fn clear(&mut self) {
+        let authorities = std::mem::take(&mut self.authorities);
+        *self = Loaded { authorities, ..Loaded::default() };
+    }
+
+    /// The certificates, those of authorities with a name left out.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    pub(super) fn every_certificate(&self) -> impl Iterator<Item = &Certificate> {
+        let named = self.authorities.values().filter(|authority| !self.certificates.contains(authority));
+        self.certificates.iter().chain(named)
+    }
+
+    /// The revocation lists.
+    pub fn crls(&self) -> &[Crl] {
+        &self.crls
+    }
+
+    /// Public keys, each a SubjectPublicKeyInfo.
+    pub fn public_keys(&self) -> &[Vec<u8>] {
+        &self.public_keys
+    }
+
+    /// The identifiers of the private keys: the SHA-1 of the public half, in hexadecimal digits.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// The authorities with a name.
+    pub fn authorities(&self) -> &BTreeMap<String, Certificate> {
+        &self.authorities
+    }
+
+    /// The keys by the names under which IKE asks for them.
+    pub(super) fn named_keys(&self) -> impl Iterator<Item = (String, Arc<dyn PrivateKey>)> {
+        self.keys.iter().map(|(id, key)| (format!("keyid:{id}"), key.clone()))
+    }
+}
+
+impl Database {
+    /// Every certificate that is known, each once.
+    pub fn every_certificate(&self) -> Vec<&Certificate> {
+        let mut every: Vec<&Certificate> = Vec::new();
+        for certificate in self.all() {
+            if !every.contains(&certificate) {
+                every.push(certificate);
+            }
+        }
+        every
+    }
+
+    /// The name of the private key of a public one.
+    fn key_of(&self, spki: &[u8]) -> Option<String> {
+        let key = self.papers.keys.iter().find(|(_, key)| key.public_info() == spki);
+        key.map(|(name, _)| name.clone())
+    }
+
+    /// Whether the private key of a public one is here.
+    pub fn has_key(&self, spki: &[u8]) -> bool {
+        self.key_of(spki).is_some()
+    }
+
+    /// What `signer` comes to by now. Without a private key IKE is told, when it asks, which one is missing.
+    pub(crate) fn credential_of(&self, signer: &Signer, id: &Identity) -> Credential {
+        let credential = |certificates, key: Option<String>, spki: &[u8], whose: &str| {
+            let key = key.unwrap_or_else(|| format!("of {whose}"));
+            Credential { certificates, key, spki: spki.to_vec(), sha1: false }
+        };
+        if let Some(spki) = signer.keys.iter().find(|spki| self.has_key(spki)).or(signer.keys.first()) {
+            let own = path::key_id(spki, &PROVIDER).map(|id| hex(&id)).unwrap_or_default();
+            return credential(Vec::new(), self.key_of(spki), spki, &own);
+        }
+        let found = match signer.certificates.as_slice() {
+            [] => self.own_certificate(id),
+            some => some.iter().find(|it| self.has_key(it.spki())).or(some.first()),
+        };
+        match found {
+            Some(own) => credential(self.chain(own), self.key_of(own.spki()), own.spki(), &own.subject().to_string()),
+            None => credential(Vec::new(), None, &[], &id.to_string()),
+        }
+    }
+
+    fn own_certificate(&self, id: &Identity) -> Option<&Certificate> {
+        self.all().find(|it| self.has_key(it.spki()) && names::check(id, it).is_ok())
+    }
+
+    /// A certificate of our own that names this identity, with the authorities above it.
+    pub(crate) fn own(&self, id: &Identity) -> Option<Credential> {
+        let own = self.own_certificate(id)?;
+        let (certificates, key) = (self.chain(own), self.key_of(own.spki())?);
+        Some(Credential { certificates, key, spki: own.spki().to_vec(), sha1: false })
+    }
+
+    /// A certificate and the authorities above it that are known, without the one at the top, which the peer has or does not
+    /// believe.
+    fn chain(&self, own: &Certificate) -> Vec<Certificate> {
+        let mut chain = vec![own.clone()];
+        let others = self.others();
+        while let Some(last) = chain.last().filter(|last| !last.is_self_issued() && chain.len() <= MAX_CHAIN) {
+            match others.iter().find(|other| other.subject().is(last.issuer()) && !chain.contains(other)) {
+                Some(issuer) => chain.push(issuer.clone()),
+                None => break,
+            }
+        }
+        chain
+    }
+
+    /// Whom `believed` comes to by now.
+    pub(crate) fn trust_of(&self, believed: &Believed) -> Trust {
+        let Believed { certificates, authorities, keys, policies, revocation } = believed.clone();
+        let anchors = match (authorities.is_empty(), keys.is_empty()) {
+            (false, _) => authorities.into(),
+            // Whose key is given has no other.
+            (true, false) => Arc::from([]),
+            (true, true) => self.anchors(),
+        };
+        Trust { anchors, others: self.others(), pinned: certificates, keys, policies, revocation, sha1: false }
+    }
+}
+
+fn room(len: usize) -> Result<(), String> {
+    if len < MAX { Ok(()) } else { Err(format!("there are {MAX} already")) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (certificates, keys) = (self.certificates.len(), self.keys.len());
+        write!(f, "Loaded({certificates} certificates, {keys} keys, {} lists)", self.crls.len())
+    }
+}
