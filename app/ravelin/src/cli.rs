@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use ravelin_config::Verb;
 use ravelin_config::command::Shown;
 
@@ -39,6 +40,20 @@ pub enum Command {
     /// Keep connections encrypted by login and password: the PSK manager of document 000
     #[command(subcommand)]
     Psk(PskVerb),
+    /// Type commands behind a prompt, with completion and history; the words are those of an ike_rc
+    Shell,
+    /// Print what a shell completes command lines of ravelin by
+    Completion {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write manual pages
+    Man {
+        /// The directory for them, such as /usr/local/share/man/man1
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Say what is in a capture of IPsec traffic, field by field
     Decode(DecodeArgs),
     #[cfg(feature = "tun")]

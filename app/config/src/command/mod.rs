@@ -23,7 +23,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ravelin_types::interface::Interface;
 
 pub use debug::{DebugArgs, Shown};
@@ -272,16 +272,28 @@ pub fn parse(arguments: &[String]) -> Result<Parsed, BadLine> {
     verb(arguments)?.interpret(arguments)
 }
 
+/// The whole grammar, to complete and to explain it by.
+pub fn grammar() -> clap::Command {
+    let mut grammar = Typed::command();
+    grammar.build();
+    grammar
+}
+
+/// The family of a command that may stand alone, as in document 003.
+pub fn family(word: &str) -> Option<&'static str> {
+    match word {
+        "policy" => Some("ipsec"),
+        "remote" => Some("ike"),
+        _ => None,
+    }
+}
+
 /// The flags of a command line as written, not yet taken together.
 ///
 /// # Errors
 /// When an argument is unknown, missing or refused.
 pub fn verb(arguments: &[String]) -> Result<Verb, BadLine> {
-    let family = match arguments.first().map(String::as_str) {
-        Some("policy") => Some("ipsec"),
-        Some("remote") => Some("ike"),
-        _ => None,
-    };
+    let family = arguments.first().and_then(|word| family(word));
     let line = family.into_iter().chain(arguments.iter().map(String::as_str));
     Typed::try_parse_from(line).map(|line| line.verb).map_err(|error| explain(&error, arguments))
 }

@@ -4,6 +4,7 @@
 mod algorithms;
 #[cfg(feature = "tun")]
 mod check;
+mod completion;
 mod control;
 #[cfg(any(feature = "kernel", feature = "tun"))]
 mod daemon;
@@ -13,6 +14,7 @@ mod decode;
 mod demo;
 #[cfg(any(feature = "kernel", feature = "tun"))]
 mod psk;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,9 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         #[cfg(any(feature = "kernel", feature = "tun"))]
         Command::Daemon(args) => daemon::run(cli.socket, args),
+        Command::Shell => shell::run(&cli.socket),
+        Command::Completion { shell } => completion::completion(shell),
+        Command::Man { directory } => completion::man(&directory),
         Command::Decode(args) => decode::run(&args),
         #[cfg(all(feature = "tun", feature = "ikev2"))]
         Command::Demo(args) => demo::run(&args),
