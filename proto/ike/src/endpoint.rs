@@ -141,6 +141,7 @@ impl Endpoint {
         match command {
             Command::Configure(config) => self.core.configure(config),
             Command::Initiate(policy) => self.want(policy, None),
+            Command::InitiateIke(remote) => self.want_ike(&remote),
             Command::RekeyIke(remote) => self.core.with_remote(&remote, |sa, _, _| sa.rekey()),
             Command::RekeyChild(policy) => self.core.each(|sa, _, _| {
                 children_of(sa, Some(policy)).into_iter().for_each(|spi| sa.rekey_child(spi));
@@ -219,6 +220,17 @@ impl Endpoint {
             };
             let ours = vec![String::from("accept only")];
             self.core.failed(Error::NoAgreement(Disagreement::new(Part::Role, vec![], ours)).failure(place));
+        }
+    }
+
+    /// An IKE SA is wanted for its own sake.
+    fn want_ike(&mut self, name: &str) {
+        let there = |spi: &IkeSpi| self.core.table.get(*spi).is_some_and(|sa| sa.is_active() || sa.is_begun());
+        if self.core.table.with_remote(name).iter().any(there) {
+            return;
+        }
+        if let Some(remote) = self.core.remote(name).filter(|remote| remote.initiate) {
+            gateways::begin(&remote, Vec::new(), &mut self.core);
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Extensions {
     pub mobike: bool,
     /// IKE and ESP in TCP (RFC 9329), when we begin.
     pub tcp: Option<Tcp>,
+    /// Whether IKE SAs begin without a Child SA (RFC 6023).
+    pub childless: Childless,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
 }
@@ -24,6 +26,20 @@ pub struct Tcp {
     pub port: u16,
     /// At once; else only when there is no answer in UDP.
     pub at_once: bool,
+}
+
+/// Whether IKE SAs begin without a Child SA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Childless {
+    /// In neither role.
+    #[default]
+    Never,
+    /// As responder; as initiator when no Child SA is wanted.
+    Allow,
+    /// As responder; as initiator wherever the peer permits it.
+    Prefer,
+    /// Always, in both roles.
+    Force,
 }
 
 /// The post-quantum pre-shared keys of a remote (RFC 8784); not beside EAP.

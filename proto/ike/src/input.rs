@@ -93,6 +93,8 @@ pub enum Command {
     Configure(Arc<Config>),
     /// Negotiate an SA for a policy, and the IKE SA under it if there is none.
     Initiate(PolicyId),
+    /// Negotiate an IKE SA with this remote and no Child SA, if there is none (RFC 6023).
+    InitiateIke(String),
     /// Rekey every IKE SA with this remote.
     RekeyIke(String),
     /// Rekey every Child SA of this policy.

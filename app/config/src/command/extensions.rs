@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ravelin_ike::Tcp;
+use ravelin_ike::extensions::Childless;
 use ravelin_types::Identity;
 
 use super::Conflict;
+use super::written::Line;
 use crate::value::identity;
 
 /// The registered port (RFC 9329 §2).
@@ -33,6 +35,10 @@ pub struct ExtensionArgs {
     /// The TCP port on which the peer listens
     #[arg(long, value_name = "PORT", requires = "tcp", default_value_t = TCP_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     tcp_port: u16,
+    /// Begin IKE SAs without a Child SA (RFC 6023), which then has a key exchange of its own: never, allow (when the peer
+    /// does), prefer, or force
+    #[arg(long, value_name = "WHEN", default_value = "allow", value_parser = childless)]
+    childless: Childless,
     /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -44,6 +50,24 @@ pub struct ExtensionArgs {
     ppk_required: bool,
 }
 
+/// The words for when IKE SAs begin without a Child SA.
+pub const CHILDLESS: [(&str, Childless); 4] = [
+    ("never", Childless::Never),
+    ("allow", Childless::Allow),
+    ("prefer", Childless::Prefer),
+    ("force", Childless::Force),
+];
+
+fn childless(text: &str) -> Result<Childless, String> {
+    let found = CHILDLESS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    found.map(|(_, childless)| *childless).ok_or_else(|| "expected never, allow, prefer or force".to_owned())
+}
+
+/// The word for it.
+pub fn childless_word(childless: Childless) -> &'static str {
+    CHILDLESS.iter().find(|(_, known)| *known == childless).map_or("", |(word, _)| word)
+}
+
 /// What a remote does beyond RFC 7296, as an operator described it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionSpec {
@@ -51,6 +75,8 @@ pub struct ExtensionSpec {
     pub mobike: bool,
     /// TCP.
     pub tcp: Option<Tcp>,
+    /// Childless initiation.
+    pub childless: Childless,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
@@ -65,13 +91,33 @@ impl ExtensionArgs {
         let given = [
             (self.mobike, "mobike", "MOBIKE"),
             (self.tcp.is_some(), "tcp", "IKE in TCP"),
+            (matches!(self.childless, Childless::Prefer | Childless::Force), "childless", "childless initiation"),
             (self.ppk_id.is_some(), "ppk-id", "a post-quantum pre-shared key"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
-        let ExtensionArgs { mobike, tcp, tcp_port, ppk_id, ppk_file, ppk_required } = self.clone();
+        let ExtensionArgs { mobike, tcp, tcp_port, childless, ppk_id, ppk_file, ppk_required } = self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
-        Ok(ExtensionSpec { mobike, tcp, ppk_id, ppk_file, ppk_required })
+        Ok(ExtensionSpec { mobike, tcp, childless, ppk_id, ppk_file, ppk_required })
+    }
+}
+
+impl ExtensionSpec {
+    /// Adds them to the line of their remote.
+    pub(super) fn written(&self, line: &mut Line) {
+        line.flag("--mobike", self.mobike);
+        if let Some(tcp) = &self.tcp {
+            line.value("--tcp", if tcp.at_once { "always" } else { "fallback" });
+            line.value("--tcp-port", tcp.port);
+        }
+        let unusual = (self.childless != Childless::Allow).then(|| childless_word(self.childless));
+        line.optional("--childless", unusual);
+        // A key that was loaded has no file.
+        if let Some(file) = &self.ppk_file {
+            line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));
+            line.value("--ppk-file", file.display());
+            line.flag("--ppk-required", self.ppk_required);
+        }
     }
 }

@@ -27,8 +27,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ravelin_types::interface::Interface;
 
 pub use debug::{DebugArgs, Shown};
-pub use extensions::ExtensionSpec;
 pub(crate) use extensions::TCP_PORT;
+pub use extensions::{CHILDLESS, ExtensionSpec, childless_word};
 pub use listing::{
     CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,

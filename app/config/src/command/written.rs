@@ -31,17 +31,17 @@ impl Line {
         Line(words.split(' ').map(str::to_owned).collect())
     }
 
-    fn flag(&mut self, flag: &str, when: bool) {
+    pub(super) fn flag(&mut self, flag: &str, when: bool) {
         if when {
             self.0.push(flag.to_owned());
         }
     }
 
-    fn value(&mut self, flag: &str, value: impl Display) {
+    pub(super) fn value(&mut self, flag: &str, value: impl Display) {
         self.0.extend([flag.to_owned(), value.to_string()]);
     }
 
-    fn optional(&mut self, flag: &str, value: Option<impl Display>) {
+    pub(super) fn optional(&mut self, flag: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.value(flag, value);
         }
@@ -215,6 +215,7 @@ impl RemoteSpec {
         let unusual = (self.login_time != Remote::LOGIN_TIME).then(|| seconds(self.login_time));
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
+        self.extensions.written(&mut line);
         line
     }
 

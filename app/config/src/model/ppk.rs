@@ -29,5 +29,6 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         }
         _ => Vec::new(),
     };
-    Extensions { mobike: spec.mobike, tcp: spec.tcp, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
+    let (mobike, tcp, childless) = (spec.mobike, spec.tcp, spec.childless);
+    Extensions { mobike, tcp, childless, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
 }

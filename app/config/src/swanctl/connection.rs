@@ -229,7 +229,6 @@ fn refuse(reader: &mut Reader<'_>) {
     // Of IKEv1 alone.
     reader.value("dpd_timeout", time);
     reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);
-    reader.only("childless", &["allow", "never"], "an IKE SA begins with a Child SA");
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
     reader.only("unique", &["no"], "an older IKE SA of a peer goes when the peer says that it has no other");

@@ -1,10 +1,11 @@
 //! What a connection does beyond RFC 7296.
 
 use ravelin_ike::Tcp;
+use ravelin_ike::extensions::Childless;
 
 use super::reader::Reader;
 use super::value;
-use crate::command::{ExtensionSpec, TCP_PORT};
+use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT};
 
 /// The options of a connection that ask for it.
 pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
@@ -16,6 +17,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
     ExtensionSpec {
         tcp: when.flatten().map(|at_once| Tcp { port, at_once }),
         mobike: reader.flag("mobike").unwrap_or(true),
+        childless: reader.word("childless", &CHILDLESS).unwrap_or(Childless::Allow),
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

@@ -5,6 +5,7 @@ use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
 use ravelin_ike::Tcp;
 use ravelin_ike::config::{IdPattern, IkeVersion, V1};
+use ravelin_ike::extensions::Childless;
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
 
@@ -230,6 +231,7 @@ fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
     let spec = connection("remote_addrs = 192.0.2.2\nppk_id = ppk.lab\nppk_required = yes").remote.unwrap();
     assert_eq!(spec.extensions.ppk_id, Some(Identity::Fqdn("ppk.lab".into())));
     assert!(spec.extensions.ppk_required && spec.extensions.mobike);
+    assert_eq!(spec.extensions.childless, Childless::Allow);
     assert_eq!(connection("remote_addrs = 192.0.2.2\nversion = 0\nppk_required = yes").older, None);
     assert!(refused("version = 1\nppk_required = yes").contains("of IKEv2"));
     let secrets =

@@ -1,7 +1,7 @@
 //! What the daemon knows, as messages for `render/` and for any other client. Names and values are those of JSON too;
 //! keys go in only when they were asked for.
 
-use ravelin_config::command::{ActionWord, options};
+use ravelin_config::command::{ActionWord, childless_word, options};
 use ravelin_config::eap::Role;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
@@ -398,6 +398,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("liveness", spec.liveness.map_or_else(|| "off".to_owned(), |time| time.as_secs().to_string()));
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
+    remote.put("childless", childless_word(spec.extensions.childless));
     if let Some(id) = &spec.extensions.ppk_id {
         remote.put("ppk-id", id);
         remote.put("ppk-required", yes_no(spec.extensions.ppk_required));

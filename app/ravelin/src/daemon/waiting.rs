@@ -17,6 +17,8 @@ pub enum Goal {
     ChildRekeyed(PolicyId, String),
     /// No SA for the policy.
     ChildDown(PolicyId),
+    /// An IKE SA with the remote.
+    IkeUp(String),
     /// A fresh IKE SA with the remote.
     IkeRekeyed(String),
     /// No IKE SA with the remote.
@@ -129,6 +131,9 @@ impl Goal {
             (Goal::ChildUp(id, _), Event::ChildUp { policy, inbound, outbound }) if id == policy => {
                 done().with("inbound", inbound).with("outbound", outbound)
             }
+            (Goal::IkeUp(name), Event::IkeUp { remote, spis, .. }) if name == remote => {
+                done().with("initiator-spi", spis.0).with("responder-spi", spis.1)
+            }
             (Goal::ChildRekeyed(id, _), Event::ChildRekeyed { policy, inbound, outbound, .. }) if id == policy => {
                 done().with("inbound", inbound).with("outbound", outbound)
             }
@@ -157,6 +162,7 @@ impl Goal {
             Goal::ChildUp(id, name) | Goal::ChildRekeyed(id, name) => {
                 policy.map_or(remote == Some(name), |policy| policy == *id)
             }
+            Goal::IkeUp(name) => remote == Some(name),
             Goal::IkeRekeyed(name) => policy.is_none() && remote == Some(name),
             Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
         }
@@ -164,7 +170,9 @@ impl Goal {
 
     fn needs_ike_with(&self, remote: &str) -> bool {
         match self {
-            Goal::ChildUp(_, name) | Goal::ChildRekeyed(_, name) | Goal::IkeRekeyed(name) => name == remote,
+            Goal::ChildUp(_, name) | Goal::ChildRekeyed(_, name) | Goal::IkeUp(name) | Goal::IkeRekeyed(name) => {
+                name == remote
+            }
             Goal::ChildDown(_) | Goal::IkeDown(_) | Goal::Gone(_) => false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   IKE_SA_INIT      request, response   SA, KE, N
-//!   IKE_AUTH         request             IDi, SA, TSi, TSr (AUTH unless EAP follows)
+//!   IKE_AUTH         request             IDi, SA, TSi, TSr (AUTH unless EAP follows; IDi alone by RFC 6023)
 //!                    response            IDr, AUTH         (SA, TSi, TSr when the Child SA came to be)
 //!     with EAP       first response      IDr, EAP          (AUTH unless EAP proves both sides)
 //!   CREATE_CHILD_SA  request, response   SA, N, TSi, TSr   (KE by agreement)
@@ -25,6 +25,8 @@ pub(crate) type Rule = &'static [PayloadType];
 pub(crate) const SA_INIT: Rule = &[PayloadType::SA, PayloadType::KE, PayloadType::NONCE];
 /// IKE_AUTH request.
 pub(crate) const AUTH_REQUEST: Rule = &[PayloadType::IDI, PayloadType::SA, PayloadType::TSI, PayloadType::TSR];
+/// IKE_AUTH request of an initiator that wants no Child SA with it.
+pub(crate) const AUTH_REQUEST_CHILDLESS: Rule = &[PayloadType::IDI];
 /// IKE_AUTH response.
 pub(crate) const AUTH_RESPONSE: Rule = &[PayloadType::IDR, PayloadType::AUTH];
 /// IKE_AUTH response that begins an EAP conversation.

@@ -110,7 +110,11 @@ prop_compose! {
         version in prop_oneof![
             (list("-e", CIPHERS), list("-a", HASHES), list("-p", HASHES),
              list("-d", &["MODP768", "x25519", "ECP256", "KE1_NONE", "KE1_mlkem768", "KE2_ML-KEM-1024"]))
-                .prop_map(|(e, a, p, d)| format!(" -z 2{e}{a}{p}{}", with_a_group(d))),
+                .prop_flat_map(|(e, a, p, d)| {
+                    let more = maybe(&["--mobike", "--childless force", "--mobike --childless never",
+                        "--ppk-id keyid:x --ppk-file psk --ppk-required"]);
+                    more.prop_map(move |more| format!(" -z 2{e}{a}{p}{}{more}", with_a_group(d.clone())))
+                }),
             (list("-e", &["3DES", "AES256"]), list("-a", HASHES), list("-d", &["MODP1024", "ECP384"]), any::<bool>())
                 .prop_map(|(e, a, d, aggressive)| format!(" -z 1{e}{a}{d}{}", if aggressive { " --aggressive" } else { "" })),
         ],

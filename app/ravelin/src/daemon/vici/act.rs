@@ -39,10 +39,8 @@ impl<P: Plane> Core<P> {
     ) -> Result<Answer, String> {
         let connection = message.text("ike");
         let Some(child) = message.text("child") else {
-            return Err(match connection {
-                Some(_) => "an IKE_SA without CHILD_SA cannot be initiated; name the child, too".to_owned(),
-                None => "missing configuration name".to_owned(),
-            });
+            let connection = connection.ok_or("missing configuration name")?;
+            return self.vici_initiate_ike(client, message, connection, now);
         };
         let (id, remote) = self.protected_child(child, connection)?;
         let talk = Talk::new(message, vec![remote.clone()])?;
@@ -61,6 +59,33 @@ impl<P: Plane> Core<P> {
             self.wait(client, Goal::ChildUp(id, remote), timeout.map(|timeout| now + timeout));
         }
         self.command(Command::Initiate(id), now);
+        Ok(if wait == Wait::Not { Answer::Now(done()) } else { Answer::Later })
+    }
+
+    /// An IKE_SA without a CHILD_SA (RFC 6023).
+    fn vici_initiate_ike(
+        &mut self,
+        client: ClientId,
+        message: &Message,
+        connection: &str,
+        now: Instant,
+    ) -> Result<Answer, String> {
+        let entry = self.model.find_remote(connection).map_err(|error| error.to_string())?;
+        if !entry.spec.initiate {
+            return Err(format!("the connection '{connection}' may not be initiated from this side"));
+        }
+        let talk = Talk::new(message, vec![connection.to_owned()])?;
+        self.say(Group::Cfg, 1, None, || format!("vici initiate IKE_SA '{connection}'"));
+        let up = |view: &IkeSaView| view.remote == connection && view.state == "ESTABLISHED";
+        if self.endpoint.ike_sas().iter().any(up) {
+            return Ok(Answer::Now(done()));
+        }
+        let wait = wait(message)?;
+        if let Wait::Until(timeout) = wait {
+            self.vici.talks.insert(client, talk);
+            self.wait(client, Goal::IkeUp(connection.to_owned()), timeout.map(|timeout| now + timeout));
+        }
+        self.command(Command::InitiateIke(connection.to_owned()), now);
         Ok(if wait == Wait::Not { Answer::Now(done()) } else { Answer::Later })
     }
 

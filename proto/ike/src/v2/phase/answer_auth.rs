@@ -34,7 +34,7 @@ use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::{configuration, initial_contact, mobike, ppk};
+use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -169,7 +169,7 @@ impl InitAnswered {
     /// The remote that the peer is, once its AUTH is proven; `None`: by EAP, which it wants if it sends no AUTH
     /// (RFC 7296 §2.16).
     fn authenticate(&mut self, payloads: Payloads, at: Way) -> Result<(Request, Option<Now<()>>), Error> {
-        rules::require(&payloads, rules::AUTH_REQUEST)?;
+        let left_out = childless::is_left_out(&payloads)?;
         let id = payloads.idi()?;
         let by_eap = payloads.auth().is_err();
         let taking = |exact| {
@@ -190,6 +190,7 @@ impl InitAnswered {
             let refusal = Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours);
             return Err(Error::Authentication(refusal));
         };
+        childless::admit(remote, left_out)?;
         if by_eap {
             if self.init.ppks {
                 return Err(Error::Misuse("a post-quantum pre-shared key does not go with EAP"));
@@ -233,15 +234,21 @@ impl InitAnswered {
         let judged = configured.and_then(|reply| {
             answer.extend(reply);
             let with = (&*remote, &identities.1);
-            ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place)
+            match payloads.sa() {
+                Err(_) => Ok(None),
+                Ok(_) => ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place).map(Some),
+            }
         });
         let child = judged.and_then(|child| {
+            let Some(child) = child else { return Ok(None) };
             let suite = &child.terms.suite;
             let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, &[], init.nonces())?;
-            Ok((child, keymat))
+            Ok(Some((child, keymat)))
         });
         let agreement = match child {
-            Ok((child, keymat)) => {
+            // RFC 6023 §5: not with IKE_AUTH.
+            Ok(None) => None,
+            Ok(Some((child, keymat))) => {
                 let inbound = core.child_spi(ends.our_spi());
                 answer.extend(child.head(inbound));
                 answer.extend(child.ts());

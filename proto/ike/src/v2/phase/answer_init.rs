@@ -40,7 +40,7 @@ use crate::sealed::Sealed;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{nat, ppk, signature_hashes};
+use crate::v2::feature::{childless, nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
 
@@ -292,6 +292,7 @@ fn build(
     if agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
         answer.push(intermediate::notify());
     }
+    answer.extend(childless::answer(candidates));
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
         answer.extend(remote.remote_auth.requests(&core.crypto));
@@ -312,6 +313,7 @@ fn build(
         int_auth: IntAuth::default(),
         ppks,
         plain: None,
+        childless: false,
         nat_traversal: detected.is_some(),
         next_id: 1,
         rounds: 0,

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
 use ravelin_types::Secret;
+use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
@@ -43,7 +44,7 @@ use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
-use crate::v2::feature::{configuration, initial_contact, mobike, ppk};
+use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -71,6 +72,8 @@ pub(crate) struct InitExchange {
     pub(crate) ppks: bool,
     /// The keys without the one that is mixed in, if one is.
     pub(crate) plain: Option<IkeKeys>,
+    /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
+    pub(crate) childless: bool,
     /// Whether both sides do NAT traversal.
     pub(crate) nat_traversal: bool,
     /// Message ID of the next exchange.
@@ -138,7 +141,8 @@ pub(crate) struct Unsigned {
     /// What else the IKE SA is for, beside the Child SA in the request.
     pub(crate) wants: Vec<Want>,
     pub(crate) init: InitExchange,
-    offer: ChildOffer,
+    /// The Child SA, unless it is to follow or not wanted.
+    offer: Option<ChildOffer>,
     /// The post-quantum pre-shared key that is mixed in.
     ppk: Option<Ppk>,
     /// What AUTH would be without it, where the peer may do without.
@@ -155,7 +159,8 @@ pub(crate) struct AuthRequested {
     /// What the response shall bring.
     pub(super) turn: Turn,
     pub(crate) init: InitExchange,
-    offer: ChildOffer,
+    /// The Child SA in the request, if there is one.
+    offer: Option<ChildOffer>,
 }
 
 /// Goes on from IKE_SA_INIT.
@@ -166,18 +171,20 @@ pub(crate) fn request(
     mut init: InitExchange,
     core: &mut Core,
 ) -> Option<IkeSa> {
-    let ppk = match ppk::chosen(&remote, init.ppks) {
-        Ok(ppk) => ppk,
+    let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());
+    let (ppk, left_out) = match ppk::chosen(&remote, init.ppks).and_then(|ppk| Ok((ppk, left_out?))) {
+        Ok(chosen) => chosen,
         Err(error) => {
             let policy = wants.first().map(|want| want.policy);
             core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", policy)));
             return None;
         }
     };
-    let Some(offer) = first_offer(&ends, &remote, &mut wants, core) else {
+    let offer = if left_out { None } else { first_offer(&ends, &remote, &mut wants, core) };
+    if offer.is_none() && !left_out {
         // The responder forgets its half by itself.
         return None;
-    };
+    }
     // Who the peer is will be known with its answer; the key must be chosen now.
     let expected = remote.asked_for().cloned().unwrap_or_else(|| ends.peer.ip().into());
     let remote = remote.for_peer(ends.local.ip(), &expected);
@@ -199,6 +206,18 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
         }
     }
     None
+}
+
+/// The policy of the Child SA in a request.
+fn policy(offer: Option<&ChildOffer>) -> Option<PolicyId> {
+    offer.map(|offer| offer.policy.policy.id)
+}
+
+/// Its SPI is free again.
+fn release(offer: Option<&ChildOffer>, core: &mut Core) {
+    if let Some(offer) = offer {
+        core.table.release(offer.inbound);
+    }
 }
 
 impl Unsigned {
@@ -238,7 +257,7 @@ impl Unsigned {
 
     /// Sends the request with this AUTH.
     fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
-        let policy = Some(self.offer.policy.policy.id);
+        let policy = policy(self.offer.as_ref());
         let mut payloads = vec![Payload::IdI(self.id())];
         let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
         payloads.extend(initial_contact::notify(&remote.name, core));
@@ -248,9 +267,11 @@ impl Unsigned {
         payloads.extend(auth);
         payloads.extend(eap::only(&remote));
         payloads.extend(configuration::request(&remote));
-        payloads.extend(offer.notifies());
-        payloads.push(offer.sa());
-        payloads.extend(offer.ts());
+        if let Some(offer) = &offer {
+            payloads.extend(offer.notifies());
+            payloads.push(offer.sa());
+            payloads.extend(offer.ts());
+        }
         payloads.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
         payloads.extend(ppk.as_ref().map(ppk::identity));
         payloads.extend(without.as_deref().map(ppk::without));
@@ -264,7 +285,7 @@ impl Unsigned {
                 Some(Phase::AuthRequested(Box::new(phase)).with(ends))
             }
             Err(unfit) => {
-                core.table.release(offer.inbound);
+                release(offer.as_ref(), core);
                 core.failed(Error::from(unfit).failure(ends.place(&remote.name, "IKE_AUTH", policy)));
                 None
             }
@@ -274,14 +295,14 @@ impl Unsigned {
     /// We cannot sign; the responder forgets its half by itself.
     pub(crate) fn unsigned(self, ends: &Ends, why: String, core: &mut Core) -> Option<IkeSa> {
         self.abandon(core);
-        let place = ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id));
+        let place = ends.place(&self.remote.name, "IKE_AUTH", policy(self.offer.as_ref()));
         core.failed(Error::credential(why).failure(place));
         None
     }
 
     /// It ends before the request was sent.
     pub(crate) fn abandon(&self, core: &mut Core) {
-        core.table.release(self.offer.inbound);
+        release(self.offer.as_ref(), core);
     }
 }
 
@@ -319,8 +340,8 @@ impl AuthRequested {
             Due::Later => {}
             Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
-                core.table.release(self.offer.inbound);
-                let (place, first) = (self.place(&ends), self.offer.want);
+                self.abandon(core);
+                let (place, first) = (self.place(&ends), self.offer.as_ref().and_then(|offer| offer.want));
                 let wants = first.into_iter().chain(self.wants).collect();
                 gateways::silent(&self.remote, place, false, wants, core);
                 return None;
@@ -331,7 +352,7 @@ impl AuthRequested {
 
     /// It ends before the peer answered.
     pub(crate) fn abandon(&self, core: &mut Core) {
-        core.table.release(self.offer.inbound);
+        release(self.offer.as_ref(), core);
     }
 
     pub(super) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
@@ -339,7 +360,7 @@ impl AuthRequested {
     }
 
     fn place(&self, ends: &Ends) -> Place {
-        ends.place(&self.remote.name, "IKE_AUTH", Some(self.offer.policy.policy.id))
+        ends.place(&self.remote.name, "IKE_AUTH", policy(self.offer.as_ref()))
     }
 
     /// Whether the responder has our post-quantum pre-shared key, and what follows (RFC 8784 §3).
@@ -403,7 +424,7 @@ impl AuthRequested {
         tell: bool,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        core.table.release(self.offer.inbound);
+        self.abandon(core);
         if tell {
             self.tell(ends, error, core);
         }
@@ -412,7 +433,7 @@ impl AuthRequested {
                 alloc::format!("we are {}", self.remote.local_id),
                 alloc::format!("the peer shall be {}", self.remote.peer_words()),
             ],
-            part => self.offer.lines(part),
+            part => self.offer.as_ref().map_or_else(Vec::new, |offer| offer.lines(part)),
         };
         core.failed(error.failure_with_offer(self.place(ends), ours));
         None
@@ -426,10 +447,10 @@ impl AuthRequested {
         if let Some(grant) = configuration::granted(&self.remote, payloads) {
             core.borrow(&ends, &self.remote, grant);
         }
-        let child = self.child(&ends, payloads, core);
+        let child = self.offer.as_ref().map(|offer| self.child(offer, &ends, payloads, core));
         let peer = self.peer(payloads).map_or_else(|_| self.remote.remote_id.clone(), |id| id.identity.clone());
         let AuthRequested { remote, wants, init, offer, .. } = *self;
-        let place = ends.place(&remote.name, "IKE_AUTH", Some(offer.policy.policy.id));
+        let place = ends.place(&remote.name, "IKE_AUTH", policy(offer.as_ref()));
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
@@ -449,12 +470,13 @@ impl AuthRequested {
             core,
         );
         established.announce(&ends, core);
-        match child {
-            Ok(agreement) => {
+        match child.zip(offer) {
+            None => {}
+            Some((Ok(agreement), _)) => {
                 let child = ChildSa::install(agreement, &ends, true, core);
                 established.children.add(child, None, core);
             }
-            Err(error) => {
+            Some((Err(error), offer)) => {
                 // RFC 7296 §2.21.2: the IKE SA stands without it. Where the peer has the Child SA, it must go there.
                 if payloads.sa().is_ok() {
                     established.delete_unborn(&offer);
@@ -517,23 +539,23 @@ impl AuthRequested {
         }
     }
 
-    fn child(&self, ends: &Ends, payloads: &Payloads, core: &Core) -> Result<Agreement, Error> {
+    fn child(&self, offer: &ChildOffer, ends: &Ends, payloads: &Payloads, core: &Core) -> Result<Agreement, Error> {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        self.offer.policy.check_peer(&self.peer(payloads)?.identity)?;
+        offer.policy.check_peer(&self.peer(payloads)?.identity)?;
         let inside = core.inside(ends, &self.remote);
         let asked = !self.remote.internal.ask.is_empty();
         if inside.ours.is_empty() {
             let ours = vec!["an internal address".into()];
             return Err(Error::NoAddress(Disagreement::new(Part::InternalAddress, vec![], ours)));
         }
-        let terms = self.offer.accept(payloads, ChildKe::None, asked.then_some(&inside), ends, core)?;
+        let terms = offer.accept(payloads, ChildKe::None, asked.then_some(&inside), ends, core)?;
         let init = &self.init;
         let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &terms.suite, &[], init.nonces())?;
         Ok(Agreement {
-            policy: self.offer.policy.clone(),
-            inbound: self.offer.inbound,
+            policy: offer.policy.clone(),
+            inbound: offer.inbound,
             terms,
             initiator: true,
             keymat,

@@ -39,7 +39,7 @@ use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{nat, ppk, signature_hashes};
+use crate::v2::feature::{childless, nat, ppk, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -360,6 +360,7 @@ impl InitRequested {
             int_auth: IntAuth::default(),
             ppks: ppk::offer(&self.remote).is_some() && ppk::announced(payloads),
             plain: None,
+            childless: childless::supported(payloads),
             nat_traversal: detected.is_some(),
             next_id: 1,
             rounds: 0,

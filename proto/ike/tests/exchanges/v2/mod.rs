@@ -2,6 +2,7 @@
 
 mod addresses;
 mod algorithms;
+mod childless;
 mod collisions;
 mod create_child;
 mod delete;
