@@ -3,8 +3,9 @@
 use ravelin_ike::explain::Part;
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Command, Event};
+use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
+use ravelin_wire::ike::v2::{AnySpi, Message, Notify, NotifyType, Payload};
 
 use crate::lab::*;
 use crate::v2::peer::{Peer, name, notifies, notify};
@@ -18,8 +19,11 @@ fn lab(a: Childless, b: Childless) -> Lab {
     })
 }
 
+// RFC 6023 §4: the protocol is 1, and there is no SPI.
 fn announces(message: &ravelin_ike::Transmit) -> bool {
-    notifies(&Message::parse(&message.data).unwrap().payloads).contains(&NotifyType::CHILDLESS_IKEV2_SUPPORTED)
+    let payloads = Message::parse(&message.data).unwrap().payloads;
+    let announced = Notify::about(ProtocolId::IKE, AnySpi::None, NotifyType::CHILDLESS_IKEV2_SUPPORTED);
+    payloads.contains(&Payload::Notify(announced))
 }
 
 #[test]
