@@ -92,7 +92,9 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
     };
     match event {
         Event::IkeUp { remote, .. } => ike(RvlIkeEvent::IkeUp, remote),
-        Event::IkeRekeyed { remote, .. } => ike(RvlIkeEvent::IkeRekeyed, remote),
+        Event::IkeRekeyed { remote, .. } | Event::IkeReauthenticated { remote, .. } => {
+            ike(RvlIkeEvent::IkeRekeyed, remote)
+        }
         Event::IkeMoved { remote, local, peer, .. } => {
             let output =
                 RvlIkeOutput { event: RvlIkeEvent::IkeMoved, local: (*local).into(), remote: (*peer).into(), ..output };

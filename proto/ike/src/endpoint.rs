@@ -210,7 +210,7 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         } else if remote.initiate {
-            gateways::begin(&remote, vec![want], &mut self.core);
+            gateways::begin(&remote, vec![want], None, &mut self.core);
         } else {
             let place = Place {
                 remote: Some(remote.name.clone()),
@@ -230,7 +230,7 @@ impl Endpoint {
             return;
         }
         if let Some(remote) = self.core.remote(name).filter(|remote| remote.initiate) {
-            gateways::begin(&remote, Vec::new(), &mut self.core);
+            gateways::begin(&remote, Vec::new(), None, &mut self.core);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use ravelin_types::Secret;
 
@@ -15,6 +16,11 @@ pub struct Extensions {
     pub tcp: Option<Tcp>,
     /// Whether IKE SAs begin without a Child SA (RFC 6023).
     pub childless: Childless,
+    /// How long it is good that both sides have proved who they are; after it the side that began makes another IKE SA (RFC
+    /// 7296 §2.8.3), and the other tells it when that is (RFC 4478). Of IKEv2.
+    pub reauth: Option<Duration>,
+    /// What becomes of the IKE SAs that a peer has with us when it makes another.
+    pub unique: Unique,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
 }
@@ -40,6 +46,20 @@ pub enum Childless {
     Prefer,
     /// Always, in both roles.
     Force,
+}
+
+/// How many IKE SAs a peer may have, told by the identity that it proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unique {
+    /// Any number, even if one says that it is the only one.
+    Never,
+    /// Any number; one that says that it is the only one (INITIAL_CONTACT) replaces the others.
+    #[default]
+    No,
+    /// The newest replaces the others.
+    Replace,
+    /// Another is refused as long as there is one, unless it says that it is the only one.
+    Keep,
 }
 
 /// The post-quantum pre-shared keys of a remote (RFC 8784); not beside EAP.

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use ravelin_types::Instant;
+use ravelin_types::{IkeSpi, Instant};
 
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;
@@ -56,26 +56,32 @@ impl Remote {
     }
 }
 
-/// Begins an IKE SA with a remote, at the gateway whose turn it is.
-pub(crate) fn begin(remote: &Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
+/// Begins an IKE SA with a remote, at the gateway whose turn it is, in the place of another if need be.
+pub(crate) fn begin(remote: &Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
     if remote.open.alternates.is_empty() {
-        return attempt(remote.clone(), wants, core);
+        return attempt(remote.clone(), wants, replaces, core);
     }
     let must = wants.first().and_then(|want| want.peer(&*core.policy(want.policy)?));
     let (silent, others): (Vec<_>, Vec<_>) =
         remote.gateways().partition(|gateway| core.silent.holds(gateway.address, core.now));
     let order = others.into_iter().chain(silent).filter(|gateway| must.is_none_or(|must| must == gateway.address));
-    attempt(remote.through(order).unwrap_or_else(|| remote.clone()), wants, core);
+    attempt(remote.through(order).unwrap_or_else(|| remote.clone()), wants, replaces, core);
 }
 
 /// The gateway of this attempt did not answer: the next one has its turn. `heard`: a failure was reported already.
-pub(crate) fn silent(remote: &Arc<Remote>, place: Place, heard: bool, wants: Vec<Want>, core: &mut Core) {
+pub(crate) fn silent(
+    remote: &Arc<Remote>,
+    (place, heard): (Place, bool),
+    wants: Vec<Want>,
+    replaces: Option<IkeSpi>,
+    core: &mut Core,
+) {
     core.silent.note(remote.remote, core.now);
     match remote.through(remote.open.alternates.iter().copied()) {
         Some(next) => {
             let (name, silent): (String, IpAddr) = (remote.name.clone(), remote.remote);
             core.event(Event::GatewaySilent { remote: name, silent, next: next.remote });
-            attempt(next, wants, core);
+            attempt(next, wants, replaces, core);
         }
         None if heard => {}
         None => core.failed(no_answer(place)),
@@ -87,17 +93,17 @@ pub(crate) fn dead(remote: &Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
     core.silent.note(remote.remote, core.now);
     let current = core.current(remote).unwrap_or_else(|| remote.clone());
     if !wants.is_empty() && current.initiate {
-        begin(&current, wants, core);
+        begin(&current, wants, None, core);
     }
 }
 
 /// Phase 1 of the version that the remote is for.
-fn attempt(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
+fn attempt(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
     match remote.version {
         #[cfg(feature = "ikev1")]
-        IkeVersion::V1(_) => crate::v1::exchange::begin(remote, wants, None, core),
+        IkeVersion::V1(_) => crate::v1::exchange::begin(remote, wants, replaces, core),
         #[cfg(feature = "ikev2")]
-        IkeVersion::V2 => crate::v2::phase::sa_init::begin(remote, wants, core),
+        IkeVersion::V2 => crate::v2::phase::sa_init::begin(remote, wants, replaces, core),
         // A mistake in the configuration already.
         #[cfg(not(all(feature = "ikev1", feature = "ikev2")))]
         _ => {}

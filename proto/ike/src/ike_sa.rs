@@ -81,6 +81,8 @@ pub(crate) struct Ends {
     pub(crate) created: Instant,
     /// Grows from one IKE SA to the next.
     pub(crate) serial: u64,
+    /// Our SPI of the IKE SA that it takes the place of, once it stands (RFC 7296 §2.8.3).
+    pub(crate) replaces: Option<IkeSpi>,
     /// The request that began it, when the peer did.
     pub(crate) init_key: Option<InitKey>,
 }

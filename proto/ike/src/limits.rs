@@ -93,6 +93,12 @@ pub const ADDITIONAL_ADDRESSES: usize = 16;
 /// Wait before a failed rekey is tried again.
 pub const REKEY_RETRY: Duration = Duration::from_secs(30);
 
+/// The shortest time in which a responder can have us authenticate anew (RFC 4478 §5).
+pub const REAUTH_SHORTEST: Duration = Duration::from_secs(3);
+
+/// How long an IKE SA waits for the one that shall take its place after the time to authenticate anew.
+pub const REAUTH_GRACE: Duration = Duration::from_secs(90);
+
 /// How long a replaced IKE SA waits for the peer to delete it.
 pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 

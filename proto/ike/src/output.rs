@@ -109,6 +109,15 @@ pub enum Event {
         /// The new ones.
         new: (IkeSpi, IkeSpi),
     },
+    /// Both sides proved anew who they are: an IKE SA made from scratch took the place of another, which goes.
+    IkeReauthenticated {
+        /// The configured peer.
+        remote: String,
+        /// The old initiator's and responder's SPI.
+        old: (IkeSpi, IkeSpi),
+        /// The new ones.
+        new: (IkeSpi, IkeSpi),
+    },
     /// An IKE SA goes on between other addresses (RFC 4555).
     IkeMoved {
         /// The configured peer.

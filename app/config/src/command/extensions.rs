@@ -1,15 +1,30 @@
 //! The flags of `ike remote` beyond RFC 7296.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::Tcp;
 use ravelin_ike::extensions::Childless;
+use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
 
 use super::Conflict;
-use super::written::Line;
-use crate::value::identity;
+use super::written::{Line, seconds};
+use crate::value::{BadValue, did_you_mean, identity, quantity};
+
+/// The shortest time for which an authentication is good.
+const MIN_REAUTH: Duration = Duration::from_secs(5);
+
+/// The words of `--unique`, and of strongSwan's `unique`.
+pub const UNIQUE: &[(&str, Unique)] =
+    &[("never", Unique::Never), ("no", Unique::No), ("replace", Unique::Replace), ("keep", Unique::Keep)];
+
+fn unique(text: &str) -> Result<Unique, BadValue> {
+    UNIQUE.iter().find(|(word, _)| *word == text).map(|(_, unique)| *unique).ok_or_else(|| {
+        let hint = did_you_mean(text, UNIQUE.iter().map(|(word, _)| *word));
+        BadValue::new(format!("expected never, no, replace or keep{hint}"))
+    })
+}
 
 /// The registered port (RFC 9329 §2).
 pub const TCP_PORT: u16 = 4500;
@@ -39,6 +54,14 @@ pub struct ExtensionArgs {
     /// does), prefer, or force
     #[arg(long, value_name = "WHEN", default_value = "allow", value_parser = childless)]
     childless: Childless,
+    /// Prove anew who the two are after this time: the side that started makes another IKE SA and then deletes the old one;
+    /// the other tells it when (RFC 4478), and deletes what is older. IKEv1 does so with every rekey (-l)
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    reauth: Option<Duration>,
+    /// IKE SAs of one identity: never (any number), no (one that says that it is the only one replaces the others), replace
+    /// (the newest replaces the others), keep (another is refused as long as there is one)
+    #[arg(long, value_name = "WORD", default_value = "no", value_parser = unique)]
+    unique: Unique,
     /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -77,6 +100,10 @@ pub struct ExtensionSpec {
     pub tcp: Option<Tcp>,
     /// Childless initiation.
     pub childless: Childless,
+    /// After which time the two prove anew who they are.
+    pub reauth: Option<Duration>,
+    /// How many IKE SAs one identity may have.
+    pub unique: Unique,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
@@ -85,21 +112,34 @@ pub struct ExtensionSpec {
     pub ppk_required: bool,
 }
 
+impl ExtensionSpec {
+    /// The word of [`ExtensionSpec::unique`].
+    pub fn unique_word(&self) -> &'static str {
+        UNIQUE.iter().find(|(_, unique)| *unique == self.unique).map_or("no", |(word, _)| word)
+    }
+}
+
 impl ExtensionArgs {
     /// What they come to for this version of IKE.
     pub(super) fn interpret(&self, version: u8) -> Result<ExtensionSpec, Conflict> {
+        if self.reauth.is_some_and(|time| time < MIN_REAUTH) {
+            return Err(Conflict::at(('\0', "reauth"), "a time below 5 seconds leaves none to authenticate"));
+        }
         let given = [
             (self.mobike, "mobike", "MOBIKE"),
             (self.tcp.is_some(), "tcp", "IKE in TCP"),
             (matches!(self.childless, Childless::Prefer | Childless::Force), "childless", "childless initiation"),
             (self.ppk_id.is_some(), "ppk-id", "a post-quantum pre-shared key"),
+            (self.reauth.is_some(), "reauth", "IKEv1 authenticates anew with every rekey (-l); a time of its own"),
+            (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
-        let ExtensionArgs { mobike, tcp, tcp_port, childless, ppk_id, ppk_file, ppk_required } = self.clone();
+        let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, ppk_id, ppk_file, ppk_required } =
+            self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
-        Ok(ExtensionSpec { mobike, tcp, childless, ppk_id, ppk_file, ppk_required })
+        Ok(ExtensionSpec { mobike, tcp, childless, reauth, unique, ppk_id, ppk_file, ppk_required })
     }
 }
 
@@ -113,6 +153,8 @@ impl ExtensionSpec {
         }
         let unusual = (self.childless != Childless::Allow).then(|| childless_word(self.childless));
         line.optional("--childless", unusual);
+        line.optional("--reauth", self.reauth.map(seconds));
+        line.optional("--unique", (self.unique != Unique::No).then(|| self.unique_word()));
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

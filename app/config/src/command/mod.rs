@@ -28,7 +28,7 @@ use ravelin_types::interface::Interface;
 
 pub use debug::{DebugArgs, Shown};
 pub(crate) use extensions::TCP_PORT;
-pub use extensions::{CHILDLESS, ExtensionSpec, childless_word};
+pub use extensions::{CHILDLESS, ExtensionSpec, UNIQUE, childless_word};
 pub use listing::{
     CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,

@@ -78,7 +78,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// A time without loss: the shortest number that stands for the same.
-fn seconds(time: Duration) -> String {
+pub(super) fn seconds(time: Duration) -> String {
     time.as_secs_f64().to_string()
 }
 

@@ -29,6 +29,12 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         }
         _ => Vec::new(),
     };
-    let (mobike, tcp, childless) = (spec.mobike, spec.tcp, spec.childless);
-    Extensions { mobike, tcp, childless, ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() } }
+    Extensions {
+        mobike: spec.mobike,
+        tcp: spec.tcp,
+        childless: spec.childless,
+        reauth: spec.reauth,
+        unique: spec.unique,
+        ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() },
+    }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ravelin_ike::Unique;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
@@ -17,7 +18,7 @@ use super::reader::{Problems, Reader, time};
 use super::round;
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
-use crate::command::{GATEWAYS, LoadedSpec, PolicySpec, RemoteSpec};
+use crate::command::{ExtensionSpec, GATEWAYS, LoadedSpec, PolicySpec, RemoteSpec};
 use crate::eap::EapSpec;
 use crate::value::name;
 
@@ -64,6 +65,17 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     }
     let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
+    // With IKEv1 another phase 1 is both.
+    let (lifetime, extensions) = match (&versions.first, extensions.reauth) {
+        (IkeVersion::V1(_), Some(reauth)) if lifetime.is_zero() || reauth < lifetime => {
+            (reauth, ExtensionSpec { reauth: None, ..extensions })
+        }
+        (IkeVersion::V1(_), _) => (lifetime, ExtensionSpec { reauth: None, ..extensions }),
+        _ => (lifetime, extensions),
+    };
+    if extensions.unique == Unique::Keep && versions.first != IkeVersion::V2 {
+        reader.wrong("`unique = keep` is of IKEv2");
+    }
     let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
     let ask = reader.list("vips", value::virtual_address).unwrap_or_default();
     if ask.len() > INTERNAL_ADDRESSES {
@@ -231,8 +243,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
-    reader.only("unique", &["no"], "an older IKE SA of a peer goes when the peer says that it has no other");
-    reader.only("reauth_time", &["0", "0s"], "nothing is authenticated anew; rekey_time gives fresh keys");
     reader.only("over_time", &[], "an IKE SA ends a tenth of rekey_time after it should have been rekeyed");
     reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
     for name in ["if_id_in", "if_id_out"] {

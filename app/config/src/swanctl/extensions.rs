@@ -3,9 +3,9 @@
 use ravelin_ike::Tcp;
 use ravelin_ike::extensions::Childless;
 
-use super::reader::Reader;
+use super::reader::{Reader, time};
 use super::value;
-use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT};
+use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
 
 /// The options of a connection that ask for it.
 pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
@@ -18,6 +18,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         tcp: when.flatten().map(|at_once| Tcp { port, at_once }),
         mobike: reader.flag("mobike").unwrap_or(true),
         childless: reader.word("childless", &CHILDLESS).unwrap_or(Childless::Allow),
+        reauth: reader.value("reauth_time", time).filter(|time| !time.is_zero()),
+        unique: reader.word("unique", UNIQUE).unwrap_or_default(),
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

@@ -58,8 +58,9 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
     let mut root = Section::default();
     let sections = sections(conf.0, conf.1, &mut problems);
     let at = At { file: conf.1.into(), place: Some(Place { line: 1, column: 1 }) };
+    let unique = unique(sections.get(SETUP), &at);
     for (name, (own_at, own)) in &sections {
-        if name == "%default" {
+        if name == "%default" || name == SETUP {
             continue;
         }
         if let Some(name) = name.strip_prefix(AUTHORITY) {
@@ -80,6 +81,7 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         all.remove("also");
         if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
             let mut section = connection(name, &all, own_at, &mut problems);
+            section.settings.push(unique.clone());
             addresses(&all, &mut section, &mut root, &at);
             root.open("connections", &at).sections.push(Named { name: name.clone(), at: own_at.clone(), section });
         }
@@ -89,6 +91,16 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         *root.open("secrets", &at) = section;
     }
     if problems.0.is_empty() { Ok(root) } else { Err(RcError::Lines(problems.0)) }
+}
+
+/// `uniqueids`, which is about all connections.
+fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
+    let (value, at) = match setup.and_then(|(_, parameters)| parameters.get("uniqueids")) {
+        Some((value, at)) => (value.as_str(), at),
+        None => ("yes", nowhere),
+    };
+    let value = if value == "yes" { "replace" } else { value };
+    Setting { name: "unique".to_owned(), values: Values::One(value.as_bytes().to_vec()), at: at.clone() }
 }
 
 fn inherit(
@@ -113,6 +125,9 @@ fn inherit(
     }
 }
 
+/// The name under which `config setup` stands among the connections, none of which has a blank in its name.
+const SETUP: &str = "config setup";
+
 /// Every `conn` and `ca`, by name, with the parameters below it; a name that comes twice is one section.
 fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String, (At, Parameters)> {
     let file: Arc<Path> = Arc::from(file);
@@ -134,7 +149,11 @@ fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String
                     sections.entry(name.to_owned()).or_insert_with(|| (at(0), Parameters::new()));
                     current = Some(name.to_owned());
                 }
-                ("config", Some("setup")) | ("version", _) => current = None,
+                ("config", Some("setup")) => {
+                    sections.entry(SETUP.to_owned()).or_insert_with(|| (at(0), Parameters::new()));
+                    current = Some(SETUP.to_owned());
+                }
+                ("version", _) => current = None,
                 ("ca", Some(name)) => {
                     let name = format!("{AUTHORITY}{name}");
                     sections.entry(name.clone()).or_insert_with(|| (at(0), Parameters::new()));
@@ -240,8 +259,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "modeconfig" => Only(&["pull"], "push mode is of IKEv1"),
         "mediation" => Only(&["no"], "there is no mediation"),
         "mediated_by" | "me_peerid" => Only(&[], "there is no mediation"),
-        // Nothing is authenticated anew; fresh keys come by rekeying.
-        "reauth" => Nothing,
+        "reauth" => Apart,
         _ => return None,
     })
 }
@@ -449,7 +467,11 @@ fn times(all: &Parameters, connection: &mut Section, child: &mut Section, proble
         Some(soft) => soft.as_secs(),
         None => (hard - hard / 10).as_secs(),
     };
-    put(connection, "rekey_time", if rekey { soft(ike) } else { 0 }, place("ikelifetime"));
+    let anew = all.get("reauth").is_some_and(|(value, _)| value == "yes") && rekey;
+    put(connection, "rekey_time", if rekey && !anew { soft(ike) } else { 0 }, place("ikelifetime"));
+    if anew {
+        put(connection, "reauth_time", soft(ike), place("ikelifetime"));
+    }
     put(child, "rekey_time", if rekey { soft(life) } else { 0 }, place("lifetime"));
     put(child, "life_time", life.as_secs(), place("lifetime"));
     for (hard, margin, life, soft) in [

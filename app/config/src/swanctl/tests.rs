@@ -3,9 +3,11 @@ use std::path::PathBuf;
 use super::secrets::SecretKind;
 use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
-use ravelin_ike::Tcp;
+use std::time::Duration;
+
 use ravelin_ike::config::{IdPattern, IkeVersion, V1};
 use ravelin_ike::extensions::Childless;
+use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
 
@@ -51,6 +53,19 @@ fn a_tunnel_between_two_networks() {
     );
     let seconds = |limits: &ravelin_types::lifetime::Limits| limits.time.map(|time| time.as_secs());
     assert_eq!((seconds(&esp.lifetime.soft), seconds(&esp.lifetime.hard)), (Some(600), Some(660)));
+}
+
+#[test]
+fn a_connection_says_how_long_an_authentication_is_good_and_how_many_there_may_be() {
+    let spec = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap();
+    let plain = spec("reauth_time = 0s");
+    assert_eq!((plain.extensions.reauth, plain.extensions.unique), (None, Unique::No));
+    let set = spec("reauth_time = 2h\nunique = replace");
+    assert_eq!((set.extensions.reauth, set.extensions.unique), (Some(Duration::from_secs(7200)), Unique::Replace));
+    // With IKEv1 another phase 1 is both.
+    let old = spec("version = 1\nreauth_time = 2h\nrekey_time = 3h");
+    assert_eq!((old.extensions.reauth, old.lifetime), (None, Duration::from_secs(7200)));
+    assert_eq!(spec("version = 1\nreauth_time = 2h\nrekey_time = 0s").lifetime, Duration::from_secs(7200));
 }
 
 #[test]

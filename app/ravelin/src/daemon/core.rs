@@ -456,6 +456,15 @@ impl<P: Plane> Core<P> {
             Event::IkeDown { remote, spis, reason } => {
                 tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
             }
+            Event::IkeReauthenticated { remote, old, new } => {
+                tracing::info!(
+                    "IKE SA with {remote} was authenticated anew: {} {} by {} {}",
+                    old.0,
+                    old.1,
+                    new.0,
+                    new.1
+                );
+            }
             Event::GatewaySilent { remote, silent, next } => {
                 tracing::warn!("{remote} does not answer at {silent}; {next} is tried");
             }

@@ -399,6 +399,10 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
     remote.put("childless", childless_word(spec.extensions.childless));
+    if let Some(reauth) = spec.extensions.reauth {
+        remote.put("reauth", reauth.as_secs());
+    }
+    remote.put("unique", spec.extensions.unique_word());
     if let Some(id) = &spec.extensions.ppk_id {
         remote.put("ppk-id", id);
         remote.put("ppk-required", yes_no(spec.extensions.ppk_required));

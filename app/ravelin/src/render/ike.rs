@@ -111,6 +111,12 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         if field(remote, "mobike") == "yes" {
             let _ = writeln!(out, "  MOBIKE");
         }
+        if let Some(seconds) = remote.text("reauth") {
+            let _ = writeln!(out, "  Authenticated anew after {seconds} secs");
+        }
+        if let Some(unique) = remote.text("unique").filter(|word| *word != "no") {
+            let _ = writeln!(out, "  Unique: {unique}");
+        }
         if let Some(id) = remote.text("ppk-id") {
             let required = if field(remote, "ppk-required") == "yes" { "required" } else { "optional" };
             let _ = writeln!(out, "  Post-quantum pre-shared key: {id}, {required}");

@@ -32,6 +32,7 @@ use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Place;
 use crate::error::no_answer;
+use crate::extensions::Unique;
 use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa, down, make_room};
 use crate::input::Datagram;
@@ -131,6 +132,8 @@ impl Session {
         let configured = Some(remote.lifetime).filter(|lifetime| !lifetime.is_zero());
         // Both ends keep the shorter one.
         let lifetime = [configured, lifetime].into_iter().flatten().min();
+        let obeys = remote.extensions.unique != Unique::Never;
+        let initial_contact = obeys && payloads.notify(NotifyType::INITIAL_CONTACT).is_some();
         let mut session = Box::new(Session {
             rekey_at: lifetime.map(|lifetime| core.now + core.jittered(lifetime - lifetime / 10)),
             expire_at: lifetime.map(|lifetime| core.now + lifetime),
@@ -153,11 +156,7 @@ impl Session {
             last: (Vec::new(), None),
             unconfirmed: None,
         });
-        session.begin_gate(
-            Arrival { initial_contact: payloads.notify(NotifyType::INITIAL_CONTACT).is_some(), replaces },
-            ends,
-            core,
-        );
+        session.begin_gate(Arrival { initial_contact, replaces }, ends, core);
         session
     }
 
@@ -575,8 +574,8 @@ impl Live for Session {
 }
 
 /// `N(INITIAL-CONTACT)`, if it is true (RFC 2407 §4.6.3.3).
-pub(crate) fn initial_contact(remote: &str, ends: &Ends, core: &Core) -> Option<Payload> {
-    let alone = !core.table.has_remote(remote);
+pub(crate) fn initial_contact(remote: &Remote, ends: &Ends, core: &Core) -> Option<Payload> {
+    let alone = remote.extensions.unique != Unique::Never && !core.table.has_remote(&remote.name);
     alone.then(|| about_ike(ends, NotifyType::INITIAL_CONTACT, Vec::new()))
 }
 

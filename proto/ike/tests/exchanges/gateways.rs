@@ -176,3 +176,23 @@ fn in_transport_mode_the_address_of_the_packet_is_the_one() {
         assert_eq!((lab.a.ike().peer.ip(), lab.a.child().mode), (ip(B), Mode::Transport));
     }
 }
+
+// When its IKE SA would be rekeyed, what went to another gateway comes back to the first one, and goes on meanwhile.
+#[test]
+#[cfg(feature = "ikev2")]
+fn an_ike_sa_with_another_gateway_comes_back_when_it_is_old() {
+    let mut lab = lab(|_| (), &[FIRST, B]);
+    lab.a.configure(|config| config.remotes[0].lifetime = Duration::from_secs(600));
+    lab.a.command(Command::Initiate(POLICY));
+    run(&mut lab, 100, &[FIRST]);
+    assert_eq!(lab.a.ike().peer.ip(), ip(B));
+    // The first is down still: another IKE SA with the second is as good as a rekeyed one.
+    run(&mut lab, 650, &[FIRST]);
+    assert_eq!((lab.a.ike().peer.ip(), lab.a.children().len()), (ip(B), 1));
+    run(&mut lab, 650, &[]);
+    assert_eq!((lab.a.ike().peer.ip(), lab.a.children().len()), (ip(FIRST), 1));
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    let down = lab.a.events.iter().filter(|event| matches!(event, Event::IkeDown { .. })).count();
+    assert_eq!(down, 2, "{:#?}", lab.a.events);
+    lab.assert_mirrored();
+}

@@ -141,3 +141,24 @@ fn eap_of_the_old_files_is_that_of_the_new_one() {
     let eap = read(conf, SECRETS).unwrap().connections[0].remote.as_ref().unwrap().eap.clone().unwrap();
     assert!(matches!(eap.role, Role::User(user) if user.to_string() == "fqdn:carol"));
 }
+
+#[test]
+fn authentication_anew_and_unique_ids_are_those_of_all_connections() {
+    use ravelin_ike::Unique;
+    let extensions = |setup: &str, conn: &str| {
+        let conf = format!("config setup\n\t{setup}\nconn gw\n\tright=192.0.2.2\n\tauthby=psk\n\t{conn}\n");
+        let contents = read(&conf, ": PSK \"a\"").unwrap();
+        let remote = contents.connections[0].remote.clone().unwrap();
+        (remote.extensions.unique, remote.extensions.reauth.map(|time| time.as_secs()), remote.lifetime.as_secs())
+    };
+    // Three hours less nine minutes.
+    assert_eq!(extensions("charondebug=\"ike 2\"", "auto=add"), (Unique::Replace, None, 10_260));
+    for (word, unique) in
+        [("no", Unique::No), ("yes", Unique::Replace), ("never", Unique::Never), ("keep", Unique::Keep)]
+    {
+        assert_eq!(extensions(&format!("uniqueids = {word}"), "reauth=no"), (unique, None, 10_260));
+    }
+    assert_eq!(extensions("uniqueids=no", "reauth=yes"), (Unique::No, Some(10_260), 0));
+    let bad = read("config setup\n\tuniqueids=perhaps\nconn gw\n\tright=192.0.2.2\n\tauthby=psk\n", "").unwrap_err();
+    assert!(bad.contains("ipsec.conf:2") && bad.contains("expected never, no, replace, keep"), "{bad}");
+}

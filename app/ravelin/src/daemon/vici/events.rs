@@ -215,6 +215,8 @@ impl<P: Plane> Core<P> {
             }
             // The listings have the addresses.
             Event::Granted { .. } | Event::GrantEnded { .. } | Event::GatewaySilent { .. } => {}
+            // The new one came up before, and the old one goes.
+            Event::IkeReauthenticated { .. } => {}
             Event::ChildUp { inbound, .. } => {
                 let Some((view, child)) = self.see_child(*inbound) else { return };
                 let (name, id) = (self.child_name_of(child.policy), self.vici.child_id(*inbound));

@@ -170,9 +170,9 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     shown.put("local_port", 500);
     shown.put("remote_port", 500);
     shown.put("version", version);
-    shown.put("reauth_time", 0);
+    shown.put("reauth_time", spec.extensions.reauth.map_or(0, |time| time.as_secs()));
     shown.put("rekey_time", spec.lifetime.as_secs());
-    shown.put("unique", "UNIQUE_NO");
+    shown.put("unique", format!("UNIQUE_{}", spec.extensions.unique_word().to_ascii_uppercase()));
     if let Some(liveness) = spec.liveness {
         shown.put("dpd_delay", liveness.as_secs());
     }

@@ -300,7 +300,7 @@ pub(super) fn message_3(
     if let Some(nat_t) = abilities.nat_t.filter(|_| detected) {
         payloads.extend(nat::payloads(nat_t, &material.algs, ends.spis(), ends.local, ends.peer, remote.encap));
     }
-    payloads.extend(initial_contact(&remote.name, ends, core));
+    payloads.extend(initial_contact(remote, ends, core));
     let sealed = keyed.secured.seal(&keyed.secured.iv, ends.header_v1(EXCHANGE, 0), &payloads);
     let (message, iv) = sealed?;
     keyed.secured.iv = iv;

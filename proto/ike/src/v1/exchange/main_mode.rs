@@ -320,7 +320,7 @@ pub(super) fn send_5(
 ) -> Result<IkeSa, Error> {
     let Keyed { remote, mut secured, material, received, .. } = keyed;
     let mut payloads = identity(&remote, proof);
-    payloads.extend(initial_contact(&remote.name, &ends, core));
+    payloads.extend(initial_contact(&remote, &ends, core));
     let (message, iv) = secured.seal(&secured.iv, ends.header_v1(EXCHANGE, 0), &payloads)?;
     secured.iv = iv;
     opening.step = Step::MainIdSent(Box::new((remote, secured, material)));

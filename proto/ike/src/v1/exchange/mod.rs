@@ -236,7 +236,7 @@ impl Opening {
             Due::GiveUp => {
                 let place = self.place(&ends);
                 if let Some(remote) = self.remotes.first() {
-                    gateways::silent(remote, place, self.reported, self.wants, core);
+                    gateways::silent(remote, (place, self.reported), self.wants, self.replaces, core);
                 }
                 return None;
             }
@@ -356,6 +356,7 @@ fn initial(
         stream: None,
         created: core.now,
         serial: core.serial(),
+        replaces: None,
         init_key: None,
     };
     let suites = offer::suites(&remote.proposals, &core.crypto);
@@ -419,6 +420,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             stream: None,
             created: core.now,
             serial: core.serial(),
+            replaces: None,
             init_key: Some(key),
         };
         match aggressive {

@@ -83,6 +83,7 @@ pub(crate) fn respond(
         core.failed(error.failure(sa.place(ends, "INFORMATIONAL")));
         return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
     }
+    sa.authenticated.told(payloads, core);
     let (mut gone, mut gone_ah) = (Vec::new(), Vec::new());
     for payload in &payloads.0 {
         match payload {

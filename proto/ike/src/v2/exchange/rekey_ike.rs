@@ -438,7 +438,8 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
     let mut protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
     protection.fragments = sa.protection.fragments;
     let serial = core.serial();
-    let ends = Ends { spi_i, spi_r, initiator, created: core.now, serial, init_key: None, ..ends.clone() };
+    let ends =
+        Ends { spi_i, spi_r, initiator, created: core.now, serial, replaces: None, init_key: None, ..ends.clone() };
     let origin = Origin {
         remote: sa.remote.clone(),
         identities: sa.identities.clone(),

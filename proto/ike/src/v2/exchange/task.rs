@@ -27,6 +27,7 @@ use crate::limits;
 use crate::live::Live;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
+use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::Want;
 
@@ -131,7 +132,11 @@ impl Established {
         let liveness = self.remote.liveness.filter(|_| self.stage == Stage::Active).map(|after| self.heard + after);
         let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
         let open = self.open.as_ref().map(|open| open.retry.at());
-        [open, idle, promises, self.rekey_at, self.expire_at, self.protection.deadline()].into_iter().flatten().min()
+        let again = self.authenticated.deadline();
+        [open, idle, promises, again, self.rekey_at, self.expire_at, self.protection.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
@@ -150,10 +155,18 @@ impl Established {
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
             // An IKE SA outlives the deletion of its remote, but is not prolonged.
-            match core.config.remote(&self.remote.name) {
+            match core.current(&self.remote) {
+                Some(remote) if self.authenticated.comes_back(&self.remote, &remote) => {
+                    self.authenticated.again = Some(core.now);
+                }
                 Some(_) => self.rekey(),
                 None => self.close(DownReason::Expired),
             }
+        }
+        reauthentication::due(&mut self, &ends, core);
+        if self.authenticated.until.is_some_and(|at| at <= core.now) {
+            self.authenticated = Authenticated::default();
+            self.close(DownReason::Expired);
         }
         if self.expire_at.is_some_and(|at| at <= core.now) {
             self.expire_at = None;
@@ -346,7 +359,7 @@ impl Live for Established {
         }
     }
 
-    fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+    fn go_on(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
         while self.open.is_none() {
             let Some(index) = self.tasks.iter().position(|task| self.is_due(task, core.now)) else { break };
             let Some(task) = self.tasks.remove(index) else { break };
@@ -368,6 +381,7 @@ impl Live for Established {
                 }
             }
         }
+        reauthentication::take_over(&mut self, &mut ends, core);
         Some(self.keep(ends))
     }
 

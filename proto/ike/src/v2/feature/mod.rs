@@ -9,5 +9,6 @@ pub(crate) mod intermediate;
 pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod ppk;
+pub(crate) mod reauthentication;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::Way;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Id, Message, NotifyType, Payload, parse_chain};
+use ravelin_wire::ike::v2::{Id, Message, Payload, parse_chain};
 
 use super::Phase;
 use super::answer_eap;
@@ -34,6 +34,7 @@ use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
+use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -224,11 +225,11 @@ impl InitAnswered {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let Request { payloads, remote, at, .. } = request;
-        let mut init = self.init;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
-        if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
-            initial_contact::obey(&ends, &remote.name, &identities, core);
+        if let Err(error) = initial_contact::admit(&ends, &remote, &identities, &payloads, core) {
+            return self.refuse(ends, &error, at, core);
         }
+        let mut init = self.init;
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
         let configured = configuration::answer(&payloads, &ends, &remote, &identities.1, core);
         let judged = configured.and_then(|reply| {
@@ -263,6 +264,7 @@ impl InitAnswered {
             }
         };
         answer.extend(init.plain.is_some().then(ppk::in_use));
+        answer.extend(reauthentication::notify(&remote));
         let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
         if mobike.is_some() {
             answer.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
@@ -292,6 +294,7 @@ impl InitAnswered {
             window,
             core,
         );
+        established.authenticated = Authenticated::responder(&established.remote, core);
         established.announce(&ends, core);
         // RFC 7296 §2.8: ready to receive before the answer goes out.
         if let Some(agreement) = agreement {
@@ -299,6 +302,7 @@ impl InitAnswered {
             established.children.add(child, None, core);
         }
         core.send(at, &response, 0);
+        initial_contact::replace(&ends, &established.remote, &established.identities, core);
         Box::new(established).go_on(ends, core)
     }
 }

@@ -259,6 +259,7 @@ fn build(
         stream: (datagram.carrier == Carrier::Tcp).then_some(Stream { is_ours: false, is_lost: false }),
         created: core.now,
         serial: core.serial(),
+        replaces: None,
         init_key: None,
     };
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };

@@ -44,6 +44,7 @@ use crate::negotiate::ChildKe;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
+use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
@@ -260,7 +261,7 @@ impl Unsigned {
         let policy = policy(self.offer.as_ref());
         let mut payloads = vec![Payload::IdI(self.id())];
         let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
-        payloads.extend(initial_contact::notify(&remote.name, core));
+        payloads.extend(initial_contact::notify(&remote, core));
         payloads.extend(remote.local_auth.certificates());
         payloads.extend(remote.remote_auth.requests(&core.crypto));
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
@@ -343,7 +344,7 @@ impl AuthRequested {
                 self.abandon(core);
                 let (place, first) = (self.place(&ends), self.offer.as_ref().and_then(|offer| offer.want));
                 let wants = first.into_iter().chain(self.wants).collect();
-                gateways::silent(&self.remote, place, false, wants, core);
+                gateways::silent(&self.remote, (place, false), wants, ends.replaces, core);
                 return None;
             }
         }
@@ -469,6 +470,7 @@ impl AuthRequested {
             window,
             core,
         );
+        established.authenticated = Authenticated::initiator(&established.remote, payloads, core);
         established.announce(&ends, core);
         match child.zip(offer) {
             None => {}

@@ -34,6 +34,7 @@ use crate::output::{DownReason, Event};
 use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
+use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
@@ -65,6 +66,7 @@ pub(crate) struct Established {
     pub(crate) stage: Stage,
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
+    pub(crate) authenticated: Authenticated,
     /// When the peer last showed that it is alive.
     pub(crate) heard: Instant,
     /// When an unprotected message last made us ask.
@@ -105,6 +107,7 @@ impl Established {
         Established {
             rekey_at: bounded.then(|| core.now + core.jittered(lifetime)),
             expire_at: bounded.then(|| core.now + lifetime + lifetime / 10),
+            authenticated: Authenticated::default(),
             remote,
             identities,
             suite,
@@ -311,6 +314,8 @@ impl Established {
         for child in self.children.values() {
             child.pass_on(heir_ends.our_spi(), core);
         }
+        // RFC 4478 §2: the time limit applies to the new IKE SA.
+        heir.authenticated = core::mem::take(&mut self.authenticated);
         heir.children.append(&mut self.children);
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
         if let Some(Open { exchange: Exchange::Addresses(open), .. }) = &self.open {

@@ -143,7 +143,7 @@ impl IntermediateRequested {
             Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 let place = self.place(&ends);
-                gateways::silent(&self.remote, place, false, self.wants, core);
+                gateways::silent(&self.remote, (place, false), self.wants, ends.replaces, core);
                 return None;
             }
         }

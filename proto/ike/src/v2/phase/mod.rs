@@ -118,7 +118,7 @@ impl Phase {
     pub(crate) fn closed(self, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self {
             Phase::InitRequested(phase) => {
-                phase.closed(core);
+                phase.closed(ends.replaces, core);
                 None
             }
             Phase::Established(mut phase) => {

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use ravelin_types::Instant;
+use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::tcp_encap;
 
 use super::{Phase, sa_init};
@@ -31,9 +31,14 @@ pub(crate) struct Opening {
 }
 
 /// Begins an IKE SA in TCP.
-pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) -> Result<(), Error> {
+pub(crate) fn begin(
+    remote: Arc<Remote>,
+    wants: Vec<Want>,
+    replaces: Option<IkeSpi>,
+    core: &mut Core,
+) -> Result<(), Error> {
     let port = remote.extensions.tcp.map_or(tcp_encap::PORT, |tcp| tcp.port);
-    let mut ends = sa_init::ends(&remote, &wants, core)?;
+    let mut ends = sa_init::ends(&remote, &wants, replaces, core)?;
     ends.local.set_port(0);
     ends.peer.set_port(port);
     ends.stream = Some(Stream { is_ours: true, is_lost: false });
@@ -54,7 +59,7 @@ impl Opening {
                 let way = ends.way();
                 sa_init::request(ends, remote, wants, false, core).inspect_err(|_| core.close_stream(way))
             }
-            Err(why) => return failed(remote, wants, why, core),
+            Err(why) => return failed(remote, wants, ends.replaces, why, core),
         };
         if let Err(error) = begun {
             core.failed(error.failure(place));
@@ -66,18 +71,18 @@ impl Opening {
         if core.now < self.expire_at {
             return Some(Phase::Opening(self).with(ends));
         }
-        failed(self.remote, self.wants, "the data plane gave no connection".into(), core);
+        failed(self.remote, self.wants, ends.replaces, "the data plane gave no connection".into(), core);
         None
     }
 }
 
 /// There is no connection, so UDP has its turn again where it had one.
-pub(crate) fn failed(remote: Arc<Remote>, wants: Vec<Want>, why: String, core: &mut Core) {
+pub(crate) fn failed(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, why: String, core: &mut Core) {
     let place = place(&remote, &wants);
     core.failed(Error::NoStream(why).failure(place.clone()));
     if remote.extensions.tcp.is_some_and(|tcp| !tcp.at_once) {
-        let begun =
-            sa_init::ends(&remote, &wants, core).and_then(|ends| sa_init::request(ends, remote, wants, false, core));
+        let begun = sa_init::ends(&remote, &wants, replaces, core)
+            .and_then(|ends| sa_init::request(ends, remote, wants, false, core));
         if let Err(error) = begun {
             core.failed(error.failure(place));
         }

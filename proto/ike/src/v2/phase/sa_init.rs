@@ -63,8 +63,8 @@ pub(crate) struct InitRequested {
     falls_back: bool,
 }
 
-/// Begins an IKE SA with `remote` for what is wanted.
-pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
+/// Begins an IKE SA with `remote` for what is wanted, in the place of another if need be.
+pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeSpi>, core: &mut Core) {
     let place = Place {
         remote: Some(remote.name.clone()),
         address: remote.remote,
@@ -72,8 +72,8 @@ pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
         exchange: "IKE_SA_INIT",
     };
     let begun = match remote.extensions.tcp {
-        Some(tcp) if tcp.at_once => opening::begin(remote, wants, core),
-        tcp => ends(&remote, &wants, core).and_then(|ends| request(ends, remote, wants, tcp.is_some(), core)),
+        Some(tcp) if tcp.at_once => opening::begin(remote, wants, replaces, core),
+        tcp => ends(&remote, &wants, replaces, core).and_then(|ends| request(ends, remote, wants, tcp.is_some(), core)),
     };
     if let Err(error) = begun {
         core.failed(error.failure(place));
@@ -81,7 +81,7 @@ pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, core: &mut Core) {
 }
 
 /// The ends of an IKE SA that we begin, in UDP.
-pub(super) fn ends(remote: &Remote, wants: &[Want], core: &mut Core) -> Result<Ends, Error> {
+pub(super) fn ends(remote: &Remote, wants: &[Want], replaces: Option<IkeSpi>, core: &mut Core) -> Result<Ends, Error> {
     if remote.remote.is_unspecified() {
         return Err(Error::Misuse("the remote has no address to which to send"));
     }
@@ -104,6 +104,7 @@ pub(super) fn ends(remote: &Remote, wants: &[Want], core: &mut Core) -> Result<E
         stream: None,
         created: core.now,
         serial: core.serial(),
+        replaces,
         init_key: None,
     })
 }
@@ -223,7 +224,7 @@ impl InitRequested {
                 let InitRequested { remote, wants, .. } = *self;
                 let policy = wants.first().map(|want| want.policy);
                 let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
-                if let Err(error) = opening::begin(remote, wants, core) {
+                if let Err(error) = opening::begin(remote, wants, ends.replaces, core) {
                     core.failed(error.failure(place));
                 }
                 return None;
@@ -232,7 +233,7 @@ impl InitRequested {
             Due::GiveUp => {
                 let policy = self.wants.first().map(|want| want.policy);
                 let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
-                gateways::silent(&self.remote, place, self.reported, self.wants, core);
+                gateways::silent(&self.remote, (place, self.reported), self.wants, ends.replaces, core);
                 return None;
             }
         }
@@ -240,9 +241,10 @@ impl InitRequested {
     }
 
     /// The connection is gone, or was never there.
-    pub(crate) fn closed(self: Box<Self>, core: &mut Core) {
+    pub(crate) fn closed(self: Box<Self>, replaces: Option<IkeSpi>, core: &mut Core) {
         let InitRequested { remote, wants, .. } = *self;
-        opening::failed(remote, wants, "the peer, or something on the way, closed or refused it".into(), core);
+        let why = "the peer, or something on the way, closed or refused it";
+        opening::failed(remote, wants, replaces, why.into(), core);
     }
 
     fn keep(self: Box<Self>, ends: Ends) -> IkeSa {

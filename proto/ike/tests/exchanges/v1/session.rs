@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Event};
+use ravelin_ike::{Command, Event, Unique};
 
 use super::{INFORMATIONAL, lab, next, up};
 use crate::lab::{Host, Lab, POLICY};
@@ -151,4 +151,18 @@ fn both_may_begin_at_once() {
     assert!(!lab.a.children().is_empty());
     assert_eq!(lab.a.children().len(), lab.b.children().len());
     lab.assert_mirrored();
+}
+
+// RFC 2407 §4.6.3.3: obeyed, unless the operator lets a peer have any number.
+#[test]
+fn an_initial_contact_ends_what_was_before_unless_any_number_is_allowed() {
+    for (unique, left) in [(Unique::No, 1), (Unique::Never, 2)] {
+        let mut lab = lab(|_, b| b.remotes[0].extensions.unique = unique);
+        lab.establish();
+        let config = lab.a.config.clone();
+        lab.a = Host::new(config, 7);
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, left), "{unique:?}");
+    }
 }

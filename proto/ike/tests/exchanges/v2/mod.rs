@@ -21,6 +21,7 @@ mod pad;
 pub mod peer;
 mod pfp;
 mod ppk;
+mod reauthentication;
 mod rekey;
 mod signature;
 mod storm;

@@ -1,0 +1,143 @@
+//! Both sides prove anew who they are: whoever began makes another IKE SA from scratch, with Child SAs of its own, and then
+//! deletes the old one. Traffic goes on meanwhile.
+//!
+//! ```text
+//!   initiator   Remote's own time, or the one of N(AUTH_LIFETIME) ──► IKE_SA_INIT, IKE_AUTH ... ──► D(old IKE SA)
+//!   responder   N(AUTH_LIFETIME) with IKE_AUTH ──► when the time is over and the peer did nothing: D(IKE SA)
+//! ```
+//! A rekeyed IKE SA keeps the times of the one before it. Read RFC 7296 §2.8.3 and RFC 4478 before changing this file.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ravelin_types::Instant;
+use ravelin_types::dataplane::Flow;
+use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
+
+use crate::child::ChildSa;
+use crate::config::Remote;
+use crate::context::Core;
+use crate::extensions::Childless;
+use crate::ike_sa::Ends;
+use crate::live::Live;
+use crate::output::{DownReason, Event};
+use crate::v2::exchange::{Exchange, Open, What};
+use crate::v2::message::Payloads;
+use crate::v2::phase::established::{Established, Stage};
+use crate::want::{self, Want};
+use crate::{gateways, limits};
+
+/// How long it is good that both sides have proved who they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Authenticated {
+    /// Whether we began.
+    began: bool,
+    /// When we do it again.
+    pub(crate) again: Option<Instant>,
+    /// When the IKE SA ends if nobody did.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Authenticated {
+    /// We began, and this came with the response.
+    pub(crate) fn initiator(remote: &Remote, payloads: &Payloads, core: &mut Core) -> Self {
+        let time = remote.extensions.reauth;
+        let mut own = Authenticated {
+            began: true,
+            again: time.map(|time| core.now + core.jittered(time)),
+            until: time.map(|time| core.now + time + limits::REAUTH_GRACE),
+        };
+        own.told(payloads, core);
+        own
+    }
+
+    /// The peer began: it has so long.
+    pub(crate) fn responder(remote: &Remote, core: &Core) -> Self {
+        let until = remote.extensions.reauth.map(|time| core.now + time + limits::REAUTH_GRACE);
+        Authenticated { began: false, again: None, until }
+    }
+
+    /// RFC 4478 §2: the responder may say at any time how long it takes us for who we are. RFC 4478 §5: but not make us
+    /// authenticate without end.
+    pub(crate) fn told(&mut self, payloads: &Payloads, core: &mut Core) {
+        let Some(notify) = payloads.notify(NotifyType::AUTH_LIFETIME).filter(|_| self.began) else { return };
+        // RFC 4478 §3: seconds, in network byte order.
+        let Ok(seconds) = <[u8; 4]>::try_from(notify.data.as_slice()) else { return };
+        let time = Duration::from_secs(u32::from_be_bytes(seconds).into());
+        // Early enough that the new IKE SA stands when the old one goes.
+        let time = core.jittered(time - time / 10).max(limits::REAUTH_SHORTEST);
+        let at = core.now + time;
+        self.again = Some(self.again.map_or(at, |own| own.min(at)));
+    }
+
+    /// Whether another IKE SA shall be made in place of a rekeyed one, since this is not with the first gateway of what is
+    /// configured now: the first has its turn again.
+    pub(crate) fn comes_back(&self, used: &Remote, configured: &Remote) -> bool {
+        self.began && configured.initiate && !configured.open.alternates.is_empty() && used.remote != configured.remote
+    }
+
+    /// The next of the two.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.again.into_iter().chain(self.until).min()
+    }
+}
+
+/// `N(AUTH_LIFETIME)` for who began, where the remote limits it (RFC 4478 §2).
+pub(crate) fn notify(remote: &Remote) -> Option<Payload> {
+    let seconds = u32::try_from(remote.extensions.reauth?.as_secs()).unwrap_or(u32::MAX);
+    Some(Payload::Notify(Notify::new(NotifyType::AUTH_LIFETIME, seconds.to_be_bytes().to_vec())))
+}
+
+/// Begins another IKE SA in the place of this one, if it is time. It goes once that stands.
+pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
+    if sa.authenticated.again.is_none_or(|at| at > core.now) || sa.stage != Stage::Active {
+        return;
+    }
+    // Should that fail, it is tried again until the IKE SA ends.
+    sa.authenticated.again = Some(core.now + limits::REKEY_RETRY);
+    let old = ends.our_spi();
+    let begun = core.table.with_remote(&sa.remote.name);
+    if begun.into_iter().filter_map(|spi| core.table.get(spi)).any(|sa| sa.ends.replaces == Some(old)) {
+        return;
+    }
+    let Some(remote) = core.current(&sa.remote) else { return };
+    let mut wants: Vec<Want> = Vec::new();
+    sa.children.values().filter(|child| child.is_settled()).for_each(|child| wanted(child).add_to(&mut wants));
+    if wants.is_empty() && remote.extensions.childless == Childless::Never {
+        // RFC 7296 §1.2: such an IKE SA begins with a Child SA; without one there is nothing to go on with.
+        sa.close(DownReason::Expired);
+        return;
+    }
+    gateways::begin(&remote, wants, Some(old), core);
+}
+
+/// What a Child SA was made for.
+fn wanted(child: &ChildSa) -> Want {
+    let pfp = want::pfp(&child.policy);
+    let of = |side: &[ravelin_types::selector::TrafficSelector]| {
+        let ts = side.first()?;
+        let port = *ts.ports().start();
+        Some((*ts.addresses().start(), ts.protocol(), (*ts.ports().end() == port).then_some(port)))
+    };
+    let flow = of(&child.terms.local_ts).zip(of(&child.terms.remote_ts)).map(|((src, protocol, src_port), to)| Flow {
+        src,
+        dst: to.0,
+        protocol,
+        src_port,
+        dst_port: to.2,
+    });
+    Want { policy: child.policy.policy.id, flow: flow.filter(|_| pfp.any()), pfp }
+}
+
+/// The IKE SA that was made in place of another stands, and its Child SAs do: the other goes.
+pub(crate) fn take_over(sa: &mut Established, ends: &mut Ends, core: &mut Core) {
+    let making = |what: &What| matches!(what, What::Create(_));
+    let open = matches!(&sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
+    if open || sa.tasks.iter().any(|task| making(&task.what)) {
+        return;
+    }
+    let Some(old) = ends.replaces.take() else { return };
+    let Some(spis) = core.table.get(old).map(|old| old.ends.spis()) else { return };
+    core.event(Event::IkeReauthenticated { remote: sa.remote.name.clone(), old: spis, new: ends.spis() });
+    core.with_ike(old, |old, _, _| old.close(DownReason::Replaced));
+}

@@ -1,0 +1,176 @@
+//! Both sides prove anew who they are (RFC 7296 §2.8.3, RFC 4478), and how many IKE SAs a peer may have.
+
+use std::time::Duration;
+
+use ravelin_ike::output::DownReason;
+use ravelin_ike::{Command, Event, Unique};
+
+use crate::lab::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Seconds pass one by one, and every message arrives; what both sides hold is the same all along, and never nothing.
+fn run(lab: &mut Lab, seconds: u64) {
+    for _ in 0..seconds {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+        lab.assert_mirrored();
+        assert!(!lab.a.children().is_empty(), "traffic would wait");
+    }
+}
+
+fn anew(host: &Host) -> usize {
+    host.events.iter().filter(|event| matches!(event, Event::IkeReauthenticated { .. })).count()
+}
+
+fn ups(host: &Host) -> usize {
+    host.events.iter().filter(|event| matches!(event, Event::IkeUp { .. })).count()
+}
+
+// HDR, SAi1 ... AUTH, SAi2, TSi, TSr, then on the old IKE SA   HDR, SK {D}  -->
+#[test]
+fn another_ike_sa_takes_the_place_of_one_that_is_old() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].extensions.reauth = Some(HOUR));
+    lab.establish();
+    let (before, child) = (lab.a.ike(), lab.a.child());
+    run(&mut lab, 3700);
+    assert_eq!((anew(&lab.a), ups(&lab.b)), (1, 2));
+    let (after, now) = (lab.a.ike(), lab.a.child());
+    assert!(before.spis != after.spis && after.initiator && child.inbound != now.inbound);
+    assert_eq!((now.policy, now.local_ts, now.remote_ts), (child.policy, child.local_ts, child.remote_ts));
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    let gone = |event: &&Event| matches!(event, Event::IkeDown { reason: DownReason::Replaced, .. });
+    assert_eq!(lab.a.events.iter().filter(gone).count(), 1);
+    // And so on.
+    run(&mut lab, 3700);
+    assert_eq!(anew(&lab.a), 2);
+}
+
+// RFC 4478 §2, RFC 4478 §3: <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, N(AUTH_LIFETIME)}, four octets of seconds.
+#[test]
+fn the_responder_says_how_long_an_authentication_is_good() {
+    let mut lab = Lab::with(|_, b| b.remotes[0].extensions.reauth = Some(HOUR));
+    lab.establish();
+    run(&mut lab, 3600);
+    assert_eq!((anew(&lab.a), ups(&lab.b)), (1, 2), "before the time was over");
+    let expired = |event: &Event| matches!(event, Event::IkeDown { reason: DownReason::Expired, .. });
+    assert!(!lab.b.events.iter().any(expired));
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+}
+
+// RFC 4478 §2: if the IKE SA is rekeyed, the time limit applies to the new one, whoever rekeys it.
+#[test]
+fn a_rekeyed_ike_sa_is_no_younger() {
+    for by_responder in [false, true] {
+        let mut lab = Lab::with(|_, b| b.remotes[0].extensions.reauth = Some(HOUR));
+        lab.establish();
+        run(&mut lab, 1800);
+        let host = if by_responder { &mut lab.b } else { &mut lab.a };
+        host.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        assert_eq!(lab.a.ike().initiator, !by_responder);
+        run(&mut lab, 1800);
+        assert_eq!((anew(&lab.a), anew(&lab.b)), (1, 0), "by whoever began the first one");
+    }
+}
+
+// RFC 4478 §5: a responder that says zero each time does not make us do nothing else.
+#[test]
+fn a_responder_cannot_have_us_authenticate_without_end() {
+    let mut lab = Lab::with(|_, b| b.remotes[0].extensions.reauth = Some(Duration::ZERO));
+    lab.establish();
+    run(&mut lab, 30);
+    let times = anew(&lab.a);
+    assert!((5..=10).contains(&times), "{times}");
+    assert_eq!(lab.a.endpoint.ike_sas().len(), 1);
+}
+
+// RFC 4478 §4: a peer that does not repeat its authentication loses the IKE SA.
+#[test]
+fn a_peer_that_does_nothing_loses_the_ike_sa() {
+    let mut lab = Lab::with(|_, b| b.remotes[0].extensions.reauth = Some(HOUR));
+    lab.establish();
+    // The remote is gone at A, so there is nothing to begin with.
+    lab.a.configure(|config| config.remotes.clear());
+    for _ in 0..3700 {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+    }
+    let expired = |event: &Event| matches!(event, Event::IkeDown { reason: DownReason::Expired, .. });
+    assert!(lab.b.events.iter().any(expired));
+    assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}
+
+// What cannot be repeated is tried again, and the old IKE SA serves until it must end.
+#[test]
+fn an_attempt_that_fails_leaves_the_old_ike_sa_in_use() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].extensions.reauth = Some(HOUR));
+    lab.establish();
+    let spis = lab.a.ike().spis;
+    lab.b.configure(|config| share(&mut config.remotes[0], b"another secret than before, long enough"));
+    for _ in 0..3640 {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+    }
+    assert!(lab.a.failures().len() > 1, "{:?}", lab.a.failures().len());
+    assert_eq!((lab.a.ike().spis, lab.a.children().len()), (spis, 1));
+    lab.b.configure(|config| share(&mut config.remotes[0], SECRET));
+    for _ in 0..40 {
+        lab.sleep(Duration::from_secs(1));
+        lab.settle();
+    }
+    assert_eq!((anew(&lab.a), lab.a.children().len(), lab.b.children().len()), (1, 1, 1));
+    lab.assert_mirrored();
+}
+
+/// B knows A's name; another host of that name, A's double, begins when A is there already.
+fn double(unique: Unique, first_contact: bool) -> (Lab, Host) {
+    let mut lab = Lab::with(|_, b| {
+        b.remotes[0].extensions.unique = unique;
+        b.remotes[0].remote = ip("0.0.0.0");
+    });
+    lab.establish();
+    let mut config = lab.a.config.clone();
+    config.remotes[0].local = Some(ip("192.0.2.8"));
+    if !first_contact {
+        config.remotes[0].extensions.unique = Unique::Never;
+    }
+    let mut double = Host::new(config, 9);
+    double.command(Command::Initiate(POLICY));
+    for _ in 0..100 {
+        if let Some(message) = double.sent.pop_front() {
+            lab.b.receive(&message);
+        } else if let Some(message) = lab.b.sent.pop_front() {
+            let to = if message.remote.ip() == ip("192.0.2.8") { &mut double } else { &mut lab.a };
+            to.receive(&message);
+        } else if let Some(message) = lab.a.sent.pop_front() {
+            lab.b.receive(&message);
+        }
+    }
+    (lab, double)
+}
+
+#[test]
+fn the_policy_says_how_many_ike_sas_a_peer_may_have() {
+    // (policy, INITIAL_CONTACT): what A has, what its double has, and whether A was told.
+    for (unique, only, first, second, told) in [
+        (Unique::Never, true, 1, 1, false),
+        (Unique::No, false, 1, 1, false),
+        (Unique::No, true, 1, 1, false),
+        (Unique::Replace, false, 0, 1, true),
+        (Unique::Keep, false, 1, 0, false),
+        (Unique::Keep, true, 1, 1, false),
+    ] {
+        let (lab, double) = double(unique, only);
+        let what = format!("{unique:?} {only}");
+        assert_eq!((lab.a.children().len(), double.children().len()), (first, second), "{what}");
+        let gone = |event: &Event| matches!(event, Event::IkeDown { reason: DownReason::PeerDeleted, .. });
+        assert_eq!(lab.a.events.iter().any(gone), told, "{what}");
+        let left = if only && unique != Unique::Never { 1 } else { first + second };
+        assert_eq!(lab.b.children().len(), left, "{what}");
+        if unique == Unique::Keep && !only {
+            let failures = lab.b.failures();
+            assert!(failures[0].to_string().contains("keeps the IKE SA that it has"), "{}", failures[0]);
+        }
+    }
+}
