@@ -208,6 +208,7 @@ impl<P: Plane> Core<P> {
                 let Some(view) = self.vici.seen.ike.remove(spis) else { return };
                 let why = crate::daemon::core::reason_text(*reason);
                 self.say_of(&view, 0, || format!("IKE_SA {}[{}] is gone: {why}", view.remote, view.serial));
+                self.alert_end(*reason, &view, now);
                 if *reason != ravelin_ike::output::DownReason::Replaced {
                     let view = IkeSaView { state: "DELETING", ..view };
                     self.updown("ike-updown", false, &view, None, now);
@@ -258,6 +259,7 @@ impl<P: Plane> Core<P> {
                 self.vici.children.remove(inbound);
             }
             Event::Failed(failure) => {
+                self.alert_failure(failure);
                 let about = failure.remote.clone();
                 self.say(Group::Ike, 1, about.as_deref().map(|name| (name, 0)), || failure.to_string());
             }

@@ -6,11 +6,12 @@
 //!                          ├── load.rs, papers.rs, pools.rs: connections, secrets, certificates, pools into the model
 //!                          ├── act.rs: initiate, terminate, rekey, ... (answers come with waiting.rs)
 //!                          └── tally.rs: get-counters
-//! Event of IKE, message that goes by ──► events.rs ──► ike-updown, child-updown, ..., log, control-log
+//! Event of IKE, message that goes by ──► events.rs, alert.rs ──► ike-updown, child-updown, ..., log, control-log, alert
 //! ```
 //! A connection is a remote of the model, its children are the policies that name it.
 
 mod act;
+mod alert;
 mod date;
 mod events;
 mod list;

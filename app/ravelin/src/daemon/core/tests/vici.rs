@@ -116,6 +116,22 @@ fn whoever_registered_for_the_log_hears_of_every_message() {
     assert_eq!(row.text("ike-init-out-req"), Some("1"));
 }
 
+#[test]
+fn a_peer_that_does_not_answer_is_an_alert() {
+    let mut bench = configured("vici-alert");
+    bench.core.awaited(["alert"].into());
+    bench.vici("initiate", Message::new().with("child", "net").with("timeout", -1));
+    let mut heard = Vec::new();
+    while let (true, Some(at)) = (heard.is_empty(), bench.core.deadline()) {
+        bench.core.timer(at);
+        heard.extend(bench.core.said().into_iter().filter_map(|said| match said {
+            Said::Event("alert", alert) => alert.text("type").map(str::to_owned),
+            _ => None,
+        }));
+    }
+    assert_eq!(heard, ["peer-init-unreachable"]);
+}
+
 /// A message from a text in the syntax of `swanctl.conf`.
 pub(super) fn message(text: &str) -> Message {
     use ravelin_config::swanctl::{parse, tree::Section};
