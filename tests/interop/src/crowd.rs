@@ -18,8 +18,10 @@ use crate::traffic::{self, MARKER};
 const PORT: u16 = 5001;
 /// Our ports begin here; TCP and UDP have the same ones.
 const FIRST: u16 = 20_000;
-/// How long all flows together may take to come up: their SAs are negotiated one after the other.
-const PATIENCE: Duration = Duration::from_secs(420);
+/// How long all flows together may take to come up, beside what each may: their SAs are negotiated one after the other.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How long one may.
+const EACH: Duration = Duration::from_secs(3);
 /// How long a datagram waits for its answer before it is sent again, and a connection before it is tried again: the kernel
 /// drops the packets of all flows while one asks.
 const AGAIN: Duration = Duration::from_secs(8);
@@ -28,30 +30,35 @@ const ROUNDS: u64 = 3;
 /// Where the program's progress is, on the host that it runs on.
 const PROGRESS: &str = "/run/crowd";
 
+/// How long so many TCP and so many UDP flows may take.
+fn patience(count: usize) -> Duration {
+    PATIENCE + EACH * 2 * u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 /// The program: brings the flows up, and says so by a file `up`; when there is a file `go`, each sends and receives
 /// [`ROUNDS`] times, which a file `done` tells; it ends with a file `end`.
 pub fn run(from: IpAddr, to: IpAddr, count: u16) -> Result<()> {
     let barrier = Arc::new(Barrier::new(2 * usize::from(count) + 1));
-    let to = SocketAddr::new(to, PORT);
+    let (to, patience) = (SocketAddr::new(to, PORT), patience(count.into()));
     let mut flows = Vec::new();
     for port in FIRST..FIRST + count {
         for is_tcp in [true, false] {
             let (own, barrier) = (SocketAddr::new(from, port), Arc::clone(&barrier));
-            flows.push(std::thread::spawn(move || flow(is_tcp, own, to, &barrier)));
+            flows.push(std::thread::spawn(move || flow(is_tcp, (own, to), patience, &barrier)));
         }
     }
     for (tells, awaits) in [("up", "go"), ("done", "end")] {
         barrier.wait();
         std::fs::write(format!("{PROGRESS}/{tells}"), "")?;
-        wait_for(PATIENCE.as_secs(), awaits, || Ok(std::fs::metadata(format!("{PROGRESS}/{awaits}"))?))?;
+        wait_for(patience.as_secs(), awaits, || Ok(std::fs::metadata(format!("{PROGRESS}/{awaits}"))?))?;
         barrier.wait();
     }
     flows.into_iter().try_for_each(|flow| flow.join().map_err(|_| anyhow!("a flow panicked"))?)
 }
 
 /// One flow. An error ends the program, for the others wait for this one.
-fn flow(is_tcp: bool, own: SocketAddr, to: SocketAddr, barrier: &Barrier) -> Result<()> {
-    let opened = open(is_tcp, own, to);
+fn flow(is_tcp: bool, (own, to): (SocketAddr, SocketAddr), patience: Duration, barrier: &Barrier) -> Result<()> {
+    let opened = open(is_tcp, own, to, patience);
     let mut exchange = opened.unwrap_or_else(|error| {
         eprintln!("{own}: {error:#}");
         std::process::exit(1)
@@ -70,17 +77,17 @@ fn flow(is_tcp: bool, own: SocketAddr, to: SocketAddr, barrier: &Barrier) -> Res
 }
 
 /// Brings a flow up; what it gives sends once and receives the answer.
-fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr, patience: Duration) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let mut buffer = [0; MARKER.len()];
     if is_tcp {
-        let mut stream = wait_for(PATIENCE.as_secs(), "a connection", || {
+        let mut stream = wait_for(patience.as_secs(), "a connection", || {
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
             socket.set_tcp_nodelay(true)?;
             socket.bind(&own.into())?;
             socket.connect_timeout(&to.into(), AGAIN).context("connecting")?;
             Ok(TcpStream::from(socket))
         })?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         let mut exchange = move || {
             use std::io::{Read, Write};
             stream.write_all(MARKER)?;
@@ -92,7 +99,7 @@ fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr) -> Result<Box<dyn FnMut()
     let socket = UdpSocket::bind(own)?;
     socket.connect(to)?;
     socket.set_read_timeout(Some(AGAIN))?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     // The packet that asks for SAs may be dropped, and said to be.
     while socket.send(MARKER).and_then(|_| socket.recv(&mut buffer)).is_err() {
         ensure!(Instant::now() < end, "no answer");
@@ -103,7 +110,7 @@ fn open(is_tcp: bool, own: SocketAddr, to: SocketAddr) -> Result<Box<dyn FnMut()
     socket.set_nonblocking(true)?;
     while socket.recv(&mut buffer).is_ok() {}
     socket.set_nonblocking(false)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(patience))?;
     Ok(Box::new(move || {
         socket.send(MARKER)?;
         socket.recv(&mut buffer)?;
@@ -128,8 +135,8 @@ pub fn serve(own: IpAddr) -> Result<()> {
 
 /// The step: so many TCP and so many UDP flows from Ravelin's side.
 pub fn step(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let count: usize = words[0].parse()?;
-    let (there, _) = scene.plan.directions(words[1].parse()?)?;
+    let count: usize = words[usize::from(scene.full)].parse()?;
+    let (there, _) = scene.plan.directions(words[2].parse()?)?;
     let helper = scene.helper.display().to_string();
     let swan = scene.swan_host;
     swan.sh(&format!("setsid {helper} crowd {} </dev/null >/run/crowd.log 2>&1 & echo $! >/run/crowd.pid", there.to))?;
@@ -145,7 +152,7 @@ fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &
          setsid {helper} crowd {from} {to} {count} </dev/null >{PROGRESS}/log 2>&1 & echo $! >{PROGRESS}/pid"
     ))?;
     let told = |what: &str| {
-        wait_for(PATIENCE.as_secs() + 60, what, || {
+        wait_for(patience(count).as_secs() + 60, what, || {
             host.sh(&format!(
                 "[ -e {PROGRESS}/{what} ] || {{ cat {PROGRESS}/log; [ -e /proc/$(cat {PROGRESS}/pid) ] || echo ended; false; }}"
             ))

@@ -77,7 +77,7 @@ const USAGE: &str =
   --list           name the cases and run none
   --page           print docs/INTEROP.md, which says what is tested against whom, and run none
   --quick          only the cases against the peer that runs natively (no guest)
-  --full           every combination of algorithm, mode, family and sequence numbers, not a part of them
+  --full           every combination of algorithm, mode, family and sequence numbers, and every flow, not a part of them
   --require-peers  a case that is skipped counts as failed
   --keep           keep logs and captures of passing cases, too
   --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
@@ -458,6 +458,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         program: &places.ravelin,
         gre: None,
         capture: Some(capture),
+        full: options.full,
         heard: (0, 0),
     };
     let mut journal = Journal(std::fs::File::create(folder.join("steps"))?);

@@ -47,6 +47,8 @@ pub struct Scene<'a> {
     pub gre: Option<Daemon>,
     /// The recording of the wire, until a step or the end stops it.
     pub capture: Option<Capture>,
+    /// Whether there is time for as much as a step can do.
+    pub full: bool,
     /// How much Ravelin and the peer had said when the last negotiation was begun.
     pub heard: (usize, usize),
 }
@@ -109,8 +111,9 @@ const WORDS: &[Word] = &[
         payload::flows,
     ),
     word(
-        "crowd COUNT BETWEEN: so many TCP and UDP flows at a time from Ravelin's side, each on SAs of its own",
-        2..=2,
+        "crowd COUNT FULL BETWEEN: so many TCP and as many UDP flows at a time from Ravelin's side, with --full FULL, each on SAs of \
+         its own",
+        3..=3,
         crowd::step,
     ),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, payload::large),
