@@ -319,6 +319,13 @@ impl TunDataPlane {
                            data plane `kernel` selects and marks by the policy";
                 Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
             }
+            DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
+                if options.crypto_offload =>
+            {
+                let why = "no network device takes cryptography from a program: leave --crypto-offload out, or use the data \
+                           plane `kernel`";
+                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
+            }
             DataPlaneOp::AddPolicy(policy) => {
                 self.both(op)?;
                 self.policies.insert(policy.id, policy.clone());

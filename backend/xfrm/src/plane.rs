@@ -46,6 +46,8 @@ pub struct XfrmDataPlane {
     capabilities: Capabilities,
     pub(crate) queue: VecDeque<DataPlaneEvent>,
     pub(crate) alive: VecDeque<Spi>,
+    /// Policies of which it was told that no device takes their cryptography.
+    without_offload: BTreeSet<PolicyId>,
     pub(crate) pending: BTreeMap<(PolicyId, Flow), Note>,
     pub(crate) seen: BTreeMap<SaId, Seen>,
     pub(crate) survey_took: Duration,
@@ -87,6 +89,7 @@ impl XfrmDataPlane {
             capabilities,
             queue: VecDeque::new(),
             alive: VecDeque::new(),
+            without_offload: BTreeSet::new(),
             pending: BTreeMap::new(),
             seen: BTreeMap::new(),
             survey_took: Duration::ZERO,
@@ -285,6 +288,9 @@ impl XfrmDataPlane {
         match op {
             DataPlaneOp::AddSa(params) => {
                 self.seen.insert(params.id(), Seen::at(now));
+                if params.options.crypto_offload {
+                    self.look_at_offload(params);
+                }
                 if params.direction == Direction::Outbound {
                     let serves = |(id, flow): &(PolicyId, Flow)| {
                         *id == params.policy && select(&params.local_ts, &params.remote_ts, flow)
@@ -296,8 +302,26 @@ impl XfrmDataPlane {
                 }
             }
             DataPlaneOp::DeleteSa(id) => drop(self.seen.remove(id)),
-            DataPlaneOp::DeletePolicy(id) => self.pending.retain(|(policy, _), _| policy != id),
+            DataPlaneOp::DeletePolicy(id) => {
+                self.pending.retain(|(policy, _), _| policy != id);
+                self.without_offload.remove(id);
+            }
             _ => {}
+        }
+    }
+
+    /// A kernel without a device that takes the cryptography does it itself, without a word.
+    fn look_at_offload(&mut self, params: &SaParams) {
+        let taken = states::names(params).into_iter().any(|name| {
+            let state = self.netlink.ask(&states::question(name));
+            state.is_ok_and(|state| state.attributes.iter().any(|a| matches!(a, Attribute::Offload(_))))
+        });
+        if !taken && self.without_offload.insert(params.policy) {
+            let policy = self.book.policy(params.policy).map_or("", |policy| &policy.name);
+            tracing::warn!(
+                "policy {policy}: no device on the way to {} takes its cryptography; the processor does it",
+                if params.direction == Direction::Outbound { params.dst } else { params.src }
+            );
         }
     }
 

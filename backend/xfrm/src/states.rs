@@ -13,7 +13,7 @@ use ravelin_types::transform::SnId;
 use ravelin_types::{Carrier, Secret, Spi};
 
 use crate::algorithms;
-use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, ReplayEsn};
+use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, Offload, ReplayEsn};
 use crate::msg::bytes::Port;
 use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
@@ -24,6 +24,8 @@ use crate::selectors::{Way, selectors, single};
 
 /// `UDP_ENCAP_ESPINUDP`: as in RFC 3948.
 const ESP_IN_UDP: u16 = 2;
+/// `XFRM_OFFLOAD_INBOUND`
+const OFFLOAD_INBOUND: u8 = 2;
 /// The longest window that has its place in the fixed part.
 const SHORT_WINDOW: u32 = 32;
 
@@ -100,6 +102,7 @@ pub(crate) fn additions(
         if let (Some(mark), Direction::Inbound) = (set_mark, params.direction) {
             attributes.extend([Attribute::SetMark(mark.value), Attribute::SetMarkMask(mark.mask)]);
         }
+        attributes.extend(offload(params).map(Attribute::Offload));
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
@@ -228,6 +231,18 @@ fn window(params: &SaParams, esn: bool) -> Result<(u32, Option<ReplayEsn>), Stri
     }
 }
 
+/// The device: the kernel finds it by the route. It takes nothing inside UDP.
+fn offload(params: &SaParams) -> Option<Offload> {
+    let wanted = params.options.crypto_offload && params.encap.is_none() && matches!(params.suite, Suite::Esp(_));
+    let inbound = params.direction == Direction::Inbound;
+    wanted.then_some(Offload { interface: 0, flags: if inbound { OFFLOAD_INBOUND } else { 0 } })
+}
+
+/// The request for a state as it is.
+pub(crate) fn question(name: Name) -> Message {
+    Message { kind: kind::GET_SA, ..removal(name) }
+}
+
 pub(crate) fn encap(params: &SaParams) -> Option<Encap> {
     params.encap.map(|encap| Encap {
         kind: ESP_IN_UDP,
@@ -249,5 +264,59 @@ fn limits(params: &SaParams) -> Limits {
         soft_age: seconds(soft.time),
         hard_age: seconds(hard.time),
         ..Limits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ravelin_types::options::SaOptions;
+    use ravelin_types::policy::PolicyId;
+    use ravelin_types::proposal::EspSuite;
+    use ravelin_types::sa::{self, SaKeys};
+    use ravelin_types::transform::{EncrId, IntegId};
+
+    use super::*;
+    use crate::text;
+
+    fn sa(direction: Direction) -> SaParams {
+        let (src, dst) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let sn = SnId::SEQUENTIAL_32;
+        SaParams {
+            direction,
+            spi: Spi(0x1000),
+            pair: Spi(0x2000),
+            lookup: SaLookup::Spi,
+            src,
+            dst,
+            mode: Mode::Transport,
+            encap: None,
+            original: None,
+            suite: EspSuite { encr: EncrId::AES_GCM_16, encr_key_bits: 128, integ: IntegId::NONE, sn }.into(),
+            keys: SaKeys { encr: Secret::new(vec![7; 20]), ..SaKeys::default() },
+            policy: PolicyId(1),
+            local_ts: vec![TrafficSelector::host(src)],
+            remote_ts: vec![TrafficSelector::host(dst)],
+            lifetime: ravelin_types::lifetime::Lifetime::default(),
+            replay_window: 0,
+            options: SaOptions { crypto_offload: true, ..SaOptions::default() },
+        }
+    }
+
+    #[test]
+    fn a_device_is_asked_for_esp_that_is_not_in_udp() {
+        let asked = |params: &SaParams| {
+            let messages = additions(params, None, &Tie::None).unwrap();
+            let line = text::command(&messages[0]);
+            (messages[0].find(|a| if let Attribute::Offload(asked) = a { Some(asked.clone()) } else { None }), line)
+        };
+        for (direction, flags, way) in [(Direction::Outbound, 0, "out"), (Direction::Inbound, 2, "in")] {
+            let (offload, line) = asked(&sa(direction));
+            assert_eq!(offload, Some(Offload { interface: 0, flags }));
+            assert!(line.contains(&format!("offload crypto dev DEVICE dir {way}")), "{line}");
+            let encap = Some(sa::Encap::udp(4500, 4500));
+            assert_eq!(asked(&SaParams { encap, ..sa(direction) }).0, None);
+            let options = SaOptions::default();
+            assert_eq!(asked(&SaParams { options, ..sa(direction) }).0, None);
+        }
     }
 }

@@ -80,6 +80,10 @@ fn attributes(line: &mut String, message: &Message) {
             Attribute::Mark(m) => write!(line, " mark {:#x} mask {:#x}", m.value, m.mask),
             Attribute::SetMark(mark) => write!(line, " output-mark {mark:#x}"),
             Attribute::SetMarkMask(mask) => write!(line, " mask {mask:#x}"),
+            Attribute::Offload(offload) => {
+                let way = if offload.flags & 2 == 0 { "out" } else { "in" };
+                write!(line, " offload crypto dev DEVICE dir {way}")
+            }
             Attribute::IfId(id) => write!(line, " if_id {id:#x}"),
             Attribute::Templates(templates) => {
                 templates.iter().for_each(|t| template(line, t));

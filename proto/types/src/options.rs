@@ -50,6 +50,9 @@ pub struct SaOptions {
     /// Receiver: packets that were opened get this mark, by which the host's rules of routing, filtering and queueing know
     /// the tunnel that they came by. Only the kernel's data plane can.
     pub set_mark: Option<Mark>,
+    /// Both: the network device on the way does the cryptography where it can, else the processor does. Only the kernel's
+    /// data plane can.
+    pub crypto_offload: bool,
 }
 
 impl Default for SaOptions {
@@ -71,6 +74,7 @@ impl Default for SaOptions {
             zero_checksum: false,
             mark: None,
             set_mark: None,
+            crypto_offload: false,
         }
     }
 }

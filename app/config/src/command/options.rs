@@ -66,6 +66,9 @@ pub struct OptionArgs {
     /// Mark packets that arrive, once they are opened: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
     #[arg(long, value_name = "MARK", value_parser = mark)]
     set_mark: Option<Mark>,
+    /// The network device does the cryptography where it can, else the processor does (the kernel's data plane only)
+    #[arg(long)]
+    crypto_offload: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -136,6 +139,7 @@ impl OptionArgs {
                 (self.mss.is_some(), ('\0', "mss")),
                 (self.mark.is_some(), ('\0', "mark")),
                 (self.set_mark.is_some(), ('\0', "set-mark")),
+                (self.crypto_offload, ('\0', "crypto-offload")),
             ])
         })
     }
@@ -212,6 +216,7 @@ impl OptionArgs {
             }),
             mark: self.mark,
             set_mark: self.set_mark,
+            crypto_offload: self.crypto_offload,
             ..default
         })
     }
@@ -242,6 +247,7 @@ pub fn written(options: &SaOptions) -> String {
         dummies,
         mark,
         set_mark,
+        crypto_offload,
         ..
     } = *options;
     let words = [
@@ -251,6 +257,7 @@ pub fn written(options: &SaOptions) -> String {
         }),
         mark.map(|Mark { value, mask }| format!("--mark {value:#x}/{mask:#x}")),
         set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
+        crypto_offload.then(|| "--crypto-offload".to_owned()),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

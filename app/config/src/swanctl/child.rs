@@ -233,7 +233,17 @@ fn options(reader: &mut Reader<'_>) -> SaOptions {
         options.dscp = if copy { Dscp::Copy } else { Dscp::Set(0) };
     }
     options.short_icv = reader.flag("sha256_96").unwrap_or(false);
+    // `auto` leaves it to us, and a data plane in user space has no device for it.
+    options.crypto_offload = reader.value("hw_offload", offload).unwrap_or(false);
     options
+}
+
+fn offload(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "crypto" | "yes" => Ok(true),
+        "no" | "auto" => Ok(false),
+        _ => Err("expected no, auto or crypto: a device takes the cryptography alone".into()),
+    }
 }
 
 /// What has no meaning here, or none with the value that it has.
@@ -255,5 +265,4 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.refuse(&["label"], "there are no security labels");
     reader.only("label_mode", &["system"], "there are no security labels");
     reader.only("tfc_padding", &["0"], "padding is a matter of ipsec policy --tfc");
-    reader.only("hw_offload", &["no", "auto"], "no hardware is known that would do it");
 }

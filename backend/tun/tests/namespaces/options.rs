@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ravelin_types::dataplane::DataPlane;
-use ravelin_types::options::{Df, Dscp, Dummies, Mss, SaOptions};
+use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
+use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 
@@ -14,11 +14,26 @@ pub const CASES: &[Case] = &[
     ("outer_headers_are_as_the_options_say", outer_headers),
     ("senders_are_told_the_path_and_keep_to_it", path),
     ("hidden_traffic_crosses", hidden),
+    ("what_only_the_kernel_can_is_refused", of_the_kernel),
 ];
 
 fn tunnel(ends: (&str, &str), options: SaOptions) -> Tunnel {
     let traffic = Tunnel::transport(1, "10.0.1.1", "10.0.1.2");
     Tunnel { mode: Mode::Tunnel, ends: (ip(ends.0), ip(ends.1)), options, ..traffic }
+}
+
+fn of_the_kernel() {
+    let (a, _b) = pair();
+    let (mark, usual) = (Some(Mark { value: 5, mask: u32::MAX }), SaOptions::default());
+    for (options, why) in [
+        (SaOptions { mark, ..usual }, "carries no marks"),
+        (SaOptions { set_mark: mark, ..usual }, "carries no marks"),
+        (SaOptions { crypto_offload: true, ..usual }, "leave --crypto-offload out"),
+    ] {
+        let policy = tunnel(("10.0.1.1", "10.0.1.2"), options).policy();
+        let refused = a.plane(move |plane| plane.apply(&DataPlaneOp::AddPolicy(policy))).unwrap_err().to_string();
+        assert!(refused.contains(why) && refused.contains("`kernel`"), "{refused}");
+    }
 }
 
 /// Counts what arrives that is `wanted`, and what is sealed and otherwise.
