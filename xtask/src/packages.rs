@@ -15,6 +15,7 @@ pub const LAB: &[&str] = &[
     "busybox-static",
     "cpio",
     "ethtool",
+    "freeradius",
     "iputils-ping",
     "kmod",
     "libcap-ng0",

@@ -1,5 +1,6 @@
 //! EAP in the configuration: which of the two sides of a remote is the user, his methods, and files with passwords.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use ravelin_eap::{Account, Accounts, Method};
@@ -25,6 +26,8 @@ pub struct EapSpec {
     pub methods: Vec<Method>,
     /// How the side that is no user proves itself beside the method.
     pub beside: Beside,
+    /// RADIUS servers that know the users, best first; then they choose the methods.
+    pub radius: Vec<SocketAddr>,
     /// Whom the certificate of the server behind EAP must name, for methods over TLS; `None`: the remote itself.
     pub server: Option<Identity>,
 }
@@ -88,6 +91,16 @@ pub fn methods(text: &str) -> Result<Vec<Method>, BadValue> {
     Ok(methods)
 }
 
+/// A RADIUS server: its address, and its port where that is not 1812.
+///
+/// # Errors
+/// When it is neither.
+pub fn radius_server(text: &str) -> Result<SocketAddr, BadValue> {
+    const PORT: u16 = 1812;
+    let address = || text.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+    text.parse().or_else(|_| address()).map_err(|_| BadValue::new("expected an address, or ADDRESS:PORT".to_owned()))
+}
+
 /// Every method, best first, for whoever names none.
 pub fn every_method() -> Vec<Method> {
     vec![Method::MsChapV2, Method::Gtc, Method::Md5]
@@ -144,6 +157,7 @@ mod tests {
                 role: Role::User(carol.clone()),
                 methods: vec![Method::MsChapV2],
                 beside: Beside::Certificate,
+                radius: vec![],
                 server: None
             })
         );
@@ -154,6 +168,10 @@ mod tests {
         assert_eq!((users.to_string().as_str(), any_identity, methods.len()), ("*@example.org", true, 3));
         let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
         assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
+        let gateway =
+            remote("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645").unwrap();
+        let servers: Vec<String> = gateway.eap.unwrap().radius.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["192.0.2.9:1812", "[2001:db8::9]:1645"]);
         for (line, words) in [
             ("-w -u -m EAP -h pw -g fqdn:a", "with EAP the side that starts is the user"),
             ("-w -m EAP -g fqdn:a", "expected -h FILE with the password"),
@@ -166,6 +184,11 @@ mod tests {
             ("-w -m EAP-TTLS -g fqdn:a -h pw", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS"),
             ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "only EAP-TLS proves both sides"),
             ("-u -m EAP-TLS -g fqdn:a -c own --aaa-id fqdn:b", "with -u it is this host"),
+            ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret", "--radius ADDRESS"),
+            ("-u -m EAP-RADIUS -g fqdn:a -c own --radius 192.0.2.9", "expected -h FILE"),
+            ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret --radius 192.0.2", "expected an address"),
+            ("-w -m EAP-RADIUS -g fqdn:a -h secret --radius 192.0.2.9", "the side that asks"),
+            ("-u -m EAP-TLS -g fqdn:a -c own --radius 192.0.2.9 -h secret", "-m EAP-RADIUS"),
             ("-w -m EPA -g fqdn:a -h pw", "did you mean EAP?"),
         ] {
             let error = remote(line).unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::tls::TlsSide;
-use ravelin_eap::{Accounts, Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
+use ravelin_eap::{Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
 use ravelin_pki::auth::{Credential, Trust, World};
 use ravelin_pki::{Certificate, Crl, Time};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -64,9 +64,9 @@ fn authenticator(side: &Side) -> Conversation {
     let server = Server {
         methods: vec![Method::Tls],
         ask_identity: true,
-        accounts: Accounts::default(),
         tls: side.tls.clone(),
         name: b"gw".to_vec(),
+        ..Server::default()
     };
     Conversation::Authenticator(Authenticator::new(server, &Identity::Fqdn("nobody".into())))
 }

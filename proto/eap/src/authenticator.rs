@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_types::Identity;
@@ -11,6 +12,7 @@ use crate::account::{self, Accounts};
 use crate::conversation::{Proven, Step, Tools};
 use crate::limits;
 use crate::method::{self, Judgement, Method, MethodType, ServerMethod};
+use crate::relay::Aaa;
 use crate::tls::TlsSide;
 
 /// What users may prove themselves by.
@@ -22,10 +24,27 @@ pub struct Server {
     pub ask_identity: bool,
     /// Passwords.
     pub accounts: Accounts,
+    /// Servers elsewhere that know the users: then they choose the methods.
+    pub relay: Option<Arc<Aaa>>,
     /// What we bring to methods over TLS.
     pub tls: TlsSide,
     /// What we call ourselves.
     pub name: Vec<u8>,
+}
+
+impl Server {
+    /// Whether anybody can prove himself.
+    pub fn is_usable(&self) -> bool {
+        match &self.relay {
+            Some(aaa) => !aaa.servers.is_empty() && !aaa.secret.is_empty(),
+            None => !self.methods.is_empty(),
+        }
+    }
+
+    /// Whether every method proves us, too. What a server elsewhere chooses is not known.
+    pub fn is_mutual(&self) -> bool {
+        self.relay.is_none() && self.methods.iter().all(|method| method.is_mutual())
+    }
 }
 
 /// One conversation with a user.

@@ -6,12 +6,13 @@
 use alloc::string::String;
 use core::fmt;
 
-use ravelin_types::Secret;
+use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::Eap;
 
-use crate::authenticator::Authenticator;
+use crate::authenticator::{Authenticator, Server};
 use crate::method::MethodType;
 use crate::peer::Peer;
+use crate::relay::{Relay, Relayed};
 use crate::tls::TlsMaker;
 
 /// What a turn may need from outside.
@@ -29,6 +30,8 @@ pub enum Conversation {
     Peer(Peer),
     /// Ours asks who the user is.
     Authenticator(Authenticator),
+    /// Ours passes on what a server elsewhere asks.
+    Relay(Relay),
 }
 
 /// What comes of a turn.
@@ -57,6 +60,14 @@ pub struct Proven {
 }
 
 impl Conversation {
+    /// With a user, who is whoever the protocol around says until the method says more.
+    pub fn with(server: &Server, user: &Identity) -> Self {
+        match &server.relay {
+            Some(aaa) => Conversation::Relay(Relay::new(server, aaa.clone(), user)),
+            None => Conversation::Authenticator(Authenticator::new(server.clone(), user)),
+        }
+    }
+
     /// Takes what the other side says; `None` begins a conversation as authenticator.
     pub fn turn(&mut self, heard: Option<&Eap>, tools: Tools<'_>) -> Step {
         match (self, heard) {
@@ -64,13 +75,17 @@ impl Conversation {
             (Conversation::Authenticator(authenticator), Some(heard)) => authenticator.hear(heard, tools),
             (Conversation::Authenticator(authenticator), None) => authenticator.begin(tools),
             (Conversation::Peer(_), None) => Step::failed("nothing was said"),
+            (Conversation::Relay(relay), heard) => match relay.turn(heard) {
+                Relayed::Step(step) => step,
+                Relayed::Ask(_) => relay.failed("nobody here asks RADIUS servers"),
+            },
         }
     }
 
     /// Why it could not have come to a good end, where that is known already: some users hang up when they are told.
     pub fn verdict(&self) -> Option<String> {
         match self {
-            Conversation::Peer(_) => None,
+            Conversation::Peer(_) | Conversation::Relay(_) => None,
             Conversation::Authenticator(authenticator) => authenticator.verdict(),
         }
     }
@@ -88,6 +103,7 @@ impl fmt::Debug for Conversation {
         f.write_str(match self {
             Conversation::Peer(_) => "Conversation(peer)",
             Conversation::Authenticator(_) => "Conversation(authenticator)",
+            Conversation::Relay(_) => "Conversation(relay)",
         })
     }
 }

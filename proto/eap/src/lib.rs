@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   Conversation::turn(what was heard) ─┬─ Peer           answers for a user: identity, Nak, one method
-//!                                       └─ Authenticator  asks: identity, methods in order, the result
+//!                                       ├─ Authenticator  asks: identity, methods in order, the result
+//!                                       └─ Relay          passes on what a RADIUS server asks
 //!                                            method/: MD5, GTC, MSCHAPv2, TLS, each with its two ends
 //! ```
 #![no_std]
@@ -22,6 +23,7 @@ pub mod limits;
 mod method;
 mod mschap;
 mod peer;
+pub mod relay;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -33,8 +33,8 @@ fn server(methods: &[Method], ask_identity: bool) -> Authenticator {
         methods: methods.to_vec(),
         ask_identity,
         accounts: Accounts(accounts.into()),
-        tls: TlsSide::default(),
         name: b"gw".to_vec(),
+        ..Server::default()
     };
     Authenticator::new(server, &Identity::Fqdn("carol".into()))
 }

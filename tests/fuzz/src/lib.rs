@@ -15,6 +15,7 @@ mod kernel;
 mod management;
 mod operator;
 mod packet;
+mod radius;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-request", management::request),
         Decoder::Named("management-answer", management::answer),
         Decoder::Named("management-event", management::event),
+        Decoder::Named("radius", radius::packet),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("swanctl", operator::swanctl),

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` and `certificates KIND`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND` and `radius METHOD`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -48,6 +48,8 @@ pub struct Case {
     pub own: Own,
     /// The kind of key of its certificates, if it has some.
     pub papers: Option<Kind>,
+    /// A RADIUS server is beside Ravelin, and asks by this method first.
+    pub radius: Option<String>,
     /// Template of Ravelin's configuration.
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
@@ -116,7 +118,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let (about, peer, nat, own, papers) = parse_topology(&read(&folder.join("topology"))?)?;
+    let (about, peer, nat, own, papers, radius) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin = match ["ravelin.conf", "swanctl.conf", "account.conf"].map(|name| folder.join(name)) {
         [conf, ..] if conf.exists() => Configuration::Swanctl(read(&conf)?),
@@ -129,17 +131,19 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         Peer::OpenIked => read(&folder.join("iked.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, ravelin, swan_conf, steps })
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, radius, ravelin, swan_conf, steps })
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> {
+type Topology = (String, Peer, Nat, Own, Option<Kind>, Option<String>);
+
+fn parse_topology(text: &str) -> Result<Topology> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat, mut own, mut papers) = (None, Nat::None, Own::Daemon, None);
+    let (mut peer, mut nat, mut own, mut papers, mut radius) = (None, Nat::None, Own::Daemon, None, None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
@@ -152,14 +156,15 @@ fn parse_topology(text: &str) -> Result<(String, Peer, Nat, Own, Option<Kind>)> 
             ["host", "daemon"] => own = Own::Daemon,
             ["host", "smoltcp"] => own = Own::Smoltcp,
             ["host", "kernel"] => own = Own::Kernel,
+            ["radius", method] => radius = Some(method.to_owned()),
             ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel` or \
-                 `certificates rsa|p256|p384|p521|ed25519`"
+                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
+                 `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }
     }
-    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers))
+    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers, radius))
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {

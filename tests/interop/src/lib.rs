@@ -24,6 +24,7 @@ pub mod papers;
 pub mod peers;
 pub mod plan;
 pub mod process;
+pub mod radius;
 pub mod runner;
 pub mod sandbox;
 pub mod steps;

@@ -26,7 +26,7 @@ use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::process::wait_for;
 use crate::steps::{self, Scene};
-use crate::{contract, sandbox, traffic};
+use crate::{contract, peers, radius, sandbox, traffic};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -364,7 +364,10 @@ fn attempt<'a>(
     places: &Places,
     host: impl FnOnce() -> Result<Host<'a>, String>,
 ) -> Outcome {
-    let missing = case.peer.missing(&places.cache);
+    let mut missing = case.peer.missing(&places.cache);
+    if case.radius.is_some() && !peers::present(radius::PROGRAM) {
+        missing.push(radius::PROGRAM);
+    }
     if !missing.is_empty() {
         return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
     }
@@ -421,6 +424,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let capture = Capture::start(near.port(case.plan.nat), &folder.join("wire.pcap"))?;
     if let Some(kind) = case.papers {
         papers::write(folder, &case.plan, kind)?;
+    }
+    if let Some(method) = &case.radius {
+        servers.push(radius::start(&lab::RAVELIN, folder, method)?);
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan: Box<dyn Node> = match (case.peer, host) {

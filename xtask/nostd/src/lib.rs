@@ -1,4 +1,4 @@
-//! Proves that the crates which promise `no_std` keep the promise: types, wire, crypto, pki, eap, engine, ike, manage and the
+//! Proves that the crates which promise `no_std` keep the promise: types, wire, crypto, pki, radius, eap, engine, ike, manage and the
 //! portable crypto provider, with all that is below.
 //!
 //! A program has one panic handler, and std has one. With the feature `prove` this crate defines another, so it compiles
@@ -7,7 +7,7 @@
 
 pub use {
     ravelin_crypto, ravelin_crypto_rustcrypto, ravelin_eap, ravelin_engine, ravelin_ike, ravelin_manage, ravelin_pki,
-    ravelin_types, ravelin_wire,
+    ravelin_radius, ravelin_types, ravelin_wire,
 };
 
 #[cfg(feature = "prove")]

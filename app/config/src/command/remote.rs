@@ -1,6 +1,6 @@
 //! `ike remote`: flags as written, and what they mean together.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +85,10 @@ pub struct RemoteArgs {
     /// Whom the certificate of the server behind EAP-TLS must name (default: as -f)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
     aaa_id: Option<Who>,
+    /// RADIUS servers that know the users and choose the methods, best first, each ADDRESS or ADDRESS:PORT, for -m EAP-RADIUS;
+    /// the file of -h has the secret shared with them
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::radius_server)]
+    radius: Vec<SocketAddr>,
     /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS
     #[arg(long)]
     eap_only: bool,
@@ -167,6 +171,7 @@ fn auth_word(text: &str) -> Result<AuthWord, BadValue> {
         "rsasig" => Ok(AuthWord::RsaSig),
         "hybrid" => Ok(AuthWord::Hybrid),
         "eap" => Ok(AuthWord::Eap(eap::every_method())),
+        "eap-radius" => Ok(AuthWord::Eap(Vec::new())),
         word if word.starts_with("eap-") => eap::methods(text).map(AuthWord::Eap),
         _ => {
             let hint = did_you_mean(text, WORDS.iter().copied());
@@ -348,10 +353,15 @@ impl RemoteArgs {
             ));
         }
         let secret_file = match (&signature, &self.secret_file) {
-            (_, None) if self.eap_methods().iter().any(|method| method.has_password()) => {
-                return Err(Conflict::missing("expected -h FILE with the password, or with -u those of the users"));
+            (_, None) if self.eap_methods().iter().any(|method| method.has_password()) || !self.radius.is_empty() => {
+                let what = "expected -h FILE with the password, with -u those of the users, or the secret of --radius";
+                return Err(Conflict::missing(what));
             }
-            (_, Some(_)) if by_eap && !self.eap_methods().iter().any(|method| method.has_password()) => {
+            (_, Some(_))
+                if self.eap_methods().contains(&Method::Tls)
+                    && !self.eap_methods().iter().any(|method| method.has_password())
+                    && self.radius.is_empty() =>
+            {
                 return Err(Conflict::at(('h', "secret-file"), "EAP-TLS has no password: it takes certificates (-c)"));
             }
             (_, file) if by_eap => file.clone(),
@@ -474,9 +484,10 @@ impl RemoteArgs {
     /// Who of the two is the user of EAP, if one is.
     fn eap(&self, own_id: &Identity) -> Result<Option<EapSpec>, Conflict> {
         let AuthWord::Eap(methods) = &self.auth else {
-            if self.aaa_id.is_some() || self.eap_only {
-                let flag = if self.eap_only { "eap-only" } else { "aaa-id" };
-                return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS or another method"));
+            let given =
+                [("aaa-id", self.aaa_id.is_some()), ("eap-only", self.eap_only), ("radius", !self.radius.is_empty())];
+            if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS, EAP-RADIUS or another method"));
             }
             return match self.eap_id {
                 Some(_) => {
@@ -505,7 +516,13 @@ impl RemoteArgs {
                 any_identity: self.peer_id.is_none(),
             },
         };
-        if self.eap_only && !methods.iter().all(|method| method.is_mutual()) {
+        if methods.is_empty() == self.radius.is_empty() {
+            return Err(Conflict::missing("-m EAP-RADIUS and --radius ADDRESS go together"));
+        }
+        if !self.radius.is_empty() && self.initiate {
+            return Err(Conflict::at(('\0', "radius"), "it is for the side that asks who the user is (-u)"));
+        }
+        if self.eap_only && (methods.is_empty() || !methods.iter().all(|method| method.is_mutual())) {
             let why = "only EAP-TLS proves both sides; with another method the side that is no user has a certificate";
             return Err(Conflict::at(('\0', "eap-only"), why));
         }
@@ -515,7 +532,7 @@ impl RemoteArgs {
             None => None,
         };
         let beside = if self.eap_only { Beside::Nothing } else { Beside::Certificate };
-        Ok(Some(EapSpec { role, methods: methods.clone(), beside, server }))
+        Ok(Some(EapSpec { role, methods: methods.clone(), beside, radius: self.radius.clone(), server }))
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ravelin_eap::relay::Aaa;
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Accounts, Client, Server};
 use ravelin_ike::config::{
@@ -48,7 +49,7 @@ pub(super) enum Auth {
 /// The keys of a remote of which one side is a user of EAP. What no file was named for is sought among what was loaded.
 #[derive(Clone, Debug)]
 pub(super) struct EapKeys {
-    /// Our password, as a user.
+    /// Our password as a user, or the secret of the RADIUS servers.
     password: Option<Secret>,
     /// The passwords of users.
     accounts: Option<Accounts>,
@@ -88,7 +89,9 @@ impl Model {
         let beside = spec.eap.as_ref().map(|eap| eap.beside);
         let mut keys = EapKeys { password: None, accounts: None, own: None, pinned: Vec::new() };
         match file {
-            Some(file) if user => keys.password = Some(secret::read(&file).map_err(ModelError::Secret)?),
+            Some(file) if user || spec.eap.as_ref().is_some_and(|eap| !eap.radius.is_empty()) => {
+                keys.password = Some(secret::read(&file).map_err(ModelError::Secret)?)
+            }
             Some(file) => keys.accounts = Some(eap::read_accounts(&file).map_err(ModelError::Accounts)?),
             None => {}
         }
@@ -182,8 +185,11 @@ impl RemoteEntry {
                 };
                 let name = self.spec.own_id.to_string();
                 let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
+                let secret = keys.password.clone().unwrap_or_default();
+                let relay = (!eap.radius.is_empty()).then(|| Arc::new(Aaa { servers: eap.radius.clone(), secret }));
                 let server = Server {
                     methods: eap.methods.clone(),
+                    relay,
                     ask_identity: *ask_identity,
                     accounts: keys.accounts.as_ref().unwrap_or(&model.accounts).clone(),
                     tls: TlsSide { credential, trust: Some(believe(&keys.pinned)), peer: None },

@@ -166,6 +166,7 @@ fn method(word: &str) -> Result<By, String> {
             Err("keys and hashes are not restricted further; say pubkey".to_owned())
         }
         "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
+        "eap-radius" => Err("the servers are named by ike remote -m EAP-RADIUS --radius".to_owned()),
         name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
         _ => Err("expected psk, pubkey, or eap-mschapv2 or another method".to_owned()),
     }
@@ -209,7 +210,13 @@ fn user_of(own: &User, own_id: &Identity, beside: Beside) -> Result<EapSpec, Str
         Some(Who::Like(_)) => return Err("`eap_id` of the side `local` is one user".to_owned()),
         None => own_id.clone(),
     };
-    Ok(EapSpec { role: Role::User(user), methods: own.methods.clone(), beside, server: own.server.clone() })
+    Ok(EapSpec {
+        role: Role::User(user),
+        methods: own.methods.clone(),
+        beside,
+        radius: Vec::new(),
+        server: own.server.clone(),
+    })
 }
 
 fn users(peer: &User, beside: Beside) -> EapSpec {
@@ -220,5 +227,5 @@ fn users(peer: &User, beside: Beside) -> EapSpec {
         None => IdPattern::Any,
     };
     let role = Role::Authenticator { ask_identity, users, any_identity: false };
-    EapSpec { role, methods: peer.methods.clone(), beside, server: None }
+    EapSpec { role, methods: peer.methods.clone(), beside, radius: Vec::new(), server: None }
 }

@@ -1,8 +1,9 @@
 //! Who answers what IKE asks about signatures, certificates and EAP: a few threads, so that no peer waits for the papers of
-//! another.
+//! another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once.
 //!
 //! ```text
-//!   Core: Output::Ask ─► questions() ─► Clerk::ask ─► thread: Question::answer ─► Clerk::answers ─► Core: Input::Done
+//!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads: Question::answer ─┬► Clerk::answers ─► Core: Input::Done
+//!                                                   └► RADIUS: Client::ask ───────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,10 +18,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ravelin_config::Papers;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_aws_lc::SystemRandom;
-use ravelin_eap::Tools;
+use ravelin_eap::{Conversation, Tools};
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
+use ravelin_radius_client::Client;
 use ravelin_tls::Maker;
 
 /// Threads at most. Signing and verifying are all they do, so more than processors are of no use.
@@ -32,6 +34,7 @@ pub type Asked = (OpId, Question, Arc<Papers>);
 /// The threads and the ways to and from them.
 pub struct Clerk {
     to_threads: Sender<Asked>,
+    radius: Client<OpId>,
     from_threads: Receiver<(OpId, Answer)>,
     wake: UnixStream,
 }
@@ -52,11 +55,28 @@ impl Clerk {
             let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
             thread::Builder::new().name("clerk".into()).spawn(move || serve(&work, &done, waker, crypto))?;
         }
-        Ok(Clerk { to_threads, from_threads, wake })
+        let mut waker = waker;
+        let radius = Client::start(
+            |out| SystemRandom.fill(out),
+            move |op, relay, step| {
+                let answer = Answer::Conversed(Box::new((Conversation::Relay(relay), step)));
+                let heard = done.send((op, answer)).is_ok();
+                let _ = waker.write(&[1]);
+                heard
+            },
+        )?;
+        Ok(Clerk { to_threads, radius, from_threads, wake })
     }
 
     /// Hands over a question.
     pub fn ask(&self, asked: Asked) {
+        let asked = match asked {
+            (op, Question::Converse { conversation, heard }, papers) => match *conversation {
+                Conversation::Relay(relay) => return self.radius.ask(op, relay, heard),
+                conversation => (op, Question::Converse { conversation: Box::new(conversation), heard }, papers),
+            },
+            asked => asked,
+        };
         if self.to_threads.send(asked).is_err() {
             tracing::error!("nobody is left to answer questions about certificates");
         }

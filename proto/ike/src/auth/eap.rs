@@ -24,9 +24,7 @@ impl Remote {
             (LocalAuth::Psk(_) | LocalAuth::Signature(_), RemoteAuth::Psk(_) | RemoteAuth::Signature(_)) => None,
             _ if self.version != IkeVersion::V2 => Some("EAP is of IKEv2"),
             // RFC 5998 §4 and §6.1, and RFC 7296 §2.16: who asks for a password proves first who he is.
-            (LocalAuth::Eap(client), RemoteAuth::Eap(eap))
-                if !mutual(&client.methods) || !mutual(&eap.server.methods) =>
-            {
+            (LocalAuth::Eap(client), RemoteAuth::Eap(eap)) if !mutual(&client.methods) || !eap.server.is_mutual() => {
                 Some("EAP without another proof of the responder takes methods that prove both sides")
             }
             (LocalAuth::Eap(_), RemoteAuth::Eap(_)) => None,

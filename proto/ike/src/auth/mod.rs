@@ -70,7 +70,7 @@ impl RemoteAuth {
         match self {
             RemoteAuth::Psk(secret) => !secret.is_empty(),
             RemoteAuth::Signature(trust) => trust.is_usable(),
-            RemoteAuth::Eap(eap) => !eap.server.methods.is_empty(),
+            RemoteAuth::Eap(eap) => eap.server.is_usable(),
         }
     }
 
@@ -88,6 +88,9 @@ impl RemoteAuth {
             RemoteAuth::Psk(_) => alloc::format!("the pre-shared key of remote {remote}"),
             RemoteAuth::Signature(_) => alloc::format!("a certificate or key that is trusted for remote {remote}"),
             RemoteAuth::Eap(eap) => {
+                if eap.server.relay.is_some() {
+                    return alloc::format!("EAP with a RADIUS server for remote {remote}");
+                }
                 let methods: Vec<String> = eap.server.methods.iter().map(ToString::to_string).collect();
                 alloc::format!("{} for remote {remote}", methods.join(" or "))
             }

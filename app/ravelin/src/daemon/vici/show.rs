@@ -211,7 +211,7 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
             Role::User(user) => (&mut local, names::identity(user)),
             Role::Authenticator { users, .. } => (&mut remote, users.to_string()),
         };
-        let first = eap.methods.first().map_or("EAP", |method| method.name());
+        let first = eap.methods.first().map_or("EAP-RADIUS", |method| method.name());
         side.put("eap-type", first.trim_start_matches("EAP-"));
         side.put("eap_id", user);
     }

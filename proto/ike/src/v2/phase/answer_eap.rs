@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_eap::{Authenticator, Conversation, Proven, Step as Turned};
+use ravelin_eap::{Conversation, Proven, Step as Turned};
 use ravelin_types::Instant;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
@@ -71,7 +71,7 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
         return phase.refuse(ends, &error, at, core);
     }
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
-    let conversation = Conversation::Authenticator(Authenticator::new(eap.server.clone(), &user));
+    let conversation = Conversation::with(&eap.server, &user);
     let expire_at = core.now + request.remote.login_time;
     let phase = EapAnswered { phase, request, conversation: None, proven: None, response: None, expire_at };
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };

@@ -35,13 +35,8 @@ fn client(methods: &[Method], password: &str) -> Client {
 fn server(methods: &[Method]) -> EapServer {
     let account = Account { owners: vec![carol()], password: Secret::from(&b"geheim"[..]) };
     let accounts = Accounts(vec![account].into());
-    let server = Server {
-        methods: methods.to_vec(),
-        ask_identity: true,
-        accounts,
-        tls: TlsSide::default(),
-        name: b"gw".to_vec(),
-    };
+    let server =
+        Server { methods: methods.to_vec(), ask_identity: true, accounts, name: b"gw".to_vec(), ..Server::default() };
     EapServer { server, users: IdPattern::Any }
 }
 

@@ -1,0 +1,130 @@
+//! A RADIUS server beside Ravelin: Debian's FreeRADIUS with a configuration of its own, in Ravelin's namespace.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::plan::SECRET;
+use crate::process::{Daemon, Namespace, wait_for};
+
+/// The program, which the lab needs for cases with a line `radius`.
+pub const PROGRAM: &str = "freeradius";
+
+/// It knows carol by her password and whoever has a certificate of the lab's authority, and it drops what has no
+/// Message-Authenticator. Its certificate is Ravelin's own.
+const CONFIGURATION: &str = r#"
+prefix = /usr
+libdir = /usr/lib/freeradius
+confdir = FOLDER
+run_dir = FOLDER
+db_dir = FOLDER
+logdir = FOLDER
+pidfile = FOLDER/pid
+max_requests = 1024
+log {
+  destination = stdout
+  auth = yes
+}
+security {
+  allow_core_dumps = no
+}
+client ravelin {
+  ipaddr = 127.0.0.1
+  secret = "SECRET"
+  require_message_authenticator = yes
+}
+modules {
+  pap {
+  }
+  mschap {
+  }
+  eap {
+    default_eap_type = DEFAULT
+    tls-config lab {
+      certificate_file = PKI/ravelin.pem
+      private_key_file = PKI/ravelin.key
+      ca_file = PKI/ca.pem
+      tls_min_version = "1.2"
+      tls_max_version = "1.3"
+      ecdh_curve = ""
+    }
+    md5 {
+    }
+    mschapv2 {
+    }
+    tls {
+      tls = lab
+    }
+    ttls {
+      tls = lab
+      default_eap_type = mschapv2
+      use_tunneled_reply = yes
+      virtual_server = lab
+    }
+    peap {
+      tls = lab
+      default_eap_type = mschapv2
+      use_tunneled_reply = yes
+      virtual_server = lab
+    }
+  }
+}
+server lab {
+  listen {
+    type = auth
+    ipaddr = 127.0.0.1
+    port = 1812
+  }
+  authorize {
+    if (&User-Name == "carol") {
+      update control {
+        Cleartext-Password := "SECRET"
+      }
+    }
+    mschap
+    eap {
+      ok = return
+    }
+    pap
+  }
+  authenticate {
+    Auth-Type PAP {
+      pap
+    }
+    Auth-Type MS-CHAP {
+      mschap
+    }
+    eap
+  }
+}
+"#;
+
+/// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them. `method` is the one it asks by first.
+pub fn start(host: &Namespace, folder: &Path, method: &str) -> Result<Daemon> {
+    let own = folder.join("radius");
+    fs::create_dir_all(&own)?;
+    let fill = [
+        ("FOLDER", own.display().to_string()),
+        ("PKI", folder.join("pki").display().to_string()),
+        ("SECRET", SECRET.to_owned()),
+        ("DEFAULT", method.to_owned()),
+    ];
+    let text = fill.iter().fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value));
+    let file = own.join("radiusd.conf");
+    fs::write(&file, text)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    let log = own.join("log");
+    let mut command = host.command(PROGRAM);
+    command.args(["-f", "-x", "-l", "stdout", "-n", "radiusd", "-d"]).arg(&own);
+    let mut daemon = Daemon::start(&mut command, &log)?;
+    wait_for(20, "FreeRADIUS to be ready", || {
+        daemon.check()?;
+        let said = fs::read_to_string(&log)?;
+        ensure!(said.contains("Ready to process requests"), "not yet");
+        Ok(())
+    })
+    .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
+    Ok(daemon)
+}
