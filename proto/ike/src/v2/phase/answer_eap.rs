@@ -50,6 +50,8 @@ pub(crate) struct EapAnswered {
     proven: Option<Proven>,
     /// Our last answer.
     response: Option<Sealed>,
+    /// How often its request came again.
+    repeated: u32,
     pub(crate) expire_at: Instant,
 }
 
@@ -73,7 +75,8 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
     let conversation = Conversation::with(&eap.server, &user);
     let expire_at = core.now + request.remote.login_time;
-    let phase = EapAnswered { phase, request, conversation: None, proven: None, response: None, expire_at };
+    let phase =
+        EapAnswered { phase, request, conversation: None, proven: None, response: None, repeated: 0, expire_at };
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };
     Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))
 }
@@ -105,7 +108,8 @@ impl EapAnswered {
             // RFC 7383 §2.6.1: one answer for all fragments of a request.
             let first = protected.fragment.is_none_or(|fragment| fragment.number() == 1);
             if let Some(response) = self.response.as_ref().filter(|_| first) {
-                core.send(datagram.way(), response, 0);
+                self.repeated = self.repeated.saturating_add(1);
+                core.send(datagram.way(), response, self.repeated);
             }
             return Some(self.keep(ends));
         }
@@ -232,7 +236,7 @@ impl EapAnswered {
                 init.next_round();
                 let at = self.request.at;
                 core.send(at, &response, 0);
-                self.response = Some(response);
+                (self.response, self.repeated) = (Some(response), 0);
                 Some(self.keep(ends))
             }
             Err(unfit) => {

@@ -320,6 +320,39 @@ fn every_message_may_be_lost_once_and_come_twice() {
     assert_eq!(lab.b.failures(), []);
 }
 
+// RFC 7383 §2.5.2: the greeting has the certificates of the responder, and is what is too long for a path.
+#[test]
+fn a_greeting_that_is_too_long_for_the_path_comes_in_shorter_parts() {
+    let root = papers::root("root", Kind::P256);
+    let paper = root.peer("b", &["192.0.2.2.example.org"], Kind::P256);
+    let mut lab = Lab::with(|a, b| {
+        roles(a, b, client(&[Method::MsChapV2], "geheim"), server(&[Method::MsChapV2]));
+        b.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[&root.der]));
+        a.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&root.der])));
+    });
+    give_key(&mut lab.b, &paper);
+    lab.a.command(Command::Initiate(POLICY));
+    let mut longest = 0;
+    for _ in 0..60 {
+        while !lab.a.sent.is_empty() {
+            lab.a_to_b();
+        }
+        while lab.b.answer() {}
+        while !lab.b.sent.is_empty() {
+            let message = lab.b.take();
+            longest = longest.max(message.data.len());
+            if message.data.len() <= 544 {
+                lab.a.receive(&message);
+            }
+        }
+        while lab.a.answer() {}
+        lab.a.sleep(Duration::from_millis(500));
+    }
+    assert!(longest > 544, "{longest}");
+    lab.assert_mirrored();
+    assert_eq!(lab.a.children().len(), 1);
+}
+
 #[test]
 fn an_authenticator_that_takes_its_time_stops_nobody_else() {
     let mut lab = Lab::with(|a, b| {
