@@ -976,6 +976,28 @@ RvlStatus rvl_ike_poll(RvlHandle ike,
                        uint8_t *buffer,
                        size_t capacity);
 
+// Negotiates no more SAs for any policy. Those that are there stay until they are terminated.
+RvlStatus rvl_ike_delete_policies(RvlHandle ike, uint64_t now);
+
+// Removes all peers. Their SAs stay until they are terminated.
+RvlStatus rvl_ike_delete_remotes(RvlHandle ike, uint64_t now);
+
+// Writes the policies as text, a line each, and a zero byte behind; `length` is that of the text. `TOO_SMALL` writes the length
+// alone: the text needs one byte more.
+//
+// # Safety
+// `text` is null or points to `capacity` bytes, `length` is null or points to a number.
+RvlStatus rvl_ike_print_policies(RvlHandle ike,
+                                 char *text,
+                                 size_t capacity,
+                                 size_t *length);
+
+// Writes the peers as text, a line each, without their secrets; as `rvl_ike_print_policies`.
+//
+// # Safety
+// As of `rvl_ike_print_policies`.
+RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size_t *length);
+
 // Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
 // its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it
 // `RVL_HEADROOM` and `RVL_TAILROOM`.

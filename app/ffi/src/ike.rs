@@ -30,9 +30,9 @@ use crate::sys::{self, Out, Random, RvlRandom};
 use crate::{RvlStatus, text};
 
 /// What stands behind the handle of an endpoint.
-struct Ike {
+pub(crate) struct Ike {
     endpoint: Endpoint,
-    config: Config,
+    pub(crate) config: Config,
     /// An output that did not fit into the caller's buffer.
     waiting: Option<Output>,
     /// Packets on each inbound SA when they were counted last.
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn rvl_ike_poll(
 }
 
 impl Ike {
-    fn configure(&mut self, now: u64) {
+    pub(crate) fn configure(&mut self, now: u64) {
         let config = Arc::new(self.config.clone());
         self.endpoint.handle(Input::Command(Command::Configure(config)), instant(now));
     }

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod event;
 pub mod handle;
 pub mod ike;
+pub mod ike_admin;
 pub mod ike_output;
 pub mod options;
 pub mod packet;

@@ -134,3 +134,13 @@ fn a_whole_file_loads_or_nothing_does() {
     fs::remove_dir_all(&directory).unwrap();
     assert!(matches!(load(&rc, &Model::new()), Err(RcError::Io(..))));
 }
+
+// S-163: MAXCMD of document 003 was 512.
+#[test]
+fn a_long_line_is_taken() {
+    let sources: String = (0..64).map(|n| format!(" -s 10.{n}.0.0/16")).collect();
+    let line = format!("ipsec policy -n p1 --action bypass -p any -d 10.255.0.0/16{sources}\n");
+    assert!(line.len() > 900);
+    let loaded = apply(&line, Path::new("rc"), Path::new("/"), &Model::new()).unwrap();
+    assert_eq!(loaded.model.find_policy("p1").unwrap().spec.local.len(), 64);
+}

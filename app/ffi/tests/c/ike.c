@@ -279,9 +279,39 @@ static void hostile(void)
     host_free(&right);
 }
 
+/* The configuration as text, and none. */
+static void administration(void)
+{
+    Host host;
+    char text[1024];
+    size_t length = 0, needed = 0;
+    host_new(&host, 0, "a secret of two");
+    OK(rvl_ike_print_policies(host.ike, text, sizeof text, &length));
+    CHECK(length > 0 && text[length] == 0 && text[length - 1] == '\n');
+    CHECK(strstr(text, "policy 5: ") == text && strstr(text, "192.0.2.2") != NULL && strstr(text, "; ESP: ") != NULL);
+    STATUS(RVL_STATUS_TOO_SMALL, rvl_ike_print_policies(host.ike, text, length, &needed));
+    CHECK(needed == length);
+    STATUS(RVL_STATUS_TOO_SMALL, rvl_ike_print_policies(host.ike, NULL, 0, &needed));
+    STATUS(RVL_STATUS_NULL, rvl_ike_print_policies(host.ike, text, sizeof text, NULL));
+    STATUS(RVL_STATUS_BAD_HANDLE, rvl_ike_print_policies(host.engine, text, sizeof text, &length));
+    OK(rvl_ike_print_remotes(host.ike, text, sizeof text, &length));
+    CHECK(strstr(text, "remote ") == text && strstr(text, "IKEv2 from 192.0.2.1") != NULL);
+    CHECK(strstr(text, "secret") == NULL);
+    OK(rvl_ike_delete_policies(host.ike, now));
+    STATUS(RVL_STATUS_POLICY_NOT_FOUND, rvl_ike_delete_policy(host.ike, 5, now));
+    OK(rvl_ike_delete_remotes(host.ike, now));
+    OK(rvl_ike_print_policies(host.ike, text, sizeof text, &length));
+    CHECK(length == 0 && text[0] == 0);
+    OK(rvl_ike_print_remotes(host.ike, text, 1, &length));
+    STATUS(RVL_STATUS_BAD_HANDLE, rvl_ike_delete_policies(host.engine, now));
+    STATUS(RVL_STATUS_BAD_HANDLE, rvl_ike_delete_remotes(host.engine, now));
+    host_free(&host);
+}
+
 int main(void)
 {
     life_of_an_sa();
+    administration();
     failures_are_told();
     hostile();
     puts("done");

@@ -1,0 +1,117 @@
+//! What an administrator does with the configuration of an IKE endpoint as a whole: empties it, and prints it.
+
+use std::ffi::c_char;
+use std::fmt::Write;
+
+use ravelin_ike::{ChildPolicy, Remote};
+use ravelin_types::policy::{Action, Mode};
+use ravelin_types::selector::TrafficSelector;
+
+use crate::RvlStatus;
+use crate::handle::{self, RvlHandle, call};
+use crate::ike::Ike;
+use crate::sys::{self, Out};
+
+/// Negotiates no more SAs for any policy. Those that are there stay until they are terminated.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_delete_policies(ike: RvlHandle, now: u64) -> RvlStatus {
+    call(|| {
+        handle::with(ike, |ike: &mut Ike| {
+            ike.config.policies.clear();
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Removes all peers. Their SAs stay until they are terminated.
+#[unsafe(no_mangle)]
+pub extern "C" fn rvl_ike_delete_remotes(ike: RvlHandle, now: u64) -> RvlStatus {
+    call(|| {
+        handle::with(ike, |ike: &mut Ike| {
+            ike.config.remotes.clear();
+            ike.configure(now);
+            Ok(())
+        })
+    })
+}
+
+/// Writes the policies as text, a line each, and a zero byte behind; `length` is that of the text. `TOO_SMALL` writes the length
+/// alone: the text needs one byte more.
+///
+/// # Safety
+/// `text` is null or points to `capacity` bytes, `length` is null or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_print_policies(
+    ike: RvlHandle,
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { print(ike, text, capacity, length, |ike| ike.config.policies.iter().map(policy).collect()) }
+}
+
+/// Writes the peers as text, a line each, without their secrets; as `rvl_ike_print_policies`.
+///
+/// # Safety
+/// As of `rvl_ike_print_policies`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_print_remotes(
+    ike: RvlHandle,
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { print(ike, text, capacity, length, |ike| ike.config.remotes.iter().map(remote).collect()) }
+}
+
+/// # Safety
+/// As of `rvl_ike_print_policies`.
+unsafe fn print(
+    ike: RvlHandle,
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+    lines: impl FnOnce(&Ike) -> String,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (room, length) = unsafe { (sys::slice_mut(text.cast(), capacity)?, Out::new(length)?) };
+        let printed = handle::with(ike, |ike: &mut Ike| Ok(lines(ike)))?;
+        length.set(printed.len());
+        let (text, rest) = room.split_at_mut_checked(printed.len()).ok_or(RvlStatus::TooSmall)?;
+        *rest.first_mut().ok_or(RvlStatus::TooSmall)? = 0;
+        text.copy_from_slice(printed.as_bytes());
+        Ok(())
+    })
+}
+
+fn policy(child: &ChildPolicy) -> String {
+    let policy = &child.policy;
+    let side = |side: &[TrafficSelector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let mut line = format!("policy {}: {} === {}", policy.id.0, side(&policy.local), side(&policy.remote));
+    if let Action::Protect(protection) = &policy.action {
+        let mode = if protection.mode == Mode::Tunnel { "tunnel" } else { "transport" };
+        // Writing to a string cannot fail.
+        let _ = write!(line, ", {mode} to {} with {}", protection.remote, child.remote);
+    }
+    child.proposals.iter().for_each(|proposal| _ = write!(line, "; {proposal}"));
+    line + "\n"
+}
+
+fn remote(remote: &Remote) -> String {
+    let local = remote.local.map(|local| local.to_string()).unwrap_or_default();
+    let mut line = format!(
+        "remote {}: IKEv{} from {local} ({}) to {} ({}), lifetime {} s",
+        remote.name,
+        remote.version.number(),
+        remote.local_id,
+        remote.remote,
+        remote.remote_id,
+        remote.lifetime.as_secs()
+    );
+    remote.proposals.iter().for_each(|proposal| _ = write!(line, "; {proposal}"));
+    line + "\n"
+}
