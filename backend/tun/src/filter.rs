@@ -8,6 +8,7 @@
 //!  output     -150  local     packets of this host    ─┴► select: SPD; protect -> mark, and so routed to the device.
 //!                             Where policies name devices: forwarded, the same by the device that routes lead to
 //!  postrouting -150 guard     what still leaves elsewhere: leak: SPD; protect -> drop
+//!  out of local, inbound      IKE of this host: ike_out, ike_in: SPD; protect -> accept
 //! ```
 //! The SPD is walked in its order in each chain, so a bypass policy in front of a protect policy holds in all of them.
 //! Priorities: before connection tracking (-200) for what must not exist, before address translation for the others,
@@ -40,7 +41,7 @@ pub(crate) const MAX_RULES_PER_POLICY: usize = 4096;
 pub(crate) const MAX_RULES: usize = 65_536;
 
 /// The chains that walk the SPD.
-const CHAINS: [&str; 4] = ["select", "forwarded", "leak", "policies"];
+const CHAINS: [&str; 6] = ["select", "forwarded", "leak", "policies", "ike_out", "ike_in"];
 
 const DISCARD: &str = "counter name discarded drop";
 
@@ -57,7 +58,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     for (counter, _) in COUNTERS {
         let _ = writeln!(text, "add counter inet {t} {counter}");
     }
-    for chain in ["select", "forwarded", "protect", "leak", "policies"] {
+    for chain in CHAINS.iter().chain(&["protect"]) {
         let _ = writeln!(text, "add chain inet {t} {chain}");
     }
     for (chain, hook) in [
@@ -81,6 +82,10 @@ pub(crate) fn create(config: &TunConfig) -> String {
     rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
     rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
     rule("inbound", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
+    // RFC 4301 §5: IKE passes by the SPD too. On the port of both, ESP has an SPI where IKE has zeros (RFC 3948 §2.2).
+    let ike =
+        |port: &str| [format!("udp {port} {}", config.ike_port), format!("udp {port} {} @th,64,32 0", config.nat_port)];
+    ike("dport").iter().for_each(|packets| rule("inbound", &format!("{packets} goto ike_in")));
     // What this host opens itself. Whether a packet is for this host is not known yet: what is not comes by `transit`,
     // where it is as clear as any other.
     let opened = [
@@ -105,6 +110,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
 
     rule("forward", "iifname \"lo\" accept");
     rule("forward", "goto forwarded");
+    ike("sport").iter().for_each(|packets| rule("local", &format!("{ours} {packets} goto ike_out")));
     rule("local", &format!("{ours} accept"));
     rule("local", "oifname \"lo\" accept");
     rule("local", "goto select");
@@ -169,6 +175,8 @@ pub(crate) fn policies<'a>(
     if !by_device {
         let _ = writeln!(text, "add rule inet {t} forwarded goto select");
     }
+    // What makes the SAs is never put into them; only what is to be dropped makes a difference to it.
+    let judges_ike = policies.iter().any(|policy| policy.action == Action::Discard);
     let mut rules = 0;
     let mut chains = CHAINS.map(|chain| (chain, Vec::new()));
     for policy in policies {
@@ -181,10 +189,12 @@ pub(crate) fn policies<'a>(
                 policy.id.0, policy.name
             ));
         }
-        let (select, leak, inbound) = match policy.action {
-            Action::Protect(_) => ("goto protect", "counter name leaked drop", "counter name clear_inbound drop"),
-            Action::Bypass => ("accept", "accept", "accept"),
-            Action::Discard => (DISCARD, DISCARD, DISCARD),
+        let (select, leak, inbound, ike) = match policy.action {
+            Action::Protect(_) => {
+                ("goto protect", "counter name leaked drop", "counter name clear_inbound drop", "accept")
+            }
+            Action::Bypass => ("accept", "accept", "accept", "accept"),
+            Action::Discard => (DISCARD, DISCARD, DISCARD, DISCARD),
         };
         let hidden = policy.action != Action::Bypass;
         let over = |what: &str| policy.device().map_or(String::new(), |device| format!("{what} \"{device}\" "));
@@ -197,6 +207,8 @@ pub(crate) fn policies<'a>(
                 (out && by_device, &will_leave, local, remote, select),
                 (out, &leaves, local, remote, leak),
                 (back, &came, remote, local, inbound),
+                (out && judges_ike, &leaves, local, remote, ike),
+                (back && judges_ike, &came, remote, local, ike),
             ];
             for ((_, rules), (_, over, from, to, verdict)) in chains.iter_mut().zip(ways).filter(|(_, way)| way.0) {
                 let pair = if over.is_empty() { Pair::of(from, to) } else { None };

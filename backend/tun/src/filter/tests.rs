@@ -171,7 +171,7 @@ fn a_policy_about_a_device_asks_each_chain_what_it_knows_of_devices() {
     let asked = |only| {
         let pass = Policy { ways: Ways::Over(lan, only), ..policy(1, all, all, Action::Bypass) };
         let script = super::policies(&TunConfig::default(), [&pass].into_iter(), &[]).unwrap();
-        CHAINS.map(|chain| {
+        ["select", "forwarded", "leak", "policies"].map(|chain| {
             let rules = rules_of(chain, &script).into_iter().find(|rule| rule.contains("policy 1"));
             rules.map(|rule| rule.replace(" meta nfproto ipv4 accept comment \"policy 1\"", ""))
         })
@@ -192,4 +192,21 @@ fn a_policy_about_a_device_asks_each_chain_what_it_knows_of_devices() {
     assert_eq!(rules_of("select", &script).len(), forwarded.len());
     let own = "fib daddr oifname \"eth1.10\" meta nfproto ipv4 ip daddr 10.0.0.4 counter name discarded drop comment \"policy 4\"";
     assert!(forwarded.iter().any(|rule| rule == own), "{forwarded:?}");
+}
+
+// RFC 4301 §5: the SPD is asked about IKE as about all other packets; but what IKE makes does not carry it.
+#[test]
+fn ike_is_dropped_where_a_policy_says_so_and_never_protected() {
+    let all = ts("0.0.0.0-255.255.255.255");
+    let ike = |id, action| policy(id, all.with(17, 500..=500).unwrap(), all, action);
+    let other = policy(1, all, ts("10.0.0.2"), Action::Bypass);
+    let script = |policies: &[Policy]| super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
+    let rules = |policies: &[Policy]| ["ike_out", "ike_in"].map(|chain| rules_of(chain, &script(policies)).len());
+    assert_eq!(rules(&[ike(2, Action::Bypass), other.clone()]), [0, 0], "nothing is to be dropped");
+    let discard = script(&[other, ike(2, Action::Discard)]);
+    let matching = "meta nfproto ipv4 meta l4proto 17 th";
+    let drop = "counter name discarded drop comment \"policy 2\"";
+    assert_eq!(rules_of("ike_out", &discard)[1], format!("{matching} sport 500 {drop}"));
+    assert_eq!(rules_of("ike_in", &discard)[1], format!("{matching} dport 500 {drop}"));
+    assert!(!discard.contains("ike_out goto") && rules_of("ike_in", &discard)[0].contains("accept"));
 }

@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 
+use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::{Action, DeviceName, Policy, PolicyId, Ways};
 use ravelin_types::selector::{OPAQUE_PORTS, TrafficSelector};
@@ -21,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("a_removed_policy_captures_no_more", removed),
     ("among_many_policies_each_holds", many),
     ("what_leaves_or_arrives_by_a_device_passes_and_nothing_else", by_device),
+    ("ike_passes_by_the_spd_and_is_never_protected", ike),
 ];
 
 fn first_packet_waits() {
@@ -206,4 +208,41 @@ fn by_device() {
     assert_eq!(gateway.dropped("clear packet where protection is required"), clear + 2);
     gateway.apply(DataPlaneOp::DeletePolicy(PolicyId(3)));
     assert!(is_lost(&left, &right, "10.0.4.2:5001", 100));
+}
+
+/// RFC 4301 §5: IKE is looked up in the SPD like all that arrives and leaves, on both of its ports.
+fn ike() {
+    let (a, b) = pair();
+    Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
+    for (port, id) in [(500, 10), (4500, 20)] {
+        let (local, remote) = ((ip("10.0.1.1"), port).into(), (ip("10.0.1.2"), port).into());
+        // What the host itself refuses to send is lost like any other.
+        let send = || a.plane(move |plane| drop(plane.send_ike(Way::udp(local, remote), &[7; 40])));
+        let arrives = || {
+            send();
+            assert_eq!(b.run_until(|plane| plane.poll_ike()).data, [7; 40]);
+        };
+        let on_port = |address| selector(address).with(17, port..=port).unwrap();
+        let add = |host: &Host, id, priority, [from, to]: [TrafficSelector; 2], action| {
+            host.apply(DataPlaneOp::AddPolicy(policy(id, priority, from, to, action)));
+        };
+        let (ours, theirs) = (on_port("10.0.1.1"), on_port("10.0.1.2"));
+        let dropped = |host: &Host| host.dropped("discarded by policy");
+        let before = (dropped(&a), dropped(&b));
+        arrives();
+        add(&b, id, 50, [theirs, ours], Action::Discard);
+        send();
+        wait_for(|| (dropped(&b) == before.1 + 1).then_some(()));
+        add(&b, id + 1, 40, [theirs, ours], Action::Bypass);
+        arrives();
+        add(&a, id, 50, [ours, theirs], Action::Discard);
+        send();
+        assert_eq!((dropped(&a), dropped(&b)), (before.0 + 1, before.1 + 1));
+        assert_eq!(b.plane(|plane| plane.poll_ike()), None);
+    }
+    assert_eq!((b.arrived("clear"), b.arrived("sealed")), (0, 0), "though a policy protects all between the hosts");
+    // What is no IKE on that port is not asked about.
+    let tunnel = Tunnel { encap: true, generation: 1, ..Tunnel::transport(1, "10.0.1.1", "10.0.1.2") };
+    tunnel.add_sas(&a, &b);
+    assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
 }
