@@ -109,6 +109,11 @@ fn a_cipher_of_the_caller_is_done_later_and_the_checks_come_behind_it() {
 }
 
 #[test]
+fn chains_of_mbufs_cross_by_the_template() {
+    test("mbuf");
+}
+
+#[test]
 fn policies_become_messages() {
     test("admin");
 }

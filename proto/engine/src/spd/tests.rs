@@ -1,3 +1,4 @@
+mod decorrelated;
 mod reference;
 
 use super::*;
