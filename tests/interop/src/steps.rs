@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::capture::Capture;
 use crate::crowd;
 use crate::lab::Host;
-use crate::node::{Child, Ike, Node, Sa, View};
+use crate::node::{Child, Ike, Node, View};
 use crate::plan::{Between, Direction, Plan};
 use crate::process::{Daemon, wait_for};
 use crate::traffic::Pinging;
@@ -118,7 +118,7 @@ const WORDS: &[Word] = &[
     ),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, payload::large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, sas::rekey),
-    word("renewed SA BETWEEN: it is rekeyed in time by itself, under traffic, without loss", 2..=2, sas::renewed),
+    word("renewed SA|both BETWEEN: it is replaced in time by itself, under traffic, without loss", 2..=2, sas::renewed),
     word(
         "move SIDE ADDRESS BETWEEN: the address of that side becomes another, under traffic; the IKE SA goes on there",
         3..=3,
@@ -236,17 +236,17 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Waits until another SA is in the place of the one in `before` and carries traffic.
-    fn replaced(&mut self, what: Sa, before: &(Ike, Child)) -> Result<()> {
+    /// Waits until others are in the place of the SAs in `before`, of the IKE SA or of the Child SA or of both, and traffic
+    /// is carried.
+    fn replaced(&mut self, (ike, child): (bool, bool), before: &(Ike, Child)) -> Result<()> {
         let after = wait_for(SETTLE, "the new SA alone on both sides", || {
             let now = self.agreed()?;
             let new_ike = now.0.spis != before.0.spis;
             let new_child = now.1.spi_in != before.1.spi_in && now.1.spi_out != before.1.spi_out;
-            let expected = (what == Sa::Ike, what == Sa::Child);
-            ensure!((new_ike, new_child) == expected, "new IKE SA: {new_ike}, new Child SA: {new_child}");
+            ensure!((new_ike, new_child) == (ike, child), "new IKE SA: {new_ike}, new Child SA: {new_child}");
             Ok(now)
         })?;
-        let start = if what == Sa::Child { (0, 0) } else { after.1.packets };
+        let start = if child { (0, 0) } else { after.1.packets };
         wait_for(SETTLE, "traffic after the rekey", || {
             let (_, now) = self.agreed()?;
             let grows = now.packets.0 > start.0 + 20 && now.packets.1 > start.1 + 20;

@@ -30,6 +30,7 @@ const STRONGSWAN_CONF: &str = "charon {
   retransmit_timeout = 1.5
   retransmit_base = 1.4
   delete_rekeyed_delay = 1
+  make_before_break = yes
   fragment_size = 576
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   filelog {

@@ -88,14 +88,17 @@ pub(super) fn rekey(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let before = scene.settled()?;
     scene.under_traffic(&words[2], |scene| {
         scene.side(&words[1])?.rekey(what)?;
-        scene.replaced(what, &before)
+        scene.replaced((what == Sa::Ike, what == Sa::Child), &before)
     })
 }
 
 pub(super) fn renewed(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
-    let what = sa(&words[0])?;
+    let which = match words[0].as_str() {
+        "both" => (true, true),
+        word => (sa(word)? == Sa::Ike, sa(word)? == Sa::Child),
+    };
     let before = scene.settled()?;
-    scene.under_traffic(&words[1], |scene| scene.replaced(what, &before))
+    scene.under_traffic(&words[1], |scene| scene.replaced(which, &before))
 }
 
 pub(super) fn move_to(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
