@@ -17,12 +17,14 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+#[cfg(feature = "ikev1")]
+use ravelin_types::Carrier;
 #[cfg(feature = "ikev2")]
 use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
-use ravelin_types::{Carrier, IkeSpi, Instant, Spi};
+use ravelin_types::{IkeSpi, Instant, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
