@@ -36,6 +36,7 @@ pub const LAB: &[&str] = &[
     "strongswan-charon",
     "strongswan-swanctl",
     "tshark",
+    "vpnc",
     "xz-utils",
     "zstd",
 ];

@@ -173,6 +173,8 @@ impl Reading {
             }
             Command::AddInterface(interface) => model.add_interface(*interface).map_err(refused)?,
             Command::DeleteInterface(name) => model.delete_interface(&name).map_err(refused)?,
+            Command::AddPool(spec) => model.add_pool(*spec).map_err(refused)?,
+            Command::DeletePool(which) => model.delete_pools(&which).map_err(refused)?,
             Command::AddCertificate(spec) => model.add_certificate(&spec, directory).map_err(refused)?,
             Command::DeleteCertificate(file) => model.delete_certificate(&file).map_err(refused)?,
             Command::AddSa(spec) => drop(model.add_manual(*spec, directory).map_err(refused)?),

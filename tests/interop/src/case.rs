@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND` and `radius METHOD`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND` and `radius METHOD`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -10,6 +10,7 @@
 //! | `swan.conf` | the connections of the peer, in swanctl.conf's syntax, after `cases/common.conf` |
 //! | `ipsec.conf` | in its place, where the peer is Libreswan: its connection `net` |
 //! | `iked.conf` | in its place, where the peer is OpenIKED: its policy `net`, passive |
+//! | `vpnc.conf` | in its place, where the peer is vpnc |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
 
 use std::fs;
@@ -129,6 +130,7 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
     let swan_conf = match peer {
         Peer::Libreswan => read(&folder.join("ipsec.conf"))?,
         Peer::OpenIked => read(&folder.join("iked.conf"))?,
+        Peer::Vpnc => read(&folder.join("vpnc.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
     Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, radius, ravelin, swan_conf, steps })
@@ -150,6 +152,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["peer", "kernel"] => peer = Some(Peer::Kernel),
             ["peer", "libreswan"] => peer = Some(Peer::Libreswan),
             ["peer", "openiked"] => peer = Some(Peer::OpenIked),
+            ["peer", "vpnc"] => peer = Some(Peer::Vpnc),
             ["nat", "none"] => nat = Nat::None,
             ["nat", "ravelin"] => nat = Nat::Ravelin,
             ["nat", "swan"] => nat = Nat::Swan,
@@ -159,7 +162,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["radius", method] => radius = Some(method.to_owned()),
             ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
+                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
                  `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }

@@ -19,6 +19,8 @@ pub enum Peer {
     Libreswan,
     /// OpenIKED there, likewise unpacked. It speaks to the kernel by PF_KEY.
     OpenIked,
+    /// vpnc in a namespace, ESP in user space: a client of IKEv1 with XAuth, which only begins.
+    Vpnc,
 }
 
 const COMMON: &[&str] = &[
@@ -46,13 +48,19 @@ impl Peer {
             Peer::Kernel => "strongSwan, ESP in the Linux kernel",
             Peer::Libreswan => "Libreswan, ESP in the Linux kernel",
             Peer::OpenIked => "OpenIKED, ESP in the Linux kernel",
+            Peer::Vpnc => "vpnc, ESP in user space",
         }
+    }
+
+    /// Whether it runs in the guest.
+    pub fn needs_guest(self) -> bool {
+        !matches!(self, Peer::Userspace | Peer::Vpnc)
     }
 
     /// Debian's package that the lab unpacks for it.
     pub fn package(self) -> Option<&'static str> {
         match self {
-            Peer::Userspace | Peer::Kernel => None,
+            Peer::Userspace | Peer::Kernel | Peer::Vpnc => None,
             Peer::Libreswan => Some("libreswan"),
             Peer::OpenIked => Some("openiked"),
         }
@@ -75,6 +83,7 @@ impl Peer {
             Peer::Kernel => &[KERNEL],
             Peer::Libreswan => &[KERNEL, LIBRESWAN],
             Peer::OpenIked => &[KERNEL, OPENIKED],
+            Peer::Vpnc => &[&["vpnc", "/dev/net/tun"]],
         };
         let needs = COMMON.iter().chain(own.iter().copied().flatten()).copied();
         let unpacked = self.package().filter(|package| !cache.join(package).is_dir());

@@ -20,6 +20,7 @@ use crate::node::openiked::OpenIked;
 use crate::node::ravelin::Ravelin;
 use crate::node::smoltcp::Smoltcp;
 use crate::node::swan::Swan;
+use crate::node::vpnc::Vpnc;
 use crate::page;
 use crate::papers;
 use crate::peers::Peer;
@@ -117,7 +118,7 @@ impl Options {
 
     fn wants(&self, name: &str, peer: Peer) -> bool {
         let named = self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
-        named && !(self.quick && peer != Peer::Userspace)
+        named && !(self.quick && peer.needs_guest())
     }
 
     /// The cases of the contract of data planes.
@@ -222,8 +223,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
     }
     match sandbox::obstacle() {
         None => {
-            let guest =
-                !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer != Peer::Userspace);
+            let guest = !matrix.is_empty() || !contract.is_empty() || cases.iter().any(|case| case.peer.needs_guest());
             let wanted = guest && Peer::Kernel.missing(&places.cache).is_empty();
             let built = if wanted { recipe(options, places).build() } else { Ok(()) };
             let peers: BTreeSet<Peer> = cases.iter().map(|case| case.peer).filter(|_| wanted).collect();
@@ -284,7 +284,7 @@ fn run_all(
 ) -> Result<Tally> {
     std::fs::create_dir_all(&places.results)?;
     let mut tally = Tally::default();
-    let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.peer == Peer::Userspace);
+    let (native, kernel): (Vec<_>, Vec<_>) = cases.iter().partition(|case| !case.peer.needs_guest());
     // The guest boots while the native cases run.
     let wanted = !kernel.is_empty() || !matrix.is_empty() || !contract.is_empty();
     let mut guest = (wanted && Peer::Kernel.missing(&places.cache).is_empty()).then(|| {
@@ -432,6 +432,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let swan: Box<dyn Node> = match (case.peer, host) {
         (Peer::Libreswan, Host::Guest(guest)) => {
             Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, case.papers.is_some())?)
+        }
+        (Peer::Vpnc, Host::Namespace(_)) => {
+            Box::new(Vpnc::new(lab::SWAN, &folder.join("swan"), &conf, case.plan.name("ravelin.net")?)?)
         }
         (Peer::OpenIked, Host::Guest(guest)) => {
             Box::new(OpenIked::new(guest, &places.cache, &folder.join("swan"), &conf)?)

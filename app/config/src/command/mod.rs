@@ -9,10 +9,12 @@
 
 mod debug;
 mod extensions;
+mod internal;
 mod listing;
 mod manual;
 pub mod options;
 mod policy;
+mod pool;
 mod remote;
 mod vti;
 mod written;
@@ -35,12 +37,14 @@ pub use listing::{
 };
 pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
+pub use pool::PoolArgs;
 pub(crate) use remote::GATEWAYS;
 pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
-pub use written::{Line, interface_line};
+pub use written::{Line, interface_line, pool_line};
 pub use x509::{X509Args, X509Spec};
 
+use crate::swanctl::pools::PoolSpec;
 use crate::value::BadValue;
 
 /// The families of commands, as clap reads them. A binary flattens this into its own grammar.
@@ -95,6 +99,8 @@ pub enum IpsecVerb {
 pub enum IkeVerb {
     /// Add, view or delete a remote
     Remote(Box<RemoteArgs>),
+    /// Add, view or delete a pool of internal addresses for remotes that ask for one
+    Pool(PoolArgs),
     /// List IKE security associations and remotes
     Netstat(IkeNetstatArgs),
     /// Delete all IKE security associations, remotes, or both
@@ -136,6 +142,12 @@ pub enum Command {
     ViewRemotes(Option<String>),
     /// `ike remote -x`
     DeleteRemote(Which),
+    /// `ike pool -n ...`
+    AddPool(Box<PoolSpec>),
+    /// `ike pool -v`, of all or of one
+    ViewPools(Option<String>),
+    /// `ike pool -x`
+    DeletePool(Which),
     /// `ce x509 -a`
     AddCertificate(X509Spec),
     /// `ce x509 -x`
@@ -206,7 +218,7 @@ impl Command {
 /// One by its name, or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// ALLPOLICIES, ALLREMOTES
+    /// ALLPOLICIES, ALLREMOTES, ALLPOOLS
     All,
     /// The one of this name.
     Named(String),
@@ -318,6 +330,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Ipsec(IpsecVerb::Flush(args)) => Command::IpsecFlush(args.interpret()?),
         Verb::Ce(CeVerb::X509(args)) => args.interpret()?,
         Verb::Ike(IkeVerb::Remote(args)) => args.interpret(&mut notes)?,
+        Verb::Ike(IkeVerb::Pool(args)) => args.interpret()?,
         Verb::Ike(IkeVerb::Netstat(args)) => Command::IkeNetstat(args.interpret()?),
         Verb::Ike(IkeVerb::Flush(args)) => Command::IkeFlush(args.interpret()?),
         Verb::Ike(IkeVerb::Debug(args)) => Command::Debug(args.clone()),
@@ -378,7 +391,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
     let message = match error.kind() {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush, ike remote|netstat|flush|commands|reload|\
+            "expected a whole command: ipsec policy|addsa|delsa|netstat|flush, ike remote|pool|netstat|flush|commands|reload|\
              debug|initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del or diff"
                 .to_owned()
         }

@@ -15,12 +15,13 @@ use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, Transform};
 
+use super::internal::{End, end};
 use super::options::OptionArgs;
 use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
-use crate::value::selector::{IdString, id_string};
+use crate::value::selector::IdString;
 use crate::value::{device, device_name, identity, name, pfp, quantity};
 
 /// The flags of `ipsec policy`.
@@ -34,12 +35,14 @@ pub struct PolicyArgs {
     #[arg(short = 'n', long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
     /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT or ,FIRST-LAST, or
-    /// ,opaque for packets that show no port; several -s are several sources
-    #[arg(short = 's', long, value_name = "ID", value_parser = id_string)]
-    source: Vec<IdString>,
-    /// Destination, written like the source; the policy is about packets from any source to any destination
-    #[arg(short = 'd', long, value_name = "ID", value_parser = id_string)]
-    destination: Vec<IdString>,
+    /// ,opaque for packets that show no port; internal or internal6 for the address that the remote gives us (ike remote
+    /// --vip); several -s are several sources
+    #[arg(short = 's', long, value_name = "ID", value_parser = end)]
+    source: Vec<End>,
+    /// Destination, written like the source, internal being the address that we give the remote (ike remote --pool); the
+    /// policy is about packets from any source to any destination
+    #[arg(short = 'd', long, value_name = "ID", value_parser = end)]
+    destination: Vec<End>,
     /// Upper-layer protocol: udp, tcp, icmp, icmp6, mh (Mobility Header), any, or a number; with types icmp/8,
     /// icmp/3/1 (type and code), icmp6/133-137, mh/5
     #[arg(short = 'p', long, value_name = "PROTOCOL", default_value = "any", value_parser = protocol)]
@@ -323,11 +326,10 @@ impl PolicyArgs {
                 None
             }
         };
-        let bind = |ends: &[IdString]| ends.iter().map(|end| end.bind(&self.protocol)).collect();
-        let (local, remote) = (bind(&self.source), bind(&self.destination));
+        let (local, remote) = (self.bound(&self.source, false), self.bound(&self.destination, false));
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
-        // Where its peers are is known with their SAs.
-        let trap = !self.anywhere();
+        // Where its peers are, and which internal addresses there are, is known with the SAs.
+        let trap = !self.anywhere() && !self.is_internal();
         let ways = match (self.device, self.direction) {
             (None, WayWord::Both) => Ways::Both,
             (None, WayWord::Out) => Ways::Outbound,
@@ -338,6 +340,17 @@ impl PolicyArgs {
         };
         let spec = PolicySpec { name, priority, local, remote, action, ways, trap, esp, interface, connection: None };
         Ok(Command::AddPolicy(Box::new(spec)))
+    }
+
+    /// Those of the ends that are internal addresses, or the others.
+    fn bound(&self, ends: &[End], internal: bool) -> Vec<TrafficSelector> {
+        let wanted = ends.iter().filter(|end| matches!(end, End::Internal(_)) == internal);
+        wanted.map(|end| end.id().bind(&self.protocol)).collect()
+    }
+
+    /// Whether one of its ends is an internal address.
+    fn is_internal(&self) -> bool {
+        self.source.iter().chain(&self.destination).any(|end| matches!(end, End::Internal(_)))
     }
 
     /// Whether its peers may be anywhere.
@@ -408,6 +421,21 @@ impl PolicyArgs {
                 ('\0', "interface"),
                 "a virtual interface leads to one endpoint; name it with -r",
             ),
+            (
+                self.is_internal() && self.mode == Some(ModeWord::Transport),
+                ('m', "mode"),
+                "internal addresses are those of a tunnel; use -m tunnel",
+            ),
+            (
+                self.is_internal() && self.interface.is_some(),
+                ('\0', "interface"),
+                "internal addresses come with the SA, and what an interface takes is known before; leave --interface out",
+            ),
+            (
+                self.is_internal() && self.action != ActionWord::Secure,
+                ('\0', "action"),
+                "internal addresses come with an SA; use --action secure",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
@@ -440,23 +468,28 @@ impl PolicyArgs {
     }
 
     fn check_traffic(&self) -> Result<(), Conflict> {
-        let first = self.source.first();
+        let (source, destination) = self.ids();
+        let first = source.first();
         let first = first.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
-        if self.destination.is_empty() {
+        if destination.is_empty() {
             return Err(Conflict::missing("expected -d DESTINATION: an address, any or any6"));
         }
-        for (ends, flag) in [(&self.source, ('s', "source")), (&self.destination, ('d', "destination"))] {
+        for (ends, flag) in [(&source, ('s', "source")), (&destination, ('d', "destination"))] {
             if ends.len() > SELECTORS {
                 return Err(Conflict::at(flag, format!("expected at most {SELECTORS} of them in one policy")));
             }
         }
-        self.destination.iter().try_for_each(|destination| check_traffic(&self.protocol, *first, *destination))?;
-        match self.source.iter().find(|source| source.is_ipv4() != first.is_ipv4()) {
+        destination.iter().try_for_each(|destination| check_traffic(&self.protocol, *first, *destination))?;
+        match source.iter().find(|source| source.is_ipv4() != first.is_ipv4()) {
             Some(_) => Err(Conflict::at(('s', "source"), "the -s belong to different address families")),
-            None => {
-                self.source.iter().try_for_each(|source| check_traffic(&self.protocol, *source, self.destination[0]))
-            }
+            None => source.iter().try_for_each(|source| check_traffic(&self.protocol, *source, destination[0])),
         }
+    }
+
+    /// Both ends without the difference between addresses that are known and those that come with an SA.
+    fn ids(&self) -> (Vec<IdString>, Vec<IdString>) {
+        let ids = |ends: &[End]| ends.iter().map(|end| end.id()).collect();
+        (ids(&self.source), ids(&self.destination))
     }
 
     fn esp(&self, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
@@ -464,7 +497,8 @@ impl PolicyArgs {
         let remote = self.remote.clone().ok_or_else(|| missing("-g REMOTE"))?;
         let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
         let mode = Mode::from(self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))?);
-        let local = local_end(mode, &self.source, &self.destination, endpoint, self.local)?;
+        let (source, destination) = self.ids();
+        let local = local_end(mode, &source, &destination, endpoint, self.local)?;
         let afterwards = if self.start == Start::Now { Afterwards::Start } else { Afterwards::Nothing };
         Ok(EspSpec {
             remote,
@@ -480,7 +514,7 @@ impl PolicyArgs {
             closed: afterwards,
             dead: afterwards,
             persistent: self.start == Start::Now,
-            dynamic: DynamicTs::default(),
+            dynamic: DynamicTs { local: self.bound(&self.source, true), remote: self.bound(&self.destination, true) },
             names: self.names.clone(),
         })
     }

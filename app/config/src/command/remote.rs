@@ -13,6 +13,7 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use super::extensions::{ExtensionArgs, ExtensionSpec};
+use super::internal::InternalArgs;
 use super::policy::{List, ListParser, unused_integrity};
 use super::{Command, Conflict, Which};
 use crate::eap::{self, Beside, EapSpec, Role};
@@ -131,6 +132,8 @@ pub struct RemoteArgs {
     /// Carry ESP in UDP (RFC 3948) even where there is no NAT, for firewalls that let no ESP pass
     #[arg(long)]
     encap: bool,
+    #[command(flatten)]
+    internal: InternalArgs,
     #[command(flatten)]
     extensions: ExtensionArgs,
     /// View the remotes, or with -n one
@@ -392,7 +395,7 @@ impl RemoteArgs {
             login_time: self.checked_login_time()?,
             encap: self.encap,
             xauth: self.xauth()?,
-            internal: Internal::default(),
+            internal: self.internal.interpret(self.initiate, self.accept)?,
             extensions: self.extensions.interpret(self.version)?,
             eap: self.eap(&own_id)?,
             loaded: None,

@@ -97,6 +97,29 @@ fn a_virtual_interface_is_for_tunnels() {
     }
 }
 
+#[test]
+fn internal_addresses_are_those_of_a_tunnel_with_an_sa() {
+    let ends = "-g gw -r 10.0.0.2 -s internal -d any";
+    let Command::AddPolicy(spec) = good(&format!("ipsec policy -n p {ends} -m tunnel -p tcp")).command else {
+        panic!()
+    };
+    assert!(spec.local.is_empty() && !spec.trap, "nobody knows the address before");
+    assert_eq!(spec.esp.unwrap().dynamic.local[0].to_string(), "0.0.0.0/0[6]");
+    for (line, at) in [
+        (format!("ipsec policy -n p {ends} -m transport"), "-m"),
+        (format!("ipsec policy -n p {ends} -m tunnel --interface vti0"), "--interface"),
+        ("ipsec policy -n p -s internal -d any --action bypass".to_owned(), "--action"),
+        ("ipsec policy -n p -g gw -r 10.0.0.2 -m tunnel -s internal6 -d any".to_owned(), "-d"),
+        ("ike pool -n p -a 10.3.0.0/33".to_owned(), "10.3.0.0/33"),
+        ("ike pool -n p -a 10.3.0.0/24 --fixed box=fec3::1".to_owned(), "--fixed"),
+        ("ike pool -n p -a 10.3.0.0/24 --fixed a=10.3.0.9 --fixed b=10.3.0.9".to_owned(), "--fixed"),
+        ("ike remote -n gw -r 10.0.0.2 -u -m PSK -h s --vip any".to_owned(), "--vip"),
+        ("ike remote -n gw -r 10.0.0.2 -w -m PSK -h s --pool p".to_owned(), "--pool"),
+    ] {
+        assert_eq!(bad(&line).0.as_deref(), Some(at), "{line}");
+    }
+}
+
 // RFC 4301 §4.4.3.1: an entry is for one identity, a sub-tree of names or a range of addresses, with either version.
 #[test]
 fn a_remote_may_be_a_group_of_peers() {

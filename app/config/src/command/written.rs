@@ -2,10 +2,14 @@
 //! [`parse`](super::parse) reads as the same.
 
 use std::fmt::{self, Display};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ravelin_ike::address::pool::{Attribute, Pool};
+use ravelin_ike::address::{CfgAttributeType, CfgValue};
 use ravelin_ike::config::{IkeVersion, Remote};
+use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
 use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -13,6 +17,7 @@ use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{KeMethod, SnId, Transform};
 
+use super::internal::End;
 use super::options;
 use super::{ActionWord, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Start, X509Spec};
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
@@ -106,14 +111,18 @@ impl PolicySpec {
         if let Some(esp) = &self.esp {
             esp.peer(&mut line);
         }
-        let mut protocols = self.local.iter().chain(&self.remote).map(Protocol::from);
+        let dynamic = self.esp.as_ref().map(|esp| esp.dynamic.clone()).unwrap_or_default();
+        let ends = self.local.iter().chain(&self.remote).chain(&dynamic.local).chain(&dynamic.remote);
+        let mut protocols = ends.map(Protocol::from);
         let first = protocols.clone().next().unwrap_or(Protocol::from(0));
         let protocol = protocols.find(|protocol| protocol.types.is_some()).unwrap_or(first);
         let any = protocol.number == 0;
         line.value("-p", if any { "any".to_owned() } else { protocol.to_string() });
         let written = |end: &TrafficSelector| IdString::beside(&protocol, *end).written();
         self.local.iter().for_each(|end| line.value("-s", written(end)));
+        dynamic.local.iter().for_each(|end| line.value("-s", End::internal_word(end)));
         self.remote.iter().for_each(|end| line.value("-d", written(end)));
+        dynamic.remote.iter().for_each(|end| line.value("-d", End::internal_word(end)));
         line.value("-l", self.priority);
         line.optional("--interface", self.interface.as_ref());
         if let Some(esp) = &self.esp {
@@ -215,6 +224,8 @@ impl RemoteSpec {
         let unusual = (self.login_time != Remote::LOGIN_TIME).then(|| seconds(self.login_time));
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
+        self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(*address)));
+        self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
         self.extensions.written(&mut line);
         line
     }
@@ -268,6 +279,28 @@ pub fn interface_line(interface: &Interface) -> Line {
         line.value("--key", key);
         line.optional("--local", *local);
         line.value("--remote", remote);
+    }
+    line
+}
+
+/// The line that makes a pool.
+pub fn pool_line(pool: &Pool) -> Line {
+    let mut line = Line::of("ike pool");
+    line.value("-n", &pool.name);
+    let (first, last) = (pool.addresses.start(), pool.addresses.end());
+    line.value("-a", format_args!("{first}-{last}"));
+    let fixed = |(id, address): &(Identity, IpAddr)| format!("{}={address}", identity::written(id));
+    pool.fixed.iter().for_each(|it| line.value("--fixed", fixed(it)));
+    for Attribute { kind, value } in &pool.attributes {
+        match value {
+            CfgValue::Address(address) => line.value("--dns", address),
+            CfgValue::Subnet(address, length) => line.value("--subnet", format_args!("{address}/{length}")),
+            CfgValue::Other(text) if *kind == CfgAttributeType::INTERNAL_DNS_DOMAIN => {
+                line.value("--domain", String::from_utf8_lossy(text));
+            }
+            // No flag makes another one.
+            _ => {}
+        }
     }
     line
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Auth, Model, PolicyEntry, RemoteEntry};
-use crate::command::{X509Spec, interface_line};
+use crate::command::{X509Spec, interface_line, pool_line};
 use crate::papers::Entry;
 
 /// Command lines, and what cannot be said by any.
@@ -27,6 +27,8 @@ impl Model {
         let lines = &mut commands.lines;
         lines.extend(self.certificates().entries().iter().map(certificate));
         lines.extend(self.interfaces.values().map(|interface| interface_line(interface).to_string()));
+        let typed = self.pools().filter(|spec| !spec.loaded);
+        lines.extend(typed.map(|spec| pool_line(&spec.pool).to_string()));
         let typed = |entry: &&RemoteEntry| entry.spec.loaded.is_none() && !entry.has_accounts();
         lines.extend(self.remotes().filter(typed).map(|entry| entry.spec.line().to_string()));
         let typed = |entry: &&PolicyEntry| !entry.automatic && entry.spec.connection.is_none();
@@ -45,6 +47,8 @@ impl Model {
         }
         let loaded = self.connections().into_iter().map(|name| format!("the connection {name} was loaded"));
         let loaded = loaded.chain(self.secrets().map(|name| format!("the secret {name} was loaded")));
+        let pools = self.pools().filter(|spec| spec.loaded);
+        let loaded = loaded.chain(pools.map(|spec| format!("the pool {} was loaded", spec.pool.name)));
         commands.left_out.extend(loaded.map(|what| format!("{what} from a swanctl.conf or over VICI")));
         let accounts = accounts.into_iter().map(|name| format!("the remote {name} is made from accounts of psk start"));
         commands.left_out.extend(accounts);

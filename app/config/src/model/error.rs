@@ -111,7 +111,7 @@ impl fmt::Display for ModelError {
                 write!(f, "the policy {policy} is not --for {peer}, who its remote {remote} is (-f)")
             }
             ModelError::PoolExists(name) => {
-                write!(f, "there is a pool {name} already; unload it first (swanctl --load-pools)")
+                write!(f, "there is a pool {name} already; delete it first: ike pool -x {name}")
             }
             ModelError::NoSuchPool(name) => write!(f, "there is no pool {name}"),
             ModelError::PoolsOverlap(name, other) => write!(f, "the pools {name} and {other} have addresses in common"),

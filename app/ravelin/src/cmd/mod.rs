@@ -57,6 +57,7 @@ fn wants_json(verb: &Verb) -> bool {
         Verb::Ike(IkeVerb::Remote(args)) => args.json(),
         Verb::Ce(CeVerb::X509(args)) => args.json(),
         Verb::Ike(IkeVerb::Netstat(args)) => args.json,
+        Verb::Ike(IkeVerb::Pool(args)) => args.json,
         Verb::Vti(verb) => verb.json(),
         Verb::Why(args) => args.json,
         Verb::Diff(args) => args.json,

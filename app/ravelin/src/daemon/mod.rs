@@ -31,6 +31,7 @@ pub mod keying_socket;
 mod later;
 mod live;
 pub mod plane;
+mod pools;
 pub mod psk;
 pub mod reload;
 pub mod report;

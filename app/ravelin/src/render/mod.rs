@@ -8,6 +8,7 @@ mod flows;
 mod ike;
 mod ipsec;
 mod json;
+mod pool;
 mod vti;
 mod why;
 
@@ -67,6 +68,9 @@ pub fn tables(answer: &Message) -> String {
     }
     if let Some(interfaces) = answer.section("interfaces") {
         vti::interfaces(&mut out, interfaces);
+    }
+    if let Some(pools) = answer.section("pools") {
+        pool::pools(&mut out, pools);
     }
     if let Some(failures) = answer.section("failures") {
         ike::unknown_peers(&mut out, failures);

@@ -17,6 +17,7 @@ pub mod ravelin;
 mod raw;
 pub mod smoltcp;
 pub mod swan;
+pub mod vpnc;
 
 /// Which SA a step is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use proptest::strategy::ValueTree;
 use super::*;
 use crate::command::{PolicySpec, RemoteSpec};
 use crate::rc;
+use ravelin_types::selector::TrafficSelector;
 
 /// A folder with keys, two of them under odd names.
 fn folder() -> PathBuf {
@@ -162,6 +163,33 @@ proptest! {
         prop_assert_eq!(said(&again), said(&model));
         prop_assert_eq!(again.commands(), written);
     }
+}
+
+#[test]
+fn pools_come_before_the_remotes_that_give_their_addresses_away() {
+    let text = "ike pool -n rw -a 10.3.0.0/28 --fixed fqdn:box.example.org=10.3.0.9 --dns 10.1.0.53 --domain example.org --subnet 10.1.0.0/16\n\
+                ike remote -n gw -z 2 -u -m PSK -h psk -r any --pool rw -f any -g fqdn:gw\n\
+                ipsec policy -n net -g gw -m tunnel -r any -s 10.1.0.0/16 -d internal -e AES128-GCM\n\
+                ike remote -n up -z 2 -w -m PSK -h psk -r 2001:db8::2 --vip any --vip any6 -f fqdn:up -g fqdn:me\n\
+                ipsec policy -n out -g up -m tunnel -r 2001:db8::2 -s internal6 -d any6 -e AES128-GCM\n";
+    let model = loaded(text);
+    let written = model.commands();
+    let expected = "ike pool -n rw -a 10.3.0.1-10.3.0.14 --fixed fqdn:box.example.org=10.3.0.9 --dns 10.1.0.53 --domain example.org \
+                    --subnet 10.1.0.0/16";
+    assert_eq!(written.lines[0], expected);
+    assert!(written.lines.iter().any(|line| line.contains("-d internal ") && line.contains("-s 10.1.0.0/16")));
+    assert!(written.lines.iter().any(|line| line.contains("-s internal6 -d any6")));
+    assert!(written.lines.iter().any(|line| line.ends_with("--vip any --vip any6")));
+    let again = loaded(&written.lines.join("\n"));
+    assert_eq!(again.commands(), written);
+    let config = again.ike_config(&Default::default());
+    assert_eq!(config.pools.len(), 1);
+    let child = |name: &str| config.policies.iter().find(|child| child.policy.name == name).unwrap();
+    assert_eq!(child("net").dynamic.remote, [TrafficSelector::any_v4()]);
+    assert_eq!(
+        (child("out").dynamic.local.clone(), child("out").policy.local.len()),
+        (vec![TrafficSelector::any_v6()], 0)
+    );
 }
 
 #[test]
