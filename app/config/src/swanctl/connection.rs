@@ -18,6 +18,7 @@ use super::reader::{Problems, Reader, time};
 use super::round;
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
+use super::xauth;
 use crate::command::{ExtensionSpec, GATEWAYS, LoadedSpec, PolicySpec, RemoteSpec};
 use crate::eap::EapSpec;
 use crate::value::name;
@@ -110,6 +111,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     if only_shunts && rounds("local") == 0 && rounds("remote") == 0 {
         return (problems.0.len() == before).then_some(Connection { name, remote: None, older: None, policies });
     }
+    let login = xauth::read(named, problems);
     let own = round::read(named, "local", problems);
     let peer = round::read(named, "remote", problems);
     if problems.0.len() > before {
@@ -125,6 +127,10 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     };
     let eap = problems
         .take(round::user(&own.by, &peer.by, &own_id, remote_host.is_some()).map_err(|why| named.at.remark(why)))?;
+    let first = match &login {
+        Some(login) => problems.take(login.version(versions.first).map_err(|why| named.at.remark(why)))?,
+        None => versions.first,
+    };
     let (peer_id, peers) = match peer.id {
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
@@ -151,7 +157,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     };
     let spec = RemoteSpec {
         name: name.clone(),
-        version: versions.first.clone(),
+        proposals: proposals(&first),
+        xauth: login.map(|login| login.spec(value::bare(&own_id.to_string()))),
+        version: first,
         local: local_host,
         endpoint,
         alternates,
@@ -160,7 +168,6 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         peers,
         secret_file: None,
         signature: None,
-        proposals: proposals(&versions.first),
         initiate: remote_host.is_some() && eap.as_ref().is_none_or(EapSpec::initiates),
         accept: eap.as_ref().is_none_or(EapSpec::accepts),
         eap,
@@ -170,7 +177,6 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         login_time: Remote::LOGIN_TIME,
         encap,
         internal,
-        xauth: None,
         extensions,
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
@@ -209,17 +215,21 @@ struct Versions {
     accepted: Option<IkeVersion>,
 }
 
-/// `version` and `aggressive`. Without a word IKEv1 is off.
+/// `version`, `aggressive` and `pull`. Without a word IKEv1 is off.
 fn versions(reader: &mut Reader<'_>) -> Versions {
     let version = reader.word("version", &[("0", 0), ("1", 1), ("2", 2)]).unwrap_or(2);
     let aggressive = reader.flag("aggressive").unwrap_or(false);
-    let v1 = IkeVersion::V1(V1 { aggressive, ..V1::default() });
+    let push = reader.flag("pull").is_some_and(|pull| !pull);
+    let v1 = IkeVersion::V1(V1 { aggressive, push, ..V1::default() });
     match version {
         0 => Versions { first: IkeVersion::V2, accepted: Some(v1) },
         1 => Versions { first: v1, accepted: None },
         _ => {
             if aggressive {
                 reader.wrong("`aggressive` is of IKEv1: say version = 1");
+            }
+            if push {
+                reader.wrong("`pull = no` is of IKEv1: say version = 1");
             }
             Versions { first: IkeVersion::V2, accepted: None }
         }
@@ -236,7 +246,6 @@ fn refuse(reader: &mut Reader<'_>) {
     for port in ["local_port", "remote_port"] {
         reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT");
     }
-    reader.only("pull", &["yes"], "push mode is of IKEv1");
     reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
     // Of IKEv1 alone.
     reader.value("dpd_timeout", time);

@@ -245,8 +245,8 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "leftsendcert" | "rightsendcert" | "leftca" => Nothing,
         "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
         "aaa_identity" => Side("local", "aaa_id"),
-        "xauth_identity" | "xauth" => Only(&[], "XAuth in these files is not there yet; ike remote has --xauth-login"),
-        "leftauth2" | "rightauth2" | "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => {
+        "leftauth2" | "rightauth2" | "xauth" | "xauth_identity" => Apart,
+        "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => {
             Only(&[], "a second authentication round is not there yet")
         }
         "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess" => Only(&["no"], "no script is run"),
@@ -256,7 +256,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "leftikeport" | "rightikeport" => Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT"),
         "compress" => Only(&["no"], "packets are not compressed"),
         "installpolicy" => Only(&["yes"], "an SA without a policy carries nothing"),
-        "modeconfig" => Only(&["pull"], "push mode is of IKEv1"),
+        "modeconfig" => Apart,
         "mediation" => Only(&["no"], "there is no mediation"),
         "mediated_by" | "me_peerid" => Only(&[], "there is no mediation"),
         "reauth" => Apart,
@@ -328,6 +328,14 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
             }
         }
     }
+    let logins: Vec<Named> = [("left", "local"), ("right", "remote")]
+        .into_iter()
+        .filter_map(|(side, round)| login(all, side, round, problems))
+        .collect();
+    if let Some((value, at)) = get("modeconfig") {
+        let pull = if value == "push" { "no" } else { "yes" };
+        put(&mut connection, "pull", pull.to_owned(), at);
+    }
     proposals(all, &mut connection, &mut child);
     times(all, &mut connection, &mut child, problems);
     selectors(all, &mut child);
@@ -354,6 +362,7 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
     if !shunt {
         connection.sections.push(Named { name: "local".to_owned(), at: at.clone(), section: local });
         connection.sections.push(Named { name: "remote".to_owned(), at: at.clone(), section: remote });
+        connection.sections.extend(logins);
     }
     let mut children = Section::default();
     children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
@@ -361,11 +370,36 @@ fn connection(name: &str, all: &Parameters, at: &At, problems: &mut Problems) ->
     connection
 }
 
+/// The round in which a side logs in: `leftauth2=xauth`, or `authby=xauthpsk` with `xauth=client`, which `left` is.
+fn login(all: &Parameters, side: &str, round: &str, problems: &mut Problems) -> Option<Named> {
+    let by_word = all.get("authby").filter(|(value, _)| value.starts_with("xauth"));
+    let server = all.get("xauth").is_some_and(|(value, _)| value == "server");
+    let (word, at) = match (all.get(&format!("{side}auth2")), by_word) {
+        (Some((value, at)), _) if value.starts_with("xauth") => (value.as_str(), at),
+        (Some((_, at)), _) => {
+            problems.add(at.remark("a second authentication round is not there yet, but for xauth"));
+            return None;
+        }
+        (None, Some((_, at))) if (side == "right") == server => ("xauth", at),
+        _ => return None,
+    };
+    let mut section = Section::default();
+    let mut put = |name: &str, value: &str, at: &At| {
+        let values = Values::One(value.as_bytes().to_vec());
+        section.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+    };
+    put("auth", word, at);
+    if let Some((user, at)) = all.get("xauth_identity") {
+        put("xauth_id", user, at);
+    }
+    Some(Named { name: format!("{round}-2"), at: at.clone(), section })
+}
+
 /// A way of authentication by the word that swanctl.conf has for it.
 fn method(word: &str) -> &str {
     match word {
-        "secret" => "psk",
-        "rsasig" | "ecdsasig" | "rsa" | "ecdsa" => "pubkey",
+        "secret" | "xauthpsk" => "psk",
+        "xauthrsasig" | "rsasig" | "ecdsasig" | "rsa" | "ecdsa" => "pubkey",
         other => other,
     }
 }

@@ -22,6 +22,7 @@ mod round;
 pub mod secrets;
 pub mod tree;
 pub mod value;
+mod xauth;
 
 use std::path::Path;
 

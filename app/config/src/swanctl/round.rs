@@ -8,6 +8,7 @@ use ravelin_types::Identity;
 use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::value::{self, Who};
+use super::xauth;
 use crate::eap::{self, Beside, EapSpec, Role};
 use crate::papers::{Believed, Signer, certificate, public_key};
 
@@ -31,6 +32,8 @@ pub(super) enum By {
     Signature,
     /// As a user.
     Eap(User),
+    /// By nothing but a login (xauth.rs).
+    Login,
 }
 
 /// A user of EAP.
@@ -46,12 +49,17 @@ const NO_SIGNATURE: &str = "it goes with auth = pubkey";
 
 /// Reads the round of a side, `local` or `remote`.
 pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
-    let mut rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
-    let Some(named) = rounds.next() else {
+    let rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
+    let login = rounds.clone().find(|named| xauth::is_login(named));
+    let mut proofs = rounds.clone().filter(|named| !xauth::is_login(named));
+    if let (Some(login), None) = (login, proofs.clone().next()) {
+        return login_alone(login, side, problems);
+    }
+    let Some(named) = proofs.next() else {
         problems.add(connection.at.remark(format!("the section `{side}` with auth = psk or pubkey is missing")));
         return None;
     };
-    if let Some(second) = rounds.next() {
+    if let Some(second) = proofs.next() {
         problems.add(second.at.remark("a second authentication round is not there yet"));
     }
     let mut reader = Reader::new(&named.section, &named.at, problems);
@@ -88,13 +96,13 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
             by
         }
     };
-    reader.refuse(&["xauth_id"], "XAuth is of IKEv1 and not there yet");
+    reader.refuse(&["xauth_id"], "it goes with auth = xauth");
     let by = by?;
     let signs = matches!(by, By::Signature);
     // A user may have a certificate for a method over TLS.
     let has_certificate = match &by {
         By::Eap(user) => side == "local" && user.methods.iter().any(|method| !method.has_password()),
-        By::Psk | By::Signature => signs,
+        By::Psk | By::Signature | By::Login => signs,
     };
     let certificates = match has_certificate {
         true => reader.files("certs", certificate),
@@ -130,6 +138,19 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     }
     reader.finish(&tokens);
     Some(round)
+}
+
+/// The round of a side that does nothing but log in.
+fn login_alone(named: &Named, side: &str, problems: &mut Problems) -> Option<Round> {
+    let read = |text: &str| if side == "local" { value::id(text).map(Who::Exactly) } else { value::who(text) };
+    let id = match named.section.setting("id") {
+        Some(setting) => {
+            let id = setting.text().and_then(|text| read(text.trim()).map_err(|why| setting.wrong(why)));
+            Some(problems.take(id)?)
+        }
+        None => None,
+    };
+    Some(Round { id, by: By::Login, signer: None, believed: None })
 }
 
 /// Whom the side of the peer is believed by, beyond its own certificates and keys.
@@ -168,7 +189,7 @@ fn method(word: &str) -> Result<By, String> {
         "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
         "eap-radius" => Err("the servers are named by ike remote -m EAP-RADIUS --radius".to_owned()),
         name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
-        _ => Err("expected psk, pubkey, or eap-mschapv2 or another method".to_owned()),
+        _ => Err("expected psk, pubkey, xauth, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
@@ -181,6 +202,10 @@ fn as_user(methods: Vec<Method>) -> By {
 pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
         (By::Psk | By::Signature, By::Psk | By::Signature) => Ok(None),
+        (By::Login, By::Signature) | (By::Signature, By::Login) => Ok(None),
+        (By::Login, _) | (_, By::Login) => {
+            Err("a side that proves nothing but a login takes auth = pubkey on the other one".to_owned())
+        }
         (By::Eap(own), By::Eap(peer)) => {
             if own.methods != peer.methods || !own.methods.iter().all(|method| method.is_mutual()) {
                 return Err("EAP on both sides takes one method that proves both: eap-tls".to_owned());
@@ -200,7 +225,7 @@ fn beside(other: &By) -> Beside {
     match other {
         By::Psk => Beside::Psk,
         By::Signature => Beside::Certificate,
-        By::Eap(_) => Beside::Nothing,
+        By::Eap(_) | By::Login => Beside::Nothing,
     }
 }
 

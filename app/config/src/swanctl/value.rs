@@ -245,6 +245,11 @@ fn protocol_ports(text: &str) -> Result<(u8, RangeInclusive<u16>), String> {
     Ok((number, ports))
 }
 
+/// An identity without the word for its type in front.
+pub fn bare(shown: &str) -> &str {
+    shown.split_once(':').map_or(shown, |(_, name)| name)
+}
+
 /// A secret: text, `0x` with hexadecimal digits, or `0s` with Base64.
 pub fn secret(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let text = std::str::from_utf8(bytes).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ravelin_config::command::{ActionWord, Afterwards, EspSpec};
+use ravelin_config::command::{ActionWord, Afterwards, EspSpec, XauthSpec};
 use ravelin_config::eap::{Beside, Role};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
@@ -217,6 +217,14 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     }
     shown.put_section("local-1", local);
     shown.put_section("remote-1", remote);
+    match &spec.xauth {
+        Some(XauthSpec::Users(_)) => shown.put_section("remote-2", Message::new().with("class", "XAuth")),
+        Some(XauthSpec::Login(user)) => {
+            shown.put_section("local-2", Message::new().with("class", "XAuth").with("xauth_id", user));
+        }
+        Some(XauthSpec::LoginFile(_)) => shown.put_section("local-2", Message::new().with("class", "XAuth")),
+        None => {}
+    }
     shown.put_section("children", children);
     shown
 }
