@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::tls::TlsSide;
-use ravelin_eap::{Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
+use ravelin_eap::{Account, Accounts, Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
 use ravelin_pki::auth::{Credential, Trust, World};
 use ravelin_pki::{Certificate, Crl, Time};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -54,6 +54,24 @@ fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> St
     conversation.turn(heard, Tools { random: &|out| out.fill(7), tls: &maker })
 }
 
+/// A user with a password, and the side that knows it.
+fn by_password(method: Method, carol: &Side, gw: &Side, password: &str) -> (Conversation, Conversation) {
+    let user = Identity::Fqdn(CAROL.into());
+    let account = Account { owners: vec![user.clone()], password: Secret::from(&b"geheim"[..]) };
+    let password = Secret::from(password.as_bytes());
+    let client = Client { user: user.clone(), methods: vec![method], password, tls: carol.tls.clone() };
+    let server = Server {
+        methods: vec![method],
+        ask_identity: true,
+        accounts: Accounts(vec![account].into()),
+        tls: gw.tls.clone(),
+        name: b"gw".to_vec(),
+        ..Server::default()
+    };
+    let authenticator = Authenticator::new(server, &Identity::Fqdn("nobody".into()));
+    (Conversation::Peer(Peer::new(client)), Conversation::Authenticator(authenticator))
+}
+
 fn peer(side: &Side, user: &str) -> Conversation {
     let user = if user.contains('@') { Identity::Rfc822(user.into()) } else { Identity::Fqdn(user.into()) };
     let (methods, password) = (vec![Method::Tls], Secret::default());
@@ -75,7 +93,14 @@ type Outcome = Result<Proven, String>;
 
 /// The whole conversation, with what was said.
 fn talk(carol: &Side, gw: &Side, user: &str) -> (Outcome, Outcome, Vec<Eap>) {
-    let (mut peer, mut authenticator) = (peer(carol, user), authenticator(gw));
+    run(carol, gw, (peer(carol, user), authenticator(gw)))
+}
+
+fn run(
+    carol: &Side,
+    gw: &Side,
+    (mut peer, mut authenticator): (Conversation, Conversation),
+) -> (Outcome, Outcome, Vec<Eap>) {
     let mut step = turn(gw, &mut authenticator, None);
     let mut asked = Err("the peer gave up".to_owned());
     let mut said = Vec::new();
@@ -253,4 +278,66 @@ fn damaged(carol: &Side, gw: &Side, (at, offset, cut): (usize, usize, bool)) -> 
         heard = Some(said);
     }
     (false, longer)
+}
+
+// RFC 5281 §11 and PEAPv0: the authenticator by its certificate, the user by his password inside.
+#[test]
+fn a_password_inside_tls_proves_the_user() {
+    let root = papers::root("root", Kind::P256);
+    let own_gw = root.peer("gw", &[GW], Kind::P256);
+    let (carol, gw) = (side(&[], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    for method in [Method::Ttls, Method::Peap] {
+        let (there, here, said) = run(&carol, &gw, by_password(method, &carol, &gw, "geheim"));
+        let (there, here) = (there.unwrap(), here.unwrap());
+        assert_eq!((here.user.as_slice(), here.method), (CAROL.as_bytes(), method.number()));
+        let key = |proven: &Proven| proven.msk.as_ref().unwrap().expose().to_vec();
+        assert_eq!((key(&there).len(), key(&there)), (64, key(&here)), "{method}");
+        assert!(said.iter().all(|eap| !eap.data.windows(4).any(|octets| octets == b"gehe")));
+
+        let (there, here, _) = run(&carol, &gw, by_password(method, &carol, &gw, "other"));
+        assert!(here.unwrap_err().contains("the password is not that of the user"), "{method}");
+        assert!(there.is_err());
+    }
+}
+
+// CVE-2015-4171's kin: nothing of the user's goes to an authenticator that has not proven itself.
+#[test]
+fn a_rogue_behind_tls_learns_nothing_of_the_password() {
+    let (root, stranger) = (papers::root("root", Kind::P256), papers::root("stranger", Kind::P256));
+    let rogue = stranger.peer("gw", &[GW], Kind::P256);
+    let other = root.peer("gw", &["other.example.org"], Kind::P256);
+    let carol = side(&[], &[&root], Some(GW));
+    for method in [Method::Ttls, Method::Peap] {
+        for paper in [&rogue, &other] {
+            let gw = side(&[paper], &[&root], None);
+            let (there, here, said) = run(&carol, &gw, by_password(method, &carol, &gw, "geheim"));
+            assert!(there.is_err() && here.unwrap_err().contains("the other side refused"), "{method}");
+            // Start, hello, the server's flight, an alert: nothing comes after it.
+            assert!(said.len() <= 8, "{method}: {}", said.len());
+        }
+    }
+}
+
+// CVE-2021-45079 inside TLS: success after the handshake, before the password.
+#[test]
+fn success_before_the_password_inside_tls_is_never_believed() {
+    let root = papers::root("root", Kind::P256);
+    let own_gw = root.peer("gw", &[GW], Kind::P256);
+    let (carol, gw) = (side(&[], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
+    for method in [Method::Ttls, Method::Peap] {
+        let whole = run(&carol, &gw, by_password(method, &carol, &gw, "geheim")).2.len() / 2;
+        // The last request but the result is where the password is proven.
+        for count in 0..whole - 1 {
+            let (mut peer, mut authenticator) = by_password(method, &carol, &gw, "geheim");
+            let mut answer = None;
+            for _ in 0..count {
+                let Step::Say(asked) = turn(&gw, &mut authenticator, answer.as_ref()) else { panic!() };
+                let Step::Say(said) = turn(&carol, &mut peer, Some(&asked)) else { panic!() };
+                answer = Some(said);
+            }
+            let success = Eap { code: EapCode::SUCCESS, identifier: 1, data: Vec::new() };
+            let Step::Done { outcome, .. } = turn(&carol, &mut peer, Some(&success)) else { panic!() };
+            assert!(outcome.unwrap_err().contains("success before"), "{method} {count}");
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //!   Conversation::turn(what was heard) ─┬─ Peer           answers for a user: identity, Nak, one method
 //!                                       ├─ Authenticator  asks: identity, methods in order, the result
 //!                                       └─ Relay          passes on what a RADIUS server asks
-//!                                            method/: MD5, GTC, MSCHAPv2, TLS, each with its two ends
+//!                                            method/: MD5, GTC, MSCHAPv2, TLS, TTLS, PEAP, each with its two ends
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod account;
 mod authenticator;
 pub mod conversation;
 pub mod limits;
+mod message;
 mod method;
 mod mschap;
 mod peer;

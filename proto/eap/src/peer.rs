@@ -55,25 +55,36 @@ impl Peer {
         match heard.code {
             EapCode::REQUEST => self.answer(heard, tools),
             // RFC 3748 §4.2: before the method is content, Success is somebody else's, or a fault.
-            EapCode::SUCCESS => match &self.method {
-                Some((method, run)) => match run.outcome() {
-                    Ok(msk) => {
-                        let proven = Proven { user: self.user.clone(), method: method.number(), msk };
-                        Step::Done { last: None, outcome: Ok(proven) }
-                    }
-                    Err(why) => Step::failed(why),
-                },
-                None => Step::failed("the authenticator says success before anything was proven"),
+            EapCode::SUCCESS => match self.outcome() {
+                Ok(proven) => Step::Done { last: None, outcome: Ok(proven) },
+                Err(why) => Step::failed(why),
             },
-            EapCode::FAILURE => {
-                let why = self.method.as_ref().and_then(|(_, run)| run.refusal());
-                Step::failed(match (why, &self.method) {
-                    (Some(why), _) => why,
-                    (None, Some((method, _))) => alloc::format!("the authenticator refused {}", method.name()),
-                    (None, None) => self.no_method(),
-                })
-            }
+            EapCode::FAILURE => Step::failed(self.refusal()),
             other => Step::failed(alloc::format!("the authenticator sent an EAP message {other}")),
+        }
+    }
+
+    /// His name, as EAP carries it.
+    pub(crate) fn user(&self) -> &[u8] {
+        &self.user
+    }
+
+    /// What is proven, if the authenticator may say success now.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(crate) fn outcome(&self) -> Result<Proven, String> {
+        let (method, run) = self.method.as_ref().ok_or("the authenticator says success before anything was proven")?;
+        Ok(Proven { user: self.user.clone(), method: method.number(), msk: run.outcome()? })
+    }
+
+    /// Why the authenticator refuses.
+    pub(crate) fn refusal(&self) -> String {
+        match &self.method {
+            Some((method, run)) => {
+                run.refusal().unwrap_or_else(|| alloc::format!("the authenticator refused {}", method.name()))
+            }
+            None => self.no_method(),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::account;
 use crate::authenticator::Server;
 use crate::conversation::{Proven, Step};
 use crate::limits;
+use crate::message;
 use crate::method::{self, MethodType};
 
 /// The servers that know the users, best first, and the secret that they share with us.
@@ -145,13 +146,13 @@ impl Relay {
         if let Some(state) = &self.state {
             request.add(Attribute::STATE, state);
         }
-        request.add_eap(&octets(eap));
+        request.add_eap(&message::emit(eap));
         Relayed::Ask(request)
     }
 
     /// Takes the reply of a server to the request with this authenticator. It is proven to be the server's.
     pub fn reply(&mut self, packet: &Packet, request: &[u8; 16], server: SocketAddr) -> Step {
-        let eap = packet.eap().and_then(|octets| message(&octets));
+        let eap = packet.eap().and_then(|octets| message::parse(&octets));
         match (packet.code, eap) {
             (Code::ACCESS_CHALLENGE, Some(eap)) if eap.code == EapCode::REQUEST => {
                 let Some((kind, _)) = method::split(&eap.data) else {
@@ -201,19 +202,4 @@ impl Relay {
         let last = Eap { code: EapCode::FAILURE, identifier: self.identifier, data: Vec::new() };
         Step::Done { last: Some(last), outcome: Err(why.into()) }
     }
-}
-
-fn octets(eap: &Eap) -> Vec<u8> {
-    // What came in an IKE message has a length that fits.
-    let length = (4 + eap.data.len()) as u16;
-    [&[eap.code.0, eap.identifier][..], &length.to_be_bytes(), &eap.data].concat()
-}
-
-/// RFC 3748 §4: the length is that of the message, and a type is always, or never, there.
-fn message(octets: &[u8]) -> Option<Eap> {
-    let [code, identifier, high, low, data @ ..] = octets else { return None };
-    let length = usize::from(u16::from_be_bytes([*high, *low]));
-    let eap = Eap { code: EapCode(*code), identifier: *identifier, data: data.to_vec() };
-    let typed = matches!(eap.code, EapCode::REQUEST | EapCode::RESPONSE);
-    (length == octets.len() && typed != data.is_empty()).then_some(eap)
 }

@@ -75,7 +75,7 @@ pub struct RemoteArgs {
     #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
-    /// methods, best first: EAP-TLS, EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a
+    /// methods, best first: EAP-TLS, EAP-TTLS, EAP-PEAP, EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a
     /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone
     #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
     auth: AuthWord,
@@ -83,14 +83,14 @@ pub struct RemoteArgs {
     /// *@example.org (default: everybody with a password)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
     eap_id: Option<Who>,
-    /// Whom the certificate of the server behind EAP-TLS must name (default: as -f)
+    /// Whom the certificate of the server behind EAP-TLS, TTLS or PEAP must name (default: as -f)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
     aaa_id: Option<Who>,
     /// RADIUS servers that know the users and choose the methods, best first, each ADDRESS or ADDRESS:PORT, for -m EAP-RADIUS;
     /// the file of -h has the secret shared with them
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::radius_server)]
     radius: Vec<SocketAddr>,
-    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS
+    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS
     #[arg(long)]
     eap_only: bool,
     /// File with the pre-shared key, or the password of the user, or with -u the passwords of users in the form of
@@ -526,7 +526,7 @@ impl RemoteArgs {
             return Err(Conflict::at(('\0', "radius"), "it is for the side that asks who the user is (-u)"));
         }
         if self.eap_only && (methods.is_empty() || !methods.iter().all(|method| method.is_mutual())) {
-            let why = "only EAP-TLS proves both sides; with another method the side that is no user has a certificate";
+            let why = "only EAP-TLS and EAP-TTLS prove both sides; with another method the side that is no user has a certificate";
             return Err(Conflict::at(('\0', "eap-only"), why));
         }
         let server = match &self.aaa_id {

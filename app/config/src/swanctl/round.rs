@@ -85,7 +85,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
         }
     };
     let by = match by {
-        Some(By::Eap(user)) if side == "local" && user.methods.iter().any(|method| !method.has_password()) => {
+        Some(By::Eap(user)) if side == "local" && user.methods.iter().any(|method| method.is_over_tls()) => {
             let server = reader.value("aaa_id", value::id);
             Some(By::Eap(User { server, ..user }))
         }

@@ -356,7 +356,7 @@ fn the_side_with_eap_is_the_user() {
     assert_eq!((tls.beside, tls.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
     assert_eq!((ask_identity, users.to_string().as_str()), (true, "*@example.org"));
     for (local, remote, words) in [
-        ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS"),
+        ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-PEAP"),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
         ("auth = eap\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),
         (

@@ -1,10 +1,12 @@
 //! The methods: their numbers and words, and the two ends of each.
 
+mod avp;
 mod channel;
 mod gtc;
 mod md5;
 mod mschapv2;
 mod tls;
+mod tunnel;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -79,6 +81,10 @@ pub enum Method {
     MsChapV2,
     /// Both sides prove themselves by certificates (RFC 5216).
     Tls,
+    /// A password inside TLS, by a method of its own (RFC 5281).
+    Ttls,
+    /// The same in the form of Microsoft, version 0.
+    Peap,
 }
 
 impl Method {
@@ -88,6 +94,8 @@ impl Method {
         (Method::Gtc, "EAP-GTC"),
         (Method::MsChapV2, "EAP-MSCHAPV2"),
         (Method::Tls, "EAP-TLS"),
+        (Method::Ttls, "EAP-TTLS"),
+        (Method::Peap, "EAP-PEAP"),
     ];
 
     /// Its number.
@@ -97,6 +105,8 @@ impl Method {
             Method::Gtc => 6,
             Method::MsChapV2 => 26,
             Method::Tls => 13,
+            Method::Ttls => 21,
+            Method::Peap => 25,
         })
     }
 
@@ -116,8 +126,15 @@ impl Method {
     pub fn is_mutual(self) -> bool {
         match self {
             Method::Md5 | Method::Gtc | Method::MsChapV2 => false,
-            Method::Tls => true,
+            // PEAP is not in the list of RFC 5998 §4.
+            Method::Peap => false,
+            Method::Tls | Method::Ttls => true,
         }
+    }
+
+    /// Whether the authenticator proves itself by a certificate of its own.
+    pub fn is_over_tls(self) -> bool {
+        matches!(self, Method::Tls | Method::Ttls | Method::Peap)
     }
 
     /// Whether the user has a password; else he has a certificate.
@@ -132,6 +149,8 @@ impl Method {
             Method::Gtc => Box::new(gtc::Peer::new(password)),
             Method::MsChapV2 => Box::new(mschapv2::Peer::new(user, password)),
             Method::Tls => Box::new(tls::Peer::new(&client.tls)),
+            Method::Ttls => Box::new(tunnel::Peer::new(tunnel::Kind::Ttls, client)),
+            Method::Peap => Box::new(tunnel::Peer::new(tunnel::Kind::Peap, client)),
         }
     }
 
@@ -143,6 +162,8 @@ impl Method {
             Method::Gtc => Box::new(gtc::Server::new(password)),
             Method::MsChapV2 => Box::new(mschapv2::Server::new(user, password, &server.name)),
             Method::Tls => Box::new(tls::Server::new(&server.tls, user)),
+            Method::Ttls => Box::new(tunnel::Server::new(tunnel::Kind::Ttls, user, server)),
+            Method::Peap => Box::new(tunnel::Server::new(tunnel::Kind::Peap, user, server)),
         }
     }
 }
@@ -213,9 +234,7 @@ impl fmt::Display for MethodType {
         match self {
             MethodType::Plain(0) => f.write_str("no other method"),
             MethodType::Plain(18) => f.write_str("EAP-SIM"),
-            MethodType::Plain(21) => f.write_str("EAP-TTLS"),
             MethodType::Plain(23) => f.write_str("EAP-AKA"),
-            MethodType::Plain(25) => f.write_str("PEAP"),
             MethodType::Plain(number) => write!(f, "EAP type {number}"),
             MethodType::Expanded(vendor, number) => write!(f, "EAP type {number} of vendor {vendor}"),
         }

@@ -1,0 +1,329 @@
+//! EAP inside TLS: EAP-TTLS (RFC 5281) and PEAPv0 (draft-kamath-pppext-peapv0). The authenticator proves itself by its
+//! certificate, and behind that the user by his password, with a method of his own.
+//!
+//! ```text
+//!                     EAP-TTLS                               PEAPv0
+//!   first inside      the user: EAP response, identity       the authenticator: asks for the identity
+//!   form              whole EAP messages, in AVPs            without code, identifier and length
+//!   end               success outside                        a Result of each side, then success outside
+//! ```
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ravelin_types::Secret;
+use ravelin_wire::ike::v2::{Eap, EapCode};
+
+use super::channel::{self, Channel, EMPTY, Heard};
+use super::{Judgement, Method, PeerMethod, ServerMethod, avp};
+use crate::account;
+use crate::authenticator::{self, Authenticator};
+use crate::conversation::{Step, Tools};
+use crate::message;
+use crate::peer::{self, Client};
+use crate::tls::TlsSide;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Ttls,
+    Peap,
+}
+
+/// The end of what is inside PEAP: EAP type 33 with one mandatory TLV, the Result (type 3, two octets).
+const RESULT: [u8; 5] = [33, 0x80, 3, 0, 2];
+const PASSED: [u8; 2] = [0, 1];
+const REFUSED: [u8; 2] = [0, 2];
+
+/// What goes inside: methods with a password, best first.
+const INSIDE: [Method; 3] = [Method::MsChapV2, Method::Gtc, Method::Md5];
+
+impl Kind {
+    fn number(self) -> u8 {
+        match self {
+            Kind::Ttls => 21,
+            Kind::Peap => 25,
+        }
+    }
+
+    /// RFC 5281 §8; PEAPv0 has that of EAP-TLS. RFC 9427 §2.1 has one for all with TLS 1.3.
+    fn msk(self, channel: &Channel) -> Result<Secret, String> {
+        match (channel.tls.is_version_13(), self) {
+            (true, _) => channel.msk("EXPORTER_EAP_TLS_Key_Material", Some(&[self.number()])),
+            (false, Kind::Ttls) => channel.msk("ttls keying material", None),
+            (false, Kind::Peap) => channel.msk("client EAP encryption", None),
+        }
+    }
+
+    /// Puts an EAP message into TLS.
+    fn write(self, channel: &mut Channel, eap: &Eap) {
+        let inside = match self {
+            Kind::Ttls => avp::emit(avp::EAP_MESSAGE, &message::emit(eap)),
+            Kind::Peap => eap.data.clone(),
+        };
+        channel.tls.write(&inside);
+    }
+
+    /// Takes an EAP message out of what TLS brought; where it has no head, it is one of this code and identifier.
+    fn read(self, plain: &[u8], code: EapCode, identifier: u8) -> Result<Eap, String> {
+        match self {
+            Kind::Ttls => message::parse(&avp::eap(plain)?).ok_or_else(|| "no EAP message inside".into()),
+            Kind::Peap => Ok(Eap { code, identifier, data: plain.to_vec() }),
+        }
+    }
+}
+
+/// The result inside PEAP, of a message of type 33, which has a head.
+fn result(plain: &[u8]) -> Option<(u8, [u8; 2])> {
+    let eap = message::parse(plain)?;
+    let value = eap.data.strip_prefix(&RESULT)?;
+    Some((eap.identifier, *value.first_chunk()?))
+}
+
+fn emit_result(code: EapCode, identifier: u8, value: [u8; 2]) -> Vec<u8> {
+    message::emit(&Eap { code, identifier, data: [RESULT.as_slice(), &value].concat() })
+}
+
+pub(super) struct Peer {
+    kind: Kind,
+    side: TlsSide,
+    channel: Option<Channel>,
+    inside: Box<peer::Peer>,
+    begun: bool,
+    /// PEAP: the authenticator has said that the user passed.
+    passed: bool,
+    failed: Option<String>,
+}
+
+impl Peer {
+    pub(super) fn new(kind: Kind, client: &Client) -> Self {
+        let inside = Client { methods: INSIDE.to_vec(), tls: TlsSide::default(), ..client.clone() };
+        let side = TlsSide { credential: None, ..client.tls.clone() };
+        let inside = Box::new(peer::Peer::new(inside));
+        Peer { kind, side, channel: None, inside, begun: false, passed: false, failed: None }
+    }
+
+    /// What TLS brought, which only a proven authenticator can have said.
+    fn inside(&mut self, identifier: u8, plain: &[u8], tools: Tools<'_>) -> Result<(), String> {
+        let Some(channel) = &mut self.channel else { return Ok(()) };
+        if !channel.tls.is_established() {
+            return if plain.is_empty() { Ok(()) } else { Err("data inside the handshake".into()) };
+        }
+        if plain.is_empty() {
+            if self.kind == Kind::Ttls && !self.begun {
+                let identity = [&[1][..], self.inside.user()].concat();
+                self.kind.write(channel, &Eap { code: EapCode::RESPONSE, identifier: 0, data: identity });
+                self.begun = true;
+            }
+            return Ok(());
+        }
+        if let Some((identifier, value)) = Some(plain).filter(|_| self.kind == Kind::Peap).and_then(result) {
+            let said = match (value, self.inside.outcome()) {
+                (PASSED, Ok(_)) => {
+                    self.passed = true;
+                    PASSED
+                }
+                (PASSED, Err(why)) => {
+                    self.failed = Some(why);
+                    REFUSED
+                }
+                (..) => {
+                    self.failed = Some(self.inside.refusal());
+                    REFUSED
+                }
+            };
+            channel.tls.write(&emit_result(EapCode::RESPONSE, identifier, said));
+            return Ok(());
+        }
+        let heard = self.kind.read(plain, EapCode::REQUEST, identifier)?;
+        match self.inside.hear(&heard, tools) {
+            Step::Say(eap) => {
+                self.kind.write(channel, &eap);
+                Ok(())
+            }
+            // The result comes outside.
+            Step::Done { outcome: Ok(_), .. } => Ok(()),
+            Step::Done { outcome: Err(why), .. } => Err(why),
+        }
+    }
+}
+
+impl PeerMethod for Peer {
+    fn answer(&mut self, identifier: u8, data: &[u8], tools: Tools<'_>) -> Result<Vec<u8>, String> {
+        if self.failed.is_some() {
+            return Err("the authenticator goes on after it failed".into());
+        }
+        let Some(channel) = &mut self.channel else {
+            if !channel::is_start(data) {
+                return Err("a handshake that was not started".into());
+            }
+            let channel = self.channel.insert(Channel::new(tools.tls.connect(&self.side)?));
+            return channel.say().ok_or_else(|| "TLS says nothing".into());
+        };
+        match channel.hear(data)? {
+            Heard::Piece(said) => return Ok(said),
+            Heard::Whole => {
+                let plain = channel.tls.read();
+                self.inside(identifier, &plain, tools)?;
+            }
+            Heard::Over(why) => self.failed = Some(why),
+        }
+        Ok(self.channel.as_mut().and_then(Channel::say).unwrap_or_else(|| vec![EMPTY]))
+    }
+
+    fn outcome(&self) -> Result<Option<Secret>, String> {
+        let early = || String::from("success before the user was asked inside TLS");
+        let channel = self.channel.as_ref().filter(|channel| channel.tls.is_established() && self.failed.is_none());
+        let channel = channel.ok_or_else(early)?;
+        self.inside.outcome()?;
+        match self.kind == Kind::Ttls || self.passed {
+            true => self.kind.msk(channel).map(Some),
+            false => Err(early()),
+        }
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.failed.clone()
+    }
+}
+
+pub(super) struct Server {
+    kind: Kind,
+    side: TlsSide,
+    channel: Option<Channel>,
+    inside: Box<Authenticator>,
+    /// Of the last request inside; `None`: nothing was asked yet.
+    asked: Option<u8>,
+    /// PEAP: what was decided, and has yet to be acknowledged.
+    decided: Option<Result<Vec<u8>, String>>,
+    failed: Option<String>,
+    waited: bool,
+}
+
+impl Server {
+    pub(super) fn new(kind: Kind, user: &[u8], server: &authenticator::Server) -> Self {
+        let side = TlsSide { trust: None, peer: None, ..server.tls.clone() };
+        let inside = authenticator::Server {
+            methods: INSIDE.to_vec(),
+            ask_identity: true,
+            tls: TlsSide::default(),
+            ..server.clone()
+        };
+        let inside = Box::new(Authenticator::new(inside, &account::identity(user)));
+        Server { kind, side, channel: None, inside, asked: None, decided: None, failed: None, waited: false }
+    }
+
+    fn turn(&mut self, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
+        if let Some(why) = self.failed.take() {
+            return Err(why);
+        }
+        let channel = match &mut self.channel {
+            Some(channel) => channel,
+            None => self.channel.insert(Channel::new(tools.tls.accept(&self.side)?)),
+        };
+        match channel.hear(data)? {
+            Heard::Piece(said) => return Ok(Judgement::Ask(said)),
+            Heard::Whole => {}
+            Heard::Over(why) => {
+                let alert = channel.say().ok_or_else(|| why.clone())?;
+                self.failed = Some(why);
+                return Ok(Judgement::Ask(alert));
+            }
+        }
+        let plain = channel.tls.read();
+        if !channel.tls.is_established() {
+            let said = channel.say().filter(|_| plain.is_empty());
+            return said.map(Judgement::Ask).ok_or_else(|| "the user does not go on with the handshake".into());
+        }
+        if plain.is_empty() {
+            // The end of the handshake goes out before anything inside.
+            if let Some(said) = channel.say() {
+                return Ok(Judgement::Ask(said));
+            }
+            return self.begin(tools);
+        }
+        self.inside(&plain, tools)
+    }
+
+    /// The user waits for us, or we for him.
+    fn begin(&mut self, tools: Tools<'_>) -> Result<Judgement, String> {
+        let again = core::mem::replace(&mut self.waited, true);
+        match (self.kind, again) {
+            (_, true) => Err("the user does not go on inside TLS".into()),
+            (Kind::Ttls, false) => Ok(Judgement::Ask(vec![EMPTY])),
+            (Kind::Peap, false) => {
+                let step = self.inside.begin(tools);
+                self.step(step)
+            }
+        }
+    }
+
+    fn inside(&mut self, plain: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
+        if let Some(decided) = self.decided.take() {
+            let (_, value) = result(plain).ok_or("something else than a result inside PEAP")?;
+            let user = decided?;
+            return match value {
+                PASSED => self.passed(user),
+                _ => Err("the user does not take the result".into()),
+            };
+        }
+        let step = match self.asked {
+            Some(asked) => {
+                let heard = self.kind.read(plain, EapCode::RESPONSE, asked)?;
+                self.inside.hear(&heard, tools)
+            }
+            // RFC 5281 §11.2.1: he says who he is without being asked.
+            None if self.kind == Kind::Ttls => {
+                let Step::Say(asked) = self.inside.begin(tools) else { return Err("nothing to ask".into()) };
+                let heard = self.kind.read(plain, EapCode::RESPONSE, asked.identifier)?;
+                self.inside.hear(&Eap { identifier: asked.identifier, ..heard }, tools)
+            }
+            None => return Err("an answer inside PEAP to nothing".into()),
+        };
+        self.step(step)
+    }
+
+    fn step(&mut self, step: Step) -> Result<Judgement, String> {
+        let Some(channel) = &mut self.channel else { return Err("no TLS".into()) };
+        match step {
+            Step::Say(eap) => {
+                self.asked = Some(eap.identifier);
+                self.kind.write(channel, &eap);
+            }
+            Step::Done { outcome, .. } => match (self.kind, outcome) {
+                (Kind::Ttls, outcome) => return self.passed(outcome?.user),
+                (Kind::Peap, outcome) => {
+                    let value = if outcome.is_ok() { PASSED } else { REFUSED };
+                    let identifier = self.asked.unwrap_or_default().wrapping_add(1);
+                    channel.tls.write(&emit_result(EapCode::REQUEST, identifier, value));
+                    self.decided = Some(outcome.map(|proven| proven.user));
+                }
+            },
+        }
+        channel.say().map(Judgement::Ask).ok_or_else(|| "TLS says nothing".into())
+    }
+
+    fn passed(&self, user: Vec<u8>) -> Result<Judgement, String> {
+        let channel = self.channel.as_ref().ok_or("no TLS")?;
+        Ok(Judgement::Passed { msk: Some(self.kind.msk(channel)?), user: Some(user) })
+    }
+}
+
+impl ServerMethod for Server {
+    fn begin(&mut self, _: u8, _: Tools<'_>) -> Vec<u8> {
+        channel::start()
+    }
+
+    fn judge(&mut self, _: u8, _: u8, data: &[u8], tools: Tools<'_>) -> Judgement {
+        self.turn(data, tools).unwrap_or_else(Judgement::Failed)
+    }
+
+    fn verdict(&self) -> Option<&str> {
+        match (&self.failed, &self.decided) {
+            (Some(why), _) | (None, Some(Err(why))) => Some(why),
+            _ => None,
+        }
+    }
+}
