@@ -30,7 +30,8 @@ impl Kind {
         let word = message.text("type").ok_or("certificate type missing")?;
         let flag = message.text("flag").unwrap_or("NONE");
         match (word.to_ascii_uppercase().as_str(), flag.to_ascii_uppercase().as_str()) {
-            ("X509", "NONE") => Ok(Kind::X509 { authority: false }),
+            // A listing may be of any.
+            ("X509", "NONE" | "ANY") => Ok(Kind::X509 { authority: false }),
             ("X509CA", _) | ("X509", "CA") => Ok(Kind::X509 { authority: true }),
             ("X509_CRL" | "X509CRL", _) => Ok(Kind::Crl),
             ("PUBKEY", _) => Ok(Kind::PublicKey),

@@ -272,6 +272,8 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
     assert_eq!(shown, [("X509", true), ("X509", false), ("X509_CRL", false)]);
     let authorities = bench.streamed("list-certs", Message::new().with("type", "X509").with("flag", "CA"));
     assert_eq!(authorities.iter().map(|it| it.data("data").unwrap()).collect::<Vec<_>>(), [&root.der[..]]);
+    let x509 = bench.streamed("list-certs", Message::new().with("type", "X509").with("flag", "ANY"));
+    assert_eq!(x509.len(), 2);
     assert!(!bench.state().contains(&id));
     for (command, message, errmsg) in [
         ("load-cert", cert("CA", &own.der), "ca certificate lacks CA basic constraint"),
