@@ -42,6 +42,12 @@ pub enum Command {
     Psk(PskVerb),
     /// Type commands behind a prompt, with completion and history; the words are those of an ike_rc
     Shell,
+    /// Watch peers, rates, rekeys and failures on the terminal
+    Top {
+        /// Seconds from one look to the next
+        #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        interval: u64,
+    },
     /// Print what a shell completes command lines of ravelin by
     Completion {
         /// The shell

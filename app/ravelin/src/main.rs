@@ -17,6 +17,7 @@ mod daemon;
 #[cfg(all(feature = "tun", feature = "ikev2"))]
 mod demo;
 mod render;
+mod top;
 
 use std::process::ExitCode;
 

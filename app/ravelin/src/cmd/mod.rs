@@ -17,10 +17,12 @@ mod psk;
 mod shell;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ravelin_config::Verb;
 
 use crate::cli::{Cli, Command};
+use crate::top;
 
 /// Exit status of a command line that cannot be taken.
 pub const USAGE: u8 = 2;
@@ -33,6 +35,7 @@ pub fn run(cli: Cli) -> ExitCode {
         #[cfg(any(feature = "kernel", feature = "tun"))]
         Command::Daemon(args) => daemon::run(cli.socket, args),
         Command::Shell => shell::run(&cli.socket),
+        Command::Top { interval } => top::run(&cli.socket, Duration::from_secs(interval)),
         Command::Completion { shell } => completion::completion(shell),
         Command::Man { directory } => completion::man(&directory),
         Command::Decode(args) => decode::run(&args),
@@ -66,7 +69,7 @@ fn wants_json(verb: &Verb) -> bool {
     }
 }
 
-fn fail(why: impl std::fmt::Display) -> ExitCode {
+pub fn fail(why: impl std::fmt::Display) -> ExitCode {
     eprintln!("error: {why}");
     ExitCode::from(FAILED)
 }

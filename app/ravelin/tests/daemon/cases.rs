@@ -27,6 +27,8 @@ pub const CASES: &[Case] = &[
     ("an_ike_rc_waits_for_its_addresses", files::an_ike_rc_waits_for_its_addresses),
     #[cfg(feature = "ikev2")]
     ("what_goes_on_is_shown_until_it_is_ended", debug::what_goes_on_is_shown_until_it_is_ended),
+    #[cfg(feature = "ikev2")]
+    ("peers_are_watched_on_a_terminal", debug::peers_are_watched_on_a_terminal),
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),

@@ -55,3 +55,26 @@ pub fn what_goes_on_is_shown_until_it_is_ended() -> Result<(), &'static str> {
     assert_eq!(lab.ravelin("ike debug --show secrets").status, Some(2), "--show is about a trace");
     Ok(())
 }
+
+/// On a terminal, which `script` makes.
+pub fn peers_are_watched_on_a_terminal() -> Result<(), &'static str> {
+    let lab = Lab::new("top");
+    lab.write("psk", "secret\n");
+    lab.write("ike_rc", "ike remote -n branch-office -w -u -r 10.9.0.2 --local 10.9.0.1 -h psk\n");
+    let _daemon = lab.daemon("--rc ike_rc");
+    let refused = lab.ravelin("top");
+    assert!(refused.stderr.contains("draws on a terminal"), "{}", refused.stderr);
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &format!("stty rows 20 cols 120; {} top", env!("CARGO_BIN_EXE_ravelin")), "screen"]);
+    command.env("RAVELIN_SOCKET", lab.path().join("socket")).env("TERM", "xterm").current_dir(lab.path());
+    let Ok(mut child) = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn() else {
+        return Err("the program script cannot be run");
+    };
+    std::thread::sleep(Duration::from_millis(2500));
+    std::io::Write::write_all(child.stdin.as_mut().expect("its input"), b"q").expect("it reads");
+    wait_for("it does not end", || child.try_wait().expect("a child").is_some());
+    let screen = fs::read(lab.path().join("screen")).expect("what was drawn");
+    let screen = String::from_utf8_lossy(&screen);
+    assert!(screen.contains("branch-office") && screen.contains("LAST FAILURE"), "{screen:?}");
+    Ok(())
+}
