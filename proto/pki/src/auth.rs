@@ -20,7 +20,7 @@ use ravelin_types::Identity;
 use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::path::{self, Path, Rules, Time, Usage};
-use crate::revocation::{Crl, Revocation};
+use crate::revocation::{self, Crl, Demand, Revocation};
 use crate::{algorithm, bare, limits, names};
 
 /// RSA signature (RFC 7296 §3.8).
@@ -69,8 +69,8 @@ pub struct Trust {
     pub keys: Vec<Vec<u8>>,
     /// Policies of which one is required.
     pub policies: Vec<ObjectIdentifier>,
-    /// Whether a certificate must be known not to be revoked.
-    pub revocation: bool,
+    /// Which certificates must be known not to be revoked.
+    pub revocation: Demand,
     /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
     pub sha1: bool,
 }
@@ -178,6 +178,19 @@ impl Trust {
         Ok(path)
     }
 
+    /// Where revocation lists are to be had that this judgement lacks, by certificate; any of its places will do. Only what an
+    /// authority that is trusted has signed is looked at: nobody else sends us anywhere.
+    pub fn lists(&self, certificates: &[(u8, Vec<u8>)], world: World<'_>, crypto: &CryptoProvider) -> Vec<Vec<String>> {
+        let sent = certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]);
+        let sent: Vec<&[u8]> = sent.take(limits::PEER_CERTIFICATES).collect();
+        let rules = self.rules(world.now, world.crls);
+        let unasked = Revocation { demand: Demand::Relaxed, ..rules.revocation };
+        match self.chain(None, &sent, &Rules { revocation: unasked, ..rules.clone() }, crypto) {
+            Ok((_, Some(path))) => revocation::missing(&path, &rules, crypto),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the certificates that a TLS peer brings, its own first, are of somebody whom we believe, and of `identity`
     /// where that is known. Whether he has the key, TLS shows.
     ///
@@ -260,7 +273,7 @@ impl Trust {
     }
 
     fn rules<'a>(&'a self, now: Time, crls: &'a [Crl]) -> Rules<'a> {
-        let revocation = Revocation { crls, required: self.revocation };
+        let revocation = Revocation { crls, demand: self.revocation };
         Rules { now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
     }
 

@@ -29,7 +29,7 @@ pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
-pub use revocation::Crl;
+pub use revocation::{Crl, Demand};
 
 /// Object identifiers that stand in certificates.
 pub(crate) mod oid {

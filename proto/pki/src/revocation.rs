@@ -4,7 +4,7 @@
 //! certificate. Indirect lists and those that hold only differences are passed over.
 
 use alloc::collections::BTreeSet;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,8 +26,30 @@ use crate::{limits, oid};
 pub struct Revocation<'a> {
     /// Lists that were loaded or fetched.
     pub crls: &'a [Crl],
-    /// Whether every certificate below the anchor must be known not to be revoked.
-    pub required: bool,
+    /// Of which certificates below the anchor it must be known.
+    pub demand: Demand,
+}
+
+/// Which certificates must be known not to be revoked. One that is known to be revoked is never accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// None: where nothing is known, nothing is held against it.
+    #[default]
+    Relaxed,
+    /// Those that say where it is to be learnt.
+    IfUri,
+    /// All.
+    Strict,
+}
+
+impl Demand {
+    fn is_for(self, certificate: &Certificate) -> bool {
+        match self {
+            Demand::Relaxed => false,
+            Demand::IfUri => !certificate.crl_uris().is_empty(),
+            Demand::Strict => true,
+        }
+    }
 }
 
 /// A revocation list. Cheap to clone.
@@ -51,7 +73,7 @@ struct Scope {
     only_users: bool,
     only_authorities: bool,
     /// The URIs of the point that it is for; none: for all.
-    point: Option<Vec<alloc::string::String>>,
+    point: Option<Vec<String>>,
     /// It needs something that is not known here.
     unusable: bool,
 }
@@ -180,6 +202,19 @@ impl fmt::Debug for Crl {
     }
 }
 
+/// Where lists for the certificates of a path are to be had that no current one here is for: for each certificate the
+/// places that it names, any of which will do (RFC 5280 §4.2.1.13).
+pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvider) -> Vec<Vec<String>> {
+    let below = path.0.len().saturating_sub(1);
+    let lacks = |at: &usize| {
+        let strict = Revocation { demand: Demand::Strict, ..rules.revocation };
+        let rules = Rules { revocation: strict, ..rules.clone() };
+        matches!(check(&path.0, *at, &rules, crypto), Err(Fault::RevocationUnknown(_)))
+    };
+    let uris = |at: usize| path.0.get(at).map(|certificate| certificate.crl_uris().to_vec());
+    (0..below).filter(lacks).filter_map(uris).filter(|uris| !uris.is_empty()).collect()
+}
+
 /// Checks the certificate at this place of a path against the lists of its issuer. They may be signed with another key of
 /// the issuer than the certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
 pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
@@ -198,7 +233,7 @@ pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto:
     if lists.iter().filter(counts).any(|crl| crl.0.revoked.contains(certificate.serial())) {
         return Err(Fault::Revoked(certificate.subject().to_string()));
     }
-    if rules.revocation.required && newest.is_none() {
+    if rules.revocation.demand.is_for(certificate) && newest.is_none() {
         return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
     }
     Ok(())

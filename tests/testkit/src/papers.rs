@@ -49,6 +49,12 @@ pub fn subject(name: &str, names: &[&str]) -> CertificateParams {
     params
 }
 
+/// Lets it say where the list of its authority is.
+pub fn listed_at(mut params: CertificateParams, uri: &str) -> CertificateParams {
+    params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris: vec![uri.to_owned()] }];
+    params
+}
+
 /// Makes it one of an authority.
 pub fn authority(mut params: CertificateParams) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

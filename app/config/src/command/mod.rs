@@ -156,6 +156,8 @@ pub enum Command {
     ViewCertificates,
     /// `ce x509 --verify`
     VerifyCertificate(PathBuf),
+    /// `ce x509 --forget`
+    ForgetLists,
     /// `ike netstat`
     IkeNetstat(IkeNetstatArgs),
     /// `ike flush`

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
+use ravelin_pki::Demand;
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
@@ -151,6 +152,10 @@ pub struct RemoteArgs {
     /// Certificates sent to the remote, our own first; its key is given with ce x509 -a FILE -k KEYFILE
     #[arg(short = 'c', long, value_name = "FILES", value_delimiter = ',')]
     certificate: Vec<PathBuf>,
+    /// What must be known of certificates: relaxed, that none is known to be revoked; ifuri, that those are not which say where
+    /// that is to be learnt; strict, that none is
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    revocation: Revocation,
     /// Named without a meaning in document 003
     #[arg(short = 's', hide = true, num_args = 0..=1)]
     undocumented: Option<Option<String>>,
@@ -262,6 +267,30 @@ pub struct SignatureSpec {
     pub own_subject: bool,
     /// The peer must be the subject of its certificate, not `peer_id`.
     pub peer_subject: bool,
+    /// Which certificates must be known not to be revoked.
+    pub revocation: Revocation,
+}
+
+/// What must be known about revocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Revocation {
+    /// Nothing, but what is known to be revoked is refused.
+    #[default]
+    Relaxed,
+    /// That a certificate is not revoked which says where that is to be learnt.
+    Ifuri,
+    /// That no certificate is.
+    Strict,
+}
+
+impl From<Revocation> for Demand {
+    fn from(demand: Revocation) -> Self {
+        match demand {
+            Revocation::Relaxed => Demand::Relaxed,
+            Revocation::Ifuri => Demand::IfUri,
+            Revocation::Strict => Demand::Strict,
+        }
+    }
 }
 
 /// What a connection says beyond what `ike remote` can.
@@ -469,6 +498,7 @@ impl RemoteArgs {
             (Some(IdWord::Given(_) | IdWord::Like(_)), _) | (None, None) => false,
         };
         Ok(Some(SignatureSpec {
+            revocation: self.revocation,
             own: self.certificate.clone(),
             peer: self.peer_certificate.clone(),
             own_subject: !is_user && !matches!(self.own_id, Some(IdWord::Given(_))),

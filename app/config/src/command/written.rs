@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use ravelin_ike::address::pool::{Attribute, Pool};
 use ravelin_ike::address::{CfgAttributeType, CfgValue};
 use ravelin_ike::config::{IkeVersion, Remote};
@@ -19,6 +20,7 @@ use ravelin_types::transform::{KeMethod, SnId, Transform};
 
 use super::internal::End;
 use super::options;
+use super::remote::Revocation;
 use super::{ActionWord, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Start, X509Spec};
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::identity;
@@ -207,6 +209,9 @@ impl RemoteSpec {
                 line.value("-m", "RSASIG");
                 line.list("-c", &signature.own.iter().map(|path| file(path)).collect::<Vec<_>>());
                 line.optional("-b", signature.peer.as_deref().map(file));
+                let demand = signature.revocation;
+                let word = demand.to_possible_value().filter(|_| demand != Revocation::Relaxed);
+                line.optional("--revocation", word.map(|word| word.get_name().to_owned()));
             }
             None => line.value("-m", "PresharedKey"),
         }

@@ -34,6 +34,9 @@ pub struct X509Args {
     /// Say whether the certificate in a file would be accepted from a peer
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
+    /// Forget what was fetched about revocation, and which servers failed
+    #[arg(long)]
+    forget: bool,
     /// List as JSON
     #[arg(long, requires = "view")]
     json: bool,
@@ -59,6 +62,13 @@ impl X509Args {
     }
 
     pub(super) fn interpret(&self) -> Result<Command, Conflict> {
+        if self.forget {
+            let other = self.add.is_some() || self.delete.is_some() || self.verify.is_some() || self.view;
+            return match other {
+                true => Err(Conflict::missing("--forget goes by itself")),
+                false => Ok(Command::ForgetLists),
+            };
+        }
         match (&self.add, &self.delete, &self.verify, self.view) {
             (Some(file), None, None, false) => Ok(Command::AddCertificate(X509Spec {
                 file: file.clone(),
@@ -69,7 +79,7 @@ impl X509Args {
             (None, Some(file), None, false) => Ok(Command::DeleteCertificate(file.clone())),
             (None, None, Some(file), false) => Ok(Command::VerifyCertificate(file.clone())),
             (None, None, None, true) => Ok(Command::ViewCertificates),
-            _ => Err(Conflict::missing("expected one of -a FILE, -x FILE, -v and --verify FILE")),
+            _ => Err(Conflict::missing("expected one of -a FILE, -x FILE, -v, --verify FILE and --forget")),
         }
     }
 }

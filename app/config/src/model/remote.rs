@@ -12,7 +12,7 @@ use ravelin_ike::config::{
     EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
 };
 use ravelin_pki::Certificate;
-use ravelin_pki::auth::Credential;
+use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 
 use super::{Model, ModelError, ppk};
@@ -216,7 +216,9 @@ impl RemoteEntry {
             Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
             Auth::Logins(_) => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
             Auth::Signature(credential, pinned) => {
-                let trust = RemoteAuth::Signature(Arc::new(model.database.believe(pinned.clone())));
+                let demand = spec.signature.as_ref().map(|signature| signature.revocation).unwrap_or_default();
+                let trust = Trust { revocation: demand.into(), ..model.database.believe(pinned.clone()) };
+                let trust = RemoteAuth::Signature(Arc::new(trust));
                 match credential {
                     // In hybrid mode who logs in proves nothing else.
                     Some(credential) if self.is_hybrid() => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{Contents, PROVIDER};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, ObjectIdentifier, names, path};
+use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, names, path};
 use ravelin_types::{Identity, Secret};
 
 use super::Database;
@@ -50,8 +50,8 @@ pub struct Believed {
     pub keys: Vec<Vec<u8>>,
     /// Policies of which the certificate must be under one.
     pub policies: Vec<ObjectIdentifier>,
-    /// Whether a certificate must be known not to be revoked.
-    pub revocation: bool,
+    /// Which certificates must be known not to be revoked.
+    pub revocation: Demand,
 }
 
 /// The first certificate of a file, in PEM or DER.

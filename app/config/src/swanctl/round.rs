@@ -2,6 +2,7 @@
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
+use ravelin_pki::Demand;
 use ravelin_pki::{Certificate, ObjectIdentifier};
 use ravelin_types::Identity;
 
@@ -163,14 +164,12 @@ fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
         return Believed::default();
     }
     let policy = |text: &str| text.parse::<ObjectIdentifier>().map_err(|_| format!("`{text}` is no object identifier"));
-    let revocation = reader.word("revocation", &[("relaxed", Some(false)), ("strict", Some(true)), ("ifuri", None)]);
-    if revocation == Some(None) {
-        reader.wrong("`revocation = ifuri` is not supported: nothing is fetched; load lists and say strict or relaxed");
-    }
+    let demands = [("relaxed", Demand::Relaxed), ("ifuri", Demand::IfUri), ("strict", Demand::Strict)];
+    let revocation = reader.word("revocation", &demands);
     Believed {
         authorities: reader.files("cacerts", certificate),
         policies: reader.list("cert_policy", policy).unwrap_or_default(),
-        revocation: revocation.flatten().unwrap_or(false),
+        revocation: revocation.unwrap_or_default(),
         ..Believed::default()
     }
 }

@@ -365,7 +365,6 @@ fn the_side_with_eap_is_the_user() {
             "`certs` is not supported with this value: it goes with auth",
         ),
         ("auth = rsa-2048-sha256\n", "auth = pubkey\n", "keys and hashes are not restricted further; say pubkey"),
-        ("auth = pubkey\n", "auth = pubkey\n revocation = ifuri\n", "nothing is fetched"),
         ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "no attribute certificates"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
         ("auth = eap\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),

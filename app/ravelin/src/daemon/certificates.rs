@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ravelin_control::Message;
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Date, Rules, Time, Usage, path};
+use ravelin_pki::{Certificate, Date, Demand, Rules, Time, Usage, path};
 
 use super::core::Core;
 use super::plane::Plane;
@@ -40,6 +40,14 @@ impl<P: Plane> Core<P> {
         answer
     }
 
+    /// Forgets what was fetched about revocation: servers that failed are asked again at once.
+    pub(super) fn forget_lists(&self) -> Message {
+        let count = self.library.forget();
+        let mut answer = done();
+        answer.put_list("notes", [format!("{count} places of revocation lists are forgotten")]);
+        answer
+    }
+
     /// # Errors
     /// Why the certificate would not be accepted.
     pub(super) fn verify_certificate(&self, file: &Path, directory: &Path) -> Result<Message, String> {
@@ -49,7 +57,8 @@ impl<P: Plane> Core<P> {
         let papers = database.papers();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let usage = if leaf.is_authority() { Usage::Any } else { Usage::Ike };
-        let revocation = Revocation { crls: &papers.crls, required: false };
+        let crls = [self.library.lists(), papers.crls.clone()].concat();
+        let revocation = Revocation { crls: &crls, demand: Demand::Relaxed };
         let rules = Rules { now: Time(now), usage, sha1: false, policies: &[], revocation };
         let others: Vec<Certificate> = others
             .iter()

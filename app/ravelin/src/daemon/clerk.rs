@@ -25,6 +25,8 @@ use ravelin_pki::auth::World;
 use ravelin_radius_client::Client;
 use ravelin_tls::Maker;
 
+use super::fetch::{Fetcher, Library};
+
 /// Threads at most. Signing and verifying are all they do, so more than processors are of no use.
 const MAX_THREADS: usize = 8;
 
@@ -44,16 +46,19 @@ impl Clerk {
     ///
     /// # Errors
     /// When the system gives none.
-    pub fn start(crypto: CryptoProvider) -> std::io::Result<Self> {
+    pub fn start(crypto: CryptoProvider, library: Arc<Library>) -> std::io::Result<Self> {
         let (to_threads, work) = channel::<Asked>();
         let (done, from_threads) = channel();
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let work = Arc::new(Mutex::new(work));
+        let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone()));
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS) {
             let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
-            thread::Builder::new().name("clerk".into()).spawn(move || serve(&work, &done, waker, crypto))?;
+            let (library, fetcher) = (library.clone(), fetcher.clone());
+            let work = move || serve(&work, &done, waker, crypto, (&library, &fetcher));
+            thread::Builder::new().name("clerk".into()).spawn(work)?;
         }
         let mut waker = waker;
         let radius = Client::start(
@@ -95,13 +100,23 @@ impl Clerk {
     }
 }
 
-fn serve(work: &Mutex<Receiver<Asked>>, done: &Sender<(OpId, Answer)>, mut waker: UnixStream, crypto: CryptoProvider) {
+fn serve(
+    work: &Mutex<Receiver<Asked>>,
+    done: &Sender<(OpId, Answer)>,
+    mut waker: UnixStream,
+    crypto: CryptoProvider,
+    (library, fetcher): (&Library, &Fetcher),
+) {
     loop {
         let asked = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((op, question, papers)) = asked else { return };
-        let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let Ok(asked) = asked else { return };
+        let now = now();
+        let crls = [library.lists(), asked.2.crls.clone()].concat();
+        let Some((op, question, papers)) = enough(asked, World { now, crls: &crls }, crypto, library, fetcher) else {
+            continue;
+        };
         let keys = |name: &str| papers.keys.get(name).cloned();
-        let world = World { now, crls: &papers.crls };
+        let world = World { now, crls: &crls };
         let answer = question.answer(Desk {
             keys: &keys,
             world,
@@ -114,4 +129,27 @@ fn serve(work: &Mutex<Receiver<Asked>>, done: &Sender<(OpId, Answer)>, mut waker
         // A full pipe wakes as well.
         let _ = waker.write(&[1]);
     }
+}
+
+/// The question, unless it waits for a revocation list from now on.
+fn enough(
+    asked: Asked,
+    world: World<'_>,
+    crypto: CryptoProvider,
+    library: &Library,
+    fetcher: &Fetcher,
+) -> Option<Asked> {
+    let wanted = match &asked.1 {
+        Question::Judge { trust, certificates, .. } => trust.lists(certificates, world, &crypto),
+        _ => Vec::new(),
+    };
+    match library.next(&wanted, world.now) {
+        Some(uri) => fetcher.fetch(uri, asked).err(),
+        None => Some(asked),
+    }
+}
+
+/// The time of certificates.
+pub fn now() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }

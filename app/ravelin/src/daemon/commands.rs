@@ -72,6 +72,7 @@ impl<P: Plane> Core<P> {
             Command::DeleteCertificate(file) => self.change(now, |model| model.delete_certificate(&file))?,
             Command::ViewCertificates => self.view_certificates(),
             Command::VerifyCertificate(file) => self.verify_certificate(&file, directory)?,
+            Command::ForgetLists => self.forget_lists(),
             Command::ViewPolicies(name) => self.view_policies(name.as_deref())?,
             Command::ViewRemotes(name) => self.view_remotes(name.as_deref(), now)?,
             Command::IpsecNetstat(args) => self.ipsec_netstat(&args, now),

@@ -24,6 +24,7 @@ use ravelin_types::{IkeSpi, Instant, Spi, Way};
 use self::adopt::{offers, refusal};
 use super::clerk::Asked;
 use super::failures::{Failures, Log};
+use super::fetch::Library;
 use super::inside::Grants;
 use super::keyed::session_ops;
 use super::later::Pending;
@@ -93,6 +94,8 @@ pub struct Core<P> {
     pub(super) grants: Grants,
     /// Who reads along.
     pub(super) tap: Tap,
+    /// Revocation lists that were fetched.
+    pub(super) library: Arc<Library>,
 }
 
 impl<P: Plane> Core<P> {
@@ -150,6 +153,7 @@ impl<P: Plane> Core<P> {
             changes: Vec::new(),
             grants: Grants::default(),
             tap: Tap::default(),
+            library: Arc::default(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -160,6 +164,12 @@ impl<P: Plane> Core<P> {
     #[must_use]
     pub fn with_packets_by(self, packets: &'static str) -> Self {
         Core { packets, ..self }
+    }
+
+    /// The core, with the revocation lists that the clerk fetches.
+    #[must_use]
+    pub fn with_library(self, library: Arc<Library>) -> Self {
+        Core { library, ..self }
     }
 
     /// From now on somebody reads along.

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,6 +29,7 @@ use super::core::{Core, Said};
 use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
 use super::crypto::packet_provider;
+use super::fetch::Library;
 use super::inside::{Host, Wanted};
 use super::key_log::KeyLog;
 use super::keying_socket::{KeyingSocket, Received};
@@ -150,14 +152,15 @@ fn run_with<P: Running>(
     let journal = journal.map(Journal::open).transpose()?;
     let mut store = open_store(&settings.state_dir)?;
     let ike = ike_provider();
-    let clerk = Clerk::start(ike).context("cannot start the threads that check certificates")?;
+    let library = Arc::new(Library::default());
+    let clerk = Clerk::start(ike, library.clone()).context("cannot start the threads that check certificates")?;
     let (plane, packets) = start(ike, &mut store)?;
     let mut inside = plane.inside();
     if let Some(device) = &settings.address_device {
         inside.device.clone_from(device);
     }
     let mut core = match Core::new(model, plane, ike, Box::new(SystemRandom), clock.now()) {
-        Ok(core) => core.with_packets_by(packets),
+        Ok(core) => core.with_packets_by(packets).with_library(library),
         Err((plane, why)) => {
             plane.stop(&mut store)?;
             anyhow::bail!(why);

@@ -22,6 +22,7 @@ pub mod core;
 pub mod crypto;
 pub mod event_loop;
 pub mod failures;
+mod fetch;
 mod flows;
 mod inside;
 mod interfaces;

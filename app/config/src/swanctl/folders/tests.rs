@@ -91,7 +91,7 @@ fn certificates_and_keys_beside_the_file_are_those_of_its_connections() {
     assert_eq!(papers.keys[&credential.key].public_info(), credential.spki);
     assert_eq!(papers.crls.len(), 1);
     let RemoteAuth::Signature(trust) = &gw.remote_auth else { panic!("{gw:?}") };
-    assert_eq!((trust.anchors.len(), trust.pinned.len(), trust.revocation), (1, 0, false));
+    assert_eq!((trust.anchors.len(), trust.pinned.len(), trust.revocation), (1, 0, ravelin_pki::Demand::Relaxed));
     // What a connection says about its peer.
     let more =
         "certs = peer.pem\ncacerts = ../elsewhere/stranger.pem\nrevocation = strict\ncert_policy = 1.3.6.1.4.1.36906";
@@ -99,7 +99,7 @@ fn certificates_and_keys_beside_the_file_are_those_of_its_connections() {
     let gw = remote(&folder.load("swanctl.conf").unwrap(), "gw");
     let RemoteAuth::Signature(trust) = &gw.remote_auth else { panic!("{gw:?}") };
     assert_eq!((trust.anchors[0].der(), trust.pinned[0].der()), (&stranger.der[..], &peer.der[..]));
-    assert_eq!((trust.revocation, trust.policies.len()), (true, 1));
+    assert_eq!((trust.revocation, trust.policies.len()), (ravelin_pki::Demand::Strict, 1));
 }
 
 #[test]

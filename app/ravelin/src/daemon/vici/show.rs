@@ -7,7 +7,7 @@ use ravelin_config::eap::{Beside, Role};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
-use ravelin_pki::Certificate;
+use ravelin_pki::{Certificate, Demand};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
@@ -202,7 +202,7 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     let mut remote = match loaded.and_then(|loaded| loaded.believes.as_ref()) {
         Some(believed) => {
             let remote = authentication(theirs, peer, &believed.certificates, &believed.authorities);
-            remote.with("revocation", if believed.revocation { "strict" } else { "relaxed" })
+            remote.with("revocation", demand(believed.revocation))
         }
         None => authentication(theirs, peer, &[], &[]),
     };
@@ -294,5 +294,14 @@ fn mode(entry: &PolicyEntry) -> &'static str {
         (Some(esp), _) => names::mode(esp.mode),
         (None, ActionWord::Bypass) => "PASS",
         (None, ActionWord::Secure | ActionWord::Discard) => "DROP",
+    }
+}
+
+/// A word of `revocation`.
+fn demand(demand: Demand) -> &'static str {
+    match demand {
+        Demand::Relaxed => "relaxed",
+        Demand::IfUri => "ifuri",
+        Demand::Strict => "strict",
     }
 }

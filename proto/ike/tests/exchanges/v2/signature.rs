@@ -236,7 +236,7 @@ fn a_revoked_certificate_is_refused() {
     // Where it must be known, no list or an old one is not enough.
     for crl in [None, Some(papers.root.crl_until(&[], 2024))] {
         let mut lab = papers.lab(|_, b| {
-            let strict = Trust { revocation: true, ..trust(&[&papers.root.der]) };
+            let strict = Trust { revocation: ravelin_pki::Demand::Strict, ..trust(&[&papers.root.der]) };
             b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(strict));
         });
         lab.b.papers.crls = crl.iter().map(|der| list(der)).collect();

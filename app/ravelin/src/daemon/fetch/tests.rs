@@ -1,0 +1,220 @@
+//! Servers of the loopback device that say what they like.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use ravelin_ike::{OpId, Question};
+use ravelin_testkit::papers::{self, Kind};
+
+use super::*;
+
+/// A server that answers every request with these octets, and where its list is; it counts the requests.
+fn server_with(answer: Vec<u8>) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let uri = format!("http://{}/ca.crl", listener.local_addr().expect("a port"));
+    let (asked, requests) = channel();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut request = [0; 2048];
+            let count = stream.read(&mut request).unwrap_or(0);
+            let _ = asked.send(String::from_utf8_lossy(&request[..count]).into_owned());
+            let _ = stream.write_all(&answer);
+        }
+    });
+    (uri, requests)
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+fn errand(number: u64) -> Asked {
+    let credential =
+        ravelin_pki::auth::Credential { certificates: Vec::new(), key: String::new(), spki: Vec::new(), sha1: false };
+    (OpId(number), Question::SignHash { credential: Arc::new(credential), hash: Vec::new() }, Arc::default())
+}
+
+#[test]
+fn a_list_is_fetched_once_and_forgotten_when_told() {
+    let ca = papers::root("ca", Kind::P256);
+    let (uri, requests) = server_with(ok(&ca.crl(&[])));
+    let library = Arc::new(Library::default());
+    let (back, returned) = channel();
+    let fetcher = Fetcher::new(library.clone(), back);
+    let wanted = [vec!["ldap://127.0.0.1/x".to_owned(), uri.clone()]];
+    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&uri), "what HTTP reaches");
+    for number in 0..3 {
+        assert!(fetcher.fetch(uri.clone(), errand(number)).is_ok());
+    }
+    let order: Vec<u64> = returned.iter().take(3).map(|(op, ..)| op.0).collect();
+    assert_eq!(order, [0, 1, 2]);
+    assert!(requests.recv().expect("a request").starts_with("GET /ca.crl HTTP/1.1\r\n"));
+    assert!(requests.try_recv().is_err(), "once");
+    assert_eq!(library.lists().len(), 1);
+    assert_eq!(library.next(&wanted, now()), None);
+    // When it is out of date, and when it is forgotten, it is fetched again.
+    assert!(library.next(&wanted, Time(now().0 + 100 * 31_556_952)).is_some());
+    assert_eq!(library.forget(), 1);
+    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&uri));
+}
+
+// What a server says is bounded and judged, and a failure is remembered, for a while.
+#[test]
+fn what_makes_no_list_is_a_failure_and_is_not_asked_for_at_once() {
+    let old = papers::root("ca", Kind::P256).crl_until(&[], 2021);
+    let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", limits::CRL + 1).into_bytes();
+    let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0x30; limits::CRL + 10]].concat();
+    for (answer, why) in [
+        (ok(b"<html>"), "not"),
+        (ok(&old), "out of date"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "404"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /ca.crl\r\nContent-Length: 0\r\n\r\n".to_vec(), "redirect"),
+        (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n".to_vec(), ""),
+        ([long, vec![0; 1024]].concat(), ""),
+        (endless, ""),
+        (b"\0\0\0\0\r\n\r\n".to_vec(), ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n".to_vec(), ""),
+        (Vec::new(), ""),
+    ] {
+        let (uri, _requests) = server_with(answer);
+        let said = get(&uri).expect_err("no list");
+        assert!(said.contains(why), "{said:?} has no {why:?}");
+        let library = Library::default();
+        library.put(&uri, Err(said), now());
+        assert_eq!(library.next(&[vec![uri.clone()]], now()), None);
+        assert_eq!(library.next(&[vec![uri.clone()]], Time(now().0 + AGAIN)), Some(uri));
+        assert!(library.lists().is_empty());
+    }
+}
+
+// Nothing that one server does delays a peer of another.
+#[test]
+fn a_silent_server_holds_up_its_own_peers_alone() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let slow = format!("http://{}/x.crl", silent.local_addr().expect("a port"));
+    let (quick, _requests) = server_with(ok(&papers::root("ca", Kind::P256).crl(&[])));
+    let library = Arc::new(Library::default());
+    let (back, returned) = channel();
+    let fetcher = Fetcher::new(library.clone(), back);
+    let began = Instant::now();
+    for number in 0..(MAX_WAITING as u64) {
+        assert!(fetcher.fetch(slow.clone(), errand(number)).is_ok());
+    }
+    // Its queue is bounded: the next are judged without its list.
+    let refused = (0..2).filter(|_| fetcher.fetch(slow.clone(), errand(1000)).is_err()).count();
+    assert!(refused >= 1);
+    assert!(fetcher.fetch(quick, errand(2000)).is_ok());
+    assert_eq!(returned.recv().expect("an answer").0, OpId(2000));
+    assert!(began.elapsed() < PATIENCE / 2);
+    // In the end its own peers come back, all at once: the failure is remembered.
+    assert!(returned.iter().take(MAX_WAITING).count() == MAX_WAITING);
+    assert!(began.elapsed() < PATIENCE * 2);
+}
+
+#[test]
+fn the_number_of_servers_and_of_places_is_bounded() {
+    let library = Arc::new(Library::default());
+    let (back, _returned) = channel();
+    let fetcher = Fetcher::new(library.clone(), back);
+    // Nobody listens there, so each is done at once.
+    for port in 1..=u16::try_from(2 * MAX_SERVERS).expect("few") {
+        let _ = fetcher.fetch(format!("http://127.0.0.1:{port}/x"), errand(0));
+    }
+    assert!(fetcher.servers.lock().expect("a lock").len() <= MAX_SERVERS);
+    for place in 0..2 * MAX_PLACES {
+        library.put(&format!("http://a/{place}"), Err("no".into()), now());
+    }
+    assert!(library.lock().len() <= MAX_PLACES);
+}
+
+#[test]
+fn only_plain_places_of_http_are_asked() {
+    for (uri, expected) in [
+        ("http://crl.example.org/a.crl", Some("crl.example.org")),
+        ("HTTP://crl.example.org:8080?x", Some("crl.example.org:8080")),
+        ("https://crl.example.org/a.crl", None),
+        ("ldap://crl.example.org/a", None),
+        ("file:///etc/passwd", None),
+        ("http://", None),
+        ("http:///x", None),
+        ("http://user:word@crl.example.org/", None),
+    ] {
+        assert_eq!(server(uri), expected, "{uri}");
+    }
+    let long = vec![vec![format!("http://a/{}", "x".repeat(MAX_URI))]];
+    assert_eq!(Library::default().next(&long, now()), None);
+}
+
+/// Two hosts: a peer whose certificate says where the list is, and a clerk that judges it.
+#[test]
+fn a_peer_is_judged_by_the_list_that_its_certificate_names() {
+    use ravelin_ike::Answer;
+    use ravelin_pki::auth::{Credential, Trust};
+    use ravelin_pki::{Certificate, Demand};
+    use ravelin_types::Identity;
+
+    let (ca, listener) = (papers::root("ca", Kind::P256), TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let uri = format!("http://{}/ca.crl", listener.local_addr().expect("a port"));
+    let name = "peer.example.org";
+    let paper = |uri: &str| ca.issue(papers::listed_at(papers::subject("peer", &[name]), uri), Kind::P256);
+    let (good, gone) = (paper(&uri), paper(&uri));
+    let list = ok(&ca.crl(&[&gone]));
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.read(&mut [0; 2048]);
+            let _ = stream.write_all(&list);
+        }
+    });
+    let nowhere = paper("http://127.0.0.1:1/ca.crl");
+    let crypto = super::super::crypto::ike_provider();
+    let ask = |paper: &papers::Paper, revocation: Demand| {
+        let key = crypto.signatures.expect("signatures").private_key(&paper.pkcs8).expect("a key");
+        let own = Certificate::parse(&paper.der).expect("a certificate");
+        let credential =
+            Credential { spki: own.spki().to_vec(), certificates: vec![own], key: String::new(), sha1: false };
+        let proof = credential.prove(&*key, Some(&[2]), b"octets").expect("a signature");
+        let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
+        let trust = Trust { anchors: anchors.into(), revocation, ..Trust::default() };
+        Question::Judge {
+            trust: Arc::new(trust),
+            identity: Identity::Fqdn(name.into()),
+            certificates: credential.payloads(),
+            proof,
+            octets: b"octets".to_vec(),
+        }
+    };
+    let mut clerk = super::super::clerk::Clerk::start(crypto, Arc::default()).expect("threads");
+    let questions = [
+        ask(&good, Demand::Strict),
+        ask(&gone, Demand::Relaxed),
+        ask(&nowhere, Demand::IfUri),
+        ask(&nowhere, Demand::Relaxed),
+    ];
+    // One by one: what nobody answers for is remembered as well.
+    let answers = questions.into_iter().enumerate().map(|(number, question)| {
+        let op = OpId(number as u64);
+        clerk.ask((op, question, Arc::default()));
+        let end = Instant::now() + 2 * PATIENCE;
+        loop {
+            if let Some(answer) = clerk.answers().remove(&op) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "no answer");
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let answers: Vec<String> = answers
+        .map(|answer| match answer {
+            Answer::Proven => "proven".to_owned(),
+            Answer::Refused(why) => why,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(answers[0], "proven");
+    assert!(answers[1].contains("was revoked"), "{}", answers[1]);
+    // The good list of the same authority is here by now, and is for this certificate, too.
+    assert_eq!(answers[2], "proven");
+    assert_eq!(answers[3], "proven");
+}
