@@ -7,6 +7,7 @@
 //! | `ravelin-sub`, `swan-sub` | the same by `sub` |
 //! | `ravelin-old`, `swan-old` | the same by `ca`, expired |
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
+//! | `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
 //!
@@ -34,6 +35,9 @@ pub fn kind(word: &str) -> Option<Kind> {
     })
 }
 
+/// Where a server on the host that judges has the list.
+const LIST: &str = "http://127.0.0.1:8880/ca.crl";
+
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     let (ca, stranger) = (papers::root("ca", kind), papers::root("stranger", kind));
@@ -50,6 +54,9 @@ pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
         let gone = ca.peer(side, &[&id], kind);
         save(folder, &format!("{side}-gone"), &gone)?;
         revoked.push(gone);
+        if side == "swan" {
+            save(folder, "swan-listed", &ca.issue(papers::listed_at(papers::subject(side, &[&id]), LIST), kind))?;
+        }
     }
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
         save(folder, name, authority)?;
