@@ -113,8 +113,8 @@ fn internal_addresses_are_those_of_a_tunnel_with_an_sa() {
         ("ike pool -n p -a 10.3.0.0/33".to_owned(), "10.3.0.0/33"),
         ("ike pool -n p -a 10.3.0.0/24 --fixed box=fec3::1".to_owned(), "--fixed"),
         ("ike pool -n p -a 10.3.0.0/24 --fixed a=10.3.0.9 --fixed b=10.3.0.9".to_owned(), "--fixed"),
-        ("ike remote -n gw -r 10.0.0.2 -u -m PSK -h s --vip any".to_owned(), "--vip"),
-        ("ike remote -n gw -r 10.0.0.2 -w -m PSK -h s --pool p".to_owned(), "--pool"),
+        ("ike remote -n gw -r 10.0.0.2 -u -m PSK -h s -g a -f b --vip any".to_owned(), "--vip"),
+        ("ike remote -n gw -r 10.0.0.2 -w -m PSK -h s -g a -f b --pool p".to_owned(), "--pool"),
     ] {
         assert_eq!(bad(&line).0.as_deref(), Some(at), "{line}");
     }

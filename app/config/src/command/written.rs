@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use ravelin_ike::address::pool::{Attribute, Pool};
-use ravelin_ike::address::{CfgAttributeType, CfgValue};
+use ravelin_ike::address::CfgValue;
 use ravelin_ike::config::{IkeVersion, Remote};
 use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
@@ -296,13 +296,11 @@ pub fn pool_line(pool: &Pool) -> Line {
     line.value("-a", format_args!("{first}-{last}"));
     let fixed = |(id, address): &(Identity, IpAddr)| format!("{}={address}", identity::written(id));
     pool.fixed.iter().for_each(|it| line.value("--fixed", fixed(it)));
-    for Attribute { kind, value } in &pool.attributes {
+    for Attribute { value, .. } in &pool.attributes {
         match value {
             CfgValue::Address(address) => line.value("--dns", address),
             CfgValue::Subnet(address, length) => line.value("--subnet", format_args!("{address}/{length}")),
-            CfgValue::Other(text) if *kind == CfgAttributeType::INTERNAL_DNS_DOMAIN => {
-                line.value("--domain", String::from_utf8_lossy(text));
-            }
+            CfgValue::Domain(name) => line.value("--domain", name),
             // No flag makes another one.
             _ => {}
         }
