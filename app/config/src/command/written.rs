@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use ravelin_ike::address::pool::{Attribute, Pool};
 use ravelin_ike::address::CfgValue;
+use ravelin_ike::address::pool::{Attribute, Pool};
 use ravelin_ike::config::{IkeVersion, Remote};
 use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
