@@ -3,6 +3,7 @@ use crate::command::{ActionWord, Start};
 use crate::papers::Loaded;
 use crate::swanctl::{Contents, contents};
 use ravelin_types::policy::Mode;
+use std::time::Duration;
 
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
     let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))));
