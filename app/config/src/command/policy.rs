@@ -23,7 +23,7 @@ use super::{Command, Conflict, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
-use crate::value::selector::IdString;
+use crate::value::selector::{IdString, begin_alike};
 use crate::value::{device, device_name, identity, name, pfp, quantity};
 
 /// The flags of `ipsec policy`.
@@ -38,7 +38,7 @@ pub struct PolicyArgs {
     name: Option<String>,
     /// Source: ADDRESS, ADDRESS/BITS, ADDRESS/MASK, FIRST-LAST, any (IPv4) or any6, each with ,PORT or ,FIRST-LAST, or
     /// ,opaque for packets that show no port; internal or internal6 for the address that the remote gives us (ike remote
-    /// --vip); several -s are several sources
+    /// --vip); several -s are several sources, of both families if there are destinations of both
     #[arg(short = 's', long, value_name = "ID", value_parser = end)]
     source: Vec<End>,
     /// Destination, written like the source, internal being the address that we give the remote (ike remote --pool); the
@@ -247,7 +247,8 @@ impl PolicyArgs {
                 None
             }
         };
-        let (local, remote) = (self.bound(&self.source, false), self.bound(&self.destination, false));
+        let (local, mut remote) = (self.bound(&self.source, false), self.bound(&self.destination, false));
+        begin_alike(&local, &mut remote);
         let (priority, action, interface) = (self.priority, self.action, self.interface.clone());
         // Where its peers are, and which internal addresses there are, is known with the SAs.
         let trap = !self.anywhere() && !self.is_internal();
@@ -390,8 +391,9 @@ impl PolicyArgs {
 
     fn check_traffic(&self) -> Result<(), Conflict> {
         let (source, destination) = self.ids();
-        let first = source.first();
-        let first = first.ok_or_else(|| Conflict::missing("expected -s SOURCE: an address, any or any6"))?;
+        if source.is_empty() {
+            return Err(Conflict::missing("expected -s SOURCE: an address, any or any6"));
+        }
         if destination.is_empty() {
             return Err(Conflict::missing("expected -d DESTINATION: an address, any or any6"));
         }
@@ -400,11 +402,17 @@ impl PolicyArgs {
                 return Err(Conflict::at(flag, format!("expected at most {SELECTORS} of them in one policy")));
             }
         }
-        destination.iter().try_for_each(|destination| check_traffic(&self.protocol, *first, *destination))?;
-        match source.iter().find(|source| source.is_ipv4() != first.is_ipv4()) {
-            Some(_) => Err(Conflict::at(('s', "source"), "the -s belong to different address families")),
-            None => source.iter().try_for_each(|source| check_traffic(&self.protocol, *source, destination[0])),
+        let ends =
+            [(&destination, &source, ('d', "destination"), "-s"), (&source, &destination, ('s', "source"), "-d")];
+        for (ends, others, flag, other) in ends {
+            if let Some(alone) = ends.iter().find(|end| !others.iter().any(|it| it.is_ipv4() == end.is_ipv4())) {
+                let family = if alone.is_ipv4() { "IPv4" } else { "IPv6" };
+                let why = format!("-s and -d belong to different address families: there is no {other} of {family}");
+                return Err(Conflict::at(flag, why));
+            }
+            ends.iter().try_for_each(|end| check_end(&self.protocol, *end, flag))?;
         }
+        Ok(())
     }
 
     /// Both ends without the difference between addresses that are known and those that come with an SA.
@@ -496,10 +504,14 @@ pub(super) fn check_traffic(protocol: &Protocol, source: IdString, destination: 
     if source.is_ipv4() != destination.is_ipv4() {
         return Err(Conflict::at(('d', "destination"), "-s and -d belong to different address families"));
     }
-    for (end, flag) in [(source, ('s', "source")), (destination, ('d', "destination"))] {
-        end.check_ports(protocol).map_err(|error| Conflict::at(flag, error.message))?;
-    }
-    match (protocol.number, source.is_ipv4()) {
+    check_end(protocol, source, ('s', "source"))?;
+    check_end(protocol, destination, ('d', "destination"))
+}
+
+/// Whether one end and the protocol can be of one packet.
+fn check_end(protocol: &Protocol, end: IdString, flag: (char, &'static str)) -> Result<(), Conflict> {
+    end.check_ports(protocol).map_err(|error| Conflict::at(flag, error.message))?;
+    match (protocol.number, end.is_ipv4()) {
         (1, false) => Err(Conflict::at(('p', "protocol"), "icmp is of IPv4; use -p icmp6")),
         (58, true) => Err(Conflict::at(('p', "protocol"), "icmp6 is of IPv6; use -p icmp")),
         (135, true) => Err(Conflict::at(('p', "protocol"), "mh, the Mobility Header, is of IPv6")),

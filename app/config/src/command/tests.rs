@@ -482,12 +482,32 @@ fn a_policy_has_as_many_sources_and_destinations_as_are_written() {
         (POLICY.replace("-d 10.0.0.78", "-d 10.0.0.78 -d 10.0.0.79"), "-d", "is the remote endpoint itself"),
         (several.replace("-s 10.1.0.0/16", "-s any6"), "-s", "different address families"),
         (several.replace("--destination 10.3.0.1", "-d any6"), "-d", "different address families"),
+        (format!("{several} -s any6"), "-s", "no -d of IPv6"),
+        (several.replace("-p tcp", "-p icmp").replace(",80", "") + " -s any6 -d any6", "-p", "icmp6"),
         (format!("{several}{many}"), "-s", "at most 64"),
     ] {
         let (place, message) = bad(&line);
         assert!(message.contains(words), "{line}: {message}");
         assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
     }
+}
+
+#[test]
+fn one_policy_is_about_both_address_families() {
+    let mixed = POLICY.replace("transport", "tunnel").replace("-d 10.0.0.78", "-d 2001:db8:2::/48 -d 10.2.0.0/16");
+    let mixed = mixed.replace("-s 10.0.0.77", "-s 10.1.0.0/16 -s 2001:db8:1::/48 -s 10.3.0.0/16");
+    let Command::AddPolicy(spec) = good(&mixed).command else { panic!() };
+    let shown = |ends: &[TrafficSelector]| ends.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&spec.local), ["10.1.0.0/16[6]", "2001:db8:1::/48[6]", "10.3.0.0/16[6]"]);
+    assert_eq!(shown(&spec.remote), ["10.2.0.0/16[6]", "2001:db8:2::/48[6]"], "both sides begin with one family");
+    let Command::AddPolicy(again) = good(&spec.line().to_string()).command else { panic!() };
+    assert_eq!(again, spec);
+    // With an address that comes with the SA too.
+    let road = mixed.replace("-s 10.1.0.0/16 -s 2001:db8:1::/48 -s 10.3.0.0/16", "-s internal -s internal6");
+    let Command::AddPolicy(spec) = good(&road).command else { panic!() };
+    assert_eq!(shown(&spec.esp.unwrap().dynamic.local), ["0.0.0.0/0[6]", "::/0[6]"]);
+    let (place, message) = bad(&road.replace(" -s internal6", ""));
+    assert_eq!((place.as_deref(), message.contains("no -s of IPv6")), (Some("-d"), true), "{message}");
 }
 
 #[test]

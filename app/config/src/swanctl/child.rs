@@ -19,6 +19,7 @@ use super::value::{Selector, selector};
 use crate::command::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
 use crate::value::name;
 use crate::value::priority::Priority;
+use crate::value::selector::begin_alike;
 
 /// The largest anti-replay window.
 const MAX_WINDOW: u32 = 4096;
@@ -89,7 +90,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         }
     }
     let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
-    let (remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
+    let (mut remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
     let shunt = !matches!(kind, Kind::Protect(_));
     if shunt && (local.is_empty() || remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
@@ -106,12 +107,14 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if start && ends.endpoint.is_unspecified() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
     }
-    let mixed = [&local, &remote].into_iter().flatten().any(|ts| Some(ts.is_ipv4()) != first_family(&local, &remote));
-    // With internal addresses of both families there are pairs of each.
-    let of_both = ends.virtual_local || ends.virtual_remote;
-    if mixed && !of_both {
-        reader.wrong("the selectors of a child are all of one address family");
+    // An address that comes with the SA may be of either family.
+    let alone = |ends: &[TrafficSelector], others: &[TrafficSelector], dynamic: &[TrafficSelector]| {
+        dynamic.is_empty() && ends.iter().any(|end| !others.iter().any(|it| it.is_ipv4() == end.is_ipv4()))
+    };
+    if alone(&local, &remote, &dynamic_remote) || alone(&remote, &local, &dynamic_local) {
+        reader.wrong("each address family in local_ts is to be in remote_ts too, and the other way round");
     }
+    begin_alike(&local, &mut remote);
     reader.finish(&[]);
     if problems.0.len() > before {
         return None;
@@ -158,10 +161,6 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         interface: None,
         connection,
     })
-}
-
-fn first_family(local: &[TrafficSelector], remote: &[TrafficSelector]) -> Option<bool> {
-    local.iter().chain(remote).next().map(TrafficSelector::is_ipv4)
 }
 
 /// Fixed selectors, and dynamic ones whose address is not known yet.

@@ -10,6 +10,7 @@ use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
+use ravelin_types::selector::TrafficSelector;
 
 fn read(text: &str) -> Result<Contents, String> {
     let root = parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?;
@@ -53,6 +54,23 @@ fn a_tunnel_between_two_networks() {
     );
     let seconds = |limits: &ravelin_types::lifetime::Limits| limits.time.map(|time| time.as_secs());
     assert_eq!((seconds(&esp.lifetime.soft), seconds(&esp.lifetime.hard)), (Some(600), Some(660)));
+}
+
+#[test]
+fn a_child_is_about_both_address_families() {
+    let child = |ends: &str| {
+        format!(
+            "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nchildren {{\n c {{\n{ends}\nstart_action = trap\n }}\n}}"
+        )
+    };
+    let both = child("local_ts = 10.1.0.0/16, fd01::/64\nremote_ts = fd02::/64, 10.2.0.0/16, fd03::/64");
+    let policy = connection(&both).policies.remove(0);
+    let shown = |ends: &[TrafficSelector]| ends.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(shown(&policy.local), "10.1.0.0/16 fd01::/64");
+    assert_eq!(shown(&policy.remote), "10.2.0.0/16 fd02::/64 fd03::/64");
+    for ends in ["local_ts = 10.1.0.0/16, fd01::/64\nremote_ts = fd02::/64", "remote_ts = 10.2.0.0/16, fd02::/64"] {
+        assert!(refused(&child(ends)).contains("each address family"), "{ends}");
+    }
 }
 
 #[test]

@@ -92,6 +92,15 @@ impl From<TrafficSelector> for IdString {
     }
 }
 
+/// Has both sides of a policy about two address families begin with the same one: whoever can only say one pair (IKEv1's
+/// quick mode, the management messages) says the first of each side. Packets are of one family, so that the order of
+/// families means nothing.
+pub fn begin_alike(local: &[TrafficSelector], remote: &mut [TrafficSelector]) {
+    if let Some(first) = local.first() {
+        remote.sort_by_key(|selector| selector.is_ipv4() != first.is_ipv4());
+    }
+}
+
 /// An identity string as written behind `-s` and `-d` of `ipsec policy`.
 ///
 /// # Errors

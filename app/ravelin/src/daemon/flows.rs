@@ -38,9 +38,8 @@ fn of(policy: &Policy, protocols: &[ProtocolId], ids: Option<&(String, String)>)
         if !policy.is_about(direction) {
             continue;
         }
-        for (local, remote) in
-            policy.local.iter().flat_map(|local| policy.remote.iter().map(move |remote| (local, remote)))
-        {
+        let pairs = policy.local.iter().flat_map(|local| policy.remote.iter().map(move |remote| (local, remote)));
+        for (local, remote) in pairs.filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4()) {
             let (from, to) = if way == "in" { (remote, local) } else { (local, remote) };
             let mut row = Message::new().with("protocol", protocol).with("direction", way).with("policy", &policy.name);
             if from.protocol() != 0 {

@@ -215,7 +215,7 @@ fn a_connection_that_cannot_be_is_discarded_whole() {
         ("aes128-sha256-x25519", "aes999-foo", "invalid value for: proposals, `aes999`"),
         ("auth = psk", "auth = eap", "EAP on both sides takes one method that proves both"),
         ("version = 2", "version = 1\nppk_required = yes", "of IKEv2"),
-        ("10.2.0.0/16", "2001:db8::/32", "one address family"),
+        ("10.2.0.0/16", "2001:db8::/32", "each address family"),
     ] {
         let answer = bench.answer("load-conn", message(&CONNECTION.replace(from, to)));
         assert_eq!(answer.text("success"), Some("no"));
