@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_pki::auth::{Trust, World};
+use ravelin_pki::ocsp::Answer;
 use ravelin_pki::{Certificate, Crl, Time, Usage, path};
 use ravelin_types::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,6 +24,7 @@ pub(crate) struct Judge {
     trust: Arc<Trust>,
     peer: Option<Identity>,
     crls: Vec<Crl>,
+    answers: Vec<Answer>,
     now: Time,
     crypto: CryptoProvider,
     found: Found,
@@ -30,7 +32,8 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(trust: Arc<Trust>, peer: Option<Identity>, world: World<'_>, crypto: CryptoProvider) -> Self {
-        Judge { trust, peer, crls: world.crls.to_vec(), now: world.now, crypto, found: Found::default() }
+        let (crls, answers) = (world.crls.to_vec(), world.answers.to_vec());
+        Judge { trust, peer, crls, answers, now: world.now, crypto, found: Found::default() }
     }
 
     pub(crate) fn found(&self) -> Found {
@@ -39,7 +42,7 @@ impl Judge {
 
     fn judge(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>], usage: Usage) -> Result<(), Error> {
         let sent: Vec<&[u8]> = std::iter::once(own).chain(others).map(AsRef::as_ref).collect();
-        let world = World { now: self.now, crls: &self.crls };
+        let world = World { now: self.now, crls: &self.crls, answers: &self.answers };
         match self.trust.judge_tls(self.peer.as_ref(), &sent, usage, world, &self.crypto) {
             Ok(certificate) => {
                 let _ = self.found.set(certificate);

@@ -49,7 +49,7 @@ fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> St
     let crypto = ravelin_crypto_aws_lc::provider();
     let keys = |name: &str| side.keys.get(name).cloned();
     // 2026-06-01
-    let world = World { now: Time(1_780_272_000), crls: &side.crls };
+    let world = World { now: Time(1_780_272_000), crls: &side.crls, answers: &[] };
     let maker = Maker { keys: &keys, world, crypto: &crypto };
     conversation.turn(heard, Tools { random: &|out| out.fill(7), tls: &maker })
 }

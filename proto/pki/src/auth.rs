@@ -19,8 +19,9 @@ use ravelin_types::Identity;
 
 use crate::certificate::Certificate;
 use crate::fault::Fault;
+use crate::ocsp::Answer;
 use crate::path::{self, Path, Rules, Time, Usage};
-use crate::revocation::{self, Crl, Demand, Revocation};
+use crate::revocation::{self, Crl, Demand, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
 /// RSA signature (RFC 7296 §3.8).
@@ -104,6 +105,8 @@ pub struct World<'a> {
     pub now: Time,
     /// Revocation lists.
     pub crls: &'a [Crl],
+    /// Answers of OCSP responders.
+    pub answers: &'a [Answer],
 }
 
 /// Why a peer is not believed, or why we cannot sign.
@@ -173,18 +176,25 @@ impl Trust {
         let lists = claim.certificates.iter().filter(|(encoding, _)| *encoding == CRL).take(limits::PEER_CERTIFICATES);
         let mut crls: Vec<Crl> = lists.filter_map(|(_, der)| Crl::parse(der).ok()).collect();
         crls.extend_from_slice(world.crls);
-        let (leaf, path) = self.chain(Some(claim.identity), &sent, &self.rules(world.now, &crls), crypto)?;
+        let rules = self.rules(World { crls: &crls, ..world });
+        let (leaf, path) = self.chain(Some(claim.identity), &sent, &rules, crypto)?;
         self.verify(&*path::key(&leaf, crypto)?, claim)?;
         Ok(path)
     }
 
-    /// Where revocation lists are to be had that this judgement lacks, by certificate; any of its places will do. Only what an
-    /// authority that is trusted has signed is looked at: nobody else sends us anywhere.
-    pub fn lists(&self, certificates: &[(u8, Vec<u8>)], world: World<'_>, crypto: &CryptoProvider) -> Vec<Vec<String>> {
+    /// Where this judgement's certificates are told to be revoked or not, as far as that is not known: by certificate; any of
+    /// its places will do. Only what an authority that is trusted has signed is looked at: nobody else sends us anywhere.
+    pub fn sources(
+        &self,
+        certificates: &[(u8, Vec<u8>)],
+        world: World<'_>,
+        crypto: &CryptoProvider,
+    ) -> Vec<Vec<Source>> {
         let sent = certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]);
         let sent: Vec<&[u8]> = sent.take(limits::PEER_CERTIFICATES).collect();
-        let rules = self.rules(world.now, world.crls);
-        let unasked = Revocation { demand: Demand::Relaxed, ..rules.revocation };
+        let rules = self.rules(world);
+        // What is out of date may say that one was revoked, and be asked again for that.
+        let unasked = Revocation { crls: &[], answers: &[], demand: Demand::Relaxed };
         match self.chain(None, &sent, &Rules { revocation: unasked, ..rules.clone() }, crypto) {
             Ok((_, Some(path))) => revocation::missing(&path, &rules, crypto),
             _ => Vec::new(),
@@ -204,7 +214,7 @@ impl Trust {
         world: World<'_>,
         crypto: &CryptoProvider,
     ) -> Result<Certificate, Refusal> {
-        let rules = Rules { usage, ..self.rules(world.now, world.crls) };
+        let rules = Rules { usage, ..self.rules(world) };
         self.chain(identity, sent, &rules, crypto).map(|(leaf, _)| leaf)
     }
 
@@ -245,7 +255,7 @@ impl Trust {
         world: World<'_>,
         crypto: &CryptoProvider,
     ) -> Result<Option<Path>, Refusal> {
-        let rules = self.rules(world.now, world.crls);
+        let rules = self.rules(world);
         let mut refusal = Refusal::Certificate(Fault::None);
         for certificate in &self.pinned {
             let judged = path::check_alone(certificate, &rules, crypto)
@@ -272,9 +282,9 @@ impl Trust {
         self.verify(&*key, claim)
     }
 
-    fn rules<'a>(&'a self, now: Time, crls: &'a [Crl]) -> Rules<'a> {
-        let revocation = Revocation { crls, demand: self.revocation };
-        Rules { now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
+    fn rules<'a>(&'a self, world: World<'a>) -> Rules<'a> {
+        let revocation = Revocation { crls: world.crls, answers: world.answers, demand: self.revocation };
+        Rules { now: world.now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
     }
 
     fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {

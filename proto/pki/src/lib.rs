@@ -21,6 +21,7 @@ mod constraints;
 mod fault;
 pub mod limits;
 pub mod names;
+pub mod ocsp;
 pub mod path;
 mod policy;
 pub mod revocation;
@@ -29,7 +30,7 @@ pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
-pub use revocation::{Crl, Demand};
+pub use revocation::{Crl, Demand, Source};
 
 /// Object identifiers that stand in certificates.
 pub(crate) mod oid {
@@ -55,10 +56,14 @@ pub(crate) mod oid {
     pub(crate) const INHIBIT_ANY: Oid = Oid::new_unwrap("2.5.29.54");
     pub(crate) const AUTHORITY_ACCESS: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.1.1");
     pub(crate) const ACCESS_OCSP: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1");
+    pub(crate) const OCSP_BASIC: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.1");
+    pub(crate) const OCSP_NONCE: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.2");
     pub(crate) const SERVER_AUTH: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.1");
     pub(crate) const CLIENT_AUTH: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.2");
+    pub(crate) const OCSP_SIGNING: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.9");
     pub(crate) const IPSEC_IKE: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.17");
     pub(crate) const IKE_INTERMEDIATE: Oid = Oid::new_unwrap("1.3.6.1.5.5.8.2.2");
     pub(crate) const EC_KEY: Oid = Oid::new_unwrap("1.2.840.10045.2.1");
+    pub(crate) const SHA1: Oid = Oid::new_unwrap("1.3.14.3.2.26");
     pub(crate) const EMAIL: Oid = Oid::new_unwrap("1.2.840.113549.1.9.1");
 }

@@ -26,3 +26,9 @@ pub const RSA_BITS: core::ops::RangeInclusive<u32> = 2048..=8192;
 
 /// Bytes of one revocation list. One million entries have some 40 MiB; whoever has such lists uses OCSP.
 pub const CRL: usize = 16 * 1024 * 1024;
+
+/// Bytes of one OCSP answer. With the certificate of the responder, and post-quantum signatures, it has some 40 KiB.
+pub const OCSP: usize = 64 * 1024;
+
+/// Certificates in an OCSP answer that are looked at: the responder's own is the first.
+pub const RESPONDERS: usize = 4;

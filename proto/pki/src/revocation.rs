@@ -1,7 +1,8 @@
-//! Whether a certificate was revoked: revocation lists (RFC 5280 §5 and §6.3).
+//! Whether a certificate was revoked: revocation lists (RFC 5280 §5 and §6.3) and answers of responders ([`ocsp`](crate::ocsp)).
 //!
 //! A list counts when the authority that issued the certificate signed it, when it is current and when it covers the
-//! certificate. Indirect lists and those that hold only differences are passed over.
+//! certificate. Indirect lists and those that hold only differences are passed over. Whichever of the two says that a
+//! certificate was revoked is believed, and either will do where it must be known that it was not.
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -18,6 +19,7 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
 use crate::certificate::{Certificate, Signed};
 use crate::fault::Fault;
+use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Rules, Time};
 use crate::{limits, oid};
 
@@ -26,6 +28,8 @@ use crate::{limits, oid};
 pub struct Revocation<'a> {
     /// Lists that were loaded or fetched.
     pub crls: &'a [Crl],
+    /// Answers of OCSP responders.
+    pub answers: &'a [Answer],
     /// Of which certificates below the anchor it must be known.
     pub demand: Demand,
 }
@@ -46,8 +50,26 @@ impl Demand {
     fn is_for(self, certificate: &Certificate) -> bool {
         match self {
             Demand::Relaxed => false,
-            Demand::IfUri => !certificate.crl_uris().is_empty(),
+            Demand::IfUri => !certificate.crl_uris().is_empty() || !certificate.ocsp_uris().is_empty(),
             Demand::Strict => true,
+        }
+    }
+}
+
+/// Where it is to be learnt whether a certificate was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// At a responder with this URI, which is asked this.
+    Responder(String, Enquiry),
+    /// In the revocation list with this URI.
+    List(String),
+}
+
+impl Source {
+    /// Its URI.
+    pub fn uri(&self) -> &str {
+        match self {
+            Source::Responder(uri, _) | Source::List(uri) => uri,
         }
     }
 }
@@ -202,39 +224,64 @@ impl fmt::Debug for Crl {
     }
 }
 
-/// Where lists for the certificates of a path are to be had that no current one here is for: for each certificate the
-/// places that it names, any of which will do (RFC 5280 §4.2.1.13).
-pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvider) -> Vec<Vec<String>> {
-    let below = path.0.len().saturating_sub(1);
-    let lacks = |at: &usize| {
-        let strict = Revocation { demand: Demand::Strict, ..rules.revocation };
-        let rules = Rules { revocation: strict, ..rules.clone() };
-        matches!(check(&path.0, *at, &rules, crypto), Err(Fault::RevocationUnknown(_)))
+/// Where it is to be learnt about the certificates of a path: for each certificate the places that it names, any of which
+/// will do, responders first (RFC 5280 §4.2.1.13 and §4.2.2.1). A responder is asked although there is a list: it knows
+/// sooner.
+pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvider) -> Vec<Vec<Source>> {
+    let sources = |at: usize| {
+        let (certificate, above) = path.0.get(at..)?.split_first()?;
+        let issuer = above.first()?;
+        let answers = rules.revocation.answers;
+        if answers.iter().any(|answer| answer.is_current(rules.now) && answer.is_about(certificate, issuer)) {
+            return None;
+        }
+        let enquiry = Enquiry::new(certificate, issuer, crypto)?;
+        let responder = |uri: &String| Source::Responder(uri.clone(), enquiry.clone());
+        let mut sources: Vec<Source> = certificate.ocsp_uris().iter().map(responder).collect();
+        if !lists(certificate, above, rules, crypto).iter().any(|crl| crl.is_current(rules.now)) {
+            sources.extend(certificate.crl_uris().iter().cloned().map(Source::List));
+        }
+        Some(sources).filter(|sources| !sources.is_empty())
     };
-    let uris = |at: usize| path.0.get(at).map(|certificate| certificate.crl_uris().to_vec());
-    (0..below).filter(lacks).filter_map(uris).filter(|uris| !uris.is_empty()).collect()
+    (0..path.0.len()).filter_map(sources).collect()
 }
 
-/// Checks the certificate at this place of a path against the lists of its issuer. They may be signed with another key of
-/// the issuer than the certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
+/// Checks the certificate at this place of a path by what is known.
 pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
     let (certificate, above) = match chain.get(at..) {
         Some([certificate, above @ ..]) => (certificate, above),
         _ => return Err(Fault::None),
     };
+    let lists = lists(certificate, above, rules, crypto);
+    // An old list revokes as well, unless a current one does not say it any more: it was a hold. So does an old answer.
+    let newest = lists.iter().filter(|crl| crl.is_current(rules.now)).map(|crl| crl.updated().0).max();
+    let counts = |crl: &&&Crl| newest.is_none_or(|newest| crl.updated().0 >= newest);
+    let answers = rules.revocation.answers.iter();
+    let about = |answer: &&Answer| above.first().is_some_and(|issuer| answer.is_about(certificate, issuer));
+    let answers: Vec<&Answer> = answers.filter(about).collect();
+    let answered = answers.iter().any(|answer| answer.is_current(rules.now));
+    if lists.iter().filter(counts).any(|crl| crl.0.revoked.contains(certificate.serial()))
+        || answers.iter().any(|answer| answer.is_revoked() && (answer.is_current(rules.now) || !answered))
+    {
+        return Err(Fault::Revoked(certificate.subject().to_string()));
+    }
+    if rules.revocation.demand.is_for(certificate) && newest.is_none() && !answered {
+        return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
+    }
+    Ok(())
+}
+
+/// The lists of the issuer that cover a certificate. They may be signed with another key of the issuer than the
+/// certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
+fn lists<'a>(
+    certificate: &Certificate,
+    above: &[Certificate],
+    rules: &Rules<'a>,
+    crypto: &CryptoProvider,
+) -> Vec<&'a Crl> {
     let is_by_issuer = |crl: &&Crl| {
         let mut signers = above.iter().filter(|signer| signer.subject().is(certificate.issuer()));
         crl.covers(certificate) && signers.any(|signer| crl.is_by(signer, rules, crypto))
     };
-    let lists: Vec<&Crl> = rules.revocation.crls.iter().filter(is_by_issuer).collect();
-    // An old list revokes as well, unless a current one does not say it any more: it was a hold.
-    let newest = lists.iter().filter(|crl| crl.is_current(rules.now)).map(|crl| crl.updated().0).max();
-    let counts = |crl: &&&Crl| newest.is_none_or(|newest| crl.updated().0 >= newest);
-    if lists.iter().filter(counts).any(|crl| crl.0.revoked.contains(certificate.serial())) {
-        return Err(Fault::Revoked(certificate.subject().to_string()));
-    }
-    if rules.revocation.demand.is_for(certificate) && newest.is_none() {
-        return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
-    }
-    Ok(())
+    rules.revocation.crls.iter().filter(is_by_issuer).collect()
 }

@@ -8,6 +8,7 @@
 //! | `ravelin-old`, `swan-old` | the same by `ca`, expired |
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
 //! | `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
+//! | `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
 //!
@@ -38,6 +39,9 @@ pub fn kind(word: &str) -> Option<Kind> {
 /// Where a server on the host that judges has the list.
 const LIST: &str = "http://127.0.0.1:8880/ca.crl";
 
+/// Where a responder on the host that judges answers.
+const RESPONDER: &str = "http://127.0.0.1:8881";
+
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
 pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     let (ca, stranger) = (papers::root("ca", kind), papers::root("stranger", kind));
@@ -56,6 +60,8 @@ pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
         revoked.push(gone);
         if side == "swan" {
             save(folder, "swan-listed", &ca.issue(papers::listed_at(papers::subject(side, &[&id]), LIST), kind))?;
+            let answered = papers::answered_at(papers::subject(side, &[&id]), RESPONDER);
+            save(folder, "swan-answered", &ca.issue(answered, kind))?;
         }
     }
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {

@@ -55,6 +55,19 @@ pub fn listed_at(mut params: CertificateParams, uri: &str) -> CertificateParams 
     params
 }
 
+/// Lets it say where a responder of OCSP is.
+pub fn answered_at(mut params: CertificateParams, uri: &str) -> CertificateParams {
+    let access = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], crate::ocsp::access(uri));
+    params.custom_extensions.push(access);
+    params
+}
+
+/// Makes it one of a responder of OCSP that an authority names.
+pub fn responder(mut params: CertificateParams) -> CertificateParams {
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::OcspSigning];
+    params
+}
+
 /// Makes it one of an authority.
 pub fn authority(mut params: CertificateParams) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -144,6 +157,10 @@ impl Paper {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer()).expect("a list").der().to_vec()
+    }
+
+    pub(crate) fn key(&self) -> &KeyPair {
+        &self.key
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {

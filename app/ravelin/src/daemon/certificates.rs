@@ -44,7 +44,7 @@ impl<P: Plane> Core<P> {
     pub(super) fn forget_lists(&self) -> Message {
         let count = self.library.forget();
         let mut answer = done();
-        answer.put_list("notes", [format!("{count} places of revocation lists are forgotten")]);
+        answer.put_list("notes", [format!("{count} places that tell of revocation are forgotten")]);
         answer
     }
 
@@ -58,7 +58,8 @@ impl<P: Plane> Core<P> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let usage = if leaf.is_authority() { Usage::Any } else { Usage::Ike };
         let crls = [self.library.lists(), papers.crls.clone()].concat();
-        let revocation = Revocation { crls: &crls, demand: Demand::Relaxed };
+        let answers = self.library.answers();
+        let revocation = Revocation { crls: &crls, answers: &answers, demand: Demand::Relaxed };
         let rules = Rules { now: Time(now), usage, sha1: false, policies: &[], revocation };
         let others: Vec<Certificate> = others
             .iter()

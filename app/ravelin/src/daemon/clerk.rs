@@ -53,7 +53,7 @@ impl Clerk {
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let work = Arc::new(Mutex::new(work));
-        let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone()));
+        let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS) {
             let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
             let (library, fetcher) = (library.clone(), fetcher.clone());
@@ -111,12 +111,10 @@ fn serve(
         let asked = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(asked) = asked else { return };
         let now = now();
-        let crls = [library.lists(), asked.2.crls.clone()].concat();
-        let Some((op, question, papers)) = enough(asked, World { now, crls: &crls }, crypto, library, fetcher) else {
-            continue;
-        };
+        let (crls, answers) = ([library.lists(), asked.2.crls.clone()].concat(), library.answers());
+        let world = World { now, crls: &crls, answers: &answers };
+        let Some((op, question, papers)) = enough(asked, world, crypto, library, fetcher) else { continue };
         let keys = |name: &str| papers.keys.get(name).cloned();
-        let world = World { now, crls: &crls };
         let answer = question.answer(Desk {
             keys: &keys,
             world,
@@ -131,7 +129,7 @@ fn serve(
     }
 }
 
-/// The question, unless it waits for a revocation list from now on.
+/// The question, unless it waits from now on for what is known about revocation elsewhere.
 fn enough(
     asked: Asked,
     world: World<'_>,
@@ -140,11 +138,11 @@ fn enough(
     fetcher: &Fetcher,
 ) -> Option<Asked> {
     let wanted = match &asked.1 {
-        Question::Judge { trust, certificates, .. } => trust.lists(certificates, world, &crypto),
+        Question::Judge { trust, certificates, .. } => trust.sources(certificates, world, &crypto),
         _ => Vec::new(),
     };
     match library.next(&wanted, world.now) {
-        Some(uri) => fetcher.fetch(uri, asked).err(),
+        Some(source) => fetcher.fetch(source, asked).err(),
         None => Some(asked),
     }
 }

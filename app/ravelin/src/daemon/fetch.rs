@@ -1,12 +1,13 @@
-//! Revocation lists from where certificates say that they are (RFC 5280 §4.2.1.13), over HTTP.
+//! Revocation lists and the answers of OCSP responders from where certificates say that they are (RFC 5280 §4.2.1.13 and
+//! §4.2.2.1), over HTTP.
 //!
 //! ```text
-//!   clerk: a peer to judge ─ a list is missing ─► Fetcher: the thread of that server ─► Library ─► the clerk again
+//!   clerk: a peer to judge ─ something is missing ─► Fetcher: the thread of that server ─► Library ─► the clerk again
 //! ```
 //! Each server has a thread of its own, so one that is slow holds up those alone whose certificates name it. What a server
 //! can do is bounded: its time, the length of what it says, and how often it is asked again after it failed. Only what an
-//! authority that is trusted has signed leads anywhere ([`Trust::lists`](ravelin_pki::auth::Trust::lists)). A list is
-//! believed by its signature alone, so HTTP will do.
+//! authority that is trusted has signed leads anywhere ([`Trust::sources`](ravelin_pki::auth::Trust::sources)). Lists and
+//! answers are believed by their signatures alone, so HTTP will do.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
@@ -14,7 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ravelin_pki::{Crl, Time, limits};
+use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_pki::ocsp::{Answer, Enquiry, NONCE};
+use ravelin_pki::{Crl, Source, Time, limits};
 
 use super::clerk::{Asked, now};
 
@@ -26,7 +30,7 @@ const AGAIN: u64 = 60;
 const MAX_SERVERS: usize = 32;
 /// Peers that wait for one server. More are judged by what is known.
 const MAX_WAITING: usize = 64;
-/// Places that are remembered.
+/// Lists, answers and failures that are remembered.
 const MAX_PLACES: usize = 256;
 /// Characters of a place.
 const MAX_URI: usize = 1024;
@@ -35,12 +39,24 @@ const REDIRECTS: u32 = 2;
 
 /// What was fetched, and what could not be.
 #[derive(Default)]
-pub struct Library(Mutex<BTreeMap<String, Entry>>);
+pub struct Library(Mutex<BTreeMap<Place, Entry>>);
+
+/// A URI, and the certificate that is asked about there; empty for a list, and for whatever is asked there.
+type Place = (String, Vec<u8>);
 
 enum Entry {
     List(Crl),
+    Answer(Answer),
     /// Not before this second.
     Failed(u64),
+}
+
+/// Why nothing was fetched.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    /// Whatever is asked there.
+    whole: bool,
 }
 
 impl Library {
@@ -48,21 +64,32 @@ impl Library {
     pub fn lists(&self) -> Vec<Crl> {
         let list = |entry: &Entry| match entry {
             Entry::List(crl) => Some(crl.clone()),
-            Entry::Failed(_) => None,
+            Entry::Answer(_) | Entry::Failed(_) => None,
         };
         self.lock().values().filter_map(list).collect()
     }
 
+    /// The answers about certificates.
+    pub fn answers(&self) -> Vec<Answer> {
+        let answer = |entry: &Entry| match entry {
+            Entry::Answer(answer) => Some(answer.clone()),
+            Entry::List(_) | Entry::Failed(_) => None,
+        };
+        self.lock().values().filter_map(answer).collect()
+    }
+
     /// The first place to ask, of those that certificates name, by certificate.
-    pub fn next(&self, wanted: &[Vec<String>], now: Time) -> Option<String> {
+    pub fn next(&self, wanted: &[Vec<Source>], now: Time) -> Option<Source> {
         let places = self.lock();
-        let known = |uri: &&String| match places.get(*uri) {
+        let known = |place: &Place| match places.get(place) {
             Some(Entry::List(crl)) => crl.is_current(now),
+            Some(Entry::Answer(answer)) => answer.is_current(now),
             Some(Entry::Failed(until)) => now.0 < *until,
             None => false,
         };
-        let usable = |uri: &&String| uri.len() <= MAX_URI && server(uri).is_some();
-        wanted.iter().flatten().find(|uri| usable(uri) && !known(uri)).cloned()
+        let usable = |source: &&Source| source.uri().len() <= MAX_URI && server(source.uri()).is_some();
+        let unknown = |source: &&Source| !known(&place(source)) && !known(&whole(source));
+        wanted.iter().flatten().find(|source| usable(source) && unknown(source)).cloned()
     }
 
     /// Forgets everything, failures too. How much that was.
@@ -70,47 +97,82 @@ impl Library {
         std::mem::take(&mut *self.lock()).len()
     }
 
-    fn put(&self, uri: &str, found: Result<Crl, String>, now: Time) {
+    fn put(&self, source: &Source, found: Result<Entry, Trouble>, now: Time) {
+        let (uri, mut at) = (source.uri(), place(source));
+        let entry = match found {
+            Ok(entry) => {
+                match &entry {
+                    Entry::List(crl) => {
+                        tracing::info!(
+                            "the revocation list of {} came from {uri}: {} revoked",
+                            crl.issuer(),
+                            crl.len()
+                        );
+                    }
+                    Entry::Answer(answer) => {
+                        let said = if answer.is_revoked() { "was revoked" } else { "is good" };
+                        tracing::info!("{uri} says that the certificate {} {said}", answer.certificate().subject());
+                    }
+                    Entry::Failed(_) => {}
+                }
+                entry
+            }
+            Err(Trouble { why, whole: all }) => {
+                let what = match source {
+                    Source::List(_) => "revocation list".to_owned(),
+                    Source::Responder(_, enquiry) => {
+                        format!("OCSP answer about the certificate {}", enquiry.certificate().subject())
+                    }
+                };
+                tracing::warn!("no {what} from {uri}: {why}; asked again in {AGAIN} s at the earliest");
+                if all {
+                    at = whole(source);
+                }
+                Entry::Failed(now.0 + AGAIN)
+            }
+        };
         let mut places = self.lock();
-        if places.len() >= MAX_PLACES && !places.contains_key(uri) {
-            let failed = places.iter().find(|(_, entry)| matches!(entry, Entry::Failed(_))).map(|(uri, _)| uri.clone());
+        if places.len() >= MAX_PLACES && !places.contains_key(&at) {
+            let failed = places.iter().find(|(_, entry)| matches!(entry, Entry::Failed(_))).map(|(at, _)| at.clone());
             match failed {
                 Some(failed) => _ = places.remove(&failed),
                 None => _ = places.pop_first(),
             }
         }
-        let entry = match found {
-            Ok(crl) => {
-                tracing::info!("the revocation list of {} came from {uri}: {} revoked", crl.issuer(), crl.len());
-                Entry::List(crl)
-            }
-            Err(why) => {
-                tracing::warn!("no revocation list from {uri}: {why}; asked again in {AGAIN} s at the earliest");
-                Entry::Failed(now.0 + AGAIN)
-            }
-        };
-        places.insert(uri.to_owned(), entry);
+        places.insert(at, entry);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn place(source: &Source) -> Place {
+    match source {
+        Source::List(_) => whole(source),
+        Source::Responder(uri, enquiry) => (uri.clone(), enquiry.id()),
+    }
+}
+
+fn whole(source: &Source) -> Place {
+    (source.uri().to_owned(), Vec::new())
+}
+
 /// A place to ask, and who is judged when that is done.
-type Errand = (String, Asked);
+type Errand = (Source, Asked);
 
 /// The threads that ask.
 pub struct Fetcher {
     library: Arc<Library>,
     back: Sender<Asked>,
+    crypto: CryptoProvider,
     servers: Mutex<BTreeMap<String, SyncSender<Errand>>>,
 }
 
 impl Fetcher {
     /// Without threads yet. Who was judged comes `back` when there is more to judge by.
-    pub fn new(library: Arc<Library>, back: Sender<Asked>) -> Self {
-        Fetcher { library, back, servers: Mutex::default() }
+    pub fn new(library: Arc<Library>, back: Sender<Asked>, crypto: CryptoProvider) -> Self {
+        Fetcher { library, back, crypto, servers: Mutex::default() }
     }
 
     /// Asks at this place.
@@ -118,34 +180,35 @@ impl Fetcher {
     /// # Errors
     /// The question, when too many wait already.
     #[allow(clippy::result_large_err)] // It goes on with what comes back.
-    pub fn fetch(&self, uri: String, asked: Asked) -> Result<(), Asked> {
-        let Some(name) = server(&uri).map(str::to_owned) else { return Err(asked) };
+    pub fn fetch(&self, source: Source, asked: Asked) -> Result<(), Asked> {
+        let Some(name) = server(source.uri()).map(str::to_owned) else { return Err(asked) };
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if !servers.contains_key(&name) {
             if servers.len() >= MAX_SERVERS {
-                self.library.put(&uri, Err(format!("there are {MAX_SERVERS} certificate servers already")), now());
+                let why = format!("there are {MAX_SERVERS} certificate servers already");
+                self.library.put(&source, Err(Trouble { why, whole: true }), now());
                 return Err(asked);
             }
             let (errands, received) = sync_channel(MAX_WAITING);
-            let (library, back) = (self.library.clone(), self.back.clone());
+            let (library, back, crypto) = (self.library.clone(), self.back.clone(), self.crypto);
             let begun = thread::Builder::new().name("revocation".into());
-            if begun.spawn(move || serve(&received, &library, &back)).is_err() {
+            if begun.spawn(move || serve(&received, &library, &back, &crypto)).is_err() {
                 return Err(asked);
             }
             servers.insert(name.clone(), errands);
         }
         let Some(errands) = servers.get(&name) else { return Err(asked) };
-        errands.try_send((uri, asked)).map_err(|error| match error {
+        errands.try_send((source, asked)).map_err(|error| match error {
             TrySendError::Full((_, asked)) | TrySendError::Disconnected((_, asked)) => asked,
         })
     }
 }
 
-fn serve(errands: &Receiver<Errand>, library: &Library, back: &Sender<Asked>) {
-    while let Ok((uri, asked)) = errands.recv() {
+fn serve(errands: &Receiver<Errand>, library: &Library, back: &Sender<Asked>, crypto: &CryptoProvider) {
+    while let Ok((source, asked)) = errands.recv() {
         // Those that waited behind the first find what it fetched, or that it failed.
-        if library.next(std::slice::from_ref(&vec![uri.clone()]), now()).is_some() {
-            library.put(&uri, get(&uri), now());
+        if library.next(&[vec![source.clone()]], now()).is_some() {
+            library.put(&source, obtain(&source, crypto), now());
         }
         if back.send(asked).is_err() {
             return;
@@ -153,19 +216,48 @@ fn serve(errands: &Receiver<Errand>, library: &Library, back: &Sender<Asked>) {
     }
 }
 
+fn obtain(source: &Source, crypto: &CryptoProvider) -> Result<Entry, Trouble> {
+    match source {
+        Source::List(uri) => get(uri).map(Entry::List).map_err(|why| Trouble { why, whole: true }),
+        Source::Responder(uri, enquiry) => enquire(uri, enquiry, crypto).map(Entry::Answer),
+    }
+}
+
 /// The list at a place.
 fn get(uri: &str) -> Result<Crl, String> {
+    let response = agent().get(uri).call().map_err(|error| error.to_string())?;
+    let crl = Crl::parse(&body(response, limits::CRL)?).map_err(|fault| fault.to_string())?;
+    if crl.is_current(now()) { Ok(crl) } else { Err("the list there is out of date".into()) }
+}
+
+/// What a responder says, by POST (RFC 6960 appendix A.1).
+fn enquire(uri: &str, enquiry: &Enquiry, crypto: &CryptoProvider) -> Result<Answer, Trouble> {
+    let mut nonce = [0; NONCE];
+    SystemRandom.fill(&mut nonce);
+    let posted = || {
+        let request = enquiry.request(&nonce).ok_or("the request cannot be encoded")?;
+        let response = agent().post(uri).content_type("application/ocsp-request").send(&request[..]);
+        body(response.map_err(|error| error.to_string())?, limits::OCSP)
+    };
+    let der = posted().map_err(|why| Trouble { why, whole: true })?;
+    let refused =
+        |failure: ravelin_pki::ocsp::Failure| Trouble { why: failure.to_string(), whole: failure.is_of_responder() };
+    enquiry.answer(&der, &nonce, now(), crypto).map_err(refused)
+}
+
+fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .max_redirects(REDIRECTS)
         .proxy(None)
         .user_agent("ravelin")
         .build();
-    let mut response = ureq::Agent::new_with_config(config).get(uri).call().map_err(|error| error.to_string())?;
-    let body = response.body_mut().with_config().limit(limits::CRL as u64);
-    let der = body.read_to_vec().map_err(|error| error.to_string())?;
-    let crl = Crl::parse(&der).map_err(|fault| fault.to_string())?;
-    if crl.is_current(now()) { Ok(crl) } else { Err("the list there is out of date".into()) }
+    ureq::Agent::new_with_config(config)
+}
+
+fn body(mut response: ureq::http::Response<ureq::Body>, limit: usize) -> Result<Vec<u8>, String> {
+    let body = response.body_mut().with_config().limit(limit as u64);
+    body.read_to_vec().map_err(|error| error.to_string())
 }
 
 /// Host and port of a place that HTTP reaches.

@@ -6,9 +6,16 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use ravelin_ike::{OpId, Question};
-use ravelin_testkit::papers::{self, Kind};
+use ravelin_pki::auth::{Credential, Trust};
+use ravelin_pki::{Certificate, Demand};
+use ravelin_testkit::papers::{self, Kind, Paper};
+use ravelin_types::Identity;
 
+use super::super::clerk::Clerk;
+use super::super::crypto::ike_provider;
 use super::*;
+
+mod responder;
 
 /// A server that answers every request with these octets, and where its list is; it counts the requests.
 fn server_with(answer: Vec<u8>) -> (String, Receiver<String>) {
@@ -42,11 +49,12 @@ fn a_list_is_fetched_once_and_forgotten_when_told() {
     let (uri, requests) = server_with(ok(&ca.crl(&[])));
     let library = Arc::new(Library::default());
     let (back, returned) = channel();
-    let fetcher = Fetcher::new(library.clone(), back);
-    let wanted = [vec!["ldap://127.0.0.1/x".to_owned(), uri.clone()]];
-    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&uri), "what HTTP reaches");
+    let fetcher = Fetcher::new(library.clone(), back, ike_provider());
+    let list = Source::List(uri);
+    let wanted = [vec![Source::List("ldap://127.0.0.1/x".into()), list.clone()]];
+    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&list), "what HTTP reaches");
     for number in 0..3 {
-        assert!(fetcher.fetch(uri.clone(), errand(number)).is_ok());
+        assert!(fetcher.fetch(list.clone(), errand(number)).is_ok());
     }
     let order: Vec<u64> = returned.iter().take(3).map(|(op, ..)| op.0).collect();
     assert_eq!(order, [0, 1, 2]);
@@ -57,7 +65,7 @@ fn a_list_is_fetched_once_and_forgotten_when_told() {
     // When it is out of date, and when it is forgotten, it is fetched again.
     assert!(library.next(&wanted, Time(now().0 + 100 * 31_556_952)).is_some());
     assert_eq!(library.forget(), 1);
-    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&uri));
+    assert_eq!(library.next(&wanted, now()).as_ref(), Some(&list));
 }
 
 // What a server says is bounded and judged, and a failure is remembered, for a while.
@@ -82,9 +90,10 @@ fn what_makes_no_list_is_a_failure_and_is_not_asked_for_at_once() {
         let said = get(&uri).expect_err("no list");
         assert!(said.contains(why), "{said:?} has no {why:?}");
         let library = Library::default();
-        library.put(&uri, Err(said), now());
-        assert_eq!(library.next(&[vec![uri.clone()]], now()), None);
-        assert_eq!(library.next(&[vec![uri.clone()]], Time(now().0 + AGAIN)), Some(uri));
+        let list = Source::List(uri);
+        library.put(&list, Err(Trouble { why: said, whole: true }), now());
+        assert_eq!(library.next(&[vec![list.clone()]], now()), None);
+        assert_eq!(library.next(&[vec![list.clone()]], Time(now().0 + AGAIN)), Some(list));
         assert!(library.lists().is_empty());
     }
 }
@@ -93,11 +102,11 @@ fn what_makes_no_list_is_a_failure_and_is_not_asked_for_at_once() {
 #[test]
 fn a_silent_server_holds_up_its_own_peers_alone() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let slow = format!("http://{}/x.crl", silent.local_addr().expect("a port"));
+    let slow = Source::List(format!("http://{}/x.crl", silent.local_addr().expect("a port")));
     let (quick, _requests) = server_with(ok(&papers::root("ca", Kind::P256).crl(&[])));
     let library = Arc::new(Library::default());
     let (back, returned) = channel();
-    let fetcher = Fetcher::new(library.clone(), back);
+    let fetcher = Fetcher::new(library.clone(), back, ike_provider());
     let began = Instant::now();
     for number in 0..(MAX_WAITING as u64) {
         assert!(fetcher.fetch(slow.clone(), errand(number)).is_ok());
@@ -105,7 +114,7 @@ fn a_silent_server_holds_up_its_own_peers_alone() {
     // Its queue is bounded: the next are judged without its list.
     let refused = (0..2).filter(|_| fetcher.fetch(slow.clone(), errand(1000)).is_err()).count();
     assert!(refused >= 1);
-    assert!(fetcher.fetch(quick, errand(2000)).is_ok());
+    assert!(fetcher.fetch(Source::List(quick), errand(2000)).is_ok());
     assert_eq!(returned.recv().expect("an answer").0, OpId(2000));
     assert!(began.elapsed() < PATIENCE / 2);
     // In the end its own peers come back, all at once: the failure is remembered.
@@ -117,14 +126,15 @@ fn a_silent_server_holds_up_its_own_peers_alone() {
 fn the_number_of_servers_and_of_places_is_bounded() {
     let library = Arc::new(Library::default());
     let (back, _returned) = channel();
-    let fetcher = Fetcher::new(library.clone(), back);
+    let fetcher = Fetcher::new(library.clone(), back, ike_provider());
     // Nobody listens there, so each is done at once.
     for port in 1..=u16::try_from(2 * MAX_SERVERS).expect("few") {
-        let _ = fetcher.fetch(format!("http://127.0.0.1:{port}/x"), errand(0));
+        let _ = fetcher.fetch(Source::List(format!("http://127.0.0.1:{port}/x")), errand(0));
     }
     assert!(fetcher.servers.lock().expect("a lock").len() <= MAX_SERVERS);
     for place in 0..2 * MAX_PLACES {
-        library.put(&format!("http://a/{place}"), Err("no".into()), now());
+        let trouble = Trouble { why: "no".into(), whole: true };
+        library.put(&Source::List(format!("http://a/{place}")), Err(trouble), now());
     }
     assert!(library.lock().len() <= MAX_PLACES);
 }
@@ -143,22 +153,51 @@ fn only_plain_places_of_http_are_asked() {
     ] {
         assert_eq!(server(uri), expected, "{uri}");
     }
-    let long = vec![vec![format!("http://a/{}", "x".repeat(MAX_URI))]];
+    let long = vec![vec![Source::List(format!("http://a/{}", "x".repeat(MAX_URI)))]];
     assert_eq!(Library::default().next(&long, now()), None);
+}
+
+const NAME: &str = "peer.example.org";
+
+/// A peer that has this certificate of the authority, to be judged.
+fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
+    let key = ike_provider().signatures.expect("signatures").private_key(&paper.pkcs8).expect("a key");
+    let own = Certificate::parse(&paper.der).expect("a certificate");
+    let credential = Credential { spki: own.spki().to_vec(), certificates: vec![own], key: String::new(), sha1: false };
+    let proof = credential.prove(&*key, Some(&[2]), b"octets").expect("a signature");
+    let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
+    let trust = Trust { anchors: anchors.into(), revocation, ..Trust::default() };
+    Question::Judge {
+        trust: Arc::new(trust),
+        identity: Identity::Fqdn(NAME.into()),
+        certificates: credential.payloads(),
+        proof,
+        octets: b"octets".to_vec(),
+    }
+}
+
+/// What a clerk says: that it is proven, or why not.
+fn verdict(clerk: &mut Clerk, question: Question) -> String {
+    let op = OpId(1);
+    clerk.ask((op, question, Arc::default()));
+    let end = Instant::now() + 2 * PATIENCE;
+    loop {
+        match clerk.answers().remove(&op) {
+            Some(ravelin_ike::Answer::Proven) => return "proven".to_owned(),
+            Some(ravelin_ike::Answer::Refused(why)) => return why,
+            Some(other) => panic!("{other:?}"),
+            None => assert!(Instant::now() < end, "no answer"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Two hosts: a peer whose certificate says where the list is, and a clerk that judges it.
 #[test]
 fn a_peer_is_judged_by_the_list_that_its_certificate_names() {
-    use ravelin_ike::Answer;
-    use ravelin_pki::auth::{Credential, Trust};
-    use ravelin_pki::{Certificate, Demand};
-    use ravelin_types::Identity;
-
     let (ca, listener) = (papers::root("ca", Kind::P256), TcpListener::bind("127.0.0.1:0").expect("a port"));
     let uri = format!("http://{}/ca.crl", listener.local_addr().expect("a port"));
-    let name = "peer.example.org";
-    let paper = |uri: &str| ca.issue(papers::listed_at(papers::subject("peer", &[name]), uri), Kind::P256);
+    let paper = |uri: &str| ca.issue(papers::listed_at(papers::subject("peer", &[NAME]), uri), Kind::P256);
     let (good, gone) = (paper(&uri), paper(&uri));
     let list = ok(&ca.crl(&[&gone]));
     thread::spawn(move || {
@@ -168,53 +207,12 @@ fn a_peer_is_judged_by_the_list_that_its_certificate_names() {
         }
     });
     let nowhere = paper("http://127.0.0.1:1/ca.crl");
-    let crypto = super::super::crypto::ike_provider();
-    let ask = |paper: &papers::Paper, revocation: Demand| {
-        let key = crypto.signatures.expect("signatures").private_key(&paper.pkcs8).expect("a key");
-        let own = Certificate::parse(&paper.der).expect("a certificate");
-        let credential =
-            Credential { spki: own.spki().to_vec(), certificates: vec![own], key: String::new(), sha1: false };
-        let proof = credential.prove(&*key, Some(&[2]), b"octets").expect("a signature");
-        let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
-        let trust = Trust { anchors: anchors.into(), revocation, ..Trust::default() };
-        Question::Judge {
-            trust: Arc::new(trust),
-            identity: Identity::Fqdn(name.into()),
-            certificates: credential.payloads(),
-            proof,
-            octets: b"octets".to_vec(),
-        }
-    };
-    let mut clerk = super::super::clerk::Clerk::start(crypto, Arc::default()).expect("threads");
-    let questions = [
-        ask(&good, Demand::Strict),
-        ask(&gone, Demand::Relaxed),
-        ask(&nowhere, Demand::IfUri),
-        ask(&nowhere, Demand::Relaxed),
-    ];
-    // One by one: what nobody answers for is remembered as well.
-    let answers = questions.into_iter().enumerate().map(|(number, question)| {
-        let op = OpId(number as u64);
-        clerk.ask((op, question, Arc::default()));
-        let end = Instant::now() + 2 * PATIENCE;
-        loop {
-            if let Some(answer) = clerk.answers().remove(&op) {
-                return answer;
-            }
-            assert!(Instant::now() < end, "no answer");
-            thread::sleep(Duration::from_millis(5));
-        }
-    });
-    let answers: Vec<String> = answers
-        .map(|answer| match answer {
-            Answer::Proven => "proven".to_owned(),
-            Answer::Refused(why) => why,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(answers[0], "proven");
-    assert!(answers[1].contains("was revoked"), "{}", answers[1]);
+    let mut clerk = Clerk::start(ike_provider(), Arc::default()).expect("threads");
+    let mut ask = |paper: &Paper, demand: Demand| verdict(&mut clerk, question(&ca, paper, demand));
+    assert_eq!(ask(&good, Demand::Strict), "proven");
+    let why = ask(&gone, Demand::Relaxed);
+    assert!(why.contains("was revoked"), "{why}");
     // The good list of the same authority is here by now, and is for this certificate, too.
-    assert_eq!(answers[2], "proven");
-    assert_eq!(answers[3], "proven");
+    assert_eq!(ask(&nowhere, Demand::IfUri), "proven");
+    assert_eq!(ask(&nowhere, Demand::Relaxed), "proven");
 }
