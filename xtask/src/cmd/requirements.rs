@@ -98,6 +98,11 @@ mod tests {
         | S-002 | c | part | `ike v2::that_too`; no `-z 1` and no `Verdict` |\n";
 
     #[test]
+    fn the_page_is_true() {
+        check(&Workspace::find(true).unwrap()).unwrap();
+    }
+
+    #[test]
     fn rows_have_four_cells_and_proofs_are_names() {
         let package = |name: &str| ["engine", "interop", "ike"].contains(&name);
         let proofs: Vec<_> = rows(PAGE).flat_map(|row| proofs(row, &package)).map(named).collect();
