@@ -257,7 +257,8 @@ impl Database {
     /// Whom we believe: whoever uses one of these certificates, or where there are none, whoever an authority here vouches
     /// for.
     pub(crate) fn believe(&self, pinned: Vec<Certificate>) -> Trust {
-        Trust { anchors: self.anchors(), others: self.others(), pinned, ..Trust::default() }
+        let places = self.loaded.authorities().values().cloned().collect();
+        Trust { anchors: self.anchors(), others: self.others(), pinned, places, ..Trust::default() }
     }
 
     /// The certificates of a file, in the database or not.

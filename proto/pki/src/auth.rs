@@ -21,7 +21,7 @@ use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::ocsp::Answer;
 use crate::path::{self, Path, Rules, Time, Usage};
-use crate::revocation::{self, Crl, Demand, Revocation, Source};
+use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
 /// RSA signature (RFC 7296 §3.8).
@@ -72,6 +72,8 @@ pub struct Trust {
     pub policies: Vec<ObjectIdentifier>,
     /// Which certificates must be known not to be revoked.
     pub revocation: Demand,
+    /// Where that is to be learnt, beside what certificates say.
+    pub places: Arc<[Places]>,
     /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
     pub sha1: bool,
 }
@@ -194,7 +196,7 @@ impl Trust {
         let sent: Vec<&[u8]> = sent.take(limits::PEER_CERTIFICATES).collect();
         let rules = self.rules(world);
         // What is out of date may say that one was revoked, and be asked again for that.
-        let unasked = Revocation { crls: &[], answers: &[], demand: Demand::Relaxed };
+        let unasked = Revocation { crls: &[], answers: &[], demand: Demand::Relaxed, ..rules.revocation };
         match self.chain(None, &sent, &Rules { revocation: unasked, ..rules.clone() }, crypto) {
             Ok((_, Some(path))) => revocation::missing(&path, &rules, crypto),
             _ => Vec::new(),
@@ -283,8 +285,9 @@ impl Trust {
     }
 
     fn rules<'a>(&'a self, world: World<'a>) -> Rules<'a> {
-        let revocation = Revocation { crls: world.crls, answers: world.answers, demand: self.revocation };
-        Rules { now: world.now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
+        let World { now, crls, answers } = world;
+        let revocation = Revocation { crls, answers, places: &self.places, demand: self.revocation };
+        Rules { now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
     }
 
     fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {

@@ -30,7 +30,7 @@ pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
-pub use revocation::{Crl, Demand, Source};
+pub use revocation::{Crl, Demand, Places, Source};
 
 /// Object identifiers that stand in certificates.
 pub(crate) mod oid {

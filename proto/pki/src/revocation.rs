@@ -30,6 +30,8 @@ pub struct Revocation<'a> {
     pub crls: &'a [Crl],
     /// Answers of OCSP responders.
     pub answers: &'a [Answer],
+    /// Where more is to be learnt than certificates say.
+    pub places: &'a [Places],
     /// Of which certificates below the anchor it must be known.
     pub demand: Demand,
 }
@@ -40,17 +42,57 @@ pub enum Demand {
     /// None: where nothing is known, nothing is held against it.
     #[default]
     Relaxed,
-    /// Those that say where it is to be learnt.
+    /// Those of which it is known where that is to be learnt: they or the configuration say it.
     IfUri,
     /// All.
     Strict,
 }
 
-impl Demand {
-    fn is_for(self, certificate: &Certificate) -> bool {
-        match self {
+/// An authority, and where its lists and responders are, beside what its certificates say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The certificate of the authority.
+    pub authority: Certificate,
+    /// URIs of its revocation lists.
+    pub crl_uris: Vec<String>,
+    /// URIs of its OCSP responders.
+    pub ocsp_uris: Vec<String>,
+}
+
+impl<'a> Revocation<'a> {
+    /// URIs for a certificate that this authority issued: what is configured comes first.
+    fn uris(
+        &self,
+        configured: impl Fn(&'a Places) -> &'a [String],
+        own: &'a [String],
+        issuer: &Certificate,
+    ) -> Vec<String> {
+        let same = |places: &&Places| {
+            places.authority.spki() == issuer.spki() && places.authority.subject().is(issuer.subject())
+        };
+        let mut uris = Vec::new();
+        for uri in self.places.iter().filter(same).flat_map(configured).chain(own) {
+            if !uris.contains(uri) {
+                uris.push(uri.clone());
+            }
+        }
+        uris
+    }
+
+    fn responders(&self, certificate: &'a Certificate, issuer: &Certificate) -> Vec<String> {
+        self.uris(|places| &places.ocsp_uris, certificate.ocsp_uris(), issuer)
+    }
+
+    fn lists(&self, certificate: &'a Certificate, issuer: &Certificate) -> Vec<String> {
+        self.uris(|places| &places.crl_uris, certificate.crl_uris(), issuer)
+    }
+
+    fn is_demanded(&self, certificate: &'a Certificate, issuer: Option<&Certificate>) -> bool {
+        match self.demand {
             Demand::Relaxed => false,
-            Demand::IfUri => !certificate.crl_uris().is_empty() || !certificate.ocsp_uris().is_empty(),
+            Demand::IfUri => issuer.is_some_and(|issuer| {
+                !self.responders(certificate, issuer).is_empty() || !self.lists(certificate, issuer).is_empty()
+            }),
             Demand::Strict => true,
         }
     }
@@ -224,8 +266,8 @@ impl fmt::Debug for Crl {
     }
 }
 
-/// Where it is to be learnt about the certificates of a path: for each certificate the places that it names, any of which
-/// will do, responders first (RFC 5280 §4.2.1.13 and §4.2.2.1). A responder is asked although there is a list: it knows
+/// Where it is to be learnt about the certificates of a path: for each certificate the places that are known, any of
+/// which will do, responders first (RFC 5280 §4.2.1.13 and §4.2.2.1). A responder is asked although there is a list: it knows
 /// sooner.
 pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvider) -> Vec<Vec<Source>> {
     let sources = |at: usize| {
@@ -236,10 +278,10 @@ pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvi
             return None;
         }
         let enquiry = Enquiry::new(certificate, issuer, crypto)?;
-        let responder = |uri: &String| Source::Responder(uri.clone(), enquiry.clone());
-        let mut sources: Vec<Source> = certificate.ocsp_uris().iter().map(responder).collect();
+        let responders = rules.revocation.responders(certificate, issuer).into_iter();
+        let mut sources: Vec<Source> = responders.map(|uri| Source::Responder(uri, enquiry.clone())).collect();
         if !lists(certificate, above, rules, crypto).iter().any(|crl| crl.is_current(rules.now)) {
-            sources.extend(certificate.crl_uris().iter().cloned().map(Source::List));
+            sources.extend(rules.revocation.lists(certificate, issuer).into_iter().map(Source::List));
         }
         Some(sources).filter(|sources| !sources.is_empty())
     };
@@ -265,7 +307,7 @@ pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto:
     {
         return Err(Fault::Revoked(certificate.subject().to_string()));
     }
-    if rules.revocation.demand.is_for(certificate) && newest.is_none() && !answered {
+    if rules.revocation.is_demanded(certificate, above.first()) && newest.is_none() && !answered {
         return Err(Fault::RevocationUnknown(certificate.subject().to_string()));
     }
     Ok(())

@@ -5,7 +5,7 @@ use ravelin_crypto_aws_lc::provider;
 use ravelin_pki::auth::{Trust, World};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Crl, Demand, Fault, Rules, Source, Time, Usage, limits, path};
+use ravelin_pki::{Certificate, Crl, Demand, Fault, Places, Rules, Source, Time, Usage, limits, path};
 use ravelin_testkit::ocsp::{Reply, Status, bare};
 use ravelin_testkit::papers::{self, Kind, Paper};
 
@@ -169,7 +169,7 @@ fn what_a_responder_says_is_what_a_path_is_judged_by() {
     let scene = scene(Kind::P256);
     let (leaf, ca) = (scene.enquiry.certificate().clone(), parsed(&scene.ca));
     let judge = |answers: &[Answer], crls: &[Crl], demand: Demand, now: Time| {
-        let revocation = Revocation { crls, answers, demand };
+        let revocation = Revocation { crls, answers, places: &[], demand };
         let rules = Rules { now, usage: Usage::Ike, sha1: false, policies: &[], revocation };
         path::find(&leaf, &[], std::slice::from_ref(&ca), &rules, &provider()).map(|_| ())
     };
@@ -217,4 +217,35 @@ fn responders_are_asked_first_and_lists_if_they_do_not_answer() {
     // Of whom nobody vouches for, nobody is asked.
     let nobody = Trust { anchors: [parsed(&papers::root("ca", Kind::P256))].into(), ..Trust::default() };
     assert!(nobody.sources(&sent, World { now: NOW, crls: &[], answers: &[] }, &provider()).is_empty());
+}
+
+// What is configured about an authority comes before what its certificates say, and is for those that it issued alone.
+#[test]
+fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
+    let scene = scene(Kind::P256);
+    let plain = scene.ca.peer("plain", &[], Kind::P256);
+    let at = |authority: &Paper| Places {
+        authority: parsed(authority),
+        crl_uris: vec!["http://lab/ca.crl".into(), CRL.into()],
+        ocsp_uris: vec!["http://lab/ocsp".into()],
+    };
+    let uris = |places: Places, leaf: &[u8]| {
+        let anchors = [parsed(&scene.ca)].into();
+        let trust = Trust { anchors, places: [places].into(), ..Trust::default() };
+        let sources = trust.sources(&[(4, leaf.to_vec())], World { now: NOW, crls: &[], answers: &[] }, &provider());
+        sources.concat().iter().map(|source| source.uri().to_owned()).collect::<Vec<_>>()
+    };
+    let said = scene.enquiry.certificate().der();
+    assert_eq!(uris(at(&scene.ca), said), ["http://lab/ocsp", OCSP, "http://lab/ca.crl", CRL]);
+    assert_eq!(uris(at(&scene.ca), &plain.der), ["http://lab/ocsp", "http://lab/ca.crl", CRL]);
+    let other = papers::root("ca", Kind::P256);
+    assert_eq!(uris(at(&other), said), [OCSP, CRL]);
+    assert!(uris(at(&other), &plain.der).is_empty());
+    // With such a place it must be known where it must be if there is one.
+    let judge = |places: &[Places]| {
+        let revocation = Revocation { crls: &[], answers: &[], places, demand: Demand::IfUri };
+        let rules = Rules { now: NOW, usage: Usage::Ike, sha1: false, policies: &[], revocation };
+        path::find(&parsed(&plain), &[], &[parsed(&scene.ca)], &rules, &provider()).is_ok()
+    };
+    assert!(judge(&[]) && judge(&[at(&other)]) && !judge(&[at(&scene.ca)]));
 }

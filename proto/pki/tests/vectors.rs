@@ -44,7 +44,7 @@ fn nist_pkits() {
             let leaf = Certificate::parse(&file(case["leaf"].as_str().unwrap()))?;
             let others: Vec<_> =
                 texts(&case["others"]).iter().filter_map(|name| Certificate::parse(&file(name)).ok()).collect();
-            let revocation = Revocation { crls: &crls, answers: &[], demand: Demand::Strict };
+            let revocation = Revocation { crls: &crls, answers: &[], places: &[], demand: Demand::Strict };
             // 2011 to 2030 is when the suite is valid.
             let rules = Rules { now: Time(1_500_000_000), usage: Usage::Any, sha1: false, policies: &[], revocation };
             path::find(&leaf, &others, std::slice::from_ref(&anchor), &rules, &provider())
@@ -103,7 +103,7 @@ fn x509_limbo() {
                 usage: Usage::Ike,
                 sha1: false,
                 policies: &[],
-                revocation: Revocation { crls: &crls, answers: &[], demand: Demand::Relaxed },
+                revocation: Revocation { crls: &crls, answers: &[], places: &[], demand: Demand::Relaxed },
             };
             path::find(&leaf, &parsed(&case["others"]), &parsed(&case["trusted"]), &rules, &provider())?;
             match case["name"]["value"].as_str() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{Contents, PROVIDER};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, names, path};
+use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, names, path};
 use ravelin_types::{Identity, Secret};
 
 use super::Database;
@@ -27,7 +27,7 @@ pub struct Loaded {
     /// By their identifiers.
     keys: BTreeMap<String, Arc<dyn PrivateKey>>,
     /// By their names.
-    authorities: BTreeMap<String, Certificate>,
+    authorities: BTreeMap<String, Places>,
 }
 
 /// What a connection proves us with.
@@ -160,12 +160,12 @@ impl Loaded {
     ///
     /// # Errors
     /// When the certificate is none of an authority.
-    pub fn add_authority(&mut self, name: &str, certificate: Certificate) -> Result<(), String> {
-        if !certificate.is_authority() {
+    pub fn add_authority(&mut self, name: &str, places: Places) -> Result<(), String> {
+        if !places.authority.is_authority() {
             return Err("certificate without CA flag, rejected".to_owned());
         }
         room(self.authorities.len())?;
-        self.authorities.insert(name.to_owned(), certificate);
+        self.authorities.insert(name.to_owned(), places);
         Ok(())
     }
 
@@ -186,7 +186,8 @@ impl Loaded {
     }
 
     pub(super) fn every_certificate(&self) -> impl Iterator<Item = &Certificate> {
-        let named = self.authorities.values().filter(|authority| !self.certificates.contains(authority));
+        let named = self.authorities.values().map(|places| &places.authority);
+        let named = named.filter(|authority| !self.certificates.contains(authority));
         self.certificates.iter().chain(named)
     }
 
@@ -206,7 +207,7 @@ impl Loaded {
     }
 
     /// The authorities with a name.
-    pub fn authorities(&self) -> &BTreeMap<String, Certificate> {
+    pub fn authorities(&self) -> &BTreeMap<String, Places> {
         &self.authorities
     }
 
@@ -293,7 +294,7 @@ impl Database {
             (true, false) => Arc::from([]),
             (true, true) => self.anchors(),
         };
-        Trust { anchors, others: self.others(), pinned: certificates, keys, policies, revocation, sha1: false }
+        Trust { anchors, keys, policies, revocation, ..self.believe(certificates) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! An authority: `authorities.<name>` of swanctl.conf, or the section of VICI's `load-authority`.
 
-use ravelin_pki::Certificate;
+use ravelin_pki::Places;
 
 use super::reader::{Problems, Reader};
 use super::tree::Named;
@@ -10,7 +10,7 @@ use crate::papers::certificate;
 const MAX_FILE: usize = 1024 * 1024;
 
 /// Reads an authority.
-pub fn read(named: &Named, problems: &mut Problems) -> Option<Certificate> {
+pub fn read(named: &Named, problems: &mut Problems) -> Option<Places> {
     let before = problems.0.len();
     let mut reader = Reader::new(&named.section, &named.at, problems);
     let first = reader.files("cacert", certificate).into_iter().next();
@@ -19,13 +19,21 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Certificate> {
         certificate(bytes.expose())
     });
     reader.refuse(&["handle", "slot", "module"], "certificates on tokens are not there; name a file in cacert");
-    let lists = "revocation lists are not fetched: put them into the folder x509crl";
-    reader.refuse(&["crl_uris"], lists);
-    reader.refuse(&["ocsp_uris"], "nobody is asked by OCSP; put revocation lists into the folder x509crl");
+    let crl_uris = reader.list("crl_uris", uri).unwrap_or_default();
+    let ocsp_uris = reader.list("ocsp_uris", uri).unwrap_or_default();
     reader.refuse(&["cert_uri_base"], "certificates are sent themselves, not where they can be fetched");
     if first.is_none() && path.is_none() && reader.problems.0.len() == before {
         reader.wrong("the option `cacert` with the certificate of the authority is missing");
     }
     reader.finish(&[]);
-    first.or(path).filter(|_| problems.0.len() == before)
+    let authority = first.or(path).filter(|_| problems.0.len() == before)?;
+    Some(Places { authority, crl_uris, ocsp_uris })
+}
+
+/// A place that is asked; what the daemon never asks is an error, rather than a list that never comes.
+fn uri(text: &str) -> Result<String, String> {
+    match text.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("http://") => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not asked: expected http://HOST/PATH")),
+    }
 }

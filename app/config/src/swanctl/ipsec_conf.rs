@@ -216,8 +216,15 @@ fn authority(parameters: &Parameters, problems: &mut Problems) -> Section {
                 continue;
             }
         };
-        let values = Values::One(value.clone().into_bytes());
-        authority.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+        // A second URI is one more.
+        let known = authority.settings.iter_mut().find(|setting| setting.name == name);
+        match known.map(|setting| &mut setting.values) {
+            Some(Values::One(all)) => all.extend([b",", value.as_bytes()].concat()),
+            _ => {
+                let values = Values::One(value.clone().into_bytes());
+                authority.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
+            }
+        }
     }
     authority
 }

@@ -98,8 +98,8 @@ pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, RcError> {
             }
             "authorities" => {
                 for named in &named.section.sections {
-                    if let Some(certificate) = authority::read(named, &mut problems) {
-                        let added = contents.papers.add_authority(&named.name, certificate);
+                    if let Some(places) = authority::read(named, &mut problems) {
+                        let added = contents.papers.add_authority(&named.name, places);
                         problems.take(added.map_err(|why| named.at.remark(why)));
                     }
                 }

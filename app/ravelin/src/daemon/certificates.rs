@@ -59,7 +59,7 @@ impl<P: Plane> Core<P> {
         let usage = if leaf.is_authority() { Usage::Any } else { Usage::Ike };
         let crls = [self.library.lists(), papers.crls.clone()].concat();
         let answers = self.library.answers();
-        let revocation = Revocation { crls: &crls, answers: &answers, demand: Demand::Relaxed };
+        let revocation = Revocation { crls: &crls, answers: &answers, places: &[], demand: Demand::Relaxed };
         let rules = Rules { now: Time(now), usage, sha1: false, policies: &[], revocation };
         let others: Vec<Certificate> = others
             .iter()

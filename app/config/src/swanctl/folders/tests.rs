@@ -153,7 +153,14 @@ fn the_folders_of_the_old_files_are_read_too() {
     assert_eq!((gw.local_id.to_string().as_str(), credential.certificates[0].der()), ("fqdn:own.lab", &own.der[..]));
     assert!(model.certificates().papers().keys.contains_key(&credential.key));
     assert_eq!(model.certificates().loaded().authorities().keys().collect::<Vec<_>>(), ["lab"]);
-    folder.write("ipsec.conf", conf.replace("  auto=add\nconn", "  crluri=http://lab/ca.crl\nconn"));
+    let with = |line: &str| folder.write("ipsec.conf", conf.replace("  auto=add\nconn", &format!("  {line}\nconn")));
+    with("crluri=http://lab/ca.crl\n  crluri2=http://lab/more.crl\n  ocspuri=http://lab:8080");
+    let model = folder.load("ipsec.conf").unwrap();
+    let RemoteAuth::Signature(trust) = &remote(&model, "gw").remote_auth else { panic!() };
+    assert_eq!(trust.places[0].authority.der(), &root.der[..]);
+    assert_eq!(trust.places[0].crl_uris, ["http://lab/ca.crl", "http://lab/more.crl"]);
+    assert_eq!(trust.places[0].ocsp_uris, ["http://lab:8080"]);
+    with("crluri=ldap://lab/ca");
     let error = folder.load("ipsec.conf").err().unwrap();
-    assert!(error.contains("ipsec.conf:3:") && error.contains("revocation lists are not fetched"), "{error}");
+    assert!(error.contains("ipsec.conf:3:") && error.contains("`ldap://lab/ca` is not asked"), "{error}");
 }

@@ -126,7 +126,7 @@ impl<P: Plane> Core<P> {
             "unload-key" => self.unload_key(message, now),
             "get-keys" => Ok(self.get_keys()),
             "list-certs" => self.list_certs(message),
-            "flush-certs" => Self::flush_certs(message),
+            "flush-certs" => self.flush_certs(message),
             "load-authority" => self.load_authority(message, now),
             "unload-authority" => self.unload_authority(message, now),
             "get-authorities" => Ok(self.get_authorities()),

@@ -86,8 +86,8 @@ impl<P: Plane> Core<P> {
             let read = authority::read(named, &mut problems);
             let why = problems.0.into_iter().next().map(|remark| remark.message);
             match (read, why) {
-                (Some(certificate), None) => {
-                    self.change_papers(now, |loaded| loaded.add_authority(&named.name, certificate))?;
+                (Some(places), None) => {
+                    self.change_papers(now, |loaded| loaded.add_authority(&named.name, places))?;
                 }
                 (_, why) => return Err(format!("{}, authority discarded", why.unwrap_or_default())),
             }
@@ -111,10 +111,10 @@ impl<P: Plane> Core<P> {
     pub(super) fn list_authorities(&self, message: &Message) -> Answer {
         let wanted = |name: &str| message.text("name").is_none_or(|text| text == name);
         let all = self.model.certificates().loaded().authorities().iter();
-        let listed = all.filter(|(name, _)| wanted(name)).map(|(name, certificate)| {
-            let mut shown = Message::new().with("cacert", certificate.subject());
-            shown.put_list::<&str>("crl_uris", []);
-            shown.put_list::<&str>("ocsp_uris", []);
+        let listed = all.filter(|(name, _)| wanted(name)).map(|(name, places)| {
+            let mut shown = Message::new().with("cacert", places.authority.subject());
+            shown.put_list("crl_uris", &places.crl_uris);
+            shown.put_list("ocsp_uris", &places.ocsp_uris);
             let mut event = Message::new();
             event.put_section(name, shown);
             event
@@ -164,14 +164,16 @@ impl<P: Plane> Core<P> {
         Ok(Answer::Stream("list-cert", listed))
     }
 
-    /// Nothing is fetched, so nothing is kept that could be flushed.
-    pub(super) fn flush_certs(message: &Message) -> Result<Answer, String> {
+    /// Forgets what was fetched about revocation; nothing else is kept that could be flushed.
+    pub(super) fn flush_certs(&self, message: &Message) -> Result<Answer, String> {
+        let fetched = ["any", "x509_crl", "ocsp_response"];
         match message.text("type") {
-            Some(word) if !["any", "ocsp_response"].iter().any(|known| known.eq_ignore_ascii_case(word)) => {
-                Kind::of(message).map(|_| Answer::Now(done()))
+            Some(word) if !fetched.iter().any(|known| known.eq_ignore_ascii_case(word)) => {
+                Kind::of(message)?;
             }
-            _ => Ok(Answer::Now(done())),
+            _ => _ = self.library.forget(),
         }
+        Ok(Answer::Now(done()))
     }
 
     fn change_papers<T>(

@@ -292,12 +292,16 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
         all.put_section("lab", inner.with_data("cacert", data));
         all
     };
-    let answer = bench.answer("load-authority", authority("crl_uris = http://lab/ca.crl\n", &root.der));
-    assert!(answer.text("errmsg").unwrap().contains("revocation lists are not fetched"), "{answer:?}");
-    assert_eq!(bench.answer("load-authority", authority("", &root.der)).text("success"), Some("yes"));
+    let answer = bench.answer("load-authority", authority("crl_uris = https://lab/ca.crl\n", &root.der));
+    assert!(answer.text("errmsg").unwrap().contains("`https://lab/ca.crl` is not asked"), "{answer:?}");
+    let uris = "crl_uris = http://lab/ca.crl, http://lab/b.crl\nocsp_uris = http://lab:8080\n";
+    assert_eq!(bench.answer("load-authority", authority(uris, &root.der)).text("success"), Some("yes"));
     assert_eq!(bench.answer("get-authorities", Message::new()).list("authorities"), Some(vec!["lab"]));
     let listed = bench.streamed("list-authorities", Message::new());
-    assert_eq!(listed[0].section("lab").unwrap().text("cacert"), Some("C=CH, O=Ravelin, CN=root"));
+    let lab = listed[0].section("lab").unwrap();
+    assert_eq!(lab.text("cacert"), Some("C=CH, O=Ravelin, CN=root"));
+    assert_eq!(lab.list("crl_uris"), Some(vec!["http://lab/ca.crl", "http://lab/b.crl"]));
+    assert_eq!(lab.list("ocsp_uris"), Some(vec!["http://lab:8080"]));
     assert_eq!(bench.answer("unload-key", Message::new().with("id", &id)).text("success"), Some("yes"));
     bench.answer("load-key", key());
     bench.answer("clear-creds", Message::new());
