@@ -106,6 +106,11 @@ impl Model {
     /// Only the automatic policies: UDP 500 and 4500, without which IKE could not work, and Neighbor Discovery,
     /// without which IPv6 could not.
     pub fn new() -> Self {
+        Self::numbered_from(1)
+    }
+
+    /// The same, where the numbers below `first` belong to somebody else.
+    pub fn numbered_from(first: u32) -> Self {
         let mut model = Model {
             policies: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -117,7 +122,7 @@ impl Model {
             pools: BTreeMap::new(),
             accounts: Accounts::default(),
             database: Database::default(),
-            next_id: 1,
+            next_id: first,
         };
         let (any_v4, any_v6) = (TrafficSelector::any_v4(), TrafficSelector::any_v6());
         // ICMPv6 types 133 to 137, each with every code.

@@ -90,6 +90,9 @@
 // Objects that may live at one time.
 #define RVL_MAX_HANDLES 256
 
+// Numbers of policies from this one on are given to those that lines make.
+#define RVL_FIRST_LINE_POLICY 2147483648
+
 // The outer header says nothing of congestion (compatibility mode of RFC 6040).
 #define RVL_NO_ECN 1
 
@@ -595,7 +598,7 @@ typedef struct RvlOptions {
 
 // One entry of the SPD. Selectors are given as for outbound packets.
 typedef struct RvlPolicy {
-  // Chosen by the caller, unique.
+  // Chosen by the caller, unique, below `RVL_FIRST_LINE_POLICY`.
   uint32_t id;
   // The SPD it stands in, 0 where there is only one.
   uint16_t domain;
@@ -902,7 +905,7 @@ RvlStatus rvl_ike_new(RvlRandom random, void *random_context, uint64_t now, RvlH
 // Ends an endpoint and wipes its keys; nobody is told. Its SAs stay in the engine.
 RvlStatus rvl_ike_free(RvlHandle ike);
 
-// Adds a peer, or replaces the one of the same name. It may begin and be begun with.
+// Adds a peer, or replaces the one of the same name, unless lines made that. It may begin and be begun with.
 //
 // # Safety
 // `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
@@ -976,10 +979,12 @@ RvlStatus rvl_ike_poll(RvlHandle ike,
                        uint8_t *buffer,
                        size_t capacity);
 
-// Negotiates no more SAs for any policy. Those that are there stay until they are terminated.
-RvlStatus rvl_ike_delete_policies(RvlHandle ike, uint64_t now);
+// Negotiates no more SAs for any policy but those that lines made, which lines delete. SAs that are there stay until they
+// are terminated.
+RvlStatus rvl_ike_delete_policies(RvlHandle ike,
+                                  uint64_t now);
 
-// Removes all peers. Their SAs stay until they are terminated.
+// Removes all peers but those that lines made. Their SAs stay until they are terminated.
 RvlStatus rvl_ike_delete_remotes(RvlHandle ike, uint64_t now);
 
 // Writes the policies as text, a line each, and a zero byte behind; `length` is that of the text. `TOO_SMALL` writes the length
@@ -997,6 +1002,42 @@ RvlStatus rvl_ike_print_policies(RvlHandle ike,
 // # Safety
 // As of `rvl_ike_print_policies`.
 RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size_t *length);
+
+// Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote` and those that delete them,
+// `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
+// go to the engine, which is to be the same each time; with the first lines the automatic policies that let IKE and Neighbor
+// Discovery pass come too. `directory` is where files are sought; null: the working directory. A remote's `--local` says
+// from which address it is reached.
+//
+// `message` gets what the author of the lines should know, or why they are refused, a line each: `lines:LINE:COLUMN: words`,
+// and a zero byte behind. `message_length` is the length of all of it, of which `capacity` may hold less; null with a
+// `capacity` of 0 and a null `message_length` want none.
+//
+// Refused is what takes a daemon: certificates, EAP and logins, peers that may be anywhere, internal addresses, virtual
+// interfaces, and commands that do not configure.
+//
+// # Safety
+// `text` points to `length` bytes, `directory` is null or a string that ends with a zero byte, `message` points to `capacity`
+// bytes and `message_length` is null or points to a number.
+RvlStatus rvl_configure(RvlHandle ike,
+                        RvlHandle engine,
+                        const uint8_t *text,
+                        size_t length,
+                        const char *directory,
+                        uint64_t now,
+                        char *message,
+                        size_t capacity,
+                        size_t *message_length);
+
+// Writes the lines that make what `rvl_configure` made, and behind `#` what they leave out: keys that were typed, and the
+// peers and policies of the other calls. As `rvl_ike_print_policies`.
+//
+// # Safety
+// `text` is null or points to `capacity` bytes, `length` is null or points to a number.
+RvlStatus rvl_commands(RvlHandle ike,
+                       char *text,
+                       size_t capacity,
+                       size_t *length);
 
 // Decides about a packet that leaves, and protects it where its policy says so. To be called for every packet, after
 // its IP header is complete or, if it is forwarded, after its TTL was decremented, and before it is routed. Give it

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ravelin_config::Model;
 use ravelin_config::value::identity::identity;
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
@@ -31,8 +32,11 @@ use crate::{RvlStatus, text};
 
 /// What stands behind the handle of an endpoint.
 pub(crate) struct Ike {
-    endpoint: Endpoint,
-    pub(crate) config: Config,
+    pub(crate) endpoint: Endpoint,
+    /// What the calls with structs added.
+    pub(crate) typed: Config,
+    /// What lines made, once there were some.
+    pub(crate) model: Option<Model>,
     /// An output that did not fit into the caller's buffer.
     waiting: Option<Output>,
     /// Packets on each inbound SA when they were counted last.
@@ -94,10 +98,10 @@ pub unsafe extern "C" fn rvl_ike_new(
     call(|| {
         // SAFETY: the caller's promise.
         let (handle, random) = unsafe { (Out::new(handle)?, Random::new(random, random_context)?) };
-        let config = Config::default();
-        let (crypto, shared) = (ravelin_crypto_aws_lc::provider(), Arc::new(config.clone()));
-        let endpoint = Endpoint::new(shared, crypto, Box::new(random), instant(now));
-        handle.set(handle::keep(Box::new(Ike { endpoint, config, waiting: None, heard: BTreeMap::new() }))?);
+        let crypto = ravelin_crypto_aws_lc::provider();
+        let endpoint = Endpoint::new(Arc::default(), crypto, Box::new(random), instant(now));
+        let (typed, model) = (Config::default(), None);
+        handle.set(handle::keep(Box::new(Ike { endpoint, typed, model, waiting: None, heard: BTreeMap::new() }))?);
         Ok(())
     })
 }
@@ -108,7 +112,7 @@ pub extern "C" fn rvl_ike_free(ike: RvlHandle) -> RvlStatus {
     call(|| handle::free::<Ike>(ike))
 }
 
-/// Adds a peer, or replaces the one of the same name. It may begin and be begun with.
+/// Adds a peer, or replaces the one of the same name, unless lines made that. It may begin and be begun with.
 ///
 /// # Safety
 /// `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
@@ -118,8 +122,11 @@ pub unsafe extern "C" fn rvl_ike_add_remote(ike: RvlHandle, remote: *const RvlRe
         // SAFETY: the caller's promise.
         let remote = unsafe { parse(sys::read(remote)?)? };
         handle::with(ike, |ike: &mut Ike| {
-            ike.config.remotes.retain(|other| other.name != remote.name);
-            ike.config.remotes.push(remote);
+            if ike.model.iter().any(|model| model.versions(&remote.name).next().is_some()) {
+                return Err(RvlStatus::Exist);
+            }
+            ike.typed.remotes.retain(|other| other.name != remote.name);
+            ike.typed.remotes.push(remote);
             ike.configure(now);
             Ok(())
         })
@@ -136,9 +143,9 @@ pub unsafe extern "C" fn rvl_ike_delete_remote(ike: RvlHandle, name: *const c_ch
         // SAFETY: the caller's promise.
         let name = unsafe { sys::text(name)? }.ok_or(RvlStatus::Null)?;
         handle::with(ike, |ike: &mut Ike| {
-            let before = ike.config.remotes.len();
-            ike.config.remotes.retain(|remote| remote.name != name);
-            if ike.config.remotes.len() == before {
+            let before = ike.typed.remotes.len();
+            ike.typed.remotes.retain(|remote| remote.name != name);
+            if ike.typed.remotes.len() == before {
                 return Err(RvlStatus::PolicyNotFound);
             }
             ike.configure(now);
@@ -181,8 +188,8 @@ pub unsafe extern "C" fn rvl_ike_add_policy(
         let (remote, dynamic, names) = (remote.to_owned(), Default::default(), Vec::new());
         let child = ChildPolicy { policy, remote, proposals, dynamic, names };
         handle::with(ike, |ike: &mut Ike| {
-            ike.config.policies.retain(|other| other.policy.id != child.policy.id);
-            ike.config.policies.push(child);
+            ike.typed.policies.retain(|other| other.policy.id != child.policy.id);
+            ike.typed.policies.push(child);
             ike.configure(now);
             Ok(())
         })
@@ -194,9 +201,9 @@ pub unsafe extern "C" fn rvl_ike_add_policy(
 pub extern "C" fn rvl_ike_delete_policy(ike: RvlHandle, id: u32, now: u64) -> RvlStatus {
     call(|| {
         handle::with(ike, |ike: &mut Ike| {
-            let before = ike.config.policies.len();
-            ike.config.policies.retain(|child| child.policy.id != PolicyId(id));
-            if ike.config.policies.len() == before {
+            let before = ike.typed.policies.len();
+            ike.typed.policies.retain(|child| child.policy.id != PolicyId(id));
+            if ike.typed.policies.len() == before {
                 return Err(RvlStatus::PolicyNotFound);
             }
             ike.configure(now);
@@ -335,8 +342,19 @@ pub unsafe extern "C" fn rvl_ike_poll(
 
 impl Ike {
     pub(crate) fn configure(&mut self, now: u64) {
-        let config = Arc::new(self.config.clone());
+        let config = Arc::new(self.config());
         self.endpoint.handle(Input::Command(Command::Configure(config)), instant(now));
+    }
+
+    /// What the endpoint works with.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = self.typed.clone();
+        if let Some(model) = &self.model {
+            let of_lines = model.ike_config(&BTreeMap::new());
+            config.remotes.extend_from_slice(&of_lines.remotes);
+            config.policies.extend_from_slice(&of_lines.policies);
+        }
+        config
     }
 
     /// The next output that is not for the engine.

@@ -12,24 +12,25 @@ use crate::handle::{self, RvlHandle, call};
 use crate::ike::Ike;
 use crate::sys::{self, Out};
 
-/// Negotiates no more SAs for any policy. Those that are there stay until they are terminated.
+/// Negotiates no more SAs for any policy but those that lines made, which lines delete. SAs that are there stay until they
+/// are terminated.
 #[unsafe(no_mangle)]
 pub extern "C" fn rvl_ike_delete_policies(ike: RvlHandle, now: u64) -> RvlStatus {
     call(|| {
         handle::with(ike, |ike: &mut Ike| {
-            ike.config.policies.clear();
+            ike.typed.policies.clear();
             ike.configure(now);
             Ok(())
         })
     })
 }
 
-/// Removes all peers. Their SAs stay until they are terminated.
+/// Removes all peers but those that lines made. Their SAs stay until they are terminated.
 #[unsafe(no_mangle)]
 pub extern "C" fn rvl_ike_delete_remotes(ike: RvlHandle, now: u64) -> RvlStatus {
     call(|| {
         handle::with(ike, |ike: &mut Ike| {
-            ike.config.remotes.clear();
+            ike.typed.remotes.clear();
             ike.configure(now);
             Ok(())
         })
@@ -49,7 +50,7 @@ pub unsafe extern "C" fn rvl_ike_print_policies(
     length: *mut usize,
 ) -> RvlStatus {
     // SAFETY: the caller's promise.
-    unsafe { print(ike, text, capacity, length, |ike| ike.config.policies.iter().map(policy).collect()) }
+    unsafe { print(ike, text, capacity, length, |ike| ike.config().policies.iter().map(policy).collect()) }
 }
 
 /// Writes the peers as text, a line each, without their secrets; as `rvl_ike_print_policies`.
@@ -64,12 +65,12 @@ pub unsafe extern "C" fn rvl_ike_print_remotes(
     length: *mut usize,
 ) -> RvlStatus {
     // SAFETY: the caller's promise.
-    unsafe { print(ike, text, capacity, length, |ike| ike.config.remotes.iter().map(remote).collect()) }
+    unsafe { print(ike, text, capacity, length, |ike| ike.config().remotes.iter().map(remote).collect()) }
 }
 
 /// # Safety
 /// As of `rvl_ike_print_policies`.
-unsafe fn print(
+pub(crate) unsafe fn print(
     ike: RvlHandle,
     text: *mut c_char,
     capacity: usize,

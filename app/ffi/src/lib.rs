@@ -5,6 +5,7 @@
 //!  stack's packet in its own buffer ─► rvl_encapsulate / rvl_decapsulate ─► the same buffer, and a verdict
 //!  packet in pieces ─► rvl_submit ··· rvl_complete ─► another buffer, and a verdict
 //!                          └─► hardware of the caller ··· rvl_job_done
+//!  lines of an ike_rc ─► rvl_configure ─► engine and IKE endpoint; rvl_commands ─► lines
 //!  text ─► rvl_admin_add_... ─► a message for the keying socket of a daemon
 //!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine
 //! ```
@@ -21,6 +22,7 @@ pub mod handle;
 pub mod ike;
 pub mod ike_admin;
 pub mod ike_output;
+pub mod lines;
 pub mod options;
 pub mod packet;
 pub mod policy;

@@ -10,6 +10,7 @@ use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, 
 
 use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
+use crate::lines::RVL_FIRST_LINE_POLICY;
 use crate::options::RvlOptions;
 use crate::{RvlStatus, sys, text};
 
@@ -53,7 +54,7 @@ pub struct RvlLifetime {
 /// One entry of the SPD. Selectors are given as for outbound packets.
 #[repr(C)]
 pub struct RvlPolicy {
-    /// Chosen by the caller, unique.
+    /// Chosen by the caller, unique, below `RVL_FIRST_LINE_POLICY`.
     pub id: u32,
     /// The SPD it stands in, 0 where there is only one.
     pub domain: u16,
@@ -111,6 +112,9 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
     // SAFETY: the caller's promise.
     let (source, destination, endpoint) =
         unsafe { (sys::text(policy.source)?, sys::text(policy.destination)?, sys::text(policy.endpoint)?) };
+    if policy.id >= RVL_FIRST_LINE_POLICY {
+        return Err(RvlStatus::BadParam);
+    }
     let selector = |id: Option<&str>| text::selector(id.ok_or(RvlStatus::Null)?, policy.protocol);
     let action = match policy.action {
         RVL_PROTECT => Action::Protect(Protection {

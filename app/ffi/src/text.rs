@@ -1,4 +1,4 @@
-//! Names, addresses and selectors as the grammar of `ipsec policy` writes them.
+//! Names, addresses and selectors as the grammar of `ipsec policy` writes them, and strings for C.
 
 use std::net::IpAddr;
 
@@ -67,4 +67,12 @@ pub fn proposals(
     }
     let proposals = algorithm::proposals(protocol, &encr, &integ, &rest);
     if proposals.is_empty() { Err(RvlStatus::UnknownAlgorithm) } else { Ok(proposals) }
+}
+
+/// Writes as much of a text as there is room for, whole characters, and a zero byte behind.
+pub fn cut_to(room: &mut [u8], text: &str) {
+    let Some(last) = room.len().checked_sub(1) else { return };
+    let end = text.floor_char_boundary(last);
+    room[..end].copy_from_slice(&text.as_bytes()[..end]);
+    room[end] = 0;
 }
