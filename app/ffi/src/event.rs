@@ -25,6 +25,8 @@ pub enum RvlEventKind {
     PeerMoved = 3,
     /// That SA carried nothing for the time that its lifetime gives.
     Idle = 4,
+    /// A packet used that SA after a silence; an endpoint that follows the engine wants to know.
+    Used = 5,
 }
 
 /// An event. What its kind does not name is 0.
@@ -99,6 +101,7 @@ impl From<DataPlaneEvent> for RvlEvent {
             DataPlaneEvent::SoftExpire(id) => of_sa(RvlEventKind::SoftExpire, id),
             DataPlaneEvent::HardExpire(id) => of_sa(RvlEventKind::HardExpire, id),
             DataPlaneEvent::Idle(id) => of_sa(RvlEventKind::Idle, id),
+            DataPlaneEvent::Used(id) => of_sa(RvlEventKind::Used, id),
             DataPlaneEvent::PeerMoved { id, src, src_port } => RvlEvent {
                 source: src.into(),
                 source_port: src_port.unwrap_or(0),

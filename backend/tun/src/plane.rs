@@ -344,9 +344,10 @@ impl TunDataPlane {
                 self.give_device(*domain, None);
                 Ok(())
             }
-            DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } | DataPlaneOp::SetMtu { id, .. } => {
-                self.half(id.direction).apply(op)
-            }
+            DataPlaneOp::DeleteSa(id)
+            | DataPlaneOp::MoveSa { id, .. }
+            | DataPlaneOp::SetMtu { id, .. }
+            | DataPlaneOp::TellUse(id) => self.half(id.direction).apply(op),
         }
     }
 

@@ -228,6 +228,9 @@ impl XfrmDataPlane {
             DataPlaneOp::FailAcquire(policy) => self.fail_acquire(*policy),
             // The kernel learns the MTU of paths by itself.
             DataPlaneOp::SetMtu { id, .. } => self.book.sa(*id).map(drop).ok_or(DataPlaneError::NoSuchSa(*id))?,
+            DataPlaneOp::TellUse(id) => {
+                self.seen.get_mut(id).map(Seen::tell_use).ok_or(DataPlaneError::NoSuchSa(*id))?
+            }
             DataPlaneOp::MoveSa { id, src, dst, encap } => self.relocate(*id, (*src, *dst), *encap)?,
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface)?,
             DataPlaneOp::DeleteInterface(domain) => {

@@ -35,13 +35,20 @@ pub(crate) struct Seen {
     idle: Instant,
     /// When a keepalive was sent last.
     keepalive: Instant,
+    /// Its next packet is to be told of.
+    tell_use: bool,
     gone: bool,
 }
 
 impl Seen {
     /// That of an SA that was installed at this time.
     pub(crate) fn at(now: Instant) -> Self {
-        Seen { packets: 0, used: now, idle: now, keepalive: now, gone: false }
+        Seen { packets: 0, used: now, idle: now, keepalive: now, tell_use: false, gone: false }
+    }
+
+    /// The next look that finds packets is to be told of.
+    pub(crate) fn tell_use(&mut self) {
+        self.tell_use = true;
     }
 }
 
@@ -213,6 +220,9 @@ impl XfrmDataPlane {
                 seen.packets = counters.packets;
                 seen.used = now;
                 seen.idle = now;
+                if std::mem::take(&mut seen.tell_use) {
+                    self.queue.push_back(DataPlaneEvent::Used(*id));
+                }
                 match id.direction {
                     Direction::Inbound => self.alive.push_back(id.spi),
                     Direction::Outbound => seen.keepalive = now,

@@ -295,8 +295,10 @@ impl Inbound {
                 let sa = self.sad.find(*id).and_then(|slot| self.sad.get_mut(slot));
                 sa.ok_or(DataPlaneError::NoSuchSa(*id))?.cold.learn_mtu(*mtu);
             }
+            DataPlaneOp::TellUse(id) if id.direction == Direction::Inbound => self.sad.tell_use(*id)?,
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::TellUse(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::MoveSa { .. }
             | DataPlaneOp::SetMtu { .. }

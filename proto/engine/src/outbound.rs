@@ -361,8 +361,10 @@ impl Outbound {
             DataPlaneOp::SetMtu { id, mtu } if id.direction == Direction::Outbound => {
                 return self.set_mtu(*id, *mtu);
             }
+            DataPlaneOp::TellUse(id) if id.direction == Direction::Outbound => return self.sad.tell_use(*id),
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::TellUse(_)
             | DataPlaneOp::MoveSa { .. }
             | DataPlaneOp::SetMtu { .. }
             | DataPlaneOp::AddInterface(_)

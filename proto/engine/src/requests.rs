@@ -169,6 +169,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             | DataPlaneOp::DeletePolicy(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::TellUse(_)
             | DataPlaneOp::AddInterface(_)
             | DataPlaneOp::DeleteInterface(_) => {}
         }

@@ -178,6 +178,7 @@ impl Endpoint {
             DataPlaneEvent::Idle(id) => {
                 self.core.with_child(id, |sa, _, inbound, core| sa.child_idle(inbound, id.direction, core.now));
             }
+            DataPlaneEvent::Used(_) => {}
             DataPlaneEvent::PeerMoved { id, src, src_port } => self.core.with_child(id, |sa, ends, _, core| {
                 let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
                 sa.alive(core.now);

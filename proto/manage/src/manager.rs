@@ -157,7 +157,7 @@ impl Manager {
             DataPlaneEvent::SoftExpire(id) => (*id, false),
             DataPlaneEvent::HardExpire(id) => (*id, true),
             // An address that moves is for whoever knows the peer.
-            DataPlaneEvent::PeerMoved { .. } | DataPlaneEvent::Idle(_) => return false,
+            DataPlaneEvent::PeerMoved { .. } | DataPlaneEvent::Idle(_) | DataPlaneEvent::Used(_) => return false,
         };
         let sas = world.sas();
         let Some(sa) = sas.iter().map(|status| &status.params).find(|params| params.id() == id) else { return false };

@@ -44,6 +44,8 @@ pub enum DataPlaneOp {
         /// Outer header included; what is below the least of the family is taken for that.
         mtu: Option<u16>,
     },
+    /// Tell of the next packet of an SA, once, by [`DataPlaneEvent::Used`].
+    TellUse(SaId),
     /// Make a virtual interface. What the host routes to it is looked up in the SPD of its domain, and what arrives on
     /// an SA of a policy there comes out of it.
     AddInterface(Interface),
@@ -68,6 +70,9 @@ pub enum DataPlaneEvent {
     HardExpire(SaId),
     /// No packet used the SA for the time that its lifetime gives. Raised again as long as that is so.
     Idle(SaId),
+    /// A packet used the SA, the first since [`DataPlaneOp::TellUse`] or, in a data plane that does not see packets one
+    /// by one, since up to some seconds before.
+    Used(SaId),
     /// An authenticated packet of an inbound SA came from a new address or port.
     PeerMoved {
         /// The inbound SA.

@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     ("the_newest_outbound_sa_sends", the_newest_outbound_sa_sends),
     ("limits_are_told_softly_and_then_hold", limits_are_told_softly_and_then_hold),
     ("an_idle_sa_is_told", an_idle_sa_is_told),
+    ("the_next_packet_of_an_sa_is_told_of_when_asked", the_next_packet_of_an_sa_is_told_of_when_asked),
     ("a_packet_under_another_key_is_dropped_and_counted", a_packet_under_another_key_is_dropped_and_counted),
     ("a_policy_is_replaced_by_one_of_its_number", a_policy_is_replaced_by_one_of_its_number),
     ("without_its_sa_a_policy_asks_again", without_its_sa_a_policy_asks_again),
@@ -234,6 +235,32 @@ fn an_idle_sa_is_told(pair: &mut dyn Pair) {
     assert_eq!(pair.events(End::A), []);
     pair.wait(Duration::from_secs(3));
     assert_eq!(pair.event(End::A), Some(DataPlaneEvent::Idle(id)));
+}
+
+fn the_next_packet_of_an_sa_is_told_of_when_asked(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    let id = |direction| sa(End::A, direction, &policies[0], SPIS, suite).id();
+    let (out, into) = (id(Direction::Outbound), id(Direction::Inbound));
+    assert!(crosses(pair, End::A, TUNNEL));
+    // Longer than it takes a data plane that looks now and then.
+    pair.wait(Duration::from_secs(3));
+    assert_eq!(pair.events(End::A), [], "nobody asked");
+    pair.apply(End::A, DataPlaneOp::TellUse(out)).unwrap();
+    assert!(crosses(pair, End::B, TUNNEL));
+    pair.wait(Duration::from_secs(2));
+    assert_eq!(pair.events(End::A), [], "it is not that SA which carries what comes in");
+    assert!(crosses(pair, End::A, TUNNEL));
+    assert_eq!(pair.event(End::A), Some(DataPlaneEvent::Used(out)));
+    assert!(crosses(pair, End::A, TUNNEL));
+    pair.wait(Duration::from_secs(2));
+    assert_eq!(pair.events(End::A), [], "once");
+    pair.apply(End::A, DataPlaneOp::TellUse(into)).unwrap();
+    assert!(crosses(pair, End::B, TUNNEL));
+    assert_eq!(pair.event(End::A), Some(DataPlaneEvent::Used(into)));
+    pair.apply(End::A, DataPlaneOp::DeleteSa(out)).unwrap();
+    assert_eq!(pair.apply(End::A, DataPlaneOp::TellUse(out)), Err(DataPlaneError::NoSuchSa(out)));
 }
 
 fn a_packet_under_another_key_is_dropped_and_counted(pair: &mut dyn Pair) {

@@ -294,6 +294,14 @@ impl<T: Sa> Sad<T> {
         dead
     }
 
+    /// The next packet of the SA is to be told of.
+    pub fn tell_use(&mut self, id: SaId) -> Result<(), DataPlaneError> {
+        let sa = self.find(id).and_then(|slot| self.get_mut(slot)).ok_or(DataPlaneError::NoSuchSa(id))?;
+        let (usage, cold) = sa.parts();
+        cold.bounds.tell_use(usage);
+        Ok(())
+    }
+
     /// The SA drops a packet.
     #[cold]
     pub fn count_drop(&mut self, slot: Slot, reason: DropReason) {

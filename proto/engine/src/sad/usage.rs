@@ -19,11 +19,22 @@ pub(crate) struct Usage {
     next_bytes: u64,
 }
 
-/// The limits in packets and bytes, and which of them are passed.
+/// The limits in packets and bytes, and which of them are passed; and whether the next packet is to be told of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     soft: Bound,
     hard: Bound,
+    next: Next,
+}
+
+/// What is wanted of the next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// That it is told of.
+    Told,
+    /// It has passed, and the event is still to be queued.
+    Unreported,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +77,9 @@ impl Usage {
 
     fn aim(&mut self, bounds: &Bounds) {
         let open = |bound: &Bound, limit| if bound.passed == Passed::No { limit } else { u64::MAX };
-        let Bounds { soft, hard } = bounds;
-        self.next_packets = open(soft, soft.packets).min(open(hard, hard.packets)).max(1);
+        let Bounds { soft, hard, next } = bounds;
+        let told = if *next == Next::Told { self.packets + 1 } else { u64::MAX };
+        self.next_packets = open(soft, soft.packets).min(open(hard, hard.packets)).min(told).max(1);
         self.next_bytes = open(soft, soft.bytes).min(open(hard, hard.bytes));
         if hard.passed != Passed::No {
             self.next_packets = 0;
@@ -82,7 +94,13 @@ impl Bounds {
             bytes: limits.bytes.unwrap_or(u64::MAX),
             passed: Passed::No,
         };
-        Bounds { soft: bound(&lifetime.soft), hard: bound(&lifetime.hard) }
+        Bounds { soft: bound(&lifetime.soft), hard: bound(&lifetime.hard), next: Next::Nothing }
+    }
+
+    /// The next packet is to be told of. It is a limit like the others, so packets that are not cost nothing.
+    pub fn tell_use(&mut self, usage: &mut Usage) {
+        self.next = Next::Told;
+        usage.aim(self);
     }
 
     /// Makes `packets` a further soft limit.
@@ -90,12 +108,15 @@ impl Bounds {
         self.soft.packets = self.soft.packets.min(packets);
     }
 
-    /// Notes which limits `usage` has reached. True when a hard one is among them.
+    /// Notes which limits `usage` has reached with a packet. True when a hard one is among them.
     pub fn cross(&mut self, usage: &mut Usage) -> bool {
         for bound in [&mut self.soft, &mut self.hard] {
             if usage.packets >= bound.packets || usage.bytes >= bound.bytes {
                 bound.pass();
             }
+        }
+        if self.next == Next::Told {
+            self.next = Next::Unreported;
         }
         usage.aim(self);
         usage.is_dead()
@@ -125,6 +146,12 @@ impl Bounds {
                 bound.passed = Passed::Reported;
             }
         }
+        if self.next == Next::Unreported {
+            if !events.push(DataPlaneEvent::Used(id)) {
+                return false;
+            }
+            self.next = Next::Nothing;
+        }
         true
     }
 }
@@ -139,6 +166,11 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use core::net::Ipv4Addr;
+
+    use ravelin_types::Spi;
+    use ravelin_types::sa::Direction;
+
     use super::*;
 
     #[test]
@@ -154,6 +186,22 @@ mod tests {
         assert!(usage.record(10) && bounds.cross(&mut usage));
         assert!(usage.is_dead());
         assert_eq!((usage.packets, usage.bytes), (4, 5030));
+    }
+
+    #[test]
+    fn the_next_packet_is_told_of_once_and_limits_stay_what_they_are() {
+        let soft = Limits { packets: Some(3), ..Limits::default() };
+        let mut bounds = Bounds::new(&Lifetime { soft, ..Lifetime::default() });
+        let mut usage = Usage::new(&bounds);
+        let id = SaId { direction: Direction::Outbound, dst: Ipv4Addr::LOCALHOST.into(), src: None, spi: Spi(256) };
+        let mut events = Events::new(8);
+        assert!(!usage.record(10));
+        bounds.tell_use(&mut usage);
+        assert!(usage.record(10) && !bounds.cross(&mut usage));
+        assert!(bounds.report(id, &mut events) && events.pop() == Some(DataPlaneEvent::Used(id)));
+        assert!(usage.record(10) && !bounds.cross(&mut usage), "the soft limit");
+        assert!(bounds.report(id, &mut events) && events.pop() == Some(DataPlaneEvent::SoftExpire(id)));
+        assert!(!usage.record(10) && events.pop().is_none());
     }
 
     #[test]

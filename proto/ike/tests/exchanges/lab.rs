@@ -184,6 +184,7 @@ impl Host {
             | DataPlaneOp::DeletePolicy(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::SetMtu { .. }
+            | DataPlaneOp::TellUse(_)
             | DataPlaneOp::AddInterface(_)
             | DataPlaneOp::DeleteInterface(_) => {
                 unreachable!("IKE never touches policies or paths")
