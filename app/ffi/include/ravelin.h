@@ -279,6 +279,8 @@ enum RvlEventKind
   RVL_EVENT_KIND_PEER_MOVED = 3,
   // That SA carried nothing for the time that its lifetime gives.
   RVL_EVENT_KIND_IDLE = 4,
+  // A packet used that SA after a silence; an endpoint that follows the engine wants to know.
+  RVL_EVENT_KIND_USED = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -558,7 +560,7 @@ typedef struct RvlRemote {
   const char *key_exchange;
   // Age in seconds at which the IKE SA is replaced, at least 60.
   uint32_t lifetime;
-  // Ask whether it lives after so many seconds of silence; 0: never.
+  // Ask whether it lives when something is sent to it after so many seconds of silence; 0: never.
   uint32_t liveness;
 } RvlRemote;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ravelin_config::Model;
 use ravelin_config::value::identity::identity;
-use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
@@ -80,7 +80,7 @@ pub struct RvlRemote {
     pub key_exchange: *const c_char,
     /// Age in seconds at which the IKE SA is replaced, at least 60.
     pub lifetime: u32,
-    /// Ask whether it lives after so many seconds of silence; 0: never.
+    /// Ask whether it lives when something is sent to it after so many seconds of silence; 0: never.
     pub liveness: u32,
 }
 
@@ -447,7 +447,10 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         accept: true,
         lifetime: Duration::from_secs(remote.lifetime.into()),
         retransmission: Retransmission::default(),
-        liveness: (remote.liveness > 0).then(|| Duration::from_secs(remote.liveness.into())),
+        liveness: match remote.liveness {
+            0 => Liveness::Off,
+            seconds => Liveness::WhenSending(Duration::from_secs(seconds.into())),
+        },
         login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),

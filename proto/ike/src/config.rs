@@ -231,8 +231,8 @@ pub struct Remote {
     pub lifetime: Duration,
     /// How requests are repeated.
     pub retransmission: Retransmission,
-    /// Ask whether the peer is alive after this time without an authenticated message or packet; `None`: never.
-    pub liveness: Option<Duration>,
+    /// When it is asked whether it is alive.
+    pub liveness: Liveness,
     /// How long a user may take to log in by EAP or XAuth where we ask: so long the half-open IKE SA is kept, and the SPIs
     /// that it has allocated.
     pub login_time: Duration,
@@ -244,6 +244,30 @@ pub struct Remote {
     pub internal: Internal,
     /// What it does beyond RFC 7296.
     pub extensions: Extensions,
+}
+
+/// When a peer is asked whether it is alive: after some time without an authenticated message or packet of it. What it does
+/// not answer, repeated as any request, ends its SAs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Liveness {
+    /// Never.
+    #[default]
+    Off,
+    /// Once something is sent to it after that time (RFC 3706 §5.5; RFC 7296 §2.4: it is about packets for a dead peer). A
+    /// peer for which there is nothing is left alone.
+    WhenSending(Duration),
+    /// After each such time.
+    Regular(Duration),
+}
+
+impl Liveness {
+    /// The time, or none.
+    pub fn after(self) -> Option<Duration> {
+        match self {
+            Liveness::Off => None,
+            Liveness::WhenSending(after) | Liveness::Regular(after) => Some(after),
+        }
+    }
 }
 
 impl Remote {

@@ -178,7 +178,7 @@ impl Endpoint {
             DataPlaneEvent::Idle(id) => {
                 self.core.with_child(id, |sa, _, inbound, core| sa.child_idle(inbound, id.direction, core.now));
             }
-            DataPlaneEvent::Used(_) => {}
+            DataPlaneEvent::Used(id) => self.core.with_child(id, |sa, _, _, core| sa.sent(core)),
             DataPlaneEvent::PeerMoved { id, src, src_port } => self.core.with_child(id, |sa, ends, _, core| {
                 let from = SocketAddr::new(src, src_port.unwrap_or(ends.peer.port()));
                 sa.alive(core.now);

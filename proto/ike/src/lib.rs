@@ -56,6 +56,8 @@ mod retry;
 mod sa_table;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod sealed;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod silence;
 #[cfg(feature = "ikev1")]
 mod v1;
 #[cfg(feature = "ikev2")]

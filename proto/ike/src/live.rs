@@ -38,6 +38,8 @@ pub(crate) trait Live {
     fn check_liveness(&mut self, core: &Core);
     /// As [`Live::check_liveness`] because of a hint that proves nothing, at a limited rate.
     fn doubt(&mut self, core: &mut Core);
+    /// A packet of the peer's Child SAs left, the first after a silence.
+    fn sent(&mut self, core: &Core);
     /// The peer is alive.
     fn alive(&mut self, now: Instant);
     /// The addresses of this host, or the ways to its peers, are others.

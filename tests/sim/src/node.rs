@@ -157,7 +157,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
             max_interval: Duration::from_secs(4),
             tries: 7,
         },
-        liveness: Some(scenario.liveness),
+        liveness: scenario.liveness,
         login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use ravelin_ike::config::Liveness;
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::policy::Mode;
 use ravelin_types::transform::{Additional, EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
@@ -32,7 +33,7 @@ pub struct Scenario {
     /// Lifetime of IKE SAs at each node.
     pub ike_lifetime: [Duration; 2],
     /// Silence after which a node asks whether the other is alive.
-    pub liveness: Duration,
+    pub liveness: Liveness,
     /// Packets in the anti-replay window.
     pub replay_window: u32,
     /// How bad the wire is at first.
@@ -114,6 +115,7 @@ impl Scenario {
                 esp.push(transform);
             }
         }
+        let liveness = if seed % 4 == 2 { Liveness::Regular } else { Liveness::WhenSending };
         let faults_end = Duration::from_secs(rng.in_range(60..180));
         Scenario {
             seed,
@@ -125,7 +127,7 @@ impl Scenario {
             esp,
             child_lifetime: [child_lifetime(&mut rng), child_lifetime(&mut rng)],
             ike_lifetime: [Duration::from_secs(rng.in_range(40..600)), Duration::from_secs(rng.in_range(40..600))],
-            liveness: Duration::from_secs(rng.in_range(5..30)),
+            liveness: liveness(Duration::from_secs(rng.in_range(5..30))),
             replay_window: *rng.pick(&[64, 256, 1024, 4096]),
             faults: faults(&mut rng),
             faults_end,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_eap::Method;
-use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_pki::Demand;
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -123,9 +123,12 @@ pub struct RemoteArgs {
     /// Number of times a request is sent before the remote is taken for dead
     #[arg(long, value_name = "NUMBER", default_value = "7", value_parser = clap::value_parser!(u32).range(1..=20))]
     tries: u32,
-    /// Ask whether the remote is alive after this time without a sign of it, or off
+    /// Ask whether the remote is alive when something is sent to it after this time without a sign of it, or off
     #[arg(long, value_name = "TIME", default_value = "60", value_parser = quantity::duration_or_off)]
-    liveness: Liveness,
+    liveness: TimeOrOff,
+    /// Ask each such time, also where nothing is sent: the SAs of a peer that went without a word go soon
+    #[arg(long)]
+    liveness_regular: bool,
     /// How long a user of the remote may take to log in by EAP or XAuth; so long the SPIs of a half-open IKE SA are kept
     /// [default: 120]
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
@@ -162,7 +165,7 @@ pub struct RemoteArgs {
 }
 
 /// Keeps clap from reading `Option<Duration>` as an optional flag.
-type Liveness = Option<Duration>;
+type TimeOrOff = Option<Duration>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum AuthWord {
@@ -226,7 +229,7 @@ pub struct RemoteSpec {
     /// How requests are repeated.
     pub retransmission: Retransmission,
     /// When to ask whether it is alive.
-    pub liveness: Option<Duration>,
+    pub liveness: Liveness,
     /// How long a user of it may take to log in.
     pub login_time: Duration,
     /// Whether ESP travels in UDP even where there is no NAT.
@@ -420,7 +423,7 @@ impl RemoteArgs {
             accept: self.accept,
             lifetime: self.checked_lifetime()?,
             retransmission: self.retransmission()?,
-            liveness: self.liveness,
+            liveness: self.liveness()?,
             login_time: self.checked_login_time()?,
             encap: self.encap,
             xauth: self.xauth()?,
@@ -430,6 +433,18 @@ impl RemoteArgs {
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
+    }
+
+    fn liveness(&self) -> Result<Liveness, Conflict> {
+        match (self.liveness, self.liveness_regular) {
+            (Some(after), true) => Ok(Liveness::Regular(after)),
+            (Some(after), false) => Ok(Liveness::WhenSending(after)),
+            (None, false) => Ok(Liveness::Off),
+            (None, true) => Err(Conflict::at(
+                ('\0', "liveness-regular"),
+                "it needs a time: expected --liveness TIME instead of off",
+            )),
+        }
     }
 
     /// The first -r and the others.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
-use ravelin_ike::config::{IkeVersion, V1};
+use ravelin_ike::config::{IkeVersion, Liveness, V1};
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{DeviceName, Mode, Ways};
@@ -645,4 +645,21 @@ fn who_asks_for_a_login_says_how_long_it_may_take() {
         let (_, said) = bad(&format!("{gateway} {more}"));
         assert!(said.contains(why), "{more}: {said}");
     }
+}
+
+#[test]
+fn a_remote_is_asked_whether_it_lives_when_something_is_sent_or_regularly() {
+    let after = Duration::from_secs;
+    for (flags, liveness) in [
+        ("", Liveness::WhenSending(after(60))),
+        ("--liveness 10", Liveness::WhenSending(after(10))),
+        ("--liveness 5m --liveness-regular", Liveness::Regular(after(300))),
+        ("--liveness off", Liveness::Off),
+    ] {
+        let line = format!("ike remote -n a -r ::1 -g fqdn:gw -h psk -w {flags}");
+        let Command::AddRemote(spec) = good(&line).command else { panic!("{line}") };
+        assert_eq!(spec.liveness, liveness, "{line}");
+    }
+    let (_, said) = bad("ike remote -n a -r ::1 -g fqdn:gw -h psk -w --liveness off --liveness-regular");
+    assert!(said.contains("it needs a time"), "{said}");
 }

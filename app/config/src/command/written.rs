@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use ravelin_ike::address::CfgValue;
 use ravelin_ike::address::pool::{Attribute, Pool};
-use ravelin_ike::config::{IkeVersion, Remote};
+use ravelin_ike::config::{IkeVersion, Liveness, Remote};
 use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
 use ravelin_types::policy::{Mode, Ways};
@@ -225,7 +225,8 @@ impl RemoteSpec {
         line.value("-l", seconds(self.lifetime));
         line.value("-i", seconds(self.retransmission.initial));
         line.value("--tries", self.retransmission.tries);
-        line.value("--liveness", self.liveness.map_or_else(|| "off".to_owned(), seconds));
+        line.value("--liveness", self.liveness.after().map_or_else(|| "off".to_owned(), seconds));
+        line.flag("--liveness-regular", matches!(self.liveness, Liveness::Regular(_)));
         let unusual = (self.login_time != Remote::LOGIN_TIME).then(|| seconds(self.login_time));
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ravelin_ike::Unique;
-use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Remote, Retransmission, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
 
@@ -64,7 +64,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     if extensions.ppk_required && versions.first != IkeVersion::V2 {
         reader.wrong("`ppk_required` is of IKEv2: leave version = 1 out");
     }
-    let liveness = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
+    // Of strongSwan's delay it does not matter whether there is something to send.
+    let delay = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
+    let liveness = delay.map_or(Liveness::Off, Liveness::Regular);
     let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
     // With IKEv1 another phase 1 is both.
     let (lifetime, extensions) = match (&versions.first, extensions.reauth) {

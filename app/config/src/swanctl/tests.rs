@@ -5,7 +5,7 @@ use super::*;
 use crate::command::{ActionWord, Afterwards, Start};
 use std::time::Duration;
 
-use ravelin_ike::config::{IdPattern, IkeVersion, V1};
+use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, V1};
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
@@ -42,7 +42,7 @@ fn a_tunnel_between_two_networks() {
     assert_eq!((remote.name.as_str(), remote.endpoint.to_string().as_str()), ("t", "192.0.2.2"));
     assert!(remote.initiate && remote.accept && remote.secret_file.is_none());
     assert_eq!(remote.own_id, Identity::from(std::net::IpAddr::from([192, 0, 2, 1])));
-    assert_eq!(remote.liveness.map(|time| time.as_secs()), Some(30));
+    assert_eq!(remote.liveness, Liveness::Regular(Duration::from_secs(30)));
     let loaded = remote.loaded.unwrap();
     assert_eq!((remote.peers, loaded.own_address, loaded.from.len()), (Some(IdPattern::Any), false, 0));
     let policy = &read.policies[0];

@@ -10,7 +10,7 @@ use ravelin_config::value::priority::Priority;
 use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::selector::IdString;
 use ravelin_control::Message;
-use ravelin_ike::config::IkeVersion;
+use ravelin_ike::config::{IkeVersion, Liveness};
 use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_manage::Keying;
@@ -395,7 +395,8 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("lifetime", spec.lifetime.as_secs());
     remote.put("retransmit-ms", spec.retransmission.initial.as_millis());
     remote.put("tries", spec.retransmission.tries);
-    remote.put("liveness", spec.liveness.map_or_else(|| "off".to_owned(), |time| time.as_secs().to_string()));
+    remote.put("liveness", spec.liveness.after().map_or_else(|| "off".to_owned(), |time| time.as_secs().to_string()));
+    remote.put("liveness-regular", yes_no(matches!(spec.liveness, Liveness::Regular(_))));
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
     remote.put("childless", childless_word(spec.extensions.childless));

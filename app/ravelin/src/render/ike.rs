@@ -100,9 +100,10 @@ pub fn remotes(out: &mut String, remotes: &Message) {
             field(remote, "lifetime"),
             field(remote, "retransmit-ms"),
             field(remote, "tries"),
-            match field(remote, "liveness") {
-                "off" => "off".to_owned(),
-                seconds => format!("after {seconds} secs"),
+            match (field(remote, "liveness"), field(remote, "liveness-regular")) {
+                ("off", _) => "off".to_owned(),
+                (seconds, "yes") => format!("after {seconds} secs"),
+                (seconds, _) => format!("when sending after {seconds} secs"),
             }
         );
         if field(remote, "encap") == "yes" {

@@ -113,7 +113,8 @@ fn ike_netstat_tells_the_last_failure() {
         .with("lifetime", 86400)
         .with("retransmit-ms", 1000)
         .with("tries", 7)
-        .with("liveness", 60);
+        .with("liveness", 60)
+        .with("liveness-regular", "no");
     remote.put_list("policies", ["p1", "p2"]);
     remote.put_section("failures", rows([failure]));
     let mut answer = Message::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::config::{IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
@@ -104,7 +104,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             accept: true,
             lifetime: Duration::from_secs(3600),
             retransmission: Retransmission::default(),
-            liveness: None,
+            liveness: Liveness::Off,
             login_time: Remote::LOGIN_TIME,
             encap: false,
             open: Default::default(),

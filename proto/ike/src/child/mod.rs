@@ -274,7 +274,7 @@ impl ChildSa {
         SaId { direction: Direction::Inbound, dst: self.local, src: None, spi: self.inbound }
     }
 
-    fn outbound_id(&self) -> SaId {
+    pub(crate) fn outbound_id(&self) -> SaId {
         SaId { direction: Direction::Outbound, dst: self.peer, src: None, spi: self.terms.outbound }
     }
 }

@@ -40,6 +40,7 @@ use crate::limits;
 use crate::live::Live;
 use crate::output::{DownReason, Event};
 use crate::retry::Due;
+use crate::silence::Silence;
 use crate::v1::phase::Phase;
 use crate::view::IkeSaView;
 use crate::want::Want;
@@ -63,8 +64,7 @@ pub(crate) struct Session {
     pub(crate) stage: Stage,
     pub(crate) rekey_at: Option<Instant>,
     expire_at: Option<Instant>,
-    /// When the peer last showed that it is alive.
-    pub(crate) heard: Instant,
+    silence: Silence,
     /// When an unprotected message last made us ask.
     hinted: Option<Instant>,
     pub(crate) probe: Option<Probe>,
@@ -148,7 +148,7 @@ impl Session {
             used: VecDeque::new(),
             tasks: VecDeque::new(),
             stage: Stage::Active,
-            heard: core.now,
+            silence: Silence::new(core.now),
             hinted: None,
             probe: None,
             probe_number: 0,
@@ -336,7 +336,7 @@ impl Session {
 
     /// The peer sent something new that verifies.
     pub(crate) fn hear(&mut self, ends: &mut Ends, datagram: Datagram<'_>, core: &mut Core) {
-        self.heard = core.now;
+        self.silence = Silence::new(core.now);
         self.probe = None;
         self.unconfirmed = None;
         self.follow(ends, datagram.remote, core);
@@ -359,10 +359,9 @@ impl Session {
         let exchanges = self.exchanges.values().map(Exchange::deadline).min();
         let transactions = self.transactions.values().map(Transaction::deadline).min();
         let retired = self.retired.iter().map(|(at, _)| *at).min();
-        let alive = match (&self.probe, self.remote.liveness) {
-            (Some(probe), _) => Some(probe.retry.at()),
-            (None, Some(after)) if self.abilities.dpd && self.stage == Stage::Active => Some(self.heard + after),
-            _ => None,
+        let alive = match &self.probe {
+            Some(probe) => Some(probe.retry.at()),
+            None => self.silence.deadline(self.remote.liveness).filter(|_| self.can_probe()),
         };
         [exchanges, transactions, self.gate.deadline(), retired, alive, self.rekey_at, self.expire_at]
             .into_iter()
@@ -391,10 +390,15 @@ impl Session {
             let reason = if self.stage == Stage::Replaced { DownReason::Replaced } else { DownReason::Expired };
             self.stage = Stage::Closing(reason);
         }
-        if self.remote.liveness.is_some_and(|after| self.heard + after <= core.now) {
+        if self.can_probe() && self.silence.is_too_long(self.remote.liveness, &self.children, core) {
             self.check_liveness(core);
         }
         self.go_on(ends, core)
+    }
+
+    /// Whether the peer can be asked now if it is alive. It can where it has said so (RFC 3706 §5.1).
+    fn can_probe(&self) -> bool {
+        self.abilities.dpd && self.probe.is_none() && self.stage == Stage::Active
     }
 
     /// Repeats what asks whether the peer is alive. False: it is not.
@@ -521,7 +525,7 @@ impl Live for Session {
     }
 
     fn check_liveness(&mut self, _core: &Core) {
-        if self.abilities.dpd && self.probe.is_none() && self.stage == Stage::Active {
+        if self.can_probe() {
             self.add_task(Task::Probe);
         }
     }
@@ -534,8 +538,14 @@ impl Live for Session {
         }
     }
 
+    fn sent(&mut self, core: &Core) {
+        if self.silence.is_broken(self.remote.liveness, core.now) {
+            self.check_liveness(core);
+        }
+    }
+
     fn alive(&mut self, now: Instant) {
-        self.heard = now;
+        self.silence = Silence::new(now);
         self.probe = None;
     }
 

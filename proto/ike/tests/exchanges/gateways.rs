@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ravelin_ike::config::{Config, Gateway};
+use ravelin_ike::config::{Config, Gateway, Liveness};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
@@ -42,7 +42,7 @@ fn lab(version: Version, addresses: &[&str]) -> Lab {
         let others = addresses[1..].iter().map(|other| Gateway { address: ip(other), source: own(other) });
         remote.open.alternates = others.collect();
         remote.source = own(addresses[0]);
-        remote.liveness = Some(Duration::from_secs(20));
+        remote.liveness = Liveness::Regular(Duration::from_secs(20));
         // One remote and one policy for a peer that comes from an address of either family.
         b.remotes[0].open.alternates = vec![Gateway { address: ip("2001:db8::1"), source: None }];
     })

@@ -1,7 +1,7 @@
 //! Two endpoints side by side, each with a data plane that is a map, and a network on which every message waits until
 //! a test says what becomes of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_eap::Tools;
-use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{
@@ -62,6 +62,8 @@ pub struct Host {
     pub sent: VecDeque<Transmit>,
     /// What the order of decisions was: `in+`, `out+`, `in-`, `out-`, `send`.
     pub order: Vec<&'static str>,
+    /// SAs of which the next packet is to be told of.
+    pub tells: BTreeSet<SaId>,
     /// The data plane refuses to install SAs.
     pub refuse: bool,
     /// Questions that nobody answered.
@@ -109,6 +111,7 @@ impl Host {
             now,
             sas: BTreeMap::new(),
             moves: Vec::new(),
+            tells: BTreeSet::new(),
             events: Vec::new(),
             sent: VecDeque::new(),
             order: Vec::new(),
@@ -172,7 +175,12 @@ impl Host {
             DataPlaneOp::DeleteSa(id) => {
                 self.order.push(if id.direction == Direction::Inbound { "in-" } else { "out-" });
                 let removed = self.sas.remove(&id);
+                self.tells.remove(&id);
                 assert!(self.refuse || removed.is_some(), "{id:?} is not there");
+            }
+            DataPlaneOp::TellUse(id) => {
+                assert!(self.sas.contains_key(&id), "{id:?} is not there");
+                self.tells.insert(id);
             }
             DataPlaneOp::MoveSa { id, src, dst, encap } => {
                 let mut params = self.sas.remove(&id).expect("an SA to move");
@@ -184,7 +192,6 @@ impl Host {
             | DataPlaneOp::DeletePolicy(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::SetMtu { .. }
-            | DataPlaneOp::TellUse(_)
             | DataPlaneOp::AddInterface(_)
             | DataPlaneOp::DeleteInterface(_) => {
                 unreachable!("IKE never touches policies or paths")
@@ -199,6 +206,17 @@ impl Host {
 
     pub fn event(&mut self, event: DataPlaneEvent) {
         self.input(Input::DataPlane(event));
+    }
+
+    /// A packet leaves on the one outbound SA. Whether the data plane was to tell of it.
+    pub fn send_packet(&mut self) -> bool {
+        let outbound: Vec<SaId> = self.sas.keys().filter(|id| id.direction == Direction::Outbound).copied().collect();
+        let [id] = outbound[..] else { panic!("{} outbound SAs", outbound.len()) };
+        let told = self.tells.remove(&id);
+        if told {
+            self.event(DataPlaneEvent::Used(id));
+        }
+        told
     }
 
     pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
@@ -424,7 +442,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         accept: true,
         lifetime: Duration::from_secs(4 * 3600),
         retransmission: Retransmission::default(),
-        liveness: None,
+        liveness: Liveness::Off,
         login_time: Remote::LOGIN_TIME,
         encap: false,
         open: Default::default(),

@@ -126,7 +126,7 @@ prop_compose! {
         ]),
         own in prop_oneof![Just("--local 2001:db8::1"), Just("-g user@example.org"), Just("-g keyid:site-7")],
         times in (maybe(&["-l 1d", "-l 7.75"]), maybe(&["-i 50ms", "-i 1.1"]), maybe(&["--tries 20"]),
-                  maybe(&["--liveness off", "--liveness 1.5"]), maybe(&["--encap"])),
+                  maybe(&["--liveness off", "--liveness 1.5", "--liveness-regular"]), maybe(&["--encap"])),
     ) -> String {
         let (l, i, tries, liveness, encap) = times;
         format!("ike remote -n gw -r 2001:db8::2 {roles} -h {secret}{peer} {own}{version}{l}{i}{tries}{liveness}{encap}")

@@ -173,7 +173,7 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     shown.put("reauth_time", spec.extensions.reauth.map_or(0, |time| time.as_secs()));
     shown.put("rekey_time", spec.lifetime.as_secs());
     shown.put("unique", format!("UNIQUE_{}", spec.extensions.unique_word().to_ascii_uppercase()));
-    if let Some(liveness) = spec.liveness {
+    if let Some(liveness) = spec.liveness.after() {
         shown.put("dpd_delay", liveness.as_secs());
     }
     let loaded = spec.loaded.as_ref();

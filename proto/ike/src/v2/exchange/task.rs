@@ -27,6 +27,7 @@ use crate::limits;
 use crate::live::Live;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
+use crate::silence::Silence;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::Want;
@@ -127,9 +128,9 @@ impl Established {
     /// When the clock has something for it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // A task without a time was left for the next timer.
-        let waiting = self.tasks.iter().map(|task| self.begins_at(task).unwrap_or(self.heard)).min();
+        let waiting = self.tasks.iter().map(|task| self.begins_at(task).unwrap_or(self.silence.since())).min();
         let promises = self.promises.iter().map(|promise| promise.until).min();
-        let liveness = self.remote.liveness.filter(|_| self.stage == Stage::Active).map(|after| self.heard + after);
+        let liveness = self.silence.deadline(self.remote.liveness).filter(|_| self.stage == Stage::Active);
         let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
         let open = self.open.as_ref().map(|open| open.retry.at());
         let again = self.authenticated.deadline();
@@ -180,7 +181,8 @@ impl Established {
                 Stage::Closing => {}
             }
         }
-        if self.remote.liveness.is_some_and(|after| self.heard + after <= core.now) {
+        let active = self.stage == Stage::Active;
+        if active && self.silence.is_too_long(self.remote.liveness, &self.children, core) {
             self.check_liveness(core);
         }
         self.go_on(ends, core)
@@ -394,8 +396,14 @@ impl Live for Established {
         }
     }
 
+    fn sent(&mut self, core: &Core) {
+        if self.silence.is_broken(self.remote.liveness, core.now) {
+            self.check_liveness(core);
+        }
+    }
+
     fn alive(&mut self, now: Instant) {
-        self.heard = now;
+        self.silence = Silence::new(now);
     }
 
     fn host_changed(&mut self, ends: &mut Ends, core: &mut Core) {

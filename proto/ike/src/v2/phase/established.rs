@@ -31,6 +31,7 @@ use crate::input::Datagram;
 use crate::limits;
 use crate::live::Live;
 use crate::output::{DownReason, Event};
+use crate::silence::Silence;
 use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
@@ -67,8 +68,7 @@ pub(crate) struct Established {
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
     pub(crate) authenticated: Authenticated,
-    /// When the peer last showed that it is alive.
-    pub(crate) heard: Instant,
+    pub(crate) silence: Silence,
     /// When an unprotected message last made us ask.
     pub(crate) hinted: Option<Instant>,
     /// Our SPI of the IKE SA that both sides are rekeying, when the peer made this one and who inherits is open.
@@ -123,7 +123,7 @@ impl Established {
             promises: Vec::new(),
             children: Children::default(),
             stage: Stage::Active,
-            heard: core.now,
+            silence: Silence::new(core.now),
             hinted: None,
             contested: None,
         }
@@ -274,7 +274,7 @@ impl Established {
 
     /// The peer sent something new that verifies.
     fn hear(&mut self, ends: &mut Ends, by: Way, core: &mut Core) {
-        self.heard = core.now;
+        self.silence = Silence::new(core.now);
         self.found();
         if by.carrier == Carrier::Tcp {
             self.follow_stream(ends, by, core);

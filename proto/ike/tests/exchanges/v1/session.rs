@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ravelin_ike::config::Liveness;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, Unique};
@@ -92,7 +93,7 @@ fn a_delete_takes_all_with_it() {
 // RFC 3706: one question, one answer; what the peer sends of itself is an answer too.
 #[test]
 fn a_quiet_peer_is_asked_whether_it_lives() {
-    let mut lab = lab(|a, _| a.remotes[0].liveness = Some(Duration::from_secs(30)));
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Liveness::Regular(Duration::from_secs(30)));
     lab.establish();
     let inbound = lab.a.child().inbound;
     for _ in 0..10 {
@@ -112,11 +113,46 @@ fn a_quiet_peer_is_asked_whether_it_lives() {
 
 #[test]
 fn a_peer_that_does_not_answer_is_dead() {
-    let mut lab = lab(|a, _| a.remotes[0].liveness = Some(Duration::from_secs(30)));
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Liveness::Regular(Duration::from_secs(30)));
     lab.establish();
     let mut asked = 0;
     for _ in 0..200 {
         lab.a.sleep(Duration::from_secs(1));
+        asked += lab.a.sent.drain(..).count();
+    }
+    assert_eq!(asked, 7, "as often as any request");
+    lab.a.failure(Part::NoAnswer);
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty());
+}
+
+// RFC 3706 §5.5: it matters only where there is something to send.
+#[test]
+fn a_host_that_sends_nothing_never_asks() {
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Liveness::WhenSending(Duration::from_secs(30)));
+    lab.establish();
+    for _ in 0..100 {
+        lab.a.sleep(Duration::from_secs(30));
+    }
+    assert!(lab.a.sent.is_empty());
+    assert!(lab.a.send_packet());
+    assert_eq!(next(&lab.a), Some((INFORMATIONAL, true)));
+    lab.settle();
+    lab.a.sleep(Duration::from_secs(29));
+    assert!(!lab.a.send_packet(), "the answer is proof for the same time again");
+    assert!(lab.a.sent.is_empty());
+}
+
+#[test]
+fn a_host_that_sends_into_silence_asks_and_finds_the_peer_dead() {
+    let mut lab = lab(|a, _| a.remotes[0].liveness = Liveness::WhenSending(Duration::from_secs(30)));
+    lab.establish();
+    let mut asked = 0;
+    for _ in 0..200 {
+        lab.a.sleep(Duration::from_secs(1));
+        if lab.a.sas.is_empty() {
+            break;
+        }
+        lab.a.send_packet();
         asked += lab.a.sent.drain(..).count();
     }
     assert_eq!(asked, 7, "as often as any request");

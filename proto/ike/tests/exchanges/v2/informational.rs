@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::*;
+use ravelin_ike::config::Liveness;
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event, limits};
@@ -81,7 +82,7 @@ fn a_hard_limit_deletes_the_child_sa() {
 }
 
 fn lively() -> Lab {
-    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Some(Duration::from_secs(10)));
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::Regular(Duration::from_secs(10)));
     lab.establish();
     lab
 }

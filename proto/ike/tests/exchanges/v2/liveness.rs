@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ravelin_ike::config::Liveness;
+use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, limits};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
@@ -13,7 +15,7 @@ const AFTER: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_packet_or_a_message_of_the_peer_shows_that_it_lives() {
-    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Some(AFTER));
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::Regular(AFTER));
     lab.establish();
     lab.a.sleep(AFTER / 2);
     let inbound = lab.a.child().inbound;
@@ -30,7 +32,7 @@ fn a_packet_or_a_message_of_the_peer_shows_that_it_lives() {
 
 #[test]
 fn a_message_that_does_not_verify_shows_nothing() {
-    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Some(AFTER));
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::Regular(AFTER));
     lab.establish();
     lab.b.command(Command::CheckLiveness("peer".into()));
     let mut forged = lab.b.take();
@@ -39,6 +41,83 @@ fn a_message_that_does_not_verify_shows_nothing() {
     lab.a.receive(&forged);
     lab.a.sleep(AFTER / 2);
     assert_eq!(lab.a.next(), Some((INFO, 2, false)));
+}
+
+// RFC 3706 §5: whoever sends nothing does not worry, for however long, and keeps no timer for it.
+#[test]
+fn a_host_that_sends_nothing_never_asks() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::WhenSending(AFTER));
+    lab.establish();
+    for _ in 0..100 {
+        lab.a.sleep(AFTER);
+    }
+    assert!(lab.a.sent.is_empty());
+    assert_eq!(lab.a.ike().state, "ESTABLISHED");
+    // The first packet after that is one to worry about.
+    assert!(lab.a.send_packet());
+    assert_eq!(lab.a.next(), Some((INFO, 2, false)));
+    lab.settle();
+    assert!(!lab.a.send_packet(), "the answer is proof for the same time again");
+    lab.a.sleep(AFTER - Duration::from_millis(1));
+    assert!(!lab.a.send_packet());
+    lab.a.sleep(Duration::from_millis(1));
+    assert!(lab.a.send_packet());
+    assert_eq!(lab.a.next(), Some((INFO, 3, false)));
+}
+
+#[test]
+fn a_host_that_sends_into_silence_asks_and_finds_the_peer_dead() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::WhenSending(AFTER));
+    lab.establish();
+    let (mut asked, mut first) = (0, None);
+    for second in 1..200 {
+        lab.a.sleep(Duration::from_secs(1));
+        if lab.a.sas.is_empty() {
+            break;
+        }
+        lab.a.send_packet();
+        asked += lab.a.sent.drain(..).count();
+        first = first.or((asked > 0).then_some(second));
+    }
+    assert_eq!((asked, first), (7, Some(AFTER.as_secs())), "as often as any request, and from that time on");
+    lab.a.failure(Part::NoAnswer);
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty());
+}
+
+// RFC 3706 §5.4: traffic in both directions is proof; a packet told of late, after one of the peer, is no reason to ask.
+#[test]
+fn a_host_that_is_answered_does_not_ask() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::WhenSending(AFTER));
+    lab.establish();
+    let inbound = lab.a.child().inbound;
+    for _ in 0..100 {
+        lab.a.sleep(AFTER / 2);
+        lab.a.send_packet();
+        lab.a.command(Command::Alive(inbound));
+    }
+    lab.a.sleep(AFTER);
+    lab.a.command(Command::Alive(inbound));
+    assert!(lab.a.send_packet());
+    assert!(lab.a.sent.is_empty());
+}
+
+// Each end has its own interval (RFC 3706 §5), and a new IKE SA in place of the old goes on with it.
+#[test]
+fn each_end_worries_for_itself_also_after_a_rekey() {
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].liveness = Liveness::WhenSending(AFTER);
+        b.remotes[0].liveness = Liveness::WhenSending(AFTER * 30);
+    });
+    lab.establish();
+    lab.sleep(AFTER);
+    assert!(!lab.b.send_packet());
+    lab.a.command(Command::RekeyIke("peer".into()));
+    lab.settle();
+    assert!(lab.a.send_packet(), "it was to be told of");
+    assert!(lab.a.sent.is_empty(), "but meanwhile the peer was heard");
+    lab.a.sleep(AFTER);
+    assert!(lab.a.send_packet());
+    assert_eq!(lab.a.next().map(|(kind, ..)| kind), Some(INFO));
 }
 
 // RFC 7296 §2.21.4: INVALID_IKE_SPI outside any IKE SA is a hint to ask, no more, and not at any rate.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use ravelin_ike::config::Liveness;
 use ravelin_ike::{Command, Transmit};
 use ravelin_testkit::SeededRandom;
 use ravelin_types::dataplane::DataPlaneEvent;
@@ -19,7 +20,7 @@ fn lab(seed: u64) -> Lab {
         for (config, here, there) in [(a, A, B), (b, B, A)] {
             config.policies.push(policy(SECOND, Mode::Transport, here, there));
             config.policies[0].proposals = vec![pfs(esp_proposal(), KeMethod::CURVE25519)];
-            config.remotes[0].liveness = Some(Duration::from_secs(20));
+            config.remotes[0].liveness = Liveness::Regular(Duration::from_secs(20));
         }
     });
     lab.a = Host::new(lab.a.config.clone(), seed * 2);
