@@ -101,10 +101,11 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
             (output, remote.clone())
         }
         Event::IkeDown { remote, .. } => ike(RvlIkeEvent::IkeDown, remote),
-        // The remotes of this interface ask for no internal addresses, and have one address each.
-        Event::Granted { remote, .. } | Event::GrantEnded { remote, .. } | Event::GatewaySilent { remote, .. } => {
-            ike(RvlIkeEvent::None, remote)
-        }
+        // The remotes of this interface ask for no internal addresses, have one address each and follow to no other.
+        Event::Granted { remote, .. }
+        | Event::GrantEnded { remote, .. }
+        | Event::GatewaySilent { remote, .. }
+        | Event::Redirected { remote, .. } => ike(RvlIkeEvent::None, remote),
         Event::ChildUp { policy, inbound, outbound } => child(RvlIkeEvent::ChildUp, policy, inbound.0, outbound.0),
         Event::ChildRekeyed { policy, inbound, outbound, .. } => {
             child(RvlIkeEvent::ChildRekeyed, policy, inbound.0, outbound.0)

@@ -32,6 +32,8 @@ use crate::sealed::Sealed;
 use crate::v1::fragment::Fragments;
 #[cfg(feature = "ikev2")]
 use crate::v2::feature::cookie::Cookies;
+#[cfg(feature = "ikev2")]
+use crate::v2::feature::redirect::Redirected;
 use crate::view::Counters;
 
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
@@ -46,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) table: SaTable,
     #[cfg(feature = "ikev2")]
     pub(crate) cookies: Cookies,
+    #[cfg(feature = "ikev2")]
+    pub(crate) redirected: Redirected,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
     /// Internal addresses.
@@ -86,6 +90,8 @@ impl Core {
             table: SaTable::default(),
             #[cfg(feature = "ikev2")]
             cookies,
+            #[cfg(feature = "ikev2")]
+            redirected: Redirected::default(),
             silent: Silent::default(),
             addresses: Addresses::default(),
             host: HostAddresses::default(),

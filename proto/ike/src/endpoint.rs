@@ -159,6 +159,7 @@ impl Endpoint {
             Command::TerminateChildSa(inbound) => {
                 self.core.with_owner(inbound, |sa| sa.delete_child(inbound, DownReason::Command));
             }
+            Command::Redirect(spi, to) => self.core.with_ike(spi, |sa, _, _| sa.redirect(to)),
             Command::CheckLiveness(remote) => self.core.with_remote(&remote, |sa, _, core| sa.check_liveness(core)),
             Command::Addresses(host) => {
                 self.core.host = host;

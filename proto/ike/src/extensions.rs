@@ -1,7 +1,12 @@
 //! What a remote does beyond RFC 7296, each by itself and off unless it is asked for.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+use core::ops::RangeInclusive;
+use core::str::FromStr;
 use core::time::Duration;
 
 use ravelin_types::Secret;
@@ -21,6 +26,8 @@ pub struct Extensions {
     pub reauth: Option<Duration>,
     /// What becomes of the IKE SAs that a peer has with us when it makes another.
     pub unique: Unique,
+    /// Gateways that send their peers to others (RFC 5685).
+    pub redirect: Redirect,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
 }
@@ -32,6 +39,73 @@ pub struct Tcp {
     pub port: u16,
     /// At once; else only when there is no answer in UDP.
     pub at_once: bool,
+}
+
+/// What is done about gateways that stand in for each other (RFC 5685). Of IKEv2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirect {
+    /// As initiator: the addresses to which the peer may send us; none: we do not follow.
+    pub follow: Vec<RangeInclusive<IpAddr>>,
+    /// As responder: send peers that follow there, unless they have come to that address.
+    pub to: Option<NewGateway>,
+    /// Who sent us to where we are now.
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl Redirect {
+    /// What is configured.
+    pub fn new(follow: Vec<RangeInclusive<IpAddr>>, to: Option<NewGateway>) -> Self {
+        Redirect { follow, to, from: None }
+    }
+}
+
+/// A gateway to which a peer is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewGateway {
+    /// By its address.
+    Address(IpAddr),
+    /// By its name, which the peer looks up: 1 to 255 octets of letters, digits, `-` and `.`.
+    Name(String),
+}
+
+/// What is written is neither an address nor a name in the DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoGateway;
+
+impl fmt::Display for NoGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected the address of a gateway, or its name")
+    }
+}
+
+impl core::error::Error for NoGateway {}
+
+impl FromStr for NewGateway {
+    type Err = NoGateway;
+
+    fn from_str(text: &str) -> Result<Self, NoGateway> {
+        if let Ok(address) = text.parse() {
+            return is_a_host(address).then_some(NewGateway::Address(address)).ok_or(NoGateway);
+        }
+        let allowed = text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-.".contains(&octet));
+        // A bad address is no name.
+        let named = text.bytes().any(|octet| octet.is_ascii_alphabetic());
+        (allowed && named && text.len() <= 255).then(|| NewGateway::Name(text.into())).ok_or(NoGateway)
+    }
+}
+
+impl fmt::Display for NewGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NewGateway::Address(address) => address.fmt(f),
+            NewGateway::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Whether a host can have this address.
+pub(crate) fn is_a_host(address: IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_multicast() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Whether IKE SAs begin without a Child SA.

@@ -248,6 +248,7 @@ impl IkeSa {
             additional: Vec::new(),
             ppk: false,
             mobike: false,
+            follows: false,
             peer_addresses: Vec::new(),
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             inside: addresses.of(self.ends.our_spi()),

@@ -11,6 +11,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::{Carrier, IkeSpi, Spi, Way};
 
 use crate::config::Config;
+use crate::extensions::NewGateway;
 use crate::output::OpId;
 use crate::question::Answer;
 
@@ -111,6 +112,8 @@ pub enum Command {
     TerminateIkeSa(IkeSpi),
     /// Delete the Child SA with this inbound SPI, telling the peer.
     TerminateChildSa(Spi),
+    /// Send the peer of the IKE SA with this SPI of ours to another gateway, if it began the IKE SA and follows.
+    Redirect(IkeSpi, NewGateway),
     /// Ask now whether the remote is alive.
     CheckLiveness(String),
     /// Where this host can be reached now; to be told whenever that changes. Without it nothing is known of it.

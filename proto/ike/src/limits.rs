@@ -87,6 +87,15 @@ pub const FOLLOW_UPS: usize = 4;
 /// How long each of them waits: RFC 9370 §2.2.4 has 5 to 20 seconds in mind.
 pub const FOLLOW_UP_WAIT: Duration = Duration::from_secs(20);
 
+/// How often a remote may send us to another gateway within [`REDIRECT_PERIOD`] (RFC 5685 §7).
+pub const REDIRECTS: usize = 5;
+
+/// The time in which redirects are counted.
+pub const REDIRECT_PERIOD: Duration = Duration::from_secs(300);
+
+/// How long the IKE SA of a peer stays that was sent to another gateway and does not delete it (RFC 5685 §5).
+pub const REDIRECTED_LIFETIME: Duration = Duration::from_secs(60);
+
 /// Addresses beside the one in use that are told to a peer, and that are remembered of one (RFC 4555 §3.4).
 pub const ADDITIONAL_ADDRESSES: usize = 16;
 

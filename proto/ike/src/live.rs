@@ -11,6 +11,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use crate::children::Children;
 use crate::context::Core;
 use crate::error::Place;
+use crate::extensions::NewGateway;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::output::DownReason;
 use crate::want::Want;
@@ -40,6 +41,8 @@ pub(crate) trait Live {
     fn doubt(&mut self, core: &mut Core);
     /// A packet of the peer's Child SAs left, the first after a silence.
     fn sent(&mut self, core: &Core);
+    /// Sends the peer to another gateway, if it follows.
+    fn redirect(&mut self, _to: NewGateway) {}
     /// The peer is alive.
     fn alive(&mut self, now: Instant);
     /// The addresses of this host, or the ways to its peers, are others.

@@ -161,6 +161,15 @@ pub enum Event {
         /// The next.
         next: IpAddr,
     },
+    /// A gateway sends us to another one, where we begin anew.
+    Redirected {
+        /// The configured peer.
+        remote: String,
+        /// Who sends us.
+        from: IpAddr,
+        /// Where.
+        to: IpAddr,
+    },
     /// A Child SA is installed.
     ChildUp {
         /// The policy it serves.
@@ -205,6 +214,8 @@ pub enum DownReason {
     PeerDead,
     /// It reached its hard lifetime.
     Expired,
+    /// The peer sent us, or we sent it, to another gateway.
+    Redirected,
     /// It carried nothing for longer than its policy allows.
     Idle,
     /// The peer lost its state and said so in a new, authenticated IKE SA (INITIAL_CONTACT).

@@ -42,6 +42,8 @@ pub struct IkeSaView {
     pub ppk: bool,
     /// Whether it goes on when an address of either side changes (RFC 4555).
     pub mobike: bool,
+    /// Whether its peer follows to another gateway (RFC 5685).
+    pub follows: bool,
     /// Where else the peer says that it can be reached.
     pub peer_addresses: Vec<IpAddr>,
     /// Whether a NAT was found in front of us, in front of the peer. While there is one in front of us, whoever owns

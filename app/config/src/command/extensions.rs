@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_ike::extensions::Childless;
-use ravelin_ike::{Tcp, Unique};
+use ravelin_ike::{NewGateway, Tcp, Unique};
 use ravelin_types::Identity;
 
 use super::Conflict;
 use super::written::{Line, seconds};
+use crate::swanctl::value::{self, Address};
 use crate::value::{BadValue, did_you_mean, identity, quantity};
 
 /// The shortest time for which an authentication is good.
@@ -62,6 +63,13 @@ pub struct ExtensionArgs {
     /// (the newest replaces the others), keep (another is refused as long as there is one)
     #[arg(long, value_name = "WORD", default_value = "no", value_parser = unique)]
     unique: Unique,
+    /// Follow the peer when it sends us to another gateway with one of these addresses (RFC 5685), which must prove the same
+    /// identity: an address, 192.0.2.0/24, 192.0.2.1-192.0.2.9 or %any; may be given again
+    #[arg(long, value_name = "ADDRESSES", value_parser = value::address)]
+    follow: Vec<Address>,
+    /// Send peers that follow to the gateway with this address or name (RFC 5685), unless they have come to that address
+    #[arg(long, value_name = "GATEWAY")]
+    redirect: Option<NewGateway>,
     /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -104,6 +112,10 @@ pub struct ExtensionSpec {
     pub reauth: Option<Duration>,
     /// How many IKE SAs one identity may have.
     pub unique: Unique,
+    /// To which gateways we follow.
+    pub follow: Vec<Address>,
+    /// To which gateway peers are sent.
+    pub redirect: Option<NewGateway>,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
@@ -131,15 +143,17 @@ impl ExtensionArgs {
             (matches!(self.childless, Childless::Prefer | Childless::Force), "childless", "childless initiation"),
             (self.ppk_id.is_some(), "ppk-id", "a post-quantum pre-shared key"),
             (self.reauth.is_some(), "reauth", "IKEv1 authenticates anew with every rekey (-l); a time of its own"),
+            (!self.follow.is_empty(), "follow", "to follow to another gateway"),
+            (self.redirect.is_some(), "redirect", "to send peers to another gateway"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
-        let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, ppk_id, ppk_file, ppk_required } =
-            self.clone();
+        let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
+        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, .. } = self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
-        Ok(ExtensionSpec { mobike, tcp, childless, reauth, unique, ppk_id, ppk_file, ppk_required })
+        Ok(ExtensionSpec { mobike, tcp, childless, reauth, unique, follow, redirect, ppk_id, ppk_file, ppk_required })
     }
 }
 
@@ -155,6 +169,8 @@ impl ExtensionSpec {
         line.optional("--childless", unusual);
         line.optional("--reauth", self.reauth.map(seconds));
         line.optional("--unique", (self.unique != Unique::No).then(|| self.unique_word()));
+        self.follow.iter().for_each(|addresses| line.value("--follow", addresses));
+        line.optional("--redirect", self.redirect.as_ref());
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ravelin_ike::{Extensions, Ppk, Ppks};
+use ravelin_ike::{Extensions, Ppk, Ppks, Redirect};
 use ravelin_types::Secret;
 
 use super::{Model, ModelError};
@@ -35,6 +35,10 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         childless: spec.childless,
         reauth: spec.reauth,
         unique: spec.unique,
+        redirect: Redirect::new(
+            spec.follow.iter().flat_map(|addresses| addresses.ranges()).collect(),
+            spec.redirect.clone(),
+        ),
         ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() },
     }
 }

@@ -1,11 +1,22 @@
 //! What a connection does beyond RFC 7296.
 
 use ravelin_ike::Tcp;
-use ravelin_ike::extensions::Childless;
+use ravelin_ike::extensions::{Childless, NoGateway};
 
-use super::reader::{Reader, time};
-use super::value;
+use super::reader::{Reader, flag, time};
+use super::value::{self, Address};
 use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
+
+/// `yes`, `no` or those that are followed to.
+fn follow(reader: &mut Reader<'_>) -> Vec<Address> {
+    let read = |text: &str| match flag(text) {
+        Ok(false) => Ok(None),
+        Ok(true) => value::address("%any").map(Some),
+        Err(_) => value::address(text).map(Some),
+    };
+    let listed = reader.list("follow_redirects", read);
+    listed.map_or_else(|| value::address("%any").into_iter().collect(), |listed| listed.into_iter().flatten().collect())
+}
 
 /// The options of a connection that ask for it.
 pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
@@ -20,6 +31,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         childless: reader.word("childless", &CHILDLESS).unwrap_or(Childless::Allow),
         reauth: reader.value("reauth_time", time).filter(|time| !time.is_zero()),
         unique: reader.word("unique", UNIQUE).unwrap_or_default(),
+        // Ours: in strongSwan they are those of its whole daemon, and of a command.
+        follow: follow(reader),
+        redirect: reader.value("redirect_to", |text| text.parse().map_err(|bad: NoGateway| bad.to_string())),
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

@@ -272,6 +272,21 @@ fn a_connection_names_a_post_quantum_key_and_insists_on_it() {
     assert_eq!((secrets[0].kind, secrets[0].owners.len()), (SecretKind::Ppk, 2));
 }
 
+// RFC 5685: strongSwan's daemon follows unless it is told not to.
+#[test]
+fn a_connection_follows_to_other_gateways_and_sends_peers_there() {
+    let read = |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions;
+    let follow = |text: &str| read(text).follow.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((follow(""), follow("follow_redirects = yes")), (vec!["%any".to_owned()], vec!["%any".to_owned()]));
+    assert!(follow("follow_redirects = no").is_empty());
+    let listed = follow("follow_redirects = 192.0.2.9, 198.51.100.0/30, ::/0");
+    assert_eq!(listed, ["192.0.2.9", "198.51.100.0-198.51.100.3", "%any6"]);
+    assert!(refused("follow_redirects = perhaps").contains("is not an address"));
+    assert_eq!(read("").redirect, None);
+    assert_eq!(read("redirect_to = vpn.example.org").redirect.unwrap().to_string(), "vpn.example.org");
+    assert!(refused("redirect_to = 0.0.0.0").contains("expected the address of a gateway, or its name"));
+}
+
 // RFC 9329 §2, RFC 9329 §5: the registered port unless another is named, and only where it is asked for.
 #[test]
 fn a_connection_goes_in_tcp_when_it_says_so() {

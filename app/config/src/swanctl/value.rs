@@ -1,5 +1,6 @@
 //! Values as strongSwan writes them: addresses, identities, traffic selectors, secrets.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -11,7 +12,7 @@ use ravelin_types::{Dn, Identity};
 
 use crate::value::identity;
 
-/// One entry of `local_addrs` or `remote_addrs`.
+/// One entry of a list of addresses, such as `local_addrs` and `remote_addrs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// `%any`, of both families or one.
@@ -20,6 +21,18 @@ pub enum Address {
     Host(IpAddr),
     /// A subnet or a range.
     Range(RangeInclusive<IpAddr>),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Any(ranges) if ranges.len() > 1 => f.write_str("%any"),
+            Address::Any(ranges) if ranges.iter().all(|range| range.start().is_ipv4()) => f.write_str("%any4"),
+            Address::Any(_) => f.write_str("%any6"),
+            Address::Host(host) => host.fmt(f),
+            Address::Range(range) => write!(f, "{}-{}", range.start(), range.end()),
+        }
+    }
 }
 
 impl Address {

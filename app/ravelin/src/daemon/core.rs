@@ -478,6 +478,9 @@ impl<P: Plane> Core<P> {
             Event::GatewaySilent { remote, silent, next } => {
                 tracing::warn!("{remote} does not answer at {silent}; {next} is tried");
             }
+            Event::Redirected { remote, from, to } => {
+                tracing::info!("{remote} sends us from {from} to {to}; the IKE SA begins anew there");
+            }
             Event::Granted { remote, grant } => {
                 tracing::info!("{remote} gave us {}", addresses_text(grant));
             }
@@ -577,6 +580,7 @@ pub(super) fn reason_text(reason: DownReason) -> &'static str {
         DownReason::PeerDeleted => "the peer deleted it",
         DownReason::PeerDead => "the peer does not answer",
         DownReason::Expired => "its lifetime is over",
+        DownReason::Redirected => "another gateway serves in place of this one",
         DownReason::Idle => "it carried nothing for a while",
         DownReason::InitialContact => "the peer has lost its state",
         DownReason::Replaced => "another took its place",

@@ -404,6 +404,10 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
         remote.put("reauth", reauth.as_secs());
     }
     remote.put("unique", spec.extensions.unique_word());
+    remote.put_list("follow", spec.extensions.follow.iter().map(ToString::to_string));
+    if let Some(gateway) = &spec.extensions.redirect {
+        remote.put("redirect", gateway);
+    }
     if let Some(id) = &spec.extensions.ppk_id {
         remote.put("ppk-id", id);
         remote.put("ppk-required", yes_no(spec.extensions.ppk_required));

@@ -66,7 +66,7 @@ impl<P: Plane> Core<P> {
     pub(super) fn retry_later(&mut self, id: PolicyId, reason: DownReason, now: Instant) {
         let Some(esp) = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref()) else { return };
         let afterwards = match reason {
-            DownReason::Command | DownReason::Replaced | DownReason::Idle => return,
+            DownReason::Command | DownReason::Replaced | DownReason::Redirected | DownReason::Idle => return,
             DownReason::PeerDead => esp.dead,
             DownReason::PeerDeleted => esp.closed,
             _ if esp.persistent => Afterwards::Start,

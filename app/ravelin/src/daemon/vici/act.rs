@@ -1,10 +1,13 @@
 //! Commands that make and end SAs.
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ravelin_config::swanctl::value::{self, Who};
 use ravelin_control::{ClientId, Message};
-use ravelin_ike::Command;
 use ravelin_ike::view::IkeSaView;
+use ravelin_ike::{Command, NewGateway};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
@@ -148,17 +151,57 @@ impl<P: Plane> Core<P> {
         }))
     }
 
-    /// The SAs that `child`, `child_id`, `ike` and `ike_id` name together. With a child, they are Child SAs.
+    /// Sends peers to another gateway (RFC 5685): those of the IKE SAs that all of `ike`, `ike-id`, `peer-ip` and `peer-id`
+    /// name.
+    pub(super) fn vici_redirect(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
+        let given = |name: &str| message.text(name);
+        let to = given("gateway").ok_or("missing target gateway")?;
+        let to: NewGateway = to.parse().map_err(|bad| format!("invalid value for: gateway, {bad}"))?;
+        if ["ike", "ike-id", "peer-ip", "peer-id"].iter().all(|name| given(name).is_none()) {
+            return Err("missing redirect selector".to_owned());
+        }
+        let addresses = given("peer-ip").map(value::address).transpose()?.map(|addresses| addresses.ranges());
+        let peer = given("peer-id").map(value::who).transpose()?;
+        let fits = |view: &IkeSaView| {
+            let at = |ranges: &Vec<RangeInclusive<IpAddr>>| {
+                let address = view.peer.ip();
+                ranges.iter().any(|range| range.start().is_ipv4() == address.is_ipv4() && range.contains(&address))
+            };
+            let is = |who: &Who| match (who, &view.identities) {
+                (Who::Exactly(one), Some((_, id))) => one == id,
+                (Who::Like(pattern), Some((_, id))) => pattern.takes(id),
+                (_, None) => false,
+            };
+            given("ike").is_none_or(|name| name == view.remote)
+                && given("ike-id").is_none_or(|id| id == view.serial.to_string())
+                && addresses.as_ref().is_none_or(at)
+                && peer.as_ref().is_none_or(is)
+        };
+        let views: Vec<IkeSaView> = self.endpoint.ike_sas().into_iter().filter(fits).collect();
+        let following: Vec<IkeSpi> = views.iter().filter(|view| view.follows).map(own_spi).collect();
+        let matches = following.len();
+        for spi in following {
+            self.command(Command::Redirect(spi, to.clone()), now);
+        }
+        let why = match (views.len(), matches) {
+            (_, 1..) => return Ok(Answer::Now(done().with("matches", matches))),
+            (0, 0) => "no matching SAs to redirect found",
+            _ => "no peer of the matching SAs has begun and said that it follows",
+        };
+        Ok(Answer::Now(failed(why.to_owned()).with("matches", 0)))
+    }
+
+    /// The SAs that `child`, `child-id`, `ike` and `ike-id` name together. With a child, they are Child SAs.
     fn chosen(&mut self, message: &Message, verb: &str) -> Result<Chosen, String> {
         let given = |name: &str| message.text(name);
-        if ["child", "child_id", "ike", "ike_id"].iter().all(|name| given(name).is_none()) {
+        if ["child", "child-id", "ike", "ike-id"].iter().all(|name| given(name).is_none()) {
             return Err(format!("missing {verb} selector"));
         }
         let fits = |name: &str, value: &str| given(name).is_none_or(|wanted| wanted == value);
-        let of_children = given("child").or(given("child_id")).is_some();
+        let of_children = given("child").or(given("child-id")).is_some();
         let mut chosen = Chosen::default();
         for view in self.endpoint.ike_sas() {
-            if !fits("ike", &view.remote) || !fits("ike_id", &view.serial.to_string()) {
+            if !fits("ike", &view.remote) || !fits("ike-id", &view.serial.to_string()) {
                 continue;
             }
             if !of_children {
@@ -167,7 +210,7 @@ impl<P: Plane> Core<P> {
             }
             for child in &view.children {
                 let id = self.vici.child_id(child.inbound);
-                if fits("child", &self.child_name_of(child.policy)) && fits("child_id", &id.to_string()) {
+                if fits("child", &self.child_name_of(child.policy)) && fits("child-id", &id.to_string()) {
                     chosen.children.push(child.inbound);
                 }
             }

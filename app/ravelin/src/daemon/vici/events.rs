@@ -215,7 +215,10 @@ impl<P: Plane> Core<P> {
                 }
             }
             // The listings have the addresses.
-            Event::Granted { .. } | Event::GrantEnded { .. } | Event::GatewaySilent { .. } => {}
+            Event::Granted { .. }
+            | Event::GrantEnded { .. }
+            | Event::GatewaySilent { .. }
+            | Event::Redirected { .. } => {}
             // The new one came up before, and the old one goes.
             Event::IkeReauthenticated { .. } => {}
             Event::ChildUp { inbound, .. } => {

@@ -135,7 +135,7 @@ impl<P: Plane> Core<P> {
             "unload-pool" => self.unload_pool(message, now),
             "get-pools" => Ok(self.get_pools(message)),
             "load-token" => Err("keys on tokens are not there yet".to_owned()),
-            "redirect" => Err("a peer cannot be redirected (RFC 5685)".to_owned()),
+            "redirect" => self.vici_redirect(message, now),
             _ => return None,
         };
         Some(answer.unwrap_or_else(|why| Answer::Now(failed(why))))

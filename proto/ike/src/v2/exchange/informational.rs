@@ -84,6 +84,7 @@ pub(crate) fn respond(
         return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
     }
     sa.authenticated.told(payloads, core);
+    super::redirect::obey(sa, ends, payloads, core);
     let (mut gone, mut gone_ah) = (Vec::new(), Vec::new());
     for payload in &payloads.0 {
         match payload {

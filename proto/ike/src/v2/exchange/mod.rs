@@ -6,6 +6,7 @@
 //!   follow_up.rs       IKE_FOLLOWUP_KE: additional key exchanges of either
 //!   informational.rs   INFORMATIONAL: delete, liveness, errors
 //!   mobike.rs          INFORMATIONAL: where the two sides are
+//!   redirect.rs        INFORMATIONAL: go to another gateway
 //!   task.rs            what is to be done, when, and what happens when it is due
 //! ```
 //! A task becomes an [`Exchange`] when its request goes out; the exchange is consumed by the response.
@@ -15,6 +16,7 @@ pub(crate) mod create_child;
 pub(crate) mod follow_up;
 pub(crate) mod informational;
 pub(crate) mod mobike;
+pub(crate) mod redirect;
 pub(crate) mod rekey_child;
 pub(crate) mod rekey_ike;
 pub(crate) mod task;
@@ -57,6 +59,8 @@ pub(crate) enum Exchange {
     DeleteChild(DeleteChild),
     /// The end of the IKE SA.
     Close(Close),
+    /// The peer shall go to another gateway.
+    Redirect,
     /// A sign of life.
     Liveness,
     /// Where the two sides are.
@@ -69,9 +73,11 @@ impl Exchange {
         match self {
             Exchange::CreateChild(exchange) => exchange.kind(),
             Exchange::RekeyIke(exchange) => exchange.kind(),
-            Exchange::DeleteChild(_) | Exchange::Close(_) | Exchange::Liveness | Exchange::Addresses(_) => {
-                ExchangeType::INFORMATIONAL
-            }
+            Exchange::DeleteChild(_)
+            | Exchange::Close(_)
+            | Exchange::Redirect
+            | Exchange::Liveness
+            | Exchange::Addresses(_) => ExchangeType::INFORMATIONAL,
         }
     }
 }
@@ -136,6 +142,10 @@ pub(crate) fn response(
         Exchange::RekeyIke(exchange) => exchange.response(sa, ends, payloads, core),
         Exchange::DeleteChild(exchange) => exchange.response(sa, core),
         Exchange::Close(Close(reason)) => After::End(reason),
+        Exchange::Redirect => {
+            sa.sent_away(core);
+            After::Stay
+        }
         Exchange::Liveness => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     }
@@ -148,7 +158,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         // RFC 7296 §2.8.2: the peer finished its own rekey and deletes the old IKE SA.
         Exchange::RekeyIke(exchange) => exchange.yield_to_peer(sa, ends, core),
         Exchange::DeleteChild(exchange) => exchange.abandon(sa, core),
-        Exchange::Close(_) | Exchange::Liveness | Exchange::Addresses(_) => {}
+        Exchange::Close(_) | Exchange::Redirect | Exchange::Liveness | Exchange::Addresses(_) => {}
     }
 }
 

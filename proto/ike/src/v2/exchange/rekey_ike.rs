@@ -450,6 +450,7 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         sk_d: keys.sk_d.clone(),
         ppk: sa.ppk,
         mobike: sa.mobike.clone(),
+        redirect: sa.redirect,
     };
     let established = Established::new(origin, protection, MessageWindow::default(), core);
     Ok(Phase::Established(Box::new(established)).with(ends))

@@ -14,6 +14,7 @@ use ravelin_wire::ike::v2::Payload;
 use super::create_child::CreateChild;
 use super::informational::{self, Close, DeleteChild};
 use super::mobike::Addresses;
+use super::redirect;
 use super::rekey_ike::RekeyIke;
 use super::{After, Exchange, Open};
 use crate::child::ChildState;
@@ -21,6 +22,7 @@ use crate::children::Children;
 use crate::context::Core;
 use crate::error::no_answer;
 use crate::error::{Error, Place};
+use crate::extensions::NewGateway;
 use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::limits;
@@ -29,6 +31,7 @@ use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::silence::Silence;
 use crate::v2::feature::reauthentication::{self, Authenticated};
+use crate::v2::feature::redirect::Redirects;
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::Want;
 
@@ -46,7 +49,7 @@ pub(crate) struct Task {
 }
 
 /// What it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// A Child SA.
     Create(Want),
@@ -58,6 +61,8 @@ pub(crate) enum What {
     RekeyIke,
     /// The end of the IKE SA.
     Close(DownReason),
+    /// The peer shall go to another gateway.
+    Redirect(NewGateway),
     /// A sign of life.
     Liveness,
     /// The addresses on which we have decided.
@@ -74,6 +79,7 @@ impl What {
         match self {
             What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => true,
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
+            What::Redirect(_) => true,
             What::RekeyIke | What::Close(_) | What::Liveness => false,
         }
     }
@@ -192,10 +198,10 @@ impl Established {
     fn dead(self: Box<Self>, ends: &Ends, core: &mut Core) {
         let mut wants: Vec<Want> = Vec::new();
         let open = match &self.open {
-            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => Some(exchange.task.what),
+            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => Some(exchange.task.what.clone()),
             _ => None,
         };
-        for what in open.into_iter().chain(self.tasks.iter().map(|task| task.what)) {
+        for what in open.into_iter().chain(self.tasks.iter().map(|task| task.what.clone())) {
             if let What::Create(want) = what {
                 want.add_to(&mut wants);
             }
@@ -233,6 +239,7 @@ impl Established {
             },
             What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
             What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
+            What::Redirect(to) => Ok(Some(redirect::request(&to))),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
             What::Liveness if !(ends.nat.ours && self.mobike.as_ref().is_some_and(|mobike| mobike.leads)) => {
@@ -365,7 +372,7 @@ impl Live for Established {
         while self.open.is_none() {
             let Some(index) = self.tasks.iter().position(|task| self.is_due(task, core.now)) else { break };
             let Some(task) = self.tasks.remove(index) else { break };
-            let what = task.what;
+            let what = task.what.clone();
             match self.start(task, &ends, core) {
                 Ok(None) => {}
                 Ok(Some((exchange, payloads))) => {
@@ -399,6 +406,12 @@ impl Live for Established {
     fn sent(&mut self, core: &Core) {
         if self.silence.is_broken(self.remote.liveness, core.now) {
             self.check_liveness(core);
+        }
+    }
+
+    fn redirect(&mut self, to: NewGateway) {
+        if self.redirect == Some(Redirects::Sends) && self.stage == Stage::Active {
+            self.add_task(Task::new(What::Redirect(to)));
         }
     }
 

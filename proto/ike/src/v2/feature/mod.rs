@@ -10,5 +10,6 @@ pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod ppk;
 pub(crate) mod reauthentication;
+pub(crate) mod redirect;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;

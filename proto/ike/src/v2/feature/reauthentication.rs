@@ -10,8 +10,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use ravelin_types::Instant;
 use ravelin_types::dataplane::Flow;
+use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::child::ChildSa;
@@ -96,19 +96,30 @@ pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
     // Should that fail, it is tried again until the IKE SA ends.
     sa.authenticated.again = Some(core.now + limits::REKEY_RETRY);
     let old = ends.our_spi();
-    let begun = core.table.with_remote(&sa.remote.name);
-    if begun.into_iter().filter_map(|spi| core.table.get(spi)).any(|sa| sa.ends.replaces == Some(old)) {
+    if is_under_way(sa, old, core) {
         return;
     }
     let Some(remote) = core.current(&sa.remote) else { return };
-    let mut wants: Vec<Want> = Vec::new();
-    sa.children.values().filter(|child| child.is_settled()).for_each(|child| wanted(child).add_to(&mut wants));
+    let wants = wants(sa);
     if wants.is_empty() && remote.extensions.childless == Childless::Never {
         // RFC 7296 §1.2: such an IKE SA begins with a Child SA; without one there is nothing to go on with.
         sa.close(DownReason::Expired);
         return;
     }
     gateways::begin(&remote, wants, Some(old), core);
+}
+
+/// Whether another IKE SA is being made in the place of this one.
+pub(crate) fn is_under_way(sa: &Established, spi: IkeSpi, core: &Core) -> bool {
+    let begun = core.table.with_remote(&sa.remote.name);
+    begun.into_iter().filter_map(|spi| core.table.get(spi)).any(|sa| sa.ends.replaces == Some(spi))
+}
+
+/// What it is made for.
+pub(crate) fn wants(sa: &Established) -> Vec<Want> {
+    let mut wants: Vec<Want> = Vec::new();
+    sa.children.values().filter(|child| child.is_settled()).for_each(|child| wanted(child).add_to(&mut wants));
+    wants
 }
 
 /// What a Child SA was made for.

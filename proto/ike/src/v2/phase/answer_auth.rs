@@ -35,6 +35,7 @@ use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::reauthentication::{self, Authenticated};
+use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -231,11 +232,18 @@ impl InitAnswered {
         }
         let mut init = self.init;
         let mut place = ends.place(&remote.name, "IKE_AUTH", None);
-        let configured = configuration::answer(&payloads, &ends, &remote, &identities.1, core);
+        // RFC 5685 §6: instead of a Child SA, now that it is known who asks.
+        let elsewhere = redirect::elsewhere(&remote, at.local.ip()).filter(|_| init.redirects).cloned();
+        let configured = match elsewhere {
+            Some(_) => Ok(None),
+            None => configuration::answer(&payloads, &ends, &remote, &identities.1, core),
+        };
+        answer.extend(elsewhere.as_ref().map(redirect::notify));
         let judged = configured.and_then(|reply| {
             answer.extend(reply);
             let with = (&*remote, &identities.1);
             match payloads.sa() {
+                _ if elsewhere.is_some() => Ok(None),
                 Err(_) => Ok(None),
                 Ok(_) => ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place).map(Some),
             }
@@ -289,6 +297,7 @@ impl InitAnswered {
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.plain.is_some(),
                 mobike,
+                redirect: init.redirects.then_some(Redirects::Sends),
             },
             init.protection,
             window,
@@ -296,13 +305,18 @@ impl InitAnswered {
         );
         established.authenticated = Authenticated::responder(&established.remote, core);
         established.announce(&ends, core);
+        if elsewhere.is_some() {
+            established.sent_away(core);
+        }
         // RFC 7296 §2.8: ready to receive before the answer goes out.
         if let Some(agreement) = agreement {
             let child = ChildSa::install(agreement, &ends, true, core);
             established.children.add(child, None, core);
         }
         core.send(at, &response, 0);
-        initial_contact::replace(&ends, &established.remote, &established.identities, core);
+        if elsewhere.is_none() {
+            initial_contact::replace(&ends, &established.remote, &established.identities, core);
+        }
         Box::new(established).go_on(ends, core)
     }
 }

@@ -40,7 +40,7 @@ use crate::sealed::Sealed;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{childless, nat, ppk, signature_hashes};
+use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
 
@@ -137,6 +137,11 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         return Ok(());
     }
 
+    if let Some(elsewhere) = redirect::at_once(&candidates, datagram.local.ip(), payloads, nonce_i) {
+        // RFC 5685 §3: nothing is kept.
+        reply(spi_i, elsewhere, datagram, core);
+        return Ok(());
+    }
     let (agreed, candidates) = agree(payloads, candidates, core)?;
     let ke = payloads.ke()?;
     if agreed.ke != Some(ke.method) {
@@ -315,6 +320,7 @@ fn build(
         ppks,
         plain: None,
         childless: false,
+        redirects: redirect::announced(payloads),
         nat_traversal: detected.is_some(),
         next_id: 1,
         rounds: 0,

@@ -41,10 +41,12 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::live::Live;
 use crate::negotiate::ChildKe;
+use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::reauthentication::Authenticated;
+use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::rules;
@@ -75,6 +77,8 @@ pub(crate) struct InitExchange {
     pub(crate) plain: Option<IkeKeys>,
     /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
     pub(crate) childless: bool,
+    /// Whether the initiator follows to another gateway (RFC 5685); as the responder sees it.
+    pub(crate) redirects: bool,
     /// Whether both sides do NAT traversal.
     pub(crate) nat_traversal: bool,
     /// Message ID of the next exchange.
@@ -161,7 +165,7 @@ pub(crate) struct AuthRequested {
     pub(super) turn: Turn,
     pub(crate) init: InitExchange,
     /// The Child SA in the request, if there is one.
-    offer: Option<ChildOffer>,
+    pub(super) offer: Option<ChildOffer>,
 }
 
 /// Goes on from IKE_SA_INIT.
@@ -219,6 +223,12 @@ fn release(offer: Option<&ChildOffer>, core: &mut Core) {
     if let Some(offer) = offer {
         core.table.release(offer.inbound);
     }
+}
+
+/// What was wanted, when nothing comes of it here.
+pub(super) fn left_over(offer: Option<ChildOffer>, wants: Vec<Want>, core: &mut Core) -> Vec<Want> {
+    release(offer.as_ref(), core);
+    offer.and_then(|offer| offer.want).into_iter().chain(wants).collect()
 }
 
 impl Unsigned {
@@ -392,7 +402,9 @@ impl AuthRequested {
             let error = self.refused(refusal);
             return self.refuse(&ends, &error, false, core);
         }
-        let rule = if matches!(self.turn, Turn::Greeting) { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
+        // RFC 5685 §6: a gateway that sends us away has to prove who it is, and does not begin EAP.
+        let begins = matches!(self.turn, Turn::Greeting) && redirect::told(&self.remote, &payloads).is_none();
+        let rule = if begins { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
         let required = rules::require(&payloads, rule).and_then(|()| self.settle_ppk(&payloads));
         match required.and_then(|()| self.verify(&payloads)) {
             Ok(Now::Known(())) => self.proven(ends, &payloads, core),
@@ -442,13 +454,19 @@ impl AuthRequested {
 
     /// The responder is who it should be.
     pub(crate) fn proven(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
+        // RFC 5685 §6: in the first response or the last, and only from a gateway that has proven who it is.
+        let elsewhere = redirect::told(&self.remote, payloads);
         if matches!(self.turn, Turn::Greeting) {
-            return self.begin_eap(ends, payloads, core);
+            return match elsewhere {
+                Some(to) => self.sent_away(ends, to, core),
+                None => self.begin_eap(ends, payloads, core),
+            };
         }
-        if let Some(grant) = configuration::granted(&self.remote, payloads) {
+        if let Some(grant) = configuration::granted(&self.remote, payloads).filter(|_| elsewhere.is_none()) {
             core.borrow(&ends, &self.remote, grant);
         }
-        let child = self.offer.as_ref().map(|offer| self.child(offer, &ends, payloads, core));
+        let child =
+            self.offer.as_ref().filter(|_| elsewhere.is_none()).map(|offer| self.child(offer, &ends, payloads, core));
         let peer = self.peer(payloads).map_or_else(|_| self.remote.remote_id.clone(), |id| id.identity.clone());
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", policy(offer.as_ref()));
@@ -465,6 +483,7 @@ impl AuthRequested {
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.plain.is_some(),
                 mobike,
+                redirect: Some(Redirects::Follows),
             },
             init.protection,
             window,
@@ -472,6 +491,16 @@ impl AuthRequested {
         );
         established.authenticated = Authenticated::initiator(&established.remote, payloads, core);
         established.announce(&ends, core);
+        if let Some(to) = elsewhere {
+            let wants = left_over(offer, wants, core);
+            let followed = to
+                .and_then(|to| redirect::follow(&established.remote, (ends.peer.ip(), to), wants, ends.replaces, core));
+            if let Err(error) = followed {
+                core.failed(error.failure(place));
+            }
+            established.close(DownReason::Redirected);
+            return Box::new(established).go_on(ends, core);
+        }
         match child.zip(offer) {
             None => {}
             Some((Ok(agreement), _)) => {

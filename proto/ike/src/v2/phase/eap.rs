@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ravelin_eap::{Conversation, Peer, Proven, Step as Turned};
 use ravelin_wire::ike::header::ExchangeType;
@@ -21,7 +22,7 @@ use ravelin_wire::ike::v2::{EapCode, Id, Notify, NotifyType, Payload};
 
 use super::Phase;
 use super::asking::{self, Step};
-use super::auth::AuthRequested;
+use super::auth::{self, AuthRequested};
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::context::Core;
@@ -30,6 +31,7 @@ use crate::explain::Part;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::question::Question;
 use crate::retry::Retry;
+use crate::v2::feature::redirect;
 use crate::v2::message::Payloads;
 
 /// What the response to our IKE_AUTH request shall bring.
@@ -74,6 +76,19 @@ impl AuthRequested {
             }
             Err(error) => self.refuse(&ends, &error, true, core),
         }
+    }
+
+    /// The responder, which is who it should be, sends us to another gateway before anybody logs in (RFC 5685 §6): there is
+    /// no IKE SA yet that would have to be deleted.
+    pub(super) fn sent_away(self: Box<Self>, ends: Ends, to: Result<IpAddr, Error>, core: &mut Core) -> Option<IkeSa> {
+        let AuthRequested { remote, wants, offer, .. } = *self;
+        let place = ends.place(&remote.name, "IKE_AUTH", wants.first().map(|want| want.policy));
+        let wants = auth::left_over(offer, wants, core);
+        let followed = to.and_then(|to| redirect::follow(&remote, (ends.peer.ip(), to), wants, ends.replaces, core));
+        if let Err(error) = followed {
+            core.failed(error.failure(place));
+        }
+        None
     }
 
     /// `HDR, SK {EAP}`

@@ -36,6 +36,7 @@ use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
+use crate::v2::feature::redirect::Redirects;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
@@ -55,6 +56,8 @@ pub(crate) struct Established {
     pub(crate) ppk: bool,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
+    /// Whether the one who began it goes to another gateway when told to (RFC 5685).
+    pub(crate) redirect: Option<Redirects>,
     pub(crate) protection: Protection,
     pub(crate) window: MessageWindow,
     /// Our request without a response.
@@ -96,11 +99,12 @@ pub(crate) struct Origin {
     pub(crate) sk_d: Secret,
     pub(crate) ppk: bool,
     pub(crate) mobike: Option<Mobike>,
+    pub(crate) redirect: Option<Redirects>,
 }
 
 impl Established {
     pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
-        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike } = origin;
+        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike, redirect } = origin;
         make_room(&remote.name, &identities.1, core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -116,6 +120,7 @@ impl Established {
             sk_d,
             ppk,
             mobike,
+            redirect,
             protection,
             window,
             open: None,
@@ -150,6 +155,7 @@ impl Established {
     pub(crate) fn describe(&self, view: &mut IkeSaView) {
         view.additional = self.additional.clone();
         view.ppk = self.ppk;
+        view.follows = self.redirect == Some(Redirects::Sends);
         view.mobike = self.mobike.is_some();
         view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());
         view.rekey_at = self.rekey_at;
@@ -319,7 +325,7 @@ impl Established {
         heir.children.append(&mut self.children);
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
         if let Some(Open { exchange: Exchange::Addresses(open), .. }) = &self.open {
-            heir.add_task(Task::new(open.what));
+            heir.add_task(Task::new(open.what.clone()));
         }
         self.stage = Stage::Replaced;
         self.rekey_at = None;

@@ -39,7 +39,7 @@ use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
-use crate::v2::feature::{childless, nat, ppk, signature_hashes};
+use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -166,6 +166,7 @@ fn init_message(
     }
     payloads.extend(signature_hashes::notify(core::iter::once(remote)));
     payloads.extend(ppk::offer(remote));
+    payloads.extend(redirect::announce(remote));
     // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
     if negotiate::lists_additional(offers) {
         payloads.push(intermediate::notify());
@@ -203,6 +204,11 @@ impl InitRequested {
             }
             core.counters.malformed += 1;
             return Some(self.keep(ends));
+        }
+        if let Some(notify) =
+            payloads.notify(NotifyType::REDIRECT).filter(|_| !self.remote.extensions.redirect.follow.is_empty())
+        {
+            return self.redirected(ends, notify, core);
         }
         if let Some(Error::Refused(kind, data)) = payloads.refusal() {
             return self.refused(ends, kind, data, core);
@@ -271,6 +277,26 @@ impl InitRequested {
             let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
             let error = Error::Refused(kind, data);
             core.failed(error.failure_with_offer(place, |_| self.lines()));
+        }
+        Some(self.keep(ends))
+    }
+
+    /// `HDR(A,0), N(REDIRECT, gateway, Ni)`
+    fn redirected(mut self: Box<Self>, ends: Ends, notify: &Notify, core: &mut Core) -> Option<IkeSa> {
+        let followed = match redirect::target(notify, &self.nonce) {
+            // RFC 5685 §3: without our nonce it is somebody else's.
+            Err(Error::Violation(_)) => {
+                core.counters.malformed += 1;
+                return Some(self.keep(ends));
+            }
+            Err(error) => Err(error),
+            Ok(to) => redirect::follow(&self.remote, (ends.peer.ip(), to), self.wants.clone(), ends.replaces, core),
+        };
+        let Err(error) = followed else { return None };
+        if !self.reported {
+            self.reported = true;
+            let policy = self.wants.first().map(|want| want.policy);
+            core.failed(error.failure(ends.place(&self.remote.name, "IKE_SA_INIT", policy)));
         }
         Some(self.keep(ends))
     }
@@ -363,6 +389,7 @@ impl InitRequested {
             ppks: ppk::offer(&self.remote).is_some() && ppk::announced(payloads),
             plain: None,
             childless: childless::supported(payloads),
+            redirects: false,
             nat_traversal: detected.is_some(),
             next_id: 1,
             rounds: 0,

@@ -22,6 +22,7 @@ pub mod peer;
 mod pfp;
 mod ppk;
 mod reauthentication;
+mod redirect;
 mod rekey;
 mod signature;
 mod storm;

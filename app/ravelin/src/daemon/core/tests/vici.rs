@@ -313,13 +313,31 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
 }
 
 #[test]
+fn a_redirect_says_what_is_wrong_with_it() {
+    let mut bench = configured("vici-redirect");
+    let mut refusal = |pairs: &[(&str, &str)]| {
+        let message = pairs.iter().fold(Message::new(), |message, (name, value)| message.with(name, value));
+        let answer = bench.answer("redirect", message);
+        assert_eq!(answer.text("success"), Some("no"), "{pairs:?}");
+        answer.text("errmsg").unwrap().to_owned()
+    };
+    let to = ("gateway", "192.0.2.9");
+    assert_eq!(refusal(&[("ike", "gw")]), "missing target gateway");
+    for wrong in ["0.0.0.0", "224.0.0.1", "192.0.2.999", "gate way", ""] {
+        assert!(refusal(&[("ike", "gw"), ("gateway", wrong)]).contains("address of a gateway, or its name"), "{wrong}");
+    }
+    assert_eq!(refusal(&[to]), "missing redirect selector");
+    assert!(refusal(&[to, ("peer-ip", "nobody")]).contains("nobody"));
+    let all = [to, ("ike", "gw"), ("ike-id", "1"), ("peer-ip", "10.0.0.0/8"), ("peer-id", "*.lab")];
+    assert_eq!(refusal(&all), "no matching SAs to redirect found");
+}
+
+#[test]
 fn what_is_not_there_is_said_to_be_so() {
     let mut bench = Bench::new("vici-not-there");
-    for command in ["load-token", "redirect"] {
-        let answer = bench.answer(command, Message::new());
-        assert_eq!(answer.text("success"), Some("no"), "{command}");
-        assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10), "{command}");
-    }
+    let answer = bench.answer("load-token", Message::new());
+    assert_eq!(answer.text("success"), Some("no"));
+    assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10));
     assert_eq!(bench.answer("get-pools", Message::new()), Message::new());
 }
 

@@ -1,0 +1,194 @@
+//! Redirect: a gateway sends the initiator to another one, which stands under the same entry of the PAD.
+//!
+//! ```text
+//!   HDR(A,0), SAi1, KEi, Ni, N(REDIRECT_SUPPORTED)        -->
+//!                             <--  HDR(A,0), N(REDIRECT, gateway, Ni)             before anything is kept
+//!                             <--  HDR, SK {IDr, AUTH, N(REDIRECT, gateway)}      once it is known who asks
+//!                             <--  HDR, SK {N(REDIRECT, gateway)}                 at any time later: INFORMATIONAL
+//!   HDR(A,0), SAi1, KEi, Ni, N(REDIRECTED_FROM, gateway)  -->                     at the other gateway
+//! ```
+//! Nothing but the address changes: the other gateway has to prove the same identity. Names of gateways are not looked up.
+//! Read RFC 5685 §3, §5 to §7 and §9 before changing this file.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+
+use ravelin_types::{IkeSpi, Instant};
+use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
+
+use crate::config::Remote;
+use crate::context::Core;
+use crate::error::Error;
+use crate::extensions::{NewGateway, is_a_host};
+use crate::limits;
+use crate::output::Event;
+use crate::v2::message::Payloads;
+use crate::v2::phase::sa_init;
+use crate::want::Want;
+
+const IPV4: u8 = 1;
+const IPV6: u8 = 2;
+const FQDN: u8 = 3;
+/// The length of a name has one octet.
+const MAX_NAME: usize = 255;
+
+/// What an IKE SA has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// We began, and follow.
+    Follows,
+    /// The peer began, and follows.
+    Sends,
+}
+
+/// When each remote was last redirected.
+#[derive(Debug, Default)]
+pub(crate) struct Redirected(BTreeMap<String, Vec<Instant>>);
+
+impl Redirected {
+    /// Notes one more; false when there were too many (RFC 5685 §7).
+    fn note(&mut self, remote: &str, now: Instant) -> bool {
+        self.0.retain(|_, times| {
+            times.retain(|time| now.since(*time) < limits::REDIRECT_PERIOD);
+            !times.is_empty()
+        });
+        let times = self.0.entry(remote.into()).or_default();
+        let within = times.len() < limits::REDIRECTS;
+        if within {
+            times.push(now);
+        }
+        within
+    }
+}
+
+/// What an initiator says with IKE_SA_INIT.
+pub(crate) fn announce(remote: &Remote) -> Option<Payload> {
+    let redirect = &remote.extensions.redirect;
+    let notify = match redirect.from {
+        // RFC 5685 §9.3: it says that we support it, too.
+        Some(from) => Notify::new(NotifyType::REDIRECTED_FROM, identity(&NewGateway::Address(from))),
+        // RFC 5685 §9.1: without data.
+        None => Notify::new(NotifyType::REDIRECT_SUPPORTED, Vec::new()),
+    };
+    (!redirect.follow.is_empty()).then_some(Payload::Notify(notify))
+}
+
+/// Whether an initiator says that it follows.
+pub(crate) fn announced(payloads: &Payloads) -> bool {
+    let kinds = [NotifyType::REDIRECT_SUPPORTED, NotifyType::REDIRECTED_FROM];
+    payloads.notifies().any(|notify| kinds.contains(&notify.kind))
+}
+
+/// Where a peer that has come to this address of ours is to go.
+pub(crate) fn elsewhere(remote: &Remote, here: IpAddr) -> Option<&NewGateway> {
+    // RFC 5685 §4: from an address that many gateways share to the one of this gateway alone; there it is served.
+    remote.extensions.redirect.to.as_ref().filter(|to| **to != NewGateway::Address(here))
+}
+
+/// `N(REDIRECT, gateway, Ni)` for an initiator that is not to be served here, whichever remote it is.
+pub(crate) fn at_once(candidates: &[Arc<Remote>], here: IpAddr, payloads: &Payloads, nonce: &[u8]) -> Option<Notify> {
+    let mut gateways = candidates.iter().map(|remote| elsewhere(remote, here));
+    let to = gateways.next()??;
+    let all = announced(payloads) && gateways.all(|other| other == Some(to));
+    all.then(|| Notify::new(NotifyType::REDIRECT, [identity(to), nonce.to_vec()].concat()))
+}
+
+/// `N(REDIRECT, gateway)`
+pub(crate) fn notify(to: &NewGateway) -> Payload {
+    Payload::Notify(Notify::new(NotifyType::REDIRECT, identity(to)))
+}
+
+/// Type, length and identity of a gateway (RFC 5685 §9.2).
+fn identity(gateway: &NewGateway) -> Vec<u8> {
+    match gateway {
+        NewGateway::Address(IpAddr::V4(v4)) => [&[IPV4, 4][..], &v4.octets()].concat(),
+        NewGateway::Address(IpAddr::V6(v6)) => [&[IPV6, 16][..], &v6.octets()].concat(),
+        NewGateway::Name(name) => {
+            let name = &name.as_bytes()[..name.len().min(MAX_NAME)];
+            [&[FQDN, name.len() as u8][..], name].concat()
+        }
+    }
+}
+
+/// Where the peer sends us in a protected message, if we follow at all.
+pub(crate) fn told(remote: &Remote, payloads: &Payloads) -> Option<Result<IpAddr, Error>> {
+    let follows = !remote.extensions.redirect.follow.is_empty();
+    payloads.notify(NotifyType::REDIRECT).filter(|_| follows).map(|notify| target(notify, &[]))
+}
+
+/// Where a REDIRECT sends us. It carries our nonce in IKE_SA_INIT, and nothing elsewhere (RFC 5685 §9.2).
+///
+/// # Errors
+/// `Violation` when it has another form or another nonce, `Misuse` when we do not go there.
+pub(crate) fn target(notify: &Notify, nonce: &[u8]) -> Result<IpAddr, Error> {
+    let cut = || {
+        let [kind, len, rest @ ..] = notify.data.as_slice() else { return None };
+        let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
+        (rest == nonce).then_some((*kind, identity))
+    };
+    let (kind, identity) = cut().ok_or(Error::Violation("a REDIRECT of another form than RFC 5685 gives it"))?;
+    let address = match kind {
+        IPV4 => <[u8; 4]>::try_from(identity).ok().map(IpAddr::from),
+        IPV6 => <[u8; 16]>::try_from(identity).ok().map(IpAddr::from),
+        FQDN => return Err(Error::Misuse("the peer sends us to a gateway by its name, and names are not looked up")),
+        _ => return Err(Error::Misuse("the peer sends us to a gateway by a kind of identity that is not known here")),
+    };
+    address
+        .filter(|address| is_a_host(*address))
+        .ok_or(Error::Violation("a REDIRECT to what is no address of a gateway"))
+}
+
+/// Begins anew at another gateway, for what is wanted, in the place of another IKE SA if need be.
+///
+/// # Errors
+/// When we do not go there.
+pub(crate) fn follow(
+    remote: &Remote,
+    (from, to): (IpAddr, IpAddr),
+    wants: Vec<Want>,
+    replaces: Option<IkeSpi>,
+    core: &mut Core,
+) -> Result<(), Error> {
+    let current = core
+        .current(remote)
+        .ok_or(Error::Misuse("the peer sends us to another gateway, but is not configured any more"))?;
+    let mut remote = Remote::clone(&current);
+    // RFC 5685 §3: only where the operator lets us go.
+    let within = |range: &RangeInclusive<IpAddr>| range.start().is_ipv4() == to.is_ipv4() && range.contains(&to);
+    if !remote.extensions.redirect.follow.iter().any(within) {
+        return Err(Error::Misuse(
+            "the peer sends us to a gateway that is not among those to which we follow (`ike remote --follow`)",
+        ));
+    }
+    if to == from {
+        return Err(Error::Misuse("the peer sends us to where we are"));
+    }
+    let alike = |own: &IpAddr| own.is_ipv4() == to.is_ipv4();
+    let known = &core.host.addresses;
+    if !remote.local.iter().all(alike) || !known.is_empty() && !known.iter().any(alike) {
+        return Err(Error::Misuse("the peer sends us to a gateway of an address family in which we have no address"));
+    }
+    let must = wants.iter().find_map(|want| want.peer(&*core.policy(want.policy)?));
+    if must.is_some_and(|must| must != to) {
+        return Err(Error::Misuse(
+            "the peer sends us to another gateway, but in transport mode the policy is with itself",
+        ));
+    }
+    if !core.redirected.note(&remote.name, core.now) {
+        return Err(Error::Misuse(
+            "the gateways send us round in circles, or too often; the next one is followed in five minutes",
+        ));
+    }
+    core.event(Event::Redirected { remote: remote.name.clone(), from, to });
+    // RFC 5685 §3, RFC 5685 §11: all else stays, above all who the gateway has to be.
+    let source = remote.gateways().find(|gateway| gateway.address == to).and_then(|gateway| gateway.source);
+    (remote.remote, remote.source) = (to, source);
+    remote.open.alternates = Vec::new();
+    remote.extensions.redirect.from = Some(from);
+    sa_init::begin(Arc::new(remote), wants, replaces, core);
+    Ok(())
+}
