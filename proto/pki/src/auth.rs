@@ -19,7 +19,7 @@ use ravelin_types::Identity;
 
 use crate::certificate::Certificate;
 use crate::fault::Fault;
-use crate::ocsp::Answer;
+use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Path, Rules, Time, Usage};
 use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
@@ -34,6 +34,8 @@ pub(crate) const ECDSA: [(u8, u16, HashAlg, usize); 3] =
 /// Certificate encodings (RFC 7296 §3.6, RFC 7670).
 const X509: u8 = 4;
 const CRL: u8 = 7;
+/// OCSP Content (RFC 4806 §3).
+const OCSP: u8 = 14;
 const RAW_KEY: u8 = 15;
 /// Hash numbers of SIGNATURE_HASH_ALGORITHMS (RFC 7427 §7, RFC 8420 §2).
 const HASHES: [(u16, Option<HashAlg>); 5] = [
@@ -145,12 +147,16 @@ impl Trust {
     }
 
     /// The certificates and keys that would do, by encoding: hashes of the keys of authorities for X.509 (RFC 7296
-    /// §3.7), at most `limit`, and nothing for a raw key (RFC 7670 §3).
+    /// §3.7), at most `limit`, and nothing for a raw key (RFC 7670 §3). Where it must be known that a certificate was not
+    /// revoked, what its authority says about that, whoever answers for it (RFC 4806 §3.1).
     pub fn requests(&self, limit: usize, crypto: &CryptoProvider) -> Vec<(u8, Vec<u8>)> {
         let mut requests = Vec::new();
         if !self.anchors.is_empty() || !self.pinned.is_empty() {
             let hashes = self.anchors.iter().take(limit).flat_map(|anchor| (crypto.sha1)(&[anchor.spki()]));
             requests.push((X509, hashes.collect()));
+            if self.revocation != Demand::Relaxed {
+                requests.push((OCSP, Vec::new()));
+            }
         }
         if !self.keys.is_empty() {
             requests.push((RAW_KEY, Vec::new()));
@@ -178,7 +184,8 @@ impl Trust {
         let lists = claim.certificates.iter().filter(|(encoding, _)| *encoding == CRL).take(limits::PEER_CERTIFICATES);
         let mut crls: Vec<Crl> = lists.filter_map(|(_, der)| Crl::parse(der).ok()).collect();
         crls.extend_from_slice(world.crls);
-        let rules = self.rules(World { crls: &crls, ..world });
+        let answers = self.answers(claim.certificates, &sent, world, crypto);
+        let rules = self.rules(World { crls: &crls, answers: &answers, ..world });
         let (leaf, path) = self.chain(Some(claim.identity), &sent, &rules, crypto)?;
         self.verify(&*path::key(&leaf, crypto)?, claim)?;
         Ok(path)
@@ -194,13 +201,43 @@ impl Trust {
     ) -> Vec<Vec<Source>> {
         let sent = certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]);
         let sent: Vec<&[u8]> = sent.take(limits::PEER_CERTIFICATES).collect();
-        let rules = self.rules(world);
-        // What is out of date may say that one was revoked, and be asked again for that.
-        let unasked = Revocation { crls: &[], answers: &[], demand: Demand::Relaxed, ..rules.revocation };
-        match self.chain(None, &sent, &Rules { revocation: unasked, ..rules.clone() }, crypto) {
-            Ok((_, Some(path))) => revocation::missing(&path, &rules, crypto),
-            _ => Vec::new(),
+        let answers = self.answers(certificates, &sent, world, crypto);
+        let world = World { answers: &answers, ..world };
+        match self.unasked(&sent, world, crypto) {
+            Some(path) => revocation::missing(&path, &self.rules(world), crypto),
+            None => Vec::new(),
         }
+    }
+
+    /// The path of a peer's certificate, whatever is known about revocation: what is out of date may say that one was
+    /// revoked, and be asked again for that.
+    fn unasked(&self, sent: &[&[u8]], world: World<'_>, crypto: &CryptoProvider) -> Option<Path> {
+        let rules = self.rules(World { crls: &[], answers: &[], ..world });
+        let revocation = Revocation { demand: Demand::Relaxed, ..rules.revocation };
+        self.chain(None, sent, &Rules { revocation, ..rules }, crypto).ok()?.1
+    }
+
+    /// The answers that are known, and those that the peer has from its responder (RFC 4806 §4.1).
+    fn answers(
+        &self,
+        certificates: &[(u8, Vec<u8>)],
+        sent: &[&[u8]],
+        world: World<'_>,
+        crypto: &CryptoProvider,
+    ) -> Vec<Answer> {
+        let mut answers = world.answers.to_vec();
+        let brought = certificates.iter().filter(|(encoding, _)| *encoding == OCSP).take(limits::PEER_ANSWERS);
+        let brought: Vec<&[u8]> = brought.map(|(_, der)| &der[..]).collect();
+        if brought.is_empty() {
+            return answers;
+        }
+        let path = self.unasked(sent, world, crypto).map(|path| path.0).unwrap_or_default();
+        for pair in path.windows(2) {
+            let [certificate, issuer] = pair else { continue };
+            let Some(enquiry) = Enquiry::new(certificate, issuer, crypto) else { continue };
+            answers.extend(brought.iter().filter_map(|der| enquiry.answer(der, None, world.now, crypto).ok()));
+        }
+        answers
     }
 
     /// Whether the certificates that a TLS peer brings, its own first, are of somebody whom we believe, and of `identity`

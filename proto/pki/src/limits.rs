@@ -32,3 +32,6 @@ pub const OCSP: usize = 64 * 1024;
 
 /// Certificates in an OCSP answer that are looked at: the responder's own is the first.
 pub const RESPONDERS: usize = 4;
+
+/// OCSP answers of a peer that are looked at: one for each certificate of its own path, as a rule for the first.
+pub const PEER_ANSWERS: usize = 4;

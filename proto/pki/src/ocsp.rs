@@ -106,14 +106,15 @@ impl Enquiry {
         Request { tbs: TbsRequest { list: vec![Single { id }], extensions: Some(vec![nonce]) } }.to_der().ok()
     }
 
-    /// What an OCSPResponse says that came for the request with this nonce, if it is to be believed (RFC 6960 §3.2).
+    /// What an OCSPResponse says that came for the request with this nonce, if it is to be believed (RFC 6960 §3.2). Without
+    /// a nonce it came for a request of somebody else, whose nonce says nothing here.
     ///
     /// # Errors
     /// Why not.
     pub fn answer(
         &self,
         der: &[u8],
-        nonce: &[u8; NONCE],
+        nonce: Option<&[u8; NONCE]>,
         now: Time,
         crypto: &CryptoProvider,
     ) -> Result<Answer, Failure> {
@@ -218,10 +219,11 @@ fn is_named(responder: &Responder, certificate: &Certificate, crypto: &CryptoPro
 }
 
 /// Whether the nonce came back. Responders that sign beforehand send none (RFC 9654 §2.1); another one is never right.
-fn check_nonce(extensions: Option<&[Extension]>, nonce: &[u8; NONCE]) -> Result<bool, Failure> {
+fn check_nonce(extensions: Option<&[Extension]>, nonce: Option<&[u8; NONCE]>) -> Result<bool, Failure> {
     let mut nonced = false;
     for extension in extensions.unwrap_or_default() {
         if extension.extn_id == oid::OCSP_NONCE {
+            let Some(nonce) = nonce else { continue };
             let value = OctetString::from_der(extension.extn_value.as_bytes()).map_err(|_| Failure::Nonce)?;
             if value.as_bytes() != nonce {
                 return Err(Failure::Nonce);

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use ravelin_crypto_aws_lc::provider;
-use ravelin_pki::auth::{Trust, World};
+use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
 use ravelin_pki::{Certificate, Crl, Demand, Fault, Places, Rules, Source, Time, Usage, limits, path};
 use ravelin_testkit::ocsp::{Reply, Status, bare};
 use ravelin_testkit::papers::{self, Kind, Paper};
+use ravelin_types::Identity;
 
 /// 2026-06-01.
 const NOW: Time = Time(1_780_272_000);
@@ -41,7 +42,7 @@ impl Scene {
     }
 
     fn hear(&self, der: &[u8]) -> Result<Answer, Failure> {
-        self.enquiry.answer(der, &NONCES, NOW, &provider())
+        self.enquiry.answer(der, Some(&NONCES), NOW, &provider())
     }
 
     fn own(&self, reply: &Reply) -> Result<Answer, Failure> {
@@ -248,4 +249,58 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
         path::find(&parsed(&plain), &[], &[parsed(&scene.ca)], &rules, &provider()).is_ok()
     };
     assert!(judge(&[]) && judge(&[at(&other)]) && !judge(&[at(&scene.ca)]));
+}
+
+// RFC 4806 §3 and §4.1: beside its certificates a peer sends what the responder told it.
+#[test]
+fn a_peer_brings_the_answer_about_itself() {
+    let scene = scene(Kind::P256);
+    let crypto = provider();
+    let peer = scene.ca.peer("peer", &["peer.example.org"], Kind::P256);
+    let enquiry = Enquiry::new(&parsed(&peer), &parsed(&scene.ca), &crypto).unwrap();
+    let request = enquiry.request(&[1; NONCE]).unwrap();
+    let credential = Credential {
+        spki: parsed(&peer).spki().to_vec(),
+        certificates: vec![parsed(&peer)],
+        key: String::new(),
+        sha1: false,
+    };
+    let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
+    let proof = credential.prove(&*key, Some(&[2]), b"octets").unwrap();
+    let trust = |revocation| Trust { anchors: [parsed(&scene.ca)].into(), revocation, ..Trust::default() };
+    let world = World { now: NOW, crls: &[], answers: &[] };
+    let judge = |brought: &[Vec<u8>], revocation| {
+        let brought = brought.iter().map(|der| (14, der.clone()));
+        let certificates: Vec<_> = credential.payloads().into_iter().chain(brought).collect();
+        let identity = &Identity::Fqdn("peer.example.org".into());
+        let claim = Claim { identity, certificates: &certificates, proof: &proof, octets: b"octets" };
+        let judged = trust(revocation).judge(claim, world, &crypto).map(|_| ());
+        judged.map_err(|why| why.to_string())
+    };
+    // It is asked for where it is needed, apart from the authorities.
+    let asked = |revocation| trust(revocation).requests(5, &crypto).iter().map(|(it, of)| (*it, of.len())).collect();
+    let (relaxed, strict): (Vec<_>, Vec<_>) = (asked(Demand::Relaxed), asked(Demand::Strict));
+    assert_eq!((relaxed, strict), (vec![(4, 20)], vec![(4, 20), (14, 0)]));
+    let said = |reply: Reply| reply.signed_by(&scene.ca, &request, &[]);
+    let reply = |status| Reply::new(status, &request);
+    let (good, gone) = (said(reply(Status::Good)), said(reply(Status::Revoked)));
+    assert_eq!(judge(std::slice::from_ref(&good), Demand::Strict), Ok(()));
+    assert!(judge(std::slice::from_ref(&gone), Demand::Relaxed).unwrap_err().contains("was revoked"));
+    // Nothing else counts: another's, one of the peer itself, one that never ends, and one that comes too late.
+    let other = scene.reply(Status::Good).signed_by(&scene.ca, &scene.request, &[]);
+    let own = reply(Status::Good).signed_by(&peer, &request, &[&peer]);
+    let endless = said(Reply { next: None, ..reply(Status::Good) });
+    let useless = [other, own, endless, b"nonsense".to_vec()];
+    for brought in [&[][..], &useless, &[useless.to_vec(), vec![good.clone()]].concat()] {
+        assert!(judge(brought, Demand::Strict).unwrap_err().contains("cannot be known"));
+        assert_eq!(judge(brought, Demand::Relaxed), Ok(()));
+    }
+    // Who brings it spares us the way to the responder.
+    let certificates = |brought: &[Vec<u8>]| {
+        let own = (4, scene.enquiry.certificate().der().to_vec());
+        [vec![own], brought.iter().map(|der| (14, der.clone())).collect()].concat()
+    };
+    let answer = scene.reply(Status::Good).signed_by(&scene.ca, &scene.request, &[]);
+    assert_eq!(trust(Demand::Strict).sources(&certificates(&[]), world, &crypto).len(), 1);
+    assert!(trust(Demand::Strict).sources(&certificates(&[answer]), world, &crypto).is_empty());
 }

@@ -242,7 +242,7 @@ fn enquire(uri: &str, enquiry: &Enquiry, crypto: &CryptoProvider) -> Result<Answ
     let der = posted().map_err(|why| Trouble { why, whole: true })?;
     let refused =
         |failure: ravelin_pki::ocsp::Failure| Trouble { why: failure.to_string(), whole: failure.is_of_responder() };
-    enquiry.answer(&der, &nonce, now(), crypto).map_err(refused)
+    enquiry.answer(&der, Some(&nonce), now(), crypto).map_err(refused)
 }
 
 fn agent() -> ureq::Agent {
