@@ -16,6 +16,7 @@ pub const LAB: &[&str] = &[
     "cpio",
     "ethtool",
     "freeradius",
+    "iptables",
     "iputils-ping",
     "kmod",
     "libcap-ng0",

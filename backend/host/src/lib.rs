@@ -1,5 +1,5 @@
 //! What the host says of its own addresses: those at which others can reach it, and that something about them, their links
-//! or its routes has changed. It never changes anything. [`AddressWatch`] is all there is.
+//! or its routes has changed. It never changes anything. [`AddressWatch`] tells of all, [`device_of`] of one.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkFlags, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use ravelin_rtnetlink::Socket;
 
@@ -83,6 +83,36 @@ impl AddressWatch {
     }
 }
 
+/// The device that has an address; `None`: no device has it.
+///
+/// # Errors
+/// When the kernel gives no netlink socket, or does not answer.
+pub fn device_of(address: IpAddr) -> io::Result<Option<String>> {
+    let mut socket = Socket::open()?;
+    let mut index = None;
+    socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &mut |message| {
+        if let RouteNetlinkMessage::NewAddress(message) = message
+            && own(&message) == Some(address)
+        {
+            index = Some(message.header.index);
+        }
+    })?;
+    let mut name = None;
+    if index.is_some() {
+        socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &mut |message| {
+            if let RouteNetlinkMessage::NewLink(link) = message
+                && Some(link.header.index) == index
+            {
+                name = link.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                });
+            }
+        })?;
+    }
+    Ok(name)
+}
+
 impl AsFd for AddressWatch {
     /// Readable when [`AddressWatch::changed`] has something to say.
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -114,6 +144,12 @@ fn own(message: &AddressMessage) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_device_of_an_address_has_its_name() {
+        assert_eq!(device_of([127, 0, 0, 1].into()).unwrap().as_deref(), Some("lo"));
+        assert_eq!(device_of([192, 0, 2, 77].into()).unwrap(), None);
+    }
 
     #[test]
     fn only_what_others_can_reach_is_an_address() {

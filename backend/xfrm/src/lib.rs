@@ -40,6 +40,7 @@ mod watch;
 
 pub use config::XfrmConfig;
 pub use error::Error;
+pub use own::reqid;
 pub use plane::XfrmDataPlane;
 pub use probe::{Capabilities, probe};
 pub use reconcile::remove_leftovers;

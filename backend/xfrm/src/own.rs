@@ -20,7 +20,7 @@ pub(crate) const NEIGHBOURS: u32 = PREFIX | NUMBER;
 ///
 /// # Errors
 /// When the number of the policy has more than 24 bits.
-pub(crate) fn reqid(policy: PolicyId) -> Result<u32, DataPlaneError> {
+pub fn reqid(policy: PolicyId) -> Result<u32, DataPlaneError> {
     if policy.0 >= NUMBER {
         let why = format!("policy {}: with the kernel's IPsec policies have numbers below {NUMBER}", policy.0);
         return Err(DataPlaneError::Invalid(why));

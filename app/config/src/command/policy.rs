@@ -24,7 +24,7 @@ use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, begin_alike};
-use crate::value::{device, device_name, identity, name, pfp, quantity};
+use crate::value::{device, device_name, identity, name, pfp, quantity, shell_command};
 
 /// The flags of `ipsec policy`.
 #[derive(Clone, Debug, Args)]
@@ -127,6 +127,10 @@ pub struct PolicyArgs {
     /// When to negotiate: with the first packet, or at once
     #[arg(long, value_enum, default_value = "on-demand")]
     start: Start,
+    /// Command that /bin/sh runs when an SA came up and when it went down, with what strongSwan's updown scripts find in
+    /// their environment: PLUTO_VERB (up-client, down-client, up-host, down-host), PLUTO_PEER_CLIENT and others
+    #[arg(long, value_name = "COMMAND", value_parser = shell_command)]
+    updown: Option<String>,
     /// View the policies, or with -n one
     #[arg(short = 'v', long, conflicts_with = "delete")]
     view: bool,
@@ -377,6 +381,7 @@ impl PolicyArgs {
             (!self.names.is_empty(), ('\0', "for")),
             (self.pfp.is_some(), ('\0', "pfp")),
             (self.inactivity.is_some(), ('\0', "inactivity")),
+            (self.updown.is_some(), ('\0', "updown")),
             (self.interface.is_some() && self.action == ActionWord::Bypass, ('\0', "interface")),
         ];
         let given = given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
@@ -445,6 +450,7 @@ impl PolicyArgs {
             persistent: self.start == Start::Now,
             dynamic: DynamicTs { local: self.bound(&self.source, true), remote: self.bound(&self.destination, true) },
             names: self.names.clone(),
+            updown: self.updown.clone(),
         })
     }
 

@@ -166,6 +166,7 @@ impl EspSpec {
         line.optional("--pfp", self.pfp.any().then(|| pfp::words(self.pfp)));
         line.optional("--inactivity", self.lifetime.idle.map(seconds));
         line.optional("--start", (self.start == Start::Now).then_some("now"));
+        line.optional("--updown", self.updown.as_ref());
         line.0.extend(options::written(&self.options).split_whitespace().map(str::to_owned));
     }
 }

@@ -17,9 +17,9 @@ use super::reader::{Problems, Reader, count, time};
 use super::tree::Named;
 use super::value::{Selector, selector};
 use crate::command::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
-use crate::value::name;
 use crate::value::priority::Priority;
 use crate::value::selector::begin_alike;
+use crate::value::{name, shell_command};
 
 /// The largest anti-replay window.
 const MAX_WINDOW: u32 = 4096;
@@ -60,6 +60,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let proposals = ah.or(esp).unwrap_or_else(default);
     let lifetime = lifetime(&mut reader);
     let options = options(&mut reader);
+    let updown = updown(&mut reader);
     let starts = [
         ("none", (false, false)),
         ("trap", (true, false)),
@@ -145,6 +146,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
             persistent: ends.persistent,
             dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
             names: Vec::new(),
+            updown,
         }),
         Kind::Pass | Kind::Drop => None,
     };
@@ -245,10 +247,15 @@ fn offload(text: &str) -> Result<bool, String> {
     }
 }
 
+/// `hostaccess` is a variable more for the script.
+fn updown(reader: &mut Reader<'_>) -> Option<String> {
+    let host_access = reader.flag("hostaccess").unwrap_or(false);
+    let command = reader.value("updown", |text| shell_command(text).map_err(|error| error.message))?;
+    Some(if host_access { format!("export PLUTO_HOST_ACCESS=1; {command}") } else { command })
+}
+
 /// What has no meaning here, or none with the value that it has.
 fn refuse(reader: &mut Reader<'_>) {
-    reader.refuse(&["updown"], "no script is run; register for the event child-updown");
-    reader.only("hostaccess", &["no"], "no script is run");
     reader.only("policies", &["yes"], "an SA without a policy carries nothing");
     reader.flag("policies_fwd_out");
     reader.only("ipcomp", &["no"], "packets are not compressed");

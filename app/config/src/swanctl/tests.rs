@@ -159,6 +159,20 @@ fn a_connection_has_the_versions_that_it_names() {
     );
 }
 
+#[test]
+fn a_child_has_a_command_for_up_and_down() {
+    let of = |inside: &str| connection(&format!("children {{\n c {{\n{inside}\n }}\n}}")).policies.remove(0).esp;
+    assert_eq!(of("").unwrap().updown, None);
+    let command = Some("/usr/lib/ipsec/_updown iptables".to_owned());
+    assert_eq!(of("updown = /usr/lib/ipsec/_updown iptables").unwrap().updown, command);
+    let with_access = of("updown = /x\nhostaccess = yes").unwrap().updown;
+    assert_eq!(with_access.as_deref(), Some("export PLUTO_HOST_ACCESS=1; /x"));
+    // What has no SAs has nothing to run it for.
+    assert_eq!(of("mode = drop\nlocal_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16\nupdown = /x"), None);
+    let why = refused(&format!("children {{\n c {{\nupdown = {}\n }}\n}}", "x".repeat(2000)));
+    assert!(why.contains("f:11:") && why.contains("1 to 1024 bytes"), "{why}");
+}
+
 // Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.
 #[test]
 fn every_option_is_known() {
@@ -170,7 +184,7 @@ fn every_option_is_known() {
                  if_id_out inactivity interface ipcomp label label_mode life_bytes life_packets life_time local_ts mark_in \
                  mark_in_sa mark_out mode policies policies_fwd_out priority rand_bytes rand_packets rand_time rekey_bytes \
                  rekey_packets rekey_time remote_ts replay_window reqid set_mark_in set_mark_out sha256_96 start_action \
-                 tfc_padding updown";
+                 tfc_padding";
     for name in connection.split_whitespace() {
         let why = refused(&format!("{name} = %nonsense%"));
         assert!(why.contains(name) && why.starts_with("f:9:") && !why.contains("unknown"), "{name}: {why}");

@@ -94,6 +94,24 @@ pub fn device_name(text: &str) -> Result<DeviceName, BadValue> {
     DeviceName::new(text).ok_or(BadValue::new("expected a device name: 1 to 15 letters, digits, -, _ or ."))
 }
 
+/// The longest command for a script.
+const MAX_COMMAND: usize = 1024;
+
+/// A command for `/bin/sh -c`, taken as it is.
+///
+/// # Errors
+/// When it is empty, longer than 1024 bytes, or has a control character.
+pub fn shell_command(text: &str) -> Result<String, BadValue> {
+    let text = text.trim();
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        _ if text.is_empty() || text.len() > MAX_COMMAND => {
+            Err(BadValue::new(format!("expected a command for /bin/sh of 1 to {MAX_COMMAND} bytes")))
+        }
+        Some((offset, _)) => Err(BadValue::at(offset, "a command for /bin/sh is one line without control characters")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +122,14 @@ mod tests {
         assert_eq!(device("vti 20").unwrap_err().offset, 3);
         assert_eq!(device("../x").unwrap_err().offset, 0);
         assert!(device("").is_err() && device(&"x".repeat(16)).is_err());
+    }
+
+    #[test]
+    fn a_command_for_a_shell_is_one_line() {
+        assert_eq!(shell_command(" /usr/lib/ipsec/_updown iptables "), Ok("/usr/lib/ipsec/_updown iptables".into()));
+        assert_eq!(shell_command("true;\nfalse").unwrap_err().offset, 5);
+        assert!(shell_command("a\0b").is_err() && shell_command("  ").is_err());
+        assert!(shell_command(&"x".repeat(1024)).is_ok() && shell_command(&"x".repeat(1025)).is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@ use super::reload::Files;
 use super::report;
 use super::statics::Statics;
 use super::tap::Tap;
+use super::updown::Updown;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
 
@@ -96,6 +97,8 @@ pub struct Core<P> {
     pub(super) tap: Tap,
     /// Revocation lists that were fetched.
     pub(super) library: Arc<Library>,
+    /// Commands that follow Child SAs.
+    pub(super) updown: Updown,
 }
 
 impl<P: Plane> Core<P> {
@@ -154,6 +157,7 @@ impl<P: Plane> Core<P> {
             grants: Grants::default(),
             tap: Tap::default(),
             library: Arc::default(),
+            updown: Updown::default(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -509,6 +513,7 @@ impl<P: Plane> Core<P> {
             }
         }
         self.note_inside(event);
+        self.note_updown(event);
         self.vici_event(event, now);
         let answers = self.waiting.event(event);
         self.answer_all(answers);

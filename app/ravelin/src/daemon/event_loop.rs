@@ -190,7 +190,8 @@ fn run_with<P: Running>(
     tracing::info!(socket = %settings.socket.display(), "ready");
     notify("READY=1");
     let addresses = Addresses::watch(clock.now());
-    let (core, mut host) = EventLoop { clock, signals, server, keying, clerk, addresses, core, host }.run();
+    let (mut core, mut host) = EventLoop { clock, signals, server, keying, clerk, addresses, core, host }.run();
+    core.updown.finish();
     host.set(&Wanted::default());
     core.into_plane().stop(&mut host.store).context("not everything that was changed could be undone")?;
     drop(pid);

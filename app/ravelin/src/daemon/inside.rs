@@ -23,6 +23,12 @@ impl Grants {
     pub(super) fn hold(&self, address: IpAddr) -> bool {
         self.all.iter().any(|(_, grant)| grant.addresses.contains(&address))
     }
+
+    /// The DNS servers that a remote named.
+    pub(super) fn servers_of(&self, remote: &str) -> Vec<IpAddr> {
+        let of = self.all.iter().filter(|(name, _)| name == remote);
+        of.flat_map(|(_, grant)| grant.dns()).collect()
+    }
 }
 
 /// What there shall be in the system.

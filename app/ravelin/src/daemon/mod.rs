@@ -10,6 +10,7 @@
 //!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
 //!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
 //!                       listings ─► report.rs ─► Message
+//!        └ updown.rs ─► script.rs: commands that follow SAs up and down
 //!        └ vici/: the commands and events that strongSwan's clients know
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
@@ -37,9 +38,11 @@ pub mod psk;
 pub mod reload;
 pub mod report;
 pub mod resolver;
+mod script;
 pub mod statics;
 mod tap;
 mod trace;
+mod updown;
 pub mod vici;
 pub mod waiting;
 mod why;

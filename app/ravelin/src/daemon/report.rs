@@ -161,6 +161,9 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
         if !options.is_empty() {
             detail.put("options", options);
         }
+        if let Some(command) = &esp.updown {
+            detail.put("updown", command);
+        }
     }
     detail
 }

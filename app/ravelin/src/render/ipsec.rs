@@ -83,6 +83,9 @@ fn detail(out: &mut String, policy: &Message) {
     if let Some(options) = policy.text("options") {
         let _ = writeln!(out, "  Options: {options}");
     }
+    if let Some(command) = policy.text("updown") {
+        let _ = writeln!(out, "  Up and down: {command}");
+    }
 }
 
 /// The SAs, in pairs.

@@ -52,6 +52,8 @@ pub const CASES: &[Case] = &[
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(feature = "ikev2")]
+    ("a_script_follows_sas_and_holds_up_nobody", crate::updown::a_script_follows_sas_and_holds_up_nobody),
+    #[cfg(feature = "ikev2")]
     ("the_first_example_runs_as_it_is_printed", crate::examples::the_first_example_runs_as_it_is_printed),
     #[cfg(all(feature = "ikev1", feature = "ikev2"))]
     ("the_first_example_runs_over_ikev1", crate::examples::the_first_example_runs_over_ikev1),

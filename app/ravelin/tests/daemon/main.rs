@@ -18,6 +18,8 @@ mod psk;
 #[cfg(all(feature = "ikev2", feature = "tun"))]
 mod tcp;
 #[cfg(feature = "ikev2")]
+mod updown;
+#[cfg(feature = "ikev2")]
 mod vici;
 
 use std::io::Write;

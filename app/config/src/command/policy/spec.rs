@@ -71,6 +71,8 @@ pub struct EspSpec {
     pub dynamic: DynamicTs,
     /// Peers of the remote that may use the policy; empty: all.
     pub names: Vec<IdPattern>,
+    /// What `/bin/sh` runs when an SA came up and when it went down.
+    pub updown: Option<String>,
 }
 
 /// What happens when an SA has gone.

@@ -86,7 +86,7 @@ prop_compose! {
             maybe(&["-h", "--set-mark 7/0xf"]),
             maybe(&["--ecn none --dscp 46 --df set --hop-limit 9", "--df copy --dscp 0", "--local 2001:db8::9"]),
             maybe(&["-c", "-c --tfc-max 77 --pad-check off", "-y --dummy-interval 0.25 --dummy-size 3", "-y"]),
-            maybe(&["--interface vti-1"]),
+            maybe(&["--interface vti-1", "--updown '/usr/lib/ipsec/_updown iptables'", "--updown \"a 'b' \\\"$c\\\" \\\\d; #e\""]),
         ),
         action in maybe(&["--action bypass", "--action drop", "--action drop --direction in"]),
     ) -> String {

@@ -59,8 +59,11 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => {
             Only(&[], "a second authentication round is not there yet")
         }
-        "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess" => Only(&["no"], "no script is run"),
-        "leftupdown" | "rightupdown" => Only(&[], "no script is run; register for the event child-updown"),
+        "leftupdown" | "leftfirewall" => Apart,
+        "lefthostaccess" => Child("hostaccess"),
+        "rightupdown" | "rightfirewall" | "righthostaccess" => {
+            Only(&["no"], "scripts are those of this side: leftupdown")
+        }
         "leftnexthop" | "rightnexthop" => Nothing,
         "leftallowany" | "rightallowany" => Only(&["no"], "write %any, or a list of addresses"),
         "leftikeport" | "rightikeport" => Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT"),
@@ -146,6 +149,7 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
         let pull = if value == "push" { "no" } else { "yes" };
         put(&mut connection, "pull", pull.to_owned(), at);
     }
+    updown(all, &mut child, problems);
     proposals(all, &mut connection, &mut child);
     times(all, &mut connection, &mut child, problems);
     selectors(all, &mut child);
@@ -203,6 +207,24 @@ fn login(all: &Parameters, side: &str, round: &str, problems: &mut Problems) -> 
         put("xauth_id", user, at);
     }
     Some(Named { name: format!("{round}-2"), at: at.clone(), section })
+}
+
+/// `leftfirewall` stands for strongSwan's own script; with `%disabled` Libreswan runs none.
+fn updown(all: &Parameters, child: &mut Section, problems: &mut Problems) {
+    const FIREWALL: &str = "ipsec _updown iptables";
+    let own = all.get("leftupdown").map(|(command, at)| (command.as_str(), at));
+    let own = own.filter(|(command, _)| *command != "%disabled");
+    let (command, at) = match (own, all.get("leftfirewall")) {
+        (Some(_), Some((value, at))) if value == "yes" => {
+            return problems.add(at.remark("leftfirewall runs a script of its own: leave it or leftupdown out"));
+        }
+        (None, Some((value, at))) if value == "yes" => (FIREWALL, at),
+        (_, Some((value, at))) if value != "no" => return problems.add(at.remark("expected yes or no")),
+        (Some((command, at)), _) => (command, at),
+        (None, _) => return,
+    };
+    let values = Values::One(command.as_bytes().to_vec());
+    child.settings.push(Setting { name: "updown".to_owned(), values, at: at.clone() });
 }
 
 /// A way of authentication by the word that swanctl.conf has for it.

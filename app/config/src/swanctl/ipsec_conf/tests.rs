@@ -10,6 +10,28 @@ fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
     root.and_then(|root| contents(&root, Loaded::default())).map_err(|error| error.to_string())
 }
 
+#[test]
+fn scripts_of_this_side_are_run() {
+    let of = |more: &str| {
+        let conf = format!("conn a\n right=192.0.2.2\n authby=secret\n{more}");
+        read(&conf, "").map(|found| found.connections[0].policies[0].esp.clone().unwrap().updown)
+    };
+    assert_eq!(of(""), Ok(None));
+    assert_eq!(of(" leftupdown=\"/etc/x y\"\n"), Ok(Some("/etc/x y".into())));
+    assert_eq!(of(" leftupdown=%disabled\n"), Ok(None));
+    assert_eq!(of(" leftfirewall=no\n leftupdown=/x\n"), Ok(Some("/x".into())));
+    let own = "export PLUTO_HOST_ACCESS=1; ipsec _updown iptables";
+    assert_eq!(of(" leftfirewall=yes\n lefthostaccess=yes\n"), Ok(Some(own.into())));
+    for (more, why) in [
+        (" leftfirewall=yes\n leftupdown=/x\n", "ipsec.conf:4:"),
+        (" leftfirewall=maybe\n", "expected yes or no"),
+        (" rightupdown=/x\n", "leftupdown"),
+    ] {
+        let refused = of(more).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
 const CONF: &str = "\
 # basic configuration
 config setup

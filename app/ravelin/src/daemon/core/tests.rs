@@ -27,6 +27,7 @@ mod keyed;
 mod pair;
 mod statics;
 mod tap;
+mod updown;
 mod vici;
 mod why;
 

@@ -9,6 +9,7 @@ use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
+use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
 use ravelin_types::{Carrier, Spi, Way};
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
@@ -56,6 +57,15 @@ impl Plane for XfrmDataPlane {
 
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
         XfrmDataPlane::source_towards(self, remote)
+    }
+
+    fn device_of(&mut self, local: IpAddr) -> Option<String> {
+        let found = ravelin_host::device_of(local);
+        found.inspect_err(|error| tracing::warn!("the device of {local} cannot be found: {error}")).ok().flatten()
+    }
+
+    fn reqid(&self, policy: PolicyId) -> u32 {
+        ravelin_xfrm::reqid(policy).unwrap_or(policy.0)
     }
 
     fn counters(&mut self) -> Vec<(String, u64)> {

@@ -15,6 +15,7 @@ use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
+use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
 use ravelin_types::{Carrier, Spi, Way};
 
@@ -37,6 +38,16 @@ pub trait Plane: DataPlane {
 
     /// The address from which packets to `remote` would leave now.
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr>;
+
+    /// The device by which packets of SAs whose local end is this address come and go in the clear.
+    fn device_of(&mut self, _local: IpAddr) -> Option<String> {
+        None
+    }
+
+    /// The number by which the system's packet filter knows what a policy protects.
+    fn reqid(&self, policy: PolicyId) -> u32 {
+        policy.0
+    }
 
     /// Whether an address of this host can be sent from now.
     fn is_usable(&self, address: IpAddr) -> bool {

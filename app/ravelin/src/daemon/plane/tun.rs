@@ -55,6 +55,10 @@ impl Plane for TunDataPlane {
         TunDataPlane::source_towards(self, remote)
     }
 
+    fn device_of(&mut self, _local: IpAddr) -> Option<String> {
+        Some(self.config().device.clone())
+    }
+
     fn counters(&mut self) -> Vec<(String, u64)> {
         let counters = TunDataPlane::counters(self);
         let (sealed, opened) = counters.protected;

@@ -16,7 +16,7 @@ mod date;
 mod events;
 mod list;
 mod load;
-mod names;
+pub(super) mod names;
 mod papers;
 mod pools;
 mod show;
