@@ -18,7 +18,11 @@ use crate::{own, states};
 pub(crate) struct Note {
     pub(crate) id: Id,
     pub(crate) src: Address,
+    /// Not always the kernel's number any more: with `af_key` loaded, that numbers what others were told of before.
     pub(crate) seq: u32,
+    /// Of the template that it is for. By these and the ends the kernel finds a note whose number has changed.
+    pub(crate) mode: u8,
+    pub(crate) reqid: u32,
     pub(crate) mark: Option<Mark>,
     pub(crate) since: Instant,
 }
@@ -48,6 +52,8 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
         id: note.id.clone(),
         src: note.src,
         seq: note.seq,
+        mode: note.mode,
+        reqid: note.reqid,
         family: family_of(note),
         ..StateInfo::default()
     };
@@ -70,7 +76,8 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
 /// When the kernel's states cannot be listed.
 pub(crate) fn release_all(netlink: &mut Netlink) -> Result<(), Refusal> {
     for (state, mark) in list(netlink)? {
-        let note = Note { id: state.id, src: state.src, seq: state.seq, mark, since: Instant::now() };
+        let StateInfo { id, src, seq, mode, reqid, .. } = state;
+        let note = Note { id, src, seq, mode, reqid, mark, since: Instant::now() };
         release(netlink, &note);
     }
     Ok(())

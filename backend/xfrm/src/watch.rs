@@ -105,8 +105,9 @@ impl XfrmDataPlane {
         match &message.body {
             Body::Acquire(acquire) => {
                 let templates = message.find(|a| if let Attribute::Templates(all) = a { Some(all) } else { None });
-                let reqid = templates.and_then(|all| all.first()).map_or(0, |template| template.reqid);
-                self.acquire(acquire, reqid, notes::mark(message));
+                let template = templates.and_then(|all| all.first());
+                let (reqid, mode) = template.map_or((0, 0), |template| (template.reqid, template.mode));
+                self.acquire(acquire, reqid, mode, notes::mark(message));
             }
             Body::Expire(expire) => {
                 if let Some(id) = states::name(&expire.state).and_then(|name| self.book.named(name)) {
@@ -127,7 +128,7 @@ impl XfrmDataPlane {
         }
     }
 
-    fn acquire(&mut self, acquire: &Acquire, reqid: u32, mark: Option<Mark>) {
+    fn acquire(&mut self, acquire: &Acquire, reqid: u32, mode: u8, mark: Option<Mark>) {
         let Some(id) = own::policy(reqid) else { return };
         let Some(policy) = self.book.policy(id) else { return };
         let Action::Protect(protection) = &policy.action else { return };
@@ -135,7 +136,8 @@ impl XfrmDataPlane {
         let per_flow = protection.pfp.any();
         let key = (id, if per_flow { protection.pfp.key(&flow) } else { flow });
         let now = Instant::now();
-        let note = Note { id: acquire.id.clone(), src: acquire.src, seq: acquire.seq, mark, since: now };
+        let (id_of, seq) = (acquire.id.clone(), acquire.seq);
+        let note = Note { id: id_of, src: acquire.src, seq, mode, reqid, mark, since: now };
         if self.book.has_moved(id, acquire.src, acquire.id.dst) {
             // Raised while its SA moved: no SA will come between these ends and take the note away.
             return notes::release(&mut self.netlink, &note);
@@ -189,7 +191,7 @@ impl XfrmDataPlane {
                 seq: state.seq,
                 ..Acquire::default()
             };
-            self.acquire(&acquire, state.reqid, mark);
+            self.acquire(&acquire, state.reqid, state.mode, mark);
         }
         self.survey();
     }
