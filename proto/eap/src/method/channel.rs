@@ -10,11 +10,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use ravelin_types::Secret;
 
+use crate::Tools;
 use crate::limits;
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsSide};
 
 const LENGTH: u8 = 0x80;
 const MORE: u8 = 0x40;
@@ -41,6 +43,45 @@ pub(super) struct Channel {
     length: Option<usize>,
     outgoing: Vec<u8>,
     sent: usize,
+}
+
+/// The authenticator's end: a channel from the user's first message on.
+pub(super) struct ServerEnd {
+    side: TlsSide,
+    pub(super) channel: Option<Channel>,
+    /// Why TLS is over, while the user is told so.
+    pub(super) failed: Option<String>,
+}
+
+impl ServerEnd {
+    pub(super) fn new(side: TlsSide) -> Self {
+        ServerEnd { side, channel: None, failed: None }
+    }
+
+    /// Takes a message. `Continue`: all of it is there, and TLS has it. `Break`: say this first.
+    ///
+    /// # Errors
+    /// Why the user is refused.
+    pub(super) fn hear(&mut self, data: &[u8], tools: Tools<'_>) -> Result<ControlFlow<Vec<u8>, &mut Channel>, String> {
+        if let Some(why) = self.failed.take() {
+            return Err(why);
+        }
+        let channel = match self.channel.take() {
+            Some(channel) => channel,
+            None => Channel::new(tools.tls.accept(&self.side)?),
+        };
+        let channel = self.channel.insert(channel);
+        match channel.hear(data)? {
+            Heard::Piece(said) => Ok(ControlFlow::Break(said)),
+            Heard::Whole => Ok(ControlFlow::Continue(channel)),
+            Heard::Over(why) => {
+                // RFC 5216 §2.1.3: the user hears why and acknowledges it, before he is refused.
+                let alert = channel.say().ok_or_else(|| why.clone())?;
+                self.failed = Some(why);
+                Ok(ControlFlow::Break(alert))
+            }
+        }
+    }
 }
 
 /// What a message was.

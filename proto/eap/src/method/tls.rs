@@ -12,11 +12,12 @@
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use ravelin_pki::names;
 use ravelin_types::Secret;
 
-use super::channel::{self, Channel, EMPTY, Heard};
+use super::channel::{self, Channel, EMPTY, Heard, ServerEnd};
 use super::{Judgement, PeerMethod, ServerMethod};
 use crate::account;
 use crate::conversation::Tools;
@@ -93,19 +94,17 @@ impl PeerMethod for Peer {
 }
 
 pub(super) struct Server {
-    side: TlsSide,
-    channel: Option<Channel>,
+    end: ServerEnd,
     /// He is whoever his certificate says.
     anonymous: bool,
     committed: bool,
-    failed: Option<String>,
 }
 
 impl Server {
     pub(super) fn new(side: &TlsSide, user: &[u8]) -> Self {
         let anonymous = account::is_anonymous(user);
         let peer = if anonymous { None } else { Some(account::identity(user)) };
-        Server { side: TlsSide { peer, ..side.clone() }, channel: None, anonymous, committed: false, failed: None }
+        Server { end: ServerEnd::new(TlsSide { peer, ..side.clone() }), anonymous, committed: false }
     }
 
     fn done(channel: &Channel, anonymous: bool) -> Result<Judgement, String> {
@@ -122,23 +121,10 @@ impl Server {
     }
 
     fn turn(&mut self, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
-        if let Some(why) = self.failed.take() {
-            return Err(why);
-        }
-        let channel = match &mut self.channel {
-            Some(channel) => channel,
-            None => self.channel.insert(Channel::new(tools.tls.accept(&self.side)?)),
+        let channel = match self.end.hear(data, tools)? {
+            ControlFlow::Continue(channel) => channel,
+            ControlFlow::Break(said) => return Ok(Judgement::Ask(said)),
         };
-        match channel.hear(data)? {
-            Heard::Piece(said) => return Ok(Judgement::Ask(said)),
-            Heard::Whole => {}
-            Heard::Over(why) => {
-                // RFC 5216 §2.1.3: the user hears why and acknowledges it, before he is refused.
-                let alert = channel.say().ok_or_else(|| why.clone())?;
-                self.failed = Some(why);
-                return Ok(Judgement::Ask(alert));
-            }
-        }
         if !channel.tls.read().is_empty() {
             return Err("data inside the handshake".into());
         }
@@ -163,6 +149,6 @@ impl ServerMethod for Server {
     }
 
     fn verdict(&self) -> Option<&str> {
-        self.failed.as_deref()
+        self.end.failed.as_deref()
     }
 }

@@ -12,11 +12,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
-use super::channel::{self, Channel, EMPTY, Heard};
+use super::channel::{self, Channel, EMPTY, Heard, ServerEnd};
 use super::{Judgement, Method, PeerMethod, ServerMethod, avp};
 use crate::account;
 use crate::authenticator::{self, Authenticator};
@@ -191,14 +192,12 @@ impl PeerMethod for Peer {
 
 pub(super) struct Server {
     kind: Kind,
-    side: TlsSide,
-    channel: Option<Channel>,
+    end: ServerEnd,
     inside: Box<Authenticator>,
     /// Of the last request inside; `None`: nothing was asked yet.
     asked: Option<u8>,
     /// PEAP: what was decided, and has yet to be acknowledged.
     decided: Option<Result<Vec<u8>, String>>,
-    failed: Option<String>,
     waited: bool,
 }
 
@@ -212,26 +211,14 @@ impl Server {
             ..server.clone()
         };
         let inside = Box::new(Authenticator::new(inside, &account::identity(user)));
-        Server { kind, side, channel: None, inside, asked: None, decided: None, failed: None, waited: false }
+        Server { kind, end: ServerEnd::new(side), inside, asked: None, decided: None, waited: false }
     }
 
     fn turn(&mut self, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
-        if let Some(why) = self.failed.take() {
-            return Err(why);
-        }
-        let channel = match &mut self.channel {
-            Some(channel) => channel,
-            None => self.channel.insert(Channel::new(tools.tls.accept(&self.side)?)),
+        let channel = match self.end.hear(data, tools)? {
+            ControlFlow::Continue(channel) => channel,
+            ControlFlow::Break(said) => return Ok(Judgement::Ask(said)),
         };
-        match channel.hear(data)? {
-            Heard::Piece(said) => return Ok(Judgement::Ask(said)),
-            Heard::Whole => {}
-            Heard::Over(why) => {
-                let alert = channel.say().ok_or_else(|| why.clone())?;
-                self.failed = Some(why);
-                return Ok(Judgement::Ask(alert));
-            }
-        }
         let plain = channel.tls.read();
         if !channel.tls.is_established() {
             let said = channel.say().filter(|_| plain.is_empty());
@@ -286,7 +273,7 @@ impl Server {
     }
 
     fn step(&mut self, step: Step) -> Result<Judgement, String> {
-        let Some(channel) = &mut self.channel else { return Err("no TLS".into()) };
+        let Some(channel) = &mut self.end.channel else { return Err("no TLS".into()) };
         match step {
             Step::Say(eap) => {
                 self.asked = Some(eap.identifier);
@@ -306,7 +293,7 @@ impl Server {
     }
 
     fn passed(&self, user: Vec<u8>) -> Result<Judgement, String> {
-        let channel = self.channel.as_ref().ok_or("no TLS")?;
+        let channel = self.end.channel.as_ref().ok_or("no TLS")?;
         Ok(Judgement::Passed { msk: Some(self.kind.msk(channel)?), user: Some(user) })
     }
 }
@@ -321,7 +308,7 @@ impl ServerMethod for Server {
     }
 
     fn verdict(&self) -> Option<&str> {
-        match (&self.failed, &self.decided) {
+        match (&self.end.failed, &self.decided) {
             (Some(why), _) | (None, Some(Err(why))) => Some(why),
             _ => None,
         }
