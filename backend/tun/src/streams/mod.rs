@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) struct Streams {
     epoll: OwnedFd,
     listeners: Vec<Socket>,
     own_mark: u32,
+    /// Whether there ever was a connection. Where there is none, the workers take no lock.
+    used: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -97,7 +100,13 @@ impl Streams {
         }
         let next = listeners.len() as u64;
         let table = Table { next, room: vec![0; PORTION], ..Table::default() };
-        Ok(Streams { epoll, listeners, own_mark: config.own_mark, table: Mutex::new(table) })
+        Ok(Streams {
+            epoll,
+            listeners,
+            own_mark: config.own_mark,
+            used: AtomicBool::new(false),
+            table: Mutex::new(table),
+        })
     }
 
     /// Readable when [`Streams::serve`] has something to do.
@@ -107,11 +116,12 @@ impl Streams {
 
     /// When it has, whatever comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.lock().look_at
+        self.used.load(Ordering::Relaxed).then(|| self.lock().look_at)?
     }
 
     /// Begins to open a connection. Our end of it.
     pub(crate) fn connect(&self, local: IpAddr, remote: SocketAddr, now: Instant) -> io::Result<SocketAddr> {
+        self.used.store(true, Ordering::Relaxed);
         let mut table = self.lock();
         if table.streams.len() >= MAX_STREAMS {
             return Err(io::Error::other(format!("there are {MAX_STREAMS} connections already")));
@@ -177,6 +187,7 @@ impl Streams {
         let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; BURST];
         let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         let count = epoll::wait(&self.epoll, &mut events[..], Some(&none)).unwrap_or(0);
+        self.used.store(true, Ordering::Relaxed);
         let mut table = self.lock();
         for event in &events[..count] {
             let (number, flags) = (event.data.u64(), event.flags);
