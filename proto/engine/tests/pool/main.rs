@@ -2,6 +2,7 @@
 //! system is asked for nothing after the start, and what is too much is refused.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+// What the tests of the engine share has more than this program needs.
 #[allow(dead_code)]
 #[path = "../engine/common.rs"]
 mod common;
