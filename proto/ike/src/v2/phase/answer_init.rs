@@ -24,7 +24,7 @@ use ravelin_wire::ike::v2::{
 };
 
 use super::Phase;
-use super::auth::InitExchange;
+use super::init_exchange::InitExchange;
 use super::intermediate::Answered;
 use crate::config::{IkeVersion, Remote};
 use crate::context::Core;

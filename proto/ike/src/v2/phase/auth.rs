@@ -16,11 +16,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
-use ravelin_types::Secret;
+use ravelin_crypto::ikev2::IkeKeys;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
 
@@ -28,7 +26,8 @@ use super::Phase;
 use super::asking::{self, Step};
 use super::eap::{self, Turn};
 use super::established::{Established, Origin};
-use crate::auth::{Claim, LocalAuth, Now, RemoteAuth};
+use super::init_exchange::InitExchange;
+use crate::auth::{LocalAuth, Now, RemoteAuth};
 use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
@@ -44,101 +43,13 @@ use crate::negotiate::ChildKe;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
-use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
-use crate::v2::message::{Payloads, Protection};
+use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
 use crate::want::Want;
-
-/// What IKE_SA_INIT leaves for the rest.
-pub(crate) struct InitExchange {
-    pub(crate) suite: IkeSuite,
-    pub(crate) algs: IkeAlgs,
-    pub(crate) keys: IkeKeys,
-    pub(crate) protection: Protection,
-    pub(crate) nonce_i: Vec<u8>,
-    pub(crate) nonce_r: Vec<u8>,
-    /// The request that was answered, as it was on the wire.
-    pub(crate) request: Vec<u8>,
-    /// Its response.
-    pub(crate) response: Vec<u8>,
-    /// The hashes that the peer verifies in signatures (RFC 7427 §4).
-    pub(crate) hashes: Option<Vec<u16>>,
-    /// The additional key exchange methods that were agreed on, and how many are done.
-    pub(crate) additional: Vec<KeMethod>,
-    pub(crate) done: usize,
-    pub(crate) int_auth: IntAuth,
-    /// Whether both sides announced post-quantum pre-shared keys (RFC 8784).
-    pub(crate) ppks: bool,
-    /// The keys without the one that is mixed in, if one is.
-    pub(crate) plain: Option<IkeKeys>,
-    /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
-    pub(crate) childless: bool,
-    /// Whether the initiator follows to another gateway (RFC 5685); as the responder sees it.
-    pub(crate) redirects: bool,
-    /// Whether both sides do NAT traversal.
-    pub(crate) nat_traversal: bool,
-    /// Message ID of the next exchange.
-    pub(crate) next_id: u32,
-    /// IKE_AUTH exchanges that are over.
-    pub(crate) rounds: u32,
-}
-
-impl InitExchange {
-    /// Goes on to the next exchange of IKE_AUTH.
-    pub(super) fn next_round(&mut self) {
-        self.next_id += 1;
-        self.rounds += 1;
-    }
-
-    /// What IKE_INTERMEDIATE adds, with the message ID of the first IKE_AUTH exchange (RFC 9242 §3.3.2).
-    fn intermediate_octets(&self) -> Vec<u8> {
-        self.int_auth.octets(self.next_id - self.rounds)
-    }
-
-    /// What the initiator proves with this identity.
-    pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Claim<'a> {
-        Claim {
-            message: &self.request,
-            nonce: &self.nonce_r,
-            sk_p: &self.keys.sk_pi,
-            id,
-            int_auth: self.intermediate_octets(),
-        }
-    }
-
-    /// What the responder proves with this identity.
-    pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Claim<'a> {
-        Claim {
-            message: &self.response,
-            nonce: &self.nonce_i,
-            sk_p: &self.keys.sk_pr,
-            id,
-            int_auth: self.intermediate_octets(),
-        }
-    }
-
-    /// Mixes a post-quantum pre-shared key into the keys.
-    pub(crate) fn mix(&mut self, ppk: &Secret) {
-        let mixed = self.keys.mixed(self.algs.prf, ppk);
-        self.plain = Some(core::mem::replace(&mut self.keys, mixed));
-    }
-
-    /// Takes it out again: the peer does not have it.
-    pub(crate) fn unmix(&mut self) {
-        if let Some(plain) = self.plain.take() {
-            self.keys = plain;
-        }
-    }
-
-    /// Ni and Nr.
-    pub(crate) fn nonces(&self) -> Nonces<'_> {
-        Nonces { initiator: &self.nonce_i, responder: &self.nonce_r }
-    }
-}
 
 /// An IKE_AUTH request without its AUTH.
 pub(crate) struct Unsigned {

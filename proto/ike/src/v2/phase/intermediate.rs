@@ -21,7 +21,8 @@ use ravelin_wire::ike::v2::{Chain, Ke, Message, Payload, parse_chain};
 
 use super::Phase;
 use super::answer_init::InitAnswered;
-use super::auth::{self, InitExchange};
+use super::auth;
+use super::init_exchange::InitExchange;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};

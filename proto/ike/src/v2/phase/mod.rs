@@ -6,6 +6,7 @@
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
 //!                <--  HDR, SK {KEr(n)}
+//!   init_exchange.rs  what these leave for the rest
 //!   auth.rs      HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->      AuthRequested
 //!                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
 //!   eap.rs       between the two, HDR, SK {EAP} both ways      AuthRequested; answer_eap.rs: EapAnswered
@@ -21,6 +22,7 @@ pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod eap;
 pub(crate) mod established;
+pub(crate) mod init_exchange;
 pub(crate) mod intermediate;
 pub(crate) mod opening;
 pub(crate) mod sa_init;

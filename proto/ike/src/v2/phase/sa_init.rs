@@ -24,7 +24,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
 
 use super::Phase;
-use super::auth::InitExchange;
+use super::init_exchange::InitExchange;
 use super::{intermediate as intermediate_phase, opening};
 use crate::config::Remote;
 use crate::context::Core;
