@@ -1,7 +1,6 @@
 //! AES-CBC (RFC 3602): no authentication of its own, always paired with an integrity algorithm.
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 
 use crate::sys::AesCbc;
 
@@ -13,36 +12,8 @@ pub(crate) struct Cbc;
 pub(crate) static AES_CBC: Cbc = Cbc;
 
 impl EncrAlg for Cbc {
-    fn id(&self) -> EncrId {
-        EncrId::AES_CBC
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[128, 256, 192]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        true
-    }
-
-    fn salt_len(&self) -> usize {
-        0
-    }
-
-    fn iv_len(&self) -> usize {
-        BLOCK_LEN
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unpredictable
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK_LEN
-    }
-
-    fn icv_len(&self) -> usize {
-        0
+    fn shape(&self) -> &EncrShape {
+        &EncrShape::AES_CBC
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

@@ -1,7 +1,6 @@
 //! AES in counter mode (RFC 3686): no authentication of its own, always paired with an integrity algorithm.
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 
 use crate::sys::{CtrKey, library};
 
@@ -13,37 +12,8 @@ pub(crate) struct Ctr;
 pub(crate) static AES_CTR: Ctr = Ctr;
 
 impl EncrAlg for Ctr {
-    fn id(&self) -> EncrId {
-        EncrId::AES_CTR
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[128, 256, 192]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        true
-    }
-
-    /// RFC 3686 §5.1: the nonce is the end of the key material.
-    fn salt_len(&self) -> usize {
-        SALT_LEN
-    }
-
-    fn iv_len(&self) -> usize {
-        8
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        0
+    fn shape(&self) -> &EncrShape {
+        &EncrShape::AES_CTR
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

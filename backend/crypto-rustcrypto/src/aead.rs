@@ -12,8 +12,7 @@ use aes_gcm::aead::array::typenum::{U8, U11, U12, U16};
 use aes_gcm::aead::{AeadCore, AeadInOut, KeyInit, Nonce, Tag};
 use ccm::Ccm;
 use chacha20poly1305::ChaCha20Poly1305;
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 use zeroize::Zeroize;
 
 const IV_LEN: usize = 8;
@@ -23,32 +22,15 @@ type Ready = fn(key: &[u8], salt: &[u8]) -> Option<Box<dyn EncrKey>>;
 
 /// One AEAD algorithm.
 pub(crate) struct Aead {
-    id: EncrId,
-    key_bits: &'static [u16],
-    sends_key_length: bool,
-    salt_len: usize,
-    icv_len: usize,
-    implicit_iv: bool,
+    shape: EncrShape,
     key: Ready,
-}
-
-impl Aead {
-    /// The same cipher with the IV that packets do not carry (RFC 8750 §4).
-    const fn with_implicit_iv(&self, id: EncrId) -> Aead {
-        Aead { id, implicit_iv: true, ..*self }
-    }
 }
 
 /// AES in one mode, for each length of the key.
 macro_rules! aes {
-    ($name:ident, $id:ident, $salt:literal, $icv:literal, $mode128:ty, $mode192:ty, $mode256:ty) => {
+    ($name:ident, $salt:literal, $mode128:ty, $mode192:ty, $mode256:ty) => {
         pub(crate) static $name: Aead = Aead {
-            id: EncrId::$id,
-            key_bits: &[128, 256, 192],
-            sends_key_length: true,
-            salt_len: $salt,
-            icv_len: $icv,
-            implicit_iv: false,
+            shape: EncrShape::$name,
             key: |key, salt| match key.len() {
                 16 => Key::<$mode128, $salt>::boxed(key, salt),
                 24 => Key::<$mode192, $salt>::boxed(key, salt),
@@ -59,68 +41,27 @@ macro_rules! aes {
     };
 }
 
-aes!(AES_GCM_16, AES_GCM_16, 4, 16, AesGcm<Aes128, U12>, AesGcm<Aes192, U12>, AesGcm<Aes256, U12>);
-aes!(AES_GCM_12, AES_GCM_12, 4, 12, AesGcm<Aes128, U12, U12>, AesGcm<Aes192, U12, U12>, AesGcm<Aes256, U12, U12>);
-aes!(AES_GCM_8, AES_GCM_8, 4, 8, AesGcm<Aes128, U12, U8>, AesGcm<Aes192, U12, U8>, AesGcm<Aes256, U12, U8>);
-aes!(AES_CCM_16, AES_CCM_16, 3, 16, Ccm<Aes128, U16, U11>, Ccm<Aes192, U16, U11>, Ccm<Aes256, U16, U11>);
-aes!(AES_CCM_12, AES_CCM_12, 3, 12, Ccm<Aes128, U12, U11>, Ccm<Aes192, U12, U11>, Ccm<Aes256, U12, U11>);
-aes!(AES_CCM_8, AES_CCM_8, 3, 8, Ccm<Aes128, U8, U11>, Ccm<Aes192, U8, U11>, Ccm<Aes256, U8, U11>);
+aes!(AES_GCM_16, 4, AesGcm<Aes128, U12>, AesGcm<Aes192, U12>, AesGcm<Aes256, U12>);
+aes!(AES_GCM_12, 4, AesGcm<Aes128, U12, U12>, AesGcm<Aes192, U12, U12>, AesGcm<Aes256, U12, U12>);
+aes!(AES_GCM_8, 4, AesGcm<Aes128, U12, U8>, AesGcm<Aes192, U12, U8>, AesGcm<Aes256, U12, U8>);
+aes!(AES_CCM_16, 3, Ccm<Aes128, U16, U11>, Ccm<Aes192, U16, U11>, Ccm<Aes256, U16, U11>);
+aes!(AES_CCM_12, 3, Ccm<Aes128, U12, U11>, Ccm<Aes192, U12, U11>, Ccm<Aes256, U12, U11>);
+aes!(AES_CCM_8, 3, Ccm<Aes128, U8, U11>, Ccm<Aes192, U8, U11>, Ccm<Aes256, U8, U11>);
 
-/// RFC 7634. The key length is fixed, so no Key Length attribute is sent (RFC 7296 §3.3.5).
-pub(crate) static CHACHA20_POLY1305: Aead = Aead {
-    id: EncrId::CHACHA20_POLY1305,
-    key_bits: &[256],
-    sends_key_length: false,
-    salt_len: 4,
-    icv_len: 16,
-    implicit_iv: false,
-    key: Key::<ChaCha20Poly1305, 4>::boxed,
-};
+pub(crate) static CHACHA20_POLY1305: Aead =
+    Aead { shape: EncrShape::CHACHA20_POLY1305, key: Key::<ChaCha20Poly1305, 4>::boxed };
 
-pub(crate) static AES_GCM_16_IIV: Aead = AES_GCM_16.with_implicit_iv(EncrId::AES_GCM_16_IIV);
-pub(crate) static AES_CCM_8_IIV: Aead = AES_CCM_8.with_implicit_iv(EncrId::AES_CCM_8_IIV);
-pub(crate) static CHACHA20_POLY1305_IIV: Aead = CHACHA20_POLY1305.with_implicit_iv(EncrId::CHACHA20_POLY1305_IIV);
+pub(crate) static AES_GCM_16_IIV: Aead = Aead { shape: EncrShape::AES_GCM_16_IIV, ..AES_GCM_16 };
+pub(crate) static AES_CCM_8_IIV: Aead = Aead { shape: EncrShape::AES_CCM_8_IIV, ..AES_CCM_8 };
+pub(crate) static CHACHA20_POLY1305_IIV: Aead = Aead { shape: EncrShape::CHACHA20_POLY1305_IIV, ..CHACHA20_POLY1305 };
 
 impl EncrAlg for Aead {
-    fn id(&self) -> EncrId {
-        self.id
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        self.key_bits
-    }
-
-    fn sends_key_length(&self) -> bool {
-        self.sends_key_length
-    }
-
-    fn salt_len(&self) -> usize {
-        self.salt_len
-    }
-
-    fn iv_len(&self) -> usize {
-        IV_LEN
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        self.icv_len
-    }
-
-    fn implicit_iv(&self) -> bool {
-        self.implicit_iv
+    fn shape(&self) -> &EncrShape {
+        &self.shape
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
-        let key_len = bytes.len().checked_sub(self.salt_len).ok_or(BadKey)?;
-        let (key, salt) = bytes.split_at(key_len);
+        let (key, salt) = self.shape.split(bytes)?;
         (self.key)(key, salt).ok_or(BadKey)
     }
 }

@@ -9,24 +9,16 @@ use aes::{Aes128, Aes192, Aes256};
 use camellia::{Camellia128, Camellia192, Camellia256};
 use cbc::{Decryptor, Encryptor};
 use des::{Des, TdesEde3};
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 
 /// One cipher in CBC mode.
 pub(crate) struct Cbc {
-    id: EncrId,
-    key_bits: &'static [u16],
-    sends_key_length: bool,
-    block_len: usize,
+    shape: EncrShape,
     key: fn(&[u8]) -> Option<Box<dyn EncrKey>>,
 }
 
-/// RFC 3602.
 pub(crate) static AES_CBC: Cbc = Cbc {
-    id: EncrId::AES_CBC,
-    key_bits: &[128, 256, 192],
-    sends_key_length: true,
-    block_len: 16,
+    shape: EncrShape::AES_CBC,
     key: |key| match key.len() {
         16 => Key::<Aes128>::boxed(key),
         24 => Key::<Aes192>::boxed(key),
@@ -35,12 +27,8 @@ pub(crate) static AES_CBC: Cbc = Cbc {
     },
 };
 
-/// RFC 5529 §2.
 pub(crate) static CAMELLIA_CBC: Cbc = Cbc {
-    id: EncrId::CAMELLIA_CBC,
-    key_bits: &[128, 256, 192],
-    sends_key_length: true,
-    block_len: 16,
+    shape: EncrShape::CAMELLIA_CBC,
     key: |key| match key.len() {
         16 => Key::<Camellia128>::boxed(key),
         24 => Key::<Camellia192>::boxed(key),
@@ -49,45 +37,13 @@ pub(crate) static CAMELLIA_CBC: Cbc = Cbc {
     },
 };
 
-/// RFC 2451: three keys of 64 bits, of which each has 8 for parity that nobody looks at.
-pub(crate) static DES3_CBC: Cbc =
-    Cbc { id: EncrId::DES3, key_bits: &[192], sends_key_length: false, block_len: 8, key: Key::<TdesEde3>::boxed };
+pub(crate) static DES3_CBC: Cbc = Cbc { shape: EncrShape::DES3_CBC, key: Key::<TdesEde3>::boxed };
 
-/// RFC 2405.
-pub(crate) static DES_CBC: Cbc =
-    Cbc { id: EncrId::DES, key_bits: &[64], sends_key_length: false, block_len: 8, key: Key::<Des>::boxed };
+pub(crate) static DES_CBC: Cbc = Cbc { shape: EncrShape::DES_CBC, key: Key::<Des>::boxed };
 
 impl EncrAlg for Cbc {
-    fn id(&self) -> EncrId {
-        self.id
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        self.key_bits
-    }
-
-    fn sends_key_length(&self) -> bool {
-        self.sends_key_length
-    }
-
-    fn salt_len(&self) -> usize {
-        0
-    }
-
-    fn iv_len(&self) -> usize {
-        self.block_len
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unpredictable
-    }
-
-    fn block_len(&self) -> usize {
-        self.block_len
-    }
-
-    fn icv_len(&self) -> usize {
-        0
+    fn shape(&self) -> &EncrShape {
+        &self.shape
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

@@ -6,8 +6,7 @@ use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher};
 use aes::{Aes128, Aes192, Aes256};
 use ctr::{Ctr32BE, CtrCore};
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 use zeroize::Zeroize;
 
 const NONCE_LEN: usize = 4;
@@ -19,37 +18,8 @@ pub(crate) struct Ctr;
 pub(crate) static AES_CTR: Ctr = Ctr;
 
 impl EncrAlg for Ctr {
-    fn id(&self) -> EncrId {
-        EncrId::AES_CTR
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[128, 256, 192]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        true
-    }
-
-    /// RFC 3686 §5.1: the nonce is the end of the key material.
-    fn salt_len(&self) -> usize {
-        NONCE_LEN
-    }
-
-    fn iv_len(&self) -> usize {
-        IV_LEN
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        0
+    fn shape(&self) -> &EncrShape {
+        &EncrShape::AES_CTR
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

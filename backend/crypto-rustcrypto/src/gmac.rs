@@ -15,8 +15,8 @@ use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind};
-use ravelin_types::transform::{EncrId, IntegId};
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged, IntegAlg, IntegKey};
+use ravelin_types::transform::IntegId;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -31,36 +31,8 @@ pub(crate) struct Gmac;
 pub(crate) static NULL_AES_GMAC: Gmac = Gmac;
 
 impl EncrAlg for Gmac {
-    fn id(&self) -> EncrId {
-        EncrId::NULL_AES_GMAC
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[128, 256, 192]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        true
-    }
-
-    fn salt_len(&self) -> usize {
-        SALT_LEN
-    }
-
-    fn iv_len(&self) -> usize {
-        IV_LEN
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        TAG_LEN
+    fn shape(&self) -> &EncrShape {
+        &EncrShape::NULL_AES_GMAC
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

@@ -2,8 +2,7 @@
 
 use alloc::boxed::Box;
 
-use ravelin_crypto::{BadKey, EncrAlg, EncrKey, Forged, IvKind};
-use ravelin_types::transform::EncrId;
+use ravelin_crypto::{BadKey, EncrAlg, EncrKey, EncrShape, Forged};
 
 pub(crate) struct Null;
 
@@ -11,36 +10,8 @@ pub(crate) struct Null;
 pub(crate) static NULL: Null = Null;
 
 impl EncrAlg for Null {
-    fn id(&self) -> EncrId {
-        EncrId::NULL
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[0]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        false
-    }
-
-    fn salt_len(&self) -> usize {
-        0
-    }
-
-    fn iv_len(&self) -> usize {
-        0
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        0
+    fn shape(&self) -> &EncrShape {
+        &EncrShape::NULL
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

@@ -2,7 +2,7 @@
 //! schedules of IKEv1 and IKEv2 built on them.
 //!
 //! This crate never contains a cipher, a hash or a group. A [`CryptoProvider`] is a value that the application picks
-//! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first, then
+//! and passes in; everything above asks it for algorithms by their IKEv2 identifiers. Read [`provider`] first and [`encryption`], then
 //! [`ikev2`] (or [`ikev1`]) for how keys are derived, and [`batch`] for ciphers that are faster in company.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,13 +10,14 @@
 extern crate alloc;
 
 pub mod batch;
+pub mod encryption;
 pub mod ikev1;
 pub mod ikev2;
 pub mod provider;
 pub mod signature;
 
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
+pub use encryption::{EncrAlg, EncrKey, EncrShape, IvKind};
 pub use provider::{
-    BadKey, BadPublicValue, CryptoProvider, EncrAlg, EncrKey, Forged, HashFn, IntegAlg, IntegKey, IvKind, KeAlg,
-    KePrivate, PrfAlg, SecureRandom,
+    BadKey, BadPublicValue, CryptoProvider, Forged, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, SecureRandom,
 };

@@ -9,6 +9,7 @@ use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId};
 use subtle::ConstantTimeEq;
 
 use crate::batch::BatchCrypto;
+use crate::encryption::EncrAlg;
 use crate::signature::Signatures;
 
 /// The algorithms of one provider, in its order of preference.
@@ -99,73 +100,6 @@ impl fmt::Debug for CryptoProvider {
 pub trait SecureRandom: Send {
     /// Fills `out` with unpredictable bytes.
     fn fill(&mut self, out: &mut [u8]);
-}
-
-/// How the IV of each packet must be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IvKind {
-    /// Unique for the life of the key; a counter will do (counter-mode ciphers, AEAD).
-    Unique,
-    /// Unpredictable to others (CBC, RFC 3602 §3).
-    Unpredictable,
-}
-
-/// An encryption algorithm.
-pub trait EncrAlg: Send + Sync {
-    /// IKEv2 transform ID.
-    fn id(&self) -> EncrId;
-    /// Key lengths in bits (salt not counted) the algorithm takes, preferred first; one entry for a fixed length.
-    fn key_bits(&self) -> &'static [u16];
-    /// Whether the Key Length attribute must be sent (RFC 7296 §3.3.5: only for variable lengths).
-    fn sends_key_length(&self) -> bool;
-    /// Bytes of salt taken from KEYMAT after the key (RFC 4106 §8.1).
-    fn salt_len(&self) -> usize;
-    /// Bytes of IV that [`EncrKey`] takes, carried in each packet unless the IV is implicit.
-    fn iv_len(&self) -> usize;
-    /// How that IV is made.
-    fn iv_kind(&self) -> IvKind;
-    /// Plaintext is padded to a multiple of this; 1 for stream ciphers.
-    fn block_len(&self) -> usize;
-    /// Bytes of ICV an AEAD cipher adds; 0 where a separate integrity algorithm is needed.
-    fn icv_len(&self) -> usize;
-    /// Readies a key: `bytes` is the key followed by the salt.
-    ///
-    /// # Errors
-    /// When the length fits none of [`EncrAlg::key_bits`].
-    fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey>;
-
-    /// Whether packets carry no IV because both ends make it: the sequence number in 8 bytes, big-endian, the upper half
-    /// zero where the SA counts in 32 bits (RFC 8750 §4). For ESP only (RFC 8750 §7).
-    fn implicit_iv(&self) -> bool {
-        false
-    }
-
-    /// Whether the cipher authenticates too.
-    fn is_aead(&self) -> bool {
-        self.icv_len() > 0
-    }
-}
-
-/// A readied encryption key. Neither call allocates.
-pub trait EncrKey: Send + Sync {
-    /// Encrypts `data` in place and writes the ICV. `iv` has the algorithm's IV length; `data` is a multiple of its
-    /// block length. For ciphers that are not AEAD, `aad` and `icv` are empty.
-    ///
-    /// # Panics
-    /// When a length is not the algorithm's: that would be plaintext on the wire.
-    fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]);
-
-    /// Verifies in constant time and decrypts `data` in place. On an error `data` holds no plaintext.
-    ///
-    /// # Errors
-    /// When the ICV does not verify or a length does not fit the algorithm.
-    fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged>;
-
-    /// Hint that a packet of `len` bytes is about to be sealed or opened: the processor may fetch what that needs of the
-    /// key meanwhile; with 0, its beginning, which makes fetching the rest a little later quick. Changes nothing.
-    fn prefetch(&self, len: usize) {
-        let _ = len;
-    }
 }
 
 /// An integrity algorithm.

@@ -6,7 +6,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_crypto::provider::IvKind;
+use ravelin_crypto::IvKind;
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::policy::{Action, Policy};
 use ravelin_types::proposal::{AhSuite, EspSuite, Suite};

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ravelin_crypto::{
-    BadKey, BatchCrypto, BatchKey, BatchPacket, CryptoProvider, EncrAlg, EncrKey, Forged, IntegAlg, IntegKey, IvKind,
+    BadKey, BatchCrypto, BatchKey, BatchPacket, CryptoProvider, EncrAlg, EncrKey, EncrShape, Forged, IntegAlg, IntegKey,
 };
 use ravelin_crypto_ipsec_mb::try_provider;
 use ravelin_testkit::vectors;
@@ -92,36 +92,8 @@ struct Key {
 }
 
 impl EncrAlg for Encr {
-    fn id(&self) -> EncrId {
-        self.0.id()
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        self.0.key_bits()
-    }
-
-    fn sends_key_length(&self) -> bool {
-        self.0.sends_key_length()
-    }
-
-    fn salt_len(&self) -> usize {
-        self.0.salt_len()
-    }
-
-    fn iv_len(&self) -> usize {
-        self.0.iv_len()
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        self.0.iv_kind()
-    }
-
-    fn block_len(&self) -> usize {
-        self.0.block_len()
-    }
-
-    fn icv_len(&self) -> usize {
-        self.0.icv_len()
+    fn shape(&self) -> &EncrShape {
+        self.0.shape()
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {

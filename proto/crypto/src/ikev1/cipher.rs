@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::encryption::EncrKey;
 use crate::ikev1::Publics;
-use crate::provider::{EncrKey, HashFn};
+use crate::provider::HashFn;
 
 /// The IV of the next message of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]

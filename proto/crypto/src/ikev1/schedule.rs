@@ -11,8 +11,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::cipher::Cipher;
+use crate::encryption::{EncrAlg, IvKind};
 use crate::ikev2::{ChildAlgs, Cutter, Nonces, encr_key_len, prf_once};
-use crate::provider::{BadKey, CryptoProvider, EncrAlg, Forged, HashFn, IntegAlg, IvKind, KeAlg, PrfAlg};
+use crate::provider::{BadKey, CryptoProvider, Forged, HashFn, IntegAlg, KeAlg, PrfAlg};
 
 /// The algorithms of an ISAKMP SA.
 #[derive(Clone, Copy)]

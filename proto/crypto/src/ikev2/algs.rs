@@ -3,7 +3,8 @@
 use ravelin_types::proposal::{EspSuite, IkeSuite, Suite};
 use ravelin_types::transform::{EncrId, IntegId};
 
-use crate::provider::{CryptoProvider, EncrAlg, IntegAlg, KeAlg, PrfAlg};
+use crate::encryption::EncrAlg;
+use crate::provider::{CryptoProvider, IntegAlg, KeAlg, PrfAlg};
 
 /// The algorithms of an IKE SA.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::slice;
 
 use ravelin_crypto::ikev2::{ChildAlgs, IkeAlgs, IkeKeys, KeyMat, Nonces, SignedOctets, Skeyseed};
-use ravelin_crypto::{BadKey, CryptoProvider, EncrAlg, EncrKey, IvKind};
+use ravelin_crypto::{BadKey, CryptoProvider, EncrAlg, EncrKey, EncrShape};
 use ravelin_types::transform::{EncrId, IntegId, PrfId};
 use ravelin_types::{IkeSpi, Secret};
 use serde::Deserialize;
@@ -99,41 +99,11 @@ fn spi(bytes: &[u8]) -> IkeSpi {
 }
 
 /// Swallows whatever part of the key stream a vector has, so that streams of any length can be compared.
-struct KeyOfAnyLength {
-    salt_len: usize,
-}
+struct KeyOfAnyLength(EncrShape);
 
 impl EncrAlg for KeyOfAnyLength {
-    fn id(&self) -> EncrId {
-        EncrId::NULL
-    }
-
-    fn key_bits(&self) -> &'static [u16] {
-        &[0]
-    }
-
-    fn sends_key_length(&self) -> bool {
-        false
-    }
-
-    fn salt_len(&self) -> usize {
-        self.salt_len
-    }
-
-    fn iv_len(&self) -> usize {
-        0
-    }
-
-    fn iv_kind(&self) -> IvKind {
-        IvKind::Unique
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn icv_len(&self) -> usize {
-        16
+    fn shape(&self) -> &EncrShape {
+        &self.0
     }
 
     fn key(&self, _bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
@@ -143,7 +113,7 @@ impl EncrAlg for KeyOfAnyLength {
 
 /// Algorithms live as long as the program; a test may leave a few behind.
 fn key_of(salt_len: usize) -> &'static dyn EncrAlg {
-    Box::leak(Box::new(KeyOfAnyLength { salt_len }))
+    Box::leak(Box::new(KeyOfAnyLength(EncrShape { salt_len, icv_len: 16, ..EncrShape::NULL })))
 }
 
 fn nist(provider: &CryptoProvider, vector: &Nist, case: &str) -> bool {
