@@ -6,9 +6,10 @@ use ravelin_types::IkeSpi;
 use ravelin_types::transform::{EncrId, PrfId};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload, UDP_HEADER_LEN};
 
-use crate::field::{Field, Problem};
+use crate::field::{Decoded, Layer};
 use crate::ike;
 use crate::keys::{BadLine, Keys};
+use crate::known::{Known, Options};
 use crate::link::Link;
 use crate::scope::Scope;
 use crate::{esp, ip};
@@ -26,57 +27,15 @@ const IPCOMP: u8 = 108;
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 
-/// How to read.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Show what a key decrypts though its integrity check fails, where the cipher can be used without one.
-    pub ignore_icv: bool,
-}
-
-/// One protocol of a packet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer {
-    /// The name that Wireshark has for it: `isakmp`, `esp`, `ah`, `udpencap`, `ipcomp`.
-    pub name: &'static str,
-    /// Its fields, in order. Offsets count from the beginning of the layer.
-    pub fields: Vec<Field>,
-    /// What is wrong with it.
-    pub problems: Vec<Problem>,
-}
-
-/// What was found in one frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decoded {
-    /// Source of the outermost IP packet, with port 0 where it has none.
-    pub src: Option<SocketAddr>,
-    /// Its destination.
-    pub dst: Option<SocketAddr>,
-    /// The protocols of IPsec in it, outermost first. Empty: none of this crate's business.
-    pub layers: Vec<Layer>,
-    /// What is wrong outside the layers.
-    pub problems: Vec<String>,
-    /// What an ESP or AH packet carries in the end, in a few words.
-    pub payload: Option<String>,
-}
-
-impl Decoded {
-    /// Whether anything is wrong.
-    pub fn is_good(&self) -> bool {
-        self.problems.is_empty() && self.layers.iter().all(|layer| layer.problems.is_empty())
-    }
-}
-
 /// Reads packets in the order of a capture; what an earlier one says opens a later one.
 pub struct Decoder {
-    pub(crate) keys: Keys,
-    pub(crate) options: Options,
-    pub(crate) sessions: ike::Sessions,
+    known: Known,
 }
 
 impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(keys: Keys, options: Options) -> Self {
-        Decoder { keys, options, sessions: ike::Sessions::default() }
+        Decoder { known: Known { keys, options, sessions: ike::Sessions::default() } }
     }
 
     /// Adds keys that came to be known, in the form that [`Keys::add`] takes.
@@ -84,18 +43,18 @@ impl Decoder {
     /// # Errors
     /// As [`Keys::add`].
     pub fn learn(&mut self, text: &str) -> Result<(), BadLine> {
-        self.keys.add(text)
+        self.known.keys.add(text)
     }
 
     /// Tells how phase 1 of an ISAKMP SA ended that was not seen: with these algorithms, and this last block. Nothing changes
     /// where it was seen.
     pub fn learn_phase1(&mut self, cookie: IkeSpi, encr: EncrId, prf: PrfId, last: &[u8]) {
-        self.sessions.phase1(cookie).assume(encr, prf, last);
+        self.known.sessions.phase1(cookie).assume(encr, prf, last);
     }
 
     /// Forgets the keys of an IKE SA.
     pub fn forget(&mut self, spis: (IkeSpi, IkeSpi)) {
-        self.keys.forget(spis);
+        self.known.keys.forget(spis);
     }
 
     /// Reads one frame.
@@ -110,7 +69,7 @@ impl Decoder {
 
     /// Reads an IKE message as it travels in UDP, without a non-ESP marker.
     pub fn ike_message(&mut self, message: &[u8]) -> Layer {
-        ike::message(message, self)
+        ike::message(message, &mut self.known)
     }
 
     fn ip(&mut self, packet: &[u8], depth: usize, decoded: &mut Decoded) {
@@ -156,7 +115,7 @@ impl Decoder {
         if [ports.0, ports.1].contains(&udp_encap::PORT) {
             self.encapsulated(data, ends, depth, decoded);
         } else if [ports.0, ports.1].contains(&500) || ike::looks_like(data) {
-            decoded.layers.push(ike::message(data, self));
+            decoded.layers.push(ike::message(data, &mut self.known));
         } else if data.strip_prefix(&NON_ESP_MARKER).is_some_and(ike::looks_like) {
             self.encapsulated(data, ends, depth, decoded);
         } else if depth > 0 {
@@ -173,7 +132,7 @@ impl Decoder {
                 scope.bytes("udpencap.non_esp_marker", NON_ESP_MARKER.len(), "Non-ESP Marker");
                 layer.fields = scope.fields;
                 decoded.layers.push(layer);
-                decoded.layers.push(ike::message(message, self));
+                decoded.layers.push(ike::message(message, &mut self.known));
             }
             Payload::Esp(packet) => {
                 decoded.layers.push(layer);
@@ -231,7 +190,7 @@ impl Decoder {
     }
 
     fn esp(&mut self, packet: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
-        let (layer, opened) = esp::esp(packet, ends, &self.keys, self.options);
+        let (layer, opened) = esp::esp(packet, ends, &self.known.keys, self.known.options);
         decoded.layers.push(layer);
         if let Some((protocol, inner)) = opened {
             self.inside(protocol, &inner, ends, depth, decoded);

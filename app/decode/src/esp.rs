@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::decoder::{Layer, Options};
+use crate::field::Layer;
 use crate::keys::{EspKeys, Keys};
+use crate::known::Options;
 use crate::scope::Scope;
 
 /// What is inside: the next header and its bytes.

@@ -1,4 +1,39 @@
-//! What a decoded packet consists of.
+//! What a decoded packet consists of: layers, fields, and what is wrong with them.
+
+use std::net::SocketAddr;
+
+/// What was found in one frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Source of the outermost IP packet, with port 0 where it has none.
+    pub src: Option<SocketAddr>,
+    /// Its destination.
+    pub dst: Option<SocketAddr>,
+    /// The protocols of IPsec in it, outermost first. Empty: none of this crate's business.
+    pub layers: Vec<Layer>,
+    /// What is wrong outside the layers.
+    pub problems: Vec<String>,
+    /// What an ESP or AH packet carries in the end, in a few words.
+    pub payload: Option<String>,
+}
+
+impl Decoded {
+    /// Whether anything is wrong.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty() && self.layers.iter().all(|layer| layer.problems.is_empty())
+    }
+}
+
+/// One protocol of a packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// The name that Wireshark has for it: `isakmp`, `esp`, `ah`, `udpencap`, `ipcomp`.
+    pub name: &'static str,
+    /// Its fields, in order. Offsets count from the beginning of the layer.
+    pub fields: Vec<Field>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
 
 /// One field of a packet, or a group of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,10 +20,12 @@ mod field;
 mod ike;
 mod ip;
 pub mod keys;
+mod known;
 mod link;
 pub mod render;
 mod scope;
 
-pub use decoder::{Decoded, Decoder, Layer, Options};
-pub use field::{Field, Problem, Secrecy, Value};
+pub use decoder::Decoder;
+pub use field::{Decoded, Field, Layer, Problem, Secrecy, Value};
+pub use known::Options;
 pub use link::Link;

@@ -16,7 +16,8 @@ mod v2;
 use ravelin_types::IkeSpi;
 use ravelin_wire::ike::header::{ExchangeType, Header};
 
-use crate::decoder::{Decoder, Layer};
+use crate::field::Layer;
+use crate::known::Known;
 use crate::scope::Scope;
 
 pub(crate) use session::Sessions;
@@ -56,13 +57,13 @@ pub(crate) fn looks_like(data: &[u8]) -> bool {
 }
 
 /// Reads a message.
-pub(crate) fn message(data: &[u8], decoder: &mut Decoder) -> Layer {
+pub(crate) fn message(data: &[u8], known: &mut Known) -> Layer {
     let mut layer = Layer { name: "isakmp", ..Layer::default() };
     let mut scope = Scope::new(data, 0, &mut layer.problems);
     if let Some((numbers, body)) = header(&mut scope, data.len()) {
         match numbers.version >> 4 {
-            2 => v2::body(&numbers, data, body, decoder, &mut scope),
-            1 => v1::body(&numbers, data, body, decoder, &mut scope),
+            2 => v2::body(&numbers, data, body, known, &mut scope),
+            1 => v1::body(&numbers, data, body, known, &mut scope),
             major => {
                 scope.problem_at(17, format!("version {major} of IKE is not known: expected 1 or 2"));
                 scope.remainder("isakmp.extradata", "Data");

@@ -10,8 +10,8 @@ use ravelin_wire::ike::v1::{
 use super::attribute::{self, Meaning};
 use super::proof::Verdict;
 use super::{Numbers, bounded, v2};
-use crate::decoder::Decoder;
 use crate::field::{Field, Secrecy, Value};
+use crate::known::Known;
 use crate::scope::Scope;
 
 const GENERIC: usize = 4;
@@ -44,19 +44,19 @@ pub(super) fn payload_name(number: u8) -> String {
 }
 
 /// Reads what follows the header, `len` bytes of it.
-pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, decoder: &mut Decoder, scope: &mut Scope<'_, '_>) {
-    let phase1 = decoder.sessions.phase1(numbers.initiator);
+pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, known: &mut Known, scope: &mut Scope<'_, '_>) {
+    let phase1 = known.sessions.phase1(numbers.initiator);
     if !numbers.encrypted() {
         phase1.learn(message);
         chain(numbers.first, len, scope);
         if let Ok(Message { content: Content::Clear(payloads), .. }) = Message::parse(message) {
-            verdict(phase1.judge(numbers, &payloads, message, decoder.keys.psks()), scope);
+            verdict(phase1.judge(numbers, &payloads, message, known.keys.psks()), scope);
         }
         return;
     }
     let at = scope.at();
     let bytes = scope.peek().get(..len).unwrap_or_default();
-    let plain = match (decoder.keys.ikev1(numbers.initiator), bytes) {
+    let plain = match (known.keys.ikev1(numbers.initiator), bytes) {
         (None, _) => Err("no key is given for this ISAKMP SA".to_owned()),
         (Some(_), []) => Err("there is none".to_owned()),
         (Some(key), bytes) => phase1.open(numbers, key, bytes),
@@ -73,7 +73,7 @@ pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, decoder: &mut 
                 inner.remainder("isakmp.extradata", "Padding");
             }
             if let Ok(payloads) = Payloads::parse(PayloadType(numbers.first), &plain) {
-                verdict(phase1.judge(numbers, &payloads, &plain, decoder.keys.psks()), &mut inner);
+                verdict(phase1.judge(numbers, &payloads, &plain, known.keys.psks()), &mut inner);
             }
             let fields = inner.fields;
             scope.push(Field::group("isakmp.enc.data", at, fields));

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::hidden;
-use crate::decoder::{Decoded, Layer};
-use crate::field::{Field, Secrecy, Value};
+use crate::field::{Decoded, Field, Layer, Secrecy, Value};
 
 /// A frame as an object: `frame`, `time` (microseconds since 1970), `src`, `dst`, `layers`, `problems`, `payload`.
 pub fn frame(number: usize, time: Option<u64>, decoded: &Decoded, shown: Secrecy) -> Json {

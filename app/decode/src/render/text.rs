@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use time::OffsetDateTime;
 
 use super::hidden;
-use crate::decoder::{Decoded, Layer};
-use crate::field::{Field, Secrecy};
+use crate::field::{Decoded, Field, Layer, Secrecy};
 
 /// Bytes on one line.
 const PER_LINE: usize = 8;

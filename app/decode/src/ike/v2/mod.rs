@@ -7,8 +7,8 @@ mod sa;
 use ravelin_wire::ike::header::PayloadType;
 
 use super::{Numbers, bounded};
-use crate::decoder::Decoder;
 use crate::field::Value;
+use crate::known::Known;
 use crate::scope::Scope;
 
 pub(super) use payload::{identity_data, spis, vendor};
@@ -40,9 +40,9 @@ pub(super) fn payload_name(number: u8) -> String {
 }
 
 /// Reads what follows the header, `len` bytes of it.
-pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, decoder: &mut Decoder, scope: &mut Scope<'_, '_>) {
+pub(super) fn body(numbers: &Numbers, message: &[u8], len: usize, known: &mut Known, scope: &mut Scope<'_, '_>) {
     chain(numbers.first, len, scope, &mut |kind, first, scope| {
-        protected::protected(kind, first, numbers, message, decoder, scope);
+        protected::protected(kind, first, numbers, message, known, scope);
     });
 }
 

@@ -3,9 +3,9 @@
 use ravelin_wire::ike::header::PayloadType;
 
 use super::{chain, payload_name};
-use crate::decoder::Decoder;
 use crate::field::{Field, Problem, Value};
 use crate::ike::{Numbers, Sessions};
+use crate::known::Known;
 use crate::scope::Scope;
 
 /// Reads the Encrypted payload, or a fragment of one, behind its generic header.
@@ -14,7 +14,7 @@ pub(super) fn protected(
     first: u8,
     numbers: &Numbers,
     message: &[u8],
-    decoder: &mut Decoder,
+    known: &mut Known,
     scope: &mut Scope<'_, '_>,
 ) {
     let fragment = if kind == PayloadType::SKF {
@@ -28,7 +28,7 @@ pub(super) fn protected(
     } else {
         None
     };
-    let Decoder { keys, options, sessions } = decoder;
+    let Known { keys, options, sessions } = known;
     let head = message.get(..scope.at()).unwrap_or_default();
     let spis = (numbers.initiator, numbers.responder);
     let Some(keys) = keys.ikev2(spis, numbers.by_initiator(), head, scope.peek()) else {
