@@ -12,6 +12,8 @@ use ravelin_eap::Accounts;
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+use ravelin_types::selector::narrow;
 use ravelin_types::{Identity, Secret};
 use subtle::ConstantTimeEq;
 
@@ -68,8 +70,8 @@ impl Config {
             if remote.open.keys.is_none() && !can {
                 mistakes.push(Mistake::NoSecret(name()));
             }
-            if let Some(why) = remote.eap_mistake() {
-                mistakes.push(Mistake::Eap(name(), why));
+            if let Some(why) = remote.auth_mistake() {
+                mistakes.push(Mistake::Authentication(name(), why));
             }
             if remote.local.is_some_and(|local| local.is_ipv4() != remote.remote.is_ipv4()) {
                 mistakes.push(Mistake::Families(name()));
@@ -143,8 +145,8 @@ pub enum Mistake {
     DuplicatePolicy(PolicyId),
     /// The remote has no pre-shared key, or nobody whose certificate would be trusted.
     NoSecret(String),
-    /// EAP cannot be used so.
-    Eap(String, &'static str),
+    /// The two sides cannot authenticate so.
+    Authentication(String, &'static str),
     /// The remote has a post-quantum pre-shared key beside EAP.
     PpkWithEap(String),
     /// The two addresses of the remote are not of one family.
@@ -173,7 +175,7 @@ impl fmt::Display for Mistake {
             Mistake::NoSecret(name) => {
                 write!(f, "remote {name} has no pre-shared key, and no authority, certificate or key to trust")
             }
-            Mistake::Eap(name, why) => write!(f, "remote {name}: {why}"),
+            Mistake::Authentication(name, why) => write!(f, "remote {name}: {why}"),
             Mistake::PpkWithEap(name) => {
                 write!(f, "remote {name} has a post-quantum pre-shared key, which does not go with EAP")
             }
@@ -415,6 +417,8 @@ impl ChildPolicy {
     /// Our selectors and the peer's, for an IKE SA with these addresses.
     #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn selectors(&self, inside: &Inside) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+        // RFC 7619 §2.5: who proves nothing has no traffic but his own.
+        let reachable = inside.nobody.then(|| narrow(&self.policy.remote, &inside.theirs));
         let at = |fixed: &[TrafficSelector], dynamic: &[TrafficSelector], addresses: &[TrafficSelector]| {
             let of = |address: &TrafficSelector| {
                 let address = *address;
@@ -423,6 +427,9 @@ impl ChildPolicy {
             fixed.iter().copied().chain(addresses.iter().flat_map(of)).collect()
         };
         let policy = &self.policy;
-        (at(&policy.local, &self.dynamic.local, &inside.ours), at(&policy.remote, &self.dynamic.remote, &inside.theirs))
+        (
+            at(&policy.local, &self.dynamic.local, &inside.ours),
+            at(reachable.as_ref().unwrap_or(&policy.remote), &self.dynamic.remote, &inside.theirs),
+        )
     }
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Encap;
@@ -276,12 +276,19 @@ pub(crate) fn down(ends: &Ends, remote: &str, reason: DownReason, core: &mut Cor
     core.event(Event::IkeDown { remote: remote.into(), spis: ends.spis(), reason });
 }
 
-/// Ends the oldest IKE SA with a peer of a remote when there are too many.
-pub(crate) fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
-    if core.table.with_peer(remote, peer).count() < limits::IKE_SAS_PER_REMOTE {
+/// Ends the oldest IKE SA with a peer of a remote when there are too many. Of one that proved nothing, `at` is all that is
+/// known.
+pub(crate) fn make_room(remote: &str, peer: &Identity, at: IpAddr, core: &mut Core) {
+    let nobody = *peer == Identity::Null;
+    let full = match nobody {
+        true => core.table.nobodies().from(at) >= limits::NOBODIES_PER_ADDRESS,
+        false => core.table.with_peer(remote, peer).count() >= limits::IKE_SAS_PER_REMOTE,
+    };
+    if !full {
         return;
     }
-    let oldest = core.table.with_peer(remote, peer).min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
+    let its = core.table.with_peer(remote, peer).filter(|sa| !nobody || sa.ends.peer.ip() == at);
+    let oldest = its.min_by_key(|sa| sa.ends.serial).map(|sa| sa.ends.our_spi());
     if let Some(oldest) = oldest.and_then(|spi| core.table.take(spi)) {
         oldest.drop_silently(DownReason::Replaced, core);
     }
@@ -289,6 +296,9 @@ pub(crate) fn make_room(remote: &str, peer: &Identity, core: &mut Core) {
 
 /// Whether there may be one more Child SA on an IKE SA that has `children` of them, and with its peer.
 pub(crate) fn room(children: usize, remote: &str, peer: &Identity, core: &Core) -> Result<(), Error> {
+    if *peer == Identity::Null {
+        return if children < limits::CHILDREN_PER_NOBODY { Ok(()) } else { Err(Error::Full) };
+    }
     let all = children + core.table.with_peer(remote, peer).map(IkeSa::children).sum::<usize>();
     let full = children >= limits::CHILDREN_PER_IKE_SA || all >= limits::CHILDREN_PER_REMOTE;
     if full { Err(Error::Full) } else { Ok(()) }

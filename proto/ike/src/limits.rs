@@ -28,6 +28,16 @@ pub const IKE_SAS: usize = 100_000;
 /// or rekeys IKE SAs without end harms nobody but itself.
 pub const IKE_SAS_PER_REMOTE: usize = 64;
 
+/// IKE SAs in all whose peers proved nothing of who they are (RFC 7619). Beyond it IKE_AUTH is refused, so that there is
+/// room for the others however many come.
+pub const NOBODIES: usize = 4096;
+
+/// Those of one address, which is all that is known of such a peer. Beyond it the oldest ends.
+pub const NOBODIES_PER_ADDRESS: usize = 16;
+
+/// Child SAs of one of them.
+pub const CHILDREN_PER_NOBODY: usize = 16;
+
 /// Child SAs of one IKE SA, those being replaced included. Beyond it NO_ADDITIONAL_SAS is the answer. A policy that
 /// populates selectors from packets has one for each flow.
 pub const CHILDREN_PER_IKE_SA: usize = 4096;

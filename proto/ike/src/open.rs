@@ -47,7 +47,7 @@ pub struct Gateway {
 /// Identities that are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdPattern {
-    /// Every one.
+    /// Every one that names somebody.
     Any,
     /// This one.
     Exactly(Identity),
@@ -74,7 +74,8 @@ impl IdPattern {
     /// Whether the identity is one of them.
     pub fn takes(&self, id: &Identity) -> bool {
         match self {
-            IdPattern::Any => true,
+            // ID_NULL names nobody (RFC 7619 §2.2).
+            IdPattern::Any => *id != Identity::Null,
             IdPattern::Exactly(one) => one == id,
             IdPattern::Within(base) => matches!(id, Identity::Dn(dn) if dn.is_within(base)),
             IdPattern::Like(pattern) => matches!(id, Identity::Dn(dn) if dn.is_like(pattern)),
@@ -162,7 +163,8 @@ impl Remote {
 
     /// Whether this identity is one that it takes for the peer.
     pub(crate) fn takes(&self, id: &Identity) -> bool {
-        self.open.peers.as_ref().map_or(self.remote_id == *id, |pattern| pattern.takes(id))
+        // RFC 7619 §2.2: what nobody has proved says nothing.
+        self.is_nobody() || self.open.peers.as_ref().map_or(self.remote_id == *id, |pattern| pattern.takes(id))
     }
 
     /// Whom it takes for the peer, for a report.
@@ -170,19 +172,29 @@ impl Remote {
         self.open.peers.as_ref().map_or_else(|| alloc::format!("{}", self.remote_id), |open| alloc::format!("{open}"))
     }
 
+    /// Whether the peer proves nothing of who it is (RFC 7619).
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self.remote_auth, RemoteAuth::Null)
+    }
+
+    /// Who the peer has proved to be that says so.
+    pub(crate) fn proved(&self, said: &Identity) -> Identity {
+        if self.is_nobody() { Identity::Null } else { said.clone() }
+    }
+
     /// The identity of the peer that we ask for, if there is only one.
     pub(crate) fn asked_for(&self) -> Option<&Identity> {
-        self.open.peers.is_none().then_some(&self.remote_id)
+        (self.open.peers.is_none() && !self.is_nobody()).then_some(&self.remote_id)
     }
 
     /// The same with nothing open, for this peer, which reaches us at `own`.
     pub(crate) fn for_peer(self: &Arc<Self>, own: IpAddr, peer: &Identity) -> Arc<Remote> {
         let open = &self.open;
-        if open.peers.is_none() && !open.own_address && open.keys.is_none() {
+        if open.peers.is_none() && !open.own_address && open.keys.is_none() && !self.is_nobody() {
             return self.clone();
         }
         let mut closed = Remote::clone(self);
-        closed.remote_id = peer.clone();
+        closed.remote_id = self.proved(peer);
         if open.own_address {
             closed.local_id = own.into();
         }

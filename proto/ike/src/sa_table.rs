@@ -19,6 +19,40 @@ pub(crate) type InitKey = (IkeSpi, Vec<u8>);
 /// Name of the remote, who the peer proved to be, and our SPI.
 type Whose = (String, Option<Identity>, IkeSpi);
 
+/// How many of something there are, by the address of the peer.
+#[derive(Default)]
+pub(crate) struct Counts {
+    of: BTreeMap<IpAddr, usize>,
+    total: usize,
+}
+
+impl Counts {
+    fn add(&mut self, address: IpAddr) {
+        *self.of.entry(address).or_default() += 1;
+        self.total += 1;
+    }
+
+    fn remove(&mut self, address: IpAddr) {
+        if let Some(count) = self.of.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&address);
+            }
+            self.total -= 1;
+        }
+    }
+
+    /// In all.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Of this address.
+    pub(crate) fn from(&self, address: IpAddr) -> usize {
+        self.of.get(&address).copied().unwrap_or(0)
+    }
+}
+
 /// All IKE SAs of an endpoint.
 #[derive(Default)]
 pub(crate) struct SaTable {
@@ -29,8 +63,9 @@ pub(crate) struct SaTable {
     inits: BTreeMap<InitKey, IkeSpi>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
     by_remote: BTreeSet<Whose>,
-    half_open: BTreeMap<IpAddr, usize>,
-    half_open_total: usize,
+    half_open: Counts,
+    /// Of peers that proved nothing of who they are (RFC 7619).
+    nobodies: Counts,
     inbound: BTreeMap<Spi, IkeSpi>,
     /// Which indexes the inbound SPIs have in a table of [`places`].
     taken: Vec<bool>,
@@ -49,8 +84,10 @@ impl SaTable {
             self.inits.insert(key.clone(), spi);
         }
         if sa.is_half_open() {
-            *self.half_open.entry(sa.ends.peer.ip()).or_default() += 1;
-            self.half_open_total += 1;
+            self.half_open.add(sa.ends.peer.ip());
+        }
+        if sa.peer() == Some(&Identity::Null) {
+            self.nobodies.add(sa.ends.peer.ip());
         }
         self.by_remote.insert(whose(&sa, spi));
         self.sas.insert(spi, sa);
@@ -66,14 +103,10 @@ impl SaTable {
             self.inits.remove(key);
         }
         if sa.is_half_open() {
-            let address = sa.ends.peer.ip();
-            if let Some(count) = self.half_open.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    self.half_open.remove(&address);
-                }
-            }
-            self.half_open_total -= 1;
+            self.half_open.remove(sa.ends.peer.ip());
+        }
+        if sa.peer() == Some(&Identity::Null) {
+            self.nobodies.remove(sa.ends.peer.ip());
         }
         self.by_remote.remove(&whose(&sa, spi));
         Some(sa)
@@ -118,14 +151,14 @@ impl SaTable {
         self.by_remote.range(from..=to).filter_map(|(.., spi)| self.sas.get(spi))
     }
 
-    /// Half-open IKE SAs that peers began, in all.
-    pub(crate) fn half_open(&self) -> usize {
-        self.half_open_total
+    /// Half-open IKE SAs that peers began.
+    pub(crate) fn half_open(&self) -> &Counts {
+        &self.half_open
     }
 
-    /// Half-open IKE SAs that this address began.
-    pub(crate) fn half_open_from(&self, address: IpAddr) -> usize {
-        self.half_open.get(&address).copied().unwrap_or(0)
+    /// IKE SAs of peers that proved nothing of who they are.
+    pub(crate) fn nobodies(&self) -> &Counts {
+        &self.nobodies
     }
 
     /// The next timer.

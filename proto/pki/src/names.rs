@@ -35,7 +35,7 @@ fn matches(identity: &Identity, certificate: &Certificate) -> bool {
             name => named(&name),
         }),
         Identity::KeyId(id) => !id.is_empty() && certificate.extensions().subject_key.as_ref() == Some(id),
-        Identity::Other { .. } => false,
+        Identity::Null | Identity::Other { .. } => false,
     }
 }
 

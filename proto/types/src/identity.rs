@@ -21,6 +21,7 @@ ids! {
         DER_ASN1_DN = 9 => "asn1dn",
         DER_ASN1_GN = 10 => "asn1gn",
         KEY_ID = 11 => "keyid",
+        NULL = 13 => "null",
     }
 }
 
@@ -42,6 +43,8 @@ pub enum Identity {
     Dn(Dn),
     /// ID_DER_ASN1_GN: a general name of X.509 in DER.
     GeneralName(Vec<u8>),
+    /// ID_NULL: nobody (RFC 7619 §2.2).
+    Null,
     /// Any other type, or a text type that is not UTF-8.
     Other {
         /// ID Type.
@@ -52,7 +55,8 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// From the type and the Identification Data of a payload. `None`: an address type of a wrong length.
+    /// From the type and the Identification Data of a payload. `None`: an address type of a wrong length, or an ID_NULL
+    /// with data.
     pub fn parse(kind: IdType, data: &[u8]) -> Option<Self> {
         let text = || String::from_utf8(data.to_vec()).ok();
         let other = || Identity::Other { kind, data: data.to_vec() };
@@ -64,6 +68,7 @@ impl Identity {
             IdType::KEY_ID => Identity::KeyId(data.to_vec()),
             IdType::DER_ASN1_DN => Identity::Dn(Dn::new(data)),
             IdType::DER_ASN1_GN => Identity::GeneralName(data.to_vec()),
+            IdType::NULL => data.is_empty().then_some(Identity::Null)?,
             _ => other(),
         })
     }
@@ -78,6 +83,7 @@ impl Identity {
             Identity::KeyId(_) => IdType::KEY_ID,
             Identity::Dn(_) => IdType::DER_ASN1_DN,
             Identity::GeneralName(_) => IdType::DER_ASN1_GN,
+            Identity::Null => IdType::NULL,
             Identity::Other { kind, .. } => *kind,
         }
     }
@@ -89,6 +95,7 @@ impl Identity {
             Identity::Ipv6(address) => address.octets().to_vec(),
             Identity::Fqdn(text) | Identity::Rfc822(text) => text.as_bytes().to_vec(),
             Identity::Dn(dn) => dn.der().to_vec(),
+            Identity::Null => Vec::new(),
             Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => data.clone(),
         }
     }
@@ -105,8 +112,11 @@ impl From<IpAddr> for Identity {
 
 impl fmt::Display for Identity {
     /// `fqdn:gw.example.org`. Control characters are escaped, so that a peer cannot write to a terminal or a log;
-    /// opaque bytes print in hexadecimal.
+    /// opaque bytes print in hexadecimal, and ID_NULL is `%null`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Identity::Null {
+            return f.write_str("%null");
+        }
         write!(f, "{}:", self.kind())?;
         match self {
             Identity::Ipv4(address) => write!(f, "{address}"),
@@ -116,6 +126,7 @@ impl fmt::Display for Identity {
                 data.iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
             }
             Identity::Dn(dn) => write!(f, "{dn}"),
+            Identity::Null => Ok(()),
             Identity::KeyId(data) | Identity::GeneralName(data) | Identity::Other { data, .. } => {
                 f.write_str("0x")?;
                 data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -139,11 +150,13 @@ mod tests {
             Identity::Dn("C=CH, CN=gw".parse().unwrap()),
             Identity::Dn(Dn::new(b"no DER")),
             Identity::GeneralName(b"\x82\x01a".to_vec()),
+            Identity::Null,
             Identity::Other { kind: IdType::FQDN, data: b"\xff".to_vec() },
         ] {
             assert_eq!(Identity::parse(id.kind(), &id.data()), Some(id));
         }
         assert_eq!(Identity::parse(IdType::IPV4_ADDR, &[1, 2, 3]), None);
+        assert_eq!(Identity::parse(IdType::NULL, b"x"), None);
     }
 
     // SECURITY-HISTORY row 53: what a peer sends is escaped before it is shown.

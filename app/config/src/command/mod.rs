@@ -39,7 +39,7 @@ pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
 pub use pool::PoolArgs;
 pub(crate) use remote::GATEWAYS;
-pub use remote::{LoadedSpec, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
+pub use remote::{LoadedSpec, NullSides, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{Line, interface_line, pool_line};
 pub use x509::{X509Args, X509Spec};

@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, Remote, Retransmission, V1};
 use ravelin_types::Identity;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
-pub use self::spec::{LoadedSpec, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
+pub use self::spec::{LoadedSpec, NullSides, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
 use super::extensions::ExtensionArgs;
 use super::internal::InternalArgs;
 use super::policy::{List, ListParser, unused_integrity};
@@ -77,9 +77,13 @@ pub struct RemoteArgs {
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
     /// methods, best first: EAP-TLS, EAP-TTLS, EAP-PEAP, EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a
-    /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone
+    /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone.
+    /// NULL: neither proves anything (RFC 7619); such a remote has the traffic of its own address alone
     #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
     auth: AuthWord,
+    /// One side proves nothing of who it is (RFC 7619), own or peer, where the other does by -m PresharedKey or RSASIG
+    #[arg(long, value_name = "SIDE", value_enum)]
+    null: Option<NullSide>,
     /// The user of EAP: with -w who we are (default: as -g), with -u whom we take, which may be a pattern like
     /// *@example.org (default: everybody with a password)
     #[arg(long, value_name = "ID", value_parser = eap_user)]
@@ -172,22 +176,33 @@ enum AuthWord {
     PresharedKey,
     RsaSig,
     Hybrid,
+    Null,
     Eap(Vec<Method>),
 }
 
+/// Who proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum NullSide {
+    /// This host.
+    Own,
+    /// The remote.
+    Peer,
+}
+
 fn auth_word(text: &str) -> Result<AuthWord, BadValue> {
-    const WORDS: &[&str] = &["PresharedKey", "PSK", "RSASIG", "HYBRID", "EAP"];
+    const WORDS: &[&str] = &["PresharedKey", "PSK", "RSASIG", "HYBRID", "NULL", "EAP"];
     match text.to_ascii_lowercase().as_str() {
         "presharedkey" | "psk" => Ok(AuthWord::PresharedKey),
         "rsasig" => Ok(AuthWord::RsaSig),
         "hybrid" => Ok(AuthWord::Hybrid),
+        "null" => Ok(AuthWord::Null),
         "eap" => Ok(AuthWord::Eap(eap::every_method())),
         "eap-radius" => Ok(AuthWord::Eap(Vec::new())),
         word if word.starts_with("eap-") => eap::methods(text).map(AuthWord::Eap),
         _ => {
             let hint = did_you_mean(text, WORDS.iter().copied());
             Err(BadValue::new(format!(
-                "expected PresharedKey (or PSK), RSASIG, HYBRID, or EAP methods like EAP-MSCHAPV2{hint}"
+                "expected PresharedKey (or PSK), RSASIG, HYBRID, NULL, or EAP methods like EAP-MSCHAPV2{hint}"
             )))
         }
     }
@@ -226,7 +241,8 @@ impl RemoteArgs {
                 "a negotiation starts with the address of a remote; -r any is for -u",
             ));
         }
-        if endpoint.is_unspecified() && self.peer_id.is_none() {
+        let null = self.null()?;
+        if endpoint.is_unspecified() && self.peer_id.is_none() && !null.peer {
             return Err(Conflict::missing(
                 "expected -f, who may come: an identity, several like *@example.org, or any",
             ));
@@ -241,6 +257,7 @@ impl RemoteArgs {
             Some(IdWord::Like(_)) => {
                 return Err(Conflict::at(('g', "own-id"), "this host is one identity, not several"));
             }
+            None if null.own => Some(Identity::Null),
             None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(endpoint.into()),
             None => match &self.eap_id {
                 Some(Who::Exactly(user)) if self.initiate => Some(user.clone()),
@@ -249,6 +266,7 @@ impl RemoteArgs {
         };
         let peer_id = match &self.peer_id {
             Some(IdWord::Given(id)) => id.clone(),
+            None if null.peer => Identity::Null,
             Some(IdWord::Subject | IdWord::Like(_)) | None => endpoint.into(),
         };
         let peers = match &self.peer_id {
@@ -275,6 +293,10 @@ impl RemoteArgs {
                 return Err(Conflict::at(('h', "secret-file"), "EAP-TLS has no password: it takes certificates (-c)"));
             }
             (_, file) if by_eap => file.clone(),
+            (None, None) if self.auth == AuthWord::Null => None,
+            (None, Some(_)) if self.auth == AuthWord::Null => {
+                return Err(Conflict::at(('h', "secret-file"), "with -m NULL neither side proves anything"));
+            }
             (None, None) => return Err(Conflict::missing("expected -h FILE with the pre-shared key")),
             (Some(_), Some(_)) => {
                 return Err(Conflict::at(('h', "secret-file"), "a pre-shared key does not go with -m RSASIG"));
@@ -304,10 +326,35 @@ impl RemoteArgs {
             xauth: self.xauth()?,
             internal: self.internal.interpret(self.initiate, self.accept)?,
             extensions: self.extensions.interpret(self.version)?,
+            null,
             eap: self.eap(&own_id)?,
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))
+    }
+
+    /// Who proves nothing.
+    fn null(&self) -> Result<NullSides, Conflict> {
+        let null = match (&self.auth, self.null) {
+            (AuthWord::Null, None) => NullSides { own: true, peer: true },
+            (AuthWord::Null, Some(_)) => {
+                return Err(Conflict::at(('\0', "null"), "with -m NULL neither side proves anything"));
+            }
+            (AuthWord::PresharedKey | AuthWord::RsaSig, side) => {
+                NullSides { own: side == Some(NullSide::Own), peer: side == Some(NullSide::Peer) }
+            }
+            (_, None) => NullSides::default(),
+            (_, Some(_)) => {
+                return Err(Conflict::at(('\0', "null"), "it goes with -m PresharedKey or RSASIG, of the other side"));
+            }
+        };
+        if null.peer && self.peer_id.is_some() {
+            return Err(Conflict::at(('f', "peer-id"), "a remote that proves nothing is nobody; leave it out"));
+        }
+        if self.version == 1 && null != NullSides::default() {
+            return Err(Conflict::at(('m', "auth"), "NULL authentication is of IKEv2; say -z 2"));
+        }
+        Ok(null)
     }
 
     fn liveness(&self) -> Result<Liveness, Conflict> {
@@ -355,7 +402,7 @@ impl RemoteArgs {
 
     /// The certificates, with what follows from them.
     fn signature(&self) -> Result<Option<SignatureSpec>, Conflict> {
-        if self.auth == AuthWord::PresharedKey {
+        if matches!(self.auth, AuthWord::PresharedKey | AuthWord::Null) {
             let given = [
                 (!self.certificate.is_empty(), ('c', "certificate")),
                 (self.peer_certificate.is_some(), ('b', "peer-certificate")),
@@ -369,14 +416,18 @@ impl RemoteArgs {
         let is_user = match self.auth {
             AuthWord::Eap(_) => self.initiate,
             AuthWord::Hybrid => self.xauth_login.is_some(),
-            AuthWord::PresharedKey | AuthWord::RsaSig => false,
+            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Null => false,
         };
         let by_certificate = self.eap_methods().iter().any(|method| !method.has_password());
         if is_user && matches!(self.auth, AuthWord::Eap(_)) && !by_certificate && !self.certificate.is_empty() {
             let why = "a user of EAP has a password (-h), not a certificate, but with EAP-TLS";
             return Err(Conflict::at(('c', "certificate"), why));
         }
-        if self.certificate.is_empty() && (!is_user || by_certificate) {
+        let proves = self.null != Some(NullSide::Own);
+        if !proves && !self.certificate.is_empty() {
+            return Err(Conflict::at(('c', "certificate"), "with --null own this host proves nothing; leave it out"));
+        }
+        if self.certificate.is_empty() && proves && (!is_user || by_certificate) {
             return Err(Conflict::missing("expected -c FILES, our own certificate first"));
         }
         let peer_subject = match (&self.peer_id, &self.peer_certificate) {
@@ -391,7 +442,7 @@ impl RemoteArgs {
             revocation: self.revocation,
             own: self.certificate.clone(),
             peer: self.peer_certificate.clone(),
-            own_subject: !is_user && !matches!(self.own_id, Some(IdWord::Given(_))),
+            own_subject: !is_user && proves && !matches!(self.own_id, Some(IdWord::Given(_))),
             peer_subject,
         }))
     }
@@ -400,7 +451,7 @@ impl RemoteArgs {
     fn eap_methods(&self) -> &[Method] {
         match &self.auth {
             AuthWord::Eap(methods) => methods,
-            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Hybrid => &[],
+            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Hybrid | AuthWord::Null => &[],
         }
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
 use ravelin_ike::config::{IkeVersion, Liveness, V1};
+use ravelin_types::Identity;
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{DeviceName, Mode, Ways};
@@ -167,6 +168,44 @@ fn a_remote_has_as_many_addresses_as_are_written() {
     ] {
         let (place, message) = bad(&line);
         assert_eq!(place.as_deref(), at, "{line}: {message}");
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
+// RFC 7619: one side, the other, or both.
+#[test]
+fn a_remote_that_proves_nothing_is_nobody() {
+    let read = |line: &str| match good(line).command {
+        Command::AddRemote(spec) => spec,
+        other => panic!("{other:?}"),
+    };
+    let both = read("ike remote -n guests -u -r any -m NULL");
+    assert_eq!(both.null, NullSides { own: true, peer: true });
+    assert_eq!((&both.own_id, &both.peer_id), (&Identity::Null, &Identity::Null));
+    let own = read("ike remote -n gw -w -r 192.0.2.2 -f fqdn:gw -m RSASIG --null own");
+    assert_eq!((own.null.own, own.null.peer, own.own_id.clone()), (true, false, Identity::Null));
+    let peer = read("ike remote -n guests -u -r any -g fqdn:gw -c gw.pem -m RSASIG --null peer");
+    assert_eq!((peer.null.own, peer.null.peer, peer.peer_id.clone()), (false, true, Identity::Null));
+    for spec in [both, own, peer] {
+        let again = read(&spec.line().to_string());
+        assert_eq!(
+            (again.null, &again.own_id, &again.peer_id),
+            (spec.null, &spec.own_id, &spec.peer_id),
+            "{}",
+            spec.line()
+        );
+    }
+    let remote = "ike remote -n gw -w -r 192.0.2.2";
+    for (line, at, words) in [
+        (format!("{remote} -m NULL -f fqdn:gw"), "-f", "is nobody"),
+        (format!("{remote} -m NULL -h f"), "-h", "neither side proves"),
+        (format!("{remote} -m NULL --null own"), "--null", "neither side proves"),
+        (format!("{remote} -m NULL -z 1"), "-m", "of IKEv2"),
+        (format!("{remote} -m EAP-TLS -g fqdn:a -c a.pem --null peer"), "--null", "of the other side"),
+        (format!("{remote} -m RSASIG -c a.pem -f fqdn:gw --null own"), "-c", "proves nothing"),
+    ] {
+        let (place, message) = bad(&line);
+        assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
         assert!(message.contains(words), "{line}: {message}");
     }
 }

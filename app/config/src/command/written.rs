@@ -214,12 +214,20 @@ impl RemoteSpec {
                 let word = demand.to_possible_value().filter(|_| demand != Revocation::Relaxed);
                 line.optional("--revocation", word.map(|word| word.get_name().to_owned()));
             }
+            None if self.null.own && self.null.peer => line.value("-m", "NULL"),
             None => line.value("-m", "PresharedKey"),
+        }
+        match (self.null.own, self.null.peer) {
+            (true, false) => line.value("--null", "own"),
+            (false, true) => line.value("--null", "peer"),
+            (true, true) | (false, false) => {}
         }
         let subject =
             |own: bool| self.signature.as_ref().is_some_and(|s| if own { s.own_subject } else { s.peer_subject });
         let id = |id, own| if subject(own) { "asn1dn:".to_owned() } else { identity::written(id) };
-        line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), identity::pattern_word));
+        if !self.null.peer {
+            line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), identity::pattern_word));
+        }
         line.value("-g", id(&self.own_id, true));
         line.optional("-h", self.secret_file.as_deref().map(file));
         self.algorithms(&mut line);

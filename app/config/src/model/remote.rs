@@ -71,7 +71,10 @@ impl Model {
             true => None,
             false => Some(Arc::new(self.database.credential(&signature.own, directory)?)),
         };
-        let trust = self.database.trust(signature.peer.as_deref(), directory)?;
+        let trust = match spec.null.peer {
+            true => Trust::default(),
+            false => self.database.trust(signature.peer.as_deref(), directory)?,
+        };
         let certificate = credential.as_ref().and_then(|credential| credential.certificates.first());
         if let (true, Some(file), Some(own)) = (signature.own_subject, signature.own.first(), certificate) {
             spec.own_id = papers::subject(own, file)?;
@@ -241,6 +244,8 @@ impl RemoteEntry {
         };
         let remote_auth =
             believes.map_or(remote_auth, |believed| RemoteAuth::Signature(Arc::new(model.database.trust_of(believed))));
+        let local_auth = if spec.null.own { LocalAuth::Null } else { local_auth };
+        let remote_auth = if spec.null.peer { RemoteAuth::Null } else { remote_auth };
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),

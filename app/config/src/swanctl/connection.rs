@@ -19,7 +19,7 @@ use super::round;
 use super::tree::{Named, Section};
 use super::value::{self, Address, Who};
 use super::xauth;
-use crate::command::{ExtensionSpec, GATEWAYS, LoadedSpec, PolicySpec, RemoteSpec};
+use crate::command::{ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::eap::EapSpec;
 use crate::value::name;
 
@@ -120,7 +120,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         return None;
     }
     let (Some(own), Some(peer)) = (own, peer) else { return None };
+    let null = NullSides { own: matches!(own.by, round::By::Null), peer: matches!(peer.by, round::By::Null) };
     let (own_id, own_address) = match &own.id {
+        None if null.own => (Identity::Null, false),
         Some(Who::Exactly(id)) => (id.clone(), false),
         _ => match local_host {
             Some(local) => (local.into(), false),
@@ -134,6 +136,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         None => versions.first,
     };
     let (peer_id, peers) = match peer.id {
+        _ if null.peer => (Identity::Null, None),
         Some(Who::Exactly(id)) => (id, None),
         Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
         None => (Identity::from(endpoint), Some(IdPattern::Any)),
@@ -170,6 +173,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         peers,
         secret_file: None,
         signature: None,
+        null,
         initiate: remote_host.is_some() && eap.as_ref().is_none_or(EapSpec::initiates),
         accept: eap.as_ref().is_none_or(EapSpec::accepts),
         eap,
@@ -199,7 +203,10 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     // Nothing of what was configured may be for IKEv1.
     // EAP is of IKEv2.
     let older = older.filter(|older| {
-        older.eap.is_none() && !older.extensions.ppk_required && proposal::is_of_ikev1(&older.proposals)
+        older.eap.is_none()
+            && older.null == NullSides::default()
+            && !older.extensions.ppk_required
+            && proposal::is_of_ikev1(&older.proposals)
     });
     Some(Connection { name, remote: Some(spec), older, policies })
 }

@@ -35,6 +35,8 @@ pub(super) enum By {
     Eap(User),
     /// By nothing but a login (xauth.rs).
     Login,
+    /// Not at all (RFC 7619).
+    Null,
 }
 
 /// A user of EAP.
@@ -103,7 +105,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     // A user may have a certificate for a method over TLS.
     let has_certificate = match &by {
         By::Eap(user) => side == "local" && user.methods.iter().any(|method| !method.has_password()),
-        By::Psk | By::Signature | By::Login => signs,
+        By::Psk | By::Signature | By::Login | By::Null => signs,
     };
     let certificates = match has_certificate {
         true => reader.files("certs", certificate),
@@ -178,6 +180,8 @@ fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
 fn method(word: &str) -> Result<By, String> {
     match word.to_ascii_lowercase().as_str() {
         "psk" => Ok(By::Psk),
+        // Not a word of strongSwan; Libreswan has it.
+        "null" => Ok(By::Null),
         "pubkey" | "rsa" | "ecdsa" => Ok(By::Signature),
         name if ["pubkey-", "rsa-", "rsa/", "ecdsa-", "ed25519", "ike:"]
             .iter()
@@ -188,7 +192,7 @@ fn method(word: &str) -> Result<By, String> {
         "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
         "eap-radius" => Err("the servers are named by ike remote -m EAP-RADIUS --radius".to_owned()),
         name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
-        _ => Err("expected psk, pubkey, xauth, or eap-mschapv2 or another method".to_owned()),
+        _ => Err("expected psk, pubkey, null, xauth, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
@@ -200,7 +204,10 @@ fn as_user(methods: Vec<Method>) -> By {
 /// and the user is the side that has somebody to initiate to.
 pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
-        (By::Psk | By::Signature, By::Psk | By::Signature) => Ok(None),
+        (By::Psk | By::Signature | By::Null, By::Psk | By::Signature | By::Null) => Ok(None),
+        (By::Null, By::Eap(_)) | (By::Eap(_), By::Null) => {
+            Err("who asks a user of EAP proves first who he is".to_owned())
+        }
         (By::Login, By::Signature) | (By::Signature, By::Login) => Ok(None),
         (By::Login, _) | (_, By::Login) => {
             Err("a side that proves nothing but a login takes auth = pubkey on the other one".to_owned())
@@ -224,7 +231,7 @@ fn beside(other: &By) -> Beside {
     match other {
         By::Psk => Beside::Psk,
         By::Signature => Beside::Certificate,
-        By::Eap(_) | By::Login => Beside::Nothing,
+        By::Eap(_) | By::Login | By::Null => Beside::Nothing,
     }
 }
 

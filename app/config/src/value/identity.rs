@@ -62,6 +62,10 @@ pub fn pattern(text: &str) -> Result<IdPattern, BadValue> {
 /// # Errors
 /// When the prefix is unknown or the value does not fit it.
 pub fn identity(text: &str) -> Result<Identity, BadValue> {
+    // As Libreswan has it.
+    if text.eq_ignore_ascii_case("%null") {
+        return Ok(Identity::Null);
+    }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
     }

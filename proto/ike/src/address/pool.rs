@@ -170,7 +170,9 @@ impl State {
         if let Some((_, fixed)) = self.pool.fixed.iter().find(|(owner, _)| owner == identity) {
             return Some(*fixed);
         }
-        let his = |address: &IpAddr| self.leases.get(address).is_none_or(|lease| lease.identity == *identity);
+        // Nobody is the same as another nobody.
+        let same = |lease: &Lease| lease.identity == *identity && (*identity != Identity::Null || lease.holders == 0);
+        let his = |address: &IpAddr| self.leases.get(address).is_none_or(same);
         if let Some(asked) = asked.filter(|asked| self.is_for(*asked, identity) && his(asked)) {
             return Some(asked);
         }

@@ -37,6 +37,8 @@ struct Held {
 pub(crate) struct Inside {
     pub(crate) ours: Vec<TrafficSelector>,
     pub(crate) theirs: Vec<TrafficSelector>,
+    /// The peer proves nothing of who it is, so `theirs` is all that it can have.
+    pub(crate) nobody: bool,
 }
 
 impl Addresses {
@@ -130,6 +132,7 @@ impl Core {
                 true => outer(ends.local.ip()),
                 false => hosts(ours),
             },
+            nobody: remote.is_nobody(),
             theirs: if theirs.is_empty() { outer(ends.peer.ip()) } else { hosts(theirs) },
         }
     }

@@ -16,13 +16,21 @@ pub struct EapServer {
 }
 
 impl Remote {
-    /// Why EAP cannot be used as it is configured. The user is the one who initiates, so a remote that has a user on
-    /// either side has one role alone.
-    pub(crate) fn eap_mistake(&self) -> Option<&'static str> {
+    /// Why the two cannot authenticate as it is configured. The user of EAP is the one who initiates, so a remote that has a
+    /// user on either side has one role alone.
+    pub(crate) fn auth_mistake(&self) -> Option<&'static str> {
         let mutual = |methods: &[Method]| methods.iter().all(|method| method.is_mutual());
         match (&self.local_auth, &self.remote_auth) {
             (LocalAuth::Psk(_) | LocalAuth::Signature(_), RemoteAuth::Psk(_) | RemoteAuth::Signature(_)) => None,
+            (LocalAuth::Null, _) | (_, RemoteAuth::Null) if self.version != IkeVersion::V2 => {
+                Some("NULL authentication is of IKEv2")
+            }
             _ if self.version != IkeVersion::V2 => Some("EAP is of IKEv2"),
+            // RFC 7619 §2.
+            (LocalAuth::Eap(_), RemoteAuth::Null) | (LocalAuth::Null, RemoteAuth::Eap(_)) => {
+                Some("who asks a user of EAP proves first who he is")
+            }
+            (LocalAuth::Null, _) | (_, RemoteAuth::Null) => None,
             // RFC 5998 §4 and §6.1, and RFC 7296 §2.16: who asks for a password proves first who he is.
             (LocalAuth::Eap(client), RemoteAuth::Eap(eap)) if !mutual(&client.methods) || !eap.server.is_mutual() => {
                 Some("EAP without another proof of the responder takes methods that prove both sides")

@@ -4,6 +4,7 @@
 //! side that proves.
 
 mod eap;
+mod null;
 mod psk;
 mod signature;
 
@@ -31,6 +32,8 @@ pub enum LocalAuth {
     Signature(Arc<Credential>),
     /// By an EAP method, as the one who initiates (RFC 7296 §2.16).
     Eap(Arc<Client>),
+    /// Not at all (RFC 7619).
+    Null,
 }
 
 impl LocalAuth {
@@ -38,7 +41,7 @@ impl LocalAuth {
     pub(crate) fn is_usable(&self) -> bool {
         match self {
             LocalAuth::Psk(secret) => !secret.is_empty(),
-            LocalAuth::Signature(_) => true,
+            LocalAuth::Signature(_) | LocalAuth::Null => true,
             LocalAuth::Eap(client) => !client.methods.is_empty(),
         }
     }
@@ -46,7 +49,7 @@ impl LocalAuth {
     /// `[CERT, ...]`
     pub(crate) fn certificates(&self) -> Vec<Payload> {
         match self {
-            LocalAuth::Psk(_) | LocalAuth::Eap(_) => Vec::new(),
+            LocalAuth::Psk(_) | LocalAuth::Eap(_) | LocalAuth::Null => Vec::new(),
             LocalAuth::Signature(credential) => signature::certificates(credential),
         }
     }
@@ -62,6 +65,8 @@ pub enum RemoteAuth {
     /// By an EAP method, as the one who initiates (RFC 7296 §2.16). A responder of whom this is expected is one that
     /// proves itself by the method alone (RFC 5998).
     Eap(Arc<EapServer>),
+    /// Not at all: it is nobody, whoever it says it is (RFC 7619).
+    Null,
 }
 
 impl RemoteAuth {
@@ -71,13 +76,14 @@ impl RemoteAuth {
             RemoteAuth::Psk(secret) => !secret.is_empty(),
             RemoteAuth::Signature(trust) => trust.is_usable(),
             RemoteAuth::Eap(eap) => eap.server.is_usable(),
+            RemoteAuth::Null => true,
         }
     }
 
     /// `[CERTREQ, ...]`
     pub(crate) fn requests(&self, crypto: &CryptoProvider) -> Vec<Payload> {
         match self {
-            RemoteAuth::Psk(_) | RemoteAuth::Eap(_) => Vec::new(),
+            RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => Vec::new(),
             RemoteAuth::Signature(trust) => signature::requests(trust.requests(limits::REQUESTED_AUTHORITIES, crypto)),
         }
     }
@@ -87,6 +93,7 @@ impl RemoteAuth {
         match self {
             RemoteAuth::Psk(_) => alloc::format!("the pre-shared key of remote {remote}"),
             RemoteAuth::Signature(_) => alloc::format!("a certificate or key that is trusted for remote {remote}"),
+            RemoteAuth::Null => alloc::format!("NULL authentication for remote {remote}"),
             RemoteAuth::Eap(eap) => {
                 if eap.server.relay.is_some() {
                     return alloc::format!("EAP with a RADIUS server for remote {remote}");
@@ -132,6 +139,7 @@ impl Claim<'_> {
                 Now::Ask(signature::prove(credential, hashes, self.octets(prf).parts().concat()))
             }
             LocalAuth::Eap(_) => Now::Known(None),
+            LocalAuth::Null => Now::Known(Some(Payload::Auth(null::prove(&self.octets(prf), prf, self.sk_p)))),
         }
     }
 
@@ -160,6 +168,7 @@ impl Claim<'_> {
     ) -> Result<Now<()>, Unproven> {
         match expected {
             RemoteAuth::Psk(secret) => self.judge_shared(prf, secret, auth).map(Now::Known),
+            RemoteAuth::Null => null::judge(&self.octets(prf), prf, self.sk_p, auth).map(Now::Known),
             // Whoever shall prove himself by EAP has no other way.
             RemoteAuth::Eap(_) => Err(Unproven),
             RemoteAuth::Signature(trust) => {

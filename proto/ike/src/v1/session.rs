@@ -128,7 +128,7 @@ impl Session {
     /// The SA stands. `payloads` are those of the peer's last message of phase 1.
     pub(crate) fn new(origin: Origin, ends: &Ends, payloads: &Payloads, core: &mut Core) -> Box<Self> {
         let Origin { remote, identities, secured, abilities, lifetime, replaces } = origin;
-        make_room(&remote.name, &identities.1, core);
+        make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let configured = Some(remote.lifetime).filter(|lifetime| !lifetime.is_zero());
         // Both ends keep the shorter one.
         let lifetime = [configured, lifetime].into_iter().flatten().min();

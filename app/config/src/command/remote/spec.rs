@@ -58,12 +58,23 @@ pub struct RemoteSpec {
     pub extensions: ExtensionSpec,
     /// The certificates, where the two authenticate by signatures, or one of them does and the other by EAP or a login.
     pub signature: Option<SignatureSpec>,
+    /// Who proves nothing (RFC 7619), whatever the other does.
+    pub null: NullSides,
     /// EAP, where one of the two is a user.
     pub eap: Option<EapSpec>,
     /// A login after phase 1 of IKEv1.
     pub xauth: Option<XauthSpec>,
     /// What only a loaded connection can say.
     pub loaded: Option<LoadedSpec>,
+}
+
+/// Who of the two proves nothing of who it is (RFC 7619).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NullSides {
+    /// We.
+    pub own: bool,
+    /// The peer.
+    pub peer: bool,
 }
 
 /// Who logs in by XAuth, and where the passwords are.

@@ -404,7 +404,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         exchange: if aggressive { "Aggressive Mode" } else { "Main Mode" },
     };
     let answered = candidates(aggressive, &payloads, datagram, core).and_then(|remotes| {
-        let (half_open, from) = (core.table.half_open(), core.table.half_open_from(datagram.remote.ip()));
+        let (half_open, from) = (core.table.half_open().total(), core.table.half_open().from(datagram.remote.ip()));
         let full = half_open >= limits::V1_HALF_OPEN || core.table.len() >= limits::IKE_SAS;
         if full || from >= limits::HALF_OPEN_PER_ADDRESS {
             core.counters.refused_half_open += 1;

@@ -452,6 +452,6 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         mobike: sa.mobike.clone(),
         redirect: sa.redirect,
     };
-    let established = Established::new(origin, protection, MessageWindow::default(), core);
+    let established = Established::new(origin, &ends, protection, MessageWindow::default(), core);
     Ok(Phase::Established(Box::new(established)).with(ends))
 }

@@ -6,6 +6,7 @@
 //! We send it in the first IKE_AUTH request to a remote with which we have nothing else under way. We obey it for the
 //! same pair of authenticated identities alone, and only for IKE SAs begun before the one that brought it: one that
 //! the peer began meanwhile is not left over from anything.
+//! Who proves nothing (RFC 7619 §2.3) is not the same as another who does, so it is without effect there.
 //! Read RFC 7296 §2.4 before changing this file.
 
 use alloc::string::ToString;
@@ -15,19 +16,21 @@ use alloc::vec::Vec;
 use ravelin_types::{Identity, IkeSpi};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
-use crate::config::Remote;
+use crate::config::{LocalAuth, Remote};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::extensions::Unique;
 use crate::ike_sa::{self, Ends, IkeSa};
+use crate::limits;
 use crate::output::DownReason;
 use crate::v2::message::Payloads;
 use crate::v2::phase::Phase;
 
 /// The notify, if it is true.
 pub(crate) fn notify(remote: &Remote, core: &Core) -> Option<Payload> {
-    let alone = remote.extensions.unique != Unique::Never && !core.table.has_remote(&remote.name);
+    let somebody = !matches!(remote.local_auth, LocalAuth::Null);
+    let alone = somebody && remote.extensions.unique != Unique::Never && !core.table.has_remote(&remote.name);
     alone.then(|| Payload::Notify(Notify::new(NotifyType::INITIAL_CONTACT, Vec::new())))
 }
 
@@ -35,7 +38,7 @@ pub(crate) fn notify(remote: &Remote, core: &Core) -> Option<Payload> {
 /// left over go at once.
 ///
 /// # Errors
-/// [`Error::Authentication`] where the peer has one and is to keep it.
+/// [`Error::Authentication`] where the peer has one and is to keep it, or too many have proved nothing.
 pub(crate) fn admit(
     ends: &Ends,
     remote: &Remote,
@@ -43,6 +46,15 @@ pub(crate) fn admit(
     payloads: &Payloads,
     core: &mut Core,
 ) -> Result<(), Error> {
+    if remote.is_nobody() {
+        // The oldest of its address makes room: `ike_sa::make_room`.
+        let full = core.table.nobodies().total() >= limits::NOBODIES;
+        let ours = || vec![alloc::format!("at most {} peers that prove nothing of who they are", limits::NOBODIES)];
+        return match full && core.table.nobodies().from(ends.peer.ip()) < limits::NOBODIES_PER_ADDRESS {
+            true => Err(Error::Authentication(Disagreement::new(Part::Limit, vec!["one more".into()], ours()))),
+            false => Ok(()),
+        };
+    }
     let only = payloads.notify(NotifyType::INITIAL_CONTACT).is_some();
     let others = others(ends, &remote.name, identities, core);
     let active = |spi: &IkeSpi| core.table.get(*spi).is_some_and(IkeSa::is_active);
@@ -67,7 +79,7 @@ pub(crate) fn admit(
 
 /// The IKE SA of `ends` stands: where it is to be the only one of the peer, the others are deleted.
 pub(crate) fn replace(ends: &Ends, remote: &Remote, identities: &(Identity, Identity), core: &mut Core) {
-    if remote.extensions.unique == Unique::Replace {
+    if remote.extensions.unique == Unique::Replace && !remote.is_nobody() {
         for spi in others(ends, &remote.name, identities, core) {
             core.with_ike(spi, |sa, _, _| sa.close(DownReason::Replaced));
         }

@@ -41,9 +41,15 @@ pub(crate) struct Mobike {
     tried: usize,
 }
 
+/// Whether we take part. Not where the peer's address is all that is known of it: it would take along what is for that
+/// address (RFC 7619 §2.5).
+fn may(remote: &Remote, nat_traversal: bool) -> bool {
+    remote.extensions.mobike && nat_traversal && !remote.is_nobody()
+}
+
 /// `N(MOBIKE_SUPPORTED), N(ADDITIONAL_*_ADDRESS)+` of an IKE_AUTH message.
 pub(crate) fn offer(remote: &Remote, nat_traversal: bool, ends: &Ends, core: &Core) -> Vec<Payload> {
-    if !remote.extensions.mobike || !nat_traversal {
+    if !may(remote, nat_traversal) {
         return Vec::new();
     }
     let supported = Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, Vec::new()));
@@ -58,7 +64,7 @@ pub(crate) fn agreed(
     ends: &Ends,
     core: &Core,
 ) -> Option<Mobike> {
-    let agreed = remote.extensions.mobike && nat_traversal && payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some();
+    let agreed = may(remote, nat_traversal) && payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some();
     agreed.then(|| Mobike {
         leads: ends.initiator,
         theirs: told(payloads),

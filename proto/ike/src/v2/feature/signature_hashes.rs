@@ -12,7 +12,7 @@ pub(crate) fn notify<'a>(remotes: impl Iterator<Item = &'a Remote> + Clone) -> O
     let signs = remotes.clone().any(|remote| matches!(remote.local_auth, LocalAuth::Signature(_)));
     let trust = remotes.filter_map(|remote| match &remote.remote_auth {
         RemoteAuth::Signature(trust) => Some(trust.hashes()),
-        RemoteAuth::Psk(_) | RemoteAuth::Eap(_) => None,
+        RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => None,
     });
     let hashes = trust.max_by_key(Vec::len).or_else(|| signs.then(|| ravelin_pki::auth::Trust::default().hashes()))?;
     Some(Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, hashes)))

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::Way;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Id, Message, Payload, parse_chain};
+use ravelin_wire::ike::v2::{AuthMethod, Id, Message, Payload, parse_chain};
 
 use super::Phase;
 use super::answer_eap;
@@ -174,8 +174,13 @@ impl InitAnswered {
         let left_out = childless::is_left_out(&payloads)?;
         let id = payloads.idi()?;
         let by_eap = payloads.auth().is_err();
+        // RFC 7619 §2.4 and §3.3: only for who is expected to prove nothing, and nobody else comes under that entry.
+        let by_nobody = payloads.auth().is_ok_and(|auth| auth.method == AuthMethod::NULL);
         let taking = |exact| {
-            let fitting = self.candidates.iter().filter(|remote| answer_eap::expected(remote) == by_eap);
+            let fitting = self
+                .candidates
+                .iter()
+                .filter(|remote| answer_eap::expected(remote) == by_eap && remote.is_nobody() == by_nobody);
             let taking = fitting.filter(|remote| remote.takes(&id.identity));
             taking.filter(move |remote| remote.asked_for().is_some() == exact)
         };
@@ -188,8 +193,13 @@ impl InitAnswered {
             if by_eap && !self.candidates.iter().any(|remote| answer_eap::expected(remote)) {
                 return Err(Error::Violation("no AUTH payload, and EAP is not configured"));
             }
-            let ours = self.candidates.iter().map(|remote| remote.peer_words()).collect();
-            let refusal = Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours);
+            let refusal = if by_nobody {
+                let ours = self.candidates.iter().map(|remote| remote.remote_auth.words(&remote.name)).collect();
+                Disagreement::new(Part::Authentication, vec![AuthMethod::NULL.to_string()], ours)
+            } else {
+                let ours = self.candidates.iter().map(|remote| remote.peer_words()).collect();
+                Disagreement::new(Part::Identity, vec![id.identity.to_string()], ours)
+            };
             return Err(Error::Authentication(refusal));
         };
         childless::admit(remote, left_out)?;
@@ -299,6 +309,7 @@ impl InitAnswered {
                 mobike,
                 redirect: init.redirects.then_some(Redirects::Sends),
             },
+            &ends,
             init.protection,
             window,
             core,

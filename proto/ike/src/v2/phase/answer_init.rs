@@ -120,8 +120,8 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         return Err(refusal.into());
     }
     let from = datagram.remote.ip();
-    let full = core.table.half_open() >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
-    if full || core.table.half_open_from(from) >= limits::HALF_OPEN_PER_ADDRESS {
+    let full = core.table.half_open().total() >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
+    if full || core.table.half_open().from(from) >= limits::HALF_OPEN_PER_ADDRESS {
         core.counters.refused_half_open += 1;
         return Ok(());
     }
@@ -132,7 +132,7 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         .is_some_and(|notify| core.cookies.accepts(&notify.data, claim, &core.crypto, &mut *core.rng, core.now));
     // RFC 9329 §6.3: who has opened a connection can receive.
     let vouched = vouched || datagram.carrier == Carrier::Tcp;
-    if !vouched && core.table.half_open() >= limits::COOKIE_THRESHOLD {
+    if !vouched && core.table.half_open().total() >= limits::COOKIE_THRESHOLD {
         challenge(claim, datagram, core);
         return Ok(());
     }

@@ -378,7 +378,8 @@ impl AuthRequested {
         }
         let child =
             self.offer.as_ref().filter(|_| elsewhere.is_none()).map(|offer| self.child(offer, &ends, payloads, core));
-        let peer = self.peer(payloads).map_or_else(|_| self.remote.remote_id.clone(), |id| id.identity.clone());
+        let peer = self.peer(payloads).map_or(&self.remote.remote_id, |id| &id.identity);
+        let peer = self.remote.proved(peer);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let place = ends.place(&remote.name, "IKE_AUTH", policy(offer.as_ref()));
         let identities = (remote.local_id.clone(), peer);
@@ -396,6 +397,7 @@ impl AuthRequested {
                 mobike,
                 redirect: Some(Redirects::Follows),
             },
+            &ends,
             init.protection,
             window,
             core,
@@ -485,7 +487,7 @@ impl AuthRequested {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        offer.policy.check_peer(&self.peer(payloads)?.identity)?;
+        offer.policy.check_peer(&self.remote.proved(&self.peer(payloads)?.identity))?;
         let inside = core.inside(ends, &self.remote);
         let asked = !self.remote.internal.ask.is_empty();
         if inside.ours.is_empty() {

@@ -51,7 +51,7 @@ impl Turn {
     pub(super) fn first(remote: &Remote) -> Turn {
         match remote.local_auth {
             LocalAuth::Eap(_) => Turn::Greeting,
-            LocalAuth::Psk(_) | LocalAuth::Signature(_) => Turn::Whole,
+            LocalAuth::Psk(_) | LocalAuth::Signature(_) | LocalAuth::Null => Turn::Whole,
         }
     }
 }
@@ -140,7 +140,7 @@ impl AuthRequested {
     pub(crate) fn unsaid(self: Box<Self>, ends: Ends, why: String, tell: bool, core: &mut Core) -> Option<IkeSa> {
         let user = match &self.remote.local_auth {
             LocalAuth::Eap(client) => Some(alloc::format!("user {}", client.user)),
-            LocalAuth::Psk(_) | LocalAuth::Signature(_) => None,
+            LocalAuth::Psk(_) | LocalAuth::Signature(_) | LocalAuth::Null => None,
         };
         self.refuse(&ends, &Error::eap(Some(why), user), tell, core)
     }

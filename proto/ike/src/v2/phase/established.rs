@@ -103,9 +103,15 @@ pub(crate) struct Origin {
 }
 
 impl Established {
-    pub(crate) fn new(origin: Origin, protection: Protection, window: MessageWindow, core: &mut Core) -> Self {
+    pub(crate) fn new(
+        origin: Origin,
+        ends: &Ends,
+        protection: Protection,
+        window: MessageWindow,
+        core: &mut Core,
+    ) -> Self {
         let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike, redirect } = origin;
-        make_room(&remote.name, &identities.1, core);
+        make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
         Established {

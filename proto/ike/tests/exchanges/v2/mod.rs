@@ -16,6 +16,7 @@ mod intermediate;
 mod liveness;
 mod mobike;
 mod nat;
+mod null;
 mod open;
 mod pad;
 pub mod peer;
