@@ -5,11 +5,10 @@
 
 use std::marker::PhantomData;
 
-use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
-use zeroize::Zeroizing;
 
-use crate::sys::{Hash, Sha1, Sha256, Sha384, Sha512};
+use crate::sys::{Hash, Sha1, Sha256, Sha384, Sha512, wipe};
 
 /// Room for the output and the block of every hash here.
 const MAX_OUTPUT: usize = 64;
@@ -77,9 +76,13 @@ impl<H: Hash> PrfAlg for Prf<H> {
         H::OUTPUT
     }
 
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey> {
+        Box::new(HmacKey::<H>::new(key))
+    }
+
+    /// Once: the key need not go to the heap.
     fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        let digest = HmacKey::<H>::new(key).digest(parts);
-        out.copy_from_slice(&digest[..H::OUTPUT]);
+        HmacKey::<H>::new(key).prf(parts, out);
     }
 
     fn hash(&self) -> Option<HashFn> {
@@ -111,7 +114,7 @@ struct HmacKey<H> {
 impl<H: Hash> HmacKey<H> {
     fn new(key: &[u8]) -> Self {
         // RFC 2104 §2: a key longer than the block is hashed first, a shorter one is padded with zeros.
-        let mut block = Zeroizing::new([0u8; MAX_BLOCK]);
+        let mut block = [0u8; MAX_BLOCK];
         if key.len() > H::BLOCK {
             let mut hash = H::new();
             hash.update(key);
@@ -128,26 +131,33 @@ impl<H: Hash> HmacKey<H> {
         let inner = keyed(0x36);
         // The block still carries the inner pad.
         let outer = keyed(0x36 ^ 0x5c);
+        wipe(&mut block);
         HmacKey { inner, outer }
     }
 
-    fn digest(&self, parts: &[&[u8]]) -> [u8; MAX_OUTPUT] {
-        let mut digest = [0; MAX_OUTPUT];
+    /// Writes the whole of it; `out` has the hash's length.
+    fn digest(&self, parts: &[&[u8]], out: &mut [u8]) {
         let mut inner = self.inner.clone();
         for part in parts {
             inner.update(part);
         }
-        inner.finish(&mut digest[..H::OUTPUT]);
+        inner.finish(out);
         let mut outer = self.outer.clone();
-        outer.update(&digest[..H::OUTPUT]);
-        outer.finish(&mut digest[..H::OUTPUT]);
-        digest
+        outer.update(out);
+        outer.finish(out);
+    }
+}
+
+impl<H: Hash> PrfKey for HmacKey<H> {
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
+        self.digest(parts, out);
     }
 }
 
 impl<H: Hash> IntegKey for HmacKey<H> {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
-        let digest = self.digest(parts);
+        let mut digest = [0; MAX_OUTPUT];
+        self.digest(parts, &mut digest[..H::OUTPUT]);
         // At most the ICV's length is asked for, and every ICV is shorter than the digest.
         icv.copy_from_slice(&digest[..icv.len()]);
     }

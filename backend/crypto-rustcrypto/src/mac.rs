@@ -10,7 +10,7 @@ use aes::Aes128;
 use cmac::Cmac;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg};
+use ravelin_crypto::{BadKey, HashFn, IntegAlg, IntegKey, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha384, Sha512};
@@ -87,7 +87,13 @@ impl<M: Mac + Clone + Send + Sync> IntegKey for Key<M> {
     }
 }
 
-impl<M: Mac + KeyInit + Send + Sync> PrfAlg for Prf<M> {
+impl<M: Mac + Clone + Send + Sync> PrfKey for Key<M> {
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
+        self.sign(parts, out);
+    }
+}
+
+impl<M: Mac + KeyInit + Clone + Send + Sync + 'static> PrfAlg for Prf<M> {
     fn id(&self) -> PrfId {
         self.id
     }
@@ -96,10 +102,8 @@ impl<M: Mac + KeyInit + Send + Sync> PrfAlg for Prf<M> {
         self.output_len
     }
 
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-        parts.iter().for_each(|part| mac.update(part));
-        out.copy_from_slice(&mac.finalize().into_bytes());
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey> {
+        Box::new(Key(<M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")))
     }
 
     fn hash(&self) -> Option<HashFn> {
@@ -127,19 +131,15 @@ impl PrfAlg for CmacPrf {
         16
     }
 
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        let cmac = |key: &[u8; 16], parts: &[&[u8]], out: &mut [u8]| {
-            let mut mac = <Cmac<Aes128> as KeyInit>::new(key.into());
-            parts.iter().for_each(|part| mac.update(part));
-            out.copy_from_slice(&mac.finalize().into_bytes());
-        };
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey> {
+        let cmac = |key: &[u8; 16]| Key(<Cmac<Aes128> as KeyInit>::new(key.into()));
         // RFC 4615 §3: a key of another length is replaced by its MAC under the zero key.
         let mut whole = Zeroizing::new([0; 16]);
         match key.try_into() {
             Ok(key) => *whole = key,
-            Err(_) => cmac(&[0; 16], &[key], &mut *whole),
+            Err(_) => cmac(&[0; 16]).prf(&[key], &mut *whole),
         }
-        cmac(&whole, parts, out);
+        Box::new(cmac(&whole))
     }
 }
 

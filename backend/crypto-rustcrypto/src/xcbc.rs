@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use ravelin_crypto::{BadKey, IntegAlg, IntegKey, PrfAlg, PrfKey};
 use ravelin_types::transform::{IntegId, PrfId};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -52,14 +52,20 @@ impl PrfAlg for XcbcPrf {
         BLOCK_LEN
     }
 
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey> {
         // RFC 4434 §2: a shorter key is padded with zeros, a longer one is replaced by its MAC under the zero key.
         let mut whole = Zeroizing::new([0; BLOCK_LEN]);
         match whole.get_mut(..key.len()) {
             Some(start) => start.copy_from_slice(key),
             None => XcbcKey::new(&[0; BLOCK_LEN]).sign(&[key], &mut *whole),
         }
-        XcbcKey::new(&whole).sign(parts, out);
+        Box::new(XcbcKey::new(&whole))
+    }
+}
+
+impl PrfKey for XcbcKey {
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
+        self.sign(parts, out);
     }
 }
 

@@ -19,5 +19,6 @@ pub mod signature;
 pub use batch::{BatchCrypto, BatchKey, BatchPacket};
 pub use encryption::{EncrAlg, EncrKey, EncrShape, IvKind};
 pub use provider::{
-    BadKey, BadPublicValue, CryptoProvider, Forged, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, SecureRandom,
+    BadKey, BadPublicValue, CryptoProvider, Forged, HashFn, IntegAlg, IntegKey, KeAlg, KePrivate, PrfAlg, PrfKey,
+    SecureRandom,
 };

@@ -146,12 +146,22 @@ pub trait PrfAlg: Send + Sync {
     fn id(&self) -> PrfId;
     /// Bytes of output; also the preferred key length (RFC 7296 §2.13).
     fn output_len(&self) -> usize;
-    /// `prf(key, parts[0] | parts[1] | ...)`; `out` has [`PrfAlg::output_len`] bytes. Keys of any length are taken.
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]);
+    /// Readies a key, of any length, for use more than once.
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey>;
+    /// `prf(key, parts[0] | parts[1] | ...)`, once; `out` has [`PrfAlg::output_len`] bytes.
+    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+        self.key(key).prf(parts, out);
+    }
     /// The hash under an HMAC, which IKEv1 uses by itself too (RFC 2409 §4); `None` where there is none.
     fn hash(&self) -> Option<HashFn> {
         None
     }
+}
+
+/// A readied key of a pseudorandom function.
+pub trait PrfKey: Send + Sync {
+    /// `prf(key, parts[0] | parts[1] | ...)`; `out` has [`PrfAlg::output_len`] bytes. Does not allocate.
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]);
 }
 
 /// A hash over the concatenation of the parts; the output has the length of the prf that it belongs to.

@@ -36,6 +36,9 @@ use crate::v2::feature::cookie::Cookies;
 use crate::v2::feature::redirect::Redirected;
 use crate::view::Counters;
 
+/// Decisions that one input brings at most, as a rule: room for them is made once.
+const OUTPUTS: usize = 16;
+
 /// The context of a handler. The SA being handled is not in `table` meanwhile.
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
@@ -98,7 +101,7 @@ impl Core {
             counters: Counters::default(),
             #[cfg(feature = "ikev1")]
             fragments: Fragments::default(),
-            outputs: VecDeque::new(),
+            outputs: VecDeque::with_capacity(OUTPUTS),
             next_op: 0,
             installing: BTreeMap::new(),
             asking: BTreeMap::new(),

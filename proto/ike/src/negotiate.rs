@@ -285,9 +285,9 @@ fn split(protocol: ProtocolId, transforms: &[Transform], crypto: &CryptoProvider
         _ => false,
     };
     let with = |keep: &dyn Fn(&Transform) -> bool| {
-        let kept: Vec<Transform> = transforms.iter().copied().filter(|t| keep(t)).map(|t| on_wire(t, crypto)).collect();
-        let usable = kept.iter().any(|t| t.kind() == TransformType::ENCR);
-        usable.then_some(Proposal { protocol, transforms: kept })
+        let kept = || transforms.iter().copied().filter(|t| keep(t));
+        kept().find(|t| t.kind() == TransformType::ENCR)?;
+        Some(Proposal { protocol, transforms: kept().map(|t| on_wire(t, crypto)).collect() })
     };
     let authenticated = with(&|t| match t {
         Transform::Encr(..) => aead(t),

@@ -37,3 +37,9 @@ unsafe fn cleanse<T>(object: &mut T) {
     // SAFETY: the range is exactly the object, which is borrowed exclusively.
     unsafe { aws_lc_sys::OPENSSL_cleanse(std::ptr::from_mut(object).cast(), size_of::<T>()) };
 }
+
+/// Overwrites bytes that held key material.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    // SAFETY: pointer and length describe `bytes`, for which zeros are valid.
+    unsafe { aws_lc_sys::OPENSSL_cleanse(bytes.as_mut_ptr().cast(), bytes.len()) };
+}

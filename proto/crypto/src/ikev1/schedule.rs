@@ -84,8 +84,12 @@ impl Skeyid {
     /// SKEYID_d, SKEYID_a and SKEYID_e.
     pub fn derive(self, prf: &'static dyn PrfAlg, shared: &Secret, cookies: Cookies) -> Keys {
         let (cky_i, cky_r) = (cookies.initiator.0.to_be_bytes(), cookies.responder.0.to_be_bytes());
-        let next =
-            |before: &[u8], n: u8| prf_once(prf, self.0.expose(), &[before, shared.expose(), &cky_i, &cky_r, &[n]]);
+        let key = prf.key(self.0.expose());
+        let next = |before: &[u8], n: u8| {
+            let mut out = vec![0; prf.output_len()];
+            key.prf(&[before, shared.expose(), &cky_i, &cky_r, &[n]], &mut out);
+            Secret::new(out)
+        };
         let skeyid_d = next(&[], 0);
         let skeyid_a = next(skeyid_d.expose(), 1);
         let skeyid_e = next(skeyid_a.expose(), 2);
@@ -199,16 +203,16 @@ pub fn keymat(
 
 /// `K1 | K2 | ...` cut to `len`: `K1 = prf(key, first)`, `Kn = prf(key, Kn-1 | later)`.
 fn expand(prf: &dyn PrfAlg, key: &Secret, first: &[&[u8]], later: &[&[u8]], len: usize) -> Secret {
-    let block = prf.output_len();
+    let (block, key) = (prf.output_len(), prf.key(key.expose()));
     // Sized once: a vector that grew would leave key material behind in the freed memory.
     let mut stream = vec![0; len.next_multiple_of(block)];
     for start in (0..len).step_by(block) {
         let (done, rest) = stream.split_at_mut(start);
         match start.checked_sub(block) {
-            None => prf.prf(key.expose(), first, &mut rest[..block]),
+            None => key.prf(first, &mut rest[..block]),
             Some(before) => {
                 let parts: Vec<&[u8]> = core::iter::once(&done[before..]).chain(later.iter().copied()).collect();
-                prf.prf(key.expose(), &parts, &mut rest[..block]);
+                key.prf(&parts, &mut rest[..block]);
             }
         }
     }

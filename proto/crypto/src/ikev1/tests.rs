@@ -1,6 +1,7 @@
 //! The key schedule against a prf that shows what went in. Real algorithms and published vectors run in
 //! `ravelin-testkit`, against every provider.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_types::transform::{IntegId, PrfId};
@@ -8,7 +9,7 @@ use ravelin_types::{IkeSpi, Secret, Spi};
 
 use super::schedule::{Cookies, Keys, Skeyid, keymat};
 use crate::ikev2::{ChildAlgs, Nonces};
-use crate::provider::{BadKey, IntegAlg, IntegKey, PrfAlg};
+use crate::provider::{BadKey, IntegAlg, IntegKey, PrfAlg, PrfKey};
 use ravelin_types::proposal::ProtocolId;
 
 /// Returns the first eight bytes of `parts`, dots behind a shorter input; the key is left out.
@@ -23,7 +24,13 @@ impl PrfAlg for Transparent {
         8
     }
 
-    fn prf(&self, _key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
+    fn key(&self, _key: &[u8]) -> Box<dyn PrfKey> {
+        Box::new(Transparent)
+    }
+}
+
+impl PrfKey for Transparent {
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
         let input: Vec<u8> = parts.concat();
         for (i, out) in out.iter_mut().enumerate() {
             *out = input.get(i).copied().unwrap_or(b'.');
@@ -47,7 +54,7 @@ impl IntegAlg for Long {
         12
     }
 
-    fn key(&self, _bytes: &[u8]) -> Result<alloc::boxed::Box<dyn IntegKey>, BadKey> {
+    fn key(&self, _bytes: &[u8]) -> Result<Box<dyn IntegKey>, BadKey> {
         Err(BadKey)
     }
 }

@@ -28,13 +28,13 @@ pub struct Skeyseed(Secret);
 
 impl Skeyseed {
     /// `prf(Ni | Nr, g^ir)` (RFC 7296 §2.14).
-    pub fn initial(prf: &dyn PrfAlg, shared: &Secret, nonces: Nonces<'_>) -> Self {
+    pub fn initial<'a>(prf: &dyn PrfAlg, shared: &Secret, nonces: Nonces<'a>) -> Self {
         // RFC 7296 §2.14: for these two the first 64 bits of each nonce make the key.
         let most = match prf.id() {
             PrfId::AES128_XCBC | PrfId::AES128_CMAC => 8,
             _ => usize::MAX,
         };
-        let cut = |nonce: &'_ [u8]| nonce[..nonce.len().min(most)].to_vec();
+        let cut = |nonce: &'a [u8]| &nonce[..nonce.len().min(most)];
         let mut key = [cut(nonces.initiator), cut(nonces.responder)].concat();
         let seed = prf_once(prf, &key, &[shared.expose()]);
         key.zeroize();
@@ -166,13 +166,13 @@ pub(crate) fn prf_once(prf: &dyn PrfAlg, key: &[u8], parts: &[&[u8]]) -> Secret 
 pub(super) fn prf_plus(prf: &dyn PrfAlg, key: &[u8], seed: &[&[u8]], len: usize) -> Secret {
     let block = prf.output_len();
     debug_assert!(len <= 255 * block, "prf+ ends after 255 blocks");
-    let seed = Secret::new(seed.concat());
+    let (key, seed) = (prf.key(key), Secret::new(seed.concat()));
     // Sized once: a vector that grew would leave key material behind in the freed memory.
     let mut stream = vec![0; len.next_multiple_of(block)];
     for (n, start) in (1..=255u8).zip((0..len).step_by(block)) {
         let (done, rest) = stream.split_at_mut(start);
         let previous = &done[start.saturating_sub(block)..];
-        prf.prf(key, &[previous, seed.expose(), &[n]], &mut rest[..block]);
+        key.prf(&[previous, seed.expose(), &[n]], &mut rest[..block]);
     }
     stream[len..].zeroize();
     stream.truncate(len);

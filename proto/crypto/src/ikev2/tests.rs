@@ -1,6 +1,7 @@
 //! The key schedule against a prf that shows what went in. Real algorithms and published vectors run in
 //! `ravelin-testkit`, against every provider.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_types::Secret;
@@ -8,7 +9,7 @@ use ravelin_types::transform::PrfId;
 
 use super::schedule::prf_plus;
 use super::{Nonces, SignedOctets, Skeyseed};
-use crate::provider::PrfAlg;
+use crate::provider::{PrfAlg, PrfKey};
 
 /// Returns the first eight bytes of `key | parts`, dots behind a shorter input.
 struct Transparent;
@@ -22,8 +23,16 @@ impl PrfAlg for Transparent {
         8
     }
 
-    fn prf(&self, key: &[u8], parts: &[&[u8]], out: &mut [u8]) {
-        let input: Vec<u8> = [key, &parts.concat()].concat();
+    fn key(&self, key: &[u8]) -> Box<dyn PrfKey> {
+        Box::new(Key(key.to_vec()))
+    }
+}
+
+struct Key(Vec<u8>);
+
+impl PrfKey for Key {
+    fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
+        let input: Vec<u8> = [&self.0[..], &parts.concat()].concat();
         for (i, out) in out.iter_mut().enumerate() {
             *out = input.get(i).copied().unwrap_or(b'.');
         }

@@ -21,6 +21,8 @@ use crate::secrets::IkeSecrets;
 use crate::v2::feature::fragmentation::Reassembly;
 use crate::v2::feature::intermediate;
 
+/// Payloads that nearly every message has at most, so that their list does not move while it grows.
+pub(crate) const USUAL_PAYLOADS: usize = 12;
 /// Of the generic header of a payload.
 pub(crate) const GENERIC_HEADER_LEN: usize = 4;
 /// Of the two numbers of an SKF.

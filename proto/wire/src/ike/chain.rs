@@ -14,6 +14,9 @@ use crate::limits;
 /// Length of the generic header.
 pub(super) const GENERIC_HEADER_LEN: usize = 4;
 
+/// Octets that nearly every chain fits, so that it does not move while it grows.
+const ROOM: usize = 512;
+
 /// The critical bit of the generic header.
 pub(super) const CRITICAL: u8 = 0x80;
 
@@ -48,7 +51,7 @@ impl Chain {
     /// # Errors
     /// When a payload does not fit its fields, or all together do not fit a message.
     pub fn new<'a, P: Emit + 'a>(payloads: impl IntoIterator<Item = &'a P>) -> Result<Self, Unfit> {
-        let mut chain = Chain::default();
+        let mut chain = Chain { bytes: Vec::with_capacity(ROOM), ..Chain::default() };
         for payload in payloads {
             chain.push(payload)?;
         }

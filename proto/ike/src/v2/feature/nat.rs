@@ -7,7 +7,6 @@
 //!
 //! Read RFC 7296 §2.23 before changing this file.
 
-use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::CryptoProvider;
@@ -57,11 +56,10 @@ pub(crate) fn detect(
     Some(Nat { ours: !destination, theirs: !source })
 }
 
-fn hash(crypto: &CryptoProvider, (spi_i, spi_r): (IkeSpi, IkeSpi), end: SocketAddr) -> Vec<u8> {
+fn hash(crypto: &CryptoProvider, (spi_i, spi_r): (IkeSpi, IkeSpi), end: SocketAddr) -> [u8; 20] {
     let (spi_i, spi_r, port) = (spi_i.0.to_be_bytes(), spi_r.0.to_be_bytes(), end.port().to_be_bytes());
-    let digest = match end.ip() {
+    match end.ip() {
         IpAddr::V4(v4) => (crypto.sha1)(&[&spi_i, &spi_r, &v4.octets(), &port]),
         IpAddr::V6(v6) => (crypto.sha1)(&[&spi_i, &spi_r, &v6.octets(), &port]),
-    };
-    digest.to_vec()
+    }
 }

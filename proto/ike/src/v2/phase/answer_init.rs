@@ -41,7 +41,7 @@ use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
-use crate::v2::message::{Payloads, Protection};
+use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
 
 /// We answered an IKE_SA_INIT request.
@@ -275,10 +275,9 @@ fn build(
 
     let number = payloads.sa()?.0.get(agreed.index).map_or(1, |offered| offered.number);
     let proposal = Proposal { protocol: ProtocolId::IKE, transforms: agreed.transforms.clone() };
-    let mut answer = vec![
-        Payload::Sa(Sa(vec![OfferedProposal { number, spi: AnySpi::None, proposal }])),
-        Payload::Ke(Ke { method: agreed.suite.ke, data: public }),
-    ];
+    let mut answer = Vec::with_capacity(USUAL_PAYLOADS);
+    answer.push(Payload::Sa(Sa(vec![OfferedProposal { number, spi: AnySpi::None, proposal }])));
+    answer.push(Payload::Ke(Ke { method: agreed.suite.ke, data: public }));
     answer.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
     // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
     if detected.is_some() {

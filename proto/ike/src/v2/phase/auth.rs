@@ -46,7 +46,7 @@ use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
-use crate::v2::message::Payloads;
+use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
 use crate::want::Want;
@@ -180,7 +180,8 @@ impl Unsigned {
     /// Sends the request with this AUTH.
     fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
         let policy = policy(self.offer.as_ref());
-        let mut payloads = vec![Payload::IdI(self.id())];
+        let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
+        payloads.push(Payload::IdI(self.id()));
         let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
         payloads.extend(initial_contact::notify(&remote, core));
         payloads.extend(remote.local_auth.certificates());

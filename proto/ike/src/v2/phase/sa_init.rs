@@ -40,7 +40,7 @@ use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
-use crate::v2::message::{Payloads, Protection};
+use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
 use crate::v2::rules;
 use crate::want::Want;
@@ -153,7 +153,7 @@ fn init_message(
     cookie: Option<&[u8]>,
     core: &Core,
 ) -> Result<Vec<u8>, Error> {
-    let mut payloads = Vec::new();
+    let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
     // RFC 7296 §2.6: the cookie is the first payload, all others unchanged.
     payloads.extend(cookie.map(|cookie| Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))));
     payloads.push(offer::sa(offers, AnySpi::None));

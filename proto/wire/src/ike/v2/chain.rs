@@ -13,6 +13,9 @@ use super::super::reader::Reader;
 use super::Payload;
 use crate::limits;
 
+/// Payloads that nearly every chain has at most, so that the list does not move while it grows.
+const ROOM: usize = 12;
+
 /// Where a chain ends.
 pub(super) enum End<'a> {
     /// With a payload that names no next one.
@@ -34,7 +37,7 @@ pub fn parse_chain(first: PayloadType, bytes: &[u8]) -> Result<Vec<Payload>, Mal
 
 /// Reads a chain to the end of `r`.
 pub(super) fn walk(first: PayloadType, mut r: Reader<'_>) -> Result<(Vec<Payload>, End<'_>), Malformed> {
-    let mut payloads = Vec::new();
+    let mut payloads = Vec::with_capacity(if first == PayloadType::SK { 0 } else { ROOM });
     let mut kind = first;
     // Every turn consumes at least a generic header, so the chain cannot loop.
     while kind != PayloadType::NONE {
