@@ -16,8 +16,8 @@ use crate::ike_sa::IkeSa;
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
 pub(crate) type InitKey = (IkeSpi, Vec<u8>);
 
-/// Name of the remote, who the peer proved to be, and our SPI.
-type Whose = (String, Option<Identity>, IkeSpi);
+/// Who the peer proved to be, and our SPI.
+type Whose = (Option<Identity>, IkeSpi);
 
 /// How many of something there are, by the address of the peer.
 #[derive(Default)]
@@ -62,7 +62,8 @@ pub(crate) struct SaTable {
     timers: BTreeSet<(Instant, IkeSpi)>,
     inits: BTreeMap<InitKey, IkeSpi>,
     /// A remote may stand for very many peers: those of one are found without looking at the others.
-    by_remote: BTreeSet<Whose>,
+    /// A name stays when its last IKE SA goes: there are as many as are configured.
+    by_remote: BTreeMap<String, BTreeSet<Whose>>,
     half_open: Counts,
     /// Of peers that proved nothing of who they are (RFC 7619).
     nobodies: Counts,
@@ -89,7 +90,11 @@ impl SaTable {
         if sa.peer() == Some(&Identity::Null) {
             self.nobodies.add(sa.ends.peer.ip());
         }
-        self.by_remote.insert(whose(&sa, spi));
+        let whose = (sa.peer().cloned(), spi);
+        match self.by_remote.get_mut(sa.remote_name()) {
+            Some(with) => _ = with.insert(whose),
+            None => _ = self.by_remote.insert(sa.remote_name().into(), BTreeSet::from([whose])),
+        }
         self.sas.insert(spi, sa);
     }
 
@@ -108,7 +113,9 @@ impl SaTable {
         if sa.peer() == Some(&Identity::Null) {
             self.nobodies.remove(sa.ends.peer.ip());
         }
-        self.by_remote.remove(&whose(&sa, spi));
+        if let Some(with) = self.by_remote.get_mut(sa.remote_name()) {
+            with.remove(&(sa.peer().cloned(), spi));
+        }
         Some(sa)
     }
 
@@ -134,21 +141,19 @@ impl SaTable {
 
     /// SPIs of the IKE SAs with a remote.
     pub(crate) fn with_remote(&self, name: &str) -> Vec<IkeSpi> {
-        let from = (String::from(name), None, IkeSpi::ZERO);
-        self.by_remote.range(from..).take_while(|(other, ..)| other == name).map(|(.., spi)| *spi).collect()
+        self.by_remote.get(name).into_iter().flatten().map(|(_, spi)| *spi).collect()
     }
 
     /// Whether there is an IKE SA with a remote.
     pub(crate) fn has_remote(&self, name: &str) -> bool {
-        let from = (String::from(name), None, IkeSpi::ZERO);
-        self.by_remote.range(from..).next().is_some_and(|(other, ..)| other == name)
+        self.by_remote.get(name).is_some_and(|with| !with.is_empty())
     }
 
     /// The IKE SAs with this peer of a remote, which has proved who it is.
     pub(crate) fn with_peer(&self, name: &str, peer: &Identity) -> impl Iterator<Item = &IkeSa> {
-        let from = (String::from(name), Some(peer.clone()), IkeSpi::ZERO);
-        let to = (String::from(name), Some(peer.clone()), IkeSpi(u64::MAX));
-        self.by_remote.range(from..=to).filter_map(|(.., spi)| self.sas.get(spi))
+        let (from, to) = ((Some(peer.clone()), IkeSpi::ZERO), (Some(peer.clone()), IkeSpi(u64::MAX)));
+        let with = self.by_remote.get(name).map(|with| with.range(from..=to));
+        with.into_iter().flatten().filter_map(|(_, spi)| self.sas.get(spi))
     }
 
     /// Half-open IKE SAs that peers began.
@@ -234,10 +239,6 @@ impl SaTable {
     pub(crate) fn owner(&self, inbound: Spi) -> Option<IkeSpi> {
         self.inbound.get(&inbound).copied()
     }
-}
-
-fn whose(sa: &IkeSa, spi: IkeSpi) -> Whose {
-    (sa.remote_name().into(), sa.peer().cloned(), spi)
 }
 
 fn index(spi: Spi, size: usize) -> usize {
