@@ -88,6 +88,10 @@ impl KeAlg for Modp {
         (self.len, self.len)
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
         Box::new(self.private(rng))
     }

@@ -173,6 +173,10 @@ pub trait KeAlg: Send + Sync {
     fn id(&self) -> KeMethod;
     /// Length in bytes of the initiator's and of the responder's public value.
     fn public_len(&self) -> (usize, usize);
+    /// Whether a step takes so long, a millisecond or more, that nobody else should wait for it.
+    fn is_slow(&self) -> bool {
+        false
+    }
     /// The initiator's first step: a fresh private value. All of it comes from `rng`, so that a seed repeats a run; for
     /// ECP and Curve25519 it is one draw in the encoding of RFC 5903 or RFC 7748, so that vectors can be replayed.
     fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate>;

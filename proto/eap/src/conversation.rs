@@ -21,7 +21,7 @@ pub struct Tools<'a> {
     /// Makes the TLS of methods over it.
     pub tls: &'a dyn TlsMaker,
     /// Fills with unpredictable octets.
-    pub random: &'a dyn Fn(&mut [u8]),
+    pub random: &'a (dyn Fn(&mut [u8]) + Sync),
 }
 
 /// One end of a conversation.

@@ -34,6 +34,8 @@ use crate::v1::fragment::Fragments;
 use crate::v2::feature::cookie::Cookies;
 #[cfg(feature = "ikev2")]
 use crate::v2::feature::redirect::Redirected;
+#[cfg(feature = "ikev2")]
+use crate::v2::phase::exchanging::Exchanging;
 use crate::view::Counters;
 
 /// Decisions that one input brings at most, as a rule: room for them is made once.
@@ -53,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) cookies: Cookies,
     #[cfg(feature = "ikev2")]
     pub(crate) redirected: Redirected,
+    #[cfg(feature = "ikev2")]
+    pub(crate) exchanging: Exchanging,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
     /// Internal addresses.
@@ -95,6 +99,8 @@ impl Core {
             cookies,
             #[cfg(feature = "ikev2")]
             redirected: Redirected::default(),
+            #[cfg(feature = "ikev2")]
+            exchanging: Exchanging::default(),
             silent: Silent::default(),
             addresses: Addresses::default(),
             host: HostAddresses::default(),
@@ -172,9 +178,15 @@ impl Core {
 
     /// Asks, in the name of an IKE SA.
     pub(crate) fn ask(&mut self, owner: IkeSpi, question: Question) -> OpId {
+        let id = self.question(question);
+        self.asking.insert(id, owner);
+        id
+    }
+
+    /// Asks.
+    pub(crate) fn question(&mut self, question: Question) -> OpId {
         let id = OpId(self.next_op);
         self.next_op += 1;
-        self.asking.insert(id, owner);
         self.outputs.push_back(Output::Ask(id, question));
         id
     }

@@ -279,6 +279,10 @@ impl Endpoint {
     }
 
     fn answered(&mut self, op: OpId, answer: Answer) {
+        #[cfg(feature = "ikev2")]
+        if let Some(waiting) = self.core.exchanging.take(op) {
+            return v2::phase::exchanging::go_on(waiting, answer, &mut self.core);
+        }
         let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
         let way = sa.ends.way();
         let sa = sa.answered(op, answer, &mut self.core);

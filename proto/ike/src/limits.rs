@@ -11,6 +11,12 @@ pub const HALF_OPEN_PER_ADDRESS: usize = 64;
 /// From this many half-open IKE SAs on, IKE_SA_INIT requests must bring a cookie (RFC 7296 §2.6).
 pub const COOKIE_THRESHOLD: usize = 32;
 
+/// IKE_SA_INIT requests whose key exchange takes long and is being computed elsewhere: some seconds of work at most.
+pub const SLOW_EXCHANGES: usize = 256;
+
+/// Those of one address.
+pub const SLOW_EXCHANGES_PER_ADDRESS: usize = 4;
+
 /// A responder forgets a half-open IKE SA after this time.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 

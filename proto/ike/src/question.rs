@@ -1,5 +1,5 @@
-//! Slow or outside work: signing with a private key, judging a peer's certificates and signature, and the turns of an EAP
-//! conversation, behind which a server elsewhere may stand.
+//! Slow or outside work: signing with a private key, judging a peer's certificates and signature, the turns of an EAP
+//! conversation, behind which a server elsewhere may stand, and key exchanges that take long.
 //!
 //! The endpoint asks ([`Output::Ask`](crate::Output::Ask)), goes on with other peers, and takes the answer when it comes
 //! ([`Input::Done`](crate::Input::Done)). Whoever answers may do so in a thread, from a token, or at once with
@@ -10,11 +10,12 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::PrivateKey;
+use ravelin_crypto::{BadPublicValue, CryptoProvider, SecureRandom};
 use ravelin_eap::{Conversation, Step, Tools};
 use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
-use ravelin_types::Identity;
+use ravelin_types::transform::KeMethod;
+use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::Eap;
 
 /// What is asked.
@@ -56,6 +57,13 @@ pub enum Question {
         /// What the other side said; `None`: nobody has said anything yet.
         heard: Option<Eap>,
     },
+    /// Take the responder's step of a key exchange. Whoever refuses leaves it to the endpoint.
+    Exchange {
+        /// By which method.
+        method: KeMethod,
+        /// The peer's public value.
+        public: Vec<u8>,
+    },
 }
 
 /// What is answered.
@@ -67,6 +75,8 @@ pub enum Answer {
     Proven,
     /// The conversation, and what comes of the turn.
     Conversed(Box<(Conversation, Step)>),
+    /// Our public value and the shared secret, or that the peer's value is none.
+    Exchanged(Result<(Vec<u8>, Secret), BadPublicValue>),
     /// It cannot be done, or it is not: why, in words for the operator.
     Refused(String),
 }
@@ -103,7 +113,20 @@ impl Question {
                 let step = conversation.turn(heard.as_ref(), desk.eap);
                 Answer::Conversed(Box::new((*conversation, step)))
             }
+            Question::Exchange { method, public } => match desk.crypto.ke(method) {
+                Some(alg) => Answer::Exchanged(alg.respond(&public, &mut Drawn(desk.eap.random))),
+                None => Answer::Refused("the key exchange method is not built in".into()),
+            },
         }
+    }
+}
+
+/// The randomness of whoever answers.
+struct Drawn<'a>(&'a (dyn Fn(&mut [u8]) + Sync));
+
+impl SecureRandom for Drawn<'_> {
+    fn fill(&mut self, out: &mut [u8]) {
+        (self.0)(out);
     }
 }
 

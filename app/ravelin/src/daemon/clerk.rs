@@ -1,5 +1,5 @@
-//! Who answers what IKE asks about signatures, certificates and EAP: a few threads, so that no peer waits for the papers of
-//! another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once.
+//! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
+//! for the papers of another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once.
 //!
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads: Question::answer ─┬► Clerk::answers ─► Core: Input::Done
@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,8 +28,9 @@ use ravelin_tls::Maker;
 
 use super::fetch::{Fetcher, Library};
 
-/// Threads at most. Signing and verifying are all they do, so more than processors are of no use.
-const MAX_THREADS: usize = 8;
+/// Threads: about as many as processors, since they sign, verify and compute, and never only one, which a private key in a
+/// slow token would keep from everybody else.
+const THREADS: RangeInclusive<usize> = 4..=8;
 
 /// A question with what was true when it was asked.
 pub type Asked = (OpId, Question, Arc<Papers>);
@@ -54,7 +56,7 @@ impl Clerk {
         waker.set_nonblocking(true)?;
         let work = Arc::new(Mutex::new(work));
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS) {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
             let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
             let (library, fetcher) = (library.clone(), fetcher.clone());
             let work = move || serve(&work, &done, waker, crypto, (&library, &fetcher));
@@ -150,4 +152,75 @@ fn enough(
 /// The time of certificates.
 pub fn now() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+
+    use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate};
+    use ravelin_types::Secret;
+    use ravelin_types::transform::KeMethod;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
+
+    /// Whether [`Waits`] may go on.
+    static TOLD: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+    /// A key exchange that takes as long as the test likes.
+    struct Waits;
+
+    impl KeAlg for Waits {
+        fn id(&self) -> KeMethod {
+            KeMethod::MODP8192
+        }
+
+        fn public_len(&self) -> (usize, usize) {
+            (0, 0)
+        }
+
+        fn generate(&self, _: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
+            unreachable!("only a responder asks")
+        }
+
+        fn respond(&self, _: &[u8], _: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {
+            let told = TOLD.0.lock().unwrap();
+            let _told = TOLD.1.wait_while(told, |told| !*told).unwrap();
+            Err(BadPublicValue)
+        }
+    }
+
+    /// The next answers, however long they take.
+    fn next(clerk: &mut Clerk) -> BTreeMap<OpId, Answer> {
+        loop {
+            let answers = clerk.answers();
+            if !answers.is_empty() {
+                return answers;
+            }
+            poll(&mut [PollFd::from_borrowed_fd(clerk.fd(), PollFlags::IN)], None).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_does_not_end_keeps_no_other_waiting() {
+        let crypto = ravelin_crypto_aws_lc::provider();
+        let curve = crypto.ke(KeMethod::CURVE25519).unwrap();
+        let crypto = CryptoProvider { ke: Vec::leak(vec![&Waits as &dyn KeAlg, curve]), ..crypto };
+        let mut clerk = Clerk::start(crypto, Arc::default()).unwrap();
+        let ask = |clerk: &Clerk, op, method, public| {
+            clerk.ask((OpId(op), Question::Exchange { method, public }, Arc::default()));
+        };
+        ask(&clerk, 1, KeMethod::MODP8192, Vec::new());
+        let peer = curve.generate(&mut SystemRandom);
+        for op in 2..20 {
+            ask(&clerk, op, KeMethod::CURVE25519, peer.public().to_vec());
+            let answers = next(&mut clerk);
+            let Some(Answer::Exchanged(Ok((public, shared)))) = answers.get(&OpId(op)) else { panic!("{answers:?}") };
+            assert_eq!(peer.agree(public).unwrap().expose(), shared.expose());
+        }
+        *TOLD.0.lock().unwrap() = true;
+        TOLD.1.notify_all();
+        assert!(matches!(next(&mut clerk).get(&OpId(1)), Some(Answer::Exchanged(Err(BadPublicValue)))));
+    }
 }

@@ -9,6 +9,7 @@ use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 use super::message::Payloads;
 use super::phase::answer_init;
+use super::phase::exchanging::Step;
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{self, Ends, IkeSa};
@@ -30,7 +31,7 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
         }
     };
     if is_init(&header) {
-        answer_init::respond(message, datagram, core);
+        answer_init::respond(message, datagram, Step::Usual, core);
         return;
     }
     let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };

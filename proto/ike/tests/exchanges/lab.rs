@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ravelin_crypto::signature::PrivateKey;
@@ -91,11 +91,13 @@ impl Papers {
         let keys = |name: &str| self.keys.get(name).cloned();
         let world = World { now, crls: &self.crls, answers: &[] };
         let tls = Maker { keys: &keys, world, crypto: &crypto };
+        // A key exchange may draw again.
+        let random = Mutex::new(SeededRandom::new(3));
         question.answer(Desk {
             keys: &keys,
             world,
             crypto: &crypto,
-            eap: Tools { random: &|out| SeededRandom::new(3).fill(out), tls: &tls },
+            eap: Tools { random: &|out| random.lock().unwrap().fill(out), tls: &tls },
         })
     }
 }

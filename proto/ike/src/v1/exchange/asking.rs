@@ -209,7 +209,9 @@ pub(super) fn answered(
             return send(opening, ends, turn, keyed, Payload::Sig(Opaque(proof.data)), core);
         }
         Answer::Refused(why) => why,
-        Answer::Proven | Answer::Signed(_) | Answer::Conversed(_) => "the answer is to another question".into(),
+        Answer::Proven | Answer::Signed(_) | Answer::Conversed(_) | Answer::Exchanged(_) => {
+            "the answer is to another question".into()
+        }
     };
     refuse(&opening, &ends, turn, (judging, &keyed), why, core);
     None

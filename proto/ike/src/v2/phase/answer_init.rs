@@ -3,7 +3,7 @@
 //! 1. The same request again: the same answer again (RFC 7296 §2.1).
 //! 2. Nobody configured at this address: NO_PROPOSAL_CHOSEN, told to the operator, both at a limited rate.
 //! 3. Bounds on half-open IKE SAs; above a threshold a cookie first, and nothing is kept before it comes back.
-//! 4. Proposal and key exchange, then the answer. Where it would be longer than the request, a cookie first as well:
+//! 4. Proposal and key exchange, which may take its time elsewhere (`exchanging.rs`), then the answer. Where it would be longer than the request, a cookie first as well:
 //!    nobody gets more sent to a forged address than it sent itself.
 //!
 //! Read RFC 7296 §1.2, §2.1, §2.6 and §2.21.1 before changing this file.
@@ -24,6 +24,7 @@ use ravelin_wire::ike::v2::{
 };
 
 use super::Phase;
+use super::exchanging::{self, Step};
 use super::init_exchange::InitExchange;
 use super::intermediate::Answered;
 use crate::config::{IkeVersion, Remote};
@@ -69,7 +70,7 @@ impl InitAnswered {
 }
 
 /// Takes an IKE_SA_INIT request that belongs to no IKE SA.
-pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core) {
+pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core: &mut Core) {
     let header = message.header;
     let wrong = header.message_id != 0 || header.initiator_spi == IkeSpi::ZERO || message.protected.is_some();
     if wrong {
@@ -84,7 +85,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
     };
     let answered = rules::accept(message.payloads).and_then(|payloads| {
         rules::require(&payloads, rules::SA_INIT)?;
-        answer(header.initiator_spi, &payloads, datagram, core)
+        answer(header.initiator_spi, &payloads, datagram, step, core)
     });
     if let Err(error) = answered {
         // RFC 7296 §2.21.1: help the peer, but not at any rate; INVALID_KE_PAYLOAD is part of a normal exchange, and
@@ -99,11 +100,21 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
     }
 }
 
-fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut Core) -> Result<(), Error> {
+fn answer(
+    spi_i: IkeSpi,
+    payloads: &Payloads,
+    datagram: Datagram<'_>,
+    step: Step,
+    core: &mut Core,
+) -> Result<(), Error> {
     let nonce_i = payloads.nonce()?.as_bytes();
     let key: InitKey = (spi_i, nonce_i.to_vec());
     if let Some(spi) = core.table.begun_by(&key) {
         repeat(spi, datagram, core);
+        return Ok(());
+    }
+    if core.exchanging.has(&key) {
+        core.counters.repeated += 1;
         return Ok(());
     }
     let candidates = candidates(datagram, core);
@@ -120,8 +131,9 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         return Err(refusal.into());
     }
     let from = datagram.remote.ip();
-    let full = core.table.half_open().total() >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
-    if full || core.table.half_open().from(from) >= limits::HALF_OPEN_PER_ADDRESS {
+    let half_open = core.table.half_open().total() + core.exchanging.len();
+    let full = half_open >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
+    if full || core.table.half_open().from(from) + core.exchanging.from(from) >= limits::HALF_OPEN_PER_ADDRESS {
         core.counters.refused_half_open += 1;
         return Ok(());
     }
@@ -132,7 +144,8 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
         .is_some_and(|notify| core.cookies.accepts(&notify.data, claim, &core.crypto, &mut *core.rng, core.now));
     // RFC 9329 §6.3: who has opened a connection can receive.
     let vouched = vouched || datagram.carrier == Carrier::Tcp;
-    if !vouched && core.table.half_open().total() >= limits::COOKIE_THRESHOLD {
+    let first = matches!(step, Step::Usual);
+    if !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
         challenge(claim, datagram, core);
         return Ok(());
     }
@@ -147,7 +160,11 @@ fn answer(spi_i: IkeSpi, payloads: &Payloads, datagram: Datagram<'_>, core: &mut
     if agreed.ke != Some(ke.method) {
         return Err(Error::WrongKe(agreed.suite.ke));
     }
-    let message = build(spi_i, payloads, &agreed, &candidates, datagram, core)?;
+    if first && core.crypto.ke(ke.method).is_some_and(|alg| alg.is_slow()) {
+        exchanging::ask(key, ke, datagram, core);
+        return Ok(());
+    }
+    let message = build(spi_i, payloads, &agreed, &candidates, datagram, step, core)?;
     if !vouched && message.init.response.len() > datagram.data.len() {
         challenge(claim, datagram, core);
         return Ok(());
@@ -242,13 +259,18 @@ fn build(
     agreed: &Agreed<IkeSuite>,
     candidates: &[Arc<Remote>],
     datagram: Datagram<'_>,
+    step: Step,
     core: &mut Core,
 ) -> Result<Built, Error> {
     // Who of them it is will be known with the identity; ESP in UDP serves the others too.
     let encap = candidates.iter().any(|remote| remote.encap);
     let missing = Error::Misuse("an algorithm is not built in");
     let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
-    let (public, shared) = algs.ke.respond(&payloads.ke()?.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let exchanged = match step {
+        Step::Taken(exchanged) => exchanged,
+        Step::Usual | Step::Here => algs.ke.respond(&payloads.ke()?.data, &mut *core.rng),
+    };
+    let (public, shared) = exchanged.map_err(|_| Error::BadPublicValue)?;
     let nonce_i = payloads.nonce()?.as_bytes().to_vec();
     let nonce_r = core.nonce();
     let spi_r = core.ike_spi();

@@ -177,6 +177,8 @@ fn auth(proof: ravelin_pki::auth::Proof) -> Payload {
 fn words(answer: Answer) -> alloc::string::String {
     match answer {
         Answer::Refused(why) => why,
-        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) => "the answer is to another question".into(),
+        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) => {
+            "the answer is to another question".into()
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   opening.rs   a connection, where IKE goes in TCP      Opening
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
-//!                <--  HDR, SAr1, KEr, Nr              InitAnswered
+//!                <--  HDR, SAr1, KEr, Nr              InitAnswered; exchanging.rs: where KEr takes long
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
 //!                <--  HDR, SK {KEr(n)}
 //!   init_exchange.rs  what these leave for the rest
@@ -22,6 +22,7 @@ pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod eap;
 pub(crate) mod established;
+pub(crate) mod exchanging;
 pub(crate) mod init_exchange;
 pub(crate) mod intermediate;
 pub(crate) mod opening;

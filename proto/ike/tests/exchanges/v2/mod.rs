@@ -26,6 +26,7 @@ mod reauthentication;
 mod redirect;
 mod rekey;
 mod signature;
+mod slow;
 mod storm;
 mod tcp;
 mod window;
