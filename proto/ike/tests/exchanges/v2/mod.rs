@@ -7,6 +7,7 @@ mod collisions;
 mod create_child;
 mod delete;
 mod eap;
+mod flood;
 mod follow_up;
 mod fragments;
 mod hostile;
