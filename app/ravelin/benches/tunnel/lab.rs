@@ -61,11 +61,14 @@ impl Host {
 
     /// Runs `job` on a thread in this host's namespace.
     pub fn spawn<T: Send + 'static>(self, job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        std::thread::spawn(move || {
-            let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            job()
-        })
+        std::thread::spawn(move || self.enter(job))
+    }
+
+    /// Runs `job` on this thread, which stays in this host's namespace.
+    pub fn enter<T>(self, job: impl FnOnce() -> T) -> T {
+        let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        job()
     }
 }
 

@@ -17,6 +17,8 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, KeMethod, PrfId, Transform};
 use ravelin_types::{Identity, Instant};
 
+use crate::papers;
+
 /// The one policy of each end.
 pub const POLICY: PolicyId = PolicyId(1);
 
@@ -59,9 +61,10 @@ fn messages(endpoint: &mut Endpoint, added: &mut u32) -> Vec<Transmit> {
                 *added += u32::from(matches!(what, DataPlaneOp::AddSa(_)));
                 endpoint.handle(Input::Done(op, Ok(()).into()), Instant::ZERO);
             }
-            Output::Ask(..) | Output::Stream(..) => {
-                unreachable!("a pre-shared key asks nobody, and UDP has no streams")
+            Output::Ask(op, question) => {
+                endpoint.handle(Input::Done(op, papers::answer(question).into()), Instant::ZERO);
             }
+            Output::Stream(..) => unreachable!("UDP has no streams"),
             Output::Event(_) => {}
             Output::Wait(_) => return messages,
         }

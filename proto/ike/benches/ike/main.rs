@@ -2,11 +2,12 @@
 //!
 //! `set-up`: an IKE SA with its first Child SA, pre-shared key and Curve25519, both ends in this process, against the four
 //! scalar multiplications of the same provider that two ends need between them (each makes a public value and a shared
-//! secret). The two are timed in turns, so that whatever else the machine does falls on both; printed is the ratio of
+//! secret); and the same with certificates, against these and the signatures and verifications. The two are timed in turns, so that whatever else the machine does falls on both; printed is the ratio of
 //! the medians. `many` is a gateway with very many peers: see `many.rs`.
 
 mod ends;
 mod many;
+mod papers;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant as Clock};
 
 use ravelin_crypto::KeAlg;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_ike::Config;
 use ravelin_types::transform::KeMethod;
 
 const ROUNDS: usize = 2000;
@@ -30,17 +32,30 @@ fn main() {
 }
 
 fn set_up() {
-    let configs = [ends::config("192.0.2.1", "192.0.2.2"), ends::config("192.0.2.2", "192.0.2.1")].map(Arc::new);
+    let configs = [ends::config("192.0.2.1", "192.0.2.2"), ends::config("192.0.2.2", "192.0.2.1")];
     let ke = provider().ke(KeMethod::CURVE25519).expect("the provider has Curve25519");
+    compare("", "key exchange", &configs, || exchange(ke));
+    let signatures = papers::signatures();
+    let [a, b] = configs;
+    let configs = [papers::with_certificates(a, 0), papers::with_certificates(b, 1)];
+    compare(" with ECDSA P-256", "key exchange, signatures and verifications", &configs, || {
+        exchange(ke);
+        signatures();
+    });
+}
+
+/// Set-ups of this configuration against their cryptography.
+fn compare(with: &str, what: &str, configs: &[Config; 2], cryptography: impl Fn()) {
+    let configs = configs.each_ref().map(|config| Arc::new(config.clone()));
     let (mut set_up, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let [mut a, mut b] = configs.each_ref().map(ends::endpoint);
         set_up.push(time(|| ends::establish(&mut a, &mut b)));
-        bare.push(time(|| exchange(ke)));
+        bare.push(time(&cryptography));
     }
     let (set_up, bare) = (median(set_up), median(bare));
     let ratio = set_up.as_secs_f64() / bare.as_secs_f64();
-    println!("ike/set-up: {ratio:.2} of its bare key exchange, 1.3 is the bound ({set_up:.1?} against {bare:.1?})");
+    println!("ike/set-up{with}: {ratio:.2} of its bare {what}, 1.3 is the bound ({set_up:.1?} against {bare:.1?})");
 }
 
 fn time(run: impl FnOnce()) -> Duration {
