@@ -14,7 +14,7 @@ use crate::suite::{Added, KeyedSuite};
 use crate::template::OuterIp;
 
 /// What is protected besides the packet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extra {
     /// Bytes of TFC padding.
     pub padding: usize,
@@ -111,7 +111,7 @@ fn padding(sa: &OutboundSa, ivs: &mut IvSource, pkt: &PacketBuf<'_>, header: &He
     };
     let end = header.total_len + padding;
     let Added { ah, esp_head, tail, icv } = sa.suite.added(end - clear, outer_is_ipv6);
-    let len = sa.template.ip_len() + sa.template.udp_len() + ah + esp_head + end + tail + icv;
+    let len = sa.template.ip().header_len() + sa.template.udp_len() + ah + esp_head + end + tail + icv;
     // Of a path that is not known only that is sure what every path of IPv6 takes.
     let path = sa.cold.mtu.unwrap_or(MIN_MTU_V6);
     let behind = pkt.tailroom() + (pkt.len() - header.total_len);

@@ -208,8 +208,8 @@ impl Inbound {
             note_move(sa, &mut self.events, (meta.src, src_port));
         }
         let mode = sa.mode;
-        match opened.payload {
-            Ok(bytes) => {
+        match opened.refused {
+            None => {
                 if self.domains {
                     pkt.set_domain(sa.cold.domain);
                 }
@@ -223,13 +223,13 @@ impl Inbound {
                 {
                     return self.sa_drops(slot, reason);
                 }
-                if sa.usage.record(bytes) {
+                if sa.usage.record(opened.payload) {
                     self.sad.cross(slot, &mut self.events);
                 }
                 pkt.set_mark(Mark::Opened(mode));
                 Verdict::Deliver
             }
-            Err(reason) => self.sa_drops(slot, reason),
+            Some(reason) => self.sa_drops(slot, reason),
         }
     }
 

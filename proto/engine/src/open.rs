@@ -36,12 +36,22 @@ pub(crate) struct Arrived<'a> {
     pub header: Option<&'a Header>,
 }
 
-/// What came out of a packet.
+/// What came out of a packet. Made of parts that fit registers: as a `Result` with the length inside it would be copied in
+/// pieces, and each copy wait for the one before.
+#[derive(Clone, Copy)]
 pub(crate) struct Opened {
+    /// Length of the payload.
+    pub payload: usize,
     /// The packet is the newest of its SA so far, and authentic: its source is where the peer is now.
     pub newest: bool,
-    /// The length of the payload, or why the packet is dropped although authentic.
-    pub payload: Result<usize, DropReason>,
+    /// Why the packet is dropped although authentic.
+    pub refused: Option<DropReason>,
+}
+
+impl Opened {
+    pub fn new(newest: bool, payload: Result<usize, DropReason>) -> Self {
+        Opened { payload: payload.unwrap_or_default(), newest, refused: payload.err() }
+    }
 }
 
 /// The payload of an authentic packet: it stands at `at`, and `Trailer` says how much of it there is.
@@ -91,11 +101,17 @@ pub(crate) fn open_decrypted(
 /// What an authentic ESP packet turns out to be.
 #[inline]
 fn opened(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, newest: bool, arrived: Arrived<'_>) -> Opened {
-    let payload = match &sa.suite {
+    let inside = match &sa.suite {
         KeyedSuite::Esp(esp) => inside_esp(esp, pkt, arrived.at, sa.mode, sa.pad_check),
         _ => Err(DropReason::ExpectedAh),
     };
-    Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) }
+    match inside {
+        Ok(inside) => {
+            let refused = uncover(sa, pkt, inside, arrived).err();
+            Opened { payload: inside.trailer.payload_len, newest, refused }
+        }
+        Err(reason) => Opened { payload: 0, newest, refused: Some(reason) },
+    }
 }
 
 /// [`open`] for AH.
@@ -133,7 +149,9 @@ pub(crate) fn open_ah(
             Ok(Payload { at, trailer })
         }
     };
-    Ok(Opened { newest, payload: payload.and_then(|payload| uncover(sa, pkt, payload, arrived)) })
+    let uncovered =
+        payload.and_then(|payload| uncover(sa, pkt, payload, arrived).map(|()| payload.trailer.payload_len));
+    Ok(Opened::new(newest, uncovered))
 }
 
 /// Verifies and decrypts `packet` in place, and records its number. True when that is the highest so far.
@@ -168,7 +186,7 @@ fn replayed(stale: Stale) -> DropReason {
 }
 
 /// What an opened ESP packet at `at` holds.
-#[inline]
+#[inline(always)]
 fn inside_esp(
     esp: &Esp,
     pkt: &mut PacketBuf<'_>,
@@ -212,7 +230,7 @@ fn uncover(
     pkt: &mut PacketBuf<'_>,
     payload: Payload,
     arrived: Arrived<'_>,
-) -> Result<usize, DropReason> {
+) -> Result<(), DropReason> {
     let Payload { at: text_at, trailer } = payload;
     pkt.truncate(text_at + trailer.payload_len);
     match sa.mode {
@@ -240,7 +258,7 @@ fn uncover(
     if !first_decides && !sa.selects(header, pkt.packet()) {
         return Err(DropReason::BadSelector);
     }
-    Ok(trailer.payload_len)
+    Ok(())
 }
 
 /// Tunnel mode: the payload is the packet, and `header` its header.

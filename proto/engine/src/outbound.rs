@@ -186,7 +186,7 @@ impl Outbound {
     #[inline(always)]
     fn key_of(&mut self, header: &Header, pkt: &PacketBuf<'_>, now: Instant) -> FlowKey {
         let ports = self.fragments.ports(header, pkt.packet(), pkt.domain(), None, now);
-        FlowKey::new(header, ports, pkt.domain())
+        FlowKey::of(pkt.packet(), header, ports, pkt.domain())
     }
 
     #[inline]
@@ -218,8 +218,11 @@ impl Outbound {
             *verdict = Verdict::Bypass;
             return;
         }
+        if let Decision::Protect(slot) = decision {
+            return self.protect(slot, header, pkt, now, verdict);
+        }
         match decision {
-            Decision::Protect(slot) => self.protect(slot, header, pkt, now, verdict),
+            Decision::Protect(_) => {}
             Decision::Bypass => *verdict = Verdict::Bypass,
             Decision::Drop(reason) => *verdict = Verdict::Drop(reason),
             Decision::Acquire(policy) => *verdict = self.acquire(policy, header.flow(pkt.packet()), now),
@@ -264,28 +267,29 @@ impl Outbound {
 
     #[inline]
     fn protect(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
-        let extra = match self.sad.get(slot) {
-            Some(sa) if sa.template.has_extras() => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
-            _ => Extra::NONE,
-        };
-        if self.seal_in(slot, header, pkt, extra, verdict) == Err(DropReason::TooBig) {
+        if self.seal_in(slot, header, pkt, false, verdict) == Err(DropReason::TooBig) {
             *verdict = self.too_long(slot, header, pkt, now);
         }
     }
 
-    /// Protects the packet in the SA; an error is the reason that `verdict` drops it for.
+    /// Protects the packet, which may be a `dummy`, in the SA; an error is the reason that `verdict` drops it for.
     #[inline]
     fn seal_in(
         &mut self,
         slot: Slot,
         header: &Header,
         pkt: &mut PacketBuf<'_>,
-        extra: Extra,
+        dummy: bool,
         verdict: &mut Verdict,
     ) -> Result<(), DropReason> {
         let Some(sa) = self.sad.get_mut(slot) else {
             *verdict = Verdict::Drop(DropReason::Expired);
             return Err(DropReason::Expired);
+        };
+        let extra = match (dummy, sa.template.has_extras()) {
+            (false, false) => Extra::NONE,
+            (false, true) => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
+            (true, _) => Extra { dummy, ..Extra::NONE },
         };
         let together = self.together.as_mut().zip(self.in_work);
         let leave = together.is_some() && sa.suite.is_batched();

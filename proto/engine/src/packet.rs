@@ -171,6 +171,17 @@ impl<'a> PacketBuf<'a> {
         fits
     }
 
+    /// Both at once, or neither.
+    #[inline]
+    pub(crate) fn grow(&mut self, front: usize, back: usize) -> bool {
+        let fits = front <= self.headroom() && back <= self.tailroom();
+        if fits {
+            self.start -= front;
+            self.end += back;
+        }
+        fits
+    }
+
     /// Takes `len` bytes, at most all, off the front.
     #[inline]
     pub fn trim_front(&mut self, len: usize) {

@@ -12,12 +12,13 @@ use ravelin_wire::ah::Covered;
 use ravelin_wire::esp::{EspHeader, emit_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, v4, v6};
 
-use crate::esp::IvSource;
+use crate::ah::Ah;
+use crate::esp::{Esp, IvSource};
 use crate::extras::Extra;
 use crate::packet::PacketBuf;
 use crate::sad::OutboundSa;
-use crate::suite::Added;
-use crate::template::{OuterIp, PerPacket};
+use crate::suite::{Added, KeyedSuite};
+use crate::template::{OuterIp, PerPacket, Template};
 use crate::verdict::{DropReason, Outer, Verdict};
 
 /// A packet that was protected.
@@ -58,6 +59,17 @@ impl Sealed {
     }
 }
 
+/// What an SA does with a packet, of which some is asked again and again on the way.
+struct Work<'a> {
+    /// The IP header that is added.
+    ip: OuterIp,
+    ah: Option<&'a Ah>,
+    esp: Option<&'a Esp>,
+    extra: Extra,
+    /// The cipher is left for later where it can be.
+    leave: bool,
+}
+
 /// Protects the packet `pkt` with the header `header`. With `leave`, which is for SAs with ESP alone, the cipher is left for
 /// later where it can be.
 #[inline]
@@ -69,105 +81,130 @@ pub(crate) fn seal(
     extra: Extra,
     leave: bool,
 ) -> Result<Sealed, DropReason> {
-    let tunnel = sa.template.ip() != OuterIp::None;
-    // What stays in the clear, before ESP.
-    let clear = if tunnel { 0 } else { header.esp_at };
-    if !tunnel && header.fragment != Fragment::Whole {
-        // RFC 4303 §3.3.4, RFC 4302 §3.3.4: transport mode protects whole datagrams only.
-        return Err(DropReason::FragmentInTransport);
+    let next = sa.next_sequence();
+    let OutboundSa { suite, template, sequence, spi, .. } = sa;
+    let ip = template.ip();
+    let (out, sequences) = ((&*template, Spi(*spi)), (sequence, next));
+    // Nearly all packets are of this form, for which the compiler makes code of its own that asks for nothing of it again.
+    if let (KeyedSuite::Esp(esp), OuterIp::V4, Extra::NONE, false) = (&*suite, ip, extra, leave) {
+        let work = Work { ip: OuterIp::V4, ah: None, esp: Some(esp), extra: Extra::NONE, leave: false };
+        return work.carry_out(out, sequences, ivs, pkt, header);
     }
-    let next_header = match (tunnel, header.src.is_ipv4()) {
-        (true, true) => protocol::IPV4,
-        (true, false) => protocol::IPV6,
-        (false, _) => header.esp_protocol,
-    };
-    let next_header = if extra.dummy { protocol::NO_NEXT_HEADER } else { next_header };
-    let end = header.total_len + extra.padding;
-    let payload = end - clear;
-    let (ip_len, udp_len) = (sa.template.ip_len(), sa.template.udp_len());
-    let outer_is_ipv6 = match sa.template.ip() {
-        OuterIp::None => header.src.is_ipv6(),
-        outer => outer == OuterIp::V6,
-    };
-    let Added { ah, esp_head, tail, icv } = sa.suite.added(payload, outer_is_ipv6);
-    let before = ip_len + udp_len + ah + esp_head;
-    let len = before + end + tail + icv;
-    if len > sa.template.mtu().into() {
-        sa.template.check_length(len, header)?;
-    }
-    let protocol = match (udp_len, ah) {
-        (0, 0) => protocol::ESP,
-        (0, _) => protocol::AH,
-        _ => protocol::UDP,
-    };
-    if protocol == protocol::AH && !tunnel && Covered::new(&pkt.packet()[..clear]).is_err() {
-        return Err(DropReason::UncoverableHeader);
-    }
-    let sequence = sa.next_sequence().ok_or(DropReason::SequenceExhausted)?;
-    pkt.truncate(header.total_len);
-    if pkt.headroom() < before || !pkt.grow_back(extra.padding + tail + icv) || !pkt.grow_front(before) {
-        return Err(DropReason::NoRoom);
-    }
-    sa.sequence = sequence;
-    // What is computed over the ciphertext cannot wait for it: AH, and the UDP checksum of IPv6.
-    let set_aside = leave && !(udp_len > 0 && outer_is_ipv6);
+    Work { ip, ah: suite.ah(), esp: suite.esp(), extra, leave }.carry_out(out, sequences, ivs, pkt, header)
+}
 
-    let packet = pkt.packet_mut();
-    if !tunnel {
-        packet.copy_within(before..before + clear, 0);
-    } else if header.src.is_ipv4() && packet[before + v4::CHECKSUM_AT..].starts_with(&[0; 2]) {
-        // A stack that leaves the checksum to its link may leave it open; nobody can fill it in behind encryption.
-        v4::rewrite(&mut packet[before..before + header.payload_at], header.total_len as u16, header.protocol);
-    }
-    let udp_at = ip_len + clear;
-    let esp_at = udp_at + udp_len;
-    let (tos, dont_fragment) = sa.template.carry_over(header);
-    if sa.suite.esp().is_some() {
-        let trailer_at = before + end;
-        if extra.padding > 0 {
-            packet[trailer_at - extra.padding..trailer_at].fill(0);
+impl Work<'_> {
+    /// `next` is the number that the packet gets, if there is one left.
+    #[inline(always)]
+    fn carry_out(
+        self,
+        (template, spi): (&Template, Spi),
+        (last, next): (&mut u64, Option<u64>),
+        ivs: &mut IvSource,
+        pkt: &mut PacketBuf<'_>,
+        header: &Header,
+    ) -> Result<Sealed, DropReason> {
+        let Work { ip, ah, esp, extra, leave } = self;
+        let tunnel = ip != OuterIp::None;
+        // What stays in the clear, before ESP.
+        let clear = if tunnel { 0 } else { header.esp_at };
+        if !tunnel && header.fragment != Fragment::Whole {
+            // RFC 4303 §3.3.4, RFC 4302 §3.3.4: transport mode protects whole datagrams only.
+            return Err(DropReason::FragmentInTransport);
         }
-        emit_trailer(&mut packet[trailer_at..trailer_at + tail], next_header);
-    }
-    // Between the trailer and the cipher, which would wait for single bytes that were just written.
-    // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
-    if tunnel {
-        let id = (sequence as u16).max(u16::from(ah > 0));
-        sa.template.emit_ip(packet, PerPacket { tos, dont_fragment, id });
-    } else {
-        if ah > 0 && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
-            packet[v4::ID_AT + 1] = 1;
-        }
-        rewrite_header(packet, header, protocol);
-    }
-    if let Some(esp) = sa.suite.esp() {
-        let esp_packet = &mut packet[esp_at + ah..];
-        if let Some(header) = esp_packet.first_chunk_mut() {
-            EspHeader { spi: Spi(sa.spi), sequence: sequence as u32 }.emit(header);
-        }
-        if set_aside {
-            esp.write_iv(esp_packet, sequence, ivs);
-        } else {
-            esp.seal(esp_packet, sequence, ivs);
-        }
-    }
-
-    if udp_len > 0 {
-        let (src, dst) = match sa.template.ip() {
-            OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
-            OuterIp::V4 => (0, 0),
-            OuterIp::V6 => {
-                let (src, dst) = sa.template.v6_addresses();
-                (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
-            }
+        let next_header = match (tunnel, header.src.is_ipv4()) {
+            (true, true) => protocol::IPV4,
+            (true, false) => protocol::IPV6,
+            (false, _) => header.esp_protocol,
         };
-        sa.template.emit_udp(&mut packet[udp_at..], outer_is_ipv6.then_some(src + dst));
+        let next_header = if extra.dummy { protocol::NO_NEXT_HEADER } else { next_header };
+        let end = header.total_len + extra.padding;
+        let payload = end - clear;
+        let (ip_len, udp_len) = (ip.header_len(), template.udp_len());
+        let outer_is_ipv6 = match ip {
+            OuterIp::None => header.src.is_ipv6(),
+            outer => outer == OuterIp::V6,
+        };
+        let added = Added::by(ah, esp, payload, outer_is_ipv6);
+        let before = ip_len + udp_len + added.ah + added.esp_head;
+        let len = before + end + added.tail + added.icv;
+        if len > template.mtu().into() {
+            template.check_length(len, header)?;
+        }
+        let protocol = match (udp_len, ah) {
+            (0, None) => protocol::ESP,
+            (0, Some(_)) => protocol::AH,
+            _ => protocol::UDP,
+        };
+        if protocol == protocol::AH && !tunnel && Covered::new(&pkt.packet()[..clear]).is_err() {
+            return Err(DropReason::UncoverableHeader);
+        }
+        let sequence = next.ok_or(DropReason::SequenceExhausted)?;
+        pkt.truncate(header.total_len);
+        if !pkt.grow(before, extra.padding + added.tail + added.icv) {
+            return Err(DropReason::NoRoom);
+        }
+        *last = sequence;
+        // What is computed over the ciphertext cannot wait for it: AH, and the UDP checksum of IPv6.
+        let set_aside = leave && !(udp_len > 0 && outer_is_ipv6);
+
+        let packet = pkt.packet_mut();
+        if !tunnel {
+            packet.copy_within(before..before + clear, 0);
+        } else if header.src.is_ipv4() && packet[before + v4::CHECKSUM_AT..].starts_with(&[0; 2]) {
+            // A stack that leaves the checksum to its link may leave it open; nobody can fill it in behind encryption.
+            v4::rewrite(&mut packet[before..before + header.payload_at], header.total_len as u16, header.protocol);
+        }
+        let udp_at = ip_len + clear;
+        let esp_at = udp_at + udp_len;
+        let (tos, dont_fragment) = template.carry_over(header);
+        if esp.is_some() {
+            let trailer_at = before + end;
+            if extra.padding > 0 {
+                packet[trailer_at - extra.padding..trailer_at].fill(0);
+            }
+            emit_trailer(&mut packet[trailer_at..], added.tail, next_header);
+        }
+        // Between the trailer and the cipher, which would wait for single bytes that were just written.
+        // AH covers the identification, and Linux makes another of one that is zero, as it is where DF is set.
+        if tunnel {
+            let id = (sequence as u16).max(u16::from(ah.is_some()));
+            template.emit_ip(ip, packet, PerPacket { tos, dont_fragment, id });
+        } else {
+            if ah.is_some() && header.src.is_ipv4() && packet[v4::ID_AT..].starts_with(&[0; 2]) {
+                packet[v4::ID_AT + 1] = 1;
+            }
+            rewrite_header(packet, header, protocol);
+        }
+        if let Some(esp) = esp {
+            let esp_packet = &mut packet[esp_at + added.ah..];
+            if let Some(header) = esp_packet.first_chunk_mut() {
+                EspHeader { spi, sequence: sequence as u32 }.emit(header);
+            }
+            if set_aside {
+                esp.write_iv(esp_packet, sequence, ivs);
+            } else {
+                esp.seal(esp_packet, sequence, ivs);
+            }
+        }
+
+        if udp_len > 0 {
+            let (src, dst) = match ip {
+                OuterIp::None => (checksum::sum_address(header.src), checksum::sum_address(header.dst)),
+                OuterIp::V4 => (0, 0),
+                OuterIp::V6 => {
+                    let (src, dst) = template.v6_addresses();
+                    (checksum::sum(&src.octets()), checksum::sum(&dst.octets()))
+                }
+            };
+            template.emit_udp(&mut packet[udp_at..], outer_is_ipv6.then_some(src + dst));
+        }
+        if let Some(ah) = ah {
+            let next_header = if esp.is_some() { protocol::ESP } else { next_header };
+            ah.seal(packet, esp_at, next_header, sequence);
+        }
+        Ok(Sealed { payload, esp_at, sequence, set_aside, protocol, tos, dont_fragment })
     }
-    if let Some(ah) = sa.suite.ah() {
-        let next_header = if sa.suite.esp().is_some() { protocol::ESP } else { next_header };
-        ah.seal(packet, esp_at, next_header, sequence);
-    }
-    Ok(Sealed { payload, esp_at, sequence, set_aside, protocol, tos, dont_fragment })
 }
 
 /// Makes the IP header at the start of `packet` announce `protocol` and the packet's length. (Transport mode.)

@@ -128,18 +128,24 @@ impl KeyedSuite {
     }
 
     /// What is added around `payload` bytes in a packet of that family.
-    #[inline]
     pub fn added(&self, payload: usize, ipv6: bool) -> Added {
-        let around = |esp: &Esp, ah| Added {
-            ah,
-            esp_head: esp.head_len(),
-            tail: padding(payload, esp.block_len()) + TRAILER_LEN,
-            icv: esp.icv_len(),
-        };
-        match self {
-            KeyedSuite::Esp(esp) => around(esp, 0),
-            KeyedSuite::Ah(ah) => Added { ah: ah.header_len(ipv6), esp_head: 0, tail: 0, icv: 0 },
-            KeyedSuite::AhEsp(both) => around(&both.esp, both.ah.header_len(ipv6)),
+        Added::by(self.ah(), self.esp(), payload, ipv6)
+    }
+}
+
+impl Added {
+    /// What these protocols, one or both of them, add around `payload` bytes in a packet of that family.
+    #[inline]
+    pub fn by(ah: Option<&Ah>, esp: Option<&Esp>, payload: usize, ipv6: bool) -> Added {
+        let ah = ah.map_or(0, |ah| ah.header_len(ipv6));
+        match esp {
+            None => Added { ah, esp_head: 0, tail: 0, icv: 0 },
+            Some(esp) => Added {
+                ah,
+                esp_head: esp.head_len(),
+                tail: padding(payload, esp.block_len()) + TRAILER_LEN,
+                icv: esp.icv_len(),
+            },
         }
     }
 }

@@ -108,6 +108,18 @@ pub(crate) struct PerPacket {
     pub id: u16,
 }
 
+impl OuterIp {
+    /// Length of the header: 0 in transport mode.
+    #[inline]
+    pub fn header_len(self) -> usize {
+        match self {
+            OuterIp::None => 0,
+            OuterIp::V4 => v4::HEADER_LEN,
+            OuterIp::V6 => v6::HEADER_LEN,
+        }
+    }
+}
+
 impl Template {
     pub fn new(params: &SaParams) -> Self {
         let protocol = match (params.encap, params.suite.ah()) {
@@ -228,27 +240,17 @@ impl Template {
         (header.tos & self.tos.copied | self.tos.set, dont_fragment)
     }
 
-    /// Length of the outer IP header: 0 in transport mode.
-    #[inline]
-    pub fn ip_len(&self) -> usize {
-        match self.ip {
-            OuterIp::None => 0,
-            OuterIp::V4 => v4::HEADER_LEN,
-            OuterIp::V6 => v6::HEADER_LEN,
-        }
-    }
-
     /// Length of the UDP header: 0 without encapsulation.
     #[inline]
     pub fn udp_len(&self) -> usize {
         if self.flags.has(Flags::UDP) { UDP_HEADER_LEN } else { 0 }
     }
 
-    /// Writes the outer IP header of tunnel mode at the start of `packet`, which is the whole packet.
+    /// Writes the outer IP header of tunnel mode, `ip`, at the start of `packet`, which is the whole packet.
     #[inline]
-    pub fn emit_ip(&self, packet: &mut [u8], fields: PerPacket) {
+    pub fn emit_ip(&self, ip: OuterIp, packet: &mut [u8], fields: PerPacket) {
         let len = packet.len();
-        if self.ip == OuterIp::V4 {
+        if ip == OuterIp::V4 {
             if let (Some(out), Some(header)) = (packet.first_chunk_mut(), self.header.first_chunk()) {
                 self.complete_v4(out, header, len as u16, fields);
             }
@@ -280,14 +282,16 @@ impl Template {
     #[inline]
     fn complete_v4(&self, out: &mut [u8; v4::HEADER_LEN], header: &[u8; v4::HEADER_LEN], len: u16, fields: PerPacket) {
         let flags = if fields.dont_fragment { v4::DONT_FRAGMENT } else { 0 };
+        let PerPacket { tos, id, .. } = fields;
+        let sum = u64::from(self.sum) + u64::from(tos) + u64::from(len) + u64::from(id) + u64::from(flags);
+        // Words with what changes, which is zero in the header, and not field by field: few writes.
+        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let first = word(0) | u32::from(tos) << 16 | u32::from(len);
+        let second = u32::from(id) << 16 | u32::from(flags);
+        let third = word(8) | u32::from(checksum::finish(sum));
         *out = *header;
-        out[v4::TOS_AT] = fields.tos;
-        out[2..4].copy_from_slice(&len.to_be_bytes());
-        out[4..6].copy_from_slice(&fields.id.to_be_bytes());
-        out[6..8].copy_from_slice(&flags.to_be_bytes());
-        let changing = [self.sum, fields.tos.into(), len, fields.id, flags];
-        let sum = changing.into_iter().map(u64::from).sum();
-        out[v4::CHECKSUM_AT..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
+        out[..8].copy_from_slice(&(u64::from(first) << 32 | u64::from(second)).to_be_bytes());
+        out[8..12].copy_from_slice(&third.to_be_bytes());
     }
 
     /// Writes the UDP header at the start of `datagram`, which is all of it, sealed. In IPv6

@@ -48,11 +48,20 @@ pub fn padding(len: usize, block: usize) -> usize {
     (len + TRAILER_LEN).wrapping_neg() & (block.max(ALIGNMENT) - 1)
 }
 
-/// Writes the default padding 1, 2, 3, ... (RFC 4303 §2.4) and the trailer; `out` is both together.
+/// Writes the default padding 1, 2, 3, ... (RFC 4303 §2.4) and the trailer, both together `len` bytes, at the start of
+/// `out`. What stands behind them there, as the place of the ICV does, is written over where that is quicker.
 #[inline]
-pub fn emit_trailer(out: &mut [u8], next_header: u8) {
-    debug_assert!(out.len() >= TRAILER_LEN && out.len() <= 255 + TRAILER_LEN);
-    let pad = out.len() - TRAILER_LEN;
+pub fn emit_trailer(out: &mut [u8], len: usize, next_header: u8) {
+    debug_assert!(len >= TRAILER_LEN && len <= (255 + TRAILER_LEN).min(out.len()));
+    let pad = len - TRAILER_LEN;
+    if pad <= 6
+        && let Some(out) = out.first_chunk_mut()
+    {
+        let at = pad as u32 * 8;
+        let padding = 0x06_05_04_03_02_01 & ((1 << at) - 1);
+        *out = (padding | (u64::from(next_header) << 8 | pad as u64) << at).to_le_bytes();
+        return;
+    }
     for (i, byte) in out[..pad].iter_mut().enumerate() {
         *byte = i as u8 + 1;
     }
@@ -75,10 +84,18 @@ pub struct Trailer {
 pub fn parse_trailer(plain: &[u8], check: bool) -> Option<Trailer> {
     let (rest, &[pad_len, next_header]) = plain.split_last_chunk::<TRAILER_LEN>()?;
     let payload_len = rest.len().checked_sub(usize::from(pad_len))?;
-    // All bytes are looked at, so the time does not tell which one was wrong.
-    let wrong =
-        rest[payload_len..].iter().zip(1..=u8::MAX).fold(0, |wrong, (&byte, expected)| wrong | (byte ^ expected));
-    (wrong == 0 || !check).then_some(Trailer { payload_len, next_header })
+    (!check || is_default(&rest[payload_len..], rest)).then_some(Trailer { payload_len, next_header })
+}
+
+/// Whether the bytes of `padding`, which ends `rest`, are 1, 2, 3, ... All of them are looked at, so the time does not tell
+/// which one was wrong.
+#[inline]
+fn is_default(padding: &[u8], rest: &[u8]) -> bool {
+    if let (1..=8, Some(last)) = (padding.len(), rest.last_chunk()) {
+        let behind = 64 - padding.len() as u32 * 8;
+        return u64::from_le_bytes(*last) >> behind == 0x08_07_06_05_04_03_02_01 & (u64::MAX >> behind);
+    }
+    padding.iter().zip(1..=u8::MAX).fold(0, |wrong, (&byte, expected)| wrong | (byte ^ expected)) == 0
 }
 
 #[cfg(test)]
@@ -101,7 +118,7 @@ mod tests {
         for pad in 0..=255usize {
             let mut plain = [0xaa; 300];
             let plain = &mut plain[..10 + pad + TRAILER_LEN];
-            emit_trailer(&mut plain[10..], 4);
+            emit_trailer(&mut plain[10..], pad + TRAILER_LEN, 4);
             assert_eq!(parse_trailer(plain, true), Some(Trailer { payload_len: 10, next_header: 4 }));
         }
     }
@@ -114,6 +131,13 @@ mod tests {
         assert_eq!(parse_trailer(&[1, 4], true), None, "pad length beyond the payload");
         assert_eq!(parse_trailer(&[0xff, 4], true), None);
         assert_eq!(parse_trailer(&[9, 1, 2, 4, 3, 4], true), None, "wrong padding byte");
+        for (pad, wrong) in (1..=255).flat_map(|pad| [(pad, 0), (pad, pad / 2), (pad, pad - 1)]) {
+            let mut plain = [0xaa; 300];
+            let plain = &mut plain[..10 + pad + TRAILER_LEN];
+            emit_trailer(&mut plain[10..], pad + TRAILER_LEN, 4);
+            plain[10 + wrong] ^= 0x80;
+            assert_eq!(parse_trailer(plain, true), None, "byte {wrong} of {pad}");
+        }
         let unusual = Trailer { payload_len: 2, next_header: 4 };
         assert_eq!(parse_trailer(&[9, 9, 0, 0, 2, 4], false), Some(unusual), "not looked at");
         assert_eq!(parse_trailer(&[1, 4], false), None, "beyond the payload all the same");

@@ -44,7 +44,8 @@ pub fn esp(input: &[u8]) {
         assert_eq!(unchecked, Some(trailer));
         let padding_at = trailer.payload_len;
         let mut out = vec![0; input.len() - padding_at];
-        esp::emit_trailer(&mut out, trailer.next_header);
+        let len = out.len();
+        esp::emit_trailer(&mut out, len, trailer.next_header);
         assert_eq!(out, input[padding_at..]);
     }
 }

@@ -188,10 +188,12 @@ impl Esp {
     #[inline]
     pub fn write_iv(&self, esp: &mut [u8], sequence: u64, ivs: &mut IvSource) {
         let iv = &mut esp[HEADER_LEN..self.head_len()];
-        match (self.iv, iv.first_chunk_mut()) {
-            (Iv::Sequence, Some(counter)) => {
+        match (self.iv, iv.split_first_chunk_mut()) {
+            (Iv::Sequence, Some((counter, rest))) => {
                 *counter = sequence.to_be_bytes();
-                iv[8..].fill(0);
+                if !rest.is_empty() {
+                    rest.fill(0);
+                }
             }
             (Iv::Sequence | Iv::Implicit, _) => {}
             (Iv::Random, _) => ivs.fill(iv),
@@ -199,7 +201,7 @@ impl Esp {
     }
 
     /// The second half of [`Esp::seal`].
-    #[inline]
+    #[inline(always)]
     pub fn encrypt(&self, esp: &mut [u8], sequence: u64) {
         let (head, rest) = esp.split_at_mut(self.head_len());
         let (text, icv) = rest.split_at_mut(rest.len() - self.icv_len());

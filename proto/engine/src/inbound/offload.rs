@@ -103,6 +103,6 @@ impl Inbound {
         } else {
             Err(DropReason::BadSelector)
         };
-        Ok(self.admit(begun.slot, pkt, &meta, Opened { newest, payload }, now))
+        Ok(self.admit(begun.slot, pkt, &meta, Opened::new(newest, payload), now))
     }
 }

@@ -12,7 +12,7 @@ use ravelin_types::sa::SaId;
 use ravelin_wire::ip::{Header, protocol, v4, v6};
 
 use super::Outbound;
-use crate::extras::{Extra, below, inner_mtu};
+use crate::extras::{below, inner_mtu};
 use crate::limits::{MIN_DUMMY_GAP, MIN_MTU_V4};
 use crate::packet::PacketBuf;
 use crate::sad::Slot;
@@ -111,7 +111,7 @@ impl Outbound {
         content.chunks_mut(256).for_each(|part| self.ivs.fill(part));
         let Ok(header) = Header::parse(pkt.packet()) else { return no_room };
         let mut verdict = no_room;
-        if self.seal_in(slot, &header, pkt, Extra { dummy: true, ..Extra::NONE }, &mut verdict).is_ok()
+        if self.seal_in(slot, &header, pkt, true, &mut verdict).is_ok()
             && let Some(sa) = self.sad.get_mut(slot)
         {
             sa.cold.counters.dummies += 1;

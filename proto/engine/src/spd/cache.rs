@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::Domain;
 use ravelin_wire::ip::transport::{Ports, has_ports};
-use ravelin_wire::ip::{Fragment, Header, is_extension};
+use ravelin_wire::ip::{Fragment, Header, is_extension, v4};
 
 use super::pieces::{DOMAIN_AT, PROTOCOL_AT, SHAPE, SHAPE_AT, halves, last_word, ports_in, shows_no_port, swapped};
 use super::{Seen, Words};
@@ -34,15 +34,25 @@ impl FlowKey {
     /// The flow of a packet with this header and these ports, read without the detour over [`Flow`].
     #[inline]
     pub fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
-        // What a packet hides follows from its protocol, its ports and which part of a datagram it is.
-        let later = if header.fragment == Fragment::Later { LATER } else { 0 };
-        let last = IN_USE | later | last_word(domain, header.protocol, ports);
+        let last = last_of(header, ports, domain);
         match (&header.src, &header.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => FlowKey::V4([pair(src.to_bits(), dst.to_bits()), last]),
             (src, dst) => {
                 let ([a, b], [c, d]) = (halves(bits(*src)), halves(bits(*dst)));
                 FlowKey::V6([a, b, c, d, last])
             }
+        }
+    }
+
+    /// The same for the packet `packet`, of which the addresses are taken: from a header that was just made they would come
+    /// in other pieces than they were written, and be waited for.
+    #[inline(always)]
+    pub fn of(packet: &[u8], header: &Header, ports: Ports, domain: Domain) -> Self {
+        match packet.get(v4::SRC_AT..v4::HEADER_LEN).and_then(|both| both.first_chunk()) {
+            Some(both) if header.src.is_ipv4() => {
+                FlowKey::V4([u64::from_be_bytes(*both), last_of(header, ports, domain)])
+            }
+            _ => Self::new(header, ports, domain),
         }
     }
 
@@ -99,6 +109,13 @@ impl FlowKey {
             FlowKey::V6([a, b, c, d, last]) => FlowKey::V6([c, d, a, b, swapped(last)]),
         }
     }
+}
+
+/// The last word. What a packet hides follows from its protocol, its ports and which part of a datagram it is.
+#[inline]
+fn last_of(header: &Header, ports: Ports, domain: Domain) -> u64 {
+    let later = if header.fragment == Fragment::Later { LATER } else { 0 };
+    IN_USE | later | last_word(domain, header.protocol, ports)
 }
 
 #[inline]
@@ -298,7 +315,7 @@ fn same<const WORDS: usize>(a: &[u64; WORDS], b: &[u64; WORDS]) -> bool {
 mod tests {
     use super::*;
     use crate::limits::MAX_FLOW_CACHE;
-    use ravelin_wire::ip::{v4, v6};
+    use ravelin_wire::ip::v6;
 
     #[test]
     fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
@@ -355,6 +372,7 @@ mod tests {
             let header = Header::parse(packet).unwrap();
             let key = |domain| FlowKey::new(&header, header.ports(packet), Domain(domain));
             assert_ne!(key(0), key(1), "a domain has flows of its own");
+            assert_eq!(FlowKey::of(packet, &header, header.ports(packet), Domain(7)), key(7));
             let seen = key(7).seen();
             let expected = Seen::new(&header, header.ports(packet), Domain(7));
             assert_eq!(seen, expected);

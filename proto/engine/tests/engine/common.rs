@@ -324,7 +324,7 @@ pub fn padded(payload: &[u8], next_header: u8) -> Vec<u8> {
     let pad = ravelin_wire::esp::padding(payload.len(), 4);
     let mut plain = payload.to_vec();
     plain.resize(payload.len() + pad + 2, 0);
-    ravelin_wire::esp::emit_trailer(&mut plain[payload.len()..], next_header);
+    ravelin_wire::esp::emit_trailer(&mut plain[payload.len()..], pad + 2, next_header);
     plain
 }
 

@@ -18,6 +18,8 @@ pub const PROTOCOL_AT: usize = 9;
 pub const CHECKSUM_AT: usize = 10;
 /// Offset of the flags and the fragment offset.
 pub const FLAGS_AT: usize = 6;
+/// Offset of the source address; the destination's is behind it.
+pub const SRC_AT: usize = 12;
 /// The flag that forbids fragmentation, in the 16 bits at [`FLAGS_AT`].
 pub const DONT_FRAGMENT: u16 = 0x4000;
 /// The flag of all fragments but the last.
@@ -29,7 +31,7 @@ pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 ///
 /// # Errors
 /// When a length does not fit. The header checksum is not looked at: a stack has done so before.
-#[inline]
+#[inline(always)]
 pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
     let header_len = usize::from(fixed[0] & 0x0f) * 4;

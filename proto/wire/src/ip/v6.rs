@@ -21,7 +21,7 @@ pub const FRAGMENT_HEADER_LEN: usize = 8;
 ///
 /// # Errors
 /// When a length does not fit or the extension headers are not in order.
-#[inline]
+#[inline(never)]
 pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
     let total_len = HEADER_LEN + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
