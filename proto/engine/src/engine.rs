@@ -15,11 +15,14 @@ use core::time::Duration;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::sa::Direction;
 
+use crate::classifier::Classifier;
 use crate::extras::{TfcPadding, random_padding};
 use crate::inbound::Inbound;
 use crate::limits::{self, Limits};
 use crate::outbound::Outbound;
+use crate::spd::Spd;
 
 /// What happens to a packet that no policy selects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,10 +70,35 @@ pub struct Engine {
 
 impl Engine {
     /// An engine with no policy and no SA. `rng` seeds the hash tables and makes the IVs of CBC ciphers.
-    pub fn new(config: EngineConfig, crypto: CryptoProvider, mut rng: Box<dyn SecureRandom>) -> Self {
-        let inbound = Inbound::new(config, crypto, seed(&mut *rng));
+    pub fn new(config: EngineConfig, crypto: CryptoProvider, rng: Box<dyn SecureRandom>) -> Self {
+        Self::build(config, crypto, rng, [None, None])
+    }
+
+    /// [`Engine::new`] with other classifiers than the tables in memory. `outbound` finds the policies of packets that leave,
+    /// `inbound` those of packets that arrive.
+    pub fn with_classifiers(
+        config: EngineConfig,
+        crypto: CryptoProvider,
+        rng: Box<dyn SecureRandom>,
+        outbound: Box<dyn Classifier>,
+        inbound: Box<dyn Classifier>,
+    ) -> Self {
+        Self::build(config, crypto, rng, [Some(outbound), Some(inbound)])
+    }
+
+    fn build(
+        config: EngineConfig,
+        crypto: CryptoProvider,
+        mut rng: Box<dyn SecureRandom>,
+        [outbound, inbound]: [Option<Box<dyn Classifier>>; 2],
+    ) -> Self {
+        let limits = config.limits;
+        let inbound_seed = seed(&mut *rng);
+        let spd = Spd::new(inbound_seed, Direction::Inbound, limits, inbound);
+        let inbound = Inbound::new(config, crypto, inbound_seed, spd);
         let outbound_seed = seed(&mut *rng);
-        Engine { outbound: Outbound::new(config, crypto, outbound_seed, rng), inbound }
+        let spd = Spd::new(outbound_seed, Direction::Outbound, limits, outbound);
+        Engine { outbound: Outbound::new(config, crypto, outbound_seed, spd, rng), inbound }
     }
 
     /// The halves, each to be moved to its own thread.
@@ -81,7 +109,8 @@ impl Engine {
     /// Carries out one operation in the half or halves it concerns. `now` starts the lifetime of an SA.
     ///
     /// # Errors
-    /// Every [`DataPlaneError`] says which precondition failed; nothing has changed then.
+    /// Every [`DataPlaneError`] says which precondition failed; nothing has changed then. (With [`Engine::with_classifiers`]
+    /// the inbound classifier may refuse a policy that the outbound one took; delete it then.)
     pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
         self.outbound.apply(op, now)?;
         self.inbound.apply(op, now)

@@ -82,12 +82,12 @@ enum Content {
 }
 
 impl Inbound {
-    pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64) -> Self {
+    pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64, spd: Spd) -> Self {
         let limits = config.limits;
         Inbound {
             config,
             crypto,
-            spd: Spd::new(seed, Direction::Inbound, limits),
+            spd,
             sad: Sad::new(limits),
             spis: Spis::new(seed, room_at_start(limits.sas)),
             cache: FlowCache::new(seed, limits.flow_sets),

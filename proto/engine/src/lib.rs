@@ -14,6 +14,7 @@ extern crate std;
 pub mod accelerator;
 mod acquires;
 mod ah;
+pub mod classifier;
 mod ecn;
 pub mod engine;
 mod esp;
@@ -42,6 +43,7 @@ mod together;
 pub mod verdict;
 
 pub use accelerator::{Accelerator, Fault, Job, Outcome, Share, Software};
+pub use classifier::{Classifier, Found};
 pub use engine::{Engine, EngineConfig, NoMatch};
 pub use extras::{TfcPadding, TfcRequest, random_padding};
 pub use inbound::{Inbound, OuterMeta};

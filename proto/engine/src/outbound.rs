@@ -100,13 +100,19 @@ impl Decision {
 }
 
 impl Outbound {
-    pub(crate) fn new(config: EngineConfig, crypto: CryptoProvider, seed: u64, rng: Box<dyn SecureRandom>) -> Self {
+    pub(crate) fn new(
+        config: EngineConfig,
+        crypto: CryptoProvider,
+        seed: u64,
+        spd: Spd,
+        rng: Box<dyn SecureRandom>,
+    ) -> Self {
         let limits = config.limits;
         Outbound {
             config,
             crypto,
             ivs: IvSource::new(rng),
-            spd: Spd::new(seed, Direction::Outbound, limits),
+            spd,
             sad: Sad::new(limits),
             senders: Senders::new(seed),
             acquires: Acquires::new(seed, limits.acquires),

@@ -3,10 +3,10 @@
 //! ```text
 //! Seen (flow, what it hides) ──► FlowCache ──► known decision
 //!                                   │ unknown
-//!                                   └─► Spd::lookup ──► Classifier of the family ──► Match
+//!                                   └─► Spd::lookup ──► Finder: tables of the family ──► Match
 //! ```
-//! How a classifier finds the first entry, and what that costs, is in `classifier`; how selectors become the areas it
-//! keeps is in `pieces`.
+//! How tables find the first entry, and what that costs, is in `tables`; how selectors become the areas that are kept
+//! there is in `pieces`. Another classifier may take their place ([`Classifier`]).
 //!
 //! Lookups are from the outbound view; for inbound packets the caller swaps the ends of the flow. Entries of all domains
 //! stand in one database: a domain is one more thing that each entry asks for.
@@ -18,11 +18,13 @@
 
 mod buckets;
 mod cache;
-mod classifier;
+mod finder;
 mod mask;
 mod overlap;
 mod pieces;
+mod tables;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
@@ -35,20 +37,20 @@ use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 use ravelin_wire::ip::transport::{self, Ports};
 use ravelin_wire::ip::{Fragment, Header, is_extension};
 
+use crate::classifier::{Classifier, Found};
 use crate::engine::NoMatch;
-use crate::hash::HashKey;
 use crate::limits::{Limits, room_at_start};
 use crate::verdict::DropReason;
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
-use classifier::Classifier;
-pub(crate) use classifier::{ALL_TABLES, Tables};
+use finder::Finder;
 use overlap::Overlaps;
-use pieces::Piece;
+pub(crate) use tables::{ALL_TABLES, Tables};
 
 /// What a packet shows of itself to the selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub struct Seen {
+    /// From the view of what leaves: its source is the local end.
     pub flow: Flow,
     /// Whose entries are asked.
     pub domain: Domain,
@@ -61,7 +63,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// A packet with this header, of which these ports are known.
     #[inline]
-    pub fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
+    pub(crate) fn new(header: &Header, ports: Ports, domain: Domain) -> Self {
         let Header { src, dst, protocol, .. } = *header;
         let flow = Flow { src, dst, protocol, src_port: ports.src, dst_port: ports.dst };
         let hides_protocol = ports.is_none() && header.fragment == Fragment::Later && is_extension(protocol);
@@ -70,7 +72,7 @@ impl Seen {
     }
 
     /// The same packet from the other end.
-    pub fn swapped(self) -> Self {
+    pub(crate) fn swapped(self) -> Self {
         let Flow { src, dst, protocol, src_port, dst_port } = self.flow;
         Seen { flow: Flow { src: dst, dst: src, protocol, src_port: dst_port, dst_port: src_port }, ..self }
     }
@@ -145,14 +147,13 @@ struct Entry {
 /// Priority, then number: entries of equal priority are consulted in order of `id`.
 type Order = (u32, PolicyId);
 
-/// The ordered entries, and the classifiers that find the first of them that matches: one for each family.
+/// The ordered entries, and what finds the first of them that matches.
 pub(crate) struct Spd {
     entries: Vec<Option<Entry>>,
     /// Places in `entries` to use again.
     free: Vec<u32>,
     places: BTreeMap<PolicyId, u32>,
-    v4: Classifier<2>,
-    v6: Classifier<5>,
+    finder: Finder,
     overlaps: Overlaps,
     /// How the packets travel about which it is asked.
     direction: Direction,
@@ -160,15 +161,14 @@ pub(crate) struct Spd {
 }
 
 impl Spd {
-    pub fn new(seed: u64, direction: Direction, limits: Limits) -> Self {
-        let hash = HashKey::new(seed);
+    /// With tables of its own to find entries in, or `other` instead.
+    pub fn new(seed: u64, direction: Direction, limits: Limits, other: Option<Box<dyn Classifier>>) -> Self {
         let room = room_at_start(limits.policies);
         Spd {
             entries: Vec::with_capacity(room),
             free: Vec::with_capacity(room),
             places: BTreeMap::new(),
-            v4: Classifier::new(hash),
-            v6: Classifier::new(hash),
+            finder: Finder::new(seed, other),
             overlaps: Overlaps::default(),
             direction,
             limits,
@@ -184,7 +184,6 @@ impl Spd {
         if policy.local.len() > selectors || policy.remote.len() > selectors {
             return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of a policy")));
         }
-        self.take(policy.id);
         let entry = Entry {
             order: (policy.priority, policy.id),
             domain: policy.domain,
@@ -202,15 +201,23 @@ impl Spd {
                 Action::Bypass | Action::Discard => None,
             },
         };
+        if let Finder::Other(other) = &mut self.finder
+            && entry.here
+        {
+            other.add(policy)?;
+        }
+        let old = self.take(policy.id);
+        if let Finder::Other(other) = &mut self.finder
+            && old.is_some_and(|old| old.here && !entry.here)
+        {
+            other.delete(policy.id);
+        }
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() as u32 - 1
         });
         if entry.here {
-            pieces::each(&entry, |piece| match piece {
-                Piece::V4(view, area) => self.v4.insert(view, &area, &entry, place),
-                Piece::V6(view, area) => self.v6.insert(view, &area, &entry, place),
-            });
+            self.finder.insert(&entry, place);
             self.overlaps.add(policy);
         }
         self.entries[place as usize] = Some(entry);
@@ -219,22 +226,25 @@ impl Spd {
     }
 
     pub fn delete(&mut self, id: PolicyId) -> Result<(), DataPlaneError> {
-        if self.take(id) { Ok(()) } else { Err(DataPlaneError::NoSuchPolicy(id)) }
+        let entry = self.take(id).ok_or(DataPlaneError::NoSuchPolicy(id))?;
+        if let Finder::Other(other) = &mut self.finder
+            && entry.here
+        {
+            other.delete(id);
+        }
+        Ok(())
     }
 
-    /// Takes out what an entry put into the classifiers: its selectors say where that is.
-    fn take(&mut self, id: PolicyId) -> bool {
-        let Some(place) = self.places.remove(&id) else { return false };
-        let Some(entry) = self.entries[place as usize].take() else { return false };
+    /// Takes out an entry, and what it put into tables: its selectors say where that is.
+    fn take(&mut self, id: PolicyId) -> Option<Entry> {
+        let place = self.places.remove(&id)?;
+        let entry = self.entries[place as usize].take()?;
         if entry.here {
-            pieces::each(&entry, |piece| match piece {
-                Piece::V4(view, area) => self.v4.remove(view, &area, entry.order),
-                Piece::V6(view, area) => self.v6.remove(view, &area, entry.order),
-            });
+            self.finder.remove(&entry);
             self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
         }
         self.free.push(place);
-        true
+        Some(entry)
     }
 
     /// The number of policies.
@@ -281,34 +291,36 @@ impl Spd {
 
     /// What the first entry that matches says.
     pub fn lookup(&self, seen: &Seen) -> Match {
-        self.first(Words::new(seen), &|| *seen, ALL_TABLES)
+        match &self.finder {
+            Finder::Tables(both) => both.first(Words::new(seen), &|| *seen, &self.entries, ALL_TABLES),
+            Finder::Other(other) => self.answer(other.find(seen)),
+        }
     }
 
     /// The same for a packet that leaves, in the tables that `fetch` told; nothing may have changed in between.
     #[inline]
     pub fn lookup_in(&self, flow: &FlowKey, tables: Tables) -> Match {
-        match flow.words() {
-            Some(words) => self.first(words, &|| flow.seen(), tables),
-            None => self.lookup(&flow.seen()),
+        match (&self.finder, flow.words()) {
+            (Finder::Tables(both), Some(words)) => both.first(words, &|| flow.seen(), &self.entries, tables),
+            _ => self.lookup(&flow.seen()),
         }
     }
 
-    #[inline]
-    fn first(&self, words: Words, seen: &impl Fn() -> Seen, tables: Tables) -> Match {
-        match words {
-            Words::V4(words) => self.v4.first(&words, seen, &self.entries, tables),
-            Words::V6(words) => self.v6.first(&words, seen, &self.entries, tables),
-            Words::Neither => Match::None,
+    /// What an entry says that another classifier found. One that there is none of lets nothing pass.
+    fn answer(&self, found: Found) -> Match {
+        match found {
+            Found::Policy(id) => self.entry(id).map_or(Match::Discard(id), |entry| entry.rule.answer(id)),
+            Found::Hidden => Match::Hidden,
+            Found::Nothing => Match::None,
         }
     }
 
     /// Has the processor fetch what a `lookup_in` a little later looks at.
     #[inline]
     pub fn fetch(&self, flow: &FlowKey) -> Tables {
-        match flow.words() {
-            Some(Words::V4(words)) => self.v4.fetch(&words),
-            Some(Words::V6(words)) => self.v6.fetch(&words),
-            Some(Words::Neither) | None => ALL_TABLES,
+        match (&self.finder, flow.words()) {
+            (Finder::Tables(both), Some(words)) => both.fetch(words),
+            _ => ALL_TABLES,
         }
     }
 }

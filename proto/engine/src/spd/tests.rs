@@ -1,4 +1,5 @@
 mod decorrelated;
+mod other;
 mod reference;
 
 use super::*;
@@ -57,8 +58,13 @@ fn discarded(id: u32) -> Match {
     Match::Discard(PolicyId(id))
 }
 
+fn tables(spd: &Spd) -> &finder::Families {
+    let Finder::Tables(tables) = &spd.finder else { panic!("another classifier") };
+    tables
+}
+
 fn spd(policies: &[Policy]) -> Spd {
-    let mut spd = Spd::new(3, Direction::Outbound, Limits::default());
+    let mut spd = Spd::new(3, Direction::Outbound, Limits::default(), None);
     for policy in policies {
         spd.add(policy).unwrap();
     }
@@ -88,7 +94,7 @@ fn a_policy_is_replaced_and_removed_wherever_it_stood() {
     spd.add(&policy(1, 20, prefix("10.0.0.0", 8), b, Action::Discard)).unwrap();
     assert_eq!(spd.lookup(&packet), discarded(1));
     spd.delete(PolicyId(1)).unwrap();
-    assert!(spd.v4.is_empty() && spd.v6.is_empty());
+    assert!(tables(&spd).is_empty());
     assert_eq!(spd.lookup(&packet), Match::None);
     assert_eq!(spd.delete(PolicyId(1)), Err(DataPlaneError::NoSuchPolicy(PolicyId(1))));
 }
@@ -130,14 +136,14 @@ fn what_hides_its_ports_does_not_slip_past_a_policy_on_ports() {
 
 #[test]
 fn very_many_host_pairs_keep_their_own_answers() {
-    let mut spd = Spd::new(1, Direction::Outbound, Limits::default());
+    let mut spd = Spd::new(1, Direction::Outbound, Limits::default(), None);
     let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
     for n in 0..2000 {
         let action = if n % 2 == 0 { Action::Bypass } else { Action::Discard };
         let (a, b) = (TrafficSelector::host(address(n)), TrafficSelector::host(address(n + 1)));
         spd.add(&policy(n, 10, a, b, action)).unwrap();
     }
-    assert_eq!(spd.v4.tuples_held(), 1, "one shape of selectors is one table");
+    assert_eq!(tables(&spd).v4_tables_held(), 1, "one shape of selectors is one table");
     for n in 0..2000 {
         let flow = Flow { src: address(n), dst: address(n + 1), protocol: 1, src_port: Some(8), dst_port: None };
         let seen = Seen { flow, domain: Domain::default(), hides_ports: false, hides_protocol: false };

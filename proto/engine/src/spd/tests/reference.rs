@@ -10,10 +10,10 @@ use super::*;
 
 /// The ordered entries and nothing else.
 #[derive(Default)]
-struct Reference(BTreeMap<Order, Entry>);
+pub(super) struct Reference(BTreeMap<Order, Entry>);
 
 impl Reference {
-    fn add(&mut self, policy: &Policy) {
+    pub(super) fn add(&mut self, policy: &Policy) {
         self.delete(policy.id);
         let rule = match policy.action {
             Action::Protect(_) => Rule::Protect,
@@ -35,13 +35,13 @@ impl Reference {
         );
     }
 
-    fn delete(&mut self, id: PolicyId) -> bool {
+    pub(super) fn delete(&mut self, id: PolicyId) -> bool {
         let before = self.0.len();
         self.0.retain(|order, _| order.1 != id);
         self.0.len() < before
     }
 
-    fn lookup(&self, seen: &Seen) -> Match {
+    pub(super) fn lookup(&self, seen: &Seen) -> Match {
         let mut hidden = false;
         for (&(_, id), entry) in self.0.iter().filter(|(_, entry)| entry.here) {
             match (entry.fits(seen), entry.rule) {
@@ -57,10 +57,10 @@ impl Reference {
     }
 }
 
-struct Random(u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u32) -> u32 {
+    pub(super) fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -122,7 +122,7 @@ impl Random {
         self.one(&[0, 1, 53, 80, 81, 443, 0x0800, 0x0303, 0x8000, 1023, 1024, 4500, 65534, 65535])
     }
 
-    fn policy(&mut self, ids: u32) -> Policy {
+    pub(super) fn policy(&mut self, ids: u32) -> Policy {
         // Both sides of a policy mostly ask for one protocol, or it would select nothing.
         let usual = self.protocol();
         let side = |random: &mut Self, ipv4: bool, long: bool| {
@@ -155,7 +155,7 @@ impl Random {
         if self.below(12) > 0 { Domain::default() } else { Domain(self.one(&[1, u16::MAX])) }
     }
 
-    fn packet(&mut self) -> Seen {
+    pub(super) fn packet(&mut self) -> Seen {
         let ipv4 = self.below(2) == 0;
         let (src, dst) = (self.address(ipv4), self.address(ipv4));
         let protocol = self.one(&[6, 6, 17, 1, 58, 135, 47, 60, 132]);
@@ -209,7 +209,7 @@ fn key_of(seen: &Seen) -> Option<FlowKey> {
 /// Some policies come, some are replaced, some go, and packets of both views are looked up in between.
 fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
     let mut random = Random(seed);
-    let (mut spd, mut reference) = (Spd::new(seed, Direction::Outbound, Limits::default()), Reference::default());
+    let (mut spd, mut reference) = (Spd::new(seed, Direction::Outbound, Limits::default(), None), Reference::default());
     let (mut looked_up, mut matched) = (0, 0);
     for _ in 0..updates {
         if random.below(4) == 0 {
@@ -237,7 +237,7 @@ fn agree(seed: u64, ids: u32, updates: u32, packets: u32) -> (u32, u32) {
     for id in 0..ids {
         assert_eq!(spd.delete(PolicyId(id)).is_ok(), reference.delete(PolicyId(id)));
     }
-    assert!(spd.v4.is_empty() && spd.v6.is_empty(), "what was deleted left areas behind");
+    assert!(tables(&spd).is_empty(), "what was deleted left areas behind");
     (looked_up, matched)
 }
 

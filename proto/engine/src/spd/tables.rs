@@ -35,7 +35,7 @@ use super::{Entry, Fit, Match, Order, Rule, Seen};
 use crate::hash::HashKey;
 
 /// The areas of one family. `WORDS` words hold what selectors ask of a packet.
-pub(super) struct Classifier<const WORDS: usize> {
+pub(super) struct AreaTables<const WORDS: usize> {
     shown: Tuples<WORDS>,
     /// Further areas for packets that show no port.
     opaque: Tuples<WORDS>,
@@ -135,10 +135,10 @@ impl<const WORDS: usize> Item<WORDS> {
     }
 }
 
-impl<const WORDS: usize> Classifier<WORDS> {
+impl<const WORDS: usize> AreaTables<WORDS> {
     pub fn new(hash: HashKey) -> Self {
         let (shown, opaque, hides_ports, hides_protocol) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Classifier { shown, opaque, hides_ports, hides_protocol, hash }
+        AreaTables { shown, opaque, hides_ports, hides_protocol, hash }
     }
 
     fn tuples(&mut self, view: View) -> &mut Tuples<WORDS> {
@@ -230,7 +230,7 @@ impl<const WORDS: usize> Classifier<WORDS> {
         }
     }
 
-    /// Has the processor fetch what [`Classifier::first`] will look at for a packet that shows itself, and tells in which
+    /// Has the processor fetch what [`AreaTables::first`] will look at for a packet that shows itself, and tells in which
     /// tables that is: the others hold nothing for it.
     #[inline]
     pub fn fetch(&self, words: &[u64; WORDS]) -> Tables {
