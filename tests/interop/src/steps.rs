@@ -1,5 +1,6 @@
 //! The words in which `expect` is written: each is one row of [`WORDS`] and one function below it.
 
+mod crowd;
 mod kernel;
 mod listing;
 mod payload;
@@ -13,7 +14,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::capture::Capture;
-use crate::crowd;
 use crate::lab::Host;
 use crate::node::{Child, Ike, Node, View};
 use crate::plan::{Between, Direction, Plan};
@@ -98,6 +98,7 @@ const WORDS: &[Word] = &[
     ),
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel::kernel),
     word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, kernel::own),
+    word("ways: Ravelin's kernel keeps each state to its direction where it can (Linux 6.10)", 0..=0, kernel::ways),
     word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, kernel::sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, payload::traffic),
     word(
@@ -112,9 +113,9 @@ const WORDS: &[Word] = &[
     ),
     word(
         "crowd COUNT FULL BETWEEN: so many TCP and as many UDP flows at a time from Ravelin's side, with --full FULL, each on SAs of \
-         its own",
+         its own, by the counts of both kernels; idle ones go",
         3..=3,
-        crowd::step,
+        crowd::crowd,
     ),
     word("large BETWEEN: packets that fit into no link cross both ways, in fragments", 1..=1, payload::large),
     word("rekey SA SIDE BETWEEN: that side rekeys, under traffic, without loss", 3..=3, sas::rekey),

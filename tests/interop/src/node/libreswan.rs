@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::{Child, Ike, Node, Sa, View, append, plain_spi};
+use super::{Child, Ike, Node, Sa, View, append, plain_spi, states};
 use crate::guest::Guest;
 use crate::plan::{Direction, SECRET};
 use crate::process::{run, wait_for};
@@ -193,17 +193,8 @@ fn view(states: &str, status: &str, kernel: &str) -> Result<View> {
 
 /// The packets of the state with an SPI in `ip -s xfrm state`.
 pub(super) fn packets(kernel: &str, spi: &str) -> Result<u64> {
-    let mut rest = kernel.lines().skip_while(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let shown = words.windows(2).find(|pair| pair[0] == "spi").map(|pair| pair[1]);
-        shown.and_then(|word| word.split('(').next()).map(plain_spi).as_deref() != Some(spi)
-    });
-    let Some(_) = rest.next() else { bail!("the kernel has no state with SPI {spi}:\n{kernel}") };
-    // Its limits are shown before what was used of them.
-    let mut used = rest.skip_while(|line| !line.contains("lifetime current"));
-    let line = used.find(|line| line.contains("(packets)")).context("no count of packets")?;
-    let word = line.split([' ', '\t', ',']).find(|word| word.ends_with("(packets)")).context("no packets")?;
-    Ok(word.trim_end_matches("(packets)").parse()?)
+    let counted = states::packets(kernel)?.get(spi).copied();
+    counted.with_context(|| format!("the kernel has no state with SPI {spi}:\n{kernel}"))
 }
 
 #[cfg(test)]

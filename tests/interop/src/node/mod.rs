@@ -16,6 +16,7 @@ pub mod openiked;
 pub mod ravelin;
 mod raw;
 pub mod smoltcp;
+pub mod states;
 pub mod swan;
 pub mod vpnc;
 

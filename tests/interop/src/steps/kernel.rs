@@ -25,6 +25,23 @@ pub(super) fn own(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     })
 }
 
+/// The kernel in which states have a direction.
+const DIRECTION: (u32, u32) = (6, 10);
+
+pub(super) fn ways(scene: &mut Scene<'_>, _: &[String]) -> Result<()> {
+    let release = scene.ravelin_host.sh("uname -r")?;
+    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next()).with_context(|| format!("what is Linux {release}?"))?;
+    let listed = scene.ravelin_host.sh("ip -d xfrm state")?;
+    // A line of its own for each state.
+    let count = |words: &str| listed.lines().filter(|line| line.trim() == words).count();
+    let states = listed.lines().filter(|line| line.contains("proto esp spi")).count();
+    let expected = if version >= DIRECTION { (states / 2, states / 2) } else { (0, 0) };
+    let found = (count("dir in"), count("dir out"));
+    ensure!(states >= 2 && found == expected, "Linux {release} has {found:?} states with a direction:\n{listed}");
+    Ok(())
+}
+
 pub(super) fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let counted = scene.ravelin_host.sh("cat /proc/net/xfrm_stat")?;
     let rows = counted.lines().filter_map(|line| line.split_once(char::is_whitespace));

@@ -1,0 +1,155 @@
+//! The word about many flows at a time: each has a pair of SAs of its own, every packet goes by that of its flow, and what
+//! carries nothing any more goes. It is the two kernels that count.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Scene;
+use crate::crowd::{PORT, PROGRESS, ROUNDS, patience};
+use crate::node::{Child, states};
+use crate::process::wait_for;
+
+/// How long the listings of both sides may take to agree.
+const AGREE: u64 = 40;
+/// How long idle SAs may take to go, beside what the policy gives them: a negotiation for each, and both ways.
+const IDLE: u64 = 180;
+
+/// What was counted for a flow, from Ravelin's side to the peer's and back.
+type Counted = (u64, u64);
+
+/// So many TCP and so many UDP flows from Ravelin's side.
+pub fn crowd(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let count: usize = words[usize::from(scene.full)].parse()?;
+    let (there, _) = scene.plan.directions(words[2].parse()?)?;
+    let helper = scene.helper.display().to_string();
+    let swan = scene.swan_host;
+    swan.sh(&format!("setsid {helper} crowd {} </dev/null >/run/crowd.log 2>&1 & echo $! >/run/crowd.pid", there.to))?;
+    let outcome = cross(scene, &helper, count, (there.from, there.to));
+    swan.sh("kill $(cat /run/crowd.pid)")?;
+    // It has ended where all went well, and must not outlive the case where not.
+    scene.ravelin_host.sh(&format!("kill $(cat {PROGRESS}/pid) 2>/dev/null || true"))?;
+    outcome
+}
+
+fn cross(scene: &mut Scene<'_>, helper: &str, count: usize, (from, to): (&str, &str)) -> Result<()> {
+    let host = scene.ravelin_host;
+    host.sh(&format!(
+        "rm -rf {PROGRESS}; mkdir {PROGRESS}
+         setsid {helper} crowd {from} {to} {count} </dev/null >{PROGRESS}/log 2>&1 & echo $! >{PROGRESS}/pid"
+    ))?;
+    let told = |what: &str| {
+        wait_for(patience(count).as_secs() + 60, what, || {
+            host.sh(&format!(
+                "[ -e {PROGRESS}/{what} ] || {{ cat {PROGRESS}/log; [ -e /proc/$(cat {PROGRESS}/pid) ] || echo ended; false; }}"
+            ))
+        })
+    };
+    told("up")?;
+    let before = wait_for(AGREE, "SAs of its own for each flow on both sides", || counted(scene, count))?;
+    host.sh(&format!("touch {PROGRESS}/go"))?;
+    told("done")?;
+    wait_for(AGREE, "each packet on the pair of its flow", || {
+        let after = counted(scene, count)?;
+        for (flow, now) in after {
+            let start = before.get(&flow).with_context(|| format!("{flow} has other SAs now"))?;
+            let (there, back) = (now.sas.0 - start.sas.0, now.sas.1 - start.sas.1);
+            let sent = match (start.sockets, now.sockets) {
+                (Some(start), Some(now)) => (now.0 - start.0, now.1 - start.1),
+                _ => (ROUNDS, ROUNDS),
+            };
+            ensure!(sent.0 >= ROUNDS && sent.1 >= ROUNDS, "{flow}: its socket counted {sent:?}");
+            ensure!(
+                (there, back) == sent,
+                "the kernels counted {there} and {back} more packets on the SAs of {flow}, its socket {sent:?}"
+            );
+        }
+        Ok(())
+    })?;
+    host.sh(&format!("touch {PROGRESS}/end"))?;
+    wait_for(IDLE, "the SAs that carry nothing to go", || {
+        scene.no_child()?;
+        for listing in [scene.swan_host.kernel("ip xfrm state")?, host.sh("ip xfrm state")?] {
+            ensure!(listing.trim().is_empty(), "left are {listing}");
+        }
+        Ok(())
+    })
+}
+
+/// What was counted of a flow until now.
+struct Flow {
+    /// By both kernels, on its SAs.
+    sas: Counted,
+    /// Of TCP, by its own socket: acknowledgments are packets, too.
+    sockets: Option<Counted>,
+}
+
+/// The flows by what the peer lists of them: they are as many as there should be, both sides have the same SAs, and both
+/// kernels have counted the same on each.
+fn counted(scene: &mut Scene<'_>, count: usize) -> Result<BTreeMap<String, Flow>> {
+    let (swan, ravelin) = (scene.swan.view()?, scene.ravelin.view()?);
+    let names = |child: &Child| (child.spi_in.clone(), child.spi_out.clone());
+    let mut theirs: Vec<_> = swan.children.iter().map(names).collect();
+    let mut ours: Vec<_> = ravelin.children.iter().map(|child| (child.spi_out.clone(), child.spi_in.clone())).collect();
+    theirs.sort();
+    ours.sort();
+    ensure!(theirs == ours, "the peer has {} SAs, Ravelin {}", theirs.len(), ours.len());
+    let listing = "ip -s xfrm state";
+    let kernels =
+        (states::packets(&scene.swan_host.kernel(listing)?)?, states::packets(&scene.ravelin_host.sh(listing)?)?);
+    ensure!(
+        (kernels.0.len(), kernels.1.len()) == (4 * count, 4 * count),
+        "the peer's kernel has {} states, Ravelin's {}, for {count} flows of each kind",
+        kernels.0.len(),
+        kernels.1.len()
+    );
+    let sockets = sockets(&scene.ravelin_host.sh(&format!("ss -tinHO dport = :{PORT}"))?)?;
+    let mut flows = BTreeMap::new();
+    for child in &swan.children {
+        let selector = child.fields.get("remote-ts").context("the peer lists no selector")?;
+        let both = |spi: &String| -> Result<u64> {
+            let of = |kernel: &BTreeMap<String, u64>| kernel.get(spi).copied();
+            let (theirs, ours) = (of(&kernels.0), of(&kernels.1));
+            ensure!(theirs == ours, "SA {spi} of {selector}: the peer's kernel counted {theirs:?}, Ravelin's {ours:?}");
+            ours.with_context(|| format!("no kernel has the SA {spi} of {selector}"))
+        };
+        let sas = (both(&child.spi_in)?, both(&child.spi_out)?);
+        let port = selector.split_once("/32[tcp/").and_then(|(_, port)| port.strip_suffix(']'));
+        let own = port.map(|port| sockets.get(port).copied().with_context(|| format!("no socket has port {port}")));
+        let flow = Flow { sas, sockets: own.transpose()? };
+        ensure!(flows.insert(selector.clone(), flow).is_none(), "{selector} has several SAs");
+    }
+    let of = |kind: &str| flows.keys().filter(|flow| flow.contains(kind)).count();
+    let (tcp, udp) = (of("/32[tcp/"), of("/32[udp/"));
+    ensure!((tcp, udp, flows.len()) == (count, count, 2 * count), "{tcp} of TCP, {udp} of UDP: {:?}", flows.keys());
+    Ok(flows)
+}
+
+/// The segments that each TCP connection has sent and received, by its own port, of `ss -tinHO`.
+fn sockets(listing: &str) -> Result<BTreeMap<String, Counted>> {
+    let mut all = BTreeMap::new();
+    for line in listing.lines().filter(|line| !line.trim().is_empty()) {
+        let number = |name: &str| -> Result<u64> {
+            // What is zero is not shown.
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+            Ok(word.map_or(Ok(0), str::parse)?)
+        };
+        let own = line.split_whitespace().nth(3).and_then(|own| own.rsplit_once(':'));
+        let (_, port) = own.with_context(|| format!("a socket without a port: {line}"))?;
+        all.insert(port.to_owned(), (number("segs_out:")?, number("segs_in:")?));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_counts_its_segments() {
+        let text = "ESTAB 0      0      10.1.0.1:20000 10.2.0.1:5001 cubic wscale:7,7 rto:204 segs_out:7 segs_in:5 data_segs_out:4\n\
+                    ESTAB 0      0      10.1.0.1:20001 10.2.0.1:5001 cubic segs_out:1 app_limited\n\n";
+        let all = sockets(text).unwrap();
+        assert_eq!((all["20000"], all["20001"]), ((7, 5), (1, 0)));
+    }
+}
