@@ -83,6 +83,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             zero_checksum: has(RVL_ZERO_CHECKSUM),
             mark: None,
             set_mark: None,
+            output_mark: None,
             crypto_offload: false,
         })
     }

@@ -313,7 +313,7 @@ impl TunDataPlane {
         self.streams.note(op);
         match op {
             DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
-                if options.mark.is_some() || options.set_mark.is_some() =>
+                if options.mark.or(options.set_mark).or(options.output_mark).is_some() =>
             {
                 let why = "a TUN device carries no marks: nftables can give what comes out of it one (`iifname`), and the \
                            data plane `kernel` selects and marks by the policy";

@@ -45,6 +45,8 @@ pub(crate) struct Book {
     newest: BTreeMap<PolicyId, (usize, Shape)>,
     /// Of domains whose interface is a VTI.
     vtis: BTreeMap<Domain, Tie>,
+    /// The kernel keeps states to one direction.
+    one_way: bool,
     /// What was found in the kernel at the start and nobody has asked for yet.
     pub found: Found,
     undo: Vec<Undo>,
@@ -66,9 +68,9 @@ enum Undo {
 }
 
 impl Book {
-    /// An empty book, and what was found in the kernel.
-    pub(crate) fn with(found: Found) -> Self {
-        Book { found, ..Book::default() }
+    /// An empty book, and what was found in the kernel; `one_way` where that keeps states to one direction.
+    pub(crate) fn with(found: Found, one_way: bool) -> Self {
+        Book { found, one_way, ..Book::default() }
     }
 
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -163,11 +165,8 @@ impl Book {
         if self.sas.contains_key(&id) || names.iter().any(|name| self.names.contains_key(name)) {
             return Err(DataPlaneError::Exists(id));
         }
-        let policy = self.policy(params.policy);
-        let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
-        let domain = policy.map_or(Domain::default(), |policy| policy.domain);
         let mut steps = Vec::new();
-        for (name, message) in names.into_iter().zip(states::additions(params, selectors, &self.tie(domain))?) {
+        for (name, message) in names.into_iter().zip(self.states(params)?) {
             if let Some(there) = self.found.states.remove(&name) {
                 let is_it = states::same(&there, &message);
                 self.undo.push(Undo::FoundState(name, there));
@@ -186,6 +185,14 @@ impl Book {
             steps.extend(self.follow(params)?);
         }
         Ok(steps)
+    }
+
+    /// The requests that install the states of an SA.
+    pub(crate) fn states(&self, params: &SaParams) -> Result<Vec<Message>, DataPlaneError> {
+        let policy = self.policy(params.policy);
+        let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
+        let domain = policy.map_or(Domain::default(), |policy| policy.domain);
+        states::additions(params, selectors, &self.tie(domain), self.one_way)
     }
 
     /// Removes an SA.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
-use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
 use rustix::event::epoll;
@@ -78,7 +78,7 @@ impl XfrmDataPlane {
         let ready = any_of([events.as_fd(), policy_events.as_fd(), timer.as_fd()]).map_err(descriptor)?;
         let mut plane = XfrmDataPlane {
             netlink,
-            book: Book::with(found),
+            book: Book::with(found, capabilities.direction),
             links,
             events,
             policy_events,
@@ -355,10 +355,7 @@ impl XfrmDataPlane {
     fn relocate(&mut self, id: SaId, (src, dst): (IpAddr, IpAddr), encap: Option<Encap>) -> Result<(), DataPlaneError> {
         let old = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
         let new = SaParams { src, dst, encap, ..SaParams::clone(&old) };
-        let policy = self.book.policy(new.policy);
-        let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
-        let domain = policy.map_or(Domain::default(), |policy| policy.domain);
-        let messages = states::additions(&new, selectors, &self.book.tie(domain))?;
+        let messages = self.book.states(&new)?;
         let names: Vec<Name> = states::names(&old);
         for (name, message) in names.into_iter().zip(messages) {
             let same_ends = (old.src, old.dst) == (new.src, new.dst) && old.encap.is_some() == new.encap.is_some();

@@ -9,7 +9,7 @@ use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use crate::algorithms::{CIPHERS, INTEGRITIES};
 use crate::error::Error;
-use crate::msg::attribute::{Algorithm, Attribute, ReplayEsn, SA_IN};
+use crate::msg::attribute::{Algorithm, Attribute, ReplayEsn, SA_IN, SA_OUT};
 use crate::msg::parts::{Id, Limits};
 use crate::msg::state::{StateInfo, flag, mode};
 use crate::msg::{Body, Message, kind};
@@ -175,8 +175,9 @@ impl Trial {
             found.esn = self.takes(ESP, flag::ESN, with(vec![Attribute::ReplayEsn(ReplayEsn::new(64))]));
             found.direction =
                 self.keeps(with(vec![Attribute::Direction(SA_IN)]), |a| matches!(a, Attribute::Direction(_)));
-            found.per_processor =
-                self.keeps(with(vec![Attribute::Processor(0)]), |a| matches!(a, Attribute::Processor(_)));
+            // Only with a direction.
+            let own_processor = with(vec![Attribute::Direction(SA_OUT), Attribute::Processor(0)]);
+            found.per_processor = self.keeps(own_processor, |a| matches!(a, Attribute::Processor(_)));
             found.iptfs = self.state(ESP, mode::IPTFS, 0, with(Vec::new())).is_ok();
             found.udp_encap =
                 (self.encap(&own, Ipv4Addr::LOCALHOST.into()), self.encap(&own, std::net::Ipv6Addr::LOCALHOST.into()));

@@ -13,7 +13,7 @@ use ravelin_types::transform::SnId;
 use ravelin_types::{Carrier, Secret, Spi};
 
 use crate::algorithms;
-use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, Offload, ReplayEsn};
+use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, Offload, ReplayEsn, SA_IN, SA_OUT, offload};
 use crate::msg::bytes::Port;
 use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
@@ -24,8 +24,6 @@ use crate::selectors::{Way, selectors, single};
 
 /// `UDP_ENCAP_ESPINUDP`: as in RFC 3948.
 const ESP_IN_UDP: u16 = 2;
-/// `XFRM_OFFLOAD_INBOUND`
-const OFFLOAD_INBOUND: u8 = 2;
 /// The longest window that has its place in the fixed part.
 const SHORT_WINDOW: u32 = 32;
 
@@ -35,7 +33,7 @@ pub(crate) type PolicySelectors<'a> = Option<(&'a [TrafficSelector], &'a [Traffi
 /// What names a state: receiver, protocol, SPI.
 pub(crate) type Name = (IpAddr, u8, Spi);
 
-/// The requests that install an SA.
+/// The requests that install an SA; `one_way` where the kernel keeps states to one direction.
 ///
 /// # Errors
 /// What the kernel cannot do.
@@ -43,6 +41,7 @@ pub(crate) fn additions(
     params: &SaParams,
     policy: PolicySelectors<'_>,
     tie: &Tie,
+    one_way: bool,
 ) -> Result<Vec<Message>, DataPlaneError> {
     let invalid = |why: String| DataPlaneError::Invalid(format!("SA {}: {why}", params.spi));
     check_options(&params.options, params.mode).map_err(invalid)?;
@@ -51,7 +50,8 @@ pub(crate) fn additions(
     }
     let selector = selector(params, policy).map_err(invalid)?;
     let esn = params.suite.sn() == SnId::PARTIAL_64;
-    let window = window(params, esn).map_err(invalid)?;
+    let window = window(params, esn, one_way).map_err(invalid)?;
+    let outbound = params.direction == Direction::Outbound;
     let limits = limits(params);
     let state = |protocol: u8, spi: Spi, transport: bool, own: Vec<Attribute>| -> Result<Message, DataPlaneError> {
         let mut flags = 0;
@@ -66,10 +66,11 @@ pub(crate) fn additions(
             if !params.options.full_ecn {
                 flags |= flag::NO_ECN;
             }
-            if params.options.df == Df::Clear {
+            // About what is sent: a kernel that knows directions refuses them for what is received.
+            if outbound && params.options.df == Df::Clear {
                 flags |= flag::NO_PMTU_DISC;
             }
-            if params.options.dscp == Dscp::Set(0) {
+            if outbound && params.options.dscp == Dscp::Set(0) {
                 more |= extra::DONT_ENCAP_DSCP;
             }
         }
@@ -97,12 +98,18 @@ pub(crate) fn additions(
             }
             attributes.extend(encap(params).map(Attribute::Encap));
         }
-        // Its policy may be about packets with a mark alone, also those that come by the SA.
-        let set_mark = params.options.set_mark.or(params.options.mark);
-        if let (Some(mark), Direction::Inbound) = (set_mark, params.direction) {
+        let mark = match params.direction {
+            // Its policy may be about packets with a mark alone, also those that come by the SA.
+            Direction::Inbound => params.options.set_mark.or(params.options.mark),
+            Direction::Outbound => params.options.output_mark,
+        };
+        if let Some(mark) = mark {
             attributes.extend([Attribute::SetMark(mark.value), Attribute::SetMarkMask(mark.mask)]);
         }
-        attributes.extend(offload(params).map(Attribute::Offload));
+        if one_way {
+            attributes.push(Attribute::Direction(if outbound { SA_OUT } else { SA_IN }));
+        }
+        attributes.extend(device(params).map(Attribute::Offload));
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
@@ -214,12 +221,12 @@ fn selector(params: &SaParams, policy: PolicySelectors<'_>) -> Result<Option<Sel
 }
 
 /// The window: its length, and the structure where it is not in the fixed part.
-fn window(params: &SaParams, esn: bool) -> Result<(u32, Option<ReplayEsn>), String> {
+fn window(params: &SaParams, esn: bool, one_way: bool) -> Result<(u32, Option<ReplayEsn>), String> {
     let length = params.replay_window;
     match (params.direction, esn) {
         (Direction::Outbound, false) => Ok((0, None)),
-        // The kernel wants one with extended numbers, also where nothing is received.
-        (Direction::Outbound, true) => Ok((1, Some(ReplayEsn::new(1)))),
+        // With extended numbers the kernel wants one, unless it knows that nothing is received.
+        (Direction::Outbound, true) => Ok((1, Some(ReplayEsn::new(if one_way { 0 } else { 1 })))),
         (Direction::Inbound, true) if length == 0 => {
             Err("the kernel does not switch the anti-replay check off with extended sequence numbers".into())
         }
@@ -232,10 +239,10 @@ fn window(params: &SaParams, esn: bool) -> Result<(u32, Option<ReplayEsn>), Stri
 }
 
 /// The device: the kernel finds it by the route. It takes nothing inside UDP.
-fn offload(params: &SaParams) -> Option<Offload> {
+fn device(params: &SaParams) -> Option<Offload> {
     let wanted = params.options.crypto_offload && params.encap.is_none() && matches!(params.suite, Suite::Esp(_));
     let inbound = params.direction == Direction::Inbound;
-    wanted.then_some(Offload { interface: 0, flags: if inbound { OFFLOAD_INBOUND } else { 0 } })
+    wanted.then_some(Offload { interface: 0, flags: if inbound { offload::INBOUND } else { 0 } })
 }
 
 /// The request for a state as it is.
@@ -303,9 +310,47 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_kept_to_its_direction_where_the_kernel_can() {
+        let suite = EspSuite { sn: SnId::PARTIAL_64, ..*sa(Direction::Outbound).suite.esp().unwrap() };
+        let options = SaOptions { dscp: Dscp::Set(0), ..SaOptions::default() };
+        for (direction, way, told) in [(Direction::Outbound, SA_OUT, "out"), (Direction::Inbound, SA_IN, "in")] {
+            let params = SaParams {
+                suite: suite.into(),
+                mode: Mode::Tunnel,
+                replay_window: if direction == Direction::Inbound { 64 } else { 0 },
+                options,
+                ..sa(direction)
+            };
+            let made = |one_way| additions(&params, None, &Tie::None, one_way).unwrap().remove(0);
+            let (old, new) = (made(false), made(true));
+            let way_of = |m: &Message| m.find(|a| if let Attribute::Direction(way) = a { Some(*way) } else { None });
+            assert_eq!((way_of(&old), way_of(&new)), (None, Some(way)));
+            assert!(text::command(&new).contains(&format!(" dir {told}")), "{}", text::command(&new));
+            // Linux 6.10 refuses these of the other direction.
+            let Body::State(state) = &new.body else { panic!("{new:?}") };
+            let outbound = direction == Direction::Outbound;
+            assert_eq!(state.flags & flag::NO_PMTU_DISC != 0, outbound);
+            assert_eq!(new.attributes.iter().any(|a| matches!(a, Attribute::ExtraFlags(_))), outbound);
+            let window = new.find(|a| if let Attribute::ReplayEsn(window) = a { Some(window.window) } else { None });
+            assert_eq!(window, Some(if outbound { 0 } else { 64 }));
+        }
+    }
+
+    #[test]
+    fn each_direction_has_its_mark() {
+        let mark = |value| Some(ravelin_types::options::Mark { value, mask: 0xff });
+        let options = SaOptions { set_mark: mark(1), output_mark: mark(2), ..SaOptions::default() };
+        for (direction, value) in [(Direction::Inbound, 1), (Direction::Outbound, 2)] {
+            let message = additions(&SaParams { options, ..sa(direction) }, None, &Tie::None, false).unwrap().remove(0);
+            let line = text::command(&message);
+            assert!(line.contains(&format!(" output-mark 0x{value} mask 0xff")), "{line}");
+        }
+    }
+
+    #[test]
     fn a_device_is_asked_for_esp_that_is_not_in_udp() {
         let asked = |params: &SaParams| {
-            let messages = additions(params, None, &Tie::None).unwrap();
+            let messages = additions(params, None, &Tie::None, false).unwrap();
             let line = text::command(&messages[0]);
             (messages[0].find(|a| if let Attribute::Offload(asked) = a { Some(asked.clone()) } else { None }), line)
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use crate::msg::attribute::Attribute;
+use crate::msg::attribute::{Attribute, SA_IN, offload};
 use crate::msg::parts::{Address, Selector};
 use crate::msg::policy::{Template, action, direction};
 use crate::msg::state::{flag, mode};
@@ -81,9 +81,24 @@ fn attributes(line: &mut String, message: &Message) {
             Attribute::SetMark(mark) => write!(line, " output-mark {mark:#x}"),
             Attribute::SetMarkMask(mask) => write!(line, " mask {mask:#x}"),
             Attribute::Offload(offload) => {
-                let way = if offload.flags & 2 == 0 { "out" } else { "in" };
-                write!(line, " offload crypto dev DEVICE dir {way}")
+                let what = if offload.flags & offload::PACKET == 0 { "crypto" } else { "packet" };
+                let _ = write!(line, " offload {what} dev DEVICE");
+                match (&message.body, offload.flags & offload::INBOUND) {
+                    // A policy has its direction already.
+                    (Body::Policy(_) | Body::PolicyId(_), _) => Ok(()),
+                    (_, 0) => write!(line, " dir out"),
+                    _ => write!(line, " dir in"),
+                }
             }
+            Attribute::ExtraFlags(flags) => write!(line, " extra-flag {flags:#x}"),
+            Attribute::Direction(way) => write!(line, " dir {}", if *way == SA_IN { "in" } else { "out" }),
+            Attribute::Processor(number) => write!(line, " pcpu-num {number}"),
+            Attribute::IptfsDropTime(time) => write!(line, " iptfs-opts drop-time {time}"),
+            Attribute::IptfsReorderWindow(window) => write!(line, " iptfs-opts reorder-window {window}"),
+            Attribute::IptfsDontFragment(()) => write!(line, " iptfs-opts dont-frag"),
+            Attribute::IptfsInitialDelay(time) => write!(line, " iptfs-opts init-delay {time}"),
+            Attribute::IptfsMaxQueue(bytes) => write!(line, " iptfs-opts max-queue-size {bytes}"),
+            Attribute::IptfsPacketSize(bytes) => write!(line, " iptfs-opts pkt-size {bytes}"),
             Attribute::IfId(id) => write!(line, " if_id {id:#x}"),
             Attribute::Templates(templates) => {
                 templates.iter().for_each(|t| template(line, t));

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ravelin_types::Spi;
-use ravelin_xfrm::msg::attribute::Attribute;
+use ravelin_xfrm::msg::attribute::{Attribute, SA_OUT, offload};
 use ravelin_xfrm::msg::info::{SadInfo, SpdInfo};
 use ravelin_xfrm::msg::parts::Address;
 use ravelin_xfrm::msg::{Body, Message, kind, state};
@@ -147,6 +147,56 @@ fn an_attribute_that_nobody_knows_survives() {
     let mut again = Vec::new();
     message.emit(&mut again);
     assert_eq!(again, captured.bytes);
+}
+
+/// What no `ip xfrm` or strongSwan of a Debian says yet: written by hand from `linux/xfrm.h`, in the order of its numbers.
+#[test]
+fn what_newer_kernels_have_is_read_and_written_again() {
+    let plain = messages(CAPTURED[0].1).into_iter().find(|captured| captured.kind == kind::NEW_SA).unwrap();
+    let before = Message::parse(plain.kind, false, &plain.bytes).unwrap().attributes.len();
+    let mut bytes = plain.bytes;
+    let number = |bytes: &mut Vec<u8>, kind: u16, value: &[u8]| {
+        bytes.extend((4 + value.len() as u16).to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    };
+    // XFRMA_OFFLOAD_DEV: interface 3, inbound, packets.
+    number(&mut bytes, 28, &[3i32.to_ne_bytes().as_slice(), &[offload::INBOUND | offload::PACKET, 0, 0, 0]].concat());
+    // XFRMA_SA_DIR, XFRMA_NAT_KEEPALIVE_INTERVAL, XFRMA_SA_PCPU.
+    number(&mut bytes, 33, &[SA_OUT]);
+    number(&mut bytes, 34, &20u32.to_ne_bytes());
+    number(&mut bytes, 35, &5u32.to_ne_bytes());
+    // XFRMA_IPTFS_DROP_TIME to XFRMA_IPTFS_PKT_SIZE.
+    number(&mut bytes, 36, &1000u32.to_ne_bytes());
+    number(&mut bytes, 37, &3u16.to_ne_bytes());
+    number(&mut bytes, 38, &[]);
+    number(&mut bytes, 39, &50u32.to_ne_bytes());
+    number(&mut bytes, 40, &10_000u32.to_ne_bytes());
+    number(&mut bytes, 41, &1400u32.to_ne_bytes());
+    let message = Message::parse(plain.kind, false, &bytes).unwrap();
+    let found = &message.attributes[before..];
+    assert!(matches!(&found[0], Attribute::Offload(device) if (device.interface, device.flags) == (3, 6)), "{found:?}");
+    assert!(
+        matches!(
+            found[1..],
+            [
+                Attribute::Direction(SA_OUT),
+                Attribute::KeepaliveInterval(20),
+                Attribute::Processor(5),
+                Attribute::IptfsDropTime(1000),
+                Attribute::IptfsReorderWindow(3),
+                Attribute::IptfsDontFragment(()),
+                Attribute::IptfsInitialDelay(50),
+                Attribute::IptfsMaxQueue(10_000),
+                Attribute::IptfsPacketSize(1400)
+            ]
+        ),
+        "{found:?}"
+    );
+    let mut again = Vec::new();
+    message.emit(&mut again);
+    assert_eq!(again, bytes);
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct SaOptions {
     /// Receiver: packets that were opened get this mark, by which the host's rules of routing, filtering and queueing know
     /// the tunnel that they came by. Only the kernel's data plane can.
     pub set_mark: Option<Mark>,
+    /// Sender: packets that were sealed get this mark, by which the host's rules of routing, filtering and queueing find
+    /// their way. Only the kernel's data plane can.
+    pub output_mark: Option<Mark>,
     /// Both: the network device on the way does the cryptography where it can, else the processor does. Only the kernel's
     /// data plane can.
     pub crypto_offload: bool,
@@ -74,6 +77,7 @@ impl Default for SaOptions {
             zero_checksum: false,
             mark: None,
             set_mark: None,
+            output_mark: None,
             crypto_offload: false,
         }
     }

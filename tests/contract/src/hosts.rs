@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use ravelin_crypto_aws_lc::{SystemRandom, provider};
 use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::record::{Record, Store, StoreError};
-use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
+use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane, probe};
 
 use crate::{End, Pair, sys};
 
@@ -47,9 +48,13 @@ pub fn tun() -> Hosts<TunDataPlane> {
 
 /// The kernel's IPsec.
 pub fn kernel() -> Hosts<XfrmDataPlane> {
-    Hosts::new(|| {
-        XfrmDataPlane::start(XfrmConfig::default(), Capabilities::default()).unwrap_or_else(|e| panic!("{e}"))
-    })
+    Hosts::new(|| XfrmDataPlane::start(XfrmConfig::default(), capabilities()).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// What the running kernel can do, found out once.
+fn capabilities() -> Capabilities {
+    static FOUND: OnceLock<Capabilities> = OnceLock::new();
+    FOUND.get_or_init(|| probe().unwrap_or_else(|error| panic!("{error}"))).clone()
 }
 
 /// What is in a namespace that vanishes needs no journal.

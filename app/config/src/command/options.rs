@@ -66,6 +66,9 @@ pub struct OptionArgs {
     /// Mark packets that arrive, once they are opened: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
     #[arg(long, value_name = "MARK", value_parser = mark)]
     set_mark: Option<Mark>,
+    /// Mark packets that leave, once they are sealed: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
+    #[arg(long, value_name = "MARK", value_parser = mark)]
+    output_mark: Option<Mark>,
     /// The network device does the cryptography where it can, else the processor does (the kernel's data plane only)
     #[arg(long)]
     crypto_offload: bool,
@@ -114,7 +117,7 @@ fn mss(text: &str) -> Result<Mss, BadValue> {
     }
 }
 
-fn mark(text: &str) -> Result<Mark, BadValue> {
+pub(crate) fn mark(text: &str) -> Result<Mark, BadValue> {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
@@ -139,6 +142,7 @@ impl OptionArgs {
                 (self.mss.is_some(), ('\0', "mss")),
                 (self.mark.is_some(), ('\0', "mark")),
                 (self.set_mark.is_some(), ('\0', "set-mark")),
+                (self.output_mark.is_some(), ('\0', "output-mark")),
                 (self.crypto_offload, ('\0', "crypto-offload")),
             ])
         })
@@ -216,6 +220,7 @@ impl OptionArgs {
             }),
             mark: self.mark,
             set_mark: self.set_mark,
+            output_mark: self.output_mark,
             crypto_offload: self.crypto_offload,
             ..default
         })
@@ -247,6 +252,7 @@ pub fn written(options: &SaOptions) -> String {
         dummies,
         mark,
         set_mark,
+        output_mark,
         crypto_offload,
         ..
     } = *options;
@@ -257,6 +263,7 @@ pub fn written(options: &SaOptions) -> String {
         }),
         mark.map(|Mark { value, mask }| format!("--mark {value:#x}/{mask:#x}")),
         set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
+        output_mark.map(|Mark { value, mask }| format!("--output-mark {value:#x}/{mask:#x}")),
         crypto_offload.then(|| "--crypto-offload".to_owned()),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::{Df, Dscp, SaOptions};
+use ravelin_types::options::{Df, Dscp, Mark, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
@@ -16,7 +16,7 @@ use super::proposal;
 use super::reader::{Problems, Reader, count, time};
 use super::tree::Named;
 use super::value::{Selector, selector};
-use crate::command::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
+use crate::command::{ActionWord, Afterwards, EspSpec, PolicySpec, Start, options};
 use crate::value::priority::Priority;
 use crate::value::selector::begin_alike;
 use crate::value::{name, shell_command};
@@ -59,7 +59,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let default = || proposal::esp("default", window == 0).unwrap_or_default();
     let proposals = ah.or(esp).unwrap_or_else(default);
     let lifetime = lifetime(&mut reader);
-    let options = options(&mut reader);
+    let options = carried(&mut reader);
     let updown = updown(&mut reader);
     let starts = [
         ("none", (false, false)),
@@ -222,7 +222,8 @@ fn lifetime(reader: &mut Reader<'_>) -> Lifetime {
     Lifetime { soft, hard, idle }
 }
 
-fn options(reader: &mut Reader<'_>) -> SaOptions {
+/// How packets are carried.
+fn carried(reader: &mut Reader<'_>) -> SaOptions {
     let mut options = SaOptions { df: Df::Copy, ..SaOptions::default() };
     if let Some(copy) = reader.flag("copy_df") {
         options.df = if copy { Df::Copy } else { Df::Clear };
@@ -236,7 +237,20 @@ fn options(reader: &mut Reader<'_>) -> SaOptions {
     options.short_icv = reader.flag("sha256_96").unwrap_or(false);
     // `auto` leaves it to us, and a data plane in user space has no device for it.
     options.crypto_offload = reader.value("hw_offload", offload).unwrap_or(false);
+    options.set_mark = reader.value("set_mark_in", mark).flatten();
+    options.output_mark = reader.value("set_mark_out", mark).flatten();
     options
+}
+
+/// A mask without bits changes nothing.
+fn mark(text: &str) -> Result<Option<Mark>, String> {
+    if text.eq_ignore_ascii_case("%same") {
+        return Err(
+            "packets get marks of this file, not those that they had: write a value, VALUE or VALUE/MASK".into()
+        );
+    }
+    let mark = options::mark(text).map_err(|error| error.message)?;
+    Ok(Some(mark).filter(|mark| mark.mask != 0 && *mark != Mark { value: 0, mask: u32::MAX }))
 }
 
 fn offload(text: &str) -> Result<bool, String> {
@@ -261,7 +275,7 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.only("ipcomp", &["no"], "packets are not compressed");
     reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
     reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
-    for name in ["mark_in", "mark_out", "set_mark_in", "set_mark_out"] {
+    for name in ["mark_in", "mark_out"] {
         reader.only(name, &["0", "0/0", "0/0x00000000"], "packets are not told apart by marks");
     }
     reader.only("mark_in_sa", &["no"], "packets are not told apart by marks");

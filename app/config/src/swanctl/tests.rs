@@ -160,6 +160,19 @@ fn a_connection_has_the_versions_that_it_names() {
 }
 
 #[test]
+fn a_child_marks_what_it_opened_and_what_it_sealed() {
+    let of = |inside: &str| {
+        let esp = connection(&format!("children {{\n c {{\n{inside}\n }}\n}}")).policies.remove(0).esp.unwrap();
+        let mark = |mark: Option<ravelin_types::options::Mark>| mark.map(|mark| (mark.value, mark.mask));
+        (mark(esp.options.set_mark), mark(esp.options.output_mark))
+    };
+    assert_eq!(of("set_mark_in = 0x2a/0xff\nset_mark_out = 7"), (Some((0x2a, 0xff)), Some((7, u32::MAX))));
+    assert_eq!(of("set_mark_in = 0/0x00000000\nset_mark_out = 0"), (None, None));
+    let why = refused("children {\n c {\nset_mark_out = %same\n }\n}");
+    assert!(why.contains("f:11:") && why.contains("VALUE/MASK"), "{why}");
+}
+
+#[test]
 fn a_child_has_a_command_for_up_and_down() {
     let of = |inside: &str| connection(&format!("children {{\n c {{\n{inside}\n }}\n}}")).policies.remove(0).esp;
     assert_eq!(of("").unwrap().updown, None);

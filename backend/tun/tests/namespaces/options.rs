@@ -28,6 +28,7 @@ fn of_the_kernel() {
     for (options, why) in [
         (SaOptions { mark, ..usual }, "carries no marks"),
         (SaOptions { set_mark: mark, ..usual }, "carries no marks"),
+        (SaOptions { output_mark: mark, ..usual }, "carries no marks"),
         (SaOptions { crypto_offload: true, ..usual }, "leave --crypto-offload out"),
     ] {
         let policy = tunnel(("10.0.1.1", "10.0.1.2"), options).policy();

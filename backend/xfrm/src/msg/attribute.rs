@@ -73,9 +73,19 @@ structure! {
     pub struct Offload {
         /// The interface.
         interface: i32,
-        /// 1: IPv6; 2: inbound; 4: whole packets, not only ciphers.
+        /// See [`offload`].
         flags: u8 [3],
     }
+}
+
+/// Bits of [`Offload::flags`].
+pub mod offload {
+    /// The addresses are IPv6.
+    pub const IPV6: u8 = 1;
+    /// For what is received.
+    pub const INBOUND: u8 = 2;
+    /// Whole packets, headers and numbers too, not the cipher alone (Linux 6.3).
+    pub const PACKET: u8 = 4;
 }
 
 structure! {
