@@ -45,10 +45,14 @@ impl Children {
         self.0.insert(inbound, Box::new(child));
     }
 
-    /// Removes a Child SA. What replaces it sends from now on; what it was to replace is in use again.
+    /// Removes a Child SA. What replaces it sends from now on, and replaces what it replaced; with nothing in its place,
+    /// what it was to replace is in use again.
     pub(crate) fn take_down(&mut self, inbound: Spi, reason: DownReason, core: &mut Core) {
         let Some(child) = self.0.remove(&inbound) else { return };
-        self.heirs(inbound).for_each(|heir| heir.send(core));
+        self.heirs(inbound).for_each(|heir| {
+            heir.send(core);
+            heir.replaces = child.replaces;
+        });
         if let Some(old) = child.replaces
             && self.heirs(old).next().is_none()
             && let Some(old) = self.0.get_mut(&old)

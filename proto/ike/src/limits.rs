@@ -158,6 +158,10 @@ pub const V1_MESSAGE_IDS: usize = 1024;
 /// How long an exchange that is over is kept for repetitions.
 pub const V1_LINGER: Duration = Duration::from_secs(30);
 
+/// How long a Child SA of IKEv1 that we replace goes on sending when the peer does not send on the new one. The message
+/// that makes the peer install that may be under way, or lost and sent once more.
+pub const V1_SWITCH: Duration = Duration::from_secs(2);
+
 /// How long an SA of IKEv1 that we replaced stays: a Child SA goes on receiving, an ISAKMP SA waits for the peer to notice.
 pub const V1_RETIREMENT: Duration = Duration::from_secs(5);
 

@@ -20,7 +20,7 @@ use ravelin_wire::ike::header::{ExchangeType, PayloadType};
 use ravelin_wire::ike::v1::{AnySpi, Content, Doi, Message, Notify, NotifyType, Payload};
 
 use super::exchange::informational::Probe;
-use super::exchange::quick_mode::{self, Exchange};
+use super::exchange::quick_mode::{self, Exchange, Later};
 use super::exchange::transaction::{self, Transaction};
 use super::exchange::{begin, informational, mode_config, xauth};
 use super::gate::{Arrival, Gate};
@@ -69,8 +69,8 @@ pub(crate) struct Session {
     hinted: Option<Instant>,
     pub(crate) probe: Option<Probe>,
     pub(crate) probe_number: u32,
-    /// Child SAs that we replaced, and when they go.
-    pub(crate) retired: Vec<(Instant, Spi)>,
+    /// What was put off about Child SAs, and until when.
+    pub(crate) later: Vec<(Instant, Spi, Later)>,
     /// The last message of phase 1 that we received, and what we answered.
     last: (Vec<u8>, Option<Vec<u8>>),
     /// The last message of phase 1, sent again with our own until the peer shows that it had it: in aggressive mode it has
@@ -152,7 +152,7 @@ impl Session {
             hinted: None,
             probe: None,
             probe_number: 0,
-            retired: Vec::new(),
+            later: Vec::new(),
             last: (Vec::new(), None),
             unconfirmed: None,
         });
@@ -193,7 +193,7 @@ impl Session {
             core.addresses.pass_on(old_ends.our_spi(), ends.our_spi());
             old.children.values().for_each(|child| child.pass_on(ends.our_spi(), core));
             self.children.append(&mut old.children);
-            self.retired.append(&mut old.retired);
+            self.later.append(&mut old.later);
             self.tasks.extend(old.tasks.drain(..).filter(|task| !matches!(task, Task::Rekey | Task::Probe)));
             old.rekey_at = None;
             if matches!(old.stage, Stage::Active | Stage::Rekeying) {
@@ -358,12 +358,12 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let exchanges = self.exchanges.values().map(Exchange::deadline).min();
         let transactions = self.transactions.values().map(Transaction::deadline).min();
-        let retired = self.retired.iter().map(|(at, _)| *at).min();
+        let later = self.later.iter().map(|(at, ..)| *at).min();
         let alive = match &self.probe {
             Some(probe) => Some(probe.retry.at()),
             None => self.silence.deadline(self.remote.liveness).filter(|_| self.can_probe()),
         };
-        [exchanges, transactions, self.gate.deadline(), retired, alive, self.rekey_at, self.expire_at]
+        [exchanges, transactions, self.gate.deadline(), later, alive, self.rekey_at, self.expire_at]
             .into_iter()
             .flatten()
             .min()
@@ -376,9 +376,7 @@ impl Session {
             return None;
         }
         self.gate_due(&ends, core);
-        let due: Vec<Spi> = self.retired.iter().filter(|(at, _)| *at <= core.now).map(|(_, spi)| *spi).collect();
-        self.retired.retain(|(at, _)| *at > core.now);
-        due.into_iter().for_each(|spi| self.delete_child(spi, DownReason::Replaced));
+        quick_mode::later(&mut self, core);
         if self.rekey_at.is_some_and(|at| at <= core.now) {
             self.rekey_at = None;
             if core.current(&self.remote).is_some_and(|remote| remote.initiate) {
@@ -444,8 +442,9 @@ impl Session {
             Task::DeleteChild(spi, reason) => {
                 let Some(child) = self.children.get(&spi) else { return };
                 let protocol = child.terms.suite.protocol();
-                informational::send_delete(self, ends, protocol, spi, core);
+                // First, for what takes its place may begin to send.
                 self.children.take_down(spi, reason, core);
+                informational::send_delete(self, ends, protocol, spi, core);
             }
             Task::Rekey => {
                 self.stage = Stage::Rekeying;

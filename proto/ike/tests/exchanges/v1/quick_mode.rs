@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ravelin_ike::explain::Part;
+use ravelin_ike::limits::{V1_RETIREMENT, V1_SWITCH};
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
@@ -106,10 +107,11 @@ fn a_child_sa_is_replaced_when_it_ages() {
     lab.a.event(DataPlaneEvent::SoftExpire(id));
     lab.settle();
     assert_eq!((lab.a.children().len(), lab.b.children().len()), (2, 2));
+    lab.sleep(V1_SWITCH);
     lab.assert_mirrored();
     assert!(lab.b.events.iter().any(|event| matches!(event, Event::ChildRekeyed { old, .. } if *old == old_b.inbound)));
     // What was on its way still arrives; then the old one goes, and only the new one is left at both ends.
-    lab.sleep(Duration::from_secs(6));
+    lab.sleep(V1_SWITCH + V1_RETIREMENT);
     lab.settle();
     assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
     let (new_a, new_b) = (lab.a.child(), lab.b.child());
@@ -118,12 +120,78 @@ fn a_child_sa_is_replaced_when_it_ages() {
     lab.assert_mirrored();
 }
 
+// Many a responder installs nothing before the third message has arrived: what is sent on the new SA earlier is lost.
+#[test]
+fn the_old_child_sa_sends_until_the_peer_has_the_new_one() {
+    for peer_sends in [true, false] {
+        let mut lab = up();
+        let old = lab.a.child();
+        lab.a.command(Command::RekeyChild(POLICY));
+        lab.a_to_b();
+        lab.b_to_a();
+        let new = lab.a.children().into_iter().find(|child| child.inbound != old.inbound).unwrap();
+        assert!(lab.a.has(Direction::Inbound, new.inbound));
+        let sends = |lab: &crate::lab::Lab| [old.outbound, new.outbound].map(|spi| lab.a.has(Direction::Outbound, spi));
+        assert_eq!(sends(&lab), [true, false], "the third message has not arrived");
+        lab.settle();
+        assert!(lab.b.has(Direction::Outbound, new.inbound));
+        match peer_sends {
+            true => lab.a.command(Command::Alive(new.inbound)),
+            false => {
+                assert_eq!(sends(&lab), [true, false]);
+                lab.sleep(V1_SWITCH);
+            }
+        }
+        // The old one receives for a while yet, at both ends.
+        assert_eq!(sends(&lab), [true, true]);
+        lab.sleep(V1_RETIREMENT - Duration::from_secs(1));
+        lab.settle();
+        assert!(lab.a.has(Direction::Inbound, old.inbound) && lab.b.has(Direction::Inbound, old.outbound));
+        lab.sleep(V1_SWITCH + Duration::from_secs(1));
+        lab.settle();
+        assert_eq!((lab.a.child().inbound, lab.b.child().inbound), (new.inbound, new.outbound));
+        lab.assert_mirrored();
+    }
+}
+
+// Without an SA to send on meanwhile nothing is put off.
+#[test]
+fn the_new_child_sa_sends_when_the_old_one_goes() {
+    let mut lab = up();
+    let old = lab.a.child();
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    let new = lab.a.children().into_iter().find(|child| child.inbound != old.inbound).unwrap();
+    assert!(!lab.a.has(Direction::Outbound, new.outbound));
+    let id = SaId { direction: Direction::Outbound, dst: ip(B), src: None, spi: old.outbound };
+    lab.a.event(DataPlaneEvent::HardExpire(id));
+    assert!(lab.a.has(Direction::Outbound, new.outbound));
+}
+
+// Whoever did not begin does not delete: what the peer replaced may outlive what took its place.
+#[test]
+fn what_was_replaced_twice_does_not_come_back() {
+    let mut lab = up();
+    let first = lab.a.child();
+    lab.b.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    let second = lab.a.children().into_iter().find(|child| child.inbound != first.inbound).unwrap();
+    lab.a.command(Command::RekeyChild(POLICY));
+    lab.settle();
+    let id = SaId { direction: Direction::Outbound, dst: ip(B), src: None, spi: second.outbound };
+    lab.a.event(DataPlaneEvent::HardExpire(id));
+    let states: Vec<_> =
+        lab.a.children().into_iter().map(|child| (child.inbound == first.inbound, child.state)).collect();
+    assert_eq!(states.len(), 2, "{states:?}");
+    assert!(states.contains(&(true, "REKEYED")) && states.contains(&(false, "INSTALLED")), "{states:?}");
+}
+
 #[test]
 fn the_responder_replaces_it_as_well() {
     let mut lab = up();
     lab.b.command(Command::RekeyChild(POLICY));
     lab.settle();
-    lab.sleep(Duration::from_secs(6));
+    lab.sleep(V1_SWITCH + V1_RETIREMENT);
     lab.settle();
     assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
     lab.assert_mirrored();
@@ -135,7 +203,7 @@ fn both_may_replace_it_at_once() {
     lab.a.command(Command::RekeyChild(POLICY));
     lab.b.command(Command::RekeyChild(POLICY));
     lab.settle();
-    lab.sleep(Duration::from_secs(6));
+    lab.sleep(V1_SWITCH + V1_RETIREMENT);
     lab.settle();
     assert!(!lab.a.children().is_empty());
     assert_eq!(lab.a.children().len(), lab.b.children().len());

@@ -46,7 +46,7 @@ fn another_phase_1_takes_over_with_all_child_sas() {
         // Whatever is asked for next is asked for under the new one.
         lab.a.command(Command::RekeyChild(POLICY));
         lab.settle();
-        run(&mut lab, 6);
+        run(&mut lab, 8);
         assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1));
         lab.assert_mirrored();
     }

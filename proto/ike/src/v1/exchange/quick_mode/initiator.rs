@@ -131,8 +131,10 @@ pub(super) fn answered(
         return None;
     };
     let (inbound, replaces) = (agreement.inbound, agreement.replaces);
-    // RFC 2408 §3.1: with the commit bit the peer says when it is ready.
-    let ready = !header.flags.contains(Flags::V1_COMMIT);
+    // RFC 2408 §3.1: with the commit bit the peer says when it is ready. Else nothing does, but while there is an SA to
+    // send on, there is time.
+    let carried = replaces.is_some_and(|old| session.children.get(&old).is_some_and(|old| old.sends()));
+    let ready = !header.flags.contains(Flags::V1_COMMIT) && !carried;
     let child = ChildSa::install(agreement, ends, ready, core);
     core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
     take_over(session, child, replaces, true, core);

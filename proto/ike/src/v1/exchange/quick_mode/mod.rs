@@ -5,9 +5,11 @@
 //!                          <--  HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr     inbound half installed by the sender
 //!   HDR*, HASH(3)  -->                                                       both halves installed by the sender
 //! ```
-//! The responder sends on what it installed when the third message shows that the initiator has it. IKEv1 has no
-//! rekeying: another quick mode for the same traffic takes the place of the one before, and whoever began it deletes
-//! that a little later.
+//! The responder sends on what it installed when the third message shows that the initiator has it. Many a responder
+//! installs nothing before that message, so the initiator does not send at once on what takes the place of another, but
+//! when the peer does, or a little later.
+//! IKEv1 has no rekeying: another quick mode for the same traffic takes the place of the one before, and whoever began it
+//! deletes that when packets under way have arrived.
 //! Read RFC 2409 §5.5 and RFC 2407 §4.5 before changing this file.
 
 mod initiator;
@@ -36,6 +38,7 @@ use crate::error::Error;
 use crate::ike_sa::{self, Ends};
 use crate::input::Datagram;
 use crate::limits;
+use crate::live::Live;
 use crate::negotiate::Selectors;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
@@ -67,6 +70,15 @@ enum State {
     Answered(Box<Answered>),
     /// It is over, and kept for repetitions; the Child SA with this inbound SPI came of it.
     Done(Option<Spi>),
+}
+
+/// What is done with a Child SA some time after its exchange.
+#[derive(Clone, Copy)]
+pub(crate) enum Later {
+    /// It sends, whether or not the peer did.
+    Send,
+    /// It was replaced, and goes.
+    Delete,
 }
 
 struct Asked {
@@ -279,6 +291,7 @@ fn keys(
 
 /// A Child SA is in use, perhaps in place of another.
 fn take_over(session: &mut Session, child: ChildSa, replaces: Option<Spi>, ours: bool, core: &mut Core) {
+    let inbound = child.inbound;
     let replaces = replaces.filter(|old| session.children.contains_key(old));
     session.children.add(child, replaces, core);
     if let Some(old) = replaces
@@ -286,9 +299,27 @@ fn take_over(session: &mut Session, child: ChildSa, replaces: Option<Spi>, ours:
     {
         child.state = ChildState::Replaced;
         if ours {
+            session.later.push((core.now + limits::V1_SWITCH, inbound, Later::Send));
             // What is on its way on the old one still arrives.
-            session.retired.push((core.now + limits::V1_RETIREMENT, old));
+            session.later.push((core.now + limits::V1_SWITCH + limits::V1_RETIREMENT, old, Later::Delete));
         }
+    }
+}
+
+/// Does what was put off until now.
+pub(crate) fn later(session: &mut Session, core: &mut Core) {
+    let due: Vec<(Instant, Spi, Later)> = session.later.extract_if(.., |(at, ..)| *at <= core.now).collect();
+    for (_, inbound, what) in due {
+        match what {
+            Later::Send => send(session, inbound, core),
+            Later::Delete => session.delete_child(inbound, DownReason::Replaced),
+        }
+    }
+}
+
+fn send(session: &mut Session, inbound: Spi, core: &mut Core) {
+    if let Some(child) = session.children.get_mut(&inbound) {
+        child.send(core);
     }
 }
 
@@ -298,8 +329,8 @@ pub(crate) fn connected(session: &mut Session, message_id: u32, core: &mut Core)
         State::Done(inbound) => inbound,
         _ => None,
     });
-    if let Some(child) = done.and_then(|inbound| session.children.get_mut(&inbound)) {
-        child.send(core);
+    if let Some(inbound) = done {
+        send(session, inbound, core);
     }
 }
 
@@ -332,10 +363,8 @@ pub(crate) fn timer(session: &mut Session, ends: &Ends, core: &mut Core) -> bool
         let Some(mut exchange) = session.exchanges.remove(&id) else { continue };
         let Some(retry) = &mut exchange.retry else {
             // What waits for CONNECTED in vain sends all the same.
-            if let State::Done(Some(inbound)) = exchange.state
-                && let Some(child) = session.children.get_mut(&inbound)
-            {
-                child.send(core);
+            if let State::Done(Some(inbound)) = exchange.state {
+                send(session, inbound, core);
             }
             continue;
         };
