@@ -19,7 +19,7 @@ use ravelin_types::{Carrier, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
-use crate::busy::Busy;
+use crate::busy::{Busy, Places};
 use crate::config::{SEALED_EXCESS, TunConfig, check_device};
 use crate::device::Device;
 use crate::error::Error;
@@ -135,10 +135,10 @@ impl TunDataPlane {
             ike: ike_queue,
             ike_ready: ike_ready.clone(),
         });
-        let count = if alone { 1 } else { 2 };
+        let places = Places::new(sys::processors());
         let worker = |wake, outbound, inbound| {
             let (sockets, streams) = (sockets.clone(), streams.clone());
-            let busy = Busy::new(count, sys::processors());
+            let busy = Busy::new(places.clone());
             Worker { wake, clock, sockets, streams, busy, outbound, inbound }
         };
         if alone {
