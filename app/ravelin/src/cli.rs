@@ -101,6 +101,11 @@ pub struct DaemonArgs {
     #[cfg(feature = "tun")]
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// Threads for each direction, among which the SAs are dealt out (with --data-plane tun), 1 to 8 [default: as many as there
+    /// are processors; one where there are two, which each have a direction then]
+    #[cfg(feature = "tun")]
+    #[arg(long, value_name = "NUMBER", env = "RAVELIN_WORKERS", value_parser = clap::value_parser!(u8).range(1..=ravelin_tun::MAX_WORKERS as i64))]
+    pub workers: Option<u8>,
     /// How long the first packet of a flow keeps others of it from asking for an SA again (with --data-plane kernel), whatever
     /// net.core.xfrm_acq_expires says; longer than a negotiation takes [default: 165s]
     #[cfg(feature = "kernel")]

@@ -64,7 +64,12 @@ impl Busy {
 
     /// Waits: with `look`, which says whether something has come, and then, unless it has, with `sleep`. So many packets
     /// were `moved` since the last wait.
-    pub(crate) fn wait<T>(&mut self, moved: usize, mut look: impl FnMut() -> Option<T>, sleep: impl FnOnce() -> T) -> T {
+    pub(crate) fn wait<T>(
+        &mut self,
+        moved: usize,
+        mut look: impl FnMut() -> Option<T>,
+        sleep: impl FnOnce() -> T,
+    ) -> T {
         if moved > MANY {
             self.points = [0; 2];
         }

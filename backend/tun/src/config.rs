@@ -42,7 +42,15 @@ pub struct TunConfig {
     /// Whether the device exchanges super-packets with the stack where the kernel can (segmentation offload), which
     /// makes TCP several times as fast.
     pub offload: bool,
+    /// Threads for each direction, at most [`MAX_WORKERS`]. An SA belongs to one of them. Each but the first has a device of
+    /// its own beside the first, for packets to be sealed.
+    pub workers: usize,
+    /// Three bits of the packet mark beside each other: the worker of a packet that is captured, where there are several.
+    pub worker_mark: u32,
 }
+
+/// The most workers for each direction.
+pub const MAX_WORKERS: usize = 8;
 
 impl Default for TunConfig {
     fn default() -> Self {
@@ -62,6 +70,8 @@ impl Default for TunConfig {
             keepalive: Some(Duration::from_secs(20)),
             hold: Duration::from_secs(30),
             offload: true,
+            workers: default_workers(),
+            worker_mark: 0x7000_0000,
         }
     }
 }
@@ -78,6 +88,17 @@ impl TunConfig {
         {
             return refuse(format!("the marks {marks:x?} must be three different single bits"));
         }
+        if self.workers == 0 || self.workers > MAX_WORKERS {
+            return refuse(format!("{} workers: expected 1 to {MAX_WORKERS}", self.workers));
+        }
+        let bits = self.worker_mark >> self.worker_mark.trailing_zeros().min(31);
+        if bits != 7 || marks.iter().any(|mark| mark & self.worker_mark != 0) {
+            let mark = self.worker_mark;
+            return refuse(format!(
+                "the mark {mark:#x} of workers must be three bits beside each other, and none of {marks:x?}"
+            ));
+        }
+        (0..self.workers).try_for_each(|worker| check_device("device", &self.device_of(worker)))?;
         if self.mtu < 1280 {
             return refuse(format!("MTU {}: IPv6 needs at least 1280 (RFC 8200 §5)", self.mtu));
         }
@@ -93,15 +114,44 @@ impl TunConfig {
                 self.capture_priority, self.fallback_priority
             ));
         }
-        if self.table < 256 || self.table > u32::MAX - 2 {
+        if self.tables(self.workers - 1).0 < 256 || self.table > u32::MAX - 2 {
             return refuse(format!("routing table {}: the first 256 belong to the system", self.table));
         }
         Ok(())
     }
 
+    /// The device from which this worker reads what is captured.
+    pub(crate) fn device_of(&self, worker: usize) -> String {
+        if worker == 0 { self.device.clone() } else { format!("{}-{worker}", self.device) }
+    }
+
+    /// The marks of what this worker is to read, without and with [`TunConfig::limit_mark`], and the bits in which they stand.
+    pub(crate) fn marks(&self, worker: usize) -> (u32, u32, u32) {
+        let (number, mask) = match self.workers {
+            1 => (0, 0),
+            _ => ((worker as u32) << self.worker_mark.trailing_zeros(), self.worker_mark),
+        };
+        let capture = self.capture_mark | number;
+        (capture, capture | self.limit_mark, mask)
+    }
+
+    /// The routing tables of this worker: capture, and what must not be fragmented. Those of the others are before the first.
+    pub(crate) fn tables(&self, worker: usize) -> (u32, u32) {
+        let table = self.table.saturating_sub(2 * worker as u32);
+        (table, table.saturating_add(1))
+    }
+
     /// The routing table of the routes of last resort.
     pub(crate) fn fallback_table(&self) -> u32 {
         self.table + 2
+    }
+}
+
+/// As many as there are processors. Where there are two, the two directions have one each.
+fn default_workers() -> usize {
+    match std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+        ..=2 => 1,
+        processors => processors.min(MAX_WORKERS),
     }
 }
 
@@ -144,5 +194,8 @@ mod tests {
         assert!(bad(|c| c.nat_port = 500).contains("two different ports"));
         assert!(bad(|c| c.fallback_priority = 100).contains("priorities"));
         assert!(bad(|c| c.table = 254).contains("belong to the system"));
+        assert!(bad(|c| c.workers = 0).contains("1 to 8") && bad(|c| c.workers = 9).contains("1 to 8"));
+        assert!(bad(|c| c.worker_mark = 0x0700_0000).contains("of workers"));
+        assert!(bad(|c| (c.workers, c.device) = (2, "fourteen-bytes".into())).contains("device name"));
     }
 }

@@ -22,7 +22,8 @@ use ravelin_types::policy::{Action, Policy};
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 
-use crate::config::TunConfig;
+use crate::config::{MAX_WORKERS, TunConfig};
+use crate::deal::Deal;
 
 mod run;
 
@@ -43,6 +44,21 @@ pub(crate) const MAX_RULES: usize = 65_536;
 /// The chains that walk the SPD.
 const CHAINS: [&str; 6] = ["select", "forwarded", "leak", "policies", "ike_out", "ike_in"];
 
+/// The chains that send a packet to a worker.
+const PROTECT: [&str; MAX_WORKERS] =
+    ["protect", "protect1", "protect2", "protect3", "protect4", "protect5", "protect6", "protect7"];
+/// How the rules of a policy end that lead there.
+const TO_PROTECT: [&str; MAX_WORKERS] = [
+    "goto protect",
+    "goto protect1",
+    "goto protect2",
+    "goto protect3",
+    "goto protect4",
+    "goto protect5",
+    "goto protect6",
+    "goto protect7",
+];
+
 const DISCARD: &str = "counter name discarded drop";
 
 const ICMP: u8 = 1;
@@ -53,12 +69,15 @@ const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
 /// Makes the table, without policies.
 pub(crate) fn create(config: &TunConfig) -> String {
-    let TunConfig { filter_table: t, device, own_mark: own, .. } = config;
+    let TunConfig { filter_table: t, own_mark: own, workers, .. } = config;
+    let devices =
+        (0..*workers).map(|worker| format!("\"{}\"", config.device_of(worker))).collect::<Vec<_>>().join(", ");
+    let device = if *workers == 1 { devices.clone() } else { format!("{{ {devices} }}") };
     let mut text = format!("create table inet {t}\n");
     for (counter, _) in COUNTERS {
         let _ = writeln!(text, "add counter inet {t} {counter}");
     }
-    for chain in CHAINS.iter().chain(&["protect"]) {
+    for chain in CHAINS.iter().chain(&PROTECT[..*workers]) {
         let _ = writeln!(text, "add chain inet {t} {chain}");
     }
     for (chain, hook) in [
@@ -79,9 +98,9 @@ pub(crate) fn create(config: &TunConfig) -> String {
     let handshake = "tcp flags & (syn | rst) == syn tcp option maxseg size set";
     let (mss4, mss6) = (config.mtu.saturating_sub(40), config.mtu.saturating_sub(60));
 
-    rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
-    rule("inbound", &format!("iifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
-    rule("inbound", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
+    rule("inbound", &format!("iifname {device} meta nfproto ipv4 {handshake} {mss4}"));
+    rule("inbound", &format!("iifname {device} meta nfproto ipv6 {handshake} {mss6}"));
+    rule("inbound", &format!("iifname {{ \"lo\", {devices} }} accept"));
     // RFC 4301 §5: IKE passes by the SPD too. On the port of both, ESP has an SPI where IKE has zeros (RFC 3948 §2.2).
     let ike =
         |port: &str| [format!("udp {port} {}", config.ike_port), format!("udp {port} {} @th,64,32 0", config.nat_port)];
@@ -100,7 +119,7 @@ pub(crate) fn create(config: &TunConfig) -> String {
     ];
     // Nor is what comes by TCP for IKE and ESP clear, to a port of ours; by what we opened ourselves, see `streams`.
     let tcp = config.tcp_port.map(|port| format!("tcp dport {port}"));
-    rule("transit", &format!("iifname {{ \"lo\", \"{device}\" }} accept"));
+    rule("transit", &format!("iifname {{ \"lo\", {devices} }} accept"));
     for packets in opened.iter().chain(&tcp) {
         rule("inbound", &format!("{packets} accept"));
         rule("transit", &format!("{packets} goto policies"));
@@ -119,19 +138,25 @@ pub(crate) fn create(config: &TunConfig) -> String {
     // own; all others come whole, since ESP in transport mode is for whole datagrams (RFC 4303 §3.3.4). Of the host's
     // own packets only TCP's are sure not to be fragmented: UDP sockets set DF by default, and yet let the stack cut
     // what a later route finds too long.
-    let (capture, limited) = (config.capture_mark, config.capture_mark | config.limit_mark);
-    for never_cut in ["iif != 0", "meta l4proto tcp"] {
-        rule(
-            "protect",
-            &format!("ip frag-off & 0x4000 != 0 {never_cut} meta mark set meta mark | {limited:#x} accept"),
-        );
+    for (worker, chain) in PROTECT[..*workers].iter().enumerate() {
+        if worker > 0 {
+            // What the first fragment of a datagram showed is remembered by one engine, which knows whose the others are.
+            rule(chain, "ip frag-off & 0x3fff != 0 goto protect");
+            rule(chain, "exthdr frag exists goto protect");
+        }
+        let (capture, limited, mask) = config.marks(worker);
+        let kept = if mask == 0 { String::new() } else { format!(" & {:#x}", !mask) };
+        for never_cut in ["iif != 0", "meta l4proto tcp"] {
+            let never_cut = format!("ip frag-off & 0x4000 != 0 {never_cut}");
+            rule(chain, &format!("{never_cut} meta mark set meta mark{kept} | {limited:#x} accept"));
+        }
+        rule(chain, &format!("meta mark set meta mark{kept} | {capture:#x} accept"));
     }
-    rule("protect", &format!("meta mark set meta mark | {capture:#x} accept"));
 
     rule("guard", &format!("{ours} accept"));
-    rule("guard", &format!("oifname \"{device}\" meta nfproto ipv4 {handshake} {mss4}"));
-    rule("guard", &format!("oifname \"{device}\" meta nfproto ipv6 {handshake} {mss6}"));
-    rule("guard", &format!("oifname {{ \"lo\", \"{device}\" }} accept"));
+    rule("guard", &format!("oifname {device} meta nfproto ipv4 {handshake} {mss4}"));
+    rule("guard", &format!("oifname {device} meta nfproto ipv6 {handshake} {mss6}"));
+    rule("guard", &format!("oifname {{ \"lo\", {devices} }} accept"));
     rule("guard", "goto leak");
     text
 }
@@ -191,7 +216,8 @@ pub(crate) fn policies<'a>(
         }
         let (select, leak, inbound, ike) = match policy.action {
             Action::Protect(_) => {
-                ("goto protect", "counter name leaked drop", "counter name clear_inbound drop", "accept")
+                let worker = Deal::new(config.workers).policy(policy.id, policy.domain);
+                (TO_PROTECT[worker], "counter name leaked drop", "counter name clear_inbound drop", "accept")
             }
             Action::Bypass => ("accept", "accept", "accept", "accept"),
             Action::Discard => (DISCARD, DISCARD, DISCARD, DISCARD),

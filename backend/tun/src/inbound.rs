@@ -5,10 +5,9 @@
 //!    into the slots, where transport mode has room for the header it puts back. IKE goes up to the daemon, keepalives
 //!    end here.
 //! 3. Let the engine open the ESP packets of the batch, merge what it delivers into super-packets and write them to
-//!    the device.
+//!    the device; packets of an SA that another worker has go to him (`parcel`).
 //! 4. Report the engine's events, and which SAs brought authentic packets.
 
-use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
@@ -17,20 +16,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
-use ravelin_engine::{DropReason, Inbound, OuterMeta, PacketBuf, Verdict};
+use ravelin_engine::{Inbound, OuterMeta};
 use ravelin_types::{Instant, Spi, Way};
 use ravelin_wire::ip::{protocol, v6};
 use ravelin_wire::udp_encap::{self, Payload};
 
-use crate::device::Device;
+use crate::deal::{Deal, SINGLE};
 use crate::devices::Devices;
-use crate::offload::{Merger, NONE, VnetHeader};
+use crate::intake::{Intake, first_word};
+use crate::opener::Opener;
+use crate::parcel::{Parcel, Parcels};
 use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
 use crate::sys::{Messages, Received};
-use crate::wait::{Ready, earliest};
+use crate::wait::{Ready, Watch, earliest};
 
 /// Batches taken from one socket before the others are looked at.
 const ROUNDS: usize = 4;
@@ -42,10 +43,10 @@ const ALIVE_PERIOD: Duration = Duration::from_secs(1);
 const DEFAULT_TTL: u8 = 64;
 
 pub(crate) struct InboundHalf {
-    engine: Inbound,
-    devices: Devices,
+    intake: Intake,
     sockets: Arc<Sockets>,
-    streams: Arc<Streams>,
+    /// Served by one of the workers.
+    streams: Option<Arc<Streams>>,
     /// Connections that are gone, until the daemon hears of it.
     closed: Vec<Way>,
     ports: Ports,
@@ -53,17 +54,12 @@ pub(crate) struct InboundHalf {
     requests: Receiver<Request>,
     reporter: Reporter,
     ike: IkeQueue,
-    slots: Slots,
+    /// No train is received until a parcel comes back.
+    short: bool,
     /// Datagrams as they came.
     trains: Slots,
     messages: Messages,
-    batch: Batch,
-    merger: Merger,
-    /// SAs with authentic packets since `alive_reported`.
-    alive: HashSet<Spi>,
     alive_due: Instant,
-    /// Packets since the last count of them.
-    moved: usize,
     counted: Counted,
 }
 
@@ -72,17 +68,6 @@ pub(crate) struct InboundHalf {
 pub(crate) struct Ports {
     pub ike: u16,
     pub nat: u16,
-}
-
-/// The ESP packets of one batch, in the order of arrival.
-#[derive(Default)]
-struct Batch {
-    /// The slot of each packet.
-    slots: Vec<usize>,
-    /// By slot: where ESP stands in it; empty for slots that hold something else.
-    ranges: Vec<Range<usize>>,
-    metas: Vec<OuterMeta>,
-    spis: Vec<Spi>,
 }
 
 /// The way of IKE datagrams to the daemon.
@@ -96,14 +81,15 @@ struct IkeQueue {
 struct Counted {
     keepalives: u64,
     malformed: u64,
-    device_failed: u64,
     receive_failed: u64,
 }
 
 /// The parts the half is made of.
 pub(crate) struct Parts {
     pub engine: Inbound,
-    pub device: Arc<Device>,
+    pub devices: Devices,
+    pub deal: Deal,
+    pub parcels: Parcels,
     pub sockets: Arc<Sockets>,
     pub streams: Arc<Streams>,
     pub ports: Ports,
@@ -116,36 +102,60 @@ pub(crate) struct Parts {
 
 impl InboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, device, sockets, streams, ports, clock, requests, reporter, ike, ike_ready } = parts;
-        InboundHalf {
+        let Parts {
             engine,
-            devices: Devices::new(device),
+            devices,
+            deal,
+            parcels,
             sockets,
             streams,
+            ports,
+            clock,
+            requests,
+            reporter,
+            ike,
+            ike_ready,
+        } = parts;
+        InboundHalf {
+            streams: (parcels.own() == SINGLE).then_some(streams),
+            intake: Intake::new(Opener::new(engine, devices), deal, parcels),
+            sockets,
             closed: Vec::new(),
             ports,
             clock,
             requests,
             reporter,
             ike: IkeQueue { queue: ike, ready: ike_ready, dropped: 0 },
-            slots: Slots::new(),
+            short: false,
             trains: Slots::new(),
             messages: Messages::new(),
-            batch: Batch::default(),
-            merger: Merger::new(),
-            alive: HashSet::new(),
             alive_due: Instant::ZERO,
-            moved: 0,
             counted: Counted::default(),
         }
     }
 
-    /// Does what there is to do; `ready` tells which of the receiving sockets have packets. The number of those that may have
+    /// Says what it waits for.
+    pub(crate) fn watch<'a>(&mut self, sockets: &'a Sockets, streams: &'a Streams, watch: &mut Watch<'a>) {
+        self.short = self.intake.parcels.is_short();
+        self.receiving(sockets).for_each(|(_, fd)| watch.readable(fd));
+        if self.streams.is_some() {
+            watch.readable(streams.fd());
+        }
+    }
+
+    /// The sockets that are received from now.
+    fn receiving<'a>(&self, sockets: &'a Sockets) -> impl Iterator<Item = (Use, BorrowedFd<'a>)> + use<'a> {
+        let short = self.short;
+        sockets.receiving().filter(move |(what, _)| !(short && *what == Use::Nat))
+    }
+
+    /// Does what there is to do; `ready` tells which of those that it watches have packets. The number of those that may have
     /// been of an SA.
     pub(crate) fn work(&mut self, ready: Ready) -> usize {
         self.on_time();
+        self.intake.take_over(self.clock.now());
         let sockets = self.sockets.clone();
-        for (_, (what, socket)) in sockets.receiving().enumerate().filter(|(i, _)| ready.has(*i)) {
+        for (_, (what, socket)) in self.receiving(&sockets).enumerate().filter(|(i, _)| ready.has(*i)) {
             for _ in 0..ROUNDS {
                 let received = match what {
                     Use::Esp => self.receive_esp(socket),
@@ -162,19 +172,22 @@ impl InboundHalf {
                 }
             }
         }
-        let due = self.streams.deadline().is_some_and(|at| at <= self.clock.now());
-        if due || ready.has(sockets.receiving().count()) {
-            self.receive_streams();
+        if let Some(streams) = self.streams.clone() {
+            let due = streams.deadline().is_some_and(|at| at <= self.clock.now());
+            if due || ready.has(self.receiving(&sockets).count()) {
+                self.receive_streams(&streams);
+            }
         }
         self.report();
-        std::mem::take(&mut self.moved)
+        std::mem::take(&mut self.intake.opener.moved)
     }
 
     /// When there is something to do, whatever comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
-        let alive = (!self.alive.is_empty()).then_some(self.alive_due);
-        earliest([self.engine.deadline(), retry, alive, self.streams.deadline()])
+        let alive = (!self.intake.opener.alive.is_empty()).then_some(self.alive_due);
+        let streams = self.streams.as_ref().and_then(|streams| streams.deadline());
+        earliest([self.intake.opener.engine.deadline(), retry, alive, streams])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -182,9 +195,9 @@ impl InboundHalf {
         while let Ok(request) = self.requests.try_recv() {
             // An answer nobody waits for any more is not missed.
             match request {
-                Request::Apply(op, answer) => _ = answer.send(self.engine.apply(&op, self.clock.now())),
-                Request::Device(domain, device) => self.devices.set(domain, device),
-                Request::List(answer) => _ = answer.send(self.engine.list()),
+                Request::Apply(op, answer) => _ = answer.send(self.intake.opener.engine.apply(&op, self.clock.now())),
+                Request::Device(domain, device) => self.intake.opener.devices.set(domain, device),
+                Request::List(answer) => _ = answer.send(self.intake.opener.engine.list()),
                 Request::Count(answer) => _ = answer.send(self.count()),
                 Request::Stop => return false,
             }
@@ -194,15 +207,20 @@ impl InboundHalf {
 
     fn on_time(&mut self) {
         let now = self.clock.now();
-        if self.engine.deadline().is_some_and(|at| at <= now) {
-            self.engine.tick(now);
+        let engine = &mut self.intake.opener.engine;
+        if engine.deadline().is_some_and(|at| at <= now) {
+            engine.tick(now);
         }
     }
 
     fn report(&mut self) {
         let now = self.clock.now();
-        let Self { reporter, engine, alive, alive_due, closed, .. } = self;
-        reporter.send(|| closed.pop().map(Report::Closed).or_else(|| engine.poll_event().map(Report::Event)));
+        let Self { reporter, intake, alive_due, closed, .. } = self;
+        let own = intake.parcels.own();
+        let Opener { engine, alive, .. } = &mut intake.opener;
+        reporter.send(|| {
+            closed.pop().map(Report::Closed).or_else(|| engine.poll_event().map(|event| Report::Event(event, own)))
+        });
         if !alive.is_empty() && *alive_due <= now && !reporter.is_full() {
             *alive_due = now + ALIVE_PERIOD;
             let mut spis = alive.drain();
@@ -213,38 +231,32 @@ impl InboundHalf {
 
     /// Receives ESP packets into the slots and has them opened. False when there are no more for now.
     fn receive_esp(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
-        let count = self.messages.receive(socket, &mut self.slots)?;
+        let Parcel { slots, batch, .. } = &mut self.intake.own;
+        let count = self.messages.receive(socket, slots, BATCH)?;
         for i in 0..count {
             let found = self.messages.received(i).filter(|received| !received.truncated);
-            match found.and_then(|received| bare_esp(&self.slots.room(i)[..received.len], &received)) {
+            match found.and_then(|received| bare_esp(&slots.room(i)[..received.len], &received)) {
                 Some((range, meta)) => {
-                    let spi = first_word(&self.slots.room(i)[range.start - FRONT..]);
-                    self.batch.push(i, range, meta, spi);
+                    let spi = first_word(&slots.room(i)[range.start - FRONT..]);
+                    batch.push(i, range, meta, spi);
                 }
                 None => self.counted.malformed += 1,
             }
         }
-        self.open();
+        self.intake.finish(self.clock.now());
         Ok(count == BATCH)
     }
 
     /// Receives AH packets into the slots, opens them and delivers what is authentic. AH covers the IP header, so the
     /// engine gets whole packets. False when there were none.
     fn receive_ah(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
-        let count = self.messages.receive(socket, &mut self.slots)?;
-        self.moved += count;
+        let count = self.messages.receive(socket, &mut self.intake.own.slots, BATCH)?;
         for i in 0..count {
             let received = self.messages.received(i).filter(|received| !received.truncated);
-            let Some((range, spi)) = received.and_then(|received| whole_ah(self.slots.slot(i), &received)) else {
-                self.counted.malformed += 1;
-                continue;
-            };
-            let mut packet = PacketBuf::new(self.slots.slot(i), range).expect("the packet was found in the slot");
-            if self.engine.process(&mut packet, self.clock.now()) == Verdict::Deliver {
-                self.alive.insert(spi);
-                let write = |device: &Device| device.write(&VnetHeader::default(), packet.packet(), std::iter::empty());
-                let refused = self.devices.get(packet.domain()).is_none_or(|device| write(device).is_err());
-                self.counted.device_failed += u64::from(refused);
+            let slot = self.intake.own.slots.slot(i);
+            match received.and_then(|received| whole_ah(slot, &received)) {
+                Some((range, spi)) => self.intake.opener.open_whole(slot, range, spi, self.clock.now()),
+                None => self.counted.malformed += 1,
             }
         }
         Ok(count > 0)
@@ -253,7 +265,11 @@ impl InboundHalf {
     /// Receives datagrams, which may be trains of many, has the ESP packets among them opened and hands up what is IKE.
     /// False when there are no more for now.
     fn receive_datagrams(&mut self, what: Use, socket: BorrowedFd<'_>) -> io::Result<bool> {
-        let count = self.messages.receive(socket, &mut self.trains)?;
+        let most = self.intake.parcels.trains();
+        if most == 0 {
+            return Ok(false);
+        }
+        let count = self.messages.receive(socket, &mut self.trains, most)?;
         for i in 0..count {
             let Some(received) = self.messages.received(i).filter(|received| !received.truncated) else {
                 self.counted.malformed += 1;
@@ -265,36 +281,27 @@ impl InboundHalf {
                 self.take_in(what, i, from..received.len.min(from + length), &received);
             }
         }
-        self.open();
-        Ok(count == BATCH)
+        self.intake.finish(self.clock.now());
+        Ok(count == most)
     }
 
     /// Takes what came by TCP.
-    fn receive_streams(&mut self) {
-        let arrived = self.streams.serve(self.clock.now());
+    fn receive_streams(&mut self, streams: &Streams) {
+        let arrived = streams.serve(self.clock.now());
         self.counted.keepalives += arrived.keepalives;
         self.closed.extend(arrived.closed);
         for (way, message) in arrived.ike {
             self.ike.hand_up(way, &message);
         }
         for (way, esp) in arrived.esp {
-            let place = self.batch.slots.len();
-            let room = &mut self.slots.room(place)[..];
-            let Some(room) = room.get_mut(..esp.len()) else {
-                self.counted.malformed += 1;
-                continue;
-            };
-            room.copy_from_slice(&esp);
             // Without a port: it is by an IKE message that we follow a peer to another connection. RFC 9329 §9.5: and a stream
             // has no congestion mark for each packet.
             let (src, dst) = (way.remote.ip(), way.local.ip());
             let meta = OuterMeta { src, dst, src_port: None, tos: 0, ttl: DEFAULT_TTL };
-            self.batch.push(place, FRONT..FRONT + esp.len(), meta, first_word(&esp));
-            if place + 1 == BATCH {
-                self.open();
-            }
+            let put = self.intake.put(&esp, meta, self.clock.now());
+            self.counted.malformed += u64::from(!put);
         }
-        self.open();
+        self.intake.finish(self.clock.now());
     }
 
     /// Takes one datagram of the `i`th train.
@@ -304,16 +311,11 @@ impl InboundHalf {
         let port = if what == Use::Nat { self.ports.nat } else { self.ports.ike };
         match (payload, received.local) {
             (Payload::Esp(esp), Some(dst)) => {
-                let place = self.batch.slots.len();
-                self.slots.room(place)[..esp.len()].copy_from_slice(esp);
                 let (src, src_port) = (received.remote.ip(), Some(received.remote.port()));
                 let meta =
                     OuterMeta { src, dst, src_port, tos: received.tos, ttl: received.ttl.unwrap_or(DEFAULT_TTL) };
-                let spi = first_word(esp);
-                self.batch.push(place, FRONT..FRONT + esp.len(), meta, spi);
-                if place + 1 == BATCH {
-                    self.open();
-                }
+                let put = self.intake.put(esp, meta, self.clock.now());
+                self.counted.malformed += u64::from(!put);
             }
             (Payload::Ike(data), Some(local)) => {
                 self.ike.hand_up(Way::udp((local, port).into(), received.remote), data);
@@ -323,70 +325,20 @@ impl InboundHalf {
         }
     }
 
-    /// Opens the ESP packets of the batch and delivers what is authentic.
-    fn open(&mut self) {
-        let count = self.batch.slots.len();
-        if count == 0 {
-            return;
-        }
-        self.moved += count;
-        let now = self.clock.now();
-        let mut verdicts = [Verdict::Drop(DropReason::UnknownSpi); BATCH];
-        let mut packets = self.slots.packets(&self.batch.ranges);
-        for (place, &slot) in self.batch.slots.iter().enumerate() {
-            packets.swap(place, slot);
-        }
-        self.engine.process_esp_batch(&mut packets[..count], &self.batch.metas, now, &mut verdicts[..count]);
-        let packets = &mut packets[..count];
-        let delivered = |i: &usize| verdicts[*i] == Verdict::Deliver;
-        self.alive.extend((0..count).filter(delivered).map(|i| self.batch.spis[i]));
-        // Packets of different domains have nothing to do with each other, even where they look alike.
-        for (domain, device) in self.devices.iter() {
-            self.merger.clear(device.takes_super_packets());
-            for i in (0..count).filter(delivered) {
-                if packets[i].domain() == domain {
-                    self.merger.add(i, |i| packets[i].packet());
-                }
-            }
-            self.counted.device_failed += write_groups(device, &self.merger, packets);
-        }
-        self.batch.clear();
-    }
-
     fn count(&self) -> HalfCounters {
-        let Counted { keepalives, malformed, device_failed, receive_failed } = self.counted;
+        let Counted { keepalives, malformed, receive_failed } = self.counted;
         let mut around = vec![
             ("IKE messages while too many waited".to_owned(), self.ike.dropped),
             ("NAT keepalives received".to_owned(), keepalives),
             ("neither ESP nor AH nor IKE nor a keepalive".to_owned(), malformed),
-            ("the device refused a packet".to_owned(), device_failed),
+            ("the device refused a packet".to_owned(), self.intake.opener.refused),
+            ("too many packets for another worker".to_owned(), self.intake.crowded),
             ("a socket could not be read".to_owned(), receive_failed),
         ];
-        around.extend(self.streams.count().map(|(what, count)| (what.to_owned(), count)));
-        HalfCounters { engine: self.engine.counters(), around }
+        let streams = self.streams.iter().flat_map(|streams| streams.count());
+        around.extend(streams.map(|(what, count)| (what.to_owned(), count)));
+        HalfCounters { engine: self.intake.opener.engine.counters(), around }
     }
-}
-
-/// Writes the groups of packets to the device. The number of packets that it refused.
-fn write_groups(device: &Device, merger: &Merger, packets: &mut [PacketBuf<'_>]) -> u64 {
-    let mut refused = 0;
-    for group in merger.groups() {
-        let header = if group.count > 1 {
-            let last_flags = group.flags(packets[group.last].packet());
-            group.finish(packets[group.first].packet_mut(), last_flags)
-        } else {
-            VnetHeader::default()
-        };
-        let mut at = group.first;
-        let payloads = std::iter::from_fn(|| {
-            at = merger.next(at);
-            (at != NONE).then(|| &packets[at].packet()[group.header_len..])
-        });
-        if device.write(&header, packets[group.first].packet(), payloads).is_err() {
-            refused += group.count as u64;
-        }
-    }
-    refused
 }
 
 impl IkeQueue {
@@ -397,23 +349,6 @@ impl IkeQueue {
             Ok(()) => self.ready.set(),
             Err(_) => self.dropped += 1,
         }
-    }
-}
-
-impl Batch {
-    fn clear(&mut self) {
-        self.slots.clear();
-        self.ranges.clear();
-        self.metas.clear();
-        self.spis.clear();
-    }
-
-    fn push(&mut self, slot: usize, range: Range<usize>, meta: OuterMeta, spi: Spi) {
-        self.ranges.resize(slot, 0..0);
-        self.ranges.push(range);
-        self.slots.push(slot);
-        self.metas.push(meta);
-        self.spis.push(spi);
     }
 }
 
@@ -472,9 +407,4 @@ fn whole_ah(slot: &mut [u8], received: &Received) -> Option<(Range<usize>, Spi)>
     };
     let spi = slot.get(ah + 4..end)?.first_chunk()?;
     Some((start..end, Spi(u32::from_be_bytes(*spi))))
-}
-
-/// The SPI of an ESP packet; of one too short for it, which the engine will drop, whatever is there.
-fn first_word(esp: &[u8]) -> Spi {
-    Spi(esp.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
 }

@@ -1,5 +1,5 @@
-//! The data plane in user space: policies capture traffic into a TUN device, `ravelin-engine` protects it on two
-//! threads, and sockets carry ESP as IP protocol 50 or inside UDP 4500, and AH as IP protocol 51. It never negotiates
+//! The data plane in user space: policies capture traffic into a TUN device, `ravelin-engine` protects it on a
+//! few threads, and sockets carry ESP as IP protocol 50 or inside UDP 4500, and AH as IP protocol 51. It never negotiates
 //! anything, never decides policy and never reads IKE beyond the non-ESP marker.
 //!
 //! Read [`plane`](TunDataPlane) first; the modules in the order of a packet's way out:
@@ -9,9 +9,10 @@
 //!      │  filter.rs: an nftables chain walks the SPD in order, sets `capture_mark` on what must be protected
 //!      │  netlink.rs: `ip rule fwmark capture_mark lookup table` -> `default dev ravelin0`
 //!      ▼
-//!  device.rs (TUN) ─► outbound.rs ─► engine Outbound ─► sockets.rs (sendmmsg; raw ESP, AH, UDP 4500; all `own_mark`)
-//!                        └► hold.rs: packets that wait for an SA
-//!  device.rs (TUN) ◄─ inbound.rs  ◄─ engine Inbound  ◄─ sockets.rs (recvmmsg) ─► IKE datagrams, to the event loop
+//!  device.rs (TUN) ─► outbound.rs ─► engine Outbound ─► departure.rs ─► sockets.rs (sendmmsg; raw ESP, AH, UDP 4500;
+//!                        └► hold.rs: packets that wait for an SA                     all `own_mark`)
+//!  device.rs (TUN) ◄─ opener.rs (engine Inbound) ◄─ intake.rs: by SPI ◄─ inbound.rs ◄─ sockets.rs (recvmmsg)
+//!                                                      └► parcel.rs: to other workers     └► IKE, to the event loop
 //! ```
 //!
 //! **Capture.** A packet is marked after the stack chose its source address (a `route` chain at output) or before it
@@ -37,11 +38,12 @@
 //! crosses the sockets in trains, which the kernels at both ends carry as one; raw sockets know no such thing, so plain
 //! ESP goes in batches. Where a kernel refuses any of this, each packet goes by itself.
 //!
-//! **Threads.** Each direction has a thread, and a process with one processor one for both (`worker`). The outbound half
-//! owns its SAs, so a sequence number takes no lock; more threads for one direction would need the SAs dealt out among
-//! them. Nothing is queued in between: while a socket has no room, the sealed batch waits in its slots, what comes after
-//! it in the device, whose queue is bounded, and requests of the daemon are served all the same. Before a thread sleeps it
-//! looks again for a moment, where that brings something (`busy`).
+//! **Threads.** Each direction has a thread, a process with one processor one for both, and one with more than two a thread
+//! for each direction and processor (`worker`). Each has a half of the engine of its own, and an SA is of one of them (`deal`), so
+//! a sequence number takes no lock (ADR 0022). The filter sends a packet to the device of the worker that seals for its policy;
+//! what arrives is sorted by SPI where it is received (`parcel`). Nothing is queued in between: while a socket has no room, the
+//! sealed batch waits in its slots, what comes after it in the device, whose queue is bounded, and requests of the daemon are
+//! served all the same. Before a thread sleeps it looks again for a moment, where that brings something (`busy`).
 //!
 //! **Virtual interfaces.** Each is one more TUN device with a domain of its own in the SPD. Nothing is captured into it:
 //! the host's routes lead there, and what comes out of an SA of its policies comes out of it.
@@ -55,7 +57,7 @@
 //! # use ravelin_tun::*;
 //! # use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 //! # fn daemon(store: &mut dyn ravelin_types::record::Store, crypto: ravelin_crypto::CryptoProvider,
-//! #     rng: Box<dyn ravelin_crypto::SecureRandom>, policies: Vec<DataPlaneOp>) -> Result<(), Box<dyn std::error::Error>> {
+//! #     rng: fn() -> Box<dyn ravelin_crypto::SecureRandom>, policies: Vec<DataPlaneOp>) -> Result<(), Box<dyn std::error::Error>> {
 //! for line in undo_leftovers(store)? {
 //!     eprintln!("{line}");
 //! }
@@ -76,18 +78,25 @@
 
 mod busy;
 mod config;
+mod crew;
+mod deal;
+mod departure;
 mod device;
 mod devices;
 mod error;
 mod filter;
 mod hold;
 mod inbound;
+mod intake;
 mod journal;
 mod keepalive;
+mod mail;
 mod netlink;
 mod nft;
 mod offload;
+mod opener;
 mod outbound;
+mod parcel;
 mod path;
 mod plane;
 mod shared;
@@ -100,7 +109,7 @@ mod wait;
 mod watch;
 mod worker;
 
-pub use config::TunConfig;
+pub use config::{MAX_WORKERS, TunConfig};
 pub use error::Error;
 pub use journal::undo_leftovers;
 pub use plane::{PlaneCounters, TunDataPlane};

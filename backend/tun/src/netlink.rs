@@ -26,9 +26,11 @@ const DUMMY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub priority: u32,
-    /// The bits that must all be set.
+    /// What the bits of the mark must be.
     pub mark: u32,
-    /// The rule holds for packets without those bits.
+    /// And which bits.
+    pub mask: u32,
+    /// The rule holds for packets whose bits are others.
     pub inverted: bool,
     pub table: u32,
 }
@@ -96,7 +98,7 @@ impl Netlink {
         }
         message.attributes.extend([
             RuleAttribute::FwMark(rule.mark),
-            RuleAttribute::FwMask(rule.mark),
+            RuleAttribute::FwMask(rule.mask),
             RuleAttribute::Protocol(ORIGIN),
         ]);
         match self.change(RouteNetlinkMessage::NewRule(message), NLM_F_CREATE | NLM_F_EXCL) {

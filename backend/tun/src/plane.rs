@@ -5,8 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
@@ -19,19 +18,18 @@ use ravelin_types::{Carrier, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
-use crate::busy::{Busy, Places};
-use crate::config::{SEALED_EXCESS, TunConfig, check_device};
+use crate::config::{TunConfig, check_device};
+use crate::crew::{Crew, Station};
+use crate::deal::SINGLE;
 use crate::device::Device;
 use crate::error::Error;
-use crate::inbound::{self, InboundHalf, Ports};
-use crate::outbound::{self, OutboundHalf};
-use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Reporter, Request, Wake, take};
+use crate::inbound::Ports;
+use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Wake, take};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
-use crate::sys::{self, HOPS, Messages, Sending};
+use crate::sys::{HOPS, Messages, Sending};
 use crate::system::System;
 use crate::watch::FilterWatch;
-use crate::worker::Worker;
 
 /// Counters of the data plane as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,15 +40,13 @@ pub struct PlaneCounters {
     pub drops: Vec<(String, u64)>,
 }
 
-/// A running data plane: the device, the sockets, one or two threads, and the rules in the kernel.
+/// A running data plane: the devices, the sockets, the threads, and the rules in the kernel.
 ///
 /// It belongs to the network namespace of the thread that started it; operations are applied from a thread in the
 /// same namespace.
 pub struct TunDataPlane {
-    // The threads end before the device and the rules go: both halves are told to stop, then all are awaited.
-    outbound: Half,
-    inbound: Half,
-    _threads: Threads,
+    // The threads end before the devices and the rules go.
+    crew: Crew,
     system: System,
     sockets: Arc<Sockets>,
     streams: Arc<Streams>,
@@ -74,26 +70,29 @@ pub struct TunDataPlane {
 }
 
 impl TunDataPlane {
-    /// Makes the device, the sockets, the routing rules and the packet filter in the network namespace of the calling
-    /// thread, and starts the threads.
+    /// Makes the devices, the sockets, the routing rules and the packet filter in the network namespace of the calling
+    /// thread, and starts the threads, each with randomness of its own.
     ///
     /// # Errors
     /// What failed and what mends it; everything done until then is undone.
     pub fn start(
         config: TunConfig,
         crypto: CryptoProvider,
-        rng: Box<dyn SecureRandom>,
+        rng: impl Fn() -> Box<dyn SecureRandom>,
         store: &mut dyn Store,
     ) -> Result<Self, Error> {
         config.check()?;
-        let device = Arc::new(Device::create(&config.device, config.offload)?);
-        let sockets = Arc::new(Sockets::open(&config)?);
+        let workers = 0..config.workers;
+        let create = |worker| Device::create(&config.device_of(worker), config.offload).map(Arc::new);
+        let devices = workers.clone().map(create).collect::<Result<Vec<_>, _>>()?;
+        let open = |worker| Sockets::open(&config, worker).map(Arc::new);
+        let all_sockets = workers.map(open).collect::<Result<Vec<_>, _>>()?;
+        let sockets = all_sockets[SINGLE].clone();
         let streams = Arc::new(Streams::open(&config, sockets.has_v6())?);
         let system = System::install(&config, sockets.has_v6(), store)?;
 
         // The filter captures only what policies select: anything else in the device is a race or a mistake.
         let engine = EngineConfig { no_match: NoMatch::Discard, ..EngineConfig::default() };
-        let (engine_outbound, engine_inbound) = Engine::new(engine, crypto, rng).split();
         let clock = Clock::new();
         let no_descriptor = |error| Error::system("make an event descriptor", error);
         let reports_ready = Wake::new().map_err(no_descriptor)?;
@@ -104,53 +103,19 @@ impl TunDataPlane {
         let (ike_queue, ike) = sync_channel(MAX_IKE);
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
 
-        let mut threads = Threads(Vec::new());
-        // A thread each for the two directions, unless they would only wait for each other.
-        let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
-        let outbound_wake = Wake::new().map_err(no_descriptor)?;
-        let inbound_wake = if alone { outbound_wake.clone() } else { Wake::new().map_err(no_descriptor)? };
-        let (outbound, requests) = Half::new("outbound", outbound_wake.clone());
-        let outbound_half = OutboundHalf::new(outbound::Parts {
-            engine: engine_outbound,
-            device: device.clone(),
-            sockets: sockets.clone(),
+        let crew = Crew::start(Station {
+            config: &config,
+            engines: &mut || Engine::new(engine, crypto, rng()),
+            devices,
+            sockets: all_sockets,
             streams: streams.clone(),
             clock,
-            requests,
-            reporter: Reporter::new(report.clone(), reports_ready.clone()),
-            hold: config.hold,
-            keepalive: config.keepalive,
-            longest: usize::from(config.mtu) + SEALED_EXCESS,
-        });
-        let (inbound, requests) = Half::new("inbound", inbound_wake.clone());
-        let inbound_half = InboundHalf::new(inbound::Parts {
-            engine: engine_inbound,
-            device: device.clone(),
-            sockets: sockets.clone(),
-            streams: streams.clone(),
             ports,
-            clock,
-            requests,
-            reporter: Reporter::new(report, reports_ready.clone()),
-            ike: ike_queue,
-            ike_ready: ike_ready.clone(),
-        });
-        let places = Places::new(sys::processors());
-        let worker = |wake, outbound, inbound| {
-            let (sockets, streams) = (sockets.clone(), streams.clone());
-            let busy = Busy::new(places.clone());
-            Worker { wake, clock, sockets, streams, busy, outbound, inbound }
-        };
-        if alone {
-            threads.spawn("packets", worker(outbound_wake, Some(outbound_half), Some(inbound_half)))?;
-        } else {
-            threads.spawn("outbound", worker(outbound_wake, Some(outbound_half), None))?;
-            threads.spawn("inbound", worker(inbound_wake, None, Some(inbound_half)))?;
-        }
+            reports: (report, reports_ready.clone()),
+            ike: (ike_queue, ike_ready.clone()),
+        })?;
         Ok(TunDataPlane {
-            outbound,
-            inbound,
-            _threads: threads,
+            crew,
             system,
             sockets,
             streams,
@@ -222,14 +187,14 @@ impl TunDataPlane {
     pub fn open_stream(&mut self, local: IpAddr, remote: SocketAddr) -> io::Result<SocketAddr> {
         let opened = self.streams.connect(local, remote, self.clock.now());
         // The thread that reads learns that it has to look at the clock.
-        self.inbound.wake.set();
+        self.crew.wake_single();
         opened
     }
 
     /// Closes a TCP connection once what waits is sent.
     pub fn close_stream(&mut self, way: Way) {
         self.streams.close(way, self.clock.now());
-        self.inbound.wake.set();
+        self.crew.wake_single();
     }
 
     /// Sends an IKE message by a TCP connection, or from the UDP port `local` names, with the non-ESP marker where that is the NAT-traversal port.
@@ -286,13 +251,10 @@ impl TunDataPlane {
     /// Everything that was counted.
     pub fn counters(&mut self) -> PlaneCounters {
         let mut counters = PlaneCounters::default();
-        let halves = [self.outbound.ask(Request::Count), self.inbound.ask(Request::Count)];
-        for (i, half) in halves.into_iter().enumerate() {
-            let Ok(HalfCounters { engine, around }) = half else { continue };
-            if i == 0 {
-                counters.protected.0 = engine.protected
-            } else {
-                counters.protected.1 = engine.protected
+        for (direction, HalfCounters { engine, around }) in self.crew.count() {
+            match direction {
+                Direction::Outbound => counters.protected.0 += engine.protected,
+                Direction::Inbound => counters.protected.1 += engine.protected,
             }
             counters.drops.extend(engine.drops().map(|(reason, count)| (reason.text().to_owned(), count)));
             counters.drops.extend(around);
@@ -327,27 +289,30 @@ impl TunDataPlane {
                 Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
             }
             DataPlaneOp::AddPolicy(policy) => {
-                self.both(op)?;
+                let before = self.policies.get(&policy.id).cloned();
+                let back = before.map_or(DataPlaneOp::DeletePolicy(policy.id), DataPlaneOp::AddPolicy);
+                self.crew.apply_to_all(op, &back)?;
                 self.policies.insert(policy.id, policy.clone());
                 Ok(())
             }
             DataPlaneOp::DeletePolicy(id) => {
-                self.both(op)?;
+                let before = self.policies.get(id).ok_or(DataPlaneError::NoSuchPolicy(*id))?;
+                self.crew.apply_to_all(op, &DataPlaneOp::AddPolicy(before.clone()))?;
                 self.policies.remove(id);
                 Ok(())
             }
-            DataPlaneOp::AddSa(params) => self.half(params.direction).apply(op),
-            DataPlaneOp::FailAcquire(_) => self.outbound.apply(op),
+            DataPlaneOp::AddSa(params) => self.crew.add_sa(params, self.domain(params.policy), op),
+            DataPlaneOp::FailAcquire(policy) => self.crew.fail_acquire(*policy, self.domain(*policy), op),
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface),
             DataPlaneOp::DeleteInterface(domain) => {
                 self.interfaces.remove(domain);
-                self.give_device(*domain, None);
+                self.crew.give_device(*domain, None);
                 Ok(())
             }
             DataPlaneOp::DeleteSa(id)
             | DataPlaneOp::MoveSa { id, .. }
             | DataPlaneOp::SetMtu { id, .. }
-            | DataPlaneOp::TellUse(id) => self.half(id.direction).apply(op),
+            | DataPlaneOp::TellUse(id) => self.crew.apply_to_sa(*id, op),
         }
     }
 
@@ -365,43 +330,14 @@ impl TunDataPlane {
         }
         let device = Device::create(&interface.name, self.offload).map_err(refused)?;
         self.system.take_up(&interface.name, self.sockets.has_v6()).map_err(refused)?;
-        self.give_device(interface.domain, Some(Arc::new(device)));
+        self.crew.give_device(interface.domain, Some(Arc::new(device)));
         self.interfaces.insert(interface.domain, interface.name.clone());
         Ok(())
     }
 
-    fn give_device(&mut self, domain: Domain, device: Option<Arc<Device>>) {
-        for half in [&mut self.outbound, &mut self.inbound] {
-            // A half that has ended says so when the policies of the interface come.
-            let _ = half.requests.send(Request::Device(domain, device.clone()));
-            half.wake.set();
-        }
-    }
-
-    /// Applies an operation to both halves; when the second refuses, the first goes back.
-    fn both(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        self.outbound.apply(op)?;
-        self.inbound.apply(op).inspect_err(|_| {
-            let id = match op {
-                DataPlaneOp::AddPolicy(policy) => policy.id,
-                DataPlaneOp::DeletePolicy(id) => *id,
-                _ => return,
-            };
-            let back = match self.policies.get(&id) {
-                Some(old) => DataPlaneOp::AddPolicy(old.clone()),
-                None => DataPlaneOp::DeletePolicy(id),
-            };
-            if let Err(error) = self.outbound.apply(&back) {
-                tracing::error!("policy {} is in one half of the engine only: {error}", id.0);
-            }
-        })
-    }
-
-    fn half(&mut self, direction: Direction) -> &mut Half {
-        match direction {
-            Direction::Outbound => &mut self.outbound,
-            Direction::Inbound => &mut self.inbound,
-        }
+    /// The domain of a policy; that of what is captured where there is no such policy any more.
+    fn domain(&self, policy: PolicyId) -> Domain {
+        self.policies.get(&policy).map_or(Domain::default(), |policy| policy.domain)
     }
 
     /// Brings the packet filter up to date with the policies.
@@ -449,7 +385,10 @@ impl TunDataPlane {
             && let Some(report) = take(&self.reports, &self.reports_ready)
         {
             match report {
-                Report::Event(event) => self.events.push_back(event),
+                // A worker that read a packet of another's policy hands it over, and he asks for the SA.
+                Report::Event(DataPlaneEvent::Acquire { policy, .. }, worker)
+                    if !self.crew.seals(worker, policy, self.domain(policy)) => {}
+                Report::Event(event, _) => self.events.push_back(event),
                 Report::Alive(spi) if self.alive.len() < MAX_REPORTS => self.alive.push_back(spi),
                 // It is reported again when its next packet comes.
                 Report::Alive(_) => {}
@@ -473,9 +412,7 @@ impl DataPlane for TunDataPlane {
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
-        let mut list = self.outbound.ask(Request::List).unwrap_or_default();
-        list.extend(self.inbound.ask(Request::List).unwrap_or_default());
-        list
+        self.crew.list()
     }
 }
 
@@ -486,62 +423,4 @@ fn either(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         epoll::add(&both, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     }
     Ok(both)
-}
-
-/// One half, as the daemon's thread holds it. Dropping it stops the thread that serves it.
-struct Half {
-    name: &'static str,
-    requests: Sender<Request>,
-    wake: Wake,
-}
-
-impl Half {
-    /// The way of requests to a half whose thread waits for `wake`.
-    fn new(name: &'static str, wake: Wake) -> (Self, Receiver<Request>) {
-        let (requests, received) = channel();
-        (Half { name, requests, wake }, received)
-    }
-
-    fn apply(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        self.ask(|answer| Request::Apply(Box::new(op.clone()), answer))?
-    }
-
-    /// Sends a request and waits for the answer.
-    fn ask<T>(&mut self, request: impl FnOnce(Sender<T>) -> Request) -> Result<T, DataPlaneError> {
-        let (answer, answered) = channel();
-        let sent = self.requests.send(request(answer)).is_ok();
-        self.wake.set();
-        sent.then(|| answered.recv().ok())
-            .flatten()
-            .ok_or_else(|| DataPlaneError::System(format!("the {} thread has ended; restart the daemon", self.name)))
-    }
-}
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        let _ = self.requests.send(Request::Stop);
-        self.wake.set();
-    }
-}
-
-/// The threads that carry packets. Dropping it awaits their end.
-struct Threads(Vec<JoinHandle<()>>);
-
-impl Threads {
-    fn spawn(&mut self, name: &str, worker: Worker) -> Result<(), Error> {
-        let thread = std::thread::Builder::new().name(format!("ravelin-{name}"));
-        let thread = thread.spawn(move || worker.run());
-        self.0.push(thread.map_err(|error| Error::system(format!("start the {name} thread"), error))?);
-        Ok(())
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        for thread in self.0.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread that carries packets ended in a panic");
-            }
-        }
-    }
 }

@@ -97,8 +97,8 @@ pub(crate) struct HalfCounters {
 
 /// What a half reports.
 pub(crate) enum Report {
-    /// An event of the engine.
-    Event(DataPlaneEvent),
+    /// An event of the engine of this worker.
+    Event(DataPlaneEvent, usize),
     /// Authenticated packets came on this inbound SA.
     Alive(Spi),
     /// A TCP connection is gone.

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::TunConfig;
+use crate::deal::SINGLE;
 use crate::error::Error;
-use crate::sys::{HOPS, only_icmp, path_mtu, set_option};
+use crate::sys::{HOPS, only_icmp, only_spis, path_mtu, set_option};
 
 /// Bytes the kernel keeps for us while the inbound thread is busy.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -40,14 +41,20 @@ pub(crate) enum Use {
 /// The sockets of one address family.
 pub(crate) struct Family {
     esp: Socket,
-    ah: Socket,
     nat: Socket,
-    ike: Socket,
+    /// Of one worker.
+    single: Option<Single>,
     clear: Socket,
     icmp: Socket,
 }
 
-/// All sockets. Every packet they send carries the mark that neither capture nor guard looks at.
+/// Sockets of which there is one each.
+struct Single {
+    ah: Socket,
+    ike: Socket,
+}
+
+/// All sockets of one worker for each direction. Every packet they send carries the mark that neither capture nor guard looks at.
 pub(crate) struct Sockets {
     own_mark: u32,
     v4: Family,
@@ -56,13 +63,15 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Opens the sockets in the network namespace of the calling thread.
-    pub(crate) fn open(config: &TunConfig) -> Result<Self, Error> {
-        let v4 = Family::open(Domain::IPV4, config)?;
-        let v6 = match Family::open(Domain::IPV6, config) {
+    /// Opens the sockets of this worker in the network namespace of the calling thread.
+    pub(crate) fn open(config: &TunConfig, worker: usize) -> Result<Self, Error> {
+        let v4 = Family::open(Domain::IPV4, config, worker)?;
+        let v6 = match Family::open(Domain::IPV6, config, worker) {
             Ok(family) => Some(family),
             Err(Error::System { source, .. }) if source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
-                tracing::warn!("this host has no IPv6: only IPv4 is protected");
+                if worker == SINGLE {
+                    tracing::warn!("this host has no IPv6: only IPv4 is protected");
+                }
                 None
             }
             Err(error) => return Err(error),
@@ -78,13 +87,15 @@ impl Sockets {
     /// The socket that carries this to `remote`.
     pub(crate) fn get(&self, what: Use, remote: IpAddr) -> Option<BorrowedFd<'_>> {
         let family = if remote.is_ipv4() { &self.v4 } else { self.v6.as_ref()? };
-        Some(family.get(what).as_fd())
+        family.get(what).map(Socket::as_fd)
     }
 
     /// The sockets that receive.
     pub(crate) fn receiving(&self) -> impl Iterator<Item = (Use, BorrowedFd<'_>)> {
         let uses = [Use::Esp, Use::Ah, Use::Nat, Use::Ike];
-        self.families().flat_map(move |family| uses.map(|what| (what, family.get(what).as_fd())))
+        let of =
+            move |family| uses.into_iter().filter_map(move |what| Some((what, Family::get(family, what)?.as_fd())));
+        self.families().flat_map(of)
     }
 
     /// The sockets on which routers say that packets of ours were too big.
@@ -117,29 +128,42 @@ impl Sockets {
 }
 
 impl Family {
-    fn open(domain: Domain, config: &TunConfig) -> Result<Self, Error> {
+    fn open(domain: Domain, config: &TunConfig, worker: usize) -> Result<Self, Error> {
         let raw = |protocol| open(domain, Type::RAW, protocol, None, config);
         let udp = |port| open(domain, Type::DGRAM, libc::IPPROTO_UDP, Some(port), config);
         let name = if domain == Domain::IPV4 { "IPv4" } else { "IPv6" };
+        let no_esp = |e| Error::system(format!("open a raw {name} socket for ESP"), e);
+        let esp = raw(libc::IPPROTO_ESP).map_err(no_esp)?;
+        if config.workers > 1 {
+            let (worker, workers) = (worker as u32, config.workers as u32);
+            only_spis(esp.as_fd(), domain == Domain::IPV4, worker, workers).map_err(no_esp)?;
+        }
+        let single = || -> Result<Single, Error> {
+            Ok(Single {
+                ah: raw(libc::IPPROTO_AH).map_err(|e| Error::system(format!("open a raw {name} socket for AH"), e))?,
+                ike: udp(config.ike_port)
+                    .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.ike_port), e))?,
+            })
+        };
+        // The first port is nobody else's, so another daemon is noticed before its port 4500 is shared.
+        let single = (worker == SINGLE).then(single).transpose()?;
         Ok(Family {
-            esp: raw(libc::IPPROTO_ESP).map_err(|e| Error::system(format!("open a raw {name} socket for ESP"), e))?,
-            ah: raw(libc::IPPROTO_AH).map_err(|e| Error::system(format!("open a raw {name} socket for AH"), e))?,
+            esp,
             nat: udp(config.nat_port)
                 .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.nat_port), e))?,
-            ike: udp(config.ike_port)
-                .map_err(|e| Error::system(format!("bind {name} UDP port {}", config.ike_port), e))?,
+            single,
             clear: raw(libc::IPPROTO_RAW).map_err(|e| Error::system(format!("open a raw {name} socket"), e))?,
             icmp: icmp(domain, config).map_err(|e| Error::system(format!("open a raw {name} socket for ICMP"), e))?,
         })
     }
 
-    fn get(&self, what: Use) -> &Socket {
+    fn get(&self, what: Use) -> Option<&Socket> {
         match what {
-            Use::Esp => &self.esp,
-            Use::Ah => &self.ah,
-            Use::Nat => &self.nat,
-            Use::Ike => &self.ike,
-            Use::Clear => &self.clear,
+            Use::Esp => Some(&self.esp),
+            Use::Ah => Some(&self.single.as_ref()?.ah),
+            Use::Nat => Some(&self.nat),
+            Use::Ike => Some(&self.single.as_ref()?.ike),
+            Use::Clear => Some(&self.clear),
         }
     }
 }
@@ -193,6 +217,10 @@ fn open(domain: Domain, kind: Type, protocol: i32, port: Option<u16>, config: &T
         // Datagrams that belong together come as one; kernels before 5.0 refuse, and then each comes by itself. RFC 3948
         // §2.1 would have the checksum zero, but only with checksums do kernels carry many datagrams as one, either way.
         let _ = set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+        if config.workers > 1 {
+            // The kernel deals peers out among the sockets, by address and port.
+            set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
     }
     if let Some(port) = port {
         if domain == Domain::IPV6 {

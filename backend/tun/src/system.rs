@@ -27,7 +27,7 @@ const MAX_PREFIXES: usize = 64;
 pub(crate) struct System {
     pub(crate) config: TunConfig,
     netlink: Netlink,
-    /// Index of the device.
+    /// Index of the first device.
     index: u32,
     changes: Vec<SystemChange>,
     last_resort: BTreeSet<Route>,
@@ -38,18 +38,21 @@ pub(crate) struct System {
 impl System {
     /// Takes the device up and installs rules, routes and the packet filter without policies.
     pub(crate) fn install(config: &TunConfig, v6: bool, store: &mut dyn Store) -> Result<Self, Error> {
-        let name = &config.device;
-        let netlink = Netlink::open().map_err(|e| Error::system("talk to the kernel's routing", e))?;
-        let index = netlink.index(name).map_err(|e| Error::system(format!("find the device {name}"), e))?;
+        let mut netlink = Netlink::open().map_err(|e| Error::system("talk to the kernel's routing", e))?;
+        let mut indexes = Vec::new();
+        for name in (0..config.workers).map(|worker| config.device_of(worker)) {
+            let index = netlink.index(&name).map_err(|e| Error::system(format!("find the device {name}"), e))?;
+            netlink
+                .configure_link(index, DEVICE_MTU, DEVICE_QUEUE, v6)
+                .map_err(|e| Error::system(format!("configure the device {name}"), e))?;
+            indexes.push(index);
+        }
+        let index = indexes[0];
         let changes = Vec::new();
         let last_resort = BTreeSet::new();
         let mut system =
             System { config: config.clone(), netlink, index, changes, last_resort, warned: (false, false) };
 
-        system
-            .netlink
-            .configure_link(index, DEVICE_MTU, DEVICE_QUEUE, v6)
-            .map_err(|e| Error::system(format!("configure the device {name}"), e))?;
         let table = &config.filter_table;
         if nft::exists(table)? {
             return Err(Error::Config(format!(
@@ -60,9 +63,9 @@ impl System {
         // The guards come before the capture, the routes before the rules that lead to them.
         system.note(store, SystemChange::FilterTable(table.clone()))?;
         system.make_filter()?;
-        system.default_routes(true)?;
+        system.default_routes(&indexes, true)?;
         let mut families = vec![true];
-        match v6.then(|| system.default_routes(false)) {
+        match v6.then(|| system.default_routes(&indexes, false)) {
             Some(Ok(())) => families.push(false),
             // The kernel's answer for a device on which IPv6 is switched off.
             Some(Err(Error::System { source, .. })) if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -94,14 +97,17 @@ impl System {
         done.map_err(|e| Error::system(format!("configure the device {name}"), e))
     }
 
-    /// Routes everything in the capture tables to the device.
-    fn default_routes(&mut self, v4: bool) -> Result<(), Error> {
-        let TunConfig { table, mtu, device, .. } = &self.config;
-        for (table, mtu) in [(*table, None), (table + 1, Some(u32::from(*mtu)))] {
-            let route = Route { table, destination: everywhere(v4), source: None, mtu };
-            self.netlink
-                .set_route(self.index, &route)
-                .map_err(|e| Error::system(format!("add the route through {device} in table {table}"), e))?;
+    /// Routes everything in the capture tables of each worker to its device.
+    fn default_routes(&mut self, indexes: &[u32], v4: bool) -> Result<(), Error> {
+        for (worker, index) in indexes.iter().enumerate() {
+            let (whole, limited) = self.config.tables(worker);
+            for (table, mtu) in [(whole, None), (limited, Some(u32::from(self.config.mtu)))] {
+                let route = Route { table, destination: everywhere(v4), source: None, mtu };
+                self.netlink.set_route(*index, &route).map_err(|e| {
+                    let device = self.config.device_of(worker);
+                    Error::system(format!("add the route through {device} in table {table}"), e)
+                })?;
+            }
         }
         Ok(())
     }
@@ -216,20 +222,20 @@ impl Drop for System {
     }
 }
 
-fn rules(config: &TunConfig) -> [Rule; 3] {
-    let TunConfig { table, capture_priority, .. } = *config;
-    let limited = config.capture_mark | config.limit_mark;
-    [
-        Rule { priority: capture_priority, mark: limited, inverted: false, table: table + 1 },
-        Rule { priority: capture_priority + 1, mark: config.capture_mark, inverted: false, table },
-        // Our own packets never take the routes of last resort: an ESP packet would come back to us.
-        Rule {
-            priority: config.fallback_priority,
-            mark: config.own_mark,
-            inverted: true,
-            table: config.fallback_table(),
-        },
-    ]
+fn rules(config: &TunConfig) -> Vec<Rule> {
+    let priority = config.capture_priority;
+    let of_worker = |worker| {
+        let ((capture, limited, bits), (whole_table, limited_table)) = (config.marks(worker), config.tables(worker));
+        [
+            Rule { priority, mark: limited, mask: limited | bits, inverted: false, table: limited_table },
+            Rule { priority: priority + 1, mark: capture, mask: capture | bits, inverted: false, table: whole_table },
+        ]
+    };
+    let mut rules: Vec<Rule> = (0..config.workers).flat_map(of_worker).collect();
+    // Our own packets never take the routes of last resort: an ESP packet would come back to us.
+    let (mark, table) = (config.own_mark, config.fallback_table());
+    rules.push(Rule { priority: config.fallback_priority, mark, mask: mark, inverted: true, table });
+    rules
 }
 
 /// Routes to the remote sides of protect policies. Where the host has no route of its own, the stack refuses a packet

@@ -1,4 +1,5 @@
-//! A thread that carries packets: both directions where the process has one processor, else one direction each.
+//! A thread that carries packets: both directions where the process has one processor, else one direction each, of which there
+//! may be several.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -37,9 +38,8 @@ impl Worker {
                 half.watch(&sockets, &mut watch);
             }
             let inbound_from = watch.len();
-            if inbound.is_some() {
-                sockets.receiving().for_each(|(_, fd)| watch.readable(fd));
-                watch.readable(streams.fd());
+            if let Some(half) = &mut inbound {
+                half.watch(&sockets, &streams, &mut watch);
             }
             let end = watch.len();
             let deadlines =

@@ -37,11 +37,11 @@ struct Host<P> {
 /// Two hosts.
 pub struct Hosts<P>([Host<P>; 2]);
 
-/// The engine over TUN devices.
-pub fn tun() -> Hosts<TunDataPlane> {
+/// The engine over TUN devices, with so many workers for each direction.
+pub fn tun<const WORKERS: usize>() -> Hosts<TunDataPlane> {
     Hosts::new(|| {
-        let config = TunConfig { keepalive: None, ..TunConfig::default() };
-        TunDataPlane::start(config, provider(), Box::new(SystemRandom), &mut Forgetful)
+        let config = TunConfig { keepalive: None, workers: WORKERS, ..TunConfig::default() };
+        TunDataPlane::start(config, provider(), || Box::new(SystemRandom), &mut Forgetful)
             .unwrap_or_else(|e| panic!("{e}"))
     })
 }

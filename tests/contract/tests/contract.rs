@@ -19,9 +19,11 @@ const INSIDE: &str = "RAVELIN_CONTRACT_INSIDE";
 /// A data plane: its name, why it cannot run here, and two hosts with it.
 type Plane = (&'static str, fn() -> Option<String>, fn() -> Box<dyn Pair>);
 
-const PLANES: [Plane; 3] = [
+const PLANES: [Plane; 5] = [
     ("memory", || None, || Box::new(Memory::default())),
-    ("tun", no_tun, || Box::new(hosts::tun())),
+    ("tun", no_tun, || Box::new(hosts::tun::<1>())),
+    ("tun-of-two", no_tun, || Box::new(hosts::tun::<2>())),
+    ("tun-of-four", no_tun, || Box::new(hosts::tun::<4>())),
     ("kernel", no_kernel, || Box::new(hosts::kernel())),
 ];
 

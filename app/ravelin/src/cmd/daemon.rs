@@ -38,6 +38,8 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
             choice: args.data_plane,
             #[cfg(feature = "tun")]
             device: args.device,
+            #[cfg(feature = "tun")]
+            workers: args.workers,
             #[cfg(feature = "kernel")]
             acquire: args.acquire_time,
             tcp_port: args.tcp_port,

@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use ravelin_types::selector::{ANY_PROTOCOL, TrafficSelector};
 
+use super::TO_PROTECT;
+
 /// Fewer elements stay rules, which are easier to read.
 const FEW: usize = 4;
 /// The most elements of one set. What looking costs in a set of ranges grows with it, though less than with rules.
@@ -58,31 +60,49 @@ impl Pair {
 
 /// Appends the rules of a chain in their order.
 pub(super) fn emit(text: &mut String, table: &str, chain: &str, rules: &[Rule]) {
-    // Rules that end alike may change places.
-    for run in rules.chunk_by(|a, b| a.verdict == b.verdict) {
-        let verdict = run[0].verdict;
-        let mut kinds: [Vec<(&Pair, &Rule)>; 4] = Default::default();
-        let mut alone: Vec<&Rule> = Vec::new();
-        for rule in run {
-            match &rule.pair {
-                Some(pair) => {
-                    kinds[usize::from(pair.is_ipv4()) + 2 * usize::from(pair.is_of_hosts())].push((pair, rule))
-                }
-                None => alone.push(rule),
-            }
+    // Rules that end alike may change places. So may those that lead to different workers, where they ask for addresses only:
+    // the engine decides, and a worker hands over what is not his.
+    let leads_to_workers = |rule: &Rule| rule.pair.is_some() && TO_PROTECT.contains(&rule.verdict);
+    let several = rules.iter().any(|rule| TO_PROTECT[1..].contains(&rule.verdict));
+    let alike = |a: &Rule, b: &Rule| match (leads_to_workers(a), leads_to_workers(b)) {
+        (true, true) => true,
+        (of_a, of_b) => a.verdict == b.verdict && (of_a == of_b || !several),
+    };
+    for run in rules.chunk_by(alike) {
+        let mut verdicts: Vec<&str> = run.iter().map(|rule| rule.verdict).collect();
+        verdicts.sort_unstable();
+        verdicts.dedup();
+        for verdict in verdicts {
+            emit_alike(text, (table, chain), verdict, run.iter().filter(|rule| rule.verdict == verdict));
         }
-        for set in kinds.into_iter().flat_map(sets) {
-            if set.len() < FEW {
-                alone.extend(set.iter().map(|(_, rule)| rule));
-            } else {
-                let _ = writeln!(text, "add rule inet {table} {chain} {} {verdict}", one_of(&set));
-            }
+    }
+}
+
+/// Appends rules that end alike.
+fn emit_alike<'a>(
+    text: &mut String,
+    (table, chain): (&str, &str),
+    verdict: &str,
+    rules: impl Iterator<Item = &'a Rule>,
+) {
+    let mut kinds: [Vec<(&Pair, &Rule)>; 4] = Default::default();
+    let mut alone: Vec<&Rule> = Vec::new();
+    for rule in rules {
+        match &rule.pair {
+            Some(pair) => kinds[usize::from(pair.is_ipv4()) + 2 * usize::from(pair.is_of_hosts())].push((pair, rule)),
+            None => alone.push(rule),
         }
-        for Rule { texts, policy, .. } in alone {
-            for matching in texts {
-                let _ =
-                    writeln!(text, "add rule inet {table} {chain} {matching} {verdict} comment \"policy {policy}\"");
-            }
+    }
+    for set in kinds.into_iter().flat_map(sets) {
+        if set.len() < FEW {
+            alone.extend(set.iter().map(|(_, rule)| rule));
+        } else {
+            let _ = writeln!(text, "add rule inet {table} {chain} {} {verdict}", one_of(&set));
+        }
+    }
+    for Rule { texts, policy, .. } in alone {
+        for matching in texts {
+            let _ = writeln!(text, "add rule inet {table} {chain} {matching} {verdict} comment \"policy {policy}\"");
         }
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use ravelin_types::policy::{DeviceName, Domain, PolicyId, Ways};
+use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
+use ravelin_types::pfp::Pfp;
+use ravelin_types::policy::{DeviceName, Domain, Mode, PolicyId, Protection, Ways};
 use ravelin_types::selector::OPAQUE_PORTS;
 
 fn ts(text: &str) -> TrafficSelector {
@@ -209,4 +212,50 @@ fn ike_is_dropped_where_a_policy_says_so_and_never_protected() {
     assert_eq!(rules_of("ike_out", &discard)[1], format!("{matching} sport 500 {drop}"));
     assert_eq!(rules_of("ike_in", &discard)[1], format!("{matching} dport 500 {drop}"));
     assert!(!discard.contains("ike_out goto") && rules_of("ike_in", &discard)[0].contains("accept"));
+}
+
+#[test]
+fn what_is_captured_is_sent_to_the_worker_of_its_policy() {
+    let config = TunConfig { workers: 4, ..TunConfig::default() };
+    let script = create(&config);
+    assert_eq!(rules_of("protect", &script).last().unwrap(), "meta mark set meta mark & 0x8fffffff | 0x4000000 accept");
+    assert_eq!(
+        rules_of("protect3", &script),
+        [
+            "ip frag-off & 0x3fff != 0 goto protect",
+            "exthdr frag exists goto protect",
+            "ip frag-off & 0x4000 != 0 iif != 0 meta mark set meta mark & 0x8fffffff | 0x3c000000 accept",
+            "ip frag-off & 0x4000 != 0 meta l4proto tcp meta mark set meta mark & 0x8fffffff | 0x3c000000 accept",
+            "meta mark set meta mark & 0x8fffffff | 0x34000000 accept",
+        ]
+    );
+    assert!(script.contains("oifname { \"lo\", \"ravelin0\", \"ravelin0-1\", \"ravelin0-2\", \"ravelin0-3\" } accept"));
+
+    // Many pairs of hosts are a set for each worker; what asks for more keeps its place.
+    let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
+    let protect = || {
+        Action::Protect(Protection {
+            mode: Mode::Tunnel,
+            local: None,
+            remote: "192.0.2.2".parse().unwrap(),
+            pfp: Pfp::NONE,
+            lifetime: Lifetime::default(),
+            replay_window: 64,
+            options: SaOptions::default(),
+        })
+    };
+    let port = policy(1, a.with(17, 53..=53).unwrap(), b, protect());
+    let pairs = (2..42u32).map(|id| policy(id, ts(&format!("10.1.0.{id}")), ts(&format!("10.2.0.{id}")), protect()));
+    let all: Vec<Policy> = std::iter::once(port).chain(pairs).collect();
+    let script = policies(&config, all.iter(), &[]).unwrap();
+    let selected: Vec<String> = rules_of("select", &script).into_iter().skip(1).collect();
+    let ends: Vec<&str> = selected.iter().map(|rule| &rule[rule.rfind("goto ").unwrap()..]).collect();
+    let first = ends.iter().position(|end| *end == "goto protect").unwrap();
+    assert!(
+        selected[..first].iter().all(|rule| rule.contains("10.0.0.1") && rule.contains("goto protect1")),
+        "{selected:?}"
+    );
+    assert_eq!(ends[first..], ["goto protect", "goto protect1", "goto protect2", "goto protect3"]);
+    // In one set the guards have them.
+    assert_eq!(rules_of("leak", &script).iter().filter(|rule| rule.contains("10.1.0.2 . 10.2.0.2")).count(), 1);
 }

@@ -79,20 +79,21 @@ impl Messages {
         }
     }
 
-    /// Receives packets, one into each slot, without waiting. The number of packets, 0 when there are none.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, slots: &mut Slots) -> io::Result<usize> {
-        for i in 0..BATCH {
+    /// Receives so many packets at most, one into each slot, without waiting. The number of packets, 0 when there are none.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, slots: &mut Slots, most: usize) -> io::Result<usize> {
+        let most = most.min(BATCH);
+        for i in 0..most {
             let slot = slots.room(i);
             self.vectors[i] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
             self.header(i, i..i + 1, Control::ROOM, size_of::<libc::sockaddr_storage>());
         }
         // SAFETY: each header points to the vector, name and control buffer of the same index, which live in `self`,
-        // and each vector to a slot of its own, borrowed until this function returns; there are BATCH of all.
+        // and each vector to a slot of its own, borrowed until this function returns; there are BATCH of all, and no less than `most`.
         let result = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                most as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 null_mut(),
             )

@@ -1,6 +1,7 @@
 //! The system calls that the libraries do not wrap: the TUN ioctls, and `recvmmsg` / `sendmmsg` with control messages.
 //! The only folder of this crate with `unsafe`.
 
+mod bpf;
 mod control;
 mod messages;
 mod name;
@@ -10,6 +11,7 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+pub(crate) use bpf::only_spis;
 pub(crate) use messages::{HOPS, Messages, Received, Sending};
 
 /// Binds the file of `/dev/net/tun` to a device without packet information that vanishes with the file; with `vnet`,

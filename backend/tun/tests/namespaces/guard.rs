@@ -3,7 +3,7 @@
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
-use crate::lab::{Host, PATIENCE, Tunnel, is_lost, link, pair, reaches};
+use crate::lab::{Host, PATIENCE, Tunnel, is_lost, link, pair, reaches, workers};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
@@ -63,8 +63,10 @@ fn leak() {
     Tunnel::transport(2, "fd00:1::1", "fd00:1::2").add(&a, &b);
     // Somebody breaks the capture.
     for family in ["-4", "-6"] {
-        a.ip(&format!("{family} rule delete priority 5210"));
-        a.ip(&format!("{family} rule delete priority 5211"));
+        for _ in 0..workers() {
+            a.ip(&format!("{family} rule delete priority 5210"));
+            a.ip(&format!("{family} rule delete priority 5211"));
+        }
     }
     assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
     assert!(is_lost(&a, &b, "[fd00:1::2]:5001", 100));
@@ -77,6 +79,7 @@ fn device_removed() {
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
     assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     a.ip("link delete ravelin0");
+    (1..workers()).for_each(|worker| drop(a.ip(&format!("link delete ravelin0-{worker}"))));
     assert!(is_lost(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!((b.arrived("clear"), a.dropped("would have left in clear")), (0, 1));
     // The threads still answer, and leaving works.

@@ -7,7 +7,7 @@ use ravelin_tun::TunConfig;
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, is_lost, link, pair, socket, tcp, wait_for};
+use crate::lab::{self, Host, Tunnel, is_lost, link, pair, socket, tcp, wait_for};
 
 pub const CASES: &[Case] = &[
     ("malformed_datagrams_on_both_ports", malformed),
@@ -79,7 +79,7 @@ fn unknown_spi() {
 fn keepalives() {
     let (a, b) = (Host::new("a"), Host::new("b"));
     link(&a, &b, 1);
-    a.start_with(TunConfig { keepalive: Some(Duration::from_millis(50)), ..TunConfig::default() });
+    a.start_with(TunConfig { keepalive: Some(Duration::from_millis(50)), ..lab::config() });
     b.start();
     Tunnel { encap: true, ..Tunnel::transport(1, "10.0.1.1", "10.0.1.2") }.add(&a, &b);
     Tunnel { encap: true, ..Tunnel::transport(2, "fd00:1::1", "fd00:1::2") }.add(&a, &b);

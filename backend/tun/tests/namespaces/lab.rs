@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -141,7 +141,7 @@ impl Host {
 
     /// Starts a data plane with the defaults.
     pub fn start(&self) {
-        self.start_with(TunConfig::default());
+        self.start_with(config());
     }
 
     /// Starts a data plane.
@@ -149,7 +149,7 @@ impl Host {
         let (plane, journal) = (self.plane.clone(), self.journal.clone());
         self.run(move || {
             let mut store = FileStore::open(&journal).unwrap();
-            let started = TunDataPlane::start(config, provider(), Box::new(SystemRandom), &mut store);
+            let started = TunDataPlane::start(config, provider(), || Box::new(SystemRandom), &mut store);
             *plane.lock().unwrap() = Some(started.unwrap());
         });
     }
@@ -212,7 +212,7 @@ impl Host {
     }
 
     /// Packets that passed the SA with this SPI.
-    fn packets(&self, spi: u32) -> u64 {
+    pub fn packets(&self, spi: u32) -> u64 {
         let list = self.plane(DataPlane::list);
         list.iter().filter(|sa| sa.params.spi == Spi(spi)).map(|sa| sa.counters.packets).sum()
     }
@@ -260,6 +260,19 @@ pub fn wait_for<T>(mut question: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(10));
     }
     panic!("it did not come")
+}
+
+/// What [`workers`] says.
+pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
+
+/// How many workers the data planes have.
+pub fn workers() -> usize {
+    WORKERS.load(Ordering::Relaxed)
+}
+
+/// What a data plane is started with.
+pub fn config() -> TunConfig {
+    TunConfig { workers: workers(), ..TunConfig::default() }
 }
 
 /// Two hosts with a data plane each on link 1.
@@ -413,7 +426,7 @@ impl Tunnel {
         b.apply(DataPlaneOp::DeleteSa(other.sa(Direction::Inbound, forth).id()));
     }
 
-    fn spis(&self) -> (u32, u32) {
+    pub fn spis(&self) -> (u32, u32) {
         let forth = 0x1000 + self.id * 0x100 + self.generation * 2;
         (forth, forth + 1)
     }

@@ -10,7 +10,7 @@ use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::record::Store;
 
 use crate::Case;
-use crate::lab::{Host, Tunnel, is_lost, link, reaches};
+use crate::lab::{self, Host, Tunnel, is_lost, link, reaches};
 
 pub const CASES: &[Case] = &[
     ("stopping_undoes_every_change", stopping),
@@ -99,7 +99,7 @@ fn panicked() {
 /// Life as the daemon that is killed.
 pub fn run_daemon(journal: &str) -> ! {
     let mut store = FileStore::open(journal).unwrap();
-    let mut plane = TunDataPlane::start(TunConfig::default(), provider(), Box::new(SystemRandom), &mut store).unwrap();
+    let mut plane = TunDataPlane::start(lab::config(), provider(), || Box::new(SystemRandom), &mut store).unwrap();
     plane.apply(&DataPlaneOp::AddPolicy(Tunnel::transport(1, "10.0.1.1", "10.0.1.2").policy())).unwrap();
     println!("ready");
     loop {
@@ -113,19 +113,19 @@ fn second() {
     let during = network(&host);
     let refusal = host.run(|| {
         let mut store = FileStore::open("/run/second-journal").unwrap();
-        TunDataPlane::start(TunConfig::default(), provider(), Box::new(SystemRandom), &mut store).err().unwrap()
+        TunDataPlane::start(lab::config(), provider(), || Box::new(SystemRandom), &mut store).err().unwrap()
     });
     assert!(refusal.to_string().contains("ravelin0") && refusal.to_string().contains("another ravelin daemon"));
-    let device = TunConfig { device: "ravelin1".into(), ..TunConfig::default() };
+    let device = TunConfig { device: "ravelin1".into(), ..lab::config() };
     let refusal = host.run(|| {
         let mut store = FileStore::open("/run/second-journal").unwrap();
-        TunDataPlane::start(device, provider(), Box::new(SystemRandom), &mut store).err().unwrap()
+        TunDataPlane::start(device, provider(), || Box::new(SystemRandom), &mut store).err().unwrap()
     });
-    assert!(refusal.to_string().contains("UDP port 4500"), "{refusal}");
-    let device = TunConfig { device: "ravelin1".into(), ike_port: 1500, nat_port: 14500, ..TunConfig::default() };
+    assert!(refusal.to_string().contains("UDP port 500"), "{refusal}");
+    let device = TunConfig { device: "ravelin1".into(), ike_port: 1500, nat_port: 14500, ..lab::config() };
     let refusal = host.run(|| {
         let mut store = FileStore::open("/run/second-journal").unwrap();
-        TunDataPlane::start(device, provider(), Box::new(SystemRandom), &mut store).err().unwrap()
+        TunDataPlane::start(device, provider(), || Box::new(SystemRandom), &mut store).err().unwrap()
     });
     assert!(refusal.to_string().contains("nft delete table inet ravelin"), "{refusal}");
     assert_eq!(network(&host), during);

@@ -18,10 +18,12 @@ mod options;
 mod paths;
 mod traffic;
 mod trains;
+mod workers;
 
 use std::io::Write;
 use std::panic::catch_unwind;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::Ordering;
 
 /// Set in the program's second life, inside its namespaces.
 const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
@@ -29,11 +31,15 @@ const INSIDE: &str = "RAVELIN_TUN_TEST_INSIDE";
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
+/// With so many workers for each direction is every case run.
+const WORKERS: [usize; 3] = [1, 2, 4];
+
 const CASES: &[&[Case]] = &[
     traffic::CASES,
     options::CASES,
     paths::CASES,
     trains::CASES,
+    workers::CASES,
     capture::CASES,
     flows::CASES,
     guard::CASES,
@@ -54,15 +60,19 @@ fn main() -> ExitCode {
     if flag("--list") {
         // Those that cannot run are the ignored ones.
         let listed = CASES.iter().copied().flatten().filter(|_| missing.is_some() || !flag("--ignored"));
-        listed.for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in listed {
+            WORKERS.iter().for_each(|workers| println!("{}: test", title(name, *workers)));
+        }
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let hit = |name: &str, word: &str| if flag("--exact") { name == word } else { name.contains(word) };
-    let selected = |(name, _): &&Case| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
-    let cases: Vec<&Case> = CASES.iter().copied().flatten().filter(selected).collect();
+    let all = WORKERS.iter().flat_map(|workers| CASES.iter().copied().flatten().map(|case| (case, *workers)));
+    let named = all.map(|((name, case), workers)| (title(name, workers), case, workers));
+    let selected = |(name, ..): &(String, _, _)| wanted.is_empty() || wanted.iter().any(|word| hit(name, word));
+    let cases: Vec<(String, &fn(), usize)> = named.filter(selected).collect();
     if let Some(reason) = missing {
-        for (name, _) in &cases {
+        for (name, ..) in &cases {
             println!("test {name} ... SKIPPED: {reason}");
         }
         println!("test result: 0 passed, 0 failed, {} skipped", cases.len());
@@ -72,7 +82,8 @@ fn main() -> ExitCode {
         return again_inside(&arguments);
     }
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in cases {
+    for (name, case, workers) in cases {
+        lab::WORKERS.store(workers, Ordering::Relaxed);
         print!("test {name} ... ");
         let _ = std::io::stdout().flush();
         let ok = catch_unwind(case).is_ok();
@@ -81,6 +92,11 @@ fn main() -> ExitCode {
     }
     println!("test result: {passed} passed, {failed} failed, 0 skipped");
     ExitCode::from(u8::from(failed > 0))
+}
+
+/// The name of a case with so many workers.
+fn title(name: &str, workers: usize) -> String {
+    if workers == 1 { name.to_owned() } else { format!("{name}_with_{workers}_workers") }
 }
 
 /// Runs this program in a user, mount and network namespace of its own.

@@ -9,7 +9,9 @@ use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::sa::Direction;
 
 use crate::Case;
-use crate::lab::{Host, PATIENCE, Tunnel, exchange, ip, is_lost, link, pair, reaches, selector, socket, tcp, wait_for};
+use crate::lab::{
+    self, Host, PATIENCE, Tunnel, exchange, ip, is_lost, link, pair, reaches, selector, socket, tcp, wait_for,
+};
 
 pub const CASES: &[Case] = &[
     ("transport_mode_ipv4", transport_mode_ipv4),
@@ -139,7 +141,7 @@ fn datagrams_longer_than_the_link() {
 fn without_offload() {
     let (a, b) = (Host::new("a"), Host::new("b"));
     link(&a, &b, 1);
-    a.start_with(TunConfig { offload: false, ..TunConfig::default() });
+    a.start_with(TunConfig { offload: false, ..lab::config() });
     b.start();
     Tunnel::transport(1, "10.0.1.1", "10.0.1.2").add(&a, &b);
     tcp(&a, &b, "10.0.1.2:5001", MEGABYTES);

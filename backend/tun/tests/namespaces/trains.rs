@@ -5,11 +5,12 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
+use ravelin_tun::TunConfig;
 use ravelin_types::dataplane::DataPlane;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Case;
-use crate::lab::{Host, PATIENCE, Tunnel, link, pair, selector, socket, tcp, wait_for};
+use crate::lab::{self, Host, PATIENCE, Tunnel, link, pair, selector, socket, tcp, wait_for};
 
 pub const CASES: &[Case] = &[
     ("datagrams_cross_as_super_packets", datagrams),
@@ -135,7 +136,7 @@ fn one_processor() {
             one.set((0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).unwrap());
             sched_setaffinity(None, &one).unwrap();
         });
-        host.start();
+        host.start_with(TunConfig { workers: 1, ..lab::config() });
     }
     // A thread gives itself its name when it begins to run.
     wait_for(|| {

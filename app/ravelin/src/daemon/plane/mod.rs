@@ -122,6 +122,9 @@ pub struct Settings {
     /// Name of the TUN device.
     #[cfg(feature = "tun")]
     pub device: Option<String>,
+    /// Threads of it for each direction; `None`: what suits the processors.
+    #[cfg(feature = "tun")]
+    pub workers: Option<u8>,
     /// How long the kernel's acquires are taken for under way; `None`: as long as it suits IKE.
     #[cfg(feature = "kernel")]
     pub acquire: Option<std::time::Duration>,

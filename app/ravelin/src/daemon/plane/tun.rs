@@ -31,7 +31,10 @@ pub fn start(settings: &Settings, packets: CryptoProvider, store: &mut FileStore
     if let Some(device) = &settings.device {
         config.device.clone_from(device);
     }
-    Ok(TunDataPlane::start(config, packets, Box::new(SystemRandom), store)?)
+    if let Some(workers) = settings.workers {
+        config.workers = workers.into();
+    }
+    Ok(TunDataPlane::start(config, packets, || Box::new(SystemRandom), store)?)
 }
 
 impl Plane for TunDataPlane {
