@@ -356,7 +356,16 @@ fn each_of_five_hundred_flows_has_a_pair_of_its_own(pair: &mut dyn Pair) {
     }
     assert_eq!(up.len(), usize::from(FLOWS));
     // What waited for its SA has gone by it where a data plane holds packets; one more each way is counted on top.
-    let before = packets(pair, End::B);
+    let mut before = packets(pair, End::B);
+    loop {
+        pair.wait(Duration::from_millis(100));
+        let now = packets(pair, End::B);
+        let settled = now == before;
+        before = now;
+        if settled {
+            break;
+        }
+    }
     for flow in up.keys() {
         let (src, dst) = ((flow.src, flow.src_port.unwrap()).into(), (flow.dst, flow.dst_port.unwrap()).into());
         assert!(pair.send(End::A, src, dst), "{flow}");
