@@ -313,8 +313,7 @@ fn proofs_that_are_none_are_refused() {
         (Kind::P256, proof(9, &[1; 63]), "an ECDSA signature of another curve or length"),
         (Kind::P256, proof(10, &[1; 96]), "an ECDSA signature of another curve or length"),
         (Kind::P256, proof(1, &[1; 256]), "a scheme that a key of the kind ECDSA P-256 does not make"),
-        // RFC 7619: authentication by nobody; and by the pre-shared key that nobody has.
-        (Kind::P256, proof(13, &[]), "authentication method 13"),
+        // By the pre-shared key that nobody has.
         (Kind::P256, proof(2, &[1; 32]), "authentication method 2"),
         (Kind::P256, proof(3, &[1; 40]), "authentication method 3"),
     ] {
@@ -325,6 +324,11 @@ fn proofs_that_are_none_are_refused() {
         assert!(there.to_string().contains(words), "{bad:?}: {there}");
         assert!(lab.b.sas.is_empty());
     }
+    // RFC 7619 §2: authentication by nobody.
+    let mut lab = bent(&Papers2::new(Kind::P256), |_| proof(13, &[]));
+    lab.settle();
+    assert_eq!(lab.b.failure(Part::Authentication).theirs, ["NULL authentication"]);
+    assert!(lab.b.sas.is_empty());
     // One bit of a good one.
     let papers = Papers2::new(Kind::Rsa);
     let mut lab = bent(&papers, |mut proof| {
