@@ -21,7 +21,7 @@ pub mod socket;
 pub use client::{Client, ClientError};
 pub use message::{Malformed, Message, Value};
 pub use packet::Packet;
-pub use server::{ClientId, Request, Server};
+pub use server::{ClientId, Lost, Request, Server};
 pub use socket::BindError;
 
 /// The command that carries a command line of the daemon's grammar: `argv` (list) and `cwd` (the caller's directory).

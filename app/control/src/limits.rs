@@ -8,5 +8,5 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_ELEMENTS: usize = 64 * 1024;
 /// The most connections at once; further ones wait in the listen queue.
 pub const MAX_CLIENTS: usize = 1024;
-/// Bytes that may wait for a client to read them when an event is added.
+/// Bytes that may wait for a client to read them when an event is added; one event may always wait.
 pub const MAX_QUEUED: usize = 128 * 1024;

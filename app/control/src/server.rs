@@ -61,8 +61,16 @@ pub struct Server {
     owner: u32,
     /// The events that can be registered for.
     offered: &'static [&'static str],
-    /// Events that were dropped because their client does not read.
-    lost: u64,
+    lost: Lost,
+}
+
+/// Events that somebody registered for and did not get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Their client does not read.
+    pub unread: u64,
+    /// They are longer than a packet may be.
+    pub too_long: u64,
 }
 
 #[derive(Debug)]
@@ -95,7 +103,7 @@ impl Server {
     pub fn bind(path: &Path) -> Result<Self, BindError> {
         let owner = rustix::process::geteuid().as_raw();
         let socket = ControlSocket::bind(path)?;
-        Ok(Server { socket, clients: BTreeMap::new(), next: 0, owner, offered: &[], lost: 0 })
+        Ok(Server { socket, clients: BTreeMap::new(), next: 0, owner, offered: &[], lost: Lost::default() })
     }
 
     /// The same, where clients may register for these events.
@@ -109,8 +117,8 @@ impl Server {
         self.clients.values().flat_map(|connection| connection.events.iter().copied()).collect()
     }
 
-    /// Events that were dropped because their client does not read.
-    pub fn lost(&self) -> u64 {
+    /// What was dropped.
+    pub fn lost(&self) -> Lost {
         self.lost
     }
 
@@ -243,23 +251,30 @@ impl Server {
     pub fn event(&mut self, name: &'static str, message: &Message) {
         let clients = self.clients.iter().filter(|(_, connection)| connection.events.contains(name));
         let clients: Vec<ClientId> = clients.map(|(id, _)| *id).collect();
-        if let (false, Some(frame)) = (clients.is_empty(), event_frame(name, message)) {
-            clients.into_iter().for_each(|client| self.queue(client, &frame));
+        if !clients.is_empty() {
+            self.tell(&clients, name, message);
         }
     }
 
     /// Tells one client, if it registered for the event.
     pub fn progress(&mut self, client: ClientId, name: &'static str, message: &Message) {
         let awaited = self.clients.get(&client).is_some_and(|connection| connection.events.contains(name));
-        if let (true, Some(frame)) = (awaited, event_frame(name, message)) {
-            self.queue(client, &frame);
+        if awaited {
+            self.tell(&[client], name, message);
+        }
+    }
+
+    fn tell(&mut self, clients: &[ClientId], name: &str, message: &Message) {
+        match event_frame(name, message) {
+            Ok(frame) => clients.iter().for_each(|client| self.queue(*client, &frame)),
+            Err(_) => self.lost.too_long += clients.len() as u64,
         }
     }
 
     fn queue(&mut self, client: ClientId, frame: &[u8]) {
         let Some(connection) = self.clients.get_mut(&client) else { return };
-        if connection.output.len() + frame.len() > MAX_QUEUED {
-            self.lost += 1;
+        if !connection.output.is_empty() && connection.output.len() + frame.len() > MAX_QUEUED {
+            self.lost.unread += 1;
             return;
         }
         connection.output.extend(frame);
@@ -298,7 +313,13 @@ impl Server {
             && let Some(stream) = &mut connection.stream
         {
             match stream.rest.pop_front() {
-                Some(message) => connection.output.extend(event_frame(stream.event, &message).unwrap_or_default()),
+                Some(message) => match event_frame(stream.event, &message) {
+                    Ok(frame) => connection.output.extend(frame),
+                    Err(what) => {
+                        self.lost.too_long += 1;
+                        stream.reply = refusal(&format!("a part of the answer is too long to be sent: {what}"));
+                    }
+                },
                 None => {
                     let reply = std::mem::take(&mut stream.reply);
                     connection.stream = None;
@@ -315,11 +336,10 @@ impl Server {
     }
 }
 
-/// `None`: more than a packet holds, or a name or value that is too long; nobody can be told that.
-fn event_frame(name: &str, message: &Message) -> Option<Vec<u8>> {
+fn event_frame(name: &str, message: &Message) -> Result<Vec<u8>, TooLong> {
     let mut body = Vec::new();
-    message.emit(&mut body).ok()?;
-    Packet::Event(name.to_owned(), &body).emit().ok()
+    message.emit(&mut body)?;
+    Packet::Event(name.to_owned(), &body).emit()
 }
 
 impl Connection {

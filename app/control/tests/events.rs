@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ravelin_control::limits::{MAX_CLIENTS, MAX_QUEUED};
+use ravelin_control::limits::{MAX_CLIENTS, MAX_PACKET, MAX_QUEUED};
 use ravelin_control::packet::{first, framed};
-use ravelin_control::{ClientId, Message, Packet, Request, Server};
+use ravelin_control::{ClientId, Lost, Message, Packet, Request, Server};
 
 const EVENTS: &[&str] = &["log", "list-sa"];
 
@@ -143,7 +143,7 @@ fn a_client_that_does_not_read_costs_a_bounded_amount_and_nobody_waits_for_it() 
         seen += usize::from(quick.next().is_some());
     }
     assert_eq!(seen, sent, "the quick one has seen all");
-    let lost = usize::try_from(bench.server.lost()).unwrap();
+    let lost = usize::try_from(bench.server.lost().unread).unwrap();
     assert!(lost > 0);
     // The events that were not dropped come whole and in order once it reads.
     let mut got = 0;
@@ -175,7 +175,41 @@ fn a_long_stream_is_made_as_fast_as_it_is_read() {
         bench.turn();
     }
     assert_eq!(names.len(), count + 2, "a confirmation, every event and a reply");
-    assert_eq!(bench.server.lost(), 0);
+    assert_eq!(bench.server.lost(), Lost::default());
+}
+
+/// An event of about this many bytes.
+fn long(bytes: usize) -> Message {
+    let mut message = Message::new();
+    (0..bytes / 1000).for_each(|at| message.put(&at.to_string(), "x".repeat(1000)));
+    message
+}
+
+#[test]
+fn an_event_longer_than_a_packet_is_counted_and_the_command_says_so() {
+    let mut bench = Bench::new("too-long");
+    let mut peer = bench.connect();
+    peer.send(&Packet::Register("list-sa".into()));
+    bench.turn();
+    assert_eq!(peer.names(), ["confirm"]);
+    bench.server.event("list-sa", &long(MAX_PACKET + 1000));
+    assert_eq!(bench.server.lost(), Lost { unread: 0, too_long: 1 });
+    // One that a packet holds comes, if nothing waits before it.
+    bench.server.event("list-sa", &long(3 * MAX_QUEUED));
+    let mut names = Vec::new();
+    while names.is_empty() {
+        names = peer.names();
+        bench.turn();
+    }
+    assert_eq!(names, ["list-sa"]);
+    peer.send(&Packet::Request("list-sas".into(), &[]));
+    let request = bench.turn().remove(0);
+    bench.server.stream(request.client, "list-sa", vec![long(MAX_PACKET + 1000), Message::new()], Message::new());
+    assert_eq!(peer.next().unwrap().0, "list-sa");
+    let (name, reply) = peer.next().unwrap();
+    assert_eq!((name.as_str(), reply.text("success")), ("response", Some("no")));
+    assert!(reply.text("errmsg").unwrap().contains("too long to be sent"), "{reply:?}");
+    assert_eq!(bench.server.lost().too_long, 2);
 }
 
 #[test]

@@ -421,6 +421,7 @@ impl<P: Running> EventLoop<P> {
     fn serve(&mut self, mut request: Option<ravelin_control::Request>) {
         while let Some(known) = request {
             self.core.awaited(self.server.awaited());
+            self.core.events_lost(self.server.lost());
             if self.core.request(&known, self.clock.now()) {
                 return;
             }
@@ -434,6 +435,7 @@ impl<P: Running> EventLoop<P> {
     fn answer(&mut self) {
         for _ in 0..BURST {
             self.core.awaited(self.server.awaited());
+            self.core.events_lost(self.server.lost());
             let said = self.core.said();
             if said.is_empty() {
                 return;

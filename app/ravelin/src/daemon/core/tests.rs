@@ -127,6 +127,10 @@ impl Bench {
         std::fs::create_dir_all(&directory).expect("a scratch directory");
         std::fs::write(directory.join("psk"), "secret").expect("a key");
         std::fs::set_permissions(directory.join("psk"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        for (name, password) in [("me", "looking glass"), ("users", "wonderland")] {
+            std::fs::write(directory.join(name), format!("carol {password}")).expect("a login");
+            std::fs::set_permissions(directory.join(name), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
         let plane = FakePlane::default();
         let core = Core::new(Model::new(), plane.clone(), ike_provider(), Box::new(SystemRandom), Instant::ZERO);
         let core = core.map_err(|(_, why)| why).expect("a core");
@@ -427,6 +431,9 @@ fn other_clients_are_served() {
     let stats = bench.answers().remove(0).1;
     assert_eq!(stats.section("uptime").unwrap().text("running"), Some("7 seconds"));
     assert_eq!(stats.section("ciphers").unwrap().text("packets"), Some("aws-lc"));
+    bench.core.events_lost(ravelin_control::Lost { unread: 2, too_long: 1 });
+    assert!(bench.core.request(&ask("stats"), Instant::ZERO));
+    assert_eq!(bench.answers()[0].1.section("events-lost").unwrap().text("too-long"), Some("1"));
     assert!(!bench.core.request(&ask("nonsense"), Instant::ZERO));
     assert!(bench.core.request(&ask(COMMAND_LINE), Instant::ZERO));
     assert!(bench.answers()[0].1.text("errmsg").unwrap().contains("argv"));

@@ -24,7 +24,7 @@ mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ravelin_control::{ClientId, DEBUG_EVENT, Message, Request};
+use ravelin_control::{ClientId, DEBUG_EVENT, Lost, Message, Request};
 use ravelin_types::{Instant, Spi};
 
 use super::core::Core;
@@ -78,6 +78,8 @@ pub struct Vici {
     tally: tally::Tally,
     /// When the daemon was started, as a text.
     since: String,
+    /// Events that clients did not get.
+    lost: Lost,
 }
 
 impl Vici {
@@ -151,6 +153,16 @@ impl<P: Plane> Core<P> {
         self.vici.awaited = events;
     }
 
+    /// How many events clients did not get up to now. Those that no packet holds are a line of the log, since nobody else
+    /// hears of them.
+    pub fn events_lost(&mut self, lost: Lost) {
+        let more = lost.too_long.saturating_sub(self.vici.lost.too_long);
+        if more > 0 {
+            tracing::warn!(events = more, "an event for VICI clients is longer than a packet may be and was left out");
+        }
+        self.vici.lost = lost;
+    }
+
     fn stats(&mut self, now: Instant) -> Message {
         let ike_sas = self.endpoint.ike_sas();
         let half_open = ike_sas.iter().filter(|sa| matches!(sa.state, "IKE_SA_INIT" | "IKE_AUTH")).count();
@@ -172,6 +184,8 @@ impl<P: Plane> Core<P> {
         stats.put_section("ciphers", ciphers);
         stats.put_section("counters", self.counters());
         stats.put_section("ike-counters", self.ike_counters());
+        let Lost { unread, too_long } = self.vici.lost;
+        stats.put_section("events-lost", Message::new().with("unread", unread).with("too-long", too_long));
         stats
     }
 
