@@ -108,6 +108,17 @@ impl Endpoint {
         self.core.table.get(spi).map(|sa| (sa.remote_name(), sa.ends.serial))
     }
 
+    /// Our SPI of the IKE SA that a message with this header belongs to, whichever way it goes. The flag that says who sent it
+    /// is of IKEv2 alone.
+    pub fn own_spi(&self, header: &Header) -> Option<IkeSpi> {
+        let ours = |own: IkeSpi, initiator: bool| {
+            let ends = &self.core.table.get(own)?.ends;
+            let same = ends.spi_i == header.initiator_spi && [header.responder_spi, IkeSpi::ZERO].contains(&ends.spi_r);
+            (ends.initiator == initiator && same).then_some(own)
+        };
+        ours(header.initiator_spi, true).or_else(|| ours(header.responder_spi, false))
+    }
+
     /// What opens the messages of the IKE SA with this SPI of ours: for an operator who asked to read them. `None` too while
     /// there are no keys yet.
     pub fn secrets(&self, spi: IkeSpi) -> Option<IkeSecrets> {

@@ -11,6 +11,7 @@ use core::net::IpAddr;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
 use crate::config::{Config, NO_VERSION};
@@ -64,6 +65,11 @@ impl Endpoint {
 
     /// None.
     pub fn remote_of(&self, _: IkeSpi) -> Option<(&str, u64)> {
+        None
+    }
+
+    /// None.
+    pub fn own_spi(&self, _: &Header) -> Option<IkeSpi> {
         None
     }
 

@@ -7,7 +7,7 @@ use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{Datagram, Event, Transmit};
 use ravelin_types::dataplane::{DataPlaneOp, SaStatus};
 use ravelin_types::{IkeSpi, Instant, Spi};
-use ravelin_wire::ike::header::Header;
+use ravelin_wire::ike::header::{Header, Version};
 
 use super::show::{self, Sas};
 use super::{Way, number};
@@ -109,8 +109,7 @@ impl<P: Plane> Core<P> {
     /// An IKE message arrives. To be told before it is handled; the connection is that of the IKE SA it names.
     pub(in crate::daemon) fn note_received(&mut self, datagram: &Datagram<'_>) {
         let Ok((header, _)) = Header::parse(datagram.data) else { return };
-        let own = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };
-        self.note_message(&header, Way::In, own, || {
+        self.note_message(&header, Way::In, || {
             let (from, to, len) = (datagram.remote, datagram.local, datagram.data.len());
             format!("received packet: from {} to {} ({len} bytes)", endpoint(from), endpoint(to))
         });
@@ -119,21 +118,26 @@ impl<P: Plane> Core<P> {
     /// An IKE message leaves.
     pub(in crate::daemon) fn note_sent(&mut self, transmit: &Transmit) {
         let Ok((header, _)) = Header::parse(&transmit.data) else { return };
-        let own = if header.flags.is_initiator() { header.initiator_spi } else { header.responder_spi };
-        self.note_message(&header, Way::Out, own, || {
+        self.note_message(&header, Way::Out, || {
             let (from, to, len) = (transmit.local, transmit.remote, transmit.data.len());
             format!("sending packet: from {} to {} ({len} bytes)", endpoint(from), endpoint(to))
         });
     }
 
-    fn note_message(&mut self, header: &Header, way: Way, own: IkeSpi, packet: impl FnOnce() -> String) {
-        let about = self.endpoint.remote_of(own).map(|(name, id)| (name.to_owned(), id));
+    fn note_message(&mut self, header: &Header, way: Way, packet: impl FnOnce() -> String) {
+        let own = self.endpoint.own_spi(header);
+        let about = own.and_then(|own| self.endpoint.remote_of(own)).map(|(name, id)| (name.to_owned(), id));
         self.vici.tally.message(header, way, about.as_ref().map(|(name, _)| name.as_str()));
         if !self.is_heard() {
             return;
         }
         let about = about.as_ref().map(|(name, id)| (name.as_str(), *id));
-        let kind = if header.flags.is_response() { "response" } else { "request" };
+        // IKEv1 has neither.
+        let kind = match (header.version, header.flags.is_response()) {
+            (Version::V1, _) => "message",
+            (_, true) => "response",
+            (_, false) => "request",
+        };
         let verb = if way == Way::In { "received" } else { "made" };
         let text = format!("{verb} {} {kind} {}", header.exchange, header.message_id);
         match way {

@@ -116,6 +116,28 @@ fn whoever_registered_for_the_log_hears_of_every_message() {
     assert_eq!(row.text("ike-init-out-req"), Some("1"));
 }
 
+// In IKEv1 no flag says whose message it is, and the two SPIs stand in the same order both ways.
+#[test]
+fn each_message_is_of_its_connection_with_either_version() {
+    for (index, version) in ["", "-z 1 -e AES128-CBC -a SHA256 -d MODP2048"].into_iter().enumerate() {
+        let mut pair = super::pair::Pair::new(&format!("vici-log-{index}"), [version, ""], [version, ""]);
+        pair.0.iter_mut().for_each(|bench| bench.core.awaited(["log"].into()));
+        pair.initiate();
+        for (at, bench) in pair.0.iter_mut().enumerate() {
+            let packet = |said: Said| match said {
+                Said::Event("log", line) if line.text("group") == Some("NET") => Some(line),
+                _ => None,
+            };
+            let packets: Vec<Message> = bench.core.said().into_iter().filter_map(packet).collect();
+            assert!(packets.len() >= 4, "{packets:?}");
+            // Who answers has no IKE SA yet when the first one comes.
+            let strangers = packets.iter().take_while(|line| line.text("ikesa-name").is_none()).count();
+            assert_eq!(strangers, at, "{packets:?}");
+            assert!(packets[at..].iter().all(|line| line.text("ikesa-name") == Some("gw")), "{packets:?}");
+        }
+    }
+}
+
 #[test]
 fn a_peer_that_does_not_answer_is_an_alert() {
     let mut bench = configured("vici-alert");
