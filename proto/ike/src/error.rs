@@ -314,6 +314,7 @@ fn advice(part: Part) -> &'static str {
         Part::InternalAddress => "give the server's remote a pool with addresses left, and let the client ask for one",
         Part::Identity => "make the identity expected here the one that the peer sends",
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
+        Part::Login => "check the user and the password of both sides",
         Part::Eap => "check the user, the password and the methods of both sides",
         Part::Certificate => "mend the certificate, or trust its authority: ce x509",
         Part::Ppk => "give both sides the same key under the same name, or require it on neither",

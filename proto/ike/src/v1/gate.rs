@@ -103,9 +103,11 @@ impl Session {
         if self.gate.deadline().is_none_or(|until| core.now < until) || matches!(self.stage, Stage::Closing(_)) {
             return;
         }
-        let what = if self.is_admitted() { "no internal address in time" } else { "no XAuth login in time" };
-        let error =
-            Error::Authentication(Disagreement::new(Part::Authentication, alloc::vec![what.into()], alloc::vec![]));
+        let (part, what) = match self.is_admitted() {
+            true => (Part::InternalAddress, "no internal address in time"),
+            false => (Part::Login, "no XAuth login in time"),
+        };
+        let error = Error::Authentication(Disagreement::new(part, alloc::vec![what.into()], alloc::vec![]));
         core.failed(error.failure(self.place_of(ends, "Transaction", None)));
         self.stage = Stage::Closing(DownReason::ProtocolError);
     }

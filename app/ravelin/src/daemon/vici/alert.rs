@@ -18,7 +18,7 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         Part::ChildProposal | Part::Mode => "proposal-mismatch-child",
         Part::TrafficSelectors => "ts-mismatch",
         Part::InternalAddress => "vip-failure",
-        Part::Identity | Part::Authentication | Part::Ppk | Part::Eap | Part::Certificate => {
+        Part::Identity | Part::Authentication | Part::Login | Part::Ppk | Part::Eap | Part::Certificate => {
             let refused = NotifyType::AUTHENTICATION_FAILED.to_string();
             let by_peer = failure.theirs.iter().any(|line| line.contains(&refused));
             if by_peer { "local-auth-failed" } else { "peer-auth-failed" }
@@ -92,6 +92,8 @@ mod tests {
         for (part, exchange, theirs, kind) in [
             (Part::IkeProposal, "IKE_SA_INIT", "", Some("proposal-mismatch-ike")),
             (Part::Authentication, "IKE_AUTH", refused.as_str(), Some("local-auth-failed")),
+            (Part::Login, "XAuth", refused.as_str(), Some("local-auth-failed")),
+            (Part::Login, "XAuth", "XAuth as fqdn:a", Some("peer-auth-failed")),
             (Part::Certificate, "IKE_AUTH", "expired", Some("peer-auth-failed")),
             (Part::NoAnswer, "IKE_SA_INIT", "", Some("peer-init-unreachable")),
             (Part::NoAnswer, "CREATE_CHILD_SA", "", Some("retransmit-send-timeout")),

@@ -7,11 +7,11 @@
 //! Nothing is negotiated under the ISAKMP SA before the user is known. From then on the peer is that user: peers that
 //! share the key of a group are told apart by their names.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ravelin_wire::ike::v1::{Attribute, Cfg, CfgAttribute, CfgType};
+use ravelin_wire::ike::v1::{Attribute, Cfg, CfgAttribute, CfgType, NotifyType};
 use subtle::ConstantTimeEq;
 
 use super::transaction::{self, Asked};
@@ -68,7 +68,7 @@ pub(crate) fn judge(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut Co
     } else {
         let theirs = vec![alloc::format!("XAuth as {}", ravelin_eap::identity(name))];
         let ours = vec![alloc::format!("the users of remote {}", session.remote.name)];
-        let error = Error::Authentication(Disagreement::new(Part::Authentication, theirs, ours));
+        let error = Error::Authentication(Disagreement::new(Part::Login, theirs, ours));
         core.failed(error.failure(session.place_of(ends, "XAuth", None)));
     }
     let status = vec![Attribute::number(CfgAttribute::XAUTH_STATUS.0, right.into())];
@@ -126,7 +126,11 @@ pub(crate) fn told(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut Cor
         return;
     }
     let ours = vec![alloc::format!("XAuth as {user}")];
-    let error = Error::Authentication(Disagreement::new(Part::Authentication, vec!["refused".into()], ours));
+    let error = Error::Authentication(Disagreement::new(
+        Part::Login,
+        vec![NotifyType::AUTHENTICATION_FAILED.to_string()],
+        ours,
+    ));
     core.failed(error.failure(session.place_of(ends, "XAuth", None)));
     session.close(DownReason::ProtocolError);
 }

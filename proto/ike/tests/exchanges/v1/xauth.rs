@@ -112,9 +112,10 @@ fn a_wrong_password_and_an_unknown_user_are_refused() {
         let mut lab = lab(|a, _| set(a, |v1| v1.xauth = Some(xauth)));
         lab.a.command(Command::Initiate(POLICY));
         lab.settle();
-        let there = lab.b.failure(Part::Authentication).to_string();
+        let there = lab.b.failure(Part::Login).to_string();
         assert!(there.contains("XAuth as") && !there.contains("nonsense") && !there.contains("wonderland"), "{there}");
-        lab.a.failure(Part::Authentication);
+        let here = lab.a.failure(Part::Login).to_string();
+        assert!(here.contains("login is not accepted") && !here.contains("pre-shared"), "{here}");
         assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
         assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     }
@@ -134,7 +135,7 @@ fn nothing_is_negotiated_with_who_does_not_log_in() {
     }
     lab.b.sent.clear();
     lab.b.sleep(Remote::LOGIN_TIME + Duration::from_secs(1));
-    assert!(lab.b.failure(Part::Authentication).to_string().contains("no XAuth login in time"));
+    assert!(lab.b.failure(Part::Login).to_string().contains("no XAuth login in time"));
     assert!(lab.b.endpoint.ike_sas().is_empty());
     assert!(lab.b.sas.is_empty());
 }
@@ -179,7 +180,7 @@ fn hybrid_mode_takes_a_certificate_of_the_gateway_alone() {
     });
     lab.a.command(Command::Initiate(POLICY));
     lab.settle();
-    lab.b.failure(Part::Authentication);
+    lab.b.failure(Part::Login);
     assert!(lab.b.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
 }
 

@@ -74,6 +74,21 @@ fn each_cause_is_told_with_what_mends_it() {
     }
 }
 
+// The key is right, the password is not.
+#[test]
+fn another_password_is_not_another_key() {
+    let v1 = "-z 1 -e AES128-CBC -a SHA256 -d MODP2048";
+    let mut pair =
+        Pair::new("xauth", [&format!("{v1} --xauth-login me"), ""], [&format!("{v1} --xauth-users users"), ""]);
+    pair.initiate();
+    for (at, words) in [(0, "here: XAuth as carol"), (1, "peer: XAuth as fqdn:carol")] {
+        let text = pair.why(at, "gw");
+        assert!(text.contains("the user's login is not accepted") && text.contains(words), "{text}");
+        assert!(text.contains("change: check the user and the password of both sides"), "{text}");
+        assert!(!text.contains("key"), "{text}");
+    }
+}
+
 #[test]
 fn another_key_and_silence_are_told() {
     let mut pair = Pair::new("psk", ["", ""], ["", ""]);
