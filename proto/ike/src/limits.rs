@@ -124,6 +124,10 @@ pub const REAUTH_SHORTEST: Duration = Duration::from_secs(3);
 /// How long an IKE SA waits for the one that shall take its place after the time to authenticate anew.
 pub const REAUTH_GRACE: Duration = Duration::from_secs(90);
 
+/// How long an IKE SA stays beside the one that took its place by authenticating anew: packets that the peer sent before it
+/// had the new Child SAs still arrive, and what we sent is through before the peer is told that its SAs are gone.
+pub const REAUTH_OVERLAP: Duration = Duration::from_secs(1);
+
 /// How long a replaced IKE SA waits for the peer to delete it.
 pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 

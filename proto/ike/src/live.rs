@@ -35,6 +35,10 @@ pub(crate) trait Live {
     fn child_idle(&mut self, inbound: Spi, direction: Direction, now: Instant);
     /// Deletes the IKE SA.
     fn close(&mut self, reason: DownReason);
+    /// Deletes the IKE SA at this time, and does nothing else with it from now on.
+    fn close_at(&mut self, reason: DownReason, _at: Instant) {
+        self.close(reason);
+    }
     /// Asks whether the peer is alive.
     fn check_liveness(&mut self, core: &Core);
     /// As [`Live::check_liveness`] because of a hint that proves nothing, at a limited rate.

@@ -361,6 +361,14 @@ impl Live for Established {
         self.tasks.push_front(Task::new(What::Close(reason)));
     }
 
+    fn close_at(&mut self, reason: DownReason, at: Instant) {
+        if self.stage == Stage::Active {
+            self.stage = Stage::Closing;
+            (self.rekey_at, self.authenticated) = (None, Authenticated::default());
+            self.tasks = [Task { at: Some(at), ..Task::new(What::Close(reason)) }].into();
+        }
+    }
+
     fn check_liveness(&mut self, core: &Core) {
         let busy = self.open.is_some() || self.tasks.iter().any(|task| self.is_due(task, core.now));
         if self.stage == Stage::Active && !busy {

@@ -140,7 +140,7 @@ fn wanted(child: &ChildSa) -> Want {
     Want { policy: child.policy.policy.id, flow: flow.filter(|_| pfp.any()), pfp }
 }
 
-/// The IKE SA that was made in place of another stands, and its Child SAs do: the other goes.
+/// The IKE SA that was made in place of another stands, and its Child SAs do: the other goes, a little later.
 pub(crate) fn take_over(sa: &mut Established, ends: &mut Ends, core: &mut Core) {
     let making = |what: &What| matches!(what, What::Create(_));
     let open = matches!(&sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
@@ -150,5 +150,6 @@ pub(crate) fn take_over(sa: &mut Established, ends: &mut Ends, core: &mut Core) 
     let Some(old) = ends.replaces.take() else { return };
     let Some(spis) = core.table.get(old).map(|old| old.ends.spis()) else { return };
     core.event(Event::IkeReauthenticated { remote: sa.remote.name.clone(), old: spis, new: ends.spis() });
-    core.with_ike(old, |old, _, _| old.close(DownReason::Replaced));
+    let at = core.now + limits::REAUTH_OVERLAP;
+    core.with_ike(old, |old, _, _| old.close_at(DownReason::Replaced, at));
 }

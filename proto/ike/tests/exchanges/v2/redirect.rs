@@ -175,6 +175,9 @@ fn a_peer_is_sent_away_in_the_middle_and_its_traffic_goes_on_meanwhile() {
         };
         assert!(!lab.a.children().is_empty(), "traffic would wait");
     }
+    // What is on its way on the old SAs has arrived.
+    lab.sleep(Duration::from_secs(1));
+    lab.settle();
     assert_at_second(&lab);
     let now = lab.a.child();
     assert!(now.inbound != child.inbound);
