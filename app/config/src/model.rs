@@ -366,6 +366,7 @@ impl Model {
                 policy: entry.spd_policy(),
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
+                ah: esp.ah.clone(),
                 dynamic: esp.dynamic.clone(),
                 names: esp.names.clone(),
             })

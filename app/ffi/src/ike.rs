@@ -186,7 +186,7 @@ pub unsafe extern "C" fn rvl_ike_add_policy(
         }
         let proposals = text::proposals(ProtocolId::ESP, encryption, integrity, None, key_exchange)?;
         let (remote, dynamic, names) = (remote.to_owned(), Default::default(), Vec::new());
-        let child = ChildPolicy { policy, remote, proposals, dynamic, names };
+        let child = ChildPolicy { policy, remote, proposals, ah: Vec::new(), dynamic, names };
         handle::with(ike, |ike: &mut Ike| {
             ike.typed.policies.retain(|other| other.policy.id != child.policy.id);
             ike.typed.policies.push(child);

@@ -14,6 +14,7 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use ravelin_types::selector::narrow;
+use ravelin_types::transform::IntegId;
 use ravelin_types::{Identity, Secret};
 use subtle::ConstantTimeEq;
 
@@ -113,6 +114,15 @@ impl Config {
             if !known || !usable(&child.proposals, protocol, crypto) {
                 mistakes.push(Mistake::NoChildProposal(id));
             }
+            if !child.ah.is_empty() {
+                let mut remotes = self.remotes.iter().filter(|remote| remote.name == child.remote);
+                if remotes.any(|remote| matches!(remote.version, IkeVersion::V2)) {
+                    mistakes.push(Mistake::AhAndEsp(id, child.remote.clone()));
+                }
+                if protocol != ProtocolId::ESP || !child.ah.iter().any(|ah| crypto.integ(*ah).is_some()) {
+                    mistakes.push(Mistake::NoChildProposal(id));
+                }
+            }
         }
         mistakes
     }
@@ -157,6 +167,8 @@ pub enum Mistake {
     NoIkeProposal(String),
     /// None of the policy's proposals is complete and known to the crypto provider.
     NoChildProposal(PolicyId),
+    /// The policy wants AH around ESP, and the remote is of IKEv2.
+    AhAndEsp(PolicyId, String),
     /// The policy names a remote that is not there.
     NoRemote(PolicyId, String),
     /// The policy does not ask for protection, so there is nothing to negotiate.
@@ -190,6 +202,12 @@ impl fmt::Display for Mistake {
                 f,
                 "policy {} has no usable proposal: ESP takes a cipher, and an integrity algorithm unless the cipher \
                  authenticates, AH an integrity algorithm, that are built in",
+                id.0
+            ),
+            Mistake::AhAndEsp(id, name) => write!(
+                f,
+                "policy {} wants AH and ESP together, and remote {name} is of IKEv2, which negotiates one protocol for an SA \
+                 (RFC 7296 §3.3): use ESP, or IKEv1 (-z 1), or keys by hand (ipsec addsa)",
                 id.0
             ),
             Mistake::NoRemote(id, name) => write!(f, "policy {} names the remote {name}, which is not there", id.0),
@@ -396,6 +414,9 @@ pub struct ChildPolicy {
     /// ESP proposals in order of preference; KE transforms in them ask for PFS when the SA is made or rekeyed by
     /// CREATE_CHILD_SA (RFC 7296 §1.3.1).
     pub proposals: Vec<Proposal>,
+    /// AH around ESP, with one of these algorithms, both as one SA (RFC 4301 §4.1 has no such bundle any more, and IKEv2 no
+    /// proposal for it: IKEv1 alone). Empty: what `proposals` say.
+    pub ah: Vec<IntegId>,
     /// Selectors beside those of the policy whose addresses are those of the IKE SA, found when it is negotiated.
     pub dynamic: DynamicTs,
     /// The name of the SPD entry (RFC 4301 §4.4.1.1): peers that proved to be one of these may use the policy, and no

@@ -166,6 +166,9 @@ pub const V1_LINGER: Duration = Duration::from_secs(30);
 /// that makes the peer install that may be under way, or lost and sent once more.
 pub const V1_SWITCH: Duration = Duration::from_secs(2);
 
+/// Transforms of AH that are tried with each one of ESP, where a peer offers both together; there are not more algorithms.
+pub const V1_AH_TRANSFORMS: usize = 16;
+
 /// How long an SA of IKEv1 that we replaced stays: a Child SA goes on receiving, an ISAKMP SA waits for the peer to notice.
 pub const V1_RETIREMENT: Duration = Duration::from_secs(5);
 

@@ -117,6 +117,15 @@ impl Suite {
         }
     }
 
+    /// The same where `spi` is the label in the AH header beside ESP.
+    #[must_use]
+    pub fn labelled(self, spi: Spi) -> Self {
+        match self {
+            Suite::AhEsp { ah, esp, .. } => Suite::AhEsp { ah, ah_spi: spi, esp },
+            alone => alone,
+        }
+    }
+
     /// 32-bit or extended sequence numbers; with AH and ESP those of the outer protocol.
     pub fn sn(&self) -> SnId {
         match self {

@@ -168,6 +168,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         policy: policy(index, scenario),
         remote: PEER.into(),
         proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: scenario.esp.clone() }],
+        ah: Vec::new(),
         dynamic: Default::default(),
         names: Vec::new(),
     };

@@ -169,11 +169,16 @@ impl OptionArgs {
     }
 
     /// The options of an SA in this mode, of ESP or AH, to this end.
-    pub(super) fn interpret(&self, mode: Mode, esp: bool, endpoint: IpAddr) -> Result<SaOptions, Conflict> {
+    pub(super) fn interpret(
+        &self,
+        mode: Mode,
+        (ah, esp): (bool, bool),
+        endpoint: IpAddr,
+    ) -> Result<SaOptions, Conflict> {
         if let Some(flag) = self.of_esp().filter(|_| !esp) {
             return Err(Conflict::at(flag, format!("--{} is about ESP; leave it out, or use -t ESP", flag.1)));
         }
-        if self.ah_align64 && esp {
+        if self.ah_align64 && !ah {
             return Err(Conflict::at(('\0', "ah-align64"), "--ah-align64 is about AH; leave it out, or use -t AH"));
         }
         if let Some(flag) = self.of_tunnels().filter(|_| mode == Mode::Transport) {

@@ -199,6 +199,13 @@ enum KindWord {
     Ahesp,
 }
 
+impl KindWord {
+    /// Whether there is AH, and whether there is ESP.
+    fn protocols(self) -> (bool, bool) {
+        (self != KindWord::Esp, self != KindWord::Ah)
+    }
+}
+
 /// A list behind one flag. (Clap would take a `Vec` for a flag that is given several times.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct List<T>(pub(super) Vec<T>);
@@ -286,11 +293,6 @@ impl PolicyArgs {
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let refused = [
-            (
-                self.kind == KindWord::Ahesp,
-                ('t', "type"),
-                "IKEv2 negotiates one protocol for an SA, not AH and ESP together; use -t ESP",
-            ),
             (
                 self.kind == KindWord::Ah && self.encryption.is_some(),
                 ('e', "encryption"),
@@ -440,11 +442,12 @@ impl PolicyArgs {
             local,
             mode,
             proposals: self.proposals(notes)?,
+            ah: self.ah().to_vec(),
             lifetime: self.lifetime()?,
             replay_window: self.replay_window,
             pfp: self.pfp.unwrap_or_default(),
             start: self.start,
-            options: self.options.interpret(mode, self.kind == KindWord::Esp, endpoint)?,
+            options: self.options.interpret(mode, self.kind.protocols(), endpoint)?,
             closed: afterwards,
             dead: afterwards,
             persistent: self.start == Start::Now,
@@ -452,6 +455,14 @@ impl PolicyArgs {
             names: self.names.clone(),
             updown: self.updown.clone(),
         })
+    }
+
+    /// What AH around ESP takes.
+    fn ah(&self) -> &[IntegId] {
+        match self.kind {
+            KindWord::Ahesp => self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0),
+            KindWord::Esp | KindWord::Ah => &[],
+        }
     }
 
     fn proposals(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
@@ -476,7 +487,7 @@ impl PolicyArgs {
             let why = format!("{id} is an integrity algorithm of AH; for ESP it is a cipher: -e {id}");
             return Err(Conflict::at(('a', "integrity"), why));
         }
-        match unused_integrity(self.integrity.is_some(), encr) {
+        match unused_integrity(self.integrity.is_some() && self.kind == KindWord::Esp, encr) {
             Some(note) => {
                 notes.push(note);
                 notes.extend(algorithm::warnings(encr, &[]));

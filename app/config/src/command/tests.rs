@@ -41,7 +41,6 @@ const REMOTE: &str = "ike remote -n remoteINFO -z 2 -w -u -a HMAC-SHA-2-384 -e A
 #[test]
 fn what_is_not_there_is_refused_by_name() {
     for (line, at, words) in [
-        (POLICY.replace("ESP", "AHESP"), "-t", "use -t ESP"),
         (REMOTE.replace("-z 2", "-z 2 --aggressive"), "--aggressive", "say -z 1"),
         (REMOTE.replace("-z 2", "-z 1").replace("AES256-CBC", "AES256-GCM"), "-e", "use AES256-CBC"),
         (format!("{REMOTE} -b cert.pem"), "-b", "a certificate goes with -m RSASIG"),

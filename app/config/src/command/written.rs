@@ -16,7 +16,7 @@ use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{KeMethod, SnId, Transform};
+use ravelin_types::transform::{IntegId, KeMethod, SnId, Transform};
 
 use super::internal::End;
 use super::options;
@@ -147,8 +147,17 @@ impl EspSpec {
 
     fn protection(&self, line: &mut Line) {
         let ah = self.proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH);
-        line.value("-t", if ah { "AH" } else { "ESP" });
-        suite(line, &self.proposals);
+        line.value(
+            "-t",
+            if !self.ah.is_empty() {
+                "AHESP"
+            } else if ah {
+                "AH"
+            } else {
+                "ESP"
+            },
+        );
+        suite(line, &self.proposals, &self.ah);
         let rest = self.proposals.first().map_or(&[][..], |proposal| &proposal.transforms);
         line.list("--pfs", &rest.iter().filter(is_exchange).map(exchange_name).collect::<Vec<_>>());
         let has = |id: SnId| rest.contains(&Transform::Sn(id));
@@ -171,15 +180,16 @@ impl EspSpec {
     }
 }
 
-/// `-e` and `-a`. A list that mixes ciphers of both kinds has become several proposals, in its order.
-fn suite(line: &mut Line, proposals: &[Proposal]) {
+/// `-e` and `-a`. A list that mixes ciphers of both kinds has become several proposals, in its order. AH around ESP has all
+/// of `-a`.
+fn suite(line: &mut Line, proposals: &[Proposal], ah: &[IntegId]) {
     let transforms = || proposals.iter().flat_map(|proposal| &proposal.transforms);
     let ciphers = transforms().filter_map(|transform| match transform {
         Transform::Encr(id, bits) => Some(encr_name(*id, *bits)),
         _ => None,
     });
     line.list("-e", &ciphers.collect::<Vec<_>>());
-    let mut integ: Vec<String> = Vec::new();
+    let mut integ: Vec<String> = ah.iter().copied().map(integ_name).collect();
     for transform in transforms() {
         if let Transform::Integ(id) = transform
             && !integ.contains(&integ_name(*id))
@@ -252,7 +262,7 @@ impl RemoteSpec {
         let first = self.proposals.first().map(exchanges).unwrap_or_default();
         let alike = self.proposals.iter().take_while(|proposal| exchanges(proposal) == first).count();
         let (of_first, others) = self.proposals.split_at(alike);
-        suite(line, of_first);
+        suite(line, of_first, &[]);
         let prf = of_first.first().map_or(&[][..], |proposal| &proposal.transforms);
         let prf = prf.iter().filter_map(|transform| match transform {
             Transform::Prf(id) => Some(prf_name(*id)),

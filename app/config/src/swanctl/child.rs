@@ -136,6 +136,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
             local: ends.local,
             mode,
             proposals,
+            ah: Vec::new(),
             lifetime,
             replay_window: window,
             pfp: Pfp::NONE,

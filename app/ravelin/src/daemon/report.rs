@@ -19,7 +19,7 @@ use ravelin_types::policy::{Action, Mode, Ways};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::IntegId;
+use ravelin_types::transform::{IntegId, Transform};
 use ravelin_types::{Instant, Secret};
 
 use super::failures::Failures;
@@ -143,6 +143,9 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
             detail.put("local", local);
         }
         detail.put_list("proposals", &esp.proposals);
+        if !esp.ah.is_empty() {
+            detail.put_list("ah", esp.ah.iter().map(|id| Transform::Integ(*id)));
+        }
         put_limits(&mut detail, "hard", &esp.lifetime.hard);
         put_limits(&mut detail, "soft", &esp.lifetime.soft);
         detail.put("replay-window", esp.replay_window);

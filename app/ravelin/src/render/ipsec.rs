@@ -67,6 +67,9 @@ fn detail(out: &mut String, policy: &Message) {
     for proposal in policy.list("proposals").unwrap_or_default() {
         let _ = writeln!(out, "  {proposal}");
     }
+    if let Some(around) = policy.list("ah") {
+        let _ = writeln!(out, "  AH around it: {}", around.join(", "));
+    }
     let _ = write!(out, "  Life={} secs", field(policy, "hard-seconds"));
     for (name, unit) in [("hard-bytes", "bytes"), ("hard-packets", "packets")] {
         if let Some(limit) = policy.text(name) {

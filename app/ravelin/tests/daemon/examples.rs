@@ -157,3 +157,28 @@ PEER -s OWN -d PEER -h
     }
     Ok(())
 }
+
+// `-t AHESP` of §3.13, which no implementation of others negotiates any more.
+#[cfg(feature = "ikev1")]
+pub fn ah_around_esp_is_negotiated_and_carries_packets() -> Result<(), &'static str> {
+    let (_elsewhere, one, two) = hosts("ahesp");
+    let written = "\
+ipsec policy -n both -g gw -t AHESP -e AES128-CBC -a HMAC-SHA-2-256 -m tunnel -p icmp -r PEER -s OWN -d PEER
+ike remote -n gw -z 1 -w -u -a SHA256 -e AES128-CBC -d MODP2048 -r PEER -f ipv4:PEER -g ipv4:OWN -h psk
+";
+    let mut daemons = Vec::new();
+    for (lab, host) in [(&one, HOST1), (&two, HOST2)] {
+        lab.write("psk", "a secret of both hosts\n");
+        lab.write("ike_rc", &lines(host, written));
+        daemons.push(lab.daemon("--rc ike_rc"));
+    }
+    let said = sh("ping", &["-c", "3", "-i", "0.2", "-W", "10", HOST2]);
+    assert!(said.contains(" 3 received"), "{said}");
+    for lab in [&one, &two] {
+        let listing = lab.ok("ipsec netstat");
+        assert!(listing.contains("Pkts transmitted: 3,") && listing.contains("Pkts received: 3,"), "{listing}");
+        let negotiated = lab.ok("ike netstat -p 2");
+        assert!(has(&negotiated, &["*AHESP both, SPID=6: INSTALLED, tunnel*"]), "{negotiated}");
+    }
+    Ok(())
+}

@@ -135,6 +135,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             },
             remote: PEER.into(),
             proposals: vec![Proposal { protocol: ProtocolId::ESP, transforms: esp }],
+            ah: Vec::new(),
             dynamic: Default::default(),
             names: Vec::new(),
         }],

@@ -108,7 +108,8 @@ impl ChildOffer {
         if proposals.is_empty() {
             return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
         }
-        if ends.nat.any() && proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH) {
+        let ah = !policy.ah.is_empty() || proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH);
+        if ends.nat.any() && ah {
             return Err(AH_THROUGH_NAT);
         }
         let inbound = core.child_spi(ends.our_spi());

@@ -11,7 +11,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Spi;
 use ravelin_types::identity::IdType;
 use ravelin_types::policy::Mode;
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::proposal::{AhSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
 use ravelin_wire::ike::v1::{
@@ -20,6 +20,7 @@ use ravelin_wire::ike::v1::{
 
 use super::vendor::NatT;
 use crate::error::Error;
+use crate::limits;
 use crate::negotiate;
 
 const ESP: &[(EspId, EncrId)] = &[
@@ -63,18 +64,28 @@ pub(crate) struct Common {
     pub(crate) group: Option<KeMethod>,
 }
 
-/// The SA payload for proposals that are all for one protocol, transform by transform.
-pub(crate) fn sa(proposals: &[Proposal], spi: Spi, common: Common, crypto: &CryptoProvider) -> Sa {
+/// The SA payload for proposals that are all for one protocol, transform by transform. With AH around ESP there are two
+/// proposals of one number, which are taken together (RFC 2408 §4.2): any transform of the one with any of the other.
+pub(crate) fn sa(proposals: &[Proposal], ah: &[IntegId], spi: Spi, common: Common, crypto: &CryptoProvider) -> Sa {
     let protocol = proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
     // What asks for additional key exchanges is not to be had here; without them it would be another thing.
-    let plain = proposals.iter().filter(|proposal| !negotiate::lists_additional(slice::from_ref(*proposal)));
-    let all = plain.flat_map(|proposal| suites(proposal, crypto));
-    let transforms = all.zip(1u8..).map(|((id, own), number)| {
-        let attributes = own.into_iter().chain(common.attributes()).collect();
-        OfferedTransform { number, id, attributes }
+    let plain: Vec<&Proposal> =
+        proposals.iter().filter(|proposal| !negotiate::lists_additional(slice::from_ref(*proposal))).collect();
+    let offered = |protocol, suites: Vec<(u8, Vec<Attribute>)>| {
+        let transforms = suites.into_iter().zip(1u8..).map(|((id, own), number)| {
+            let attributes = own.into_iter().chain(common.attributes()).collect();
+            OfferedTransform { number, id, attributes }
+        });
+        OfferedProposal { number: 1, protocol, spi: spi.into(), transforms: transforms.collect() }
+    };
+    let around = plain.first().filter(|_| !ah.is_empty()).map(|esp| {
+        let integ = ah.iter().filter(|id| crypto.integ(**id).is_some()).map(|id| Transform::Integ(*id));
+        let numbers = esp.transforms.iter().copied().filter(|transform| matches!(transform, Transform::Sn(_)));
+        let proposal = Proposal { protocol: ProtocolId::AH, transforms: integ.chain(numbers).collect() };
+        offered(ProtocolId::AH, suites(&proposal, crypto))
     });
-    let transforms = transforms.collect();
-    Sa(vec![OfferedProposal { number: 1, protocol, spi: spi.into(), transforms }])
+    let own = offered(protocol, plain.iter().flat_map(|proposal| suites(proposal, crypto)).collect());
+    Sa(around.into_iter().chain([own]).collect())
 }
 
 /// Transform ID and own attributes of each combination of a proposal.
@@ -147,29 +158,93 @@ pub(crate) struct Offered {
     pub(crate) transform: usize,
     /// What it asks for, one transform of each type.
     pub(crate) suite: Proposal,
+    /// AH around it.
+    pub(crate) ah: Option<Around>,
     pub(crate) mode: Mode,
     pub(crate) lifetime: Option<Duration>,
 }
 
-/// What can be chosen of an SA payload: single protocols whose attributes are all understood, encapsulated as the path
-/// asks for.
+/// The AH of an offer to put it around ESP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// Its proposal, and its transform in that.
+    pub(crate) at: (usize, usize),
+    pub(crate) suite: AhSuite,
+}
+
+/// What can be chosen of an SA payload: single protocols, and ESP with AH around it, whose attributes are all understood,
+/// encapsulated as the path asks for.
 pub(crate) fn offered(sa: &Sa, udp: bool, crypto: &CryptoProvider) -> Vec<Offered> {
     let mut offered = Vec::new();
     for (index, proposal) in sa.0.iter().enumerate() {
         // RFC 2408 §4.2: proposals of one number are taken together or not at all.
-        let alone = sa.0.iter().filter(|other| other.number == proposal.number).count() == 1;
-        if !alone {
-            continue;
-        }
+        let mut others = sa.0.iter().enumerate().filter(|(at, other)| *at != index && other.number == proposal.number);
+        let around = match (others.next(), others.next()) {
+            (None, _) => None,
+            (Some((at, other)), None) if (proposal.protocol, other.protocol) == (ProtocolId::ESP, ProtocolId::AH) => {
+                Some((at, other))
+            }
+            _ => continue,
+        };
         for (at, transform) in proposal.transforms.iter().enumerate() {
-            if let Some((suite, mode, in_udp, lifetime)) = received(proposal.protocol, transform, crypto)
-                && in_udp == udp
-            {
-                offered.push(Offered { proposal: index, transform: at, suite, mode, lifetime });
+            let Some((suite, mode, in_udp, lifetime)) = received(proposal.protocol, transform, crypto) else {
+                continue;
+            };
+            if in_udp != udp {
+                continue;
+            }
+            let plain = Offered { proposal: index, transform: at, suite, ah: None, mode, lifetime };
+            match around {
+                None => offered.push(plain),
+                Some((place, ah)) => offered.extend(arounds(place, ah, &plain, udp, crypto)),
             }
         }
     }
     offered
+}
+
+/// Each transform of AH that goes with one of ESP: in the same mode, with the same group and kind of sequence numbers.
+fn arounds(place: usize, ah: &OfferedProposal, esp: &Offered, udp: bool, crypto: &CryptoProvider) -> Vec<Offered> {
+    let rest = |suite: &Proposal| -> Vec<Transform> {
+        let shared = |transform: &Transform| matches!(transform, Transform::Ke(_) | Transform::Sn(_));
+        suite.transforms.iter().copied().filter(shared).collect()
+    };
+    let transforms = ah.transforms.iter().enumerate().take(limits::V1_AH_TRANSFORMS);
+    let fitting = transforms.filter_map(|(at, transform)| {
+        let (suite, mode, in_udp, lifetime) = received(ProtocolId::AH, transform, crypto)?;
+        let fits = mode == esp.mode && in_udp == udp && rest(&suite) == rest(&esp.suite);
+        let integ = suite.transforms.iter().find_map(|transform| match transform {
+            Transform::Integ(id) => Some(*id),
+            _ => None,
+        })?;
+        let sn = suite.transforms.iter().find_map(|transform| match transform {
+            Transform::Sn(sn) => Some(*sn),
+            _ => None,
+        })?;
+        let lifetime = [lifetime, esp.lifetime].into_iter().flatten().min();
+        let ah = Some(Around { at: (place, at), suite: AhSuite { integ, sn } });
+        fits.then(|| Offered { ah, lifetime, ..esp.clone() })
+    });
+    fitting.collect()
+}
+
+/// Whether an offer has AH around ESP exactly where a policy wants it, with an algorithm that the policy has.
+pub(crate) fn fits(offered: &Offered, ah: &[IntegId], crypto: &CryptoProvider) -> bool {
+    match &offered.ah {
+        None => ah.is_empty(),
+        Some(around) => ah.contains(&around.suite.integ) && crypto.integ(around.suite.integ).is_some(),
+    }
+}
+
+/// The suite that was chosen, with the peer's SPI of AH where that is around it.
+pub(crate) fn suite(chosen: &Offered, agreed: Suite, sa: &Sa) -> Result<Suite, Error> {
+    let Some(around) = &chosen.ah else { return Ok(agreed) };
+    let spi = sa.0.get(around.at.0).and_then(|proposal| proposal.spi.child()).filter(|spi| spi.is_usable());
+    let ah_spi = spi.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
+    match agreed {
+        Suite::Esp(esp) => Ok(Suite::AhEsp { ah: around.suite, ah_spi, esp }),
+        _ => Err(Error::Violation("AH around something else than ESP")),
+    }
 }
 
 type Received = (Proposal, Mode, bool, Option<Duration>);
@@ -322,7 +397,7 @@ mod tests {
     #[test]
     fn what_is_offered_is_what_is_read() {
         let proposals = esp(&[CBC, GCM, SHA2, SHA1]);
-        let sa = sa(&proposals, Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
+        let sa = sa(&proposals, &[], Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
         let read = offered(&sa, false, &provider());
         let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
         assert_eq!(
@@ -350,7 +425,7 @@ mod tests {
     #[test]
     fn extended_numbers_are_not_offered_beside_others() {
         let proposals = esp(&[GCM, EXTENDED, Transform::Sn(SnId::SEQUENTIAL_32)]);
-        let read = offered(&sa(&proposals, Spi(7), COMMON, &provider()), false, &provider());
+        let read = offered(&sa(&proposals, &[], Spi(7), COMMON, &provider()), false, &provider());
         let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
         assert_eq!(lines, ["ESP: AES128-GCM, NO-ESN"]);
     }
@@ -360,7 +435,7 @@ mod tests {
         let proposals = esp(&[GCM, EXTENDED]);
         for udp in [NatT::Rfc, NatT::Draft] {
             let common = Common { mode: Mode::Transport, udp: Some(udp), ..COMMON };
-            let read = offered(&sa(&proposals, Spi(7), common, &provider()), true, &provider());
+            let read = offered(&sa(&proposals, &[], Spi(7), common, &provider()), true, &provider());
             let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
             assert_eq!(lines, ["ESP: AES128-GCM, ESN"]);
             assert!(offered_modes(&read, Mode::Transport));
@@ -370,7 +445,7 @@ mod tests {
     // History rows 5 and 17: key lengths of zero, unknown numbers and attributes are not chosen.
     #[test]
     fn unknown_values_are_not_chosen() {
-        let good = sa(&esp(&[CBC, SHA2]), Spi(7), COMMON, &provider());
+        let good = sa(&esp(&[CBC, SHA2]), &[], Spi(7), COMMON, &provider());
         assert_eq!(offered(&good, false, &provider()).len(), 1);
         for (kind, value) in [(6u16, 0u16), (5, 0), (5, 99), (4, 0), (4, 5), (7, 1), (8, 1), (11, 0), (11, 2), (99, 1)]
         {
@@ -387,6 +462,37 @@ mod tests {
         let mut bundle = good.clone();
         bundle.0.push(good.0[0].clone());
         assert!(offered(&bundle, false, &provider()).is_empty(), "two proposals of one number");
+    }
+
+    // RFC 2408 §4.2: both or neither.
+    #[test]
+    fn ah_around_esp_is_two_proposals_of_one_number() {
+        let ah = [IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA1_96];
+        let sa = sa(&esp(&[CBC, SHA2]), &ah, Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
+        let protocols: Vec<_> = sa.0.iter().map(|proposal| (proposal.number, proposal.protocol)).collect();
+        assert_eq!(protocols, [(1, ProtocolId::AH), (1, ProtocolId::ESP)]);
+        let read = offered(&sa, false, &provider());
+        let around: Vec<_> = read.iter().map(|offered| offered.ah.unwrap().suite.integ).collect();
+        assert_eq!(around, ah, "each with the one transform of ESP");
+        assert!(read.iter().all(|offered| fits(offered, &ah, &provider()) && !fits(offered, &[], &provider())));
+        assert!(!fits(&read[1], &ah[..1], &provider()));
+        // In another mode, with another group or with a third proposal they do not go together.
+        type Change = fn(&mut Sa);
+        let changes: [Change; 4] = [
+            |sa| sa.0[0].transforms.iter_mut().for_each(|one| one.attributes.retain(|it| it.kind != 3)),
+            |sa| sa.0[0].transforms.iter_mut().for_each(|one| one.attributes.push(Attribute::number(4, 2))),
+            |sa| sa.0.push(sa.0[0].clone()),
+            |sa| sa.0[1].protocol = ProtocolId::AH,
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut sa = sa.clone();
+            change(&mut sa);
+            assert!(offered(&sa, false, &provider()).is_empty(), "{index}");
+        }
+        let long = OfferedProposal { transforms: vec![sa.0[0].transforms[0].clone(); 200], ..sa.0[0].clone() };
+        let many =
+            Sa(vec![long, OfferedProposal { transforms: vec![sa.0[1].transforms[0].clone(); 200], ..sa.0[1].clone() }]);
+        assert_eq!(offered(&many, false, &provider()).len(), 200 * limits::V1_AH_TRANSFORMS);
     }
 
     #[test]

@@ -441,10 +441,10 @@ impl Session {
             Task::RekeyChild(spi) => quick_mode::rekey(self, ends, spi, core),
             Task::DeleteChild(spi, reason) => {
                 let Some(child) = self.children.get(&spi) else { return };
-                let protocol = child.terms.suite.protocol();
+                let suite = child.terms.suite;
                 // First, for what takes its place may begin to send.
                 self.children.take_down(spi, reason, core);
-                informational::send_delete(self, ends, protocol, spi, core);
+                informational::send_delete(self, ends, &suite, spi, core);
             }
             Task::Rekey => {
                 self.stage = Stage::Rekeying;

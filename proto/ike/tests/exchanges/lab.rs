@@ -485,6 +485,7 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
         },
         remote: "peer".into(),
         proposals: vec![esp_proposal()],
+        ah: Vec::new(),
         dynamic: Default::default(),
         names: Vec::new(),
     }

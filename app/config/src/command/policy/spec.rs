@@ -9,6 +9,7 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, Ways};
 use ravelin_types::proposal::Proposal;
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::IntegId;
 
 use super::{ActionWord, Start};
 use crate::value::priority::Priority;
@@ -51,6 +52,8 @@ pub struct EspSpec {
     pub mode: Mode,
     /// In order of preference.
     pub proposals: Vec<Proposal>,
+    /// AH around ESP, with one of these; empty: what the proposals say.
+    pub ah: Vec<IntegId>,
     /// Soft and hard limits.
     pub lifetime: Lifetime,
     /// Packets, 0 for no check.

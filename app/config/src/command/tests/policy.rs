@@ -1,5 +1,7 @@
 //! `ipsec policy`: traffic, and what becomes of it.
 
+use ravelin_types::transform::IntegId;
+
 use super::*;
 
 // Document 003 §5.1 with modern algorithms.
@@ -94,6 +96,25 @@ fn a_policy_may_be_for_peers_of_a_name() {
         let (place, message) = bad(&line);
         assert_eq!(place.as_deref(), at, "{line}: {message}");
         assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
+// Document 003 §3.13. AH has algorithms of its own; ESP has them, too, where its cipher needs one.
+#[test]
+fn ah_may_be_around_esp() {
+    for (words, esp, ah) in [
+        ("-e AES128-GCM -a HMAC-SHA-2-384", "ESP: AES128-GCM, ESN, NO-ESN", vec![IntegId::HMAC_SHA2_384_192]),
+        ("-e AES128-CBC -a HMAC-SHA-1", "ESP: AES128-CBC, HMAC-SHA-1, ESN, NO-ESN", vec![IntegId::HMAC_SHA1_96]),
+        ("-e AES128-GCM", "ESP: AES128-GCM, ESN, NO-ESN", crate::value::algorithm::DEFAULT_INTEG.to_vec()),
+    ] {
+        let line = POLICY.replace("-t ESP -e AES128-GCM", &format!("-t AHESP {words}"));
+        let parsed = good(&line);
+        assert!(!parsed.notes.iter().any(|note| note.contains("no effect")), "{:?}", parsed.notes);
+        let Command::AddPolicy(spec) = parsed.command else { panic!() };
+        let Command::AddPolicy(again) = good(&spec.line().to_string()).command else { panic!() };
+        assert_eq!(again, spec);
+        let sa = spec.esp.unwrap();
+        assert_eq!((sa.proposals[0].to_string(), sa.ah), (esp.to_owned(), ah), "{words}");
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
-use ravelin_types::proposal::ProtocolId;
+use ravelin_types::proposal::{ProtocolId, Suite};
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v1::{AnySpi, Delete, Notify, NotifyType, Payload};
 
@@ -40,9 +40,11 @@ pub(crate) fn send(session: &mut Session, ends: &Ends, payloads: Vec<Payload>, c
     }
 }
 
-/// Says that a Child SA is gone.
-pub(crate) fn send_delete(session: &mut Session, ends: &Ends, protocol: ProtocolId, inbound: Spi, core: &mut Core) {
-    send(session, ends, vec![Payload::Delete(Delete::Child { protocol, spis: vec![inbound] })], core);
+/// Says that a Child SA is gone, with each of its protocols.
+pub(crate) fn send_delete(session: &mut Session, ends: &Ends, suite: &Suite, inbound: Spi, core: &mut Core) {
+    let both = [suite.ah().map(|_| ProtocolId::AH), suite.esp().map(|_| ProtocolId::ESP)];
+    let delete = |protocol| Payload::Delete(Delete::Child { protocol, spis: vec![inbound] });
+    send(session, ends, both.into_iter().flatten().map(delete).collect(), core);
 }
 
 /// Says that the ISAKMP SA is gone.
@@ -121,7 +123,7 @@ pub(crate) fn handle(
     None
 }
 
-/// The peer no longer receives on an SA.
+/// The peer no longer receives on an SA. Where AH is around ESP, what is said of ESP counts: its SPI names the two.
 fn deleted(session: &mut Session, protocol: ProtocolId, outbound: Spi, core: &mut Core) {
     let Some(child) = session.children.to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
         return;

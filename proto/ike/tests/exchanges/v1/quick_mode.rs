@@ -8,7 +8,7 @@ use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, PolicyId};
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::proposal::{Proposal, ProtocolId, Suite};
 use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
@@ -49,6 +49,58 @@ fn every_kind_of_suite_is_negotiated_in_both_modes() {
             let child = lab.a.child();
             assert_eq!((child.mode, child.suite.protocol()), (mode, proposal.protocol));
         }
+    }
+}
+
+fn around(config: &mut ravelin_ike::Config, ah: &[IntegId]) {
+    config.policies.iter_mut().for_each(|child| child.ah = ah.to_vec());
+}
+
+// RFC 2408 §4.2: two proposals of one number, taken together. Each side has one SPI for both of its protocols, and each
+// protocol has keys of its own (RFC 2409 §5.5).
+#[test]
+fn ah_around_esp_is_one_sa_of_both() {
+    let ah = [IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA1_96];
+    for (proposal, mode) in [(esp_proposal(), Mode::Tunnel), (esp_cbc(), Mode::Transport)] {
+        let mut lab = lab(|a, b| {
+            for config in [&mut *a, &mut *b] {
+                children(config, std::slice::from_ref(&proposal));
+                set_mode(config, mode);
+            }
+            around(a, &ah);
+            // What both have.
+            around(b, &ah[1..]);
+        });
+        lab.establish();
+        lab.assert_mirrored();
+        let (here, there) = (lab.a.child(), lab.b.child());
+        let Suite::AhEsp { ah, ah_spi, .. } = here.suite else { panic!("{:?}", here.suite) };
+        assert_eq!((ah.integ, ah_spi), (IntegId::HMAC_SHA1_96, here.outbound));
+        assert_eq!(there.suite.ah(), Some(&ah));
+        for sa in lab.a.sas.values().chain(lab.b.sas.values()) {
+            let Suite::AhEsp { ah_spi, .. } = sa.suite else { panic!("{:?}", sa.suite) };
+            assert_eq!(ah_spi, sa.spi);
+            let keys = [&sa.keys.ah, &sa.keys.encr, &sa.keys.integ].map(|key| key.expose().to_vec());
+            assert!(keys[0].len() == 20 && !keys[1].starts_with(&keys[0][..16]) && keys[2] != keys[0], "of their own");
+        }
+        lab.a.command(Command::TerminateChildSa(here.inbound));
+        lab.settle();
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    }
+}
+
+#[test]
+fn ah_around_esp_is_what_both_want_or_nobody_has() {
+    let sha2 = [IntegId::HMAC_SHA2_256_128];
+    for (here, there) in [(&sha2[..], &[][..]), (&[], &sha2), (&sha2, &[IntegId::HMAC_SHA1_96])] {
+        let mut lab = lab(|a, b| {
+            around(a, here);
+            around(b, there);
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab.b.failure(Part::ChildProposal);
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     }
 }
 

@@ -39,6 +39,20 @@ fn the_commands_of_one_daemon_make_another() {
     assert!(lines[0].contains(&bench.directory.join("psk").display().to_string()) && !lines[0].contains("secret"));
 }
 
+// RFC 7296 §3.3: a proposal of IKEv2 is for one protocol. RFC 2408 §4.2: IKEv1 takes two together.
+#[test]
+fn ah_around_esp_is_for_ikev1() {
+    let mut bench = Bench::new("ahesp");
+    bench.ok(&format!("{POLICY} -t AHESP -e AES128-CBC -a HMAC-SHA-1"));
+    let error = bench.refused(REMOTE);
+    assert!(error.contains("IKEv2, which negotiates one protocol") && error.contains("IKEv1 (-z 1)"), "{error}");
+    bench.ok("ike remote -n gw -z 1 -w -r 10.0.0.2 --local 10.0.0.1 -h psk");
+    let shown = crate::render::tables(&bench.ok("ipsec policy -v"));
+    assert!(shown.contains("AH around it: HMAC-SHA-1"), "{shown}");
+    let lines = bench.commands();
+    assert!(lines.iter().any(|line| line.contains("-t AHESP")), "{lines:#?}");
+}
+
 #[test]
 fn a_called_file_is_taken_whole_and_what_does_not_configure_is_the_callers() {
     let mut bench = Bench::new("call");

@@ -9,9 +9,7 @@ use core::time::Duration;
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_types::policy::Mode;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
-use ravelin_wire::ike::v1::{
-    Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, OfferedProposal, Opaque, Payload,
-};
+use ravelin_wire::ike::v1::{Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, Opaque, Payload};
 
 use super::{
     Asked, Exchange, NoncePair, State, ids, keys, lifetime, message_id, original_payloads, originals, settle,
@@ -73,8 +71,8 @@ fn first_message(
     };
     let nonce = core.nonce();
     let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
-    let sa = ipsec::sa(offer.proposals(), offer.inbound, common, &core.crypto);
-    if sa.0.iter().all(|proposal| proposal.transforms.is_empty()) {
+    let sa = ipsec::sa(offer.proposals(), &offer.policy.ah, offer.inbound, common, &core.crypto);
+    if sa.0.iter().any(|proposal| proposal.transforms.is_empty()) {
         return Err(Error::Misuse("nothing of the policy's proposal has a number in IKEv1"));
     }
     let mut payloads = vec![Payload::Sa(sa)];
@@ -159,20 +157,21 @@ fn accept(
     rules::require(payloads, rules::QUICK)?;
     let offer = &asked.offer;
     let sa = payloads.sa()?;
-    let [OfferedProposal { spi, transforms, .. }] = sa.0.as_slice() else {
-        return Err(Error::Violation("an answer with more than one proposal"));
-    };
-    if transforms.len() != 1 {
+    if sa.0.len() != 1 + usize::from(!offer.policy.ah.is_empty()) {
+        return Err(Error::Violation("an answer with another number of proposals than was offered"));
+    }
+    if sa.0.iter().any(|proposal| proposal.transforms.len() != 1) {
         return Err(Error::Violation("an answer with more than one transform"));
     }
-    let outbound = spi.child().filter(|spi| spi.is_usable());
+    let not_offered = Error::Violation("the chosen proposal was not offered");
+    let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
+    let chosen = all.first().filter(|chosen| ipsec::fits(chosen, &offer.policy.ah, &core.crypto));
+    let chosen = chosen.ok_or(not_offered.clone())?;
+    let outbound = sa.0.get(chosen.proposal).and_then(|proposal| proposal.spi.child()).filter(|spi| spi.is_usable());
     let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
     if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
         return Err(Error::Violation("the SPI of another Child SA"));
     }
-    let not_offered = Error::Violation("the chosen proposal was not offered");
-    let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
-    let chosen = all.first().ok_or(not_offered.clone())?;
     if chosen.mode != offer.mode() {
         let words = |mode| vec![mode_name(mode).to_string()];
         return Err(Disagreement::new(Part::Mode, words(chosen.mode), words(offer.mode())).into());
@@ -215,7 +214,7 @@ fn accept(
     let announced = payloads.notify(NotifyType::RESPONDER_LIFETIME).and_then(announced_lifetime);
     let terms = Terms {
         outbound,
-        suite: agreed.suite,
+        suite: ipsec::suite(chosen, agreed.suite, sa)?,
         ke: agreed.ke,
         additional: Vec::new(),
         mode: chosen.mode,

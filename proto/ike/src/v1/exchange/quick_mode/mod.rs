@@ -24,7 +24,8 @@ use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev1::keymat;
 use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
 use ravelin_types::policy::{Action, Mode};
-use ravelin_types::sa::OriginalAddresses;
+use ravelin_types::proposal::Suite;
+use ravelin_types::sa::{OriginalAddresses, SaKeys};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ike::header::{Header, PayloadType};
@@ -278,11 +279,17 @@ fn keys(
     initiator: bool,
     core: &Core,
 ) -> Result<KeyMat, Error> {
-    let algs = ChildAlgs::find(&core.crypto, &terms.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let nonces = Nonces { initiator: nonce_i, responder: nonce_r };
-    let protocol = terms.suite.protocol();
-    let of = |spi| keymat(&session.secured.keys, protocol, spi, &algs, shared, nonces);
-    let (outbound, inbound) = (of(terms.outbound), of(inbound));
+    let alone = |suite: Suite, spi| {
+        let algs = ChildAlgs::find(&core.crypto, &suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
+        Ok::<_, Error>(keymat(&session.secured.keys, suite.protocol(), spi, &algs, shared, nonces))
+    };
+    let of = |suite: Suite, spi| match suite {
+        // Each protocol has keys of its own, by its own number and SPI.
+        Suite::AhEsp { ah, ah_spi, esp } => Ok(SaKeys { ah: alone(ah.into(), ah_spi)?.ah, ..alone(esp.into(), spi)? }),
+        one => alone(one, spi),
+    };
+    let (outbound, inbound) = (of(terms.suite, terms.outbound)?, of(terms.suite.labelled(inbound), inbound)?);
     Ok(match initiator {
         true => KeyMat { initiator: outbound, responder: inbound },
         false => KeyMat { initiator: inbound, responder: outbound },

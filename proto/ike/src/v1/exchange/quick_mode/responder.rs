@@ -132,7 +132,9 @@ fn answer(
         return Err(Disagreement::new(Part::TrafficSelectors, asked.lines(), found.selectors.lines()).into());
     }
     let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
-    let usable: Vec<&Offered> = all.iter().filter(|offered| offered.mode == mode).collect();
+    let ah = &found.policy.ah;
+    let fits = |offered: &&Offered| offered.mode == mode && ipsec::fits(offered, ah, &core.crypto);
+    let usable: Vec<&Offered> = all.iter().filter(fits).collect();
     let suites: Vec<Proposal> = usable.iter().map(|offered| offered.suite.clone()).collect();
     let group = payloads.ke().is_ok();
     let sent_group = suites.first().and_then(|suite| negotiate::first_ke(core::slice::from_ref(suite)));
@@ -141,11 +143,11 @@ fn answer(
     if agreed.ke.is_some() != group {
         return Err(Error::Violation("a group without a KE payload, or a KE payload without a group"));
     }
-    if ends.nat.any() && agreed.suite.protocol() == ProtocolId::AH {
+    let suite = ipsec::suite(chosen, agreed.suite, sa)?;
+    if ends.nat.any() && suite.ah().is_some() {
         return Err(AH_THROUGH_NAT);
     }
     let proposal = sa.0.get(chosen.proposal).ok_or(Error::Violation("an SA payload without proposals"))?;
-    let transform = proposal.transforms.get(chosen.transform).ok_or(Error::Violation("no transform"))?;
     let outbound = proposal.spi.child().filter(|spi| spi.is_usable());
     let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
     if core.table.outbound_to(ends.peer.ip(), outbound).is_some() {
@@ -162,7 +164,7 @@ fn answer(
     let agreed_lifetime = [configured, chosen.lifetime].into_iter().flatten().min();
     let terms = Terms {
         outbound,
-        suite: agreed.suite,
+        suite,
         ke: agreed.ke,
         additional: Vec::new(),
         mode,
@@ -179,13 +181,16 @@ fn answer(
     let keymat = keys(session, &terms, inbound, exchanged.as_ref().map(|(_, shared)| shared), &nonces, false, core);
     let keymat = keymat.inspect_err(|_| core.table.release(inbound))?;
 
-    let answer = OfferedProposal {
-        number: proposal.number,
-        protocol: proposal.protocol,
-        spi: inbound.into(),
-        transforms: vec![transform.clone()],
-    };
-    let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
+    // RFC 2408 §4.2: in the order in which they were offered.
+    let mut places = vec![(chosen.proposal, chosen.transform)];
+    places.extend(chosen.ah.map(|around| around.at));
+    places.sort_unstable();
+    let taken = places.into_iter().filter_map(|(proposal, transform)| {
+        let OfferedProposal { number, protocol, transforms, .. } = sa.0.get(proposal)?;
+        let transforms = vec![transforms.get(transform)?.clone()];
+        Some(OfferedProposal { number: *number, protocol: *protocol, spi: inbound.into(), transforms })
+    });
+    let mut reply = vec![Payload::Sa(Sa(taken.collect()))];
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.extend(exchanged.map(|(public, _)| Payload::Ke(Opaque(public))));
     reply.extend(payloads.ids().map(|id| Payload::Id(id.clone())));
