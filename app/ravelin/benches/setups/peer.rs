@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Host, RIGHT};
+use crate::lab::{Host, LEFT, RIGHT};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
 
@@ -18,7 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// No log, no protection against floods, which this looks like, and what both do with a packet: ESP in user space.
 const STRONGSWAN_CONF: &str = "charon {
   load = random nonce aes sha1 sha2 hmac kdf gcm curve25519 openssl kernel-libipsec kernel-netlink socket-default vici
-  install_routes = no
   dos_protection = no
   filelog {
     stderr {
@@ -60,6 +59,20 @@ pub fn connection(number: usize) -> String {
     format!("net{number}")
 }
 
+/// An address of each host for each connection, which strongSwan wants to be there.
+pub fn inner_addresses(connections: usize) {
+    for host in [LEFT, RIGHT] {
+        for number in 0..connections {
+            host.sh(&format!("ip addr add {}{number}/32 dev lo", subnet(host)));
+        }
+    }
+}
+
+/// The addresses of a host in the tunnels, without their last part.
+fn subnet(host: Host) -> &'static str {
+    host.inner.strip_suffix('1').expect("the first host of a network")
+}
+
 /// One daemon with all connections loaded; it ends with the value.
 pub struct Daemon {
     process: Child,
@@ -67,12 +80,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one; with `open`, the right one takes peers from any address, and both look whether the other lives.
-    pub fn start(kind: Kind, host: Host, connections: usize, open: bool) -> Daemon {
-        let folder = PathBuf::from(format!("/run/set-ups/{}", host.name));
+    pub fn start(kind: Kind, host: Host, connections: usize) -> Daemon {
+        // Not below /run, in whose place strongSwan gets a folder of its own.
+        let folder = std::env::temp_dir().join(format!("ravelin-set-ups-{}-{}", std::process::id(), host.name));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("run")).unwrap();
-        fs::write(folder.join("swanctl.conf"), swanctl_conf(host, connections, open)).unwrap();
+        fs::write(folder.join("swanctl.conf"), swanctl_conf(kind, host, connections)).unwrap();
         let command = match kind {
             Kind::StrongSwan => strongswan(host, &folder),
             Kind::Ravelin => ravelin(host, &folder),
@@ -112,6 +125,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -132,20 +146,19 @@ fn ravelin(host: Host, folder: &Path) -> Command {
     command
 }
 
-fn swanctl_conf(host: Host, connections: usize, open: bool) -> String {
+fn swanctl_conf(kind: Kind, host: Host, connections: usize) -> String {
     let (own, other) = (host, host.peer());
-    let remote = if open && host == RIGHT { "%any" } else { other.link };
-    let dpd = if open { 1 } else { 0 };
+    // With it our policies are in the packet filter before, as strongSwan's are nowhere with ESP in user space.
+    let start = if kind == Kind::Ravelin { "trap" } else { "none" };
     let mut conf = String::from("connections {\n");
     for number in 0..connections {
-        let (name, subnet) = (connection(number), |inner: &str| inner.replace(".1.1", ".1.").replace(".2.1", ".2."));
+        let name = connection(number);
         write!(
             conf,
             "  {name} {{
     version = 2
     local_addrs = {}
-    remote_addrs = {remote}
-    dpd_delay = {dpd}s
+    remote_addrs = {}
     proposals = aes128gcm16-prfsha256-x25519
     encap = yes
     unique = never
@@ -162,15 +175,17 @@ fn swanctl_conf(host: Host, connections: usize, open: bool) -> String {
         local_ts = {}{number}/32
         remote_ts = {}{number}/32
         esp_proposals = aes128gcm16
+        start_action = {start}
       }}
     }}
   }}
 ",
             own.link,
+            other.link,
             own.name,
             other.name,
-            subnet(own.inner),
-            subnet(other.inner),
+            subnet(own),
+            subnet(other),
         )
         .unwrap();
     }
