@@ -28,7 +28,10 @@ fn tunnel(a: &Host, b: &Host, ends: (&str, &str), encap: bool) {
     tunnel.add(a, b);
     // As a daemon would: the host itself has no route to the other side.
     a.ip("route add 10.8.0.2/32 dev e1 src 10.8.0.1");
-    b.ip(&format!("route add 10.8.0.1/32 dev {} src 10.8.0.2", if b.ip("link").contains("e3") { "e3" } else { "e1" }));
+    b.ip(&format!(
+        "route add 10.8.0.1/32 dev {} src 10.8.0.2",
+        if b.ip("link").contains(" e3@") { "e3" } else { "e1" }
+    ));
 }
 
 /// Counts packets in fragments that arrive over a link.
