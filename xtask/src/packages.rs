@@ -34,6 +34,7 @@ pub const LAB: &[&str] = &[
     "libunbound8",
     "openssl",
     "qemu-system-x86",
+    "softhsm2",
     "strongswan-charon",
     "strongswan-swanctl",
     "tshark",
@@ -43,11 +44,20 @@ pub const LAB: &[&str] = &[
 ];
 
 /// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
-/// implementation of ESP and AH, and the library of packet ciphers, which exists for x86-64, with its header.
+/// implementation of ESP and AH, a PKCS #11 token, and the library of packet ciphers, which exists for x86-64, with its header.
 pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") {
-    &["libipsec-mb-dev", "openssl", "pkg-config", "python3-cryptography", "python3-scapy", "python3-venv", "valgrind"]
+    &[
+        "libipsec-mb-dev",
+        "openssl",
+        "pkg-config",
+        "python3-cryptography",
+        "python3-scapy",
+        "python3-venv",
+        "softhsm2",
+        "valgrind",
+    ]
 } else {
-    &["openssl", "pkg-config", "python3-cryptography", "python3-scapy", "python3-venv", "valgrind"]
+    &["openssl", "pkg-config", "python3-cryptography", "python3-scapy", "python3-venv", "softhsm2", "valgrind"]
 };
 
 /// What the tunnels are measured with and against.

@@ -260,7 +260,7 @@ impl Model {
     /// When something cannot be read, or does not belong together.
     pub fn add_certificate(&mut self, spec: &X509Spec, directory: &Path) -> Result<(), ModelError> {
         let X509Spec { file, database, key, passphrase } = spec;
-        let added = self.database.add(file, key.as_deref(), passphrase.as_deref(), *database, directory);
+        let added = self.database.add(file, key.as_ref(), passphrase.as_deref(), *database, directory);
         added.map(drop).map_err(ModelError::Paper)
     }
 

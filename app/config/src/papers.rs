@@ -4,6 +4,7 @@
 //! files that nobody else can read, live in memory that is wiped, and are in no listing.
 
 mod loaded;
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 
 use ravelin_crypto::signature::{PrivateKey, Signatures};
 use ravelin_crypto_aws_lc::{BadContainer, Contents};
+use ravelin_pkcs11::Trouble;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_pki::{Certificate, Crl, Fault};
 use ravelin_types::{Identity, Secret};
 
 pub use self::loaded::{Believed, Loaded, Signer, certificate, public_key};
+pub use self::token::{KeyAt, TokenKey, key_at};
 use crate::secret::{self, SecretError};
 
 /// Bytes of a file with certificates: some hundred of them, or a large revocation list.
@@ -46,8 +49,8 @@ pub struct Entry {
     pub crls: Vec<Crl>,
     /// The name of the private key of the first certificate, if it is here.
     pub key: Option<String>,
-    /// The file that the private key came from, if it is another one.
-    pub key_file: Option<PathBuf>,
+    /// Where the private key came from, if not from the same file.
+    pub key_at: Option<KeyAt>,
     /// The file with its passphrase.
     pub passphrase_file: Option<PathBuf>,
 }
@@ -73,8 +76,10 @@ pub enum PaperError {
     NoCertificate(PathBuf),
     /// No private key is in it.
     NoKey(PathBuf),
+    /// The key on a token cannot be had.
+    Token(String, Trouble),
     /// The key is not that of the certificate.
-    OtherKey(PathBuf, PathBuf),
+    OtherKey(KeyAt, PathBuf),
     /// The file is in the database already.
     Known(PathBuf),
     /// The file is not in the database.
@@ -97,14 +102,14 @@ impl fmt::Debug for Papers {
 
 impl Database {
     /// Adds the certificates and lists of a file, with the private key of the first where `key` has it, or the file
-    /// itself. Files are sought in `directory`.
+    /// itself. Files are sought in `directory`. A token is waited for, some seconds.
     ///
     /// # Errors
     /// When something cannot be read, or does not belong together.
     pub fn add(
         &mut self,
         file: &Path,
-        key: Option<&Path>,
+        key: Option<&KeyAt>,
         passphrase: Option<&Path>,
         database: u32,
         directory: &Path,
@@ -112,42 +117,42 @@ impl Database {
         if self.entries.iter().any(|entry| entry.file == file) {
             return Err(PaperError::Known(file.to_owned()));
         }
-        let (key_file, passphrase_file) = (key.map(Path::to_owned), passphrase.map(Path::to_owned));
+        let passphrase_file = passphrase.map(Path::to_owned);
         let passphrase = passphrase.map(|path| secret::read(&directory.join(path))).transpose();
         let passphrase = passphrase.map_err(PaperError::File)?;
+        let key_at = key.cloned();
         let mut contents = read(&directory.join(file), passphrase.as_ref())?;
-        let mut keys = std::mem::take(&mut contents.private_keys);
+        let keys = std::mem::take(&mut contents.private_keys);
         if !keys.is_empty() {
             // The file holds a secret, so it is held to the rules of one.
             secret::check(&directory.join(file)).map_err(PaperError::File)?;
-        }
-        if let Some(key) = key {
-            let bytes = secret::read_protected(&directory.join(key), MAX_KEY_FILE).map_err(PaperError::File)?;
-            let bad = |bad| PaperError::Container(key.to_owned(), bad);
-            keys = Contents::read(bytes.expose(), passphrase.as_ref()).map_err(bad)?.private_keys;
-            if keys.is_empty() {
-                return Err(PaperError::NoKey(key.to_owned()));
-            }
         }
         let (certificates, crls) = decode(file, contents)?;
         if certificates.is_empty() && crls.is_empty() {
             return Err(PaperError::NoCertificate(file.to_owned()));
         }
-        let from = key.unwrap_or(file);
-        let name = match keys.into_iter().next() {
-            Some(key) => {
-                let own = certificates.first().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))?;
-                let key = private_key(&key, from)?;
-                if key.public_info() != own.spki() {
-                    return Err(PaperError::OtherKey(from.to_owned(), file.to_owned()));
-                }
-                let name = file.display().to_string();
-                Some((name, key))
+        let key = match key {
+            Some(KeyAt::Token(uri)) => {
+                Some(token::open(uri).map_err(|trouble| PaperError::Token(uri.clone(), trouble))?)
             }
-            None => None,
+            Some(KeyAt::File(path)) => {
+                let bytes = secret::read_protected(&directory.join(path), MAX_KEY_FILE).map_err(PaperError::File)?;
+                let bad = |bad| PaperError::Container(path.clone(), bad);
+                let keys = Contents::read(bytes.expose(), passphrase.as_ref()).map_err(bad)?.private_keys;
+                Some(private_key(keys.first().ok_or_else(|| PaperError::NoKey(path.clone()))?, path)?)
+            }
+            None => keys.first().map(|key| private_key(key, file)).transpose()?,
         };
+        if let Some(key) = &key {
+            let own = certificates.first().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))?;
+            if key.public_info() != own.spki() {
+                let from = key_at.unwrap_or_else(|| KeyAt::File(file.to_owned()));
+                return Err(PaperError::OtherKey(from, file.to_owned()));
+            }
+        }
+        let name = key.map(|key| (file.display().to_string(), key));
         let (file_name, key) = (file.to_owned(), name.as_ref().map(|(name, _)| name.clone()));
-        let entry = Entry { file: file_name, database, certificates, crls, key, key_file, passphrase_file };
+        let entry = Entry { file: file_name, database, certificates, crls, key, key_at, passphrase_file };
         self.entries.push(entry);
         self.settle(name);
         self.entries.last().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))
@@ -333,8 +338,9 @@ impl fmt::Display for PaperError {
             PaperError::Certificate(path, fault) => write!(f, "{}: {fault}", path.display()),
             PaperError::NoCertificate(path) => write!(f, "no certificate is in {}", path.display()),
             PaperError::NoKey(path) => write!(f, "no private key is in {}", path.display()),
+            PaperError::Token(uri, trouble) => write!(f, "{uri}: {trouble}"),
             PaperError::OtherKey(key, certificate) => {
-                write!(f, "the private key in {} is not that of {}", key.display(), certificate.display())
+                write!(f, "the private key in {key} is not that of {}", certificate.display())
             }
             PaperError::Known(path) => {
                 let path = path.display();

@@ -3,7 +3,9 @@
 //! The library draws the randomness of a signature itself: a nonce that repeats gives the private key away, so it is not
 //! left to a source that a test can seed.
 
-use ravelin_crypto::signature::{HashAlg, KeyKind, MlDsa, PrivateKey, PublicKey, SignatureScheme, Signatures};
+use ravelin_crypto::signature::{
+    HashAlg, KeyKind, MlDsa, PrivateKey, PublicKey, SignatureScheme, Signatures, Unsigned,
+};
 use ravelin_crypto::{BadKey, Forged};
 
 use crate::sys::{Digest, Family, Key};
@@ -78,13 +80,13 @@ impl PrivateKey for Pair {
         self.key.public_info()
     }
 
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, BadKey> {
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Unsigned> {
         let (digest, pss) = parts(scheme);
         let signature = match scheme {
             _ if !self.kind.makes(scheme) => None,
             SignatureScheme::Bare => self.key.sign_hash(message),
             _ => self.key.sign(digest, pss, message),
         };
-        signature.ok_or(BadKey)
+        signature.ok_or(Unsigned::Scheme)
     }
 }

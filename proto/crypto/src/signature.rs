@@ -1,6 +1,7 @@
 //! Signatures with public keys: what is signed how, and the keys of a provider.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -125,9 +126,35 @@ pub trait PrivateKey: Send + Sync {
     /// Signs. The randomness of ECDSA, PSS and ML-DSA is the provider's own, so no two signatures are equal.
     ///
     /// # Errors
-    /// When the key does not make signatures of this scheme, or the token does not answer.
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, BadKey>;
+    /// When the key does not make signatures of this scheme, or the token does not sign.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Unsigned>;
+
+    /// The name of the token that signs, if the key is not here: it may take long, and those who wait for it shall be the
+    /// only ones who do.
+    fn token(&self) -> Option<&str> {
+        None
+    }
 }
+
+/// Why a private key does not sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsigned {
+    /// It makes no signatures of this scheme.
+    Scheme,
+    /// Its token says why, in words for the operator.
+    Token(String),
+}
+
+impl fmt::Display for Unsigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsigned::Scheme => f.write_str("it makes no signatures of this scheme"),
+            Unsigned::Token(why) => f.write_str(why),
+        }
+    }
+}
+
+impl core::error::Error for Unsigned {}
 
 impl fmt::Display for HashAlg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,6 +74,10 @@ impl Authenticator {
         Authenticator { server, user: account::user(user), state: State::New, identifier: 0, heard: 0 }
     }
 
+    pub(crate) fn tls(&self) -> &TlsSide {
+        &self.server.tls
+    }
+
     pub(crate) fn begin(&mut self, tools: Tools<'_>) -> Step {
         let mut first = [0];
         (tools.random)(&mut first);

@@ -82,6 +82,16 @@ impl Conversation {
         }
     }
 
+    /// The name of the private key that a turn may sign with.
+    pub fn key(&self) -> Option<&str> {
+        let side = match self {
+            Conversation::Peer(peer) => peer.tls(),
+            Conversation::Authenticator(authenticator) => authenticator.tls(),
+            Conversation::Relay(_) => return None,
+        };
+        side.credential.as_ref().map(|credential| credential.key.as_str())
+    }
+
     /// Why it could not have come to a good end, where that is known already: some users hang up when they are told.
     pub fn verdict(&self) -> Option<String> {
         match self {

@@ -64,6 +64,10 @@ impl Peer {
         }
     }
 
+    pub(crate) fn tls(&self) -> &TlsSide {
+        &self.client.tls
+    }
+
     /// His name, as EAP carries it.
     pub(crate) fn user(&self) -> &[u8] {
         &self.user

@@ -95,6 +95,15 @@ pub struct Desk<'a> {
 }
 
 impl Question {
+    /// The name of the private key that the answer takes.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Question::Sign { credential, .. } | Question::SignHash { credential, .. } => Some(&credential.key),
+            Question::Converse { conversation, .. } => conversation.key(),
+            Question::Judge { .. } | Question::Exchange { .. } => None,
+        }
+    }
+
     /// The answer. It takes up to some milliseconds.
     pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {

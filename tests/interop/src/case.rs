@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND` and `radius METHOD`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -49,6 +49,8 @@ pub struct Case {
     pub own: Own,
     /// The kind of key of its certificates, if it has some.
     pub papers: Option<Kind>,
+    /// Its key is on a PKCS #11 token, and in no file.
+    pub token: bool,
     /// A RADIUS server is beside Ravelin, and asks by this method first.
     pub radius: Option<String>,
     /// Template of Ravelin's configuration.
@@ -119,7 +121,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let (about, peer, nat, own, papers, radius) = parse_topology(&read(&folder.join("topology"))?)?;
+    let (about, peer, nat, own, papers, token, radius) = parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin = match ["ravelin.conf", "swanctl.conf", "account.conf"].map(|name| folder.join(name)) {
         [conf, ..] if conf.exists() => Configuration::Swanctl(read(&conf)?),
@@ -133,19 +135,20 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         Peer::Vpnc => read(&folder.join("vpnc.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, radius, ravelin, swan_conf, steps })
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, token, radius, ravelin, swan_conf, steps })
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-type Topology = (String, Peer, Nat, Own, Option<Kind>, Option<String>);
+type Topology = (String, Peer, Nat, Own, Option<Kind>, bool, Option<String>);
 
 fn parse_topology(text: &str) -> Result<Topology> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat, mut own, mut papers, mut radius) = (None, Nat::None, Own::Daemon, None, None);
+    let (mut peer, mut nat, mut own, mut papers, mut token, mut radius) =
+        (None, Nat::None, Own::Daemon, None, false, None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
@@ -159,15 +162,16 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["host", "daemon"] => own = Own::Daemon,
             ["host", "smoltcp"] => own = Own::Smoltcp,
             ["host", "kernel"] => own = Own::Kernel,
+            ["token"] => token = true,
             ["radius", method] => radius = Some(method.to_owned()),
             ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519`"
+                 `token`, `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519`"
             ),
         }
     }
-    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers, radius))
+    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers, token, radius))
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {

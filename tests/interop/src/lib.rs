@@ -29,4 +29,5 @@ pub mod runner;
 pub mod sandbox;
 pub mod steps;
 mod sys;
+pub mod token;
 pub mod traffic;

@@ -27,7 +27,7 @@ use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::process::wait_for;
 use crate::steps::{self, Scene};
-use crate::{contract, peers, radius, sandbox, traffic};
+use crate::{contract, peers, radius, sandbox, token, traffic};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -368,6 +368,9 @@ fn attempt<'a>(
     if case.radius.is_some() && !peers::present(radius::PROGRAM) {
         missing.push(radius::PROGRAM);
     }
+    if case.token && !peers::present(token::PROGRAM) {
+        missing.push(token::PROGRAM);
+    }
     if !missing.is_empty() {
         return Outcome::Skipped(format!("missing: {}", missing.join(", ")));
     }
@@ -424,6 +427,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let capture = Capture::start(near.port(case.plan.nat), &folder.join("wire.pcap"))?;
     if let Some(kind) = case.papers {
         papers::write(folder, &case.plan, kind)?;
+    }
+    if case.token {
+        token::make(folder)?;
     }
     if let Some(method) = &case.radius {
         servers.push(radius::start(&lab::RAVELIN, folder, method)?);

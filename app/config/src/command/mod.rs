@@ -44,6 +44,7 @@ pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{Line, interface_line, pool_line};
 pub use x509::{X509Args, X509Spec};
 
+use crate::papers::KeyAt;
 use crate::swanctl::pools::PoolSpec;
 use crate::value::BadValue;
 
@@ -204,8 +205,11 @@ impl Command {
                 }
             }
             Command::AddCertificate(spec) => {
-                let others = spec.key.iter_mut().chain(&mut spec.passphrase);
-                others.chain([&mut spec.file]).for_each(see);
+                let key = match &mut spec.key {
+                    Some(KeyAt::File(path)) => Some(path),
+                    Some(KeyAt::Token(_)) | None => None,
+                };
+                key.into_iter().chain(&mut spec.passphrase).chain([&mut spec.file]).for_each(see);
             }
             Command::DeleteCertificate(file) | Command::VerifyCertificate(file) => see(file),
             Command::AddSa(spec) => spec.key_files().for_each(see),

@@ -334,7 +334,7 @@ impl X509Spec {
         let mut line = Line::of("ce x509");
         line.value("-a", self.file.display());
         line.value("-d", self.database);
-        line.optional("-k", self.key.as_ref().map(|path| path.display()));
+        line.optional("-k", self.key.as_ref());
         line.optional("--passphrase-file", self.passphrase.as_ref().map(|path| path.display()));
         line
     }

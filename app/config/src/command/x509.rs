@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Command, Conflict};
+use crate::papers::{KeyAt, key_at};
 
 /// The flags of `ce x509`.
 #[derive(Clone, Debug, Args)]
@@ -19,9 +20,10 @@ pub struct X509Args {
     /// Number of the database
     #[arg(short = 'd', long, value_name = "NUMBER", default_value = "1")]
     database: u32,
-    /// File with the private key of the certificate, readable by its owner only; the certificate is our own then
-    #[arg(short = 'k', long, value_name = "FILE", requires = "add")]
-    key: Option<PathBuf>,
+    /// File with the private key of the certificate, readable by its owner only, or where a token has the key:
+    /// pkcs11:token=LABEL;object=LABEL?module-name=NAME&pin-source=file:/PATH; the certificate is our own then
+    #[arg(short = 'k', long, value_name = "FILE", requires = "add", value_parser = key_at)]
+    key: Option<KeyAt>,
     /// File with the passphrase of the key, readable by its owner only
     #[arg(long, value_name = "FILE", requires = "add")]
     passphrase_file: Option<PathBuf>,
@@ -50,7 +52,7 @@ pub struct X509Spec {
     /// The database.
     pub database: u32,
     /// Where the private key is, as written.
-    pub key: Option<PathBuf>,
+    pub key: Option<KeyAt>,
     /// Where its passphrase is, as written.
     pub passphrase: Option<PathBuf>,
 }

@@ -64,7 +64,7 @@ impl RemoteEntry {
 
 fn certificate(entry: &Entry) -> String {
     let (file, database) = (entry.file.clone(), entry.database);
-    let spec = X509Spec { file, database, key: entry.key_file.clone(), passphrase: entry.passphrase_file.clone() };
+    let spec = X509Spec { file, database, key: entry.key_at.clone(), passphrase: entry.passphrase_file.clone() };
     spec.line().to_string()
 }
 

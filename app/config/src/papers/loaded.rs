@@ -11,7 +11,7 @@ use ravelin_pki::auth::{Credential, Trust};
 use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, names, path};
 use ravelin_types::{Identity, Secret};
 
-use super::Database;
+use super::{Database, TokenKey};
 
 /// Certificates, lists and keys of each kind at most.
 const MAX: usize = 10_000;
@@ -144,9 +144,21 @@ impl Loaded {
         let pkcs8 = contents.private_keys.first().ok_or("no private key is in it")?;
         let signatures = PROVIDER.signatures.ok_or("no signatures are built in")?;
         let key = signatures.private_key(pkcs8.expose()).map_err(|_| "the private key cannot be read")?;
+        self.put_key(Arc::from(key))
+    }
+
+    /// Adds a private key on a token. What is returned names the key.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn add_token(&mut self, token: &TokenKey) -> Result<String, String> {
+        self.put_key(token.open()?)
+    }
+
+    fn put_key(&mut self, key: Arc<dyn PrivateKey>) -> Result<String, String> {
         let id = hex(&path::key_id(&key.public_info(), &PROVIDER).ok_or("the public key cannot be read")?);
         room(self.keys.len())?;
-        self.keys.insert(id.clone(), Arc::from(key));
+        self.keys.insert(id.clone(), key);
         Ok(id)
     }
 

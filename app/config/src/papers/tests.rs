@@ -107,6 +107,10 @@ fn keys_are_protected_and_belong_to_their_certificates() {
     let mut add = |line: &str| apply(&mut model, &folder, &format!("ce x509 {line}"));
     assert!(add("-a one.pem -k two.key").unwrap_err().contains("the private key in two.key is not that of one.pem"));
     assert!(add("-a one.pem -k one.pem").unwrap_err().contains("no private key is in one.pem"));
+    let error = add("-a one.pem -k pkcs11:object=key?pin-value=1").unwrap_err();
+    assert!(error.contains("pin-source=file:"), "{error}");
+    let error = add("-a one.pem -k pkcs11:object=key?module-name=nobody").unwrap_err();
+    assert!(error.contains("no module nobody is registered with p11-kit"), "{error}");
     assert!(add("-a none.pem").unwrap_err().contains("no certificate and no key is in it"));
     assert!(add("-a missing.pem").unwrap_err().contains("missing.pem: No such file"));
     for (file, line) in [("one.key", "-a one.pem -k one.key"), ("both.pem", "-a both.pem")] {

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 use ravelin_types::Secret;
 
-use super::reader::Problems;
+use super::reader::{Problems, Reader};
 use super::tree::{At, Named, Section, Setting, Values};
 use super::value;
-use crate::papers::Loaded;
+use crate::papers::{Loaded, TokenKey};
 use crate::rc::{Place, Remark};
 use crate::secret;
 
@@ -39,6 +39,8 @@ pub struct Layout {
     keys: &'static [(&'static str, &'static str)],
     /// Whether keys are read that nobody names.
     all_keys: bool,
+    /// Whether `secrets` may name keys on tokens.
+    tokens: bool,
     /// What has no meaning here.
     others: &'static [&'static str],
 }
@@ -51,6 +53,7 @@ pub const SWANCTL: Layout = Layout {
     public_keys: "pubkey",
     keys: &[("private", "private"), ("rsa", "rsa"), ("ecdsa", "ecdsa"), ("pkcs8", "pkcs8"), ("pkcs12", "pkcs12")],
     all_keys: true,
+    tokens: true,
     others: &["x509aa", "x509ocsp", "x509ac"],
 };
 
@@ -62,6 +65,7 @@ pub const IPSEC: Layout = Layout {
     public_keys: "ipsec.d/certs",
     keys: &[("private", "ipsec.d/private")],
     all_keys: false,
+    tokens: false,
     others: &["ipsec.d/aacerts", "ipsec.d/ocspcerts", "ipsec.d/acerts"],
 };
 
@@ -139,6 +143,12 @@ fn keys(root: &Section, folder: &Path, layout: &Layout, loaded: &mut Loaded, pro
     let mut named: Vec<(PathBuf, Option<Secret>, Option<At>)> = Vec::new();
     let sections = root.section("secrets").map(|secrets| secrets.section.sections.as_slice()).unwrap_or_default();
     for section in sections {
+        if layout.tokens && section.name.starts_with("token") {
+            let token = TokenKey::read(Reader::new(&section.section, &section.at, problems));
+            let added = token.map_or(Ok(()), |token| loaded.add_token(&token).map(drop));
+            problems.take(added.map_err(|why| section.at.remark(why)));
+            continue;
+        }
         let Some((_, place)) = layout.keys.iter().find(|(prefix, _)| section.name.starts_with(prefix)) else {
             continue;
         };

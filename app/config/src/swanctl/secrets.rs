@@ -36,16 +36,16 @@ pub struct SharedSecret {
 /// Everything below `secrets`.
 pub fn read(section: &Section, problems: &mut Problems) -> Vec<SharedSecret> {
     const KNOWN: &[&str] = &["ike", "eap", "xauth", "ppk"];
-    // Passphrases of private keys are with the keys, in folders.rs.
-    const PASSPHRASES: &[&str] = &["private", "rsa", "ecdsa", "pkcs8", "pkcs12"];
+    // Passphrases of private keys are with the keys, in folders.rs, and so are keys on tokens.
+    const OF_KEYS: &[&str] = &["private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token"];
     let mut secrets = Vec::new();
     for named in &section.sections {
         let kind = match KNOWN.iter().find(|prefix| named.name.starts_with(*prefix)) {
             Some(&"ike") => SecretKind::Ike,
             Some(&"ppk") => SecretKind::Ppk,
             Some(_) => SecretKind::Password,
-            None if PASSPHRASES.iter().any(|prefix| named.name.starts_with(prefix)) => continue,
-            None if ["token", "ntlm"].iter().any(|prefix| named.name.starts_with(prefix)) => {
+            None if OF_KEYS.iter().any(|prefix| named.name.starts_with(prefix)) => continue,
+            None if named.name.starts_with("ntlm") => {
                 problems.add(named.at.remark(format!("`{}`: secrets of this type are not there yet", named.name)));
                 continue;
             }

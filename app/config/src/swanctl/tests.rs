@@ -243,7 +243,7 @@ fn mistakes_have_their_place_and_a_hint() {
         assert!(why.contains(expected), "{inside}: {why}");
     }
     assert!(read("secrets {\n ike {\n secert = x\n }\n}\n").unwrap_err().contains("f:3:11: unknown option: secert"));
-    assert!(read("secrets {\n token {\n pin = x\n }\n}\n").unwrap_err().contains("not there yet"));
+    assert!(read("secrets {\n ntlm {\n secret = x\n }\n}\n").unwrap_err().contains("not there yet"));
     assert!(read("connection {\n}\n").unwrap_err().contains("did you mean connections?"));
 }
 

@@ -276,7 +276,7 @@ pub fn secret(bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes.to_vec())
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':' && *byte != b'_').collect();
     if !digits.len().is_multiple_of(2) {
         return None;

@@ -1,8 +1,10 @@
 //! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
-//! for the papers of another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once.
+//! for the papers of another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once,
+//! and each token that has a key of ours has its own.
 //!
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads: Question::answer ─┬► Clerk::answers ─► Core: Input::Done
+//!                                                   ├► tokens: Question::answer ──┤
 //!                                                   └► RADIUS: Client::ask ───────┘
 //! ```
 
@@ -27,9 +29,10 @@ use ravelin_radius_client::Client;
 use ravelin_tls::Maker;
 
 use super::fetch::{Fetcher, Library};
+use super::token_threads::{self, TokenThreads};
 
-/// Threads: about as many as processors, since they sign, verify and compute, and never only one, which a private key in a
-/// slow token would keep from everybody else.
+/// Threads: about as many as processors, since they sign, verify and compute, and never only one, which one long computation
+/// would keep from everybody else.
 const THREADS: RangeInclusive<usize> = 4..=8;
 
 /// A question with what was true when it was asked.
@@ -39,8 +42,20 @@ pub type Asked = (OpId, Question, Arc<Papers>);
 pub struct Clerk {
     to_threads: Sender<Asked>,
     radius: Client<OpId>,
+    tokens: TokenThreads,
+    desk: Threads,
     from_threads: Receiver<(OpId, Answer)>,
     wake: UnixStream,
+}
+
+/// What every thread that answers has.
+#[derive(Clone)]
+struct Threads {
+    done: Sender<(OpId, Answer)>,
+    waker: Arc<UnixStream>,
+    crypto: CryptoProvider,
+    library: Arc<Library>,
+    fetcher: Arc<Fetcher>,
 }
 
 impl Clerk {
@@ -56,23 +71,23 @@ impl Clerk {
         waker.set_nonblocking(true)?;
         let work = Arc::new(Mutex::new(work));
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
+        let waker = Arc::new(waker);
+        let desk = Threads { done: done.clone(), waker: waker.clone(), crypto, library, fetcher };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
-            let (work, done, waker) = (work.clone(), done.clone(), waker.try_clone()?);
-            let (library, fetcher) = (library.clone(), fetcher.clone());
-            let work = move || serve(&work, &done, waker, crypto, (&library, &fetcher));
-            thread::Builder::new().name("clerk".into()).spawn(work)?;
+            let (work, desk) = (work.clone(), desk.clone());
+            let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+            thread::Builder::new().name("clerk".into()).spawn(move || desk.serve(next))?;
         }
-        let mut waker = waker;
         let radius = Client::start(
             |out| SystemRandom.fill(out),
             move |op, relay, step| {
                 let answer = Answer::Conversed(Box::new((Conversation::Relay(relay), step)));
                 let heard = done.send((op, answer)).is_ok();
-                let _ = waker.write(&[1]);
+                let _ = (&*waker).write(&[1]);
                 heard
             },
         )?;
-        Ok(Clerk { to_threads, radius, from_threads, wake })
+        Ok(Clerk { to_threads, radius, tokens: TokenThreads::default(), desk, from_threads, wake })
     }
 
     /// Hands over a question.
@@ -84,6 +99,14 @@ impl Clerk {
             },
             asked => asked,
         };
+        if let Some(token) = token_threads::token(&asked) {
+            let desk = self.desk.clone();
+            let serve = move |questions: Receiver<Asked>| desk.serve(|| questions.recv().ok());
+            if let Err(refused) = self.tokens.ask(token, asked, serve) {
+                self.desk.give(refused);
+            }
+            return;
+        }
         if self.to_threads.send(asked).is_err() {
             tracing::error!("nobody is left to answer questions about certificates");
         }
@@ -102,32 +125,39 @@ impl Clerk {
     }
 }
 
-fn serve(
-    work: &Mutex<Receiver<Asked>>,
-    done: &Sender<(OpId, Answer)>,
-    mut waker: UnixStream,
-    crypto: CryptoProvider,
-    (library, fetcher): (&Library, &Fetcher),
-) {
-    loop {
-        let asked = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(asked) = asked else { return };
-        let now = now();
-        let (crls, answers) = ([library.lists(), asked.2.crls.clone()].concat(), library.answers());
-        let world = World { now, crls: &crls, answers: &answers };
-        let Some((op, question, papers)) = enough(asked, world, crypto, library, fetcher) else { continue };
-        let keys = |name: &str| papers.keys.get(name).cloned();
-        let answer = question.answer(Desk {
-            keys: &keys,
-            world,
-            crypto: &crypto,
-            eap: Tools { random: &|out| SystemRandom.fill(out), tls: &Maker { keys: &keys, world, crypto: &crypto } },
-        });
-        if done.send((op, answer)).is_err() {
-            return;
+impl Threads {
+    /// Answers one after another.
+    fn serve(&self, next: impl Fn() -> Option<Asked>) {
+        let crypto = self.crypto;
+        while let Some(asked) = next() {
+            let now = now();
+            let (crls, answers) = ([self.library.lists(), asked.2.crls.clone()].concat(), self.library.answers());
+            let world = World { now, crls: &crls, answers: &answers };
+            let Some((op, question, papers)) = enough(asked, world, crypto, &self.library, &self.fetcher) else {
+                continue;
+            };
+            let keys = |name: &str| papers.keys.get(name).cloned();
+            let answer = question.answer(Desk {
+                keys: &keys,
+                world,
+                crypto: &crypto,
+                eap: Tools {
+                    random: &|out| SystemRandom.fill(out),
+                    tls: &Maker { keys: &keys, world, crypto: &crypto },
+                },
+            });
+            if !self.give((op, answer)) {
+                return;
+            }
         }
+    }
+
+    /// `false`: nobody takes answers any more.
+    fn give(&self, answer: (OpId, Answer)) -> bool {
+        let taken = self.done.send(answer).is_ok();
         // A full pipe wakes as well.
-        let _ = waker.write(&[1]);
+        let _ = (&*self.waker).write(&[1]);
+        taken
     }
 }
 

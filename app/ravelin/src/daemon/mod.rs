@@ -41,6 +41,7 @@ pub mod resolver;
 mod script;
 pub mod statics;
 mod tap;
+mod token_threads;
 mod trace;
 mod updown;
 pub mod vici;

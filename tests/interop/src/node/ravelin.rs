@@ -11,6 +11,7 @@ use super::{Node, Sa, View, append, listing};
 use crate::case::Configuration;
 use crate::plan::{Direction, SECRET};
 use crate::process::{Answer, Daemon, Namespace, run, wait_for};
+use crate::token;
 use crate::traffic;
 
 /// Everything that the daemon may change in the system, as one text. What the kernel itself adds and ages is left out.
@@ -110,6 +111,9 @@ impl Node for Ravelin {
         }
         command.arg("--socket").arg(&self.socket).arg("--state-dir").arg(self.folder.join("state"));
         command.arg("--key-log").arg(self.folder.join("keys"));
+        if let Some(conf) = self.folder.parent().map(token::configuration).filter(|conf| conf.exists()) {
+            command.env(token::VARIABLE, conf);
+        }
         let _ = fs::remove_file(&self.socket);
         let mut daemon = Daemon::start(&mut command, &self.folder.join("log"))?;
         wait_for(30, "the daemon to answer", || {

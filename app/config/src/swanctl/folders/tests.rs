@@ -164,3 +164,20 @@ fn the_folders_of_the_old_files_are_read_too() {
     let error = folder.load("ipsec.conf").err().unwrap();
     assert!(error.contains("ipsec.conf:3:") && error.contains("`ldap://lab/ca` is not asked"), "{error}");
 }
+
+#[test]
+fn a_key_on_a_token_is_named_among_the_secrets() {
+    let folder = Folder::new("token");
+    for (inside, expected) in [
+        ("pin = 5678", "`handle` with the ID of the key"),
+        ("handle = 0g", "expected hexadecimal digits"),
+        ("handle = 01\n slot = x", "expected a number"),
+        ("handle = 01\n colour = red", "unknown option: colour"),
+        ("handle = 01\n module = nobody\n pin = 5678", "no module nobody is registered with p11-kit"),
+        ("handle = 01\n module = /nonexistent.so", "the module /nonexistent.so cannot be used"),
+    ] {
+        folder.write("swanctl.conf", format!("secrets {{\n token-1 {{\n {inside}\n }}\n}}\n"));
+        let why = folder.load("swanctl.conf").unwrap_err();
+        assert!(why.contains(expected) && !why.contains("5678"), "{inside}: {why}");
+    }
+}

@@ -136,7 +136,7 @@ impl<P: Plane> Core<P> {
             "load-pool" => self.load_pool(message, now),
             "unload-pool" => self.unload_pool(message, now),
             "get-pools" => Ok(self.get_pools(message)),
-            "load-token" => Err("keys on tokens are not there yet".to_owned()),
+            "load-token" => self.load_token(message, now),
             "redirect" => self.vici_redirect(message, now),
             _ => return None,
         };

@@ -1,8 +1,9 @@
 //! Certificates, private keys and authorities: `load-cert`, `load-key`, `load-authority`, their listings and their ends.
 
-use ravelin_config::papers::Loaded;
+use ravelin_config::papers::{Loaded, TokenKey};
 use ravelin_config::swanctl::authority;
-use ravelin_config::swanctl::reader::Problems;
+use ravelin_config::swanctl::reader::{Problems, Reader};
+use ravelin_config::swanctl::tree::At;
 use ravelin_control::Message;
 use ravelin_pki::Certificate;
 use ravelin_types::{Instant, Secret};
@@ -63,6 +64,20 @@ impl<P: Plane> Core<P> {
         }
         let data = message.data("data").ok_or("key data missing")?;
         let id = self.change_papers(now, |loaded| loaded.add_key(data, None::<&Secret>))?;
+        Ok(Answer::Now(done().with("id", id)))
+    }
+
+    /// A key on a token: its name is as that of any other.
+    pub(super) fn load_token(&mut self, message: &Message, now: Instant) -> Result<Answer, String> {
+        let root = section(message);
+        let at = At::message();
+        let mut problems = Problems::default();
+        let token = TokenKey::read(Reader::new(&root, &at, &mut problems));
+        if let Some(problem) = problems.0.into_iter().next() {
+            return Err(problem.message);
+        }
+        let token = token.ok_or("key handle missing")?;
+        let id = self.change_papers(now, |loaded| loaded.add_token(&token))?;
         Ok(Answer::Now(done().with("id", id)))
     }
 

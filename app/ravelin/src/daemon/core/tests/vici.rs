@@ -357,9 +357,15 @@ fn a_redirect_says_what_is_wrong_with_it() {
 #[test]
 fn what_is_not_there_is_said_to_be_so() {
     let mut bench = Bench::new("vici-not-there");
-    let answer = bench.answer("load-token", Message::new());
-    assert_eq!(answer.text("success"), Some("no"));
-    assert!(answer.text("errmsg").is_some_and(|why| why.len() > 10));
+    for (message, why) in [
+        (Message::new(), "`handle` with the ID of the key"),
+        (Message::new().with("handle", "0x"), "expected hexadecimal digits"),
+        (Message::new().with("handle", "01").with("module", "nobody"), "no module nobody is registered with p11-kit"),
+        (Message::new().with("handle", "01").with("module", "/nonexistent.so"), "the module /nonexistent.so cannot be"),
+    ] {
+        let answer = bench.answer("load-token", message);
+        assert!(answer.text("errmsg").is_some_and(|errmsg| errmsg.contains(why)), "{answer:?}");
+    }
     assert_eq!(bench.answer("get-pools", Message::new()), Message::new());
 }
 
