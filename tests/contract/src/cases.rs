@@ -355,26 +355,31 @@ fn each_of_five_hundred_flows_has_a_pair_of_its_own(pair: &mut dyn Pair) {
         assert_eq!(acquired(pair, event), Some(port));
     }
     assert_eq!(up.len(), usize::from(FLOWS));
-    // What waited for its SA has gone by it where a data plane holds packets; one more each way is counted on top.
-    let mut before = packets(pair, End::B);
+    let ends = |flow: &Flow| ((flow.src, flow.src_port.unwrap()).into(), (flow.dst, flow.dst_port.unwrap()).into());
+    // What waited for its SA goes by it where a data plane holds packets; one more each way is counted on top.
+    let (src, dst) = ends(up.keys().next().unwrap());
+    assert!((0..40).any(|_| pair.send(End::A, src, dst)));
+    let mut before = End::BOTH.map(|end| packets(pair, end));
     loop {
-        pair.wait(Duration::from_millis(100));
-        let now = packets(pair, End::B);
-        let settled = now == before;
-        before = now;
-        if settled {
+        // Takes a moment.
+        pair.events(End::A);
+        let now = End::BOTH.map(|end| packets(pair, end));
+        if now == before {
             break;
         }
+        before = now;
     }
     for flow in up.keys() {
-        let (src, dst) = ((flow.src, flow.src_port.unwrap()).into(), (flow.dst, flow.dst_port.unwrap()).into());
+        let (src, dst) = ends(flow);
         assert!(pair.send(End::A, src, dst), "{flow}");
         assert!(pair.send(End::B, dst, src), "{flow} back");
     }
-    let after = packets(pair, End::B);
-    assert_eq!(after.len(), 2 * usize::from(FLOWS));
-    for (id, count) in after {
-        assert_eq!(count - before[&id], 1, "each packet on the SA of its flow: {id:?}");
+    for (end, before) in End::BOTH.into_iter().zip(before) {
+        let after = packets(pair, end);
+        assert_eq!(after.len(), 2 * usize::from(FLOWS));
+        for (id, count) in after {
+            assert_eq!(count - before[&id], 1, "each packet on the SA of its flow: {id:?}");
+        }
     }
 }
 
