@@ -30,6 +30,9 @@ pub struct Extensions {
     pub redirect: Redirect,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
+    /// How many requests of the peer are taken at once, and at most sent where it takes more than one (RFC 7296 §2.3). 0 is 1.
+    /// Of IKEv2.
+    pub window: u32,
 }
 
 /// When an IKE SA that we begin goes in TCP.

@@ -54,6 +54,9 @@ pub const CHILDREN_PER_REMOTE: usize = 2 * CHILDREN_PER_IKE_SA;
 /// The secret behind cookies is replaced after this time; the one before it is still honoured once.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Requests of one IKE SA that may be under way at once, of each side (RFC 7296 §2.3): so many answers are kept.
+pub const WINDOW: u32 = 32;
+
 /// How often an initiator begins IKE_SA_INIT anew because of COOKIE or INVALID_KE_PAYLOAD (RFC 7296 §2.6).
 pub const INIT_RESTARTS: u32 = 5;
 

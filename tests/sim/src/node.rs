@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
-use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Remote};
+use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Extensions, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::SaOptions;
 use ravelin_types::pfp::Pfp;
@@ -162,7 +162,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
-        extensions: Default::default(),
+        extensions: Extensions { window: scenario.windows[index], ..Extensions::default() },
     };
     let child = ChildPolicy {
         policy: policy(index, scenario),

@@ -51,6 +51,8 @@ pub struct Scenario {
     pub idle_networks: u8,
     /// Octets of the longest IKE message that the wire carries.
     pub longest: Option<usize>,
+    /// Requests that each node takes at once.
+    pub windows: [u32; 2],
 }
 
 /// Something that happens to one node.
@@ -135,6 +137,7 @@ impl Scenario {
             traffic_interval: rng.in_range(100..1000),
             flows: if seed % 5 == 4 { 3 } else { 1 },
             idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
+            windows: [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize],
             longest: (seed % 7 == 3).then_some(if seed % 14 == 3 { 544 } else { 1228 }),
         }
     }

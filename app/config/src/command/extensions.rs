@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_ike::extensions::Childless;
-use ravelin_ike::{NewGateway, Tcp, Unique};
+use ravelin_ike::{NewGateway, Tcp, Unique, limits};
 use ravelin_types::Identity;
 
 use super::Conflict;
@@ -79,6 +79,9 @@ pub struct ExtensionArgs {
     /// No IKE SA without the post-quantum pre-shared key
     #[arg(long, requires = "ppk_id")]
     ppk_required: bool,
+    /// Take so many requests of the peer at once, and send as many where it takes them (RFC 7296 §2.3)
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::WINDOW)))]
+    window: u32,
 }
 
 /// The words for when IKE SAs begin without a Child SA.
@@ -122,6 +125,8 @@ pub struct ExtensionSpec {
     pub ppk_file: Option<PathBuf>,
     /// Whether there is no IKE SA without one.
     pub ppk_required: bool,
+    /// How many requests are under way at once; 0 is 1.
+    pub window: u32,
 }
 
 impl ExtensionSpec {
@@ -145,15 +150,28 @@ impl ExtensionArgs {
             (self.reauth.is_some(), "reauth", "IKEv1 authenticates anew with every rekey (-l); a time of its own"),
             (!self.follow.is_empty(), "follow", "to follow to another gateway"),
             (self.redirect.is_some(), "redirect", "to send peers to another gateway"),
+            (self.window > 1, "window", "more than one request at a time"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
-        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, .. } = self.clone();
+        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, window, .. } = self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
-        Ok(ExtensionSpec { mobike, tcp, childless, reauth, unique, follow, redirect, ppk_id, ppk_file, ppk_required })
+        Ok(ExtensionSpec {
+            mobike,
+            tcp,
+            childless,
+            reauth,
+            unique,
+            follow,
+            redirect,
+            ppk_id,
+            ppk_file,
+            ppk_required,
+            window,
+        })
     }
 }
 
@@ -171,6 +189,7 @@ impl ExtensionSpec {
         line.optional("--unique", (self.unique != Unique::No).then(|| self.unique_word()));
         self.follow.iter().for_each(|addresses| line.value("--follow", addresses));
         line.optional("--redirect", self.redirect.as_ref());
+        line.optional("--window", (self.window > 1).then_some(self.window));
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

@@ -39,6 +39,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
             spec.follow.iter().flat_map(|addresses| addresses.ranges()).collect(),
             spec.redirect.clone(),
         ),
+        window: spec.window,
         ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() },
     }
 }

@@ -1,7 +1,7 @@
 //! What a connection does beyond RFC 7296.
 
-use ravelin_ike::Tcp;
 use ravelin_ike::extensions::{Childless, NoGateway};
+use ravelin_ike::{Tcp, limits};
 
 use super::reader::{Reader, flag, time};
 use super::value::{self, Address};
@@ -16,6 +16,11 @@ fn follow(reader: &mut Reader<'_>) -> Vec<Address> {
     };
     let listed = reader.list("follow_redirects", read);
     listed.map_or_else(|| value::address("%any").into_iter().collect(), |listed| listed.into_iter().flatten().collect())
+}
+
+fn window(text: &str) -> Result<u32, String> {
+    let size = text.parse().ok().filter(|size| (1..=limits::WINDOW).contains(size));
+    size.ok_or_else(|| format!("expected a number from 1 to {}", limits::WINDOW))
 }
 
 /// The options of a connection that ask for it.
@@ -37,5 +42,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),
+        // Ours: strongSwan has one.
+        window: reader.value("window", window).unwrap_or(1),
     }
 }

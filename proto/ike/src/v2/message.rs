@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::sealed::{LARGE, SMALL, Sealed};
 use crate::secrets::IkeSecrets;
-use crate::v2::feature::fragmentation::Reassembly;
+use crate::v2::feature::fragmentation::Reassemblies;
 use crate::v2::feature::intermediate;
 
 /// Payloads that nearly every message has at most, so that their list does not move while it grows.
@@ -36,8 +36,8 @@ pub(crate) struct Protection {
     keys: [Secret; 4],
     /// Whether both sides take fragments.
     pub(crate) fragments: bool,
-    /// Of a request and of a response.
-    parts: [Option<Reassembly>; 2],
+    /// Of requests and of responses.
+    parts: [Reassemblies; 2],
 }
 
 impl Protection {
@@ -47,7 +47,7 @@ impl Protection {
         let (ours, theirs) =
             if initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
         let keys = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(Secret::clone);
-        Ok(Protection { ours, theirs, keys, fragments: false, parts: [None, None] })
+        Ok(Protection { ours, theirs, keys, fragments: false, parts: Default::default() })
     }
 
     /// The keys, of an IKE SA with these SPIs and algorithms.
@@ -116,27 +116,21 @@ impl Protection {
         inner: Vec<u8>,
         now: Instant,
     ) -> Option<Whole> {
-        let slot = &mut self.parts[usize::from(header.flags.is_response())];
         let head = || intermediate::received_head(datagram, protected.body_at, protected.fragment.is_some());
         // The head counts in IKE_INTERMEDIATE alone.
         let head = if header.exchange == ExchangeType::IKE_INTERMEDIATE { head() } else { Vec::new() };
         let part = Whole { head, first: protected.first, content: inner };
-        match protected.fragment {
-            None => Some(part),
-            Some(fragment) => Reassembly::take(slot, header, fragment, part, now),
-        }
+        self.parts[usize::from(header.flags.is_response())].take(header, protected.fragment, part, now)
     }
 
     /// When fragments that wait are to be dropped.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.parts.iter().flatten().map(|parts| parts.until).min()
+        self.parts.iter().filter_map(Reassemblies::deadline).min()
     }
 
     /// Drops fragments that waited too long.
     pub(crate) fn forget(&mut self, now: Instant) {
-        for slot in &mut self.parts {
-            slot.take_if(|parts| parts.until <= now);
-        }
+        self.parts.iter_mut().for_each(|parts| parts.forget(now));
     }
 }
 

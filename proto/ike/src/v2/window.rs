@@ -1,36 +1,95 @@
-//! Message IDs and the response cache: one request of ours and one of the peer's at a time.
+//! Message IDs, how many requests may be under way, and the answers that are kept for repetition.
 //!
-//! We never announce SET_WINDOW_SIZE and never use more than one, which every peer allows.
+//! ```text
+//!   ours      the lowest without a response  +  what the peer takes   we ask no further
+//!   theirs    the highest that arrived       -  what we take          older answers are not needed any more
+//!             the lowest that is missing     +  what we take          nothing further is looked at
+//! ```
+//! Each side says with SET_WINDOW_SIZE how many requests it takes at once. Without it, in the initial exchanges, and after a
+//! rekey of the IKE SA until it is said anew, that is one.
 //! Read RFC 7296 §2.1 to §2.3 before changing this file.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::config::Remote;
+use crate::limits;
 use crate::sealed::Sealed;
+use crate::v2::feature::window_size;
+use crate::v2::message::Payloads;
 
 /// What the message ID of a request from the peer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// The one expected next.
+    /// One that is awaited.
     New,
-    /// The last one again.
+    /// One that was answered, again.
     Repeated,
     /// Neither: too old to be remembered, or ahead of the window.
     Outside,
 }
 
-/// The two message ID counters of an IKE SA.
-#[derive(Debug, Default)]
+/// The two message ID counters of an IKE SA, with their windows.
+#[derive(Debug)]
 pub(crate) struct MessageWindow {
     next_request: u32,
-    expected: u32,
-    response: Option<Sealed>,
-    /// How often the last one came again.
+    /// How many of our requests may be under way.
+    sends: u32,
+    /// How many of the peer's may be.
+    takes: u32,
+    /// The lowest of the peer's that has not arrived.
+    missing: u32,
+    /// The last one that was new.
+    latest: u32,
+    /// Of those that may come again and those that arrived ahead of others: at most [`MessageWindow::takes`].
+    answers: Vec<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    id: u32,
+    response: Sealed,
+    /// How often the request came again.
     repeated: u32,
+}
+
+impl Default for MessageWindow {
+    fn default() -> Self {
+        Self::after_initial(0, 0, None)
+    }
 }
 
 impl MessageWindow {
     /// Counters of an IKE SA whose initial exchanges are over: `sent` of ours, `received` of the peer's. `response` is
     /// the answer to the last of the latter.
     pub(crate) fn after_initial(sent: u32, received: u32, response: Option<Sealed>) -> Self {
-        MessageWindow { next_request: sent, expected: received, response, repeated: 0 }
+        let last = received.saturating_sub(1);
+        let answers = response.map_or_else(Vec::new, |response| vec![Kept { id: last, response, repeated: 0 }]);
+        MessageWindow { next_request: sent, sends: 1, takes: 1, missing: received, latest: last, answers }
+    }
+
+    /// With what the two said in IKE_AUTH.
+    pub(crate) fn agreed(mut self, remote: &Remote, payloads: &Payloads) -> Self {
+        let wanted = window_size::wanted(remote);
+        self.told(wanted);
+        self.peer_takes(window_size::told(payloads).unwrap_or(1), wanted);
+        self
+    }
+
+    /// The peer takes so many requests at once; there is no way to take that back. Nor are we obliged to send as many: `most`
+    /// is what we do.
+    pub(crate) fn peer_takes(&mut self, size: u32, most: u32) {
+        self.sends = self.sends.max(size.min(most).min(limits::WINDOW));
+    }
+
+    /// We have told the peer that we take so many.
+    pub(crate) fn told(&mut self, size: u32) {
+        self.takes = self.takes.max(size.min(limits::WINDOW));
+    }
+
+    /// Whether there is room for another request of ours, `lowest` being the lowest without a response.
+    pub(crate) fn has_room(&self, lowest: Option<u32>) -> bool {
+        lowest.is_none_or(|lowest| self.next_request.saturating_sub(lowest) < self.sends)
     }
 
     /// The ID for our next request. `None`: they are used up, the IKE SA must end (RFC 7296 §2.2).
@@ -40,54 +99,110 @@ impl MessageWindow {
         Some(id)
     }
 
-    /// The ID of the peer's next request, or of the one that is being answered.
-    pub(crate) fn expected(&self) -> u32 {
-        self.expected
+    /// The ID of the peer's request that is being answered.
+    pub(crate) fn answering(&self) -> u32 {
+        self.latest
     }
 
     /// Judges the ID of a request.
     pub(crate) fn arrived(&self, id: u32) -> Arrival {
-        if id == self.expected {
-            return Arrival::New;
+        if self.answers.iter().any(|kept| kept.id == id) {
+            return Arrival::Repeated;
         }
-        match &self.response {
-            Some(_) if id.checked_add(1) == Some(self.expected) => Arrival::Repeated,
+        match id.checked_sub(self.missing) {
+            Some(ahead) if ahead < self.takes => Arrival::New,
             _ => Arrival::Outside,
         }
     }
 
-    /// The answer to the request that was [`Arrival::Repeated`], and how often it went out.
-    pub(crate) fn repeat(&mut self) -> Option<(&Sealed, u32)> {
-        self.repeated = self.repeated.saturating_add(1);
-        self.response.as_ref().map(|response| (response, self.repeated))
+    /// Notes that an [`Arrival::New`] is complete and is being answered.
+    pub(crate) fn answer(&mut self, id: u32) {
+        self.latest = id;
     }
 
-    /// Notes the answer to the request that was [`Arrival::New`].
+    /// The answer to a request that was [`Arrival::Repeated`], and how often it went out.
+    pub(crate) fn repeat(&mut self, id: u32) -> Option<(&Sealed, u32)> {
+        let kept = self.answers.iter_mut().find(|kept| kept.id == id)?;
+        kept.repeated = kept.repeated.saturating_add(1);
+        Some((&kept.response, kept.repeated))
+    }
+
+    /// Notes the answer to the request that is being answered.
     pub(crate) fn answered(&mut self, response: Sealed) {
-        self.expected = self.expected.saturating_add(1);
-        self.response = Some(response);
-        self.repeated = 0;
+        self.answers.push(Kept { id: self.latest, response, repeated: 0 });
+        while self.answers.iter().any(|kept| kept.id == self.missing) {
+            let Some(next) = self.missing.checked_add(1) else { break };
+            self.missing = next;
+        }
+        // The peer asked for the highest only once it had the answers to all before the window (RFC 7296 §2.3).
+        let highest = self.answers.iter().map(|kept| kept.id).max().unwrap_or_default();
+        self.answers.retain(|kept| highest - kept.id < self.takes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+
+    fn answer(window: &mut MessageWindow, id: u32) {
+        assert_eq!(window.arrived(id), Arrival::New, "{id}");
+        window.answer(id);
+        assert_eq!(window.answering(), id);
+        window.answered(Sealed::whole(vec![u8::try_from(id).unwrap()]));
+        assert!(window.answers.len() <= window.takes as usize, "{window:?}");
+    }
 
     #[test]
     fn remembers_one_response() {
         let mut window = MessageWindow::default();
-        assert_eq!(window.arrived(0), Arrival::New);
         assert_eq!(window.arrived(1), Arrival::Outside);
-        window.answered(Sealed::whole(vec![1]));
+        answer(&mut window, 0);
         assert_eq!(window.arrived(0), Arrival::Repeated);
-        assert_eq!(window.repeat(), Some((&Sealed::whole(vec![1]), 1)));
-        assert_eq!(window.repeat(), Some((&Sealed::whole(vec![1]), 2)));
-        assert_eq!(window.arrived(1), Arrival::New);
-        window.answered(Sealed::whole(vec![2]));
+        assert_eq!(window.repeat(0), Some((&Sealed::whole(vec![0]), 1)));
+        assert_eq!(window.repeat(0), Some((&Sealed::whole(vec![0]), 2)));
+        answer(&mut window, 1);
         assert_eq!(window.arrived(0), Arrival::Outside);
         assert_eq!(window.arrived(u32::MAX), Arrival::Outside);
+    }
+
+    #[test]
+    fn answers_in_any_order_and_keeps_as_many_as_it_takes() {
+        let mut window = MessageWindow::after_initial(0, 2, Some(Sealed::whole(vec![1])));
+        window.told(3);
+        assert_eq!(window.arrived(1), Arrival::Repeated);
+        assert_eq!(window.arrived(5), Arrival::Outside);
+        answer(&mut window, 4);
+        // Whoever asked for 4 has the answer to 1.
+        assert_eq!(window.arrived(1), Arrival::Outside);
+        assert_eq!(window.arrived(5), Arrival::Outside);
+        answer(&mut window, 2);
+        assert_eq!(window.arrived(4), Arrival::Repeated);
+        answer(&mut window, 5);
+        assert_eq!(window.arrived(2), Arrival::Outside);
+        answer(&mut window, 3);
+        assert_eq!([3, 4, 5].map(|id| window.repeat(id).unwrap().1), [1; 3]);
+        answer(&mut window, 8);
+        assert_eq!(window.arrived(4), Arrival::Outside);
+        // What was said is not taken back.
+        window.told(1);
+        assert_eq!((window.sends, window.takes), (1, 3));
+    }
+
+    #[test]
+    fn asks_no_further_than_the_peer_takes() {
+        let mut window = MessageWindow::default();
+        assert_eq!(window.next_request(), Some(0));
+        assert!(!window.has_room(Some(0)) && window.has_room(None));
+        window.peer_takes(2, 8);
+        window.peer_takes(1, 8);
+        assert!(window.has_room(Some(0)));
+        assert_eq!(window.next_request(), Some(1));
+        // The response to 1 makes no room while 0 is open, that to 0 does.
+        assert!(!window.has_room(Some(0)) && window.has_room(Some(1)));
+        window.peer_takes(u32::MAX, 3);
+        assert_eq!(window.sends, 3);
+        window.peer_takes(u32::MAX, u32::MAX);
+        assert_eq!(window.sends, limits::WINDOW);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
 use super::follow_up::{Promised, Round, Rounds};
 use super::rekey_child::{self, Collision};
-use super::{After, Exchange, Open, Task, What};
+use super::{After, Exchange, Task, What};
 use crate::address::Inside;
 use crate::child::offer::{ChildOffer, mode_name};
 use crate::child::{Agreement, ChildSa, ChildState, Terms};
@@ -330,7 +330,7 @@ pub(crate) fn respond(
     place: &mut Place,
     core: &mut Core,
 ) -> Result<Vec<Payload>, Error> {
-    let rekeying_ike = matches!(&sa.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
+    let rekeying_ike = sa.exchanges().any(|open| matches!(open, Exchange::RekeyIke(_)));
     // RFC 7296 §2.25.2: what would be created now might be left behind with the old IKE SA.
     if sa.stage != Stage::Active || rekeying_ike || sa.promised_ike() {
         return Err(Error::Temporary);

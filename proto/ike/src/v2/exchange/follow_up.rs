@@ -155,7 +155,7 @@ impl Established {
 
     fn put_promise(&mut self, promise: Promise, core: &Core) -> Payload {
         // No two requests of one IKE SA have the same number.
-        let link = self.window.expected();
+        let link = self.window.answering();
         self.promises.push(Promise { link, until: core.now + limits::FOLLOW_UP_WAIT, ..promise });
         Payload::Notify(Notify::new(NotifyType::ADDITIONAL_KEY_EXCHANGE, link.to_be_bytes()))
     }

@@ -17,20 +17,21 @@ use ravelin_types::Spi;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
-use super::{After, Answer, Exchange, Open, mobike};
+use super::{After, Answer, Exchange, mobike};
 use crate::child::ChildState;
+use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::Ends;
 use crate::input::Datagram;
 use crate::output::DownReason;
-use crate::v2::feature::configuration;
+use crate::v2::feature::{configuration, window_size};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 
 /// Our request to delete a Child SA is open.
 pub(crate) struct DeleteChild {
-    inbound: Spi,
+    pub(crate) inbound: Spi,
     reason: DownReason,
 }
 
@@ -66,6 +67,11 @@ pub(crate) fn liveness() -> (Exchange, Vec<Payload>) {
     (Exchange::Liveness, Vec::new())
 }
 
+/// How many requests we take at once.
+pub(crate) fn window(remote: &Remote) -> (Exchange, Vec<Payload>) {
+    (Exchange::Window, window_size::notify(remote).into_iter().collect())
+}
+
 /// The peer tells or asks.
 pub(crate) fn respond(
     sa: &mut Established,
@@ -82,6 +88,9 @@ pub(crate) fn respond(
         let error = Error::Refused(notify.kind, notify.data.clone());
         core.failed(error.failure(sa.place(ends, "INFORMATIONAL")));
         return Ok((Vec::new(), After::End(DownReason::ProtocolError)));
+    }
+    if let Some(size) = window_size::told(payloads) {
+        sa.window.peer_takes(size, window_size::wanted(&sa.remote));
     }
     sa.authenticated.told(payloads, core);
     super::redirect::obey(sa, ends, payloads, core);
@@ -116,8 +125,10 @@ pub(crate) fn respond(
 /// Removes the Child SA with this outbound SPI; the inbound SPI goes into the answer.
 fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends, core: &mut Core) -> Option<Spi> {
     let Some(child) = sa.children.to(outbound).filter(|child| child.terms.suite.protocol() == protocol) else {
-        if let Some(Open { exchange: Exchange::CreateChild(open), .. }) = &mut sa.open {
-            open.note_deleted(outbound);
+        for open in sa.exchanges_mut() {
+            if let Exchange::CreateChild(open) = open {
+                open.note_deleted(outbound);
+            }
         }
         return None;
     };
@@ -133,10 +144,8 @@ fn delete(protocol: ProtocolId, outbound: Spi, sa: &mut Established, ends: &Ends
         ChildState::Installed | ChildState::Rekeying | ChildState::Deleting => DownReason::PeerDeleted,
     };
     // RFC 7296 §1.4.1: when both deletes cross, neither answer lists the SA.
-    let crossed = match &sa.open {
-        Some(Open { exchange: Exchange::DeleteChild(open), .. }) => open.inbound == inbound,
-        _ => false,
-    };
+    let is_its = |open: &Exchange| matches!(open, Exchange::DeleteChild(open) if open.inbound == inbound);
+    let crossed = sa.exchanges().any(is_its);
     sa.children.take_down(inbound, reason, core);
     (!crossed).then_some(inbound)
 }

@@ -24,6 +24,7 @@ pub(crate) mod task;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use ravelin_types::Spi;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::Payload;
@@ -42,11 +43,39 @@ use mobike::Addresses;
 use rekey_ike::RekeyIke;
 pub(crate) use task::{Task, What};
 
-/// Our request that waits for its response.
+/// A request of ours without a response.
 pub(crate) struct Open {
-    pub(crate) id: u32,
     pub(crate) exchange: Exchange,
-    pub(crate) retry: Retry,
+    pub(crate) request: Request,
+}
+
+/// How far it is.
+pub(crate) enum Request {
+    /// It goes on where another exchange ended, and waits for room in the window.
+    Waits(Vec<Payload>),
+    /// On the wire under this message ID.
+    Sent(u32, Retry),
+}
+
+impl Open {
+    /// Its message ID, once it has one.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.retry().map(|(id, _)| id)
+    }
+
+    fn retry(&self) -> Option<(u32, &Retry)> {
+        match &self.request {
+            Request::Sent(id, retry) => Some((*id, retry)),
+            Request::Waits(_) => None,
+        }
+    }
+
+    pub(crate) fn retry_mut(&mut self) -> Option<&mut Retry> {
+        match &mut self.request {
+            Request::Sent(_, retry) => Some(retry),
+            Request::Waits(_) => None,
+        }
+    }
 }
 
 /// What the request was for.
@@ -63,6 +92,8 @@ pub(crate) enum Exchange {
     Redirect,
     /// A sign of life.
     Liveness,
+    /// How many requests we take at once.
+    Window,
     /// Where the two sides are.
     Addresses(Addresses),
 }
@@ -77,7 +108,25 @@ impl Exchange {
             | Exchange::Close(_)
             | Exchange::Redirect
             | Exchange::Liveness
+            | Exchange::Window
             | Exchange::Addresses(_) => ExchangeType::INFORMATIONAL,
+        }
+    }
+
+    /// Whether it is about the IKE SA as a whole: nothing else of ours is under way then.
+    pub(crate) fn is_alone(&self) -> bool {
+        match self {
+            Exchange::RekeyIke(_) | Exchange::Close(_) | Exchange::Redirect | Exchange::Addresses(_) => true,
+            Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Liveness | Exchange::Window => false,
+        }
+    }
+
+    /// The Child SA that it ends or replaces.
+    pub(crate) fn ends(&self) -> Option<Spi> {
+        match self {
+            Exchange::CreateChild(exchange) => exchange.offer.replaces,
+            Exchange::DeleteChild(exchange) => Some(exchange.inbound),
+            _ => None,
         }
     }
 }
@@ -146,7 +195,7 @@ pub(crate) fn response(
             sa.sent_away(core);
             After::Stay
         }
-        Exchange::Liveness => After::Stay,
+        Exchange::Liveness | Exchange::Window => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     }
 }
@@ -158,7 +207,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         // RFC 7296 §2.8.2: the peer finished its own rekey and deletes the old IKE SA.
         Exchange::RekeyIke(exchange) => exchange.yield_to_peer(sa, ends, core),
         Exchange::DeleteChild(exchange) => exchange.abandon(sa, core),
-        Exchange::Close(_) | Exchange::Redirect | Exchange::Liveness | Exchange::Addresses(_) => {}
+        Exchange::Close(_) | Exchange::Redirect | Exchange::Liveness | Exchange::Window | Exchange::Addresses(_) => {}
     }
 }
 

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use ravelin_types::Spi;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, Payload};
 
-use super::{Exchange, Open, What};
+use super::{Exchange, What};
 use crate::child::{Agreement, ChildSa, ChildState};
 use crate::context::Core;
 use crate::error::Error;
@@ -54,17 +54,15 @@ pub(crate) fn asked(sa: &Established, payloads: &Payloads) -> Result<Option<Spi>
     let Some(old) = old else {
         // RFC 7296 §2.25: the peer may have made it in answer to our open request, an answer that is still on its way.
         // After CHILD_SA_NOT_FOUND it would forget an SA that we are about to install.
-        let may_come = matches!(sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
+        let may_come = sa.exchanges().any(|open| matches!(open, Exchange::CreateChild(_)));
         return Err(if may_come { Error::Temporary } else { Error::NoSuchChild(notify.protocol, spi) });
     };
     // RFC 7296 §2.25.1: not when we are trying to close it. RFC 9370 §2.2.4: nor when our own rekey of it has got as far as
     // the additional key exchanges, or the peer's has.
-    let ours = match &sa.open {
-        Some(Open { exchange: Exchange::CreateChild(open), .. }) => {
-            open.is_followed_up() && open.offer.replaces == Some(old.inbound)
-        }
+    let ours = sa.exchanges().any(|open| match open {
+        Exchange::CreateChild(open) => open.is_followed_up() && open.offer.replaces == Some(old.inbound),
         _ => false,
-    };
+    });
     let theirs = sa.promises.iter().any(|promise| promise.holds(&What::RekeyChild(old.inbound)));
     if is_replaceable(old) && !ours && !theirs { Ok(Some(old.inbound)) } else { Err(Error::Temporary) }
 }
@@ -90,13 +88,15 @@ pub(crate) fn answered(old: Spi, new: Spi, lowest: &[u8], sa: &mut Established) 
 /// RFC 7296 §2.8.1: if we are rekeying `old` too, notes the situation; who keeps what is decided when our response
 /// arrives.
 pub(crate) fn note_collision(old: Spi, new: Spi, lowest: &[u8], sa: &mut Established) -> bool {
-    match &mut sa.open {
-        Some(Open { exchange: Exchange::CreateChild(open), .. }) if open.offer.replaces == Some(old) => {
-            open.collision = Some(Collision { lowest: lowest.to_vec(), made: new });
-            true
-        }
-        _ => false,
+    let ours = sa.exchanges_mut().find_map(|open| match open {
+        Exchange::CreateChild(open) if open.offer.replaces == Some(old) => Some(open),
+        _ => None,
+    });
+    if let Some(open) = ours {
+        open.collision = Some(Collision { lowest: lowest.to_vec(), made: new });
+        return true;
     }
+    false
 }
 
 /// Our rekey of `old` came to nothing because of the peer's, which made `made` or is still about to.

@@ -26,7 +26,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
 
 use super::follow_up::{Promised, Round, Rounds};
-use super::{After, Exchange, Open, Task, What};
+use super::{After, Exchange, Task, What};
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{self, Ends, IkeSa};
@@ -272,17 +272,16 @@ pub(crate) fn respond(
     payloads: &Payloads,
     core: &mut Core,
 ) -> Result<Vec<Payload>, Error> {
-    let child_open = matches!(
-        &sa.open,
-        Some(Open { exchange: Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Close(_), .. })
-    );
+    let of_child =
+        |open: &Exchange| matches!(open, Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Close(_));
+    let child_open = sa.exchanges().any(of_child);
     // An IKE SA is not prolonged when its remote is not configured any more: it ends with its lifetime.
     if core.config.remote(&sa.remote.name).is_none() {
         return Err(Error::Temporary);
     }
     // RFC 9370 §2.2.4: nor when a rekey has got as far as the additional key exchanges.
     let followed_up = sa.promised_ike()
-        || matches!(&sa.open, Some(Open { exchange: Exchange::RekeyIke(open), .. }) if open.is_followed_up());
+        || sa.exchanges().any(|open| matches!(open, Exchange::RekeyIke(open) if open.is_followed_up()));
     // RFC 7296 §2.25.1 and §2.25.2: not while a Child SA is being made or closed, nor while we close the IKE SA.
     if sa.stage != Stage::Active || child_open || has_collided(sa) || followed_up {
         return Err(Error::Temporary);
@@ -311,7 +310,8 @@ pub(crate) fn respond(
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
 
-    if let Some(Open { exchange: Exchange::RekeyIke(open), .. }) = &mut sa.open {
+    for open in sa.exchanges_mut() {
+        let Exchange::RekeyIke(open) = open else { continue };
         // RFC 7296 §2.8.2: who inherits is decided when our response arrives.
         open.collision = Some(Collision { lowest: nonces.0.as_slice().min(&nonces.1).to_vec(), made: spi });
     }
@@ -367,10 +367,7 @@ pub(crate) fn keep_promise(
 
 /// Whether both sides are rekeying the IKE SA and we know it.
 pub(crate) fn has_collided(sa: &Established) -> bool {
-    match &sa.open {
-        Some(Open { exchange: Exchange::RekeyIke(open), .. }) => open.collision.is_some(),
-        _ => false,
-    }
+    sa.exchanges().any(|open| matches!(open, Exchange::RekeyIke(open) if open.collision.is_some()))
 }
 
 /// A request arrived on an IKE SA that the peer made in a collision. Unless it deletes that IKE SA, the peer has both

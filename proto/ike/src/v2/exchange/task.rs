@@ -16,7 +16,7 @@ use super::informational::{self, Close, DeleteChild};
 use super::mobike::Addresses;
 use super::redirect;
 use super::rekey_ike::RekeyIke;
-use super::{After, Exchange, Open};
+use super::{After, Exchange, Open, Request};
 use crate::child::ChildState;
 use crate::children::Children;
 use crate::context::Core;
@@ -32,6 +32,7 @@ use crate::retry::{Due, Retry};
 use crate::silence::Silence;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::Redirects;
+use crate::v2::feature::window_size;
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::Want;
 
@@ -65,6 +66,8 @@ pub(crate) enum What {
     Redirect(NewGateway),
     /// A sign of life.
     Liveness,
+    /// How many requests we take at once.
+    Window,
     /// The addresses on which we have decided.
     UpdateAddresses,
     /// Where we can be reached.
@@ -80,7 +83,26 @@ impl What {
             What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => true,
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             What::Redirect(_) => true,
-            What::RekeyIke | What::Close(_) | What::Liveness => false,
+            What::RekeyIke | What::Close(_) | What::Liveness | What::Window => false,
+        }
+    }
+
+    /// As [`Exchange::is_alone`].
+    fn is_alone(&self) -> bool {
+        match self {
+            What::RekeyIke | What::Close(_) | What::Redirect(_) => true,
+            What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
+            // The leader behind a NAT asks how it is seen (RFC 4555 §3.8).
+            What::Liveness => true,
+            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) | What::Window => false,
+        }
+    }
+
+    /// As [`Exchange::ends`].
+    fn ends(&self) -> Option<Spi> {
+        match self {
+            What::RekeyChild(spi) | What::DeleteChild(_, spi, _) => Some(*spi),
+            _ => None,
         }
     }
 }
@@ -134,28 +156,34 @@ impl Established {
     /// When the clock has something for it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // A task without a time was left for the next timer.
-        let waiting = self.tasks.iter().map(|task| self.begins_at(task).unwrap_or(self.silence.since())).min();
+        let at = |task: &Task| self.begins_at(task).unwrap_or(self.silence.since());
+        // Those that wait for responses to open requests go on with those.
+        let alone = self.tasks.iter().filter(|task| task.what.is_alone() && !self.open.is_empty()).map(at).min();
+        let begins = self.tasks.iter().filter(|task| self.may_begin(&task.what)).map(at);
+        let waiting = begins.filter(|at| alone.is_none_or(|alone| *at < alone)).min();
         let promises = self.promises.iter().map(|promise| promise.until).min();
         let liveness = self.silence.deadline(self.remote.liveness).filter(|_| self.stage == Stage::Active);
-        let idle = [waiting, liveness].into_iter().flatten().min().filter(|_| self.open.is_none());
-        let open = self.open.as_ref().map(|open| open.retry.at());
+        let liveness = liveness.filter(|_| self.open.is_empty());
+        let open = self.open.iter().filter_map(|open| open.retry().map(|(_, retry)| retry.at())).min();
         let again = self.authenticated.deadline();
-        [open, idle, promises, again, self.rekey_at, self.expire_at, self.protection.deadline()]
+        [open, waiting, liveness, promises, again, self.rekey_at, self.expire_at, self.protection.deadline()]
             .into_iter()
             .flatten()
             .min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        match self.open.as_mut().map(|open| open.retry.due(core.now)) {
-            None | Some(Due::Later) => {}
-            Some(Due::Again(message, sent)) => core.send_again(&ends, message, sent),
-            Some(Due::GiveUp) => {
-                if !self.try_elsewhere(&mut ends, core) {
-                    self.dead(&ends, core);
-                    return None;
-                }
+        let mut silent = false;
+        for retry in self.open.iter_mut().filter_map(Open::retry_mut) {
+            match retry.due(core.now) {
+                Due::Later => {}
+                Due::Again(message, sent) => core.send_again(&ends, message, sent),
+                Due::GiveUp => silent = true,
             }
+        }
+        if silent && !self.try_elsewhere(&mut ends, core) {
+            self.dead(&ends, core);
+            return None;
         }
         self.protection.forget(core.now);
         self.forget_promises(core);
@@ -197,21 +225,22 @@ impl Established {
     /// The peer does not answer any more. Whoever waits for a Child SA gets another try, with a new IKE SA.
     fn dead(self: Box<Self>, ends: &Ends, core: &mut Core) {
         let mut wants: Vec<Want> = Vec::new();
-        let open = match &self.open {
-            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => Some(exchange.task.what.clone()),
+        let open = self.exchanges().filter_map(|open| match open {
+            Exchange::CreateChild(exchange) => Some(exchange.task.what.clone()),
             _ => None,
-        };
-        for what in open.into_iter().chain(self.tasks.iter().map(|task| task.what.clone())) {
+        });
+        for what in open.chain(self.tasks.iter().map(|task| task.what.clone())) {
             if let What::Create(want) = what {
                 want.add_to(&mut wants);
             }
         }
-        let exchange = self.open.as_ref().map_or("INFORMATIONAL", |open| super::name(open.exchange.kind()));
+        let exchange = self.exchanges().next().map_or("INFORMATIONAL", |open| super::name(open.kind()));
         let closing = self.stage != Stage::Active;
-        let reason = match (closing, &self.open) {
-            (true, Some(Open { exchange: Exchange::Close(Close(reason)), .. })) => *reason,
-            _ => DownReason::PeerDead,
-        };
+        let closed = self.exchanges().find_map(|open| match open {
+            Exchange::Close(Close(reason)) => Some(*reason),
+            _ => None,
+        });
+        let reason = closed.filter(|_| closing).unwrap_or(DownReason::PeerDead);
         if !closing {
             core.failed(no_answer(self.place(ends, exchange)));
         }
@@ -239,6 +268,10 @@ impl Established {
             },
             What::DeleteChild(protocol, spi, reason) => Ok(Some(DeleteChild::request(protocol, spi, reason))),
             What::RekeyIke => RekeyIke::request(task, self, core).map(Some),
+            What::Window => {
+                self.window.told(window_size::wanted(&self.remote));
+                Ok(Some(informational::window(&self.remote)))
+            }
             What::Redirect(to) => Ok(Some(redirect::request(&to))),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
@@ -251,8 +284,56 @@ impl Established {
         }
     }
 
-    /// Sends a request; no other of ours is open.
+    /// Whether there is room for another request.
+    fn has_room(&self) -> bool {
+        let waits = self.open.iter().any(|open| open.id().is_none());
+        !waits && self.window.has_room(self.open.first().and_then(Open::id))
+    }
+
+    /// Whether something may begin beside what is open.
+    fn may_begin(&self, what: &What) -> bool {
+        let meets = |open: &Exchange| open.is_alone() || open.ends().is_some_and(|spi| what.ends() == Some(spi));
+        self.has_room() && (self.open.is_empty() || !what.is_alone()) && !self.exchanges().any(meets)
+    }
+
+    /// The next task whose time has come.
+    fn next_task(&self, now: Instant) -> Option<usize> {
+        let mut due = self.tasks.iter().enumerate().filter(|(_, task)| self.is_due(task, now));
+        // What is about the IKE SA as a whole waits for what is open, and what came after it for that.
+        let found = due.find(|(_, task)| task.what.is_alone() || self.may_begin(&task.what));
+        found.filter(|(_, task)| self.may_begin(&task.what)).map(|(at, _)| at)
+    }
+
+    /// Sends what waits, as far as there is room.
+    fn send_waiting(&mut self, ends: &Ends, core: &mut Core) -> After {
+        let waits = |open: &Open| open.id().is_none();
+        while let Some(at) = self.open.iter().position(waits)
+            && self.window.has_room(self.open.first().and_then(Open::id))
+        {
+            let Open { exchange, request } = self.open.remove(at);
+            if let Request::Waits(payloads) = request
+                && let After::End(reason) = self.ask(exchange, &payloads, ends, core)
+            {
+                return After::End(reason);
+            }
+        }
+        After::Stay
+    }
+
+    /// Everything on the wire once more, from the start.
+    pub(crate) fn ask_again(&mut self, ends: &Ends, core: &mut Core) {
+        for retry in self.open.iter_mut().filter_map(Open::retry_mut) {
+            let message = retry.restart(core.now).clone();
+            core.send(ends.way(), &message, 0);
+        }
+    }
+
+    /// Sends a request, or has it wait for room in the window.
     pub(crate) fn ask(&mut self, exchange: Exchange, payloads: &[Payload], ends: &Ends, core: &mut Core) -> After {
+        if !self.window.has_room(self.open.first().and_then(Open::id)) {
+            self.open.push(Open { exchange, request: Request::Waits(payloads.to_vec()) });
+            return After::Stay;
+        }
         let Some(id) = self.window.next_request() else {
             // RFC 7296 §2.2: no message ID is left, so not even a delete can be sent.
             super::abandon(exchange, self, ends, core);
@@ -266,7 +347,8 @@ impl Established {
                     _ => core.send(ends.way(), &message, 0),
                 }
                 let retry = Retry::new(message, self.remote.retransmission, core.now);
-                self.open = Some(Open { id, exchange, retry });
+                let at = self.open.iter().take_while(|open| open.id().is_some()).count();
+                self.open.insert(at, Open { exchange, request: Request::Sent(id, retry) });
                 After::Stay
             }
             Err(unfit) => {
@@ -309,10 +391,8 @@ impl Live for Established {
 
     fn want(&mut self, want: Want) {
         let waits = |what: &What| matches!(what, What::Create(other) if other.is_served_with(&want));
-        let open = match &self.open {
-            Some(Open { exchange: Exchange::CreateChild(exchange), .. }) => waits(&exchange.task.what),
-            _ => false,
-        };
+        let is_it = |open: &Exchange| matches!(open, Exchange::CreateChild(open) if waits(&open.task.what));
+        let open = self.exchanges().any(is_it);
         let served = self.children.serve(&want);
         let waiting = self.tasks.iter().filter(|task| matches!(task.what, What::Create(_)));
         let full = waiting.clone().count() >= limits::WANTS;
@@ -344,7 +424,7 @@ impl Live for Established {
     }
 
     fn rekey(&mut self) {
-        let open = matches!(&self.open, Some(Open { exchange: Exchange::RekeyIke(_), .. }));
+        let open = self.exchanges().any(|open| matches!(open, Exchange::RekeyIke(_)));
         if self.stage == Stage::Active && !open {
             self.rekey_at = None;
             self.add_task(Task::new(What::RekeyIke));
@@ -370,15 +450,18 @@ impl Live for Established {
     }
 
     fn check_liveness(&mut self, core: &Core) {
-        let busy = self.open.is_some() || self.tasks.iter().any(|task| self.is_due(task, core.now));
+        let busy = !self.open.is_empty() || self.tasks.iter().any(|task| self.is_due(task, core.now));
         if self.stage == Stage::Active && !busy {
             self.add_task(Task::new(What::Liveness));
         }
     }
 
     fn go_on(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        while self.open.is_none() {
-            let Some(index) = self.tasks.iter().position(|task| self.is_due(task, core.now)) else { break };
+        if let After::End(reason) = self.send_waiting(&ends, core) {
+            self.end(&ends, reason, core);
+            return None;
+        }
+        while let Some(index) = self.next_task(core.now) {
             let Some(task) = self.tasks.remove(index) else { break };
             let what = task.what.clone();
             match self.start(task, &ends, core) {

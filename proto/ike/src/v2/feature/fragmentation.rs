@@ -4,12 +4,14 @@
 //! 2. A protected message longer than [`LARGE`](crate::sealed::LARGE) leaves as fragments of at most that. It is also made in fragments of at
 //!    most [`SMALL`](crate::sealed::SMALL), which are sent from the third transmission on: some path may take no more. The number of fragments
 //!    tells the receiver which set one belongs to (§2.5.2).
-//! 3. What arrives is verified part by part and kept until all are there. Only the message that is awaited is put
-//!    together, one in each direction, within [`limits::FRAGMENTS`] and [`limits::REASSEMBLED`].
+//! 3. What arrives is verified part by part and kept until all are there. Only messages that are awaited are put
+//!    together, as many in each direction as the window has room for, within [`limits::FRAGMENTS`] each and
+//!    [`limits::REASSEMBLED`] in all.
 //!
 //! Payloads outside of the protected one are passed over in every fragment alike (RFC 7383 §2.5.3; no message has them).
 //! Read RFC 7383 §2.3, §2.5 and §2.6 before changing this file.
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -30,24 +32,57 @@ pub(crate) fn supported(payloads: &Payloads) -> bool {
     payloads.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some()
 }
 
-/// The fragments of the message that is awaited in one direction.
-pub(crate) struct Reassembly {
+/// The fragments of messages that are awaited in one direction, by message ID.
+#[derive(Default)]
+pub(crate) struct Reassemblies(BTreeMap<u32, Reassembly>);
+
+impl Reassemblies {
+    /// Takes a part of a message that verified, or all of it. Once all is there: the message.
+    pub(crate) fn take(
+        &mut self,
+        header: &Header,
+        fragment: Option<Fragment>,
+        received: Whole,
+        now: Instant,
+    ) -> Option<Whole> {
+        let mut slot = self.0.remove(&header.message_id);
+        let Some(fragment) = fragment else { return Some(received) };
+        let room = limits::REASSEMBLED.saturating_sub(self.0.values().map(|kept| kept.len).sum());
+        let whole = Reassembly::take(&mut slot, header, fragment, received, room, now);
+        self.0.extend(slot.map(|kept| (kept.id, kept)));
+        whole
+    }
+
+    /// When some are to be dropped.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.values().map(|kept| kept.until).min()
+    }
+
+    /// Drops those that waited too long.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        self.0.retain(|_, kept| now < kept.until);
+    }
+}
+
+/// Those of one message.
+struct Reassembly {
     id: u32,
     parts: Vec<Option<Vec<u8>>>,
     missing: usize,
     len: usize,
     first: PayloadType,
     head: Vec<u8>,
-    pub(crate) until: Instant,
+    until: Instant,
 }
 
 impl Reassembly {
     /// Takes a fragment that verified. Once all are there: the message.
-    pub(crate) fn take(
+    fn take(
         slot: &mut Option<Reassembly>,
         header: &Header,
         fragment: Fragment,
         received: Whole,
+        room: usize,
         now: Instant,
     ) -> Option<Whole> {
         let Whole { head, first, content } = received;
@@ -67,7 +102,7 @@ impl Reassembly {
         if part.is_some() {
             return None;
         }
-        if kept.len + content.len() > limits::REASSEMBLED {
+        if kept.len + content.len() > room {
             *slot = None;
             return None;
         }
@@ -126,7 +161,7 @@ mod tests {
         let fragment = Fragment::new(number, total).unwrap();
         let first = if number == 1 { PayloadType::IDI } else { PayloadType::NONE };
         let part = Whole { head: vec![number as u8], first, content: vec![number as u8; 2] };
-        Reassembly::take(slot, &header(id), fragment, part, at(secs)).map(|whole| {
+        Reassembly::take(slot, &header(id), fragment, part, limits::REASSEMBLED, at(secs)).map(|whole| {
             assert_eq!((whole.first, whole.head), (PayloadType::IDI, vec![1]));
             whole.content
         })
@@ -162,6 +197,31 @@ mod tests {
         assert_eq!(give(&mut slot, 2, 2, 2, 100), Some(vec![1, 1, 2, 2]));
     }
 
+    // Messages of one window come mixed, and together have the bound of one.
+    #[test]
+    fn messages_are_told_apart_by_their_ids() {
+        let mut all = Reassemblies::default();
+        let mut give = |id, number, len, secs| {
+            let part = Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![number as u8; len] };
+            let whole = all.take(&header(id), Fragment::new(number, 2), part, at(secs));
+            (whole.map(|whole| whole.content), all.0.values().map(|kept| kept.len).sum::<usize>())
+        };
+        assert_eq!(give(1, 1, 2, 0), (None, 2));
+        assert_eq!(give(2, 2, 2, 0), (None, 4));
+        assert_eq!(give(1, 2, 2, 0), (Some(vec![1, 1, 2, 2]), 2));
+        assert_eq!(give(2, 1, 2, 0), (Some(vec![1, 1, 2, 2]), 0));
+        for id in 3..100 {
+            assert!(give(id, 1, 3000, 0).1 <= limits::REASSEMBLED);
+        }
+        all.forget(at(limits::REASSEMBLY_TIME.as_secs()));
+        assert!(all.0.is_empty() && all.deadline().is_none());
+        // Without fragments nothing is kept of those that came before.
+        let part = |number| Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![number; 2] };
+        assert_eq!(all.take(&header(1), Fragment::new(1, 2), part(1), at(0)), None);
+        assert_eq!(all.take(&header(1), None, part(7), at(0)), Some(part(7)));
+        assert!(all.0.is_empty());
+    }
+
     // What is kept has a bound, however the parts are made.
     #[test]
     fn numbers_and_lengths_are_bounded() {
@@ -173,7 +233,7 @@ mod tests {
         for number in 1..=most {
             let fragment = Fragment::new(number, most).unwrap();
             let part = Whole { head: Vec::new(), first: PayloadType::IDI, content: vec![0; 60_000] };
-            assert_eq!(Reassembly::take(&mut slot, &header(1), fragment, part, at(0)), None);
+            assert_eq!(Reassembly::take(&mut slot, &header(1), fragment, part, limits::REASSEMBLED, at(0)), None);
             kept = kept.max(slot.as_ref().map_or(0, |slot| slot.len));
         }
         assert!(kept <= limits::REASSEMBLED);

@@ -188,10 +188,7 @@ impl Established {
             self.children.follow(ends, core);
         }
         self.add_task_first(What::when_moved(leads));
-        if let Some(open) = &mut self.open {
-            let message = open.retry.restart(core.now).clone();
-            core.send(ends.way(), &message, 0);
-        }
+        self.ask_again(ends, core);
         self.say_moved(ends, core);
     }
 

@@ -13,3 +13,4 @@ pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;
+pub(crate) mod window_size;

@@ -21,7 +21,7 @@ use crate::extensions::Childless;
 use crate::ike_sa::Ends;
 use crate::live::Live;
 use crate::output::{DownReason, Event};
-use crate::v2::exchange::{Exchange, Open, What};
+use crate::v2::exchange::{Exchange, What};
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 use crate::want::{self, Want};
@@ -143,7 +143,7 @@ fn wanted(child: &ChildSa) -> Want {
 /// The IKE SA that was made in place of another stands, and its Child SAs do: the other goes, a little later.
 pub(crate) fn take_over(sa: &mut Established, ends: &mut Ends, core: &mut Core) {
     let making = |what: &What| matches!(what, What::Create(_));
-    let open = matches!(&sa.open, Some(Open { exchange: Exchange::CreateChild(_), .. }));
+    let open = sa.exchanges().any(|open| matches!(open, Exchange::CreateChild(_)));
     if open || sa.tasks.iter().any(|task| making(&task.what)) {
         return;
     }

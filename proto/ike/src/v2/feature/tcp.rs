@@ -23,7 +23,7 @@ impl Established {
     pub(crate) fn stream_closed(&mut self, ends: &mut Ends) {
         let Some(stream) = &mut ends.stream else { return };
         stream.is_lost = true;
-        let busy = self.open.is_some() || !self.tasks.is_empty();
+        let busy = !self.open.is_empty() || !self.tasks.is_empty();
         if stream.is_ours && self.stage == Stage::Active && !busy {
             self.add_task(Task::new(What::Liveness));
         }
@@ -38,6 +38,7 @@ impl Established {
         if self.mobike.as_ref().is_some_and(|mobike| mobike.leads) {
             self.add_task_first(What::UpdateAddresses);
         }
+        // RFC 9329 §6.2: what waits for a response goes over the new connection.
         self.ask_again(ends, core);
         self.say_moved(ends, core);
     }
@@ -54,13 +55,5 @@ impl Established {
         self.children.follow(ends, core);
         self.ask_again(ends, core);
         self.say_moved(ends, core);
-    }
-
-    /// RFC 9329 §6.2: what waits for a response goes over the new connection.
-    fn ask_again(&mut self, ends: &Ends, core: &mut Core) {
-        if let Some(open) = &mut self.open {
-            let message = open.retry.restart(core.now).clone();
-            core.send(ends.way(), &message, 0);
-        }
     }
 }

@@ -36,7 +36,7 @@ use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
-use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk};
+use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk, window_size};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -282,6 +282,7 @@ impl InitAnswered {
             }
         };
         answer.extend(init.plain.is_some().then(ppk::in_use));
+        answer.extend(window_size::notify(&remote));
         answer.extend(reauthentication::notify(&remote));
         let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
         if mobike.is_some() {
@@ -296,7 +297,8 @@ impl InitAnswered {
                 return None;
             }
         };
-        let window = MessageWindow::after_initial(0, init.next_id + 1, Some(response.clone()));
+        let window =
+            MessageWindow::after_initial(0, init.next_id + 1, Some(response.clone())).agreed(&remote, &payloads);
         let mut established = Established::new(
             Origin {
                 remote,

@@ -27,7 +27,7 @@ use super::Phase;
 use super::exchanging::{self, Step};
 use super::init_exchange::InitExchange;
 use super::intermediate::Answered;
-use crate::config::{IkeVersion, Remote};
+use crate::config::{IkeVersion, Remote, RemoteAuth};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
@@ -309,7 +309,9 @@ fn build(
         answer.push(fragmentation::notify());
     }
     let hashes = signature_hashes::read(payloads);
-    if hashes.is_some() {
+    // RFC 7427 §4: an initiator that verifies no signature says nothing itself, and may sign all the same.
+    let may_sign = candidates.iter().any(|remote| matches!(remote.remote_auth, RemoteAuth::Signature(_)));
+    if hashes.is_some() || may_sign {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
     let ppk = ppk::answer(payloads, candidates);

@@ -37,6 +37,7 @@ use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::Redirects;
+use crate::v2::feature::window_size;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
@@ -60,8 +61,8 @@ pub(crate) struct Established {
     pub(crate) redirect: Option<Redirects>,
     pub(crate) protection: Protection,
     pub(crate) window: MessageWindow,
-    /// Our request without a response.
-    pub(crate) open: Option<Open>,
+    /// Our requests without a response, in the order of their message IDs.
+    pub(crate) open: Vec<Open>,
     /// What waits for the window, in order.
     pub(crate) tasks: VecDeque<Task>,
     /// What the peer gets when it has done the additional key exchanges that were agreed on.
@@ -129,7 +130,7 @@ impl Established {
             redirect,
             protection,
             window,
-            open: None,
+            open: Vec::new(),
             tasks: VecDeque::new(),
             promises: Vec::new(),
             children: Children::default(),
@@ -138,6 +139,16 @@ impl Established {
             hinted: None,
             contested: None,
         }
+    }
+
+    /// What our open requests are for.
+    pub(crate) fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.open.iter().map(|open| &open.exchange)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn exchanges_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        self.open.iter_mut().map(|open| &mut open.exchange)
     }
 
     /// Says that the IKE SA stands.
@@ -192,15 +203,16 @@ impl Established {
         let payloads =
             |whole: &Whole| parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         let after = if header.flags.is_response() {
-            let answers = |open: &Open| open.id == header.message_id && open.exchange.kind() == header.exchange;
-            if !self.open.as_ref().is_some_and(answers) {
+            let answers = |open: &Open| open.id() == Some(header.message_id) && open.exchange.kind() == header.exchange;
+            if !self.open.iter().any(answers) {
                 core.counters.outside_window += 1;
                 return Some(self.keep(ends));
             }
             let Some(whole) = self.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
                 return Some(self.keep(ends));
             };
-            let Some(open) = self.open.take() else { return Some(self.keep(ends)) };
+            let Some(at) = self.open.iter().position(answers) else { return Some(self.keep(ends)) };
+            let open = self.open.remove(at);
             self.hear(&mut ends, datagram.way(), core);
             exchange::response(open.exchange, &mut self, &mut ends, payloads(&whole), core)
         } else {
@@ -210,7 +222,7 @@ impl Established {
                 Arrival::Repeated => {
                     core.counters.repeated += 1;
                     if protected.fragment.is_none_or(|fragment| fragment.number() == 1)
-                        && let Some((response, times)) = self.window.repeat()
+                        && let Some((response, times)) = self.window.repeat(header.message_id)
                     {
                         core.send(datagram.way(), response, times);
                     }
@@ -224,6 +236,7 @@ impl Established {
             let Some(whole) = self.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
                 return Some(self.keep(ends));
             };
+            self.window.answer(header.message_id);
             self.hear(&mut ends, datagram.way(), core);
             let payloads = payloads(&whole);
             if let Ok(payloads) = &payloads {
@@ -330,8 +343,14 @@ impl Established {
         heir.authenticated = core::mem::take(&mut self.authenticated);
         heir.children.append(&mut self.children);
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
-        if let Some(Open { exchange: Exchange::Addresses(open), .. }) = &self.open {
-            heir.add_task(Task::new(open.what.clone()));
+        for open in self.exchanges() {
+            if let Exchange::Addresses(open) = open {
+                heir.add_task(Task::new(open.what.clone()));
+            }
+        }
+        // RFC 7296 §1.3.2: it begins with one.
+        if window_size::wanted(&heir.remote) > 1 {
+            heir.add_task(Task::new(What::Window));
         }
         self.stage = Stage::Replaced;
         self.rekey_at = None;
@@ -346,7 +365,7 @@ impl Established {
 
     /// Ends it here, without a word to the peer.
     pub(crate) fn end(mut self: Box<Self>, ends: &Ends, reason: DownReason, core: &mut Core) {
-        if let Some(open) = self.open.take() {
+        for open in core::mem::take(&mut self.open) {
             exchange::abandon(open.exchange, &mut self, ends, core);
         }
         self.children.take_all_down(reason, core);

@@ -93,6 +93,7 @@ fn one_proves_nothing_and_the_other_has_a_certificate_or_a_key() {
     });
     lab.establish();
     assert_eq!(lab.a.ike().identities.unwrap(), (Identity::Null, Identity::Fqdn(NAME_B.into())));
+    // RFC 7427 §4: the responder says which hashes it takes, though nobody else will verify a signature.
     let mut lab = papers.lab(|a, b| {
         a.remotes[0].remote_auth = RemoteAuth::Null;
         b.remotes[0].local_auth = LocalAuth::Null;
