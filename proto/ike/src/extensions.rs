@@ -30,6 +30,8 @@ pub struct Extensions {
     pub redirect: Redirect,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
+    /// The peer may be a cluster whose members take over from each other (RFC 6311). Of IKEv2.
+    pub cluster: bool,
     /// How many requests of the peer are taken at once, and at most sent where it takes more than one (RFC 7296 §2.3). 0 is 1.
     /// Of IKEv2.
     pub window: u32,

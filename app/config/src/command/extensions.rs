@@ -82,6 +82,9 @@ pub struct ExtensionArgs {
     /// Take so many requests of the peer at once, and send as many where it takes them (RFC 7296 §2.3)
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::WINDOW)))]
     window: u32,
+    /// The peer may be a cluster whose members take over from each other (RFC 6311)
+    #[arg(long)]
+    cluster: bool,
 }
 
 /// The words for when IKE SAs begin without a Child SA.
@@ -127,6 +130,8 @@ pub struct ExtensionSpec {
     pub ppk_required: bool,
     /// How many requests are under way at once; 0 is 1.
     pub window: u32,
+    /// Whether the peer may be a cluster.
+    pub cluster: bool,
 }
 
 impl ExtensionSpec {
@@ -150,6 +155,7 @@ impl ExtensionArgs {
             (self.reauth.is_some(), "reauth", "IKEv1 authenticates anew with every rekey (-l); a time of its own"),
             (!self.follow.is_empty(), "follow", "to follow to another gateway"),
             (self.redirect.is_some(), "redirect", "to send peers to another gateway"),
+            (self.cluster, "cluster", "a peer that is a cluster"),
             (self.window > 1, "window", "more than one request at a time"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
@@ -157,7 +163,7 @@ impl ExtensionArgs {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
-        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, window, .. } = self.clone();
+        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, window, cluster, .. } = self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -171,6 +177,7 @@ impl ExtensionArgs {
             ppk_file,
             ppk_required,
             window,
+            cluster,
         })
     }
 }
@@ -189,6 +196,7 @@ impl ExtensionSpec {
         line.optional("--unique", (self.unique != Unique::No).then(|| self.unique_word()));
         self.follow.iter().for_each(|addresses| line.value("--follow", addresses));
         line.optional("--redirect", self.redirect.as_ref());
+        line.flag("--cluster", self.cluster);
         line.optional("--window", (self.window > 1).then_some(self.window));
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {

@@ -40,6 +40,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
             spec.redirect.clone(),
         ),
         window: spec.window,
+        cluster: spec.cluster,
         ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() },
     }
 }

@@ -42,6 +42,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),
+        // Ours: strongSwan always takes part.
+        cluster: reader.flag("cluster").unwrap_or(false),
         // Ours: strongSwan has one.
         window: reader.value("window", window).unwrap_or(1),
     }

@@ -39,6 +39,8 @@ pub(crate) struct MessageWindow {
     takes: u32,
     /// The lowest of the peer's that has not arrived.
     missing: u32,
+    /// The last of its numbers that a peer said it would go on with (RFC 6311).
+    synchronized: Option<u32>,
     /// The last one that was new.
     latest: u32,
     /// Of those that may come again and those that arrived ahead of others: at most [`MessageWindow::takes`].
@@ -65,7 +67,15 @@ impl MessageWindow {
     pub(crate) fn after_initial(sent: u32, received: u32, response: Option<Sealed>) -> Self {
         let last = received.saturating_sub(1);
         let answers = response.map_or_else(Vec::new, |response| vec![Kept { id: last, response, repeated: 0 }]);
-        MessageWindow { next_request: sent, sends: 1, takes: 1, missing: received, latest: last, answers }
+        MessageWindow {
+            next_request: sent,
+            sends: 1,
+            takes: 1,
+            missing: received,
+            synchronized: None,
+            latest: last,
+            answers,
+        }
     }
 
     /// With what the two said in IKE_AUTH.
@@ -85,6 +95,19 @@ impl MessageWindow {
     /// We have told the peer that we take so many.
     pub(crate) fn told(&mut self, size: u32) {
         self.takes = self.takes.max(size.min(limits::WINDOW));
+    }
+
+    /// Another member of a cluster has taken over, and nothing else counts any more (RFC 6311 §8.1): its next request is `theirs`, and it expects `ours`. What we use next, or
+    /// `None`: that is no news, so it was played back (RFC 6311 §5.1).
+    pub(crate) fn synchronize(&mut self, theirs: u32, ours: u32) -> Option<u32> {
+        let arrived = self.answers.iter().map(|kept| kept.id).chain(self.missing.checked_sub(1));
+        if arrived.chain(self.synchronized).any(|seen| theirs <= seen) {
+            return None;
+        }
+        self.next_request = self.next_request.max(ours);
+        (self.missing, self.synchronized) = (theirs, Some(theirs));
+        self.answers.clear();
+        Some(self.next_request)
     }
 
     /// Whether there is room for another request of ours, `lowest` being the lowest without a response.
@@ -203,6 +226,27 @@ mod tests {
         assert_eq!(window.sends, 3);
         window.peer_takes(u32::MAX, u32::MAX);
         assert_eq!(window.sends, limits::WINDOW);
+    }
+
+    // RFC 6311 §5.1 and the examples of §9.
+    #[test]
+    fn a_new_member_of_a_cluster_goes_on_where_nobody_was() {
+        let mut window = MessageWindow::after_initial(8, 3, None);
+        window.told(5);
+        for id in [4, 5, 6, 7] {
+            answer(&mut window, id);
+        }
+        assert_eq!(window.synchronize(7, 20), None);
+        assert_eq!(window.synchronize(8, 3), Some(8));
+        assert_eq!(window.arrived(3), Arrival::Outside);
+        assert_eq!(window.arrived(7), Arrival::Outside);
+        assert_eq!(window.arrived(8), Arrival::New);
+        // Played back, before and after it was used.
+        assert_eq!(window.synchronize(8, 3), None);
+        answer(&mut window, 8);
+        assert_eq!(window.synchronize(8, 3), None);
+        assert_eq!(window.synchronize(100, 50), Some(50));
+        assert_eq!(window.next_request(), Some(50));
     }
 
     #[test]

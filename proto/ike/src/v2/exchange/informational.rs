@@ -17,7 +17,7 @@ use ravelin_types::Spi;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_wire::ike::v2::{Delete, NotifyType, Payload};
 
-use super::{After, Answer, Exchange, mobike};
+use super::{After, Answer, Exchange, What, mobike};
 use crate::child::ChildState;
 use crate::config::Remote;
 use crate::context::Core;
@@ -45,6 +45,12 @@ impl DeleteChild {
     pub(crate) fn response(self, sa: &mut Established, core: &mut Core) -> After {
         self.abandon(sa, core);
         After::Stay
+    }
+
+    /// The task from which it came.
+    pub(crate) fn again(self, sa: &Established) -> Option<What> {
+        let protocol = sa.children.get(&self.inbound)?.terms.suite.protocol();
+        Some(What::DeleteChild(protocol, self.inbound, self.reason))
     }
 
     pub(crate) fn abandon(self, sa: &mut Established, core: &mut Core) {

@@ -447,6 +447,7 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         sk_d: keys.sk_d.clone(),
         ppk: sa.ppk,
         mobike: sa.mobike.clone(),
+        cluster: sa.cluster,
         redirect: sa.redirect,
     };
     let established = Established::new(origin, &ends, protection, MessageWindow::default(), core);

@@ -6,6 +6,7 @@ pub(crate) mod cookie;
 pub(crate) mod fragmentation;
 pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
+pub(crate) mod message_id_sync;
 pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod ppk;

@@ -36,7 +36,7 @@ use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
-use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk, window_size};
+use crate::v2::feature::{childless, configuration, initial_contact, message_id_sync, mobike, ppk, window_size};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -283,6 +283,9 @@ impl InitAnswered {
         };
         answer.extend(init.plain.is_some().then(ppk::in_use));
         answer.extend(window_size::notify(&remote));
+        // RFC 6311 §5: not unless the initiator said it.
+        let cluster = message_id_sync::agreed(&remote, &payloads);
+        answer.extend(message_id_sync::supported(&remote).filter(|_| cluster));
         answer.extend(reauthentication::notify(&remote));
         let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
         if mobike.is_some() {
@@ -309,6 +312,7 @@ impl InitAnswered {
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.plain.is_some(),
                 mobike,
+                cluster,
                 redirect: init.redirects.then_some(Redirects::Sends),
             },
             &ends,

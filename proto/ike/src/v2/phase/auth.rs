@@ -45,7 +45,7 @@ use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
-use crate::v2::feature::{childless, configuration, initial_contact, mobike, ppk, window_size};
+use crate::v2::feature::{childless, configuration, initial_contact, message_id_sync, mobike, ppk, window_size};
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -197,6 +197,7 @@ impl Unsigned {
         }
         payloads.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
         payloads.extend(window_size::notify(&remote));
+        payloads.extend(message_id_sync::supported(&remote));
         payloads.extend(ppk.as_ref().map(ppk::identity));
         payloads.extend(without.as_deref().map(ppk::without));
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
@@ -387,6 +388,7 @@ impl AuthRequested {
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None).agreed(&remote, payloads);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
+        let cluster = message_id_sync::agreed(&remote, payloads);
         let mut established = Established::new(
             Origin {
                 remote,
@@ -397,6 +399,7 @@ impl AuthRequested {
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.plain.is_some(),
                 mobike,
+                cluster,
                 redirect: Some(Redirects::Follows),
             },
             &ends,

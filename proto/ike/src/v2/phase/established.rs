@@ -34,6 +34,7 @@ use crate::output::{DownReason, Event};
 use crate::silence::Silence;
 use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
+use crate::v2::feature::message_id_sync::Takeover;
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::Redirects;
@@ -57,6 +58,8 @@ pub(crate) struct Established {
     pub(crate) ppk: bool,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
+    /// Whether the peer may be a cluster (RFC 6311).
+    pub(crate) cluster: bool,
     /// Whether the one who began it goes to another gateway when told to (RFC 5685).
     pub(crate) redirect: Option<Redirects>,
     pub(crate) protection: Protection,
@@ -100,6 +103,7 @@ pub(crate) struct Origin {
     pub(crate) sk_d: Secret,
     pub(crate) ppk: bool,
     pub(crate) mobike: Option<Mobike>,
+    pub(crate) cluster: bool,
     pub(crate) redirect: Option<Redirects>,
 }
 
@@ -111,7 +115,7 @@ impl Established {
         window: MessageWindow,
         core: &mut Core,
     ) -> Self {
-        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike, redirect } = origin;
+        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike, cluster, redirect } = origin;
         make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -127,6 +131,7 @@ impl Established {
             sk_d,
             ppk,
             mobike,
+            cluster,
             redirect,
             protection,
             window,
@@ -216,6 +221,10 @@ impl Established {
             self.hear(&mut ends, datagram.way(), core);
             exchange::response(open.exchange, &mut self, &mut ends, payloads(&whole), core)
         } else {
+            let asked = Takeover::parse(&header, protected.first, &inner).filter(|_| protected.fragment.is_none());
+            if let Some(asked) = asked.filter(|_| self.cluster) {
+                return self.synchronize(asked, ends, datagram, core);
+            }
             match self.window.arrived(header.message_id) {
                 Arrival::New => {}
                 // RFC 7383 §2.6.1: of a request in fragments the first alone asks for the answer again.
@@ -298,7 +307,7 @@ impl Established {
     }
 
     /// The peer sent something new that verifies.
-    fn hear(&mut self, ends: &mut Ends, by: Way, core: &mut Core) {
+    pub(crate) fn hear(&mut self, ends: &mut Ends, by: Way, core: &mut Core) {
         self.silence = Silence::new(core.now);
         self.found();
         if by.carrier == Carrier::Tcp {

@@ -3,6 +3,7 @@
 mod addresses;
 mod algorithms;
 mod childless;
+mod cluster;
 mod collisions;
 mod create_child;
 mod delete;

@@ -140,7 +140,7 @@ fn what_is_about_the_ike_sa_is_alone() {
         lab.a.command(Command::Initiate(PolicyId(id)));
     }
     assert_eq!(lab.a.sent.len(), 3);
-    lab.a.command(Command::TerminateIke("peer".into()));
+    lab.a.command(Command::TerminateIke(None));
     assert_eq!(lab.a.sent.len(), 3, "the end of the IKE SA comes after what is open");
     lab.settle();
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
