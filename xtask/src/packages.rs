@@ -22,6 +22,7 @@ pub const LAB: &[&str] = &[
     "libcap-ng0",
     "libcharon-extauth-plugins",
     "libcharon-extra-plugins",
+    "libcurl3-gnutls",
     "libcurl3-nss",
     "libevent-2.1-7",
     "libevent-core-2.1-7",

@@ -35,6 +35,8 @@ use crate::v2::feature::cookie::Cookies;
 #[cfg(feature = "ikev2")]
 use crate::v2::feature::redirect::Redirected;
 #[cfg(feature = "ikev2")]
+use crate::v2::feature::resumption::Tickets;
+#[cfg(feature = "ikev2")]
 use crate::v2::phase::exchanging::Exchanging;
 use crate::view::Counters;
 
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) cookies: Cookies,
     #[cfg(feature = "ikev2")]
     pub(crate) redirected: Redirected,
+    #[cfg(feature = "ikev2")]
+    pub(crate) tickets: Tickets,
     #[cfg(feature = "ikev2")]
     pub(crate) exchanging: Exchanging,
     /// Gateways that did not answer.
@@ -99,6 +103,8 @@ impl Core {
             cookies,
             #[cfg(feature = "ikev2")]
             redirected: Redirected::default(),
+            #[cfg(feature = "ikev2")]
+            tickets: Tickets::default(),
             #[cfg(feature = "ikev2")]
             exchanging: Exchanging::default(),
             silent: Silent::default(),

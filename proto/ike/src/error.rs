@@ -48,6 +48,8 @@ pub(crate) enum Error {
     NoSuchChild(ProtocolId, Spi),
     /// The series of key exchanges to be continued is not there.
     NoState,
+    /// The ticket is not good here, or not any more.
+    Ticket,
     /// No more Child SAs on this IKE SA.
     Full,
     /// The peer answered with this error.
@@ -125,6 +127,7 @@ impl Error {
             Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
             Error::NoState => plain(NotifyType::STATE_NOT_FOUND),
+            Error::Ticket => plain(NotifyType::TICKET_NACK),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
             Error::Refused(..)
             | Error::RefusedV1(_)
@@ -197,6 +200,7 @@ impl Error {
             Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
             Error::NoState => (Part::Refused, vec!["a key exchange that nothing here waits for".into()], vec![]),
+            Error::Ticket => (Part::Refused, vec!["a ticket that is not good here".into()], vec![]),
             Error::Full => (
                 Part::Limit,
                 vec![],

@@ -28,6 +28,9 @@ pub struct Extensions {
     pub unique: Unique,
     /// Gateways that send their peers to others (RFC 5685).
     pub redirect: Redirect,
+    /// Tickets with which an IKE SA whose peer fell silent goes on without another proof (RFC 5723): as initiator we ask for
+    /// one, as responder we give it.
+    pub resumption: bool,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
     /// The peer may be a cluster whose members take over from each other (RFC 6311). Of IKEv2.

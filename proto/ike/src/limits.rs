@@ -106,6 +106,21 @@ pub const FOLLOW_UPS: usize = 4;
 /// How long each of them waits: RFC 9370 §2.2.4 has 5 to 20 seconds in mind.
 pub const FOLLOW_UP_WAIT: Duration = Duration::from_secs(20);
 
+/// Octets of a ticket that we give: with the rest of IKE_SESSION_RESUME it passes any path in one piece (RFC 5723 §4.3.2).
+pub const TICKET_GIVEN: usize = 1024;
+
+/// Octets of a ticket that we keep of a gateway.
+pub const TICKET_HELD: usize = 4096;
+
+/// How long a ticket is good (RFC 5723 §6.2, RFC 5723 §9.8).
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(4 * 3600);
+
+/// The key of tickets is replaced after this time; the one before it opens them for as long again.
+pub const TICKET_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Tickets that are good no more and remembered as such. Beyond it all that are older than the oldest of them are so, too.
+pub const SPENT_TICKETS: usize = 2 * IKE_SAS;
+
 /// How often a remote may send us to another gateway within [`REDIRECT_PERIOD`] (RFC 5685 §7).
 pub const REDIRECTS: usize = 5;
 

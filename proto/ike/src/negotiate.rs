@@ -164,6 +164,21 @@ pub(crate) fn lists_ke(offers: &[Proposal], method: KeMethod) -> bool {
     method != KeMethod::NONE && offers.iter().any(|proposal| proposal.transforms.contains(&Transform::Ke(method)))
 }
 
+/// Whether an offer lists what an IKE SA was made of.
+#[cfg(feature = "ikev2")]
+pub(crate) fn still_lists(offers: &[Proposal], suite: &IkeSuite, done: &[KeMethod]) -> bool {
+    offers.iter().any(|proposal| {
+        let has = |transform| proposal.transforms.contains(&transform);
+        let encr = proposal.transforms.iter().any(|transform| match transform {
+            Transform::Encr(encr, bits) => *encr == suite.encr && bits.is_none_or(|bits| bits == suite.encr_key_bits),
+            _ => false,
+        });
+        let integ = suite.integ == IntegId::NONE || has(Transform::Integ(suite.integ));
+        let main = encr && integ && has(Transform::Prf(suite.prf)) && has(Transform::Ke(suite.ke));
+        main && pick::additional_done(proposal, done)
+    })
+}
+
 /// Traffic selectors as the initiator of an exchange names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Selectors {

@@ -99,6 +99,8 @@ pub enum Event {
         spis: (IkeSpi, IkeSpi),
         /// Who the peer proved to be.
         peer: Identity,
+        /// Whether one that was lost goes on in it, by a ticket (RFC 5723).
+        resumed: bool,
     },
     /// An IKE SA replaced another.
     IkeRekeyed {

@@ -101,6 +101,8 @@ pub struct Counters {
     pub repeated: u64,
     /// IKE_SA_INIT requests dropped because a bound on IKE SAs is reached.
     pub refused_half_open: u64,
+    /// Tickets that we refused, and those of ours that were (RFC 5723).
+    pub refused_tickets: u64,
     /// Cookies sent.
     pub cookies: u64,
     /// Reactions to unprotected messages that were left out to keep their rate.

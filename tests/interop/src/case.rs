@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -130,7 +130,7 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         _ => Configuration::Rc(read(&folder.join("ravelin.rc"))?),
     };
     let swan_conf = match peer {
-        Peer::Libreswan => read(&folder.join("ipsec.conf"))?,
+        Peer::Libreswan | Peer::Libreswan5 => read(&folder.join("ipsec.conf"))?,
         Peer::OpenIked => read(&folder.join("iked.conf"))?,
         Peer::Vpnc => read(&folder.join("vpnc.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
@@ -154,6 +154,7 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
             ["peer", "kernel"] => peer = Some(Peer::Kernel),
             ["peer", "libreswan"] => peer = Some(Peer::Libreswan),
+            ["peer", "libreswan5"] => peer = Some(Peer::Libreswan5),
             ["peer", "openiked"] => peer = Some(Peer::OpenIked),
             ["peer", "vpnc"] => peer = Some(Peer::Vpnc),
             ["nat", "none"] => nat = Nat::None,

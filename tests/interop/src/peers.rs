@@ -17,6 +17,8 @@ pub enum Peer {
     Kernel,
     /// Libreswan in the same guest, with the same kernel. Its package conflicts with strongSwan's, so it is unpacked beside.
     Libreswan,
+    /// A newer Libreswan of the next Debian there, with the libraries that this one does not have.
+    Libreswan5,
     /// OpenIKED there, likewise unpacked. It speaks to the kernel by PF_KEY.
     OpenIked,
     /// vpnc in a namespace, ESP in user space: a client of IKEv1 with XAuth, which only begins.
@@ -37,6 +39,7 @@ const COMMON: &[&str] = &[
 ];
 const USERSPACE: &[&str] = &["/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"];
 const LIBRESWAN: &[&str] = &["certutil", "pk12util", "openssl"];
+const LIBRESWAN5: &[&str] = &["certutil", "/usr/lib/x86_64-linux-gnu/libcurl-gnutls.so.4"];
 const OPENIKED: &[&str] = &["/usr/lib/x86_64-linux-gnu/libevent-2.1.so.7"];
 const KERNEL: &[&str] = &["qemu-system-x86_64", "/bin/busybox", "cpio", "xz", "modprobe", "/dev/net/tun"];
 
@@ -47,6 +50,7 @@ impl Peer {
             Peer::Userspace => "strongSwan, ESP in user space",
             Peer::Kernel => "strongSwan, ESP in the Linux kernel",
             Peer::Libreswan => "Libreswan, ESP in the Linux kernel",
+            Peer::Libreswan5 => "Libreswan 5, ESP in the Linux kernel",
             Peer::OpenIked => "OpenIKED, ESP in the Linux kernel",
             Peer::Vpnc => "vpnc, ESP in user space",
         }
@@ -57,19 +61,21 @@ impl Peer {
         !matches!(self, Peer::Userspace | Peer::Vpnc)
     }
 
-    /// Debian's package that the lab unpacks for it.
-    pub fn package(self) -> Option<&'static str> {
+    /// What the lab unpacks for it: the folder, and what `guest/package` takes after it.
+    pub fn package(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Peer::Userspace | Peer::Kernel | Peer::Vpnc => None,
-            Peer::Libreswan => Some("libreswan"),
-            Peer::OpenIked => Some("openiked"),
+            Peer::Libreswan => Some(("libreswan", &[])),
+            // Its program runs with the C library and the libldap that it was built with.
+            Peer::Libreswan5 => Some(("libreswan5", &["trixie", "libreswan", "libc6", "libldap2"])),
+            Peer::OpenIked => Some(("openiked", &[])),
         }
     }
 
     /// Fetches and unpacks its package if it is not there; needs the machine's own network. Without it, its cases are skipped.
     pub fn unpack(self, scripts: &Path, cache: &Path) {
-        if let Some(package) = self.package()
-            && let Ok(answer) = run(Command::new(scripts.join("package")).arg(cache).arg(package))
+        if let Some((package, more)) = self.package()
+            && let Ok(answer) = run(Command::new(scripts.join("package")).arg(cache).arg(package).args(more))
             && !answer.ok
         {
             eprintln!("no {package}: {}", answer.text.trim());
@@ -82,11 +88,12 @@ impl Peer {
             Peer::Userspace => &[USERSPACE],
             Peer::Kernel => &[KERNEL],
             Peer::Libreswan => &[KERNEL, LIBRESWAN],
+            Peer::Libreswan5 => &[KERNEL, LIBRESWAN5],
             Peer::OpenIked => &[KERNEL, OPENIKED],
             Peer::Vpnc => &[&["vpnc", "/dev/net/tun"]],
         };
         let needs = COMMON.iter().chain(own.iter().copied().flatten()).copied();
-        let unpacked = self.package().filter(|package| !cache.join(package).is_dir());
+        let unpacked = self.package().map(|(package, _)| package).filter(|package| !cache.join(package).is_dir());
         needs.filter(|need| !present(need)).chain(unpacked).collect()
     }
 }

@@ -436,8 +436,10 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan: Box<dyn Node> = match (case.peer, host) {
-        (Peer::Libreswan, Host::Guest(guest)) => {
-            Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, case.papers.is_some())?)
+        (peer @ (Peer::Libreswan | Peer::Libreswan5), Host::Guest(guest)) => {
+            let newer = peer == Peer::Libreswan5;
+            let certificates = case.papers.is_some();
+            Box::new(Libreswan::new(guest, &places.cache, &folder.join("swan"), &conf, certificates, newer)?)
         }
         (Peer::Vpnc, Host::Namespace(_)) => {
             Box::new(Vpnc::new(lab::SWAN, &folder.join("swan"), &conf, case.plan.name("ravelin.net")?)?)

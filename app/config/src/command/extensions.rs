@@ -70,6 +70,10 @@ pub struct ExtensionArgs {
     /// Send peers that follow to the gateway with this address or name (RFC 5685), unless they have come to that address
     #[arg(long, value_name = "GATEWAY")]
     redirect: Option<NewGateway>,
+    /// Go on with an IKE SA after its peer fell silent, without another proof of who the two are (RFC 5723): the side that
+    /// starts asks for a ticket, the other gives it
+    #[arg(long)]
+    resumption: bool,
     /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -122,6 +126,8 @@ pub struct ExtensionSpec {
     pub follow: Vec<Address>,
     /// To which gateway peers are sent.
     pub redirect: Option<NewGateway>,
+    /// Tickets with which IKE SAs are resumed.
+    pub resumption: bool,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
@@ -157,13 +163,15 @@ impl ExtensionArgs {
             (self.redirect.is_some(), "redirect", "to send peers to another gateway"),
             (self.cluster, "cluster", "a peer that is a cluster"),
             (self.window > 1, "window", "more than one request at a time"),
+            (self.resumption, "resumption", "session resumption"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
-        let ExtensionArgs { follow, redirect, ppk_id, ppk_file, ppk_required, window, cluster, .. } = self.clone();
+        let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, window, cluster, .. } =
+            self.clone();
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -173,6 +181,7 @@ impl ExtensionArgs {
             unique,
             follow,
             redirect,
+            resumption,
             ppk_id,
             ppk_file,
             ppk_required,
@@ -198,6 +207,7 @@ impl ExtensionSpec {
         line.optional("--redirect", self.redirect.as_ref());
         line.flag("--cluster", self.cluster);
         line.optional("--window", (self.window > 1).then_some(self.window));
+        line.flag("--resumption", self.resumption);
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

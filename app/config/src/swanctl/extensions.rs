@@ -39,6 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         // Ours: in strongSwan they are those of its whole daemon, and of a command.
         follow: follow(reader),
         redirect: reader.value("redirect_to", |text| text.parse().map_err(|bad: NoGateway| bad.to_string())),
+        // Ours: strongSwan resumes nothing.
+        resumption: reader.flag("session_resumption").unwrap_or(false),
         ppk_id: reader.value("ppk_id", value::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

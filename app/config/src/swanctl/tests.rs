@@ -335,6 +335,19 @@ fn a_connection_goes_in_tcp_when_it_says_so() {
     assert_eq!(remote.extensions.tcp, Some(Tcp { port: 4510, at_once: false }));
 }
 
+// RFC 5723: off unless asked for, here and in Libreswan.
+#[test]
+fn a_connection_is_resumed_when_it_says_so() {
+    let resumption =
+        |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.resumption;
+    assert!(!resumption("") && !resumption("session_resumption = no") && resumption("session_resumption = yes"));
+    assert!(refused("session_resumption = maybe").contains("expected"));
+    let text = "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n session-resumption=yes\n auto=add\n";
+    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
+    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+    assert!(contents.connections[0].remote.as_ref().unwrap().extensions.resumption);
+}
+
 #[test]
 fn a_road_warrior_asks_for_addresses_and_its_side_is_theirs() {
     let read = connection(

@@ -458,8 +458,9 @@ impl<P: Plane> Core<P> {
 
     fn event(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::IkeUp { remote, spis, peer } => {
-                tracing::info!("IKE SA with {remote} is up: {} {}, the peer is {peer}", spis.0, spis.1);
+            Event::IkeUp { remote, spis, peer, resumed } => {
+                let up = if *resumed { "is up, resumed by a ticket" } else { "is up" };
+                tracing::info!("IKE SA with {remote} {up}: {} {}, the peer is {peer}", spis.0, spis.1);
             }
             Event::IkeRekeyed { remote, old, new } => {
                 tracing::info!("IKE SA with {remote} was rekeyed: {} {} by {} {}", old.0, old.1, new.0, new.1);

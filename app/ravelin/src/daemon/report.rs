@@ -405,6 +405,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("liveness-regular", yes_no(matches!(spec.liveness, Liveness::Regular(_))));
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
+    remote.put("resumption", yes_no(spec.extensions.resumption));
     remote.put("childless", childless_word(spec.extensions.childless));
     if let Some(reauth) = spec.extensions.reauth {
         remote.put("reauth", reauth.as_secs());
@@ -450,6 +451,7 @@ pub fn ike_counters(counters: &Counters) -> Message {
         ("outside-window", counters.outside_window),
         ("repeated", counters.repeated),
         ("refused-half-open", counters.refused_half_open),
+        ("refused-tickets", counters.refused_tickets),
         ("cookies-sent", counters.cookies),
         ("rate-limited", counters.rate_limited),
     ];

@@ -41,7 +41,11 @@ impl<'a> SignedOctets<'a> {
 
     /// AUTH data of method 2: `prf(prf(secret, "Key Pad for IKEv2"), octets)`.
     pub fn psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret) -> Vec<u8> {
-        let key = prf_once(prf, psk.expose(), &[b"Key Pad for IKEv2"]);
+        self.keyed_auth(prf, &prf_once(prf, psk.expose(), &[b"Key Pad for IKEv2"]))
+    }
+
+    /// AUTH data of a resumed IKE SA: `prf(SK_px, octets)` (RFC 5723 §4.3.3).
+    pub fn keyed_auth(&self, prf: &dyn PrfAlg, key: &Secret) -> Vec<u8> {
         let mut auth = vec![0; prf.output_len()];
         prf.prf(key.expose(), &self.parts(), &mut auth);
         auth
@@ -53,5 +57,13 @@ impl<'a> SignedOctets<'a> {
     /// When they differ.
     pub fn verify_psk_auth(&self, prf: &dyn PrfAlg, psk: &Secret, auth: &[u8]) -> Result<(), Forged> {
         if bool::from(self.psk_auth(prf, psk).ct_eq(auth)) { Ok(()) } else { Err(Forged) }
+    }
+
+    /// The same with [`SignedOctets::keyed_auth`].
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn verify_keyed_auth(&self, prf: &dyn PrfAlg, key: &Secret, auth: &[u8]) -> Result<(), Forged> {
+        if bool::from(self.keyed_auth(prf, key).ct_eq(auth)) { Ok(()) } else { Err(Forged) }
     }
 }

@@ -48,6 +48,11 @@ impl Skeyseed {
         Skeyseed(prf_once(old_prf, old_sk_d.expose(), &seed(shared, nonces)))
     }
 
+    /// `prf(SK_d (old), "Resumption" | Ni | Nr)` (RFC 5723 §5.1), with the prf of the IKE SA that is resumed.
+    pub fn resumed(prf: &dyn PrfAlg, old_sk_d: &Secret, nonces: Nonces<'_>) -> Self {
+        Skeyseed(prf_once(prf, old_sk_d.expose(), &[b"Resumption", nonces.initiator, nonces.responder]))
+    }
+
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
     /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
     pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {

@@ -4,6 +4,7 @@
 //! side that proves.
 
 mod eap;
+mod fingerprint;
 mod null;
 mod psk;
 mod signature;
@@ -17,9 +18,11 @@ use ravelin_crypto::{CryptoProvider, PrfAlg};
 use ravelin_eap::Client;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
-use ravelin_wire::ike::v2::{Auth, Id, Payload};
+use ravelin_wire::ike::v2::{Auth, AuthMethod, Id, Payload};
 
 pub use self::eap::EapServer;
+#[cfg(feature = "ikev2")]
+pub(crate) use self::fingerprint::fingerprint;
 use crate::limits;
 use crate::question::Question;
 
@@ -176,6 +179,16 @@ impl Claim<'_> {
                 Ok(Now::Ask(signature::judge(trust, &self.id.identity, payloads, auth, octets)))
             }
         }
+    }
+
+    /// AUTH of a resumed IKE SA, by the prover's own SK_p (RFC 5723 §4.3.3).
+    pub(crate) fn prove_resumed(&self, prf: &dyn PrfAlg) -> Payload {
+        Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data: self.octets(prf).keyed_auth(prf, self.sk_p) })
+    }
+
+    /// Judges that of the peer. There is no other way then, so the method says nothing: peers send the one of old.
+    pub(crate) fn judge_resumed(&self, prf: &dyn PrfAlg, auth: &Auth) -> Result<(), Unproven> {
+        self.octets(prf).verify_keyed_auth(prf, self.sk_p, &auth.data).map_err(|_| Unproven)
     }
 
     fn octets(&self, prf: &dyn PrfAlg) -> SignedOctets<'_> {

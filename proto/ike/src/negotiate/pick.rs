@@ -222,6 +222,17 @@ fn additional(proposal: &Proposal, number: Additional) -> Vec<KeMethod> {
     ids.collect()
 }
 
+/// Whether these additional key exchanges are those that a proposal asks for.
+#[cfg(feature = "ikev2")]
+pub(super) fn additional_done(proposal: &Proposal, done: &[KeMethod]) -> bool {
+    let listed = |method: &KeMethod| Additional::all().any(|number| additional(proposal, number).contains(method));
+    let met = |number| {
+        let methods = additional(proposal, number);
+        may_be_left_out(&methods) || methods.iter().any(|method| done.contains(method))
+    };
+    done.iter().all(listed) && Additional::all().all(met)
+}
+
 /// RFC 9370 §2.2.2: a type that is not listed is as good as one with NONE.
 fn may_be_left_out(methods: &[KeMethod]) -> bool {
     methods.is_empty() || methods.contains(&KeMethod::NONE)

@@ -230,7 +230,7 @@ impl Session {
 
     pub(super) fn announce(&self, ends: &Ends, core: &mut Core) {
         let (remote, peer) = (self.remote.name.clone(), self.identities.1.clone());
-        core.event(Event::IkeUp { remote, spis: ends.spis(), peer });
+        core.event(Event::IkeUp { remote, spis: ends.spis(), peer, resumed: false });
     }
 
     /// Whether Child SAs can be made under it.

@@ -97,7 +97,7 @@ fn unprotected(header: Header, notify: Notify, datagram: Datagram<'_>, core: &mu
 
 /// The first message of an initiator.
 fn is_init(header: &Header) -> bool {
-    header.exchange == ExchangeType::IKE_SA_INIT
+    [ExchangeType::IKE_SA_INIT, ExchangeType::IKE_SESSION_RESUME].contains(&header.exchange)
         && header.responder_spi == IkeSpi::ZERO
         && header.flags.is_initiator()
         && !header.flags.is_response()

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   IKE_SA_INIT      request, response   SA, KE, N
+//!   IKE_SESSION_RESUME  both             N                 (TICKET_OPAQUE in the request)
 //!   IKE_AUTH         request             IDi, SA, TSi, TSr (AUTH unless EAP follows; IDi alone by RFC 6023)
 //!                    response            IDr, AUTH         (SA, TSi, TSr when the Child SA came to be)
 //!     with EAP       first response      IDr, EAP          (AUTH unless EAP proves both sides)
@@ -23,6 +24,8 @@ pub(crate) type Rule = &'static [PayloadType];
 
 /// IKE_SA_INIT, both ways.
 pub(crate) const SA_INIT: Rule = &[PayloadType::SA, PayloadType::KE, PayloadType::NONCE];
+/// IKE_SESSION_RESUME, both ways (RFC 5723 §4.3.2).
+pub(crate) const SESSION_RESUME: Rule = &[PayloadType::NONCE];
 /// IKE_AUTH request.
 pub(crate) const AUTH_REQUEST: Rule = &[PayloadType::IDI, PayloadType::SA, PayloadType::TSI, PayloadType::TSR];
 /// IKE_AUTH request of an initiator that wants no Child SA with it.

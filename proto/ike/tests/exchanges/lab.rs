@@ -301,6 +301,7 @@ pub const SA_INIT: u8 = 34;
 pub const AUTH: u8 = 35;
 pub const CREATE_CHILD: u8 = 36;
 pub const INFO: u8 = 37;
+pub const RESUME: u8 = 38;
 
 /// Two hosts.
 pub struct Lab {

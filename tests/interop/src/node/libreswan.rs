@@ -23,6 +23,10 @@ const RUN: &str = "/run/pluto";
 const IKE: [&str; 2] = ["established IKE SA", "IKE SA established"];
 const CHILD: [&str; 2] = ["established Child SA", "IPsec SA established"];
 
+/// The folder of the newer one, and what its programs run with, seen from there.
+const NEWER: &str = "libreswan5";
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
 /// What every connection has in common.
 const COMMON: &str = "config setup
   uniqueids=yes
@@ -39,11 +43,20 @@ pub struct Libreswan<'a> {
     guest: &'a Guest,
     cache: PathBuf,
     folder: PathBuf,
+    /// Whether it is the one of the next Debian.
+    newer: bool,
 }
 
 impl<'a> Libreswan<'a> {
     /// Prepares one with `conf` as its ipsec.conf, and with the certificates that are in `folder` where there are such.
-    pub fn new(guest: &'a Guest, cache: &Path, folder: &Path, conf: &str, certificates: bool) -> Result<Self> {
+    pub fn new(
+        guest: &'a Guest,
+        cache: &Path,
+        folder: &Path,
+        conf: &str,
+        certificates: bool,
+        newer: bool,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("ipsec.conf"), format!("{COMMON}{conf}"))?;
         let secrets = folder.join("ipsec.secrets");
@@ -63,11 +76,22 @@ impl<'a> Libreswan<'a> {
         );
         let made = run(Command::new("sh").args(["-ec", &script]))?;
         ensure!(made.ok, "its database of certificates: {}", made.text);
-        Ok(Self { guest, cache: cache.to_owned(), folder: folder.to_owned() })
+        Ok(Self { guest, cache: cache.to_owned(), folder: folder.to_owned(), newer })
+    }
+
+    /// How one of its programs is called.
+    fn program(&self, name: &str) -> String {
+        if !self.newer {
+            return format!("{PROGRAMS}/{name}");
+        }
+        let root = self.cache.join(NEWER).display().to_string();
+        format!(
+            "{root}/{LIBRARIES}/ld-linux-x86-64.so.2 --library-path {root}/{LIBRARIES}:/{LIBRARIES} {root}{PROGRAMS}/{name}"
+        )
     }
 
     fn whack(&mut self, arguments: &str) -> Result<String> {
-        let said = self.guest.sh(&format!("{PROGRAMS}/whack --rundir {RUN} {arguments} 2>&1"));
+        let said = self.guest.sh(&format!("{whack} --rundir {RUN} {arguments} 2>&1", whack = self.program("whack")));
         let text = said.as_ref().map_or_else(|error| format!("{error:#}"), String::clone);
         if !arguments.contains("status") && !arguments.contains("showstates") {
             append(&self.folder.join("log"), &format!("# whack {arguments}\n{text}\n"))?;
@@ -86,16 +110,20 @@ impl<'a> Libreswan<'a> {
 impl Node for Libreswan<'_> {
     fn start(&mut self) -> Result<()> {
         let (folder, cache) = (self.folder.display(), self.cache.display());
+        let package = if self.newer { NEWER } else { "libreswan" };
         self.guest.sh(&format!(
-            "[ -e {PROGRAMS}/pluto ] || {{ cp -a {cache}/libreswan/usr/. /usr/; mkdir -p /var/lib/ipsec /etc/ipsec.d; }}
+            "[ \"$(cat /run/libreswan 2>/dev/null)\" = {package} ] || {{ cp -a {cache}/{package}/usr/libexec {cache}/{package}/usr/sbin /usr/
+               mkdir -p /var/lib/ipsec /etc/ipsec.d; echo {package} >/run/libreswan; }}
              rm -rf {RUN} /run/nss; mkdir -p {RUN}; cp -r {folder}/nss /run/nss; ip xfrm state flush; ip xfrm policy flush
-             setsid {PROGRAMS}/pluto --nofork --stderrlog --config {folder}/ipsec.conf --secretsfile {folder}/ipsec.secrets \
-             --nssdir /run/nss --rundir {RUN} </dev/null >>{folder}/log 2>&1 &"
+             setsid {pluto} --nofork --stderrlog --config {folder}/ipsec.conf --secretsfile {folder}/ipsec.secrets \
+             --nssdir /run/nss --rundir {RUN} </dev/null >>{folder}/log 2>&1 &",
+            pluto = self.program("pluto")
         ))?;
         wait_for(90, "Libreswan to listen for commands", || self.whack("--status").map(drop))?;
         self.whack("--listen")?;
         let added = format!(
-            "{PROGRAMS}/addconn --ctlsocket {RUN}/pluto.ctl --config {folder}/ipsec.conf net 2>&1",
+            "{addconn} --ctlsocket {RUN}/pluto.ctl --config {folder}/ipsec.conf net 2>&1",
+            addconn = self.program("addconn"),
             folder = self.folder.display()
         );
         self.guest.sh(&added).map(drop)
@@ -123,6 +151,10 @@ impl Node for Libreswan<'_> {
                 self.child_numbers()?.iter().try_for_each(|it| self.whack(&format!("--deletestate {it}")).map(drop))
             }
         }
+    }
+
+    fn command(&mut self, line: &str) -> Result<String> {
+        self.whack(line)
     }
 
     fn send(&mut self, helper: &Path, direction: Direction) -> Result<()> {

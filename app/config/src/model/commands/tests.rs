@@ -112,7 +112,7 @@ prop_compose! {
             (list("-e", CIPHERS), list("-a", HASHES), list("-p", HASHES),
              list("-d", &["MODP768", "x25519", "ECP256", "KE1_NONE", "KE1_mlkem768", "KE2_ML-KEM-1024"]))
                 .prop_flat_map(|(e, a, p, d)| {
-                    let more = maybe(&["--mobike", "--childless force", "--mobike --childless never",
+                    let more = maybe(&["--mobike", "--childless force", "--resumption", "--mobike --childless never",
                         "--follow %any --follow 192.0.2.0/24 --redirect vpn.example.org", "--follow 2001:db8::7 --redirect 192.0.2.1",
                         "--ppk-id keyid:x --ppk-file psk --ppk-required"]);
                     more.prop_map(move |more| format!(" -z 2{e}{a}{p}{}{more}", with_a_group(d.clone())))

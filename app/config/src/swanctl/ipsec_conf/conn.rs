@@ -37,6 +37,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         // Of Libreswan.
         "enable-tcp" => Connection("tcp"),
         "tcp-remoteport" => Connection("tcp_port"),
+        "session-resumption" => Connection("session_resumption"),
         "fragmentation" => Connection("fragmentation"),
         "dpdtimeout" => Connection("dpd_timeout"),
         "ikedscp" => Connection("dscp"),

@@ -124,7 +124,8 @@ pub(crate) fn respond(
     let answer = answer.chain(configuration::inform(payloads, ends, core));
     let answer: Vec<Payload> = answer.collect();
     let addresses = mobike::respond(sa, ends, payloads, datagram, core);
-    let answer = answer.into_iter().chain(addresses).collect();
+    let ticket = sa.answer_ticket(payloads, ends, core);
+    let answer = answer.into_iter().chain(addresses).chain(ticket).collect();
     Ok((answer, After::Stay))
 }
 

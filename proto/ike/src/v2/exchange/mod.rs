@@ -7,6 +7,7 @@
 //!   informational.rs   INFORMATIONAL: delete, liveness, errors
 //!   mobike.rs          INFORMATIONAL: where the two sides are
 //!   redirect.rs        INFORMATIONAL: go to another gateway
+//!   ticket.rs          INFORMATIONAL: a ticket with which the IKE SA can be resumed
 //!   task.rs            what is to be done, when, and what happens when it is due
 //! ```
 //! A task becomes an [`Exchange`] when its request goes out; the exchange is consumed by the response.
@@ -20,6 +21,7 @@ pub(crate) mod redirect;
 pub(crate) mod rekey_child;
 pub(crate) mod rekey_ike;
 pub(crate) mod task;
+pub(crate) mod ticket;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -91,6 +93,8 @@ pub(crate) enum Exchange {
     Close(Close),
     /// The peer shall go to another gateway.
     Redirect,
+    /// A ticket.
+    Ticket,
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -108,6 +112,7 @@ impl Exchange {
             Exchange::DeleteChild(_)
             | Exchange::Close(_)
             | Exchange::Redirect
+            | Exchange::Ticket
             | Exchange::Liveness
             | Exchange::Window
             | Exchange::Addresses(_) => ExchangeType::INFORMATIONAL,
@@ -118,7 +123,11 @@ impl Exchange {
     pub(crate) fn is_alone(&self) -> bool {
         match self {
             Exchange::RekeyIke(_) | Exchange::Close(_) | Exchange::Redirect | Exchange::Addresses(_) => true,
-            Exchange::CreateChild(_) | Exchange::DeleteChild(_) | Exchange::Liveness | Exchange::Window => false,
+            Exchange::CreateChild(_)
+            | Exchange::DeleteChild(_)
+            | Exchange::Ticket
+            | Exchange::Liveness
+            | Exchange::Window => false,
         }
     }
 
@@ -196,6 +205,12 @@ pub(crate) fn response(
             sa.sent_away(core);
             After::Stay
         }
+        Exchange::Ticket => {
+            if let Ok(payloads) = &payloads {
+                sa.take_ticket(payloads, false, ends, core);
+            }
+            After::Stay
+        }
         Exchange::Liveness | Exchange::Window => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     }
@@ -208,7 +223,12 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         // RFC 7296 §2.8.2: the peer finished its own rekey and deletes the old IKE SA.
         Exchange::RekeyIke(exchange) => exchange.yield_to_peer(sa, ends, core),
         Exchange::DeleteChild(exchange) => exchange.abandon(sa, core),
-        Exchange::Close(_) | Exchange::Redirect | Exchange::Liveness | Exchange::Window | Exchange::Addresses(_) => {}
+        Exchange::Close(_)
+        | Exchange::Redirect
+        | Exchange::Ticket
+        | Exchange::Liveness
+        | Exchange::Window
+        | Exchange::Addresses(_) => {}
     }
 }
 

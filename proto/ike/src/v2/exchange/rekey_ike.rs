@@ -309,6 +309,7 @@ pub(crate) fn respond(
     let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
+    reply.extend(sa.put_off_ticket(payloads));
 
     for open in sa.exchanges_mut() {
         let Exchange::RekeyIke(open) = open else { continue };

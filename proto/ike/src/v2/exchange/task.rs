@@ -16,6 +16,7 @@ use super::informational::{self, Close, DeleteChild};
 use super::mobike::Addresses;
 use super::redirect;
 use super::rekey_ike::RekeyIke;
+use super::ticket;
 use super::{After, Exchange, Open, Request};
 use crate::child::ChildState;
 use crate::children::Children;
@@ -64,6 +65,8 @@ pub(crate) enum What {
     Close(DownReason),
     /// The peer shall go to another gateway.
     Redirect(NewGateway),
+    /// A ticket for this IKE SA.
+    Ticket,
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -83,7 +86,7 @@ impl What {
             What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => true,
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             What::Redirect(_) => true,
-            What::RekeyIke | What::Close(_) | What::Liveness | What::Window => false,
+            What::RekeyIke | What::Close(_) | What::Ticket | What::Liveness | What::Window => false,
         }
     }
 
@@ -94,7 +97,7 @@ impl What {
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             // The leader behind a NAT asks how it is seen (RFC 4555 §3.8).
             What::Liveness => true,
-            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) | What::Window => false,
+            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) | What::Ticket | What::Window => false,
         }
     }
 
@@ -166,10 +169,20 @@ impl Established {
         let liveness = liveness.filter(|_| self.open.is_empty());
         let open = self.open.iter().filter_map(|open| open.retry().map(|(_, retry)| retry.at())).min();
         let again = self.authenticated.deadline();
-        [open, waiting, liveness, promises, again, self.rekey_at, self.expire_at, self.protection.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            open,
+            waiting,
+            liveness,
+            promises,
+            again,
+            self.ticket_at(),
+            self.rekey_at,
+            self.expire_at,
+            self.protection.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
@@ -198,6 +211,7 @@ impl Established {
                 None => self.close(DownReason::Expired),
             }
         }
+        self.renew_ticket(core.now);
         reauthentication::due(&mut self, &ends, core);
         if self.authenticated.until.is_some_and(|at| at <= core.now) {
             self.authenticated = Authenticated::default();
@@ -273,6 +287,7 @@ impl Established {
                 Ok(Some(informational::window(&self.remote)))
             }
             What::Redirect(to) => Ok(Some(redirect::request(&to))),
+            What::Ticket => Ok(Some(ticket::request())),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
             What::Liveness if !(ends.nat.ours && self.mobike.as_ref().is_some_and(|mobike| mobike.leads)) => {

@@ -12,6 +12,7 @@ pub(crate) mod nat;
 pub(crate) mod ppk;
 pub(crate) mod reauthentication;
 pub(crate) mod redirect;
+pub(crate) mod resumption;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;
 pub(crate) mod window_size;

@@ -57,6 +57,15 @@ impl Authenticated {
         Authenticated { began: false, again: None, until }
     }
 
+    /// The same for a resumed IKE SA: the proof is as old as it was (RFC 5723 §5).
+    pub(crate) fn not_after(mut self, until: Option<Instant>) -> Self {
+        let Some(until) = until else { return self };
+        let again = Instant::from_duration(until.since_origin().saturating_sub(limits::REAUTH_GRACE));
+        self.until = Some(self.until.map_or(until, |own| own.min(until)));
+        self.again = self.began.then(|| self.again.map_or(again, |own| own.min(again)));
+        self
+    }
+
     /// RFC 4478 §2: the responder may say at any time how long it takes us for who we are. RFC 4478 §5: but not make us
     /// authenticate without end.
     pub(crate) fn told(&mut self, payloads: &Payloads, core: &mut Core) {
@@ -82,9 +91,10 @@ impl Authenticated {
     }
 }
 
-/// `N(AUTH_LIFETIME)` for who began, where the remote limits it (RFC 4478 §2).
-pub(crate) fn notify(remote: &Remote) -> Option<Payload> {
-    let seconds = u32::try_from(remote.extensions.reauth?.as_secs()).unwrap_or(u32::MAX);
+/// `N(AUTH_LIFETIME)` for who began, where the remote limits it (RFC 4478 §2): what is left of the time.
+pub(crate) fn notify(authenticated: &Authenticated, now: Instant) -> Option<Payload> {
+    let left = authenticated.until?.since(now).saturating_sub(limits::REAUTH_GRACE);
+    let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     Some(Payload::Notify(Notify::new(NotifyType::AUTH_LIFETIME, seconds.to_be_bytes().to_vec())))
 }
 

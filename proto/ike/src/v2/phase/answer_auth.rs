@@ -34,9 +34,12 @@ use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
+use crate::v2::exchange::ticket::Ticket;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
-use crate::v2::feature::{childless, configuration, initial_contact, message_id_sync, mobike, ppk, window_size};
+use crate::v2::feature::{
+    childless, configuration, initial_contact, message_id_sync, mobike, ppk, resumption, window_size,
+};
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -110,7 +113,10 @@ impl InitAnswered {
                 Err(error) => self.refuse(ends, &error, datagram.way(), core),
             };
         }
-        let judged = payloads.and_then(|payloads| self.authenticate(payloads, datagram.way()));
+        let judged = payloads.and_then(|payloads| match &self.init.resumed {
+            Some(session) => self.authenticate_resumed(session, payloads, datagram.way(), core),
+            None => self.authenticate(payloads, datagram.way()),
+        });
         match judged {
             Ok((request, None)) => answer_eap::begin(self, now_at, request, core),
             Ok((request, Some(Now::Known(())))) => self.proven(now_at, request, core),
@@ -124,6 +130,11 @@ impl InitAnswered {
     /// The initiator is who it should be; now it is our turn.
     pub(crate) fn proven(self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
         let claim = self.init.responder(&request.id);
+        if self.init.resumed.is_some() {
+            // RFC 5723 §4.3.3: without a certificate.
+            let head = vec![Payload::IdR(request.id.clone()), claim.prove_resumed(self.init.algs.prf)];
+            return self.establish(ends, request, head, core);
+        }
         match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.hashes.as_deref()) {
             Now::Known(auth) => {
                 let head = request.head(auth);
@@ -237,6 +248,9 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let Request { payloads, remote, at, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
+        if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
+            return self.refuse(ends, &Error::Ticket, at, core);
+        }
         if let Err(error) = initial_contact::admit(&ends, &remote, &identities, &payloads, core) {
             return self.refuse(ends, &error, at, core);
         }
@@ -286,7 +300,23 @@ impl InitAnswered {
         // RFC 6311 §5: not unless the initiator said it.
         let cluster = message_id_sync::agreed(&remote, &payloads);
         answer.extend(message_id_sync::supported(&remote).filter(|_| cluster));
-        answer.extend(reauthentication::notify(&remote));
+        let until = init.resumed.as_ref().and_then(|session| session.until);
+        let authenticated = Authenticated::responder(&remote, core).not_after(until);
+        answer.extend(reauthentication::notify(&authenticated, core.now));
+        let claimed = payloads.idi().map_or_else(|_| identities.1.clone(), |id| id.identity.clone());
+        let session = resumption::Origin {
+            remote: &remote,
+            identities: &identities,
+            claimed: &claimed,
+            suite: init.suite,
+            additional: init.all_additional(),
+            sk_d: &init.keys.sk_d,
+            ppk: init.has_ppk(),
+            until: authenticated.until,
+            ends: &ends,
+        };
+        let (ticket, number) = resumption::answer(&payloads, &session, core);
+        answer.extend(ticket);
         let mobike = mobike::agreed(&remote, init.nat_traversal, &payloads, &ends, core);
         if mobike.is_some() {
             answer.extend(mobike::offer(&remote, init.nat_traversal, &ends, core));
@@ -307,10 +337,10 @@ impl InitAnswered {
                 remote,
                 identities,
                 suite: init.suite,
-                additional: init.additional,
+                additional: init.all_additional().to_vec(),
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
-                ppk: init.plain.is_some(),
+                ppk: init.has_ppk(),
                 mobike,
                 cluster,
                 redirect: init.redirects.then_some(Redirects::Sends),
@@ -320,8 +350,9 @@ impl InitAnswered {
             window,
             core,
         );
-        established.authenticated = Authenticated::responder(&established.remote, core);
-        established.announce(&ends, core);
+        established.authenticated = authenticated;
+        established.ticket = Ticket::Gives(Box::new((claimed, number)));
+        established.announce(&ends, init.resumed.is_some(), core);
         if elsewhere.is_some() {
             established.sent_away(core);
         }

@@ -24,6 +24,7 @@ use ravelin_wire::ike::v2::{
 };
 
 use super::Phase;
+use super::answer_resume;
 use super::exchanging::{self, Step};
 use super::init_exchange::InitExchange;
 use super::intermediate::Answered;
@@ -77,22 +78,23 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core
         core.counters.malformed += 1;
         return;
     }
-    let place = Place {
-        remote: core.remote_name(datagram.remote.ip()),
-        address: datagram.remote.ip(),
-        policy: None,
-        exchange: "IKE_SA_INIT",
+    let (rule, exchange) = match header.exchange {
+        ExchangeType::IKE_SESSION_RESUME => (rules::SESSION_RESUME, "IKE_SESSION_RESUME"),
+        _ => (rules::SA_INIT, "IKE_SA_INIT"),
     };
+    let place =
+        Place { remote: core.remote_name(datagram.remote.ip()), address: datagram.remote.ip(), policy: None, exchange };
     let answered = rules::accept(message.payloads).and_then(|payloads| {
-        rules::require(&payloads, rules::SA_INIT)?;
-        answer(header.initiator_spi, &payloads, datagram, step, core)
+        rules::require(&payloads, rule)?;
+        answer(&header, &payloads, datagram, step, core)
     });
     if let Err(error) = answered {
-        // RFC 7296 §2.21.1: help the peer, but not at any rate; INVALID_KE_PAYLOAD is part of a normal exchange, and
-        // no longer than any request that asks for it.
-        let expected = matches!(error, Error::WrongKe(_));
+        // RFC 7296 §2.21.1: help the peer, but not at any rate; INVALID_KE_PAYLOAD and TICKET_NACK are part of a normal
+        // exchange, and no longer than any request that asks for them.
+        let expected = matches!(error, Error::WrongKe(_) | Error::Ticket);
+        core.counters.refused_tickets += u64::from(error == Error::Ticket);
         if expected || core.may_react() {
-            reply(header.initiator_spi, error.notify(), datagram, core);
+            reply(&header, error.notify(), datagram, core);
             if !expected {
                 core.failed(error.failure(place));
             }
@@ -101,12 +103,13 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core
 }
 
 fn answer(
-    spi_i: IkeSpi,
+    header: &Header,
     payloads: &Payloads,
     datagram: Datagram<'_>,
     step: Step,
     core: &mut Core,
 ) -> Result<(), Error> {
+    let spi_i = header.initiator_spi;
     let nonce_i = payloads.nonce()?.as_bytes();
     let key: InitKey = (spi_i, nonce_i.to_vec());
     if let Some(spi) = core.table.begun_by(&key) {
@@ -119,7 +122,7 @@ fn answer(
     }
     let candidates = candidates(datagram, core);
     if candidates.is_empty() {
-        let theirs = lines(&offered(payloads)?);
+        let theirs = offered(payloads).map(|offered| lines(&offered)).unwrap_or_default();
         let from = datagram.remote.ip();
         let refusal = match core.remote_name(datagram.remote.ip()) {
             Some(_) if core.remotes().iter().all(|remote| remote.remote != from || remote.version.number() != 2) => {
@@ -146,34 +149,39 @@ fn answer(
     let vouched = vouched || datagram.carrier == Carrier::Tcp;
     let first = matches!(step, Step::Usual);
     if !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
-        challenge(claim, datagram, core);
+        challenge(header, claim, datagram, core);
         return Ok(());
     }
 
     if let Some(elsewhere) = redirect::at_once(&candidates, datagram.local.ip(), payloads, nonce_i) {
         // RFC 5685 §3: nothing is kept.
-        reply(spi_i, elsewhere, datagram, core);
+        reply(header, elsewhere, datagram, core);
         return Ok(());
     }
-    let (agreed, candidates) = agree(payloads, candidates, core)?;
-    let ke = payloads.ke()?;
-    if agreed.ke != Some(ke.method) {
-        return Err(Error::WrongKe(agreed.suite.ke));
-    }
-    if first && core.crypto.ke(ke.method).is_some_and(|alg| alg.is_slow()) {
-        exchanging::ask(key, ke, datagram, core);
+    let built = match header.exchange {
+        ExchangeType::IKE_SESSION_RESUME => answer_resume::build(spi_i, payloads, datagram, core)?,
+        _ => {
+            let (agreed, candidates) = agree(payloads, candidates, core)?;
+            let ke = payloads.ke()?;
+            if agreed.ke != Some(ke.method) {
+                return Err(Error::WrongKe(agreed.suite.ke));
+            }
+            if first && core.crypto.ke(ke.method).is_some_and(|alg| alg.is_slow()) {
+                exchanging::ask(key, ke, datagram, core);
+                return Ok(());
+            }
+            build(spi_i, payloads, &agreed, candidates, datagram, step, core)?
+        }
+    };
+    if !vouched && built.init.response.len() > datagram.data.len() {
+        challenge(header, claim, datagram, core);
         return Ok(());
     }
-    let message = build(spi_i, payloads, &agreed, &candidates, datagram, step, core)?;
-    if !vouched && message.init.response.len() > datagram.data.len() {
-        challenge(claim, datagram, core);
-        return Ok(());
-    }
-    let Built { ends, init } = message;
+    let Built { ends, init, candidates } = built;
     core.transmit(datagram.way(), init.response.clone());
     let phase = InitAnswered {
         candidates,
-        suite: agreed.suite,
+        suite: init.suite,
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         init,
         refused: None,
@@ -247,9 +255,37 @@ fn agree(
     }
 }
 
-struct Built {
-    ends: Ends,
-    init: InitExchange,
+/// What a first message led to.
+pub(super) struct Built {
+    pub(super) ends: Ends,
+    pub(super) init: InitExchange,
+    pub(super) candidates: Vec<Arc<Remote>>,
+}
+
+/// The ends of an IKE SA that a peer begins, and whether both sides do NAT traversal; `encap`: we pose as behind a NAT.
+pub(super) fn ends(
+    spi_i: IkeSpi,
+    payloads: &Payloads,
+    encap: bool,
+    datagram: Datagram<'_>,
+    core: &mut Core,
+) -> (Ends, bool) {
+    let detected = nat::detect(&core.crypto, (spi_i, IkeSpi::ZERO), payloads, datagram.local, datagram.remote);
+    let nat = detected.map(|nat| Nat { ours: nat.ours || encap, ..nat });
+    let ends = Ends {
+        spi_i,
+        spi_r: core.ike_spi(),
+        initiator: false,
+        local: datagram.local,
+        peer: datagram.remote,
+        nat: nat.unwrap_or_default(),
+        stream: (datagram.carrier == Carrier::Tcp).then_some(Stream { is_ours: false, is_lost: false }),
+        created: core.now,
+        serial: core.serial(),
+        replaces: None,
+        init_key: None,
+    };
+    (ends, detected.is_some())
 }
 
 /// `HDR(A,B), SAr1, KEr, Nr, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)` and the keys.
@@ -257,7 +293,7 @@ fn build(
     spi_i: IkeSpi,
     payloads: &Payloads,
     agreed: &Agreed<IkeSuite>,
-    candidates: &[Arc<Remote>],
+    candidates: Vec<Arc<Remote>>,
     datagram: Datagram<'_>,
     step: Step,
     core: &mut Core,
@@ -273,24 +309,9 @@ fn build(
     let (public, shared) = exchanged.map_err(|_| Error::BadPublicValue)?;
     let nonce_i = payloads.nonce()?.as_bytes().to_vec();
     let nonce_r = core.nonce();
-    let spi_r = core.ike_spi();
-    let detected = nat::detect(&core.crypto, (spi_i, IkeSpi::ZERO), payloads, datagram.local, datagram.remote);
-    let nat = detected.map(|nat| Nat { ours: nat.ours || encap, ..nat });
-    let ends = Ends {
-        spi_i,
-        spi_r,
-        initiator: false,
-        local: datagram.local,
-        peer: datagram.remote,
-        nat: nat.unwrap_or_default(),
-        stream: (datagram.carrier == Carrier::Tcp).then_some(Stream { is_ours: false, is_lost: false }),
-        created: core.now,
-        serial: core.serial(),
-        replaces: None,
-        init_key: None,
-    };
+    let (ends, traverses) = ends(spi_i, payloads, encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
-    let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, spi_i, spi_r);
+    let keys: IkeKeys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, ends.spi_r);
     let mut protection = Protection::new(&keys, &algs, false).map_err(|_| missing)?;
     // RFC 9329 §7.5: a stream needs none.
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
@@ -302,7 +323,7 @@ fn build(
     answer.push(Payload::Ke(Ke { method: agreed.suite.ke, data: public }));
     answer.extend(Nonce::new(nonce_r.as_slice()).map(Payload::Nonce));
     // RFC 7296 §2.23: only a peer that sent the notifies knows what they mean.
-    if detected.is_some() {
+    if traverses {
         answer.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, encap));
     }
     if protection.fragments {
@@ -314,14 +335,14 @@ fn build(
     if hashes.is_some() || may_sign {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
-    let ppk = ppk::answer(payloads, candidates);
+    let ppk = ppk::answer(payloads, &candidates);
     let ppks = ppk.is_some();
     answer.extend(ppk);
     // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer.
     if agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
         answer.push(intermediate::notify());
     }
-    answer.extend(childless::answer(candidates));
+    answer.extend(childless::answer(&candidates));
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
         answer.extend(remote.remote_auth.requests(&core.crypto));
@@ -337,6 +358,7 @@ fn build(
         request: datagram.data.to_vec(),
         response,
         hashes,
+        resumed: None,
         additional: agreed.additional.clone(),
         done: 0,
         int_auth: IntAuth::default(),
@@ -344,32 +366,25 @@ fn build(
         plain: None,
         childless: false,
         redirects: redirect::announced(payloads),
-        nat_traversal: detected.is_some(),
+        nat_traversal: traverses,
         next_id: 1,
         rounds: 0,
     };
-    Ok(Built { ends, init })
+    Ok(Built { ends, init, candidates })
 }
 
 /// `HDR(A,0), N(COOKIE)`
-fn challenge(claim: Claim<'_>, datagram: Datagram<'_>, core: &mut Core) {
+fn challenge(header: &Header, claim: Claim<'_>, datagram: Datagram<'_>, core: &mut Core) {
     let cookie = core.cookies.make(claim, &core.crypto, &mut *core.rng, core.now);
     if let Some(cookie) = cookie {
         core.counters.cookies += 1;
-        reply(claim.spi, Notify::new(NotifyType::COOKIE, cookie), datagram, core);
+        reply(header, Notify::new(NotifyType::COOKIE, cookie), datagram, core);
     }
 }
 
 /// `HDR(A,0), N(...)`, unless it is longer than the request.
-fn reply(spi_i: IkeSpi, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
-    let header = Header {
-        initiator_spi: spi_i,
-        responder_spi: IkeSpi::ZERO,
-        version: Version::V2,
-        exchange: ExchangeType::IKE_SA_INIT,
-        flags: Flags::RESPONSE,
-        message_id: 0,
-    };
+fn reply(to: &Header, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
+    let header = Header { version: Version::V2, flags: Flags::RESPONSE, ..*to };
     if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
         let message = emit(&header, &chain);
         if message.len() <= datagram.data.len() {

@@ -43,8 +43,10 @@ use crate::negotiate::ChildKe;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
+use crate::v2::exchange::ticket::Ticket;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
+use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{childless, configuration, initial_contact, message_id_sync, mobike, ppk, window_size};
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -88,7 +90,9 @@ pub(crate) fn request(
     core: &mut Core,
 ) -> Option<IkeSa> {
     let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());
-    let (ppk, left_out) = match ppk::chosen(&remote, init.ppks).and_then(|ppk| Ok((ppk, left_out?))) {
+    // What was mixed into the keys of an IKE SA that is resumed is in them.
+    let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, init.ppks) };
+    let (ppk, left_out) = match chosen.and_then(|ppk| Ok((ppk, left_out?))) {
         Ok(chosen) => chosen,
         Err(error) => {
             let policy = wants.first().map(|want| want.policy);
@@ -151,6 +155,10 @@ impl Unsigned {
     fn prove(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         let id = self.id();
         let mut claim = self.init.initiator(&id);
+        if self.init.resumed.is_some() {
+            let auth = claim.prove_resumed(self.init.algs.prf);
+            return self.send(ends, Some(auth), core);
+        }
         if let Some(plain) = self.plain_first() {
             claim.sk_p = &plain.sk_pi;
         }
@@ -184,11 +192,14 @@ impl Unsigned {
         payloads.push(Payload::IdI(self.id()));
         let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
         payloads.extend(initial_contact::notify(&remote, core));
-        payloads.extend(remote.local_auth.certificates());
-        payloads.extend(remote.remote_auth.requests(&core.crypto));
+        if init.resumed.is_none() {
+            payloads.extend(remote.local_auth.certificates());
+            payloads.extend(remote.remote_auth.requests(&core.crypto));
+            payloads.extend(eap::only(&remote));
+        }
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
         payloads.extend(auth);
-        payloads.extend(eap::only(&remote));
+        payloads.extend(resumption::request(&remote));
         payloads.extend(configuration::request(&remote));
         if let Some(offer) = &offer {
             payloads.extend(offer.notifies());
@@ -205,7 +216,7 @@ impl Unsigned {
             Ok(message) => {
                 core.send(ends.way(), &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);
-                let turn = Turn::first(&remote);
+                let turn = if init.resumed.is_some() { Turn::Whole } else { Turn::first(&remote) };
                 let phase = AuthRequested { remote, wants, retry, suite: init.suite, turn, init, offer };
                 Some(Phase::AuthRequested(Box::new(phase)).with(ends))
             }
@@ -355,6 +366,16 @@ impl AuthRequested {
         if tell {
             self.tell(ends, error, core);
         }
+        if self.init.resumed.is_some()
+            && let Some(remote) = core.current(&self.remote)
+        {
+            // The ticket is spent, and so is what it stood for: all begins with a key exchange.
+            core.counters.refused_tickets += 1;
+            let first = self.offer.as_ref().and_then(|offer| offer.want);
+            let wants = first.into_iter().chain(self.wants).collect();
+            gateways::begin(&remote, wants, ends.replaces, core);
+            return None;
+        }
         let ours = |part| match part {
             Part::Authentication | Part::Identity => vec![
                 alloc::format!("we are {}", self.remote.local_id),
@@ -384,6 +405,8 @@ impl AuthRequested {
         let peer = self.peer(payloads).map_or(&self.remote.remote_id, |id| &id.identity);
         let peer = self.remote.proved(peer);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
+        let resumed = init.resumed.is_some();
+        let until = init.resumed.as_ref().and_then(|session| session.until);
         let place = ends.place(&remote.name, "IKE_AUTH", policy(offer.as_ref()));
         let identities = (remote.local_id.clone(), peer);
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None).agreed(&remote, payloads);
@@ -394,10 +417,10 @@ impl AuthRequested {
                 remote,
                 identities,
                 suite: init.suite,
-                additional: init.additional,
+                additional: init.all_additional().to_vec(),
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
-                ppk: init.plain.is_some(),
+                ppk: init.has_ppk(),
                 mobike,
                 cluster,
                 redirect: Some(Redirects::Follows),
@@ -407,8 +430,10 @@ impl AuthRequested {
             window,
             core,
         );
-        established.authenticated = Authenticated::initiator(&established.remote, payloads, core);
-        established.announce(&ends, core);
+        established.authenticated = Authenticated::initiator(&established.remote, payloads, core).not_after(until);
+        established.announce(&ends, resumed, core);
+        established.ticket = if established.remote.extensions.resumption { Ticket::Holds(None) } else { Ticket::None };
+        established.take_ticket(payloads, true, &ends, core);
         if let Some(to) = elsewhere {
             let wants = left_over(offer, wants, core);
             let followed = to
@@ -456,6 +481,9 @@ impl AuthRequested {
             let (theirs, ours) = (id.identity.to_string(), self.remote.peer_words());
             return Err(Error::Authentication(Disagreement::new(Part::Identity, vec![theirs], vec![ours])));
         }
+        if let Some(session) = &self.init.resumed {
+            return self.verify_resumed(session, id, payloads);
+        }
         let trust;
         let expected = match (&self.remote.remote_auth, &self.remote.local_auth, payloads.auth()) {
             // RFC 5998 §3: EAP will show it.
@@ -472,6 +500,21 @@ impl AuthRequested {
             let theirs =
                 alloc::format!("AUTH by {}", payloads.auth().map_or_else(|_| "none".into(), |a| a.method.to_string()));
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![]))
+        })
+    }
+
+    /// Whether the responder is the one of the session.
+    fn verify_resumed(&self, session: &Session, id: &Id, payloads: &Payloads) -> Result<Now<()>, Error> {
+        let kept = &session.identities.1;
+        // RFC 5723 §4.3.3: it is who it was.
+        if id.identity != *kept {
+            let (theirs, ours) = (vec![id.identity.to_string()], vec![kept.to_string()]);
+            return Err(Error::Authentication(Disagreement::new(Part::Identity, theirs, ours)));
+        }
+        let claim = self.init.responder(id);
+        claim.judge_resumed(self.init.algs.prf, payloads.auth()?).map(Now::Known).map_err(|_| {
+            let theirs = vec!["AUTH that is not of the keys of the ticket".into()];
+            Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
         })
     }
 

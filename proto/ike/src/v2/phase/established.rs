@@ -33,6 +33,7 @@ use crate::live::Live;
 use crate::output::{DownReason, Event};
 use crate::silence::Silence;
 use crate::v2::exchange::follow_up::Promise;
+use crate::v2::exchange::ticket::Ticket;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
 use crate::v2::feature::message_id_sync::Takeover;
 use crate::v2::feature::mobike::Mobike;
@@ -62,6 +63,8 @@ pub(crate) struct Established {
     pub(crate) cluster: bool,
     /// Whether the one who began it goes to another gateway when told to (RFC 5685).
     pub(crate) redirect: Option<Redirects>,
+    /// The ticket with which it can be resumed (RFC 5723).
+    pub(crate) ticket: Ticket,
     pub(crate) protection: Protection,
     pub(crate) window: MessageWindow,
     /// Our requests without a response, in the order of their message IDs.
@@ -133,6 +136,7 @@ impl Established {
             mobike,
             cluster,
             redirect,
+            ticket: Ticket::None,
             protection,
             window,
             open: Vec::new(),
@@ -157,11 +161,13 @@ impl Established {
     }
 
     /// Says that the IKE SA stands.
-    pub(crate) fn announce(&self, ends: &Ends, core: &mut Core) {
+    pub(crate) fn announce(&self, ends: &Ends, resumed: bool, core: &mut Core) {
+        core.tickets.forget(&self.remote.name);
         core.event(Event::IkeUp {
             remote: self.remote.name.clone(),
             spis: ends.spis(),
             peer: self.identities.1.clone(),
+            resumed,
         });
     }
 
@@ -350,6 +356,7 @@ impl Established {
         }
         // RFC 4478 §2: the time limit applies to the new IKE SA.
         heir.authenticated = core::mem::take(&mut self.authenticated);
+        self.pass_on_ticket(heir, core);
         heir.children.append(&mut self.children);
         heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
         for open in self.exchanges() {
@@ -377,6 +384,7 @@ impl Established {
         for open in core::mem::take(&mut self.open) {
             exchange::abandon(open.exchange, &mut self, ends, core);
         }
+        self.end_ticket(reason, core);
         self.children.take_all_down(reason, core);
         self.promises.drain(..).for_each(|promise| promise.forget(core));
         for task in &self.tasks {

@@ -1,5 +1,6 @@
 //! What the first exchange leaves for those after it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
@@ -10,9 +11,10 @@ use ravelin_wire::ike::v2::Id;
 
 use crate::auth::Claim;
 use crate::v2::feature::intermediate::IntAuth;
+use crate::v2::feature::resumption::Session;
 use crate::v2::message::Protection;
 
-/// What IKE_SA_INIT leaves for the rest.
+/// What IKE_SA_INIT, or IKE_SESSION_RESUME, leaves for the rest.
 pub(crate) struct InitExchange {
     pub(crate) suite: IkeSuite,
     pub(crate) algs: IkeAlgs,
@@ -26,6 +28,8 @@ pub(crate) struct InitExchange {
     pub(crate) response: Vec<u8>,
     /// The hashes that the peer verifies in signatures (RFC 7427 §4).
     pub(crate) hashes: Option<Vec<u16>>,
+    /// What is resumed (RFC 5723).
+    pub(crate) resumed: Option<Box<Session>>,
     /// The additional key exchange methods that were agreed on, and how many are done.
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) done: usize,
@@ -91,6 +95,16 @@ impl InitExchange {
         if let Some(plain) = self.plain.take() {
             self.keys = plain;
         }
+    }
+
+    /// The additional key exchanges behind the keys.
+    pub(crate) fn all_additional(&self) -> &[KeMethod] {
+        self.resumed.as_ref().map_or(&self.additional, |session| &session.additional)
+    }
+
+    /// Whether a post-quantum pre-shared key is behind the keys.
+    pub(crate) fn has_ppk(&self) -> bool {
+        self.resumed.as_ref().map_or(self.plain.is_some(), |session| session.ppk)
     }
 
     /// Ni and Nr.

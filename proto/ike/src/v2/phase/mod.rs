@@ -4,6 +4,8 @@
 //!   opening.rs   a connection, where IKE goes in TCP      Opening
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered; exchanging.rs: where KEr takes long
+//!   answer_resume.rs  HDR, Ni, N(TICKET_OPAQUE)  -->        the same two, where an IKE SA was lost
+//!                <--  HDR, Nr
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
 //!                <--  HDR, SK {KEr(n)}
 //!   init_exchange.rs  what these leave for the rest
@@ -18,6 +20,7 @@
 pub(crate) mod answer_auth;
 pub(crate) mod answer_eap;
 pub(crate) mod answer_init;
+pub(crate) mod answer_resume;
 pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod eap;

@@ -1,10 +1,13 @@
-//! IKE_SA_INIT as initiator.
+//! IKE_SA_INIT as initiator, and IKE_SESSION_RESUME in its place where there is a ticket (RFC 5723 §4.3.2).
 //!
 //! ```text
 //!   HDR(A,0), SAi1, KEi, Ni, N(NAT_DETECTION_*)  -->
 //!                             <--  HDR(A,0), N(COOKIE)                again with the cookie first
 //!                             <--  HDR(A,0), N(INVALID_KE_PAYLOAD)    again with a value of that group
 //!                             <--  HDR(A,B), SAr1, KEr, Nr            go on with IKE_AUTH
+//!   HDR(A,0), Ni, N(TICKET_OPAQUE), N(NAT_DETECTION_*)  -->
+//!                             <--  HDR(A,0), N(TICKET_NACK)           begin with IKE_SA_INIT
+//!                             <--  HDR(A,B), Nr                       go on with IKE_AUTH
 //! ```
 //! Nothing here is authenticated: an answer that makes no sense is dropped and we go on waiting for a better one.
 //! Read RFC 7296 §1.2, §2.6, §2.6.1 and §2.21.1 before changing this file.
@@ -39,6 +42,7 @@ use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
+use crate::v2::feature::resumption::{Held, Tickets};
 use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
@@ -51,9 +55,7 @@ pub(crate) struct InitRequested {
     /// What the IKE SA is for.
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
-    offers: Vec<Proposal>,
-    ke: Box<dyn KePrivate>,
-    method: KeMethod,
+    source: Source,
     nonce: Vec<u8>,
     cookie: Option<Vec<u8>>,
     restarts: u32,
@@ -61,6 +63,54 @@ pub(crate) struct InitRequested {
     reported: bool,
     /// Without an answer in UDP, TCP is tried.
     falls_back: bool,
+}
+
+/// What the keys are to come from.
+enum Source {
+    /// A key exchange.
+    Exchange { offers: Vec<Proposal>, ke: Box<dyn KePrivate>, method: KeMethod },
+    /// An IKE SA that was lost.
+    Ticket(Box<Held>),
+}
+
+impl Source {
+    /// A key exchange by the first method of the offer.
+    fn exchange(remote: &Remote, core: &mut Core) -> Result<Self, Error> {
+        let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
+        let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+        let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+        let ke = alg.generate(&mut *core.rng);
+        Ok(Source::Exchange { offers, ke, method })
+    }
+
+    /// The peer is silent; a ticket is not used up by that.
+    fn unanswered(self, core: &mut Core) {
+        if let Source::Ticket(held) = self {
+            core.tickets.put_back(held);
+        }
+    }
+
+    fn kind(&self) -> ExchangeType {
+        match self {
+            Source::Exchange { .. } => ExchangeType::IKE_SA_INIT,
+            Source::Ticket(_) => ExchangeType::IKE_SESSION_RESUME,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Source::Exchange { .. } => "IKE_SA_INIT",
+            Source::Ticket(_) => "IKE_SESSION_RESUME",
+        }
+    }
+
+    /// What is offered, for a report.
+    fn lines(&self) -> Vec<alloc::string::String> {
+        match self {
+            Source::Exchange { offers, .. } => offers.iter().map(ToString::to_string).collect(),
+            Source::Ticket(_) => Vec::new(),
+        }
+    }
 }
 
 /// Begins an IKE SA with `remote` for what is wanted, in the place of another if need be.
@@ -117,38 +167,39 @@ pub(super) fn request(
     falls_back: bool,
     core: &mut Core,
 ) -> Result<(), Error> {
-    let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
-    let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
-    let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
+    let source = match Tickets::take(&remote, &ends, core) {
+        Some(held) => Source::Ticket(held),
+        None => Source::exchange(&remote, core)?,
+    };
+    request_from(source, ends, remote, wants, falls_back, core)
+}
+
+/// Sends the first request for keys from here.
+fn request_from(
+    source: Source,
+    ends: Ends,
+    remote: Arc<Remote>,
+    wants: Vec<Want>,
+    falls_back: bool,
+    core: &mut Core,
+) -> Result<(), Error> {
     let nonce = core.nonce();
-    let ke = alg.generate(&mut *core.rng);
-    let message = init_message(&ends, &remote, &offers, (method, &*ke), &nonce, None, core)?;
+    let message = init_message(&ends, &remote, &source, &nonce, None, core)?;
     let message = Sealed::whole(message);
     core.send(ends.way(), &message, 0);
     let retry = Retry::new(message, remote.retransmission, core.now);
-    let phase = InitRequested {
-        remote,
-        wants,
-        retry,
-        offers,
-        ke,
-        method,
-        nonce,
-        cookie: None,
-        restarts: 0,
-        reported: false,
-        falls_back,
-    };
+    let phase =
+        InitRequested { remote, wants, retry, source, nonce, cookie: None, restarts: 0, reported: false, falls_back };
     core.table.insert(Phase::InitRequested(Box::new(phase)).with(ends));
     Ok(())
 }
 
-/// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`
+/// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`, or with
+/// `Ni, N(TICKET_OPAQUE)` in the middle.
 fn init_message(
     ends: &Ends,
     remote: &Remote,
-    offers: &[Proposal],
-    (method, ke): (KeMethod, &dyn KePrivate),
+    source: &Source,
     nonce: &[u8],
     cookie: Option<&[u8]>,
     core: &Core,
@@ -156,22 +207,29 @@ fn init_message(
     let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
     // RFC 7296 §2.6: the cookie is the first payload, all others unchanged.
     payloads.extend(cookie.map(|cookie| Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))));
-    payloads.push(offer::sa(offers, AnySpi::None));
-    payloads.push(Payload::Ke(Ke { method, data: ke.public().to_vec() }));
+    if let Source::Exchange { offers, ke, method } = source {
+        payloads.push(offer::sa(offers, AnySpi::None));
+        payloads.push(Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }));
+    }
     payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
+    if let Source::Ticket(held) = source {
+        payloads.push(Payload::Notify(Notify::new(NotifyType::TICKET_OPAQUE, held.ticket.as_slice())));
+    }
     payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
     // RFC 9329 §7.5: a stream needs none.
     if ends.stream.is_none() {
         payloads.push(fragmentation::notify());
     }
-    payloads.extend(signature_hashes::notify(core::iter::once(remote)));
-    payloads.extend(ppk::offer(remote));
     payloads.extend(redirect::announce(remote));
-    // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
-    if negotiate::lists_additional(offers) {
-        payloads.push(intermediate::notify());
+    if let Source::Exchange { offers, .. } = source {
+        payloads.extend(signature_hashes::notify(core::iter::once(remote)));
+        payloads.extend(ppk::offer(remote));
+        // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
+        if negotiate::lists_additional(offers) {
+            payloads.push(intermediate::notify());
+        }
     }
-    Ok(emit(&ends.header(ExchangeType::IKE_SA_INIT, false, 0), &Chain::new(&payloads)?))
+    Ok(emit(&ends.header(source.kind(), false, 0), &Chain::new(&payloads)?))
 }
 
 impl InitRequested {
@@ -183,7 +241,7 @@ impl InitRequested {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
-        let expected = header.exchange == ExchangeType::IKE_SA_INIT
+        let expected = header.exchange == self.source.kind()
             && header.flags.is_response()
             && header.message_id == 0
             && message.protected.is_none()
@@ -210,6 +268,10 @@ impl InitRequested {
         {
             return self.redirected(ends, notify, core);
         }
+        let nack = payloads.notify(NotifyType::TICKET_NACK).is_some() || payloads.refusal().is_some();
+        if nack && matches!(self.source, Source::Ticket(_)) {
+            return self.anew(ends, core);
+        }
         if let Some(Error::Refused(kind, data)) = payloads.refusal() {
             return self.refused(ends, kind, data, core);
         }
@@ -227,7 +289,8 @@ impl InitRequested {
         match self.retry.due(core.now) {
             Due::Later => {}
             Due::Again(_, sent) if self.falls_back && sent >= opening::UDP_TRIES && !answered => {
-                let InitRequested { remote, wants, .. } = *self;
+                let InitRequested { remote, wants, source, .. } = *self;
+                source.unanswered(core);
                 let policy = wants.first().map(|want| want.policy);
                 let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
                 if let Err(error) = opening::begin(remote, wants, ends.replaces, core) {
@@ -238,7 +301,8 @@ impl InitRequested {
             Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 let policy = self.wants.first().map(|want| want.policy);
-                let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
+                let place = ends.place(&self.remote.name, self.source.name(), policy);
+                self.source.unanswered(core);
                 gateways::silent(&self.remote, (place, self.reported), self.wants, ends.replaces, core);
                 return None;
             }
@@ -257,15 +321,32 @@ impl InitRequested {
         Phase::InitRequested(self).with(ends)
     }
 
+    /// The ticket is not taken, or somebody says so in the responder's name: a key exchange does as well.
+    fn anew(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        core.counters.refused_tickets += 1;
+        let InitRequested { remote, wants, falls_back, .. } = *self;
+        let policy = wants.first().map(|want| want.policy);
+        let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
+        let ends = Ends { spi_i: core.ike_spi(), ..ends };
+        let begun = Source::exchange(&remote, core)
+            .and_then(|source| request_from(source, ends, remote, wants, falls_back, core));
+        if let Err(error) = begun {
+            core.failed(error.failure(place));
+        }
+        None
+    }
+
     /// The responder says no, or somebody says so in its name.
     fn refused(mut self: Box<Self>, ends: Ends, kind: NotifyType, data: Vec<u8>, core: &mut Core) -> Option<IkeSa> {
-        if let (NotifyType::INVALID_KE_PAYLOAD, [high, low]) = (kind, data.as_slice()) {
+        if let (NotifyType::INVALID_KE_PAYLOAD, [high, low], Source::Exchange { offers, ke, method: used }) =
+            (kind, data.as_slice(), &mut self.source)
+        {
             let method = KeMethod(u16::from_be_bytes([*high, *low]));
-            let alg = core.crypto.ke(method).filter(|_| negotiate::lists_ke(&self.offers, method));
+            let alg = core.crypto.ke(method).filter(|_| negotiate::lists_ke(offers, method));
             // RFC 7296 §1.2: again with the full offer, so that nobody can talk the two into something weaker.
-            if let Some(alg) = alg.filter(|_| method != self.method) {
-                self.ke = alg.generate(&mut *core.rng);
-                self.method = method;
+            if let Some(alg) = alg.filter(|_| method != *used) {
+                *ke = alg.generate(&mut *core.rng);
+                *used = method;
                 return self.restart(ends, core);
             }
         }
@@ -276,7 +357,7 @@ impl InitRequested {
             let policy = self.wants.first().map(|want| want.policy);
             let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
             let error = Error::Refused(kind, data);
-            core.failed(error.failure_with_offer(place, |_| self.lines()));
+            core.failed(error.failure_with_offer(place, |_| self.source.lines()));
         }
         Some(self.keep(ends))
     }
@@ -310,13 +391,12 @@ impl InitRequested {
                 let policy = self.wants.first().map(|want| want.policy);
                 let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
                 let error = Error::Violation("COOKIE and INVALID_KE_PAYLOAD without end");
-                core.failed(error.failure_with_offer(place, |_| self.lines()));
+                core.failed(error.failure_with_offer(place, |_| self.source.lines()));
             }
             return Some(self.keep(ends));
         }
         self.restarts += 1;
-        let ke = (self.method, &*self.ke);
-        match init_message(&ends, &self.remote, &self.offers, ke, &self.nonce, self.cookie.as_deref(), core) {
+        match init_message(&ends, &self.remote, &self.source, &self.nonce, self.cookie.as_deref(), core) {
             Ok(message) => {
                 let message = Sealed::whole(message);
                 core.send(ends.way(), &message, 0);
@@ -330,7 +410,7 @@ impl InitRequested {
         }
     }
 
-    /// `HDR(A,B), SAr1, KEr, Nr, N(NAT_DETECTION_*)`
+    /// `HDR(A,B), SAr1, KEr, Nr, N(NAT_DETECTION_*)`, or `HDR(A,B), Nr, N(NAT_DETECTION_*)`
     fn accept(
         &self,
         ends: &Ends,
@@ -339,23 +419,34 @@ impl InitRequested {
         datagram: Datagram<'_>,
         core: &mut Core,
     ) -> Result<(Ends, InitExchange), Error> {
-        rules::require(payloads, rules::SA_INIT)?;
         if spi_r == IkeSpi::ZERO {
             return Err(Error::Violation("the responder's SPI is zero"));
         }
-        let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
-        let more = intermediate::supported(payloads);
-        let agreed =
-            negotiate::ike(core::slice::from_ref(&answer.proposal), chosen, Some(self.method), more, &core.crypto)?;
-        let ke = payloads.ke()?;
-        if agreed.ke != Some(self.method) || ke.method != self.method {
-            return Err(Error::Violation("a key exchange value of another method"));
-        }
-        let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
-        let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+        let missing = Error::Misuse("an algorithm is not built in");
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
         let nonces = Nonces { initiator: &self.nonce, responder: &nonce_r };
-        let keys = Skeyseed::initial(algs.prf, &shared, nonces).derive(&algs, nonces, ends.spi_i, spi_r);
+        let (suite, additional, algs, seed) = match &self.source {
+            Source::Exchange { offers, ke: own, method } => {
+                rules::require(payloads, rules::SA_INIT)?;
+                let (answer, chosen) = offer::answered(payloads.sa()?, offers)?;
+                let more = intermediate::supported(payloads);
+                let offered = core::slice::from_ref(&answer.proposal);
+                let agreed = negotiate::ike(offered, chosen, Some(*method), more, &core.crypto)?;
+                let ke = payloads.ke()?;
+                if agreed.ke != Some(*method) || ke.method != *method {
+                    return Err(Error::Violation("a key exchange value of another method"));
+                }
+                let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing)?;
+                let shared = own.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+                (agreed.suite, agreed.additional, algs, Skeyseed::initial(algs.prf, &shared, nonces))
+            }
+            Source::Ticket(held) => {
+                let session = &held.session;
+                let algs = IkeAlgs::find(&core.crypto, &session.suite).ok_or(missing)?;
+                (session.suite, Vec::new(), algs, Skeyseed::resumed(algs.prf, &session.sk_d, nonces))
+            }
+        };
+        let keys = seed.derive(&algs, nonces, ends.spi_i, spi_r);
         let mut protection =
             Protection::new(&keys, &algs, true).map_err(|_| Error::Misuse("an algorithm is not built in"))?;
         protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
@@ -374,7 +465,7 @@ impl InitRequested {
             ends.peer.set_port(NAT_PORT);
         }
         let exchange = InitExchange {
-            suite: agreed.suite,
+            suite,
             algs,
             keys,
             protection,
@@ -383,7 +474,11 @@ impl InitRequested {
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
             hashes: signature_hashes::read(payloads),
-            additional: agreed.additional,
+            resumed: match &self.source {
+                Source::Exchange { .. } => None,
+                Source::Ticket(held) => Some(Box::new(held.session.clone())),
+            },
+            additional,
             done: 0,
             int_auth: IntAuth::default(),
             ppks: ppk::offer(&self.remote).is_some() && ppk::announced(payloads),
@@ -395,9 +490,5 @@ impl InitRequested {
             rounds: 0,
         };
         Ok((ends, exchange))
-    }
-
-    fn lines(&self) -> Vec<alloc::string::String> {
-        self.offers.iter().map(ToString::to_string).collect()
     }
 }

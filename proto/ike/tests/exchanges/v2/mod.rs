@@ -28,6 +28,7 @@ mod reauthentication;
 mod redirect;
 mod rekey;
 mod rekey_ike;
+mod resumption;
 mod signature;
 mod slow;
 mod storm;

@@ -197,6 +197,41 @@ impl Peer {
         }
     }
 
+    /// The peer with an IKE SA to come in the place of this one, and `HDR(A,0), Ni, N(TICKET_OPAQUE)` (RFC 5723 §4.3.2).
+    pub fn resume(&self, ticket: &[u8], seed: u64) -> (Peer, Vec<u8>) {
+        let mut peer = Peer { id: self.id.clone(), secret: self.secret.clone(), ..Peer::new(seed) };
+        let payloads = [nonce(&peer.nonces.0), notify(NotifyType::TICKET_OPAQUE, ticket)];
+        let header = peer.header(ExchangeType::IKE_SESSION_RESUME, false, 0);
+        peer.init.0 = clear(&header, &payloads);
+        let request = peer.init.0.clone();
+        (peer, request)
+    }
+
+    /// Takes `HDR(A,B), Nr`, the answer to that (RFC 5723 §5.1).
+    pub fn resumed(&mut self, old: &Peer, answer: &[u8]) {
+        let message = Message::parse(answer).unwrap();
+        self.spis.1 = message.header.responder_spi;
+        self.init.1 = answer.to_vec();
+        self.nonces.1 = find_nonce(&message.payloads);
+        let Keys { algs, keys: old, .. } = old.keys.as_ref().unwrap();
+        let nonces = Nonces { initiator: &self.nonces.0, responder: &self.nonces.1 };
+        let keys = Skeyseed::resumed(algs.prf, &old.sk_d, nonces).derive(algs, nonces, self.spis.0, self.spis.1);
+        let (ours, theirs) = keys.ciphers(algs).unwrap();
+        self.keys = Some(Keys { algs: *algs, keys, ours, theirs });
+        self.next_id = 1;
+    }
+
+    /// `IDi, AUTH, SAi2, TSi, TSr` with AUTH by SK_pi (RFC 5723 §4.3.3).
+    pub fn resumed_request(&self) -> Vec<Payload> {
+        let Keys { algs, keys, .. } = self.keys.as_ref().unwrap();
+        let id = Id::new(self.id.clone()).body();
+        let data = SignedOctets::new(algs.prf, &self.init.0, &self.nonces.1, &keys.sk_pi, &id)
+            .keyed_auth(algs.prf, &keys.sk_pi);
+        let mut payloads = self.auth_request();
+        payloads[1] = Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data });
+        payloads
+    }
+
     /// Whether a message is of this IKE SA.
     pub fn owns(&self, message: &Transmit) -> bool {
         let spis = [self.spis.0.0.to_be_bytes(), self.spis.1.0.to_be_bytes()].concat();
