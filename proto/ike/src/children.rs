@@ -93,15 +93,7 @@ impl Children {
 
     /// Whether one of them does what is wanted.
     pub(crate) fn serve(&self, want: &Want) -> bool {
-        self.0.values().any(|child| {
-            let fits = child.policy.policy.id == want.policy && child.is_settled();
-            fits && want.flow.is_none_or(|flow| {
-                let local = &child.terms.local_ts;
-                let remote = &child.terms.remote_ts;
-                local.iter().any(|ts| ts.matches(flow.src, flow.protocol, flow.src_port))
-                    && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
-            })
-        })
+        self.0.values().any(|child| child.is_settled() && child.serves(want))
     }
 
     /// Whether another Child SA serves the same traffic, as happens when both sides began at once. Rekeyed each for

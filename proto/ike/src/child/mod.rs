@@ -27,6 +27,7 @@ use crate::context::Core;
 use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
 use crate::view::ChildSaView;
+use crate::want::Want;
 
 /// What is to become of a Child SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +235,16 @@ impl ChildSa {
     /// Whether nothing is under way for it.
     pub(crate) fn is_settled(&self) -> bool {
         self.state == ChildState::Installed
+    }
+
+    /// Whether it is what somebody waits for.
+    pub(crate) fn serves(&self, want: &Want) -> bool {
+        self.policy.policy.id == want.policy
+            && want.flow.is_none_or(|flow| {
+                let (local, remote) = (&self.terms.local_ts, &self.terms.remote_ts);
+                local.iter().any(|ts| ts.matches(flow.src, flow.protocol, flow.src_port))
+                    && remote.iter().any(|ts| ts.matches(flow.dst, flow.protocol, flow.dst_port))
+            })
     }
 
     /// One direction carried nothing for a while. True when the other did neither.

@@ -475,7 +475,7 @@ impl Live for Session {
     }
 
     fn want(&mut self, want: Want) {
-        let asked = self.exchanges.values().filter_map(Exchange::want).any(|other| other.is_served_with(&want));
+        let asked = self.exchanges.values().any(|exchange| exchange.brings(&want));
         let waits = |task: &Task| matches!(task, Task::Create(other) if other.is_served_with(&want));
         if !asked && !self.children.serve(&want) && !self.tasks.iter().any(waits) && self.tasks.len() < limits::WANTS {
             self.tasks.push_back(Task::Create(want));

@@ -285,6 +285,25 @@ fn several_policies_have_their_own() {
     lab.assert_mirrored();
 }
 
+// The first packet on the new SA may overtake the message that makes the responder send, and be answered at once.
+#[test]
+fn an_answer_waits_for_the_third_message_and_asks_for_nothing() {
+    let mut lab = up();
+    lab.a.command(Command::TerminateChildSa(lab.a.child().inbound));
+    lab.settle();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    lab.b_to_a();
+    let new = lab.a.child();
+    let flow = Flow { src: ip(B), dst: ip(A), protocol: 6, src_port: Some(80), dst_port: Some(40_000) };
+    assert!(!lab.b.has(Direction::Outbound, new.inbound));
+    lab.b.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    assert!(lab.b.sent.is_empty(), "what is under way serves the packet");
+    lab.settle();
+    assert_eq!((lab.a.child().inbound, lab.b.child().outbound), (new.inbound, new.inbound));
+    lab.assert_mirrored();
+}
+
 // S-284: a packet that asks for an SA of its own gets one for exactly its ports.
 #[test]
 fn quick_mode_converges_on_the_ports_of_the_packet() {

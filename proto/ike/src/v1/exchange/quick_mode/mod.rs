@@ -100,6 +100,16 @@ impl Exchange {
         self.retry.as_ref().map_or(self.until, Retry::at)
     }
 
+    /// Whether what it brings serves this, too.
+    pub(crate) fn brings(&self, want: &Want) -> bool {
+        match &self.state {
+            State::Asked(asked) => asked.want.is_some_and(|asked| asked.is_served_with(want)),
+            // The first packet of the peer may arrive before the message that makes us send. The answer waits for that.
+            State::Answered(answered) => answered.child.serves(want),
+            State::Done(_) => false,
+        }
+    }
+
     /// What it is to bring.
     pub(crate) fn want(&self) -> Option<Want> {
         match &self.state {
