@@ -349,6 +349,16 @@ fn a_connection_is_resumed_when_it_says_so() {
 }
 
 #[test]
+fn a_connection_has_windows_and_may_be_with_a_cluster() {
+    let read = |text: &str| {
+        let extensions = connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions;
+        (extensions.window, extensions.cluster)
+    };
+    assert_eq!([read(""), read("window = 8"), read("cluster = yes")], [(1, false), (8, false), (1, true)]);
+    assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
+}
+
+#[test]
 fn a_road_warrior_asks_for_addresses_and_its_side_is_theirs() {
     let read = connection(
         "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nvips = 0.0.0.0, %any6, 10.3.0.7\n\
