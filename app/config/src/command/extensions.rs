@@ -9,7 +9,7 @@ use ravelin_ike::{NewGateway, Tcp, Unique, limits};
 use ravelin_types::Identity;
 
 use super::Conflict;
-use super::written::{Line, seconds};
+use super::line::{Line, seconds};
 use crate::swanctl::value::{self, Address};
 use crate::value::{BadValue, did_you_mean, identity, quantity};
 

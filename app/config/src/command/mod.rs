@@ -10,6 +10,7 @@
 mod debug;
 mod extensions;
 mod internal;
+mod line;
 mod listing;
 mod manual;
 pub mod options;
@@ -31,6 +32,7 @@ use ravelin_types::interface::Interface;
 pub use debug::{DebugArgs, Shown};
 pub(crate) use extensions::TCP_PORT;
 pub use extensions::{CHILDLESS, ExtensionSpec, UNIQUE, childless_word};
+pub use line::Line;
 pub use listing::{
     CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,
@@ -41,7 +43,7 @@ pub use pool::PoolArgs;
 pub(crate) use remote::GATEWAYS;
 pub use remote::{LoadedSpec, NullSides, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
 pub use vti::{VtiShowArgs, VtiVerb};
-pub use written::{Line, interface_line, pool_line};
+pub use written::{interface_line, pool_line};
 pub use x509::{X509Args, X509Spec};
 
 use crate::papers::KeyAt;

@@ -1,28 +1,30 @@
 //! `ike remote`: flags as written, and what they mean together.
 
+mod auth;
 mod spec;
+mod suites;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ravelin_eap::Method;
-use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, Remote, Retransmission, V1};
+use ravelin_ike::config::{IkeVersion, Liveness, Remote, Retransmission, V1};
 use ravelin_types::Identity;
-use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
+use self::auth::{AuthWord, NullSide, auth_word, eap_user};
 pub use self::spec::{LoadedSpec, NullSides, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
 use super::extensions::ExtensionArgs;
 use super::internal::InternalArgs;
-use super::policy::{List, ListParser, unused_integrity};
+use super::policy::{List, ListParser};
 use super::{Command, Conflict, Which};
-use crate::eap::{self, Beside, EapSpec, Role};
-use crate::swanctl::value::{Who, who};
+use crate::eap;
+use crate::swanctl::value::Who;
 use crate::value::algorithm::{self, Encr};
 use crate::value::identity::IdWord;
-use crate::value::{BadValue, did_you_mean, identity, name, quantity};
+use crate::value::{identity, name, quantity};
 
 /// Addresses of one remote: more than anybody has gateways for one destination.
 pub(crate) const GATEWAYS: usize = 8;
@@ -171,47 +173,6 @@ pub struct RemoteArgs {
 /// Keeps clap from reading `Option<Duration>` as an optional flag.
 type TimeOrOff = Option<Duration>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum AuthWord {
-    PresharedKey,
-    RsaSig,
-    Hybrid,
-    Null,
-    Eap(Vec<Method>),
-}
-
-/// Who proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum NullSide {
-    /// This host.
-    Own,
-    /// The remote.
-    Peer,
-}
-
-fn auth_word(text: &str) -> Result<AuthWord, BadValue> {
-    const WORDS: &[&str] = &["PresharedKey", "PSK", "RSASIG", "HYBRID", "NULL", "EAP"];
-    match text.to_ascii_lowercase().as_str() {
-        "presharedkey" | "psk" => Ok(AuthWord::PresharedKey),
-        "rsasig" => Ok(AuthWord::RsaSig),
-        "hybrid" => Ok(AuthWord::Hybrid),
-        "null" => Ok(AuthWord::Null),
-        "eap" => Ok(AuthWord::Eap(eap::every_method())),
-        "eap-radius" => Ok(AuthWord::Eap(Vec::new())),
-        word if word.starts_with("eap-") => eap::methods(text).map(AuthWord::Eap),
-        _ => {
-            let hint = did_you_mean(text, WORDS.iter().copied());
-            Err(BadValue::new(format!(
-                "expected PresharedKey (or PSK), RSASIG, HYBRID, NULL, or EAP methods like EAP-MSCHAPV2{hint}"
-            )))
-        }
-    }
-}
-
-fn eap_user(text: &str) -> Result<Who, BadValue> {
-    who(text).map_err(BadValue::new)
-}
-
 impl RemoteArgs {
     /// Whether a listing shall be JSON.
     pub fn json(&self) -> bool {
@@ -333,30 +294,6 @@ impl RemoteArgs {
         Ok(Command::AddRemote(Box::new(spec)))
     }
 
-    /// Who proves nothing.
-    fn null(&self) -> Result<NullSides, Conflict> {
-        let null = match (&self.auth, self.null) {
-            (AuthWord::Null, None) => NullSides { own: true, peer: true },
-            (AuthWord::Null, Some(_)) => {
-                return Err(Conflict::at(('\0', "null"), "with -m NULL neither side proves anything"));
-            }
-            (AuthWord::PresharedKey | AuthWord::RsaSig, side) => {
-                NullSides { own: side == Some(NullSide::Own), peer: side == Some(NullSide::Peer) }
-            }
-            (_, None) => NullSides::default(),
-            (_, Some(_)) => {
-                return Err(Conflict::at(('\0', "null"), "it goes with -m PresharedKey or RSASIG, of the other side"));
-            }
-        };
-        if null.peer && self.peer_id.is_some() {
-            return Err(Conflict::at(('f', "peer-id"), "a remote that proves nothing is nobody; leave it out"));
-        }
-        if self.version == 1 && null != NullSides::default() {
-            return Err(Conflict::at(('m', "auth"), "NULL authentication is of IKEv2; say -z 2"));
-        }
-        Ok(null)
-    }
-
     fn liveness(&self) -> Result<Liveness, Conflict> {
         match (self.liveness, self.liveness_regular) {
             (Some(after), true) => Ok(Liveness::Regular(after)),
@@ -400,115 +337,6 @@ impl RemoteArgs {
         Ok((*first, others.to_vec()))
     }
 
-    /// The certificates, with what follows from them.
-    fn signature(&self) -> Result<Option<SignatureSpec>, Conflict> {
-        if matches!(self.auth, AuthWord::PresharedKey | AuthWord::Null) {
-            let given = [
-                (!self.certificate.is_empty(), ('c', "certificate")),
-                (self.peer_certificate.is_some(), ('b', "peer-certificate")),
-            ];
-            return match given.into_iter().find(|(given, _)| *given) {
-                Some((_, flag)) => Err(Conflict::at(flag, "a certificate goes with -m RSASIG")),
-                None => Ok(None),
-            };
-        }
-        // A user of EAP has a password, or with EAP-TLS a certificate, and who logs in in hybrid mode a login.
-        let is_user = match self.auth {
-            AuthWord::Eap(_) => self.initiate,
-            AuthWord::Hybrid => self.xauth_login.is_some(),
-            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Null => false,
-        };
-        let by_certificate = self.eap_methods().iter().any(|method| !method.has_password());
-        if is_user && matches!(self.auth, AuthWord::Eap(_)) && !by_certificate && !self.certificate.is_empty() {
-            let why = "a user of EAP has a password (-h), not a certificate, but with EAP-TLS";
-            return Err(Conflict::at(('c', "certificate"), why));
-        }
-        let proves = self.null != Some(NullSide::Own);
-        if !proves && !self.certificate.is_empty() {
-            return Err(Conflict::at(('c', "certificate"), "with --null own this host proves nothing; leave it out"));
-        }
-        if self.certificate.is_empty() && proves && (!is_user || by_certificate) {
-            return Err(Conflict::missing("expected -c FILES, our own certificate first"));
-        }
-        let peer_subject = match (&self.peer_id, &self.peer_certificate) {
-            (Some(IdWord::Subject), None) => {
-                let why = "asn1dn: without a name is that of the remote's certificate; name its file with -b";
-                return Err(Conflict::at(('f', "peer-id"), why));
-            }
-            (Some(IdWord::Subject), Some(_)) | (None, Some(_)) => true,
-            (Some(IdWord::Given(_) | IdWord::Like(_)), _) | (None, None) => false,
-        };
-        Ok(Some(SignatureSpec {
-            revocation: self.revocation,
-            own: self.certificate.clone(),
-            peer: self.peer_certificate.clone(),
-            own_subject: !is_user && proves && !matches!(self.own_id, Some(IdWord::Given(_))),
-            peer_subject,
-        }))
-    }
-
-    /// The methods of EAP, best first; none without it.
-    fn eap_methods(&self) -> &[Method] {
-        match &self.auth {
-            AuthWord::Eap(methods) => methods,
-            AuthWord::PresharedKey | AuthWord::RsaSig | AuthWord::Hybrid | AuthWord::Null => &[],
-        }
-    }
-
-    /// Who of the two is the user of EAP, if one is.
-    fn eap(&self, own_id: &Identity) -> Result<Option<EapSpec>, Conflict> {
-        let AuthWord::Eap(methods) = &self.auth else {
-            let given =
-                [("aaa-id", self.aaa_id.is_some()), ("eap-only", self.eap_only), ("radius", !self.radius.is_empty())];
-            if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
-                return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS, EAP-RADIUS or another method"));
-            }
-            return match self.eap_id {
-                Some(_) => {
-                    Err(Conflict::at(('\0', "eap-id"), "a user of EAP goes with -m EAP-MSCHAPV2 or another method"))
-                }
-                None => Ok(None),
-            };
-        };
-        if self.initiate && self.accept {
-            let why = "with EAP the side that starts is the user; say -w where the user is, and -u on the other side";
-            return Err(Conflict::at(('m', "auth"), why));
-        }
-        let role = match (self.initiate, &self.eap_id) {
-            (true, Some(Who::Like(_))) => {
-                return Err(Conflict::at(('\0', "eap-id"), "with -w it is one user"));
-            }
-            (true, Some(Who::Exactly(user))) => Role::User(user.clone()),
-            (true, None) => Role::User(own_id.clone()),
-            (false, user) => Role::Authenticator {
-                ask_identity: true,
-                users: match user {
-                    Some(Who::Exactly(user)) => IdPattern::Exactly(user.clone()),
-                    Some(Who::Like(pattern)) => pattern.clone(),
-                    None => IdPattern::Any,
-                },
-                any_identity: self.peer_id.is_none(),
-            },
-        };
-        if methods.is_empty() == self.radius.is_empty() {
-            return Err(Conflict::missing("-m EAP-RADIUS and --radius ADDRESS go together"));
-        }
-        if !self.radius.is_empty() && self.initiate {
-            return Err(Conflict::at(('\0', "radius"), "it is for the side that asks who the user is (-u)"));
-        }
-        if self.eap_only && (methods.is_empty() || !methods.iter().all(|method| method.is_mutual())) {
-            let why = "only EAP-TLS and EAP-TTLS prove both sides; with another method the side that is no user has a certificate";
-            return Err(Conflict::at(('\0', "eap-only"), why));
-        }
-        let server = match &self.aaa_id {
-            Some(Who::Exactly(server)) if self.initiate => Some(server.clone()),
-            Some(_) => return Err(Conflict::at(('\0', "aaa-id"), "with -w it is one server; with -u it is this host")),
-            None => None,
-        };
-        let beside = if self.eap_only { Beside::Nothing } else { Beside::Certificate };
-        Ok(Some(EapSpec { role, methods: methods.clone(), beside, radius: self.radius.clone(), server }))
-    }
-
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
         let refused = [
             (self.version == 1 && matches!(self.auth, AuthWord::Eap(_)), ('m', "auth"), "EAP is of IKEv2; say -z 2"),
@@ -518,22 +346,6 @@ impl RemoteArgs {
         match refused.into_iter().find(|(given, ..)| *given) {
             Some((_, flag, why)) => Err(Conflict::at(flag, why)),
             None => Ok(()),
-        }
-    }
-
-    fn xauth(&self) -> Result<Option<XauthSpec>, Conflict> {
-        let xauth = match (&self.xauth_users, &self.xauth_login) {
-            (Some(file), _) => Some((XauthSpec::Users(Some(file.clone())), "xauth-users")),
-            (None, Some(file)) => Some((XauthSpec::LoginFile(file.clone()), "xauth-login")),
-            (None, None) => None,
-        };
-        match xauth {
-            Some((_, flag)) if self.version != 1 => Err(Conflict::at(('\0', flag), "XAuth is of IKEv1; say -z 1")),
-            Some((xauth, _)) => Ok(Some(xauth)),
-            None if self.auth == AuthWord::Hybrid => {
-                Err(Conflict::at(('m', "auth"), "HYBRID takes --xauth-users on one side, --xauth-login on the other"))
-            }
-            None => Ok(None),
         }
     }
 
@@ -575,57 +387,5 @@ impl RemoteArgs {
         }
         let max_interval = (self.retransmit * 16).min(Duration::from_secs(60));
         Ok(Retransmission { initial: self.retransmit, max_interval, tries: self.tries })
-    }
-
-    /// IKEv1 has no integrity algorithm of its own for messages: what `-a` names is the hash, and the pseudorandom function
-    /// is its HMAC (RFC 2409 §4).
-    fn proposals_v1(&self, notes: &mut Vec<String>) -> Result<Vec<Proposal>, Conflict> {
-        let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR_V1, |list| &list.0);
-        if encr.iter().any(|(id, _)| algorithm::is_aead(*id)) {
-            let what = "IKEv1 has no ciphers that authenticate; use AES256-CBC or AES128-CBC";
-            return Err(Conflict::at(('e', "encryption"), what));
-        }
-        let hashes = match &self.integrity {
-            None => algorithm::DEFAULT_PRF.to_vec(),
-            Some(list) => list.0.iter().map(|id| algorithm::hash_of(*id)).collect::<Option<_>>().ok_or_else(|| {
-                Conflict::at(('a', "integrity"), "IKEv1 takes hashes here: SHA2-256, SHA2-384, SHA2-512, SHA or MD5")
-            })?,
-        };
-        if self.prf.is_some() {
-            notes.push("-p has no meaning with IKEv1: its pseudorandom function is the HMAC of the hash (-a)".into());
-        }
-        let ke: Vec<Transform> = match &self.groups {
-            Some(list) => list.0.clone(),
-            None => algorithm::DEFAULT_KE_V1.iter().map(|id| Transform::Ke(*id)).collect(),
-        };
-        if ke.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
-            return Err(Conflict::at(('d', "groups"), "IKEv1 has no additional key exchanges"));
-        }
-        let encr = encr.iter().map(|(id, bits)| Transform::Encr(*id, *bits));
-        let rest = hashes.iter().map(|id| Transform::Prf(*id)).chain(ke);
-        Ok(vec![Proposal { protocol: ProtocolId::IKE, transforms: encr.chain(rest).collect() }])
-    }
-
-    fn proposals(&self, notes: &mut Vec<String>) -> Vec<Proposal> {
-        let encr = self.encryption.as_ref().map_or(algorithm::DEFAULT_ENCR, |list| &list.0);
-        let integ = self.integrity.as_ref().map_or(algorithm::DEFAULT_INTEG, |list| &list.0);
-        let prf = self.prf.as_ref().map_or(algorithm::DEFAULT_PRF, |list| &list.0);
-        let ke = match &self.groups {
-            Some(list) => vec![list.0.clone()],
-            None => algorithm::default_ke().to_vec(),
-        };
-        match unused_integrity(self.integrity.is_some(), encr) {
-            Some(note) => {
-                notes.push(note);
-                notes.extend(algorithm::warnings(encr, &[]));
-            }
-            None => notes.extend(algorithm::warnings(encr, integ)),
-        }
-        notes.extend(algorithm::ike_warnings(prf, &algorithm::ke_methods(ke.iter().flatten())));
-        let proposals = ke.into_iter().flat_map(|ke| {
-            let rest: Vec<Transform> = prf.iter().map(|id| Transform::Prf(*id)).chain(ke).collect();
-            algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)
-        });
-        proposals.collect()
     }
 }

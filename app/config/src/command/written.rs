@@ -1,10 +1,8 @@
 //! Command lines from what they once said: the way back from a [`PolicySpec`] or a [`RemoteSpec`] to a line that
 //! [`parse`](super::parse) reads as the same.
 
-use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use ravelin_ike::address::CfgValue;
@@ -19,6 +17,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, KeMethod, SnId, Transform};
 
 use super::internal::End;
+use super::line::{Line, seconds};
 use super::options;
 use super::remote::Revocation;
 use super::{ActionWord, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Start, X509Spec};
@@ -28,66 +27,6 @@ use crate::value::key::KeySource;
 use crate::value::pfp;
 use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
-
-/// A command line, argument by argument. It prints as a file of commands has it, with quotes where they are needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line(Vec<String>);
-
-impl Line {
-    fn of(words: &str) -> Self {
-        Line(words.split(' ').map(str::to_owned).collect())
-    }
-
-    pub(super) fn flag(&mut self, flag: &str, when: bool) {
-        if when {
-            self.0.push(flag.to_owned());
-        }
-    }
-
-    pub(super) fn value(&mut self, flag: &str, value: impl Display) {
-        self.0.extend([flag.to_owned(), value.to_string()]);
-    }
-
-    pub(super) fn optional(&mut self, flag: &str, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.value(flag, value);
-        }
-    }
-
-    /// Names that stand between commas, unless there are none.
-    fn list(&mut self, flag: &str, names: &[String]) {
-        if !names.is_empty() {
-            self.value(flag, names.join(","));
-        }
-    }
-
-    /// The arguments.
-    pub fn arguments(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.0.iter().map(|word| quoted(word)).collect();
-        f.write_str(&words.join(" "))
-    }
-}
-
-/// As [`crate::rc`] reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_.,:;=/@+%".contains(c);
-    match word.contains('\'') {
-        _ if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
-        false => format!("'{word}'"),
-        true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
-    }
-}
-
-/// A time without loss: the shortest number that stands for the same.
-pub(super) fn seconds(time: Duration) -> String {
-    time.as_secs_f64().to_string()
-}
 
 impl PolicySpec {
     /// The line that adds it. What only a loaded connection can say is not in it.
@@ -176,7 +115,7 @@ impl EspSpec {
         line.optional("--inactivity", self.lifetime.idle.map(seconds));
         line.optional("--start", (self.start == Start::Now).then_some("now"));
         line.optional("--updown", self.updown.as_ref());
-        line.0.extend(options::written(&self.options).split_whitespace().map(str::to_owned));
+        line.words(&options::written(&self.options));
     }
 }
 
@@ -295,7 +234,7 @@ fn exchange_name(transform: &Transform) -> String {
 /// The line that makes a virtual interface.
 pub fn interface_line(interface: &Interface) -> Line {
     let mut line = Line::of("vti add");
-    line.0.push(interface.name.clone());
+    line.words(&interface.name);
     interface.addresses.iter().for_each(|(address, bits)| line.value("--address", format_args!("{address}/{bits}")));
     line.optional("--mtu", interface.mtu);
     line.optional("--vrf", interface.vrf.as_ref());
