@@ -10,7 +10,7 @@ use ravelin_types::Identity;
 
 use super::Conflict;
 use super::line::{Line, seconds};
-use crate::swanctl::value::{self, Address};
+use crate::value::address::{Address, address};
 use crate::value::{BadValue, did_you_mean, identity, quantity};
 
 /// The shortest time for which an authentication is good.
@@ -65,7 +65,7 @@ pub struct ExtensionArgs {
     unique: Unique,
     /// Follow the peer when it sends us to another gateway with one of these addresses (RFC 5685), which must prove the same
     /// identity: an address, 192.0.2.0/24, 192.0.2.1-192.0.2.9 or %any; may be given again
-    #[arg(long, value_name = "ADDRESSES", value_parser = value::address)]
+    #[arg(long, value_name = "ADDRESSES", value_parser = address)]
     follow: Vec<Address>,
     /// Send peers that follow to the gateway with this address or name (RFC 5685), unless they have come to that address
     #[arg(long, value_name = "GATEWAY")]

@@ -24,6 +24,7 @@ use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, begin_alike};
+use crate::value::who;
 use crate::value::{device, device_name, identity, name, pfp, quantity, shell_command};
 
 /// The flags of `ipsec policy`.
@@ -68,7 +69,7 @@ pub struct PolicyArgs {
     endpoint: Option<IpAddr>,
     /// Name of the policy as its peers have it (RFC 4301): only peers that proved to be this may use it. An identity as
     /// ike remote -f has it, or several with several --for
-    #[arg(long = "for", value_name = "ID", value_parser = identity::pattern)]
+    #[arg(long = "for", value_name = "ID", value_parser = who::pattern)]
     names: Vec<IdPattern>,
     /// Address of the local endpoint (default: the one from which the remote endpoint is reached)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]

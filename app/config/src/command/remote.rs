@@ -21,9 +21,8 @@ use super::internal::InternalArgs;
 use super::policy::{List, ListParser};
 use super::{Command, Conflict, Which};
 use crate::eap;
-use crate::swanctl::value::Who;
 use crate::value::algorithm::{self, Encr};
-use crate::value::identity::IdWord;
+use crate::value::who::{self, IdWord, Who};
 use crate::value::{identity, name, quantity};
 
 /// Addresses of one remote: more than anybody has gateways for one destination.
@@ -72,10 +71,10 @@ pub struct RemoteArgs {
     /// Identity expected from the remote: ipv4:, ipv6:, fqdn:, rfc822:, asn1dn:, keyid: (default: its address);
     /// asn1dn: without a name is the subject of its certificate. For several peers any, *@example.org, *.example.org,
     /// 10.1.0.0/16, or names of certificates like O=Example, CN=*
-    #[arg(short = 'f', long, value_name = "ID", value_parser = identity::word)]
+    #[arg(short = 'f', long, value_name = "ID", value_parser = who::word)]
     peer_id: Option<IdWord>,
     /// Identity sent to the remote (default: the address of --local)
-    #[arg(short = 'g', long, value_name = "ID", value_parser = identity::word)]
+    #[arg(short = 'g', long, value_name = "ID", value_parser = who::word)]
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
     /// methods, best first: EAP-TLS, EAP-TTLS, EAP-PEAP, EAP-MSCHAPV2, EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a

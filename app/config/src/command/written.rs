@@ -27,6 +27,7 @@ use crate::value::key::KeySource;
 use crate::value::pfp;
 use crate::value::protocol::Protocol;
 use crate::value::selector::IdString;
+use crate::value::who;
 
 impl PolicySpec {
     /// The line that adds it. What only a loaded connection can say is not in it.
@@ -81,7 +82,7 @@ impl EspSpec {
         line.value("-m", if tunnel { "tunnel" } else { "transport" });
         // In transport mode it is the source.
         line.optional("--local", self.local.filter(|_| tunnel));
-        self.names.iter().for_each(|name| line.value("--for", identity::pattern_word(name)));
+        self.names.iter().for_each(|name| line.value("--for", who::pattern_word(name)));
     }
 
     fn protection(&self, line: &mut Line) {
@@ -175,7 +176,7 @@ impl RemoteSpec {
             |own: bool| self.signature.as_ref().is_some_and(|s| if own { s.own_subject } else { s.peer_subject });
         let id = |id, own| if subject(own) { "asn1dn:".to_owned() } else { identity::written(id) };
         if !self.null.peer {
-            line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), identity::pattern_word));
+            line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), who::pattern_word));
         }
         line.value("-g", id(&self.own_id, true));
         line.optional("-h", self.secret_file.as_deref().map(file));

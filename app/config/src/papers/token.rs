@@ -11,7 +11,7 @@ use ravelin_types::Secret;
 
 use crate::secret;
 use crate::swanctl::reader::Reader;
-use crate::swanctl::value::unhex;
+use crate::value::unhex;
 
 /// Where a private key is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,11 +17,13 @@ use super::proposal;
 use super::reader::{Problems, Reader, time};
 use super::round;
 use super::tree::{Named, Section};
-use super::value::{self, Address, Who};
+use super::value;
 use super::xauth;
 use crate::command::{ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::eap::EapSpec;
+use crate::value::address::{self, Address};
 use crate::value::name;
+use crate::value::who::Who;
 
 /// What a connection comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +57,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let section = &named.section;
     let mut reader = Reader::new(section, &named.at, problems);
     refuse(&mut reader);
-    let local = reader.list("local_addrs", value::address).unwrap_or_default();
-    let remote = reader.list("remote_addrs", value::address).unwrap_or_default();
+    let local = reader.list("local_addrs", address::address).unwrap_or_default();
+    let remote = reader.list("remote_addrs", address::address).unwrap_or_default();
     let configured = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
     let versions = versions(&mut reader);
     let encap = reader.flag("encap").unwrap_or(false);
@@ -80,7 +82,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         reader.wrong("`unique = keep` is of IKEv2");
     }
     let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let ask = reader.list("vips", value::virtual_address).unwrap_or_default();
+    let ask = reader.list("vips", address::virtual_address).unwrap_or_default();
     if ask.len() > INTERNAL_ADDRESSES {
         reader.wrong(format!("`vips` has {} addresses; a peer is asked for up to {INTERNAL_ADDRESSES}", ask.len()));
     }
@@ -94,7 +96,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     }
     reader.finish(&["local", "remote", "children"]);
 
-    let endpoint = remote_host.unwrap_or_else(|| value::unspecified(local_host));
+    let endpoint = remote_host.unwrap_or_else(|| address::unspecified(local_host));
     let ends = Ends {
         local: local_host,
         endpoint,
@@ -126,7 +128,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         Some(Who::Exactly(id)) => (id.clone(), false),
         _ => match local_host {
             Some(local) => (local.into(), false),
-            None => (Identity::from(value::unspecified(remote_host)), true),
+            None => (Identity::from(address::unspecified(remote_host)), true),
         },
     };
     let eap = problems
@@ -149,7 +151,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         }
     };
     let any = |addresses: Vec<Address>| {
-        if addresses.is_empty() { value::address("%any").into_iter().collect() } else { addresses }
+        if addresses.is_empty() { address::address("%any").into_iter().collect() } else { addresses }
     };
     let family = |address: &IpAddr| local_host.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
     let others = hosts(&remote).filter(|host| *host != endpoint && family(host));

@@ -4,18 +4,20 @@ use ravelin_ike::extensions::{Childless, NoGateway};
 use ravelin_ike::{Tcp, limits};
 
 use super::reader::{Reader, flag, time};
-use super::value::{self, Address};
 use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
+use crate::value::address::{self, Address};
+use crate::value::who;
 
 /// `yes`, `no` or those that are followed to.
 fn follow(reader: &mut Reader<'_>) -> Vec<Address> {
     let read = |text: &str| match flag(text) {
         Ok(false) => Ok(None),
-        Ok(true) => value::address("%any").map(Some),
-        Err(_) => value::address(text).map(Some),
+        Ok(true) => address::address("%any").map(Some),
+        Err(_) => address::address(text).map(Some),
     };
     let listed = reader.list("follow_redirects", read);
-    listed.map_or_else(|| value::address("%any").into_iter().collect(), |listed| listed.into_iter().flatten().collect())
+    listed
+        .map_or_else(|| address::address("%any").into_iter().collect(), |listed| listed.into_iter().flatten().collect())
 }
 
 fn window(text: &str) -> Result<u32, String> {
@@ -41,7 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         redirect: reader.value("redirect_to", |text| text.parse().map_err(|bad: NoGateway| bad.to_string())),
         // Ours: strongSwan resumes nothing.
         resumption: reader.flag("session_resumption").unwrap_or(false),
-        ppk_id: reader.value("ppk_id", value::id),
+        ppk_id: reader.value("ppk_id", who::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),
         // Ours: strongSwan always takes part.

@@ -8,10 +8,10 @@ use ravelin_types::Identity;
 
 use super::reader::{Problems, Reader};
 use super::tree::Named;
-use super::value::{self, Who};
 use super::xauth;
 use crate::eap::{self, Beside, EapSpec, Role};
 use crate::papers::{Believed, Signer, certificate, public_key};
+use crate::value::who::{self, Who};
 
 /// The one authentication round of a side.
 pub(super) struct Round {
@@ -79,7 +79,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     };
     let by = match by {
         Some(By::Eap(user)) => {
-            let id = reader.value("eap_id", value::who);
+            let id = reader.value("eap_id", who::who);
             Some(By::Eap(User { id, ..user }))
         }
         by => {
@@ -89,7 +89,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     };
     let by = match by {
         Some(By::Eap(user)) if side == "local" && user.methods.iter().any(|method| method.is_over_tls()) => {
-            let server = reader.value("aaa_id", value::id);
+            let server = reader.value("aaa_id", who::id);
             Some(By::Eap(User { server, ..user }))
         }
         by => {
@@ -125,11 +125,11 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     let first = first.map(|subject| Who::Exactly(Identity::Dn(subject.clone())));
     let mut round = Round { id: None, by, signer: None, believed: None };
     if side == "local" {
-        round.id = reader.value("id", |text| value::id(text).map(Who::Exactly)).or(first);
+        round.id = reader.value("id", |text| who::id(text).map(Who::Exactly)).or(first);
         let signer = Signer { certificates, keys };
         round.signer = (signs || signer != Signer::default()).then_some(signer);
     } else {
-        round.id = reader.value("id", value::who).or(first);
+        round.id = reader.value("id", who::who).or(first);
         let believed = believed(&mut reader, signs);
         round.believed = signs.then_some(Believed { certificates, keys, ..believed });
     }
@@ -145,7 +145,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
 
 /// The round of a side that does nothing but log in.
 fn login_alone(named: &Named, side: &str, problems: &mut Problems) -> Option<Round> {
-    let read = |text: &str| if side == "local" { value::id(text).map(Who::Exactly) } else { value::who(text) };
+    let read = |text: &str| if side == "local" { who::id(text).map(Who::Exactly) } else { who::who(text) };
     let id = match named.section.setting("id") {
         Some(setting) => {
             let id = setting.text().and_then(|text| read(text.trim()).map_err(|why| setting.wrong(why)));

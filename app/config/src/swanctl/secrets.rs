@@ -5,6 +5,7 @@ use ravelin_types::{Identity, Secret};
 use super::reader::{Problems, Reader, unknown_section};
 use super::tree::{Named, Section};
 use super::value;
+use crate::value::who;
 
 /// The longest secret that is taken.
 const MAX_LEN: usize = 1024;
@@ -70,7 +71,7 @@ fn one(named: &Named, kind: SecretKind, problems: &mut Problems) -> Option<Share
                 secret = problems.take(bytes);
             }
             name if name.starts_with("id") => {
-                let id = setting.text().and_then(|text| value::id(text.trim()).map_err(|why| setting.wrong(why)));
+                let id = setting.text().and_then(|text| who::id(text.trim()).map_err(|why| setting.wrong(why)));
                 owners.extend(problems.take(id));
             }
             name => problems.add(setting.at.remark(format!("unknown option: {name}"))),
@@ -109,7 +110,7 @@ pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<Sh
     ];
     let kind = reader.word("type", &kinds);
     let name = reader.value("id", |text| Ok(text.to_owned()));
-    let owners = reader.list("owners", value::id).unwrap_or_default();
+    let owners = reader.list("owners", who::id).unwrap_or_default();
     // swanctl has read prefixes already.
     let data = reader.setting("data").map(|setting| setting.bytes().map(<[u8]>::to_vec));
     reader.finish(&[]);

@@ -2,60 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ravelin_ike::config::IdPattern;
 use ravelin_types::Identity;
 use ravelin_types::identity::BadDn;
-use ravelin_types::selector::TrafficSelector;
 
 use super::{BadValue, did_you_mean};
-use crate::swanctl::value::{Who, who};
 
 const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "asn1dn", "keyid"];
-
-/// What stands behind `-f` and `-g` of `ike remote`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdWord {
-    /// An identity.
-    Given(Identity),
-    /// `asn1dn:` without a name: the subject of the certificate.
-    Subject,
-    /// Several that are alike.
-    Like(IdPattern),
-}
-
-/// An identity, a pattern of them, or `asn1dn:` for the subject of a certificate.
-///
-/// # Errors
-/// As [`identity`].
-pub fn word(text: &str) -> Result<IdWord, BadValue> {
-    // Document 003 §5.2 is printed with `asnlbn:`.
-    match text.to_ascii_lowercase().as_str() {
-        "asn1dn:" | "asnlbn:" => Ok(IdWord::Subject),
-        _ => pattern(text).map(|pattern| match pattern {
-            IdPattern::Exactly(id) => IdWord::Given(id),
-            pattern => IdWord::Like(pattern),
-        }),
-    }
-}
-
-/// An identity, or several that are alike: `any`, `*@example.org`, `*.example.org`, `10.1.0.0/16`, `O=Example, CN=*`, or a
-/// sub-tree of names `O=Example, *`.
-///
-/// # Errors
-/// As [`identity`].
-pub fn pattern(text: &str) -> Result<IdPattern, BadValue> {
-    if text.eq_ignore_ascii_case("any") {
-        return Ok(IdPattern::Any);
-    }
-    let plain = identity(text);
-    match plain {
-        Ok(id) if !text.contains('*') => Ok(IdPattern::Exactly(id)),
-        plain => match who(text) {
-            Ok(Who::Like(pattern)) => Ok(pattern),
-            Ok(Who::Exactly(_)) | Err(_) => plain.map(IdPattern::Exactly),
-        },
-    }
-}
 
 /// An identity as `ike remote` has it.
 ///
@@ -95,19 +47,6 @@ pub fn peer(text: &str) -> Result<IpAddr, BadValue> {
         "any" => Ok(Ipv4Addr::UNSPECIFIED.into()),
         "any6" => Ok(Ipv6Addr::UNSPECIFIED.into()),
         _ => host(text),
-    }
-}
-
-/// A pattern as [`pattern`] reads it.
-pub fn pattern_word(pattern: &IdPattern) -> String {
-    match pattern {
-        IdPattern::Any => "any".to_owned(),
-        IdPattern::Exactly(id) => written(id),
-        IdPattern::Ending(_, end) => format!("*{end}"),
-        // Only a network can be typed.
-        IdPattern::Range(range) => TrafficSelector::new(range.clone(), 0, 0..=u16::MAX)
-            .map_or_else(|_| pattern.to_string(), |network| network.to_string()),
-        IdPattern::Within(_) | IdPattern::Like(_) => pattern.to_string(),
     }
 }
 
@@ -228,22 +167,6 @@ mod tests {
             assert!(host(text).unwrap_err().message.ends_with("is not the address of one host"), "{text}");
         }
         assert!(host("gw.example.org").unwrap_err().message.contains("names are not looked up"));
-    }
-
-    #[test]
-    fn several_identities_may_be_alike() {
-        for (text, shown) in [
-            ("any", "%any"),
-            ("*@example.org", "*@example.org"),
-            ("*.example.org", "*.example.org"),
-            ("10.1.0.0/16", "10.1.0.0-10.1.255.255"),
-            ("asn1dn:C=CH, O=Example, *", "C=CH, O=Example, *"),
-            ("joe@example.org", "rfc822:joe@example.org"),
-            ("fqdn:a-b.example.org", "fqdn:a-b.example.org"),
-        ] {
-            assert_eq!(pattern(text).map(|pattern| pattern.to_string()), Ok(shown.to_owned()), "{text}");
-        }
-        assert!(pattern("asn1dn:XX=1, *").is_err() && pattern("gw..example").is_err());
         assert_eq!(peer("ANY6").map(|address| address.to_string()), Ok("::".to_owned()));
         assert!(peer("0.0.0.0").is_err());
     }
@@ -254,7 +177,6 @@ mod tests {
         assert_eq!(identity("keyid:0x123").unwrap_err().offset, 6);
         assert!(identity("fqnd:a").unwrap_err().message.ends_with("did you mean fqdn?"));
         assert!(identity("asn1dn:").is_err());
-        assert_eq!((word("asnlbn:"), word("ASN1DN:")), (Ok(IdWord::Subject), Ok(IdWord::Subject)));
         assert_eq!(identity("asn1dn:C=CH,X=1").unwrap_err().offset, 12);
         assert!(identity("").is_err());
         assert!(identity("rfc822:joe").is_err());

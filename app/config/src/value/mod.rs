@@ -1,5 +1,6 @@
 //! What stands behind a flag: one file per kind of value, each a function from text to a type.
 
+pub mod address;
 pub mod algorithm;
 pub mod identity;
 pub mod key;
@@ -8,6 +9,7 @@ pub mod priority;
 pub mod protocol;
 pub mod quantity;
 pub mod selector;
+pub mod who;
 
 use std::fmt;
 
@@ -110,6 +112,16 @@ pub fn shell_command(text: &str) -> Result<String, BadValue> {
         Some((offset, _)) => Err(BadValue::at(offset, "a command for /bin/sh is one line without control characters")),
         None => Ok(text.to_owned()),
     }
+}
+
+/// The bytes of hexadecimal digits, with colons or underscores between them where somebody put some.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':' && *byte != b'_').collect();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    digits.chunks(2).map(|pair| Some(value(*pair.first()?)? << 4 | value(*pair.get(1)?)?)).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use ravelin_types::Identity;
 use super::{NullSides, RemoteArgs, SignatureSpec, XauthSpec};
 use crate::command::Conflict;
 use crate::eap::{self, Beside, EapSpec, Role};
-use crate::swanctl::value::{Who, who};
-use crate::value::identity::IdWord;
+use crate::value::who::{IdWord, Who, who};
 use crate::value::{BadValue, did_you_mean};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

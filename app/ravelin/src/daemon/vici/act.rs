@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ravelin_config::swanctl::value::{self, Who};
+use ravelin_config::value::address::address;
+use ravelin_config::value::who::{Who, who};
 use ravelin_control::{ClientId, Message};
 use ravelin_ike::view::IkeSaView;
 use ravelin_ike::{Command, NewGateway};
@@ -160,8 +161,8 @@ impl<P: Plane> Core<P> {
         if ["ike", "ike-id", "peer-ip", "peer-id"].iter().all(|name| given(name).is_none()) {
             return Err("missing redirect selector".to_owned());
         }
-        let addresses = given("peer-ip").map(value::address).transpose()?.map(|addresses| addresses.ranges());
-        let peer = given("peer-id").map(value::who).transpose()?;
+        let addresses = given("peer-ip").map(address).transpose()?.map(|addresses| addresses.ranges());
+        let peer = given("peer-id").map(who).transpose()?;
         let fits = |view: &IkeSaView| {
             let at = |ranges: &Vec<RangeInclusive<IpAddr>>| {
                 let address = view.peer.ip();
