@@ -174,6 +174,8 @@ fn row_54_identities_of_any_length() {
             let right = match kind {
                 1 => len == 4,
                 5 => len == 16,
+                // RFC 7619 §2.2: nobody has no data.
+                13 => len == 0,
                 _ => true,
             };
             for payload in [PayloadType::IDI, PayloadType::IDR] {

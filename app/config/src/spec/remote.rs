@@ -1,0 +1,154 @@
+//! What `ike remote`, a connection, or an account asks for.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Retransmission};
+use ravelin_pki::Demand;
+use ravelin_types::Identity;
+use ravelin_types::proposal::Proposal;
+
+use super::{EapSpec, ExtensionSpec};
+use crate::papers::{Believed, Signer};
+
+/// Addresses of one remote: more than anybody has gateways for one destination.
+pub(crate) const GATEWAYS: usize = 8;
+
+/// A remote as an operator described it; the key is still in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteSpec {
+    /// Unique among the remotes.
+    pub name: String,
+    /// The version of IKE; a name may have one remote of each.
+    pub version: IkeVersion,
+    /// Our address towards it; `None`: any.
+    pub local: Option<IpAddr>,
+    /// Its address.
+    pub endpoint: IpAddr,
+    /// Where it, or another gateway in its place, is reached when there is no answer; in this order.
+    pub alternates: Vec<IpAddr>,
+    /// Who we say we are.
+    pub own_id: Identity,
+    /// Who it must say it is.
+    pub peer_id: Identity,
+    /// Whom we take for the peer, in place of `peer_id`.
+    pub peers: Option<IdPattern>,
+    /// Where the pre-shared key is, as written; `None`: among the secrets that were loaded.
+    pub secret_file: Option<PathBuf>,
+    /// In order of preference.
+    pub proposals: Vec<Proposal>,
+    /// Whether we may start.
+    pub initiate: bool,
+    /// Whether we answer.
+    pub accept: bool,
+    /// Age at which the IKE SA is rekeyed.
+    pub lifetime: Duration,
+    /// How requests are repeated.
+    pub retransmission: Retransmission,
+    /// When to ask whether it is alive.
+    pub liveness: Liveness,
+    /// How long a user of it may take to log in.
+    pub login_time: Duration,
+    /// Whether ESP travels in UDP even where there is no NAT.
+    pub encap: bool,
+    /// Internal addresses that one side gives to the other.
+    pub internal: Internal,
+    /// What it does beyond RFC 7296.
+    pub extensions: ExtensionSpec,
+    /// The certificates, where the two authenticate by signatures, or one of them does and the other by EAP or a login.
+    pub signature: Option<SignatureSpec>,
+    /// Who proves nothing (RFC 7619), whatever the other does.
+    pub null: NullSides,
+    /// EAP, where one of the two is a user.
+    pub eap: Option<EapSpec>,
+    /// A login after phase 1 of IKEv1.
+    pub xauth: Option<XauthSpec>,
+    /// What only a loaded connection can say.
+    pub loaded: Option<LoadedSpec>,
+}
+
+/// Who of the two proves nothing of who it is (RFC 7619).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NullSides {
+    /// We.
+    pub own: bool,
+    /// The peer.
+    pub peer: bool,
+}
+
+/// Who logs in by XAuth, and where the passwords are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XauthSpec {
+    /// The peer, as one of the users of a file, or of the secrets that were loaded.
+    Users(Option<PathBuf>),
+    /// We, as the user of a file.
+    LoginFile(PathBuf),
+    /// We, as this user with a password among the secrets that were loaded.
+    Login(String),
+}
+
+/// The certificates of a remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignatureSpec {
+    /// Sent to the peer in this order; the first one is our own.
+    pub own: Vec<PathBuf>,
+    /// The one that the peer must use; without it any that a trusted authority issued.
+    pub peer: Option<PathBuf>,
+    /// We say that we are the subject of our certificate, not `own_id`.
+    pub own_subject: bool,
+    /// The peer must be the subject of its certificate, not `peer_id`.
+    pub peer_subject: bool,
+    /// Which certificates must be known not to be revoked.
+    pub revocation: Revocation,
+}
+
+/// What must be known about revocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Revocation {
+    /// Nothing, but what is known to be revoked is refused.
+    #[default]
+    Relaxed,
+    /// That a certificate is not revoked which says where that is to be learnt.
+    Ifuri,
+    /// That no certificate is.
+    Strict,
+}
+
+impl From<Revocation> for Demand {
+    fn from(demand: Revocation) -> Self {
+        match demand {
+            Revocation::Relaxed => Demand::Relaxed,
+            Revocation::Ifuri => Demand::IfUri,
+            Revocation::Strict => Demand::Strict,
+        }
+    }
+}
+
+/// What a connection says beyond what `ike remote` can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedSpec {
+    /// Our addresses, as written.
+    pub local_addrs: Vec<String>,
+    /// The peer's, as written.
+    pub remote_addrs: Vec<String>,
+    /// Our addresses at which a peer is answered; empty: as `local` says.
+    pub at: Vec<RangeInclusive<IpAddr>>,
+    /// Addresses from which a peer is answered; empty: `endpoint` alone.
+    pub from: Vec<RangeInclusive<IpAddr>>,
+    /// We say that we are the address at which the peer reaches us, not `own_id`.
+    pub own_address: bool,
+    /// What we sign with, if we do.
+    pub signs: Option<Signer>,
+    /// Whose signature is believed, if the peer signs.
+    pub believes: Option<Believed>,
+}
+
+impl RemoteSpec {
+    /// Its addresses, in the order in which they are tried.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        std::iter::once(self.endpoint).chain(self.alternates.iter().copied())
+    }
+}
