@@ -1,14 +1,16 @@
 //! Everything an operator can configure, from text to one typed model.
 //!
 //! ```text
-//! argv, ike_rc lines ──command::parse──► Command ──────────► model::Model ──► ravelin_ike::Config + SPD policies
-//! swanctl.conf, VICI ──swanctl::{parse, connection}──► specs ──┘
+//! argv, ike_rc lines ──► command ─┐
+//!                                 ├─► spec ──► model::Model ──► ravelin_ike::Config + SPD policies
+//! swanctl.conf, VICI ──► swanctl ─┘
 //! ```
+//! [`value`] reads single words, [`spec`] is what somebody asks for whatever he wrote it in.
 //!
 //! This crate reads the files it is pointed to (`ike_rc`, `swanctl.conf`, keys) and nothing else; it never talks to a
 //! daemon and changes nothing in the system. A change is made to a copy of the [`Model`] and takes effect when the
-//! caller keeps the copy, so a refused command or file leaves what runs untouched. Read [`model`] first, then
-//! [`command`] for the grammar.
+//! caller keeps the copy, so a refused command or file leaves what runs untouched. Read [`spec`] first, then
+//! [`model`], and [`command`] for the grammar.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -18,7 +20,9 @@ pub mod files;
 pub mod model;
 pub mod papers;
 pub mod rc;
+pub mod remark;
 pub mod secret;
+pub mod spec;
 pub mod swanctl;
 pub mod value;
 

@@ -7,7 +7,6 @@
 
 mod token;
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use token::{Token, lines};
 
 use crate::command::{self, BadLine, Command};
 use crate::model::{Model, ModelError};
+use crate::remark::{FileError, Place, Remark};
 
 /// The longest file that is read.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
@@ -24,35 +24,6 @@ const MAX_LEN: u64 = 16 * 1024 * 1024;
 const MAX_ERRORS: usize = 20;
 /// Files that may call one another, one inside the other.
 const MAX_CALLS: usize = 8;
-
-/// A place in a file, both counted from 1; the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Line.
-    pub line: usize,
-    /// Column.
-    pub column: usize,
-}
-
-/// What is wrong at a place, or worth knowing about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// The file.
-    pub file: PathBuf,
-    /// Where in it.
-    pub place: Place,
-    /// What.
-    pub message: String,
-}
-
-/// Why a file cannot be loaded.
-#[derive(Debug)]
-pub enum RcError {
-    /// It cannot be read.
-    Io(PathBuf, io::Error),
-    /// Lines in it are wrong.
-    Lines(Vec<Remark>),
-}
 
 /// A file that was taken whole.
 #[derive(Debug)]
@@ -87,13 +58,13 @@ impl Later {
 ///
 /// # Errors
 /// When the file cannot be read, a line is wrong, or a policy in it names a remote that is not configured.
-pub fn load(path: &Path, model: &Model) -> Result<Loaded, RcError> {
+pub fn load(path: &Path, model: &Model) -> Result<Loaded, FileError> {
     let text = read(path)?;
     apply(&text, path, path.parent().unwrap_or(Path::new("")), model)
 }
 
-fn read(path: &Path) -> Result<String, RcError> {
-    let io_error = |error| RcError::Io(path.to_owned(), error);
+fn read(path: &Path) -> Result<String, FileError> {
+    let io_error = |error| FileError::Io(path.to_owned(), error);
     if fs::metadata(path).map_err(io_error)?.len() > MAX_LEN {
         return Err(io_error(io::Error::other("longer than 16 MiB, which no list of commands is")));
     }
@@ -102,7 +73,7 @@ fn read(path: &Path) -> Result<String, RcError> {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
         let place = Place { line, column: 1 };
-        RcError::Lines(vec![Remark { file: path.to_owned(), place, message: "not UTF-8 text".to_owned() }])
+        FileError::Lines(vec![Remark { file: path.to_owned(), place, message: "not UTF-8 text".to_owned() }])
     })
 }
 
@@ -110,7 +81,7 @@ fn read(path: &Path) -> Result<String, RcError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn apply(text: &str, file: &Path, directory: &Path, model: &Model) -> Result<Loaded, RcError> {
+pub fn apply(text: &str, file: &Path, directory: &Path, model: &Model) -> Result<Loaded, FileError> {
     let loaded = Loaded { model: model.clone(), notes: Vec::new(), commands: Vec::new() };
     let mut reading = Reading { loaded, errors: Vec::new(), references: Vec::new(), depth: 0 };
     reading.text(text, file, directory);
@@ -201,7 +172,7 @@ impl Reading {
                 self.depth -= 1;
                 Ok(())
             }
-            Err(RcError::Lines(remarks)) => {
+            Err(FileError::Lines(remarks)) => {
                 self.errors.extend(remarks);
                 Ok(())
             }
@@ -209,7 +180,7 @@ impl Reading {
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, RcError> {
+    fn finish(mut self) -> Result<Loaded, FileError> {
         // A remote whose line is wrong would be missing too: only files without other errors are judged.
         if self.errors.is_empty() {
             for unresolved in self.loaded.model.unresolved() {
@@ -221,7 +192,7 @@ impl Reading {
                 }));
             }
         }
-        if self.errors.is_empty() { Ok(self.loaded) } else { Err(RcError::Lines(self.errors)) }
+        if self.errors.is_empty() { Ok(self.loaded) } else { Err(FileError::Lines(self.errors)) }
     }
 }
 
@@ -235,31 +206,6 @@ fn locate(tokens: &[Token], error: &BadLine) -> LineError {
     };
     (place.unwrap_or(Place { line: 1, column: 1 }), error.message.clone())
 }
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match self.place.line {
-            // Of a file without lines, or of a folder.
-            0 => write!(f, "{file}: {}", self.message),
-            line => write!(f, "{file}:{line}:{}: {}", self.place.column, self.message),
-        }
-    }
-}
-
-impl fmt::Display for RcError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RcError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            RcError::Lines(remarks) => {
-                let lines: Vec<String> = remarks.iter().map(ToString::to_string).collect();
-                f.write_str(&lines.join("\n"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for RcError {}
 
 #[cfg(test)]
 mod tests;

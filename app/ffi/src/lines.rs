@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_char;
 use std::path::Path;
 
-use ravelin_config::command::Start;
 use ravelin_config::model::keyed::Keyed;
+use ravelin_config::spec::Start;
 use ravelin_config::{Model, rc};
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::{Command, Input};

@@ -2,7 +2,7 @@
 //! and files.
 
 use ravelin_config::papers::Loaded;
-use ravelin_config::rc::RcError;
+use ravelin_config::remark::FileError;
 use ravelin_config::swanctl::reader::Problems;
 use ravelin_config::swanctl::tree::{At, Named, Section, Setting, Values};
 use ravelin_config::{Model, swanctl};
@@ -53,14 +53,14 @@ pub fn swanctl(input: &[u8]) {
                 assert!(model.difference(&model.clone()).is_empty());
             }
         }
-        Err(RcError::Lines(remarks)) => {
+        Err(FileError::Lines(remarks)) => {
             let lines = text.chars().filter(|c| *c == '\n').count() + 1;
             for remark in remarks {
                 assert!((1..=lines).contains(&remark.place.line) && remark.place.column > 0, "{remark}");
                 assert!(!remark.message.is_empty());
             }
         }
-        Err(RcError::Io(..)) => panic!("a text is not read from a file"),
+        Err(FileError::Io(..)) => panic!("a text is not read from a file"),
     }
 }
 

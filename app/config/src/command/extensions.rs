@@ -10,15 +10,12 @@ use ravelin_types::Identity;
 
 use super::Conflict;
 use super::line::{Line, seconds};
+use crate::spec::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE, childless_word};
 use crate::value::address::{Address, address};
 use crate::value::{BadValue, did_you_mean, identity, quantity};
 
 /// The shortest time for which an authentication is good.
 const MIN_REAUTH: Duration = Duration::from_secs(5);
-
-/// The words of `--unique`, and of strongSwan's `unique`.
-pub const UNIQUE: &[(&str, Unique)] =
-    &[("never", Unique::Never), ("no", Unique::No), ("replace", Unique::Replace), ("keep", Unique::Keep)];
 
 fn unique(text: &str) -> Result<Unique, BadValue> {
     UNIQUE.iter().find(|(word, _)| *word == text).map(|(_, unique)| *unique).ok_or_else(|| {
@@ -26,9 +23,6 @@ fn unique(text: &str) -> Result<Unique, BadValue> {
         BadValue::new(format!("expected never, no, replace or keep{hint}"))
     })
 }
-
-/// The registered port (RFC 9329 §2).
-pub const TCP_PORT: u16 = 4500;
 
 /// When an IKE SA that we begin goes in TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,60 +85,9 @@ pub struct ExtensionArgs {
     cluster: bool,
 }
 
-/// The words for when IKE SAs begin without a Child SA.
-pub const CHILDLESS: [(&str, Childless); 4] = [
-    ("never", Childless::Never),
-    ("allow", Childless::Allow),
-    ("prefer", Childless::Prefer),
-    ("force", Childless::Force),
-];
-
 fn childless(text: &str) -> Result<Childless, String> {
     let found = CHILDLESS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, childless)| *childless).ok_or_else(|| "expected never, allow, prefer or force".to_owned())
-}
-
-/// The word for it.
-pub fn childless_word(childless: Childless) -> &'static str {
-    CHILDLESS.iter().find(|(_, known)| *known == childless).map_or("", |(word, _)| word)
-}
-
-/// What a remote does beyond RFC 7296, as an operator described it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExtensionSpec {
-    /// MOBIKE.
-    pub mobike: bool,
-    /// TCP.
-    pub tcp: Option<Tcp>,
-    /// Childless initiation.
-    pub childless: Childless,
-    /// After which time the two prove anew who they are.
-    pub reauth: Option<Duration>,
-    /// How many IKE SAs one identity may have.
-    pub unique: Unique,
-    /// To which gateways we follow.
-    pub follow: Vec<Address>,
-    /// To which gateway peers are sent.
-    pub redirect: Option<NewGateway>,
-    /// Tickets with which IKE SAs are resumed.
-    pub resumption: bool,
-    /// Whose name the post-quantum pre-shared key has that we use.
-    pub ppk_id: Option<Identity>,
-    /// Where it is, as written; `None`: among the secrets that were loaded.
-    pub ppk_file: Option<PathBuf>,
-    /// Whether there is no IKE SA without one.
-    pub ppk_required: bool,
-    /// How many requests are under way at once; 0 is 1.
-    pub window: u32,
-    /// Whether the peer may be a cluster.
-    pub cluster: bool,
-}
-
-impl ExtensionSpec {
-    /// The word of [`ExtensionSpec::unique`].
-    pub fn unique_word(&self) -> &'static str {
-        UNIQUE.iter().find(|(_, unique)| *unique == self.unique).map_or("no", |(word, _)| word)
-    }
 }
 
 impl ExtensionArgs {

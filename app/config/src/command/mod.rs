@@ -30,24 +30,21 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ravelin_types::interface::Interface;
 
 pub use debug::{DebugArgs, Shown};
-pub(crate) use extensions::TCP_PORT;
-pub use extensions::{CHILDLESS, ExtensionSpec, UNIQUE, childless_word};
 pub use line::Line;
 pub use listing::{
     CallArgs, CommandsArgs, DiffArgs, FlushIke, FlushIpsec, IkeFlushArgs, IkeNetstatArgs, InitiateArgs, IpsecFlushArgs,
     IpsecNetstatArgs, Phase, RekeyArgs, ReloadArgs, TerminateArgs, Wait, WhyArgs,
 };
-pub use manual::{AddSaArgs, DelSaArgs, ManualSpec};
-pub use policy::{ActionWord, Afterwards, EspSpec, PolicyArgs, PolicySpec, Start};
+pub use manual::{AddSaArgs, DelSaArgs};
+pub use policy::PolicyArgs;
 pub use pool::PoolArgs;
-pub(crate) use remote::GATEWAYS;
-pub use remote::{LoadedSpec, NullSides, RemoteArgs, RemoteSpec, SignatureSpec, XauthSpec};
+pub use remote::RemoteArgs;
 pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{interface_line, pool_line};
-pub use x509::{X509Args, X509Spec};
+pub use x509::X509Args;
 
 use crate::papers::KeyAt;
-use crate::swanctl::pools::PoolSpec;
+use crate::spec::{ManualSpec, PolicySpec, PoolSpec, RemoteSpec, Which, X509Spec};
 use crate::value::BadValue;
 
 /// The families of commands, as clap reads them. A binary flattens this into its own grammar.
@@ -221,15 +218,6 @@ impl Command {
         }
         self
     }
-}
-
-/// One by its name, or all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// ALLPOLICIES, ALLREMOTES, ALLPOOLS
-    All,
-    /// The one of this name.
-    Named(String),
 }
 
 /// A command and what its author should know about it: a flag that has no effect, for instance.

@@ -1,7 +1,5 @@
 //! `ipsec policy`: flags as written, and what they mean together.
 
-mod spec;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,10 +14,10 @@ use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{IntegId, Transform};
 
-pub use self::spec::{Afterwards, EspSpec, PolicySpec};
 use super::internal::{End, end};
 use super::options::OptionArgs;
-use super::{Command, Conflict, Which};
+use super::{Command, Conflict};
+use crate::spec::{ActionWord, Afterwards, EspSpec, PolicySpec, Start, Which};
 use crate::value::algorithm::{self, Encr, Esn};
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
@@ -145,19 +143,6 @@ pub struct PolicyArgs {
     options: OptionArgs,
 }
 
-/// What happens to the traffic of a policy, as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ActionWord {
-    /// Protect it; unprotected packets are dropped
-    #[value(alias = "protect")]
-    Secure,
-    /// Let it pass in the clear
-    Bypass,
-    /// Drop it
-    #[value(alias = "drop")]
-    Discard,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum WayWord {
     /// Those that leave and those that arrive
@@ -166,16 +151,6 @@ enum WayWord {
     Out,
     /// Those that arrive
     In,
-}
-
-/// When the first SA of a policy is negotiated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Start {
-    /// When the first packet needs it
-    OnDemand,
-    /// As soon as the policy and its remote are there
-    #[value(alias = "at-once")]
-    Now,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

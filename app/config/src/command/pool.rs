@@ -8,8 +8,9 @@ use ravelin_ike::address::CfgAttributeType;
 use ravelin_ike::address::pool::{Attribute, Pool};
 use ravelin_types::Identity;
 
-use super::{Command, Conflict, Which};
-use crate::swanctl::pools::{self, PoolSpec};
+use super::{Command, Conflict};
+use crate::spec::{PoolSpec, Which};
+use crate::swanctl::pools;
 use crate::value::{BadValue, identity, name};
 
 /// The flags of `ike pool`.

@@ -1,7 +1,6 @@
 //! `ike remote`: flags as written, and what they mean together.
 
 mod auth;
-mod spec;
 mod suites;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,18 +14,16 @@ use ravelin_types::Identity;
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use self::auth::{AuthWord, NullSide, auth_word, eap_user};
-pub use self::spec::{LoadedSpec, NullSides, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
 use super::extensions::ExtensionArgs;
 use super::internal::InternalArgs;
 use super::policy::{List, ListParser};
-use super::{Command, Conflict, Which};
-use crate::eap;
+use super::{Command, Conflict};
+use crate::spec::{GATEWAYS, RemoteSpec, Revocation, Which};
 use crate::value::algorithm::{self, Encr};
+use crate::value::eap;
 use crate::value::who::{self, IdWord, Who};
 use crate::value::{identity, name, quantity};
 
-/// Addresses of one remote: more than anybody has gateways for one destination.
-pub(crate) const GATEWAYS: usize = 8;
 /// The shortest login time: a conversation of a few round trips.
 const MIN_LOGIN: Duration = Duration::from_secs(5);
 /// The longest: half-open IKE SAs are few, and kept so long.

@@ -1,5 +1,7 @@
 //! The grammar; what each verb takes is below.
 
+use std::time::Duration;
+
 use ravelin_ike::config::{IkeVersion, Liveness, V1};
 use ravelin_types::Identity;
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
@@ -7,12 +9,13 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{DeviceName, Mode, Ways};
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
-use std::time::Duration;
 
 use super::*;
+use crate::spec::{ActionWord, Beside, EapSpec, NullSides, Role, Start, XauthSpec};
 use crate::value::algorithm::DEFAULT_ENCR;
 use crate::value::protocol::Protocol;
 
+mod eap;
 mod manual;
 mod options;
 mod policy;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Command, Conflict};
 use crate::papers::{KeyAt, key_at};
+use crate::spec::X509Spec;
 
 /// The flags of `ce x509`.
 #[derive(Clone, Debug, Args)]
@@ -42,19 +43,6 @@ pub struct X509Args {
     /// List as JSON
     #[arg(long, requires = "view")]
     json: bool,
-}
-
-/// A file to be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct X509Spec {
-    /// The file, as written.
-    pub file: PathBuf,
-    /// The database.
-    pub database: u32,
-    /// Where the private key is, as written.
-    pub key: Option<KeyAt>,
-    /// Where its passphrase is, as written.
-    pub passphrase: Option<PathBuf>,
 }
 
 impl X509Args {

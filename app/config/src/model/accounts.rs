@@ -20,7 +20,8 @@ use ravelin_types::{Identity, Spi};
 
 use super::{Auth, Model, ModelError, RemoteEntry};
 use crate::account::{Account, protocol_name};
-use crate::command::{Command, PolicySpec, RemoteSpec, parse};
+use crate::command::{Command, parse};
+use crate::spec::{PolicySpec, RemoteSpec};
 use crate::value::algorithm::encr_name;
 
 /// A peer that was not heard for so many seconds is asked whether it lives.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Auth, Model, PolicyEntry, RemoteEntry};
-use crate::command::{X509Spec, interface_line, pool_line};
+use crate::command::{interface_line, pool_line};
 use crate::papers::Entry;
+use crate::spec::X509Spec;
 
 /// Command lines, and what cannot be said by any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use ravelin_types::policy::PolicyId;
 
 use super::interfaces::MAX_INTERFACES;
 use crate::papers::PaperError;
-use crate::rc::RcError;
+use crate::remark::FileError;
 use crate::secret::SecretError;
 use crate::value::key::KeyError;
 
@@ -57,7 +57,7 @@ pub enum ModelError {
     /// The pre-shared key cannot be had.
     Secret(SecretError),
     /// The passwords of users cannot be had.
-    Accounts(RcError),
+    Accounts(FileError),
     /// A certificate or its key cannot be had.
     Paper(PaperError),
     /// A key given by hand cannot be had.

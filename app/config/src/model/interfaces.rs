@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(model.users_of("vti1"), ["net"]);
         assert!(model.delete_interface("vti1").unwrap_err().to_string().contains("policy net uses"));
         let before = model.clone();
-        model.delete_policies(&crate::command::Which::All).unwrap();
+        model.delete_policies(&crate::spec::Which::All).unwrap();
         assert!(matches!(before.difference(&model)[..], [DataPlaneOp::DeletePolicy(_)]));
         let before = model.clone();
         model.delete_interface("vti1").unwrap();

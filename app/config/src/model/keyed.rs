@@ -12,7 +12,8 @@ use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Pro
 use ravelin_types::transform::IntegId;
 
 use super::{Model, ModelError};
-use crate::command::{DelSaArgs, ManualSpec};
+use crate::command::DelSaArgs;
+use crate::spec::ManualSpec;
 use crate::value::key::KeySource;
 use crate::value::selector::IdString;
 

@@ -7,12 +7,11 @@ use ravelin_ike::config::OwnedKey;
 
 use super::reload::same;
 use super::{Model, ModelError};
-use crate::command::{RemoteSpec, Which};
 use crate::eap;
 use crate::papers::Loaded;
+use crate::spec::{RemoteSpec, SecretKind, SharedSecret, Which};
 use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
-use crate::swanctl::secrets::{SecretKind, SharedSecret};
 
 impl Model {
     /// The names of the connections that were loaded.

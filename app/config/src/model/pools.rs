@@ -7,8 +7,7 @@ use ravelin_ike::address::pool::Pool;
 use ravelin_types::selector::TrafficSelector;
 
 use super::{Model, ModelError, PolicyEntry};
-use crate::command::Which;
-use crate::swanctl::pools::PoolSpec;
+use crate::spec::{PoolSpec, Which};
 
 impl Model {
     /// Every pool, in the order of names.

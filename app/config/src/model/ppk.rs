@@ -6,9 +6,8 @@ use ravelin_ike::{Extensions, Ppk, Ppks, Redirect};
 use ravelin_types::Secret;
 
 use super::{Model, ModelError};
-use crate::command::ExtensionSpec;
 use crate::secret;
-use crate::swanctl::secrets::SecretKind;
+use crate::spec::{ExtensionSpec, SecretKind};
 
 /// The key in the file that a remote names, if it names one.
 pub(super) fn read(spec: &ExtensionSpec, directory: &Path) -> Result<Option<Secret>, ModelError> {

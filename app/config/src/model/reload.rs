@@ -9,7 +9,7 @@ use ravelin_types::selector::TrafficSelector;
 
 use super::keyed::Keyed;
 use super::{Model, ModelError, PolicyEntry};
-use crate::command::PolicySpec;
+use crate::spec::PolicySpec;
 
 /// Beyond this many policies nobody asks which of them meet.
 const MAX_COMPARED: usize = 1000;

@@ -16,10 +16,10 @@ use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 
 use super::{Model, ModelError, ppk};
-use crate::command::{RemoteSpec, SignatureSpec, XauthSpec};
-use crate::eap::{self, Beside, EapSpec, Role};
+use crate::eap;
 use crate::papers::{self, PaperError};
 use crate::secret;
+use crate::spec::{Beside, EapSpec, RemoteSpec, Role, SignatureSpec, XauthSpec};
 
 /// A remote, and what the two sides prove themselves with.
 #[derive(Clone, Debug)]

@@ -7,9 +7,8 @@ use ravelin_ike::config::{IkeVersion, V1, Xauth};
 use ravelin_types::Secret;
 
 use super::{Model, ModelError, RemoteEntry};
-use crate::command::{RemoteSpec, XauthSpec};
 use crate::secret::{self, SecretError};
-use crate::swanctl::secrets::SecretKind;
+use crate::spec::{RemoteSpec, SecretKind, XauthSpec};
 
 /// The longest file of users.
 const MAX_FILE: usize = 1 << 20;
@@ -53,7 +52,7 @@ impl RemoteEntry {
         let IkeVersion::V1(v1) = &self.spec.version else { return self.spec.version.clone() };
         let passwords = || {
             let secrets = model.secrets.values().filter(|secret| secret.kind == SecretKind::Password);
-            let account = |secret: &crate::swanctl::secrets::SharedSecret| Account {
+            let account = |secret: &crate::spec::SharedSecret| Account {
                 owners: secret.owners.clone(),
                 password: secret.secret.clone(),
             };

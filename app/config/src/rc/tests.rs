@@ -132,7 +132,7 @@ fn a_whole_file_loads_or_nothing_does() {
     fs::write(&rc, b"\n\xff").unwrap();
     assert!(load(&rc, &Model::new()).unwrap_err().to_string().ends_with("ike_rc:2:1: not UTF-8 text"));
     fs::remove_dir_all(&directory).unwrap();
-    assert!(matches!(load(&rc, &Model::new()), Err(RcError::Io(..))));
+    assert!(matches!(load(&rc, &Model::new()), Err(FileError::Io(..))));
 }
 
 // S-163: MAXCMD of document 003 was 512.

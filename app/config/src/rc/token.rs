@@ -1,6 +1,7 @@
 //! Lines of arguments, each character with its place.
 
-use super::{LineError, Place};
+use super::LineError;
+use crate::remark::Place;
 
 /// One argument: its characters, each with its place in the file.
 #[derive(Debug, Default)]

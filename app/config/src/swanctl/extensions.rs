@@ -4,7 +4,7 @@ use ravelin_ike::extensions::{Childless, NoGateway};
 use ravelin_ike::{Tcp, limits};
 
 use super::reader::{Reader, flag, time};
-use crate::command::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
+use crate::spec::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
 use crate::value::address::{self, Address};
 use crate::value::who;
 

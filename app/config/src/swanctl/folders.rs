@@ -21,7 +21,7 @@ use super::reader::{Problems, Reader};
 use super::tree::{At, Named, Section, Setting, Values};
 use super::value;
 use crate::papers::{Loaded, TokenKey};
-use crate::rc::{Place, Remark};
+use crate::remark::{Place, Remark};
 use crate::secret;
 
 /// Bytes of one file.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::reader::Problems;
 use super::tree::{At, Named, Section, Setting, Values};
-use crate::rc::{Place, RcError};
+use crate::remark::{FileError, Place};
 use crate::value::did_you_mean;
 
 pub(crate) use self::secrets::secrets;
@@ -37,7 +37,7 @@ type Parameters = BTreeMap<String, (String, At)>;
 ///
 /// # Errors
 /// When one cannot be read, or something in it is wrong.
-pub fn load(path: &Path) -> Result<Section, RcError> {
+pub fn load(path: &Path) -> Result<Section, FileError> {
     let text = read(path)?;
     let secrets = path.with_file_name("ipsec.secrets");
     let secrets = if secrets.exists() { Some((read(&secrets)?, secrets)) } else { None };
@@ -45,8 +45,8 @@ pub fn load(path: &Path) -> Result<Section, RcError> {
     parse((&text, path), secrets)
 }
 
-fn read(path: &Path) -> Result<String, RcError> {
-    let io_error = |error| RcError::Io(path.to_owned(), error);
+fn read(path: &Path) -> Result<String, FileError> {
+    let io_error = |error| FileError::Io(path.to_owned(), error);
     if fs::metadata(path).map_err(io_error)?.len() > MAX_LEN {
         return Err(io_error(io::Error::other("longer than 1 MiB")));
     }
@@ -57,7 +57,7 @@ fn read(path: &Path) -> Result<String, RcError> {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Section, RcError> {
+pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Section, FileError> {
     let mut problems = Problems::default();
     let mut root = Section::default();
     let sections = sections(conf.0, conf.1, &mut problems);
@@ -94,7 +94,7 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         let section = self::secrets(text, path, &mut problems);
         *root.open("secrets", &at) = section;
     }
-    if problems.0.is_empty() { Ok(root) } else { Err(RcError::Lines(problems.0)) }
+    if problems.0.is_empty() { Ok(root) } else { Err(FileError::Lines(problems.0)) }
 }
 
 /// `uniqueids`, which is about all connections.

@@ -27,13 +27,12 @@ mod xauth;
 use std::path::Path;
 
 use self::connection::Connection;
-use self::pools::PoolSpec;
 use self::reader::{Problems, unknown_section};
-use self::secrets::SharedSecret;
 use self::tree::Section;
 use crate::model::Model;
 use crate::papers::Loaded;
-use crate::rc::RcError;
+use crate::remark::FileError;
+use crate::spec::{PoolSpec, SharedSecret};
 use crate::value::did_you_mean;
 
 /// What a file comes to.
@@ -54,7 +53,7 @@ pub struct Contents {
 ///
 /// # Errors
 /// When a file cannot be read, or something in it is wrong or not supported; every place is named.
-pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
+pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
     let old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ipsec"));
     let mut root = if old { ipsec_conf::load(path)? } else { parse::load(path)? };
     let layout = if old { &folders::IPSEC } else { &folders::SWANCTL };
@@ -63,13 +62,13 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
     folders::resolve(&mut root, folder, layout, &mut problems);
     let papers = folders::read(&root, folder, layout, &mut problems);
     if !problems.0.is_empty() {
-        return Err(RcError::Lines(problems.0));
+        return Err(FileError::Lines(problems.0));
     }
     let contents = contents(&root, papers)?;
     let mut newer = model.clone();
     newer.replace_loaded(contents).map_err(|(what, error)| {
-        let at = tree::At { file: path.into(), place: Some(crate::rc::Place { line: 1, column: 1 }) };
-        RcError::Lines(vec![at.remark(format!("{what}: {error}"))])
+        let at = tree::At { file: path.into(), place: Some(crate::remark::Place { line: 1, column: 1 }) };
+        FileError::Lines(vec![at.remark(format!("{what}: {error}"))])
     })?;
     Ok(newer)
 }
@@ -78,7 +77,7 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, RcError> {
 ///
 /// # Errors
 /// Everything that is wrong or not supported.
-pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, RcError> {
+pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, FileError> {
     const KNOWN: &[&str] = &["connections", "secrets", "pools", "authorities"];
     let mut problems = Problems::default();
     let mut contents = Contents { papers, ..Contents::default() };
@@ -110,7 +109,7 @@ pub fn contents(root: &Section, papers: Loaded) -> Result<Contents, RcError> {
         }
     }
     check_pools(root, &contents, &mut problems);
-    if problems.0.is_empty() { Ok(contents) } else { Err(RcError::Lines(problems.0)) }
+    if problems.0.is_empty() { Ok(contents) } else { Err(FileError::Lines(problems.0)) }
 }
 
 /// In a file, a connection names pools of the same file.

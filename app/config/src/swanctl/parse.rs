@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::{At, Section, Setting, Values};
-use crate::rc::{Place, RcError, Remark};
+use crate::remark::{FileError, Place, Remark};
 
 /// The longest file.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ const MAX_NODES: usize = 50_000;
 ///
 /// # Errors
 /// When one cannot be read, or breaks the syntax or a bound.
-pub fn load(path: &Path) -> Result<Section, RcError> {
+pub fn load(path: &Path) -> Result<Section, FileError> {
     let mut parser = Parser::new(true);
     parser.file(path, &[], None)?;
     parser.finish()
@@ -40,7 +40,7 @@ pub fn load(path: &Path) -> Result<Section, RcError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str, file: &Path) -> Result<Section, RcError> {
+pub fn parse(text: &str, file: &Path) -> Result<Section, FileError> {
     let mut parser = Parser::new(false);
     parser.text(text, file, &[], 0)?;
     parser.finish()
@@ -62,11 +62,11 @@ impl Parser {
         Parser { root: Section::default(), references: BTreeMap::new(), files: 0, nodes: 0, may_include }
     }
 
-    fn file(&mut self, path: &Path, section: &[String], from: Option<(&At, usize)>) -> Result<(), RcError> {
+    fn file(&mut self, path: &Path, section: &[String], from: Option<(&At, usize)>) -> Result<(), FileError> {
         let depth = from.map_or(0, |(_, depth)| depth);
         let refuse = |why: &str| match from {
-            Some((at, _)) => RcError::Lines(vec![at.remark(format!("{}: {why}", path.display()))]),
-            None => RcError::Io(path.to_owned(), io::Error::other(why.to_owned())),
+            Some((at, _)) => FileError::Lines(vec![at.remark(format!("{}: {why}", path.display()))]),
+            None => FileError::Io(path.to_owned(), io::Error::other(why.to_owned())),
         };
         self.files += 1;
         if depth > MAX_INCLUDES || self.files > MAX_FILES {
@@ -84,11 +84,11 @@ impl Parser {
         }
     }
 
-    fn text(&mut self, text: &str, file: &Path, base: &[String], depth: usize) -> Result<(), RcError> {
+    fn text(&mut self, text: &str, file: &Path, base: &[String], depth: usize) -> Result<(), FileError> {
         let mut scanner = Scanner::new(text, file);
         let outermost = base.len();
         let mut path = base.to_vec();
-        let one = |remark: Remark| RcError::Lines(vec![remark]);
+        let one = |remark: Remark| FileError::Lines(vec![remark]);
         while let Some((token, at)) = scanner.next().map_err(one)? {
             let name = match token {
                 Token::End if path.len() > outermost => {
@@ -156,8 +156,8 @@ impl Parser {
         at: &At,
         section: &[String],
         depth: usize,
-    ) -> Result<(), RcError> {
-        let one = |why: String| RcError::Lines(vec![at.remark(why)]);
+    ) -> Result<(), FileError> {
+        let one = |why: String| FileError::Lines(vec![at.remark(why)]);
         if !self.may_include {
             return Err(one("nothing can be included here".to_owned()));
         }
@@ -173,9 +173,9 @@ impl Parser {
         found.iter().try_for_each(|path| self.file(path, section, Some((at, depth + 1))))
     }
 
-    fn finish(self) -> Result<Section, RcError> {
+    fn finish(self) -> Result<Section, FileError> {
         let mut expansion = Expansion { root: &self.root, references: &self.references, nodes: 0 };
-        expansion.expand(&[], &mut Vec::new()).map_err(|remark| RcError::Lines(vec![remark]))
+        expansion.expand(&[], &mut Vec::new()).map_err(|remark| FileError::Lines(vec![remark]))
     }
 }
 

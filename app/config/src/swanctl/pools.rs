@@ -9,6 +9,7 @@ use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
 use super::reader::{Problems, Reader};
 use super::tree::{Named, Setting};
+use crate::spec::PoolSpec;
 use crate::value::name;
 
 /// strongSwan's attributes of its own and of Cisco's Unity, which its clients know.
@@ -16,17 +17,6 @@ const INTERNAL_IP4_SERVER: CfgAttributeType = CfgAttributeType(23456);
 const INTERNAL_IP6_SERVER: CfgAttributeType = CfgAttributeType(23457);
 const UNITY_SPLIT_INCLUDE: CfgAttributeType = CfgAttributeType(28676);
 const UNITY_LOCAL_LAN: CfgAttributeType = CfgAttributeType(28678);
-
-/// A pool as it was described.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolSpec {
-    /// What IKE works with.
-    pub pool: Pool,
-    /// The first address as written: that of the network where a subnet was.
-    pub base: IpAddr,
-    /// Whether it was loaded, and is replaced and unloaded with other such pools.
-    pub loaded: bool,
-}
 
 /// Reads a pool.
 pub fn read(named: &Named, problems: &mut Problems) -> Option<PoolSpec> {
@@ -85,7 +75,7 @@ fn inner(whole: RangeInclusive<IpAddr>) -> RangeInclusive<IpAddr> {
 }
 
 /// What stands behind a keyword, or behind the number of an attribute.
-fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::rc::Remark> {
+fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::remark::Remark> {
     let items = setting.items()?;
     let wrong = |why: String| setting.wrong(why);
     let made = match setting.name.as_str() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tree::{At, Named, Section, Setting};
-use crate::rc::Remark;
+use crate::remark::Remark;
 use crate::value::did_you_mean;
 
 /// Errors beyond this many are not collected.

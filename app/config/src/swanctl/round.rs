@@ -9,8 +9,9 @@ use ravelin_types::Identity;
 use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::xauth;
-use crate::eap::{self, Beside, EapSpec, Role};
 use crate::papers::{Believed, Signer, certificate, public_key};
+use crate::spec::{Beside, EapSpec, Role};
+use crate::value::eap;
 use crate::value::who::{self, Who};
 
 /// The one authentication round of a side.

@@ -1,38 +1,15 @@
 //! Secrets: the section `secrets` of swanctl.conf, or a message of VICI's `load-shared`.
 
-use ravelin_types::{Identity, Secret};
+use ravelin_types::Secret;
 
 use super::reader::{Problems, Reader, unknown_section};
 use super::tree::{Named, Section};
 use super::value;
+use crate::spec::{SecretKind, SharedSecret};
 use crate::value::who;
 
 /// The longest secret that is taken.
 const MAX_LEN: usize = 1024;
-
-/// What a secret is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretKind {
-    /// A pre-shared key of IKE.
-    Ike,
-    /// A password, for EAP and XAuth.
-    Password,
-    /// A post-quantum pre-shared key of IKE (RFC 8784); its owners are its names.
-    Ppk,
-}
-
-/// A secret and whom it belongs to.
-#[derive(Clone, Debug)]
-pub struct SharedSecret {
-    /// The name under which it is replaced and unloaded.
-    pub name: String,
-    /// What it is for.
-    pub kind: SecretKind,
-    /// Whom it belongs to; nobody: everybody.
-    pub owners: Vec<Identity>,
-    /// The secret.
-    pub secret: Secret,
-}
 
 /// Everything below `secrets`.
 pub fn read(section: &Section, problems: &mut Problems) -> Vec<SharedSecret> {

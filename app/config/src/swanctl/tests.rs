@@ -1,8 +1,6 @@
 use std::path::PathBuf;
 
-use super::secrets::SecretKind;
 use super::*;
-use crate::command::{ActionWord, Afterwards, Start};
 use std::time::Duration;
 
 use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, V1};
@@ -11,6 +9,8 @@ use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
 use ravelin_types::policy::Mode;
 use ravelin_types::selector::TrafficSelector;
+
+use crate::spec::{ActionWord, Afterwards, Beside, Role, SecretKind, Start};
 
 fn read(text: &str) -> Result<Contents, String> {
     let root = parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?;
@@ -415,7 +415,6 @@ fn no_address_is_in_two_pools() {
 
 #[test]
 fn the_side_with_eap_is_the_user() {
-    use crate::eap::{Beside, Role};
     let text = |local: &str, remote: &str| {
         format!(
             "connections {{\n t {{\n remote_addrs = 192.0.2.2\n local {{\n {local} }}\n remote {{\n {remote} }}\n }}\n}}\n"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroize;
 
-use crate::rc::{Place, Remark};
+use crate::remark::{Place, Remark};
 
 /// A place in a file, or in a message, which has no lines.
 #[derive(Clone, Debug, PartialEq, Eq)]

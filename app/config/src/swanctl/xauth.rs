@@ -4,7 +4,7 @@ use ravelin_ike::config::{IkeVersion, V1};
 
 use super::reader::{Problems, Reader};
 use super::tree::Named;
-use crate::command::XauthSpec;
+use crate::spec::XauthSpec;
 
 /// Who logs in, and whether that is all that he proves (hybrid mode).
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +76,8 @@ mod tests {
 
     use ravelin_ike::config::IkeVersion;
 
-    use crate::command::{RemoteSpec, XauthSpec};
     use crate::papers::Loaded;
+    use crate::spec::{RemoteSpec, XauthSpec};
     use crate::swanctl::{contents, ipsec_conf, parse};
 
     fn remote(text: &str) -> Result<RemoteSpec, String> {

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod algorithm;
+pub mod eap;
 pub mod identity;
 pub mod key;
 pub mod pfp;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use ravelin_config::command::{
-    self, Command, FlushIke, FlushIpsec, InitiateArgs, Phase, RekeyArgs, TerminateArgs, Which,
-};
+use ravelin_config::command::{self, Command, FlushIke, FlushIpsec, InitiateArgs, Phase, RekeyArgs, TerminateArgs};
+use ravelin_config::spec::Which;
 use ravelin_config::{Model, ModelError};
 use ravelin_control::{ClientId, Message};
 use ravelin_ike::Command as Ike;

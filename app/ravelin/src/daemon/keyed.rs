@@ -199,7 +199,7 @@ impl<P: Plane> World for Act<'_, P> {
                 return Ok(());
             }
             let name = model.policy_by_id(id).ok_or(ErrorCode::PolicyNotFound)?.spec.name.clone();
-            let which = ravelin_config::command::Which::Named(name);
+            let which = ravelin_config::spec::Which::Named(name);
             // What is left to refuse are the automatic ones.
             model.delete_policies(&which).map(drop).map_err(|_| ErrorCode::BadParam)
         })
@@ -207,7 +207,7 @@ impl<P: Plane> World for Act<'_, P> {
 
     fn flush_policies(&mut self) -> Result<(), ErrorCode> {
         self.change(|model| {
-            model.delete_policies(&ravelin_config::command::Which::All).map(drop).map_err(|_| ErrorCode::BadParam)
+            model.delete_policies(&ravelin_config::spec::Which::All).map(drop).map_err(|_| ErrorCode::BadParam)
         })
     }
 

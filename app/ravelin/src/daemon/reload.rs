@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ravelin_config::command::ReloadArgs;
-use ravelin_config::rc::{self, Later, Loaded, RcError};
+use ravelin_config::rc::{self, Later, Loaded};
+use ravelin_config::remark::FileError;
 use ravelin_config::{Model, swanctl};
 use ravelin_control::Message;
 use ravelin_types::Instant;
@@ -29,7 +30,7 @@ impl Files {
     ///
     /// # Errors
     /// When one cannot be read, or something in it is wrong.
-    pub fn load(&self) -> Result<Loaded, RcError> {
+    pub fn load(&self) -> Result<Loaded, FileError> {
         let model = if self.test_bypass { Model::new().with_test_bypass() } else { Model::new() };
         let mut loaded = match &self.rc {
             Some(path) => rc::load(path, &model)?,

@@ -1,10 +1,10 @@
 //! What the daemon knows, as messages for `render/` and for any other client. Names and values are those of JSON too;
 //! keys go in only when they were asked for.
 
-use ravelin_config::command::{ActionWord, childless_word, options};
-use ravelin_config::eap::Role;
+use ravelin_config::command::options;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
+use ravelin_config::spec::{ActionWord, Role, childless_word};
 use ravelin_config::value::algorithm::encr_name;
 use ravelin_config::value::priority::Priority;
 use ravelin_config::value::protocol::Protocol;
@@ -150,8 +150,8 @@ pub fn policy_detail(entry: &PolicyEntry, model: &Model) -> Message {
         put_limits(&mut detail, "soft", &esp.lifetime.soft);
         detail.put("replay-window", esp.replay_window);
         let start = match esp.start {
-            ravelin_config::command::Start::OnDemand => "on-demand",
-            ravelin_config::command::Start::Now => "now",
+            ravelin_config::spec::Start::OnDemand => "on-demand",
+            ravelin_config::spec::Start::Now => "now",
         };
         detail.put("start", start);
         if esp.pfp.any() {

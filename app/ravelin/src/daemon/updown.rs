@@ -5,11 +5,11 @@
 //! neither. Down finds what up found: a firewall's rule is taken out as it was put in, whatever has become of addresses and
 //! configuration in between. What a peer says, such as its identity, is a variable's value and never part of a command.
 
+use ravelin_config::spec::XauthSpec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ravelin_config::command::XauthSpec;
 use ravelin_ike::Event;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_types::policy::PolicyId;

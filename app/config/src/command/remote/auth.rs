@@ -5,9 +5,10 @@ use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_types::Identity;
 
-use super::{NullSides, RemoteArgs, SignatureSpec, XauthSpec};
+use super::RemoteArgs;
 use crate::command::Conflict;
-use crate::eap::{self, Beside, EapSpec, Role};
+use crate::spec::{Beside, EapSpec, NullSides, Role, SignatureSpec, XauthSpec};
+use crate::value::eap;
 use crate::value::who::{IdWord, Who, who};
 use crate::value::{BadValue, did_you_mean};
 

@@ -9,9 +9,10 @@ use proptest::sample::{Index, subsequence};
 use proptest::strategy::ValueTree;
 
 use super::*;
-use crate::command::{PolicySpec, RemoteSpec};
 use crate::rc;
 use ravelin_types::selector::TrafficSelector;
+
+use crate::spec::{PolicySpec, RemoteSpec};
 
 /// A folder with keys, two of them under odd names.
 fn folder() -> PathBuf {

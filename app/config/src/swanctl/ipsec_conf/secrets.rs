@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::without_comment;
-use crate::rc::Place;
+use crate::remark::Place;
 use crate::swanctl::reader::Problems;
 use crate::swanctl::tree::{At, Named, Section, Setting, Values};
 

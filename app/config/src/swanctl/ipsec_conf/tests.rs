@@ -1,9 +1,10 @@
 use super::*;
-use crate::command::{ActionWord, Start};
 use crate::papers::Loaded;
 use crate::swanctl::{Contents, contents};
 use ravelin_types::policy::Mode;
 use std::time::Duration;
+
+use crate::spec::{ActionWord, Role, Start};
 
 fn read(conf: &str, secrets: &str) -> Result<Contents, String> {
     let root = parse((conf, Path::new("ipsec.conf")), Some((secrets, Path::new("ipsec.secrets"))));
@@ -155,7 +156,6 @@ fn source_addresses_are_asked_for_and_given() {
 
 #[test]
 fn eap_of_the_old_files_is_that_of_the_new_one() {
-    use crate::eap::Role;
     let conf = "conn rw\n left=192.0.2.1\n right=%any\n leftauth=secret\n rightauth=eap-md5\n eap_identity=%identity\n auto=add\n";
     let contents = read(conf, SECRETS).unwrap();
     let eap = contents.connections[0].remote.as_ref().unwrap().eap.clone().unwrap();

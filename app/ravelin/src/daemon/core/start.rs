@@ -1,9 +1,9 @@
 //! When negotiations of policies begin: at once, as soon as their addresses can be used, and again after a failure.
 
+use ravelin_config::spec::{Afterwards, Start};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ravelin_config::command::{Afterwards, Start};
 use ravelin_ike::Command;
 use ravelin_ike::output::DownReason;
 use ravelin_types::Instant;

@@ -173,7 +173,7 @@ impl Bench {
     }
 }
 
-fn spec(line: &str) -> ravelin_config::command::PolicySpec {
+fn spec(line: &str) -> ravelin_config::spec::PolicySpec {
     let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let ravelin_config::Command::AddPolicy(spec) = ravelin_config::parse(&argv).unwrap().command else { panic!() };
     *spec

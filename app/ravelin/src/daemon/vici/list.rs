@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_config::model::PolicyEntry;
+use ravelin_config::spec::ActionWord;
 use ravelin_control::Message;
 use ravelin_crypto::CryptoProvider;
 use ravelin_ike::view::IkeSaView;
@@ -92,7 +93,6 @@ impl<P: Plane> Core<P> {
     }
 
     pub(super) fn list_policies(&mut self, message: &Message) -> Answer {
-        use ravelin_config::command::ActionWord;
         let of_kind = |entry: &PolicyEntry| match entry.spec.action {
             ActionWord::Secure => yes(message, "trap"),
             ActionWord::Bypass => yes(message, "pass"),

@@ -34,7 +34,7 @@ impl<P: Plane> Core<P> {
         if online > 0 {
             return Err(format!("pool '{name}' has {online} online leases, unable to unload"));
         }
-        self.changed(now, |model| model.delete_pools(&ravelin_config::command::Which::Named(name.to_owned())))
+        self.changed(now, |model| model.delete_pools(&ravelin_config::spec::Which::Named(name.to_owned())))
     }
 
     pub(super) fn get_pools(&self, message: &Message) -> Answer {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ravelin_config::command::{ActionWord, Afterwards, EspSpec, XauthSpec};
-use ravelin_config::eap::{Beside, Role};
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
+use ravelin_config::spec::{ActionWord, Afterwards, Beside, EspSpec, Role, XauthSpec};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};

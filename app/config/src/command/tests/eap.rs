@@ -1,0 +1,63 @@
+//! EAP in `ike remote`.
+
+use ravelin_eap::Method;
+
+use super::*;
+
+fn remote(line: &str) -> Result<RemoteSpec, String> {
+    let line = format!("ike remote -n gw -r 192.0.2.2 {line}");
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    match parse(&words).map_err(|bad| bad.to_string())?.command {
+        Command::AddRemote(spec) => Ok(*spec),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_side_that_starts_is_the_user() {
+    let user = remote("-w -m EAP-MSCHAPV2 --eap-id carol -h pw").unwrap();
+    let carol = Identity::Fqdn("carol".into());
+    assert_eq!((&user.own_id, user.accept), (&carol, false));
+    assert_eq!(
+        user.eap,
+        Some(EapSpec {
+            role: Role::User(carol.clone()),
+            methods: vec![Method::MsChapV2],
+            beside: Beside::Certificate,
+            radius: vec![],
+            server: None
+        })
+    );
+    let gateway = remote("-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users").unwrap();
+    let Some(EapSpec { role: Role::Authenticator { users, any_identity, .. }, methods, .. }) = gateway.eap else {
+        panic!()
+    };
+    assert_eq!((users.to_string().as_str(), any_identity, methods.len()), ("*@example.org", true, 3));
+    let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
+    assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
+    let gateway = remote("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645").unwrap();
+    let servers: Vec<String> = gateway.eap.unwrap().radius.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.9:1812", "[2001:db8::9]:1645"]);
+    for (line, words) in [
+        ("-w -u -m EAP -h pw -g fqdn:a", "with EAP the side that starts is the user"),
+        ("-w -m EAP -g fqdn:a", "expected -h FILE with the password"),
+        ("-w -m EAP -g fqdn:a -h pw -c own.pem", "a user of EAP has a password"),
+        ("-u -m EAP -g fqdn:a -h pw", "expected -c FILES"),
+        ("-z 1 -w -m EAP -g fqdn:a -h pw", "EAP is of IKEv2"),
+        ("-w -m PSK --eap-id carol -g fqdn:a -h pw", "goes with -m EAP"),
+        ("-w -m EAP-TLS -g fqdn:a -c own -h pw", "EAP-TLS has no password"),
+        ("-w -m EAP-TLS -g fqdn:a", "expected -c FILES"),
+        ("-w -m EAP-AKA -g fqdn:a -h pw", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-PEAP"),
+        ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "only EAP-TLS and EAP-TTLS prove both sides"),
+        ("-u -m EAP-TLS -g fqdn:a -c own --aaa-id fqdn:b", "with -u it is this host"),
+        ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret", "--radius ADDRESS"),
+        ("-u -m EAP-RADIUS -g fqdn:a -c own --radius 192.0.2.9", "expected -h FILE"),
+        ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret --radius 192.0.2", "expected an address"),
+        ("-w -m EAP-RADIUS -g fqdn:a -h secret --radius 192.0.2.9", "the side that asks"),
+        ("-u -m EAP-TLS -g fqdn:a -c own --radius 192.0.2.9 -h secret", "-m EAP-RADIUS"),
+        ("-w -m EPA -g fqdn:a -h pw", "did you mean EAP?"),
+    ] {
+        let error = remote(line).unwrap_err();
+        assert!(error.contains(words), "{line}: {error}");
+    }
+}

@@ -1,0 +1,61 @@
+//! EAP in the configuration: which of the two sides of a remote is the user, and his methods.
+
+use std::net::SocketAddr;
+
+use ravelin_eap::Method;
+use ravelin_ike::config::IdPattern;
+use ravelin_types::Identity;
+
+/// A remote of whose two sides one proves itself by EAP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EapSpec {
+    /// Who of the two.
+    pub role: Role,
+    /// By which methods, best first.
+    pub methods: Vec<Method>,
+    /// How the side that is no user proves itself beside the method.
+    pub beside: Beside,
+    /// RADIUS servers that know the users, best first; then they choose the methods.
+    pub radius: Vec<SocketAddr>,
+    /// Whom the certificate of the server behind EAP must name, for methods over TLS; `None`: the remote itself.
+    pub server: Option<Identity>,
+}
+
+/// What the side that is no user proves itself by before EAP begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// A pre-shared key that was loaded.
+    Psk,
+    /// A certificate.
+    Certificate,
+    /// Nothing: the method proves both sides (RFC 5998).
+    Nothing,
+}
+
+/// The side that we are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We are this user.
+    User(Identity),
+    /// The remote is a user; we ask.
+    Authenticator {
+        /// For his name, by EAP; else it is the identity of IKE.
+        ask_identity: bool,
+        /// Which users this remote is for.
+        users: IdPattern,
+        /// Whatever the identity of IKE is, which nobody proves.
+        any_identity: bool,
+    },
+}
+
+impl EapSpec {
+    /// Whether we can begin: only a user does.
+    pub fn initiates(&self) -> bool {
+        matches!(self.role, Role::User(_))
+    }
+
+    /// Whether we can answer.
+    pub fn accepts(&self) -> bool {
+        !self.initiates()
+    }
+}

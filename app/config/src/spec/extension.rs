@@ -1,0 +1,68 @@
+//! What a remote does beyond RFC 7296.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ravelin_ike::extensions::Childless;
+use ravelin_ike::{NewGateway, Tcp, Unique};
+use ravelin_types::Identity;
+
+use crate::value::address::Address;
+
+/// The words of `--unique`, and of strongSwan's `unique`.
+pub const UNIQUE: &[(&str, Unique)] =
+    &[("never", Unique::Never), ("no", Unique::No), ("replace", Unique::Replace), ("keep", Unique::Keep)];
+
+/// The registered port (RFC 9329 §2).
+pub(crate) const TCP_PORT: u16 = 4500;
+
+/// The words for when IKE SAs begin without a Child SA.
+pub const CHILDLESS: [(&str, Childless); 4] = [
+    ("never", Childless::Never),
+    ("allow", Childless::Allow),
+    ("prefer", Childless::Prefer),
+    ("force", Childless::Force),
+];
+
+/// The word for it.
+pub fn childless_word(childless: Childless) -> &'static str {
+    CHILDLESS.iter().find(|(_, known)| *known == childless).map_or("", |(word, _)| word)
+}
+
+/// What a remote does beyond RFC 7296, as an operator described it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionSpec {
+    /// MOBIKE.
+    pub mobike: bool,
+    /// TCP.
+    pub tcp: Option<Tcp>,
+    /// Childless initiation.
+    pub childless: Childless,
+    /// After which time the two prove anew who they are.
+    pub reauth: Option<Duration>,
+    /// How many IKE SAs one identity may have.
+    pub unique: Unique,
+    /// To which gateways we follow.
+    pub follow: Vec<Address>,
+    /// To which gateway peers are sent.
+    pub redirect: Option<NewGateway>,
+    /// Tickets with which IKE SAs are resumed.
+    pub resumption: bool,
+    /// Whose name the post-quantum pre-shared key has that we use.
+    pub ppk_id: Option<Identity>,
+    /// Where it is, as written; `None`: among the secrets that were loaded.
+    pub ppk_file: Option<PathBuf>,
+    /// Whether there is no IKE SA without one.
+    pub ppk_required: bool,
+    /// How many requests are under way at once; 0 is 1.
+    pub window: u32,
+    /// Whether the peer may be a cluster.
+    pub cluster: bool,
+}
+
+impl ExtensionSpec {
+    /// The word of [`ExtensionSpec::unique`].
+    pub fn unique_word(&self) -> &'static str {
+        UNIQUE.iter().find(|(_, unique)| *unique == self.unique).map_or("no", |(word, _)| word)
+    }
+}

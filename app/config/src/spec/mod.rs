@@ -1,0 +1,36 @@
+//! What an operator asks for, whatever he wrote it in.
+//!
+//! ```text
+//!   command ─┐
+//!            ├─► spec ─► model
+//!   swanctl ─┘
+//! ```
+
+mod eap;
+mod extension;
+mod manual;
+mod policy;
+mod pool;
+mod remote;
+mod secret;
+mod x509;
+
+pub use eap::{Beside, EapSpec, Role};
+pub(crate) use extension::TCP_PORT;
+pub use extension::{CHILDLESS, ExtensionSpec, UNIQUE, childless_word};
+pub use manual::ManualSpec;
+pub use policy::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
+pub use pool::PoolSpec;
+pub(crate) use remote::GATEWAYS;
+pub use remote::{LoadedSpec, NullSides, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
+pub use secret::{SecretKind, SharedSecret};
+pub use x509::X509Spec;
+
+/// One by its name, or all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// ALLPOLICIES, ALLREMOTES, ALLPOOLS
+    All,
+    /// The one of this name.
+    Named(String),
+}

@@ -1,0 +1,27 @@
+//! Secrets that were loaded, not named by a file.
+
+use ravelin_types::{Identity, Secret};
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A pre-shared key of IKE.
+    Ike,
+    /// A password, for EAP and XAuth.
+    Password,
+    /// A post-quantum pre-shared key of IKE (RFC 8784); its owners are its names.
+    Ppk,
+}
+
+/// A secret and whom it belongs to.
+#[derive(Clone, Debug)]
+pub struct SharedSecret {
+    /// The name under which it is replaced and unloaded.
+    pub name: String,
+    /// What it is for.
+    pub kind: SecretKind,
+    /// Whom it belongs to; nobody: everybody.
+    pub owners: Vec<Identity>,
+    /// The secret.
+    pub secret: Secret,
+}

@@ -1,0 +1,18 @@
+//! What `ce x509 -a` asks for.
+
+use std::path::PathBuf;
+
+use crate::papers::KeyAt;
+
+/// A file to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct X509Spec {
+    /// The file, as written.
+    pub file: PathBuf,
+    /// The database.
+    pub database: u32,
+    /// Where the private key is, as written.
+    pub key: Option<KeyAt>,
+    /// Where its passphrase is, as written.
+    pub passphrase: Option<PathBuf>,
+}
