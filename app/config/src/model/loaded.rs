@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ravelin_ike::config::OwnedKey;
+use ravelin_types::{Identity, Secret};
 
 use super::reload::same;
 use super::{Model, ModelError};
@@ -14,6 +15,11 @@ use crate::swanctl::Contents;
 use crate::swanctl::connection::Connection;
 
 impl Model {
+    /// The loaded key of one owner.
+    pub(super) fn key_of(&self, owner: &Identity) -> Option<Secret> {
+        self.keyring.iter().rev().find(|key| key.owners.contains(owner)).map(|key| key.secret.clone())
+    }
+
     /// The names of the connections that were loaded.
     pub fn connections(&self) -> BTreeSet<&str> {
         let remotes = self.remotes.values().filter(|entry| entry.spec.loaded.is_some());

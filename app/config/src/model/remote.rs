@@ -188,7 +188,8 @@ impl RemoteEntry {
                 };
                 let name = self.spec.own_id.to_string();
                 let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
-                let secret = keys.password.clone().unwrap_or_default();
+                let loaded = || eap.radius.first().and_then(|server| model.key_of(&server.ip().into()));
+                let secret = keys.password.clone().or_else(loaded).unwrap_or_default();
                 let relay = (!eap.radius.is_empty()).then(|| Arc::new(Aaa { servers: eap.radius.clone(), secret }));
                 let server = Server {
                     methods: eap.methods.clone(),

@@ -239,9 +239,28 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
     options.short_icv = reader.flag("sha256_96").unwrap_or(false);
     // `auto` leaves it to us, and a data plane in user space has no device for it.
     options.crypto_offload = reader.value("hw_offload", offload).unwrap_or(false);
+    options.mark = about(reader);
     options.set_mark = reader.value("set_mark_in", mark).flatten();
     options.output_mark = reader.value("set_mark_out", mark).flatten();
     options
+}
+
+/// `mark_in` and `mark_out`: the mark of the packets that a policy is about, both ways. What arrives gets it from its SA, so no
+/// rule has to mark what is opened, whether or not `mark_in_sa` asks for that.
+fn about(reader: &mut Reader<'_>) -> Option<Mark> {
+    reader.flag("mark_in_sa");
+    let mark = |text: &str| match text {
+        unique if unique.starts_with("%unique") => {
+            Err(format!("`{unique}` is not there: expected VALUE or VALUE/MASK"))
+        }
+        text => mark(text),
+    };
+    let inbound = reader.value("mark_in", mark).flatten();
+    let outbound = reader.value("mark_out", mark).flatten();
+    if inbound != outbound {
+        reader.wrong("`mark_in` and `mark_out` must be the same: a policy is about one mark both ways");
+    }
+    outbound
 }
 
 /// A mask without bits changes nothing.
@@ -277,10 +296,8 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.only("ipcomp", &["no"], "packets are not compressed");
     reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
     reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
-    for name in ["mark_in", "mark_out"] {
-        reader.only(name, &["0", "0/0", "0/0x00000000"], "packets are not told apart by marks");
-    }
-    reader.only("mark_in_sa", &["no"], "packets are not told apart by marks");
+    reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet");
+    reader.only("per_cpu_sas", &["no"], "a policy has one SA for all processors");
     for name in ["if_id_in", "if_id_out"] {
         reader.only(name, &["0"], "there are no xfrm interfaces; see ipsec policy --interface");
     }

@@ -267,6 +267,7 @@ fn refuse(reader: &mut Reader<'_>) {
     for name in ["if_id_in", "if_id_out"] {
         reader.only(name, &["0"], "there are no xfrm interfaces; name a virtual one with ipsec policy --interface");
     }
+    reader.only("ocsp", &["request"], "peers are asked for the OCSP answers about themselves, and given none");
     reader.only("mediation", &["no"], "there is no mediation");
     reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
 }

@@ -1,5 +1,7 @@
 //! An authentication round of a connection: the sections `local` and `remote` of swanctl.conf.
 
+use std::net::SocketAddr;
+
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_pki::Demand;
@@ -42,7 +44,10 @@ pub(super) enum By {
 
 /// A user of EAP.
 pub(super) struct User {
+    /// None: the servers of `radius` choose.
     methods: Vec<Method>,
+    /// What `radius` says: the servers that know the users.
+    radius: Vec<SocketAddr>,
     /// What `eap_id` says.
     id: Option<Who>,
     /// What `aaa_id` says: whom the certificate of the server behind EAP names.
@@ -85,6 +90,13 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
         }
         by => {
             reader.refuse(&["eap_id"], "it goes with auth = eap-mschapv2 or another method");
+            by
+        }
+    };
+    let by = match by {
+        Some(By::Eap(user)) if user.methods.is_empty() => servers(&mut reader, side, user).map(By::Eap),
+        by => {
+            reader.refuse(&["radius"], "it names the servers of auth = eap-radius");
             by
         }
     };
@@ -191,14 +203,28 @@ fn method(word: &str) -> Result<By, String> {
             Err("keys and hashes are not restricted further; say pubkey".to_owned())
         }
         "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
-        "eap-radius" => Err("the servers are named by ike remote -m EAP-RADIUS --radius".to_owned()),
+        "eap-radius" => Ok(as_user(Vec::new())),
         name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
         _ => Err("expected psk, pubkey, null, xauth, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
 fn as_user(methods: Vec<Method>) -> By {
-    By::Eap(User { methods, id: None, server: None })
+    By::Eap(User { methods, radius: Vec::new(), id: None, server: None })
+}
+
+/// The servers of `auth = eap-radius`, which strongSwan has in strongswan.conf.
+fn servers(reader: &mut Reader<'_>, side: &str, user: User) -> Option<User> {
+    let radius = reader.list("radius", |text| eap::radius_server(text).map_err(|bad| bad.message));
+    match radius {
+        _ if side == "local" => reader.wrong("`auth = eap-radius` is for the side of the users, `remote`"),
+        Some(radius) if !radius.is_empty() => return Some(User { radius, ..user }),
+        _ => reader.wrong(
+            "`auth = eap-radius` needs `radius = ADDRESS[:PORT], ...` beside it, the servers that strongswan.conf has for \
+             strongSwan; their secret is the one of secrets.ike with `id = ADDRESS` of the first",
+        ),
+    }
+    None
 }
 
 /// Which side is a user of EAP, if one is; without `eap_id` it is who it is in IKE. Both sides by one method: it proves both,
@@ -259,5 +285,5 @@ fn users(peer: &User, beside: Beside) -> EapSpec {
         None => IdPattern::Any,
     };
     let role = Role::Authenticator { ask_identity, users, any_identity: false };
-    EapSpec { role, methods: peer.methods.clone(), beside, radius: Vec::new(), server: None }
+    EapSpec { role, methods: peer.methods.clone(), beside, radius: peer.radius.clone(), server: None }
 }

@@ -191,11 +191,11 @@ fn a_child_has_a_command_for_up_and_down() {
 fn every_option_is_known() {
     let connection = "aggressive childless dpd_delay dpd_timeout dscp encap fragmentation if_id_in if_id_out keyingtries \
                       local_addrs local_port mediated_by mediation mediation_peer mobike over_time pools ppk_id ppk_required \
-                      proposals pull rand_time reauth_time rekey_time remote_addrs remote_port send_cert send_certreq unique \
+                      ocsp proposals pull rand_time reauth_time rekey_time remote_addrs remote_port send_cert send_certreq unique \
                       version vips";
     let child = "ah_proposals close_action copy_df copy_dscp copy_ecn dpd_action esp_proposals hostaccess hw_offload if_id_in \
-                 if_id_out inactivity interface ipcomp label label_mode life_bytes life_packets life_time local_ts mark_in \
-                 mark_in_sa mark_out mode policies policies_fwd_out priority rand_bytes rand_packets rand_time rekey_bytes \
+                 icmp if_id_out inactivity interface ipcomp label label_mode life_bytes life_packets life_time local_ts mark_in \
+                 mark_in_sa mark_out mode per_cpu_sas policies policies_fwd_out priority rand_bytes rand_packets rand_time rekey_bytes \
                  rekey_packets rekey_time remote_ts replay_window reqid set_mark_in set_mark_out sha256_96 start_action \
                  tfc_padding";
     for name in connection.split_whitespace() {
@@ -207,8 +207,8 @@ fn every_option_is_known() {
         assert!(why.contains(name) && why.contains("f:11:") && !why.contains("unknown"), "{name}: {why}");
     }
     for (side, names) in [
-        ("local", "aaa_id auth certs eap_id pubkeys round xauth_id"),
-        ("remote", "auth ca_id cacerts cert_policy certs eap_id groups pubkeys revocation round"),
+        ("local", "aaa_id auth certs eap_id pubkeys radius round xauth_id"),
+        ("remote", "auth ca_id cacerts cert_policy certs eap_id groups pubkeys radius revocation round"),
     ] {
         for name in names.split_whitespace() {
             let other = if side == "local" { "remote" } else { "local" };
@@ -453,5 +453,49 @@ fn the_side_with_eap_is_the_user() {
     ] {
         let why = read(&text(local, remote)).unwrap_err();
         assert!(why.contains(words), "{local}{remote}: {why}");
+    }
+}
+
+#[test]
+fn a_child_may_be_about_a_mark() {
+    use ravelin_types::options::Mark;
+    let child = |inside: &str| {
+        let read = connection(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
+        read.policies[0].esp.as_ref().unwrap().options
+    };
+    let ten = Some(Mark { value: 10, mask: u32::MAX });
+    assert_eq!(child("mark_in = 10\nmark_out = 10").mark, ten);
+    assert_eq!(child("mark_in_sa = yes").mark, None);
+    assert_eq!(child("mark_in = 0/0x00000000").mark, None);
+    for (inside, words) in
+        [("mark_in = 10", "must be the same"), ("mark_in = %unique\nmark_out = %unique", "`%unique` is not there")]
+    {
+        let why = refused(&format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\n{inside}\n }}\n}}"));
+        assert!(why.contains(words), "{inside}: {why}");
+    }
+}
+
+#[test]
+fn radius_servers_may_know_the_users() {
+    let connection = |local: &str, remote: &str| {
+        read(&format!(
+            "connections {{\n rw {{\n local_addrs = 192.0.2.1\n local {{\n {local}\n id = gw.example.org\n }}\n remote {{\n \
+             {remote}\n }}\n }}\n}}\n"
+        ))
+    };
+    let servers = "auth = eap-radius\n radius = 10.1.0.10, 10.1.0.11:1645\n eap_id = %any";
+    let read = connection("auth = psk", servers).unwrap_or_else(|error| panic!("{error}"));
+    let remote = read.connections.into_iter().next().unwrap().remote.unwrap();
+    let eap = remote.eap.unwrap();
+    let servers: Vec<String> = eap.radius.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["10.1.0.10:1812", "10.1.0.11:1645"]);
+    assert!(eap.methods.is_empty() && !remote.initiate && remote.accept, "the servers choose");
+    for (local, remote, words) in [
+        ("auth = psk", "auth = eap-radius", "needs `radius = ADDRESS[:PORT], ...`"),
+        ("auth = eap-radius", "auth = psk", "the side of the users"),
+        ("auth = psk", "auth = psk\n radius = 192.0.2.1", "the servers of auth = eap-radius"),
+    ] {
+        let why = connection(local, remote).unwrap_err();
+        assert!(why.contains(words), "{local}, {remote}: {why}");
     }
 }
