@@ -57,7 +57,7 @@ pub const CASES: &[Case] = &[
     ("the_first_example_runs_as_it_is_printed", crate::examples::the_first_example_runs_as_it_is_printed),
     #[cfg(all(feature = "ikev1", feature = "ikev2"))]
     ("the_first_example_runs_over_ikev1", crate::examples::the_first_example_runs_over_ikev1),
-    #[cfg(feature = "ikev1")]
+    #[cfg(all(feature = "ikev1", feature = "ikev2"))]
     (
         "ah_around_esp_is_negotiated_and_carries_packets",
         crate::examples::ah_around_esp_is_negotiated_and_carries_packets,
