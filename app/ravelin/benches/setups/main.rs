@@ -9,7 +9,7 @@
 //! strongSwan's own load tester is in no package of Debian; this is its work with the commands that are.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is how a benchmark fails
 
-#[allow(dead_code)] // The tunnels use more of it.
+#[expect(dead_code, reason = "the benchmark of the tunnels uses more of it")]
 #[path = "../tunnel/lab.rs"]
 mod lab;
 mod peer;
