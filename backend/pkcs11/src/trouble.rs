@@ -65,6 +65,9 @@ impl fmt::Display for Trouble {
             Trouble::NoModule(name, folders) => {
                 write!(f, "no module {name} is registered with p11-kit: no {name}.module is in {}", folders.join(", "))
             }
+            Trouble::Module(module @ Module::Proxy, why) => {
+                write!(f, "{module} cannot be used: {why}; install p11-kit, or name the token's own module")
+            }
             Trouble::Module(module, why) => write!(f, "{module} cannot be used: {why}"),
             Trouble::NoToken(names) => {
                 f.write_str("no such token: ")?;

@@ -224,11 +224,8 @@ impl Outbound {
             *verdict = Verdict::Bypass;
             return;
         }
-        if let Decision::Protect(slot) = decision {
-            return self.protect(slot, header, pkt, now, verdict);
-        }
         match decision {
-            Decision::Protect(_) => {}
+            Decision::Protect(slot) => self.protect(slot, header, pkt, now, verdict),
             Decision::Bypass => *verdict = Verdict::Bypass,
             Decision::Drop(reason) => *verdict = Verdict::Drop(reason),
             Decision::Acquire(policy) => *verdict = self.acquire(policy, header.flow(pkt.packet()), now),
