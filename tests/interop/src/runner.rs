@@ -61,7 +61,7 @@ pub struct Options {
     pub require_peers: bool,
     /// Keep the folders of cases that passed.
     pub keep: bool,
-    /// A case that fails is tried a second time; that it needed it is reported.
+    /// What fails is tried a second time; that it needed it is reported.
     pub retry: bool,
     /// Every combination of the matrix, not only each row and each column once.
     pub full: bool,
@@ -81,7 +81,7 @@ const USAGE: &str =
   --full           every combination of algorithm, mode, family and sequence numbers, and every flow, not a part of them
   --require-peers  a case that is skipped counts as failed
   --keep           keep logs and captures of passing cases, too
-  --retry          try a case that fails a second time, and say so: the guest is emulated, and its clock stumbles
+  --retry          try what fails a second time, and say so: the guest is emulated, and its clock stumbles
   --kernel 6.12    a guest with that kernel of Debian's backports, not with that of this Debian
   --in-guest PROGRAM ARGUMENT...
                    run no case, but this program of this machine in the guest, and show what it says
@@ -153,6 +153,8 @@ struct Tally {
     skipped: usize,
     /// How each case went.
     cases: BTreeMap<String, &'static str>,
+    /// What failed, with its reason, in the order of the run.
+    failures: Vec<(String, String)>,
 }
 
 impl Tally {
@@ -172,9 +174,11 @@ impl Tally {
             Outcome::Failed(error) => {
                 self.failed += 1;
                 self.cases.insert(name.to_owned(), "FAILED");
+                let reason = format!("{error:#}").replace('\n', "\n    ");
                 println!("{name:<44} FAILED   {seconds:5.1} s");
-                println!("    {}", format!("{error:#}").replace('\n', "\n    "));
+                println!("    {reason}");
                 println!("    logs, keys and capture: {}", results.join(name).display());
+                self.failures.push((name.to_owned(), reason));
             }
         }
     }
@@ -270,6 +274,10 @@ fn in_guest(options: &Options, places: &Places) -> Result<ExitCode> {
 }
 
 fn finish(tally: &Tally, options: &Options) -> ExitCode {
+    // Once more where they are seen: of a long run often only the end is kept.
+    for (name, reason) in &tally.failures {
+        println!("FAILED {name}:\n    {reason}");
+    }
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     let bad = tally.failed > 0 || (options.require_peers && tally.skipped > 0);
     if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -325,10 +333,8 @@ fn run_all(
             Some(Ok(guest)) => {
                 let ready = if prepared { Ok(()) } else { matrix::prepare(guest) };
                 prepared = true;
-                match ready.and_then(|()| matrix::run(combination, guest)) {
-                    Ok(()) => Outcome::Passed,
-                    Err(error) => Outcome::Failed(error),
-                }
+                let run = || ready.and_then(|()| again(&combination.name, options, || matrix::run(combination, guest)));
+                run().map_or_else(Outcome::Failed, |()| Outcome::Passed)
             }
             Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
             None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing(&places.cache).join(", "))),
@@ -338,9 +344,8 @@ fn run_all(
     for name in contract {
         let started = Instant::now();
         let outcome = match &guest {
-            Some(Ok(guest)) => {
-                contract::run(guest, &places.helper, name).map_or_else(Outcome::Failed, |()| Outcome::Passed)
-            }
+            Some(Ok(guest)) => again(name, options, || contract::run(guest, &places.helper, name))
+                .map_or_else(Outcome::Failed, |()| Outcome::Passed),
             Some(Err(error)) => Outcome::Skipped(format!("no guest: {error:#}")),
             None => Outcome::Skipped(format!("missing: {}", Peer::Kernel.missing(&places.cache).join(", "))),
         };
@@ -379,16 +384,7 @@ fn attempt<'a>(
         Err(reason) => return Outcome::Skipped(reason),
     };
     let folder = places.results.join(&case.name);
-    let mut result = run_case(case, options, places, host, &folder);
-    if let (Err(error), true) = (&result, options.retry) {
-        println!(
-            "{:<44} failed at the first attempt:\n    {}",
-            case.name,
-            format!("{error:#}").replace('\n', "\n    ")
-        );
-        result = run_case(case, options, places, host, &folder);
-    }
-    match result {
+    match again(&case.name, options, || run_case(case, options, places, host, &folder)) {
         Ok(()) => {
             if !options.keep {
                 let _ = std::fs::remove_dir_all(&folder);
@@ -399,6 +395,17 @@ fn attempt<'a>(
             let _ = std::fs::write(folder.join("failure"), format!("{error:#}\n"));
             Outcome::Failed(error)
         }
+    }
+}
+
+/// Runs it, and where `--retry` allows it once more when it failed.
+fn again(name: &str, options: &Options, mut run: impl FnMut() -> Result<()>) -> Result<()> {
+    match run() {
+        Err(error) if options.retry => {
+            println!("{name:<44} failed at the first attempt:\n    {}", format!("{error:#}").replace('\n', "\n    "));
+            run()
+        }
+        result => result,
     }
 }
 
