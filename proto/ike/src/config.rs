@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq;
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
-use crate::extensions::Extensions;
+use crate::extensions::{Extensions, PpkIn};
 use crate::negotiate;
 pub use crate::open::{Gateway, IdPattern, Open, OwnedKey};
 
@@ -87,7 +87,7 @@ impl Config {
             let ppk = &remote.extensions.ppk;
             let eap =
                 matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
-            if eap && (ppk.required || ppk.id.is_some()) {
+            if eap && ppk.exchange == PpkIn::Auth && (ppk.required || ppk.id.is_some()) {
                 mistakes.push(Mistake::PpkWithEap(name()));
             }
             if !has_proposal {
@@ -157,7 +157,7 @@ pub enum Mistake {
     NoSecret(String),
     /// The two sides cannot authenticate so.
     Authentication(String, &'static str),
-    /// The remote has a post-quantum pre-shared key beside EAP.
+    /// The remote has a post-quantum pre-shared key in IKE_AUTH beside EAP.
     PpkWithEap(String),
     /// The two addresses of the remote are not of one family.
     Families(String),
@@ -189,7 +189,11 @@ impl fmt::Display for Mistake {
             }
             Mistake::Authentication(name, why) => write!(f, "remote {name}: {why}"),
             Mistake::PpkWithEap(name) => {
-                write!(f, "remote {name} has a post-quantum pre-shared key, which does not go with EAP")
+                write!(
+                    f,
+                    "remote {name} has a post-quantum pre-shared key in IKE_AUTH, which does not go with EAP: take \
+                     IKE_INTERMEDIATE (RFC 9867)"
+                )
             }
             Mistake::Families(name) => write!(f, "remote {name} has an IPv4 and an IPv6 address"),
             Mistake::PolicyFamilies(id) => write!(f, "policy {} has an IPv4 and an IPv6 end", id.0),

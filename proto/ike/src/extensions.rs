@@ -144,13 +144,27 @@ pub enum Unique {
     Keep,
 }
 
-/// The post-quantum pre-shared keys of a remote (RFC 8784); not beside EAP.
+/// In which exchange a post-quantum pre-shared key comes into the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PpkIn {
+    /// In IKE_INTERMEDIATE where the peer does that, else in IKE_AUTH.
+    #[default]
+    Either,
+    /// In IKE_AUTH (RFC 8784), which leaves what is said there to a quantum computer of tomorrow; not beside EAP.
+    Auth,
+    /// In IKE_INTERMEDIATE (RFC 9867), before anything is said of who the two are.
+    Intermediate,
+}
+
+/// The post-quantum pre-shared keys of a remote (RFC 8784, RFC 9867).
 #[derive(Clone, Debug, Default)]
 pub struct Ppks {
     /// The PPK_ID of the one that we use when we initiate, without its type; `None`: none.
     pub id: Option<Vec<u8>>,
     /// Whether there is no IKE SA without one.
     pub required: bool,
+    /// Where it is named.
+    pub exchange: PpkIn,
     /// Those that we know.
     pub keys: Arc<[Ppk]>,
 }

@@ -71,7 +71,7 @@ pub mod endpoint;
 
 pub use config::{ChildPolicy, Config, Mistake, Remote};
 pub use endpoint::Endpoint;
-pub use extensions::{Extensions, NewGateway, Ppk, Ppks, Redirect, Tcp, Unique};
+pub use extensions::{Extensions, NewGateway, Ppk, PpkIn, Ppks, Redirect, Tcp, Unique};
 pub use input::{Command, Datagram, HostAddresses, Input, Outcome};
 pub use output::{Deadline, Event, OpId, Output, StreamOp, Transmit};
 pub use question::{Answer, Desk, Question};

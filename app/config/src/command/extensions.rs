@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_ike::extensions::Childless;
-use ravelin_ike::{NewGateway, Tcp, Unique, limits};
+use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique, limits};
 use ravelin_types::Identity;
 
 use super::Conflict;
 use super::line::{Line, seconds};
-use crate::spec::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE, childless_word};
+use crate::spec::{CHILDLESS, ExtensionSpec, PPK_IN, TCP_PORT, UNIQUE, childless_word};
 use crate::value::address::{Address, address};
 use crate::value::{BadValue, did_you_mean, identity, quantity};
 
@@ -68,7 +68,7 @@ pub struct ExtensionArgs {
     /// starts asks for a ticket, the other gives it
     #[arg(long)]
     resumption: bool,
-    /// Name of a post-quantum pre-shared key (RFC 8784) that both sides have, as fqdn:NAME or keyid:TEXT
+    /// Name of a post-quantum pre-shared key (RFC 8784, RFC 9867) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
     /// File with the post-quantum pre-shared key, readable by its owner only
@@ -77,12 +77,23 @@ pub struct ExtensionArgs {
     /// No IKE SA without the post-quantum pre-shared key
     #[arg(long, requires = "ppk_id")]
     ppk_required: bool,
+    /// In which exchange the post-quantum pre-shared key comes into the keys: auth (RFC 8784; not with EAP), intermediate (RFC
+    /// 9867, before the two say who they are), or either, the latter where the peer does it
+    #[arg(long, value_name = "EXCHANGE", requires = "ppk_id", default_value = "either", value_parser = ppk_in)]
+    ppk_in: PpkIn,
     /// Take so many requests of the peer at once, and send as many where it takes them (RFC 7296 §2.3)
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::WINDOW)))]
     window: u32,
     /// The peer may be a cluster whose members take over from each other (RFC 6311)
     #[arg(long)]
     cluster: bool,
+}
+
+fn ppk_in(text: &str) -> Result<PpkIn, BadValue> {
+    PPK_IN.iter().find(|(word, _)| *word == text).map(|(_, exchange)| *exchange).ok_or_else(|| {
+        let hint = did_you_mean(text, PPK_IN.iter().map(|(word, _)| *word));
+        BadValue::new(format!("expected either, auth or intermediate{hint}"))
+    })
 }
 
 fn childless(text: &str) -> Result<Childless, String> {
@@ -113,8 +124,8 @@ impl ExtensionArgs {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
-        let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, window, cluster, .. } =
-            self.clone();
+        let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
+        let ExtensionArgs { window, cluster, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -128,6 +139,7 @@ impl ExtensionArgs {
             ppk_id,
             ppk_file,
             ppk_required,
+            ppk_in,
             window,
             cluster,
         })
@@ -156,6 +168,7 @@ impl ExtensionSpec {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));
             line.value("--ppk-file", file.display());
             line.flag("--ppk-required", self.ppk_required);
+            line.optional("--ppk-in", (self.ppk_in != PpkIn::Either).then(|| self.ppk_in_word()));
         }
     }
 }

@@ -41,6 +41,6 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         ),
         window: spec.window,
         cluster: spec.cluster,
-        ppk: Ppks { id, required: spec.ppk_required, keys: keys.into() },
+        ppk: Ppks { id, required: spec.ppk_required, exchange: spec.ppk_in, keys: keys.into() },
     }
 }

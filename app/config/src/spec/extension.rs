@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ravelin_ike::extensions::Childless;
-use ravelin_ike::{NewGateway, Tcp, Unique};
+use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique};
 use ravelin_types::Identity;
 
 use crate::value::address::Address;
@@ -23,6 +23,10 @@ pub const CHILDLESS: [(&str, Childless); 4] = [
     ("prefer", Childless::Prefer),
     ("force", Childless::Force),
 ];
+
+/// The words for the exchange in which a post-quantum pre-shared key is named.
+pub const PPK_IN: &[(&str, PpkIn)] =
+    &[("either", PpkIn::Either), ("auth", PpkIn::Auth), ("intermediate", PpkIn::Intermediate)];
 
 /// The word for it.
 pub fn childless_word(childless: Childless) -> &'static str {
@@ -54,6 +58,8 @@ pub struct ExtensionSpec {
     pub ppk_file: Option<PathBuf>,
     /// Whether there is no IKE SA without one.
     pub ppk_required: bool,
+    /// In which exchange it is named.
+    pub ppk_in: PpkIn,
     /// How many requests are under way at once; 0 is 1.
     pub window: u32,
     /// Whether the peer may be a cluster.
@@ -61,6 +67,11 @@ pub struct ExtensionSpec {
 }
 
 impl ExtensionSpec {
+    /// The word of [`ExtensionSpec::ppk_in`].
+    pub fn ppk_in_word(&self) -> &'static str {
+        PPK_IN.iter().find(|(_, known)| *known == self.ppk_in).map_or("either", |(word, _)| word)
+    }
+
     /// The word of [`ExtensionSpec::unique`].
     pub fn unique_word(&self) -> &'static str {
         UNIQUE.iter().find(|(_, unique)| *unique == self.unique).map_or("no", |(word, _)| word)

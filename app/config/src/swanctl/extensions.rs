@@ -4,7 +4,7 @@ use ravelin_ike::extensions::{Childless, NoGateway};
 use ravelin_ike::{Tcp, limits};
 
 use super::reader::{Reader, flag, time};
-use crate::spec::{CHILDLESS, ExtensionSpec, TCP_PORT, UNIQUE};
+use crate::spec::{CHILDLESS, ExtensionSpec, PPK_IN, TCP_PORT, UNIQUE};
 use crate::value::address::{self, Address};
 use crate::value::who;
 
@@ -46,6 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         ppk_id: reader.value("ppk_id", who::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),
+        // Ours: strongSwan has no key in IKE_INTERMEDIATE.
+        ppk_in: reader.word("ppk_in", PPK_IN).unwrap_or_default(),
         // Ours: strongSwan always takes part.
         cluster: reader.flag("cluster").unwrap_or(false),
         // Ours: strongSwan has one.

@@ -418,6 +418,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     if let Some(id) = &spec.extensions.ppk_id {
         remote.put("ppk-id", id);
         remote.put("ppk-required", yes_no(spec.extensions.ppk_required));
+        remote.put("ppk-in", spec.extensions.ppk_in_word());
     }
     let served = |policy: &&PolicyEntry| policy.spec.esp.as_ref().is_some_and(|esp| esp.remote == spec.name);
     remote.put_list("policies", model.policies().filter(served).map(|policy| policy.spec.name.clone()));

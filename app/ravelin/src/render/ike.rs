@@ -120,7 +120,12 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         }
         if let Some(id) = remote.text("ppk-id") {
             let required = if field(remote, "ppk-required") == "yes" { "required" } else { "optional" };
-            let _ = writeln!(out, "  Post-quantum pre-shared key: {id}, {required}");
+            let exchange = match field(remote, "ppk-in") {
+                "auth" => ", in IKE_AUTH",
+                "intermediate" => ", in IKE_INTERMEDIATE",
+                _ => "",
+            };
+            let _ = writeln!(out, "  Post-quantum pre-shared key: {id}, {required}{exchange}");
         }
         let _ = writeln!(out, "  Policies: {}", joined(remote, "policies"));
         for (_, failure) in remote.section("failures").iter().flat_map(|failures| failures.sections()) {

@@ -53,6 +53,12 @@ impl Skeyseed {
         Skeyseed(prf_once(prf, old_sk_d.expose(), &[b"Resumption", nonces.initiator, nonces.responder]))
     }
 
+    /// `prf+(PPK, SK_d)`, as long as an output of the prf: what the keys are made from anew with a post-quantum pre-shared key
+    /// (RFC 9867 §3.1).
+    pub fn with_ppk(prf: &dyn PrfAlg, ppk: &Secret, sk_d: &Secret) -> Self {
+        Skeyseed(prf_plus(prf, ppk.expose(), &[sk_d.expose()], prf.output_len()))
+    }
+
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`
     /// (RFC 7296 §2.14). The SPIs are those of the IKE SA the keys are for: the new ones after a rekey.
     pub fn derive(self, algs: &IkeAlgs, nonces: Nonces<'_>, spi_i: IkeSpi, spi_r: IkeSpi) -> IkeKeys {

@@ -60,7 +60,9 @@ impl<'a> Libreswan<'a> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("ipsec.conf"), format!("{COMMON}{conf}"))?;
         let secrets = folder.join("ipsec.secrets");
-        fs::write(&secrets, format!(": PSK \"{SECRET}\"\n"))?;
+        // Without a word of it in its connection a key that is there is offered to everybody.
+        let ppk = if conf.contains("ppk=") { format!(": PPKS \"ppk.lab\" \"{SECRET}\"\n") } else { String::new() };
+        fs::write(&secrets, format!(": PSK \"{SECRET}\"\n{ppk}"))?;
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600))?;
         let script = format!(
             "cd {}; rm -rf nss; mkdir nss; certutil -N -d sql:nss --empty-password{}",

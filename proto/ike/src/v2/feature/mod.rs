@@ -10,6 +10,7 @@ pub(crate) mod message_id_sync;
 pub(crate) mod mobike;
 pub(crate) mod nat;
 pub(crate) mod ppk;
+pub(crate) mod ppk_intermediate;
 pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 pub(crate) mod resumption;

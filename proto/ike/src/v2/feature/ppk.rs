@@ -1,4 +1,4 @@
-//! Post-quantum pre-shared keys: a secret that both sides have is mixed into SK_d, SK_pi and SK_pr.
+//! Post-quantum pre-shared keys in IKE_AUTH: a secret that both sides have is mixed into SK_d, SK_pi and SK_pr.
 //!
 //! ```text
 //!   HDR, SAi1, KEi, Ni, N(USE_PPK)  -->
@@ -7,9 +7,10 @@
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, N(PPK_IDENTITY)}    with the key
 //!                             <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}                      without, where it is optional
 //! ```
+//! Who also does it in IKE_INTERMEDIATE (`ppk_intermediate.rs`) says both in IKE_SA_INIT, and the responder one of them.
 //! Read RFC 8784 §3 and §5.1 before changing this file.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,60 +18,106 @@ use alloc::vec::Vec;
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, Notify, NotifyType, Payload};
 
+use super::ppk_intermediate;
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
-use crate::extensions::Ppk;
+use crate::extensions::{Ppk, PpkIn};
 use crate::v2::message::Payloads;
 
 /// PPK_ID_FIXED (RFC 8784 §5.1).
 const FIXED: u8 = 2;
 
-/// Whether the remote is one that a PPK can be used with.
+/// What both sides said of PPKs in IKE_SA_INIT, and what became of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Ppking {
+    /// Nothing in common.
+    #[default]
+    No,
+    /// One is named in IKE_AUTH.
+    InAuth,
+    /// One is to be named in IKE_INTERMEDIATE.
+    Due,
+    /// It was; this is in the keys, or none that both have.
+    Settled(Option<Ppk>),
+}
+
+/// Whether the remote is one that names its key in IKE_AUTH.
 fn fits(remote: &Remote) -> bool {
-    !matches!(remote.local_auth, LocalAuth::Eap(_)) && !matches!(remote.remote_auth, RemoteAuth::Eap(_))
+    let eap = matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
+    !eap && remote.extensions.ppk.exchange != PpkIn::Intermediate
 }
 
 /// `N(USE_PPK)` of an initiator.
 pub(crate) fn offer(remote: &Remote) -> Option<Payload> {
-    (fits(remote) && remote.extensions.ppk.own().is_some()).then(announce)
+    (fits(remote) && remote.extensions.ppk.own().is_some()).then(|| announce(NotifyType::USE_PPK))
 }
 
-/// `N(USE_PPK)` of a responder, to an initiator that announced it, if one of the remotes that it may be has a key.
-pub(crate) fn answer(payloads: &Payloads, candidates: &[Arc<Remote>]) -> Option<Payload> {
-    let known = candidates.iter().any(|remote| fits(remote) && !remote.extensions.ppk.keys.is_empty());
-    (known && announced(payloads)).then(announce)
-}
-
-fn announce() -> Payload {
-    Payload::Notify(Notify::new(NotifyType::USE_PPK, Vec::new()))
-}
-
-/// Whether the peer announces that it uses PPKs.
-pub(crate) fn announced(payloads: &Payloads) -> bool {
-    payloads.notify(NotifyType::USE_PPK).is_some()
-}
-
-/// The key that an initiator goes on with; `used` says whether both sides announced it.
-pub(crate) fn chosen(remote: &Remote, used: bool) -> Result<Option<Ppk>, Error> {
-    let ppk = &remote.extensions.ppk;
-    match (ppk.own().filter(|_| used), ppk.required) {
-        (None, true) if ppk.own().is_none() => Err(Error::Misuse("the post-quantum pre-shared key is not there")),
-        (None, true) => Err(missing(vec!["no post-quantum pre-shared key".into()])),
-        (own, _) => Ok(own.cloned()),
+/// What an initiator makes of the answer.
+pub(crate) fn agreed(remote: &Remote, payloads: &Payloads) -> Ppking {
+    if ppk_intermediate::agreed(remote, payloads) {
+        Ppking::Due
+    } else if offer(remote).is_some() && announced(payloads, NotifyType::USE_PPK) {
+        Ppking::InAuth
+    } else {
+        Ppking::No
     }
+}
+
+/// What a responder makes of it, to an initiator that announced it, if one of the remotes that it may be has a key; and what it
+/// says.
+pub(crate) fn answer(payloads: &Payloads, candidates: &[Arc<Remote>]) -> (Ppking, Option<Payload>) {
+    if let Some(notify) = ppk_intermediate::answer(payloads, candidates) {
+        return (Ppking::Due, Some(notify));
+    }
+    let known = candidates.iter().any(|remote| fits(remote) && !remote.extensions.ppk.keys.is_empty());
+    match known && announced(payloads, NotifyType::USE_PPK) {
+        true => (Ppking::InAuth, Some(announce(NotifyType::USE_PPK))),
+        false => (Ppking::No, None),
+    }
+}
+
+/// That we do this.
+pub(super) fn announce(how: NotifyType) -> Payload {
+    Payload::Notify(Notify::new(how, Vec::new()))
+}
+
+/// Whether the peer announces it.
+pub(super) fn announced(payloads: &Payloads, how: NotifyType) -> bool {
+    payloads.notify(how).is_some()
+}
+
+/// The key that an initiator mixes in for IKE_AUTH.
+pub(crate) fn chosen(remote: &Remote, agreed: &Ppking) -> Result<Option<Ppk>, Error> {
+    let ppk = &remote.extensions.ppk;
+    match (agreed, ppk.own()) {
+        (Ppking::Settled(Some(_)), _) => Ok(None),
+        (Ppking::InAuth, Some(own)) => Ok(Some(own.clone())),
+        _ if !ppk.required => Ok(None),
+        (_, None) => Err(Error::Misuse("the post-quantum pre-shared key is not there")),
+        _ => Err(missing(vec!["no post-quantum pre-shared key".into()])),
+    }
+}
+
+/// PPK_ID, with its type.
+pub(super) fn ppk_id(ppk: &Ppk) -> Vec<u8> {
+    [&[FIXED][..], &ppk.id].concat()
+}
+
+/// The name in PPK_ID, of the type that we know.
+pub(super) fn name(ppk_id: &[u8]) -> Option<&[u8]> {
+    ppk_id.split_first().filter(|(kind, _)| **kind == FIXED).map(|(_, id)| id)
 }
 
 /// `N(PPK_IDENTITY, PPK_ID)`.
 pub(crate) fn identity(ppk: &Ppk) -> Payload {
-    let data = [&[FIXED][..], &ppk.id].concat();
-    Payload::Notify(Notify::new(NotifyType::PPK_IDENTITY, data))
+    Payload::Notify(Notify::new(NotifyType::PPK_IDENTITY, ppk_id(ppk)))
 }
 
 /// `N(PPK_IDENTITY)`: the key is in use.
 pub(crate) fn in_use() -> Payload {
-    Payload::Notify(Notify::new(NotifyType::PPK_IDENTITY, Vec::new()))
+    announce(NotifyType::PPK_IDENTITY)
 }
 
 /// `N(NO_PPK_AUTH)`, from what AUTH would be without the key.
@@ -80,7 +127,7 @@ pub(crate) fn without(auth: &[u8]) -> Payload {
 
 /// What a responder judges the initiator by.
 pub(crate) enum Judged {
-    /// AUTH, without a PPK.
+    /// AUTH, without a PPK that would have to be mixed in.
     Plain,
     /// AUTH, with this key mixed in.
     Mixed(Secret),
@@ -88,35 +135,41 @@ pub(crate) enum Judged {
     Without(Auth),
 }
 
-/// What the request of an initiator comes to (RFC 8784 §3, Table 1); `used` says whether both sides announced PPKs.
-pub(crate) fn judge(remote: &Remote, used: bool, auth: &Auth, payloads: &Payloads) -> Result<Judged, Error> {
-    let ppk = &remote.extensions.ppk;
-    if !used {
-        return if ppk.required {
-            Err(missing(vec!["no post-quantum pre-shared key".into()]))
-        } else {
-            Ok(Judged::Plain)
-        };
+/// What the request of an initiator comes to (RFC 8784 §3, Table 1).
+pub(crate) fn judge(remote: &Remote, agreed: &Ppking, auth: &Auth, payloads: &Payloads) -> Result<Judged, Error> {
+    if !matches!(agreed, Ppking::InAuth) {
+        return ppk_intermediate::admit(remote, agreed).map(|()| Judged::Plain);
     }
-    let named = payloads.notify(NotifyType::PPK_IDENTITY).map(|notify| notify.data.as_slice());
-    let Some([kind, id @ ..]) = named else {
+    let ppk = &remote.extensions.ppk;
+    let Some(id) = payloads.notify(NotifyType::PPK_IDENTITY).map(|notify| notify.data.as_slice()) else {
         return Err(missing(vec!["no PPK_IDENTITY".into()]));
     };
-    if let Some(ppk) = ppk.find(id).filter(|_| *kind == FIXED) {
+    if let Some(ppk) = name(id).and_then(|id| ppk.find(id)) {
         return Ok(Judged::Mixed(ppk.secret.clone()));
     }
     match payloads.notify(NotifyType::NO_PPK_AUTH).filter(|_| !ppk.required) {
         Some(notify) => Ok(Judged::Without(Auth { method: auth.method, data: notify.data.clone() })),
-        None => Err(missing(vec![alloc::format!("a key that is not known here: {}", words(id))])),
+        None => Err(missing(vec![unknown(id)])),
+    }
+}
+
+/// The same for one that begins EAP.
+pub(crate) fn admit_eap(remote: &Remote, agreed: &Ppking) -> Result<(), Error> {
+    match agreed {
+        Ppking::InAuth => Err(Error::Misuse("a post-quantum pre-shared key in IKE_AUTH does not go with EAP")),
+        _ => ppk_intermediate::admit(remote, agreed),
     }
 }
 
 /// Where there is no IKE SA without a PPK.
-pub(crate) fn missing(theirs: Vec<alloc::string::String>) -> Error {
-    let ours = vec!["a post-quantum pre-shared key that both sides have (RFC 8784)".to_string()];
+pub(crate) fn missing(theirs: Vec<String>) -> Error {
+    let ours = vec!["a post-quantum pre-shared key that both sides have (RFC 8784, RFC 9867)".to_string()];
     Error::Authentication(Disagreement::new(Part::Ppk, theirs, ours))
 }
 
-fn words(id: &[u8]) -> alloc::string::String {
-    alloc::string::String::from_utf8_lossy(id).chars().filter(|c| !c.is_control()).collect()
+/// Words about a key that we do not have.
+pub(super) fn unknown(ppk_id: &[u8]) -> String {
+    let id = String::from_utf8_lossy(ppk_id.get(1..).unwrap_or_default());
+    let id: String = id.chars().filter(|c| !c.is_control()).collect();
+    alloc::format!("a key that is not known here: {id}")
 }

@@ -35,6 +35,7 @@ use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
@@ -75,8 +76,8 @@ impl InitAnswered {
             self.repeat(&message, datagram, core);
             return Some(self.keep(ends));
         }
-        let due = self.due();
-        let expected = header.exchange == due && !header.flags.is_response() && header.message_id == self.init.next_id;
+        let expected =
+            self.is_due(header.exchange) && !header.flags.is_response() && header.message_id == self.init.next_id;
         let Some(protected) = message.protected.filter(|_| expected) else {
             core.counters.unexpected += 1;
             return Some(self.keep(ends));
@@ -85,6 +86,7 @@ impl InitAnswered {
             core.counters.forged += 1;
             return Some(self.keep(ends));
         };
+        self.heard = header.exchange;
         if let Some(refused) = &self.refused {
             core.counters.repeated += 1;
             // RFC 7383 §2.6.1: one answer for all fragments of a request.
@@ -104,9 +106,9 @@ impl InitAnswered {
         let peer = if same { datagram.remote } else { ends.peer };
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
-        if due == ExchangeType::IKE_INTERMEDIATE {
+        if header.exchange == ExchangeType::IKE_INTERMEDIATE {
             self.init.absorb_request(&whole);
-            let exchanged = payloads.and_then(|payloads| self.exchange(&payloads, core));
+            let exchanged = payloads.and_then(|payloads| self.exchange(&payloads, &now_at, core));
             let answered = exchanged.and_then(|made| self.answer_intermediate(&now_at, made, datagram, core));
             return match answered {
                 Ok(()) => Some(self.keep(now_at)),
@@ -148,18 +150,20 @@ impl InitAnswered {
         Phase::InitAnswered(self).with(ends)
     }
 
-    /// RFC 9242 §3.2: all that was agreed on comes before IKE_AUTH.
-    fn due(&self) -> ExchangeType {
-        match self.init.done < self.init.additional.len() {
-            true => ExchangeType::IKE_INTERMEDIATE,
-            false => ExchangeType::IKE_AUTH,
+    /// RFC 9242 §3.2: all key exchanges that were agreed on come before IKE_AUTH. Whoever names no PPK where it could, goes
+    /// without.
+    fn is_due(&self, exchange: ExchangeType) -> bool {
+        let additional = self.init.done < self.init.additional.len();
+        match exchange {
+            ExchangeType::IKE_INTERMEDIATE => additional || matches!(self.init.ppks, Ppking::Due),
+            ExchangeType::IKE_AUTH => !additional,
+            _ => false,
         }
     }
 
     /// Refuses the whole, at the addresses at which the request came.
     pub(crate) fn refuse(self: Box<Self>, ends: Ends, error: &Error, at: Way, core: &mut Core) -> Option<IkeSa> {
-        let due = self.due();
-        let exchange = if due == ExchangeType::IKE_AUTH { "IKE_AUTH" } else { "IKE_INTERMEDIATE" };
+        let exchange = if self.heard == ExchangeType::IKE_AUTH { "IKE_AUTH" } else { "IKE_INTERMEDIATE" };
         core.failed(error.failure(ends.place(self.remote_name(), exchange, None)));
         self.refuse_with(ends, Payload::Notify(error.notify()), at, core)
     }
@@ -172,7 +176,7 @@ impl InitAnswered {
         at: Way,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let header = ends.header(self.due(), true, self.init.next_id);
+        let header = ends.header(self.heard, true, self.init.next_id);
         let message = self.init.protection.seal(&header, &[answer], &mut *core.rng).ok()?;
         core.send(at, &message, 0);
         self.refused = Some(message);
@@ -215,14 +219,12 @@ impl InitAnswered {
         };
         childless::admit(remote, left_out)?;
         if by_eap {
-            if self.init.ppks {
-                return Err(Error::Misuse("a post-quantum pre-shared key does not go with EAP"));
-            }
+            ppk::admit_eap(remote, &self.init.ppks)?;
             let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
             return Ok((Request { payloads, remote, id, at }, None));
         }
         let mut auth = payloads.auth()?;
-        let judged = ppk::judge(remote, self.init.ppks, auth, &payloads)?;
+        let judged = ppk::judge(remote, &self.init.ppks, auth, &payloads)?;
         match &judged {
             ppk::Judged::Plain => {}
             ppk::Judged::Mixed(secret) => self.init.mix(secret),

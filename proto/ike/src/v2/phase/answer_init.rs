@@ -42,6 +42,7 @@ use crate::sealed::Sealed;
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -53,7 +54,9 @@ pub(crate) struct InitAnswered {
     pub(crate) suite: IkeSuite,
     pub(crate) expire_at: Instant,
     pub(crate) init: InitExchange,
-    /// The answer to an IKE_AUTH request that failed, kept in case it is lost.
+    /// The exchange of its last request that verifies.
+    pub(crate) heard: ExchangeType,
+    /// The answer to a request that failed, kept in case it is lost.
     pub(crate) refused: Option<Sealed>,
     /// The last IKE_INTERMEDIATE request that was answered.
     pub(crate) answered: Option<Answered>,
@@ -184,6 +187,7 @@ fn answer(
         suite: init.suite,
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         init,
+        heard: header.exchange,
         refused: None,
         answered: None,
     };
@@ -335,11 +339,11 @@ fn build(
     if hashes.is_some() || may_sign {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
-    let ppk = ppk::answer(payloads, &candidates);
-    let ppks = ppk.is_some();
-    answer.extend(ppk);
-    // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer.
-    if agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..))) {
+    let (ppks, notify) = ppk::answer(payloads, &candidates);
+    answer.extend(notify);
+    // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer; RFC 9867 §3.1: nor a PPK.
+    let additional = agreed.transforms.iter().any(|transform| matches!(transform, Transform::AddKe(..)));
+    if additional || matches!(ppks, Ppking::Due) {
         answer.push(intermediate::notify());
     }
     answer.extend(childless::answer(&candidates));

@@ -27,6 +27,7 @@ use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::input::Datagram;
 use crate::v2::feature::intermediate::IntAuth;
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{childless, fragmentation, nat, redirect};
 use crate::v2::message::{Payloads, Protection};
@@ -74,7 +75,7 @@ pub(super) fn build(
         additional: Vec::new(),
         done: 0,
         int_auth: IntAuth::default(),
-        ppks: false,
+        ppks: Ppking::No,
         plain: None,
         childless: false,
         redirects: redirect::announced(payloads),

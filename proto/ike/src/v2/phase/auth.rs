@@ -91,7 +91,7 @@ pub(crate) fn request(
 ) -> Option<IkeSa> {
     let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());
     // What was mixed into the keys of an IKE SA that is resumed is in them.
-    let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, init.ppks) };
+    let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, &init.ppks) };
     let (ppk, left_out) = match chosen.and_then(|ppk| Ok((ppk, left_out?))) {
         Ok(chosen) => chosen,
         Err(error) => {

@@ -11,6 +11,7 @@ use ravelin_wire::ike::v2::Id;
 
 use crate::auth::Claim;
 use crate::v2::feature::intermediate::IntAuth;
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::Session;
 use crate::v2::message::Protection;
 
@@ -34,9 +35,9 @@ pub(crate) struct InitExchange {
     pub(crate) additional: Vec<KeMethod>,
     pub(crate) done: usize,
     pub(crate) int_auth: IntAuth,
-    /// Whether both sides announced post-quantum pre-shared keys (RFC 8784).
-    pub(crate) ppks: bool,
-    /// The keys without the one that is mixed in, if one is.
+    /// What the two make of post-quantum pre-shared keys (RFC 8784, RFC 9867).
+    pub(crate) ppks: Ppking,
+    /// The keys without the one that is mixed in for IKE_AUTH, if one is.
     pub(crate) plain: Option<IkeKeys>,
     /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
     pub(crate) childless: bool,
@@ -104,7 +105,8 @@ impl InitExchange {
 
     /// Whether a post-quantum pre-shared key is behind the keys.
     pub(crate) fn has_ppk(&self) -> bool {
-        self.resumed.as_ref().map_or(self.plain.is_some(), |session| session.ppk)
+        let own = self.plain.is_some() || matches!(self.ppks, Ppking::Settled(Some(_)));
+        self.resumed.as_ref().map_or(own, |session| session.ppk)
     }
 
     /// Ni and Nr.

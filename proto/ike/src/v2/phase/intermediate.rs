@@ -1,8 +1,11 @@
-//! IKE_INTERMEDIATE: one additional key exchange each, between IKE_SA_INIT and IKE_AUTH, from either side.
+//! IKE_INTERMEDIATE: one additional key exchange each, and then a post-quantum pre-shared key, between IKE_SA_INIT and IKE_AUTH,
+//! from either side.
 //!
 //! ```text
 //!   HDR, SK {KEi(n)}  -->
 //!                     <--  HDR, SK {KEr(n)}          both go on with the keys that come of it
+//!   HDR, SK {N(PPK_IDENTITY_KEY)}  -->
+//!                     <--  HDR, SK {[N(PPK_IDENTITY)]}   the same (`feature/ppk_intermediate.rs`)
 //! ```
 //! Whoever does not finish what was agreed on in IKE_SA_INIT gets no IKE_AUTH through: its message ID and its keys are
 //! others. Everything is bound to AUTH (`feature/intermediate.rs`).
@@ -11,9 +14,10 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::slice;
 
 use ravelin_crypto::KePrivate;
-use ravelin_crypto::ikev2::Skeyseed;
+use ravelin_crypto::ikev2::{IkeKeys, Skeyseed};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
@@ -26,12 +30,14 @@ use super::init_exchange::InitExchange;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
+use crate::extensions::Ppk;
 use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
-use crate::v2::feature::intermediate;
+use crate::v2::feature::ppk::Ppking;
+use crate::v2::feature::{intermediate, ppk, ppk_intermediate};
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
 use crate::want::Want;
@@ -43,8 +49,23 @@ pub(crate) struct IntermediateRequested {
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
     pub(crate) init: InitExchange,
-    method: KeMethod,
-    ke: Box<dyn KePrivate>,
+    step: Step,
+}
+
+/// What an exchange is for.
+enum Step {
+    /// A key exchange by this method.
+    Ke(KeMethod, Box<dyn KePrivate>),
+    /// The post-quantum pre-shared key.
+    Ppk(Ppk),
+}
+
+/// What an exchange brings into the keys.
+pub(crate) enum Gain {
+    /// The secret of an additional key exchange.
+    Shared(Secret),
+    /// What became of the post-quantum pre-shared key.
+    Ppk(Option<Ppk>),
 }
 
 /// Goes on from IKE_SA_INIT, with the next additional key exchange or with IKE_AUTH.
@@ -55,22 +76,31 @@ pub(crate) fn go_on(
     mut init: InitExchange,
     core: &mut Core,
 ) -> Option<IkeSa> {
-    let Some(method) = init.additional.get(init.done).copied() else {
-        return auth::request(ends, remote, wants, init, core);
+    let own = remote.extensions.ppk.own().filter(|_| matches!(init.ppks, Ppking::Due));
+    let step = match (init.additional.get(init.done).copied(), own) {
+        (Some(method), _) => {
+            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"));
+            alg.map(|alg| Step::Ke(method, alg.generate(&mut *core.rng)))
+        }
+        (None, Some(own)) => Ok(Step::Ppk(own.clone())),
+        (None, None) => return auth::request(ends, remote, wants, init, core),
     };
-    let request = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in")).and_then(|alg| {
-        let ke = alg.generate(&mut *core.rng);
-        let chain = Chain::new(&[Payload::Ke(Ke { method, data: ke.public().to_vec() })])?;
+    let request = step.and_then(|step| {
+        let content = match &step {
+            Step::Ke(method, ke) => Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }),
+            Step::Ppk(own) => ppk_intermediate::name(own, &init, ends.spis()),
+        };
+        let chain = Chain::new(&[content])?;
         let header = ends.header(ExchangeType::IKE_INTERMEDIATE, false, init.next_id);
         let head = intermediate::head(&header, &chain);
         init.int_auth.absorb(true, init.algs.prf, &init.keys.sk_pi, &head, chain.bytes());
-        Ok((ke, init.protection.seal_chain(&header, &chain, &mut *core.rng)))
+        Ok((step, init.protection.seal_chain(&header, &chain, &mut *core.rng)))
     });
     match request {
-        Ok((ke, message)) => {
+        Ok((step, message)) => {
             core.send(ends.way(), &message, 0);
             let retry = Retry::new(message, remote.retransmission, core.now);
-            let phase = IntermediateRequested { remote, wants, retry, init, method, ke };
+            let phase = IntermediateRequested { remote, wants, retry, init, step };
             Some(Phase::IntermediateRequested(Box::new(phase)).with(ends))
         }
         Err(error) => {
@@ -110,9 +140,9 @@ impl IntermediateRequested {
         let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         match payloads.and_then(|payloads| self.accept(&payloads)) {
-            Ok(shared) => {
+            Ok(gain) => {
                 let IntermediateRequested { remote, wants, mut init, .. } = *self;
-                match init.advance(&shared, &ends, true) {
+                match init.advance([gain], &ends, true) {
                     Ok(_) => go_on(ends, remote, wants, init, core),
                     Err(error) => {
                         core.failed(error.failure(ends.place(&remote.name, "IKE_INTERMEDIATE", None)));
@@ -127,15 +157,20 @@ impl IntermediateRequested {
         }
     }
 
-    fn accept(&self, payloads: &Payloads) -> Result<Secret, Error> {
+    fn accept(&self, payloads: &Payloads) -> Result<Gain, Error> {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        let ke = payloads.ke()?;
-        if ke.method != self.method {
-            return Err(Error::Violation("a key exchange value of another method"));
+        match &self.step {
+            Step::Ke(method, own) => {
+                let ke = payloads.ke()?;
+                if ke.method != *method {
+                    return Err(Error::Violation("a key exchange value of another method"));
+                }
+                own.agree(&ke.data).map(Gain::Shared).map_err(|_| Error::BadPublicValue)
+            }
+            Step::Ppk(own) => ppk_intermediate::taken(&self.remote, own, payloads).map(Gain::Ppk),
         }
-        self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
@@ -166,26 +201,44 @@ impl InitExchange {
         self.int_auth.absorb(true, self.algs.prf, &self.keys.sk_pi, &whole.head, &whole.content);
     }
 
-    /// Goes over to the keys that a further shared secret gives. Returns the protection that was in use.
+    /// Goes over to the keys that come of an exchange. Returns the protection that was in use, if there is another now.
     ///
     /// RFC 9370 §2.2.2: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr), which has the form of a rekey.
-    fn advance(&mut self, shared: &Secret, ends: &Ends, initiator: bool) -> Result<Protection, Error> {
-        let nonces = self.nonces();
-        let seed = Skeyseed::rekeyed(self.algs.prf, &self.keys.sk_d, core::slice::from_ref(shared), nonces);
-        let keys = seed.derive(&self.algs, nonces, ends.spi_i, ends.spi_r);
+    fn advance(
+        &mut self,
+        gains: impl IntoIterator<Item = Gain>,
+        ends: &Ends,
+        initiator: bool,
+    ) -> Result<Option<Protection>, Error> {
+        self.next_id += 1;
+        let mut made: Option<IkeKeys> = None;
+        for gain in gains {
+            let nonces = self.nonces();
+            let sk_d = &made.as_ref().unwrap_or(&self.keys).sk_d;
+            let seed = match &gain {
+                Gain::Shared(shared) => Some(Skeyseed::rekeyed(self.algs.prf, sk_d, slice::from_ref(shared), nonces)),
+                Gain::Ppk(ppk) => ppk.as_ref().map(|ppk| Skeyseed::with_ppk(self.algs.prf, &ppk.secret, sk_d)),
+            };
+            made = seed.map(|seed| seed.derive(&self.algs, nonces, ends.spi_i, ends.spi_r)).or(made);
+            match gain {
+                Gain::Shared(_) => self.done += 1,
+                Gain::Ppk(ppk) => self.ppks = Ppking::Settled(ppk),
+            }
+        }
+        // The same keys go on where they are: made anew they would begin with the first IV again.
+        let Some(keys) = made else { return Ok(None) };
         let protection = Protection::new(&keys, &self.algs, initiator);
         let mut protection = protection.map_err(|_| Error::Misuse("an algorithm is not built in"))?;
         protection.fragments = self.protection.fragments;
         self.keys = keys;
-        self.done += 1;
-        self.next_id += 1;
-        Ok(core::mem::replace(&mut self.protection, protection))
+        Ok(Some(core::mem::replace(&mut self.protection, protection)))
     }
 }
 
 /// The last IKE_INTERMEDIATE response, and how its exchange was protected.
 pub(crate) struct Answered {
-    protection: Protection,
+    /// `None`: as what comes next is.
+    protection: Option<Protection>,
     response: Sealed,
     id: u32,
     /// How often the request came again.
@@ -204,7 +257,8 @@ impl InitAnswered {
     /// Answers it again.
     pub(crate) fn repeat(&mut self, message: &Message, datagram: Datagram<'_>, core: &mut Core) {
         let Some((answered, protected)) = self.answered.as_mut().zip(message.protected) else { return };
-        if answered.protection.open(datagram.data, &protected).is_err() {
+        let protection = answered.protection.as_ref().unwrap_or(&self.init.protection);
+        if protection.open(datagram.data, &protected).is_err() {
             core.counters.forged += 1;
             return;
         }
@@ -216,35 +270,55 @@ impl InitAnswered {
         }
     }
 
-    /// `HDR, SK {KEi(n)}`, opened: the public value for the answer, and the secret.
-    pub(crate) fn exchange(&self, payloads: &Payloads, core: &mut Core) -> Result<(Ke, Secret), Error> {
-        let ke = payloads.ke()?;
+    /// `HDR, SK {[KEi(n)], [N(PPK_IDENTITY_KEY), ...]}`, opened: what the answer holds, and what comes into the keys.
+    pub(crate) fn exchange(
+        &self,
+        payloads: &Payloads,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<(Vec<Payload>, Vec<Gain>), Error> {
+        let (mut answer, mut gains) = (Vec::new(), Vec::new());
         let method = self.init.additional.get(self.init.done).copied();
-        let Some(method) = method.filter(|method| *method == ke.method) else {
-            return Err(Error::Violation("a key exchange value of another method"));
-        };
-        let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-        let (data, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
-        Ok((Ke { method, data }, shared))
+        if let Some(method) = method {
+            let ke = payloads.ke()?;
+            if ke.method != method {
+                return Err(Error::Violation("a key exchange value of another method"));
+            }
+            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
+            let (data, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+            answer.push(Payload::Ke(Ke { method, data }));
+            gains.push(Gain::Shared(shared));
+        }
+        // An exchange that is not for a key exchange is for this.
+        let names = method.is_none() || ppk_intermediate::names(payloads);
+        if names && matches!(self.init.ppks, Ppking::Due) {
+            let found = ppk_intermediate::found(payloads, &self.candidates, &self.init, ends.spis());
+            if found.is_none() && self.candidates.iter().all(|remote| remote.extensions.ppk.required) {
+                return Err(ppk::missing(Vec::from(["no key that is known here".into()])));
+            }
+            answer.extend(found.as_ref().map(ppk::identity));
+            gains.push(Gain::Ppk(found));
+        }
+        Ok((answer, gains))
     }
 
     /// Sends the answer and goes over to the new keys.
     pub(crate) fn answer_intermediate(
         &mut self,
         ends: &Ends,
-        (ke, shared): (Ke, Secret),
+        (answer, gains): (Vec<Payload>, Vec<Gain>),
         datagram: Datagram<'_>,
         core: &mut Core,
     ) -> Result<(), Error> {
         let init = &mut self.init;
         let id = init.next_id;
         let header = ends.header(ExchangeType::IKE_INTERMEDIATE, true, id);
-        let chain = Chain::new(&[Payload::Ke(ke)])?;
+        let chain = Chain::new(&answer)?;
         let head = intermediate::head(&header, &chain);
         init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &head, chain.bytes());
         let response = init.protection.seal_chain(&header, &chain, &mut *core.rng);
         core.send(datagram.way(), &response, 0);
-        let protection = init.advance(&shared, ends, false)?;
+        let protection = init.advance(gains, ends, false)?;
         self.answered = Some(Answered { protection, response, id, repeated: 0 });
         Ok(())
     }

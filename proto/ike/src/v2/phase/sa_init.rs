@@ -42,8 +42,9 @@ use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
+use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{Held, Tickets};
-use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
+use crate::v2::feature::{childless, nat, ppk, ppk_intermediate, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -223,11 +224,12 @@ fn init_message(
     payloads.extend(redirect::announce(remote));
     if let Source::Exchange { offers, .. } = source {
         payloads.extend(signature_hashes::notify(core::iter::once(remote)));
-        payloads.extend(ppk::offer(remote));
-        // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE.
-        if negotiate::lists_additional(offers) {
+        let in_intermediate = ppk_intermediate::offer(remote);
+        // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE; RFC 9867 §3.1: and so does this.
+        if negotiate::lists_additional(offers) || in_intermediate.is_some() {
             payloads.push(intermediate::notify());
         }
+        payloads.extend(ppk::offer(remote).into_iter().chain(in_intermediate));
     }
     Ok(emit(&ends.header(source.kind(), false, 0), &Chain::new(&payloads)?))
 }
@@ -481,7 +483,10 @@ impl InitRequested {
             additional,
             done: 0,
             int_auth: IntAuth::default(),
-            ppks: ppk::offer(&self.remote).is_some() && ppk::announced(payloads),
+            ppks: match &self.source {
+                Source::Exchange { .. } => ppk::agreed(&self.remote, payloads),
+                Source::Ticket(_) => Ppking::No,
+            },
             plain: None,
             childless: childless::supported(payloads),
             redirects: false,

@@ -24,6 +24,7 @@ mod pad;
 pub mod peer;
 mod pfp;
 mod ppk;
+mod ppk_intermediate;
 mod reauthentication;
 mod redirect;
 mod rekey;

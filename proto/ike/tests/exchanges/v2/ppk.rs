@@ -1,9 +1,9 @@
-//! Post-quantum pre-shared keys (RFC 8784).
+//! Post-quantum pre-shared keys in IKE_AUTH (RFC 8784).
 
 use crate::lab::*;
 use crate::v2::peer::{Peer, notifies, notify};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Ppk, Ppks};
+use ravelin_ike::{Command, Ppk, PpkIn, Ppks};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::NotifyType;
 
@@ -15,7 +15,7 @@ fn ppk(id: &str, secret: &[u8]) -> Ppk {
 
 /// The key under this name, required or not.
 fn keys(id: &str, secret: &[u8], required: bool) -> Ppks {
-    Ppks { id: Some(id.as_bytes().to_vec()), required, keys: [ppk(id, secret)].into() }
+    Ppks { id: Some(id.as_bytes().to_vec()), required, exchange: PpkIn::Auth, keys: [ppk(id, secret)].into() }
 }
 
 fn lab(a: Ppks, b: Ppks) -> Lab {
@@ -51,7 +51,12 @@ fn a_key_that_both_have_is_in_the_keys_of_everything() {
 
 #[test]
 fn a_responder_takes_whichever_key_is_named() {
-    let known = Ppks { id: None, required: true, keys: [ppk("one", b"1"), ppk("gw", KEY), ppk("two", b"2")].into() };
+    let known = Ppks {
+        id: None,
+        required: true,
+        exchange: PpkIn::Auth,
+        keys: [ppk("one", b"1"), ppk("gw", KEY), ppk("two", b"2")].into(),
+    };
     let lab = lab(keys("gw", KEY, true), known);
     assert!(lab.a.ike().ppk && lab.b.ike().ppk);
 }
@@ -89,7 +94,7 @@ fn who_insists_gets_no_ike_sa_without_the_key() {
         assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
     }
     // A key is named that this side does not have.
-    let nowhere = lab(Ppks { id: Some(b"gw".to_vec()), required: true, keys: [].into() }, Ppks::default());
+    let nowhere = lab(Ppks { id: Some(b"gw".to_vec()), required: true, ..Ppks::default() }, Ppks::default());
     nowhere.a.failure(Part::Configuration);
     assert!(nowhere.a.sent.is_empty());
 }

@@ -7,7 +7,7 @@ use ravelin_eap::{Account, Accounts, Client, Method, Server};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
-use ravelin_ike::{Command, Config, Event, Ppk, Ppks, Transmit, limits};
+use ravelin_ike::{Command, Config, Event, Ppk, PpkIn, Ppks, Transmit, limits};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, IkeSpi, Secret};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
@@ -243,6 +243,7 @@ fn what_proved_the_two_needs_no_repetition() {
     let keys = || Ppks {
         id: Some(b"gw".to_vec()),
         required: true,
+        exchange: PpkIn::Either,
         keys: [Ppk { id: b"gw".to_vec(), secret: Secret::new(vec![3; 32]) }].into(),
     };
     let mut lab = Lab::with(|a, b| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Event, Input, Question, limits};
-use ravelin_ike::{Ppk, Ppks};
+use ravelin_ike::{Ppk, PpkIn, Ppks};
 use ravelin_pki::Crl;
 use ravelin_pki::auth::{Credential, Proof, Trust};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -505,6 +505,7 @@ fn signatures_cover_a_post_quantum_key_and_its_absence() {
     let ppk = |secret: &[u8], required| Ppks {
         id: Some(b"gw".to_vec()),
         required,
+        exchange: PpkIn::Auth,
         keys: [Ppk { id: b"gw".to_vec(), secret: secret.into() }].into(),
     };
     for required in [true, false] {

@@ -9,7 +9,7 @@ use ravelin_eap::tls::{NoTls, TlsSide};
 use ravelin_eap::{Account, Accounts, Client, Conversation, Method, Peer as User, Server, Step, Tools};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config, Event, Remote, limits};
+use ravelin_ike::{Command, Config, Event, Ppk, PpkIn, Ppks, Remote, limits};
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::header::ExchangeType;
@@ -60,6 +60,21 @@ fn lab(methods: &[Method], password: &str) -> Lab {
 /// Who B takes the peer for.
 fn known(lab: &Lab) -> Identity {
     lab.b.ike().identities.unwrap().1
+}
+
+// RFC 9867 §3.1: it is in the keys before there is AUTH, and so goes with every way to make it.
+#[test]
+fn a_post_quantum_key_in_ike_intermediate_goes_with_eap() {
+    let key = Ppk { id: b"gw".to_vec(), secret: b"a post-quantum key".as_slice().into() };
+    let ppk = Ppks { id: Some(key.id.clone()), required: true, exchange: PpkIn::Either, keys: [key].into() };
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].extensions.ppk = ppk.clone();
+        b.remotes[0].extensions.ppk = ppk;
+        roles(a, b, client(&[Method::MsChapV2], "geheim"), server(&[Method::MsChapV2]));
+    });
+    lab.establish();
+    lab.assert_mirrored();
+    assert!(lab.a.ike().ppk && lab.b.ike().ppk && known(&lab) == carol());
 }
 
 // RFC 7296 §2.16 and §3.16: by more IKE_AUTH exchanges, and AUTH of both by the key of the method.
