@@ -91,7 +91,7 @@ pub struct DaemonArgs {
     /// Socket for external keying programs (docs/management.md); without this option there is none
     #[arg(long, value_name = "PATH")]
     pub keying_socket: Option<PathBuf>,
-    /// Where the daemon remembers what it changed in the system
+    /// Where the daemon remembers what it changed in the system, and keeps the secret of its tokens (RFC 6290)
     #[arg(long, value_name = "DIR", env = "RAVELIN_STATE_DIR", default_value = "/var/lib/ravelin")]
     pub state_dir: PathBuf,
     /// What protects packets

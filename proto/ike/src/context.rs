@@ -10,12 +10,15 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+#[cfg(feature = "ikev2")]
+use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
 
 use crate::address::Addresses;
+use crate::bucket::Bucket;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::gateways::Silent;
@@ -61,6 +64,9 @@ pub(crate) struct Core {
     pub(crate) tickets: Tickets,
     #[cfg(feature = "ikev2")]
     pub(crate) exchanging: Exchanging,
+    /// Behind the tokens that show a crash (RFC 6290).
+    #[cfg(feature = "ikev2")]
+    pub(crate) crash_secret: Option<Secret>,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
     /// Internal addresses.
@@ -77,7 +83,7 @@ pub(crate) struct Core {
     installing: BTreeMap<OpId, SaId>,
     /// Open questions, by the IKE SA that asks.
     asking: BTreeMap<OpId, IkeSpi>,
-    unprotected: Bucket,
+    unprotected: Bucket<{ limits::UNPROTECTED_PER_SECOND }>,
     pool: Pool,
     next_serial: u64,
 }
@@ -107,6 +113,8 @@ impl Core {
             tickets: Tickets::default(),
             #[cfg(feature = "ikev2")]
             exchanging: Exchanging::default(),
+            #[cfg(feature = "ikev2")]
+            crash_secret: None,
             silent: Silent::default(),
             addresses: Addresses::default(),
             host: HostAddresses::default(),
@@ -117,7 +125,7 @@ impl Core {
             next_op: 0,
             installing: BTreeMap::new(),
             asking: BTreeMap::new(),
-            unprotected: Bucket { tokens: limits::UNPROTECTED_PER_SECOND, refilled: now },
+            unprotected: Bucket::default(),
             pool: Pool::default(),
             next_serial: 0,
         };
@@ -367,23 +375,5 @@ impl Pool {
 impl Default for Pool {
     fn default() -> Self {
         Pool { bytes: [0; Self::SIZE], used: Self::SIZE }
-    }
-}
-
-/// A bucket of tokens, refilled once a second.
-struct Bucket {
-    tokens: u32,
-    refilled: Instant,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> bool {
-        if now.since(self.refilled) >= Duration::from_secs(1) {
-            self.tokens = limits::UNPROTECTED_PER_SECOND;
-            self.refilled = now;
-        }
-        let granted = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        granted
     }
 }

@@ -24,7 +24,7 @@ use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
@@ -55,6 +55,20 @@ impl Endpoint {
     /// An endpoint without SAs.
     pub fn new(config: Arc<Config>, crypto: CryptoProvider, rng: Box<dyn SecureRandom>, now: Instant) -> Self {
         Endpoint { core: Core::new(config, crypto, rng, now) }
+    }
+
+    /// The endpoint, with 32 random octets that stay the same however often it is made anew: by them a peer learns at once when
+    /// this host has lost its IKE SAs (RFC 6290). Without them peers get no tokens, and find it out by silence. No two hosts that
+    /// are in use at one time may have the same (RFC 6290 §9.2).
+    #[must_use]
+    pub fn with_crash_secret(mut self, secret: Secret) -> Self {
+        #[cfg(feature = "ikev2")]
+        {
+            self.core.crash_secret = Some(secret);
+        }
+        #[cfg(not(feature = "ikev2"))]
+        drop(secret);
+        self
     }
 
     /// Takes one input. Nonsense from peers is counted and dropped, never returned.

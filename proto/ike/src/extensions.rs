@@ -31,6 +31,9 @@ pub struct Extensions {
     /// Tickets with which an IKE SA whose peer fell silent goes on without another proof (RFC 5723): as initiator we ask for
     /// one, as responder we give it.
     pub resumption: bool,
+    /// Each side learns at once that the other has lost its state (RFC 6290): tokens are given, where the endpoint has a secret
+    /// for them, and taken. Of IKEv2.
+    pub crash_detection: bool,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
     /// The peer may be a cluster whose members take over from each other (RFC 6311). Of IKEv2.

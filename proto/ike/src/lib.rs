@@ -33,6 +33,8 @@ mod secrets;
 pub mod view;
 
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod bucket;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod child;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod children;

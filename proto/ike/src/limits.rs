@@ -133,6 +133,15 @@ pub const REDIRECT_PERIOD: Duration = Duration::from_secs(300);
 /// How long the IKE SA of a peer stays that was sent to another gateway and does not delete it (RFC 5685 §5).
 pub const REDIRECTED_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Tokens that an unprotected message may show (RFC 6290 §4.5).
+pub const CRASH_TOKENS: usize = 4;
+
+/// Messages per second that may show the token of one IKE SA (RFC 6290 §8.1).
+pub const CRASH_TOKENS_PER_SECOND: u32 = 10;
+
+/// An IKE SA whose peer crashed sooner is not begun anew before a packet asks for it.
+pub const CRASH_PAUSE: Duration = Duration::from_secs(10);
+
 /// Addresses beside the one in use that are told to a peer, and that are remembered of one (RFC 4555 §3.4).
 pub const ADDITIONAL_ADDRESSES: usize = 16;
 

@@ -214,6 +214,8 @@ pub enum DownReason {
     PeerDeleted,
     /// The peer does not answer.
     PeerDead,
+    /// The peer lost its state, and proved it by its token (RFC 6290).
+    PeerCrashed,
     /// It reached its hard lifetime.
     Expired,
     /// The peer sent us, or we sent it, to another gateway.

@@ -103,6 +103,8 @@ pub struct Counters {
     pub refused_half_open: u64,
     /// Tickets that we refused, and those of ours that were (RFC 5723).
     pub refused_tickets: u64,
+    /// Tokens that were not those of the peer (RFC 6290).
+    pub refused_tokens: u64,
     /// Cookies sent.
     pub cookies: u64,
     /// Reactions to unprotected messages that were left out to keep their rate.

@@ -10,7 +10,7 @@ use core::net::IpAddr;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{IkeSpi, Instant, Spi};
+use ravelin_types::{IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
@@ -41,6 +41,12 @@ impl Endpoint {
             Input::Command(Command::Initiate(policy)) => self.refused.push(Event::Failed(no_version(policy))),
             Input::Command(_) | Input::DataPlane(_) | Input::Done(..) | Input::Closed(_) | Input::Timer => {}
         }
+    }
+
+    /// The endpoint: there are no tokens without IKE SAs.
+    #[must_use]
+    pub fn with_crash_secret(self, _: Secret) -> Self {
+        self
     }
 
     /// The next decision; call until it says [`Output::Wait`].

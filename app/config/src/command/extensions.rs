@@ -68,6 +68,9 @@ pub struct ExtensionArgs {
     /// starts asks for a ticket, the other gives it
     #[arg(long)]
     resumption: bool,
+    /// Learn at once when the peer crashed and lost its SAs, and let it learn the same of us (RFC 6290)
+    #[arg(long)]
+    crash_detection: bool,
     /// Name of a post-quantum pre-shared key (RFC 8784, RFC 9867) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -118,6 +121,7 @@ impl ExtensionArgs {
             (self.cluster, "cluster", "a peer that is a cluster"),
             (self.window > 1, "window", "more than one request at a time"),
             (self.resumption, "resumption", "session resumption"),
+            (self.crash_detection, "crash-detection", "quick crash detection"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
@@ -125,7 +129,7 @@ impl ExtensionArgs {
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
         let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
-        let ExtensionArgs { window, cluster, .. } = *self;
+        let ExtensionArgs { window, cluster, crash_detection, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -136,6 +140,7 @@ impl ExtensionArgs {
             follow,
             redirect,
             resumption,
+            crash_detection,
             ppk_id,
             ppk_file,
             ppk_required,
@@ -163,6 +168,7 @@ impl ExtensionSpec {
         line.flag("--cluster", self.cluster);
         line.optional("--window", (self.window > 1).then_some(self.window));
         line.flag("--resumption", self.resumption);
+        line.flag("--crash-detection", self.crash_detection);
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

@@ -35,6 +35,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         reauth: spec.reauth,
         unique: spec.unique,
         resumption: spec.resumption,
+        crash_detection: spec.crash_detection,
         redirect: Redirect::new(
             spec.follow.iter().flat_map(|addresses| addresses.ranges()).collect(),
             spec.redirect.clone(),

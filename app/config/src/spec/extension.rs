@@ -52,6 +52,8 @@ pub struct ExtensionSpec {
     pub redirect: Option<NewGateway>,
     /// Tickets with which IKE SAs are resumed.
     pub resumption: bool,
+    /// Tokens by which each side shows that it crashed.
+    pub crash_detection: bool,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.

@@ -349,12 +349,13 @@ fn a_connection_is_resumed_when_it_says_so() {
 }
 
 #[test]
-fn a_connection_has_windows_and_may_be_with_a_cluster() {
+fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
     let read = |text: &str| {
         let extensions = connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions;
-        (extensions.window, extensions.cluster)
+        (extensions.window, extensions.cluster, extensions.crash_detection)
     };
-    assert_eq!([read(""), read("window = 8"), read("cluster = yes")], [(1, false), (8, false), (1, true)]);
+    assert_eq!([read(""), read("window = 8")], [(1, false, false), (8, false, false)]);
+    assert_eq!([read("cluster = yes"), read("crash_detection = yes")], [(1, true, false), (1, false, true)]);
     assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
 }
 

@@ -19,7 +19,7 @@ use ravelin_ike::{
 use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{IkeSpi, Instant, Spi, Way};
+use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
 
 use self::adopt::{offers, refusal};
 use super::clerk::Asked;
@@ -174,6 +174,12 @@ impl<P: Plane> Core<P> {
     #[must_use]
     pub fn with_library(self, library: Arc<Library>) -> Self {
         Core { library, ..self }
+    }
+
+    /// The core, with the secret of the tokens that show a crash (RFC 6290).
+    #[must_use]
+    pub fn with_crash_secret(self, secret: Secret) -> Self {
+        Core { endpoint: self.endpoint.with_crash_secret(secret), ..self }
     }
 
     /// From now on somebody reads along.
@@ -585,6 +591,7 @@ pub(super) fn reason_text(reason: DownReason) -> &'static str {
         DownReason::Command => "as commanded",
         DownReason::PeerDeleted => "the peer deleted it",
         DownReason::PeerDead => "the peer does not answer",
+        DownReason::PeerCrashed => "the peer has lost its state, as its token shows",
         DownReason::Expired => "its lifetime is over",
         DownReason::Redirected => "another gateway serves in place of this one",
         DownReason::Idle => "it carried nothing for a while",

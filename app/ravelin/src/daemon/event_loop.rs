@@ -26,6 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::addresses::Addresses;
 use super::clerk::Clerk;
 use super::core::{Core, Said};
+use super::crash_secret;
 use super::crypto::ike_provider;
 #[cfg(feature = "tun")]
 use super::crypto::packet_provider;
@@ -151,6 +152,7 @@ fn run_with<P: Running>(
     let journal = accounts.and_then(|accounts| accounts.common.journal.as_deref());
     let journal = journal.map(Journal::open).transpose()?;
     let mut store = open_store(&settings.state_dir)?;
+    let crash_secret = crash_secret::load(&settings.state_dir, &mut SystemRandom);
     let ike = ike_provider();
     let library = Arc::new(Library::default());
     let clerk = Clerk::start(ike, library.clone()).context("cannot start the threads that check certificates")?;
@@ -166,6 +168,10 @@ fn run_with<P: Running>(
             anyhow::bail!(why);
         }
     };
+    match crash_secret {
+        Ok(secret) => core = core.with_crash_secret(secret),
+        Err(why) => tracing::warn!("no peer gets a token that would show a crash of this host (RFC 6290): {why:#}"),
+    }
     core.read_along(key_log.map(Tap::writing).unwrap_or_default());
     core.journal = journal;
     core.started_with(settings.files.clone(), loaded.commands, clock.now());

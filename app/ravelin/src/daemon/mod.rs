@@ -20,6 +20,7 @@ mod certificates;
 mod clerk;
 pub mod commands;
 pub mod core;
+mod crash_secret;
 pub mod crypto;
 pub mod event_loop;
 pub mod failures;

@@ -406,6 +406,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("encap", yes_no(spec.encap));
     remote.put("mobike", yes_no(spec.extensions.mobike));
     remote.put("resumption", yes_no(spec.extensions.resumption));
+    remote.put("crash-detection", yes_no(spec.extensions.crash_detection));
     remote.put("childless", childless_word(spec.extensions.childless));
     if let Some(reauth) = spec.extensions.reauth {
         remote.put("reauth", reauth.as_secs());
@@ -453,6 +454,7 @@ pub fn ike_counters(counters: &Counters) -> Message {
         ("repeated", counters.repeated),
         ("refused-half-open", counters.refused_half_open),
         ("refused-tickets", counters.refused_tickets),
+        ("refused-tokens", counters.refused_tokens),
         ("cookies-sent", counters.cookies),
         ("rate-limited", counters.rate_limited),
     ];

@@ -52,6 +52,11 @@ pub const CASES: &[Case] = &[
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(feature = "ikev2")]
+    (
+        "a_daemon_that_is_back_after_a_crash_shows_its_token",
+        crate::crash::a_daemon_that_is_back_after_a_crash_shows_its_token,
+    ),
+    #[cfg(feature = "ikev2")]
     ("a_script_follows_sas_and_holds_up_nobody", crate::updown::a_script_follows_sas_and_holds_up_nobody),
     #[cfg(feature = "ikev2")]
     ("the_first_example_runs_as_it_is_printed", crate::examples::the_first_example_runs_as_it_is_printed),

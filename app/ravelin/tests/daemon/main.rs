@@ -6,6 +6,8 @@
 
 mod cases;
 #[cfg(feature = "ikev2")]
+mod crash;
+#[cfg(feature = "ikev2")]
 mod debug;
 #[cfg(feature = "ikev2")]
 mod examples;

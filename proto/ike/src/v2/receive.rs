@@ -7,9 +7,10 @@ use ravelin_types::{IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
+use super::feature::crash_detection;
 use super::message::Payloads;
-use super::phase::answer_init;
 use super::phase::exchanging::Step;
+use super::phase::{Phase, answer_init};
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{self, Ends, IkeSa};
@@ -25,7 +26,7 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
         Err(malformed) => {
             core.counters.malformed += 1;
             if is_init(&header) && core.may_react() {
-                unprotected(header, Error::from(malformed).notify(), datagram, core);
+                unprotected(header, Error::from(malformed).notify(), None, datagram, core);
             }
             return;
         }
@@ -59,19 +60,27 @@ fn unknown(header: Header, message: Message, datagram: Datagram<'_>, core: &mut 
     }
     // Never in answer to a response.
     if !header.flags.is_response() && core.may_react() {
-        unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), datagram, core);
+        let token = crash_detection::show(&header, datagram, core);
+        unprotected(header, Notify::new(NotifyType::INVALID_IKE_SPI, Vec::new()), token, datagram, core);
     }
 }
 
 /// Somebody says that the peer does not know an SPI on which we send. It must not be answered and proves nothing,
-/// but it is a reason to ask the peer whether it lives.
+/// but it is a reason to ask the peer whether it lives, unless the token of the peer is with it (RFC 6290 §8.2).
 fn invalid_spi(payloads: Payloads, datagram: Datagram<'_>, core: &mut Core) {
     let notify = payloads.notify(NotifyType::INVALID_SPI);
     let spi = notify.and_then(|notify| <[u8; 4]>::try_from(notify.data.as_slice()).ok());
     if let Some(spi) = spi {
         let spi = Spi(u32::from_be_bytes(spi));
         let id = SaId { direction: Direction::Outbound, dst: datagram.remote.ip(), src: None, spi };
-        core.with_child(id, |sa, _, _, core| sa.doubt(core));
+        let sa = core.table.child(id).and_then(|(owner, _)| core.table.take(owner));
+        let Some(IkeSa { ends, phase }) = sa else { return };
+        let way = ends.way();
+        let sa = match phase {
+            ike_sa::Phase::V2(Phase::Established(phase)) => phase.unprotected(ends, payloads, core),
+            phase => Some(IkeSa { ends, phase }),
+        };
+        core.put_back(way, sa);
     }
 }
 
@@ -79,17 +88,19 @@ fn invalid_spi(payloads: Payloads, datagram: Datagram<'_>, core: &mut Core) {
 fn other_version(header: Header, datagram: Datagram<'_>, core: &mut Core) {
     core.counters.version += 1;
     if !header.flags.is_response() && core.may_react() {
-        unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), datagram, core);
+        unprotected(header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()), None, datagram, core);
     }
 }
 
-/// An answer outside any IKE SA (RFC 7296 §1.5), never longer than what it answers.
-fn unprotected(header: Header, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
+/// An answer outside any IKE SA (RFC 7296 §1.5), never longer than what it answers but for a token.
+fn unprotected(header: Header, notify: Notify, token: Option<Notify>, datagram: Datagram<'_>, core: &mut Core) {
     let role = if header.flags.is_initiator() { Flags::NONE } else { Flags::INITIATOR };
     let answer = Header { version: Version::V2, flags: role.with(Flags::RESPONSE), ..header };
-    if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
+    let has_token = token.is_some();
+    let payloads: Vec<Payload> = [notify].into_iter().chain(token).map(Payload::Notify).collect();
+    if let Ok(chain) = Chain::new(&payloads) {
         let message = emit(&answer, &chain);
-        if message.len() <= datagram.data.len() {
+        if message.len() <= datagram.data.len() || has_token {
             core.transmit(datagram.way(), message);
         }
     }

@@ -208,27 +208,28 @@ fn a_remote_that_proves_nothing_is_nobody() {
     }
 }
 
-// RFC 5723, RFC 6311, RFC 7296 §2.3: nothing of it without being asked for, and it is written as it was read.
+// RFC 5723, RFC 6290, RFC 6311, RFC 7296 §2.3: nothing of it without being asked for, and it is written as it was read.
 #[test]
-fn a_remote_resumes_has_windows_and_may_be_a_cluster() {
+fn a_remote_resumes_has_windows_and_tokens_and_may_be_a_cluster() {
     let remote = "ike remote -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
     let read = |line: &str| match good(line).command {
         Command::AddRemote(spec) => spec,
         other => panic!("{other:?}"),
     };
-    for (flags, resumption, window, cluster) in [
-        ("", false, 1, false),
-        ("--resumption", true, 1, false),
-        ("--window 8", false, 8, false),
-        ("--cluster --window 32", false, 32, true),
+    for (flags, resumption, window, cluster, crash_detection) in [
+        ("", false, 1, false, false),
+        ("--resumption", true, 1, false, false),
+        ("--window 8", false, 8, false, false),
+        ("--cluster --window 32", false, 32, true, false),
+        ("--crash-detection", false, 1, false, true),
     ] {
         let spec = read(&format!("{remote} {flags}"));
         let again = read(&spec.line().to_string());
         for spec in [spec, again] {
             let extensions = &spec.extensions;
             assert_eq!(
-                (extensions.resumption, extensions.window, extensions.cluster),
-                (resumption, window, cluster),
+                (extensions.resumption, extensions.window, extensions.cluster, extensions.crash_detection),
+                (resumption, window, cluster, crash_detection),
                 "{flags}"
             );
         }
@@ -238,7 +239,7 @@ fn a_remote_resumes_has_windows_and_may_be_a_cluster() {
         assert_eq!(place.as_deref(), Some(window), "{said}");
     }
     let old = "ike remote -z 1 -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
-    for flags in ["--resumption", "--window 2", "--cluster"] {
+    for flags in ["--resumption", "--window 2", "--cluster", "--crash-detection"] {
         let (_, said) = bad(&format!("{old} {flags}"));
         assert!(said.contains("IKEv2"), "{flags}: {said}");
     }

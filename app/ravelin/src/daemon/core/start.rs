@@ -67,7 +67,7 @@ impl<P: Plane> Core<P> {
         let Some(esp) = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref()) else { return };
         let afterwards = match reason {
             DownReason::Command | DownReason::Replaced | DownReason::Redirected | DownReason::Idle => return,
-            DownReason::PeerDead => esp.dead,
+            DownReason::PeerDead | DownReason::PeerCrashed => esp.dead,
             DownReason::PeerDeleted => esp.closed,
             _ if esp.persistent => Afterwards::Start,
             _ => Afterwards::Nothing,

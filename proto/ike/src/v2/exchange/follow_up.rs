@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::KePrivate;
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Instant, Secret, Spi};
+use ravelin_types::{IkeSpi, Instant, Secret, Spi};
 use ravelin_wire::ike::v2::{Ke, Notify, NotifyType, Payload};
 
 use super::What;
@@ -115,6 +115,11 @@ impl Promise {
             (Promised::Ike(_), What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) | What::RekeyIke) => true,
             _ => false,
         }
+    }
+
+    /// Whether it is about the IKE SA with this SPI of ours.
+    pub(crate) fn makes(&self, spi: IkeSpi) -> bool {
+        matches!(&self.what, Promised::Ike(promised) if promised.spis.1 == spi)
     }
 
     /// Takes it back.

@@ -95,6 +95,8 @@ pub(crate) enum Exchange {
     Redirect,
     /// A ticket.
     Ticket,
+    /// The token that shows that we crashed.
+    CrashToken,
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -113,6 +115,7 @@ impl Exchange {
             | Exchange::Close(_)
             | Exchange::Redirect
             | Exchange::Ticket
+            | Exchange::CrashToken
             | Exchange::Liveness
             | Exchange::Window
             | Exchange::Addresses(_) => ExchangeType::INFORMATIONAL,
@@ -126,6 +129,7 @@ impl Exchange {
             Exchange::CreateChild(_)
             | Exchange::DeleteChild(_)
             | Exchange::Ticket
+            | Exchange::CrashToken
             | Exchange::Liveness
             | Exchange::Window => false,
         }
@@ -211,7 +215,7 @@ pub(crate) fn response(
             }
             After::Stay
         }
-        Exchange::Liveness | Exchange::Window => After::Stay,
+        Exchange::CrashToken | Exchange::Liveness | Exchange::Window => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
     }
 }
@@ -226,6 +230,7 @@ pub(crate) fn abandon(exchange: Exchange, sa: &mut Established, ends: &Ends, cor
         Exchange::Close(_)
         | Exchange::Redirect
         | Exchange::Ticket
+        | Exchange::CrashToken
         | Exchange::Liveness
         | Exchange::Window
         | Exchange::Addresses(_) => {}

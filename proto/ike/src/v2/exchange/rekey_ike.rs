@@ -27,12 +27,14 @@ use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payl
 
 use super::follow_up::{Promised, Round, Rounds};
 use super::{After, Exchange, Task, What};
+use crate::config::Remote;
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::live::Live;
 use crate::negotiate;
 use crate::output::DownReason;
+use crate::v2::feature::crash_detection;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::phase::Phase;
 use crate::v2::phase::established::{Established, Origin, Stage};
@@ -43,7 +45,7 @@ use crate::v2::{offer, rules};
 pub(crate) struct RekeyIke {
     task: Task,
     /// Our SPI of the new IKE SA.
-    spi: IkeSpi,
+    pub(crate) spi: IkeSpi,
     offers: Vec<Proposal>,
     method: KeMethod,
     ke: Box<dyn KePrivate>,
@@ -60,6 +62,8 @@ struct Agreed {
     suite: IkeSuite,
     additional: Vec<KeMethod>,
     nonce_r: Vec<u8>,
+    /// By which the peer will show that it lost the new IKE SA.
+    token: Option<Secret>,
 }
 
 /// What is to be done after a response.
@@ -198,7 +202,7 @@ impl RekeyIke {
         core: &mut Core,
     ) -> Result<Progress, Error> {
         let (agreed, round) = match self.agreed.take() {
-            None => self.accept(payloads, core)?,
+            None => self.accept(payloads, &sa.remote, core)?,
             Some((agreed, rounds)) => (agreed, rounds.answered(payloads, core)?),
         };
         let shared = match round {
@@ -213,10 +217,14 @@ impl RekeyIke {
         let spis = (self.spi, agreed.theirs);
         let (suite, additional) = (agreed.suite, agreed.additional);
         let new = New { initiator: true, spis, suite, additional, shared: &shared, nonces };
-        Ok(Progress::Made(successor(sa, ends, new, core)?, lowest))
+        let mut made = successor(sa, ends, new, core)?;
+        if let Some(made) = made.established() {
+            made.crash.keep(agreed.token);
+        }
+        Ok(Progress::Made(made, lowest))
     }
 
-    fn accept(&self, payloads: &Payloads, core: &mut Core) -> Result<(Agreed, Round), Error> {
+    fn accept(&self, payloads: &Payloads, remote: &Remote, core: &mut Core) -> Result<(Agreed, Round), Error> {
         rules::require(payloads, rules::REKEY_IKE)?;
         let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let theirs = peer_spi(answer)?;
@@ -229,7 +237,8 @@ impl RekeyIke {
         let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
         let round = Rounds::begin(&agreed.additional, Some(shared), payloads, core)?;
-        Ok((Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r }, round))
+        let token = crash_detection::given(remote, payloads);
+        Ok((Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r, token }, round))
     }
 
     fn finish(&self, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
@@ -309,6 +318,7 @@ pub(crate) fn respond(
     let mut reply = vec![Payload::Sa(Sa(vec![answer]))];
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.push(Payload::Ke(Ke { method: ke.method, data: public }));
+    reply.extend(crash_detection::give(&sa.remote, (theirs, spi), core));
     reply.extend(sa.put_off_ticket(payloads));
 
     for open in sa.exchanges_mut() {
@@ -328,7 +338,7 @@ pub(crate) fn respond(
 
 /// An IKE SA that the peer asked for and that is agreed on.
 pub(crate) struct PromisedIke {
-    spis: (IkeSpi, IkeSpi),
+    pub(super) spis: (IkeSpi, IkeSpi),
     suite: IkeSuite,
     additional: Vec<KeMethod>,
     /// Ni and Nr.

@@ -31,6 +31,7 @@ use crate::live::Live;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
 use crate::silence::Silence;
+use crate::v2::feature::crash_detection;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::Redirects;
 use crate::v2::feature::window_size;
@@ -67,6 +68,8 @@ pub(crate) enum What {
     Redirect(NewGateway),
     /// A ticket for this IKE SA.
     Ticket,
+    /// Our token, for the peer.
+    CrashToken,
     /// A sign of life.
     Liveness,
     /// How many requests we take at once.
@@ -86,7 +89,7 @@ impl What {
             What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => true,
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             What::Redirect(_) => true,
-            What::RekeyIke | What::Close(_) | What::Ticket | What::Liveness | What::Window => false,
+            What::RekeyIke | What::Close(_) | What::Ticket | What::CrashToken | What::Liveness | What::Window => false,
         }
     }
 
@@ -97,7 +100,8 @@ impl What {
             What::UpdateAddresses | What::TellAddresses | What::VerifyAddress => true,
             // The leader behind a NAT asks how it is seen (RFC 4555 §3.8).
             What::Liveness => true,
-            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) | What::Ticket | What::Window => false,
+            What::Create(_) | What::RekeyChild(_) | What::DeleteChild(..) => false,
+            What::Ticket | What::CrashToken | What::Window => false,
         }
     }
 
@@ -238,29 +242,39 @@ impl Established {
 
     /// The peer does not answer any more. Whoever waits for a Child SA gets another try, with a new IKE SA.
     fn dead(self: Box<Self>, ends: &Ends, core: &mut Core) {
-        let mut wants: Vec<Want> = Vec::new();
-        let open = self.exchanges().filter_map(|open| match open {
-            Exchange::CreateChild(exchange) => Some(exchange.task.what.clone()),
-            _ => None,
-        });
-        for what in open.chain(self.tasks.iter().map(|task| task.what.clone())) {
-            if let What::Create(want) = what {
-                want.add_to(&mut wants);
-            }
-        }
+        let wants = self.waited_for();
         let exchange = self.exchanges().next().map_or("INFORMATIONAL", |open| super::name(open.kind()));
         let closing = self.stage != Stage::Active;
-        let closed = self.exchanges().find_map(|open| match open {
-            Exchange::Close(Close(reason)) => Some(*reason),
-            _ => None,
-        });
-        let reason = closed.filter(|_| closing).unwrap_or(DownReason::PeerDead);
+        let reason = self.closed_for().unwrap_or(DownReason::PeerDead);
         if !closing {
             core.failed(no_answer(self.place(ends, exchange)));
         }
         let remote = self.remote.clone();
         self.end(ends, reason, core);
         gateways::dead(&remote, wants, core);
+    }
+
+    /// The Child SAs that somebody waits for.
+    pub(crate) fn waited_for(&self) -> Vec<Want> {
+        let open = self.exchanges().filter_map(|open| match open {
+            Exchange::CreateChild(exchange) => Some(&exchange.task.what),
+            _ => None,
+        });
+        let mut wants = Vec::new();
+        for what in open.chain(self.tasks.iter().map(|task| &task.what)) {
+            if let What::Create(want) = what {
+                want.add_to(&mut wants);
+            }
+        }
+        wants
+    }
+
+    /// Why we are deleting it, once the peer was asked to.
+    pub(crate) fn closed_for(&self) -> Option<DownReason> {
+        self.exchanges().find_map(|open| match open {
+            Exchange::Close(Close(reason)) => Some(*reason),
+            _ => None,
+        })
     }
 
     /// Makes the request. `None`: there is nothing to do any more.
@@ -288,6 +302,7 @@ impl Established {
             }
             What::Redirect(to) => Ok(Some(redirect::request(&to))),
             What::Ticket => Ok(Some(ticket::request())),
+            What::CrashToken => Ok(crash_detection::request(&self.remote, ends, core)),
             What::Close(reason) => Ok(Some(Close::request(reason))),
             // RFC 4555 §3.8: behind a NAT the leader also asks how it is seen.
             What::Liveness if !(ends.nat.ours && self.mobike.as_ref().is_some_and(|mobike| mobike.leads)) => {

@@ -109,10 +109,13 @@ impl Established {
 
     /// The IKE SA is gone.
     pub(crate) fn end_ticket(&mut self, reason: DownReason, core: &mut Core) {
-        match (core::mem::take(&mut self.ticket), reason) {
-            (Ticket::Holds(Some(held)), DownReason::PeerDead) => core.tickets.keep(held),
-            (Ticket::None | Ticket::Holds(_), _) | (Ticket::Gives(_), DownReason::PeerDead) => {}
-            (Ticket::Gives(given), _) => given.1.into_iter().for_each(|number| core.tickets.revoke(number)),
+        // RFC 6290 §7: one that crashed may know its tickets all the same.
+        let lost = matches!(reason, DownReason::PeerDead | DownReason::PeerCrashed);
+        match core::mem::take(&mut self.ticket) {
+            Ticket::Holds(Some(held)) if lost => core.tickets.keep(held),
+            Ticket::None | Ticket::Holds(_) => {}
+            Ticket::Gives(_) if lost => {}
+            Ticket::Gives(given) => given.1.into_iter().for_each(|number| core.tickets.revoke(number)),
         }
     }
 

@@ -121,6 +121,7 @@ impl Established {
                 Exchange::Close(Close(reason)) => Some(What::Close(reason)),
                 Exchange::Addresses(open) => Some(open.what),
                 Exchange::Window => Some(What::Window),
+                Exchange::CrashToken => Some(What::CrashToken),
                 Exchange::Redirect | Exchange::Ticket | Exchange::Liveness => None,
             };
             self.tasks.extend(again.map(Task::new));

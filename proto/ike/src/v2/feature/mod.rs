@@ -3,6 +3,7 @@
 pub(crate) mod childless;
 pub(crate) mod configuration;
 pub(crate) mod cookie;
+pub(crate) mod crash_detection;
 pub(crate) mod fragmentation;
 pub(crate) mod initial_contact;
 pub(crate) mod intermediate;

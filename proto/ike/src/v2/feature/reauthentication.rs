@@ -14,7 +14,7 @@ use ravelin_types::dataplane::Flow;
 use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
-use crate::child::ChildSa;
+use crate::child::{ChildSa, ChildState};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::extensions::Childless;
@@ -130,6 +130,12 @@ pub(crate) fn wants(sa: &Established) -> Vec<Want> {
     let mut wants: Vec<Want> = Vec::new();
     sa.children.values().filter(|child| child.is_settled()).for_each(|child| wanted(child).add_to(&mut wants));
     wants
+}
+
+/// What its Child SAs are for, those included in whose place another is being made.
+pub(crate) fn in_use(sa: &Established) -> impl Iterator<Item = Want> {
+    let used = |child: &ChildSa| matches!(child.state, ChildState::Installed | ChildState::Rekeying);
+    sa.children.values().filter(move |child| used(child)).map(|child| wanted(child))
 }
 
 /// What a Child SA was made for.

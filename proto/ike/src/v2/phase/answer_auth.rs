@@ -39,7 +39,7 @@ use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
-    childless, configuration, initial_contact, message_id_sync, mobike, ppk, resumption, window_size,
+    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, ppk, resumption, window_size,
 };
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -264,6 +264,7 @@ impl InitAnswered {
             Some(_) => Ok(None),
             None => configuration::answer(&payloads, &ends, &remote, &identities.1, core),
         };
+        answer.extend(crash_detection::give(&remote, ends.spis(), core));
         answer.extend(elsewhere.as_ref().map(redirect::notify));
         let judged = configured.and_then(|reply| {
             answer.extend(reply);
@@ -354,6 +355,7 @@ impl InitAnswered {
         );
         established.authenticated = authenticated;
         established.ticket = Ticket::Gives(Box::new((claimed, number)));
+        established.learn(Some(&payloads));
         established.announce(&ends, init.resumed.is_some(), core);
         if elsewhere.is_some() {
             established.sent_away(core);

@@ -47,7 +47,9 @@ use crate::v2::exchange::ticket::Ticket;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
-use crate::v2::feature::{childless, configuration, initial_contact, message_id_sync, mobike, ppk, window_size};
+use crate::v2::feature::{
+    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, ppk, window_size,
+};
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
 use crate::v2::window::MessageWindow;
@@ -199,6 +201,8 @@ impl Unsigned {
         }
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
         payloads.extend(auth);
+        // RFC 6290 §4.2: behind AUTH, and in the first request where EAP follows.
+        payloads.extend(crash_detection::give(&remote, ends.spis(), core));
         payloads.extend(resumption::request(&remote));
         payloads.extend(configuration::request(&remote));
         if let Some(offer) = &offer {
@@ -431,6 +435,7 @@ impl AuthRequested {
             core,
         );
         established.authenticated = Authenticated::initiator(&established.remote, payloads, core).not_after(until);
+        established.learn(Some(payloads));
         established.announce(&ends, resumed, core);
         established.ticket = if established.remote.extensions.resumption { Ticket::Holds(None) } else { Ticket::None };
         established.take_ticket(payloads, true, &ends, core);

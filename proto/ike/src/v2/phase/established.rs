@@ -17,7 +17,7 @@ use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Secret, Way};
-use ravelin_wire::ike::header::Header;
+use ravelin_wire::ike::header::{ExchangeType, Header};
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
 
 use super::Phase;
@@ -35,6 +35,7 @@ use crate::silence::Silence;
 use crate::v2::exchange::follow_up::Promise;
 use crate::v2::exchange::ticket::Ticket;
 use crate::v2::exchange::{self, After, Exchange, Open, Task, What};
+use crate::v2::feature::crash_detection::{self, Held};
 use crate::v2::feature::message_id_sync::Takeover;
 use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
@@ -65,6 +66,8 @@ pub(crate) struct Established {
     pub(crate) redirect: Option<Redirects>,
     /// The ticket with which it can be resumed (RFC 5723).
     pub(crate) ticket: Ticket,
+    /// The token by which the peer shows that it crashed (RFC 6290).
+    pub(crate) crash: Held,
     pub(crate) protection: Protection,
     pub(crate) window: MessageWindow,
     /// Our requests without a response, in the order of their message IDs.
@@ -137,6 +140,7 @@ impl Established {
             cluster,
             redirect,
             ticket: Ticket::None,
+            crash: Held::default(),
             protection,
             window,
             open: Vec::new(),
@@ -203,8 +207,7 @@ impl Established {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let Some(protected) = message.protected else {
-            self.hint(message.payloads, core);
-            return self.go_on(ends, core);
+            return self.unprotected(ends, Payloads(message.payloads), core);
         };
         let Ok(inner) = self.protection.open(datagram.data, &protected) else {
             core.counters.forged += 1;
@@ -213,6 +216,7 @@ impl Established {
         let header = message.header;
         let payloads =
             |whole: &Whole| parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
+        let informs = header.exchange == ExchangeType::INFORMATIONAL;
         let after = if header.flags.is_response() {
             let answers = |open: &Open| open.id() == Some(header.message_id) && open.exchange.kind() == header.exchange;
             if !self.open.iter().any(answers) {
@@ -225,7 +229,9 @@ impl Established {
             let Some(at) = self.open.iter().position(answers) else { return Some(self.keep(ends)) };
             let open = self.open.remove(at);
             self.hear(&mut ends, datagram.way(), core);
-            exchange::response(open.exchange, &mut self, &mut ends, payloads(&whole), core)
+            let payloads = payloads(&whole);
+            self.learn(payloads.as_ref().ok().filter(|_| informs));
+            exchange::response(open.exchange, &mut self, &mut ends, payloads, core)
         } else {
             let asked = Takeover::parse(&header, protected.first, &inner).filter(|_| protected.fragment.is_none());
             if let Some(asked) = asked.filter(|_| self.cluster) {
@@ -257,6 +263,7 @@ impl Established {
             if let Ok(payloads) = &payloads {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }
+            self.learn(payloads.as_ref().ok().filter(|_| informs));
             self.request(&mut ends, header, payloads, datagram, core)
         };
         match after {
@@ -266,6 +273,17 @@ impl Established {
                 None
             }
         }
+    }
+
+    /// RFC 6290 §4.4: the peer may say at any time by which token it would show that it crashed.
+    pub(crate) fn learn(&mut self, payloads: Option<&Payloads>) {
+        self.crash.keep(payloads.and_then(|payloads| crash_detection::given(&self.remote, payloads)));
+    }
+
+    /// Whether this is our SPI of an IKE SA that is about to take its place.
+    pub(crate) fn makes(&self, spi: IkeSpi) -> bool {
+        let asked = |open: &Exchange| matches!(open, Exchange::RekeyIke(open) if open.spi == spi);
+        self.exchanges().any(asked) || self.promises.iter().any(|promise| promise.makes(spi))
     }
 
     /// Answers a request, come what may (RFC 7296 §2.21.3).
@@ -303,13 +321,19 @@ impl Established {
         }
     }
 
-    /// An unprotected message proves nothing; INVALID_IKE_SPI is a hint that the peer lost its state
-    /// (RFC 7296 §2.21.4).
-    fn hint(&mut self, payloads: Vec<Payload>, core: &mut Core) {
+    /// An unprotected message proves nothing unless it shows the token of the peer; INVALID_IKE_SPI and INVALID_SPI are
+    /// hints that the peer lost its state (RFC 7296 §2.21.4).
+    pub(crate) fn unprotected(mut self: Box<Self>, ends: Ends, payloads: Payloads, core: &mut Core) -> Option<IkeSa> {
+        if self.crash.is_shown(&payloads, core) {
+            crash_detection::crashed(self, &ends, core);
+            return None;
+        }
         core.counters.forged += 1;
-        if Payloads(payloads).notify(NotifyType::INVALID_IKE_SPI).is_some() {
+        let hints = [NotifyType::INVALID_IKE_SPI, NotifyType::INVALID_SPI];
+        if payloads.notifies().any(|notify| hints.contains(&notify.kind)) {
             self.doubt(core);
         }
+        self.go_on(ends, core)
     }
 
     /// The peer sent something new that verifies.
@@ -367,6 +391,10 @@ impl Established {
         // RFC 7296 §1.3.2: it begins with one.
         if window_size::wanted(&heir.remote) > 1 {
             heir.add_task(Task::new(What::Window));
+        }
+        // RFC 6290 §4.3: who answered gave its token with the answer.
+        if heir_ends.initiator && heir.remote.extensions.crash_detection {
+            heir.add_task(Task::new(What::CrashToken));
         }
         self.stage = Stage::Replaced;
         self.rekey_at = None;

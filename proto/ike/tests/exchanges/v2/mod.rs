@@ -5,6 +5,7 @@ mod algorithms;
 mod childless;
 mod cluster;
 mod collisions;
+mod crash;
 mod create_child;
 mod delete;
 mod eap;
