@@ -74,6 +74,15 @@ impl EncrKey for AeadKey {
         if self.decrypt(&nonce(&self.beside, iv), aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+        if !AeadContext::replace(self, key) {
+            return Err(BadKey);
+        }
+        self.beside = *salt;
+        Ok(())
+    }
+
     fn prefetch(&self, len: usize) {
         self.fetch(len);
     }

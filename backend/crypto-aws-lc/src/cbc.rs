@@ -41,4 +41,9 @@ impl EncrKey for CbcKey {
         self.0.decrypt(iv, blocks);
         Ok(())
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.0 = AesCbc::new(bytes).ok_or(BadKey)?;
+        Ok(())
+    }
 }

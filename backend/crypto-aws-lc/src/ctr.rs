@@ -19,8 +19,7 @@ impl EncrAlg for Ctr {
     }
 
     fn key(&self, bytes: &[u8]) -> Result<Box<dyn EncrKey>, BadKey> {
-        let (key, nonce) = bytes.split_last_chunk::<NONCE_LEN>().ok_or(BadKey)?;
-        Ok(Box::new(CtrKey { cipher: AesCtr::new(key).ok_or(BadKey)?, nonce: *nonce }))
+        Ok(Box::new(CtrKey::new(bytes)?))
     }
 }
 
@@ -30,6 +29,11 @@ struct CtrKey {
 }
 
 impl CtrKey {
+    fn new(bytes: &[u8]) -> Result<Self, BadKey> {
+        let (key, nonce) = bytes.split_last_chunk().ok_or(BadKey)?;
+        Ok(CtrKey { cipher: AesCtr::new(key).ok_or(BadKey)?, nonce: *nonce })
+    }
+
     fn apply(&self, iv: &[u8; IV_LEN], data: &mut [u8]) {
         // RFC 3686 §4: nonce, IV, and a counter that starts with one.
         let mut block = [0; 16];
@@ -47,6 +51,11 @@ impl EncrKey for CtrKey {
 
     fn open(&self, iv: &[u8], _aad: &[u8], data: &mut [u8], _icv: &[u8]) -> Result<(), Forged> {
         self.apply(iv.try_into().map_err(|_| Forged)?, data);
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        *self = Self::new(bytes)?;
         Ok(())
     }
 }

@@ -161,4 +161,9 @@ impl<H: Hash> IntegKey for HmacKey<H> {
         // At most the ICV's length is asked for, and every ICV is shorter than the digest.
         icv.copy_from_slice(&digest[..icv.len()]);
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        *self = HmacKey::new(bytes);
+        Ok(())
+    }
 }

@@ -66,6 +66,12 @@ impl EncrKey for GcmKey {
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
     }
 
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+        let library = library().map_err(|_| BadKey)?;
+        GcmKey::replace(self, library, key, *salt).then_some(()).ok_or(BadKey)
+    }
+
     fn prefetch(&self, len: usize) {
         self.fetch(len);
     }
@@ -84,6 +90,12 @@ impl EncrKey for ChaChaKey {
             return Err(Forged);
         };
         if self.decrypt(iv, aad, data, icv) { Ok(()) } else { Err(Forged) }
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+        ChaChaKey::replace(self, *key.as_array().ok_or(BadKey)?, *salt);
+        Ok(())
     }
 
     fn prefetch(&self, _: usize) {

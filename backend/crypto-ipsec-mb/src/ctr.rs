@@ -36,4 +36,10 @@ impl EncrKey for CtrKey {
         }
         Ok(())
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+        let library = library().map_err(|_| BadKey)?;
+        CtrKey::replace(self, library, key, *salt).then_some(()).ok_or(BadKey)
+    }
 }

@@ -54,6 +54,10 @@ impl IntegKey for GmacKey {
         tag.copy_from_slice(&self.tag(iv, parts));
     }
 
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        replace(self, bytes)
+    }
+
     fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {
         let (iv, tag) = icv.split_first_chunk().ok_or(Forged)?;
         if self.is_tag(iv, parts, tag) { Ok(()) } else { Err(Forged) }
@@ -74,4 +78,14 @@ impl EncrKey for GmacKey {
         data.fill(0);
         Err(Forged)
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        replace(self, bytes)
+    }
+}
+
+fn replace(this: &mut GmacKey, bytes: &[u8]) -> Result<(), BadKey> {
+    let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+    let library = library().map_err(|_| BadKey)?;
+    GmacKey::replace(this, library, key, *salt).then_some(()).ok_or(BadKey)
 }

@@ -73,8 +73,12 @@ struct Key<C, const SALT: usize> {
 }
 
 impl<C: AeadInOut + KeyInit + Send + Sync + 'static, const SALT: usize> Key<C, SALT> {
+    fn new(key: &[u8], salt: &[u8]) -> Option<Self> {
+        Some(Key { cipher: C::new_from_slice(key).ok()?, salt: salt.try_into().ok()? })
+    }
+
     fn boxed(key: &[u8], salt: &[u8]) -> Option<Box<dyn EncrKey>> {
-        Some(Box::new(Key::<C, SALT> { cipher: C::new_from_slice(key).ok()?, salt: salt.try_into().ok()? }))
+        Some(Box::new(Self::new(key, salt)?))
     }
 }
 
@@ -87,7 +91,7 @@ impl<C: AeadCore, const SALT: usize> Key<C, SALT> {
     }
 }
 
-impl<C: AeadInOut + Send + Sync, const SALT: usize> EncrKey for Key<C, SALT> {
+impl<C: AeadInOut + KeyInit + Send + Sync + 'static, const SALT: usize> EncrKey for Key<C, SALT> {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
         let tag = self.cipher.encrypt_inout_detached(&self.nonce(iv), aad, data.into());
@@ -104,6 +108,12 @@ impl<C: AeadInOut + Send + Sync, const SALT: usize> EncrKey for Key<C, SALT> {
         }
         data.fill(0);
         Err(Forged)
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk::<SALT>().ok_or(BadKey)?;
+        *self = Self::new(key, salt).ok_or(BadKey)?;
+        Ok(())
     }
 }
 

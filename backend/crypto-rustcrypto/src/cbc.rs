@@ -60,7 +60,7 @@ impl<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + Send + Sync + 'stati
     }
 }
 
-impl<C: BlockCipherEncrypt + BlockCipherDecrypt + Send + Sync> EncrKey for Key<C> {
+impl<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + Send + Sync> EncrKey for Key<C> {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
         let mode = Encryptor::inner_iv_slice_init(&self.0, iv);
@@ -77,6 +77,11 @@ impl<C: BlockCipherEncrypt + BlockCipherDecrypt + Send + Sync> EncrKey for Key<C
             return Err(Forged);
         };
         mode.decrypt_blocks(blocks);
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.0 = C::new_from_slice(bytes).map_err(|_| BadKey)?;
         Ok(())
     }
 }

@@ -40,8 +40,12 @@ struct Key<C> {
 }
 
 impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> Key<C> {
+    fn new(key: &[u8], nonce: [u8; NONCE_LEN]) -> Result<Self, BadKey> {
+        Ok(Key { cipher: C::new_from_slice(key).map_err(|_| BadKey)?, nonce })
+    }
+
     fn boxed(key: &[u8], nonce: [u8; NONCE_LEN]) -> Result<Box<dyn EncrKey>, BadKey> {
-        Ok(Box::new(Key { cipher: C::new_from_slice(key).map_err(|_| BadKey)?, nonce }))
+        Ok(Box::new(Self::new(key, nonce)?))
     }
 }
 
@@ -56,7 +60,7 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
     }
 }
 
-impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrKey for Key<C> {
+impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> EncrKey for Key<C> {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         assert!(aad.is_empty() && icv.is_empty(), "the cipher authenticates nothing");
         self.apply(iv.try_into().expect("the caller passes an IV of the algorithm's length"), data);
@@ -67,6 +71,12 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrK
             Ok(iv) if aad.is_empty() && icv.is_empty() => self.apply(iv, data),
             _ => return Err(Forged),
         }
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, nonce) = bytes.split_last_chunk().ok_or(BadKey)?;
+        *self = Self::new(key, *nonce)?;
         Ok(())
     }
 }

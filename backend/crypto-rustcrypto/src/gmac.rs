@@ -102,6 +102,12 @@ impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + S
         let hash = GHash::new((&*hash_key).into());
         Ok(Key { cipher, hash, salt })
     }
+
+    fn become_key_of(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        let (key, salt) = bytes.split_last_chunk().ok_or(BadKey)?;
+        *self = Self::new(key, *salt)?;
+        Ok(())
+    }
 }
 
 impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
@@ -154,7 +160,7 @@ impl Blocks {
     }
 }
 
-impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrKey for Key<C> {
+impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> EncrKey for Key<C> {
     fn seal(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &mut [u8]) {
         let iv = iv.try_into().expect("the caller passes an IV of the algorithm's length");
         icv.copy_from_slice(&self.tag(iv, &[aad, iv, data]));
@@ -168,13 +174,21 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> EncrK
         data.fill(0);
         Err(Forged)
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.become_key_of(bytes)
+    }
 }
 
-impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync> IntegKey for Key<C> {
+impl<C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync + 'static> IntegKey for Key<C> {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
         let (iv, tag) =
             icv.split_first_chunk_mut().expect("the caller passes room for an ICV of the algorithm's length");
         tag.copy_from_slice(&self.tag(iv, parts));
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.become_key_of(bytes)
     }
 
     fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Forged> {

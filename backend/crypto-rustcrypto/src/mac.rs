@@ -78,16 +78,21 @@ impl<M: Mac + KeyInit + Clone + Send + Sync + 'static> IntegAlg for Integ<M> {
 /// The MAC after its key; it wipes itself.
 struct Key<M>(M);
 
-impl<M: Mac + Clone + Send + Sync> IntegKey for Key<M> {
+impl<M: Mac + KeyInit + Clone + Send + Sync> IntegKey for Key<M> {
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
         let mut mac = self.0.clone();
         parts.iter().for_each(|part| mac.update(part));
         // At most the ICV's length is asked for, and every ICV is shorter than the output.
         icv.copy_from_slice(&mac.finalize().into_bytes()[..icv.len()]);
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.0 = <M as KeyInit>::new_from_slice(bytes).map_err(|_| BadKey)?;
+        Ok(())
+    }
 }
 
-impl<M: Mac + Clone + Send + Sync> PrfKey for Key<M> {
+impl<M: Mac + KeyInit + Clone + Send + Sync> PrfKey for Key<M> {
     fn prf(&self, parts: &[&[u8]], out: &mut [u8]) {
         self.sign(parts, out);
     }

@@ -112,6 +112,11 @@ impl IntegKey for XcbcKey {
         self.cipher.encrypt_block((&mut state).into());
         icv.copy_from_slice(&state[..icv.len()]);
     }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        *self = XcbcKey::new(bytes.try_into().map_err(|_| BadKey)?);
+        Ok(())
+    }
 }
 
 impl Drop for XcbcKey {

@@ -19,7 +19,14 @@ use ravelin_types::transform::{EncrId, IntegId};
 use crate::provider::BadKey;
 
 /// Encryption and integrity of one SA, readied for [`BatchCrypto::seal`] and [`BatchCrypto::open`].
-pub trait BatchKey: Any + Send + Sync {}
+pub trait BatchKey: Any + Send + Sync {
+    /// Becomes the key of these bytes, given as to [`BatchCrypto::key`], as [`EncrKey::replace`](crate::EncrKey::replace)
+    /// does.
+    ///
+    /// # Errors
+    /// When the pair has no such lengths. It is not to be used then until it is replaced.
+    fn replace(&mut self, encr: &[u8], integ: &[u8]) -> Result<(), BadKey>;
+}
 
 /// One ESP packet of a batch.
 pub struct BatchPacket<'a> {

@@ -196,7 +196,7 @@ pub trait EncrAlg: Send + Sync {
     }
 }
 
-/// A readied encryption key. Neither call allocates.
+/// A readied encryption key. No call allocates.
 pub trait EncrKey: Send + Sync {
     /// Encrypts `data` in place and writes the ICV. `iv` has the algorithm's IV length; `data` is a multiple of its
     /// block length. For ciphers that are not AEAD, `aad` and `icv` are empty.
@@ -210,6 +210,13 @@ pub trait EncrKey: Send + Sync {
     /// # Errors
     /// When the ICV does not verify or a length does not fit the algorithm.
     fn open(&self, iv: &[u8], aad: &[u8], data: &mut [u8], icv: &[u8]) -> Result<(), Forged>;
+
+    /// Becomes the key of these bytes, as many as it was made of, in the memory that it has: no allocator is asked. What
+    /// it was is wiped.
+    ///
+    /// # Errors
+    /// When the algorithm has no such length. It is not to be used then until it is replaced.
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey>;
 
     /// Hint that a packet of `len` bytes is about to be sealed or opened: the processor may fetch what that needs of the
     /// key meanwhile; with 0, its beginning, which makes fetching the rest a little later quick. Changes nothing.

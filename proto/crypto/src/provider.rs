@@ -128,6 +128,12 @@ pub trait IntegKey: Send + Sync {
     /// where the algorithm has one, which stays. Does not allocate.
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]);
 
+    /// Becomes the key of these bytes as [`EncrKey::replace`](crate::EncrKey::replace) does.
+    ///
+    /// # Errors
+    /// When the algorithm has no such length. It is not to be used then until it is replaced.
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey>;
+
     /// Compares in constant time.
     ///
     /// # Errors

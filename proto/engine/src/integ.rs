@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use ravelin_crypto::{CryptoProvider, IntegKey};
+use ravelin_crypto::{BadKey, CryptoProvider, IntegKey};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::transform::IntegId;
@@ -54,5 +54,9 @@ impl IntegKey for Truncated {
         let mut whole = [0; MAX_ICV_LEN];
         self.key.sign(parts, &mut whole[..self.len]);
         icv.copy_from_slice(&whole[..icv.len()]);
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
+        self.key.replace(bytes)
     }
 }

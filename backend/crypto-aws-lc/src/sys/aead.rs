@@ -66,6 +66,26 @@ impl<T> AeadContext<T> {
         (done == 1).then_some(boxed)
     }
 
+    /// Another key of the same cipher in its place. `false` when it does not have the cipher's length: nothing has changed.
+    pub(crate) fn replace(&mut self, key: &[u8]) -> bool {
+        let method = self.context.aead;
+        // SAFETY: the context is initialised, so this points to one of the static tables.
+        if unsafe { c::EVP_AEAD_key_length(method) } != key.len() {
+            return false;
+        }
+        // SAFETY: the context is initialised, at its final address and borrowed exclusively; after the first call nothing
+        // is left of what it was, and `key` is described by pointer and length.
+        let done = unsafe {
+            c::EVP_AEAD_CTX_cleanup(&raw mut self.context);
+            super::cleanse(&mut self.context);
+            let context = &raw mut self.context;
+            c::EVP_AEAD_CTX_init(context, method, key.as_ptr(), key.len(), self.tag_len, ptr::null_mut())
+        };
+        // Whoever went on with a context that is none would not encrypt.
+        assert_eq!(done, 1, "lengths of key and tag are the cipher's");
+        true
+    }
+
     /// Has the processor fetch all of it ahead of its use for a packet of `len` bytes; with 0 only its beginning.
     #[inline]
     pub(crate) fn fetch(&self, len: usize) {

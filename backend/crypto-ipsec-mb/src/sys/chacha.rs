@@ -30,6 +30,11 @@ impl ChaChaKey {
         Box::new(ChaChaKey { key, salt })
     }
 
+    /// Another key in its place.
+    pub(crate) fn replace(&mut self, key: [u8; 32], salt: [u8; 4]) {
+        (self.key, self.salt) = (key, salt);
+    }
+
     /// Encrypts in place and writes the tag.
     #[inline]
     pub(crate) fn encrypt(&self, iv: &[u8; 8], aad: &[u8], data: &mut [u8], tag: &mut [u8; TAG_LEN]) {

@@ -19,13 +19,20 @@ pub(crate) struct CtrKey {
 impl CtrKey {
     /// `None` unless the key has 16, 24 or 32 bytes.
     pub(crate) fn new(library: &Library, key: &[u8], salt: [u8; 4]) -> Option<Box<Self>> {
+        let mut this = Box::new(CtrKey { schedule: [0; _], key_len: 0, salt });
+        this.replace(library, key, salt).then_some(this)
+    }
+
+    /// Another key in its place. `false` unless it has 16, 24 or 32 bytes: nothing has changed.
+    pub(crate) fn replace(&mut self, library: &Library, key: &[u8], salt: [u8; 4]) -> bool {
         if !matches!(key.len(), 16 | 24 | 32) {
-            return None;
+            return false;
         }
-        let mut this = Box::new(CtrKey { schedule: [0; _], key_len: key.len() as u64, salt });
+        (self.key_len, self.salt) = (key.len() as u64, salt);
+        self.schedule.zeroize();
         // SAFETY: the key has one of these lengths, and the schedule room for the longest and its alignment.
-        unsafe { library.expand(key, this.schedule.as_mut_ptr()) };
-        Some(this)
+        unsafe { library.expand(key, self.schedule.as_mut_ptr()) };
+        true
     }
 
     /// Encrypts or decrypts in place. The library begins to count with one where the nonce has 12 bytes (RFC 3686 §4).

@@ -28,26 +28,33 @@ pub(crate) struct GcmKey {
 impl GcmKey {
     /// `None` unless the key has 16, 24 or 32 bytes and the tag 8 to 16.
     pub(crate) fn new(library: &Library, key: &[u8], salt: [u8; 4], tag_len: usize) -> Option<Box<Self>> {
-        let size = match key.len() {
-            16 => 0,
-            24 => 1,
-            32 => 2,
-            _ => return None,
-        };
         if !(8..=MAX_TAG_LEN).contains(&tag_len) {
             return None;
         }
         let mut this = Box::new(GcmKey {
-            enc: library.gcm_enc[size],
-            dec: library.gcm_dec[size],
+            enc: library.gcm_enc[0],
+            dec: library.gcm_dec[0],
             salt,
             tag_len: tag_len as u8,
             schedules: GcmSchedules([0; _]),
         });
+        this.replace(library, key, salt).then_some(this)
+    }
+
+    /// Another key in its place. `false` unless it has 16, 24 or 32 bytes: nothing has changed.
+    pub(crate) fn replace(&mut self, library: &Library, key: &[u8], salt: [u8; 4]) -> bool {
+        let size = match key.len() {
+            16 => 0,
+            24 => 1,
+            32 => 2,
+            _ => return false,
+        };
+        (self.enc, self.dec, self.salt) = (library.gcm_enc[size], library.gcm_dec[size], salt);
+        self.schedules.0.zeroize();
         // SAFETY: the function is the one for this key length, and the schedules have the size and alignment of the
         // header.
-        unsafe { (library.gcm_pre[size])(key.as_ptr().cast(), &raw mut this.schedules) };
-        Some(this)
+        unsafe { (library.gcm_pre[size])(key.as_ptr().cast(), &raw mut self.schedules) };
+        true
     }
 
     /// Encrypts in place and writes the tag.

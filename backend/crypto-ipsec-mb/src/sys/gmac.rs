@@ -24,23 +24,32 @@ pub(crate) struct GmacKey {
 impl GmacKey {
     /// `None` unless the key has 16, 24 or 32 bytes.
     pub(crate) fn new(library: &Library, key: &[u8], salt: [u8; 4]) -> Option<Box<Self>> {
+        let mut this = Box::new(GmacKey {
+            init: library.gmac_init[0],
+            update: library.gmac_update[0],
+            finalize: library.gmac_finalize[0],
+            salt,
+            schedules: GcmSchedules([0; _]),
+        });
+        this.replace(library, key, salt).then_some(this)
+    }
+
+    /// Another key in its place. `false` unless it has 16, 24 or 32 bytes: nothing has changed.
+    pub(crate) fn replace(&mut self, library: &Library, key: &[u8], salt: [u8; 4]) -> bool {
         let size = match key.len() {
             16 => 0,
             24 => 1,
             32 => 2,
-            _ => return None,
+            _ => return false,
         };
-        let mut this = Box::new(GmacKey {
-            init: library.gmac_init[size],
-            update: library.gmac_update[size],
-            finalize: library.gmac_finalize[size],
-            salt,
-            schedules: GcmSchedules([0; _]),
-        });
+        (self.init, self.update, self.finalize) =
+            (library.gmac_init[size], library.gmac_update[size], library.gmac_finalize[size]);
+        self.salt = salt;
+        self.schedules.0.zeroize();
         // SAFETY: the function is the one for this key length, and the schedules have the size and alignment of the
         // header.
-        unsafe { (library.gcm_pre[size])(key.as_ptr().cast(), &raw mut this.schedules) };
-        Some(this)
+        unsafe { (library.gcm_pre[size])(key.as_ptr().cast(), &raw mut self.schedules) };
+        true
     }
 
     /// The tag over the concatenation of the parts.

@@ -58,8 +58,12 @@ impl Sa {
         let (mut encr_key, mut integ_key) = (vec![0; key_len], vec![0; integ_alg.map_or(0, |alg| alg.key_len())]);
         rng.fill(&mut encr_key);
         rng.fill(&mut integ_key);
+        // It was another key before.
+        let other = (vec![0xa5; encr_key.len()], vec![0xa5; integ_key.len()]);
+        let mut fast = batch().key((encr, &other.0), (integ, &other.1)).unwrap().unwrap();
+        fast.replace(&encr_key, &integ_key).unwrap();
         Sa {
-            fast: batch().key((encr, &encr_key), (integ, &integ_key)).unwrap().unwrap(),
+            fast,
             encr: encr_alg.key(&encr_key).unwrap(),
             integ: integ_alg.map(|alg| alg.key(&integ_key).unwrap()),
             head: 8 + encr_alg.iv_len(),

@@ -25,7 +25,12 @@ struct Pair {
     icv_len: usize,
 }
 
-impl BatchKey for Pair {}
+impl BatchKey for Pair {
+    fn replace(&mut self, encr: &[u8], integ: &[u8]) -> Result<(), BadKey> {
+        self.encr.replace(encr)?;
+        self.integ.replace(integ)
+    }
+}
 
 const IV_LEN: usize = 16;
 

@@ -20,7 +20,7 @@ mod schedule_v1;
 
 use std::collections::BTreeMap;
 
-use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::{BadKey, CryptoProvider, EncrAlg, EncrKey, IntegAlg, IntegKey};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,20 @@ pub fn check(provider: &CryptoProvider) -> Counts {
     schedule_v1::check(provider, &mut counts);
     message::check(provider, &mut counts);
     counts
+}
+
+/// The key of `bytes` as it is made, and one that was another and was replaced: both give the same.
+fn encr_keys(alg: &dyn EncrAlg, bytes: &[u8]) -> Result<[Box<dyn EncrKey>; 2], BadKey> {
+    let mut replaced = alg.key(&vec![0xa5; bytes.len()])?;
+    replaced.replace(bytes)?;
+    Ok([alg.key(bytes)?, replaced])
+}
+
+/// The same for integrity.
+fn integ_keys(alg: &dyn IntegAlg, bytes: &[u8]) -> Result<[Box<dyn IntegKey>; 2], BadKey> {
+    let mut replaced = alg.key(&vec![0xa5; bytes.len()])?;
+    replaced.replace(bytes)?;
+    Ok([alg.key(bytes)?, replaced])
 }
 
 /// Binary data, written in hexadecimal.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use ravelin_crypto::BatchKey;
+use ravelin_crypto::{BadKey, BatchKey};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::super::layout::{
@@ -10,7 +10,7 @@ use super::super::layout::{
     AUTH_HMAC_SHA_384, AUTH_HMAC_SHA_512, CIPHER_CBC, CIPHER_CCM, CIPHER_CNTR, CIPHER_DES, CIPHER_DES3, CIPHER_NULL,
     Ccm, Hmac, Job, OfHash, OnAes,
 };
-use super::super::load::Library;
+use super::super::load::{Library, library};
 use super::{MAX_ICV, MAX_LEN, Scratch};
 
 pub(super) const ESP_HEADER_LEN: usize = 8;
@@ -137,24 +137,43 @@ pub(crate) struct PairKey {
     pub(super) suite: Suite,
 }
 
-impl BatchKey for PairKey {}
+impl BatchKey for PairKey {
+    fn replace(&mut self, encr: &[u8], integ: &[u8]) -> Result<(), BadKey> {
+        let library = library().map_err(|_| BadKey)?;
+        self.ready(library, encr, integ).ok_or(BadKey)
+    }
+}
 
 impl PairKey {
     /// `key` is followed by the salt. `None` unless both keys have a length of their algorithm.
     pub(crate) fn new(library: &Library, suite: Suite, key: &[u8], mac_key: &[u8]) -> Option<Box<Self>> {
-        let (key, salt) = key.split_at_checked(key.len().checked_sub(suite.cipher.salt_len())?)?;
-        let mut this =
-            Box::new(PairKey { cipher: [0; _], mac: [0; _], key_len: key.len() as u64, salt: [0; 4], suite });
-        this.salt[..salt.len()].copy_from_slice(salt);
-        let fits = suite.icv_len <= MAX_ICV
-            && this.ready_cipher(library, key)
-            && match suite.mac {
-                Mac::Hmac(hash) => this.ready_hmac(library, hash, mac_key),
-                Mac::AesXcbc => this.ready_xcbc(library, mac_key),
-                Mac::AesCmac => this.ready_cmac(library, mac_key),
+        let mut this = Box::new(PairKey { cipher: [0; _], mac: [0; _], key_len: 0, salt: [0; 4], suite });
+        this.ready(library, key, mac_key)?;
+        Some(this)
+    }
+
+    /// The same for keys that take the place of others.
+    fn ready(&mut self, library: &Library, key: &[u8], mac_key: &[u8]) -> Option<()> {
+        let Suite { cipher, mac, icv_len } = self.suite;
+        let (key, salt) = key.split_at_checked(key.len().checked_sub(cipher.salt_len())?)?;
+        self.wipe();
+        self.key_len = key.len() as u64;
+        self.salt[..salt.len()].copy_from_slice(salt);
+        let fits = icv_len <= MAX_ICV
+            && self.ready_cipher(library, key)
+            && match mac {
+                Mac::Hmac(hash) => self.ready_hmac(library, hash, mac_key),
+                Mac::AesXcbc => self.ready_xcbc(library, mac_key),
+                Mac::AesCmac => self.ready_cmac(library, mac_key),
                 Mac::Ccm => mac_key.is_empty(),
             };
-        fits.then_some(this)
+        fits.then_some(())
+    }
+
+    fn wipe(&mut self) {
+        self.cipher.zeroize();
+        self.mac.zeroize();
+        self.salt.zeroize();
     }
 
     fn ready_cipher(&mut self, library: &Library, key: &[u8]) -> bool {
@@ -306,9 +325,7 @@ impl PairKey {
 
 impl Drop for PairKey {
     fn drop(&mut self) {
-        self.cipher.zeroize();
-        self.mac.zeroize();
-        self.salt.zeroize();
+        self.wipe();
     }
 }
 
