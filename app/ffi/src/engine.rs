@@ -79,14 +79,14 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
 
 fn limits(config: &RvlEngineConfig) -> Limits {
     let most = |given: u32, default: usize| if given == 0 { default } else { default.min(given as usize) };
-    let Limits { policies, sas, selectors, events, acquires, flow_sets } = Limits::default();
+    let Limits { policies, sas, events, acquires, flow_sets, .. } = Limits::default();
     Limits {
         policies: most(config.max_policies, policies),
         sas: most(config.max_sas, sas),
-        selectors,
         events: most(config.max_events, events),
         acquires: most(config.max_events, acquires),
         flow_sets: most(config.flow_sets, flow_sets),
+        ..Limits::default()
     }
 }
 

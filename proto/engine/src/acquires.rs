@@ -8,7 +8,7 @@ use ravelin_types::dataplane::Flow;
 use ravelin_types::policy::PolicyId;
 
 use crate::hash::HashKey;
-use crate::limits::{MAX_ACQUIRES_PER_POLICY, MAX_EVENTS};
+use crate::limits::{Limits, MAX_ACQUIRES_PER_POLICY, MAX_EVENTS};
 use crate::sad::WHOLE;
 
 /// Bounded in all and for each policy, so that a policy with very many flows takes nothing from the others. The room
@@ -19,6 +19,8 @@ pub(crate) struct Acquires {
     /// When each ends, in order, with some that were answered since.
     ends: VecDeque<(Instant, PolicyId, Flow)>,
     most: usize,
+    /// So many acquires have room from the start.
+    ready: usize,
 }
 
 /// Whether an acquire is to be raised.
@@ -32,15 +34,17 @@ pub(crate) enum Ask {
 }
 
 impl Acquires {
-    pub fn new(seed: u64, most: usize) -> Self {
-        let hash = HashKey::new(seed);
+    pub fn new(seed: u64, limits: &Limits) -> Self {
+        let (hash, most) = (HashKey::new(seed), limits.acquires);
+        let ready = most.min(MAX_EVENTS).max(limits.reserved(most));
         // Twice: so much a table must have to be tidied up in its place, and the list keeps what was answered for a while.
-        let room = 2 * most.min(MAX_EVENTS);
+        let room = 2 * ready;
         Acquires {
             open: HashMap::with_capacity_and_hasher(room, hash),
             of_policy: HashMap::with_capacity_and_hasher(room, hash),
             ends: VecDeque::with_capacity(room),
             most,
+            ready,
         }
     }
 
@@ -61,7 +65,7 @@ impl Acquires {
 
     /// The acquire was raised; it stays open so long. Each is given as much time as those before it.
     pub fn raised(&mut self, policy: PolicyId, part: Flow, until: Instant) {
-        if self.ends.len() >= 2 * self.open.len().max(self.most.min(MAX_EVENTS)) {
+        if self.ends.len() >= 2 * self.open.len().max(self.ready) {
             self.ends.retain(|(until, policy, part)| self.open.get(&(*policy, *part)) == Some(until));
         }
         self.open.insert((policy, part), until);
@@ -98,7 +102,6 @@ impl Acquires {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_ACQUIRES;
     use core::time::Duration;
 
     fn part(n: u32) -> Flow {
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_part_asks_once_until_it_is_answered_or_old() {
-        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
+        let mut acquires = Acquires::new(1, &Limits::default());
         let (one, two) = (PolicyId(1), PolicyId(2));
         let later = Instant::ZERO + Duration::from_secs(30);
         assert_eq!(acquires.ask(one, part(1), Instant::ZERO), Ask::Yes);
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_full_harms_no_other_and_has_room_again() {
-        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
+        let mut acquires = Acquires::new(1, &Limits::default());
         let (full, other) = (PolicyId(1), PolicyId(2));
         let later = Instant::ZERO + Duration::from_secs(30);
         for n in 0..MAX_ACQUIRES_PER_POLICY as u32 {
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_was_answered_leaves_nothing_behind() {
-        let mut acquires = Acquires::new(1, MAX_ACQUIRES);
+        let mut acquires = Acquires::new(1, &Limits::default());
         for n in 0..10 * MAX_EVENTS as u32 {
             let until = Instant::ZERO + Duration::from_secs(30) + Duration::from_millis(n.into());
             assert_eq!(acquires.ask(PolicyId(1), part(n), Instant::ZERO), Ask::Yes);

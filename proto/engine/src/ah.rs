@@ -10,7 +10,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use ravelin_crypto::{CryptoProvider, IntegKey};
+use ravelin_crypto::{BadKey, CryptoProvider, IntegKey};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::options::SaOptions;
@@ -48,6 +48,16 @@ impl Ah {
             return Err(DataPlaneError::Algorithm(format!("{} has lengths beyond the engine's", suite.integ)));
         }
         Ok(Ah { key, spi, extended: suite.sn == SnId::PARTIAL_64, icv_len, iv_len, align64: options.ah_align64 })
+    }
+
+    /// Gets another key of the same length, in the memory of the one that it has.
+    pub fn replace(&mut self, keys: &SaKeys) -> Result<(), BadKey> {
+        self.key.replace(keys.ah.expose())
+    }
+
+    /// Becomes that of another SA with this algorithm, whose key it has.
+    pub fn renew(&mut self, spi: Spi, options: &SaOptions) {
+        (self.spi, self.align64) = (spi, options.ah_align64);
     }
 
     /// Length of the header that is sent in a packet of that family.

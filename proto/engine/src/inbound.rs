@@ -26,7 +26,6 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
-use crate::limits::room_at_start;
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, Spis};
@@ -58,7 +57,6 @@ impl OuterMeta {
 /// Opens and checks packets that arrive.
 pub struct Inbound {
     config: EngineConfig,
-    crypto: CryptoProvider,
     spd: Spd,
     sad: Sad<InboundSa>,
     spis: Spis,
@@ -86,11 +84,10 @@ impl Inbound {
         let limits = config.limits;
         Inbound {
             config,
-            crypto,
             spd,
-            sad: Sad::new(limits),
-            spis: Spis::new(seed, room_at_start(limits.sas)),
-            cache: FlowCache::new(seed, limits.flow_sets),
+            sad: Sad::new(limits, Direction::Inbound, seed, &crypto),
+            spis: Spis::new(seed, &limits),
+            cache: FlowCache::new(seed, &limits),
             fragments: Fragments::new(seed),
             events: Events::new(limits.events),
             counters: Counters::default(),
@@ -287,6 +284,7 @@ impl Inbound {
                 let (_, sa) = self.sad.remove(*id)?;
                 self.batched_sas -= usize::from(sa.suite.is_batched());
                 self.spis.remove(&sa.cold.params);
+                self.sad.retire(sa);
             }
             DataPlaneOp::MoveSa { id, src, dst, encap } if id.direction == Direction::Inbound => {
                 self.move_sa(*id, (*src, *dst), *encap)?;
@@ -313,7 +311,7 @@ impl Inbound {
         if let Some(other) = self.spis.taken(params).and_then(|slot| self.sad.get(slot)) {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
-        let mut sa = InboundSa::new(params, &self.crypto, now)?;
+        let mut sa = InboundSa::new(params, self.sad.spares(), now)?;
         sa.cold.domain = self.spd.domain(params.policy).unwrap_or_default();
         self.batched_sas += usize::from(sa.suite.is_batched());
         let slot = self.sad.insert(sa);
@@ -336,10 +334,8 @@ impl Inbound {
 
     /// The SAs of a policy that may have come before it, or that stood elsewhere, follow it: a packet must not have to ask.
     fn move_to_domain(&mut self, policy: PolicyId, domain: Domain) {
-        for slot in self.sad.slots_where(|sa| sa.cold.params.policy == policy) {
-            if let Some(sa) = self.sad.get_mut(slot) {
-                sa.cold.domain = domain;
-            }
+        for sa in self.sad.iter_mut().filter(|sa| sa.cold.params.policy == policy) {
+            sa.cold.domain = domain;
         }
     }
 

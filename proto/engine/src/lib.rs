@@ -15,6 +15,7 @@ pub mod accelerator;
 mod acquires;
 mod ah;
 pub mod classifier;
+mod deadlines;
 mod ecn;
 pub mod engine;
 mod esp;

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use ravelin_types::proposal::Suite;
+
 /// SAs in each direction.
 pub const MAX_SAS: usize = 1 << 20;
 /// Policies.
@@ -64,6 +66,8 @@ pub struct Limits {
     pub sas: usize,
     /// Selectors on one side of one policy or SA.
     pub selectors: usize,
+    /// The largest anti-replay window of an SA in packets, at most [`MAX_REPLAY_WINDOW`].
+    pub replay_window: u32,
     /// Events waiting to be polled from one half.
     pub events: usize,
     /// Acquires that wait for an SA.
@@ -71,6 +75,11 @@ pub struct Limits {
     /// Sets of flows of each family that are remembered in each direction, at least 1; three flows of IPv4 or two of IPv6
     /// are a set.
     pub flow_sets: usize,
+    /// The suites of the SAs of an engine that asks for no memory after its start: room for all that these limits allow is
+    /// taken at the start then, and for each of these suites the keys of as many SAs as there may be. Empty: memory is
+    /// taken when it is needed. The SPI in a suite does not matter. An SA of another suite, or with
+    /// [`short_icv`](ravelin_types::options::SaOptions::short_icv), asks for memory for its keys, and gives it back.
+    pub suites: &'static [Suite],
 }
 
 impl Default for Limits {
@@ -79,14 +88,29 @@ impl Default for Limits {
             policies: MAX_POLICIES,
             sas: MAX_SAS,
             selectors: MAX_SELECTORS,
+            replay_window: MAX_REPLAY_WINDOW,
             events: MAX_EVENTS,
             acquires: MAX_ACQUIRES,
             flow_sets: MAX_FLOW_CACHE,
+            suites: &[],
         }
     }
 }
 
-/// For how many entries a table with this bound has room from the start.
-pub(crate) fn room_at_start(limit: usize) -> usize {
-    if limit <= AT_START { limit } else { 0 }
+impl Limits {
+    /// For how many entries a table with the bound `limit` has room from the start.
+    pub(crate) fn room(&self, limit: usize) -> usize {
+        self.reserved(limit).max(if limit <= AT_START { limit } else { 0 })
+    }
+
+    /// [`Limits::room`] of what takes more of it: none where memory is taken when it is needed.
+    pub(crate) fn reserved(&self, limit: usize) -> usize {
+        if self.suites.is_empty() { 0 } else { limit }
+    }
+
+    /// The room from the start of a hash table with the bound `limit`: twice that, since with less it would move to new
+    /// memory to get rid of the traces of what was taken out.
+    pub(crate) fn hash_room(&self, limit: usize) -> usize {
+        2 * self.room(limit)
+    }
 }

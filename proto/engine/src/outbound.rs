@@ -25,12 +25,13 @@ use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_wire::ip::{Header, transport};
 
 use crate::acquires::{Acquires, Ask};
+use crate::deadlines::Deadlines;
 use crate::engine::{EngineConfig, NoMatch};
 use crate::esp::IvSource;
 use crate::events::Events;
 use crate::extras::{Extra, prepare};
 use crate::fragments::Fragments;
-use crate::limits::{CACHED_POLICIES, CACHED_SAS};
+use crate::limits::{CACHED_POLICIES, CACHED_SAS, Limits};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
 use crate::seal::{Sealed, seal};
@@ -40,20 +41,19 @@ use crate::template::Template;
 use crate::together::{Aside, TOGETHER, Together};
 use crate::verdict::{Counters, DropReason, Verdict};
 
-use dummy::Schedule;
 use path::Paths;
 
 /// Decides what happens to packets that leave, and protects them.
 pub struct Outbound {
     config: EngineConfig,
-    crypto: CryptoProvider,
     ivs: IvSource,
     spd: Spd,
     sad: Sad<OutboundSa>,
     senders: Senders,
     acquires: Acquires,
     paths: Paths,
-    dummies: Schedule,
+    /// When the next dummy packet of each SA that sends some is due.
+    dummies: Deadlines,
     cache: FlowCache,
     fragments: Fragments,
     events: Events,
@@ -110,16 +110,15 @@ impl Outbound {
         let limits = config.limits;
         Outbound {
             config,
-            crypto,
             ivs: IvSource::new(rng),
             spd,
-            sad: Sad::new(limits),
-            senders: Senders::new(seed),
-            acquires: Acquires::new(seed, limits.acquires),
-            cache: FlowCache::new(seed, limits.flow_sets),
+            sad: Sad::new(limits, Direction::Outbound, seed, &crypto),
+            senders: Senders::new(seed, &limits),
+            acquires: Acquires::new(seed, &limits),
+            cache: FlowCache::new(seed, &limits),
             fragments: Fragments::new(seed),
-            paths: Paths::new(),
-            dummies: Schedule::default(),
+            paths: Paths::new(limits.reserved(limits.sas)),
+            dummies: Deadlines::with_room(limits.reserved(limits.sas)),
             events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
@@ -383,7 +382,8 @@ impl Outbound {
 
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
-        let slot = self.sad.insert(OutboundSa::new(params, &self.crypto, now)?);
+        let sa = OutboundSa::new(params, self.sad.spares(), now)?;
+        let slot = self.sad.insert(sa);
         self.senders.add(slot, &mut self.sad);
         match self.senders.answers(params) {
             Some(part) => self.acquires.close(params.policy, part),
@@ -401,8 +401,9 @@ impl Outbound {
     fn delete_sa(&mut self, id: SaId) -> Result<(), DataPlaneError> {
         let (slot, sa) = self.sad.remove(id)?;
         self.senders.remove(slot, &sa, &mut self.sad);
+        self.sad.retire(sa);
         self.paths.forget(slot);
-        self.dummies.forget(slot);
+        self.dummies.set(slot, None);
         Ok(())
     }
 
@@ -443,6 +444,10 @@ impl Outbound {
     /// The outbound SAs.
     pub fn list(&self) -> Vec<SaStatus> {
         self.sad.list()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
     }
 
     pub(crate) fn spd(&self) -> (&Spd, NoMatch) {

@@ -14,7 +14,7 @@ pub(crate) struct ReplayWindow {
     top: u64,
     /// How many numbers, `top` included, are told apart; 0: off.
     size: u64,
-    /// One bit per number; one word more than the window needs, so that a new word is cleared before its use.
+    /// One bit per number; at least one word more than the window needs, so that a new word is cleared before its use.
     ring: Box<[u64]>,
 }
 
@@ -29,9 +29,17 @@ const WORD: u64 = u64::BITS as u64;
 
 impl ReplayWindow {
     pub fn new(size: u32) -> Self {
-        let size = u64::from(size);
-        let words = if size == 0 { 1 } else { (size.div_ceil(WORD) + 1).next_power_of_two() };
-        ReplayWindow { top: 0, size, ring: vec![0; words as usize].into_boxed_slice() }
+        ReplayWindow { top: 0, size: size.into(), ring: vec![0; words(size)].into_boxed_slice() }
+    }
+
+    /// Becomes a new window of this size, in the memory that it has where that is enough.
+    pub fn renew(&mut self, size: u32) {
+        if words(size) > self.ring.len() {
+            *self = Self::new(size);
+        } else {
+            (self.top, self.size) = (0, size.into());
+            self.ring.fill(0);
+        }
     }
 
     pub fn top(&self) -> u64 {
@@ -100,6 +108,11 @@ impl ReplayWindow {
     fn word(&self, sequence: u64) -> usize {
         (sequence / WORD) as usize & (self.ring.len() - 1)
     }
+}
+
+/// How many words the ring of a window has.
+fn words(size: u32) -> usize {
+    if size == 0 { 1 } else { (u64::from(size).div_ceil(WORD) as usize + 1).next_power_of_two() }
 }
 
 fn bit(sequence: u64) -> u64 {

@@ -7,9 +7,10 @@
 //! The source is read and never written, so it may be a chain of buffers, and a job that the hardware did not do is done
 //! from it once more. All room is taken at the start; when `capacity` requests are open, the next one is given back.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use core::ops::Range;
 
+use hashbrown::HashMap;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp};
 use ravelin_types::options::{Mss, SaOptions};
@@ -19,6 +20,7 @@ use ravelin_types::sa::{Direction, SaId, SaParams};
 
 use crate::accelerator::{Accelerator, Fault, Job, Outcome, Share};
 use crate::engine::Engine;
+use crate::hash::HashKey;
 use crate::inbound::OuterMeta;
 use crate::packet::{Chain, Mark, PacketBuf};
 use crate::sad::Slot;
@@ -121,7 +123,7 @@ fn most(params: &SaParams) -> Share {
 pub struct Requests<S, B, A> {
     engine: Engine,
     accelerator: A,
-    taken: BTreeMap<(Direction, Slot), Taken>,
+    taken: HashMap<(Direction, Slot), Taken, HashKey>,
     serial: u64,
     /// Requests in the hands of the accelerator.
     away: usize,
@@ -133,7 +135,10 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
     /// Puts the queues around an engine without SAs. `capacity` is how many requests may be open at a time.
     pub fn new(engine: Engine, accelerator: A, capacity: usize) -> Self {
         let done = VecDeque::with_capacity(capacity);
-        Requests { engine, accelerator, taken: BTreeMap::new(), serial: 0, away: 0, done, capacity }
+        // Nobody else chooses the numbers of slots, so the seed need not be secret. Of both directions.
+        let limits = engine.outbound.limits();
+        let taken = HashMap::with_capacity_and_hasher(4 * limits.reserved(limits.sas), HashKey::new(0));
+        Requests { engine, accelerator, taken, serial: 0, away: 0, done, capacity }
     }
 
     /// The engine, for listings and counters.

@@ -2,10 +2,10 @@
 
 use alloc::boxed::Box;
 
-use ravelin_crypto::CryptoProvider;
+use ravelin_crypto::{BadKey, CryptoProvider};
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::proposal::Suite;
-use ravelin_types::sa::{Direction, SaParams};
+use ravelin_types::sa::{Direction, SaKeys, SaParams};
 use ravelin_wire::esp::{ALIGNMENT, TRAILER_LEN, padding};
 
 use crate::ah::Ah;
@@ -42,31 +42,59 @@ pub(crate) struct Added {
 }
 
 impl KeyedSuite {
+    /// What no SA can be, whatever its algorithms.
+    pub fn check(params: &SaParams) -> Result<(), DataPlaneError> {
+        let invalid = |what: &str| Err(DataPlaneError::Invalid(what.into()));
+        match &params.suite {
+            Suite::Ah(_) | Suite::AhEsp { .. } if params.encap.is_some() || params.original.is_some() => {
+                invalid(NO_NAT)
+            }
+            Suite::AhEsp { ah_spi, .. } if params.direction == Direction::Inbound && *ah_spi != params.spi => {
+                invalid("inbound, AH and ESP of one SA have one SPI")
+            }
+            Suite::AhEsp { ah, esp, .. } if ah.sn != esp.sn => {
+                invalid("AH and ESP of one SA have the same kind of sequence numbers")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Readies the keys of parameters that pass [`KeyedSuite::check`].
     pub fn new(params: &SaParams, crypto: &CryptoProvider) -> Result<Self, DataPlaneError> {
         let (keys, options) = (&params.keys, &params.options);
-        let invalid = |what: &str| Err(DataPlaneError::Invalid(what.into()));
-        if params.suite.ah().is_some() && (params.encap.is_some() || params.original.is_some()) {
-            return invalid(NO_NAT);
-        }
         match &params.suite {
             Suite::Esp(esp) => Ok(KeyedSuite::Esp(Esp::new(esp, keys, options, crypto)?)),
             Suite::Ah(ah) => Ok(KeyedSuite::Ah(Box::new(Ah::new(ah, params.spi, keys, options, crypto)?))),
-            Suite::AhEsp { ah, ah_spi, esp } => {
-                if params.direction == Direction::Inbound && *ah_spi != params.spi {
-                    return invalid("inbound, AH and ESP of one SA have one SPI");
-                }
-                if ah.sn != esp.sn {
-                    return invalid("AH and ESP of one SA have the same kind of sequence numbers");
-                }
-                let esp_window = match params.direction {
-                    Direction::Inbound => params.replay_window,
-                    Direction::Outbound => 0,
-                };
-                Ok(KeyedSuite::AhEsp(Box::new(AhEsp {
-                    ah: Ah::new(ah, *ah_spi, keys, options, crypto)?,
-                    esp: Esp::new(esp, keys, options, crypto)?,
-                    esp_window: ReplayWindow::new(esp_window),
-                })))
+            Suite::AhEsp { ah, ah_spi, esp } => Ok(KeyedSuite::AhEsp(Box::new(AhEsp {
+                ah: Ah::new(ah, *ah_spi, keys, options, crypto)?,
+                esp: Esp::new(esp, keys, options, crypto)?,
+                esp_window: ReplayWindow::new(esp_window(params)),
+            }))),
+        }
+    }
+
+    /// Becomes that of an SA with the same algorithms and as long keys, in the memory that it has.
+    pub fn renew(&mut self, params: &SaParams) -> Result<(), BadKey> {
+        self.replace(&params.keys)?;
+        match (self, &params.suite) {
+            (KeyedSuite::Ah(ah), _) => ah.renew(params.spi, &params.options),
+            (KeyedSuite::AhEsp(both), Suite::AhEsp { ah_spi, .. }) => {
+                both.ah.renew(*ah_spi, &params.options);
+                both.esp_window.renew(esp_window(params));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Gets other keys of the same lengths, in the memory of those that it has.
+    pub fn replace(&mut self, keys: &SaKeys) -> Result<(), BadKey> {
+        match self {
+            KeyedSuite::Esp(esp) => esp.replace(keys),
+            KeyedSuite::Ah(ah) => ah.replace(keys),
+            KeyedSuite::AhEsp(both) => {
+                both.ah.replace(keys)?;
+                both.esp.replace(keys)
             }
         }
     }
@@ -130,6 +158,14 @@ impl KeyedSuite {
     /// What is added around `payload` bytes in a packet of that family.
     pub fn added(&self, payload: usize, ipv6: bool) -> Added {
         Added::by(self.ah(), self.esp(), payload, ipv6)
+    }
+}
+
+/// The size of the window of ESP behind AH.
+fn esp_window(params: &SaParams) -> u32 {
+    match params.direction {
+        Direction::Inbound => params.replay_window,
+        Direction::Outbound => 0,
     }
 }
 

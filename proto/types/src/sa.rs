@@ -1,6 +1,7 @@
 //! What key management tells a data plane about one security association.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::net::IpAddr;
 
 use crate::lifetime::Lifetime;
@@ -117,7 +118,26 @@ pub struct SaParams {
     pub options: SaOptions,
 }
 
+impl SaKeys {
+    /// Becomes a copy of `other` in the memory that it has, as far as that reaches. The keys that it was are wiped before.
+    pub fn copy_from(&mut self, other: &SaKeys) {
+        self.encr.copy_from(&other.encr);
+        self.integ.copy_from(&other.integ);
+        self.ah.copy_from(&other.ah);
+    }
+}
+
 impl SaParams {
+    /// Becomes a copy of `other` in the memory that it has, as far as that reaches.
+    pub fn copy_from(&mut self, other: &SaParams) {
+        let (mut keys, mut local_ts, mut remote_ts) =
+            (mem::take(&mut self.keys), mem::take(&mut self.local_ts), mem::take(&mut self.remote_ts));
+        keys.copy_from(&other.keys);
+        local_ts.clone_from(&other.local_ts);
+        remote_ts.clone_from(&other.remote_ts);
+        *self = SaParams { keys, local_ts, remote_ts, ..*other };
+    }
+
     /// The SA's name.
     pub fn id(&self) -> SaId {
         let src = (self.lookup == SaLookup::Source).then_some(self.src);

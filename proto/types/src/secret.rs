@@ -14,6 +14,17 @@ impl Secret {
         Secret(bytes)
     }
 
+    /// Nothing, with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Secret(Vec::with_capacity(bytes))
+    }
+
+    /// Becomes a copy of `other` in the memory that it has, if that is enough. What it was is wiped before.
+    pub fn copy_from(&mut self, other: &Secret) {
+        self.0.zeroize();
+        self.0.extend_from_slice(&other.0);
+    }
+
     /// The bytes, for a cipher, or for an operator who asked for them by name.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -45,6 +56,16 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_stays_where_there_is_room() {
+        let mut secret = Secret::with_capacity(8);
+        let place = secret.expose().as_ptr();
+        for text in [&b"12345678"[..], b"hunter2", b""] {
+            secret.copy_from(&Secret::from(text));
+            assert_eq!((secret.expose(), secret.expose().as_ptr()), (text, place));
+        }
+    }
 
     #[test]
     fn debug_prints_only_the_length() {

@@ -11,7 +11,7 @@ mod iv;
 use alloc::boxed::Box;
 use alloc::format;
 
-use ravelin_crypto::{BatchKey, CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
+use ravelin_crypto::{BadKey, BatchKey, CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::options::SaOptions;
 use ravelin_types::proposal::EspSuite;
@@ -129,6 +129,19 @@ impl Esp {
             block_len: alg.block_len() as u8,
             icv_len: icv_len as u8,
         })
+    }
+
+    /// Gets other keys of the same lengths, in the memory of those that it has.
+    pub fn replace(&mut self, keys: &SaKeys) -> Result<(), BadKey> {
+        let (encr_key, integ_key) = (keys.encr.expose(), keys.integ.expose());
+        match &mut self.cipher {
+            Cipher::Aead(encr) => encr.replace(encr_key),
+            Cipher::Keys(keys) => {
+                keys.encr.replace(encr_key)?;
+                keys.integ.as_mut().map_or(Ok(()), |integ| integ.replace(integ_key))?;
+                keys.batch.as_mut().map_or(Ok(()), |batch| batch.replace(encr_key, integ_key))
+            }
+        }
     }
 
     /// Has the processor fetch the keys ahead of their use for a packet of `len` bytes, with 0 where they begin.

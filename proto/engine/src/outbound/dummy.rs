@@ -2,7 +2,6 @@
 //!
 //! The RFC knows no mode in which they are not allowed, so ESP in transport mode sends them too, and AH around ESP.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::IpAddr;
 
 use ravelin_types::Instant;
@@ -17,34 +16,6 @@ use crate::limits::{MIN_DUMMY_GAP, MIN_MTU_V4};
 use crate::packet::PacketBuf;
 use crate::sad::Slot;
 use crate::verdict::{DropReason, Verdict};
-
-/// When the next dummy packet of each SA is due.
-#[derive(Default)]
-pub(super) struct Schedule {
-    order: BTreeSet<(Instant, Slot)>,
-    of: BTreeMap<Slot, Instant>,
-}
-
-impl Schedule {
-    fn set(&mut self, slot: Slot, at: Instant) {
-        self.forget(slot);
-        self.order.insert((at, slot));
-        self.of.insert(slot, at);
-    }
-
-    /// The SA in the slot is gone.
-    pub(super) fn forget(&mut self, slot: Slot) {
-        if let Some(at) = self.of.remove(&slot) {
-            self.order.remove(&(at, slot));
-        }
-    }
-
-    fn take_due(&mut self, now: Instant) -> Option<Slot> {
-        let &(at, slot) = self.order.first()?;
-        (at <= now).then(|| self.forget(slot))?;
-        Some(slot)
-    }
-}
 
 impl Outbound {
     /// Makes the next dummy packet that is due in the room of `pkt`, whose content is lost: [`Verdict::Send`], or why
@@ -61,7 +32,7 @@ impl Outbound {
 
     /// When [`Outbound::poll_dummy`] has something to do next.
     pub fn dummy_deadline(&self) -> Option<Instant> {
-        self.dummies.order.first().map(|due| due.0)
+        self.dummies.first()
     }
 
     /// Makes a dummy packet of this SA now, whether or not its options want any.
@@ -80,7 +51,7 @@ impl Outbound {
         if let (Some(Dummies { interval, .. }), Some(_)) = (sa.cold.params.options.dummies, sa.suite.esp()) {
             let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
             let wait = core::time::Duration::from_nanos(below(self.random(), nanos));
-            self.dummies.set(slot, now + wait.max(MIN_DUMMY_GAP));
+            self.dummies.set(slot, Some(now + wait.max(MIN_DUMMY_GAP)));
         }
     }
 

@@ -1,6 +1,5 @@
 //! Packets that are too long for the path of their SA, and what is known of that path (RFC 4301 §8.2).
 
-use alloc::collections::BTreeMap;
 use core::net::IpAddr;
 
 use ravelin_types::dataplane::DataPlaneError;
@@ -10,6 +9,7 @@ use ravelin_wire::ip::{Header, icmp, protocol, v4, v6};
 use ravelin_wire::udp_encap::UDP_HEADER_LEN;
 
 use super::Outbound;
+use crate::deadlines::Deadlines;
 use crate::extras::inner_mtu;
 use crate::limits::{ERROR_BURST, ERROR_PERIOD, LEARNED_MTU_LIFE, MIN_MTU_V6};
 use crate::packet::{Mark, PacketBuf};
@@ -18,23 +18,24 @@ use crate::verdict::{DropReason, Verdict};
 
 /// How long what a router told is believed, and how many senders may be told.
 pub(super) struct Paths {
-    until: BTreeMap<Slot, Instant>,
+    until: Deadlines,
     errors: u32,
     errors_since: Instant,
 }
 
 impl Paths {
-    pub(super) fn new() -> Self {
-        Paths { until: BTreeMap::new(), errors: ERROR_BURST, errors_since: Instant::ZERO }
+    /// With room for what is told about the SAs in so many slots, and more when they come.
+    pub(super) fn new(slots: usize) -> Self {
+        Paths { until: Deadlines::with_room(slots), errors: ERROR_BURST, errors_since: Instant::ZERO }
     }
 
     /// The SA in the slot is gone, or its path is another.
     pub(super) fn forget(&mut self, slot: Slot) {
-        self.until.remove(&slot);
+        self.until.set(slot, None);
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.until.values().min().copied()
+        self.until.first()
     }
 
     /// RFC 4443 §2.4 (f): errors are sent at a bounded rate.
@@ -113,14 +114,13 @@ impl Outbound {
         }
         let id = sa.cold.params.id();
         self.put_mtu(slot, u16::try_from(message.mtu).ok());
-        self.paths.until.insert(slot, now + LEARNED_MTU_LIFE);
+        self.paths.until.set(slot, Some(now + LEARNED_MTU_LIFE));
         Some(id)
     }
 
     /// Forgets what was learned too long ago.
     pub(super) fn tick_paths(&mut self, now: Instant) {
-        while let Some((&slot, _)) = self.paths.until.iter().find(|(_, until)| **until <= now) {
-            self.paths.forget(slot);
+        while let Some(slot) = self.paths.until.take_due(now) {
             self.put_mtu(slot, None);
         }
     }

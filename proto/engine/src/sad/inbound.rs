@@ -3,17 +3,17 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
 
-use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::options::Mss;
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::SaParams;
 use ravelin_types::selector::{ANY_PORTS, ANY_PROTOCOL, OPAQUE_PORTS, TrafficSelector, select};
+use ravelin_types::transform::SnId;
 use ravelin_wire::ip::Header;
 use ravelin_wire::ip::transport::Ports;
 
-use super::{Cold, Sa, Usage};
+use super::{Cold, Parts, Sa, Spares, Usage};
 use crate::fetch::fetch;
 use crate::replay::ReplayWindow;
 use crate::suite::KeyedSuite;
@@ -78,17 +78,19 @@ impl V4Selector {
 }
 
 impl InboundSa {
-    pub fn new(params: &SaParams, crypto: &CryptoProvider, now: Instant) -> Result<Self, DataPlaneError> {
-        let suite = KeyedSuite::new(params, crypto)?;
-        if suite.extended() && params.replay_window == 0 {
+    pub fn new(params: &SaParams, spares: &mut Spares, now: Instant) -> Result<Self, DataPlaneError> {
+        let esp = params.suite.esp().map(|esp| esp.sn);
+        let extended = params.suite.ah().map(|ah| ah.sn).or(esp) == Some(SnId::PARTIAL_64);
+        if extended && params.replay_window == 0 {
             // RFC 4303 §3.4.3 and Appendix A: the high half is inferred from the window.
             return Err(DataPlaneError::Algorithm("extended sequence numbers need an anti-replay window".into()));
         }
-        let cold = Cold::new(params, now);
+        let suite = spares.keys(params)?;
+        let cold = spares.cold(params, now);
         Ok(InboundSa {
             suite,
             usage: Usage::new(&cold.bounds),
-            window: ReplayWindow::new(params.replay_window),
+            window: spares.window(params.replay_window),
             mode: params.mode,
             mends: params.mode == Mode::Transport && params.original.is_some(),
             pad_check: params.options.pad_check,
@@ -157,6 +159,10 @@ impl Sa for InboundSa {
 
     fn sequence(&self) -> u64 {
         self.window.top()
+    }
+
+    fn into_parts(self) -> Parts {
+        Parts { suite: self.suite, cold: self.cold, window: Some(self.window) }
     }
 }
 

@@ -6,31 +6,35 @@
 mod inbound;
 mod outbound;
 mod senders;
+mod spares;
 mod spi_table;
 mod spis;
 mod usage;
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use hashbrown::HashMap;
+use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus, Table};
 use ravelin_types::policy::Domain;
-use ravelin_types::sa::{SaCounters, SaId, SaParams};
+use ravelin_types::sa::{Direction, SaCounters, SaId, SaParams};
 
+use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::fetch::fetch;
-use crate::limits::{Limits, MAX_REPLAY_WINDOW, MIN_MTU_V4, MIN_MTU_V6, room_at_start};
+use crate::hash::HashKey;
+use crate::limits::{Limits, MAX_REPLAY_WINDOW, MIN_MTU_V4, MIN_MTU_V6};
 use crate::verdict::DropReason;
 
 pub(crate) use inbound::InboundSa;
 pub(crate) use outbound::OutboundSa;
 pub(crate) use senders::{Senders, WHOLE};
+pub(crate) use spares::{Parts, Spares};
 pub(crate) use spis::Spis;
 pub(crate) use usage::{Bounds, Usage};
 
@@ -49,6 +53,7 @@ pub(crate) struct Cold {
     pub domain: Domain,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
+    /// `None` once it is past.
     soft_at: Option<Instant>,
     hard_at: Option<Instant>,
     idle: Option<Idle>,
@@ -63,9 +68,8 @@ struct Idle {
 }
 
 impl Cold {
-    pub fn new(params: &SaParams, now: Instant) -> Box<Self> {
-        Box::new(Cold {
-            params: params.clone(),
+    pub fn new(params: SaParams, now: Instant) -> Self {
+        Cold {
             bounds: Bounds::new(&params.lifetime),
             mtu: params.options.mtu,
             counters: SaCounters::default(),
@@ -74,16 +78,15 @@ impl Cold {
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),
             idle: params.lifetime.idle.map(|every| Idle { every, at: now + every, packets: 0 }),
-        })
+            params,
+        }
     }
-}
 
-impl Cold {
-    /// What is to be done and when, some of it past.
-    fn timers(&self) -> impl Iterator<Item = (Instant, Limit)> + use<> {
+    /// What is to be done next, and when.
+    fn next_timer(&self) -> Option<(Instant, Limit)> {
         let idle = self.idle.map(|idle| idle.at);
         let all = [(self.soft_at, Limit::Soft), (self.hard_at, Limit::Hard), (idle, Limit::Idle)];
-        all.into_iter().filter_map(|(at, limit)| Some((at?, limit)))
+        all.into_iter().filter_map(|(at, limit)| Some((at?, limit))).min()
     }
 
     /// The path takes another length now, as was told; what the options say is the most.
@@ -108,6 +111,7 @@ pub(crate) trait Sa {
     fn parts(&mut self) -> (&mut Usage, &mut Cold);
     /// The last sequence number sent, or the highest received.
     fn sequence(&self) -> u64;
+    fn into_parts(self) -> Parts;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,21 +125,24 @@ enum Limit {
 pub(crate) struct Sad<T> {
     slots: Vec<Option<T>>,
     free: Vec<Slot>,
-    names: BTreeMap<SaId, Slot>,
-    timers: BTreeSet<(Instant, Slot, Limit)>,
+    names: HashMap<SaId, Slot, HashKey>,
+    /// The next of each SA's.
+    timers: Deadlines,
+    spares: Spares,
     /// Some SA has an expiry to report that found no room in the queue.
     owes_events: bool,
     limits: Limits,
 }
 
 impl<T: Sa> Sad<T> {
-    pub fn new(limits: Limits) -> Self {
-        let room = room_at_start(limits.sas);
+    pub fn new(limits: Limits, direction: Direction, seed: u64, crypto: &CryptoProvider) -> Self {
+        let room = limits.room(limits.sas);
         Sad {
             slots: Vec::with_capacity(room),
             free: Vec::with_capacity(room),
-            names: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            names: HashMap::with_capacity_and_hasher(limits.hash_room(limits.sas), HashKey::new(seed)),
+            timers: Deadlines::with_room(room),
+            spares: Spares::new(&limits, direction, crypto),
             owes_events: false,
             limits,
         }
@@ -150,17 +157,16 @@ impl<T: Sa> Sad<T> {
         if self.names.contains_key(&params.id()) {
             return Err(DataPlaneError::Exists(params.id()));
         }
-        let Limits { sas, selectors, .. } = self.limits;
+        let Limits { sas, selectors, replay_window, .. } = self.limits;
         if self.len() >= sas {
             return Err(DataPlaneError::Full(Table::Sas, sas));
         }
         if params.local_ts.len() > selectors || params.remote_ts.len() > selectors {
             return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of an SA")));
         }
-        if params.replay_window > MAX_REPLAY_WINDOW {
-            return Err(DataPlaneError::Invalid(format!(
-                "an anti-replay window of more than {MAX_REPLAY_WINDOW} packets"
-            )));
+        let most = replay_window.min(MAX_REPLAY_WINDOW);
+        if params.replay_window > most {
+            return Err(DataPlaneError::Invalid(format!("an anti-replay window of more than {most} packets")));
         }
         let least = least_mtu(params.dst);
         if params.options.mtu.is_some_and(|mtu| mtu < least) {
@@ -172,10 +178,15 @@ impl<T: Sa> Sad<T> {
         Ok(())
     }
 
+    /// What SAs are made of.
+    pub fn spares(&mut self) -> &mut Spares {
+        &mut self.spares
+    }
+
     /// Adds an SA that [`Sad::admits`].
     pub fn insert(&mut self, sa: T) -> Slot {
         let cold = sa.cold();
-        let (timers, id) = (cold.timers(), cold.params.id());
+        let (timer, id) = (cold.next_timer(), cold.params.id());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(sa);
@@ -187,18 +198,22 @@ impl<T: Sa> Sad<T> {
             }
         };
         self.names.insert(id, slot);
-        self.timers.extend(timers.map(|(at, limit)| (at, slot, limit)));
+        self.timers.set(slot, timer.map(|timer| timer.0));
         slot
     }
 
+    /// Takes out an SA, which is then to be given to [`Sad::retire`].
     pub fn remove(&mut self, id: SaId) -> Result<(Slot, T), DataPlaneError> {
         let slot = self.names.remove(&id).ok_or(DataPlaneError::NoSuchSa(id))?;
         let sa = self.slots[slot as usize].take().ok_or(DataPlaneError::NoSuchSa(id))?;
         self.free.push(slot);
-        for (at, limit) in sa.cold().timers() {
-            self.timers.remove(&(at, slot, limit));
-        }
+        self.timers.set(slot, None);
         Ok((slot, sa))
+    }
+
+    /// Keeps for others what a removed SA was made of.
+    pub fn retire(&mut self, sa: T) {
+        self.spares.put(sa.into_parts());
     }
 
     pub fn find(&self, id: SaId) -> Option<Slot> {
@@ -242,43 +257,47 @@ impl<T: Sa> Sad<T> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    /// The SAs that `wanted` says yes to, in no order that means anything.
-    pub fn slots_where(&self, wanted: impl Fn(&T) -> bool) -> Vec<Slot> {
-        let slots = self.slots.iter().zip(0..);
-        slots.filter(|(sa, _)| sa.as_ref().is_some_and(&wanted)).map(|(_, slot)| slot).collect()
+    /// The SAs with their slots, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
+        (0..).zip(&self.slots).filter_map(|(slot, sa)| Some((slot, sa.as_ref()?)))
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().flatten()
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|timer| timer.0)
+        self.timers.first()
     }
 
     /// Applies the time limits passed by `now`. True when an SA went out of use.
     pub fn tick(&mut self, now: Instant, events: &mut Events) -> bool {
         let mut ended = false;
-        while let Some(&(at, slot, limit)) = self.timers.first() {
-            if at > now {
-                break;
-            }
-            self.timers.pop_first();
-            let Some(sa) = self.get_mut(slot) else { continue };
+        while let Some(slot) = self.timers.take_due(now) {
+            let Some(sa) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { continue };
             let (usage, cold) = sa.parts();
+            let Some((_, limit)) = cold.next_timer() else { continue };
             match limit {
-                Limit::Soft => cold.bounds.pass_soft(usage),
-                Limit::Hard => cold.bounds.pass_hard(usage),
+                Limit::Soft => {
+                    cold.soft_at = None;
+                    cold.bounds.pass_soft(usage);
+                }
+                Limit::Hard => {
+                    cold.hard_at = None;
+                    cold.bounds.pass_hard(usage);
+                    ended = true;
+                }
                 Limit::Idle => {
                     let Some(idle) = &mut cold.idle else { continue };
                     let unused = idle.packets == usage.packets;
                     // Looked at late, it is not looked at more often than it should.
                     let next = (idle.at + idle.every).max(now + idle.every / 2);
                     (idle.packets, idle.at) = (usage.packets, next);
-                    let id = cold.params.id();
-                    self.timers.insert((next, slot, Limit::Idle));
                     // Without room for the event, the next time comes.
-                    let _ = unused && events.push(DataPlaneEvent::Idle(id));
-                    continue;
+                    let _ = unused && events.push(DataPlaneEvent::Idle(cold.params.id()));
                 }
             }
-            ended |= limit == Limit::Hard;
+            self.timers.set(slot, cold.next_timer().map(|timer| timer.0));
             self.report(slot, events);
         }
         ended

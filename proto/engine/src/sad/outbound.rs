@@ -2,13 +2,12 @@
 
 use alloc::boxed::Box;
 
-use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, Flow};
 use ravelin_types::sa::SaParams;
 use ravelin_types::selector::select;
 
-use super::{Cold, Sa, Usage};
+use super::{Cold, Parts, Sa, Spares, Usage};
 use crate::fetch::fetch;
 use crate::suite::KeyedSuite;
 use crate::template::Template;
@@ -26,9 +25,9 @@ pub(crate) struct OutboundSa {
 }
 
 impl OutboundSa {
-    pub fn new(params: &SaParams, crypto: &CryptoProvider, now: Instant) -> Result<Self, DataPlaneError> {
-        let suite = KeyedSuite::new(params, crypto)?;
-        let mut cold = Cold::new(params, now);
+    pub fn new(params: &SaParams, spares: &mut Spares, now: Instant) -> Result<Self, DataPlaneError> {
+        let suite = spares.keys(params)?;
+        let mut cold = spares.cold(params, now);
         // A rekey is due before the numbers run out, whatever the lifetime.
         cold.bounds.limit_soft_packets(last_sequence(&suite) / 8 * 7);
         Ok(OutboundSa {
@@ -80,6 +79,10 @@ impl Sa for OutboundSa {
 
     fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    fn into_parts(self) -> Parts {
+        Parts { suite: self.suite, cold: self.cold, window: None }
     }
 }
 

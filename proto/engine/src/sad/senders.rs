@@ -4,8 +4,8 @@
 //! values that its selectors were filled with; whatever is not filled from the packet is the same for all of them. An
 //! SA without such values, as all SAs of other policies are, carries any flow that its selectors hold.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem;
 use core::net::{IpAddr, Ipv4Addr};
 
 use hashbrown::HashMap;
@@ -18,6 +18,7 @@ use ravelin_types::selector::ANY_PROTOCOL;
 
 use super::{OutboundSa, Sad, Slot};
 use crate::hash::HashKey;
+use crate::limits::Limits;
 
 /// What SAs carry that stand for no flow in particular.
 pub(crate) const WHOLE: Flow = Flow {
@@ -33,12 +34,19 @@ pub(crate) struct Senders {
     /// The SA added last for each part of a policy's traffic. Each names the one before it.
     newest: HashMap<(PolicyId, Flow), Slot, HashKey>,
     /// Of the policies that fill anything.
-    pfp: BTreeMap<PolicyId, Pfp>,
+    pfp: HashMap<PolicyId, Pfp, HashKey>,
+    /// Room in which SAs are put in order.
+    sorted: Vec<Slot>,
 }
 
 impl Senders {
-    pub fn new(seed: u64) -> Self {
-        Senders { newest: HashMap::with_hasher(HashKey::new(seed)), pfp: BTreeMap::new() }
+    pub fn new(seed: u64, limits: &Limits) -> Self {
+        let hash = HashKey::new(seed);
+        Senders {
+            newest: HashMap::with_capacity_and_hasher(limits.hash_room(limits.sas), hash),
+            pfp: HashMap::with_capacity_and_hasher(limits.hash_room(limits.policies), hash),
+            sorted: Vec::with_capacity(limits.reserved(limits.sas)),
+        }
     }
 
     /// What of a packet tells which SA of the policy it needs.
@@ -120,9 +128,10 @@ impl Senders {
         if old == pfp {
             return;
         }
-        let mut slots: Vec<Slot> = sad.slots_where(|sa| sa.cold.params.policy == policy);
+        let mut slots = mem::take(&mut self.sorted);
+        slots.extend(sad.iter().filter(|(_, sa)| sa.cold.params.policy == policy).map(|(slot, _)| slot));
         // The order of their age is that of the chains; across chains none is needed.
-        slots.sort_by_key(|&slot| self.depth(slot, sad));
+        slots.sort_unstable_by_key(|&slot| (self.depth(slot, sad), slot));
         for &slot in &slots {
             if let Some(sa) = sad.get(slot) {
                 self.newest.remove(&(policy, filled(old, &sa.cold.params)));
@@ -132,9 +141,11 @@ impl Senders {
             true => _ = self.pfp.insert(policy, pfp),
             false => _ = self.pfp.remove(&policy),
         }
-        for slot in slots {
+        for &slot in &slots {
             self.add(slot, sad);
         }
+        slots.clear();
+        self.sorted = slots;
     }
 
     /// How many SAs are behind this one in its chain.

@@ -11,6 +11,7 @@ use super::Slot;
 use super::spi_table::SpiTable;
 use crate::hash::HashKey;
 use crate::inbound::OuterMeta;
+use crate::limits::Limits;
 
 /// The inbound SAs by what names them.
 pub(crate) struct Spis {
@@ -23,9 +24,12 @@ pub(crate) struct Spis {
 type Group = (Spi, IpAddr, Option<IpAddr>);
 
 impl Spis {
-    /// With room for so many unicast SAs, and more when they come.
-    pub fn new(seed: u64, room: usize) -> Self {
-        Spis { unicast: SpiTable::new(room), groups: HashMap::with_hasher(HashKey::new(seed)) }
+    pub fn new(seed: u64, limits: &Limits) -> Self {
+        let groups = 2 * limits.reserved(limits.sas);
+        Spis {
+            unicast: SpiTable::new(limits.room(limits.sas)),
+            groups: HashMap::with_capacity_and_hasher(groups, HashKey::new(seed)),
+        }
     }
 
     /// The SA of a packet with these outer headers.

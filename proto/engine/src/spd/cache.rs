@@ -13,7 +13,7 @@ use super::pieces::{DOMAIN_AT, PROTOCOL_AT, SHAPE, SHAPE_AT, halves, last_word, 
 use super::{Seen, Words};
 use crate::fetch::fetch;
 use crate::hash::HashKey;
-use crate::limits::MIN_FLOW_CACHE;
+use crate::limits::{Limits, MIN_FLOW_CACHE};
 
 /// A flow with its domain, and what the packet hides, in a form that is quick to compare: the words that the classifier
 /// asks for, with flags of their own in the last.
@@ -152,10 +152,10 @@ pub(crate) struct FlowCache {
 }
 
 impl FlowCache {
-    /// Never more than `most` sets of each family, rounded up to a power of two.
-    pub fn new(seed: u64, most: usize) -> Self {
-        let most = most.next_power_of_two();
-        let sets = most.min(MIN_FLOW_CACHE);
+    /// Never more sets of each family than the limit, rounded up to a power of two.
+    pub fn new(seed: u64, limits: &Limits) -> Self {
+        let most = limits.flow_sets.next_power_of_two();
+        let sets = most.min(MIN_FLOW_CACHE.max(limits.reserved(limits.sas).next_power_of_two()));
         let last = (FlowKey::V4([0; 2]), 0, 0);
         FlowCache { v4: Table::new(sets), v6: Table::new(sets), last, generation: 1, hash: HashKey::new(seed), most }
     }
@@ -314,12 +314,11 @@ fn same<const WORDS: usize>(a: &[u64; WORDS], b: &[u64; WORDS]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_FLOW_CACHE;
     use ravelin_wire::ip::v6;
 
     #[test]
     fn two_sets_of_two_take_four_flows_and_forget_them_at_once() {
-        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
+        let mut cache = FlowCache::new(7, &Limits::default());
         let place = Place { first: 0, second: 1 };
         let keys = [1, 2, 3, 4, 5].map(|n| FlowKey::V6([n; 5]));
         assert_eq!(cache.get(place, &FlowKey::V6([0; 5])), None, "an empty slot is no answer");
@@ -341,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_last_flow_is_known_until_all_are_forgotten() {
-        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
+        let mut cache = FlowCache::new(7, &Limits::default());
         let place = Place { first: 0, second: 1 };
         let (four, six) = (FlowKey::V4([1; 2]), FlowKey::V6([1; 5]));
         assert_eq!(cache.recent(&FlowKey::V4([0; 2])), None, "nothing was asked for yet");
@@ -418,7 +417,7 @@ mod tests {
     #[test]
     fn a_cache_with_room_for_them_keeps_nearly_all_flows() {
         let count = 3 * MIN_FLOW_CACHE as u32;
-        let mut cache = FlowCache::new(7, MAX_FLOW_CACHE);
+        let mut cache = FlowCache::new(7, &Limits::default());
         cache.reserve(true, count as usize);
         let key = |n: u32| FlowKey::V4([0x0a00_0000 + u64::from(n), 1]);
         for n in 0..count {

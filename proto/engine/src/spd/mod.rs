@@ -6,7 +6,8 @@
 //!                                   └─► Spd::lookup ──► Finder: tables of the family ──► Match
 //! ```
 //! How tables find the first entry, and what that costs, is in `tables`; how selectors become the areas that are kept
-//! there is in `pieces`. Another classifier may take their place ([`Classifier`]).
+//! there is in `pieces`. Another classifier may take their place ([`Classifier`]), and in an engine that asks for no memory
+//! after its start the entries are read in their order instead.
 //!
 //! Lookups are from the outbound view; for inbound packets the caller swaps the ends of the flow. Entries of all domains
 //! stand in one database: a domain is one more thing that each entry asks for.
@@ -25,11 +26,11 @@ mod pieces;
 mod tables;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use hashbrown::HashMap;
 use ravelin_types::dataplane::{DataPlaneError, Flow, Table};
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId};
 use ravelin_types::sa::Direction;
@@ -39,7 +40,8 @@ use ravelin_wire::ip::{Fragment, Header, is_extension};
 
 use crate::classifier::{Classifier, Found};
 use crate::engine::NoMatch;
-use crate::limits::{Limits, room_at_start};
+use crate::hash::HashKey;
+use crate::limits::Limits;
 use crate::verdict::DropReason;
 
 pub(crate) use cache::{FlowCache, FlowKey, Place};
@@ -152,7 +154,9 @@ pub(crate) struct Spd {
     entries: Vec<Option<Entry>>,
     /// Places in `entries` to use again.
     free: Vec<u32>,
-    places: BTreeMap<PolicyId, u32>,
+    /// Room for selectors, of an SPD that asks for no memory after its start.
+    sides: Vec<Vec<TrafficSelector>>,
+    places: HashMap<PolicyId, u32, HashKey>,
     finder: Finder,
     overlaps: Overlaps,
     /// How the packets travel about which it is asked.
@@ -163,13 +167,14 @@ pub(crate) struct Spd {
 impl Spd {
     /// With tables of its own to find entries in, or `other` instead.
     pub fn new(seed: u64, direction: Direction, limits: Limits, other: Option<Box<dyn Classifier>>) -> Self {
-        let room = room_at_start(limits.policies);
+        let room = limits.room(limits.policies);
         Spd {
             entries: Vec::with_capacity(room),
             free: Vec::with_capacity(room),
-            places: BTreeMap::new(),
-            finder: Finder::new(seed, other),
-            overlaps: Overlaps::default(),
+            sides: (0..2 * limits.reserved(limits.policies)).map(|_| Vec::with_capacity(limits.selectors)).collect(),
+            places: HashMap::with_capacity_and_hasher(limits.hash_room(limits.policies), HashKey::new(seed)),
+            finder: Finder::new(seed, &limits, other),
+            overlaps: Overlaps::new(seed, &limits),
             direction,
             limits,
         }
@@ -184,13 +189,26 @@ impl Spd {
         if policy.local.len() > selectors || policy.remote.len() > selectors {
             return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of a policy")));
         }
+        // Which device a packet leaves or came by is not known here: stacks that know select an SPD by it (Domain).
+        let here = policy.is_about(self.direction) && policy.device().is_none();
+        if let Finder::Other(other) = &mut self.finder
+            && here
+        {
+            other.add(policy)?;
+        }
+        let was_here = self.take(policy.id).unwrap_or(false);
+        if let Finder::Other(other) = &mut self.finder
+            && was_here
+            && !here
+        {
+            other.delete(policy.id);
+        }
         let entry = Entry {
             order: (policy.priority, policy.id),
             domain: policy.domain,
-            local: policy.local.clone(),
-            remote: policy.remote.clone(),
-            // Which device a packet leaves or came by is not known here: stacks that know select an SPD by it (Domain).
-            here: policy.is_about(self.direction) && policy.device().is_none(),
+            local: self.side(&policy.local),
+            remote: self.side(&policy.remote),
+            here,
             rule: match policy.action {
                 Action::Protect(_) => Rule::Protect,
                 Action::Bypass => Rule::Bypass,
@@ -201,24 +219,13 @@ impl Spd {
                 Action::Bypass | Action::Discard => None,
             },
         };
-        if let Finder::Other(other) = &mut self.finder
-            && entry.here
-        {
-            other.add(policy)?;
-        }
-        let old = self.take(policy.id);
-        if let Finder::Other(other) = &mut self.finder
-            && old.is_some_and(|old| old.here && !entry.here)
-        {
-            other.delete(policy.id);
-        }
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() as u32 - 1
         });
-        if entry.here {
-            self.finder.insert(&entry, place);
-            self.overlaps.add(policy);
+        if here {
+            self.finder.insert(&entry, place, &self.entries);
+            self.overlaps.add(&entry, place, &self.entries);
         }
         self.entries[place as usize] = Some(entry);
         self.places.insert(policy.id, place);
@@ -226,25 +233,40 @@ impl Spd {
     }
 
     pub fn delete(&mut self, id: PolicyId) -> Result<(), DataPlaneError> {
-        let entry = self.take(id).ok_or(DataPlaneError::NoSuchPolicy(id))?;
+        let was_here = self.take(id).ok_or(DataPlaneError::NoSuchPolicy(id))?;
         if let Finder::Other(other) = &mut self.finder
-            && entry.here
+            && was_here
         {
             other.delete(id);
         }
         Ok(())
     }
 
-    /// Takes out an entry, and what it put into tables: its selectors say where that is.
-    fn take(&mut self, id: PolicyId) -> Option<Entry> {
+    /// A copy of selectors, where there is room for them.
+    fn side(&mut self, selectors: &[TrafficSelector]) -> Vec<TrafficSelector> {
+        let mut side = self.sides.pop().unwrap_or_default();
+        side.reserve_exact(selectors.len());
+        side.extend_from_slice(selectors);
+        side
+    }
+
+    /// Takes out an entry, and what it put into tables: its selectors say where that is. Whether it was about packets of
+    /// this direction.
+    fn take(&mut self, id: PolicyId) -> Option<bool> {
         let place = self.places.remove(&id)?;
-        let entry = self.entries[place as usize].take()?;
-        if entry.here {
-            self.finder.remove(&entry);
-            self.overlaps.remove(id, entry.domain, &entry.local, &entry.remote);
+        if let Some(entry) = self.entries[place as usize].as_ref().filter(|entry| entry.here) {
+            self.finder.remove(entry, &self.entries);
+            self.overlaps.remove(entry, place);
         }
+        let Entry { local, remote, here, .. } = self.entries[place as usize].take()?;
         self.free.push(place);
-        Some(entry)
+        for mut side in [local, remote] {
+            if self.sides.len() < self.sides.capacity() {
+                side.clear();
+                self.sides.push(side);
+            }
+        }
+        Some(here)
     }
 
     /// The number of policies.
@@ -293,6 +315,7 @@ impl Spd {
     pub fn lookup(&self, seen: &Seen) -> Match {
         match &self.finder {
             Finder::Tables(both) => both.first(Words::new(seen), &|| *seen, &self.entries, ALL_TABLES),
+            Finder::Ordered(ordered) => ordered.first(seen, &self.entries),
             Finder::Other(other) => self.answer(other.find(seen)),
         }
     }

@@ -12,7 +12,16 @@ use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Instant, Spi};
 
-const SMALL: Limits = Limits { policies: 64, sas: 64, selectors: 2, events: 8, acquires: 8, flow_sets: 64 };
+const SMALL: Limits = Limits {
+    policies: 64,
+    sas: 64,
+    selectors: 2,
+    events: 8,
+    acquires: 8,
+    flow_sets: 64,
+    replay_window: 4096,
+    suites: &[],
+};
 
 fn small(limits: Limits) -> Engine {
     engine_with(EngineConfig { limits, ..EngineConfig::default() })

@@ -9,6 +9,7 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static LIVE: Cell<i64> = const { Cell::new(0) };
 }
@@ -16,6 +17,11 @@ thread_local! {
 /// How often this thread asked for memory so far.
 pub fn allocations() -> u64 {
     COUNT.with(Cell::get)
+}
+
+/// How often this thread asked for memory or gave some back.
+pub fn allocator_calls() -> u64 {
+    CALLS.with(Cell::get)
 }
 
 /// How many bytes this thread asked for and did not give back.
@@ -27,7 +33,12 @@ fn hold(bytes: i64) {
     let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
 }
 
+fn call() {
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+}
+
 fn count() {
+    call();
     // A thread that is being taken down has no counter any more, and nobody asks for it.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
@@ -42,6 +53,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        call();
         hold(-(layout.size() as i64));
         // SAFETY: as above.
         unsafe { System.dealloc(ptr, layout) }

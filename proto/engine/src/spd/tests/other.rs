@@ -1,5 +1,7 @@
 //! Another classifier under the engine: reading all entries in order, which must give the answers of the tables.
 
+use std::collections::BTreeMap;
+
 use ravelin_crypto::SecureRandom;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
