@@ -180,7 +180,7 @@ impl Model {
             return Err(ModelError::CatchesIke(spec.name));
         }
         self.check_remote(&spec)?;
-        let domain = self.domain_of(spec.interface.as_deref())?;
+        let domain = self.domain_of(self.interface_of(&spec))?;
         let id = self.new_id()?;
         self.names.insert(spec.name.clone(), id);
         self.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });

@@ -455,6 +455,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        if_ids: Default::default(),
         extensions: Default::default(),
     })
 }

@@ -85,6 +85,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             set_mark: None,
             output_mark: None,
             crypto_offload: false,
+            if_ids: Default::default(),
         })
     }
 }

@@ -281,6 +281,18 @@ impl TunDataPlane {
                            data plane `kernel` selects and marks by the policy";
                 Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
             }
+            DataPlaneOp::AddPolicy(Policy {
+                name,
+                domain,
+                action: Action::Protect(Protection { options, .. }),
+                ..
+            }) if options.if_ids.any()
+                && (*domain == Domain::default() || options.if_ids.of_one_device().is_none()) =>
+            {
+                let why = "a TUN device has no `if_id`: make an interface with that number first (vti add DEVICE --if-id NUMBER), \
+                           one for both directions, or use the data plane `kernel`";
+                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
+            }
             DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
                 if options.crypto_offload =>
             {

@@ -2,9 +2,12 @@
 //! change can be taken back until it is known that the kernel has carried it out.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::if_id::{IfId, IfIds};
+use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
@@ -36,15 +39,19 @@ pub(crate) struct Step {
     pub may_be_gone: bool,
 }
 
+/// A policy; where the interfaces come with the SAs, one time without them and once for each of those, with the selectors of
+/// the newest of its SAs.
+type Which = (PolicyId, IfIds);
+
 #[derive(Default)]
 pub(crate) struct Book {
-    policies: BTreeMap<PolicyId, Arc<Entry>>,
+    policies: BTreeMap<Which, Arc<Entry>>,
     sas: BTreeMap<SaId, Arc<SaParams>>,
     names: BTreeMap<Name, SaId>,
     /// How many outbound SAs a policy has, and what the newest looks like.
-    newest: BTreeMap<PolicyId, (usize, Shape)>,
-    /// Of domains whose interface is a VTI.
-    vtis: BTreeMap<Domain, Tie>,
+    newest: BTreeMap<Which, (usize, Shape)>,
+    /// Of domains whose interface is a VTI, or has a number of its own.
+    ties: BTreeMap<Domain, Tie>,
     /// The kernel keeps states to one direction.
     one_way: bool,
     /// What was found in the kernel at the start and nobody has asked for yet.
@@ -60,9 +67,9 @@ pub(crate) struct Found {
 }
 
 enum Undo {
-    Policy(PolicyId, Option<Arc<Entry>>),
+    Policy(Which, Option<Arc<Entry>>),
     Sa(SaId, Option<Arc<SaParams>>),
-    Newest(PolicyId, Option<(usize, Shape)>),
+    Newest(Which, Option<(usize, Shape)>),
     FoundPolicy(Key, Message),
     FoundState(Name, Message),
 }
@@ -78,7 +85,7 @@ impl Book {
     }
 
     pub(crate) fn policy(&self, id: PolicyId) -> Option<&Policy> {
-        self.policies.get(&id).map(|entry| &entry.policy)
+        self.policies.get(&itself(id)).map(|entry| &entry.policy)
     }
 
     pub(crate) fn sas(&self) -> impl Iterator<Item = (&SaId, &Arc<SaParams>)> {
@@ -100,15 +107,24 @@ impl Book {
 
     /// What ties the entries of a domain to its interface.
     pub(crate) fn tie(&self, domain: Domain) -> Tie {
-        self.vtis.get(&domain).cloned().unwrap_or_else(|| Tie::of(domain))
+        self.ties.get(&domain).cloned().unwrap_or_else(|| Tie::of(domain))
     }
 
-    /// The interface of a domain is a VTI with this key, or none is there any more.
-    pub(crate) fn set_vti(&mut self, domain: Domain, key: Option<u32>) {
-        match key {
-            Some(value) => self.vtis.insert(domain, Tie::Vti(Mark { value, mask: u32::MAX })),
-            None => self.vtis.remove(&domain),
+    /// The interface of its domain is this one.
+    pub(crate) fn set_tie(&mut self, interface: &Interface) {
+        let tie = match (&interface.vti, interface.if_id) {
+            (Some(vti), _) => Some(Tie::Vti(Mark { value: vti.key, mask: u32::MAX })),
+            (None, number) => number.map(Tie::to),
         };
+        match tie {
+            Some(tie) => self.ties.insert(interface.domain, tie),
+            None => self.ties.remove(&interface.domain),
+        };
+    }
+
+    /// A domain has no interface any more.
+    pub(crate) fn forget_tie(&mut self, domain: Domain) {
+        self.ties.remove(&domain);
     }
 
     /// What was changed since the last call is so.
@@ -133,7 +149,7 @@ impl Book {
 
     /// Adds a policy or replaces it.
     pub(crate) fn add_policy(&mut self, policy: &Policy) -> Result<Vec<Step>, DataPlaneError> {
-        let before = self.policies.get(&policy.id).cloned();
+        let before = self.policies.get(&itself(policy.id)).cloned();
         if before.as_ref().is_some_and(|before| before.policy.domain != policy.domain) {
             return Err(DataPlaneError::Invalid(format!("policy {} cannot move to another interface", policy.name)));
         }
@@ -144,18 +160,26 @@ impl Book {
         }
         let shape = match &policy.action {
             // The SAs may be there before the policy.
-            Action::Protect(_) => self.newest.get(&policy.id).map(|(_, shape)| *shape),
+            Action::Protect(_) => self.newest.get(&itself(policy.id)).map(|(_, shape)| *shape),
             _ => None,
         };
-        self.set_entries(policy.clone(), shape)
+        self.set_entries(itself(policy.id), policy.clone(), shape)
     }
 
     /// Removes a policy.
     pub(crate) fn delete_policy(&mut self, id: PolicyId) -> Result<Vec<Step>, DataPlaneError> {
-        let old = self.policies.remove(&id).ok_or(DataPlaneError::NoSuchPolicy(id))?;
+        if self.policy(id).is_none() {
+            return Err(DataPlaneError::NoSuchPolicy(id));
+        }
+        let all: Vec<Which> = self.policies.range(every(id)).map(|(which, _)| *which).collect();
+        Ok(all.into_iter().flat_map(|which| self.remove_entries(which)).collect())
+    }
+
+    fn remove_entries(&mut self, which: Which) -> Vec<Step> {
+        let Some(old) = self.policies.remove(&which) else { return Vec::new() };
         let steps = old.messages.iter().map(remove_policy).collect();
-        self.undo.push(Undo::Policy(id, Some(old)));
-        Ok(steps)
+        self.undo.push(Undo::Policy(which, Some(old)));
+        steps
     }
 
     /// Installs an SA.
@@ -190,9 +214,14 @@ impl Book {
     /// The requests that install the states of an SA.
     pub(crate) fn states(&self, params: &SaParams) -> Result<Vec<Message>, DataPlaneError> {
         let policy = self.policy(params.policy);
-        let selectors = policy.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
-        let domain = policy.map_or(Domain::default(), |policy| policy.domain);
-        states::additions(params, selectors, &self.tie(domain), self.one_way)
+        // An interface of its own has entries with the SA's own selectors.
+        let shared = policy.filter(|policy| !comes_with_the_sa(policy));
+        let selectors = shared.map(|policy| (policy.local.as_slice(), policy.remote.as_slice()));
+        let tie = match params.options.if_ids {
+            ids if ids.any() => Tie::Interface(ids),
+            _ => self.tie(policy.map_or(Domain::default(), |policy| policy.domain)),
+        };
+        states::additions(params, selectors, &tie, self.one_way)
     }
 
     /// Removes an SA.
@@ -205,9 +234,9 @@ impl Book {
             // The kernel removes it by itself when a hard limit is passed.
             may_be_gone: true,
         });
-        let steps = steps.collect();
+        let mut steps: Vec<Step> = steps.collect();
         if id.direction == Direction::Outbound {
-            self.forget(old.policy);
+            steps.extend(self.forget(&old));
         }
         self.undo.push(Undo::Sa(id, Some(old)));
         Ok(steps)
@@ -218,8 +247,9 @@ impl Book {
         self.put_sa(old, None);
         let steps = match params.direction {
             Direction::Outbound => {
-                self.forget(params.policy);
-                self.follow(&params)?
+                let mut steps = self.forget(&params);
+                steps.extend(self.follow(&params)?);
+                steps
             }
             Direction::Inbound => Vec::new(),
         };
@@ -229,37 +259,59 @@ impl Book {
 
     /// Whether the entries of a policy, whose SAs are tunnels, have other ends now than these.
     pub(crate) fn has_moved(&self, policy: PolicyId, src: Address, dst: Address) -> bool {
-        let tunnel = self.newest.get(&policy).and_then(|(_, shape)| shape.tunnel());
-        tunnel.is_some_and(|(local, remote)| (Address::from(local), Address::from(remote)) != (src, dst))
+        let mut tunnels = self.newest.range(every(policy)).filter_map(|(_, (_, shape))| shape.tunnel()).peekable();
+        let other = |(local, remote)| (Address::from(local), Address::from(remote)) != (src, dst);
+        tunnels.peek().is_some() && tunnels.all(other)
     }
 
     /// An outbound SA of a policy goes. With the last one nothing is known any more of how its SAs look.
-    fn forget(&mut self, policy: PolicyId) {
-        let old = self.newest.remove(&policy);
-        if let Some((count @ 2.., shape)) = old {
-            self.newest.insert(policy, (count - 1, shape));
+    /// Entries for the interface that came with it go, too.
+    fn forget(&mut self, params: &SaParams) -> Vec<Step> {
+        let which = self.which(params);
+        let old = self.newest.remove(&which);
+        self.undo.push(Undo::Newest(which, old));
+        match old {
+            Some((count @ 2.., shape)) => drop(self.newest.insert(which, (count - 1, shape))),
+            _ if which != itself(params.policy) => return self.remove_entries(which),
+            _ => {}
         }
-        self.undo.push(Undo::Newest(policy, old));
+        Vec::new()
+    }
+
+    /// Whose entries an SA has part in.
+    fn which(&self, params: &SaParams) -> Which {
+        let apart = self.policy(params.policy).is_some_and(comes_with_the_sa);
+        (params.policy, if apart { params.options.if_ids } else { IfIds::default() })
     }
 
     /// Lets the entries of a policy follow an outbound SA.
     fn follow(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
         let shape = Shape::of_sa(params);
-        let old = self.newest.get(&params.policy).copied();
-        self.newest.insert(params.policy, (old.map_or(0, |(count, _)| count) + 1, shape));
-        self.undo.push(Undo::Newest(params.policy, old));
-        let Some(entry) = self.policies.get(&params.policy).cloned() else { return Ok(Vec::new()) };
+        let which = self.which(params);
+        let old = self.newest.get(&which).copied();
+        self.newest.insert(which, (old.map_or(0, |(count, _)| count) + 1, shape));
+        self.undo.push(Undo::Newest(which, old));
+        let Some(entry) = self.policies.get(&itself(params.policy)).cloned() else { return Ok(Vec::new()) };
+        if which != itself(params.policy) {
+            let (local, remote) = (params.local_ts.clone(), params.remote_ts.clone());
+            return self.set_entries(which, Policy { local, remote, ..entry.policy.clone() }, Some(shape));
+        }
         match entry.shape {
             Some(known) if known == shape => Ok(Vec::new()),
-            _ => self.set_entries(entry.policy.clone(), Some(shape)),
+            _ => self.set_entries(which, entry.policy.clone(), Some(shape)),
         }
     }
 
     /// Puts other entries in the place of a policy's: what stays is replaced, what is new comes before what goes.
-    fn set_entries(&mut self, policy: Policy, shape: Option<Shape>) -> Result<Vec<Step>, DataPlaneError> {
-        let id = policy.id;
-        let messages = policies::entries(&policy, shape, &self.tie(policy.domain))?;
-        let old = self.policies.get(&id).cloned();
+    fn set_entries(&mut self, which: Which, policy: Policy, shape: Option<Shape>) -> Result<Vec<Step>, DataPlaneError> {
+        let named = if_ids(&policy);
+        let messages = match which.1 {
+            ids if ids.any() => policies::entries(&policy, shape, &Tie::Interface(ids))?,
+            _ if comes_with_the_sa(&policy) => Vec::new(),
+            _ if named.any() => policies::entries(&policy, shape, &Tie::Interface(named))?,
+            _ => policies::entries(&policy, shape, &self.tie(policy.domain))?,
+        };
+        let old = self.policies.get(&which).cloned();
         let mut before: BTreeMap<Key, &Message> =
             old.iter().flat_map(|entry| &entry.messages).map(|message| (policies::key(message), message)).collect();
         let mut steps = Vec::new();
@@ -287,8 +339,8 @@ impl Book {
             }
         }
         steps.extend(before.into_values().map(remove_policy));
-        self.policies.insert(id, Arc::new(Entry { policy, shape, messages }));
-        self.undo.push(Undo::Policy(id, old));
+        self.policies.insert(which, Arc::new(Entry { policy, shape, messages }));
+        self.undo.push(Undo::Policy(which, old));
         Ok(steps)
     }
 
@@ -305,7 +357,32 @@ impl Book {
     }
 }
 
+/// A policy without interfaces that come with its SAs.
+fn itself(id: PolicyId) -> Which {
+    (id, IfIds::default())
+}
+
+/// And with each of them.
+fn every(id: PolicyId) -> RangeInclusive<Which> {
+    let last = IfId::OfIkeSa;
+    itself(id)..=(id, IfIds { inbound: last, outbound: last })
+}
+
+fn if_ids(policy: &Policy) -> IfIds {
+    match &policy.action {
+        Action::Protect(protection) => protection.options.if_ids,
+        Action::Bypass | Action::Discard => IfIds::default(),
+    }
+}
+
+fn comes_with_the_sa(policy: &Policy) -> bool {
+    if_ids(policy).come_with_the_sa()
+}
+
 fn remove_policy(message: &Message) -> Step {
     let undo = Some(policies::update(message).into());
     Step { request: policies::removal(message).into(), undo, may_be_gone: true }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,7 @@ impl Links {
 fn kind_of(interface: &Interface) -> Option<Kind> {
     match interface.vti {
         Some(vti) => Some(Kind::Vti(vti.key)),
-        None => own::interface(interface.domain).map(Kind::Xfrm),
+        None => interface.if_id.or_else(|| own::interface(interface.domain)).map(Kind::Xfrm),
     }
 }
 

@@ -5,7 +5,9 @@
 //! its domain below the same prefix.
 
 use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::{Domain, PolicyId};
+use ravelin_types::sa::Direction;
 
 use crate::msg::attribute::Attribute;
 use crate::msg::parts::Mark;
@@ -49,8 +51,8 @@ pub(crate) enum Tie {
     /// There is none.
     #[default]
     None,
-    /// The number of an xfrm interface, on both.
-    Interface(u32),
+    /// The numbers of xfrm interfaces, on both.
+    Interface(IfIds),
     /// The key of a VTI, as the mark of its policies. Their states have none: the kernel finds those by any mark.
     Vti(Mark),
 }
@@ -58,17 +60,23 @@ pub(crate) enum Tie {
 impl Tie {
     /// That of a domain whose interface is none by its key.
     pub(crate) fn of(domain: Domain) -> Self {
-        interface(domain).map_or(Tie::None, Tie::Interface)
+        interface(domain).map_or(Tie::None, Tie::to)
+    }
+
+    /// To the xfrm interface of this number.
+    pub(crate) fn to(number: u32) -> Self {
+        Tie::Interface(IfIds::both(number.into()))
     }
 
     /// For a state.
-    pub(crate) fn interface(&self) -> Option<Attribute> {
-        if let Tie::Interface(number) = self { Some(Attribute::IfId(*number)) } else { None }
+    pub(crate) fn interface(&self, direction: Direction) -> Option<Attribute> {
+        let Tie::Interface(ids) = self else { return None };
+        Some(ids.of(direction).number()).filter(|number| *number != 0).map(Attribute::IfId)
     }
 
     /// For a policy.
-    pub(crate) fn attribute(&self) -> Option<Attribute> {
-        if let Tie::Vti(mark) = self { Some(Attribute::Mark(mark.clone())) } else { self.interface() }
+    pub(crate) fn attribute(&self, direction: Direction) -> Option<Attribute> {
+        if let Tie::Vti(mark) = self { Some(Attribute::Mark(mark.clone())) } else { self.interface(direction) }
     }
 }
 

@@ -234,7 +234,7 @@ impl XfrmDataPlane {
             DataPlaneOp::MoveSa { id, src, dst, encap } => self.relocate(*id, (*src, *dst), *encap)?,
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface)?,
             DataPlaneOp::DeleteInterface(domain) => {
-                self.book.set_vti(*domain, None);
+                self.book.forget_tie(*domain);
                 if let Err(error) = self.links.delete(*domain) {
                     tracing::warn!("a virtual interface could not be removed: {error}");
                 }
@@ -332,7 +332,7 @@ impl XfrmDataPlane {
         self.links
             .add(interface)
             .map_err(|why| DataPlaneError::System(format!("cannot make the interface {}: {why}", interface.name)))?;
-        self.book.set_vti(interface.domain, interface.vti.map(|vti| vti.key));
+        self.book.set_tie(interface);
         Ok(())
     }
 

@@ -80,13 +80,13 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
     if mark.is_some() && matches!(tie, Tie::Vti(_)) {
         return Err(named("a VTI selects by its key: leave --mark out, or make its interface without --key".into()));
     }
-    let entry = |selector: &Selector, direction: u8, action: u8, templates: Vec<Template>| {
+    let entry = |selector: &Selector, towards: u8, action: u8, templates: Vec<Template>| {
         let selector = Selector { user: tag, ..selector.clone() };
         let info = PolicyInfo {
             selector,
             limits: Limits::none(),
             priority: policy.priority,
-            direction,
+            direction: towards,
             action,
             ..PolicyInfo::default()
         };
@@ -94,7 +94,8 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
         if !templates.is_empty() {
             message.attributes.push(Attribute::Templates(templates));
         }
-        message.attributes.extend(tie.attribute());
+        let way = if towards == direction::OUT { Direction::Outbound } else { Direction::Inbound };
+        message.attributes.extend(tie.attribute(way));
         message.attributes.extend(mark.map(|Mark { value, mask }| Attribute::Mark(parts::Mark { value, mask })));
         message
     };

@@ -113,7 +113,7 @@ pub(crate) fn additions(
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
-        attributes.extend(tie.interface());
+        attributes.extend(tie.interface(params.direction));
         Ok(Message { kind: kind::NEW_SA, body: Body::State(info), attributes })
     };
     let transport = params.mode == Mode::Transport;

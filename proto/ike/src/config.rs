@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
 use ravelin_eap::Accounts;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::{Action, Policy, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
@@ -266,6 +267,8 @@ pub struct Remote {
     pub open: Open,
     /// Addresses inside.
     pub internal: Internal,
+    /// The numbers of virtual interfaces that its Child SAs have, unless their policies say others.
+    pub if_ids: IfIds,
     /// What it does beyond RFC 7296.
     pub extensions: Extensions,
 }

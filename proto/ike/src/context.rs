@@ -13,6 +13,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 #[cfg(feature = "ikev2")]
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
 use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
@@ -27,6 +28,7 @@ use crate::ike_sa::Ends;
 use crate::ike_sa::IkeSa;
 use crate::input::HostAddresses;
 use crate::limits;
+use crate::numbers::Numbers;
 use crate::output::{Event, OpId, Output, StreamOp, Transmit};
 use crate::question::Question;
 use crate::sa_table::SaTable;
@@ -71,6 +73,8 @@ pub(crate) struct Core {
     pub(crate) silent: Silent,
     /// Internal addresses.
     pub(crate) addresses: Addresses,
+    /// Numbers of virtual interfaces.
+    pub(crate) numbers: Numbers,
     /// Where we can be reached.
     pub(crate) host: HostAddresses,
     pub(crate) counters: Counters,
@@ -117,6 +121,7 @@ impl Core {
             crash_secret: None,
             silent: Silent::default(),
             addresses: Addresses::default(),
+            numbers: Numbers::default(),
             host: HostAddresses::default(),
             counters: Counters::default(),
             #[cfg(feature = "ikev1")]
@@ -168,6 +173,16 @@ impl Core {
     /// The policy of this number.
     pub(crate) fn policy(&self, id: PolicyId) -> Option<Arc<ChildPolicy>> {
         self.policies.iter().find(|child| child.policy.id == id).cloned()
+    }
+
+    /// The numbers of virtual interfaces that an IKE SA with this remote has.
+    pub(crate) fn interfaces_of(&mut self, remote: &Remote) -> IfIds {
+        self.numbers.settle(remote.if_ids, IfIds::default(), &self.config)
+    }
+
+    /// Those of a Child SA that wants these, or that takes the place of another.
+    pub(crate) fn interfaces(&mut self, inbound: Spi, wanted: IfIds, of_ike: IfIds, replaces: Option<Spi>) -> IfIds {
+        self.numbers.of_child(inbound, wanted, of_ike, replaces, &self.config)
     }
 
     /// The next decision, oldest first.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::Encap;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Way};
@@ -85,6 +86,9 @@ pub(crate) struct Ends {
     pub(crate) replaces: Option<IkeSpi>,
     /// The request that began it, when the peer did.
     pub(crate) init_key: Option<InitKey>,
+    /// The numbers of virtual interfaces that its Child SAs have, unless they have their own. An IKE SA that takes its place
+    /// has the same.
+    pub(crate) if_ids: IfIds,
 }
 
 /// The connection that carries an IKE SA and the ESP of its Child SAs.
@@ -252,6 +256,7 @@ impl IkeSa {
             peer_addresses: Vec::new(),
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             inside: addresses.of(self.ends.our_spi()),
+            if_ids: self.ends.if_ids,
             created: self.ends.created,
             rekey_at: None,
             children: Vec::new(),

@@ -53,6 +53,8 @@ mod names;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod nat;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod numbers;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod retry;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod sa_table;

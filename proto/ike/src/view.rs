@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
@@ -51,6 +52,8 @@ pub struct IkeSaView {
     pub nat: (bool, bool),
     /// Internal addresses that the peer gave to us, and that we gave to the peer.
     pub inside: (Vec<IpAddr>, Vec<IpAddr>),
+    /// The numbers of virtual interfaces that its Child SAs have, unless they have their own.
+    pub if_ids: IfIds,
     /// When it was begun.
     pub created: Instant,
     /// When it will be rekeyed.
@@ -78,6 +81,8 @@ pub struct ChildSaView {
     pub local_ts: Vec<TrafficSelector>,
     /// Remote side.
     pub remote_ts: Vec<TrafficSelector>,
+    /// The numbers of its virtual interfaces.
+    pub if_ids: IfIds,
     /// When it was installed.
     pub created: Instant,
 }

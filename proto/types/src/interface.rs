@@ -24,6 +24,8 @@ pub struct Interface {
     pub namespace: Option<String>,
     /// As a VTI of the kernel, which is tied to its SAs by a mark; `None`: the data plane's own way.
     pub vti: Option<Vti>,
+    /// The number by which policies with an `if_id` know it; `None`: the data plane's own.
+    pub if_id: Option<u32>,
 }
 
 /// What a VTI needs to know.

@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod dataplane;
 pub mod error_code;
 pub mod identity;
+pub mod if_id;
 pub mod instant;
 pub mod interface;
 pub mod lifetime;

@@ -6,6 +6,8 @@
 
 use core::time::Duration;
 
+use crate::if_id::IfIds;
+
 /// Options of a policy and of the SAs made for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaOptions {
@@ -56,6 +58,9 @@ pub struct SaOptions {
     /// Both: the network device on the way does the cryptography where it can, else the processor does. Only the kernel's
     /// data plane can.
     pub crypto_offload: bool,
+    /// The virtual interface whose packets the policy is about, by the numbers of the device: a policy may leave them open,
+    /// an SA has them. Without an interface of that number in our own configuration only the kernel's data plane can.
+    pub if_ids: IfIds,
 }
 
 impl Default for SaOptions {
@@ -79,6 +84,7 @@ impl Default for SaOptions {
             set_mark: None,
             output_mark: None,
             crypto_offload: false,
+            if_ids: IfIds::default(),
         }
     }
 }

@@ -162,6 +162,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        if_ids: Default::default(),
         extensions: Extensions { window: scenario.windows[index], ..Extensions::default() },
     };
     let child = ChildPolicy {

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ravelin_types::if_id::IfIds;
 use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
-use crate::value::{BadValue, quantity};
+use crate::value::{BadValue, if_id, quantity};
 
 /// As written. What was not given is `None`, so that it can be told from the default.
 #[derive(Clone, Debug, Args)]
@@ -72,6 +73,11 @@ pub struct OptionArgs {
     /// The network device does the cryptography where it can, else the processor does (the kernel's data plane only)
     #[arg(long)]
     crypto_offload: bool,
+    /// The policy is only about what goes through the virtual interface with this number, of `vti add --if-id` or of
+    /// `ip link add DEVICE type xfrm if_id NUMBER`: NUMBER, or IN/OUT. For peers anywhere, or with internal addresses, also
+    /// %unique or %unique-dir: each security association has its own (the kernel's data plane, but for a number of `vti add`)
+    #[arg(long, value_name = "NUMBER", value_parser = if_id::if_ids)]
+    if_id: Option<IfIds>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -144,6 +150,7 @@ impl OptionArgs {
                 (self.set_mark.is_some(), ('\0', "set-mark")),
                 (self.output_mark.is_some(), ('\0', "output-mark")),
                 (self.crypto_offload, ('\0', "crypto-offload")),
+                (self.if_id.is_some(), ('\0', "if-id")),
             ])
         })
     }
@@ -166,6 +173,11 @@ impl OptionArgs {
             (self.df.is_some(), ('\0', "df")),
             (self.hop_limit.is_some(), ('\0', "hop-limit")),
         ])
+    }
+
+    /// The numbers of virtual interfaces.
+    pub(super) fn if_ids(&self) -> IfIds {
+        self.if_id.unwrap_or_default()
     }
 
     /// The options of an SA in this mode, of ESP or AH, to this end.
@@ -227,6 +239,7 @@ impl OptionArgs {
             set_mark: self.set_mark,
             output_mark: self.output_mark,
             crypto_offload: self.crypto_offload,
+            if_ids: self.if_id.unwrap_or_default(),
             ..default
         })
     }
@@ -259,6 +272,7 @@ pub fn written(options: &SaOptions) -> String {
         set_mark,
         output_mark,
         crypto_offload,
+        if_ids,
         ..
     } = *options;
     let words = [
@@ -270,6 +284,7 @@ pub fn written(options: &SaOptions) -> String {
         set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
         output_mark.map(|Mark { value, mask }| format!("--output-mark {value:#x}/{mask:#x}")),
         crypto_offload.then(|| "--crypto-offload".to_owned()),
+        if_ids.any().then(|| format!("--if-id {}", if_id::written(if_ids))),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

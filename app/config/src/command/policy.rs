@@ -340,6 +340,16 @@ impl PolicyArgs {
                 ('\0', "action"),
                 "internal addresses come with an SA; use --action secure",
             ),
+            (
+                self.interface.is_some() && self.options.if_ids().any(),
+                ('\0', "if-id"),
+                "a policy is about one virtual interface: name it, or give its number",
+            ),
+            (
+                self.options.if_ids().come_with_the_sa() && !self.anywhere() && !self.is_internal(),
+                ('\0', "if-id"),
+                "this policy holds traffic before there is an SA, with which a unique number comes; give a number",
+            ),
             (self.json, ('j', "json"), "--json goes with -v"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {

@@ -11,6 +11,7 @@ use clap::Args;
 use ravelin_eap::Method;
 use ravelin_ike::config::{IkeVersion, Liveness, Remote, Retransmission, V1};
 use ravelin_types::Identity;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use self::auth::{AuthWord, NullSide, auth_word, eap_user};
@@ -282,6 +283,8 @@ impl RemoteArgs {
             encap: self.encap,
             xauth: self.xauth()?,
             internal: self.internal.interpret(self.initiate, self.accept)?,
+            // Here policies have them.
+            if_ids: IfIds::default(),
             extensions: self.extensions.interpret(self.version)?,
             null,
             eap: self.eap(&own_id)?,

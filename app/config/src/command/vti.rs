@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use ravelin_types::interface::{Interface, Vti};
 
 use super::{Command, Conflict};
+use crate::value::if_id::if_id;
 use crate::value::{BadValue, device, identity, name};
 
 /// `vti ...`
@@ -51,6 +52,10 @@ pub struct VtiAddArgs {
     /// The tunnel's other end, of a VTI
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host, requires = "key")]
     remote: Option<IpAddr>,
+    /// The number by which policies know it (ipsec policy --if-id, if_id_in and if_id_out of swanctl.conf); without, policies
+    /// name the device
+    #[arg(long, value_name = "NUMBER", value_parser = number, conflicts_with = "key")]
+    if_id: Option<u32>,
 }
 
 /// `vti show`
@@ -104,6 +109,7 @@ impl VtiAddArgs {
             vrf: self.vrf.clone(),
             namespace: self.netns.clone(),
             vti,
+            if_id: self.if_id,
             ..Interface::default()
         })
     }
@@ -122,6 +128,11 @@ fn address(text: &str) -> Result<(IpAddr, u8), BadValue> {
             .ok_or_else(|| BadValue::at(text.len() - bits.len(), format!("expected 1 to {most} bits")))?,
     };
     Ok((address, bits))
+}
+
+fn number(text: &str) -> Result<u32, BadValue> {
+    let number = Some(if_id(text)?.number()).filter(|number| *number != 0);
+    number.ok_or_else(|| BadValue::new("expected the number of the device, which is not 0"))
 }
 
 fn key(text: &str) -> Result<u32, BadValue> {
@@ -161,6 +172,7 @@ mod tests {
         assert!(read("vti add vti20 --key 0 --remote 192.0.2.2").unwrap_err().contains("not 0"));
         assert!(read("vti add vti20 --key 1 --remote 192.0.2.2 --local fd00::1").unwrap_err().contains("families"));
         assert!(read("vti add vti20 --remote 192.0.2.2").unwrap_err().contains("--key"));
+        assert!(read("vti add vti20 --if-id %unique").unwrap_err().contains("number"));
         assert!(read("vti add vti20 --address 10.0.0.1/33").unwrap_err().contains("1 to 32"));
     }
 }

@@ -239,6 +239,7 @@ pub fn interface_line(interface: &Interface) -> Line {
     line.optional("--mtu", interface.mtu);
     line.optional("--vrf", interface.vrf.as_ref());
     line.optional("--netns", interface.namespace.as_ref());
+    line.optional("--if-id", interface.if_id);
     if let Some(Vti { key, local, remote }) = &interface.vti {
         line.value("--key", key);
         line.optional("--local", *local);

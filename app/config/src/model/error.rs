@@ -72,6 +72,8 @@ pub enum ModelError {
     Interfaces,
     /// There is a virtual interface of this name already.
     InterfaceExists(String),
+    /// Another virtual interface has the number.
+    IfIdTaken(u32, String),
     /// A policy uses the virtual interface.
     InterfaceUsed(String, String),
     /// There is no such virtual interface; the text suggests another.
@@ -128,6 +130,7 @@ impl fmt::Display for ModelError {
                 f.write_str("no SA was added with ipsec addsa for this source, destination and protocol")
             }
             ModelError::InterfaceExists(name) => write!(f, "there is an interface {name} already: vti del {name}"),
+            ModelError::IfIdTaken(number, name) => write!(f, "the interface {name} has the number {number} already"),
             ModelError::InterfaceUsed(name, policy) => {
                 write!(
                     f,

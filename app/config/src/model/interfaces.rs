@@ -6,6 +6,7 @@ use ravelin_types::interface::Interface;
 use ravelin_types::policy::Domain;
 
 use super::{Model, ModelError};
+use crate::spec::PolicySpec;
 use crate::value::did_you_mean;
 
 /// Virtual interfaces at a time.
@@ -23,8 +24,17 @@ impl Model {
 
     /// The names of the policies whose interface this is.
     pub fn users_of(&self, interface: &str) -> Vec<&str> {
-        let users = self.policies.values().filter(|entry| entry.spec.interface.as_deref() == Some(interface));
+        let users = self.policies.values().filter(|entry| self.interface_of(&entry.spec) == Some(interface));
         users.map(|entry| entry.spec.name.as_str()).collect()
+    }
+
+    /// The name of the virtual interface that a policy is about: it names it, or the number of one that was made.
+    pub(super) fn interface_of<'a>(&'a self, spec: &'a PolicySpec) -> Option<&'a str> {
+        let numbered = || {
+            let number = spec.if_id()?;
+            self.interfaces.values().find(|it| it.if_id == Some(number)).map(|it| it.name.as_str())
+        };
+        spec.interface.as_deref().or_else(numbered)
     }
 
     /// Adds a virtual interface, which stays without policies.
@@ -38,6 +48,14 @@ impl Model {
         }
         if let Some(policy) = self.users_of(&name).first() {
             return Err(ModelError::InterfaceUsed(name, (*policy).to_owned()));
+        }
+        if let Some(number) = interface.if_id {
+            if let Some(other) = self.interfaces.values().find(|other| other.if_id == Some(number)) {
+                return Err(ModelError::IfIdTaken(number, other.name.clone()));
+            }
+            if let Some(user) = self.policies.values().find(|entry| entry.spec.if_id() == Some(number)) {
+                return Err(ModelError::InterfaceUsed(name, user.spec.name.clone()));
+            }
         }
         interface.domain = self.domain_of(Some(&name))?;
         self.interfaces.insert(name, interface);
@@ -106,6 +124,7 @@ mod tests {
     use ravelin_types::dataplane::DataPlaneOp;
 
     use super::*;
+    use crate::command::{Command, parse};
     use crate::rc;
 
     fn model(text: &str) -> Model {
@@ -137,6 +156,37 @@ mod tests {
         let other = Interface { name: "vti2".into(), ..Interface::default() };
         model.add_interface(other.clone()).unwrap();
         assert!(matches!(model.add_interface(other), Err(ModelError::InterfaceExists(_))));
+    }
+
+    #[test]
+    fn a_policy_is_about_the_interface_that_has_its_number() {
+        let policy = "ipsec policy -n net -g gw -e AES128-GCM -m tunnel -r 192.0.2.2 -s any -d any --if-id 42";
+        let of = |lines: &[&str]| {
+            let mut model = Model::new();
+            for line in lines {
+                let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+                match parse(&words).unwrap().command {
+                    Command::AddPolicy(spec) => drop(model.add_policy(*spec).unwrap()),
+                    Command::AddInterface(it) => model.add_interface(*it).unwrap(),
+                    other => panic!("{other:?}"),
+                }
+            }
+            model
+        };
+        let model = of(&["vti add vti1 --if-id 42", policy]);
+        assert_eq!(model.users_of("vti1"), ["net"]);
+        assert_eq!(model.policy("net").unwrap().domain, Domain(1));
+        let other = Interface { name: "vti2".into(), if_id: Some(42), ..Interface::default() };
+        let refused = model.clone().add_interface(other.clone()).unwrap_err().to_string();
+        assert!(refused.contains("vti1 has the number 42"), "{refused}");
+        // A reload finds the two together again.
+        let same = model.renumbered(of(&["vti add vti0", "vti add vti1 --if-id 42", policy])).unwrap();
+        assert_eq!(same.policy("net").unwrap().domain, Domain(1));
+        assert_eq!(model.changes(&same), ["+ interface vti0"]);
+        let alone = of(&[policy]);
+        assert_eq!(alone.policy("net").unwrap().domain, Domain::default());
+        assert!(matches!(alone.clone().add_interface(other), Err(ModelError::InterfaceUsed(..))));
+        assert_eq!(model.renumbered(alone).unwrap().policy("net").unwrap().domain, Domain::default());
     }
 
     #[test]

@@ -40,10 +40,9 @@ impl Model {
     /// When no number or interface is left.
     pub fn renumbered(&self, fresh: Model) -> Result<Model, ModelError> {
         let domains = self.domains_for(&fresh)?;
-        let domain_of =
-            |name: &Option<String>| name.as_ref().and_then(|name| domains.get(name)).copied().unwrap_or_default();
+        let domain_of = |name: Option<&str>| name.and_then(|name| domains.get(name)).copied().unwrap_or_default();
         let placed = |(name, it): (&String, &Interface)| {
-            (name.clone(), Interface { domain: domain_of(&Some(name.clone())), ..it.clone() })
+            (name.clone(), Interface { domain: domain_of(Some(name)), ..it.clone() })
         };
         let automatic = fresh.policies.values().filter(|entry| entry.automatic);
         let mut newer = Model {
@@ -65,10 +64,14 @@ impl Model {
                 let too_many = higher.clone().nth(MAX_COMPARED).is_some();
                 same(&known.spec, &spec) && !too_many && !higher.any(|(_, entry)| meet(entry, &spec, known.domain))
             });
-            let known = known.filter(|_| self.has_interface_of(&newer, spec.interface.as_deref()));
+            let interface = newer.interface_of(&spec).map(str::to_owned);
+            let known = known.filter(|known| {
+                self.interface_of(&known.spec) == interface.as_deref()
+                    && self.has_interface_of(&newer, interface.as_deref())
+            });
             let (id, domain) = match known {
                 Some(known) => (known.id, known.domain),
-                None => (newer.new_id()?, domain_of(&spec.interface)),
+                None => (newer.new_id()?, domain_of(interface.as_deref())),
             };
             newer.names.insert(spec.name.clone(), id);
             newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });

@@ -275,6 +275,7 @@ impl RemoteEntry {
             login_time: spec.login_time,
             encap: spec.encap,
             internal: spec.internal.clone(),
+            if_ids: spec.if_ids,
             extensions: ppk::extensions(&spec.extensions, self.ppk.as_ref(), spec.secret_file.is_none(), model),
             open: Open { keys, peers: self.anybody().then_some(IdPattern::Any).or(open.peers), ..open },
         }

@@ -91,6 +91,11 @@ pub enum Afterwards {
 }
 
 impl PolicySpec {
+    /// The number of the one virtual interface that both directions are about, if it is known before there is an SA.
+    pub fn if_id(&self) -> Option<u32> {
+        self.esp.as_ref()?.options.if_ids.of_one_device()
+    }
+
     /// Its name without that of the connection it was loaded with.
     pub fn child_name(&self) -> &str {
         let connection = self.connection.as_deref();

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Retransmission};
 use ravelin_pki::Demand;
 use ravelin_types::Identity;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 
 use super::{EapSpec, ExtensionSpec};
@@ -56,6 +57,8 @@ pub struct RemoteSpec {
     pub encap: bool,
     /// Internal addresses that one side gives to the other.
     pub internal: Internal,
+    /// The numbers of virtual interfaces of the policies that leave them to the IKE SA.
+    pub if_ids: IfIds,
     /// What it does beyond RFC 7296.
     pub extensions: ExtensionSpec,
     /// The certificates, where the two authenticate by signatures, or one of them does and the other by EAP or a login.

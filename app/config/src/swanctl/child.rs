@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
+use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::{Df, Dscp, Mark, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
-use super::connection::Ends;
+use super::connection::{self, Ends};
 use super::proposal;
 use super::reader::{Problems, Reader, count, time};
 use super::tree::Named;
@@ -60,7 +61,9 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let default = || proposal::esp("default", window == 0).unwrap_or_default();
     let proposals = ah.or(esp).unwrap_or_else(default);
     let lifetime = lifetime(&mut reader);
-    let options = carried(&mut reader);
+    let shunt = !matches!(kind, Kind::Protect(_));
+    let if_ids = if_ids(&mut reader, ends, shunt);
+    let options = SaOptions { if_ids, ..carried(&mut reader) };
     let updown = updown(&mut reader);
     let starts = [
         ("none", (false, false)),
@@ -93,7 +96,6 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     }
     let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
     let (mut remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
-    let shunt = !matches!(kind, Kind::Protect(_));
     if shunt && (local.is_empty() || remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
     }
@@ -105,6 +107,9 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
             .wrong("start_action = trap with local_ts = dynamic does not go with vips: the address comes with the SA");
     } else if trap && local.is_empty() {
         reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
+    }
+    if trap && if_ids.come_with_the_sa() {
+        reader.wrong("start_action = trap does not go with a unique if_id, which comes with the SA");
     }
     if start && ends.endpoint.is_unspecified() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
@@ -165,6 +170,21 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         interface: None,
         connection,
     })
+}
+
+/// Those of the child, else those of the connection, where a unique one is that of the IKE SA.
+fn if_ids(reader: &mut Reader<'_>, ends: &Ends, shunt: bool) -> IfIds {
+    let own = connection::if_ids(reader);
+    if shunt && own.any() {
+        reader
+            .wrong("what passes or is dropped is so on every interface: `if_id_in` and `if_id_out` go with protection");
+    }
+    let or = |own: IfId, default: IfId| match (own, default) {
+        (IfId::None, default) if default.comes_with_the_sa() => IfId::OfIkeSa,
+        (IfId::None, default) => default,
+        (own, _) => own,
+    };
+    IfIds { inbound: or(own.inbound, ends.if_ids.inbound), outbound: or(own.outbound, ends.if_ids.outbound) }
 }
 
 /// Fixed selectors, and dynamic ones whose address is not known yet.
@@ -298,9 +318,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
     reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet");
     reader.only("per_cpu_sas", &["no"], "a policy has one SA for all processors");
-    for name in ["if_id_in", "if_id_out"] {
-        reader.only(name, &["0"], "there are no xfrm interfaces; see ipsec policy --interface");
-    }
     reader.refuse(&["label"], "there are no security labels");
     reader.only("label_mode", &["system"], "there are no security labels");
     reader.only("tfc_padding", &["0"], "padding is a matter of ipsec policy --tfc");

@@ -10,6 +10,7 @@ use ravelin_ike::Unique;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
 use ravelin_types::Identity;
+use ravelin_types::if_id::{IfId, IfIds};
 
 use super::child;
 use super::extensions;
@@ -21,6 +22,7 @@ use super::value;
 use super::xauth;
 use crate::spec::{EapSpec, ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::value::address::{self, Address};
+use crate::value::if_id::if_id;
 use crate::value::name;
 use crate::value::who::Who;
 
@@ -47,6 +49,8 @@ pub(super) struct Ends {
     pub virtual_local: bool,
     /// Whether that of the peer's is one that we give it.
     pub virtual_remote: bool,
+    /// The numbers of virtual interfaces of children that have none of their own.
+    pub if_ids: IfIds,
 }
 
 /// Reads a connection.
@@ -87,6 +91,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     }
     let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
     let internal = Internal { ask, pools };
+    let if_ids = if_ids(&mut reader);
     let (local_host, remote_host) = (hosts(&local).next(), hosts(&remote).next());
     if let (Some(own), Some(peer)) = (local_host, remote_host)
         && own.is_ipv4() != peer.is_ipv4()
@@ -102,6 +107,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         persistent: tries == Some(0),
         virtual_local: !internal.ask.is_empty(),
         virtual_remote: !internal.pools.is_empty(),
+        if_ids,
     };
     let children = section.section("children");
     let policies: Vec<PolicySpec> = children
@@ -184,6 +190,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         login_time: Remote::LOGIN_TIME,
         encap,
         internal,
+        if_ids,
         extensions,
         loaded: Some(LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
@@ -210,6 +217,12 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             && proposal::is_of_ikev1(&older.proposals)
     });
     Some(Connection { name, remote: Some(spec), older, policies })
+}
+
+/// `if_id_in` and `if_id_out`, of a connection or a child.
+pub(super) fn if_ids(reader: &mut Reader<'_>) -> IfIds {
+    let mut read = |name| reader.value(name, |text| if_id(text).map_err(|bad| bad.message)).unwrap_or(IfId::None);
+    IfIds { inbound: read("if_id_in"), outbound: read("if_id_out") }
 }
 
 /// The addresses that are those of one host each.
@@ -264,9 +277,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
     reader.only("over_time", &[], "an IKE SA ends a tenth of rekey_time after it should have been rekeyed");
     reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
-    for name in ["if_id_in", "if_id_out"] {
-        reader.only(name, &["0"], "there are no xfrm interfaces; name a virtual one with ipsec policy --interface");
-    }
     reader.only("ocsp", &["request"], "peers are asked for the OCSP answers about themselves, and given none");
     reader.only("mediation", &["no"], "there is no mediation");
     reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");

@@ -7,10 +7,12 @@ use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, V1};
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Tcp, Unique};
 use ravelin_types::Identity;
+use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::policy::Mode;
 use ravelin_types::selector::TrafficSelector;
 
 use crate::spec::{ActionWord, Afterwards, Beside, Role, SecretKind, Start};
+use crate::value::if_id;
 
 fn read(text: &str) -> Result<Contents, String> {
     let root = parse::parse(text, Path::new("f")).map_err(|error| error.to_string())?;
@@ -184,6 +186,27 @@ fn a_child_has_a_command_for_up_and_down() {
     assert_eq!(of("mode = drop\nlocal_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16\nupdown = /x"), None);
     let why = refused(&format!("children {{\n c {{\nupdown = {}\n }}\n}}", "x".repeat(2000)));
     assert!(why.contains("f:11:") && why.contains("1 to 1024 bytes"), "{why}");
+}
+
+#[test]
+fn interfaces_have_numbers_of_the_child_or_of_the_connection() {
+    let of = |of_connection: &str, of_child: &str| {
+        let read = connection(&format!("{of_connection}\nchildren {{\n c {{\n{of_child}\n }}\n}}"));
+        let esp = read.policies[0].esp.clone().unwrap();
+        (if_id::written(read.remote.unwrap().if_ids), esp.options.if_ids)
+    };
+    let number = |number: u32| IfIds::both(number.into());
+    assert_eq!(of("", "if_id_in = 42\nif_id_out = 0x2a"), ("0".into(), number(42)));
+    assert_eq!(of("if_id_in = 7\nif_id_out = 8", "").1, IfIds { inbound: 7.into(), outbound: 8.into() });
+    assert_eq!(of("if_id_in = 7\nif_id_out = 8", "if_id_out = 9").1, IfIds { inbound: 7.into(), outbound: 9.into() });
+    let unique = "if_id_in = %unique\nif_id_out = %unique";
+    assert_eq!(of(unique, ""), ("%unique".into(), IfIds::both(IfId::OfIkeSa)));
+    assert_eq!(of(unique, "if_id_in = %unique-dir").1, IfIds { inbound: IfId::UniqueDir, outbound: IfId::OfIkeSa });
+    let ends = "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\n";
+    let why = refused(&format!("{ends}{unique}\nchildren {{\n c {{\nstart_action = trap\n }}\n}}"));
+    assert!(why.contains("comes with the SA"), "{why}");
+    let why = refused(&format!("{ends}children {{\n c {{\nmode = drop\nif_id_in = 3\n }}\n}}"));
+    assert!(why.contains("go with protection"), "{why}");
 }
 
 // Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.

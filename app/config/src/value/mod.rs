@@ -4,6 +4,7 @@ pub mod address;
 pub mod algorithm;
 pub mod eap;
 pub mod identity;
+pub mod if_id;
 pub mod key;
 pub mod pfp;
 pub mod priority;

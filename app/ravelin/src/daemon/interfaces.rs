@@ -37,6 +37,9 @@ fn describe(interface: &Interface, status: Option<&InterfaceStatus>) -> Message 
         row.put("local", vti.local.map_or("any".to_owned(), |local| local.to_string()));
         row.put("remote", vti.remote);
     }
+    if let Some(number) = interface.if_id {
+        row.put("if-id", number);
+    }
     for (key, place) in [("vrf", &interface.vrf), ("namespace", &interface.namespace)] {
         if let Some(place) = place {
             row.put(key, place);

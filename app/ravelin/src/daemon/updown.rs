@@ -207,6 +207,11 @@ impl About<'_> {
         if ike.carrier == Carrier::Udp && (ike.nat.0 || ike.nat.1) {
             put("UDP_ENC", ike.peer.port().to_string());
         }
+        for (name, id) in [("IF_ID_IN", child.if_ids.inbound), ("IF_ID_OUT", child.if_ids.outbound)] {
+            if id.number() != 0 {
+                put(name, id.number().to_string());
+            }
+        }
         numbered("DNS", self.servers, &mut put);
         (self.end_of_verb(local), all)
     }

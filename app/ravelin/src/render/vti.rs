@@ -11,7 +11,10 @@ pub fn interfaces(out: &mut String, interfaces: &Message) {
     for (_, row) in interfaces.sections() {
         let kind = match (row.text("key"), row.text("remote")) {
             (Some(key), Some(remote)) => format!("VTI with key {key}, {} to {remote}", field(row, "local")),
-            _ => "virtual interface".to_owned(),
+            _ => match row.text("if-id") {
+                Some(number) => format!("virtual interface {number}"),
+                None => "virtual interface".to_owned(),
+            },
         };
         let _ = writeln!(out, "{}: {kind}", field(row, "name"));
         for (label, key) in [("Addresses", "addresses"), ("Policies", "policies")] {

@@ -112,6 +112,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             encap: false,
             open: Default::default(),
             internal: Default::default(),
+            if_ids: Default::default(),
             extensions: Default::default(),
         }],
         policies: vec![ChildPolicy {

@@ -14,6 +14,7 @@ use core::time::Duration;
 
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
@@ -104,6 +105,7 @@ pub(crate) struct ChildSa {
     /// When each direction was last found to have carried nothing for that long.
     idle_in: Option<Instant>,
     idle_out: Option<Instant>,
+    if_ids: IfIds,
     /// The outbound half while it waits to be used.
     waiting: Option<SaParams>,
 }
@@ -121,7 +123,8 @@ impl ChildSa {
             let soft = agreed - agreed / 5;
             lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
         }
-        let options = SaOptions { later_fragments: terms.later_fragments, ..options };
+        let if_ids = core.interfaces(inbound, options.if_ids, ends.if_ids, replaces);
+        let options = SaOptions { later_fragments: terms.later_fragments, if_ids, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),
@@ -177,6 +180,7 @@ impl ChildSa {
             idle_after: lifetime.idle,
             idle_in: None,
             idle_out: None,
+            if_ids,
             waiting: Some(sending),
         };
         if send {
@@ -205,6 +209,7 @@ impl ChildSa {
         }
         core.table.forget_outbound(self.outbound_id(), self.inbound);
         core.table.release(self.inbound);
+        core.numbers.release(self.inbound);
         core.event(Event::ChildDown { policy: self.policy.policy.id, inbound: self.inbound, reason });
     }
 
@@ -278,6 +283,7 @@ impl ChildSa {
             suite: self.terms.suite,
             local_ts: self.terms.local_ts.clone(),
             remote_ts: self.terms.remote_ts.clone(),
+            if_ids: self.if_ids,
             created: self.created,
         }
     }

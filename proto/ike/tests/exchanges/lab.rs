@@ -450,6 +450,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         encap: false,
         open: Default::default(),
         internal: Default::default(),
+        if_ids: Default::default(),
         extensions: Default::default(),
     }
 }

@@ -42,7 +42,13 @@ impl<'a> GuestRavelin<'a> {
                 fs::write(folder.join("common.conf"), format!("MONITOR_PID=/run/ravelin-psk.pid\n{server}"))?;
                 format!("psk start {place}/common.conf {place}/account.conf")
             }
-            _ => bail!("`host kernel` takes an ike_rc or an account"),
+            Configuration::Swanctl(text) => {
+                prepare(folder, "ravelin.conf", text)?;
+                format!("daemon --swanctl {place}/ravelin.conf")
+            }
+            Configuration::Loaded(_) => {
+                bail!("`host kernel` takes an ike_rc, a swanctl.conf to start with or an account")
+            }
         };
         // What a daemon before this one was killed with is not this case's.
         host.sh(&format!("rm -rf {SOCKET} {PID} {STATE}"))?;

@@ -8,6 +8,7 @@ use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};
 use ravelin_types::dataplane::SaStatus;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
@@ -69,6 +70,7 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
             sa.put("ppk", "yes");
         }
     }
+    put_if_ids(&mut sa, view.if_ids);
     for (addresses, name) in [(&view.inside.0, "local-vips"), (&view.inside.1, "remote-vips")] {
         if !addresses.is_empty() {
             sa.put_list(name, addresses.iter().map(ToString::to_string));
@@ -101,6 +103,15 @@ fn put_key_size(to: &mut Message, encr: EncrId, bits: u16) {
     }
 }
 
+/// The numbers of virtual interfaces, where there are any.
+fn put_if_ids(to: &mut Message, ids: IfIds) {
+    for (name, id) in [("if-id-in", ids.inbound), ("if-id-out", ids.outbound)] {
+        if id.number() != 0 {
+            to.put(name, format!("{:08x}", id.number()));
+        }
+    }
+}
+
 fn hex(spi: u64) -> String {
     format!("{spi:016x}")
 }
@@ -129,6 +140,7 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
     if let Some(integ) = integ.filter(|integ| *integ != IntegId::NONE) {
         sa.put("integ-alg", names::integ(integ));
     }
+    put_if_ids(&mut sa, child.if_ids);
     if child.suite.sn() == SnId::PARTIAL_64 {
         sa.put("esn", 1);
     }

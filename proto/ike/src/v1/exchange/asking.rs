@@ -169,6 +169,7 @@ fn stand(
         lifetime: material.agreed.lifetime,
         replaces,
     };
+    let ends = Ends { if_ids: core.interfaces_of(&origin.remote), ..ends };
     let mut session = Session::new(origin, &ends, &payloads, core);
     if let Some(message) = &message {
         core.transmit_v1((ends.local, ends.peer), message.clone(), abilities, 0);

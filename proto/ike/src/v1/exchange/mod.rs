@@ -32,6 +32,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_types::identity::Identity;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
@@ -358,6 +359,7 @@ fn initial(
         serial: core.serial(),
         replaces: None,
         init_key: None,
+        if_ids: IfIds::default(),
     };
     let suites = offer::suites(&remote.proposals, &core.crypto);
     if suites.is_empty() {
@@ -422,6 +424,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             serial: core.serial(),
             replaces: None,
             init_key: Some(key),
+            if_ids: IfIds::default(),
         };
         match aggressive {
             true => aggressive::answer(remotes, ends, &payloads, datagram, core),

@@ -335,6 +335,7 @@ impl InitAnswered {
         };
         let window =
             MessageWindow::after_initial(0, init.next_id + 1, Some(response.clone())).agreed(&remote, &payloads);
+        let ends = Ends { if_ids: core.interfaces_of(&remote), ..ends };
         let mut established = Established::new(
             Origin {
                 remote,

@@ -15,6 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
+use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::Transform;
 use ravelin_types::{Carrier, IkeSpi, Instant};
@@ -288,6 +289,7 @@ pub(super) fn ends(
         serial: core.serial(),
         replaces: None,
         init_key: None,
+        if_ids: IfIds::default(),
     };
     (ends, detected.is_some())
 }

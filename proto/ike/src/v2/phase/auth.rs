@@ -416,6 +416,7 @@ impl AuthRequested {
         let window = MessageWindow::after_initial(init.next_id + 1, 0, None).agreed(&remote, payloads);
         let mobike = mobike::agreed(&remote, init.nat_traversal, payloads, &ends, core);
         let cluster = message_id_sync::agreed(&remote, payloads);
+        let ends = Ends { if_ids: core.interfaces_of(&remote), ..ends };
         let mut established = Established::new(
             Origin {
                 remote,

@@ -21,6 +21,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_types::IkeSpi;
+use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
@@ -157,6 +158,7 @@ pub(super) fn ends(remote: &Remote, wants: &[Want], replaces: Option<IkeSpi>, co
         serial: core.serial(),
         replaces,
         init_key: None,
+        if_ids: IfIds::default(),
     })
 }
 

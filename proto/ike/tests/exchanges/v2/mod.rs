@@ -13,6 +13,7 @@ mod flood;
 mod follow_up;
 mod fragments;
 mod hostile;
+mod if_id;
 mod informational;
 mod initial;
 mod intermediate;
