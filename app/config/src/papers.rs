@@ -243,7 +243,13 @@ impl Database {
             }
         }
         let spki = certificates.first().map(|own: &Certificate| own.spki().to_vec()).unwrap_or_default();
-        Ok(Credential { certificates, key: key.unwrap_or_default(), spki, sha1: false })
+        Ok(Credential {
+            certificates,
+            key: key.unwrap_or_default(),
+            spki,
+            sha1: false,
+            restrictions: Default::default(),
+        })
     }
 
     /// Whom we believe: with `peer`, only its certificates; without, whoever an authority here vouches for.

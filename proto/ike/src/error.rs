@@ -320,7 +320,7 @@ fn advice(part: Part) -> &'static str {
         Part::Authentication => "check that both sides have the same pre-shared key and identities",
         Part::Login => "check the user and the password of both sides",
         Part::Eap => "check the user, the password and the methods of both sides",
-        Part::Certificate => "mend the certificate, or trust its authority: ce x509",
+        Part::Certificate => "mend the certificate or what is asked of it, or trust its authority: ce x509",
         Part::Ppk => "give both sides the same key under the same name, or require it on neither",
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
         Part::Configuration => "correct the remote or the policy on this side",

@@ -24,6 +24,9 @@ pub struct Extensions {
     /// How long it is good that both sides have proved who they are; after it the side that began makes another IKE SA (RFC
     /// 7296 §2.8.3), and the other tells it when that is (RFC 4478). Of IKEv2.
     pub reauth: Option<Duration>,
+    /// How long after it should have been rekeyed, or both sides should have proved anew who they are, an IKE SA ends; `None`: a
+    /// tenth of its lifetime, and a grace of our own. Of IKEv2.
+    pub over_time: Option<Duration>,
     /// What becomes of the IKE SAs that a peer has with us when it makes another.
     pub unique: Unique,
     /// Gateways that send their peers to others (RFC 5685).

@@ -21,6 +21,7 @@ use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Path, Rules, Time, Usage};
+use crate::restriction::Restrictions;
 use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
@@ -57,6 +58,8 @@ pub struct Credential {
     pub spki: Vec<u8>,
     /// Whether we sign with SHA-1 for a peer that knows nothing else.
     pub sha1: bool,
+    /// By which schemes we sign AUTH, and with what key.
+    pub restrictions: Restrictions,
 }
 
 /// Whom we believe.
@@ -78,6 +81,8 @@ pub struct Trust {
     pub places: Arc<[Places]>,
     /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
     pub sha1: bool,
+    /// Which of the keys and signatures that are accepted in general are so here.
+    pub restrictions: Restrictions,
 }
 
 /// The body of AUTH.
@@ -120,10 +125,14 @@ pub enum Refusal {
     Certificate(Fault),
     /// Its AUTH is by a method or a scheme that is not accepted.
     Scheme(String),
+    /// Its AUTH is accepted in general, but not here: by what it is, and what is asked for.
+    Restricted(String, String),
     /// Its AUTH is not by the owner of the key.
     Signature(String),
     /// Our own key does not make any signature that the peer takes.
     NoCommonScheme(KeyKind),
+    /// Nor any that we are asked to make.
+    NotAsked(KeyKind, String),
     /// Our own key failed.
     Key(String),
 }
@@ -140,10 +149,11 @@ impl Trust {
         !self.anchors.is_empty() || !self.pinned.is_empty() || !self.keys.is_empty()
     }
 
-    /// The data of SIGNATURE_HASH_ALGORITHMS: the hashes that we verify.
-    pub fn hashes(&self) -> Vec<u8> {
+    /// What SIGNATURE_HASH_ALGORITHMS says: the hashes that we verify.
+    pub fn hashes(&self) -> Vec<u16> {
         let ours = HASHES.iter().filter(|(_, hash)| self.sha1 || *hash != Some(HashAlg::Sha1));
-        ours.flat_map(|(number, _)| number.to_be_bytes()).collect()
+        let ours = ours.filter(|(_, hash)| self.restrictions.has_hash(*hash));
+        ours.map(|(number, _)| *number).collect()
     }
 
     /// The certificates and keys that would do, by encoding: hashes of the keys of authorities for X.509 (RFC 7296
@@ -324,11 +334,25 @@ impl Trust {
     fn rules<'a>(&'a self, world: World<'a>) -> Rules<'a> {
         let World { now, crls, answers } = world;
         let revocation = Revocation { crls, answers, places: &self.places, demand: self.revocation };
-        Rules { now, usage: Usage::Ike, sha1: self.sha1, policies: &self.policies, revocation }
+        Rules {
+            now,
+            usage: Usage::Ike,
+            sha1: self.sha1,
+            policies: &self.policies,
+            revocation,
+            restrictions: &self.restrictions,
+        }
     }
 
     fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {
         let (schemes, signature) = self.schemes(key.kind(), claim.proof)?;
+        let restricted = |what: String| Refusal::Restricted(what, self.restrictions.words.clone());
+        self.restrictions.key(key.kind()).map_err(|kind| restricted(alloc::format!("with a key of {kind}")))?;
+        let by = schemes.first().map(ToString::to_string).unwrap_or_default();
+        let schemes: Vec<_> = schemes.into_iter().filter(|scheme| self.restrictions.in_auth(*scheme)).collect();
+        if schemes.is_empty() {
+            return Err(restricted(alloc::format!("by {by}")));
+        }
         // Nothing but success is success.
         if schemes.iter().any(|scheme| key.verify(*scheme, claim.octets, &signature).is_ok()) {
             return Ok(());
@@ -394,20 +418,27 @@ impl Credential {
     /// When the key makes no signature that the peer takes, or fails.
     pub fn prove(&self, key: &dyn PrivateKey, hashes: Option<&[u16]>, octets: &[u8]) -> Result<Proof, Refusal> {
         let kind = key.kind();
-        let none = Refusal::NoCommonScheme(kind);
+        let none = match self.restrictions.any() {
+            true => Refusal::NotAsked(kind, self.restrictions.words.clone()),
+            false => Refusal::NoCommonScheme(kind),
+        };
+        self.restrictions.key(kind).map_err(|_| none.clone())?;
         let sign = |scheme| key.sign(scheme, octets).map_err(|bad| Refusal::Key(bad.to_string()));
         let Some(hashes) = hashes else {
             if matches!(kind, KeyKind::Rsa(_)) {
                 // RFC 7296 §3.8 has SHA-1 as the default, which only those get who ask for it.
                 let hash = if self.sha1 { HashAlg::Sha1 } else { HashAlg::Sha256 };
-                return Ok(Proof { method: RSA, data: sign(SignatureScheme::RsaPkcs1(hash))? });
+                let usual = [hash, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1).to_vec();
+                let scheme = usual.into_iter().find(|scheme| self.restrictions.in_auth(*scheme)).ok_or(none)?;
+                return Ok(Proof { method: RSA, data: sign(scheme)? });
             }
             let (method, _, hash, len) =
                 ECDSA.iter().find(|(_, bits, ..)| kind == KeyKind::Ecdsa(*bits)).ok_or(none.clone())?;
-            let signature = sign(SignatureScheme::Ecdsa(*hash))?;
+            let scheme = Some(SignatureScheme::Ecdsa(*hash)).filter(|scheme| self.restrictions.in_auth(*scheme));
+            let signature = sign(scheme.ok_or(none.clone())?)?;
             return Ok(Proof { method: *method, data: algorithm::ecdsa_to_raw(&signature, *len).ok_or(none)? });
         };
-        let scheme = self.preferred(kind).into_iter().find(|scheme| {
+        let scheme = self.restrictions.ordered(self.preferred(kind)).into_iter().find(|scheme| {
             let number = HASHES.iter().find(|(_, hash)| *hash == scheme.hash()).map(|(number, _)| number);
             number.is_some_and(|number| hashes.contains(number))
         });
@@ -446,11 +477,15 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Certificate(fault) => fault.fmt(f),
             Refusal::Scheme(what) => write!(f, "AUTH by {what}, which is not accepted"),
+            Refusal::Restricted(what, asked) => write!(f, "AUTH {what}, where `{asked}` is asked for"),
             Refusal::Signature(how) => {
                 write!(f, "AUTH ({how}) is not by the key of the certificate: the key and the certificate differ")
             }
             Refusal::NoCommonScheme(kind) => {
                 write!(f, "our key ({kind}) makes no signature with a hash that the peer announced")
+            }
+            Refusal::NotAsked(kind, asked) => {
+                write!(f, "our key ({kind}) makes no signature of `{asked}` with a hash that the peer announced")
             }
             Refusal::Key(what) => write!(f, "our private key does not sign: {what}"),
         }

@@ -25,6 +25,8 @@ pub enum Fault {
     WeakSignature(String, String),
     /// A key that is not accepted.
     WeakKey(String, String),
+    /// A key or a signature that is accepted in general, but not here: the certificate, what of it, and what is asked for.
+    Restricted(String, String, String),
     /// The certificate is not valid yet; from when it will be, in seconds since 1970.
     NotYetValid(String, u64),
     /// The certificate is not valid any more; since when, in seconds since 1970.
@@ -77,6 +79,9 @@ impl fmt::Display for Fault {
             }
             Fault::WeakKey(subject, key) => {
                 write!(f, "the certificate {subject} has a key ({key}) that is not accepted")
+            }
+            Fault::Restricted(subject, what, asked) => {
+                write!(f, "the certificate {subject} {what}, where `{asked}` is asked for")
             }
             Fault::NotYetValid(subject, from) => {
                 write!(f, "the certificate {subject} is valid only from {}; check the clocks", Date(*from))

@@ -24,12 +24,14 @@ pub mod names;
 pub mod ocsp;
 pub mod path;
 mod policy;
+pub mod restriction;
 pub mod revocation;
 
 pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
+pub use restriction::Restrictions;
 pub use revocation::{Crl, Demand, Places, Source};
 
 /// Object identifiers that stand in certificates.

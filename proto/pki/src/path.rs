@@ -21,6 +21,7 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 use crate::certificate::Certificate;
 use crate::constraints::Constraints;
 use crate::fault::Fault;
+use crate::restriction::Restrictions;
 use crate::revocation::{self, Revocation};
 use crate::{algorithm, limits, oid, policy};
 
@@ -54,6 +55,8 @@ pub struct Rules<'a> {
     pub policies: &'a [ObjectIdentifier],
     /// What is known about revocation, and whether it must be.
     pub revocation: Revocation<'a>,
+    /// Which keys and signatures are accepted.
+    pub restrictions: &'a Restrictions,
 }
 
 /// A valid path, the end certificate first, the anchor last.
@@ -89,7 +92,7 @@ pub fn find(
 pub fn check_alone(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
     check_time(certificate, rules)?;
     check_usage(certificate, rules)?;
-    key(certificate, crypto).map(|_| ())
+    check_key(certificate, rules, crypto)
 }
 
 struct Search<'a> {
@@ -157,7 +160,15 @@ impl Search<'_> {
             return Err(Fault::TooMuch("certificates of one name"));
         }
         self.signatures += 1;
-        check_signature(certificate, issuer, self.rules.sha1, self.crypto)
+        check_signature(certificate, issuer, self.rules.sha1, self.crypto)?;
+        let restrictions = self.rules.restrictions;
+        match algorithm::scheme(certificate.signed().1) {
+            Some(scheme) if !restrictions.in_chain(scheme) => {
+                let what = alloc::format!("is signed by {scheme}");
+                Err(Fault::Restricted(certificate.subject().to_string(), what, restrictions.words.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// RFC 5280 §6.1.2 to §6.1.5. Signatures and issuers were checked when the path was built.
@@ -170,7 +181,7 @@ impl Search<'_> {
             let subject = || certificate.subject().to_string();
             let (last, anchor) = (at == 0, at == below);
             check_time(certificate, self.rules)?;
-            key(certificate, self.crypto)?;
+            check_key(certificate, self.rules, self.crypto)?;
             if let Some(unknown) = certificate.extensions().unknown {
                 return Err(Fault::CriticalExtension(subject(), unknown));
             }
@@ -236,6 +247,14 @@ pub(crate) fn accepted(algorithm: &[u8], sha1: bool) -> Result<SignatureScheme, 
         Some(scheme) => Ok(scheme),
         None => Err("an algorithm that is not known here".into()),
     }
+}
+
+/// Whether the key of a certificate is accepted, in general and here.
+fn check_key(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
+    rules.restrictions.key(key(certificate, crypto)?.kind()).map_err(|kind| {
+        let what = alloc::format!("has a key of {kind}");
+        Fault::Restricted(certificate.subject().to_string(), what, rules.restrictions.words.clone())
+    })
 }
 
 /// The public key of a certificate, if it is one that is accepted.

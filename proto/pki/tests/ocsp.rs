@@ -5,7 +5,7 @@ use ravelin_crypto_aws_lc::provider;
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Crl, Demand, Fault, Places, Rules, Source, Time, Usage, limits, path};
+use ravelin_pki::{Certificate, Crl, Demand, Fault, Places, Restrictions, Rules, Source, Time, Usage, limits, path};
 use ravelin_testkit::ocsp::{Reply, Status, bare};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
@@ -171,7 +171,14 @@ fn what_a_responder_says_is_what_a_path_is_judged_by() {
     let (leaf, ca) = (scene.enquiry.certificate().clone(), parsed(&scene.ca));
     let judge = |answers: &[Answer], crls: &[Crl], demand: Demand, now: Time| {
         let revocation = Revocation { crls, answers, places: &[], demand };
-        let rules = Rules { now, usage: Usage::Ike, sha1: false, policies: &[], revocation };
+        let rules = Rules {
+            now,
+            usage: Usage::Ike,
+            sha1: false,
+            policies: &[],
+            revocation,
+            restrictions: &Restrictions::default(),
+        };
         path::find(&leaf, &[], std::slice::from_ref(&ca), &rules, &provider()).map(|_| ())
     };
     let (good, gone) = (scene.own(&scene.reply(Status::Good)), scene.own(&scene.reply(Status::Revoked)));
@@ -245,7 +252,14 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
     // With such a place it must be known where it must be if there is one.
     let judge = |places: &[Places]| {
         let revocation = Revocation { crls: &[], answers: &[], places, demand: Demand::IfUri };
-        let rules = Rules { now: NOW, usage: Usage::Ike, sha1: false, policies: &[], revocation };
+        let rules = Rules {
+            now: NOW,
+            usage: Usage::Ike,
+            sha1: false,
+            policies: &[],
+            revocation,
+            restrictions: &Restrictions::default(),
+        };
         path::find(&parsed(&plain), &[], &[parsed(&scene.ca)], &rules, &provider()).is_ok()
     };
     assert!(judge(&[]) && judge(&[at(&other)]) && !judge(&[at(&scene.ca)]));
@@ -264,6 +278,7 @@ fn a_peer_brings_the_answer_about_itself() {
         certificates: vec![parsed(&peer)],
         key: String::new(),
         sha1: false,
+        restrictions: Default::default(),
     };
     let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
     let proof = credential.prove(&*key, Some(&[2]), b"octets").unwrap();

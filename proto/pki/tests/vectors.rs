@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ravelin_crypto_aws_lc::{Contents, provider};
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Crl, Demand, Fault, Path, Rules, Time, Usage, path};
+use ravelin_pki::{Certificate, Crl, Demand, Fault, Path, Restrictions, Rules, Time, Usage, path};
 use serde_json::Value;
 
 fn der(base64: &str) -> Vec<u8> {
@@ -46,7 +46,14 @@ fn nist_pkits() {
                 texts(&case["others"]).iter().filter_map(|name| Certificate::parse(&file(name)).ok()).collect();
             let revocation = Revocation { crls: &crls, answers: &[], places: &[], demand: Demand::Strict };
             // 2011 to 2030 is when the suite is valid.
-            let rules = Rules { now: Time(1_500_000_000), usage: Usage::Any, sha1: false, policies: &[], revocation };
+            let rules = Rules {
+                now: Time(1_500_000_000),
+                usage: Usage::Any,
+                sha1: false,
+                policies: &[],
+                revocation,
+                restrictions: &Restrictions::default(),
+            };
             path::find(&leaf, &others, std::slice::from_ref(&anchor), &rules, &provider())
         };
         let judged = judge();
@@ -104,6 +111,7 @@ fn x509_limbo() {
                 sha1: false,
                 policies: &[],
                 revocation: Revocation { crls: &crls, answers: &[], places: &[], demand: Demand::Relaxed },
+                restrictions: &Restrictions::default(),
             };
             path::find(&leaf, &parsed(&case["others"]), &parsed(&case["trusted"]), &rules, &provider())?;
             match case["name"]["value"].as_str() {

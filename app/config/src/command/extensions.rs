@@ -53,6 +53,9 @@ pub struct ExtensionArgs {
     /// the other tells it when (RFC 4478), and deletes what is older. IKEv1 does so with every rekey (-l)
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     reauth: Option<Duration>,
+    /// End an IKE SA so long after it should have been rekeyed (-l) or authenticated anew (--reauth) [default: a tenth of -l]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    over_time: Option<Duration>,
     /// IKE SAs of one identity: never (any number), no (one that says that it is the only one replaces the others), replace
     /// (the newest replaces the others), keep (another is refused as long as there is one)
     #[arg(long, value_name = "WORD", default_value = "no", value_parser = unique)]
@@ -116,6 +119,7 @@ impl ExtensionArgs {
             (matches!(self.childless, Childless::Prefer | Childless::Force), "childless", "childless initiation"),
             (self.ppk_id.is_some(), "ppk-id", "a post-quantum pre-shared key"),
             (self.reauth.is_some(), "reauth", "IKEv1 authenticates anew with every rekey (-l); a time of its own"),
+            (self.over_time.is_some(), "over-time", "an IKE SA of IKEv1 ends with its lifetime (-l); a time beyond it"),
             (!self.follow.is_empty(), "follow", "to follow to another gateway"),
             (self.redirect.is_some(), "redirect", "to send peers to another gateway"),
             (self.cluster, "cluster", "a peer that is a cluster"),
@@ -127,7 +131,7 @@ impl ExtensionArgs {
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
             return Err(Conflict::at(('\0', flag), format!("{what} is of IKEv2; say -z 2")));
         }
-        let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, unique, .. } = self.clone();
+        let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, over_time, unique, .. } = self.clone();
         let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
         let ExtensionArgs { window, cluster, crash_detection, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
@@ -136,6 +140,7 @@ impl ExtensionArgs {
             tcp,
             childless,
             reauth,
+            over_time,
             unique,
             follow,
             redirect,
@@ -162,6 +167,7 @@ impl ExtensionSpec {
         let unusual = (self.childless != Childless::Allow).then(|| childless_word(self.childless));
         line.optional("--childless", unusual);
         line.optional("--reauth", self.reauth.map(seconds));
+        line.optional("--over-time", self.over_time.map(seconds));
         line.optional("--unique", (self.unique != Unique::No).then(|| self.unique_word()));
         self.follow.iter().for_each(|addresses| line.value("--follow", addresses));
         line.optional("--redirect", self.redirect.as_ref());

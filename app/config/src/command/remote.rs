@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use ravelin_eap::Method;
 use ravelin_ike::config::{IkeVersion, Liveness, Remote, Retransmission, V1};
+use ravelin_pki::Restrictions;
 use ravelin_types::Identity;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::transform::{IntegId, PrfId, Transform};
@@ -22,6 +23,7 @@ use super::{Command, Conflict};
 use crate::spec::{GATEWAYS, RemoteSpec, Revocation, Which};
 use crate::value::algorithm::{self, Encr};
 use crate::value::eap;
+use crate::value::restriction::restrictions;
 use crate::value::who::{self, IdWord, Who};
 use crate::value::{identity, name, quantity};
 
@@ -162,6 +164,14 @@ pub struct RemoteArgs {
     /// that is to be learnt; strict, that none is
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     revocation: Revocation,
+    /// Keys and signatures of the remote that are accepted, certificates of its chain included: a kind of key (pubkey, rsa,
+    /// rsa/pss, ecdsa, ed25519) with its least length in bits and hashes, as in rsa-4096-ecdsa-384 or pubkey-sha384-sha512;
+    /// ike: in front, as in ike:pubkey-sha384: of its own signature alone
+    #[arg(long, value_name = "WORDS", value_parser = restrictions)]
+    peer_signatures: Option<Restrictions>,
+    /// Hashes by which this host signs, best first, in the same words
+    #[arg(long, value_name = "WORDS", value_parser = restrictions)]
+    own_signatures: Option<Restrictions>,
     /// Named without a meaning in document 003
     #[arg(short = 's', hide = true, num_args = 0..=1)]
     undocumented: Option<Option<String>>,

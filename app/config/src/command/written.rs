@@ -161,6 +161,12 @@ impl RemoteSpec {
                 line.optional("-b", signature.peer.as_deref().map(file));
                 let demand = signature.revocation;
                 let word = demand.to_possible_value().filter(|_| demand != Revocation::Relaxed);
+                for (flag, asked) in [
+                    ("--peer-signatures", &signature.peer_restrictions),
+                    ("--own-signatures", &signature.own_restrictions),
+                ] {
+                    line.optional(flag, asked.any().then_some(&asked.words));
+                }
                 line.optional("--revocation", word.map(|word| word.get_name().to_owned()));
             }
             None if self.null.own && self.null.peer => line.value("-m", "NULL"),

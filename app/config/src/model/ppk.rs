@@ -33,6 +33,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         tcp: spec.tcp,
         childless: spec.childless,
         reauth: spec.reauth,
+        over_time: spec.over_time,
         unique: spec.unique,
         resumption: spec.resumption,
         crash_detection: spec.crash_detection,

@@ -69,7 +69,11 @@ impl Model {
     ) -> Result<Auth, PaperError> {
         let credential = match signature.own.is_empty() {
             true => None,
-            false => Some(Arc::new(self.database.credential(&signature.own, directory)?)),
+            false => {
+                let own = self.database.credential(&signature.own, directory)?;
+                let restrictions = signature.own_restrictions.clone();
+                Some(Arc::new(Credential { restrictions, ..own }))
+            }
         };
         let trust = match spec.null.peer {
             true => Trust::default(),
@@ -107,7 +111,8 @@ impl Model {
             {
                 spec.own_id = papers::subject(first, file).map_err(ModelError::Paper)?;
             }
-            keys.own = Some(Arc::new(own));
+            let restrictions = signature.as_ref().map(|own| own.own_restrictions.clone()).unwrap_or_default();
+            keys.own = Some(Arc::new(Credential { restrictions, ..own }));
         }
         let peer = signature.as_ref().and_then(|signature| signature.peer.as_deref());
         // Of a loaded connection, whoever is trusted when it is used.
@@ -148,7 +153,10 @@ impl RemoteEntry {
 
     /// How both sides prove themselves where one is a user of EAP.
     fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
-        let believe = |pinned: &[Certificate]| Arc::new(model.database.believe(pinned.to_vec()));
+        let believe = |pinned: &[Certificate]| {
+            let restrictions = eap.restrictions.clone();
+            Arc::new(Trust { restrictions, ..model.database.believe(pinned.to_vec()) })
+        };
         match &eap.role {
             Role::User(user) => {
                 let theirs = match eap.beside {
@@ -220,8 +228,9 @@ impl RemoteEntry {
             Auth::Psk(secret) => (LocalAuth::Psk(secret.clone()), RemoteAuth::Psk(secret.clone())),
             Auth::Logins(_) => (LocalAuth::Psk(Secret::default()), RemoteAuth::Psk(Secret::default())),
             Auth::Signature(credential, pinned) => {
-                let demand = spec.signature.as_ref().map(|signature| signature.revocation).unwrap_or_default();
-                let trust = Trust { revocation: demand.into(), ..model.database.believe(pinned.clone()) };
+                let signature = spec.signature.clone().unwrap_or_default();
+                let (revocation, restrictions) = (signature.revocation.into(), signature.peer_restrictions);
+                let trust = Trust { revocation, restrictions, ..model.database.believe(pinned.clone()) };
                 let trust = RemoteAuth::Signature(Arc::new(trust));
                 match credential {
                     // In hybrid mode who logs in proves nothing else.

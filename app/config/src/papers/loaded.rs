@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{Contents, PROVIDER};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, names, path};
+use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, Restrictions, names, path};
 use ravelin_types::{Identity, Secret};
 
 use super::{Database, TokenKey};
@@ -37,6 +37,8 @@ pub struct Signer {
     pub certificates: Vec<Certificate>,
     /// Or one of these public keys (SubjectPublicKeyInfo), without a certificate.
     pub keys: Vec<Vec<u8>>,
+    /// By which schemes.
+    pub restrictions: Restrictions,
 }
 
 /// Whom a connection believes.
@@ -52,6 +54,8 @@ pub struct Believed {
     pub policies: Vec<ObjectIdentifier>,
     /// Which certificates must be known not to be revoked.
     pub revocation: Demand,
+    /// Which keys and signatures are accepted.
+    pub restrictions: Restrictions,
 }
 
 /// The first certificate of a file, in PEM or DER.
@@ -256,7 +260,8 @@ impl Database {
     pub(crate) fn credential_of(&self, signer: &Signer, id: &Identity) -> Credential {
         let credential = |certificates, key: Option<String>, spki: &[u8], whose: &str| {
             let key = key.unwrap_or_else(|| format!("of {whose}"));
-            Credential { certificates, key, spki: spki.to_vec(), sha1: false }
+            let restrictions = signer.restrictions.clone();
+            Credential { certificates, key, spki: spki.to_vec(), sha1: false, restrictions }
         };
         if let Some(spki) = signer.keys.iter().find(|spki| self.has_key(spki)).or(signer.keys.first()) {
             let own = path::key_id(spki, &PROVIDER).map(|id| hex(&id)).unwrap_or_default();
@@ -280,7 +285,7 @@ impl Database {
     pub(crate) fn own(&self, id: &Identity) -> Option<Credential> {
         let own = self.own_certificate(id)?;
         let (certificates, key) = (self.chain(own), self.key_of(own.spki())?);
-        Some(Credential { certificates, key, spki: own.spki().to_vec(), sha1: false })
+        Some(Credential { certificates, key, spki: own.spki().to_vec(), sha1: false, restrictions: Default::default() })
     }
 
     /// A certificate and the authorities above it that are known, without the one at the top, which the peer has or does not
@@ -299,14 +304,14 @@ impl Database {
 
     /// Whom `believed` comes to by now.
     pub(crate) fn trust_of(&self, believed: &Believed) -> Trust {
-        let Believed { certificates, authorities, keys, policies, revocation } = believed.clone();
+        let Believed { certificates, authorities, keys, policies, revocation, restrictions } = believed.clone();
         let anchors = match (authorities.is_empty(), keys.is_empty()) {
             (false, _) => authorities.into(),
             // Whose key is given has no other.
             (true, false) => Arc::from([]),
             (true, true) => self.anchors(),
         };
-        Trust { anchors, keys, policies, revocation, ..self.believe(certificates) }
+        Trust { anchors, keys, policies, revocation, restrictions, ..self.believe(certificates) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
+use ravelin_pki::Restrictions;
 use ravelin_types::Identity;
 
 /// A remote of whose two sides one proves itself by EAP.
@@ -19,6 +20,8 @@ pub struct EapSpec {
     pub radius: Vec<SocketAddr>,
     /// Whom the certificate of the server behind EAP must name, for methods over TLS; `None`: the remote itself.
     pub server: Option<Identity>,
+    /// Which keys and signatures of certificates in TLS are accepted.
+    pub restrictions: Restrictions,
 }
 
 /// What the side that is no user proves itself by before EAP begins.

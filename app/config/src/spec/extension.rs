@@ -44,6 +44,8 @@ pub struct ExtensionSpec {
     pub childless: Childless,
     /// After which time the two prove anew who they are.
     pub reauth: Option<Duration>,
+    /// How long after that, or after it should have been rekeyed, an IKE SA ends.
+    pub over_time: Option<Duration>,
     /// How many IKE SAs one identity may have.
     pub unique: Unique,
     /// To which gateways we follow.

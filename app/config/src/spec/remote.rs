@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Retransmission};
-use ravelin_pki::Demand;
+use ravelin_pki::{Demand, Restrictions};
 use ravelin_types::Identity;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
@@ -106,6 +106,10 @@ pub struct SignatureSpec {
     pub peer_subject: bool,
     /// Which certificates must be known not to be revoked.
     pub revocation: Revocation,
+    /// By which schemes we sign.
+    pub own_restrictions: Restrictions,
+    /// Which keys and signatures of the peer are accepted.
+    pub peer_restrictions: Restrictions,
 }
 
 /// What must be known about revocation.

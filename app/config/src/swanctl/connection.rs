@@ -275,7 +275,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
-    reader.only("over_time", &[], "an IKE SA ends a tenth of rekey_time after it should have been rekeyed");
     reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
     reader.only("ocsp", &["request"], "peers are asked for the OCSP answers about themselves, and given none");
     reader.only("mediation", &["no"], "there is no mediation");

@@ -37,6 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         mobike: reader.flag("mobike").unwrap_or(true),
         childless: reader.word("childless", &CHILDLESS).unwrap_or(Childless::Allow),
         reauth: reader.value("reauth_time", time).filter(|time| !time.is_zero()),
+        over_time: reader.value("over_time", time),
         unique: reader.word("unique", UNIQUE).unwrap_or_default(),
         // Ours: in strongSwan they are those of its whole daemon, and of a command.
         follow: follow(reader),

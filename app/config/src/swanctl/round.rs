@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_pki::Demand;
-use ravelin_pki::{Certificate, ObjectIdentifier};
+use ravelin_pki::{Certificate, ObjectIdentifier, Restrictions};
 use ravelin_types::Identity;
 
 use super::reader::{Problems, Reader};
@@ -14,6 +14,7 @@ use super::xauth;
 use crate::papers::{Believed, Signer, certificate, public_key};
 use crate::spec::{Beside, EapSpec, Role};
 use crate::value::eap;
+use crate::value::restriction::restrictions;
 use crate::value::who::{self, Who};
 
 /// The one authentication round of a side.
@@ -32,8 +33,8 @@ pub(super) struct Round {
 pub(super) enum By {
     /// By a pre-shared key.
     Psk,
-    /// By a signature.
-    Signature,
+    /// By a signature, for which this is asked.
+    Signature(Restrictions),
     /// As a user.
     Eap(User),
     /// By nothing but a login (xauth.rs).
@@ -52,6 +53,8 @@ pub(super) struct User {
     id: Option<Who>,
     /// What `aaa_id` says: whom the certificate of the server behind EAP names.
     server: Option<Identity>,
+    /// What is asked for of certificates in TLS.
+    restrictions: Restrictions,
 }
 
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
@@ -81,7 +84,7 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
             });
             reader.problems.take(by)
         }
-        None => Some(By::Signature),
+        None => Some(By::Signature(Restrictions::default())),
     };
     let by = match by {
         Some(By::Eap(user)) => {
@@ -101,6 +104,15 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
         }
     };
     let by = match by {
+        // Whichever the other side asks for.
+        Some(By::Eap(user)) if side == "local" && user.methods == eap::every_method() => {
+            let tls = named.section.setting("certs").map(|_| Method::Tls);
+            let methods = tls.into_iter().chain([Method::Ttls, Method::Peap]).chain(user.methods).collect();
+            Some(By::Eap(User { methods, ..user }))
+        }
+        by => by,
+    };
+    let by = match by {
         Some(By::Eap(user)) if side == "local" && user.methods.iter().any(|method| method.is_over_tls()) => {
             let server = reader.value("aaa_id", who::id);
             Some(By::Eap(User { server, ..user }))
@@ -114,11 +126,12 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     };
     reader.refuse(&["xauth_id"], "it goes with auth = xauth");
     let by = by?;
-    let signs = matches!(by, By::Signature);
-    // A user may have a certificate for a method over TLS.
+    let restrictions = if let By::Signature(asked) = &by { asked.clone() } else { Restrictions::default() };
+    let signs = matches!(by, By::Signature(_));
+    // Both ends of a method over TLS may have a certificate.
     let has_certificate = match &by {
-        By::Eap(user) => side == "local" && user.methods.iter().any(|method| !method.has_password()),
-        By::Psk | By::Signature | By::Login | By::Null => signs,
+        By::Eap(user) => side == "local" && user.methods.iter().any(|method| method.is_over_tls()),
+        By::Psk | By::Signature(_) | By::Login | By::Null => signs,
     };
     let certificates = match has_certificate {
         true => reader.files("certs", certificate),
@@ -139,12 +152,12 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     let mut round = Round { id: None, by, signer: None, believed: None };
     if side == "local" {
         round.id = reader.value("id", |text| who::id(text).map(Who::Exactly)).or(first);
-        let signer = Signer { certificates, keys };
+        let signer = Signer { certificates, keys, restrictions };
         round.signer = (signs || signer != Signer::default()).then_some(signer);
     } else {
         round.id = reader.value("id", who::who).or(first);
         let believed = believed(&mut reader, signs);
-        round.believed = signs.then_some(Believed { certificates, keys, ..believed });
+        round.believed = signs.then_some(Believed { certificates, keys, restrictions, ..believed });
     }
     let tokens = ["cert", "cacert"];
     let sections = named.section.sections.iter();
@@ -195,22 +208,29 @@ fn method(word: &str) -> Result<By, String> {
         "psk" => Ok(By::Psk),
         // Not a word of strongSwan; Libreswan has it.
         "null" => Ok(By::Null),
-        "pubkey" | "rsa" | "ecdsa" => Ok(By::Signature),
-        name if ["pubkey-", "rsa-", "rsa/", "ecdsa-", "ed25519", "ike:"]
-            .iter()
-            .any(|start| name.starts_with(start)) =>
-        {
-            Err("keys and hashes are not restricted further; say pubkey".to_owned())
+        name if ["pubkey", "rsa", "ecdsa", "ed25519", "ike:"].iter().any(|start| name.starts_with(start)) => {
+            restrictions(name).map(By::Signature).map_err(|bad| bad.to_string())
         }
-        "eap" | "eap-dynamic" => Ok(as_user(eap::every_method())),
-        "eap-radius" => Ok(as_user(Vec::new())),
-        name if name.starts_with("eap-") => eap::methods(name).map(as_user).map_err(|bad| bad.to_string()),
+        "eap" | "eap-dynamic" => Ok(By::Eap(as_user(eap::every_method()))),
+        "eap-radius" => Ok(By::Eap(as_user(Vec::new()))),
+        name if name.starts_with("eap-") => {
+            let (name, asked) = name.split_once(':').map_or((name, None), |(name, asked)| (name, Some(asked)));
+            let user = as_user(eap::methods(name).map_err(|bad| bad.to_string())?);
+            let Some(asked) = asked else { return Ok(By::Eap(user)) };
+            if !user.methods.iter().all(|method| method.is_over_tls()) {
+                return Err(
+                    "keys and hashes are those of certificates in TLS: eap-tls, eap-ttls or eap-peap".to_owned()
+                );
+            }
+            let restrictions = restrictions(asked).map_err(|bad| bad.to_string())?;
+            Ok(By::Eap(User { restrictions, ..user }))
+        }
         _ => Err("expected psk, pubkey, null, xauth, or eap-mschapv2 or another method".to_owned()),
     }
 }
 
-fn as_user(methods: Vec<Method>) -> By {
-    By::Eap(User { methods, radius: Vec::new(), id: None, server: None })
+fn as_user(methods: Vec<Method>) -> User {
+    User { methods, radius: Vec::new(), id: None, server: None, restrictions: Restrictions::default() }
 }
 
 /// The servers of `auth = eap-radius`, which strongSwan has in strongswan.conf.
@@ -231,23 +251,24 @@ fn servers(reader: &mut Reader<'_>, side: &str, user: User) -> Option<User> {
 /// and the user is the side that has somebody to initiate to.
 pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> Result<Option<EapSpec>, String> {
     match (own, peer) {
-        (By::Psk | By::Signature | By::Null, By::Psk | By::Signature | By::Null) => Ok(None),
+        (By::Psk | By::Signature(_) | By::Null, By::Psk | By::Signature(_) | By::Null) => Ok(None),
         (By::Null, By::Eap(_)) | (By::Eap(_), By::Null) => {
             Err("who asks a user of EAP proves first who he is".to_owned())
         }
-        (By::Login, By::Signature) | (By::Signature, By::Login) => Ok(None),
+        (By::Login, By::Signature(_)) | (By::Signature(_), By::Login) => Ok(None),
         (By::Login, _) | (_, By::Login) => {
             Err("a side that proves nothing but a login takes auth = pubkey on the other one".to_owned())
         }
         (By::Eap(own), By::Eap(peer)) => {
-            if own.methods != peer.methods || !own.methods.iter().all(|method| method.is_mutual()) {
-                return Err("EAP on both sides takes one method that proves both: eap-tls".to_owned());
-            }
+            let common: Vec<Method> = own.methods.iter().filter(|it| peer.methods.contains(it)).copied().collect();
             let user = match initiates {
                 true => user_of(own, own_id, Beside::Nothing)?,
                 false => users(peer, Beside::Nothing),
             };
-            Ok(Some(user))
+            if common.is_empty() || !common.iter().all(|method| method.is_mutual()) {
+                return Err("EAP on both sides takes one method that proves both: eap-tls or eap-ttls".to_owned());
+            }
+            Ok(Some(EapSpec { methods: common, ..user }))
         }
         (By::Eap(own), peer) => user_of(own, own_id, beside(peer)).map(Some),
         (own, By::Eap(peer)) => Ok(Some(users(peer, beside(own)))),
@@ -257,7 +278,7 @@ pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> R
 fn beside(other: &By) -> Beside {
     match other {
         By::Psk => Beside::Psk,
-        By::Signature => Beside::Certificate,
+        By::Signature(_) => Beside::Certificate,
         By::Eap(_) | By::Login | By::Null => Beside::Nothing,
     }
 }
@@ -274,6 +295,7 @@ fn user_of(own: &User, own_id: &Identity, beside: Beside) -> Result<EapSpec, Str
         beside,
         radius: Vec::new(),
         server: own.server.clone(),
+        restrictions: own.restrictions.clone(),
     })
 }
 
@@ -285,5 +307,12 @@ fn users(peer: &User, beside: Beside) -> EapSpec {
         None => IdPattern::Any,
     };
     let role = Role::Authenticator { ask_identity, users, any_identity: false };
-    EapSpec { role, methods: peer.methods.clone(), beside, radius: peer.radius.clone(), server: None }
+    EapSpec {
+        role,
+        methods: peer.methods.clone(),
+        beside,
+        radius: peer.radius.clone(),
+        server: None,
+        restrictions: peer.restrictions.clone(),
+    }
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use std::time::Duration;
 
+use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, V1};
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Tcp, Unique};
@@ -461,6 +462,11 @@ fn the_side_with_eap_is_the_user() {
         spec("auth = eap-tls\n id = carol\n aaa_id = aaa\n", "auth = eap-tls\n id = gw.example.org\n").eap.unwrap();
     assert_eq!((tls.beside, tls.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
     assert_eq!((ask_identity, users.to_string().as_str()), (true, "*@example.org"));
+    // Whatever method the other side asks for.
+    let any = spec("auth = eap\n id = carol\n aaa_id = aaa\n", "auth = pubkey\n id = gw.example.org\n").eap.unwrap();
+    assert_eq!((any.methods.len(), any.methods[0], any.server.is_some()), (5, Method::Ttls, true));
+    let both = spec("auth = eap\n id = carol\n", "auth = eap-ttls\n id = gw.example.org\n").eap.unwrap();
+    assert_eq!((both.beside, both.methods), (Beside::Nothing, vec![Method::Ttls]));
     for (local, remote, words) in [
         ("auth = eap-aka\n", "auth = psk\n", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-PEAP"),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
@@ -470,10 +476,11 @@ fn the_side_with_eap_is_the_user() {
             "auth = pubkey\n",
             "`certs` is not supported with this value: it goes with auth",
         ),
-        ("auth = rsa-2048-sha256\n", "auth = pubkey\n", "keys and hashes are not restricted further; say pubkey"),
+        ("auth = rsa-2048-sha1\n", "auth = pubkey\n", "signatures with this hash are not accepted"),
+        ("auth = eap-md5:rsa-2048\n", "auth = pubkey\n", "those of certificates in TLS"),
         ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "no attribute certificates"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
-        ("auth = eap\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),
+        ("auth = eap-md5\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),
     ] {
         let why = read(&text(local, remote)).unwrap_err();
         assert!(why.contains(words), "{local}{remote}: {why}");

@@ -10,6 +10,7 @@ pub mod pfp;
 pub mod priority;
 pub mod protocol;
 pub mod quantity;
+pub mod restriction;
 pub mod selector;
 pub mod who;
 

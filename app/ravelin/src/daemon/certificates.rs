@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ravelin_control::Message;
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Date, Demand, Rules, Time, Usage, path};
+use ravelin_pki::{Certificate, Date, Demand, Restrictions, Rules, Time, Usage, path};
 
 use super::core::Core;
 use super::plane::Plane;
@@ -60,7 +60,14 @@ impl<P: Plane> Core<P> {
         let crls = [self.library.lists(), papers.crls.clone()].concat();
         let answers = self.library.answers();
         let revocation = Revocation { crls: &crls, answers: &answers, places: &[], demand: Demand::Relaxed };
-        let rules = Rules { now: Time(now), usage, sha1: false, policies: &[], revocation };
+        let rules = Rules {
+            now: Time(now),
+            usage,
+            sha1: false,
+            policies: &[],
+            revocation,
+            restrictions: &Restrictions::default(),
+        };
         let others: Vec<Certificate> = others
             .iter()
             .cloned()

@@ -84,6 +84,8 @@ impl RemoteArgs {
             let given = [
                 (!self.certificate.is_empty(), ('c', "certificate")),
                 (self.peer_certificate.is_some(), ('b', "peer-certificate")),
+                (self.peer_signatures.is_some(), ('\0', "peer-signatures")),
+                (self.own_signatures.is_some(), ('\0', "own-signatures")),
             ];
             return match given.into_iter().find(|(given, _)| *given) {
                 Some((_, flag)) => Err(Conflict::at(flag, "a certificate goes with -m RSASIG")),
@@ -122,6 +124,8 @@ impl RemoteArgs {
             peer: self.peer_certificate.clone(),
             own_subject: !is_user && proves && !matches!(self.own_id, Some(IdWord::Given(_))),
             peer_subject,
+            own_restrictions: self.own_signatures.clone().unwrap_or_default(),
+            peer_restrictions: self.peer_signatures.clone().unwrap_or_default(),
         }))
     }
 
@@ -184,7 +188,14 @@ impl RemoteArgs {
             None => None,
         };
         let beside = if self.eap_only { Beside::Nothing } else { Beside::Certificate };
-        Ok(Some(EapSpec { role, methods: methods.clone(), beside, radius: self.radius.clone(), server }))
+        Ok(Some(EapSpec {
+            role,
+            methods: methods.clone(),
+            beside,
+            radius: self.radius.clone(),
+            server,
+            restrictions: self.peer_signatures.clone().unwrap_or_default(),
+        }))
     }
 
     pub(super) fn xauth(&self) -> Result<Option<XauthSpec>, Conflict> {

@@ -25,7 +25,8 @@ fn the_side_that_starts_is_the_user() {
             methods: vec![Method::MsChapV2],
             beside: Beside::Certificate,
             radius: vec![],
-            server: None
+            server: None,
+            restrictions: Default::default()
         })
     );
     let gateway = remote("-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users").unwrap();

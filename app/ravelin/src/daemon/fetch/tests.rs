@@ -38,8 +38,13 @@ fn ok(body: &[u8]) -> Vec<u8> {
 }
 
 fn errand(number: u64) -> Asked {
-    let credential =
-        ravelin_pki::auth::Credential { certificates: Vec::new(), key: String::new(), spki: Vec::new(), sha1: false };
+    let credential = ravelin_pki::auth::Credential {
+        certificates: Vec::new(),
+        key: String::new(),
+        spki: Vec::new(),
+        sha1: false,
+        restrictions: Default::default(),
+    };
     (OpId(number), Question::SignHash { credential: Arc::new(credential), hash: Vec::new() }, Arc::default())
 }
 
@@ -163,7 +168,13 @@ const NAME: &str = "peer.example.org";
 fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
     let key = ike_provider().signatures.expect("signatures").private_key(&paper.pkcs8).expect("a key");
     let own = Certificate::parse(&paper.der).expect("a certificate");
-    let credential = Credential { spki: own.spki().to_vec(), certificates: vec![own], key: String::new(), sha1: false };
+    let credential = Credential {
+        spki: own.spki().to_vec(),
+        certificates: vec![own],
+        key: String::new(),
+        sha1: false,
+        restrictions: Default::default(),
+    };
     let proof = credential.prove(&*key, Some(&[2]), b"octets").expect("a signature");
     let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
     let trust = Trust { anchors: anchors.into(), revocation, ..Trust::default() };

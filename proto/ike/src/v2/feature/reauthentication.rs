@@ -36,16 +36,20 @@ pub(crate) struct Authenticated {
     pub(crate) again: Option<Instant>,
     /// When the IKE SA ends if nobody did.
     pub(crate) until: Option<Instant>,
+    /// What of that is only for one that is late.
+    grace: Duration,
 }
 
 impl Authenticated {
     /// We began, and this came with the response.
     pub(crate) fn initiator(remote: &Remote, payloads: &Payloads, core: &mut Core) -> Self {
         let time = remote.extensions.reauth;
+        let grace = grace(remote);
         let mut own = Authenticated {
             began: true,
             again: time.map(|time| core.now + core.jittered(time)),
-            until: time.map(|time| core.now + time + limits::REAUTH_GRACE),
+            until: time.map(|time| core.now + time + grace),
+            grace,
         };
         own.told(payloads, core);
         own
@@ -53,14 +57,15 @@ impl Authenticated {
 
     /// The peer began: it has so long.
     pub(crate) fn responder(remote: &Remote, core: &Core) -> Self {
-        let until = remote.extensions.reauth.map(|time| core.now + time + limits::REAUTH_GRACE);
-        Authenticated { began: false, again: None, until }
+        let grace = grace(remote);
+        let until = remote.extensions.reauth.map(|time| core.now + time + grace);
+        Authenticated { began: false, again: None, until, grace }
     }
 
     /// The same for a resumed IKE SA: the proof is as old as it was (RFC 5723 §5).
     pub(crate) fn not_after(mut self, until: Option<Instant>) -> Self {
         let Some(until) = until else { return self };
-        let again = Instant::from_duration(until.since_origin().saturating_sub(limits::REAUTH_GRACE));
+        let again = Instant::from_duration(until.since_origin().saturating_sub(self.grace));
         self.until = Some(self.until.map_or(until, |own| own.min(until)));
         self.again = self.began.then(|| self.again.map_or(again, |own| own.min(again)));
         self
@@ -91,9 +96,14 @@ impl Authenticated {
     }
 }
 
+/// How late it may be.
+fn grace(remote: &Remote) -> Duration {
+    remote.extensions.over_time.unwrap_or(limits::REAUTH_GRACE)
+}
+
 /// `N(AUTH_LIFETIME)` for who began, where the remote limits it (RFC 4478 §2): what is left of the time.
 pub(crate) fn notify(authenticated: &Authenticated, now: Instant) -> Option<Payload> {
-    let left = authenticated.until?.since(now).saturating_sub(limits::REAUTH_GRACE);
+    let left = authenticated.until?.since(now).saturating_sub(authenticated.grace);
     let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     Some(Payload::Notify(Notify::new(NotifyType::AUTH_LIFETIME, seconds.to_be_bytes().to_vec())))
 }

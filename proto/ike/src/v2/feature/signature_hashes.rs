@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use ravelin_pki::auth::Trust;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
 use crate::config::{LocalAuth, Remote, RemoteAuth};
@@ -10,11 +11,21 @@ use crate::v2::message::Payloads;
 /// What we announce: the hashes of those remotes whose signatures we verify, or all when we only sign.
 pub(crate) fn notify<'a>(remotes: impl Iterator<Item = &'a Remote> + Clone) -> Option<Payload> {
     let signs = remotes.clone().any(|remote| matches!(remote.local_auth, LocalAuth::Signature(_)));
-    let trust = remotes.filter_map(|remote| match &remote.remote_auth {
-        RemoteAuth::Signature(trust) => Some(trust.hashes()),
+    let mut trusts = remotes.filter_map(|remote| match &remote.remote_auth {
+        RemoteAuth::Signature(trust) => Some(trust),
         RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => None,
     });
-    let hashes = trust.max_by_key(Vec::len).or_else(|| signs.then(|| ravelin_pki::auth::Trust::default().hashes()))?;
+    let numbers = match trusts.next() {
+        // What one of them does not take, it refuses when the peer has said who it is.
+        Some(first) => trusts.fold(first.hashes(), |mut all, trust| {
+            let more: Vec<u16> = trust.hashes().into_iter().filter(|number| !all.contains(number)).collect();
+            all.extend(more);
+            all
+        }),
+        None if signs => Trust::default().hashes(),
+        None => return None,
+    };
+    let hashes: Vec<u8> = numbers.into_iter().flat_map(u16::to_be_bytes).collect();
     Some(Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, hashes)))
 }
 

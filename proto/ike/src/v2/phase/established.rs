@@ -127,7 +127,7 @@ impl Established {
         let bounded = !lifetime.is_zero();
         Established {
             rekey_at: bounded.then(|| core.now + core.jittered(lifetime)),
-            expire_at: bounded.then(|| core.now + lifetime + lifetime / 10),
+            expire_at: bounded.then(|| core.now + lifetime + remote.extensions.over_time.unwrap_or(lifetime / 10)),
             authenticated: Authenticated::default(),
             remote,
             identities,

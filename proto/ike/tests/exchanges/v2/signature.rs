@@ -526,3 +526,68 @@ fn signatures_cover_a_post_quantum_key_and_its_absence() {
         }
     }
 }
+
+// RFC 7427 §4: by a hash that the other side announced, which is one that is asked for; whoever signs otherwise is refused.
+#[test]
+fn keys_and_signatures_are_those_that_are_asked_for() {
+    use ravelin_crypto::signature::HashAlg::{Sha256, Sha384, Sha512};
+    use ravelin_pki::Restrictions;
+    use ravelin_pki::restriction::{Family, KeyRule, SchemeRule};
+
+    let rule = |family, hash| SchemeRule { family, hash: Some(hash) };
+    let asked = |keys: &[KeyRule], chain: &[SchemeRule], auth: &[SchemeRule]| Restrictions {
+        words: "what was asked".into(),
+        keys: keys.into(),
+        chain: chain.into(),
+        auth: auth.into(),
+    };
+    let papers = Papers2::new(Kind::P256);
+    let of_a = |restrictions: Restrictions| {
+        let trust = Trust { restrictions, ..trust(&[&papers.root.der]) };
+        papers.lab(|_, b| b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust)))
+    };
+    for taken in [
+        asked(&[KeyRule::Rsa(2048), KeyRule::Ecdsa(256)], &[], &[]),
+        asked(&[], &[rule(Family::Any, Sha384), rule(Family::Ecdsa, Sha256)], &[]),
+        // A would rather sign with SHA2-256, which is not announced.
+        asked(&[], &[], &[rule(Family::Ecdsa, Sha512)]),
+        asked(&[], &[], &[rule(Family::Any, Sha384)]),
+    ] {
+        let mut lab = of_a(taken);
+        lab.establish();
+        lab.assert_mirrored();
+    }
+    refused(of_a(asked(&[KeyRule::Ecdsa(384)], &[], &[])), "has a key of ECDSA P-256, where `what was asked`");
+    refused(of_a(asked(&[KeyRule::Rsa(1024), KeyRule::Ed25519], &[], &[])), "has a key of ECDSA P-256");
+    refused(of_a(asked(&[], &[rule(Family::Any, Sha512)], &[])), "is signed by ECDSA with SHA2-256, where");
+    refused(of_a(asked(&[], &[rule(Family::Rsa, Sha256)], &[])), "is signed by ECDSA with SHA2-256, where");
+    // The hash is announced for whoever has an RSA key.
+    refused(
+        of_a(asked(&[], &[], &[rule(Family::RsaPss, Sha384)])),
+        "AUTH by ECDSA with SHA2-384, where `what was asked`",
+    );
+    // A signs by what it is asked to, and not otherwise.
+    let signs = |restrictions: Restrictions, taken: Restrictions| {
+        papers.lab(|a, b| {
+            let own = Credential { restrictions, ..Credential::clone(&credential(&papers.a, &[])) };
+            a.remotes[0].local_auth = LocalAuth::Signature(Arc::new(own));
+            let trust = Trust { restrictions: taken, ..trust(&[&papers.root.der]) };
+            b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(trust));
+        })
+    };
+    let first = asked(&[], &[], &[rule(Family::Any, Sha512), rule(Family::Any, Sha256)]);
+    signs(first.clone(), Restrictions::default()).establish();
+    signs(first.clone(), asked(&[], &[], &[rule(Family::Any, Sha256)])).establish();
+    let mut lab = signs(first, asked(&[], &[], &[rule(Family::Any, Sha384)]));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let here = lab.a.failure(Part::Configuration);
+    assert!(here.to_string().contains("makes no signature of `what was asked`"), "{here}");
+    // A pinned key is asked about, too.
+    let pinned = Trust {
+        pinned: vec![certificate(&papers.a.der)],
+        restrictions: asked(&[KeyRule::Ecdsa(521)], &[], &[]),
+        ..Trust::default()
+    };
+    refused(papers.lab(|_, b| b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(pinned))), "has a key of");
+}

@@ -1,0 +1,129 @@
+//! strongSwan's own examples, the configurations of its test suite (`testing/tests` of its source), which are not in this
+//! repository: `STRONGSWAN_TESTS=/path/to/testing/tests cargo test -p ravelin-config --test strongswan -- --nocapture`.
+//! Without that folder the test says that it was skipped.
+//!
+//! The examples name certificates and keys that strongSwan's build makes, and addresses that it fills in: here all papers
+//! are one, so that what is counted is whether the words are understood.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use ravelin_config::{Model, swanctl};
+use ravelin_pki::Certificate;
+use ravelin_testkit::papers::{self, Kind};
+
+/// At least so many of a hundred load.
+const LOAD: usize = 75;
+/// Addresses that strongSwan's build fills in.
+const ADDRESSES: [(&str, &str); 9] = [
+    ("PH_IP_MOON1", "10.1.0.1"),
+    ("PH_IP_MOON", "192.168.0.1"),
+    ("PH_IP_SUN1", "10.2.0.1"),
+    ("PH_IP_SUN", "192.168.0.2"),
+    ("PH_IP_CAROL", "192.168.0.100"),
+    ("PH_IP_DAVE", "192.168.0.200"),
+    ("PH_IP_ALICE", "10.1.0.10"),
+    ("PH_IP_VENUS", "10.1.0.20"),
+    ("PH_IP_BOB", "10.2.0.10"),
+];
+/// Papers that one example names at most.
+const MAX_PAPERS: usize = 40;
+
+#[test]
+fn examples_of_strongswan_load_or_are_refused_by_name() {
+    let Some(tests) = std::env::var_os("STRONGSWAN_TESTS").map(PathBuf::from) else {
+        println!("SKIPPED: STRONGSWAN_TESTS names no folder with strongSwan's testing/tests");
+        return;
+    };
+    let mut examples = Vec::new();
+    find(&tests, &mut examples);
+    examples.sort();
+    assert!(!examples.is_empty(), "no swanctl.conf below {}", tests.display());
+    let scratch = std::env::temp_dir().join(format!("ravelin-strongswan-{}", std::process::id()));
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut loaded = 0;
+    for example in &examples {
+        let _ = fs::remove_dir_all(&scratch);
+        copy(example.parent().unwrap(), &scratch);
+        match load(&scratch) {
+            Ok(()) => loaded += 1,
+            Err(why) => {
+                let first = why.lines().next().unwrap_or_default().to_owned();
+                assert!(first.contains(".conf:"), "{}: refused without a line: {why}", example.display());
+                let what = first.split(": ").skip(1).collect::<Vec<_>>().join(": ");
+                *reasons.entry(what).or_default() += 1;
+            }
+        }
+    }
+    let _ = fs::remove_dir_all(&scratch);
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    println!("{loaded} of {} examples load; the others by their first refusal:", examples.len());
+    reasons.iter().for_each(|(what, count)| println!("{count:5} {what}"));
+    assert!(loaded * 100 >= LOAD * examples.len(), "{loaded} of {} examples load", examples.len());
+}
+
+/// Loads a copy of an example, with papers in the place of those that are missing.
+fn load(folder: &Path) -> Result<(), String> {
+    let root = papers::root("moon.strongswan.org", Kind::P256);
+    let public = Certificate::parse(&root.der).unwrap().spki().to_vec();
+    for _ in 0..MAX_PAPERS {
+        let error = match swanctl::load(&folder.join("swanctl.conf"), &Model::new()) {
+            Ok(_) => return Ok(()),
+            Err(error) => error.to_string(),
+        };
+        let missing: Vec<&str> = error
+            .lines()
+            .filter_map(|line| line.split_once("cannot read ")?.1.split_once(": No such file"))
+            .map(|(path, _)| path)
+            .collect();
+        if missing.is_empty() {
+            return Err(error);
+        }
+        for path in missing.into_iter().map(Path::new) {
+            let of = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+            let bytes = match of.as_str() {
+                "private" | "rsa" | "ecdsa" | "pkcs8" => &root.pkcs8,
+                "pubkey" => &public,
+                _ => &root.der,
+            };
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    Err("swanctl.conf:1: more papers than an example has".to_owned())
+}
+
+fn find(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            find(&path, found);
+        } else if path.file_name().is_some_and(|name| name == "swanctl.conf") {
+            found.push(path);
+        }
+    }
+}
+
+/// A folder with its files, readable by their owner alone, with addresses filled in.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let filled = match String::from_utf8(bytes) {
+            Ok(text) => ADDRESSES.iter().fold(text, |text, (name, address)| text.replace(name, address)).into_bytes(),
+            Err(binary) => binary.into_bytes(),
+        };
+        fs::write(&target, filled).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}

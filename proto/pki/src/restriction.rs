@@ -1,0 +1,115 @@
+//! Fewer keys and signatures than are accepted in general, as an operator asks for: least lengths of the keys of a chain,
+//! schemes of the signatures in it, and of AUTH (RFC 7427).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use ravelin_crypto::signature::{HashAlg, KeyKind, SignatureScheme};
+
+/// What is accepted of somebody. Nothing in a list: whatever is accepted in general.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    /// As it was written, for whoever mends it.
+    pub words: String,
+    /// Keys of certificates, from the one of AUTH to that of the authority.
+    pub keys: Vec<KeyRule>,
+    /// Signatures in certificates.
+    pub chain: Vec<SchemeRule>,
+    /// Signatures of AUTH, best first; with IKEv1, where AUTH names no hash, they are not asked about.
+    pub auth: Vec<SchemeRule>,
+}
+
+/// Keys of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRule {
+    /// RSA, from so many bits on.
+    Rsa(u32),
+    /// ECDSA, from so many bits of the curve on.
+    Ecdsa(u32),
+    /// Ed25519.
+    Ed25519,
+}
+
+/// Signatures of one family with one hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemeRule {
+    /// The family.
+    pub family: Family,
+    /// The hash; `None`: the scheme has its own.
+    pub hash: Option<HashAlg>,
+}
+
+/// A family of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Any.
+    Any,
+    /// RSA with either padding.
+    Rsa,
+    /// RSASSA-PSS.
+    RsaPss,
+    /// ECDSA.
+    Ecdsa,
+    /// Ed25519.
+    Ed25519,
+}
+
+impl SchemeRule {
+    /// Whether it is about signatures of this scheme.
+    pub fn takes(self, scheme: SignatureScheme) -> bool {
+        let family = match scheme {
+            SignatureScheme::RsaPkcs1(_) => matches!(self.family, Family::Any | Family::Rsa),
+            SignatureScheme::RsaPss(_) => matches!(self.family, Family::Any | Family::Rsa | Family::RsaPss),
+            SignatureScheme::Ecdsa(_) => matches!(self.family, Family::Any | Family::Ecdsa),
+            SignatureScheme::Ed25519 => matches!(self.family, Family::Any | Family::Ed25519),
+            SignatureScheme::MlDsa(_) => self.family == Family::Any,
+            SignatureScheme::Bare => return true,
+        };
+        family && self.hash == scheme.hash()
+    }
+}
+
+impl Restrictions {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        *self != Restrictions::default()
+    }
+
+    /// Whether a key of this kind is accepted.
+    ///
+    /// # Errors
+    /// What it is, in words.
+    pub fn key(&self, kind: KeyKind) -> Result<(), String> {
+        let takes = |rule: &KeyRule| match (rule, kind) {
+            (KeyRule::Rsa(least), KeyKind::Rsa(bits)) => bits >= *least,
+            (KeyRule::Ecdsa(least), KeyKind::Ecdsa(bits)) => u32::from(bits) >= *least,
+            (KeyRule::Ed25519, KeyKind::Ed25519) => true,
+            _ => false,
+        };
+        if self.keys.is_empty() || self.keys.iter().any(takes) { Ok(()) } else { Err(kind.to_string()) }
+    }
+
+    /// Whether a certificate may be signed so.
+    pub fn in_chain(&self, scheme: SignatureScheme) -> bool {
+        self.chain.is_empty() || self.chain.iter().any(|rule| rule.takes(scheme))
+    }
+
+    /// Whether AUTH may be signed so.
+    pub fn in_auth(&self, scheme: SignatureScheme) -> bool {
+        self.auth.is_empty() || self.auth.iter().any(|rule| rule.takes(scheme))
+    }
+
+    /// Those of `schemes` by which AUTH may be signed: in the order asked for, else in theirs.
+    pub fn ordered(&self, schemes: Vec<SignatureScheme>) -> Vec<SignatureScheme> {
+        if self.auth.is_empty() {
+            return schemes;
+        }
+        let by_rule = |rule: &SchemeRule| schemes.iter().copied().filter(|scheme| rule.takes(*scheme)).collect();
+        self.auth.iter().flat_map(|rule| -> Vec<SignatureScheme> { by_rule(rule) }).collect()
+    }
+
+    /// Whether some signature of AUTH with this hash is accepted.
+    pub fn has_hash(&self, hash: Option<HashAlg>) -> bool {
+        self.auth.is_empty() || self.auth.iter().any(|rule| rule.hash == hash)
+    }
+}
