@@ -2,6 +2,8 @@
 //! reads no clock, so it runs as well under a test as under the event loop.
 
 mod adopt;
+mod carry;
+mod news;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,24 +13,21 @@ use std::sync::Arc;
 use ravelin_config::Model;
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
-use ravelin_ike::address::Grant;
-use ravelin_ike::output::DownReason;
-use ravelin_ike::{
-    Answer, Command, Config, Datagram, Endpoint, Event, HostAddresses, Input, OpId, Outcome, Output, StreamOp, Transmit,
-};
+use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, HostAddresses, Input, OpId};
 use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
 
 use self::adopt::{offers, refusal};
+pub(super) use self::news::reason_text;
 use super::clerk::Asked;
-use super::failures::{Failures, Log};
+use super::failures::Failures;
 use super::fetch::Library;
 use super::inside::Grants;
 use super::keyed::session_ops;
 use super::later::Pending;
-use super::live::{Change as LiveChange, LivePolicies};
+use super::live::LivePolicies;
 use super::plane::Plane;
 use super::psk::Journal;
 use super::reload::Files;
@@ -42,8 +41,6 @@ use super::waiting::{Goal, Waiting};
 /// Where an IKE header has its exchange type (RFC 7296 §3.1), and the one that begins an IKE SA.
 const EXCHANGE_TYPE_AT: usize = 18;
 const IKE_SA_INIT: u8 = 34;
-/// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
-const MAX_OUTPUTS: usize = 1 << 20;
 
 /// What clients are told, in the order in which it came to be.
 #[derive(Debug)]
@@ -359,171 +356,10 @@ impl<P: Plane> Core<P> {
         self.endpoint.ike_sas().iter().any(|ike| ike.children.iter().any(|child| child.policy == id))
     }
 
-    /// Carries out what the endpoint decided, until it has nothing more to say.
-    fn pump(&mut self, now: Instant) {
-        for _ in 0..MAX_OUTPUTS {
-            match self.endpoint.poll() {
-                Output::Apply(id, op) => {
-                    self.note_last_counters(&op);
-                    if let DataPlaneOp::DeleteSa(sa) = &op
-                        && self.is_watched()
-                    {
-                        let sas = self.plane.list();
-                        self.note_deleted(&[*sa], &sas);
-                    }
-                    self.learn_sa(&op);
-                    self.live_before(&op);
-                    let outcome = self.plane.apply(&op);
-                    if let Err(error) = &outcome {
-                        tracing::warn!("the data plane refused an operation: {error}");
-                    }
-                    self.live_after(&op, outcome.is_ok());
-                    self.endpoint.handle(Input::Done(id, outcome.into()), now);
-                }
-                Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
-                Output::Transmit(transmit) => self.transmit(&transmit, now),
-                Output::Stream(id, StreamOp::Open { local, remote }) => {
-                    let opened = self.plane.open_stream(local, remote).map_err(|error| format!("to {remote}: {error}"));
-                    self.endpoint.handle(Input::Done(id, Outcome::Opened(opened)), now);
-                }
-                Output::Stream(_, StreamOp::Close(way)) => self.plane.close_stream(way),
-                Output::Event(event) => self.event(&event, now),
-                Output::Wait(deadline) => {
-                    self.tell_changes();
-                    self.deadline = deadline.map(|deadline| deadline.at);
-                    return;
-                }
-            }
-        }
-        // The endpoint would be called again at once; what it has to say is not lost.
-        self.deadline = Some(now);
-    }
-
     /// A TCP connection is gone.
     pub fn stream_closed(&mut self, way: Way, now: Instant) {
         self.endpoint.handle(Input::Closed(way), now);
         self.pump(now);
-    }
-
-    /// A policy that does not stand by itself is in force before its SA is.
-    fn live_before(&mut self, op: &DataPlaneOp) {
-        let DataPlaneOp::AddSa(params) = op else { return };
-        let Some(entry) = self.model.policy_by_id(params.policy).filter(|entry| entry.spec.esp.is_some()) else {
-            return;
-        };
-        // It may cease to stand while the SA is there.
-        let (stands, base) = (entry.stands(), entry.spd_policy());
-        let change = self.live.add(&base, params, &self.model.pooled(entry));
-        if !stands {
-            self.live_change(change);
-        }
-    }
-
-    /// And it goes with the last of them.
-    fn live_after(&mut self, op: &DataPlaneOp, done: bool) {
-        let gone = match op {
-            DataPlaneOp::DeleteSa(id) => *id,
-            DataPlaneOp::AddSa(params) if !done => params.id(),
-            _ => return,
-        };
-        let change = self.live.remove(gone);
-        let stands = |id: PolicyId| self.model.policy_by_id(id).is_some_and(|entry| entry.stands());
-        let stands = match &change {
-            Some(LiveChange::Add(policy)) => stands(policy.id),
-            Some(LiveChange::Delete(id)) => stands(*id),
-            None => return,
-        };
-        if !stands {
-            self.live_change(change);
-        }
-    }
-
-    fn live_change(&mut self, change: Option<LiveChange>) {
-        let op = match change {
-            Some(LiveChange::Add(policy)) => DataPlaneOp::AddPolicy(policy),
-            Some(LiveChange::Delete(id)) => DataPlaneOp::DeletePolicy(id),
-            None => return,
-        };
-        if let Err(error) = self.plane.apply(&op) {
-            // A policy that stood before may have gone already.
-            if matches!(op, DataPlaneOp::AddPolicy(_)) {
-                tracing::warn!("{}", refusal(Some(&op), &error));
-            }
-        }
-    }
-
-    fn transmit(&mut self, transmit: &Transmit, now: Instant) {
-        self.note_sent(transmit);
-        self.learn_keys(&transmit.data);
-        self.trace_message(false, transmit.remote, &transmit.data, now);
-        if let Err(error) = self.plane.send_ike(transmit.way(), &transmit.data) {
-            // Not more than a lost datagram: it is sent again, and `no answer` is reported in the end.
-            tracing::debug!(remote = %transmit.remote, "an IKE message was not sent: {error}");
-        }
-    }
-
-    fn event(&mut self, event: &Event, now: Instant) {
-        match event {
-            Event::IkeUp { remote, spis, peer, resumed } => {
-                let up = if *resumed { "is up, resumed by a ticket" } else { "is up" };
-                tracing::info!("IKE SA with {remote} {up}: {} {}, the peer is {peer}", spis.0, spis.1);
-            }
-            Event::IkeRekeyed { remote, old, new } => {
-                tracing::info!("IKE SA with {remote} was rekeyed: {} {} by {} {}", old.0, old.1, new.0, new.1);
-            }
-            Event::IkeMoved { remote, spis, local, peer } => {
-                tracing::info!("IKE SA with {remote} has moved: {} {}, {local} to {peer}", spis.0, spis.1);
-            }
-            Event::IkeDown { remote, spis, reason } => {
-                tracing::info!("IKE SA with {remote} is down: {} {}, {}", spis.0, spis.1, reason_text(*reason));
-            }
-            Event::IkeReauthenticated { remote, old, new } => {
-                tracing::info!(
-                    "IKE SA with {remote} was authenticated anew: {} {} by {} {}",
-                    old.0,
-                    old.1,
-                    new.0,
-                    new.1
-                );
-            }
-            Event::GatewaySilent { remote, silent, next } => {
-                tracing::warn!("{remote} does not answer at {silent}; {next} is tried");
-            }
-            Event::Redirected { remote, from, to } => {
-                tracing::info!("{remote} sends us from {from} to {to}; the IKE SA begins anew there");
-            }
-            Event::Granted { remote, grant } => {
-                tracing::info!("{remote} gave us {}", addresses_text(grant));
-            }
-            Event::GrantEnded { remote, grant } => {
-                tracing::info!("{} of {remote} are not ours any more", addresses_text(grant));
-            }
-            Event::ChildUp { policy, inbound, outbound } => {
-                tracing::info!("SA for {} is up: in {inbound}, out {outbound}", self.policy_name(*policy));
-            }
-            Event::ChildRekeyed { policy, old, inbound, outbound } => {
-                let name = self.policy_name(*policy);
-                tracing::info!("SA for {name} was rekeyed: in {inbound}, out {outbound}, in place of {old}");
-            }
-            Event::ChildDown { policy, inbound, reason } => {
-                let name = self.policy_name(*policy);
-                tracing::info!("SA for {name} is down: in {inbound}, {}", reason_text(*reason));
-                self.retry_later(*policy, *reason, now);
-            }
-            Event::Failed(failure) => {
-                match self.failures.add(failure, now) {
-                    Log::Write(0) => tracing::warn!("{failure}"),
-                    Log::Write(left_out) => tracing::warn!("{failure} ({left_out} failures before it were left out)"),
-                    Log::Suppress => {}
-                }
-                self.retry_failed(failure.policy, failure.remote.as_deref(), now);
-            }
-        }
-        self.note_inside(event);
-        self.note_updown(event);
-        self.vici_event(event, now);
-        let answers = self.waiting.event(event);
-        self.answer_all(answers);
     }
 
     /// Puts a policy in force without an SA, or no longer.
@@ -532,20 +368,6 @@ impl<P: Plane> Core<P> {
         newer.set_trap(id, trap);
         if let Err(refused) = self.adopt(newer, now) {
             tracing::warn!("{}", refused.why);
-        }
-    }
-
-    /// A packet asks for an SA that cannot be negotiated: the operator is told.
-    fn acquire_seen(&self, policy: PolicyId, flow: &ravelin_types::dataplane::Flow) {
-        let Some(entry) = self.model.policy_by_id(policy) else { return };
-        let Some(esp) = &entry.spec.esp else { return };
-        let name = &entry.spec.name;
-        match self.model.find_remote(&esp.remote) {
-            Err(_) => tracing::warn!("{flow} needs the policy {name}, whose remote {} is not configured", esp.remote),
-            Ok(remote) if !remote.spec.initiate => {
-                tracing::warn!("{flow} needs the policy {name}, whose remote {} has no -w (initiate)", esp.remote);
-            }
-            Ok(_) => tracing::debug!("{flow} needs the policy {name}"),
         }
     }
 
@@ -579,26 +401,6 @@ impl<P: Plane> Core<P> {
     /// What was counted by IKE.
     pub(super) fn ike_counters(&self) -> Message {
         report::ike_counters(&self.endpoint.counters())
-    }
-}
-
-fn addresses_text(grant: &Grant) -> String {
-    grant.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn reason_text(reason: DownReason) -> &'static str {
-    match reason {
-        DownReason::Command => "as commanded",
-        DownReason::PeerDeleted => "the peer deleted it",
-        DownReason::PeerDead => "the peer does not answer",
-        DownReason::PeerCrashed => "the peer has lost its state, as its token shows",
-        DownReason::Expired => "its lifetime is over",
-        DownReason::Redirected => "another gateway serves in place of this one",
-        DownReason::Idle => "it carried nothing for a while",
-        DownReason::InitialContact => "the peer has lost its state",
-        DownReason::Replaced => "another took its place",
-        DownReason::DataPlane => "the data plane refused it",
-        DownReason::ProtocolError => "the peer broke the protocol",
     }
 }
 
