@@ -168,16 +168,33 @@ pub(crate) fn streams(config: &TunConfig) -> String {
     format!("insert rule inet {t} inbound meta l4proto tcp socket mark & {own:#x} == {own:#x} accept\n")
 }
 
-/// Replaces the policies in every chain at once. They come in the order of the SPD. `interfaces` are the names of the
-/// virtual ones, each checked by [`check_device`](crate::config::check_device).
+/// Whether the policies are within the limits.
 ///
 /// # Errors
 /// A sentence that names the policy and the limit.
+pub(crate) fn check<'a>(policies: impl Iterator<Item = &'a Policy>) -> Result<(), String> {
+    let mut rules = 0;
+    for policy in policies {
+        let pairs = policy.local.len() * policy.remote.len();
+        rules += pairs;
+        if pairs > MAX_RULES_PER_POLICY || rules > MAX_RULES {
+            return Err(format!(
+                "policy {} ({}) needs {pairs} filter rules, one for each pair of its selectors; the limits are \
+                 {MAX_RULES_PER_POLICY} for one policy and {MAX_RULES} for all: merge its address ranges",
+                policy.id.0, policy.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the policies in every chain at once. They come in the order of the SPD and are within the limits ([`check`]).
+/// `interfaces` are the names of the virtual ones, each checked by [`check_device`](crate::config::check_device).
 pub(crate) fn policies<'a>(
     config: &TunConfig,
     policies: impl Iterator<Item = &'a Policy>,
     interfaces: &[String],
-) -> Result<String, String> {
+) -> String {
     let t = &config.filter_table;
     let mut text = String::new();
     for chain in CHAINS {
@@ -202,18 +219,8 @@ pub(crate) fn policies<'a>(
     }
     // What makes the SAs is never put into them; only what is to be dropped makes a difference to it.
     let judges_ike = policies.iter().any(|policy| policy.action == Action::Discard);
-    let mut rules = 0;
     let mut chains = CHAINS.map(|chain| (chain, Vec::new()));
     for policy in policies {
-        let pairs = policy.local.len() * policy.remote.len();
-        rules += pairs;
-        if pairs > MAX_RULES_PER_POLICY || rules > MAX_RULES {
-            return Err(format!(
-                "policy {} ({}) needs {pairs} filter rules, one for each pair of its selectors; the limits are \
-                 {MAX_RULES_PER_POLICY} for one policy and {MAX_RULES} for all: merge its address ranges",
-                policy.id.0, policy.name
-            ));
-        }
         let (select, leak, inbound, ike) = match policy.action {
             Action::Protect(_) => {
                 let worker = Deal::new(config.workers).policy(policy.id, policy.domain);
@@ -246,7 +253,7 @@ pub(crate) fn policies<'a>(
     for (chain, rules) in &chains {
         run::emit(&mut text, t, chain, rules);
     }
-    Ok(text)
+    text
 }
 
 /// The text that matches packets from `from` to `to`; empty when no packet can be both. With `hidden`, fragments that

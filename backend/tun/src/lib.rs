@@ -25,7 +25,8 @@
 //! **Guards.** What a protect policy selects and leaves by another device than ours is dropped and counted; what
 //! arrives in clear although a policy wants it protected is dropped and counted, except ESP, AH, IKE and IPv6 neighbour
 //! discovery. The guards are kernel state: they hold when the daemon or its device dies. When somebody else removes
-//! them, as a reload of the host's firewall does, they are put back as soon as the daemon polls for events.
+//! them, as a reload of the host's firewall does, they are put back at once. A thread of its own does that, and follows the
+//! policies (`capture`, ADR 0054).
 //!
 //! **Size.** The device takes packets of any length, since ESP in transport mode protects whole datagrams; the kernel
 //! fragments the ESP packets, and AH packets, whose headers it is given, are cut here. Forwarded packets that must not
@@ -65,6 +66,7 @@
 //! plane.apply_all(&policies).map_err(|(_, error)| error)?;
 //! // poll(2) `plane.ike_fd()` and `plane.event_fd()`; when readable, drain:
 //! while let Some(datagram) = plane.poll_ike() { /* Input::Datagram */ }
+//! while let Some(settled) = plane.poll_settled() { /* what was begun with `begin` */ }
 //! while let Some(event) = plane.poll_event() { /* Input::DataPlane */ }
 //! while let Some(spi) = plane.poll_alive() { /* Command::Alive */ }
 //! while let Some(way) = plane.poll_closed() { /* Input::Closed */ }
@@ -74,9 +76,10 @@
 //! # }
 //! ```
 //! Each descriptor is readable until its queues are drained to `None`. Everything is called from a thread in the
-//! network namespace in which the data plane was started, because the packet filter is changed from there.
+//! network namespace in which the data plane was started.
 
 mod busy;
+mod capture;
 mod config;
 mod crew;
 mod deal;
@@ -90,6 +93,7 @@ mod inbound;
 mod intake;
 mod journal;
 mod keepalive;
+mod last_resort;
 mod mail;
 mod netlink;
 mod nft;

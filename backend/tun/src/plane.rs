@@ -1,6 +1,6 @@
 //! The data plane as the daemon sees it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{Engine, EngineConfig, NoMatch};
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
@@ -18,18 +18,19 @@ use ravelin_types::{Carrier, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
 
+use crate::capture::Capture;
 use crate::config::{TunConfig, check_device};
 use crate::crew::{Crew, Station};
 use crate::deal::SINGLE;
 use crate::device::Device;
 use crate::error::Error;
+use crate::filter;
 use crate::inbound::Ports;
 use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Wake, take};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
 use crate::sys::{HOPS, Messages, Sending};
 use crate::system::System;
-use crate::watch::FilterWatch;
 
 /// Counters of the data plane as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct PlaneCounters {
     pub protected: (u64, u64),
     /// Why packets were dropped, and how many; reasons that never occurred are left out.
     pub drops: Vec<(String, u64)>,
+    /// How often `nft` ran since the start because policies changed.
+    pub filter_runs: u64,
 }
 
 /// A running data plane: the devices, the sockets, the threads, and the rules in the kernel.
@@ -47,6 +50,7 @@ pub struct PlaneCounters {
 pub struct TunDataPlane {
     // The threads end before the devices and the rules go.
     crew: Crew,
+    capture: Capture,
     system: System,
     sockets: Arc<Sockets>,
     streams: Arc<Streams>,
@@ -61,7 +65,6 @@ pub struct TunDataPlane {
     reports_ready: Wake,
     /// Readable when there are reports or news of the packet filter.
     event_ready: OwnedFd,
-    watch: FilterWatch,
     alive: VecDeque<Spi>,
     closed: VecDeque<Way>,
     events: VecDeque<DataPlaneEvent>,
@@ -97,8 +100,8 @@ impl TunDataPlane {
         let no_descriptor = |error| Error::system("make an event descriptor", error);
         let reports_ready = Wake::new().map_err(no_descriptor)?;
         let ike_ready = Wake::new().map_err(no_descriptor)?;
-        let watch = FilterWatch::new().map_err(|error| Error::system("watch the packet filter", error))?;
-        let event_ready = either(reports_ready.as_fd(), watch.as_fd()).map_err(no_descriptor)?;
+        let capture = Capture::start(&config)?;
+        let event_ready = either(reports_ready.as_fd(), capture.fd()).map_err(no_descriptor)?;
         let (report, reports) = sync_channel(MAX_REPORTS);
         let (ike_queue, ike) = sync_channel(MAX_IKE);
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
@@ -116,6 +119,7 @@ impl TunDataPlane {
         })?;
         Ok(TunDataPlane {
             crew,
+            capture,
             system,
             sockets,
             streams,
@@ -128,7 +132,6 @@ impl TunDataPlane {
             reports,
             reports_ready,
             event_ready,
-            watch,
             alive: VecDeque::new(),
             closed: VecDeque::new(),
             events: VecDeque::new(),
@@ -142,8 +145,11 @@ impl TunDataPlane {
     ///
     /// # Errors
     /// The first change that could not be undone; the others are undone nevertheless.
-    pub fn stop(mut self, store: &mut dyn Store) -> Result<(), Error> {
-        self.system.remove(Some(store))
+    pub fn stop(self, store: &mut dyn Store) -> Result<(), Error> {
+        let TunDataPlane { capture, mut system, .. } = self;
+        // Its thread would put back what is removed.
+        drop(capture);
+        system.remove(Some(store))
     }
 
     /// What it was started with.
@@ -156,8 +162,7 @@ impl TunDataPlane {
         self.ike_ready.as_fd()
     }
 
-    /// Readable while `poll_event` (which also looks after the packet filter) or [`TunDataPlane::poll_alive`] has
-    /// something to do.
+    /// Readable while `poll_event`, [`TunDataPlane::poll_alive`] or [`TunDataPlane::poll_settled`] has something.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
         self.event_ready.as_fd()
     }
@@ -226,31 +231,50 @@ impl TunDataPlane {
         self.sockets.source_towards(remote).ok()
     }
 
-    /// Carries out several operations with one change of the packet filter; stops at the first that fails and says
-    /// which one.
+    /// Carries out several operations with one change of the packet filter, and waits for that; stops at the first that fails
+    /// and says which one.
     ///
     /// # Errors
     /// The index of the operation that failed, and why. The ones before it are in force; but where the packet filter
     /// was refused, the policies are what they were before the call.
     pub fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
-        // The engine first, the filter after: what is captured and not known to the engine is dropped, not leaked.
-        let is_policy = |op: &DataPlaneOp| matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_));
-        let first_policy = ops.iter().position(is_policy);
-        let before = first_policy.map(|_| self.policies.clone());
+        let first_policy = ops.iter().position(|op| policy_of(op).is_some());
+        let before = self.now(ops);
         let result = ops.iter().enumerate().try_for_each(|(i, op)| self.apply_one(op).map_err(|error| (i, error)));
-        if let (Some(first), Some(before)) = (first_policy, before)
-            && self.policies != before
-            && let Err(error) = self.follow_policies()
+        if let Some(first) = first_policy
+            && before.iter().any(|(id, policy)| self.policies.get(id) != policy.as_ref())
+            && let Err(error) = self.follow_policies(&before).and_then(|_| self.capture.wait())
         {
-            self.restore(&before);
+            self.restore(before);
             return Err((first, error));
         }
         result
     }
 
+    /// Carries out one operation without waiting for the packet filter. Where that has to follow, the number of the change: by
+    /// it [`TunDataPlane::poll_settled`] tells that the filter has it. Until then packets of a new policy may not be captured yet,
+    /// and those of one that is gone are dropped.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub fn begin(&mut self, op: &DataPlaneOp) -> Result<Option<u64>, DataPlaneError> {
+        let before = self.now(std::slice::from_ref(op));
+        // The engine first, the filter after: what is captured and not known to the engine is dropped, not leaked.
+        self.apply_one(op)?;
+        if before.iter().all(|(id, policy)| self.policies.get(id) == policy.as_ref()) {
+            return Ok(None);
+        }
+        self.follow_policies(&before).map(Some).inspect_err(|_| self.restore(before))
+    }
+
+    /// How far the packet filter has followed what was begun.
+    pub fn poll_settled(&mut self) -> Option<Settled> {
+        self.capture.poll()
+    }
+
     /// Everything that was counted.
     pub fn counters(&mut self) -> PlaneCounters {
-        let mut counters = PlaneCounters::default();
+        let mut counters = PlaneCounters { filter_runs: self.capture.runs(), ..PlaneCounters::default() };
         for (direction, HalfCounters { engine, around }) in self.crew.count() {
             match direction {
                 Direction::Outbound => counters.protected.0 += engine.protected,
@@ -352,42 +376,40 @@ impl TunDataPlane {
         self.policies.get(&policy).map_or(Domain::default(), |policy| policy.domain)
     }
 
-    /// Brings the packet filter up to date with the policies.
-    fn follow_policies(&mut self) -> Result<(), DataPlaneError> {
+    /// The policies that the operations are about, as they are now.
+    fn now(&self, ops: &[DataPlaneOp]) -> BTreeMap<PolicyId, Option<Policy>> {
+        ops.iter().filter_map(policy_of).map(|id| (id, self.policies.get(&id).cloned())).collect()
+    }
+
+    /// Has the packet filter follow the policies of these numbers. The number of the change.
+    fn follow_policies(&mut self, changed: &BTreeMap<PolicyId, Option<Policy>>) -> Result<u64, DataPlaneError> {
         // Nothing is captured for virtual interfaces.
-        let captured = self.policies.values().filter(|policy| policy.domain == Domain::default());
-        let mut order: Vec<&Policy> = captured.collect();
-        order.sort_by_key(|policy| (policy.priority, policy.id));
-        let in_use = |domain: &Domain| self.policies.values().any(|policy| policy.domain == *domain);
-        let interfaces = self.interfaces.iter().filter(|(domain, _)| in_use(domain)).map(|(_, name)| name.clone());
-        let followed = self.system.follow(order.iter().copied(), &interfaces.collect::<Vec<_>>());
-        followed.map_err(|error| DataPlaneError::System(error.to_string()))
+        let captured = |policy: &&Policy| policy.domain == Domain::default();
+        filter::check(self.policies.values().filter(captured)).map_err(DataPlaneError::Invalid)?;
+        let used: BTreeSet<Domain> = match self.interfaces.is_empty() {
+            true => BTreeSet::new(),
+            false => self.policies.values().map(|policy| policy.domain).collect(),
+        };
+        let interfaces = self.interfaces.iter().filter(|(domain, _)| used.contains(domain));
+        let interfaces = interfaces.map(|(_, name)| name.clone()).collect();
+        let policies = changed.keys().map(|id| (*id, self.policies.get(id).filter(captured).cloned()));
+        Ok(self.capture.change(policies, interfaces))
     }
 
-    /// Puts the packet filter back when somebody removed it.
-    fn restore_filter(&mut self) {
-        match self.system.restore_filter().map_err(|error| error.to_string()) {
-            Ok(false) => {}
-            Ok(true) => match self.follow_policies() {
-                Ok(()) => {
-                    tracing::error!("the packet filter was removed from outside (a reload of the firewall?): restored")
-                }
-                Err(error) => tracing::error!("the packet filter was removed from outside: {error}"),
-            },
-            Err(error) => tracing::error!("traffic may leave in clear: {error}"),
-        }
-    }
-
-    /// Puts the policies of the engine back to what they were.
-    fn restore(&mut self, before: &BTreeMap<PolicyId, Policy>) {
-        let added = self.policies.keys().filter(|id| !before.contains_key(id)).map(|id| DataPlaneOp::DeletePolicy(*id));
-        let changed = before.iter().filter(|(id, policy)| self.policies.get(id) != Some(policy));
-        let ops: Vec<DataPlaneOp> =
-            added.chain(changed.map(|(_, policy)| DataPlaneOp::AddPolicy(policy.clone()))).collect();
-        for op in ops {
+    /// Puts policies back to what they were.
+    fn restore(&mut self, before: BTreeMap<PolicyId, Option<Policy>>) {
+        for (id, policy) in &before {
+            let op = match policy {
+                same if self.policies.get(id) == same.as_ref() => continue,
+                Some(policy) => DataPlaneOp::AddPolicy(policy.clone()),
+                None => DataPlaneOp::DeletePolicy(*id),
+            };
             if let Err(error) = self.apply_one(&op) {
                 tracing::error!("cannot take back a change of the policies: {error}");
             }
+        }
+        if let Err(error) = self.follow_policies(&before) {
+            tracing::error!("cannot take back a change of the packet filter: {error}");
         }
     }
 
@@ -417,14 +439,20 @@ impl DataPlane for TunDataPlane {
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {
         self.sort_reports();
-        if self.events.is_empty() && self.watch.table_removed() {
-            self.restore_filter();
-        }
         self.events.pop_front()
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
         self.crew.list()
+    }
+}
+
+/// The policy that an operation changes.
+fn policy_of(op: &DataPlaneOp) -> Option<PolicyId> {
+    match op {
+        DataPlaneOp::AddPolicy(policy) => Some(policy.id),
+        DataPlaneOp::DeletePolicy(id) => Some(*id),
+        _ => None,
     }
 }
 

@@ -121,6 +121,15 @@ pub struct SaStatus {
     pub counters: SaCounters,
 }
 
+/// How far the system has followed changes of policies that a data plane has begun and not waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The number of a change; it stands for all before it that were not told of yet.
+    pub change: u64,
+    /// That they are in force, or why the system refused them.
+    pub result: Result<(), DataPlaneError>,
+}
+
 /// Why a data plane refused an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataPlaneError {

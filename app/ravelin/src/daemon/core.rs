@@ -2,6 +2,7 @@
 //! reads no clock, so it runs as well under a test as under the event loop.
 
 mod adopt;
+mod behind;
 mod carry;
 mod news;
 mod start;
@@ -20,6 +21,7 @@ use ravelin_types::policy::PolicyId;
 use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
 
 use self::adopt::{offers, refusal};
+use self::behind::Behind;
 pub(super) use self::news::reason_text;
 use super::clerk::Asked;
 use super::failures::Failures;
@@ -68,6 +70,7 @@ pub struct Core<P> {
     waiting: Waiting,
     pub(super) said: Vec<Said>,
     live: LivePolicies,
+    behind: Behind,
     pub(super) files: Files,
     pub(super) vici: Vici,
     deadline: Option<Instant>,
@@ -139,6 +142,7 @@ impl<P: Plane> Core<P> {
             waiting: Waiting::default(),
             said: Vec::new(),
             live: LivePolicies::default(),
+            behind: Behind::default(),
             files: Files::default(),
             vici: Vici::default(),
             deadline: None,
@@ -217,6 +221,7 @@ impl<P: Plane> Core<P> {
 
     /// Takes what the data plane has to report, up to `most` events; it stays ready while there are more.
     pub fn plane_events(&mut self, now: Instant, most: usize) {
+        self.take_settled(now);
         for _ in 0..most {
             let Some(event) = self.plane.poll_event() else { return };
             // Whoever is saying good-bye begins nothing.
@@ -321,9 +326,9 @@ impl<P: Plane> Core<P> {
         self.command(Command::TerminateIke(None), now);
     }
 
-    /// Whether no SA is left.
+    /// Whether no SA is left, and nothing that is to be said of one.
     pub fn is_idle(&self) -> bool {
-        self.endpoint.ike_sas().is_empty()
+        self.endpoint.ike_sas().is_empty() && self.behind.is_empty()
     }
 
     /// The data plane, to be stopped.
@@ -366,7 +371,8 @@ impl<P: Plane> Core<P> {
     pub(super) fn set_trap(&mut self, id: PolicyId, trap: bool, now: Instant) {
         let mut newer = self.model.clone();
         newer.set_trap(id, trap);
-        if let Err(refused) = self.adopt(newer, now) {
+        // A peer brought this about, and the others shall not wait for it.
+        if let Err(refused) = self.adopt_by(newer, Self::begin_all, now) {
             tracing::warn!("{}", refused.why);
         }
     }

@@ -99,7 +99,7 @@ fn opaque_ports_and_mobility_types_match() {
 fn every_chain_walks_the_policies_in_order_and_inbound_swaps_the_sides() {
     let (a, b) = (ts("10.0.0.1"), ts("10.0.0.2"));
     let policies = [policy(7, a, b.with(17, 53..=53).unwrap(), Action::Bypass), policy(3, a, b, Action::Discard)];
-    let script = super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
+    let script = super::policies(&TunConfig::default(), policies.iter(), &[]);
     let forth = "meta nfproto ipv4 ip saddr 10.0.0.1 ip daddr 10.0.0.2";
     let back = "meta nfproto ipv4 ip saddr 10.0.0.2 ip daddr 10.0.0.1";
     let discard = "counter name discarded drop comment \"policy 3\"";
@@ -120,7 +120,7 @@ fn every_chain_walks_the_policies_in_order_and_inbound_swaps_the_sides() {
 fn too_many_pairs_of_selectors_are_refused_by_name() {
     let many: Vec<TrafficSelector> = (0..65).map(|i| ts(&format!("10.0.{i}.1"))).collect();
     let wide = Policy { local: many.clone(), remote: many, ..policy(9, ts("::"), ts("::"), Action::Discard) };
-    let error = super::policies(&TunConfig::default(), [&wide].into_iter(), &[]).unwrap_err();
+    let error = check([&wide].into_iter()).unwrap_err();
     assert!(error.starts_with("policy 9") && error.contains("4225") && error.contains("4096"), "{error}");
 }
 
@@ -136,7 +136,7 @@ fn many_pairs_of_addresses_are_looked_up_in_sets() {
     policies.push(policy(600, ts("10.8.0.1"), host(7), Action::Bypass));
     policies.extend((0..600).map(|i| policy(601 + i, ts("10.8.0.1"), host(i), Action::Discard)));
     policies.extend((0..5).map(|i| policy(1201 + i, v6(9), v6(i), Action::Discard)));
-    let script = super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
+    let script = super::policies(&TunConfig::default(), policies.iter(), &[]);
     let rules = rules_of("select", &script);
     let elements = |rule: &String| rule.matches(" . ").count() - 1;
     let sets: Vec<(usize, bool)> = rules
@@ -160,7 +160,7 @@ fn a_policy_of_one_direction_stands_in_the_chains_of_that_direction() {
     let all = ts("0.0.0.0-255.255.255.255");
     for (ways, out, back) in [(Ways::Both, 1, 1), (Ways::Outbound, 1, 0), (Ways::Inbound, 0, 1)] {
         let discard = Policy { ways, ..policy(1, all, ts("10.0.0.1"), Action::Discard) };
-        let script = super::policies(&TunConfig::default(), [&discard].into_iter(), &[]).unwrap();
+        let script = super::policies(&TunConfig::default(), [&discard].into_iter(), &[]);
         let rules = |chain| rules_of(chain, &script).iter().filter(|rule| rule.contains("discarded")).count();
         assert_eq!(["select", "leak", "policies"].map(rules), [out, out, back], "{script}");
     }
@@ -173,7 +173,7 @@ fn a_policy_about_a_device_asks_each_chain_what_it_knows_of_devices() {
     let lan = DeviceName::new("eth1.10").unwrap();
     let asked = |only| {
         let pass = Policy { ways: Ways::Over(lan, only), ..policy(1, all, all, Action::Bypass) };
-        let script = super::policies(&TunConfig::default(), [&pass].into_iter(), &[]).unwrap();
+        let script = super::policies(&TunConfig::default(), [&pass].into_iter(), &[]);
         ["select", "forwarded", "leak", "policies"].map(|chain| {
             let rules = rules_of(chain, &script).into_iter().find(|rule| rule.contains("policy 1"));
             rules.map(|rule| rule.replace(" meta nfproto ipv4 accept comment \"policy 1\"", ""))
@@ -186,10 +186,10 @@ fn a_policy_about_a_device_asks_each_chain_what_it_knows_of_devices() {
     assert_eq!(asked(Some(Direction::Inbound)), [None, None, None, back]);
     // Many of them are no set of addresses, and others are walked by forwarded packets too.
     let mut many: Vec<Policy> = (1..9).map(|i| policy(i, all, ts(&format!("10.0.0.{i}")), Action::Discard)).collect();
-    let plain = super::policies(&TunConfig::default(), many.iter(), &[]).unwrap();
+    let plain = super::policies(&TunConfig::default(), many.iter(), &[]);
     assert_eq!(rules_of("forwarded", &plain)[1..], ["goto select"]);
     many[3].ways = Ways::Over(lan, None);
-    let script = super::policies(&TunConfig::default(), many.iter(), &[]).unwrap();
+    let script = super::policies(&TunConfig::default(), many.iter(), &[]);
     let forwarded = rules_of("forwarded", &script);
     assert!(!forwarded.iter().any(|rule| rule.contains("goto select")), "{forwarded:?}");
     assert_eq!(rules_of("select", &script).len(), forwarded.len());
@@ -203,7 +203,7 @@ fn ike_is_dropped_where_a_policy_says_so_and_never_protected() {
     let all = ts("0.0.0.0-255.255.255.255");
     let ike = |id, action| policy(id, all.with(17, 500..=500).unwrap(), all, action);
     let other = policy(1, all, ts("10.0.0.2"), Action::Bypass);
-    let script = |policies: &[Policy]| super::policies(&TunConfig::default(), policies.iter(), &[]).unwrap();
+    let script = |policies: &[Policy]| super::policies(&TunConfig::default(), policies.iter(), &[]);
     let rules = |policies: &[Policy]| ["ike_out", "ike_in"].map(|chain| rules_of(chain, &script(policies)).len());
     assert_eq!(rules(&[ike(2, Action::Bypass), other.clone()]), [0, 0], "nothing is to be dropped");
     let discard = script(&[other, ike(2, Action::Discard)]);
@@ -247,7 +247,7 @@ fn what_is_captured_is_sent_to_the_worker_of_its_policy() {
     let port = policy(1, a.with(17, 53..=53).unwrap(), b, protect());
     let pairs = (2..42u32).map(|id| policy(id, ts(&format!("10.1.0.{id}")), ts(&format!("10.2.0.{id}")), protect()));
     let all: Vec<Policy> = std::iter::once(port).chain(pairs).collect();
-    let script = policies(&config, all.iter(), &[]).unwrap();
+    let script = policies(&config, all.iter(), &[]);
     let selected: Vec<String> = rules_of("select", &script).into_iter().skip(1).collect();
     let ends: Vec<&str> = selected.iter().map(|rule| &rule[rule.rfind("goto ").unwrap()..]).collect();
     let first = ends.iter().position(|end| *end == "goto protect").unwrap();

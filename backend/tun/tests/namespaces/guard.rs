@@ -3,7 +3,7 @@
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 
 use crate::Case;
-use crate::lab::{Host, PATIENCE, Tunnel, is_lost, link, pair, reaches, workers};
+use crate::lab::{Host, Tunnel, is_lost, link, pair, reaches, wait_for, workers};
 
 pub const CASES: &[Case] = &[
     ("a_clear_packet_that_must_be_protected_is_dropped", clear_inbound),
@@ -126,15 +126,9 @@ fn filter_removed() {
     assert_eq!(a.plane(DataPlane::poll_event), None);
     let before = a.nft("list table inet ravelin");
     a.nft("delete table inet ravelin");
-    // The descriptor that the daemon waits for tells, and polling restores.
-    a.plane(|plane| {
-        let fd = plane.event_fd();
-        let mut fds = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
-        let patience = PATIENCE.try_into().unwrap();
-        assert_eq!(rustix::event::poll(&mut fds, Some(&patience)), Ok(1));
-    });
-    assert_eq!(a.plane(DataPlane::poll_event), None);
-    assert_eq!(a.nft("list table inet ravelin"), before);
+    // Nobody has to ask.
+    wait_for(|| a.nft("list tables").contains("table inet ravelin").then_some(()));
+    wait_for(|| (a.nft("list table inet ravelin") == before).then_some(()));
     assert!(reaches(&a, &b, "10.0.1.2:5001", 100));
     assert_eq!(b.arrived("clear"), 0);
 }

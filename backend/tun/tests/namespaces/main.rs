@@ -13,6 +13,7 @@ mod guard;
 mod hostile;
 mod interfaces;
 mod lab;
+mod late;
 mod leave;
 mod options;
 mod paths;
@@ -46,6 +47,7 @@ const CASES: &[&[Case]] = &[
     hostile::CASES,
     interfaces::CASES,
     leave::CASES,
+    late::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -21,6 +21,16 @@ impl<P: Plane> Core<P> {
     /// # Errors
     /// What the data plane refused, and why.
     pub(in crate::daemon) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
+        self.adopt_by(newer, |core, ops| core.plane.apply_all(ops), now)
+    }
+
+    /// The same, with the data plane changed in this way.
+    pub(super) fn adopt_by(
+        &mut self,
+        newer: Model,
+        apply_all: impl FnOnce(&mut Self, &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>,
+        now: Instant,
+    ) -> Result<(), Refused> {
         let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
         let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
         if let Some(mistake) = mistakes.first() {
@@ -31,7 +41,7 @@ impl<P: Plane> Core<P> {
         let sessions = session_ops(added, &mut self.plane, &self.crypto);
         let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
         ops.extend(self.model.difference(&newer).into_iter().map(|op| self.keep_live(op, &newer)));
-        if let Err((failed, error)) = self.plane.apply_all(&ops) {
+        if let Err((failed, error)) = apply_all(self, &ops) {
             let why = refusal(ops.get(failed), &error);
             self.roll_back(ops.get(..failed).unwrap_or_default());
             return Err(refused(error.code(), why));

@@ -1,12 +1,11 @@
 //! Decisions of the endpoint are carried out, in their order.
 
-use ravelin_ike::{Input, Outcome, Output, StreamOp, Transmit};
+use ravelin_ike::{Input, OpId, Outcome, Output, StreamOp, Transmit};
 use ravelin_types::Instant;
-use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::policy::PolicyId;
 
 use super::Core;
-use super::adopt::refusal;
 use crate::daemon::live::Change;
 use crate::daemon::plane::Plane;
 
@@ -17,55 +16,106 @@ impl<P: Plane> Core<P> {
     /// Carries out what the endpoint decided, until it has nothing more to say.
     pub(super) fn pump(&mut self, now: Instant) {
         for _ in 0..MAX_OUTPUTS {
-            match self.endpoint.poll() {
-                Output::Apply(id, op) => {
-                    self.note_last_counters(&op);
-                    if let DataPlaneOp::DeleteSa(sa) = &op
-                        && self.is_watched()
-                    {
-                        let sas = self.plane.list();
-                        self.note_deleted(&[*sa], &sas);
-                    }
-                    self.learn_sa(&op);
-                    self.live_before(&op);
-                    let outcome = self.plane.apply(&op);
-                    if let Err(error) = &outcome {
-                        tracing::warn!("the data plane refused an operation: {error}");
-                    }
-                    self.live_after(&op, outcome.is_ok());
-                    self.endpoint.handle(Input::Done(id, outcome.into()), now);
-                }
-                Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
-                Output::Transmit(transmit) => self.transmit(&transmit, now),
-                Output::Stream(id, StreamOp::Open { local, remote }) => {
-                    let opened = self.plane.open_stream(local, remote).map_err(|error| format!("to {remote}: {error}"));
-                    self.endpoint.handle(Input::Done(id, Outcome::Opened(opened)), now);
-                }
-                Output::Stream(_, StreamOp::Close(way)) => self.plane.close_stream(way),
-                Output::Event(event) => self.event(&event, now),
+            let output = match self.endpoint.poll() {
                 Output::Wait(deadline) => {
                     self.tell_changes();
                     self.deadline = deadline.map(|deadline| deadline.at);
                     return;
                 }
+                output => output,
+            };
+            if let Output::Apply(id, op) = &output
+                && let Err(error) = self.live_before(op)
+            {
+                self.refused(*id, op, error, now);
+            } else if let Some(output) = self.behind.hold(output) {
+                self.act_on(output, now);
             }
         }
         // The endpoint would be called again at once; what it has to say is not lost.
         self.deadline = Some(now);
     }
 
+    /// Takes how far the system has followed the policies: what waited for that is carried out.
+    pub(super) fn take_settled(&mut self, now: Instant) {
+        while let Some(Settled { change, result }) = self.plane.poll_settled() {
+            let due = self.behind.settled(change);
+            if let Err(error) = &result {
+                tracing::error!("the packet filter has not followed the policies, which is tried again: {error}");
+            }
+            for output in due {
+                match (output, &result) {
+                    (Output::Apply(id, op @ DataPlaneOp::AddSa(_)), Err(error)) => {
+                        self.refused(id, &op, error.clone(), now);
+                    }
+                    (output, _) => self.act_on(output, now),
+                }
+            }
+            self.pump(now);
+        }
+    }
+
+    fn act_on(&mut self, output: Output, now: Instant) {
+        match output {
+            Output::Apply(id, op) => {
+                self.note_last_counters(&op);
+                if let DataPlaneOp::DeleteSa(sa) = &op
+                    && self.is_watched()
+                {
+                    let sas = self.plane.list();
+                    self.note_deleted(&[*sa], &sas);
+                }
+                self.learn_sa(&op);
+                match self.plane.apply(&op) {
+                    Ok(()) => {
+                        self.live_after(&op, true);
+                        self.endpoint.handle(Input::Done(id, Ok(()).into()), now);
+                    }
+                    Err(error) => self.refused(id, &op, error, now),
+                }
+            }
+            Output::Ask(id, question) => self.asked.push((id, question, self.model.certificates().papers())),
+            Output::Transmit(transmit) => self.transmit(&transmit, now),
+            Output::Stream(id, StreamOp::Open { local, remote }) => {
+                let opened = self.plane.open_stream(local, remote).map_err(|error| format!("to {remote}: {error}"));
+                self.endpoint.handle(Input::Done(id, Outcome::Opened(opened)), now);
+            }
+            Output::Stream(_, StreamOp::Close(way)) => self.plane.close_stream(way),
+            Output::Event(event) => self.event(&event, now),
+            Output::Wait(_) => {}
+        }
+    }
+
+    fn refused(&mut self, id: OpId, op: &DataPlaneOp, error: DataPlaneError, now: Instant) {
+        tracing::warn!("the data plane refused an operation: {error}");
+        self.live_after(op, false);
+        self.endpoint.handle(Input::Done(id, Err(error).into()), now);
+    }
+
+    /// Carries out changes of policies without waiting until the system follows.
+    pub(super) fn begin_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)> {
+        ops.iter().enumerate().try_for_each(|(index, op)| self.begin(op).map_err(|error| (index, error)))
+    }
+
+    fn begin(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        if let Some(change) = self.plane.begin(op)?
+            && let DataPlaneOp::AddPolicy(policy) = op
+        {
+            self.behind.changed(policy.id, change);
+        }
+        Ok(())
+    }
+
     /// A policy that does not stand by itself is in force before its SA is.
-    fn live_before(&mut self, op: &DataPlaneOp) {
-        let DataPlaneOp::AddSa(params) = op else { return };
+    fn live_before(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        let DataPlaneOp::AddSa(params) = op else { return Ok(()) };
         let Some(entry) = self.model.policy_by_id(params.policy).filter(|entry| entry.spec.esp.is_some()) else {
-            return;
+            return Ok(());
         };
         // It may cease to stand while the SA is there.
         let (stands, base) = (entry.stands(), entry.spd_policy());
         let change = self.live.add(&base, params, &self.model.pooled(entry));
-        if !stands {
-            self.live_change(change);
-        }
+        if stands { Ok(()) } else { self.live_change(change) }
     }
 
     /// And it goes with the last of them.
@@ -82,22 +132,20 @@ impl<P: Plane> Core<P> {
             Some(Change::Delete(id)) => stands(*id),
             None => return,
         };
-        if !stands {
-            self.live_change(change);
+        // A policy that stood before may have gone already.
+        if !stands
+            && let Err(error) = self.live_change(change)
+            && !matches!(error, DataPlaneError::NoSuchPolicy(_))
+        {
+            tracing::warn!("a policy is not what its SAs ask for: {error}");
         }
     }
 
-    fn live_change(&mut self, change: Option<Change>) {
-        let op = match change {
-            Some(Change::Add(policy)) => DataPlaneOp::AddPolicy(policy),
-            Some(Change::Delete(id)) => DataPlaneOp::DeletePolicy(id),
-            None => return,
-        };
-        if let Err(error) = self.plane.apply(&op) {
-            // A policy that stood before may have gone already.
-            if matches!(op, DataPlaneOp::AddPolicy(_)) {
-                tracing::warn!("{}", refusal(Some(&op), &error));
-            }
+    fn live_change(&mut self, change: Option<Change>) -> Result<(), DataPlaneError> {
+        match change {
+            Some(Change::Add(policy)) => self.begin(&DataPlaneOp::AddPolicy(policy)),
+            Some(Change::Delete(id)) => self.begin(&DataPlaneOp::DeletePolicy(id)),
+            None => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_types::Secret;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Table};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Settled, Table};
 use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};
@@ -21,6 +21,7 @@ use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 use super::*;
 use crate::daemon::crypto::ike_provider;
 
+mod behind;
 mod files;
 mod flows;
 mod keyed;
@@ -44,6 +45,11 @@ struct Held {
     tentative: Option<std::net::IpAddr>,
     /// A policy of this name is refused.
     refuse: Option<String>,
+    /// What is begun is in force only when `settled` says so.
+    late: bool,
+    /// The number of the last change that was begun.
+    begun: u64,
+    settled: Option<Settled>,
 }
 
 #[derive(Clone, Default)]
@@ -80,6 +86,17 @@ impl DataPlane for FakePlane {
 }
 
 impl Plane for FakePlane {
+    fn begin(&mut self, op: &DataPlaneOp) -> Result<Option<u64>, DataPlaneError> {
+        self.apply(op)?;
+        let mut held = self.0.borrow_mut();
+        held.begun += 1;
+        Ok(held.late.then_some(held.begun))
+    }
+
+    fn poll_settled(&mut self) -> Option<Settled> {
+        self.0.borrow_mut().settled.take()
+    }
+
     fn send_ike(&mut self, way: ravelin_types::Way, data: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().sent.push((way.remote, data.to_vec()));
         Ok(())

@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
-use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
@@ -32,6 +32,17 @@ pub trait Plane: DataPlane {
 
     /// Closes one.
     fn close_stream(&mut self, _way: Way) {}
+
+    /// Carries out one operation without waiting until the system follows a change of the policies. Where it has to, the number
+    /// of the change, of which [`Plane::poll_settled`] tells.
+    fn begin(&mut self, op: &DataPlaneOp) -> Result<Option<u64>, DataPlaneError> {
+        self.apply(op).map(|()| None)
+    }
+
+    /// How far the system has followed what was begun.
+    fn poll_settled(&mut self) -> Option<Settled> {
+        None
+    }
 
     /// Carries out operations in order; on an error those before its index are in force.
     fn apply_all(&mut self, ops: &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>;
@@ -78,7 +89,7 @@ pub trait Running: Plane {
     /// Readable while [`Running::poll_ike`] has something.
     fn ike_fd(&self) -> BorrowedFd<'_>;
 
-    /// Readable while there are events, or SAs for [`Running::poll_alive`].
+    /// Readable while there are events, SAs for [`Running::poll_alive`] or news of [`Plane::poll_settled`].
     fn event_fd(&self) -> BorrowedFd<'_>;
 
     /// The next IKE message that arrived.

@@ -10,7 +10,7 @@ use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_tun::{IkeDatagram, TunConfig, TunDataPlane};
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::{Spi, Way};
 
 use super::{IkeMessage, Plane, Running, Settings};
@@ -54,6 +54,14 @@ impl Plane for TunDataPlane {
         TunDataPlane::apply_all(self, ops)
     }
 
+    fn begin(&mut self, op: &DataPlaneOp) -> Result<Option<u64>, DataPlaneError> {
+        TunDataPlane::begin(self, op)
+    }
+
+    fn poll_settled(&mut self) -> Option<Settled> {
+        TunDataPlane::poll_settled(self)
+    }
+
     fn source_towards(&mut self, remote: IpAddr) -> Option<IpAddr> {
         TunDataPlane::source_towards(self, remote)
     }
@@ -65,8 +73,10 @@ impl Plane for TunDataPlane {
     fn counters(&mut self) -> Vec<(String, u64)> {
         let counters = TunDataPlane::counters(self);
         let (sealed, opened) = counters.protected;
-        let protected = [("packets-sealed".to_owned(), sealed), ("packets-opened".to_owned(), opened)];
-        protected
+        let counted =
+            [("packets-sealed", sealed), ("packets-opened", opened), ("packet-filter-runs", counters.filter_runs)];
+        counted
+            .map(|(name, count)| (name.to_owned(), count))
             .into_iter()
             .chain(counters.drops.into_iter().map(|(why, count)| (format!("dropped: {why}"), count)))
             .collect()
