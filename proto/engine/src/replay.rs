@@ -14,8 +14,40 @@ pub(crate) struct ReplayWindow {
     top: u64,
     /// How many numbers, `top` included, are told apart; 0: off.
     size: u64,
-    /// One bit per number; at least one word more than the window needs, so that a new word is cleared before its use.
-    ring: Box<[u64]>,
+    ring: Ring,
+}
+
+/// One bit per number, in a power of two of words; at least one word more than the window needs, so that a new word is
+/// cleared before its use.
+enum Ring {
+    /// Of the windows that most SAs have: it is in the SA, and nothing else has to be fetched for it.
+    Near([u64; NEAR]),
+    Far(Box<[u64]>),
+}
+
+/// Enough for 64 packets.
+const NEAR: usize = 2;
+
+impl Ring {
+    fn new(words: usize) -> Self {
+        if words <= NEAR { Ring::Near([0; NEAR]) } else { Ring::Far(vec![0; words].into_boxed_slice()) }
+    }
+
+    #[inline]
+    fn words(&self) -> &[u64] {
+        match self {
+            Ring::Near(words) => words,
+            Ring::Far(words) => words,
+        }
+    }
+
+    #[inline]
+    fn words_mut(&mut self) -> &mut [u64] {
+        match self {
+            Ring::Near(words) => words,
+            Ring::Far(words) => words,
+        }
+    }
 }
 
 /// Why a number is not taken.
@@ -29,16 +61,16 @@ const WORD: u64 = u64::BITS as u64;
 
 impl ReplayWindow {
     pub fn new(size: u32) -> Self {
-        ReplayWindow { top: 0, size: size.into(), ring: vec![0; words(size)].into_boxed_slice() }
+        ReplayWindow { top: 0, size: size.into(), ring: Ring::new(words(size)) }
     }
 
     /// Becomes a new window of this size, in the memory that it has where that is enough.
     pub fn renew(&mut self, size: u32) {
-        if words(size) > self.ring.len() {
+        if words(size) > self.ring.words().len() {
             *self = Self::new(size);
         } else {
             (self.top, self.size) = (0, size.into());
-            self.ring.fill(0);
+            self.ring.words_mut().fill(0);
         }
     }
 
@@ -46,10 +78,12 @@ impl ReplayWindow {
         self.top
     }
 
-    /// Has the processor fetch the part of the ring that the next numbers fall into.
+    /// Has the processor fetch the part of the ring that the next numbers fall into, where that is elsewhere.
     #[inline]
     pub fn fetch(&self) {
-        fetch(&self.ring[self.word(self.top)]);
+        if let Ring::Far(words) = &self.ring {
+            fetch(&words[word(words, self.top)]);
+        }
     }
 
     /// The 64-bit number of which `low` is the lower half (RFC 4303 Appendix A2.1); `None` when it would be negative
@@ -84,30 +118,32 @@ impl ReplayWindow {
         if self.top - sequence >= self.size {
             return Err(Stale::TooOld);
         }
-        if self.ring[self.word(sequence)] & bit(sequence) == 0 { Ok(()) } else { Err(Stale::Seen) }
+        let ring = self.ring.words();
+        if ring[word(ring, sequence)] & bit(sequence) == 0 { Ok(()) } else { Err(Stale::Seen) }
     }
 
     /// Records the number of an authentic packet that passed [`ReplayWindow::check`]. True when it is the highest.
     #[inline]
     pub fn accept(&mut self, sequence: u64) -> bool {
         let newest = sequence > self.top;
+        let ring = self.ring.words_mut();
         if newest {
             let (old, new) = (self.top / WORD, sequence / WORD);
-            let fresh = (new - old).min(self.ring.len() as u64);
-            for word in 0..fresh {
-                let index = self.word((new - word) * WORD);
-                self.ring[index] = 0;
+            let fresh = (new - old).min(ring.len() as u64);
+            for back in 0..fresh {
+                ring[word(ring, (new - back) * WORD)] = 0;
             }
             self.top = sequence;
         }
-        let index = self.word(sequence);
-        self.ring[index] |= bit(sequence);
+        ring[word(ring, sequence)] |= bit(sequence);
         newest
     }
+}
 
-    fn word(&self, sequence: u64) -> usize {
-        (sequence / WORD) as usize & (self.ring.len() - 1)
-    }
+/// The word of a number in a ring.
+#[inline]
+fn word(ring: &[u64], sequence: u64) -> usize {
+    (sequence / WORD) as usize & (ring.len() - 1)
 }
 
 /// How many words the ring of a window has.
