@@ -13,6 +13,7 @@ mod pools;
 mod ppk;
 mod reload;
 mod remote;
+mod rounds;
 mod xauth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,8 +241,9 @@ impl Model {
             (None, None) => Auth::Psk(Secret::default()),
         };
         let ppk = ppk::read(&spec.extensions, directory)?;
+        let rounds = self.round_keys(&spec.rounds, directory)?;
         let xauth = xauth::read(&spec, directory)?;
-        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk, xauth });
+        self.remotes.insert(key.clone(), RemoteEntry { spec, auth, ppk, rounds, xauth });
         let contradiction = self.policies.values().find_map(|entry| self.check_remote(&entry.spec).err());
         match contradiction {
             Some(error) => {

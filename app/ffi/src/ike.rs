@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ravelin_config::Model;
 use ravelin_config::value::identity::identity;
-use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
@@ -442,6 +442,7 @@ unsafe fn parse(remote: &RvlRemote) -> Result<Remote, RvlStatus> {
         remote_id: id(remote.remote_id)?,
         local_auth: LocalAuth::Psk(secret.into()),
         remote_auth: RemoteAuth::Psk(secret.into()),
+        rounds: Rounds::default(),
         proposals,
         initiate: true,
         accept: true,

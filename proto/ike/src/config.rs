@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 use crate::address::Inside;
 pub use crate::address::pool::Pool;
-pub use crate::auth::{EapServer, LocalAuth, RemoteAuth};
+pub use crate::auth::{EapServer, LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
 use crate::extensions::{Extensions, PpkIn};
 use crate::negotiate;
 pub use crate::open::{Gateway, IdPattern, Open, OwnedKey};
@@ -68,7 +68,8 @@ impl Config {
             }
             // Keys of a keyring may come later.
             let (ours, theirs) = remote.proves();
-            let can = (!ours || remote.local_auth.is_usable()) && (!theirs || remote.remote_auth.is_usable());
+            let can = (!ours || remote.own_proofs().all(LocalAuth::is_usable))
+                && (!theirs || remote.peer_proofs().all(RemoteAuth::is_usable));
             if remote.open.keys.is_none() && !can {
                 mistakes.push(Mistake::NoSecret(name()));
             }
@@ -246,6 +247,8 @@ pub struct Remote {
     pub local_auth: LocalAuth,
     /// How it must prove it. Each side's method is its own (RFC 7296 §2.15).
     pub remote_auth: RemoteAuth,
+    /// What they prove after that.
+    pub rounds: Rounds,
     /// IKE proposals in order of preference.
     pub proposals: Vec<Proposal>,
     /// Whether we may start an IKE SA (`-w`).

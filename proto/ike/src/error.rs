@@ -322,6 +322,9 @@ fn advice(part: Part) -> &'static str {
         Part::Eap => "check the user, the password and the methods of both sides",
         Part::Certificate => "mend the certificate or what is asked of it, or trust its authority: ce x509",
         Part::Ppk => "give both sides the same key under the same name, or require it on neither",
+        Part::Rounds => {
+            "give each side as many rounds as the other side has it prove (--then-own, --then-peer, local-2, remote-2)"
+        }
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
         Part::Configuration => "correct the remote or the policy on this side",
         Part::Refused => "see the log of the peer",

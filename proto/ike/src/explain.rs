@@ -95,6 +95,8 @@ pub enum Part {
     Identity,
     /// The pre-shared keys differ, or the peer says so.
     Authentication,
+    /// One side has more to prove than the other knows of, or less (RFC 4739).
+    Rounds,
     /// A user's name and password (XAuth) are not accepted.
     Login,
     /// There is no post-quantum pre-shared key that both sides have.
@@ -131,6 +133,7 @@ impl fmt::Display for Part {
             Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",
+            Part::Rounds => "the two do not prove themselves in the same number of rounds",
             Part::Login => "the user's login is not accepted",
             Part::Eap => "EAP did not succeed",
             Part::Certificate => "a certificate or its signature is not accepted",

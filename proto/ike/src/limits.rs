@@ -27,6 +27,9 @@ pub const ANSWER: Duration = Duration::from_secs(30);
 /// Authorities that are named to a peer in one CERTREQ payload, 20 octets each.
 pub const REQUESTED_AUTHORITIES: usize = 16;
 
+/// Proofs of one side in IKE_AUTH (RFC 4739).
+pub const PROOFS: usize = 4;
+
 /// Post-quantum pre-shared keys that a peer may name for us to choose from (RFC 9867). What comes after them is not looked at.
 pub const PPK_NAMES: usize = 16;
 

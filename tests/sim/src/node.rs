@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
-use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Extensions, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::SaOptions;
@@ -147,6 +147,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         remote_id: identity(1 - index),
         local_auth: LocalAuth::Psk(secret.into()),
         remote_auth: RemoteAuth::Psk(secret.into()),
+        rounds: Rounds::default(),
         proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: scenario.ike.clone() }],
         // Nobody can begin with a host behind a NAT.
         initiate: scenario.nat.is_none() || index == 0,

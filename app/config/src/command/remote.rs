@@ -1,6 +1,7 @@
 //! `ike remote`: flags as written, and what they mean together.
 
 mod auth;
+mod rounds;
 mod suites;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use ravelin_types::if_id::IfIds;
 use ravelin_types::transform::{IntegId, PrfId, Transform};
 
 use self::auth::{AuthWord, NullSide, auth_word, eap_user};
+use self::rounds::{RoundWord, round};
 use super::extensions::ExtensionArgs;
 use super::internal::InternalArgs;
 use super::policy::{List, ListParser};
@@ -99,6 +101,14 @@ pub struct RemoteArgs {
     /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS
     #[arg(long)]
     eap_only: bool,
+    /// What this host proves after that (RFC 4739), in the order of several: PSK,id=ID,file=FILE, or
+    /// RSASIG,id=ID,certificate=FILE, or EAP-MSCHAPV2,user=ID,file=FILE as a user whose password the file has
+    #[arg(long, value_name = "PROOF", value_parser = round)]
+    then_own: Vec<RoundWord>,
+    /// What the remote must prove after that: PSK,id=ID,file=FILE, or RSASIG,id=ID, or EAP-MSCHAPV2,user=ID,file=FILE with the
+    /// passwords of users; the identities may be patterns. It has what the remote has when it has proven all
+    #[arg(long, value_name = "PROOF", value_parser = round)]
+    then_peer: Vec<RoundWord>,
     /// File with the pre-shared key, or the password of the user, or with -u the passwords of users in the form of
     /// ipsec.secrets (carol : EAP "her password"), readable by its owner only
     #[arg(short = 'h', long, value_name = "FILE")]
@@ -298,6 +308,7 @@ impl RemoteArgs {
             extensions: self.extensions.interpret(self.version)?,
             null,
             eap: self.eap(&own_id)?,
+            rounds: self.rounds()?,
             loaded: None,
         };
         Ok(Command::AddRemote(Box::new(spec)))

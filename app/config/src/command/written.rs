@@ -196,6 +196,7 @@ impl RemoteSpec {
         line.flag("--encap", self.encap);
         self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(*address)));
         self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
+        self.rounds.written(&mut line);
         self.extensions.written(&mut line);
         line
     }

@@ -18,6 +18,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
 use ravelin_types::{Identity, Spi};
 
+use super::rounds::RoundKeys;
 use super::{Auth, Model, ModelError, RemoteEntry};
 use crate::account::{Account, protocol_name};
 use crate::command::{Command, parse};
@@ -62,7 +63,13 @@ impl Model {
         if self.remotes.contains_key(&place) {
             return Err(ModelError::RemoteExists(place.0, place.1));
         }
-        let entry = RemoteEntry { spec: remote, auth: Auth::Logins(keys), ppk: None, xauth: None };
+        let entry = RemoteEntry {
+            spec: remote,
+            auth: Auth::Logins(keys),
+            ppk: None,
+            rounds: RoundKeys::default(),
+            xauth: None,
+        };
         self.remotes.insert(place.clone(), entry);
         self.add_policy(policy).inspect_err(|_| drop(self.remotes.remove(&place)))
     }

@@ -15,6 +15,7 @@ use ravelin_pki::Certificate;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 
+use super::rounds::RoundKeys;
 use super::{Model, ModelError, ppk};
 use crate::eap;
 use crate::papers::{self, PaperError};
@@ -29,6 +30,8 @@ pub struct RemoteEntry {
     pub(super) auth: Auth,
     /// The post-quantum pre-shared key in a file of its own.
     pub(super) ppk: Option<Secret>,
+    /// The files of the rounds after the first.
+    pub(super) rounds: RoundKeys,
     /// The login, where its file was read.
     pub(super) xauth: Option<Xauth>,
 }
@@ -47,16 +50,16 @@ pub(super) enum Auth {
 }
 
 /// The keys of a remote of which one side is a user of EAP. What no file was named for is sought among what was loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct EapKeys {
     /// Our password as a user, or the secret of the RADIUS servers.
-    password: Option<Secret>,
+    pub(super) password: Option<Secret>,
     /// The passwords of users.
-    accounts: Option<Accounts>,
+    pub(super) accounts: Option<Accounts>,
     /// Our certificate, for AUTH and for methods over TLS.
-    own: Option<Arc<Credential>>,
+    pub(super) own: Option<Arc<Credential>>,
     /// The certificates that the peer must use.
-    pinned: Vec<Certificate>,
+    pub(super) pinned: Vec<Certificate>,
 }
 
 impl Model {
@@ -152,7 +155,7 @@ impl RemoteEntry {
     }
 
     /// How both sides prove themselves where one is a user of EAP.
-    fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
+    pub(super) fn eap_auth(&self, eap: &EapSpec, keys: &EapKeys, model: &Model) -> (LocalAuth, RemoteAuth) {
         let believe = |pinned: &[Certificate]| {
             let restrictions = eap.restrictions.clone();
             Arc::new(Trust { restrictions, ..model.database.believe(pinned.to_vec()) })
@@ -221,7 +224,7 @@ impl RemoteEntry {
             Auth::Psk(_) | Auth::Signature(..) => loaded(),
             Auth::Eap(_) => {
                 let psk = spec.eap.as_ref().is_some_and(|eap| eap.beside == Beside::Psk);
-                psk.then(|| model.keyring.clone())
+                (psk || spec.rounds.have_psk()).then(|| model.keyring.clone())
             }
         };
         let (local_auth, remote_auth) = match &self.auth {
@@ -275,6 +278,7 @@ impl RemoteEntry {
             remote_id: spec.peer_id.clone(),
             local_auth,
             remote_auth,
+            rounds: self.rounds(model),
             proposals: spec.proposals.clone(),
             initiate: spec.initiate,
             accept: spec.accept,

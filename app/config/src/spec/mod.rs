@@ -12,6 +12,7 @@ mod manual;
 mod policy;
 mod pool;
 mod remote;
+mod rounds;
 mod secret;
 mod x509;
 
@@ -23,6 +24,7 @@ pub use policy::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
 pub use pool::PoolSpec;
 pub(crate) use remote::GATEWAYS;
 pub use remote::{LoadedSpec, NullSides, RemoteSpec, Revocation, SignatureSpec, XauthSpec};
+pub use rounds::{OwnBy, OwnRoundSpec, PeerBy, PeerRoundSpec, RoundsSpec};
 pub use secret::{SecretKind, SharedSecret};
 pub use x509::X509Spec;
 

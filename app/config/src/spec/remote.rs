@@ -12,7 +12,7 @@ use ravelin_types::Identity;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 
-use super::{EapSpec, ExtensionSpec};
+use super::{EapSpec, ExtensionSpec, RoundsSpec};
 use crate::papers::{Believed, Signer};
 
 /// Addresses of one remote: more than anybody has gateways for one destination.
@@ -67,6 +67,8 @@ pub struct RemoteSpec {
     pub null: NullSides,
     /// EAP, where one of the two is a user.
     pub eap: Option<EapSpec>,
+    /// What the two prove after that.
+    pub rounds: RoundsSpec,
     /// A login after phase 1 of IKEv1.
     pub xauth: Option<XauthSpec>,
     /// What only a loaded connection can say.

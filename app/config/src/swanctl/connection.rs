@@ -126,7 +126,15 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     if problems.0.len() > before {
         return None;
     }
-    let (Some(own), Some(peer)) = (own, peer) else { return None };
+    let (Some(mut own), Some(mut peer)) = (own, peer) else { return None };
+    let (own_rest, peer_rest) = (own.split_off(1), peer.split_off(1));
+    let (Some(own), Some(peer)) = (own.pop(), peer.pop()) else { return None };
+    let rounds = problems.take(round::further(own_rest, peer_rest).map_err(|why| named.at.remark(why)))?;
+    if !rounds.is_empty() && versions.first != IkeVersion::V2 {
+        problems.add(named.at.remark("a second round that is no login is of IKEv2: leave version = 1 out"));
+        return None;
+    }
+    let (may_begin, may_answer) = rounds.roles();
     let null = NullSides { own: matches!(own.by, round::By::Null), peer: matches!(peer.by, round::By::Null) };
     let (own_id, own_address) = match &own.id {
         None if null.own => (Identity::Null, false),
@@ -181,9 +189,10 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         secret_file: None,
         signature: None,
         null,
-        initiate: remote_host.is_some() && eap.as_ref().is_none_or(EapSpec::initiates),
-        accept: eap.as_ref().is_none_or(EapSpec::accepts),
+        initiate: remote_host.is_some() && may_begin && eap.as_ref().is_none_or(EapSpec::initiates),
+        accept: may_answer && eap.as_ref().is_none_or(EapSpec::accepts),
         eap,
+        rounds,
         lifetime,
         retransmission: Retransmission::default(),
         liveness,
@@ -212,6 +221,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     // EAP is of IKEv2.
     let older = older.filter(|older| {
         older.eap.is_none()
+            && older.rounds.is_empty()
             && older.null == NullSides::default()
             && !older.extensions.ppk_required
             && proposal::is_of_ikev1(&older.proposals)

@@ -1,9 +1,10 @@
-//! An authentication round of a connection: the sections `local` and `remote` of swanctl.conf.
+//! The authentication rounds of a connection: the sections `local` and `remote` of swanctl.conf, or `local-1`, `local-2`.
 
 use std::net::SocketAddr;
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
+use ravelin_ike::limits::PROOFS;
 use ravelin_pki::Demand;
 use ravelin_pki::{Certificate, ObjectIdentifier, Restrictions};
 use ravelin_types::Identity;
@@ -12,12 +13,12 @@ use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::xauth;
 use crate::papers::{Believed, Signer, certificate, public_key};
-use crate::spec::{Beside, EapSpec, Role};
+use crate::spec::{Beside, EapSpec, OwnBy, OwnRoundSpec, PeerBy, PeerRoundSpec, Role, RoundsSpec};
 use crate::value::eap;
 use crate::value::restriction::restrictions;
 use crate::value::who::{self, Who};
 
-/// The one authentication round of a side.
+/// An authentication round of a side.
 pub(super) struct Round {
     /// Who it is; `None`: nothing is said.
     pub id: Option<Who>,
@@ -59,21 +60,68 @@ pub(super) struct User {
 
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
 
-/// Reads the round of a side, `local` or `remote`.
-pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
+/// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
+pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Vec<Round>> {
     let rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
     let login = rounds.clone().find(|named| xauth::is_login(named));
-    let mut proofs = rounds.clone().filter(|named| !xauth::is_login(named));
-    if let (Some(login), None) = (login, proofs.clone().next()) {
-        return login_alone(login, side, problems);
+    let mut proofs: Vec<&Named> = rounds.filter(|named| !xauth::is_login(named)).collect();
+    if let (Some(login), true) = (login, proofs.is_empty()) {
+        return login_alone(login, side, problems).map(|round| vec![round]);
     }
-    let Some(named) = proofs.next() else {
+    if proofs.is_empty() {
         problems.add(connection.at.remark(format!("the section `{side}` with auth = psk or pubkey is missing")));
         return None;
-    };
-    if let Some(second) = proofs.next() {
-        problems.add(second.at.remark("a second authentication round is not there yet"));
     }
+    if let Some(beyond) = proofs.get(PROOFS) {
+        problems.add(beyond.at.remark(format!("a side proves itself {PROOFS} times at most")));
+    }
+    let number = |named: &Named| -> u32 {
+        named.section.setting("round").and_then(|setting| setting.text().ok()?.trim().parse().ok()).unwrap_or(0)
+    };
+    proofs.sort_by_key(|named| number(named));
+    let read: Vec<Option<Round>> = proofs.into_iter().map(|named| proof(named, side, problems)).collect();
+    read.into_iter().collect()
+}
+
+/// What the proofs after the first come to.
+pub(super) fn further(own: Vec<Round>, peer: Vec<Round>) -> Result<RoundsSpec, String> {
+    let own = own.into_iter().map(own_round).collect::<Result<_, _>>()?;
+    Ok(RoundsSpec { own, peer: peer.into_iter().map(peer_round).collect::<Result<_, _>>()? })
+}
+
+fn own_round(round: Round) -> Result<OwnRoundSpec, String> {
+    let id = match (round.id, &round.by) {
+        (Some(Who::Exactly(id)), _) => id,
+        (_, By::Eap(User { id: Some(Who::Exactly(user)), .. })) => user.clone(),
+        _ => return Err("a further round of the side `local` says who it is: `id = NAME`".to_owned()),
+    };
+    let by = match round.by {
+        By::Psk => OwnBy::Psk(None),
+        By::Signature(_) => OwnBy::Signature(round.signer.unwrap_or_default()),
+        By::Eap(user) if round.signer.is_none() => OwnBy::Eap(user_of(&user, &id, Beside::Certificate)?, None),
+        By::Eap(_) => return Err("in a further round the certificate of a user is found by his name".to_owned()),
+        By::Login | By::Null => return Err("who proves nothing has no other round".to_owned()),
+    };
+    Ok(OwnRoundSpec { id, by })
+}
+
+fn peer_round(round: Round) -> Result<PeerRoundSpec, String> {
+    let peers = match round.id {
+        Some(Who::Exactly(id)) => IdPattern::Exactly(id),
+        Some(Who::Like(pattern)) => pattern,
+        None => IdPattern::Any,
+    };
+    let by = match round.by {
+        By::Psk => PeerBy::Psk(None),
+        By::Signature(_) => PeerBy::Signature(round.believed.unwrap_or_default()),
+        By::Eap(user) => PeerBy::Eap(users(&user, Beside::Certificate), None),
+        By::Login | By::Null => return Err("who proves nothing has no other round".to_owned()),
+    };
+    Ok(PeerRoundSpec { peers, by })
+}
+
+/// Reads one round.
+fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<Round> {
     let mut reader = Reader::new(&named.section, &named.at, problems);
     reader.value("round", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
     let by = match reader.setting("auth") {

@@ -12,7 +12,7 @@ use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::policy::Mode;
 use ravelin_types::selector::TrafficSelector;
 
-use crate::spec::{ActionWord, Afterwards, Beside, Role, SecretKind, Start};
+use crate::spec::{ActionWord, Afterwards, Beside, OwnBy, Role, SecretKind, Start};
 use crate::value::if_id;
 
 fn read(text: &str) -> Result<Contents, String> {
@@ -258,7 +258,10 @@ fn mistakes_have_their_place_and_a_hint() {
             "remote_addrs = 192.0.2.2\nchildren {\n c {\n start_action = trap\n }\n}",
             "needs an address of this host in local_addrs",
         ),
-        ("remote2 {\n auth = psk\n}", "a second authentication round"),
+        ("version = 1\nremote2 {\n auth = psk\n id = x\n}", "a second round that is no login is of IKEv2"),
+        ("local2 {\n auth = psk\n}", "a further round of the side `local` says who it is"),
+        ("local2 {\n auth = null\n id = x\n}", "who proves nothing has no other round"),
+        ("remote2 {\n}\nremote3 {\n}\nremote4 {\n}\nremote5 {\n}", "a side proves itself 4 times at most"),
         ("childen {\n}", "f:9:1: unknown section: childen; did you mean children?"),
         ("local_addrs = 192.0.2.1\nremote_addrs = 2001:db8::1", "different families"),
         ("children {\n c {\n rekey_time = 1h\n life_time = 30m\n }\n}", "would end before it is rekeyed"),
@@ -307,6 +310,26 @@ fn a_file_is_taken_whole_and_only_what_changed_is_touched() {
     std::fs::write(&path, "").unwrap();
     assert!(load(&path, &second).unwrap().connections().is_empty());
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+// RFC 4739: several proofs of a side, in the order of `round`, else as they are written.
+#[test]
+fn a_side_proves_itself_more_than_once() {
+    let spec = connection(
+        "remote_addrs = 192.0.2.2\nlocal-z {\n auth = psk\n id = third\n round = 3\n}\nlocal-y {\n auth = eap-mschapv2\n \
+         eap_id = carol\n round = 2\n}\nremote-2 {\n auth = psk\n id = *.example.org\n}",
+    );
+    let spec = spec.remote.unwrap();
+    let names: Vec<String> = spec.rounds.own.iter().map(|round| round.id.to_string()).collect();
+    assert_eq!(names, ["fqdn:carol", "fqdn:third"]);
+    assert!(matches!(&spec.rounds.own[0].by, OwnBy::Eap(eap, None) if eap.initiates()));
+    assert_eq!(spec.rounds.own[1].by, OwnBy::Psk(None));
+    assert_eq!(spec.rounds.peer[0].peers.to_string(), "*.example.org");
+    assert!(spec.initiate && !spec.accept, "a user begins");
+    let asked = connection("remote_addrs = 192.0.2.2\nremote-2 {\n auth = eap-md5\n eap_id = %any\n}").remote.unwrap();
+    assert!(!asked.initiate && asked.accept);
+    let both = connection("version = 0\nremote_addrs = 192.0.2.2\nremote-2 {\n auth = psk\n id = x\n}");
+    assert_eq!(both.older, None);
 }
 
 // RFC 8784: a key by its name, of IKEv2 alone.

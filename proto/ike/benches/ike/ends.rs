@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission};
+use ravelin_ike::config::{
+    IdPattern, IkeVersion, Liveness, LocalAuth, Open, OwnedKey, RemoteAuth, Retransmission, Rounds,
+};
 use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Output, Remote, Transmit};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::Lifetime;
@@ -102,6 +104,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             remote_id: id(peer),
             local_auth: LocalAuth::Psk(SECRET.into()),
             remote_auth: RemoteAuth::Psk(SECRET.into()),
+            rounds: Rounds::default(),
             proposals: vec![Proposal { protocol: ProtocolId::IKE, transforms: ike }],
             initiate: true,
             accept: true,

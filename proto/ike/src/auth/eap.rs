@@ -19,6 +19,9 @@ impl Remote {
     /// Why the two cannot authenticate as it is configured. The user of EAP is the one who initiates, so a remote that has a
     /// user on either side has one role alone.
     pub(crate) fn auth_mistake(&self) -> Option<&'static str> {
+        if let Some(why) = self.rounds_mistake() {
+            return Some(why);
+        }
         let mutual = |methods: &[Method]| methods.iter().all(|method| method.is_mutual());
         match (&self.local_auth, &self.remote_auth) {
             (LocalAuth::Psk(_) | LocalAuth::Signature(_), RemoteAuth::Psk(_) | RemoteAuth::Signature(_)) => None,

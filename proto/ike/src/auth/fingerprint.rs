@@ -15,8 +15,12 @@ use super::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 
 /// That of a remote with nothing open, of whom `user` is the identity that the peer proved. `None`: whoever judges the peer sits
-/// elsewhere, and may judge otherwise today.
+/// elsewhere, and may judge otherwise today, or there is more than one proof.
 pub(crate) fn fingerprint(remote: &Remote, user: &Identity, crypto: &CryptoProvider) -> Option<Secret> {
+    // Of several proofs each would have to hold still.
+    if remote.rounds.are_used() {
+        return None;
+    }
     let mut parts = Parts::default();
     match &remote.local_auth {
         LocalAuth::Psk(secret) => parts.put(b"psk", secret.expose()),

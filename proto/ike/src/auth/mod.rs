@@ -7,6 +7,7 @@ mod eap;
 mod fingerprint;
 mod null;
 mod psk;
+mod rounds;
 mod signature;
 
 use alloc::string::{String, ToString};
@@ -23,6 +24,7 @@ use ravelin_wire::ike::v2::{Auth, AuthMethod, Id, Payload};
 pub use self::eap::EapServer;
 #[cfg(feature = "ikev2")]
 pub(crate) use self::fingerprint::fingerprint;
+pub use self::rounds::{OwnRound, PeerRound, Rounds};
 use crate::limits;
 use crate::question::Question;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_eap::Tools;
-use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission};
+use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_ike::{
@@ -440,6 +440,7 @@ pub fn remote(local: &str, peer: &str) -> Remote {
         remote_id: Identity::Fqdn(format!("{peer}.example.org")),
         local_auth: LocalAuth::Psk(SECRET.into()),
         remote_auth: RemoteAuth::Psk(SECRET.into()),
+        rounds: Rounds::default(),
         proposals: vec![ike_proposal(KeMethod::CURVE25519)],
         initiate: true,
         accept: true,

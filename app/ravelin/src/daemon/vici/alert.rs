@@ -18,7 +18,13 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         Part::ChildProposal | Part::Mode => "proposal-mismatch-child",
         Part::TrafficSelectors => "ts-mismatch",
         Part::InternalAddress => "vip-failure",
-        Part::Identity | Part::Authentication | Part::Login | Part::Ppk | Part::Eap | Part::Certificate => {
+        Part::Identity
+        | Part::Authentication
+        | Part::Rounds
+        | Part::Login
+        | Part::Ppk
+        | Part::Eap
+        | Part::Certificate => {
             let refused = NotifyType::AUTHENTICATION_FAILED.to_string();
             let by_peer = failure.theirs.iter().any(|line| line.contains(&refused));
             if by_peer { "local-auth-failed" } else { "peer-auth-failed" }

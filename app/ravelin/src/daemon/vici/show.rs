@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ravelin_config::model::{PolicyEntry, RemoteEntry};
-use ravelin_config::spec::{ActionWord, Afterwards, Beside, EspSpec, Role, XauthSpec};
+use ravelin_config::spec::{ActionWord, Afterwards, Beside, EapSpec, EspSpec, OwnBy, PeerBy, Role, XauthSpec};
 use ravelin_control::Message;
 use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};
@@ -218,16 +218,39 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         None => authentication(theirs, peer, &[], &[]),
     };
     if let Some(eap) = &spec.eap {
-        let (side, user) = match &eap.role {
-            Role::User(user) => (&mut local, names::identity(user)),
-            Role::Authenticator { users, .. } => (&mut remote, users.to_string()),
-        };
-        let first = eap.methods.first().map_or("EAP-RADIUS", |method| method.name());
-        side.put("eap-type", first.trim_start_matches("EAP-"));
-        side.put("eap_id", user);
+        put_user(if eap.initiates() { &mut local } else { &mut remote }, eap);
     }
     shown.put_section("local-1", local);
     shown.put_section("remote-1", remote);
+    for (number, round) in (2..).zip(&spec.rounds.own) {
+        let (class, signer, eap) = match &round.by {
+            OwnBy::Psk(_) => ("pre-shared key", None, None),
+            OwnBy::Signature(signer) => ("public key", Some(signer), None),
+            OwnBy::Certificates(_) => ("public key", None, None),
+            OwnBy::Eap(eap, _) => ("EAP", None, Some(eap)),
+        };
+        let certificates = signer.map_or(&[][..], |signer| &signer.certificates);
+        let mut shown_round = authentication(class, names::identity(&round.id), certificates, &[]);
+        eap.into_iter().for_each(|eap| put_user(&mut shown_round, eap));
+        shown.put_section(&format!("local-{number}"), shown_round);
+    }
+    for (number, round) in (2..).zip(&spec.rounds.peer) {
+        let id = round.peers.to_string();
+        let shown_round = match &round.by {
+            PeerBy::Psk(_) => authentication("pre-shared key", id, &[], &[]),
+            PeerBy::Signature(believed) => {
+                let round = authentication("public key", id, &believed.certificates, &believed.authorities);
+                round.with("revocation", demand(believed.revocation))
+            }
+            PeerBy::Authorities => authentication("public key", id, &[], &[]),
+            PeerBy::Eap(eap, _) => {
+                let mut round = authentication("EAP", id, &[], &[]);
+                put_user(&mut round, eap);
+                round
+            }
+        };
+        shown.put_section(&format!("remote-{number}"), shown_round);
+    }
     match &spec.xauth {
         Some(XauthSpec::Users(_)) => shown.put_section("remote-2", Message::new().with("class", "XAuth")),
         Some(XauthSpec::Login(user)) => {
@@ -248,6 +271,16 @@ pub fn nobody(children: Message) -> Message {
     shown.put("version", "IKEv1/2");
     shown.put_section("children", children);
     shown
+}
+
+/// What is to be said of the user of a round.
+fn put_user(round: &mut Message, eap: &EapSpec) {
+    let first = eap.methods.first().map_or("EAP-RADIUS", |method| method.name());
+    round.put("eap-type", first.trim_start_matches("EAP-"));
+    match &eap.role {
+        Role::User(user) => round.put("eap_id", names::identity(user)),
+        Role::Authenticator { users, .. } => round.put("eap_id", users),
+    }
 }
 
 fn authentication(class: &str, id: String, certificates: &[Certificate], authorities: &[Certificate]) -> Message {

@@ -9,6 +9,7 @@ pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
 pub(crate) mod message_id_sync;
 pub(crate) mod mobike;
+pub(crate) mod multiple_auth;
 pub(crate) mod nat;
 pub(crate) mod ppk;
 pub(crate) mod ppk_intermediate;

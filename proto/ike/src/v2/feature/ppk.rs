@@ -46,7 +46,8 @@ pub(crate) enum Ppking {
 /// Whether the remote is one that names its key in IKE_AUTH.
 fn fits(remote: &Remote) -> bool {
     let eap = matches!(remote.local_auth, LocalAuth::Eap(_)) || matches!(remote.remote_auth, RemoteAuth::Eap(_));
-    !eap && remote.extensions.ppk.exchange != PpkIn::Intermediate
+    // Nor beside several proofs, of which each had another form without the key.
+    !eap && !remote.rounds.are_due() && remote.extensions.ppk.exchange != PpkIn::Intermediate
 }
 
 /// `N(USE_PPK)` of an initiator.

@@ -10,8 +10,8 @@ use crate::v2::message::Payloads;
 
 /// What we announce: the hashes of those remotes whose signatures we verify, or all when we only sign.
 pub(crate) fn notify<'a>(remotes: impl Iterator<Item = &'a Remote> + Clone) -> Option<Payload> {
-    let signs = remotes.clone().any(|remote| matches!(remote.local_auth, LocalAuth::Signature(_)));
-    let mut trusts = remotes.filter_map(|remote| match &remote.remote_auth {
+    let signs = remotes.clone().flat_map(Remote::own_proofs).any(|auth| matches!(auth, LocalAuth::Signature(_)));
+    let mut trusts = remotes.flat_map(Remote::peer_proofs).filter_map(|auth| match auth {
         RemoteAuth::Signature(trust) => Some(trust),
         RemoteAuth::Psk(_) | RemoteAuth::Eap(_) | RemoteAuth::Null => None,
     });

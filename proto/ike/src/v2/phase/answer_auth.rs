@@ -39,7 +39,8 @@ use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
-    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, ppk, resumption, window_size,
+    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth, ppk,
+    resumption, window_size,
 };
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -51,6 +52,8 @@ pub(crate) struct Request {
     pub(crate) remote: Arc<Remote>,
     /// The identity under which we answer.
     pub(crate) id: Id,
+    /// The one that the peer said last.
+    pub(crate) claimed: Id,
     /// To which and from which address it came.
     pub(crate) at: Way,
 }
@@ -131,6 +134,9 @@ impl InitAnswered {
 
     /// The initiator is who it should be; now it is our turn.
     pub(crate) fn proven(self: Box<Self>, ends: Ends, request: Request, core: &mut Core) -> Option<IkeSa> {
+        if request.remote.rounds.are_due() {
+            return self.begin_rounds(ends, request, core);
+        }
         let claim = self.init.responder(&request.id);
         if self.init.resumed.is_some() {
             // RFC 5723 §4.3.3: without a certificate.
@@ -195,7 +201,8 @@ impl InitAnswered {
             let fitting = self
                 .candidates
                 .iter()
-                .filter(|remote| answer_eap::expected(remote) == by_eap && remote.is_nobody() == by_nobody);
+                .filter(|remote| answer_eap::expected(remote) == by_eap && remote.is_nobody() == by_nobody)
+                .filter(|remote| multiple_auth::fits(remote, &payloads, by_eap));
             let taking = fitting.filter(|remote| remote.takes(&id.identity));
             taking.filter(move |remote| remote.asked_for().is_some() == exact)
         };
@@ -207,6 +214,12 @@ impl InitAnswered {
         let Some(remote) = wanted.or(known.first()) else {
             if by_eap && !self.candidates.iter().any(|remote| answer_eap::expected(remote)) {
                 return Err(Error::Violation("no AUTH payload, and EAP is not configured"));
+            }
+            // It is somebody that we know, and wants to prove more or less than we do of it.
+            let taken =
+                self.candidates.iter().find(|remote| remote.takes(&id.identity) && remote.is_nobody() == by_nobody);
+            if let Some(remote) = taken.filter(|remote| !multiple_auth::fits(remote, &payloads, by_eap)) {
+                return Err(multiple_auth::unlike(remote, "another number of proofs (RFC 4739)"));
             }
             let refusal = if by_nobody {
                 let ours = self.candidates.iter().map(|remote| remote.remote_auth.words(&remote.name)).collect();
@@ -220,8 +233,8 @@ impl InitAnswered {
         childless::admit(remote, left_out)?;
         if by_eap {
             ppk::admit_eap(remote, &self.init.ppks)?;
-            let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
-            return Ok((Request { payloads, remote, id, at }, None));
+            let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
+            return Ok((Request { payloads, remote, id, claimed, at }, None));
         }
         let mut auth = payloads.auth()?;
         let judged = ppk::judge(remote, &self.init.ppks, auth, &payloads)?;
@@ -236,8 +249,8 @@ impl InitAnswered {
             let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
-        let (remote, id) = (remote.clone(), Id::new(remote.local_id.clone()));
-        Ok((Request { payloads, remote, id, at }, Some(judged)))
+        let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
+        Ok((Request { payloads, remote, id, claimed, at }, Some(judged)))
     }
 
     /// Answers with AUTH, which ends `answer`, and the rest.
@@ -248,7 +261,7 @@ impl InitAnswered {
         mut answer: Vec<Payload>,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let Request { payloads, remote, at, .. } = request;
+        let Request { payloads, remote, claimed, at, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
         if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
             return self.refuse(ends, &Error::Ticket, at, core);
@@ -306,7 +319,7 @@ impl InitAnswered {
         let until = init.resumed.as_ref().and_then(|session| session.until);
         let authenticated = Authenticated::responder(&remote, core).not_after(until);
         answer.extend(reauthentication::notify(&authenticated, core.now));
-        let claimed = payloads.idi().map_or_else(|_| identities.1.clone(), |id| id.identity.clone());
+        let claimed = claimed.identity;
         let session = resumption::Origin {
             remote: &remote,
             identities: &identities,

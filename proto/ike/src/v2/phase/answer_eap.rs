@@ -14,9 +14,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use ravelin_eap::{Conversation, Proven, Step as Turned};
 use ravelin_types::Instant;
@@ -26,8 +24,9 @@ use ravelin_wire::ike::v2::{Eap, Message, NotifyType, Payload, parse_chain};
 use super::Phase;
 use super::answer_auth::Request;
 use super::answer_init::InitAnswered;
+use super::answer_round::{Heard, Reply};
 use super::asking::{self, Step};
-use crate::auth::{LocalAuth, Now, RemoteAuth};
+use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -36,10 +35,11 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::question::Question;
 use crate::sealed::Sealed;
+use crate::v2::feature::multiple_auth;
 use crate::v2::message::Payloads;
 use crate::v2::rules;
 
-/// We are in an EAP conversation.
+/// IKE_AUTH goes on: in an EAP conversation, or with another proof (`answer_round.rs`).
 pub(crate) struct EapAnswered {
     pub(crate) phase: Box<InitAnswered>,
     /// The request that began it, with what it wants.
@@ -47,7 +47,11 @@ pub(crate) struct EapAnswered {
     /// Away while somebody works on it.
     conversation: Option<Conversation>,
     /// What came of it.
-    proven: Option<Proven>,
+    pub(super) proven: Option<Proven>,
+    /// Whether our next answer proves who we are.
+    pub(super) owes: bool,
+    /// Whether the peer has something left to prove.
+    pub(super) awaits: bool,
     /// Our last answer.
     response: Option<Sealed>,
     /// How often its request came again.
@@ -75,13 +79,18 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
     let conversation = Conversation::with(&eap.server, &user);
     let expire_at = core.now + request.remote.login_time;
-    let phase =
-        EapAnswered { phase, request, conversation: None, proven: None, response: None, repeated: 0, expire_at };
+    let phase = EapAnswered::new(phase, request, expire_at);
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };
     Some(asking::ask(ends, question, Step::ServerTurn(Box::new(phase)), core))
 }
 
 impl EapAnswered {
+    /// Before our first answer.
+    pub(super) fn new(phase: Box<InitAnswered>, request: Request, expire_at: Instant) -> Self {
+        let (conversation, proven, response) = (None, None, None);
+        EapAnswered { phase, request, conversation, proven, owes: true, awaits: true, response, repeated: 0, expire_at }
+    }
+
     pub(crate) fn handle(
         mut self: Box<Self>,
         ends: Ends,
@@ -126,8 +135,9 @@ impl EapAnswered {
             return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
         }
         match payloads.and_then(|payloads| self.next(&payloads)) {
-            Ok(Some(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
-            Ok(None) => self.establish(ends, core),
+            Ok(Heard::Turn(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
+            Ok(Heard::Proof(question)) => Some(asking::ask(ends, question, Step::JudgeRound(self), core)),
+            Ok(Heard::Over) => self.round_over(ends, core),
             Err(error) => self.refuse(ends, &error, None, core),
         }
     }
@@ -154,20 +164,24 @@ impl EapAnswered {
         None
     }
 
-    /// What is to be asked because of the peer's message; `None`: it has proven itself.
-    fn next(&mut self, payloads: &Payloads) -> Result<Option<Question>, Error> {
-        let Some(proven) = &self.proven else {
-            let heard = Some(payloads.eap()?.clone());
-            let conversation = self.conversation.take().ok_or(Error::Violation("an EAP message out of turn"))?;
-            return Ok(Some(Question::Converse { conversation: Box::new(conversation), heard }));
-        };
-        let auth = payloads.auth()?;
-        let claim = self.phase.init.initiator(self.request.payloads.idi()?);
-        claim.judge_shared(self.phase.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
-            let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
-            Error::eap(Some(theirs), None)
-        })?;
-        Ok(None)
+    /// What the peer's message comes to.
+    fn next(&mut self, payloads: &Payloads) -> Result<Heard, Error> {
+        if let Some(proven) = &self.proven {
+            let auth = payloads.auth()?;
+            let claim = self.phase.init.initiator(&self.request.claimed);
+            claim.judge_shared(self.phase.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
+                let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
+                Error::eap(Some(theirs), None)
+            })?;
+            return multiple_auth::settle(&self.request.remote, payloads).map(|()| Heard::Over);
+        }
+        match self.conversation.take() {
+            Some(conversation) => {
+                let heard = Some(payloads.eap()?.clone());
+                Ok(Heard::Turn(Question::Converse { conversation: Box::new(conversation), heard }))
+            }
+            None => self.begin_round(payloads),
+        }
     }
 
     /// What comes of our turn.
@@ -180,21 +194,12 @@ impl EapAnswered {
         match turned {
             Turned::Say(eap) => {
                 self.conversation = Some(conversation);
-                if self.response.is_some() {
-                    return self.say(ends, &[Payload::Eap(eap)], core);
-                }
-                let init = &self.phase.init;
-                let claim = init.responder(&self.request.id);
-                match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.hashes.as_deref()) {
-                    Now::Known(auth) => self.greet(ends, auth, eap, core),
-                    Now::Ask(question) => Some(asking::ask(ends, question, Step::SignGreeting(self, eap), core)),
-                }
+                self.reply(ends, Reply::Eap(Some(eap)), core)
             }
             Turned::Done { last, outcome: Ok(proven) } => match self.admits(&proven) {
                 Ok(()) => {
                     self.proven = Some(proven);
-                    let last: Vec<Payload> = last.into_iter().map(Payload::Eap).collect();
-                    self.say(ends, &last, core)
+                    self.reply(ends, Reply::Eap(last), core)
                 }
                 Err(error) => self.refuse(ends, &error, None, core),
             },
@@ -215,20 +220,7 @@ impl EapAnswered {
         }
     }
 
-    /// `HDR, SK {IDr, [CERT], [AUTH], EAP}`
-    pub(crate) fn greet(
-        self: Box<Self>,
-        ends: Ends,
-        auth: Option<Payload>,
-        eap: Eap,
-        core: &mut Core,
-    ) -> Option<IkeSa> {
-        let mut greeting = self.request.head(auth);
-        greeting.push(Payload::Eap(eap));
-        self.say(ends, &greeting, core)
-    }
-
-    fn say(mut self: Box<Self>, ends: Ends, payloads: &[Payload], core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn say(mut self: Box<Self>, ends: Ends, payloads: &[Payload], core: &mut Core) -> Option<IkeSa> {
         let init = &mut self.phase.init;
         let header = ends.header(ExchangeType::IKE_AUTH, true, init.next_id);
         match init.protection.seal(&header, payloads, &mut *core.rng) {
@@ -245,18 +237,6 @@ impl EapAnswered {
                 None
             }
         }
-    }
-
-    /// It is the user; the rest is as without EAP.
-    fn establish(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        let EapAnswered { phase, mut request, proven, .. } = *self;
-        let proven = proven?;
-        let claim = phase.init.responder(&request.id);
-        let auth = claim.prove_shared(phase.init.algs.prf, claim.after_eap(&proven.msk));
-        let mut remote = Remote::clone(&request.remote);
-        remote.remote_id = ravelin_eap::identity(&proven.user);
-        request.remote = Arc::new(remote);
-        phase.establish(ends, request, vec![auth], core)
     }
 
     /// Refuses the whole, with an EAP message where there is one.

@@ -44,7 +44,7 @@ use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
-use crate::v2::feature::{childless, nat, ppk, redirect, signature_hashes};
+use crate::v2::feature::{childless, multiple_auth, nat, ppk, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
 
@@ -337,7 +337,8 @@ fn build(
     }
     let hashes = signature_hashes::read(payloads);
     // RFC 7427 §4: an initiator that verifies no signature says nothing itself, and may sign all the same.
-    let may_sign = candidates.iter().any(|remote| matches!(remote.remote_auth, RemoteAuth::Signature(_)));
+    let may_sign =
+        candidates.iter().any(|remote| remote.peer_proofs().any(|auth| matches!(auth, RemoteAuth::Signature(_))));
     if hashes.is_some() || may_sign {
         answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
     }
@@ -349,9 +350,10 @@ fn build(
         answer.push(intermediate::notify());
     }
     answer.extend(childless::answer(&candidates));
+    answer.extend(multiple_auth::answer(&candidates));
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
-        answer.extend(remote.remote_auth.requests(&core.crypto));
+        answer.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
     }
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
     let init = InitExchange {
@@ -371,6 +373,7 @@ fn build(
         ppks,
         plain: None,
         childless: false,
+        multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
         next_id: 1,

@@ -78,6 +78,7 @@ pub(super) fn build(
         ppks: Ppking::No,
         plain: None,
         childless: false,
+        multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
         next_id: 1,
@@ -119,7 +120,7 @@ impl InitAnswered {
             let theirs = vec!["AUTH that is not of the keys of the ticket".into()];
             Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
         })?;
-        let id = Id::new(ours.clone());
-        Ok((Request { payloads, remote, id, at }, Some(Now::Known(()))))
+        let (claimed, id) = (id.clone(), Id::new(ours.clone()));
+        Ok((Request { payloads, remote, id, claimed, at }, Some(Now::Known(()))))
     }
 }

@@ -4,6 +4,7 @@
 //!   initiator   IKE_SA_INIT ─► Sign ─► AuthRequested ─► Judge ─► Established
 //!   responder   InitAnswered ─► Judge ─► Sign ─► Established
 //!   with EAP    AuthRequested ◄─► Converse;  InitAnswered ─► Converse ─► Sign ─► EapAnswered ◄─► Converse
+//!   in rounds   AuthRequested ◄─► Sign, Judge;  EapAnswered ◄─► Judge, Sign
 //! ```
 //! The peer's message comes again meanwhile, or not; it changes nothing. Without an answer in
 //! [`limits::ANSWER`] the IKE SA ends.
@@ -13,12 +14,13 @@ use alloc::vec::Vec;
 
 use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_wire::ike::v2::{Auth, AuthMethod, Eap, EapCode, Payload};
+use ravelin_wire::ike::v2::{Auth, AuthMethod, EapCode, Payload};
 
 use super::Phase;
 use super::answer_auth::Request;
 use super::answer_eap::EapAnswered;
 use super::answer_init::InitAnswered;
+use super::answer_round::Reply;
 use super::auth::{AuthRequested, Unsigned};
 use crate::context::Core;
 use crate::error::Error;
@@ -50,8 +52,12 @@ pub(crate) enum Step {
     PeerTurn(Box<AuthRequested>, EapCode),
     /// Our turn as the one who asks.
     ServerTurn(Box<EapAnswered>),
-    /// Our AUTH as responder that begins an EAP conversation with this message.
-    SignGreeting(Box<EapAnswered>, Eap),
+    /// A further proof of the initiator.
+    JudgeRound(Box<EapAnswered>),
+    /// Our AUTH as responder in an answer that is not the only one.
+    SignReply(Box<EapAnswered>, Reply),
+    /// A further AUTH of ours as initiator.
+    SignRound(Box<AuthRequested>),
 }
 
 /// Asks, and waits in this phase for the answer.
@@ -87,10 +93,17 @@ impl Asking {
             (Step::PeerTurn(phase, heard), Answer::Conversed(turned)) => phase.turned(ends, *turned, heard, core),
             (Step::PeerTurn(phase, _), other) => phase.unsaid(ends, words(other), true, core),
             (Step::ServerTurn(phase), Answer::Conversed(turned)) => phase.turned(ends, *turned, core),
-            (Step::SignGreeting(phase, eap), Answer::Signed(proof)) => phase.greet(ends, Some(auth(proof)), eap, core),
-            (Step::ServerTurn(phase) | Step::SignGreeting(phase, _), other) => {
+            (Step::JudgeRound(phase), Answer::Proven) => phase.round_over(ends, core),
+            (Step::JudgeRound(phase), other) => {
+                let error = Error::unproven(words(other), &phase.request.remote.name);
+                phase.refuse(ends, &error, None, core)
+            }
+            (Step::SignReply(phase, reply), Answer::Signed(proof)) => phase.prove(ends, Some(auth(proof)), reply, core),
+            (Step::ServerTurn(phase) | Step::SignReply(phase, _), other) => {
                 phase.refuse(ends, &Error::credential(words(other)), None, core)
             }
+            (Step::SignRound(phase), Answer::Signed(proof)) => phase.prove_round(ends, Some(auth(proof)), core),
+            (Step::SignRound(phase), other) => phase.refuse(&ends, &Error::credential(words(other)), true, core),
         }
     }
 
@@ -122,21 +135,25 @@ impl Asking {
         core.withdraw(self.op);
         match &self.step {
             Step::SignRequest(unsigned) => unsigned.abandon(core),
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => phase.abandon(core),
-            Step::JudgeRequest(..) | Step::SignResponse(..) | Step::ServerTurn(_) | Step::SignGreeting(..) => {}
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.abandon(core),
+            Step::JudgeRequest(..)
+            | Step::SignResponse(..)
+            | Step::ServerTurn(_)
+            | Step::JudgeRound(_)
+            | Step::SignReply(..) => {}
         }
     }
 
     /// Whether the peer has yet to prove who it is.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.step, Step::JudgeRequest(..) | Step::ServerTurn(_) | Step::SignGreeting(..))
+        matches!(self.step, Step::JudgeRequest(..) | Step::ServerTurn(_) | Step::JudgeRound(_) | Step::SignReply(..))
     }
 
     pub(crate) fn remote_name(&self) -> &str {
         match &self.step {
             Step::SignRequest(unsigned) => &unsigned.remote.name,
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => &phase.remote.name,
-            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => &phase.request.remote.name,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => &phase.remote.name,
+            Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => &phase.request.remote.name,
             Step::JudgeRequest(_, request) | Step::SignResponse(_, request) => &request.remote.name,
         }
     }
@@ -144,8 +161,8 @@ impl Asking {
     pub(crate) fn suite(&self) -> IkeSuite {
         match &self.step {
             Step::SignRequest(unsigned) => unsigned.init.suite,
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => phase.suite,
-            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => phase.phase.suite,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.suite,
+            Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => phase.phase.suite,
             Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
         }
     }
@@ -153,8 +170,10 @@ impl Asking {
     pub(crate) fn protection(&self) -> &Protection {
         match &self.step {
             Step::SignRequest(unsigned) => &unsigned.init.protection,
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => &phase.init.protection,
-            Step::ServerTurn(phase) | Step::SignGreeting(phase, _) => &phase.phase.init.protection,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => &phase.init.protection,
+            Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => {
+                &phase.phase.init.protection
+            }
             Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => &phase.init.protection,
         }
     }
@@ -163,8 +182,12 @@ impl Asking {
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
         match &mut self.step {
             Step::SignRequest(unsigned) => Some(&mut unsigned.wants),
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) => Some(&mut phase.wants),
-            Step::JudgeRequest(..) | Step::SignResponse(..) | Step::ServerTurn(_) | Step::SignGreeting(..) => None,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => Some(&mut phase.wants),
+            Step::JudgeRequest(..)
+            | Step::SignResponse(..)
+            | Step::ServerTurn(_)
+            | Step::JudgeRound(_)
+            | Step::SignReply(..) => None,
         }
     }
 }

@@ -7,7 +7,7 @@
 //!                             <--  HDR, SK {IDr, AUTH, N(error)}     the IKE SA without the Child SA
 //!                             <--  HDR, SK {N(error)}                nothing
 //! ```
-//! With EAP there are more of them: `eap.rs`.
+//! With EAP there are more of them (`eap.rs`), and with several proofs (`round.rs`).
 //! Read RFC 7296 §1.2, §2.15 and §2.21.2 before changing this file.
 
 use alloc::boxed::Box;
@@ -48,7 +48,8 @@ use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{
-    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, ppk, window_size,
+    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth, ppk,
+    window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -81,6 +82,10 @@ pub(crate) struct AuthRequested {
     pub(crate) init: InitExchange,
     /// The Child SA in the request, if there is one.
     pub(super) offer: Option<ChildOffer>,
+    /// Whether the response brings a proof of the responder.
+    pub(super) awaits: bool,
+    /// Who the responder last said it is.
+    pub(super) peer: Option<Id>,
 }
 
 /// Goes on from IKE_SA_INIT.
@@ -94,7 +99,8 @@ pub(crate) fn request(
     let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());
     // What was mixed into the keys of an IKE SA that is resumed is in them.
     let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, &init.ppks) };
-    let (ppk, left_out) = match chosen.and_then(|ppk| Ok((ppk, left_out?))) {
+    let able = multiple_auth::admit(&remote, init.multiple);
+    let (ppk, left_out) = match able.and(chosen).and_then(|ppk| Ok((ppk, left_out?))) {
         Ok(chosen) => chosen,
         Err(error) => {
             let policy = wants.first().map(|want| want.policy);
@@ -196,10 +202,12 @@ impl Unsigned {
         payloads.extend(initial_contact::notify(&remote, core));
         if init.resumed.is_none() {
             payloads.extend(remote.local_auth.certificates());
-            payloads.extend(remote.remote_auth.requests(&core.crypto));
+            payloads.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
             payloads.extend(eap::only(&remote));
         }
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
+        payloads.extend(multiple_auth::offer(&remote));
+        payloads.extend(auth.as_ref().and_then(|_| multiple_auth::announce(&remote)));
         payloads.extend(auth);
         // RFC 6290 §4.2: behind AUTH, and in the first request where EAP follows.
         payloads.extend(crash_detection::give(&remote, ends.spis(), core));
@@ -221,7 +229,8 @@ impl Unsigned {
                 core.send(ends.way(), &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);
                 let turn = if init.resumed.is_some() { Turn::Whole } else { Turn::first(&remote) };
-                let phase = AuthRequested { remote, wants, retry, suite: init.suite, turn, init, offer };
+                let suite = init.suite;
+                let phase = AuthRequested { remote, wants, retry, suite, turn, init, offer, awaits: true, peer: None };
                 Some(Phase::AuthRequested(Box::new(phase)).with(ends))
             }
             Err(unfit) => {
@@ -319,10 +328,10 @@ impl AuthRequested {
             Ok(payloads) => payloads,
             Err(error) => return self.refuse(&ends, &error, true, core),
         };
-        match self.turn {
-            Turn::Talk(..) => return self.hear(ends, &payloads, core),
-            Turn::Proof(..) if payloads.auth().is_ok() => return self.proof(ends, &payloads, core),
-            Turn::Whole | Turn::Greeting | Turn::Proof(..) => {}
+        // The key of EAP proves the responder, too; a further proof of it says who it is.
+        let by_eap = matches!(self.turn, Turn::Proof(_)) && payloads.idr().is_err();
+        if !self.awaits || by_eap {
+            return self.heard(ends, &payloads, core);
         }
         // Without AUTH it is a refusal of the whole; with it only the Child SA is concerned.
         if payloads.auth().is_err()
@@ -332,7 +341,11 @@ impl AuthRequested {
             return self.refuse(&ends, &error, false, core);
         }
         // RFC 5685 §6: a gateway that sends us away has to prove who it is, and does not begin EAP.
-        let begins = matches!(self.turn, Turn::Greeting) && redirect::told(&self.remote, &payloads).is_none();
+        let first = self.peer.is_none();
+        let begins = first && matches!(self.turn, Turn::Greeting) && redirect::told(&self.remote, &payloads).is_none();
+        if let Some(id) = payloads.idr().ok().filter(|id| !first && self.remote.takes(&id.identity)) {
+            self.remote = self.remote.for_peer(ends.local.ip(), &id.identity);
+        }
         let rule = if begins { rules::EAP_GREETING } else { rules::AUTH_RESPONSE };
         let required = rules::require(&payloads, rule).and_then(|()| self.settle_ppk(&payloads));
         match required.and_then(|()| self.verify(&payloads)) {
@@ -391,22 +404,15 @@ impl AuthRequested {
         None
     }
 
-    /// The responder is who it should be.
-    pub(crate) fn proven(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
-        // RFC 5685 §6: in the first response or the last, and only from a gateway that has proven who it is.
+    /// Both sides have proven all that they have to.
+    pub(super) fn establish(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
         let elsewhere = redirect::told(&self.remote, payloads);
-        if matches!(self.turn, Turn::Greeting) {
-            return match elsewhere {
-                Some(to) => self.sent_away(ends, to, core),
-                None => self.begin_eap(ends, payloads, core),
-            };
-        }
         if let Some(grant) = configuration::granted(&self.remote, payloads).filter(|_| elsewhere.is_none()) {
             core.borrow(&ends, &self.remote, grant);
         }
         let child =
             self.offer.as_ref().filter(|_| elsewhere.is_none()).map(|offer| self.child(offer, &ends, payloads, core));
-        let peer = self.peer(payloads).map_or(&self.remote.remote_id, |id| &id.identity);
+        let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
         let peer = self.remote.proved(peer);
         let AuthRequested { remote, wants, init, offer, .. } = *self;
         let resumed = init.resumed.is_some();
@@ -472,14 +478,6 @@ impl AuthRequested {
         Box::new(established).go_on(ends, core)
     }
 
-    /// Who the responder is: it says so in its first response.
-    fn peer<'a>(&'a self, payloads: &'a Payloads) -> Result<&'a Id, Error> {
-        match &self.turn {
-            Turn::Proof(_, id) => Ok(id),
-            Turn::Whole | Turn::Greeting | Turn::Talk(..) => payloads.idr(),
-        }
-    }
-
     fn verify(&self, payloads: &Payloads) -> Result<Now<()>, Error> {
         let id = payloads.idr()?;
         // RFC 7296 §1.2: an initiator that wanted another responder closes the IKE SA.
@@ -541,7 +539,8 @@ impl AuthRequested {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        offer.policy.check_peer(&self.remote.proved(&self.peer(payloads)?.identity))?;
+        let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
+        offer.policy.check_peer(&self.remote.proved(peer))?;
         let inside = core.inside(ends, &self.remote);
         let asked = !self.remote.internal.ask.is_empty();
         if inside.ours.is_empty() {

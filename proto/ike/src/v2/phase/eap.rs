@@ -31,7 +31,7 @@ use crate::explain::Part;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::question::Question;
 use crate::retry::Retry;
-use crate::v2::feature::redirect;
+use crate::v2::feature::{multiple_auth, redirect};
 use crate::v2::message::Payloads;
 
 /// What the response to our IKE_AUTH request shall bring.
@@ -41,9 +41,9 @@ pub(crate) enum Turn {
     /// The peer's proof, and the first EAP request.
     Greeting,
     /// An EAP message. The conversation is away while somebody works on it.
-    Talk(Option<Conversation>, Id),
+    Talk(Option<Conversation>),
     /// The peer's proof by what EAP made, and what becomes of the Child SA.
-    Proof(Proven, Id),
+    Proof(Proven),
 }
 
 impl Turn {
@@ -68,14 +68,8 @@ impl AuthRequested {
         let LocalAuth::Eap(client) = &self.remote.local_auth else {
             return self.refuse(&ends, &Error::Misuse("EAP without a user"), true, core);
         };
-        let conversation = Conversation::Peer(Peer::new((**client).clone()));
-        match payloads.idr() {
-            Ok(id) => {
-                self.turn = Turn::Talk(Some(conversation), id.clone());
-                self.hear(ends, payloads, core)
-            }
-            Err(error) => self.refuse(&ends, &error, true, core),
-        }
+        self.turn = Turn::Talk(Some(Conversation::Peer(Peer::new((**client).clone()))));
+        self.hear(ends, payloads, core)
     }
 
     /// The responder, which is who it should be, sends us to another gateway before anybody logs in (RFC 5685 §6): there is
@@ -101,7 +95,7 @@ impl AuthRequested {
             }
         };
         let code = heard.code;
-        let Turn::Talk(conversation, _) = &mut self.turn else {
+        let Turn::Talk(conversation) = &mut self.turn else {
             return self.refuse(&ends, &Error::Violation("an EAP message out of turn"), true, core);
         };
         let Some(conversation) = conversation.take() else { return Some(self.keep(ends)) };
@@ -117,19 +111,18 @@ impl AuthRequested {
         heard: EapCode,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let Turn::Talk(_, id) = &self.turn else { return None };
-        let id = id.clone();
         match turned {
             Turned::Say(eap) => {
-                self.turn = Turn::Talk(Some(conversation), id);
-                self.say(ends, Payload::Eap(eap), core)
+                self.turn = Turn::Talk(Some(conversation));
+                self.say(ends, &[Payload::Eap(eap)], core)
             }
             Turned::Done { outcome: Ok(proven), .. } => {
                 let own = Id::new(self.remote.local_id.clone());
                 let claim = self.init.initiator(&own);
                 let auth = claim.prove_shared(self.init.algs.prf, claim.after_eap(&proven.msk));
-                self.turn = Turn::Proof(proven, id);
-                self.say(ends, auth, core)
+                self.turn = Turn::Proof(proven);
+                let last: Vec<Payload> = [auth].into_iter().chain(multiple_auth::announce(&self.remote)).collect();
+                self.say(ends, &last, core)
             }
             // Whoever said failure knows it.
             Turned::Done { outcome: Err(why), .. } => self.unsaid(ends, why, heard != EapCode::FAILURE, core),
@@ -147,8 +140,8 @@ impl AuthRequested {
 
     /// The last response.
     pub(super) fn proof(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
-        let judged = match &self.turn {
-            Turn::Proof(proven, id) => payloads.auth().and_then(|auth| {
+        let judged = match (&self.turn, &self.peer) {
+            (Turn::Proof(proven), Some(id)) => payloads.auth().and_then(|auth| {
                 let claim = self.init.responder(id);
                 claim.judge_shared(self.init.algs.prf, claim.after_eap(&proven.msk), auth).map_err(|_| {
                     let theirs = alloc::format!("AUTH by {} that is not of the key of {}", auth.method, proven.method);
@@ -158,16 +151,21 @@ impl AuthRequested {
             _ => Err(Error::Violation("AUTH out of turn")),
         };
         match judged {
-            Ok(()) => self.proven(ends, payloads, core),
-            Err(error) => self.refuse(&ends, &error, true, core),
+            Ok(()) => self.round_over(ends, payloads, core),
+            Err(error) => {
+                let refusal = payloads.refusal().filter(|_| payloads.auth().is_err());
+                let tell = refusal.is_none();
+                let error = refusal.map_or(error, |refusal| self.refused(refusal));
+                self.refuse(&ends, &error, tell, core)
+            }
         }
     }
 
     /// Sends the next IKE_AUTH request.
-    fn say(mut self: Box<Self>, ends: Ends, payload: Payload, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn say(mut self: Box<Self>, ends: Ends, payloads: &[Payload], core: &mut Core) -> Option<IkeSa> {
         self.init.next_round();
         let header = ends.header(ExchangeType::IKE_AUTH, false, self.init.next_id);
-        match self.init.protection.seal(&header, &[payload], &mut *core.rng) {
+        match self.init.protection.seal(&header, payloads, &mut *core.rng) {
             Ok(message) => {
                 core.send(ends.way(), &message, 0);
                 self.retry = Retry::new(message, self.remote.retransmission, core.now);

@@ -41,6 +41,8 @@ pub(crate) struct InitExchange {
     pub(crate) plain: Option<IkeKeys>,
     /// Whether the responder takes an IKE_AUTH request without a Child SA (RFC 6023).
     pub(crate) childless: bool,
+    /// Whether the responder takes several proofs of one side (RFC 4739).
+    pub(crate) multiple: bool,
     /// Whether the initiator follows to another gateway (RFC 5685); as the responder sees it.
     pub(crate) redirects: bool,
     /// Whether both sides do NAT traversal.

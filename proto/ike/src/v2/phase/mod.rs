@@ -12,6 +12,7 @@
 //!   auth.rs      HDR, SK {IDi, AUTH, SAi2, TSi, TSr}  -->      AuthRequested
 //!                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
 //!   eap.rs       between the two, HDR, SK {EAP} both ways      AuthRequested; answer_eap.rs: EapAnswered
+//!   round.rs     and where one proof of a side is not all      the same two; answer_round.rs
 //!   asking.rs    between the two, where somebody outside signs or judges
 //!   established.rs   everything after, by exchange/
 //! ```
@@ -21,6 +22,7 @@ pub(crate) mod answer_auth;
 pub(crate) mod answer_eap;
 pub(crate) mod answer_init;
 pub(crate) mod answer_resume;
+pub(crate) mod answer_round;
 pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod eap;
@@ -29,6 +31,7 @@ pub(crate) mod exchanging;
 pub(crate) mod init_exchange;
 pub(crate) mod intermediate;
 pub(crate) mod opening;
+pub(crate) mod round;
 pub(crate) mod sa_init;
 
 use alloc::boxed::Box;

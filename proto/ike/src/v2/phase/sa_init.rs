@@ -45,7 +45,7 @@ use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{Held, Tickets};
-use crate::v2::feature::{childless, nat, ppk, ppk_intermediate, redirect, signature_hashes};
+use crate::v2::feature::{childless, multiple_auth, nat, ppk, ppk_intermediate, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -491,6 +491,7 @@ impl InitRequested {
             },
             plain: None,
             childless: childless::supported(payloads),
+            multiple: multiple_auth::supported(payloads),
             redirects: false,
             nat_traversal: detected.is_some(),
             next_id: 1,

@@ -32,6 +32,7 @@ mod redirect;
 mod rekey;
 mod rekey_ike;
 mod resumption;
+mod rounds;
 mod signature;
 mod slow;
 mod storm;
