@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ravelin_crypto::signature::{PrivateKey, Signatures};
+use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{BadContainer, Contents};
 use ravelin_pkcs11::Trouble;
 use ravelin_pki::auth::{Credential, Trust};
@@ -309,8 +309,14 @@ pub fn subject(certificate: &Certificate, file: &Path) -> Result<Identity, Paper
 
 fn private_key(pkcs8: &Secret, file: &Path) -> Result<Arc<dyn PrivateKey>, PaperError> {
     let bad = || PaperError::Container(file.to_owned(), BadContainer::BadKey);
-    let signatures: &dyn Signatures = ravelin_crypto_aws_lc::PROVIDER.signatures.ok_or_else(bad)?;
-    signatures.private_key(pkcs8.expose()).map(Arc::from).map_err(|_| bad())
+    readied(pkcs8).ok_or_else(bad)
+}
+
+/// Readies a private key: by AWS-LC, or by the portable provider if it is of a kind that only that one has. `None`: neither.
+fn readied(pkcs8: &Secret) -> Option<Arc<dyn PrivateKey>> {
+    let providers = [&ravelin_crypto_aws_lc::PROVIDER, &ravelin_crypto_rustcrypto::PROVIDER];
+    let mut keys = providers.iter().filter_map(|provider| provider.signatures?.private_key(pkcs8.expose()).ok());
+    keys.next().map(Arc::from)
 }
 
 fn read(path: &Path, passphrase: Option<&Secret>) -> Result<Contents, PaperError> {

@@ -19,7 +19,7 @@ pub struct Contents {
     pub crls: Vec<Vec<u8>>,
     /// Public keys, each a SubjectPublicKeyInfo.
     pub public_keys: Vec<Vec<u8>>,
-    /// Private keys, each PKCS #8 without a passphrase.
+    /// Private keys, each PKCS #8 without a passphrase; those of kinds that are not built in here as they came.
     pub private_keys: Vec<Secret>,
 }
 
@@ -57,7 +57,13 @@ impl Contents {
                 "X509 CRL" => contents.crls.push(block.data.to_vec()),
                 "PUBLIC KEY" => contents.public_keys.push(block.data.to_vec()),
                 _ if block.has_header => return Err(BadContainer::OldEncryption),
-                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => contents.key(sys::any_private(&block.data))?,
+                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => match sys::any_private(&block.data) {
+                    // Another provider may have keys of its kind.
+                    None if block.label == "PRIVATE KEY" => {
+                        contents.private_keys.push(Secret::from(&block.data[..]));
+                    }
+                    key => contents.key(key)?,
+                },
                 "ENCRYPTED PRIVATE KEY" => contents.encrypted(&block.data, passphrase)?,
                 _ => {}
             }
@@ -124,10 +130,13 @@ impl fmt::Display for BadContainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadContainer::NeedsPassphrase => "the key is under a passphrase; give it, or take the key out of it",
-            BadContainer::WrongPassphrase => "the passphrase is not the right one, or the file is damaged",
+            BadContainer::WrongPassphrase => {
+                "the passphrase is not the right one, the file is damaged, or the key is of a kind that is not read \
+                                            under a passphrase (Ed448)"
+            }
             BadContainer::BadKey => {
-                "the private key cannot be read; RSA, ECDSA (P-256, P-384, P-521), Ed25519 and \
-                                     ML-DSA keys are built in"
+                "the private key cannot be read; RSA, ECDSA (P-256, P-384, P-521), Ed25519, \
+                                     ML-DSA and, in PEM without a passphrase, Ed448 keys are built in"
             }
             BadContainer::OldEncryption => {
                 "the key is encrypted as OpenSSL did before PKCS #8; convert it: openssl \

@@ -1,6 +1,7 @@
 //! The portable crypto provider, on the crates of the RustCrypto project: no C compiler, no std.
 //!
-//! It has the packet algorithms, the pseudorandom functions, and of key exchange Curve448 alone. What RFC 8221 and RFC 8247 tell
+//! It has the packet algorithms, the pseudorandom functions, and of key exchange and signatures Curve448 and
+//! Ed448 alone. What RFC 8221 and RFC 8247 tell
 //! implementations not to offer is in a list of its own, [`provider_with_legacy`], for operators who asked for it by
 //! name. It never decides which algorithm is used, and never keeps a key longer than its owner. This file holds the
 //! lists; each family has a file of its own. Read `aead.rs` first: the shape of the others is the same.
@@ -13,6 +14,7 @@ mod aead;
 mod cbc;
 mod ctr;
 mod curve448;
+mod ed448;
 mod gmac;
 mod mac;
 mod null;
@@ -62,7 +64,7 @@ pub static PROVIDER: CryptoProvider = CryptoProvider {
     ],
     ke: &[&curve448::CURVE448],
     sha1: mac::sha1,
-    signatures: None,
+    signatures: Some(&ed448::SIGNATURES),
     batch: None,
 };
 

@@ -4,8 +4,9 @@ use ravelin_crypto::signature::{HashAlg, KeyKind, SignatureScheme as Ours};
 use rustls::SignatureScheme as Theirs;
 
 /// Best first; `None`: of TLS 1.3 alone is the curve in the scheme, and it must be that of the key.
-const TABLE: [(Theirs, Ours, Option<u16>); 10] = [
+const TABLE: [(Theirs, Ours, Option<u16>); 11] = [
     (Theirs::ED25519, Ours::Ed25519, None),
+    (Theirs::ED448, Ours::Ed448, None),
     (Theirs::ECDSA_NISTP256_SHA256, Ours::Ecdsa(HashAlg::Sha256), Some(256)),
     (Theirs::ECDSA_NISTP384_SHA384, Ours::Ecdsa(HashAlg::Sha384), Some(384)),
     (Theirs::ECDSA_NISTP521_SHA512, Ours::Ecdsa(HashAlg::Sha512), Some(521)),

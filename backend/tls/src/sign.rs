@@ -28,6 +28,7 @@ impl SigningKey for Key {
             KeyKind::Rsa(_) => SignatureAlgorithm::RSA,
             KeyKind::Ecdsa(_) => SignatureAlgorithm::ECDSA,
             KeyKind::Ed25519 => SignatureAlgorithm::ED25519,
+            KeyKind::Ed448 => SignatureAlgorithm::ED448,
             // TLS has no number for it here, so no scheme is chosen.
             KeyKind::MlDsa(_) => SignatureAlgorithm::Unknown(0),
         }

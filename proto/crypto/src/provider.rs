@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use crate::batch::BatchCrypto;
 use crate::encryption::EncrAlg;
-use crate::signature::Signatures;
+use crate::signature::{Both, Signatures};
 
 /// The algorithms of one provider, in its order of preference.
 #[derive(Clone, Copy)]
@@ -85,6 +85,10 @@ impl CryptoProvider {
             integ: Vec::leak(integ),
             prf: Vec::leak(prf),
             ke: Vec::leak(ke),
+            signatures: match (self.signatures, other.signatures) {
+                (Some(own), Some(more)) => Some(Box::leak(Box::new(Both(own, more)))),
+                (own, more) => own.or(more),
+            },
             ..self
         }
     }

@@ -31,6 +31,8 @@ pub enum SignatureScheme {
     Ecdsa(HashAlg),
     /// Ed25519 (RFC 8032).
     Ed25519,
+    /// Ed448 (RFC 8032), with an empty context.
+    Ed448,
     /// ML-DSA (FIPS 204), pure, with an empty context.
     MlDsa(MlDsa),
     /// Of IKEv1: the message is a hash already and is not hashed again. RSA pads it as PKCS #1 v1.5 does, without the name
@@ -58,6 +60,8 @@ pub enum KeyKind {
     Ecdsa(u16),
     /// Ed25519.
     Ed25519,
+    /// Ed448.
+    Ed448,
     /// ML-DSA.
     MlDsa(MlDsa),
 }
@@ -69,7 +73,8 @@ impl KeyKind {
             (KeyKind::Rsa(_), SignatureScheme::RsaPkcs1(_) | SignatureScheme::RsaPss(_))
             | (KeyKind::Ecdsa(_), SignatureScheme::Ecdsa(_))
             | (KeyKind::Rsa(_) | KeyKind::Ecdsa(_), SignatureScheme::Bare)
-            | (KeyKind::Ed25519, SignatureScheme::Ed25519) => true,
+            | (KeyKind::Ed25519, SignatureScheme::Ed25519)
+            | (KeyKind::Ed448, SignatureScheme::Ed448) => true,
             (KeyKind::MlDsa(key), SignatureScheme::MlDsa(scheme)) => key == scheme,
             _ => false,
         }
@@ -83,7 +88,9 @@ impl SignatureScheme {
             SignatureScheme::RsaPkcs1(hash) | SignatureScheme::RsaPss(hash) | SignatureScheme::Ecdsa(hash) => {
                 Some(hash)
             }
-            SignatureScheme::Ed25519 | SignatureScheme::MlDsa(_) | SignatureScheme::Bare => None,
+            SignatureScheme::Ed25519 | SignatureScheme::Ed448 | SignatureScheme::MlDsa(_) | SignatureScheme::Bare => {
+                None
+            }
         }
     }
 }
@@ -101,6 +108,19 @@ pub trait Signatures: Send + Sync {
     /// # Errors
     /// As [`Signatures::public_key`].
     fn private_key(&self, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, BadKey>;
+}
+
+/// The keys of two providers: what the first has not is left to the second.
+pub(crate) struct Both(pub(crate) &'static dyn Signatures, pub(crate) &'static dyn Signatures);
+
+impl Signatures for Both {
+    fn public_key(&self, spki: &[u8]) -> Result<Box<dyn PublicKey>, BadKey> {
+        self.0.public_key(spki).or_else(|_| self.1.public_key(spki))
+    }
+
+    fn private_key(&self, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, BadKey> {
+        self.0.private_key(pkcs8).or_else(|_| self.1.private_key(pkcs8))
+    }
 }
 
 /// A readied public key.
@@ -123,7 +143,8 @@ pub trait PrivateKey: Send + Sync {
     /// The public half, a SubjectPublicKeyInfo in DER.
     fn public_info(&self) -> Vec<u8>;
 
-    /// Signs. The randomness of ECDSA, PSS and ML-DSA is the provider's own, so no two signatures are equal.
+    /// Signs. The randomness of ECDSA, PSS and ML-DSA is the provider's own, so no two signatures are equal; those of Ed25519
+    /// and Ed448 need none.
     ///
     /// # Errors
     /// When the key does not make signatures of this scheme, or the token does not sign.
@@ -174,6 +195,7 @@ impl fmt::Display for SignatureScheme {
             SignatureScheme::RsaPss(hash) => write!(f, "RSA PSS with {hash}"),
             SignatureScheme::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
             SignatureScheme::Ed25519 => f.write_str("Ed25519"),
+            SignatureScheme::Ed448 => f.write_str("Ed448"),
             SignatureScheme::MlDsa(set) => write!(f, "{}", KeyKind::MlDsa(*set)),
             SignatureScheme::Bare => f.write_str("a signature of IKEv1"),
         }
@@ -186,6 +208,7 @@ impl fmt::Display for KeyKind {
             KeyKind::Rsa(bits) => write!(f, "RSA {bits}"),
             KeyKind::Ecdsa(bits) => write!(f, "ECDSA P-{bits}"),
             KeyKind::Ed25519 => f.write_str("Ed25519"),
+            KeyKind::Ed448 => f.write_str("Ed448"),
             KeyKind::MlDsa(MlDsa::L44) => f.write_str("ML-DSA-44"),
             KeyKind::MlDsa(MlDsa::L65) => f.write_str("ML-DSA-65"),
             KeyKind::MlDsa(MlDsa::L87) => f.write_str("ML-DSA-87"),

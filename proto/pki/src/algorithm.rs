@@ -24,6 +24,7 @@ const PLAIN: &[(SignatureScheme, &str)] = &[
     (Ecdsa(Sha384), "1.2.840.10045.4.3.3"),
     (Ecdsa(Sha512), "1.2.840.10045.4.3.4"),
     (Ed25519, "1.3.101.112"),
+    (SignatureScheme::Ed448, "1.3.101.113"),
     (SignatureScheme::MlDsa(MlDsa::L44), "2.16.840.1.101.3.4.3.17"),
     (SignatureScheme::MlDsa(MlDsa::L65), "2.16.840.1.101.3.4.3.18"),
     (SignatureScheme::MlDsa(MlDsa::L87), "2.16.840.1.101.3.4.3.19"),

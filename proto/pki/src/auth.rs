@@ -459,6 +459,7 @@ impl Credential {
             KeyKind::Ecdsa(384) => [Sha384, Sha512, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
             KeyKind::Ecdsa(_) => [Sha512, Sha384, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
             KeyKind::Ed25519 => vec![SignatureScheme::Ed25519],
+            KeyKind::Ed448 => vec![SignatureScheme::Ed448],
             KeyKind::MlDsa(set) => vec![SignatureScheme::MlDsa(set)],
         };
         if self.sha1 {

@@ -28,6 +28,8 @@ pub enum KeyRule {
     Ecdsa(u32),
     /// Ed25519.
     Ed25519,
+    /// Ed448.
+    Ed448,
 }
 
 /// Signatures of one family with one hash.
@@ -52,6 +54,8 @@ pub enum Family {
     Ecdsa,
     /// Ed25519.
     Ed25519,
+    /// Ed448.
+    Ed448,
 }
 
 impl SchemeRule {
@@ -62,6 +66,7 @@ impl SchemeRule {
             SignatureScheme::RsaPss(_) => matches!(self.family, Family::Any | Family::Rsa | Family::RsaPss),
             SignatureScheme::Ecdsa(_) => matches!(self.family, Family::Any | Family::Ecdsa),
             SignatureScheme::Ed25519 => matches!(self.family, Family::Any | Family::Ed25519),
+            SignatureScheme::Ed448 => matches!(self.family, Family::Any | Family::Ed448),
             SignatureScheme::MlDsa(_) => self.family == Family::Any,
             SignatureScheme::Bare => return true,
         };
@@ -83,7 +88,7 @@ impl Restrictions {
         let takes = |rule: &KeyRule| match (rule, kind) {
             (KeyRule::Rsa(least), KeyKind::Rsa(bits)) => bits >= *least,
             (KeyRule::Ecdsa(least), KeyKind::Ecdsa(bits)) => u32::from(bits) >= *least,
-            (KeyRule::Ed25519, KeyKind::Ed25519) => true,
+            (KeyRule::Ed25519, KeyKind::Ed25519) | (KeyRule::Ed448, KeyKind::Ed448) => true,
             _ => false,
         };
         if self.keys.is_empty() || self.keys.iter().any(takes) { Ok(()) } else { Err(kind.to_string()) }

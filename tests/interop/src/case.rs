@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use ravelin_testkit::papers::Kind;
-
 use crate::papers;
 use crate::peers::Peer;
 use crate::plan::{Nat, Plan};
@@ -48,7 +46,7 @@ pub struct Case {
     /// What runs Ravelin.
     pub own: Own,
     /// The kind of key of its certificates, if it has some.
-    pub papers: Option<Kind>,
+    pub papers: Option<papers::Keys>,
     /// Its key is on a PKCS #11 token, and in no file.
     pub token: bool,
     /// A RADIUS server is beside Ravelin, and asks by this method first.
@@ -142,7 +140,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-type Topology = (String, Peer, Nat, Own, Option<Kind>, bool, Option<String>);
+type Topology = (String, Peer, Nat, Own, Option<papers::Keys>, bool, Option<String>);
 
 fn parse_topology(text: &str) -> Result<Topology> {
     let about =
@@ -165,10 +163,10 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["host", "kernel"] => own = Own::Kernel,
             ["token"] => token = true,
             ["radius", method] => radius = Some(method.to_owned()),
-            ["certificates", word] if let Some(kind) = papers::kind(word) => papers = Some(kind),
+            ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `token`, `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519`"
+                 `token`, `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
             ),
         }
     }

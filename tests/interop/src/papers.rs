@@ -13,27 +13,39 @@
 //! | `ca.crl` | the list that revokes those |
 //!
 //! Certificates are `NAME.pem`, keys `NAME.key`, below `pki`. Each side has its own in the folders where swanctl looks for
-//! their kinds, too.
+//! their kinds, too. Of Ed448, which the crate that makes the others does not know, there are `ca`, `ravelin` and `swan` alone, by
+//! OpenSSL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ravelin_testkit::papers::{self, Kind, Paper};
 
 use crate::plan::Plan;
 
-/// The kind of key by its word in `topology`.
-pub fn kind(word: &str) -> Option<Kind> {
-    Some(match word {
+/// With which keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Keys {
+    /// All of the table, with keys of this kind.
+    Kind(Kind),
+    /// Those that OpenSSL makes.
+    Ed448,
+}
+
+/// The keys by their word in `topology`.
+pub fn keys(word: &str) -> Option<Keys> {
+    Some(Keys::Kind(match word {
         "rsa" => Kind::Rsa,
         "p256" => Kind::P256,
         "p384" => Kind::P384,
         "p521" => Kind::P521,
         "ed25519" => Kind::Ed25519,
+        "ed448" => return Some(Keys::Ed448),
         _ => return None,
-    })
+    }))
 }
 
 /// Where a server on the host that judges has the list.
@@ -43,7 +55,36 @@ const LIST: &str = "http://127.0.0.1:8880/ca.crl";
 const RESPONDER: &str = "http://127.0.0.1:8881";
 
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
-pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
+pub fn write(folder: &Path, plan: &Plan, keys: Keys) -> Result<()> {
+    match keys {
+        Keys::Kind(kind) => write_all(folder, plan, kind),
+        Keys::Ed448 => write_ed448(folder, plan),
+    }
+}
+
+fn write_ed448(folder: &Path, plan: &Plan) -> Result<()> {
+    let pki = folder.join("pki");
+    fs::create_dir_all(&pki)?;
+    for name in ["ca", "ravelin", "swan"] {
+        let mut request = Command::new("openssl");
+        request.current_dir(&pki).args(["req", "-x509", "-newkey", "ed448", "-nodes", "-days", "30", "-subj"]);
+        request.args([&format!("/C=CH/O=Ravelin/CN={name}"), "-addext"]);
+        if name == "ca" {
+            request.args(["basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
+        } else {
+            let names = plan.fill(&format!("subjectAltName=DNS:{{{name}.id}}"), &[])?;
+            request.args([&names, "-addext", "basicConstraints=CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key"]);
+        }
+        let done = request.args(["-out", &format!("{name}.pem"), "-keyout", &format!("{name}.key")]).output()?;
+        ensure!(done.status.success(), "openssl: {}", String::from_utf8_lossy(&done.stderr));
+        let read = |kind: &str| fs::read_to_string(pki.join(format!("{name}.{kind}")));
+        save(folder, name, &read("pem")?, &read("key")?)?;
+    }
+    Ok(())
+}
+
+fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
+    let save = |name: &str, paper: &Paper| save(folder, name, &paper.pem, &paper.key_pem);
     let (ca, stranger) = (papers::root("ca", kind), papers::root("stranger", kind));
     let sub = ca.intermediate("sub", kind);
     let mut revoked = Vec::new();
@@ -51,21 +92,21 @@ pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
         let id = plan.fill(&format!("{{{side}.id}}"), &[])?;
         let mut expired = papers::subject(side, &[&id]);
         expired.not_after = expired.not_before.replace_year(2020)?;
-        save(folder, side, &ca.peer(side, &[&id], kind))?;
-        save(folder, &format!("{side}-sub"), &sub.peer(side, &[&id], kind))?;
-        save(folder, &format!("{side}-old"), &ca.issue(expired, kind))?;
-        save(folder, &format!("{side}-stranger"), &stranger.peer(side, &[&id], kind))?;
+        save(side, &ca.peer(side, &[&id], kind))?;
+        save(&format!("{side}-sub"), &sub.peer(side, &[&id], kind))?;
+        save(&format!("{side}-old"), &ca.issue(expired, kind))?;
+        save(&format!("{side}-stranger"), &stranger.peer(side, &[&id], kind))?;
         let gone = ca.peer(side, &[&id], kind);
-        save(folder, &format!("{side}-gone"), &gone)?;
+        save(&format!("{side}-gone"), &gone)?;
         revoked.push(gone);
         if side == "swan" {
-            save(folder, "swan-listed", &ca.issue(papers::listed_at(papers::subject(side, &[&id]), LIST), kind))?;
+            save("swan-listed", &ca.issue(papers::listed_at(papers::subject(side, &[&id]), LIST), kind))?;
             let answered = papers::answered_at(papers::subject(side, &[&id]), RESPONDER);
-            save(folder, "swan-answered", &ca.issue(answered, kind))?;
+            save("swan-answered", &ca.issue(answered, kind))?;
         }
     }
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
-        save(folder, name, authority)?;
+        save(name, authority)?;
     }
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
     put(&folder.join("pki/ca.crl"), &list)?;
@@ -75,19 +116,19 @@ pub fn write(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-fn save(folder: &Path, name: &str, paper: &Paper) -> Result<()> {
+fn save(folder: &Path, name: &str, pem: &str, key: &str) -> Result<()> {
     let authority = ["ca", "sub", "stranger"].contains(&name);
-    put(&folder.join(format!("pki/{name}.pem")), paper.pem.as_bytes())?;
-    put(&folder.join(format!("pki/{name}.key")), paper.key_pem.as_bytes())?;
+    put(&folder.join(format!("pki/{name}.pem")), pem.as_bytes())?;
+    put(&folder.join(format!("pki/{name}.key")), key.as_bytes())?;
     for side in ["ravelin", "swan"] {
         let beside = folder.join(side);
         // Each trusts what it finds among its authorities, so a stranger is not there.
         if authority && name != "stranger" {
-            put(&beside.join(format!("x509ca/{name}.pem")), paper.pem.as_bytes())?;
+            put(&beside.join(format!("x509ca/{name}.pem")), pem.as_bytes())?;
         // Nor are the certificates of the other: strongSwan believes every certificate that it has itself.
         } else if name.starts_with(side) {
-            put(&beside.join(format!("x509/{name}.pem")), paper.pem.as_bytes())?;
-            put(&beside.join(format!("private/{name}.key")), paper.key_pem.as_bytes())?;
+            put(&beside.join(format!("x509/{name}.pem")), pem.as_bytes())?;
+            put(&beside.join(format!("private/{name}.key")), key.as_bytes())?;
         }
     }
     Ok(())

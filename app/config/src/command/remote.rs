@@ -175,7 +175,7 @@ pub struct RemoteArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     revocation: Revocation,
     /// Keys and signatures of the remote that are accepted, certificates of its chain included: a kind of key (pubkey, rsa,
-    /// rsa/pss, ecdsa, ed25519) with its least length in bits and hashes, as in rsa-4096-ecdsa-384 or pubkey-sha384-sha512;
+    /// rsa/pss, ecdsa, ed25519, ed448) with its least length in bits and hashes, as in rsa-4096-ecdsa-384 or pubkey-sha384-sha512;
     /// ike: in front, as in ike:pubkey-sha384: of its own signature alone
     #[arg(long, value_name = "WORDS", value_parser = restrictions)]
     peer_signatures: Option<Restrictions>,

@@ -146,9 +146,7 @@ impl Loaded {
             self.add_certificate(Certificate::parse(der).map_err(|fault| fault.to_string())?)?;
         }
         let pkcs8 = contents.private_keys.first().ok_or("no private key is in it")?;
-        let signatures = PROVIDER.signatures.ok_or("no signatures are built in")?;
-        let key = signatures.private_key(pkcs8.expose()).map_err(|_| "the private key cannot be read")?;
-        self.put_key(Arc::from(key))
+        self.put_key(super::readied(pkcs8).ok_or("the private key cannot be read")?)
     }
 
     /// Adds a private key on a token. What is returned names the key.

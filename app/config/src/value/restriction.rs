@@ -24,7 +24,10 @@ pub fn restrictions(text: &str) -> Result<Restrictions, BadValue> {
     }
     let mut read = Restrictions::default();
     if let [only] = words.as_slice() {
-        return kind(only).filter(|(family, _)| *family != Family::Ed25519).map(|_| read).ok_or_else(expected);
+        return kind(only)
+            .filter(|(family, _)| !matches!(family, Family::Ed25519 | Family::Ed448))
+            .map(|_| read)
+            .ok_or_else(expected);
     }
     let mut current = None;
     for (word, after) in words.iter().zip(words.iter().skip(1).map(Some).chain([None])) {
@@ -35,6 +38,7 @@ pub fn restrictions(text: &str) -> Result<Restrictions, BadValue> {
                 (Family::Rsa | Family::RsaPss, false) => read.keys.push(KeyRule::Rsa(least.unwrap_or(0))),
                 (Family::Ecdsa, false) => read.keys.push(KeyRule::Ecdsa(least.unwrap_or(0))),
                 (Family::Ed25519, false) => read.keys.push(KeyRule::Ed25519),
+                (Family::Ed448, false) => read.keys.push(KeyRule::Ed448),
                 _ => {}
             }
             continue;
@@ -64,6 +68,7 @@ fn kind(word: &str) -> Option<(Family, bool)> {
         "rsa/pss" => Family::RsaPss,
         "ecdsa" => Family::Ecdsa,
         "ed25519" => Family::Ed25519,
+        "ed448" => Family::Ed448,
         _ => return None,
     };
     Some((family, of_auth))
@@ -79,14 +84,14 @@ fn hash(word: &str) -> Result<Option<HashAlg>, BadValue> {
             Err(BadValue::new(format!("`{word}`: signatures with this hash are not accepted")))
         }
         _ => Err(BadValue::new(format!(
-            "`{word}`: expected pubkey, rsa, rsa/pss, ecdsa, ed25519, sha256, sha384, sha512 or identity"
+            "`{word}`: expected pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448, sha256, sha384, sha512 or identity"
         ))),
     }
 }
 
 fn expected() -> BadValue {
     BadValue::new(
-        "expected a kind of key first: pubkey, rsa, rsa/pss, ecdsa or ed25519, as in rsa-4096-ecdsa-384 or pubkey-sha384",
+        "expected a kind of key first: pubkey, rsa, rsa/pss, ecdsa, ed25519 or ed448, as in rsa-4096-ecdsa-384 or pubkey-sha384",
     )
 }
 
