@@ -14,6 +14,7 @@ mod ppk;
 mod reload;
 mod remote;
 mod rounds;
+pub mod setkey;
 mod xauth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,8 @@ pub struct Model {
     remotes: BTreeMap<(String, u8), RemoteEntry>,
     /// Policies whose keys do not come from IKE.
     keyed: BTreeMap<PolicyId, Keyed>,
+    /// What scripts of setkey(8) have added, from which some of those are made.
+    setkey: setkey::Tables,
     /// Virtual interfaces that are there without policies, by name.
     interfaces: BTreeMap<String, Interface>,
     /// Secrets that were loaded, by name.
@@ -115,6 +118,7 @@ impl Model {
             names: BTreeMap::new(),
             remotes: BTreeMap::new(),
             keyed: BTreeMap::new(),
+            setkey: setkey::Tables::default(),
             interfaces: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keyring: Arc::from([]),
@@ -195,6 +199,7 @@ impl Model {
     pub fn delete_policies(&mut self, which: &Which) -> Result<Vec<PolicyId>, ModelError> {
         let ids: Vec<PolicyId> = match which {
             Which::All => {
+                self.forget_all_entries();
                 let named = self.policies.values().filter(|entry| !entry.automatic).map(|entry| entry.id);
                 named.chain(self.keyed.keys().copied()).collect()
             }

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 pub use token::split;
 use token::{Token, lines};
 
-use crate::command::{self, BadLine, Command};
+use crate::command::{self, BadLine, Command, SetkeyJob};
 use crate::model::{Model, ModelError};
 use crate::remark::{FileError, Place, Remark};
+use crate::setkey;
 
 /// The longest file that is read.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
@@ -153,6 +154,7 @@ impl Reading {
             Command::DeletePolicy(which) => drop(model.delete_policies(&which).map_err(refused)?),
             Command::DeleteRemote(which) => drop(model.delete_remotes(&which).map_err(refused)?),
             Command::Call(called) => self.call(&called, start)?,
+            Command::Setkey(job) if self.setkey(&job, start)? => {}
             _ => self.loaded.commands.push(Later { file: file.to_owned(), place: start, arguments }),
         }
         let notes = parsed.notes.into_iter().map(|message| Remark { file: file.to_owned(), place: start, message });
@@ -175,6 +177,21 @@ impl Reading {
             Err(FileError::Lines(remarks)) => {
                 self.errors.extend(remarks);
                 Ok(())
+            }
+            Err(error) => Err((place, error.to_string())),
+        }
+    }
+
+    /// What a script configures; whether it does, or only lists. Beside what it configures, nobody would see a listing.
+    fn setkey(&mut self, job: &SetkeyJob, place: Place) -> Result<bool, LineError> {
+        match setkey::of(job, None).and_then(|script| self.loaded.model.setkey(&script)) {
+            Ok(carried) => {
+                self.loaded.notes.extend(carried.notes);
+                Ok(carried.changed)
+            }
+            Err(FileError::Lines(remarks)) => {
+                self.errors.extend(remarks);
+                Ok(true)
             }
             Err(error) => Err((place, error.to_string())),
         }

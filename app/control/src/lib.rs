@@ -24,7 +24,10 @@ pub use packet::Packet;
 pub use server::{ClientId, Lost, Request, Server};
 pub use socket::BindError;
 
-/// The command that carries a command line of the daemon's grammar: `argv` (list) and `cwd` (the caller's directory).
+/// The command that carries a command line of the daemon's grammar: `argv` (list), `cwd` (the caller's directory), and
+/// [`INPUT`].
 pub const COMMAND_LINE: &str = "command-line";
+/// The list of that message with the caller's standard input, in pieces, where the command line reads it.
+pub const INPUT: &str = "input";
 /// The event that carries what `ike debug` shows: `number`, which grows by one from event to event, and `text`.
 pub const DEBUG_EVENT: &str = "ike-debug";

@@ -38,6 +38,7 @@ fn bash_completes_by_the_script() {
     };
     assert_eq!(completed("ravelin ips", 1), "ipsec");
     assert_eq!(completed("ravelin ike de", 2), "debug");
+    assert_eq!(completed("ravelin setkey --du", 2), "--dump");
     assert_eq!(completed("ravelin ike debug --tr", 3), "--trace");
     for shell in ["zsh", "fish"] {
         let script = ravelin().args(["completion", shell]).output().expect("ravelin runs");
@@ -57,6 +58,7 @@ fn every_command_has_a_page() {
         ("ravelin-ipsec-policy.1", "outer header"),
         ("ravelin-ike-debug.1", "trace"),
         ("ravelin-ce-x509.1", "certificate"),
+        ("ravelin-setkey.1", "standard input"),
     ] {
         let read = fs::read_to_string(directory.join(page)).expect(page);
         assert!(read.contains(".SH NAME") && read.contains(word), "{page}: {read}");
@@ -72,6 +74,8 @@ fn mistyped_words_are_answered_with_a_likely_one() {
         ("ipsce netstat", "'ipsec'"),
         ("ike remot -v", "'remote'"),
         ("ike debug --trase", "'--trace'"),
+        ("setky -D", "'setkey'"),
+        ("setkey -D --show-key", "'--show-keys'"),
         ("ike debug -t --show publik", "'public'"),
         ("ipsec policy -n p -m tunel -r 10.0.0.1", "tunnel"),
         ("ike remote -n gw -r 10.0.0.1 -d CURVE2519", "CURVE25519"),

@@ -53,6 +53,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("swanctl", operator::swanctl),
+        Decoder::Named("setkey", operator::setkey),
         Decoder::Named("vici-connection", operator::vici_connection),
         Decoder::Named("xfrm", kernel::message),
         Decoder::Named("decode-frame", decoding::frame),

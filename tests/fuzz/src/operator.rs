@@ -5,9 +5,10 @@ use ravelin_config::papers::Loaded;
 use ravelin_config::remark::FileError;
 use ravelin_config::swanctl::reader::Problems;
 use ravelin_config::swanctl::tree::{At, Named, Section, Setting, Values};
-use ravelin_config::{Model, swanctl};
+use ravelin_config::{Model, setkey, swanctl};
 use ravelin_control::packet::{first, framed};
 use ravelin_control::{Message, Packet, Value};
+use ravelin_types::options::SaOptions;
 
 /// A stream of packets: what is accepted is emitted as it was.
 pub fn control(input: &[u8]) {
@@ -55,6 +56,32 @@ pub fn swanctl(input: &[u8]) {
         }
         Err(FileError::Lines(remarks)) => {
             let lines = text.chars().filter(|c| *c == '\n').count() + 1;
+            for remark in remarks {
+                assert!((1..=lines).contains(&remark.place.line) && remark.place.column > 0, "{remark}");
+                assert!(!remark.message.is_empty());
+            }
+        }
+        Err(FileError::Io(..)) => panic!("a text is not read from a file"),
+    }
+}
+
+/// A script of setkey(8): it is taken whole and comes to the same twice, or every mistake has a place in it.
+pub fn setkey(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let file = std::path::Path::new("fuzz");
+    let lines = text.chars().filter(|c| *c == '\n').count() + 1;
+    let mut model = Model::new();
+    match setkey::parse(text, file, SaOptions::default()).and_then(|script| {
+        model.setkey(&script)?;
+        Ok(script)
+    }) {
+        Ok(script) => {
+            let mut again = model.clone();
+            if again.setkey(&script).is_ok() {
+                assert_eq!(again.keyed().count(), model.keyed().count());
+            }
+        }
+        Err(FileError::Lines(remarks)) => {
             for remark in remarks {
                 assert!((1..=lines).contains(&remark.place.line) && remark.place.column > 0, "{remark}");
                 assert!(!remark.message.is_empty());

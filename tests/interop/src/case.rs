@@ -11,6 +11,7 @@
 //! | `ipsec.conf` | in its place, where the peer is Libreswan: its connection `net` |
 //! | `iked.conf` | in its place, where the peer is OpenIKED: its policy `net`, passive |
 //! | `vpnc.conf` | in its place, where the peer is vpnc |
+//! | `setkey.conf` | a script of setkey(8), which `ravelin.rc` names as `{setkey}` |
 //! | `expect` | the steps, one a line, in the words of [`steps`] |
 
 use std::fs;
@@ -55,6 +56,8 @@ pub struct Case {
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
     pub swan_conf: String,
+    /// A script of setkey(8) that the lines of an `ike_rc` name, as a template.
+    pub setkey: Option<String>,
     /// What is done and asserted, in order.
     pub steps: Vec<Step>,
 }
@@ -133,7 +136,9 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         Peer::Vpnc => read(&folder.join("vpnc.conf"))?,
         Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, token, radius, ravelin, swan_conf, steps })
+    let script = folder.join("setkey.conf");
+    let setkey = if script.exists() { Some(read(&script)?) } else { None };
+    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, token, radius, ravelin, swan_conf, setkey, steps })
 }
 
 fn read(path: &Path) -> Result<String> {

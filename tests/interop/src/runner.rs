@@ -463,7 +463,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         let (own, pki) = (folder.join("ravelin"), folder.join("pki").display().to_string());
         let secret = Ravelin::secret(&own).display().to_string();
         let users = Ravelin::users(&own).display().to_string();
-        let more = [("secret", secret.as_str()), ("users", &users), ("psk", SECRET), ("pki", &pki)];
+        let setkey = Ravelin::setkey(&own, &case.plan, case.setkey.as_deref())?.display().to_string();
+        let more =
+            [("secret", secret.as_str()), ("users", &users), ("psk", SECRET), ("pki", &pki), ("setkey", &setkey)];
         let text = case.plan.fill(case.ravelin.template(), &more)?;
         match case.own {
             Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),

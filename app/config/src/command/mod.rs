@@ -17,6 +17,7 @@ pub mod options;
 mod policy;
 mod pool;
 mod remote;
+mod setkey;
 mod vti;
 mod written;
 mod x509;
@@ -39,6 +40,7 @@ pub use manual::{AddSaArgs, DelSaArgs};
 pub use policy::PolicyArgs;
 pub use pool::PoolArgs;
 pub use remote::RemoteArgs;
+pub use setkey::{ScriptSource, SetkeyArgs, SetkeyJob};
 pub use vti::{VtiShowArgs, VtiVerb};
 pub use written::{interface_line, pool_line};
 pub use x509::X509Args;
@@ -70,6 +72,8 @@ pub enum Verb {
     /// Virtual interfaces, for route-based IPsec
     #[command(subcommand)]
     Vti(VtiVerb),
+    /// Carry out scripts of setkey(8): security associations with keys given by hand, and policies, each of one direction
+    Setkey(SetkeyArgs),
 }
 
 /// `ce ...`
@@ -186,6 +190,8 @@ pub enum Command {
     Call(PathBuf),
     /// `why`
     Why(String),
+    /// `setkey`
+    Setkey(Box<SetkeyJob>),
 }
 
 impl Command {
@@ -214,6 +220,10 @@ impl Command {
             Command::AddSa(spec) => spec.key_files().for_each(see),
             Command::Call(file) => see(file),
             Command::Reload(args) => args.file.iter_mut().for_each(see),
+            Command::Setkey(job) => match &mut job.source {
+                ScriptSource::File(file) => see(file),
+                ScriptSource::Input | ScriptSource::Text(_) => {}
+            },
             _ => {}
         }
         self
@@ -339,6 +349,7 @@ fn interpret(verb: &Verb) -> Result<Parsed, Conflict> {
         Verb::Why(args) => Command::Why(args.peer.clone()),
         Verb::Diff(_) => Command::Diff,
         Verb::Vti(verb) => verb.interpret()?,
+        Verb::Setkey(args) => args.interpret()?,
     };
     Ok(Parsed { command, notes })
 }
@@ -388,7 +399,7 @@ fn explain(error: &clap::Error, arguments: &[String]) -> BadLine {
         ErrorKind::ValueValidation if let (true, Some(bad)) = (is_key, bad_value) => bad.message.clone(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "expected a whole command: ipsec policy|addsa|delsa|netstat|flush, ike remote|pool|netstat|flush|commands|reload|\
-             debug|initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del or diff"
+             debug|initiate|rekey|terminate, ce x509, call, reload, why, vti add|show|del, diff or setkey"
                 .to_owned()
         }
         _ => lines.join("; ").replace(":; ", ": "),

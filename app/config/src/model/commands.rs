@@ -46,6 +46,11 @@ impl Model {
                 None => {}
             }
         }
+        if self.has_scripts() {
+            commands
+                .left_out
+                .push("what scripts of setkey(8) have added: carry them out again with setkey -f".to_owned());
+        }
         let loaded = self.connections().into_iter().map(|name| format!("the connection {name} was loaded"));
         let loaded = loaded.chain(self.secrets().map(|name| format!("the secret {name} was loaded")));
         let pools = self.pools().filter(|spec| spec.loaded);

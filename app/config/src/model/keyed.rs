@@ -11,6 +11,7 @@ use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::transform::IntegId;
 
+use super::setkey::Made;
 use super::{Model, ModelError};
 use crate::command::DelSaArgs;
 use crate::spec::ManualSpec;
@@ -28,6 +29,8 @@ pub struct Keyed {
     pub session: Option<Session>,
     /// How they were given.
     pub spec: Option<ManualSpec>,
+    /// What it was made from, where that was a script of setkey(8).
+    pub made: Option<Made>,
 }
 
 impl Model {
@@ -93,7 +96,7 @@ impl Model {
         let end = |end: IdString| vec![end.bind(&which.protocol)];
         let (local, remote) = (end(which.source), end(which.destination));
         let meant =
-            |keyed: &&Keyed| keyed.session.is_some() && keyed.policy.local == local && keyed.policy.remote == remote;
+            |keyed: &&Keyed| keyed.spec.is_some() && keyed.policy.local == local && keyed.policy.remote == remote;
         let ids: Vec<PolicyId> = self.keyed.values().filter(meant).map(|keyed| keyed.policy.id).collect();
         if ids.is_empty() {
             return Err(ModelError::NoSuchSa);
@@ -121,18 +124,23 @@ impl Model {
         };
         policy.id = id;
         policy.name = format!("spid-{}", id.0);
-        self.keyed.insert(id, Keyed { policy, keying, session, spec: None });
+        self.keyed.insert(id, Keyed { policy, keying, session, spec: None, made: None });
         Ok(id)
     }
 
     /// Removes one of these policies; whether there was one.
     pub fn delete_keyed(&mut self, id: PolicyId) -> bool {
-        self.keyed.remove(&id).is_some()
+        let removed = self.keyed.remove(&id);
+        if let Some(made) = removed.as_ref().and_then(|keyed| keyed.made.as_ref()) {
+            self.forget_entries(made);
+        }
+        removed.is_some()
     }
 
     /// Forgets all SAs that were given by hand; their policies stay.
     pub fn forget_sessions(&mut self) {
         self.keyed.values_mut().for_each(|keyed| (keyed.session, keyed.spec) = (None, None));
+        self.forget_scripted_sas();
     }
 
     /// These policies, in the order of numbers.

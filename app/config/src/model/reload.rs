@@ -49,6 +49,7 @@ impl Model {
             names: automatic.clone().map(|entry| (entry.spec.name.clone(), entry.id)).collect(),
             policies: automatic.map(|entry| (entry.id, entry.clone())).collect(),
             keyed: Default::default(),
+            setkey: fresh.setkey,
             interfaces: fresh.interfaces.iter().map(placed).collect(),
             next_id: self.next_id,
             remotes: fresh.remotes,
@@ -81,10 +82,10 @@ impl Model {
             match known {
                 Some(known) => drop(newer.keyed.insert(known.policy.id, known.clone())),
                 None => {
-                    let Keyed { mut policy, keying, session, spec } = keyed;
+                    let Keyed { mut policy, keying, session, spec, made } = keyed;
                     policy.id = ravelin_types::policy::PolicyId(0);
                     let id = newer.add_keyed(policy, keying, session)?;
-                    newer.keyed.entry(id).and_modify(|keyed| keyed.spec = spec);
+                    newer.keyed.entry(id).and_modify(|keyed| (keyed.spec, keyed.made) = (spec, made));
                 }
             }
         }
@@ -171,6 +172,9 @@ impl Model {
 
 /// Whether an SA by hand is the one that is there: the same traffic under the same SPIs.
 fn is_keyed_like(one: &Keyed, other: &Keyed) -> bool {
+    if one.made.is_some() || other.made.is_some() {
+        return one.made == other.made;
+    }
     let spis = |keyed: &Keyed| {
         let session = keyed.session.as_ref();
         let esp =

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   command ─┐
-//!            ├─► spec ─► model
-//!   swanctl ─┘
+//!   swanctl ─┼─► spec ─► model
+//!   setkey  ─┘
 //! ```
 
 mod eap;
@@ -14,6 +14,7 @@ mod pool;
 mod remote;
 mod rounds;
 mod secret;
+pub mod setkey;
 mod x509;
 
 pub use eap::{Beside, EapSpec, Role};

@@ -3,14 +3,14 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ravelin_config::Verb;
 use ravelin_config::command::{self, BadLine, IkeVerb};
-use ravelin_control::{COMMAND_LINE, Client, Message};
+use ravelin_config::{Verb, setkey};
+use ravelin_control::{COMMAND_LINE, Client, INPUT, Message};
 
 use super::{FAILED, USAGE, debug, fail, wants_json};
 use crate::render;
@@ -35,6 +35,14 @@ pub fn carry_out(socket: &Path, verb: &Verb, argv: &[String], directory: &Path) 
     let mut message = Message::new();
     message.put_list("argv", argv);
     message.put("cwd", directory.display());
+    if let Verb::Setkey(args) = verb
+        && args.reads_input()
+    {
+        match standard_input() {
+            Ok(pieces) => message.put_list(INPUT, pieces),
+            Err(error) => return failed(format_args!("the standard input cannot be taken: {error}")),
+        }
+    }
     if let Verb::Ike(IkeVerb::Debug(args)) = verb
         && args.is_on()
     {
@@ -59,6 +67,23 @@ pub fn carry_out(socket: &Path, verb: &Verb, argv: &[String], directory: &Path) 
         Verb::Call(_) => called(socket, &answer),
         _ => show(if wants_json(verb) { render::json(&answer) } else { render::tables(&answer) }),
     }
+}
+
+/// The standard input up to its end, in pieces that fit into a message.
+fn standard_input() -> io::Result<Vec<String>> {
+    /// Less than a value of a message can hold.
+    const PIECE: usize = 32 * 1024;
+    let mut text = String::new();
+    // One more, so that the daemon sees that it is too long.
+    io::stdin().lock().take(setkey::MAX_LEN as u64 + 1).read_to_string(&mut text)?;
+    let mut pieces = Vec::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(PIECE));
+        pieces.push(piece.to_owned());
+        rest = more;
+    }
+    Ok(pieces)
 }
 
 fn show(text: String) -> u8 {

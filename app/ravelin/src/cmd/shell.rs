@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn help_names_every_command() {
         let text = help(&command::grammar(), &[]);
-        for word in ["ipsec", "ike", "call", "reload", "why", "diff", "ce", "vti"] {
+        for word in ["ipsec", "ike", "call", "reload", "why", "diff", "ce", "vti", "setkey"] {
             assert!(text.lines().any(|line| line.starts_with(word)), "{text}");
         }
         assert!(help(&command::grammar(), &["ike".into(), "debug".into()]).contains("--trace"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ravelin_config::command::{self, Command, FlushIke, FlushIpsec, InitiateArgs, Phase, RekeyArgs, TerminateArgs};
 use ravelin_config::spec::Which;
 use ravelin_config::{Model, ModelError};
-use ravelin_control::{ClientId, Message};
+use ravelin_control::{ClientId, INPUT, Message};
 use ravelin_ike::Command as Ike;
 use ravelin_ike::view::IkeSaView;
 use ravelin_types::dataplane::SaStatus;
@@ -31,16 +31,15 @@ impl<P: Plane> Core<P> {
         };
         let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         let directory = Path::new(message.text("cwd").unwrap_or("/"));
-        self.typed(client, &argv, directory, now)
-    }
-
-    fn typed(&mut self, client: ClientId, argv: &[String], directory: &Path, now: Instant) -> Option<Message> {
-        let parsed = match command::parse(argv) {
+        let parsed = match command::parse(&argv) {
             Ok(parsed) => parsed,
             Err(error) => return Some(failed(error.to_string()).with("usage", "yes")),
         };
-        let command = parsed.command.seen_from(directory);
-        let mut answer = match self.carry_out(client, command, directory, now) {
+        let answer = match (parsed.command.seen_from(directory), message.list(INPUT)) {
+            (Command::Setkey(job), Some(input)) => self.setkey(&job, Some(&input.concat()), now).map(Some),
+            (command, _) => self.carry_out(client, command, directory, now),
+        };
+        let mut answer = match answer {
             Ok(answer) => answer?,
             Err(why) => failed(why),
         };
@@ -90,6 +89,7 @@ impl<P: Plane> Core<P> {
             Command::Why(peer) => self.why(&peer, now)?,
             Command::Reload(args) => self.reload(&args, now)?,
             Command::Call(file) => self.call(&file, now)?,
+            Command::Setkey(job) => self.setkey(&job, None, now)?,
         };
         Ok(Some(answer))
     }

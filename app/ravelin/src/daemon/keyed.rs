@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ravelin_config::Model;
 use ravelin_config::model::keyed::Keyed;
+use ravelin_config::setkey::written;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_ike::Command;
@@ -27,7 +28,7 @@ pub(super) fn session_ops<'a, P: Plane>(
     crypto: &CryptoProvider,
 ) -> Result<Vec<DataPlaneOp>, Refused> {
     let mut ops = Vec::new();
-    for Keyed { policy, session, .. } in keyed {
+    for Keyed { policy, session, made, .. } in keyed {
         let (Some(session), Action::Protect(protection)) = (session, &policy.action) else { continue };
         let local = protection.local.or_else(|| plane.source_towards(protection.remote)).ok_or_else(|| {
             let why = format!(
@@ -36,7 +37,16 @@ pub(super) fn session_ops<'a, P: Plane>(
             );
             Refused { code: ErrorCode::BadParam, why }
         })?;
-        ops.extend(session.sas(policy, local, crypto)?.map(DataPlaneOp::AddSa));
+        let sas =
+            session.sas(policy, local, crypto).map_err(|refused| match made.iter().flat_map(|it| &it.sas).next() {
+                // A script has many SAs: which ones are meant is said.
+                Some(sa) => {
+                    let Refused { code, why } = refused;
+                    Refused { code, why: format!("the SA {} and its like: {why}", written::sa(&sa.name)) }
+                }
+                None => refused,
+            })?;
+        ops.extend(sas.map(DataPlaneOp::AddSa));
     }
     Ok(ops)
 }
@@ -92,6 +102,19 @@ impl<P: Plane> Core<P> {
         let ours = manager.happened(event, &mut Act { core: self, now });
         self.manager = Some(manager);
         ours
+    }
+
+    /// Removes SAs, whoever keyed them.
+    pub(super) fn delete_sas(&mut self, ids: &[SaId], now: Instant) {
+        let named: Vec<PolicyId> = self.model.policies().map(|entry| entry.id).collect();
+        let sas = self.plane.list();
+        let policies = sas.iter().map(|sa| &sa.params).filter(|sa| ids.contains(&sa.id())).map(|sa| sa.policy);
+        let negotiated: std::collections::BTreeSet<PolicyId> = policies.filter(|id| named.contains(id)).collect();
+        // Our IKE tells the peer, and deletes what belongs to the policy.
+        for id in &negotiated {
+            self.command(Command::TerminateChild(Some(*id)), now);
+        }
+        self.delete_keyed_sas(|sa| ids.contains(&sa.id()) && !negotiated.contains(&sa.policy));
     }
 
     /// Removes SAs that our IKE does not know.
@@ -223,15 +246,7 @@ impl<P: Plane> World for Act<'_, P> {
     }
 
     fn delete_sas(&mut self, ids: &[SaId]) {
-        let named: Vec<PolicyId> = self.core.model.policies().map(|entry| entry.id).collect();
-        let sas = self.core.plane.list();
-        let policies = sas.iter().map(|sa| &sa.params).filter(|sa| ids.contains(&sa.id())).map(|sa| sa.policy);
-        let negotiated: std::collections::BTreeSet<PolicyId> = policies.filter(|id| named.contains(id)).collect();
-        // Our IKE tells the peer, and deletes what belongs to the policy.
-        for id in &negotiated {
-            self.core.command(Command::TerminateChild(Some(*id)), self.now);
-        }
-        self.core.delete_keyed_sas(|sa| ids.contains(&sa.id()) && !negotiated.contains(&sa.policy));
+        self.core.delete_sas(ids, self.now);
     }
 
     fn acquire_failed(&mut self, id: PolicyId) {

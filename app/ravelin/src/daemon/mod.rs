@@ -10,6 +10,7 @@
 //!        │         └─────► Event ─► log, failures.rs, waiting.rs (answers that come later)
 //!        └ commands.rs: a command line ─► Model ─► difference ─► Plane; ─► Config ─► Endpoint
 //!                       listings ─► report.rs ─► Message
+//!        └ setkey.rs: a script of setkey(8) ─► Model, likewise
 //!        └ updown.rs ─► script.rs: commands that follow SAs up and down
 //!        └ vici/: the commands and events that strongSwan's clients know
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
@@ -40,6 +41,7 @@ pub mod reload;
 pub mod report;
 pub mod resolver;
 mod script;
+mod setkey;
 pub mod statics;
 mod tap;
 mod token_threads;

@@ -290,7 +290,8 @@ fn drops(counters: &SaCounters) -> [(&'static str, u64); 11] {
     ]
 }
 
-fn put_key(to: &mut Message, name: &str, key: &Secret, show: bool) {
+/// The length of a key, and the key itself where it was asked for.
+pub fn put_key(to: &mut Message, name: &str, key: &Secret, show: bool) {
     to.put(&format!("{name}-len"), key.len());
     if show && !key.is_empty() {
         let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -9,6 +9,7 @@ mod ike;
 mod ipsec;
 mod json;
 mod pool;
+mod setkey;
 mod vti;
 mod why;
 
@@ -71,6 +72,9 @@ pub fn tables(answer: &Message) -> String {
     }
     if let Some(pools) = answer.section("pools") {
         pool::pools(&mut out, pools);
+    }
+    if let Some(listings) = answer.section("setkey") {
+        setkey::listings(&mut out, listings);
     }
     if let Some(failures) = answer.section("failures") {
         ike::unknown_peers(&mut out, failures);

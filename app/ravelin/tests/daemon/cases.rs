@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     ("peers_are_watched_on_a_terminal", debug::peers_are_watched_on_a_terminal),
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
+    ("hosts_are_keyed_by_scripts_of_setkey", keying::hosts_are_keyed_by_scripts_of_setkey),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),
     #[cfg(feature = "ikev2")]
     (

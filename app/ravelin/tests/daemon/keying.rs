@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use ravelin_types::policy::{Domain, PolicyId};
@@ -213,6 +214,61 @@ pub fn hosts_are_keyed_by_hand() -> Result<(), &'static str> {
     assert_eq!(here.ok("ipsec netstat -c").trim(), "");
     let refused = here.ravelin("ipsec delsa -s 10.9.0.1 -d 10.9.0.2 -p tcp");
     assert_eq!(refused.status, Some(1));
+    Ok(())
+}
+
+/// What `setkey` says to a script on its standard input.
+fn setkey(lab: &Lab, script: &str) -> String {
+    let mut command = lab.command("setkey -c");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ravelin runs");
+    child.stdin.take().expect("its input").write_all(script.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("text")
+}
+
+pub fn hosts_are_keyed_by_scripts_of_setkey() -> Result<(), &'static str> {
+    let elsewhere = Elsewhere::new("10.9.0.1/24", "10.9.0.2/24");
+    let (here, there) = (Lab::new("setkey-here"), Lab::elsewhere("setkey-there", &elsewhere));
+    let (key, auth) = ("0123456789abcdef".repeat(2), "a1b2c3d4".repeat(5));
+    // The SAs of both hosts are the same, and so are they to each: who receives and who sends follows from the policies.
+    let sas = format!(
+        "flush; spdflush;
+         add 10.9.0.1 10.9.0.2 esp 0x2002 -m transport -E aes-cbc 0x{key} -A hmac-sha1 0x{auth};
+         add 10.9.0.2 10.9.0.1 esp 0x1001 -m transport -E aes-cbc \"sixteen octets..\" -A hmac-sha1 \"twenty octets of key\";
+         add 10.9.0.1 10.9.0.2 ah 0x2002 -A hmac-sha2-256 \"thirty-two octets are a long key\";
+         add 10.9.0.2 10.9.0.1 ah 0x1001 -A hmac-sha2-256 \"a key is long of thirty-two byte\";\n"
+    );
+    let policies = |local: &str, remote: &str| {
+        format!(
+            "spdadd {local} {remote} tcp -P out ipsec esp/transport//require ah/transport//require;
+             spdadd {remote} {local} tcp -P in ipsec esp/transport//require ah/transport//require;\n"
+        )
+    };
+    here.write("ipsec-tools.conf", &(sas.clone() + &policies("10.9.0.1", "10.9.0.2")));
+    here.write("ike_rc", "setkey -f ipsec-tools.conf\n");
+    let _daemons = [here.daemon("--rc ike_rc"), there.daemon("")];
+    setkey(&there, &(sas + &policies("10.9.0.2", "10.9.0.1")));
+    talk(&elsewhere, || {});
+    assert!(counted(&here, "packets-sealed") > 10 && counted(&there, "packets-sealed") > 10);
+    for lab in [&here, &there] {
+        let listing = lab.ok("setkey -D");
+        assert_eq!(listing.matches("state=mature").count(), 4, "{listing}");
+        assert!(listing.contains("10.9.0.1 10.9.0.2 \n\tah mode=transport spi=8194(0x00002002)"), "{listing}");
+        assert!(!listing.contains("current: 0(bytes)"), "{listing}");
+        assert!(!listing.contains("01234567") && !lab.log().contains("01234567"));
+    }
+    assert!(
+        here.ok("setkey -DP").contains("10.9.0.2[any] 10.9.0.1[any] tcp\n\tin ipsec\n\tesp/transport//require\n\tah/")
+    );
+    let shown = setkey(&there, "get 10.9.0.1 10.9.0.2 esp 0x2002; flush; dump;");
+    assert!(shown.contains("No SAD entries."), "{shown}");
+    let refused = here.ravelin("setkey -f nothing");
+    assert!(refused.status == Some(1) && refused.stderr.contains("cannot read"), "{}", refused.stderr);
+    here.ok("setkey -F");
+    assert_eq!(here.ok("ipsec netstat -c").trim(), "");
+    here.ok("setkey -FP");
+    assert!(!here.ok("setkey -DP").contains("ipsec"));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{Node, Sa, View, append, listing};
 use crate::case::Configuration;
-use crate::plan::{Direction, SECRET};
+use crate::plan::{Direction, Plan, SECRET};
 use crate::process::{Answer, Daemon, Namespace, run, wait_for};
 use crate::token;
 use crate::traffic;
@@ -43,6 +43,17 @@ impl Ravelin {
     /// Where the passwords of users are: that of carol is the secret.
     pub fn users(folder: &Path) -> PathBuf {
         folder.join("users")
+    }
+
+    /// Where the script of setkey(8) is that the `ike_rc` of a case names; it is written, if there is one.
+    pub fn setkey(folder: &Path, plan: &Plan, script: Option<&str>) -> Result<PathBuf> {
+        let file = folder.join("setkey.conf");
+        if let Some(script) = script {
+            fs::create_dir_all(folder)?;
+            fs::write(&file, plan.fill(script, &[])?)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
     }
 
     /// Prepares the daemon `program` on `host`; logs and state go to `folder`.

@@ -61,3 +61,33 @@ fn keys_that_cannot_be_taken_are_located() {
     // What is almost a key is not repeated: the message may go to a log.
     assert!(message.contains("hexadecimal digits") && !message.contains("secretzz"), "{message}");
 }
+
+#[test]
+fn scripts_of_setkey_are_named_or_are_one_statement() {
+    let job = |line: &str| {
+        let Command::Setkey(job) = good(line).command.seen_from(Path::new("/etc")) else { panic!("{line}") };
+        *job
+    };
+    for line in ["setkey -f ipsec.conf", "setkey --file=ipsec.conf"] {
+        assert!(matches!(job(line).source, ScriptSource::File(file) if file == Path::new("/etc/ipsec.conf")), "{line}");
+    }
+    for (line, text) in
+        [("-D", "dump;"), ("-DP", "spddump;"), ("-F", "flush;"), ("-FP", "spdflush;"), ("-P --flush", "spdflush;")]
+    {
+        assert!(matches!(job(&format!("setkey {line}")).source, ScriptSource::Text(found) if found == text), "{line}");
+    }
+    let input = job("setkey -c --short-icv --ah-align64 --show-keys");
+    assert!(matches!(input.source, ScriptSource::Input) && input.show_keys);
+    assert!(input.options.short_icv && input.options.ah_align64);
+    assert_eq!(job("setkey -c").options, SaOptions::default());
+    for (line, words) in [
+        ("setkey", "expected -f FILE, -c (standard input), -D (list) or -F (delete)"),
+        ("setkey -P", "-P goes with -D"),
+        ("setkey -f x -P", "-P goes with -D"),
+        ("setkey -f x -c", "cannot be used with"),
+        ("setkey -D -F", "cannot be used with"),
+    ] {
+        let (_, message) = bad(line);
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}

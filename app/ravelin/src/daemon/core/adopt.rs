@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ravelin_config::Model;
 use ravelin_ike::{Command, Config};
 use ravelin_manage::Refused;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::Proposal;
+use ravelin_types::sa::{SaId, SaParams};
 use ravelin_types::{ErrorCode, Instant};
 
 use super::Core;
@@ -39,13 +40,17 @@ impl<P: Plane> Core<P> {
         // SAs first: a policy finds them when it takes effect.
         let added = newer.keyed().filter(|keyed| self.model.keyed_by_id(keyed.policy.id).is_none());
         let sessions = session_ops(added, &mut self.plane, &self.crypto);
-        let mut ops = sessions.map_err(|error| refused(error.code, error.why))?;
+        let coming = sessions.map_err(|error| refused(error.code, error.why))?;
+        let (replaced, before) = self.replaced(&coming, &newer);
+        let mut ops: Vec<DataPlaneOp> =
+            replaced.iter().map(|sa| DataPlaneOp::DeleteSa(sa.id())).chain(coming).collect();
         ops.extend(self.model.difference(&newer).into_iter().map(|op| self.keep_live(op, &newer)));
         if let Err((failed, error)) = apply_all(self, &ops) {
             let why = refusal(ops.get(failed), &error);
-            self.roll_back(ops.get(..failed).unwrap_or_default());
+            self.roll_back(ops.get(..failed).unwrap_or_default(), &replaced);
             return Err(refused(error.code(), why));
         }
+        self.note_deleted(&replaced.iter().map(SaParams::id).collect::<Vec<_>>(), &before);
         let named = self.model.policies().map(|entry| entry.id).filter(|id| newer.policy_by_id(*id).is_none());
         let keyed = self.model.keyed().map(|keyed| keyed.policy.id).filter(|id| newer.keyed_by_id(*id).is_none());
         let gone: Vec<PolicyId> = named.chain(keyed).collect();
@@ -83,7 +88,23 @@ impl<P: Plane> Core<P> {
         }
     }
 
-    fn roll_back(&mut self, done: &[DataPlaneOp]) {
+    /// SAs that go, and whose names are those of SAs that come: they must go first. All SAs there were, beside.
+    fn replaced(&mut self, coming: &[DataPlaneOp], newer: &Model) -> (Vec<SaParams>, Vec<SaStatus>) {
+        let names = coming.iter().filter_map(|op| match op {
+            DataPlaneOp::AddSa(params) => Some(params.id()),
+            _ => None,
+        });
+        let names: BTreeSet<SaId> = names.collect();
+        if names.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let before = self.plane.list();
+        let goes = |id| self.model.keyed_by_id(id).is_some() && newer.keyed_by_id(id).is_none();
+        let replaced = before.iter().map(|sa| &sa.params).filter(|sa| names.contains(&sa.id()) && goes(sa.policy));
+        (replaced.cloned().collect(), before)
+    }
+
+    fn roll_back(&mut self, done: &[DataPlaneOp], replaced: &[SaParams]) {
         let old: BTreeMap<PolicyId, _> = self.model.spd().into_iter().map(|policy| (policy.id, policy)).collect();
         let interfaces = self.model.interfaces();
         let undo: Vec<DataPlaneOp> = done
@@ -92,6 +113,9 @@ impl<P: Plane> Core<P> {
             .filter_map(|op| {
                 let id = match op {
                     DataPlaneOp::AddSa(params) => return Some(DataPlaneOp::DeleteSa(params.id())),
+                    DataPlaneOp::DeleteSa(id) => {
+                        return replaced.iter().find(|sa| sa.id() == *id).cloned().map(DataPlaneOp::AddSa);
+                    }
                     DataPlaneOp::AddInterface(added) => return Some(DataPlaneOp::DeleteInterface(added.domain)),
                     DataPlaneOp::DeleteInterface(domain) => {
                         return Some(DataPlaneOp::AddInterface(interfaces.get(domain)?.clone()));
