@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::JoinHandle;
 
 use ravelin_engine::Engine;
+use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
@@ -133,6 +134,12 @@ impl Crew {
             }
         }
         Err(error)
+    }
+
+    /// Tells who will have an inbound SA that it is on offer.
+    pub(crate) fn offer_sa(&mut self, spi: Spi, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        let owner = self.deal.spi(spi);
+        self.half(Direction::Inbound, owner).apply(op)
     }
 
     /// Adds an SA of a policy of this domain where it belongs.

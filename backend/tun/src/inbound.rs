@@ -187,7 +187,7 @@ impl InboundHalf {
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
         let alive = (!self.intake.opener.alive.is_empty()).then_some(self.alive_due);
         let streams = self.streams.as_ref().and_then(|streams| streams.deadline());
-        earliest([self.intake.opener.engine.deadline(), retry, alive, streams])
+        earliest([self.intake.opener.engine.deadline(), self.intake.opener.early.deadline(), retry, alive, streams])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -195,7 +195,14 @@ impl InboundHalf {
         while let Ok(request) = self.requests.try_recv() {
             // An answer nobody waits for any more is not missed.
             match request {
-                Request::Apply(op, answer) => _ = answer.send(self.intake.opener.engine.apply(&op, self.clock.now())),
+                Request::Apply(op, answer) => {
+                    let now = self.clock.now();
+                    let done = self.intake.opener.engine.apply(&op, now);
+                    if done.is_ok() {
+                        self.intake.follow(&op, now);
+                    }
+                    _ = answer.send(done);
+                }
                 Request::Device(domain, device) => self.intake.opener.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.intake.opener.engine.list()),
                 Request::Count(answer) => _ = answer.send(self.count()),
@@ -207,6 +214,7 @@ impl InboundHalf {
 
     fn on_time(&mut self) {
         let now = self.clock.now();
+        self.intake.opener.early.expire(now);
         let engine = &mut self.intake.opener.engine;
         if engine.deadline().is_some_and(|at| at <= now) {
             engine.tick(now);
@@ -334,10 +342,11 @@ impl InboundHalf {
             ("the device refused a packet".to_owned(), self.intake.opener.refused),
             ("too many packets for another worker".to_owned(), self.intake.crowded),
             ("a socket could not be read".to_owned(), receive_failed),
+            ("came before an SA that did not come".to_owned(), self.intake.opener.early.lost),
         ];
         let streams = self.streams.iter().flat_map(|streams| streams.count());
         around.extend(streams.map(|(what, count)| (what.to_owned(), count)));
-        HalfCounters { engine: self.intake.opener.engine.counters(), around }
+        HalfCounters { engine: self.intake.opener.engine.counters(), early: self.intake.opener.early.held, around }
     }
 }
 

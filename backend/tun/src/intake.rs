@@ -1,6 +1,8 @@
 //! Sorts ESP packets by whose they are: own ones are opened, those of another worker's SAs go to him.
 
 use ravelin_engine::OuterMeta;
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::sa::Direction;
 use ravelin_types::{Instant, Spi};
 
 use crate::deal::Deal;
@@ -47,6 +49,20 @@ impl Intake {
         room.copy_from_slice(esp);
         parcel.batch.push(place, FRONT..FRONT + esp.len(), meta, spi);
         true
+    }
+
+    /// An operation was carried out: a packet may come before an SA that is on offer, and is opened when that is there.
+    pub(crate) fn follow(&mut self, op: &DataPlaneOp, now: Instant) {
+        match op {
+            DataPlaneOp::OfferSa(spi) => self.opener.early.offer(*spi, now),
+            DataPlaneOp::AddSa(params) if params.direction == Direction::Inbound => {
+                for held in self.opener.early.take(params.spi) {
+                    self.put(&held.esp, held.meta, now);
+                }
+                self.opener.open(&mut self.own, now);
+            }
+            _ => {}
+        }
     }
 
     /// Opens own packets, and lets others have theirs.

@@ -12,7 +12,7 @@
 //!  device.rs (TUN) ─► outbound.rs ─► engine Outbound ─► departure.rs ─► sockets.rs (sendmmsg; raw ESP, AH, UDP 4500;
 //!                        └► hold.rs: packets that wait for an SA                     all `own_mark`)
 //!  device.rs (TUN) ◄─ opener.rs (engine Inbound) ◄─ intake.rs: by SPI ◄─ inbound.rs ◄─ sockets.rs (recvmmsg)
-//!                                                      └► parcel.rs: to other workers     └► IKE, to the event loop
+//!                        └► early.rs: before their SA      └► parcel.rs: to other workers     └► IKE, to the event loop
 //! ```
 //!
 //! **Capture.** A packet is marked after the stack chose its source address (a `route` chain at output) or before it
@@ -86,6 +86,7 @@ mod deal;
 mod departure;
 mod device;
 mod devices;
+mod early;
 mod error;
 mod filter;
 mod hold;

@@ -8,6 +8,7 @@ use ravelin_types::{Instant, Spi};
 
 use crate::device::Device;
 use crate::devices::Devices;
+use crate::early::Early;
 use crate::offload::{Merger, NONE, VnetHeader};
 use crate::parcel::Parcel;
 use crate::slots::BATCH;
@@ -15,6 +16,8 @@ use crate::slots::BATCH;
 pub(crate) struct Opener {
     pub engine: Inbound,
     pub devices: Devices,
+    /// Packets that came before their SA.
+    pub early: Early,
     merger: Merger,
     /// SAs with authentic packets, until that is told.
     pub alive: HashSet<Spi>,
@@ -26,7 +29,8 @@ pub(crate) struct Opener {
 
 impl Opener {
     pub(crate) fn new(engine: Inbound, devices: Devices) -> Self {
-        Opener { engine, devices, merger: Merger::new(), alive: HashSet::new(), moved: 0, refused: 0 }
+        let (early, merger, alive) = (Early::default(), Merger::new(), HashSet::new());
+        Opener { engine, devices, early, merger, alive, moved: 0, refused: 0 }
     }
 
     /// Opens the packets of the parcel and delivers what is authentic; it is empty then.
@@ -44,6 +48,13 @@ impl Opener {
         }
         self.engine.process_esp_batch(&mut packets[..count], &batch.metas, now, &mut verdicts[..count]);
         let packets = &mut packets[..count];
+        if self.early.is_awaiting() {
+            // What has no SA is as it came.
+            let unknown = |i: &usize| verdicts[*i] == Verdict::Drop(DropReason::UnknownSpi);
+            for i in (0..count).filter(unknown) {
+                self.early.hold(batch.spis[i], batch.metas[i], packets[i].packet(), now);
+            }
+        }
         let delivered = |i: &usize| verdicts[*i] == Verdict::Deliver;
         self.alive.extend((0..count).filter(delivered).map(|i| batch.spis[i]));
         // Packets of different domains have nothing to do with each other, even where they look alike.

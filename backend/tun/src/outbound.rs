@@ -448,7 +448,7 @@ impl OutboundHalf {
             ("too many packets for another worker".to_owned(), astray),
         ];
         around.extend(self.departure.count());
-        HalfCounters { engine: self.engine.counters(), around }
+        HalfCounters { engine: self.engine.counters(), early: 0, around }
     }
 }
 

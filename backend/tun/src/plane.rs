@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
-use ravelin_engine::{Engine, EngineConfig, NoMatch};
+use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
@@ -39,6 +39,8 @@ pub struct PlaneCounters {
     pub protected: (u64, u64),
     /// Why packets were dropped, and how many; reasons that never occurred are left out.
     pub drops: Vec<(String, u64)>,
+    /// ESP packets that came before their SA, and waited for it.
+    pub early: u64,
     /// How often `nft` ran since the start because policies changed.
     pub filter_runs: u64,
 }
@@ -275,12 +277,18 @@ impl TunDataPlane {
     /// Everything that was counted.
     pub fn counters(&mut self) -> PlaneCounters {
         let mut counters = PlaneCounters { filter_runs: self.capture.runs(), ..PlaneCounters::default() };
-        for (direction, HalfCounters { engine, around }) in self.crew.count() {
+        for (direction, HalfCounters { engine, early, around }) in self.crew.count() {
             match direction {
                 Direction::Outbound => counters.protected.0 += engine.protected,
                 Direction::Inbound => counters.protected.1 += engine.protected,
             }
-            counters.drops.extend(engine.drops().map(|(reason, count)| (reason.text().to_owned(), count)));
+            // What waits for its SA came to the engine without one.
+            counters.early += early;
+            let dropped = |(reason, count): (DropReason, u64)| match reason {
+                DropReason::UnknownSpi => (reason.text().to_owned(), count.saturating_sub(early)),
+                _ => (reason.text().to_owned(), count),
+            };
+            counters.drops.extend(engine.drops().map(dropped));
             counters.drops.extend(around);
         }
         match self.system.counters() {
@@ -337,6 +345,7 @@ impl TunDataPlane {
                 self.policies.remove(id);
                 Ok(())
             }
+            DataPlaneOp::OfferSa(spi) => self.crew.offer_sa(*spi, op),
             DataPlaneOp::AddSa(params) => self.crew.add_sa(params, self.domain(params.policy), op),
             DataPlaneOp::FailAcquire(policy) => self.crew.fail_acquire(*policy, self.domain(*policy), op),
             DataPlaneOp::AddInterface(interface) => self.add_interface(interface),

@@ -91,6 +91,8 @@ pub(crate) enum Request {
 /// The counters of one half.
 pub(crate) struct HalfCounters {
     pub engine: Counters,
+    /// ESP packets that the engine had no SA for, and that were kept.
+    pub early: u64,
     /// What this crate counted around the engine.
     pub around: Vec<(String, u64)>,
 }

@@ -226,6 +226,8 @@ impl XfrmDataPlane {
     fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
         match op {
             DataPlaneOp::FailAcquire(policy) => self.fail_acquire(*policy),
+            // The kernel drops what comes before its SA.
+            DataPlaneOp::OfferSa(_) => {}
             // The kernel learns the MTU of paths by itself.
             DataPlaneOp::SetMtu { id, .. } => self.book.sa(*id).map(drop).ok_or(DataPlaneError::NoSuchSa(*id))?,
             DataPlaneOp::TellUse(id) => {

@@ -295,6 +295,7 @@ impl Inbound {
             }
             DataPlaneOp::TellUse(id) if id.direction == Direction::Inbound => self.sad.tell_use(*id)?,
             DataPlaneOp::AddSa(_)
+            | DataPlaneOp::OfferSa(_)
             | DataPlaneOp::DeleteSa(_)
             | DataPlaneOp::TellUse(_)
             | DataPlaneOp::FailAcquire(_)

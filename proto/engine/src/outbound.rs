@@ -370,6 +370,7 @@ impl Outbound {
             DataPlaneOp::TellUse(id) if id.direction == Direction::Outbound => return self.sad.tell_use(*id),
             DataPlaneOp::AddSa(_)
             | DataPlaneOp::DeleteSa(_)
+            | DataPlaneOp::OfferSa(_)
             | DataPlaneOp::TellUse(_)
             | DataPlaneOp::MoveSa { .. }
             | DataPlaneOp::SetMtu { .. }

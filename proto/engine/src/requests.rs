@@ -172,6 +172,7 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
             DataPlaneOp::DeleteSa(id) | DataPlaneOp::MoveSa { id, .. } => self.withdraw(*id),
             DataPlaneOp::AddPolicy(_)
             | DataPlaneOp::DeletePolicy(_)
+            | DataPlaneOp::OfferSa(_)
             | DataPlaneOp::FailAcquire(_)
             | DataPlaneOp::SetMtu { .. }
             | DataPlaneOp::TellUse(_)

@@ -9,6 +9,7 @@ use crate::error_code::ErrorCode;
 use crate::interface::Interface;
 use crate::policy::{Domain, Policy, PolicyId};
 use crate::sa::{Encap, SaCounters, SaId, SaParams};
+use crate::spi::Spi;
 
 /// A change to the SPD or the SAD of a data plane.
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub enum DataPlaneOp {
     AddPolicy(Policy),
     /// Remove a policy; its SAs stay until deleted.
     DeletePolicy(PolicyId),
+    /// An inbound SA with this SPI is on offer. The peer may send on it before [`DataPlaneOp::AddSa`] comes, which it need not; a data
+    /// plane may keep a few such packets until then.
+    OfferSa(Spi),
     /// Install one direction of a Child SA. For one policy the outbound SA added last is the one that sends.
     AddSa(SaParams),
     /// Remove one SA.

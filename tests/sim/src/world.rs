@@ -517,6 +517,7 @@ fn summary(message: &[u8]) -> String {
 /// An operation without its keys.
 fn describe(op: &DataPlaneOp) -> String {
     match op {
+        DataPlaneOp::OfferSa(spi) => format!("OfferSa({spi})"),
         DataPlaneOp::AddSa(sa) => format!("AddSa({:?} pair {})", sa.id(), sa.pair),
         DataPlaneOp::DeleteSa(id) => format!("DeleteSa({id:?})"),
         DataPlaneOp::MoveSa { id, src, dst, encap } => format!("MoveSa({id:?} to {src} -> {dst} {encap:?})"),

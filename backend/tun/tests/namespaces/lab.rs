@@ -364,7 +364,7 @@ impl Tunnel {
     }
 
     /// One direction of an SA pair, as the sender or the receiver has it.
-    fn sa(&self, direction: Direction, spi: u32) -> SaParams {
+    pub fn sa(&self, direction: Direction, spi: u32) -> SaParams {
         let (src, dst) = match direction {
             Direction::Outbound => self.ends,
             Direction::Inbound => (self.ends.1, self.ends.0),

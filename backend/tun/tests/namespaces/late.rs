@@ -1,10 +1,12 @@
-//! Policies that come with their SAs: the packet filter follows, and nobody waits for it.
+//! Policies that come with their SAs, whom the packet filter follows, and packets that come before theirs.
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneOp, Settled};
 use ravelin_types::policy::{Mode, PolicyId};
+use ravelin_types::sa::Direction;
 
 use crate::Case;
 use crate::lab::{Host, Tunnel, ip, link, pair, selector, wait_for};
@@ -12,10 +14,11 @@ use crate::lab::{Host, Tunnel, ip, link, pair, selector, wait_for};
 pub const CASES: &[Case] = &[
     ("two_hundred_peers_at_once_take_a_few_changes_of_the_filter", crowd),
     ("a_filter_that_is_refused_is_told_of_and_comes_later", refused),
+    ("packets_that_come_before_an_sa_on_offer_wait_for_it", early),
 ];
 
 /// Peers that come at once, and the most runs of `nft` for them. It was one for each; what it is now depends on how long one
-/// takes, three or four.
+/// takes.
 const PEERS: u32 = 200;
 const MOST: u64 = 40;
 
@@ -96,4 +99,40 @@ fn refused() {
     a.nft("add chain inet ravelin ike_in");
     wait_for(|| a.nft("list chain inet ravelin select").contains("10.0.1.2").then_some(()));
     drop(b);
+}
+
+/// Who answered an offer sends before who asked has the SA.
+fn early() {
+    let (a, b) = pair();
+    let tunnel =
+        |generation| Tunnel { generation, encap: generation % 2 == 1, ..Tunnel::transport(1, "10.0.1.1", "10.0.1.2") };
+    tunnel(0).add_policies(&a, &b);
+    let server = a.run(|| UdpSocket::bind("10.0.1.1:5001").unwrap());
+    let send = |generation| {
+        let back = tunnel(generation).spis().1;
+        b.apply(DataPlaneOp::AddSa(tunnel(generation).swapped().sa(Direction::Outbound, back)));
+        for packet in 1..=3 {
+            b.run(move || UdpSocket::bind("10.0.1.2:0").unwrap().send_to(&[packet; 100], "10.0.1.1:5001")).unwrap();
+        }
+        back
+    };
+    for (generation, held) in [(0, 3), (1, 6)] {
+        a.apply(DataPlaneOp::OfferSa(Spi(tunnel(generation).spis().1)));
+        let back = send(generation);
+        a.run_until(move |plane| (plane.counters().early == held).then_some(()));
+        a.apply(DataPlaneOp::AddSa(tunnel(generation).sa(Direction::Inbound, back)));
+        server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        for packet in 1..=3 {
+            let mut buffer = [0; 200];
+            assert_eq!((server.recv(&mut buffer).unwrap(), buffer[0]), (100, packet), "in their order");
+        }
+        assert_eq!((a.packets(back), a.dropped("no SA with this SPI")), (3, 0));
+    }
+    // Nothing was offered.
+    let back = send(2);
+    wait_for(|| (a.dropped("no SA with this SPI") == 3).then_some(()));
+    a.apply(DataPlaneOp::AddSa(tunnel(2).sa(Direction::Inbound, back)));
+    server.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(server.recv(&mut [0; 200]).is_err());
+    assert_eq!(a.plane(|plane| plane.counters().early), 6);
 }

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_types::Spi;
-use ravelin_types::dataplane::Flow;
+use ravelin_types::dataplane::{DataPlaneOp, Flow};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
@@ -113,6 +113,8 @@ impl ChildOffer {
             return Err(AH_THROUGH_NAT);
         }
         let inbound = core.child_spi(ends.our_spi());
+        // RFC 7296 §2.8: who answers may send as soon as it has answered, before we have the SA.
+        core.apply(DataPlaneOp::OfferSa(inbound));
         Ok(ChildOffer { policy, inbound, replaces, want: None, proposals, mode, selectors })
     }
 

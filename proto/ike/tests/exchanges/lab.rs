@@ -64,6 +64,8 @@ pub struct Host {
     pub order: Vec<&'static str>,
     /// SAs of which the next packet is to be told of.
     pub tells: BTreeSet<SaId>,
+    /// SPIs on offer, at one time or another.
+    pub offers: BTreeSet<Spi>,
     /// The data plane refuses to install SAs.
     pub refuse: bool,
     /// Questions that nobody answered.
@@ -114,6 +116,7 @@ impl Host {
             sas: BTreeMap::new(),
             moves: Vec::new(),
             tells: BTreeSet::new(),
+            offers: BTreeSet::new(),
             events: Vec::new(),
             sent: VecDeque::new(),
             order: Vec::new(),
@@ -180,6 +183,7 @@ impl Host {
                 self.tells.remove(&id);
                 assert!(self.refuse || removed.is_some(), "{id:?} is not there");
             }
+            DataPlaneOp::OfferSa(spi) => drop(self.offers.insert(spi)),
             DataPlaneOp::TellUse(id) => {
                 assert!(self.sas.contains_key(&id), "{id:?} is not there");
                 self.tells.insert(id);

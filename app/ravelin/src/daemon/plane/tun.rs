@@ -73,8 +73,12 @@ impl Plane for TunDataPlane {
     fn counters(&mut self) -> Vec<(String, u64)> {
         let counters = TunDataPlane::counters(self);
         let (sealed, opened) = counters.protected;
-        let counted =
-            [("packets-sealed", sealed), ("packets-opened", opened), ("packet-filter-runs", counters.filter_runs)];
+        let counted = [
+            ("packets-sealed", sealed),
+            ("packets-opened", opened),
+            ("packets-before-their-sa", counters.early),
+            ("packet-filter-runs", counters.filter_runs),
+        ];
         counted
             .map(|(name, count)| (name.to_owned(), count))
             .into_iter()

@@ -57,6 +57,8 @@ fn two_round_trips_make_an_ike_sa_and_a_child_sa() {
     let child = lab.a.child();
     let sa = lab.a.sa(Direction::Inbound, child.inbound);
     assert_eq!((sa.src, sa.dst, sa.encap), (ip(B), ip(A), None));
+    // Who answers has the SA first; who asked is to know its packets by their SPI.
+    assert_eq!((Vec::from_iter(&lab.a.offers), lab.b.offers.len()), (vec![&child.inbound], 0));
     assert_eq!(sa.replay_window, 64);
     assert!(matches!(lab.a.events[..], [Event::IkeUp { .. }, Event::ChildUp { .. }]), "{:?}", lab.a.events);
 }
