@@ -16,6 +16,7 @@ pub const LAB: &[&str] = &[
     "cpio",
     "ethtool",
     "freeradius",
+    "freeradius-utils",
     "iptables",
     "iputils-ping",
     "kmod",

@@ -1,17 +1,14 @@
 //! Requests under way: which server, which number, when to repeat, when to turn to another server.
 //!
-//! A request goes to the first server that is not known to be dead, is sent [`TRIES`] times, and then to the next one, as
-//! long as no server has begun with the user: what one has begun, no other can go on with. A server that did not answer is
-//! left out for [`DEAD`].
+//! A request goes to the first of its servers that is not known to be dead, is sent [`TRIES`] times, and then to the next one.
+//! A server that did not answer is left out for [`DEAD`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ravelin_eap::Step;
-use ravelin_eap::relay::{Relay, Relayed};
-use ravelin_radius::{Request, reply};
-use ravelin_wire::ike::v2::Eap;
+use ravelin_radius::{Attribute, Packet, Request, acknowledgement, reply};
+use ravelin_types::Secret;
 
 /// How often a request is sent to one server.
 pub(crate) const TRIES: u32 = 4;
@@ -29,18 +26,51 @@ pub(crate) struct Lane {
     number: u8,
 }
 
+/// A request, and who may answer it.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) kind: Kind,
+    pub(crate) request: Request,
+    /// Best first.
+    pub(crate) servers: Vec<SocketAddr>,
+    pub(crate) secret: Secret,
+}
+
+/// What a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An Access-Request.
+    Access,
+    /// An Accounting-Request about what was then.
+    Account(Instant),
+}
+
+/// How an exchange ends.
+pub(crate) enum Ended {
+    /// A server answered.
+    Answered {
+        packet: Packet,
+        /// The authenticator of the request.
+        request: [u8; 16],
+        server: SocketAddr,
+    },
+    /// None of the servers did.
+    Silent(Vec<SocketAddr>),
+    /// No packet holds it, or too much is under way.
+    Unfit,
+}
+
 /// What is to be done.
 pub(crate) enum Output<T> {
     /// Send this.
     Send(Lane, Vec<u8>),
-    /// It is answered.
-    Done(T, Relay, Step),
+    /// An exchange has ended.
+    Done(T, Ended),
 }
 
 struct Open<T> {
     tag: T,
-    relay: Relay,
-    request: Request,
+    exchange: Exchange,
     /// Servers that were tried and did not answer.
     tried: Vec<SocketAddr>,
     authenticator: [u8; 16],
@@ -62,40 +92,45 @@ impl<T> Table<T> {
         Table { open: BTreeMap::new(), dead: BTreeMap::new(), outputs: VecDeque::new(), next: 0, random }
     }
 
-    /// Takes what a user said.
-    pub(crate) fn ask(&mut self, tag: T, mut relay: Relay, heard: Option<&Eap>, now: Instant) {
-        match relay.turn(heard) {
-            Relayed::Step(step) => self.outputs.push_back(Output::Done(tag, relay, step)),
-            Relayed::Ask(request) => self.turn_to(tag, relay, request, Vec::new(), now),
-        }
+    /// Begins an exchange.
+    pub(crate) fn ask(&mut self, tag: T, exchange: Exchange, now: Instant) {
+        self.turn_to(tag, exchange, Vec::new(), now);
     }
 
     /// Sends a request to the best server that was not tried.
-    fn turn_to(&mut self, tag: T, mut relay: Relay, request: Request, tried: Vec<SocketAddr>, now: Instant) {
+    fn turn_to(&mut self, tag: T, exchange: Exchange, tried: Vec<SocketAddr>, now: Instant) {
         self.dead.retain(|_, until| *until > now);
-        let servers: Vec<SocketAddr> = match relay.server() {
-            Some(bound) => vec![bound],
-            None => relay.aaa().servers.clone(),
-        };
-        let left = || servers.iter().filter(|server| !tried.contains(server));
+        let left = || exchange.servers.iter().filter(|server| !tried.contains(server));
         // Where all are dead, one of them is tried all the same.
         let Some(server) = left().find(|server| !self.dead.contains_key(server)).or_else(|| left().next()).copied()
         else {
-            let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            let step = relay.failed(format!("no answer from the RADIUS server {}", names.join(" or ")));
-            return self.outputs.push_back(Output::Done(tag, relay, step));
+            return self.outputs.push_back(Output::Done(tag, Ended::Silent(exchange.servers)));
         };
-        let mut authenticator = [0; 16];
-        (self.random)(&mut authenticator);
-        let key = self.free(server);
-        let sealed = key.and_then(|key| Some((key, request.seal(key.1, &authenticator, &relay.aaa().secret)?)));
-        let Some((key, packet)) = sealed else {
-            let step = relay.failed("more than a RADIUS server or its packets can take");
-            return self.outputs.push_back(Output::Done(tag, relay, step));
+        let sealed = self.free(server).and_then(|key| Some((key, self.seal(&exchange, key.1, now)?)));
+        let Some((key, (packet, authenticator))) = sealed else {
+            return self.outputs.push_back(Output::Done(tag, Ended::Unfit));
         };
         self.outputs.push_back(Output::Send(key.0, packet.clone()));
         let due = now + WAIT;
-        self.open.insert(key, Open { tag, relay, request, tried, authenticator, packet, sent: 1, due });
+        self.open.insert(key, Open { tag, exchange, tried, authenticator, packet, sent: 1, due });
+    }
+
+    /// The packet, and its authenticator.
+    fn seal(&self, exchange: &Exchange, identifier: u8, now: Instant) -> Option<(Vec<u8>, [u8; 16])> {
+        let Exchange { kind, request, secret, .. } = exchange;
+        match kind {
+            Kind::Access => {
+                let mut authenticator = [0; 16];
+                (self.random)(&mut authenticator);
+                Some((request.seal(identifier, &authenticator, secret)?, authenticator))
+            }
+            Kind::Account(since) => {
+                let mut request = request.clone();
+                let delay = now.saturating_duration_since(*since).as_secs();
+                request.add_number(Attribute::ACCT_DELAY_TIME, delay.try_into().unwrap_or(u32::MAX));
+                request.seal_account(identifier, secret)
+            }
+        }
     }
 
     /// A number that no request to this server has.
@@ -113,11 +148,16 @@ impl<T> Table<T> {
     pub(crate) fn hear(&mut self, lane: Lane, packet: &[u8]) {
         let Some(identifier) = packet.get(1).copied() else { return };
         let Some(open) = self.open.get(&(lane, identifier)) else { return };
-        let Ok(packet) = reply(packet, identifier, &open.authenticator, &open.relay.aaa().secret) else { return };
-        let Some(mut open) = self.open.remove(&(lane, identifier)) else { return };
+        let Exchange { kind, secret, .. } = &open.exchange;
+        let read = match kind {
+            Kind::Access => reply(packet, identifier, &open.authenticator, secret),
+            Kind::Account(_) => acknowledgement(packet, identifier, &open.authenticator, secret),
+        };
+        let Ok(packet) = read else { return };
+        let Some(open) = self.open.remove(&(lane, identifier)) else { return };
         self.dead.remove(&lane.server);
-        let step = open.relay.reply(&packet, &open.authenticator, lane.server);
-        self.outputs.push_back(Output::Done(open.tag, open.relay, step));
+        let ended = Ended::Answered { packet, request: open.authenticator, server: lane.server };
+        self.outputs.push_back(Output::Done(open.tag, ended));
     }
 
     /// Repeats what was not answered, and turns to the next server where that was in vain.
@@ -147,7 +187,7 @@ impl<T> Table<T> {
         let Some(open) = self.open.remove(&key) else { return };
         let mut tried = open.tried;
         tried.push(key.0.server);
-        self.turn_to(open.tag, open.relay, open.request, tried, now);
+        self.turn_to(open.tag, open.exchange, tried, now);
     }
 
     /// What is to be done, in order.

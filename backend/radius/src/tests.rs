@@ -1,5 +1,8 @@
 //! Servers that answer, are slow, lie or are gone.
 
+mod accounts;
+mod door;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +15,8 @@ use ravelin_radius::{Attribute, Code, Packet};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
-use crate::table::{DEAD, Lane, Output, TRIES, Table, WAIT};
+use crate::desk::{Desk, Output};
+use crate::table::{DEAD, Lane, TRIES, WAIT};
 
 const ONE: &str = "192.0.2.1:1812";
 const TWO: &str = "192.0.2.2:1812";
@@ -24,7 +28,7 @@ fn address(text: &str) -> SocketAddr {
 
 fn relay(servers: &[&str]) -> Relay {
     let servers = servers.iter().map(|server| address(server)).collect();
-    let aaa = Arc::new(Aaa { servers, secret: Secret::from(SECRET) });
+    let aaa = Arc::new(Aaa { servers, secret: Secret::from(SECRET), accounting: vec![], authorizers: vec![] });
     let server = Server { relay: Some(aaa), name: b"gw".to_vec(), ..Server::default() };
     match Conversation::with(&server, &Identity::Fqdn("carol".into())) {
         Conversation::Relay(relay) => relay,
@@ -32,27 +36,29 @@ fn relay(servers: &[&str]) -> Relay {
     }
 }
 
-fn table() -> Table<u32> {
-    Table::new(|out| out.fill(5))
+fn table() -> Desk<u32> {
+    Desk::new(|out| out.fill(5))
 }
 
-fn sent(table: &mut Table<u32>) -> (Lane, Vec<u8>) {
-    match table.poll() {
+fn sent(table: &mut Desk<u32>) -> (Lane, Vec<u8>) {
+    match table.poll(Instant::now()) {
         Some(Output::Send(lane, packet)) => (lane, packet),
-        Some(Output::Done(tag, _, step)) => panic!("{tag} is done: {step:?}"),
+        Some(Output::Turned(tag, _, step)) => panic!("{tag} is done: {step:?}"),
+        Some(Output::Trouble(trouble)) => panic!("{trouble}"),
         None => panic!("nothing is sent"),
     }
 }
 
-fn done(table: &mut Table<u32>) -> (u32, Relay, Step) {
-    match table.poll() {
-        Some(Output::Done(tag, relay, step)) => (tag, relay, step),
+fn done(table: &mut Desk<u32>) -> (u32, Relay, Step) {
+    match table.poll(Instant::now()) {
+        Some(Output::Turned(tag, relay, step)) => (tag, relay, step),
+        Some(Output::Trouble(trouble)) => panic!("{trouble}"),
         Some(Output::Send(lane, _)) => panic!("to {lane:?}"),
         None => panic!("nothing is done"),
     }
 }
 
-fn failure(table: &mut Table<u32>) -> String {
+fn failure(table: &mut Desk<u32>) -> String {
     match done(table).2 {
         Step::Done { last: Some(last), outcome: Err(why) } if last.code == EapCode::FAILURE => why,
         other => panic!("{other:?}"),
@@ -88,7 +94,7 @@ fn response() -> Eap {
 }
 
 /// A conversation with which the first server has begun.
-fn begun(table: &mut Table<u32>, now: Instant) -> Relay {
+fn begun(table: &mut Desk<u32>, now: Instant) -> Relay {
     table.ask(1, relay(&[ONE, TWO]), None, now);
     let (lane, request) = sent(table);
     table.hear(lane, &answer(&request, Code::ACCESS_CHALLENGE, &[ASK, STATE], SECRET));
@@ -139,7 +145,7 @@ fn what_is_not_answered_is_repeated_and_then_goes_to_the_next_server() {
     assert_eq!(sent(&mut table).0.server, address(ONE));
     // A reply to what was given up comes to nobody.
     table.hear(first.0, &answer(&first.1, Code::ACCESS_REJECT, &[], SECRET));
-    assert!(table.poll().is_none());
+    assert!(table.poll(Instant::now()).is_none());
     table.hear(second.0, &answer(&second.1, Code::ACCESS_REJECT, &[(18, b"no\n")], SECRET));
     assert_eq!(failure(&mut table), "the RADIUS server refuses fqdn:carol (no\\n)");
 }
@@ -174,13 +180,13 @@ fn forged_replies_change_nothing_and_the_right_one_still_counts() {
     unproven[4..20].copy_from_slice(&proof);
     for bad in [&answer(&request, Code::ACCESS_ACCEPT, &[SUCCESS], b"other")[..], &unproven, &good[..30], &[], &[2]] {
         table.hear(lane, bad);
-        assert!(table.poll().is_none());
+        assert!(table.poll(Instant::now()).is_none());
     }
     table.hear(lane, &good);
     assert!(matches!(done(&mut table).2, Step::Say(_)));
     // The same again is nobody's.
     table.hear(lane, &good);
-    assert!(table.poll().is_none());
+    assert!(table.poll(Instant::now()).is_none());
 }
 
 // RFC 3579 §2.6.3, and success before anything was asked.

@@ -147,7 +147,7 @@ impl Authenticator {
             Judgement::Passed { msk, user } => {
                 let last = Some(self.result(EapCode::SUCCESS));
                 let user = user.unwrap_or_else(|| core::mem::take(&mut self.user));
-                Step::Done { last, outcome: Ok(Proven { user, method: method.number(), msk }) }
+                Step::Done { last, outcome: Ok(Proven { user, method: method.number(), msk, admission: None }) }
             }
             Judgement::Failed(why) => {
                 let why = self.words(method, &why);

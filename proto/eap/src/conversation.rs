@@ -4,6 +4,7 @@
 //! conversation: there is nobody who would repeat it in a better form.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use ravelin_types::{Identity, Secret};
@@ -12,7 +13,7 @@ use ravelin_wire::ike::v2::Eap;
 use crate::authenticator::{Authenticator, Server};
 use crate::method::MethodType;
 use crate::peer::Peer;
-use crate::relay::{Relay, Relayed};
+use crate::relay::{Admission, Relay, Relayed};
 use crate::tls::TlsMaker;
 
 /// What a turn may need from outside.
@@ -57,6 +58,8 @@ pub struct Proven {
     pub method: MethodType,
     /// The Master Session Key (RFC 3748 §7.10), where the method makes one.
     pub msk: Option<Secret>,
+    /// What a server elsewhere says of the session, where that knows the user.
+    pub admission: Option<Arc<Admission>>,
 }
 
 impl Conversation {

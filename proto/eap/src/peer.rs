@@ -79,7 +79,7 @@ impl Peer {
     /// Why it may not.
     pub(crate) fn outcome(&self) -> Result<Proven, String> {
         let (method, run) = self.method.as_ref().ok_or("the authenticator says success before anything was proven")?;
-        Ok(Proven { user: self.user.clone(), method: method.number(), msk: run.outcome()? })
+        Ok(Proven { user: self.user.clone(), method: method.number(), msk: run.outcome()?, admission: None })
     }
 
     /// Why the authenticator refuses.

@@ -4,16 +4,17 @@
 //! ```text
 //!   user ── EAP response ──► Relay ── Access-Request {EAP-Message, State} ──► server
 //!   user ◄── EAP request ─── Relay ◄── Access-Challenge {EAP-Message, State}
-//!   user ◄── Success ─────── Relay ◄── Access-Accept {EAP-Message, MS-MPPE keys}
+//!   user ◄── Success ─────── Relay ◄── Access-Accept {EAP-Message, MS-MPPE keys, Session-Timeout, Class, ...}
 //! ```
+//! What the server says beside the key goes with the proof, as [`Admission`]: whoever keeps the session abides by it.
 //! Who sends, waits and repeats is a client elsewhere: a turn gives it a request, and it brings back the reply.
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use ravelin_radius::{Attribute, Code, Packet, Request, msk};
+use ravelin_radius::{Attribute, Authorization, Code, Packet, Request, msk};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
@@ -31,6 +32,23 @@ pub struct Aaa {
     pub servers: Vec<SocketAddr>,
     /// The shared secret.
     pub secret: Secret,
+    /// Servers that keep the accounts, best first (RFC 2866); none: there are no accounts.
+    pub accounting: Vec<SocketAddr>,
+    /// Who may end sessions and change them (RFC 5176), with the same secret.
+    pub authorizers: Vec<IpAddr>,
+}
+
+/// The session that a server lets begin.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// What it says of the session.
+    pub authorization: Authorization,
+    /// Whose it is, in the server's words.
+    pub user: Vec<u8>,
+    /// What we call ourselves.
+    pub name: Vec<u8>,
+    /// The servers.
+    pub aaa: Arc<Aaa>,
 }
 
 /// One conversation that is passed on.
@@ -176,7 +194,14 @@ impl Relay {
                 let user = packet.first(Attribute::USER_NAME).filter(|name| !name.is_empty());
                 let user = user.map_or_else(|| self.user.clone(), <[u8]>::to_vec);
                 let msk = msk(packet, request, &self.aaa.secret);
-                Step::Done { last: Some(last), outcome: Ok(Proven { user, method, msk }) }
+                let admission = Arc::new(Admission {
+                    authorization: Authorization::of(packet),
+                    user: user.clone(),
+                    name: self.name.clone(),
+                    aaa: self.aaa.clone(),
+                });
+                let proven = Proven { user, method, msk, admission: Some(admission) };
+                Step::Done { last: Some(last), outcome: Ok(proven) }
             }
             (Code::ACCESS_REJECT, last) => {
                 let said = packet.all(Attribute::REPLY_MESSAGE).next().map(String::from_utf8_lossy);

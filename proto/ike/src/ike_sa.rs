@@ -257,6 +257,7 @@ impl IkeSa {
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             inside: addresses.of(self.ends.our_spi()),
             if_ids: self.ends.if_ids,
+            admission: None,
             created: self.ends.created,
             rekey_at: None,
             children: Vec::new(),

@@ -1,9 +1,11 @@
 //! Snapshots for listings (`ike netstat`, `ipsec netstat`).
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use ravelin_eap::relay::Admission;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
@@ -54,6 +56,8 @@ pub struct IkeSaView {
     pub inside: (Vec<IpAddr>, Vec<IpAddr>),
     /// The numbers of virtual interfaces that its Child SAs have, unless they have their own.
     pub if_ids: IfIds,
+    /// What a RADIUS server says of the session, where one let it begin.
+    pub admission: Option<Arc<Admission>>,
     /// When it was begun.
     pub created: Instant,
     /// When it will be rekeyed.

@@ -158,3 +158,27 @@ fn keys_are_taken_out_and_damaged_ones_are_not() {
         assert!(read(&recv, &send).is_none());
     }
 }
+
+// RFC 2866 §3: the authenticator of an Accounting-Request proves it, and that of its response both.
+#[test]
+fn a_record_and_its_acknowledgement_prove_themselves() {
+    let mut record = Request::default();
+    record.add_number(Attribute::ACCT_STATUS_TYPE, 1);
+    let (sealed, authenticator) = record.seal_account(5, &secret()).unwrap();
+    let read = super::request(&sealed, &secret()).unwrap();
+    assert_eq!((read.code, read.authenticator), (Code::ACCOUNTING_REQUEST, authenticator));
+    assert_eq!(read.number(Attribute::ACCT_STATUS_TYPE), Some(1));
+    assert_eq!(super::request(&sealed, &Secret::from(&b"other"[..])), Err(Fault::Forged));
+    let mut said = vec![Code::ACCOUNTING_RESPONSE.0, 5, 0, 20];
+    said.extend_from_slice(&authenticator);
+    let proof: [u8; 16] = Md5::new().chain_update(&said).chain_update(secret().expose()).finalize().into();
+    said[4..20].copy_from_slice(&proof);
+    assert!(acknowledgement(&said, 5, &authenticator, &secret()).is_ok());
+    assert_eq!(acknowledgement(&said, 6, &authenticator, &secret()), Err(Fault::Other));
+    assert_eq!(acknowledgement(&said, 5, &[0; 16], &secret()), Err(Fault::Forged));
+    // Only what is the answer to a record takes it off.
+    let accept = answer(Code::ACCESS_ACCEPT, &[], false);
+    assert_eq!(acknowledgement(&accept, 5, &REQUEST, &secret()), Err(Fault::Other));
+    record.add_eap(&[9; 4070]);
+    assert!(record.seal_account(5, &secret()).is_none());
+}

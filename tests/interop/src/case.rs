@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD [NAME=VALUE...]`; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -22,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use crate::papers;
 use crate::peers::Peer;
 use crate::plan::{Nat, Plan};
+use crate::radius::Radius;
 use crate::steps;
 
 /// One line of `expect`.
@@ -50,8 +51,8 @@ pub struct Case {
     pub papers: Option<papers::Keys>,
     /// Its key is on a PKCS #11 token, and in no file.
     pub token: bool,
-    /// A RADIUS server is beside Ravelin, and asks by this method first.
-    pub radius: Option<String>,
+    /// A RADIUS server is beside Ravelin.
+    pub radius: Option<Radius>,
     /// Template of Ravelin's configuration.
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
@@ -145,7 +146,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-type Topology = (String, Peer, Nat, Own, Option<papers::Keys>, bool, Option<String>);
+type Topology = (String, Peer, Nat, Own, Option<papers::Keys>, bool, Option<Radius>);
 
 fn parse_topology(text: &str) -> Result<Topology> {
     let about =
@@ -167,11 +168,14 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["host", "smoltcp"] => own = Own::Smoltcp,
             ["host", "kernel"] => own = Own::Kernel,
             ["token"] => token = true,
-            ["radius", method] => radius = Some(method.to_owned()),
+            ["radius", method, ref reply @ ..] => {
+                let reply = reply.iter().map(|it| (*it).to_owned()).collect();
+                radius = Some(Radius { method: method.to_owned(), reply });
+            }
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `token`, `radius METHOD` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
+                 `token`, `radius METHOD [NAME=VALUE...]` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
             ),
         }
     }

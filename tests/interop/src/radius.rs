@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,8 +12,8 @@ use crate::process::{Daemon, Namespace, wait_for};
 /// The program, which the lab needs for cases with a line `radius`.
 pub const PROGRAM: &str = "freeradius";
 
-/// It knows carol by her password and whoever has a certificate of the lab's authority, and it drops what has no
-/// Message-Authenticator. Its certificate is Ravelin's own.
+/// It knows carol by her password and whoever has a certificate of the lab's authority, it drops what has no
+/// Message-Authenticator, and it writes down every record of an account. Its certificate is Ravelin's own.
 const CONFIGURATION: &str = r#"
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -39,6 +39,10 @@ modules {
   pap {
   }
   mschap {
+  }
+  detail {
+    filename = FOLDER/detail
+    permissions = 0600
   }
   eap {
     default_eap_type = DEFAULT
@@ -77,6 +81,11 @@ server lab {
     ipaddr = 127.0.0.1
     port = 1812
   }
+  listen {
+    type = acct
+    ipaddr = 127.0.0.1
+    port = 1813
+  }
   authorize {
     if (&User-Name == "carol") {
       update control {
@@ -98,18 +107,39 @@ server lab {
     }
     eap
   }
+  post-auth {
+    REPLY
+  }
+  accounting {
+    detail
+  }
 }
 "#;
 
-/// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them. `method` is the one it asks by first.
-pub fn start(host: &Namespace, folder: &Path, method: &str) -> Result<Daemon> {
+/// The server of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Radius {
+    /// By which method it asks first.
+    pub method: String,
+    /// What it says in an Access-Accept, each `NAME=VALUE`.
+    pub reply: Vec<String>,
+}
+
+/// Where the server of a case writes down records of accounts.
+pub fn detail(folder: &Path) -> PathBuf {
+    folder.join("radius/detail")
+}
+
+/// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them.
+pub fn start(host: &Namespace, folder: &Path, radius: &Radius) -> Result<Daemon> {
     let own = folder.join("radius");
     fs::create_dir_all(&own)?;
     let fill = [
         ("FOLDER", own.display().to_string()),
         ("PKI", folder.join("pki").display().to_string()),
         ("SECRET", SECRET.to_owned()),
-        ("DEFAULT", method.to_owned()),
+        ("DEFAULT", radius.method.clone()),
+        ("REPLY", reply(&radius.reply)),
     ];
     let text = fill.iter().fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value));
     let file = own.join("radiusd.conf");
@@ -127,4 +157,13 @@ pub fn start(host: &Namespace, folder: &Path, method: &str) -> Result<Daemon> {
     })
     .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
     Ok(daemon)
+}
+
+fn reply(attributes: &[String]) -> String {
+    if attributes.is_empty() {
+        return String::new();
+    }
+    let lines =
+        attributes.iter().filter_map(|it| it.split_once('=')).map(|(name, value)| format!("{name} := \"{value}\"\n"));
+    format!("update reply {{\n{}}}", lines.collect::<String>())
 }

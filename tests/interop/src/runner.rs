@@ -438,8 +438,8 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     if case.token {
         token::make(folder)?;
     }
-    if let Some(method) = &case.radius {
-        servers.push(radius::start(&lab::RAVELIN, folder, method)?);
+    if let Some(radius) = &case.radius {
+        servers.push(radius::start(&lab::RAVELIN, folder, radius)?);
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan: Box<dyn Node> = match (case.peer, host) {

@@ -128,6 +128,13 @@ const WORDS: &[Word] = &[
     word("delete SA SIDE: it goes on both sides", 2..=2, sas::delete),
     word("kill SIDE: as a power cut would", 1..=1, sas::kill),
     word("start SIDE: again", 1..=1, sas::start),
+    word("stop SIDE: it ends, and puts the system back", 1..=1, sas::stop),
+    word("ended: both sides have no SA any more", 0..=0, sas::ended),
+    word(
+        "account KIND TEXT...: the RADIUS server wrote down a record of this kind, with all of this; NAME>0 is a number above 0",
+        1..=12,
+        listing::account,
+    ),
     word(
         "restart BETWEEN: Ravelin is killed, and its SAs carry traffic without loss until it is back with new ones",
         1..=1,

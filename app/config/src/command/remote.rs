@@ -98,6 +98,13 @@ pub struct RemoteArgs {
     /// the file of -h has the secret shared with them
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::radius_server)]
     radius: Vec<SocketAddr>,
+    /// RADIUS servers that keep accounts of the users' sessions, best first, each ADDRESS or ADDRESS:PORT (default: no accounts)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::accounting_server)]
+    radius_accounting: Vec<SocketAddr>,
+    /// Addresses of those who may end the users' sessions and change their times, at UDP port 3799 (RFC 5176), with the secret
+    /// of -h (default: nobody)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = identity::host)]
+    radius_authorizers: Vec<IpAddr>,
     /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS
     #[arg(long)]
     eap_only: bool,

@@ -1,13 +1,13 @@
 //! Command lines from what they once said: the way back from a [`PolicySpec`] or a [`RemoteSpec`] to a line that
 //! [`parse`](super::parse) reads as the same.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use clap::ValueEnum;
 use ravelin_ike::address::CfgValue;
 use ravelin_ike::address::pool::{Attribute, Pool};
-use ravelin_ike::config::{IkeVersion, Liveness, Remote};
+use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, Remote};
 use ravelin_types::Identity;
 use ravelin_types::interface::{Interface, Vti};
 use ravelin_types::policy::{Mode, Ways};
@@ -19,7 +19,9 @@ use ravelin_types::transform::{IntegId, KeMethod, SnId, Transform};
 use super::internal::End;
 use super::line::{Line, seconds};
 use super::options;
-use crate::spec::{ActionWord, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Revocation, Start, X509Spec};
+use crate::spec::{
+    ActionWord, Beside, EapSpec, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Revocation, Role, Start, X509Spec,
+};
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::identity;
 use crate::value::key::KeySource;
@@ -156,7 +158,7 @@ impl RemoteSpec {
         let file = |path: &Path| path.display().to_string();
         match &self.signature {
             Some(signature) => {
-                line.value("-m", "RSASIG");
+                line.value("-m", self.eap.as_ref().map_or_else(|| "RSASIG".to_owned(), methods));
                 line.list("-c", &signature.own.iter().map(|path| file(path)).collect::<Vec<_>>());
                 line.optional("-b", signature.peer.as_deref().map(file));
                 let demand = signature.revocation;
@@ -180,10 +182,13 @@ impl RemoteSpec {
         let subject =
             |own: bool| self.signature.as_ref().is_some_and(|s| if own { s.own_subject } else { s.peer_subject });
         let id = |id, own| if subject(own) { "asn1dn:".to_owned() } else { identity::written(id) };
-        if !self.null.peer {
+        if !self.null.peer && !self.eap.as_ref().is_some_and(EapSpec::takes_any_identity) {
             line.value("-f", self.peers.as_ref().map_or_else(|| id(&self.peer_id, false), who::pattern_word));
         }
         line.value("-g", id(&self.own_id, true));
+        if let Some(eap) = &self.eap {
+            user(eap, &mut line);
+        }
         line.optional("-h", self.secret_file.as_deref().map(file));
         self.algorithms(&mut line);
         line.value("-l", seconds(self.lifetime));
@@ -221,6 +226,29 @@ impl RemoteSpec {
             line.list("-d", &first.iter().map(exchange_name).collect::<Vec<_>>());
         }
     }
+}
+
+/// The word of `-m` for EAP.
+fn methods(eap: &EapSpec) -> String {
+    match eap.methods.as_slice() {
+        [] => "EAP-RADIUS".to_owned(),
+        methods => methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// Who the user is, and who knows him.
+fn user(eap: &EapSpec, line: &mut Line) {
+    match &eap.role {
+        Role::User(user) => line.value("--eap-id", identity::written(user)),
+        Role::Authenticator { users: IdPattern::Any, .. } => {}
+        Role::Authenticator { users, .. } => line.value("--eap-id", who::pattern_word(users)),
+    }
+    line.optional("--aaa-id", eap.server.as_ref().map(identity::written));
+    line.flag("--eap-only", eap.beside == Beside::Nothing);
+    let words = |servers: &[SocketAddr]| servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+    line.list("--radius", &words(&eap.radius.servers));
+    line.list("--radius-accounting", &words(&eap.radius.accounting));
+    line.list("--radius-authorizers", &eap.radius.authorizers.iter().map(IpAddr::to_string).collect::<Vec<_>>());
 }
 
 fn is_exchange(transform: &&Transform) -> bool {

@@ -20,7 +20,7 @@ use super::{Model, ModelError, ppk};
 use crate::eap;
 use crate::papers::{self, PaperError};
 use crate::secret;
-use crate::spec::{Beside, EapSpec, RemoteSpec, Role, SignatureSpec, XauthSpec};
+use crate::spec::{Beside, EapSpec, RadiusSpec, RemoteSpec, Role, SignatureSpec, XauthSpec};
 
 /// A remote, and what the two sides prove themselves with.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Model {
         let beside = spec.eap.as_ref().map(|eap| eap.beside);
         let mut keys = EapKeys { password: None, accounts: None, own: None, pinned: Vec::new() };
         match file {
-            Some(file) if user || spec.eap.as_ref().is_some_and(|eap| !eap.radius.is_empty()) => {
+            Some(file) if user || spec.eap.as_ref().is_some_and(|eap| !eap.radius.servers.is_empty()) => {
                 keys.password = Some(secret::read(&file).map_err(ModelError::Secret)?)
             }
             Some(file) => keys.accounts = Some(eap::read_accounts(&file).map_err(ModelError::Accounts)?),
@@ -143,7 +143,7 @@ impl RemoteEntry {
 
     /// Whether it takes every peer whose login is among its keys, or who is a user.
     fn anybody(&self) -> bool {
-        let eap = matches!(&self.spec.eap, Some(EapSpec { role: Role::Authenticator { any_identity: true, .. }, .. }));
+        let eap = self.spec.eap.as_ref().is_some_and(EapSpec::takes_any_identity);
         let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_)));
         eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
     }
@@ -199,9 +199,10 @@ impl RemoteEntry {
                 };
                 let name = self.spec.own_id.to_string();
                 let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
-                let loaded = || eap.radius.first().and_then(|server| model.key_of(&server.ip().into()));
+                let loaded = || eap.radius.servers.first().and_then(|server| model.key_of(&server.ip().into()));
                 let secret = keys.password.clone().or_else(loaded).unwrap_or_default();
-                let relay = (!eap.radius.is_empty()).then(|| Arc::new(Aaa { servers: eap.radius.clone(), secret }));
+                let RadiusSpec { servers, accounting, authorizers } = eap.radius.clone();
+                let relay = (!servers.is_empty()).then(|| Arc::new(Aaa { servers, secret, accounting, authorizers }));
                 let server = Server {
                     methods: eap.methods.clone(),
                     relay,

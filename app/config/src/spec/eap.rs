@@ -1,6 +1,6 @@
 //! EAP in the configuration: which of the two sides of a remote is the user, and his methods.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
@@ -16,12 +16,23 @@ pub struct EapSpec {
     pub methods: Vec<Method>,
     /// How the side that is no user proves itself beside the method.
     pub beside: Beside,
-    /// RADIUS servers that know the users, best first; then they choose the methods.
-    pub radius: Vec<SocketAddr>,
+    /// RADIUS servers that know the users; then they choose the methods.
+    pub radius: RadiusSpec,
     /// Whom the certificate of the server behind EAP must name, for methods over TLS; `None`: the remote itself.
     pub server: Option<Identity>,
     /// Which keys and signatures of certificates in TLS are accepted.
     pub restrictions: Restrictions,
+}
+
+/// RADIUS servers; all with one secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RadiusSpec {
+    /// Those that know the users, best first; empty: there are none.
+    pub servers: Vec<SocketAddr>,
+    /// Those that keep accounts of sessions, best first; empty: there are no accounts.
+    pub accounting: Vec<SocketAddr>,
+    /// Who may end sessions and change them (RFC 5176).
+    pub authorizers: Vec<IpAddr>,
 }
 
 /// What the side that is no user proves itself by before EAP begins.
@@ -55,6 +66,11 @@ impl EapSpec {
     /// Whether we can begin: only a user does.
     pub fn initiates(&self) -> bool {
         matches!(self.role, Role::User(_))
+    }
+
+    /// Whether the identity of IKE, which nobody proves, is open.
+    pub fn takes_any_identity(&self) -> bool {
+        matches!(self.role, Role::Authenticator { any_identity: true, .. })
     }
 
     /// Whether we can answer.

@@ -17,7 +17,7 @@ mod secret;
 pub mod setkey;
 mod x509;
 
-pub use eap::{Beside, EapSpec, Role};
+pub use eap::{Beside, EapSpec, RadiusSpec, Role};
 pub(crate) use extension::TCP_PORT;
 pub use extension::{CHILDLESS, ExtensionSpec, PPK_IN, UNIQUE, childless_word};
 pub use manual::ManualSpec;

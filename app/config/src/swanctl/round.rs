@@ -1,7 +1,5 @@
 //! The authentication rounds of a connection: the sections `local` and `remote` of swanctl.conf, or `local-1`, `local-2`.
 
-use std::net::SocketAddr;
-
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
 use ravelin_ike::limits::PROOFS;
@@ -13,10 +11,10 @@ use super::reader::{Problems, Reader};
 use super::tree::Named;
 use super::xauth;
 use crate::papers::{Believed, Signer, certificate, public_key};
-use crate::spec::{Beside, EapSpec, OwnBy, OwnRoundSpec, PeerBy, PeerRoundSpec, Role, RoundsSpec};
-use crate::value::eap;
+use crate::spec::{Beside, EapSpec, OwnBy, OwnRoundSpec, PeerBy, PeerRoundSpec, RadiusSpec, Role, RoundsSpec};
 use crate::value::restriction::restrictions;
 use crate::value::who::{self, Who};
+use crate::value::{eap, identity};
 
 /// An authentication round of a side.
 pub(super) struct Round {
@@ -48,8 +46,8 @@ pub(super) enum By {
 pub(super) struct User {
     /// None: the servers of `radius` choose.
     methods: Vec<Method>,
-    /// What `radius` says: the servers that know the users.
-    radius: Vec<SocketAddr>,
+    /// What `radius` says, the servers that know the users, and what goes with it.
+    radius: RadiusSpec,
     /// What `eap_id` says.
     id: Option<Who>,
     /// What `aaa_id` says: whom the certificate of the server behind EAP names.
@@ -58,6 +56,8 @@ pub(super) struct User {
     restrictions: Restrictions,
 }
 
+/// What goes with `auth = eap-radius`.
+const RADIUS: &[&str] = &["radius", "radius_accounting", "radius_authorizers"];
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
 
 /// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
@@ -147,7 +147,7 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
     let by = match by {
         Some(By::Eap(user)) if user.methods.is_empty() => servers(&mut reader, side, user).map(By::Eap),
         by => {
-            reader.refuse(&["radius"], "it names the servers of auth = eap-radius");
+            reader.refuse(RADIUS, "it goes with auth = eap-radius");
             by
         }
     };
@@ -278,15 +278,20 @@ fn method(word: &str) -> Result<By, String> {
 }
 
 fn as_user(methods: Vec<Method>) -> User {
-    User { methods, radius: Vec::new(), id: None, server: None, restrictions: Restrictions::default() }
+    User { methods, radius: RadiusSpec::default(), id: None, server: None, restrictions: Restrictions::default() }
 }
 
 /// The servers of `auth = eap-radius`, which strongSwan has in strongswan.conf.
 fn servers(reader: &mut Reader<'_>, side: &str, user: User) -> Option<User> {
-    let radius = reader.list("radius", |text| eap::radius_server(text).map_err(|bad| bad.message));
-    match radius {
+    let servers = reader.list("radius", |text| eap::radius_server(text).map_err(|bad| bad.message));
+    let accounting = reader.list("radius_accounting", |text| eap::accounting_server(text).map_err(|bad| bad.message));
+    let authorizers = reader.list("radius_authorizers", |text| identity::host(text).map_err(|bad| bad.message));
+    match servers {
         _ if side == "local" => reader.wrong("`auth = eap-radius` is for the side of the users, `remote`"),
-        Some(radius) if !radius.is_empty() => return Some(User { radius, ..user }),
+        Some(servers) if !servers.is_empty() => {
+            let (accounting, authorizers) = (accounting.unwrap_or_default(), authorizers.unwrap_or_default());
+            return Some(User { radius: RadiusSpec { servers, accounting, authorizers }, ..user });
+        }
         _ => reader.wrong(
             "`auth = eap-radius` needs `radius = ADDRESS[:PORT], ...` beside it, the servers that strongswan.conf has for \
              strongSwan; their secret is the one of secrets.ike with `id = ADDRESS` of the first",
@@ -341,7 +346,7 @@ fn user_of(own: &User, own_id: &Identity, beside: Beside) -> Result<EapSpec, Str
         role: Role::User(user),
         methods: own.methods.clone(),
         beside,
-        radius: Vec::new(),
+        radius: RadiusSpec::default(),
         server: own.server.clone(),
         restrictions: own.restrictions.clone(),
     })

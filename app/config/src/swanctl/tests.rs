@@ -231,8 +231,11 @@ fn every_option_is_known() {
         assert!(why.contains(name) && why.contains("f:11:") && !why.contains("unknown"), "{name}: {why}");
     }
     for (side, names) in [
-        ("local", "aaa_id auth certs eap_id pubkeys radius round xauth_id"),
-        ("remote", "auth ca_id cacerts cert_policy certs eap_id groups pubkeys radius revocation round"),
+        ("local", "aaa_id auth certs eap_id pubkeys radius radius_accounting radius_authorizers round xauth_id"),
+        (
+            "remote",
+            "auth ca_id cacerts cert_policy certs eap_id groups pubkeys radius radius_accounting radius_authorizers revocation round",
+        ),
     ] {
         for name in names.split_whitespace() {
             let other = if side == "local" { "remote" } else { "local" };
@@ -537,17 +540,21 @@ fn radius_servers_may_know_the_users() {
              {remote}\n }}\n }}\n}}\n"
         ))
     };
-    let servers = "auth = eap-radius\n radius = 10.1.0.10, 10.1.0.11:1645\n eap_id = %any";
+    let servers = "auth = eap-radius\n radius = 10.1.0.10, 10.1.0.11:1645\n radius_accounting = 10.1.0.10\n radius_authorizers = \
+                   10.1.0.12\n eap_id = %any";
     let read = connection("auth = psk", servers).unwrap_or_else(|error| panic!("{error}"));
     let remote = read.connections.into_iter().next().unwrap().remote.unwrap();
     let eap = remote.eap.unwrap();
-    let servers: Vec<String> = eap.radius.iter().map(ToString::to_string).collect();
+    let servers: Vec<String> = eap.radius.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["10.1.0.10:1812", "10.1.0.11:1645"]);
+    let accounting: Vec<String> = eap.radius.accounting.iter().map(ToString::to_string).collect();
+    let authorizers: Vec<String> = eap.radius.authorizers.iter().map(ToString::to_string).collect();
+    assert_eq!((accounting, authorizers), (vec!["10.1.0.10:1813".to_owned()], vec!["10.1.0.12".to_owned()]));
     assert!(eap.methods.is_empty() && !remote.initiate && remote.accept, "the servers choose");
     for (local, remote, words) in [
         ("auth = psk", "auth = eap-radius", "needs `radius = ADDRESS[:PORT], ...`"),
         ("auth = eap-radius", "auth = psk", "the side of the users"),
-        ("auth = psk", "auth = psk\n radius = 192.0.2.1", "the servers of auth = eap-radius"),
+        ("auth = psk", "auth = psk\n radius = 192.0.2.1", "it goes with auth = eap-radius"),
     ] {
         let why = connection(local, remote).unwrap_err();
         assert!(why.contains(words), "{local}, {remote}: {why}");

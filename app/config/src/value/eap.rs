@@ -26,13 +26,24 @@ pub fn methods(text: &str) -> Result<Vec<Method>, BadValue> {
     Ok(methods)
 }
 
-/// A RADIUS server: its address, and its port where that is not 1812.
+/// A RADIUS server: its address, and its port where that is not 1812 (RFC 2865 §3).
 ///
 /// # Errors
 /// When it is neither.
 pub fn radius_server(text: &str) -> Result<SocketAddr, BadValue> {
-    const PORT: u16 = 1812;
-    let address = || text.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+    server(text, 1812)
+}
+
+/// A RADIUS server that keeps accounts: its address, and its port where that is not 1813 (RFC 2866 §3).
+///
+/// # Errors
+/// When it is neither.
+pub fn accounting_server(text: &str) -> Result<SocketAddr, BadValue> {
+    server(text, 1813)
+}
+
+fn server(text: &str, port: u16) -> Result<SocketAddr, BadValue> {
+    let address = || text.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| SocketAddr::new(address, port));
     text.parse().or_else(|_| address()).map_err(|_| BadValue::new("expected an address, or ADDRESS:PORT".to_owned()))
 }
 

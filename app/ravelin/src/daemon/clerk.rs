@@ -1,6 +1,6 @@
 //! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
-//! for the papers of another. What a RADIUS server is asked about is with one thread more, which waits for all of them at once,
-//! and each token that has a key of ours has its own.
+//! for the papers of another. What a RADIUS server is asked about, or
+//! is told, is with one thread more, which waits for all of them at once, and each token that has a key of ours has its own.
 //!
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads: Question::answer ─┬► Clerk::answers ─► Core: Input::Done
@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ravelin_config::Papers;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
@@ -25,7 +25,7 @@ use ravelin_eap::{Conversation, Tools};
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
-use ravelin_radius_client::Client;
+use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
 use ravelin_tls::Maker;
 
 use super::fetch::{Fetcher, Library};
@@ -45,6 +45,7 @@ pub struct Clerk {
     tokens: TokenThreads,
     desk: Threads,
     from_threads: Receiver<(OpId, Answer)>,
+    demands: Receiver<Demand>,
     wake: UnixStream,
 }
 
@@ -78,16 +79,26 @@ impl Clerk {
             let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
             thread::Builder::new().name("clerk".into()).spawn(move || desk.serve(next))?;
         }
+        let (demanded, demands) = channel();
         let radius = Client::start(
             |out| SystemRandom.fill(out),
-            move |op, relay, step| {
-                let answer = Answer::Conversed(Box::new((Conversation::Relay(relay), step)));
-                let heard = done.send((op, answer)).is_ok();
+            move |heard| {
+                let taken = match heard {
+                    Heard::Turned(op, relay, step) => {
+                        let answer = Answer::Conversed(Box::new((Conversation::Relay(relay), step)));
+                        done.send((op, answer)).is_ok()
+                    }
+                    Heard::Demand(demand) => demanded.send(demand).is_ok(),
+                    Heard::Trouble(trouble) => {
+                        tracing::warn!("{trouble}");
+                        true
+                    }
+                };
                 let _ = (&*waker).write(&[1]);
-                heard
+                taken
             },
         )?;
-        Ok(Clerk { to_threads, radius, tokens: TokenThreads::default(), desk, from_threads, wake })
+        Ok(Clerk { to_threads, radius, tokens: TokenThreads::default(), desk, from_threads, demands, wake })
     }
 
     /// Hands over a question.
@@ -112,7 +123,36 @@ impl Clerk {
         }
     }
 
-    /// Readable when there are answers.
+    /// Hands over a record of an account.
+    pub fn record(&self, record: Record) {
+        self.radius.record(record);
+    }
+
+    /// Those who may end and change sessions from now on.
+    pub fn listen(&self, authorizers: Vec<Authorizer>) {
+        self.radius.listen(authorizers);
+    }
+
+    /// What they want.
+    pub fn demands(&self) -> Vec<Demand> {
+        self.demands.try_iter().collect()
+    }
+
+    /// Answers what one of them wants.
+    pub fn judge(&self, demand: Demand, verdict: Verdict) {
+        self.radius.judge(demand, verdict);
+    }
+
+    /// The daemon ends: waits until the accounts are with their servers.
+    pub fn settle(&self, patience: Duration) {
+        match self.radius.settle(patience) {
+            Some(0) => {}
+            Some(left) => tracing::error!("{left} records of accounts are lost: no RADIUS server took them"),
+            None => tracing::error!("records of accounts are lost: no RADIUS server took them within {patience:?}"),
+        }
+    }
+
+    /// Readable when there are answers or demands.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }

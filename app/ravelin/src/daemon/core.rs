@@ -34,6 +34,7 @@ use super::plane::Plane;
 use super::psk::Journal;
 use super::reload::Files;
 use super::report;
+use super::sessions::Sessions;
 use super::statics::Statics;
 use super::tap::Tap;
 use super::updown::Updown;
@@ -99,6 +100,8 @@ pub struct Core<P> {
     pub(super) library: Arc<Library>,
     /// Commands that follow Child SAs.
     pub(super) updown: Updown,
+    /// Users whom RADIUS servers let in.
+    pub(super) sessions: Sessions,
 }
 
 impl<P: Plane> Core<P> {
@@ -159,6 +162,7 @@ impl<P: Plane> Core<P> {
             tap: Tap::default(),
             library: Arc::default(),
             updown: Updown::default(),
+            sessions: Sessions::default(),
         };
         core.start_at_once(&BTreeSet::new(), now);
         core.pump(now);
@@ -259,6 +263,7 @@ impl<P: Plane> Core<P> {
         if self.pending_at().is_some_and(|at| at <= now) {
             self.look_at_pending(now);
         }
+        self.sessions_due(now);
         let late = self.waiting.expire(now);
         self.answer_all(late);
         self.endpoint.handle(Input::Timer, now);
@@ -315,7 +320,10 @@ impl<P: Plane> Core<P> {
     /// When [`Core::timer`] shall be called.
     pub fn deadline(&self) -> Option<Instant> {
         let retry = self.retries.values().min().copied();
-        [self.deadline, retry, self.waiting.deadline(), self.pending_at()].into_iter().flatten().min()
+        [self.deadline, retry, self.waiting.deadline(), self.pending_at(), self.sessions_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Deletes every SA and tells the peers.
@@ -323,6 +331,7 @@ impl<P: Plane> Core<P> {
         self.stopping = true;
         self.retries.clear();
         self.pending = Pending::default();
+        self.sessions_stop();
         self.command(Command::TerminateIke(None), now);
     }
 

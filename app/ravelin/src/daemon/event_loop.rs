@@ -44,6 +44,8 @@ use super::vici;
 
 /// How long the peers have to answer our deletes before the daemon ends anyway.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long RADIUS servers have for the last records before the daemon ends anyway: a server's turn of repetitions.
+const ACCOUNT_PATIENCE: Duration = Duration::from_secs(15);
 /// Inputs taken from one source before the others get their turn.
 const BURST: usize = 256;
 
@@ -302,11 +304,17 @@ impl<P: Running> EventLoop<P> {
                 self.core.timer(now);
             }
             self.core.questions().into_iter().for_each(|asked| self.clerk.ask(asked));
+            self.core.records().into_iter().for_each(|record| self.clerk.record(record));
+            if let Some(authorizers) = self.core.authorizers() {
+                self.clerk.listen(authorizers);
+            }
             if let Some(wanted) = self.core.inside() {
                 self.host.set(&wanted);
             }
             self.answer();
             if stop_at.is_some_and(|at| at <= now || self.core.is_idle()) {
+                self.core.last_records(now).into_iter().for_each(|record| self.clerk.record(record));
+                self.clerk.settle(ACCOUNT_PATIENCE);
                 return (self.core, self.host);
             }
         }
@@ -384,10 +392,14 @@ impl<P: Running> EventLoop<P> {
         }
     }
 
-    /// Hands the answers of the clerk to whoever asked.
+    /// Hands the answers of the clerk to whoever asked, and answers what others want of sessions.
     fn answers(&mut self) {
         for (op, answer) in self.clerk.answers() {
             self.core.answered(op, answer, self.clock.now());
+        }
+        for demand in self.clerk.demands() {
+            let verdict = self.core.demand(&demand, self.clock.now());
+            self.clerk.judge(demand, verdict);
         }
     }
 

@@ -12,6 +12,7 @@
 //!                       listings ─► report.rs ─► Message
 //!        └ setkey.rs: a script of setkey(8) ─► Model, likewise
 //!        └ updown.rs ─► script.rs: commands that follow SAs up and down
+//!        └ sessions.rs: users whom RADIUS servers let in ─► records of accounts ─► clerk.rs
 //!        └ vici/: the commands and events that strongSwan's clients know
 //!     keying_socket.rs ─► Core::manage ─► keyed.rs: SAs whose keys come from elsewhere
 //! ```
@@ -41,6 +42,7 @@ pub mod reload;
 pub mod report;
 pub mod resolver;
 mod script;
+mod sessions;
 mod setkey;
 pub mod statics;
 mod tap;

@@ -111,6 +111,18 @@ impl Pools {
         Some(address)
     }
 
+    /// The address that somebody else chose for an identity, of the range or not; the pool keeps it from others. `false`: there
+    /// is no such pool, or another has the address.
+    pub fn assign(&mut self, pool: &str, identity: &Identity, address: IpAddr) -> bool {
+        let others = |lease: &Lease| lease.identity != *identity && lease.holders > 0;
+        let has = |state: &State| state.leases.get(&address).is_some_and(others);
+        let fixed = |state: &State| state.pool.fixed.iter().any(|(owner, at)| *at == address && owner != identity);
+        if self.0.values().any(|state| has(state) || fixed(state)) {
+            return false;
+        }
+        self.0.get_mut(pool).map(|state| state.hold(address, identity)).is_some()
+    }
+
     /// An IKE SA does not hold the address any more.
     pub fn release(&mut self, pool: &str, address: IpAddr) {
         if let Some(state) = self.0.get_mut(pool) {
@@ -178,7 +190,8 @@ impl State {
         }
         let owned = self.owned.get(identity).into_iter().flatten();
         let had = owned.copied().find(|address| self.leases.get(address).is_some_and(|lease| lease.holders == 0));
-        had.or_else(|| self.untouched()).or_else(|| self.free.values().next().copied())
+        had.or_else(|| self.untouched())
+            .or_else(|| self.free.values().copied().find(|address| self.is_for(*address, identity)))
     }
 
     /// An address that nobody has or had.
@@ -330,6 +343,23 @@ mod tests {
         assert_eq!(pools.lease("rw", &who("carol"), None), Some(ip(1)));
         assert_eq!(pools.lease("rw", &who("dave"), None), None);
         assert_eq!(pools.lease("elsewhere", &who("dave"), None), None);
+    }
+
+    #[test]
+    fn what_another_chose_is_held_like_a_lease() {
+        let mut pools = pools(2, &[("dave", 9)]);
+        assert!(pools.assign("rw", &who("carol"), ip(1)) && pools.assign("rw", &who("carol"), ip(77)));
+        assert!(!pools.assign("rw", &who("eve"), ip(77)), "it is carol's");
+        assert!(!pools.assign("rw", &who("eve"), ip(9)), "it is always dave's");
+        assert!(!pools.assign("elsewhere", &who("eve"), ip(5)));
+        assert_eq!(pools.lease("rw", &who("eve"), None), Some(ip(2)));
+        pools.release("rw", ip(77));
+        assert!(pools.assign("rw", &who("eve"), ip(77)), "nobody holds it any more");
+        // What is not of the range, or is always another's, is not for those who are given any address.
+        pools.release("rw", ip(77));
+        assert_eq!(pools.lease("rw", &who("dave"), None), Some(ip(9)));
+        pools.release("rw", ip(9));
+        assert_eq!(pools.lease("rw", &who("frank"), None), None);
     }
 
     #[test]

@@ -81,15 +81,27 @@ impl Addresses {
 }
 
 impl Core {
-    /// Gives a peer that has proven its identity what it wishes, as far as the pools of its remote have it. Without an
-    /// address in the grant, there was none.
-    pub(crate) fn lend(&mut self, ends: &Ends, remote: &Remote, identity: &Identity, wishes: &Wishes) -> Grant {
+    /// Gives a peer that has proven its identity what it wishes, as far as the pools of its remote have it. Where a server
+    /// elsewhere has `chosen` an address, it is that one or none, of the range or not, and the first pool of its family tells
+    /// the rest. Without an address in the grant, there was none.
+    pub(crate) fn lend(
+        &mut self,
+        ends: &Ends,
+        remote: &Remote,
+        (identity, chosen): (&Identity, &[IpAddr]),
+        wishes: &Wishes,
+    ) -> Grant {
         let owner = ends.our_spi();
         for (v4, like) in &wishes.addresses {
             let Addresses { pools, held } = &mut self.addresses;
             let fitting = remote.internal.pools.iter().filter(|pool| pools.has_family(pool, *v4));
             let fitting: Vec<&String> = fitting.collect();
-            let leased = fitting.into_iter().find_map(|pool| Some((pool, pools.lease(pool, identity, *like)?)));
+            let leased = match chosen.iter().find(|chosen| chosen.is_ipv4() == *v4) {
+                Some(chosen) => {
+                    fitting.first().filter(|pool| pools.assign(pool, identity, *chosen)).map(|it| (*it, *chosen))
+                }
+                None => fitting.into_iter().find_map(|pool| Some((pool, pools.lease(pool, identity, *like)?))),
+            };
             if let Some((pool, address)) = leased {
                 held.entry(owner).or_default().lent.push((pool.clone(), address));
             }

@@ -6,10 +6,14 @@ use anyhow::{Result, bail, ensure};
 
 use super::Scene;
 use crate::node::ravelin::SOCKET;
+use crate::plan::SECRET;
 use crate::process::{run as run_command, wait_for};
+use crate::radius;
 
 /// How long a line may take to appear in a log.
 const LOG: u64 = 15;
+/// How long a record of an account may take: two updates are a minute apart at least.
+const ACCOUNT: u64 = 80;
 
 pub(super) fn ravelin(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let line = scene.plan.fill(&words[0], &[])?;
@@ -47,13 +51,33 @@ fn says(scene: &Scene<'_>, words: &[String], answer: &str) -> Result<()> {
 
 pub(super) fn sh(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let pki = scene.folder.join("pki").display().to_string();
-    let line = scene.plan.fill(&words[1], &[("pki", &pki)])?;
+    let line = scene.plan.fill(&words[1], &[("pki", &pki), ("psk", SECRET)])?;
     match words[0].as_str() {
         "ravelin" => scene.ravelin_host.sh(&line),
         "swan" => scene.swan_host.sh(&line),
         other => bail!("`{other}`: expected ravelin or swan"),
     }
     .map(drop)
+}
+
+pub(super) fn account(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let texts = words[1..].iter().map(|text| scene.plan.fill(text, &[])).collect::<Result<Vec<_>>>()?;
+    let kind = format!("Acct-Status-Type = {}\n", words[0]);
+    let file = radius::detail(scene.folder);
+    wait_for(ACCOUNT, &format!("a record {}", words[0]), || {
+        let all = std::fs::read_to_string(&file).unwrap_or_default().replace('"', "");
+        let Some(record) = all.split("\n\n").filter(|record| format!("{record}\n").contains(&kind)).last() else {
+            bail!("it wrote down:\n{all}");
+        };
+        for text in &texts {
+            let says = match text.strip_suffix(">0") {
+                Some(name) => record.contains(&format!("\t{name} = ")) && !record.contains(&format!("\t{name} = 0")),
+                None => record.contains(text),
+            };
+            ensure!(says, "`{text}` is not in\n{record}");
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn log(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

@@ -145,14 +145,26 @@ pub(super) fn delete(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let what = sa(&words[0])?;
     scene.settled()?;
     scene.side(&words[1])?.delete(what)?;
+    gone(scene, usize::from(what == Sa::Child))
+}
+
+/// Waits until both sides have no Child SA, and so many IKE SAs.
+fn gone(scene: &mut Scene<'_>, left: usize) -> Result<()> {
     wait_for(SETTLE, "the SA to go on both sides", || {
         scene.no_child()?;
-        let left = usize::from(what == Sa::Child);
         let (swan, ravelin) = (scene.swan.view()?, scene.ravelin.view()?);
         ensure!(swan.ike.len() == left, "the peer lists {}", summary(&swan));
         ensure!(ravelin.ike.len() == left, "Ravelin lists {}", summary(&ravelin));
         Ok(())
     })
+}
+
+pub(super) fn ended(scene: &mut Scene<'_>, _: &[String]) -> Result<()> {
+    gone(scene, 0)
+}
+
+pub(super) fn stop(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    scene.side(&words[0])?.stop()
 }
 
 pub(super) fn kill(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {

@@ -7,7 +7,7 @@ use ravelin_types::Identity;
 
 use super::RemoteArgs;
 use crate::command::Conflict;
-use crate::spec::{Beside, EapSpec, NullSides, Role, SignatureSpec, XauthSpec};
+use crate::spec::{Beside, EapSpec, NullSides, RadiusSpec, Role, SignatureSpec, XauthSpec};
 use crate::value::eap;
 use crate::value::who::{IdWord, Who, who};
 use crate::value::{BadValue, did_you_mean};
@@ -140,8 +140,13 @@ impl RemoteArgs {
     /// Who of the two is the user of EAP, if one is.
     pub(super) fn eap(&self, own_id: &Identity) -> Result<Option<EapSpec>, Conflict> {
         let AuthWord::Eap(methods) = &self.auth else {
-            let given =
-                [("aaa-id", self.aaa_id.is_some()), ("eap-only", self.eap_only), ("radius", !self.radius.is_empty())];
+            let given = [
+                ("aaa-id", self.aaa_id.is_some()),
+                ("eap-only", self.eap_only),
+                ("radius", !self.radius.is_empty()),
+                ("radius-accounting", !self.radius_accounting.is_empty()),
+                ("radius-authorizers", !self.radius_authorizers.is_empty()),
+            ];
             if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS, EAP-RADIUS or another method"));
             }
@@ -175,6 +180,17 @@ impl RemoteArgs {
         if methods.is_empty() == self.radius.is_empty() {
             return Err(Conflict::missing("-m EAP-RADIUS and --radius ADDRESS go together"));
         }
+        for (flag, given) in [
+            ("radius-accounting", !self.radius_accounting.is_empty()),
+            ("radius-authorizers", !self.radius_authorizers.is_empty()),
+        ] {
+            if given && self.radius.is_empty() {
+                return Err(Conflict::at(
+                    ('\0', flag),
+                    "it is about users whom RADIUS servers know: say --radius, too",
+                ));
+            }
+        }
         if !self.radius.is_empty() && self.initiate {
             return Err(Conflict::at(('\0', "radius"), "it is for the side that asks who the user is (-u)"));
         }
@@ -188,11 +204,16 @@ impl RemoteArgs {
             None => None,
         };
         let beside = if self.eap_only { Beside::Nothing } else { Beside::Certificate };
+        let radius = RadiusSpec {
+            servers: self.radius.clone(),
+            accounting: self.radius_accounting.clone(),
+            authorizers: self.radius_authorizers.clone(),
+        };
         Ok(Some(EapSpec {
             role,
             methods: methods.clone(),
             beside,
-            radius: self.radius.clone(),
+            radius,
             server,
             restrictions: self.peer_signatures.clone().unwrap_or_default(),
         }))

@@ -111,7 +111,7 @@ fn user_spec(role: Role, methods: &[Method]) -> EapSpec {
         role,
         methods: methods.to_vec(),
         beside: Beside::Certificate,
-        radius: Vec::new(),
+        radius: Default::default(),
         server: None,
         restrictions: Default::default(),
     }

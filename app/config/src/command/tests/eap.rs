@@ -1,8 +1,11 @@
 //! EAP in `ike remote`.
 
+use std::net::IpAddr;
+
 use ravelin_eap::Method;
 
 use super::*;
+use crate::spec::RadiusSpec;
 
 fn remote(line: &str) -> Result<RemoteSpec, String> {
     let line = format!("ike remote -n gw -r 192.0.2.2 {line}");
@@ -24,7 +27,7 @@ fn the_side_that_starts_is_the_user() {
             role: Role::User(carol.clone()),
             methods: vec![Method::MsChapV2],
             beside: Beside::Certificate,
-            radius: vec![],
+            radius: RadiusSpec::default(),
             server: None,
             restrictions: Default::default()
         })
@@ -37,9 +40,19 @@ fn the_side_that_starts_is_the_user() {
     let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
     assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
     let gateway = remote("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645").unwrap();
-    let servers: Vec<String> = gateway.eap.unwrap().radius.iter().map(ToString::to_string).collect();
+    let servers: Vec<String> = gateway.eap.unwrap().radius.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.9:1812", "[2001:db8::9]:1645"]);
+    let accounts = "--radius-accounting 192.0.2.9,192.0.2.8:1646 --radius-authorizers 192.0.2.7,2001:db8::7";
+    let gateway =
+        remote(&format!("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9 {accounts}")).unwrap();
+    let radius = gateway.eap.unwrap().radius;
+    let servers: Vec<String> = radius.accounting.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.9:1813", "192.0.2.8:1646"]);
+    assert_eq!(radius.authorizers, ["192.0.2.7", "2001:db8::7"].map(|address| address.parse::<IpAddr>().unwrap()));
     for (line, words) in [
+        ("-u -m EAP -g fqdn:a -c own -h pw --radius-accounting 192.0.2.9", "say --radius, too"),
+        ("-u -m EAP -g fqdn:a -c own -h pw --radius-authorizers 192.0.2.9", "say --radius, too"),
+        ("-u -m PSK -g fqdn:a -h pw --radius-authorizers 192.0.2.9", "it goes with -m EAP-TLS, EAP-RADIUS"),
         ("-w -u -m EAP -h pw -g fqdn:a", "with EAP the side that starts is the user"),
         ("-w -m EAP -g fqdn:a", "expected -h FILE with the password"),
         ("-w -m EAP -g fqdn:a -h pw -c own.pem", "a user of EAP has a password"),
@@ -60,5 +73,24 @@ fn the_side_that_starts_is_the_user() {
     ] {
         let error = remote(line).unwrap_err();
         assert!(error.contains(words), "{line}: {error}");
+    }
+}
+
+#[test]
+fn who_the_user_is_and_who_knows_him_is_written_back() {
+    for line in [
+        "-w -m EAP-MSCHAPV2,EAP-GTC --eap-id carol -h pw",
+        "-w -m EAP-TLS --eap-id carol -c own --aaa-id fqdn:aaa --eap-only",
+        "-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users",
+        "-u -m EAP-MD5 -g fqdn:gw -f fqdn:box -c gw.pem -h users",
+        "-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645 --radius-accounting 192.0.2.9 \
+         --radius-authorizers 192.0.2.7,2001:db8::7",
+    ] {
+        let spec = remote(line).unwrap();
+        let written = spec.line().arguments().join(" ");
+        let Ok(Command::AddRemote(again)) = parse(spec.line().arguments()).map(|it| it.command) else {
+            panic!("{written}")
+        };
+        assert_eq!(*again, spec, "{written}");
     }
 }

@@ -59,6 +59,7 @@ impl<P: Plane> Core<P> {
         };
         let before = served(&self.model);
         self.model = newer;
+        self.sessions.reconfigured();
         // The SAs of a policy have no use without it.
         for id in &gone {
             self.retries.remove(id);

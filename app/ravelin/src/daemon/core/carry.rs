@@ -59,6 +59,7 @@ impl<P: Plane> Core<P> {
         match output {
             Output::Apply(id, op) => {
                 self.note_last_counters(&op);
+                self.note_last_traffic(&op);
                 if let DataPlaneOp::DeleteSa(sa) = &op
                     && self.is_watched()
                 {

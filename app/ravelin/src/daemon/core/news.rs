@@ -71,6 +71,7 @@ impl<P: Plane> Core<P> {
         }
         self.note_inside(event);
         self.note_updown(event);
+        self.note_session(event, now);
         self.vici_event(event, now);
         let answers = self.waiting.event(event);
         self.answer_all(answers);

@@ -26,6 +26,7 @@ mod files;
 mod flows;
 mod keyed;
 mod pair;
+mod sessions;
 mod setkey;
 mod statics;
 mod tap;

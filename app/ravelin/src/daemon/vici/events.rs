@@ -277,7 +277,7 @@ impl<P: Plane> Core<P> {
         self.say(Group::Ike, level, Some((&view.remote, view.serial)), text);
     }
 
-    fn endpoint_view(&self, spis: (IkeSpi, IkeSpi)) -> Option<IkeSaView> {
+    pub(in crate::daemon) fn endpoint_view(&self, spis: (IkeSpi, IkeSpi)) -> Option<IkeSaView> {
         let views = [spis.0, spis.1].into_iter().filter_map(|spi| self.endpoint.ike_sa(spi));
         views.into_iter().find(|view| view.spis == spis)
     }

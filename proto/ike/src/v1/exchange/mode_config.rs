@@ -67,7 +67,7 @@ fn lend(session: &Session, ends: &Ends, wished: &[CfgAttribute], core: &mut Core
     if !core.addresses.of(ends.our_spi()).1.is_empty() {
         wishes.addresses.clear();
     }
-    sent(core.lend(ends, &session.remote, &session.identities.1, &wishes).emit())
+    sent(core.lend(ends, &session.remote, (&session.identities.1, &[]), &wishes).emit())
 }
 
 /// Gives the peer addresses that it did not ask for (push).

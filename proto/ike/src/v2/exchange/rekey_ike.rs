@@ -461,6 +461,7 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         cluster: sa.cluster,
         redirect: sa.redirect,
     };
-    let established = Established::new(origin, &ends, protection, MessageWindow::default(), core);
+    let mut established = Established::new(origin, &ends, protection, MessageWindow::default(), core);
+    established.admission = sa.admission.clone();
     Ok(Phase::Established(Box::new(established)).with(ends))
 }

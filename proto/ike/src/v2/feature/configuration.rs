@@ -11,6 +11,7 @@
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ravelin_types::Identity;
 use ravelin_wire::ike::cfg_value::CfgValue;
@@ -67,12 +68,12 @@ pub(crate) fn granted(remote: &Remote, payloads: &Payloads) -> Option<Grant> {
     Some(Grant::parse(&reply.attributes, ask)).filter(|grant| !grant.addresses.is_empty())
 }
 
-/// The answer to the request of a peer that has proven its identity.
+/// The answer to the request of a peer that has proven its identity; a server elsewhere may have chosen its addresses.
 pub(crate) fn answer(
     payloads: &Payloads,
     ends: &Ends,
     remote: &Remote,
-    identity: &Identity,
+    (identity, chosen): (&Identity, &[IpAddr]),
     core: &mut Core,
 ) -> Result<Option<Payload>, Error> {
     let pools = &remote.internal.pools;
@@ -84,7 +85,7 @@ pub(crate) fn answer(
     if wishes.addresses.is_empty() {
         return if pools.is_empty() { Ok(None) } else { Err(Error::NoRequest) };
     }
-    let grant = core.lend(ends, remote, identity, &wishes);
+    let grant = core.lend(ends, remote, (identity, chosen), &wishes);
     if grant.addresses.is_empty() {
         let families = wishes.addresses.iter().map(|(v4, _)| if *v4 { "an IPv4 address" } else { "an IPv6 address" });
         let theirs = families.map(ToString::to_string).collect();
@@ -93,6 +94,9 @@ pub(crate) fn answer(
             pools => pools
                 .iter()
                 .map(|pool| alloc::format!("none left in pool {pool}, or it is of the other family"))
+                .chain(
+                    chosen.iter().map(|address| alloc::format!("{address}, as the RADIUS server says, if it is free")),
+                )
                 .collect(),
         };
         return Err(Error::NoAddress(Disagreement::new(Part::InternalAddress, theirs, ours)));

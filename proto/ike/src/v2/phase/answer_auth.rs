@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_eap::relay::Admission;
 use ravelin_types::Way;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AuthMethod, Id, Message, Payload, parse_chain};
@@ -56,6 +57,8 @@ pub(crate) struct Request {
     pub(crate) claimed: Id,
     /// To which and from which address it came.
     pub(crate) at: Way,
+    /// What a server elsewhere says of the session, once it does.
+    pub(crate) admission: Option<Arc<Admission>>,
 }
 
 impl Request {
@@ -234,7 +237,7 @@ impl InitAnswered {
         if by_eap {
             ppk::admit_eap(remote, &self.init.ppks)?;
             let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
-            return Ok((Request { payloads, remote, id, claimed, at }, None));
+            return Ok((Request { payloads, remote, id, claimed, at, admission: None }, None));
         }
         let mut auth = payloads.auth()?;
         let judged = ppk::judge(remote, &self.init.ppks, auth, &payloads)?;
@@ -250,7 +253,7 @@ impl InitAnswered {
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
         })?;
         let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
-        Ok((Request { payloads, remote, id, claimed, at }, Some(judged)))
+        Ok((Request { payloads, remote, id, claimed, at, admission: None }, Some(judged)))
     }
 
     /// Answers with AUTH, which ends `answer`, and the rest.
@@ -261,7 +264,7 @@ impl InitAnswered {
         mut answer: Vec<Payload>,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let Request { payloads, remote, claimed, at, .. } = request;
+        let Request { payloads, remote, claimed, at, admission, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
         if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
             return self.refuse(ends, &Error::Ticket, at, core);
@@ -275,7 +278,10 @@ impl InitAnswered {
         let elsewhere = redirect::elsewhere(&remote, at.local.ip()).filter(|_| init.redirects).cloned();
         let configured = match elsewhere {
             Some(_) => Ok(None),
-            None => configuration::answer(&payloads, &ends, &remote, &identities.1, core),
+            None => {
+                let chosen = admission.as_deref().map_or(&[][..], |it| &it.authorization.addresses);
+                configuration::answer(&payloads, &ends, &remote, (&identities.1, chosen), core)
+            }
         };
         answer.extend(crash_detection::give(&remote, ends.spis(), core));
         answer.extend(elsewhere.as_ref().map(redirect::notify));
@@ -368,6 +374,7 @@ impl InitAnswered {
             core,
         );
         established.authenticated = authenticated;
+        established.admission = admission;
         established.ticket = Ticket::Gives(Box::new((claimed, number)));
         established.learn(Some(&payloads));
         established.announce(&ends, init.resumed.is_some(), core);

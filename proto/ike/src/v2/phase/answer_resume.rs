@@ -121,6 +121,6 @@ impl InitAnswered {
             Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
         })?;
         let (claimed, id) = (id.clone(), Id::new(ours.clone()));
-        Ok((Request { payloads, remote, id, claimed, at }, Some(Now::Known(()))))
+        Ok((Request { payloads, remote, id, claimed, at, admission: None }, Some(Now::Known(()))))
     }
 }

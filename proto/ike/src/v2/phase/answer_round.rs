@@ -109,6 +109,7 @@ impl EapAnswered {
             let mut remote = Remote::clone(&self.request.remote);
             remote.remote_id = ravelin_eap::identity(&proven.user);
             self.request.remote = Arc::new(remote);
+            self.request.admission = proven.admission.or(self.request.admission.take());
         }
         self.awaits = !self.request.remote.rounds.peer.is_empty();
         if self.awaits {

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ravelin_crypto::ikev2::IkeAlgs;
+use ravelin_eap::relay::Admission;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Secret, Way};
@@ -81,6 +82,8 @@ pub(crate) struct Established {
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expire_at: Option<Instant>,
     pub(crate) authenticated: Authenticated,
+    /// What a server elsewhere says of the session, where that let it begin.
+    pub(crate) admission: Option<Arc<Admission>>,
     pub(crate) silence: Silence,
     /// When an unprotected message last made us ask.
     pub(crate) hinted: Option<Instant>,
@@ -129,6 +132,7 @@ impl Established {
             rekey_at: bounded.then(|| core.now + core.jittered(lifetime)),
             expire_at: bounded.then(|| core.now + lifetime + remote.extensions.over_time.unwrap_or(lifetime / 10)),
             authenticated: Authenticated::default(),
+            admission: None,
             remote,
             identities,
             suite,
@@ -191,6 +195,7 @@ impl Established {
         view.mobike = self.mobike.is_some();
         view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());
         view.rekey_at = self.rekey_at;
+        view.admission = self.admission.clone();
         view.children = self.children.views();
     }
 

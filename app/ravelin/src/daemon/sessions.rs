@@ -1,0 +1,326 @@
+//! Sessions of users whom a RADIUS server let in: how long they may last, and their accounts.
+//!
+//! ```text
+//!   Event ─► note_session ─► Session: up with its IKE SA, begun with its first Child SA
+//!   DeleteSa ─► note_last_traffic ─► what the SA carried (its counters go with it)
+//!   timer ─► sessions_due ─► updates of the account; an end by Session-Timeout or Idle-Timeout
+//!   demand.rs: ends and changes that somebody else wants (RFC 5176)
+//!        └─► account.rs: records ─► Core::records ─► the thread that asks RADIUS servers
+//! ```
+//! A session lasts as long as its IKE SA and those that take its place by a rekey. One that is authenticated anew is another.
+
+mod account;
+mod demand;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ravelin_eap::relay::Admission;
+use ravelin_ike::output::DownReason;
+use ravelin_ike::view::IkeSaView;
+use ravelin_ike::{Command, Event};
+use ravelin_radius::Request;
+use ravelin_radius_client::Record;
+use ravelin_types::dataplane::{DataPlaneOp, SaStatus};
+use ravelin_types::sa::Direction;
+use ravelin_types::{IkeSpi, Instant, Spi};
+
+use self::account::{Cause, Status, Traffic};
+use super::core::Core;
+use super::plane::Plane;
+
+/// How often an idle session is looked at, as a part of its Idle-Timeout, and at most.
+const LOOKS: u32 = 4;
+const LOOK: Duration = Duration::from_secs(1);
+
+type Spis = (IkeSpi, IkeSpi);
+
+/// All of them.
+pub(super) struct Sessions {
+    /// By the number of the IKE SA that they began with.
+    all: BTreeMap<u64, Session>,
+    by_spis: BTreeMap<Spis, u64>,
+    /// Their Child SAs, by the inbound SPI, with the outbound one.
+    children: BTreeMap<Spi, (u64, Spi)>,
+    records: Vec<Record>,
+    /// The counters as they were when the daemon began to stop: then all sessions end, and none is worth a look of its own.
+    last: Option<Vec<SaStatus>>,
+    /// Whether those who may end sessions may be others than before.
+    reconfigured: bool,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let (all, by_spis, children) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Sessions { all, by_spis, children, records: Vec::new(), last: None, reconfigured: true }
+    }
+}
+
+impl Sessions {
+    /// The configuration is another one.
+    pub(super) fn reconfigured(&mut self) {
+        self.reconfigured = true;
+    }
+}
+
+/// One user's.
+struct Session {
+    /// Acct-Session-Id.
+    id: String,
+    remote: String,
+    admission: Arc<Admission>,
+    /// What every record says of it.
+    head: Request,
+    /// What others know it by.
+    marks: demand::Marks,
+    spis: Spis,
+    up: Instant,
+    /// When its first Child SA came.
+    begun: Option<Instant>,
+    /// What SAs carried that are no more.
+    past: Traffic,
+    session_timeout: Option<Duration>,
+    interim_at: Option<Instant>,
+    idle: Option<Idle>,
+    /// Why we are ending it.
+    ending: Option<Cause>,
+}
+
+/// A session that ends when it carries nothing.
+struct Idle {
+    after: Duration,
+    look_at: Instant,
+    /// How many packets there were, and since when.
+    packets: u64,
+    since: Instant,
+}
+
+impl Idle {
+    fn new(after: Duration, packets: u64, now: Instant) -> Self {
+        Idle { after, look_at: now + (after / LOOKS).max(LOOK), packets, since: now }
+    }
+}
+
+impl Session {
+    fn new(view: &IkeSaView, admission: Arc<Admission>, now: Instant) -> Self {
+        let authorization = &admission.authorization;
+        let own = if view.initiator { view.spis.0 } else { view.spis.1 };
+        // Unpredictable, and so another one after every start.
+        let id = format!("{:016x}", own.0);
+        Session {
+            head: account::head(view, &admission, &id),
+            marks: demand::Marks::new(view, &admission, &id),
+            id,
+            remote: view.remote.clone(),
+            spis: view.spis,
+            up: now,
+            begun: None,
+            past: Traffic::default(),
+            session_timeout: authorization.session_timeout,
+            interim_at: None,
+            idle: authorization.idle_timeout.map(|after| Idle::new(after, 0, now)),
+            ending: None,
+            admission,
+        }
+    }
+
+    fn is_accounted(&self) -> bool {
+        !self.admission.aaa.accounting.is_empty()
+    }
+
+    /// RFC 2865 §5.27: when it has lasted long enough.
+    fn ends_at(&self) -> Option<Instant> {
+        self.session_timeout.map(|after| self.up + after).filter(|_| self.ending.is_none())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let idle = self.idle.as_ref().map(|idle| idle.look_at).filter(|_| self.ending.is_none());
+        [self.ends_at(), self.interim_at, idle].into_iter().flatten().min()
+    }
+
+    fn name(&self) -> String {
+        let user = String::from_utf8_lossy(&self.admission.user).escape_debug().to_string();
+        format!("session {} of {user} ({})", self.id, self.remote)
+    }
+}
+
+impl<P: Plane> Core<P> {
+    /// Sessions come and go with IKE SAs.
+    pub(super) fn note_session(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::IkeUp { spis, .. } => {
+                let Some(view) = self.endpoint_view(*spis) else { return };
+                if let Some(admission) = view.admission.clone() {
+                    self.open_session(&view, admission, now);
+                }
+            }
+            Event::IkeRekeyed { old, new, .. } => {
+                let Some(number) = self.sessions.by_spis.remove(old) else { return };
+                self.sessions.by_spis.insert(*new, number);
+                if let Some(session) = self.sessions.all.get_mut(&number) {
+                    session.spis = *new;
+                }
+            }
+            Event::IkeDown { spis, reason, .. } => self.session_ended(*spis, Some(*reason), now),
+            Event::ChildUp { inbound, outbound, .. } | Event::ChildRekeyed { inbound, outbound, .. } => {
+                let view = self.endpoint.ike_sa_of(*inbound).filter(|_| !self.sessions.all.is_empty());
+                let number = view.and_then(|view| self.sessions.by_spis.get(&view.spis).copied());
+                if let Some(number) = number {
+                    self.sessions.children.insert(*inbound, (number, *outbound));
+                    self.session_begins(number, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody was let in.
+    pub(super) fn open_session(&mut self, view: &IkeSaView, admission: Arc<Admission>, now: Instant) {
+        let session = Session::new(view, admission, now);
+        tracing::info!("{} is up", session.name());
+        self.sessions.by_spis.insert(view.spis, view.serial);
+        self.sessions.all.insert(view.serial, session);
+    }
+
+    fn session_begins(&mut self, number: u64, now: Instant) {
+        let Some(session) = self.sessions.all.get_mut(&number).filter(|session| session.begun.is_none()) else {
+            return;
+        };
+        session.begun = Some(now);
+        if session.is_accounted() {
+            session.interim_at = session.admission.authorization.interim.map(|interim| now + interim);
+            let record = session.record(Status::Start, None, now);
+            self.sessions.records.push(record);
+        }
+    }
+
+    /// The IKE SA of a session is gone, with an event or without one.
+    pub(super) fn session_ended(&mut self, spis: Spis, reason: Option<DownReason>, now: Instant) {
+        let Some(number) = self.sessions.by_spis.remove(&spis) else { return };
+        let live = self.live_traffic(&[number]).remove(&number).unwrap_or_default();
+        let stopping = self.sessions.last.is_some();
+        let sessions = &mut self.sessions;
+        sessions.children.retain(|_, (of, _)| *of != number);
+        let Some(mut session) = sessions.all.remove(&number) else { return };
+        session.past = session.past + live;
+        let cause = session.ending.unwrap_or_else(|| Cause::of(reason, stopping));
+        tracing::info!("{} has ended: {cause}", session.name());
+        if session.is_accounted() && session.begun.is_some() {
+            sessions.records.push(session.record(Status::Stop(cause), Some(session.past), now));
+        }
+    }
+
+    /// An SA is about to be deleted: its counters, and those of its twin, are read for the last time.
+    pub(super) fn note_last_traffic(&mut self, op: &DataPlaneOp) {
+        let DataPlaneOp::DeleteSa(id) = op else { return };
+        if id.direction != Direction::Inbound {
+            return;
+        }
+        let Some((number, outbound)) = self.sessions.children.remove(&id.spi) else { return };
+        let listed;
+        let sas = match &self.sessions.last {
+            Some(last) => last,
+            None => {
+                listed = self.plane.list();
+                &listed
+            }
+        };
+        let carried = Traffic::of_pair(sas, id.spi, outbound);
+        if let Some(session) = self.sessions.all.get_mut(&number) {
+            session.past = session.past + carried;
+        }
+    }
+
+    /// What the SAs of these sessions have carried that are still there.
+    fn live_traffic(&mut self, numbers: &[u64]) -> BTreeMap<u64, Traffic> {
+        let mut traffic: BTreeMap<u64, Traffic> = BTreeMap::new();
+        let pairs = self.sessions.children.iter().filter(|(_, (number, _))| numbers.contains(number));
+        let pairs: Vec<(Spi, u64, Spi)> =
+            pairs.map(|(inbound, (number, outbound))| (*inbound, *number, *outbound)).collect();
+        if pairs.is_empty() {
+            return traffic;
+        }
+        let listed;
+        let sas = match &self.sessions.last {
+            Some(last) => last,
+            None => {
+                listed = self.plane.list();
+                &listed
+            }
+        };
+        for (inbound, number, outbound) in pairs {
+            let sum = traffic.entry(number).or_default();
+            *sum = *sum + Traffic::of_pair(sas, inbound, outbound);
+        }
+        traffic
+    }
+
+    /// Updates the accounts for which it is time, and ends what has lasted long enough or carries nothing.
+    pub(super) fn sessions_due(&mut self, now: Instant) {
+        let is_due = |session: &Session| session.deadline().is_some_and(|at| at <= now);
+        let due: Vec<u64> = self.sessions.all.iter().filter(|(_, it)| is_due(it)).map(|(number, _)| *number).collect();
+        if due.is_empty() {
+            return;
+        }
+        let live = self.live_traffic(&due);
+        for number in due {
+            let Some(session) = self.sessions.all.get_mut(&number) else { continue };
+            let traffic = session.past + live.get(&number).copied().unwrap_or_default();
+            if session.interim_at.is_some_and(|at| at <= now) {
+                session.interim_at = session.admission.authorization.interim.map(|interim| now + interim);
+                let record = session.record(Status::Update, Some(traffic), now);
+                self.sessions.records.push(record);
+            }
+            let mut end = session.ends_at().filter(|at| *at <= now).map(|_| Cause::SessionTimeout);
+            if let Some(idle) = session.idle.as_mut().filter(|idle| idle.look_at <= now) {
+                let packets = traffic.packets();
+                match packets == idle.packets {
+                    true if now.since(idle.since) >= idle.after => end = end.or(Some(Cause::IdleTimeout)),
+                    true => {}
+                    false => (idle.packets, idle.since) = (packets, now),
+                }
+                idle.look_at = now + (idle.after / LOOKS).max(LOOK);
+            }
+            if let Some(cause) = end {
+                self.end_session(number, cause, now);
+            }
+        }
+    }
+
+    /// Ends a session from our side: its peer hears a Delete.
+    fn end_session(&mut self, number: u64, cause: Cause, now: Instant) {
+        let Some(session) = self.sessions.all.get_mut(&number).filter(|session| session.ending.is_none()) else {
+            return;
+        };
+        session.ending = Some(cause);
+        tracing::info!("{} is being ended: {cause}", session.name());
+        let spis = session.spis;
+        let Some(view) = self.endpoint_view(spis) else { return };
+        let own = if view.initiator { spis.0 } else { spis.1 };
+        self.command(Command::TerminateIkeSa(own), now);
+    }
+
+    /// When [`Core::sessions_due`] has something to do.
+    pub(super) fn sessions_at(&self) -> Option<Instant> {
+        self.sessions.all.values().filter_map(Session::deadline).min()
+    }
+
+    /// From now on all sessions end, because the daemon does.
+    pub(super) fn sessions_stop(&mut self) {
+        self.sessions.last = (!self.sessions.all.is_empty()).then(|| self.plane.list());
+    }
+
+    /// The records for the servers, those of sessions that `end` now among them: the peers did not answer, and the daemon does
+    /// not wait for them any more.
+    pub fn last_records(&mut self, now: Instant) -> Vec<Record> {
+        let left: Vec<Spis> = self.sessions.by_spis.keys().copied().collect();
+        left.into_iter().for_each(|spis| self.session_ended(spis, None, now));
+        self.records()
+    }
+
+    /// The records that are new.
+    pub fn records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.sessions.records)
+    }
+}
