@@ -115,6 +115,10 @@ pub struct DaemonArgs {
     /// only used towards peers that are to be reached by it
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "4500", value_parser = clap::value_parser!(u16).range(1..))]
     pub tcp_port: Option<u16>,
+    /// While very many strangers begin IKE SAs at once, have them solve puzzles of up to so many bits first (RFC 8019), 14 to 20
+    /// [default: without this option none; without a number 20]
+    #[arg(long, value_name = "BITS", num_args = 0..=1, default_missing_value = "20", value_parser = clap::value_parser!(u8).range(14..=20))]
+    pub puzzles: Option<u8>,
     /// The device that gets the internal addresses which peers give to this host (default: the TUN device, or lo with the
     /// kernel's IPsec)
     #[arg(long, value_name = "NAME")]

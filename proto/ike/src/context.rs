@@ -66,6 +66,12 @@ pub(crate) struct Core {
     pub(crate) tickets: Tickets,
     #[cfg(feature = "ikev2")]
     pub(crate) exchanging: Exchanging,
+    /// Zero bits of the hardest puzzle that strangers get under load; `None`: they get none.
+    #[cfg(feature = "ikev2")]
+    pub(crate) hardest_puzzle: Option<u8>,
+    /// Puzzles that somebody solves for us, and how long at most.
+    #[cfg(feature = "ikev2")]
+    pub(crate) solving: BTreeMap<OpId, Instant>,
     /// Behind the tokens that show a crash (RFC 6290).
     #[cfg(feature = "ikev2")]
     pub(crate) crash_secret: Option<Secret>,
@@ -117,6 +123,10 @@ impl Core {
             tickets: Tickets::default(),
             #[cfg(feature = "ikev2")]
             exchanging: Exchanging::default(),
+            #[cfg(feature = "ikev2")]
+            hardest_puzzle: None,
+            #[cfg(feature = "ikev2")]
+            solving: BTreeMap::new(),
             #[cfg(feature = "ikev2")]
             crash_secret: None,
             silent: Silent::default(),

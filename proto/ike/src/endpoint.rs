@@ -35,6 +35,8 @@ use crate::explain::{Failure, Part};
 use crate::gateways;
 use crate::ike_sa::IkeSa;
 use crate::input::{Command, Datagram, Input, Outcome};
+#[cfg(feature = "ikev2")]
+use crate::limits;
 use crate::live::Live;
 use crate::output::{Deadline, DownReason, OpId, Output};
 use crate::question::Answer;
@@ -68,6 +70,19 @@ impl Endpoint {
         }
         #[cfg(not(feature = "ikev2"))]
         drop(secret);
+        self
+    }
+
+    /// The endpoint, which has strangers solve puzzles of up to so many bits (14 to [`limits::PUZZLE_BITS`]) while there are very
+    /// many half-open IKE SAs (RFC 8019).
+    #[must_use]
+    pub fn with_puzzles(mut self, bits: u8) -> Self {
+        #[cfg(feature = "ikev2")]
+        {
+            self.core.hardest_puzzle = Some(bits.clamp(limits::PUZZLE_EASIEST, limits::PUZZLE_BITS));
+        }
+        #[cfg(not(feature = "ikev2"))]
+        let _ = bits;
         self
     }
 
@@ -304,6 +319,8 @@ impl Endpoint {
     }
 
     fn answered(&mut self, op: OpId, answer: Answer) {
+        #[cfg(feature = "ikev2")]
+        self.core.solving.remove(&op);
         #[cfg(feature = "ikev2")]
         if let Some(waiting) = self.core.exchanging.take(op) {
             return v2::phase::exchanging::go_on(waiting, answer, &mut self.core);

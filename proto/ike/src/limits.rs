@@ -11,6 +11,30 @@ pub const HALF_OPEN_PER_ADDRESS: usize = 64;
 /// From this many half-open IKE SAs on, IKE_SA_INIT requests must bring a cookie (RFC 7296 §2.6).
 pub const COOKIE_THRESHOLD: usize = 32;
 
+/// How many of [`HALF_OPEN`] are for those that are known: who present a ticket, and addresses of peers that are here.
+pub const HALF_OPEN_RESERVE: usize = HALF_OPEN / 8;
+
+/// From this many half-open IKE SAs on, strangers solve puzzles first, where that is asked for (RFC 8019).
+pub const PUZZLE_THRESHOLD: usize = 256;
+
+/// Zero bits of the puzzle that they get then. Each doubling of half-open IKE SAs adds two: four times the work.
+pub const PUZZLE_EASIEST: u8 = 14;
+
+/// Zero bits of the hardest puzzle that we ask for or solve: some four million tries (RFC 8019 §9 says 20).
+pub const PUZZLE_BITS: u8 = 20;
+
+/// Zero bits that we look for where the responder leaves that to us (RFC 8019 §7.1.1.1).
+pub const PUZZLE_OWN_CHOICE: u8 = 16;
+
+/// How long a solution is good. No longer than a half-open IKE SA lives, so nobody has two of them for one (RFC 8019 §10).
+pub const PUZZLE_TIME: Duration = HALF_OPEN_LIFETIME;
+
+/// Puzzles that an initiator solves for one IKE SA in IKE_SA_INIT.
+pub const PUZZLES_PER_INIT: u32 = 3;
+
+/// Puzzles that are being solved at one time: whoever answers questions has others to answer.
+pub const PUZZLES_AT_ONCE: usize = 2;
+
 /// IKE_SA_INIT requests whose key exchange takes long and is being computed elsewhere: some seconds of work at most.
 pub const SLOW_EXCHANGES: usize = 256;
 

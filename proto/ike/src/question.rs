@@ -16,7 +16,9 @@ use ravelin_eap::{Conversation, Step, Tools};
 use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, Secret};
-use ravelin_wire::ike::v2::Eap;
+use ravelin_wire::ike::v2::{Eap, PuzzleSolution};
+
+use crate::puzzle::Puzzle;
 
 /// What is asked.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub enum Question {
         /// What the other side said; `None`: nobody has said anything yet.
         heard: Option<Eap>,
     },
+    /// Solve a puzzle. It takes seconds of computing.
+    Solve(Puzzle),
     /// Take the responder's step of a key exchange. Whoever refuses leaves it to the endpoint.
     Exchange {
         /// By which method.
@@ -77,6 +81,8 @@ pub enum Answer {
     Conversed(Box<(Conversation, Step)>),
     /// Our public value and the shared secret, or that the peer's value is none.
     Exchanged(Result<(Vec<u8>, Secret), BadPublicValue>),
+    /// The solution of the puzzle.
+    Solved(PuzzleSolution),
     /// It cannot be done, or it is not: why, in words for the operator.
     Refused(String),
 }
@@ -100,11 +106,11 @@ impl Question {
         match self {
             Question::Sign { credential, .. } | Question::SignHash { credential, .. } => Some(&credential.key),
             Question::Converse { conversation, .. } => conversation.key(),
-            Question::Judge { .. } | Question::Exchange { .. } => None,
+            Question::Judge { .. } | Question::Exchange { .. } | Question::Solve(_) => None,
         }
     }
 
-    /// The answer. It takes up to some milliseconds.
+    /// The answer. It takes up to some milliseconds, but that of a puzzle, which takes seconds.
     pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {
             Question::Sign { credential, hashes, octets } => {
@@ -122,6 +128,10 @@ impl Question {
                 let step = conversation.turn(heard.as_ref(), desk.eap);
                 Answer::Conversed(Box::new((*conversation, step)))
             }
+            Question::Solve(puzzle) => match puzzle.solve(desk.crypto) {
+                Some(solution) => Answer::Solved(solution),
+                None => Answer::Refused("no solution of the puzzle was found".into()),
+            },
             Question::Exchange { method, public } => match desk.crypto.ke(method) {
                 Some(alg) => Answer::Exchanged(alg.respond(&public, &mut Drawn(desk.eap.random))),
                 None => Answer::Refused("the key exchange method is not built in".into()),

@@ -67,6 +67,8 @@ pub(crate) struct SaTable {
     half_open: Counts,
     /// Of peers that proved nothing of who they are (RFC 7619).
     nobodies: Counts,
+    /// Of those that did.
+    proven: Counts,
     inbound: BTreeMap<Spi, IkeSpi>,
     /// Which indexes the inbound SPIs have in a table of [`places`].
     taken: Vec<bool>,
@@ -87,8 +89,10 @@ impl SaTable {
         if sa.is_half_open() {
             self.half_open.add(sa.ends.peer.ip());
         }
-        if sa.peer() == Some(&Identity::Null) {
-            self.nobodies.add(sa.ends.peer.ip());
+        match sa.peer() {
+            Some(Identity::Null) => self.nobodies.add(sa.ends.peer.ip()),
+            Some(_) => self.proven.add(sa.ends.peer.ip()),
+            None => {}
         }
         let whose = (sa.peer().cloned(), spi);
         match self.by_remote.get_mut(sa.remote_name()) {
@@ -110,8 +114,10 @@ impl SaTable {
         if sa.is_half_open() {
             self.half_open.remove(sa.ends.peer.ip());
         }
-        if sa.peer() == Some(&Identity::Null) {
-            self.nobodies.remove(sa.ends.peer.ip());
+        match sa.peer() {
+            Some(Identity::Null) => self.nobodies.remove(sa.ends.peer.ip()),
+            Some(_) => self.proven.remove(sa.ends.peer.ip()),
+            None => {}
         }
         if let Some(with) = self.by_remote.get_mut(sa.remote_name()) {
             with.remove(&(sa.peer().cloned(), spi));
@@ -164,6 +170,11 @@ impl SaTable {
     /// IKE SAs of peers that proved nothing of who they are.
     pub(crate) fn nobodies(&self) -> &Counts {
         &self.nobodies
+    }
+
+    /// IKE SAs of peers that proved who they are.
+    pub(crate) fn proven(&self) -> &Counts {
+        &self.proven
     }
 
     /// The next timer.

@@ -116,6 +116,8 @@ pub struct Counters {
     pub refused_tokens: u64,
     /// Cookies sent.
     pub cookies: u64,
+    /// Those with a puzzle (RFC 8019).
+    pub puzzles: u64,
     /// Reactions to unprotected messages that were left out to keep their rate.
     pub rate_limited: u64,
 }

@@ -49,6 +49,12 @@ impl Endpoint {
         self
     }
 
+    /// The endpoint: nobody solves puzzles for nothing.
+    #[must_use]
+    pub fn with_puzzles(self, _: u8) -> Self {
+        self
+    }
+
     /// The next decision; call until it says [`Output::Wait`].
     pub fn poll(&mut self) -> Output {
         self.refused.pop().map_or(Output::Wait(None), Output::Event)

@@ -34,6 +34,7 @@ pub fn run_with(socket: PathBuf, args: DaemonArgs, accounts: Option<Accounts>) -
         files: Files { rc: args.rc, swanctl: args.swanctl, test_bypass: args.test_bypass_policies },
         accounts,
         state_dir: args.state_dir,
+        puzzles: args.puzzles,
         plane: plane::Settings {
             choice: args.data_plane,
             #[cfg(feature = "tun")]

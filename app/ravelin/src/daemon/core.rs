@@ -187,6 +187,12 @@ impl<P: Plane> Core<P> {
         Core { endpoint: self.endpoint.with_crash_secret(secret), ..self }
     }
 
+    /// The core, which has strangers solve puzzles of up to so many bits under load (RFC 8019).
+    #[must_use]
+    pub fn with_puzzles(self, bits: u8) -> Self {
+        Core { endpoint: self.endpoint.with_puzzles(bits), ..self }
+    }
+
     /// From now on somebody reads along.
     pub fn read_along(&mut self, tap: Tap) {
         self.tap = tap;

@@ -62,6 +62,8 @@ pub struct Settings {
     pub accounts: Option<Accounts>,
     /// Where the journal is.
     pub state_dir: PathBuf,
+    /// How hard the puzzles of strangers may become under load; `None`: there are none.
+    pub puzzles: Option<u8>,
     /// The data plane.
     pub plane: plane::Settings,
     /// The device that gets internal addresses; `None`: that of the data plane.
@@ -173,6 +175,9 @@ fn run_with<P: Running>(
     match crash_secret {
         Ok(secret) => core = core.with_crash_secret(secret),
         Err(why) => tracing::warn!("no peer gets a token that would show a crash of this host (RFC 6290): {why:#}"),
+    }
+    if let Some(bits) = settings.puzzles {
+        core = core.with_puzzles(bits);
     }
     core.read_along(key_log.map(Tap::writing).unwrap_or_default());
     core.journal = journal;

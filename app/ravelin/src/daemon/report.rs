@@ -457,6 +457,7 @@ pub fn ike_counters(counters: &Counters) -> Message {
         ("refused-tickets", counters.refused_tickets),
         ("refused-tokens", counters.refused_tokens),
         ("cookies-sent", counters.cookies),
+        ("puzzles-sent", counters.puzzles),
         ("rate-limited", counters.rate_limited),
     ];
     named.into_iter().fold(Message::new(), |message, (name, value)| message.with(name, value))

@@ -11,7 +11,8 @@ use ravelin_types::{IkeSpi, Instant, Secret};
 use ravelin_wire::ike::error::Unfit;
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v2::{
-    Auth, Chain, Eap, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, Sa, Ts, emit_head,
+    Auth, Chain, Eap, Fragment, Id, Ke, Nonce, Notify, NotifyType, Payload, Protected, PuzzleSolution, Sa, Ts,
+    emit_head_behind,
 };
 
 use crate::error::Error;
@@ -66,31 +67,57 @@ impl Protection {
         Ok(self.seal_chain(header, &Chain::new(payloads)?, rng))
     }
 
+    /// `HDR, clear, SK {payloads}`; of fragments the first has what is in clear (RFC 7383 §2.5.3).
+    pub(crate) fn seal_behind(
+        &mut self,
+        header: &Header,
+        clear: &[Payload],
+        payloads: &[Payload],
+        rng: &mut dyn SecureRandom,
+    ) -> Result<Sealed, Unfit> {
+        Ok(self.seal_chains(header, &Chain::new(clear)?, &Chain::new(payloads)?, rng))
+    }
+
     /// The same, of a chain.
     pub(crate) fn seal_chain(&mut self, header: &Header, chain: &Chain, rng: &mut dyn SecureRandom) -> Sealed {
+        self.seal_chains(header, &Chain::default(), chain, rng)
+    }
+
+    fn seal_chains(&mut self, header: &Header, clear: &Chain, chain: &Chain, rng: &mut dyn SecureRandom) -> Sealed {
         let body_len = self.ours.body_len(chain.bytes().len());
-        let len = Header::LEN + GENERIC_HEADER_LEN + body_len;
+        let len = Header::LEN + clear.bytes().len() + GENERIC_HEADER_LEN + body_len;
         let small = match self.fragments && len > SMALL {
-            true => self.fragment(header, chain, SMALL, rng),
+            true => self.fragment(header, clear, chain, SMALL, rng),
             false => Vec::new(),
         };
         if self.fragments && len > LARGE {
-            let large = self.fragment(header, chain, LARGE, rng);
+            let large = self.fragment(header, clear, chain, LARGE, rng);
             return Sealed::fragments(large, small);
         }
-        let mut message = emit_head(header, chain.first(), None, body_len);
+        let mut message = emit_head_behind(header, clear, chain.first(), None, body_len);
         self.ours.seal(&mut message, chain.bytes(), rng);
         Sealed::fragments(vec![message], small)
     }
 
     /// `HDR, SKF {part}`, each of at most `size` octets.
-    fn fragment(&mut self, header: &Header, chain: &Chain, size: usize, rng: &mut dyn SecureRandom) -> Vec<Vec<u8>> {
-        let room = self.ours.capacity(size - Header::LEN - GENERIC_HEADER_LEN - FRAGMENT_FIELDS_LEN);
+    fn fragment(
+        &mut self,
+        header: &Header,
+        clear: &Chain,
+        chain: &Chain,
+        size: usize,
+        rng: &mut dyn SecureRandom,
+    ) -> Vec<Vec<u8>> {
+        let outside = Header::LEN + clear.bytes().len() + GENERIC_HEADER_LEN + FRAGMENT_FIELDS_LEN;
+        let room = self.ours.capacity(size.saturating_sub(outside));
         let parts = chain.bytes().chunks(room.max(1));
         let total = u16::try_from(parts.len()).unwrap_or(u16::MAX);
         let numbered = parts.zip(1..=total).filter_map(|(part, number)| Some((part, Fragment::new(number, total)?)));
         let sealed = numbered.map(|(part, fragment)| {
-            let mut message = emit_head(header, chain.first(), Some(fragment), self.ours.body_len(part.len()));
+            let none = Chain::default();
+            let clear = if fragment.number() == 1 { clear } else { &none };
+            let body_len = self.ours.body_len(part.len());
+            let mut message = emit_head_behind(header, clear, chain.first(), Some(fragment), body_len);
             self.ours.seal(&mut message, part, rng);
             message
         });
@@ -170,6 +197,7 @@ impl Payloads {
         idr: IdR(Id) or "no IDr payload";
         auth: Auth(Auth) or "no AUTH payload";
         eap: Eap(Eap) or "no EAP payload";
+        ps: Ps(PuzzleSolution) or "no PS payload";
         tsi: TsI(Ts) or "no TSi payload";
         tsr: TsR(Ts) or "no TSr payload";
     }

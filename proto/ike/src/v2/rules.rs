@@ -50,6 +50,7 @@ const ONCE: &[PayloadType] = &[
     PayloadType::IDR,
     PayloadType::AUTH,
     PayloadType::EAP,
+    PayloadType::PS,
     PayloadType::NONCE,
     PayloadType::TSI,
     PayloadType::TSR,

@@ -99,6 +99,15 @@ impl Chain {
         self.first.unwrap_or(PayloadType::NONE)
     }
 
+    /// Appends the payloads in front of another one of this type.
+    pub(super) fn emit_before(&self, next: PayloadType, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        if self.first.is_some() {
+            out[start + self.last] = next.0;
+        }
+    }
+
     /// The payloads with their generic headers: what an Encrypted payload protects.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -210,7 +210,7 @@ pub(super) fn answered(
             return send(opening, ends, turn, keyed, Payload::Sig(Opaque(proof.data)), core);
         }
         Answer::Refused(why) => why,
-        Answer::Proven | Answer::Signed(_) | Answer::Conversed(_) | Answer::Exchanged(_) => {
+        Answer::Proven | Answer::Signed(_) | Answer::Conversed(_) | Answer::Exchanged(_) | Answer::Solved(_) => {
             "the answer is to another question".into()
         }
     };

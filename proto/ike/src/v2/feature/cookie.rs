@@ -1,12 +1,14 @@
 //! Stateless challenges: before keeping state for an IKE_SA_INIT under load, see that its sender can receive.
 //!
-//! `cookie = generation (1) | prf(secret, Ni | SPIi | address | port)`; the secret changes every
-//! [`limits::COOKIE_SECRET_LIFETIME`], and cookies of the one before are still good.
-//! Read RFC 7296 §2.6 before changing this file.
+//! `cookie = generation (1) | bits (1) | second (1) | prf(secret, Ni | SPIi | address | port | bits | second)`; the secret
+//! changes every [`limits::COOKIE_SECRET_LIFETIME`], and cookies of the one before are still good. `bits` is how hard the puzzle
+//! is that went with it (0: none), `second` when that was, in the life of the secret (RFC 8019 §7.1.1.3).
+//! Read RFC 7296 §2.6 and RFC 8019 §10 before changing this file.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::{IkeSpi, Instant, Secret};
@@ -19,7 +21,17 @@ pub(crate) struct Cookies {
     generation: u8,
     made: Instant,
     current: Secret,
-    previous: Option<Secret>,
+    /// With the time at which it was made.
+    previous: Option<(Secret, Instant)>,
+}
+
+/// A cookie that was made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vouched {
+    /// How hard the puzzle is that went with it; 0: there was none, or it is too long ago.
+    pub(crate) bits: u8,
+    /// A number that nobody could choose.
+    pub(crate) lot: u8,
 }
 
 /// What a cookie vouches for.
@@ -39,19 +51,21 @@ impl Cookies {
         Cookies { generation: 0, made: now, current: fresh(rng), previous: None }
     }
 
-    /// The cookie to send.
+    /// The cookie to send, with a puzzle that is so hard.
     pub(crate) fn make(
         &mut self,
         claim: Claim<'_>,
+        bits: u8,
         crypto: &CryptoProvider,
         rng: &mut dyn SecureRandom,
         now: Instant,
     ) -> Option<Vec<u8>> {
         self.rotate(rng, now);
-        compute(self.generation, &self.current, claim, crypto)
+        let second = seconds(now, self.made);
+        compute([self.generation, bits, second], &self.current, claim, crypto)
     }
 
-    /// Whether this cookie was made here for this request, lately.
+    /// What it says if this cookie was made here for this request, lately.
     pub(crate) fn accepts(
         &mut self,
         cookie: &[u8],
@@ -59,18 +73,20 @@ impl Cookies {
         crypto: &CryptoProvider,
         rng: &mut dyn SecureRandom,
         now: Instant,
-    ) -> bool {
+    ) -> Option<Vouched> {
         self.rotate(rng, now);
-        let secret = match cookie.first() {
-            Some(generation) if *generation == self.generation => Some(&self.current),
-            Some(generation) if generation.wrapping_add(1) == self.generation => self.previous.as_ref(),
-            _ => None,
+        let head @ [generation, bits, second] = *cookie.first_chunk::<3>()?;
+        let (secret, made) = match &self.previous {
+            _ if generation == self.generation => (&self.current, self.made),
+            Some((secret, made)) if generation.wrapping_add(1) == self.generation => (secret, *made),
+            _ => return None,
         };
-        match (secret, cookie.first()) {
-            (Some(secret), Some(generation)) => compute(*generation, secret, claim, crypto)
-                .is_some_and(|expected| bool::from(expected.as_slice().ct_eq(cookie))),
-            _ => false,
+        let expected = compute(head, secret, claim, crypto)?;
+        if !bool::from(expected.as_slice().ct_eq(cookie)) {
+            return None;
         }
+        let fresh = now.since(made + Duration::from_secs(second.into())) < limits::PUZZLE_TIME;
+        Some(Vouched { bits: if fresh { bits } else { 0 }, lot: expected.last().copied().unwrap_or_default() })
     }
 
     fn rotate(&mut self, rng: &mut dyn SecureRandom, now: Instant) {
@@ -80,10 +96,15 @@ impl Cookies {
         }
         let last = core::mem::replace(&mut self.current, fresh(rng));
         // A secret that nobody asked for during two lifetimes is too old to be honoured.
-        self.previous = (age < limits::COOKIE_SECRET_LIFETIME * 2).then_some(last);
+        self.previous = (age < limits::COOKIE_SECRET_LIFETIME * 2).then_some((last, self.made));
         self.generation = self.generation.wrapping_add(1);
         self.made = now;
     }
+}
+
+/// Whole seconds since then, less than [`limits::COOKIE_SECRET_LIFETIME`].
+fn seconds(now: Instant, made: Instant) -> u8 {
+    u8::try_from(now.since(made).as_secs()).unwrap_or(u8::MAX)
 }
 
 fn fresh(rng: &mut dyn SecureRandom) -> Secret {
@@ -93,7 +114,7 @@ fn fresh(rng: &mut dyn SecureRandom) -> Secret {
 }
 
 /// `None` only for a provider without any prf, which cannot do IKE at all.
-fn compute(generation: u8, secret: &Secret, claim: Claim<'_>, crypto: &CryptoProvider) -> Option<Vec<u8>> {
+fn compute(head: [u8; 3], secret: &Secret, claim: Claim<'_>, crypto: &CryptoProvider) -> Option<Vec<u8>> {
     let prf = crypto.prf.first()?;
     let (spi, port) = (claim.spi.0.to_be_bytes(), claim.from.port().to_be_bytes());
     let address = match claim.from.ip() {
@@ -101,10 +122,8 @@ fn compute(generation: u8, secret: &Secret, claim: Claim<'_>, crypto: &CryptoPro
         IpAddr::V6(v6) => v6.octets().to_vec(),
     };
     let mut digest = vec![0; prf.output_len()];
-    prf.prf(secret.expose(), &[claim.nonce, &spi, &address, &port], &mut digest);
+    prf.prf(secret.expose(), &[claim.nonce, &spi, &address, &port, &head[1..]], &mut digest);
     // RFC 7296 §2.6: at most 64 octets; 32 are as good.
     digest.truncate(32);
-    let mut cookie = vec![generation];
-    cookie.extend(digest);
-    Some(cookie)
+    Some([&head[..], &digest[..]].concat())
 }

@@ -13,6 +13,7 @@ pub(crate) mod multiple_auth;
 pub(crate) mod nat;
 pub(crate) mod ppk;
 pub(crate) mod ppk_intermediate;
+pub(crate) mod puzzle;
 pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 pub(crate) mod resumption;

@@ -2,7 +2,8 @@
 //!
 //! 1. The same request again: the same answer again (RFC 7296 §2.1).
 //! 2. Nobody configured at this address: NO_PROPOSAL_CHOSEN, told to the operator, both at a limited rate.
-//! 3. Bounds on half-open IKE SAs; above a threshold a cookie first, and nothing is kept before it comes back.
+//! 3. Bounds on half-open IKE SAs; above a threshold a cookie first, and nothing is kept before it comes back; above another a
+//!    puzzle for strangers (`feature/puzzle.rs`).
 //! 4. Proposal and key exchange, which may take its time elsewhere (`exchanging.rs`), then the answer. Where it would be longer than the request, a cookie first as well:
 //!    nobody gets more sent to a forged address than it sent itself.
 //!
@@ -17,7 +18,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
-use ravelin_types::transform::Transform;
+use ravelin_types::transform::{PrfId, Transform};
 use ravelin_types::{Carrier, IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
 use ravelin_wire::ike::v2::{
@@ -44,7 +45,7 @@ use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
-use crate::v2::feature::{childless, multiple_auth, nat, ppk, redirect, signature_hashes};
+use crate::v2::feature::{childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
 
@@ -139,21 +140,26 @@ fn answer(
     }
     let from = datagram.remote.ip();
     let half_open = core.table.half_open().total() + core.exchanging.len();
-    let full = half_open >= limits::HALF_OPEN || core.table.len() >= limits::IKE_SAS;
+    // RFC 8019 §4.5: whoever was here before is served first. Nothing is kept for a ticket that is none.
+    let known = header.exchange == ExchangeType::IKE_SESSION_RESUME || core.table.proven().from(from) > 0;
+    let most = if known { limits::HALF_OPEN } else { limits::HALF_OPEN - limits::HALF_OPEN_RESERVE };
+    let full = half_open >= most || core.table.len() >= limits::IKE_SAS;
     if full || core.table.half_open().from(from) + core.exchanging.from(from) >= limits::HALF_OPEN_PER_ADDRESS {
         core.counters.refused_half_open += 1;
         return Ok(());
     }
     let claim = Claim { nonce: nonce_i, spi: spi_i, from: datagram.remote };
     // RFC 7296 §2.6: a cookie that is not ours counts as none.
-    let vouched = payloads
-        .notify(NotifyType::COOKIE)
-        .is_some_and(|notify| core.cookies.accepts(&notify.data, claim, &core.crypto, &mut *core.rng, core.now));
+    let cookie = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data.as_slice());
+    let cookie = cookie.and_then(|cookie| {
+        Some((cookie, core.cookies.accepts(cookie, claim, &core.crypto, &mut *core.rng, core.now)?))
+    });
     // RFC 9329 §6.3: who has opened a connection can receive.
-    let vouched = vouched || datagram.carrier == Carrier::Tcp;
+    let vouched = cookie.is_some() || datagram.carrier == Carrier::Tcp;
     let first = matches!(step, Step::Usual);
-    if !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
-        challenge(header, claim, datagram, core);
+    let puzzle = if first && !known { puzzle::due(payloads, cookie, half_open, core) } else { None };
+    if puzzle.is_some() || !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
+        challenge(header, claim, puzzle, datagram, core);
         return Ok(());
     }
 
@@ -178,7 +184,7 @@ fn answer(
         }
     };
     if !vouched && built.init.response.len() > datagram.data.len() {
-        challenge(header, claim, datagram, core);
+        challenge(header, claim, None, datagram, core);
         return Ok(());
     }
     let Built { ends, init, candidates } = built;
@@ -376,25 +382,34 @@ fn build(
         multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
+        puzzle: None,
         next_id: 1,
         rounds: 0,
     };
     Ok(Built { ends, init, candidates })
 }
 
-/// `HDR(A,0), N(COOKIE)`
-fn challenge(header: &Header, claim: Claim<'_>, datagram: Datagram<'_>, core: &mut Core) {
-    let cookie = core.cookies.make(claim, &core.crypto, &mut *core.rng, core.now);
-    if let Some(cookie) = cookie {
-        core.counters.cookies += 1;
-        reply(header, Notify::new(NotifyType::COOKIE, cookie), datagram, core);
-    }
+/// `HDR(A,0), N(COOKIE), [N(PUZZLE)]`
+fn challenge(header: &Header, claim: Claim<'_>, puzzle: Option<(PrfId, u8)>, datagram: Datagram<'_>, core: &mut Core) {
+    let bits = puzzle.map_or(0, |(_, bits)| bits);
+    let Some(cookie) = core.cookies.make(claim, bits, &core.crypto, &mut *core.rng, core.now) else { return };
+    core.counters.cookies += 1;
+    core.counters.puzzles += u64::from(puzzle.is_some());
+    let cookie = Notify::new(NotifyType::COOKIE, cookie);
+    // RFC 8019 §7.1.1: never without the cookie.
+    reply_with(header, [cookie].into_iter().chain(puzzle.map(puzzle::notify)), datagram, core);
 }
 
 /// `HDR(A,0), N(...)`, unless it is longer than the request.
 fn reply(to: &Header, notify: Notify, datagram: Datagram<'_>, core: &mut Core) {
+    reply_with(to, [notify], datagram, core);
+}
+
+/// The same with several.
+fn reply_with(to: &Header, notifies: impl IntoIterator<Item = Notify>, datagram: Datagram<'_>, core: &mut Core) {
     let header = Header { version: Version::V2, flags: Flags::RESPONSE, ..*to };
-    if let Ok(chain) = Chain::new(&[Payload::Notify(notify)]) {
+    let payloads: Vec<Payload> = notifies.into_iter().map(Payload::Notify).collect();
+    if let Ok(chain) = Chain::new(&payloads) {
         let message = emit(&header, &chain);
         if message.len() <= datagram.data.len() {
             core.transmit(datagram.way(), message);

@@ -81,6 +81,7 @@ pub(super) fn build(
         multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
+        puzzle: None,
         next_id: 1,
         rounds: 0,
     };

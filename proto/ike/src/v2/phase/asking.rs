@@ -1,7 +1,7 @@
 //! IKE_AUTH while somebody outside signs or judges (`question.rs`).
 //!
 //! ```text
-//!   initiator   IKE_SA_INIT ─► Sign ─► AuthRequested ─► Judge ─► Established
+//!   initiator   IKE_SA_INIT ─► Sign ─► [Solve] ─► AuthRequested ─► Judge ─► Established
 //!   responder   InitAnswered ─► Judge ─► Sign ─► Established
 //!   with EAP    AuthRequested ◄─► Converse;  InitAnswered ─► Converse ─► Sign ─► EapAnswered ◄─► Converse
 //!   in rounds   AuthRequested ◄─► Sign, Judge;  EapAnswered ◄─► Judge, Sign
@@ -42,6 +42,8 @@ pub(crate) struct Asking {
 pub(crate) enum Step {
     /// Our AUTH as initiator.
     SignRequest(Box<Unsigned>),
+    /// The puzzle of the responder, before the request with this AUTH.
+    Solve(Box<Unsigned>, Option<Payload>),
     /// The responder's.
     JudgeResponse(Box<AuthRequested>, Payloads),
     /// The initiator's.
@@ -76,6 +78,8 @@ impl Asking {
         match (self.step, answer) {
             (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.proven(ends, Some(auth(proof)), core),
             (Step::SignRequest(unsigned), other) => unsigned.unsigned(&ends, words(other), core),
+            (Step::Solve(unsigned, auth), Answer::Solved(solution)) => unsigned.solved(ends, auth, solution, core),
+            (Step::Solve(unsigned, _), other) => unsigned.unsigned(&ends, words(other), core),
             (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
             (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),
             (Step::JudgeRequest(phase, request), Answer::Proven) => phase.proven(ends, request, core),
@@ -134,7 +138,7 @@ impl Asking {
     pub(crate) fn abandon(&self, core: &mut Core) {
         core.withdraw(self.op);
         match &self.step {
-            Step::SignRequest(unsigned) => unsigned.abandon(core),
+            Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => unsigned.abandon(core),
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.abandon(core),
             Step::JudgeRequest(..)
             | Step::SignResponse(..)
@@ -151,7 +155,7 @@ impl Asking {
 
     pub(crate) fn remote_name(&self) -> &str {
         match &self.step {
-            Step::SignRequest(unsigned) => &unsigned.remote.name,
+            Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => &unsigned.remote.name,
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => &phase.remote.name,
             Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => &phase.request.remote.name,
             Step::JudgeRequest(_, request) | Step::SignResponse(_, request) => &request.remote.name,
@@ -160,7 +164,7 @@ impl Asking {
 
     pub(crate) fn suite(&self) -> IkeSuite {
         match &self.step {
-            Step::SignRequest(unsigned) => unsigned.init.suite,
+            Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => unsigned.init.suite,
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.suite,
             Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => phase.phase.suite,
             Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
@@ -169,7 +173,7 @@ impl Asking {
 
     pub(crate) fn protection(&self) -> &Protection {
         match &self.step {
-            Step::SignRequest(unsigned) => &unsigned.init.protection,
+            Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => &unsigned.init.protection,
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => &phase.init.protection,
             Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => {
                 &phase.phase.init.protection
@@ -181,7 +185,7 @@ impl Asking {
     /// What else the IKE SA is for, when we began it.
     pub(crate) fn wants(&mut self) -> Option<&mut Vec<Want>> {
         match &mut self.step {
-            Step::SignRequest(unsigned) => Some(&mut unsigned.wants),
+            Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => Some(&mut unsigned.wants),
             Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => Some(&mut phase.wants),
             Step::JudgeRequest(..)
             | Step::SignResponse(..)
@@ -200,7 +204,7 @@ fn auth(proof: ravelin_pki::auth::Proof) -> Payload {
 fn words(answer: Answer) -> alloc::string::String {
     match answer {
         Answer::Refused(why) => why,
-        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) => {
+        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) | Answer::Solved(_) => {
             "the answer is to another question".into()
         }
     }

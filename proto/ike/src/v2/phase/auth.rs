@@ -20,13 +20,14 @@ use ravelin_crypto::ikev2::IkeKeys;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, parse_chain};
+use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, PuzzleSolution, parse_chain};
 
 use super::Phase;
 use super::asking::{self, Step};
 use super::eap::{self, Turn};
 use super::established::{Established, Origin};
 use super::init_exchange::InitExchange;
+use super::solving;
 use crate::auth::{LocalAuth, Now, RemoteAuth};
 use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
@@ -38,9 +39,11 @@ use crate::extensions::Ppk;
 use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
+use crate::limits;
 use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::output::DownReason;
+use crate::question::Question;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
@@ -68,6 +71,8 @@ pub(crate) struct Unsigned {
     ppk: Option<Ppk>,
     /// What AUTH would be without it, where the peer may do without.
     without: Option<Vec<u8>>,
+    /// Of the puzzle of the responder, if there is one.
+    solution: Option<PuzzleSolution>,
 }
 
 /// We sent an IKE_AUTH request.
@@ -119,7 +124,7 @@ pub(crate) fn request(
     if let Some(ppk) = &ppk {
         init.mix(&ppk.secret);
     }
-    Unsigned { remote, wants, init, offer, ppk, without: None }.prove(ends, core)
+    Unsigned { remote, wants, init, offer, ppk, without: None, solution: None }.prove(ends, core)
 }
 
 /// The first thing wanted that can be asked for; what cannot be is reported.
@@ -193,12 +198,34 @@ impl Unsigned {
         }
     }
 
-    /// Sends the request with this AUTH.
-    fn send(self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+    /// Somebody solved the puzzle of the responder.
+    pub(crate) fn solved(
+        mut self,
+        ends: Ends,
+        auth: Option<Payload>,
+        solution: PuzzleSolution,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        self.solution = Some(solution);
+        self.send(ends, auth, core)
+    }
+
+    /// Sends the request with this AUTH, once the puzzle of the responder is solved.
+    fn send(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+        if let Some(puzzle) = self.init.puzzle.take() {
+            if puzzle.bits > limits::PUZZLE_BITS {
+                self.abandon(core);
+                let place = ends.place(&self.remote.name, "IKE_AUTH", policy(self.offer.as_ref()));
+                core.failed(solving::too_hard(&puzzle).failure(place));
+                return None;
+            }
+            let step = Step::Solve(Box::new(self), auth);
+            return Some(asking::ask(ends, Question::Solve(puzzle), step, core));
+        }
         let policy = policy(self.offer.as_ref());
         let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
         payloads.push(Payload::IdI(self.id()));
-        let Unsigned { remote, wants, mut init, offer, ppk, without } = self;
+        let Unsigned { remote, wants, mut init, offer, ppk, without, solution } = self;
         payloads.extend(initial_contact::notify(&remote, core));
         if init.resumed.is_none() {
             payloads.extend(remote.local_auth.certificates());
@@ -224,7 +251,9 @@ impl Unsigned {
         payloads.extend(ppk.as_ref().map(ppk::identity));
         payloads.extend(without.as_deref().map(ppk::without));
         let header = ends.header(ExchangeType::IKE_AUTH, false, init.next_id);
-        match init.protection.seal(&header, &payloads, &mut *core.rng) {
+        // RFC 8019 §7.2.2: outside, to be judged before anything is computed.
+        let clear: Vec<Payload> = solution.map(Payload::Ps).into_iter().collect();
+        match init.protection.seal_behind(&header, &clear, &payloads, &mut *core.rng) {
             Ok(message) => {
                 core.send(ends.way(), &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);

@@ -10,6 +10,7 @@ use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::v2::Id;
 
 use crate::auth::Claim;
+use crate::puzzle::Puzzle;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::Session;
@@ -47,6 +48,8 @@ pub(crate) struct InitExchange {
     pub(crate) redirects: bool,
     /// Whether both sides do NAT traversal.
     pub(crate) nat_traversal: bool,
+    /// What the responder wants solved before IKE_AUTH (RFC 8019 §7.2); as the initiator sees it.
+    pub(crate) puzzle: Option<Puzzle>,
     /// Message ID of the next exchange.
     pub(crate) next_id: u32,
     /// IKE_AUTH exchanges that are over.

@@ -3,7 +3,8 @@
 //! ```text
 //!   opening.rs   a connection, where IKE goes in TCP      Opening
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
-//!                <--  HDR, SAr1, KEr, Nr              InitAnswered; exchanging.rs: where KEr takes long
+//!                <--  HDR, SAr1, KEr, Nr              InitAnswered; exchanging.rs: where KEr takes long;
+//!                                                  solving.rs: where the responder wants work done first
 //!   answer_resume.rs  HDR, Ni, N(TICKET_OPAQUE)  -->        the same two, where an IKE SA was lost
 //!                <--  HDR, Nr
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
@@ -33,6 +34,7 @@ pub(crate) mod intermediate;
 pub(crate) mod opening;
 pub(crate) mod round;
 pub(crate) mod sa_init;
+pub(crate) mod solving;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -119,6 +121,7 @@ impl Phase {
     pub(crate) fn answered(self, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
         match self {
             Phase::Asking(phase) => phase.answered(ends, op, answer, core),
+            Phase::InitRequested(phase) => phase.answered(ends, op, answer, core),
             phase => Some(phase.with(ends)),
         }
     }
@@ -163,7 +166,7 @@ impl Phase {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
             Phase::Opening(phase) => Some(phase.expire_at),
-            Phase::InitRequested(phase) => Some(phase.retry.at()),
+            Phase::InitRequested(phase) => Some(phase.deadline()),
             Phase::InitAnswered(phase) => Some(phase.expire_at),
             Phase::IntermediateRequested(phase) => Some(phase.retry.at()),
             Phase::AuthRequested(phase) => Some(phase.retry.at()),

@@ -3,6 +3,7 @@
 //! ```text
 //!   HDR(A,0), SAi1, KEi, Ni, N(NAT_DETECTION_*)  -->
 //!                             <--  HDR(A,0), N(COOKIE)                again with the cookie first
+//!                             <--  HDR(A,0), N(COOKIE), N(PUZZLE)     again with cookie and solution (solving.rs)
 //!                             <--  HDR(A,0), N(INVALID_KE_PAYLOAD)    again with a value of that group
 //!                             <--  HDR(A,B), SAr1, KEr, Nr            go on with IKE_AUTH
 //!   HDR(A,0), Ni, N(TICKET_OPAQUE), N(NAT_DETECTION_*)  -->
@@ -20,12 +21,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
-use ravelin_types::IkeSpi;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
-use ravelin_types::transform::KeMethod;
+use ravelin_types::transform::{KeMethod, PrfId, Transform};
+use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::ExchangeType;
-use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, emit};
+use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, PuzzleSolution, emit};
 
 use super::Phase;
 use super::init_exchange::InitExchange;
@@ -39,13 +40,14 @@ use crate::input::Datagram;
 use crate::limits;
 use crate::nat::{IKE_PORT, NAT_PORT, Nat};
 use crate::negotiate;
+use crate::output::OpId;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{Held, Tickets};
-use crate::v2::feature::{childless, multiple_auth, nat, ppk, ppk_intermediate, redirect, signature_hashes};
+use crate::v2::feature::{childless, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -59,12 +61,23 @@ pub(crate) struct InitRequested {
     pub(crate) retry: Retry,
     source: Source,
     nonce: Vec<u8>,
-    cookie: Option<Vec<u8>>,
+    pub(super) challenge: Challenge,
     restarts: u32,
     /// An error that somebody, perhaps the responder, answered with and that was reported.
-    reported: bool,
+    pub(super) reported: bool,
+    /// How often somebody was asked to solve a puzzle.
+    pub(super) puzzles: u32,
+    /// The question that is open, and how long we wait for its answer.
+    pub(super) solving: Option<(OpId, Instant)>,
     /// Without an answer in UDP, TCP is tried.
     falls_back: bool,
+}
+
+/// What the responder wants back first.
+#[derive(Default)]
+pub(super) struct Challenge {
+    cookie: Option<Vec<u8>>,
+    pub(super) solution: Option<PuzzleSolution>,
 }
 
 /// What the keys are to come from.
@@ -104,6 +117,12 @@ impl Source {
             Source::Exchange { .. } => "IKE_SA_INIT",
             Source::Ticket(_) => "IKE_SESSION_RESUME",
         }
+    }
+
+    /// Whether this function is among those offered (RFC 8019 §7.1.1.2).
+    fn lists(&self, prf: PrfId) -> bool {
+        let is_it = |transform: &Transform| *transform == Transform::Prf(prf);
+        matches!(self, Source::Exchange { offers, .. } if offers.iter().any(|offer| offer.transforms.iter().any(is_it)))
     }
 
     /// What is offered, for a report.
@@ -187,29 +206,43 @@ fn request_from(
     core: &mut Core,
 ) -> Result<(), Error> {
     let nonce = core.nonce();
-    let message = init_message(&ends, &remote, &source, &nonce, None, core)?;
+    let challenge = Challenge::default();
+    let message = init_message(&ends, &remote, &source, &nonce, &challenge, core)?;
     let message = Sealed::whole(message);
     core.send(ends.way(), &message, 0);
     let retry = Retry::new(message, remote.retransmission, core.now);
-    let phase =
-        InitRequested { remote, wants, retry, source, nonce, cookie: None, restarts: 0, reported: false, falls_back };
+    let phase = InitRequested {
+        remote,
+        wants,
+        retry,
+        source,
+        nonce,
+        challenge,
+        restarts: 0,
+        reported: false,
+        puzzles: 0,
+        solving: None,
+        falls_back,
+    };
     core.table.insert(Phase::InitRequested(Box::new(phase)).with(ends));
     Ok(())
 }
 
-/// `HDR(A,0), [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`, or with
+/// `HDR(A,0), [N(COOKIE)], [PS], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`, or with
 /// `Ni, N(TICKET_OPAQUE)` in the middle.
 fn init_message(
     ends: &Ends,
     remote: &Remote,
     source: &Source,
     nonce: &[u8],
-    cookie: Option<&[u8]>,
+    challenge: &Challenge,
     core: &Core,
 ) -> Result<Vec<u8>, Error> {
     let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
     // RFC 7296 §2.6: the cookie is the first payload, all others unchanged.
+    let cookie = challenge.cookie.as_deref();
     payloads.extend(cookie.map(|cookie| Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))));
+    payloads.extend(challenge.solution.clone().map(Payload::Ps));
     if let Source::Exchange { offers, ke, method } = source {
         payloads.push(offer::sa(offers, AnySpi::None));
         payloads.push(Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }));
@@ -238,7 +271,7 @@ fn init_message(
 
 impl InitRequested {
     pub(crate) fn handle(
-        mut self: Box<Self>,
+        self: Box<Self>,
         ends: Ends,
         message: Message,
         datagram: Datagram<'_>,
@@ -261,8 +294,7 @@ impl InitRequested {
         if let Some(cookie) = payloads.notify(NotifyType::COOKIE) {
             // RFC 7296 §2.6: 1 to 64 octets.
             if (1..=64).contains(&cookie.data.len()) {
-                self.cookie = Some(cookie.data.clone());
-                return self.restart(ends, core);
+                return self.challenged(ends, cookie.data.clone(), &payloads, core);
             }
             core.counters.malformed += 1;
             return Some(self.keep(ends));
@@ -289,6 +321,9 @@ impl InitRequested {
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if self.solving.is_some() {
+            return self.unsolved(ends, core);
+        }
         let answered = self.reported || self.restarts > 0;
         match self.retry.due(core.now) {
             Due::Later => {}
@@ -321,8 +356,29 @@ impl InitRequested {
         opening::failed(remote, wants, replaces, why.into(), core);
     }
 
-    fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
+    pub(super) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         Phase::InitRequested(self).with(ends)
+    }
+
+    /// The responder wants to see its cookie, and perhaps a puzzle solved.
+    fn challenged(
+        mut self: Box<Self>,
+        ends: Ends,
+        cookie: Vec<u8>,
+        payloads: &Payloads,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        if self.solving.is_some() {
+            // The one that we are at is as good.
+            core.counters.repeated += 1;
+            return Some(self.keep(ends));
+        }
+        let puzzle = puzzle::given(payloads, &cookie).filter(|puzzle| self.source.lists(puzzle.prf));
+        self.challenge = Challenge { cookie: Some(cookie), solution: None };
+        match puzzle {
+            Some(puzzle) => self.solve(ends, puzzle, core),
+            None => self.restart(ends, core),
+        }
     }
 
     /// The ticket is not taken, or somebody says so in the responder's name: a key exchange does as well.
@@ -386,7 +442,7 @@ impl InitRequested {
         Some(self.keep(ends))
     }
 
-    fn restart(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn restart(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         // RFC 7296 §2.6.1: COOKIE and INVALID_KE_PAYLOAD may take turns, but not for ever.
         if self.restarts >= limits::INIT_RESTARTS {
             core.counters.unexpected += 1;
@@ -400,7 +456,7 @@ impl InitRequested {
             return Some(self.keep(ends));
         }
         self.restarts += 1;
-        match init_message(&ends, &self.remote, &self.source, &self.nonce, self.cookie.as_deref(), core) {
+        match init_message(&ends, &self.remote, &self.source, &self.nonce, &self.challenge, core) {
             Ok(message) => {
                 let message = Sealed::whole(message);
                 core.send(ends.way(), &message, 0);
@@ -468,7 +524,10 @@ impl InitRequested {
             ends.local.set_port(NAT_PORT);
             ends.peer.set_port(NAT_PORT);
         }
+        // RFC 8019 §7.2.3: of Nr and SPIr.
+        let text = [&nonce_r[..], &spi_r.0.to_be_bytes()].concat();
         let exchange = InitExchange {
+            puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.source.lists(puzzle.prf)),
             suite,
             algs,
             keys,

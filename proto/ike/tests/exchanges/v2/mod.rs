@@ -27,6 +27,7 @@ pub mod peer;
 mod pfp;
 mod ppk;
 mod ppk_intermediate;
+mod puzzles;
 mod reauthentication;
 mod redirect;
 mod rekey;

@@ -143,6 +143,11 @@ impl Peer {
 
     /// Answers the IKE_SA_INIT request of an endpoint: `HDR(A,B), SAr1, KEr, Nr`.
     pub fn answer_init(&mut self, request: &[u8]) -> Vec<u8> {
+        self.answer_init_with(request, &[])
+    }
+
+    /// The same with more behind it.
+    pub fn answer_init_with(&mut self, request: &[u8], more: &[Payload]) -> Vec<u8> {
         let message = Message::parse(request).unwrap();
         self.initiator = false;
         self.spis = (message.header.initiator_spi, IkeSpi(0x7777_0000_0000_0001));
@@ -155,8 +160,9 @@ impl Peer {
         let alg = provider().ke(KeMethod::CURVE25519).unwrap();
         let (public, shared) = alg.respond(&ke.unwrap().data, &mut self.rng).unwrap();
         let nonce_r = self.nonces.1.clone();
-        let payloads =
+        let answer =
             [sa(vec![ike_proposal(KeMethod::CURVE25519)], AnySpi::None), ke25519(public), nonce(&self.nonces.1)];
+        let payloads = [&answer, more].concat();
         let header = self.header(ExchangeType::IKE_SA_INIT, true, 0);
         let answer = emit(&header, &Chain::new(&payloads).unwrap());
         self.init.1 = answer.clone();

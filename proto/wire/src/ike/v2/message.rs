@@ -111,15 +111,31 @@ pub fn emit(header: &Header, chain: &Chain) -> Vec<u8> {
 /// # Panics
 /// When the body does not fit a 16-bit length. A [`Chain`] and its protection always do.
 pub fn emit_head(header: &Header, first: PayloadType, fragment: Option<Fragment>, body_len: usize) -> Vec<u8> {
+    emit_head_behind(header, &Chain::default(), first, fragment, body_len)
+}
+
+/// The same behind payloads in clear, which are protected from changes alone.
+///
+/// # Panics
+/// As [`emit_head`].
+pub fn emit_head_behind(
+    header: &Header,
+    clear: &Chain,
+    first: PayloadType,
+    fragment: Option<Fragment>,
+    body_len: usize,
+) -> Vec<u8> {
     let (kind, fields) = match fragment {
         None => (PayloadType::SK, 0),
         Some(_) => (PayloadType::SKF, 4),
     };
     let payload_len = GENERIC_HEADER_LEN + fields + body_len;
     let field = u16::try_from(payload_len).expect("a chain is short enough for its protection to fit 16 bits");
-    let len = Header::LEN + payload_len;
+    let len = Header::LEN + clear.bytes().len() + payload_len;
     let mut out = Vec::with_capacity(len);
-    header.emit(kind, len as u32, &mut out);
+    let outer = if clear.bytes().is_empty() { kind } else { clear.first() };
+    header.emit(outer, len as u32, &mut out);
+    clear.emit_before(kind, &mut out);
     // RFC 7383 §2.5: only the first fragment names the type of the first payload.
     let first = if fragment.is_some_and(|f| f.number > 1) { PayloadType::NONE } else { first };
     out.extend_from_slice(&[first.0, 0]);

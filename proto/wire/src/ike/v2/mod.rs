@@ -32,6 +32,7 @@ mod message;
 mod nonce;
 mod notify;
 mod numbers;
+mod puzzle_solution;
 mod sa;
 mod ts;
 mod vendor;
@@ -57,10 +58,11 @@ pub use delete::Delete;
 pub use eap::Eap;
 pub use id::Id;
 pub use ke::Ke;
-pub use message::{Fragment, Message, Protected, emit, emit_head};
+pub use message::{Fragment, Message, Protected, emit, emit_head, emit_head_behind};
 pub use nonce::Nonce;
 pub use notify::Notify;
 pub use numbers::{AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType};
+pub use puzzle_solution::PuzzleSolution;
 pub use sa::{OfferedProposal, Sa};
 pub use ts::{Ts, TsEntry, TsType};
 pub use vendor::Vendor;
@@ -178,4 +180,6 @@ payloads! {
     cfg: CP => Cfg(Cfg);
     /// An EAP message.
     eap: EAP => Eap(Eap);
+    /// The solution of a puzzle.
+    ps: PS => Ps(PuzzleSolution);
 }

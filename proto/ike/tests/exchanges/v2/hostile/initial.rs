@@ -258,7 +258,8 @@ fn bad_key_exchange_values_end_in_a_refusal() {
 #[test]
 fn unknown_payloads_are_passed_over_unless_critical() {
     let known = PayloadType::SA.0..=PayloadType::EAP.0;
-    for kind in (1..=255u8).filter(|kind| !known.contains(kind) && *kind != PayloadType::SKF.0) {
+    let known = |kind: &u8| known.contains(kind) || [PayloadType::SKF.0, PayloadType::PS.0].contains(kind);
+    for kind in (1..=255u8).filter(|kind| !known(kind)) {
         for critical in [false, true] {
             let unknown = Payload::Unknown { kind: PayloadType(kind), critical, body: vec![1, 2, 3] };
             let (mut host, mut peer) = fresh();

@@ -386,6 +386,8 @@ fn nonces_have_16_to_256_bytes() {
     for len in [0, 1, 15, 16, 17, 255, 256, 257, 1000] {
         assert_eq!(parse(PayloadType::NONCE, &vec![1; len]).is_ok(), (16..=256).contains(&len));
         assert_eq!(Nonce::new(vec![1; len]).is_some(), (16..=256).contains(&len));
+        // RFC 8019 §8.2: four keys of one length, and not nothing.
+        assert_eq!(parse(PayloadType::PS, &vec![1; len]).is_ok(), len > 0 && len % 4 == 0);
     }
 }
 

@@ -103,6 +103,13 @@ impl Sample for Auth {
     }
 }
 
+impl Sample for PuzzleSolution {
+    fn any() -> BoxedStrategy<Self> {
+        let keys = (1usize..=64).prop_flat_map(|len| vec(any::<u8>(), 4 * len));
+        keys.prop_map(|keys| PuzzleSolution::new(keys).unwrap()).boxed()
+    }
+}
+
 impl Sample for Nonce {
     fn any() -> BoxedStrategy<Self> {
         vec(any::<u8>(), 16..=256).prop_map(|bytes| Nonce::new(bytes).unwrap()).boxed()
