@@ -36,6 +36,8 @@ use crate::sealed::Sealed;
 #[cfg(feature = "ikev1")]
 use crate::v1::fragment::Fragments;
 #[cfg(feature = "ikev2")]
+use crate::v2::feature::configuration::Allowed;
+#[cfg(feature = "ikev2")]
 use crate::v2::feature::cookie::Cookies;
 #[cfg(feature = "ikev2")]
 use crate::v2::feature::redirect::Redirected;
@@ -77,6 +79,9 @@ pub(crate) struct Core {
     pub(crate) crash_secret: Option<Secret>,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
+    /// Of which families remotes have internal addresses for us.
+    #[cfg(feature = "ikev2")]
+    pub(crate) families: BTreeMap<String, Allowed>,
     /// Internal addresses.
     pub(crate) addresses: Addresses,
     /// Numbers of virtual interfaces.
@@ -130,6 +135,8 @@ impl Core {
             #[cfg(feature = "ikev2")]
             crash_secret: None,
             silent: Silent::default(),
+            #[cfg(feature = "ikev2")]
+            families: BTreeMap::new(),
             addresses: Addresses::default(),
             numbers: Numbers::default(),
             host: HostAddresses::default(),
@@ -155,6 +162,8 @@ impl Core {
         if self.config.pools != config.pools {
             self.addresses.configure(&config.pools);
         }
+        #[cfg(feature = "ikev2")]
+        self.families.clear();
         self.config = config;
     }
 

@@ -74,6 +74,11 @@ impl Addresses {
         attributes
     }
 
+    /// Whether one of these pools has addresses of this family.
+    pub(crate) fn has_family(&self, pools: &[String], v4: bool) -> bool {
+        pools.iter().any(|pool| self.pools.has_family(pool, v4))
+    }
+
     /// For listings.
     pub(crate) fn pools(&self) -> Vec<PoolView> {
         self.pools.view()

@@ -6,7 +6,8 @@
 //!   INFORMATIONAL   CP(CFG_REQUEST)  -->  <--  CP(CFG_REPLY)                   without addresses
 //!                   CP(CFG_SET)      -->  <--  CP(CFG_ACK)                     empty: nothing was accepted
 //! ```
-//! Read RFC 7296 §2.19 and §3.15 before changing this file.
+//! With the answer to a request for addresses the responder says of which families it has any: N(IP4_ALLOWED), N(IP6_ALLOWED).
+//! We do not ask again for one that it has not. Read RFC 7296 §2.19 and §3.15, and RFC 8983 §5 before changing this file.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -15,7 +16,7 @@ use core::net::IpAddr;
 
 use ravelin_types::Identity;
 use ravelin_wire::ike::cfg_value::CfgValue;
-use ravelin_wire::ike::v2::{Cfg, CfgAttribute, CfgAttributeType, CfgType, Payload};
+use ravelin_wire::ike::v2::{Cfg, CfgAttribute, CfgAttributeType, CfgType, Notify, NotifyType, Payload};
 
 use crate::address::pool::Attribute;
 use crate::address::{Grant, Wishes};
@@ -55,10 +56,67 @@ fn of_kind(payloads: &Payloads, kind: CfgType) -> Option<&Cfg> {
     })
 }
 
+/// The families of which a responder has addresses for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    v4: bool,
+    v6: bool,
+}
+
+impl Allowed {
+    /// What it says; `None`: nothing.
+    pub(crate) fn told(payloads: &Payloads) -> Option<Self> {
+        let says = |kind| payloads.notify(kind).is_some();
+        let allowed = Allowed { v4: says(NotifyType::IP4_ALLOWED), v6: says(NotifyType::IP6_ALLOWED) };
+        (allowed.v4 || allowed.v6).then_some(allowed)
+    }
+
+    fn has(self, address: IpAddr) -> bool {
+        if address.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
 /// `CP(CFG_REQUEST)`, where the remote shall give us addresses.
-pub(crate) fn request(remote: &Remote) -> Option<Payload> {
+pub(crate) fn request(remote: &Remote, core: &Core) -> Option<Payload> {
     let ask = &remote.internal.ask;
+    let allowed = core.families.get(&remote.name);
+    // RFC 8983 §5: not for a family that is not supported. The only one that the operator wants is asked for all the same: it
+    // may be there one day, and nobody asked for another.
+    let left: Vec<IpAddr> = ask.iter().copied().filter(|of| allowed.is_none_or(|told| told.has(*of))).collect();
+    let ask = if left.is_empty() { ask } else { &left };
     (!ask.is_empty()).then(|| payload(CfgType::REQUEST, Wishes::of(ask)))
+}
+
+/// Remembers which families the responder has.
+pub(crate) fn note(remote: &Remote, payloads: &Payloads, core: &mut Core) {
+    if !remote.internal.ask.is_empty() {
+        match Allowed::told(payloads) {
+            Some(allowed) => _ = core.families.insert(remote.name.clone(), allowed),
+            None => _ = core.families.remove(&remote.name),
+        }
+    }
+}
+
+/// Why there is no Child SA without an address, where the responder has none of the families that we ask for.
+pub(crate) fn no_family(remote: &Remote, payloads: &Payloads) -> Option<Error> {
+    let told = Allowed::told(payloads)?;
+    let family = |v4: bool| if v4 { "IPv4" } else { "IPv6" };
+    let none = !remote.internal.ask.is_empty() && !remote.internal.ask.iter().any(|of| told.has(*of));
+    none.then(|| {
+        let theirs = vec![alloc::format!("gives {} addresses alone", family(told.v4))];
+        let ours = vec![alloc::format!("asks for {} addresses alone", family(!told.v4))];
+        Error::NoAddress(Disagreement::new(Part::InternalAddress, theirs, ours))
+    })
+}
+
+/// `N(IP4_ALLOWED)`, `N(IP6_ALLOWED)` for a peer that asks for addresses: whether or not there is one left, the families of the
+/// pools (RFC 8983 §4, RFC 8983 §5, table 1).
+pub(crate) fn families(payloads: &Payloads, remote: &Remote, core: &Core) -> impl Iterator<Item = Payload> {
+    let request = of_kind(payloads, CfgType::REQUEST);
+    let asks = request.is_some_and(|request| !Wishes::parse(&request.attributes).addresses.is_empty());
+    let has = |v4| asks && core.addresses.has_family(&remote.internal.pools, v4);
+    let kinds = [has(true).then_some(NotifyType::IP4_ALLOWED), has(false).then_some(NotifyType::IP6_ALLOWED)];
+    kinds.into_iter().flatten().map(|kind| Payload::Notify(Notify::new(kind, Vec::new())))
 }
 
 /// What the responder's answer gives us.

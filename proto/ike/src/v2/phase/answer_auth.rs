@@ -285,6 +285,9 @@ impl InitAnswered {
         };
         answer.extend(crash_detection::give(&remote, ends.spis(), core));
         answer.extend(elsewhere.as_ref().map(redirect::notify));
+        if elsewhere.is_none() {
+            answer.extend(configuration::families(&payloads, &remote, core));
+        }
         let judged = configured.and_then(|reply| {
             answer.extend(reply);
             let with = (&*remote, &identities.1);

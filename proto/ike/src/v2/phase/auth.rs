@@ -27,7 +27,6 @@ use super::asking::{self, Step};
 use super::eap::{self, Turn};
 use super::established::{Established, Origin};
 use super::init_exchange::InitExchange;
-use super::solving;
 use crate::auth::{LocalAuth, Now, RemoteAuth};
 use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
@@ -39,11 +38,9 @@ use crate::extensions::Ppk;
 use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
-use crate::limits;
 use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::output::DownReason;
-use crate::question::Question;
 use crate::retry::{Due, Retry};
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
@@ -72,7 +69,7 @@ pub(crate) struct Unsigned {
     /// What AUTH would be without it, where the peer may do without.
     without: Option<Vec<u8>>,
     /// Of the puzzle of the responder, if there is one.
-    solution: Option<PuzzleSolution>,
+    pub(super) solution: Option<PuzzleSolution>,
 }
 
 /// We sent an IKE_AUTH request.
@@ -198,29 +195,10 @@ impl Unsigned {
         }
     }
 
-    /// Somebody solved the puzzle of the responder.
-    pub(crate) fn solved(
-        mut self,
-        ends: Ends,
-        auth: Option<Payload>,
-        solution: PuzzleSolution,
-        core: &mut Core,
-    ) -> Option<IkeSa> {
-        self.solution = Some(solution);
-        self.send(ends, auth, core)
-    }
-
     /// Sends the request with this AUTH, once the puzzle of the responder is solved.
-    fn send(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn send(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
         if let Some(puzzle) = self.init.puzzle.take() {
-            if puzzle.bits > limits::PUZZLE_BITS {
-                self.abandon(core);
-                let place = ends.place(&self.remote.name, "IKE_AUTH", policy(self.offer.as_ref()));
-                core.failed(solving::too_hard(&puzzle).failure(place));
-                return None;
-            }
-            let step = Step::Solve(Box::new(self), auth);
-            return Some(asking::ask(ends, Question::Solve(puzzle), step, core));
+            return self.solve(ends, puzzle, auth, core);
         }
         let policy = policy(self.offer.as_ref());
         let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
@@ -239,7 +217,7 @@ impl Unsigned {
         // RFC 6290 §4.2: behind AUTH, and in the first request where EAP follows.
         payloads.extend(crash_detection::give(&remote, ends.spis(), core));
         payloads.extend(resumption::request(&remote));
-        payloads.extend(configuration::request(&remote));
+        payloads.extend(configuration::request(&remote, core));
         if let Some(offer) = &offer {
             payloads.extend(offer.notifies());
             payloads.push(offer.sa());
@@ -436,6 +414,7 @@ impl AuthRequested {
     /// Both sides have proven all that they have to.
     pub(super) fn establish(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
         let elsewhere = redirect::told(&self.remote, payloads);
+        configuration::note(&self.remote, payloads, core);
         if let Some(grant) = configuration::granted(&self.remote, payloads).filter(|_| elsewhere.is_none()) {
             core.borrow(&ends, &self.remote, grant);
         }
@@ -566,7 +545,7 @@ impl AuthRequested {
 
     fn child(&self, offer: &ChildOffer, ends: &Ends, payloads: &Payloads, core: &Core) -> Result<Agreement, Error> {
         if let Some(refusal) = payloads.refusal() {
-            return Err(refusal);
+            return Err(configuration::no_family(&self.remote, payloads).unwrap_or(refusal));
         }
         let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
         offer.policy.check_peer(&self.remote.proved(peer))?;

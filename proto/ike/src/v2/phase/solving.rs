@@ -1,4 +1,5 @@
-//! IKE_SA_INIT as initiator while somebody outside solves a puzzle for us (RFC 8019 §7.1.2).
+//! The initial exchanges as initiator while somebody outside solves a puzzle for us: in IKE_SA_INIT (RFC 8019 §7.1.2), and before
+//! IKE_AUTH (RFC 8019 §7.2.2).
 //!
 //! The old request is not repeated meanwhile, since each time would bring another puzzle. Whoever can speak for the responder, or
 //! stand in its way, may have us compute in vain: how hard, how often and how much at once is bounded. Where we do not solve a
@@ -7,6 +8,11 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use ravelin_types::Instant;
+use ravelin_wire::ike::v2::{Payload, PuzzleSolution};
+
+use super::asking::{self, Step};
+use super::auth::Unsigned;
 use super::sa_init::InitRequested;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -18,7 +24,7 @@ use crate::puzzle::Puzzle;
 use crate::question::{Answer, Question};
 
 /// The peer is under attack, and asks too much of us.
-pub(super) fn too_hard(puzzle: &Puzzle) -> Error {
+fn too_hard(puzzle: &Puzzle) -> Error {
     let theirs = vec![alloc::format!("wants a puzzle of {} bits solved", puzzle.bits)];
     let ours = vec![alloc::format!("puzzles of up to {} bits", limits::PUZZLE_BITS)];
     Error::NoAgreement(Disagreement::new(Part::Limit, theirs, ours))
@@ -78,7 +84,31 @@ impl InitRequested {
     }
 
     /// When there is something to do.
-    pub(crate) fn deadline(&self) -> ravelin_types::Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.solving.map_or_else(|| self.retry.at(), |(_, until)| until)
+    }
+}
+
+impl Unsigned {
+    /// Has the puzzle of the responder solved, before the request with this AUTH. Without that there will be no answer.
+    pub(super) fn solve(self, ends: Ends, puzzle: Puzzle, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+        if puzzle.bits > limits::PUZZLE_BITS {
+            self.abandon(core);
+            core.failed(too_hard(&puzzle).failure(ends.place(&self.remote.name, "IKE_AUTH", None)));
+            return None;
+        }
+        Some(asking::ask(ends, Question::Solve(puzzle), Step::Solve(Box::new(self), auth), core))
+    }
+
+    /// Somebody did.
+    pub(crate) fn solved(
+        mut self,
+        ends: Ends,
+        auth: Option<Payload>,
+        solution: PuzzleSolution,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        self.solution = Some(solution);
+        self.send(ends, auth, core)
     }
 }

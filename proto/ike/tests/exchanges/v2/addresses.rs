@@ -11,7 +11,7 @@ use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Cfg, CfgAttribute, CfgAttributeType, CfgType, NotifyType, Payload, Ts};
 
 use crate::lab::*;
-use crate::v2::peer::Peer;
+use crate::v2::peer::{self, Peer};
 
 fn net(text: &str) -> TrafficSelector {
     let (base, len) = text.split_once('/').unwrap();
@@ -247,4 +247,113 @@ fn pools_may_change_under_their_leases() {
     lab.settle();
     let failure = lab.a.failure(Part::InternalAddress);
     assert!(failure.theirs[0].contains(&NotifyType::INTERNAL_ADDRESS_FAILURE.to_string()));
+}
+
+/// The families that a responder with such pools says it has, when it is asked for these addresses, and what it gives.
+fn allowed(pools: &[&str], ask: &[&str]) -> (Vec<NotifyType>, usize) {
+    let mut config = config(B, A);
+    road_warrior(&mut crate::lab::config(A, B), &mut config);
+    config.pools.push(Pool { attributes: vec![], ..pool("rw6", "2001:db8:3::1", "2001:db8:3::ff") });
+    config.remotes[0].internal.pools = pools.iter().map(|name| (*name).to_owned()).collect();
+    let mut host = Host::new(config, 2);
+    let mut peer = Peer::keyed(&mut host);
+    let asks = ask.iter().map(|family| CfgAttribute {
+        kind: if *family == "4" {
+            CfgAttributeType::INTERNAL_IP4_ADDRESS
+        } else {
+            CfgAttributeType::INTERNAL_IP6_ADDRESS
+        },
+        value: vec![],
+    });
+    let mut payloads = peer.auth_request();
+    payloads.insert(2, Payload::Cfg(Cfg { kind: CfgType::REQUEST, attributes: asks.collect() }));
+    let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+    let given = host.ike().inside.1.len();
+    let kinds = peer::notifies(&answer).into_iter();
+    (kinds.filter(|kind| [NotifyType::IP4_ALLOWED, NotifyType::IP6_ALLOWED].contains(kind)).collect(), given)
+}
+
+// RFC 8983 §4 and §5, table 1, row by row.
+#[test]
+fn a_peer_is_told_which_families_there_are() {
+    let (v4, v6) = (NotifyType::IP4_ALLOWED, NotifyType::IP6_ALLOWED);
+    for (ask, pools, told, given) in [
+        (&["4"][..], &["rw6"][..], vec![v6], 0),
+        (&["4"], &["rw"], vec![v4], 1),
+        (&["4"], &["rw", "rw6"], vec![v4, v6], 1),
+        (&["6"], &["rw6"], vec![v6], 1),
+        (&["6"], &["rw"], vec![v4], 0),
+        (&["6"], &["rw", "rw6"], vec![v4, v6], 1),
+        (&["4", "6"], &["rw"], vec![v4], 1),
+        (&["4", "6"], &["rw6"], vec![v6], 1),
+        (&["4", "6"], &["rw", "rw6"], vec![v4, v6], 2),
+        // Other cases are as they were.
+        (&[], &["rw", "rw6"], vec![], 0),
+        (&["4", "6"], &[], vec![], 0),
+    ] {
+        assert_eq!(allowed(pools, ask), (told, given), "{ask:?} {pools:?}");
+    }
+}
+
+// RFC 8983 §5: who hears of one family alone does not ask for the other again.
+#[test]
+fn a_family_that_the_gateway_has_not_is_not_asked_for_again() {
+    let mut lab = Lab::with(|a, b| {
+        road_warrior(a, b);
+        a.remotes[0].internal.ask = vec![ip("0.0.0.0"), ip("::")];
+    });
+    lab.establish();
+    assert_eq!(lab.a.ike().inside.0, [ip("10.3.0.1")]);
+    lab.a.command(Command::TerminateIke(None));
+    lab.settle();
+    // There is one now, but nobody has said so.
+    lab.b.configure(|config| {
+        config.pools.push(Pool { attributes: vec![], ..pool("rw6", "2001:db8:3::1", "2001:db8:3::ff") });
+        config.remotes[0].internal.pools.push("rw6".into());
+    });
+    lab.establish();
+    assert_eq!(lab.b.ike().inside.1, [ip("10.3.0.1")]);
+    lab.a.command(Command::TerminateIke(None));
+    lab.settle();
+    // It said so then.
+    lab.establish();
+    assert_eq!(lab.a.ike().inside.0, [ip("10.3.0.1"), ip("2001:db8:3::1")]);
+}
+
+#[test]
+fn a_client_that_wants_another_family_alone_is_told_why_it_gets_none() {
+    let mut lab = Lab::with(|a, b| {
+        road_warrior(a, b);
+        a.remotes[0].internal.ask = vec![ip("::")];
+        a.policies[0].policy.remote = vec![net("2001:db8:1::/48")];
+    });
+    for _ in 0..2 {
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        let failure = lab.a.failure(Part::InternalAddress);
+        assert_eq!(
+            (failure.theirs[0].as_str(), failure.ours[0].as_str()),
+            ("gives IPv4 addresses alone", "asks for IPv6 addresses alone")
+        );
+        lab.a.command(Command::TerminateIke(None));
+        lab.settle();
+        lab.a.events.clear();
+    }
+}
+
+// Notifies that nobody asked for, or with something in them, are no harm.
+#[test]
+fn what_is_said_of_families_unasked_has_no_effect() {
+    let mut host = Host::new(config(B, A), 2);
+    host.command(Command::Initiate(POLICY));
+    let request = host.take();
+    let mut peer = Peer::new(5);
+    let answer = peer.answer_init(&request.data);
+    peer.send(&mut host, &answer);
+    host.take();
+    let mut payloads = peer.auth_answer();
+    payloads.insert(2, peer::notify(NotifyType::IP6_ALLOWED, &[1; 300]));
+    payloads.insert(2, peer::notify(NotifyType::IP4_ALLOWED, &[]));
+    peer.answer(&mut host, ExchangeType::IKE_AUTH, 1, &payloads);
+    assert_eq!((host.failures(), host.children().len()), (vec![], 1));
 }
