@@ -16,7 +16,7 @@ use ravelin_pki::Certificate;
 use ravelin_testkit::papers::{self, Kind};
 
 /// At least so many of a hundred load.
-const LOAD: usize = 75;
+const LOAD: usize = 80;
 /// Addresses that strongSwan's build fills in.
 const ADDRESSES: [(&str, &str); 9] = [
     ("PH_IP_MOON1", "10.1.0.1"),

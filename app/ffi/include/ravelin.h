@@ -1005,8 +1005,8 @@ RvlStatus rvl_ike_print_policies(RvlHandle ike,
 // As of `rvl_ike_print_policies`.
 RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size_t *length);
 
-// Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote` and those that delete them,
-// `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
+// Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote`, `ce x509` and those that
+// delete them, `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
 // go to the engine, which is to be the same each time; with the first lines the automatic policies that let IKE and Neighbor
 // Discovery pass come too. `directory` is where files are sought; null: the working directory. A remote's `--local` says
 // from which address it is reached.
@@ -1015,8 +1015,11 @@ RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size
 // and a zero byte behind. `message_length` is the length of all of it, of which `capacity` may hold less; null with a
 // `capacity` of 0 and a null `message_length` want none.
 //
-// Refused is what takes a daemon: certificates, EAP and logins, peers that may be anywhere, internal addresses, virtual
-// interfaces, and commands that do not configure.
+// What certificates, signatures and logins ask is answered inside of `rvl_ike_poll`, in some milliseconds, by the clock of the
+// system and the files that the lines name; nothing is fetched.
+//
+// Refused is what takes a daemon: users known by RADIUS, peers that may be anywhere, internal addresses, virtual interfaces,
+// and commands that do not configure.
 //
 // # Safety
 // `text` points to `length` bytes, `directory` is null or a string that ends with a zero byte, `message` points to `capacity`

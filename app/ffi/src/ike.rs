@@ -16,7 +16,7 @@ use std::time::Duration;
 use ravelin_config::Model;
 use ravelin_config::value::identity::identity;
 use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
+use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
@@ -28,7 +28,7 @@ use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event};
 use crate::packet::RvlAddress;
 use crate::policy::{self, RvlPolicy};
 use crate::sys::{self, Out, Random, RvlRandom};
-use crate::{RvlStatus, text};
+use crate::{RvlStatus, papers, text};
 
 /// What stands behind the handle of an endpoint.
 pub(crate) struct Ike {
@@ -372,9 +372,8 @@ impl Ike {
                     let none = Outcome::Opened(Err("this interface has no connections".into()));
                     self.endpoint.handle(Input::Done(id, none), instant(now));
                 }
-                // Only certificates ask, and this interface takes pre-shared keys alone.
-                Output::Ask(id, _) => {
-                    let answer = Answer::Refused("certificates are not built in".into());
+                Output::Ask(id, question) => {
+                    let answer = papers::answer(question, self.model.as_ref());
                     self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
                 }
                 output => return output,

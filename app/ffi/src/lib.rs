@@ -25,6 +25,7 @@ pub mod ike_output;
 pub mod lines;
 pub mod options;
 pub mod packet;
+mod papers;
 pub mod policy;
 pub mod requests;
 pub mod sa;

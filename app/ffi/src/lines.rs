@@ -13,7 +13,7 @@ use std::path::Path;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::spec::Start;
 use ravelin_config::{Model, rc};
-use ravelin_ike::config::{LocalAuth, RemoteAuth};
+use ravelin_ike::config::{Remote, RemoteAuth};
 use ravelin_ike::{Command, Input};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::policy::{Action, PolicyId};
@@ -32,8 +32,8 @@ pub const RVL_FIRST_LINE_POLICY: u32 = 0x8000_0000;
 /// The name of the text in messages.
 const NAME: &str = "lines";
 
-/// Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote` and those that delete them,
-/// `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
+/// Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote`, `ce x509` and those that
+/// delete them, `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
 /// go to the engine, which is to be the same each time; with the first lines the automatic policies that let IKE and Neighbor
 /// Discovery pass come too. `directory` is where files are sought; null: the working directory. A remote's `--local` says
 /// from which address it is reached.
@@ -42,8 +42,11 @@ const NAME: &str = "lines";
 /// and a zero byte behind. `message_length` is the length of all of it, of which `capacity` may hold less; null with a
 /// `capacity` of 0 and a null `message_length` want none.
 ///
-/// Refused is what takes a daemon: certificates, EAP and logins, peers that may be anywhere, internal addresses, virtual
-/// interfaces, and commands that do not configure.
+/// What certificates, signatures and logins ask is answered inside of `rvl_ike_poll`, in some milliseconds, by the clock of the
+/// system and the files that the lines name; nothing is fetched.
+///
+/// Refused is what takes a daemon: users known by RADIUS, peers that may be anywhere, internal addresses, virtual interfaces,
+/// and commands that do not configure.
 ///
 /// # Safety
 /// `text` points to `length` bytes, `directory` is null or a string that ends with a zero byte, `message` points to `capacity`
@@ -169,12 +172,11 @@ fn follows(model: &Model) -> Result<(), Refusal> {
         let why = "peers that may be anywhere and internal addresses take a daemon";
         return Err(Refusal::new(format!("the policy {}: {why}", entry.spec.name)));
     }
-    let by_key =
-        |ours: &LocalAuth, theirs: &RemoteAuth| matches!((ours, theirs), (LocalAuth::Psk(_), RemoteAuth::Psk(_)));
+    let asks = |remote: &&Remote| matches!(&remote.remote_auth, RemoteAuth::Eap(eap) if eap.server.relay.is_some());
     let config = model.ike_config(&BTreeMap::new());
-    match config.remotes.iter().find(|remote| !by_key(&remote.local_auth, &remote.remote_auth)) {
+    match config.remotes.iter().find(asks) {
         Some(remote) => {
-            let why = "certificates, EAP and logins take a daemon; use -m PresharedKey";
+            let why = "users known by RADIUS take a daemon; name a file of them with -h";
             Err(Refusal::new(format!("the remote {}: {why}", remote.name)))
         }
         None => Ok(()),

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use ravelin_testkit::papers::{self, Kind};
 
 /// Where cargo put the libraries beside this program.
 fn libraries() -> PathBuf {
@@ -64,13 +67,14 @@ fn run(command: &mut Command) {
 }
 
 /// Without any error, and with nothing left in memory but what is made once.
-fn run_under_valgrind(program: &Path) {
+fn run_under_valgrind(program: &Path, papers: Option<&Path>) {
     if Command::new("valgrind").arg("--version").output().is_err() {
         eprintln!("skipped: there is no valgrind");
         return;
     }
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/valgrind.supp");
     run(Command::new("valgrind")
+        .envs(papers.map(|folder| ("RAVELIN_PAPERS", folder)))
         .arg(format!("--suppressions={}", known.display()))
         .args(["--quiet", "--error-exitcode=9", "--leak-check=full"])
         .args(["--show-leak-kinds=all", "--errors-for-leak-kinds=all"])
@@ -81,7 +85,7 @@ fn test(program: &str) {
     for link in [Link::Static, Link::Shared] {
         let program = compile(program, link);
         run(&mut Command::new(&program));
-        run_under_valgrind(&program);
+        run_under_valgrind(&program, None);
     }
 }
 
@@ -98,6 +102,40 @@ fn wrong_arguments_give_a_status_each() {
 #[test]
 fn ike_keys_two_engines_in_one_program() {
     test("ike");
+}
+
+/// Certificates and passwords for both ends.
+fn papers() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("papers");
+    fs::create_dir_all(&folder).unwrap();
+    let root = papers::root("ca", Kind::P256);
+    let (left, right) =
+        (root.peer("left", &["left.example"], Kind::P256), root.peer("right", &["right.example"], Kind::P256));
+    for (name, text) in [
+        ("ca.pem", root.pem.as_str()),
+        ("left.pem", &left.pem),
+        ("left.key", &left.key_pem),
+        ("right.pem", &right.pem),
+        ("right.key", &right.key_pem),
+        ("users", "carol : EAP \"her password\"\n"),
+        ("password", "her password\n"),
+        ("wrong", "another password\n"),
+    ] {
+        let file = folder.join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn certificates_and_logins_key_two_engines() {
+    let folder = papers();
+    for link in [Link::Static, Link::Shared] {
+        let program = compile("papers", link);
+        run(Command::new(&program).env("RAVELIN_PAPERS", &folder).env("RAVELIN_TLS", "1"));
+        run_under_valgrind(&program, Some(&folder));
+    }
 }
 
 #[test]
