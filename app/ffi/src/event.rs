@@ -89,7 +89,7 @@ impl From<DataPlaneEvent> for RvlEvent {
             ..none
         };
         match event {
-            DataPlaneEvent::Acquire { policy, flow } => RvlEvent {
+            DataPlaneEvent::Acquire { policy, flow, .. } => RvlEvent {
                 policy: policy.0,
                 source: flow.src.into(),
                 destination: flow.dst.into(),

@@ -1,6 +1,6 @@
 //! What a policy, or an SA, wants done with its packets besides protection.
 
-use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Fragmentation, Mss, Processors, SaOptions};
 
 use crate::RvlStatus;
 
@@ -86,6 +86,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             output_mark: None,
             crypto_offload: false,
             if_ids: Default::default(),
+            processors: Processors::All,
         })
     }
 }

@@ -11,6 +11,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
+use ravelin_types::options::{Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
@@ -306,30 +307,12 @@ impl TunDataPlane {
     fn apply_one(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
         self.streams.note(op);
         match op {
-            DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
-                if options.mark.or(options.set_mark).or(options.output_mark).is_some() =>
-            {
-                let why = "a TUN device carries no marks: nftables can give what comes out of it one (`iifname`), and the \
-                           data plane `kernel` selects and marks by the policy";
-                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
-            }
             DataPlaneOp::AddPolicy(Policy {
                 name,
                 domain,
                 action: Action::Protect(Protection { options, .. }),
                 ..
-            }) if options.if_ids.any()
-                && (*domain == Domain::default() || options.if_ids.of_one_device().is_none()) =>
-            {
-                let why = "a TUN device has no `if_id`: make an interface with that number first (vti add DEVICE --if-id NUMBER), \
-                           one for both directions, or use the data plane `kernel`";
-                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
-            }
-            DataPlaneOp::AddPolicy(Policy { name, action: Action::Protect(Protection { options, .. }), .. })
-                if options.crypto_offload =>
-            {
-                let why = "no network device takes cryptography from a program: leave --crypto-offload out, or use the data \
-                           plane `kernel`";
+            }) if let Some(why) = of_the_kernel(options, *domain) => {
                 Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
             }
             DataPlaneOp::AddPolicy(policy) => {
@@ -463,6 +446,32 @@ fn policy_of(op: &DataPlaneOp) -> Option<PolicyId> {
         DataPlaneOp::DeletePolicy(id) => Some(*id),
         _ => None,
     }
+}
+
+/// What of a policy only the kernel can, and why.
+fn of_the_kernel(options: &SaOptions, domain: Domain) -> Option<&'static str> {
+    if options.mark.or(options.set_mark).or(options.output_mark).is_some() {
+        return Some(
+            "a TUN device carries no marks: nftables can give what comes out of it one (`iifname`), and the data plane \
+             `kernel` selects and marks by the policy",
+        );
+    }
+    if options.if_ids.any() && (domain == Domain::default() || options.if_ids.of_one_device().is_none()) {
+        return Some(
+            "a TUN device has no `if_id`: make an interface with that number first (vti add DEVICE --if-id NUMBER), one for \
+             both directions, or use the data plane `kernel`",
+        );
+    }
+    if options.crypto_offload {
+        return Some(
+            "no network device takes cryptography from a program: leave --crypto-offload out, or use the data plane \
+             `kernel`",
+        );
+    }
+    (options.processors != Processors::All).then_some(
+        "all SAs of a policy are of one worker, whichever processor its packets come from: leave --per-cpu out, or use the \
+         data plane `kernel`",
+    )
 }
 
 /// A descriptor that is readable while one of two others is.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::interface::Interface;
+use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
@@ -16,6 +17,7 @@ use crate::msg::parts::{Address, Mark};
 use crate::netlink::Request;
 use crate::own::Tie;
 use crate::policies::{self, Key, Shape};
+use crate::probe::Capabilities;
 use crate::states::{self, Name};
 
 /// `NLM_F_EXCL`: what is there already is not replaced.
@@ -54,6 +56,8 @@ pub(crate) struct Book {
     ties: BTreeMap<Domain, Tie>,
     /// The kernel keeps states to one direction.
     one_way: bool,
+    /// The kernel keeps states to one processor.
+    per_processor: bool,
     /// What was found in the kernel at the start and nobody has asked for yet.
     pub found: Found,
     undo: Vec<Undo>,
@@ -75,9 +79,9 @@ enum Undo {
 }
 
 impl Book {
-    /// An empty book, and what was found in the kernel; `one_way` where that keeps states to one direction.
-    pub(crate) fn with(found: Found, one_way: bool) -> Self {
-        Book { found, one_way, ..Book::default() }
+    /// An empty book, and what was found in the kernel that can do so much.
+    pub(crate) fn with(found: Found, kernel: &Capabilities) -> Self {
+        Book { found, one_way: kernel.direction, per_processor: kernel.processors > 0, ..Book::default() }
     }
 
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -157,6 +161,13 @@ impl Book {
             let what =
                 format!("policy {} is about the device {device}; the data plane tun has such policies", policy.name);
             return Err(DataPlaneError::Invalid(what));
+        }
+        if let Action::Protect(protection) = &policy.action
+            && protection.options.processors != Processors::All
+            && !self.per_processor
+        {
+            let what = "this kernel keeps no SA to a processor (Linux 6.13 and later do): leave --per-cpu out";
+            return Err(DataPlaneError::Invalid(format!("policy {}: {what}", policy.name)));
         }
         let shape = match &policy.action {
             // The SAs may be there before the policy.
@@ -262,6 +273,20 @@ impl Book {
         let mut tunnels = self.newest.range(every(policy)).filter_map(|(_, (_, shape))| shape.tunnel()).peekable();
         let other = |(local, remote)| (Address::from(local), Address::from(remote)) != (src, dst);
         tunnels.peek().is_some() && tunnels.all(other)
+    }
+
+    /// Whether processors ask for SAs of this policy from now on, where its SAs are such. While the kernel has a note that one
+    /// has asked, it drops the packets of that processor, whatever SA there is for all; so none asks until there is an answer.
+    pub(crate) fn set_asking(&mut self, id: PolicyId, asking: bool) -> Result<Vec<Step>, DataPlaneError> {
+        let its = self.newest.range(every(id)).filter_map(|(which, (_, shape))| {
+            let shape = if asking { *shape } else { shape.without_asking() };
+            Some((*which, self.policies.get(which)?.policy.clone(), shape))
+        });
+        let mut steps = Vec::new();
+        for (which, policy, shape) in its.collect::<Vec<_>>() {
+            steps.extend(self.set_entries(which, policy, Some(shape))?);
+        }
+        Ok(steps)
     }
 
     /// An outbound SA of a policy goes. With the last one nothing is known any more of how its SAs look.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use ravelin_types::Spi;
 
 use crate::msg::attribute::Attribute;
-use crate::msg::parts::{Address, INET, INET6, Id, Mark};
+use crate::msg::parts::{Address, INET, INET6, Id, Mark, Selector};
 use crate::msg::state::{SpiRange, StateInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Netlink, Refusal};
@@ -24,18 +24,22 @@ pub(crate) struct Note {
     pub(crate) mode: u8,
     pub(crate) reqid: u32,
     pub(crate) mark: Option<Mark>,
+    /// The processor that wants an SA of its own.
+    pub(crate) processor: Option<u32>,
     pub(crate) since: Instant,
 }
 
-/// The notes about our policies, as the kernel lists them.
-pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(StateInfo, Option<Mark>)>, Refusal> {
+/// The notes about our policies, as the kernel lists them, each with the packet that asked.
+pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(Note, Selector)>, Refusal> {
     let mut notes = Vec::new();
     netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
         if let Body::State(state) = &message.body
             && state.id.spi == Spi(0)
             && own::policy(state.reqid).is_some()
         {
-            notes.push((state.clone(), mark(&message)));
+            let StateInfo { id, src, seq, mode, reqid, selector, .. } = state.clone();
+            let (mark, processor) = (mark(&message), processor(&message));
+            notes.push((Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() }, selector));
         }
     })?;
     Ok(notes)
@@ -44,6 +48,11 @@ pub(crate) fn list(netlink: &mut Netlink) -> Result<Vec<(StateInfo, Option<Mark>
 /// The mark of the packet that asked.
 pub(crate) fn mark(message: &Message) -> Option<Mark> {
     message.find(|attribute| if let Attribute::Mark(mark) = attribute { Some(mark.clone()) } else { None })
+}
+
+/// The processor that asked for an SA of its own.
+pub(crate) fn processor(message: &Message) -> Option<u32> {
+    message.find(|attribute| if let Attribute::Processor(number) = attribute { Some(*number) } else { None })
 }
 
 /// Takes a note back: the next packet that needs an SA asks again. It has no SPI, so it cannot be named; given one, it can.
@@ -60,6 +69,7 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
     let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
     let mut ask = Message::new(kind::ALLOC_SPI, Body::SpiRange(range));
     ask.attributes.extend(note.mark.clone().map(Attribute::Mark));
+    ask.attributes.extend(note.processor.map(Attribute::Processor));
     let Ok(Message { body: Body::State(named), .. }) = netlink.ask(&ask) else {
         return; // It is gone already.
     };
@@ -75,9 +85,7 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
 /// # Errors
 /// When the kernel's states cannot be listed.
 pub(crate) fn release_all(netlink: &mut Netlink) -> Result<(), Refusal> {
-    for (state, mark) in list(netlink)? {
-        let StateInfo { id, src, seq, mode, reqid, .. } = state;
-        let note = Note { id, src, seq, mode, reqid, mark, since: Instant::now() };
+    for (note, _) in list(netlink)? {
         release(netlink, &note);
     }
     Ok(())

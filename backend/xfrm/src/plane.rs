@@ -78,7 +78,7 @@ impl XfrmDataPlane {
         let ready = any_of([events.as_fd(), policy_events.as_fd(), timer.as_fd()]).map_err(descriptor)?;
         let mut plane = XfrmDataPlane {
             netlink,
-            book: Book::with(found, capabilities.direction),
+            book: Book::with(found, &capabilities),
             links,
             events,
             policy_events,
@@ -265,7 +265,7 @@ impl XfrmDataPlane {
     }
 
     /// Asks the kernel for all steps, and takes back what it did when it refuses one.
-    fn carry_out(&mut self, steps: Vec<Step>, sa: Option<SaId>) -> Result<(), DataPlaneError> {
+    pub(crate) fn carry_out(&mut self, steps: Vec<Step>, sa: Option<SaId>) -> Result<(), DataPlaneError> {
         let requests: Vec<Request> = steps.iter().map(|step| step.request.clone()).collect();
         let mut refusals = self.netlink.requests(&requests);
         refusals.retain(|(index, refusal)| {

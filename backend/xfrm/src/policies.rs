@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::Spi;
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::options::{Df, Dscp, Mark, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Mark, Mss, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, Protection};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaParams};
@@ -12,7 +12,7 @@ use ravelin_types::sa::{Direction, SaParams};
 use crate::msg::attribute::Attribute;
 use crate::msg::bytes::Field;
 use crate::msg::parts::{self, Id, Limits, Selector, family};
-use crate::msg::policy::{PolicyInfo, Template, action, direction};
+use crate::msg::policy::{PolicyInfo, Template, action, direction, flag};
 use crate::msg::state::mode;
 use crate::msg::{Body, Message, kind};
 use crate::own::{self, Tie};
@@ -30,6 +30,8 @@ pub(crate) type Key = (u8, u32, Vec<u8>);
 pub(crate) struct Shape {
     protocols: Protocols,
     mode: Mode,
+    /// Processors ask for SAs of their own.
+    per_processor: bool,
     local: Option<IpAddr>,
     remote: IpAddr,
 }
@@ -45,7 +47,8 @@ impl Shape {
     /// Before there is an SA.
     pub(crate) fn of_policy(protection: &Protection) -> Self {
         let Protection { mode, local, remote, .. } = *protection;
-        Shape { protocols: Protocols::Esp, mode, local, remote }
+        let per_processor = protection.options.processors != Processors::All;
+        Shape { protocols: Protocols::Esp, mode, per_processor, local, remote }
     }
 
     /// That of an outbound SA.
@@ -55,7 +58,13 @@ impl Shape {
             Suite::Ah(_) => Protocols::Ah,
             Suite::AhEsp { .. } => Protocols::AhEsp,
         };
-        Shape { protocols, mode: params.mode, local: Some(params.src), remote: params.dst }
+        let per_processor = params.options.processors != Processors::All;
+        Shape { protocols, mode: params.mode, per_processor, local: Some(params.src), remote: params.dst }
+    }
+
+    /// The same, with processors that do not ask.
+    pub(crate) fn without_asking(self) -> Self {
+        Shape { per_processor: false, ..self }
     }
 
     /// The ends of the tunnel, ours first.
@@ -104,7 +113,10 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
         (Action::Protect(protection), shape) => {
             check_options(&protection.options, protection.mode).map_err(named)?;
             let shape = shape.unwrap_or_else(|| Shape::of_policy(protection));
-            all.extend(out.iter().map(|s| entry(s, direction::OUT, action::ALLOW, templates(shape, tag, Way::Out))));
+            let outbound = out.iter().map(|s| entry(s, direction::OUT, action::ALLOW, templates(shape, tag, Way::Out)));
+            all.extend(
+                outbound.map(|message| if shape.per_processor { asked_by_processors(message) } else { message }),
+            );
             let inbound = || templates(shape, tag, Way::In);
             all.extend(back.iter().map(|s| entry(s, direction::IN, action::ALLOW, inbound())));
             if shape.mode == Mode::Tunnel {
@@ -124,6 +136,14 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
         }
     }
     Ok(all)
+}
+
+/// The entry as one for which each processor asks for an SA of its own.
+fn asked_by_processors(mut message: Message) -> Message {
+    if let Body::Policy(policy) = &mut message.body {
+        policy.flags |= flag::PROCESSOR_ACQUIRE;
+    }
+    message
 }
 
 /// What names an entry.
@@ -150,7 +170,7 @@ pub(crate) fn key(message: &Message) -> Key {
 /// What two entries of one name must have in common to be the same. The kernel's counters and numbers are not among it.
 pub(crate) fn same(a: &Message, b: &Message) -> bool {
     let core = |message: &Message| match &message.body {
-        Body::Policy(policy) => Some((policy.priority, policy.action)),
+        Body::Policy(policy) => Some((policy.priority, policy.action, policy.flags)),
         _ => None,
     };
     let templates = |message: &Message| {

@@ -34,8 +34,8 @@ pub struct Capabilities {
     pub udp_encap: (bool, bool),
     /// States can be kept to one direction (Linux 6.10).
     pub direction: bool,
-    /// States can be kept to one processor (Linux 6.13).
-    pub per_processor: bool,
+    /// To how many processors, from 0 on, states can be kept, each to one; 0: to none (before Linux 6.13).
+    pub processors: u32,
     /// IP-TFS, RFC 9347 (Linux 6.14).
     pub iptfs: bool,
 }
@@ -90,7 +90,7 @@ impl Capabilities {
             ("ESP in UDP, IPv4", self.udp_encap.0),
             ("ESP in UDP, IPv6", self.udp_encap.1),
             ("SA direction", self.direction),
-            ("SAs per processor", self.per_processor),
+            ("SAs per processor", self.processors > 0),
             ("IP-TFS", self.iptfs),
         ]
     }
@@ -177,7 +177,9 @@ impl Trial {
                 self.keeps(with(vec![Attribute::Direction(SA_IN)]), |a| matches!(a, Attribute::Direction(_)));
             // Only with a direction.
             let own_processor = with(vec![Attribute::Direction(SA_OUT), Attribute::Processor(0)]);
-            found.per_processor = self.keeps(own_processor, |a| matches!(a, Attribute::Processor(_)));
+            if self.keeps(own_processor, |a| matches!(a, Attribute::Processor(_))) {
+                found.processors = sys::processors();
+            }
             found.iptfs = self.state(ESP, mode::IPTFS, 0, with(Vec::new())).is_ok();
             found.udp_encap =
                 (self.encap(&own, Ipv4Addr::LOCALHOST.into()), self.encap(&own, std::net::Ipv6Addr::LOCALHOST.into()));

@@ -165,7 +165,7 @@ pub(crate) fn settle(plane: &mut XfrmDataPlane) -> Vec<String> {
         if let (Some(local), Some(remote)) = (policy.local.first(), policy.remote.first()) {
             let (src, dst) = (*local.addresses().start(), *remote.addresses().start());
             let flow = Flow { src, dst, protocol: local.protocol(), src_port: None, dst_port: None };
-            plane.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow });
+            plane.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
         }
     }
     lines

@@ -109,6 +109,8 @@ pub(crate) fn additions(
         if one_way {
             attributes.push(Attribute::Direction(if outbound { SA_OUT } else { SA_IN }));
         }
+        // What is received may be so on any processor.
+        attributes.extend(params.options.processors.one().filter(|_| outbound).map(Attribute::Processor));
         attributes.extend(device(params).map(Attribute::Offload));
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));

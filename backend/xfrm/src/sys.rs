@@ -1,5 +1,5 @@
-//! The system calls that the libraries do not wrap: socket options with structures, and datagrams with the address of
-//! ours that they came to or leave from. The only file of this crate with `unsafe`.
+//! The system calls that the libraries do not wrap: socket options with structures, datagrams with the address of ours
+//! that they came to or leave from, and the number of processors. The only file of this crate with `unsafe`.
 
 use std::ffi::c_int;
 use std::io;
@@ -13,6 +13,12 @@ use socket2::{SockAddr, SockAddrStorage};
 /// Room for the one control message that we send, and for those that we asked for.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
+
+/// How many processors are in use.
+pub(crate) fn processors() -> u32 {
+    // SAFETY: `sysconf` takes no pointers.
+    u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
+}
 
 /// Sets an option of a socket.
 pub(crate) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::msg::attribute::{Attribute, SA_IN, offload};
 use crate::msg::parts::{Address, Selector};
-use crate::msg::policy::{Template, action, direction};
+use crate::msg::policy::{Template, action, direction, flag as policy_flag};
 use crate::msg::state::{flag, mode};
 use crate::msg::{Body, Message, kind};
 
@@ -53,6 +53,10 @@ pub fn command(message: &Message) -> String {
             let _ = write!(line, " dir {} priority {}", direction_name(policy.direction), policy.priority);
             if policy.action == action::BLOCK {
                 line += " action block";
+            }
+            if policy.flags & policy_flag::PROCESSOR_ACQUIRE != 0 {
+                // `ip` has no word for it.
+                let _ = write!(line, " flag {:#x}", policy_flag::PROCESSOR_ACQUIRE);
             }
             attributes(&mut line, message);
         }

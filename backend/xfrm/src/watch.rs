@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use ravelin_types::dataplane::{DataPlaneEvent, Flow};
+use ravelin_types::dataplane::DataPlaneEvent;
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, SaCounters, SaId};
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 use crate::msg::attribute::Attribute;
-use crate::msg::parts::Mark;
+use crate::msg::parts::Selector;
 use crate::msg::policy::Acquire;
 use crate::msg::{Body, Message, kind};
 use crate::netlink::Notice;
@@ -55,11 +55,20 @@ impl Seen {
 impl XfrmDataPlane {
     /// Takes back the kernel's note that an SA is on its way: the next packet that needs one asks again.
     pub(crate) fn fail_acquire(&mut self, policy: PolicyId) {
-        let failed: Vec<(PolicyId, Flow)> = self.pending.keys().filter(|(id, _)| *id == policy).copied().collect();
-        for key in failed {
-            if let Some(note) = self.pending.remove(&key) {
-                notes::release(&mut self.netlink, &note);
-            }
+        // A processor asks again after a while, not with its next packet: that goes over the SA for all.
+        let failed: Vec<Note> = self
+            .pending
+            .extract_if(.., |(id, _), note| *id == policy && note.processor.is_none())
+            .map(|(_, note)| note)
+            .collect();
+        failed.iter().for_each(|note| notes::release(&mut self.netlink, note));
+    }
+
+    /// Has the processors ask for SAs of a policy, or not.
+    fn set_asking(&mut self, policy: PolicyId, asking: bool) {
+        let changed = self.book.set_asking(policy, asking).and_then(|steps| self.carry_out(steps, None));
+        if let Err(error) = changed {
+            tracing::error!("the processors' asking for SAs of policy {} cannot be changed: {error}", policy.0);
         }
     }
 
@@ -107,7 +116,9 @@ impl XfrmDataPlane {
                 let templates = message.find(|a| if let Attribute::Templates(all) = a { Some(all) } else { None });
                 let template = templates.and_then(|all| all.first());
                 let (reqid, mode) = template.map_or((0, 0), |template| (template.reqid, template.mode));
-                self.acquire(acquire, reqid, mode, notes::mark(message));
+                let Acquire { id, src, seq, selector, .. } = acquire.clone();
+                let (mark, processor) = (notes::mark(message), notes::processor(message));
+                self.acquire(&selector, Note { id, src, seq, mode, reqid, mark, processor, since: Instant::now() });
             }
             Body::Expire(expire) => {
                 if let Some(id) = states::name(&expire.state).and_then(|name| self.book.named(name)) {
@@ -128,19 +139,25 @@ impl XfrmDataPlane {
         }
     }
 
-    fn acquire(&mut self, acquire: &Acquire, reqid: u32, mode: u8, mark: Option<Mark>) {
-        let Some(id) = own::policy(reqid) else { return };
+    fn acquire(&mut self, packet: &Selector, note: Note) {
+        let Some(id) = own::policy(note.reqid) else { return };
         let Some(policy) = self.book.policy(id) else { return };
         let Action::Protect(protection) = &policy.action else { return };
-        let Some(flow) = selectors::flow(&acquire.selector) else { return };
+        let Some(flow) = selectors::flow(packet) else { return };
         let per_flow = protection.pfp.any();
         let key = (id, if per_flow { protection.pfp.key(&flow) } else { flow });
-        let now = Instant::now();
-        let (id_of, seq) = (acquire.id.clone(), acquire.seq);
-        let note = Note { id: id_of, src: acquire.src, seq, mode, reqid, mark, since: now };
-        if self.book.has_moved(id, acquire.src, acquire.id.dst) {
+        let now = note.since;
+        if self.book.has_moved(id, note.src, note.id.dst) {
             // Raised while its SA moved: no SA will come between these ends and take the note away.
             return notes::release(&mut self.netlink, &note);
+        }
+        if let Some(number) = note.processor {
+            // Nothing waits: packets go over the SA for all. With the next SA of the policy the entries follow it, and ask.
+            self.set_asking(id, false);
+            notes::release(&mut self.netlink, &note);
+            self.pending.insert(key, note);
+            self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: Some(number) });
+            return self.arm();
         }
         let known = self.pending.get(&key);
         // Told twice: among the notes, and by the kernel itself.
@@ -160,7 +177,7 @@ impl XfrmDataPlane {
             self.pending.insert(key, note);
             self.arm();
         }
-        self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow });
+        self.queue.push_back(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
     }
 
     fn expired(&mut self, id: SaId, hard: bool) {
@@ -183,15 +200,8 @@ impl XfrmDataPlane {
             tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
             Vec::new()
         });
-        for (state, mark) in notes {
-            let acquire = Acquire {
-                id: state.id.clone(),
-                src: state.src,
-                selector: state.selector.clone(),
-                seq: state.seq,
-                ..Acquire::default()
-            };
-            self.acquire(&acquire, state.reqid, state.mode, mark);
+        for (note, packet) in notes {
+            self.acquire(&packet, note);
         }
         self.survey();
     }
@@ -200,7 +210,12 @@ impl XfrmDataPlane {
     pub(crate) fn survey(&mut self) {
         let now = Instant::now();
         let acquire = self.config.acquire;
-        self.pending.retain(|_, note| now - note.since < acquire);
+        let late = |_: &_, note: &mut Note| now - note.since >= acquire;
+        let late: Vec<(PolicyId, Note)> =
+            self.pending.extract_if(.., late).map(|((policy, _), note)| (policy, note)).collect();
+        for (policy, _) in late.iter().filter(|(_, note)| note.processor.is_some()) {
+            self.set_asking(*policy, true);
+        }
         if self.book.sa_count() == 0 {
             return self.arm();
         }

@@ -325,7 +325,7 @@ impl Outbound {
     fn acquire(&mut self, policy: PolicyId, flow: Flow, now: Instant) -> Verdict {
         let part = self.senders.part(policy, &flow);
         match self.acquires.ask(policy, part, now) {
-            Ask::Yes if self.events.push(DataPlaneEvent::Acquire { policy, flow }) => {
+            Ask::Yes if self.events.push(DataPlaneEvent::Acquire { policy, flow, processor: None }) => {
                 self.acquires.raised(policy, part, now + self.config.acquire_timeout);
             }
             // Without room for the event the next packet asks again.

@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use core::ops::{Deref, DerefMut};
 
 use ravelin_types::Spi;
+use ravelin_types::options::Processors;
 
 use crate::child::{ChildSa, ChildState};
 use crate::context::Core;
@@ -96,10 +97,26 @@ impl Children {
         self.0.values().any(|child| child.is_settled() && child.serves(want))
     }
 
+    /// The Child SA for all processors, beside which others may have one of their own, that carries what is wanted.
+    pub(crate) fn shared(&self, want: &Want) -> Option<&ChildSa> {
+        let shared = |child: &&ChildSa| {
+            let stays = matches!(child.state, ChildState::Installed | ChildState::Rekeying);
+            stays && child.terms.processors == Processors::Each && child.carries(want)
+        };
+        self.0.values().map(Box::as_ref).find(shared)
+    }
+
+    /// What is to be asked for where this is wanted: without one for all processors, that comes first.
+    pub(crate) fn due(&self, want: Want) -> Want {
+        if self.shared(&want).is_some() { want } else { want.for_all() }
+    }
+
     /// Whether another Child SA serves the same traffic, as happens when both sides began at once. Rekeyed each for
     /// itself, they would stay for ever. Both sides see the same pair of SPIs, so they keep the same one.
     pub(crate) fn is_redundant(&self, inbound: Spi) -> bool {
-        let Some(child) = self.0.get(&inbound).filter(|child| child.is_settled()) else { return false };
+        // RFC 9611 §3: there may be several for single resources.
+        let alone = |child: &&ChildSa| child.is_settled() && child.terms.processors == Processors::All;
+        let Some(child) = self.0.get(&inbound).map(Box::as_ref).filter(alone) else { return false };
         let rank = |child: &ChildSa| {
             let (inbound, outbound) = (child.inbound, child.terms.outbound);
             (inbound.max(outbound), inbound.min(outbound))

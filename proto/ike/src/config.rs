@@ -36,6 +36,8 @@ pub struct Config {
     pub policies: Vec<ChildPolicy>,
     /// Internal addresses for peers, by unique name.
     pub pools: Vec<Pool>,
+    /// Processors of this host to each of which the data plane can keep SAs, numbered from 0; 0: it cannot.
+    pub processors: u32,
 }
 
 impl Config {

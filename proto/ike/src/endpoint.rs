@@ -182,7 +182,7 @@ impl Endpoint {
     fn command(&mut self, command: Command) {
         match command {
             Command::Configure(config) => self.core.configure(config),
-            Command::Initiate(policy) => self.want(policy, None),
+            Command::Initiate(policy) => self.want(policy, None, None),
             Command::InitiateIke(remote) => self.want_ike(&remote),
             Command::RekeyIke(remote) => self.core.with_remote(&remote, |sa, _, _| sa.rekey()),
             Command::RekeyChild(policy) => self.core.each(|sa, _, _| {
@@ -211,7 +211,7 @@ impl Endpoint {
 
     fn data_plane(&mut self, event: DataPlaneEvent) {
         match event {
-            DataPlaneEvent::Acquire { policy, flow } => self.want(policy, Some(flow)),
+            DataPlaneEvent::Acquire { policy, flow, processor } => self.want(policy, Some(flow), processor),
             DataPlaneEvent::SoftExpire(id) => self.core.with_child(id, |sa, _, inbound, _| sa.child_aged(inbound)),
             DataPlaneEvent::HardExpire(id) => {
                 self.core.with_child(id, |sa, _, inbound, _| sa.delete_child(inbound, DownReason::Expired));
@@ -229,9 +229,9 @@ impl Endpoint {
     }
 
     /// A Child SA is wanted: from the IKE SA that is there, from the one that is being made, or from a new one.
-    fn want(&mut self, policy: PolicyId, flow: Option<Flow>) {
+    fn want(&mut self, policy: PolicyId, flow: Option<Flow>, processor: Option<u32>) {
         let Some(child) = self.core.policy(policy) else { return };
-        let want = Want::new(&child, flow);
+        let want = Want { processor, ..Want::new(&child, flow) };
         let Some(remote) = self.core.remote(&child.remote) else {
             self.core.failed(no_remote(child.remote.clone(), want));
             return;
@@ -254,7 +254,7 @@ impl Endpoint {
                 self.core.table.insert(sa);
             }
         } else if remote.initiate {
-            gateways::begin(&remote, vec![want], None, &mut self.core);
+            gateways::begin(&remote, vec![want.for_all()], None, &mut self.core);
         } else {
             let place = Place {
                 remote: Some(remote.name.clone()),

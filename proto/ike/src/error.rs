@@ -52,6 +52,8 @@ pub(crate) enum Error {
     Ticket,
     /// No more Child SAs on this IKE SA.
     Full,
+    /// No more Child SAs for single resources with these selectors.
+    FullOfResources,
     /// The peer answered with this error.
     Refused(NotifyType, Vec<u8>),
     /// The peer answered with this error of IKEv1.
@@ -129,6 +131,8 @@ impl Error {
             Error::NoState => plain(NotifyType::STATE_NOT_FOUND),
             Error::Ticket => plain(NotifyType::TICKET_NACK),
             Error::Full => plain(NotifyType::NO_ADDITIONAL_SAS),
+            // RFC 9611 §6: not NO_ADDITIONAL_SAS, which would be about other selectors too.
+            Error::FullOfResources => plain(NotifyType::TS_MAX_QUEUE),
             Error::Refused(..)
             | Error::RefusedV1(_)
             | Error::Withdrawn
@@ -210,6 +214,9 @@ impl Error {
                     limits::CHILDREN_PER_REMOTE
                 )],
             ),
+            Error::FullOfResources => {
+                (Part::Limit, vec![], vec![format!("{} Child SAs of the same selectors", limits::RESOURCES)])
+            }
             Error::Refused(kind, data) => (refused_part(*kind, &place), vec![describe(*kind, data)], vec![]),
             Error::RefusedV1(kind) => (refused_part_v1(*kind, &place), vec![kind.to_string()], vec![]),
             Error::Withdrawn => (Part::Refused, vec!["deleted the Child SA at once".into()], vec![]),
@@ -274,7 +281,7 @@ fn refused_part(kind: NotifyType, place: &Place) -> Part {
         NotifyType::INTERNAL_ADDRESS_FAILURE | NotifyType::FAILED_CP_REQUIRED => Part::InternalAddress,
         NotifyType::AUTHENTICATION_FAILED => Part::Authentication,
         NotifyType::INVALID_KE_PAYLOAD => Part::KeyExchange,
-        NotifyType::NO_ADDITIONAL_SAS => Part::Limit,
+        NotifyType::NO_ADDITIONAL_SAS | NotifyType::TS_MAX_QUEUE => Part::Limit,
         NotifyType::INVALID_SYNTAX | NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD | NotifyType::INVALID_MAJOR_VERSION => {
             Part::Protocol
         }

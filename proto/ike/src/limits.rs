@@ -81,6 +81,10 @@ pub const CHILDREN_PER_IKE_SA: usize = 4096;
 /// Child SAs with one remote, over all its IKE SAs.
 pub const CHILDREN_PER_REMOTE: usize = 2 * CHILDREN_PER_IKE_SA;
 
+/// Child SAs with the same selectors for single processors, queues or other resources of the two sides (RFC 9611 §7), those
+/// being replaced included. Beyond it TS_MAX_QUEUE is the answer. RFC 9611 §6 recommends at least two for each processor.
+pub const RESOURCES: usize = 256;
+
 /// The secret behind cookies is replaced after this time; the one before it is still honoured once.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(60);
 

@@ -109,6 +109,26 @@ pub(crate) fn is_answer(proposal: &Proposal) -> bool {
     kinds.clone().enumerate().all(|(i, kind)| kinds.clone().skip(i + 1).all(|other| other != kind))
 }
 
+/// Leaves of an offer what comes to this suite. AH around ESP is not in proposals of IKEv2.
+pub(crate) fn keep_to(proposals: &mut Vec<Proposal>, suite: &Suite) {
+    let (esp, ah) = (suite.esp(), suite.ah());
+    let integ = ah.map(|ah| ah.integ).or(esp.map(|esp| esp.integ)).unwrap_or(IntegId::NONE);
+    let fits = |transform: &Transform| match *transform {
+        Transform::Encr(id, bits) => {
+            esp.is_some_and(|esp| esp.encr == id && bits.is_none_or(|bits| bits == esp.encr_key_bits))
+        }
+        Transform::Integ(id) => id == integ,
+        Transform::Sn(id) => id == suite.sn(),
+        _ => true,
+    };
+    proposals.retain_mut(|proposal| {
+        let kinds: Vec<TransformType> = proposal.transforms.iter().map(|transform| transform.kind()).collect();
+        proposal.transforms.retain(fits);
+        let left = |kind: &TransformType| proposal.transforms.iter().any(|transform| transform.kind() == *kind);
+        kinds.iter().all(left)
+    });
+}
+
 /// What we offer of a configuration: only what the provider has, with the types a peer expects.
 pub(crate) fn offer(configured: &[Proposal], with_ke: bool, crypto: &CryptoProvider) -> Vec<Proposal> {
     let mut offers = Vec::new();

@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_eap::relay::Admission;
 use ravelin_types::if_id::IfIds;
+use ravelin_types::options::Processors;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
@@ -87,6 +88,8 @@ pub struct ChildSaView {
     pub remote_ts: Vec<TrafficSelector>,
     /// The numbers of its virtual interfaces.
     pub if_ids: IfIds,
+    /// Which processors of this host send on it.
+    pub processors: Processors,
     /// When it was installed.
     pub created: Instant,
 }
@@ -114,6 +117,8 @@ pub struct Counters {
     pub refused_tickets: u64,
     /// Tokens that were not those of the peer (RFC 6290).
     pub refused_tokens: u64,
+    /// Child SAs for single processors of which the peer wanted no more (RFC 9611 §5.2).
+    pub refused_resources: u64,
     /// Cookies sent.
     pub cookies: u64,
     /// Those with a puzzle (RFC 8019).

@@ -18,19 +18,21 @@ pub(crate) struct Want {
     pub(crate) flow: Option<Flow>,
     /// Which selectors of the Child SA are those of the packet.
     pub(crate) pfp: Pfp,
+    /// The processor that wants one of its own, beside the one for all (RFC 9611).
+    pub(crate) processor: Option<u32>,
 }
 
 impl Want {
     /// What the policy asks for, because of the packet.
     pub(crate) fn new(policy: &ChildPolicy, flow: Option<Flow>) -> Self {
-        Want { policy: policy.policy.id, flow, pfp: pfp(policy) }
+        Want { policy: policy.policy.id, flow, pfp: pfp(policy), processor: None }
     }
 
     /// Whether one Child SA will do for both. It serves all flows of a policy, unless the policy fills its selectors
     /// from the packet or the peer narrows it: the next packet asks again then.
     pub(crate) fn is_served_with(&self, other: &Want) -> bool {
         let part = |want: &Want| want.flow.filter(|_| want.pfp.any()).map(|flow| want.pfp.key(&flow));
-        self.policy == other.policy && part(self) == part(other)
+        (self.policy, self.processor) == (other.policy, other.processor) && part(self) == part(other)
     }
 
     /// Whether an IKE SA between these addresses can serve it. In transport mode they are those of the packet (RFC 4301
@@ -58,10 +60,16 @@ impl Want {
         }
     }
 
-    /// Adds it unless what will serve it is there, or too many wait.
+    /// The one for all processors, with which every IKE SA begins.
+    pub(crate) fn for_all(self) -> Self {
+        Want { processor: None, ..self }
+    }
+
+    /// Adds it to what a new IKE SA is for, unless what will serve it is there, or too many wait.
     pub(crate) fn add_to(self, wants: &mut Vec<Want>) {
-        if wants.len() < limits::WANTS && !wants.iter().any(|want| want.is_served_with(&self)) {
-            wants.push(self);
+        let want = self.for_all();
+        if wants.len() < limits::WANTS && !wants.iter().any(|other| other.is_served_with(&want)) {
+            wants.push(want);
         }
     }
 }

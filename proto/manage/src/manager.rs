@@ -148,7 +148,7 @@ impl Manager {
     /// nobody else has to look after it.
     pub fn happened(&mut self, event: &DataPlaneEvent, world: &mut dyn World) -> bool {
         let (id, hard) = match event {
-            DataPlaneEvent::Acquire { policy, flow } => {
+            DataPlaneEvent::Acquire { policy, flow, .. } => {
                 let Some((asked, Keying::Program { .. })) = world.policy(*policy) else { return false };
                 let flow = PacketFlow { domain: asked.domain, flow: *flow };
                 self.tell(&Event::Acquire(Acquire { policy: *policy, flow }));

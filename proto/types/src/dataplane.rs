@@ -67,6 +67,9 @@ pub enum DataPlaneEvent {
         policy: PolicyId,
         /// The packet that asked.
         flow: Flow,
+        /// The processor that asks for an SA of its own, while its packets go over the one for all (RFC 9611 §6). `None`: there
+        /// is none.
+        processor: Option<u32>,
     },
     /// A soft limit of the SA was passed.
     SoftExpire(SaId),

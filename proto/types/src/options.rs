@@ -61,6 +61,8 @@ pub struct SaOptions {
     /// The virtual interface whose packets the policy is about, by the numbers of the device: a policy may leave them open,
     /// an SA has them. Without an interface of that number in our own configuration only the kernel's data plane can.
     pub if_ids: IfIds,
+    /// Sender: which processors of this host send on an SA (RFC 9611). Only the kernel's data plane tells them apart.
+    pub processors: Processors,
 }
 
 impl Default for SaOptions {
@@ -85,6 +87,7 @@ impl Default for SaOptions {
             output_mark: None,
             crypto_offload: false,
             if_ids: IfIds::default(),
+            processors: Processors::All,
         }
     }
 }
@@ -139,6 +142,26 @@ pub struct Mark {
     pub value: u32,
     /// Which bits of the packet's mark are meant.
     pub mask: u32,
+}
+
+/// Which processors of a host send on an SA of a policy (RFC 9611 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Processors {
+    /// All of them, and there is no SA beside it.
+    #[default]
+    All,
+    /// Of a policy: each has an SA of its own, beside one for all. Of an SA: it is the one for all, on which those send that
+    /// have none.
+    Each,
+    /// Of an SA: this one alone.
+    One(u32),
+}
+
+impl Processors {
+    /// The processor whose own SA it is.
+    pub fn one(self) -> Option<u32> {
+        if let Processors::One(number) = self { Some(number) } else { None }
+    }
 }
 
 /// Packets that say nothing, to hide when there is traffic.

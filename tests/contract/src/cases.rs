@@ -77,7 +77,7 @@ fn a_packet_without_an_sa_asks_for_one_and_does_not_leave(pair: &mut dyn Pair) {
     policies(pair, TUNNEL);
     for _ in 0..2 {
         assert!(!crosses(pair, End::A, TUNNEL));
-        let Some(DataPlaneEvent::Acquire { policy, flow }) = pair.event(End::A) else { panic!("no acquire") };
+        let Some(DataPlaneEvent::Acquire { policy, flow, .. }) = pair.event(End::A) else { panic!("no acquire") };
         assert_eq!((policy, flow.src, flow.dst), (PolicyId(1), TUNNEL.inner(End::A), TUNNEL.inner(End::B)));
         assert_eq!((flow.protocol, flow.src_port, flow.dst_port), (17, Some(4000), Some(5001)));
         // The next packets ask for nothing new, until it has failed.

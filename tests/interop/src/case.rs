@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token` and `radius METHOD [NAME=VALUE...]`; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token`, `radius METHOD [NAME=VALUE...]` and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -53,6 +53,8 @@ pub struct Case {
     pub token: bool,
     /// A RADIUS server is beside Ravelin.
     pub radius: Option<Radius>,
+    /// The oldest Linux of the guest that has what it is about.
+    pub kernel: Option<Version>,
     /// Template of Ravelin's configuration.
     pub ravelin: Configuration,
     /// Template of the peer's configuration.
@@ -61,6 +63,15 @@ pub struct Case {
     pub setkey: Option<String>,
     /// What is done and asserted, in order.
     pub steps: Vec<Step>,
+}
+
+/// The first two numbers of a version of Linux.
+pub type Version = (u32, u32);
+
+/// Reads one: `6.13`, or the whole of what `uname -r` says.
+pub fn version(text: &str) -> Option<Version> {
+    let mut numbers = text.split(['.', '-', '+']).map_while(|word| word.parse().ok());
+    numbers.next().zip(numbers.next())
 }
 
 /// How Ravelin is configured, each as a template.
@@ -123,7 +134,8 @@ pub fn load_all(folder: &Path) -> Result<Vec<Case>> {
 
 fn load(folder: &Path, common: &str) -> Result<Case> {
     let name = folder.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
-    let (about, peer, nat, own, papers, token, radius) = parse_topology(&read(&folder.join("topology"))?)?;
+    let Topology { about, peer, nat, own, papers, token, radius, kernel } =
+        parse_topology(&read(&folder.join("topology"))?)?;
     let steps = parse_steps(&read(&folder.join("expect"))?)?;
     let ravelin = match ["ravelin.conf", "swanctl.conf", "account.conf"].map(|name| folder.join(name)) {
         [conf, ..] if conf.exists() => Configuration::Swanctl(read(&conf)?),
@@ -135,28 +147,54 @@ fn load(folder: &Path, common: &str) -> Result<Case> {
         Peer::Libreswan | Peer::Libreswan5 => read(&folder.join("ipsec.conf"))?,
         Peer::OpenIked => read(&folder.join("iked.conf"))?,
         Peer::Vpnc => read(&folder.join("vpnc.conf"))?,
-        Peer::Userspace | Peer::Kernel => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
+        Peer::Userspace | Peer::Kernel | Peer::Swan6 => format!("{common}\n{}", read(&folder.join("swan.conf"))?),
     };
     let script = folder.join("setkey.conf");
     let setkey = if script.exists() { Some(read(&script)?) } else { None };
-    Ok(Case { name, about, peer, plan: Plan { nat }, own, papers, token, radius, ravelin, swan_conf, setkey, steps })
+    Ok(Case {
+        name,
+        about,
+        peer,
+        plan: Plan { nat },
+        own,
+        papers,
+        token,
+        radius,
+        kernel,
+        ravelin,
+        swan_conf,
+        setkey,
+        steps,
+    })
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-type Topology = (String, Peer, Nat, Own, Option<papers::Keys>, bool, Option<Radius>);
+/// What the file of this name says.
+#[derive(Debug)]
+struct Topology {
+    about: String,
+    peer: Peer,
+    nat: Nat,
+    own: Own,
+    papers: Option<papers::Keys>,
+    token: bool,
+    radius: Option<Radius>,
+    kernel: Option<Version>,
+}
 
 fn parse_topology(text: &str) -> Result<Topology> {
     let about =
         text.lines().next().and_then(|line| line.strip_prefix("# ")).context("topology: first line is no comment")?;
-    let (mut peer, mut nat, mut own, mut papers, mut token, mut radius) =
-        (None, Nat::None, Own::Daemon, None, false, None);
+    let (mut peer, mut nat, mut own, mut papers, mut token, mut radius, mut kernel) =
+        (None, Nat::None, Own::Daemon, None, false, None, None);
     for line in lines(text).map(|(_, line)| line) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["peer", "userspace"] => peer = Some(Peer::Userspace),
             ["peer", "kernel"] => peer = Some(Peer::Kernel),
+            ["peer", "strongswan6"] => peer = Some(Peer::Swan6),
             ["peer", "libreswan"] => peer = Some(Peer::Libreswan),
             ["peer", "libreswan5"] => peer = Some(Peer::Libreswan5),
             ["peer", "openiked"] => peer = Some(Peer::OpenIked),
@@ -172,14 +210,16 @@ fn parse_topology(text: &str) -> Result<Topology> {
                 let reply = reply.iter().map(|it| (*it).to_owned()).collect();
                 radius = Some(Radius { method: method.to_owned(), reply });
             }
+            ["kernel", text] if let Some(least) = version(text) => kernel = Some(least),
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
-                "topology: `{line}`: expected `peer userspace|kernel|libreswan|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `token`, `radius METHOD [NAME=VALUE...]` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
+                "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
+                 `token`, `radius METHOD [NAME=VALUE...]`, `kernel VERSION` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
             ),
         }
     }
-    Ok((about.to_owned(), peer.context("topology: no line `peer`")?, nat, own, papers, token, radius))
+    let (about, peer) = (about.to_owned(), peer.context("topology: no line `peer`")?);
+    Ok(Topology { about, peer, nat, own, papers, token, radius, kernel })
 }
 
 fn parse_steps(text: &str) -> Result<Vec<Step>> {

@@ -185,7 +185,18 @@ fn start(recipe: &Recipe, kvm: bool) -> Result<(Daemon, UnixStream)> {
     );
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(if kvm { ["-accel", "kvm", "-cpu", "host"] } else { ["-accel", "tcg,thread=multi", "-cpu", "max"] })
-        .args(["-m", "768", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        // What a newer kernel is run for may want to tell processors apart.
+        .args([
+            "-m",
+            "768",
+            "-smp",
+            if recipe.kernel.is_some() { "2" } else { "1" },
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
         .args(["-kernel", &format!("{cache}/kernel"), "-initrd", &format!("{cache}/initrd.gz"), "-append", &append])
         .args(["-chardev", &format!("file,id=console,path={share}/console"), "-serial", "chardev:console"])
         .args(["-device", "virtio-serial-pci"])

@@ -31,7 +31,11 @@ pub fn markdown(cases: &[Case]) -> String {
         for case in cases {
             let (initiator, responder) = roles(case);
             let mark = |role: bool| if role { "x" } else { "" };
-            let _ = writeln!(page, "| {} | {} | {} | {} |", case.name, mark(initiator), mark(responder), case.about);
+            let about = match case.kernel {
+                Some((major, minor)) => format!("{} Linux {major}.{minor}, with `--kernel`.", case.about),
+                None => case.about.clone(),
+            };
+            let _ = writeln!(page, "| {} | {} | {} | {about} |", case.name, mark(initiator), mark(responder));
         }
     }
     page
@@ -63,7 +67,7 @@ fn roles(case: &Case) -> (bool, bool) {
     let begins = |side: &str| {
         case.steps.iter().any(|step| match step.words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["up" | "ondemand" | "refuse", who, ..] => who == side,
-            ["connect", who, ..] => who == side,
+            ["connect", who, ..] | ["processors", _, who, ..] => who == side,
             ["sh", who, line] => who == side && line.contains("ping"),
             ["flows" | "crowd", ..] => side == "ravelin",
             ["swanctl", arguments, ..] => side == "ravelin" && arguments.contains("--initiate"),

@@ -8,6 +8,20 @@ use crate::process::run;
 /// Folder of strongSwan's daemon in Debian.
 pub const CHARON: &str = "/usr/lib/ipsec/charon";
 
+/// The folder of the newer strongSwan.
+pub const SWAN6: &str = "strongswan6";
+/// Its suite, and what it is made of there. OpenSSL's plugin finds its library too old, and is done without.
+const SWAN6_PACKAGES: &[&str] = &[
+    "forky",
+    "strongswan-charon",
+    "strongswan-libcharon",
+    "strongswan-swanctl",
+    "libstrongswan",
+    "libstrongswan-standard-plugins",
+    "libstrongswan-extra-plugins",
+    "libc6",
+];
+
 /// A peer implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
@@ -15,6 +29,8 @@ pub enum Peer {
     Userspace,
     /// strongSwan in a guest, ESP in the guest's Linux kernel.
     Kernel,
+    /// A newer strongSwan there, of the Debian after the next, unpacked beside with the C library that it was built with.
+    Swan6,
     /// Libreswan in the same guest, with the same kernel. Its package conflicts with strongSwan's, so it is unpacked beside.
     Libreswan,
     /// A newer Libreswan of the next Debian there, with the libraries that this one does not have.
@@ -49,6 +65,7 @@ impl Peer {
         match self {
             Peer::Userspace => "strongSwan, ESP in user space",
             Peer::Kernel => "strongSwan, ESP in the Linux kernel",
+            Peer::Swan6 => "strongSwan 6, ESP in the Linux kernel",
             Peer::Libreswan => "Libreswan, ESP in the Linux kernel",
             Peer::Libreswan5 => "Libreswan 5, ESP in the Linux kernel",
             Peer::OpenIked => "OpenIKED, ESP in the Linux kernel",
@@ -66,6 +83,7 @@ impl Peer {
         match self {
             Peer::Userspace | Peer::Kernel | Peer::Vpnc => None,
             Peer::Libreswan => Some(("libreswan", &[])),
+            Peer::Swan6 => Some((SWAN6, SWAN6_PACKAGES)),
             // Its program runs with the C library and the libldap that it was built with.
             Peer::Libreswan5 => Some(("libreswan5", &["trixie", "libreswan", "libc6", "libldap2"])),
             Peer::OpenIked => Some(("openiked", &[])),
@@ -86,7 +104,7 @@ impl Peer {
     pub fn missing(self, cache: &Path) -> Vec<&'static str> {
         let own: &[&[&str]] = match self {
             Peer::Userspace => &[USERSPACE],
-            Peer::Kernel => &[KERNEL],
+            Peer::Kernel | Peer::Swan6 => &[KERNEL],
             Peer::Libreswan => &[KERNEL, LIBRESWAN],
             Peer::Libreswan5 => &[KERNEL, LIBRESWAN5],
             Peer::OpenIked => &[KERNEL, OPENIKED],

@@ -116,6 +116,12 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether the guest has what a case is about: without `--kernel` it is of a Debian that is older than every such case.
+    fn has_kernel_for(&self, case: &Case) -> bool {
+        let own = self.kernel.as_deref().and_then(case::version).unwrap_or_default();
+        case.kernel.is_none_or(|least| least <= own)
+    }
+
     fn wants(&self, name: &str, peer: Peer) -> bool {
         let named = self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
         named && !(self.quick && peer.needs_guest())
@@ -194,7 +200,7 @@ pub fn run(options: &Options, places: &Places) -> Result<ExitCode> {
         print!("{}", page::markdown(&cases));
         return Ok(ExitCode::SUCCESS);
     }
-    cases.retain(|case| options.wants(&case.name, case.peer));
+    cases.retain(|case| options.wants(&case.name, case.peer) && options.has_kernel_for(case));
     let matrix = options.matrix();
     let contract = options.contract();
     cases.sort_by(|a, b| (a.peer, &a.name).cmp(&(b.peer, &b.name)));
@@ -453,6 +459,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         }
         (Peer::OpenIked, Host::Guest(guest)) => {
             Box::new(OpenIked::new(guest, &places.cache, &folder.join("swan"), &conf)?)
+        }
+        (Peer::Swan6, host) => {
+            Box::new(Swan::newer(host, &folder.join("swan"), &conf, &places.cache.join(peers::SWAN6))?)
         }
         _ => Box::new(Swan::new(host, &folder.join("swan"), &conf)?),
     };

@@ -99,6 +99,11 @@ const WORDS: &[Word] = &[
     word("kernel TEXT...: the peer's kernel lists this of its states", 1..=9, kernel::kernel),
     word("own TEXT...: Ravelin's kernel lists this of its states and policies", 1..=9, kernel::own),
     word("ways: Ravelin's kernel keeps each state to its direction where it can (Linux 6.10)", 0..=0, kernel::ways),
+    word(
+        "processors COUNT SIDE BETWEEN: pings of each of so many processors of that side go over an SA of its own, by its kernel's count",
+        3..=3,
+        kernel::processors,
+    ),
     word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, kernel::sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, payload::traffic),
     word(

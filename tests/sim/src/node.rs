@@ -174,7 +174,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         dynamic: Default::default(),
         names: Vec::new(),
     };
-    Config { remotes: vec![remote], policies: vec![child], pools: vec![] }
+    Config { remotes: vec![remote], policies: vec![child], ..Config::default() }
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {

@@ -8,6 +8,9 @@ use crate::workspace::{Workspace, run};
 /// That of Debian's backports. `nightly` tries all of the kernel's data plane with it.
 pub const NEWER_KERNEL: &str = "6.12";
 
+/// That of the next Debian's, for what the one before has not.
+pub const NEWEST_KERNEL: &str = "7.3";
+
 /// All steps in order.
 pub fn steps(workspace: &Workspace, report: &mut Report) {
     setup::steps(workspace, report);

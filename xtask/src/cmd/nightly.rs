@@ -46,6 +46,13 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
         ..interop::Args::default()
     };
     interop::cases(workspace, report, &newer);
+    let newest = interop::Args {
+        kernel: Some(ci::NEWEST_KERNEL.to_owned()),
+        retry: true,
+        filter: vec!["xfrm-per-cpu".to_owned()],
+        ..interop::Args::default()
+    };
+    interop::cases(workspace, report, &newest);
     bench::steps(workspace, report, &bench::Args::default());
     match fuzz::targets(workspace) {
         Ok(targets) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -78,6 +78,10 @@ pub struct OptionArgs {
     /// %unique or %unique-dir: each security association has its own (the kernel's data plane, but for a number of `vti add`)
     #[arg(long, value_name = "NUMBER", value_parser = if_id::if_ids)]
     if_id: Option<IfIds>,
+    /// Each processor gets a security association of its own when packets of the policy leave from it, beside one for all,
+    /// where the peer agrees (RFC 9611; the kernel's data plane only)
+    #[arg(long)]
+    per_cpu: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -137,6 +141,11 @@ pub(crate) fn mark(text: &str) -> Result<Mark, BadValue> {
 }
 
 impl OptionArgs {
+    /// Whether each processor gets an SA.
+    pub(super) fn per_cpu(&self) -> bool {
+        self.per_cpu
+    }
+
     /// The first flag that was given.
     pub(super) fn given(&self) -> Option<(char, &'static str)> {
         self.of_esp().or_else(|| self.of_tunnels()).or_else(|| {
@@ -151,6 +160,7 @@ impl OptionArgs {
                 (self.output_mark.is_some(), ('\0', "output-mark")),
                 (self.crypto_offload, ('\0', "crypto-offload")),
                 (self.if_id.is_some(), ('\0', "if-id")),
+                (self.per_cpu, ('\0', "per-cpu")),
             ])
         })
     }
@@ -240,6 +250,7 @@ impl OptionArgs {
             output_mark: self.output_mark,
             crypto_offload: self.crypto_offload,
             if_ids: self.if_id.unwrap_or_default(),
+            processors: if self.per_cpu { Processors::Each } else { Processors::All },
             ..default
         })
     }
@@ -273,6 +284,7 @@ pub fn written(options: &SaOptions) -> String {
         output_mark,
         crypto_offload,
         if_ids,
+        processors,
         ..
     } = *options;
     let words = [
@@ -285,6 +297,7 @@ pub fn written(options: &SaOptions) -> String {
         output_mark.map(|Mark { value, mask }| format!("--output-mark {value:#x}/{mask:#x}")),
         crypto_offload.then(|| "--crypto-offload".to_owned()),
         if_ids.any().then(|| format!("--if-id {}", if_id::written(if_ids))),
+        (processors != Processors::All).then(|| "--per-cpu".to_owned()),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

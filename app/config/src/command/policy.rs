@@ -285,6 +285,11 @@ impl PolicyArgs {
                 "there is nothing to populate from before a packet comes; leave --start now out",
             ),
             (
+                self.pfp.is_some() && self.options.per_cpu(),
+                ('\0', "per-cpu"),
+                "--pfp has the flows on SAs of their own already; leave one of the two out",
+            ),
+            (
                 self.inactivity.is_some() && self.start == Start::Now,
                 ('\0', "inactivity"),
                 "what is negotiated at once shall stay; leave --start now or --inactivity out",

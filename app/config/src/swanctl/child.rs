@@ -7,7 +7,7 @@ use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::{Df, Dscp, Mark, SaOptions};
+use ravelin_types::options::{Df, Dscp, Mark, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
@@ -259,6 +259,9 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
     options.short_icv = reader.flag("sha256_96").unwrap_or(false);
     // `auto` leaves it to us, and a data plane in user space has no device for it.
     options.crypto_offload = reader.value("hw_offload", offload).unwrap_or(false);
+    if reader.value("per_cpu_sas", per_cpu).unwrap_or(false) {
+        options.processors = Processors::Each;
+    }
     options.mark = about(reader);
     options.set_mark = reader.value("set_mark_in", mark).flatten();
     options.output_mark = reader.value("set_mark_out", mark).flatten();
@@ -294,6 +297,15 @@ fn mark(text: &str) -> Result<Option<Mark>, String> {
     Ok(Some(mark).filter(|mark| mark.mask != 0 && *mark != Mark { value: 0, mask: u32::MAX }))
 }
 
+fn per_cpu(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        "encap" => Err("SAs of processors in UDP have no ports of their own: expected yes or no".into()),
+        _ => Err("expected no or yes".into()),
+    }
+}
+
 fn offload(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "crypto" | "yes" => Ok(true),
@@ -317,7 +329,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
     reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
     reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet");
-    reader.only("per_cpu_sas", &["no"], "a policy has one SA for all processors");
     reader.refuse(&["label"], "there are no security labels");
     reader.only("label_mode", &["system"], "there are no security labels");
     reader.only("tfc_padding", &["0"], "padding is a matter of ipsec policy --tfc");

@@ -533,6 +533,16 @@ fn a_child_may_be_about_a_mark() {
 }
 
 #[test]
+fn a_child_may_have_an_sa_for_each_processor() {
+    use ravelin_types::options::Processors;
+    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nper_cpu_sas = {words}\n }}\n}}");
+    let processors = |words: &str| connection(&child(words)).policies[0].esp.as_ref().unwrap().options.processors;
+    assert_eq!((processors("yes"), processors("no")), (Processors::Each, Processors::All));
+    let why = refused(&child("encap"));
+    assert!(why.contains("no ports of their own"), "{why}");
+}
+
+#[test]
 fn radius_servers_may_know_the_users() {
     let connection = |local: &str, remote: &str| {
         read(&format!(

@@ -238,7 +238,7 @@ impl<P: Plane> Core<P> {
             if self.stopping && matches!(event, DataPlaneEvent::Acquire { .. }) {
                 continue;
             }
-            if let DataPlaneEvent::Acquire { policy, flow } = &event {
+            if let DataPlaneEvent::Acquire { policy, flow, .. } = &event {
                 self.write_down(*policy, flow);
             }
             if self.is_of_statics(&event) {
@@ -248,7 +248,7 @@ impl<P: Plane> Core<P> {
                 self.tell_changes();
                 continue;
             }
-            if let DataPlaneEvent::Acquire { policy, flow } = &event {
+            if let DataPlaneEvent::Acquire { policy, flow, .. } = &event {
                 self.acquire_seen(*policy, flow);
                 self.look_up_source(*policy, now);
             }

@@ -15,6 +15,7 @@ use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
 use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
+use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Mode, Ways};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters};
@@ -354,6 +355,11 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
         sa.put("integrity", esp.integ);
     }
     sa.put("sequence-numbers", child.suite.sn());
+    match child.processors {
+        Processors::All => {}
+        Processors::Each => sa.put("processors", "all that have no SA of their own"),
+        Processors::One(number) => sa.put("processors", number),
+    }
     sa.put_list("local-ts", &child.local_ts);
     sa.put_list("remote-ts", &child.remote_ts);
     sa.put("age", now.since(child.created).as_secs());
@@ -456,6 +462,7 @@ pub fn ike_counters(counters: &Counters) -> Message {
         ("refused-half-open", counters.refused_half_open),
         ("refused-tickets", counters.refused_tickets),
         ("refused-tokens", counters.refused_tokens),
+        ("refused-resources", counters.refused_resources),
         ("cookies-sent", counters.cookies),
         ("puzzles-sent", counters.puzzles),
         ("rate-limited", counters.rate_limited),

@@ -59,7 +59,7 @@ impl<P: Plane> Core<P> {
     pub(super) fn is_of_statics(&mut self, event: &DataPlaneEvent) -> bool {
         let known = |id: &SaId| self.statics.sas.contains_key(id);
         match event {
-            DataPlaneEvent::Acquire { policy, flow } if self.statics.accounts.contains_key(policy) => {
+            DataPlaneEvent::Acquire { policy, flow, .. } if self.statics.accounts.contains_key(policy) => {
                 self.static_flow(*policy, flow);
                 true
             }

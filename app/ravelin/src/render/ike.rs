@@ -45,6 +45,9 @@ fn child_sa(out: &mut String, child: &Message) {
     let _ = writeln!(out, "  {} {name}, SPID={}: {state}, {mode}", field(child, "type"), field(child, "spid"));
     let _ = writeln!(out, "    SPIs: in {inbound}, out {outbound}; age {} secs", field(child, "age"));
     let _ = writeln!(out, "    Suite: {}", suite(child, &["sequence-numbers"]));
+    if let Some(processors) = child.text("processors") {
+        let _ = writeln!(out, "    Sent on by processors: {processors}");
+    }
     let _ = writeln!(out, "    {}", selectors(child));
 }
 

@@ -35,7 +35,7 @@ fn first_packet_waits() {
     let jobs = a.run(|| std::thread::spawn(|| TcpStream::connect_timeout(&socket("10.0.1.2:5001"), PATIENCE)));
     std::thread::spawn(move || connected.send(jobs.join().unwrap()));
     let event = a.run_until(DataPlane::poll_event);
-    let DataPlaneEvent::Acquire { policy, flow } = event else { panic!("{event:?}") };
+    let DataPlaneEvent::Acquire { policy, flow, .. } = event else { panic!("{event:?}") };
     assert_eq!((policy, flow.src, flow.dst, flow.dst_port), (PolicyId(1), ip("10.0.1.1"), ip("10.0.1.2"), Some(5001)));
     assert_eq!(b.arrived("clear") + b.arrived("sealed"), 0);
     tunnel.add_sas(&a, &b);

@@ -59,7 +59,7 @@ fn each_connection() {
     let mut flows: BTreeSet<Flow> = BTreeSet::new();
     while flows.len() < 2 * EACH {
         let event = a.run_until(DataPlane::poll_event);
-        let DataPlaneEvent::Acquire { policy: PolicyId(1), flow } = event else { panic!("{event:?}") };
+        let DataPlaneEvent::Acquire { policy: PolicyId(1), flow, .. } = event else { panic!("{event:?}") };
         assert!(flows.insert(flow), "{flow} asked again");
         tunnel.of_flow(&flow, flows.len() as u32).add_sas(&a, &b);
     }

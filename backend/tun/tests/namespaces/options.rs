@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 
@@ -32,6 +32,7 @@ fn of_the_kernel() {
         (SaOptions { output_mark: mark, ..usual }, "carries no marks"),
         (SaOptions { crypto_offload: true, ..usual }, "leave --crypto-offload out"),
         (SaOptions { if_ids: IfIds::both(42.into()), ..usual }, "vti add DEVICE --if-id"),
+        (SaOptions { processors: Processors::Each, ..usual }, "leave --per-cpu out"),
     ] {
         let policy = tunnel(("10.0.1.1", "10.0.1.2"), options).policy();
         let refused = a.plane(move |plane| plane.apply(&DataPlaneOp::AddPolicy(policy))).unwrap_err().to_string();

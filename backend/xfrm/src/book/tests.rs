@@ -12,6 +12,8 @@ use ravelin_types::{Secret, Spi};
 use super::*;
 use crate::text;
 
+mod processors;
+
 fn policy(if_ids: IfIds) -> Policy {
     let options = SaOptions { if_ids, ..SaOptions::default() };
     let protection = Protection {

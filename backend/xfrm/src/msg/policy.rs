@@ -18,6 +18,16 @@ pub mod action {
     pub const BLOCK: u8 = 1;
 }
 
+/// Bits of [`PolicyInfo::flags`].
+pub mod flag {
+    /// A socket may have it otherwise.
+    pub const LOCAL_OK: u8 = 1;
+    /// ICMP errors that belong to selected packets, too.
+    pub const ICMP: u8 = 2;
+    /// A processor without a state of its own asks for one, and uses meanwhile the one for all (Linux 6.13).
+    pub const PROCESSOR_ACQUIRE: u8 = 4;
+}
+
 structure! {
     /// A policy: `xfrm_userpolicy_info`.
     pub struct PolicyInfo {
@@ -35,7 +45,7 @@ structure! {
         direction: u8,
         /// See [`action`].
         action: u8,
-        /// 1: a socket may have it otherwise; 2: ICMP errors that belong to selected packets, too.
+        /// See [`flag`].
         flags: u8,
         /// Not looked at by the kernel.
         share: u8 [4],

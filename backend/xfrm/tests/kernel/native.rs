@@ -73,7 +73,7 @@ fn a_packet_asks_for_an_sa_and_again_after_a_failure() {
         for _ in 0..3 {
             send("10.1.0.1:4000", "10.2.0.1:5001");
             send("10.1.0.1:4000", "10.2.0.1:5001");
-            let DataPlaneEvent::Acquire { policy, flow } = event(&mut plane) else { panic!("another event") };
+            let DataPlaneEvent::Acquire { policy, flow, .. } = event(&mut plane) else { panic!("another event") };
             assert_eq!((policy, flow.src, flow.dst, flow.protocol), (PolicyId(1), ip("10.1.0.1"), ip("10.2.0.1"), 17));
             assert_eq!((flow.src_port, flow.dst_port), (Some(4000), Some(5001)));
             assert_eq!(plane.poll_event(), None, "the second packet asks for nothing new");

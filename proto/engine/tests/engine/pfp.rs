@@ -42,7 +42,7 @@ fn sa_for(flow: &Flow, spi: u32) -> SaParams {
 
 fn acquired(engine: &mut Engine) -> Option<Flow> {
     match engine.poll_event()? {
-        DataPlaneEvent::Acquire { policy: PolicyId(1), flow } => Some(flow),
+        DataPlaneEvent::Acquire { policy: PolicyId(1), flow, .. } => Some(flow),
         other => panic!("{other:?}"),
     }
 }

@@ -68,7 +68,7 @@ fn a_packet_without_an_sa_asks_for_one_once() {
     for _ in 0..5 {
         assert_eq!(send(&mut engine, &clear, NOW), (held, clear.clone()), "untouched, to be offered again");
     }
-    let Some(DataPlaneEvent::Acquire { policy: PolicyId(1), flow }) = engine.poll_event() else { panic!() };
+    let Some(DataPlaneEvent::Acquire { policy: PolicyId(1), flow, .. }) = engine.poll_event() else { panic!() };
     assert_eq!((flow.src, flow.dst_port), (ip("10.0.0.1"), Some(2)));
     assert_eq!(engine.poll_event(), None);
     assert_eq!(engine.outbound.counters().held, 5);

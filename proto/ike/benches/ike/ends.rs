@@ -143,7 +143,7 @@ pub fn config(local: &str, peer: &str) -> Config {
             dynamic: Default::default(),
             names: Vec::new(),
         }],
-        pools: vec![],
+        ..Config::default()
     }
 }
 

@@ -15,7 +15,7 @@ use core::time::Duration;
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::SaOptions;
+use ravelin_types::options::{Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaLookup, SaParams};
@@ -67,6 +67,9 @@ pub(crate) struct Terms {
     pub(crate) lifetime: Option<Duration>,
     /// Both sides have said that later fragments go over the SA.
     pub(crate) later_fragments: bool,
+    /// Which processors of this host send on it; others than all where both sides have said that there are several of these
+    /// Child SAs (RFC 9611).
+    pub(crate) processors: Processors,
 }
 
 impl Terms {
@@ -124,7 +127,8 @@ impl ChildSa {
             lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
         }
         let if_ids = core.interfaces(inbound, options.if_ids, ends.if_ids, replaces);
-        let options = SaOptions { later_fragments: terms.later_fragments, if_ids, ..options };
+        let options =
+            SaOptions { later_fragments: terms.later_fragments, processors: terms.processors, if_ids, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),
@@ -242,8 +246,14 @@ impl ChildSa {
         self.state == ChildState::Installed
     }
 
-    /// Whether it is what somebody waits for.
+    /// Whether it is what somebody waits for. A processor that wants one of its own has it, or there is none to be had.
     pub(crate) fn serves(&self, want: &Want) -> bool {
+        let has = self.terms.processors.one() == want.processor || self.terms.processors == Processors::All;
+        has && self.carries(want)
+    }
+
+    /// Whether what somebody waits for would carry nothing else.
+    pub(crate) fn carries(&self, want: &Want) -> bool {
         self.policy.policy.id == want.policy
             && want.flow.is_none_or(|flow| {
                 let (local, remote) = (&self.terms.local_ts, &self.terms.remote_ts);
@@ -284,6 +294,7 @@ impl ChildSa {
             local_ts: self.terms.local_ts.clone(),
             remote_ts: self.terms.remote_ts.clone(),
             if_ids: self.if_ids,
+            processors: self.terms.processors,
             created: self.created,
         }
     }

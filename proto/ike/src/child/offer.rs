@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneOp, Flow};
+use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
@@ -33,6 +34,10 @@ pub(crate) struct ChildOffer {
     pub(crate) replaces: Option<Spi>,
     /// What it is for, unless it replaces another.
     pub(crate) want: Option<Want>,
+    /// Which of our processors shall send on it; others than all where the peer is told that there are several (RFC 9611).
+    pub(crate) processors: Processors,
+    /// Selectors of the Child SA that it shall be like.
+    sibling: Option<Selectors>,
     proposals: Vec<Proposal>,
     mode: Mode,
     /// TSi is our side.
@@ -83,8 +88,28 @@ impl ChildOffer {
             put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
             put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
         }
+        let processors = protection.options.processors;
         let offer = Self::with(policy, mode, selectors, None, with_ke, ends, core)?;
-        Ok(ChildOffer { want: Some(*want), ..offer })
+        Ok(ChildOffer { want: Some(*want), processors, ..offer })
+    }
+
+    /// One more like `first`, for a processor. RFC 9611 §3: it has the same properties.
+    pub(crate) fn beside(first: &ChildSa, want: &Want, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
+        let own = Selectors { initiator: first.terms.local_ts.clone(), responder: first.terms.remote_ts.clone() };
+        let mut selectors = own.clone();
+        if let Some(flow) = want.flow {
+            // RFC 9611 §4: as with any other.
+            put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
+            put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
+        }
+        let mut offer = Self::with(first.policy.clone(), first.terms.mode, selectors, None, true, ends, core)?;
+        negotiate::keep_to(&mut offer.proposals, &first.terms.suite);
+        if offer.proposals.is_empty() {
+            core.table.release(offer.inbound);
+            return Err(Error::Misuse("the policy has other algorithms than its first Child SA"));
+        }
+        let processors = want.processor.map_or(Processors::Each, Processors::One);
+        Ok(ChildOffer { want: Some(*want), processors, sibling: Some(own), ..offer })
     }
 
     /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
@@ -92,7 +117,8 @@ impl ChildOffer {
         let current = core.policy(old.policy.policy.id);
         let policy = current.unwrap_or_else(|| old.policy.clone());
         let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
-        Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)
+        let offer = Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)?;
+        Ok(ChildOffer { processors: old.terms.processors, ..offer })
     }
 
     fn with(
@@ -115,7 +141,8 @@ impl ChildOffer {
         let inbound = core.child_spi(ends.our_spi());
         // RFC 7296 §2.8: who answers may send as soon as it has answered, before we have the SA.
         core.apply(DataPlaneOp::OfferSa(inbound));
-        Ok(ChildOffer { policy, inbound, replaces, want: None, proposals, mode, selectors })
+        let processors = Processors::All;
+        Ok(ChildOffer { policy, inbound, replaces, want: None, processors, sibling: None, proposals, mode, selectors })
     }
 
     /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.
@@ -144,6 +171,11 @@ impl ChildOffer {
     /// The initiator's side is ours.
     pub(crate) fn selectors(&self) -> &Selectors {
         &self.selectors
+    }
+
+    /// Whether an answer's selectors are those that it must have.
+    pub(crate) fn is_like_its_sibling(&self, selectors: &Selectors) -> bool {
+        self.sibling.as_ref().is_none_or(|sibling| sibling == selectors)
     }
 
     /// ESP or AH. All proposals of a policy are for one of them.

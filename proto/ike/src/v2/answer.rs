@@ -4,17 +4,20 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{Identity, Spi};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 
+use super::feature::resources;
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
 use crate::child::answer::{Wanted, candidates, find};
 use crate::child::offer::AH_THROUGH_NAT;
 use crate::child::{ChildSa, Terms};
+use crate::children::Children;
 use crate::config::{ChildPolicy, Remote};
 use crate::context::Core;
 use crate::error::{Error, Place};
@@ -27,6 +30,8 @@ pub(crate) struct ChildAnswer {
     pub(crate) terms: Terms,
     number: u8,
     transforms: Vec<Transform>,
+    /// There are several of these Child SAs, and the peer says so.
+    has_siblings: bool,
 }
 
 impl ChildAnswer {
@@ -76,6 +81,7 @@ impl ChildAnswer {
         }
         let transport = found.mode == Mode::Transport;
         let asked = payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some();
+        let processors = old.map_or(Processors::All, |old| old.terms.processors);
         let later_fragments = asked && fragments_notify(found.mode, &found.selectors).is_some();
         Ok(ChildAnswer {
             policy: found.policy,
@@ -92,18 +98,31 @@ impl ChildAnswer {
                 tfc_declined: wanted.tfc_declined,
                 lifetime: None,
                 later_fragments,
+                // RFC 9611 §3: a rekey stays with the resource, whether or not it is said again.
+                processors,
             },
             number: *number,
             transforms: agreed.transforms,
+            has_siblings: processors != Processors::All && resources::is_said(payloads),
         })
     }
 
-    /// `[N(USE_TRANSPORT_MODE)], SA`
+    /// The same where the Child SA replaces none, and may be one of several beside `children` (RFC 9611).
+    pub(crate) fn beside(mut self, children: &Children, payloads: &Payloads, core: &Core) -> Result<Self, Error> {
+        if resources::is_said(payloads) {
+            self.terms.processors = resources::assigned(&self.policy, &self.terms, children, core)?;
+            self.has_siblings = self.terms.processors != Processors::All;
+        }
+        Ok(self)
+    }
+
+    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(SA_RESOURCE_INFO)], SA`
     pub(crate) fn head(&self, inbound: Spi) -> Vec<Payload> {
         let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         let fragments = self.terms.later_fragments.then(later_fragments);
-        use_transport_mode(self.terms.mode).into_iter().chain(fragments).chain([sa]).collect()
+        let siblings = self.has_siblings.then(resources::notify);
+        use_transport_mode(self.terms.mode).into_iter().chain(fragments).chain(siblings).chain([sa]).collect()
     }
 
     /// `TSi, TSr`

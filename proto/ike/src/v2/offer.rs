@@ -4,10 +4,12 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
 
+use super::feature::resources;
 use super::message::{Payloads, selectors};
 use crate::address::Inside;
 use crate::child::Terms;
@@ -20,9 +22,12 @@ use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 
 impl ChildOffer {
-    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)]`, where they are due.
+    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(SA_RESOURCE_INFO)]`, where they are due.
     pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
-        use_transport_mode(self.mode()).into_iter().chain(fragments_notify(self.mode(), self.selectors()))
+        // RFC 9611 §3: a rekey stays with the resource without a word.
+        let siblings = self.processors != Processors::All && self.replaces.is_none();
+        let modes = use_transport_mode(self.mode()).into_iter();
+        modes.chain(fragments_notify(self.mode(), self.selectors())).chain(siblings.then(resources::notify))
     }
 
     /// SA.
@@ -83,6 +88,10 @@ impl ChildOffer {
             let allowed = Selectors { initiator, responder };
             kept = kept.narrowed(&allowed).ok_or_else(|| beyond(&allowed))?;
         }
+        if !self.is_like_its_sibling(&kept) {
+            return Err(beyond(self.selectors()).into());
+        }
+        let told = self.replaces.is_some() || resources::is_said(payloads);
         Ok(Terms {
             outbound,
             suite: agreed.suite,
@@ -97,6 +106,7 @@ impl ChildOffer {
                 && payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some(),
             tfc_declined: payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some(),
             lifetime: None,
+            processors: if told { self.processors } else { Processors::All },
         })
     }
 }

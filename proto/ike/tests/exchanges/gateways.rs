@@ -170,7 +170,7 @@ fn in_transport_mode_the_address_of_the_packet_is_the_one() {
             host.configure(|config| set_mode(config, Mode::Transport));
         }
         let flow = Flow { src: ip(A), dst: ip(B), protocol: 17, src_port: Some(5000), dst_port: Some(53) };
-        lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+        lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
         run(&mut lab, 3, &[]);
         assert_eq!(tried(&lab), []);
         assert_eq!((lab.a.ike().peer.ip(), lab.a.child().mode), (ip(B), Mode::Transport));

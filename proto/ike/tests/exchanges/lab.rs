@@ -502,7 +502,7 @@ pub fn config(local: &str, peer: &str) -> Config {
     Config {
         remotes: vec![remote(local, peer)],
         policies: vec![policy(POLICY, Mode::Tunnel, local, peer)],
-        pools: vec![],
+        ..Config::default()
     }
 }
 

@@ -6,6 +6,27 @@ use anyhow::{Context, Result};
 
 use super::plain_spi;
 
+/// The packets that outbound states have counted, by the processor that each is kept to; `None`: those of no processor.
+pub fn by_processor(listing: &str) -> Result<BTreeMap<Option<u32>, u64>> {
+    let mut sums = BTreeMap::new();
+    // A state begins at the margin.
+    let starts =
+        listing.match_indices("src ").map(|(at, _)| at).filter(|at| *at == 0 || listing.as_bytes()[at - 1] == b'\n');
+    let starts: Vec<usize> = starts.collect();
+    for (at, start) in starts.iter().enumerate() {
+        let state = &listing[*start..starts.get(at + 1).copied().unwrap_or(listing.len())];
+        if !state.lines().any(|line| line.trim() == "dir out") {
+            continue;
+        }
+        let processor = match state.split_once("pcpu-num ") {
+            Some((_, rest)) => Some(rest.split_whitespace().next().unwrap_or_default().parse()?),
+            None => None,
+        };
+        *sums.entry(processor).or_default() += packets(state)?.values().sum::<u64>();
+    }
+    Ok(sums)
+}
+
 /// The packets that each state has counted, by its SPI.
 pub fn packets(listing: &str) -> Result<BTreeMap<String, u64>> {
     let mut all = BTreeMap::new();

@@ -63,9 +63,25 @@ pub struct Swan<'a> {
     folder: PathBuf,
     uri: String,
     daemon: Option<Daemon>,
+    /// How its program is called in the guest.
+    charon: String,
 }
 
+/// What a program of another Debian is called with, seen from the folder in which its packages are unpacked.
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
 impl<'a> Swan<'a> {
+    /// The same for the newer one that is unpacked in the folder `root`.
+    pub fn newer(host: Host<'a>, folder: &Path, conf: &str, root: &Path) -> Result<Self> {
+        let root = root.display();
+        // Its plugins are looked for where this Debian's are.
+        let charon = format!(
+            "unshare -m sh -ec 'mount --bind {root}/usr/lib/ipsec /usr/lib/ipsec
+             exec {root}/{LIBRARIES}/ld-linux-x86-64.so.2 --library-path {root}/{LIBRARIES}:{root}/usr/lib/ipsec:/{LIBRARIES} {CHARON}'"
+        );
+        Ok(Swan { charon: charon.replace('\n', ";"), ..Self::new(host, folder, conf)? })
+    }
+
     /// Prepares a strongSwan on `host` with `conf` as its swanctl.conf; logs go to `folder`.
     pub fn new(host: Host<'a>, folder: &Path, conf: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
@@ -90,7 +106,7 @@ impl<'a> Swan<'a> {
         };
         let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("MORE", &plugins);
         fs::write(folder.join("strongswan.conf"), strongswan)?;
-        Ok(Self { host, folder: folder.to_owned(), uri, daemon: None })
+        Ok(Self { host, folder: folder.to_owned(), uri, daemon: None, charon: CHARON.to_owned() })
     }
 
     fn swanctl(&mut self, arguments: &[&str]) -> Result<Answer> {
@@ -128,9 +144,10 @@ impl Node for Swan<'_> {
                 self.daemon = Some(Daemon::start(&mut command, &self.folder.join("log"))?);
             }
             Host::Guest(guest) | Host::GuestRavelin(guest) => {
+                let charon = &self.charon;
                 guest.sh(&format!(
                     "rm -f /run/charon.pid; ip xfrm state flush; ip xfrm policy flush
-                     STRONGSWAN_CONF={folder}/strongswan.conf setsid {CHARON} </dev/null >>{folder}/log 2>&1 &"
+                     STRONGSWAN_CONF={folder}/strongswan.conf setsid {charon} </dev/null >>{folder}/log 2>&1 &"
                 ))?;
             }
         }

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{SETTLE, STATES, Scene};
+use crate::case::version;
+use crate::node::states;
 use crate::process::wait_for;
 use crate::traffic;
 
@@ -30,8 +32,7 @@ const DIRECTION: (u32, u32) = (6, 10);
 
 pub(super) fn ways(scene: &mut Scene<'_>, _: &[String]) -> Result<()> {
     let release = scene.ravelin_host.sh("uname -r")?;
-    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
-    let version = numbers.next().zip(numbers.next()).with_context(|| format!("what is Linux {release}?"))?;
+    let version = version(&release).with_context(|| format!("what is Linux {release}?"))?;
     let listed = scene.ravelin_host.sh("ip -d xfrm state")?;
     // A line of its own for each state.
     let count = |words: &str| listed.lines().filter(|line| line.trim() == words).count();
@@ -39,6 +40,45 @@ pub(super) fn ways(scene: &mut Scene<'_>, _: &[String]) -> Result<()> {
     let expected = if version >= DIRECTION { (states / 2, states / 2) } else { (0, 0) };
     let found = (count("dir in"), count("dir out"));
     ensure!(states >= 2 && found == expected, "Linux {release} has {found:?} states with a direction:\n{listed}");
+    Ok(())
+}
+
+/// Pings of each processor, and by what count they are known.
+const PINGS: u32 = 10;
+
+pub(super) fn processors(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let count: u32 = words[0].parse()?;
+    let (there, back) = scene.plan.directions(words[2].parse()?)?;
+    let (host, direction) = match words[1].as_str() {
+        "ravelin" => (scene.ravelin_host, there),
+        "swan" => (scene.swan_host, back),
+        other => anyhow::bail!("`{other}`: expected ravelin or swan"),
+    };
+    let list = || states::by_processor(&host.kernel("ip -d -s xfrm state")?);
+    for own in 0..count {
+        let ping = |pings: u32| {
+            let arguments = traffic::ping_arguments(direction, pings, "0.1", 20);
+            let text = host.kernel(&format!("taskset -c {own} ping {arguments}"))?;
+            ensure!(traffic::ping_result(&text)? == (pings, pings), "pings of processor {own}: {text}");
+            anyhow::Ok(())
+        };
+        // These ask, and go over the one for all until there is an answer; a kernel whose daemon lets it drops some meanwhile.
+        wait_for(SETTLE, "a state of this processor", || {
+            ping(3)?;
+            let states = list()?;
+            ensure!(states.contains_key(&Some(own)), "processor {own} has none: {states:?}");
+            Ok(())
+        })?;
+        let before = list()?;
+        ping(PINGS)?;
+        let after = list()?;
+        let grown = |of: Option<u32>| after.get(&of).copied().unwrap_or(0) - before.get(&of).copied().unwrap_or(0);
+        ensure!(
+            grown(Some(own)) >= u64::from(PINGS),
+            "states by processor counted {before:?} before the pings of {own}, then {after:?}"
+        );
+        ensure!(grown(None) == 0, "the pings of {own} went over the one for all: {before:?}, then {after:?}");
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
     let all = options(&format!(
         "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df copy --hop-limit \
          9 --pad-check off --mtu 1400 --fragment after --mss path --mark 5 --set-mark 0x2a/0xff --output-mark 3 --crypto-offload \
-         --if-id 42/43"
+         --if-id 42/43 --per-cpu"
     ));
     let ah = tunnel.replace("-t ESP -e AES128-GCM", "-t AH");
     let wide = options(&format!("{ah} --ah-align64"));
@@ -42,6 +42,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         output_mark: Some(Mark { value: 3, mask: u32::MAX }),
         crypto_offload: true,
         if_ids: IfIds { inbound: 42.into(), outbound: 43.into() },
+        processors: Processors::Each,
     };
     assert_eq!(all, expected);
     assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&all))), all);
@@ -71,6 +72,8 @@ fn options_that_do_nothing_are_refused() {
         (format!("{POLICY} --dummy-interval 9"), "--dummy-interval", "goes with -y"),
         (format!("{bypass} -c"), "-c", "goes with --action secure"),
         (format!("{bypass} --mtu 1400"), "--mtu", "goes with --action secure"),
+        (format!("{tunnel} --per-cpu --pfp remote"), "--per-cpu", "leave one of the two out"),
+        (format!("{bypass} --per-cpu"), "--per-cpu", "goes with --action secure"),
         (format!("{tunnel} --dscp 64"), "64", "0 to 63"),
         (format!("{tunnel} --mss 535"), "535", "at least 536"),
         (format!("{tunnel} --mtu 575"), "575", "575"),

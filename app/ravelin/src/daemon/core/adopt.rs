@@ -148,10 +148,11 @@ pub(super) fn refusal(op: Option<&DataPlaneOp>, error: &DataPlaneError) -> Strin
 /// A proposal that is not whole any more is left out.
 pub(super) fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
     let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
-    if config.policies.iter().flat_map(|child| &child.proposals).all(whole) {
+    let processors = plane.processors();
+    if config.processors == processors && config.policies.iter().flat_map(|child| &child.proposals).all(whole) {
         return config;
     }
-    let mut config = Config::clone(&config);
+    let mut config = Config { processors, ..Config::clone(&config) };
     for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
         proposals.retain_mut(|proposal| {
             let kinds =

@@ -358,7 +358,7 @@ fn a_daemon_that_stops_begins_nothing() {
     let acquire = || {
         let (src, dst) = ([10, 1, 0, 1].into(), [10, 2, 0, 1].into());
         let flow = ravelin_types::dataplane::Flow { src, dst, protocol: 17, src_port: Some(1), dst_port: Some(2) };
-        DataPlaneEvent::Acquire { policy: PolicyId(6), flow }
+        DataPlaneEvent::Acquire { policy: PolicyId(6), flow, processor: None }
     };
     bench.plane.0.borrow_mut().events = vec![acquire()];
     bench.core.plane_events(bench.now, 9);

@@ -76,6 +76,10 @@ impl Plane for XfrmDataPlane {
         self.capabilities().has(transform)
     }
 
+    fn processors(&self) -> u32 {
+        self.capabilities().processors
+    }
+
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         XfrmDataPlane::interfaces(self)
     }

@@ -73,6 +73,11 @@ pub trait Plane: DataPlane {
         true
     }
 
+    /// To how many processors, from 0 on, it can keep SAs; 0: to none (RFC 9611).
+    fn processors(&self) -> u32 {
+        0
+    }
+
     /// What has become of the virtual interfaces, as far as it is known.
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         Vec::new()

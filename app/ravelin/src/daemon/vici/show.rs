@@ -9,6 +9,7 @@ use ravelin_ike::view::{ChildSaView, IkeSaView};
 use ravelin_pki::{Certificate, Demand};
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::if_id::IfIds;
+use ravelin_types::options::Processors;
 use ravelin_types::sa::Direction;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
@@ -129,6 +130,12 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
         .with("protocol", names::protocol(child.suite.protocol()));
     if inbound.is_some_and(|sa| sa.params.encap.is_some()) {
         sa.put("encap", "yes");
+    }
+    if child.processors != Processors::All {
+        sa.put("per-cpu-sas", "yes");
+    }
+    if let Some(number) = child.processors.one() {
+        sa.put("cpu", number);
     }
     sa.put("spi-in", format!("{:08x}", child.inbound.0));
     sa.put("spi-out", format!("{:08x}", child.outbound.0));

@@ -97,6 +97,18 @@ impl CreateChild {
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
+    /// One more like `first`, for a processor (RFC 9611).
+    pub(crate) fn sibling_request(
+        task: Task,
+        first: &ChildSa,
+        want: &Want,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<(Exchange, Vec<Payload>), Error> {
+        let offer = ChildOffer::beside(first, want, ends, core)?;
+        Ok(Self::with(task, offer, Vec::new(), core))
+    }
+
     /// A Child SA in place of `old`.
     pub(crate) fn rekey_request(
         task: Task,
@@ -282,6 +294,11 @@ impl CreateChild {
                 // RFC 7296 §2.25: the two sides are out of step for good.
                 None => sa.close(DownReason::ProtocolError),
             },
+            // RFC 9611 §3: the peer has enough of them; the first goes on.
+            (NotifyType::TS_MAX_QUEUE, _) if self.offer.processors.one().is_some() => {
+                core.counters.refused_resources += 1;
+                return After::Stay;
+            }
             (NotifyType::SINGLE_PAIR_REQUIRED, _) => {
                 if let Some(want) = single(&self.task) {
                     sa.tasks.push_front(Task::new(What::Create(want)));
@@ -342,6 +359,7 @@ pub(crate) fn respond(
     let replaced = old.and_then(|old| sa.children.get(&old));
     let (with, replaced) = ((&*sa.remote, &sa.identities.1), replaced.map(Box::as_ref));
     let answer = ChildAnswer::to(payloads, with, replaced, ChildKe::Fresh(sent), ends, core, place)?;
+    let answer = if old.is_none() { answer.beside(&sa.children, payloads, core)? } else { answer };
     let exchanged = match answer.terms.ke {
         None => None,
         Some(method) => {

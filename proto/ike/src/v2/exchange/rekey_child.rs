@@ -146,6 +146,7 @@ pub(crate) fn not_found(old: Spi, sa: &mut Established, core: &mut Core) {
     // The new one is for the same flow, where the policy fills selectors from one.
     let pfp = pfp(&policy);
     let flow = pfp.any().then(|| pfp.values(&child.terms.local_ts, &child.terms.remote_ts)).flatten();
+    let processors = child.terms.processors;
     sa.children.take_down(old, DownReason::PeerDeleted, core);
-    sa.want(Want::new(&policy, flow));
+    sa.want(Want { processor: processors.one(), ..Want::new(&policy, flow) });
 }

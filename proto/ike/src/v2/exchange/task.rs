@@ -287,6 +287,13 @@ impl Established {
                 let Some(policy) = core.policy(want.policy) else { return Ok(None) };
                 self.room(core)?;
                 policy.check_peer(&self.identities.1)?;
+                let due = self.children.due(want);
+                match self.children.shared(&due).filter(|_| due.processor.is_some()) {
+                    Some(first) => return CreateChild::sibling_request(task, first, &due, ends, core).map(Some),
+                    None if due != want && self.children.serve(&due) => return Ok(None),
+                    None => {}
+                }
+                let want = due;
                 let inside = core.inside(ends, &self.remote);
                 CreateChild::request(task, policy, &want, &inside, ends, core).map(Some)
             }
@@ -420,6 +427,7 @@ impl Live for Established {
     }
 
     fn want(&mut self, want: Want) {
+        let want = self.children.due(want);
         let waits = |what: &What| matches!(what, What::Create(other) if other.is_served_with(&want));
         let is_it = |open: &Exchange| matches!(open, Exchange::CreateChild(open) if waits(&open.task.what));
         let open = self.exchanges().any(is_it);

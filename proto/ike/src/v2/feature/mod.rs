@@ -16,6 +16,7 @@ pub(crate) mod ppk_intermediate;
 pub(crate) mod puzzle;
 pub(crate) mod reauthentication;
 pub(crate) mod redirect;
+pub(crate) mod resources;
 pub(crate) mod resumption;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;

@@ -163,7 +163,7 @@ fn wanted(child: &ChildSa) -> Want {
         src_port,
         dst_port: to.2,
     });
-    Want { policy: child.policy.policy.id, flow: flow.filter(|_| pfp.any()), pfp }
+    Want { policy: child.policy.policy.id, flow: flow.filter(|_| pfp.any()), pfp, processor: None }
 }
 
 /// The IKE SA that was made in place of another stands, and its Child SAs do: the other goes, a little later.

@@ -25,6 +25,7 @@ use super::asking::{self, Step};
 use super::established::{Established, Origin};
 use crate::auth::Now;
 use crate::child::{Agreement, ChildSa};
+use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -294,7 +295,9 @@ impl InitAnswered {
             match payloads.sa() {
                 _ if elsewhere.is_some() => Ok(None),
                 Err(_) => Ok(None),
-                Ok(_) => ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place).map(Some),
+                Ok(_) => ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place)
+                    .and_then(|answer| answer.beside(&Children::default(), &payloads, core))
+                    .map(Some),
             }
         });
         let child = judged.and_then(|child| {

@@ -297,7 +297,7 @@ fn an_answer_waits_for_the_third_message_and_asks_for_nothing() {
     let new = lab.a.child();
     let flow = Flow { src: ip(B), dst: ip(A), protocol: 6, src_port: Some(80), dst_port: Some(40_000) };
     assert!(!lab.b.has(Direction::Outbound, new.inbound));
-    lab.b.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    lab.b.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
     assert!(lab.b.sent.is_empty(), "what is under way serves the packet");
     lab.settle();
     assert_eq!((lab.a.child().inbound, lab.b.child().outbound), (new.inbound, new.inbound));
@@ -315,7 +315,7 @@ fn quick_mode_converges_on_the_ports_of_the_packet() {
     });
     for (count, port) in [(1, 40_001), (2, 40_002)] {
         let flow = Flow { src: ip(A), dst: ip(B), protocol: 6, src_port: Some(port), dst_port: Some(80) };
-        lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+        lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
         lab.settle();
         assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
         assert_eq!((lab.a.children().len(), lab.b.children().len()), (count, count));

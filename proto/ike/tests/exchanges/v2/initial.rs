@@ -231,7 +231,7 @@ fn the_responder_narrows_and_both_install_the_same() {
     });
     // The packet that asks is named first.
     let flow = Flow { src: ip("10.1.0.9"), dst: ip("10.2.3.4"), protocol: 6, src_port: Some(1025), dst_port: Some(80) };
-    lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
     lab.settle();
     let (here, there) = (lab.a.child(), lab.b.child());
     assert_eq!(here.local_ts, [net("10.1.0.0", 16)]);
@@ -253,7 +253,7 @@ fn types_and_opaque_ports_are_negotiated() {
         b.policies[0].policy.remote = vec![of(a_net, 1, ANY_PORTS), of(a_net, 17, ANY_PORTS), of(a_net, 17, 53..=53)];
     });
     let flow = Flow { src: ip("10.1.0.9"), dst: ip("10.2.3.4"), protocol: 1, src_port: Some(0x0800), dst_port: None };
-    lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    lab.a.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
     lab.settle();
     let (here, there) = (lab.a.child(), lab.b.child());
     assert_eq!(here.local_ts, [of(a_net, 1, request), of(a_net, 17, OPAQUE_PORTS)]);

@@ -32,6 +32,7 @@ mod reauthentication;
 mod redirect;
 mod rekey;
 mod rekey_ike;
+mod resources;
 mod resumption;
 mod rounds;
 mod signature;

@@ -45,7 +45,7 @@ fn client(n: u16) -> Flow {
 }
 
 fn acquire(host: &mut Host, flow: Flow) {
-    host.event(DataPlaneEvent::Acquire { policy: POLICY, flow });
+    host.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor: None });
 }
 
 fn only(address: &str, port: u16) -> Vec<TrafficSelector> {

@@ -170,8 +170,8 @@ fn what_is_wanted_while_the_ike_sa_is_being_made_follows() {
     });
     lab.a.command(Command::Initiate(POLICY));
     let flow = Flow { src: ip(A), dst: ip(B), protocol: 17, src_port: Some(5), dst_port: Some(6) };
-    lab.a.event(DataPlaneEvent::Acquire { policy: second, flow });
-    lab.a.event(DataPlaneEvent::Acquire { policy: second, flow });
+    lab.a.event(DataPlaneEvent::Acquire { policy: second, flow, processor: None });
+    lab.a.event(DataPlaneEvent::Acquire { policy: second, flow, processor: None });
     lab.settle();
     assert_eq!((lab.a.children().len(), lab.b.children().len()), (2, 2));
     lab.assert_mirrored();

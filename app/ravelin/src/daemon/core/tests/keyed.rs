@@ -160,7 +160,7 @@ fn a_program_keys_a_policy_and_is_told_of_everything() {
         src_port: Some(1),
         dst_port: Some(2),
     };
-    bench.plane.0.borrow_mut().events.push(DataPlaneEvent::Acquire { policy: id, flow });
+    bench.plane.0.borrow_mut().events.push(DataPlaneEvent::Acquire { policy: id, flow, processor: None });
     bench.core.plane_events(bench.now, 10);
     assert!(matches!(bench.told()[..], [Told::Acquire(asked)] if asked.policy == id && asked.flow.flow == flow));
     assert_eq!(bench.ask(&Asked::AddSa(sa(id))), Ok(Reply::AddSa(Nothing)));

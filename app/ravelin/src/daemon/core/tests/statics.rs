@@ -44,7 +44,7 @@ fn flow() -> Flow {
 #[test]
 fn an_account_is_told_before_its_numbers_run_out_and_goes_on() {
     let (mut bench, policy) = client("statics-numbers");
-    bench.happens(DataPlaneEvent::Acquire { policy, flow: flow() });
+    bench.happens(DataPlaneEvent::Acquire { policy, flow: flow(), processor: None });
     let before = bench.outbound().expect("an SA").params;
     // RFC 4303 §3.3.3: the counter must not cycle.
     let told = before.lifetime.soft.packets.expect("a limit");
@@ -62,7 +62,7 @@ fn an_account_is_told_before_its_numbers_run_out_and_goes_on() {
 fn what_an_account_does_not_use_goes_and_comes_back() {
     let (mut bench, policy) = client("statics-idle");
     for _ in 0..2 {
-        bench.happens(DataPlaneEvent::Acquire { policy, flow: flow() });
+        bench.happens(DataPlaneEvent::Acquire { policy, flow: flow(), processor: None });
         let sa = bench.outbound().expect("an SA").params;
         assert_eq!(sa.lifetime.idle, Some(Duration::from_secs(60)));
         bench.happens(DataPlaneEvent::Idle(sa.id()));

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, PayloadType};
 use ravelin_wire::ike::v1::{Attribute, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, Opaque, Payload};
@@ -224,6 +225,7 @@ fn accept(
         mode_declined: false,
         tfc_declined: false,
         later_fragments: false,
+        processors: Processors::All,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
     let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());

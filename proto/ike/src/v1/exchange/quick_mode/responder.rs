@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ravelin_crypto::ikev2::Nonces;
+use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::{Instant, Spi};
@@ -174,6 +175,7 @@ fn answer(
         mode_declined: false,
         tfc_declined: false,
         later_fragments: false,
+        processors: Processors::All,
         lifetime: agreed_lifetime,
     };
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());

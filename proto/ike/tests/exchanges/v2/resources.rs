@@ -1,0 +1,210 @@
+//! Several Child SAs with the same selectors, each for one processor (RFC 9611).
+
+use ravelin_ike::explain::Part;
+use ravelin_ike::limits;
+use ravelin_ike::{Command, Config};
+use ravelin_types::dataplane::{DataPlaneEvent, Flow};
+use ravelin_types::options::Processors;
+use ravelin_types::policy::Action;
+use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::KeMethod;
+
+use crate::lab::*;
+
+fn net(text: &str) -> TrafficSelector {
+    TrafficSelector::prefix(ip(text), 16).unwrap()
+}
+
+/// Gives a host so many processors, each of which gets an SA; 0: it knows nothing of that.
+fn give(config: &mut Config, processors: u32) {
+    config.processors = processors;
+    let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+    protection.options.processors = if processors > 0 { Processors::Each } else { Processors::All };
+}
+
+/// Networks behind A and B, and how many processors each has.
+fn lab_with(processors: (u32, u32), change: impl Fn(&mut Config)) -> Lab {
+    Lab::with(|a, b| {
+        for (config, count, here, there) in
+            [(a, processors.0, "10.1.0.0", "10.2.0.0"), (b, processors.1, "10.2.0.0", "10.1.0.0")]
+        {
+            config.policies[0].policy.local = vec![net(here)];
+            config.policies[0].policy.remote = vec![net(there)];
+            give(config, count);
+            change(config);
+        }
+    })
+}
+
+fn lab(a: u32, b: u32) -> Lab {
+    lab_with((a, b), |_| ())
+}
+
+/// Packets of a processor, or of one that has no SA at all.
+fn acquire(host: &mut Host, processor: Option<u32>) {
+    let (a, b) = (ip("10.1.0.1"), ip("10.2.0.1"));
+    let (src, dst) = if host.config.remotes[0].local == Some(ip(A)) { (a, b) } else { (b, a) };
+    let flow = Flow { src, dst, protocol: 6, src_port: Some(20_000), dst_port: Some(5001) };
+    host.event(DataPlaneEvent::Acquire { policy: POLICY, flow, processor });
+}
+
+/// Which processors have an SA, in the order in which they came; `None`: the one for all beside those.
+fn processors(host: &Host) -> Vec<Option<u32>> {
+    let mut children = host.children();
+    children.sort_by_key(|child| (child.created, child.processors.one()));
+    assert!(children.iter().all(|child| child.processors != Processors::All), "{children:#?}");
+    let out = |host: &Host, child: &ravelin_ike::view::ChildSaView| {
+        host.sa(ravelin_types::sa::Direction::Outbound, child.outbound).options.processors
+    };
+    assert!(children.iter().all(|child| out(host, child) == child.processors), "the data plane has it so");
+    children.iter().map(|child| child.processors.one()).collect()
+}
+
+fn quiet(lab: &Lab) {
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    lab.assert_mirrored();
+}
+
+// RFC 9611 §3 and §4.
+#[test]
+fn processors_get_child_sas_beside_the_one_for_all() {
+    let mut lab = lab(4, 2);
+    acquire(&mut lab.a, None);
+    lab.settle();
+    assert_eq!((processors(&lab.a), processors(&lab.b)), (vec![None], vec![None]));
+    for (n, theirs) in [(3, vec![None, Some(1)]), (0, vec![None, Some(0), Some(1)])] {
+        acquire(&mut lab.a, Some(n));
+        acquire(&mut lab.a, Some(n));
+        lab.settle();
+        assert_eq!(processors(&lab.b), theirs, "B gives its half to the processor with the fewest");
+    }
+    assert_eq!(processors(&lab.a), [None, Some(0), Some(3)]);
+    // More than B has processors: each of those has two in the end.
+    acquire(&mut lab.a, Some(1));
+    acquire(&mut lab.a, Some(2));
+    lab.settle();
+    assert_eq!(processors(&lab.a), [None, Some(0), Some(1), Some(2), Some(3)]);
+    assert_eq!(processors(&lab.b), [None, Some(0), Some(0), Some(1), Some(1)]);
+    let children = lab.a.children();
+    assert!(children.iter().all(|child| child.local_ts == [net("10.1.0.0")] && child.remote_ts == [net("10.2.0.0")]));
+    quiet(&lab);
+    // What is there is not asked for again, and B's processors have theirs.
+    acquire(&mut lab.a, Some(3));
+    acquire(&mut lab.a, None);
+    acquire(&mut lab.b, Some(1));
+    assert!(lab.a.sent.is_empty() && lab.b.sent.is_empty());
+}
+
+#[test]
+fn the_one_for_all_comes_first() {
+    let mut lab = lab(2, 2);
+    // A processor asks where there is no IKE SA, and where the one for all has gone.
+    acquire(&mut lab.a, Some(1));
+    lab.settle();
+    assert_eq!(processors(&lab.a), [None]);
+    let shared = lab.a.child().inbound;
+    acquire(&mut lab.a, Some(1));
+    lab.settle();
+    lab.a.command(Command::TerminateChildSa(shared));
+    lab.settle();
+    assert_eq!((processors(&lab.a), processors(&lab.b)), (vec![Some(1)], vec![Some(1)]));
+    acquire(&mut lab.a, Some(0));
+    lab.settle();
+    assert_eq!((processors(&lab.a), processors(&lab.b)), (vec![None, Some(1)], vec![None, Some(1)]));
+    quiet(&lab);
+}
+
+// RFC 9611 §3: one that knows nothing of it answers without the notify.
+#[test]
+fn a_peer_without_it_gets_one_for_all() {
+    for (a, b) in [(2, 0), (0, 2)] {
+        let mut lab = lab(a, b);
+        acquire(&mut lab.a, None);
+        lab.settle();
+        acquire(&mut lab.a, Some(1));
+        assert!(lab.a.sent.is_empty(), "there is none to be had");
+        for host in [&lab.a, &lab.b] {
+            assert_eq!(host.child().processors, Processors::All);
+            assert!(host.sas.values().all(|sa| sa.options.processors == Processors::All));
+        }
+        quiet(&lab);
+    }
+}
+
+// RFC 9611 §3: a rekey stays with the resource.
+#[test]
+fn a_rekey_keeps_the_processor() {
+    for pfs in [false, true] {
+        let ke = |config: &mut Config| {
+            if pfs {
+                config.policies[0].proposals = vec![crate::lab::pfs(esp_proposal(), KeMethod::CURVE25519)];
+            }
+        };
+        let mut lab = lab_with((2, 2), ke);
+        acquire(&mut lab.a, None);
+        lab.settle();
+        for n in 0..2 {
+            acquire(&mut lab.a, Some(n));
+            lab.settle();
+        }
+        let before = (processors(&lab.a), processors(&lab.b));
+        assert_eq!(before.0, [None, Some(0), Some(1)]);
+        for by_b in [false, true] {
+            let old: Vec<_> = lab.a.children().iter().map(|child| child.inbound).collect();
+            let host = if by_b { &mut lab.b } else { &mut lab.a };
+            host.command(Command::RekeyChild(POLICY));
+            lab.settle();
+            assert!(lab.a.children().iter().all(|child| !old.contains(&child.inbound)));
+            assert_eq!((processors(&lab.a), processors(&lab.b)), before, "pfs: {pfs}, by B: {by_b}");
+            quiet(&lab);
+        }
+        // They stay when they age, however alike they are.
+        for child in lab.a.children() {
+            let id = lab.a.sa(ravelin_types::sa::Direction::Inbound, child.inbound).id();
+            lab.a.event(DataPlaneEvent::SoftExpire(id));
+        }
+        lab.settle();
+        assert_eq!((processors(&lab.a), processors(&lab.b)), before);
+        // And go along with the IKE SA.
+        lab.a.command(Command::RekeyIke("peer".into()));
+        lab.settle();
+        assert_eq!((processors(&lab.a), processors(&lab.b)), before);
+        quiet(&lab);
+    }
+}
+
+// RFC 9611 §3: the same algorithms, whatever else the policy has.
+#[test]
+fn they_have_the_algorithms_of_the_first() {
+    let mut lab = lab_with((2, 2), |config| config.policies[0].proposals = vec![esp_cbc(), esp_proposal()]);
+    acquire(&mut lab.a, None);
+    lab.settle();
+    let suite = lab.a.child().suite;
+    // B would now rather have the other.
+    lab.b.configure(|config| config.policies[0].proposals.reverse());
+    lab.a.configure(|config| config.policies[0].proposals.reverse());
+    acquire(&mut lab.a, Some(0));
+    lab.settle();
+    assert_eq!(processors(&lab.a), [None, Some(0)]);
+    assert!(lab.a.children().iter().all(|child| child.suite == suite));
+    quiet(&lab);
+}
+
+// RFC 9611 §6: TS_MAX_QUEUE, which says nothing of other selectors.
+#[test]
+fn there_is_an_end_to_them() {
+    let most = limits::RESOURCES as u32;
+    let mut lab = lab(2 * most, 1);
+    acquire(&mut lab.a, None);
+    lab.settle();
+    for n in 0..most + 3 {
+        acquire(&mut lab.a, Some(n));
+        lab.settle();
+    }
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (limits::RESOURCES, limits::RESOURCES));
+    assert_eq!(lab.a.failures(), [], "packets go over the one for all");
+    assert_eq!(lab.a.endpoint.counters().refused_resources, 4);
+    assert!(lab.b.failures().iter().all(|failure| failure.part == Part::Limit));
+    assert_eq!(lab.b.failures().len(), 4);
+    lab.assert_mirrored();
+}
