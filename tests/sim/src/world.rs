@@ -435,7 +435,8 @@ impl World {
             return Err(format!("the engine of node {index} refuses {}: {error}", describe(op)));
         }
         let ready = outcome.is_ok() && matches!(op, DataPlaneOp::AddSa(sa) if sa.direction == Direction::Outbound);
-        let delay = self.rng.millis(0..20);
+        // Nothing in the engine takes time for an offer, and nobody awaits that it is heard.
+        let delay = if matches!(op, DataPlaneOp::OfferSa(_)) { Duration::ZERO } else { self.rng.millis(0..20) };
         let due = Due::Done { node: index, life: self.nodes[index].life, op: id, outcome: outcome.into() };
         self.later(self.now + delay, due);
         if ready {
