@@ -262,7 +262,7 @@ mod tests {
         assert!(cases.len() > 20, "{} cases", cases.len());
         for case in &cases {
             assert!(!case.steps.is_empty(), "{} asserts nothing", case.name);
-            let more = [("secret", "/s"), ("users", "/u"), ("psk", "x"), ("pki", "/pki")];
+            let more = [("secret", "/s"), ("users", "/u"), ("psk", "x"), ("pki", "/pki"), ("setkey", "/k")];
             case.plan.fill(case.ravelin.template(), &more).unwrap();
             case.plan.fill(&case.swan_conf, &more).unwrap();
         }
