@@ -21,6 +21,7 @@ use super::line::{Line, seconds};
 use super::options;
 use crate::spec::{
     ActionWord, Beside, EapSpec, EspSpec, ManualSpec, PolicySpec, RemoteSpec, Revocation, Role, Start, X509Spec,
+    XauthSpec,
 };
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::identity;
@@ -158,7 +159,7 @@ impl RemoteSpec {
         let file = |path: &Path| path.display().to_string();
         match &self.signature {
             Some(signature) => {
-                line.value("-m", self.eap.as_ref().map_or_else(|| "RSASIG".to_owned(), methods));
+                line.value("-m", self.eap.as_ref().map_or_else(|| signatures(&self.version).to_owned(), methods));
                 line.list("-c", &signature.own.iter().map(|path| file(path)).collect::<Vec<_>>());
                 line.optional("-b", signature.peer.as_deref().map(file));
                 let demand = signature.revocation;
@@ -190,6 +191,11 @@ impl RemoteSpec {
             user(eap, &mut line);
         }
         line.optional("-h", self.secret_file.as_deref().map(file));
+        match &self.xauth {
+            Some(XauthSpec::Users(Some(path))) => line.value("--xauth-users", file(path)),
+            Some(XauthSpec::LoginFile(path)) => line.value("--xauth-login", file(path)),
+            Some(XauthSpec::Users(None) | XauthSpec::Login(_)) | None => {}
+        }
         self.algorithms(&mut line);
         line.value("-l", seconds(self.lifetime));
         line.value("-i", seconds(self.retransmission.initial));
@@ -225,6 +231,14 @@ impl RemoteSpec {
         if others.is_empty() {
             line.list("-d", &first.iter().map(exchange_name).collect::<Vec<_>>());
         }
+    }
+}
+
+/// The word of `-m` for signatures of both sides, or of the one to which the other logs in.
+fn signatures(version: &IkeVersion) -> &'static str {
+    match version {
+        IkeVersion::V1(v1) if v1.hybrid => "HYBRID",
+        _ => "RSASIG",
     }
 }
 

@@ -121,7 +121,12 @@ fn a_remote_of_version_1_may_log_in() {
     let client = spec(&format!("{gateway} -w -m HYBRID --xauth-login me"));
     assert_eq!(client.version, IkeVersion::V1(V1 { hybrid: true, ..V1::default() }));
     assert_eq!(client.xauth, Some(XauthSpec::LoginFile("me".into())));
-    assert!(client.signature.unwrap().own.is_empty());
+    assert!(client.signature.as_ref().unwrap().own.is_empty());
+    let asking = spec(&format!("{gateway} -m HYBRID -c own.pem --xauth-users users"));
+    let signing = spec(&format!("{gateway} -w -m RSASIG -c own.pem --xauth-login me --aggressive"));
+    for written in [server, client, asking, signing] {
+        assert_eq!(spec(&written.line().to_string()), written, "{}", written.line());
+    }
     for (flags, why) in [
         ("-h psk -z 2 --xauth-users users", "XAuth is of IKEv1"),
         ("-z 1 -m HYBRID -c own.pem", "HYBRID takes --xauth-users on one side"),
