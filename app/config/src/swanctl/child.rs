@@ -64,6 +64,11 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let shunt = !matches!(kind, Kind::Protect(_));
     let if_ids = if_ids(&mut reader, ends, shunt);
     let options = SaOptions { if_ids, ..carried(&mut reader) };
+    if shunt && (options.mark.is_some() || options.set_mark.is_some() || options.output_mark.is_some()) {
+        reader.wrong(
+            "what passes or is dropped is so with every mark: `mark_in`, `mark_out` and `set_mark` go with protection",
+        );
+    }
     let updown = updown(&mut reader);
     let starts = [
         ("none", (false, false)),

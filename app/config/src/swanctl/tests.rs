@@ -208,6 +208,10 @@ fn interfaces_have_numbers_of_the_child_or_of_the_connection() {
     assert!(why.contains("comes with the SA"), "{why}");
     let why = refused(&format!("{ends}children {{\n c {{\nmode = drop\nif_id_in = 3\n }}\n}}"));
     assert!(why.contains("go with protection"), "{why}");
+    for mark in ["mark_in = 3\nmark_out = 3", "set_mark_in = 3", "set_mark_out = 3/0xff"] {
+        let why = refused(&format!("{ends}children {{\n c {{\nmode = pass\n{mark}\n }}\n}}"));
+        assert!(why.contains("with every mark"), "{why}");
+    }
 }
 
 // Every option of swanctl.conf(5) is supported or refused by name, and none is unknown.
