@@ -9,8 +9,8 @@ use crate::peers::Peer;
 const HEAD: &str = "# Interoperability
 
 Made by `cargo xtask interop --page` from the folders of `tests/interop/cases`; a test holds it to them. What is listed runs in CI, which
-fails when a case fails or its peer is missing. `tests/interop/README.md` says what a case asserts: the peer's own listing and
-packets that crossed.
+fails when a case fails or its peer is missing; what says `--kernel` runs in the nightly one. `tests/interop/README.md` says what a case
+asserts: the peer's own listing and packets that crossed.
 
 **I**: Ravelin begins the exchange and must succeed, or be refused where the case is about a refusal. **R**: the peer does.
 ";
