@@ -13,6 +13,7 @@ use core::mem;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 
+use crate::child::ChildState;
 use crate::children::Children;
 use crate::config::Liveness;
 use crate::context::Core;
@@ -46,7 +47,8 @@ impl Silence {
             return false;
         }
         if matches!(liveness, Liveness::WhenSending(_)) && !mem::replace(&mut self.told, true) {
-            for child in children.values().filter(|child| child.sends()) {
+            // One that is about to go may be there no more, or was never installed.
+            for child in children.values().filter(|child| child.sends() && child.state != ChildState::Deleting) {
                 core.apply(DataPlaneOp::TellUse(child.outbound_id()));
             }
         }
