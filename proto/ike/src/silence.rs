@@ -1,22 +1,24 @@
 //! How long nothing was heard of a peer, and what that asks for. Both versions of IKE do alike.
 //!
 //! ```text
-//! heard ── time of the remote ──┬─ Regular ─────────────────────────────────────────────► ask
+//! heard ── time of the remote ──┬─ Regular, or not the only one with the peer ──────────► ask
 //!                               └─ WhenSending ─► TellUse for each outbound SA ─ Used ─► ask
 //! ```
 //!
 //! RFC 3706 §5.5: whether a peer lives matters only when there is something to send to it. So an idle peer costs no
-//! message, and no timer either.
+//! message, and no timer either. An IKE SA beside another with the same peer is asked about all the same: the peer may have
+//! given it up, and traffic that has gone over to the other would never tell.
 
 use core::mem;
 
-use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::{Identity, Instant};
 
 use crate::child::ChildState;
 use crate::children::Children;
 use crate::config::Liveness;
 use crate::context::Core;
+use crate::ike_sa::{Ends, IkeSa};
 
 /// The silence of a peer.
 pub(crate) struct Silence {
@@ -41,10 +43,22 @@ impl Silence {
         liveness.after().filter(|_| !self.told).map(|after| self.since + after)
     }
 
-    /// Whether the peer is to be asked now. Where that depends on packets for it, the data plane is told to tell of them.
-    pub(crate) fn is_too_long(&mut self, liveness: Liveness, children: &Children, core: &mut Core) -> bool {
+    /// Whether the peer of the IKE SA of `ends` is to be asked now. Where that depends on packets for it, the data plane is
+    /// told to tell of them.
+    pub(crate) fn is_too_long(
+        &mut self,
+        liveness: Liveness,
+        ends: &Ends,
+        (remote, peer): (&str, &Identity),
+        children: &Children,
+        core: &mut Core,
+    ) -> bool {
         if !self.has_lasted(liveness, core.now) {
             return false;
+        }
+        let another = |sa: &IkeSa| sa.ends.serial != ends.serial && sa.is_active();
+        if core.table.with_peer(remote, peer).any(another) {
+            return true;
         }
         if matches!(liveness, Liveness::WhenSending(_)) && !mem::replace(&mut self.told, true) {
             // One that is about to go may be there no more, or was never installed.

@@ -388,7 +388,8 @@ impl Session {
             let reason = if self.stage == Stage::Replaced { DownReason::Replaced } else { DownReason::Expired };
             self.stage = Stage::Closing(reason);
         }
-        if self.can_probe() && self.silence.is_too_long(self.remote.liveness, &self.children, core) {
+        let peer = (&*self.remote.name, &self.identities.1);
+        if self.can_probe() && self.silence.is_too_long(self.remote.liveness, &ends, peer, &self.children, core) {
             self.check_liveness(core);
         }
         self.go_on(ends, core)

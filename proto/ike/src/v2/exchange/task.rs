@@ -234,7 +234,8 @@ impl Established {
             }
         }
         let active = self.stage == Stage::Active;
-        if active && self.silence.is_too_long(self.remote.liveness, &self.children, core) {
+        let peer = (&*self.remote.name, &self.identities.1);
+        if active && self.silence.is_too_long(self.remote.liveness, &ends, peer, &self.children, core) {
             self.check_liveness(core);
         }
         self.go_on(ends, core)

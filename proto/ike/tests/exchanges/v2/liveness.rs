@@ -84,6 +84,29 @@ fn a_host_that_sends_into_silence_asks_and_finds_the_peer_dead() {
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty());
 }
 
+// Both began at once, and one IKE SA is gone at the peer: its traffic has gone over to the other, and no packet would tell.
+#[test]
+fn of_two_with_a_peer_an_idle_one_is_asked_about() {
+    let mut lab = Lab::with(|a, _| a.remotes[0].liveness = Liveness::WhenSending(AFTER));
+    lab.a.command(Command::Initiate(POLICY));
+    lab.b.command(Command::Initiate(POLICY));
+    lab.settle();
+    let gone = lab.a.endpoint.ike_sas()[0].spis.0;
+    assert_eq!(lab.a.endpoint.ike_sas().len(), 2);
+    let mut asked = 0;
+    for _ in 0..200 {
+        lab.a.sleep(Duration::from_secs(1));
+        let about_it = |message: &ravelin_ike::Transmit| message.data[..8] == gone.0.to_be_bytes();
+        asked += lab.a.sent.iter().filter(|message| about_it(message)).count();
+        lab.a.sent.retain(|message| !about_it(message));
+        lab.settle();
+    }
+    assert_eq!(asked, 7, "as often as any request");
+    let left = lab.a.endpoint.ike_sas();
+    assert_eq!(left.len(), 1);
+    assert_ne!(left[0].spis.0, gone);
+}
+
 // RFC 3706 §5.4: traffic in both directions is proof; a packet told of late, after one of the peer, is no reason to ask.
 #[test]
 fn a_host_that_is_answered_does_not_ask() {
