@@ -47,32 +47,19 @@ pub const LAB: &[&str] = &[
 
 /// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
 /// implementation of ESP and AH, a PKCS #11 token, containers, and the library of packet ciphers, which exists for x86-64, with its header.
-pub const TEST: &[&str] = if cfg!(target_arch = "x86_64") {
-    &[
-        "iputils-ping",
-        "libipsec-mb-dev",
-        "lxc",
-        "openssl",
-        "pkg-config",
-        "python3-cryptography",
-        "python3-scapy",
-        "python3-venv",
-        "softhsm2",
-        "valgrind",
-    ]
-} else {
-    &[
-        "iputils-ping",
-        "lxc",
-        "openssl",
-        "pkg-config",
-        "python3-cryptography",
-        "python3-scapy",
-        "python3-venv",
-        "softhsm2",
-        "valgrind",
-    ]
-};
+pub const TEST: &[&str] = &[
+    "iputils-ping",
+    #[cfg(target_arch = "x86_64")]
+    "libipsec-mb-dev",
+    "lxc",
+    "openssl",
+    "pkg-config",
+    "python3-cryptography",
+    "python3-scapy",
+    "python3-venv",
+    "softhsm2",
+    "valgrind",
+];
 
 /// What the tunnels are measured with and against.
 pub const BENCH: &[&str] = &["iperf3", "iputils-ping", "wireguard-go", "wireguard-tools"];

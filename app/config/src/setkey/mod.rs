@@ -35,6 +35,8 @@ pub const MAX_LEN: usize = 256 * 1024;
 const MAX_STATEMENTS: usize = 8192;
 /// Errors beyond this many are not collected.
 const MAX_ERRORS: usize = 20;
+/// Of both, SAs and policies.
+const NO_LABELS: &str = "-ctx is refused: labels of a security module are not supported";
 
 /// What is wrong, and where.
 type Fault = (Place, String);

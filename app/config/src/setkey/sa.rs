@@ -10,7 +10,7 @@ use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{Secret, Spi};
 
 use super::token::{Word, Words};
-use super::{Fault, names};
+use super::{Fault, NO_LABELS, names};
 use crate::remark::Place;
 use crate::spec::setkey::{Padding, Sa, SaName, SaProtocol};
 use crate::value::{did_you_mean, identity};
@@ -155,7 +155,7 @@ fn extension(words: &mut Words<'_>, sa: &mut Sa) -> Result<(), Fault> {
         "-E" => sa.encr = Some(cipher(words)?),
         "-A" => sa.integ = integrity(words)?,
         "-C" => return Err(flag.fault(protocol_word("ipcomp").err().unwrap_or_default())),
-        "-ctx" => return Err(flag.fault("-ctx is refused: labels of a security module are not supported")),
+        "-ctx" => return Err(flag.fault(NO_LABELS)),
         other => {
             let hint = did_you_mean(other, KNOWN);
             return Err(flag.fault(format!("`{other}` is no extension; expected {} or ;{hint}", KNOWN.join(", "))));

@@ -8,7 +8,7 @@ use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
 use super::sa::{Family, MAX_REQID, decimal, mode_word, protocol_word};
 use super::token::{Word, Words};
-use super::{Fault, names};
+use super::{Fault, NO_LABELS, names};
 use crate::remark::Place;
 use crate::spec::setkey::{About, Direction, Entry, Rule, SaProtocol, Treatment};
 use crate::value::selector::IdString;
@@ -73,7 +73,7 @@ pub(super) fn about(words: &mut Words<'_>) -> Result<About, Fault> {
     };
     let (source, destination) = (bind(source)?, bind(destination)?);
     if let Some(word) = words.next_if(|word| word.text == "-ctx") {
-        return Err(word.fault("-ctx is refused: labels of a security module are not supported"));
+        return Err(word.fault(NO_LABELS));
     }
     let flag = words.next("-P out, in or fwd")?;
     if flag.text != "-P" {

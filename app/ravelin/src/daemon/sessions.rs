@@ -12,7 +12,7 @@
 mod account;
 mod demand;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +41,10 @@ pub(super) struct Sessions {
     /// By the number of the IKE SA that they began with.
     all: BTreeMap<u64, Session>,
     by_spis: BTreeMap<Spis, u64>,
-    /// Their Child SAs, by the inbound SPI, with the outbound one.
-    children: BTreeMap<Spi, (u64, Spi)>,
+    /// By the inbound SPIs of their Child SAs.
+    children: BTreeMap<Spi, u64>,
+    /// When each has something to do.
+    timers: BTreeSet<(Instant, u64)>,
     records: Vec<Record>,
     /// The counters as they were when the daemon began to stop: then all sessions end, and none is worth a look of its own.
     last: Option<Vec<SaStatus>>,
@@ -52,8 +54,15 @@ pub(super) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        let (all, by_spis, children) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Sessions { all, by_spis, children, records: Vec::new(), last: None, reconfigured: true }
+        Sessions {
+            all: BTreeMap::new(),
+            by_spis: BTreeMap::new(),
+            children: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            records: Vec::new(),
+            last: None,
+            reconfigured: true,
+        }
     }
 }
 
@@ -61,6 +70,27 @@ impl Sessions {
     /// The configuration is another one.
     pub(super) fn reconfigured(&mut self) {
         self.reconfigured = true;
+    }
+
+    /// A session may have something to do at another time than before.
+    fn set_timer(&mut self, number: u64) {
+        let Some(session) = self.all.get_mut(&number) else { return };
+        let at = session.deadline();
+        if let Some(before) = std::mem::replace(&mut session.timer, at) {
+            self.timers.remove(&(before, number));
+        }
+        self.timers.extend(at.map(|at| (at, number)));
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Session> {
+        let session = self.all.remove(&number)?;
+        if let Some(at) = session.timer {
+            self.timers.remove(&(at, number));
+        }
+        for inbound in session.children.keys() {
+            self.children.remove(inbound);
+        }
+        Some(session)
     }
 }
 
@@ -75,6 +105,8 @@ struct Session {
     /// What others know it by.
     marks: demand::Marks,
     spis: Spis,
+    /// Its Child SAs: the outbound SPI by the inbound one.
+    children: BTreeMap<Spi, Spi>,
     up: Instant,
     /// When its first Child SA came.
     begun: Option<Instant>,
@@ -85,6 +117,8 @@ struct Session {
     idle: Option<Idle>,
     /// Why we are ending it.
     ending: Option<Cause>,
+    /// Its place among the timers.
+    timer: Option<Instant>,
 }
 
 /// A session that ends when it carries nothing.
@@ -114,6 +148,7 @@ impl Session {
             id,
             remote: view.remote.clone(),
             spis: view.spis,
+            children: BTreeMap::new(),
             up: now,
             begun: None,
             past: Traffic::default(),
@@ -121,6 +156,7 @@ impl Session {
             interim_at: None,
             idle: authorization.idle_timeout.map(|after| Idle::new(after, 0, now)),
             ending: None,
+            timer: None,
             admission,
         }
     }
@@ -167,7 +203,10 @@ impl<P: Plane> Core<P> {
                 let view = self.endpoint.ike_sa_of(*inbound).filter(|_| !self.sessions.all.is_empty());
                 let number = view.and_then(|view| self.sessions.by_spis.get(&view.spis).copied());
                 if let Some(number) = number {
-                    self.sessions.children.insert(*inbound, (number, *outbound));
+                    self.sessions.children.insert(*inbound, number);
+                    if let Some(session) = self.sessions.all.get_mut(&number) {
+                        session.children.insert(*inbound, *outbound);
+                    }
                     self.session_begins(number, now);
                 }
             }
@@ -181,6 +220,7 @@ impl<P: Plane> Core<P> {
         tracing::info!("{} is up", session.name());
         self.sessions.by_spis.insert(view.spis, view.serial);
         self.sessions.all.insert(view.serial, session);
+        self.sessions.set_timer(view.serial);
     }
 
     fn session_begins(&mut self, number: u64, now: Instant) {
@@ -193,6 +233,7 @@ impl<P: Plane> Core<P> {
             let record = session.record(Status::Start, None, now);
             self.sessions.records.push(record);
         }
+        self.sessions.set_timer(number);
     }
 
     /// The IKE SA of a session is gone, with an event or without one.
@@ -201,8 +242,7 @@ impl<P: Plane> Core<P> {
         let live = self.live_traffic(&[number]).remove(&number).unwrap_or_default();
         let stopping = self.sessions.last.is_some();
         let sessions = &mut self.sessions;
-        sessions.children.retain(|_, (of, _)| *of != number);
-        let Some(mut session) = sessions.all.remove(&number) else { return };
+        let Some(mut session) = sessions.remove(number) else { return };
         session.past = session.past + live;
         let cause = session.ending.unwrap_or_else(|| Cause::of(reason, stopping));
         tracing::info!("{} has ended: {cause}", session.name());
@@ -217,7 +257,9 @@ impl<P: Plane> Core<P> {
         if id.direction != Direction::Inbound {
             return;
         }
-        let Some((number, outbound)) = self.sessions.children.remove(&id.spi) else { return };
+        let Some(number) = self.sessions.children.remove(&id.spi) else { return };
+        let children = self.sessions.all.get_mut(&number).map(|session| &mut session.children);
+        let Some(outbound) = children.and_then(|children| children.remove(&id.spi)) else { return };
         let listed;
         let sas = match &self.sessions.last {
             Some(last) => last,
@@ -235,9 +277,11 @@ impl<P: Plane> Core<P> {
     /// What the SAs of these sessions have carried that are still there.
     fn live_traffic(&mut self, numbers: &[u64]) -> BTreeMap<u64, Traffic> {
         let mut traffic: BTreeMap<u64, Traffic> = BTreeMap::new();
-        let pairs = self.sessions.children.iter().filter(|(_, (number, _))| numbers.contains(number));
-        let pairs: Vec<(Spi, u64, Spi)> =
-            pairs.map(|(inbound, (number, outbound))| (*inbound, *number, *outbound)).collect();
+        let mut pairs: Vec<(Spi, u64, Spi)> = Vec::new();
+        for number in numbers {
+            let children = self.sessions.all.get(number).map(|session| &session.children);
+            pairs.extend(children.into_iter().flatten().map(|(inbound, outbound)| (*inbound, *number, *outbound)));
+        }
         if pairs.is_empty() {
             return traffic;
         }
@@ -258,8 +302,7 @@ impl<P: Plane> Core<P> {
 
     /// Updates the accounts for which it is time, and ends what has lasted long enough or carries nothing.
     pub(super) fn sessions_due(&mut self, now: Instant) {
-        let is_due = |session: &Session| session.deadline().is_some_and(|at| at <= now);
-        let due: Vec<u64> = self.sessions.all.iter().filter(|(_, it)| is_due(it)).map(|(number, _)| *number).collect();
+        let due: Vec<u64> = self.sessions.timers.range(..=(now, u64::MAX)).map(|(_, number)| *number).collect();
         if due.is_empty() {
             return;
         }
@@ -282,6 +325,7 @@ impl<P: Plane> Core<P> {
                 }
                 idle.look_at = now + (idle.after / LOOKS).max(LOOK);
             }
+            self.sessions.set_timer(number);
             if let Some(cause) = end {
                 self.end_session(number, cause, now);
             }
@@ -296,6 +340,7 @@ impl<P: Plane> Core<P> {
         session.ending = Some(cause);
         tracing::info!("{} is being ended: {cause}", session.name());
         let spis = session.spis;
+        self.sessions.set_timer(number);
         let Some(view) = self.endpoint_view(spis) else { return };
         let own = if view.initiator { spis.0 } else { spis.1 };
         self.command(Command::TerminateIkeSa(own), now);
@@ -303,7 +348,7 @@ impl<P: Plane> Core<P> {
 
     /// When [`Core::sessions_due`] has something to do.
     pub(super) fn sessions_at(&self) -> Option<Instant> {
-        self.sessions.all.values().filter_map(Session::deadline).min()
+        self.sessions.timers.first().map(|(at, _)| *at)
     }
 
     /// From now on all sessions end, because the daemon does.

@@ -166,6 +166,7 @@ impl<P: Plane> Core<P> {
             session.idle = Some(Idle::new(after, 0, now));
         }
         tracing::info!("{} is changed by RADIUS", session.name());
+        self.sessions.set_timer(number);
     }
 }
 
