@@ -56,7 +56,9 @@ impl Silence {
         if !self.has_lasted(liveness, core.now) {
             return false;
         }
-        let another = |sa: &IkeSa| sa.ends.serial != ends.serial && sa.is_active();
+        // Peers elsewhere may share an identity, or have none.
+        let at = ends.peer.ip();
+        let another = |sa: &IkeSa| sa.ends.serial != ends.serial && sa.ends.peer.ip() == at && sa.is_active();
         if core.table.with_peer(remote, peer).any(another) {
             return true;
         }
