@@ -203,12 +203,7 @@ impl Command {
             *path = std::path::absolute(&joined).unwrap_or(joined);
         };
         match &mut self {
-            Command::AddRemote(spec) => {
-                spec.secret_file.iter_mut().for_each(see);
-                if let Some(signature) = &mut spec.signature {
-                    signature.own.iter_mut().chain(&mut signature.peer).for_each(see);
-                }
-            }
+            Command::AddRemote(spec) => spec.files().for_each(see),
             Command::AddCertificate(spec) => {
                 let key = match &mut spec.key {
                     Some(KeyAt::File(path)) => Some(path),

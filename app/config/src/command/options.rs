@@ -75,8 +75,9 @@ pub struct OptionArgs {
     crypto_offload: bool,
     /// The policy is only about what goes through the virtual interface with this number, of `vti add --if-id` or of
     /// `ip link add DEVICE type xfrm if_id NUMBER`: NUMBER, or IN/OUT. For peers anywhere, or with internal addresses, also
-    /// %unique or %unique-dir: each security association has its own (the kernel's data plane, but for a number of `vti add`)
-    #[arg(long, value_name = "NUMBER", value_parser = if_id::if_ids)]
+    /// %unique or %unique-dir: each security association has its own; or %ike: what the remote has (the kernel's data plane,
+    /// but for a number of `vti add`)
+    #[arg(long, value_name = "NUMBER", value_parser = if_id::of_policy)]
     if_id: Option<IfIds>,
     /// Each processor gets a security association of its own when packets of the policy leave from it, beside one for all,
     /// where the peer agrees (RFC 9611; the kernel's data plane only)

@@ -27,7 +27,7 @@ use crate::value::algorithm::{self, Encr};
 use crate::value::eap;
 use crate::value::restriction::restrictions;
 use crate::value::who::{self, IdWord, Who};
-use crate::value::{identity, name, quantity};
+use crate::value::{identity, if_id, name, quantity};
 
 /// The shortest login time: a conversation of a few round trips.
 const MIN_LOGIN: Duration = Duration::from_secs(5);
@@ -158,6 +158,10 @@ pub struct RemoteArgs {
     /// Carry ESP in UDP (RFC 3948) even where there is no NAT, for firewalls that let no ESP pass
     #[arg(long)]
     encap: bool,
+    /// The number of the virtual interface of policies with --if-id %ike: NUMBER, or IN/OUT, %unique or %unique-dir: each IKE
+    /// SA has its own, which its policies share (the kernel's data plane only)
+    #[arg(long, value_name = "NUMBER", value_parser = if_id::if_ids)]
+    if_id: Option<IfIds>,
     #[command(flatten)]
     internal: InternalArgs,
     #[command(flatten)]
@@ -310,8 +314,7 @@ impl RemoteArgs {
             encap: self.encap,
             xauth: self.xauth()?,
             internal: self.internal.interpret(self.initiate, self.accept)?,
-            // Here policies have them.
-            if_ids: IfIds::default(),
+            if_ids: self.if_id.unwrap_or_default(),
             extensions: self.extensions.interpret(self.version)?,
             null,
             eap: self.eap(&own_id)?,

@@ -25,6 +25,7 @@ use crate::spec::{
 };
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
 use crate::value::identity;
+use crate::value::if_id;
 use crate::value::key::KeySource;
 use crate::value::pfp;
 use crate::value::protocol::Protocol;
@@ -205,6 +206,7 @@ impl RemoteSpec {
         let unusual = (self.login_time != Remote::LOGIN_TIME).then(|| seconds(self.login_time));
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
+        line.optional("--if-id", self.if_ids.any().then(|| if_id::written(self.if_ids)));
         self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(*address)));
         self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
         self.rounds.written(&mut line);

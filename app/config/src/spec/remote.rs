@@ -160,4 +160,17 @@ impl RemoteSpec {
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         std::iter::once(self.endpoint).chain(self.alternates.iter().copied())
     }
+
+    /// The files of its keys, certificates and passwords.
+    pub(crate) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let signature =
+            self.signature.iter_mut().flat_map(|signature| signature.own.iter_mut().chain(&mut signature.peer));
+        let login = self.xauth.iter_mut().filter_map(|xauth| match xauth {
+            XauthSpec::Users(file) => file.as_mut(),
+            XauthSpec::LoginFile(file) => Some(file),
+            XauthSpec::Login(_) => None,
+        });
+        let more = login.chain(&mut self.extensions.ppk_file).chain(self.rounds.files());
+        self.secret_file.iter_mut().chain(signature).chain(more)
+    }
 }

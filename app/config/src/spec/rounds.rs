@@ -62,6 +62,20 @@ pub enum PeerBy {
 }
 
 impl RoundsSpec {
+    /// The files of its keys, certificates and passwords.
+    pub(crate) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let own = self.own.iter_mut().flat_map(|round| match &mut round.by {
+            OwnBy::Psk(file) | OwnBy::Eap(_, file) => file.as_mut_slice(),
+            OwnBy::Certificates(files) => files,
+            OwnBy::Signature(_) => &mut [],
+        });
+        let peer = self.peer.iter_mut().filter_map(|round| match &mut round.by {
+            PeerBy::Psk(file) | PeerBy::Eap(_, file) => file.as_mut(),
+            PeerBy::Signature(_) | PeerBy::Authorities => None,
+        });
+        own.chain(peer)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.peer.is_empty()

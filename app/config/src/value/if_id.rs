@@ -36,10 +36,22 @@ pub fn if_ids(text: &str) -> Result<IfIds, BadValue> {
     }
 }
 
-/// As [`if_ids`] reads it.
+/// The numbers of a policy: as [`if_ids`], or `%ike` for those of its remote.
+///
+/// # Errors
+/// What was expected.
+pub fn of_policy(text: &str) -> Result<IfIds, BadValue> {
+    match text {
+        "%ike" => Ok(IfIds::both(IfId::OfIkeSa)),
+        text => if_ids(text).map_err(|_| BadValue::new(format!("{EXPECTED}; or %ike for that of the remote"))),
+    }
+}
+
+/// As [`of_policy`] reads it.
 pub fn written(ids: IfIds) -> String {
     let one = |id: IfId| match id {
-        IfId::Unique | IfId::OfIkeSa => "%unique".to_owned(),
+        IfId::Unique => "%unique".to_owned(),
+        IfId::OfIkeSa => "%ike".to_owned(),
         IfId::UniqueDir => "%unique-dir".to_owned(),
         IfId::None | IfId::Number(_) => id.number().to_string(),
     };
@@ -55,9 +67,11 @@ mod tests {
         for text in ["42", "42/43", "%unique", "%unique-dir", "0/7", "7/%unique"] {
             assert_eq!(if_ids(text).map(written), Ok(text.to_owned()));
         }
+        assert_eq!(of_policy("%ike").map(written), Ok("%ike".to_owned()));
+        assert_eq!(of_policy("7/%unique"), if_ids("7/%unique"));
         assert_eq!(if_ids("0x2a"), Ok(IfIds::both(IfId::Number(42))));
         assert_eq!(if_ids("0"), Ok(IfIds::default()));
-        for bad in ["", "x", "-1", "4294967295", "4294967294", "1/", "%unique_dir"] {
+        for bad in ["", "x", "-1", "4294967295", "4294967294", "1/", "%unique_dir", "%ike"] {
             assert!(if_ids(bad).is_err(), "{bad}");
         }
     }

@@ -4,8 +4,9 @@
 use ravelin_config::command::options;
 use ravelin_config::model::keyed::Keyed;
 use ravelin_config::model::{Model, PolicyEntry, RemoteEntry};
-use ravelin_config::spec::{ActionWord, Role, childless_word};
+use ravelin_config::spec::{ActionWord, OwnRoundSpec, PeerRoundSpec, Role, childless_word};
 use ravelin_config::value::algorithm::encr_name;
+use ravelin_config::value::if_id;
 use ravelin_config::value::priority::Priority;
 use ravelin_config::value::protocol::Protocol;
 use ravelin_config::value::selector::IdString;
@@ -403,6 +404,18 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
             remote.put("auth", if spec.eap.is_some() { "EAP and PresharedKey" } else { "PresharedKey" });
             remote.put("secret-file", file.as_ref().map_or("loaded".to_owned(), |file| file.display().to_string()));
         }
+    }
+    let rounds = &spec.rounds;
+    for (name, words) in [
+        ("then-own", rounds.own.iter().map(OwnRoundSpec::word).collect::<Vec<_>>()),
+        ("then-peer", rounds.peer.iter().map(PeerRoundSpec::word).collect()),
+    ] {
+        if !words.is_empty() {
+            remote.put_list(name, words);
+        }
+    }
+    if spec.if_ids.any() {
+        remote.put("if-id", if_id::written(spec.if_ids));
     }
     remote.put_list("proposals", &spec.proposals);
     remote.put("lifetime", spec.lifetime.as_secs());

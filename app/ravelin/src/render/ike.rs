@@ -94,6 +94,14 @@ pub fn remotes(out: &mut String, remotes: &Message) {
                 )
             }
         };
+        for (name, who) in [("then-own", "We prove"), ("then-peer", "The peer proves")] {
+            for proof in remote.list(name).unwrap_or_default() {
+                let _ = writeln!(out, "  {who} after that: {proof}");
+            }
+        }
+        if let Some(number) = remote.text("if-id") {
+            let _ = writeln!(out, "  Virtual interface of each IKE SA: {number}");
+        }
         for proposal in remote.list("proposals").unwrap_or_default() {
             let _ = writeln!(out, "  {proposal}");
         }

@@ -1,6 +1,6 @@
 //! `--then-own` and `--then-peer` of `ike remote`: what a side proves after its first proof (RFC 4739).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ravelin_eap::Method;
 use ravelin_ike::config::IdPattern;
@@ -34,8 +34,7 @@ enum By {
 
 /// Reads one.
 pub(super) fn round(text: &str) -> Result<RoundWord, BadValue> {
-    let mut parts = text.split(',');
-    let method = parts.next().unwrap_or_default();
+    let (method, rest) = text.split_once(',').unwrap_or((text, ""));
     let by = match method.to_ascii_lowercase().as_str() {
         "psk" | "presharedkey" => By::Psk,
         "rsasig" => By::Signature,
@@ -47,7 +46,7 @@ pub(super) fn round(text: &str) -> Result<RoundWord, BadValue> {
     };
     let mut round = RoundWord { by, id: None, user: None, file: None, certificates: Vec::new() };
     let mut at = method.len() + 1;
-    for part in parts {
+    for part in parts(rest) {
         let bad = |why: String| BadValue::at(at, why);
         let (key, value) =
             part.split_once('=').ok_or_else(|| bad("expected id=ID, user=ID, file=FILE or certificate=FILE".into()))?;
@@ -62,6 +61,25 @@ pub(super) fn round(text: &str) -> Result<RoundWord, BadValue> {
         at += part.len() + 1;
     }
     Ok(round)
+}
+
+/// The parts between commas. Those of a distinguished name are its own, unless a key stands behind them.
+fn parts(text: &str) -> Vec<&str> {
+    const KEYS: [&str; 4] = ["id=", "user=", "file=", "certificate="];
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_name = rest.split_once('=').is_some_and(|(_, value)| {
+            let value = value.split(',').next().unwrap_or_default();
+            value.contains('=')
+        });
+        let commas = rest.match_indices(',').map(|(at, _)| at);
+        let ends = |at: &usize| !is_name || KEYS.iter().any(|key| rest[at + 1..].starts_with(key));
+        let end = commas.into_iter().find(ends).unwrap_or(rest.len());
+        parts.push(&rest[..end]);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    parts
 }
 
 impl RemoteArgs {
@@ -173,38 +191,60 @@ impl RoundWord {
 }
 
 impl RoundsSpec {
-    /// Adds them to the line of their remote. What was loaded has no file, and is left out.
+    /// Adds them to the line of their remote.
     pub(in crate::command) fn written(&self, line: &mut Line) {
-        let file = |file: &PathBuf| format!(",file={}", file.display());
-        let methods = |eap: &EapSpec| eap.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join("+");
-        for OwnRoundSpec { id, by } in &self.own {
-            let id = identity::written(id);
-            let word = match by {
-                OwnBy::Psk(Some(key)) => format!("PSK,id={id}{}", file(key)),
-                OwnBy::Certificates(files) => {
-                    let files: String = files.iter().map(|file| format!(",certificate={}", file.display())).collect();
-                    format!("RSASIG,id={id}{files}")
-                }
-                OwnBy::Eap(eap, Some(password)) => {
-                    let Role::User(user) = &eap.role else { continue };
-                    format!("{},id={id},user={}{}", methods(eap), identity::written(user), file(password))
-                }
-                OwnBy::Psk(None) | OwnBy::Signature(_) | OwnBy::Eap(_, None) => continue,
-            };
-            line.value("--then-own", word);
+        self.own.iter().for_each(|round| line.value("--then-own", round.word()));
+        self.peer.iter().for_each(|round| line.value("--then-peer", round.word()));
+    }
+}
+
+impl OwnRoundSpec {
+    /// As `--then-own` reads it. What was loaded has no file.
+    pub fn word(&self) -> String {
+        let id = identity::written(&self.id);
+        match &self.by {
+            OwnBy::Psk(key) => format!("PSK,id={id}{}", in_file(key.as_deref())),
+            OwnBy::Certificates(files) => {
+                let files: String = files.iter().map(|file| format!(",certificate={}", file.display())).collect();
+                format!("RSASIG,id={id}{files}")
+            }
+            OwnBy::Signature(_) => format!("RSASIG,id={id}"),
+            OwnBy::Eap(eap, password) => {
+                format!("{},id={id}{}{}", methods(eap), user(eap), in_file(password.as_deref()))
+            }
         }
-        for PeerRoundSpec { peers, by } in &self.peer {
-            let id = who::pattern_word(peers);
-            let word = match by {
-                PeerBy::Psk(Some(key)) => format!("PSK,id={id}{}", file(key)),
-                PeerBy::Authorities => format!("RSASIG,id={id}"),
-                PeerBy::Eap(eap, Some(passwords)) => {
-                    let Role::Authenticator { users, .. } = &eap.role else { continue };
-                    format!("{},id={id},user={}{}", methods(eap), who::pattern_word(users), file(passwords))
-                }
-                PeerBy::Psk(None) | PeerBy::Signature(_) | PeerBy::Eap(_, None) => continue,
-            };
-            line.value("--then-peer", word);
+    }
+}
+
+impl PeerRoundSpec {
+    /// As `--then-peer` reads it. What was loaded has no file.
+    pub fn word(&self) -> String {
+        let id = who::pattern_word(&self.peers);
+        match &self.by {
+            PeerBy::Psk(key) => format!("PSK,id={id}{}", in_file(key.as_deref())),
+            PeerBy::Authorities | PeerBy::Signature(_) => format!("RSASIG,id={id}"),
+            PeerBy::Eap(eap, passwords) => {
+                format!("{},id={id}{}{}", methods(eap), user(eap), in_file(passwords.as_deref()))
+            }
         }
+    }
+}
+
+fn in_file(file: Option<&Path>) -> String {
+    file.map_or_else(String::new, |file| format!(",file={}", file.display()))
+}
+
+fn user(eap: &EapSpec) -> String {
+    let user = match &eap.role {
+        Role::User(user) => identity::written(user),
+        Role::Authenticator { users, .. } => who::pattern_word(users),
+    };
+    format!(",user={user}")
+}
+
+fn methods(eap: &EapSpec) -> String {
+    match eap.methods.as_slice() {
+        [] => "EAP-RADIUS".to_owned(),
+        methods => methods.iter().map(|method| method.name()).collect::<Vec<_>>().join("+"),
     }
 }

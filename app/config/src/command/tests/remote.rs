@@ -1,5 +1,7 @@
 //! `ike remote`: the peer, and how the two prove who they are.
 
+use ravelin_types::if_id::{IfId, IfIds};
+
 use super::*;
 
 #[test]
@@ -55,6 +57,23 @@ fn a_remote_may_be_a_group_of_peers() {
             assert!(!refuses.is_some_and(|text| group.takes(&id(text))), "{line}");
         }
     }
+}
+
+#[test]
+fn a_policy_has_the_virtual_interface_of_its_remote() {
+    let Command::AddRemote(spec) = good("ike remote -n a -u -r any -f any -g fqdn:gw -h f --if-id %unique").command
+    else {
+        panic!()
+    };
+    assert_eq!(spec.if_ids, IfIds::both(IfId::Unique));
+    let Command::AddPolicy(spec) = good("ipsec policy -n p -g a -m tunnel -r any -s any -d any --if-id %ike").command
+    else {
+        panic!()
+    };
+    assert_eq!(spec.esp.unwrap().options.if_ids, IfIds::both(IfId::OfIkeSa));
+    let standing = "ipsec policy -n p -g a -m tunnel -r 10.0.0.2 -s any -d any --if-id %ike";
+    assert!(bad(standing).1.contains("holds traffic before there is an SA"));
+    assert!(bad("ike remote -n a -u -r any -f any -g fqdn:gw -h f --if-id %ike").1.contains("expected a number"));
 }
 
 // RFC 4301 §4.5.3: gateways that stand in for each other, and a peer with an address of each family.

@@ -84,7 +84,7 @@ prop_compose! {
         ),
         more in (
             maybe(&["--mtu 1400 --fragment after", "--mss path", "--mss 1300"]),
-            maybe(&["-h", "--set-mark 7/0xf"]),
+            maybe(&["-h", "--set-mark 7/0xf", "--if-id 7"]),
             maybe(&["--ecn none --dscp 46 --df set --hop-limit 9", "--df copy --dscp 0", "--local 2001:db8::9"]),
             maybe(&["-c", "-c --tfc-max 77 --pad-check off", "-y --dummy-interval 0.25 --dummy-size 3", "-y"]),
             maybe(&["--interface vti-1", "--updown '/usr/lib/ipsec/_updown iptables'", "--updown \"a 'b' \\\"$c\\\" \\\\d; #e\""]),
@@ -117,7 +117,9 @@ prop_compose! {
                         "--follow %any --follow 192.0.2.0/24 --redirect vpn.example.org", "--follow 2001:db8::7 --redirect 192.0.2.1",
                         "--ppk-id keyid:x --ppk-file psk --ppk-required --ppk-in auth",
                         "--then-own PSK,id=fqdn:x,file=psk --then-own PSK,id=keyid:01,file=psk --then-peer PSK,id=*.example.org,file=psk",
-                        "--then-peer PSK,id=192.0.2.0/24,file=psk --then-peer RSASIG,id=fqdn:x"]);
+                        "--then-peer PSK,id=192.0.2.0/24,file=psk --then-peer RSASIG,id=fqdn:x",
+                        "--then-peer 'RSASIG,id=asn1dn:C=CH, O=Lab, CN=*' --then-own 'PSK,id=asn1dn:C=CH, O=\"A\\, B\",file=psk'",
+                        "--if-id %unique", "--if-id 42/43"]);
                     more.prop_map(move |more| format!(" -z 2{e}{a}{p}{}{more}", with_a_group(d.clone())))
                 }),
             (list("-e", &["3DES", "AES256"]), list("-a", HASHES), list("-d", &["MODP1024", "ECP384"]), any::<bool>())

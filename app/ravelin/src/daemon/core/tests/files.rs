@@ -39,6 +39,35 @@ fn the_commands_of_one_daemon_make_another() {
     assert!(lines[0].contains(&bench.directory.join("psk").display().to_string()) && !lines[0].contains("secret"));
 }
 
+// RFC 4739 §1: the machine and then its user, each with a proof of its own.
+#[test]
+fn proofs_after_the_first_are_listed_and_written_as_they_were_read() {
+    let mut bench = Bench::new("rounds-of");
+    let typed = bench.file(
+        "typed",
+        "ike remote -n road -w -r 10.0.0.2 -g fqdn:laptop -f fqdn:gw -h psk --if-id %unique \
+         --then-own 'EAP-MSCHAPV2+EAP-GTC,id=rfc822:a@example.org,user=keyid:carol,file=psk' \
+         --then-peer 'PSK,id=asn1dn:C=CH, O=\"A\\, B\",file=psk' --then-peer PSK,id=*.example.org,file=psk",
+    );
+    bench.ok(&format!("call {}", typed.display()));
+    let shown = crate::render::tables(&bench.ok("ike remote -v"));
+    let file = bench.directory.join("psk").display().to_string();
+    for line in [
+        &format!("  We prove after that: EAP-MSCHAPV2+EAP-GTC,id=rfc822:a@example.org,user=keyid:carol,file={file}"),
+        &format!("  The peer proves after that: PSK,id=asn1dn:C=CH, O=\"A\\, B\",file={file}"),
+        &format!("  The peer proves after that: PSK,id=*.example.org,file={file}"),
+        "  Virtual interface of each IKE SA: %unique",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\nin\n{shown}");
+    }
+    let lines = bench.commands();
+    let mut other = Bench::new("rounds-to");
+    let called = other.file("ike_dump_cmds.txt", &lines.join("\n"));
+    other.ok(&format!("call {}", called.display()));
+    assert_eq!(other.commands(), lines);
+    assert!(lines[0].contains("--then-own") && lines[0].contains("--if-id %unique"), "{lines:#?}");
+}
+
 // RFC 7296 §3.3: a proposal of IKEv2 is for one protocol. RFC 2408 §4.2: IKEv1 takes two together.
 #[test]
 fn ah_around_esp_is_for_ikev1() {
