@@ -286,7 +286,7 @@ fn a_password_inside_tls_proves_the_user() {
     let root = papers::root("root", Kind::P256);
     let own_gw = root.peer("gw", &[GW], Kind::P256);
     let (carol, gw) = (side(&[], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
-    for method in [Method::Ttls, Method::Peap] {
+    for method in [Method::Ttls, Method::TtlsPap, Method::Peap] {
         let (there, here, said) = run(&carol, &gw, by_password(method, &carol, &gw, "geheim"));
         let (there, here) = (there.unwrap(), here.unwrap());
         assert_eq!((here.user.as_slice(), here.method), (CAROL.as_bytes(), method.number()));
@@ -307,7 +307,7 @@ fn a_rogue_behind_tls_learns_nothing_of_the_password() {
     let rogue = stranger.peer("gw", &[GW], Kind::P256);
     let other = root.peer("gw", &["other.example.org"], Kind::P256);
     let carol = side(&[], &[&root], Some(GW));
-    for method in [Method::Ttls, Method::Peap] {
+    for method in [Method::Ttls, Method::TtlsPap, Method::Peap] {
         for paper in [&rogue, &other] {
             let gw = side(&[paper], &[&root], None);
             let (there, here, said) = run(&carol, &gw, by_password(method, &carol, &gw, "geheim"));
@@ -324,7 +324,7 @@ fn success_before_the_password_inside_tls_is_never_believed() {
     let root = papers::root("root", Kind::P256);
     let own_gw = root.peer("gw", &[GW], Kind::P256);
     let (carol, gw) = (side(&[], &[&root], Some(GW)), side(&[&own_gw], &[&root], None));
-    for method in [Method::Ttls, Method::Peap] {
+    for method in [Method::Ttls, Method::TtlsPap, Method::Peap] {
         let whole = run(&carol, &gw, by_password(method, &carol, &gw, "geheim")).2.len() / 2;
         // The last request but the result is where the password is proven.
         for count in 0..whole - 1 {

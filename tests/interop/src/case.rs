@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token`, `radius METHOD [NAME=VALUE...]` and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer) and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -208,13 +208,16 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["token"] => token = true,
             ["radius", method, ref reply @ ..] => {
                 let reply = reply.iter().map(|it| (*it).to_owned()).collect();
-                radius = Some(Radius { method: method.to_owned(), reply });
+                radius = Some(Radius { method: method.to_owned(), reply, of_peer: false });
+            }
+            ["swan-radius", method] => {
+                radius = Some(Radius { method: method.to_owned(), reply: Vec::new(), of_peer: true });
             }
             ["kernel", text] if let Some(least) = version(text) => kernel = Some(least),
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `token`, `radius METHOD [NAME=VALUE...]`, `kernel VERSION` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
+                 `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
             ),
         }
     }

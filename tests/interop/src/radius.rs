@@ -1,4 +1,4 @@
-//! A RADIUS server beside Ravelin: Debian's FreeRADIUS with a configuration of its own, in Ravelin's namespace.
+//! A RADIUS server beside Ravelin or its peer: Debian's FreeRADIUS with a configuration of its own, in the namespace of that side.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::lab::{RAVELIN, SWAN};
 use crate::plan::SECRET;
-use crate::process::{Daemon, Namespace, wait_for};
+use crate::process::{Daemon, wait_for};
 
 /// The program, which the lab needs for cases with a line `radius`.
 pub const PROGRAM: &str = "freeradius";
 
 /// It knows carol by her password and whoever has a certificate of the lab's authority, it drops what has no
-/// Message-Authenticator, and it writes down every record of an account. Its certificate is Ravelin's own.
+/// Message-Authenticator, and it writes down every record of an account. Its certificate is that of its side.
 const CONFIGURATION: &str = r#"
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -47,8 +48,8 @@ modules {
   eap {
     default_eap_type = DEFAULT
     tls-config lab {
-      certificate_file = PKI/ravelin.pem
-      private_key_file = PKI/ravelin.key
+      certificate_file = PKI/CERTIFICATE.pem
+      private_key_file = PKI/CERTIFICATE.key
       ca_file = PKI/ca.pem
       tls_min_version = "1.2"
       tls_max_version = "1.3"
@@ -123,6 +124,8 @@ pub struct Radius {
     pub method: String,
     /// What it says in an Access-Accept, each `NAME=VALUE`.
     pub reply: Vec<String>,
+    /// Whether it is the peer that relays to it.
+    pub of_peer: bool,
 }
 
 /// Where the server of a case writes down records of accounts.
@@ -130,12 +133,20 @@ pub fn detail(folder: &Path) -> PathBuf {
     folder.join("radius/detail")
 }
 
+/// Where it says what it does.
+pub fn log(folder: &Path) -> PathBuf {
+    folder.join("radius/log")
+}
+
 /// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them.
-pub fn start(host: &Namespace, folder: &Path, radius: &Radius) -> Result<Daemon> {
+pub fn start(folder: &Path, radius: &Radius) -> Result<Daemon> {
     let own = folder.join("radius");
+    let host = if radius.of_peer { &SWAN } else { &RAVELIN };
+    let certificate = if radius.of_peer { "swan" } else { "ravelin" };
     fs::create_dir_all(&own)?;
     let fill = [
         ("FOLDER", own.display().to_string()),
+        ("CERTIFICATE", certificate.to_owned()),
         ("PKI", folder.join("pki").display().to_string()),
         ("SECRET", SECRET.to_owned()),
         ("DEFAULT", radius.method.clone()),
@@ -145,7 +156,7 @@ pub fn start(host: &Namespace, folder: &Path, radius: &Radius) -> Result<Daemon>
     let file = own.join("radiusd.conf");
     fs::write(&file, text)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-    let log = own.join("log");
+    let log = log(folder);
     let mut command = host.command(PROGRAM);
     command.args(["-f", "-x", "-l", "stdout", "-n", "radiusd", "-d"]).arg(&own);
     let mut daemon = Daemon::start(&mut command, &log)?;

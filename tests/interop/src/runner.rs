@@ -445,7 +445,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         token::make(folder)?;
     }
     if let Some(radius) = &case.radius {
-        servers.push(radius::start(&lab::RAVELIN, folder, radius)?);
+        servers.push(radius::start(folder, radius)?);
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan: Box<dyn Node> = match (case.peer, host) {

@@ -18,6 +18,7 @@ use crate::lab::Host;
 use crate::node::{Child, Ike, Node, View};
 use crate::plan::{Between, Direction, Plan};
 use crate::process::{Daemon, wait_for};
+use crate::radius;
 use crate::traffic::Pinging;
 
 /// What a kernel says of its SAs and policies.
@@ -146,7 +147,11 @@ const WORDS: &[Word] = &[
         sas::restart,
     ),
     word("dead SIDE SECONDS: that side finds the other dead", 2..=2, sas::dead),
-    word("log SIDE TEXT...: that side said so since the last `up` or `refuse`", 2..=9, listing::log),
+    word(
+        "log SIDE TEXT...: that side said so since the last `up` or `refuse`, or `radius`, the server, at all",
+        2..=9,
+        listing::log,
+    ),
     word(
         "gre up|down: a GRE tunnel between the hosts: device gre1, 10.3.0.1 at Ravelin's end and 10.3.0.2 at the peer's",
         1..=1,
@@ -228,6 +233,9 @@ impl<'a> Scene<'a> {
 
     /// What a side has said since the last negotiation was begun.
     fn said(&mut self, name: &str) -> Result<String> {
+        if name == "radius" {
+            return Ok(std::fs::read_to_string(radius::log(self.folder))?);
+        }
         let heard = if name == "ravelin" { self.heard.0 } else { self.heard.1 };
         let said = self.side(name)?.said();
         Ok(said.get(heard..).unwrap_or_default().to_owned())

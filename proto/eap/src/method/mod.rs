@@ -81,8 +81,10 @@ pub enum Method {
     MsChapV2,
     /// Both sides prove themselves by certificates (RFC 5216).
     Tls,
-    /// A password inside TLS, by a method of its own (RFC 5281).
+    /// A password inside TLS, by a method of its own (RFC 5281), or for an authenticator also as it is.
     Ttls,
+    /// A password inside TLS as it is (RFC 5281 §11.2.5).
+    TtlsPap,
     /// The same in the form of Microsoft, version 0.
     Peap,
 }
@@ -95,6 +97,7 @@ impl Method {
         (Method::MsChapV2, "EAP-MSCHAPV2"),
         (Method::Tls, "EAP-TLS"),
         (Method::Ttls, "EAP-TTLS"),
+        (Method::TtlsPap, "EAP-TTLS-PAP"),
         (Method::Peap, "EAP-PEAP"),
     ];
 
@@ -105,7 +108,7 @@ impl Method {
             Method::Gtc => 6,
             Method::MsChapV2 => 26,
             Method::Tls => 13,
-            Method::Ttls => 21,
+            Method::Ttls | Method::TtlsPap => 21,
             Method::Peap => 25,
         })
     }
@@ -128,13 +131,13 @@ impl Method {
             Method::Md5 | Method::Gtc | Method::MsChapV2 => false,
             // PEAP is not in the list of RFC 5998 §4.
             Method::Peap => false,
-            Method::Tls | Method::Ttls => true,
+            Method::Tls | Method::Ttls | Method::TtlsPap => true,
         }
     }
 
     /// Whether the authenticator proves itself by a certificate of its own.
     pub fn is_over_tls(self) -> bool {
-        matches!(self, Method::Tls | Method::Ttls | Method::Peap)
+        matches!(self, Method::Tls | Method::Ttls | Method::TtlsPap | Method::Peap)
     }
 
     /// Whether the user has a password; else he has a certificate.
@@ -150,6 +153,7 @@ impl Method {
             Method::MsChapV2 => Box::new(mschapv2::Peer::new(user, password)),
             Method::Tls => Box::new(tls::Peer::new(&client.tls)),
             Method::Ttls => Box::new(tunnel::Peer::new(tunnel::Kind::Ttls, client)),
+            Method::TtlsPap => Box::new(tunnel::Peer::new(tunnel::Kind::TtlsPap, client)),
             Method::Peap => Box::new(tunnel::Peer::new(tunnel::Kind::Peap, client)),
         }
     }
@@ -163,6 +167,7 @@ impl Method {
             Method::MsChapV2 => Box::new(mschapv2::Server::new(user, password, &server.name)),
             Method::Tls => Box::new(tls::Server::new(&server.tls, user)),
             Method::Ttls => Box::new(tunnel::Server::new(tunnel::Kind::Ttls, user, server)),
+            Method::TtlsPap => Box::new(tunnel::Server::new(tunnel::Kind::TtlsPap, user, server)),
             Method::Peap => Box::new(tunnel::Server::new(tunnel::Kind::Peap, user, server)),
         }
     }

@@ -1,9 +1,10 @@
-//! EAP inside TLS: EAP-TTLS (RFC 5281) and PEAPv0 (draft-kamath-pppext-peapv0). The authenticator proves itself by its
-//! certificate, and behind that the user by his password, with a method of his own.
+//! A password inside TLS: EAP-TTLS (RFC 5281) and PEAPv0 (draft-kamath-pppext-peapv0). The authenticator proves itself by its
+//! certificate, and behind that the user by his password, with a method of his own or, in EAP-TTLS, as it is.
 //!
 //! ```text
 //!                     EAP-TTLS                               PEAPv0
 //!   first inside      the user: EAP response, identity       the authenticator: asks for the identity
+//!   or                the user: name and password
 //!   form              whole EAP messages, in AVPs            without code, identifier and length
 //!   end               success outside                        a Result of each side, then success outside
 //! ```
@@ -16,20 +17,24 @@ use core::ops::ControlFlow;
 
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Eap, EapCode};
+use subtle::ConstantTimeEq;
 
+use super::avp::{self, Said};
 use super::channel::{self, Channel, EMPTY, Heard, ServerEnd};
-use super::{Judgement, Method, PeerMethod, ServerMethod, avp};
-use crate::account;
+use super::{Judgement, Method, PeerMethod, ServerMethod, WRONG_PASSWORD};
+use crate::account::{self, Accounts};
 use crate::authenticator::{self, Authenticator};
 use crate::conversation::{Step, Tools};
 use crate::message;
 use crate::peer::{self, Client};
 use crate::tls::TlsSide;
 
-/// Which of the two.
+/// Which of the two, and what the user says in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ttls,
+    /// The same, with the password as it is.
+    TtlsPap,
     Peap,
 }
 
@@ -44,7 +49,7 @@ const INSIDE: [Method; 3] = [Method::MsChapV2, Method::Gtc, Method::Md5];
 impl Kind {
     fn number(self) -> u8 {
         match self {
-            Kind::Ttls => 21,
+            Kind::Ttls | Kind::TtlsPap => 21,
             Kind::Peap => 25,
         }
     }
@@ -53,7 +58,7 @@ impl Kind {
     fn msk(self, channel: &Channel) -> Result<Secret, String> {
         match (channel.tls.is_version_13(), self) {
             (true, _) => channel.msk("EXPORTER_EAP_TLS_Key_Material", Some(&[self.number()])),
-            (false, Kind::Ttls) => channel.msk("ttls keying material", None),
+            (false, Kind::Ttls | Kind::TtlsPap) => channel.msk("ttls keying material", None),
             (false, Kind::Peap) => channel.msk("client EAP encryption", None),
         }
     }
@@ -61,7 +66,7 @@ impl Kind {
     /// Puts an EAP message into TLS.
     fn write(self, channel: &mut Channel, eap: &Eap) {
         let inside = match self {
-            Kind::Ttls => avp::emit(avp::EAP_MESSAGE, &message::emit(eap)),
+            Kind::Ttls | Kind::TtlsPap => avp::emit(avp::EAP_MESSAGE, &message::emit(eap)),
             Kind::Peap => eap.data.clone(),
         };
         channel.tls.write(&inside);
@@ -70,7 +75,10 @@ impl Kind {
     /// Takes an EAP message out of what TLS brought; where it has no head, it is one of this code and identifier.
     fn read(self, plain: &[u8], code: EapCode, identifier: u8) -> Result<Eap, String> {
         match self {
-            Kind::Ttls => message::parse(&avp::eap(plain)?).ok_or_else(|| "no EAP message inside".into()),
+            Kind::Ttls | Kind::TtlsPap => match avp::parse(plain)? {
+                Said::Eap(message) => message::parse(&message).ok_or_else(|| "no EAP message inside".into()),
+                Said::Pap { .. } => Err("a password where an EAP message goes on".into()),
+            },
             Kind::Peap => Ok(Eap { code, identifier, data: plain.to_vec() }),
         }
     }
@@ -91,6 +99,7 @@ pub(super) struct Peer {
     kind: Kind,
     side: TlsSide,
     channel: Option<Channel>,
+    password: Secret,
     inside: Box<peer::Peer>,
     begun: bool,
     /// PEAP: the authenticator has said that the user passed.
@@ -102,8 +111,8 @@ impl Peer {
     pub(super) fn new(kind: Kind, client: &Client) -> Self {
         let inside = Client { methods: INSIDE.to_vec(), tls: TlsSide::default(), ..client.clone() };
         let side = TlsSide { credential: None, ..client.tls.clone() };
-        let inside = Box::new(peer::Peer::new(inside));
-        Peer { kind, side, channel: None, inside, begun: false, passed: false, failed: None }
+        let (password, inside) = (client.password.clone(), Box::new(peer::Peer::new(inside)));
+        Peer { kind, side, channel: None, password, inside, begun: false, passed: false, failed: None }
     }
 
     /// What TLS brought, which only a proven authenticator can have said.
@@ -113,12 +122,18 @@ impl Peer {
             return if plain.is_empty() { Ok(()) } else { Err("data inside the handshake".into()) };
         }
         if plain.is_empty() {
-            if self.kind == Kind::Ttls && !self.begun {
-                let identity = [&[1][..], self.inside.user()].concat();
-                self.kind.write(channel, &Eap { code: EapCode::RESPONSE, identifier: 0, data: identity });
-                self.begun = true;
+            match (self.kind, core::mem::replace(&mut self.begun, true)) {
+                (Kind::Ttls, false) => {
+                    let identity = [&[1][..], self.inside.user()].concat();
+                    self.kind.write(channel, &Eap { code: EapCode::RESPONSE, identifier: 0, data: identity });
+                }
+                (Kind::TtlsPap, false) => channel.tls.write(&avp::pap(self.inside.user(), &self.password)),
+                (Kind::Peap, _) | (_, true) => {}
             }
             return Ok(());
+        }
+        if self.kind == Kind::TtlsPap {
+            return Err("the authenticator asks for more than the password".into());
         }
         if let Some((identifier, value)) = Some(plain).filter(|_| self.kind == Kind::Peap).and_then(result) {
             let said = match (value, self.inside.outcome()) {
@@ -178,11 +193,12 @@ impl PeerMethod for Peer {
         let early = || String::from("success before the user was asked inside TLS");
         let channel = self.channel.as_ref().filter(|channel| channel.tls.is_established() && self.failed.is_none());
         let channel = channel.ok_or_else(early)?;
-        self.inside.outcome()?;
-        match self.kind == Kind::Ttls || self.passed {
-            true => self.kind.msk(channel).map(Some),
-            false => Err(early()),
-        }
+        let asked = match self.kind {
+            Kind::Ttls => self.inside.outcome().map(|_| true)?,
+            Kind::TtlsPap => self.begun,
+            Kind::Peap => self.inside.outcome().map(|_| self.passed)?,
+        };
+        if asked { self.kind.msk(channel).map(Some) } else { Err(early()) }
     }
 
     fn refusal(&self) -> Option<String> {
@@ -193,6 +209,7 @@ impl PeerMethod for Peer {
 pub(super) struct Server {
     kind: Kind,
     end: ServerEnd,
+    accounts: Accounts,
     inside: Box<Authenticator>,
     /// Of the last request inside; `None`: nothing was asked yet.
     asked: Option<u8>,
@@ -211,7 +228,8 @@ impl Server {
             ..server.clone()
         };
         let inside = Box::new(Authenticator::new(inside, &account::identity(user)));
-        Server { kind, end: ServerEnd::new(side), inside, asked: None, decided: None, waited: false }
+        let accounts = server.accounts.clone();
+        Server { kind, end: ServerEnd::new(side), accounts, inside, asked: None, decided: None, waited: false }
     }
 
     fn turn(&mut self, data: &[u8], tools: Tools<'_>) -> Result<Judgement, String> {
@@ -239,7 +257,7 @@ impl Server {
         let again = core::mem::replace(&mut self.waited, true);
         match (self.kind, again) {
             (_, true) => Err("the user does not go on inside TLS".into()),
-            (Kind::Ttls, false) => Ok(Judgement::Ask(vec![EMPTY])),
+            (Kind::Ttls | Kind::TtlsPap, false) => Ok(Judgement::Ask(vec![EMPTY])),
             (Kind::Peap, false) => {
                 let step = self.inside.begin(tools);
                 self.step(step)
@@ -262,7 +280,13 @@ impl Server {
                 self.inside.hear(&heard, tools)
             }
             // RFC 5281 §11.2.1: he says who he is without being asked.
-            None if self.kind == Kind::Ttls => {
+            None if self.kind != Kind::Peap => {
+                if let Said::Pap { user, password } = avp::parse(plain)? {
+                    return self.pap(user, &password);
+                }
+                if self.kind == Kind::TtlsPap {
+                    return Err("the user goes on by EAP inside EAP-TTLS, and PAP is what is taken".into());
+                }
                 let Step::Say(asked) = self.inside.begin(tools) else { return Err("nothing to ask".into()) };
                 let heard = self.kind.read(plain, EapCode::RESPONSE, asked.identifier)?;
                 self.inside.hear(&Eap { identifier: asked.identifier, ..heard }, tools)
@@ -270,6 +294,14 @@ impl Server {
             None => return Err("an answer inside PEAP to nothing".into()),
         };
         self.step(step)
+    }
+
+    /// RFC 5281 §11.2.5.
+    fn pap(&self, user: Vec<u8>, given: &Secret) -> Result<Judgement, String> {
+        let known = self.accounts.password(&user);
+        let expected = known.cloned().unwrap_or_default();
+        let fits = bool::from(expected.expose().ct_eq(given.expose())) & known.is_some();
+        if fits { self.passed(user) } else { Err(alloc::format!("{}: {WRONG_PASSWORD}", account::identity(&user))) }
     }
 
     fn step(&mut self, step: Step) -> Result<Judgement, String> {
@@ -280,7 +312,7 @@ impl Server {
                 self.kind.write(channel, &eap);
             }
             Step::Done { outcome, .. } => match (self.kind, outcome) {
-                (Kind::Ttls, outcome) => return self.passed(outcome?.user),
+                (Kind::Ttls | Kind::TtlsPap, outcome) => return self.passed(outcome?.user),
                 (Kind::Peap, outcome) => {
                     let value = if outcome.is_ok() { PASSED } else { REFUSED };
                     let identifier = self.asked.unwrap_or_default().wrapping_add(1);

@@ -13,7 +13,7 @@ use super::raw::{self, Section};
 use super::{Child, Ike, Node, Sa, View, append, plain_spi};
 use crate::lab::{GUEST_ADDRESS, Host};
 use crate::peers::CHARON;
-use crate::plan::Direction;
+use crate::plan::{Direction, SECRET};
 use crate::process::{Answer, Daemon, run, wait_for};
 use crate::steps::STATES;
 use crate::traffic;
@@ -48,6 +48,10 @@ const STRONGSWAN_CONF: &str = "charon {
     }
     kernel-libipsec {
       allow_peer_ts = yes
+    }
+    eap-radius {
+      server = 127.0.0.1
+      secret = SECRET
     }
   }
 }
@@ -93,7 +97,7 @@ impl<'a> Swan<'a> {
                 (
                     "unix:///run/vici.sock".to_owned(),
                     format!("unix://{}/vici.sock", run.display()),
-                    format!("ccm ctr cmac xcbc md5 {PAPERS} kernel-libipsec"),
+                    format!("ccm ctr cmac xcbc md5 {PAPERS} eap-radius kernel-libipsec"),
                 )
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {
@@ -104,7 +108,10 @@ impl<'a> Swan<'a> {
                 (listen, uri, plugins.to_owned())
             }
         };
-        let strongswan = STRONGSWAN_CONF.replace("VICI", &socket).replace("MORE", &plugins);
+        let strongswan = STRONGSWAN_CONF
+            .replace("VICI", &socket)
+            .replace("SECRET", &format!("\"{SECRET}\""))
+            .replace("MORE", &plugins);
         fs::write(folder.join("strongswan.conf"), strongswan)?;
         Ok(Self { host, folder: folder.to_owned(), uri, daemon: None, charon: CHARON.to_owned() })
     }

@@ -61,7 +61,10 @@ fn the_side_that_starts_is_the_user() {
         ("-w -m PSK --eap-id carol -g fqdn:a -h pw", "goes with -m EAP"),
         ("-w -m EAP-TLS -g fqdn:a -c own -h pw", "EAP-TLS has no password"),
         ("-w -m EAP-TLS -g fqdn:a", "expected -c FILES"),
-        ("-w -m EAP-AKA -g fqdn:a -h pw", "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-PEAP"),
+        (
+            "-w -m EAP-AKA -g fqdn:a -h pw",
+            "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP",
+        ),
         ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "only EAP-TLS and EAP-TTLS prove both sides"),
         ("-u -m EAP-TLS -g fqdn:a -c own --aaa-id fqdn:b", "with -u it is this host"),
         ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret", "--radius ADDRESS"),
