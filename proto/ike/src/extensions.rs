@@ -37,6 +37,8 @@ pub struct Extensions {
     /// Each side learns at once that the other has lost its state (RFC 6290): tokens are given, where the endpoint has a secret
     /// for them, and taken. Of IKEv2.
     pub crash_detection: bool,
+    /// The peer is told by which methods it may prove itself (RFC 9593). What it says of that is heeded without. Of IKEv2.
+    pub announce: bool,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
     /// The peer may be a cluster whose members take over from each other (RFC 6311). Of IKEv2.

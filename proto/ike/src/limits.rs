@@ -51,6 +51,9 @@ pub const ANSWER: Duration = Duration::from_secs(30);
 /// Authorities that are named to a peer in one CERTREQ payload, 20 octets each.
 pub const REQUESTED_AUTHORITIES: usize = 16;
 
+/// Announced methods of authentication (RFC 9593) that are kept; ours are some twenty. What comes after them is not looked at.
+pub const AUTH_METHODS: usize = 64;
+
 /// Proofs of one side in IKE_AUTH (RFC 4739).
 pub const PROOFS: usize = 4;
 

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{BadPublicValue, CryptoProvider, SecureRandom};
 use ravelin_eap::{Conversation, Step, Tools};
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, Secret};
@@ -27,8 +28,8 @@ pub enum Question {
     Sign {
         /// With what.
         credential: Arc<Credential>,
-        /// The hashes that the peer announced (RFC 7427 §4), if it knows that.
-        hashes: Option<Vec<u16>>,
+        /// What the peer lets us prove ourselves with.
+        peer: Accepts,
         /// What AUTH covers.
         octets: Vec<u8>,
     },
@@ -113,8 +114,8 @@ impl Question {
     /// The answer. It takes up to some milliseconds, but that of a puzzle, which takes seconds.
     pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {
-            Question::Sign { credential, hashes, octets } => {
-                sign(desk, &credential, |key| credential.prove(key, hashes.as_deref(), &octets))
+            Question::Sign { credential, peer, octets } => {
+                sign(desk, &credential, |key| credential.prove(key, &peer, &octets))
             }
             Question::SignHash { credential, hash } => sign(desk, &credential, |key| credential.prove_bare(key, &hash)),
             Question::Judge { trust, identity, certificates, proof, octets } => {

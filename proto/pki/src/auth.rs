@@ -17,6 +17,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::{HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme};
 use ravelin_types::Identity;
 
+use crate::announce::Accepts;
 use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::ocsp::{Answer, Enquiry};
@@ -26,9 +27,9 @@ use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
 /// RSA signature (RFC 7296 §3.8).
-const RSA: u8 = 1;
+pub(crate) const RSA: u8 = 1;
 /// Digital signature (RFC 7427).
-const DIGITAL: u8 = 14;
+pub(crate) const DIGITAL: u8 = 14;
 /// ECDSA on one curve with one hash (RFC 4754): method, bits of the curve, hash, bytes of a coordinate.
 pub(crate) const ECDSA: [(u8, u16, HashAlg, usize); 3] =
     [(9, 256, HashAlg::Sha256, 32), (10, 384, HashAlg::Sha384, 48), (11, 521, HashAlg::Sha512, 66)];
@@ -39,7 +40,7 @@ const CRL: u8 = 7;
 const OCSP: u8 = 14;
 const RAW_KEY: u8 = 15;
 /// Hash numbers of SIGNATURE_HASH_ALGORITHMS (RFC 7427 §7, RFC 8420 §2).
-const HASHES: [(u16, Option<HashAlg>); 5] = [
+pub(crate) const HASHES: [(u16, Option<HashAlg>); 5] = [
     (2, Some(HashAlg::Sha256)),
     (3, Some(HashAlg::Sha384)),
     (4, Some(HashAlg::Sha512)),
@@ -131,6 +132,8 @@ pub enum Refusal {
     Signature(String),
     /// Our own key does not make any signature that the peer takes.
     NoCommonScheme(KeyKind),
+    /// Nor any of those that it announced (RFC 9593).
+    NotAnnounced(KeyKind),
     /// Nor any that we are asked to make.
     NotAsked(KeyKind, String),
     /// Our own key failed.
@@ -412,42 +415,43 @@ impl Credential {
         }
     }
 
-    /// AUTH over these octets. `hashes` are those that the peer announced; without them it knows no RFC 7427.
+    /// AUTH over these octets, by a method that the peer accepts.
     ///
     /// # Errors
     /// When the key makes no signature that the peer takes, or fails.
-    pub fn prove(&self, key: &dyn PrivateKey, hashes: Option<&[u16]>, octets: &[u8]) -> Result<Proof, Refusal> {
+    pub fn prove(&self, key: &dyn PrivateKey, peer: &Accepts, octets: &[u8]) -> Result<Proof, Refusal> {
         let kind = key.kind();
         let none = match self.restrictions.any() {
             true => Refusal::NotAsked(kind, self.restrictions.words.clone()),
+            false if peer.methods.is_some() => Refusal::NotAnnounced(kind),
             false => Refusal::NoCommonScheme(kind),
         };
         self.restrictions.key(kind).map_err(|_| none.clone())?;
         let sign = |scheme| key.sign(scheme, octets).map_err(|bad| Refusal::Key(bad.to_string()));
-        let Some(hashes) = hashes else {
-            if matches!(kind, KeyKind::Rsa(_)) {
-                // RFC 7296 §3.8 has SHA-1 as the default, which only those get who ask for it.
-                let hash = if self.sha1 { HashAlg::Sha1 } else { HashAlg::Sha256 };
-                let usual = [hash, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1).to_vec();
-                let scheme = usual.into_iter().find(|scheme| self.restrictions.in_auth(*scheme)).ok_or(none)?;
-                return Ok(Proof { method: RSA, data: sign(scheme)? });
-            }
-            let (method, _, hash, len) =
-                ECDSA.iter().find(|(_, bits, ..)| kind == KeyKind::Ecdsa(*bits)).ok_or(none.clone())?;
-            let scheme = Some(SignatureScheme::Ecdsa(*hash)).filter(|scheme| self.restrictions.in_auth(*scheme));
-            let signature = sign(scheme.ok_or(none.clone())?)?;
-            return Ok(Proof { method: *method, data: algorithm::ecdsa_to_raw(&signature, *len).ok_or(none)? });
-        };
-        let scheme = self.restrictions.ordered(self.preferred(kind)).into_iter().find(|scheme| {
-            let number = HASHES.iter().find(|(_, hash)| *hash == scheme.hash()).map(|(number, _)| number);
-            number.is_some_and(|number| hashes.contains(number))
-        });
-        let scheme = scheme.ok_or(none.clone())?;
-        let identifier = algorithm::identifier(scheme);
-        let mut data = vec![u8::try_from(identifier.len()).map_err(|_| none)?];
-        data.extend(identifier);
-        data.extend(sign(scheme)?);
-        Ok(Proof { method: DIGITAL, data })
+        let mut schemes = self.preferred(kind);
+        if peer.methods.is_some() && matches!(kind, KeyKind::Rsa(_)) {
+            // For a peer that says that it takes these and not PSS.
+            schemes.extend([HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1));
+        }
+        if let Some(scheme) = peer.digital(&self.restrictions.ordered(schemes)) {
+            let identifier = algorithm::identifier(scheme);
+            let mut data = vec![u8::try_from(identifier.len()).map_err(|_| none)?];
+            data.extend(identifier);
+            data.extend(sign(scheme)?);
+            return Ok(Proof { method: DIGITAL, data });
+        }
+        if matches!(kind, KeyKind::Rsa(_)) && peer.classic(RSA) {
+            // RFC 7296 §3.8 has SHA-1 as the default, which only those get who ask for it.
+            let hash = if self.sha1 { HashAlg::Sha1 } else { HashAlg::Sha256 };
+            let usual = [hash, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1).to_vec();
+            let scheme = usual.into_iter().find(|scheme| self.restrictions.in_auth(*scheme)).ok_or(none)?;
+            return Ok(Proof { method: RSA, data: sign(scheme)? });
+        }
+        let curve = ECDSA.iter().find(|(method, bits, ..)| kind == KeyKind::Ecdsa(*bits) && peer.classic(*method));
+        let (method, _, hash, len) = curve.ok_or(none.clone())?;
+        let scheme = Some(SignatureScheme::Ecdsa(*hash)).filter(|scheme| self.restrictions.in_auth(*scheme));
+        let signature = sign(scheme.ok_or(none.clone())?)?;
+        Ok(Proof { method: *method, data: algorithm::ecdsa_to_raw(&signature, *len).ok_or(none)? })
     }
 
     /// The schemes of a key, best first: the hash as strong as the curve, PSS before PKCS #1 (RFC 8247 §3.2).
@@ -485,8 +489,14 @@ impl fmt::Display for Refusal {
             Refusal::NoCommonScheme(kind) => {
                 write!(f, "our key ({kind}) makes no signature with a hash that the peer announced")
             }
+            Refusal::NotAnnounced(kind) => {
+                write!(f, "our key ({kind}) makes no signature by a method that the peer announced")
+            }
             Refusal::NotAsked(kind, asked) => {
-                write!(f, "our key ({kind}) makes no signature of `{asked}` with a hash that the peer announced")
+                write!(
+                    f,
+                    "our key ({kind}) makes no signature of `{asked}` by a hash and method that the peer announced"
+                )
             }
             Refusal::Key(what) => write!(f, "our private key does not sign: {what}"),
         }

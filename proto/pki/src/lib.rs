@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod algorithm;
+pub mod announce;
 pub mod auth;
 mod bare;
 mod certificate;

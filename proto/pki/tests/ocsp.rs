@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ravelin_crypto_aws_lc::provider;
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
@@ -281,7 +282,7 @@ fn a_peer_brings_the_answer_about_itself() {
         restrictions: Default::default(),
     };
     let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
-    let proof = credential.prove(&*key, Some(&[2]), b"octets").unwrap();
+    let proof = credential.prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets").unwrap();
     let trust = |revocation| Trust { anchors: [parsed(&scene.ca)].into(), revocation, ..Trust::default() };
     let world = World { now: NOW, crls: &[], answers: &[] };
     let judge = |brought: &[Vec<u8>], revocation| {

@@ -74,6 +74,9 @@ pub struct ExtensionArgs {
     /// Learn at once when the peer crashed and lost its SAs, and let it learn the same of us (RFC 6290)
     #[arg(long)]
     crash_detection: bool,
+    /// Tell the peer by which methods it may prove itself (RFC 9593), so that one with several signatures takes the right one
+    #[arg(long)]
+    announce: bool,
     /// Name of a post-quantum pre-shared key (RFC 8784, RFC 9867) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -126,6 +129,7 @@ impl ExtensionArgs {
             (self.window > 1, "window", "more than one request at a time"),
             (self.resumption, "resumption", "session resumption"),
             (self.crash_detection, "crash-detection", "quick crash detection"),
+            (self.announce, "announce", "an announcement of authentication methods"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
@@ -133,7 +137,7 @@ impl ExtensionArgs {
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, over_time, unique, .. } = self.clone();
         let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
-        let ExtensionArgs { window, cluster, crash_detection, .. } = *self;
+        let ExtensionArgs { window, cluster, crash_detection, announce, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -146,6 +150,7 @@ impl ExtensionArgs {
             redirect,
             resumption,
             crash_detection,
+            announce,
             ppk_id,
             ppk_file,
             ppk_required,
@@ -175,6 +180,7 @@ impl ExtensionSpec {
         line.optional("--window", (self.window > 1).then_some(self.window));
         line.flag("--resumption", self.resumption);
         line.flag("--crash-detection", self.crash_detection);
+        line.flag("--announce", self.announce);
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

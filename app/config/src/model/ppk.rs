@@ -37,6 +37,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         unique: spec.unique,
         resumption: spec.resumption,
         crash_detection: spec.crash_detection,
+        announce: spec.announce,
         redirect: Redirect::new(
             spec.follow.iter().flat_map(|addresses| addresses.ranges()).collect(),
             spec.redirect.clone(),

@@ -56,6 +56,8 @@ pub struct ExtensionSpec {
     pub resumption: bool,
     /// Tokens by which each side shows that it crashed.
     pub crash_detection: bool,
+    /// Whether the peer is told by which methods it may prove itself.
+    pub announce: bool,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.

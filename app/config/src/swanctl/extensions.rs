@@ -46,6 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         resumption: reader.flag("session_resumption").unwrap_or(false),
         // Ours: strongSwan has no tokens.
         crash_detection: reader.flag("crash_detection").unwrap_or(false),
+        // Ours: strongSwan announces no methods.
+        announce: reader.flag("announce").unwrap_or(false),
         ppk_id: reader.value("ppk_id", who::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

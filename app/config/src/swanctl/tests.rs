@@ -409,6 +409,14 @@ fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
         (extensions.window, extensions.cluster, extensions.crash_detection)
     };
     assert_eq!([read(""), read("window = 8")], [(1, false, false), (8, false, false)]);
+    let announce =
+        |text: &str| connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.announce;
+    assert!(!announce("") && announce("announce = yes") && refused("announce = 7").contains("announce"));
+    let text =
+        "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n send-supported-auth-methods=yes\n auto=add\n";
+    let libreswan = super::ipsec_conf::parse((text, Path::new("ipsec.conf")), None);
+    let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+    assert!(contents.connections[0].remote.as_ref().unwrap().extensions.announce);
     assert_eq!([read("cluster = yes"), read("crash_detection = yes")], [(1, true, false), (1, false, true)]);
     assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
 }

@@ -427,6 +427,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("mobike", yes_no(spec.extensions.mobike));
     remote.put("resumption", yes_no(spec.extensions.resumption));
     remote.put("crash-detection", yes_no(spec.extensions.crash_detection));
+    remote.put("announce", yes_no(spec.extensions.announce));
     remote.put("childless", childless_word(spec.extensions.childless));
     if let Some(reauth) = spec.extensions.reauth {
         remote.put("reauth", reauth.as_secs());

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::SignedOctets;
 use ravelin_crypto::{CryptoProvider, PrfAlg};
 use ravelin_eap::Client;
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_types::Secret;
 use ravelin_wire::ike::v2::{Auth, AuthMethod, Id, Payload};
@@ -136,12 +137,12 @@ pub(crate) enum Now<T> {
 }
 
 impl Claim<'_> {
-    /// AUTH, as we make it, or nothing where EAP comes first. `hashes` are those that the peer announced.
-    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, hashes: Option<&[u16]>) -> Now<Option<Payload>> {
+    /// AUTH, as we make it for this peer, or nothing where EAP comes first.
+    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, peer: &Accepts) -> Now<Option<Payload>> {
         match auth {
             LocalAuth::Psk(secret) => Now::Known(Some(self.prove_shared(prf, secret))),
             LocalAuth::Signature(credential) => {
-                Now::Ask(signature::prove(credential, hashes, self.octets(prf).parts().concat()))
+                Now::Ask(signature::prove(credential, peer, self.octets(prf).parts().concat()))
             }
             LocalAuth::Eap(_) => Now::Known(None),
             LocalAuth::Null => Now::Known(Some(Payload::Auth(null::prove(&self.octets(prf), prf, self.sk_p)))),

@@ -5,6 +5,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Proof, Trust};
 use ravelin_types::Identity;
 use ravelin_wire::ike::v2::{Auth, Cert, CertEncoding, CertReq, Payload};
@@ -12,8 +13,8 @@ use ravelin_wire::ike::v2::{Auth, Cert, CertEncoding, CertReq, Payload};
 use crate::question::Question;
 
 /// What to ask for our AUTH.
-pub(super) fn prove(credential: &Arc<Credential>, hashes: Option<&[u16]>, octets: Vec<u8>) -> Question {
-    Question::Sign { credential: credential.clone(), hashes: hashes.map(<[u16]>::to_vec), octets }
+pub(super) fn prove(credential: &Arc<Credential>, peer: &Accepts, octets: Vec<u8>) -> Question {
+    Question::Sign { credential: credential.clone(), peer: peer.clone(), octets }
 }
 
 /// What to ask about the peer's.

@@ -232,7 +232,7 @@ fn a_remote_that_proves_nothing_is_nobody() {
     }
 }
 
-// RFC 5723, RFC 6290, RFC 6311, RFC 7296 §2.3: nothing of it without being asked for, and it is written as it was read.
+// RFC 5723, RFC 6290, RFC 6311, RFC 7296 §2.3, RFC 9593: nothing of it without being asked for, and it is written as it was read.
 #[test]
 fn a_remote_resumes_has_windows_and_tokens_and_may_be_a_cluster() {
     let remote = "ike remote -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
@@ -240,22 +240,24 @@ fn a_remote_resumes_has_windows_and_tokens_and_may_be_a_cluster() {
         Command::AddRemote(spec) => spec,
         other => panic!("{other:?}"),
     };
-    for (flags, resumption, window, cluster, crash_detection) in [
-        ("", false, 1, false, false),
-        ("--resumption", true, 1, false, false),
-        ("--window 8", false, 8, false, false),
-        ("--cluster --window 32", false, 32, true, false),
-        ("--crash-detection", false, 1, false, true),
+    for (flags, resumption, window, cluster, [crash_detection, announce]) in [
+        ("", false, 1, false, [false, false]),
+        ("--resumption", true, 1, false, [false, false]),
+        ("--window 8", false, 8, false, [false, false]),
+        ("--cluster --window 32", false, 32, true, [false, false]),
+        ("--crash-detection", false, 1, false, [true, false]),
+        ("--announce", false, 1, false, [false, true]),
     ] {
         let spec = read(&format!("{remote} {flags}"));
         let again = read(&spec.line().to_string());
         for spec in [spec, again] {
             let extensions = &spec.extensions;
             assert_eq!(
-                (extensions.resumption, extensions.window, extensions.cluster, extensions.crash_detection),
-                (resumption, window, cluster, crash_detection),
+                (extensions.resumption, extensions.window, extensions.cluster),
+                (resumption, window, cluster),
                 "{flags}"
             );
+            assert_eq!([extensions.crash_detection, extensions.announce], [crash_detection, announce], "{flags}");
         }
     }
     for window in ["0", "33", "many"] {
@@ -263,7 +265,7 @@ fn a_remote_resumes_has_windows_and_tokens_and_may_be_a_cluster() {
         assert_eq!(place.as_deref(), Some(window), "{said}");
     }
     let old = "ike remote -z 1 -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
-    for flags in ["--resumption", "--window 2", "--cluster", "--crash-detection"] {
+    for flags in ["--resumption", "--window 2", "--cluster", "--crash-detection", "--announce"] {
         let (_, said) = bad(&format!("{old} {flags}"));
         assert!(said.contains("IKEv2"), "{flags}: {said}");
     }

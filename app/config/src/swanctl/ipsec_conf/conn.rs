@@ -38,6 +38,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "enable-tcp" => Connection("tcp"),
         "tcp-remoteport" => Connection("tcp_port"),
         "session-resumption" => Connection("session_resumption"),
+        "send-supported-auth-methods" => Connection("announce"),
         "fragmentation" => Connection("fragmentation"),
         "dpdtimeout" => Connection("dpd_timeout"),
         "ikedscp" => Connection("dscp"),

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::identity::IdType;
 use ravelin_types::transform::KeMethod;
-use ravelin_wire::ike::v2::{AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType, TsType};
+use ravelin_wire::ike::v2::{
+    Announcement, AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType, TsType,
+};
 
 use super::sa::protocol;
 use crate::field::{Secrecy, Value};
@@ -110,6 +112,18 @@ pub(super) fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
             let text = format!("Hash Algorithms - {}", names.join(", "));
             (text, ("isakmp.notify.data.signature_hash_algorithms", numbers))
         }
+        (NotifyType::SUPPORTED_AUTH_METHODS, _) => match Announcement::parse_all(data).collect::<Result<Vec<_>, _>>() {
+            Ok(all) => {
+                let names: Vec<String> = all.iter().map(announced).collect();
+                let text = format!("Authentication Methods - {}", names.join(", "));
+                let numbers = all.iter().map(|one| u64::from(one.method.0)).collect();
+                (text, ("isakmp.notify.data.supported_auth_methods", numbers))
+            }
+            Err(malformed) => {
+                scope.problem(malformed.reason);
+                ("Notification Data".into(), ("", Vec::new()))
+            }
+        },
         (NotifyType::AUTH_LIFETIME, [_, _, _, _]) => {
             let seconds = attribute::number(data);
             let text = format!("Authentication Lifetime - {seconds} seconds");
@@ -122,6 +136,17 @@ pub(super) fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
         scope.bits(parts.0, number);
     }
     Some(())
+}
+
+/// An announcement (RFC 9593 §3.2).
+fn announced(one: &Announcement<'_>) -> String {
+    let algorithm: String = one.algorithm().iter().map(|byte| format!("{byte:02x}")).collect();
+    match (one.link(), algorithm.is_empty()) {
+        (0, true) => one.method.to_string(),
+        (0, false) => format!("{} {algorithm}", one.method),
+        (link, true) => format!("{} for authority {link}", one.method),
+        (link, false) => format!("{} {algorithm} for authority {link}", one.method),
+    }
 }
 
 /// RFC 7427 §7 and its registry.

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use ravelin_ike::{OpId, Question};
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_pki::{Certificate, Demand};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -175,7 +176,8 @@ fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
         sha1: false,
         restrictions: Default::default(),
     };
-    let proof = credential.prove(&*key, Some(&[2]), b"octets").expect("a signature");
+    let proof =
+        credential.prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets").expect("a signature");
     let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
     let trust = Trust { anchors: anchors.into(), revocation, ..Trust::default() };
     Question::Judge {

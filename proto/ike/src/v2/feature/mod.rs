@@ -1,5 +1,6 @@
 //! Extensions carried by notifies or payloads of their own, one file each.
 
+pub(crate) mod auth_methods;
 pub(crate) mod childless;
 pub(crate) mod configuration;
 pub(crate) mod cookie;

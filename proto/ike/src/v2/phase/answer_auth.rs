@@ -37,6 +37,7 @@ use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
 use crate::v2::exchange::create_child::keymat;
 use crate::v2::exchange::ticket::Ticket;
+use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
@@ -147,7 +148,7 @@ impl InitAnswered {
             let head = vec![Payload::IdR(request.id.clone()), claim.prove_resumed(self.init.algs.prf)];
             return self.establish(ends, request, head, core);
         }
-        match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.hashes.as_deref()) {
+        match claim.prove(self.init.algs.prf, &request.remote.local_auth, &self.init.accepts) {
             Now::Known(auth) => {
                 let head = request.head(auth);
                 self.establish(ends, request, head, core)
@@ -165,7 +166,7 @@ impl InitAnswered {
     fn is_due(&self, exchange: ExchangeType) -> bool {
         let additional = self.init.done < self.init.additional.len();
         match exchange {
-            ExchangeType::IKE_INTERMEDIATE => additional || matches!(self.init.ppks, Ppking::Due),
+            ExchangeType::IKE_INTERMEDIATE => additional || matches!(self.init.ppks, Ppking::Due) || self.init.list_due,
             ExchangeType::IKE_AUTH => !additional,
             _ => false,
         }
@@ -235,6 +236,10 @@ impl InitAnswered {
             return Err(Error::Authentication(refusal));
         };
         childless::admit(remote, left_out)?;
+        if let Said::List(methods) = auth_methods::read(&payloads)? {
+            self.init.accepts.methods = Some(methods);
+            auth_methods::admit(remote, &self.init.accepts)?;
+        }
         if by_eap {
             ppk::admit_eap(remote, &self.init.ppks)?;
             let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());

@@ -16,6 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
+use ravelin_pki::announce::Accepts;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::{PrfId, Transform};
@@ -40,12 +41,12 @@ use crate::limits;
 use crate::nat::Nat;
 use crate::negotiate::{self, Agreed};
 use crate::sa_table::InitKey;
-use crate::sealed::Sealed;
+use crate::sealed::{LARGE, Sealed};
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
-use crate::v2::feature::{childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes};
+use crate::v2::feature::{auth_methods, childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
 
@@ -361,6 +362,8 @@ fn build(
     if let Some(remote) = candidates.first() {
         answer.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
     }
+    let list = auth_methods::notify(candidates.iter().map(|remote| &**remote), &core.crypto);
+    let list_due = put_list(list, &mut answer, intermediate::supported(payloads))?;
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
     let init = InitExchange {
         suite: agreed.suite,
@@ -371,7 +374,8 @@ fn build(
         nonce_r,
         request: datagram.data.to_vec(),
         response,
-        hashes,
+        accepts: Accepts { hashes, methods: None },
+        list_due,
         resumed: None,
         additional: agreed.additional.clone(),
         done: 0,
@@ -387,6 +391,23 @@ fn build(
         rounds: 0,
     };
     Ok(Built { ends, init, candidates })
+}
+
+/// Adds the list of methods by which the peer may prove itself. Where the message would not be one that passes everywhere, that
+/// it comes in IKE_INTERMEDIATE, if both do that (RFC 9593 §3.1): whether it does.
+fn put_list(list: Option<Payload>, answer: &mut Vec<Payload>, intermediate: bool) -> Result<bool, Error> {
+    let Some(list) = list else { return Ok(false) };
+    answer.push(list);
+    if !intermediate || Header::LEN + Chain::new(&*answer)?.bytes().len() <= LARGE {
+        return Ok(false);
+    }
+    answer.pop();
+    answer.push(auth_methods::later());
+    let said = NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED;
+    if !answer.iter().any(|payload| matches!(payload, Payload::Notify(notify) if notify.kind == said)) {
+        answer.push(intermediate::notify());
+    }
+    Ok(true)
 }
 
 /// `HDR(A,0), N(COOKIE), [N(PUZZLE)]`

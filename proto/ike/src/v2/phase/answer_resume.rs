@@ -14,6 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
+use ravelin_pki::announce::Accepts;
 use ravelin_types::{IkeSpi, Way};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Chain, Id, Nonce, NotifyType, Payload, emit};
@@ -70,7 +71,8 @@ pub(super) fn build(
         nonce_r,
         request: datagram.data.to_vec(),
         response,
-        hashes: None,
+        accepts: Accepts::default(),
+        list_due: false,
         resumed: Some(Box::new(session)),
         additional: Vec::new(),
         done: 0,

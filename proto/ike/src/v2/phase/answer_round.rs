@@ -127,7 +127,7 @@ impl EapAnswered {
         self.request.id = Id::new(self.request.remote.local_id.clone());
         let init = &self.phase.init;
         let claim = init.responder(&self.request.id);
-        match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.hashes.as_deref()) {
+        match claim.prove(init.algs.prf, &self.request.remote.local_auth, &init.accepts) {
             Now::Known(auth) => self.prove(ends, auth, reply, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignReply(self, reply), core)),
         }

@@ -48,8 +48,8 @@ use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{
-    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth, ppk,
-    window_size,
+    auth_methods, childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth,
+    ppk, window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -101,7 +101,7 @@ pub(crate) fn request(
     let left_out = childless::leaves_out(&remote, init.childless, !wants.is_empty());
     // What was mixed into the keys of an IKE SA that is resumed is in them.
     let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, &init.ppks) };
-    let able = multiple_auth::admit(&remote, init.multiple);
+    let able = multiple_auth::admit(&remote, init.multiple).and(auth_methods::admit(&remote, &init.accepts));
     let (ppk, left_out) = match able.and(chosen).and_then(|ppk| Ok((ppk, left_out?))) {
         Ok(chosen) => chosen,
         Err(error) => {
@@ -172,7 +172,7 @@ impl Unsigned {
         if let Some(plain) = self.plain_first() {
             claim.sk_p = &plain.sk_pi;
         }
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.hashes.as_deref()) {
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, &self.init.accepts) {
             Now::Known(auth) => self.proven(ends, auth, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(self)), core)),
         }
@@ -209,6 +209,7 @@ impl Unsigned {
             payloads.extend(remote.local_auth.certificates());
             payloads.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
             payloads.extend(eap::only(&remote));
+            payloads.extend(auth_methods::notify(core::iter::once(&*remote), &core.crypto));
         }
         payloads.extend(remote.asked_for().map(|id| Payload::IdR(Id::new(id.clone()))));
         payloads.extend(multiple_auth::offer(&remote));

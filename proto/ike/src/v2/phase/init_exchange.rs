@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
+use ravelin_pki::announce::Accepts;
 use ravelin_types::Secret;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
@@ -28,8 +29,10 @@ pub(crate) struct InitExchange {
     pub(crate) request: Vec<u8>,
     /// Its response.
     pub(crate) response: Vec<u8>,
-    /// The hashes that the peer verifies in signatures (RFC 7427 §4).
-    pub(crate) hashes: Option<Vec<u16>>,
+    /// What the peer lets us prove ourselves with, as far as it says so (RFC 7427 §4, RFC 9593).
+    pub(crate) accepts: Accepts,
+    /// Whether the responder's list of that comes in IKE_INTERMEDIATE, and has not come yet (RFC 9593 §3.1).
+    pub(crate) list_due: bool,
     /// What is resumed (RFC 5723).
     pub(crate) resumed: Option<Box<Session>>,
     /// The additional key exchange methods that were agreed on, and how many are done.

@@ -1,11 +1,13 @@
-//! IKE_INTERMEDIATE: one additional key exchange each, and then a post-quantum pre-shared key, between IKE_SA_INIT and IKE_AUTH,
-//! from either side.
+//! IKE_INTERMEDIATE: one additional key exchange each, then a post-quantum pre-shared key, and what was too long for IKE_SA_INIT,
+//! between that and IKE_AUTH, from either side.
 //!
 //! ```text
 //!   HDR, SK {KEi(n)}  -->
 //!                     <--  HDR, SK {KEr(n)}          both go on with the keys that come of it
 //!   HDR, SK {N(PPK_IDENTITY_KEY)}  -->
 //!                     <--  HDR, SK {[N(PPK_IDENTITY)]}   the same (`feature/ppk_intermediate.rs`)
+//!   HDR, SK {}  -->
+//!                     <--  HDR, SK {N(SUPPORTED_AUTH_METHODS)}   where it did not fit elsewhere (`feature/auth_methods.rs`)
 //! ```
 //! Whoever does not finish what was agreed on in IKE_SA_INIT gets no IKE_AUTH through: its message ID and its keys are
 //! others. Everything is bound to AUTH (`feature/intermediate.rs`).
@@ -36,6 +38,7 @@ use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
+use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{intermediate, ppk, ppk_intermediate};
 use crate::v2::message::{Payloads, Protection, Whole};
@@ -58,6 +61,8 @@ enum Step {
     Ke(KeMethod, Box<dyn KePrivate>),
     /// The post-quantum pre-shared key.
     Ppk(Ppk),
+    /// What the responder lets us prove ourselves with (RFC 9593).
+    List,
 }
 
 /// What an exchange brings into the keys.
@@ -83,14 +88,17 @@ pub(crate) fn go_on(
             alg.map(|alg| Step::Ke(method, alg.generate(&mut *core.rng)))
         }
         (None, Some(own)) => Ok(Step::Ppk(own.clone())),
+        (None, None) if init.list_due => Ok(Step::List),
         (None, None) => return auth::request(ends, remote, wants, init, core),
     };
     let request = step.and_then(|step| {
         let content = match &step {
-            Step::Ke(method, ke) => Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }),
-            Step::Ppk(own) => ppk_intermediate::name(own, &init, ends.spis()),
+            Step::Ke(method, ke) => Some(Payload::Ke(Ke { method: *method, data: ke.public().to_vec() })),
+            Step::Ppk(own) => Some(ppk_intermediate::name(own, &init, ends.spis())),
+            // RFC 9593 §3.1: an empty request.
+            Step::List => None,
         };
-        let chain = Chain::new(&[content])?;
+        let chain = Chain::new(content.as_slice())?;
         let header = ends.header(ExchangeType::IKE_INTERMEDIATE, false, init.next_id);
         let head = intermediate::head(&header, &chain);
         init.int_auth.absorb(true, init.algs.prf, &init.keys.sk_pi, &head, chain.bytes());
@@ -140,9 +148,15 @@ impl IntermediateRequested {
         let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
         match payloads.and_then(|payloads| self.accept(&payloads)) {
-            Ok(gain) => {
-                let IntermediateRequested { remote, wants, mut init, .. } = *self;
-                match init.advance([gain], &ends, true) {
+            Ok((gain, said)) => {
+                let IntermediateRequested { remote, wants, mut init, step, .. } = *self;
+                if let Said::List(methods) = said {
+                    init.accepts.methods = Some(methods);
+                    init.list_due = false;
+                }
+                // Asked for once: whoever does not say it then does not say it.
+                init.list_due &= !matches!(step, Step::List);
+                match init.advance(gain, &ends, true) {
                     Ok(_) => go_on(ends, remote, wants, init, core),
                     Err(error) => {
                         core.failed(error.failure(ends.place(&remote.name, "IKE_INTERMEDIATE", None)));
@@ -157,20 +171,22 @@ impl IntermediateRequested {
         }
     }
 
-    fn accept(&self, payloads: &Payloads) -> Result<Gain, Error> {
+    fn accept(&self, payloads: &Payloads) -> Result<(Option<Gain>, Said), Error> {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
-        match &self.step {
+        let gain = match &self.step {
             Step::Ke(method, own) => {
                 let ke = payloads.ke()?;
                 if ke.method != *method {
                     return Err(Error::Violation("a key exchange value of another method"));
                 }
-                own.agree(&ke.data).map(Gain::Shared).map_err(|_| Error::BadPublicValue)
+                Some(own.agree(&ke.data).map(Gain::Shared).map_err(|_| Error::BadPublicValue)?)
             }
-            Step::Ppk(own) => ppk_intermediate::taken(&self.remote, own, payloads).map(Gain::Ppk),
-        }
+            Step::Ppk(own) => Some(Gain::Ppk(ppk_intermediate::taken(&self.remote, own, payloads)?)),
+            Step::List => None,
+        };
+        Ok((gain, auth_methods::read(payloads)?))
     }
 
     pub(crate) fn timer(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
@@ -272,7 +288,7 @@ impl InitAnswered {
 
     /// `HDR, SK {[KEi(n)], [N(PPK_IDENTITY_KEY), ...]}`, opened: what the answer holds, and what comes into the keys.
     pub(crate) fn exchange(
-        &self,
+        &mut self,
         payloads: &Payloads,
         ends: &Ends,
         core: &mut Core,
@@ -298,6 +314,12 @@ impl InitAnswered {
             }
             answer.extend(found.as_ref().map(ppk::identity));
             gains.push(Gain::Ppk(found));
+        }
+        // RFC 9593 §3.1: in the last of these exchanges, as far as we know which that is.
+        let last = self.init.done + usize::from(method.is_some()) >= self.init.additional.len();
+        if self.init.list_due && last {
+            answer.extend(auth_methods::notify(self.candidates.iter().map(|remote| &**remote), &core.crypto));
+            self.init.list_due = false;
         }
         Ok((answer, gains))
     }

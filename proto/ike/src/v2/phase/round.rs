@@ -84,7 +84,7 @@ impl AuthRequested {
             return self.say(ends, &[Payload::IdI(own)], core);
         }
         let claim = self.init.initiator(&own);
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.hashes.as_deref()) {
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, &self.init.accepts) {
             Now::Known(auth) => self.prove_round(ends, auth, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRound(self), core)),
         }

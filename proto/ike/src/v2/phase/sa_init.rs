@@ -21,6 +21,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
+use ravelin_pki::announce::Accepts;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::transform::{KeMethod, PrfId, Transform};
@@ -31,7 +32,7 @@ use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyTyp
 use super::Phase;
 use super::init_exchange::InitExchange;
 use super::{intermediate as intermediate_phase, opening};
-use crate::config::Remote;
+use crate::config::{LocalAuth, Remote};
 use crate::context::Core;
 use crate::error::{Error, Place};
 use crate::gateways;
@@ -43,6 +44,7 @@ use crate::negotiate;
 use crate::output::OpId;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
+use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
@@ -89,6 +91,19 @@ enum Source {
 }
 
 impl Source {
+    /// Whether we say that we do IKE_INTERMEDIATE. RFC 9370 §2.2.1: additional key exchanges take it; RFC 9867 §3.1: post-quantum
+    /// pre-shared keys that are named there do; RFC 9593 §3.1: and so does what is too long for IKE_SA_INIT.
+    fn offers_intermediate(&self, remote: &Remote) -> bool {
+        match self {
+            Source::Exchange { offers, .. } => {
+                negotiate::lists_additional(offers)
+                    || ppk_intermediate::offer(remote).is_some()
+                    || remote.extensions.announce
+            }
+            Source::Ticket(_) => false,
+        }
+    }
+
     /// A key exchange by the first method of the offer.
     fn exchange(remote: &Remote, core: &mut Core) -> Result<Self, Error> {
         let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
@@ -257,11 +272,10 @@ fn init_message(
         payloads.push(fragmentation::notify());
     }
     payloads.extend(redirect::announce(remote));
-    if let Source::Exchange { offers, .. } = source {
+    if let Source::Exchange { .. } = source {
         payloads.extend(signature_hashes::notify(core::iter::once(remote)));
         let in_intermediate = ppk_intermediate::offer(remote);
-        // RFC 9370 §2.2.1: additional key exchanges take IKE_INTERMEDIATE; RFC 9867 §3.1: and so does this.
-        if negotiate::lists_additional(offers) || in_intermediate.is_some() {
+        if source.offers_intermediate(remote) {
             payloads.push(intermediate::notify());
         }
         payloads.extend(ppk::offer(remote).into_iter().chain(in_intermediate));
@@ -524,6 +538,13 @@ impl InitRequested {
             ends.local.set_port(NAT_PORT);
             ends.peer.set_port(NAT_PORT);
         }
+        let said = auth_methods::read(payloads)?;
+        // RFC 9593 §3.1: for a list alone nobody need begin an exchange, and only who signs has a choice to make by it.
+        let signs = self.remote.own_proofs().any(|auth| matches!(auth, LocalAuth::Signature(_)));
+        let comes = self.source.offers_intermediate(&self.remote) && intermediate::supported(payloads);
+        let list_due = matches!(said, Said::Later) && comes && signs;
+        let methods = if let Said::List(methods) = said { Some(methods) } else { None };
+        let accepts = Accepts { hashes: signature_hashes::read(payloads), methods };
         // RFC 8019 §7.2.3: of Nr and SPIr.
         let text = [&nonce_r[..], &spi_r.0.to_be_bytes()].concat();
         let exchange = InitExchange {
@@ -536,7 +557,8 @@ impl InitRequested {
             nonce_r,
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
-            hashes: signature_hashes::read(payloads),
+            accepts,
+            list_due,
             resumed: match &self.source {
                 Source::Exchange { .. } => None,
                 Source::Ticket(held) => Some(Box::new(held.session.clone())),

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod algorithms;
+mod auth_methods;
 mod childless;
 mod cluster;
 mod collisions;

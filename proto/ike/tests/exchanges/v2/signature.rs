@@ -8,6 +8,7 @@ use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Event, Input, Question, limits};
 use ravelin_ike::{Ppk, PpkIn, Ppks};
 use ravelin_pki::Crl;
+use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Proof, Trust};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
@@ -351,9 +352,9 @@ fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
             for host in [&mut lab.a, &mut lab.b] {
                 while let Some((op, mut question)) = host.asked.pop_front() {
                     match &mut question {
-                        Question::Sign { hashes, .. } => {
-                            assert_eq!(hashes.as_deref(), Some(&[2, 3, 4, 5][..]));
-                            *hashes = None;
+                        Question::Sign { peer, .. } => {
+                            assert_eq!(peer.hashes.as_deref(), Some(&[2, 3, 4, 5][..]));
+                            peer.hashes = None;
                         }
                         Question::SignHash { .. } => panic!("a question of IKEv1"),
                         Question::Judge { proof, .. } => assert_eq!(proof.method, method),
@@ -375,7 +376,7 @@ fn a_peer_without_rfc_7427_gets_the_methods_of_old() {
     // Ed25519 has no such method.
     let papers = Papers2::new(Kind::Ed25519);
     let key = provider().signatures.unwrap().private_key(&papers.a.pkcs8).unwrap();
-    let refusal = credential(&papers.a, &[]).prove(&*key, None, b"octets").unwrap_err();
+    let refusal = credential(&papers.a, &[]).prove(&*key, &Accepts::default(), b"octets").unwrap_err();
     assert!(refusal.to_string().contains("our key (Ed25519) makes no signature"), "{refusal}");
 }
 

@@ -20,6 +20,7 @@
 //! first input in `tests/fuzz/corpus`.
 //! Read RFC 7296 §3.2 and §2.5 before changing this file.
 
+mod announcement;
 mod auth;
 mod cert;
 mod chain;
@@ -50,6 +51,7 @@ use super::{Body, PayloadKind};
 
 pub use super::chain::Chain;
 pub use super::spi::AnySpi;
+pub use announcement::Announcement;
 pub use auth::Auth;
 pub use cert::{Cert, CertReq};
 pub use chain::parse_chain;
