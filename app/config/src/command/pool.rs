@@ -11,7 +11,7 @@ use ravelin_types::Identity;
 use super::{Command, Conflict};
 use crate::spec::{PoolSpec, Which};
 use crate::swanctl::pools;
-use crate::value::{BadValue, identity, name};
+use crate::value::{self, BadValue, identity, name};
 
 /// The flags of `ike pool`.
 #[derive(Clone, Debug, Args)]
@@ -31,6 +31,11 @@ pub struct PoolArgs {
     /// A domain that the DNS servers are for (RFC 8598)
     #[arg(long, value_name = "NAME", value_parser = domain)]
     domain: Vec<Attribute>,
+    /// An encrypted DNS resolver that peers are told of (RFC 9464): its name, its addresses and how it is spoken to, as
+    /// "dns.example.org 10.1.0.53 alpn=dot port=8530", "dns.example.org 10.1.0.53 alpn=h2 dohpath=/q{?dns}"; priority=2 for one that
+    /// is tried later, sha256=HEX for the digest of its key
+    #[arg(long, value_name = "RESOLVER", value_parser = encrypted_dns)]
+    encrypted_dns: Vec<Resolver>,
     /// A network behind us that peers are told of
     #[arg(long, value_name = "NETWORK", value_parser = subnet)]
     subnet: Vec<Attribute>,
@@ -58,6 +63,14 @@ fn fixed(text: &str) -> Result<(Identity, IpAddr), BadValue> {
 
 fn dns(text: &str) -> Result<Attribute, BadValue> {
     pools::host(text, CfgAttributeType::dns).map_err(BadValue::new)
+}
+
+/// The attributes of one, which clap would take for several values as they are.
+#[derive(Clone, Debug)]
+struct Resolver(Vec<Attribute>);
+
+fn encrypted_dns(text: &str) -> Result<Resolver, BadValue> {
+    value::encrypted_dns::parse(text).map(Resolver).map_err(BadValue::new)
 }
 
 fn domain(text: &str) -> Result<Attribute, BadValue> {
@@ -91,7 +104,14 @@ impl PoolArgs {
                 return Err(Conflict::at(('\0', "fixed"), format!("{address} is fixed for two identities")));
             }
         }
-        let attributes = [&self.dns, &self.domain, &self.subnet].into_iter().flatten().cloned().collect();
+        let plain = [&self.dns, &self.domain, &self.subnet].into_iter().flatten();
+        let mut attributes: Vec<Attribute> = plain.cloned().collect();
+        for attribute in self.encrypted_dns.iter().flat_map(|resolver| &resolver.0) {
+            // A digest is said again with each address of its resolver.
+            if !attributes.contains(attribute) {
+                attributes.push(attribute.clone());
+            }
+        }
         let pool = Pool { name, addresses, fixed: self.fixed.clone(), attributes };
         Ok(Command::AddPool(Box::new(PoolSpec { pool, base, loaded: false })))
     }

@@ -24,6 +24,7 @@ use crate::spec::{
     XauthSpec,
 };
 use crate::value::algorithm::{Esn, encr_name, integ_name, ke_name, prf_name};
+use crate::value::encrypted_dns::Written;
 use crate::value::identity;
 use crate::value::if_id;
 use crate::value::key::KeySource;
@@ -312,6 +313,13 @@ pub fn pool_line(pool: &Pool) -> Line {
             CfgValue::Address(address) => line.value("--dns", address),
             CfgValue::Subnet(address, length) => line.value("--subnet", format_args!("{address}/{length}")),
             CfgValue::Domain(name) => line.value("--domain", name),
+            CfgValue::EncryptedDns(resolver) => {
+                let digest = pool.attributes.iter().find_map(|attribute| match &attribute.value {
+                    CfgValue::DnsDigest(digest) if digest.name == resolver.name => Some(&digest.digest[..]),
+                    _ => None,
+                });
+                line.value("--encrypted-dns", Written { resolver, digest });
+            }
             // No flag makes another one.
             _ => {}
         }

@@ -10,7 +10,7 @@ use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use super::reader::{Problems, Reader};
 use super::tree::{Named, Setting};
 use crate::spec::PoolSpec;
-use crate::value::name;
+use crate::value::{encrypted_dns, name};
 
 /// strongSwan's attributes of its own and of Cisco's Unity, which its clients know.
 const INTERNAL_IP4_SERVER: CfgAttributeType = CfgAttributeType(23456);
@@ -85,13 +85,18 @@ fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::remark::Remark>
         "netmask" => items.iter().map(|item| host(item, |_| CfgAttributeType::INTERNAL_IP4_NETMASK)).collect(),
         "server" => items.iter().map(|item| host(item, server)).collect(),
         "subnet" => items.iter().map(|item| subnet(item)).collect(),
+        // Ours: strongSwan has no words for it.
+        "encrypted_dns" => {
+            let all: Result<Vec<_>, String> = items.iter().map(|item| encrypted_dns::parse(item)).collect();
+            all.map(|all| all.into_iter().flatten().collect())
+        }
         "split_include" => unity(UNITY_SPLIT_INCLUDE, &items).map(|it| vec![it]),
         "split_exclude" => unity(UNITY_LOCAL_LAN, &items).map(|it| vec![it]),
         other => match other.parse::<u16>().ok().filter(|kind| (1..0x8000).contains(kind)) {
             Some(kind) => items.iter().map(|item| numbered(CfgAttributeType(kind), item)).collect(),
             None => Err(format!(
-                "unknown option: {other}; expected addrs, dns, nbns, dhcp, netmask, server, subnet, split_include, \
-                 split_exclude, or the number of an attribute"
+                "unknown option: {other}; expected addrs, dns, nbns, dhcp, netmask, server, subnet, encrypted_dns, \
+                 split_include, split_exclude, or the number of an attribute"
             )),
         },
     };

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod algorithm;
 pub mod eap;
+pub mod encrypted_dns;
 pub mod identity;
 pub mod if_id;
 pub mod key;

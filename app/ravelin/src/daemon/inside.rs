@@ -24,10 +24,11 @@ impl Grants {
         self.all.iter().any(|(_, grant)| grant.addresses.contains(&address))
     }
 
-    /// The DNS servers that a remote named.
-    pub(super) fn servers_of(&self, remote: &str) -> Vec<IpAddr> {
-        let of = self.all.iter().filter(|(name, _)| name == remote);
-        of.flat_map(|(_, grant)| grant.dns()).collect()
+    /// What a remote says about names.
+    pub(super) fn names_of(&self, remote: &str) -> Names {
+        let mut names = Names::default();
+        self.all.iter().filter(|(name, _)| name == remote).for_each(|(_, grant)| names.add(grant));
+        names
     }
 }
 
@@ -65,8 +66,7 @@ impl<P: Plane> Core<P> {
         let mut wanted = Wanted::default();
         for (_, grant) in &self.grants.all {
             wanted.inside.addresses.extend(&grant.addresses);
-            wanted.names.servers.extend(grant.dns());
-            wanted.names.domains.extend(grant.domains().map(str::to_owned));
+            wanted.names.add(grant);
         }
         for view in self.endpoint.ike_sas().iter().filter(|view| !view.inside.0.is_empty()) {
             for child in &view.children {

@@ -4,15 +4,22 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
+
+use ravelin_config::value::encrypted_dns::Written;
+use ravelin_ike::address::{Grant, SvcParams};
 
 /// What peers say about names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// DNS servers, reached through tunnels.
     pub servers: BTreeSet<IpAddr>,
+    /// Encrypted ones in words (RFC 9464), in the order in which they are to be tried.
+    pub encrypted: Vec<String>,
+    /// Those of them that speak DNS over TLS: where, and the name in their certificates.
+    pub over_tls: Vec<(SocketAddr, String)>,
     /// The domains that they are for; none: all names (RFC 8598 §5).
     pub domains: BTreeSet<String>,
 }
@@ -31,6 +38,33 @@ pub enum Way {
 pub struct Resolver {
     way: Way,
     now: Option<Names>,
+}
+
+/// The port of DNS over TLS (RFC 7858 §3.1).
+const TLS_PORT: u16 = 853;
+
+impl Names {
+    /// Adds what a peer says.
+    pub fn add(&mut self, grant: &Grant) {
+        self.servers.extend(grant.dns());
+        self.domains.extend(grant.domains().map(str::to_owned));
+        for (resolver, digest) in grant.encrypted_dns() {
+            self.encrypted.push(Written { resolver, digest }.to_string());
+            let params = SvcParams::parse(&resolver.parameters).unwrap_or_default();
+            if params.alpn.iter().any(|protocol| protocol == "dot") {
+                let at = |address: &IpAddr| SocketAddr::new(*address, params.port.unwrap_or(TLS_PORT));
+                self.over_tls.extend(resolver.addresses.iter().map(|address| (at(address), resolver.name.clone())));
+            }
+        }
+    }
+
+    /// What `resolvectl dns` gets. RFC 9464 §4: an encrypted one comes before one that is not.
+    fn for_resolved(&self) -> Vec<String> {
+        match self.over_tls.is_empty() {
+            true => self.servers.iter().map(ToString::to_string).collect(),
+            false => self.over_tls.iter().map(|(at, name)| format!("{at}#{name}")).collect(),
+        }
+    }
 }
 
 impl Way {
@@ -54,15 +88,21 @@ impl Resolver {
         if self.now.as_ref() == Some(names) {
             return Ok(());
         }
-        let first = self.now.replace(names.clone()).is_none();
+        let old = self.now.replace(names.clone());
+        let was_encrypted = old.as_ref().is_some_and(|old| !old.over_tls.is_empty());
+        let servers = names.for_resolved();
         match &self.way {
             Way::File(path) => replace(path, &text(names)).map_err(|error| format!("{}: {error}", path.display())),
             // Nothing was ever said.
-            Way::Resolvectl if first && names.servers.is_empty() => Ok(()),
-            Way::Resolvectl if names.servers.is_empty() => resolvectl(["revert", device]),
+            Way::Resolvectl if old.is_none() && servers.is_empty() => Ok(()),
+            Way::Resolvectl if servers.is_empty() => resolvectl(["revert", device]),
             Way::Resolvectl => {
-                let servers = names.servers.iter().map(ToString::to_string);
                 resolvectl(["dns".to_owned(), device.to_owned()].into_iter().chain(servers))?;
+                let encrypted = !names.over_tls.is_empty();
+                if encrypted != was_encrypted {
+                    // Not in the clear when that fails, either.
+                    resolvectl(["dnsovertls", device, if encrypted { "yes" } else { "no" }])?;
+                }
                 let domains = names.domains.iter().map(|name| format!("~{name}"));
                 let all = names.domains.is_empty().then(|| "~.".to_owned());
                 resolvectl(["domain".to_owned(), device.to_owned()].into_iter().chain(domains).chain(all))
@@ -83,6 +123,8 @@ fn text(names: &Names) -> String {
     if !names.domains.is_empty() {
         text.push_str(&format!("search {}\n", names.domains.iter().cloned().collect::<Vec<_>>().join(" ")));
     }
+    // The form has no word for them; who reads this finds them as `ike pool --encrypted-dns` has them.
+    names.encrypted.iter().for_each(|resolver| text.push_str(&format!("# encrypted {resolver}\n")));
     names.servers.iter().for_each(|server| text.push_str(&format!("nameserver {server}\n")));
     text
 }
@@ -108,10 +150,14 @@ mod tests {
         let names = Names {
             servers: ["10.1.0.53".parse().unwrap(), "2001:db8::53".parse().unwrap()].into(),
             domains: ["corp.example".to_owned()].into(),
+            encrypted: vec!["dns.corp.example 10.1.0.54 alpn=dot".to_owned()],
+            over_tls: vec![("10.1.0.54:853".parse().unwrap(), "dns.corp.example".to_owned())],
         };
+        assert_eq!(names.for_resolved(), ["10.1.0.54:853#dns.corp.example"]);
+        assert_eq!(Names { over_tls: vec![], ..names.clone() }.for_resolved(), ["10.1.0.53", "2001:db8::53"]);
         resolver.set("lo", &names).unwrap();
         let read = || std::fs::read_to_string(&path).unwrap();
-        assert!(read().ends_with("search corp.example\nnameserver 10.1.0.53\nnameserver 2001:db8::53\n"));
+        assert!(read().ends_with("search corp.example\n# encrypted dns.corp.example 10.1.0.54 alpn=dot\nnameserver 10.1.0.53\nnameserver 2001:db8::53\n"));
         resolver.set("lo", &Names::default()).unwrap();
         assert_eq!(read().lines().count(), 1);
         std::fs::remove_dir_all(&folder).unwrap();

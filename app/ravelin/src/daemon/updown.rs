@@ -19,6 +19,7 @@ use ravelin_types::{Carrier, Spi};
 
 use super::core::Core;
 use super::plane::Plane;
+use super::resolver::Names;
 use super::script::{Environment, Job, Runner, harmless};
 use super::vici::names;
 
@@ -128,7 +129,7 @@ impl<P: Plane> Core<P> {
             device: device.as_deref().unwrap_or("unknown"),
             reqid: self.plane.reqid(policy),
             logs_in,
-            servers: &self.grants.servers_of(&ike.remote),
+            names: &self.grants.names_of(&ike.remote),
         };
         let pairs = about.pairs();
         if pairs.len() > MAX_PAIRS {
@@ -153,8 +154,8 @@ struct About<'a> {
     reqid: u32,
     /// Whether the peer is a user who logged in.
     logs_in: bool,
-    /// DNS servers that the peer named.
-    servers: &'a [IpAddr],
+    /// What the peer said about names.
+    names: &'a Names,
 }
 
 impl About<'_> {
@@ -212,7 +213,11 @@ impl About<'_> {
                 put(name, id.number().to_string());
             }
         }
-        numbered("DNS", self.servers, &mut put);
+        let servers: Vec<IpAddr> = self.names.servers.iter().copied().collect();
+        numbered("DNS", &servers, &mut put);
+        for (number, resolver) in (1..).zip(&self.names.encrypted) {
+            put(&format!("ENCRYPTED_DNS_{number}"), resolver.clone());
+        }
         (self.end_of_verb(local), all)
     }
 

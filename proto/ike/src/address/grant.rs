@@ -1,12 +1,14 @@
 //! What a peer asks for and what it gets, as configuration attributes: the same in both versions of IKE, whose payloads
 //! carry them each in its own form.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
 use ravelin_types::selector::TrafficSelector;
-use ravelin_wire::ike::cfg_value::CfgValue;
+use ravelin_wire::ike::cfg_value::{CfgValue, DnsDigest, EncryptedDns};
+use ravelin_wire::ike::svc_params::SvcParams;
 use ravelin_wire::ike::v2::{CfgAttribute, CfgAttributeType};
 
 use super::pool::Attribute;
@@ -28,6 +30,8 @@ pub(crate) struct Wishes {
     pub(crate) addresses: Vec<(bool, Option<IpAddr>)>,
     /// Everything it named.
     pub(crate) kinds: Vec<CfgAttributeType>,
+    /// The hashes by which it wants to know the keys of resolvers (RFC 9464 §3.2).
+    pub(crate) hashes: Vec<u16>,
 }
 
 impl Grant {
@@ -47,6 +51,20 @@ impl Grant {
             CfgValue::Domain(name) => Some(name.as_str()),
             _ => None,
         })
+    }
+
+    /// Encrypted DNS resolvers inside, best first, each with the digest of its key where that was told (RFC 9464).
+    pub fn encrypted_dns(&self) -> Vec<(&EncryptedDns, Option<&[u8]>)> {
+        let digest_of = |resolver: &EncryptedDns| {
+            let mut told = self.attributes.iter().filter_map(|attribute| match &attribute.value {
+                CfgValue::DnsDigest(digest) if digest.name.is_empty() || digest.name == resolver.name => Some(digest),
+                _ => None,
+            });
+            told.find(|digest| digest.hashes == [DnsDigest::SHA256]).map(|digest| &digest.digest[..])
+        };
+        let mut all: Vec<_> = self.attributes.iter().filter_map(|attribute| encrypted(&attribute.value)).collect();
+        all.sort_by_key(|resolver| resolver.priority);
+        all.into_iter().map(|resolver| (resolver, digest_of(resolver))).collect()
     }
 
     /// Networks behind the responder (RFC 7296 §3.15.2).
@@ -80,7 +98,14 @@ impl Grant {
                 (CfgAttributeType::INTERNAL_IP4_ADDRESS, CfgValue::Address(address)) => *address,
                 (_, CfgValue::Ip6Address(address, _)) => (*address).into(),
                 _ => {
-                    grant.attributes.push(Attribute { kind: attribute.kind, value });
+                    // RFC 9464 §3.1: neither without an address nor with priority 0, and RFC 9460 §2.2: parameters in their form.
+                    let usable = encrypted(&value).is_none_or(|resolver| {
+                        let named = resolver.priority != 0 && !resolver.name.is_empty();
+                        named && !resolver.addresses.is_empty() && SvcParams::parse(&resolver.parameters).is_some()
+                    });
+                    if usable {
+                        grant.attributes.push(Attribute { kind: attribute.kind, value });
+                    }
                     continue;
                 }
             };
@@ -94,6 +119,13 @@ impl Grant {
             }
         }
         grant
+    }
+}
+
+fn encrypted(value: &CfgValue) -> Option<&EncryptedDns> {
+    match value {
+        CfgValue::EncryptedDns(resolver) => Some(resolver),
+        _ => None,
     }
 }
 
@@ -131,6 +163,9 @@ impl Wishes {
                 };
                 wishes.addresses.push((v4, like.filter(|address| !address.is_unspecified())));
             }
+            if let Ok(Some(CfgValue::DnsDigest(asked))) = CfgValue::parse(attribute.kind, &attribute.value) {
+                wishes.hashes = asked.hashes;
+            }
             if !wishes.kinds.contains(&attribute.kind) {
                 wishes.kinds.push(attribute.kind);
             }
@@ -151,9 +186,44 @@ impl Wishes {
         });
         let of = |v4: bool| addresses.iter().any(|address| address.is_ipv4() == v4);
         let families = [true, false].into_iter().filter(|v4| of(*v4));
-        let more = families.flat_map(|v4| [CfgAttributeType::dns(v4), CfgAttributeType::subnet(v4)]);
-        let more = more.chain([CfgAttributeType::INTERNAL_DNS_DOMAIN]);
-        asks.chain(more.map(|kind| CfgAttribute { kind, value: vec![] })).collect()
+        let kinds = |v4| [CfgAttributeType::dns(v4), CfgAttributeType::encrypted_dns(v4), CfgAttributeType::subnet(v4)];
+        let more = families.flat_map(kinds).chain([CfgAttributeType::INTERNAL_DNS_DOMAIN]);
+        // RFC 9464 §3.2: with the hashes that we know.
+        let hashes = DnsDigest { hashes: vec![DnsDigest::SHA256], name: String::new(), digest: vec![] };
+        let digest = Attribute { kind: CfgAttributeType::ENCDNS_DIGEST_INFO, value: CfgValue::DnsDigest(hashes) };
+        asks.chain(more.map(|kind| CfgAttribute { kind, value: vec![] })).chain([digest.emit()]).collect()
+    }
+
+    /// Of what a pool tells, what is for who wishes this, in its form.
+    pub(crate) fn answered(&self, attributes: &mut Vec<Attribute>) {
+        let knows = |attribute: &Attribute| match &attribute.value {
+            CfgValue::DnsDigest(told) => told.hashes.iter().all(|hash| self.hashes.contains(hash)),
+            _ => true,
+        };
+        attributes.retain(|it| !it.must_be_asked_for() || self.kinds.contains(&it.kind) && knows(it));
+        let mut names: Vec<String> =
+            attributes.iter().filter_map(|it| encrypted(&it.value)).map(|resolver| resolver.name.clone()).collect();
+        names.dedup();
+        // RFC 9464 §3.2: the name stands there where there is more than one. Without a resolver there is no key of it.
+        attributes.retain_mut(|attribute| match &mut attribute.value {
+            CfgValue::DnsDigest(told) => {
+                let known = names.contains(&told.name);
+                if names.len() == 1 {
+                    told.name.clear();
+                }
+                known
+            }
+            _ => true,
+        });
+        // RFC 8598 §3.2, RFC 9464 §4: domains come with a server for them.
+        let is_server = |it: &Attribute| {
+            [true, false]
+                .iter()
+                .any(|v4| [CfgAttributeType::dns(*v4), CfgAttributeType::encrypted_dns(*v4)].contains(&it.kind))
+        };
+        if !attributes.iter().any(is_server) {
+            attributes.retain(|attribute| attribute.kind != CfgAttributeType::INTERNAL_DNS_DOMAIN);
+        }
     }
 }
 

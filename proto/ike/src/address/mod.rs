@@ -16,7 +16,8 @@ mod table;
 pub use grant::Grant;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub(crate) use grant::Wishes;
-pub use ravelin_wire::ike::cfg_value::CfgValue;
+pub use ravelin_wire::ike::cfg_value::{CfgValue, DnsDigest, EncryptedDns};
+pub use ravelin_wire::ike::svc_params::SvcParams;
 pub use ravelin_wire::ike::v2::CfgAttributeType;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub(crate) use table::{Addresses, Inside};

@@ -8,7 +8,6 @@ use core::net::IpAddr;
 
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, IkeSpi};
-use ravelin_wire::ike::v2::CfgAttributeType;
 
 use super::pool::{Attribute, Pool, PoolView, Pools};
 use super::{Grant, Wishes};
@@ -113,12 +112,7 @@ impl Core {
         }
         let (_, addresses) = self.addresses.of(owner);
         let mut attributes = self.addresses.attributes(owner);
-        attributes.retain(|attribute| !attribute.must_be_asked_for() || wishes.kinds.contains(&attribute.kind));
-        // RFC 8598 §3.2: domains come with a server for them.
-        let is_dns = |a: &Attribute| [true, false].map(CfgAttributeType::dns).contains(&a.kind);
-        if !attributes.iter().any(is_dns) {
-            attributes.retain(|attribute| attribute.kind != CfgAttributeType::INTERNAL_DNS_DOMAIN);
-        }
+        wishes.answered(&mut attributes);
         Grant { addresses, attributes }
     }
 

@@ -5,6 +5,7 @@
 //!   INTERNAL_IP6_ADDRESS             address | length INTERNAL_IP6_SUBNET   address | length
 //!   INTERNAL_DNS_DOMAIN              name             INTERNAL_DNSSEC_TA    tag (2) | algorithm | digest type | digest
 //!   ENCDNS_IP4, ENCDNS_IP6           priority (2) | count | length of the name | addresses | name | parameters
+//!   ENCDNS_DIGEST_INFO               count of hashes | length of the name | name | hashes (2 each) | digest
 //! ```
 
 use alloc::string::String;
@@ -32,6 +33,8 @@ pub enum CfgValue {
     TrustAnchor(TrustAnchor),
     /// An encrypted DNS resolver (RFC 9464 §3.1).
     EncryptedDns(EncryptedDns),
+    /// By which key an encrypted DNS resolver is known, or the hashes for one who asks (RFC 9464 §3.2).
+    DnsDigest(DnsDigest),
     /// A type whose value nobody here reads.
     Other(Vec<u8>),
 }
@@ -52,14 +55,30 @@ pub struct TrustAnchor {
 /// An encrypted DNS resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedDns {
-    /// The lowest is tried first; 0: the record names another.
+    /// The lowest is tried first; 0 is for none (RFC 9464 §3.1).
     pub priority: u16,
     /// Where it is, all of one family.
     pub addresses: Vec<IpAddr>,
     /// The name in its certificate.
     pub name: String,
-    /// Service parameters as of SVCB records (RFC 9460 §2.2): ALPN, port, path.
+    /// Service parameters, which [`SvcParams`](super::svc_params::SvcParams) reads.
     pub parameters: Vec<u8>,
+}
+
+/// A digest of the key in a resolver's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsDigest {
+    /// Hash algorithms by the numbers of RFC 7427 §7: that of the digest, or those that the sender of a request knows.
+    pub hashes: Vec<u16>,
+    /// The name of the resolver; empty where all have one name.
+    pub name: String,
+    /// Of its SubjectPublicKeyInfo in DER; empty in a request.
+    pub digest: Vec<u8>,
+}
+
+impl DnsDigest {
+    /// SHA2-256, which everybody knows.
+    pub const SHA256: u16 = 2;
 }
 
 /// A value that its type cannot have.
@@ -115,6 +134,7 @@ impl CfgValue {
             CfgAttributeType::INTERNAL_DNSSEC_TA => CfgValue::TrustAnchor(trust_anchor(bytes)?),
             CfgAttributeType::ENCDNS_IP4 => CfgValue::EncryptedDns(resolver(bytes, 4, |b| v4(b).map(IpAddr::V4))?),
             CfgAttributeType::ENCDNS_IP6 => CfgValue::EncryptedDns(resolver(bytes, 16, |b| v6(b).map(IpAddr::V6))?),
+            CfgAttributeType::ENCDNS_DIGEST_INFO => CfgValue::DnsDigest(digest(bytes)?),
             _ => CfgValue::Other(bytes.into()),
         })
     }
@@ -151,6 +171,14 @@ impl CfgValue {
                 bytes.extend_from_slice(&resolver.parameters);
                 bytes
             }
+            CfgValue::DnsDigest(DnsDigest { hashes, name, digest }) => {
+                let (count, length) = (hashes.len().min(255), name.len().min(255));
+                let mut bytes = Vec::from([count as u8, length as u8]);
+                bytes.extend(name.bytes().take(length));
+                bytes.extend(hashes.iter().take(count).flat_map(|hash| hash.to_be_bytes()));
+                bytes.extend_from_slice(digest);
+                bytes
+            }
             CfgValue::Other(bytes) => bytes.clone(),
         }
     }
@@ -165,6 +193,11 @@ impl CfgAttributeType {
     /// The attribute of DNS servers of this family.
     pub fn dns(v4: bool) -> Self {
         if v4 { Self::INTERNAL_IP4_DNS } else { Self::INTERNAL_IP6_DNS }
+    }
+
+    /// The attribute of encrypted DNS resolvers of this family.
+    pub fn encrypted_dns(v4: bool) -> Self {
+        if v4 { Self::ENCDNS_IP4 } else { Self::ENCDNS_IP6 }
     }
 
     /// The attribute of networks of this family.
@@ -212,6 +245,14 @@ fn resolver(bytes: &[u8], size: usize, address: fn(&[u8]) -> Option<IpAddr>) -> 
     })
 }
 
+fn digest(bytes: &[u8]) -> Option<DnsDigest> {
+    let (&[count, length], rest) = bytes.split_first_chunk()?;
+    let (adn, rest) = rest.split_at_checked(usize::from(length))?;
+    let (hashes, digest) = rest.split_at_checked(2 * usize::from(count))?;
+    let hashes = hashes.chunks_exact(2).map(|hash| u16::from_be_bytes([hash[0], hash[1]])).collect();
+    Some(DnsDigest { hashes, name: name(adn)?, digest: digest.into() })
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec;
@@ -243,6 +284,13 @@ mod tests {
         let resolver = b"\x00\x01\x02\x08\x0a\x00\x00\x01\x0a\x00\x00\x02dns.test\x00\x01\x00\x03\x02h2";
         let CfgValue::EncryptedDns(resolver) = both(CfgAttributeType::ENCDNS_IP4, resolver) else { panic!() };
         assert_eq!((resolver.priority, resolver.addresses.len(), resolver.name.as_str()), (1, 2, "dns.test"));
+        // RFC 9464 §3.2: of a request, and of a reply.
+        let asks = both(CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x02\x00\x00\x02\x00\x03");
+        let asked = DnsDigest { hashes: vec![2, 3], name: String::new(), digest: vec![] };
+        assert_eq!(asks, CfgValue::DnsDigest(asked));
+        let told = both(CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01\x08dns.test\x00\x02\xaa\xbb");
+        let digest = DnsDigest { hashes: vec![2], name: "dns.test".into(), digest: vec![0xaa, 0xbb] };
+        assert_eq!(told, CfgValue::DnsDigest(digest));
         both(CfgAttributeType::APPLICATION_VERSION, b"any \x00 bytes");
         assert_eq!(CfgValue::parse(CfgAttributeType::INTERNAL_IP6_ADDRESS, b""), Ok(None));
     }
@@ -260,6 +308,10 @@ mod tests {
             (CfgAttributeType::INTERNAL_DNSSEC_TA, b"\xa9\x51\x08\x01not hex"),
             (CfgAttributeType::ENCDNS_IP4, b"\x00\x01\x02\x08\x0a\x00\x00\x01"),
             (CfgAttributeType::ENCDNS_IP6, b"\x00\x01\x00\x09short"),
+            (CfgAttributeType::ENCDNS_IP4, b"\x00\x01\x00\x04a\nb."),
+            (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01"),
+            (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x02\x00\x00\x02\x00"),
+            (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01\x09dns.test\x00\x02"),
         ] {
             assert_eq!(CfgValue::parse(kind, bytes), Err(BadCfgValue(kind)), "{kind}");
         }

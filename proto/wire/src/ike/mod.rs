@@ -6,6 +6,7 @@ pub mod error;
 pub mod header;
 pub mod reader;
 pub mod spi;
+pub mod svc_params;
 pub mod v1;
 pub mod v2;
 

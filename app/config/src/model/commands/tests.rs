@@ -171,6 +171,29 @@ proptest! {
     }
 }
 
+// RFC 9464: a resolver in words, of both families and with the digest of its key.
+#[test]
+fn a_pool_with_encrypted_resolvers_is_written_as_it_was_read() {
+    let digest = "0f".repeat(32);
+    let text = format!(
+        "ike pool -n rw -a 10.3.0.0/28 --encrypted-dns \"dns.test 10.1.0.53 fd00::53 alpn=dot port=8530 sha256={digest}\" \
+         --encrypted-dns \"web.test 10.1.0.54 alpn=h2 alpn=h3 dohpath=/q{{?dns}} priority=2\"\n"
+    );
+    let model = loaded(&text);
+    let pool = &model.pools().next().unwrap().pool;
+    let kinds: Vec<u16> = pool.attributes.iter().map(|attribute| attribute.kind.0).collect();
+    assert_eq!(kinds, [27, 28, 29, 27]);
+    let written = model.commands();
+    assert!(written.left_out.is_empty());
+    let line = &written.lines[0];
+    assert!(line.contains(&format!("dns.test fd00::53 alpn=dot port=8530 sha256={digest}")), "{line}");
+    assert!(line.contains("web.test 10.1.0.54 alpn=h2 alpn=h3 dohpath=/q{?dns} priority=2"), "{line}");
+    let again = loaded(&written.lines.join("\n"));
+    let attributes = &again.pools().next().unwrap().pool.attributes;
+    assert!(attributes.len() == 4 && attributes.iter().all(|attribute| pool.attributes.contains(attribute)));
+    assert_eq!(again.commands(), written);
+}
+
 #[test]
 fn pools_come_before_the_remotes_that_give_their_addresses_away() {
     let text = "ike pool -n rw -a 10.3.0.0/28 --fixed fqdn:box.example.org=10.3.0.9 --dns 10.1.0.53 --domain example.org --subnet 10.1.0.0/16\n\

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::identity::IdType;
 use ravelin_types::transform::KeMethod;
+use ravelin_wire::ike::cfg_value::{CfgValue, DnsDigest, EncryptedDns};
+use ravelin_wire::ike::svc_params::SvcParams;
 use ravelin_wire::ike::v2::{
     Announcement, AuthMethod, CertEncoding, CfgAttributeType, CfgType, EapCode, NotifyType, TsType,
 };
@@ -247,6 +249,7 @@ pub(super) fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
     while !scope.is_empty() {
         attribute::read(scope, &NAMES, |kind, value| {
             let shown = match value {
+                _ if resolver(kind, value).is_some() => format!(" - {}", resolver(kind, value).unwrap_or_default()),
                 [a, b, c, d] => format!(" - {}", Ipv4Addr::new(*a, *b, *c, *d)),
                 _ => match value.first_chunk::<16>() {
                     Some(address) if value.len() <= 17 => format!(" - {}", Ipv6Addr::from(*address)),
@@ -258,6 +261,32 @@ pub(super) fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
         scope.last_is(Secrecy::Identity);
     }
     Some(())
+}
+
+/// An encrypted DNS resolver (RFC 9464 §3).
+fn resolver(kind: u16, value: &[u8]) -> Option<String> {
+    match CfgValue::parse(CfgAttributeType(kind), value).ok()?? {
+        CfgValue::EncryptedDns(EncryptedDns { priority, addresses, name, parameters }) => {
+            let SvcParams { alpn, port, dohpath } = SvcParams::parse(&parameters)?;
+            let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let port = port.map(|port| format!(", port {port}")).unwrap_or_default();
+            let path = dohpath.map(|path| format!(", path {path}")).unwrap_or_default();
+            Some(format!("{name} at {}, priority {priority}, ALPN {}{port}{path}", at.join(", "), alpn.join(", ")))
+        }
+        CfgValue::DnsDigest(DnsDigest { hashes, name, digest }) => {
+            let hashes: Vec<String> = hashes.iter().map(|hash| hash_name((*hash).into())).collect();
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(
+                [name, hashes.join(", "), digest]
+                    .iter()
+                    .filter(|part| !part.is_empty())
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        }
+        _ => None,
+    }
 }
 
 /// RFC 3748 §4.

@@ -1,5 +1,6 @@
 //! What the endpoint tells the operator: written down, and whoever follows it is told.
 
+use ravelin_config::value::encrypted_dns::Written;
 use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
 use ravelin_ike::output::DownReason;
@@ -44,6 +45,9 @@ impl<P: Plane> Core<P> {
             }
             Event::Granted { remote, grant } => {
                 tracing::info!("{remote} gave us {}", addresses_text(grant));
+                for (resolver, digest) in grant.encrypted_dns() {
+                    tracing::info!("{remote} has an encrypted DNS resolver: {}", Written { resolver, digest });
+                }
             }
             Event::GrantEnded { remote, grant } => {
                 tracing::info!("{} of {remote} are not ours any more", addresses_text(grant));

@@ -43,6 +43,7 @@ const KNOWN: &[CfgAttributeType] = &[
     CfgAttributeType::INTERNAL_DNSSEC_TA,
     CfgAttributeType::ENCDNS_IP4,
     CfgAttributeType::ENCDNS_IP6,
+    CfgAttributeType::ENCDNS_DIGEST_INFO,
 ];
 
 fn payload(kind: CfgType, attributes: Vec<CfgAttribute>) -> Payload {
@@ -166,9 +167,11 @@ pub(crate) fn answer(
 pub(crate) fn inform(payloads: &Payloads, ends: &Ends, core: &Core) -> Vec<Payload> {
     let mut answers = Vec::new();
     if let Some(request) = of_kind(payloads, CfgType::REQUEST) {
-        let asked = Wishes::parse(&request.attributes).kinds;
+        let wishes = Wishes::parse(&request.attributes);
+        let asked = &wishes.kinds;
         let mut attributes: Vec<CfgAttribute> = Vec::new();
-        let known = core.addresses.attributes(ends.our_spi());
+        let mut known = core.addresses.attributes(ends.our_spi());
+        wishes.answered(&mut known);
         attributes.extend(known.iter().filter(|known| asked.contains(&known.kind)).map(Attribute::emit));
         if asked.contains(&CfgAttributeType::SUPPORTED_ATTRIBUTES) {
             let kinds: Vec<u8> = KNOWN.iter().flat_map(|kind| kind.0.to_be_bytes()).collect();

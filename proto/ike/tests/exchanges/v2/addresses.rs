@@ -1,6 +1,7 @@
 //! Internal addresses: who asks for one gets one, and nothing but its traffic.
 
 use ravelin_ike::address::pool::{Attribute, LeaseView};
+use ravelin_ike::address::{DnsDigest, EncryptedDns, SvcParams};
 use ravelin_ike::config::{DynamicTs, Pool};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Config, Event};
@@ -23,7 +24,6 @@ fn pool(name: &str, first: &str, last: &str) -> Pool {
         Attribute { kind: CfgAttributeType::INTERNAL_IP4_DNS, value: CfgValue::Address(ip("10.1.0.53")) },
         Attribute { kind: CfgAttributeType::INTERNAL_IP4_SUBNET, value: CfgValue::Subnet(ip("10.1.0.0"), 16) },
         Attribute { kind: CfgAttributeType::INTERNAL_DNS_DOMAIN, value: CfgValue::Domain("corp.example".into()) },
-        Attribute { kind: CfgAttributeType::ENCDNS_IP4, value: CfgValue::Other(vec![0; 4]) },
     ];
     Pool { name: name.into(), addresses: ip(first)..=ip(last), fixed: vec![], attributes }
 }
@@ -63,7 +63,6 @@ fn a_client_gets_an_address_and_sas_for_it_alone() {
     assert_eq!(grant.dns().collect::<Vec<_>>(), [ip("10.1.0.53")]);
     assert_eq!(grant.domains().collect::<Vec<_>>(), ["corp.example"]);
     assert_eq!(grant.subnets().collect::<Vec<_>>(), [net("10.1.0.0/16")]);
-    // It did not ask for encrypted DNS.
     assert_eq!(grant.attributes.len(), 3);
     let mine = Identity::Fqdn(format!("{A}.example.org"));
     assert_eq!(leases(&lab.b), [LeaseView { address, identity: mine.clone(), online: true }]);
@@ -231,6 +230,86 @@ fn later_questions_are_answered_without_addresses() {
     let answer = peer.ask(&mut host, ExchangeType::INFORMATIONAL, &[set]);
     assert_eq!(reply(&answer), Some(&Cfg { kind: CfgType::ACK, attributes: vec![] }));
     assert_eq!(leases(&host).len(), 1);
+}
+
+fn resolver(priority: u16, address: &str, name: &str) -> Attribute {
+    let params = SvcParams { alpn: vec!["dot".into()], ..SvcParams::default() };
+    let (kind, addresses) = (CfgAttributeType::encrypted_dns(ip(address).is_ipv4()), vec![ip(address)]);
+    let resolver = EncryptedDns { priority, addresses, name: name.into(), parameters: params.emit() };
+    Attribute { kind, value: CfgValue::EncryptedDns(resolver) }
+}
+
+fn digest(name: &str, hash: u16) -> Attribute {
+    let digest = DnsDigest { hashes: vec![hash], name: name.into(), digest: vec![hash as u8; 32] };
+    Attribute { kind: CfgAttributeType::ENCDNS_DIGEST_INFO, value: CfgValue::DnsDigest(digest) }
+}
+
+/// The encrypted resolvers that A is told of: priority, name and first octet of the digest.
+fn told(attributes: Vec<Attribute>) -> Vec<(u16, String, Option<u8>)> {
+    let mut lab = Lab::with(|a, b| {
+        road_warrior(a, b);
+        b.pools[0].attributes = attributes;
+    });
+    lab.establish();
+    let Some(Event::Granted { grant, .. }) = lab.a.events.first() else { panic!("{:?}", lab.a.events) };
+    let all = grant.encrypted_dns();
+    all.iter().map(|(it, digest)| (it.priority, it.name.clone(), digest.map(|digest| digest[0]))).collect()
+}
+
+// RFC 9464 §3.1: by priority, and of the families that were asked for. RFC 9464 §3.2: a digest by a hash that the client knows,
+// of the name that it goes with.
+#[test]
+fn encrypted_resolvers_come_best_first_with_their_digests() {
+    let two = vec![
+        resolver(2, "10.1.0.54", "b.test"),
+        resolver(1, "10.1.0.53", "a.test"),
+        resolver(1, "2001:db8::53", "six.test"),
+        digest("b.test", 2),
+        digest("a.test", 4),
+        digest("c.test", 2),
+    ];
+    assert_eq!(told(two), [(1, "a.test".into(), None), (2, "b.test".into(), Some(2))]);
+    // With one name the digest does without.
+    let one = vec![resolver(1, "10.1.0.53", "a.test"), digest("a.test", 2)];
+    assert_eq!(told(one), [(1, "a.test".into(), Some(2))]);
+    // What no resolver can be is passed over.
+    let mut bad = vec![resolver(0, "10.1.0.53", "zero.test"), resolver(1, "10.1.0.53", "")];
+    for (addresses, parameters) in [(vec![], vec![]), (vec![ip("10.1.0.53")], vec![0, 3, 0, 1, 9])] {
+        let value = CfgValue::EncryptedDns(EncryptedDns { priority: 1, addresses, name: "a.test".into(), parameters });
+        bad.push(Attribute { kind: CfgAttributeType::ENCDNS_IP4, value });
+    }
+    assert_eq!(told(bad), []);
+}
+
+// RFC 9464 §4: for who asks for them alone; and domains with a resolver of either kind (RFC 8598 §3.2).
+#[test]
+fn encrypted_resolvers_are_for_who_asks_for_them() {
+    use CfgAttributeType as Kind;
+    let domain = Attribute { kind: Kind::INTERNAL_DNS_DOMAIN, value: CfgValue::Domain("corp.example".into()) };
+    let attributes = vec![domain, resolver(1, "10.1.0.53", "a.test"), digest("a.test", 2)];
+    let address = (Kind::INTERNAL_IP4_ADDRESS, &[][..]);
+    let with = |more: &[(Kind, &[u8])]| {
+        let (mut a, mut b) = (config(A, B), config(B, A));
+        road_warrior(&mut a, &mut b);
+        b.pools[0].attributes = attributes.clone();
+        let mut host = Host::new(b, 2);
+        let mut peer = Peer::keyed(&mut host);
+        let mut payloads = peer.auth_request();
+        payloads.retain(|payload| !matches!(payload, Payload::TsI(_) | Payload::TsR(_)));
+        payloads.push(cp(CfgType::REQUEST, &[&[address], more].concat()));
+        payloads.extend(everything());
+        let answer = peer.ask(&mut host, ExchangeType::IKE_AUTH, &payloads);
+        let kinds: Vec<Kind> = reply(&answer).unwrap().attributes.iter().map(|attribute| attribute.kind).collect();
+        kinds[1..].to_vec()
+    };
+    let (domain, plain, digest) = (Kind::INTERNAL_DNS_DOMAIN, Kind::ENCDNS_IP4, Kind::ENCDNS_DIGEST_INFO);
+    assert_eq!(with(&[]), []);
+    assert_eq!(with(&[(domain, &[]), (digest, &[1, 0, 0, 2])]), []);
+    assert_eq!(with(&[(domain, &[]), (plain, &[])]), [domain, plain]);
+    assert_eq!(with(&[(plain, &[]), (digest, &[2, 0, 0, 3, 0, 2])]), [plain, digest]);
+    // Hashes that are not known here; a list that is not what it says.
+    assert_eq!(with(&[(plain, &[]), (digest, &[1, 0, 0, 3])]), [plain]);
+    assert_eq!(with(&[(plain, &[1, 2, 3]), (digest, &[200, 0, 0, 2])]), [plain]);
 }
 
 #[test]
