@@ -46,11 +46,15 @@ pub const LAB: &[&str] = &[
 ];
 
 /// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
-/// implementation of ESP and AH, a PKCS #11 token, containers, and the library of packet ciphers, which exists for x86-64, with its header.
+/// implementation of ESP and AH, a PKCS #11 token, containers, Kerberos, and the library of packet ciphers, which exists for x86-64, with
+/// its header.
 pub const TEST: &[&str] = &[
     "iputils-ping",
+    "krb5-admin-server",
+    "krb5-kdc",
     #[cfg(target_arch = "x86_64")]
     "libipsec-mb-dev",
+    "libkrb5-dev",
     "lxc",
     "openssl",
     "pkg-config",

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 
 use super::Case;
-use super::keying;
 use super::lab::{Lab, sh, traces};
 #[cfg(feature = "ikev2")]
 use super::vici;
 #[cfg(feature = "ikev2")]
 use super::{debug, files};
+use super::{kerberos, keying};
 
 pub const CASES: &[Case] = &[
     ("an_ike_rc_is_in_force_and_listed", an_ike_rc_is_in_force_and_listed),
@@ -30,6 +30,7 @@ pub const CASES: &[Case] = &[
     #[cfg(feature = "ikev2")]
     ("peers_are_watched_on_a_terminal", debug::peers_are_watched_on_a_terminal),
     ("a_program_keys_two_hosts", keying::a_program_keys_two_hosts),
+    ("a_kerberos_session_keys_two_hosts", kerberos::a_kerberos_session_keys_two_hosts),
     ("hosts_are_keyed_by_hand", keying::hosts_are_keyed_by_hand),
     ("hosts_are_keyed_by_scripts_of_setkey", keying::hosts_are_keyed_by_scripts_of_setkey),
     ("the_keying_socket_is_for_its_owner", keying::the_keying_socket_is_for_its_owner),

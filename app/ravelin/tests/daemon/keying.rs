@@ -92,7 +92,7 @@ fn policy(local: [u8; 4], remote: [u8; 4]) -> PolicyBody {
 }
 
 /// Sends something over TCP from here to there, and back; `meanwhile` runs while it is under way.
-fn talk(elsewhere: &Elsewhere, meanwhile: impl FnOnce()) {
+pub(super) fn talk(elsewhere: &Elsewhere, meanwhile: impl FnOnce()) {
     let listener = elsewhere.run(|| TcpListener::bind((std::net::Ipv4Addr::from(THERE), 7000)).expect("a listener"));
     let listener = listener.join().expect("a listener");
     let echo = std::thread::spawn(move || {
@@ -115,7 +115,7 @@ fn talk(elsewhere: &Elsewhere, meanwhile: impl FnOnce()) {
 }
 
 /// What a daemon counted.
-fn counted(lab: &Lab, name: &str) -> u64 {
+pub(super) fn counted(lab: &Lab, name: &str) -> u64 {
     let json: serde_json::Value = serde_json::from_str(&lab.ok("ipsec netstat -a --json")).expect("JSON");
     let count = &json["counters"][name];
     count.as_u64().or_else(|| count.as_str()?.parse().ok()).unwrap_or(0)

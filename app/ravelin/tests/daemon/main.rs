@@ -13,6 +13,7 @@ mod debug;
 mod examples;
 #[cfg(feature = "ikev2")]
 mod files;
+mod kerberos;
 mod keying;
 mod lab;
 #[cfg(feature = "ikev2")]
