@@ -53,6 +53,7 @@ pub const CASES: &[Case] = &[
     ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
+    ("who_moves_asks_in_udp_first", crate::tcp::who_moves_asks_in_udp_first),
     #[cfg(feature = "ikev2")]
     (
         "a_daemon_that_is_back_after_a_crash_shows_its_token",

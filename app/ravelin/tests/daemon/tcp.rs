@@ -130,6 +130,78 @@ pub fn without_udp_ike_and_esp_go_in_tcp() -> Result<(), &'static str> {
     Ok(())
 }
 
+// RFC 9329 §7.1: the network that carries TCP alone is left for one that carries UDP, and entered again.
+pub fn who_moves_asks_in_udp_first() -> Result<(), &'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("a second namespace takes root");
+    }
+    let elsewhere = Elsewhere::new("10.9.0.1/24", "10.9.0.2/24");
+    let there = |line: &'static str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        elsewhere.run(move || sh(words[0], &words[1..])).join().expect("a command")
+    };
+    let here = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        sh(words[0], &words[1..])
+    };
+    there("nft add table inet wire");
+    there("nft add chain inet wire in { type filter hook prerouting priority -400; }");
+    // An address goes without those that came after it.
+    std::fs::write("/proc/sys/net/ipv4/conf/cable/promote_secondaries", "1").expect("a setting of this namespace");
+    // The network of 10.9.0.1.
+    there("nft add rule inet wire in ip saddr 10.9.0.1 udp dport { 500, 4500 } drop");
+    here("ip link set lo up");
+    here("ip address add 10.7.0.1/32 dev lo");
+    here("ip route add 10.7.0.2/32 dev cable src 10.7.0.1");
+    there("ip link set lo up");
+    there("ip address add 10.7.0.2/32 dev lo");
+    there("ip route add 10.7.0.1/32 dev cable src 10.7.0.2");
+    let (a, b) = (Lab::new("tcp-move-a"), Lab::elsewhere("tcp-move-b", &elsewhere));
+    let rc = |net: &str, other: &str, peer: &str, role: &str| {
+        format!(
+            "ipsec policy -n p1 -g peer -t ESP -e AES128-GCM -m tunnel -r {peer} -s {net} -d {other}\n\
+             ike remote -n peer -z 2 {role} --mobike -e AES128-GCM -p HMAC-SHA-2-256 -m PresharedKey -d Curve25519 -r {peer} \
+             -h secret.txt\n"
+        )
+    };
+    a.write("ike_rc", &rc("10.7.0.1", "10.7.0.2", "10.9.0.2", "-w --tcp fallback -f fqdn:b -g fqdn:a"));
+    b.write("ike_rc", &rc("10.7.0.2", "10.7.0.1", "10.9.0.1", "-u -f fqdn:a -g fqdn:b"));
+    for lab in [&a, &b] {
+        lab.write("secret.txt", "a secret that is long enough\n");
+    }
+    let _daemon_a = a.daemon("--rc ike_rc");
+    let _daemon_b = b.daemon("--rc ike_rc --tcp-port");
+    let ping = || {
+        let mut ping = Command::new("ping");
+        ping.args(["-c", "1", "-W", "1", "-I", "10.7.0.1", "10.7.0.2"]).stdout(Stdio::null());
+        ping.status().expect("ping").success()
+    };
+    let both_in = |carrier_wanted: &str| {
+        until(&format!("not in {carrier_wanted}"), || {
+            [&a, &b].into_iter().all(|lab| carrier(lab).is_some_and(|(carrier, _)| carrier == carrier_wanted))
+        });
+        until("nothing crosses", ping);
+    };
+    a.ok("ike initiate p1");
+    both_in("TCP");
+    let first = carrier(&a).expect("an IKE SA").1;
+    here("ip address add 10.9.0.3/24 dev cable");
+    here("ip address del 10.9.0.1/24 dev cable");
+    both_in("UDP");
+    until("the connection stays", || here("ss -Htn state established").is_empty());
+    // And back, where UDP does not pass.
+    here("ip address add 10.9.0.1/24 dev cable");
+    here("ip address del 10.9.0.3/24 dev cable");
+    both_in("TCP");
+    let spi = |listed: &str| {
+        let listed: serde_json::Value = serde_json::from_str(listed).expect("JSON");
+        find(&listed, "carrier").and_then(|sa| sa.get("initiator-spi").cloned())
+    };
+    let last = spi(&carrier(&a).expect("an IKE SA").1);
+    assert!(last.is_some() && last == spi(&first), "the same IKE SA all along: {last:?}");
+    Ok(())
+}
+
 /// What one side sent, out of what tshark says of a connection: lines of hexadecimal digits, with a tab before answers.
 fn octets(followed: &str, answers: bool) -> Vec<u8> {
     let of_side = |line: &&str| line.starts_with('\t') == answers;

@@ -177,9 +177,8 @@ pub(crate) fn respond(
     if update {
         // RFC 9329 §7.1: who has opened a connection is at its end.
         let same = datagram.remote.ip() == ends.peer.ip() || datagram.carrier == Carrier::Tcp;
-        if datagram.carrier == ends.way().carrier {
-            (ends.local, ends.peer) = (datagram.local, datagram.remote);
-        }
+        sa.take_carrier(datagram.carrier, ends);
+        (ends.local, ends.peer) = (datagram.local, datagram.remote);
         ends.nat = detected(payloads, sa, ends, core).unwrap_or(ends.nat);
         // RFC 4555 §3.7: packets follow when the peer has shown that it is there. With the address it has done so before.
         match same {

@@ -190,13 +190,19 @@ impl Established {
     }
 
     pub(crate) fn timer(mut self: Box<Self>, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
-        let mut silent = false;
+        let (mut silent, mut in_vain) = (false, false);
+        let tries = self.udp_tries(&ends);
         for retry in self.open.iter_mut().filter_map(Open::retry_mut) {
             match retry.due(core.now) {
                 Due::Later => {}
+                // RFC 9329 §7.1: the same request by TCP.
+                Due::Again(_, sent) if tries.is_some_and(|tries| sent >= tries) => in_vain = true,
                 Due::Again(message, sent) => core.send_again(&ends, message, sent),
                 Due::GiveUp => silent = true,
             }
+        }
+        if in_vain {
+            self.fall_back(&mut ends, core);
         }
         if silent && !self.try_elsewhere(&mut ends, core) {
             self.dead(&ends, core);

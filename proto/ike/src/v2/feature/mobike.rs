@@ -39,6 +39,8 @@ pub(crate) struct Mobike {
     pub(crate) seen: Option<Vec<u8>>,
     /// How many of `theirs` were tried since the peer was last heard.
     tried: usize,
+    /// We went to other addresses, and the peer was not heard since.
+    pub(crate) moving: bool,
 }
 
 /// Whether we take part. Not where the peer's address is all that is known of it: it would take along what is for that
@@ -71,6 +73,7 @@ pub(crate) fn agreed(
         told: own(remote, ends, core),
         seen: None,
         tried: 0,
+        moving: false,
     })
 }
 
@@ -162,13 +165,24 @@ impl Established {
     pub(crate) fn found(&mut self) {
         if let Some(mobike) = &mut self.mobike {
             mobike.tried = 0;
+            mobike.moving = false;
         }
     }
 
     /// Goes on between these addresses, and tells the peer.
     pub(crate) fn go_to(&mut self, own: IpAddr, peer: IpAddr, ends: &mut Ends, core: &mut Core) {
-        let Some(mobike) = self.mobike.as_ref().filter(|_| self.children.may_go_to(peer, core)) else { return };
+        let Some(mobike) = self.mobike.as_mut().filter(|_| self.children.may_go_to(peer, core)) else { return };
+        mobike.moving = true;
         let (leads, same_peer) = (mobike.leads, peer == ends.peer.ip());
+        if self.leaves_stream(ends) {
+            // RFC 9329 §7.1: another network is asked in UDP first.
+            (ends.local, ends.peer) = (SocketAddr::new(own, NAT_PORT), SocketAddr::new(peer, NAT_PORT));
+            self.go_by_udp(ends);
+            self.add_task_first(What::when_moved(leads));
+            self.ask_again(ends, core);
+            self.say_moved(ends, core);
+            return;
+        }
         if let Some(stream) = &mut ends.stream {
             // Of a connection both ends are fixed. Its other side waits for whoever opens it.
             if stream.is_ours {

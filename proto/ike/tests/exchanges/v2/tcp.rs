@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Event, Input, Outcome, StreamOp, Tcp};
+use ravelin_ike::{Command, Event, HostAddresses, Input, Outcome, StreamOp, Tcp};
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::sa::Encap;
 use ravelin_types::{Carrier, Way};
@@ -24,9 +24,13 @@ fn lab(at_once: bool) -> Lab {
 
 /// A asks for a connection, and gets one from this port.
 fn open(lab: &mut Lab, port: u16) -> Way {
+    open_from(lab, A, port)
+}
+
+fn open_from(lab: &mut Lab, address: &str, port: u16) -> Way {
     let (op, what) = lab.a.streams.pop_front().expect("a connection is asked for");
-    assert_eq!(what, StreamOp::Open { local: ip(A), remote: socket("192.0.2.2:4500") });
-    let local = SocketAddr::new(ip(A), port);
+    assert_eq!(what, StreamOp::Open { local: ip(address), remote: socket("192.0.2.2:4500") });
+    let local = SocketAddr::new(ip(address), port);
     lab.a.input(Input::Done(op, Outcome::Opened(Ok(local))));
     Way::tcp(local, socket("192.0.2.2:4500"))
 }
@@ -218,6 +222,161 @@ fn the_last_ike_sa_takes_the_connection_with_it() {
     let closed = |host: &Host| host.streams.iter().map(|(_, what)| *what).collect::<Vec<_>>();
     assert_eq!(closed(&lab.a), [StreamOp::Close(way)]);
     assert_eq!(closed(&lab.b), [StreamOp::Close(back(way))]);
+}
+
+/// With MOBIKE, and TCP as A has it; in UDP where that gets an answer.
+fn mobile(at_once: bool, udp: bool) -> (Lab, Option<Way>) {
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].extensions.tcp = Some(Tcp { port: 4500, at_once });
+        for config in [a, b] {
+            let remote = &mut config.remotes[0];
+            remote.source = remote.local.take();
+            remote.extensions.mobike = true;
+        }
+    });
+    lab.a.command(at(&[A]));
+    lab.b.command(Command::Addresses(HostAddresses { addresses: vec![ip(B)], sources: [(ip(A), ip(B))].into() }));
+    lab.a.command(Command::Initiate(POLICY));
+    let mut way = None;
+    if !udp {
+        if !at_once {
+            lab.a.sleep(SECOND);
+            lab.a.sleep(2 * SECOND);
+        }
+        lab.a.sent.clear();
+        way = Some(open(&mut lab, 40_000));
+    }
+    lab.settle();
+    assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]));
+    assert!(lab.a.ike().mobike);
+    (lab, way)
+}
+
+fn at(addresses: &[&str]) -> Command {
+    let addresses: Vec<_> = addresses.iter().map(|address| ip(address)).collect();
+    let sources = [(ip(B), addresses[0])].into();
+    Command::Addresses(HostAddresses { addresses, sources })
+}
+
+/// Both are at NEW_A and B in UDP, and so is what they protect.
+fn assert_in_udp(lab: &Lab) {
+    for (host, own, other) in [(&lab.a, NEW_A, B), (&lab.b, B, NEW_A)] {
+        let (child, ike) = (host.child(), host.ike());
+        let out = host.sa(Outbound, child.outbound);
+        assert_eq!((out.src, out.dst, out.encap), (ip(own), ip(other), None));
+        assert_eq!(host.sa(Inbound, child.inbound).encap, None);
+        assert_eq!(ike.carrier, Carrier::Udp);
+        assert_eq!((ike.local, ike.peer), (SocketAddr::new(ip(own), 4500), SocketAddr::new(ip(other), 4500)));
+    }
+}
+
+const NEW_A: &str = "198.51.100.1";
+
+// RFC 9329 §7.1: another network is asked in UDP first, whatever the last one took, and ESP goes without TCP when there is an
+// answer; the old connection is closed.
+#[test]
+fn another_network_is_asked_in_udp_first() {
+    let (mut lab, first) = mobile(false, false);
+    let first = first.unwrap();
+    assert_in(&lab, first);
+    lab.a.command(at(&[NEW_A]));
+    assert_eq!(lab.a.sent[0].way(), Way::udp(socket("198.51.100.1:4500"), socket("192.0.2.2:4500")));
+    assert_eq!(lab.a.sa(Outbound, lab.a.child().outbound).encap, encap(first), "not before the peer has answered");
+    lab.settle();
+    assert_in_udp(&lab);
+    lab.assert_mirrored();
+    assert!(lab.a.streams.iter().any(|(_, what)| *what == StreamOp::Close(first)));
+    assert!(lab.a.streams.iter().all(|(_, what)| !matches!(what, StreamOp::Open { .. })));
+}
+
+// RFC 9329 §7.1 and appendix B.4: without an answer the same request goes by TCP, and a new one with the right hashes after it.
+#[test]
+fn without_an_answer_in_udp_the_same_request_goes_by_tcp() {
+    for udp in [false, true] {
+        let (mut lab, _) = mobile(false, udp);
+        lab.a.command(at(&[NEW_A]));
+        let update = lab.a.take();
+        assert_eq!(update.carrier, Carrier::Udp);
+        lab.a.sleep(SECOND);
+        assert_eq!(lab.a.take(), update);
+        lab.a.streams.retain(|(_, what)| !matches!(what, StreamOp::Close(_)));
+        lab.a.sleep(2 * SECOND);
+        let second = open_from(&mut lab, NEW_A, 40_001);
+        let again = lab.a_to_b();
+        assert_eq!((again.way(), &again.data), (second, &update.data));
+        lab.b_to_a();
+        let (exchange, id, response) = lab.a.next().expect("another request");
+        assert_eq!((exchange, id, response), (INFO, kind(&update.data).1 + 1, false));
+        lab.settle();
+        assert_in(&lab, second);
+        lab.assert_mirrored();
+        assert_eq!(lab.a.ike().nat, (false, false), "of the second request");
+        // Home again: in UDP.
+        lab.a.command(at(&[A]));
+        assert_eq!(lab.a.sent[0].carrier, Carrier::Udp);
+        lab.settle();
+        assert_eq!((lab.a.ike().carrier, lab.b.ike().carrier), (Carrier::Udp, Carrier::Udp));
+    }
+}
+
+// There is no TCP either: UDP has its turn again, each as often as a request is repeated.
+#[test]
+fn in_a_network_without_either_the_two_take_turns() {
+    let (mut lab, _) = mobile(false, false);
+    lab.a.command(at(&[NEW_A]));
+    let (mut tries, mut sent) = (0, 0);
+    for _ in 0..60 {
+        while let Some((op, what)) = lab.a.streams.pop_front() {
+            if matches!(what, StreamOp::Open { .. }) {
+                tries += 1;
+                lab.a.input(Input::Done(op, Outcome::Opened(Err("refused".into()))));
+            }
+        }
+        sent += lab.a.sent.drain(..).filter(|message| message.carrier == Carrier::Udp).count();
+        lab.a.sleep(2 * SECOND);
+    }
+    assert!(tries > 2 && sent > 1, "{tries} {sent}");
+    assert!(lab.a.endpoint.ike_sas().is_empty() && lab.a.sas.is_empty());
+}
+
+// Whoever wants TCP at once has it in every network.
+#[test]
+fn a_remote_that_is_always_in_tcp_stays_there() {
+    let (mut lab, _) = mobile(true, false);
+    lab.a.command(at(&[NEW_A]));
+    assert!(lab.a.sent.is_empty());
+    lab.a.streams.retain(|(_, what)| !matches!(what, StreamOp::Close(_)));
+    let second = open_from(&mut lab, NEW_A, 40_001);
+    lab.settle();
+    assert_in(&lab, second);
+}
+
+// RFC 9329 §10: the same is true of the way back.
+#[test]
+fn only_the_leader_takes_its_peer_back_to_udp() {
+    let (mut lab, first) = mobile(false, false);
+    let first = first.unwrap();
+    lab.a.command(at(&[NEW_A]));
+    let real = lab.a.take();
+    let mut forged = real.clone();
+    *forged.data.last_mut().unwrap() ^= 1;
+    lab.b.receive(&forged);
+    assert_eq!((lab.b.ike().carrier, lab.b.ike().peer), (Carrier::Tcp, first.local));
+    lab.b.receive(&real);
+    assert_eq!(lab.b.ike().carrier, Carrier::Udp);
+    lab.settle();
+    assert_in_udp(&lab);
+    // What was received is played again from elsewhere.
+    let elsewhere = ravelin_ike::Transmit { local: socket("203.0.113.9:4500"), ..real };
+    lab.b.receive(&elsewhere);
+    lab.settle();
+    assert_in_udp(&lab);
+    // What is not about addresses leads nobody anywhere.
+    lab.a.command(Command::CheckLiveness("peer".into()));
+    let asked = lab.a.take();
+    let by_tcp = ravelin_ike::Transmit { carrier: Carrier::Tcp, local: socket("203.0.113.9:7"), ..asked };
+    lab.b.receive(&by_tcp);
+    assert_in_udp(&lab);
 }
 
 // RFC 9329 §10: a message that does not verify, or is old, leads nobody to another connection.
