@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ravelin_config::Model;
 use ravelin_crypto::SecureRandom;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_eap::Tools;
+use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::{Answer, Desk, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
@@ -21,6 +21,6 @@ pub(crate) fn answer(question: Question, model: Option<&Model>) -> Answer {
     let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     let world = World { now, crls: &papers.crls, answers: &[] };
     let tls = Maker { keys: &keys, world, crypto: &crypto };
-    let eap = Tools { random: &|out| SystemRandom.fill(out), tls: &tls };
+    let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };
     question.answer(Desk { keys: &keys, world, crypto: &crypto, eap })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_eap::tls::TlsSide;
-use ravelin_eap::{Account, Accounts, Authenticator, Client, Conversation, Method, Peer, Proven, Server, Step, Tools};
+use ravelin_eap::{
+    Account, Accounts, Authenticator, Client, Conversation, Forgetful, Method, Peer, Proven, Server, Step, Tools,
+};
 use ravelin_pki::auth::{Credential, Trust, World};
 use ravelin_pki::{Certificate, Crl, Time};
 use ravelin_testkit::papers::{self, Kind, Paper};
@@ -51,7 +53,7 @@ fn turn(side: &Side, conversation: &mut Conversation, heard: Option<&Eap>) -> St
     // 2026-06-01
     let world = World { now: Time(1_780_272_000), crls: &side.crls, answers: &[] };
     let maker = Maker { keys: &keys, world, crypto: &crypto };
-    conversation.turn(heard, Tools { random: &|out| out.fill(7), tls: &maker })
+    conversation.turn(heard, Tools { memory: &Forgetful, random: &|out| out.fill(7), tls: &maker })
 }
 
 /// A user with a password, and the side that knows it.

@@ -30,9 +30,25 @@ impl Accounts {
 
     /// The password of a user, by the octets of his name: one with this owner before one that is everybody's.
     pub fn password(&self, user: &[u8]) -> Option<&Secret> {
+        self.owned(user).or_else(|| self.anybody()).filter(|password| password.len() <= limits::PASSWORD)
+    }
+
+    /// The secret of the SIM of a user, by the octets of his name: that of the name, of the name without its realm, or of the
+    /// IMSI in it (RFC 4187 §4.1.1.6), before one that is everybody's.
+    pub(crate) fn sim(&self, user: &[u8]) -> Option<&Secret> {
+        let bare = user.split(|octet| *octet == b'@').next().unwrap_or_default();
+        let imsi = bare.get(1..).filter(|_| bare.starts_with(b"0") || bare.starts_with(b"1") || bare.starts_with(b"6"));
+        let found = self.owned(user).or_else(|| self.owned(bare)).or_else(|| self.owned(imsi?));
+        found.or_else(|| self.anybody())
+    }
+
+    fn owned(&self, user: &[u8]) -> Option<&Secret> {
         let owned = |account: &&Account| account.owners.iter().any(|owner| names(owner, user));
-        let found = self.0.iter().find(owned).or_else(|| self.0.iter().find(|account| account.owners.is_empty()));
-        found.map(|account| &account.password).filter(|password| password.len() <= limits::PASSWORD)
+        self.0.iter().find(owned).map(|account| &account.password)
+    }
+
+    fn anybody(&self) -> Option<&Secret> {
+        self.0.iter().find(|account| account.owners.is_empty()).map(|account| &account.password)
     }
 }
 

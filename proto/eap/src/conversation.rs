@@ -12,6 +12,7 @@ use ravelin_wire::ike::v2::Eap;
 
 use crate::authenticator::{Authenticator, Server};
 use crate::method::MethodType;
+use crate::method::sim::{Memory, Sims};
 use crate::peer::Peer;
 use crate::relay::{Admission, Relay, Relayed};
 use crate::tls::TlsMaker;
@@ -23,6 +24,23 @@ pub struct Tools<'a> {
     pub tls: &'a dyn TlsMaker,
     /// Fills with unpredictable octets.
     pub random: &'a (dyn Fn(&mut [u8]) + Sync),
+    /// Keeps what is known of SIMs.
+    pub memory: &'a dyn Memory,
+}
+
+impl Tools<'_> {
+    pub(crate) fn random_octets<const N: usize>(&self) -> [u8; N] {
+        let mut octets = [0; N];
+        (self.random)(&mut octets);
+        octets
+    }
+
+    /// Looks at what is known of SIMs, or changes it.
+    pub(crate) fn sims<T>(&self, act: impl FnOnce(&mut Sims) -> T) -> T {
+        let (mut act, mut result) = (Some(act), None);
+        self.memory.with(&mut |sims| result = act.take().map(|act| act(sims)));
+        result.expect("a memory lets everybody look once")
+    }
 }
 
 /// One end of a conversation.

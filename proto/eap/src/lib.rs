@@ -7,7 +7,7 @@
 //!   Conversation::turn(what was heard) ─┬─ Peer           answers for a user: identity, Nak, one method
 //!                                       ├─ Authenticator  asks: identity, methods in order, the result
 //!                                       └─ Relay          passes on what a RADIUS server asks
-//!                                            method/: MD5, GTC, MSCHAPv2, TLS, TTLS, PEAP, each with its two ends
+//!                                            method/: MD5, GTC, MSCHAPv2, TLS, TTLS, PEAP, SIM, AKA, AKA', each with its two ends
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,5 +32,6 @@ pub mod tls;
 pub use account::{Account, Accounts, identity};
 pub use authenticator::{Authenticator, Server};
 pub use conversation::{Conversation, Proven, Step, Tools};
+pub use method::sim::{Forgetful, Memory, Sims};
 pub use method::{Method, MethodType};
 pub use peer::{Client, Peer};

@@ -18,3 +18,19 @@ pub const MESSAGE: usize = 200;
 
 /// Octets of a password.
 pub const PASSWORD: usize = 256;
+
+/// Attributes of a message of EAP-SIM or AKA: about twice as many as any has.
+pub const SIM_ATTRIBUTES: usize = 16;
+
+/// Triplets of a SIM: what a secret of 1024 octets can have.
+pub const TRIPLETS: usize = 20;
+
+/// Users of SIMs of whom is known what they have proven, and as many that we are.
+pub const SIMS: usize = 100_000;
+
+/// Names for the next time that a user has at once: with each method one for full and one for fast authentication, and those
+/// before them, which are still there when an answer is lost.
+pub const SIM_NAMES: usize = 6;
+
+/// Fast re-authentications after a full one (RFC 4187 §5.1).
+pub const REAUTHENTICATIONS: u16 = 1000;

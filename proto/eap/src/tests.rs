@@ -11,7 +11,11 @@ use crate::tls::TlsSide;
 use crate::*;
 
 fn tools() -> Tools<'static> {
-    Tools { tls: &tls::NoTls, random: &|out| out.iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8 + 7) }
+    Tools {
+        tls: &tls::NoTls,
+        memory: &Forgetful,
+        random: &|out| out.iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8 + 7),
+    }
 }
 
 fn client(methods: &[Method], password: &str) -> Peer {

@@ -9,6 +9,7 @@
 mod c_interface;
 mod ciphers;
 mod decoding;
+mod eap;
 mod ike;
 mod ike_v1;
 mod kernel;
@@ -50,6 +51,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("management-answer", management::answer),
         Decoder::Named("management-event", management::event),
         Decoder::Named("radius", radius::packet),
+        Decoder::Named("eap-sim", eap::sims),
         Decoder::Named("control", operator::control),
         Decoder::Named("command-line", operator::command_line),
         Decoder::Named("swanctl", operator::swanctl),

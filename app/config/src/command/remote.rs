@@ -80,7 +80,7 @@ pub struct RemoteArgs {
     own_id: Option<IdWord>,
     /// How the two authenticate: PresharedKey (or PSK), or RSASIG: by the signatures of certificates of any kind, or EAP
     /// methods, best first: EAP-TLS, EAP-TTLS, EAP-TTLS-PAP (the password as it is inside TLS), EAP-PEAP, EAP-MSCHAPV2,
-    /// EAP-GTC, EAP-MD5. With EAP the side that starts (-w) is a user with a
+    /// EAP-GTC, EAP-MD5, EAP-AKA-PRIME, EAP-AKA, EAP-SIM (by a SIM in software). With EAP the side that starts (-w) is a user with a
     /// password, or with EAP-TLS a certificate (-c), the other (-u) has a certificate. HYBRID: IKEv1, one side by a certificate, the other by an XAuth login alone.
     /// NULL: neither proves anything (RFC 7619); such a remote has the traffic of its own address alone
     #[arg(short = 'm', long, default_value = "PresharedKey", value_parser = auth_word)]
@@ -106,7 +106,8 @@ pub struct RemoteArgs {
     /// of -h (default: nobody)
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = identity::host)]
     radius_authorizers: Vec<IpAddr>,
-    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS
+    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS,
+    /// EAP-AKA-PRIME, EAP-AKA, EAP-SIM
     #[arg(long)]
     eap_only: bool,
     /// What this host proves after that (RFC 4739), in the order of several: PSK,id=ID,file=FILE, or
@@ -118,7 +119,8 @@ pub struct RemoteArgs {
     #[arg(long, value_name = "PROOF", value_parser = round)]
     then_peer: Vec<RoundWord>,
     /// File with the pre-shared key, or the password of the user, or with -u the passwords of users in the form of
-    /// ipsec.secrets (carol : EAP "her password"), readable by its owner only
+    /// ipsec.secrets (carol : EAP "her password"), readable by its owner only. With EAP-SIM and AKA the password is that of a
+    /// SIM: K and OPc in 64 hexadecimal digits, or for EAP-SIM triplets RAND,SRES,Kc
     #[arg(short = 'h', long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Encryption algorithms, best first [default: AES128-GCM,AES256-GCM,CHACHA20-POLY1305,AES128-CBC,AES256-CBC; IKEv1:

@@ -319,7 +319,7 @@ pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> R
                 false => users(peer, Beside::Nothing),
             };
             if common.is_empty() || !common.iter().all(|method| method.is_mutual()) {
-                return Err("EAP on both sides takes one method that proves both: eap-tls or eap-ttls".to_owned());
+                return Err("EAP on both sides takes one method that proves both: eap-tls, eap-ttls, eap-aka-prime, eap-aka or eap-sim".to_owned());
             }
             Ok(Some(EapSpec { methods: common, ..user }))
         }

@@ -507,9 +507,9 @@ fn the_side_with_eap_is_the_user() {
     assert_eq!((both.beside, both.methods), (Beside::Nothing, vec![Method::Ttls]));
     for (local, remote, words) in [
         (
-            "auth = eap-aka\n",
+            "auth = eap-fast\n",
             "auth = psk\n",
-            "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP",
+            "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP, EAP-SIM, EAP-AKA, EAP-AKA-PRIME",
         ),
         ("auth = eap\n eap_id = %any\n", "auth = psk\n", "`eap_id` of the side `local` is one user"),
         ("auth = eap\n", "auth = eap\n", "EAP on both sides takes one method that proves both"),

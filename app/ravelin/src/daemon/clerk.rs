@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ravelin_config::Papers;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_aws_lc::SystemRandom;
-use ravelin_eap::{Conversation, Tools};
+use ravelin_eap::{Conversation, Memory, Sims, Tools};
 use ravelin_ike::{Answer, Desk, OpId, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
@@ -57,6 +57,17 @@ struct Threads {
     crypto: CryptoProvider,
     library: Arc<Library>,
     fetcher: Arc<Fetcher>,
+    sims: Arc<Kept>,
+}
+
+/// What is known of SIMs, from the start of the daemon on.
+#[derive(Default)]
+struct Kept(Mutex<Sims>);
+
+impl Memory for Kept {
+    fn with(&self, act: &mut dyn FnMut(&mut Sims)) {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl Clerk {
@@ -73,7 +84,7 @@ impl Clerk {
         let work = Arc::new(Mutex::new(work));
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
         let waker = Arc::new(waker);
-        let desk = Threads { done: done.clone(), waker: waker.clone(), crypto, library, fetcher };
+        let desk = Threads { done: done.clone(), waker: waker.clone(), crypto, library, fetcher, sims: Arc::default() };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
             let (work, desk) = (work.clone(), desk.clone());
             let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
@@ -183,6 +194,7 @@ impl Threads {
                 crypto: &crypto,
                 eap: Tools {
                     random: &|out| SystemRandom.fill(out),
+                    memory: &*self.sims,
                     tls: &Maker { keys: &keys, world, crypto: &crypto },
                 },
             });

@@ -5,6 +5,7 @@ mod channel;
 mod gtc;
 mod md5;
 mod mschapv2;
+pub(crate) mod sim;
 mod tls;
 mod tunnel;
 
@@ -87,6 +88,12 @@ pub enum Method {
     TtlsPap,
     /// The same in the form of Microsoft, version 0.
     Peap,
+    /// A SIM and its network prove themselves as those of GSM (RFC 4186).
+    Sim,
+    /// The same as those of UMTS (RFC 4187).
+    Aka,
+    /// The same, with keys that hold for one network (RFC 9048).
+    AkaPrime,
 }
 
 impl Method {
@@ -99,6 +106,9 @@ impl Method {
         (Method::Ttls, "EAP-TTLS"),
         (Method::TtlsPap, "EAP-TTLS-PAP"),
         (Method::Peap, "EAP-PEAP"),
+        (Method::Sim, "EAP-SIM"),
+        (Method::Aka, "EAP-AKA"),
+        (Method::AkaPrime, "EAP-AKA-PRIME"),
     ];
 
     /// Its number.
@@ -110,6 +120,9 @@ impl Method {
             Method::Tls => 13,
             Method::Ttls | Method::TtlsPap => 21,
             Method::Peap => 25,
+            Method::Sim => 18,
+            Method::Aka => 23,
+            Method::AkaPrime => 50,
         })
     }
 
@@ -132,6 +145,7 @@ impl Method {
             // PEAP is not in the list of RFC 5998 §4.
             Method::Peap => false,
             Method::Tls | Method::Ttls | Method::TtlsPap => true,
+            Method::Sim | Method::Aka | Method::AkaPrime => true,
         }
     }
 
@@ -140,7 +154,7 @@ impl Method {
         matches!(self, Method::Tls | Method::Ttls | Method::TtlsPap | Method::Peap)
     }
 
-    /// Whether the user has a password; else he has a certificate.
+    /// Whether the user has a password, or the secret of a SIM; else he has a certificate.
     pub fn has_password(self) -> bool {
         !matches!(self, Method::Tls)
     }
@@ -155,6 +169,9 @@ impl Method {
             Method::Ttls => Box::new(tunnel::Peer::new(tunnel::Kind::Ttls, client)),
             Method::TtlsPap => Box::new(tunnel::Peer::new(tunnel::Kind::TtlsPap, client)),
             Method::Peap => Box::new(tunnel::Peer::new(tunnel::Kind::Peap, client)),
+            Method::Sim => Box::new(sim::Peer::new(sim::Kind::Sim, user, client)),
+            Method::Aka => Box::new(sim::Peer::new(sim::Kind::Aka, user, client)),
+            Method::AkaPrime => Box::new(sim::Peer::new(sim::Kind::AkaPrime, user, client)),
         }
     }
 
@@ -169,6 +186,9 @@ impl Method {
             Method::Ttls => Box::new(tunnel::Server::new(tunnel::Kind::Ttls, user, server)),
             Method::TtlsPap => Box::new(tunnel::Server::new(tunnel::Kind::TtlsPap, user, server)),
             Method::Peap => Box::new(tunnel::Server::new(tunnel::Kind::Peap, user, server)),
+            Method::Sim => Box::new(sim::Server::new(sim::Kind::Sim, server)),
+            Method::Aka => Box::new(sim::Server::new(sim::Kind::Aka, server)),
+            Method::AkaPrime => Box::new(sim::Server::new(sim::Kind::AkaPrime, server)),
         }
     }
 }
@@ -238,8 +258,6 @@ impl fmt::Display for MethodType {
         }
         match self {
             MethodType::Plain(0) => f.write_str("no other method"),
-            MethodType::Plain(18) => f.write_str("EAP-SIM"),
-            MethodType::Plain(23) => f.write_str("EAP-AKA"),
             MethodType::Plain(number) => write!(f, "EAP type {number}"),
             MethodType::Expanded(vendor, number) => write!(f, "EAP type {number} of vendor {vendor}"),
         }

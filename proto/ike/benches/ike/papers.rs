@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use ravelin_crypto::SecureRandom;
 use ravelin_crypto::signature::{HashAlg, PrivateKey, PublicKey, SignatureScheme};
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_eap::Tools;
+use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::{Answer, Config, Desk, Question};
 use ravelin_pki::auth::{Credential, Trust, World};
@@ -69,7 +69,7 @@ pub fn answer(question: Question) -> Answer {
     let world = World { now: NOW, crls: &[], answers: &[] };
     let crypto = provider();
     let tls = Maker { keys: &keys, world, crypto: &crypto };
-    let eap = Tools { random: &|out| SystemRandom.fill(out), tls: &tls };
+    let eap = Tools { memory: &Forgetful, random: &|out| SystemRandom.fill(out), tls: &tls };
     question.answer(Desk { keys: &keys, world, crypto: &crypto, eap })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
-use ravelin_eap::Tools;
+use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::view::{ChildSaView, IkeSaView};
@@ -99,7 +99,7 @@ impl Papers {
             keys: &keys,
             world,
             crypto: &crypto,
-            eap: Tools { random: &|out| random.lock().unwrap().fill(out), tls: &tls },
+            eap: Tools { memory: &Forgetful, random: &|out| random.lock().unwrap().fill(out), tls: &tls },
         })
     }
 }

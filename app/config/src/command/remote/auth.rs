@@ -194,8 +194,9 @@ impl RemoteArgs {
         if !self.radius.is_empty() && self.initiate {
             return Err(Conflict::at(('\0', "radius"), "it is for the side that asks who the user is (-u)"));
         }
-        if self.eap_only && (methods.is_empty() || !methods.iter().all(|method| method.is_mutual())) {
-            let why = "only EAP-TLS and EAP-TTLS prove both sides; with another method the side that is no user has a certificate";
+        let one_sided = methods.iter().find(|method| !method.is_mutual()).map(|method| method.name());
+        if let (true, Some(method)) = (self.eap_only, one_sided.or(methods.is_empty().then_some("EAP-RADIUS"))) {
+            let why = format!("{method} does not prove both sides; with it the side that is no user has a certificate");
             return Err(Conflict::at(('\0', "eap-only"), why));
         }
         let server = match &self.aaa_id {

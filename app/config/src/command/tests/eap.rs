@@ -62,10 +62,10 @@ fn the_side_that_starts_is_the_user() {
         ("-w -m EAP-TLS -g fqdn:a -c own -h pw", "EAP-TLS has no password"),
         ("-w -m EAP-TLS -g fqdn:a", "expected -c FILES"),
         (
-            "-w -m EAP-AKA -g fqdn:a -h pw",
-            "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP",
+            "-w -m EAP-FAST -g fqdn:a -h pw",
+            "expected EAP-MD5, EAP-GTC, EAP-MSCHAPV2, EAP-TLS, EAP-TTLS, EAP-TTLS-PAP, EAP-PEAP, EAP-SIM, EAP-AKA, EAP-AKA-PRIME",
         ),
-        ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "only EAP-TLS and EAP-TTLS prove both sides"),
+        ("-w -m EAP-MSCHAPV2 -g fqdn:a -h pw --eap-only", "EAP-MSCHAPV2 does not prove both sides"),
         ("-u -m EAP-TLS -g fqdn:a -c own --aaa-id fqdn:b", "with -u it is this host"),
         ("-u -m EAP-RADIUS -g fqdn:a -c own -h secret", "--radius ADDRESS"),
         ("-u -m EAP-RADIUS -g fqdn:a -c own --radius 192.0.2.9", "expected -h FILE"),
@@ -83,6 +83,7 @@ fn the_side_that_starts_is_the_user() {
 fn who_the_user_is_and_who_knows_him_is_written_back() {
     for line in [
         "-w -m EAP-MSCHAPV2,EAP-GTC --eap-id carol -h pw",
+        "-w -m EAP-AKA-PRIME,EAP-AKA,EAP-SIM --eap-id 0262010000000001@example.org -h sim --eap-only",
         "-w -m EAP-TLS --eap-id carol -c own --aaa-id fqdn:aaa --eap-only",
         "-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users",
         "-u -m EAP-MD5 -g fqdn:gw -f fqdn:box -c gw.pem -h users",

@@ -3,7 +3,7 @@
 use super::*;
 
 fn tools() -> Tools<'static> {
-    Tools { random: &|out| out.fill(9), tls: &NoTls }
+    Tools { memory: &Forgetful, random: &|out| out.fill(9), tls: &NoTls }
 }
 
 struct Stranger {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_eap::tls::{NoTls, TlsSide};
-use ravelin_eap::{Account, Accounts, Client, Conversation, Method, Peer as User, Server, Step, Tools};
+use ravelin_eap::{Account, Accounts, Client, Conversation, Forgetful, Method, Peer as User, Server, Step, Tools};
 use ravelin_ike::config::{EapServer, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Config, Event, Ppk, PpkIn, Ppks, Remote, limits};

@@ -1,0 +1,603 @@
+//! Published vectors, the two ends against each other, and ends that break the rules.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use std::sync::Mutex;
+
+use ravelin_types::{Identity, Secret};
+use ravelin_wire::ike::v2::{Eap, EapCode};
+
+use super::attribute::{self as at, Draft, Heard, Message};
+use super::card::{Card, Triplet, Vector};
+use super::keys::{Hello, Keys};
+use super::*;
+use crate::tls::{NoTls, TlsSide};
+use crate::{Account, Accounts, Authenticator, Client, Conversation, Method, Proven, Step, Tools};
+
+pub(super) fn hex<const N: usize>(digits: &str) -> [u8; N] {
+    super::card::hex(&digits.replace(' ', "")).unwrap()
+}
+
+fn octets(digits: &str) -> Vec<u8> {
+    let digits: String = digits.split_whitespace().collect();
+    (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+/// RFC 4186 Appendix A.
+mod rfc4186 {
+    pub(super) const IDENTITY: &[u8] = b"1244070100000001@eapsim.foo";
+    pub(super) const TRIPLETS: &str = "101112131415161718191a1b1c1d1e1f,d1d2d3d4,a0a1a2a3a4a5a6a7
+        202122232425262728292a2b2c2d2e2f,e1e2e3e4,b0b1b2b3b4b5b6b7
+        244070100000001,303132333435363738393a3b3c3d3e3f,f1f2f3f4,c0c1c2c3c4c5c6c7";
+    pub(super) const NONCE: &str = "0123456789abcdeffedcba9876543210";
+    pub(super) const CHALLENGE: &str = "0b0000 010d0000 101112131415161718191a1b1c1d1e1f
+        202122232425262728292a2b2c2d2e2f 303132333435363738393a3b3c3d3e3f
+        81050000 9e18b0c29a652263c06efb54dd00a895
+        822d0000 55f2939bbdb1b19ea1b47fc0b3e0be4c ab2cf7372d98e3023c6bb92415723d58
+        bad66ce084e101b60f5358354bd42182 78aea7bf2cbace33106aeddc625b0c1d
+        5aa67a41739ae5b57950973fc7ff8301 073c6f953150fc303ea152d1e10a2d1f
+        4f5226daa1ee9005472252bdb3b71d6f 0c3a349031 6c4692987 1bd45cdfdbca6
+        112f07f8be717990d25f6dd7f2b7b320 bf4d5a992e880331d729945aec75ae5d
+        43c8eda5fe6233fcac494ee67a0d504d
+        0b050000 fef324ac3962b59f3bd78253ae4dcb6a";
+    pub(super) const ANSWER: &str = "0b0000 0b050000 f56d6433e68ed2976ac11937fc3d1154";
+    pub(super) const MSK: &str = "39d45aeaf4e30601983e972b6cfd46d1 c363773365690d09cd44976b525f47d3
+        a60a985e955c53b090b2e4b73719196a 402542968fd14a888f46b9a7886e4488";
+    pub(super) const PSEUDONYM: &[u8] = b"w8w49PexCazWJ&xCIARmxuMKht5S1sxRDqXSEFBEg3DcZP9cIxTe5J4OyIwNGVzxeJOU1G";
+    pub(super) const AGAIN: &[u8] =
+        b"Y24fNSrz8BP274jOJaF17WfxI8YO7QX00pMXk9XMMVOw7broaNhTczuFq53aEpOkk3L0dm@eapsim.foo";
+    pub(super) const REAUTHENTICATION: &str = "0d0000 81050000 d585ac7786b90336657c77b46575b9c4
+        821d0000 686291a9d2abc58caa3294b6e85b4484 6c44e5dcb2de8b9e80d69d49858a5db8
+        4cdc1c9bc95c01b96b6eca313474aea6 d31416e19daa9df70f05008841ca8014
+        964d3b30a49bcf43e4d3f18e86295a4a 2b38d96c9705c2bbb05c4aace97d5eaf
+        f564046c8bd30bc39be5e17ace2b10a6 0b050000 483a1799b83d7cd3d0a1e401d9ee4770";
+    pub(super) const AGAIN_ANSWER: &str = "0d0000 81050000 cdf7ffa65de04c026b56c86b76b102ea
+        82050000 b6edd38279e2a1423c1afc5c455c7d56 0b050000 faf76b71fbe2d255b96a3566c915c617";
+    pub(super) const AGAIN_MSK: &str = "6263f614973895e1335f7e30cff028ee 2176f519002c9abe732fe0ef00cf167c
+        756d9e4ced6d5ed640eb3fe38565ca07 6e7fb8a817cfe8d9adbce441d47c4f5e";
+}
+
+fn rfc4186_keys() -> (Keys, Secret) {
+    let card = Card::parse(&Secret::from(rfc4186::TRIPLETS.as_bytes())).unwrap();
+    let Card::Triplets(triplets) = card else { panic!() };
+    let hello = Hello { nonce: hex(rfc4186::NONCE), versions: vec![0, 1], selected: 1 };
+    Keys::of_triplets(rfc4186::IDENTITY, &triplets, &hello)
+}
+
+#[test]
+fn the_conversation_of_rfc_4186() {
+    let (keys, msk) = rfc4186_keys();
+    assert_eq!(keys.parts()[0], hex::<16>("536e5ebc4465582aa6a8ec9986ebb620"));
+    assert_eq!(keys.parts()[1], hex::<16>("25af1942efcbf4bc72b3943421f2a974"));
+    assert_eq!(keys.parts()[2], hex::<20>("e576d5ca332e9930018bf1baee2763c795b3c712"));
+    assert_eq!(msk.expose(), octets(rfc4186::MSK));
+    let data = octets(rfc4186::CHALLENGE);
+    let message = Message::parse(Heard { code: 1, identifier: 2, data: &data }).unwrap();
+    assert!(message.is_authentic(&keys, Kind::Sim, &hex::<16>(rfc4186::NONCE)));
+    let opened = message.open(&keys).unwrap();
+    let inner = opened.attributes().unwrap();
+    assert_eq!(inner.counted(at::NEXT_PSEUDONYM).unwrap(), Some(rfc4186::PSEUDONYM));
+    assert_eq!(inner.counted(at::NEXT_REAUTH_ID).unwrap(), Some(rfc4186::AGAIN));
+    // The same, made here.
+    let inner =
+        Draft::inner().counted(at::NEXT_PSEUDONYM, rfc4186::PSEUDONYM).counted(at::NEXT_REAUTH_ID, rfc4186::AGAIN);
+    let rands = message.get(at::RAND).unwrap();
+    let draft = Draft::new(11).put(at::RAND, rands).sealed(&keys, hex("9e18b0c29a652263c06efb54dd00a895"), inner);
+    assert_eq!(draft.signed(&keys, Kind::Sim, (1, 2), &hex::<16>(rfc4186::NONCE)), data);
+    let sres = octets("d1d2d3d4 e1e2e3e4 f1f2f3f4");
+    assert_eq!(Draft::new(11).signed(&keys, Kind::Sim, (2, 2), &sres), octets(rfc4186::ANSWER));
+}
+
+#[test]
+fn the_fast_conversation_of_rfc_4186() {
+    let (keys, _) = rfc4186_keys();
+    let data = octets(rfc4186::REAUTHENTICATION);
+    let message = Message::parse(Heard { code: 1, identifier: 1, data: &data }).unwrap();
+    assert!(message.is_authentic(&keys, Kind::Sim, &[]));
+    let opened = message.open(&keys).unwrap();
+    let inner = opened.attributes().unwrap();
+    let nonce = inner.fixed(at::NONCE_S).unwrap().unwrap();
+    assert_eq!((inner.number(at::COUNTER), nonce), (Ok(Some(1)), hex(rfc4186::NONCE)));
+    assert_eq!(keys.renewed(rfc4186::AGAIN, 1, &nonce).expose(), octets(rfc4186::AGAIN_MSK));
+    let inner = Draft::inner().number(at::COUNTER, 1);
+    let said = Draft::new(13).sealed(&keys, hex("cdf7ffa65de04c026b56c86b76b102ea"), inner);
+    assert_eq!(said.signed(&keys, Kind::Sim, (2, 1), &nonce), octets(rfc4186::AGAIN_ANSWER));
+}
+
+// RFC 9048 Appendix D, cases 1 to 4.
+#[test]
+fn the_keys_of_rfc_9048() {
+    let (autn, twos) = ("bb52e91c747ac3ab2a5c23d15ee351d5", "a0".repeat(16));
+    let milenage = "5349fbe098649f948f5d2e973a81c00f9744871ad32bf9bbd1dd5ce54e3e2e5a";
+    let artificial = ["c0".repeat(16), "b0".repeat(16)].concat();
+    for (network, autn, keys, encr, aut, re, msk) in [
+        (
+            "WLAN",
+            autn,
+            milenage,
+            "766fa0a6c317174b812d52fbcd11a179",
+            "0842ea722ff6835bfa2032499fc3ec23c2f0e388b4f07543ffc677f1696d71ea",
+            "cf83aa8bc7e0aced892acc98e76a9b2095b558c7795c7094715cb3393aa7d17a",
+            "67c42d9aa56c1b79e295e3459fc3d187d42be0bf818d3070e362c5e967a4d544
+             e8ecfe19358ab3039aff03b7c930588c055babee58a02650b067ec4e9347c75a",
+        ),
+        (
+            "HRPD",
+            autn,
+            milenage,
+            "05ad73ac915fce89ac77e1520d82187b",
+            "5b4acaef62c6ebb8882b2f3d534c4b35277337a00184f20ff25d224c04be2afd",
+            "3f90bf5c6e5ef325ff04eb5ef6539fa8cca8398194fbd00be425b3f40dba10ac",
+            "87b321570117cd6c95ab6c436fb5073ff15cf85505d2bc5bb7355fc21ea8a757
+             57e8f86a2b138002e05752913bb43b82f868a96117e91a2d95f526677d572900",
+        ),
+        (
+            "WLAN",
+            &twos,
+            &artificial,
+            "897d302fa2847416488c28e20dcb7be4",
+            "c40700e7722483ae3dc7139eb0b88bb558cb3081eccd057f9207d1286ee7dd53",
+            "0a591a22dd8b5b1cf29e3d508c91dbbdb4aee23051892c42b6a2de66ea504473",
+            "9f7dca9e37bb22029ed986e7cd09d4a70d1ac76d95535c5cac40a7504699bb89
+             61a29ef6f3e90f183de5861ad1bedc81ce9916391b401aa006c98785a5756df7",
+        ),
+        (
+            "HRPD",
+            &twos,
+            &artificial,
+            "745e7439ba238f50fcac4d15d47cd1d9",
+            "3e1d2aa4e677025cfd862a4be18361a13a645765571463df833a9759e8099879",
+            "99da835e2ae82462576fe6516fad1f802f0fa1191655dd0a273da96d04e0fcd3",
+            "c6d3a6e0ceea951eb20d74f32c3061d0680a04b0b086ee8700ace3e0b95fa026
+             83c287beee44432294ff98af26d2cc783bace75c4b0af7fdfeb5511ba8e4cbd0",
+        ),
+    ] {
+        let keys = Secret::new(octets(keys));
+        let vector = Vector { rand: [0; 16], autn: hex(autn), res: [0; 8], keys };
+        let (keys, key) = Keys::of_vector(Kind::AkaPrime, b"0555444333222111", &vector, network.as_bytes());
+        assert_eq!(keys.parts(), [&hex::<16>(encr)[..], &hex::<32>(aut), &hex::<32>(re)], "{network}");
+        assert_eq!(key.expose(), octets(msk), "{network}");
+    }
+}
+
+// 3GPP TS 55.205: test set 1 of MILENAGE for GSM.
+#[test]
+fn a_card_of_umts_is_one_of_gsm() {
+    let card = Card::parse(&secret()).unwrap();
+    let Some(Triplet { sres, kc, .. }) = card.gsm(&hex("23553cbe9637a89d218ae64dae47bf35")) else { panic!() };
+    assert_eq!((sres, kc), (hex("46f8416a"), hex("eae4be823af9a08b")));
+}
+
+#[test]
+fn what_is_no_sim_is_told() {
+    for text in ["", "geheim", "0x00", "1,2,3", "101112131415161718191a1b1c1d1e1f,d1d2d3d4", &"ab".repeat(31)] {
+        let error = Card::parse(&Secret::from(text.as_bytes())).err().unwrap();
+        assert!(error.contains("64 hexadecimal digits"), "{text}");
+    }
+    for text in ["465B5CE8B199B49FAA5F0A2EE238A6BCcd63cb71954a9f4e48a5994e37a02baf\n", rfc4186::TRIPLETS] {
+        assert!(Card::parse(&Secret::from(text.as_bytes())).is_ok());
+    }
+}
+
+/// Test set 1 of 3GPP TS 35.208.
+fn secret() -> Secret {
+    Secret::from(&b"0x465b5ce8b199b49faa5f0a2ee238a6bccd63cb71954a9f4e48a5994e37a02baf"[..])
+}
+
+const METHODS: [Method; 3] = [Method::Sim, Method::Aka, Method::AkaPrime];
+const USER: &str = "0262010000000001@example.org";
+
+/// Remembers, as a daemon does.
+#[derive(Default)]
+struct Remembers(Mutex<Sims>);
+
+impl Memory for Remembers {
+    fn with(&self, act: &mut dyn FnMut(&mut Sims)) {
+        act(&mut self.0.lock().unwrap());
+    }
+}
+
+/// A user and who asks him, each with a memory of its own.
+struct Ends {
+    client: Client,
+    server: crate::Server,
+    memories: [Remembers; 2],
+    drawn: Mutex<u8>,
+}
+
+type Outcome = Result<Proven, String>;
+
+impl Ends {
+    fn new(methods: &[Method]) -> Self {
+        let user = Identity::Rfc822(USER.into());
+        let (methods, tls) = (methods.to_vec(), TlsSide::default());
+        let account = Account { owners: vec![Identity::Fqdn("262010000000001".into())], password: secret() };
+        let accounts = Accounts(vec![account].into());
+        let server = crate::Server { methods: methods.clone(), accounts, ask_identity: true, ..Default::default() };
+        let client = Client { user, methods, password: secret(), tls };
+        Ends { client, server, memories: Default::default(), drawn: Mutex::new(0) }
+    }
+
+    fn tools<T>(&self, side: usize, act: impl FnOnce(Tools<'_>) -> T) -> T {
+        let random = |out: &mut [u8]| {
+            let mut drawn = self.drawn.lock().unwrap();
+            out.iter_mut().for_each(|octet| *octet = drawn.wrapping_mul(7));
+            if let Some(first) = out.first_mut() {
+                *first ^= 0x80 | *drawn;
+            }
+            *drawn = drawn.wrapping_add(1);
+        };
+        act(Tools { tls: &NoTls, random: &random, memory: &self.memories[side] })
+    }
+
+    fn talk(&self) -> (Outcome, Outcome, Vec<Eap>) {
+        self.talk_with(|_, _| {})
+    }
+
+    /// With what somebody on the way does to the message of this number.
+    fn talk_with(&self, mut on_the_way: impl FnMut(usize, &mut Eap)) -> (Outcome, Outcome, Vec<Eap>) {
+        let mut peer = Conversation::Peer(crate::Peer::new(self.client.clone()));
+        let nobody = Identity::Fqdn("nobody".into());
+        let mut server = Conversation::Authenticator(Authenticator::new(self.server.clone(), &nobody));
+        let mut step = self.tools(0, |tools| server.turn(None, tools));
+        let mut asked = Err(String::from("the peer gave up"));
+        let mut said = Vec::new();
+        for number in 0.. {
+            let mut heard = match step {
+                Step::Say(eap) => eap,
+                Step::Done { last, outcome } => {
+                    asked = outcome;
+                    last.unwrap()
+                }
+            };
+            on_the_way(2 * number, &mut heard);
+            said.push(heard.clone());
+            match self.tools(1, |tools| peer.turn(Some(&heard), tools)) {
+                Step::Say(mut eap) => {
+                    on_the_way(2 * number + 1, &mut eap);
+                    said.push(eap.clone());
+                    step = self.tools(0, |tools| server.turn(Some(&eap), tools));
+                }
+                Step::Done { outcome, .. } => return (outcome, asked, said),
+            }
+            assert!(number < 20, "no end");
+        }
+        unreachable!()
+    }
+
+    /// Both sides agree; the subtypes of the requests.
+    fn passes(&self) -> Vec<u8> {
+        let (there, here, said) = self.talk();
+        let (there, here) = (there.unwrap(), here.unwrap());
+        assert_eq!(here.user, USER.as_bytes());
+        let key = |proven: &Proven| proven.msk.as_ref().unwrap().expose().to_vec();
+        assert_eq!((key(&there).len(), key(&there)), (64, key(&here)));
+        let requests = said.iter().filter(|eap| eap.code == EapCode::REQUEST);
+        requests.skip(1).map(|eap| eap.data[1]).collect()
+    }
+}
+
+#[test]
+fn both_ends_agree_and_go_on_from_there() {
+    for method in METHODS {
+        let ends = Ends::new(&[method]);
+        let (identity, challenge) = if method == Method::Sim { (10, 11) } else { (5, 1) };
+        assert_eq!(ends.passes(), [identity, challenge, NOTIFICATION], "{method}");
+        // Fast, by the names of the last time, again and again.
+        for _ in 0..3 {
+            assert_eq!(ends.passes(), [identity, REAUTHENTICATION, NOTIFICATION], "{method}");
+        }
+        // Who asks has forgotten: neither name is known, and the card has seen a higher number.
+        let ends = Ends { memories: [Remembers::default(), ends.memories.into_iter().nth(1).unwrap()], ..ends };
+        let mut expected = vec![identity, identity, identity, challenge, challenge, NOTIFICATION];
+        if method == Method::Sim {
+            expected.remove(3);
+        }
+        assert_eq!(ends.passes(), expected, "{method}");
+        // The user has forgotten.
+        let ends = Ends { memories: [ends.memories.into_iter().next().unwrap(), Remembers::default()], ..ends };
+        assert_eq!(ends.passes(), [identity, challenge, NOTIFICATION], "{method}");
+    }
+}
+
+#[test]
+fn names_of_the_last_time_hide_the_user() {
+    for method in METHODS {
+        let ends = Ends::new(&[method]);
+        ends.passes();
+        // What is said in the method, not before it.
+        let hidden = |said: &[Eap]| {
+            let said = said.iter().skip(2);
+            said.filter(|eap| eap.data.windows(14).any(|octets| octets == b"26201000000000")).count() == 0
+        };
+        assert!(hidden(&ends.talk().2), "{method}");
+        // A pseudonym, once there is nothing to go on from.
+        let user = USER.as_bytes();
+        let kind = [Kind::Sim, Kind::Aka, Kind::AkaPrime][METHODS.iter().position(|it| *it == method).unwrap()];
+        assert!(ends.memories[1].0.lock().unwrap().take_again(user, kind).is_some());
+        let (there, _, said) = ends.talk();
+        assert!(there.is_ok() && hidden(&said), "{method}");
+    }
+}
+
+#[test]
+fn triplets_do_for_eap_sim_alone() {
+    let mut ends = Ends::new(&[Method::Sim]);
+    let triplets = Secret::from(rfc4186::TRIPLETS.as_bytes());
+    ends.client.password = triplets.clone();
+    ends.server.accounts = Accounts(vec![Account { owners: Vec::new(), password: triplets.clone() }].into());
+    ends.passes();
+    let mut ends = Ends::new(&[Method::Aka]);
+    ends.server.accounts = Accounts(vec![Account { owners: Vec::new(), password: triplets }].into());
+    assert!(ends.talk().1.unwrap_err().contains("takes K and OPc"));
+}
+
+#[test]
+fn another_sim_and_an_unknown_user_are_refused() {
+    for method in METHODS {
+        let mut ends = Ends::new(&[method]);
+        ends.client.password = Secret::new(vec![7; 32]);
+        let (there, here, _) = ends.talk();
+        assert!(there.unwrap_err().contains("does not know the key of the SIM"), "{method}");
+        let here = here.unwrap_err();
+        assert!(here.contains("gave up") || here.contains("does not take the challenge"), "{method}: {here}");
+        let mut ends = Ends::new(&[method]);
+        ends.client.user = Identity::Fqdn("0999".into());
+        let (there, here, _) = ends.talk();
+        assert!(here.unwrap_err().contains("there is no such user"), "{method}");
+        assert!(there.unwrap_err().contains("does not take the user"), "{method}");
+    }
+}
+
+// RFC 4187 §5.3: names of the last time are worth nothing when the account is not there, or has another SIM.
+#[test]
+fn who_is_known_no_more_does_not_go_on() {
+    for method in METHODS {
+        for password in [None, Some(Secret::new(vec![9; 32]))] {
+            let mut ends = Ends::new(&[method]);
+            ends.passes();
+            let owners = vec![Identity::Fqdn("262010000000001".into())];
+            let account = password.map(|password| Account { owners, password });
+            ends.server.accounts = Accounts(account.into_iter().collect());
+            assert!(ends.talk().1.is_err(), "{method}");
+        }
+    }
+}
+
+// Every octet of every message, damaged, and every message cut short: nobody comes to a good end by it.
+#[test]
+fn damaged_messages_end_it() {
+    for method in METHODS {
+        for rounds in [0, 1] {
+            let count = {
+                let ends = Ends::new(&[method]);
+                (0..rounds).for_each(|_| drop(ends.talk()));
+                ends.talk().2
+            };
+            for (number, message) in count.iter().enumerate().skip(2) {
+                // What AT_MAC, the last attribute, has in front of the MAC is ignored (RFC 4187 §10.15).
+                let ignored = message.data.len().saturating_sub(18)..message.data.len().saturating_sub(16);
+                for offset in (1..message.data.len()).step_by(3).filter(|offset| !ignored.contains(offset)) {
+                    for cut in [true, false] {
+                        let ends = Ends::new(&[method]);
+                        (0..rounds).for_each(|_| drop(ends.talk()));
+                        let (there, here, _) = ends.talk_with(|at, eap| match (at == number, cut) {
+                            (true, true) => eap.data.truncate(offset),
+                            (true, false) => eap.data[offset] ^= 0x41,
+                            (false, _) => {}
+                        });
+                        let protected = number + 3 < count.len();
+                        let both = there.is_ok() && here.is_ok();
+                        assert!(
+                            !both || !protected || method == Method::Sim,
+                            "{method} {rounds} {number} {offset} {cut}"
+                        );
+                        // The realm of a name for the next time is covered by nothing in EAP-SIM: then the keys differ, and the
+                        // protocol around finds that out.
+                        let realm = method == Method::Sim && rounds == 1 && number == 3;
+                        if let (Ok(there), Ok(here)) = (there, here) {
+                            let key = |proven: &Proven| proven.msk.as_ref().unwrap().expose().to_vec();
+                            assert!(key(&there) == key(&here) || realm, "{method} {rounds} {number} {offset}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A request to a peer of one method, after the ones of a good conversation so far.
+fn answer_to(ends: &Ends, before: usize, data: Vec<u8>) -> Result<Vec<u8>, String> {
+    let mut said = None;
+    let mut number = 0;
+    let _ = ends.talk_with(|at, eap| {
+        number = at;
+        if at == before {
+            eap.data = [&eap.data[..1], &data].concat();
+        }
+        if at == before + 1 {
+            said = Some(eap.data[1..].to_vec());
+        }
+    });
+    said.ok_or_else(|| number.to_string())
+}
+
+fn client_error_of(said: &[u8]) -> Option<u16> {
+    let message = Message::parse(Heard { code: 2, identifier: 0, data: said }).ok()?;
+    message.number(at::CLIENT_ERROR_CODE).ok().flatten().filter(|_| message.subtype == CLIENT_ERROR)
+}
+
+#[test]
+fn what_breaks_the_rules_is_answered_by_a_client_error() {
+    let rand = [1; 16];
+    let twice = Draft::new(11).fixed(at::RAND, &[rand, [2; 16], rand].concat());
+    let one = Draft::new(11).fixed(at::RAND, &rand);
+    let four = Draft::new(11).fixed(at::RAND, &[[1; 16], [2; 16], [3; 16], [4; 16]].concat());
+    let no_mac = Draft::new(11).fixed(at::RAND, &[rand, [2; 16]].concat());
+    let versions = |list: &[u8]| Draft::new(10).number(at::ANY_ID_REQ, 0).counted(at::VERSION_LIST, list);
+    let two_questions = versions(&[0, 1]).number(at::FULLAUTH_ID_REQ, 0);
+    for (method, before, draft, code) in [
+        (Method::Sim, 4, twice, 0),
+        (Method::Sim, 4, four, 0),
+        (Method::Sim, 4, one, 2),
+        (Method::Sim, 4, no_mac, 0),
+        (Method::Sim, 2, versions(&[0, 9]), 1),
+        (Method::Sim, 2, versions(&[0]), 0),
+        (Method::Sim, 2, two_questions, 0),
+        // A challenge before the start, an unknown subtype, an attribute that must not be skipped, one twice, none.
+        (Method::Sim, 2, Draft::new(11).fixed(at::RAND, &[rand, [2; 16]].concat()), 0),
+        (Method::Aka, 2, Draft::new(99), 0),
+        (Method::Aka, 2, Draft::new(5).number(at::ANY_ID_REQ, 0).number(127, 0), 0),
+        (Method::Aka, 2, Draft::new(5).number(at::ANY_ID_REQ, 0).number(at::ANY_ID_REQ, 0), 0),
+        (Method::Aka, 2, Draft::new(5), 0),
+        (Method::Aka, 4, Draft::new(1).fixed(at::AUTN, &rand), 0),
+        (Method::Aka, 4, Draft::new(REAUTHENTICATION), 0),
+        // The same question again, and what was more asked for before.
+        (Method::Aka, 4, Draft::new(5).number(at::ANY_ID_REQ, 0), 0),
+        // A result before anything was proven.
+        (Method::Aka, 4, Draft::new(NOTIFICATION).number(at::NOTIFICATION, SUCCESS), 0),
+        (Method::Aka, 4, Draft::new(NOTIFICATION), 0),
+    ] {
+        let data = draft.plain();
+        let said = answer_to(&Ends::new(&[method]), before, data.clone()).unwrap();
+        assert_eq!(client_error_of(&said), Some(code), "{method} {data:02x?}: {said:02x?}");
+    }
+    // What may be skipped is.
+    let skippable = Draft::new(5).number(at::ANY_ID_REQ, 0).number(200, 0).plain();
+    assert_eq!(answer_to(&Ends::new(&[Method::Aka]), 2, skippable).unwrap()[0], 5);
+}
+
+// RFC 4187 §6.3.1: an AUTN that is not of the network is rejected, one with an old number asks for a higher one.
+#[test]
+fn challenges_of_others_and_old_ones() {
+    for method in [Method::Aka, Method::AkaPrime] {
+        let kind = if method == Method::Aka { Kind::Aka } else { Kind::AkaPrime };
+        let card = Card::parse(&secret()).unwrap();
+        let ask = |vector: &Vector, functions: &[u16]| {
+            let draft = Draft::new(1).fixed(at::RAND, &vector.rand).fixed(at::AUTN, &vector.autn);
+            let draft = functions.iter().fold(draft, |draft, function| draft.number(at::KDF, *function));
+            draft.when(!functions.is_empty(), |draft| draft.counted(at::KDF_INPUT, b"WLAN"))
+        };
+        let functions: &[u16] = if kind == Kind::AkaPrime { &[KDF] } else { &[] };
+        let mut forged = card.challenge(kind, [5; 16], 320).unwrap();
+        forged.autn[15] ^= 1;
+        let said = answer_to(&Ends::new(&[method]), 4, ask(&forged, functions).plain()).unwrap();
+        assert_eq!(said, Draft::new(REJECT).plain(), "{method}");
+        // A number that the card has seen, of which it proves the highest.
+        let ends = Ends::new(&[method]);
+        ends.memories[1].0.lock().unwrap().saw(USER.as_bytes(), 320);
+        let old = card.challenge(kind, [5; 16], 320).unwrap();
+        let said = answer_to(&ends, 4, ask(&old, functions).plain()).unwrap();
+        let message = Message::parse(Heard { code: 2, identifier: 0, data: &said }).unwrap();
+        let auts = message.get(at::AUTS).unwrap().try_into().unwrap();
+        assert_eq!((message.subtype, message.numbers(at::KDF).unwrap()), (SYNCHRONIZATION, functions.to_vec()));
+        assert_eq!(card.seen(kind, &[5; 16], auts), Some(320));
+        // The same challenge that passed, once more.
+        let ends = Ends::new(&[method]);
+        let (.., said) = ends.talk();
+        let replayed = said[4].data[1..].to_vec();
+        ends.memories[1].0.lock().unwrap().take_again(USER.as_bytes(), kind);
+        assert_eq!(answer_to(&ends, 4, replayed).unwrap()[0], SYNCHRONIZATION, "{method}");
+    }
+}
+
+// RFC 9048 §3: functions of keys, names of networks, challenges for AKA.
+#[test]
+fn what_aka_prime_alone_checks() {
+    let card = Card::parse(&secret()).unwrap();
+    let good = card.challenge(Kind::AkaPrime, [5; 16], 320).unwrap();
+    let for_aka = card.challenge(Kind::Aka, [5; 16], 320).unwrap();
+    let ask = |vector: &Vector, network: Option<&[u8]>, functions: &[u16]| {
+        let draft = Draft::new(1).fixed(at::RAND, &vector.rand).fixed(at::AUTN, &vector.autn);
+        let draft = functions.iter().fold(draft, |draft, function| draft.number(at::KDF, *function));
+        let (keys, _) = Keys::of_vector(Kind::AkaPrime, USER.as_bytes(), vector, network.unwrap_or_default());
+        let draft = match network {
+            Some(network) => draft.counted(at::KDF_INPUT, network),
+            None => draft,
+        };
+        // The identifier of the third request.
+        (draft, keys)
+    };
+    let network: Option<&[u8]> = Some(b"WLAN");
+    let reject = Draft::new(REJECT).plain();
+    for (vector, network, functions) in [
+        (&for_aka, network, &[1][..]),
+        (&good, None, &[1]),
+        (&good, Some(&b""[..]), &[1]),
+        (&good, network, &[]),
+        (&good, network, &[2]),
+        (&good, network, &[1, 2, 2]),
+        (&good, network, &[1, 1]),
+    ] {
+        let (draft, _) = ask(vector, network, functions);
+        assert_eq!(answer_to(&Ends::new(&[Method::AkaPrime]), 4, draft.plain()).unwrap(), reject, "{functions:?}");
+    }
+    // Another function than the first is asked for, and must then be the first of the same list.
+    let (draft, _) = ask(&good, network, &[2, 1]);
+    let asked = answer_to(&Ends::new(&[Method::AkaPrime]), 4, draft.plain()).unwrap();
+    assert_eq!(asked, Draft::new(1).number(at::KDF, KDF).plain());
+    let ends = Ends::new(&[Method::AkaPrime]);
+    for (then, passes) in [(&[1, 2, 1][..], true), (&[1, 2], false), (&[2, 1], false), (&[1, 2, 1, 3], false)] {
+        let mut peer = super::Peer::new(Kind::AkaPrime, USER.as_bytes(), &ends.client);
+        let said = ends.tools(1, |tools| {
+            let (first, _) = ask(&good, network, &[2, 1]);
+            crate::method::PeerMethod::answer(&mut peer, 7, &first.plain(), tools).unwrap();
+            let (second, keys) = ask(&good, network, then);
+            let second = second.signed(&keys, Kind::AkaPrime, (1, 8), &[]);
+            crate::method::PeerMethod::answer(&mut peer, 8, &second, tools).unwrap()
+        });
+        assert_eq!(said[0] == 1, passes, "{then:?}: {said:02x?}");
+        ends.memories[1].0.lock().unwrap().saw(USER.as_bytes(), 0);
+    }
+}
+
+// RFC 9048 §4: somebody on the way wants EAP-AKA where both would have taken EAP-AKA'.
+#[test]
+fn nobody_is_bid_down() {
+    let mut ends = Ends::new(&[Method::AkaPrime, Method::Aka]);
+    ends.server.methods = vec![Method::Aka, Method::AkaPrime];
+    let (there, here, _) = ends.talk();
+    assert!(there.unwrap_err().contains("both sides take EAP-AKA'") && here.is_err());
+    let mut ends = Ends::new(&[Method::Aka]);
+    ends.server.methods = vec![Method::AkaPrime, Method::Aka];
+    assert!(ends.talk().0.is_ok());
+}
+
+// RFC 4187 §5.5.
+#[test]
+fn a_counter_that_was_there_leads_to_a_full_authentication() {
+    for (method, kind) in METHODS.into_iter().zip([Kind::Sim, Kind::Aka, Kind::AkaPrime]) {
+        let ends = Ends::new(&[method]);
+        ends.passes();
+        let mut sims = ends.memories[1].0.lock().unwrap();
+        let mut again = sims.take_again(USER.as_bytes(), kind).unwrap();
+        again.counter = 9;
+        sims.keep(USER.as_bytes(), kind, None, Some(again));
+        drop(sims);
+        let expected: &[u8] = if method == Method::Sim { &[10, 13, 10, 11, 12] } else { &[5, 13, 1, 12] };
+        assert_eq!(ends.passes(), expected, "{method}");
+    }
+}
+
+// CVE-2021-45079: success at every moment before the end, and failure that comes as a result.
+#[test]
+fn early_success_is_never_believed() {
+    for method in METHODS {
+        for before in [0, 2, 4, 6] {
+            let (there, ..) = Ends::new(&[method]).talk_with(|at, eap| {
+                if at == before {
+                    *eap = Eap { code: EapCode::SUCCESS, identifier: eap.identifier, data: Vec::new() };
+                }
+            });
+            assert!(there.unwrap_err().contains("success before"), "{method} {before}");
+        }
+        let denied = Draft::new(NOTIFICATION).number(at::NOTIFICATION, EARLY).plain();
+        let (there, ..) = Ends::new(&[method]).talk_with(|at, eap| {
+            if at == 4 {
+                eap.data = [&eap.data[..1], &denied].concat();
+            }
+        });
+        assert!(there.is_err(), "{method}");
+    }
+}
