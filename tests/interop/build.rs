@@ -1,16 +1,20 @@
 //! Tells the tests what is there, so that those that need something are reported as ignored where it is not: Debian's
-//! scapy, and LXC with leave to start containers.
+//! scapy and eapol_test, and LXC with leave to start containers.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
 const SCAPY: &str = "/usr/lib/python3/dist-packages/scapy/layers/ipsec.py";
+const EAPOL_TEST: &str = "/usr/bin/eapol_test";
 const LXC: &str = "/usr/bin/lxc-execute";
 
 fn main() {
     let containers = contains().unwrap_or(false);
-    for (name, path, there) in [("scapy", SCAPY, Path::new(SCAPY).exists()), ("lxc", LXC, containers)] {
+    let exists = |path| Path::new(path).exists();
+    for (name, path, there) in
+        [("scapy", SCAPY, exists(SCAPY)), ("eapol_test", EAPOL_TEST, exists(EAPOL_TEST)), ("lxc", LXC, containers)]
+    {
         println!("cargo::rerun-if-changed={path}");
         println!("cargo::rustc-check-cfg=cfg({name})");
         if there {

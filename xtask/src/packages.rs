@@ -17,6 +17,7 @@ pub const LAB: &[&str] = &[
     "ethtool",
     "freeradius",
     "freeradius-utils",
+    "hostapd",
     "iptables",
     "iputils-ping",
     "kmod",
@@ -46,9 +47,10 @@ pub const LAB: &[&str] = &[
 ];
 
 /// What tests look for at run time and are skipped without: what runs C programs and finds their faults, another
-/// implementation of ESP and AH, a PKCS #11 token, containers, Kerberos, and the library of packet ciphers, which exists for x86-64, with
-/// its header.
+/// implementation of ESP and AH and one of EAP, a PKCS #11 token, containers, Kerberos, and the library of packet ciphers, which exists
+/// for x86-64, with its header.
 pub const TEST: &[&str] = &[
+    "eapoltest",
     "iputils-ping",
     "krb5-admin-server",
     "krb5-kdc",

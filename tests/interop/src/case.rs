@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer) and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
+//! | `topology` | lines `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, `certificates KIND`, `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD` (the server of the peer; with `sim`, `aka` and `aka-prime` hostapd) and `kernel VERSION`, the least of the guest's that will do; a first comment says what the case shows |
 //! | `ravelin.rc` | the lines given to `ravelin daemon --rc`, with names of the [`Plan`] in braces |
 //! | `ravelin.conf` | in its place, what is given to `ravelin daemon --swanctl` |
 //! | `swanctl.conf` | in its place, what a step `swanctl --load-all` loads |
@@ -265,7 +265,8 @@ mod tests {
         assert!(cases.len() > 20, "{} cases", cases.len());
         for case in &cases {
             assert!(!case.steps.is_empty(), "{} asserts nothing", case.name);
-            let more = [("secret", "/s"), ("users", "/u"), ("psk", "x"), ("pki", "/pki"), ("setkey", "/k")];
+            let more =
+                [("secret", "/s"), ("users", "/u"), ("psk", "x"), ("pki", "/pki"), ("setkey", "/k"), ("sim", "/sim")];
             case.plan.fill(case.ravelin.template(), &more).unwrap();
             case.plan.fill(&case.swan_conf, &more).unwrap();
         }

@@ -16,6 +16,7 @@ pub mod contract;
 pub mod crowd;
 pub mod gre;
 pub mod guest;
+pub mod hostapd;
 pub mod lab;
 pub mod matrix;
 pub mod node;

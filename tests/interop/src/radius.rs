@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::hostapd;
 use crate::lab::{RAVELIN, SWAN};
 use crate::plan::SECRET;
 use crate::process::{Daemon, wait_for};
 
-/// The program, which the lab needs for cases with a line `radius`.
-pub const PROGRAM: &str = "freeradius";
+/// The program, which the lab needs for cases with a line `radius` about methods that it serves.
+const PROGRAM: &str = "freeradius";
 
 /// It knows carol by her password and whoever has a certificate of the lab's authority, it drops what has no
 /// Message-Authenticator, and it writes down every record of an account. Its certificate is that of its side.
@@ -128,6 +129,13 @@ pub struct Radius {
     pub of_peer: bool,
 }
 
+impl Radius {
+    /// The program.
+    pub fn program(&self) -> &'static str {
+        if hostapd::serves(&self.method) { hostapd::PROGRAM } else { PROGRAM }
+    }
+}
+
 /// Where the server of a case writes down records of accounts.
 pub fn detail(folder: &Path) -> PathBuf {
     folder.join("radius/detail")
@@ -139,11 +147,14 @@ pub fn log(folder: &Path) -> PathBuf {
 }
 
 /// Starts it; certificates are below `folder`, as [`papers`](crate::papers) wrote them.
-pub fn start(folder: &Path, radius: &Radius) -> Result<Daemon> {
+pub fn start(folder: &Path, radius: &Radius, helper: &Path) -> Result<Vec<Daemon>> {
     let own = folder.join("radius");
     let host = if radius.of_peer { &SWAN } else { &RAVELIN };
     let certificate = if radius.of_peer { "swan" } else { "ravelin" };
     fs::create_dir_all(&own)?;
+    if hostapd::serves(&radius.method) {
+        return Ok(hostapd::start(host, &own, helper)?.into());
+    }
     let fill = [
         ("FOLDER", own.display().to_string()),
         ("CERTIFICATE", certificate.to_owned()),
@@ -167,7 +178,7 @@ pub fn start(folder: &Path, radius: &Radius) -> Result<Daemon> {
         Ok(())
     })
     .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
-    Ok(daemon)
+    Ok(vec![daemon])
 }
 
 fn reply(attributes: &[String]) -> String {

@@ -26,8 +26,9 @@ use crate::papers;
 use crate::peers::Peer;
 use crate::plan::SECRET;
 use crate::process::wait_for;
+use crate::radius::{self, Radius};
 use crate::steps::{self, Scene};
-use crate::{contract, peers, radius, sandbox, token, traffic};
+use crate::{contract, hostapd, peers, sandbox, token, traffic};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -376,9 +377,7 @@ fn attempt<'a>(
     host: impl FnOnce() -> Result<Host<'a>, String>,
 ) -> Outcome {
     let mut missing = case.peer.missing(&places.cache);
-    if case.radius.is_some() && !peers::present(radius::PROGRAM) {
-        missing.push(radius::PROGRAM);
-    }
+    missing.extend(case.radius.as_ref().map(Radius::program).filter(|program| !peers::present(program)));
     if case.token && !peers::present(token::PROGRAM) {
         missing.push(token::PROGRAM);
     }
@@ -445,7 +444,7 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         token::make(folder)?;
     }
     if let Some(radius) = &case.radius {
-        servers.push(radius::start(folder, radius)?);
+        servers.extend(radius::start(folder, radius, &places.helper)?);
     }
     let conf = case.plan.fill(&case.swan_conf, &[("psk", SECRET)])?;
     let swan: Box<dyn Node> = match (case.peer, host) {
@@ -473,8 +472,16 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
         let secret = Ravelin::secret(&own).display().to_string();
         let users = Ravelin::users(&own).display().to_string();
         let setkey = Ravelin::setkey(&own, &case.plan, case.setkey.as_deref())?.display().to_string();
-        let more =
-            [("secret", secret.as_str()), ("users", &users), ("psk", SECRET), ("pki", &pki), ("setkey", &setkey)];
+        let method = case.radius.as_ref().map_or("", |radius| &radius.method);
+        let sim = Ravelin::sim(&own, &hostapd::secret(method))?.display().to_string();
+        let more = [
+            ("secret", secret.as_str()),
+            ("users", &users),
+            ("sim", &sim),
+            ("psk", SECRET),
+            ("pki", &pki),
+            ("setkey", &setkey),
+        ];
         let text = case.plan.fill(case.ravelin.template(), &more)?;
         match case.own {
             Own::Kernel => Box::new(GuestRavelin::new(near, &places.ravelin, &own, &case.ravelin.with(text))?),

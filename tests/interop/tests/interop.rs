@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use ravelin_interop::runner::{self, Options, Places};
-use ravelin_interop::{contract, crowd, traffic};
+use ravelin_interop::{contract, crowd, hostapd, traffic};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         ["send", from, to, port, bytes] => send(from, to, port, bytes),
         ["crowd", own] => serve_crowd(own),
         ["crowd", from, to, count] => crowd_of(from, to, count),
+        ["auc", path] => hostapd::serve_auc(Path::new(path)).map(|()| ExitCode::SUCCESS),
         ["contract", name] => contract::case(name).map(|()| ExitCode::SUCCESS),
         _ => Options::parse(arguments.into_iter()).and_then(|options| runner::run(&options, &places()?)),
     };

@@ -45,6 +45,15 @@ impl Ravelin {
         folder.join("users")
     }
 
+    /// Where the secret of the SIM is that the `ike_rc` of a case names.
+    pub fn sim(folder: &Path, secret: &str) -> Result<PathBuf> {
+        let file = folder.join("sim");
+        fs::create_dir_all(folder)?;
+        fs::write(&file, secret)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        Ok(file)
+    }
+
     /// Where the script of setkey(8) is that the `ike_rc` of a case names; it is written, if there is one.
     pub fn setkey(folder: &Path, plan: &Plan, script: Option<&str>) -> Result<PathBuf> {
         let file = folder.join("setkey.conf");
