@@ -379,7 +379,7 @@ impl Model {
         let policies = policies.collect();
         let remotes = self.remotes.values().map(|entry| entry.ike_remote(sources, self));
         // How many processors the data plane tells apart, it says itself.
-        Arc::new(Config { remotes: remotes.collect(), policies, pools: self.ike_pools(), processors: 0 })
+        Arc::new(Config { remotes: remotes.collect(), policies, pools: self.ike_pools(), processors: 0, ipcomp: false })
     }
 
     /// The SPD, as far as it does not depend on SAs.

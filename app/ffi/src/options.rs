@@ -87,6 +87,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             crypto_offload: false,
             if_ids: Default::default(),
             processors: Processors::All,
+            ipcomp: Default::default(),
         })
     }
 }

@@ -106,6 +106,11 @@ pub(crate) fn ah(suite: &AhSuite, keys: &SaKeys, short_icv: bool) -> Result<Vec<
     Ok(vec![integ(suite.integ, &keys.ah, short_icv)?])
 }
 
+/// The attribute of IPComp.
+pub(crate) fn deflate() -> Attribute {
+    Attribute::Compress(Algorithm { name: "deflate".into(), icv_bits: 0, key: Secret::default() })
+}
+
 fn integ(id: IntegId, key: &Secret, short_icv: bool) -> Result<Attribute, DataPlaneError> {
     let found = INTEGRITIES.iter().find(|integrity| integrity.id == id);
     let found = found.ok_or_else(|| unknown(format_args!("{id}")))?;

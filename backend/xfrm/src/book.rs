@@ -311,7 +311,9 @@ impl Book {
 
     /// Lets the entries of a policy follow an outbound SA.
     fn follow(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
-        let shape = Shape::of_sa(params);
+        let inbound = SaId { direction: Direction::Inbound, dst: params.src, src: None, spi: params.pair };
+        let expands = self.sa(inbound).is_some_and(|sa| sa.options.ipcomp.cpi().is_some());
+        let shape = Shape::of_sa(params, expands);
         let which = self.which(params);
         let old = self.newest.get(&which).copied();
         self.newest.insert(which, (old.map_or(0, |(count, _)| count) + 1, shape));

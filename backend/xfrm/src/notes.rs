@@ -11,6 +11,7 @@ use crate::msg::parts::{Address, INET, INET6, Id, Mark, Selector};
 use crate::msg::state::{SpiRange, StateInfo};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Netlink, Refusal};
+use crate::policies::COMP;
 use crate::{own, states};
 
 /// One note.
@@ -66,7 +67,8 @@ pub(crate) fn release(netlink: &mut Netlink, note: &Note) {
         family: family_of(note),
         ..StateInfo::default()
     };
-    let range = SpiRange { state, min: Spi::MIN.0, max: u32::MAX };
+    let max = if note.id.protocol == COMP { u16::MAX.into() } else { u32::MAX };
+    let range = SpiRange { state, min: Spi::MIN.0, max };
     let mut ask = Message::new(kind::ALLOC_SPI, Body::SpiRange(range));
     ask.attributes.extend(note.mark.clone().map(Attribute::Mark));
     ask.attributes.extend(note.processor.map(Attribute::Processor));

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
-use ravelin_types::policy::PolicyId;
+use ravelin_types::options::IpComp;
+use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
 use rustix::event::epoll;
@@ -302,8 +303,18 @@ impl XfrmDataPlane {
                     };
                     let served: Vec<_> =
                         self.pending.extract_if(.., |key, _| serves(key)).map(|(_, note)| note).collect();
-                    self.release_marked(&served);
+                    self.release_served(&served, params.options.ipcomp.cpi().is_some());
                     reconcile::relieve(self, params.policy);
+                }
+            }
+            DataPlaneOp::AddPolicy(policy) if !self.capabilities.ipcomp => {
+                if let Action::Protect(protection) = &policy.action
+                    && protection.options.ipcomp != IpComp::Off
+                {
+                    let name = &policy.name;
+                    tracing::warn!(
+                        "policy {name}: packets are not compressed, for this kernel has no IPComp with DEFLATE"
+                    );
                 }
             }
             DataPlaneOp::DeleteSa(id) => drop(self.seen.remove(id)),

@@ -20,6 +20,7 @@ use crate::selectors::{Way, selectors};
 
 pub(crate) const ESP: u8 = 50;
 pub(crate) const AH: u8 = 51;
+pub(crate) const COMP: u8 = 108;
 
 /// What names an entry of the kernel: direction, interface, and selector with mark.
 pub(crate) type Key = (u8, u32, Vec<u8>);
@@ -30,6 +31,8 @@ pub(crate) type Key = (u8, u32, Vec<u8>);
 pub(crate) struct Shape {
     protocols: Protocols,
     mode: Mode,
+    /// Packets that leave, and that arrive, may be compressed.
+    ipcomp: (bool, bool),
     /// Processors ask for SAs of their own.
     per_processor: bool,
     local: Option<IpAddr>,
@@ -48,18 +51,19 @@ impl Shape {
     pub(crate) fn of_policy(protection: &Protection) -> Self {
         let Protection { mode, local, remote, .. } = *protection;
         let per_processor = protection.options.processors != Processors::All;
-        Shape { protocols: Protocols::Esp, mode, per_processor, local, remote }
+        Shape { protocols: Protocols::Esp, mode, ipcomp: (false, false), per_processor, local, remote }
     }
 
-    /// That of an outbound SA.
-    pub(crate) fn of_sa(params: &SaParams) -> Self {
+    /// That of an outbound SA; `expands` where the inbound one beside it has a label for compressed packets.
+    pub(crate) fn of_sa(params: &SaParams, expands: bool) -> Self {
         let protocols = match params.suite {
             Suite::Esp(_) => Protocols::Esp,
             Suite::Ah(_) => Protocols::Ah,
             Suite::AhEsp { .. } => Protocols::AhEsp,
         };
         let per_processor = params.options.processors != Processors::All;
-        Shape { protocols, mode: params.mode, per_processor, local: Some(params.src), remote: params.dst }
+        let ipcomp = (params.options.ipcomp.cpi().is_some(), expands);
+        Shape { protocols, mode: params.mode, ipcomp, per_processor, local: Some(params.src), remote: params.dst }
     }
 
     /// The same, with processors that do not ask.
@@ -225,11 +229,21 @@ fn templates(shape: Shape, reqid: u32, way: Way) -> Vec<Template> {
         }
     };
     let transport = shape.mode == Mode::Transport;
-    match shape.protocols {
-        Protocols::Esp => vec![template(ESP, transport)],
-        Protocols::Ah => vec![template(AH, transport)],
-        Protocols::AhEsp => vec![template(ESP, transport), template(AH, true)],
+    let compressed = if way == Way::Out { shape.ipcomp.0 } else { shape.ipcomp.1 };
+    let mut all = Vec::new();
+    if compressed {
+        // RFC 3173 §2: what arrives need not be compressed. What leaves the kernel gives to the state all the same, which lets what
+        // does not shrink pass as it is.
+        all.push(Template { optional: u8::from(way == Way::In), ..template(COMP, transport) });
     }
+    // The innermost is the tunnel.
+    let transport = transport || compressed;
+    match shape.protocols {
+        Protocols::Esp => all.push(template(ESP, transport)),
+        Protocols::Ah => all.push(template(AH, transport)),
+        Protocols::AhEsp => all.extend([template(ESP, transport), template(AH, true)]),
+    }
+    all
 }
 
 /// What the kernel can do of the options of a policy.

@@ -2,19 +2,19 @@
 //! nothing else is in and that vanishes with it. The kernel's own list names algorithms whose modules cannot be loaded.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ravelin_types::Spi;
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
-use crate::algorithms::{CIPHERS, INTEGRITIES};
+use crate::algorithms::{self, CIPHERS, INTEGRITIES};
 use crate::error::Error;
 use crate::msg::attribute::{Algorithm, Attribute, ReplayEsn, SA_IN, SA_OUT};
 use crate::msg::parts::{Id, Limits};
 use crate::msg::state::{StateInfo, flag, mode};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Netlink, Refusal, Request};
-use crate::policies::{AH, ESP};
+use crate::policies::{AH, COMP, ESP};
 use crate::sys;
 
 /// What was found.
@@ -36,6 +36,8 @@ pub struct Capabilities {
     pub direction: bool,
     /// To how many processors, from 0 on, states can be kept, each to one; 0: to none (before Linux 6.13).
     pub processors: u32,
+    /// IPComp with DEFLATE.
+    pub ipcomp: bool,
     /// IP-TFS, RFC 9347 (Linux 6.14).
     pub iptfs: bool,
 }
@@ -84,13 +86,14 @@ impl Capabilities {
         lines
     }
 
-    fn features(&self) -> [(&'static str, bool); 6] {
+    fn features(&self) -> [(&'static str, bool); 7] {
         [
             ("ESN", self.esn),
             ("ESP in UDP, IPv4", self.udp_encap.0),
             ("ESP in UDP, IPv6", self.udp_encap.1),
             ("SA direction", self.direction),
             ("SAs per processor", self.processors > 0),
+            ("IPComp", self.ipcomp),
             ("IP-TFS", self.iptfs),
         ]
     }
@@ -180,9 +183,12 @@ impl Trial {
             if self.keeps(own_processor, |a| matches!(a, Attribute::Processor(_))) {
                 found.processors = sys::processors();
             }
+            let (four, six) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
             found.iptfs = self.state(ESP, mode::IPTFS, 0, with(Vec::new())).is_ok();
-            found.udp_encap =
-                (self.encap(&own, Ipv4Addr::LOCALHOST.into()), self.encap(&own, std::net::Ipv6Addr::LOCALHOST.into()));
+            found.udp_encap = (self.encap(&own, four), self.encap(&own, six));
+            let mut compresses = |end| self.between(end, COMP, mode::TUNNEL, 0, vec![algorithms::deflate()]).is_ok();
+            // Where there is no IPv6, there is none to be compressed.
+            found.ipcomp = compresses(four) && (compresses(six) || !found.udp_encap.1);
         }
         found
     }

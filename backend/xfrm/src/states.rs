@@ -1,4 +1,4 @@
-//! SAs as the kernel has them: a state, or two where AH goes around ESP.
+//! SAs as the kernel has them: a state, or two where AH goes around ESP, and one more where packets are compressed before.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::SnId;
-use ravelin_types::{Carrier, Secret, Spi};
+use ravelin_types::{Carrier, Cpi, Secret, Spi};
 
 use crate::algorithms;
 use crate::msg::attribute::{Attribute, Encap, MAX_WINDOW_WORDS, Offload, ReplayEsn, SA_IN, SA_OUT, offload};
@@ -19,7 +19,7 @@ use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
 use crate::msg::{Body, Message, kind};
 use crate::own::{self, Tie};
-use crate::policies::{AH, ESP, check_options};
+use crate::policies::{AH, COMP, ESP, check_options};
 use crate::selectors::{Way, selectors, single};
 
 /// `UDP_ENCAP_ESPINUDP`: as in RFC 3948.
@@ -56,7 +56,11 @@ pub(crate) fn additions(
     let state = |protocol: u8, spi: Spi, transport: bool, own: Vec<Attribute>| -> Result<Message, DataPlaneError> {
         let mut flags = 0;
         let mut more = 0;
-        if esn {
+        let secures = protocol != COMP;
+        // For packets that come uncompressed the kernel has one state between two ends, which gets the selector of the first of IPComp.
+        // So what an SA may carry is said by its state of ESP or AH alone.
+        let selector = if secures || outbound { selector.clone() } else { None };
+        if esn && secures {
             flags |= flag::ESN;
         }
         if !transport {
@@ -79,19 +83,19 @@ pub(crate) fn additions(
             flags |= flag::ALIGN4;
         }
         let info = StateInfo {
-            selector: selector.clone().unwrap_or_default(),
+            selector: selector.unwrap_or_default(),
             id: Id { dst: params.dst.into(), spi, protocol },
             src: params.src.into(),
-            limits: limits.clone(),
+            limits: if secures { limits.clone() } else { Limits::none() },
             reqid: own::reqid(params.policy)?,
             family: family(params.dst),
             mode: if transport { mode::TRANSPORT } else { mode::TUNNEL },
-            replay_window: if window.1.is_some() { 0 } else { window.0 as u8 },
+            replay_window: if window.1.is_some() || !secures { 0 } else { window.0 as u8 },
             flags,
             ..StateInfo::default()
         };
         let mut attributes = own;
-        attributes.extend(window.1.clone().map(Attribute::ReplayEsn));
+        attributes.extend(window.1.clone().filter(|_| secures).map(Attribute::ReplayEsn));
         if protocol == ESP {
             if params.encap.is_some_and(|encap| encap.carrier == Carrier::Tcp) {
                 return Err(invalid("the data plane `kernel` carries no ESP in TCP: use the data plane `tun`".into()));
@@ -111,7 +115,7 @@ pub(crate) fn additions(
         }
         // What is received may be so on any processor.
         attributes.extend(params.options.processors.one().filter(|_| outbound).map(Attribute::Processor));
-        attributes.extend(device(params).map(Attribute::Offload));
+        attributes.extend(device(params).filter(|_| secures).map(Attribute::Offload));
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
@@ -120,34 +124,52 @@ pub(crate) fn additions(
     };
     let transport = params.mode == Mode::Transport;
     let short = params.options.short_icv;
+    let across = !transport && params.local_ts.iter().any(|ts| ts.is_ipv4() != params.dst.is_ipv4());
+    let mut states = Vec::new();
+    if let Some(cpi) = params.options.ipcomp.cpi() {
+        if across {
+            return Err(invalid("the kernel has no IPComp with another family inside than outside".into()));
+        }
+        states.push(state(COMP, spi_of(cpi), transport, vec![algorithms::deflate()])?);
+    }
+    // The innermost is the tunnel.
+    let transport = transport || !states.is_empty();
     match &params.suite {
-        Suite::Esp(suite) => Ok(vec![state(ESP, params.spi, transport, algorithms::esp(suite, &params.keys, short)?)?]),
+        Suite::Esp(suite) => {
+            states.push(state(ESP, params.spi, transport, algorithms::esp(suite, &params.keys, short)?)?);
+        }
         Suite::Ah(suite) => {
             if params.encap.is_some() {
                 return Err(invalid("AH does not pass a NAT".into()));
             }
-            Ok(vec![state(AH, params.spi, transport, algorithms::ah(suite, &params.keys, short)?)?])
+            states.push(state(AH, params.spi, transport, algorithms::ah(suite, &params.keys, short)?)?);
         }
         Suite::AhEsp { ah, ah_spi, esp } => {
-            if !transport && params.local_ts.iter().any(|ts| ts.is_ipv4() != params.dst.is_ipv4()) {
+            if across {
                 return Err(invalid("the kernel has no AH around ESP with another family inside than outside".into()));
             }
-            Ok(vec![
-                state(ESP, params.spi, transport, algorithms::esp(esp, &params.keys, short)?)?,
-                state(AH, *ah_spi, true, algorithms::ah(ah, &params.keys, short)?)?,
-            ])
+            states.push(state(ESP, params.spi, transport, algorithms::esp(esp, &params.keys, short)?)?);
+            states.push(state(AH, *ah_spi, true, algorithms::ah(ah, &params.keys, short)?)?);
         }
     }
+    Ok(states)
 }
 
-/// The names of an SA's states.
+/// The kernel keeps the label of compressed packets as an SPI.
+fn spi_of(cpi: Cpi) -> Spi {
+    Spi(cpi.0.into())
+}
+
+/// The names of an SA's states, in the order in which they are added.
 pub(crate) fn names(params: &SaParams) -> Vec<Name> {
     let dst = params.dst;
+    let mut names: Vec<Name> = params.options.ipcomp.cpi().map(|cpi| (dst, COMP, spi_of(cpi))).into_iter().collect();
     match params.suite {
-        Suite::Esp(_) => vec![(dst, ESP, params.spi)],
-        Suite::Ah(_) => vec![(dst, AH, params.spi)],
-        Suite::AhEsp { ah_spi, .. } => vec![(dst, ESP, params.spi), (dst, AH, ah_spi)],
+        Suite::Esp(_) => names.push((dst, ESP, params.spi)),
+        Suite::Ah(_) => names.push((dst, AH, params.spi)),
+        Suite::AhEsp { ah_spi, .. } => names.extend([(dst, ESP, params.spi), (dst, AH, ah_spi)]),
     }
+    names
 }
 
 /// The name of the state that a message is about.

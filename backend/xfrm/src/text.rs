@@ -77,6 +77,7 @@ fn attributes(line: &mut String, message: &Message) {
         let _ = match attribute {
             Attribute::Aead(a) => write!(line, " aead '{}' 0x... {}", a.name, a.icv_bits),
             Attribute::Crypt(a) => write!(line, " enc '{}' 0x...", a.name),
+            Attribute::Compress(a) => write!(line, " comp '{}'", a.name),
             Attribute::Auth(a) => write!(line, " auth '{}' 0x...", a.name),
             Attribute::AuthTruncated(a) => write!(line, " auth-trunc '{}' 0x... {}", a.name, a.icv_bits),
             Attribute::ReplayEsn(window) => write!(line, " replay-window {}", window.window),
@@ -118,6 +119,9 @@ fn template(line: &mut String, template: &Template) {
     ends(line, template.src, template.id.dst, template.family);
     let mode = mode_name(template.mode);
     let _ = write!(line, " proto {} reqid {} mode {mode}", protocol(template.id.protocol), template.reqid);
+    if template.optional != 0 {
+        line.push_str(" level use");
+    }
 }
 
 fn ends(line: &mut String, src: Address, dst: Address, family: u16) {

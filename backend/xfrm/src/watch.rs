@@ -16,6 +16,8 @@ use crate::msg::{Body, Message, kind};
 use crate::netlink::Notice;
 use crate::notes::{self, Note};
 use crate::plane::XfrmDataPlane;
+use crate::policies::COMP;
+use crate::states::Name;
 use crate::{own, selectors, states};
 
 /// Flows whose acquire is under way that are told apart; more are handed on each time their packets ask.
@@ -72,9 +74,10 @@ impl XfrmDataPlane {
         }
     }
 
-    /// Takes back notes that have a mark. The kernel does so by itself with one that has none, when its SA comes.
-    pub(crate) fn release_marked(&mut self, notes: &[Note]) {
-        for note in notes.iter().filter(|note| note.mark.is_some()) {
+    /// Takes back notes that the kernel does not when their SA comes: those that have a mark, and where that SA is `compressed`, so
+    /// that its states are none of those which the note is about.
+    pub(crate) fn release_served(&mut self, notes: &[Note], compressed: bool) {
+        for note in notes.iter().filter(|note| compressed || note.mark.is_some()) {
             notes::release(&mut self.netlink, note);
         }
     }
@@ -273,7 +276,9 @@ impl XfrmDataPlane {
         let book = &self.book;
         let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
             let Body::State(state) = &message.body else { return };
-            let Some(id) = states::name(state).and_then(|name| book.named(name)) else { return };
+            // That of a compression sees some of the packets, and stays when the others have passed their limits.
+            let counts = |name: &Name| name.1 != COMP;
+            let Some(id) = states::name(state).filter(counts).and_then(|name| book.named(name)) else { return };
             let counters = states::counters(&message);
             counted
                 .entry(id)

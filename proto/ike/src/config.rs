@@ -38,6 +38,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Processors of this host to each of which the data plane can keep SAs, numbered from 0; 0: it cannot.
     pub processors: u32,
+    /// The data plane compresses packets and expands them (RFC 3173).
+    pub ipcomp: bool,
 }
 
 impl Config {

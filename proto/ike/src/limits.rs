@@ -88,6 +88,10 @@ pub const CHILDREN_PER_REMOTE: usize = 2 * CHILDREN_PER_IKE_SA;
 /// being replaced included. Beyond it TS_MAX_QUEUE is the answer. RFC 9611 §6 recommends at least two for each processor.
 pub const RESOURCES: usize = 256;
 
+/// How often a label of compressed packets (RFC 3173) is chosen anew because it is in use. There are some 60,000, and when nearly all
+/// are, Child SAs go without.
+pub const CPI_TRIES: u32 = 64;
+
 /// The secret behind cookies is replaced after this time; the one before it is still honoured once.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(60);
 

@@ -11,6 +11,7 @@ use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::spi::places;
 use ravelin_types::{Identity, IkeSpi, Instant, Spi};
 
+use crate::child::cpis::Cpis;
 use crate::ike_sa::IkeSa;
 
 /// The request that began an IKE SA at a responder: SPIi and Ni, which no two peers share (RFC 7296 §2.1).
@@ -73,6 +74,7 @@ pub(crate) struct SaTable {
     /// Which indexes the inbound SPIs have in a table of [`places`].
     taken: Vec<bool>,
     outbound: BTreeMap<(IpAddr, Spi), Spi>,
+    pub(crate) cpis: Cpis,
 }
 
 impl SaTable {
@@ -211,8 +213,9 @@ impl SaTable {
         self.inbound.insert(spi, owner);
     }
 
-    /// Frees an inbound SPI.
+    /// Frees an inbound SPI, and the label of compressed packets beside it.
     pub(crate) fn release(&mut self, spi: Spi) {
+        self.cpis.release(spi);
         if self.inbound.remove(&spi).is_some() {
             let index = index(spi, self.taken.len());
             self.taken[index] = false;

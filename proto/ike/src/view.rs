@@ -12,7 +12,7 @@ use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, Cpi, Identity, IkeSpi, Instant, Spi};
 
 /// One IKE SA.
 #[derive(Clone, Debug)]
@@ -90,8 +90,19 @@ pub struct ChildSaView {
     pub if_ids: IfIds,
     /// Which processors of this host send on it.
     pub processors: Processors,
+    /// The labels of compressed packets (RFC 3173), where there may be such.
+    pub ipcomp: Option<Labels>,
     /// When it was installed.
     pub created: Instant,
+}
+
+/// The labels of compressed packets (RFC 3173) of a Child SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// By which we receive.
+    pub inbound: Cpi,
+    /// By which the peer does. `None`: we send without compression, since another Child SA to its address has that label.
+    pub outbound: Option<Cpi>,
 }
 
 /// What was dropped, and why, since the endpoint began.

@@ -32,5 +32,5 @@ pub use error_code::ErrorCode;
 pub use identity::{Dn, IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;
-pub use spi::{IkeSpi, Spi};
+pub use spi::{Cpi, IkeSpi, Spi};
 pub use way::{Carrier, Way};

@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use crate::if_id::IfIds;
+use crate::spi::Cpi;
 
 /// Options of a policy and of the SAs made for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct SaOptions {
     pub if_ids: IfIds,
     /// Sender: which processors of this host send on an SA (RFC 9611). Only the kernel's data plane tells them apart.
     pub processors: Processors,
+    /// Both: packets are compressed before they are protected (RFC 3173).
+    pub ipcomp: IpComp,
 }
 
 impl Default for SaOptions {
@@ -88,6 +91,7 @@ impl Default for SaOptions {
             crypto_offload: false,
             if_ids: IfIds::default(),
             processors: Processors::All,
+            ipcomp: IpComp::Off,
         }
     }
 }
@@ -161,6 +165,31 @@ impl Processors {
     /// The processor whose own SA it is.
     pub fn one(self) -> Option<u32> {
         if let Processors::One(number) = self { Some(number) } else { None }
+    }
+}
+
+/// IP payload compression with DEFLATE (RFC 3173, RFC 2394).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpComp {
+    /// There is none.
+    #[default]
+    Off,
+    /// Of a policy: it is offered, and agreed to where the peer offers it.
+    Negotiate,
+    /// Of an SA: packets may be compressed and have this label then, which the receiver chose.
+    With(Cpi),
+}
+
+impl IpComp {
+    /// The label of compressed packets, where there may be such.
+    pub fn cpi(self) -> Option<Cpi> {
+        if let IpComp::With(cpi) = self { Some(cpi) } else { None }
+    }
+}
+
+impl From<Option<Cpi>> for IpComp {
+    fn from(cpi: Option<Cpi>) -> Self {
+        cpi.map_or(IpComp::Off, IpComp::With)
     }
 }
 

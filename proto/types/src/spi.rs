@@ -1,6 +1,7 @@
 //! Security Parameter Indexes.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// The 32-bit label by which a receiver finds an ESP or AH SA (RFC 4303 §2.1). Values 0 to 255 are reserved.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,27 @@ impl Spi {
     /// Whether the value may label an SA on the wire.
     pub fn is_usable(self) -> bool {
         self >= Self::MIN
+    }
+}
+
+/// The 16-bit label by which a receiver finds what a packet was compressed with (RFC 3173 §3.3): 0 to 63 are the numbers of the
+/// algorithms themselves, 256 to 61439 are negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cpi(pub u16);
+
+impl Cpi {
+    /// The values that a receiver may choose.
+    pub const NEGOTIATED: RangeInclusive<u16> = 256..=61_439;
+
+    /// Whether the value may be the answer to an offer: what is reserved for later may not.
+    pub fn is_usable(self) -> bool {
+        !matches!(self.0, 0 | 64..=255)
+    }
+}
+
+impl fmt::Display for Cpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}", self.0)
     }
 }
 

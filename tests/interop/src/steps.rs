@@ -105,6 +105,11 @@ const WORDS: &[Word] = &[
         3..=3,
         kernel::processors,
     ),
+    word(
+        "shrinks BETWEEN: pings with the same octet all along are answered, and the peer's kernel counts few octets of ESP each way",
+        1..=1,
+        kernel::shrinks,
+    ),
     word("sound [NAME...]: Ravelin's kernel counted no error but these", 0..=9, kernel::sound),
     word("traffic BETWEEN [tcp]: payload crosses both ways", 1..=2, payload::traffic),
     word(

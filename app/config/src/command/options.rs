@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, Mark, Mss, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -83,6 +83,10 @@ pub struct OptionArgs {
     /// where the peer agrees (RFC 9611; the kernel's data plane only)
     #[arg(long)]
     per_cpu: bool,
+    /// Compress packets before they are protected, where the peer agrees (IPComp with DEFLATE, RFC 3173). Their lengths tell then
+    /// what is in them: not for traffic to which a stranger can add
+    #[arg(long)]
+    ipcomp: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -162,6 +166,7 @@ impl OptionArgs {
                 (self.crypto_offload, ('\0', "crypto-offload")),
                 (self.if_id.is_some(), ('\0', "if-id")),
                 (self.per_cpu, ('\0', "per-cpu")),
+                (self.ipcomp, ('\0', "ipcomp")),
             ])
         })
     }
@@ -219,6 +224,11 @@ impl OptionArgs {
         if self.mtu.is_some_and(|mtu| mtu < 1280) && endpoint.is_ipv6() {
             return Err(Conflict::at(('\0', "mtu"), "every path of IPv6 takes 1280 bytes; expected at least that"));
         }
+        if self.ipcomp && self.tfc {
+            let why =
+                "--ipcomp shows what is in a packet by its length, and -c hides the length: leave one of the two out";
+            return Err(Conflict::at(('\0', "ipcomp"), why));
+        }
         let default = SaOptions::default();
         let plain = Dummies::default();
         Ok(SaOptions {
@@ -252,6 +262,7 @@ impl OptionArgs {
             crypto_offload: self.crypto_offload,
             if_ids: self.if_id.unwrap_or_default(),
             processors: if self.per_cpu { Processors::Each } else { Processors::All },
+            ipcomp: if self.ipcomp { IpComp::Negotiate } else { IpComp::Off },
             ..default
         })
     }
@@ -286,6 +297,7 @@ pub fn written(options: &SaOptions) -> String {
         crypto_offload,
         if_ids,
         processors,
+        ipcomp,
         ..
     } = *options;
     let words = [
@@ -299,6 +311,7 @@ pub fn written(options: &SaOptions) -> String {
         crypto_offload.then(|| "--crypto-offload".to_owned()),
         if_ids.any().then(|| format!("--if-id {}", if_id::written(if_ids))),
         (processors != Processors::All).then(|| "--per-cpu".to_owned()),
+        (ipcomp != IpComp::Off).then(|| "--ipcomp".to_owned()),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

@@ -88,7 +88,7 @@ pub(super) fn protocol_word(text: &str) -> Result<SaProtocol, String> {
     match text {
         "esp" => Ok(SaProtocol::Esp),
         "ah" => Ok(SaProtocol::Ah),
-        "ipcomp" => Err("ipcomp is refused: there is no compression here, which gives away what it compresses".into()),
+        "ipcomp" => Err("ipcomp is refused: packets are compressed where IKE negotiates it, not by hand".into()),
         "esp-old" | "ah-old" => Err(format!("{text} is refused: RFC 1826 and RFC 1827 are obsolete; use esp or ah")),
         "esp-udp" => Err("esp-udp is refused: ESP in UDP is not keyed by hand here; IKE finds NATs by itself".into()),
         "tcp" => Err("tcp is refused: TCP-MD5 (RFC 2385) is no IPsec".into()),

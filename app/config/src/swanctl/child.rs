@@ -7,7 +7,7 @@ use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::{Df, Dscp, Mark, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, IpComp, Mark, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
@@ -267,6 +267,9 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
     if reader.value("per_cpu_sas", per_cpu).unwrap_or(false) {
         options.processors = Processors::Each;
     }
+    if reader.flag("ipcomp").unwrap_or(false) {
+        options.ipcomp = IpComp::Negotiate;
+    }
     options.mark = about(reader);
     options.set_mark = reader.value("set_mark_in", mark).flatten();
     options.output_mark = reader.value("set_mark_out", mark).flatten();
@@ -330,7 +333,6 @@ fn updown(reader: &mut Reader<'_>) -> Option<String> {
 fn refuse(reader: &mut Reader<'_>) {
     reader.only("policies", &["yes"], "an SA without a policy carries nothing");
     reader.flag("policies_fwd_out");
-    reader.only("ipcomp", &["no"], "packets are not compressed");
     reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
     reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
     reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet");

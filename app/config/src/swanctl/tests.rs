@@ -559,6 +559,14 @@ fn a_child_may_have_an_sa_for_each_processor() {
 }
 
 #[test]
+fn packets_of_a_child_may_be_compressed() {
+    use ravelin_types::options::IpComp;
+    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nipcomp = {words}\n }}\n}}");
+    let ipcomp = |words: &str| connection(&child(words)).policies[0].esp.as_ref().unwrap().options.ipcomp;
+    assert_eq!((ipcomp("yes"), ipcomp("no")), (IpComp::Negotiate, IpComp::Off));
+}
+
+#[test]
 fn radius_servers_may_know_the_users() {
     let connection = |local: &str, remote: &str| {
         read(&format!(

@@ -361,6 +361,13 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
         Processors::Each => sa.put("processors", "all that have no SA of their own"),
         Processors::One(number) => sa.put("processors", number),
     }
+    if let Some(labels) = child.ipcomp {
+        sa.put("ipcomp", "DEFLATE");
+        sa.put("cpi-in", labels.inbound);
+        if let Some(cpi) = labels.outbound {
+            sa.put("cpi-out", cpi);
+        }
+    }
     sa.put_list("local-ts", &child.local_ts);
     sa.put_list("remote-ts", &child.remote_ts);
     sa.put("age", now.since(child.created).as_secs());

@@ -208,6 +208,9 @@ impl About<'_> {
         if ike.carrier == Carrier::Udp && (ike.nat.0 || ike.nat.1) {
             put("UDP_ENC", ike.peer.port().to_string());
         }
+        if child.ipcomp.is_some() {
+            put("IPCOMP", "1".to_owned());
+        }
         for (name, id) in [("IF_ID_IN", child.if_ids.inbound), ("IF_ID_OUT", child.if_ids.outbound)] {
             if id.number() != 0 {
                 put(name, id.number().to_string());

@@ -48,6 +48,10 @@ fn child_sa(out: &mut String, child: &Message) {
     if let Some(processors) = child.text("processors") {
         let _ = writeln!(out, "    Sent on by processors: {processors}");
     }
+    if let Some(algorithm) = child.text("ipcomp") {
+        let outbound = child.text("cpi-out").unwrap_or("none");
+        let _ = writeln!(out, "    IPComp: {algorithm}, CPIs: in {}, out {outbound}", field(child, "cpi-in"));
+    }
     let _ = writeln!(out, "    {}", selectors(child));
 }
 

@@ -12,6 +12,7 @@ use ravelin_types::{Secret, Spi};
 use super::*;
 use crate::text;
 
+mod ipcomp;
 mod processors;
 
 fn policy(if_ids: IfIds) -> Policy {

@@ -5,6 +5,7 @@
 //! Child SA may wait for a while.
 
 pub(crate) mod answer;
+pub(crate) mod cpis;
 pub(crate) mod offer;
 
 use alloc::sync::Arc;
@@ -27,7 +28,7 @@ use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::ike_sa::Ends;
 use crate::output::{DownReason, Event};
-use crate::view::ChildSaView;
+use crate::view::{ChildSaView, Labels};
 use crate::want::Want;
 
 /// What is to become of a Child SA.
@@ -70,6 +71,8 @@ pub(crate) struct Terms {
     /// Which processors of this host send on it; others than all where both sides have said that there are several of these
     /// Child SAs (RFC 9611).
     pub(crate) processors: Processors,
+    /// The labels of compressed packets, where both sides have them (RFC 7296 §2.22).
+    pub(crate) ipcomp: Option<Labels>,
 }
 
 impl Terms {
@@ -127,8 +130,13 @@ impl ChildSa {
             lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
         }
         let if_ids = core.interfaces(inbound, options.if_ids, ends.if_ids, replaces);
-        let options =
-            SaOptions { later_fragments: terms.later_fragments, processors: terms.processors, if_ids, ..options };
+        let labels = terms.ipcomp;
+        if labels.is_none() {
+            core.table.cpis.release(inbound);
+        }
+        let (later_fragments, processors) = (terms.later_fragments, terms.processors);
+        let ipcomp = labels.map(|labels| labels.inbound).into();
+        let options = SaOptions { later_fragments, processors, if_ids, ipcomp, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),
@@ -166,10 +174,15 @@ impl ChildSa {
             suite: terms.suite,
             keys: outbound_keys,
             replay_window: 0,
-            options: SaOptions { tfc: if terms.tfc_declined { 0 } else { options.tfc }, ..options },
+            options: SaOptions {
+                tfc: if terms.tfc_declined { 0 } else { options.tfc },
+                ipcomp: labels.and_then(|labels| labels.outbound).into(),
+                ..options
+            },
             ..params.clone()
         };
         core.table.note_outbound(sending.id(), inbound);
+        core.table.cpis.note(peer, labels, inbound);
         core.apply(DataPlaneOp::AddSa(params));
         let mut child = ChildSa {
             policy,
@@ -212,6 +225,7 @@ impl ChildSa {
             core.apply(DataPlaneOp::DeleteSa(self.outbound_id()));
         }
         core.table.forget_outbound(self.outbound_id(), self.inbound);
+        core.table.cpis.forget(self.peer, self.terms.ipcomp, self.inbound);
         core.table.release(self.inbound);
         core.numbers.release(self.inbound);
         core.event(Event::ChildDown { policy: self.policy.policy.id, inbound: self.inbound, reason });
@@ -225,6 +239,8 @@ impl ChildSa {
         if (local, peer, encap) == (self.local, self.peer, self.encap) {
             return;
         }
+        core.table.cpis.forget(self.peer, self.terms.ipcomp, self.inbound);
+        core.table.cpis.note(peer, self.terms.ipcomp, self.inbound);
         (self.local, self.peer, self.encap) = (local, peer, encap);
         core.table.forget_outbound(outbound, self.inbound);
         core.table.note_outbound(self.outbound_id(), self.inbound);
@@ -295,6 +311,7 @@ impl ChildSa {
             remote_ts: self.terms.remote_ts.clone(),
             if_ids: self.if_ids,
             processors: self.terms.processors,
+            ipcomp: self.terms.ipcomp,
             created: self.created,
         }
     }

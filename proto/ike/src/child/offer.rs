@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+#[cfg(feature = "ikev2")]
+use ravelin_types::Cpi;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneOp, Flow};
 use ravelin_types::options::Processors;
@@ -36,6 +38,9 @@ pub(crate) struct ChildOffer {
     pub(crate) want: Option<Want>,
     /// Which of our processors shall send on it; others than all where the peer is told that there are several (RFC 9611).
     pub(crate) processors: Processors,
+    /// The label of compressed packets that the peer is told (RFC 7296 §2.22).
+    #[cfg(feature = "ikev2")]
+    pub(crate) cpi: Option<Cpi>,
     /// Selectors of the Child SA that it shall be like.
     sibling: Option<Selectors>,
     proposals: Vec<Proposal>,
@@ -141,8 +146,19 @@ impl ChildOffer {
         let inbound = core.child_spi(ends.our_spi());
         // RFC 7296 §2.8: who answers may send as soon as it has answered, before we have the SA.
         core.apply(DataPlaneOp::OfferSa(inbound));
-        let processors = Processors::All;
-        Ok(ChildOffer { policy, inbound, replaces, want: None, processors, sibling: None, proposals, mode, selectors })
+        Ok(ChildOffer {
+            policy,
+            inbound,
+            replaces,
+            want: None,
+            processors: Processors::All,
+            #[cfg(feature = "ikev2")]
+            cpi: None,
+            sibling: None,
+            proposals,
+            mode,
+            selectors,
+        })
     }
 
     /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.

@@ -8,10 +8,10 @@ use ravelin_types::options::Processors;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::transform::{KeMethod, Transform};
-use ravelin_types::{Identity, Spi};
+use ravelin_types::{Cpi, Identity, Spi};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 
-use super::feature::resources;
+use super::feature::{ipcomp, resources};
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
 use crate::child::answer::{Wanted, candidates, find};
@@ -23,6 +23,7 @@ use crate::context::Core;
 use crate::error::{Error, Place};
 use crate::ike_sa::Ends;
 use crate::negotiate::{self, ChildKe, Selectors};
+use crate::view::Labels;
 
 /// What we answer to an offer of a Child SA.
 pub(crate) struct ChildAnswer {
@@ -30,6 +31,8 @@ pub(crate) struct ChildAnswer {
     pub(crate) terms: Terms,
     number: u8,
     transforms: Vec<Transform>,
+    /// The label of compressed packets that the peer has told, where we take its offer up.
+    compression: Option<Cpi>,
     /// There are several of these Child SAs, and the peer says so.
     has_siblings: bool,
 }
@@ -82,6 +85,8 @@ impl ChildAnswer {
         let transport = found.mode == Mode::Transport;
         let asked = payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some();
         let processors = old.map_or(Processors::All, |old| old.terms.processors);
+        let compression = ipcomp::offered(payloads)
+            .filter(|cpi| ipcomp::wanted(&found.policy, core) && !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi));
         let later_fragments = asked && fragments_notify(found.mode, &found.selectors).is_some();
         Ok(ChildAnswer {
             policy: found.policy,
@@ -100,9 +105,11 @@ impl ChildAnswer {
                 later_fragments,
                 // RFC 9611 §3: a rekey stays with the resource, whether or not it is said again.
                 processors,
+                ipcomp: None,
             },
             number: *number,
             transforms: agreed.transforms,
+            compression,
             has_siblings: processors != Processors::All && resources::is_said(payloads),
         })
     }
@@ -116,13 +123,18 @@ impl ChildAnswer {
         Ok(self)
     }
 
-    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(SA_RESOURCE_INFO)], SA`
-    pub(crate) fn head(&self, inbound: Spi) -> Vec<Payload> {
+    /// Our SPI, and `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)], SA`
+    pub(crate) fn head(&mut self, ends: &Ends, core: &mut Core) -> (Spi, Vec<Payload>) {
+        let inbound = core.child_spi(ends.our_spi());
+        let cpis = self.compression.and_then(|outbound| Some((ipcomp::label(inbound, core)?, outbound)));
+        self.terms.ipcomp = cpis.map(|(inbound, outbound)| Labels { inbound, outbound: Some(outbound) });
         let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         let fragments = self.terms.later_fragments.then(later_fragments);
         let siblings = self.has_siblings.then(resources::notify);
-        use_transport_mode(self.terms.mode).into_iter().chain(fragments).chain(siblings).chain([sa]).collect()
+        let modes = use_transport_mode(self.terms.mode).into_iter().chain(fragments);
+        let compression = cpis.map(|(inbound, _)| ipcomp::notify(inbound));
+        (inbound, modes.chain(compression).chain(siblings).chain([sa]).collect())
     }
 
     /// `TSi, TSr`

@@ -9,7 +9,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
 
-use super::feature::resources;
+use super::feature::{ipcomp, resources};
 use super::message::{Payloads, selectors};
 use crate::address::Inside;
 use crate::child::Terms;
@@ -20,14 +20,27 @@ use crate::explain::Part;
 use crate::ike_sa::Ends;
 use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
+use crate::view::Labels;
 
 impl ChildOffer {
-    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(SA_RESOURCE_INFO)]`, where they are due.
+    /// The same with a label of compressed packets, where there is to be one.
+    pub(crate) fn compressing(mut self, core: &mut Core) -> Self {
+        if ipcomp::wanted(&self.policy, core) {
+            self.cpi = ipcomp::label(self.inbound, core);
+        }
+        self
+    }
+
+    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)]`, where they are due.
     pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
         // RFC 9611 §3: a rekey stays with the resource without a word.
         let siblings = self.processors != Processors::All && self.replaces.is_none();
         let modes = use_transport_mode(self.mode()).into_iter();
-        modes.chain(fragments_notify(self.mode(), self.selectors())).chain(siblings.then(resources::notify))
+        let compression = self.cpi.map(ipcomp::notify);
+        modes
+            .chain(fragments_notify(self.mode(), self.selectors()))
+            .chain(compression)
+            .chain(siblings.then(resources::notify))
     }
 
     /// SA.
@@ -91,6 +104,10 @@ impl ChildOffer {
         if !self.is_like_its_sibling(&kept) {
             return Err(beyond(self.selectors()).into());
         }
+        let ipcomp = self.cpi.zip(ipcomp::accepted(payloads)).map(|(inbound, told)| Labels {
+            inbound,
+            outbound: Some(told).filter(|cpi| !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi)),
+        });
         let told = self.replaces.is_some() || resources::is_said(payloads);
         Ok(Terms {
             outbound,
@@ -107,6 +124,7 @@ impl ChildOffer {
             tfc_declined: payloads.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some(),
             lifetime: None,
             processors: if told { self.processors } else { Processors::All },
+            ipcomp,
         })
     }
 }

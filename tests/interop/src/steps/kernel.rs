@@ -82,6 +82,31 @@ pub(super) fn processors(scene: &mut Scene<'_>, words: &[String]) -> Result<()> 
     Ok(())
 }
 
+/// Octets of such a ping, and of what becomes of it at most: the tunnel's headers, and what says that it is all the same.
+const LONG: u64 = 1000;
+const SHRUNK: u64 = 250;
+
+pub(super) fn shrinks(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let (there, _) = scene.plan.directions(words[0].parse()?)?;
+    let list = |scene: &Scene<'_>| states::used(&scene.swan_host.kernel("ip -s xfrm state")?, "esp");
+    let before = list(scene)?;
+    let text =
+        scene.ravelin_host.sh(&format!("ping -s {LONG} {}", traffic::ping_arguments(there, PINGS, "0.1", 20)))?;
+    ensure!(traffic::ping_result(&text)? == (PINGS, PINGS), "pings: {text}");
+    let pings = u64::from(PINGS);
+    let mut carried = 0;
+    for (spi, after) in list(scene)? {
+        let before = before.get(&spi).copied().unwrap_or_default();
+        let (packets, octets) = (after.packets - before.packets, after.octets - before.octets);
+        if packets >= pings {
+            ensure!(octets < packets * SHRUNK, "{packets} packets of SPI {spi} had {octets} octets");
+            carried += 1;
+        }
+    }
+    ensure!(carried == 2, "{carried} states of the peer's kernel carried the pings; expected one each way");
+    Ok(())
+}
+
 pub(super) fn sound(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let counted = scene.ravelin_host.sh("cat /proc/net/xfrm_stat")?;
     let rows = counted.lines().filter_map(|line| line.split_once(char::is_whitespace));

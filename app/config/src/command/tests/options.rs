@@ -43,9 +43,13 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         crypto_offload: true,
         if_ids: IfIds { inbound: 42.into(), outbound: 43.into() },
         processors: Processors::Each,
+        ipcomp: IpComp::Off,
     };
     assert_eq!(all, expected);
     assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&all))), all);
+    let small = options(&format!("{tunnel} --ipcomp"));
+    assert_eq!(small, SaOptions { ipcomp: IpComp::Negotiate, ..SaOptions::default() });
+    assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&small))), small);
     let hidden = options(&format!("{POLICY} -c -y --mss 1300"));
     assert_eq!((hidden.tfc, hidden.dummies, hidden.mss), (256, Some(Dummies::default()), Mss::Set(1300)));
     let copied =
@@ -73,6 +77,8 @@ fn options_that_do_nothing_are_refused() {
         (format!("{bypass} -c"), "-c", "goes with --action secure"),
         (format!("{bypass} --mtu 1400"), "--mtu", "goes with --action secure"),
         (format!("{tunnel} --per-cpu --pfp remote"), "--per-cpu", "leave one of the two out"),
+        (format!("{bypass} --ipcomp"), "--ipcomp", "goes with --action secure"),
+        (format!("{tunnel} -c --ipcomp"), "--ipcomp", "leave one of the two out"),
         (format!("{bypass} --per-cpu"), "--per-cpu", "goes with --action secure"),
         (format!("{tunnel} --dscp 64"), "64", "0 to 63"),
         (format!("{tunnel} --mss 535"), "535", "at least 536"),

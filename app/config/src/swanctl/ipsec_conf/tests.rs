@@ -1,6 +1,7 @@
 use super::*;
 use crate::papers::Loaded;
 use crate::swanctl::{Contents, contents};
+use ravelin_types::options::IpComp;
 use ravelin_types::policy::Mode;
 use std::time::Duration;
 
@@ -117,6 +118,15 @@ fn also_inherits_what_a_section_does_not_say_itself() {
 }
 
 #[test]
+fn packets_may_be_compressed() {
+    let of = |word: &str| {
+        let found = read(&format!("conn a\n right=192.0.2.2\n authby=secret\n compress={word}\n"), "").unwrap();
+        found.connections[0].policies[0].esp.as_ref().unwrap().options.ipcomp
+    };
+    assert_eq!((of("yes"), of("no")), (IpComp::Negotiate, IpComp::Off));
+}
+
+#[test]
 fn mistakes_have_their_place_in_either_file() {
     for (conf, secrets, expected) in [
         (
@@ -124,7 +134,7 @@ fn mistakes_have_their_place_in_either_file() {
             "",
             "ipsec.conf:3:9: unknown option: rigth; did you mean right?",
         ),
-        ("conn a\n  authby=secret\n  compress=yes\n", "", "ipsec.conf:3:12: `compress` is not supported"),
+        ("conn a\n  authby=secret\n  compress=maybe\n", "", "ipsec.conf:3:12: invalid value for: ipcomp"),
         ("conn a\n  authby=secret\n  esp=aes999\n", "", "ipsec.conf:3:7: invalid value for: esp_proposals"),
         ("conn a\n  also=b\n  authby=secret\n", "", "ipsec.conf:2:8: there is no conn b"),
         ("con a\n", "", "ipsec.conf:1:1: expected conn NAME or config setup, found `con`; did you mean conn?"),

@@ -80,6 +80,10 @@ impl Plane for XfrmDataPlane {
         self.capabilities().processors
     }
 
+    fn ipcomp(&self) -> bool {
+        self.capabilities().ipcomp
+    }
+
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         XfrmDataPlane::interfaces(self)
     }

@@ -78,6 +78,11 @@ pub trait Plane: DataPlane {
         0
     }
 
+    /// Whether it compresses packets and expands them (RFC 3173).
+    fn ipcomp(&self) -> bool {
+        false
+    }
+
     /// What has become of the virtual interfaces, as far as it is known.
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         Vec::new()

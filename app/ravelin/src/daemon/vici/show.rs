@@ -139,6 +139,12 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
     }
     sa.put("spi-in", format!("{:08x}", child.inbound.0));
     sa.put("spi-out", format!("{:08x}", child.outbound.0));
+    if let Some(labels) = child.ipcomp {
+        sa.put("cpi-in", labels.inbound);
+        if let Some(cpi) = labels.outbound {
+            sa.put("cpi-out", cpi);
+        }
+    }
     if let Some(esp) = child.suite.esp() {
         sa.put("encr-alg", names::encr(esp.encr));
         put_key_size(&mut sa, esp.encr, esp.encr_key_bits);

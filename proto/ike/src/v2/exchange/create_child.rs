@@ -93,7 +93,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::new(policy, want, true, inside, ends, core)?;
+        let offer = ChildOffer::new(policy, want, true, inside, ends, core)?.compressing(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -105,7 +105,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::beside(first, want, ends, core)?;
+        let offer = ChildOffer::beside(first, want, ends, core)?.compressing(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -116,7 +116,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::replacing(old, ends, core)?;
+        let offer = ChildOffer::replacing(old, ends, core)?.compressing(core);
         old.state = ChildState::Rekeying;
         Ok(Self::with(task, offer, vec![rekey_child::notify(old)], core))
     }
@@ -359,7 +359,7 @@ pub(crate) fn respond(
     let replaced = old.and_then(|old| sa.children.get(&old));
     let (with, replaced) = ((&*sa.remote, &sa.identities.1), replaced.map(Box::as_ref));
     let answer = ChildAnswer::to(payloads, with, replaced, ChildKe::Fresh(sent), ends, core, place)?;
-    let answer = if old.is_none() { answer.beside(&sa.children, payloads, core)? } else { answer };
+    let mut answer = if old.is_none() { answer.beside(&sa.children, payloads, core)? } else { answer };
     let exchanged = match answer.terms.ke {
         None => None,
         Some(method) => {
@@ -375,8 +375,7 @@ pub(crate) fn respond(
     let (ke, shared) = exchanged.unzip();
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
 
-    let inbound = core.child_spi(ends.our_spi());
-    let mut reply = answer.head(inbound);
+    let (inbound, mut reply) = answer.head(ends, core);
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
     reply.extend(ke.map(Payload::Ke));
     reply.extend(answer.ts());

@@ -8,6 +8,7 @@ pub(crate) mod crash_detection;
 pub(crate) mod fragmentation;
 pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
+pub(crate) mod ipcomp;
 pub(crate) mod message_id_sync;
 pub(crate) mod mobike;
 pub(crate) mod multiple_auth;

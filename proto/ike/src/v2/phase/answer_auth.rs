@@ -314,9 +314,9 @@ impl InitAnswered {
         let agreement = match child {
             // RFC 6023 §5: not with IKE_AUTH.
             Ok(None) => None,
-            Ok(Some((child, keymat))) => {
-                let inbound = core.child_spi(ends.our_spi());
-                answer.extend(child.head(inbound));
+            Ok(Some((mut child, keymat))) => {
+                let (inbound, head) = child.head(&ends, core);
+                answer.extend(head);
                 answer.extend(child.ts());
                 let ChildAnswer { policy, terms, .. } = child;
                 Some(Agreement { policy, inbound, terms, initiator: false, keymat, replaces: None })

@@ -18,6 +18,7 @@ mod if_id;
 mod informational;
 mod initial;
 mod intermediate;
+mod ipcomp;
 mod liveness;
 mod mobike;
 mod nat;

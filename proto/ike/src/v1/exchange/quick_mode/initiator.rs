@@ -226,6 +226,7 @@ fn accept(
         tfc_declined: false,
         later_fragments: false,
         processors: Processors::All,
+        ipcomp: None,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
     let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());

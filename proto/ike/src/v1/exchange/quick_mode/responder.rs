@@ -176,6 +176,7 @@ fn answer(
         tfc_declined: false,
         later_fragments: false,
         processors: Processors::All,
+        ipcomp: None,
         lifetime: agreed_lifetime,
     };
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
