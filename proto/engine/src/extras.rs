@@ -1,12 +1,15 @@
 //! What few SAs do with a packet before it is protected, or behind: TFC padding (RFC 4303 §2.7), and lower segment sizes
 //! in TCP handshakes.
 
+use alloc::boxed::Box;
+
 use ravelin_types::options::Mss;
 use ravelin_types::policy::Mode;
 use ravelin_wire::ip::transport::UDP_HEADER_LEN;
 use ravelin_wire::ip::{Fragment, Header, protocol, tcp};
 
 use crate::esp::IvSource;
+use crate::ipcomp::{Compressor, shorten};
 use crate::limits::MIN_MTU_V6;
 use crate::packet::PacketBuf;
 use crate::sad::{Cold, InboundSa, OutboundSa};
@@ -20,10 +23,12 @@ pub(crate) struct Extra {
     pub padding: usize,
     /// It is a dummy packet.
     pub dummy: bool,
+    /// Its payload is IPComp.
+    pub compressed: bool,
 }
 
 impl Extra {
-    pub const NONE: Extra = Extra { padding: 0, dummy: false };
+    pub const NONE: Extra = Extra { padding: 0, dummy: false, compressed: false };
 }
 
 /// What an embedder's own choice of TFC padding is made from.
@@ -50,19 +55,23 @@ pub(crate) fn below(random: u32, bound: u64) -> u64 {
     ((u128::from(random) * u128::from(bound)) >> 32) as u64
 }
 
-/// What the options of the SA want done with the packet: the handshake in it is changed, the padding is for
-/// [`seal`](crate::seal::seal).
+/// What the options of the SA want done with the packet: the handshake in it is changed, its payload is compressed, the padding
+/// is for [`seal`](crate::seal::seal), and so is the header, where it is another now.
 #[cold]
 pub(crate) fn prepare(
-    sa: &OutboundSa,
-    ivs: &mut IvSource,
+    sa: &mut OutboundSa,
+    (ivs, compressor): (&mut IvSource, &mut Option<Box<Compressor>>),
     pkt: &mut PacketBuf<'_>,
     header: &Header,
     choose: TfcPadding,
-) -> Extra {
+) -> (Extra, Option<Header>) {
     let udp_len = sa.template.udp_len();
     clamp(&sa.cold, &sa.suite, udp_len, pkt.packet_mut(), header);
-    Extra { padding: padding(sa, ivs, pkt, header, choose), ..Extra::NONE }
+    match shorten(sa, compressor, pkt, header) {
+        None => (Extra { padding: padding(sa, ivs, pkt, header, choose), ..Extra::NONE }, None),
+        // Its length tells already what padding would hide.
+        shorter => (Extra { compressed: true, ..Extra::NONE }, shorter),
+    }
 }
 
 /// Lowers the segment size of a handshake that arrived in the SA.

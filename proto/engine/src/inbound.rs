@@ -26,6 +26,7 @@ use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 use crate::engine::{EngineConfig, NoMatch};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
+use crate::ipcomp::Expander;
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{InboundSa, Sad, Slot, Spis};
@@ -65,6 +66,7 @@ pub struct Inbound {
     events: Events,
     counters: Counters,
     together: Option<Box<Together>>,
+    expander: Option<Box<Expander>>,
     /// SAs whose packets may be set aside.
     batched_sas: usize,
     /// Some policy stood in another domain than the default one.
@@ -92,6 +94,7 @@ impl Inbound {
             events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
+            expander: limits.ipcomp.then(|| Box::new(Expander::new())),
             batched_sas: 0,
             domains: false,
         }
@@ -164,7 +167,7 @@ impl Inbound {
         if sa.usage.is_dead() {
             return self.sa_drops(slot, DropReason::Expired);
         }
-        match open(sa, pkt, header, arrived) {
+        match open(sa, &mut self.expander, pkt, header, arrived) {
             Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
             Err(reason) => self.sa_drops(slot, reason),
         }
@@ -182,7 +185,7 @@ impl Inbound {
         if sa.usage.is_dead() {
             return self.sa_drops(slot, DropReason::Expired);
         }
-        match open_ah(sa, pkt, header, arrived) {
+        match open_ah(sa, &mut self.expander, pkt, header, arrived) {
             Ok(opened) => self.admit(slot, pkt, arrived.meta, opened, now),
             Err(reason) => self.sa_drops(slot, reason),
         }
@@ -313,6 +316,9 @@ impl Inbound {
             return Err(DataPlaneError::Exists(other.cold.params.id()));
         }
         let mut sa = InboundSa::new(params, self.sad.spares(), now)?;
+        if params.options.ipcomp.cpi().is_some() && self.expander.is_none() {
+            self.expander = Some(Box::new(Expander::new()));
+        }
         sa.cold.domain = self.spd.domain(params.policy).unwrap_or_default();
         self.batched_sas += usize::from(sa.suite.is_batched());
         let slot = self.sad.insert(sa);

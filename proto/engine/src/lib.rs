@@ -27,6 +27,7 @@ mod hash;
 pub mod inbound;
 mod integ;
 pub mod ip_options;
+mod ipcomp;
 pub mod limits;
 mod lookup;
 mod open;

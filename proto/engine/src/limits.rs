@@ -80,6 +80,9 @@ pub struct Limits {
     /// taken when it is needed. The SPI in a suite does not matter. An SA of another suite, or with
     /// [`short_icv`](ravelin_types::options::SaOptions::short_icv), asks for memory for its keys, and gives it back.
     pub suites: &'static [Suite],
+    /// What compresses packets and expands them (RFC 3173), some 450 KiB, is there from the start; else it comes with the first SA
+    /// that has a label for that, and stays.
+    pub ipcomp: bool,
 }
 
 impl Default for Limits {
@@ -93,6 +96,7 @@ impl Default for Limits {
             acquires: MAX_ACQUIRES,
             flow_sets: MAX_FLOW_CACHE,
             suites: &[],
+            ipcomp: false,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! 4. Take the outer headers off, or put the IP header back: the packet is whole and clear.
 //! 5. Its flow must be in the SA's selectors (RFC 4301 §5.2).
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use ravelin_types::policy::Mode;
@@ -19,6 +20,7 @@ use crate::esp::Esp;
 use crate::extras::clamp_arrived;
 use crate::fragments::overwrites_header;
 use crate::inbound::OuterMeta;
+use crate::ipcomp::{Expander, expand};
 use crate::packet::PacketBuf;
 use crate::replay::{ReplayWindow, Stale};
 use crate::sad::InboundSa;
@@ -66,13 +68,14 @@ struct Payload {
 #[inline]
 pub(crate) fn open(
     sa: &mut InboundSa,
+    expander: &mut Option<Box<Expander>>,
     pkt: &mut PacketBuf<'_>,
     header: EspHeader,
     arrived: Arrived<'_>,
 ) -> Result<Opened, DropReason> {
     let KeyedSuite::Esp(esp) = &sa.suite else { return Err(DropReason::ExpectedAh) };
     let newest = open_esp(esp, &mut sa.window, &mut pkt.packet_mut()[arrived.at..], header)?;
-    Ok(opened(sa, pkt, newest, arrived))
+    Ok(opened(sa, expander, pkt, newest, arrived))
 }
 
 /// The sequence number of an ESP packet that [`open`] would go on to decrypt; nothing is counted.
@@ -85,6 +88,7 @@ pub(crate) fn openable(sa: &InboundSa, packet: &[u8], header: EspHeader) -> Opti
 /// have been opened since.
 pub(crate) fn open_decrypted(
     sa: &mut InboundSa,
+    expander: &mut Option<Box<Expander>>,
     pkt: &mut PacketBuf<'_>,
     sequence: u64,
     forged: bool,
@@ -95,19 +99,25 @@ pub(crate) fn open_decrypted(
         return Err(DropReason::Forged);
     }
     let newest = sa.window.accept(sequence);
-    Ok(opened(sa, pkt, newest, arrived))
+    Ok(opened(sa, expander, pkt, newest, arrived))
 }
 
 /// What an authentic ESP packet turns out to be.
 #[inline]
-fn opened(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, newest: bool, arrived: Arrived<'_>) -> Opened {
+fn opened(
+    sa: &mut InboundSa,
+    expander: &mut Option<Box<Expander>>,
+    pkt: &mut PacketBuf<'_>,
+    newest: bool,
+    arrived: Arrived<'_>,
+) -> Opened {
     let inside = match &sa.suite {
         KeyedSuite::Esp(esp) => inside_esp(esp, pkt, arrived.at, sa.mode, sa.pad_check),
         _ => Err(DropReason::ExpectedAh),
     };
     match inside {
         Ok(inside) => {
-            let refused = uncover(sa, pkt, inside, arrived).err();
+            let refused = uncover(sa, expander, pkt, inside, arrived).err();
             Opened { payload: inside.trailer.payload_len, newest, refused }
         }
         Err(reason) => Opened { payload: 0, newest, refused: Some(reason) },
@@ -118,6 +128,7 @@ fn opened(sa: &mut InboundSa, pkt: &mut PacketBuf<'_>, newest: bool, arrived: Ar
 #[cold]
 pub(crate) fn open_ah(
     sa: &mut InboundSa,
+    expander: &mut Option<Box<Expander>>,
     pkt: &mut PacketBuf<'_>,
     header: AhHeader,
     arrived: Arrived<'_>,
@@ -150,7 +161,7 @@ pub(crate) fn open_ah(
         }
     };
     let uncovered =
-        payload.and_then(|payload| uncover(sa, pkt, payload, arrived).map(|()| payload.trailer.payload_len));
+        payload.and_then(|payload| uncover(sa, expander, pkt, payload, arrived).map(|()| payload.trailer.payload_len));
     Ok(Opened::new(newest, uncovered))
 }
 
@@ -227,12 +238,20 @@ fn own_len(protocol: u8, payload: &[u8]) -> usize {
 #[inline]
 fn uncover(
     sa: &mut InboundSa,
+    expander: &mut Option<Box<Expander>>,
     pkt: &mut PacketBuf<'_>,
     payload: Payload,
     arrived: Arrived<'_>,
 ) -> Result<(), DropReason> {
-    let Payload { at: text_at, trailer } = payload;
+    let Payload { at: text_at, mut trailer } = payload;
     pkt.truncate(text_at + trailer.payload_len);
+    // RFC 3173 §2: whether or not it is compressed, packet by packet.
+    if trailer.next_header == protocol::IPCOMP
+        && let Some(cpi) = sa.cold.params.options.ipcomp.cpi()
+    {
+        trailer.next_header = expand(cpi, expander, pkt, text_at)?;
+        trailer.payload_len = pkt.len() - text_at;
+    }
     match sa.mode {
         Mode::Tunnel => pkt.trim_front(text_at),
         Mode::Transport => restore_header(pkt, text_at, trailer, arrived)?,

@@ -31,6 +31,7 @@ use crate::esp::IvSource;
 use crate::events::Events;
 use crate::extras::{Extra, prepare};
 use crate::fragments::Fragments;
+use crate::ipcomp::Compressor;
 use crate::limits::{CACHED_POLICIES, CACHED_SAS, Limits};
 use crate::packet::{Mark, PacketBuf};
 use crate::sad::{OutboundSa, Sad, Senders, Slot};
@@ -59,6 +60,7 @@ pub struct Outbound {
     events: Events,
     counters: Counters,
     together: Option<Box<Together>>,
+    compressor: Option<Box<Compressor>>,
     /// Which packet of a batch is in work, when some may be set aside.
     in_work: Option<usize>,
 }
@@ -122,6 +124,7 @@ impl Outbound {
             events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
+            compressor: limits.ipcomp.then(|| Box::new(Compressor::new())),
             in_work: None,
         }
     }
@@ -288,11 +291,15 @@ impl Outbound {
             *verdict = Verdict::Drop(DropReason::Expired);
             return Err(DropReason::Expired);
         };
-        let extra = match (dummy, sa.template.has_extras()) {
-            (false, false) => Extra::NONE,
-            (false, true) => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
-            (true, _) => Extra { dummy, ..Extra::NONE },
+        let (extra, shorter) = match (dummy, sa.template.has_extras()) {
+            (false, false) => (Extra::NONE, None),
+            (false, true) => {
+                let tools = (&mut self.ivs, &mut self.compressor);
+                prepare(sa, tools, pkt, header, self.config.tfc_padding)
+            }
+            (true, _) => (Extra { dummy, ..Extra::NONE }, None),
         };
+        let header = shorter.as_ref().unwrap_or(header);
         let together = self.together.as_mut().zip(self.in_work);
         let leave = together.is_some() && sa.suite.is_batched();
         match seal(sa, &mut self.ivs, pkt, header, extra, leave) {
@@ -384,6 +391,9 @@ impl Outbound {
     fn add_sa(&mut self, params: &SaParams, now: Instant) -> Result<(), DataPlaneError> {
         self.sad.admits(params)?;
         let sa = OutboundSa::new(params, self.sad.spares(), now)?;
+        if params.options.ipcomp.cpi().is_some() && self.compressor.is_none() {
+            self.compressor = Some(Box::new(Compressor::new()));
+        }
         let slot = self.sad.insert(sa);
         self.senders.add(slot, &mut self.sad);
         match self.senders.answers(params) {

@@ -51,7 +51,8 @@ pub struct PacketBuf<'a> {
 
 impl<'a> PacketBuf<'a> {
     /// The packet that stands at `packet` in `buf`, in the default domain; `None` when that is not inside `buf`. Give
-    /// outbound packets [`HEADROOM`] and [`TAILROOM`]; inbound ones need none.
+    /// outbound packets [`HEADROOM`] and [`TAILROOM`]; inbound ones need none, but where SAs have compression room for the longest
+    /// packet that may come out, behind.
     pub fn new(buf: &'a mut [u8], packet: Range<usize>) -> Option<Self> {
         (packet.start <= packet.end && packet.end <= buf.len()).then_some(PacketBuf {
             buf,

@@ -103,7 +103,7 @@ drop_reasons! {
     OverlappingFragment => "fragment overlaps a transport header", Some(ErrorCode::NoData);
     /// Outbound: ESP in transport mode protects whole datagrams only (RFC 4303 §3.3.4).
     FragmentInTransport => "fragment in transport mode", Some(ErrorCode::BadParam);
-    /// Outbound: too little room around the packet in its buffer.
+    /// Too little room around the packet in its buffer: outbound for what protects it, inbound for what was compressed.
     NoRoom => "no room in the buffer", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the protected packet would pass 65535 bytes.
     TooLong => "too long once protected", Some(ErrorCode::DstOutOfSpace);
@@ -157,6 +157,8 @@ drop_reasons! {
     BadNextHeader => "next header does not fit the mode", Some(ErrorCode::UnknownIpProtocol);
     /// Inbound: authentic, but what was inside is not a whole IP packet, or is a fragment in transport mode.
     BadInnerPacket => "malformed inner packet", Some(ErrorCode::DstOutOfData);
+    /// Inbound: authentic, but what was inside is compressed (RFC 3173) with another label than the SA's, or comes to no packet.
+    BadCompression => "compressed payload that does not expand", Some(ErrorCode::DstOutOfData);
     /// Inbound: the outer header reports congestion and the inner one cannot (RFC 6040 §4.2).
     CongestionLost => "congestion mark would be lost", Some(ErrorCode::InboundPolicyFailure);
     /// Inbound: the inner packet is not in the SA's traffic selectors (RFC 4301 §5.2).
@@ -184,7 +186,9 @@ impl DropReason {
             DropReason::BadNextHeader | DropReason::ExpectedAh | DropReason::ExpectedEsp | DropReason::UnknownSpi => {
                 &mut counters.bad_next_header
             }
-            DropReason::BadInnerPacket | DropReason::CongestionLost => &mut counters.bad_inner,
+            DropReason::BadInnerPacket | DropReason::BadCompression | DropReason::CongestionLost => {
+                &mut counters.bad_inner
+            }
             DropReason::BadSelector => &mut counters.bad_selector,
             DropReason::PolicyMismatch
             | DropReason::UnexpectedProtection

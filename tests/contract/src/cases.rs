@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow};
 use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::pfp::Pfp;
@@ -12,6 +11,7 @@ use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::SnId;
+use ravelin_types::{Cpi, Secret};
 
 use crate::make::{self, Shape, TUNNEL, ah_esp, gcm, sa, with};
 use crate::{End, Pair};
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("a_packet_without_an_sa_asks_for_one_and_does_not_leave", a_packet_without_an_sa_asks_for_one_and_does_not_leave),
     ("packets_cross_in_every_shape_and_are_counted", packets_cross_in_every_shape_and_are_counted),
     ("ah_goes_around_esp", ah_goes_around_esp),
+    ("packets_may_be_compressed_one_way_or_both", packets_may_be_compressed_one_way_or_both),
     ("bypass_passes_and_discard_drops", bypass_passes_and_discard_drops),
     (
         "clear_packets_do_not_get_in_where_they_are_to_be_protected",
@@ -134,6 +135,38 @@ fn ah_goes_around_esp(pair: &mut dyn Pair) {
                 pair.apply(end, DataPlaneOp::DeleteSa(id)).unwrap();
             }
             pair.apply(end, DataPlaneOp::DeletePolicy(policy.id)).unwrap();
+        }
+    }
+}
+
+/// What is too short to be compressed crosses on SAs that have a label for it, of whichever directions.
+fn packets_may_be_compressed_one_way_or_both(pair: &mut dyn Pair) {
+    for (mode, suite) in
+        [(Mode::Tunnel, gcm(SnId::SEQUENTIAL_32)), (Mode::Transport, gcm(SnId::PARTIAL_64)), (Mode::Tunnel, ah_esp(0))]
+    {
+        for (to_a, to_b) in [(Some(0x1234), Some(0x1234)), (None, Some(0x4321)), (Some(0x4321), None)] {
+            let shape = Shape { mode, ..TUNNEL };
+            let policies = policies(pair, shape);
+            let mut installed = Vec::new();
+            for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+                for direction in [Direction::Inbound, Direction::Outbound] {
+                    let mut params = sa(end, direction, policy, SPIS, suite);
+                    let to_this = (direction == Direction::Inbound) == (end == End::A);
+                    params.options.ipcomp = if to_this { to_a } else { to_b }.map(Cpi).into();
+                    pair.apply(end, DataPlaneOp::AddSa(params.clone())).unwrap();
+                    installed.push((end, params.id()));
+                }
+            }
+            for end in End::BOTH {
+                assert!(crosses(pair, end, shape), "{mode:?} {to_a:?} {to_b:?} from {end:?}");
+            }
+            for (end, id) in installed {
+                assert_eq!(counted(pair, end, id), (1, 0), "{mode:?} {to_a:?} {to_b:?} {id:?}");
+                pair.apply(end, DataPlaneOp::DeleteSa(id)).unwrap();
+            }
+            for (end, policy) in End::BOTH.into_iter().zip(&policies) {
+                pair.apply(end, DataPlaneOp::DeletePolicy(policy.id)).unwrap();
+            }
         }
     }
 }

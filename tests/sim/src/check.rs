@@ -111,6 +111,9 @@ fn twins(a: &SaParams, b: &SaParams) -> Result<(), String> {
     if (a.src, a.dst, a.mode) != (b.src, b.dst, b.mode) {
         return different("addresses or mode");
     }
+    if a.options.ipcomp != b.options.ipcomp {
+        return different("the label of compressed packets");
+    }
     if a.pair != b.pair {
         return different("the SPI of the other direction");
     }

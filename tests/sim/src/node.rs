@@ -9,7 +9,7 @@ use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROO
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Extensions, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
-use ravelin_types::options::SaOptions;
+use ravelin_types::options::{IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -26,6 +26,8 @@ pub const POLICY: PolicyId = PolicyId(1);
 pub const PEER: &str = "peer";
 /// Packets that wait for an SA.
 const HELD: usize = 16;
+/// Room for what was compressed: the traffic has no longer packets.
+const EXPANDED: usize = 1100;
 
 /// A host, in one of its lives.
 pub struct Node {
@@ -106,9 +108,9 @@ impl Node {
 
     /// Gives a packet from the wire to the engine. What comes back is the packet for the host's stack.
     pub fn inbound(&mut self, packet: &[u8], now: Instant) -> (Verdict, Vec<u8>) {
-        let mut buf = vec![0; HEADROOM + packet.len()];
-        buf[HEADROOM..].copy_from_slice(packet);
-        let range = HEADROOM..buf.len();
+        let mut buf = vec![0; HEADROOM + packet.len() + EXPANDED];
+        let range = HEADROOM..HEADROOM + packet.len();
+        buf[range.clone()].copy_from_slice(packet);
         let mut pkt = PacketBuf::new(&mut buf, range).expect("the range is inside the buffer");
         let verdict = self.engine.inbound.process(&mut pkt, now);
         (verdict, pkt.packet().to_vec())
@@ -174,7 +176,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         dynamic: Default::default(),
         names: Vec::new(),
     };
-    Config { remotes: vec![remote], policies: vec![child], ..Config::default() }
+    Config { remotes: vec![remote], policies: vec![child], ipcomp: true, ..Config::default() }
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {
@@ -201,7 +203,10 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
             pfp: if scenario.flows > 1 { Pfp::ALL } else { Pfp::NONE },
             lifetime: scenario.child_lifetime[index],
             replay_window: scenario.replay_window,
-            options: SaOptions::default(),
+            options: SaOptions {
+                ipcomp: if scenario.ipcomp[index] { IpComp::Negotiate } else { IpComp::Off },
+                ..SaOptions::default()
+            },
         }),
         ways: Ways::default(),
     }

@@ -53,6 +53,8 @@ pub struct Scenario {
     pub longest: Option<usize>,
     /// Requests that each node takes at once.
     pub windows: [u32; 2],
+    /// Whether each node wants packets compressed.
+    pub ipcomp: [bool; 2],
 }
 
 /// Something that happens to one node.
@@ -138,6 +140,7 @@ impl Scenario {
             flows: if seed % 5 == 4 { 3 } else { 1 },
             idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
             windows: [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize],
+            ipcomp: [[false, false], [true, true], [true, true], [true, false]][(seed / 2 % 4) as usize],
             longest: (seed % 7 == 3).then_some(if seed % 14 == 3 { 544 } else { 1228 }),
         }
     }
@@ -254,6 +257,7 @@ mod tests {
         }
         assert!(scenarios.iter().any(|s| s.hosts[0].is_ipv4() != s.inner[0].is_ipv4()));
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.mode == Mode::Transport));
+        assert!(scenarios.iter().any(|s| s.nat.is_some() && s.ipcomp == [true, true]));
         assert!(scenarios.iter().any(|s| s.idle_networks > 0 && s.longest == Some(544)));
     }
 }

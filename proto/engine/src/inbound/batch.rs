@@ -116,7 +116,7 @@ impl Inbound {
         if sa.usage.is_dead() {
             return self.sa_drops(aside.slot, DropReason::Expired);
         }
-        match open_decrypted(sa, pkt, aside.sequence, aside.forged, arrived) {
+        match open_decrypted(sa, &mut self.expander, pkt, aside.sequence, aside.forged, arrived) {
             Ok(opened) => self.admit(aside.slot, pkt, arrived.meta, opened, now),
             Err(reason) => self.sa_drops(aside.slot, reason),
         }

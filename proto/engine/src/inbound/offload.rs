@@ -45,6 +45,8 @@ impl Inbound {
         let (share, sequence) = match share(slot) {
             Share::Nothing => return None,
             Share::Cipher => (Share::Cipher, openable(sa, packet, esp)?),
+            // What comes whole from hardware is expected to be a packet.
+            Share::Whole if sa.cold.params.options.ipcomp.cpi().is_some() => return None,
             Share::Whole => (Share::Whole, renew(sa, esp.sequence)?),
         };
         pkt.truncate(header.total_len);

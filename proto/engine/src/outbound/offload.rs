@@ -82,10 +82,11 @@ impl Outbound {
         if sa.template.udp_len() > 0 && outer_is_ipv6 {
             return None;
         }
-        let extra = match sa.template.has_extras() {
-            true => prepare(sa, &mut self.ivs, pkt, header, self.config.tfc_padding),
-            false => Extra::NONE,
+        let (extra, shorter) = match sa.template.has_extras() {
+            true => prepare(sa, (&mut self.ivs, &mut self.compressor), pkt, header, self.config.tfc_padding),
+            false => (Extra::NONE, None),
         };
+        let header = shorter.as_ref().unwrap_or(header);
         let sealed = seal(sa, &mut self.ivs, pkt, header, extra, true).ok()?;
         let mut verdict = Verdict::Bypass;
         sealed.write_verdict(sa, header, &mut verdict);

@@ -28,6 +28,7 @@ use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::fetch::fetch;
 use crate::hash::HashKey;
+use crate::ipcomp::Patience;
 use crate::limits::{Limits, MAX_REPLAY_WINDOW, MIN_MTU_V4, MIN_MTU_V6};
 use crate::verdict::DropReason;
 
@@ -51,6 +52,8 @@ pub(crate) struct Cold {
     pub counters: SaCounters,
     /// Inbound: where the SA's policy stands, kept by the half.
     pub domain: Domain,
+    /// Outbound: when packets are compressed.
+    pub patience: Patience,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
     /// `None` once it is past.
@@ -74,6 +77,7 @@ impl Cold {
             mtu: params.options.mtu,
             counters: SaCounters::default(),
             domain: Domain::default(),
+            patience: Patience::default(),
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),

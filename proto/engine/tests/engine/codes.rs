@@ -10,13 +10,13 @@ use ravelin_engine::reassembly::{Added, MAX_FRAGMENTS, Reassembly};
 use ravelin_engine::{DropReason, Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits as Bounds};
-use ravelin_types::options::SaOptions;
+use ravelin_types::options::{IpComp, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::proposal::{AhSuite, Suite};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::{EncrId, IntegId, SnId};
-use ravelin_types::{ErrorCode, Spi};
+use ravelin_types::{Cpi, ErrorCode, Spi};
 use ravelin_wire::ip::{protocol, v4};
 
 const AH: AhSuite = AhSuite { integ: IntegId::HMAC_SHA2_256_128, sn: SnId::SEQUENTIAL_32 };
@@ -197,6 +197,10 @@ fn dropped_for(reason: DropReason) -> Option<Engine> {
         DropReason::Dummy => inside(&tunnel(), &padded(&[], protocol::NO_NEXT_HEADER), &[1]),
         DropReason::BadNextHeader => inside(&tunnel(), &padded(&clear(), protocol::UDP), &[1]),
         DropReason::BadInnerPacket => inside(&tunnel(), &padded(&clear()[..30], protocol::IPV4), &[1]),
+        DropReason::BadCompression => {
+            let options = SaOptions { ipcomp: IpComp::With(Cpi(0x1234)), ..SaOptions::default() };
+            inside(&SaParams { options, ..tunnel() }, &padded(&[4, 0, 0x12, 0x34, 7], protocol::IPCOMP), &[1])
+        }
         // Congestion on the way of a packet that cannot say so.
         DropReason::CongestionLost => damaged(&tunnel(), |packet| v4::set_tos(packet.first_chunk_mut().unwrap(), 0b11)),
         DropReason::BadSelector => {

@@ -21,6 +21,7 @@ const SMALL: Limits = Limits {
     flow_sets: 64,
     replay_window: 4096,
     suites: &[],
+    ipcomp: false,
 };
 
 fn small(limits: Limits) -> Engine {

@@ -11,6 +11,7 @@ mod domains;
 mod fragments;
 mod hiding;
 mod hostile;
+mod ipcomp;
 mod lifetime;
 mod limits;
 mod marks;

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     acquires: 64,
     flow_sets: 64,
     suites: &SUITES,
+    ipcomp: false,
 };
 const BATCH: usize = 16;
 

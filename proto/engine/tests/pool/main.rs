@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits {
     flow_sets: 64,
     replay_window: 4096,
     suites: &[],
+    ipcomp: false,
 };
 /// A quarter more than what is needed: with 1 MiB the test passes, with 900 KiB it does not.
 const POOL: usize = 5 << 18;

@@ -49,6 +49,8 @@ pub mod protocol {
     pub const NO_NEXT_HEADER: u8 = 59;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
+    /// IP payload compression (RFC 3173).
+    pub const IPCOMP: u8 = 108;
     /// IPv6 Mobility Header (RFC 6275 §6.1); it ends the chain of headers.
     pub const MOBILITY: u8 = 135;
     /// SCTP.

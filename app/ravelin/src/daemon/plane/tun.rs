@@ -70,6 +70,10 @@ impl Plane for TunDataPlane {
         Some(self.config().device.clone())
     }
 
+    fn ipcomp(&self) -> bool {
+        true
+    }
+
     fn counters(&mut self) -> Vec<(String, u64)> {
         let counters = TunDataPlane::counters(self);
         let (sealed, opened) = counters.protected;
