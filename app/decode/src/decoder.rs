@@ -1,7 +1,9 @@
 //! From a captured frame to what is in it.
 
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 
+use flate2::read::DeflateDecoder;
 use ravelin_types::IkeSpi;
 use ravelin_types::transform::{EncrId, PrfId};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload, UDP_HEADER_LEN};
@@ -16,6 +18,8 @@ use crate::{esp, ip};
 
 /// Packets inside packets that are opened.
 const MAX_DEPTH: usize = 8;
+/// The longest IP packet: compressed ones come to no more.
+const MAX_PACKET: u64 = 65_535;
 /// What opens a TCP stream that carries IKE and ESP (RFC 9329 §4).
 const TCP_PREFIX: &[u8] = b"IKETCP";
 
@@ -105,7 +109,7 @@ impl Decoder {
             TCP => self.tcp(payload, (inside.src, inside.dst), depth, decoded),
             ESP => self.esp(payload, (inside.src, inside.dst), depth, decoded),
             AH => self.ah(payload, depth, (inside.src, inside.dst), decoded),
-            IPCOMP => ipcomp(payload, decoded),
+            IPCOMP => self.ipcomp(payload, (inside.src, inside.dst), depth, decoded),
             other if depth > 0 => decoded.payload = Some(describe(other, payload, inside.src, inside.dst)),
             _ => {}
         }
@@ -214,7 +218,7 @@ impl Decoder {
             IPV4 | IPV6 => self.ip(payload, depth + 1, decoded),
             ESP => self.esp(payload, ends, depth + 1, decoded),
             AH => self.ah(payload, depth + 1, ends, decoded),
-            IPCOMP => ipcomp(payload, decoded),
+            IPCOMP => self.ipcomp(payload, ends, depth + 1, decoded),
             UDP | TCP => {
                 if let Some(ports) = payload.first_chunk::<4>() {
                     let ports = (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
@@ -225,22 +229,26 @@ impl Decoder {
             other => decoded.payload = Some(describe(other, payload, ends.0, ends.1)),
         }
     }
-}
 
-/// RFC 3173 §3: the header, and compressed bytes that are not expanded.
-fn ipcomp(packet: &[u8], decoded: &mut Decoded) {
-    let mut layer = Layer { name: "ipcomp", ..Layer::default() };
-    let mut scope = Scope::new(packet, 0, &mut layer.problems);
-    let header = (|| {
-        scope.number("ipcomp.next_header", 1, |n| format!("Next Header - {n}"))?;
-        scope.number("ipcomp.flags", 1, |n| format!("Flags - {n}"))?;
-        scope.number("ipcomp.cpi", 2, |n| format!("Compression Parameter Index - {n:#06x}"))
-    })();
-    if header.is_some() {
-        scope.remainder("ipcomp.data", "Compressed data");
+    /// RFC 3173 §3: the header, and what the rest says, where DEFLATE was what it was compressed with.
+    fn ipcomp(&mut self, packet: &[u8], ends: (IpAddr, IpAddr), depth: usize, decoded: &mut Decoded) {
+        let mut layer = Layer { name: "ipcomp", ..Layer::default() };
+        let mut scope = Scope::new(packet, 0, &mut layer.problems);
+        let header = (|| {
+            let next = scope.number("ipcomp.next_header", 1, |n| format!("Next Header - {n}"))?;
+            scope.number("ipcomp.flags", 1, |n| format!("Flags - {n}"))?;
+            scope.number("ipcomp.cpi", 2, |n| format!("Compression Parameter Index - {n:#06x}"))?;
+            Some((next as u8, scope.remainder("ipcomp.data", "Compressed data")))
+        })();
+        layer.fields = scope.fields;
+        decoded.layers.push(layer);
+        if let Some((protocol, data)) = header {
+            let mut expanded = Vec::new();
+            if DeflateDecoder::new(data).take(MAX_PACKET).read_to_end(&mut expanded).is_ok() {
+                self.inside(protocol, &expanded, ends, depth, decoded);
+            }
+        }
     }
-    layer.fields = scope.fields;
-    decoded.layers.push(layer);
 }
 
 fn describe(protocol: u8, payload: &[u8], src: IpAddr, dst: IpAddr) -> String {
@@ -255,4 +263,59 @@ fn describe(protocol: u8, payload: &[u8], src: IpAddr, dst: IpAddr) -> String {
 fn describe_ports(name: &str, ports: (u16, u16), len: usize, (src, dst): (IpAddr, IpAddr)) -> String {
     let end = SocketAddr::new;
     format!("{name} {} to {}, {len} bytes", end(src, ports.0), end(dst, ports.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use ravelin_wire::ip::v4;
+
+    use super::*;
+
+    fn packet(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let (src, dst) = ([10, 1, 0, 1].into(), [10, 2, 0, 1].into());
+        let total_len = (v4::HEADER_LEN + payload.len()) as u16;
+        let mut header = [0; v4::HEADER_LEN];
+        v4::Fields { tos: 0, total_len, id: 1, dont_fragment: false, ttl: 64, protocol, src, dst }.emit(&mut header);
+        [&header[..], payload].concat()
+    }
+
+    /// IPComp with one stored block, and how many bytes of it are left out at the end.
+    fn ipcomp(next: u8, content: &[u8], cut: usize) -> Vec<u8> {
+        let len = content.len() as u16;
+        let mut all = [&[next, 0, 0x12, 0x34, 1][..], &len.to_le_bytes(), &(!len).to_le_bytes(), content].concat();
+        all.truncate(all.len() - cut);
+        all
+    }
+
+    #[test]
+    fn what_is_compressed_is_read_too() {
+        let datagram = packet(UDP, &[0x1f, 0x90, 0, 53, 0, 8, 0, 0]);
+        let read = |cut: usize| {
+            let outer = packet(IPCOMP, &ipcomp(IPV4, &datagram, cut));
+            Decoder::new(Keys::default(), Options::default()).packet(Link::IP, &outer)
+        };
+        let decoded = read(0);
+        let text: Vec<&str> = decoded.layers[0].fields.iter().map(|field| field.text.as_str()).collect();
+        assert_eq!(decoded.layers[0].name, "ipcomp");
+        assert!(text.contains(&"Compression Parameter Index - 0x1234"), "{text:?}");
+        assert_eq!(decoded.payload.as_deref(), Some("UDP 10.1.0.1:8080 to 10.2.0.1:53, 0 bytes"));
+        // What is damaged is shown as it came.
+        assert_eq!(read(1).payload, None);
+        assert_eq!(read(1).layers[0].name, "ipcomp");
+    }
+
+    #[test]
+    fn packets_within_packets_have_an_end() {
+        let mut inner = vec![0; 8];
+        for _ in 0..20 {
+            inner = ipcomp(IPCOMP, &inner, 0);
+        }
+        let decoded = Decoder::new(Keys::default(), Options::default()).packet(Link::IP, &packet(IPCOMP, &inner));
+        assert!(decoded.layers.len() <= MAX_DEPTH + 1);
+        assert!(
+            decoded.problems.iter().any(|problem| problem.contains("inside one another")),
+            "{:?}",
+            decoded.problems
+        );
+    }
 }

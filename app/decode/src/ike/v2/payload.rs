@@ -103,39 +103,49 @@ pub(super) fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
     if data.is_empty() {
         return Some(());
     }
-    let numbers: Vec<u64> = data.chunks(2).map(attribute::number).collect();
+    let numbers =
+        |name: &'static str| -> Vec<_> { data.chunks(2).map(|number| (name, attribute::number(number))).collect() };
     let (text, parts) = match (kind, data) {
         (NotifyType::INVALID_KE_PAYLOAD, [high, low]) => {
             let group = KeMethod(u16::from_be_bytes([*high, *low]));
-            (format!("Accepted Key Exchange Method - {group}"), ("isakmp.notify.data.accepted_dh_group", numbers))
+            (format!("Accepted Key Exchange Method - {group}"), numbers("isakmp.notify.data.accepted_dh_group"))
         }
         (NotifyType::SIGNATURE_HASH_ALGORITHMS, _) => {
-            let names: Vec<String> = numbers.iter().map(|number| hash_name(*number)).collect();
-            let text = format!("Hash Algorithms - {}", names.join(", "));
-            (text, ("isakmp.notify.data.signature_hash_algorithms", numbers))
+            let numbers = numbers("isakmp.notify.data.signature_hash_algorithms");
+            let names: Vec<String> = numbers.iter().map(|(_, number)| hash_name(*number)).collect();
+            (format!("Hash Algorithms - {}", names.join(", ")), numbers)
         }
         (NotifyType::SUPPORTED_AUTH_METHODS, _) => match Announcement::parse_all(data).collect::<Result<Vec<_>, _>>() {
             Ok(all) => {
                 let names: Vec<String> = all.iter().map(announced).collect();
                 let text = format!("Authentication Methods - {}", names.join(", "));
-                let numbers = all.iter().map(|one| u64::from(one.method.0)).collect();
-                (text, ("isakmp.notify.data.supported_auth_methods", numbers))
+                let name = "isakmp.notify.data.supported_auth_methods";
+                (text, all.iter().map(|one| (name, u64::from(one.method.0))).collect())
             }
             Err(malformed) => {
                 scope.problem(malformed.reason);
-                ("Notification Data".into(), ("", Vec::new()))
+                ("Notification Data".into(), Vec::new())
             }
         },
         (NotifyType::AUTH_LIFETIME, [_, _, _, _]) => {
             let seconds = attribute::number(data);
             let text = format!("Authentication Lifetime - {seconds} seconds");
-            (text, ("isakmp.notify.data.auth_lifetime", vec![seconds]))
+            (text, vec![("isakmp.notify.data.auth_lifetime", seconds)])
         }
-        _ => ("Notification Data".into(), ("", Vec::new())),
+        // RFC 7296 §2.22.
+        (NotifyType::IPCOMP_SUPPORTED, [high, low, transform, ..]) => {
+            let cpi = u16::from_be_bytes([*high, *low]);
+            let parts = vec![
+                ("isakmp.notify.data.ipcomp.cpi", cpi.into()),
+                ("isakmp.notify.data.ipcomp.transform_id", (*transform).into()),
+            ];
+            (format!("IPComp CPI - {cpi:#06x}, Transform - {}", ipcomp_name(*transform)), parts)
+        }
+        _ => ("Notification Data".into(), Vec::new()),
     };
     scope.remainder("isakmp.notify.data", text);
-    for number in parts.1 {
-        scope.bits(parts.0, number);
+    for (name, number) in parts {
+        scope.bits(name, number);
     }
     Some(())
 }
@@ -148,6 +158,16 @@ fn announced(one: &Announcement<'_>) -> String {
         (0, false) => format!("{} {algorithm}", one.method),
         (link, true) => format!("{} for authority {link}", one.method),
         (link, false) => format!("{} {algorithm} for authority {link}", one.method),
+    }
+}
+
+fn ipcomp_name(transform: u8) -> String {
+    match transform {
+        1 => "OUI".into(),
+        2 => "DEFLATE".into(),
+        3 => "LZS".into(),
+        4 => "LZJH".into(),
+        other => other.to_string(),
     }
 }
 
