@@ -111,3 +111,47 @@ impl fmt::Display for Method {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use HashAlg::{Sha256, Sha384, Sha512};
+    use SignatureScheme::{Ecdsa, RsaPkcs1, RsaPss};
+
+    fn digital(scheme: SignatureScheme, linked: bool) -> Method {
+        Method { linked, ..Method::new(DIGITAL, algorithm::identifier(scheme)) }
+    }
+
+    fn accepts(hashes: &[u16], methods: Option<Vec<Method>>) -> Accepts {
+        Accepts { hashes: Some(hashes.to_vec()), methods }
+    }
+
+    // RFC 9593 §3.2.2: a method that is linked to an authority is used where no other fits.
+    #[test]
+    fn a_method_for_every_authority_comes_first() {
+        let schemes = [RsaPss(Sha256), RsaPss(Sha384), RsaPss(Sha512)];
+        let linked = vec![digital(RsaPss(Sha256), true), digital(RsaPss(Sha512), false)];
+        assert_eq!(accepts(&[2, 3, 4], Some(linked)).digital(&schemes), Some(RsaPss(Sha512)));
+        let only = vec![digital(RsaPss(Sha384), true), digital(Ecdsa(Sha256), false)];
+        assert_eq!(accepts(&[2, 3, 4], Some(only)).digital(&schemes), Some(RsaPss(Sha384)));
+    }
+
+    // RFC 7427 §4: the hash must be announced, too.
+    #[test]
+    fn a_method_with_a_hash_that_is_not_announced_is_none() {
+        let methods = vec![digital(RsaPss(Sha256), false), digital(RsaPkcs1(Sha512), false)];
+        let peer = accepts(&[3, 4], Some(methods.clone()));
+        assert_eq!(peer.digital(&[RsaPss(Sha256), RsaPss(Sha512), RsaPkcs1(Sha512)]), Some(RsaPkcs1(Sha512)));
+        assert_eq!(Accepts { hashes: None, methods: Some(methods) }.digital(&[RsaPss(Sha256)]), None);
+        assert_eq!(accepts(&[4], None).digital(&[RsaPss(Sha256), RsaPss(Sha512)]), Some(RsaPss(Sha512)));
+    }
+
+    #[test]
+    fn the_methods_of_old_are_for_who_knows_no_other_or_says_so() {
+        assert!(Accepts::default().classic(RSA) && !accepts(&[2], None).classic(RSA));
+        let peer = accepts(&[2], Some(vec![Method::new(RSA, Vec::new())]));
+        assert!(peer.classic(RSA) && !peer.classic(9));
+    }
+}

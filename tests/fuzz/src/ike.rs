@@ -2,7 +2,10 @@
 
 use ravelin_wire::ike::cfg_value::CfgValue;
 use ravelin_wire::ike::header::{Header, PayloadType};
-use ravelin_wire::ike::v2::{CfgAttribute, Chain, Message, Payload, emit, emit_head, parse_chain};
+use ravelin_wire::ike::svc_params::SvcParams;
+use ravelin_wire::ike::v2::{
+    Announcement, CfgAttribute, Chain, Message, Notify, NotifyType, Payload, emit, emit_head, parse_chain,
+};
 use ravelin_wire::limits;
 
 /// A whole datagram.
@@ -74,11 +77,28 @@ fn value_again(attribute: &CfgAttribute) -> String {
     match CfgValue::parse(attribute.kind, &attribute.value) {
         Ok(Some(value)) => {
             assert_eq!(value.emit(), attribute.value);
-            format!("{value:?}")
+            let params = match &value {
+                CfgValue::EncryptedDns(resolver) => SvcParams::parse(&resolver.parameters),
+                _ => None,
+            };
+            if let Some(params) = &params {
+                assert_eq!(SvcParams::parse(&params.emit()).as_ref(), Some(params));
+            }
+            let words = params.map(|params| [params.alpn.concat(), params.dohpath.unwrap_or_default()].concat());
+            format!("{value:?}{}", words.unwrap_or_default())
         }
         Ok(None) => String::new(),
         Err(bad) => bad.to_string(),
     }
+}
+
+/// The same for announced methods of authentication.
+fn announced_again(notify: &Notify) -> String {
+    let Ok(all) = Announcement::parse_all(&notify.data).collect::<Result<Vec<_>, _>>() else { return String::new() };
+    let mut emitted = Vec::new();
+    all.iter().for_each(|one| one.emit(&mut emitted));
+    assert_eq!(emitted, notify.data);
+    all.iter().map(|one| format!("{} {}", one.method, one.link())).collect()
 }
 
 /// Emits and reads again what was read. `None`: it cannot be sent.
@@ -89,6 +109,7 @@ fn again(payloads: &[Payload]) -> Option<Chain> {
             Payload::IdI(id) | Payload::IdR(id) => id.identity.to_string(),
             Payload::Sa(sa) => sa.0.iter().map(|offered| offered.proposal.to_string()).collect(),
             Payload::TsI(ts) | Payload::TsR(ts) => ts.usable().map(|selector| selector.to_string()).collect(),
+            Payload::Notify(notify) if notify.kind == NotifyType::SUPPORTED_AUTH_METHODS => announced_again(notify),
             Payload::Cfg(cfg) => cfg.attributes.iter().map(value_again).collect(),
             _ => continue,
         };

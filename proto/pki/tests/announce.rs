@@ -1,0 +1,84 @@
+//! What we announce to verify (RFC 9593) is what we verify.
+
+use ravelin_crypto::signature::{HashAlg, SignatureScheme};
+use ravelin_crypto_aws_lc::provider;
+use ravelin_pki::announce::{Accepts, Method};
+use ravelin_pki::auth::{Claim, Credential, Trust, World};
+use ravelin_pki::restriction::{Family, KeyRule, SchemeRule};
+use ravelin_pki::{Certificate, Restrictions, Time, algorithm};
+use ravelin_testkit::papers::{self, Kind, Paper};
+use ravelin_types::Identity;
+
+/// In the time of the papers.
+const NOW: Time = Time(1_780_272_000);
+
+fn parsed(paper: &Paper) -> Certificate {
+    Certificate::parse(&paper.der).expect("a certificate")
+}
+
+fn schemes(methods: &[Method]) -> Vec<SignatureScheme> {
+    methods.iter().filter_map(|method| algorithm::scheme(&method.algorithm)).collect()
+}
+
+fn numbers(methods: &[Method]) -> Vec<u8> {
+    methods.iter().map(|method| method.number).filter(|number| *number != 14).collect()
+}
+
+// Every method that is announced for a key is one by which a proof with that key is accepted.
+#[test]
+fn a_proof_by_each_announced_method_is_accepted() {
+    let crypto = provider();
+    for kind in [Kind::Rsa, Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519] {
+        let root = papers::root("root", kind);
+        let peer = root.peer("peer", &["peer.example.org"], kind);
+        let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
+        let credential = Credential {
+            spki: parsed(&peer).spki().to_vec(),
+            certificates: vec![parsed(&peer)],
+            key: String::new(),
+            sha1: false,
+            restrictions: Restrictions::default(),
+        };
+        // The certificate itself is trusted, so its key is known.
+        let trust = Trust { pinned: vec![parsed(&peer)], ..Trust::default() };
+        let methods = trust.methods(&crypto);
+        assert!(!methods.is_empty());
+        for method in methods {
+            let only = Accepts { hashes: Some(trust.hashes()), methods: Some(vec![method.clone()]) };
+            let proof =
+                credential.prove(&*key, &only, b"octets").unwrap_or_else(|why| panic!("{kind:?} {method}: {why}"));
+            assert_eq!(proof.method, method.number, "{kind:?}");
+            let identity = &Identity::Fqdn("peer.example.org".into());
+            let claim = Claim { identity, certificates: &credential.payloads(), proof: &proof, octets: b"octets" };
+            let world = World { now: NOW, crls: &[], answers: &[] };
+            trust.judge(claim, world, &crypto).unwrap_or_else(|why| panic!("{kind:?} {method}: {why}"));
+        }
+    }
+}
+
+#[test]
+fn no_more_is_announced_than_is_asked_for() {
+    let crypto = provider();
+    let root = papers::root("root", Kind::P256);
+    let trust = |restrictions: Restrictions, sha1| Trust {
+        anchors: [parsed(&root)].into(),
+        restrictions,
+        sha1,
+        ..Trust::default()
+    };
+    let all = trust(Restrictions::default(), false).methods(&crypto);
+    assert!(schemes(&all).iter().all(|scheme| scheme.hash() != Some(HashAlg::Sha1)));
+    assert_eq!(numbers(&all), [9, 10, 11, 1]);
+    let old = trust(Restrictions::default(), true).methods(&crypto);
+    assert!(schemes(&old).contains(&SignatureScheme::RsaPkcs1(HashAlg::Sha1)));
+    // One scheme for AUTH; keys of one family.
+    let rule = SchemeRule { family: Family::Ecdsa, hash: Some(HashAlg::Sha384) };
+    let one = trust(Restrictions { auth: vec![rule], ..Restrictions::default() }, false).methods(&crypto);
+    assert_eq!((schemes(&one), numbers(&one)), (vec![SignatureScheme::Ecdsa(HashAlg::Sha384)], vec![10]));
+    let keys = Restrictions { keys: vec![KeyRule::Ecdsa(384)], ..Restrictions::default() };
+    assert_eq!(numbers(&trust(keys, false).methods(&crypto)), [10, 11]);
+    // A pinned key makes what it makes.
+    let raw = Trust { keys: vec![parsed(&papers::root("other", Kind::Ed25519)).spki().to_vec()], ..Trust::default() };
+    let raw = raw.methods(&crypto);
+    assert_eq!((schemes(&raw), numbers(&raw)), (vec![SignatureScheme::Ed25519], vec![]));
+}
