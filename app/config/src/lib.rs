@@ -17,6 +17,7 @@ pub mod account;
 pub mod command;
 pub mod eap;
 pub mod files;
+pub mod live;
 pub mod model;
 pub mod papers;
 pub mod rc;

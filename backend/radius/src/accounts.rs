@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ravelin_eap::relay::Aaa;
 use ravelin_radius::Request;
+use ravelin_types::Instant;
 
 use crate::table::{Exchange, Kind};
 
@@ -93,7 +94,7 @@ impl Accounts {
     pub(crate) fn in_vain(&mut self, session: &str, now: Instant) -> Option<Record> {
         self.under_way = self.under_way.saturating_sub(1);
         let (record, since) = self.sessions.get(session)?.front()?;
-        if record.update || now.saturating_duration_since(*since) >= KEEP {
+        if record.update || now.since(*since) >= KEEP {
             return self.drop_first(session);
         }
         self.later.insert((now + AGAIN, session.to_owned()));

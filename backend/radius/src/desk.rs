@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use ravelin_eap::Step;
 use ravelin_eap::relay::{Relay, Relayed};
+use ravelin_types::Instant;
 use ravelin_wire::ike::v2::Eap;
 
 use crate::accounts::{Accounts, Record};
 use crate::table::{self, Ended, Exchange, Kind, Lane, Table};
 
 /// What is to be done.
-pub(crate) enum Output<T> {
+pub enum Output<T> {
     /// Send this.
     Send(Lane, Vec<u8>),
     /// A turn has ended.
@@ -28,19 +28,20 @@ enum Asker<T> {
 }
 
 /// Everything under way.
-pub(crate) struct Desk<T> {
+pub struct Desk<T> {
     table: Table<Asker<T>>,
     accounts: Accounts,
     said: VecDeque<Output<T>>,
 }
 
 impl<T> Desk<T> {
-    pub(crate) fn new(random: fn(&mut [u8])) -> Self {
+    /// Nothing is under way. `random` fills with unpredictable octets.
+    pub fn new(random: fn(&mut [u8])) -> Self {
         Desk { table: Table::new(random), accounts: Accounts::default(), said: VecDeque::new() }
     }
 
     /// Takes what a user said.
-    pub(crate) fn ask(&mut self, tag: T, mut relay: Relay, heard: Option<&Eap>, now: Instant) {
+    pub fn ask(&mut self, tag: T, mut relay: Relay, heard: Option<&Eap>, now: Instant) {
         match relay.turn(heard) {
             Relayed::Step(step) => self.said.push_back(Output::Turned(tag, relay, step)),
             Relayed::Ask(request) => {
@@ -61,22 +62,22 @@ impl<T> Desk<T> {
     }
 
     /// Takes a packet of a server.
-    pub(crate) fn hear(&mut self, lane: Lane, packet: &[u8]) {
+    pub fn hear(&mut self, lane: Lane, packet: &[u8]) {
         self.table.hear(lane, packet);
     }
 
     /// Does what is due.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    pub fn expire(&mut self, now: Instant) {
         self.table.expire(now);
     }
 
     /// The system says that nobody is there.
-    pub(crate) fn unreachable(&mut self, server: SocketAddr, now: Instant) {
+    pub fn unreachable(&mut self, server: SocketAddr, now: Instant) {
         self.table.unreachable(server, now);
     }
 
     /// What is to be done, in order.
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<Output<T>> {
+    pub fn poll(&mut self, now: Instant) -> Option<Output<T>> {
         loop {
             if let Some(said) = self.said.pop_front() {
                 return Some(said);
@@ -111,7 +112,7 @@ impl<T> Desk<T> {
     }
 
     /// When [`Desk::expire`] or [`Desk::poll`] has something to do.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         [self.table.deadline(), self.accounts.deadline()].into_iter().flatten().min()
     }
 

@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ravelin_radius::{Attribute, Code, Packet, Request, request};
-use ravelin_types::Secret;
+use ravelin_types::{Instant, Secret};
 
 /// RFC 5176 §6.3: how far the clock of a request may be from ours.
 pub(crate) const WINDOW: u64 = 300;

@@ -8,7 +8,7 @@
 //!          ◄─ Heard::Demand ──  door ◄─ UDP port 3799 ◄─ authorizers         door: who may ask, and once
 //! ```
 //! [`Client`] is the thread and the way to it. [`table`], [`accounts`] and [`door`] decide without a socket or a clock; [`table`]
-//! is read first.
+//! is read first. Who has sockets and a clock of his own takes the [`Desk`] without the thread.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -27,19 +27,20 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ravelin_eap::Step;
 use ravelin_eap::relay::Relay;
 use ravelin_radius::Attribute;
+use ravelin_types::Instant;
 use ravelin_wire::ike::v2::Eap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use self::accounts::Record;
-use self::desk::{Desk, Output};
+pub use self::desk::{Desk, Output};
 pub use self::door::{Authorizer, Demand, Verdict};
 use self::listener::Listener;
-use self::table::Lane;
+pub use self::table::{LANES, Lane};
 
 /// What the thread is given.
 enum Work<T> {
@@ -126,6 +127,8 @@ fn serve<T>(
     random: fn(&mut [u8]),
     mut hear: impl FnMut(Heard<T>) -> bool,
 ) {
+    let start = std::time::Instant::now();
+    let passed = || Instant::from_duration(start.elapsed());
     let mut desk = Desk::new(random);
     let mut listener = Listener::default();
     let mut sockets: BTreeMap<Lane, UdpSocket> = BTreeMap::new();
@@ -140,7 +143,7 @@ fn serve<T>(
                 Err(_) => break,
             }
         }
-        let now = Instant::now();
+        let now = passed();
         let mut heard = Vec::new();
         for work in work.try_iter() {
             match work {
@@ -176,7 +179,7 @@ fn serve<T>(
         }
         // A socket without a request is closed: a late reply finds nobody, and the next one has another port.
         sockets.retain(|lane, _| desk.uses(*lane));
-        let left = desk.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = desk.deadline().map(|deadline| deadline.since(passed()));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let all = sockets.values().chain(listener.socket());
         let mut fds: Vec<PollFd<'_>> = all.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();

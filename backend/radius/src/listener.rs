@@ -1,7 +1,8 @@
 //! The socket behind the door: UDP port 3799, open while there is somebody who may come (RFC 5176 §2.3).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Instant;
+
+use ravelin_types::Instant;
 
 use crate::door::{Authorizer, Demand, Door, Knock, Verdict};
 use crate::{Heard, clock};

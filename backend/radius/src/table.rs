@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ravelin_radius::{Attribute, Packet, Request, acknowledgement, reply};
-use ravelin_types::Secret;
+use ravelin_types::{Instant, Secret};
 
 /// How often a request is sent to one server.
 pub(crate) const TRIES: u32 = 4;
@@ -17,13 +17,15 @@ pub(crate) const WAIT: Duration = Duration::from_secs(1);
 /// How long a server that did not answer is left out.
 pub(crate) const DEAD: Duration = Duration::from_secs(60);
 /// Sockets to one server: a request has a number of eight bits, so each carries 256.
-const LANES: u8 = 16;
+pub const LANES: u8 = 16;
 
 /// A socket to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Lane {
-    pub(crate) server: SocketAddr,
-    number: u8,
+pub struct Lane {
+    /// Which server.
+    pub server: SocketAddr,
+    /// Which socket, below [`LANES`].
+    pub number: u8,
 }
 
 /// A request, and who may answer it.
@@ -126,7 +128,7 @@ impl<T> Table<T> {
             }
             Kind::Account(since) => {
                 let mut request = request.clone();
-                let delay = now.saturating_duration_since(*since).as_secs();
+                let delay = now.since(*since).as_secs();
                 request.add_number(Attribute::ACCT_DELAY_TIME, delay.try_into().unwrap_or(u32::MAX));
                 request.seal_account(identifier, secret)
             }

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_config::Model;
+use ravelin_config::live::LivePolicies;
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, HostAddresses, Input, OpId};
@@ -29,7 +30,6 @@ use super::fetch::Library;
 use super::inside::Grants;
 use super::keyed::session_ops;
 use super::later::Pending;
-use super::live::LivePolicies;
 use super::plane::Plane;
 use super::psk::Journal;
 use super::reload::Files;

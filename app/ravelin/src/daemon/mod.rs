@@ -34,7 +34,6 @@ mod key_log;
 mod keyed;
 pub mod keying_socket;
 mod later;
-mod live;
 pub mod plane;
 mod pools;
 pub mod psk;

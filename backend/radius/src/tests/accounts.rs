@@ -52,7 +52,7 @@ fn delay(packet: &[u8]) -> u32 {
 // RFC 2866 §2, §5.2.
 #[test]
 fn a_record_goes_to_the_next_server_with_its_age() {
-    let (mut table, start) = (table(), Instant::now());
+    let (mut table, start) = (table(), Instant::ZERO);
     table.record(record("1", "Start"), start);
     let first = sent_at(&mut table, start);
     assert_eq!((first.0.server, delay(&first.1)), (address(ONE), 0));
@@ -79,7 +79,7 @@ fn a_record_goes_to_the_next_server_with_its_age() {
 
 #[test]
 fn records_of_a_session_keep_their_order_and_other_sessions_do_not_wait() {
-    let (mut table, now) = (table(), Instant::now());
+    let (mut table, now) = (table(), Instant::ZERO);
     table.record(record("1", "Start"), now);
     table.record(record("1", "Stop"), now);
     table.record(record("2", "Start"), now);
@@ -94,7 +94,7 @@ fn records_of_a_session_keep_their_order_and_other_sessions_do_not_wait() {
 
 #[test]
 fn what_no_server_takes_is_tried_again_and_an_update_is_not() {
-    let (mut table, mut now) = (table(), Instant::now());
+    let (mut table, mut now) = (table(), Instant::ZERO);
     let start = now;
     table.record(record("1", "Interim-Update"), now);
     table.record(record("1", "Stop"), now);
@@ -111,7 +111,7 @@ fn what_no_server_takes_is_tried_again_and_an_update_is_not() {
     both_gone(&mut table, now);
     assert!(trouble(&mut table, now).contains("the account of session 1 waits"));
     assert_eq!((table.left(), table.deadline()), (Some(1), Some(now + AGAIN)));
-    now += AGAIN;
+    now = now + AGAIN;
     let (lane, packet) = sent_at(&mut table, now);
     assert_eq!(u64::from(delay(&packet)), AGAIN.as_secs());
     table.unreachable(lane.server, now);
@@ -134,7 +134,7 @@ fn sent_at(table: &mut Desk<u32>, now: Instant) -> (Lane, Vec<u8>) {
 
 #[test]
 fn many_records_leave_room_for_users_and_have_a_bound() {
-    let (mut table, now) = (table(), Instant::now());
+    let (mut table, now) = (table(), Instant::ZERO);
     for session in 0..=RECORDS {
         table.record(record(&session.to_string(), "Start"), now);
     }

@@ -3,10 +3,8 @@
 use ravelin_ike::{Input, OpId, Outcome, Output, StreamOp, Transmit};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
-use ravelin_types::policy::PolicyId;
 
 use super::Core;
-use crate::daemon::live::Change;
 use crate::daemon::plane::Plane;
 
 /// Outputs taken from the endpoint in one go: beyond any burst, and a bound if there were no end to them.
@@ -109,44 +107,20 @@ impl<P: Plane> Core<P> {
 
     /// A policy that does not stand by itself is in force before its SA is.
     fn live_before(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
-        let DataPlaneOp::AddSa(params) = op else { return Ok(()) };
-        let Some(entry) = self.model.policy_by_id(params.policy).filter(|entry| entry.spec.esp.is_some()) else {
-            return Ok(());
-        };
-        // It may cease to stand while the SA is there.
-        let (stands, base) = (entry.stands(), entry.spd_policy());
-        let change = self.live.add(&base, params, &self.model.pooled(entry));
-        if stands { Ok(()) } else { self.live_change(change) }
+        match self.live.before(op, &self.model) {
+            Some(change) => self.begin(&change.into()),
+            None => Ok(()),
+        }
     }
 
     /// And it goes with the last of them.
     fn live_after(&mut self, op: &DataPlaneOp, done: bool) {
-        let gone = match op {
-            DataPlaneOp::DeleteSa(id) => *id,
-            DataPlaneOp::AddSa(params) if !done => params.id(),
-            _ => return,
-        };
-        let change = self.live.remove(gone);
-        let stands = |id: PolicyId| self.model.policy_by_id(id).is_some_and(|entry| entry.stands());
-        let stands = match &change {
-            Some(Change::Add(policy)) => stands(policy.id),
-            Some(Change::Delete(id)) => stands(*id),
-            None => return,
-        };
         // A policy that stood before may have gone already.
-        if !stands
-            && let Err(error) = self.live_change(change)
+        if let Some(change) = self.live.after(op, done, &self.model)
+            && let Err(error) = self.begin(&change.into())
             && !matches!(error, DataPlaneError::NoSuchPolicy(_))
         {
             tracing::warn!("a policy is not what its SAs ask for: {error}");
-        }
-    }
-
-    fn live_change(&mut self, change: Option<Change>) -> Result<(), DataPlaneError> {
-        match change {
-            Some(Change::Add(policy)) => self.begin(&DataPlaneOp::AddPolicy(policy)),
-            Some(Change::Delete(id)) => self.begin(&DataPlaneOp::DeletePolicy(id)),
-            None => Ok(()),
         }
     }
 

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ravelin_types::Spi;
+use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 use ravelin_types::selector::TrafficSelector;
+
+use crate::model::{Model, PolicyEntry};
 
 /// One policy, as it was when its first SA came, and what its inbound SAs ask for.
 #[derive(Debug)]
@@ -77,10 +80,43 @@ pub enum Change {
     Delete(PolicyId),
 }
 
+impl From<Change> for DataPlaneOp {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Add(policy) => DataPlaneOp::AddPolicy(policy),
+            Change::Delete(id) => DataPlaneOp::DeletePolicy(id),
+        }
+    }
+}
+
 impl LivePolicies {
+    /// What is to change before this is carried out: a policy that does not stand by itself is in force before its SA is.
+    pub fn before(&mut self, op: &DataPlaneOp, model: &Model) -> Option<Change> {
+        let DataPlaneOp::AddSa(params) = op else { return None };
+        let entry = model.policy_by_id(params.policy).filter(|entry| entry.spec.esp.is_some())?;
+        // It may cease to stand while the SA is there.
+        let change = self.add(&entry.spd_policy(), params, &model.pooled(entry));
+        change.filter(|_| !entry.stands())
+    }
+
+    /// What is to change after this was `done`, or was not: a policy goes with the last of its SAs.
+    pub fn after(&mut self, op: &DataPlaneOp, done: bool, model: &Model) -> Option<Change> {
+        let gone = match op {
+            DataPlaneOp::DeleteSa(id) => *id,
+            DataPlaneOp::AddSa(params) if !done => params.id(),
+            _ => return None,
+        };
+        let change = self.remove(gone)?;
+        let id = match &change {
+            Change::Add(policy) => policy.id,
+            Change::Delete(id) => *id,
+        };
+        (!model.policy_by_id(id).is_some_and(PolicyEntry::stands)).then_some(change)
+    }
+
     /// An SA is about to be installed for a policy that does not stand by itself. Selectors of the peer's that are within
     /// one of `pools` are taken for that.
-    pub fn add(&mut self, base: &Policy, params: &SaParams, pools: &[TrafficSelector]) -> Option<Change> {
+    fn add(&mut self, base: &Policy, params: &SaParams, pools: &[TrafficSelector]) -> Option<Change> {
         if params.direction != Direction::Inbound {
             return None;
         }
@@ -96,7 +132,7 @@ impl LivePolicies {
     }
 
     /// An SA was removed.
-    pub fn remove(&mut self, sa: SaId) -> Option<Change> {
+    fn remove(&mut self, sa: SaId) -> Option<Change> {
         if sa.direction != Direction::Inbound {
             return None;
         }
