@@ -156,6 +156,9 @@
 // ESP behind the IP header of the packet.
 #define RVL_TRANSPORT 1
 
+// Sockets that are wanted for one RADIUS server at most: `socket` of an output is below it.
+#define RVL_RADIUS_SOCKETS 16
+
 // This host sends.
 #define RVL_OUTBOUND 0
 
@@ -302,6 +305,9 @@ enum RvlIkeOutputKind
   RVL_IKE_OUTPUT_KIND_TRANSMIT = 1,
   // An event; the buffer has the name of the peer where there is one, or what went wrong. No zero byte ends it.
   RVL_IKE_OUTPUT_KIND_EVENT = 2,
+  // Send the packet in the buffer to the RADIUS server `remote`, from the UDP socket `socket` that the caller has for this server
+  // alone; what arrives there is for `rvl_ike_radius_receive`.
+  RVL_IKE_OUTPUT_KIND_RADIUS = 3,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -335,6 +341,15 @@ enum RvlIkeEvent
   RVL_IKE_EVENT_FAILED = 7,
   // An IKE SA goes on between other addresses; those are `local` and `remote` of the output.
   RVL_IKE_EVENT_IKE_MOVED = 8,
+  // The peer gave internal addresses to this host, for the packets of policies whose source is `internal`: they are to be there
+  // before the first SA is. Behind the name of the peer the text has a line for each attribute (RFC 7296 §3.15.1), its
+  // name and its value: `INTERNAL_IP4_ADDRESS 10.3.0.1`, `INTERNAL_IP4_DNS 10.1.0.53`, `INTERNAL_IP4_SUBNET 10.1.0.0/16`,
+  // `INTERNAL_DNS_DOMAIN example.org`; values of other kinds are hexadecimal digits.
+  RVL_IKE_EVENT_GRANTED = 9,
+  // The IKE SA that they came with is gone. The text is as with `GRANTED`; another one may have come with the same.
+  RVL_IKE_EVENT_GRANT_ENDED = 10,
+  // The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so.
+  RVL_IKE_EVENT_OTHER_GATEWAY = 11,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -649,6 +664,8 @@ typedef struct RvlIkeOutput {
   struct RvlEndpoint remote;
   // When to call `rvl_ike_timer`.
   uint64_t deadline;
+  // The number of a socket to a RADIUS server, below `RVL_RADIUS_SOCKETS`.
+  uint32_t socket;
   // Which event.
   RvlIkeEvent event;
   // The policy of an event.
@@ -1005,6 +1022,16 @@ RvlStatus rvl_ike_print_policies(RvlHandle ike,
 // As of `rvl_ike_print_policies`.
 RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size_t *length);
 
+// Writes the pools of internal addresses as text, a line each, and behind each a line for every address that a peer has or had;
+// as `rvl_ike_print_policies`.
+//
+// # Safety
+// As of `rvl_ike_print_policies`.
+RvlStatus rvl_ike_print_pools(RvlHandle ike,
+                              char *text,
+                              size_t capacity,
+                              size_t *length);
+
 // Carries out the lines of an `ike_rc` that configure: `ipsec policy`, `ipsec addsa`, `ike remote`, `ce x509` and those that
 // delete them, `call`. They add to what lines made before. All take effect or, unless the status is `OK`, none does. Policies and SAs
 // go to the engine, which is to be the same each time; with the first lines the automatic policies that let IKE and Neighbor
@@ -1018,8 +1045,12 @@ RvlStatus rvl_ike_print_remotes(RvlHandle ike, char *text, size_t capacity, size
 // What certificates, signatures and logins ask is answered inside of `rvl_ike_poll`, in some milliseconds, by the clock of the
 // system and the files that the lines name; nothing is fetched.
 //
-// Refused is what takes a daemon: users known by RADIUS, peers that may be anywhere, internal addresses, virtual interfaces,
-// and commands that do not configure.
+// Peers that may be anywhere (`-r any`) and internal addresses (`ike pool`, `--pool`, `--vip`, `-s internal`) are as with a daemon:
+// such policies are in the engine while they have SAs. What peers give is told by events (`RVL_IKE_EVENT_GRANTED`), and who has what of
+// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets.
+//
+// Refused is what takes a daemon: RADIUS accounts and those who end sessions by RADIUS, virtual interfaces, and commands that do not
+// configure.
 //
 // # Safety
 // `text` points to `length` bytes, `directory` is null or a string that ends with a zero byte, `message` points to `capacity`
@@ -1084,6 +1115,25 @@ RvlStatus rvl_add_policy(RvlHandle engine, const struct RvlPolicy *policy);
 
 // Removes a policy. SAs that serve it stay.
 RvlStatus rvl_delete_policy(RvlHandle engine, uint32_t id);
+
+// Takes a packet that arrived from a RADIUS server at the socket of this number, from which the question was sent. One that
+// answers nothing, or is not proven to be the server's, is dropped.
+//
+// # Safety
+// `server` is null or points to such a struct, `data` to `len` bytes.
+RvlStatus rvl_ike_radius_receive(RvlHandle ike,
+                                 const struct RvlEndpoint *server,
+                                 uint32_t socket,
+                                 const uint8_t *data,
+                                 size_t len);
+
+// Says that nobody is there: a packet for this server could not be sent, or was refused. The next server is asked at once.
+//
+// # Safety
+// `server` is null or points to such a struct.
+RvlStatus rvl_ike_radius_unreachable(RvlHandle ike,
+                                     const struct RvlEndpoint *server,
+                                     uint64_t now);
 
 // Takes a packet. `OUT_OF_REQS` when as many are open as the engine may have.
 //

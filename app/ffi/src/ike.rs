@@ -1,7 +1,7 @@
 //! IKE endpoints, which key an engine.
 //!
 //! ```text
-//!  UDP 500, 4500 ─► rvl_ike_receive ─┐                       ┌─► TRANSMIT: a datagram to send
+//!  UDP 500, 4500 ─► rvl_ike_receive ─┐                       ┌─► TRANSMIT, RADIUS: a datagram to send
 //!  rvl_ike_follow: engine's events ──┼─► endpoint ─► rvl_ike_poll ─► EVENT: what an operator wants to know
 //!  rvl_ike_timer, rvl_ike_initiate ──┘                       └─► WAIT: until when
 //! ```
@@ -14,12 +14,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_config::Model;
+use ravelin_config::live::LivePolicies;
 use ravelin_config::value::identity::identity;
+use ravelin_crypto::SecureRandom;
+use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_eap::Conversation;
 use ravelin_ike::config::{IkeVersion, Liveness, LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{ChildPolicy, Command, Config, Datagram, Endpoint, Input, Outcome, Output, Remote};
-use ravelin_types::Spi;
+use ravelin_ike::view::IkeSaView;
+use ravelin_ike::{
+    Answer, ChildPolicy, Command, Config, Datagram, Endpoint, Input, OpId, Outcome, Output, Question, Remote,
+};
+use ravelin_radius_client::{self as radius, Desk, Lane};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::proposal::ProtocolId;
+use ravelin_types::sa::Direction;
+use ravelin_types::{IkeSpi, Spi};
 use ravelin_wire::udp_encap::{self, NON_ESP_MARKER, Payload};
 
 use crate::engine::{Engine, instant, nanoseconds};
@@ -27,6 +37,7 @@ use crate::handle::{self, RvlHandle, call};
 use crate::ike_output::{RvlIkeOutput, RvlIkeOutputKind, event};
 use crate::packet::RvlAddress;
 use crate::policy::{self, RvlPolicy};
+use crate::sessions::Sessions;
 use crate::sys::{self, Out, Random, RvlRandom};
 use crate::{RvlStatus, papers, text};
 
@@ -37,10 +48,25 @@ pub(crate) struct Ike {
     pub(crate) typed: Config,
     /// What lines made, once there were some.
     pub(crate) model: Option<Model>,
+    /// Questions to RADIUS servers.
+    pub(crate) radius: Desk<OpId>,
+    /// Policies that are in force with their SAs alone.
+    live: LivePolicies,
+    /// Users whom RADIUS servers let in.
+    sessions: Sessions,
     /// An output that did not fit into the caller's buffer.
-    waiting: Option<Output>,
+    waiting: Option<Said>,
     /// Packets on each inbound SA when they were counted last.
     heard: BTreeMap<Spi, u64>,
+}
+
+/// What is for the caller.
+#[expect(clippy::large_enum_variant, reason = "one at a time, as it comes, and hardly ever kept")]
+enum Said {
+    /// Of the endpoint.
+    Ike(Output),
+    /// A packet for a RADIUS server.
+    Radius(Lane, Vec<u8>),
 }
 
 /// An address and a port.
@@ -100,8 +126,16 @@ pub unsafe extern "C" fn rvl_ike_new(
         let (handle, random) = unsafe { (Out::new(handle)?, Random::new(random, random_context)?) };
         let crypto = ravelin_crypto_aws_lc::provider();
         let endpoint = Endpoint::new(Arc::default(), crypto, Box::new(random), instant(now));
-        let (typed, model) = (Config::default(), None);
-        handle.set(handle::keep(Box::new(Ike { endpoint, typed, model, waiting: None, heard: BTreeMap::new() }))?);
+        handle.set(handle::keep(Box::new(Ike {
+            endpoint,
+            typed: Config::default(),
+            model: None,
+            radius: Desk::new(|out| SystemRandom.fill(out)),
+            live: LivePolicies::default(),
+            sessions: Sessions::default(),
+            waiting: None,
+            heard: BTreeMap::new(),
+        }))?);
         Ok(())
     })
 }
@@ -328,7 +362,7 @@ pub unsafe extern "C" fn rvl_ike_poll(
         let (out, buffer) = unsafe { (Out::new(output)?, sys::slice_mut(buffer, capacity)?) };
         handle::with_two(ike, engine, |ike: &mut Ike, engine: &mut Engine| {
             let next = ike.next(engine, now);
-            let (described, bytes) = describe(&next);
+            let (described, bytes) = ike.describe(&next);
             out.set(RvlIkeOutput { length: bytes.len(), ..described });
             let Some(room) = buffer.get_mut(..bytes.len()) else {
                 ike.waiting = Some(next);
@@ -353,60 +387,146 @@ impl Ike {
             let of_lines = model.ike_config(&BTreeMap::new());
             config.remotes.extend_from_slice(&of_lines.remotes);
             config.policies.extend_from_slice(&of_lines.policies);
+            config.pools.extend_from_slice(&of_lines.pools);
         }
         config
     }
 
     /// The next output that is not for the engine.
-    fn next(&mut self, engine: &mut Engine, now: u64) -> Output {
+    fn next(&mut self, engine: &mut Engine, now: u64) -> Said {
         if let Some(output) = self.waiting.take() {
             return output;
         }
+        self.end_sessions(engine, now);
+        self.radius.expire(instant(now));
         loop {
+            match self.radius.poll(instant(now)) {
+                Some(radius::Output::Send(lane, packet)) => return Said::Radius(lane, packet),
+                Some(radius::Output::Turned(id, relay, step)) => {
+                    let answer = Answer::Conversed(Box::new((Conversation::Relay(relay), step)));
+                    self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
+                    continue;
+                }
+                // It is about accounts, of which there are none here.
+                Some(radius::Output::Trouble(_)) => continue,
+                None => {}
+            }
             match self.endpoint.poll() {
                 Output::Apply(id, op) => {
-                    let outcome = engine.apply(&op, instant(now));
+                    let outcome = self.apply(&op, engine, now);
                     self.endpoint.handle(Input::Done(id, outcome.into()), instant(now));
                 }
                 Output::Stream(id, _) => {
                     let none = Outcome::Opened(Err("this interface has no connections".into()));
                     self.endpoint.handle(Input::Done(id, none), instant(now));
                 }
-                Output::Ask(id, question) => {
-                    let answer = papers::answer(question, self.model.as_ref());
-                    self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
+                Output::Ask(id, question) => self.ask(id, question, now),
+                Output::Event(event) => {
+                    let endpoint = &self.endpoint;
+                    self.sessions.note(&event, |spis| view(endpoint, spis), instant(now));
+                    return Said::Ike(Output::Event(event));
                 }
-                output => return output,
+                output => return Said::Ike(output),
+            }
+        }
+    }
+
+    /// Policies that come with SAs come before them, and go after them.
+    fn apply(&mut self, op: &DataPlaneOp, engine: &mut Engine, now: u64) -> Result<(), DataPlaneError> {
+        let mut before = Ok(());
+        if let Some(model) = &self.model
+            && let Some(change) = self.live.before(op, model)
+        {
+            before = engine.apply(&change.into(), instant(now));
+        }
+        let outcome = before.and_then(|()| engine.apply(op, instant(now)));
+        if let Some(model) = &self.model
+            && let Some(change) = self.live.after(op, outcome.is_ok(), model)
+        {
+            // It may have been taken out by `rvl_delete_policy`.
+            let _ = engine.apply(&change.into(), instant(now));
+        }
+        outcome
+    }
+
+    fn ask(&mut self, id: OpId, question: Question, now: u64) {
+        let question = match question {
+            Question::Converse { conversation, heard } => match *conversation {
+                Conversation::Relay(relay) => return self.radius.ask(id, relay, heard.as_ref(), instant(now)),
+                other => Question::Converse { conversation: Box::new(other), heard },
+            },
+            other => other,
+        };
+        let answer = papers::answer(question, self.model.as_ref());
+        self.endpoint.handle(Input::Done(id, answer.into()), instant(now));
+    }
+
+    /// Ends sessions that have lasted as long as the server that let them in says.
+    fn end_sessions(&mut self, engine: &Engine, now: u64) {
+        if self.sessions.deadline().is_none_or(|at| at > instant(now)) {
+            return;
+        }
+        let sas = engine.engine().list();
+        let packets = |inbound: Spi, outbound: Spi| {
+            let of = |sa: &&SaStatus| match sa.params.direction {
+                Direction::Inbound => sa.params.spi == inbound,
+                Direction::Outbound => sa.params.spi == outbound && sa.params.pair == inbound,
+            };
+            sas.iter().filter(of).map(|sa| sa.counters.packets).sum()
+        };
+        let endpoint = &self.endpoint;
+        for spis in self.sessions.over(|spis| view(endpoint, spis), packets, instant(now)) {
+            if let Some(view) = view(&self.endpoint, spis) {
+                let own = if view.initiator { spis.0 } else { spis.1 };
+                self.endpoint.handle(Input::Command(Command::TerminateIkeSa(own)), instant(now));
+            }
+        }
+    }
+
+    /// The output and the bytes that go with it.
+    fn describe(&self, said: &Said) -> (RvlIkeOutput, Vec<u8>) {
+        let output = match said {
+            Said::Radius(Lane { server, number }, packet) => {
+                let described = RvlIkeOutput {
+                    remote: (*server).into(),
+                    socket: (*number).into(),
+                    ..RvlIkeOutput::new(RvlIkeOutputKind::Radius)
+                };
+                return (described, packet.clone());
+            }
+            Said::Ike(output) => output,
+        };
+        match output {
+            Output::Transmit(transmit) => {
+                let marker: &[u8] = if transmit.local.port() == udp_encap::PORT { &NON_ESP_MARKER } else { &[] };
+                let described = RvlIkeOutput {
+                    local: transmit.local.into(),
+                    remote: transmit.remote.into(),
+                    ..RvlIkeOutput::new(RvlIkeOutputKind::Transmit)
+                };
+                (described, [marker, &transmit.data].concat())
+            }
+            Output::Event(what) => {
+                let (described, text) = event(what);
+                (described, text.into_bytes())
+            }
+            Output::Wait(deadline) => {
+                let others = [self.radius.deadline(), self.sessions.deadline()];
+                let first = others.into_iter().flatten().chain(deadline.as_ref().map(|deadline| deadline.at)).min();
+                let deadline = first.map_or(u64::MAX, nanoseconds);
+                (RvlIkeOutput { deadline, ..RvlIkeOutput::new(RvlIkeOutputKind::Wait) }, Vec::new())
+            }
+            // `Ike::next` keeps these for the engine.
+            Output::Apply(..) | Output::Ask(..) | Output::Stream(..) => {
+                (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new())
             }
         }
     }
 }
 
-/// The output and the bytes that go with it.
-fn describe(output: &Output) -> (RvlIkeOutput, Vec<u8>) {
-    match output {
-        Output::Transmit(transmit) => {
-            let marker: &[u8] = if transmit.local.port() == udp_encap::PORT { &NON_ESP_MARKER } else { &[] };
-            let described = RvlIkeOutput {
-                local: transmit.local.into(),
-                remote: transmit.remote.into(),
-                ..RvlIkeOutput::new(RvlIkeOutputKind::Transmit)
-            };
-            (described, [marker, &transmit.data].concat())
-        }
-        Output::Event(what) => {
-            let (described, text) = event(what);
-            (described, text.into_bytes())
-        }
-        Output::Wait(deadline) => {
-            let deadline = deadline.as_ref().map_or(u64::MAX, |deadline| nanoseconds(deadline.at));
-            (RvlIkeOutput { deadline, ..RvlIkeOutput::new(RvlIkeOutputKind::Wait) }, Vec::new())
-        }
-        // `Ike::next` keeps these for the engine.
-        Output::Apply(..) | Output::Ask(..) | Output::Stream(..) => {
-            (RvlIkeOutput::new(RvlIkeOutputKind::Wait), Vec::new())
-        }
-    }
+/// The IKE SA with these SPIs.
+fn view(endpoint: &Endpoint, spis: (IkeSpi, IkeSpi)) -> Option<IkeSaView> {
+    [spis.0, spis.1].into_iter().filter_map(|spi| endpoint.ike_sa(spi)).find(|view| view.spis == spis)
 }
 
 /// # Safety

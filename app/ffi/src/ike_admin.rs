@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::fmt::Write;
 
+use ravelin_ike::address::pool::PoolView;
 use ravelin_ike::{ChildPolicy, Remote};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::selector::TrafficSelector;
@@ -68,6 +69,22 @@ pub unsafe extern "C" fn rvl_ike_print_remotes(
     unsafe { print(ike, text, capacity, length, |ike| ike.config().remotes.iter().map(remote).collect()) }
 }
 
+/// Writes the pools of internal addresses as text, a line each, and behind each a line for every address that a peer has or had;
+/// as `rvl_ike_print_policies`.
+///
+/// # Safety
+/// As of `rvl_ike_print_policies`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_ike_print_pools(
+    ike: RvlHandle,
+    text: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> RvlStatus {
+    // SAFETY: the caller's promise.
+    unsafe { print(ike, text, capacity, length, |ike| ike.endpoint.pools().iter().map(pool).collect()) }
+}
+
 /// # Safety
 /// As of `rvl_ike_print_policies`.
 pub(crate) unsafe fn print(
@@ -115,4 +132,12 @@ fn remote(remote: &Remote) -> String {
     );
     remote.proposals.iter().for_each(|proposal| _ = write!(line, "; {proposal}"));
     line + "\n"
+}
+
+fn pool(pool: &PoolView) -> String {
+    let leases = pool.leases.iter().map(|lease| {
+        let held = if lease.online { "in use" } else { "kept" };
+        format!("  {} {} {held}\n", lease.address, lease.identity)
+    });
+    leases.fold(format!("pool {}: {} addresses\n", pool.name, pool.size), |text, lease| text + &lease)
 }

@@ -1,10 +1,18 @@
 //! What an IKE endpoint says, as C sees it.
 
+use std::net::{IpAddr, SocketAddr};
+
 use ravelin_ike::Event;
+use ravelin_ike::address::pool::Attribute;
+use ravelin_ike::address::{CfgValue, Grant};
 use ravelin_types::policy::PolicyId;
+use ravelin_wire::ike::v2::CfgAttributeType;
 
 use crate::ike::RvlEndpoint;
 use crate::packet::RvlAddress;
+
+/// RFC 7296 §2.
+const IKE_PORT: u16 = 500;
 
 /// The kind of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +24,9 @@ pub enum RvlIkeOutputKind {
     Transmit = 1,
     /// An event; the buffer has the name of the peer where there is one, or what went wrong. No zero byte ends it.
     Event = 2,
+    /// Send the packet in the buffer to the RADIUS server `remote`, from the UDP socket `socket` that the caller has for this server
+    /// alone; what arrives there is for `rvl_ike_radius_receive`.
+    Radius = 3,
 }
 
 /// The kind of an event.
@@ -40,6 +51,15 @@ pub enum RvlIkeEvent {
     Failed = 7,
     /// An IKE SA goes on between other addresses; those are `local` and `remote` of the output.
     IkeMoved = 8,
+    /// The peer gave internal addresses to this host, for the packets of policies whose source is `internal`: they are to be there
+    /// before the first SA is. Behind the name of the peer the text has a line for each attribute (RFC 7296 §3.15.1), its
+    /// name and its value: `INTERNAL_IP4_ADDRESS 10.3.0.1`, `INTERNAL_IP4_DNS 10.1.0.53`, `INTERNAL_IP4_SUBNET 10.1.0.0/16`,
+    /// `INTERNAL_DNS_DOMAIN example.org`; values of other kinds are hexadecimal digits.
+    Granted = 9,
+    /// The IKE SA that they came with is gone. The text is as with `GRANTED`; another one may have come with the same.
+    GrantEnded = 10,
+    /// The peer is sought at another of its addresses, `remote`, because the last one does not answer or says so.
+    OtherGateway = 11,
 }
 
 /// One output of an endpoint. What its kind does not name is 0.
@@ -56,6 +76,8 @@ pub struct RvlIkeOutput {
     pub remote: RvlEndpoint,
     /// When to call `rvl_ike_timer`.
     pub deadline: u64,
+    /// The number of a socket to a RADIUS server, below `RVL_RADIUS_SOCKETS`.
+    pub socket: u32,
     /// Which event.
     pub event: RvlIkeEvent,
     /// The policy of an event.
@@ -75,6 +97,7 @@ impl RvlIkeOutput {
             local: nowhere,
             remote: nowhere,
             deadline: 0,
+            socket: 0,
             event: RvlIkeEvent::None,
             policy: 0,
             inbound: 0,
@@ -101,11 +124,16 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
             (output, remote.clone())
         }
         Event::IkeDown { remote, .. } => ike(RvlIkeEvent::IkeDown, remote),
-        // The remotes of this interface ask for no internal addresses, have one address each and follow to no other.
-        Event::Granted { remote, .. }
-        | Event::GrantEnded { remote, .. }
-        | Event::GatewaySilent { remote, .. }
-        | Event::Redirected { remote, .. } => ike(RvlIkeEvent::None, remote),
+        Event::Granted { remote, grant } => {
+            (RvlIkeOutput { event: RvlIkeEvent::Granted, ..output }, granted(remote, grant))
+        }
+        Event::GrantEnded { remote, grant } => {
+            (RvlIkeOutput { event: RvlIkeEvent::GrantEnded, ..output }, granted(remote, grant))
+        }
+        Event::GatewaySilent { remote, next: to, .. } | Event::Redirected { remote, to, .. } => {
+            let to = SocketAddr::new(*to, IKE_PORT).into();
+            (RvlIkeOutput { event: RvlIkeEvent::OtherGateway, remote: to, ..output }, remote.clone())
+        }
         Event::ChildUp { policy, inbound, outbound } => child(RvlIkeEvent::ChildUp, policy, inbound.0, outbound.0),
         Event::ChildRekeyed { policy, inbound, outbound, .. } => {
             child(RvlIkeEvent::ChildRekeyed, policy, inbound.0, outbound.0)
@@ -113,4 +141,20 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
         Event::ChildDown { policy, inbound, .. } => child(RvlIkeEvent::ChildDown, policy, inbound.0, 0),
         Event::Failed(failure) => (RvlIkeOutput { event: RvlIkeEvent::Failed, ..output }, failure.to_string()),
     }
+}
+
+/// A line for the peer, and one for each thing that it gave.
+fn granted(remote: &str, grant: &Grant) -> String {
+    let address = |address: &IpAddr| (CfgAttributeType::address(address.is_ipv4()), address.to_string());
+    let attribute = |Attribute { kind, value }: &Attribute| {
+        let value = match value {
+            CfgValue::Address(address) => address.to_string(),
+            CfgValue::Subnet(first, length) => format!("{first}/{length}"),
+            CfgValue::Domain(name) => name.clone(),
+            other => other.emit().iter().map(|octet| format!("{octet:02x}")).collect(),
+        };
+        (*kind, value)
+    };
+    let lines = grant.addresses.iter().map(address).chain(grant.attributes.iter().map(attribute));
+    lines.fold(remote.to_owned(), |text, (kind, value)| format!("{text}\n{kind} {value}"))
 }

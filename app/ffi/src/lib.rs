@@ -7,7 +7,7 @@
 //!                          └─► hardware of the caller ··· rvl_job_done
 //!  lines of an ike_rc ─► rvl_configure ─► engine and IKE endpoint; rvl_commands ─► lines
 //!  text ─► rvl_admin_add_... ─► a message for the keying socket of a daemon
-//!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine
+//!  datagrams, timer ─► IKE endpoint (rvl_ike_...) ─► datagrams, and SAs for the engine; questions to RADIUS servers
 //! ```
 //! Nothing here decides anything: each function checks its arguments, turns them into the types of the other crates and
 //! calls those. A wrong argument gives a [`RvlStatus`], a panic of ours too, and both leave the caller's memory alone. What
@@ -27,8 +27,10 @@ pub mod options;
 pub mod packet;
 mod papers;
 pub mod policy;
+pub mod radius;
 pub mod requests;
 pub mod sa;
+mod sessions;
 pub mod status;
 mod sys;
 mod text;

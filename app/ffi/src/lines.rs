@@ -45,8 +45,12 @@ const NAME: &str = "lines";
 /// What certificates, signatures and logins ask is answered inside of `rvl_ike_poll`, in some milliseconds, by the clock of the
 /// system and the files that the lines name; nothing is fetched.
 ///
-/// Refused is what takes a daemon: users known by RADIUS, peers that may be anywhere, internal addresses, virtual interfaces,
-/// and commands that do not configure.
+/// Peers that may be anywhere (`-r any`) and internal addresses (`ike pool`, `--pool`, `--vip`, `-s internal`) are as with a daemon:
+/// such policies are in the engine while they have SAs. What peers give is told by events (`RVL_IKE_EVENT_GRANTED`), and who has what of
+/// our pools by `rvl_ike_print_pools`. For users known by RADIUS (`--radius`) `rvl_ike_poll` hands out the packets.
+///
+/// Refused is what takes a daemon: RADIUS accounts and those who end sessions by RADIUS, virtual interfaces, and commands that do not
+/// configure.
 ///
 /// # Safety
 /// `text` points to `length` bytes, `directory` is null or a string that ends with a zero byte, `message` points to `capacity`
@@ -168,15 +172,16 @@ fn follows(model: &Model) -> Result<(), Refusal> {
     if let Some(interface) = model.interfaces().values().next() {
         return Err(Refusal::new(format!("{}: virtual interfaces take a daemon", interface.name)));
     }
-    if let Some(entry) = model.policies().find(|entry| !entry.stands()) {
-        let why = "peers that may be anywhere and internal addresses take a daemon";
-        return Err(Refusal::new(format!("the policy {}: {why}", entry.spec.name)));
-    }
-    let asks = |remote: &&Remote| matches!(&remote.remote_auth, RemoteAuth::Eap(eap) if eap.server.relay.is_some());
+    let asks = |remote: &&Remote| match &remote.remote_auth {
+        RemoteAuth::Eap(eap) => {
+            eap.server.relay.as_ref().is_some_and(|aaa| !aaa.accounting.is_empty() || !aaa.authorizers.is_empty())
+        }
+        _ => false,
+    };
     let config = model.ike_config(&BTreeMap::new());
     match config.remotes.iter().find(asks) {
         Some(remote) => {
-            let why = "users known by RADIUS take a daemon; name a file of them with -h";
+            let why = "--radius-accounting and --radius-authorizers take a daemon; --radius alone does not";
             Err(Refusal::new(format!("the remote {}: {why}", remote.name)))
         }
         None => Ok(()),

@@ -2,6 +2,8 @@
 //! alone and under valgrind.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod radius;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -67,14 +69,14 @@ fn run(command: &mut Command) {
 }
 
 /// Without any error, and with nothing left in memory but what is made once.
-fn run_under_valgrind(program: &Path, papers: Option<&Path>) {
+fn run_under_valgrind(program: &Path, environment: &[(&str, &Path)]) {
     if Command::new("valgrind").arg("--version").output().is_err() {
         eprintln!("skipped: there is no valgrind");
         return;
     }
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/valgrind.supp");
     run(Command::new("valgrind")
-        .envs(papers.map(|folder| ("RAVELIN_PAPERS", folder)))
+        .envs(environment.iter().copied())
         .arg(format!("--suppressions={}", known.display()))
         .args(["--quiet", "--error-exitcode=9", "--leak-check=full"])
         .args(["--show-leak-kinds=all", "--errors-for-leak-kinds=all"])
@@ -85,7 +87,7 @@ fn test(program: &str) {
     for link in [Link::Static, Link::Shared] {
         let program = compile(program, link);
         run(&mut Command::new(&program));
-        run_under_valgrind(&program, None);
+        run_under_valgrind(&program, &[]);
     }
 }
 
@@ -105,8 +107,8 @@ fn ike_keys_two_engines_in_one_program() {
 }
 
 /// Certificates and passwords for both ends.
-fn papers() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("papers");
+fn papers(of: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(of);
     fs::create_dir_all(&folder).unwrap();
     let root = papers::root("ca", Kind::P256);
     let (left, right) =
@@ -120,6 +122,8 @@ fn papers() -> PathBuf {
         ("users", "carol : EAP \"her password\"\n"),
         ("password", "her password\n"),
         ("wrong", "another password\n"),
+        ("secret", "a secret of two\n"),
+        ("shared", "shared with the server\n"),
     ] {
         let file = folder.join(name);
         fs::write(&file, text).unwrap();
@@ -130,11 +134,28 @@ fn papers() -> PathBuf {
 
 #[test]
 fn certificates_and_logins_key_two_engines() {
-    let folder = papers();
+    let folder = papers("papers");
     for link in [Link::Static, Link::Shared] {
         let program = compile("papers", link);
         run(Command::new(&program).env("RAVELIN_PAPERS", &folder).env("RAVELIN_TLS", "1"));
-        run_under_valgrind(&program, Some(&folder));
+        run_under_valgrind(&program, &[("RAVELIN_PAPERS", &folder)]);
+    }
+}
+
+#[test]
+fn roaming_peers_get_addresses_and_radius_knows_users() {
+    let folder = papers("inside");
+    let server = radius::Server::start(&folder);
+    let port = server.as_ref().map(|server| PathBuf::from(server.port.to_string()));
+    let mut environment = vec![("RAVELIN_PAPERS", folder.as_path())];
+    match &port {
+        Some(port) => environment.push(("RAVELIN_RADIUS", port)),
+        None => eprintln!("skipped: there is no freeradius"),
+    }
+    for link in [Link::Static, Link::Shared] {
+        let program = compile("inside", link);
+        run(Command::new(&program).envs(environment.iter().copied()));
+        run_under_valgrind(&program, &environment);
     }
 }
 

@@ -9,8 +9,10 @@ typedef struct {
     RvlHandle engine, ike;
     RvlEndpoint address;
     uint64_t deadline;
-    int up, rekeyed, down, child_down, failed;
+    int up, rekeyed, down, child_down, failed, granted, grant_ended;
     char text[256];
+    /* What the peer gave last. */
+    char grant[256];
 } Host;
 
 static uint64_t now = 1000 * SECOND;
@@ -46,6 +48,9 @@ static void host_free(Host *host)
 
 static void run(Host *from, Host *to);
 
+/* Takes packets for RADIUS servers, where there are any. */
+static void (*radius)(const RvlIkeOutput *output, const uint8_t *packet);
+
 static void note(Host *host, const RvlIkeOutput *output, const uint8_t *text)
 {
     size_t len = output->length < sizeof host->text ? output->length : sizeof host->text - 1;
@@ -57,6 +62,11 @@ static void note(Host *host, const RvlIkeOutput *output, const uint8_t *text)
     case RVL_IKE_EVENT_IKE_DOWN: host->down++; break;
     case RVL_IKE_EVENT_CHILD_DOWN: host->child_down++; break;
     case RVL_IKE_EVENT_FAILED: host->failed++; break;
+    case RVL_IKE_EVENT_GRANTED:
+        host->granted++;
+        memcpy(host->grant, host->text, sizeof host->grant);
+        break;
+    case RVL_IKE_EVENT_GRANT_ENDED: host->grant_ended++; break;
     default: break;
     }
 }
@@ -81,6 +91,11 @@ static void run(Host *host, Host *other)
         }
         if (output.kind == RVL_IKE_OUTPUT_KIND_EVENT) {
             note(host, &output, buffer);
+            continue;
+        }
+        if (output.kind == RVL_IKE_OUTPUT_KIND_RADIUS) {
+            CHECK(radius != NULL);
+            radius(&output, buffer);
             continue;
         }
         CHECK(output.kind == RVL_IKE_OUTPUT_KIND_TRANSMIT);
@@ -114,7 +129,7 @@ static void until(Host *a, Host *b, uint64_t end)
     now = end;
 }
 
-static RvlVerdict send(Host *from, Host *to, uint8_t a, uint8_t b)
+static RvlVerdict carry(Host *from, Host *to, uint8_t a, uint8_t b)
 {
     uint8_t clear[1500], buffer[2048];
     size_t len = udp_packet(clear, a, b, 9, 300);

@@ -24,7 +24,7 @@ static void configured(Host *host, int which, const char *how)
 
 static void begin(Host *left, Host *right)
 {
-    CHECK(send(left, right, 1, 2) == RVL_VERDICT_HOLD);
+    CHECK(carry(left, right, 1, 2) == RVL_VERDICT_HOLD);
     run(left, right);
     run(right, left);
 }
@@ -41,8 +41,8 @@ static void stand(const char *of_left, const char *of_right)
         fprintf(stderr, "%s: %s; %s\n", of_left, left.text, right.text);
         exit(1);
     }
-    CHECK(send(&left, &right, 1, 2) == RVL_VERDICT_SECURE_TUNNEL);
-    CHECK(send(&right, &left, 2, 1) == RVL_VERDICT_SECURE_TUNNEL);
+    CHECK(carry(&left, &right, 1, 2) == RVL_VERDICT_SECURE_TUNNEL);
+    CHECK(carry(&right, &left, 2, 1) == RVL_VERDICT_SECURE_TUNNEL);
     OK(rvl_commands(left.ike, text, sizeof text, &length));
     CHECK(strstr(text, "ce x509 -a ") == text && strstr(text, "ca.pem -d 1\n") != NULL);
     Host third;
@@ -66,7 +66,7 @@ static void fall(const char *of_left, const char *of_right, const char *words)
         fprintf(stderr, "%s: %s\n", of_right, right.text);
         exit(1);
     }
-    CHECK(send(&left, &right, 1, 2) != RVL_VERDICT_SECURE_TUNNEL);
+    CHECK(carry(&left, &right, 1, 2) != RVL_VERDICT_SECURE_TUNNEL);
     host_free(&left);
     host_free(&right);
 }
@@ -87,8 +87,8 @@ int main(void)
     host_open(&host, 0);
     STATUS(RVL_STATUS_BAD_PARAM, configure(&host, "ce x509 -a right.pem -d 1 -k right.key\n"
                                                   "ike remote -n r -u -r 192.0.2.9 -m EAP-RADIUS -g fqdn:right.example -c right.pem "
-                                                  "-h password --radius 192.0.2.7"));
-    CHECK(strstr(said, "known by RADIUS take a daemon") != NULL);
+                                                  "-h password --radius 192.0.2.7 --radius-accounting 192.0.2.7"));
+    CHECK(strstr(said, "--radius-accounting and --radius-authorizers take a daemon") != NULL);
     host_free(&host);
     puts("done");
     return 0;
