@@ -96,7 +96,7 @@ impl Model {
     pub(super) fn eap(&self, spec: &mut RemoteSpec, directory: &Path) -> Result<Auth, ModelError> {
         let file = spec.secret_file.as_ref().map(|file| directory.join(file));
         let user = spec.eap.as_ref().is_some_and(EapSpec::initiates);
-        let beside = spec.eap.as_ref().map(|eap| eap.beside);
+        let believes = spec.eap.as_ref().is_some_and(EapSpec::believes_certificates);
         let mut keys = EapKeys { password: None, accounts: None, own: None, pinned: Vec::new() };
         match file {
             Some(file) if user || spec.eap.as_ref().is_some_and(|eap| !eap.radius.servers.is_empty()) => {
@@ -119,7 +119,7 @@ impl Model {
         }
         let peer = signature.as_ref().and_then(|signature| signature.peer.as_deref());
         // Of a loaded connection, whoever is trusted when it is used.
-        if peer.is_some() || user && beside != Some(Beside::Psk) && spec.loaded.is_none() {
+        if peer.is_some() || user && believes && spec.loaded.is_none() {
             keys.pinned = self.trusted(peer, directory)?;
         }
         if let (Some(SignatureSpec { peer: Some(file), peer_subject: true, .. }), Some(peer)) =

@@ -68,6 +68,15 @@ impl EapSpec {
         matches!(self.role, Role::User(_))
     }
 
+    /// Whether the user judges certificates: those of the other side of IKE, or of the server behind EAP.
+    pub fn believes_certificates(&self) -> bool {
+        match self.beside {
+            Beside::Certificate => true,
+            Beside::Nothing => self.methods.iter().any(|method| method.is_over_tls()),
+            Beside::Psk => false,
+        }
+    }
+
     /// Whether the identity of IKE, which nobody proves, is open.
     pub fn takes_any_identity(&self) -> bool {
         matches!(self.role, Role::Authenticator { any_identity: true, .. })

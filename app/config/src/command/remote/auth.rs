@@ -107,7 +107,9 @@ impl RemoteArgs {
         if !proves && !self.certificate.is_empty() {
             return Err(Conflict::at(('c', "certificate"), "with --null own this host proves nothing; leave it out"));
         }
-        if self.certificate.is_empty() && proves && (!is_user || by_certificate) {
+        // RFC 5998 §3: by a SIM both sides prove themselves, and nobody has a certificate.
+        let by_sim = self.eap_only && !self.eap_methods().iter().any(|method| method.is_over_tls());
+        if self.certificate.is_empty() && proves && !by_sim && (!is_user || by_certificate) {
             return Err(Conflict::missing("expected -c FILES, our own certificate first"));
         }
         let peer_subject = match (&self.peer_id, &self.peer_certificate) {

@@ -39,6 +39,8 @@ fn the_side_that_starts_is_the_user() {
     assert_eq!((users.to_string().as_str(), any_identity, methods.len()), ("*@example.org", true, 3));
     let user = remote("-w -m EAP-TLS --eap-id carol -c own --aaa-id aaa --eap-only").unwrap().eap.unwrap();
     assert_eq!((user.beside, user.server), (Beside::Nothing, Some(Identity::Fqdn("aaa".into()))));
+    let gateway = remote("-u -m EAP-AKA,EAP-SIM -g fqdn:gw -h users --eap-only").unwrap();
+    assert!(gateway.signature.unwrap().own.is_empty());
     let gateway = remote("-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645").unwrap();
     let servers: Vec<String> = gateway.eap.unwrap().radius.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.9:1812", "[2001:db8::9]:1645"]);

@@ -156,6 +156,31 @@ fn eap_tls_proves_both_sides_beside_a_key_and_alone() {
     assert!(lab.a.failure(Part::Eap).to_string().contains("the other side refused"));
 }
 
+// RFC 4186, RFC 4187, RFC 9048: beside a key, and alone (RFC 5998 §4).
+#[test]
+fn a_sim_proves_both_sides_beside_a_key_and_alone() {
+    const SIM: &str = "0x5122250214c33e723a5dd523fc145fc0981d464c7c52eb6e5036234984ad0bcf";
+    let account = Account { owners: vec![carol()], password: Secret::from(SIM.as_bytes()) };
+    for method in [Method::Sim, Method::Aka, Method::AkaPrime] {
+        for only in [false, true] {
+            let mut server = server(&[method]);
+            server.server.accounts = Accounts(vec![account.clone()].into());
+            let change = |a: &mut Config, b: &mut Config| {
+                roles(a, b, client(&[method], SIM), server.clone());
+                if only {
+                    a.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(server));
+                    b.remotes[0].local_auth = LocalAuth::Eap(Arc::new(client(&[method], "")));
+                    assert_eq!((a.mistakes(&provider()), b.mistakes(&provider())), (vec![], vec![]));
+                }
+            };
+            let mut lab = Lab::with(change);
+            lab.establish();
+            lab.assert_mirrored();
+            assert_eq!(known(&lab), carol(), "{method} {only}");
+        }
+    }
+}
+
 // RFC 5998 §3: a responder that sends AUTH although EAP would do is held to it.
 #[test]
 fn auth_beside_eap_alone_is_judged() {
