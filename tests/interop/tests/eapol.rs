@@ -5,21 +5,26 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit as _};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use ravelin_crypto::SecureRandom;
+use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::SystemRandom;
-use ravelin_eap::tls::NoTls;
+use ravelin_eap::tls::{NoTls, TlsMaker, TlsSide};
 use ravelin_eap::{Account, Accounts, Authenticator, Conversation, Memory, Method, Server, Sims, Step, Tools};
+use ravelin_pki::auth::{Credential, World};
+use ravelin_pki::{Certificate, Time};
 use ravelin_radius::{Attribute, Code, Packet};
+use ravelin_testkit::papers::{self, Kind};
+use ravelin_tls::Maker;
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
@@ -49,7 +54,7 @@ fn a_sim_of_wpa_supplicant_is_let_in_and_comes_back() -> Result<()> {
             let account = Account { owners: vec![Identity::Fqdn("555444333222111".into())], password: sim() };
             let server = Server { methods: vec![method], accounts: Accounts([account].into()), ..Server::default() };
             let network = format!("eap={name}\nidentity=\"{user}\"\n{more}");
-            let said = run(&network, server, 1).with_context(|| format!("{method} {more}"))?;
+            let said = run(&network, server, &NoTls, 1).with_context(|| format!("{method} {more}"))?;
             let result: &[u8] = if more.is_empty() { &[] } else { &[12] };
             let identity = if method == Method::Sim { 10 } else { 5 };
             // A full authentication, then a fast one.
@@ -57,6 +62,49 @@ fn a_sim_of_wpa_supplicant_is_let_in_and_comes_back() -> Result<()> {
             ensure!(said.subtypes == expected, "{method}: the requests were {:?}", said.subtypes);
             ensure!(said.users == [user, user], "{method}: {:?}", said.users);
         }
+    }
+    Ok(())
+}
+
+// RFC 5281 §11.2.5, and by a method of its own.
+#[test]
+#[cfg_attr(not(eapol_test), ignore = "needs Debian's eapoltest")]
+fn a_password_of_wpa_supplicant_is_taken_inside_eap_ttls() -> Result<()> {
+    let root = papers::root("root", Kind::P256);
+    let paper = root.peer("gw", &["gw.example.org"], Kind::P256);
+    let certificate = Certificate::parse(&paper.der).map_err(|bad| anyhow!("{bad:?}"))?;
+    let spki = certificate.spki().to_vec();
+    let own = Credential {
+        certificates: vec![certificate],
+        key: "gw".into(),
+        spki,
+        sha1: false,
+        restrictions: Default::default(),
+    };
+    let crypto = ravelin_crypto_aws_lc::provider();
+    let key: Arc<dyn PrivateKey> = crypto
+        .signatures
+        .and_then(|signatures| signatures.private_key(&paper.pkcs8).ok())
+        .context("a private key")?
+        .into();
+    let keys = |_: &str| Some(key.clone());
+    let world = World { now: Time(1_780_272_000), crls: &[], answers: &[] };
+    let tls = Maker { keys: &keys, world, crypto: &crypto };
+    for (method, inside) in [(Method::Ttls, "PAP"), (Method::TtlsPap, "PAP"), (Method::Ttls, "MSCHAPV2")] {
+        let account =
+            Account { owners: vec![Identity::Fqdn("carol".into())], password: Secret::from(&b"her password"[..]) };
+        let server = Server {
+            methods: vec![method],
+            accounts: Accounts([account].into()),
+            tls: TlsSide { credential: Some(Arc::new(own.clone())), ..TlsSide::default() },
+            ..Server::default()
+        };
+        let auth = if inside == "PAP" { "auth" } else { "autheap" };
+        let network = format!(
+            "eap=TTLS\nidentity=\"carol\"\nanonymous_identity=\"anonymous\"\npassword=\"her password\"\nphase2=\"{auth}={inside}\""
+        );
+        let said = run(&network, server, &tls, 0).with_context(|| format!("{method} {inside}"))?;
+        ensure!(said.users == ["carol"], "{:?}", said.users);
     }
     Ok(())
 }
@@ -73,8 +121,9 @@ struct Said {
 }
 
 /// Runs eapol_test to its good end, with so many further conversations. It finds the same keys as we, or fails.
-fn run(network: &str, server: Server, again: u32) -> Result<Said> {
-    let folder = std::env::temp_dir().join(format!("ravelin-eapol-{}", std::process::id()));
+fn run(network: &str, server: Server, tls: &dyn TlsMaker, again: u32) -> Result<Said> {
+    let folder =
+        std::env::temp_dir().join(format!("ravelin-eapol-{}-{:?}", std::process::id(), thread::current().id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let conf = folder.join("conf");
@@ -93,7 +142,7 @@ fn run(network: &str, server: Server, again: u32) -> Result<Said> {
     let done = thread::scope(|scope| {
         let sim = scope.spawn(|| answer_for_sim(&folder, &control.join("test"), &over));
         let mut said = Said::default();
-        let mut turn = Turn { server, kept: Kept::default(), conversation: None };
+        let mut turn = Turn { server, tls, kept: Kept::default(), conversation: None };
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut serve = || loop {
             turn.serve(&socket, &mut said)?;
@@ -120,13 +169,14 @@ fn run(network: &str, server: Server, again: u32) -> Result<Said> {
 }
 
 /// A RADIUS server with one conversation at a time.
-struct Turn {
+struct Turn<'a> {
     server: Server,
+    tls: &'a dyn TlsMaker,
     kept: Kept,
     conversation: Option<Conversation>,
 }
 
-impl Turn {
+impl Turn<'_> {
     fn serve(&mut self, socket: &UdpSocket, said: &mut Said) -> Result<()> {
         let mut octets = [0; 4096];
         let Ok((length, from)) = socket.recv_from(&mut octets) else { return Ok(()) };
@@ -135,7 +185,7 @@ impl Turn {
         let [code, identifier, _, _, data @ ..] = eap.as_slice() else { bail!("an EAP message that is cut short") };
         let mut heard = Eap { code: EapCode(*code), identifier: *identifier, data: data.to_vec() };
         let random = |out: &mut [u8]| SystemRandom.fill(out);
-        let tools = Tools { tls: &NoTls, random: &random, memory: &self.kept };
+        let tools = Tools { tls: self.tls, random: &random, memory: &self.kept };
         if packet.all(Attribute::STATE).next().is_none() {
             let server = Server { ask_identity: true, ..self.server.clone() };
             let mut fresh = Conversation::Authenticator(Authenticator::new(server, &Identity::Fqdn("nobody".into())));
