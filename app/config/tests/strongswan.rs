@@ -42,12 +42,17 @@ fn examples_of_strongswan_load_or_are_refused_by_name() {
     find(&tests, &mut examples);
     examples.sort();
     assert!(!examples.is_empty(), "no swanctl.conf below {}", tests.display());
-    let scratch = std::env::temp_dir().join(format!("ravelin-strongswan-{}", std::process::id()));
+    let scratch = std::env::temp_dir().join(format!("ravelin-strongswan-{}/swanctl", std::process::id()));
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut loaded = 0;
     for example in &examples {
         let _ = fs::remove_dir_all(&scratch);
         copy(example.parent().unwrap(), &scratch);
+        let beside = scratch.with_file_name("strongswan.conf");
+        let _ = fs::remove_file(&beside);
+        if let Ok(text) = fs::read_to_string(example.parent().unwrap().with_file_name("strongswan.conf")) {
+            fs::write(&beside, filled(text)).unwrap();
+        }
         match load(&scratch) {
             Ok(()) => loaded += 1,
             Err(why) => {
@@ -58,7 +63,7 @@ fn examples_of_strongswan_load_or_are_refused_by_name() {
             }
         }
     }
-    let _ = fs::remove_dir_all(&scratch);
+    let _ = fs::remove_dir_all(scratch.parent().unwrap());
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     println!("{loaded} of {} examples load; the others by their first refusal:", examples.len());
@@ -109,6 +114,10 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn filled(text: String) -> String {
+    ADDRESSES.iter().fold(text, |text, (name, address)| text.replace(name, address))
+}
+
 /// A folder with its files, readable by their owner alone, with addresses filled in.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -120,7 +129,7 @@ fn copy(from: &Path, to: &Path) {
         }
         let bytes = fs::read(&path).unwrap();
         let filled = match String::from_utf8(bytes) {
-            Ok(text) => ADDRESSES.iter().fold(text, |text, (name, address)| text.replace(name, address)).into_bytes(),
+            Ok(text) => filled(text).into_bytes(),
             Err(binary) => binary.into_bytes(),
         };
         fs::write(&target, filled).unwrap();

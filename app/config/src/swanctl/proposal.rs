@@ -180,6 +180,8 @@ fn prf_of(integ: IntegId) -> Option<PrfId> {
         IntegId::HMAC_SHA2_256_128 => Some(PrfId::HMAC_SHA2_256),
         IntegId::HMAC_SHA2_384_192 => Some(PrfId::HMAC_SHA2_384),
         IntegId::HMAC_SHA2_512_256 => Some(PrfId::HMAC_SHA2_512),
+        IntegId::AES_XCBC_96 => Some(PrfId::AES128_XCBC),
+        IntegId::AES_CMAC_96 => Some(PrfId::AES128_CMAC),
         _ => None,
     }
 }
@@ -234,6 +236,13 @@ mod tests {
         assert!(shown(esp("aes128gcm16-ke1_mlkem768", false)).contains("before the additional ones"));
         assert_eq!(shown(ah("sha256-x25519", false)), "AH: HMAC-SHA-2-256, CURVE25519, NO-ESN");
         assert!(ike("default").unwrap().len() > 1 && has_integ(&esp("default", false).unwrap()[1]));
+    }
+
+    #[test]
+    fn an_integrity_algorithm_by_a_cipher_has_a_pseudorandom_function_too() {
+        assert_eq!(shown(ike("aes128-aesxcbc-x25519")), "IKE: AES128-CBC, AES-XCBC, PRF-AES-XCBC, CURVE25519");
+        assert_eq!(shown(ike("aes128gcm16-aesxcbc-modp3072")), "IKE: AES128-GCM, PRF-AES-XCBC, MODP3072");
+        assert_eq!(shown(ike("aes256-aescmac-x25519")), "IKE: AES256-CBC, AES-CMAC, PRF-AES-CMAC, CURVE25519");
     }
 
     #[test]
