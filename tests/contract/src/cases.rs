@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     ("an_idle_sa_is_told", an_idle_sa_is_told),
     ("the_next_packet_of_an_sa_is_told_of_when_asked", the_next_packet_of_an_sa_is_told_of_when_asked),
     ("a_packet_under_another_key_is_dropped_and_counted", a_packet_under_another_key_is_dropped_and_counted),
+    ("a_number_that_was_seen_is_a_replay", a_number_that_was_seen_is_a_replay),
     ("a_policy_is_replaced_by_one_of_its_number", a_policy_is_replaced_by_one_of_its_number),
     ("without_its_sa_a_policy_asks_again", without_its_sa_a_policy_asks_again),
     ("each_flow_asks_for_its_own_sa", each_flow_asks_for_its_own_sa),
@@ -307,6 +308,22 @@ fn a_packet_under_another_key_is_dropped_and_counted(pair: &mut dyn Pair) {
     pair.apply(End::B, DataPlaneOp::AddSa(wrong)).unwrap();
     assert!(!crosses(pair, End::A, TUNNEL));
     assert_eq!(counted(pair, End::B, id), (0, 1));
+}
+
+// SECURITY-HISTORY row 115: the window is there whoever installs it. An outbound SA that is made anew counts from the beginning.
+fn a_number_that_was_seen_is_a_replay(pair: &mut dyn Pair) {
+    let policies = policies(pair, TUNNEL);
+    let suite = gcm(SnId::SEQUENTIAL_32);
+    sas(pair, &policies, SPIS, suite);
+    assert!(crosses(pair, End::A, TUNNEL) && crosses(pair, End::A, TUNNEL));
+    let outbound = sa(End::A, Direction::Outbound, &policies[0], SPIS, suite);
+    pair.apply(End::A, DataPlaneOp::DeleteSa(outbound.id())).unwrap();
+    pair.apply(End::A, DataPlaneOp::AddSa(outbound)).unwrap();
+    assert!(!crosses(pair, End::A, TUNNEL) && !crosses(pair, End::A, TUNNEL));
+    assert!(crosses(pair, End::A, TUNNEL), "a number that is new");
+    let inbound = sa(End::B, Direction::Inbound, &policies[1], SPIS, suite).id();
+    let listed = pair.list(End::B).into_iter().find(|sa| sa.params.id() == inbound).expect("it is listed");
+    assert_eq!((listed.counters.packets, listed.counters.replayed), (3, 2));
 }
 
 fn a_policy_is_replaced_by_one_of_its_number(pair: &mut dyn Pair) {
