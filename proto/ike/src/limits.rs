@@ -254,3 +254,10 @@ pub const REPORT_LINES: usize = 8;
 
 /// Characters of one line in a report.
 pub const REPORT_LINE: usize = 400;
+
+/// Bytes under one key of a cipher with blocks of 64 bits, DES or 3DES, after which a Child SA is rekeyed: two equal blocks are then
+/// found in one of two thousand SAs (CVE-2016-2183).
+pub const SHORT_BLOCKS_SOFT: u64 = 1 << 30;
+
+/// And after which it ends, whatever became of the rekey.
+pub const SHORT_BLOCKS_HARD: u64 = 1 << 32;

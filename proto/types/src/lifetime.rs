@@ -13,6 +13,14 @@ pub struct Limits {
     pub packets: Option<u64>,
 }
 
+impl Limits {
+    /// The same with no more than so many bytes.
+    #[must_use]
+    pub fn with_bytes_at_most(self, bytes: u64) -> Self {
+        Limits { bytes: Some(self.bytes.map_or(bytes, |own| own.min(bytes))), ..self }
+    }
+}
+
 /// When to rekey an SA (`soft`) and when to stop using it (`hard`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetime {

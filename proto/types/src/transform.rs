@@ -57,6 +57,14 @@ ids! {
         CHACHA20_POLY1305_IIV = 31 => "CHACHA20-POLY1305-IIV",
     }
 }
+
+impl EncrId {
+    /// Whether its blocks have 64 bits, of which two are alike after some gigabytes under one key, and tell about their plaintext.
+    pub fn has_short_blocks(self) -> bool {
+        matches!(self, EncrId::DES | EncrId::DES3)
+    }
+}
+
 ids! {
     /// Transform type 2: pseudorandom function.
     PrfId(u16) {

@@ -27,6 +27,7 @@ use ravelin_types::{IkeSpi, Instant, Spi};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::ike_sa::Ends;
+use crate::limits;
 use crate::output::{DownReason, Event};
 use crate::view::{ChildSaView, Labels};
 use crate::want::Want;
@@ -128,6 +129,10 @@ impl ChildSa {
             lifetime.hard.time = Some(lifetime.hard.time.map_or(agreed, |own| own.min(agreed)));
             let soft = agreed - agreed / 5;
             lifetime.soft.time = Some(lifetime.soft.time.map_or(soft, |own| own.min(soft)));
+        }
+        if terms.suite.esp().is_some_and(|esp| esp.encr.has_short_blocks()) {
+            lifetime.soft = lifetime.soft.with_bytes_at_most(limits::SHORT_BLOCKS_SOFT);
+            lifetime.hard = lifetime.hard.with_bytes_at_most(limits::SHORT_BLOCKS_HARD);
         }
         let if_ids = core.interfaces(inbound, options.if_ids, ends.if_ids, replaces);
         let labels = terms.ipcomp;

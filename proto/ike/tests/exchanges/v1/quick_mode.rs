@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ravelin_ike::explain::Part;
-use ravelin_ike::limits::{V1_RETIREMENT, V1_SWITCH};
+use ravelin_ike::limits::{SHORT_BLOCKS_HARD, SHORT_BLOCKS_SOFT, V1_RETIREMENT, V1_SWITCH};
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
@@ -48,6 +48,11 @@ fn every_kind_of_suite_is_negotiated_in_both_modes() {
             let lab = establish_with(std::slice::from_ref(&proposal), mode);
             let child = lab.a.child();
             assert_eq!((child.mode, child.suite.protocol()), (mode, proposal.protocol));
+            // SECURITY-HISTORY row 94: no key of a cipher with short blocks is for more than some gigabytes.
+            let bounded = child.suite.esp().is_some_and(|esp| esp.encr == EncrId::DES3);
+            let lifetime = lab.a.sa(Direction::Inbound, child.inbound).lifetime;
+            let bounds = [SHORT_BLOCKS_SOFT, SHORT_BLOCKS_HARD].map(|bytes| bounded.then_some(bytes));
+            assert_eq!([lifetime.soft.bytes, lifetime.hard.bytes], bounds);
         }
     }
 }

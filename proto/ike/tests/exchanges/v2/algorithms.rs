@@ -1,7 +1,7 @@
 //! Every algorithm of ESP, AH and IKE, negotiated, with keys of the lengths that its RFC gives.
 
-use ravelin_ike::Command;
 use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, limits};
 use ravelin_types::proposal::{AhSuite, EspSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, PrfId, SnId, Transform};
@@ -101,6 +101,12 @@ fn every_cipher_gets_its_keys() {
                 assert_eq!(sa.suite, Suite::Esp(EspSuite { encr, encr_key_bits: bits, integ, sn }));
                 assert_eq!((sa.keys.encr.len(), sa.keys.integ.len()), (key_len, integ_len), "{encr} {bits} {integ}");
                 assert!(sa.keys.ah.is_empty());
+            }
+            // SECURITY-HISTORY row 94: a key for short blocks is not used without end.
+            let short = matches!(encr, EncrId::DES | EncrId::DES3);
+            for sa in [&inbound, &outbound] {
+                assert_eq!(sa.lifetime.soft.bytes, short.then_some(limits::SHORT_BLOCKS_SOFT), "{encr}");
+                assert_eq!(sa.lifetime.hard.bytes, short.then_some(limits::SHORT_BLOCKS_HARD), "{encr}");
             }
             let whole = |sa: &SaParams| [sa.keys.encr.expose(), sa.keys.integ.expose()].concat();
             assert_ne!(whole(&inbound), whole(&outbound), "each direction has its own");
