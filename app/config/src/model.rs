@@ -4,6 +4,7 @@
 //! [`Model::difference`] then tells a data plane what to do, and [`Model::ike_config`] what IKE shall work with.
 
 mod accounts;
+mod advice;
 mod commands;
 mod error;
 mod interfaces;

@@ -41,6 +41,24 @@ fn apply(model: &mut Model, line: &str, directory: &Path) -> Result<(), ModelErr
     }
 }
 
+// SECURITY-HISTORY row 47.
+#[test]
+fn a_short_key_is_told_of() {
+    let told = |key: &str| {
+        let (mut model, keys) = (Model::new(), Keys::new("advice"));
+        std::fs::write(keys.0.join("psk"), key).unwrap();
+        apply(&mut model, REMOTE, &keys.0).unwrap();
+        model.advice()
+    };
+    let advice = told("fifteen octets!");
+    assert_eq!(advice.len(), 1);
+    assert!(
+        advice.iter().all(|it| it.contains("the remote gw has 15 octets") && !it.contains("fifteen")),
+        "{advice:?}"
+    );
+    assert!(told("sixteen octets..").is_empty());
+}
+
 #[test]
 fn ike_and_neighbor_discovery_may_always_pass() {
     let spd = Model::new().spd();

@@ -26,6 +26,9 @@ fn is_good(file: &Path) -> bool {
     for note in &loaded.notes {
         eprintln!("note: {note}");
     }
+    for advice in loaded.model.advice() {
+        eprintln!("note: {}: {advice}", file.display());
+    }
     let config = loaded.model.ike_config(&Default::default());
     let mistakes = config.mistakes(&ike_provider());
     for mistake in &mistakes {

@@ -94,7 +94,7 @@ impl<P: Plane> Core<P> {
         Ok(Some(answer))
     }
 
-    /// Changes a copy of the model and puts it in force. Policies that wait for a remote are noted.
+    /// Changes a copy of the model and puts it in force. Policies that wait for a remote are noted, and what else an operator should know.
     fn change(
         &mut self,
         now: Instant,
@@ -102,17 +102,15 @@ impl<P: Plane> Core<P> {
     ) -> Result<Message, String> {
         let mut newer = self.model.clone();
         change(&mut newer).map_err(|error| error.to_string())?;
-        let before = self.model.unresolved();
+        let (before, told) = (self.model.unresolved(), self.model.advice());
         self.adopt(newer, now).map_err(|refused| refused.why)?;
         let mut answer = done();
         let notes = self.model.unresolved().into_iter().filter(|unresolved| !before.contains(unresolved));
-        answer.put_list(
-            "notes",
-            notes.map(|it| {
-                let (policy, remote, hint) = (&it.policy, &it.remote, &it.hint);
-                format!("the traffic of the policy {policy} is dropped until its remote {remote} is configured{hint}")
-            }),
-        );
+        let notes = notes.map(|it| {
+            let (policy, remote, hint) = (&it.policy, &it.remote, &it.hint);
+            format!("the traffic of the policy {policy} is dropped until its remote {remote} is configured{hint}")
+        });
+        answer.put_list("notes", notes.chain(self.model.advice().difference(&told).cloned()));
         Ok(answer)
     }
 

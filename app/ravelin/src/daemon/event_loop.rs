@@ -147,6 +147,9 @@ fn run_with<P: Running>(
         tracing::warn!("{note}");
     }
     let mut model = loaded.model;
+    for advice in model.advice() {
+        tracing::warn!("{advice}");
+    }
     let accounts = settings.accounts.as_ref();
     let statics = match accounts.filter(|accounts| !accounts.common.clear_only) {
         Some(accounts) => accounts.add_to(&mut model)?,

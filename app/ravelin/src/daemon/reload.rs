@@ -86,13 +86,15 @@ impl<P: Plane> Core<P> {
 
     fn put_in_force(&mut self, loaded: Loaded, dry_run: bool, now: Instant) -> Result<Message, String> {
         let Loaded { model: newer, notes, commands } = loaded;
-        let changes = self.model.changes(&newer);
+        let (changes, told) = (self.model.changes(&newer), self.model.advice());
+        let advice = newer.advice();
         if !dry_run {
             self.adopt(newer, now).map_err(|refused| refused.why)?;
             self.carry_out_later(commands, now);
         }
         let mut answer = done();
-        answer.put_list("notes", notes);
+        let advice = advice.difference(&told).cloned();
+        answer.put_list("notes", notes.iter().map(ToString::to_string).chain(advice));
         answer.put_list("changes", changes);
         Ok(answer)
     }

@@ -58,7 +58,10 @@ impl<P: Plane> Core<P> {
             model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
         };
         let before = served(&self.model);
-        self.model = newer;
+        let told = std::mem::replace(&mut self.model, newer).advice();
+        for advice in self.model.advice().difference(&told) {
+            tracing::warn!("{advice}");
+        }
         self.sessions.reconfigured();
         // The SAs of a policy have no use without it.
         for id in &gone {
