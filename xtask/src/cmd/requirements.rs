@@ -1,4 +1,5 @@
-//! Whether what `docs/REQUIREMENTS.md` says can be believed: every test that it names exists, and its sums are right.
+//! Whether what `docs/REQUIREMENTS.md` and `docs/HISTORY.md` say can be believed: every test that they name exists, and the sums
+//! of the first are right.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,29 +12,34 @@ use crate::workspace::Workspace;
 /// Where tests are.
 const FOLDERS: &[&str] = &["proto", "backend", "app", "tests", "xtask"];
 
+/// What was asked for, and what others were vulnerable to.
+const PAGES: [&str; 2] = ["docs/REQUIREMENTS.md", "docs/HISTORY.md"];
+
 /// Fails when a named test is nowhere, or a sum is wrong.
 ///
 /// # Errors
 /// Which.
 pub fn check(workspace: &Workspace) -> Result<()> {
-    let page = workspace.root().join("docs/REQUIREMENTS.md");
-    let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
     let mut known = BTreeSet::new();
     for folder in FOLDERS {
         collect(&workspace.root().join(folder), &mut known)?;
     }
     let manifest = fs::read_to_string(workspace.root().join("Cargo.toml"))?;
     let package = |name: &str| [format!("/{name}\""), format!("/crypto-{name}\"")].iter().any(|m| manifest.contains(m));
-    let unknown: Vec<String> = rows(&text)
-        .flat_map(|row| proofs(row, &package))
-        .filter(|(_, test)| !known.contains(test))
-        .map(named)
-        .collect();
-    if !unknown.is_empty() {
-        bail!("docs/REQUIREMENTS.md names tests that are nowhere: {}", unknown.join(", "));
+    for page in PAGES {
+        let text = fs::read_to_string(workspace.root().join(page)).with_context(|| page.to_owned())?;
+        let unknown: Vec<String> = rows(&text)
+            .flat_map(|row| proofs(row, &package))
+            .filter(|(_, test)| !known.contains(test))
+            .map(named)
+            .collect();
+        if !unknown.is_empty() {
+            bail!("{page} names tests that are nowhere: {}", unknown.join(", "));
+        }
     }
-    let sums = sums(&text);
-    ensure!(text.contains(&sums), "docs/REQUIREMENTS.md has other sums than its rows: expected `{sums}`");
+    let requirements = fs::read_to_string(workspace.root().join(PAGES[0]))?;
+    let sums = sums(&requirements);
+    ensure!(requirements.contains(&sums), "docs/REQUIREMENTS.md has other sums than its rows: expected `{sums}`");
     Ok(())
 }
 
@@ -41,9 +47,13 @@ fn named((id, test): (&str, String)) -> String {
     format!("{test} ({id})")
 }
 
-/// The cells of each row that has an id: the id, the requirement, the state, the proof.
+/// The cells of each row that has an id or a number: that, the requirement, the state, the proof.
 fn rows(text: &str) -> impl Iterator<Item = [&str; 4]> {
-    text.lines().filter(|line| line.starts_with("| S-")).filter_map(|line| {
+    let has_id = |line: &&str| {
+        line.strip_prefix("| ")
+            .is_some_and(|cell| cell.starts_with("S-") || cell.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    text.lines().filter(has_id).filter_map(|line| {
         // The last two bars but one enclose the proof; a requirement may have bars of its own.
         let mut from_behind = line.strip_suffix(" |")?.rsplitn(3, " | ");
         let (proof, state, rest) = (from_behind.next()?, from_behind.next()?, from_behind.next()?);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ravelin_crypto::signature::{HashAlg, SignatureScheme};
 use ravelin_ike::config::{LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Answer, Command, Config, Event, Input, Question, limits};
@@ -134,10 +135,8 @@ fn signatures_that_are_none_are_refused() {
         let papers = Papers2::new(kind);
         let key = crate::lab::provider().signatures.unwrap().private_key(&papers.a.pkcs8).unwrap();
         let scheme = match kind {
-            Kind::Rsa => {
-                ravelin_crypto::signature::SignatureScheme::RsaPkcs1(ravelin_crypto::signature::HashAlg::Sha256)
-            }
-            _ => ravelin_crypto::signature::SignatureScheme::Ecdsa(ravelin_crypto::signature::HashAlg::Sha256),
+            Kind::Rsa => SignatureScheme::RsaPkcs1(HashAlg::Sha256),
+            _ => SignatureScheme::Ecdsa(HashAlg::Sha256),
         };
         let judged = |bend: &dyn Fn(&[u8], &mut Vec<u8>)| {
             let mut lab = lab(&papers, false, |_, _| ());
@@ -166,6 +165,17 @@ fn signatures_that_are_none_are_refused() {
         assert!(!judged(&|hash, data| *data = hash.to_vec()));
         // The hash hashed once more, as IKEv2 has it.
         assert!(!judged(&|hash, data| *data = key.sign(scheme, hash).unwrap()));
+        if !matches!(kind, Kind::Rsa) {
+            continue;
+        }
+        // Row 3: good signatures of less than the hash, of more, and of nothing.
+        let bare = |what: &[u8]| key.sign(SignatureScheme::Bare, what).unwrap_or_default();
+        assert!(judged(&|hash, data| *data = bare(hash)), "the scheme of the good one");
+        for cut in [1, 4, 16] {
+            assert!(!judged(&|hash, data| *data = bare(&hash[..hash.len() - cut])), "{cut}");
+        }
+        assert!(!judged(&|hash, data| *data = bare(&[hash, &[0]].concat())));
+        assert!(!judged(&|_, data| *data = bare(&[])));
     }
 }
 

@@ -121,6 +121,20 @@ fn a_wrong_password_and_an_unknown_user_are_refused() {
     }
 }
 
+// SECURITY-HISTORY row 29: names that begin as an encoded one does are names like others.
+#[test]
+fn a_name_that_looks_encoded_is_a_name() {
+    for user in ["0", "1", "0\u{1}", "0\u{7f}x", "1\u{0}\u{0}", "0\u{80}\u{80}\u{80}"] {
+        let xauth = Xauth::Login { user: user.into(), password: Secret::from(&b"wonderland"[..]) };
+        let mut lab = lab(|a, _| set(a, |v1| v1.xauth = Some(xauth.clone())));
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        let there = lab.b.failure(Part::Login).to_string();
+        assert!(there.contains("XAuth as") && there.chars().all(|c| !c.is_control()), "{there:?}");
+        assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+    }
+}
+
 // Whoever has the key of the group and no password gets nothing, and goes.
 #[test]
 fn nothing_is_negotiated_with_who_does_not_log_in() {
