@@ -5,6 +5,7 @@
 
 mod accounts;
 mod advice;
+mod beside;
 mod commands;
 mod error;
 mod interfaces;
@@ -265,9 +266,7 @@ impl Model {
     /// # Errors
     /// When something cannot be read, or does not belong together.
     pub fn add_certificate(&mut self, spec: &X509Spec, directory: &Path) -> Result<(), ModelError> {
-        let X509Spec { file, database, key, passphrase } = spec;
-        let added = self.database.add(file, key.as_ref(), passphrase.as_deref(), *database, directory);
-        added.map(drop).map_err(ModelError::Paper)
+        self.database.add(spec, directory).map(drop).map_err(ModelError::Paper)
     }
 
     /// Removes the certificates of a file. Whoever proved himself by them keeps his SAs.

@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ravelin_crypto::signature::PrivateKey;
-use ravelin_crypto_aws_lc::{BadContainer, Contents};
+use ravelin_crypto_aws_lc::{BadContainer, Contents, PROVIDER};
 use ravelin_pkcs11::Trouble;
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Fault};
+use ravelin_pki::{Certificate, Crl, Fault, Places};
 use ravelin_types::{Identity, Secret};
 
 pub use self::loaded::{Believed, Loaded, Signer, certificate, public_key};
 pub use self::token::{KeyAt, TokenKey, key_at};
 use crate::secret::{self, SecretError};
+use crate::spec::X509Spec;
 
 /// Bytes of a file with certificates: some hundred of them, or a large revocation list.
 const MAX_FILE: usize = 16 * 1024 * 1024;
@@ -39,20 +40,14 @@ pub struct Papers {
 /// One line of `ce x509 -a`.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The file as written.
-    pub file: PathBuf,
-    /// The database it is in.
-    pub database: u32,
+    /// What was asked for.
+    pub spec: X509Spec,
     /// What the file holds.
     pub certificates: Vec<Certificate>,
     /// Revocation lists in the file.
     pub crls: Vec<Crl>,
     /// The name of the private key of the first certificate, if it is here.
     pub key: Option<String>,
-    /// Where the private key came from, if not from the same file.
-    pub key_at: Option<KeyAt>,
-    /// The file with its passphrase.
-    pub passphrase_file: Option<PathBuf>,
 }
 
 /// The database.
@@ -90,6 +85,8 @@ pub enum PaperError {
     NotOurs(PathBuf),
     /// No authority is trusted, and no certificate of the peer given.
     NobodyTrusted,
+    /// What is said of an authority's certificates, of a file whose first certificate is that of none.
+    NoAuthority(PathBuf),
     /// The certificate has no such name.
     NoName(PathBuf, &'static str),
 }
@@ -101,26 +98,18 @@ impl fmt::Debug for Papers {
 }
 
 impl Database {
-    /// Adds the certificates and lists of a file, with the private key of the first where `key` has it, or the file
-    /// itself. Files are sought in `directory`. A token is waited for, some seconds.
+    /// Adds the certificates and lists of a file, with the private key of the first where it is said, or in the file itself.
+    /// Files are sought in `directory`. A token is waited for, some seconds.
     ///
     /// # Errors
     /// When something cannot be read, or does not belong together.
-    pub fn add(
-        &mut self,
-        file: &Path,
-        key: Option<&KeyAt>,
-        passphrase: Option<&Path>,
-        database: u32,
-        directory: &Path,
-    ) -> Result<&Entry, PaperError> {
-        if self.entries.iter().any(|entry| entry.file == file) {
+    pub fn add(&mut self, spec: &X509Spec, directory: &Path) -> Result<&Entry, PaperError> {
+        let file = spec.file.as_path();
+        if self.entries.iter().any(|entry| entry.spec.file == file) {
             return Err(PaperError::Known(file.to_owned()));
         }
-        let passphrase_file = passphrase.map(Path::to_owned);
-        let passphrase = passphrase.map(|path| secret::read(&directory.join(path))).transpose();
+        let passphrase = spec.passphrase.as_ref().map(|path| secret::read(&directory.join(path))).transpose();
         let passphrase = passphrase.map_err(PaperError::File)?;
-        let key_at = key.cloned();
         let mut contents = read(&directory.join(file), passphrase.as_ref())?;
         let keys = std::mem::take(&mut contents.private_keys);
         if !keys.is_empty() {
@@ -131,7 +120,11 @@ impl Database {
         if certificates.is_empty() && crls.is_empty() {
             return Err(PaperError::NoCertificate(file.to_owned()));
         }
-        let key = match key {
+        let hosts = spec.cert_uri_base.is_some() || spec.bundle_uri_base.is_some();
+        if hosts && !certificates.first().is_some_and(Certificate::is_authority) {
+            return Err(PaperError::NoAuthority(file.to_owned()));
+        }
+        let key = match &spec.key {
             Some(KeyAt::Token(uri)) => {
                 Some(token::open(uri).map_err(|trouble| PaperError::Token(uri.clone(), trouble))?)
             }
@@ -146,14 +139,13 @@ impl Database {
         if let Some(key) = &key {
             let own = certificates.first().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))?;
             if key.public_info() != own.spki() {
-                let from = key_at.unwrap_or_else(|| KeyAt::File(file.to_owned()));
+                let from = spec.key.clone().unwrap_or_else(|| KeyAt::File(file.to_owned()));
                 return Err(PaperError::OtherKey(from, file.to_owned()));
             }
         }
         let name = key.map(|key| (file.display().to_string(), key));
-        let (file_name, key) = (file.to_owned(), name.as_ref().map(|(name, _)| name.clone()));
-        let entry = Entry { file: file_name, database, certificates, crls, key, key_at, passphrase_file };
-        self.entries.push(entry);
+        let key = name.as_ref().map(|(name, _)| name.clone());
+        self.entries.push(Entry { spec: spec.clone(), certificates, crls, key });
         self.settle(name);
         self.entries.last().ok_or_else(|| PaperError::NoCertificate(file.to_owned()))
     }
@@ -163,7 +155,7 @@ impl Database {
     /// # Errors
     /// When it is not there.
     pub fn delete(&mut self, file: &Path) -> Result<(), PaperError> {
-        let at = self.entries.iter().position(|entry| entry.file == file);
+        let at = self.entries.iter().position(|entry| entry.spec.file == file);
         let at = at.ok_or_else(|| self.unknown(file))?;
         self.entries.remove(at);
         self.settle(None);
@@ -201,7 +193,7 @@ impl Database {
     /// # Errors
     /// When it is not there.
     pub fn find(&self, file: &Path) -> Result<&Entry, PaperError> {
-        self.entries.iter().find(|entry| entry.file == file).ok_or_else(|| self.unknown(file))
+        self.entries.iter().find(|entry| entry.spec.file == file).ok_or_else(|| self.unknown(file))
     }
 
     /// What answers are made from.
@@ -232,7 +224,7 @@ impl Database {
         let mut certificates = Vec::new();
         let mut key = None;
         for (at, file) in files.iter().enumerate() {
-            let known = self.entries.iter().find(|entry| entry.file == *file);
+            let known = self.entries.iter().find(|entry| entry.spec.file == *file);
             if at == 0 {
                 let entry = known.ok_or_else(|| self.unknown(file))?;
                 key = Some(entry.key.clone().ok_or_else(|| PaperError::NotOurs(file.clone()))?);
@@ -243,13 +235,7 @@ impl Database {
             }
         }
         let spki = certificates.first().map(|own: &Certificate| own.spki().to_vec()).unwrap_or_default();
-        Ok(Credential {
-            certificates,
-            key: key.unwrap_or_default(),
-            spki,
-            sha1: false,
-            restrictions: Default::default(),
-        })
+        Ok(Credential { certificates, key: key.unwrap_or_default(), spki, ..Credential::default() })
     }
 
     /// Whom we believe: with `peer`, only its certificates; without, whoever an authority here vouches for.
@@ -268,8 +254,24 @@ impl Database {
     /// Whom we believe: whoever uses one of these certificates, or where there are none, whoever an authority here vouches
     /// for.
     pub(crate) fn believe(&self, pinned: Vec<Certificate>) -> Trust {
-        let places = self.loaded.authorities().values().cloned().collect();
-        Trust { anchors: self.anchors(), others: self.others(), pinned, places, ..Trust::default() }
+        Trust { anchors: self.anchors(), others: self.others(), pinned, places: self.places(), ..Trust::default() }
+    }
+
+    /// Where more is to be had of authorities than their certificates say.
+    fn places(&self) -> Arc<[Places]> {
+        let hosts = self.entries.iter().filter_map(|entry| {
+            let X509Spec { cert_uri_base, bundle_uri_base, .. } = entry.spec.clone();
+            let authority = entry.certificates.first().filter(|_| cert_uri_base.is_some() || bundle_uri_base.is_some());
+            let (crl_uris, ocsp_uris) = Default::default();
+            Some(Places { authority: authority?.clone(), crl_uris, ocsp_uris, cert_uri_base, bundle_uri_base })
+        });
+        self.loaded.authorities().values().cloned().chain(hosts).collect()
+    }
+
+    /// A credential with what is known of its certificates by now.
+    pub(crate) fn placed(&self, credential: &Credential) -> Credential {
+        let known: Vec<&Certificate> = credential.certificates.iter().chain(self.all()).collect();
+        credential.clone().placed(&known, &self.places(), &PROVIDER)
     }
 
     /// The certificates of a file, in the database or not.
@@ -277,7 +279,7 @@ impl Database {
     /// # Errors
     /// When it cannot be read.
     pub fn certificates(&self, file: &Path, directory: &Path) -> Result<Vec<Certificate>, PaperError> {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.file == file) {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.spec.file == file) {
             return Ok(entry.certificates.clone());
         }
         let (certificates, _) = decode(file, read(&directory.join(file), None)?)?;
@@ -285,7 +287,7 @@ impl Database {
     }
 
     fn unknown(&self, file: &Path) -> PaperError {
-        let names: Vec<String> = self.entries.iter().map(|entry| entry.file.display().to_string()).collect();
+        let names: Vec<String> = self.entries.iter().map(|entry| entry.spec.file.display().to_string()).collect();
         let hint = crate::value::did_you_mean(&file.display().to_string(), names.iter().map(String::as_str));
         PaperError::Unknown(file.to_owned(), hint)
     }
@@ -314,7 +316,7 @@ fn private_key(pkcs8: &Secret, file: &Path) -> Result<Arc<dyn PrivateKey>, Paper
 
 /// Readies a private key: by AWS-LC, or by the portable provider if it is of a kind that only that one has. `None`: neither.
 fn readied(pkcs8: &Secret) -> Option<Arc<dyn PrivateKey>> {
-    let providers = [&ravelin_crypto_aws_lc::PROVIDER, &ravelin_crypto_rustcrypto::PROVIDER];
+    let providers = [&PROVIDER, &ravelin_crypto_rustcrypto::PROVIDER];
     let mut keys = providers.iter().filter_map(|provider| provider.signatures?.private_key(pkcs8.expose()).ok());
     keys.next().map(Arc::from)
 }
@@ -364,6 +366,9 @@ impl fmt::Display for PaperError {
             }
             PaperError::InUse(path, remote) => {
                 write!(f, "the remote {remote} needs {}; delete it first: ike remote -x {remote}", path.display())
+            }
+            PaperError::NoAuthority(path) => {
+                write!(f, "{} does not begin with an authority, so no certificate lies anywhere for it", path.display())
             }
             PaperError::NotOurs(path) => {
                 let path = path.display();

@@ -36,7 +36,7 @@ fn side(chain: &[&Paper], anchors: &[&Paper], peer: Option<&str>) -> Side {
     let credential = own.map(|own| {
         let spki = own.spki().to_vec();
         let certificates = chain.iter().map(|paper| certificate(&paper.der)).collect();
-        Arc::new(Credential { certificates, key: "key".into(), spki, sha1: false, restrictions: Default::default() })
+        Arc::new(Credential { certificates, key: "key".into(), spki, ..Credential::default() })
     });
     let anchors = anchors.iter().map(|paper| certificate(&paper.der)).collect();
     let trust = Some(Arc::new(Trust { anchors, ..Trust::default() }));

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto::{BadPublicValue, CryptoProvider, SecureRandom};
 use ravelin_eap::{Conversation, Step, Tools};
+use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
 use ravelin_types::transform::KeMethod;
@@ -30,6 +31,8 @@ pub enum Question {
         credential: Arc<Credential>,
         /// What the peer lets us prove ourselves with.
         peer: Accepts,
+        /// What it wants beside the signature.
+        wish: Wish,
         /// What AUTH covers.
         octets: Vec<u8>,
     },
@@ -74,8 +77,8 @@ pub enum Question {
 /// What is answered.
 #[derive(Debug)]
 pub enum Answer {
-    /// AUTH.
-    Signed(Proof),
+    /// AUTH, and encoding and data of the CERT payloads that go with it in IKEv2.
+    Signed(Proof, Vec<(u8, Vec<u8>)>),
     /// It is.
     Proven,
     /// The conversation, and what comes of the turn.
@@ -114,10 +117,18 @@ impl Question {
     /// The answer. It takes up to some milliseconds, but that of a puzzle, which takes seconds.
     pub fn answer(self, desk: Desk<'_>) -> Answer {
         match self {
-            Question::Sign { credential, peer, octets } => {
-                sign(desk, &credential, |key| credential.prove(key, &peer, &octets))
+            Question::Sign { credential, peer, wish, octets } => {
+                match sign(desk, &credential, |key| credential.prove(key, &peer, &octets)) {
+                    Ok(proof) => Answer::Signed(proof, credential.payloads(wish, desk.world)),
+                    Err(why) => Answer::Refused(why),
+                }
             }
-            Question::SignHash { credential, hash } => sign(desk, &credential, |key| credential.prove_bare(key, &hash)),
+            Question::SignHash { credential, hash } => {
+                match sign(desk, &credential, |key| credential.prove_bare(key, &hash)) {
+                    Ok(proof) => Answer::Signed(proof, Vec::new()),
+                    Err(why) => Answer::Refused(why),
+                }
+            }
             Question::Judge { trust, identity, certificates, proof, octets } => {
                 let claim = Claim { identity: &identity, certificates: &certificates, proof: &proof, octets: &octets };
                 match trust.judge(claim, desk.world, desk.crypto) {
@@ -154,12 +165,8 @@ fn sign(
     desk: Desk<'_>,
     credential: &Credential,
     prove: impl FnOnce(&dyn PrivateKey) -> Result<Proof, Refusal>,
-) -> Answer {
-    let Some(key) = (desk.keys)(&credential.key) else {
-        return Answer::Refused(alloc::format!("the private key {} is not there any more", credential.key));
-    };
-    match prove(&*key) {
-        Ok(proof) => Answer::Signed(proof),
-        Err(refusal) => Answer::Refused(refusal.to_string()),
-    }
+) -> Result<Proof, String> {
+    let gone = || alloc::format!("the private key {} is not there any more", credential.key);
+    let key = (desk.keys)(&credential.key).ok_or_else(gone)?;
+    prove(&*key).map_err(|refusal| refusal.to_string())
 }

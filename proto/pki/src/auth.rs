@@ -22,6 +22,7 @@ use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::ocsp::{Answer, Enquiry};
 use crate::path::{self, Path, Rules, Time, Usage};
+use crate::reference::{self, Lookup};
 use crate::restriction::Restrictions;
 use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
@@ -34,11 +35,11 @@ pub(crate) const DIGITAL: u8 = 14;
 pub(crate) const ECDSA: [(u8, u16, HashAlg, usize); 3] =
     [(9, 256, HashAlg::Sha256, 32), (10, 384, HashAlg::Sha384, 48), (11, 521, HashAlg::Sha512, 66)];
 /// Certificate encodings (RFC 7296 §3.6, RFC 7670).
-const X509: u8 = 4;
-const CRL: u8 = 7;
+pub(crate) const X509: u8 = 4;
+pub(crate) const CRL: u8 = 7;
 /// OCSP Content (RFC 4806 §3).
-const OCSP: u8 = 14;
-const RAW_KEY: u8 = 15;
+pub(crate) const OCSP: u8 = 14;
+pub(crate) const RAW_KEY: u8 = 15;
 /// Hash numbers of SIGNATURE_HASH_ALGORITHMS (RFC 7427 §7, RFC 8420 §2).
 pub(crate) const HASHES: [(u16, Option<HashAlg>); 5] = [
     (2, Some(HashAlg::Sha256)),
@@ -49,7 +50,7 @@ pub(crate) const HASHES: [(u16, Option<HashAlg>); 5] = [
 ];
 
 /// What we prove ourselves with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Credential {
     /// Sent to the peer in this order; the first one is that of the key. Empty where only the raw public key is sent.
     pub certificates: Vec<Certificate>,
@@ -61,6 +62,11 @@ pub struct Credential {
     pub sha1: bool,
     /// By which schemes we sign AUTH, and with what key.
     pub restrictions: Restrictions,
+    /// Encoding and data of the CERT payloads in the place of the certificates, for peers that look them up; empty where that
+    /// is not said ([`Credential::placed`]).
+    pub hosted: Vec<(u8, Vec<u8>)>,
+    /// Who answers for the first certificate, for peers that want to know; empty: nobody.
+    pub responders: Vec<Source>,
 }
 
 /// Whom we believe.
@@ -80,6 +86,10 @@ pub struct Trust {
     pub revocation: Demand,
     /// Where that is to be learnt, beside what certificates say.
     pub places: Arc<[Places]>,
+    /// Whether the peer is asked what its authority says about that (RFC 4806); `None`: where it must be known.
+    pub asks_status: Option<bool>,
+    /// Where certificates are looked up that the peer does not send itself.
+    pub lookup: Lookup,
     /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
     pub sha1: bool,
     /// Which of the keys and signatures that are accepted in general are so here.
@@ -167,7 +177,7 @@ impl Trust {
         if !self.anchors.is_empty() || !self.pinned.is_empty() {
             let hashes = self.anchors.iter().take(limit).flat_map(|anchor| (crypto.sha1)(&[anchor.spki()]));
             requests.push((X509, hashes.collect()));
-            if self.revocation != Demand::Relaxed {
+            if self.asks_status.unwrap_or(self.revocation != Demand::Relaxed) {
                 requests.push((OCSP, Vec::new()));
             }
         }
@@ -188,6 +198,9 @@ impl Trust {
             let known = self.keys.iter().find(|key| *key == spki);
             let spki = known.ok_or_else(|| Fault::NotPinned("the raw public key of the peer".into()))?;
             return self.verify_raw(spki, claim, crypto).map(|()| None);
+        }
+        if let Some(fault) = reference::missing(claim.certificates, &self.lookup) {
+            return Err(fault.into());
         }
         let sent: Vec<&[u8]> =
             claim.certificates.iter().filter(|(encoding, _)| *encoding == X509).map(|(_, data)| &data[..]).collect();
@@ -407,14 +420,6 @@ impl Trust {
 }
 
 impl Credential {
-    /// Encoding and data of the CERT payloads.
-    pub fn payloads(&self) -> Vec<(u8, Vec<u8>)> {
-        match self.certificates.is_empty() {
-            true => vec![(RAW_KEY, self.spki.clone())],
-            false => self.certificates.iter().map(|certificate| (X509, certificate.der().to_vec())).collect(),
-        }
-    }
-
     /// AUTH over these octets, by a method that the peer accepts.
     ///
     /// # Errors

@@ -12,6 +12,12 @@ pub enum Fault {
     Malformed(&'static str),
     /// The peer sent no certificate.
     None,
+    /// Its own certificate lies at this URL, from where it was not had.
+    Unfetched(String),
+    /// Its own certificate lies at this URL, where none is looked up.
+    Elsewhere(String),
+    /// What lies at the URL that the peer named has another hash than it said.
+    OtherHash,
     /// No trusted authority leads to it.
     UnknownAuthority {
         /// The certificate whose issuer is not known.
@@ -65,6 +71,16 @@ impl fmt::Display for Fault {
         match self {
             Fault::Malformed(what) => write!(f, "a certificate that cannot be read: {what}"),
             Fault::None => f.write_str("no certificate"),
+            Fault::Unfetched(url) => {
+                write!(f, "the peer's certificate lies at {url} and was not had from there: see the log of this daemon")
+            }
+            Fault::Elsewhere(url) => {
+                write!(
+                    f,
+                    "the peer's certificate lies at {url}, where none is looked up (hash_and_url, --hash-and-url)"
+                )
+            }
+            Fault::OtherHash => f.write_str("what lies there has another hash than the peer said"),
             Fault::UnknownAuthority { subject, issuer } if subject == issuer => {
                 write!(f, "the certificate {subject} is signed by itself and not among those that are trusted here")
             }

@@ -25,15 +25,19 @@ pub mod names;
 pub mod ocsp;
 pub mod path;
 mod policy;
+pub mod reference;
 pub mod restriction;
 pub mod revocation;
+mod sent;
 
 pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
 pub use path::{Path, Rules, Time, Usage};
+pub use reference::{Lookup, Reference};
 pub use restriction::Restrictions;
 pub use revocation::{Crl, Demand, Places, Source};
+pub use sent::Wish;
 
 /// Object identifiers that stand in certificates.
 pub(crate) mod oid {

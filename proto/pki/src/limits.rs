@@ -6,6 +6,15 @@ pub const CERTIFICATE: usize = 64 * 1024;
 /// Certificates of a peer that are looked at in one authentication.
 pub const PEER_CERTIFICATES: usize = 16;
 
+/// Hashes and URLs of a peer that are looked up in one authentication: RFC 7296 §3.6 asks for four certificates.
+pub const REFERENCES: usize = 4;
+
+/// Octets of a URL of a peer.
+pub const URL: usize = 1024;
+
+/// Bytes of a bundle of certificates and revocation lists. With post-quantum signatures, four certificates have some 80 KiB.
+pub const BUNDLE: usize = 256 * 1024;
+
 /// Certificates of one path, the anchor included.
 pub const PATH: usize = 10;
 

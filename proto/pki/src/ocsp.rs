@@ -8,6 +8,7 @@
 mod form;
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -44,6 +45,7 @@ pub struct Enquiry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     enquiry: Enquiry,
+    der: Arc<[u8]>,
     revoked: bool,
     until: u64,
 }
@@ -157,7 +159,7 @@ impl Enquiry {
         if until < now.0 {
             return Err(Failure::Late(until));
         }
-        Ok(Answer { enquiry: self.clone(), revoked, until })
+        Ok(Answer { enquiry: self.clone(), der: der.into(), revoked, until })
     }
 
     fn is_about(&self, id: &CertId<'_>) -> bool {
@@ -237,6 +239,16 @@ fn check_nonce(extensions: Option<&[Extension]>, nonce: Option<&[u8; NONCE]>) ->
 }
 
 impl Answer {
+    /// What was asked.
+    pub fn enquiry(&self) -> &Enquiry {
+        &self.enquiry
+    }
+
+    /// The OCSPResponse, in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// The certificate that it is about.
     pub fn certificate(&self) -> &Certificate {
         &self.enquiry.certificate

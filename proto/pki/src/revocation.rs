@@ -48,7 +48,7 @@ pub enum Demand {
     Strict,
 }
 
-/// An authority, and where its lists and responders are, beside what its certificates say.
+/// An authority, and where its lists, responders and certificates are, beside what its certificates say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     /// The certificate of the authority.
@@ -57,12 +57,16 @@ pub struct Places {
     pub crl_uris: Vec<String>,
     /// URIs of its OCSP responders.
     pub ocsp_uris: Vec<String>,
+    /// Under which URL each certificate that it issued lies, by the digits of its SHA-1 (RFC 7296 §3.6).
+    pub cert_uri_base: Option<String>,
+    /// Under which URL bundles of such a certificate and those above it lie.
+    pub bundle_uri_base: Option<String>,
 }
 
-impl<'a> Revocation<'a> {
+impl Places {
     /// URIs for a certificate that this authority issued: what is configured comes first.
-    fn uris(
-        &self,
+    fn uris<'a>(
+        all: &'a [Places],
         configured: impl Fn(&'a Places) -> &'a [String],
         own: &'a [String],
         issuer: &Certificate,
@@ -71,7 +75,7 @@ impl<'a> Revocation<'a> {
             places.authority.spki() == issuer.spki() && places.authority.subject().is(issuer.subject())
         };
         let mut uris = Vec::new();
-        for uri in self.places.iter().filter(same).flat_map(configured).chain(own) {
+        for uri in all.iter().filter(same).flat_map(configured).chain(own) {
             if !uris.contains(uri) {
                 uris.push(uri.clone());
             }
@@ -79,19 +83,24 @@ impl<'a> Revocation<'a> {
         uris
     }
 
-    fn responders(&self, certificate: &'a Certificate, issuer: &Certificate) -> Vec<String> {
-        self.uris(|places| &places.ocsp_uris, certificate.ocsp_uris(), issuer)
+    /// Who answers for a certificate that this authority issued.
+    pub(crate) fn responders(all: &[Places], certificate: &Certificate, issuer: &Certificate) -> Vec<String> {
+        Places::uris(all, |places| &places.ocsp_uris, certificate.ocsp_uris(), issuer)
     }
 
-    fn lists(&self, certificate: &'a Certificate, issuer: &Certificate) -> Vec<String> {
-        self.uris(|places| &places.crl_uris, certificate.crl_uris(), issuer)
+    /// Where the lists are that are about it.
+    fn lists(all: &[Places], certificate: &Certificate, issuer: &Certificate) -> Vec<String> {
+        Places::uris(all, |places| &places.crl_uris, certificate.crl_uris(), issuer)
     }
+}
 
-    fn is_demanded(&self, certificate: &'a Certificate, issuer: Option<&Certificate>) -> bool {
+impl Revocation<'_> {
+    fn is_demanded(&self, certificate: &Certificate, issuer: Option<&Certificate>) -> bool {
         match self.demand {
             Demand::Relaxed => false,
             Demand::IfUri => issuer.is_some_and(|issuer| {
-                !self.responders(certificate, issuer).is_empty() || !self.lists(certificate, issuer).is_empty()
+                !Places::responders(self.places, certificate, issuer).is_empty()
+                    || !Places::lists(self.places, certificate, issuer).is_empty()
             }),
             Demand::Strict => true,
         }
@@ -278,10 +287,10 @@ pub(crate) fn missing(path: &path::Path, rules: &Rules<'_>, crypto: &CryptoProvi
             return None;
         }
         let enquiry = Enquiry::new(certificate, issuer, crypto)?;
-        let responders = rules.revocation.responders(certificate, issuer).into_iter();
+        let responders = Places::responders(rules.revocation.places, certificate, issuer).into_iter();
         let mut sources: Vec<Source> = responders.map(|uri| Source::Responder(uri, enquiry.clone())).collect();
         if !lists(certificate, above, rules, crypto).iter().any(|crl| crl.is_current(rules.now)) {
-            sources.extend(rules.revocation.lists(certificate, issuer).into_iter().map(Source::List));
+            sources.extend(Places::lists(rules.revocation.places, certificate, issuer).into_iter().map(Source::List));
         }
         Some(sources).filter(|sources| !sources.is_empty())
     };

@@ -6,7 +6,9 @@ use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Trust, World};
 use ravelin_pki::ocsp::{Answer, Enquiry, Failure, NONCE, Status as Declined};
 use ravelin_pki::revocation::Revocation;
-use ravelin_pki::{Certificate, Crl, Demand, Fault, Places, Restrictions, Rules, Source, Time, Usage, limits, path};
+use ravelin_pki::{
+    Certificate, Crl, Demand, Fault, Places, Restrictions, Rules, Source, Time, Usage, Wish, limits, path,
+};
 use ravelin_testkit::ocsp::{Reply, Status, bare};
 use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::Identity;
@@ -237,6 +239,8 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
         authority: parsed(authority),
         crl_uris: vec!["http://lab/ca.crl".into(), CRL.into()],
         ocsp_uris: vec!["http://lab/ocsp".into()],
+        cert_uri_base: None,
+        bundle_uri_base: None,
     };
     let uris = |places: Places, leaf: &[u8]| {
         let anchors = [parsed(&scene.ca)].into();
@@ -274,20 +278,15 @@ fn a_peer_brings_the_answer_about_itself() {
     let peer = scene.ca.peer("peer", &["peer.example.org"], Kind::P256);
     let enquiry = Enquiry::new(&parsed(&peer), &parsed(&scene.ca), &crypto).unwrap();
     let request = enquiry.request(&[1; NONCE]).unwrap();
-    let credential = Credential {
-        spki: parsed(&peer).spki().to_vec(),
-        certificates: vec![parsed(&peer)],
-        key: String::new(),
-        sha1: false,
-        restrictions: Default::default(),
-    };
+    let credential =
+        Credential { spki: parsed(&peer).spki().to_vec(), certificates: vec![parsed(&peer)], ..Credential::default() };
     let key = crypto.signatures.unwrap().private_key(&peer.pkcs8).unwrap();
     let proof = credential.prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets").unwrap();
     let trust = |revocation| Trust { anchors: [parsed(&scene.ca)].into(), revocation, ..Trust::default() };
     let world = World { now: NOW, crls: &[], answers: &[] };
     let judge = |brought: &[Vec<u8>], revocation| {
         let brought = brought.iter().map(|der| (14, der.clone()));
-        let certificates: Vec<_> = credential.payloads().into_iter().chain(brought).collect();
+        let certificates: Vec<_> = credential.payloads(Wish::default(), world).into_iter().chain(brought).collect();
         let identity = &Identity::Fqdn("peer.example.org".into());
         let claim = Claim { identity, certificates: &certificates, proof: &proof, octets: b"octets" };
         let judged = trust(revocation).judge(claim, world, &crypto).map(|_| ());

@@ -7,8 +7,8 @@
 //! | `ravelin-sub`, `swan-sub` | the same by `sub` |
 //! | `ravelin-old`, `swan-old` | the same by `ca`, expired |
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
-//! | `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
-//! | `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
+//! | `ravelin-listed`, `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
+//! | `ravelin-answered`, `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
 //!
@@ -48,10 +48,10 @@ pub fn keys(word: &str) -> Option<Keys> {
     }))
 }
 
-/// Where a server on the host that judges has the list.
+/// Where a server on the host that asks has the list.
 const LIST: &str = "http://127.0.0.1:8880/ca.crl";
 
-/// Where a responder on the host that judges answers.
+/// Where a responder on the host that asks answers.
 const RESPONDER: &str = "http://127.0.0.1:8881";
 
 /// Writes the certificates below `folder`: all into `pki`, those of each side where swanctl seeks them.
@@ -99,11 +99,9 @@ fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
         let gone = ca.peer(side, &[&id], kind);
         save(&format!("{side}-gone"), &gone)?;
         revoked.push(gone);
-        if side == "swan" {
-            save("swan-listed", &ca.issue(papers::listed_at(papers::subject(side, &[&id]), LIST), kind))?;
-            let answered = papers::answered_at(papers::subject(side, &[&id]), RESPONDER);
-            save("swan-answered", &ca.issue(answered, kind))?;
-        }
+        let named = || papers::subject(side, &[&id]);
+        save(&format!("{side}-listed"), &ca.issue(papers::listed_at(named(), LIST), kind))?;
+        save(&format!("{side}-answered"), &ca.issue(papers::answered_at(named(), RESPONDER), kind))?;
     }
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
         save(name, authority)?;

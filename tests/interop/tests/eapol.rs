@@ -74,13 +74,7 @@ fn a_password_of_wpa_supplicant_is_taken_inside_eap_ttls() -> Result<()> {
     let paper = root.peer("gw", &["gw.example.org"], Kind::P256);
     let certificate = Certificate::parse(&paper.der).map_err(|bad| anyhow!("{bad:?}"))?;
     let spki = certificate.spki().to_vec();
-    let own = Credential {
-        certificates: vec![certificate],
-        key: "gw".into(),
-        spki,
-        sha1: false,
-        restrictions: Default::default(),
-    };
+    let own = Credential { certificates: vec![certificate], key: "gw".into(), spki, ..Credential::default() };
     let crypto = ravelin_crypto_aws_lc::provider();
     let key: Arc<dyn PrivateKey> = crypto
         .signatures

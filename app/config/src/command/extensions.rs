@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique, limits};
+use ravelin_pki::Lookup;
 use ravelin_types::Identity;
 
 use super::Conflict;
 use super::line::{Line, seconds};
-use crate::spec::{CHILDLESS, ExtensionSpec, PPK_IN, TCP_PORT, UNIQUE, childless_word};
+use crate::spec::{CHILDLESS, ExtensionSpec, OCSP, Ocsp, PPK_IN, TCP_PORT, UNIQUE, childless_word};
 use crate::value::address::{Address, address};
-use crate::value::{BadValue, did_you_mean, identity, quantity};
+use crate::value::{BadValue, did_you_mean, identity, quantity, uri};
 
 /// The shortest time for which an authentication is good.
 const MIN_REAUTH: Duration = Duration::from_secs(5);
@@ -96,6 +97,22 @@ pub struct ExtensionArgs {
     /// The peer may be a cluster whose members take over from each other (RFC 6311)
     #[arg(long)]
     cluster: bool,
+    /// Of what an authority's OCSP responder says of a certificate beside the certificate (RFC 4806): reply, say it of ours when
+    /// the peer asks; request, ask the peer; both; never [default: reply, and request where --revocation wants it known]
+    #[arg(long, value_name = "WORD", value_parser = ocsp)]
+    ocsp: Option<Ocsp>,
+    /// Look the peer's certificates up where it says that they lie, by hash and URL (RFC 7296 §3.6): under http://HOST/PATH/, which
+    /// may be given again, or anywhere but on this host and its links. Whoever comes may then have this host ask there before
+    /// it has proven anything
+    #[arg(long, value_name = "WHERE", value_parser = uri::lookup)]
+    hash_and_url: Vec<Lookup>,
+}
+
+fn ocsp(text: &str) -> Result<Ocsp, BadValue> {
+    OCSP.iter().find(|(word, _)| *word == text).map(|(_, ocsp)| *ocsp).ok_or_else(|| {
+        let hint = did_you_mean(text, OCSP.iter().map(|(word, _)| *word));
+        BadValue::new(format!("expected reply, request, both or never{hint}"))
+    })
 }
 
 fn ppk_in(text: &str) -> Result<PpkIn, BadValue> {
@@ -130,6 +147,8 @@ impl ExtensionArgs {
             (self.resumption, "resumption", "session resumption"),
             (self.crash_detection, "crash-detection", "quick crash detection"),
             (self.announce, "announce", "an announcement of authentication methods"),
+            (self.ocsp.is_some(), "ocsp", "an OCSP answer beside a certificate"),
+            (!self.hash_and_url.is_empty(), "hash-and-url", "hash and URL in the place of a certificate"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
         ];
         if let Some((_, flag, what)) = given.into_iter().find(|(given, ..)| *given && version == 1) {
@@ -137,7 +156,7 @@ impl ExtensionArgs {
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, over_time, unique, .. } = self.clone();
         let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
-        let ExtensionArgs { window, cluster, crash_detection, announce, .. } = *self;
+        let ExtensionArgs { window, cluster, crash_detection, announce, ocsp, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -157,6 +176,8 @@ impl ExtensionArgs {
             ppk_in,
             window,
             cluster,
+            ocsp: ocsp.unwrap_or_default(),
+            hash_and_url: uri::lookups(self.hash_and_url.iter().cloned()),
         })
     }
 }
@@ -179,6 +200,8 @@ impl ExtensionSpec {
         line.flag("--cluster", self.cluster);
         line.optional("--window", (self.window > 1).then_some(self.window));
         line.flag("--resumption", self.resumption);
+        line.optional("--ocsp", self.ocsp.word());
+        uri::lookup_words(&self.hash_and_url).iter().for_each(|place| line.value("--hash-and-url", place));
         line.flag("--crash-detection", self.crash_detection);
         line.flag("--announce", self.announce);
         // A key that was loaded has no file.

@@ -136,6 +136,27 @@ fn files_are_called_written_and_read_again() {
 }
 
 #[test]
+fn where_certificates_lie_is_said_of_their_authority_and_of_who_is_looked_up() {
+    let line = "ce x509 -a ca.pem -d 1 --cert-uri-base http://certs/ --bundle-uri-base http://bundles/";
+    let Command::AddCertificate(spec) = good(line).command else { panic!() };
+    assert_eq!(spec.line().to_string(), line);
+    assert!(bad("ce x509 -a ca.pem --cert-uri-base https://certs/").1.contains("is not asked"));
+    assert!(bad("ce x509 -v --cert-uri-base http://certs/").1.contains("--add"));
+    for (flag, words) in [
+        ("--hash-and-url http://certs", "with a slash at its end"),
+        ("--hash-and-url yes", "expected anywhere or"),
+        ("--ocsp maybe", "expected reply, request, both or never"),
+    ] {
+        let (_, why) = bad(&format!("{REMOTE} {flag}"));
+        assert!(why.contains(words), "{flag}: {why}");
+    }
+    let v1 = REMOTE.replace("-z 2", "-z 1");
+    for flag in ["--ocsp both", "--hash-and-url anywhere"] {
+        assert!(bad(&format!("{v1} {flag}")).1.contains("is of IKEv2"), "{flag}");
+    }
+}
+
+#[test]
 fn arbitrary_arguments_never_panic() {
     let pieces = ["ipsec", "policy", "-n", "é", "-e", ",", "--", "-x", "=", "--name=", "-hfile", "\u{0}", "", "-wu"];
     for a in pieces {

@@ -335,6 +335,8 @@ impl X509Spec {
         line.value("-d", self.database);
         line.optional("-k", self.key.as_ref());
         line.optional("--passphrase-file", self.passphrase.as_ref().map(|path| path.display()));
+        line.optional("--cert-uri-base", self.cert_uri_base.as_ref());
+        line.optional("--bundle-uri-base", self.bundle_uri_base.as_ref());
         line
     }
 }

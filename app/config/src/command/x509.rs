@@ -7,6 +7,7 @@ use clap::Args;
 use super::{Command, Conflict};
 use crate::papers::{KeyAt, key_at};
 use crate::spec::X509Spec;
+use crate::value::uri;
 
 /// The flags of `ce x509`.
 #[derive(Clone, Debug, Args)]
@@ -28,6 +29,13 @@ pub struct X509Args {
     /// File with the passphrase of the key, readable by its owner only
     #[arg(long, value_name = "FILE", requires = "add")]
     passphrase_file: Option<PathBuf>,
+    /// Send hash and URL in the place of certificates that the authority in the file issued, to peers that look them up (RFC 7296
+    /// §3.6): the URL is this one with the digits of the certificate's SHA-1 behind it
+    #[arg(long, value_name = "URL", requires = "add", value_parser = uri::http)]
+    cert_uri_base: Option<String>,
+    /// The same of a bundle of such a certificate and those that are sent with it, in the place of all of them
+    #[arg(long, value_name = "URL", requires = "add", value_parser = uri::http)]
+    bundle_uri_base: Option<String>,
     /// List what is there
     #[arg(short = 'v', long)]
     view: bool,
@@ -65,6 +73,8 @@ impl X509Args {
                 database: self.database,
                 key: self.key.clone(),
                 passphrase: self.passphrase_file.clone(),
+                cert_uri_base: self.cert_uri_base.clone(),
+                bundle_uri_base: self.bundle_uri_base.clone(),
             })),
             (None, Some(file), None, false) => Ok(Command::DeleteCertificate(file.clone())),
             (None, None, Some(file), false) => Ok(Command::VerifyCertificate(file.clone())),

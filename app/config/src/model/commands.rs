@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::{Auth, Model, PolicyEntry, RemoteEntry};
 use crate::command::{interface_line, pool_line};
 use crate::papers::Entry;
-use crate::spec::X509Spec;
 
 /// Command lines, and what cannot be said by any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,9 +68,7 @@ impl RemoteEntry {
 }
 
 fn certificate(entry: &Entry) -> String {
-    let (file, database) = (entry.file.clone(), entry.database);
-    let spec = X509Spec { file, database, key: entry.key_at.clone(), passphrase: entry.passphrase_file.clone() };
-    spec.line().to_string()
+    entry.spec.line().to_string()
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl Model {
         fresh.for_each(|name| line('+', "interface", name));
         let papers = |model: &Model| -> Vec<_> {
             let entries = model.database.entries().iter();
-            let entries = entries.map(|entry| (entry.file.display().to_string(), entry.certificates.clone()));
+            let entries = entries.map(|entry| (entry.spec.file.display().to_string(), entry.certificates.clone()));
             let loaded = model.database.loaded().certificates().iter();
             entries.chain(loaded.map(|it| (it.subject().to_string(), vec![it.clone()]))).collect()
         };

@@ -258,8 +258,8 @@ impl RemoteEntry {
         };
         let remote_auth =
             believes.map_or(remote_auth, |believed| RemoteAuth::Signature(Arc::new(model.database.trust_of(believed))));
-        let local_auth = if spec.null.own { LocalAuth::Null } else { local_auth };
-        let remote_auth = if spec.null.peer { RemoteAuth::Null } else { remote_auth };
+        let local_auth = if spec.null.own { LocalAuth::Null } else { model.placed(local_auth, &spec.extensions) };
+        let remote_auth = if spec.null.peer { RemoteAuth::Null } else { model.asked(remote_auth, &spec.extensions) };
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),

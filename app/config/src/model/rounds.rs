@@ -75,10 +75,12 @@ impl RemoteEntry {
                 PeerBy::Eap(eap, _) => self.eap_auth(eap, keys, model).1,
             },
         };
-        let rounds = &self.spec.rounds;
+        let (rounds, extensions) = (&self.spec.rounds, &self.spec.extensions);
+        let placed = |round: OwnRound| OwnRound { auth: model.placed(round.auth, extensions), ..round };
+        let asked = |round: PeerRound| PeerRound { auth: model.asked(round.auth, extensions), ..round };
         Rounds::new(
-            rounds.own.iter().zip(&self.rounds.own).map(own).collect(),
-            rounds.peer.iter().zip(&self.rounds.peer).map(peer).collect(),
+            rounds.own.iter().zip(&self.rounds.own).map(own).map(placed).collect(),
+            rounds.peer.iter().zip(&self.rounds.peer).map(peer).map(asked).collect(),
         )
     }
 }

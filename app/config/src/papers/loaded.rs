@@ -259,7 +259,7 @@ impl Database {
         let credential = |certificates, key: Option<String>, spki: &[u8], whose: &str| {
             let key = key.unwrap_or_else(|| format!("of {whose}"));
             let restrictions = signer.restrictions.clone();
-            Credential { certificates, key, spki: spki.to_vec(), sha1: false, restrictions }
+            Credential { certificates, key, spki: spki.to_vec(), restrictions, ..Credential::default() }
         };
         if let Some(spki) = signer.keys.iter().find(|spki| self.has_key(spki)).or(signer.keys.first()) {
             let own = path::key_id(spki, &PROVIDER).map(|id| hex(&id)).unwrap_or_default();
@@ -283,7 +283,7 @@ impl Database {
     pub(crate) fn own(&self, id: &Identity) -> Option<Credential> {
         let own = self.own_certificate(id)?;
         let (certificates, key) = (self.chain(own), self.key_of(own.spki())?);
-        Some(Credential { certificates, key, spki: own.spki().to_vec(), sha1: false, restrictions: Default::default() })
+        Some(Credential { certificates, key, spki: own.spki().to_vec(), ..Credential::default() })
     }
 
     /// A certificate and the authorities above it that are known, without the one at the top, which the peer has or does not

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique};
+use ravelin_pki::Lookup;
 use ravelin_types::Identity;
 
 use crate::value::address::Address;
@@ -27,6 +28,47 @@ pub const CHILDLESS: [(&str, Childless); 4] = [
 /// The words for the exchange in which a post-quantum pre-shared key is named.
 pub const PPK_IN: &[(&str, PpkIn)] =
     &[("either", PpkIn::Either), ("auth", PpkIn::Auth), ("intermediate", PpkIn::Intermediate)];
+
+/// Who of the two says what the authority says of its certificate, when the other asks (RFC 4806).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ocsp {
+    /// We answer, and ask where it must be known whether a certificate was revoked.
+    #[default]
+    Usual,
+    /// We answer.
+    Reply,
+    /// We ask.
+    Request,
+    /// Both.
+    Both,
+    /// Neither.
+    Never,
+}
+
+/// The words of `--ocsp`, and of strongSwan's `ocsp`.
+pub const OCSP: &[(&str, Ocsp)] =
+    &[("reply", Ocsp::Reply), ("request", Ocsp::Request), ("both", Ocsp::Both), ("never", Ocsp::Never)];
+
+impl Ocsp {
+    /// Whether we answer.
+    pub fn answers(self) -> bool {
+        matches!(self, Ocsp::Usual | Ocsp::Reply | Ocsp::Both)
+    }
+
+    /// Whether we ask; `None`: where it must be known.
+    pub fn asks(self) -> Option<bool> {
+        match self {
+            Ocsp::Usual => None,
+            Ocsp::Request | Ocsp::Both => Some(true),
+            Ocsp::Reply | Ocsp::Never => Some(false),
+        }
+    }
+
+    /// Its word, if there is one.
+    pub fn word(self) -> Option<&'static str> {
+        OCSP.iter().find(|(_, known)| *known == self).map(|(word, _)| *word)
+    }
+}
 
 /// The word for it.
 pub fn childless_word(childless: Childless) -> &'static str {
@@ -70,6 +112,10 @@ pub struct ExtensionSpec {
     pub window: u32,
     /// Whether the peer may be a cluster.
     pub cluster: bool,
+    /// Answers of OCSP responders beside certificates.
+    pub ocsp: Ocsp,
+    /// Where the peer's certificates are looked up.
+    pub hash_and_url: Lookup,
 }
 
 impl ExtensionSpec {

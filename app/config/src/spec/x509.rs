@@ -15,4 +15,8 @@ pub struct X509Spec {
     pub key: Option<KeyAt>,
     /// Where its passphrase is, as written.
     pub passphrase: Option<PathBuf>,
+    /// Under which URL each certificate lies that the authority in the file issued.
+    pub cert_uri_base: Option<String>,
+    /// Under which URL bundles of one and those above it lie.
+    pub bundle_uri_base: Option<String>,
 }

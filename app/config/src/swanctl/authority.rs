@@ -5,6 +5,7 @@ use ravelin_pki::Places;
 use super::reader::{Problems, Reader};
 use super::tree::Named;
 use crate::papers::certificate;
+use crate::value::uri::http;
 
 /// Bytes of a file with a certificate.
 const MAX_FILE: usize = 1024 * 1024;
@@ -19,21 +20,16 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Places> {
         certificate(bytes.expose())
     });
     reader.refuse(&["handle", "slot", "module"], "certificates on tokens are not there; name a file in cacert");
+    let uri = |text: &str| http(text).map_err(|bad| bad.message);
     let crl_uris = reader.list("crl_uris", uri).unwrap_or_default();
     let ocsp_uris = reader.list("ocsp_uris", uri).unwrap_or_default();
-    reader.refuse(&["cert_uri_base"], "certificates are sent themselves, not where they can be fetched");
+    let cert_uri_base = reader.value("cert_uri_base", uri);
+    // Ours: strongSwan makes no bundles.
+    let bundle_uri_base = reader.value("bundle_uri_base", uri);
     if first.is_none() && path.is_none() && reader.problems.0.len() == before {
         reader.wrong("the option `cacert` with the certificate of the authority is missing");
     }
     reader.finish(&[]);
     let authority = first.or(path).filter(|_| problems.0.len() == before)?;
-    Some(Places { authority, crl_uris, ocsp_uris })
-}
-
-/// A place that is asked; what the daemon never asks is an error, rather than a list that never comes.
-fn uri(text: &str) -> Result<String, String> {
-    match text.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("http://") => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is not asked: expected http://HOST/PATH")),
-    }
+    Some(Places { authority, crl_uris, ocsp_uris, cert_uri_base, bundle_uri_base })
 }

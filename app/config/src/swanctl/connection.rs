@@ -286,7 +286,6 @@ fn refuse(reader: &mut Reader<'_>) {
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
     reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
-    reader.only("ocsp", &["request"], "peers are asked for the OCSP answers about themselves, and given none");
     reader.only("mediation", &["no"], "there is no mediation");
     reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
 }

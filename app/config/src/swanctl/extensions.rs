@@ -2,11 +2,12 @@
 
 use ravelin_ike::extensions::{Childless, NoGateway};
 use ravelin_ike::{Tcp, limits};
+use ravelin_pki::Lookup;
 
 use super::reader::{Reader, flag, time};
-use crate::spec::{CHILDLESS, ExtensionSpec, PPK_IN, TCP_PORT, UNIQUE};
+use crate::spec::{CHILDLESS, ExtensionSpec, OCSP, PPK_IN, TCP_PORT, UNIQUE};
 use crate::value::address::{self, Address};
-use crate::value::who;
+use crate::value::{uri, who};
 
 /// `yes`, `no` or those that are followed to.
 fn follow(reader: &mut Reader<'_>) -> Vec<Address> {
@@ -23,6 +24,15 @@ fn follow(reader: &mut Reader<'_>) -> Vec<Address> {
 fn window(text: &str) -> Result<u32, String> {
     let size = text.parse().ok().filter(|size| (1..=limits::WINDOW).contains(size));
     size.ok_or_else(|| format!("expected a number from 1 to {}", limits::WINDOW))
+}
+
+/// `yes`, `no`, or where.
+fn hash_and_url(text: &str) -> Result<Lookup, String> {
+    match flag(text) {
+        Ok(true) => Ok(Lookup::Anywhere),
+        Ok(false) => Ok(Lookup::Never),
+        Err(_) => uri::lookup(text).map_err(|bad| bad.message),
+    }
 }
 
 /// The options of a connection that ask for it.
@@ -57,5 +67,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         cluster: reader.flag("cluster").unwrap_or(false),
         // Ours: strongSwan has one.
         window: reader.value("window", window).unwrap_or(1),
+        ocsp: reader.word("ocsp", OCSP).unwrap_or_default(),
+        // Ours: in strongSwan it is a switch of its whole daemon.
+        hash_and_url: uri::lookups(reader.list("hash_and_url", hash_and_url).unwrap_or_default()),
     }
 }

@@ -13,6 +13,7 @@ pub mod protocol;
 pub mod quantity;
 pub mod restriction;
 pub mod selector;
+pub mod uri;
 pub mod who;
 
 use std::fmt;

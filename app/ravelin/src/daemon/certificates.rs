@@ -22,12 +22,13 @@ impl<P: Plane> Core<P> {
         for entry in self.model.certificates().entries() {
             for (at, certificate) in entry.certificates.iter().enumerate() {
                 let key = entry.key.is_some() && at == 0;
-                let row = Message::new().with("file", entry.file.display()).with("database", entry.database);
+                let row = Message::new().with("file", entry.spec.file.display()).with("database", entry.spec.database);
                 add(describe(row, certificate).with("private-key", if key { "yes" } else { "no" }));
             }
             for crl in &entry.crls {
                 let (updated, next) = crl.updated();
-                let mut row = Message::new().with("file", entry.file.display()).with("database", entry.database);
+                let mut row =
+                    Message::new().with("file", entry.spec.file.display()).with("database", entry.spec.database);
                 row.put("crl-of", crl.issuer());
                 row.put("revoked", crl.len());
                 row.put("not-before", Date(updated));

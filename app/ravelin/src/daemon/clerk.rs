@@ -3,9 +3,10 @@
 //! is told, is with one thread more, which waits for all of them at once, and each token that has a key of ours has its own.
 //!
 //! ```text
-//!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads: Question::answer ─┬► Clerk::answers ─► Core: Input::Done
-//!                                                   ├► tokens: Question::answer ──┤
-//!                                                   └► RADIUS: Client::ask ───────┘
+//!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads ─┬► Question::answer ──────────┬► Clerk::answers ─► Core: Input::Done
+//!                                                   │  ▲        ├► tokens: Question::answer ──┤
+//!                                                   │  └ fetch ◄┘ something is missing        │
+//!                                                   └► RADIUS: Client::ask ───────────────────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,12 +24,13 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Conversation, Memory, Sims, Tools};
 use ravelin_ike::{Answer, Desk, OpId, Question};
-use ravelin_pki::Time;
 use ravelin_pki::auth::World;
+use ravelin_pki::reference::{self, Reference};
+use ravelin_pki::{Crl, Lookup, Time};
 use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
 use ravelin_tls::Maker;
 
-use super::fetch::{Fetcher, Library};
+use super::fetch::{Fetcher, Library, Sought};
 use super::token_threads::{self, TokenThreads};
 
 /// Threads: about as many as processors, since they sign, verify and compute, and never only one, which one long computation
@@ -42,8 +44,6 @@ pub type Asked = (OpId, Question, Arc<Papers>);
 pub struct Clerk {
     to_threads: Sender<Asked>,
     radius: Client<OpId>,
-    tokens: TokenThreads,
-    desk: Threads,
     from_threads: Receiver<(OpId, Answer)>,
     demands: Receiver<Demand>,
     wake: UnixStream,
@@ -51,13 +51,20 @@ pub struct Clerk {
 
 /// What every thread that answers has.
 #[derive(Clone)]
-struct Threads {
+struct Answerer {
     done: Sender<(OpId, Answer)>,
     waker: Arc<UnixStream>,
     crypto: CryptoProvider,
     library: Arc<Library>,
-    fetcher: Arc<Fetcher>,
     sims: Arc<Kept>,
+}
+
+/// What the threads have that everything goes through first.
+#[derive(Clone)]
+struct Front {
+    answerer: Answerer,
+    fetcher: Arc<Fetcher>,
+    tokens: Arc<TokenThreads>,
 }
 
 /// What is known of SIMs, from the start of the daemon on.
@@ -84,11 +91,12 @@ impl Clerk {
         let work = Arc::new(Mutex::new(work));
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
         let waker = Arc::new(waker);
-        let desk = Threads { done: done.clone(), waker: waker.clone(), crypto, library, fetcher, sims: Arc::default() };
+        let answerer = Answerer { done: done.clone(), waker: waker.clone(), crypto, library, sims: Arc::default() };
+        let front = Front { answerer, fetcher, tokens: Arc::default() };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
-            let (work, desk) = (work.clone(), desk.clone());
+            let (work, front) = (work.clone(), front.clone());
             let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-            thread::Builder::new().name("clerk".into()).spawn(move || desk.serve(next))?;
+            thread::Builder::new().name("clerk".into()).spawn(move || front.serve(next))?;
         }
         let (demanded, demands) = channel();
         let radius = Client::start(
@@ -109,7 +117,7 @@ impl Clerk {
                 taken
             },
         )?;
-        Ok(Clerk { to_threads, radius, tokens: TokenThreads::default(), desk, from_threads, demands, wake })
+        Ok(Clerk { to_threads, radius, from_threads, demands, wake })
     }
 
     /// Hands over a question.
@@ -121,14 +129,6 @@ impl Clerk {
             },
             asked => asked,
         };
-        if let Some(token) = token_threads::token(&asked) {
-            let desk = self.desk.clone();
-            let serve = move |questions: Receiver<Asked>| desk.serve(|| questions.recv().ok());
-            if let Err(refused) = self.tokens.ask(token, asked, serve) {
-                self.desk.give(refused);
-            }
-            return;
-        }
         if self.to_threads.send(asked).is_err() {
             tracing::error!("nobody is left to answer questions about certificates");
         }
@@ -176,35 +176,78 @@ impl Clerk {
     }
 }
 
-impl Threads {
-    /// Answers one after another.
+impl Front {
+    /// Sees to one after another.
     fn serve(&self, next: impl Fn() -> Option<Asked>) {
-        let crypto = self.crypto;
         while let Some(asked) = next() {
-            let now = now();
-            let (crls, answers) = ([self.library.lists(), asked.2.crls.clone()].concat(), self.library.answers());
-            let world = World { now, crls: &crls, answers: &answers };
-            let Some((op, question, papers)) = enough(asked, world, crypto, &self.library, &self.fetcher) else {
-                continue;
+            let Some(asked) = self.enough(asked) else { continue };
+            let goes_on = match token_threads::token(&asked) {
+                Some(token) => self.give_to(token, asked),
+                None => self.answerer.answer(asked),
             };
-            let keys = |name: &str| papers.keys.get(name).cloned();
-            let answer = question.answer(Desk {
-                keys: &keys,
-                world,
-                crypto: &crypto,
-                eap: Tools {
-                    random: &|out| SystemRandom.fill(out),
-                    memory: &*self.sims,
-                    tls: &Maker { keys: &keys, world, crypto: &crypto },
-                },
-            });
-            if !self.give((op, answer)) {
+            if !goes_on {
                 return;
             }
         }
     }
 
+    /// Has the token's own thread answer. `false`: nobody takes answers any more.
+    fn give_to(&self, token: String, asked: Asked) -> bool {
+        let answerer = self.answerer.clone();
+        let serve =
+            move |questions: Receiver<Asked>| while questions.recv().is_ok_and(|asked| answerer.answer(asked)) {};
+        match self.tokens.ask(token, asked, serve) {
+            Ok(()) => true,
+            Err(refused) => self.answerer.give(refused),
+        }
+    }
+
+    /// The question, unless it waits from now on for what is to be had elsewhere.
+    fn enough(&self, mut asked: Asked) -> Option<Asked> {
+        let Answerer { library, crypto, .. } = &self.answerer;
+        let time = now();
+        if let Question::Judge { trust, certificates, .. } = &mut asked.1 {
+            let permitted = |reference: &Reference| trust.lookup.permits(&reference.url);
+            let left = reference::fill(certificates, |it| library.shelf.find(it).filter(|_| permitted(it)));
+            let guarded = trust.lookup == Lookup::Anywhere;
+            let sought = left.into_iter().filter(permitted).map(|reference| Sought { reference, guarded });
+            if let Some(next) = sought.into_iter().find(|sought| library.shelf.is_due(sought, time)) {
+                return self.fetcher.look_up(next, asked).err();
+            }
+        }
+        let (crls, answers) = (known(library, &asked.2), library.answers());
+        let world = World { now: time, crls: &crls, answers: &answers };
+        let wanted = match &asked.1 {
+            Question::Judge { trust, certificates, .. } => trust.sources(certificates, world, crypto),
+            Question::Sign { credential, wish, .. } => credential.sources(*wish, world),
+            _ => Vec::new(),
+        };
+        match library.next(&wanted, time) {
+            Some(source) => self.fetcher.fetch(source, asked).err(),
+            None => Some(asked),
+        }
+    }
+}
+
+impl Answerer {
     /// `false`: nobody takes answers any more.
+    fn answer(&self, (op, question, papers): Asked) -> bool {
+        let (crls, answers) = (known(&self.library, &papers), self.library.answers());
+        let (world, crypto) = (World { now: now(), crls: &crls, answers: &answers }, &self.crypto);
+        let keys = |name: &str| papers.keys.get(name).cloned();
+        let answer = question.answer(Desk {
+            keys: &keys,
+            world,
+            crypto,
+            eap: Tools {
+                random: &|out| SystemRandom.fill(out),
+                memory: &*self.sims,
+                tls: &Maker { keys: &keys, world, crypto },
+            },
+        });
+        self.give((op, answer))
+    }
+
     fn give(&self, answer: (OpId, Answer)) -> bool {
         let taken = self.done.send(answer).is_ok();
         // A full pipe wakes as well.
@@ -213,22 +256,9 @@ impl Threads {
     }
 }
 
-/// The question, unless it waits from now on for what is known about revocation elsewhere.
-fn enough(
-    asked: Asked,
-    world: World<'_>,
-    crypto: CryptoProvider,
-    library: &Library,
-    fetcher: &Fetcher,
-) -> Option<Asked> {
-    let wanted = match &asked.1 {
-        Question::Judge { trust, certificates, .. } => trust.sources(certificates, world, &crypto),
-        _ => Vec::new(),
-    };
-    match library.next(&wanted, world.now) {
-        Some(source) => fetcher.fetch(source, asked).err(),
-        None => Some(asked),
-    }
+/// The revocation lists that are known.
+fn known(library: &Library, papers: &Papers) -> Vec<Crl> {
+    [library.lists(), papers.crls.clone()].concat()
 }
 
 /// The time of certificates.

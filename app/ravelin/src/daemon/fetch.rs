@@ -9,21 +9,24 @@
 //! authority that is trusted has signed leads anywhere ([`Trust::sources`](ravelin_pki::auth::Trust::sources)). Lists and
 //! answers are believed by their signatures alone, so HTTP will do.
 
+mod http;
+mod lookups;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_pki::ocsp::{Answer, Enquiry, NONCE};
 use ravelin_pki::{Crl, Source, Time, limits};
 
+use self::http::{MAX_URI, server};
+use self::lookups::Lookups;
+pub use self::lookups::{Shelf, Sought};
 use super::clerk::{Asked, now};
 
-/// How long a server may take in all: a third of what IKE waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds for which a server that failed is not asked for the same again.
 const AGAIN: u64 = 60;
 /// Servers that have a thread.
@@ -32,14 +35,14 @@ const MAX_SERVERS: usize = 32;
 const MAX_WAITING: usize = 64;
 /// Lists, answers and failures that are remembered.
 const MAX_PLACES: usize = 256;
-/// Characters of a place.
-const MAX_URI: usize = 1024;
-/// How often a server may send us elsewhere.
-const REDIRECTS: u32 = 2;
 
 /// What was fetched, and what could not be.
 #[derive(Default)]
-pub struct Library(Mutex<BTreeMap<Place, Entry>>);
+pub struct Library {
+    places: Mutex<BTreeMap<Place, Entry>>,
+    /// Certificates of peers.
+    pub shelf: Shelf,
+}
 
 /// A URI, and the certificate that is asked about there; empty for a list, and for whatever is asked there.
 type Place = (String, Vec<u8>);
@@ -94,7 +97,7 @@ impl Library {
 
     /// Forgets everything, failures too. How much that was.
     pub fn forget(&self) -> usize {
-        std::mem::take(&mut *self.lock()).len()
+        std::mem::take(&mut *self.lock()).len() + self.shelf.forget()
     }
 
     fn put(&self, source: &Source, found: Result<Entry, Trouble>, now: Time) {
@@ -143,7 +146,7 @@ impl Library {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,12 +170,23 @@ pub struct Fetcher {
     back: Sender<Asked>,
     crypto: CryptoProvider,
     servers: Mutex<BTreeMap<String, SyncSender<Errand>>>,
+    lookups: Arc<Lookups>,
 }
 
 impl Fetcher {
     /// Without threads yet. Who was judged comes `back` when there is more to judge by.
     pub fn new(library: Arc<Library>, back: Sender<Asked>, crypto: CryptoProvider) -> Self {
-        Fetcher { library, back, crypto, servers: Mutex::default() }
+        let lookups = Arc::new(Lookups::new(library.clone(), back.clone(), crypto));
+        Fetcher { library, back, crypto, servers: Mutex::default(), lookups }
+    }
+
+    /// Looks a peer's certificate up.
+    ///
+    /// # Errors
+    /// The question, when too many wait already.
+    #[allow(clippy::result_large_err)] // It goes on with what comes back.
+    pub fn look_up(&self, sought: Sought, asked: Asked) -> Result<(), Asked> {
+        self.lookups.begin(sought, asked)
     }
 
     /// Asks at this place.
@@ -218,15 +232,14 @@ fn serve(errands: &Receiver<Errand>, library: &Library, back: &Sender<Asked>, cr
 
 fn obtain(source: &Source, crypto: &CryptoProvider) -> Result<Entry, Trouble> {
     match source {
-        Source::List(uri) => get(uri).map(Entry::List).map_err(|why| Trouble { why, whole: true }),
+        Source::List(uri) => list(uri).map(Entry::List).map_err(|why| Trouble { why, whole: true }),
         Source::Responder(uri, enquiry) => enquire(uri, enquiry, crypto).map(Entry::Answer),
     }
 }
 
 /// The list at a place.
-fn get(uri: &str) -> Result<Crl, String> {
-    let response = agent().get(uri).call().map_err(|error| error.to_string())?;
-    let crl = Crl::parse(&body(response, limits::CRL)?).map_err(|fault| fault.to_string())?;
+fn list(uri: &str) -> Result<Crl, String> {
+    let crl = Crl::parse(&http::get(uri, limits::CRL)?).map_err(|fault| fault.to_string())?;
     if crl.is_current(now()) { Ok(crl) } else { Err("the list there is out of date".into()) }
 }
 
@@ -236,37 +249,12 @@ fn enquire(uri: &str, enquiry: &Enquiry, crypto: &CryptoProvider) -> Result<Answ
     SystemRandom.fill(&mut nonce);
     let posted = || {
         let request = enquiry.request(&nonce).ok_or("the request cannot be encoded")?;
-        let response = agent().post(uri).content_type("application/ocsp-request").send(&request[..]);
-        body(response.map_err(|error| error.to_string())?, limits::OCSP)
+        http::post(uri, "application/ocsp-request", &request, limits::OCSP)
     };
     let der = posted().map_err(|why| Trouble { why, whole: true })?;
     let refused =
         |failure: ravelin_pki::ocsp::Failure| Trouble { why: failure.to_string(), whole: failure.is_of_responder() };
     enquiry.answer(&der, Some(&nonce), now(), crypto).map_err(refused)
-}
-
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .max_redirects(REDIRECTS)
-        .proxy(None)
-        .user_agent("ravelin")
-        .build();
-    ureq::Agent::new_with_config(config)
-}
-
-fn body(mut response: ureq::http::Response<ureq::Body>, limit: usize) -> Result<Vec<u8>, String> {
-    let body = response.body_mut().with_config().limit(limit as u64);
-    body.read_to_vec().map_err(|error| error.to_string())
-}
-
-/// Host and port of a place that HTTP reaches.
-fn server(uri: &str) -> Option<&str> {
-    let scheme = uri.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"))?;
-    let rest = &uri[scheme.len()..];
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // Names and passwords are of no use there, and a way to mislead whoever reads the log.
-    Some(&rest[..end]).filter(|name| !name.is_empty() && !name.contains('@'))
 }
 
 #[cfg(test)]

@@ -51,13 +51,8 @@ pub fn with_certificates(mut config: Config, end: usize) -> Config {
     let remote = &mut config.remotes[0];
     remote.local_id = Identity::Fqdn(NAMES[end].into());
     remote.remote_id = Identity::Fqdn(NAMES[1 - end].into());
-    remote.local_auth = LocalAuth::Signature(Arc::new(Credential {
-        certificates: vec![own],
-        key,
-        spki,
-        sha1: false,
-        restrictions: Default::default(),
-    }));
+    remote.local_auth =
+        LocalAuth::Signature(Arc::new(Credential { certificates: vec![own], key, spki, ..Credential::default() }));
     remote.remote_auth =
         RemoteAuth::Signature(Arc::new(Trust { anchors: [PAPERS.root.clone()].into(), ..Trust::default() }));
     config

@@ -17,10 +17,11 @@ use alloc::vec::Vec;
 use ravelin_crypto::ikev2::SignedOctets;
 use ravelin_crypto::{CryptoProvider, PrfAlg};
 use ravelin_eap::Client;
+use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
-use ravelin_pki::auth::{Credential, Trust};
+use ravelin_pki::auth::{Credential, Proof, Trust};
 use ravelin_types::Secret;
-use ravelin_wire::ike::v2::{Auth, AuthMethod, Id, Payload};
+use ravelin_wire::ike::v2::{Auth, AuthMethod, Cert, CertEncoding, Id, Payload};
 
 pub use self::eap::EapServer;
 #[cfg(feature = "ikev2")]
@@ -49,14 +50,6 @@ impl LocalAuth {
             LocalAuth::Psk(secret) => !secret.is_empty(),
             LocalAuth::Signature(_) | LocalAuth::Null => true,
             LocalAuth::Eap(client) => !client.methods.is_empty(),
-        }
-    }
-
-    /// `[CERT, ...]`
-    pub(crate) fn certificates(&self) -> Vec<Payload> {
-        match self {
-            LocalAuth::Psk(_) | LocalAuth::Eap(_) | LocalAuth::Null => Vec::new(),
-            LocalAuth::Signature(credential) => signature::certificates(credential),
         }
     }
 }
@@ -128,6 +121,39 @@ pub(crate) struct Claim<'a> {
 /// AUTH does not prove what it should.
 pub(crate) struct Unproven;
 
+/// What a peer said of the proof that it wants of us.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// What it lets us prove ourselves with.
+    pub(crate) accepts: &'a Accepts,
+    /// What it wants beside AUTH.
+    pub(crate) wish: Wish,
+}
+
+/// What we prove who we are with.
+pub(crate) struct Proven {
+    /// `[CERT, ...]`
+    pub(crate) certificates: Vec<Payload>,
+    /// Nothing where EAP comes first.
+    pub(crate) auth: Option<Payload>,
+}
+
+impl Proven {
+    /// Without certificates.
+    pub(crate) fn by(auth: Option<Payload>) -> Self {
+        Proven { certificates: Vec::new(), auth }
+    }
+
+    /// By a signature.
+    pub(crate) fn signed(proof: Proof, certificates: Vec<(u8, Vec<u8>)>) -> Self {
+        let cert = |(encoding, data)| Payload::Cert(Cert { encoding: CertEncoding(encoding), data });
+        Proven {
+            certificates: certificates.into_iter().map(cert).collect(),
+            auth: Some(Payload::Auth(Auth { method: AuthMethod(proof.method), data: proof.data })),
+        }
+    }
+}
+
 /// What is there at once, or has to be asked for.
 pub(crate) enum Now<T> {
     /// Here it is.
@@ -137,16 +163,17 @@ pub(crate) enum Now<T> {
 }
 
 impl Claim<'_> {
-    /// AUTH, as we make it for this peer, or nothing where EAP comes first.
-    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, peer: &Accepts) -> Now<Option<Payload>> {
-        match auth {
-            LocalAuth::Psk(secret) => Now::Known(Some(self.prove_shared(prf, secret))),
+    /// AUTH, as we make it.
+    pub(crate) fn prove(&self, prf: &dyn PrfAlg, auth: &LocalAuth, asked: Asked<'_>) -> Now<Proven> {
+        let auth = match auth {
+            LocalAuth::Psk(secret) => Some(self.prove_shared(prf, secret)),
             LocalAuth::Signature(credential) => {
-                Now::Ask(signature::prove(credential, peer, self.octets(prf).parts().concat()))
+                return Now::Ask(signature::prove(credential, asked, self.octets(prf).parts().concat()));
             }
-            LocalAuth::Eap(_) => Now::Known(None),
-            LocalAuth::Null => Now::Known(Some(Payload::Auth(null::prove(&self.octets(prf), prf, self.sk_p)))),
-        }
+            LocalAuth::Eap(_) => None,
+            LocalAuth::Null => Some(Payload::Auth(null::prove(&self.octets(prf), prf, self.sk_p))),
+        };
+        Now::Known(Proven::by(auth))
     }
 
     /// AUTH with a secret that both sides have: a pre-shared key, or what an EAP method made.

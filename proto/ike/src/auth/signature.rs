@@ -5,16 +5,17 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Credential, Proof, Trust};
+use ravelin_pki::reference;
 use ravelin_types::Identity;
-use ravelin_wire::ike::v2::{Auth, Cert, CertEncoding, CertReq, Payload};
+use ravelin_wire::ike::v2::{Auth, CertEncoding, CertReq, Payload};
 
+use super::Asked;
 use crate::question::Question;
 
 /// What to ask for our AUTH.
-pub(super) fn prove(credential: &Arc<Credential>, peer: &Accepts, octets: Vec<u8>) -> Question {
-    Question::Sign { credential: credential.clone(), peer: peer.clone(), octets }
+pub(super) fn prove(credential: &Arc<Credential>, asked: Asked<'_>, octets: Vec<u8>) -> Question {
+    Question::Sign { credential: credential.clone(), peer: asked.accepts.clone(), wish: asked.wish, octets }
 }
 
 /// What to ask about the peer's.
@@ -32,16 +33,10 @@ pub(super) fn judge(
     Question::Judge {
         trust: trust.clone(),
         identity: identity.clone(),
-        certificates: certificates.collect(),
+        certificates: reference::bounded(certificates),
         proof: Proof { method: auth.method.0, data: auth.data.clone() },
         octets,
     }
-}
-
-/// `CERT, CERT, ...`
-pub(super) fn certificates(credential: &Credential) -> Vec<Payload> {
-    let payloads = credential.payloads().into_iter();
-    payloads.map(|(encoding, data)| Payload::Cert(Cert { encoding: CertEncoding(encoding), data })).collect()
 }
 
 /// `CERTREQ, CERTREQ, ...`

@@ -81,17 +81,21 @@ pub struct Host {
 pub struct Papers {
     pub keys: BTreeMap<String, Arc<dyn PrivateKey>>,
     pub crls: Vec<Crl>,
+    pub answers: Vec<ravelin_pki::ocsp::Answer>,
     /// The time of certificates; that of the host stands still at a second of its own.
     pub year: Option<u64>,
 }
 
 impl Papers {
+    pub fn now(&self) -> Time {
+        Time((self.year.unwrap_or(2026) - 1970) * 31_556_952)
+    }
+
     pub fn answer(&self, question: Question) -> Answer {
-        let year = self.year.unwrap_or(2026);
-        let now = Time((year - 1970) * 31_556_952);
+        let now = self.now();
         let crypto = provider();
         let keys = |name: &str| self.keys.get(name).cloned();
-        let world = World { now, crls: &self.crls, answers: &[] };
+        let world = World { now, crls: &self.crls, answers: &self.answers };
         let tls = Maker { keys: &keys, world, crypto: &crypto };
         // A key exchange may draw again.
         let random = Mutex::new(SeededRandom::new(3));

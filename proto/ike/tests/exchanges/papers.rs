@@ -18,13 +18,7 @@ pub fn certificate(der: &[u8]) -> Certificate {
 pub fn credential(paper: &Paper, more: &[&[u8]]) -> Arc<Credential> {
     let own = certificate(&paper.der);
     let certificates = std::iter::once(own.clone()).chain(more.iter().map(|der| certificate(der))).collect();
-    Arc::new(Credential {
-        certificates,
-        key: "key".into(),
-        spki: own.spki().to_vec(),
-        sha1: false,
-        restrictions: Default::default(),
-    })
+    Arc::new(Credential { certificates, key: "key".into(), spki: own.spki().to_vec(), ..Credential::default() })
 }
 
 pub fn trust(anchors: &[&[u8]]) -> Trust {

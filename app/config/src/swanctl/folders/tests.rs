@@ -160,6 +160,14 @@ fn the_folders_of_the_old_files_are_read_too() {
     assert_eq!(trust.places[0].authority.der(), &root.der[..]);
     assert_eq!(trust.places[0].crl_uris, ["http://lab/ca.crl", "http://lab/more.crl"]);
     assert_eq!(trust.places[0].ocsp_uris, ["http://lab:8080"]);
+    with("certuribase=http://lab/certs/");
+    let LocalAuth::Signature(credential) = &remote(&folder.load("ipsec.conf").unwrap(), "gw").local_auth.clone() else {
+        panic!()
+    };
+    let reference = ravelin_pki::Reference::parse(credential.hosted[0].0, &credential.hosted[0].1).unwrap();
+    assert!(credential.hosted[0].0 == 12 && reference.url.starts_with("http://lab/certs/"), "{reference:?}");
+    with("certuribase=https://lab/certs/");
+    assert!(folder.load("ipsec.conf").err().unwrap().contains("`https://lab/certs/` is not asked"));
     with("crluri=ldap://lab/ca");
     let error = folder.load("ipsec.conf").err().unwrap();
     assert!(error.contains("ipsec.conf:3:") && error.contains("`ldap://lab/ca` is not asked"), "{error}");

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ravelin_ike::{OpId, Question};
 use ravelin_pki::announce::Accepts;
@@ -14,6 +14,7 @@ use ravelin_types::Identity;
 
 use super::super::clerk::Clerk;
 use super::super::crypto::ike_provider;
+use super::http::PATIENCE;
 use super::*;
 
 mod responder;
@@ -39,14 +40,7 @@ fn ok(body: &[u8]) -> Vec<u8> {
 }
 
 fn errand(number: u64) -> Asked {
-    let credential = ravelin_pki::auth::Credential {
-        certificates: Vec::new(),
-        key: String::new(),
-        spki: Vec::new(),
-        sha1: false,
-        restrictions: Default::default(),
-    };
-    (OpId(number), Question::SignHash { credential: Arc::new(credential), hash: Vec::new() }, Arc::default())
+    (OpId(number), Question::SignHash { credential: Arc::default(), hash: Vec::new() }, Arc::default())
 }
 
 #[test]
@@ -93,7 +87,7 @@ fn what_makes_no_list_is_a_failure_and_is_not_asked_for_at_once() {
         (Vec::new(), ""),
     ] {
         let (uri, _requests) = server_with(answer);
-        let said = get(&uri).expect_err("no list");
+        let said = list(&uri).expect_err("no list");
         assert!(said.contains(why), "{said:?} has no {why:?}");
         let library = Library::default();
         let list = Source::List(uri);
@@ -169,13 +163,7 @@ const NAME: &str = "peer.example.org";
 fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
     let key = ike_provider().signatures.expect("signatures").private_key(&paper.pkcs8).expect("a key");
     let own = Certificate::parse(&paper.der).expect("a certificate");
-    let credential = Credential {
-        spki: own.spki().to_vec(),
-        certificates: vec![own],
-        key: String::new(),
-        sha1: false,
-        restrictions: Default::default(),
-    };
+    let credential = Credential { spki: own.spki().to_vec(), certificates: vec![own], ..Credential::default() };
     let proof =
         credential.prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets").expect("a signature");
     let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
@@ -183,7 +171,7 @@ fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
     Question::Judge {
         trust: Arc::new(trust),
         identity: Identity::Fqdn(NAME.into()),
-        certificates: credential.payloads(),
+        certificates: vec![(4, paper.der.clone())],
         proof,
         octets: b"octets".to_vec(),
     }

@@ -130,6 +130,9 @@ impl<P: Plane> Core<P> {
             let mut shown = Message::new().with("cacert", places.authority.subject());
             shown.put_list("crl_uris", &places.crl_uris);
             shown.put_list("ocsp_uris", &places.ocsp_uris);
+            if let Some(base) = &places.cert_uri_base {
+                shown.put("cert_uri_base", base);
+            }
             let mut event = Message::new();
             event.put_section(name, shown);
             event

@@ -206,11 +206,11 @@ pub(super) fn answered(
                 None => Some(sa),
             };
         }
-        Answer::Signed(proof) if !judging => {
+        Answer::Signed(proof, _) if !judging => {
             return send(opening, ends, turn, keyed, Payload::Sig(Opaque(proof.data)), core);
         }
         Answer::Refused(why) => why,
-        Answer::Proven | Answer::Signed(_) | Answer::Conversed(_) | Answer::Exchanged(_) | Answer::Solved(_) => {
+        Answer::Proven | Answer::Signed(..) | Answer::Conversed(_) | Answer::Exchanged(_) | Answer::Solved(_) => {
             "the answer is to another question".into()
         }
     };

@@ -1,6 +1,7 @@
 //! Extensions carried by notifies or payloads of their own, one file each.
 
 pub(crate) mod auth_methods;
+pub(crate) mod certificate_wish;
 pub(crate) mod childless;
 pub(crate) mod configuration;
 pub(crate) mod cookie;

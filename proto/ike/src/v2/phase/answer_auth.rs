@@ -23,7 +23,7 @@ use super::answer_eap;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
 use super::established::{Established, Origin};
-use crate::auth::Now;
+use crate::auth::{Now, Proven};
 use crate::child::{Agreement, ChildSa};
 use crate::children::Children;
 use crate::config::Remote;
@@ -42,8 +42,8 @@ use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
-    childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth, ppk,
-    resumption, window_size,
+    certificate_wish, childless, configuration, crash_detection, initial_contact, message_id_sync, mobike,
+    multiple_auth, ppk, resumption, window_size,
 };
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -65,9 +65,8 @@ pub(crate) struct Request {
 
 impl Request {
     /// `IDr, [CERT, ...], [AUTH]`
-    pub(super) fn head(&self, auth: Option<Payload>) -> Vec<Payload> {
-        let certificates = self.remote.local_auth.certificates();
-        [Payload::IdR(self.id.clone())].into_iter().chain(certificates).chain(auth).collect()
+    pub(super) fn head(&self, proven: Proven) -> Vec<Payload> {
+        [Payload::IdR(self.id.clone())].into_iter().chain(proven.certificates).chain(proven.auth).collect()
     }
 }
 
@@ -123,6 +122,9 @@ impl InitAnswered {
                 Err(error) => self.refuse(ends, &error, datagram.way(), core),
             };
         }
+        if let Ok(payloads) = &payloads {
+            self.init.wish = certificate_wish::read(payloads);
+        }
         let judged = payloads.and_then(|payloads| match &self.init.resumed {
             Some(session) => self.authenticate_resumed(session, payloads, datagram.way(), core),
             None => self.authenticate(payloads, datagram.way()),
@@ -148,9 +150,9 @@ impl InitAnswered {
             let head = vec![Payload::IdR(request.id.clone()), claim.prove_resumed(self.init.algs.prf)];
             return self.establish(ends, request, head, core);
         }
-        match claim.prove(self.init.algs.prf, &request.remote.local_auth, &self.init.accepts) {
-            Now::Known(auth) => {
-                let head = request.head(auth);
+        match claim.prove(self.init.algs.prf, &request.remote.local_auth, self.init.asked()) {
+            Now::Known(proven) => {
+                let head = request.head(proven);
                 self.establish(ends, request, head, core)
             }
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignResponse(self, request), core)),

@@ -16,6 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
+use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
@@ -46,7 +47,9 @@ use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
-use crate::v2::feature::{auth_methods, childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes};
+use crate::v2::feature::{
+    auth_methods, certificate_wish, childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes,
+};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
 
@@ -361,6 +364,7 @@ fn build(
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
         answer.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
+        answer.extend(certificate_wish::lookup(candidates.iter().map(|remote| &**remote)));
     }
     let list = auth_methods::notify(candidates.iter().map(|remote| &**remote), &core.crypto);
     let list_due = put_list(list, &mut answer, intermediate::supported(payloads))?;
@@ -376,6 +380,8 @@ fn build(
         response,
         accepts: Accepts { hashes, methods: None },
         list_due,
+        // It says so in IKE_AUTH.
+        wish: Wish::default(),
         resumed: None,
         additional: agreed.additional.clone(),
         done: 0,

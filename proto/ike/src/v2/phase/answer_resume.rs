@@ -14,6 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
+use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_types::{IkeSpi, Way};
 use ravelin_wire::ike::header::ExchangeType;
@@ -73,6 +74,7 @@ pub(super) fn build(
         response,
         accepts: Accepts::default(),
         list_due: false,
+        wish: Wish::default(),
         resumed: Some(Box::new(session)),
         additional: Vec::new(),
         done: 0,

@@ -22,7 +22,7 @@ use super::answer_auth::Request;
 use super::answer_eap::EapAnswered;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
-use crate::auth::{Now, RemoteAuth};
+use crate::auth::{Now, Proven, RemoteAuth};
 use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
@@ -127,8 +127,8 @@ impl EapAnswered {
         self.request.id = Id::new(self.request.remote.local_id.clone());
         let init = &self.phase.init;
         let claim = init.responder(&self.request.id);
-        match claim.prove(init.algs.prf, &self.request.remote.local_auth, &init.accepts) {
-            Now::Known(auth) => self.prove(ends, auth, reply, core),
+        match claim.prove(init.algs.prf, &self.request.remote.local_auth, init.asked()) {
+            Now::Known(proven) => self.prove(ends, proven, reply, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignReply(self, reply), core)),
         }
     }
@@ -137,11 +137,11 @@ impl EapAnswered {
     pub(crate) fn prove(
         mut self: Box<Self>,
         ends: Ends,
-        auth: Option<Payload>,
+        proven: Proven,
         reply: Reply,
         core: &mut Core,
     ) -> Option<IkeSa> {
-        let mut head = self.request.head(auth);
+        let mut head = self.request.head(proven);
         head.extend(multiple_auth::announce(&self.request.remote));
         self.owes = !self.request.remote.rounds.own.is_empty();
         if self.owes {

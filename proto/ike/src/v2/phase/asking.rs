@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::Instant;
 use ravelin_types::proposal::IkeSuite;
-use ravelin_wire::ike::v2::{Auth, AuthMethod, EapCode, Payload};
+use ravelin_wire::ike::v2::EapCode;
 
 use super::Phase;
 use super::answer_auth::Request;
@@ -22,6 +22,7 @@ use super::answer_eap::EapAnswered;
 use super::answer_init::InitAnswered;
 use super::answer_round::Reply;
 use super::auth::{AuthRequested, Unsigned};
+use crate::auth::Proven;
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{Ends, IkeSa};
@@ -43,7 +44,7 @@ pub(crate) enum Step {
     /// Our AUTH as initiator.
     SignRequest(Box<Unsigned>),
     /// The puzzle of the responder, before the request with this AUTH.
-    Solve(Box<Unsigned>, Option<Payload>),
+    Solve(Box<Unsigned>, Proven),
     /// The responder's.
     JudgeResponse(Box<AuthRequested>, Payloads),
     /// The initiator's.
@@ -76,9 +77,11 @@ impl Asking {
             return Some(Phase::Asking(self).with(ends));
         }
         match (self.step, answer) {
-            (Step::SignRequest(unsigned), Answer::Signed(proof)) => unsigned.proven(ends, Some(auth(proof)), core),
+            (Step::SignRequest(unsigned), Answer::Signed(proof, certificates)) => {
+                unsigned.proven(ends, Proven::signed(proof, certificates), core)
+            }
             (Step::SignRequest(unsigned), other) => unsigned.unsigned(&ends, words(other), core),
-            (Step::Solve(unsigned, auth), Answer::Solved(solution)) => unsigned.solved(ends, auth, solution, core),
+            (Step::Solve(unsigned, proven), Answer::Solved(solution)) => unsigned.solved(ends, proven, solution, core),
             (Step::Solve(unsigned, _), other) => unsigned.unsigned(&ends, words(other), core),
             (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
             (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),
@@ -87,8 +90,8 @@ impl Asking {
                 let error = Error::unproven(words(other), &request.remote.name);
                 phase.refuse(ends, &error, request.at, core)
             }
-            (Step::SignResponse(phase, request), Answer::Signed(proof)) => {
-                let head = request.head(Some(auth(proof)));
+            (Step::SignResponse(phase, request), Answer::Signed(proof, certificates)) => {
+                let head = request.head(Proven::signed(proof, certificates));
                 phase.establish(ends, request, head, core)
             }
             (Step::SignResponse(phase, request), other) => {
@@ -102,11 +105,15 @@ impl Asking {
                 let error = Error::unproven(words(other), &phase.request.remote.name);
                 phase.refuse(ends, &error, None, core)
             }
-            (Step::SignReply(phase, reply), Answer::Signed(proof)) => phase.prove(ends, Some(auth(proof)), reply, core),
+            (Step::SignReply(phase, reply), Answer::Signed(proof, certificates)) => {
+                phase.prove(ends, Proven::signed(proof, certificates), reply, core)
+            }
             (Step::ServerTurn(phase) | Step::SignReply(phase, _), other) => {
                 phase.refuse(ends, &Error::credential(words(other)), None, core)
             }
-            (Step::SignRound(phase), Answer::Signed(proof)) => phase.prove_round(ends, Some(auth(proof)), core),
+            (Step::SignRound(phase), Answer::Signed(proof, certificates)) => {
+                phase.prove_round(ends, Proven::signed(proof, certificates), core)
+            }
             (Step::SignRound(phase), other) => phase.refuse(&ends, &Error::credential(words(other)), true, core),
         }
     }
@@ -196,15 +203,11 @@ impl Asking {
     }
 }
 
-fn auth(proof: ravelin_pki::auth::Proof) -> Payload {
-    Payload::Auth(Auth { method: AuthMethod(proof.method), data: proof.data })
-}
-
 /// Why not; an answer to another question says nothing.
 fn words(answer: Answer) -> alloc::string::String {
     match answer {
         Answer::Refused(why) => why,
-        Answer::Signed(_) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) | Answer::Solved(_) => {
+        Answer::Signed(..) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) | Answer::Solved(_) => {
             "the answer is to another question".into()
         }
     }

@@ -27,7 +27,7 @@ use super::asking::{self, Step};
 use super::eap::{self, Turn};
 use super::established::{Established, Origin};
 use super::init_exchange::InitExchange;
-use crate::auth::{LocalAuth, Now, RemoteAuth};
+use crate::auth::{LocalAuth, Now, Proven, RemoteAuth};
 use crate::child::offer::ChildOffer;
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
@@ -48,8 +48,8 @@ use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{
-    auth_methods, childless, configuration, crash_detection, initial_contact, message_id_sync, mobike, multiple_auth,
-    ppk, window_size,
+    auth_methods, certificate_wish, childless, configuration, crash_detection, initial_contact, message_id_sync,
+    mobike, multiple_auth, ppk, window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -167,13 +167,13 @@ impl Unsigned {
         let mut claim = self.init.initiator(&id);
         if self.init.resumed.is_some() {
             let auth = claim.prove_resumed(self.init.algs.prf);
-            return self.send(ends, Some(auth), core);
+            return self.send(ends, Proven::by(Some(auth)), core);
         }
         if let Some(plain) = self.plain_first() {
             claim.sk_p = &plain.sk_pi;
         }
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, &self.init.accepts) {
-            Now::Known(auth) => self.proven(ends, auth, core),
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked()) {
+            Now::Known(proven) => self.proven(ends, proven, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRequest(Box::new(self)), core)),
         }
     }
@@ -185,29 +185,31 @@ impl Unsigned {
     }
 
     /// AUTH, as it was asked for.
-    pub(crate) fn proven(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
-        match &auth {
+    pub(crate) fn proven(mut self, ends: Ends, proven: Proven, core: &mut Core) -> Option<IkeSa> {
+        match &proven.auth {
             Some(Payload::Auth(plain)) if self.plain_first().is_some() => {
                 self.without = Some(plain.data.clone());
                 self.prove(ends, core)
             }
-            _ => self.send(ends, auth, core),
+            _ => self.send(ends, proven, core),
         }
     }
 
     /// Sends the request with this AUTH, once the puzzle of the responder is solved.
-    pub(super) fn send(mut self, ends: Ends, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn send(mut self, ends: Ends, proven: Proven, core: &mut Core) -> Option<IkeSa> {
         if let Some(puzzle) = self.init.puzzle.take() {
-            return self.solve(ends, puzzle, auth, core);
+            return self.solve(ends, puzzle, proven, core);
         }
+        let Proven { certificates, auth } = proven;
         let policy = policy(self.offer.as_ref());
         let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
         payloads.push(Payload::IdI(self.id()));
         let Unsigned { remote, wants, mut init, offer, ppk, without, solution } = self;
         payloads.extend(initial_contact::notify(&remote, core));
         if init.resumed.is_none() {
-            payloads.extend(remote.local_auth.certificates());
+            payloads.extend(certificates);
             payloads.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
+            payloads.extend(certificate_wish::lookup(core::iter::once(&*remote)));
             payloads.extend(eap::only(&remote));
             payloads.extend(auth_methods::notify(core::iter::once(&*remote), &core.crypto));
         }

@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces};
+use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_types::Secret;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::v2::Id;
 
-use crate::auth::Claim;
+use crate::auth::{Asked, Claim};
 use crate::puzzle::Puzzle;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::ppk::Ppking;
@@ -33,6 +34,8 @@ pub(crate) struct InitExchange {
     pub(crate) accepts: Accepts,
     /// Whether the responder's list of that comes in IKE_INTERMEDIATE, and has not come yet (RFC 9593 §3.1).
     pub(crate) list_due: bool,
+    /// What it wants beside our signature.
+    pub(crate) wish: Wish,
     /// What is resumed (RFC 5723).
     pub(crate) resumed: Option<Box<Session>>,
     /// The additional key exchange methods that were agreed on, and how many are done.
@@ -91,6 +94,11 @@ impl InitExchange {
             id,
             int_auth: self.intermediate_octets(),
         }
+    }
+
+    /// What the peer said of our proof.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked { accepts: &self.accepts, wish: self.wish }
     }
 
     /// Mixes a post-quantum pre-shared key into the keys.

@@ -17,7 +17,7 @@ use ravelin_wire::ike::v2::{Id, NotifyType, Payload};
 use super::asking::{self, Step};
 use super::auth::AuthRequested;
 use super::eap::Turn;
-use crate::auth::{LocalAuth, Now};
+use crate::auth::{LocalAuth, Now, Proven};
 use crate::context::Core;
 use crate::error::Error;
 use crate::ike_sa::{Ends, IkeSa};
@@ -84,22 +84,17 @@ impl AuthRequested {
             return self.say(ends, &[Payload::IdI(own)], core);
         }
         let claim = self.init.initiator(&own);
-        match claim.prove(self.init.algs.prf, &self.remote.local_auth, &self.init.accepts) {
-            Now::Known(auth) => self.prove_round(ends, auth, core),
+        match claim.prove(self.init.algs.prf, &self.remote.local_auth, self.init.asked()) {
+            Now::Known(proven) => self.prove_round(ends, proven, core),
             Now::Ask(question) => Some(asking::ask(ends, question, Step::SignRound(self), core)),
         }
     }
 
     /// `HDR, SK {IDi, [CERT], AUTH, [N(ANOTHER_AUTH_FOLLOWS)]}`
-    pub(crate) fn prove_round(
-        mut self: Box<Self>,
-        ends: Ends,
-        auth: Option<Payload>,
-        core: &mut Core,
-    ) -> Option<IkeSa> {
+    pub(crate) fn prove_round(mut self: Box<Self>, ends: Ends, proven: Proven, core: &mut Core) -> Option<IkeSa> {
         let mut request = vec![Payload::IdI(Id::new(self.remote.local_id.clone()))];
-        request.extend(self.remote.local_auth.certificates());
-        request.extend(auth);
+        request.extend(proven.certificates);
+        request.extend(proven.auth);
         request.extend(multiple_auth::announce(&self.remote));
         self.turn = Turn::Whole;
         self.say(ends, &request, core)

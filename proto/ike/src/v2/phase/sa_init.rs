@@ -49,7 +49,9 @@ use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{Held, Tickets};
-use crate::v2::feature::{childless, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect, signature_hashes};
+use crate::v2::feature::{
+    certificate_wish, childless, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect, signature_hashes,
+};
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
 use crate::v2::rules;
@@ -559,6 +561,7 @@ impl InitRequested {
             response: datagram.data.to_vec(),
             accepts,
             list_due,
+            wish: certificate_wish::read(payloads),
             resumed: match &self.source {
                 Source::Exchange { .. } => None,
                 Source::Ticket(held) => Some(Box::new(held.session.clone())),

@@ -9,11 +9,12 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use ravelin_types::Instant;
-use ravelin_wire::ike::v2::{Payload, PuzzleSolution};
+use ravelin_wire::ike::v2::PuzzleSolution;
 
 use super::asking::{self, Step};
 use super::auth::Unsigned;
 use super::sa_init::InitRequested;
+use crate::auth::Proven;
 use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
@@ -91,24 +92,24 @@ impl InitRequested {
 
 impl Unsigned {
     /// Has the puzzle of the responder solved, before the request with this AUTH. Without that there will be no answer.
-    pub(super) fn solve(self, ends: Ends, puzzle: Puzzle, auth: Option<Payload>, core: &mut Core) -> Option<IkeSa> {
+    pub(super) fn solve(self, ends: Ends, puzzle: Puzzle, proven: Proven, core: &mut Core) -> Option<IkeSa> {
         if puzzle.bits > limits::PUZZLE_BITS {
             self.abandon(core);
             core.failed(too_hard(&puzzle).failure(ends.place(&self.remote.name, "IKE_AUTH", None)));
             return None;
         }
-        Some(asking::ask(ends, Question::Solve(puzzle), Step::Solve(Box::new(self), auth), core))
+        Some(asking::ask(ends, Question::Solve(puzzle), Step::Solve(Box::new(self), proven), core))
     }
 
     /// Somebody did.
     pub(crate) fn solved(
         mut self,
         ends: Ends,
-        auth: Option<Payload>,
+        proven: Proven,
         solution: PuzzleSolution,
         core: &mut Core,
     ) -> Option<IkeSa> {
         self.solution = Some(solution);
-        self.send(ends, auth, core)
+        self.send(ends, proven, core)
     }
 }

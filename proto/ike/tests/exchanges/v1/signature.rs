@@ -148,9 +148,9 @@ fn signatures_that_are_none_are_refused() {
             let (op, question) = lab.a.asked.pop_front().unwrap();
             let Question::SignHash { hash, .. } = &question else { panic!("{question:?}") };
             let hash = hash.clone();
-            let Answer::Signed(Proof { method, mut data }) = lab.a.papers.answer(question) else { panic!() };
+            let Answer::Signed(Proof { method, mut data }, _) = lab.a.papers.answer(question) else { panic!() };
             bend(&hash, &mut data);
-            lab.a.input(Input::Done(op, Answer::Signed(Proof { method, data }).into()));
+            lab.a.input(Input::Done(op, Answer::Signed(Proof { method, data }, Vec::new()).into()));
             lab.settle();
             lab.b.endpoint.ike_sas().iter().any(|sa| sa.state == "ESTABLISHED")
         };

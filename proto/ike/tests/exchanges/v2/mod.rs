@@ -3,6 +3,7 @@
 mod addresses;
 mod algorithms;
 mod auth_methods;
+mod certificate_wish;
 mod childless;
 mod cluster;
 mod collisions;

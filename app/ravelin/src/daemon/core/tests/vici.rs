@@ -316,7 +316,7 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
     };
     let answer = bench.answer("load-authority", authority("crl_uris = https://lab/ca.crl\n", &root.der));
     assert!(answer.text("errmsg").unwrap().contains("`https://lab/ca.crl` is not asked"), "{answer:?}");
-    let uris = "crl_uris = http://lab/ca.crl, http://lab/b.crl\nocsp_uris = http://lab:8080\n";
+    let uris = "crl_uris = http://lab/ca.crl, http://lab/b.crl\nocsp_uris = http://lab:8080\ncert_uri_base = http://lab/certs/\n";
     assert_eq!(bench.answer("load-authority", authority(uris, &root.der)).text("success"), Some("yes"));
     assert_eq!(bench.answer("get-authorities", Message::new()).list("authorities"), Some(vec!["lab"]));
     let listed = bench.streamed("list-authorities", Message::new());
@@ -324,6 +324,7 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
     assert_eq!(lab.text("cacert"), Some("C=CH, O=Ravelin, CN=root"));
     assert_eq!(lab.list("crl_uris"), Some(vec!["http://lab/ca.crl", "http://lab/b.crl"]));
     assert_eq!(lab.list("ocsp_uris"), Some(vec!["http://lab:8080"]));
+    assert_eq!(lab.text("cert_uri_base"), Some("http://lab/certs/"));
     assert_eq!(bench.answer("unload-key", Message::new().with("id", &id)).text("success"), Some("yes"));
     bench.answer("load-key", key());
     bench.answer("clear-creds", Message::new());
