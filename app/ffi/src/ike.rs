@@ -329,13 +329,13 @@ pub extern "C" fn rvl_ike_follow(ike: RvlHandle, engine: RvlHandle, now: u64) ->
             while let Some(event) = engine.poll_event() {
                 ike.endpoint.handle(Input::DataPlane(event), instant(now));
             }
-            let inbound = engine.engine().inbound.list();
-            ike.heard.retain(|spi, _| inbound.iter().any(|sa| sa.params.spi == *spi));
-            for sa in inbound {
-                let packets = ike.heard.entry(sa.params.spi).or_default();
-                if sa.counters.packets > *packets {
-                    *packets = sa.counters.packets;
-                    ike.endpoint.handle(Input::Command(Command::Alive(sa.params.spi)), instant(now));
+            let inbound = &engine.engine().inbound;
+            ike.heard.retain(|spi, _| inbound.sas().any(|(params, _)| params.spi == *spi));
+            for (params, counters) in inbound.sas() {
+                let packets = ike.heard.entry(params.spi).or_default();
+                if counters.packets > *packets {
+                    *packets = counters.packets;
+                    ike.endpoint.handle(Input::Command(Command::Alive(params.spi)), instant(now));
                 }
             }
             Ok(())

@@ -313,7 +313,7 @@ impl TunDataPlane {
                 action: Action::Protect(Protection { options, .. }),
                 ..
             }) if let Some(why) = of_the_kernel(options, *domain) => {
-                Err(DataPlaneError::Invalid(format!("policy {name}: {why}")))
+                Err(DataPlaneError::invalid(format_args!("policy {name}: {why}")))
             }
             DataPlaneOp::AddPolicy(policy) => {
                 let before = self.policies.get(&policy.id).cloned();
@@ -354,7 +354,7 @@ impl TunDataPlane {
                 "a TUN device is made without address, MTU, VRF, namespace and key: make {name} bare and give it these by \
                  `ip address` and `ip link`, or use the data plane `kernel`"
             );
-            return Err(DataPlaneError::Invalid(why));
+            return Err(DataPlaneError::Invalid(why.into()));
         }
         let device = Device::create(&interface.name, self.offload).map_err(refused)?;
         self.system.take_up(&interface.name, self.sockets.has_v6()).map_err(refused)?;
@@ -377,7 +377,7 @@ impl TunDataPlane {
     fn follow_policies(&mut self, changed: &BTreeMap<PolicyId, Option<Policy>>) -> Result<u64, DataPlaneError> {
         // Nothing is captured for virtual interfaces.
         let captured = |policy: &&Policy| policy.domain == Domain::default();
-        filter::check(self.policies.values().filter(captured)).map_err(DataPlaneError::Invalid)?;
+        filter::check(self.policies.values().filter(captured)).map_err(|why| DataPlaneError::Invalid(why.into()))?;
         let used: BTreeSet<Domain> = match self.interfaces.is_empty() {
             true => BTreeSet::new(),
             false => self.policies.values().map(|policy| policy.domain).collect(),

@@ -121,14 +121,14 @@ fn integ(id: IntegId, key: &Secret, short_icv: bool) -> Result<Attribute, DataPl
 }
 
 fn unknown(id: std::fmt::Arguments<'_>) -> DataPlaneError {
-    DataPlaneError::Algorithm(format!("the kernel's IPsec does not know {id}; the data plane `tun` may have it"))
+    DataPlaneError::algorithm(format_args!("the kernel's IPsec does not know {id}; the data plane `tun` may have it"))
 }
 
 fn check(name: &str, key: &Secret, expected: usize) -> Result<(), DataPlaneError> {
     if key.len() == expected {
         return Ok(());
     }
-    Err(DataPlaneError::Algorithm(format!(
+    Err(DataPlaneError::algorithm(format_args!(
         "{name} takes a key of {expected} bytes with its salt, not of {}",
         key.len()
     )))

@@ -155,19 +155,22 @@ impl Book {
     pub(crate) fn add_policy(&mut self, policy: &Policy) -> Result<Vec<Step>, DataPlaneError> {
         let before = self.policies.get(&itself(policy.id)).cloned();
         if before.as_ref().is_some_and(|before| before.policy.domain != policy.domain) {
-            return Err(DataPlaneError::Invalid(format!("policy {} cannot move to another interface", policy.name)));
+            return Err(DataPlaneError::invalid(format_args!(
+                "policy {} cannot move to another interface",
+                policy.name
+            )));
         }
         if let Some(device) = policy.device() {
             let what =
                 format!("policy {} is about the device {device}; the data plane tun has such policies", policy.name);
-            return Err(DataPlaneError::Invalid(what));
+            return Err(DataPlaneError::Invalid(what.into()));
         }
         if let Action::Protect(protection) = &policy.action
             && protection.options.processors != Processors::All
             && !self.per_processor
         {
             let what = "this kernel keeps no SA to a processor (Linux 6.13 and later do): leave --per-cpu out";
-            return Err(DataPlaneError::Invalid(format!("policy {}: {what}", policy.name)));
+            return Err(DataPlaneError::invalid(format_args!("policy {}: {what}", policy.name)));
         }
         let shape = match &policy.action {
             // The SAs may be there before the policy.

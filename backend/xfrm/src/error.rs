@@ -81,7 +81,7 @@ pub(crate) fn refused(message: &Message, sa: Option<SaId>, refusal: &Refusal) ->
             let line = text::command(message);
             let why =
                 format!("the kernel does not have it: {refusal}; by hand: `{line}`; see `ravelin algorithms --kernel`");
-            return DataPlaneError::Algorithm(why);
+            return DataPlaneError::Algorithm(why.into());
         }
         libc::EINVAL => "; this kernel may be too old for one of its parts".to_owned(),
         _ => String::new(),

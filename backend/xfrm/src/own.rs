@@ -25,7 +25,7 @@ pub(crate) const NEIGHBOURS: u32 = PREFIX | NUMBER;
 pub fn reqid(policy: PolicyId) -> Result<u32, DataPlaneError> {
     if policy.0 >= NUMBER {
         let why = format!("policy {}: with the kernel's IPsec policies have numbers below {NUMBER}", policy.0);
-        return Err(DataPlaneError::Invalid(why));
+        return Err(DataPlaneError::Invalid(why.into()));
     }
     Ok(PREFIX | policy.0)
 }

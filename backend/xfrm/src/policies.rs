@@ -82,7 +82,7 @@ impl Shape {
 /// # Errors
 /// What the kernel has no words for.
 pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Result<Vec<Message>, DataPlaneError> {
-    let named = |why: String| DataPlaneError::Invalid(format!("policy {}: {why}", policy.name));
+    let named = |why: String| DataPlaneError::invalid(format_args!("policy {}: {why}", policy.name));
     let tag = own::reqid(policy.id)?;
     let select = |way| selectors(&policy.local, &policy.remote, way).map_err(named);
     let (out, back) = (select(Way::Out)?, select(Way::In)?);

@@ -43,7 +43,7 @@ pub(crate) fn additions(
     tie: &Tie,
     one_way: bool,
 ) -> Result<Vec<Message>, DataPlaneError> {
-    let invalid = |why: String| DataPlaneError::Invalid(format!("SA {}: {why}", params.spi));
+    let invalid = |why: String| DataPlaneError::invalid(format_args!("SA {}: {why}", params.spi));
     check_options(&params.options, params.mode).map_err(invalid)?;
     if params.lookup == SaLookup::Source {
         return Err(invalid("the kernel finds an SA by receiver and SPI, never by its sender".into()));

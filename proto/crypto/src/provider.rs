@@ -129,7 +129,8 @@ pub trait IntegAlg: Send + Sync {
 /// A readied integrity key.
 pub trait IntegKey: Send + Sync {
     /// Writes the ICV over the concatenation of `parts`; `icv` has the algorithm's length, and the IV at its front
-    /// where the algorithm has one, which stays. Does not allocate.
+    /// where the algorithm has one, which stays. An HMAC may be asked for less, and is cut short (RFC 2104 §5). Does not
+    /// allocate.
     fn sign(&self, parts: &[&[u8]], icv: &mut [u8]);
 
     /// Becomes the key of these bytes as [`EncrKey::replace`](crate::EncrKey::replace) does.

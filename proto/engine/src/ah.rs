@@ -8,7 +8,6 @@
 //! packet would be padded to: what pads does so itself.
 
 use alloc::boxed::Box;
-use alloc::format;
 
 use ravelin_crypto::{BadKey, CryptoProvider, IntegKey};
 use ravelin_types::Spi;
@@ -19,7 +18,7 @@ use ravelin_types::sa::SaKeys;
 use ravelin_types::transform::SnId;
 use ravelin_wire::ah::{AhHeader, Covered, FIXED_LEN, header_len};
 
-use crate::integ::{Integ, MAX_ICV_LEN};
+use crate::integ::{Integ, MAX_ICV_LEN, icv_len};
 use crate::verdict::DropReason;
 
 /// The keyed algorithm of one SA.
@@ -45,7 +44,7 @@ impl Ah {
     ) -> Result<Self, DataPlaneError> {
         let Integ { key, icv_len, iv_len } = Integ::new(suite.integ, &keys.ah, options.short_icv, crypto)?;
         if icv_len > MAX_ICV_LEN || iv_len > size_of::<u64>() {
-            return Err(DataPlaneError::Algorithm(format!("{} has lengths beyond the engine's", suite.integ)));
+            return Err(DataPlaneError::algorithm(format_args!("{} has lengths beyond the engine's", suite.integ)));
         }
         Ok(Ah { key, spi, extended: suite.sn == SnId::PARTIAL_64, icv_len, iv_len, align64: options.ah_align64 })
     }
@@ -56,8 +55,11 @@ impl Ah {
     }
 
     /// Becomes that of another SA with this algorithm, whose key it has.
-    pub fn renew(&mut self, spi: Spi, options: &SaOptions) {
+    pub fn renew(&mut self, suite: &AhSuite, spi: Spi, options: &SaOptions, crypto: &CryptoProvider) {
         (self.spi, self.align64) = (spi, options.ah_align64);
+        if let Some(alg) = crypto.integ(suite.integ) {
+            self.icv_len = icv_len(alg, options.short_icv);
+        }
     }
 
     /// Length of the header that is sent in a packet of that family.

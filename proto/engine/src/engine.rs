@@ -15,7 +15,7 @@ use core::time::Duration;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaCounters, SaParams};
 
 use crate::classifier::Classifier;
 use crate::extras::{TfcPadding, random_padding};
@@ -137,10 +137,18 @@ impl Engine {
 
     /// The SAs in force: outbound, then inbound.
     pub fn list(&self) -> Vec<SaStatus> {
-        let mut list = self.outbound.list();
-        list.extend(self.inbound.list());
-        list
+        self.sas().map(copied).collect()
     }
+
+    /// The SAs in force as [`Engine::list`] has them, without a copy of them.
+    pub fn sas(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
+        self.outbound.sas().chain(self.inbound.sas())
+    }
+}
+
+/// What a caller keeps of an SA.
+pub(crate) fn copied((params, counters): (&SaParams, SaCounters)) -> SaStatus {
+    SaStatus { params: params.clone(), counters }
 }
 
 fn seed(rng: &mut dyn SecureRandom) -> u64 {

@@ -16,14 +16,14 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::{Domain, PolicyId};
-use ravelin_types::sa::{Direction, Encap, SaId, SaLookup, SaParams};
+use ravelin_types::sa::{Direction, Encap, SaCounters, SaId, SaLookup, SaParams};
 use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::EspHeader;
 use ravelin_wire::ip::transport::{Ports, ports};
 use ravelin_wire::ip::{Fragment, Header, protocol};
 use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
-use crate::engine::{EngineConfig, NoMatch};
+use crate::engine::{EngineConfig, NoMatch, copied};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
 use crate::ipcomp::Expander;
@@ -361,9 +361,14 @@ impl Inbound {
         self.sad.deadline()
     }
 
+    /// The inbound SAs, each with its counters, without a copy of them.
+    pub fn sas(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
+        self.sad.statuses()
+    }
+
     /// The inbound SAs.
     pub fn list(&self) -> Vec<SaStatus> {
-        self.sad.list()
+        self.sas().map(copied).collect()
     }
 
     /// Lets the first SA believe that it received this number.

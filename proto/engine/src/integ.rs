@@ -1,9 +1,8 @@
 //! The keyed integrity algorithm of an SA, for ESP and AH.
 
 use alloc::boxed::Box;
-use alloc::format;
 
-use ravelin_crypto::{BadKey, CryptoProvider, IntegKey};
+use ravelin_crypto::{CryptoProvider, IntegAlg, IntegKey};
 use ravelin_types::Secret;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::transform::IntegId;
@@ -24,39 +23,23 @@ pub(crate) struct Integ {
 impl Integ {
     /// With `short`, HMAC-SHA-2 has an ICV of 96 bits; other algorithms keep theirs.
     pub fn new(id: IntegId, key: &Secret, short: bool, crypto: &CryptoProvider) -> Result<Self, DataPlaneError> {
-        let refused = |what| Err(DataPlaneError::Algorithm(what));
         let Some(alg) = crypto.integ(id) else {
-            return refused(format!("{id} is not in the provider {}", crypto.name));
+            return Err(DataPlaneError::algorithm(format_args!("{id} is not in the provider {}", crypto.name)));
         };
         let key = match alg.key(key.expose()) {
             Ok(key) => key,
-            Err(bad) => return refused(format!("{id}: {bad}")),
+            Err(bad) => return Err(DataPlaneError::algorithm(format_args!("{id}: {bad}"))),
         };
-        let (icv_len, iv_len) = (alg.icv_len(), alg.iv_len());
-        let sha2 = matches!(id, IntegId::HMAC_SHA2_256_128 | IntegId::HMAC_SHA2_384_192 | IntegId::HMAC_SHA2_512_256);
-        if short && sha2 {
-            let key = Box::new(Truncated { key, len: icv_len });
-            return Ok(Integ { key, icv_len: SHORT_ICV_LEN, iv_len });
-        }
-        Ok(Integ { key, icv_len, iv_len })
+        Ok(Integ { key, icv_len: icv_len(alg, short), iv_len: alg.iv_len() })
     }
 }
 
-/// A key whose ICV is cut shorter than the algorithm has it.
-struct Truncated {
-    key: Box<dyn IntegKey>,
-    /// The algorithm's length.
-    len: usize,
+/// Length of the ICV in packets, see [`Integ::new`].
+pub(crate) fn icv_len(alg: &dyn IntegAlg, short: bool) -> usize {
+    if short && may_be_short(alg.id()) { SHORT_ICV_LEN } else { alg.icv_len() }
 }
 
-impl IntegKey for Truncated {
-    fn sign(&self, parts: &[&[u8]], icv: &mut [u8]) {
-        let mut whole = [0; MAX_ICV_LEN];
-        self.key.sign(parts, &mut whole[..self.len]);
-        icv.copy_from_slice(&whole[..icv.len()]);
-    }
-
-    fn replace(&mut self, bytes: &[u8]) -> Result<(), BadKey> {
-        self.key.replace(bytes)
-    }
+/// Whether the ICV of 96 bits changes anything with the algorithm.
+pub(crate) fn may_be_short(id: IntegId) -> bool {
+    matches!(id, IntegId::HMAC_SHA2_256_128 | IntegId::HMAC_SHA2_384_192 | IntegId::HMAC_SHA2_512_256)
 }

@@ -77,8 +77,9 @@ pub struct Limits {
     pub flow_sets: usize,
     /// The suites of the SAs of an engine that asks for no memory after its start: room for all that these limits allow is
     /// taken at the start then, and for each of these suites the keys of as many SAs as there may be. Empty: memory is
-    /// taken when it is needed. The SPI in a suite does not matter. An SA of another suite, or with
-    /// [`short_icv`](ravelin_types::options::SaOptions::short_icv), asks for memory for its keys, and gives it back.
+    /// taken when it is needed. The SPI in a suite does not matter, nor does
+    /// [`short_icv`](ravelin_types::options::SaOptions::short_icv). An SA of another suite asks for memory for its keys, and
+    /// gives it back.
     pub suites: &'static [Suite],
     /// What compresses packets and expands them (RFC 3173), some 450 KiB, is there from the start; else it comes with the first SA
     /// that has a label for that, and stays.

@@ -21,12 +21,12 @@ use ravelin_types::Instant;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, PolicyId};
-use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
+use ravelin_types::sa::{Direction, Encap, SaCounters, SaId, SaParams};
 use ravelin_wire::ip::{Header, transport};
 
 use crate::acquires::{Acquires, Ask};
 use crate::deadlines::Deadlines;
-use crate::engine::{EngineConfig, NoMatch};
+use crate::engine::{EngineConfig, NoMatch, copied};
 use crate::esp::IvSource;
 use crate::events::Events;
 use crate::extras::{Extra, prepare};
@@ -452,9 +452,14 @@ impl Outbound {
         [self.sad.deadline(), self.paths.deadline()].into_iter().flatten().min()
     }
 
+    /// The outbound SAs, each with its counters, without a copy of them.
+    pub fn sas(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
+        self.sad.statuses()
+    }
+
     /// The outbound SAs.
     pub fn list(&self) -> Vec<SaStatus> {
-        self.sad.list()
+        self.sas().map(copied).collect()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

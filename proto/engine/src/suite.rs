@@ -44,7 +44,7 @@ pub(crate) struct Added {
 impl KeyedSuite {
     /// What no SA can be, whatever its algorithms.
     pub fn check(params: &SaParams) -> Result<(), DataPlaneError> {
-        let invalid = |what: &str| Err(DataPlaneError::Invalid(what.into()));
+        let invalid = |what: &'static str| Err(DataPlaneError::Invalid(what.into()));
         match &params.suite {
             Suite::Ah(_) | Suite::AhEsp { .. } if params.encap.is_some() || params.original.is_some() => {
                 invalid(NO_NAT)
@@ -74,12 +74,15 @@ impl KeyedSuite {
     }
 
     /// Becomes that of an SA with the same algorithms and as long keys, in the memory that it has.
-    pub fn renew(&mut self, params: &SaParams) -> Result<(), BadKey> {
+    pub fn renew(&mut self, params: &SaParams, crypto: &CryptoProvider) -> Result<(), BadKey> {
         self.replace(&params.keys)?;
+        let options = &params.options;
         match (self, &params.suite) {
-            (KeyedSuite::Ah(ah), _) => ah.renew(params.spi, &params.options),
-            (KeyedSuite::AhEsp(both), Suite::AhEsp { ah_spi, .. }) => {
-                both.ah.renew(*ah_spi, &params.options);
+            (KeyedSuite::Esp(esp), Suite::Esp(suite)) => esp.renew(suite, options, crypto),
+            (KeyedSuite::Ah(ah), Suite::Ah(suite)) => ah.renew(suite, params.spi, options, crypto),
+            (KeyedSuite::AhEsp(both), Suite::AhEsp { ah, ah_spi, esp }) => {
+                both.ah.renew(ah, *ah_spi, options, crypto);
+                both.esp.renew(esp, options, crypto);
                 both.esp_window.renew(esp_window(params));
             }
             _ => {}

@@ -10,6 +10,7 @@ use crate::interface::Interface;
 use crate::policy::{Domain, Policy, PolicyId};
 use crate::sa::{Encap, SaCounters, SaId, SaParams};
 use crate::spi::Spi;
+use crate::words::Words;
 
 /// A change to the SPD or the SAD of a data plane.
 #[derive(Clone, Debug)]
@@ -147,11 +148,11 @@ pub enum DataPlaneError {
     /// No such policy.
     NoSuchPolicy(PolicyId),
     /// The data plane lacks an algorithm, or the key has a wrong length.
-    Algorithm(String),
+    Algorithm(Words),
     /// A table of the data plane has as many entries as it can take.
     Full(Table, usize),
     /// The operation contradicts itself or passes a bound of one entry; the text says where.
-    Invalid(String),
+    Invalid(Words),
     /// The SA cannot send dummy packets: it is inbound, has no ESP, or is out of use.
     NoDummies(SaId),
     /// The system under the data plane said no.
@@ -177,6 +178,16 @@ impl fmt::Display for Table {
 }
 
 impl DataPlaneError {
+    /// [`DataPlaneError::Algorithm`] with what `format_args!` makes.
+    pub fn algorithm(why: fmt::Arguments<'_>) -> Self {
+        DataPlaneError::Algorithm(Words::of(why))
+    }
+
+    /// [`DataPlaneError::Invalid`] with what `format_args!` makes.
+    pub fn invalid(why: fmt::Arguments<'_>) -> Self {
+        DataPlaneError::Invalid(Words::of(why))
+    }
+
     /// The code of document 003 §3.15.
     pub fn code(&self) -> ErrorCode {
         match self {

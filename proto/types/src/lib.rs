@@ -27,6 +27,7 @@ pub mod selector;
 pub mod spi;
 pub mod transform;
 pub mod way;
+pub mod words;
 
 pub use error_code::ErrorCode;
 pub use identity::{Dn, IdType, Identity};
@@ -34,3 +35,4 @@ pub use instant::Instant;
 pub use secret::Secret;
 pub use spi::{Cpi, IkeSpi, Spi};
 pub use way::{Carrier, Way};
+pub use words::Words;

@@ -9,7 +9,7 @@
 mod iv;
 
 use alloc::boxed::Box;
-use alloc::format;
+use core::fmt;
 
 use ravelin_crypto::{BadKey, BatchKey, CryptoProvider, EncrAlg, EncrKey, Forged, IntegKey, IvKind};
 use ravelin_types::dataplane::DataPlaneError;
@@ -39,6 +39,8 @@ pub(crate) struct Esp {
     iv_len: u8,
     block_len: u8,
     icv_len: u8,
+    /// The ICV is shorter than the algorithm's, which batches do not know.
+    short_icv: bool,
 }
 
 /// Where the IV of a packet comes from.
@@ -73,43 +75,43 @@ impl Esp {
         options: &SaOptions,
         crypto: &CryptoProvider,
     ) -> Result<Self, DataPlaneError> {
-        let refused = |what| Err(DataPlaneError::Algorithm(what));
+        let refused = |why: fmt::Arguments<'_>| Err(DataPlaneError::algorithm(why));
         let Some(alg) = crypto.encr(suite.encr) else {
-            return refused(format!("{} is not in the provider {}", suite.encr, crypto.name));
+            return refused(format_args!("{} is not in the provider {}", suite.encr, crypto.name));
         };
         if keys.encr.len() != usize::from(suite.encr_key_bits) / 8 + alg.salt_len() {
-            return refused(format!("the {} key does not have {} bits", suite.encr, suite.encr_key_bits));
+            return refused(format_args!("the {} key does not have {} bits", suite.encr, suite.encr_key_bits));
         }
         let encr_key = (suite.encr, keys.encr.expose());
         let encr = match alg.key(encr_key.1) {
             Ok(key) => key,
-            Err(bad) => return refused(format!("{}: {bad}", suite.encr)),
+            Err(bad) => return refused(format_args!("{}: {bad}", suite.encr)),
         };
         // RFC 4303 §3.3.2: encryption without integrity is not offered.
         let (cipher, icv_len) = match (alg.is_aead(), suite.integ) {
             (true, IntegId::NONE) => {
                 let cipher = match crypto.batch.map(|batch| batch.key(encr_key, (IntegId::NONE, &[]))) {
                     Some(Ok(Some(batch))) => Cipher::Keys(Box::new(Keys { encr, integ: None, batch: Some(batch) })),
-                    Some(Err(bad)) => return refused(format!("{}: {bad}", suite.encr)),
+                    Some(Err(bad)) => return refused(format_args!("{}: {bad}", suite.encr)),
                     Some(Ok(None)) | None => Cipher::Aead(encr),
                 };
                 (cipher, alg.icv_len())
             }
-            (true, _) => return refused(format!("{} takes no separate integrity algorithm", suite.encr)),
-            (false, IntegId::NONE) => return refused(format!("{} needs an integrity algorithm", suite.encr)),
+            (true, _) => return refused(format_args!("{} takes no separate integrity algorithm", suite.encr)),
+            (false, IntegId::NONE) => return refused(format_args!("{} needs an integrity algorithm", suite.encr)),
             (false, id) => {
                 let integ = integ::Integ::new(id, &keys.integ, options.short_icv, crypto)?;
                 if integ.iv_len > 0 {
                     // RFC 4543 §5.3: GMAC as integrity algorithm is AH's.
-                    return refused(format!("{id} is for AH only"));
+                    return refused(format_args!("{id} is for AH only"));
                 }
-                let batch = match crypto.batch.filter(|_| !options.short_icv) {
+                let batch = match crypto.batch {
                     Some(batch) => batch.key(encr_key, (id, keys.integ.expose())),
                     None => Ok(None),
                 };
                 match batch {
                     Ok(batch) => (Cipher::Keys(Box::new(Keys { encr, integ: Some(integ.key), batch })), integ.icv_len),
-                    Err(bad) => return refused(format!("{} with {id}: {bad}", suite.encr)),
+                    Err(bad) => return refused(format_args!("{} with {id}: {bad}", suite.encr)),
                 }
             }
         };
@@ -118,7 +120,7 @@ impl Esp {
             || !alg.block_len().is_power_of_two()
             || icv_len > MAX_ICV_LEN
         {
-            return refused(format!("{} has lengths beyond the engine's", suite.encr));
+            return refused(format_args!("{} has lengths beyond the engine's", suite.encr));
         }
         let iv = iv_source(alg);
         Ok(Esp {
@@ -128,7 +130,16 @@ impl Esp {
             iv_len: if iv == Iv::Implicit { 0 } else { alg.iv_len() as u8 },
             block_len: alg.block_len() as u8,
             icv_len: icv_len as u8,
+            short_icv: options.short_icv && integ::may_be_short(suite.integ),
         })
+    }
+
+    /// Becomes that of another SA with this suite, whose keys it has.
+    pub fn renew(&mut self, suite: &EspSuite, options: &SaOptions, crypto: &CryptoProvider) {
+        if let Some(alg) = crypto.integ(suite.integ) {
+            self.icv_len = integ::icv_len(alg, options.short_icv) as u8;
+            self.short_icv = options.short_icv && integ::may_be_short(suite.integ);
+        }
     }
 
     /// Gets other keys of the same lengths, in the memory of those that it has.
@@ -186,7 +197,7 @@ impl Esp {
     pub fn batch_key(&self) -> Option<&dyn BatchKey> {
         match &self.cipher {
             Cipher::Aead(_) => None,
-            Cipher::Keys(keys) => keys.batch.as_deref(),
+            Cipher::Keys(keys) => keys.batch.as_deref().filter(|_| !self.short_icv),
         }
     }
 

@@ -11,8 +11,6 @@ mod spi_table;
 mod spis;
 mod usage;
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -20,7 +18,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use ravelin_crypto::CryptoProvider;
 use ravelin_types::Instant;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, SaStatus, Table};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Table};
 use ravelin_types::policy::Domain;
 use ravelin_types::sa::{Direction, SaCounters, SaId, SaParams};
 
@@ -166,18 +164,18 @@ impl<T: Sa> Sad<T> {
             return Err(DataPlaneError::Full(Table::Sas, sas));
         }
         if params.local_ts.len() > selectors || params.remote_ts.len() > selectors {
-            return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of an SA")));
+            return Err(DataPlaneError::invalid(format_args!("more than {selectors} selectors on one side of an SA")));
         }
         let most = replay_window.min(MAX_REPLAY_WINDOW);
         if params.replay_window > most {
-            return Err(DataPlaneError::Invalid(format!("an anti-replay window of more than {most} packets")));
+            return Err(DataPlaneError::invalid(format_args!("an anti-replay window of more than {most} packets")));
         }
         let least = least_mtu(params.dst);
         if params.options.mtu.is_some_and(|mtu| mtu < least) {
-            return Err(DataPlaneError::Invalid(format!("an MTU below {least}")));
+            return Err(DataPlaneError::invalid(format_args!("an MTU below {least}")));
         }
         if params.src.is_ipv4() != params.dst.is_ipv4() {
-            return Err(DataPlaneError::Invalid(String::from("the ends of an SA are of different address families")));
+            return Err(DataPlaneError::Invalid("the ends of an SA are of different address families".into()));
         }
         Ok(())
     }
@@ -232,7 +230,7 @@ impl<T: Sa> Sad<T> {
             return Err(DataPlaneError::Exists(moved));
         }
         if src.is_ipv4() != dst.is_ipv4() {
-            return Err(DataPlaneError::Invalid(String::from("the ends of an SA are of different address families")));
+            return Err(DataPlaneError::Invalid("the ends of an SA are of different address families".into()));
         }
         Ok((slot, moved))
     }
@@ -364,12 +362,12 @@ impl<T: Sa> Sad<T> {
         events.pop()
     }
 
-    pub fn list(&self) -> Vec<SaStatus> {
-        let status = |sa: &T| {
+    /// Each SA as it was added, with its counters.
+    pub fn statuses(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
+        self.slots.iter().flatten().map(|sa| {
             let (usage, cold) = (sa.usage(), sa.cold());
             let (packets, bytes, sequence) = (usage.packets, usage.bytes, sa.sequence());
-            SaStatus { params: cold.params.clone(), counters: SaCounters { packets, bytes, sequence, ..cold.counters } }
-        };
-        self.slots.iter().flatten().map(status).collect()
+            (&cold.params, SaCounters { packets, bytes, sequence, ..cold.counters })
+        })
     }
 }

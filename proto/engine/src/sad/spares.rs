@@ -3,7 +3,6 @@
 //! so that what an SA needs is made for it and goes with it.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -84,8 +83,8 @@ impl Spares {
         let Some(mut suite) = self.of(params).and_then(|of| of.ready.pop()) else {
             return KeyedSuite::new(params, &self.crypto);
         };
-        let readied = suite.renew(params);
-        readied.map(|()| suite).map_err(|bad| DataPlaneError::Algorithm(format!("the keys of an SA: {bad}")))
+        let readied = suite.renew(params, &self.crypto);
+        readied.map(|()| suite).map_err(|bad| DataPlaneError::algorithm(format_args!("the keys of an SA: {bad}")))
     }
 
     /// What packets do not need, of an SA that is added now.
@@ -131,7 +130,7 @@ impl Spares {
         let lengths = |keys: &SaKeys| [keys.encr.len(), keys.integ.len(), keys.ah.len()];
         let suite = params.suite.labelled(Spi::default());
         let same = |of: &&mut OfSuite| of.suite == suite && lengths(&of.blank) == lengths(&params.keys);
-        self.suites.iter_mut().find(same).filter(|_| !params.options.short_icv)
+        self.suites.iter_mut().find(same)
     }
 }
 

@@ -26,7 +26,6 @@ mod pieces;
 mod tables;
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -187,7 +186,9 @@ impl Spd {
             return Err(DataPlaneError::Full(Table::Policies, policies));
         }
         if policy.local.len() > selectors || policy.remote.len() > selectors {
-            return Err(DataPlaneError::Invalid(format!("more than {selectors} selectors on one side of a policy")));
+            return Err(DataPlaneError::invalid(format_args!(
+                "more than {selectors} selectors on one side of a policy"
+            )));
         }
         // Which device a packet leaves or came by is not known here: stacks that know select an SPD by it (Domain).
         let here = policy.is_about(self.direction) && policy.device().is_none();

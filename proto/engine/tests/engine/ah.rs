@@ -373,7 +373,7 @@ fn what_ah_cannot_do_is_refused_with_a_reason() {
     let params = v4_sa(Mode::Transport, Suite::Ah(SHA2));
     let mut engine = portable_engine();
     let mut refused = |params: SaParams| match engine.apply(&DataPlaneOp::AddSa(params), NOW) {
-        Err(DataPlaneError::Invalid(text) | DataPlaneError::Algorithm(text)) => text,
+        Err(DataPlaneError::Invalid(text) | DataPlaneError::Algorithm(text)) => text.to_string(),
         other => panic!("{other:?}"),
     };
     let encap = Some(Encap::udp(4500, 4500));

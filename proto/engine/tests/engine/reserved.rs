@@ -11,7 +11,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{Dummies, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
-use ravelin_types::sa::{Direction, SaId, SaParams};
+use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::transform::{EncrId, IntegId};
 use ravelin_types::{Instant, Secret, Spi};
 
@@ -49,6 +49,8 @@ struct Done {
     sent: u32,
     delivered: u32,
     dummies: u32,
+    refused: u32,
+    listed: u32,
 }
 
 impl Host {
@@ -88,7 +90,8 @@ impl Host {
             *key = Secret::new(key.expose().iter().map(|byte| byte ^ self.spis as u8).collect());
         }
         let dummies = self.spis.is_multiple_of(3).then_some(Dummies { size: 40, interval: Duration::from_millis(20) });
-        SaParams { keys, options: SaOptions { dummies, ..params.options }, ..params }
+        let short_icv = self.spis.is_multiple_of(2);
+        SaParams { keys, options: SaOptions { dummies, short_icv, ..params.options }, ..params }
     }
 
     fn add_pair(&mut self, params: SaParams) -> bool {
@@ -160,6 +163,39 @@ impl Host {
             assert!(self.apply(&op));
         }
         self.live[at].dst = dst;
+        self.refuse(at);
+    }
+
+    /// What cannot be is refused in words.
+    fn refuse(&mut self, at: usize) {
+        let fresh = self.params();
+        let selectors = vec![fresh.local_ts[0]; LIMITS.selectors + 1];
+        let mtu = SaOptions { mtu: Some(5), ..fresh.options };
+        let refused = [
+            SaParams { local_ts: selectors.clone(), ..fresh.clone() },
+            SaParams { replay_window: LIMITS.replay_window + 1, ..fresh.clone() },
+            SaParams { options: mtu, ..fresh.clone() },
+            SaParams { src: ip("2001:db8::1"), ..fresh.clone() },
+            SaParams { encap: Some(Encap::udp(4500, 4500)), suite: SUITES[1], ..fresh.clone() },
+            SaParams { suite: suite(EncrId(999), 128, IntegId::NONE).into(), ..fresh.clone() },
+        ];
+        for params in refused {
+            self.refused(&DataPlaneOp::AddSa(params));
+        }
+        let policy = Policy { local: selectors, ..self.numbers.policy(1) };
+        self.refused(&DataPlaneOp::AddPolicy(policy));
+        let src = ip("2001:db8::1");
+        let (id, dst) = (self.live[at].id(), self.live[at].dst);
+        self.refused(&DataPlaneOp::MoveSa { id, src, dst, encap: None });
+    }
+
+    fn refused(&mut self, op: &DataPlaneOp) {
+        match self.counted(|engine, now| engine.apply(op, now)) {
+            Err(DataPlaneError::Invalid(words) | DataPlaneError::Algorithm(words)) => assert!(!words.is_empty()),
+            Err(DataPlaneError::Full(_, 64)) => {}
+            other => panic!("{other:?} to {op:?}"),
+        }
+        self.done.refused += 1;
     }
 
     /// A batch of packets, out and in again.
@@ -187,6 +223,8 @@ impl Host {
         self.done.delivered += verdicts.iter().filter(|verdict| **verdict == Verdict::Deliver).count() as u32;
         let clear = udp("10.0.0.120", "10.0.0.7", (9, 9), 20);
         self.counted(|engine, _| engine.inbound.lookup(&clear, Domain::default()));
+        self.done.listed +=
+            self.counted(|engine, _| engine.sas().filter(|(_, counters)| counters.packets > 0).count()) as u32;
     }
 
     /// Time passes, and what is due is done.
@@ -227,8 +265,9 @@ fn run(provider: CryptoProvider) {
         host.wait();
     }
     assert_eq!(host.calls, 0, "{}: {:?}", provider.name, host.done);
-    let Done { added, rekeyed, deleted, full, policies, sent, delivered, dummies } = host.done;
-    let enough = added > 900 && rekeyed > 1500 && deleted > 500 && full > 500 && policies > 500;
+    let Done { added, rekeyed, deleted, full, policies, sent, delivered, dummies, refused, listed } = host.done;
+    let enough = added > 800 && rekeyed > 1500 && deleted > 500 && full > 500 && policies > 500;
+    assert!(refused > 1000 && listed > 10_000, "{}: {:?}", provider.name, host.done);
     assert!(enough && sent > 10_000 && delivered > 5_000 && dummies > 1_000, "{}: {:?}", provider.name, host.done);
 }
 
