@@ -25,18 +25,12 @@ pub fn selector(text: &str, protocol: u8) -> Result<TrafficSelector, RvlStatus> 
 
 /// One encryption algorithm, with its key length where it has several.
 pub fn encryption(text: &str) -> Result<(EncrId, Option<u16>), RvlStatus> {
-    match algorithm::encr_list(text).as_deref() {
-        Ok([one]) => Ok(*one),
-        _ => Err(RvlStatus::UnknownAlgorithm),
-    }
+    algorithm::encr(text).ok_or(RvlStatus::UnknownAlgorithm)
 }
 
 /// One integrity algorithm.
 pub fn integrity(text: &str) -> Result<IntegId, RvlStatus> {
-    match algorithm::integ_list(text).as_deref() {
-        Ok([one]) => Ok(*one),
-        _ => Err(RvlStatus::UnknownAlgorithm),
-    }
+    algorithm::integ(text).ok_or(RvlStatus::UnknownAlgorithm)
 }
 
 /// Proposals from lists of names, or of the defaults. `prf` is `None` where the protocol has none. ESP has no key exchange

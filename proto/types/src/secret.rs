@@ -21,8 +21,13 @@ impl Secret {
 
     /// Becomes a copy of `other` in the memory that it has, if that is enough. What it was is wiped before.
     pub fn copy_from(&mut self, other: &Secret) {
+        self.set(other.expose());
+    }
+
+    /// Becomes these bytes in the memory that it has, if that is enough. What it was is wiped before.
+    pub fn set(&mut self, bytes: &[u8]) {
         self.0.zeroize();
-        self.0.extend_from_slice(&other.0);
+        self.0.extend_from_slice(bytes);
     }
 
     /// The bytes, for a cipher, or for an operator who asked for them by name.

@@ -107,31 +107,33 @@ pub fn begin_alike(local: &[TrafficSelector], remote: &mut [TrafficSelector]) {
 /// When it has none of the forms above.
 pub fn id_string(text: &str) -> Result<IdString, BadValue> {
     // The port stands before a slash (`192.168.10.0,1500/24`) or at the end.
-    let (addresses, ports) = match text.split_once(',') {
-        None => (text.to_owned(), ANY_PORTS),
-        Some((before, after)) => {
-            let (port, suffix) = match after.split_once('/') {
-                Some((port, mask)) => (port, format!("/{mask}")),
-                None => (after, String::new()),
-            };
-            (format!("{before}{suffix}"), ports(port, before.len() + 1)?)
-        }
+    let (before, after) = text.split_once(',').unzip();
+    let before = before.unwrap_or(text);
+    let (port, mask_behind) = match after.map(|after| after.split_once('/').unwrap_or((after, ""))) {
+        Some((port, mask)) => (Some(port), Some(mask).filter(|mask| !mask.is_empty())),
+        None => (None, None),
     };
-    let selector = addresses_of(&addresses)?;
+    let ports = port.map_or(Ok(ANY_PORTS), |port| ports(port, before.len() + 1))?;
+    let (base, mask) = match (before.split_once('/'), mask_behind) {
+        (Some((base, _)), Some(_)) => return Err(BadValue::at(base.len() + 1, "expected one mask")),
+        (Some((base, mask)), None) => (base, Some(mask)),
+        (None, mask) => (before, mask),
+    };
+    let selector = addresses_of(base, mask)?;
     selector.with(0, ports).map(IdString).map_err(|error| BadValue::new(error.to_string()))
 }
 
-fn addresses_of(text: &str) -> Result<TrafficSelector, BadValue> {
+fn addresses_of(text: &str, mask: Option<&str>) -> Result<TrafficSelector, BadValue> {
+    if let Some(mask) = mask {
+        let base = address(text, 0)?;
+        let len = prefix_len(mask, base, text.len() + 1)?;
+        return TrafficSelector::prefix(base, len).map_err(|error| at(text.len() + 1, error));
+    }
     if text.eq_ignore_ascii_case("any") {
         return Ok(TrafficSelector::any_v4());
     }
     if text.eq_ignore_ascii_case("any6") {
         return Ok(TrafficSelector::any_v6());
-    }
-    if let Some((base, mask)) = text.split_once('/') {
-        let base_address = address(base, 0)?;
-        let len = prefix_len(mask, base_address, base.len() + 1)?;
-        return TrafficSelector::prefix(base_address, len).map_err(|error| at(base.len() + 1, error));
     }
     if let Some((first, last)) = text.split_once('-') {
         let first_address = address(first, 0)?;
@@ -154,12 +156,11 @@ fn address(text: &str, offset: usize) -> Result<IpAddr, BadValue> {
 
 /// `40-.60`: the last octets replace those of the first address.
 fn short_last(first: Ipv4Addr, tail: &str, offset: usize) -> Result<Ipv4Addr, BadValue> {
-    let octets: Option<Vec<u8>> = tail.split('.').map(|part| part.parse().ok()).collect();
-    let octets = octets.filter(|octets| octets.len() < 4).ok_or(BadValue::at(offset, "expected the last octets"))?;
+    let bad = || BadValue::at(offset, "expected the last octets");
     let mut last = first.octets();
-    let kept = last.len() - octets.len();
-    for (to, from) in last.iter_mut().skip(kept).zip(octets) {
-        *to = from;
+    let kept = last.len().checked_sub(tail.split('.').count()).filter(|kept| *kept > 0).ok_or_else(bad)?;
+    for (to, from) in last.iter_mut().skip(kept).zip(tail.split('.')) {
+        *to = from.parse().map_err(|_| bad())?;
     }
     Ok(last.into())
 }

@@ -79,6 +79,21 @@ pub fn encr_list(text: &str) -> Result<Vec<Encr>, BadValue> {
     list(text, "an encryption algorithm", &[names::ENCR, names::ESP_ENCR], &[])
 }
 
+/// One encryption algorithm for ESP by its name.
+pub fn encr(name: &str) -> Option<Encr> {
+    named(&[names::ENCR, names::ESP_ENCR], name)
+}
+
+/// One integrity algorithm for ESP and AH by its name.
+pub fn integ(name: &str) -> Option<IntegId> {
+    named(&[names::INTEG, names::AH_INTEG], name)
+}
+
+fn named<T: Copy>(tables: &[Names<T>], name: &str) -> Option<T> {
+    let mut rows = tables.iter().copied().flatten();
+    rows.find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name))).map(|(value, _)| *value)
+}
+
 /// A list of integrity algorithms for IKE.
 ///
 /// # Errors
@@ -199,11 +214,11 @@ fn list<T: Copy + PartialEq>(
     let mut offset = 0;
     for item in text.split(',') {
         let is_item = |name: &&&str| name.eq_ignore_ascii_case(item);
-        if let Some((value, _)) = names().find(|(_, names)| names.iter().any(|name| is_item(&name))) {
-            if found.contains(value) {
+        if let Some(value) = named(tables, item) {
+            if found.contains(&value) {
                 return Err(BadValue::at(offset, format!("{item} is in the list twice")));
             }
-            found.push(*value);
+            found.push(value);
         } else if let Some((_, why)) = refused.iter().find(|(names, _)| names.iter().any(|name| is_item(&name))) {
             return Err(BadValue::at(offset, format!("{item} is refused: {why}")));
         } else {
