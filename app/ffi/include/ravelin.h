@@ -493,6 +493,16 @@ typedef struct RvlAccelerator {
   int32_t (*submit)(void *context, const struct RvlJob *job);
 } RvlAccelerator;
 
+// The algorithms of ESP SAs.
+typedef struct RvlSuite {
+  // As in `RvlSa`.
+  const char *encryption;
+  // As in `RvlSa`.
+  const char *integrity;
+  // As in `RvlSa`.
+  uint8_t extended_sequence;
+} RvlSuite;
+
 // How an engine behaves.
 typedef struct RvlEngineConfig {
   // `RVL_NO_MATCH_...`
@@ -513,6 +523,17 @@ typedef struct RvlEngineConfig {
   uint32_t flow_sets;
   // Hardware for packets that are submitted; null: there is none.
   const struct RvlAccelerator *accelerator;
+  // The most selectors on one side of a policy or SA; 0: many. The structs here have one, or two for `any`.
+  uint32_t max_selectors;
+  // The largest anti-replay window; 0: 4096.
+  uint32_t max_replay_window;
+  // The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
+  // and so set every limit. No function of this header whose object is the engine asks for memory or gives some back from
+  // then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
+  // that meets its first forged packet.) Null: memory is taken when it is needed.
+  const struct RvlSuite *suites;
+  // How many.
+  size_t suite_count;
 } RvlEngineConfig;
 
 // What became of the packets of one direction so far.

@@ -1,20 +1,76 @@
 //! Engines: their life, their time, their counters.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ravelin_engine::{EngineConfig, Limits, NoMatch, Requests};
 use ravelin_types::Instant;
-use ravelin_types::sa::Direction;
+use ravelin_types::dataplane::DataPlaneOp;
+use ravelin_types::policy::Policy;
+use ravelin_types::proposal::Suite;
+use ravelin_types::sa::{Direction, SaKeys, SaParams};
 
 use crate::RvlStatus;
 use crate::accelerator::{Hardware, RvlAccelerator};
 use crate::handle::{self, RvlHandle, call};
 use crate::requests::{Buffer, Pieces};
 use crate::sys::{self, Calls, Out, Random, RvlRandom};
+use crate::{policy, sa};
 
 /// What stands behind the handle of an engine.
-pub(crate) type Engine = Requests<Pieces, Buffer, Hardware>;
+pub(crate) struct Engine {
+    requests: Requests<Pieces, Buffer, Hardware>,
+    /// Where what C says of an SA or a policy becomes an operation, in the same memory each time.
+    sa: Option<SaParams>,
+    policy: Option<Policy>,
+}
+
+impl Deref for Engine {
+    type Target = Requests<Pieces, Buffer, Hardware>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.requests
+    }
+}
+
+impl DerefMut for Engine {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.requests
+    }
+}
+
+impl Engine {
+    /// Adds the SA that `fill` describes.
+    pub fn add_sa(
+        &mut self,
+        fill: impl FnOnce(&mut SaParams) -> Result<(), RvlStatus>,
+        now: Instant,
+    ) -> Result<(), RvlStatus> {
+        let mut params = self.sa.take().unwrap_or_else(sa::blank);
+        let filled = fill(&mut params);
+        let op = DataPlaneOp::AddSa(params);
+        let done = filled.and_then(|()| Ok(self.requests.apply(&op, now)?));
+        if let DataPlaneOp::AddSa(mut params) = op {
+            params.keys.copy_from(&SaKeys::default());
+            self.sa = Some(params);
+        }
+        done
+    }
+
+    /// Adds the policy that `fill` describes.
+    pub fn add_policy(&mut self, fill: impl FnOnce(&mut Policy) -> Result<(), RvlStatus>) -> Result<(), RvlStatus> {
+        let mut policy = self.policy.take().unwrap_or_else(policy::blank);
+        let filled = fill(&mut policy);
+        let op = DataPlaneOp::AddPolicy(policy);
+        let done = filled.and_then(|()| Ok(self.requests.apply(&op, instant(0))?));
+        if let DataPlaneOp::AddPolicy(policy) = op {
+            self.policy = Some(policy);
+        }
+        done
+    }
+}
 
 /// A packet without a policy passes in the clear.
 pub const RVL_NO_MATCH_BYPASS: u32 = 0;
@@ -42,6 +98,28 @@ pub struct RvlEngineConfig {
     pub flow_sets: u32,
     /// Hardware for packets that are submitted; null: there is none.
     pub accelerator: *const RvlAccelerator,
+    /// The most selectors on one side of a policy or SA; 0: many. The structs here have one, or two for `any`.
+    pub max_selectors: u32,
+    /// The largest anti-replay window; 0: 4096.
+    pub max_replay_window: u32,
+    /// The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
+    /// and so set every limit. No function of this header whose object is the engine asks for memory or gives some back from
+    /// then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
+    /// that meets its first forged packet.) Null: memory is taken when it is needed.
+    pub suites: *const RvlSuite,
+    /// How many.
+    pub suite_count: usize,
+}
+
+/// The algorithms of ESP SAs.
+#[repr(C)]
+pub struct RvlSuite {
+    /// As in `RvlSa`.
+    pub encryption: *const c_char,
+    /// As in `RvlSa`.
+    pub integrity: *const c_char,
+    /// As in `RvlSa`.
+    pub extended_sequence: u8,
 }
 
 const MOST_REQUESTS: u32 = 1 << 16;
@@ -70,22 +148,55 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
             // SAFETY: the caller's promise.
             false => Some(unsafe { Calls::new(sys::read(config.accelerator)?)? }),
         };
-        let config = EngineConfig { no_match, limits: limits(config), ..EngineConfig::default() };
+        // SAFETY: the caller's promise.
+        let suites = unsafe { suites(config)? };
+        let config = EngineConfig { no_match, limits: limits(config, suites), ..EngineConfig::default() };
         let engine = ravelin_engine::Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
-        handle.set(handle::keep(Box::new(Engine::new(engine, Hardware::new(calls, capacity), capacity)))?);
+        let requests = Requests::new(engine, Hardware::new(calls, capacity), capacity);
+        let engine = Engine { requests, sa: Some(sa::blank()), policy: Some(policy::blank()) };
+        handle.set(handle::keep(Box::new(engine))?);
         Ok(())
     })
 }
 
-fn limits(config: &RvlEngineConfig) -> Limits {
+/// The suites of an engine. The list lives as long as the program, and there is one of each content.
+///
+/// # Safety
+/// `suites` points to as many as it says, or is null; the strings in them are null or end with a zero byte.
+unsafe fn suites(config: &RvlEngineConfig) -> Result<&'static [Suite], RvlStatus> {
+    static LISTS: Mutex<Vec<&'static [Suite]>> = Mutex::new(Vec::new());
+    if config.suites.is_null() {
+        return Ok(&[]);
+    }
+    let mut list = Vec::new();
+    // SAFETY: the caller's promise.
+    let named = unsafe { sys::slice(config.suites, config.suite_count)? };
+    for RvlSuite { encryption, integrity, extended_sequence } in named {
+        // SAFETY: the caller's promise.
+        let (encryption, integrity) = unsafe { (sys::text(*encryption)?, sys::text(*integrity)?) };
+        let suite = sa::suite(encryption.ok_or(RvlStatus::Null)?, integrity, *extended_sequence)?;
+        list.push(Suite::Esp(suite));
+    }
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = lists.iter().find(|known| **known == list) {
+        return Ok(known);
+    }
+    lists.push(Vec::leak(list));
+    Ok(lists.last().copied().unwrap_or_default())
+}
+
+fn limits(config: &RvlEngineConfig, suites: &'static [Suite]) -> Limits {
     let most = |given: u32, default: usize| if given == 0 { default } else { default.min(given as usize) };
-    let Limits { policies, sas, events, acquires, flow_sets, .. } = Limits::default();
+    let Limits { policies, sas, selectors, replay_window, events, acquires, flow_sets, .. } = Limits::default();
     Limits {
         policies: most(config.max_policies, policies),
         sas: most(config.max_sas, sas),
         events: most(config.max_events, events),
         acquires: most(config.max_events, acquires),
         flow_sets: most(config.flow_sets, flow_sets),
+        selectors: most(config.max_selectors, selectors),
+        replay_window: if config.max_replay_window == 0 { replay_window } else { config.max_replay_window },
+        suites,
         ..Limits::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Policies.
 
 use std::ffi::c_char;
+use std::fmt::Write;
 use std::time::Duration;
 
 use ravelin_types::dataplane::DataPlaneOp;
@@ -91,8 +92,9 @@ pub struct RvlPolicy {
 pub unsafe extern "C" fn rvl_add_policy(engine: RvlHandle, policy: *const RvlPolicy) -> RvlStatus {
     call(|| {
         // SAFETY: the caller's promise.
-        let policy = unsafe { parse(sys::read(policy)?)? };
-        handle::with(engine, |engine: &mut Engine| Ok(engine.apply(&DataPlaneOp::AddPolicy(policy), instant(0))?))
+        let policy = unsafe { sys::read(policy)? };
+        // SAFETY: the caller's promise.
+        handle::with(engine, |engine: &mut Engine| engine.add_policy(|out| unsafe { fill(out, policy) }))
     })
 }
 
@@ -107,8 +109,33 @@ pub extern "C" fn rvl_delete_policy(engine: RvlHandle, id: u32) -> RvlStatus {
 }
 
 /// # Safety
-/// The strings are null or end with a zero byte.
+/// As [`fill`].
 pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
+    let mut out = blank();
+    // SAFETY: the caller's promise.
+    unsafe { fill(&mut out, policy)? };
+    Ok(out)
+}
+
+/// No policy, with room for any.
+pub(crate) fn blank() -> Policy {
+    /// The digits of a number.
+    const NAME_ROOM: usize = 10;
+    Policy {
+        id: PolicyId(0),
+        name: String::with_capacity(NAME_ROOM),
+        domain: Domain(0),
+        priority: 0,
+        local: Vec::with_capacity(1),
+        remote: Vec::with_capacity(1),
+        action: Action::Discard,
+        ways: Ways::Both,
+    }
+}
+
+/// # Safety
+/// The strings are null or end with a zero byte.
+unsafe fn fill(out: &mut Policy, policy: &RvlPolicy) -> Result<(), RvlStatus> {
     // SAFETY: the caller's promise.
     let (source, destination, endpoint) =
         unsafe { (sys::text(policy.source)?, sys::text(policy.destination)?, sys::text(policy.endpoint)?) };
@@ -130,21 +157,21 @@ pub(crate) unsafe fn parse(policy: &RvlPolicy) -> Result<Policy, RvlStatus> {
         RVL_DISCARD => Action::Discard,
         _ => return Err(RvlStatus::BadParam),
     };
-    Ok(Policy {
-        id: PolicyId(policy.id),
-        name: policy.id.to_string(),
-        domain: Domain(policy.domain),
-        priority: policy.priority,
-        local: vec![selector(source)?],
-        remote: vec![selector(destination)?],
-        action,
-        ways: match policy.ways {
-            RVL_BOTH_WAYS => Ways::Both,
-            RVL_OUTBOUND_ONLY => Ways::Outbound,
-            RVL_INBOUND_ONLY => Ways::Inbound,
-            _ => return Err(RvlStatus::BadParam),
-        },
-    })
+    let ways = match policy.ways {
+        RVL_BOTH_WAYS => Ways::Both,
+        RVL_OUTBOUND_ONLY => Ways::Outbound,
+        RVL_INBOUND_ONLY => Ways::Inbound,
+        _ => return Err(RvlStatus::BadParam),
+    };
+    out.name.clear();
+    write!(out.name, "{}", policy.id).map_err(|_| RvlStatus::Internal)?;
+    out.local.clear();
+    out.local.push(selector(source)?);
+    out.remote.clear();
+    out.remote.push(selector(destination)?);
+    (out.id, out.domain, out.priority) = (PolicyId(policy.id), Domain(policy.domain), policy.priority);
+    (out.action, out.ways) = (action, ways);
+    Ok(())
 }
 
 pub(crate) fn mode(number: u32) -> Result<Mode, RvlStatus> {

@@ -1,13 +1,16 @@
 //! Security associations keyed by hand.
 
 use std::ffi::c_char;
+use std::net::Ipv4Addr;
 
 use ravelin_types::dataplane::DataPlaneOp;
-use ravelin_types::policy::PolicyId;
+use ravelin_types::lifetime::Lifetime;
+use ravelin_types::options::SaOptions;
+use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::EspSuite;
 use ravelin_types::sa::{Direction, Encap, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{IntegId, SnId};
+use ravelin_types::transform::{EncrId, IntegId, SnId};
 use ravelin_types::{Secret, Spi};
 
 use crate::engine::{Engine, instant};
@@ -78,8 +81,9 @@ pub struct RvlSa {
 pub unsafe extern "C" fn rvl_add_sa(engine: RvlHandle, sa: *const RvlSa, now: u64) -> RvlStatus {
     call(|| {
         // SAFETY: the caller's promise.
-        let params = unsafe { parse(sys::read(sa)?)? };
-        handle::with(engine, |engine: &mut Engine| Ok(engine.apply(&DataPlaneOp::AddSa(params), instant(now))?))
+        let sa = unsafe { sys::read(sa)? };
+        // SAFETY: the caller's promise.
+        handle::with(engine, |engine: &mut Engine| engine.add_sa(|params| unsafe { fill(params, sa) }, instant(now)))
     })
 }
 
@@ -107,7 +111,7 @@ pub(crate) fn direction(number: u32) -> Result<Direction, RvlStatus> {
 
 /// # Safety
 /// As [`rvl_add_sa`] asks of its struct.
-unsafe fn parse(sa: &RvlSa) -> Result<SaParams, RvlStatus> {
+unsafe fn fill(params: &mut SaParams, sa: &RvlSa) -> Result<(), RvlStatus> {
     // SAFETY: the caller's promise.
     let required = |pointer| unsafe { sys::text(pointer)? }.ok_or(RvlStatus::Null);
     // SAFETY: the caller's promise.
@@ -126,61 +130,87 @@ unsafe fn parse(sa: &RvlSa) -> Result<SaParams, RvlStatus> {
     }
     let direction = direction(sa.direction)?;
     let (from, to) = (text::address(required(sa.from)?)?, text::address(required(sa.to)?)?);
-    let selectors = |id: Option<&str>| match id {
-        Some(id) => text::selector(id, sa.protocol).map(|selector| vec![selector]),
-        None => Ok([TrafficSelector::any_v4(), TrafficSelector::any_v6()]
-            .map(|any| any.with(sa.protocol, 0..=u16::MAX).unwrap_or(any))
-            .to_vec()),
+    let (local, remote) = match direction {
+        Direction::Outbound => (source, destination),
+        Direction::Inbound => (destination, source),
     };
-    let (source, destination) = (selectors(source)?, selectors(destination)?);
-    let (local_ts, remote_ts) =
-        if direction == Direction::Outbound { (source, destination) } else { (destination, source) };
-    let (encr, bits) = text::encryption(required(sa.encryption)?)?;
-    let suite = EspSuite {
+    select(&mut params.local_ts, local, sa.protocol)?;
+    select(&mut params.remote_ts, remote, sa.protocol)?;
+    let suite = suite(required(sa.encryption)?, integrity, sa.extended_sequence)?;
+    let encap = match (sa.source_port, sa.destination_port) {
+        (0, 0) => None,
+        (0, _) | (_, 0) => return Err(RvlStatus::BadPortNumber),
+        (src_port, dst_port) => Some(Encap::udp(src_port, dst_port)),
+    };
+    let keys = &mut params.keys;
+    keys.encr.set(encr_key);
+    keys.integ.set(integ_key);
+    (params.direction, params.spi, params.src, params.dst) = (direction, Spi(sa.spi), from, to);
+    (params.mode, params.encap, params.suite) = (mode(sa.mode)?, encap, suite.into());
+    (params.policy, params.lifetime) = (PolicyId(sa.policy), sa.lifetime.into());
+    (params.replay_window, params.options) = (sa.replay_window, sa.options.try_into()?);
+    Ok(())
+}
+
+/// What an identity string selects, or with none everything.
+fn select(selectors: &mut Vec<TrafficSelector>, id: Option<&str>, protocol: u8) -> Result<(), RvlStatus> {
+    selectors.clear();
+    match id {
+        Some(id) => selectors.push(text::selector(id, protocol)?),
+        None => {
+            let any = [TrafficSelector::any_v4(), TrafficSelector::any_v6()];
+            selectors.extend(any.map(|any| any.with(protocol, 0..=u16::MAX).unwrap_or(any)));
+        }
+    }
+    Ok(())
+}
+
+/// A suite of ESP by the names of its algorithms.
+pub(crate) fn suite(encryption: &str, integrity: Option<&str>, extended_sequence: u8) -> Result<EspSuite, RvlStatus> {
+    let (encr, bits) = text::encryption(encryption)?;
+    Ok(EspSuite {
         encr,
         encr_key_bits: match bits {
             Some(bits) => bits,
             None => fixed_key_bits(encr)?,
         },
         integ: integrity.map_or(Ok(IntegId::NONE), text::integrity)?,
-        sn: match sa.extended_sequence {
+        sn: match extended_sequence {
             0 => SnId::SEQUENTIAL_32,
             1 => SnId::PARTIAL_64,
             _ => return Err(RvlStatus::BadParam),
         },
-    };
-    let encap = match (sa.source_port, sa.destination_port) {
-        (0, 0) => None,
-        (0, _) | (_, 0) => return Err(RvlStatus::BadPortNumber),
-        (src_port, dst_port) => Some(Encap::udp(src_port, dst_port)),
-    };
-    Ok(SaParams {
-        direction,
-        spi: Spi(sa.spi),
-        pair: Spi(0),
-        lookup: SaLookup::Spi,
-        src: from,
-        dst: to,
-        mode: mode(sa.mode)?,
-        encap,
-        original: None,
-        suite: suite.into(),
-        keys: SaKeys {
-            encr: Secret::new(encr_key.to_vec()),
-            integ: Secret::new(integ_key.to_vec()),
-            ..SaKeys::default()
-        },
-        policy: PolicyId(sa.policy),
-        local_ts,
-        remote_ts,
-        lifetime: sa.lifetime.into(),
-        replay_window: sa.replay_window,
-        options: sa.options.try_into()?,
     })
 }
 
+/// No SA, with room for any.
+pub(crate) fn blank() -> SaParams {
+    const KEY_ROOM: usize = 64;
+    let none = EspSuite { encr: EncrId::NULL, encr_key_bits: 0, integ: IntegId::NONE, sn: SnId::SEQUENTIAL_32 };
+    let key = || Secret::with_capacity(KEY_ROOM);
+    SaParams {
+        direction: Direction::Outbound,
+        spi: Spi(0),
+        pair: Spi(0),
+        lookup: SaLookup::Spi,
+        src: Ipv4Addr::UNSPECIFIED.into(),
+        dst: Ipv4Addr::UNSPECIFIED.into(),
+        mode: Mode::Tunnel,
+        encap: None,
+        original: None,
+        suite: none.into(),
+        keys: SaKeys { encr: key(), integ: key(), ah: Secret::default() },
+        policy: PolicyId(0),
+        local_ts: Vec::with_capacity(2),
+        remote_ts: Vec::with_capacity(2),
+        lifetime: Lifetime::default(),
+        replay_window: 0,
+        options: SaOptions::default(),
+    }
+}
+
 /// The key length of a cipher that has only one.
-fn fixed_key_bits(encr: ravelin_types::transform::EncrId) -> Result<u16, RvlStatus> {
+fn fixed_key_bits(encr: EncrId) -> Result<u16, RvlStatus> {
     let alg = ravelin_crypto_aws_lc::PROVIDER.encr(encr).ok_or(RvlStatus::UnknownAlgorithm)?;
     alg.key_bits().first().copied().ok_or(RvlStatus::UnknownAlgorithm)
 }

@@ -175,6 +175,11 @@ fn chains_of_mbufs_cross_by_the_template() {
 }
 
 #[test]
+fn an_engine_that_names_its_suites_asks_for_no_memory() {
+    test("reserved");
+}
+
+#[test]
 fn policies_become_messages() {
     test("admin");
 }

@@ -279,6 +279,10 @@ impl Caller<'_> {
             max_events: u32::from(self.byte()) + 1,
             flow_sets: u32::from(self.byte()) + 1,
             accelerator: std::ptr::null(),
+            max_selectors: 0,
+            max_replay_window: 0,
+            suites: std::ptr::null(),
+            suite_count: 0,
         };
         let mut handle = 0;
         let (config, out) = (bend(self.byte(), &raw mut config), bend(self.byte(), &raw mut handle));
