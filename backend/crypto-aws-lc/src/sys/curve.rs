@@ -26,10 +26,6 @@ pub(crate) enum Curve {
 }
 
 static P192: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::P192));
-static BRAINPOOL_P224: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P224));
-static BRAINPOOL_P256: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P256));
-static BRAINPOOL_P384: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P384));
-static BRAINPOOL_P512: LazyLock<Group> = LazyLock::new(|| Group::new(&numbers::BRAINPOOL_P512));
 
 impl Curve {
     fn group(self) -> *const c::EC_GROUP {
@@ -37,10 +33,10 @@ impl Curve {
         unsafe {
             match self {
                 Curve::P192 => P192.0.as_ptr(),
-                Curve::BrainpoolP224 => BRAINPOOL_P224.0.as_ptr(),
-                Curve::BrainpoolP256 => BRAINPOOL_P256.0.as_ptr(),
-                Curve::BrainpoolP384 => BRAINPOOL_P384.0.as_ptr(),
-                Curve::BrainpoolP512 => BRAINPOOL_P512.0.as_ptr(),
+                Curve::BrainpoolP224 => c::EC_group_brainpoolP224r1(),
+                Curve::BrainpoolP256 => c::EC_group_brainpoolP256r1(),
+                Curve::BrainpoolP384 => c::EC_group_brainpoolP384r1(),
+                Curve::BrainpoolP512 => c::EC_group_brainpoolP512r1(),
                 Curve::P224 => c::EC_group_p224(),
                 Curve::P256 => c::EC_group_p256(),
                 Curve::P384 => c::EC_group_p384(),
