@@ -1,14 +1,17 @@
-//! Signatures: RSA (PKCS #1 v1.5 and PSS), ECDSA over P-256, P-384 and P-521, Ed25519, ML-DSA.
+//! Signatures: RSA (PKCS #1 v1.5 and PSS), ECDSA over the curves of NIST and Brainpool, Ed25519, ML-DSA, and DSA.
 //!
 //! The library draws the randomness of a signature itself: a nonce that repeats gives the private key away, so it is not
 //! left to a source that a test can seed.
 
 use ravelin_crypto::signature::{
-    HashAlg, KeyKind, MlDsa, PrivateKey, PublicKey, SignatureScheme, Signatures, Unsigned,
+    EcCurve, HashAlg, KeyKind, MlDsa, PrivateKey, PublicKey, SignatureScheme, Signatures, Unsigned,
 };
 use ravelin_crypto::{BadKey, Forged};
 
-use crate::sys::{Digest, Family, Key};
+use crate::sys::{Curve, Digest, Family, Key};
+
+/// Bits of `p` and `q` of DSA (FIPS 186-4 §4.2): others are no DSA, and longer ones would take a verifier's time.
+const DSA: [(u32, u16); 4] = [(1024, 160), (2048, 224), (2048, 256), (3072, 256)];
 
 pub(crate) struct AwsLc;
 
@@ -31,10 +34,22 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new(key: Key) -> Option<Self> {
+    fn new(key: Key) -> Option<Self> {
         let kind = match key.family()? {
             Family::Rsa(bits) => KeyKind::Rsa(bits),
-            Family::Ec(bits) => KeyKind::Ecdsa(bits),
+            Family::Ec(curve) => KeyKind::Ecdsa(match curve {
+                Curve::P256 => EcCurve::P256,
+                Curve::P384 => EcCurve::P384,
+                Curve::P521 => EcCurve::P521,
+                Curve::BrainpoolP256 => EcCurve::BrainpoolP256,
+                Curve::BrainpoolP384 => EcCurve::BrainpoolP384,
+                Curve::BrainpoolP512 => EcCurve::BrainpoolP512,
+                _ => return None,
+            }),
+            Family::Dsa(p, q) => {
+                let (p, q) = *DSA.iter().find(|(bits, order)| (*bits, u32::from(*order)) == (p, q))?;
+                key.is_in_group().then_some(KeyKind::Dsa(p, q))?
+            }
             Family::Ed25519 => KeyKind::Ed25519,
             Family::MlDsa44 => KeyKind::MlDsa(MlDsa::L44),
             Family::MlDsa65 => KeyKind::MlDsa(MlDsa::L65),

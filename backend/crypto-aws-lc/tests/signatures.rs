@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_crypto::signature::{HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme, Signatures};
+use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme, Signatures};
 use ravelin_crypto_aws_lc::{BadContainer, Contents, PROVIDER};
 use ravelin_types::Secret;
 use serde_json::Value;
@@ -27,31 +27,36 @@ fn scheme(name: &str) -> SignatureScheme {
     };
     match name.split('-').next().unwrap() {
         "ecdsa" => SignatureScheme::Ecdsa(hash),
+        "dsa" => SignatureScheme::Dsa(hash),
         "rsa" => SignatureScheme::RsaPkcs1(hash),
         "pss" => SignatureScheme::RsaPss(hash),
         _ => SignatureScheme::Ed25519,
     }
 }
 
-// SECURITY-HISTORY rows 81 to 83: forged PKCS #1 paddings, r or s of zero or beyond the order, and the rest.
+// SECURITY-HISTORY rows 81 to 83: forged PKCS #1 paddings, r or s of zero or beyond the order, encodings that are not DER, and
+// the rest.
 #[test]
 fn wycheproof() {
-    let suite: Value = serde_json::from_str(include_str!("data/wycheproof_signatures.json")).unwrap();
-    let keys: Vec<_> =
-        suite["keys"].as_array().unwrap().iter().map(|key| signatures().public_key(&bytes(key))).collect();
-    let mut judged = 0;
-    for test in suite["tests"].as_array().unwrap() {
-        let key = keys[usize::try_from(test["key"].as_u64().unwrap()).unwrap()].as_ref().unwrap();
-        let name = test["scheme"].as_str().unwrap();
-        let verdict = key.verify(scheme(name), &bytes(&test["msg"]), &bytes(&test["sig"]));
-        match test["valid"].as_str().unwrap() {
-            "valid" => assert!(verdict.is_ok(), "{name} {}", test["id"]),
-            "invalid" => assert!(verdict.is_err(), "{name} {}", test["id"]),
-            _ => {}
+    let suites = [include_str!("data/wycheproof_signatures.json"), include_str!("data/wycheproof_brainpool_dsa.json")];
+    for (suite, least) in suites.iter().zip([600, 1400]) {
+        let suite: Value = serde_json::from_str(suite).unwrap();
+        let keys: Vec<_> =
+            suite["keys"].as_array().unwrap().iter().map(|key| signatures().public_key(&bytes(key))).collect();
+        let mut judged = 0;
+        for test in suite["tests"].as_array().unwrap() {
+            let key = keys[usize::try_from(test["key"].as_u64().unwrap()).unwrap()].as_ref().unwrap();
+            let name = test["scheme"].as_str().unwrap();
+            let verdict = key.verify(scheme(name), &bytes(&test["msg"]), &bytes(&test["sig"]));
+            match test["valid"].as_str().unwrap() {
+                "valid" => assert!(verdict.is_ok(), "{name} {}", test["id"]),
+                "invalid" => assert!(verdict.is_err(), "{name} {}", test["id"]),
+                _ => {}
+            }
+            judged += 1;
         }
-        judged += 1;
+        assert!(judged > least, "{judged}");
     }
-    assert!(judged > 600, "{judged}");
 }
 
 fn generated(args: &[&str]) -> Vec<u8> {
@@ -68,6 +73,15 @@ fn pair(args: &[&str]) -> (Box<dyn PrivateKey>, Box<dyn PublicKey>) {
     (private, public)
 }
 
+/// What generates a key of DSA.
+fn dsa(bits: u16) -> Vec<&'static str> {
+    let parameters = match bits {
+        1024 => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/dsa1024.pem"),
+        _ => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/dsa2048.pem"),
+    };
+    vec!["genpkey", "-paramfile", parameters]
+}
+
 #[test]
 fn every_kind_of_key_signs_and_only_its_own_schemes() {
     let rsa = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
@@ -75,15 +89,26 @@ fn every_kind_of_key_signs_and_only_its_own_schemes() {
     let hashes = [HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512];
     for (args, kind) in [
         (rsa.to_vec(), KeyKind::Rsa(2048)),
-        (ec("prime256v1"), KeyKind::Ecdsa(256)),
-        (ec("secp384r1"), KeyKind::Ecdsa(384)),
-        (ec("secp521r1"), KeyKind::Ecdsa(521)),
+        (ec("prime256v1"), KeyKind::Ecdsa(EcCurve::P256)),
+        (ec("secp384r1"), KeyKind::Ecdsa(EcCurve::P384)),
+        (ec("secp521r1"), KeyKind::Ecdsa(EcCurve::P521)),
+        (ec("brainpoolP256r1"), KeyKind::Ecdsa(EcCurve::BrainpoolP256)),
+        (ec("brainpoolP384r1"), KeyKind::Ecdsa(EcCurve::BrainpoolP384)),
+        (ec("brainpoolP512r1"), KeyKind::Ecdsa(EcCurve::BrainpoolP512)),
+        (dsa(1024), KeyKind::Dsa(1024, 160)),
+        (dsa(2048), KeyKind::Dsa(2048, 256)),
         (vec!["genpkey", "-algorithm", "ed25519"], KeyKind::Ed25519),
     ] {
         let (private, public) = pair(&args);
         assert_eq!(private.kind(), kind);
         let all = hashes.iter().flat_map(|hash| {
-            [SignatureScheme::RsaPkcs1(*hash), SignatureScheme::RsaPss(*hash), SignatureScheme::Ecdsa(*hash)]
+            let hash = *hash;
+            [
+                SignatureScheme::RsaPkcs1(hash),
+                SignatureScheme::RsaPss(hash),
+                SignatureScheme::Ecdsa(hash),
+                SignatureScheme::Dsa(hash),
+            ]
         });
         for scheme in all.chain([SignatureScheme::Ed25519, SignatureScheme::Bare]) {
             let signed = private.sign(scheme, b"message");
@@ -202,4 +227,159 @@ fn keys_and_certificates_are_read_from_what_tools_write() {
     assert_eq!(read("old.pem", Some("open")).unwrap_err(), BadContainer::OldEncryption);
     assert_eq!(Contents::read(b"hello", None).unwrap_err(), BadContainer::Unknown);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A value of DER.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
+    let len: &[u8] = match body.len() {
+        0..0x80 => &[low],
+        0x80..0x100 => &[0x81, low],
+        _ => &[0x82, high, low],
+    };
+    [&[tag][..], len, &body].concat()
+}
+
+/// A number that is not negative.
+fn number(bytes: &[u8]) -> Vec<u8> {
+    let bytes = &bytes[bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1)..];
+    let zero: &[u8] = if bytes[0] & 0x80 == 0 { &[] } else { &[0] };
+    der(2, &[zero, bytes])
+}
+
+/// The numbers of a public key of DSA, in the order p, q, g, y.
+fn numbers_of_dsa(spki: &[u8]) -> Vec<Vec<u8>> {
+    let mut numbers = Vec::new();
+    let mut at = spki.windows(9).position(|window| window == [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1]).unwrap() + 9;
+    while at < spki.len() {
+        let (len, body) = match spki[at + 1] {
+            0x81 => (usize::from(spki[at + 2]), at + 3),
+            0x82 => (usize::from(u16::from_be_bytes([spki[at + 2], spki[at + 3]])), at + 4),
+            short => (usize::from(short), at + 2),
+        };
+        // Into the sequence of the parameters, and behind the octet of unused bits.
+        at = match spki[at] {
+            0x30 => body,
+            3 => body + 1,
+            _ => {
+                numbers.push(spki[body..body + len].to_vec());
+                body + len
+            }
+        };
+    }
+    numbers
+}
+
+fn spki_of_dsa(parameters: Option<[&[u8]; 3]>, public: &[u8]) -> Vec<u8> {
+    let oid = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1];
+    let parameters = parameters.map(|[p, q, g]| der(0x30, &[&number(p), &number(q), &number(g)]));
+    let algorithm = der(0x30, &[&oid, parameters.as_deref().unwrap_or_default()]);
+    der(0x30, &[&algorithm, &der(3, &[&[0], &number(public)])])
+}
+
+// FIPS 186-4 §4.2. What has other lengths is refused before anything is computed with it: a verifier's time is bounded.
+#[test]
+fn parameters_of_dsa_that_are_none_are_refused() {
+    let (_, spki) = public_spki(&dsa(2048));
+    let numbers = numbers_of_dsa(&spki);
+    let [p, q, g, y] = [0, 1, 2, 3].map(|at: usize| &numbers[at][..]);
+    assert_eq!(spki_of_dsa(Some([p, q, g]), y), spki);
+    assert!(signatures().public_key(&spki).is_ok());
+    let minus_one = {
+        let mut p = p.to_vec();
+        *p.last_mut().unwrap() -= 1;
+        p
+    };
+    let above = {
+        let mut p = p.to_vec();
+        *p.last_mut().unwrap() += 2;
+        p
+    };
+    let (_, small) = public_spki(&dsa(1024));
+    let small = numbers_of_dsa(&small);
+    let odd = |len: usize| {
+        let mut number = vec![0xff; len];
+        number[len - 1] = 0x7f;
+        number
+    };
+    for (why, parameters, public) in [
+        ("inherited parameters", None, y),
+        ("a longer p", Some([&[&[0][..], p, &[1]].concat()[..], q, g]), y),
+        ("p of 10,000 bits", Some([&odd(1250)[..], q, g]), y),
+        ("p of 60,000 bits", Some([&odd(7500)[..], q, g]), y),
+        ("p of 512 bits", Some([&odd(64)[..], q, &[2]]), &[3][..]),
+        ("an even p", Some([&minus_one[..], q, g]), y),
+        ("another p", Some([&above[..], q, g]), y),
+        ("q of 160 bits", Some([p, &small[1][..], g]), y),
+        ("q of one", Some([p, &[1][..], g]), y),
+        ("q of 2048 bits", Some([p, &odd(256)[..], g]), y),
+        ("another q", Some([p, &odd(32)[..], g]), y),
+        ("g of zero", Some([p, q, &[0][..]]), y),
+        ("g of one", Some([p, q, &[1][..]]), y),
+        ("g of two", Some([p, q, &[2][..]]), y),
+        ("g of p - 1", Some([p, q, &minus_one[..]]), y),
+        ("g above p", Some([p, q, &above[..]]), y),
+        ("y of zero", Some([p, q, g]), &[0][..]),
+        ("y of one", Some([p, q, g]), &[1][..]),
+        ("y of two", Some([p, q, g]), &[2][..]),
+        ("y of p - 1", Some([p, q, g]), &minus_one[..]),
+        ("y of p", Some([p, q, g]), p),
+    ] {
+        assert!(signatures().public_key(&spki_of_dsa(parameters, public)).is_err(), "{why}");
+    }
+    assert!(signatures().public_key(&[&spki[..], &[0]].concat()).is_err(), "an octet behind");
+}
+
+#[test]
+fn points_and_scalars_that_are_none_are_refused_on_the_curves_of_brainpool() {
+    let name = |last: u8| [6, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, last];
+    let key = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+    let spki = |curve: u8, point: &[u8]| der(0x30, &[&der(0x30, &[&key, &name(curve)]), &der(3, &[&[0], point])]);
+    let point = |args: &[&str], len: usize| {
+        let public = public_spki(args).1;
+        public[public.len() - 2 * len - 1..].to_vec()
+    };
+    let good = point(&["ecparam", "-genkey", "-noout", "-name", "brainpoolP256r1"], 32);
+    let nist = point(&["ecparam", "-genkey", "-noout", "-name", "prime256v1"], 32);
+    assert!(signatures().public_key(&spki(7, &good)).is_ok());
+    let bent = {
+        let mut bent = good.clone();
+        bent[64] ^= 1;
+        bent
+    };
+    let sign = 2 + (good[64] & 1);
+    let compressed = [&[sign][..], &good[1..33]].concat();
+    assert!(signatures().public_key(&spki(7, &compressed)).is_ok());
+    for (why, curve, point) in [
+        ("off the curve", 7, &bent[..]),
+        ("of P-256", 7, &nist),
+        ("of brainpoolP256r1 on the twisted curve", 8, &good),
+        ("of brainpoolP256r1 on brainpoolP384r1", 11, &good),
+        ("brainpoolP224r1", 5, &good[..57]),
+        ("brainpoolP320r1", 9, &[4; 81]),
+        ("infinity", 7, &[0]),
+        ("nothing", 7, &[]),
+        ("above the prime", 7, &[&[4][..], &[0xff; 64]].concat()),
+        ("cut short", 7, &good[..64]),
+        ("with an octet behind", 7, &[&good[..], &[0]].concat()),
+    ] {
+        assert!(signatures().public_key(&spki(curve, point)).is_err(), "{why}");
+    }
+    let pkcs8 = |scalar: &[u8], public: Option<&[u8]>| {
+        let public = public.map(|point| der(0xa1, &[&der(3, &[&[0], point])]));
+        let key_1 = der(0x30, &[&[2, 1, 1], &der(4, &[scalar]), public.as_deref().unwrap_or_default()]);
+        der(0x30, &[&[2, 1, 0], &der(0x30, &[&key, &name(7)]), &der(4, &[&key_1])])
+    };
+    let one = [&[0; 31][..], &[1]].concat();
+    let key = signatures().private_key(&pkcs8(&one, None)).unwrap();
+    let generator = key.public_info()[key.public_info().len() - 65..].to_vec();
+    assert!(signatures().private_key(&pkcs8(&one, Some(&generator))).is_ok());
+    for (why, scalar, public) in [
+        ("zero", &[0; 32][..], None),
+        ("above the order", &[0xff; 32], None),
+        ("with the public half of another", &one, Some(&good[..])),
+    ] {
+        assert!(signatures().private_key(&pkcs8(scalar, public)).is_err(), "{why}");
+    }
 }

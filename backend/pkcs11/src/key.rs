@@ -91,8 +91,9 @@ impl Key {
             Ok(session.sign(&mechanism, key, message)?)
         })?;
         match self.kind {
-            KeyKind::Ecdsa(_) => algorithm::ecdsa_from_raw(&signature)
-                .ok_or_else(|| Trouble::of(self.token.shown(), &Error::InvalidValue)),
+            KeyKind::Ecdsa(_) => {
+                algorithm::from_raw(&signature).ok_or_else(|| Trouble::of(self.token.shown(), &Error::InvalidValue))
+            }
             _ => Ok(signature),
         }
     }
@@ -131,10 +132,10 @@ impl Key {
                 };
                 (mechanism, None)
             }
-            (SignatureScheme::Ecdsa(hash), KeyKind::Ecdsa(bits)) => {
+            (SignatureScheme::Ecdsa(hash), KeyKind::Ecdsa(curve)) => {
                 let mut digest = self.hash(hash, message)?;
                 // FIPS 186-5 §6.4.1: the leftmost bits of a longer hash; not every token cuts it.
-                digest.truncate(usize::from(bits.div_ceil(8)));
+                digest.truncate(usize::from(curve.bits().div_ceil(8)));
                 (Mechanism::Ecdsa, Some(digest))
             }
             (SignatureScheme::Bare, KeyKind::Rsa(_)) => (Mechanism::RsaPkcs, None),

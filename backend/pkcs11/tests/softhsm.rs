@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use ravelin_crypto::signature::{HashAlg, KeyKind, MlDsa, PrivateKey, SignatureScheme, Unsigned};
+use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, MlDsa, PrivateKey, SignatureScheme, Unsigned};
 use ravelin_crypto_aws_lc::PROVIDER;
 use ravelin_pkcs11::{Key, Place, Trouble};
 use ravelin_testkit::papers::{self, Kind};
@@ -84,9 +84,9 @@ fn a_key_on_a_token_signs_by_every_scheme_of_its_kind() {
         let ecdsa: Vec<_> = hashes.map(SignatureScheme::Ecdsa).into_iter().chain([SignatureScheme::Bare]).collect();
         for (label, kind, schemes) in [
             ("object=rsa", KeyKind::Rsa(2048), &rsa),
-            ("id=%02", KeyKind::Ecdsa(256), &ecdsa),
-            ("object=p384", KeyKind::Ecdsa(384), &ecdsa),
-            ("object=p521;id=%04;type=private", KeyKind::Ecdsa(521), &ecdsa),
+            ("id=%02", KeyKind::Ecdsa(EcCurve::P256), &ecdsa),
+            ("object=p384", KeyKind::Ecdsa(EcCurve::P384), &ecdsa),
+            ("object=p521;id=%04;type=private", KeyKind::Ecdsa(EcCurve::P521), &ecdsa),
             ("object=ed25519", KeyKind::Ed25519, &vec![SignatureScheme::Ed25519]),
         ] {
             let key = open(&format!("pkcs11:token=lab;{label}"), Some(PIN)).map_err(|error| error.to_string()).unwrap();

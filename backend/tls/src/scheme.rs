@@ -1,15 +1,15 @@
 //! Signature schemes: as TLS numbers them, and as the provider knows them (RFC 8446 §4.2.3).
 
-use ravelin_crypto::signature::{HashAlg, KeyKind, SignatureScheme as Ours};
+use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, SignatureScheme as Ours};
 use rustls::SignatureScheme as Theirs;
 
 /// Best first; `None`: of TLS 1.3 alone is the curve in the scheme, and it must be that of the key.
-const TABLE: [(Theirs, Ours, Option<u16>); 11] = [
+const TABLE: [(Theirs, Ours, Option<EcCurve>); 11] = [
     (Theirs::ED25519, Ours::Ed25519, None),
     (Theirs::ED448, Ours::Ed448, None),
-    (Theirs::ECDSA_NISTP256_SHA256, Ours::Ecdsa(HashAlg::Sha256), Some(256)),
-    (Theirs::ECDSA_NISTP384_SHA384, Ours::Ecdsa(HashAlg::Sha384), Some(384)),
-    (Theirs::ECDSA_NISTP521_SHA512, Ours::Ecdsa(HashAlg::Sha512), Some(521)),
+    (Theirs::ECDSA_NISTP256_SHA256, Ours::Ecdsa(HashAlg::Sha256), Some(EcCurve::P256)),
+    (Theirs::ECDSA_NISTP384_SHA384, Ours::Ecdsa(HashAlg::Sha384), Some(EcCurve::P384)),
+    (Theirs::ECDSA_NISTP521_SHA512, Ours::Ecdsa(HashAlg::Sha512), Some(EcCurve::P521)),
     (Theirs::RSA_PSS_SHA256, Ours::RsaPss(HashAlg::Sha256), None),
     (Theirs::RSA_PSS_SHA384, Ours::RsaPss(HashAlg::Sha384), None),
     (Theirs::RSA_PSS_SHA512, Ours::RsaPss(HashAlg::Sha512), None),
@@ -31,7 +31,7 @@ pub(crate) fn with_key(theirs: Theirs, kind: KeyKind, version_13: bool) -> Optio
         return None;
     }
     let curve_fits = match (curve, kind) {
-        (Some(curve), KeyKind::Ecdsa(bits)) => !version_13 || *curve == bits,
+        (Some(curve), KeyKind::Ecdsa(own)) => !version_13 || *curve == own,
         _ => true,
     };
     Some(*ours).filter(|ours| curve_fits && kind.makes(*ours))

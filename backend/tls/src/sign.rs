@@ -30,7 +30,7 @@ impl SigningKey for Key {
             KeyKind::Ed25519 => SignatureAlgorithm::ED25519,
             KeyKind::Ed448 => SignatureAlgorithm::ED448,
             // TLS has no number for it here, so no scheme is chosen.
-            KeyKind::MlDsa(_) => SignatureAlgorithm::Unknown(0),
+            KeyKind::MlDsa(_) | KeyKind::Dsa(..) => SignatureAlgorithm::Unknown(0),
         }
     }
 }

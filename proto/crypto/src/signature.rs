@@ -29,6 +29,8 @@ pub enum SignatureScheme {
     RsaPss(HashAlg),
     /// ECDSA, the signature a DER sequence of two numbers.
     Ecdsa(HashAlg),
+    /// DSA (FIPS 186-4 §4), the signature as that of ECDSA; for those who name it.
+    Dsa(HashAlg),
     /// Ed25519 (RFC 8032).
     Ed25519,
     /// Ed448 (RFC 8032), with an empty context.
@@ -36,7 +38,7 @@ pub enum SignatureScheme {
     /// ML-DSA (FIPS 204), pure, with an empty context.
     MlDsa(MlDsa),
     /// Of IKEv1: the message is a hash already and is not hashed again. RSA pads it as PKCS #1 v1.5 does, without the name
-    /// of a hash (RFC 2409 §5.1); ECDSA is as above.
+    /// of a hash (RFC 2409 §5.1); ECDSA and DSA are as above.
     Bare,
 }
 
@@ -51,13 +53,44 @@ pub enum MlDsa {
     L87,
 }
 
+/// A curve of ECDSA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcCurve {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// brainpoolP256r1 (RFC 5639).
+    BrainpoolP256,
+    /// brainpoolP384r1.
+    BrainpoolP384,
+    /// brainpoolP512r1.
+    BrainpoolP512,
+}
+
+impl EcCurve {
+    /// The length of its order, which is that of its coordinates.
+    pub fn bits(self) -> u16 {
+        match self {
+            EcCurve::P256 | EcCurve::BrainpoolP256 => 256,
+            EcCurve::P384 | EcCurve::BrainpoolP384 => 384,
+            EcCurve::BrainpoolP512 => 512,
+            EcCurve::P521 => 521,
+        }
+    }
+}
+
 /// What a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// RSA, with the length of its modulus in bits.
     Rsa(u32),
-    /// A point of NIST P-256, P-384 or P-521, by its bits.
-    Ecdsa(u16),
+    /// A point of a curve.
+    Ecdsa(EcCurve),
+    /// DSA, with the bits of its prime `p` and of the order `q` of its group.
+    Dsa(u32, u16),
     /// Ed25519.
     Ed25519,
     /// Ed448.
@@ -72,7 +105,8 @@ impl KeyKind {
         match (self, scheme) {
             (KeyKind::Rsa(_), SignatureScheme::RsaPkcs1(_) | SignatureScheme::RsaPss(_))
             | (KeyKind::Ecdsa(_), SignatureScheme::Ecdsa(_))
-            | (KeyKind::Rsa(_) | KeyKind::Ecdsa(_), SignatureScheme::Bare)
+            | (KeyKind::Dsa(..), SignatureScheme::Dsa(_))
+            | (KeyKind::Rsa(_) | KeyKind::Ecdsa(_) | KeyKind::Dsa(..), SignatureScheme::Bare)
             | (KeyKind::Ed25519, SignatureScheme::Ed25519)
             | (KeyKind::Ed448, SignatureScheme::Ed448) => true,
             (KeyKind::MlDsa(key), SignatureScheme::MlDsa(scheme)) => key == scheme,
@@ -85,9 +119,10 @@ impl SignatureScheme {
     /// The hash whose weakness is that of the scheme; `None` where the scheme has its own.
     pub fn hash(self) -> Option<HashAlg> {
         match self {
-            SignatureScheme::RsaPkcs1(hash) | SignatureScheme::RsaPss(hash) | SignatureScheme::Ecdsa(hash) => {
-                Some(hash)
-            }
+            SignatureScheme::RsaPkcs1(hash)
+            | SignatureScheme::RsaPss(hash)
+            | SignatureScheme::Ecdsa(hash)
+            | SignatureScheme::Dsa(hash) => Some(hash),
             SignatureScheme::Ed25519 | SignatureScheme::Ed448 | SignatureScheme::MlDsa(_) | SignatureScheme::Bare => {
                 None
             }
@@ -143,7 +178,7 @@ pub trait PrivateKey: Send + Sync {
     /// The public half, a SubjectPublicKeyInfo in DER.
     fn public_info(&self) -> Vec<u8>;
 
-    /// Signs. The randomness of ECDSA, PSS and ML-DSA is the provider's own, so no two signatures are equal; those of Ed25519
+    /// Signs. The randomness of ECDSA, DSA, PSS and ML-DSA is the provider's own, so no two signatures are equal; those of Ed25519
     /// and Ed448 need none.
     ///
     /// # Errors
@@ -194,6 +229,7 @@ impl fmt::Display for SignatureScheme {
             SignatureScheme::RsaPkcs1(hash) => write!(f, "RSA PKCS #1 with {hash}"),
             SignatureScheme::RsaPss(hash) => write!(f, "RSA PSS with {hash}"),
             SignatureScheme::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
+            SignatureScheme::Dsa(hash) => write!(f, "DSA with {hash}"),
             SignatureScheme::Ed25519 => f.write_str("Ed25519"),
             SignatureScheme::Ed448 => f.write_str("Ed448"),
             SignatureScheme::MlDsa(set) => write!(f, "{}", KeyKind::MlDsa(*set)),
@@ -206,12 +242,26 @@ impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyKind::Rsa(bits) => write!(f, "RSA {bits}"),
-            KeyKind::Ecdsa(bits) => write!(f, "ECDSA P-{bits}"),
+            KeyKind::Ecdsa(curve) => write!(f, "ECDSA {curve}"),
+            KeyKind::Dsa(p, q) => write!(f, "DSA {p}/{q}"),
             KeyKind::Ed25519 => f.write_str("Ed25519"),
             KeyKind::Ed448 => f.write_str("Ed448"),
             KeyKind::MlDsa(MlDsa::L44) => f.write_str("ML-DSA-44"),
             KeyKind::MlDsa(MlDsa::L65) => f.write_str("ML-DSA-65"),
             KeyKind::MlDsa(MlDsa::L87) => f.write_str("ML-DSA-87"),
         }
+    }
+}
+
+impl fmt::Display for EcCurve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EcCurve::P256 => "P-256",
+            EcCurve::P384 => "P-384",
+            EcCurve::P521 => "P-521",
+            EcCurve::BrainpoolP256 => "brainpoolP256r1",
+            EcCurve::BrainpoolP384 => "brainpoolP384r1",
+            EcCurve::BrainpoolP512 => "brainpoolP512r1",
+        })
     }
 }

@@ -11,7 +11,7 @@ const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 
 use HashAlg::{Sha1, Sha256, Sha384, Sha512};
-use SignatureScheme::{Ecdsa, Ed25519, RsaPkcs1};
+use SignatureScheme::{Dsa, Ecdsa, Ed25519, RsaPkcs1};
 
 /// All but PSS, whose parameters say more than its identifier.
 const PLAIN: &[(SignatureScheme, &str)] = &[
@@ -23,6 +23,10 @@ const PLAIN: &[(SignatureScheme, &str)] = &[
     (Ecdsa(Sha256), "1.2.840.10045.4.3.2"),
     (Ecdsa(Sha384), "1.2.840.10045.4.3.3"),
     (Ecdsa(Sha512), "1.2.840.10045.4.3.4"),
+    (Dsa(Sha1), "1.2.840.10040.4.3"),
+    (Dsa(Sha256), "2.16.840.1.101.3.4.3.2"),
+    (Dsa(Sha384), "2.16.840.1.101.3.4.3.3"),
+    (Dsa(Sha512), "2.16.840.1.101.3.4.3.4"),
     (Ed25519, "1.3.101.112"),
     (SignatureScheme::Ed448, "1.3.101.113"),
     (SignatureScheme::MlDsa(MlDsa::L44), "2.16.840.1.101.3.4.3.17"),
@@ -54,6 +58,11 @@ struct Pss<'a> {
     salt: Option<u32>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
     trailer: Option<u32>,
+}
+
+/// Every scheme that has an AlgorithmIdentifier here.
+pub fn schemes() -> impl Iterator<Item = SignatureScheme> {
+    PLAIN.iter().map(|(scheme, _)| *scheme).chain(HASHES.iter().map(|(hash, ..)| SignatureScheme::RsaPss(*hash)))
 }
 
 /// The scheme that an AlgorithmIdentifier in DER names. `None`: not known here, or with parameters that no honest signer
@@ -115,23 +124,24 @@ fn encode_pss(hash: HashAlg) -> Option<Vec<u8>> {
 }
 
 #[derive(Sequence)]
-struct EcdsaSignature<'a> {
+struct TwoNumbers<'a> {
     r: UintRef<'a>,
     s: UintRef<'a>,
 }
 
-/// An ECDSA signature as certificates and RFC 7427 have it, from `r | s` of equal lengths (RFC 4754 §7).
-pub fn ecdsa_from_raw(raw: &[u8]) -> Option<Vec<u8>> {
+/// A signature of ECDSA or DSA as certificates and RFC 7427 have it, from `r | s` of equal lengths (RFC 4754 §7, RFC 2409
+/// §5.1).
+pub fn from_raw(raw: &[u8]) -> Option<Vec<u8>> {
     if !raw.len().is_multiple_of(2) {
         return None;
     }
     let (r, s) = raw.split_at(raw.len() / 2);
-    EcdsaSignature { r: UintRef::new(r).ok()?, s: UintRef::new(s).ok()? }.to_der().ok()
+    TwoNumbers { r: UintRef::new(r).ok()?, s: UintRef::new(s).ok()? }.to_der().ok()
 }
 
 /// `r | s`, each of `len` bytes, from the DER form.
-pub fn ecdsa_to_raw(der: &[u8], len: usize) -> Option<Vec<u8>> {
-    let signature = EcdsaSignature::from_der(der).ok()?;
+pub fn to_raw(der: &[u8], len: usize) -> Option<Vec<u8>> {
+    let signature = TwoNumbers::from_der(der).ok()?;
     let mut raw = Vec::new();
     for part in [signature.r.as_bytes(), signature.s.as_bytes()] {
         raw.resize(raw.len() + len.checked_sub(part.len())?, 0);
@@ -146,8 +156,7 @@ mod tests {
 
     #[test]
     fn every_scheme_survives_its_identifier() {
-        let pss = [Sha1, Sha256, Sha384, Sha512].map(SignatureScheme::RsaPss);
-        for one in PLAIN.iter().map(|(scheme, _)| *scheme).chain(pss) {
+        for one in schemes() {
             assert_eq!(scheme(&identifier(one)), Some(one));
         }
         // RFC 7427 appendix A.1.2, A.3.2 and A.4.3.
@@ -197,11 +206,11 @@ mod tests {
     #[test]
     fn ecdsa_signatures_have_two_forms() {
         let raw = [[0u8; 31].as_slice(), &[1], &[0x80; 32]].concat();
-        let der = ecdsa_from_raw(&raw).unwrap();
+        let der = from_raw(&raw).unwrap();
         assert_eq!(der[..7], [0x30, 0x26, 2, 1, 1, 2, 0x21]);
-        assert_eq!(ecdsa_to_raw(&der, 32), Some(raw));
-        assert_eq!(ecdsa_to_raw(&der, 31), None);
-        assert_eq!(ecdsa_from_raw(&[1, 2, 3]), None);
+        assert_eq!(to_raw(&der, 32), Some(raw));
+        assert_eq!(to_raw(&der, 31), None);
+        assert_eq!(from_raw(&[1, 2, 3]), None);
     }
 
     fn hex(text: &str) -> Vec<u8> {

@@ -6,7 +6,7 @@ use core::fmt;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::{HashAlg, KeyKind, MlDsa, SignatureScheme};
 
-use crate::auth::{DIGITAL, ECDSA, HASHES, RSA, Trust};
+use crate::auth::{DIGITAL, DSS, ECDSA, HASHES, RSA, Trust};
 use crate::{algorithm, path};
 
 /// What a peer says that it verifies.
@@ -64,8 +64,7 @@ impl Trust {
         let kinds = self.kinds(crypto);
         let by = |scheme: SignatureScheme, kind: Option<KeyKind>| {
             let makes = |key: &KeyKind| key.makes(scheme) && kind.is_none_or(|kind| kind == *key);
-            (self.sha1 || scheme.hash() != Some(Sha1))
-                && self.restrictions.in_auth(scheme)
+            self.restrictions.in_auth(scheme)
                 && kinds.iter().any(|key| makes(key) && self.restrictions.key(*key).is_ok())
         };
         let hashes = [Sha256, Sha384, Sha512];
@@ -73,14 +72,17 @@ impl Trust {
         let digital = digital.chain([SignatureScheme::Ed25519, SignatureScheme::Ed448]);
         let digital = digital.chain(hashes.map(SignatureScheme::Ecdsa)).chain(hashes.map(SignatureScheme::RsaPss));
         let digital = digital.chain(hashes.map(SignatureScheme::RsaPkcs1));
-        let digital = digital.chain([SignatureScheme::Ecdsa(Sha1), SignatureScheme::RsaPkcs1(Sha1)]);
+        let old = [SignatureScheme::Dsa(Sha256), SignatureScheme::Ecdsa(Sha1), SignatureScheme::RsaPkcs1(Sha1)];
+        let digital = digital.chain(old);
         let digital = digital.filter(|scheme| by(*scheme, None));
         let digital = digital.map(|scheme| Method::new(DIGITAL, algorithm::identifier(scheme)));
         let curves =
-            ECDSA.iter().filter(|(_, bits, hash, _)| by(SignatureScheme::Ecdsa(*hash), Some(KeyKind::Ecdsa(*bits))));
+            ECDSA.iter().filter(|(_, curve, hash)| by(SignatureScheme::Ecdsa(*hash), Some(KeyKind::Ecdsa(*curve))));
         let curves = curves.map(|(number, ..)| Method::new(*number, Vec::new()));
         let rsa = hashes.into_iter().chain([Sha1]).any(|hash| by(SignatureScheme::RsaPkcs1(hash), None));
-        digital.chain(curves).chain(rsa.then(|| Method::new(RSA, Vec::new()))).collect()
+        let rsa = rsa.then(|| Method::new(RSA, Vec::new()));
+        let dss = by(SignatureScheme::Dsa(Sha1), None).then(|| Method::new(DSS, Vec::new()));
+        digital.chain(curves).chain(rsa).chain(dss).collect()
     }
 
     /// The kinds of keys that a peer may have: those of its keys where they are known, else of every kind the strongest.
@@ -90,9 +92,12 @@ impl Trust {
             let keys = self.keys.iter().filter_map(|spki| path::public_key(spki, crypto).ok());
             return pinned.chain(keys).map(|key| key.kind()).collect();
         }
-        let curves = ECDSA.iter().map(|(_, bits, ..)| KeyKind::Ecdsa(*bits));
+        let curves = ECDSA.iter().map(|(_, curve, _)| KeyKind::Ecdsa(*curve));
         let sets = [MlDsa::L44, MlDsa::L65, MlDsa::L87].map(KeyKind::MlDsa);
-        curves.chain(sets).chain([KeyKind::Rsa(u32::MAX), KeyKind::Ed25519, KeyKind::Ed448]).collect()
+        curves
+            .chain(sets)
+            .chain([KeyKind::Rsa(u32::MAX), KeyKind::Dsa(u32::MAX, u16::MAX), KeyKind::Ed25519, KeyKind::Ed448])
+            .collect()
     }
 }
 

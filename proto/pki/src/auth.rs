@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   both announce hashes   method 14: | length | AlgorithmIdentifier | signature |
-//!   otherwise              methods 1, 9, 10, 11 by the kind of key: | signature |
+//!   otherwise              methods 1, 3, 9, 10, 11 by the kind of key: | signature |
 //! ```
 
 use alloc::string::{String, ToString};
@@ -14,7 +14,7 @@ use core::fmt;
 
 use der::asn1::ObjectIdentifier;
 use ravelin_crypto::CryptoProvider;
-use ravelin_crypto::signature::{HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme};
+use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme};
 use ravelin_types::Identity;
 
 use crate::announce::Accepts;
@@ -27,13 +27,14 @@ use crate::restriction::Restrictions;
 use crate::revocation::{self, Crl, Demand, Places, Revocation, Source};
 use crate::{algorithm, bare, limits, names};
 
-/// RSA signature (RFC 7296 §3.8).
+/// RSA and DSS signatures (RFC 7296 §3.8).
 pub(crate) const RSA: u8 = 1;
+pub(crate) const DSS: u8 = 3;
 /// Digital signature (RFC 7427).
 pub(crate) const DIGITAL: u8 = 14;
-/// ECDSA on one curve with one hash (RFC 4754): method, bits of the curve, hash, bytes of a coordinate.
-pub(crate) const ECDSA: [(u8, u16, HashAlg, usize); 3] =
-    [(9, 256, HashAlg::Sha256, 32), (10, 384, HashAlg::Sha384, 48), (11, 521, HashAlg::Sha512, 66)];
+/// ECDSA on one curve with one hash (RFC 4754).
+pub(crate) const ECDSA: [(u8, EcCurve, HashAlg); 3] =
+    [(9, EcCurve::P256, HashAlg::Sha256), (10, EcCurve::P384, HashAlg::Sha384), (11, EcCurve::P521, HashAlg::Sha512)];
 /// Certificate encodings (RFC 7296 §3.6, RFC 7670).
 pub(crate) const X509: u8 = 4;
 pub(crate) const CRL: u8 = 7;
@@ -58,8 +59,6 @@ pub struct Credential {
     pub key: String,
     /// The SubjectPublicKeyInfo of the key.
     pub spki: Vec<u8>,
-    /// Whether we sign with SHA-1 for a peer that knows nothing else.
-    pub sha1: bool,
     /// By which schemes we sign AUTH, and with what key.
     pub restrictions: Restrictions,
     /// Encoding and data of the CERT payloads in the place of the certificates, for peers that look them up; empty where that
@@ -90,8 +89,6 @@ pub struct Trust {
     pub asks_status: Option<bool>,
     /// Where certificates are looked up that the peer does not send itself.
     pub lookup: Lookup,
-    /// Whether SHA-1 is accepted in signatures, of certificates and of AUTH.
-    pub sha1: bool,
     /// Which of the keys and signatures that are accepted in general are so here.
     pub restrictions: Restrictions,
 }
@@ -164,8 +161,7 @@ impl Trust {
 
     /// What SIGNATURE_HASH_ALGORITHMS says: the hashes that we verify.
     pub fn hashes(&self) -> Vec<u16> {
-        let ours = HASHES.iter().filter(|(_, hash)| self.sha1 || *hash != Some(HashAlg::Sha1));
-        let ours = ours.filter(|(_, hash)| self.restrictions.has_hash(*hash));
+        let ours = HASHES.iter().filter(|(_, hash)| self.restrictions.has_hash(*hash));
         ours.map(|(number, _)| *number).collect()
     }
 
@@ -350,24 +346,20 @@ impl Trust {
     fn rules<'a>(&'a self, world: World<'a>) -> Rules<'a> {
         let World { now, crls, answers } = world;
         let revocation = Revocation { crls, answers, places: &self.places, demand: self.revocation };
-        Rules {
-            now,
-            usage: Usage::Ike,
-            sha1: self.sha1,
-            policies: &self.policies,
-            revocation,
-            restrictions: &self.restrictions,
-        }
+        Rules { now, usage: Usage::Ike, policies: &self.policies, revocation, restrictions: &self.restrictions }
     }
 
     fn verify(&self, key: &dyn PublicKey, claim: Claim<'_>) -> Result<(), Refusal> {
         let (schemes, signature) = self.schemes(key.kind(), claim.proof)?;
-        let restricted = |what: String| Refusal::Restricted(what, self.restrictions.words.clone());
-        self.restrictions.key(key.kind()).map_err(|kind| restricted(alloc::format!("with a key of {kind}")))?;
+        let restricted = |what: String| match self.restrictions.any() {
+            true => Refusal::Restricted(what, self.restrictions.words.clone()),
+            false => Refusal::Scheme(what),
+        };
+        self.restrictions.key(key.kind()).map_err(|kind| restricted(alloc::format!("a key of {kind}")))?;
         let by = schemes.first().map(ToString::to_string).unwrap_or_default();
         let schemes: Vec<_> = schemes.into_iter().filter(|scheme| self.restrictions.in_auth(*scheme)).collect();
         if schemes.is_empty() {
-            return Err(restricted(alloc::format!("by {by}")));
+            return Err(restricted(by));
         }
         // Nothing but success is success.
         if schemes.iter().any(|scheme| key.verify(*scheme, claim.octets, &signature).is_ok()) {
@@ -390,22 +382,24 @@ impl Trust {
                 let len = usize::from(*len);
                 let (identifier, signature) =
                     (rest.get(..len).zip(rest.get(len..))).ok_or(bad("a digital signature that is cut short"))?;
-                let scheme = path::accepted(identifier, self.sha1).map_err(Refusal::Scheme)?;
+                let scheme = path::known(identifier).map_err(Refusal::Scheme)?;
                 (vec![scheme], signature.to_vec())
             }
             // RFC 7296 §3.8 leaves the hash open: the signature says it.
             RSA => {
                 let hashes = [HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512, HashAlg::Sha1];
-                let hashes = hashes.into_iter().filter(|hash| self.sha1 || *hash != HashAlg::Sha1);
-                (hashes.map(SignatureScheme::RsaPkcs1).collect(), proof.data.clone())
+                (hashes.map(SignatureScheme::RsaPkcs1).to_vec(), proof.data.clone())
+            }
+            DSS => {
+                let signature = bare::numbers(kind, &proof.data).filter(|_| matches!(kind, KeyKind::Dsa(..)));
+                let signature = signature.ok_or(bad("a DSS signature of another key or length"))?;
+                (vec![SignatureScheme::Dsa(HashAlg::Sha1)], signature)
             }
             method => {
                 let known = ECDSA.iter().find(|(known, ..)| *known == method);
-                let (_, bits, hash, len) =
+                let (_, curve, hash) =
                     known.ok_or_else(|| Refusal::Scheme(alloc::format!("authentication method {method}")))?;
-                // RFC 4754 §7: both numbers in full length.
-                let whole = kind == KeyKind::Ecdsa(*bits) && proof.data.len() == 2 * len;
-                let signature = Some(&proof.data).filter(|_| whole).and_then(|raw| algorithm::ecdsa_from_raw(raw));
+                let signature = bare::numbers(kind, &proof.data).filter(|_| kind == KeyKind::Ecdsa(*curve));
                 let signature = signature.ok_or(bad("an ECDSA signature of another curve or length"))?;
                 (vec![SignatureScheme::Ecdsa(*hash)], signature)
             }
@@ -433,10 +427,11 @@ impl Credential {
         };
         self.restrictions.key(kind).map_err(|_| none.clone())?;
         let sign = |scheme| key.sign(scheme, octets).map_err(|bad| Refusal::Key(bad.to_string()));
-        let mut schemes = self.preferred(kind);
+        use HashAlg::{Sha1, Sha256, Sha384, Sha512};
+        let mut schemes = Self::preferred(kind);
         if peer.methods.is_some() && matches!(kind, KeyKind::Rsa(_)) {
             // For a peer that says that it takes these and not PSS.
-            schemes.extend([HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1));
+            schemes.extend([Sha256, Sha384, Sha512].map(SignatureScheme::RsaPkcs1));
         }
         if let Some(scheme) = peer.digital(&self.restrictions.ordered(schemes)) {
             let identifier = algorithm::identifier(scheme);
@@ -445,40 +440,43 @@ impl Credential {
             data.extend(sign(scheme)?);
             return Ok(Proof { method: DIGITAL, data });
         }
-        if matches!(kind, KeyKind::Rsa(_)) && peer.classic(RSA) {
-            // RFC 7296 §3.8 has SHA-1 as the default, which only those get who ask for it.
-            let hash = if self.sha1 { HashAlg::Sha1 } else { HashAlg::Sha256 };
-            let usual = [hash, HashAlg::Sha384, HashAlg::Sha512].map(SignatureScheme::RsaPkcs1).to_vec();
-            let scheme = usual.into_iter().find(|scheme| self.restrictions.in_auth(*scheme)).ok_or(none)?;
-            return Ok(Proof { method: RSA, data: sign(scheme)? });
-        }
-        let curve = ECDSA.iter().find(|(method, bits, ..)| kind == KeyKind::Ecdsa(*bits) && peer.classic(*method));
-        let (method, _, hash, len) = curve.ok_or(none.clone())?;
-        let scheme = Some(SignatureScheme::Ecdsa(*hash)).filter(|scheme| self.restrictions.in_auth(*scheme));
-        let signature = sign(scheme.ok_or(none.clone())?)?;
-        Ok(Proof { method: *method, data: algorithm::ecdsa_to_raw(&signature, *len).ok_or(none)? })
+        // RFC 7296 §3.8 has SHA-1 as the default of RSA, which only those get who ask for it; with DSS there is no other.
+        let (method, schemes) = match kind {
+            KeyKind::Rsa(_) => (RSA, [Sha1, Sha256, Sha384, Sha512].map(SignatureScheme::RsaPkcs1).to_vec()),
+            KeyKind::Dsa(..) => (DSS, vec![SignatureScheme::Dsa(Sha1)]),
+            _ => {
+                let known = ECDSA.iter().find(|(_, curve, _)| kind == KeyKind::Ecdsa(*curve));
+                let (method, _, hash) = known.ok_or(none.clone())?;
+                (*method, vec![SignatureScheme::Ecdsa(*hash)])
+            }
+        };
+        let scheme = self.restrictions.ordered(schemes).into_iter().next().filter(|_| peer.classic(method));
+        let data = bare::payload(kind, sign(scheme.ok_or(none.clone())?)?).ok_or(none)?;
+        Ok(Proof { method, data })
     }
 
-    /// The schemes of a key, best first: the hash as strong as the curve, PSS before PKCS #1 (RFC 8247 §3.2).
-    fn preferred(&self, kind: KeyKind) -> Vec<SignatureScheme> {
+    /// The schemes of a key, best first: the hash as strong as the curve, PSS before PKCS #1 (RFC 8247 §3.2). With SHA-1 for
+    /// those who name it.
+    fn preferred(kind: KeyKind) -> Vec<SignatureScheme> {
         use HashAlg::{Sha1, Sha256, Sha384, Sha512};
-        let mut schemes: Vec<SignatureScheme> = match kind {
-            KeyKind::Rsa(_) => [Sha256, Sha384, Sha512].map(SignatureScheme::RsaPss).to_vec(),
-            KeyKind::Ecdsa(256) => [Sha256, Sha384, Sha512].map(SignatureScheme::Ecdsa).to_vec(),
-            KeyKind::Ecdsa(384) => [Sha384, Sha512, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
-            KeyKind::Ecdsa(_) => [Sha512, Sha384, Sha256].map(SignatureScheme::Ecdsa).to_vec(),
+        match kind {
+            KeyKind::Rsa(_) => {
+                let pss = [Sha256, Sha384, Sha512].map(SignatureScheme::RsaPss);
+                pss.into_iter().chain([SignatureScheme::RsaPkcs1(Sha1)]).collect()
+            }
+            KeyKind::Ecdsa(curve) => match curve.bits() {
+                256 => [Sha256, Sha384, Sha512, Sha1],
+                384 => [Sha384, Sha512, Sha256, Sha1],
+                _ => [Sha512, Sha384, Sha256, Sha1],
+            }
+            .map(SignatureScheme::Ecdsa)
+            .to_vec(),
+            // RFC 8247 §3.2: dsa-with-sha1 MUST NOT be; RFC 7427 appendix A.2 has no other.
+            KeyKind::Dsa(..) => vec![SignatureScheme::Dsa(Sha256)],
             KeyKind::Ed25519 => vec![SignatureScheme::Ed25519],
             KeyKind::Ed448 => vec![SignatureScheme::Ed448],
             KeyKind::MlDsa(set) => vec![SignatureScheme::MlDsa(set)],
-        };
-        if self.sha1 {
-            match kind {
-                KeyKind::Rsa(_) => schemes.push(SignatureScheme::RsaPkcs1(Sha1)),
-                KeyKind::Ecdsa(_) => schemes.push(SignatureScheme::Ecdsa(Sha1)),
-                _ => {}
-            }
         }
-        schemes
     }
 }
 
@@ -487,7 +485,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Certificate(fault) => fault.fmt(f),
             Refusal::Scheme(what) => write!(f, "AUTH by {what}, which is not accepted"),
-            Refusal::Restricted(what, asked) => write!(f, "AUTH {what}, where `{asked}` is asked for"),
+            Refusal::Restricted(what, asked) => write!(f, "AUTH by {what}, where `{asked}` is asked for"),
             Refusal::Signature(how) => {
                 write!(f, "AUTH ({how}) is not by the key of the certificate: the key and the certificate differ")
             }

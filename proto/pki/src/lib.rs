@@ -71,6 +71,7 @@ pub(crate) mod oid {
     pub(crate) const IPSEC_IKE: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.17");
     pub(crate) const IKE_INTERMEDIATE: Oid = Oid::new_unwrap("1.3.6.1.5.5.8.2.2");
     pub(crate) const EC_KEY: Oid = Oid::new_unwrap("1.2.840.10045.2.1");
+    pub(crate) const DSA_KEY: Oid = Oid::new_unwrap("1.2.840.10040.4.1");
     pub(crate) const SHA1: Oid = Oid::new_unwrap("1.3.14.3.2.26");
     pub(crate) const EMAIL: Oid = Oid::new_unwrap("1.2.840.113549.1.9.1");
 }

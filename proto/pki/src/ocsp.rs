@@ -24,6 +24,7 @@ use self::form::{Basic, CertId, CertStatus, Data, Hash, Request, Responder, Resp
 use crate::certificate::Certificate;
 use crate::fault::Date;
 use crate::path::{self, Time};
+use crate::restriction::Restrictions;
 use crate::{limits, oid};
 
 /// Octets of a nonce, as RFC 9654 §2.1 recommends and RFC 8954 §2.1 permits.
@@ -182,7 +183,11 @@ impl Enquiry {
         let malformed = Failure::Malformed("it has no signature");
         let algorithm = basic.algorithm.to_der().map_err(|_| malformed.clone())?;
         let signature = basic.signature.as_bytes().ok_or(malformed)?;
-        let scheme = path::accepted(&algorithm, false).map_err(|how| Failure::Signer(alloc::format!("by {how}")))?;
+        let scheme = path::known(&algorithm).map_err(|how| Failure::Signer(alloc::format!("by {how}")))?;
+        // What is only accepted by name is named for certificates, and has no part in this.
+        if !Restrictions::default().in_chain(scheme) {
+            return Err(Failure::Signer(alloc::format!("by {scheme}")));
+        }
         let signs = |signer: &Certificate| {
             path::key(signer, crypto).is_ok_and(|key| key.verify(scheme, signed, signature).is_ok())
         };
@@ -208,7 +213,7 @@ impl Enquiry {
             && extensions.unknown.is_none()
             && (from..=until).contains(&now.0)
             && delegate.issuer().is(self.issuer.subject())
-            && path::check_signature(delegate, &self.issuer, false, crypto).is_ok()
+            && path::check_signature(delegate, &self.issuer, &Restrictions::default(), crypto).is_ok()
     }
 }
 

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use der::Decode;
 use der::asn1::ObjectIdentifier;
 use ravelin_crypto::CryptoProvider;
-use ravelin_crypto::signature::{HashAlg, KeyKind, PublicKey, SignatureScheme};
+use ravelin_crypto::signature::{KeyKind, PublicKey, SignatureScheme};
 
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
@@ -49,8 +49,6 @@ pub struct Rules<'a> {
     pub now: Time,
     /// For what.
     pub usage: Usage,
-    /// Whether signatures with SHA-1 are accepted below the anchor.
-    pub sha1: bool,
     /// Policies of which one is required; none: any will do, and none.
     pub policies: &'a [ObjectIdentifier],
     /// What is known about revocation, and whether it must be.
@@ -160,15 +158,7 @@ impl Search<'_> {
             return Err(Fault::TooMuch("certificates of one name"));
         }
         self.signatures += 1;
-        check_signature(certificate, issuer, self.rules.sha1, self.crypto)?;
-        let restrictions = self.rules.restrictions;
-        match algorithm::scheme(certificate.signed().1) {
-            Some(scheme) if !restrictions.in_chain(scheme) => {
-                let what = alloc::format!("is signed by {scheme}");
-                Err(Fault::Restricted(certificate.subject().to_string(), what, restrictions.words.clone()))
-            }
-            _ => Ok(()),
-        }
+        check_signature(certificate, issuer, self.rules.restrictions, self.crypto)
     }
 
     /// RFC 5280 §6.1.2 to §6.1.5. Signatures and issuers were checked when the path was built.
@@ -231,29 +221,40 @@ fn may_have_issued(issuer: &Certificate, certificate: &Certificate) -> bool {
 pub(crate) fn check_signature(
     certificate: &Certificate,
     issuer: &Certificate,
-    sha1: bool,
+    restrictions: &Restrictions,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
     let (tbs, algorithm, signature) = certificate.signed();
     let subject = || certificate.subject().to_string();
-    let scheme = accepted(algorithm, sha1).map_err(|how| Fault::WeakSignature(subject(), how))?;
+    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject(), how))?;
+    if !restrictions.in_chain(scheme) {
+        return Err(match restrictions.any() {
+            true => Fault::Restricted(subject(), alloc::format!("is signed by {scheme}"), restrictions.words.clone()),
+            false => Fault::WeakSignature(subject(), scheme.to_string()),
+        });
+    }
     key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
 }
 
+/// Whether the key of `issuer` made the signature of `certificate`, by whichever scheme.
+pub(crate) fn is_signed_by(certificate: &Certificate, issuer: &Certificate, crypto: &CryptoProvider) -> bool {
+    let (tbs, algorithm, signature) = certificate.signed();
+    let (scheme, key) = (known(algorithm).ok(), key(issuer, crypto).ok());
+    scheme.zip(key).is_some_and(|(scheme, key)| key.verify(scheme, tbs, signature).is_ok())
+}
+
 /// The scheme of an AlgorithmIdentifier, or what is wrong with it.
-pub(crate) fn accepted(algorithm: &[u8], sha1: bool) -> Result<SignatureScheme, alloc::string::String> {
-    match algorithm::scheme(algorithm) {
-        Some(scheme) if scheme.hash() == Some(HashAlg::Sha1) && !sha1 => Err(scheme.to_string()),
-        Some(scheme) => Ok(scheme),
-        None => Err("an algorithm that is not known here".into()),
-    }
+pub(crate) fn known(algorithm: &[u8]) -> Result<SignatureScheme, alloc::string::String> {
+    algorithm::scheme(algorithm).ok_or_else(|| "an algorithm that is not known here".into())
 }
 
 /// Whether the key of a certificate is accepted, in general and here.
 fn check_key(certificate: &Certificate, rules: &Rules<'_>, crypto: &CryptoProvider) -> Result<(), Fault> {
-    rules.restrictions.key(key(certificate, crypto)?.kind()).map_err(|kind| {
-        let what = alloc::format!("has a key of {kind}");
-        Fault::Restricted(certificate.subject().to_string(), what, rules.restrictions.words.clone())
+    let restrictions = rules.restrictions;
+    let subject = || certificate.subject().to_string();
+    restrictions.key(key(certificate, crypto)?.kind()).map_err(|kind| match restrictions.any() {
+        true => Fault::Restricted(subject(), alloc::format!("has a key of {kind}"), restrictions.words.clone()),
+        false => Fault::WeakKey(subject(), kind),
     })
 }
 
@@ -275,6 +276,10 @@ pub fn public_key(spki: &[u8], crypto: &CryptoProvider) -> Result<Box<dyn Public
     // RFC 5480 §2.1.1: a curve is named. One that is described can be made so that a known key fits it (CVE-2020-0601).
     if info.algorithm.oid == oid::EC_KEY && info.algorithm.parameters_oid().is_err() {
         return Err("on a curve that is not named".into());
+    }
+    // RFC 3279 §2.3.2: without them, they would be those of the issuer.
+    if info.algorithm.oid == oid::DSA_KEY && info.algorithm.parameters.is_none() {
+        return Err("of DSA without its parameters, which are not inherited here".into());
     }
     let key = signatures.public_key(spki).map_err(|_| "one of a kind that is not known here, or damaged")?;
     match key.kind() {

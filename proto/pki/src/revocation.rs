@@ -240,7 +240,7 @@ impl Crl {
         let signs = issuer.extensions().key_usage.as_ref().is_none_or(|usage| usage.crl_sign());
         let inner = &self.0;
         let verified = || {
-            let scheme = path::accepted(&inner.algorithm, rules.sha1).ok()?;
+            let scheme = path::known(&inner.algorithm).ok().filter(|scheme| rules.restrictions.in_chain(*scheme))?;
             path::key(issuer, crypto).ok()?.verify(scheme, &inner.tbs, &inner.signature).ok()
         };
         signs && inner.issuer.is(issuer.subject()) && verified().is_some()

@@ -59,23 +59,22 @@ fn a_proof_by_each_announced_method_is_accepted() {
 fn no_more_is_announced_than_is_asked_for() {
     let crypto = provider();
     let root = papers::root("root", Kind::P256);
-    let trust = |restrictions: Restrictions, sha1| Trust {
-        anchors: [parsed(&root)].into(),
-        restrictions,
-        sha1,
-        ..Trust::default()
-    };
-    let all = trust(Restrictions::default(), false).methods(&crypto);
+    let trust =
+        |restrictions: Restrictions| Trust { anchors: [parsed(&root)].into(), restrictions, ..Trust::default() };
+    let all = trust(Restrictions::default()).methods(&crypto);
     assert!(schemes(&all).iter().all(|scheme| scheme.hash() != Some(HashAlg::Sha1)));
     assert_eq!(numbers(&all), [9, 10, 11, 1]);
-    let old = trust(Restrictions::default(), true).methods(&crypto);
-    assert!(schemes(&old).contains(&SignatureScheme::RsaPkcs1(HashAlg::Sha1)));
+    // DSA and SHA-1 where they are named.
+    let rule = |family| SchemeRule { family, hash: Some(HashAlg::Sha1) };
+    let auth = vec![rule(Family::Rsa), rule(Family::Dsa)];
+    let old = trust(Restrictions { dsa: true, auth, ..Restrictions::default() }).methods(&crypto);
+    assert_eq!((schemes(&old), numbers(&old)), (vec![SignatureScheme::RsaPkcs1(HashAlg::Sha1)], vec![1, 3]));
     // One scheme for AUTH; keys of one family.
     let rule = SchemeRule { family: Family::Ecdsa, hash: Some(HashAlg::Sha384) };
-    let one = trust(Restrictions { auth: vec![rule], ..Restrictions::default() }, false).methods(&crypto);
+    let one = trust(Restrictions { auth: vec![rule], ..Restrictions::default() }).methods(&crypto);
     assert_eq!((schemes(&one), numbers(&one)), (vec![SignatureScheme::Ecdsa(HashAlg::Sha384)], vec![10]));
     let keys = Restrictions { keys: vec![KeyRule::Ecdsa(384)], ..Restrictions::default() };
-    assert_eq!(numbers(&trust(keys, false).methods(&crypto)), [10, 11]);
+    assert_eq!(numbers(&trust(keys).methods(&crypto)), [10, 11]);
     // A pinned key makes what it makes.
     let raw = Trust { keys: vec![parsed(&papers::root("other", Kind::Ed25519)).spki().to_vec()], ..Trust::default() };
     let raw = raw.methods(&crypto);

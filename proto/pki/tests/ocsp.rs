@@ -174,14 +174,7 @@ fn what_a_responder_says_is_what_a_path_is_judged_by() {
     let (leaf, ca) = (scene.enquiry.certificate().clone(), parsed(&scene.ca));
     let judge = |answers: &[Answer], crls: &[Crl], demand: Demand, now: Time| {
         let revocation = Revocation { crls, answers, places: &[], demand };
-        let rules = Rules {
-            now,
-            usage: Usage::Ike,
-            sha1: false,
-            policies: &[],
-            revocation,
-            restrictions: &Restrictions::default(),
-        };
+        let rules = Rules { now, usage: Usage::Ike, policies: &[], revocation, restrictions: &Restrictions::default() };
         path::find(&leaf, &[], std::slice::from_ref(&ca), &rules, &provider()).map(|_| ())
     };
     let (good, gone) = (scene.own(&scene.reply(Status::Good)), scene.own(&scene.reply(Status::Revoked)));
@@ -257,14 +250,8 @@ fn an_authority_may_be_asked_elsewhere_than_its_certificates_say() {
     // With such a place it must be known where it must be if there is one.
     let judge = |places: &[Places]| {
         let revocation = Revocation { crls: &[], answers: &[], places, demand: Demand::IfUri };
-        let rules = Rules {
-            now: NOW,
-            usage: Usage::Ike,
-            sha1: false,
-            policies: &[],
-            revocation,
-            restrictions: &Restrictions::default(),
-        };
+        let rules =
+            Rules { now: NOW, usage: Usage::Ike, policies: &[], revocation, restrictions: &Restrictions::default() };
         path::find(&parsed(&plain), &[], &[parsed(&scene.ca)], &rules, &provider()).is_ok()
     };
     assert!(judge(&[]) && judge(&[at(&other)]) && !judge(&[at(&scene.ca)]));

@@ -37,6 +37,21 @@ pub struct Paper {
     key: KeyPair,
 }
 
+/// Certificates and private keys that OpenSSL made, of kinds that [`Kind`] has not: PEM of an authority's certificate, of one
+/// of `192.0.2.1.example.org` with its key, and of one of `192.0.2.2.example.org` with its own.
+pub fn stored(kind: &str) -> &'static str {
+    match kind {
+        "brainpoolP256r1" => include_str!("../data/openssl/papers/brainpoolP256r1.pem"),
+        "brainpoolP384r1" => include_str!("../data/openssl/papers/brainpoolP384r1.pem"),
+        "brainpoolP512r1" => include_str!("../data/openssl/papers/brainpoolP512r1.pem"),
+        // 1024 bits and signatures with SHA-1, as there were when DSA was in use.
+        "dsa1024" => include_str!("../data/openssl/papers/dsa1024.pem"),
+        // 2048 bits and signatures with SHA2-256.
+        "dsa2048" => include_str!("../data/openssl/papers/dsa2048.pem"),
+        _ => panic!("no stored papers of {kind}"),
+    }
+}
+
 /// A certificate for `C=CH, O=Ravelin, CN=name` with these alternative names: domain names or addresses.
 pub fn subject(name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

@@ -189,11 +189,12 @@ pub struct RemoteArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     revocation: Revocation,
     /// Keys and signatures of the remote that are accepted, certificates of its chain included: a kind of key (pubkey, rsa,
-    /// rsa/pss, ecdsa, ed25519, ed448) with its least length in bits and hashes, as in rsa-4096-ecdsa-384 or pubkey-sha384-sha512;
-    /// ike: in front, as in ike:pubkey-sha384: of its own signature alone
+    /// rsa/pss, ecdsa, ed25519, ed448, dsa) with its least length in bits and hashes, as in rsa-4096-ecdsa-384 or
+    /// pubkey-sha384-sha512; ike: in front, as in ike:pubkey-sha384: of its own signature alone. Keys of DSA and signatures with
+    /// SHA-1 are accepted where they are named, alone: dsa, dsa-2048-sha256, rsa-sha1
     #[arg(long, value_name = "WORDS", value_parser = restrictions)]
     peer_signatures: Option<Restrictions>,
-    /// Hashes by which this host signs, best first, in the same words
+    /// Hashes by which this host signs, best first, in the same words; with a key of DSA, dsa is among them
     #[arg(long, value_name = "WORDS", value_parser = restrictions)]
     own_signatures: Option<Restrictions>,
     /// Named without a meaning in document 003

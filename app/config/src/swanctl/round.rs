@@ -256,7 +256,10 @@ fn method(word: &str) -> Result<By, String> {
         "psk" => Ok(By::Psk),
         // Not a word of strongSwan; Libreswan has it.
         "null" => Ok(By::Null),
-        name if ["pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike:"].iter().any(|start| name.starts_with(start)) => {
+        name if ["pubkey", "rsa", "ecdsa", "ed25519", "ed448", "dsa", "ike:"]
+            .iter()
+            .any(|start| name.starts_with(start)) =>
+        {
             restrictions(name).map(By::Signature).map_err(|bad| bad.to_string())
         }
         "eap" | "eap-dynamic" => Ok(By::Eap(as_user(eap::every_method()))),

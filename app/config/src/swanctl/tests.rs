@@ -518,7 +518,7 @@ fn the_side_with_eap_is_the_user() {
             "auth = pubkey\n",
             "`certs` is not supported with this value: it goes with auth",
         ),
-        ("auth = rsa-2048-sha1\n", "auth = pubkey\n", "signatures with this hash are not accepted"),
+        ("auth = rsa-2048-md5\n", "auth = pubkey\n", "signatures with this hash are not accepted"),
         ("auth = eap-md5:rsa-2048\n", "auth = pubkey\n", "those of certificates in TLS"),
         ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "no attribute certificates"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),

@@ -2,7 +2,7 @@
 //! `ecdsa-384-sha384-ike:pubkey-sha384-sha512`.
 //!
 //! A kind of key is followed by its least length in bits and by hashes; `ike:` in front makes them those of AUTH alone.
-//! Without such, the hashes of the chain are those of AUTH, too.
+//! Without such, the hashes of the chain are those of AUTH, too. DSA and SHA-1 are accepted where they are named, alone.
 
 use ravelin_crypto::signature::HashAlg;
 use ravelin_pki::Restrictions;
@@ -24,18 +24,21 @@ pub fn restrictions(text: &str) -> Result<Restrictions, BadValue> {
     }
     let mut read = Restrictions::default();
     if let [only] = words.as_slice() {
-        return kind(only)
-            .filter(|(family, _)| !matches!(family, Family::Ed25519 | Family::Ed448))
-            .map(|_| read)
-            .ok_or_else(expected);
+        return match kind(only) {
+            Some((Family::Dsa, false)) => Ok(Restrictions { words: text.to_owned(), dsa: true, ..read }),
+            Some((Family::Dsa | Family::Ed25519 | Family::Ed448, _)) | None => Err(expected()),
+            Some(_) => Ok(read),
+        };
     }
     let mut current = None;
     for (word, after) in words.iter().zip(words.iter().skip(1).map(Some).chain([None])) {
         if let Some((family, of_auth)) = kind(word) {
             current = Some((family, of_auth));
+            read.dsa |= family == Family::Dsa;
             let least = after.and_then(|next| next.parse::<u32>().ok());
             match (family, of_auth) {
                 (Family::Rsa | Family::RsaPss, false) => read.keys.push(KeyRule::Rsa(least.unwrap_or(0))),
+                (Family::Dsa, false) => read.keys.push(KeyRule::Dsa(least.unwrap_or(0))),
                 (Family::Ecdsa, false) => read.keys.push(KeyRule::Ecdsa(least.unwrap_or(0))),
                 (Family::Ed25519, false) => read.keys.push(KeyRule::Ed25519),
                 (Family::Ed448, false) => read.keys.push(KeyRule::Ed448),
@@ -46,8 +49,8 @@ pub fn restrictions(text: &str) -> Result<Restrictions, BadValue> {
         let (family, of_auth) = current.ok_or_else(expected)?;
         if word.parse::<u32>().is_ok() {
             match (family, of_auth) {
-                (Family::Rsa | Family::RsaPss | Family::Ecdsa, false) => continue,
-                _ => return Err(BadValue::new(format!("`{word}`: a length in bits goes behind rsa or ecdsa"))),
+                (Family::Rsa | Family::RsaPss | Family::Ecdsa | Family::Dsa, false) => continue,
+                _ => return Err(BadValue::new(format!("`{word}`: a length in bits goes behind rsa, ecdsa or dsa"))),
             }
         }
         let rule = SchemeRule { family, hash: hash(word)? };
@@ -67,6 +70,7 @@ fn kind(word: &str) -> Option<(Family, bool)> {
         "rsa" => Family::Rsa,
         "rsa/pss" => Family::RsaPss,
         "ecdsa" => Family::Ecdsa,
+        "dsa" => Family::Dsa,
         "ed25519" => Family::Ed25519,
         "ed448" => Family::Ed448,
         _ => return None,
@@ -80,18 +84,17 @@ fn hash(word: &str) -> Result<Option<HashAlg>, BadValue> {
         "sha384" => Ok(Some(HashAlg::Sha384)),
         "sha512" => Ok(Some(HashAlg::Sha512)),
         "identity" => Ok(None),
-        "md5" | "sha1" | "sha224" => {
-            Err(BadValue::new(format!("`{word}`: signatures with this hash are not accepted")))
-        }
+        "sha1" => Ok(Some(HashAlg::Sha1)),
+        "md5" | "sha224" => Err(BadValue::new(format!("`{word}`: signatures with this hash are not accepted"))),
         _ => Err(BadValue::new(format!(
-            "`{word}`: expected pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448, sha256, sha384, sha512 or identity"
+            "`{word}`: expected pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448, dsa, sha256, sha384, sha512, sha1 or identity"
         ))),
     }
 }
 
 fn expected() -> BadValue {
     BadValue::new(
-        "expected a kind of key first: pubkey, rsa, rsa/pss, ecdsa, ed25519 or ed448, as in rsa-4096-ecdsa-384 or pubkey-sha384",
+        "expected a kind of key first: pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448 or dsa, as in rsa-4096-ecdsa-384 or pubkey-sha384",
     )
 }
 
@@ -120,13 +123,27 @@ mod tests {
         let read = restrictions("ed25519-identity").unwrap();
         assert_eq!((read.keys.as_slice(), read.auth[0].hash), (&[KeyRule::Ed25519][..], None));
         assert!(!restrictions("rsa").unwrap().any());
+        let read = restrictions("dsa").unwrap();
+        assert!(read.dsa && read.keys.is_empty() && read.auth.is_empty());
+        let read = restrictions("rsa-dsa-2048-sha1").unwrap();
+        assert_eq!((read.dsa, read.keys.as_slice()), (true, &[KeyRule::Rsa(0), KeyRule::Dsa(2048)][..]));
+        assert_eq!(read.auth, [of(Family::Dsa, HashAlg::Sha1)]);
     }
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for bad in
-            ["", "sha256", "4096", "pubkey-4096", "ike:rsa-2048", "rsa-sha1", "pubkey-sha3", "rsa--sha256", "rsa-"]
-        {
+        for bad in [
+            "",
+            "sha256",
+            "4096",
+            "pubkey-4096",
+            "ike:rsa-2048",
+            "rsa-md5",
+            "ike:dsa",
+            "pubkey-sha3",
+            "rsa--sha256",
+            "rsa-",
+        ] {
             assert!(restrictions(bad).is_err(), "{bad}");
         }
         assert!(restrictions(&"pubkey-".repeat(40)).is_err());

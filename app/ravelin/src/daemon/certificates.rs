@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ravelin_control::Message;
+use ravelin_crypto::signature::KeyKind;
 use ravelin_pki::revocation::Revocation;
 use ravelin_pki::{Certificate, Date, Demand, Restrictions, Rules, Time, Usage, path};
 
@@ -61,14 +62,9 @@ impl<P: Plane> Core<P> {
         let crls = [self.library.lists(), papers.crls.clone()].concat();
         let answers = self.library.answers();
         let revocation = Revocation { crls: &crls, answers: &answers, places: &[], demand: Demand::Relaxed };
-        let rules = Rules {
-            now: Time(now),
-            usage,
-            sha1: false,
-            policies: &[],
-            revocation,
-            restrictions: &Restrictions::default(),
-        };
+        // Which remote asks is not known: what some accept is told with that.
+        let named = Restrictions { dsa: true, ..Restrictions::default() };
+        let rules = Rules { now: Time(now), usage, policies: &[], revocation, restrictions: &named };
         let others: Vec<Certificate> = others
             .iter()
             .cloned()
@@ -82,6 +78,12 @@ impl<P: Plane> Core<P> {
         }
         let mut answer = done();
         answer.put_section("certificates", certificates);
+        let of_dsa = |certificate: &Certificate| {
+            path::key(certificate, &self.crypto).is_ok_and(|key| matches!(key.kind(), KeyKind::Dsa(..)))
+        };
+        if path.0.iter().any(of_dsa) {
+            answer.put_list("notes", ["it is accepted by remotes that name dsa among --peer-signatures, alone"]);
+        }
         Ok(answer)
     }
 }

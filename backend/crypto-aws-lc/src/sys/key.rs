@@ -4,6 +4,8 @@ use std::ptr::{self, NonNull};
 
 use aws_lc_sys as c;
 
+use super::curve::Curve;
+
 /// A hash function that signatures name.
 #[derive(Clone, Copy)]
 pub(crate) enum Digest {
@@ -31,10 +33,12 @@ impl Digest {
 }
 
 /// What a key is, as far as the library tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Family {
     Rsa(u32),
-    Ec(u16),
+    Ec(Curve),
+    /// With the bits of `p` and of `q`.
+    Dsa(u32, u32),
     Ed25519,
     MlDsa44,
     MlDsa65,
@@ -96,11 +100,18 @@ impl Key {
                 c::EVP_PKEY_EC => {
                     let group = c::EC_KEY_get0_group(c::EVP_PKEY_get0_EC_KEY(key));
                     match c::EC_GROUP_get_curve_name(group) {
-                        c::NID_X9_62_prime256v1 => Some(Family::Ec(256)),
-                        c::NID_secp384r1 => Some(Family::Ec(384)),
-                        c::NID_secp521r1 => Some(Family::Ec(521)),
+                        c::NID_X9_62_prime256v1 => Some(Family::Ec(Curve::P256)),
+                        c::NID_secp384r1 => Some(Family::Ec(Curve::P384)),
+                        c::NID_secp521r1 => Some(Family::Ec(Curve::P521)),
+                        c::NID_brainpoolP256r1 => Some(Family::Ec(Curve::BrainpoolP256)),
+                        c::NID_brainpoolP384r1 => Some(Family::Ec(Curve::BrainpoolP384)),
+                        c::NID_brainpoolP512r1 => Some(Family::Ec(Curve::BrainpoolP512)),
                         _ => None,
                     }
+                }
+                c::EVP_PKEY_DSA => {
+                    let dsa = c::EVP_PKEY_get0_DSA(key);
+                    Some(Family::Dsa(c::BN_num_bits(c::DSA_get0_p(dsa)), c::BN_num_bits(c::DSA_get0_q(dsa))))
                 }
                 c::EVP_PKEY_ED25519 => Some(Family::Ed25519),
                 c::EVP_PKEY_PQDSA => match c::EVP_PKEY_pqdsa_get_type(key) {
@@ -112,6 +123,32 @@ impl Key {
                 _ => None,
             }
         }
+    }
+
+    /// Of a DSA key: whether `g` and the public value are in the group of order `q` and are not 1 (FIPS 186-4 §4.2; SP 800-56A
+    /// §5.6.2.3.1). What is to be bounded before is the length of `p`.
+    pub(crate) fn is_in_group(&self) -> bool {
+        // SAFETY: the key is valid; without a DSA key in it, the pointer is null. The numbers belong to the key. The library
+        // has `p` odd and both values below it. The contexts and the result are freed once.
+        let done = unsafe {
+            let dsa = c::EVP_PKEY_get0_DSA(self.0.as_ptr());
+            if dsa.is_null() {
+                return false;
+            }
+            let (p, q) = (c::DSA_get0_p(dsa), c::DSA_get0_q(dsa));
+            let (context, result) = (c::BN_CTX_new(), c::BN_new());
+            assert!(!context.is_null() && !result.is_null(), "out of memory");
+            let done = [c::DSA_get0_g(dsa), c::DSA_get0_pub_key(dsa)].into_iter().all(|value| {
+                c::BN_is_one(value) == 0
+                    && c::BN_mod_exp_mont(result, value, q, p, context, ptr::null()) == 1
+                    && c::BN_is_one(result) == 1
+            });
+            c::BN_free(result);
+            c::BN_CTX_free(context);
+            done
+        };
+        clear_errors();
+        done
     }
 
     /// The public half as a SubjectPublicKeyInfo.

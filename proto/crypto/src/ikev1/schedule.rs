@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use ravelin_types::proposal::{IkeSuite, ProtocolId};
 use ravelin_types::sa::SaKeys;
-use ravelin_types::transform::IntegId;
+use ravelin_types::transform::{IntegId, PrfId};
 use ravelin_types::{IkeSpi, Secret, Spi};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -26,6 +26,8 @@ pub struct Algs {
     pub prf: &'static dyn PrfAlg,
     /// The negotiated hash.
     pub hash: HashFn,
+    /// The HMAC of SHA-1, which signatures by DSS are over whatever was negotiated (RFC 2409 §5.1).
+    pub sha1: &'static dyn PrfAlg,
     /// Diffie-Hellman group.
     pub ke: &'static dyn KeAlg,
 }
@@ -40,8 +42,8 @@ impl Algs {
             return None;
         }
         let prf = provider.prf(suite.prf)?;
-        let hash = prf.hash()?;
-        Some(Algs { encr, encr_key_bits: suite.encr_key_bits, prf, hash, ke: provider.ke(suite.ke)? })
+        let (hash, sha1) = (prf.hash()?, provider.prf(PrfId::HMAC_SHA1)?);
+        Some(Algs { encr, encr_key_bits: suite.encr_key_bits, prf, hash, sha1, ke: provider.ke(suite.ke)? })
     }
 }
 
@@ -109,6 +111,11 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The same keys for HASH_I and HASH_R by another hash than the negotiated one.
+    pub fn hashing_by(&self, prf: &'static dyn PrfAlg) -> Self {
+        Keys { prf, ..self.clone() }
+    }
+
     /// HASH_I: `prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b)`. `sa` is the body of the initiator's SA
     /// payload, `id` that of its ID payload, both as they were sent.
     pub fn hash_i(&self, publics: Publics<'_>, sa: &[u8], id: &[u8]) -> Vec<u8> {

@@ -7,6 +7,8 @@
 #![cfg_attr(not(all(feature = "ikev1", feature = "ikev2")), allow(dead_code))]
 
 mod gateways;
+#[cfg(all(feature = "ikev1", feature = "ikev2"))]
+mod kinds;
 mod lab;
 mod papers;
 #[cfg(feature = "ikev1")]

@@ -1,5 +1,5 @@
 //! How the two prove in phase 1 who they are (RFC 2409 §5.1, §5.4): with a pre-shared key by HASH_I and HASH_R, with
-//! certificates by signatures over them, RSA without the name of a hash and ECDSA (RFC 4754).
+//! certificates by signatures over them, RSA without the name of a hash, ECDSA (RFC 4754), and DSS where it is named.
 //!
 //! In hybrid mode the side that logs in by XAuth sends the hash, which proves nothing, and the other signs.
 //!
@@ -52,7 +52,10 @@ pub(super) fn method(remote: &Remote, initiator: bool, crypto: &CryptoProvider) 
         (LocalAuth::Signature(credential), RemoteAuth::Signature(_)) => credential
             .method_v1(crypto)
             .map(AuthMethod)
-            .ok_or(Error::Misuse("IKEv1 has signatures by RSA and by ECDSA alone: use such a key, or IKEv2"))?,
+            .ok_or(Error::Misuse(
+                "IKEv1 has signatures by RSA, by ECDSA on the curves of NIST and, where the signatures asked for name it, by DSA \
+                 alone: use such a key, or IKEv2"
+            ))?,
         _ => return Err(Error::Misuse("IKEv1 has one method of authentication for both sides")),
     };
     match (user_begins, method) {
@@ -123,9 +126,14 @@ impl Material {
 
     /// HASH_I or HASH_R, for the side that is `id`.
     fn hash(&self, secured: &Secured, initiator: bool, id: &[u8]) -> Vec<u8> {
+        let keys = match self.agreed.method {
+            // RFC 2409 §5.1: a signature that is tied to a hash is over HASH_I or HASH_R by that one.
+            AuthMethod::DSS => &secured.keys.hashing_by(self.algs.sha1),
+            _ => &secured.keys,
+        };
         match initiator {
-            true => secured.keys.hash_i(self.publics(), &self.sa, id),
-            false => secured.keys.hash_r(self.publics(), &self.sa, id),
+            true => keys.hash_i(self.publics(), &self.sa, id),
+            false => keys.hash_r(self.publics(), &self.sa, id),
         }
     }
 

@@ -185,7 +185,7 @@ fn keys_without_a_method_and_mixed_methods_are_refused_by_name() {
     let mut ed = lab(&papers, false, |_, _| ());
     ed.a.command(Command::Initiate(POLICY));
     ed.settle();
-    assert!(ed.a.failure(Part::Configuration).to_string().contains("RSA and by ECDSA alone"));
+    assert!(ed.a.failure(Part::Configuration).to_string().contains("RSA, by ECDSA on the curves of NIST"));
     let papers = Papers2::new(Kind::P256);
     let mut mixed = lab(&papers, false, |a, _| {
         a.remotes[0].local_auth = LocalAuth::Psk(Secret::from(SECRET));

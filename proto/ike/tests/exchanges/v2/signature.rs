@@ -316,7 +316,7 @@ fn proofs_that_are_none_are_refused() {
         (Kind::P256, proof(1, &[1; 256]), "a scheme that a key of the kind ECDSA P-256 does not make"),
         // By the pre-shared key that nobody has.
         (Kind::P256, proof(2, &[1; 32]), "authentication method 2"),
-        (Kind::P256, proof(3, &[1; 40]), "authentication method 3"),
+        (Kind::P256, proof(3, &[1; 40]), "a DSS signature of another key or length"),
     ] {
         let papers = Papers2::new(kind);
         let mut lab = bent(&papers, |_| bad.clone());
@@ -538,6 +538,7 @@ fn keys_and_signatures_are_those_that_are_asked_for() {
     let rule = |family, hash| SchemeRule { family, hash: Some(hash) };
     let asked = |keys: &[KeyRule], chain: &[SchemeRule], auth: &[SchemeRule]| Restrictions {
         words: "what was asked".into(),
+        dsa: false,
         keys: keys.into(),
         chain: chain.into(),
         auth: auth.into(),
