@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use pkcs8::der::Decode;
+use pkcs8::spki::SubjectPublicKeyInfoRef;
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use ravelin_types::Secret;
 
 use crate::sys::{self, Key};
@@ -57,13 +60,10 @@ impl Contents {
                 "X509 CRL" => contents.crls.push(block.data.to_vec()),
                 "PUBLIC KEY" => contents.public_keys.push(block.data.to_vec()),
                 _ if block.has_header => return Err(BadContainer::OldEncryption),
-                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => match sys::any_private(&block.data) {
-                    // Another provider may have keys of its kind.
-                    None if block.label == "PRIVATE KEY" => {
-                        contents.private_keys.push(Secret::from(&block.data[..]));
-                    }
-                    key => contents.key(key)?,
-                },
+                "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "DSA PRIVATE KEY" => {
+                    let key = private(&block.data).ok_or(BadContainer::BadKey)?;
+                    contents.private_keys.push(key);
+                }
                 "ENCRYPTED PRIVATE KEY" => contents.encrypted(&block.data, passphrase)?,
                 _ => {}
             }
@@ -80,13 +80,15 @@ impl Contents {
         let given = passphrase.map_or(&b""[..], Secret::expose);
         if let Some((key, certificates)) = sys::pkcs12(bytes, given) {
             self.certificates = certificates;
-            return key.map_or(Ok(()), |key| self.key(Some(key)));
+            self.private_keys = key.map(|key| own(key).ok_or(BadContainer::BadKey)).transpose()?.into_iter().collect();
+            return Ok(());
         }
-        if let Some(key) = sys::any_private(bytes) {
-            return self.key(Some(key));
+        if let Some(key) = private(bytes) {
+            self.private_keys.push(key);
+            return Ok(());
         }
-        if let Some(key) = sys::encrypted_private(bytes, given) {
-            return self.key(Some(key));
+        if EncryptedPrivateKeyInfoRef::from_der(bytes).is_ok() {
+            return self.encrypted(bytes, passphrase);
         }
         if is_pfx(bytes) {
             return Err(if passphrase.is_some() {
@@ -95,7 +97,7 @@ impl Contents {
                 BadContainer::NeedsPassphrase
             });
         }
-        if Key::public(bytes).is_some() {
+        if SubjectPublicKeyInfoRef::from_der(bytes).is_ok() {
             self.public_keys.push(bytes.to_vec());
         } else if bytes.first() == Some(&0x30) {
             self.certificates.push(bytes.to_vec());
@@ -105,15 +107,32 @@ impl Contents {
 
     fn encrypted(&mut self, der: &[u8], passphrase: Option<&Secret>) -> Result<(), BadContainer> {
         let passphrase = passphrase.ok_or(BadContainer::NeedsPassphrase)?;
-        let key = sys::encrypted_private(der, passphrase.expose()).ok_or(BadContainer::WrongPassphrase)?;
-        self.key(Some(key))
-    }
-
-    fn key(&mut self, key: Option<Key>) -> Result<(), BadContainer> {
-        let key = key.filter(|key| key.family().is_some()).ok_or(BadContainer::BadKey)?;
-        self.private_keys.push(Secret::from(&key.private_info()[..]));
+        let key = match sys::encrypted_private(der, passphrase.expose()) {
+            Some(key) => own(key),
+            // What the library decrypts, it reads too: keys of kinds that it does not know are decrypted apart.
+            None => {
+                let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| BadContainer::BadKey)?;
+                let plain = info.decrypt(passphrase.expose()).map_err(|_| BadContainer::WrongPassphrase)?;
+                private(plain.as_bytes())
+            }
+        };
+        self.private_keys.push(key.ok_or(BadContainer::BadKey)?);
         Ok(())
     }
+}
+
+/// A private key in any of the forms of DER, as PKCS #8. One of a kind that the library does not know may be one of another
+/// provider.
+fn private(der: &[u8]) -> Option<Secret> {
+    match sys::any_private(der) {
+        Some(key) => own(key),
+        None => PrivateKeyInfoRef::from_der(der).ok().map(|_| Secret::from(der)),
+    }
+}
+
+/// One of a kind that is built in here.
+fn own(key: Key) -> Option<Secret> {
+    key.family().map(|_| Secret::from(&key.private_info()[..]))
 }
 
 /// Whether it begins as PKCS #12 does: a sequence with the version 3 in front (RFC 7292 §4).
@@ -130,13 +149,10 @@ impl fmt::Display for BadContainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadContainer::NeedsPassphrase => "the key is under a passphrase; give it, or take the key out of it",
-            BadContainer::WrongPassphrase => {
-                "the passphrase is not the right one, the file is damaged, or the key is of a kind that is not read \
-                                            under a passphrase (Ed448)"
-            }
+            BadContainer::WrongPassphrase => "the passphrase is not the right one, or the file is damaged",
             BadContainer::BadKey => {
-                "the private key cannot be read; RSA, ECDSA (P-256, P-384, P-521), Ed25519, \
-                                     ML-DSA and, in PEM without a passphrase, Ed448 keys are built in"
+                "the private key cannot be read; RSA, ECDSA (P-256, P-384, P-521, brainpoolP256r1, brainpoolP384r1, \
+                                     brainpoolP512r1), Ed25519, Ed448, ML-DSA and DSA keys are built in"
             }
             BadContainer::OldEncryption => {
                 "the key is encrypted as OpenSSL did before PKCS #8; convert it: openssl \
