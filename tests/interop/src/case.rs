@@ -217,7 +217,8 @@ fn parse_topology(text: &str) -> Result<Topology> {
             ["certificates", word] if let Some(keys) = papers::keys(word) => papers = Some(keys),
             _ => bail!(
                 "topology: `{line}`: expected `peer userspace|kernel|strongswan6|libreswan|libreswan5|openiked|vpnc`, `nat none|ravelin|swan`, `host daemon|smoltcp|kernel`, \
-                 `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION` or `certificates rsa|p256|p384|p521|ed25519|ed448`"
+                 `token`, `radius METHOD [NAME=VALUE...]`, `swan-radius METHOD`, `kernel VERSION` or `certificates KIND` with rsa, p256, p384, \
+                 p521, ed25519, ed448, brainpool256, brainpool384 or brainpool512"
             ),
         }
     }

@@ -13,8 +13,8 @@
 //! | `ca.crl` | the list that revokes those |
 //!
 //! Certificates are `NAME.pem`, keys `NAME.key`, below `pki`. Each side has its own in the folders where swanctl looks for
-//! their kinds, too. Of Ed448, which the crate that makes the others does not know, there are `ca`, `ravelin` and `swan` alone, by
-//! OpenSSL.
+//! their kinds, too. Of Ed448 and the curves of Brainpool, which the crate that makes the others does not know, there are `ca`, `ravelin` and
+//! `swan` alone, by OpenSSL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -31,8 +31,8 @@ use crate::plan::Plan;
 pub enum Keys {
     /// All of the table, with keys of this kind.
     Kind(Kind),
-    /// Those that OpenSSL makes.
-    Ed448,
+    /// Those that OpenSSL makes with these arguments.
+    OpenSsl(&'static [&'static str]),
 }
 
 /// The keys by their word in `topology`.
@@ -43,7 +43,10 @@ pub fn keys(word: &str) -> Option<Keys> {
         "p384" => Kind::P384,
         "p521" => Kind::P521,
         "ed25519" => Kind::Ed25519,
-        "ed448" => return Some(Keys::Ed448),
+        "ed448" => return Some(Keys::OpenSsl(&["ed448"])),
+        "brainpool256" => return Some(Keys::OpenSsl(&["ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"])),
+        "brainpool384" => return Some(Keys::OpenSsl(&["ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP384r1"])),
+        "brainpool512" => return Some(Keys::OpenSsl(&["ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP512r1"])),
         _ => return None,
     }))
 }
@@ -58,16 +61,16 @@ const RESPONDER: &str = "http://127.0.0.1:8881";
 pub fn write(folder: &Path, plan: &Plan, keys: Keys) -> Result<()> {
     match keys {
         Keys::Kind(kind) => write_all(folder, plan, kind),
-        Keys::Ed448 => write_ed448(folder, plan),
+        Keys::OpenSsl(key) => write_some(folder, plan, key),
     }
 }
 
-fn write_ed448(folder: &Path, plan: &Plan) -> Result<()> {
+fn write_some(folder: &Path, plan: &Plan, key: &[&str]) -> Result<()> {
     let pki = folder.join("pki");
     fs::create_dir_all(&pki)?;
     for name in ["ca", "ravelin", "swan"] {
         let mut request = Command::new("openssl");
-        request.current_dir(&pki).args(["req", "-x509", "-newkey", "ed448", "-nodes", "-days", "30", "-subj"]);
+        request.current_dir(&pki).args(["req", "-x509", "-nodes", "-days", "30", "-newkey"]).args(key).arg("-subj");
         request.args([&format!("/C=CH/O=Ravelin/CN={name}"), "-addext"]);
         if name == "ca" {
             request.args(["basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
