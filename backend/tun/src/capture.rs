@@ -239,6 +239,11 @@ impl Keeper {
         let script = self.script();
         if self.in_force.as_ref() != Some(&script) {
             if let Err(error) = self.run_nft(|_| nft::run(&script)) {
+                if error.is_late() {
+                    // Nobody knows what is in force, and whoever asks next may hang as well.
+                    self.in_force = None;
+                    return Err(error);
+                }
                 // Somebody may have removed the table a moment ago.
                 return if nft::exists(&self.config.filter_table)? { Err(error) } else { self.restore() };
             }

@@ -39,6 +39,11 @@ impl Error {
         Error::System { what: what.into(), source, hint }
     }
 
+    /// Whether somebody took too long: nobody knows what was done.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Error::System { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+    }
+
     /// Adds the remedy for one kind of refusal.
     pub(crate) fn hint_when(mut self, kind: io::ErrorKind, text: &'static str) -> Self {
         if let Error::System { source, hint, .. } = &mut self

@@ -1,14 +1,27 @@
 //! Runs the `nft` program: one call, one transaction.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::Error;
 use crate::filter;
 
 /// Longest part of the program's own words that goes into an error.
 const MESSAGE: usize = 600;
+
+/// How long a run may take. It takes some 30 ms, and a second with very many policies; SAs and commands wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the end of a run that was stopped is awaited.
+const AFTER_KILL: Duration = Duration::from_secs(1);
 
 /// Hands a script to `nft -f -`: all of it takes effect, or nothing.
 pub(crate) fn run(script: &str) -> Result<(), Error> {
@@ -55,22 +68,55 @@ fn program() -> &'static Path {
 }
 
 fn start(arguments: &[&str], input: &str) -> Result<Output, Error> {
-    let run = || {
-        let mut command = Command::new(program());
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that stops reading says why on its standard error.
-            match stdin.write_all(input.as_bytes()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-                _ => {}
-            }
-        }
-        child.wait_with_output()
-    };
-    run().map_err(|error| {
-        Error::system("run nft", error).hint_when(io::ErrorKind::NotFound, "install the package nftables")
+    within(PATIENCE, program(), arguments, input).map_err(|error| {
+        Error::system("run nft", error).hint_when(io::ErrorKind::NotFound, "install the package nftables").hint_when(
+            io::ErrorKind::TimedOut,
+            "does `nft list tables` answer? Something may hold the packet filter of this host",
+        )
     })
+}
+
+/// Runs a program that has so long. Its input and what it says are files in memory: with pipes it might wait for us, and we for it.
+fn within(patience: Duration, program: &Path, arguments: &[&str], input: &str) -> io::Result<Output> {
+    let file = |content: &str| {
+        let mut file = File::from(memfd_create("nft", MemfdFlags::CLOEXEC)?);
+        file.write_all(content.as_bytes())?;
+        file.rewind()?;
+        Ok::<_, io::Error>(file)
+    };
+    let (mut stdout, mut stderr) = (file("")?, file("")?);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(file(input)?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    let mut child = command.spawn()?;
+    if !ends(&child, patience)? {
+        child.kill()?;
+        // One that the kernel holds does not end even then.
+        if ends(&child, AFTER_KILL)? {
+            child.wait()?;
+        }
+        let words = format!("it did not end within {} s and was stopped", patience.as_secs_f32());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, words));
+    }
+    let said = |file: &mut File| {
+        let mut said = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut said)?;
+        Ok::<_, io::Error>(said)
+    };
+    Ok(Output { status: child.wait()?, stdout: said(&mut stdout)?, stderr: said(&mut stderr)? })
+}
+
+/// Whether it ends in this time.
+fn ends(child: &Child, patience: Duration) -> io::Result<bool> {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let until = Instant::now() + patience;
+    loop {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
 }
 
 fn refusal(output: &Output) -> Error {
@@ -83,6 +129,25 @@ fn refusal(output: &Output) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_hangs_is_stopped() {
+        // More than a pipe holds, and nobody reads it.
+        let input = "x".repeat(1 << 20);
+        let hangs = within(Duration::from_millis(50), Path::new("sleep"), &["1000"], &input).unwrap_err();
+        assert_eq!(hangs.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(hangs.to_string(), "it did not end within 0.05 s and was stopped");
+    }
+
+    #[test]
+    fn what_a_program_says_is_kept() {
+        let script = ["-c", "cat; echo trouble >&2; exit 3"];
+        let said = within(PATIENCE, Path::new("sh"), &script, "words").unwrap();
+        assert_eq!(
+            (said.status.code(), &said.stdout[..], &said.stderr[..]),
+            (Some(3), &b"words"[..], &b"trouble\n"[..])
+        );
+    }
 
     #[test]
     fn counters_are_found_by_name() {

@@ -97,8 +97,8 @@ impl Drop for Elsewhere {
 /// A folder of one case, removed at its end.
 pub struct Lab {
     path: PathBuf,
-    /// How `nsenter` finds the namespace of its daemon, if that is another one.
-    namespace: Option<String>,
+    /// What the daemon and its clients are started through.
+    through: Vec<String>,
 }
 
 /// What a command said.
@@ -112,14 +112,19 @@ impl Lab {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("ravelin-daemon-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a scratch directory");
-        Lab { path, namespace: None }
+        Lab { path, through: Vec::new() }
     }
 
     /// The same for a daemon in the other namespace.
     pub fn elsewhere(name: &str, elsewhere: &Elsewhere) -> Self {
         let mut lab = Lab::new(name);
-        lab.namespace = Some(elsewhere.flag());
+        lab.through(&["nsenter", &elsewhere.flag(), "--"]);
         lab
+    }
+
+    /// Starts the daemon and its clients through this command.
+    pub fn through(&mut self, command: &[&str]) {
+        self.through = command.iter().map(|word| (*word).to_owned()).collect();
     }
 
     pub fn path(&self) -> &Path {
@@ -134,14 +139,9 @@ impl Lab {
     /// `ravelin` with this line, the folder's control socket and state.
     pub fn command(&self, line: &str) -> Command {
         const PROGRAM: &str = env!("CARGO_BIN_EXE_ravelin");
-        let mut command = match &self.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("nsenter");
-                command.args([namespace, "--", PROGRAM]);
-                command
-            }
-            None => Command::new(PROGRAM),
-        };
+        let mut words = self.through.iter().map(String::as_str).chain([PROGRAM]);
+        let mut command = Command::new(words.next().unwrap_or(PROGRAM));
+        command.args(words);
         command.args(line.split_whitespace()).current_dir(&self.path);
         command.env("RAVELIN_SOCKET", self.path.join("socket")).env("RAVELIN_STATE_DIR", self.path.join("state"));
         command
