@@ -70,6 +70,13 @@ pub(crate) enum Output<T> {
     Done(T, Ended),
 }
 
+/// A record that is under way by a later number.
+struct Earlier {
+    /// The number of now.
+    number: u8,
+    authenticator: [u8; 16],
+}
+
 struct Open<T> {
     tag: T,
     exchange: Exchange,
@@ -83,6 +90,8 @@ struct Open<T> {
 
 pub(crate) struct Table<T> {
     open: BTreeMap<(Lane, u8), Open<T>>,
+    /// Numbers by which a record went out before: the answer to any of them will do.
+    earlier: BTreeMap<(Lane, u8), Earlier>,
     dead: BTreeMap<SocketAddr, Instant>,
     outputs: VecDeque<Output<T>>,
     next: u8,
@@ -91,7 +100,14 @@ pub(crate) struct Table<T> {
 
 impl<T> Table<T> {
     pub(crate) fn new(random: fn(&mut [u8])) -> Self {
-        Table { open: BTreeMap::new(), dead: BTreeMap::new(), outputs: VecDeque::new(), next: 0, random }
+        Table {
+            open: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            next: 0,
+            random,
+        }
     }
 
     /// Begins an exchange.
@@ -137,26 +153,41 @@ impl<T> Table<T> {
 
     /// A number that no request to this server has.
     fn free(&mut self, server: SocketAddr) -> Option<(Lane, u8)> {
-        (0..LANES).find_map(|number| {
-            let lane = Lane { server, number };
-            (0..=u8::MAX).find_map(|_| {
-                self.next = self.next.wrapping_add(1);
-                (!self.open.contains_key(&(lane, self.next))).then_some((lane, self.next))
-            })
+        (0..LANES).find_map(|number| self.free_on(Lane { server, number }))
+    }
+
+    /// The same on this socket.
+    fn free_on(&mut self, lane: Lane) -> Option<(Lane, u8)> {
+        (0..=u8::MAX).find_map(|_| {
+            self.next = self.next.wrapping_add(1);
+            let key = (lane, self.next);
+            (!self.open.contains_key(&key) && !self.earlier.contains_key(&key)).then_some(key)
         })
+    }
+
+    /// Ends an exchange.
+    fn close(&mut self, key: (Lane, u8)) -> Option<Open<T>> {
+        let open = self.open.remove(&key)?;
+        if matches!(open.exchange.kind, Kind::Account(_)) && open.sent > 1 {
+            self.earlier.retain(|(lane, _), earlier| (*lane, earlier.number) != key);
+        }
+        Some(open)
     }
 
     /// Takes a packet. What is not the reply to a request is dropped: the right one may still come.
     pub(crate) fn hear(&mut self, lane: Lane, packet: &[u8]) {
         let Some(identifier) = packet.get(1).copied() else { return };
-        let Some(open) = self.open.get(&(lane, identifier)) else { return };
+        let earlier = self.earlier.get(&(lane, identifier));
+        let key = (lane, earlier.map_or(identifier, |earlier| earlier.number));
+        let Some(open) = self.open.get(&key) else { return };
+        let authenticator = earlier.map_or(&open.authenticator, |earlier| &earlier.authenticator);
         let Exchange { kind, secret, .. } = &open.exchange;
         let read = match kind {
-            Kind::Access => reply(packet, identifier, &open.authenticator, secret),
-            Kind::Account(_) => acknowledgement(packet, identifier, &open.authenticator, secret),
+            Kind::Access => reply(packet, identifier, authenticator, secret),
+            Kind::Account(_) => acknowledgement(packet, identifier, authenticator, secret),
         };
         let Ok(packet) = read else { return };
-        let Some(open) = self.open.remove(&(lane, identifier)) else { return };
+        let Some(open) = self.close(key) else { return };
         self.dead.remove(&lane.server);
         let ended = Ended::Answered { packet, request: open.authenticator, server: lane.server };
         self.outputs.push_back(Output::Done(open.tag, ended));
@@ -170,12 +201,32 @@ impl<T> Table<T> {
             if open.sent < TRIES {
                 open.due = now + WAIT * 2u32.pow(open.sent);
                 open.sent += 1;
-                self.outputs.push_back(Output::Send(key.0, open.packet.clone()));
+                self.repeat(key, now);
             } else {
                 self.dead.insert(key.0.server, now + DEAD);
                 self.give_up(key, now);
             }
         }
+    }
+
+    /// Sends a request again. RFC 2866 §5.2: a record is older now, so it is another request, by another number.
+    fn repeat(&mut self, key: (Lane, u8), now: Instant) {
+        let is_record = self.open.get(&key).is_some_and(|open| matches!(open.exchange.kind, Kind::Account(_)));
+        let free = if is_record { self.free_on(key.0) } else { None };
+        let Some(mut open) = self.open.remove(&key) else { return };
+        let mut number = key.1;
+        if let Some(free) = free
+            && let Some((packet, authenticator)) = self.seal(&open.exchange, free.1, now)
+        {
+            let on_lane = (key.0, 0)..=(key.0, u8::MAX);
+            for (_, earlier) in self.earlier.range_mut(on_lane).filter(|(_, earlier)| earlier.number == number) {
+                earlier.number = free.1;
+            }
+            self.earlier.insert(key, Earlier { number: free.1, authenticator: open.authenticator });
+            (open.packet, open.authenticator, number) = (packet, authenticator, free.1);
+        }
+        self.outputs.push_back(Output::Send(key.0, open.packet.clone()));
+        self.open.insert((key.0, number), open);
     }
 
     /// The system says that nobody is there.
@@ -186,7 +237,7 @@ impl<T> Table<T> {
     }
 
     fn give_up(&mut self, key: (Lane, u8), now: Instant) {
-        let Some(open) = self.open.remove(&key) else { return };
+        let Some(open) = self.close(key) else { return };
         let mut tried = open.tried;
         tried.push(key.0.server);
         self.turn_to(open.tag, open.exchange, tried, now);

@@ -56,10 +56,14 @@ fn a_record_goes_to_the_next_server_with_its_age() {
     table.record(record("1", "Start"), start);
     let first = sent_at(&mut table, start);
     assert_eq!((first.0.server, delay(&first.1)), (address(ONE), 0));
+    let mut before = first.clone();
     for _ in 1..TRIES {
         let due = table.deadline().unwrap();
         table.expire(due);
-        assert_eq!(sent(&mut table).1, first.1, "the same packet again");
+        let again = sent(&mut table);
+        assert_eq!((again.0, delay(&again.1)), (first.0, (due - start).as_secs() as u32));
+        assert_ne!(again.1[1], before.1[1], "older, and so another request");
+        before = again;
     }
     let now = table.deadline().unwrap();
     table.expire(now);
@@ -75,6 +79,25 @@ fn a_record_goes_to_the_next_server_with_its_age() {
     table.hear(second.0, &taken(&second.1));
     assert!(table.poll(now).is_none());
     assert_eq!(table.left(), Some(0));
+}
+
+// RFC 2866 §2: a server may be slow, and answer what it had first.
+#[test]
+fn the_answer_to_any_repetition_will_do() {
+    for answered in 0..3 {
+        let (mut table, start) = (table(), Instant::ZERO);
+        table.record(record("1", "Start"), start);
+        let mut all = vec![sent_at(&mut table, start)];
+        for _ in 0..2 {
+            let due = table.deadline().unwrap();
+            table.expire(due);
+            all.push(sent(&mut table));
+        }
+        let (lane, packet) = &all[answered];
+        table.hear(*lane, &taken(packet));
+        assert!(table.poll(start).is_none());
+        assert_eq!((table.left(), table.deadline()), (Some(0), None), "{answered}");
+    }
 }
 
 #[test]
