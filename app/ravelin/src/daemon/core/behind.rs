@@ -23,6 +23,8 @@ pub(super) struct Behind {
     policies: BTreeMap<PolicyId, u64>,
     /// In the order in which they were decided.
     held: Vec<(u64, Output)>,
+    /// The last change that something there waits for.
+    last: Option<u64>,
     /// Peers with an SA that waits.
     peers: BTreeMap<IpAddr, u64>,
     /// The SAs that wait.
@@ -58,7 +60,7 @@ impl Behind {
                 | DataPlaneOp::TellUse(id),
             ) => self.sas.get(id).copied(),
             Output::Transmit(Transmit { remote, .. }) => self.peers.get(&remote.ip()).copied(),
-            Output::Event(_) => self.held.iter().map(|(change, _)| *change).max(),
+            Output::Event(_) => self.last,
             _ => None,
         };
         let Some(change) = change else { return Some(output) };
@@ -66,6 +68,7 @@ impl Behind {
             Output::Transmit(_) if self.held.len() >= MAX_HELD => None,
             Output::Event(Event::Failed(_)) if self.held.len() >= MAX_HELD => Some(output),
             output => {
+                self.last = self.last.max(Some(change));
                 self.held.push((change, output));
                 None
             }
@@ -79,6 +82,7 @@ impl Behind {
         self.sas.retain(|_, awaited| *awaited > change);
         let (due, held) = std::mem::take(&mut self.held).into_iter().partition(|(awaited, _)| *awaited <= change);
         self.held = held;
+        self.last = self.held.iter().map(|(change, _)| *change).max();
         due.into_iter().map(|(_, output)| output).collect()
     }
 
