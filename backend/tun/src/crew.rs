@@ -17,11 +17,12 @@ use crate::deal::{Deal, SINGLE};
 use crate::device::Device;
 use crate::devices::Devices;
 use crate::error::Error;
+use crate::ike_queue::IkeSender;
 use crate::inbound::{self, InboundHalf, Ports};
 use crate::mail::Mail;
 use crate::outbound::{self, OutboundHalf};
 use crate::parcel::Parcels;
-use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
+use crate::shared::{Clock, HalfCounters, Report, Reporter, Request, Wake};
 use crate::sockets::Sockets;
 use crate::streams::Streams;
 use crate::sys;
@@ -50,7 +51,7 @@ pub(crate) struct Station<'a> {
     pub clock: Clock,
     pub ports: Ports,
     pub reports: (SyncSender<Report>, Wake),
-    pub ike: (SyncSender<IkeDatagram>, Wake),
+    pub ike: IkeSender,
 }
 
 impl Crew {
@@ -101,8 +102,7 @@ impl Crew {
                 clock,
                 requests,
                 reporter: reporter(),
-                ike: ike.0.clone(),
-                ike_ready: ike.1.clone(),
+                ike: ike.clone(),
             });
             let thread = |wake: &Wake, outbound, inbound| {
                 let (wake, sockets, streams) = (wake.clone(), sockets.clone(), streams.clone());

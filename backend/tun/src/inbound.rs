@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ravelin_engine::{Inbound, OuterMeta};
@@ -23,10 +23,11 @@ use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::deal::{Deal, SINGLE};
 use crate::devices::Devices;
+use crate::ike_queue::IkeSender;
 use crate::intake::{Intake, first_word};
 use crate::opener::Opener;
 use crate::parcel::{Parcel, Parcels};
-use crate::shared::{Clock, HalfCounters, IkeDatagram, Report, Reporter, Request, Wake};
+use crate::shared::{Clock, HalfCounters, Report, Reporter, Request};
 use crate::slots::{BATCH, FRONT, Slots};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
@@ -53,7 +54,7 @@ pub(crate) struct InboundHalf {
     clock: Clock,
     requests: Receiver<Request>,
     reporter: Reporter,
-    ike: IkeQueue,
+    ike: IkeSender,
     /// No train is received until a parcel comes back.
     short: bool,
     /// Datagrams as they came.
@@ -68,13 +69,6 @@ pub(crate) struct InboundHalf {
 pub(crate) struct Ports {
     pub ike: u16,
     pub nat: u16,
-}
-
-/// The way of IKE datagrams to the daemon.
-struct IkeQueue {
-    queue: SyncSender<IkeDatagram>,
-    ready: Wake,
-    dropped: u64,
 }
 
 #[derive(Default)]
@@ -96,26 +90,12 @@ pub(crate) struct Parts {
     pub clock: Clock,
     pub requests: Receiver<Request>,
     pub reporter: Reporter,
-    pub ike: SyncSender<IkeDatagram>,
-    pub ike_ready: Wake,
+    pub ike: IkeSender,
 }
 
 impl InboundHalf {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            engine,
-            devices,
-            deal,
-            parcels,
-            sockets,
-            streams,
-            ports,
-            clock,
-            requests,
-            reporter,
-            ike,
-            ike_ready,
-        } = parts;
+        let Parts { engine, devices, deal, parcels, sockets, streams, ports, clock, requests, reporter, ike } = parts;
         InboundHalf {
             streams: (parcels.own() == SINGLE).then_some(streams),
             intake: Intake::new(Opener::new(engine, devices), deal, parcels),
@@ -125,7 +105,7 @@ impl InboundHalf {
             clock,
             requests,
             reporter,
-            ike: IkeQueue { queue: ike, ready: ike_ready, dropped: 0 },
+            ike,
             short: false,
             trains: Slots::new(),
             messages: Messages::new(),
@@ -336,7 +316,8 @@ impl InboundHalf {
     fn count(&self) -> HalfCounters {
         let Counted { keepalives, malformed, receive_failed } = self.counted;
         let mut around = vec![
-            ("IKE messages while too many waited".to_owned(), self.ike.dropped),
+            ("first IKE messages while too many waited".to_owned(), self.ike.dropped.0),
+            ("later IKE messages while too many waited".to_owned(), self.ike.dropped.1),
             ("NAT keepalives received".to_owned(), keepalives),
             ("neither ESP nor AH nor IKE nor a keepalive".to_owned(), malformed),
             ("the device refused a packet".to_owned(), self.intake.opener.refused),
@@ -347,17 +328,6 @@ impl InboundHalf {
         let streams = self.streams.iter().flat_map(|streams| streams.count());
         around.extend(streams.map(|(what, count)| (what.to_owned(), count)));
         HalfCounters { engine: self.intake.opener.engine.counters(), early: self.intake.opener.early.held, around }
-    }
-}
-
-impl IkeQueue {
-    /// Gives an IKE datagram to the daemon, unless too many wait already.
-    fn hand_up(&mut self, way: Way, data: &[u8]) {
-        let Way { local, remote, carrier } = way;
-        match self.queue.try_send(IkeDatagram { local, remote, carrier, data: data.to_vec() }) {
-            Ok(()) => self.ready.set(),
-            Err(_) => self.dropped += 1,
-        }
     }
 }
 

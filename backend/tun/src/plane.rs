@@ -26,8 +26,9 @@ use crate::deal::SINGLE;
 use crate::device::Device;
 use crate::error::Error;
 use crate::filter;
+use crate::ike_queue::{IkeDatagram, IkeReceiver, ike_queue};
 use crate::inbound::Ports;
-use crate::shared::{Clock, HalfCounters, IkeDatagram, MAX_IKE, MAX_REPORTS, Report, Wake, take};
+use crate::shared::{Clock, HalfCounters, MAX_REPORTS, Report, Wake, take};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
 use crate::sys::{HOPS, Messages, Sending};
@@ -71,8 +72,7 @@ pub struct TunDataPlane {
     alive: VecDeque<Spi>,
     closed: VecDeque<Way>,
     events: VecDeque<DataPlaneEvent>,
-    ike: Receiver<IkeDatagram>,
-    ike_ready: Wake,
+    ike: IkeReceiver,
 }
 
 impl TunDataPlane {
@@ -102,11 +102,10 @@ impl TunDataPlane {
         let clock = Clock::new();
         let no_descriptor = |error| Error::system("make an event descriptor", error);
         let reports_ready = Wake::new().map_err(no_descriptor)?;
-        let ike_ready = Wake::new().map_err(no_descriptor)?;
         let capture = Capture::start(&config)?;
         let event_ready = either(reports_ready.as_fd(), capture.fd()).map_err(no_descriptor)?;
         let (report, reports) = sync_channel(MAX_REPORTS);
-        let (ike_queue, ike) = sync_channel(MAX_IKE);
+        let (ike_sender, ike) = ike_queue().map_err(no_descriptor)?;
         let ports = Ports { ike: config.ike_port, nat: config.nat_port };
 
         let crew = Crew::start(Station {
@@ -118,7 +117,7 @@ impl TunDataPlane {
             clock,
             ports,
             reports: (report, reports_ready.clone()),
-            ike: (ike_queue, ike_ready.clone()),
+            ike: ike_sender,
         })?;
         Ok(TunDataPlane {
             crew,
@@ -139,7 +138,6 @@ impl TunDataPlane {
             closed: VecDeque::new(),
             events: VecDeque::new(),
             ike,
-            ike_ready,
         })
     }
 
@@ -162,7 +160,7 @@ impl TunDataPlane {
 
     /// Readable while [`TunDataPlane::poll_ike`] has something.
     pub fn ike_fd(&self) -> BorrowedFd<'_> {
-        self.ike_ready.as_fd()
+        self.ike.ready.as_fd()
     }
 
     /// Readable while `poll_event`, [`TunDataPlane::poll_alive`] or [`TunDataPlane::poll_settled`] has something.
@@ -170,9 +168,9 @@ impl TunDataPlane {
         self.event_ready.as_fd()
     }
 
-    /// The next IKE datagram that arrived, oldest first.
+    /// The next IKE datagram that arrived, oldest first; those that ask for an IKE SA after all others.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
-        take(&self.ike, &self.ike_ready)
+        self.ike.next()
     }
 
     /// The SPI of the next inbound SA on which authenticated packets arrived, reported at most once a second.

@@ -1,7 +1,6 @@
 //! What the threads and the daemon's thread share: a clock, a way to wake each other, requests down and reports up.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
@@ -9,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use ravelin_engine::Counters;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::Domain;
-use ravelin_types::{Carrier, Instant, Spi, Way};
+use ravelin_types::{Instant, Spi, Way};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
@@ -17,8 +16,6 @@ use crate::device::Device;
 
 /// Events that wait for the daemon; more wait in the engine.
 pub(crate) const MAX_REPORTS: usize = 4096;
-/// IKE datagrams that wait for the daemon; more are dropped and counted.
-pub(crate) const MAX_IKE: usize = 256;
 
 /// Monotonic time for the engine. All clones count from one origin.
 #[derive(Clone, Copy)]
@@ -59,19 +56,6 @@ impl AsFd for Wake {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// An IKE message without the non-ESP marker (RFC 3948 §2.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IkeDatagram {
-    /// Our address; the port tells whether it is the NAT-traversal one.
-    pub local: SocketAddr,
-    /// The peer's address.
-    pub remote: SocketAddr,
-    /// What it came in.
-    pub carrier: Carrier,
-    /// The IKE message.
-    pub data: Vec<u8>,
 }
 
 /// What the daemon's thread asks of a half.

@@ -51,6 +51,13 @@ pub const CASES: &[Case] = &[
     ("a_wrong_password_carries_nothing", crate::psk::a_wrong_password_carries_nothing),
     #[cfg(feature = "ikev2")]
     ("static_keys_are_the_password_both_ways", crate::psk::static_keys_are_the_password_both_ways),
+    #[cfg(feature = "tun")]
+    (
+        "a_packet_filter_that_hangs_holds_nobody_for_ever",
+        crate::hangs::a_packet_filter_that_hangs_holds_nobody_for_ever,
+    ),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
+    ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     ("who_moves_asks_in_udp_first", crate::tcp::who_moves_asks_in_udp_first),

@@ -11,7 +11,7 @@ use super::lab::{Lab, traces};
 const NFT: &str = "/usr/sbin/nft";
 
 fn policy(name: &str, peer: &str) -> String {
-    format!("ipsec policy -n {name} -a DISCARD -r {peer} -s any -d {peer}")
+    format!("ipsec policy -n {name} --action discard -s any -d {peer}")
 }
 
 // ADR 0054: who changes policies waits until they are in force, and no longer than that makes sense.

@@ -13,6 +13,10 @@ mod debug;
 mod examples;
 #[cfg(feature = "ikev2")]
 mod files;
+#[cfg(all(feature = "ikev2", feature = "tun"))]
+mod flood;
+#[cfg(feature = "tun")]
+mod hangs;
 mod kerberos;
 mod keying;
 mod lab;
