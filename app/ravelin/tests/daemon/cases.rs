@@ -60,6 +60,7 @@ pub const CASES: &[Case] = &[
     ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("who_moves_asks_in_udp_first", crate::tcp::who_moves_asks_in_udp_first),
     #[cfg(feature = "ikev2")]
     (

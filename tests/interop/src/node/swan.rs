@@ -96,10 +96,12 @@ impl<'a> Swan<'a> {
             Host::Namespace(_) => {
                 let run = folder_of_sockets(folder);
                 fs::create_dir_all(&run)?;
+                // Where it is loaded, it asks its server about users of XAuth, too.
+                let radius = if conf.contains("eap-radius") { "eap-radius" } else { "" };
                 (
                     "unix:///run/vici.sock".to_owned(),
                     format!("unix://{}/vici.sock", run.display()),
-                    format!("ccm ctr cmac xcbc md5 {PAPERS} eap-radius kernel-libipsec"),
+                    format!("ccm ctr cmac xcbc md5 {PAPERS} {radius} kernel-libipsec"),
                 )
             }
             Host::Guest(_) | Host::GuestRavelin(_) => {
