@@ -68,6 +68,7 @@ pub fn start(host: &Namespace, own: &Path, helper: &Path) -> Result<[Daemon; 2]>
         fs::write(own.join(name), text)?;
     }
     let log = own.join("log");
+    remove_what_is_left()?;
     let mut command = host.command(PROGRAM);
     command.arg("-d").arg(own.join("conf"));
     let mut daemon = Daemon::start(&mut command, &log)?;
@@ -78,6 +79,19 @@ pub fn start(host: &Namespace, own: &Path, helper: &Path) -> Result<[Daemon; 2]>
     })
     .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
     Ok([centre, daemon])
+}
+
+/// hostapd names its end of the way to the authentication centre after its process, and one that was killed leaves it there for the
+/// next of that number to stumble over.
+fn remove_what_is_left() -> Result<()> {
+    for entry in fs::read_dir("/tmp")? {
+        let path = entry?.path();
+        let is_one = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("eap_sim_db_"));
+        if is_one && UnixDatagram::unbound()?.connect(&path).is_err() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
 }
 
 /// The authentication centre: answers hostapd's questions for ever; the helper's program.
