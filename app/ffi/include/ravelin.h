@@ -570,36 +570,6 @@ typedef struct RvlEvent {
   uint16_t destination_port;
 } RvlEvent;
 
-// A peer. Lists of algorithms are names with commas between, best first; null for the defaults.
-typedef struct RvlRemote {
-  // The caller's name for it, unique.
-  const char *name;
-  // This host's address towards it.
-  const char *local;
-  // Its address.
-  const char *remote;
-  // Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
-  const char *local_id;
-  // Who the peer must say it is.
-  const char *remote_id;
-  // The pre-shared key.
-  const uint8_t *secret;
-  // Bytes of it.
-  size_t secret_len;
-  // Ciphers: `AES256-GCM,AES128-CBC`.
-  const char *encryption;
-  // Integrity algorithms, for ciphers that do not authenticate: `HMAC-SHA-2-256`.
-  const char *integrity;
-  // Pseudorandom functions: `HMAC-SHA-2-256`.
-  const char *prf;
-  // Key exchange groups: `CURVE25519,ECP256`.
-  const char *key_exchange;
-  // Age in seconds at which the IKE SA is replaced, at least 60.
-  uint32_t lifetime;
-  // Ask whether it lives when something is sent to it after so many seconds of silence; 0: never.
-  uint32_t liveness;
-} RvlRemote;
-
 // When an SA is to be replaced and when it goes out of use. 0 is no limit.
 typedef struct RvlLifetime {
   // Replace after this many seconds.
@@ -748,6 +718,36 @@ typedef struct RvlDisposition {
   // The policy that decides.
   uint32_t policy;
 } RvlDisposition;
+
+// A peer. Lists of algorithms are names with commas between, best first; null for the defaults.
+typedef struct RvlRemote {
+  // The caller's name for it, unique.
+  const char *name;
+  // This host's address towards it.
+  const char *local;
+  // Its address.
+  const char *remote;
+  // Who this host says it is: `fqdn:gw.example.org`, `rfc822:a@example.org`, `ipv4:192.0.2.1`, `keyid:0102`.
+  const char *local_id;
+  // Who the peer must say it is.
+  const char *remote_id;
+  // The pre-shared key.
+  const uint8_t *secret;
+  // Bytes of it.
+  size_t secret_len;
+  // Ciphers: `AES256-GCM,AES128-CBC`.
+  const char *encryption;
+  // Integrity algorithms, for ciphers that do not authenticate: `HMAC-SHA-2-256`.
+  const char *integrity;
+  // Pseudorandom functions: `HMAC-SHA-2-256`.
+  const char *prf;
+  // Key exchange groups: `CURVE25519,ECP256`.
+  const char *key_exchange;
+  // Age in seconds at which the IKE SA is replaced, at least 60.
+  uint32_t lifetime;
+  // Ask whether it lives when something is sent to it after so many seconds of silence; 0: never.
+  uint32_t liveness;
+} RvlRemote;
 
 // One buffer of a chain.
 typedef struct RvlPiece {
@@ -944,18 +944,6 @@ RvlStatus rvl_ike_new(RvlRandom random, void *random_context, uint64_t now, RvlH
 
 // Ends an endpoint and wipes its keys; nobody is told. Its SAs stay in the engine.
 RvlStatus rvl_ike_free(RvlHandle ike);
-
-// Adds a peer, or replaces the one of the same name, unless lines made that. It may begin and be begun with.
-//
-// # Safety
-// `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
-RvlStatus rvl_ike_add_remote(RvlHandle ike, const struct RvlRemote *remote, uint64_t now);
-
-// Removes a peer. Its SAs stay until they are terminated.
-//
-// # Safety
-// `name` is null or a string that ends with a zero byte.
-RvlStatus rvl_ike_delete_remote(RvlHandle ike, const char *name, uint64_t now);
 
 // Negotiates SAs for a policy with a peer, or replaces the policy of the same number. The engine is to have the same
 // policy. Lists of algorithms are as in `RvlRemote`; `key_exchange` null is none, that is no forward secrecy beyond that
@@ -1155,6 +1143,18 @@ RvlStatus rvl_ike_radius_receive(RvlHandle ike,
 RvlStatus rvl_ike_radius_unreachable(RvlHandle ike,
                                      const struct RvlEndpoint *server,
                                      uint64_t now);
+
+// Adds a peer, or replaces the one of the same name, unless lines made that. It may begin and be begun with.
+//
+// # Safety
+// `remote` is null or points to such a struct, whose strings are null or end with a zero byte.
+RvlStatus rvl_ike_add_remote(RvlHandle ike, const struct RvlRemote *remote, uint64_t now);
+
+// Removes a peer. Its SAs stay until they are terminated.
+//
+// # Safety
+// `name` is null or a string that ends with a zero byte.
+RvlStatus rvl_ike_delete_remote(RvlHandle ike, const char *name, uint64_t now);
 
 // Takes a packet. `OUT_OF_REQS` when as many are open as the engine may have.
 //

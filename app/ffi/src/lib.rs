@@ -28,6 +28,7 @@ pub mod packet;
 mod papers;
 pub mod policy;
 pub mod radius;
+pub mod remote;
 pub mod requests;
 pub mod sa;
 mod sessions;

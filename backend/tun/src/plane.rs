@@ -168,7 +168,7 @@ impl TunDataPlane {
         self.event_ready.as_fd()
     }
 
-    /// The next IKE datagram that arrived, oldest first; those that ask for an IKE SA after all others.
+    /// The next IKE datagram that arrived, oldest first; those that ask for an IKE SA seldom before others.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
         self.ike.next()
     }

@@ -17,6 +17,7 @@ use ravelin_ffi::ike_output::RvlIkeOutput;
 use ravelin_ffi::options::RvlOptions;
 use ravelin_ffi::packet::{RvlAddress, RvlPacket, RvlResult, rvl_decapsulate, rvl_encapsulate};
 use ravelin_ffi::policy::{RvlLifetime, RvlPolicy, rvl_add_policy, rvl_delete_policy};
+use ravelin_ffi::remote::{RvlRemote, rvl_ike_add_remote, rvl_ike_delete_remote};
 use ravelin_ffi::requests::{RvlCompletion, RvlPiece, RvlRequest, rvl_complete, rvl_submit};
 use ravelin_ffi::sa::{RvlSa, rvl_add_sa, rvl_delete_sa};
 

@@ -10,6 +10,11 @@ use crate::spec::SecretKind;
 const LONG_ENOUGH: usize = 16;
 
 impl Model {
+    /// What an operator should know that was not so in the model before.
+    pub fn advice_since(&self, before: &Model) -> Vec<String> {
+        self.advice().difference(&before.advice()).cloned().collect()
+    }
+
     /// A sentence for each pre-shared key that is short. RFC 7296 §2.15: such a key should be as hard to guess as the strongest
     /// key that comes of it, since whoever has once been taken for a peer can try keys for as long as he likes (CVE-2018-5389).
     pub fn advice(&self) -> BTreeSet<String> {
@@ -21,10 +26,10 @@ impl Model {
         let loaded = loaded.map(|it| (format!("the pre-shared key {}", it.name), it.secret.len()));
         let short = typed.chain(loaded).filter(|(_, len)| (1..LONG_ENOUGH).contains(len));
         short
-            .map(|(which, len)| {
+            .map(|(which, _)| {
                 format!(
-                    "{which} has {len} octets: whoever answers once in the place of a peer can try all such keys; take \
-                     {LONG_ENOUGH} random ones or more (head -c 24 /dev/urandom | base64)"
+                    "{which} has fewer than {LONG_ENOUGH} octets: whoever answers once in the place of a peer can try all such \
+                     keys; take {LONG_ENOUGH} random ones or more (head -c 24 /dev/urandom | base64)"
                 )
             })
             .collect()

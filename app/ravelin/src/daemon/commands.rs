@@ -102,15 +102,15 @@ impl<P: Plane> Core<P> {
     ) -> Result<Message, String> {
         let mut newer = self.model.clone();
         change(&mut newer).map_err(|error| error.to_string())?;
-        let (before, told) = (self.model.unresolved(), self.model.advice());
-        self.adopt(newer, now).map_err(|refused| refused.why)?;
+        let before = self.model.unresolved();
+        let advice = self.adopt(newer, now).map_err(|refused| refused.why)?;
         let mut answer = done();
         let notes = self.model.unresolved().into_iter().filter(|unresolved| !before.contains(unresolved));
         let notes = notes.map(|it| {
             let (policy, remote, hint) = (&it.policy, &it.remote, &it.hint);
             format!("the traffic of the policy {policy} is dropped until its remote {remote} is configured{hint}")
         });
-        answer.put_list("notes", notes.chain(self.model.advice().difference(&told).cloned()));
+        answer.put_list("notes", notes.chain(advice));
         Ok(answer)
     }
 

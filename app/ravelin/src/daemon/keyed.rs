@@ -178,7 +178,7 @@ impl<P: Plane> Act<'_, P> {
     fn change(&mut self, change: impl FnOnce(&mut Model) -> Result<(), ErrorCode>) -> Result<(), ErrorCode> {
         let mut newer = self.core.model.clone();
         change(&mut newer)?;
-        self.core.adopt(newer, self.now).map_err(|refused| {
+        self.core.adopt(newer, self.now).map(drop).map_err(|refused| {
             tracing::warn!("{refused}");
             refused.code
         })

@@ -86,14 +86,12 @@ impl<P: Plane> Core<P> {
 
     fn put_in_force(&mut self, loaded: Loaded, dry_run: bool, now: Instant) -> Result<Message, String> {
         let Loaded { model: newer, notes, commands } = loaded;
-        let (changes, told) = (self.model.changes(&newer), self.model.advice());
-        let advice = newer.advice();
+        let (changes, advice) = (self.model.changes(&newer), newer.advice_since(&self.model));
         if !dry_run {
             self.adopt(newer, now).map_err(|refused| refused.why)?;
             self.carry_out_later(commands, now);
         }
         let mut answer = done();
-        let advice = advice.difference(&told).cloned();
         answer.put_list("notes", notes.iter().map(ToString::to_string).chain(advice));
         answer.put_list("changes", changes);
         Ok(answer)

@@ -68,10 +68,7 @@ pub fn a_flood_of_strangers_keeps_nobody_out() -> Result<(), &'static str> {
         return Err("a second namespace takes root");
     }
     let elsewhere = Elsewhere::new(&format!("{GATEWAY}/24"), "10.9.0.2/24");
-    let there = |line: &'static str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        elsewhere.run(move || sh(words[0], &words[1..])).join().expect("a command")
-    };
+    let there = |line| elsewhere.sh(line);
     there("ip address add 10.9.0.3/24 dev cable");
     there("ip link set lo up");
     there("ip route add local 198.18.0.0/15 dev lo");

@@ -75,6 +75,13 @@ impl Elsewhere {
         format!("--net=/proc/{}/ns/net", self.0.id())
     }
 
+    /// Runs a command in this namespace; its words are apart by blanks.
+    pub fn sh(&self, line: &str) -> String {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let job = move || sh(&words[0], &words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+        self.run(job).join().expect("a command")
+    }
+
     /// Runs `job` in this namespace, on a thread of its own.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
         let file = fs::File::open(format!("/proc/{}/ns/net", self.0.id())).expect("the namespace");

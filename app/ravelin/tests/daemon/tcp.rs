@@ -54,10 +54,7 @@ pub fn without_udp_ike_and_esp_go_in_tcp() -> Result<(), &'static str> {
         return Err("a second namespace takes root");
     }
     let elsewhere = Elsewhere::new("10.9.0.1/24", "10.9.0.2/24");
-    let there = |line: &'static str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        elsewhere.run(move || sh(words[0], &words[1..])).join().expect("a command")
-    };
+    let there = |line| elsewhere.sh(line);
     there("nft add table inet wire");
     there("nft add chain inet wire in { type filter hook prerouting priority -400; }");
     there("nft add rule inet wire in udp dport { 500, 4500 } drop");
@@ -136,10 +133,7 @@ pub fn who_moves_asks_in_udp_first() -> Result<(), &'static str> {
         return Err("a second namespace takes root");
     }
     let elsewhere = Elsewhere::new("10.9.0.1/24", "10.9.0.2/24");
-    let there = |line: &'static str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        elsewhere.run(move || sh(words[0], &words[1..])).join().expect("a command")
-    };
+    let there = |line| elsewhere.sh(line);
     let here = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         sh(words[0], &words[1..])

@@ -17,11 +17,12 @@ use crate::daemon::keyed::session_ops;
 use crate::daemon::plane::Plane;
 
 impl<P: Plane> Core<P> {
-    /// Puts a changed model in the place of the running one, if the data plane takes it; else nothing has changed.
+    /// Puts a changed model in the place of the running one, if the data plane takes it; else nothing has changed. What an operator
+    /// should know of it is logged, and comes back.
     ///
     /// # Errors
     /// What the data plane refused, and why.
-    pub(in crate::daemon) fn adopt(&mut self, newer: Model, now: Instant) -> Result<(), Refused> {
+    pub(in crate::daemon) fn adopt(&mut self, newer: Model, now: Instant) -> Result<Vec<String>, Refused> {
         self.adopt_by(newer, |core, ops| core.plane.apply_all(ops), now)
     }
 
@@ -31,7 +32,7 @@ impl<P: Plane> Core<P> {
         newer: Model,
         apply_all: impl FnOnce(&mut Self, &[DataPlaneOp]) -> Result<(), (usize, DataPlaneError)>,
         now: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<Vec<String>, Refused> {
         let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
         let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
         if let Some(mistake) = mistakes.first() {
@@ -58,10 +59,9 @@ impl<P: Plane> Core<P> {
             model.ike_config(&BTreeMap::new()).policies.iter().map(|child| child.policy.id).collect()
         };
         let before = served(&self.model);
-        let told = std::mem::replace(&mut self.model, newer).advice();
-        for advice in self.model.advice().difference(&told) {
-            tracing::warn!("{advice}");
-        }
+        let advice = newer.advice_since(&self.model);
+        self.model = newer;
+        advice.iter().for_each(|advice| tracing::warn!("{advice}"));
         self.sessions.reconfigured();
         // The SAs of a policy have no use without it.
         for id in &gone {
@@ -79,7 +79,7 @@ impl<P: Plane> Core<P> {
         self.command(Command::Configure(self.ike_config()), now);
         self.start_at_once(&before, now);
         self.pump(now);
-        Ok(())
+        Ok(advice)
     }
 
     /// A policy that no longer stands by itself stays for the SAs that it has.

@@ -35,11 +35,11 @@ fn server_with(answer: Vec<u8>) -> (String, Receiver<String>) {
     (uri, requests)
 }
 
-fn ok(body: &[u8]) -> Vec<u8> {
+pub(super) fn ok(body: &[u8]) -> Vec<u8> {
     [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
-fn errand(number: u64) -> Asked {
+pub(super) fn errand(number: u64) -> Asked {
     (OpId(number), Question::SignHash { credential: Arc::default(), hash: Vec::new() }, Arc::default())
 }
 
@@ -178,7 +178,7 @@ fn question(ca: &Paper, paper: &Paper, revocation: Demand) -> Question {
 }
 
 /// What a clerk says: that it is proven, or why not.
-fn verdict(clerk: &mut Clerk, question: Question) -> String {
+pub(super) fn verdict(clerk: &mut Clerk, question: Question) -> String {
     let op = OpId(1);
     clerk.ask((op, question, Arc::default()));
     let end = Instant::now() + 2 * PATIENCE;

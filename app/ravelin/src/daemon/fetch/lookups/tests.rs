@@ -16,6 +16,7 @@ use super::super::super::clerk::Clerk;
 use super::super::super::crypto::ike_provider;
 use super::super::Fetcher;
 use super::super::http::{LESS_PATIENCE, is_elsewhere};
+use super::super::tests::{errand, ok, verdict};
 use super::*;
 
 const NAME: &str = "peer.example.org";
@@ -37,16 +38,8 @@ fn server(answers: Vec<Vec<u8>>) -> (String, Receiver<String>) {
     (base, requests)
 }
 
-fn ok(body: &[u8]) -> Vec<u8> {
-    [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
-}
-
 fn sought(base: &str, octets: &[u8]) -> Sought {
     Sought { reference: Reference::new(Kind::Certificate, base, octets, &ike_provider()), guarded: false }
-}
-
-fn errand(number: u64) -> Asked {
-    (OpId(number), Question::SignHash { credential: Arc::default(), hash: Vec::new() }, Arc::default())
 }
 
 fn fetcher() -> (Arc<Library>, Fetcher, Receiver<Asked>) {
@@ -213,7 +206,7 @@ fn servers_and_what_is_kept_are_bounded() {
 }
 
 /// What a clerk says of a peer of the authority that sends these payloads, and is looked up under the base.
-fn verdict(clerk: &mut Clerk, ca: &Paper, peer: &Paper, certificates: Vec<(u8, Vec<u8>)>, base: &str) -> String {
+fn judged(clerk: &mut Clerk, ca: &Paper, peer: &Paper, certificates: Vec<(u8, Vec<u8>)>, base: &str) -> String {
     let key = ike_provider().signatures.expect("signatures").private_key(&peer.pkcs8).expect("a key");
     let proof = Credential::default()
         .prove(&*key, &Accepts { hashes: Some(vec![2]), methods: None }, b"octets")
@@ -221,19 +214,7 @@ fn verdict(clerk: &mut Clerk, ca: &Paper, peer: &Paper, certificates: Vec<(u8, V
     let anchors = [Certificate::parse(&ca.der).expect("a certificate")];
     let trust = Trust { anchors: anchors.into(), lookup: Lookup::Under(vec![base.into()]), ..Trust::default() };
     let (identity, octets) = (Identity::Fqdn(NAME.into()), b"octets".to_vec());
-    let question = Question::Judge { trust: Arc::new(trust), identity, certificates, proof, octets };
-    let op = OpId(1);
-    clerk.ask((op, question, Arc::default()));
-    let end = Instant::now() + 4 * LESS_PATIENCE;
-    loop {
-        match clerk.answers().remove(&op) {
-            Some(ravelin_ike::Answer::Proven) => return "proven".to_owned(),
-            Some(ravelin_ike::Answer::Refused(why)) => return why,
-            Some(other) => panic!("{other:?}"),
-            None => assert!(Instant::now() < end, "no answer"),
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+    verdict(clerk, Question::Judge { trust: Arc::new(trust), identity, certificates, proof, octets })
 }
 
 #[test]
@@ -249,14 +230,14 @@ fn a_peer_is_judged_by_what_lies_where_it_says() {
     let mut clerk = Clerk::start(ike_provider(), Arc::default()).expect("threads");
     let both = [&peer, &middle].map(|paper| reference(Kind::Certificate, &paper.der)).to_vec();
     for _ in 0..3 {
-        assert_eq!(verdict(&mut clerk, &ca, &peer, both.clone(), &base), "proven");
+        assert_eq!(judged(&mut clerk, &ca, &peer, both.clone(), &base), "proven");
     }
     assert_eq!(requests.try_iter().count(), 2, "once each");
-    assert_eq!(verdict(&mut clerk, &ca, &peer, vec![reference(Kind::Bundle, &bundle)], &base), "proven");
+    assert_eq!(judged(&mut clerk, &ca, &peer, vec![reference(Kind::Bundle, &bundle)], &base), "proven");
     // Nobody listens there any more, and elsewhere nothing is asked.
     let gone = ca.peer("gone", &[NAME], Key::P256);
-    let why = verdict(&mut clerk, &ca, &gone, vec![reference(Kind::Certificate, &gone.der)], &base);
+    let why = judged(&mut clerk, &ca, &gone, vec![reference(Kind::Certificate, &gone.der)], &base);
     assert!(why.contains("was not had from there"), "{why}");
-    let why = verdict(&mut clerk, &ca, &gone, vec![reference(Kind::Certificate, &gone.der)], "http://elsewhere/");
+    let why = judged(&mut clerk, &ca, &gone, vec![reference(Kind::Certificate, &gone.der)], "http://elsewhere/");
     assert!(why.contains("where none is looked up"), "{why}");
 }
