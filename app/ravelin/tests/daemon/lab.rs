@@ -76,6 +76,7 @@ impl Elsewhere {
     }
 
     /// Runs a command in this namespace; its words are apart by blanks.
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
     pub fn sh(&self, line: &str) -> String {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let job = move || sh(&words[0], &words[1..].iter().map(String::as_str).collect::<Vec<_>>());
