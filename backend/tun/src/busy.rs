@@ -17,8 +17,11 @@ const LOOKING: Duration = Duration::from_micros(150);
 const SHORT: Duration = Duration::from_micros(250);
 /// When a look takes so long, somebody else had the processor meanwhile.
 const INTERRUPTED: Duration = Duration::from_micros(50);
-/// And then it is left to others for so long: who uses it up by looking waits longer for it when packets come.
-const REST: Duration = Duration::from_secs(1);
+/// And then it is left to others for so many times as long, since who uses it up by looking waits longer for it when packets
+/// come: a hundredth of a second behind an interrupt of the machine, the longest rest behind a program with work for its turn.
+const REST: u32 = 256;
+/// The longest rest.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// More packets at a time than answer each other.
 const MANY: usize = 2;
 /// All points that there are.
@@ -100,8 +103,9 @@ impl Busy {
                 return found;
             }
             let now = Instant::now();
-            if now - last > INTERRUPTED {
-                self.rest = Some(now + REST);
+            let away = now - last;
+            if away > INTERRUPTED {
+                self.rest = Some(now + (away * REST).min(LONGEST_REST));
                 return None;
             }
             if now - begin > LOOKING {
