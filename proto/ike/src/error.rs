@@ -328,6 +328,9 @@ fn advice(part: Part) -> &'static str {
         Part::Login => "check the user and the password of both sides",
         Part::Eap => "check the user, the password and the methods of both sides",
         Part::Certificate => "mend the certificate or what is asked of it, or trust its authority: ce x509",
+        Part::Transcript => {
+            "let the peer do it (draft-ietf-ipsecme-ikev2-downgrade-prevention), or do not require it: --full-transcript allow"
+        }
         Part::Ppk => "give both sides the same key under the same name, or require it on neither",
         Part::Rounds => {
             "give each side as many rounds as the other side has it prove (--then-own, --then-peer, local-2, remote-2)"

@@ -99,6 +99,8 @@ pub enum Part {
     Rounds,
     /// A user's name and password (XAuth) are not accepted.
     Login,
+    /// The peer does not prove the whole of IKE_SA_INIT.
+    Transcript,
     /// There is no post-quantum pre-shared key that both sides have.
     Ppk,
     /// An EAP conversation did not come to a good end, for the reason in `theirs` or `ours`.
@@ -126,6 +128,7 @@ impl fmt::Display for Part {
             Part::Role => "the remote is configured for another role or version",
             Part::IkeProposal => "the IKE proposals have no algorithm set in common",
             Part::KeyExchange => "the key exchange failed",
+            Part::Transcript => "the peer does not prove the whole of IKE_SA_INIT, or somebody between the two says so",
             Part::Ppk => "the post-quantum pre-shared keys do not meet",
             Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",

@@ -39,6 +39,8 @@ pub struct Extensions {
     pub crash_detection: bool,
     /// The peer is told by which methods it may prove itself (RFC 9593). What it says of that is heeded without. Of IKEv2.
     pub announce: bool,
+    /// Whether both sides prove the whole of IKE_SA_INIT. Of IKEv2.
+    pub full_transcript: FullTranscript,
     /// Post-quantum pre-shared keys, mixed into the keys of the IKE SA.
     pub ppk: Ppks,
     /// The peer may be a cluster whose members take over from each other (RFC 6311). Of IKEv2.
@@ -136,6 +138,19 @@ pub enum Childless {
     Prefer,
     /// Always, in both roles.
     Force,
+}
+
+/// Whether AUTH is about both messages of IKE_SA_INIT (draft-ietf-ipsecme-ikev2-downgrade-prevention-08), or about the prover's own
+/// as in RFC 7296 §2.15.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FullTranscript {
+    /// About the prover's own.
+    Never,
+    /// About both, where the peer does that.
+    #[default]
+    Allow,
+    /// About both, or there is no IKE SA.
+    Require,
 }
 
 /// How many IKE SAs a peer may have, told by the identity that it proved.

@@ -251,6 +251,7 @@ impl IkeSa {
             suite: either!(&self.phase, of => of.suite()),
             additional: Vec::new(),
             ppk: false,
+            full_transcript: false,
             mobike: false,
             follows: false,
             peer_addresses: Vec::new(),

@@ -44,6 +44,8 @@ pub struct IkeSaView {
     pub additional: Vec<KeMethod>,
     /// Whether a post-quantum pre-shared key is behind its keys (RFC 8784).
     pub ppk: bool,
+    /// Whether both sides proved the whole of IKE_SA_INIT (draft-ietf-ipsecme-ikev2-downgrade-prevention-08).
+    pub full_transcript: bool,
     /// Whether it goes on when an address of either side changes (RFC 4555).
     pub mobike: bool,
     /// Whether its peer follows to another gateway (RFC 5685).

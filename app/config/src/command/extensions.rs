@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ravelin_ike::extensions::Childless;
+use ravelin_ike::extensions::{Childless, FullTranscript};
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique, limits};
 use ravelin_pki::Lookup;
 use ravelin_types::Identity;
 
 use super::Conflict;
 use super::line::{Line, seconds};
-use crate::spec::{CHILDLESS, ExtensionSpec, OCSP, Ocsp, PPK_IN, TCP_PORT, UNIQUE, childless_word};
+use crate::spec::{CHILDLESS, ExtensionSpec, FULL_TRANSCRIPT, OCSP, Ocsp, PPK_IN, TCP_PORT, UNIQUE, childless_word};
 use crate::value::address::{Address, address};
 use crate::value::{BadValue, did_you_mean, identity, quantity, uri};
 
@@ -78,6 +78,10 @@ pub struct ExtensionArgs {
     /// Tell the peer by which methods it may prove itself (RFC 9593), so that one with several signatures takes the right one
     #[arg(long)]
     announce: bool,
+    /// Prove both messages of IKE_SA_INIT instead of one's own, so that nobody between the two can weaken what they agree on
+    /// (draft-ietf-ipsecme-ikev2-downgrade-prevention): never, allow (where the peer does), or require
+    #[arg(long, value_name = "WHEN", default_value = "allow", value_parser = full_transcript)]
+    full_transcript: FullTranscript,
     /// Name of a post-quantum pre-shared key (RFC 8784, RFC 9867) that both sides have, as fqdn:NAME or keyid:TEXT
     #[arg(long, value_name = "ID", value_parser = identity::identity, requires = "ppk_file")]
     ppk_id: Option<Identity>,
@@ -115,6 +119,13 @@ fn ocsp(text: &str) -> Result<Ocsp, BadValue> {
     })
 }
 
+fn full_transcript(text: &str) -> Result<FullTranscript, BadValue> {
+    FULL_TRANSCRIPT.iter().find(|(word, _)| *word == text).map(|(_, when)| *when).ok_or_else(|| {
+        let hint = did_you_mean(text, FULL_TRANSCRIPT.iter().map(|(word, _)| *word));
+        BadValue::new(format!("expected never, allow or require{hint}"))
+    })
+}
+
 fn ppk_in(text: &str) -> Result<PpkIn, BadValue> {
     PPK_IN.iter().find(|(word, _)| *word == text).map(|(_, exchange)| *exchange).ok_or_else(|| {
         let hint = did_you_mean(text, PPK_IN.iter().map(|(word, _)| *word));
@@ -147,6 +158,7 @@ impl ExtensionArgs {
             (self.resumption, "resumption", "session resumption"),
             (self.crash_detection, "crash-detection", "quick crash detection"),
             (self.announce, "announce", "an announcement of authentication methods"),
+            (self.full_transcript == FullTranscript::Require, "full-transcript", "proof of the whole of IKE_SA_INIT"),
             (self.ocsp.is_some(), "ocsp", "an OCSP answer beside a certificate"),
             (!self.hash_and_url.is_empty(), "hash-and-url", "hash and URL in the place of a certificate"),
             (self.unique == Unique::Keep, "unique", "to keep the older IKE SA"),
@@ -156,7 +168,7 @@ impl ExtensionArgs {
         }
         let ExtensionArgs { mobike, tcp, tcp_port, childless, reauth, over_time, unique, .. } = self.clone();
         let ExtensionArgs { resumption, follow, redirect, ppk_id, ppk_file, ppk_required, ppk_in, .. } = self.clone();
-        let ExtensionArgs { window, cluster, crash_detection, announce, ocsp, .. } = *self;
+        let ExtensionArgs { window, cluster, crash_detection, announce, full_transcript, ocsp, .. } = *self;
         let tcp = tcp.map(|when| Tcp { port: tcp_port, at_once: when == TcpWhen::Always });
         Ok(ExtensionSpec {
             mobike,
@@ -170,6 +182,7 @@ impl ExtensionArgs {
             resumption,
             crash_detection,
             announce,
+            full_transcript,
             ppk_id,
             ppk_file,
             ppk_required,
@@ -204,6 +217,8 @@ impl ExtensionSpec {
         uri::lookup_words(&self.hash_and_url).iter().for_each(|place| line.value("--hash-and-url", place));
         line.flag("--crash-detection", self.crash_detection);
         line.flag("--announce", self.announce);
+        let unusual = (self.full_transcript != FullTranscript::Allow).then(|| self.full_transcript_word());
+        line.optional("--full-transcript", unusual);
         // A key that was loaded has no file.
         if let Some(file) = &self.ppk_file {
             line.optional("--ppk-id", self.ppk_id.as_ref().map(identity::written));

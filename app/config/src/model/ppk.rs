@@ -38,6 +38,7 @@ pub(super) fn extensions(spec: &ExtensionSpec, own: Option<&Secret>, loaded: boo
         resumption: spec.resumption,
         crash_detection: spec.crash_detection,
         announce: spec.announce,
+        full_transcript: spec.full_transcript,
         redirect: Redirect::new(
             spec.follow.iter().flat_map(|addresses| addresses.ranges()).collect(),
             spec.redirect.clone(),

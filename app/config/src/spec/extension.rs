@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ravelin_ike::extensions::Childless;
+use ravelin_ike::extensions::{Childless, FullTranscript};
 use ravelin_ike::{NewGateway, PpkIn, Tcp, Unique};
 use ravelin_pki::Lookup;
 use ravelin_types::Identity;
@@ -28,6 +28,10 @@ pub const CHILDLESS: [(&str, Childless); 4] = [
 /// The words for the exchange in which a post-quantum pre-shared key is named.
 pub const PPK_IN: &[(&str, PpkIn)] =
     &[("either", PpkIn::Either), ("auth", PpkIn::Auth), ("intermediate", PpkIn::Intermediate)];
+
+/// The words for whether both sides prove the whole of IKE_SA_INIT.
+pub const FULL_TRANSCRIPT: &[(&str, FullTranscript)] =
+    &[("never", FullTranscript::Never), ("allow", FullTranscript::Allow), ("require", FullTranscript::Require)];
 
 /// Who of the two says what the authority says of its certificate, when the other asks (RFC 4806).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +104,8 @@ pub struct ExtensionSpec {
     pub crash_detection: bool,
     /// Whether the peer is told by which methods it may prove itself.
     pub announce: bool,
+    /// Whether both sides prove the whole of IKE_SA_INIT.
+    pub full_transcript: FullTranscript,
     /// Whose name the post-quantum pre-shared key has that we use.
     pub ppk_id: Option<Identity>,
     /// Where it is, as written; `None`: among the secrets that were loaded.
@@ -122,6 +128,11 @@ impl ExtensionSpec {
     /// The word of [`ExtensionSpec::ppk_in`].
     pub fn ppk_in_word(&self) -> &'static str {
         PPK_IN.iter().find(|(_, known)| *known == self.ppk_in).map_or("either", |(word, _)| word)
+    }
+
+    /// The word of [`ExtensionSpec::full_transcript`].
+    pub fn full_transcript_word(&self) -> &'static str {
+        FULL_TRANSCRIPT.iter().find(|(_, known)| *known == self.full_transcript).map_or("allow", |(word, _)| word)
     }
 
     /// The word of [`ExtensionSpec::unique`].

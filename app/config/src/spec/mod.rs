@@ -19,7 +19,7 @@ mod x509;
 
 pub use eap::{Beside, EapSpec, RadiusSpec, Role};
 pub(crate) use extension::TCP_PORT;
-pub use extension::{CHILDLESS, ExtensionSpec, OCSP, Ocsp, PPK_IN, UNIQUE, childless_word};
+pub use extension::{CHILDLESS, ExtensionSpec, FULL_TRANSCRIPT, OCSP, Ocsp, PPK_IN, UNIQUE, childless_word};
 pub use manual::ManualSpec;
 pub use policy::{ActionWord, Afterwards, EspSpec, PolicySpec, Start};
 pub use pool::PoolSpec;

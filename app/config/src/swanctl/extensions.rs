@@ -1,6 +1,6 @@
 //! What a connection does beyond RFC 7296.
 
-use ravelin_ike::extensions::{Childless, NoGateway};
+use ravelin_ike::extensions::{Childless, FullTranscript, NoGateway};
 use ravelin_ike::{Tcp, limits};
 use ravelin_pki::Lookup;
 
@@ -35,6 +35,16 @@ fn hash_and_url(text: &str) -> Result<Lookup, String> {
     }
 }
 
+/// Ours, and with `no`, `auto` and `yes` Libreswan's.
+const FULL_TRANSCRIPT: [(&str, FullTranscript); 6] = [
+    ("never", FullTranscript::Never),
+    ("allow", FullTranscript::Allow),
+    ("require", FullTranscript::Require),
+    ("no", FullTranscript::Never),
+    ("auto", FullTranscript::Allow),
+    ("yes", FullTranscript::Require),
+];
+
 /// The options of a connection that ask for it.
 pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
     // Ours: strongSwan has no TCP.
@@ -58,6 +68,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ExtensionSpec {
         crash_detection: reader.flag("crash_detection").unwrap_or(false),
         // Ours: strongSwan announces no methods.
         announce: reader.flag("announce").unwrap_or(false),
+        // Ours: in strongSwan it is a switch of its whole daemon.
+        full_transcript: reader.word("full_transcript_auth", &FULL_TRANSCRIPT).unwrap_or_default(),
         ppk_id: reader.value("ppk_id", who::id),
         ppk_file: None,
         ppk_required: reader.flag("ppk_required").unwrap_or(false),

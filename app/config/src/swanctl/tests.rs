@@ -402,6 +402,28 @@ fn a_connection_is_resumed_when_it_says_so() {
     assert!(contents.connections[0].remote.as_ref().unwrap().extensions.resumption);
 }
 
+// strongSwan has a switch of its whole daemon, Libreswan three words.
+#[test]
+fn a_connection_proves_the_whole_of_ike_sa_init() {
+    use ravelin_ike::extensions::FullTranscript::{Allow, Never, Require};
+    let read = |text: &str| {
+        connection(&format!("remote_addrs = 192.0.2.2\n{text}")).remote.unwrap().extensions.full_transcript
+    };
+    assert_eq!(read(""), Allow);
+    for (word, when) in [("never", Never), ("allow", Allow), ("require", Require), ("no", Never), ("auto", Allow)] {
+        assert_eq!(read(&format!("full_transcript_auth = {word}")), when, "{word}");
+    }
+    assert!(refused("full_transcript_auth = maybe").contains("full_transcript_auth"));
+    for (word, when) in [("no", Never), ("auto", Allow), ("yes", Require)] {
+        let text = format!(
+            "conn a\n left=192.0.2.1\n right=192.0.2.2\n authby=secret\n ike-sa-init-full-transcript-auth={word}\n auto=add\n"
+        );
+        let libreswan = super::ipsec_conf::parse((text.as_str(), Path::new("ipsec.conf")), None);
+        let contents = libreswan.and_then(|root| contents(&root, Loaded::default())).unwrap();
+        assert_eq!(contents.connections[0].remote.as_ref().unwrap().extensions.full_transcript, when, "{word}");
+    }
+}
+
 #[test]
 fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
     let read = |text: &str| {

@@ -326,6 +326,7 @@ fn ike_sa(view: &IkeSaView, model: &Model, now: Instant) -> Message {
         sa.put("prf", suite.prf);
         let methods = [suite.ke].into_iter().chain(view.additional.iter().copied());
         sa.put("key-exchange", methods.map(|method| method.to_string()).collect::<Vec<_>>().join("+"));
+        sa.put("full-transcript", yes_no(view.full_transcript));
     }
     sa.put("carrier", view.carrier);
     sa.put("nat-local", yes_no(view.nat.0));
@@ -436,6 +437,7 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put("crash-detection", yes_no(spec.extensions.crash_detection));
     remote.put("announce", yes_no(spec.extensions.announce));
     remote.put("childless", childless_word(spec.extensions.childless));
+    remote.put("full-transcript", spec.extensions.full_transcript_word());
     if let Some(reauth) = spec.extensions.reauth {
         remote.put("reauth", reauth.as_secs());
     }

@@ -22,6 +22,9 @@ pub fn sas(out: &mut String, sas: &Message) {
         if sa.text("encryption").is_some() {
             let _ = writeln!(out, "  Suite: {}", suite(sa, &["prf", "key-exchange"]));
         }
+        if sa.text("full-transcript") == Some("yes") {
+            out.push_str("  Both messages of IKE_SA_INIT were proven\n");
+        }
         let nat = match (sa.text("nat-local"), sa.text("nat-remote")) {
             (Some("yes"), Some("yes")) => "at both ends",
             (Some("yes"), _) => "in front of this host",
@@ -126,6 +129,11 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         }
         if field(remote, "mobike") == "yes" {
             let _ = writeln!(out, "  MOBIKE");
+        }
+        match remote.text("full-transcript") {
+            Some("require") => out.push_str("  Both messages of IKE_SA_INIT must be proven\n"),
+            Some("never") => out.push_str("  Both messages of IKE_SA_INIT are not proven\n"),
+            _ => {}
         }
         if let Some(seconds) = remote.text("reauth") {
             let _ = writeln!(out, "  Authenticated anew after {seconds} secs");

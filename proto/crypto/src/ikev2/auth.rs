@@ -9,9 +9,14 @@ use subtle::ConstantTimeEq;
 use super::schedule::prf_once;
 use crate::provider::{Forged, PrfAlg};
 
+/// What comes before the messages where both are signed: no message begins so, for an SPI of an initiator is not zero.
+const ZERO_PREFIX: [u8; 8] = [0; 8];
+
 /// The octets that one side signs: its first message, the other side's nonce, and its identity keyed with its SK_p.
 #[derive(Clone, Debug)]
 pub struct SignedOctets<'a> {
+    /// Eight octets of zero and the message that the signer received, or nothing.
+    received: [&'a [u8]; 2],
     message: &'a [u8],
     nonce: &'a [u8],
     maced_id: Vec<u8>,
@@ -24,7 +29,15 @@ impl<'a> SignedOctets<'a> {
     pub fn new(prf: &dyn PrfAlg, message: &'a [u8], nonce: &'a [u8], sk_p: &Secret, id_body: &[u8]) -> Self {
         let mut maced_id = vec![0; prf.output_len()];
         prf.prf(sk_p.expose(), &[id_body], &mut maced_id);
-        SignedOctets { message, nonce, maced_id }
+        SignedOctets { received: [&[]; 2], message, nonce, maced_id }
+    }
+
+    /// The same where both sides sign the whole of IKE_SA_INIT: `received` is the message that came from the other side, as it was
+    /// on the wire (draft-ietf-ipsecme-ikev2-downgrade-prevention-08).
+    #[must_use]
+    pub fn with_received(mut self, received: &'a [u8]) -> Self {
+        self.received = [&ZERO_PREFIX, received];
+        self
     }
 
     /// The same with what the IKE_INTERMEDIATE exchanges add (RFC 9242 §3.3.2); nothing where there was none.
@@ -35,8 +48,9 @@ impl<'a> SignedOctets<'a> {
     }
 
     /// The octets, in pieces to be concatenated.
-    pub fn parts(&self) -> [&[u8]; 3] {
-        [self.message, self.nonce, &self.maced_id]
+    pub fn parts(&self) -> [&[u8]; 5] {
+        let [zeros, received] = self.received;
+        [zeros, received, self.message, self.nonce, &self.maced_id]
     }
 
     /// AUTH data of method 2: `prf(prf(secret, "Key Pad for IKEv2"), octets)`.

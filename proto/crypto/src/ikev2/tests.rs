@@ -65,7 +65,10 @@ fn skeyseed_keys_the_first_with_nonces_and_the_next_with_sk_d() {
 fn auth_covers_message_nonce_and_keyed_identity() {
     let sk_p = Secret::from(&b"p"[..]);
     let octets = SignedOctets::new(&Transparent, b"msg", b"N", &sk_p, b"id");
-    assert_eq!(octets.parts(), [&b"msg"[..], b"N", b"pid....."]);
+    assert_eq!(octets.parts().concat(), b"msgNpid.....");
+    // draft-ietf-ipsecme-ikev2-downgrade-prevention-08: what was received comes before what was sent.
+    let whole = octets.clone().with_received(b"other").with_intermediate(b"int");
+    assert_eq!(whole.parts().concat(), b"\0\0\0\0\0\0\0\0othermsgNpid.....int");
     let psk = Secret::from(&b"x"[..]);
     let auth = octets.psk_auth(&Transparent, &psk);
     assert_eq!(auth, b"xKey Pad");

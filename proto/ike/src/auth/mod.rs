@@ -108,6 +108,8 @@ impl RemoteAuth {
 pub(crate) struct Claim<'a> {
     /// The prover's IKE_SA_INIT message.
     pub(crate) message: &'a [u8],
+    /// The other side's, where it is proven too.
+    pub(crate) received: Option<&'a [u8]>,
     /// The other side's nonce.
     pub(crate) nonce: &'a [u8],
     /// The prover's SK_p.
@@ -222,6 +224,11 @@ impl Claim<'_> {
     }
 
     fn octets(&self, prf: &dyn PrfAlg) -> SignedOctets<'_> {
-        SignedOctets::new(prf, self.message, self.nonce, self.sk_p, &self.id.body()).with_intermediate(&self.int_auth)
+        let octets = SignedOctets::new(prf, self.message, self.nonce, self.sk_p, &self.id.body());
+        let octets = octets.with_intermediate(&self.int_auth);
+        match self.received {
+            Some(received) => octets.with_received(received),
+            None => octets,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `ike remote`: the peer, and how the two prove who they are.
 
+use ravelin_ike::extensions::FullTranscript;
 use ravelin_types::if_id::{IfId, IfIds};
 
 use super::*;
@@ -265,8 +266,34 @@ fn a_remote_resumes_has_windows_and_tokens_and_may_be_a_cluster() {
         assert_eq!(place.as_deref(), Some(window), "{said}");
     }
     let old = "ike remote -z 1 -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
-    for flags in ["--resumption", "--window 2", "--cluster", "--crash-detection", "--announce"] {
+    for flags in
+        ["--full-transcript require", "--resumption", "--window 2", "--cluster", "--crash-detection", "--announce"]
+    {
         let (_, said) = bad(&format!("{old} {flags}"));
         assert!(said.contains("IKEv2"), "{flags}: {said}");
     }
+}
+
+// Both do it where both do it, unless it is asked for or kept from.
+#[test]
+fn a_remote_proves_the_whole_of_ike_sa_init_where_its_peer_does() {
+    let remote = "ike remote -n gw -w -r 192.0.2.2 -g fqdn:gw -h psk";
+    for (flags, when, written) in [
+        ("", FullTranscript::Allow, false),
+        ("--full-transcript allow", FullTranscript::Allow, false),
+        ("--full-transcript require", FullTranscript::Require, true),
+        ("--full-transcript never", FullTranscript::Never, true),
+    ] {
+        let read = |line: &str| match good(line).command {
+            Command::AddRemote(spec) => spec,
+            other => panic!("{other:?}"),
+        };
+        let spec = read(&format!("{remote} {flags}"));
+        let line = spec.line().to_string();
+        assert_eq!(line.contains("--full-transcript"), written, "{line}");
+        assert_eq!([spec.extensions.full_transcript, read(&line).extensions.full_transcript], [when; 2], "{flags}");
+    }
+    let (place, said) = bad(&format!("{remote} --full-transcript allways"));
+    assert_eq!(place.as_deref(), Some("allways"));
+    assert!(said.contains("expected never, allow or require"), "{said}");
 }

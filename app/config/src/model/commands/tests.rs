@@ -115,7 +115,7 @@ prop_compose! {
                 .prop_flat_map(|(e, a, p, d)| {
                     let more = maybe(&["--mobike", "--childless force", "--resumption", "--mobike --childless never",
                         "--follow %any --follow 192.0.2.0/24 --redirect vpn.example.org", "--follow 2001:db8::7 --redirect 192.0.2.1",
-                        "--ocsp both --hash-and-url anywhere", "--ocsp never --hash-and-url http://a/b/ --hash-and-url http://c/",
+                        "--full-transcript require", "--full-transcript never --mobike", "--ocsp both --hash-and-url anywhere", "--ocsp never --hash-and-url http://a/b/ --hash-and-url http://c/",
                         "--ppk-id keyid:x --ppk-file psk --ppk-required --ppk-in auth",
                         "--then-own PSK,id=fqdn:x,file=psk --then-own PSK,id=keyid:01,file=psk --then-peer PSK,id=*.example.org,file=psk",
                         "--then-peer PSK,id=192.0.2.0/24,file=psk --then-peer RSASIG,id=fqdn:x",

@@ -39,6 +39,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "tcp-remoteport" => Connection("tcp_port"),
         "session-resumption" => Connection("session_resumption"),
         "send-supported-auth-methods" => Connection("announce"),
+        "ike-sa-init-full-transcript-auth" => Connection("full_transcript_auth"),
         "fragmentation" => Connection("fragmentation"),
         "dpdtimeout" => Connection("dpd_timeout"),
         "ikedscp" => Connection("dscp"),

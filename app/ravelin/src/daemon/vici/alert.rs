@@ -23,6 +23,7 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         | Part::Rounds
         | Part::Login
         | Part::Ppk
+        | Part::Transcript
         | Part::Eap
         | Part::Certificate => {
             let refused = NotifyType::AUTHENTICATION_FAILED.to_string();

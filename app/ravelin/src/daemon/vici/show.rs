@@ -70,6 +70,9 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
         if view.ppk {
             sa.put("ppk", "yes");
         }
+        if view.full_transcript {
+            sa.put("full-transcript-auth", "yes");
+        }
     }
     put_if_ids(&mut sa, view.if_ids);
     for (addresses, name) in [(&view.inside.0, "local-vips"), (&view.inside.1, "remote-vips")] {

@@ -457,6 +457,7 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
         algs,
         sk_d: keys.sk_d.clone(),
         ppk: sa.ppk,
+        full_transcript: sa.full_transcript,
         mobike: sa.mobike.clone(),
         cluster: sa.cluster,
         redirect: sa.redirect,

@@ -51,6 +51,7 @@ impl Established {
             additional: &self.additional,
             sk_d: &self.sk_d,
             ppk: self.ppk,
+            full_transcript: self.full_transcript,
             until: self.authenticated.until,
             ends,
         }

@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 pub(crate) mod cookie;
 pub(crate) mod crash_detection;
 pub(crate) mod fragmentation;
+pub(crate) mod full_transcript;
 pub(crate) mod initial_contact;
 pub(crate) mod intermediate;
 pub(crate) mod ipcomp;

@@ -42,8 +42,8 @@ use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::reauthentication::{self, Authenticated};
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::{
-    certificate_wish, childless, configuration, crash_detection, initial_contact, message_id_sync, mobike,
-    multiple_auth, ppk, resumption, window_size,
+    certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact, message_id_sync,
+    mobike, multiple_auth, ppk, resumption, window_size,
 };
 use crate::v2::message::Payloads;
 use crate::v2::rules;
@@ -238,6 +238,7 @@ impl InitAnswered {
             return Err(Error::Authentication(refusal));
         };
         childless::admit(remote, left_out)?;
+        full_transcript::admit(remote, self.init.full_transcript)?;
         if let Said::List(methods) = auth_methods::read(&payloads)? {
             self.init.accepts.methods = Some(methods);
             auth_methods::admit(remote, &self.init.accepts)?;
@@ -347,6 +348,7 @@ impl InitAnswered {
             additional: init.all_additional(),
             sk_d: &init.keys.sk_d,
             ppk: init.has_ppk(),
+            full_transcript: init.full_transcript,
             until: authenticated.until,
             ends: &ends,
         };
@@ -377,6 +379,7 @@ impl InitAnswered {
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.has_ppk(),
+                full_transcript: init.full_transcript,
                 mobike,
                 cluster,
                 redirect: init.redirects.then_some(Redirects::Sends),

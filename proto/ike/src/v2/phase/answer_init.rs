@@ -48,7 +48,8 @@ use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{
-    auth_methods, certificate_wish, childless, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes,
+    auth_methods, certificate_wish, childless, full_transcript, multiple_auth, nat, ppk, puzzle, redirect,
+    signature_hashes,
 };
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -345,13 +346,16 @@ fn build(
     if protection.fragments {
         answer.push(fragmentation::notify());
     }
+    let remotes = || candidates.iter().map(|remote| &**remote);
     let hashes = signature_hashes::read(payloads);
     // RFC 7427 §4: an initiator that verifies no signature says nothing itself, and may sign all the same.
     let may_sign =
         candidates.iter().any(|remote| remote.peer_proofs().any(|auth| matches!(auth, RemoteAuth::Signature(_))));
     if hashes.is_some() || may_sign {
-        answer.extend(signature_hashes::notify(candidates.iter().map(|remote| &**remote)));
+        answer.extend(signature_hashes::notify(remotes()));
     }
+    answer.extend(full_transcript::notify(remotes()));
+    let full_transcript = full_transcript::agreed(remotes(), payloads);
     let (ppks, notify) = ppk::answer(payloads, &candidates);
     answer.extend(notify);
     // RFC 9370 §2.2.1: without it the initiator must not understand the types in our answer; RFC 9867 §3.1: nor a PPK.
@@ -364,9 +368,9 @@ fn build(
     // Only one can be asked for certificates: who it is comes with IKE_AUTH. The likeliest stands for all.
     if let Some(remote) = candidates.first() {
         answer.extend(remote.peer_proofs().flat_map(|auth| auth.requests(&core.crypto)));
-        answer.extend(certificate_wish::lookup(candidates.iter().map(|remote| &**remote)));
+        answer.extend(certificate_wish::lookup(remotes()));
     }
-    let list = auth_methods::notify(candidates.iter().map(|remote| &**remote), &core.crypto);
+    let list = auth_methods::notify(remotes(), &core.crypto);
     let list_due = put_list(list, &mut answer, intermediate::supported(payloads))?;
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
     let init = InitExchange {
@@ -378,6 +382,7 @@ fn build(
         nonce_r,
         request: datagram.data.to_vec(),
         response,
+        full_transcript,
         accepts: Accepts { hashes, methods: None },
         list_due,
         // It says so in IKE_AUTH.

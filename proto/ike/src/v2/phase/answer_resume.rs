@@ -72,6 +72,7 @@ pub(super) fn build(
         nonce_r,
         request: datagram.data.to_vec(),
         response,
+        full_transcript: session.full_transcript,
         accepts: Accepts::default(),
         list_due: false,
         wish: Wish::default(),

@@ -48,8 +48,8 @@ use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::{self, Redirects};
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{
-    auth_methods, certificate_wish, childless, configuration, crash_detection, initial_contact, message_id_sync,
-    mobike, multiple_auth, ppk, window_size,
+    auth_methods, certificate_wish, childless, configuration, crash_detection, full_transcript, initial_contact,
+    message_id_sync, mobike, multiple_auth, ppk, window_size,
 };
 use crate::v2::message::{Payloads, USUAL_PAYLOADS};
 use crate::v2::rules;
@@ -102,6 +102,7 @@ pub(crate) fn request(
     // What was mixed into the keys of an IKE SA that is resumed is in them.
     let chosen = if init.resumed.is_some() { Ok(None) } else { ppk::chosen(&remote, &init.ppks) };
     let able = multiple_auth::admit(&remote, init.multiple).and(auth_methods::admit(&remote, &init.accepts));
+    let able = able.and(full_transcript::admit(&remote, init.full_transcript));
     let (ppk, left_out) = match able.and(chosen).and_then(|ppk| Ok((ppk, left_out?))) {
         Ok(chosen) => chosen,
         Err(error) => {
@@ -443,6 +444,7 @@ impl AuthRequested {
                 algs: init.algs,
                 sk_d: init.keys.sk_d.clone(),
                 ppk: init.has_ppk(),
+                full_transcript: init.full_transcript,
                 mobike,
                 cluster,
                 redirect: Some(Redirects::Follows),

@@ -59,6 +59,8 @@ pub(crate) struct Established {
     pub(crate) sk_d: Secret,
     /// Whether a post-quantum pre-shared key is behind its keys (RFC 8784).
     pub(crate) ppk: bool,
+    /// Whether both sides proved the whole of IKE_SA_INIT.
+    pub(crate) full_transcript: bool,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
     /// Whether the peer may be a cluster (RFC 6311).
@@ -111,6 +113,7 @@ pub(crate) struct Origin {
     pub(crate) algs: IkeAlgs,
     pub(crate) sk_d: Secret,
     pub(crate) ppk: bool,
+    pub(crate) full_transcript: bool,
     pub(crate) mobike: Option<Mobike>,
     pub(crate) cluster: bool,
     pub(crate) redirect: Option<Redirects>,
@@ -124,7 +127,19 @@ impl Established {
         window: MessageWindow,
         core: &mut Core,
     ) -> Self {
-        let Origin { remote, identities, suite, additional, algs, sk_d, ppk, mobike, cluster, redirect } = origin;
+        let Origin {
+            remote,
+            identities,
+            suite,
+            additional,
+            algs,
+            sk_d,
+            ppk,
+            full_transcript,
+            mobike,
+            cluster,
+            redirect,
+        } = origin;
         make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -140,6 +155,7 @@ impl Established {
             algs,
             sk_d,
             ppk,
+            full_transcript,
             mobike,
             cluster,
             redirect,
@@ -191,6 +207,7 @@ impl Established {
     pub(crate) fn describe(&self, view: &mut IkeSaView) {
         view.additional = self.additional.clone();
         view.ppk = self.ppk;
+        view.full_transcript = self.full_transcript;
         view.follows = self.redirect == Some(Redirects::Sends);
         view.mobike = self.mobike.is_some();
         view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());

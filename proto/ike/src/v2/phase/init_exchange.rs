@@ -30,6 +30,8 @@ pub(crate) struct InitExchange {
     pub(crate) request: Vec<u8>,
     /// Its response.
     pub(crate) response: Vec<u8>,
+    /// Whether AUTH is about both of these, or about the prover's own.
+    pub(crate) full_transcript: bool,
     /// What the peer lets us prove ourselves with, as far as it says so (RFC 7427 §4, RFC 9593).
     pub(crate) accepts: Accepts,
     /// Whether the responder's list of that comes in IKE_INTERMEDIATE, and has not come yet (RFC 9593 §3.1).
@@ -78,6 +80,7 @@ impl InitExchange {
     pub(crate) fn initiator<'a>(&'a self, id: &'a Id) -> Claim<'a> {
         Claim {
             message: &self.request,
+            received: self.full_transcript.then_some(&self.response),
             nonce: &self.nonce_r,
             sk_p: &self.keys.sk_pi,
             id,
@@ -89,6 +92,7 @@ impl InitExchange {
     pub(crate) fn responder<'a>(&'a self, id: &'a Id) -> Claim<'a> {
         Claim {
             message: &self.response,
+            received: self.full_transcript.then_some(&self.request),
             nonce: &self.nonce_i,
             sk_p: &self.keys.sk_pr,
             id,

@@ -50,7 +50,8 @@ use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{Held, Tickets};
 use crate::v2::feature::{
-    certificate_wish, childless, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect, signature_hashes,
+    certificate_wish, childless, full_transcript, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect,
+    signature_hashes,
 };
 use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
 use crate::v2::offer;
@@ -276,6 +277,7 @@ fn init_message(
     payloads.extend(redirect::announce(remote));
     if let Source::Exchange { .. } = source {
         payloads.extend(signature_hashes::notify(core::iter::once(remote)));
+        payloads.extend(full_transcript::notify(core::iter::once(remote)));
         let in_intermediate = ppk_intermediate::offer(remote);
         if source.offers_intermediate(remote) {
             payloads.push(intermediate::notify());
@@ -559,6 +561,10 @@ impl InitRequested {
             nonce_r,
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
+            full_transcript: match &self.source {
+                Source::Exchange { .. } => full_transcript::agreed(core::iter::once(&*self.remote), payloads),
+                Source::Ticket(held) => held.session.full_transcript,
+            },
             accepts,
             list_due,
             wish: certificate_wish::read(payloads),

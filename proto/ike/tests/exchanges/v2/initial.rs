@@ -337,6 +337,7 @@ fn under_load_a_cookie_comes_first() {
     // AUTH covers the request with the cookie.
     lab.settle();
     assert_eq!(lab.a.ike().state, "ESTABLISHED");
+    assert!(lab.a.ike().full_transcript);
     lab.assert_mirrored();
 }
 

@@ -14,6 +14,7 @@ mod eap;
 mod flood;
 mod follow_up;
 mod fragments;
+mod full_transcript;
 mod hostile;
 mod if_id;
 mod informational;

@@ -46,6 +46,10 @@ pub struct Peer {
     pub nonces: (Vec<u8>, Vec<u8>),
     /// IKE_SA_INIT request and response, as they were on the wire.
     pub init: (Vec<u8>, Vec<u8>),
+    /// Whether the IKE SA that it resumes had it so.
+    agreed: Option<bool>,
+    /// Whether it says that its AUTH is about both of them, which it then is where the endpoint says so, too.
+    pub full_transcript: bool,
     pub rng: SeededRandom,
     ke: Option<Box<dyn KePrivate>>,
     keys: Option<Keys>,
@@ -72,6 +76,8 @@ impl Peer {
             next_id: 0,
             nonces: (vec![0x11; 32], vec![0x22; 32]),
             init: (Vec::new(), Vec::new()),
+            full_transcript: true,
+            agreed: None,
             rng: SeededRandom::new(seed),
             ke: None,
             keys: None,
@@ -100,12 +106,17 @@ impl Peer {
 
     // Building.
 
-    /// `SAi1, KEi, Ni`, the parts of [`Peer::init_request`].
+    fn full_transcript(&self) -> Option<Payload> {
+        self.full_transcript.then(|| notify(NotifyType::IKE_SA_INIT_FULL_TRANSCRIPT_AUTH, &[]))
+    }
+
+    /// `SAi1, KEi, Ni, N(IKE_SA_INIT_FULL_TRANSCRIPT_AUTH)`, the parts of [`Peer::init_request`].
     pub fn init_payloads(&mut self) -> Vec<Payload> {
         let ke = provider().ke(KeMethod::CURVE25519).unwrap().generate(&mut self.rng);
         let public = ke.public().to_vec();
         self.ke = Some(ke);
-        vec![sa(vec![ike_proposal(KeMethod::CURVE25519)], AnySpi::None), ke25519(public), nonce(&self.nonces.0)]
+        let own = [sa(vec![ike_proposal(KeMethod::CURVE25519)], AnySpi::None), ke25519(public), nonce(&self.nonces.0)];
+        own.into_iter().chain(self.full_transcript()).collect()
     }
 
     /// `HDR(A,0), SAi1, KEi, Ni`
@@ -162,7 +173,8 @@ impl Peer {
         let nonce_r = self.nonces.1.clone();
         let answer =
             [sa(vec![ike_proposal(KeMethod::CURVE25519)], AnySpi::None), ke25519(public), nonce(&self.nonces.1)];
-        let payloads = [&answer, more].concat();
+        let said = self.full_transcript().filter(|_| says(request));
+        let payloads: Vec<Payload> = answer.iter().chain(more).cloned().chain(said).collect();
         let header = self.header(ExchangeType::IKE_SA_INIT, true, 0);
         let answer = emit(&header, &Chain::new(&payloads).unwrap());
         self.init.1 = answer.clone();
@@ -205,7 +217,9 @@ impl Peer {
 
     /// The peer with an IKE SA to come in the place of this one, and `HDR(A,0), Ni, N(TICKET_OPAQUE)` (RFC 5723 §4.3.2).
     pub fn resume(&self, ticket: &[u8], seed: u64) -> (Peer, Vec<u8>) {
-        let mut peer = Peer { id: self.id.clone(), secret: self.secret.clone(), ..Peer::new(seed) };
+        let agreed = self.agreed.unwrap_or(says(&self.init.0) && says(&self.init.1));
+        let mut peer =
+            Peer { id: self.id.clone(), secret: self.secret.clone(), agreed: Some(agreed), ..Peer::new(seed) };
         let payloads = [nonce(&peer.nonces.0), notify(NotifyType::TICKET_OPAQUE, ticket)];
         let header = peer.header(ExchangeType::IKE_SESSION_RESUME, false, 0);
         peer.init.0 = clear(&header, &payloads);
@@ -231,8 +245,9 @@ impl Peer {
     pub fn resumed_request(&self) -> Vec<Payload> {
         let Keys { algs, keys, .. } = self.keys.as_ref().unwrap();
         let id = Id::new(self.id.clone()).body();
-        let data = SignedOctets::new(algs.prf, &self.init.0, &self.nonces.1, &keys.sk_pi, &id)
-            .keyed_auth(algs.prf, &keys.sk_pi);
+        let message = self.proven(&self.init.0, &self.init.1);
+        let data =
+            SignedOctets::new(algs.prf, &message, &self.nonces.1, &keys.sk_pi, &id).keyed_auth(algs.prf, &keys.sk_pi);
         let mut payloads = self.auth_request();
         payloads[1] = Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data });
         payloads
@@ -252,12 +267,26 @@ impl Peer {
 
     /// AUTH under this identity.
     pub fn auth(&self, id: &Id) -> Payload {
+        self.auth_of(self.initiator, id)
+    }
+
+    /// The same of either side.
+    pub fn auth_of(&self, initiator: bool, id: &Id) -> Payload {
         let Keys { algs, keys, .. } = self.keys.as_ref().unwrap();
-        let octets = match self.initiator {
-            true => SignedOctets::new(algs.prf, &self.init.0, &self.nonces.1, &keys.sk_pi, &id.body()),
-            false => SignedOctets::new(algs.prf, &self.init.1, &self.nonces.0, &keys.sk_pr, &id.body()),
+        let (message, nonce, sk_p) = match initiator {
+            true => (self.proven(&self.init.0, &self.init.1), &self.nonces.1, &keys.sk_pi),
+            false => (self.proven(&self.init.1, &self.init.0), &self.nonces.0, &keys.sk_pr),
         };
+        let octets = SignedOctets::new(algs.prf, &message, nonce, sk_p, &id.body());
         Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data: octets.psk_auth(algs.prf, &self.secret) })
+    }
+
+    /// What AUTH is about, of the messages that a side sent and received.
+    fn proven(&self, sent: &[u8], received: &[u8]) -> Vec<u8> {
+        match self.full_transcript && self.agreed.unwrap_or(says(sent) && says(received)) {
+            true => [&[0; 8], received, sent].concat(),
+            false => sent.to_vec(),
+        }
     }
 
     /// `IDi, AUTH, SAi2, TSi, TSr`
@@ -558,4 +587,10 @@ pub fn deleted(payloads: &[Payload]) -> Vec<Spi> {
         _ => None,
     });
     found.flatten().collect()
+}
+
+/// Whether a message of IKE_SA_INIT says that AUTH is about both.
+fn says(message: &[u8]) -> bool {
+    let parsed = Message::parse(message);
+    parsed.is_ok_and(|parsed| notifies(&parsed.payloads).contains(&NotifyType::IKE_SA_INIT_FULL_TRANSCRIPT_AUTH))
 }

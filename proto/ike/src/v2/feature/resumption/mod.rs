@@ -39,6 +39,7 @@ use crate::ike_sa::{self, Ends};
 use crate::limits;
 use crate::negotiate;
 use crate::output::DownReason;
+use crate::v2::feature::full_transcript;
 use crate::v2::message::Payloads;
 use crate::v2::phase::Phase;
 
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) sk_d: Secret,
     /// Whether a post-quantum pre-shared key is behind it.
     pub(crate) ppk: bool,
+    /// Whether both sides prove the whole of the first exchange.
+    pub(crate) full_transcript: bool,
     /// What stands for those by which the two proved who they are.
     credentials: Secret,
     /// When that proof ends.
@@ -76,6 +79,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) additional: &'a [KeMethod],
     pub(crate) sk_d: &'a Secret,
     pub(crate) ppk: bool,
+    pub(crate) full_transcript: bool,
     pub(crate) until: Option<Instant>,
     pub(crate) ends: &'a Ends,
 }
@@ -83,7 +87,8 @@ pub(crate) struct Origin<'a> {
 impl Session {
     /// `None`: such a peer has to prove each time who it is.
     fn of(origin: &Origin<'_>, core: &Core) -> Option<Self> {
-        let Origin { remote, identities, claimed, suite, additional, sk_d, ppk, until, ends } = *origin;
+        let Origin { remote, identities, claimed, suite, additional, sk_d, ppk, full_transcript, until, ends } =
+            *origin;
         Some(Session {
             number: 0,
             remote: remote.name.clone(),
@@ -93,6 +98,7 @@ impl Session {
             additional: additional.to_vec(),
             sk_d: sk_d.clone(),
             ppk,
+            full_transcript,
             credentials: fingerprint(remote, &identities.1, &core.crypto)?,
             until,
             spi: ends.our_spi(),
@@ -106,6 +112,7 @@ impl Session {
         remote.extensions.resumption
             && remote.local_id == self.identities.0
             && (self.ppk || !remote.extensions.ppk.required)
+            && full_transcript::admit(remote, self.full_transcript).is_ok()
             && negotiate::still_lists(&offers, &self.suite, &self.additional)
             && proven.is_some_and(|proven| bool::from(proven.expose().ct_eq(self.credentials.expose())))
             && self.until.is_none_or(|until| core.now < until)

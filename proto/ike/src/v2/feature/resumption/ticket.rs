@@ -131,7 +131,8 @@ fn emit(number: u64, expires: Instant, session: &Session) -> Option<Secret> {
     for long in [number, nanoseconds(expires), session.until.map_or(0, nanoseconds), session.spi.0] {
         out.extend(long.to_be_bytes());
     }
-    for short in [encr.0, encr_key_bits, integ.0, prf.0, ke.0, u16::from(session.ppk)] {
+    let [ppk, full_transcript] = [session.ppk, session.full_transcript].map(u16::from);
+    for short in [encr.0, encr_key_bits, integ.0, prf.0, ke.0, ppk, full_transcript] {
         out.extend(short.to_be_bytes());
     }
     let mut field = |bytes: &[u8]| {
@@ -196,7 +197,7 @@ impl<'a> Cutter<'a> {
             prf: PrfId(self.short()?),
             ke: KeMethod(self.short()?),
         };
-        let ppk = self.short()? != 0;
+        let (ppk, full_transcript) = (self.short()? != 0, self.short()? != 0);
         let remote = String::from_utf8(self.field()?.to_vec()).ok()?;
         let (claimed, own, peer) = (self.identity()?, self.identity()?, self.identity()?);
         let methods = self.field()?.chunks_exact(2).map(|pair| KeMethod(u16::from_be_bytes([pair[0], pair[1]])));
@@ -211,6 +212,7 @@ impl<'a> Cutter<'a> {
             additional,
             sk_d,
             ppk,
+            full_transcript,
             credentials,
             until: (until != 0).then(|| instant(until)),
             spi,
@@ -241,6 +243,7 @@ mod tests {
             additional: vec![KeMethod::ML_KEM_768],
             sk_d: Secret::new(vec![7; 32]),
             ppk: true,
+            full_transcript: true,
             credentials: Secret::new(vec![8; 32]),
             until: Some(instant(5)),
             spi: IkeSpi(9),
@@ -262,7 +265,8 @@ mod tests {
         assert_eq!(opened.credentials.expose(), expected.credentials.expose());
         assert_eq!((opened.identities, opened.claimed), (expected.identities, expected.claimed));
         assert_eq!((opened.suite, opened.additional), (expected.suite, expected.additional));
-        assert_eq!((opened.ppk, opened.until, opened.spi), (true, expected.until, expected.spi));
+        assert_eq!((opened.ppk, opened.full_transcript), (true, true));
+        assert_eq!((opened.until, opened.spi), (expected.until, expected.spi));
         assert!(keys.open(&ticket, now + Duration::from_secs(59)).is_some());
         assert!(keys.open(&ticket, now + Duration::from_secs(60)).is_none());
         // Nothing of it can be read.
