@@ -84,7 +84,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             mark: None,
             set_mark: None,
             output_mark: None,
-            crypto_offload: false,
+            offload: Default::default(),
             if_ids: Default::default(),
             processors: Processors::All,
             ipcomp: Default::default(),

@@ -11,7 +11,7 @@ use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
-use ravelin_types::options::{Processors, SaOptions};
+use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
 use ravelin_types::sa::Direction;
@@ -460,9 +460,9 @@ fn of_the_kernel(options: &SaOptions, domain: Domain) -> Option<&'static str> {
              both directions, or use the data plane `kernel`",
         );
     }
-    if options.crypto_offload {
+    if matches!(options.offload, Offload::Crypto | Offload::Packet) {
         return Some(
-            "no network device takes cryptography from a program: leave --crypto-offload out, or use the data plane \
+            "no network device takes cryptography from a program: say --offload auto or leave it out, or use the data plane \
              `kernel`",
         );
     }

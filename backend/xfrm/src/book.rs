@@ -8,13 +8,14 @@ use std::sync::Arc;
 use ravelin_types::dataplane::DataPlaneError;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::interface::Interface;
-use ravelin_types::options::Processors;
+use ravelin_types::options::{Offload, Processors};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId, SaParams};
 
 use crate::msg::Message;
 use crate::msg::parts::{Address, Mark};
 use crate::netlink::Request;
+use crate::offload::{self, Ends};
 use crate::own::Tie;
 use crate::policies::{self, Key, Shape};
 use crate::probe::Capabilities;
@@ -52,6 +53,8 @@ pub(crate) struct Book {
     names: BTreeMap<Name, SaId>,
     /// How many outbound SAs a policy has, and what the newest looks like.
     newest: BTreeMap<Which, (usize, Shape)>,
+    /// The devices by which packets come and go that they are to take whole.
+    devices: BTreeMap<Ends, i32>,
     /// Of domains whose interface is a VTI, or has a number of its own.
     ties: BTreeMap<Domain, Tie>,
     /// The kernel keeps states to one direction.
@@ -131,6 +134,38 @@ impl Book {
         self.ties.remove(&domain);
     }
 
+    /// The device by which packets between these ends come and go, as far as it is known.
+    pub(crate) fn set_device(&mut self, ends: Ends, device: Option<i32>) {
+        match device {
+            Some(device) => self.devices.insert(ends, device),
+            None => self.devices.remove(&ends),
+        };
+    }
+
+    /// Whether the entries under which an SA goes give whole packets to a device, and the SA of the other way does. One that an
+    /// earlier daemon left is as it is.
+    pub(crate) fn gives_packets(&self, params: &SaParams) -> bool {
+        if let Some(there) = states::names(params).iter().find_map(|name| self.found.states.get(name)) {
+            return offload::of_packets(there).is_some();
+        }
+        let inbound = SaId { direction: Direction::Inbound, dst: params.src, src: None, spi: params.pair };
+        let pair = self.sa(inbound).filter(|_| params.direction == Direction::Outbound);
+        let shape = self.policies.get(&self.which(params)).and_then(|entry| entry.shape);
+        shape.is_some_and(|shape| shape.gives_packets()) && pair.is_none_or(|sa| sa.options.offload == Offload::Packet)
+    }
+
+    /// No device does anything for an SA; the kernel has it so already.
+    pub(crate) fn done_by_processor(&mut self, id: SaId) {
+        if let Some(params) = self.sas.get_mut(&id) {
+            Arc::make_mut(params).options.offload = Offload::Off;
+        }
+    }
+
+    /// The device that takes whole packets between these ends, where that is wanted.
+    fn device(&self, wanted: Offload, ends: Ends) -> Option<i32> {
+        self.devices.get(&ends).copied().filter(|_| wanted == Offload::Packet)
+    }
+
     /// What was changed since the last call is so.
     pub(crate) fn commit(&mut self) {
         self.undo.clear();
@@ -174,7 +209,11 @@ impl Book {
         }
         let shape = match &policy.action {
             // The SAs may be there before the policy.
-            Action::Protect(_) => self.newest.get(&itself(policy.id)).map(|(_, shape)| *shape),
+            Action::Protect(protection) => {
+                let device = self.device(protection.options.offload, (protection.local, protection.remote));
+                let newest = self.newest.get(&itself(policy.id)).map(|(_, shape)| *shape);
+                Some(newest.unwrap_or_else(|| Shape::of_policy(protection, device)))
+            }
             _ => None,
         };
         self.set_entries(itself(policy.id), policy.clone(), shape)
@@ -235,7 +274,8 @@ impl Book {
             ids if ids.any() => Tie::Interface(ids),
             _ => self.tie(policy.map_or(Domain::default(), |policy| policy.domain)),
         };
-        states::additions(params, selectors, &tie, self.one_way)
+        let device = self.device(params.options.offload, offload::ends(params));
+        states::additions(params, selectors, &tie, self.one_way, device)
     }
 
     /// Removes an SA.
@@ -316,7 +356,7 @@ impl Book {
     fn follow(&mut self, params: &SaParams) -> Result<Vec<Step>, DataPlaneError> {
         let inbound = SaId { direction: Direction::Inbound, dst: params.src, src: None, spi: params.pair };
         let expands = self.sa(inbound).is_some_and(|sa| sa.options.ipcomp.cpi().is_some());
-        let shape = Shape::of_sa(params, expands);
+        let shape = Shape::of_sa(params, expands, self.device(params.options.offload, offload::ends(params)));
         let which = self.which(params);
         let old = self.newest.get(&which).copied();
         self.newest.insert(which, (old.map_or(0, |(count, _)| count) + 1, shape));

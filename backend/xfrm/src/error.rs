@@ -8,7 +8,7 @@ use ravelin_types::sa::SaId;
 
 use crate::msg::{Body, Message};
 use crate::netlink::Refusal;
-use crate::text;
+use crate::{offload, text};
 
 /// What failed, on what, and what mends it.
 #[derive(Debug)]
@@ -82,6 +82,9 @@ pub(crate) fn refused(message: &Message, sa: Option<SaId>, refusal: &Refusal) ->
             let why =
                 format!("the kernel does not have it: {refusal}; by hand: `{line}`; see `ravelin algorithms --kernel`");
             return DataPlaneError::Algorithm(why.into());
+        }
+        libc::EINVAL | libc::EOPNOTSUPP if offload::of_packets(message).is_some() => {
+            "; a device that takes no whole packets: say --offload auto, or leave it out".to_owned()
         }
         libc::EINVAL => "; this kernel may be too old for one of its parts".to_owned(),
         _ => String::new(),

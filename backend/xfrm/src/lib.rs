@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  DataPlaneOp ─► book.rs: what should be ─► policies.rs, states.rs: as the kernel's entries ─► msg/ ─► netlink.rs
-//!                   └► reconcile.rs: what is, and what is to be done about it
+//!   offload.rs: by a device? └► reconcile.rs: what is, and what is to be done about it
 //!  DataPlaneEvent ◄─ watch.rs ◄─ netlink.rs: acquire, expire, mapping   ◄─ a look at the SAs each second: alive, idle
 //!  probe.rs: what the running kernel has      sockets.rs: IKE      links.rs: virtual interfaces
 //! ```
@@ -26,6 +26,7 @@ mod links;
 pub mod msg;
 pub mod netlink;
 mod notes;
+mod offload;
 mod own;
 mod plane;
 mod policies;

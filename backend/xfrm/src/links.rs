@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -53,6 +54,12 @@ impl Links {
     /// None are there yet.
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Links { here: Route::open()?, elsewhere: BTreeMap::new(), made: BTreeMap::new() })
+    }
+
+    /// The device that has an address, by its number; `None`: no device has it.
+    pub(crate) fn device_of(&self, address: IpAddr) -> io::Result<Option<i32>> {
+        let Some(name) = ravelin_host::device_of(address)? else { return Ok(None) };
+        Ok(i32::try_from(self.here.index(&name)?).ok())
     }
 
     /// Makes a link; one that an earlier daemon made is the same. What went wrong, and at what, in words.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
-use ravelin_types::options::IpComp;
+use ravelin_types::options::{IpComp, Offload};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
@@ -28,7 +28,7 @@ use crate::probe::Capabilities;
 use crate::sockets::{IkeDatagram, Sockets};
 use crate::states::Name;
 use crate::watch::Seen;
-use crate::{policies, reconcile, states};
+use crate::{offload, policies, reconcile, states};
 
 /// A running data plane: policies and SAs in the kernel, and the sockets of IKE.
 ///
@@ -47,8 +47,6 @@ pub struct XfrmDataPlane {
     capabilities: Capabilities,
     pub(crate) queue: VecDeque<DataPlaneEvent>,
     pub(crate) alive: VecDeque<Spi>,
-    /// Policies of which it was told that no device takes their cryptography.
-    without_offload: BTreeSet<PolicyId>,
     pub(crate) pending: BTreeMap<(PolicyId, Flow), Note>,
     pub(crate) seen: BTreeMap<SaId, Seen>,
     pub(crate) survey_took: Duration,
@@ -90,7 +88,6 @@ impl XfrmDataPlane {
             capabilities,
             queue: VecDeque::new(),
             alive: VecDeque::new(),
-            without_offload: BTreeSet::new(),
             pending: BTreeMap::new(),
             seen: BTreeMap::new(),
             survey_took: Duration::ZERO,
@@ -242,20 +239,25 @@ impl XfrmDataPlane {
                     tracing::warn!("a virtual interface could not be removed: {error}");
                 }
             }
-            other => {
-                let sa = match other {
-                    DataPlaneOp::AddSa(params) => Some(params.id()),
-                    _ => None,
-                };
-                let steps = self.plan(other).inspect_err(|_| self.book.roll_back())?;
-                self.carry_out(steps, sa)?;
-                self.carried_out(other);
-            }
+            other if offload::wanted(other) != Offload::Off => self.add_by_device(other)?,
+            other => self.change(other)?,
         }
         Ok(())
     }
 
-    fn plan(&mut self, op: &DataPlaneOp) -> Result<Vec<Step>, DataPlaneError> {
+    /// Adds or deletes a policy or an SA as it is.
+    pub(crate) fn change(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
+        let sa = match op {
+            DataPlaneOp::AddSa(params) => Some(params.id()),
+            _ => None,
+        };
+        let steps = self.plan(op).inspect_err(|_| self.book.roll_back())?;
+        self.carry_out(steps, sa)?;
+        self.carried_out(op);
+        Ok(())
+    }
+
+    pub(crate) fn plan(&mut self, op: &DataPlaneOp) -> Result<Vec<Step>, DataPlaneError> {
         match op {
             DataPlaneOp::AddPolicy(policy) => self.book.add_policy(policy),
             DataPlaneOp::DeletePolicy(id) => self.book.delete_policy(*id),
@@ -294,9 +296,6 @@ impl XfrmDataPlane {
         match op {
             DataPlaneOp::AddSa(params) => {
                 self.seen.insert(params.id(), Seen::at(now));
-                if params.options.crypto_offload {
-                    self.look_at_offload(params);
-                }
                 if params.direction == Direction::Outbound {
                     let serves = |(id, flow): &(PolicyId, Flow)| {
                         *id == params.policy && select(&params.local_ts, &params.remote_ts, flow)
@@ -318,26 +317,8 @@ impl XfrmDataPlane {
                 }
             }
             DataPlaneOp::DeleteSa(id) => drop(self.seen.remove(id)),
-            DataPlaneOp::DeletePolicy(id) => {
-                self.pending.retain(|(policy, _), _| policy != id);
-                self.without_offload.remove(id);
-            }
+            DataPlaneOp::DeletePolicy(id) => self.pending.retain(|(policy, _), _| policy != id),
             _ => {}
-        }
-    }
-
-    /// A kernel without a device that takes the cryptography does it itself, without a word.
-    fn look_at_offload(&mut self, params: &SaParams) {
-        let taken = states::names(params).into_iter().any(|name| {
-            let state = self.netlink.ask(&states::question(name));
-            state.is_ok_and(|state| state.attributes.iter().any(|a| matches!(a, Attribute::Offload(_))))
-        });
-        if !taken && self.without_offload.insert(params.policy) {
-            let policy = self.book.policy(params.policy).map_or("", |policy| &policy.name);
-            tracing::warn!(
-                "policy {policy}: no device on the way to {} takes its cryptography; the processor does it",
-                if params.direction == Direction::Outbound { params.dst } else { params.src }
-            );
         }
     }
 
@@ -368,6 +349,9 @@ impl XfrmDataPlane {
     fn relocate(&mut self, id: SaId, (src, dst): (IpAddr, IpAddr), encap: Option<Encap>) -> Result<(), DataPlaneError> {
         let old = self.book.sa(id).cloned().ok_or(DataPlaneError::NoSuchSa(id))?;
         let new = SaParams { src, dst, encap, ..SaParams::clone(&old) };
+        if new.options.offload == Offload::Packet {
+            self.find_device(offload::ends(&new));
+        }
         let messages = self.book.states(&new)?;
         let names: Vec<Name> = states::names(&old);
         for (name, message) in names.into_iter().zip(messages) {
@@ -450,9 +434,10 @@ impl DataPlane for XfrmDataPlane {
     }
 }
 
-/// Whether an operation leaves nothing that is lost when it is taken back.
+/// Whether an operation is one step, and leaves nothing that is lost when it is taken back.
 fn can_be_taken_back(op: &DataPlaneOp) -> bool {
-    matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::AddSa(_))
+    offload::wanted(op) == Offload::Off
+        && matches!(op, DataPlaneOp::AddPolicy(_) | DataPlaneOp::DeletePolicy(_) | DataPlaneOp::AddSa(_))
 }
 
 fn any_of<const N: usize>(fds: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {

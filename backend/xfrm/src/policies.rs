@@ -9,12 +9,13 @@ use ravelin_types::policy::{Action, Mode, Policy, Protection};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaParams};
 
-use crate::msg::attribute::Attribute;
+use crate::msg::attribute::{Attribute, Offload, offload};
 use crate::msg::bytes::Field;
 use crate::msg::parts::{self, Id, Limits, Selector, family};
 use crate::msg::policy::{PolicyInfo, Template, action, direction, flag};
 use crate::msg::state::mode;
 use crate::msg::{Body, Message, kind};
+use crate::offload::of_packets;
 use crate::own::{self, Tie};
 use crate::selectors::{Way, selectors};
 
@@ -37,6 +38,8 @@ pub(crate) struct Shape {
     per_processor: bool,
     local: Option<IpAddr>,
     remote: IpAddr,
+    /// The device that takes whole packets.
+    device: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +50,15 @@ enum Protocols {
 }
 
 impl Shape {
-    /// Before there is an SA.
-    pub(crate) fn of_policy(protection: &Protection) -> Self {
+    /// Before there is an SA; with the device that takes whole packets, where one does.
+    pub(crate) fn of_policy(protection: &Protection, device: Option<i32>) -> Self {
         let Protection { mode, local, remote, .. } = *protection;
         let per_processor = protection.options.processors != Processors::All;
-        Shape { protocols: Protocols::Esp, mode, ipcomp: (false, false), per_processor, local, remote }
+        Shape { protocols: Protocols::Esp, mode, ipcomp: (false, false), per_processor, local, remote, device }
     }
 
     /// That of an outbound SA; `expands` where the inbound one beside it has a label for compressed packets.
-    pub(crate) fn of_sa(params: &SaParams, expands: bool) -> Self {
+    pub(crate) fn of_sa(params: &SaParams, expands: bool, device: Option<i32>) -> Self {
         let protocols = match params.suite {
             Suite::Esp(_) => Protocols::Esp,
             Suite::Ah(_) => Protocols::Ah,
@@ -63,12 +66,25 @@ impl Shape {
         };
         let per_processor = params.options.processors != Processors::All;
         let ipcomp = (params.options.ipcomp.cpi().is_some(), expands);
-        Shape { protocols, mode: params.mode, ipcomp, per_processor, local: Some(params.src), remote: params.dst }
+        Shape {
+            protocols,
+            mode: params.mode,
+            ipcomp,
+            per_processor,
+            local: Some(params.src),
+            remote: params.dst,
+            device,
+        }
     }
 
     /// The same, with processors that do not ask.
     pub(crate) fn without_asking(self) -> Self {
         Shape { per_processor: false, ..self }
+    }
+
+    /// Whether a device takes whole packets.
+    pub(crate) fn gives_packets(&self) -> bool {
+        self.device.is_some()
     }
 
     /// The ends of the tunnel, ours first.
@@ -116,13 +132,16 @@ pub(crate) fn entries(policy: &Policy, shape: Option<Shape>, tie: &Tie) -> Resul
     match (&policy.action, shape) {
         (Action::Protect(protection), shape) => {
             check_options(&protection.options, protection.mode).map_err(named)?;
-            let shape = shape.unwrap_or_else(|| Shape::of_policy(protection));
+            let shape = shape.unwrap_or_else(|| Shape::of_policy(protection, None));
             let outbound = out.iter().map(|s| entry(s, direction::OUT, action::ALLOW, templates(shape, tag, Way::Out)));
             all.extend(
-                outbound.map(|message| if shape.per_processor { asked_by_processors(message) } else { message }),
+                outbound
+                    .map(|message| if shape.per_processor { asked_by_processors(message) } else { message })
+                    .map(|message| by_device(message, shape.device)),
             );
             let inbound = || templates(shape, tag, Way::In);
-            all.extend(back.iter().map(|s| entry(s, direction::IN, action::ALLOW, inbound())));
+            let received = back.iter().map(|s| entry(s, direction::IN, action::ALLOW, inbound()));
+            all.extend(received.map(|message| by_device(message, shape.device)));
             if shape.mode == Mode::Tunnel {
                 all.extend(back.iter().map(|s| entry(s, direction::FORWARD, action::ALLOW, inbound())));
             }
@@ -147,6 +166,13 @@ fn asked_by_processors(mut message: Message) -> Message {
     if let Body::Policy(policy) = &mut message.body {
         policy.flags |= flag::PROCESSOR_ACQUIRE;
     }
+    message
+}
+
+/// The entry as one that a device has, too. What is forwarded has come in by the inbound one.
+fn by_device(mut message: Message, device: Option<i32>) -> Message {
+    let packets = |interface| Attribute::Offload(Offload { interface, flags: offload::PACKET });
+    message.attributes.extend(device.map(packets));
     message
 }
 
@@ -181,7 +207,7 @@ pub(crate) fn same(a: &Message, b: &Message) -> bool {
         let found = message.find(|a| if let Attribute::Templates(all) = a { Some(all.clone()) } else { None });
         found.unwrap_or_default()
     };
-    core(a) == core(b) && templates(a) == templates(b)
+    core(a) == core(b) && templates(a) == templates(b) && of_packets(a) == of_packets(b)
 }
 
 /// The request that removes an entry.

@@ -9,8 +9,9 @@ use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use crate::algorithms::{self, CIPHERS, INTEGRITIES};
 use crate::error::Error;
-use crate::msg::attribute::{Algorithm, Attribute, ReplayEsn, SA_IN, SA_OUT};
-use crate::msg::parts::{Id, Limits};
+use crate::msg::attribute::{Algorithm, Attribute, Offload, ReplayEsn, SA_IN, SA_OUT, offload};
+use crate::msg::parts::{INET, Id, Limits, Selector};
+use crate::msg::policy::{PolicyInfo, direction};
 use crate::msg::state::{StateInfo, flag, mode};
 use crate::msg::{Body, Message, kind};
 use crate::netlink::{Netlink, Refusal, Request};
@@ -38,6 +39,8 @@ pub struct Capabilities {
     pub processors: u32,
     /// IPComp with DEFLATE.
     pub ipcomp: bool,
+    /// Network devices can be given whole packets (Linux 6.2); whether there is one that takes them shows with each.
+    pub packet_offload: bool,
     /// IP-TFS, RFC 9347 (Linux 6.14).
     pub iptfs: bool,
 }
@@ -86,7 +89,7 @@ impl Capabilities {
         lines
     }
 
-    fn features(&self) -> [(&'static str, bool); 7] {
+    fn features(&self) -> [(&'static str, bool); 8] {
         [
             ("ESN", self.esn),
             ("ESP in UDP, IPv4", self.udp_encap.0),
@@ -94,6 +97,7 @@ impl Capabilities {
             ("SA direction", self.direction),
             ("SAs per processor", self.processors > 0),
             ("IPComp", self.ipcomp),
+            ("packet offload", self.packet_offload),
             ("IP-TFS", self.iptfs),
         ]
     }
@@ -136,6 +140,9 @@ pub fn probe() -> Result<Capabilities, Error> {
     found.join().unwrap_or_else(|_| Err(Error::Missing("the trial of the kernel's algorithms failed".into())))
 }
 
+/// The loopback device, in every namespace.
+const LOOPBACK: i32 = 1;
+
 struct Trial {
     netlink: Netlink,
     spi: u32,
@@ -143,7 +150,7 @@ struct Trial {
 
 impl Trial {
     fn run(mut self) -> Capabilities {
-        let mut found = Capabilities::default();
+        let mut found = Capabilities { packet_offload: self.minds_the_device(), ..Capabilities::default() };
         for cipher in CIPHERS {
             let lengths: Vec<usize> = match cipher.key_bits {
                 [] => vec![cipher.fixed_key],
@@ -215,6 +222,16 @@ impl Trial {
             kept |= state.id.spi == spi && message.attributes.iter().any(is_it);
         });
         listed.is_ok() && kept
+    }
+
+    /// Whether an entry for the loopback device, which takes nothing, is refused: a kernel that gives no device whole packets
+    /// does not look at that.
+    fn minds_the_device(&mut self) -> bool {
+        let info = PolicyInfo { direction: direction::OUT, limits: Limits::none(), ..PolicyInfo::default() };
+        let info = PolicyInfo { selector: Selector { family: INET, ..Selector::default() }, ..info };
+        let mut message = Message::new(kind::NEW_POLICY, Body::Policy(info));
+        message.attributes.push(Attribute::Offload(Offload { interface: LOOPBACK, flags: offload::PACKET }));
+        self.netlink.request(&Request::from(message)).is_err()
     }
 
     fn encap(&mut self, own: &[Attribute], end: std::net::IpAddr) -> bool {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_types::dataplane::DataPlaneError;
-use ravelin_types::options::{Df, Dscp};
+use ravelin_types::options::{self, Df, Dscp};
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters, SaLookup, SaParams};
@@ -18,6 +18,7 @@ use crate::msg::bytes::Port;
 use crate::msg::parts::{Id, Limits, Selector, family};
 use crate::msg::state::{StateId, StateInfo, extra, flag, mode};
 use crate::msg::{Body, Message, kind};
+use crate::offload::of_packets;
 use crate::own::{self, Tie};
 use crate::policies::{AH, COMP, ESP, check_options};
 use crate::selectors::{Way, selectors, single};
@@ -33,7 +34,8 @@ pub(crate) type PolicySelectors<'a> = Option<(&'a [TrafficSelector], &'a [Traffi
 /// What names a state: receiver, protocol, SPI.
 pub(crate) type Name = (IpAddr, u8, Spi);
 
-/// The requests that install an SA; `one_way` where the kernel keeps states to one direction.
+/// The requests that install an SA; `one_way` where the kernel keeps states to one direction, and with the device that has the
+/// address of our end.
 ///
 /// # Errors
 /// What the kernel cannot do.
@@ -42,6 +44,7 @@ pub(crate) fn additions(
     policy: PolicySelectors<'_>,
     tie: &Tie,
     one_way: bool,
+    device: Option<i32>,
 ) -> Result<Vec<Message>, DataPlaneError> {
     let invalid = |why: String| DataPlaneError::invalid(format_args!("SA {}: {why}", params.spi));
     check_options(&params.options, params.mode).map_err(invalid)?;
@@ -51,6 +54,7 @@ pub(crate) fn additions(
     let selector = selector(params, policy).map_err(invalid)?;
     let esn = params.suite.sn() == SnId::PARTIAL_64;
     let window = window(params, esn, one_way).map_err(invalid)?;
+    let offload = by_device(params, device).map_err(invalid)?;
     let outbound = params.direction == Direction::Outbound;
     let limits = limits(params);
     let state = |protocol: u8, spi: Spi, transport: bool, own: Vec<Attribute>| -> Result<Message, DataPlaneError> {
@@ -115,7 +119,7 @@ pub(crate) fn additions(
         }
         // What is received may be so on any processor.
         attributes.extend(params.options.processors.one().filter(|_| outbound).map(Attribute::Processor));
-        attributes.extend(device(params).filter(|_| secures).map(Attribute::Offload));
+        attributes.extend(offload.clone().map(Attribute::Offload));
         if more != 0 {
             attributes.push(Attribute::ExtraFlags(more));
         }
@@ -197,8 +201,11 @@ pub(crate) fn same(found: &Message, wanted: &Message) -> bool {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     };
+    // Under an entry that gives packets to a device, no state that does not is used, and the reverse.
+    let device = of_packets(found) == of_packets(wanted);
     let (found, wanted) = (keys(found), keys(wanted));
     (a.src, a.reqid, a.mode) == (b.src, b.reqid, b.mode)
+        && device
         && found.len() == wanted.len()
         && found.iter().zip(&wanted).all(|(a, b)| (&a.0, a.1) == (&b.0, b.1) && a.2.expose() == b.2.expose())
 }
@@ -262,11 +269,23 @@ fn window(params: &SaParams, esn: bool, one_way: bool) -> Result<(u32, Option<Re
     }
 }
 
-/// The device: the kernel finds it by the route. It takes nothing inside UDP.
-fn device(params: &SaParams) -> Option<Offload> {
-    let wanted = params.options.crypto_offload && params.encap.is_none() && matches!(params.suite, Suite::Esp(_));
-    let inbound = params.direction == Direction::Inbound;
-    wanted.then_some(Offload { interface: 0, flags: if inbound { offload::INBOUND } else { 0 } })
+/// What a device does. For the cryptography alone the kernel finds it by the route, and gives it nothing inside UDP.
+fn by_device(params: &SaParams, device: Option<i32>) -> Result<Option<Offload>, String> {
+    let way = if params.direction == Direction::Inbound { offload::INBOUND } else { 0 };
+    let esp = matches!(params.suite, Suite::Esp(_)) && params.options.ipcomp.cpi().is_none();
+    Ok(match params.options.offload {
+        options::Offload::Packet if !esp => {
+            return Err("a device takes whole packets of ESP alone, neither AH nor IPComp".into());
+        }
+        options::Offload::Packet => {
+            let interface = device.ok_or("no device has the address of our end, so none can take whole packets")?;
+            Some(Offload { interface, flags: way | offload::PACKET })
+        }
+        options::Offload::Crypto => {
+            Some(Offload { interface: 0, flags: way }).filter(|_| esp && params.encap.is_none())
+        }
+        options::Offload::Off | options::Offload::Auto => None,
+    })
 }
 
 /// The request for a state as it is.
@@ -329,7 +348,7 @@ mod tests {
             remote_ts: vec![TrafficSelector::host(dst)],
             lifetime: ravelin_types::lifetime::Lifetime::default(),
             replay_window: 0,
-            options: SaOptions { crypto_offload: true, ..SaOptions::default() },
+            options: SaOptions { offload: options::Offload::Crypto, ..SaOptions::default() },
         }
     }
 
@@ -345,7 +364,7 @@ mod tests {
                 options,
                 ..sa(direction)
             };
-            let made = |one_way| additions(&params, None, &Tie::None, one_way).unwrap().remove(0);
+            let made = |one_way| additions(&params, None, &Tie::None, one_way, None).unwrap().remove(0);
             let (old, new) = (made(false), made(true));
             let way_of = |m: &Message| m.find(|a| if let Attribute::Direction(way) = a { Some(*way) } else { None });
             assert_eq!((way_of(&old), way_of(&new)), (None, Some(way)));
@@ -365,7 +384,8 @@ mod tests {
         let mark = |value| Some(ravelin_types::options::Mark { value, mask: 0xff });
         let options = SaOptions { set_mark: mark(1), output_mark: mark(2), ..SaOptions::default() };
         for (direction, value) in [(Direction::Inbound, 1), (Direction::Outbound, 2)] {
-            let message = additions(&SaParams { options, ..sa(direction) }, None, &Tie::None, false).unwrap().remove(0);
+            let message =
+                additions(&SaParams { options, ..sa(direction) }, None, &Tie::None, false, None).unwrap().remove(0);
             let line = text::command(&message);
             assert!(line.contains(&format!(" output-mark 0x{value} mask 0xff")), "{line}");
         }
@@ -374,7 +394,7 @@ mod tests {
     #[test]
     fn a_device_is_asked_for_esp_that_is_not_in_udp() {
         let asked = |params: &SaParams| {
-            let messages = additions(params, None, &Tie::None, false).unwrap();
+            let messages = additions(params, None, &Tie::None, false, Some(1)).unwrap();
             let line = text::command(&messages[0]);
             (messages[0].find(|a| if let Attribute::Offload(asked) = a { Some(asked.clone()) } else { None }), line)
         };
@@ -386,6 +406,18 @@ mod tests {
             assert_eq!(asked(&SaParams { encap, ..sa(direction) }).0, None);
             let options = SaOptions::default();
             assert_eq!(asked(&SaParams { options, ..sa(direction) }).0, None);
+
+            let options = SaOptions { offload: options::Offload::Packet, ..SaOptions::default() };
+            let whole = SaParams { options, ..sa(direction) };
+            let (offload, line) = asked(&whole);
+            assert_eq!(offload, Some(Offload { interface: 1, flags: flags | offload::PACKET }));
+            assert!(line.contains(&format!("offload packet dev lo dir {way}")), "{line}");
+            let refused = additions(&whole, None, &Tie::None, false, None).unwrap_err().to_string();
+            assert!(refused.contains("no device has the address of our end"), "{refused}");
+            let ipcomp = options::IpComp::With(Cpi(0x1234));
+            let compressed = SaParams { options: SaOptions { ipcomp, ..options }, ..whole };
+            let refused = additions(&compressed, None, &Tie::None, false, Some(1)).unwrap_err().to_string();
+            assert!(refused.contains("neither AH nor IPComp"), "{refused}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The system calls that the libraries do not wrap: socket options with structures, datagrams with the address of ours
-//! that they came to or leave from, and the number of processors. The only file of this crate with `unsafe`.
+//! that they came to or leave from, the number of processors, and the names of interfaces. The only file of this crate with `unsafe`.
 
 use std::ffi::c_int;
 use std::io;
@@ -18,6 +18,15 @@ struct Control([u8; 128]);
 pub(crate) fn processors() -> u32 {
     // SAFETY: `sysconf` takes no pointers.
     u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
+}
+
+/// The name of an interface in the namespace of the calling thread.
+pub(crate) fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the length that is asked for, and lives until the call returns.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    let bytes: Vec<u8> = name.iter().take_while(|byte| **byte != 0).map(|byte| byte.cast_unsigned()).collect();
+    String::from_utf8(bytes).ok().filter(|_| !found.is_null())
 }
 
 /// Sets an option of a socket.

@@ -8,6 +8,7 @@ use crate::msg::parts::{Address, Selector};
 use crate::msg::policy::{Template, action, direction, flag as policy_flag};
 use crate::msg::state::{flag, mode};
 use crate::msg::{Body, Message, kind};
+use crate::sys;
 
 /// The `ip xfrm` line that asks for the same.
 pub fn command(message: &Message) -> String {
@@ -87,7 +88,8 @@ fn attributes(line: &mut String, message: &Message) {
             Attribute::SetMarkMask(mask) => write!(line, " mask {mask:#x}"),
             Attribute::Offload(offload) => {
                 let what = if offload.flags & offload::PACKET == 0 { "crypto" } else { "packet" };
-                let _ = write!(line, " offload {what} dev DEVICE");
+                let name = u32::try_from(offload.interface).ok().and_then(sys::interface_name);
+                let _ = write!(line, " offload {what} dev {}", name.as_deref().unwrap_or("DEVICE"));
                 match (&message.body, offload.flags & offload::INBOUND) {
                     // A policy has its direction already.
                     (Body::Policy(_) | Body::PolicyId(_), _) => Ok(()),

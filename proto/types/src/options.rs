@@ -56,9 +56,8 @@ pub struct SaOptions {
     /// Sender: packets that were sealed get this mark, by which the host's rules of routing, filtering and queueing find
     /// their way. Only the kernel's data plane can.
     pub output_mark: Option<Mark>,
-    /// Both: the network device on the way does the cryptography where it can, else the processor does. Only the kernel's
-    /// data plane can.
-    pub crypto_offload: bool,
+    /// Both: what the network device on the way does in the processor's place. Only the kernel's data plane can.
+    pub offload: Offload,
     /// The virtual interface whose packets the policy is about, by the numbers of the device: a policy may leave them open,
     /// an SA has them. Without an interface of that number in our own configuration only the kernel's data plane can.
     pub if_ids: IfIds,
@@ -88,7 +87,7 @@ impl Default for SaOptions {
             mark: None,
             set_mark: None,
             output_mark: None,
-            crypto_offload: false,
+            offload: Offload::Off,
             if_ids: IfIds::default(),
             processors: Processors::All,
             ipcomp: IpComp::Off,
@@ -146,6 +145,20 @@ pub struct Mark {
     pub value: u32,
     /// Which bits of the packet's mark are meant.
     pub mask: u32,
+}
+
+/// What a network device does of ESP, in the place of the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offload {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The cryptography; an SA that no device takes is refused.
+    Crypto,
+    /// Whole packets: their headers and numbers, and the search for their policy too. What no device takes is refused.
+    Packet,
+    /// Of a policy: as much of it as there is, or nothing. An SA that was installed says which.
+    Auto,
 }
 
 /// Which processors of a host send on an SA of a policy (RFC 9611 §3).

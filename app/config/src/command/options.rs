@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Offload, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -70,9 +70,10 @@ pub struct OptionArgs {
     /// Mark packets that leave, once they are sealed: VALUE, or VALUE/MASK for some bits (the kernel's data plane only)
     #[arg(long, value_name = "MARK", value_parser = mark)]
     output_mark: Option<Mark>,
-    /// The network device does the cryptography where it can, else the processor does (the kernel's data plane only)
-    #[arg(long)]
-    crypto_offload: bool,
+    /// The network device does the cryptography of ESP (crypto), or takes whole packets with their policy (packet), and what it
+    /// does not take is refused; auto: as much of it as there is, or nothing (the kernel's data plane only)
+    #[arg(long, value_enum)]
+    offload: Option<OffloadWord>,
     /// The policy is only about what goes through the virtual interface with this number, of `vti add --if-id` or of
     /// `ip link add DEVICE type xfrm if_id NUMBER`: NUMBER, or IN/OUT. For peers anywhere, or with internal addresses, also
     /// %unique or %unique-dir: each security association has its own; or %ike: what the remote has (the kernel's data plane,
@@ -106,6 +107,13 @@ enum DfWord {
 enum Switch {
     On,
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OffloadWord {
+    Crypto,
+    Packet,
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -163,7 +171,7 @@ impl OptionArgs {
                 (self.mark.is_some(), ('\0', "mark")),
                 (self.set_mark.is_some(), ('\0', "set-mark")),
                 (self.output_mark.is_some(), ('\0', "output-mark")),
-                (self.crypto_offload, ('\0', "crypto-offload")),
+                (self.offload.is_some(), ('\0', "offload")),
                 (self.if_id.is_some(), ('\0', "if-id")),
                 (self.per_cpu, ('\0', "per-cpu")),
                 (self.ipcomp, ('\0', "ipcomp")),
@@ -259,7 +267,12 @@ impl OptionArgs {
             mark: self.mark,
             set_mark: self.set_mark,
             output_mark: self.output_mark,
-            crypto_offload: self.crypto_offload,
+            offload: match self.offload {
+                Some(OffloadWord::Crypto) => Offload::Crypto,
+                Some(OffloadWord::Packet) => Offload::Packet,
+                Some(OffloadWord::Auto) => Offload::Auto,
+                None => default.offload,
+            },
             if_ids: self.if_id.unwrap_or_default(),
             processors: if self.per_cpu { Processors::Each } else { Processors::All },
             ipcomp: if self.ipcomp { IpComp::Negotiate } else { IpComp::Off },
@@ -294,7 +307,7 @@ pub fn written(options: &SaOptions) -> String {
         mark,
         set_mark,
         output_mark,
-        crypto_offload,
+        offload,
         if_ids,
         processors,
         ipcomp,
@@ -308,7 +321,12 @@ pub fn written(options: &SaOptions) -> String {
         mark.map(|Mark { value, mask }| format!("--mark {value:#x}/{mask:#x}")),
         set_mark.map(|Mark { value, mask }| format!("--set-mark {value:#x}/{mask:#x}")),
         output_mark.map(|Mark { value, mask }| format!("--output-mark {value:#x}/{mask:#x}")),
-        crypto_offload.then(|| "--crypto-offload".to_owned()),
+        match offload {
+            Offload::Off => None,
+            Offload::Crypto => Some("--offload crypto".to_owned()),
+            Offload::Packet => Some("--offload packet".to_owned()),
+            Offload::Auto => Some("--offload auto".to_owned()),
+        },
         if_ids.any().then(|| format!("--if-id {}", if_id::written(if_ids))),
         (processors != Processors::All).then(|| "--per-cpu".to_owned()),
         (ipcomp != IpComp::Off).then(|| "--ipcomp".to_owned()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_ike::config::{IkeVersion, Liveness, V1};
 use ravelin_types::Identity;
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Offload, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{DeviceName, Mode, Ways};
 use ravelin_types::sa::Direction;

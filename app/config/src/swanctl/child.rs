@@ -7,7 +7,7 @@ use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::{Df, Dscp, IpComp, Mark, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, IpComp, Mark, Offload, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
@@ -262,8 +262,14 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
         options.dscp = if copy { Dscp::Copy } else { Dscp::Set(0) };
     }
     options.short_icv = reader.flag("sha256_96").unwrap_or(false);
-    // `auto` leaves it to us, and a data plane in user space has no device for it.
-    options.crypto_offload = reader.value("hw_offload", offload).unwrap_or(false);
+    let offload = [
+        ("no", Offload::Off),
+        ("yes", Offload::Crypto),
+        ("crypto", Offload::Crypto),
+        ("packet", Offload::Packet),
+        ("auto", Offload::Auto),
+    ];
+    options.offload = reader.word("hw_offload", &offload).unwrap_or_default();
     if reader.value("per_cpu_sas", per_cpu).unwrap_or(false) {
         options.processors = Processors::Each;
     }
@@ -311,14 +317,6 @@ fn per_cpu(text: &str) -> Result<bool, String> {
         "no" | "false" | "0" => Ok(false),
         "encap" => Err("SAs of processors in UDP have no ports of their own: expected yes or no".into()),
         _ => Err("expected no or yes".into()),
-    }
-}
-
-fn offload(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "crypto" | "yes" => Ok(true),
-        "no" | "auto" => Ok(false),
-        _ => Err("expected no, auto or crypto: a device takes the cryptography alone".into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, Processors, SaOptions};
+use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, Offload, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 
@@ -30,7 +30,7 @@ fn of_the_kernel() {
         (SaOptions { mark, ..usual }, "carries no marks"),
         (SaOptions { set_mark: mark, ..usual }, "carries no marks"),
         (SaOptions { output_mark: mark, ..usual }, "carries no marks"),
-        (SaOptions { crypto_offload: true, ..usual }, "leave --crypto-offload out"),
+        (SaOptions { offload: Offload::Packet, ..usual }, "say --offload auto"),
         (SaOptions { if_ids: IfIds::both(42.into()), ..usual }, "vti add DEVICE --if-id"),
         (SaOptions { processors: Processors::Each, ..usual }, "leave --per-cpu out"),
     ] {

@@ -13,6 +13,7 @@ use super::*;
 use crate::text;
 
 mod ipcomp;
+mod offload;
 mod processors;
 
 fn policy(if_ids: IfIds) -> Policy {

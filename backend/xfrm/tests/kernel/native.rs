@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneEvent, DataPlaneOp};
-use ravelin_types::options::{Dummies, Mark, SaOptions};
+use ravelin_types::options::{Dummies, Mark, Offload, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::sa::Direction;
@@ -288,6 +288,14 @@ fn a_refusal_says_what_to_do() {
             assert!(error.contains(line), "{error}");
             assert!(!error.contains("01020304"), "no key in it: {error}");
         }
+        // Nobody has found out what this kernel can.
+        sh("ip addr add 192.0.2.1/24 dev lo");
+        let packets = with(tunnel_policy(2), |p| p.options = SaOptions { offload: Offload::Packet, ..p.options });
+        let error = plane.apply(&DataPlaneOp::AddPolicy(packets)).unwrap_err().to_string();
+        assert!(error.contains("this kernel gives no device whole packets") && error.contains("--offload auto"), "{error}");
+        assert!(error.contains("by hand: `ip xfrm policy add") && error.contains("offload packet dev lo"), "{error}");
+        let auto = with(tunnel_policy(2), |p| p.options = SaOptions { offload: Offload::Auto, ..p.options });
+        plane.apply(&DataPlaneOp::AddPolicy(auto)).unwrap();
         let mut wrong = sa(&policy, Direction::Outbound, 0x1003, 0x2002);
         wrong.keys.encr = ravelin_types::Secret::new(vec![1; 19]);
         let error = plane.apply(&DataPlaneOp::AddSa(wrong)).unwrap_err().to_string();

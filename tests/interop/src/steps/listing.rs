@@ -25,6 +25,19 @@ pub(super) fn ravelin(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn refused(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
+    let line = scene.plan.fill(&words[0], &[])?;
+    let why = match scene.ravelin.command(&line) {
+        Ok(said) => bail!("`{line}` is not refused:\n{said}"),
+        Err(error) => format!("{error:#}"),
+    };
+    for text in &words[1..] {
+        let text = scene.plan.fill(text, &[])?;
+        ensure!(why.contains(&text), "`{text}` is not in why `{line}` is refused:\n{why}");
+    }
+    Ok(())
+}
+
 pub(super) fn swanctl(scene: &mut Scene<'_>, words: &[String]) -> Result<()> {
     let mut command = Command::new("swanctl");
     command.args(words[0].split_whitespace()).args(["--uri", &format!("unix://{SOCKET}")]);

@@ -15,7 +15,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
     assert_eq!(crate::command::options::written(&SaOptions::default()), "");
     let all = options(&format!(
         "{tunnel} -c --tfc-max 300 -y --dummy-size 100 --dummy-interval 5 -h --ecn none --dscp 46 --df copy --hop-limit \
-         9 --pad-check off --mtu 1400 --fragment after --mss path --mark 5 --set-mark 0x2a/0xff --output-mark 3 --crypto-offload \
+         9 --pad-check off --mtu 1400 --fragment after --mss path --mark 5 --set-mark 0x2a/0xff --output-mark 3 --offload packet \
          --if-id 42/43 --per-cpu"
     ));
     let ah = tunnel.replace("-t ESP -e AES128-GCM", "-t AH");
@@ -40,7 +40,7 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         mark: Some(Mark { value: 5, mask: u32::MAX }),
         set_mark: Some(Mark { value: 0x2a, mask: 0xff }),
         output_mark: Some(Mark { value: 3, mask: u32::MAX }),
-        crypto_offload: true,
+        offload: Offload::Packet,
         if_ids: IfIds { inbound: 42.into(), outbound: 43.into() },
         processors: Processors::Each,
         ipcomp: IpComp::Off,
