@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ravelin_inbox::Wake;
 use ravelin_types::dataplane::{DataPlaneError, Settled};
 use ravelin_types::policy::{Policy, PolicyId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,7 +29,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::config::TunConfig;
 use crate::error::Error;
 use crate::last_resort::LastResort;
-use crate::shared::{Wake, take};
+use crate::shared::take;
 use crate::watch::FilterWatch;
 use crate::{filter, nft};
 

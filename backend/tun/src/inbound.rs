@@ -17,13 +17,13 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use ravelin_engine::{Inbound, OuterMeta};
+use ravelin_inbox::IkeSender;
 use ravelin_types::{Instant, Spi, Way};
 use ravelin_wire::ip::{protocol, v6};
 use ravelin_wire::udp_encap::{self, Payload};
 
 use crate::deal::{Deal, SINGLE};
 use crate::devices::Devices;
-use crate::ike_queue::IkeSender;
 use crate::intake::{Intake, first_word};
 use crate::opener::Opener;
 use crate::parcel::{Parcel, Parcels};
@@ -316,8 +316,6 @@ impl InboundHalf {
     fn count(&self) -> HalfCounters {
         let Counted { keepalives, malformed, receive_failed } = self.counted;
         let mut around = vec![
-            ("first IKE messages while too many waited".to_owned(), self.ike.dropped.0),
-            ("later IKE messages while too many waited".to_owned(), self.ike.dropped.1),
             ("NAT keepalives received".to_owned(), keepalives),
             ("neither ESP nor AH nor IKE nor a keepalive".to_owned(), malformed),
             ("the device refused a packet".to_owned(), self.intake.opener.refused),

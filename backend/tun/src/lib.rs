@@ -90,7 +90,6 @@ mod early;
 mod error;
 mod filter;
 mod hold;
-mod ike_queue;
 mod inbound;
 mod intake;
 mod journal;
@@ -117,6 +116,5 @@ mod worker;
 
 pub use config::{MAX_WORKERS, TunConfig};
 pub use error::Error;
-pub use ike_queue::IkeDatagram;
 pub use journal::undo_leftovers;
 pub use plane::{PlaneCounters, TunDataPlane};

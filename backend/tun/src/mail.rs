@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use crate::shared::Wake;
+use ravelin_inbox::Wake;
 
 /// What one worker holds of the queues.
 pub(crate) struct Mail<T> {

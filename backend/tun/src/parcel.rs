@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use ravelin_engine::OuterMeta;
+use ravelin_inbox::Wake;
 use ravelin_types::Spi;
 
 use crate::mail::Mail;
-use crate::shared::Wake;
 use crate::slots::{BATCH, Slots};
 
 /// Parcels of each worker that is not alone.

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 use ravelin_engine::{DropReason, Engine, EngineConfig, NoMatch};
+use ravelin_inbox::{IkeDatagram, IkeReceiver, Wake, ike_queue};
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus, Settled};
 use ravelin_types::interface::Interface;
 use ravelin_types::options::{Offload, Processors, SaOptions};
@@ -26,9 +27,8 @@ use crate::deal::SINGLE;
 use crate::device::Device;
 use crate::error::Error;
 use crate::filter;
-use crate::ike_queue::{IkeDatagram, IkeReceiver, ike_queue};
 use crate::inbound::Ports;
-use crate::shared::{Clock, HalfCounters, MAX_REPORTS, Report, Wake, take};
+use crate::shared::{Clock, HalfCounters, MAX_REPORTS, Report, take};
 use crate::sockets::{Sockets, Use};
 use crate::streams::Streams;
 use crate::sys::{HOPS, Messages, Sending};
@@ -160,7 +160,7 @@ impl TunDataPlane {
 
     /// Readable while [`TunDataPlane::poll_ike`] has something.
     pub fn ike_fd(&self) -> BorrowedFd<'_> {
-        self.ike.ready.as_fd()
+        self.ike.as_fd()
     }
 
     /// Readable while `poll_event`, [`TunDataPlane::poll_alive`] or [`TunDataPlane::poll_settled`] has something.
@@ -290,6 +290,7 @@ impl TunDataPlane {
             counters.drops.extend(engine.drops().map(dropped));
             counters.drops.extend(around);
         }
+        counters.drops.extend(self.ike.counters().map(|(text, count)| (text.to_owned(), count)));
         match self.system.counters() {
             Ok(filtered) => counters.drops.extend(filtered.into_iter().map(|(text, count)| (text.to_owned(), count))),
             Err(error) => tracing::warn!("the counters of the packet filter are missing: {error}"),

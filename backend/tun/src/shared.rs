@@ -1,16 +1,13 @@
-//! What the threads and the daemon's thread share: a clock, a way to wake each other, requests down and reports up.
+//! What the threads and the daemon's thread share: a clock, requests down and reports up.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 
 use ravelin_engine::Counters;
+use ravelin_inbox::Wake;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::Domain;
 use ravelin_types::{Instant, Spi, Way};
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::Errno;
 
 use crate::device::Device;
 
@@ -28,33 +25,6 @@ impl Clock {
 
     pub(crate) fn now(self) -> Instant {
         Instant::from_duration(self.0.elapsed())
-    }
-}
-
-/// A file descriptor that is readable from [`Wake::set`] to [`Wake::clear`].
-#[derive(Clone)]
-pub(crate) struct Wake(Arc<OwnedFd>);
-
-impl Wake {
-    pub(crate) fn new() -> io::Result<Self> {
-        let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Wake(Arc::new(fd)))
-    }
-
-    pub(crate) fn set(&self) {
-        // The one way to fail is a counter near its end, and then it is readable already.
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
-    }
-
-    pub(crate) fn clear(&self) {
-        let mut count = [0; 8];
-        while rustix::io::read(&self.0, &mut count) == Err(Errno::INTR) {}
-    }
-}
-
-impl AsFd for Wake {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 

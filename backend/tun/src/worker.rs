@@ -4,10 +4,12 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use ravelin_inbox::Wake;
+
 use crate::busy::Busy;
 use crate::inbound::InboundHalf;
 use crate::outbound::OutboundHalf;
-use crate::shared::{Clock, Wake};
+use crate::shared::Clock;
 use crate::sockets::Sockets;
 use crate::streams::Streams;
 use crate::wait::{Watch, earliest};

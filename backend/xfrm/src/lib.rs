@@ -45,4 +45,3 @@ pub use own::reqid;
 pub use plane::XfrmDataPlane;
 pub use probe::{Capabilities, probe};
 pub use reconcile::remove_leftovers;
-pub use sockets::IkeDatagram;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use ravelin_inbox::IkeDatagram;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
@@ -25,7 +26,7 @@ use crate::msg::{Body, Message, kind};
 use crate::netlink::{Events, Netlink, Notice, Request, group};
 use crate::notes::{self, Note};
 use crate::probe::Capabilities;
-use crate::sockets::{IkeDatagram, Sockets};
+use crate::sockets::Sockets;
 use crate::states::Name;
 use crate::watch::Seen;
 use crate::{offload, policies, reconcile, states};
@@ -136,7 +137,7 @@ impl XfrmDataPlane {
         self.ready.as_fd()
     }
 
-    /// The next IKE datagram.
+    /// The next IKE datagram, oldest first; those that ask for an IKE SA seldom before others.
     pub fn poll_ike(&mut self) -> Option<IkeDatagram> {
         self.sockets.receive()
     }
@@ -192,6 +193,8 @@ impl XfrmDataPlane {
             }
         }
         let mut all = vec![("packets-sealed".to_owned(), sealed), ("packets-opened".to_owned(), opened)];
+        let unread = self.sockets.counters().into_iter().filter(|(_, count)| *count > 0);
+        all.extend(unread.map(|(name, count)| (name.to_owned(), count)));
         let text = std::fs::read_to_string("/proc/thread-self/net/xfrm_stat").unwrap_or_default();
         for line in text.lines() {
             if let Some((name, count)) = line.split_once(char::is_whitespace)

@@ -2,9 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::epoll;
+use ravelin_inbox::{IkeDatagram, IkeReceiver, IkeSender, Wake, ike_queue};
+use ravelin_types::Way;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::XfrmConfig;
@@ -20,37 +26,34 @@ const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const KEEPALIVE: [u8; 1] = [0xff];
 /// The longest IKE message, with its marker.
 const MAX_DATAGRAM: usize = 65_535;
+/// Messages that are read from one socket before the next has its turn.
+const TURN: usize = 64;
+/// Until waiting for messages is tried again after it has failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
 const IP_XFRM_POLICY: libc::c_int = 17;
 const IPV6_XFRM_POLICY: libc::c_int = 35;
 const UDP_ENCAP: libc::c_int = 100;
 const UDP_ENCAP_ESPINUDP: libc::c_int = 2;
-
-/// An IKE message that arrived, without the non-ESP marker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IkeDatagram {
-    /// Our address; the port tells whether it is the NAT-traversal one.
-    pub local: SocketAddr,
-    /// The peer's address.
-    pub remote: SocketAddr,
-    /// The IKE message.
-    pub data: Vec<u8>,
-}
 
 struct Family {
     ike: Socket,
     nat: Socket,
 }
 
-/// The sockets of both families.
+/// The sockets of both families. What arrives is read by a thread of its own, so that a flood of first messages does not fill the
+/// sockets while the daemon is busy.
 pub(crate) struct Sockets {
+    families: Arc<Families>,
+    ports: (u16, u16),
+    inbox: IkeReceiver,
+    end: Wake,
+    reader: Option<JoinHandle<()>>,
+}
+
+struct Families {
     v4: Family,
     /// `None` on a host without IPv6.
     v6: Option<Family>,
-    ports: (u16, u16),
-    readable: OwnedFd,
-    buffer: Vec<u8>,
-    /// The socket whose turn it is.
-    turn: usize,
 }
 
 impl Sockets {
@@ -65,51 +68,30 @@ impl Sockets {
             }
             Err(error) => return Err(error),
         };
-        let add = || -> io::Result<OwnedFd> {
-            let readable = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            for family in std::iter::once(&v4).chain(&v6) {
-                for socket in [&family.ike, &family.nat] {
-                    epoll::add(&readable, socket, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-                }
-            }
-            Ok(readable)
-        };
-        let readable = add().map_err(|error| Error::system("make an event descriptor", error))?;
+        let no_descriptor = |error| Error::system("make an event descriptor", error);
+        let (sender, inbox) = ike_queue().map_err(no_descriptor)?;
+        let (families, end) = (Arc::new(Families { v4, v6 }), Wake::new().map_err(no_descriptor)?);
         let ports = (config.ike_port, config.nat_port);
-        Ok(Sockets { v4, v6, ports, readable, buffer: vec![0; MAX_DATAGRAM], turn: 0 })
+        let reader =
+            Reader { families: families.clone(), ports, sender, end: end.clone(), buffer: vec![0; MAX_DATAGRAM] };
+        let thread = std::thread::Builder::new().name("ravelin-ike".into()).spawn(move || reader.run());
+        let reader = Some(thread.map_err(|error| Error::system("start the thread that reads IKE messages", error))?);
+        Ok(Sockets { families, ports, inbox, end, reader })
     }
 
     /// Readable while there are IKE messages.
     pub(crate) fn readable(&self) -> BorrowedFd<'_> {
-        self.readable.as_fd()
+        self.inbox.as_fd()
     }
 
-    /// The next IKE message; sockets take turns.
+    /// The next IKE message.
     pub(crate) fn receive(&mut self) -> Option<IkeDatagram> {
-        let (ike, nat) = self.ports;
-        let families = std::iter::once(&self.v4).chain(&self.v6);
-        let all: Vec<(&Socket, u16)> = families.flat_map(|family| [(&family.ike, ike), (&family.nat, nat)]).collect();
-        let mut quiet = 0;
-        while quiet < all.len() {
-            self.turn = (self.turn + 1) % all.len();
-            let (socket, port) = all[self.turn];
-            match sys::receive_to(socket.as_fd(), &mut self.buffer) {
-                Ok((length, Some(remote), Some(local))) => {
-                    let data = self.buffer.get(..length).and_then(|data| match port == nat {
-                        true => data.strip_prefix(&NON_ESP_MARKER),
-                        false => Some(data),
-                    });
-                    if let Some(data) = data {
-                        return Some(IkeDatagram { local: SocketAddr::new(local, port), remote, data: data.to_vec() });
-                    }
-                }
-                Ok(_) => {}
-                // An ICMP error for a message of ours is told with the next call; IKE has its own way to notice.
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
-                Err(_) => quiet += 1,
-            }
-        }
-        None
+        self.inbox.next()
+    }
+
+    /// How many messages found no room, by name.
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 2] {
+        self.inbox.counters()
     }
 
     /// Sends an IKE message from the port `local` names, with the non-ESP marker where that is the NAT-traversal port.
@@ -139,7 +121,74 @@ impl Sockets {
     }
 
     fn family(&self, remote: IpAddr) -> Option<&Family> {
-        if remote.is_ipv4() { Some(&self.v4) } else { self.v6.as_ref() }
+        if remote.is_ipv4() { Some(&self.families.v4) } else { self.families.v6.as_ref() }
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        self.end.set();
+        if self.reader.take().is_some_and(|reader| reader.join().is_err()) {
+            tracing::error!("the thread that reads IKE messages ended in a panic");
+        }
+    }
+}
+
+/// What the thread that reads has.
+struct Reader {
+    families: Arc<Families>,
+    ports: (u16, u16),
+    sender: IkeSender,
+    end: Wake,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    /// Reads until the end is told; sockets take turns.
+    fn run(mut self) {
+        let families = self.families.clone();
+        let families = std::iter::once(&families.v4).chain(&families.v6);
+        let (ike, nat) = self.ports;
+        let all: Vec<(&Socket, u16)> = families.flat_map(|family| [(&family.ike, ike), (&family.nat, nat)]).collect();
+        let end = self.end.clone();
+        loop {
+            let mut fds = vec![PollFd::new(&end, PollFlags::IN)];
+            fds.extend(all.iter().map(|(socket, _)| PollFd::new(*socket, PollFlags::IN)));
+            match poll(&mut fds, None) {
+                Ok(_) if !fds[0].revents().is_empty() => return,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!("waiting for IKE messages failed: {error}");
+                    std::thread::sleep(AFTER_FAILURE);
+                }
+            }
+            for ((socket, port), fd) in all.iter().zip(&fds[1..]) {
+                if !fd.revents().is_empty() {
+                    self.read(socket, *port);
+                }
+            }
+        }
+    }
+
+    /// Reads what has arrived at one socket, up to a turn of it.
+    fn read(&mut self, socket: &Socket, port: u16) {
+        for _ in 0..TURN {
+            match sys::receive_to(socket.as_fd(), &mut self.buffer) {
+                Ok((length, Some(remote), Some(local))) => {
+                    let data = self.buffer.get(..length).and_then(|data| match port == self.ports.1 {
+                        true => data.strip_prefix(&NON_ESP_MARKER),
+                        false => Some(data),
+                    });
+                    if let Some(data) = data {
+                        self.sender.hand_up(Way::udp(SocketAddr::new(local, port), remote), data);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error for a message of ours is told with the next call; IKE has its own way to notice.
+                Err(_) => {}
+            }
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub const CASES: &[Case] = &[
     ),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
+    ("a_flood_over_the_kernels_ipsec_keeps_nobody_out", crate::flood::a_flood_over_the_kernels_ipsec_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(all(feature = "ikev2", feature = "tun"))]

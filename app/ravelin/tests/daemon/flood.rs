@@ -64,6 +64,16 @@ fn flood(mut request: Vec<u8>, stop: &AtomicBool, sent: &AtomicU64) {
 
 // RFC 7296 §2.6.
 pub fn a_flood_of_strangers_keeps_nobody_out() -> Result<(), &'static str> {
+    withstand("tun")
+}
+
+pub fn a_flood_over_the_kernels_ipsec_keeps_nobody_out() -> Result<(), &'static str> {
+    let kernel = Lab::new("flood-kernel").ravelin("algorithms --kernel").stdout;
+    let has_esp = |line: &str| line.split_whitespace().eq(["ESP", "yes"]);
+    if kernel.lines().any(has_esp) { withstand("kernel") } else { Err("this kernel has no ESP") }
+}
+
+fn withstand(data_plane: &str) -> Result<(), &'static str> {
     if !rustix::process::geteuid().is_root() {
         return Err("a second namespace takes root");
     }
@@ -96,7 +106,7 @@ pub fn a_flood_of_strangers_keeps_nobody_out() -> Result<(), &'static str> {
     let request = request[..length].to_vec();
     drop(ear);
     let _ = (asking.kill(), asking.wait());
-    let daemon = gateway.daemon("--rc ike_rc");
+    let daemon = gateway.daemon(&format!("--rc ike_rc --data-plane {data_plane}"));
     peers.ok("ike initiate known");
 
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));

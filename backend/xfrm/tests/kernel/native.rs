@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("a_daemon_after_a_killed_one_takes_up_its_policies", a_daemon_after_a_killed_one_takes_up_its_policies),
     ("no_packet_waits_for_a_daemon_that_has_gone", no_packet_waits_for_a_daemon_that_has_gone),
     ("ike_passes_whatever_the_policies_say", ike_passes_whatever_the_policies_say),
+    ("first_messages_of_ike_do_not_displace_others", first_messages_of_ike_do_not_displace_others),
     ("neighbours_are_found_whatever_the_policies_say", neighbours_are_found_whatever_the_policies_say),
     ("a_refusal_says_what_to_do", a_refusal_says_what_to_do),
     ("a_refused_change_leaves_nothing_behind", a_refused_change_leaves_nothing_behind),
@@ -253,6 +254,31 @@ fn ike_passes_whatever_the_policies_say() {
     assert_eq!(a.run(move || ours.source_towards(ip("192.0.2.2"))), Some(ip("192.0.2.1")));
 }
 
+fn first_messages_of_ike_do_not_displace_others() {
+    /// So many first messages wait.
+    const ROOM: u64 = 256;
+    let (a, b) = Host::pair();
+    let (mut gateway, mut peer) = (a.run(plane), b.run(plane));
+    let mut send = |responder: u8, number: u8| {
+        let (from, to) = ("192.0.2.2:500".parse().unwrap(), "192.0.2.1:500".parse().unwrap());
+        peer.send_ike(from, to, &[[number; 8], [responder; 8]].concat()).unwrap();
+        // No socket has to hold many of them.
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    (0..=ROOM).for_each(|_| send(0, 1));
+    send(7, 2);
+    send(0, 1);
+    // Both that found no room were read, and so was what came between them.
+    let start = Instant::now();
+    let dropped = |(name, count): &(String, u64)| name.starts_with("first IKE messages") && *count == 2;
+    while !gateway.counters().iter().any(dropped) {
+        assert!(start.elapsed() < crate::lab::PATIENCE, "{:?}", gateway.counters());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(gateway.poll_ike().unwrap().data[0], 2);
+    assert_eq!(std::iter::from_fn(|| gateway.poll_ike()).count() as u64, ROOM);
+}
+
 fn neighbours_are_found_whatever_the_policies_say() {
     let (a, _b) = Host::pair();
     a.run(|| {
@@ -292,7 +318,10 @@ fn a_refusal_says_what_to_do() {
         sh("ip addr add 192.0.2.1/24 dev lo");
         let packets = with(tunnel_policy(2), |p| p.options = SaOptions { offload: Offload::Packet, ..p.options });
         let error = plane.apply(&DataPlaneOp::AddPolicy(packets)).unwrap_err().to_string();
-        assert!(error.contains("this kernel gives no device whole packets") && error.contains("--offload auto"), "{error}");
+        assert!(
+            error.contains("this kernel gives no device whole packets") && error.contains("--offload auto"),
+            "{error}"
+        );
         assert!(error.contains("by hand: `ip xfrm policy add") && error.contains("offload packet dev lo"), "{error}");
         let auto = with(tunnel_policy(2), |p| p.options = SaOptions { offload: Offload::Auto, ..p.options });
         plane.apply(&DataPlaneOp::AddPolicy(auto)).unwrap();

@@ -5,16 +5,17 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail};
+use ravelin_inbox::IkeDatagram;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
-use ravelin_types::{Carrier, Spi, Way};
+use ravelin_types::{Spi, Way};
 use ravelin_xfrm::{Capabilities, XfrmConfig, XfrmDataPlane};
 
-use super::{IkeMessage, Plane, Running, Settings};
+use super::{Plane, Running, Settings};
 
 /// What serves packets, for listings.
 pub const NAME: &str = "kernel";
@@ -102,9 +103,8 @@ impl Running for XfrmDataPlane {
         XfrmDataPlane::event_fd(self)
     }
 
-    fn poll_ike(&mut self) -> Option<IkeMessage> {
-        let datagram = XfrmDataPlane::poll_ike(self)?;
-        Some(IkeMessage { local: datagram.local, remote: datagram.remote, carrier: Carrier::Udp, data: datagram.data })
+    fn poll_ike(&mut self) -> Option<IkeDatagram> {
+        XfrmDataPlane::poll_ike(self)
     }
 
     fn poll_alive(&mut self) -> Option<Spi> {

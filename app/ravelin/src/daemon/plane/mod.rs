@@ -11,13 +11,14 @@ use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use ravelin_inbox::IkeDatagram;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::interface::InterfaceStatus;
 use ravelin_types::policy::PolicyId;
 use ravelin_types::transform::Transform;
-use ravelin_types::{Carrier, Spi, Way};
+use ravelin_types::{Spi, Way};
 
 /// For the core: the operations of [`DataPlane`], with the IKE sockets at its side, which see the same addresses and ports
 /// as its packets.
@@ -103,7 +104,7 @@ pub trait Running: Plane {
     fn event_fd(&self) -> BorrowedFd<'_>;
 
     /// The next IKE message that arrived.
-    fn poll_ike(&mut self) -> Option<IkeMessage>;
+    fn poll_ike(&mut self) -> Option<IkeDatagram>;
 
     /// The next inbound SA on which authenticated packets arrived.
     fn poll_alive(&mut self) -> Option<Spi>;
@@ -121,18 +122,6 @@ pub trait Running: Plane {
 
     /// Undoes all changes to the system.
     fn stop(self, store: &mut FileStore) -> Result<()>;
-}
-
-/// An IKE message with the addresses that it travelled between.
-pub struct IkeMessage {
-    /// Ours.
-    pub local: SocketAddr,
-    /// The peer's.
-    pub remote: SocketAddr,
-    /// What it came in.
-    pub carrier: Carrier,
-    /// Without the non-ESP marker of port 4500.
-    pub data: Vec<u8>,
 }
 
 /// What the operator says about the data plane.

@@ -7,13 +7,14 @@ use std::os::fd::BorrowedFd;
 use anyhow::Result;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_inbox::IkeDatagram;
 use ravelin_rtnetlink::InsideConfig;
 use ravelin_store::FileStore;
-use ravelin_tun::{IkeDatagram, TunConfig, TunDataPlane};
+use ravelin_tun::{TunConfig, TunDataPlane};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
 use ravelin_types::{Spi, Way};
 
-use super::{IkeMessage, Plane, Running, Settings};
+use super::{Plane, Running, Settings};
 
 /// Undoes what a killed daemon left, and starts.
 ///
@@ -100,9 +101,8 @@ impl Running for TunDataPlane {
         TunDataPlane::event_fd(self)
     }
 
-    fn poll_ike(&mut self) -> Option<IkeMessage> {
-        let IkeDatagram { local, remote, carrier, data } = TunDataPlane::poll_ike(self)?;
-        Some(IkeMessage { local, remote, carrier, data })
+    fn poll_ike(&mut self) -> Option<IkeDatagram> {
+        TunDataPlane::poll_ike(self)
     }
 
     fn poll_alive(&mut self) -> Option<Spi> {
