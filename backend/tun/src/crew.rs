@@ -213,6 +213,14 @@ impl Crew {
         self.ask_all(Request::List).into_iter().flatten().flatten().collect()
     }
 
+    /// One of them.
+    pub(crate) fn sa(&mut self, id: SaId) -> Option<SaStatus> {
+        let owner = *self.owners.get(&id)?;
+        let half = self.half(id.direction, owner);
+        let answer = half.begin(|answer| Request::Sa(id, answer));
+        wait(half.name, answer).ok().flatten()
+    }
+
     /// What each half counted.
     pub(crate) fn count(&mut self) -> impl Iterator<Item = (Direction, HalfCounters)> {
         let workers = self.deal.workers();

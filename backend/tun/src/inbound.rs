@@ -185,6 +185,7 @@ impl InboundHalf {
                 }
                 Request::Device(domain, device) => self.intake.opener.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.intake.opener.engine.list()),
+                Request::Sa(id, answer) => _ = answer.send(self.intake.opener.engine.sa(id)),
                 Request::Count(answer) => _ = answer.send(self.count()),
                 Request::Stop => return false,
             }

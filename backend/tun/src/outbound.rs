@@ -231,6 +231,7 @@ impl OutboundHalf {
                 }
                 Request::Device(domain, device) => self.devices.set(domain, device),
                 Request::List(answer) => _ = answer.send(self.engine.list()),
+                Request::Sa(id, answer) => _ = answer.send(self.engine.sa(id)),
                 Request::Count(answer) => _ = answer.send(self.count()),
                 Request::Stop => return false,
             }

@@ -15,7 +15,7 @@ use ravelin_types::interface::Interface;
 use ravelin_types::options::{Offload, Processors, SaOptions};
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, Protection};
 use ravelin_types::record::Store;
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::{Carrier, Spi, Way};
 use ravelin_wire::udp_encap::NON_ESP_MARKER;
 use rustix::event::epoll;
@@ -435,6 +435,10 @@ impl DataPlane for TunDataPlane {
 
     fn list(&mut self) -> Vec<SaStatus> {
         self.crew.list()
+    }
+
+    fn sa(&mut self, id: SaId) -> Option<SaStatus> {
+        self.crew.sa(id)
     }
 }
 

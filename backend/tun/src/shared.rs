@@ -7,6 +7,7 @@ use ravelin_engine::Counters;
 use ravelin_inbox::Wake;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, SaStatus};
 use ravelin_types::policy::Domain;
+use ravelin_types::sa::SaId;
 use ravelin_types::{Instant, Spi, Way};
 
 use crate::device::Device;
@@ -36,6 +37,8 @@ pub(crate) enum Request {
     Device(Domain, Option<Arc<Device>>),
     /// List the SAs.
     List(Sender<Vec<SaStatus>>),
+    /// One of them.
+    Sa(SaId, Sender<Option<SaStatus>>),
     /// Tell what was counted.
     Count(Sender<HalfCounters>),
     /// End.

@@ -29,7 +29,7 @@ use crate::probe::Capabilities;
 use crate::sockets::Sockets;
 use crate::states::Name;
 use crate::watch::Seen;
-use crate::{offload, policies, reconcile, states};
+use crate::{offload, policies, reconcile, states, watch};
 
 /// A running data plane: policies and SAs in the kernel, and the sockets of IKE.
 ///
@@ -434,6 +434,15 @@ impl DataPlane for XfrmDataPlane {
             counters: counted.get(id).copied().unwrap_or_default(),
         };
         self.book.sas().map(status).collect()
+    }
+
+    fn sa(&mut self, id: SaId) -> Option<SaStatus> {
+        let params = self.book.sa(id).cloned()?;
+        let names = states::names(&params).into_iter().filter(watch::counts);
+        let found: Vec<Message> =
+            names.filter_map(|name| self.netlink.ask(&states::question(name)).ok()).collect();
+        let counters = found.iter().map(states::counters).reduce(watch::sum).unwrap_or_default();
+        Some(SaStatus { params: SaParams::clone(&params), counters })
     }
 }
 

@@ -276,23 +276,29 @@ impl XfrmDataPlane {
         let book = &self.book;
         let listed = self.netlink.dump(&Message::new(kind::GET_SA, Body::Empty), &mut |message| {
             let Body::State(state) = &message.body else { return };
-            // That of a compression sees some of the packets, and stays when the others have passed their limits.
-            let counts = |name: &Name| name.1 != COMP;
             let Some(id) = states::name(state).filter(counts).and_then(|name| book.named(name)) else { return };
             let counters = states::counters(&message);
-            counted
-                .entry(id)
-                .and_modify(|sum| {
-                    // The two states of AH around ESP see the same packets.
-                    sum.replayed += counters.replayed;
-                    sum.too_old += counters.too_old;
-                    sum.forged += counters.forged;
-                })
-                .or_insert(counters);
+            counted.entry(id).and_modify(|one| *one = sum(*one, counters)).or_insert(counters);
         });
         if let Err(refusal) = listed {
             tracing::warn!("the kernel's SAs cannot be listed: {refusal}");
         }
         counted
+    }
+}
+
+/// Whether a state counts what its SA does. That of a compression sees some of the packets, and stays when the others have passed their
+/// limits.
+pub(crate) fn counts(name: &Name) -> bool {
+    name.1 != COMP
+}
+
+/// What an SA counts whose two states, of AH around ESP, see the same packets.
+pub(crate) fn sum(one: SaCounters, other: SaCounters) -> SaCounters {
+    SaCounters {
+        replayed: one.replayed + other.replayed,
+        too_old: one.too_old + other.too_old,
+        forged: one.forged + other.forged,
+        ..one
     }
 }

@@ -29,7 +29,7 @@ use crate::fragments::{Fragments, overwrites_header};
 use crate::ipcomp::Expander;
 use crate::open::{Arrived, Opened, open, open_ah};
 use crate::packet::{Mark, PacketBuf};
-use crate::sad::{InboundSa, Sad, Slot, Spis};
+use crate::sad::{InboundSa, Sad, Slot, Spis, status};
 use crate::spd::{FlowCache, FlowKey, Seen, Spd};
 use crate::together::Together;
 use crate::verdict::{Counters, DropReason, Verdict};
@@ -364,6 +364,11 @@ impl Inbound {
     /// The inbound SAs, each with its counters, without a copy of them.
     pub fn sas(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
         self.sad.statuses()
+    }
+
+    /// One of the inbound SAs.
+    pub fn sa(&self, id: SaId) -> Option<SaStatus> {
+        self.sad.find(id).and_then(|slot| self.sad.get(slot)).map(status).map(copied)
     }
 
     /// The inbound SAs.

@@ -34,7 +34,7 @@ use crate::fragments::Fragments;
 use crate::ipcomp::Compressor;
 use crate::limits::{CACHED_POLICIES, CACHED_SAS, Limits};
 use crate::packet::{Mark, PacketBuf};
-use crate::sad::{OutboundSa, Sad, Senders, Slot};
+use crate::sad::{OutboundSa, Sad, Senders, Slot, status};
 use crate::seal::{Sealed, seal};
 use crate::spd::{ALL_TABLES, FlowCache, FlowKey, Place, Spd, Tables};
 use crate::suite::NO_NAT;
@@ -455,6 +455,11 @@ impl Outbound {
     /// The outbound SAs, each with its counters, without a copy of them.
     pub fn sas(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
         self.sad.statuses()
+    }
+
+    /// One of the outbound SAs.
+    pub fn sa(&self, id: SaId) -> Option<SaStatus> {
+        self.sad.find(id).and_then(|slot| self.sad.get(slot)).map(status).map(copied)
     }
 
     /// The outbound SAs.

@@ -236,4 +236,7 @@ pub trait DataPlane {
 
     /// The SAs in force.
     fn list(&mut self) -> Vec<SaStatus>;
+
+    /// One of them, without a look at the others.
+    fn sa(&mut self, id: SaId) -> Option<SaStatus>;
 }

@@ -143,6 +143,15 @@ impl SaParams {
         let src = (self.lookup == SaLookup::Source).then_some(self.src);
         SaId { direction: self.direction, dst: self.dst, src, spi: self.spi }
     }
+
+    /// The name of the SA of the other direction, whose receiver is this one's sender.
+    pub fn twin(&self) -> SaId {
+        let direction = match self.direction {
+            Direction::Inbound => Direction::Outbound,
+            Direction::Outbound => Direction::Inbound,
+        };
+        SaId { direction, dst: self.src, src: None, spi: self.pair }
+    }
 }
 
 /// The addresses of a transport-mode packet as its sender wrote them, before a NAT changed them.

@@ -22,11 +22,11 @@ use ravelin_ike::view::IkeSaView;
 use ravelin_ike::{Command, Event};
 use ravelin_radius::Request;
 use ravelin_radius_client::Record;
-use ravelin_types::dataplane::{DataPlaneOp, SaStatus};
+use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::sa::Direction;
 use ravelin_types::{IkeSpi, Instant, Spi};
 
-use self::account::{Cause, Status, Traffic};
+use self::account::{Cause, Counted, Status, Traffic};
 use super::core::Core;
 use super::plane::Plane;
 
@@ -47,7 +47,7 @@ pub(super) struct Sessions {
     timers: BTreeSet<(Instant, u64)>,
     records: Vec<Record>,
     /// The counters as they were when the daemon began to stop: then all sessions end, and none is worth a look of its own.
-    last: Option<Vec<SaStatus>>,
+    last: Option<Counted>,
     /// Whether those who may end sessions may be others than before.
     reconfigured: bool,
 }
@@ -87,7 +87,7 @@ impl Sessions {
         if let Some(at) = session.timer {
             self.timers.remove(&(at, number));
         }
-        for inbound in session.children.keys() {
+        for inbound in &session.children {
             self.children.remove(inbound);
         }
         Some(session)
@@ -105,8 +105,8 @@ struct Session {
     /// What others know it by.
     marks: demand::Marks,
     spis: Spis,
-    /// Its Child SAs: the outbound SPI by the inbound one.
-    children: BTreeMap<Spi, Spi>,
+    /// Its Child SAs, by their inbound SPIs.
+    children: BTreeSet<Spi>,
     up: Instant,
     /// When its first Child SA came.
     begun: Option<Instant>,
@@ -148,7 +148,7 @@ impl Session {
             id,
             remote: view.remote.clone(),
             spis: view.spis,
-            children: BTreeMap::new(),
+            children: BTreeSet::new(),
             up: now,
             begun: None,
             past: Traffic::default(),
@@ -199,13 +199,13 @@ impl<P: Plane> Core<P> {
                 }
             }
             Event::IkeDown { spis, reason, .. } => self.session_ended(*spis, Some(*reason), now),
-            Event::ChildUp { inbound, outbound, .. } | Event::ChildRekeyed { inbound, outbound, .. } => {
+            Event::ChildUp { inbound, .. } | Event::ChildRekeyed { inbound, .. } => {
                 let view = self.endpoint.ike_sa_of(*inbound).filter(|_| !self.sessions.all.is_empty());
                 let number = view.and_then(|view| self.sessions.by_spis.get(&view.spis).copied());
                 if let Some(number) = number {
                     self.sessions.children.insert(*inbound, number);
                     if let Some(session) = self.sessions.all.get_mut(&number) {
-                        session.children.insert(*inbound, *outbound);
+                        session.children.insert(*inbound);
                     }
                     self.session_begins(number, now);
                 }
@@ -258,18 +258,12 @@ impl<P: Plane> Core<P> {
             return;
         }
         let Some(number) = self.sessions.children.remove(&id.spi) else { return };
-        let children = self.sessions.all.get_mut(&number).map(|session| &mut session.children);
-        let Some(outbound) = children.and_then(|children| children.remove(&id.spi)) else { return };
-        let listed;
-        let sas = match &self.sessions.last {
-            Some(last) => last,
-            None => {
-                listed = self.plane.list();
-                &listed
-            }
+        let carried = match &self.sessions.last {
+            Some(last) => last.of(id.spi),
+            None => self.pair_of(*id).into_iter().collect::<Counted>().of(id.spi),
         };
-        let carried = Traffic::of_pair(sas, id.spi, outbound);
         if let Some(session) = self.sessions.all.get_mut(&number) {
+            session.children.remove(&id.spi);
             session.past = session.past + carried;
         }
     }
@@ -277,25 +271,25 @@ impl<P: Plane> Core<P> {
     /// What the SAs of these sessions have carried that are still there.
     fn live_traffic(&mut self, numbers: &[u64]) -> BTreeMap<u64, Traffic> {
         let mut traffic: BTreeMap<u64, Traffic> = BTreeMap::new();
-        let mut pairs: Vec<(Spi, u64, Spi)> = Vec::new();
+        let mut inbound: Vec<(u64, Spi)> = Vec::new();
         for number in numbers {
             let children = self.sessions.all.get(number).map(|session| &session.children);
-            pairs.extend(children.into_iter().flatten().map(|(inbound, outbound)| (*inbound, *number, *outbound)));
+            inbound.extend(children.into_iter().flatten().map(|spi| (*number, *spi)));
         }
-        if pairs.is_empty() {
+        if inbound.is_empty() {
             return traffic;
         }
         let listed;
-        let sas = match &self.sessions.last {
+        let counted = match &self.sessions.last {
             Some(last) => last,
             None => {
-                listed = self.plane.list();
+                listed = self.plane.list().into_iter().collect();
                 &listed
             }
         };
-        for (inbound, number, outbound) in pairs {
+        for (number, spi) in inbound {
             let sum = traffic.entry(number).or_default();
-            *sum = *sum + Traffic::of_pair(sas, inbound, outbound);
+            *sum = *sum + counted.of(spi);
         }
         traffic
     }
@@ -353,7 +347,7 @@ impl<P: Plane> Core<P> {
 
     /// From now on all sessions end, because the daemon does.
     pub(super) fn sessions_stop(&mut self) {
-        self.sessions.last = (!self.sessions.all.is_empty()).then(|| self.plane.list());
+        self.sessions.last = (!self.sessions.all.is_empty()).then(|| self.plane.list().into_iter().collect());
     }
 
     /// The records for the servers, those of sessions that `end` now among them: the peers did not answer, and the daemon does

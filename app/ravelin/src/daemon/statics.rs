@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ravelin_config::account::Account;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::policy::{Policy, PolicyId};
 use ravelin_types::sa::{Direction, SaId};
 
@@ -129,9 +129,7 @@ impl<P: Plane> Core<P> {
     /// for replays under a key that stays.
     fn renew_static(&mut self, id: SaId) {
         let Some(policy) = self.statics.sas.get(&id).copied() else { return };
-        let Some(params) = self.plane.list().into_iter().map(|sa| sa.params).find(|params| params.id() == id) else {
-            return;
-        };
+        let Some(SaStatus { params, .. }) = self.plane.sa(id) else { return };
         let name = self.statics.accounts.get(&policy).map_or("?", |account| &account.name);
         tracing::warn!(
             "the sequence numbers of the account {name} to {} run out: they begin anew; give it another password",

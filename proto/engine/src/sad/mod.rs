@@ -364,10 +364,13 @@ impl<T: Sa> Sad<T> {
 
     /// Each SA as it was added, with its counters.
     pub fn statuses(&self) -> impl Iterator<Item = (&SaParams, SaCounters)> {
-        self.slots.iter().flatten().map(|sa| {
-            let (usage, cold) = (sa.usage(), sa.cold());
-            let (packets, bytes, sequence) = (usage.packets, usage.bytes, sa.sequence());
-            (&cold.params, SaCounters { packets, bytes, sequence, ..cold.counters })
-        })
+        self.slots.iter().flatten().map(status)
     }
+}
+
+/// An SA as it was added, with its counters.
+pub(crate) fn status<T: Sa>(sa: &T) -> (&SaParams, SaCounters) {
+    let (usage, cold) = (sa.usage(), sa.cold());
+    let (packets, bytes, sequence) = (usage.packets, usage.bytes, sa.sequence());
+    (&cold.params, SaCounters { packets, bytes, sequence, ..cold.counters })
 }

@@ -2,7 +2,8 @@
 
 use ravelin_ike::{Input, OpId, Outcome, Output, StreamOp, Transmit};
 use ravelin_types::Instant;
-use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, Settled};
+use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp, SaStatus, Settled};
+use ravelin_types::sa::SaId;
 
 use super::Core;
 use crate::daemon::plane::Plane;
@@ -61,8 +62,8 @@ impl<P: Plane> Core<P> {
                 if let DataPlaneOp::DeleteSa(sa) = &op
                     && self.is_watched()
                 {
-                    let sas = self.plane.list();
-                    self.note_deleted(&[*sa], &sas);
+                    let pair = self.pair_of(*sa);
+                    self.note_deleted(&[*sa], &pair);
                 }
                 self.learn_sa(&op);
                 match self.plane.apply(&op) {
@@ -83,6 +84,13 @@ impl<P: Plane> Core<P> {
             Output::Event(event) => self.event(&event, now),
             Output::Wait(_) => {}
         }
+    }
+
+    /// An SA and the one of the other direction, as far as they are there.
+    pub(in crate::daemon) fn pair_of(&mut self, id: SaId) -> Vec<SaStatus> {
+        let Some(one) = self.plane.sa(id) else { return Vec::new() };
+        let twin = self.plane.sa(one.params.twin());
+        std::iter::once(one).chain(twin).collect()
     }
 
     fn refused(&mut self, id: OpId, op: &DataPlaneOp, error: DataPlaneError, now: Instant) {

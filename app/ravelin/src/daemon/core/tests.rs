@@ -15,7 +15,7 @@ use ravelin_types::lifetime::Lifetime;
 use ravelin_types::options::SaOptions;
 use ravelin_types::policy::{Mode, Policy};
 use ravelin_types::proposal::EspSuite;
-use ravelin_types::sa::{Direction, SaCounters, SaKeys, SaLookup, SaParams};
+use ravelin_types::sa::{Direction, SaCounters, SaId, SaKeys, SaLookup, SaParams};
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use super::*;
@@ -40,6 +40,8 @@ struct Held {
     policies: BTreeMap<PolicyId, Policy>,
     sent: Vec<(SocketAddr, Vec<u8>)>,
     sas: Vec<SaStatus>,
+    /// How often all of them were listed.
+    listings: usize,
     events: Vec<DataPlaneEvent>,
     /// No SA can have this cipher.
     lacks: Option<EncrId>,
@@ -83,7 +85,12 @@ impl DataPlane for FakePlane {
     }
 
     fn list(&mut self) -> Vec<SaStatus> {
+        self.0.borrow_mut().listings += 1;
         self.0.borrow().sas.clone()
+    }
+
+    fn sa(&mut self, id: SaId) -> Option<SaStatus> {
+        self.0.borrow().sas.iter().find(|sa| sa.params.id() == id).cloned()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the records of an account say (RFC 2866).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Add;
@@ -10,7 +11,7 @@ use ravelin_ike::view::IkeSaView;
 use ravelin_radius::{Attribute, Request};
 use ravelin_radius_client::Record;
 use ravelin_types::dataplane::SaStatus;
-use ravelin_types::sa::Direction;
+use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::{Instant, Spi};
 
 use super::Session;
@@ -99,17 +100,40 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Of the pair of an inbound SA and its outbound one. The SPI of that was chosen by its receiver, and is his alone.
-    pub(super) fn of_pair(sas: &[SaStatus], inbound: Spi, outbound: Spi) -> Traffic {
-        let is = |sa: &&SaStatus, direction, spi| sa.params.direction == direction && sa.params.spi == spi;
+    /// Of an inbound SA and its outbound one.
+    fn of_pair(from: &SaStatus, to: Option<&SaStatus>) -> Traffic {
         let counted = |sa: &SaStatus| (sa.counters.bytes, sa.counters.packets);
-        let Some(from) = sas.iter().find(|sa| is(sa, Direction::Inbound, inbound)) else { return Traffic::default() };
-        let to = sas.iter().find(|sa| is(sa, Direction::Outbound, outbound) && sa.params.dst == from.params.src);
         Traffic { input: counted(from), output: to.map_or((0, 0), counted) }
     }
 
     pub(super) fn packets(self) -> u64 {
         self.input.1 + self.output.1
+    }
+}
+
+/// SAs and their counters, found by name.
+pub(super) struct Counted {
+    /// Their SPIs are ours, and each is of one.
+    inbound: BTreeMap<Spi, SaStatus>,
+    outbound: BTreeMap<SaId, SaStatus>,
+}
+
+impl Counted {
+    /// What the inbound SA with this SPI and its outbound one have carried.
+    pub(super) fn of(&self, inbound: Spi) -> Traffic {
+        let from = self.inbound.get(&inbound);
+        from.map_or(Traffic::default(), |from| Traffic::of_pair(from, self.outbound.get(&from.params.twin())))
+    }
+}
+
+impl FromIterator<SaStatus> for Counted {
+    fn from_iter<T: IntoIterator<Item = SaStatus>>(sas: T) -> Self {
+        let (inbound, outbound): (Vec<SaStatus>, Vec<SaStatus>) =
+            sas.into_iter().partition(|sa| sa.params.direction == Direction::Inbound);
+        Counted {
+            inbound: inbound.into_iter().map(|sa| (sa.params.spi, sa)).collect(),
+            outbound: outbound.into_iter().map(|sa| (sa.params.id(), sa)).collect(),
+        }
     }
 }
 

@@ -157,8 +157,7 @@ impl<P: Plane> Core<P> {
         if let DataPlaneOp::DeleteSa(id) = op
             && self.vici.awaited.contains("child-updown")
         {
-            let sas = self.plane.list().into_iter().filter(|sa| sa.params.id() == *id);
-            self.vici.seen.sas.extend(sas);
+            self.vici.seen.sas.extend(self.plane.sa(*id));
         }
     }
 

@@ -96,6 +96,8 @@ fn an_account_has_a_start_updates_and_a_stop_with_all_that_was_carried() {
     // What the SAs carried that were rekeyed is not forgotten, nor the session when its IKE SA is.
     let id_of = |bench: &Bench| bench.core.model.find_policy("p1").unwrap().id;
     let now = pair.0[0].now;
+    let listings = |bench: &Bench| bench.plane.0.borrow().listings;
+    let before = listings(&pair.0[1]);
     let rekey = Command::RekeyChild(id_of(&pair.0[0]));
     pair.0[0].core.command(rekey, now);
     pair.exchange();
@@ -105,6 +107,7 @@ fn an_account_has_a_start_updates_and_a_stop_with_all_that_was_carried() {
     carry(&pair.0[1], 100, 1);
     pair.0[0].core.command(Command::TerminateIke(None), now);
     pair.exchange();
+    assert_eq!(listings(&pair.0[1]), before, "no SA that goes has all others looked at");
     let stop = record(&mut pair.0[1], 2);
     assert_eq!(stop.first(Attribute::ACCT_SESSION_ID), Some(&id[..]));
     assert_eq!(numbers(&stop, COUNTS), [Some(107), Some(214), Some(6), Some(12)]);
