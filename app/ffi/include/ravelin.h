@@ -176,7 +176,7 @@ enum RvlStatus
   RVL_STATUS_OK = 0,
   // The ICV of an AH packet does not verify.
   RVL_STATUS_AH_DIGEST_MISMATCH = 1,
-  // An address range that runs backwards, mixes families, or has a mask with a gap.
+  // No address, an address range that runs backwards, or has a mask with a gap; a policy of two address families.
   RVL_STATUS_BAD_ADDR_RANGE = 2,
   // No SA has the SPI of an AH packet, or the SPI is reserved.
   RVL_STATUS_BAD_AH_SPI = 3,
@@ -188,7 +188,7 @@ enum RvlStatus
   RVL_STATUS_BAD_PAD_DATA = 6,
   // A parameter that makes no sense.
   RVL_STATUS_BAD_PARAM = 7,
-  // A port range that runs backwards, or a port for a protocol without ports.
+  // A port that is no number of 16 bits, a port range that runs backwards, or a port for a protocol without ports.
   RVL_STATUS_BAD_PORT_NUMBER = 8,
   // Replayed, too old, or no number is left to send with.
   RVL_STATUS_BAD_SEQUENCE_NUMBER = 9,
@@ -528,7 +528,7 @@ typedef struct RvlEngineConfig {
   // The largest anti-replay window; 0: 4096.
   uint32_t max_replay_window;
   // The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
-  // and so set every limit. No function of this header whose object is the engine asks for memory or gives some back from
+  // so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine asks for memory or gives some back from
   // then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
   // that meets its first forged packet.) Null: memory is taken when it is needed.
   const struct RvlSuite *suites;
@@ -619,7 +619,7 @@ typedef struct RvlPolicy {
   // Identity string of the source: `any`, `any6`, `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`,
   // `10.0.0.4-10.0.0.9`, `2001:db8::/32`, each with `,port` or `,first-last` behind.
   const char *source;
-  // Identity string of the destination.
+  // Identity string of the destination, of the same address family.
   const char *destination;
   // With `RVL_BYPASS` and `RVL_DISCARD`: `RVL_BOTH_WAYS`, `RVL_OUTBOUND_ONLY` or `RVL_INBOUND_ONLY`.
   uint32_t ways;
@@ -826,7 +826,9 @@ typedef struct RvlSa {
   const char *source;
   // Identity string of the destination, as the sender sees it.
   const char *destination;
-  // Name of the cipher, as behind `-e` of `ipsec policy`: `AES128-GCM`, `AES256-CBC`.
+  // Name of the cipher, as behind `-e` of `ipsec policy`: `AES128-GCM`, `AES256-CBC`, `AES256-CCM`. Who names one that RFC 8221 §5
+  // advises against gets it: `3DES-CBC` (SHOULD NOT), `DES-CBC` (MUST NOT); `NULL_ENC` and `AES128-GMAC` do not encrypt. See
+  // `rvl_suite_warning`.
   const char *encryption;
   // Its key, with the salt of counter-mode ciphers at the end.
   const uint8_t *encryption_key;
@@ -903,6 +905,18 @@ RvlStatus rvl_admin_add_policy(uint32_t policy,
 RvlStatus rvl_admin_answer(const uint8_t *message,
                            size_t length,
                            uint32_t *spid);
+
+// Why algorithms of an `RvlSa` or `RvlSuite` are not to be used but with a peer that has no better: a line for each that RFC 8221
+// advises against or that does not encrypt, to be shown to whoever named them. Nothing but a zero byte: there is no such.
+// `integrity` may be null. `length` is that of all of it, of which `capacity` may hold less, and may be null.
+//
+// # Safety
+// The strings are null or end with a zero byte, `words` points to `capacity` bytes and `length` is null or points to a number.
+RvlStatus rvl_suite_warning(const char *encryption,
+                            const char *integrity,
+                            char *words,
+                            size_t capacity,
+                            size_t *length);
 
 // Makes an engine without policies and SAs, and its handle. The first call of all.
 //

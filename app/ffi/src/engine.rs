@@ -17,7 +17,7 @@ use crate::accelerator::{Hardware, RvlAccelerator};
 use crate::handle::{self, RvlHandle, call};
 use crate::requests::{Buffer, Pieces};
 use crate::sys::{self, Calls, Out, Random, RvlRandom};
-use crate::{policy, sa};
+use crate::{crypto, policy, sa};
 
 /// What stands behind the handle of an engine.
 pub(crate) struct Engine {
@@ -103,7 +103,7 @@ pub struct RvlEngineConfig {
     /// The largest anti-replay window; 0: 4096.
     pub max_replay_window: u32,
     /// The suites of the SAs, for an engine that asks for no memory once it is made: all that the limits allow is taken then,
-    /// and so set every limit. No function of this header whose object is the engine asks for memory or gives some back from
+    /// so the most of policies, SAs, events and selectors must be given. No function of this header whose object is the engine asks for memory or gives some back from
     /// then on, but for SAs of other suites and for strings that are wrong. (The cipher library takes a little for each thread
     /// that meets its first forged packet.) Null: memory is taken when it is needed.
     pub suites: *const RvlSuite,
@@ -150,8 +150,13 @@ pub unsafe extern "C" fn rvl_engine_new(config: *const RvlEngineConfig, handle: 
         };
         // SAFETY: the caller's promise.
         let suites = unsafe { suites(config)? };
+        // What is left open is a million, and would be taken now.
+        let open = [config.max_policies, config.max_sas, config.max_events, config.max_selectors].contains(&0);
+        if !suites.is_empty() && open {
+            return Err(RvlStatus::BadParam);
+        }
         let config = EngineConfig { no_match, limits: limits(config, suites), ..EngineConfig::default() };
-        let engine = ravelin_engine::Engine::new(config, ravelin_crypto_aws_lc::provider(), Box::new(random));
+        let engine = ravelin_engine::Engine::new(config, crypto::provider(), Box::new(random));
         let requests = Requests::new(engine, Hardware::new(calls, capacity), capacity);
         let engine = Engine { requests, sa: Some(sa::blank()), policy: Some(policy::blank()) };
         handle.set(handle::keep(Box::new(engine))?);

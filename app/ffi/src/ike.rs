@@ -34,7 +34,7 @@ use crate::packet::RvlAddress;
 use crate::policy::{self, RvlPolicy};
 use crate::sessions::Sessions;
 use crate::sys::{self, Out, Random, RvlRandom};
-use crate::{RvlStatus, papers, text};
+use crate::{RvlStatus, crypto, papers, text};
 
 /// What stands behind the handle of an endpoint.
 pub(crate) struct Ike {
@@ -88,8 +88,7 @@ pub unsafe extern "C" fn rvl_ike_new(
     call(|| {
         // SAFETY: the caller's promise.
         let (handle, random) = unsafe { (Out::new(handle)?, Random::new(random, random_context)?) };
-        let crypto = ravelin_crypto_aws_lc::provider();
-        let endpoint = Endpoint::new(Arc::default(), crypto, Box::new(random), instant(now));
+        let endpoint = Endpoint::new(Arc::default(), crypto::provider(), Box::new(random), instant(now));
         handle.set(handle::keep(Box::new(Ike {
             endpoint,
             typed: Config::default(),

@@ -16,6 +16,7 @@
 
 pub mod accelerator;
 pub mod admin;
+pub mod crypto;
 pub mod engine;
 pub mod event;
 pub mod handle;

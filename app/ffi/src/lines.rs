@@ -24,7 +24,7 @@ use crate::handle::{self, RvlHandle, call};
 use crate::ike::Ike;
 use crate::ike_admin::print;
 use crate::sys::{self, Out};
-use crate::{RvlStatus, text};
+use crate::{RvlStatus, crypto, text};
 
 /// Numbers of policies from this one on are given to those that lines make.
 pub const RVL_FIRST_LINE_POLICY: u32 = 0x8000_0000;
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn rvl_configure(
         // SAFETY: the caller's promise.
         let room = unsafe { sys::slice_mut(message.cast(), capacity)? };
         // SAFETY: the caller's promise.
-        let out = if message_length.is_null() { None } else { Some(unsafe { Out::new(message_length)? }) };
+        let out = unsafe { Out::optional(message_length)? };
         text::cut_to(room, "");
         if let Some(out) = &out {
             out.set(0);
@@ -144,7 +144,7 @@ fn configure(ike: &mut Ike, engine: &mut Engine, lines: &[u8], directory: &Path,
         let why = format!("there is a remote {} already, of rvl_ike_add_remote", remote.spec.name);
         return Err(Refusal { status: RvlStatus::Exist, why });
     }
-    let mistakes = model.ike_config(&BTreeMap::new()).mistakes(&ravelin_crypto_aws_lc::provider());
+    let mistakes = model.ike_config(&BTreeMap::new()).mistakes(&crypto::provider());
     if let Some(mistake) = mistakes.first() {
         return Err(Refusal::new(mistake.to_string()));
     }
@@ -260,7 +260,7 @@ fn sas<'a>(keyed: impl Iterator<Item = &'a Keyed>) -> Result<Vec<DataPlaneOp>, R
         let local = protection.local.ok_or_else(|| {
             Refusal::new(format!("the SA with {}: give --local, the address of this end", protection.remote))
         })?;
-        let sas = session.sas(policy, local, &ravelin_crypto_aws_lc::provider());
+        let sas = session.sas(policy, local, &crypto::provider());
         let sas = sas.map_err(|refused| Refusal { status: refused.code.into(), why: refused.why })?;
         ops.extend(sas.map(DataPlaneOp::AddSa));
     }

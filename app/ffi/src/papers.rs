@@ -5,12 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ravelin_config::Model;
 use ravelin_crypto::SecureRandom;
-use ravelin_crypto_aws_lc::{SystemRandom, provider};
+use ravelin_crypto_aws_lc::SystemRandom;
 use ravelin_eap::{Forgetful, Tools};
 use ravelin_ike::{Answer, Desk, Question};
 use ravelin_pki::Time;
 use ravelin_pki::auth::World;
 use ravelin_tls::Maker;
+
+use crate::crypto::provider;
 
 /// The answer; it takes up to some milliseconds, and with a key on a token as long as that.
 pub(crate) fn answer(question: Question, model: Option<&Model>) -> Answer {

@@ -68,7 +68,7 @@ pub struct RvlPolicy {
     /// Identity string of the source: `any`, `any6`, `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`,
     /// `10.0.0.4-10.0.0.9`, `2001:db8::/32`, each with `,port` or `,first-last` behind.
     pub source: *const c_char,
-    /// Identity string of the destination.
+    /// Identity string of the destination, of the same address family.
     pub destination: *const c_char,
     /// With `RVL_BYPASS` and `RVL_DISCARD`: `RVL_BOTH_WAYS`, `RVL_OUTBOUND_ONLY` or `RVL_INBOUND_ONLY`.
     pub ways: u32,
@@ -169,6 +169,9 @@ unsafe fn fill(out: &mut Policy, policy: &RvlPolicy) -> Result<(), RvlStatus> {
     out.local.push(selector(source)?);
     out.remote.clear();
     out.remote.push(selector(destination)?);
+    if out.local[0].is_ipv4() != out.remote[0].is_ipv4() {
+        return Err(RvlStatus::BadAddrRange);
+    }
     (out.id, out.domain, out.priority) = (PolicyId(policy.id), Domain(policy.domain), policy.priority);
     (out.action, out.ways) = (action, ways);
     Ok(())

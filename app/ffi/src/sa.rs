@@ -17,7 +17,7 @@ use crate::engine::{Engine, instant};
 use crate::handle::{self, RvlHandle, call};
 use crate::options::RvlOptions;
 use crate::policy::{RvlLifetime, mode};
-use crate::{RvlStatus, sys, text};
+use crate::{RvlStatus, crypto, sys, text};
 
 /// This host sends.
 pub const RVL_OUTBOUND: u32 = 0;
@@ -51,7 +51,9 @@ pub struct RvlSa {
     pub source: *const c_char,
     /// Identity string of the destination, as the sender sees it.
     pub destination: *const c_char,
-    /// Name of the cipher, as behind `-e` of `ipsec policy`: `AES128-GCM`, `AES256-CBC`.
+    /// Name of the cipher, as behind `-e` of `ipsec policy`: `AES128-GCM`, `AES256-CBC`, `AES256-CCM`. Who names one that RFC 8221 §5
+    /// advises against gets it: `3DES-CBC` (SHOULD NOT), `DES-CBC` (MUST NOT); `NULL_ENC` and `AES128-GMAC` do not encrypt. See
+    /// `rvl_suite_warning`.
     pub encryption: *const c_char,
     /// Its key, with the salt of counter-mode ciphers at the end.
     pub encryption_key: *const u8,
@@ -211,6 +213,6 @@ pub(crate) fn blank() -> SaParams {
 
 /// The key length of a cipher that has only one.
 fn fixed_key_bits(encr: EncrId) -> Result<u16, RvlStatus> {
-    let alg = ravelin_crypto_aws_lc::PROVIDER.encr(encr).ok_or(RvlStatus::UnknownAlgorithm)?;
+    let alg = crypto::provider().encr(encr).ok_or(RvlStatus::UnknownAlgorithm)?;
     alg.key_bits().first().copied().ok_or(RvlStatus::UnknownAlgorithm)
 }

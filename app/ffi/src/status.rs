@@ -14,7 +14,7 @@ pub enum RvlStatus {
     Ok = 0,
     /// The ICV of an AH packet does not verify.
     AhDigestMismatch = 1,
-    /// An address range that runs backwards, mixes families, or has a mask with a gap.
+    /// No address, an address range that runs backwards, or has a mask with a gap; a policy of two address families.
     BadAddrRange = 2,
     /// No SA has the SPI of an AH packet, or the SPI is reserved.
     BadAhSpi = 3,
@@ -26,7 +26,7 @@ pub enum RvlStatus {
     BadPadData = 6,
     /// A parameter that makes no sense.
     BadParam = 7,
-    /// A port range that runs backwards, or a port for a protocol without ports.
+    /// A port that is no number of 16 bits, a port range that runs backwards, or a port for a protocol without ports.
     BadPortNumber = 8,
     /// Replayed, too old, or no number is left to send with.
     BadSequenceNumber = 9,

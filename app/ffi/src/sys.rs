@@ -44,6 +44,15 @@ impl<T> Out<T> {
         Ok(Out(pointer))
     }
 
+    /// As [`Out::new`]; null where the result is not wanted.
+    ///
+    /// # Safety
+    /// As there, or null.
+    pub unsafe fn optional(pointer: *mut T) -> Result<Option<Self>, RvlStatus> {
+        // SAFETY: the caller's promise.
+        if pointer.is_null() { Ok(None) } else { unsafe { Out::new(pointer) }.map(Some) }
+    }
+
     /// Writes the result.
     pub fn set(&self, value: T) {
         // SAFETY: checked and promised where it was made.

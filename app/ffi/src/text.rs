@@ -17,6 +17,7 @@ pub fn address(text: &str) -> Result<IpAddr, RvlStatus> {
 
 /// An identity string of traffic for packets of `protocol`.
 pub fn selector(text: &str, protocol: u8) -> Result<TrafficSelector, RvlStatus> {
+    selector::id_ports(text).map_err(|_| RvlStatus::BadPortNumber)?;
     let id = selector::id_string(text).map_err(|_| RvlStatus::BadAddrRange)?;
     let protocol = Protocol::from(protocol);
     id.check_ports(&protocol).map_err(|_| RvlStatus::BadPortNumber)?;

@@ -79,7 +79,7 @@ fn run_under_valgrind(program: &Path, environment: &[(&str, &Path)]) {
     run(Command::new("valgrind")
         .envs(environment.iter().copied())
         .arg(format!("--suppressions={}", known.display()))
-        .args(["--quiet", "--error-exitcode=9", "--leak-check=full"])
+        .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--num-callers=40"])
         .args(["--show-leak-kinds=all", "--errors-for-leak-kinds=all"])
         .arg(program));
 }

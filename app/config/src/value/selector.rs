@@ -106,14 +106,8 @@ pub fn begin_alike(local: &[TrafficSelector], remote: &mut [TrafficSelector]) {
 /// # Errors
 /// When it has none of the forms above.
 pub fn id_string(text: &str) -> Result<IdString, BadValue> {
-    // The port stands before a slash (`192.168.10.0,1500/24`) or at the end.
-    let (before, after) = text.split_once(',').unzip();
-    let before = before.unwrap_or(text);
-    let (port, mask_behind) = match after.map(|after| after.split_once('/').unwrap_or((after, ""))) {
-        Some((port, mask)) => (Some(port), Some(mask).filter(|mask| !mask.is_empty())),
-        None => (None, None),
-    };
-    let ports = port.map_or(Ok(ANY_PORTS), |port| ports(port, before.len() + 1))?;
+    let ports = id_ports(text)?;
+    let Parts { before, mask_behind, .. } = Parts::of(text);
     let (base, mask) = match (before.split_once('/'), mask_behind) {
         (Some((base, _)), Some(_)) => return Err(BadValue::at(base.len() + 1, "expected one mask")),
         (Some((base, mask)), None) => (base, Some(mask)),
@@ -121,6 +115,33 @@ pub fn id_string(text: &str) -> Result<IdString, BadValue> {
     };
     let selector = addresses_of(base, mask)?;
     selector.with(0, ports).map(IdString).map_err(|error| BadValue::new(error.to_string()))
+}
+
+/// The ports of an identity string, whatever else it says.
+///
+/// # Errors
+/// When they are none.
+pub fn id_ports(text: &str) -> Result<RangeInclusive<u16>, BadValue> {
+    let Parts { before, port, .. } = Parts::of(text);
+    port.map_or(Ok(ANY_PORTS), |port| ports(port, before.len() + 1))
+}
+
+/// An identity string taken apart.
+struct Parts<'a> {
+    before: &'a str,
+    port: Option<&'a str>,
+    mask_behind: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// The port stands before a slash (`192.168.10.0,1500/24`) or at the end.
+    fn of(text: &'a str) -> Self {
+        let Some((before, after)) = text.split_once(',') else {
+            return Parts { before: text, port: None, mask_behind: None };
+        };
+        let (port, mask) = after.split_once('/').unwrap_or((after, ""));
+        Parts { before, port: Some(port), mask_behind: Some(mask).filter(|mask| !mask.is_empty()) }
+    }
 }
 
 fn addresses_of(text: &str, mask: Option<&str>) -> Result<TrafficSelector, BadValue> {

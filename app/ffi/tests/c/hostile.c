@@ -152,6 +152,12 @@ static void texts(void)
     POLICY(BAD_ADDR_RANGE, source, "10.0.0.9-10.0.0.1");
     POLICY(BAD_ADDR_RANGE, destination, "10.0.0.0/99");
     POLICY(BAD_PORT_NUMBER, destination, "10.0.0.1,53");
+    POLICY(BAD_PORT_NUMBER, source, "10.0.0.1,65536");
+    POLICY(BAD_PORT_NUMBER, source, "10.0.0.0,http/24");
+    POLICY(BAD_PORT_NUMBER, destination, "10.0.0.1,9-5");
+    POLICY(BAD_PORT_NUMBER, destination, "10.0.0.1,");
+    POLICY(BAD_ADDR_RANGE, destination, "any6");
+    POLICY(BAD_ADDR_RANGE, source, "2001:db8::/32");
     POLICY(BAD_ADDR_RANGE, endpoint, "gateway");
     POLICY(BAD_PARAM, action, 3);
     POLICY(BAD_PARAM, mode, 2);
@@ -174,12 +180,33 @@ static void texts(void)
     SA(BAD_PARAM, extended_sequence, 2);
     SA(BAD_PARAM, options.df, 9);
     SA(BAD_PORT_NUMBER, source_port, 4500);
+    SA(BAD_PORT_NUMBER, source, "10.0.0.1,70000");
+    SA(UNKNOWN_ALGORITHM, encryption, "NULL_ENC");
+    SA(UNKNOWN_ALGORITHM, encryption, "3DES-CBC");
     SA(BAD_ESP_SPI, spi, 255);
     SA(BAD_PARAM, replay_window, UINT32_MAX);
     OK(rvl_engine_free(engine));
     CHECK(strcmp(rvl_status_text(0), "done") == 0);
     CHECK(strcmp(rvl_status_text(-1), "not a status") == 0);
     CHECK(strcmp(rvl_status_text(RVL_STATUS_EXIST), "an identical entry already exists") == 0);
+}
+
+static void warnings(void)
+{
+    char words[256], little[8];
+    size_t length = 9;
+    OK(rvl_suite_warning("AES128-CCM", NULL, words, sizeof words, &length));
+    CHECK(length == 0 && words[0] == 0);
+    OK(rvl_suite_warning("3DES-CBC", "HMAC-MD5", words, sizeof words, &length));
+    CHECK(strstr(words, "3DES") == words && strstr(words, "Sweet32") && strstr(words, "\n") && strstr(words, "MUST NOT"));
+    CHECK(length == strlen(words));
+    OK(rvl_suite_warning("NULL_ENC", "SHA256", little, sizeof little, &length));
+    CHECK(strlen(little) == sizeof little - 1 && length > sizeof little);
+    OK(rvl_suite_warning("NULL_ENC", NULL, NULL, 0, NULL));
+    STATUS(RVL_STATUS_NULL, rvl_suite_warning(NULL, NULL, words, sizeof words, &length));
+    STATUS(RVL_STATUS_NULL, rvl_suite_warning("DES", NULL, NULL, 1, &length));
+    STATUS(RVL_STATUS_UNKNOWN_ALGORITHM, rvl_suite_warning("ROT13", NULL, words, sizeof words, &length));
+    STATUS(RVL_STATUS_UNKNOWN_ALGORITHM, rvl_suite_warning("DES", "ROT13", words, sizeof words, &length));
 }
 
 static void limits(void)
@@ -202,6 +229,22 @@ static void limits(void)
     sa.spi++;
     STATUS(RVL_STATUS_OUT_OF_SESSIONS, rvl_add_sa(engine, &sa, 0));
     OK(rvl_engine_free(engine));
+
+    /* Memory for all that there may be is not taken for a million of it because nobody said how many. */
+    RvlSuite suite = {.encryption = "AES128-GCM"};
+    const RvlEngineConfig bounded = {.random = test_random, .random_context = &seed, .max_policies = 2, .max_sas = 2,
+                                     .max_events = 4, .flow_sets = 1, .max_selectors = 2, .max_replay_window = 64,
+                                     .suites = &suite, .suite_count = 1};
+    config = bounded;
+    OK(rvl_engine_new(&config, &engine));
+    OK(rvl_engine_free(engine));
+    uint32_t *open[] = {&config.max_policies, &config.max_sas, &config.max_events, &config.max_selectors};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        config = bounded;
+        *open[i] = 0;
+        STATUS(RVL_STATUS_BAD_PARAM, rvl_engine_new(&config, &engine));
+        CHECK(engine == 0);
+    }
 }
 
 static void callbacks(void)
@@ -241,6 +284,7 @@ int main(void)
     pointers();
     packets();
     texts();
+    warnings();
     limits();
     callbacks();
     puts("done");

@@ -251,6 +251,52 @@ static void directions(void)
     OK(rvl_engine_free(engine));
 }
 
+/* Every kind of suite, those that one has to ask for by name among them. */
+static void suites(void)
+{
+    static const struct {
+        const char *encryption, *integrity;
+        size_t key, integrity_key;
+        int readable;
+    } SUITES[] = {
+        {"AES128-CCM", NULL, 19, 0, 0},          {"AES256-CCM-8", NULL, 35, 0, 0},
+        {"AES256-CTR", "AES-XCBC", 36, 16, 0},   {"CAMELLIA128-CBC", "AES-CMAC", 16, 16, 0},
+        {"3DES-CBC", "HMAC-SHA-1", 24, 20, 0},   {"DES-CBC", "HMAC-MD5", 8, 16, 0},
+        {"NULL_ENC", "HMAC-SHA-2-256", 0, 32, 1}, {"AES128-GMAC", NULL, 20, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof SUITES / sizeof *SUITES; i++) {
+        uint64_t seed[2] = {13 + i, 24 + i};
+        RvlHandle left = engine_new(&seed[0]), right = engine_new(&seed[1]);
+        RvlPolicy there = policy_to("10.0.1.0/24", "10.0.2.0/24", "192.0.2.2", RVL_TUNNEL);
+        RvlPolicy here = policy_to("10.0.2.0/24", "10.0.1.0/24", "192.0.2.1", RVL_TUNNEL);
+        OK(rvl_add_policy(left, &there));
+        OK(rvl_add_policy(right, &here));
+        RvlSa sa = sa_from(RVL_OUTBOUND, "192.0.2.1", "192.0.2.2", RVL_TUNNEL, SUITES[i].encryption);
+        sa.encryption_key_len = SUITES[i].key;
+        sa.integrity = SUITES[i].integrity;
+        sa.integrity_key_len = SUITES[i].integrity_key;
+        OK(rvl_add_sa(left, &sa, SECOND));
+        sa.direction = RVL_INBOUND;
+        OK(rvl_add_sa(right, &sa, SECOND));
+        uint8_t clear[512], buffer[1024];
+        RvlResult result;
+        size_t len = udp_packet(clear, 1, 2, 53, 200);
+        RvlPacket packet = placed(buffer, sizeof buffer, clear, len);
+        OK(rvl_encapsulate(left, &packet, SECOND, &result));
+        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL && packet.length > len);
+        int seen = 0;
+        for (size_t at = packet.offset; at + 100 <= packet.offset + packet.length; at++)
+            seen |= memcmp(buffer + at, clear + 28, 100) == 0;
+        CHECK(seen == SUITES[i].readable);
+        packet.mark = 0;
+        OK(rvl_decapsulate(right, &packet, SECOND, &result));
+        CHECK(result.verdict == RVL_VERDICT_SECURE_TUNNEL);
+        CHECK(packet.length == len && memcmp(buffer + packet.offset, clear, len) == 0);
+        OK(rvl_engine_free(left));
+        OK(rvl_engine_free(right));
+    }
+}
+
 int main(void)
 {
     static const char *const CIPHERS[] = {"AES128-GCM", "AES256-GCM", "CHACHA20-POLY1305", "AES256-CBC"};
@@ -262,6 +308,7 @@ int main(void)
     options();
     padding();
     directions();
+    suites();
     puts("done");
     return 0;
 }

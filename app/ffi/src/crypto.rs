@@ -1,0 +1,48 @@
+//! Which library computes what: AWS-LC, and the portable provider what that lacks, the legacy algorithms included, which nothing takes
+//! that does not name them (RFC 8221 §5).
+
+use std::ffi::c_char;
+use std::sync::OnceLock;
+
+use ravelin_config::value::algorithm;
+use ravelin_crypto::CryptoProvider;
+
+use crate::handle::call;
+use crate::{RvlStatus, sys, text};
+
+/// All algorithms.
+pub(crate) fn provider() -> CryptoProvider {
+    static ALL: OnceLock<CryptoProvider> = OnceLock::new();
+    let both = || ravelin_crypto_aws_lc::provider().with_more_of(&ravelin_crypto_rustcrypto::provider_with_legacy());
+    *ALL.get_or_init(both)
+}
+
+/// Why algorithms of an `RvlSa` or `RvlSuite` are not to be used but with a peer that has no better: a line for each that RFC 8221
+/// advises against or that does not encrypt, to be shown to whoever named them. Nothing but a zero byte: there is no such.
+/// `integrity` may be null. `length` is that of all of it, of which `capacity` may hold less, and may be null.
+///
+/// # Safety
+/// The strings are null or end with a zero byte, `words` points to `capacity` bytes and `length` is null or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvl_suite_warning(
+    encryption: *const c_char,
+    integrity: *const c_char,
+    words: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> RvlStatus {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (encryption, integrity) = unsafe { (sys::text(encryption)?, sys::text(integrity)?) };
+        // SAFETY: the caller's promise.
+        let (room, out) = unsafe { (sys::slice_mut(words.cast(), capacity)?, sys::Out::optional(length)?) };
+        let encryption = text::encryption(encryption.ok_or(RvlStatus::Null)?)?;
+        let integrity = integrity.map(text::integrity).transpose()?;
+        let lines = algorithm::warnings(&[encryption], integrity.as_slice()).join("\n");
+        text::cut_to(room, &lines);
+        if let Some(out) = out {
+            out.set(lines.len());
+        }
+        Ok(())
+    })
+}
