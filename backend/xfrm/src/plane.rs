@@ -439,8 +439,7 @@ impl DataPlane for XfrmDataPlane {
     fn sa(&mut self, id: SaId) -> Option<SaStatus> {
         let params = self.book.sa(id).cloned()?;
         let names = states::names(&params).into_iter().filter(watch::counts);
-        let found: Vec<Message> =
-            names.filter_map(|name| self.netlink.ask(&states::question(name)).ok()).collect();
+        let found: Vec<Message> = names.filter_map(|name| self.netlink.ask(&states::question(name)).ok()).collect();
         let counters = found.iter().map(states::counters).reduce(watch::sum).unwrap_or_default();
         Some(SaStatus { params: SaParams::clone(&params), counters })
     }

@@ -4,7 +4,7 @@ use ravelin_types::identity::IdType;
 use ravelin_wire::ike::header::PayloadType;
 use ravelin_wire::ike::v1::{
     AhId, AuthAlg, AuthMethod, CertEncoding, CfgAttribute, CfgType, Content, Doi, Encapsulation, EspId, GroupId,
-    HashId, IkeAttribute, IkeEncr, IpsecAttribute, LifeType, Message, NotifyType, Payloads,
+    HashId, IkeAttribute, IkeEncr, IpcompId, IpsecAttribute, LifeType, Message, NotifyType, Payloads,
 };
 
 use super::attribute::{self, Meaning};
@@ -20,6 +20,7 @@ const TRANSFORM: u64 = 3;
 const ISAKMP: u64 = 1;
 const AH: u64 = 2;
 const ESP: u64 = 3;
+const COMPRESSION: u64 = 4;
 
 /// The name of a payload type.
 pub(super) fn payload_name(number: u8) -> String {
@@ -269,6 +270,7 @@ fn transform(protocol: u64, scope: &mut Scope<'_, '_>) -> Option<()> {
         (ISAKMP, 1) => "Transform ID - KEY_IKE".into(),
         (AH, n) => format!("Transform ID - {}", AhId(n as u8)),
         (ESP, n) => format!("Transform ID - {}", EspId(n as u8)),
+        (COMPRESSION, n) => format!("Transform ID - {}", IpcompId(n as u8)),
         (_, n) => format!("Transform ID - {n}"),
     })?;
     scope.bytes("isakmp.reserved", 2, "RESERVED")?;

@@ -17,7 +17,6 @@ pub(crate) struct Cpis {
 
 impl Cpis {
     /// Reserves a label of ours; false when it is in use.
-    #[cfg(feature = "ikev2")]
     pub(crate) fn claim(&mut self, cpi: Cpi, inbound: Spi) -> bool {
         let free = self.taken.insert(cpi);
         if free {
@@ -35,7 +34,6 @@ impl Cpis {
 
     /// Whether a Child SA sends to this address with this label. The label is the receiver's choice, but one address may hide
     /// several receivers (NAT), and a data plane may tell them apart by nothing else.
-    #[cfg(feature = "ikev2")]
     pub(crate) fn is_sent_to(&self, dst: IpAddr, cpi: Cpi) -> bool {
         self.outbound.contains_key(&(dst, cpi))
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod cpis;
+pub(crate) mod ipcomp;
 pub(crate) mod offer;
 
 use alloc::sync::Arc;
@@ -72,7 +73,7 @@ pub(crate) struct Terms {
     /// Which processors of this host send on it; others than all where both sides have said that there are several of these
     /// Child SAs (RFC 9611).
     pub(crate) processors: Processors,
-    /// The labels of compressed packets, where both sides have them (RFC 7296 §2.22).
+    /// The labels of compressed packets, where both sides have them (RFC 3173 §3.3).
     pub(crate) ipcomp: Option<Labels>,
 }
 

@@ -5,18 +5,16 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-#[cfg(feature = "ikev2")]
-use ravelin_types::Cpi;
-use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlaneOp, Flow};
 use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
 use ravelin_types::transform::KeMethod;
+use ravelin_types::{Cpi, Spi};
 use ravelin_wire::ip::transport::has_type;
 
-use super::ChildSa;
+use super::{ChildSa, ipcomp};
 use crate::address::Inside;
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -38,8 +36,7 @@ pub(crate) struct ChildOffer {
     pub(crate) want: Option<Want>,
     /// Which of our processors shall send on it; others than all where the peer is told that there are several (RFC 9611).
     pub(crate) processors: Processors,
-    /// The label of compressed packets that the peer is told (RFC 7296 §2.22).
-    #[cfg(feature = "ikev2")]
+    /// The label of compressed packets that the peer is told (RFC 3173 §3.3).
     pub(crate) cpi: Option<Cpi>,
     /// Selectors of the Child SA that it shall be like.
     sibling: Option<Selectors>,
@@ -152,13 +149,20 @@ impl ChildOffer {
             replaces,
             want: None,
             processors: Processors::All,
-            #[cfg(feature = "ikev2")]
             cpi: None,
             sibling: None,
             proposals,
             mode,
             selectors,
         })
+    }
+
+    /// The same with a label of compressed packets, where there is to be one.
+    pub(crate) fn compressing(mut self, core: &mut Core) -> Self {
+        if ipcomp::wanted(&self.policy, core) {
+            self.cpi = ipcomp::label(self.inbound, core);
+        }
+        self
     }
 
     /// The same for the pair of selectors that the packet which asked is in: IKEv1 has one pair in an offer.

@@ -8,14 +8,15 @@ use core::slice;
 use core::time::Duration;
 
 use ravelin_crypto::CryptoProvider;
-use ravelin_types::Spi;
 use ravelin_types::identity::IdType;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::{AhSuite, Proposal, ProtocolId, Suite};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
+use ravelin_types::{Cpi, Spi};
 use ravelin_wire::ike::v1::{
-    AhId, Attribute, AuthAlg, Encapsulation, EspId, Id, IpsecAttribute, LifeType, OfferedProposal, OfferedTransform, Sa,
+    AhId, AnySpi, Attribute, AuthAlg, Encapsulation, EspId, IPCOMP, Id, IpcompId, IpsecAttribute, LifeType,
+    OfferedProposal, OfferedTransform, Sa,
 };
 
 use super::vendor::NatT;
@@ -65,8 +66,15 @@ pub(crate) struct Common {
 }
 
 /// The SA payload for proposals that are all for one protocol, transform by transform. With AH around ESP there are two
-/// proposals of one number, which are taken together (RFC 2408 §4.2): any transform of the one with any of the other.
-pub(crate) fn sa(proposals: &[Proposal], ah: &[IntegId], spi: Spi, common: Common, crypto: &CryptoProvider) -> Sa {
+/// proposals of one number, which are taken together (RFC 2408 §4.2): any transform of the one with any of the other. So is a label
+/// of compressed packets, and since they may go without, all else follows once more, with the next number.
+pub(crate) fn sa(
+    proposals: &[Proposal],
+    (ah, cpi): (&[IntegId], Option<Cpi>),
+    spi: Spi,
+    common: Common,
+    crypto: &CryptoProvider,
+) -> Sa {
     let protocol = proposals.first().map_or(ProtocolId::ESP, |proposal| proposal.protocol);
     // What asks for additional key exchanges is not to be had here; without them it would be another thing.
     let plain: Vec<&Proposal> =
@@ -85,7 +93,27 @@ pub(crate) fn sa(proposals: &[Proposal], ah: &[IntegId], spi: Spi, common: Commo
         offered(ProtocolId::AH, suites(&proposal, crypto))
     });
     let own = offered(protocol, plain.iter().flat_map(|proposal| suites(proposal, crypto)).collect());
-    Sa(around.into_iter().chain([own]).collect())
+    let bundle: Vec<OfferedProposal> = around.into_iter().chain([own]).collect();
+    let Some(cpi) = cpi else { return Sa(bundle) };
+    let deflate = OfferedTransform { number: 1, id: IpcompId::DEFLATE.0, attributes: common.attributes() };
+    let compressed = OfferedProposal { number: 1, protocol: IPCOMP, spi: spi_of(cpi), transforms: vec![deflate] };
+    let without = bundle.clone().into_iter().map(|proposal| OfferedProposal { number: 2, ..proposal });
+    Sa(bundle.into_iter().chain([compressed]).chain(without).collect())
+}
+
+/// RFC 3173 §4.1: a label is sent in 16 bits.
+pub(crate) fn spi_of(cpi: Cpi) -> AnySpi {
+    AnySpi::Other(cpi.0.to_be_bytes().to_vec())
+}
+
+/// RFC 3173 §4.1: and taken in 32 too.
+fn cpi_of(spi: &AnySpi) -> Option<Cpi> {
+    let number = match spi {
+        AnySpi::Other(bytes) => u16::from_be_bytes(bytes.as_slice().try_into().ok()?),
+        AnySpi::Child(Spi(number)) => u16::try_from(*number).ok()?,
+        AnySpi::None | AnySpi::Ike(_) => return None,
+    };
+    Some(Cpi(number)).filter(|cpi| cpi.is_usable())
 }
 
 /// Transform ID and own attributes of each combination of a proposal.
@@ -149,6 +177,17 @@ fn encapsulation(mode: Mode, udp: Option<NatT>) -> Encapsulation {
     }
 }
 
+/// The mode, and whether ESP travels in UDP.
+fn encapsulated_as(number: u16) -> Option<(Mode, bool)> {
+    Some(match Encapsulation(number) {
+        Encapsulation::TUNNEL => (Mode::Tunnel, false),
+        Encapsulation::TRANSPORT => (Mode::Transport, false),
+        Encapsulation::UDP_TUNNEL | Encapsulation::UDP_TUNNEL_DRAFT => (Mode::Tunnel, true),
+        Encapsulation::UDP_TRANSPORT | Encapsulation::UDP_TRANSPORT_DRAFT => (Mode::Transport, true),
+        _ => return None,
+    })
+}
+
 /// One transform of the peer's SA payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Offered {
@@ -160,6 +199,8 @@ pub(crate) struct Offered {
     pub(crate) suite: Proposal,
     /// AH around it.
     pub(crate) ah: Option<Around>,
+    /// Packets are compressed before.
+    pub(crate) compression: Option<Compression>,
     pub(crate) mode: Mode,
     pub(crate) lifetime: Option<Duration>,
 }
@@ -172,20 +213,33 @@ pub(crate) struct Around {
     pub(crate) suite: AhSuite,
 }
 
-/// What can be chosen of an SA payload: single protocols, and ESP with AH around it, whose attributes are all understood,
-/// encapsulated as the path asks for.
+/// The IPComp of an offer to compress packets first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compression {
+    /// Its proposal, and its transform in that.
+    pub(crate) at: (usize, usize),
+    /// The label by which the sender of the offer receives.
+    pub(crate) cpi: Cpi,
+}
+
+/// What can be chosen of an SA payload: single protocols, and ESP with AH around it, each also with IPComp, whose attributes are all
+/// understood, encapsulated as the path asks for.
 pub(crate) fn offered(sa: &Sa, udp: bool, crypto: &CryptoProvider) -> Vec<Offered> {
     let mut offered = Vec::new();
     for (index, proposal) in sa.0.iter().enumerate() {
         // RFC 2408 §4.2: proposals of one number are taken together or not at all.
-        let mut others = sa.0.iter().enumerate().filter(|(at, other)| *at != index && other.number == proposal.number);
-        let around = match (others.next(), others.next()) {
-            (None, _) => None,
-            (Some((at, other)), None) if (proposal.protocol, other.protocol) == (ProtocolId::ESP, ProtocolId::AH) => {
-                Some((at, other))
+        let others = sa.0.iter().enumerate().filter(|(at, other)| *at != index && other.number == proposal.number);
+        let (compressions, others): (Vec<_>, Vec<_>) = others.partition(|(_, other)| other.protocol == IPCOMP);
+        let around = match others.as_slice() {
+            [] => None,
+            [(at, other)] if (proposal.protocol, other.protocol) == (ProtocolId::ESP, ProtocolId::AH) => {
+                Some((*at, *other))
             }
             _ => continue,
         };
+        if compressions.len() > 1 {
+            continue;
+        }
         for (at, transform) in proposal.transforms.iter().enumerate() {
             let Some((suite, mode, in_udp, lifetime)) = received(proposal.protocol, transform, crypto) else {
                 continue;
@@ -193,7 +247,12 @@ pub(crate) fn offered(sa: &Sa, udp: bool, crypto: &CryptoProvider) -> Vec<Offere
             if in_udp != udp {
                 continue;
             }
-            let plain = Offered { proposal: index, transform: at, suite, ah: None, mode, lifetime };
+            let mut plain =
+                Offered { proposal: index, transform: at, suite, ah: None, compression: None, mode, lifetime };
+            if let [(place, offered)] = compressions.as_slice() {
+                let Some(compression) = compression(*place, offered, mode, udp) else { continue };
+                plain.compression = Some(compression);
+            }
             match around {
                 None => offered.push(plain),
                 Some((place, ah)) => offered.extend(arounds(place, ah, &plain, udp, crypto)),
@@ -201,6 +260,25 @@ pub(crate) fn offered(sa: &Sa, udp: bool, crypto: &CryptoProvider) -> Vec<Offere
         }
     }
     offered
+}
+
+/// The transform of IPComp that goes with another protocol's in this mode: DEFLATE, which has no attributes of its own
+/// (RFC 2394 §4.1), in the same mode.
+fn compression(place: usize, offered: &OfferedProposal, mode: Mode, udp: bool) -> Option<Compression> {
+    let fits = |transform: &OfferedTransform| {
+        let mut encapsulated = None;
+        let understood = transform.attributes.iter().all(|attribute| match IpsecAttribute(attribute.kind) {
+            IpsecAttribute::ENCAPSULATION => {
+                encapsulated = attribute.as_number().and_then(|value| encapsulated_as(value.try_into().ok()?));
+                true
+            }
+            // When it ends, and what group there is, the other protocol says.
+            kind => [IpsecAttribute::LIFE_TYPE, IpsecAttribute::LIFE_DURATION, IpsecAttribute::GROUP].contains(&kind),
+        });
+        understood && transform.id == IpcompId::DEFLATE.0 && encapsulated == Some((mode, udp))
+    };
+    let at = offered.transforms.iter().position(fits)?;
+    Some(Compression { at: (place, at), cpi: cpi_of(&offered.spi)? })
 }
 
 /// Each transform of AH that goes with one of ESP: in the same mode, with the same group and kind of sequence numbers.
@@ -228,12 +306,19 @@ fn arounds(place: usize, ah: &OfferedProposal, esp: &Offered, udp: bool, crypto:
     fitting.collect()
 }
 
-/// Whether an offer has AH around ESP exactly where a policy wants it, with an algorithm that the policy has.
-pub(crate) fn fits(offered: &Offered, ah: &[IntegId], crypto: &CryptoProvider) -> bool {
-    match &offered.ah {
+/// Whether an offer has AH around ESP exactly where a policy wants it, with an algorithm that the policy has, and compresses at most
+/// with a label that we take.
+pub(crate) fn fits(
+    offered: &Offered,
+    ah: &[IntegId],
+    takes: impl FnOnce(Cpi) -> bool,
+    crypto: &CryptoProvider,
+) -> bool {
+    let around = match &offered.ah {
         None => ah.is_empty(),
         Some(around) => ah.contains(&around.suite.integ) && crypto.integ(around.suite.integ).is_some(),
-    }
+    };
+    around && offered.compression.is_none_or(|compression| takes(compression.cpi))
 }
 
 /// The suite that was chosen, with the peer's SPI of AH where that is around it.
@@ -263,7 +348,7 @@ fn received(protocol: ProtocolId, transform: &OfferedTransform, crypto: &CryptoP
             }
             IpsecAttribute::LIFE_DURATION if unit == Some(LifeType::KILOBYTES) => {}
             IpsecAttribute::GROUP => group = Some(KeMethod(short?)),
-            IpsecAttribute::ENCAPSULATION => encapsulation = Some(Encapsulation(short?)),
+            IpsecAttribute::ENCAPSULATION => encapsulation = Some(short?),
             IpsecAttribute::AUTHENTICATION => auth = Some(AuthAlg(short?)),
             // History row 5: a key of no length is no key.
             IpsecAttribute::KEY_LENGTH if short? > 0 => bits = short,
@@ -271,13 +356,7 @@ fn received(protocol: ProtocolId, transform: &OfferedTransform, crypto: &CryptoP
             _ => return None,
         }
     }
-    let (mode, udp) = match encapsulation? {
-        Encapsulation::TUNNEL => (Mode::Tunnel, false),
-        Encapsulation::TRANSPORT => (Mode::Transport, false),
-        Encapsulation::UDP_TUNNEL | Encapsulation::UDP_TUNNEL_DRAFT => (Mode::Tunnel, true),
-        Encapsulation::UDP_TRANSPORT | Encapsulation::UDP_TRANSPORT_DRAFT => (Mode::Transport, true),
-        _ => return None,
-    };
+    let (mode, udp) = encapsulated_as(encapsulation?)?;
     let integ = match auth {
         Some(auth) => Some(INTEG.iter().find(|(_, known, _)| *known == auth)?),
         None => None,
@@ -397,7 +476,7 @@ mod tests {
     #[test]
     fn what_is_offered_is_what_is_read() {
         let proposals = esp(&[CBC, GCM, SHA2, SHA1]);
-        let sa = sa(&proposals, &[], Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
+        let sa = sa(&proposals, (&[], None), Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
         let read = offered(&sa, false, &provider());
         let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
         assert_eq!(
@@ -425,7 +504,7 @@ mod tests {
     #[test]
     fn extended_numbers_are_not_offered_beside_others() {
         let proposals = esp(&[GCM, EXTENDED, Transform::Sn(SnId::SEQUENTIAL_32)]);
-        let read = offered(&sa(&proposals, &[], Spi(7), COMMON, &provider()), false, &provider());
+        let read = offered(&sa(&proposals, (&[], None), Spi(7), COMMON, &provider()), false, &provider());
         let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
         assert_eq!(lines, ["ESP: AES128-GCM, NO-ESN"]);
     }
@@ -435,7 +514,7 @@ mod tests {
         let proposals = esp(&[GCM, EXTENDED]);
         for udp in [NatT::Rfc, NatT::Draft] {
             let common = Common { mode: Mode::Transport, udp: Some(udp), ..COMMON };
-            let read = offered(&sa(&proposals, &[], Spi(7), common, &provider()), true, &provider());
+            let read = offered(&sa(&proposals, (&[], None), Spi(7), common, &provider()), true, &provider());
             let lines: Vec<String> = read.iter().map(|offered| offered.suite.to_string()).collect();
             assert_eq!(lines, ["ESP: AES128-GCM, ESN"]);
             assert!(offered_modes(&read, Mode::Transport));
@@ -445,7 +524,7 @@ mod tests {
     // History rows 5 and 17: key lengths of zero, unknown numbers and attributes are not chosen.
     #[test]
     fn unknown_values_are_not_chosen() {
-        let good = sa(&esp(&[CBC, SHA2]), &[], Spi(7), COMMON, &provider());
+        let good = sa(&esp(&[CBC, SHA2]), (&[], None), Spi(7), COMMON, &provider());
         assert_eq!(offered(&good, false, &provider()).len(), 1);
         for (kind, value) in [(6u16, 0u16), (5, 0), (5, 99), (4, 0), (4, 5), (7, 1), (8, 1), (11, 0), (11, 2), (99, 1)]
         {
@@ -468,14 +547,24 @@ mod tests {
     #[test]
     fn ah_around_esp_is_two_proposals_of_one_number() {
         let ah = [IntegId::HMAC_SHA2_256_128, IntegId::HMAC_SHA1_96];
-        let sa = sa(&esp(&[CBC, SHA2]), &ah, Spi(7), Common { group: Some(KeMethod::MODP2048), ..COMMON }, &provider());
+        let sa = sa(
+            &esp(&[CBC, SHA2]),
+            (&ah, None),
+            Spi(7),
+            Common { group: Some(KeMethod::MODP2048), ..COMMON },
+            &provider(),
+        );
         let protocols: Vec<_> = sa.0.iter().map(|proposal| (proposal.number, proposal.protocol)).collect();
         assert_eq!(protocols, [(1, ProtocolId::AH), (1, ProtocolId::ESP)]);
         let read = offered(&sa, false, &provider());
         let around: Vec<_> = read.iter().map(|offered| offered.ah.unwrap().suite.integ).collect();
         assert_eq!(around, ah, "each with the one transform of ESP");
-        assert!(read.iter().all(|offered| fits(offered, &ah, &provider()) && !fits(offered, &[], &provider())));
-        assert!(!fits(&read[1], &ah[..1], &provider()));
+        assert!(
+            read.iter().all(
+                |offered| fits(offered, &ah, |_| false, &provider()) && !fits(offered, &[], |_| false, &provider())
+            )
+        );
+        assert!(!fits(&read[1], &ah[..1], |_| false, &provider()));
         // In another mode, with another group or with a third proposal they do not go together.
         type Change = fn(&mut Sa);
         let changes: [Change; 4] = [
@@ -493,6 +582,47 @@ mod tests {
         let many =
             Sa(vec![long, OfferedProposal { transforms: vec![sa.0[1].transforms[0].clone(); 200], ..sa.0[1].clone() }]);
         assert_eq!(offered(&many, false, &provider()).len(), 200 * limits::V1_AH_TRANSFORMS);
+    }
+
+    // RFC 2408 §4.2, RFC 3173 §4.1.
+    #[test]
+    fn compression_is_one_more_proposal_of_a_number_and_all_else_follows_without() {
+        let (cpi, common) = (Cpi(0x1234), Common { group: Some(KeMethod::MODP2048), ..COMMON });
+        let sa = sa(&esp(&[CBC, SHA2]), (&[IntegId::HMAC_SHA1_96], Some(cpi)), Spi(7), common, &provider());
+        let protocols: Vec<_> = sa.0.iter().map(|proposal| (proposal.number, proposal.protocol.0)).collect();
+        assert_eq!(protocols, [(1, 2), (1, 3), (1, 4), (2, 2), (2, 3)]);
+        assert_eq!((&sa.0[2].spi, sa.0[2].transforms[0].id), (&AnySpi::Other(vec![0x12, 0x34]), 2));
+        let read = offered(&sa, false, &provider());
+        assert_eq!(read.iter().map(|offered| offered.proposal).collect::<Vec<_>>(), [1, 4]);
+        assert_eq!(read[0].compression, Some(Compression { at: (2, 0), cpi }));
+        assert_eq!(read[1].compression, None);
+        assert!(read.iter().all(|offered| offered.ah.is_some()));
+        let ah = [IntegId::HMAC_SHA1_96];
+        assert!(fits(&read[0], &ah, |told| told == cpi, &provider()) && !fits(&read[0], &ah, |_| false, &provider()));
+        assert!(fits(&read[1], &ah, |_| false, &provider()));
+
+        // In 32 bits it is the same.
+        let mut wide = sa.clone();
+        wide.0[2].spi = Spi(0x1234).into();
+        assert_eq!(offered(&wide, false, &provider())[0].compression.map(|it| it.cpi), Some(cpi));
+        // With another algorithm or mode, more to it, no label, or twice, it cannot be had, and the rest goes on without.
+        type Change = fn(&mut Sa);
+        let changes: [Change; 8] = [
+            |sa| sa.0[2].transforms[0].id = 3,
+            |sa| sa.0[2].transforms[0].attributes.retain(|it| it.kind != 4),
+            |sa| sa.0[2].transforms[0].attributes.push(Attribute::number(4, 2)),
+            |sa| sa.0[2].transforms[0].attributes.push(Attribute::number(8, 9)),
+            |sa| sa.0[2].spi = AnySpi::None,
+            |sa| sa.0[2].spi = Spi(0x1_1234).into(),
+            |sa| sa.0[2].spi = AnySpi::Other(vec![0, 64]),
+            |sa| sa.0.push(sa.0[2].clone()),
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut sa = sa.clone();
+            change(&mut sa);
+            let left = offered(&sa, false, &provider());
+            assert_eq!(left.iter().map(|offered| offered.proposal).collect::<Vec<_>>(), [4], "{index}");
+        }
     }
 
     #[test]

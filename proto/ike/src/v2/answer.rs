@@ -16,7 +16,7 @@ use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
 use crate::child::answer::{Wanted, candidates, find};
 use crate::child::offer::AH_THROUGH_NAT;
-use crate::child::{ChildSa, Terms};
+use crate::child::{ChildSa, Terms, ipcomp as compression};
 use crate::children::Children;
 use crate::config::{ChildPolicy, Remote};
 use crate::context::Core;
@@ -85,8 +85,9 @@ impl ChildAnswer {
         let transport = found.mode == Mode::Transport;
         let asked = payloads.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some();
         let processors = old.map_or(Processors::All, |old| old.terms.processors);
-        let compression = ipcomp::offered(payloads)
-            .filter(|cpi| ipcomp::wanted(&found.policy, core) && !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi));
+        let compression = ipcomp::offered(payloads).filter(|cpi| {
+            compression::wanted(&found.policy, core) && !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi)
+        });
         let later_fragments = asked && fragments_notify(found.mode, &found.selectors).is_some();
         Ok(ChildAnswer {
             policy: found.policy,
@@ -126,7 +127,7 @@ impl ChildAnswer {
     /// Our SPI, and `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)], SA`
     pub(crate) fn head(&mut self, ends: &Ends, core: &mut Core) -> (Spi, Vec<Payload>) {
         let inbound = core.child_spi(ends.our_spi());
-        let cpis = self.compression.and_then(|outbound| Some((ipcomp::label(inbound, core)?, outbound)));
+        let cpis = self.compression.and_then(|outbound| Some((compression::label(inbound, core)?, outbound)));
         self.terms.ipcomp = cpis.map(|(inbound, outbound)| Labels { inbound, outbound: Some(outbound) });
         let proposal = Proposal { protocol: self.terms.suite.protocol(), transforms: self.transforms.clone() };
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));

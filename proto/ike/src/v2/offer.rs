@@ -23,14 +23,6 @@ use crate::negotiate::{self, ChildKe, Selectors};
 use crate::view::Labels;
 
 impl ChildOffer {
-    /// The same with a label of compressed packets, where there is to be one.
-    pub(crate) fn compressing(mut self, core: &mut Core) -> Self {
-        if ipcomp::wanted(&self.policy, core) {
-            self.cpi = ipcomp::label(self.inbound, core);
-        }
-        self
-    }
-
     /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)]`, where they are due.
     pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
         // RFC 9611 §3: a rekey stays with the resource without a word.

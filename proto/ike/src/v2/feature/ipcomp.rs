@@ -3,34 +3,13 @@
 //! Each side tells the label by which it receives, and DEFLATE, the one algorithm that anybody has. Who is asked takes up
 //! the offer or leaves the notify out, and the Child SA is the same without.
 
-use ravelin_types::options::IpComp;
-use ravelin_types::policy::{Action, Protection};
-use ravelin_types::{Cpi, Spi};
+use ravelin_types::Cpi;
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 
-use crate::config::ChildPolicy;
-use crate::context::Core;
-use crate::limits;
 use crate::v2::message::Payloads;
 
 /// IPCOMP_DEFLATE (RFC 2394).
 const DEFLATE: u8 = 2;
-
-/// Whether packets of the policy shall be compressed, and can be.
-pub(crate) fn wanted(policy: &ChildPolicy, core: &Core) -> bool {
-    let asks = |protection: &Protection| protection.options.ipcomp != IpComp::Off;
-    core.config.ipcomp && matches!(&policy.policy.action, Action::Protect(protection) if asks(protection))
-}
-
-/// A label of ours for packets of the Child SA with this inbound SPI, with which it goes. `None`: nearly all are in use.
-pub(crate) fn label(inbound: Spi, core: &mut Core) -> Option<Cpi> {
-    (0..limits::CPI_TRIES).find_map(|_| {
-        let mut bytes = [0; 2];
-        core.rng.fill(&mut bytes);
-        let cpi = Cpi(u16::from_be_bytes(bytes));
-        (Cpi::NEGOTIATED.contains(&cpi.0) && core.table.cpis.claim(cpi, inbound)).then_some(cpi)
-    })
-}
 
 /// `N(IPCOMP_SUPPORTED)` with the label by which we receive.
 pub(crate) fn notify(cpi: Cpi) -> Payload {

@@ -2,6 +2,7 @@
 
 mod aggressive;
 mod hostile;
+mod ipcomp;
 mod main_mode;
 mod nat;
 mod pad;

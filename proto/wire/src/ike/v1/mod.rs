@@ -50,8 +50,8 @@ pub use nat::NatOa;
 pub use nonce::Nonce;
 pub use notify::Notify;
 pub use numbers::{
-    AhId, AuthAlg, AuthMethod, CertEncoding, CfgAttribute, CfgType, Doi, Encapsulation, EspId, GroupId, HashId,
-    IkeAttribute, IkeEncr, IpsecAttribute, LifeType, NotifyType,
+    AhId, AuthAlg, AuthMethod, CertEncoding, CfgAttribute, CfgType, Doi, Encapsulation, EspId, GroupId, HashId, IPCOMP,
+    IkeAttribute, IkeEncr, IpcompId, IpsecAttribute, LifeType, NotifyType,
 };
 pub use opaque::Opaque;
 pub use sa::{OfferedProposal, OfferedTransform, Sa};

@@ -1,6 +1,7 @@
 //! Numbers of IKEv1 (RFC 2407 §4.4, §4.5, §4.6.3; RFC 2408 §3.14.1; RFC 2409 appendix A; the IANA registries).
 
 use ravelin_types::ids;
+use ravelin_types::proposal::ProtocolId;
 
 ids! {
     /// Domain of interpretation.
@@ -165,6 +166,17 @@ ids! {
         SEED = 21 => "ESP_SEED_CBC",
         CAMELLIA = 22 => "ESP_CAMELLIA",
         NULL_AES_GMAC = 23 => "ESP_NULL_AUTH_AES-GMAC",
+    }
+}
+/// PROTO_IPCOMP (RFC 2407 §4.4.1). In IKEv2 the number is another protocol's.
+pub const IPCOMP: ProtocolId = ProtocolId(4);
+
+ids! {
+    /// Transform ID of IPComp (RFC 2407 §4.4.5).
+    IpcompId(u8) {
+        OUI = 1 => "IPCOMP_OUI",
+        DEFLATE = 2 => "IPCOMP_DEFLATE",
+        LZS = 3 => "IPCOMP_LZS",
     }
 }
 ids! {

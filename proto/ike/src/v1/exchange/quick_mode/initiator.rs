@@ -28,10 +28,11 @@ use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::retry::Retry;
 use crate::sealed::Sealed;
-use crate::v1::ipsec::{self, Common};
+use crate::v1::ipsec::{self, Common, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
 use crate::v1::session::Session;
+use crate::view::Labels;
 use crate::want::Want;
 
 /// Sends the first message; the offer is given up when that fails.
@@ -72,7 +73,8 @@ fn first_message(
     };
     let nonce = core.nonce();
     let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
-    let sa = ipsec::sa(offer.proposals(), &offer.policy.ah, offer.inbound, common, &core.crypto);
+    let beside = (offer.policy.ah.as_slice(), offer.cpi);
+    let sa = ipsec::sa(offer.proposals(), beside, offer.inbound, common, &core.crypto);
     if sa.0.iter().any(|proposal| proposal.transforms.is_empty()) {
         return Err(Error::Misuse("nothing of the policy's proposal has a number in IKEv1"));
     }
@@ -157,8 +159,14 @@ fn accept(
 ) -> Result<(Agreement, NoncePair), Error> {
     rules::require(payloads, rules::QUICK)?;
     let offer = &asked.offer;
-    let sa = payloads.sa()?;
-    if sa.0.len() != 1 + usize::from(!offer.policy.ah.is_empty()) {
+    let mut sa = payloads.sa()?.clone();
+    if let (Some(_), Some(first)) = (offer.cpi, sa.0.first().map(|first| first.number)) {
+        // RFC 2408 §4.2 has one number in an answer; strongSwan says all but the compression once more, as it does in an offer.
+        sa.0.retain(|proposal| proposal.number == first);
+    }
+    let sa = &sa;
+    let least = 1 + usize::from(!offer.policy.ah.is_empty());
+    if !(least..=least + usize::from(offer.cpi.is_some())).contains(&sa.0.len()) {
         return Err(Error::Violation("an answer with another number of proposals than was offered"));
     }
     if sa.0.iter().any(|proposal| proposal.transforms.len() != 1) {
@@ -166,7 +174,8 @@ fn accept(
     }
     let not_offered = Error::Violation("the chosen proposal was not offered");
     let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
-    let chosen = all.first().filter(|chosen| ipsec::fits(chosen, &offer.policy.ah, &core.crypto));
+    let fits = |chosen: &&Offered| ipsec::fits(chosen, &offer.policy.ah, |_| offer.cpi.is_some(), &core.crypto);
+    let chosen = all.first().filter(fits);
     let chosen = chosen.ok_or(not_offered.clone())?;
     let outbound = sa.0.get(chosen.proposal).and_then(|proposal| proposal.spi.child()).filter(|spi| spi.is_usable());
     let outbound = outbound.ok_or(Error::Violation("the chosen proposal has no usable SPI"))?;
@@ -212,6 +221,11 @@ fn accept(
     if !kept.within(&ours) {
         return Err(Disagreement::new(Part::TrafficSelectors, answer.lines(), ours.lines()).into());
     }
+    let told = chosen.compression.map(|compression| compression.cpi);
+    let ipcomp = offer.cpi.zip(told).map(|(inbound, told)| Labels {
+        inbound,
+        outbound: Some(told).filter(|cpi| !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi)),
+    });
     let announced = payloads.notify(NotifyType::RESPONDER_LIFETIME).and_then(announced_lifetime);
     let terms = Terms {
         outbound,
@@ -226,7 +240,7 @@ fn accept(
         tfc_declined: false,
         later_fragments: false,
         processors: Processors::All,
-        ipcomp: None,
+        ipcomp,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
     let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());

@@ -150,6 +150,7 @@ pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut 
             let inside = core.inside(ends, &session.remote);
             ChildOffer::new(policy, &whole, true, &inside, ends, core)
         })
+        .map(|offer| offer.compressing(core))
         .and_then(|offer| initiator::ask(session, ends, offer.for_flow(want.flow), Some(want), core));
     if let Err(error) = begun {
         core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(want.policy))));
@@ -160,7 +161,7 @@ pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut 
 pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Core) {
     let Some(child) = session.children.get_mut(&old).filter(|child| child.is_settled()) else { return };
     let policy = child.policy.policy.id;
-    let begun = ChildOffer::replacing(child, ends, core);
+    let begun = ChildOffer::replacing(child, ends, core).map(|offer| offer.compressing(core));
     child.state = ChildState::Rekeying;
     if let Err(error) = begun.and_then(|offer| initiator::ask(session, ends, offer, None, core)) {
         core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));

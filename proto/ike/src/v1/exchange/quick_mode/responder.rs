@@ -14,14 +14,15 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::{Instant, Spi};
 use ravelin_wire::ike::header::{ExchangeType, Header, PayloadType};
 use ravelin_wire::ike::v1::{
-    AnySpi, Attribute, Doi, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, OfferedProposal, Opaque, Payload, Sa,
+    AnySpi, Attribute, Doi, IPCOMP, IpsecAttribute, LifeType, Nonce, Notify, NotifyType, OfferedProposal, Opaque,
+    Payload, Sa,
 };
 
 use super::super::informational;
 use super::{Answered, Exchange, NoncePair, State, keys, lifetime, original_payloads, originals, room, take_over};
 use crate::child::answer::{Wanted, candidates, find};
 use crate::child::offer::{AH_THROUGH_NAT, mode_name};
-use crate::child::{Agreement, ChildSa, ChildState, Terms};
+use crate::child::{Agreement, ChildSa, ChildState, Terms, ipcomp};
 use crate::config::ChildPolicy;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
@@ -37,6 +38,7 @@ use crate::v1::ipsec::{self, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
 use crate::v1::session::{Session, Stage};
+use crate::view::Labels;
 
 type Reply = (Vec<Payload>, NoncePair, ChildSa, Option<Spi>);
 
@@ -134,8 +136,12 @@ fn answer(
     }
     let ours = negotiate::offer(&found.policy.proposals, true, &core.crypto);
     let ah = &found.policy.ah;
-    let fits = |offered: &&Offered| offered.mode == mode && ipsec::fits(offered, ah, &core.crypto);
-    let usable: Vec<&Offered> = all.iter().filter(fits).collect();
+    let compresses = ipcomp::wanted(&found.policy, core);
+    let takes = |cpi| compresses && !core.table.cpis.is_sent_to(ends.peer.ip(), cpi);
+    let fits = |offered: &&Offered| offered.mode == mode && ipsec::fits(offered, ah, takes, &core.crypto);
+    let mut usable: Vec<&Offered> = all.iter().filter(fits).collect();
+    // Who wants it takes it where it is offered at all.
+    usable.sort_by_key(|offered| offered.compression.is_none());
     let suites: Vec<Proposal> = usable.iter().map(|offered| offered.suite.clone()).collect();
     let group = payloads.ke().is_ok();
     let sent_group = suites.first().and_then(|suite| negotiate::first_ke(core::slice::from_ref(suite)));
@@ -163,7 +169,7 @@ fn answer(
     };
     let configured = lifetime(&found.policy);
     let agreed_lifetime = [configured, chosen.lifetime].into_iter().flatten().min();
-    let terms = Terms {
+    let mut terms = Terms {
         outbound,
         suite,
         ke: agreed.ke,
@@ -183,15 +189,25 @@ fn answer(
     let inbound = core.child_spi(ends.our_spi());
     let keymat = keys(session, &terms, inbound, exchanged.as_ref().map(|(_, shared)| shared), &nonces, false, core);
     let keymat = keymat.inspect_err(|_| core.table.release(inbound))?;
+    if let Some(compression) = chosen.compression {
+        let label = ipcomp::label(inbound, core).ok_or(Error::Full);
+        let label = label.inspect_err(|_| core.table.release(inbound))?;
+        terms.ipcomp = Some(Labels { inbound: label, outbound: Some(compression.cpi) });
+    }
 
     // RFC 2408 §4.2: in the order in which they were offered.
     let mut places = vec![(chosen.proposal, chosen.transform)];
     places.extend(chosen.ah.map(|around| around.at));
+    places.extend(chosen.compression.map(|compression| compression.at));
     places.sort_unstable();
     let taken = places.into_iter().filter_map(|(proposal, transform)| {
         let OfferedProposal { number, protocol, transforms, .. } = sa.0.get(proposal)?;
         let transforms = vec![transforms.get(transform)?.clone()];
-        Some(OfferedProposal { number: *number, protocol: *protocol, spi: inbound.into(), transforms })
+        let spi = match terms.ipcomp {
+            Some(labels) if *protocol == IPCOMP => ipsec::spi_of(labels.inbound),
+            _ => inbound.into(),
+        };
+        Some(OfferedProposal { number: *number, protocol: *protocol, spi, transforms })
     });
     let mut reply = vec![Payload::Sa(Sa(taken.collect()))];
     reply.extend(Nonce::new(nonces.1.as_slice()).map(Payload::Nonce));
