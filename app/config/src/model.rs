@@ -31,7 +31,7 @@ use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::interface::Interface;
 use ravelin_types::policy::{Action, Domain, Policy, PolicyId, PriorityLevel, Protection, Ways};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::{Identity, Secret};
+use ravelin_types::{HostName, Identity, Secret};
 
 pub use self::commands::Commands;
 pub use self::error::ModelError;
@@ -87,6 +87,8 @@ pub struct PolicyEntry {
     pub domain: Domain,
     /// Not the operator's: lets IKE and Neighbor Discovery pass.
     pub automatic: bool,
+    /// Where its remote end is, as far as a name of that was looked up.
+    pub at: Vec<IpAddr>,
 }
 
 /// A policy that names a remote which is not configured.
@@ -172,7 +174,7 @@ impl Model {
         let id = PolicyId(self.next_id);
         self.next_id += 1;
         self.names.insert(name.to_owned(), id);
-        self.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true });
+        self.policies.insert(id, PolicyEntry { id, spec, domain: Domain::default(), automatic: true, at: Vec::new() });
     }
 
     /// Adds a policy under a new number.
@@ -190,7 +192,7 @@ impl Model {
         let domain = self.domain_of(self.interface_of(&spec))?;
         let id = self.new_id()?;
         self.names.insert(spec.name.clone(), id);
-        self.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });
+        self.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false, at: Vec::new() });
         Ok(id)
     }
 
@@ -368,7 +370,8 @@ impl Model {
         let policies = self.policies.values().filter_map(|entry| {
             let esp = entry.spec.esp.as_ref()?;
             self.versions(&esp.remote).next().is_some().then(|| ChildPolicy {
-                policy: entry.spd_policy(),
+                // Where its peer is IKE finds out itself, each time it begins.
+                policy: entry.policy_with(&[]),
                 remote: esp.remote.clone(),
                 proposals: esp.proposals.clone(),
                 ah: esp.ah.clone(),
@@ -416,13 +419,26 @@ impl Model {
             .collect()
     }
 
+    /// Takes note of where the host of a name is. Whether a policy is another now.
+    pub fn host_found(&mut self, name: &HostName, addresses: &[IpAddr]) -> bool {
+        let mut changed = false;
+        for entry in self.policies.values_mut() {
+            let Some(esp) = entry.spec.esp.as_ref().filter(|esp| esp.endpoint.name() == Some(name)) else { continue };
+            let family = |address: &&IpAddr| esp.local.is_none_or(|own| own.is_ipv4() == address.is_ipv4());
+            let at: Vec<IpAddr> = addresses.iter().filter(family).copied().collect();
+            changed |= entry.at != at;
+            entry.at = at;
+        }
+        changed
+    }
+
     fn remote_hint(&self, name: &str) -> String {
         did_you_mean(name, self.remotes.keys().map(|(name, _)| name.as_str()))
     }
 
     fn check_remote(&self, spec: &PolicySpec) -> Result<(), ModelError> {
         let Some(esp) = &spec.esp else { return Ok(()) };
-        if self.versions(&esp.remote).any(|remote| !remote.spec.addresses().any(|address| address == esp.endpoint)) {
+        if self.versions(&esp.remote).any(|remote| !remote.spec.hosts().any(|host| *host == esp.endpoint)) {
             return Err(ModelError::EndpointsDiffer { policy: spec.name.clone(), remote: esp.remote.clone() });
         }
         let named = |peer: &Identity| esp.names.is_empty() || esp.names.iter().any(|name| name.takes(peer));
@@ -439,20 +455,32 @@ impl Model {
 }
 
 impl PolicyEntry {
-    /// Whether it is in force without an SA.
+    /// Whether it is in force without an SA. One for the packets of a peer whose name leads nowhere yet is for none.
     pub fn stands(&self) -> bool {
-        self.spec.trap
+        let known = self.spec.esp.is_none() || !self.spec.remote.is_empty() || !self.at.is_empty();
+        self.spec.trap && known
     }
 
     /// As a data plane takes it.
     pub fn spd_policy(&self) -> Policy {
+        self.policy_with(&self.at)
+    }
+
+    /// The same where the remote end has a name and is at these addresses.
+    fn policy_with(&self, at: &[IpAddr]) -> Policy {
         let spec = &self.spec;
-        let (local, remote) = (spec.local.clone(), spec.remote.clone());
+        let (local, mut remote) = (spec.local.clone(), spec.remote.clone());
+        if let Some(esp) = spec.esp.as_ref().filter(|_| spec.trap) {
+            let host = |ts: &TrafficSelector, address: &IpAddr| {
+                TrafficSelector::host(*address).with(ts.protocol(), ts.ports()).ok()
+            };
+            remote.extend(esp.dynamic.remote.iter().flat_map(|ts| at.iter().filter_map(move |it| host(ts, it))));
+        }
         let action = match (&spec.esp, spec.action) {
             (Some(esp), _) => Action::Protect(Protection {
                 mode: esp.mode,
                 local: esp.local,
-                remote: esp.endpoint,
+                remote: at.first().copied().unwrap_or_else(|| esp.endpoint.or_unspecified(esp.local)),
                 pfp: esp.pfp,
                 lifetime: esp.lifetime,
                 replay_window: esp.replay_window,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_ike::Event;
 use ravelin_ike::address::pool::Attribute;
 use ravelin_ike::address::{CfgValue, Grant};
+use ravelin_ike::config::{Gateway, Reach};
 use ravelin_types::policy::PolicyId;
 use ravelin_wire::ike::v2::CfgAttributeType;
 
@@ -130,9 +131,14 @@ pub(crate) fn event(event: &Event) -> (RvlIkeOutput, String) {
         Event::GrantEnded { remote, grant } => {
             (RvlIkeOutput { event: RvlIkeEvent::GrantEnded, ..output }, granted(remote, grant))
         }
-        Event::GatewaySilent { remote, next: to, .. } | Event::Redirected { remote, to, .. } => {
+        Event::GatewaySilent { remote, next: Reach::At(Gateway { address: to, .. }), .. }
+        | Event::Redirected { remote, to, .. } => {
             let to = SocketAddr::new(*to, IKE_PORT).into();
             (RvlIkeOutput { event: RvlIkeEvent::OtherGateway, remote: to, ..output }, remote.clone())
+        }
+        // `rvl_configure` takes no names.
+        Event::GatewaySilent { next: Reach::Named(_), .. } | Event::HostFound { .. } | Event::HostNotFound { .. } => {
+            (output, String::new())
         }
         Event::ChildUp { policy, inbound, outbound } => child(RvlIkeEvent::ChildUp, policy, inbound.0, outbound.0),
         Event::ChildRekeyed { policy, inbound, outbound, .. } => {

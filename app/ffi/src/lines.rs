@@ -172,6 +172,9 @@ fn follows(model: &Model) -> Result<(), Refusal> {
     if let Some(interface) = model.interfaces().values().next() {
         return Err(Refusal::new(format!("{}: virtual interfaces take a daemon", interface.name)));
     }
+    if let Some(name) = model.remotes().flat_map(|entry| entry.spec.names()).next() {
+        return Err(Refusal::new(format!("{name}: this interface looks up no names; give the address of the peer")));
+    }
     let asks = |remote: &&Remote| match &remote.remote_auth {
         RemoteAuth::Eap(eap) => {
             eap.server.relay.as_ref().is_some_and(|aaa| !aaa.accounting.is_empty() || !aaa.authorizers.is_empty())

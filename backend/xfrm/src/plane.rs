@@ -305,7 +305,7 @@ impl XfrmDataPlane {
                     };
                     let served: Vec<_> =
                         self.pending.extract_if(.., |key, _| serves(key)).map(|(_, note)| note).collect();
-                    self.release_served(&served, params.options.ipcomp.cpi().is_some());
+                    self.release_served(&served, params);
                     reconcile::relieve(self, params.policy);
                 }
             }

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use ravelin_types::dataplane::DataPlaneEvent;
 use ravelin_types::policy::{Action, PolicyId};
-use ravelin_types::sa::{Direction, SaCounters, SaId};
+use ravelin_types::sa::{Direction, SaCounters, SaId, SaParams};
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 use crate::msg::attribute::Attribute;
-use crate::msg::parts::Selector;
+use crate::msg::parts::{Address, Selector};
 use crate::msg::policy::Acquire;
 use crate::msg::{Body, Message, kind};
 use crate::netlink::Notice;
@@ -74,10 +74,12 @@ impl XfrmDataPlane {
         }
     }
 
-    /// Takes back notes that the kernel does not when their SA comes: those that have a mark, and where that SA is `compressed`, so
-    /// that its states are none of those which the note is about.
-    pub(crate) fn release_served(&mut self, notes: &[Note], compressed: bool) {
-        for note in notes.iter().filter(|note| compressed || note.mark.is_some()) {
+    /// Takes back notes that the kernel does not when their SA comes: those that have a mark, those about another end than this SA
+    /// has, and where it is compressed, so that its states are none of those which the note is about.
+    pub(crate) fn release_served(&mut self, notes: &[Note], sa: &SaParams) {
+        let compressed = sa.options.ipcomp.cpi().is_some();
+        let elsewhere = |note: &Note| note.id.dst != Address::from(sa.dst);
+        for note in notes.iter().filter(|note| compressed || note.mark.is_some() || elsewhere(note)) {
             notes::release(&mut self.netlink, note);
         }
     }

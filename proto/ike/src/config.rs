@@ -25,7 +25,7 @@ pub use crate::address::pool::Pool;
 pub use crate::auth::{EapServer, LocalAuth, OwnRound, PeerRound, RemoteAuth, Rounds};
 use crate::extensions::{Extensions, PpkIn};
 use crate::negotiate;
-pub use crate::open::{Gateway, IdPattern, Open, OwnedKey};
+pub use crate::open::{Gateway, IdPattern, Open, OwnedKey, Reach};
 
 /// One configuration, replaced as a whole by [`Command::Configure`](crate::Command::Configure).
 #[derive(Clone, Debug, Default)]
@@ -241,7 +241,8 @@ pub struct Remote {
     /// The address from which it is reached, looked up by the application where `local` is open. It is used to
     /// initiate: without one, NAT detection cannot tell our address, and ESP travels in UDP.
     pub source: Option<IpAddr>,
-    /// Its address. The unspecified address of a family stands for any peer of that family, for answering alone.
+    /// Its address. The unspecified address of a family stands for any peer of that family, for answering alone; and where
+    /// [`Open::alternates`] begin with a name, for nobody: that comes first.
     pub remote: IpAddr,
     /// Who we say we are.
     pub local_id: Identity,

@@ -23,6 +23,7 @@ use crate::bucket::Bucket;
 use crate::config::{ChildPolicy, Config, Remote};
 use crate::explain::Failure;
 use crate::gateways::Silent;
+use crate::host_names::{self, HostNames};
 #[cfg(feature = "ikev2")]
 use crate::ike_sa::Ends;
 use crate::ike_sa::IkeSa;
@@ -79,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) crash_secret: Option<Secret>,
     /// Gateways that did not answer.
     pub(crate) silent: Silent,
+    /// Where names of hosts lead.
+    pub(crate) hosts: HostNames,
     /// Of which families remotes have internal addresses for us.
     #[cfg(feature = "ikev2")]
     pub(crate) families: BTreeMap<String, Allowed>,
@@ -135,6 +138,7 @@ impl Core {
             #[cfg(feature = "ikev2")]
             crash_secret: None,
             silent: Silent::default(),
+            hosts: HostNames::default(),
             #[cfg(feature = "ikev2")]
             families: BTreeMap::new(),
             addresses: Addresses::default(),
@@ -165,6 +169,7 @@ impl Core {
         #[cfg(feature = "ikev2")]
         self.families.clear();
         self.config = config;
+        host_names::configure(self);
     }
 
     /// The remotes, in the order of the configuration.
@@ -381,7 +386,7 @@ impl Core {
 
     /// The name of the remote configured for an address, for reports.
     pub(crate) fn remote_name(&self, address: core::net::IpAddr) -> Option<String> {
-        self.config.remotes.iter().find(|remote| remote.is_at(address)).map(|remote| remote.name.clone())
+        self.config.remotes.iter().find(|remote| remote.is_at(address, &self.hosts)).map(|remote| remote.name.clone())
     }
 }
 

@@ -33,6 +33,7 @@ use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::{Failure, Part};
 use crate::gateways;
+use crate::host_names;
 use crate::ike_sa::IkeSa;
 use crate::input::{Command, Datagram, Input, Outcome};
 #[cfg(feature = "ikev2")]
@@ -45,7 +46,7 @@ use crate::secrets::IkeSecrets;
 use crate::v1;
 #[cfg(feature = "ikev2")]
 use crate::v2;
-use crate::view::{Counters, IkeSaView};
+use crate::view::{Counters, HostNameView, IkeSaView};
 use crate::want::Want;
 
 /// All IKE SAs of one host.
@@ -113,7 +114,9 @@ impl Endpoint {
     /// The next decision; call until it says [`Output::Wait`].
     pub fn poll(&mut self) -> Output {
         self.core.pop().unwrap_or_else(|| {
-            Output::Wait(self.core.table.next_timer().map(|(at, _)| Deadline { at, timer: "IKE SA" }))
+            let sas = self.core.table.next_timer().map(|(at, _)| Deadline { at, timer: "IKE SA" });
+            let names = self.core.hosts.due().map(|at| Deadline { at, timer: "names of hosts" });
+            Output::Wait(sas.into_iter().chain(names).min_by_key(|deadline| deadline.at))
         })
     }
 
@@ -159,6 +162,11 @@ impl Endpoint {
         self.core.addresses.pools()
     }
 
+    /// The names of hosts in the configuration, and where they lead.
+    pub fn host_names(&self) -> Vec<HostNameView> {
+        self.core.hosts.view()
+    }
+
     /// What was dropped, and why.
     pub fn counters(&self) -> Counters {
         self.core.counters
@@ -189,10 +197,13 @@ impl Endpoint {
                 children_of(sa, Some(policy)).into_iter().for_each(|spi| sa.rekey_child(spi));
             }),
             Command::TerminateIke(remote) => self.terminate_ike(remote.as_deref()),
-            Command::TerminateChild(policy) => self.core.each(|sa, _, _| {
-                sa.forget_wants(policy);
-                children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
-            }),
+            Command::TerminateChild(policy) => {
+                self.core.hosts.forget_wants(policy);
+                self.core.each(|sa, _, _| {
+                    sa.forget_wants(policy);
+                    children_of(sa, policy).into_iter().for_each(|spi| sa.delete_child(spi, DownReason::Command));
+                });
+            }
             Command::RekeyIkeSa(spi) => self.core.with_ike(spi, |sa, _, _| sa.rekey()),
             Command::RekeyChildSa(inbound) => self.core.with_owner(inbound, |sa| sa.rekey_child(inbound)),
             Command::TerminateIkeSa(spi) => self.close_ike(spi),
@@ -253,6 +264,8 @@ impl Endpoint {
                 }
                 self.core.table.insert(sa);
             }
+        } else if self.core.hosts.join(&remote.name, want) {
+            // It begins once it is known where.
         } else if remote.initiate {
             gateways::begin(&remote, vec![want.for_all()], None, &mut self.core);
         } else {
@@ -270,7 +283,7 @@ impl Endpoint {
     /// An IKE SA is wanted for its own sake.
     fn want_ike(&mut self, name: &str) {
         let there = |spi: &IkeSpi| self.core.table.get(*spi).is_some_and(|sa| sa.is_active() || sa.is_begun());
-        if self.core.table.with_remote(name).iter().any(there) {
+        if self.core.table.with_remote(name).iter().any(there) || self.core.hosts.waits_for(name) {
             return;
         }
         if let Some(remote) = self.core.remote(name).filter(|remote| remote.initiate) {
@@ -279,6 +292,7 @@ impl Endpoint {
     }
 
     fn terminate_ike(&mut self, remote: Option<&str>) {
+        self.core.hosts.forget_remote(remote);
         let spis: Vec<IkeSpi> = match remote {
             Some(name) => self.core.table.with_remote(name),
             None => self.core.table.iter().map(|sa| sa.ends.our_spi()).collect(),
@@ -325,6 +339,7 @@ impl Endpoint {
         if let Some(waiting) = self.core.exchanging.take(op) {
             return v2::phase::exchanging::go_on(waiting, answer, &mut self.core);
         }
+        let Some(answer) = host_names::answered(op, answer, &mut self.core) else { return };
         let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
         let way = sa.ends.way();
         let sa = sa.answered(op, answer, &mut self.core);
@@ -362,6 +377,7 @@ impl Endpoint {
                 self.core.put_back(way, sa);
             }
         }
+        host_names::refresh(&mut self.core);
     }
 }
 

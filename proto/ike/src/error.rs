@@ -335,6 +335,7 @@ fn advice(part: Part) -> &'static str {
         Part::Rounds => {
             "give each side as many rounds as the other side has it prove (--then-own, --then-peer, local-2, remote-2)"
         }
+        Part::Name => "correct the name, or see that this host reaches its DNS servers; it is looked up again",
         Part::NoAnswer => "check that the peer runs, and that UDP ports 500 and 4500 reach it",
         Part::Configuration => "correct the remote or the policy on this side",
         Part::Refused => "see the log of the peer",

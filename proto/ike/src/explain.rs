@@ -17,7 +17,7 @@ use crate::limits::REPORT_LINES;
 pub struct Failure {
     /// The configured peer, when it is known.
     pub remote: Option<String>,
-    /// Its address.
+    /// Its address; the unspecified one where that is not known.
     pub address: IpAddr,
     /// The policy the exchange was for.
     pub policy: Option<PolicyId>,
@@ -107,6 +107,8 @@ pub enum Part {
     Eap,
     /// A certificate or a signature is not accepted, for the reason in `theirs`, or the peer does not accept ours.
     Certificate,
+    /// Nobody can say where the host of a name is, for the reason in `ours`.
+    Name,
     /// No answer.
     NoAnswer,
     /// The configuration of this side cannot be carried out, for the reason in `ours`.
@@ -140,6 +142,7 @@ impl fmt::Display for Part {
             Part::Login => "the user's login is not accepted",
             Part::Eap => "EAP did not succeed",
             Part::Certificate => "a certificate or its signature is not accepted",
+            Part::Name => "the peer's name leads nowhere",
             Part::NoAnswer => "the peer does not answer",
             Part::Configuration => "the configuration here cannot be carried out",
             Part::Refused => "the peer refused",
@@ -155,6 +158,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with ", self.exchange)?;
         match &self.remote {
+            // Where it is nobody knows.
+            Some(name) if self.address.is_unspecified() => f.write_str(name)?,
             Some(name) => write!(f, "{name} ({})", self.address)?,
             None => write!(f, "{}", self.address)?,
         }

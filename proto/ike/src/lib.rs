@@ -46,6 +46,8 @@ pub mod endpoint;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod gateways;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod host_names;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod ike_sa;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod live;

@@ -202,6 +202,21 @@ pub const REPLACED_IKE_LIFETIME: Duration = Duration::from_secs(60);
 /// How long a gateway that did not answer is passed over, where there is another.
 pub const GATEWAY_SILENCE: Duration = Duration::from_secs(300);
 
+/// Addresses that are taken of the answer about one name, in its order: whoever answers may say as many as he likes.
+pub const NAME_ADDRESSES: usize = 8;
+
+/// Names of peers are looked up again after this time, for peers that begin. A negotiation of ours asks anyway.
+pub const NAME_REFRESH: Duration = Duration::from_secs(60);
+
+/// The same after an answer without addresses.
+pub const NAME_RETRY: Duration = Duration::from_secs(10);
+
+/// A peer whom no remote takes has names looked up that were not for this time, and no other has so before it has passed again.
+pub const NAME_HINT: Duration = Duration::from_secs(5);
+
+/// How many names at most, those that were not for longest: anyone can bring it about.
+pub const NAMES_PER_HINT: usize = 32;
+
 /// Length of the nonces we send; more than half of any prf's key (RFC 7296 §2.10).
 pub const NONCE_LEN: usize = 32;
 

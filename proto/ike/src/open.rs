@@ -13,10 +13,12 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
 use ravelin_types::identity::IdType;
-use ravelin_types::{Dn, Identity, Secret};
+use ravelin_types::{Dn, HostName, Identity, Secret};
 
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+use crate::host_names::HostNames;
 
 /// What is open; by default nothing.
 #[derive(Clone, Debug, Default)]
@@ -24,15 +26,35 @@ pub struct Open {
     /// Addresses from which peers are answered, in place of [`Remote::remote`], to which we initiate.
     pub from: Vec<RangeInclusive<IpAddr>>,
     /// Where else it, or another gateway in its place, is reached: tried in this order when there is no answer.
-    pub alternates: Vec<Gateway>,
+    pub alternates: Vec<Reach>,
     /// Addresses of ours at which they are answered, in place of [`Remote::local`].
     pub at: Vec<RangeInclusive<IpAddr>>,
+    /// Names of this host: what they lead to is beside `at`, and where [`Remote::local`] is open, we begin from there.
+    pub own_names: Vec<HostName>,
     /// Whom we take for the peer, in place of [`Remote::remote_id`].
     pub peers: Option<IdPattern>,
     /// We say that we are the address at which the peer reaches us, not [`Remote::local_id`].
     pub own_address: bool,
     /// Pre-shared keys by whom they belong to, in place of the one of [`Remote::local_auth`] and [`Remote::remote_auth`].
     pub keys: Option<Arc<[OwnedKey]>>,
+}
+
+/// Where a peer, or another in its place, is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At this address.
+    At(Gateway),
+    /// Where this name leads when it is tried.
+    Named(HostName),
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::At(gateway) => gateway.address.fmt(f),
+            Reach::Named(name) => name.fmt(f),
+        }
+    }
 }
 
 /// An address at which the peer, or another in its place, is reached.
@@ -130,33 +152,52 @@ pub fn key_for<'a>(keys: &'a [OwnedKey], own: &Identity, peer: &Identity) -> Opt
 
 impl Remote {
     /// Where it is reached, in the order in which that is tried.
-    pub(crate) fn gateways(&self) -> impl Iterator<Item = Gateway> {
-        let first = Gateway { address: self.remote, source: self.source };
-        core::iter::once(first).chain(self.open.alternates.iter().copied())
+    pub(crate) fn reach(&self) -> impl Iterator<Item = Reach> {
+        let first = Reach::At(Gateway { address: self.remote, source: self.source });
+        let first = Some(first).filter(|_| !self.begins_with_a_name());
+        first.into_iter().chain(self.open.alternates.iter().cloned())
+    }
+
+    /// Whether a name comes first, and [`Remote::remote`] says nothing.
+    pub(crate) fn begins_with_a_name(&self) -> bool {
+        self.remote.is_unspecified() && matches!(self.open.alternates.first(), Some(Reach::Named(_)))
+    }
+
+    /// The names in it, of the peer and of this host.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HostName> {
+        let named = self.open.alternates.iter().filter_map(|reach| match reach {
+            Reach::At(_) => None,
+            Reach::Named(name) => Some(name),
+        });
+        named.chain(&self.open.own_names)
     }
 
     /// Whether it is reached at this address.
-    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
-        self.gateways().any(|gateway| gateway.address == address)
+    pub(crate) fn is_at(&self, address: IpAddr, hosts: &HostNames) -> bool {
+        self.reach().any(|reach| match reach {
+            Reach::At(gateway) => gateway.address == address,
+            Reach::Named(name) => hosts.is_at(&name, address),
+        })
     }
 
     /// Whether it answers a peer at this address; `true` inside when it is meant for that address alone.
-    pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr) -> Option<bool> {
+    pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr, hosts: &HostNames) -> Option<bool> {
         let holds = |ranges: &[RangeInclusive<IpAddr>], address: IpAddr| {
             let same = |range: &&RangeInclusive<IpAddr>| range.start().is_ipv4() == address.is_ipv4();
             ranges.iter().filter(same).any(|range| range.contains(&address))
         };
-        let at_own = match self.open.at.as_slice() {
-            [] => self.local.is_none_or(|local| local == own),
-            ranges => holds(ranges, own),
+        let at_own = match (self.open.at.as_slice(), self.open.own_names.as_slice()) {
+            ([], []) => self.local.is_none_or(|local| local == own),
+            (ranges, names) => holds(ranges, own) || names.iter().any(|name| hosts.is_at(name, own)),
         };
         if !self.accept || !at_own {
             return None;
         }
-        let exact = self.is_at(peer);
+        let exact = self.is_at(peer, hosts);
+        let anybody = self.remote.is_unspecified() && !self.begins_with_a_name();
         let fits = match self.open.from.as_slice() {
-            [] => exact || self.remote.is_unspecified() && self.remote.is_ipv4() == peer.is_ipv4(),
-            ranges => holds(ranges, peer),
+            [] => exact || anybody && self.remote.is_ipv4() == peer.is_ipv4(),
+            ranges => exact || holds(ranges, peer),
         };
         fits.then_some(exact)
     }

@@ -8,10 +8,11 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Spi, Way};
+use ravelin_types::{Carrier, HostName, Identity, IkeSpi, Instant, Spi, Way};
 
 use crate::address::Grant;
 use crate::explain::Failure;
+use crate::open::Reach;
 use crate::question::Question;
 
 /// One decision.
@@ -161,7 +162,21 @@ pub enum Event {
         /// Which one.
         silent: IpAddr,
         /// The next.
-        next: IpAddr,
+        next: Reach,
+    },
+    /// The host of a name is at these addresses, and was elsewhere, or nobody knew where.
+    HostFound {
+        /// The name.
+        name: HostName,
+        /// Where it is.
+        addresses: Vec<IpAddr>,
+    },
+    /// Nobody can say any more, or yet, where the host of a name is.
+    HostNotFound {
+        /// The name.
+        name: HostName,
+        /// Why.
+        why: String,
     },
     /// A gateway sends us to another one, where we begin anew.
     Redirected {

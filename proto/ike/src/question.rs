@@ -1,5 +1,5 @@
 //! Slow or outside work: signing with a private key, judging a peer's certificates and signature, the turns of an EAP
-//! conversation, behind which a server elsewhere may stand, and key exchanges that take long.
+//! conversation, behind which a server elsewhere may stand, key exchanges that take long, and where a host of a name is.
 //!
 //! The endpoint asks ([`Output::Ask`](crate::Output::Ask)), goes on with other peers, and takes the answer when it comes
 //! ([`Input::Done`](crate::Input::Done)). Whoever answers may do so in a thread, from a token, or at once with
@@ -17,9 +17,10 @@ use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
 use ravelin_pki::auth::{Claim, Credential, Proof, Refusal, Trust, World};
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Identity, Secret};
+use ravelin_types::{HostName, Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, PuzzleSolution};
 
+use crate::open::Gateway;
 use crate::puzzle::Puzzle;
 
 /// What is asked.
@@ -72,6 +73,8 @@ pub enum Question {
         /// The peer's public value.
         public: Vec<u8>,
     },
+    /// Say where the host of this name is. That may take seconds of waiting for servers elsewhere.
+    LookUp(HostName),
 }
 
 /// What is answered.
@@ -85,6 +88,8 @@ pub enum Answer {
     Conversed(Box<(Conversation, Step)>),
     /// Our public value and the shared secret, or that the peer's value is none.
     Exchanged(Result<(Vec<u8>, Secret), BadPublicValue>),
+    /// The addresses of the host, in the order in which they are to be tried, each with ours from which it is reached.
+    Found(Vec<Gateway>),
     /// The solution of the puzzle.
     Solved(PuzzleSolution),
     /// It cannot be done, or it is not: why, in words for the operator.
@@ -110,7 +115,7 @@ impl Question {
         match self {
             Question::Sign { credential, .. } | Question::SignHash { credential, .. } => Some(&credential.key),
             Question::Converse { conversation, .. } => conversation.key(),
-            Question::Judge { .. } | Question::Exchange { .. } | Question::Solve(_) => None,
+            Question::Judge { .. } | Question::Exchange { .. } | Question::Solve(_) | Question::LookUp(_) => None,
         }
     }
 
@@ -148,6 +153,10 @@ impl Question {
                 Some(alg) => Answer::Exchanged(alg.respond(&public, &mut Drawn(desk.eap.random))),
                 None => Answer::Refused("the key exchange method is not built in".into()),
             },
+            // It takes a resolver, which is outside.
+            Question::LookUp(_) => {
+                Answer::Refused("this program looks up no names: give the address as a number".into())
+            }
         }
     }
 }

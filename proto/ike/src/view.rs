@@ -12,7 +12,22 @@ use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
-use ravelin_types::{Carrier, Cpi, Identity, IkeSpi, Instant, Spi};
+use ravelin_types::{Carrier, Cpi, HostName, Identity, IkeSpi, Instant, Spi};
+
+/// A name of a host in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostNameView {
+    /// The name.
+    pub name: HostName,
+    /// Where the host is, by the last answer that said so.
+    pub addresses: Vec<IpAddr>,
+    /// Since when there is no such answer, and why.
+    pub failed: Option<(Instant, String)>,
+    /// Whether it is being looked up now.
+    pub is_asked: bool,
+    /// When it is looked up again, if nobody wants to know before.
+    pub next: Instant,
+}
 
 /// One IKE SA.
 #[derive(Clone, Debug)]

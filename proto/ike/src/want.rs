@@ -54,7 +54,8 @@ impl Want {
     pub(crate) fn peer(&self, policy: &ChildPolicy) -> Option<IpAddr> {
         match &policy.policy.action {
             Action::Protect(protection) if protection.mode == Mode::Transport => {
-                Some(self.flow.map_or(protection.remote, |flow| flow.dst))
+                // A policy with a peer of a name has no address.
+                self.flow.map(|flow| flow.dst).or(Some(protection.remote).filter(|remote| !remote.is_unspecified()))
             }
             _ => None,
         }

@@ -19,7 +19,7 @@ use crate::explain::{Failure, Part};
 use crate::input::{Command, Input};
 use crate::output::{Event, Output};
 use crate::secrets::IkeSecrets;
-use crate::view::{Counters, IkeSaView};
+use crate::view::{Counters, HostNameView, IkeSaView};
 
 /// An endpoint that has no IKE SA and makes none.
 #[derive(Debug, Default)]
@@ -92,6 +92,11 @@ impl Endpoint {
 
     /// None.
     pub fn pools(&self) -> Vec<PoolView> {
+        Vec::new()
+    }
+
+    /// None: nobody goes anywhere.
+    pub fn host_names(&self) -> Vec<HostNameView> {
         Vec::new()
     }
 

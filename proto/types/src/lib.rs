@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod dataplane;
 pub mod error_code;
+pub mod host_name;
 pub mod identity;
 pub mod if_id;
 pub mod instant;
@@ -30,6 +31,7 @@ pub mod way;
 pub mod words;
 
 pub use error_code::ErrorCode;
+pub use host_name::HostName;
 pub use identity::{Dn, IdType, Identity};
 pub use instant::Instant;
 pub use secret::Secret;

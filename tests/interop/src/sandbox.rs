@@ -54,9 +54,11 @@ pub fn enter(name: &str, value: &str) -> Result<ExitCode> {
     }
 }
 
-/// Gives the sandbox an own `/run`: fixed pid files and the names of network namespaces stay private.
+/// Gives the sandbox an own `/run`: fixed pid files and the names of network namespaces stay private. And an own `/etc/hosts`, into
+/// which cases write names.
 pub fn prepare() -> Result<()> {
-    sh("mount -t tmpfs run /run && mkdir -p /run/netns /run/lock && ip link set lo up")?;
+    sh("mount -t tmpfs run /run && mkdir -p /run/netns /run/lock && ip link set lo up
+        cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts")?;
     Ok(())
 }
 

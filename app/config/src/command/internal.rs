@@ -14,7 +14,7 @@ use crate::value::{BadValue, identity, name};
 #[derive(Clone, Debug, Args)]
 pub struct InternalArgs {
     /// Ask the remote for this internal address; any or any6: for whichever it gives. Policies have it as -s internal
-    #[arg(long, value_name = "ADDRESS", value_parser = identity::peer)]
+    #[arg(long, value_name = "ADDRESS", value_parser = identity::host_or_any)]
     vip: Vec<IpAddr>,
     /// Give the remote an internal address of this pool (ike pool -n NAME); several are tried in turn. Policies have it as
     /// -d internal

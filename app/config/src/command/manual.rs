@@ -102,7 +102,7 @@ impl AddSaArgs {
         let (source, destination) = (self.source, self.destination);
         super::policy::check_traffic(&self.protocol, source, destination)?;
         let mode = Mode::from(self.mode);
-        let local = super::policy::local_end(mode, &[source], &[destination], self.remote, self.local)?;
+        let local = super::policy::local_end(mode, &[source], &[destination], &self.remote.into(), self.local)?;
         let esp_spis = both((self.esp_in, self.esp_out), "-w and -x: the SPIs of ESP in both directions")?;
         let ah = both((self.ah_in, self.ah_out), "-y and -z: the SPIs of AH in both directions")?;
         let cipher = self.cipher()?;

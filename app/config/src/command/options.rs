@@ -1,6 +1,5 @@
 //! The flags of `ipsec policy` that say how packets are carried.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,6 +8,7 @@ use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
+use crate::value::host::Host;
 use crate::value::{BadValue, if_id, quantity};
 
 /// As written. What was not given is `None`, so that it can be told from the default.
@@ -209,7 +209,7 @@ impl OptionArgs {
         &self,
         mode: Mode,
         (ah, esp): (bool, bool),
-        endpoint: IpAddr,
+        endpoint: &Host,
     ) -> Result<SaOptions, Conflict> {
         if let Some(flag) = self.of_esp().filter(|_| !esp) {
             return Err(Conflict::at(flag, format!("--{} is about ESP; leave it out, or use -t ESP", flag.1)));
@@ -229,7 +229,7 @@ impl OptionArgs {
         if let Some((_, flag, with)) = orphans.into_iter().find(|(orphan, ..)| *orphan) {
             return Err(Conflict::at(('\0', flag), format!("--{flag} goes with {with}")));
         }
-        if self.mtu.is_some_and(|mtu| mtu < 1280) && endpoint.is_ipv6() {
+        if self.mtu.is_some_and(|mtu| mtu < 1280) && endpoint.address().is_some_and(|end| end.is_ipv6()) {
             return Err(Conflict::at(('\0', "mtu"), "every path of IPv6 takes 1280 bytes; expected at least that"));
         }
         if self.ipcomp && self.tfc {

@@ -19,6 +19,7 @@ use super::options::OptionArgs;
 use super::{Command, Conflict};
 use crate::spec::{ActionWord, Afterwards, EspSpec, PolicySpec, Start, Which};
 use crate::value::algorithm::{self, Encr, Esn};
+use crate::value::host::Host;
 use crate::value::priority::{Priority, priority};
 use crate::value::protocol::{Protocol, protocol};
 use crate::value::selector::{IdString, begin_alike};
@@ -61,10 +62,10 @@ pub struct PolicyArgs {
     /// Name of the remote (`ike remote -n NAME`) to negotiate with
     #[arg(short = 'g', long, value_name = "NAME", value_parser = name)]
     remote: Option<String>,
-    /// Address of the remote endpoint; any or any6 where the peer comes from wherever it is: the policy is then in force
-    /// for the addresses that a peer negotiated, as long as it has an SA
+    /// Address or name of the remote endpoint, as its remote has it; any or any6 where the peer comes from wherever it is: the
+    /// policy is then in force for the addresses that a peer negotiated, as long as it has an SA
     #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
-    endpoint: Option<IpAddr>,
+    endpoint: Option<Host>,
     /// Name of the policy as its peers have it (RFC 4301): only peers that proved to be this may use it. An identity as
     /// ike remote -f has it, or several with several --for
     #[arg(long = "for", value_name = "ID", value_parser = who::pattern)]
@@ -264,7 +265,7 @@ impl PolicyArgs {
 
     /// Whether its peers may be anywhere.
     fn anywhere(&self) -> bool {
-        self.endpoint.is_some_and(|endpoint| endpoint.is_unspecified())
+        self.endpoint.as_ref().is_some_and(Host::is_anybody)
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {
@@ -422,10 +423,11 @@ impl PolicyArgs {
     fn esp(&self, notes: &mut Vec<String>) -> Result<EspSpec, Conflict> {
         let missing = |what: &str| Conflict::missing(format!("expected {what}, or --action bypass or discard"));
         let remote = self.remote.clone().ok_or_else(|| missing("-g REMOTE"))?;
-        let endpoint = self.endpoint.ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
+        let endpoint = self.endpoint.clone().ok_or_else(|| missing("-r ADDRESS of the remote endpoint"))?;
         let mode = Mode::from(self.mode.ok_or_else(|| missing("-m transport or -m tunnel"))?);
         let (source, destination) = self.ids();
-        let local = local_end(mode, &source, &destination, endpoint, self.local)?;
+        let local = local_end(mode, &source, &destination, &endpoint, self.local)?;
+        let options = self.options.interpret(mode, self.kind.protocols(), &endpoint)?;
         let afterwards = if self.start == Start::Now { Afterwards::Start } else { Afterwards::Nothing };
         Ok(EspSpec {
             remote,
@@ -438,7 +440,7 @@ impl PolicyArgs {
             replay_window: self.replay_window,
             pfp: self.pfp.unwrap_or_default(),
             start: self.start,
-            options: self.options.interpret(mode, self.kind.protocols(), endpoint)?,
+            options,
             closed: afterwards,
             dead: afterwards,
             persistent: self.start == Start::Now,
@@ -533,17 +535,19 @@ pub(super) fn local_end(
     mode: Mode,
     source: &[IdString],
     destination: &[IdString],
-    endpoint: IpAddr,
+    endpoint: &Host,
     local: Option<IpAddr>,
 ) -> Result<Option<IpAddr>, Conflict> {
-    if let Some(local) = local
-        && local.is_ipv4() != endpoint.is_ipv4()
-    {
+    if local.is_some_and(|local| endpoint.is_of_another_family(local)) {
         return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
     }
     if mode == Mode::Tunnel {
         return Ok(local);
     }
+    let Some(endpoint) = endpoint.address() else {
+        let why = "in transport mode both ends are addresses of the traffic; give it as a number, or use -m tunnel";
+        return Err(Conflict::at(('r', "endpoint"), why));
+    };
     if destination.iter().any(|end| end.host() != Some(endpoint)) {
         let why = format!("in transport mode -d is the remote endpoint itself, {endpoint}; else use -m tunnel");
         return Err(Conflict::at(('d', "destination"), why));

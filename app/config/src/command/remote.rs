@@ -25,6 +25,7 @@ use super::{Command, Conflict};
 use crate::spec::{GATEWAYS, RemoteSpec, Revocation, Which};
 use crate::value::algorithm::{self, Encr};
 use crate::value::eap;
+use crate::value::host::Host;
 use crate::value::restriction::restrictions;
 use crate::value::who::{self, IdWord, Who};
 use crate::value::{identity, if_id, name, quantity};
@@ -63,10 +64,11 @@ pub struct RemoteArgs {
     /// Accept negotiations that this remote starts
     #[arg(short = 'u', long)]
     accept: bool,
-    /// Address of the remote; any (IPv4) or any6 for peers that come from wherever they are (-u). Several -r are tried in
-    /// this order when there is no answer: more addresses of the remote, or gateways that stand in for each other
+    /// Address or name of the remote; any (IPv4) or any6 for peers that come from wherever they are (-u). Several -r are tried
+    /// in this order when there is no answer: more addresses of the remote, or gateways that stand in for each other. A name
+    /// is looked up each time it is tried, and again and again for a remote that comes by itself (-u)
     #[arg(short = 'r', long, value_name = "ADDRESS", value_parser = identity::peer)]
-    endpoint: Vec<IpAddr>,
+    endpoint: Vec<Host>,
     /// Our address towards it (default: any)
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host)]
     local: Option<IpAddr>,
@@ -228,14 +230,14 @@ impl RemoteArgs {
             return Err(Conflict::missing("expected -w (start negotiations), -u (accept them) or both"));
         }
         let (endpoint, alternates) = self.endpoints()?;
-        if endpoint.is_unspecified() && self.initiate {
+        if endpoint.is_anybody() && self.initiate {
             return Err(Conflict::at(
                 ('w', "initiate"),
                 "a negotiation starts with the address of a remote; -r any is for -u",
             ));
         }
         let null = self.null()?;
-        if endpoint.is_unspecified() && self.peer_id.is_none() && !null.peer {
+        if endpoint.is_anybody() && self.peer_id.is_none() && !null.peer {
             return Err(Conflict::missing(
                 "expected -f, who may come: an identity, several like *@example.org, or any",
             ));
@@ -246,12 +248,12 @@ impl RemoteArgs {
         let own_id = match &self.own_id {
             Some(IdWord::Given(id)) => Some(id.clone()),
             // The model takes it from the certificate.
-            Some(IdWord::Subject) => Some(endpoint.into()),
+            Some(IdWord::Subject) => Some(identity::of(&endpoint)),
             Some(IdWord::Like(_)) => {
                 return Err(Conflict::at(('g', "own-id"), "this host is one identity, not several"));
             }
             None if null.own => Some(Identity::Null),
-            None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(endpoint.into()),
+            None if signature.as_ref().is_some_and(|signature| signature.own_subject) => Some(identity::of(&endpoint)),
             None => match &self.eap_id {
                 Some(Who::Exactly(user)) if self.initiate => Some(user.clone()),
                 _ => self.local.map(Identity::from),
@@ -260,7 +262,7 @@ impl RemoteArgs {
         let peer_id = match &self.peer_id {
             Some(IdWord::Given(id)) => id.clone(),
             None if null.peer => Identity::Null,
-            Some(IdWord::Subject | IdWord::Like(_)) | None => endpoint.into(),
+            Some(IdWord::Subject | IdWord::Like(_)) | None => identity::of(&endpoint),
         };
         let peers = match &self.peer_id {
             Some(IdWord::Like(pattern)) => Some(pattern.clone()),
@@ -341,13 +343,13 @@ impl RemoteArgs {
     }
 
     /// The first -r and the others.
-    fn endpoints(&self) -> Result<(IpAddr, Vec<IpAddr>), Conflict> {
+    fn endpoints(&self) -> Result<(Host, Vec<Host>), Conflict> {
         let refuse = |why: String| Err(Conflict::at(('r', "endpoint"), why));
         let Some((first, others)) = self.endpoint.split_first() else {
             return Err(Conflict::missing("expected -r ADDRESS of the remote"));
         };
         if let Some(local) = self.local
-            && self.endpoint.iter().any(|endpoint| endpoint.is_ipv4() != local.is_ipv4())
+            && self.endpoint.iter().any(|endpoint| endpoint.is_of_another_family(local))
         {
             return Err(Conflict::at(('\0', "local"), "--local and -r belong to different address families"));
         }
@@ -355,9 +357,9 @@ impl RemoteArgs {
             return refuse(format!("expected at most {GATEWAYS} of them"));
         }
         if others.is_empty() {
-            return Ok((*first, Vec::new()));
+            return Ok((first.clone(), Vec::new()));
         }
-        if self.endpoint.iter().any(IpAddr::is_unspecified) {
+        if self.endpoint.iter().any(Host::is_anybody) {
             return refuse("a remote at any address has no other".into());
         }
         if let Some(twice) = others.iter().enumerate().find(|(i, other)| self.endpoint[..=*i].contains(other)) {
@@ -368,7 +370,7 @@ impl RemoteArgs {
                 "expected -f, who the remote is at all of its addresses: an identity, or several",
             ));
         }
-        Ok((*first, others.to_vec()))
+        Ok((first.clone(), others.to_vec()))
     }
 
     fn refuse_what_is_not_there(&self) -> Result<(), Conflict> {

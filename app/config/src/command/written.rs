@@ -81,7 +81,7 @@ impl PolicySpec {
 impl EspSpec {
     fn peer(&self, line: &mut Line) {
         line.value("-g", &self.remote);
-        line.value("-r", identity::peer_word(self.endpoint));
+        line.value("-r", identity::peer_word(&self.endpoint));
         let tunnel = self.mode == Mode::Tunnel;
         line.value("-m", if tunnel { "tunnel" } else { "transport" });
         // In transport mode it is the source.
@@ -155,7 +155,7 @@ impl RemoteSpec {
         }
         line.flag("-w", self.initiate);
         line.flag("-u", self.accept);
-        line.value("-r", identity::peer_word(self.endpoint));
+        line.value("-r", identity::peer_word(&self.endpoint));
         self.alternates.iter().for_each(|other| line.value("-r", other));
         line.optional("--local", self.local);
         let file = |path: &Path| path.display().to_string();
@@ -208,7 +208,7 @@ impl RemoteSpec {
         line.optional("--login-time", unusual);
         line.flag("--encap", self.encap);
         line.optional("--if-id", self.if_ids.any().then(|| if_id::written(self.if_ids)));
-        self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(*address)));
+        self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(&(*address).into())));
         self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
         self.rounds.written(&mut line);
         self.extensions.written(&mut line);

@@ -54,9 +54,9 @@ impl Model {
                 IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                 IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             };
-            remote.endpoint = anybody;
+            remote.endpoint = anybody.into();
             if let Some(esp) = &mut policy.esp {
-                esp.endpoint = anybody;
+                esp.endpoint = anybody.into();
             }
         }
         let place = (name.to_owned(), remote.version.number());

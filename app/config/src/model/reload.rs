@@ -70,12 +70,12 @@ impl Model {
                 self.interface_of(&known.spec) == interface.as_deref()
                     && self.has_interface_of(&newer, interface.as_deref())
             });
-            let (id, domain) = match known {
-                Some(known) => (known.id, known.domain),
-                None => (newer.new_id()?, domain_of(interface.as_deref())),
+            let (id, domain, at) = match known {
+                Some(known) => (known.id, known.domain, known.at.clone()),
+                None => (newer.new_id()?, domain_of(interface.as_deref()), Vec::new()),
             };
             newer.names.insert(spec.name.clone(), id);
-            newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false });
+            newer.policies.insert(id, PolicyEntry { id, spec, domain, automatic: false, at });
         }
         for keyed in fresh.keyed.into_values() {
             let known = self.keyed.values().find(|known| is_keyed_like(known, &keyed));

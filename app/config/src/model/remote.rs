@@ -9,7 +9,7 @@ use ravelin_eap::relay::Aaa;
 use ravelin_eap::tls::TlsSide;
 use ravelin_eap::{Accounts, Client, Server};
 use ravelin_ike::config::{
-    EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Remote, RemoteAuth, Xauth,
+    EapServer, Gateway, IdPattern, IkeVersion, LocalAuth, Open, OwnedKey, Reach, Remote, RemoteAuth, Xauth,
 };
 use ravelin_pki::Certificate;
 use ravelin_pki::auth::{Credential, Trust};
@@ -21,6 +21,7 @@ use crate::eap;
 use crate::papers::{self, PaperError};
 use crate::secret;
 use crate::spec::{Beside, EapSpec, RadiusSpec, RemoteSpec, Role, SignatureSpec, XauthSpec};
+use crate::value::host::Host;
 
 /// A remote, and what the two sides prove themselves with.
 #[derive(Clone, Debug)]
@@ -145,7 +146,7 @@ impl RemoteEntry {
     fn anybody(&self) -> bool {
         let eap = self.spec.eap.as_ref().is_some_and(EapSpec::takes_any_identity);
         let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_)));
-        eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_unspecified()
+        eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_anybody()
     }
 
     /// The certificate that a loaded connection names for us.
@@ -263,18 +264,23 @@ impl RemoteEntry {
         let loaded = spec.loaded.as_ref().map_or_else(Open::default, |loaded| Open {
             from: loaded.from.clone(),
             at: loaded.at.clone(),
+            own_names: loaded.own_names.clone(),
             own_address: loaded.own_address,
             ..Open::default()
         });
-        let gateway = |address: &IpAddr| Gateway { address: *address, source: source(address) };
-        let alternates = spec.alternates.iter().map(gateway).collect();
+        let reach = |host: &Host| match host {
+            Host::Address(address) => Reach::At(Gateway { address: *address, source: source(address) }),
+            Host::Name(name) => Reach::Named(name.clone()),
+        };
+        // A name has no other place, also where it comes first.
+        let alternates = spec.hosts().skip(usize::from(spec.endpoint.name().is_none())).map(reach).collect();
         let open = Open { peers: spec.peers.clone(), alternates, ..loaded };
         Remote {
             name: spec.name.clone(),
             version: self.version(model),
             local: spec.local,
-            source: source(&spec.endpoint),
-            remote: spec.endpoint,
+            source: spec.endpoint.address().and_then(|address| source(&address)),
+            remote: spec.endpoint.or_unspecified(spec.local),
             local_id: spec.own_id.clone(),
             remote_id: spec.peer_id.clone(),
             local_auth,

@@ -12,6 +12,7 @@ use ravelin_types::proposal::Proposal;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::IntegId;
 
+use crate::value::host::Host;
 use crate::value::priority::Priority;
 
 /// A policy as an operator described it.
@@ -45,7 +46,7 @@ pub struct EspSpec {
     /// Name of the remote.
     pub remote: String,
     /// The remote end of the SA.
-    pub endpoint: IpAddr,
+    pub endpoint: Host,
     /// The local end; `None`: the address from which the remote end is reached.
     pub local: Option<IpAddr>,
     /// Transport or tunnel.

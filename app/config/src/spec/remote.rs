@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Retransmission};
 use ravelin_pki::{Demand, Restrictions};
-use ravelin_types::Identity;
 use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
+use ravelin_types::{HostName, Identity};
 
 use super::{EapSpec, ExtensionSpec, RoundsSpec};
 use crate::papers::{Believed, Signer};
+use crate::value::host::Host;
 
 /// Addresses of one remote: more than anybody has gateways for one destination.
 pub(crate) const GATEWAYS: usize = 8;
@@ -27,10 +28,10 @@ pub struct RemoteSpec {
     pub version: IkeVersion,
     /// Our address towards it; `None`: any.
     pub local: Option<IpAddr>,
-    /// Its address.
-    pub endpoint: IpAddr,
+    /// Who it is on the network.
+    pub endpoint: Host,
     /// Where it, or another gateway in its place, is reached when there is no answer; in this order.
-    pub alternates: Vec<IpAddr>,
+    pub alternates: Vec<Host>,
     /// Who we say we are.
     pub own_id: Identity,
     /// Who it must say it is.
@@ -147,6 +148,8 @@ pub struct LoadedSpec {
     pub at: Vec<RangeInclusive<IpAddr>>,
     /// Addresses from which a peer is answered; empty: `endpoint` alone.
     pub from: Vec<RangeInclusive<IpAddr>>,
+    /// Names of ours, which stand for the addresses to which they lead.
+    pub own_names: Vec<HostName>,
     /// We say that we are the address at which the peer reaches us, not `own_id`.
     pub own_address: bool,
     /// What we sign with, if we do.
@@ -156,9 +159,20 @@ pub struct LoadedSpec {
 }
 
 impl RemoteSpec {
-    /// Its addresses, in the order in which they are tried.
+    /// Where it is sought, in the order in which that is tried.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        std::iter::once(&self.endpoint).chain(&self.alternates)
+    }
+
+    /// Its addresses, as far as they were written.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        std::iter::once(self.endpoint).chain(self.alternates.iter().copied())
+        self.hosts().filter_map(Host::address)
+    }
+
+    /// The names that have to be looked up for it.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        let own = self.loaded.iter().flat_map(|loaded| &loaded.own_names);
+        self.hosts().filter_map(Host::name).chain(own)
     }
 
     /// The files of its keys, certificates and passwords.

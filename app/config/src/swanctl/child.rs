@@ -93,7 +93,9 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         |list: Option<Vec<Selector>>| list.unwrap_or_else(|| vec![Selector::Dynamic(TrafficSelector::any_v4())]);
     let local = selectors(reader.list("local_ts", selector));
     let remote = selectors(reader.list("remote_ts", selector));
-    let peer = (!ends.endpoint.is_unspecified()).then_some(ends.endpoint);
+    let peer = ends.endpoint.address().filter(|address| !address.is_unspecified());
+    // Where it is then is known when its name was looked up.
+    let named = ends.endpoint.name().is_some() && !ends.virtual_remote;
     for (side, list) in [("local_ts", &local), ("remote_ts", &remote)] {
         if list.len() > SELECTORS {
             reader.wrong(format!("`{side}` has {} selectors; a child takes up to {SELECTORS}", list.len()));
@@ -104,7 +106,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if shunt && (local.is_empty() || remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
     }
-    if trap && !shunt && (remote.is_empty() || ends.endpoint.is_unspecified()) {
+    if trap && !shunt && (remote.is_empty() && !named || ends.endpoint.is_anybody()) {
         reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
     }
     if trap && local.is_empty() && ends.virtual_local {
@@ -116,7 +118,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if trap && if_ids.come_with_the_sa() {
         reader.wrong("start_action = trap does not go with a unique if_id, which comes with the SA");
     }
-    if start && ends.endpoint.is_unspecified() && !shunt {
+    if start && ends.endpoint.is_anybody() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
     }
     // An address that comes with the SA may be of either family.
@@ -143,7 +145,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let esp = match kind {
         Kind::Protect(mode) => Some(EspSpec {
             remote: connection.to_owned(),
-            endpoint: ends.endpoint,
+            endpoint: ends.endpoint.clone(),
             local: ends.local,
             mode,
             proposals,

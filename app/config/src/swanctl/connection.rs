@@ -9,8 +9,8 @@ use std::time::Duration;
 use ravelin_ike::Unique;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
-use ravelin_types::Identity;
 use ravelin_types::if_id::{IfId, IfIds};
+use ravelin_types::{HostName, Identity};
 
 use super::child;
 use super::extensions;
@@ -22,9 +22,10 @@ use super::value;
 use super::xauth;
 use crate::spec::{EapSpec, ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::value::address::{self, Address};
+use crate::value::host::Host;
 use crate::value::if_id::if_id;
-use crate::value::name;
 use crate::value::who::Who;
+use crate::value::{identity, name};
 
 /// What a connection comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Connection {
 /// The ends of a connection, as its children need them.
 pub(super) struct Ends {
     pub local: Option<IpAddr>,
-    pub endpoint: IpAddr,
+    pub endpoint: Host,
     /// Whether a child that starts by itself may exist after a failure.
     pub persistent: bool,
     /// Whether the address of our side is one that the peer gives us.
@@ -60,8 +61,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let section = &named.section;
     let mut reader = Reader::new(section, &named.at, problems);
     refuse(&mut reader);
-    let local = reader.list("local_addrs", address::address).unwrap_or_default();
-    let remote = reader.list("remote_addrs", address::address).unwrap_or_default();
+    let local = reader.list("local_addrs", address::place).unwrap_or_default();
+    let remote = reader.list("remote_addrs", address::place).unwrap_or_default();
     let configured = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
     let versions = versions(&mut reader);
     let encap = reader.flag("encap").unwrap_or(false);
@@ -92,18 +93,20 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
     let internal = Internal { ask, pools };
     let if_ids = if_ids(&mut reader);
-    let (local_host, remote_host) = (hosts(&local).next(), hosts(&remote).next());
-    if let (Some(own), Some(peer)) = (local_host, remote_host)
-        && own.is_ipv4() != peer.is_ipv4()
+    let (own_host, remote_host) = (hosts(&local).next().cloned(), hosts(&remote).next().cloned());
+    // We begin from the first host: where that is a name, from where it leads.
+    let local_host = own_host.as_ref().and_then(Host::address);
+    if let (Some(own), Some(peer)) = (local_host, &remote_host)
+        && peer.is_of_another_family(own)
     {
         reader.wrong("local_addrs and remote_addrs begin with addresses of different families");
     }
     reader.finish(&["local", "remote", "children"]);
 
-    let endpoint = remote_host.unwrap_or_else(|| address::unspecified(local_host));
+    let endpoint = remote_host.clone().unwrap_or_else(|| address::unspecified(local_host).into());
     let ends = Ends {
         local: local_host,
-        endpoint,
+        endpoint: endpoint.clone(),
         persistent: tries == Some(0),
         virtual_local: !internal.ask.is_empty(),
         virtual_remote: !internal.pools.is_empty(),
@@ -141,7 +144,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         Some(Who::Exactly(id)) => (id.clone(), false),
         _ => match local_host {
             Some(local) => (local.into(), false),
-            None => (Identity::from(address::unspecified(remote_host)), true),
+            None => (Identity::from(address::unspecified(remote_host.as_ref().and_then(Host::address))), true),
         },
     };
     let eap = problems
@@ -153,8 +156,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let (peer_id, peers) = match peer.id {
         _ if null.peer => (Identity::Null, None),
         Some(Who::Exactly(id)) => (id, None),
-        Some(Who::Like(pattern)) => (Identity::from(endpoint), Some(pattern)),
-        None => (Identity::from(endpoint), Some(IdPattern::Any)),
+        Some(Who::Like(pattern)) => (identity::of(&endpoint), Some(pattern)),
+        None => (identity::of(&endpoint), Some(IdPattern::Any)),
     };
     // One host is the remote itself; else every address is judged.
     let ranges = |addresses: &[Address]| -> Vec<RangeInclusive<IpAddr>> {
@@ -166,9 +169,10 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let any = |addresses: Vec<Address>| {
         if addresses.is_empty() { address::address("%any").into_iter().collect() } else { addresses }
     };
-    let family = |address: &IpAddr| local_host.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
-    let others = hosts(&remote).filter(|host| *host != endpoint && family(host));
-    let alternates = others.take(GATEWAYS - 1).collect();
+    let family = |host: &Host| local_host.is_none_or(|local| !host.is_of_another_family(local));
+    let others = hosts(&remote).filter(|host| **host != endpoint && family(host));
+    let alternates = others.take(GATEWAYS - 1).cloned().collect();
+    let own_names: Vec<HostName> = hosts(&local).filter_map(Host::name).cloned().collect();
     let remote = any(remote);
     let proposals = |version: &IkeVersion| match (&configured, version) {
         (Some(configured), _) => configured.clone(),
@@ -206,6 +210,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
             remote_addrs: texts(section, "remote_addrs"),
             at: ranges(&local),
             from: ranges(&remote),
+            own_names,
             own_address,
             signs: own.signer,
             believes: peer.believed,
@@ -235,9 +240,9 @@ pub(super) fn if_ids(reader: &mut Reader<'_>) -> IfIds {
     IfIds { inbound: read("if_id_in"), outbound: read("if_id_out") }
 }
 
-/// The addresses that are those of one host each.
-fn hosts(addresses: &[Address]) -> impl Iterator<Item = IpAddr> {
-    addresses.iter().filter_map(|address| if let Address::Host(host) = address { Some(*host) } else { None })
+/// The entries that are one host each.
+fn hosts(addresses: &[Address]) -> impl Iterator<Item = &Host> {
+    addresses.iter().filter_map(|address| if let Address::Host(host) = address { Some(host) } else { None })
 }
 
 /// The versions of a connection.

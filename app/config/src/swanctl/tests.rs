@@ -7,10 +7,11 @@ use ravelin_eap::Method;
 use ravelin_ike::config::{IdPattern, IkeVersion, Liveness, V1};
 use ravelin_ike::extensions::Childless;
 use ravelin_ike::{Tcp, Unique};
-use ravelin_types::Identity;
+use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::if_id::{IfId, IfIds};
-use ravelin_types::policy::Mode;
+use ravelin_types::policy::{Action, Mode};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::{HostName, Identity};
 
 use crate::spec::{ActionWord, Afterwards, Beside, OwnBy, Role, SecretKind, Start};
 use crate::value::if_id;
@@ -100,11 +101,76 @@ fn every_host_among_the_addresses_of_a_peer_is_one_to_begin_with() {
 }
 
 #[test]
+fn a_peer_of_a_name_is_looked_up_when_it_is_wanted() {
+    let read = connection("remote_addrs = GW.example.org\nchildren {\n h {\n start_action = start\n }\n}");
+    let remote = read.remote.unwrap();
+    assert_eq!((remote.endpoint.to_string().as_str(), remote.initiate, remote.accept), ("gw.example.org", true, true));
+    assert_eq!(remote.names().count(), 1);
+    let loaded = remote.loaded.as_ref().unwrap();
+    assert_eq!((loaded.remote_addrs.as_slice(), loaded.from.len()), (&["GW.example.org".to_owned()][..], 0));
+    // Whoever proves to be anybody, as with an address (`remote { id = %any }`).
+    assert_eq!(remote.peers, Some(IdPattern::Any));
+    let policy = &read.policies[0];
+    assert!(policy.remote.is_empty() && policy.esp.as_ref().unwrap().dynamic.remote.len() == 1);
+
+    let several =
+        connection("local_addrs = here.example.org, 192.0.2.1\nremote_addrs = 192.0.2.2, gw.example.org, 10.0.0.0/8");
+    let remote = several.remote.unwrap();
+    let hosts: Vec<String> = remote.hosts().map(ToString::to_string).collect();
+    assert_eq!((hosts, remote.local), (vec!["192.0.2.2".to_owned(), "gw.example.org".to_owned()], None));
+    let names: Vec<&str> = remote.names().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["gw.example.org", "here.example.org"]);
+    let loaded = remote.loaded.unwrap();
+    assert_eq!((loaded.from.len(), loaded.at.len()), (2, 1), "the ranges beside");
+    assert!(loaded.own_address, "we are whatever address we begin from");
+}
+
+// What its traps are about is known when its name was looked up.
+#[test]
+fn a_trap_for_a_peer_of_a_name_waits_for_its_address() {
+    let trap = "start_action = trap\n";
+    let host = format!("local_addrs = 192.0.2.1\nremote_addrs = gw.example.org\nchildren {{\n h {{\n {trap} }}\n}}");
+    let net = format!(
+        "remote_addrs = gw.example.org\nchildren {{\n n {{\n local_ts = 10.1.0.0/16\n remote_ts = 10.2.0.0/16\n {trap} }}\n}}"
+    );
+    let name = HostName::new("gw.example.org").unwrap();
+    for (text, stands_alone) in [(host, false), (net, true)] {
+        let mut model = Model::new();
+        model.load_connection(connection(&text)).unwrap();
+        let entry = |model: &Model| model.policies().find(|entry| !entry.automatic).unwrap().clone();
+        let before = entry(&model);
+        assert_eq!((before.stands(), before.spec.trap), (stands_alone, true));
+        let old = model.clone();
+        let found = ["2001:db8::2", "192.0.2.2", "192.0.2.3"].map(|text| text.parse().unwrap());
+        assert!(model.host_found(&name, &found) && !model.host_found(&name, &found));
+        let policy = entry(&model).spd_policy();
+        let Action::Protect(protection) = &policy.action else { panic!() };
+        let expected: &[&str] = if stands_alone { &["10.2.0.0/16"] } else { &["192.0.2.2", "192.0.2.3"] };
+        let remote: Vec<String> = policy.remote.iter().map(ToString::to_string).collect();
+        assert_eq!((remote, entry(&model).stands()), (expected.iter().map(ToString::to_string).collect(), true));
+        // Of the family of our own address, where that is known.
+        let end = if stands_alone { "2001:db8::2" } else { "192.0.2.2" };
+        assert_eq!(protection.remote.to_string(), end);
+        let ops = old.difference(&model);
+        assert!(matches!(&ops[..], [DataPlaneOp::AddPolicy(it)] if *it == policy), "{ops:?}");
+        // IKE is told nothing of it: it asks each time it begins.
+        assert_eq!(model.ike_config(&Default::default()).policies[0].policy.remote, before.spec.remote);
+        // A file that says the same keeps all of it.
+        let kept = model.renumbered({
+            let mut fresh = Model::new();
+            fresh.load_connection(connection(&text)).unwrap();
+            fresh
+        });
+        assert!(model.difference(&kept.unwrap()).is_empty());
+    }
+}
+
+#[test]
 fn a_gateway_for_road_warriors_leaves_open_who_comes() {
     let read = connection("pools =\nchildren {\n rw {\n local_ts = 10.1.0.0/16\n }\n}");
     let remote = read.remote.unwrap();
     let loaded = remote.loaded.unwrap();
-    assert!(!remote.initiate && remote.endpoint.is_unspecified() && loaded.own_address);
+    assert!(!remote.initiate && remote.endpoint.is_anybody() && loaded.own_address);
     assert_eq!(loaded.from.len(), 2, "both families");
     let policy = &read.policies[0];
     assert!(policy.remote.is_empty() && !policy.trap);

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ravelin_types::Identity;
 use ravelin_types::identity::BadDn;
+use ravelin_types::{HostName, Identity};
 
+use super::host::Host;
 use super::{BadValue, did_you_mean};
 
 const PREFIXES: &[&str] = &["ipv4", "ipv6", "fqdn", "rfc822", "asn1dn", "keyid"];
@@ -37,12 +38,11 @@ pub fn written(id: &Identity) -> String {
     }
 }
 
-/// The address of a peer, as written behind `-r`: that of one host, or `any` or `any6` for any peer of a family, which is
-/// the unspecified address.
+/// An address of one host, or `any` or `any6` for any of a family, which is the unspecified address.
 ///
 /// # Errors
 /// As [`host`].
-pub fn peer(text: &str) -> Result<IpAddr, BadValue> {
+pub fn host_or_any(text: &str) -> Result<IpAddr, BadValue> {
     match text.to_ascii_lowercase().as_str() {
         "any" => Ok(Ipv4Addr::UNSPECIFIED.into()),
         "any6" => Ok(Ipv6Addr::UNSPECIFIED.into()),
@@ -50,12 +50,34 @@ pub fn peer(text: &str) -> Result<IpAddr, BadValue> {
     }
 }
 
+/// A peer, as written behind `-r`: what [`host_or_any`] takes, or the name of a host.
+///
+/// # Errors
+/// When it is neither.
+pub fn peer(text: &str) -> Result<Host, BadValue> {
+    match (host_or_any(text), text.parse::<IpAddr>()) {
+        (Ok(address), _) => Ok(address.into()),
+        (Err(error), Ok(_)) => Err(error),
+        (Err(_), Err(_)) => HostName::new(text)
+            .map(Host::Name)
+            .map_err(|why| BadValue::new(format!("expected an IP address or the name of a host: {why}"))),
+    }
+}
+
+/// Who a host is that says nothing else: its address, or its name.
+pub fn of(host: &Host) -> Identity {
+    match host {
+        Host::Address(address) => (*address).into(),
+        Host::Name(name) => Identity::Fqdn(name.as_str().trim_end_matches('.').to_owned()),
+    }
+}
+
 /// As [`peer`] reads it.
-pub fn peer_word(address: IpAddr) -> String {
-    match (address.is_unspecified(), address.is_ipv4()) {
-        (true, true) => "any".to_owned(),
-        (true, false) => "any6".to_owned(),
-        (false, _) => address.to_string(),
+pub fn peer_word(host: &Host) -> String {
+    match host {
+        Host::Address(address) if address.is_unspecified() && address.is_ipv4() => "any".to_owned(),
+        Host::Address(address) if address.is_unspecified() => "any6".to_owned(),
+        host => host.to_string(),
     }
 }
 
@@ -64,9 +86,8 @@ pub fn peer_word(address: IpAddr) -> String {
 /// # Errors
 /// When it is no address, or not that of one host.
 pub fn host(text: &str) -> Result<IpAddr, BadValue> {
-    let address: IpAddr = text.parse().map_err(|_| {
-        BadValue::new("expected an IP address (names are not looked up, since whoever answers could name any address)")
-    })?;
+    let address: IpAddr =
+        text.parse().map_err(|_| BadValue::new("expected an IP address (names are not looked up here)"))?;
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || broadcast {
         return Err(BadValue::new(format!("{address} is not the address of one host")));
@@ -166,9 +187,13 @@ mod tests {
         for text in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"] {
             assert!(host(text).unwrap_err().message.ends_with("is not the address of one host"), "{text}");
         }
-        assert!(host("gw.example.org").unwrap_err().message.contains("names are not looked up"));
-        assert_eq!(peer("ANY6").map(|address| address.to_string()), Ok("::".to_owned()));
-        assert!(peer("0.0.0.0").is_err());
+        assert!(host("gw.example.org").unwrap_err().message.contains("names are not looked up here"));
+        for (text, word) in [("ANY6", "any6"), ("any", "any"), ("10.0.0.1", "10.0.0.1"), ("GW.example", "gw.example")] {
+            assert_eq!(peer(text).map(|host| peer_word(&host)), Ok(word.to_owned()));
+        }
+        for text in ["0.0.0.0", "224.0.0.1", "10.0.0.256", "gw example", "bücher.example"] {
+            assert!(peer(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod address;
 pub mod algorithm;
 pub mod eap;
 pub mod encrypted_dns;
+pub mod host;
 pub mod identity;
 pub mod if_id;
 pub mod key;

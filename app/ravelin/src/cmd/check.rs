@@ -1,9 +1,11 @@
 //! `ravelin check`
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use ravelin_config::{Model, files};
+use ravelin_types::HostName;
 
 use super::FAILED;
 use crate::cli::CheckArgs;
@@ -37,6 +39,11 @@ fn is_good(file: &Path) -> bool {
     if mistakes.is_empty() {
         let policies = loaded.model.policies().filter(|entry| !entry.automatic).count();
         println!("{}: {policies} policies, {} remotes", file.display(), loaded.model.remotes().count());
+        let names: BTreeSet<&HostName> = loaded.model.remotes().flat_map(|entry| entry.spec.names()).collect();
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().map(HostName::as_str).collect();
+            println!("{}: not looked up here: {}", file.display(), names.join(", "));
+        }
     }
     mistakes.is_empty()
 }

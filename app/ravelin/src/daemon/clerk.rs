@@ -1,12 +1,14 @@
 //! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
 //! for the papers of another. What a RADIUS server is asked about, or
 //! is told, is with one thread more, which waits for all of them at once, and each token that has a key of ours has its own.
+//! Names of hosts are looked up in other threads (`host_names.rs`).
 //!
 //! ```text
 //!   Core: Output::Ask ─► questions() ─► Clerk::ask ─┬► threads ─┬► Question::answer ──────────┬► Clerk::answers ─► Core: Input::Done
 //!                                                   │  ▲        ├► tokens: Question::answer ──┤
 //!                                                   │  └ fetch ◄┘ something is missing        │
-//!                                                   └► RADIUS: Client::ask ───────────────────┘
+//!                                                   ├► RADIUS: Client::ask ───────────────────┤
+//!                                                   └► names of hosts: HostNames::ask ────────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use ravelin_radius_client::{Authorizer, Client, Demand, Heard, Record, Verdict};
 use ravelin_tls::Maker;
 
 use super::fetch::{Fetcher, Library, Sought};
+use super::host_names::HostNames;
 use super::token_threads::{self, TokenThreads};
 
 /// Threads: about as many as processors, since they sign, verify and compute, and never only one, which one long computation
@@ -44,6 +47,7 @@ pub type Asked = (OpId, Question, Arc<Papers>);
 pub struct Clerk {
     to_threads: Sender<Asked>,
     radius: Client<OpId>,
+    host_names: HostNames,
     from_threads: Receiver<(OpId, Answer)>,
     demands: Receiver<Demand>,
     wake: UnixStream,
@@ -92,6 +96,8 @@ impl Clerk {
         let fetcher = Arc::new(Fetcher::new(library.clone(), to_threads.clone(), crypto));
         let waker = Arc::new(waker);
         let answerer = Answerer { done: done.clone(), waker: waker.clone(), crypto, library, sims: Arc::default() };
+        let names = answerer.clone();
+        let host_names = HostNames::of_the_system(move |op, answer| _ = names.give((op, answer)));
         let front = Front { answerer, fetcher, tokens: Arc::default() };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).clamp(*THREADS.start(), *THREADS.end()) {
             let (work, front) = (work.clone(), front.clone());
@@ -117,12 +123,13 @@ impl Clerk {
                 taken
             },
         )?;
-        Ok(Clerk { to_threads, radius, from_threads, demands, wake })
+        Ok(Clerk { to_threads, radius, host_names, from_threads, demands, wake })
     }
 
     /// Hands over a question.
     pub fn ask(&self, asked: Asked) {
         let asked = match asked {
+            (op, Question::LookUp(name), _) => return self.host_names.ask(op, name),
             (op, Question::Converse { conversation, heard }, papers) => match *conversation {
                 Conversation::Relay(relay) => return self.radius.ask(op, relay, heard),
                 conversation => (op, Question::Converse { conversation: Box::new(conversation), heard }, papers),

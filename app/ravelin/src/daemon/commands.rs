@@ -195,7 +195,11 @@ impl<P: Plane> Core<P> {
         };
         let mut remotes = Message::new();
         for (index, entry) in chosen.into_iter().enumerate() {
-            let remote = report::remote(entry, &self.model, &self.failures, now);
+            let mut remote = report::remote(entry, &self.model, &self.failures, now);
+            let names = self.name_lines(&entry.spec, now);
+            if !names.is_empty() {
+                remote.put_list("names", names);
+            }
             remotes.put_section(&(index + 1).to_string(), remote);
         }
         Ok(remotes)

@@ -13,13 +13,15 @@ use std::sync::Arc;
 
 use ravelin_config::Model;
 use ravelin_config::live::LivePolicies;
+use ravelin_config::spec::RemoteSpec;
 use ravelin_control::{ClientId, Message, Request};
 use ravelin_crypto::{CryptoProvider, SecureRandom};
+use ravelin_ike::config::Gateway;
 use ravelin_ike::{Answer, Command, Config, Datagram, Endpoint, HostAddresses, Input, OpId};
 use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
-use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
+use ravelin_types::{HostName, IkeSpi, Instant, Secret, Spi, Way};
 
 use self::adopt::{offers, refusal};
 use self::behind::Behind;
@@ -79,6 +81,8 @@ pub struct Core<P> {
     sources: BTreeMap<IpAddr, IpAddr>,
     /// Policies with `--start now` that are to be tried again, and when.
     retries: BTreeMap<PolicyId, Instant>,
+    /// Policies whose packets ask for SAs with a peer whose name leads nowhere.
+    nowhere: BTreeSet<PolicyId>,
     stopping: bool,
     /// Accounts whose keys are their passwords.
     pub(super) statics: Statics,
@@ -151,6 +155,7 @@ impl<P: Plane> Core<P> {
             deadline: None,
             sources: BTreeMap::new(),
             retries: BTreeMap::new(),
+            nowhere: BTreeSet::new(),
             stopping: false,
             statics: Statics::default(),
             journal: None,
@@ -205,6 +210,13 @@ impl<P: Plane> Core<P> {
 
     /// The answer to a question.
     pub fn answered(&mut self, op: OpId, answer: Answer, now: Instant) {
+        let answer = match answer {
+            Answer::Found(found) => {
+                let source = |at: Gateway| Gateway { source: self.plane.source_towards(at.address), ..at };
+                Answer::Found(found.into_iter().map(source).collect())
+            }
+            answer => answer,
+        };
         self.endpoint.handle(Input::Done(op, answer.into()), now);
         self.pump(now);
     }
@@ -250,6 +262,7 @@ impl<P: Plane> Core<P> {
             }
             if let DataPlaneEvent::Acquire { policy, flow, .. } = &event {
                 self.acquire_seen(*policy, flow);
+                self.nowhere.remove(policy);
                 self.look_up_source(*policy, now);
             }
             self.endpoint.handle(Input::DataPlane(event), now);
@@ -390,6 +403,35 @@ impl<P: Plane> Core<P> {
         if let Err(refused) = self.adopt_by(newer, Self::begin_all, now) {
             tracing::warn!("{}", refused.why);
         }
+    }
+
+    /// The host of a name is there now: policies with it are about other packets, or have another end.
+    fn host_found(&mut self, name: &HostName, addresses: &[IpAddr], now: Instant) {
+        let mut newer = self.model.clone();
+        if newer.host_found(name, addresses)
+            && let Err(refused) = self.adopt_by(newer, Self::begin_all, now)
+        {
+            tracing::warn!("{name} is elsewhere now: {}", refused.why);
+        }
+        // The data plane takes what failed for under way still: the next packet asks again.
+        let led = |id: &PolicyId| {
+            let esp = self.model.policy_by_id(*id).and_then(|entry| entry.spec.esp.as_ref());
+            esp.is_none_or(|esp| esp.endpoint.name() == Some(name))
+        };
+        let led: Vec<PolicyId> = self.nowhere.iter().copied().filter(led).collect();
+        for id in led {
+            self.nowhere.remove(&id);
+            if let Err(error) = self.plane.apply(&DataPlaneOp::FailAcquire(id)) {
+                tracing::debug!("packets of {} ask again later: {error}", self.policy_name(id));
+            }
+        }
+    }
+
+    /// What is known of the names of a remote, a line for each.
+    pub(super) fn name_lines(&self, spec: &RemoteSpec, now: Instant) -> Vec<String> {
+        let known = self.endpoint.host_names();
+        let lines = spec.names().filter_map(|name| known.iter().find(|host| host.name == *name));
+        lines.map(|host| report::host_name(host, now)).collect()
     }
 
     pub(super) fn policy_name(&self, id: PolicyId) -> String {

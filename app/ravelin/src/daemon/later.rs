@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ravelin_config::command::{self, Command};
 use ravelin_config::rc::Later;
+use ravelin_config::value::host::Host;
 use ravelin_control::{ClientId, Message};
 use ravelin_types::Instant;
 use ravelin_types::policy::PolicyId;
@@ -108,8 +109,12 @@ impl<P: Plane> Core<P> {
             Some(address) => self.plane.is_usable(address),
             None => {
                 let remote = self.model.find_remote(&esp.remote).ok();
-                let addresses = remote.map_or_else(|| vec![esp.endpoint], |remote| remote.spec.addresses().collect());
-                addresses.into_iter().any(|address| self.plane.source_towards(address).is_some())
+                let hosts: Vec<Host> = match remote {
+                    Some(remote) => remote.spec.hosts().cloned().collect(),
+                    None => vec![esp.endpoint.clone()],
+                };
+                // Where a name leads is found out when it begins.
+                hosts.iter().any(|host| host.address().is_none_or(|it| self.plane.source_towards(it).is_some()))
             }
         }
     }

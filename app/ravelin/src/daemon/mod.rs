@@ -28,6 +28,7 @@ pub mod event_loop;
 pub mod failures;
 mod fetch;
 mod flows;
+mod host_names;
 mod inside;
 mod interfaces;
 mod key_log;

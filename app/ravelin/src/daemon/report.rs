@@ -13,7 +13,7 @@ use ravelin_config::value::selector::IdString;
 use ravelin_control::Message;
 use ravelin_ike::config::{IkeVersion, Liveness};
 use ravelin_ike::explain::Failure;
-use ravelin_ike::view::{ChildSaView, Counters, IkeSaView};
+use ravelin_ike::view::{ChildSaView, Counters, HostNameView, IkeSaView};
 use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
 use ravelin_types::options::Processors;
@@ -103,7 +103,7 @@ fn policy_row(entry: &PolicyEntry) -> Message {
         .with("destination", ends(&spec.remote, &spec.local));
     if let Some(esp) = &spec.esp {
         row.put("mode", mode_name(esp.mode));
-        row.put("gateway", esp.endpoint);
+        row.put("gateway", &esp.endpoint);
     }
     put_ways(&mut row, spec.ways);
     row.put("name", &spec.name);
@@ -379,7 +379,7 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
 pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Instant) -> Message {
     let spec = &entry.spec;
     let mut remote =
-        Message::new().with("name", &spec.name).with("version", spec.version.number()).with("endpoint", spec.endpoint);
+        Message::new().with("name", &spec.name).with("version", spec.version.number()).with("endpoint", &spec.endpoint);
     if !spec.alternates.is_empty() {
         remote.put_list("alternates", &spec.alternates);
     }
@@ -455,6 +455,27 @@ pub fn remote(entry: &RemoteEntry, model: &Model, failures: &Failures, now: Inst
     remote.put_list("policies", model.policies().filter(served).map(|policy| policy.spec.name.clone()));
     remote.put_section("failures", recent_failures(failures.of(Some(&spec.name)), now));
     remote
+}
+
+/// Where the host of a name is, or since when nobody can say that.
+pub fn host_name(host: &HostNameView, now: Instant) -> String {
+    let HostNameView { name, addresses, failed, is_asked, next } = host;
+    let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let at = at.join(", ");
+    let again = if *is_asked {
+        "it is being looked up".to_owned()
+    } else {
+        format!("next attempt in {} s", next.since(now).as_secs())
+    };
+    match failed {
+        Some((since, why)) => {
+            let since = now.since(*since).as_secs();
+            let before = if at.is_empty() { String::new() } else { format!("; until then it was at {at}") };
+            format!("{name} did not resolve: {why}, since {since} s, {again}{before}")
+        }
+        None if at.is_empty() => format!("{name}: {again}"),
+        None => format!("{name} is at {at}"),
+    }
 }
 
 /// Failures, oldest first.

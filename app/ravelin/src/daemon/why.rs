@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use ravelin_config::model::RemoteEntry;
+use ravelin_config::value::host::Host;
 use ravelin_control::Message;
 use ravelin_ike::explain::{Failure, Gap, Part};
-use ravelin_types::Instant;
 use ravelin_types::transform::TransformType;
+use ravelin_types::{HostName, Instant};
 
 use super::core::Core;
 use super::plane::Plane;
@@ -26,9 +27,20 @@ impl<P: Plane> Core<P> {
         let found = match (self.model.find_remote(peer), peer.parse::<IpAddr>()) {
             (Ok(remote), _) => vec![remote],
             (Err(_), Ok(address)) => {
-                self.model.remotes().filter(|entry| entry.spec.addresses().any(|own| own == address)).collect()
+                let known = self.endpoint.host_names();
+                let leads =
+                    |name: &HostName| known.iter().any(|it| it.name == *name && it.addresses.contains(&address));
+                let there = |host: &Host| host.address() == Some(address) || host.name().is_some_and(leads);
+                self.model.remotes().filter(|entry| entry.spec.hosts().any(there)).collect()
             }
-            (Err(error), Err(_)) => vec![by_policy().ok_or_else(|| error.to_string())?],
+            (Err(error), Err(_)) => {
+                let name = HostName::new(peer).ok();
+                let named = |entry: &&RemoteEntry| entry.spec.names().any(|own| Some(own) == name.as_ref());
+                match by_policy().or_else(|| self.model.remotes().find(named)) {
+                    Some(remote) => vec![remote],
+                    None => return Err(error.to_string()),
+                }
+            }
         };
         let mut peers: Vec<Message> = found.iter().map(|entry| self.why_remote(entry, now)).collect();
         if let Ok(address) = peer.parse::<IpAddr>() {
@@ -49,8 +61,12 @@ impl<P: Plane> Core<P> {
 
     fn why_remote(&self, entry: &RemoteEntry, now: Instant) -> Message {
         let name = &entry.spec.name;
-        let mut peer = Message::new().with("name", name).with("address", entry.spec.endpoint);
+        let mut peer = Message::new().with("name", name).with("address", &entry.spec.endpoint);
         peer.put("state", self.state_of(entry));
+        let names = self.name_lines(&entry.spec, now);
+        if !names.is_empty() {
+            peer.put_list("names", names);
+        }
         let mut failures: Vec<_> = self.failures.by_exchange(Some(name)).collect();
         failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let failures = failures.into_iter().map(|(at, failure)| self.difference(*at, failure, Some(entry), now));

@@ -85,6 +85,9 @@ pub fn remotes(out: &mut String, remotes: &Message) {
         if let Some(others) = remote.list("alternates") {
             let _ = writeln!(out, "  Where it does not answer: {}", others.join(", "));
         }
+        for line in remote.list("names").unwrap_or_default() {
+            let _ = writeln!(out, "  {line}");
+        }
         if field(remote, "aggressive") == "yes" {
             let _ = writeln!(out, "  Aggressive mode");
         }

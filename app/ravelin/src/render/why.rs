@@ -14,6 +14,9 @@ pub fn peers(out: &mut String, peers: &Message) {
             name => format!("{name} ({})", field(peer, "address")),
         };
         let _ = writeln!(out, "{name}: {}", field(peer, "state"));
+        for line in peer.list("names").unwrap_or_default() {
+            let _ = writeln!(out, "  {line}");
+        }
         let exchanges = peer.section("exchanges");
         if exchanges.is_none_or(|exchanges| exchanges.sections().next().is_none()) {
             let _ = writeln!(out, "  nothing failed since the start");

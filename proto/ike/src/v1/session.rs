@@ -450,7 +450,8 @@ impl Session {
             Task::Rekey => {
                 self.stage = Stage::Rekeying;
                 let remote = core.current(&self.remote).unwrap_or_else(|| self.remote.clone());
-                begin(remote.staying_at(self.remote.remote), Vec::new(), Some(ends.our_spi()), core);
+                let here = remote.staying_at(self.remote.remote, ends.local.ip(), &core.hosts);
+                begin(here, Vec::new(), Some(ends.our_spi()), core);
             }
             Task::Probe => informational::probe(self, ends, core),
             Task::AskLogin => xauth::request(self, ends, core),

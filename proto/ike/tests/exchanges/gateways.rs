@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ravelin_ike::config::{Config, Gateway, Liveness};
+use ravelin_ike::config::{Config, Gateway, Liveness, Reach};
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
@@ -18,9 +18,9 @@ const SECOND: &str = "198.51.100.2";
 const SIX: &str = "2001:db8::2";
 
 /// Makes the configurations those of a version.
-type Version = fn(&mut Config);
+pub type Version = fn(&mut Config);
 
-fn versions() -> Vec<(u8, Version)> {
+pub fn versions() -> Vec<(u8, Version)> {
     let mut all: Vec<(u8, Version)> = Vec::new();
     if cfg!(feature = "ikev2") {
         all.push((2, |_| ()));
@@ -39,12 +39,12 @@ fn lab(version: Version, addresses: &[&str]) -> Lab {
         let remote = &mut a.remotes[0];
         remote.local = None;
         remote.remote = ip(addresses[0]);
-        let others = addresses[1..].iter().map(|other| Gateway { address: ip(other), source: own(other) });
+        let others = addresses[1..].iter().map(|other| Reach::At(Gateway { address: ip(other), source: own(other) }));
         remote.open.alternates = others.collect();
         remote.source = own(addresses[0]);
         remote.liveness = Liveness::Regular(Duration::from_secs(20));
         // One remote and one policy for a peer that comes from an address of either family.
-        b.remotes[0].open.alternates = vec![Gateway { address: ip("2001:db8::1"), source: None }];
+        b.remotes[0].open.alternates = vec![Reach::At(Gateway { address: ip("2001:db8::1"), source: None })];
     })
 }
 
@@ -55,28 +55,33 @@ fn own(address: &str) -> Option<IpAddr> {
 
 /// Lets time pass second by second, while what goes to or comes from these addresses is lost.
 fn run(lab: &mut Lab, seconds: u64, down: &[&str]) {
-    let lost = |address: IpAddr| down.iter().any(|other| ip(other) == address);
     for _ in 0..seconds {
-        for _ in 0..100 {
-            if let Some(message) = lab.a.sent.pop_front() {
-                if !lost(message.remote.ip()) {
-                    lab.b.receive(&message);
-                }
-            } else if let Some(message) = lab.b.sent.pop_front() {
-                if !lost(message.local.ip()) {
-                    lab.a.receive(&message);
-                }
-            } else {
-                break;
-            }
-        }
+        deliver(lab, down);
         lab.sleep(Duration::from_secs(1));
     }
 }
 
-fn tried(lab: &Lab) -> Vec<(IpAddr, IpAddr)> {
+/// Lets messages arrive until there are none, but those to or from these addresses.
+pub fn deliver(lab: &mut Lab, down: &[&str]) {
+    let lost = |address: IpAddr| down.iter().any(|other| ip(other) == address);
+    for _ in 0..100 {
+        if let Some(message) = lab.a.sent.pop_front() {
+            if !lost(message.remote.ip()) {
+                lab.b.receive(&message);
+            }
+        } else if let Some(message) = lab.b.sent.pop_front() {
+            if !lost(message.local.ip()) {
+                lab.a.receive(&message);
+            }
+        } else {
+            break;
+        }
+    }
+}
+
+pub fn tried(lab: &Lab) -> Vec<(IpAddr, IpAddr)> {
     let of = |event: &Event| match event {
-        Event::GatewaySilent { silent, next, .. } => Some((*silent, *next)),
+        Event::GatewaySilent { silent, next: Reach::At(next), .. } => Some((*silent, next.address)),
         _ => None,
     };
     lab.a.events.iter().filter_map(of).collect()

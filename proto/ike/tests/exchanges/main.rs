@@ -7,6 +7,7 @@
 #![cfg_attr(not(all(feature = "ikev1", feature = "ikev2")), allow(dead_code))]
 
 mod gateways;
+mod host_names;
 mod ipcomp;
 #[cfg(all(feature = "ikev1", feature = "ikev2"))]
 mod kinds;

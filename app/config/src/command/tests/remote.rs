@@ -77,6 +77,39 @@ fn a_policy_has_the_virtual_interface_of_its_remote() {
     assert!(bad("ike remote -n a -u -r any -f any -g fqdn:gw -h f --if-id %ike").1.contains("expected a number"));
 }
 
+#[test]
+fn a_remote_may_be_given_by_its_name() {
+    let line = "ike remote -n gw -z 2 -w -u -r GW.example.org -m PSK -h f -g fqdn:a";
+    let Command::AddRemote(spec) = good(line).command else { panic!() };
+    assert_eq!(
+        (spec.endpoint.to_string(), spec.peer_id.to_string()),
+        ("gw.example.org".into(), "fqdn:gw.example.org".into())
+    );
+    assert!(spec.line().to_string().contains(" -r gw.example.org "), "{}", spec.line());
+    let line = "ike remote -n gw -w -u -r 192.0.2.2 -r gw.example.org -f fqdn:b -h f -g fqdn:a --local 192.0.2.1";
+    let Command::AddRemote(spec) = good(line).command else { panic!() };
+    assert_eq!(spec.hosts().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.2", "gw.example.org"]);
+
+    let policy = "ipsec policy -n p -g gw -r gw.example.org -s 10.1.0.0/16 -d 10.2.0.0/16";
+    let Command::AddPolicy(spec) = good(&format!("{policy} -m tunnel")).command else { panic!() };
+    assert!(spec.trap && spec.esp.unwrap().endpoint.to_string() == "gw.example.org");
+    for (line, at, words) in [
+        (format!("{policy} -m transport"), "-r", "in transport mode both ends are addresses"),
+        (policy.replace("gw.example", "gw..example"), "gw..example.org", "1 to 63 characters"),
+        (policy.replace("gw.example.org", "192.0.2"), "192.0.2", "would be taken for an address"),
+        (policy.replace("gw.example.org", "gw.exämple.org"), "gw.exämple.org", "xn--"),
+        (
+            "ike remote -n gw -w -r gw.example.org -h f -g fqdn:a --local here.example.org".into(),
+            "here.example.org",
+            "not looked up here",
+        ),
+    ] {
+        let (place, message) = bad(&line);
+        assert_eq!(place.as_deref(), Some(at), "{line}: {message}");
+        assert!(message.contains(words), "{line}: {message}");
+    }
+}
+
 // RFC 4301 §4.5.3: gateways that stand in for each other, and a peer with an address of each family.
 #[test]
 fn a_remote_has_as_many_addresses_as_are_written() {

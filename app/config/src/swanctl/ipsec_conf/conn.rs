@@ -6,6 +6,8 @@ use super::Parameters;
 use crate::swanctl::reader::{Problems, time};
 use crate::swanctl::tree::{At, Named, Section, Setting, Values};
 use crate::value::did_you_mean;
+use crate::value::host::Host;
+use crate::value::identity::peer;
 
 /// What a parameter becomes.
 enum Becomes {
@@ -29,8 +31,9 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "left" | "right" | "leftsubnet" | "rightsubnet" | "leftprotoport" | "rightprotoport" | "leftauth"
         | "rightauth" | "authby" | "ike" | "esp" | "ah" | "auto" | "type" | "keyexchange" | "dpdaction"
         | "dpddelay" | "closeaction" | "keyingtries" | "rekey" | "ikelifetime" | "lifetime" | "keylife"
-        | "margintime" | "rekeymargin" | "leftid" | "rightid" | "marginbytes" | "marginpackets" | "lifebytes"
-        | "lifepackets" | "rekeyfuzz" | "leftsourceip" | "rightsourceip" | "rightdns" | "eap_identity" => Apart,
+        | "margintime" | "rekeymargin" | "leftid" | "rightid" | "rightallowany" | "marginbytes" | "marginpackets"
+        | "lifebytes" | "lifepackets" | "rekeyfuzz" | "leftsourceip" | "rightsourceip" | "rightdns"
+        | "eap_identity" => Apart,
         "forceencaps" => Connection("encap"),
         "aggressive" => Connection("aggressive"),
         "mobike" => Connection("mobike"),
@@ -69,7 +72,7 @@ fn meaning(parameter: &str) -> Option<Becomes> {
             Only(&["no"], "scripts are those of this side: leftupdown")
         }
         "leftnexthop" | "rightnexthop" => Nothing,
-        "leftallowany" | "rightallowany" => Only(&["no"], "write %any, or a list of addresses"),
+        "leftallowany" => Only(&["no"], "write %any, or a list of addresses"),
         "leftikeport" | "rightikeport" => Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT"),
         "installpolicy" => Only(&["yes"], "an SA without a policy carries nothing"),
         "modeconfig" => Apart,
@@ -120,14 +123,24 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
     for (side, addresses, id, round) in
         [("left", "local_addrs", "leftid", &mut local), ("right", "remote_addrs", "rightid", &mut remote)]
     {
-        if let Some((value, at)) = get(side).filter(|(value, _)| *value != "%defaultroute") {
-            put(&mut connection, addresses, value.to_owned(), at);
+        let host = get(side).filter(|(value, _)| *value != "%defaultroute");
+        if let Some((value, at)) = host {
+            let anybody = side == "right"
+                && (get("rightallowany").is_some_and(|(it, _)| it == "yes") || by_mark(value).is_some());
+            let rest = if anybody { ",0.0.0.0/0,::/0" } else { "" };
+            put(&mut connection, addresses, format!("{}{rest}", by_mark(value).unwrap_or(value)), at);
         }
-        if let Some((value, at)) = get(id) {
-            put(round, "id", value.to_owned(), at);
-        }
+        // A side that is one host is that also where it says nothing of who it is; its certificate has the last word.
+        let papers = ["cert", "sigkey", "rsasigkey"].iter().any(|it| all.contains_key(&format!("{side}{it}")));
+        let by_host = || host.map(|(value, at)| (by_mark(value).unwrap_or(value), at));
         let auth = get(&format!("{side}auth")).or_else(|| get("authby"));
         let auth = auth.map(|(value, at)| (method(value), at));
+        let proves = auth.is_none_or(|(method, _)| ["psk", "pubkey"].contains(&method));
+        let is_one = |host: Host| host.name().is_some() || side == "right" && !host.is_anybody();
+        let itself = || by_host().filter(|(value, _)| proves && !papers && peer(value).is_ok_and(is_one));
+        if let Some((value, at)) = get(id).or_else(itself) {
+            put(round, "id", value.to_owned(), at);
+        }
         if auth.is_none_or(|(method, _)| method == "pubkey") {
             for (parameter, setting) in [("cert", "certs"), ("sigkey", "pubkeys"), ("rsasigkey", "pubkeys")] {
                 if let Some((value, at)) = get(&format!("{side}{parameter}")).filter(|(value, _)| *value != "%cert") {
@@ -185,6 +198,11 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
     children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
     connection.sections.push(Named { name: "children".to_owned(), at: at.clone(), section: children });
     connection
+}
+
+/// The host behind a `%`, which stands for `rightallowany`: `%gw.example.org`.
+fn by_mark(value: &str) -> Option<&str> {
+    value.strip_prefix('%').filter(|rest| !["any", "any4", "any6"].contains(rest) && peer(rest).is_ok())
 }
 
 /// The round in which a side logs in: `leftauth2=xauth`, or `authby=xauthpsk` with `xauth=client`, which `left` is.

@@ -118,6 +118,32 @@ fn also_inherits_what_a_section_does_not_say_itself() {
 }
 
 #[test]
+fn a_side_of_a_name_is_that_host_wherever_it_is() {
+    let of = |more: &str| {
+        let found = read(&format!("conn a\n authby=secret\n{more}"), "").unwrap();
+        found.connections[0].remote.clone().unwrap()
+    };
+    let plain = of(" right=gw.example.org\n");
+    assert_eq!((plain.endpoint.to_string().as_str(), plain.initiate), ("gw.example.org", true));
+    assert_eq!((plain.peer_id.to_string().as_str(), plain.peers), ("fqdn:gw.example.org", None));
+    assert!(plain.loaded.unwrap().from.is_empty(), "it comes from where its name leads");
+    // Whoever it is that comes, it is known by who it says it is.
+    for anywhere in [" right=%gw.example.org\n", " right=gw.example.org\n rightallowany=yes\n"] {
+        let spec = of(anywhere);
+        assert_eq!((spec.endpoint.to_string().as_str(), spec.loaded.unwrap().from.len()), ("gw.example.org", 2));
+        assert_eq!(spec.peer_id.to_string(), "fqdn:gw.example.org");
+    }
+    assert_eq!(of(" right=192.0.2.2\n").peer_id.to_string(), "ipv4:192.0.2.2");
+    assert!(of(" right=%any\n").peers.is_some() && of(" right=10.0.0.0/8\n").peers.is_some());
+    let named = of(" left=here.example.org\n right=gw.example.org\n rightid=@other\n");
+    assert_eq!(
+        (named.own_id.to_string(), named.peer_id.to_string()),
+        ("fqdn:here.example.org".into(), "fqdn:other".into())
+    );
+    assert_eq!((named.local, named.loaded.unwrap().own_names.len()), (None, 1));
+}
+
+#[test]
 fn packets_may_be_compressed() {
     let of = |word: &str| {
         let found = read(&format!("conn a\n right=192.0.2.2\n authby=secret\n compress={word}\n"), "").unwrap();

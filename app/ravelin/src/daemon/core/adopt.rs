@@ -34,6 +34,10 @@ impl<P: Plane> Core<P> {
         now: Instant,
     ) -> Result<Vec<String>, Refused> {
         let refused = |code, why: String| Refused { code, why: format!("nothing was changed: {why}") };
+        let mut newer = newer;
+        for host in self.endpoint.host_names().iter().filter(|host| !host.addresses.is_empty()) {
+            newer.host_found(&host.name, &host.addresses);
+        }
         let mistakes = offers(&self.plane, newer.ike_config(&self.sources)).mistakes(&self.crypto);
         if let Some(mistake) = mistakes.first() {
             return Err(refused(ErrorCode::BadParam, mistake.to_string()));
@@ -66,6 +70,7 @@ impl<P: Plane> Core<P> {
         // The SAs of a policy have no use without it.
         for id in &gone {
             self.retries.remove(id);
+            self.nowhere.remove(id);
             self.command(Command::TerminateChild(Some(*id)), now);
         }
         if !gone.is_empty() {

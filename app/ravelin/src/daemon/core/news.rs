@@ -3,6 +3,7 @@
 use ravelin_config::value::encrypted_dns::Written;
 use ravelin_ike::Event;
 use ravelin_ike::address::Grant;
+use ravelin_ike::explain::Part;
 use ravelin_ike::output::DownReason;
 use ravelin_types::Instant;
 use ravelin_types::dataplane::Flow;
@@ -40,6 +41,12 @@ impl<P: Plane> Core<P> {
             Event::GatewaySilent { remote, silent, next } => {
                 tracing::warn!("{remote} does not answer at {silent}; {next} is tried");
             }
+            Event::HostFound { name, addresses } => {
+                let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                tracing::info!("{name} is at {}", at.join(", "));
+                self.host_found(name, addresses, now);
+            }
+            Event::HostNotFound { name, why } => tracing::warn!("{name} did not resolve: {why}; it is looked up again"),
             Event::Redirected { remote, from, to } => {
                 tracing::info!("{remote} sends us from {from} to {to}; the IKE SA begins anew there");
             }
@@ -70,7 +77,10 @@ impl<P: Plane> Core<P> {
                     Log::Write(left_out) => tracing::warn!("{failure} ({left_out} failures before it were left out)"),
                     Log::Suppress => {}
                 }
-                self.retry_failed(failure.policy, failure.remote.as_deref(), now);
+                if failure.part == Part::Name {
+                    self.nowhere.extend(failure.policy);
+                }
+                self.retry_failed(failure, now);
             }
         }
         self.note_inside(event);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ravelin_ike::Command;
+use ravelin_ike::explain::{Failure, Part};
 use ravelin_ike::output::DownReason;
 use ravelin_types::Instant;
 use ravelin_types::policy::PolicyId;
@@ -81,10 +82,13 @@ impl<P: Plane> Core<P> {
     }
 
     /// A failure of a whole remote concerns all its policies.
-    pub(super) fn retry_failed(&mut self, policy: Option<PolicyId>, remote: Option<&str>, now: Instant) {
+    pub(super) fn retry_failed(&mut self, failure: &Failure, now: Instant) {
         if self.stopping {
             return;
         }
+        let (policy, remote) = (failure.policy, failure.remote.as_deref());
+        // At a start of the system names may resolve later than policies that start at once.
+        let nowhere = failure.part == Part::Name;
         let concerned = self.model.policies().filter(|entry| match policy {
             Some(id) => entry.id == id,
             None => entry.spec.esp.as_ref().is_some_and(|esp| Some(esp.remote.as_str()) == remote),
@@ -92,7 +96,7 @@ impl<P: Plane> Core<P> {
         let ids: Vec<PolicyId> = concerned.map(|entry| entry.id).collect();
         for id in ids {
             let esp = self.model.policy_by_id(id).and_then(|entry| entry.spec.esp.as_ref());
-            let again = esp.is_some_and(|esp| esp.persistent && self.starts_at_once(id));
+            let again = esp.is_some_and(|esp| (esp.persistent || nowhere) && self.starts_at_once(id));
             if again && !self.has_child(id) {
                 self.retries.entry(id).or_insert(now + RETRY);
             }

@@ -24,6 +24,7 @@ use crate::daemon::crypto::ike_provider;
 mod behind;
 mod files;
 mod flows;
+mod host_names;
 mod keyed;
 mod pair;
 mod sessions;

@@ -33,6 +33,7 @@ fn of_failure(failure: &Failure) -> Option<&'static str> {
         Part::NoAnswer if ["IKE_SA_INIT", "Main Mode", "Aggressive Mode"].contains(&failure.exchange) => {
             "peer-init-unreachable"
         }
+        Part::Name => "peer-addr-failed",
         Part::NoAnswer => "retransmit-send-timeout",
         Part::DataPlane => "install-child-sa-failed",
         Part::Protocol => "parse-error-body",

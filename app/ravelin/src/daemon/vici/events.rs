@@ -221,6 +221,8 @@ impl<P: Plane> Core<P> {
             Event::Granted { .. }
             | Event::GrantEnded { .. }
             | Event::GatewaySilent { .. }
+            | Event::HostFound { .. }
+            | Event::HostNotFound { .. }
             | Event::Redirected { .. } => {}
             // The new one came up before, and the old one goes.
             Event::IkeReauthenticated { .. } => {}

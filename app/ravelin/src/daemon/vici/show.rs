@@ -191,7 +191,7 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
         }
         None => {
             shown.put_list("local_addrs", [spec.local.map_or_else(|| "%any".to_owned(), |local| local.to_string())]);
-            shown.put_list("remote_addrs", spec.addresses());
+            shown.put_list("remote_addrs", spec.hosts());
         }
     }
     shown.put("local_port", 500);

@@ -210,9 +210,12 @@ pub(super) fn answered(
             return send(opening, ends, turn, keyed, Payload::Sig(Opaque(proof.data)), core);
         }
         Answer::Refused(why) => why,
-        Answer::Proven | Answer::Signed(..) | Answer::Conversed(_) | Answer::Exchanged(_) | Answer::Solved(_) => {
-            "the answer is to another question".into()
-        }
+        Answer::Proven
+        | Answer::Signed(..)
+        | Answer::Conversed(_)
+        | Answer::Exchanged(_)
+        | Answer::Solved(_)
+        | Answer::Found(_) => "the answer is to another question".into(),
     };
     refuse(&opening, &ends, turn, (judging, &keyed), why, core);
     None

@@ -48,6 +48,7 @@ use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
 use crate::gateways;
+use crate::host_names;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
@@ -405,7 +406,12 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         policy: None,
         exchange: if aggressive { "Aggressive Mode" } else { "Main Mode" },
     };
-    let answered = candidates(aggressive, &payloads, datagram, core).and_then(|remotes| {
+    let remotes = candidates(aggressive, &payloads, datagram, core);
+    if remotes.is_err() && host_names::hint(core) {
+        // The peer asks again, and then it is known whether it is one of ours.
+        return;
+    }
+    let answered = remotes.and_then(|remotes| {
         let (half_open, from) = (core.table.half_open().total(), core.table.half_open().from(datagram.remote.ip()));
         let full = half_open >= limits::V1_HALF_OPEN || core.table.len() >= limits::IKE_SAS;
         if full || from >= limits::HALF_OPEN_PER_ADDRESS {
@@ -470,7 +476,7 @@ fn candidates(
     let mode = |remote: &&Arc<Remote>| matches!(&remote.version, IkeVersion::V1(v1) if v1.aggressive == aggressive);
     let answers = |exact| {
         let all = core.remotes().iter().filter(mode);
-        all.filter(move |remote| remote.answers(local, from) == Some(exact))
+        all.filter(move |remote| remote.answers(local, from, &core.hosts) == Some(exact))
     };
     let mut found: Vec<Arc<Remote>> = answers(true).chain(answers(false)).cloned().collect();
     found.truncate(limits::V1_CANDIDATES);

@@ -214,7 +214,7 @@ impl Established {
             self.rekey_at = None;
             // An IKE SA outlives the deletion of its remote, but is not prolonged.
             match core.current(&self.remote) {
-                Some(remote) if self.authenticated.comes_back(&self.remote, &remote) => {
+                Some(remote) if self.authenticated.comes_back(&self.remote, &remote, core) => {
                     self.authenticated.again = Some(core.now);
                 }
                 Some(_) => self.rekey(),

@@ -58,7 +58,7 @@ pub(crate) fn show(header: &Header, datagram: Datagram<'_>, core: &Core) -> Opti
     let spis = (header.initiator_spi, header.responder_spi);
     let (own, from) = (datagram.local.ip(), datagram.remote.ip());
     let takes = |remote: &Remote| {
-        let there = remote.is_at(from) || remote.answers(own, from).is_some();
+        let there = remote.is_at(from, &core.hosts) || remote.answers(own, from, &core.hosts).is_some();
         remote.version == IkeVersion::V2 && remote.extensions.crash_detection && there
     };
     let known = core.remotes().iter().any(|remote| takes(remote));

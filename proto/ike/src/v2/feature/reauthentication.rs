@@ -86,8 +86,9 @@ impl Authenticated {
 
     /// Whether another IKE SA shall be made in place of a rekeyed one, since this is not with the first gateway of what is
     /// configured now: the first has its turn again.
-    pub(crate) fn comes_back(&self, used: &Remote, configured: &Remote) -> bool {
-        self.began && configured.initiate && !configured.open.alternates.is_empty() && used.remote != configured.remote
+    pub(crate) fn comes_back(&self, used: &Remote, configured: &Remote, core: &Core) -> bool {
+        let elsewhere = !configured.open.alternates.is_empty() && !configured.begins_at(used.remote, &core.hosts);
+        self.began && configured.initiate && elsewhere
     }
 
     /// The next of the two.
@@ -132,7 +133,8 @@ pub(crate) fn due(sa: &mut Established, ends: &Ends, core: &mut Core) {
 /// Whether another IKE SA is being made in the place of this one.
 pub(crate) fn is_under_way(sa: &Established, spi: IkeSpi, core: &Core) -> bool {
     let begun = core.table.with_remote(&sa.remote.name);
-    begun.into_iter().filter_map(|spi| core.table.get(spi)).any(|sa| sa.ends.replaces == Some(spi))
+    let begun = begun.into_iter().filter_map(|spi| core.table.get(spi)).any(|sa| sa.ends.replaces == Some(spi));
+    begun || core.hosts.replaces(spi)
 }
 
 /// What it is made for.

@@ -25,6 +25,7 @@ use crate::context::Core;
 use crate::error::Error;
 use crate::extensions::{NewGateway, is_a_host};
 use crate::limits;
+use crate::open::Reach;
 use crate::output::Event;
 use crate::v2::message::Payloads;
 use crate::v2::phase::sa_init;
@@ -185,7 +186,11 @@ pub(crate) fn follow(
     }
     core.event(Event::Redirected { remote: remote.name.clone(), from, to });
     // RFC 5685 §3, RFC 5685 §11: all else stays, above all who the gateway has to be.
-    let source = remote.gateways().find(|gateway| gateway.address == to).and_then(|gateway| gateway.source);
+    let source = remote.reach().find_map(|reach| match reach {
+        Reach::At(gateway) if gateway.address == to => gateway.source,
+        _ => None,
+    });
+    remote.local = remote.own_towards(to, &core.hosts);
     (remote.remote, remote.source) = (to, source);
     remote.open.alternates = Vec::new();
     remote.extensions.redirect.from = Some(from);

@@ -36,6 +36,7 @@ use crate::config::{IkeVersion, Remote, RemoteAuth};
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
 use crate::explain::Part;
+use crate::host_names;
 use crate::ike_sa::{self, Ends, IkeSa, Stream};
 use crate::input::Datagram;
 use crate::limits;
@@ -131,11 +132,20 @@ fn answer(
         return Ok(());
     }
     let candidates = candidates(datagram, core);
+    if candidates.is_empty() && host_names::hint(core) {
+        // The peer asks again, and then it is known whether it is one of ours.
+        return Ok(());
+    }
     if candidates.is_empty() {
         let theirs = offered(payloads).map(|offered| lines(&offered)).unwrap_or_default();
         let from = datagram.remote.ip();
         let refusal = match core.remote_name(datagram.remote.ip()) {
-            Some(_) if core.remotes().iter().all(|remote| remote.remote != from || remote.version.number() != 2) => {
+            Some(_)
+                if core
+                    .remotes()
+                    .iter()
+                    .all(|remote| !remote.is_at(from, &core.hosts) || remote.version.number() != 2) =>
+            {
                 Disagreement::new(Part::Role, theirs, vec!["IKEv1 only".into()])
             }
             Some(_) => Disagreement::new(Part::Role, theirs, vec!["initiate only".into()]),
@@ -231,7 +241,7 @@ fn candidates(datagram: Datagram<'_>, core: &Core) -> Vec<Arc<Remote>> {
     let (local, from) = (datagram.local.ip(), datagram.remote.ip());
     let answers = |exact| {
         let all = core.remotes().iter().filter(|remote| remote.version == IkeVersion::V2);
-        all.filter(move |remote| remote.answers(local, from) == Some(exact))
+        all.filter(move |remote| remote.answers(local, from, &core.hosts) == Some(exact))
     };
     answers(true).chain(answers(false)).cloned().collect()
 }
@@ -459,5 +469,6 @@ fn lines(proposals: &[Proposal]) -> Vec<alloc::string::String> {
 
 fn known(core: &Core) -> Vec<alloc::string::String> {
     let remotes = core.config.remotes.iter().filter(|remote| remote.version == IkeVersion::V2 && remote.accept);
-    remotes.take(limits::REPORT_LINES).map(|remote| alloc::format!("{} at {}", remote.name, remote.remote)).collect()
+    let at = |remote: &Remote| remote.reach().next().map_or_else(alloc::string::String::new, |reach| reach.to_string());
+    remotes.take(limits::REPORT_LINES).map(|remote| alloc::format!("{} at {}", remote.name, at(remote))).collect()
 }

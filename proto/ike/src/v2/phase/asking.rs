@@ -207,8 +207,11 @@ impl Asking {
 fn words(answer: Answer) -> alloc::string::String {
     match answer {
         Answer::Refused(why) => why,
-        Answer::Signed(..) | Answer::Proven | Answer::Conversed(..) | Answer::Exchanged(_) | Answer::Solved(_) => {
-            "the answer is to another question".into()
-        }
+        Answer::Signed(..)
+        | Answer::Proven
+        | Answer::Conversed(..)
+        | Answer::Exchanged(_)
+        | Answer::Solved(_)
+        | Answer::Found(_) => "the answer is to another question".into(),
     }
 }

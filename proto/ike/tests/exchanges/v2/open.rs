@@ -23,6 +23,7 @@ fn gateway(config: &mut Config) {
     remote.open = Open {
         alternates: Vec::new(),
         from: vec![ip("192.0.2.0")..=ip("192.0.2.255"), ip("::")..=ip("ffff::")],
+        own_names: Vec::new(),
         at: Vec::new(),
         peers: Some(IdPattern::Any),
         own_address: true,

@@ -207,7 +207,8 @@ fn give(origin: &Origin<'_>, core: &mut Core) -> Option<(u64, Payload)> {
 pub(crate) fn open(ticket: &[u8], own: IpAddr, from: IpAddr, core: &Core) -> Option<(Session, Arc<Remote>)> {
     let session = core.tickets.keys.open(ticket, core.now)?;
     let mut all = core.remotes().iter().filter(|remote| remote.version == IkeVersion::V2);
-    let remote = all.find(|remote| remote.name == session.remote && remote.answers(own, from).is_some())?.clone();
+    let remote =
+        all.find(|remote| remote.name == session.remote && remote.answers(own, from, &core.hosts).is_some())?.clone();
     admit(&session, &remote, own, core)?;
     Some((session, remote))
 }

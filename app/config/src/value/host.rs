@@ -1,0 +1,65 @@
+//! Hosts, each by its address or by its name.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ravelin_types::HostName;
+
+use super::address::unspecified;
+
+/// A host, as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// By its address; the unspecified one of a family stands for any host of that family.
+    Address(IpAddr),
+    /// By its name. Where that leads is found out when it is needed.
+    Name(HostName),
+}
+
+impl Host {
+    /// Its address, where that is what was written.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        }
+    }
+
+    /// Its name, where that is what was written.
+    pub fn name(&self) -> Option<&HostName> {
+        match self {
+            Host::Address(_) => None,
+            Host::Name(name) => Some(name),
+        }
+    }
+
+    /// Its address, or where only its name is known, the unspecified one of the same family as `like`.
+    pub fn or_unspecified(&self, like: Option<IpAddr>) -> IpAddr {
+        self.address().unwrap_or_else(|| unspecified(like))
+    }
+
+    /// Whether it stands for any host.
+    pub fn is_anybody(&self) -> bool {
+        self.address().is_some_and(|address| address.is_unspecified())
+    }
+
+    /// Whether it cannot be reached from this address of ours: its own is of the other family.
+    pub fn is_of_another_family(&self, own: IpAddr) -> bool {
+        self.address().is_some_and(|address| address.is_ipv4() != own.is_ipv4())
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        Host::Address(address)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name) => name.fmt(f),
+        }
+    }
+}
