@@ -1,5 +1,7 @@
 //! Curve25519 (RFC 8031).
 
+use std::sync::Arc;
+
 use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
@@ -23,8 +25,8 @@ impl KeAlg for Curve25519 {
         (LEN, LEN)
     }
 
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
-        Box::new(Private::generate(rng))
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
+        Arc::new(Private::generate(rng))
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

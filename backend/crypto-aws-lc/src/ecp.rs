@@ -2,6 +2,8 @@
 //!
 //! The KE payload carries `x | y`, each padded to the length of the field; the shared secret is `x`.
 
+use std::sync::Arc;
+
 use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
@@ -16,6 +18,7 @@ pub(crate) struct Ecp {
     len: usize,
     /// Bits of a scalar that are in use in its first byte.
     top_mask: u8,
+    is_slow: bool,
 }
 
 pub(crate) static ECP192: Ecp = ecp(KeMethod::ECP192, Curve::P192, 24);
@@ -23,13 +26,18 @@ pub(crate) static ECP224: Ecp = ecp(KeMethod::ECP224, Curve::P224, 28);
 pub(crate) static ECP256: Ecp = ecp(KeMethod::ECP256, Curve::P256, 32);
 pub(crate) static ECP384: Ecp = ecp(KeMethod::ECP384, Curve::P384, 48);
 pub(crate) static ECP521: Ecp = Ecp { top_mask: 0x01, ..ecp(KeMethod::ECP521, Curve::P521, 66) };
-pub(crate) static BRAINPOOL_P224: Ecp = ecp(KeMethod::BRAINPOOL_P224, Curve::BrainpoolP224, 28);
-pub(crate) static BRAINPOOL_P256: Ecp = ecp(KeMethod::BRAINPOOL_P256, Curve::BrainpoolP256, 32);
-pub(crate) static BRAINPOOL_P384: Ecp = ecp(KeMethod::BRAINPOOL_P384, Curve::BrainpoolP384, 48);
-pub(crate) static BRAINPOOL_P512: Ecp = ecp(KeMethod::BRAINPOOL_P512, Curve::BrainpoolP512, 64);
+pub(crate) static BRAINPOOL_P224: Ecp = brainpool(KeMethod::BRAINPOOL_P224, Curve::BrainpoolP224, 28);
+pub(crate) static BRAINPOOL_P256: Ecp = brainpool(KeMethod::BRAINPOOL_P256, Curve::BrainpoolP256, 32);
+pub(crate) static BRAINPOOL_P384: Ecp = brainpool(KeMethod::BRAINPOOL_P384, Curve::BrainpoolP384, 48);
+pub(crate) static BRAINPOOL_P512: Ecp = brainpool(KeMethod::BRAINPOOL_P512, Curve::BrainpoolP512, 64);
 
 const fn ecp(id: KeMethod, curve: Curve, len: usize) -> Ecp {
-    Ecp { id, curve, len, top_mask: 0xff }
+    Ecp { id, curve, len, top_mask: 0xff, is_slow: false }
+}
+
+/// The library has no arithmetic made for these curves, so that they take ten times as long as those of NIST.
+const fn brainpool(id: KeMethod, curve: Curve, len: usize) -> Ecp {
+    Ecp { is_slow: true, ..ecp(id, curve, len) }
 }
 
 impl KeAlg for Ecp {
@@ -41,8 +49,12 @@ impl KeAlg for Ecp {
         (2 * self.len, 2 * self.len)
     }
 
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
-        Box::new(Private::generate(self, rng))
+    fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
+        Arc::new(Private::generate(self, rng))
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

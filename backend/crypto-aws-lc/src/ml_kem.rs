@@ -1,6 +1,8 @@
 //! ML-KEM (FIPS 203) as a key exchange method (draft-ietf-ipsecme-ikev2-mlkem): the initiator's value is an encapsulation
 //! key, the responder's a ciphertext.
 
+use std::sync::Arc;
+
 use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::Secret;
 use ravelin_types::transform::KeMethod;
@@ -33,12 +35,12 @@ impl KeAlg for MlKem {
         (self.key_len, self.ciphertext_len)
     }
 
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
         let mut seed = Zeroizing::new([0; 64]);
         rng.fill(&mut *seed);
         let key = KemKey::generate(self.kem, &seed);
         let public = key.public(self.key_len);
-        Box::new(Private { key, public, ciphertext_len: self.ciphertext_len })
+        Arc::new(Private { key, public, ciphertext_len: self.ciphertext_len })
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

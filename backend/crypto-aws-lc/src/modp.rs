@@ -5,7 +5,7 @@
 //! the work drops by the ratio of the lengths, and no known attack on a safe-prime group profits. In a subgroup they are
 //! of the length of its order, and every value of a peer is checked to be a member.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::Secret;
@@ -92,8 +92,8 @@ impl KeAlg for Modp {
         true
     }
 
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
-        Box::new(self.private(rng))
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
+        Arc::new(self.private(rng))
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

@@ -1,6 +1,6 @@
 //! Curve448 (RFC 8031).
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_crypto::{BadPublicValue, KeAlg, KePrivate, SecureRandom};
@@ -25,8 +25,8 @@ impl KeAlg for Curve448 {
         (LEN, LEN)
     }
 
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
-        Box::new(Private::generate(rng))
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
+        Arc::new(Private::generate(rng))
     }
 
     fn respond(&self, peer: &[u8], rng: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

@@ -1,6 +1,7 @@
 //! The traits of a crypto provider: one list per transform type, each entry both description and constructor.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -184,13 +185,15 @@ pub trait KeAlg: Send + Sync {
     fn id(&self) -> KeMethod;
     /// Length in bytes of the initiator's and of the responder's public value.
     fn public_len(&self) -> (usize, usize);
-    /// Whether a step takes so long, a millisecond or more, that nobody else should wait for it.
+    /// Whether a step takes so long that nobody else should wait for it: a millisecond or more, or a good part of one in a family
+    /// whose strong groups take that.
     fn is_slow(&self) -> bool {
         false
     }
     /// The initiator's first step: a fresh private value. All of it comes from `rng`, so that a seed repeats a run; for
-    /// ECP and Curve25519 it is one draw in the encoding of RFC 5903 or RFC 7748, so that vectors can be replayed.
-    fn generate(&self, rng: &mut dyn SecureRandom) -> Box<dyn KePrivate>;
+    /// ECP and Curve25519 it is one draw in the encoding of RFC 5903 or RFC 7748, so that vectors can be replayed. Who waits for
+    /// the responder and who takes the second step may be two at once.
+    fn generate(&self, rng: &mut dyn SecureRandom) -> Arc<dyn KePrivate>;
     /// The responder's only step: its public value and the shared secret.
     ///
     /// # Errors
@@ -199,7 +202,7 @@ pub trait KeAlg: Send + Sync {
 }
 
 /// A private value waiting for the responder's public value.
-pub trait KePrivate: Send {
+pub trait KePrivate: Send + Sync {
     /// Our public value as the KE payload carries it.
     fn public(&self) -> &[u8];
     /// The shared secret, in the form RFC 7296 §2.14 feeds to the prf.
@@ -207,6 +210,12 @@ pub trait KePrivate: Send {
     /// # Errors
     /// When the peer's value is of a wrong length or not a valid element (RFC 6989).
     fn agree(&self, peer: &[u8]) -> Result<Secret, BadPublicValue>;
+}
+
+impl fmt::Debug for dyn KePrivate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a private value")
+    }
 }
 
 macro_rules! errors {

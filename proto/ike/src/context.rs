@@ -21,6 +21,7 @@ use ravelin_types::{Carrier, IkeSpi, Instant, Spi, Way};
 use crate::address::Addresses;
 use crate::bucket::Bucket;
 use crate::config::{ChildPolicy, Config, Remote};
+use crate::exchanging::Exchanging;
 use crate::explain::Failure;
 use crate::gateways::Silent;
 use crate::host_names::{self, HostNames};
@@ -44,8 +45,6 @@ use crate::v2::feature::cookie::Cookies;
 use crate::v2::feature::redirect::Redirected;
 #[cfg(feature = "ikev2")]
 use crate::v2::feature::resumption::Tickets;
-#[cfg(feature = "ikev2")]
-use crate::v2::phase::exchanging::Exchanging;
 use crate::view::Counters;
 
 /// Decisions that one input brings at most, as a rule: room for them is made once.
@@ -67,7 +66,6 @@ pub(crate) struct Core {
     pub(crate) redirected: Redirected,
     #[cfg(feature = "ikev2")]
     pub(crate) tickets: Tickets,
-    #[cfg(feature = "ikev2")]
     pub(crate) exchanging: Exchanging,
     /// Zero bits of the hardest puzzle that strangers get under load; `None`: they get none.
     #[cfg(feature = "ikev2")]
@@ -129,7 +127,6 @@ impl Core {
             redirected: Redirected::default(),
             #[cfg(feature = "ikev2")]
             tickets: Tickets::default(),
-            #[cfg(feature = "ikev2")]
             exchanging: Exchanging::default(),
             #[cfg(feature = "ikev2")]
             hardest_puzzle: None,

@@ -19,18 +19,17 @@ use core::net::SocketAddr;
 use ravelin_crypto::{CryptoProvider, SecureRandom};
 #[cfg(feature = "ikev1")]
 use ravelin_types::Carrier;
-#[cfg(feature = "ikev2")]
-use ravelin_types::Way;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Flow};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::sa::SaId;
-use ravelin_types::{IkeSpi, Instant, Secret, Spi};
+use ravelin_types::{IkeSpi, Instant, Secret, Spi, Way};
 use ravelin_wire::ike::header::Header;
 
 use crate::address::pool::PoolView;
 use crate::config::Config;
 use crate::context::Core;
 use crate::error::{Disagreement, Error, Place};
+use crate::exchanging::Again;
 use crate::explain::{Failure, Part};
 use crate::gateways;
 use crate::host_names;
@@ -335,15 +334,33 @@ impl Endpoint {
     fn answered(&mut self, op: OpId, answer: Answer) {
         #[cfg(feature = "ikev2")]
         self.core.solving.remove(&op);
-        #[cfg(feature = "ikev2")]
-        if let Some(waiting) = self.core.exchanging.take(op) {
-            return v2::phase::exchanging::go_on(waiting, answer, &mut self.core);
-        }
+        let answer = match self.core.taken(op, answer) {
+            Ok(again) => return self.again(again),
+            Err(answer) => answer,
+        };
         let Some(answer) = host_names::answered(op, answer, &mut self.core) else { return };
         let Some(sa) = self.core.asked(op).and_then(|spi| self.core.table.take(spi)) else { return };
         let way = sa.ends.way();
         let sa = sa.answered(op, answer, &mut self.core);
         self.core.put_back(way, sa);
+    }
+
+    /// A step of a key exchange was taken: what needs it happens now.
+    fn again(&mut self, again: Option<Again>) {
+        match again {
+            Some(Again::Message(Way { local, remote, carrier }, data)) => {
+                self.datagram(Datagram { local, remote, carrier, data: &data });
+            }
+            Some(Again::Own(spi)) => {
+                if let Some(sa) = self.core.table.take(spi) {
+                    let way = sa.ends.way();
+                    let sa = sa.take_up(&mut self.core);
+                    self.core.put_back(way, sa);
+                }
+            }
+            None => {}
+        }
+        self.core.is_over();
     }
 
     /// A connection that an IKE SA asked for is on its way, or cannot be.

@@ -42,6 +42,9 @@ pub(crate) enum Error {
     BadPublicValue,
     /// The peer did not prove who it is.
     Authentication(Disagreement),
+    /// A step of a key exchange takes long and is being taken elsewhere (`exchanging.rs`): neither the peer nor the operator
+    /// hears of it.
+    PutOff,
     /// Not now.
     Temporary,
     /// The Child SA to be rekeyed is not there.
@@ -126,7 +129,7 @@ impl Error {
             Error::WrongKe(method) => Notify::new(NotifyType::INVALID_KE_PAYLOAD, method.0.to_be_bytes().to_vec()),
             // RFC 7296 §2.21.2: whatever the cause, this is all the peer learns.
             Error::Authentication(_) => plain(NotifyType::AUTHENTICATION_FAILED),
-            Error::Temporary => plain(NotifyType::TEMPORARY_FAILURE),
+            Error::Temporary | Error::PutOff => plain(NotifyType::TEMPORARY_FAILURE),
             Error::NoSuchChild(protocol, spi) => Notify::about(*protocol, *spi, NotifyType::CHILD_SA_NOT_FOUND),
             Error::NoState => plain(NotifyType::STATE_NOT_FOUND),
             Error::Ticket => plain(NotifyType::TICKET_NACK),
@@ -201,7 +204,9 @@ impl Error {
             Error::BadPublicValue => {
                 (Part::KeyExchange, vec!["a public value that is no valid element of its group".into()], vec![])
             }
-            Error::Temporary => (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![]),
+            Error::Temporary | Error::PutOff => {
+                (Part::Refused, vec![NotifyType::TEMPORARY_FAILURE.to_string()], vec![])
+            }
             Error::NoSuchChild(_, spi) => (Part::Refused, vec![format!("rekeying of unknown SPI {spi}")], vec![]),
             Error::NoState => (Part::Refused, vec!["a key exchange that nothing here waits for".into()], vec![]),
             Error::Ticket => (Part::Refused, vec!["a ticket that is not good here".into()], vec![]),

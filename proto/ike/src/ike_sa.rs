@@ -174,6 +174,12 @@ impl IkeSa {
         either!(phase, of => of.answered(ends, op, answer, core))
     }
 
+    /// The step of a key exchange was taken that it waited for to go on by itself. `None`: the SA is gone, or has gone on.
+    pub(crate) fn take_up(self, core: &mut Core) -> Option<IkeSa> {
+        let IkeSa { ends, phase } = self;
+        either!(phase, of => of.take_up(ends, core))
+    }
+
     /// Whether a peer began it and has yet to prove who it is.
     pub(crate) fn is_half_open(&self) -> bool {
         !self.ends.initiator && either!(&self.phase, of => of.is_half_open())

@@ -44,6 +44,8 @@ mod context;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 pub mod endpoint;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+mod exchanging;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod gateways;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
 mod host_names;

@@ -35,11 +35,15 @@ pub const PUZZLES_PER_INIT: u32 = 3;
 /// Puzzles that are being solved at one time: whoever answers questions has others to answer.
 pub const PUZZLES_AT_ONCE: usize = 2;
 
-/// IKE_SA_INIT requests whose key exchange takes long and is being computed elsewhere: some seconds of work at most.
+/// Messages of peers that have yet to prove who they are whose key exchange takes long and is being computed elsewhere: some
+/// seconds of work at most.
 pub const SLOW_EXCHANGES: usize = 256;
 
 /// Those of one address.
 pub const SLOW_EXCHANGES_PER_ADDRESS: usize = 4;
+
+/// Messages of one IKE SA that wait for such a key exchange. Beyond it the next ones are dropped, and come again.
+pub const PUT_OFF: usize = 4;
 
 /// A responder forgets a half-open IKE SA after this time.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);

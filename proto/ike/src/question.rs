@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ravelin_crypto::signature::PrivateKey;
-use ravelin_crypto::{BadPublicValue, CryptoProvider, SecureRandom};
+use ravelin_crypto::{BadPublicValue, CryptoProvider, KePrivate, SecureRandom};
 use ravelin_eap::{Conversation, Step, Tools};
 use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
@@ -66,7 +66,19 @@ pub enum Question {
     },
     /// Solve a puzzle. It takes seconds of computing.
     Solve(Puzzle),
-    /// Take the responder's step of a key exchange. Whoever refuses leaves it to the endpoint.
+    /// Take the initiator's first step of a key exchange. Whoever refuses a step leaves it to the endpoint.
+    Generate {
+        /// By which method.
+        method: KeMethod,
+    },
+    /// Take the initiator's second step.
+    Agree {
+        /// What the first one gave.
+        private: Arc<dyn KePrivate>,
+        /// The peer's public value.
+        public: Vec<u8>,
+    },
+    /// Take the responder's step.
     Exchange {
         /// By which method.
         method: KeMethod,
@@ -86,6 +98,10 @@ pub enum Answer {
     Proven,
     /// The conversation, and what comes of the turn.
     Conversed(Box<(Conversation, Step)>),
+    /// A fresh private value.
+    Generated(Arc<dyn KePrivate>),
+    /// The shared secret, or that the peer's value is none.
+    Agreed(Result<Secret, BadPublicValue>),
     /// Our public value and the shared secret, or that the peer's value is none.
     Exchanged(Result<(Vec<u8>, Secret), BadPublicValue>),
     /// The addresses of the host, in the order in which they are to be tried, each with ours from which it is reached.
@@ -115,7 +131,12 @@ impl Question {
         match self {
             Question::Sign { credential, .. } | Question::SignHash { credential, .. } => Some(&credential.key),
             Question::Converse { conversation, .. } => conversation.key(),
-            Question::Judge { .. } | Question::Exchange { .. } | Question::Solve(_) | Question::LookUp(_) => None,
+            Question::Judge { .. }
+            | Question::Generate { .. }
+            | Question::Agree { .. }
+            | Question::Exchange { .. }
+            | Question::Solve(_)
+            | Question::LookUp(_) => None,
         }
     }
 
@@ -149,9 +170,14 @@ impl Question {
                 Some(solution) => Answer::Solved(solution),
                 None => Answer::Refused("no solution of the puzzle was found".into()),
             },
+            Question::Generate { method } => match desk.crypto.ke(method) {
+                Some(alg) => Answer::Generated(alg.generate(&mut Drawn(desk.eap.random))),
+                None => Answer::Refused(NOT_BUILT_IN.into()),
+            },
+            Question::Agree { private, public } => Answer::Agreed(private.agree(&public)),
             Question::Exchange { method, public } => match desk.crypto.ke(method) {
                 Some(alg) => Answer::Exchanged(alg.respond(&public, &mut Drawn(desk.eap.random))),
-                None => Answer::Refused("the key exchange method is not built in".into()),
+                None => Answer::Refused(NOT_BUILT_IN.into()),
             },
             // It takes a resolver, which is outside.
             Question::LookUp(_) => {
@@ -160,6 +186,8 @@ impl Question {
         }
     }
 }
+
+const NOT_BUILT_IN: &str = "the key exchange method is not built in";
 
 /// The randomness of whoever answers.
 struct Drawn<'a>(&'a (dyn Fn(&mut [u8]) + Sync));

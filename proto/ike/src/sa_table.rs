@@ -28,12 +28,14 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, address: IpAddr) {
+    /// One more.
+    pub(crate) fn add(&mut self, address: IpAddr) {
         *self.of.entry(address).or_default() += 1;
         self.total += 1;
     }
 
-    fn remove(&mut self, address: IpAddr) {
+    /// One less.
+    pub(crate) fn remove(&mut self, address: IpAddr) {
         if let Some(count) = self.of.get_mut(&address) {
             *count -= 1;
             if *count == 0 {

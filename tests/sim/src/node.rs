@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ravelin_crypto::CryptoProvider;
 use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROOM, Verdict};
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
-use ravelin_ike::{ChildPolicy, Command, Config, Endpoint, Extensions, Remote};
+use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, Extensions, Question, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
@@ -45,6 +46,7 @@ pub struct Node {
     pub held: VecDeque<Vec<u8>>,
     /// Until when new SAs are refused.
     pub refuse_until: Instant,
+    crypto: CryptoProvider,
     seen: BTreeMap<Spi, u64>,
     refused: BTreeSet<SaId>,
 }
@@ -67,9 +69,24 @@ impl Node {
             deadline: None,
             held: VecDeque::new(),
             refuse_until: Instant::ZERO,
+            crypto,
             seen: BTreeMap::new(),
             refused: BTreeSet::new(),
         }
+    }
+
+    /// The answer to a question about a key exchange; all have pre-shared keys, so there are no others.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn answer(&self, question: Question, rng: &mut Rng) -> Result<Answer, String> {
+        let alg = |method| self.crypto.ke(method).ok_or_else(|| format!("node {} asks for {method}", self.index));
+        Ok(match question {
+            Question::Generate { method } => Answer::Generated(alg(method)?.generate(rng)),
+            Question::Exchange { method, public } => Answer::Exchanged(alg(method)?.respond(&public, rng)),
+            Question::Agree { private, public } => Answer::Agreed(private.agree(&public)),
+            other => return Err(format!("node {} asks {other:?}, where all have pre-shared keys", self.index)),
+        })
     }
 
     /// Hands an operation to the data plane, which may be in a mood to refuse.

@@ -108,7 +108,6 @@ impl Scenario {
         }
         let mut ike = encryption(&mut rng);
         ike.push(Transform::Prf(*rng.pick(&[PrfId::HMAC_SHA2_256, PrfId::HMAC_SHA2_512])));
-        // The slower groups are left to the tests of the provider and of the exchanges.
         ike.push(Transform::Ke(*rng.pick(&[KeMethod::CURVE25519, KeMethod::CURVE25519, KeMethod::ECP256])));
         // RFC 9370: behind IKE_SA_INIT, and behind the CREATE_CHILD_SA of every rekey that has a key exchange.
         let numbered = [KeMethod::ML_KEM_512, KeMethod::ECP384].into_iter().zip(1..);
@@ -118,6 +117,9 @@ impl Scenario {
             if esp.contains(&Transform::Ke(KeMethod::CURVE25519)) {
                 esp.push(transform);
             }
+        }
+        if seed % 4 == 3 {
+            ike.iter_mut().chain(&mut esp).for_each(be_slow);
         }
         let liveness = if seed % 4 == 2 { Liveness::Regular } else { Liveness::WhenSending };
         let faults_end = Duration::from_secs(rng.in_range(60..180));
@@ -169,6 +171,16 @@ const V6_INNER: [&str; 2] = ["fd01::5", "fd02::5"];
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("the constants above are addresses")
+}
+
+/// Puts groups in place whose steps are questions. Those of them that take the longest are left to the tests of the provider and of the
+/// exchanges.
+fn be_slow(transform: &mut Transform) {
+    match transform {
+        Transform::Ke(method) => *method = KeMethod::MODP1024,
+        Transform::AddKe(_, method) if *method == KeMethod::ECP384 => *method = KeMethod::MODP768,
+        _ => {}
+    }
 }
 
 fn encryption(rng: &mut Rng) -> Vec<Transform> {
@@ -237,6 +249,10 @@ fn action(rng: &mut Rng) -> Action {
 mod tests {
     use super::*;
 
+    fn slow_method(transform: &Transform) -> bool {
+        matches!(transform, Transform::Ke(KeMethod::MODP1024) | Transform::AddKe(_, KeMethod::MODP768))
+    }
+
     #[test]
     fn a_seed_is_a_scenario() {
         assert_eq!(format!("{:?}", Scenario::new(7)), format!("{:?}", Scenario::new(7)));
@@ -259,5 +275,8 @@ mod tests {
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.mode == Mode::Transport));
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.ipcomp == [true, true]));
         assert!(scenarios.iter().any(|s| s.idle_networks > 0 && s.longest == Some(544)));
+        let slow = |transforms: &[Transform], methods| transforms.iter().filter(|t| slow_method(t)).count() == methods;
+        assert!(scenarios.iter().any(|s| slow(&s.ike, 2) && slow(&s.esp, 2) && s.faults.loss > 100));
+        assert!(scenarios.iter().any(|s| slow(&s.ike, 1) && slow(&s.esp, 0)));
     }
 }

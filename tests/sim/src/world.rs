@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ravelin_engine::{DropReason, Verdict};
-use ravelin_ike::{Command, Datagram, Event, Input, OpId, Outcome, Output};
+use ravelin_ike::{Answer, Command, Datagram, Event, Input, OpId, Outcome, Output, Question};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::sa::Direction;
@@ -403,7 +403,7 @@ impl World {
             }
             match self.nodes[index].endpoint.poll() {
                 Output::Apply(id, op) => self.apply(index, id, &op)?,
-                Output::Ask(..) => return Err("a question, where all have pre-shared keys".into()),
+                Output::Ask(id, question) => self.ask(index, id, question)?,
                 Output::Stream(..) => return Err("a connection, where all have UDP".into()),
                 Output::Transmit(message) => {
                     let from = node::source(message.local, self.scenario.hosts[index]);
@@ -444,6 +444,19 @@ impl World {
                 self.offer(index, &packet)?;
             }
         }
+        Ok(())
+    }
+
+    /// Has a question answered some time later, or refused: sooner or later than one that was asked before.
+    fn ask(&mut self, index: usize, op: OpId, question: Question) -> Result<(), String> {
+        let answer = match self.rng.chance(100) {
+            true => Answer::Refused("the scenario has nobody who answers".into()),
+            false => self.nodes[index].answer(question, &mut self.rng)?,
+        };
+        let delay = if self.rng.chance(100) { self.rng.millis(0..3000) } else { self.rng.millis(0..100) };
+        self.line(format_args!("node {index} asks {op:?}"));
+        let due = Due::Done { node: index, life: self.nodes[index].life, op, outcome: answer.into() };
+        self.later(self.now + delay, due);
         Ok(())
     }
 

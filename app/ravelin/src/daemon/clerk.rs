@@ -1,5 +1,5 @@
 //! Who answers what IKE asks about signatures, certificates, EAP and slow key exchanges: a few threads, so that no peer waits
-//! for the papers of another. What a RADIUS server is asked about, or
+//! for the papers or the Diffie-Hellman of another. What a RADIUS server is asked about, or
 //! is told, is with one thread more, which waits for all of them at once, and each token that has a key of ours has its own.
 //! Names of hosts are looked up in other threads (`host_names.rs`).
 //!
@@ -299,8 +299,8 @@ mod tests {
             (0, 0)
         }
 
-        fn generate(&self, _: &mut dyn SecureRandom) -> Box<dyn KePrivate> {
-            unreachable!("only a responder asks")
+        fn generate(&self, _: &mut dyn SecureRandom) -> Arc<dyn KePrivate> {
+            unreachable!("the responder's step is asked for")
         }
 
         fn respond(&self, _: &[u8], _: &mut dyn SecureRandom) -> Result<(Vec<u8>, Secret), BadPublicValue> {

@@ -84,8 +84,11 @@ impl Drop for Context {
 /// A pair of keys.
 pub(crate) struct KemKey(Key);
 
-// SAFETY: the key is only read after it was made, and AWS-LC reads keys from any thread.
+// SAFETY: the key is only read after it was made, and AWS-LC reads keys from any thread, and from several at once: it counts who
+// refers to them atomically.
 unsafe impl Send for KemKey {}
+// SAFETY: as above.
+unsafe impl Sync for KemKey {}
 
 impl KemKey {
     /// The pair made of `d | z` (FIPS 203 §7.1).

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_crypto::KePrivate;
 use ravelin_types::dataplane::{DataPlaneOp, Flow};
 use ravelin_types::options::Processors;
 use ravelin_types::policy::{Action, Mode};
-use ravelin_types::proposal::{Proposal, ProtocolId};
+use ravelin_types::proposal::{Proposal, ProtocolId, Suite};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector, narrow};
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Cpi, Spi};
@@ -38,6 +39,8 @@ pub(crate) struct ChildOffer {
     pub(crate) processors: Processors,
     /// The label of compressed packets that the peer is told (RFC 3173 §3.3).
     pub(crate) cpi: Option<Cpi>,
+    /// The key exchange method whose value goes along, and that value.
+    pub(crate) ke: Option<(KeMethod, Arc<dyn KePrivate>)>,
     /// Selectors of the Child SA that it shall be like.
     sibling: Option<Selectors>,
     proposals: Vec<Proposal>,
@@ -46,12 +49,34 @@ pub(crate) struct ChildOffer {
     selectors: Selectors,
 }
 
+/// The key exchange of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfferedKe {
+    /// The methods of the policy, and a value of the first one.
+    First,
+    /// The same, with a value of the one that the peer asked for where that is among them.
+    Asked(KeMethod),
+    /// None: the keys come from those of the IKE SA.
+    #[cfg(feature = "ikev2")]
+    None,
+}
+
+impl OfferedKe {
+    /// Of what is offered.
+    fn method(self, proposals: &[Proposal]) -> Option<KeMethod> {
+        match self {
+            OfferedKe::Asked(method) if negotiate::lists_ke(proposals, method) => Some(method),
+            _ => negotiate::first_ke(proposals),
+        }
+    }
+}
+
 impl ChildOffer {
-    /// A first Child SA for a policy.
+    /// A first Child SA for a policy. [`Error::PutOff`], as of the others, while its value is being made.
     pub(crate) fn new(
         policy: Arc<ChildPolicy>,
         want: &Want,
-        with_ke: bool,
+        ke: OfferedKe,
         inside: &Inside,
         ends: &Ends,
         core: &mut Core,
@@ -91,12 +116,19 @@ impl ChildOffer {
             put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
         }
         let processors = protection.options.processors;
-        let offer = Self::with(policy, mode, selectors, None, with_ke, ends, core)?;
+        let proposals = proposals(&policy, ke, None, core)?;
+        let offer = Self::with(policy, mode, selectors, proposals, ke, ends, core)?;
         Ok(ChildOffer { want: Some(*want), processors, ..offer })
     }
 
     /// One more like `first`, for a processor. RFC 9611 §3: it has the same properties.
-    pub(crate) fn beside(first: &ChildSa, want: &Want, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
+    pub(crate) fn beside(
+        first: &ChildSa,
+        want: &Want,
+        ke: OfferedKe,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> Result<Self, Error> {
         let own = Selectors { initiator: first.terms.local_ts.clone(), responder: first.terms.remote_ts.clone() };
         let mut selectors = own.clone();
         if let Some(flow) = want.flow {
@@ -104,52 +136,50 @@ impl ChildOffer {
             put_first(&mut selectors.initiator, flow.src, flow.protocol, flow.src_port);
             put_first(&mut selectors.responder, flow.dst, flow.protocol, flow.dst_port);
         }
-        let mut offer = Self::with(first.policy.clone(), first.terms.mode, selectors, None, true, ends, core)?;
-        negotiate::keep_to(&mut offer.proposals, &first.terms.suite);
-        if offer.proposals.is_empty() {
-            core.table.release(offer.inbound);
-            return Err(Error::Misuse("the policy has other algorithms than its first Child SA"));
-        }
+        let proposals = proposals(&first.policy, ke, Some(&first.terms.suite), core)?;
+        let offer = Self::with(first.policy.clone(), first.terms.mode, selectors, proposals, ke, ends, core)?;
         let processors = want.processor.map_or(Processors::Each, Processors::One);
         Ok(ChildOffer { want: Some(*want), processors, sibling: Some(own), ..offer })
     }
 
     /// A Child SA in place of `old`, with its selectors (RFC 7296 §2.9.2).
-    pub(crate) fn replacing(old: &ChildSa, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
+    pub(crate) fn replacing(old: &ChildSa, ke: OfferedKe, ends: &Ends, core: &mut Core) -> Result<Self, Error> {
         let current = core.policy(old.policy.policy.id);
         let policy = current.unwrap_or_else(|| old.policy.clone());
         let selectors = Selectors { initiator: old.terms.local_ts.clone(), responder: old.terms.remote_ts.clone() };
-        let offer = Self::with(policy, old.terms.mode, selectors, Some(old.inbound), true, ends, core)?;
-        Ok(ChildOffer { processors: old.terms.processors, ..offer })
+        let proposals = proposals(&policy, ke, None, core)?;
+        let offer = Self::with(policy, old.terms.mode, selectors, proposals, ke, ends, core)?;
+        Ok(ChildOffer { replaces: Some(old.inbound), processors: old.terms.processors, ..offer })
     }
 
     fn with(
         policy: Arc<ChildPolicy>,
         mode: Mode,
         selectors: Selectors,
-        replaces: Option<Spi>,
-        with_ke: bool,
+        proposals: Vec<Proposal>,
+        ke: OfferedKe,
         ends: &Ends,
         core: &mut Core,
     ) -> Result<Self, Error> {
-        let proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
-        if proposals.is_empty() {
-            return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
-        }
         let ah = !policy.ah.is_empty() || proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH);
         if ends.nat.any() && ah {
             return Err(AH_THROUGH_NAT);
         }
+        let ke = match ke.method(&proposals) {
+            Some(method) => Some((method, core.generate(method)?)),
+            None => None,
+        };
         let inbound = core.child_spi(ends.our_spi());
         // RFC 7296 §2.8: who answers may send as soon as it has answered, before we have the SA.
         core.apply(DataPlaneOp::OfferSa(inbound));
         Ok(ChildOffer {
             policy,
             inbound,
-            replaces,
+            replaces: None,
             want: None,
             processors: Processors::All,
             cpi: None,
+            ke,
             sibling: None,
             proposals,
             mode,
@@ -204,8 +234,8 @@ impl ChildOffer {
     }
 
     /// The key exchange method whose value goes along, if any.
-    pub(crate) fn first_ke(&self) -> Option<KeMethod> {
-        negotiate::first_ke(&self.proposals)
+    pub(crate) fn sent_ke(&self) -> Option<KeMethod> {
+        self.ke.as_ref().map(|(method, _)| *method)
     }
 
     /// Whether the offer lists the method.
@@ -221,6 +251,22 @@ impl ChildOffer {
             _ => self.proposals.iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// What the policy offers, like the Child SA of this suite where that is there already.
+fn proposals(policy: &ChildPolicy, ke: OfferedKe, like: Option<&Suite>, core: &Core) -> Result<Vec<Proposal>, Error> {
+    let with_ke = matches!(ke, OfferedKe::First | OfferedKe::Asked(_));
+    let mut proposals = negotiate::offer(&policy.proposals, with_ke, &core.crypto);
+    if proposals.is_empty() {
+        return Err(Error::Misuse("the policy has no usable ESP or AH proposal"));
+    }
+    if let Some(suite) = like {
+        negotiate::keep_to(&mut proposals, suite);
+        if proposals.is_empty() {
+            return Err(Error::Misuse("the policy has other algorithms than its first Child SA"));
+        }
+    }
+    Ok(proposals)
 }
 
 /// For reports.

@@ -12,6 +12,7 @@ use super::session::Session;
 use crate::context::Core;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
+use crate::live::Live;
 use crate::output::{DownReason, OpId};
 use crate::question::Answer;
 use crate::secrets::IkeSecrets;
@@ -49,6 +50,14 @@ impl Phase {
         match self {
             Phase::Opening(opening) => opening.answered(ends, op, answer, core),
             Phase::Session(session) => Some(Phase::Session(session).with(ends)),
+        }
+    }
+
+    /// The step of a key exchange was taken that it waited for to go on by itself. `None`: the SA is gone, or has gone on.
+    pub(crate) fn take_up(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(opening) => opening.take_up(ends, core),
+            Phase::Session(session) => session.go_on(ends, core),
         }
     }
 

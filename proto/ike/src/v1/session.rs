@@ -30,8 +30,7 @@ use crate::child::ChildState;
 use crate::children::Children;
 use crate::config::Remote;
 use crate::context::Core;
-use crate::error::Place;
-use crate::error::no_answer;
+use crate::error::{Error, Place, no_answer};
 use crate::extensions::Unique;
 use crate::gateways;
 use crate::ike_sa::{self, Ends, IkeSa, down, make_room};
@@ -311,6 +310,11 @@ impl Session {
         true
     }
 
+    /// The message with this ID, the last that was new, is put off.
+    pub(crate) fn forget_id(&mut self, message_id: u32) {
+        self.used.retain(|used| *used != message_id);
+    }
+
     /// The first message of an exchange that the peer begins, and the IV of the next; `None`: it does not verify, or its
     /// message ID was there before.
     pub(crate) fn open_first(
@@ -436,12 +440,16 @@ impl Session {
         down(ends, &self.remote.name, reason, core);
     }
 
-    fn perform(&mut self, task: Task, ends: &Ends, core: &mut Core) {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Error::PutOff`]: not yet.
+    fn perform(&mut self, task: Task, ends: &Ends, core: &mut Core) -> Result<(), Error> {
         match task {
-            Task::Create(want) => quick_mode::create(self, ends, want, core),
-            Task::RekeyChild(spi) => quick_mode::rekey(self, ends, spi, core),
+            Task::Create(want) => quick_mode::create(self, ends, want, core)?,
+            Task::RekeyChild(spi) => quick_mode::rekey(self, ends, spi, core)?,
             Task::DeleteChild(spi, reason) => {
-                let Some(child) = self.children.get(&spi) else { return };
+                let Some(child) = self.children.get(&spi) else { return Ok(()) };
                 let suite = child.terms.suite;
                 // First, for what takes its place may begin to send.
                 self.children.take_down(spi, reason, core);
@@ -458,6 +466,7 @@ impl Session {
             Task::AskAddresses => mode_config::request(self, ends, core),
             Task::Give => mode_config::give(self, ends, core),
         }
+        Ok(())
     }
 
     pub(super) fn add_task(&mut self, task: Task) {
@@ -566,7 +575,8 @@ impl Live for Session {
     fn go_on(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         if let Stage::Closing(reason) = self.stage {
             for spi in self.children.keys().copied().collect::<Vec<_>>() {
-                self.perform(Task::DeleteChild(spi, reason), &ends, core);
+                // It waits for nothing.
+                let _ = self.perform(Task::DeleteChild(spi, reason), &ends, core);
             }
             informational::send_delete_ike(&mut self, &ends, core);
             self.end(&ends, reason, core);
@@ -576,7 +586,12 @@ impl Live for Session {
         while let Some(task) = self.tasks.pop_front() {
             match task {
                 Task::Create(_) | Task::RekeyChild(_) if !self.gate.is_open() => held.push_back(task),
-                task => self.perform(task, &ends, core),
+                task => {
+                    if self.perform(task, &ends, core).is_err() {
+                        core.put_off_own(ends.our_spi());
+                        held.push_back(task);
+                    }
+                }
             }
         }
         self.tasks = held;

@@ -150,6 +150,14 @@ impl Protection {
         self.parts[usize::from(header.flags.is_response())].take(header, protected.fragment, part, now)
     }
 
+    /// Takes a message back that [`Protection::whole`] gave: it is put off, and whole again when the same datagram, which
+    /// was the last of its fragments, comes again.
+    pub(crate) fn put_back(&mut self, header: &Header, protected: &Protected, whole: Whole, now: Instant) {
+        if protected.fragment.is_some() {
+            self.parts[usize::from(header.flags.is_response())].put_back(header.message_id, whole, now);
+        }
+    }
+
     /// When fragments that wait are to be dropped.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.parts.iter().filter_map(Reassemblies::deadline).min()

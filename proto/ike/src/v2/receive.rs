@@ -9,7 +9,6 @@ use ravelin_wire::ike::v2::{Chain, Message, Notify, NotifyType, Payload, emit};
 
 use super::feature::crash_detection;
 use super::message::Payloads;
-use super::phase::exchanging::Step;
 use super::phase::{Phase, answer_init};
 use crate::context::Core;
 use crate::error::Error;
@@ -32,7 +31,7 @@ pub(crate) fn receive(header: Header, datagram: Datagram<'_>, core: &mut Core) {
         }
     };
     if is_init(&header) {
-        answer_init::respond(message, datagram, Step::Usual, core);
+        answer_init::respond(message, datagram, core);
         return;
     }
     let ours = if header.flags.is_initiator() { header.responder_spi } else { header.initiator_spi };

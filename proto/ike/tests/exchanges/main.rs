@@ -13,6 +13,8 @@ mod ipcomp;
 mod kinds;
 mod lab;
 mod papers;
+#[cfg(all(feature = "ikev1", feature = "ikev2"))]
+mod put_off;
 #[cfg(feature = "ikev1")]
 mod v1;
 #[cfg(feature = "ikev2")]

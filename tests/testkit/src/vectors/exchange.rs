@@ -3,6 +3,7 @@
 use ravelin_crypto::{CryptoProvider, KeAlg, KePrivate, SecureRandom};
 use ravelin_types::transform::KeMethod;
 use serde::Deserialize;
+use std::sync::Arc;
 
 use super::{Counts, Hex, data};
 use crate::random::{ReplayedRandom, SeededRandom};
@@ -102,7 +103,7 @@ pub(super) fn check(provider: &CryptoProvider, counts: &mut Counts) {
 }
 
 /// The algorithm's private value for given bytes: big-endian for ECP, as it is for Curve25519.
-fn private(alg: &dyn KeAlg, bytes: &[u8]) -> Box<dyn KePrivate> {
+fn private(alg: &dyn KeAlg, bytes: &[u8]) -> Arc<dyn KePrivate> {
     alg.generate(&mut ReplayedRandom::new(bytes.to_vec()))
 }
 

@@ -3,6 +3,7 @@
 use ravelin_crypto::{CryptoProvider, KeAlg, KePrivate};
 use ravelin_types::transform::KeMethod;
 use serde::Deserialize;
+use std::sync::Arc;
 
 use super::{Counts, Hex, data};
 use crate::random::ReplayedRandom;
@@ -96,6 +97,6 @@ fn find(provider: &CryptoProvider, set: u16) -> Option<&'static dyn KeAlg> {
 }
 
 /// The pair of keys from `d | z`.
-fn key(alg: &dyn KeAlg, seed: &[u8]) -> Box<dyn KePrivate> {
+fn key(alg: &dyn KeAlg, seed: &[u8]) -> Arc<dyn KePrivate> {
     alg.generate(&mut ReplayedRandom::new(seed.to_vec()))
 }

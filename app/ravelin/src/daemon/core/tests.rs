@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use ravelin_control::COMMAND_LINE;
 use ravelin_crypto_aws_lc::SystemRandom;
+use ravelin_eap::{Forgetful, Tools};
+use ravelin_ike::Desk;
+use ravelin_pki::auth::World;
+use ravelin_tls::Maker;
 use ravelin_types::Secret;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, SaStatus, Settled, Table};
 use ravelin_types::lifetime::Lifetime;
@@ -19,6 +23,7 @@ use ravelin_types::sa::{Direction, SaCounters, SaId, SaKeys, SaLookup, SaParams}
 use ravelin_types::transform::{EncrId, IntegId, SnId, Transform};
 
 use super::*;
+use crate::daemon::clerk;
 use crate::daemon::crypto::ike_provider;
 
 mod behind;
@@ -29,6 +34,7 @@ mod keyed;
 mod pair;
 mod sessions;
 mod setkey;
+mod slow;
 mod statics;
 mod tap;
 mod updown;
@@ -180,6 +186,23 @@ impl Bench {
             _ => None,
         });
         answers.collect()
+    }
+
+    /// Answers every question that is open, as the clerk does; false when there is none.
+    fn answer_questions(&mut self) -> bool {
+        let asked = self.core.questions();
+        let any = !asked.is_empty();
+        for (op, question, papers) in asked {
+            let crypto = ike_provider();
+            let keys = |name: &str| papers.keys.get(name).cloned();
+            let world = World { now: clerk::now(), crls: &papers.crls, answers: &[] };
+            let random = |out: &mut [u8]| SystemRandom.fill(out);
+            let eap =
+                Tools { random: &random, memory: &Forgetful, tls: &Maker { keys: &keys, world, crypto: &crypto } };
+            let answer = question.answer(Desk { keys: &keys, world, crypto: &crypto, eap });
+            self.core.answered(op, answer, self.now);
+        }
+        any
     }
 
     fn ok(&mut self, line: &str) -> Message {

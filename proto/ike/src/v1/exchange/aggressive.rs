@@ -43,7 +43,7 @@ pub(super) struct Offered {
     pub(super) suites: Vec<IkeSuite>,
     sa: Vec<u8>,
     nonce: Vec<u8>,
-    private: Box<dyn KePrivate>,
+    private: Arc<dyn KePrivate>,
 }
 
 /// The second message was sent.
@@ -63,8 +63,14 @@ pub(super) fn offer(mut opening: Opening, ends: Ends, core: &mut Core) -> Result
     // RFC 2409 §5: the group cannot be negotiated, its value goes along.
     let group = suites.first().map(|suite| suite.ke).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
     suites.retain(|suite| suite.ke == group);
-    let alg = core.crypto.ke(group).ok_or(Error::Misuse("an algorithm is not built in"))?;
-    let private = alg.generate(&mut *core.rng);
+    let private = match core.generate(group) {
+        Err(Error::PutOff) => {
+            core.put_off_own(ends.our_spi());
+            core.table.insert(Phase::Opening(Box::new(opening)).with(ends));
+            return Ok(());
+        }
+        private => private?,
+    };
     let nonce = core.nonce();
     let method = proof::method(&remote, true, &core.crypto)?;
     let mut payloads = vec![Payload::Sa(offer::sa(&suites, method, remote.lifetime, &core.crypto))];
@@ -100,12 +106,12 @@ pub(super) fn answer(
     let remote = suited.first().ok_or(Error::Misuse("no remote is configured"))?;
     let remote = remote.for_peer(ends.local.ip(), &identity);
     // A value and perhaps a signature are computed for a stranger: not more often than it answers strangers at all.
-    if !core.may_react() {
+    if !core.exchanging.is_again() && !core.may_react() {
         return Ok(());
     }
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let theirs = payloads.ke()?.0.clone();
-    let (public, shared) = algs.ke.respond(&theirs, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let (public, shared) = core.respond(agreed.suite.ke, &theirs)?;
     let mut abilities = Abilities::default();
     abilities.note(payloads.all());
     let material = Material {
@@ -193,7 +199,7 @@ pub(super) fn handle(
                 }
                 Err(error) => {
                     opening.step = Step::AggressiveOffered(offered);
-                    Some(opening.refuse(ends, &error, core))
+                    Some(opening.refuse(ends, &error, (&header, datagram), core))
                 }
             }
         }
@@ -245,7 +251,7 @@ fn conclude(
     offered: &Offered,
     payloads: Payloads,
     datagram: Datagram<'_>,
-    core: &Core,
+    core: &mut Core,
 ) -> Result<(Ends, Keyed, Now<()>), Error> {
     rules::require(&payloads, rules::AGGRESSIVE)?;
     if ends.spi_r == IkeSpi::ZERO {
@@ -256,7 +262,7 @@ fn conclude(
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let theirs = payloads.ke()?.0.clone();
-    let shared = offered.private.agree(&theirs).map_err(|_| Error::BadPublicValue)?;
+    let shared = core.agree(agreed.suite.ke, &offered.private, &theirs)?;
     let material = Material {
         agreed,
         algs,

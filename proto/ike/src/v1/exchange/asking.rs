@@ -213,6 +213,8 @@ pub(super) fn answered(
         Answer::Proven
         | Answer::Signed(..)
         | Answer::Conversed(_)
+        | Answer::Generated(_)
+        | Answer::Agreed(_)
         | Answer::Exchanged(_)
         | Answer::Solved(_)
         | Answer::Found(_) => "the answer is to another question".into(),

@@ -43,7 +43,7 @@ pub(super) struct ValueSent {
     algs: Algs,
     sa: Vec<u8>,
     nonce: Vec<u8>,
-    private: Box<dyn KePrivate>,
+    private: Arc<dyn KePrivate>,
 }
 
 /// Sends the first message: `HDR, SA, VID...`
@@ -164,7 +164,7 @@ pub(super) fn handle(
                 }
                 Err(error) => {
                     opening.step = Step::MainOffered { suites, sa };
-                    Some(opening.refuse(ends, &error, core))
+                    Some(opening.refuse(ends, &error, (&header, datagram), core))
                 }
             }
         }
@@ -178,18 +178,18 @@ pub(super) fn handle(
                 }
                 Err(error) => {
                     opening.step = Step::MainChosen { agreed, sa };
-                    Some(opening.refuse(ends, &error, core))
+                    Some(opening.refuse(ends, &error, (&header, datagram), core))
                 }
             }
         }
         (Content::Clear(chain), Step::MainValueSent(sent)) => {
             let payloads = Payloads::clear(chain, datagram.data);
             let remote = opening.remotes.first().cloned()?;
-            match identify(&remote, &ends, &sent, &payloads, datagram) {
+            match identify(&remote, &ends, &sent, &payloads, datagram, core) {
                 Ok((ends, keyed)) => asking::proven(opening, ends, Turn::Main5, keyed, core),
                 Err(error) => {
                     opening.step = Step::MainValueSent(sent);
-                    Some(opening.refuse(ends, &error, core))
+                    Some(opening.refuse(ends, &error, (&header, datagram), core))
                 }
             }
         }
@@ -228,7 +228,7 @@ fn value(
         .ok_or(Error::Violation("the chosen proposal was not offered"))?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     opening.abilities.note(payloads.all());
-    let private = algs.ke.generate(&mut *core.rng);
+    let private = core.generate(agreed.suite.ke)?;
     let nonce = core.nonce();
     let message = value_message(opening, ends, &algs, private.public(), &nonce)?;
     Ok((ValueSent { agreed, algs, sa: sa.to_vec(), nonce, private }, message))
@@ -259,7 +259,7 @@ fn answer_value(
     rules::require(payloads, rules::KE)?;
     let algs = Algs::find(&core.crypto, &agreed.suite).ok_or(Error::Misuse("an algorithm is not built in"))?;
     let theirs = payloads.ke()?.0.clone();
-    let (public, shared) = algs.ke.respond(&theirs, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let (public, shared) = core.respond(agreed.suite.ke, &theirs)?;
     let nonce = core.nonce();
     let detected = nat::detect(&algs, ends.spis(), payloads, datagram.local, datagram.remote);
     let mut ends = Ends { local: datagram.local, peer: datagram.remote, ..ends.clone() };
@@ -284,10 +284,11 @@ fn identify(
     sent: &ValueSent,
     payloads: &Payloads,
     datagram: Datagram<'_>,
+    core: &mut Core,
 ) -> Result<(Ends, Keyed), Error> {
     rules::require(payloads, rules::KE)?;
     let theirs = payloads.ke()?.0.clone();
-    let shared = sent.private.agree(&theirs).map_err(|_| Error::BadPublicValue)?;
+    let shared = core.agree(sent.agreed.suite.ke, &sent.private, &theirs)?;
     let material = Material {
         agreed: sent.agreed,
         algs: sent.algs,

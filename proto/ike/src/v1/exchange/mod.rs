@@ -84,6 +84,8 @@ pub(crate) struct Opening {
 
 /// Which message was sent last, with what is needed to judge the next.
 enum Step {
+    /// Nothing yet: that of aggressive mode has our value, which may take long to make (`exchanging.rs`).
+    Begun,
     /// Main mode, 1.
     MainOffered { suites: Vec<IkeSuite>, sa: Vec<u8> },
     /// Main mode, 2.
@@ -113,7 +115,7 @@ impl Opening {
     /// For listings.
     pub(crate) fn state_name(&self) -> &'static str {
         match &self.step {
-            Step::AggressiveOffered(_) | Step::AggressiveAnswered(_) => "AGGRESSIVE",
+            Step::Begun | Step::AggressiveOffered(_) | Step::AggressiveAnswered(_) => "AGGRESSIVE",
             Step::Asking(asking) if asking.turn.is_aggressive() => "AGGRESSIVE",
             _ => "MAIN_MODE",
         }
@@ -122,7 +124,7 @@ impl Opening {
     /// For listings.
     pub(crate) fn suite(&self) -> Option<IkeSuite> {
         match &self.step {
-            Step::MainOffered { .. } | Step::AggressiveOffered(_) | Step::Handled => None,
+            Step::Begun | Step::MainOffered { .. } | Step::AggressiveOffered(_) | Step::Handled => None,
             Step::MainChosen { agreed, .. } => Some(agreed.suite),
             Step::MainValueSent(sent) => Some(sent.agreed.suite),
             Step::MainValueAnswered(material) => Some(material.agreed.suite),
@@ -165,6 +167,7 @@ impl Opening {
     pub(crate) fn deadline(&self) -> Instant {
         match &self.step {
             Step::Asking(asking) => asking.expire_at,
+            Step::Begun => self.expire_at,
             _ => self.retry.as_ref().map_or(self.expire_at, Retry::at),
         }
     }
@@ -172,6 +175,18 @@ impl Opening {
     /// The answer to a question of it. `None`: the SA is gone.
     pub(crate) fn answered(self: Box<Self>, ends: Ends, op: OpId, answer: Answer, core: &mut Core) -> Option<IkeSa> {
         asking::answered(self, ends, op, answer, core)
+    }
+
+    /// Our value is there.
+    pub(crate) fn take_up(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        if !matches!(self.step, Step::Begun) {
+            return Some(self.keep(ends));
+        }
+        let place = self.place(&ends);
+        if let Err(error) = aggressive::offer(*self, ends, core) {
+            core.failed(error.failure(place));
+        }
+        None
     }
 
     /// It ends here, without a word to the peer.
@@ -223,6 +238,14 @@ impl Opening {
             let waits = core.now < asking.expire_at;
             if !waits {
                 asking.overdue(&self, &ends, core);
+            }
+            return waits.then(|| self.keep(ends));
+        }
+        if let Step::Begun = self.step {
+            let waits = core.now < self.expire_at;
+            if !waits {
+                let error = Error::Misuse("nobody computed our value for the key exchange in time");
+                core.failed(error.failure(self.place(&ends)));
             }
             return waits.then(|| self.keep(ends));
         }
@@ -294,10 +317,22 @@ impl Opening {
         }
     }
 
-    /// Counts a message that is no step of the exchange, and goes on waiting for one that is.
-    fn refuse(mut self: Box<Self>, ends: Ends, error: &Error, core: &mut Core) -> IkeSa {
-        core.counters.malformed += 1;
-        self.report(&ends, error, core);
+    /// Counts a message that is no step of the exchange, and goes on waiting for one that is; or keeps one until its key
+    /// exchange is done.
+    fn refuse(
+        mut self: Box<Self>,
+        ends: Ends,
+        error: &Error,
+        (header, datagram): (&Header, Datagram<'_>),
+        core: &mut Core,
+    ) -> IkeSa {
+        match error {
+            Error::PutOff => core.put_off_message(ends.our_spi(), header, datagram, !ends.initiator),
+            error => {
+                core.counters.malformed += 1;
+                self.report(&ends, error, core);
+            }
+        }
         self.keep(ends)
     }
 
@@ -371,12 +406,12 @@ fn initial(
         remotes: vec![remote],
         wants,
         replaces,
-        step: Step::MainOffered { suites, sa: Vec::new() },
+        step: Step::Begun,
         abilities: Abilities::default(),
         received: Vec::new(),
         sent: Vec::new(),
         retry: Some(retry),
-        expire_at: core.now,
+        expire_at: core.now + limits::ANSWER,
         reported: false,
     };
     Ok((opening, ends))
@@ -398,6 +433,10 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         repeat(spi, datagram, core);
         return;
     }
+    if core.exchanging.has(&key) {
+        core.counters.repeated += 1;
+        return;
+    }
     let aggressive = header.exchange == ExchangeType::AGGRESSIVE;
     let payloads = Payloads::clear(chain, datagram.data);
     let place = Place {
@@ -412,7 +451,9 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
         return;
     }
     let answered = remotes.and_then(|remotes| {
-        let (half_open, from) = (core.table.half_open().total(), core.table.half_open().from(datagram.remote.ip()));
+        let (from, waiting) = (datagram.remote.ip(), core.exchanging.strangers());
+        let half_open = core.table.half_open().total() + waiting.total();
+        let from = core.table.half_open().from(from) + waiting.from(from);
         let full = half_open >= limits::V1_HALF_OPEN || core.table.len() >= limits::IKE_SAS;
         if full || from >= limits::HALF_OPEN_PER_ADDRESS {
             core.counters.refused_half_open += 1;
@@ -429,7 +470,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             created: core.now,
             serial: core.serial(),
             replaces: None,
-            init_key: Some(key),
+            init_key: Some(key.clone()),
             if_ids: IfIds::default(),
         };
         match aggressive {
@@ -437,6 +478,9 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             false => main_mode::choose(remotes, ends, &payloads, datagram, core),
         }
     });
+    if let Err(Error::PutOff) = answered {
+        return core.put_off_first(key, datagram);
+    }
     if let Err(error) = answered {
         // One answer to one message, at a limited rate and no longer than it (history rows 18, 71).
         if core.may_react() {

@@ -14,8 +14,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_crypto::PrfAlg;
 use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
-use ravelin_crypto::{KePrivate, PrfAlg};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::proposal::Suite;
 use ravelin_types::transform::KeMethod;
@@ -23,7 +23,7 @@ use ravelin_types::{Secret, Spi};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Ke, Nonce, NotifyType, Payload};
 
-use super::follow_up::{Promised, Round, Rounds};
+use super::follow_up::{Promised, Rounds};
 use super::rekey_child::{self, Collision};
 use super::{After, Exchange, Task, What};
 use crate::address::Inside;
@@ -54,7 +54,6 @@ pub(crate) struct CreateChild {
     /// overtaken by a delete on its way.
     deleted: Vec<Spi>,
     nonce: Vec<u8>,
-    ke: Option<(KeMethod, Box<dyn KePrivate>)>,
     /// What was agreed on, while additional key exchanges go on.
     agreed: Option<(Agreed, Rounds)>,
 }
@@ -64,6 +63,9 @@ struct Agreed {
     terms: Terms,
     nonce_r: Vec<u8>,
 }
+
+/// The same with the key exchanges behind it, and the first request of those.
+type Accepted = (Agreed, Rounds, Option<Vec<Payload>>);
 
 /// What is to be done after a response.
 enum Progress {
@@ -93,7 +95,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::new(policy, want, true, inside, ends, core)?.compressing(core);
+        let offer = ChildOffer::new(policy, want, task.offered_ke(), inside, ends, core)?.compressing(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -105,7 +107,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::beside(first, want, ends, core)?.compressing(core);
+        let offer = ChildOffer::beside(first, want, task.offered_ke(), ends, core)?.compressing(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -116,20 +118,18 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::replacing(old, ends, core)?.compressing(core);
+        let offer = ChildOffer::replacing(old, task.offered_ke(), ends, core)?.compressing(core);
         old.state = ChildState::Rekeying;
         Ok(Self::with(task, offer, vec![rekey_child::notify(old)], core))
     }
 
     fn with(task: Task, offer: ChildOffer, mut payloads: Vec<Payload>, core: &mut Core) -> (Exchange, Vec<Payload>) {
-        let method = task.ke.filter(|method| offer.lists_ke(*method)).or_else(|| offer.first_ke());
-        let ke = method.and_then(|method| Some((method, core.crypto.ke(method)?.generate(&mut *core.rng))));
         let nonce = core.nonce();
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
-        payloads
-            .extend(ke.as_ref().map(|(method, ke)| Payload::Ke(Ke { method: *method, data: ke.public().to_vec() })));
+        let ke = offer.ke.as_ref();
+        payloads.extend(ke.map(|(method, ke)| Payload::Ke(Ke { method: *method, data: ke.public().to_vec() })));
         payloads.extend(offer.ts());
         (
             Exchange::CreateChild(Box::new(CreateChild {
@@ -138,7 +138,6 @@ impl CreateChild {
                 collision: None,
                 deleted: Vec::new(),
                 nonce,
-                ke,
                 agreed: None,
             })),
             payloads,
@@ -158,14 +157,15 @@ impl CreateChild {
         ends: &Ends,
         payloads: Result<Payloads, Error>,
         core: &mut Core,
-    ) -> After {
+    ) -> Result<After, Box<Exchange>> {
         let refusal = payloads.as_ref().ok().and_then(Payloads::refusal);
         if let Some(Error::Refused(kind, data)) = refusal {
             core.table.release(self.offer.inbound);
-            return self.refused(kind, data, sa, ends, core);
+            return Ok(self.refused(kind, data, sa, ends, core));
         }
         match payloads.and_then(|payloads| self.advance(&payloads, sa, ends, core)) {
-            Ok(Progress::Ask(request)) => return self.follow_up(request, sa, ends, core),
+            Err(Error::PutOff) => return Err(Box::new(Exchange::CreateChild(self))),
+            Ok(Progress::Ask(request)) => return Ok(self.follow_up(request, sa, ends, core)),
             Ok(Progress::Made(agreement, _)) if self.deleted.contains(&agreement.terms.outbound) => {
                 core.table.release(self.offer.inbound);
                 // RFC 7296 §2.8.1: with a collision the peer's rekey has done what ours was for.
@@ -186,7 +186,7 @@ impl CreateChild {
                 self.failed(&error, sa, ends, core);
             }
         }
-        After::Stay
+        Ok(After::Stay)
     }
 
     /// Sends the request for the next key exchange, unless the rekey of the peer goes before ours.
@@ -217,17 +217,18 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<Progress, Error> {
-        let (agreed, round) = match self.agreed.take() {
-            None => self.accept(payloads, ends, core)?,
-            Some((agreed, rounds)) => (agreed, rounds.answered(payloads, core)?),
-        };
-        let shared = match round {
-            Round::Done(shared) => shared,
-            Round::More(rounds, request) => {
+        let request = match &mut self.agreed {
+            Some((_, rounds)) => rounds.answered(payloads, core)?,
+            None => {
+                let (agreed, rounds, request) = self.accept(payloads, ends, core)?;
                 self.agreed = Some((agreed, rounds));
-                return Ok(Progress::Ask(request));
+                request
             }
         };
+        if let Some(request) = request {
+            return Ok(Progress::Ask(request));
+        }
+        let (agreed, Rounds { shared, .. }) = self.agreed.take().ok_or(Error::NoState)?;
         let nonces = Nonces { initiator: &self.nonce, responder: &agreed.nonce_r };
         let keymat = keymat(core, sa.algs.prf, &sa.sk_d, &agreed.terms.suite, &shared, nonces)?;
         let lowest = self.lowest(&agreed).to_vec();
@@ -242,20 +243,19 @@ impl CreateChild {
         Ok(Progress::Made(Box::new(agreement), lowest))
     }
 
-    fn accept(&self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<(Agreed, Round), Error> {
+    fn accept(&self, payloads: &Payloads, ends: &Ends, core: &mut Core) -> Result<Accepted, Error> {
         rules::require(payloads, rules::CHILD)?;
-        let sent = self.ke.as_ref().map(|(method, _)| *method);
-        let terms = self.offer.accept(payloads, ChildKe::Fresh(sent), None, ends, core)?;
-        let shared = match (&self.ke, terms.ke) {
+        let terms = self.offer.accept(payloads, ChildKe::Fresh(self.offer.sent_ke()), None, ends, core)?;
+        let shared = match (&self.offer.ke, terms.ke) {
             (_, None) => None,
             (Some((method, private)), Some(chosen)) if *method == chosen && payloads.ke()?.method == chosen => {
-                Some(private.agree(&payloads.ke()?.data).map_err(|_| Error::BadPublicValue)?)
+                Some(core.agree(chosen, private, &payloads.ke()?.data)?)
             }
             _ => return Err(Error::Violation("a key exchange method without our value of it")),
         };
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
-        let round = Rounds::begin(&terms.additional, shared, payloads, core)?;
-        Ok((Agreed { terms, nonce_r }, round))
+        let (rounds, request) = Rounds::begin(&terms.additional, shared, payloads, core)?;
+        Ok((Agreed { terms, nonce_r }, rounds, request))
     }
 
     fn refused(
@@ -363,10 +363,8 @@ pub(crate) fn respond(
     let exchanged = match answer.terms.ke {
         None => None,
         Some(method) => {
-            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-            let (public, shared) =
-                alg.respond(&payloads.ke()?.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
-            Some((Ke { method, data: public }, shared))
+            let (data, shared) = core.respond(method, &payloads.ke()?.data)?;
+            Some((Ke { method, data }, shared))
         }
     };
     if !answer.terms.additional.is_empty() {

@@ -14,6 +14,7 @@
 //! Read RFC 9370 §2.2.4 before changing this file.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -33,59 +34,53 @@ use crate::v2::message::Payloads;
 use crate::v2::phase::established::Established;
 use crate::v2::rules;
 
-const NOT_BUILT_IN: Error = Error::Misuse("an algorithm is not built in");
 const OTHER_METHOD: Error = Error::Violation("a key exchange value of another method");
 
-/// The key exchanges that the initiator still has to do; the request of one of them is open.
+/// The key exchanges of the initiator.
 pub(crate) struct Rounds {
-    method: KeMethod,
-    ke: Box<dyn KePrivate>,
+    /// The one whose request is open.
+    open: Option<(KeMethod, Arc<dyn KePrivate>)>,
     /// Those after it.
     left: Vec<KeMethod>,
-    shared: Vec<Secret>,
-}
-
-/// What a response leads to.
-pub(crate) enum Round {
-    /// The next request.
-    More(Rounds, Vec<Payload>),
-    /// All secrets, in order.
-    Done(Vec<Secret>),
+    /// What those before it gave, in order.
+    pub(crate) shared: Vec<Secret>,
 }
 
 impl Rounds {
-    /// After the response to CREATE_CHILD_SA, which gave the first secret where it had a key exchange.
+    /// After the response to CREATE_CHILD_SA, which gave the first secret where it had a key exchange. Beside it is the next
+    /// request; `None`: no other follows.
     pub(crate) fn begin(
         methods: &[KeMethod],
         shared: Option<Secret>,
         payloads: &Payloads,
         core: &mut Core,
-    ) -> Result<Round, Error> {
-        next(methods.to_vec(), shared.into_iter().collect(), payloads, core)
+    ) -> Result<(Self, Option<Vec<Payload>>), Error> {
+        let mut rounds = Rounds { open: None, left: methods.to_vec(), shared: shared.into_iter().collect() };
+        let request = rounds.next(payloads, core)?;
+        Ok((rounds, request))
     }
 
-    /// `HDR, SK {KEr(n), [N(ADDITIONAL_KEY_EXCHANGE)]}`
-    pub(crate) fn answered(mut self, payloads: &Payloads, core: &mut Core) -> Result<Round, Error> {
+    /// `HDR, SK {KEr(n), [N(ADDITIONAL_KEY_EXCHANGE)]}`: what comes next, as with [`Rounds::begin`]. An error changes nothing.
+    pub(crate) fn answered(&mut self, payloads: &Payloads, core: &mut Core) -> Result<Option<Vec<Payload>>, Error> {
         let ke = payloads.ke()?;
-        if ke.method != self.method {
-            return Err(OTHER_METHOD);
-        }
-        self.shared.push(self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?);
-        next(self.left, self.shared, payloads, core)
+        let (method, private) = self.open.as_ref().filter(|(method, _)| *method == ke.method).ok_or(OTHER_METHOD)?;
+        let secret = core.agree(*method, private, &ke.data)?;
+        let request = self.next(payloads, core)?;
+        self.shared.push(secret);
+        Ok(request)
     }
-}
 
-/// `HDR, SK {KEi(n), N(ADDITIONAL_KEY_EXCHANGE)}`, with the notify of the response before.
-fn next(mut left: Vec<KeMethod>, shared: Vec<Secret>, payloads: &Payloads, core: &mut Core) -> Result<Round, Error> {
-    if left.is_empty() {
-        return Ok(Round::Done(shared));
+    /// `HDR, SK {KEi(n), N(ADDITIONAL_KEY_EXCHANGE)}`, with the notify of the response before.
+    fn next(&mut self, payloads: &Payloads, core: &mut Core) -> Result<Option<Vec<Payload>>, Error> {
+        let Some(method) = self.left.first().copied() else { return Ok(None) };
+        let link = payloads.notify(NotifyType::ADDITIONAL_KEY_EXCHANGE).cloned();
+        let link = link.ok_or(Error::Violation("no ADDITIONAL_KEY_EXCHANGE where a key exchange is to follow"))?;
+        let ke = core.generate(method)?;
+        let request = vec![Payload::Ke(Ke { method, data: ke.public().to_vec() }), Payload::Notify(link)];
+        self.left.remove(0);
+        self.open = Some((method, ke));
+        Ok(Some(request))
     }
-    let link = payloads.notify(NotifyType::ADDITIONAL_KEY_EXCHANGE).cloned();
-    let link = link.ok_or(Error::Violation("no ADDITIONAL_KEY_EXCHANGE where a key exchange is to follow"))?;
-    let method = left.remove(0);
-    let ke = core.crypto.ke(method).ok_or(NOT_BUILT_IN)?.generate(&mut *core.rng);
-    let request = vec![Payload::Ke(Ke { method, data: ke.public().to_vec() }), Payload::Notify(link)];
-    Ok(Round::More(Rounds { method, ke, left, shared }, request))
 }
 
 /// What the responder owes once the key exchanges are done.
@@ -133,8 +128,7 @@ impl Promise {
     fn exchange(&mut self, payloads: &Payloads, core: &mut Core) -> Result<Payload, Error> {
         let ke = payloads.ke()?;
         let method = self.left.first().copied().filter(|method| *method == ke.method).ok_or(OTHER_METHOD)?;
-        let alg = core.crypto.ke(method).ok_or(NOT_BUILT_IN)?;
-        let (data, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+        let (data, shared) = core.respond(method, &ke.data)?;
         self.left.remove(0);
         self.shared.push(shared);
         Ok(Payload::Ke(Ke { method, data }))
@@ -202,6 +196,10 @@ pub(crate) fn respond(
     let mut promise = sa.promises.remove(at);
     let answer = match promise.exchange(payloads, core) {
         Ok(answer) => answer,
+        Err(Error::PutOff) => {
+            sa.promises.insert(at, promise);
+            return Err(Error::PutOff);
+        }
         Err(error) => {
             promise.forget(core);
             return Err(error);

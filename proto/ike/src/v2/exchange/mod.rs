@@ -185,24 +185,24 @@ pub(crate) fn respond(
     }
 }
 
-/// The peer answers.
+/// The peer answers. `Err`: what it takes to go on is being computed, and nothing has changed.
 pub(crate) fn response(
     exchange: Exchange,
     sa: &mut Established,
     ends: &mut Ends,
     payloads: Result<Payloads, Error>,
     core: &mut Core,
-) -> After {
+) -> Result<After, Box<Exchange>> {
     let refusal = payloads.as_ref().ok().and_then(Payloads::refusal);
     if let Some(error) = refusal.filter(|error| error.is_fatal() && !matches!(exchange, Exchange::Close(_))) {
         // RFC 7296 §2.21.3: the peer has ended the IKE SA, and says so in no other way.
         core.failed(error.failure(sa.place(ends, name(exchange.kind()))));
         abandon(exchange, sa, ends, core);
-        return After::End(DownReason::ProtocolError);
+        return Ok(After::End(DownReason::ProtocolError));
     }
-    match exchange {
-        Exchange::CreateChild(exchange) => exchange.response(sa, ends, payloads, core),
-        Exchange::RekeyIke(exchange) => exchange.response(sa, ends, payloads, core),
+    Ok(match exchange {
+        Exchange::CreateChild(exchange) => return exchange.response(sa, ends, payloads, core),
+        Exchange::RekeyIke(exchange) => return exchange.response(sa, ends, payloads, core),
         Exchange::DeleteChild(exchange) => exchange.response(sa, core),
         Exchange::Close(Close(reason)) => After::End(reason),
         Exchange::Redirect => {
@@ -217,7 +217,7 @@ pub(crate) fn response(
         }
         Exchange::CrashToken | Exchange::Liveness | Exchange::Window => After::Stay,
         Exchange::Addresses(exchange) => exchange.response(sa, ends, payloads, core),
-    }
+    })
 }
 
 /// The IKE SA ends before the peer answered.

@@ -14,6 +14,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -25,7 +26,7 @@ use ravelin_types::{IkeSpi, Secret};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Delete, Ke, Nonce, NotifyType, OfferedProposal, Payload, Sa};
 
-use super::follow_up::{Promised, Round, Rounds};
+use super::follow_up::{Promised, Rounds};
 use super::{After, Exchange, Task, What};
 use crate::config::Remote;
 use crate::context::Core;
@@ -48,7 +49,7 @@ pub(crate) struct RekeyIke {
     pub(crate) spi: IkeSpi,
     offers: Vec<Proposal>,
     method: KeMethod,
-    ke: Box<dyn KePrivate>,
+    ke: Arc<dyn KePrivate>,
     nonce: Vec<u8>,
     collision: Option<Collision>,
     /// What was agreed on, while additional key exchanges go on.
@@ -65,6 +66,9 @@ struct Agreed {
     /// By which the peer will show that it lost the new IKE SA.
     token: Option<Secret>,
 }
+
+/// The same with the key exchanges behind it, and the first request of those.
+type Accepted = (Agreed, Rounds, Option<Vec<Payload>>);
 
 /// What is to be done after a response.
 enum Progress {
@@ -92,8 +96,8 @@ impl RekeyIke {
         }
         // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
         let method = [task.ke, Some(sa.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
-        let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable.clone())?;
-        let ke = core.crypto.ke(method).ok_or(unusable)?.generate(&mut *core.rng);
+        let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable)?;
+        let ke = core.generate(method)?;
         let (spi, nonce) = (core.ike_spi(), core.nonce());
         let mut payloads = vec![offer::sa(&offers, spi.into())];
         payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
@@ -118,14 +122,15 @@ impl RekeyIke {
         ends: &Ends,
         payloads: Result<Payloads, Error>,
         core: &mut Core,
-    ) -> After {
+    ) -> Result<After, Box<Exchange>> {
         let refusal = payloads.as_ref().ok().and_then(Payloads::refusal);
         if let Some(Error::Refused(kind, data)) = refusal {
             self.refused(kind, data, sa, ends, core);
-            return After::Stay;
+            return Ok(After::Stay);
         }
         match payloads.and_then(|payloads| self.advance(&payloads, sa, ends, core)) {
-            Ok(Progress::Ask(request)) => return self.follow_up(request, sa, ends, core),
+            Err(Error::PutOff) => return Err(Box::new(Exchange::RekeyIke(self))),
+            Ok(Progress::Ask(request)) => return Ok(self.follow_up(request, sa, ends, core)),
             Ok(Progress::Made(made, lowest)) => self.finish(made, &lowest, sa, ends, core),
             Err(error) => {
                 core.failed(error.failure(sa.place(ends, "CREATE_CHILD_SA")));
@@ -133,7 +138,7 @@ impl RekeyIke {
                 sa.close(DownReason::ProtocolError);
             }
         }
-        After::Stay
+        Ok(After::Stay)
     }
 
     /// The old IKE SA ends or our request came to nothing: if the peer made an IKE SA meanwhile, that one inherits.
@@ -201,17 +206,18 @@ impl RekeyIke {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<Progress, Error> {
-        let (agreed, round) = match self.agreed.take() {
-            None => self.accept(payloads, &sa.remote, core)?,
-            Some((agreed, rounds)) => (agreed, rounds.answered(payloads, core)?),
-        };
-        let shared = match round {
-            Round::Done(shared) => shared,
-            Round::More(rounds, request) => {
+        let request = match &mut self.agreed {
+            Some((_, rounds)) => rounds.answered(payloads, core)?,
+            None => {
+                let (agreed, rounds, request) = self.accept(payloads, &sa.remote, core)?;
                 self.agreed = Some((agreed, rounds));
-                return Ok(Progress::Ask(request));
+                request
             }
         };
+        if let Some(request) = request {
+            return Ok(Progress::Ask(request));
+        }
+        let (agreed, Rounds { shared, .. }) = self.agreed.take().ok_or(Error::NoState)?;
         let lowest = self.lowest(&agreed).to_vec();
         let nonces = Nonces { initiator: &self.nonce, responder: &agreed.nonce_r };
         let spis = (self.spi, agreed.theirs);
@@ -224,7 +230,7 @@ impl RekeyIke {
         Ok(Progress::Made(made, lowest))
     }
 
-    fn accept(&self, payloads: &Payloads, remote: &Remote, core: &mut Core) -> Result<(Agreed, Round), Error> {
+    fn accept(&self, payloads: &Payloads, remote: &Remote, core: &mut Core) -> Result<Accepted, Error> {
         rules::require(payloads, rules::REKEY_IKE)?;
         let (answer, chosen) = offer::answered(payloads.sa()?, &self.offers)?;
         let theirs = peer_spi(answer)?;
@@ -234,11 +240,12 @@ impl RekeyIke {
         if agreed.ke != Some(self.method) || ke.method != self.method {
             return Err(Error::Violation("a key exchange value of another method"));
         }
-        let shared = self.ke.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+        let shared = core.agree(self.method, &self.ke, &ke.data)?;
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
-        let round = Rounds::begin(&agreed.additional, Some(shared), payloads, core)?;
+        let (rounds, request) = Rounds::begin(&agreed.additional, Some(shared), payloads, core)?;
         let token = crash_detection::given(remote, payloads);
-        Ok((Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r, token }, round))
+        let agreed = Agreed { theirs, suite: agreed.suite, additional: agreed.additional, nonce_r, token };
+        Ok((agreed, rounds, request))
     }
 
     fn finish(&self, mut made: IkeSa, lowest: &[u8], sa: &mut Established, ends: &Ends, core: &mut Core) {
@@ -308,8 +315,7 @@ pub(crate) fn respond(
     if !agreed.additional.is_empty() {
         sa.room_for_promise()?;
     }
-    let alg = core.crypto.ke(ke.method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-    let (public, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+    let (public, shared) = core.respond(ke.method, &ke.data)?;
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
     let spi = core.ike_spi();
 

@@ -19,6 +19,7 @@ use super::rekey_ike::RekeyIke;
 use super::ticket;
 use super::{After, Exchange, Open, Request};
 use crate::child::ChildState;
+use crate::child::offer::OfferedKe;
 use crate::children::Children;
 use crate::context::Core;
 use crate::error::no_answer;
@@ -49,6 +50,8 @@ pub(crate) struct Task {
     /// The method that INVALID_KE_PAYLOAD asked for, and how often it did.
     pub(crate) ke: Option<KeMethod>,
     pub(crate) ke_restarts: u32,
+    /// It waits for a value of ours that takes long to make (`exchanging.rs`).
+    pub(crate) put_off: bool,
 }
 
 /// What it is about.
@@ -116,7 +119,7 @@ impl What {
 
 impl Task {
     pub(crate) fn new(what: What) -> Self {
-        Task { what, at: None, failures: 0, ke: None, ke_restarts: 0 }
+        Task { what, at: None, failures: 0, ke: None, ke_restarts: 0, put_off: false }
     }
 
     /// The same, after TEMPORARY_FAILURE; `None` when it was too often (RFC 7296 §2.25).
@@ -128,6 +131,21 @@ impl Task {
         self.at = Some(core.now + core.spread(limits::TEMPORARY_FAILURE_WAIT * (1 << self.failures)));
         self.failures += 1;
         Some(self)
+    }
+
+    /// The key exchange that it offers, where it offers a Child SA.
+    pub(crate) fn offered_ke(&self) -> OfferedKe {
+        self.ke.map_or(OfferedKe::First, OfferedKe::Asked)
+    }
+
+    /// The same while its value is made; nobody waits for ever.
+    fn put_off(self, now: Instant) -> Self {
+        Task { at: Some(now + limits::ANSWER), put_off: true, ..self }
+    }
+
+    /// The same at once, if it waited for a value.
+    pub(crate) fn taken_up(self) -> Self {
+        if self.put_off { Task { at: None, put_off: false, ..self } } else { self }
     }
 
     /// The same at once, with the method that the peer asked for; `None` when it asked too often.
@@ -409,6 +427,12 @@ impl Established {
         ike_sa::room(self.children.len(), &self.remote.name, &self.identities.1, core)
     }
 
+    /// A value of ours was made that tasks waited for.
+    pub(crate) fn take_up(mut self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        self.tasks = core::mem::take(&mut self.tasks).into_iter().map(Task::taken_up).collect();
+        self.go_on(ends, core)
+    }
+
     /// Tries a rekey again after a while; the hard lifetime ends the attempts.
     pub(crate) fn retry_rekey(&mut self, what: What, core: &Core) {
         let task = Task { at: Some(core.now + limits::REKEY_RETRY), ..Task::new(what) };
@@ -507,10 +531,13 @@ impl Live for Established {
             return None;
         }
         while let Some(index) = self.next_task(core.now) {
-            let Some(task) = self.tasks.remove(index) else { break };
-            let what = task.what.clone();
-            match self.start(task, &ends, core) {
+            let Some(task) = self.tasks.remove(index).map(Task::taken_up) else { break };
+            match self.start(task.clone(), &ends, core) {
                 Ok(None) => {}
+                Err(Error::PutOff) => {
+                    self.tasks.insert(index, task.put_off(core.now));
+                    core.put_off_own(ends.our_spi());
+                }
                 Ok(Some((exchange, payloads))) => {
                     if let After::End(reason) = self.ask(exchange, &payloads, &ends, core) {
                         self.end(&ends, reason, core);
@@ -519,7 +546,7 @@ impl Live for Established {
                 }
                 Err(error) => {
                     let mut place = self.place(&ends, "CREATE_CHILD_SA");
-                    if let What::Create(want) = what {
+                    if let What::Create(want) = task.what {
                         place.policy = Some(want.policy);
                     }
                     core.failed(error.failure(place));

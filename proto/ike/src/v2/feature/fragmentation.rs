@@ -53,6 +53,11 @@ impl Reassemblies {
         whole
     }
 
+    /// Takes a message back: it is whole again with the next of its fragments that comes, whichever that is.
+    pub(crate) fn put_back(&mut self, id: u32, whole: Whole, now: Instant) {
+        self.0.insert(id, Reassembly::of(id, whole, now));
+    }
+
     /// When some are to be dropped.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.values().map(|kept| kept.until).min()
@@ -85,6 +90,9 @@ impl Reassembly {
         room: usize,
         now: Instant,
     ) -> Option<Whole> {
+        if let Some(whole) = slot.take_if(|kept| kept.missing == 0 && now < kept.until) {
+            return Some(whole.put_together());
+        }
         let Whole { head, first, content } = received;
         let total = usize::from(fragment.total());
         if total > limits::FRAGMENTS {
@@ -116,9 +124,20 @@ impl Reassembly {
         if kept.missing > 0 {
             return None;
         }
-        let whole = slot.take()?;
-        let content = whole.parts.into_iter().flatten().flatten().collect();
-        Some(Whole { head: whole.head, first: whole.first, content })
+        slot.take().map(Reassembly::put_together)
+    }
+
+    /// All are there.
+    fn put_together(self) -> Whole {
+        let content = self.parts.into_iter().flatten().flatten().collect();
+        Whole { head: self.head, first: self.first, content }
+    }
+
+    /// A message that was put together before.
+    fn of(id: u32, whole: Whole, now: Instant) -> Self {
+        let Whole { head, first, content } = whole;
+        let len = content.len();
+        Reassembly { len, missing: 0, first, head, parts: vec![Some(content)], ..Reassembly::new(id, 0, now) }
     }
 
     fn new(id: u32, total: usize, now: Instant) -> Self {

@@ -113,8 +113,9 @@ impl Established {
                 open @ (Exchange::CreateChild(_) | Exchange::RekeyIke(_)) => {
                     let later = Payloads(Vec::from([Payload::Notify(Error::Temporary.notify())]));
                     match exchange::response(open, self, ends, Ok(later), core) {
-                        After::Stay => continue,
-                        end => return end,
+                        // A refusal takes no step of a key exchange.
+                        Ok(After::Stay) | Err(_) => continue,
+                        Ok(end) => return end,
                     }
                 }
                 Exchange::DeleteChild(open) => open.again(self),

@@ -114,8 +114,13 @@ impl InitAnswered {
         let now_at = Ends { local: datagram.local, peer, ..ends.clone() };
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         if header.exchange == ExchangeType::IKE_INTERMEDIATE {
-            self.init.absorb_request(&whole);
             let exchanged = payloads.and_then(|payloads| self.exchange(&payloads, &now_at, core));
+            if let Err(Error::PutOff) = exchanged {
+                self.init.protection.put_back(&header, &protected, whole, core.now);
+                core.put_off_message(ends.our_spi(), &header, datagram, true);
+                return Some(self.keep(ends));
+            }
+            self.init.absorb_request(&whole);
             let answered = exchanged.and_then(|made| self.answer_intermediate(&now_at, made, datagram, core));
             return match answered {
                 Ok(()) => Some(self.keep(now_at)),

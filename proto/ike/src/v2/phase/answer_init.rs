@@ -4,7 +4,7 @@
 //! 2. Nobody configured at this address: NO_PROPOSAL_CHOSEN, told to the operator, both at a limited rate.
 //! 3. Bounds on half-open IKE SAs; above a threshold a cookie first, and nothing is kept before it comes back; above another a
 //!    puzzle for strangers (`feature/puzzle.rs`).
-//! 4. Proposal and key exchange, which may take its time elsewhere (`exchanging.rs`), then the answer. Where it would be longer than the request, a cookie first as well:
+//! 4. Proposal and key exchange, which may be put off (`exchanging.rs`), then the answer. Where it would be longer than the request, a cookie first as well:
 //!    nobody gets more sent to a forged address than it sent itself.
 //!
 //! Read RFC 7296 §1.2, §2.1, §2.6 and §2.21.1 before changing this file.
@@ -29,7 +29,6 @@ use ravelin_wire::ike::v2::{
 
 use super::Phase;
 use super::answer_resume;
-use super::exchanging::{self, Step};
 use super::init_exchange::InitExchange;
 use super::intermediate::Answered;
 use crate::config::{IkeVersion, Remote, RemoteAuth};
@@ -82,7 +81,7 @@ impl InitAnswered {
 }
 
 /// Takes an IKE_SA_INIT request that belongs to no IKE SA.
-pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core: &mut Core) {
+pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core) {
     let header = message.header;
     let wrong = header.message_id != 0 || header.initiator_spi == IkeSpi::ZERO || message.protected.is_some();
     if wrong {
@@ -97,7 +96,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core
         Place { remote: core.remote_name(datagram.remote.ip()), address: datagram.remote.ip(), policy: None, exchange };
     let answered = rules::accept(message.payloads).and_then(|payloads| {
         rules::require(&payloads, rule)?;
-        answer(&header, &payloads, datagram, step, core)
+        answer(&header, &payloads, datagram, core)
     });
     if let Err(error) = answered {
         // RFC 7296 §2.21.1: help the peer, but not at any rate; INVALID_KE_PAYLOAD and TICKET_NACK are part of a normal
@@ -113,13 +112,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, step: Step, core
     }
 }
 
-fn answer(
-    header: &Header,
-    payloads: &Payloads,
-    datagram: Datagram<'_>,
-    step: Step,
-    core: &mut Core,
-) -> Result<(), Error> {
+fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &mut Core) -> Result<(), Error> {
     let spi_i = header.initiator_spi;
     let nonce_i = payloads.nonce()?.as_bytes();
     let key: InitKey = (spi_i, nonce_i.to_vec());
@@ -154,12 +147,14 @@ fn answer(
         return Err(refusal.into());
     }
     let from = datagram.remote.ip();
-    let half_open = core.table.half_open().total() + core.exchanging.len();
+    let half_open = core.table.half_open().total() + core.exchanging.strangers().total();
     // RFC 8019 §4.5: whoever was here before is served first. Nothing is kept for a ticket that is none.
     let known = header.exchange == ExchangeType::IKE_SESSION_RESUME || core.table.proven().from(from) > 0;
     let most = if known { limits::HALF_OPEN } else { limits::HALF_OPEN - limits::HALF_OPEN_RESERVE };
     let full = half_open >= most || core.table.len() >= limits::IKE_SAS;
-    if full || core.table.half_open().from(from) + core.exchanging.from(from) >= limits::HALF_OPEN_PER_ADDRESS {
+    if full
+        || core.table.half_open().from(from) + core.exchanging.strangers().from(from) >= limits::HALF_OPEN_PER_ADDRESS
+    {
         core.counters.refused_half_open += 1;
         return Ok(());
     }
@@ -171,7 +166,7 @@ fn answer(
     });
     // RFC 9329 §6.3: who has opened a connection can receive.
     let vouched = cookie.is_some() || datagram.carrier == Carrier::Tcp;
-    let first = matches!(step, Step::Usual);
+    let first = !core.exchanging.is_again();
     let puzzle = if first && !known { puzzle::due(payloads, cookie, half_open, core) } else { None };
     if puzzle.is_some() || !vouched && first && half_open >= limits::COOKIE_THRESHOLD {
         challenge(header, claim, puzzle, datagram, core);
@@ -191,11 +186,13 @@ fn answer(
             if agreed.ke != Some(ke.method) {
                 return Err(Error::WrongKe(agreed.suite.ke));
             }
-            if first && core.crypto.ke(ke.method).is_some_and(|alg| alg.is_slow()) {
-                exchanging::ask(key, ke, datagram, core);
-                return Ok(());
+            match build(spi_i, payloads, &agreed, candidates, datagram, core) {
+                Err(Error::PutOff) => {
+                    core.put_off_first(key, datagram);
+                    return Ok(());
+                }
+                built => built?,
             }
-            build(spi_i, payloads, &agreed, candidates, datagram, step, core)?
         }
     };
     if !vouched && built.init.response.len() > datagram.data.len() {
@@ -322,18 +319,13 @@ fn build(
     agreed: &Agreed<IkeSuite>,
     candidates: Vec<Arc<Remote>>,
     datagram: Datagram<'_>,
-    step: Step,
     core: &mut Core,
 ) -> Result<Built, Error> {
     // Who of them it is will be known with the identity; ESP in UDP serves the others too.
     let encap = candidates.iter().any(|remote| remote.encap);
     let missing = Error::Misuse("an algorithm is not built in");
     let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing.clone())?;
-    let exchanged = match step {
-        Step::Taken(exchanged) => exchanged,
-        Step::Usual | Step::Here => algs.ke.respond(&payloads.ke()?.data, &mut *core.rng),
-    };
-    let (public, shared) = exchanged.map_err(|_| Error::BadPublicValue)?;
+    let (public, shared) = core.respond(agreed.suite.ke, &payloads.ke()?.data)?;
     let nonce_i = payloads.nonce()?.as_bytes().to_vec();
     let nonce_r = core.nonce();
     let (ends, traverses) = ends(spi_i, payloads, encap, datagram, core);

@@ -210,6 +210,8 @@ fn words(answer: Answer) -> alloc::string::String {
         Answer::Signed(..)
         | Answer::Proven
         | Answer::Conversed(..)
+        | Answer::Generated(_)
+        | Answer::Agreed(_)
         | Answer::Exchanged(_)
         | Answer::Solved(_)
         | Answer::Found(_) => "the answer is to another question".into(),

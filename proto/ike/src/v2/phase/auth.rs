@@ -28,7 +28,7 @@ use super::eap::{self, Turn};
 use super::established::{Established, Origin};
 use super::init_exchange::InitExchange;
 use crate::auth::{LocalAuth, Now, Proven, RemoteAuth};
-use crate::child::offer::ChildOffer;
+use crate::child::offer::{ChildOffer, OfferedKe};
 use crate::child::{Agreement, ChildSa};
 use crate::config::Remote;
 use crate::context::Core;
@@ -131,7 +131,7 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
         let want = wants.remove(0);
         let Some(policy) = core.policy(want.policy) else { continue };
         let inside = core.inside(ends, remote).while_asking(remote);
-        match ChildOffer::new(policy, &want, false, &inside, ends, core) {
+        match ChildOffer::new(policy, &want, OfferedKe::None, &inside, ends, core) {
             Ok(offer) => return Some(offer.compressing(core)),
             Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
         }

@@ -19,7 +19,7 @@ use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Secret, Way};
 use ravelin_wire::ike::header::{ExchangeType, Header};
-use ravelin_wire::ike::v2::{Message, NotifyType, Payload, parse_chain};
+use ravelin_wire::ike::v2::{Message, NotifyType, Payload, Protected, parse_chain};
 
 use super::Phase;
 use crate::child::offer::ChildOffer;
@@ -249,11 +249,14 @@ impl Established {
                 return Some(self.keep(ends));
             };
             let Some(at) = self.open.iter().position(answers) else { return Some(self.keep(ends)) };
-            let open = self.open.remove(at);
+            let Open { exchange, request } = self.open.remove(at);
             self.hear(&mut ends, datagram.way(), core);
             let payloads = payloads(&whole);
             self.learn(payloads.as_ref().ok().filter(|_| informs));
-            exchange::response(open.exchange, &mut self, &mut ends, payloads, core)
+            exchange::response(exchange, &mut self, &mut ends, payloads, core).unwrap_or_else(|exchange| {
+                self.open.insert(at, Open { exchange: *exchange, request });
+                self.put_off(&ends, &header, (&protected, whole), datagram, core)
+            })
         } else {
             let asked = Takeover::parse(&header, protected.first, &inner).filter(|_| protected.fragment.is_none());
             if let Some(asked) = asked.filter(|_| self.cluster) {
@@ -286,7 +289,10 @@ impl Established {
                 exchange::rekey_ike::settle_contest(&mut self, &ends, payloads, core);
             }
             self.learn(payloads.as_ref().ok().filter(|_| informs));
-            self.request(&mut ends, header, payloads, datagram, core)
+            match self.request(&mut ends, header, payloads, datagram, core) {
+                Some(after) => after,
+                None => self.put_off(&ends, &header, (&protected, whole), datagram, core),
+            }
         };
         match after {
             After::Stay => self.go_on(ends, core),
@@ -308,7 +314,21 @@ impl Established {
         self.exchanges().any(asked) || self.promises.iter().any(|promise| promise.makes(spi))
     }
 
-    /// Answers a request, come what may (RFC 7296 §2.21.3).
+    /// The message comes again when its key exchange is done; it has changed nothing.
+    fn put_off(
+        &mut self,
+        ends: &Ends,
+        header: &Header,
+        (protected, whole): (&Protected, Whole),
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> After {
+        self.protection.put_back(header, protected, whole, core.now);
+        core.put_off_message(ends.our_spi(), header, datagram, false);
+        After::Stay
+    }
+
+    /// Answers a request, come what may (RFC 7296 §2.21.3). `None`: not yet.
     fn request(
         &mut self,
         ends: &mut Ends,
@@ -316,11 +336,14 @@ impl Established {
         payloads: Result<Payloads, Error>,
         datagram: Datagram<'_>,
         core: &mut Core,
-    ) -> After {
+    ) -> Option<After> {
         let kind = header.exchange;
         let mut place = self.place(ends, exchange::name(kind));
         let answered =
             payloads.and_then(|payloads| exchange::respond(kind, self, ends, &payloads, datagram, &mut place, core));
+        if let Err(Error::PutOff) = answered {
+            return None;
+        }
         let (answer, after) = answered.unwrap_or_else(|error| {
             let quiet = matches!(error, Error::Temporary | Error::NoSuchChild(..) | Error::WrongKe(_) | Error::NoState);
             if !quiet {
@@ -330,7 +353,7 @@ impl Established {
             (Vec::from([Payload::Notify(error.notify())]), after)
         });
         let header = ends.header(kind, true, header.message_id);
-        match self.protection.seal(&header, &answer, &mut *core.rng) {
+        Some(match self.protection.seal(&header, &answer, &mut *core.rng) {
             Ok(response) => {
                 core.send(datagram.way(), &response, 0);
                 self.window.answered(response);
@@ -340,7 +363,7 @@ impl Established {
                 core.failed(Error::from(unfit).failure(self.place(ends, exchange::name(kind))));
                 After::End(DownReason::ProtocolError)
             }
-        }
+        })
     }
 
     /// An unprotected message proves nothing unless it shows the token of the peer; INVALID_IKE_SPI and INVALID_SPI are
@@ -404,7 +427,8 @@ impl Established {
         heir.authenticated = core::mem::take(&mut self.authenticated);
         self.pass_on_ticket(heir, core);
         heir.children.append(&mut self.children);
-        heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()));
+        // What waited for a value of ours asks for it anew.
+        heir.tasks.extend(self.tasks.drain(..).filter(|task| task.what.survives_rekey()).map(Task::taken_up));
         for open in self.exchanges() {
             if let Exchange::Addresses(open) = open {
                 heir.add_task(Task::new(open.what.clone()));

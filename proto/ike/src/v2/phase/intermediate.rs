@@ -58,7 +58,7 @@ pub(crate) struct IntermediateRequested {
 /// What an exchange is for.
 enum Step {
     /// A key exchange by this method.
-    Ke(KeMethod, Box<dyn KePrivate>),
+    Ke(KeMethod, Arc<dyn KePrivate>),
     /// The post-quantum pre-shared key.
     Ppk(Ppk),
     /// What the responder lets us prove ourselves with (RFC 9593).
@@ -83,10 +83,8 @@ pub(crate) fn go_on(
 ) -> Option<IkeSa> {
     let own = remote.extensions.ppk.own().filter(|_| matches!(init.ppks, Ppking::Due));
     let step = match (init.additional.get(init.done).copied(), own) {
-        (Some(method), _) => {
-            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"));
-            alg.map(|alg| Step::Ke(method, alg.generate(&mut *core.rng)))
-        }
+        // Whoever goes on has seen to it that this takes no time.
+        (Some(method), _) => core.generate(method).map(|ke| Step::Ke(method, ke)),
         (None, Some(own)) => Ok(Step::Ppk(own.clone())),
         (None, None) if init.list_due => Ok(Step::List),
         (None, None) => return auth::request(ends, remote, wants, init, core),
@@ -142,14 +140,13 @@ impl IntermediateRequested {
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {
             return Some(self.keep(ends));
         };
-        let init = &mut self.init;
-        init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &whole.head, &whole.content);
         let payloads = parse_chain(whole.first, &whole.content).map_err(Error::from).and_then(rules::accept);
         let peer = if ends.follows() { datagram.remote } else { ends.peer };
         let ends = Ends { peer, ..ends };
-        match payloads.and_then(|payloads| self.accept(&payloads)) {
+        match payloads.and_then(|payloads| self.accept(&payloads, core)) {
             Ok((gain, said)) => {
                 let IntermediateRequested { remote, wants, mut init, step, .. } = *self;
+                init.int_auth.absorb(false, init.algs.prf, &init.keys.sk_pr, &whole.head, &whole.content);
                 if let Said::List(methods) = said {
                     init.accepts.methods = Some(methods);
                     init.list_due = false;
@@ -164,6 +161,11 @@ impl IntermediateRequested {
                     }
                 }
             }
+            Err(Error::PutOff) => {
+                self.init.protection.put_back(&header, &protected, whole, core.now);
+                core.put_off_message(ends.our_spi(), &header, datagram, false);
+                Some(self.keep(ends))
+            }
             Err(error) => {
                 core.failed(error.failure(self.place(&ends)));
                 None
@@ -171,7 +173,7 @@ impl IntermediateRequested {
         }
     }
 
-    fn accept(&self, payloads: &Payloads) -> Result<(Option<Gain>, Said), Error> {
+    fn accept(&self, payloads: &Payloads, core: &mut Core) -> Result<(Option<Gain>, Said), Error> {
         if let Some(refusal) = payloads.refusal() {
             return Err(refusal);
         }
@@ -181,7 +183,11 @@ impl IntermediateRequested {
                 if ke.method != *method {
                     return Err(Error::Violation("a key exchange value of another method"));
                 }
-                Some(own.agree(&ke.data).map(Gain::Shared).map_err(|_| Error::BadPublicValue)?)
+                let shared = core.agree(*method, own, &ke.data)?;
+                if let Some(next) = self.init.additional.get(self.init.done + 1) {
+                    core.prepare(*next)?;
+                }
+                Some(Gain::Shared(shared))
             }
             Step::Ppk(own) => Some(Gain::Ppk(ppk_intermediate::taken(&self.remote, own, payloads)?)),
             Step::List => None,
@@ -300,8 +306,7 @@ impl InitAnswered {
             if ke.method != method {
                 return Err(Error::Violation("a key exchange value of another method"));
             }
-            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-            let (data, shared) = alg.respond(&ke.data, &mut *core.rng).map_err(|_| Error::BadPublicValue)?;
+            let (data, shared) = core.respond(method, &ke.data)?;
             answer.push(Payload::Ke(Ke { method, data }));
             gains.push(Gain::Shared(shared));
         }

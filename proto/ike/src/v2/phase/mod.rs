@@ -1,10 +1,10 @@
 //! The initial exchanges, one struct per phase, and the phase they lead to.
 //!
 //! ```text
-//!   opening.rs   a connection, where IKE goes in TCP      Opening
+//!   opening.rs   a connection, where IKE goes in TCP, and a value that takes long to make      Opening
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
-//!                <--  HDR, SAr1, KEr, Nr              InitAnswered; exchanging.rs: where KEr takes long;
-//!                                                  solving.rs: where the responder wants work done first
+//!                <--  HDR, SAr1, KEr, Nr              InitAnswered; solving.rs: where the responder wants work done
+//!                                                  first
 //!   answer_resume.rs  HDR, Ni, N(TICKET_OPAQUE)  -->        the same two, where an IKE SA was lost
 //!                <--  HDR, Nr
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
@@ -28,7 +28,6 @@ pub(crate) mod asking;
 pub(crate) mod auth;
 pub(crate) mod eap;
 pub(crate) mod established;
-pub(crate) mod exchanging;
 pub(crate) mod init_exchange;
 pub(crate) mod intermediate;
 pub(crate) mod opening;
@@ -65,7 +64,7 @@ use crate::want::Want;
 
 /// How far an IKE SA of IKEv2 is.
 pub(crate) enum Phase {
-    /// We asked for a connection.
+    /// Nothing is sent yet.
     Opening(Box<Opening>),
     /// We sent an IKE_SA_INIT request.
     InitRequested(Box<InitRequested>),
@@ -126,9 +125,25 @@ impl Phase {
         }
     }
 
+    /// The step of a key exchange was taken that it waited for to go on by itself. `None`: the SA is gone, or has gone on.
+    pub(crate) fn take_up(self, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+        match self {
+            Phase::Opening(phase) => {
+                phase.take_up(ends, core);
+                None
+            }
+            Phase::Established(phase) => phase.take_up(ends, core),
+            phase => Some(phase.with(ends)),
+        }
+    }
+
     /// The connection that it goes over is gone. `None`: the SA is, too.
     pub(crate) fn closed(self, mut ends: Ends, core: &mut Core) -> Option<IkeSa> {
         match self {
+            Phase::Opening(phase) => {
+                phase.closed(ends.replaces, core);
+                None
+            }
             Phase::InitRequested(phase) => {
                 phase.closed(ends.replaces, core);
                 None

@@ -1,4 +1,5 @@
-//! Before IKE_SA_INIT in TCP: the connection is asked for, and its local port is needed for NAT detection (RFC 9329 §6.5).
+//! Before IKE_SA_INIT: what its request takes is not there yet. In TCP that is the connection, whose local port is needed for NAT
+//! detection (RFC 9329 §6.5); with a key exchange that takes long to begin it is our value (`exchanging.rs`).
 //!
 //! A remote that has TCP as fallback is asked in UDP first. Without an answer to [`UDP_TRIES`] transmissions a new IKE SA
 //! begins here (RFC 9329 §5.1, RFC 9329 §9); when there is no connection either, one more begins in UDP, for all its transmissions.
@@ -20,14 +21,27 @@ use crate::ike_sa::{Ends, IkeSa, Stream};
 use crate::limits;
 use crate::want::Want;
 
+/// Why there is no connection any more.
+pub(super) const CLOSED: &str = "the peer, or something on the way, closed or refused it";
+
 /// Transmissions in UDP before TCP is tried: the first and one more.
 pub(crate) const UDP_TRIES: u32 = 2;
 
-/// We asked for a connection.
+/// Nothing is sent yet.
 pub(crate) struct Opening {
     pub(crate) remote: Arc<Remote>,
     pub(crate) wants: Vec<Want>,
     pub(crate) expire_at: Instant,
+    awaited: Awaited,
+}
+
+/// What the request waits for.
+#[derive(Clone, Copy)]
+enum Awaited {
+    /// The connection.
+    Stream,
+    /// Our value for the key exchange. `falls_back`: to TCP, when there is no answer.
+    Value { falls_back: bool },
 }
 
 /// Begins an IKE SA in TCP.
@@ -43,9 +57,19 @@ pub(crate) fn begin(
     ends.peer.set_port(port);
     ends.stream = Some(Stream { is_ours: true, is_lost: false });
     core.open_stream(&ends);
-    let phase = Opening { remote, wants, expire_at: core.now + limits::ANSWER };
-    core.table.insert(Phase::Opening(Box::new(phase)).with(ends));
+    wait(ends, remote, wants, Awaited::Stream, core);
     Ok(())
+}
+
+/// Waits for our value; the question for it is asked.
+pub(super) fn await_value(ends: Ends, remote: Arc<Remote>, wants: Vec<Want>, falls_back: bool, core: &mut Core) {
+    core.put_off_own(ends.our_spi());
+    wait(ends, remote, wants, Awaited::Value { falls_back }, core);
+}
+
+fn wait(ends: Ends, remote: Arc<Remote>, wants: Vec<Want>, awaited: Awaited, core: &mut Core) {
+    let phase = Opening { remote, wants, expire_at: core.now + limits::ANSWER, awaited };
+    core.table.insert(Phase::Opening(Box::new(phase)).with(ends));
 }
 
 impl Opening {
@@ -66,12 +90,35 @@ impl Opening {
         }
     }
 
-    /// Nobody answers for the data plane.
+    /// Our value is there.
+    pub(crate) fn take_up(self, ends: Ends, core: &mut Core) {
+        let Opening { remote, wants, awaited, .. } = self;
+        let falls_back = matches!(awaited, Awaited::Value { falls_back: true });
+        let place = place(&remote, &wants);
+        if let Err(error) = sa_init::request(ends, remote, wants, falls_back, core) {
+            core.failed(error.failure(place));
+        }
+    }
+
+    /// The connection is gone, or was never there.
+    pub(crate) fn closed(self, replaces: Option<IkeSpi>, core: &mut Core) {
+        failed(self.remote, self.wants, replaces, CLOSED.into(), core);
+    }
+
+    /// Nobody gave what it waits for.
     pub(crate) fn timer(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
         if core.now < self.expire_at {
             return Some(Phase::Opening(self).with(ends));
         }
-        failed(self.remote, self.wants, ends.replaces, "the data plane gave no connection".into(), core);
+        match self.awaited {
+            Awaited::Stream => {
+                failed(self.remote, self.wants, ends.replaces, "the data plane gave no connection".into(), core);
+            }
+            Awaited::Value { .. } => {
+                let error = Error::Misuse("nobody computed our value for the key exchange in time");
+                core.failed(error.failure(place(&self.remote, &self.wants)));
+            }
+        }
         None
     }
 }

@@ -26,7 +26,7 @@ use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::Proposal;
 use ravelin_types::transform::{KeMethod, PrfId, Transform};
 use ravelin_types::{IkeSpi, Instant};
-use ravelin_wire::ike::header::ExchangeType;
+use ravelin_wire::ike::header::{ExchangeType, Header};
 use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, PuzzleSolution, emit};
 
 use super::Phase;
@@ -88,7 +88,7 @@ pub(super) struct Challenge {
 /// What the keys are to come from.
 enum Source {
     /// A key exchange.
-    Exchange { offers: Vec<Proposal>, ke: Box<dyn KePrivate>, method: KeMethod },
+    Exchange { offers: Vec<Proposal>, ke: Arc<dyn KePrivate>, method: KeMethod },
     /// An IKE SA that was lost.
     Ticket(Box<Held>),
 }
@@ -111,8 +111,7 @@ impl Source {
     fn exchange(remote: &Remote, core: &mut Core) -> Result<Self, Error> {
         let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
         let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
-        let alg = core.crypto.ke(method).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
-        let ke = alg.generate(&mut *core.rng);
+        let ke = core.generate(method)?;
         Ok(Source::Exchange { offers, ke, method })
     }
 
@@ -209,7 +208,13 @@ pub(super) fn request(
 ) -> Result<(), Error> {
     let source = match Tickets::take(&remote, &ends, core) {
         Some(held) => Source::Ticket(held),
-        None => Source::exchange(&remote, core)?,
+        None => match Source::exchange(&remote, core) {
+            Err(Error::PutOff) => {
+                opening::await_value(ends, remote, wants, falls_back, core);
+                return Ok(());
+            }
+            source => source?,
+        },
     };
     request_from(source, ends, remote, wants, falls_back, core)
 }
@@ -324,13 +329,14 @@ impl InitRequested {
         }
         let nack = payloads.notify(NotifyType::TICKET_NACK).is_some() || payloads.refusal().is_some();
         if nack && matches!(self.source, Source::Ticket(_)) {
-            return self.anew(ends, core);
+            return self.anew(ends, &header, datagram, core);
         }
         if let Some(Error::Refused(kind, data)) = payloads.refusal() {
-            return self.refused(ends, kind, data, core);
+            return self.refused(ends, (kind, data), &header, datagram, core);
         }
         match self.accept(&ends, header.responder_spi, &payloads, datagram, core) {
             Ok((ends, exchange)) => intermediate_phase::go_on(ends, self.remote, self.wants, exchange, core),
+            Err(Error::PutOff) => Some(self.put_off(ends, &header, datagram, core)),
             Err(_) => {
                 core.counters.malformed += 1;
                 Some(self.keep(ends))
@@ -370,12 +376,17 @@ impl InitRequested {
     /// The connection is gone, or was never there.
     pub(crate) fn closed(self: Box<Self>, replaces: Option<IkeSpi>, core: &mut Core) {
         let InitRequested { remote, wants, .. } = *self;
-        let why = "the peer, or something on the way, closed or refused it";
-        opening::failed(remote, wants, replaces, why.into(), core);
+        opening::failed(remote, wants, replaces, opening::CLOSED.into(), core);
     }
 
     pub(super) fn keep(self: Box<Self>, ends: Ends) -> IkeSa {
         Phase::InitRequested(self).with(ends)
+    }
+
+    /// The message comes again when its key exchange is done.
+    fn put_off(self: Box<Self>, ends: Ends, header: &Header, datagram: Datagram<'_>, core: &mut Core) -> IkeSa {
+        core.put_off_message(ends.our_spi(), header, datagram, false);
+        self.keep(ends)
     }
 
     /// The responder wants to see its cookie, and perhaps a puzzle solved.
@@ -400,33 +411,51 @@ impl InitRequested {
     }
 
     /// The ticket is not taken, or somebody says so in the responder's name: a key exchange does as well.
-    fn anew(self: Box<Self>, ends: Ends, core: &mut Core) -> Option<IkeSa> {
+    fn anew(self: Box<Self>, ends: Ends, header: &Header, datagram: Datagram<'_>, core: &mut Core) -> Option<IkeSa> {
+        let source = Source::exchange(&self.remote, core);
+        if let Err(Error::PutOff) = source {
+            return Some(self.put_off(ends, header, datagram, core));
+        }
         core.counters.refused_tickets += 1;
         let InitRequested { remote, wants, falls_back, .. } = *self;
         let policy = wants.first().map(|want| want.policy);
         let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
         let ends = Ends { spi_i: core.ike_spi(), ..ends };
-        let begun = Source::exchange(&remote, core)
-            .and_then(|source| request_from(source, ends, remote, wants, falls_back, core));
+        let begun = source.and_then(|source| request_from(source, ends, remote, wants, falls_back, core));
         if let Err(error) = begun {
             core.failed(error.failure(place));
         }
         None
     }
 
+    /// The method that the responder asks for, where we offered it and sent a value of another.
+    fn another(&self, kind: NotifyType, data: &[u8]) -> Option<KeMethod> {
+        let (NotifyType::INVALID_KE_PAYLOAD, [high, low]) = (kind, data) else { return None };
+        let Source::Exchange { offers, method: used, .. } = &self.source else { return None };
+        let method = KeMethod(u16::from_be_bytes([*high, *low]));
+        (method != *used && negotiate::lists_ke(offers, method)).then_some(method)
+    }
+
     /// The responder says no, or somebody says so in its name.
-    fn refused(mut self: Box<Self>, ends: Ends, kind: NotifyType, data: Vec<u8>, core: &mut Core) -> Option<IkeSa> {
-        if let (NotifyType::INVALID_KE_PAYLOAD, [high, low], Source::Exchange { offers, ke, method: used }) =
-            (kind, data.as_slice(), &mut self.source)
-        {
-            let method = KeMethod(u16::from_be_bytes([*high, *low]));
-            let alg = core.crypto.ke(method).filter(|_| negotiate::lists_ke(offers, method));
-            // RFC 7296 §1.2: again with the full offer, so that nobody can talk the two into something weaker.
-            if let Some(alg) = alg.filter(|_| method != *used) {
-                *ke = alg.generate(&mut *core.rng);
-                *used = method;
-                return self.restart(ends, core);
+    fn refused(
+        mut self: Box<Self>,
+        ends: Ends,
+        (kind, data): (NotifyType, Vec<u8>),
+        header: &Header,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        if let Some(method) = self.another(kind, &data) {
+            // Nothing is computed for what will not be sent.
+            if self.restarts < limits::INIT_RESTARTS {
+                match (core.generate(method), &mut self.source) {
+                    (Err(Error::PutOff), _) => return Some(self.put_off(ends, header, datagram, core)),
+                    (Ok(value), Source::Exchange { ke, method: used, .. }) => (*ke, *used) = (value, method),
+                    _ => {}
+                }
             }
+            // RFC 7296 §1.2: again with the full offer, so that nobody can talk the two into something weaker.
+            return self.restart(ends, core);
         }
         // RFC 7296 §2.21.1: tell the operator, but do not give up because of a message that anybody can send.
         if !self.reported {
@@ -515,7 +544,10 @@ impl InitRequested {
                     return Err(Error::Violation("a key exchange value of another method"));
                 }
                 let algs = IkeAlgs::find(&core.crypto, &agreed.suite).ok_or(missing)?;
-                let shared = own.agree(&ke.data).map_err(|_| Error::BadPublicValue)?;
+                let shared = core.agree(*method, own, &ke.data)?;
+                if let Some(next) = agreed.additional.first() {
+                    core.prepare(*next)?;
+                }
                 (agreed.suite, agreed.additional, algs, Skeyseed::initial(algs.prf, &shared, nonces))
             }
             Source::Ticket(held) => {

@@ -49,6 +49,7 @@ fn clear(message: &Transmit) -> Vec<Payload> {
 /// A begins; the exchanges and message IDs of its requests, and B's answer in IKE_SA_INIT.
 fn run(lab: &mut Lab) -> (Vec<(u8, u32)>, Vec<Payload>) {
     lab.a.command(Command::Initiate(POLICY));
+    while lab.a.answer() {}
     let (mut requests, mut first) = (Vec::new(), None);
     while let Some((exchange, id, false)) = lab.a.next() {
         requests.push((exchange, id));

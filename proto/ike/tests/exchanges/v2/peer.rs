@@ -4,6 +4,7 @@
 //! rules, no timers and no state beside the keys and the number of its next request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeCipher, IkeKeys, Nonces, SignedOctets, Skeyseed};
 use ravelin_crypto::{KePrivate, SecureRandom};
@@ -51,7 +52,7 @@ pub struct Peer {
     /// Whether it says that its AUTH is about both of them, which it then is where the endpoint says so, too.
     pub full_transcript: bool,
     pub rng: SeededRandom,
-    ke: Option<Box<dyn KePrivate>>,
+    ke: Option<Arc<dyn KePrivate>>,
     keys: Option<Keys>,
 }
 
@@ -533,14 +534,14 @@ pub fn child_request(spi: Spi, fill: u8) -> Vec<Payload> {
 }
 
 /// `SA, Ni, KEi`: a request for an IKE SA in place of the old one, and the private value.
-pub fn ike_request(peer: &mut Peer, spi: IkeSpi, fill: u8) -> (Vec<Payload>, Box<dyn KePrivate>) {
+pub fn ike_request(peer: &mut Peer, spi: IkeSpi, fill: u8) -> (Vec<Payload>, Arc<dyn KePrivate>) {
     let (private, ke) = fresh_ke(&mut peer.rng);
     let payloads = vec![sa(vec![ike_proposal(KeMethod::CURVE25519)], spi.into()), nonce(&[fill; 32]), ke];
     (payloads, private)
 }
 
 /// A private value and the payload with its public one.
-pub fn fresh_ke(rng: &mut dyn SecureRandom) -> (Box<dyn KePrivate>, Payload) {
+pub fn fresh_ke(rng: &mut dyn SecureRandom) -> (Arc<dyn KePrivate>, Payload) {
     let private = provider().ke(KeMethod::CURVE25519).unwrap().generate(rng);
     let payload = ke25519(private.public().to_vec());
     (private, payload)

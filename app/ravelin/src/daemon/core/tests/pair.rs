@@ -29,7 +29,8 @@ impl Pair {
     pub(super) fn exchange(&mut self) {
         loop {
             let sent = [0, 1].map(|at| std::mem::take(&mut self.0[at].plane.0.borrow_mut().sent));
-            if sent.iter().all(Vec::is_empty) {
+            let answered = self.0.each_mut().map(Bench::answer_questions).contains(&true);
+            if sent.iter().all(Vec::is_empty) && !answered {
                 return;
             }
             for (at, sent) in sent.into_iter().enumerate() {

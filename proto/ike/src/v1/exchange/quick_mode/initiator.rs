@@ -63,14 +63,7 @@ fn first_message(
     want: Option<Want>,
     core: &mut Core,
 ) -> Result<(), Error> {
-    let group = offer.first_ke();
-    let ke = match group {
-        None => None,
-        Some(method) => {
-            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-            Some((method, alg.generate(&mut *core.rng)))
-        }
-    };
+    let group = offer.sent_ke();
     let nonce = core.nonce();
     let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
     let beside = (offer.policy.ah.as_slice(), offer.cpi);
@@ -80,7 +73,7 @@ fn first_message(
     }
     let mut payloads = vec![Payload::Sa(sa)];
     payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));
-    payloads.extend(ke.as_ref().map(|(_, private)| Payload::Ke(Opaque(private.public().to_vec()))));
+    payloads.extend(offer.ke.as_ref().map(|(_, private)| Payload::Ke(Opaque(private.public().to_vec()))));
     payloads.extend(ids(offer.selectors())?);
     payloads.extend(original_payloads(session, ends, offer.mode(), (ends.local.ip(), ends.peer.ip())));
 
@@ -90,7 +83,7 @@ fn first_message(
     let (message, iv) = session.secured.seal_hashed(&iv, header, &[], payloads)?;
     let retry = Retry::new(Sealed::whole(message.clone()), session.remote.retransmission, core.now);
     core.transmit_v1((ends.local, ends.peer), message.clone(), session.abilities, 0);
-    let state = State::Asked(Box::new(Asked { offer, want, nonce, ke }));
+    let state = State::Asked(Box::new(Asked { offer, want, nonce }));
     let exchange = Exchange { iv, received: Vec::new(), sent: message, retry: Some(retry), until: core.now, state };
     session.exchanges.insert(id, exchange);
     Ok(())
@@ -119,6 +112,11 @@ pub(super) fn answered(
     let accepted = accept(session, ends, &asked, &payloads, core);
     let (agreement, nonces) = match accepted {
         Ok(accepted) => accepted,
+        Err(Error::PutOff) => {
+            core.put_off_message(ends.our_spi(), &header, datagram, false);
+            let (received, until, state) = (Vec::new(), core.now, State::Asked(asked));
+            return Some(Exchange { iv, received, sent, retry, until, state });
+        }
         Err(error) => {
             failed(session, ends, &asked, &error, core);
             return None;
@@ -186,14 +184,13 @@ fn accept(
         let words = |mode| vec![mode_name(mode).to_string()];
         return Err(Disagreement::new(Part::Mode, words(chosen.mode), words(offer.mode())).into());
     }
-    let sent = asked.ke.as_ref().map(|(method, _)| *method);
     let suites = core::slice::from_ref(&chosen.suite);
-    let agreed = negotiate::child(suites, offer.proposals(), ChildKe::Fresh(sent), &core.crypto);
+    let agreed = negotiate::child(suites, offer.proposals(), ChildKe::Fresh(offer.sent_ke()), &core.crypto);
     let agreed = agreed.map_err(|_| not_offered)?;
-    let shared = match (&asked.ke, agreed.ke) {
+    let shared = match (&offer.ke, agreed.ke) {
         (None, None) => None,
         (Some((method, private)), Some(chosen)) if *method == chosen => {
-            Some(private.agree(&payloads.ke()?.0).map_err(|_| Error::BadPublicValue)?)
+            Some(core.agree(chosen, private, &payloads.ke()?.0)?)
         }
         _ => return Err(Error::Violation("a key exchange method without our value of it")),
     };

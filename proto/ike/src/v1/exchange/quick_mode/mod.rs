@@ -20,18 +20,16 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev1::keymat;
 use ravelin_crypto::ikev2::{ChildAlgs, KeyMat, Nonces};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{OriginalAddresses, SaKeys};
-use ravelin_types::transform::KeMethod;
 use ravelin_types::{Instant, Secret, Spi};
 use ravelin_wire::ike::header::{Header, PayloadType};
 use ravelin_wire::ike::v1::{NatOa, Notify, Payload};
 
-use crate::child::offer::ChildOffer;
+use crate::child::offer::{ChildOffer, OfferedKe};
 use crate::child::{ChildSa, ChildState, Terms};
 use crate::config::ChildPolicy;
 use crate::context::Core;
@@ -86,7 +84,6 @@ struct Asked {
     offer: ChildOffer,
     want: Option<Want>,
     nonce: Vec<u8>,
-    ke: Option<(KeMethod, Box<dyn KePrivate>)>,
 }
 
 struct Answered {
@@ -141,32 +138,45 @@ pub(crate) fn message_id(session: &Session, core: &mut Core) -> u32 {
 }
 
 /// Asks for a Child SA.
-pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut Core) {
-    let Some(policy) = core.policy(want.policy) else { return };
+///
+/// # Errors
+/// [`Error::PutOff`] alone: not yet. Of all else the operator hears.
+pub(crate) fn create(session: &mut Session, ends: &Ends, want: Want, core: &mut Core) -> Result<(), Error> {
+    let Some(policy) = core.policy(want.policy) else { return Ok(()) };
     // Without a flow of its own the Child SA is for all that the policy selects.
     let whole = Want { flow: want.flow.filter(|_| want.pfp.any()), ..want };
     let begun = room(session, core)
         .and_then(|()| {
             let inside = core.inside(ends, &session.remote);
-            ChildOffer::new(policy, &whole, true, &inside, ends, core)
+            ChildOffer::new(policy, &whole, OfferedKe::First, &inside, ends, core)
         })
         .map(|offer| offer.compressing(core))
         .and_then(|offer| initiator::ask(session, ends, offer.for_flow(want.flow), Some(want), core));
-    if let Err(error) = begun {
-        core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(want.policy))));
+    match begun {
+        Err(Error::PutOff) => return Err(Error::PutOff),
+        Err(error) => core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(want.policy)))),
+        Ok(()) => {}
     }
+    Ok(())
 }
 
 /// Asks for a Child SA in place of another.
-pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Core) {
-    let Some(child) = session.children.get_mut(&old).filter(|child| child.is_settled()) else { return };
+///
+/// # Errors
+/// As of [`create`].
+pub(crate) fn rekey(session: &mut Session, ends: &Ends, old: Spi, core: &mut Core) -> Result<(), Error> {
+    let Some(child) = session.children.get_mut(&old).filter(|child| child.is_settled()) else { return Ok(()) };
     let policy = child.policy.policy.id;
-    let begun = ChildOffer::replacing(child, ends, core).map(|offer| offer.compressing(core));
+    let begun = ChildOffer::replacing(child, OfferedKe::First, ends, core).map(|offer| offer.compressing(core));
+    if let Err(Error::PutOff) = begun {
+        return Err(Error::PutOff);
+    }
     child.state = ChildState::Rekeying;
     if let Err(error) = begun.and_then(|offer| initiator::ask(session, ends, offer, None, core)) {
         core.failed(error.failure(session.place_of(ends, "Quick Mode", Some(policy))));
         settle(session, Some(old));
     }
+    Ok(())
 }
 
 /// A Child SA whose replacement failed is in use again.

@@ -79,6 +79,11 @@ pub(super) fn begun(
             };
             session.exchanges.insert(id, exchange);
         }
+        Err(Error::PutOff) => {
+            // It has not arrived.
+            session.forget_id(id);
+            core.put_off_message(ends.our_spi(), &header, datagram, false);
+        }
         Err(error) => {
             let kind = error.notify_v1();
             core.failed(error.failure(place));
@@ -162,10 +167,7 @@ fn answer(
     }
     let exchanged = match agreed.ke {
         None => None,
-        Some(method) => {
-            let alg = core.crypto.ke(method).ok_or(Error::Misuse("an algorithm is not built in"))?;
-            Some(alg.respond(&payloads.ke()?.0, &mut *core.rng).map_err(|_| Error::BadPublicValue)?)
-        }
+        Some(method) => Some(core.respond(method, &payloads.ke()?.0)?),
     };
     let configured = lifetime(&found.policy);
     let agreed_lifetime = [configured, chosen.lifetime].into_iter().flatten().min();
