@@ -51,6 +51,15 @@ pub(crate) fn additions(
     if params.lookup == SaLookup::Source {
         return Err(invalid("the kernel finds an SA by receiver and SPI, never by its sender".into()));
     }
+    let across = params.mode == Mode::Tunnel && params.local_ts.iter().any(|ts| ts.is_ipv4() != params.dst.is_ipv4());
+    let bundle = params.options.ipcomp.cpi().is_some() || matches!(params.suite, Suite::AhEsp { .. });
+    if across && bundle && !is_all_of(params, policy).map_err(invalid)? {
+        return Err(invalid(
+            "the peer agreed to a part of the policy, with another family inside than outside, which the kernel cannot keep AH around \
+             ESP, or compression, to: give the parts policies of their own, or use the data plane `tun`"
+                .into(),
+        ));
+    }
     let selector = selector(params, policy).map_err(invalid)?;
     let esn = params.suite.sn() == SnId::PARTIAL_64;
     let window = window(params, esn, one_way).map_err(invalid)?;
@@ -63,7 +72,12 @@ pub(crate) fn additions(
         let secures = protocol != COMP;
         // For packets that come uncompressed the kernel has one state between two ends, which gets the selector of the first of IPComp.
         // So what an SA may carry is said by its state of ESP or AH alone.
-        let selector = if secures || outbound { selector.clone() } else { None };
+        let mut selector = if secures || outbound { selector.clone() } else { None };
+        // Linux takes no transport mode with a selector of another family. Behind a tunnel the tunnel and the policy say it all.
+        if transport && across {
+            selector = None;
+            flags |= flag::AF_UNSPEC;
+        }
         if esn && secures {
             flags |= flag::ESN;
         }
@@ -128,12 +142,8 @@ pub(crate) fn additions(
     };
     let transport = params.mode == Mode::Transport;
     let short = params.options.short_icv;
-    let across = !transport && params.local_ts.iter().any(|ts| ts.is_ipv4() != params.dst.is_ipv4());
     let mut states = Vec::new();
     if let Some(cpi) = params.options.ipcomp.cpi() {
-        if across {
-            return Err(invalid("the kernel has no IPComp with another family inside than outside".into()));
-        }
         states.push(state(COMP, spi_of(cpi), transport, vec![algorithms::deflate()])?);
     }
     // The innermost is the tunnel.
@@ -149,9 +159,6 @@ pub(crate) fn additions(
             states.push(state(AH, params.spi, transport, algorithms::ah(suite, &params.keys, short)?)?);
         }
         Suite::AhEsp { ah, ah_spi, esp } => {
-            if across {
-                return Err(invalid("the kernel has no AH around ESP with another family inside than outside".into()));
-            }
             states.push(state(ESP, params.spi, transport, algorithms::esp(esp, &params.keys, short)?)?);
             states.push(state(AH, *ah_spi, true, algorithms::ah(ah, &params.keys, short)?)?);
         }
@@ -231,24 +238,33 @@ pub(crate) fn counters(message: &Message) -> SaCounters {
 
 /// The selector of the state. Without one, the SA takes whatever its policy gives it, so it must be the policy's.
 fn selector(params: &SaParams, policy: PolicySelectors<'_>) -> Result<Option<Selector>, String> {
-    let way = if params.direction == Direction::Outbound { Way::Out } else { Way::In };
-    if let Some(one) = single(&params.local_ts, &params.remote_ts, way) {
+    if let Some(one) = single(&params.local_ts, &params.remote_ts, way(params)) {
         return Ok(Some(one));
     }
+    match is_all_of(params, policy)? {
+        true => Ok(None),
+        false => Err(
+            "the peer agreed to a part of the policy that is more than one pair of prefixes, which no state of the kernel \
+             can be kept to: give each pair a policy of its own, or use the data plane `tun`"
+                .into(),
+        ),
+    }
+}
+
+fn way(params: &SaParams) -> Way {
+    if params.direction == Direction::Outbound { Way::Out } else { Way::In }
+}
+
+/// Whether an SA is for all that its policy selects, where that is known.
+fn is_all_of(params: &SaParams, policy: PolicySelectors<'_>) -> Result<bool, String> {
     let sorted = |all: Vec<Selector>| {
         let mut keys: Vec<_> = all.into_iter().map(|s| format!("{s:?}")).collect();
         keys.sort();
         keys
     };
-    let agreed = sorted(selectors(&params.local_ts, &params.remote_ts, way)?);
-    match policy {
-        Some((local, remote)) if sorted(selectors(local, remote, way)?) != agreed => Err(
-            "the peer agreed to a part of the policy that is more than one pair of prefixes, which no state of the kernel \
-             can be kept to: give each pair a policy of its own, or use the data plane `tun`"
-                .into(),
-        ),
-        _ => Ok(None),
-    }
+    let Some((local, remote)) = policy else { return Ok(true) };
+    let agreed = sorted(selectors(&params.local_ts, &params.remote_ts, way(params))?);
+    Ok(sorted(selectors(local, remote, way(params))?) == agreed)
 }
 
 /// The window: its length, and the structure where it is not in the fixed part.

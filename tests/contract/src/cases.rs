@@ -69,6 +69,11 @@ fn crosses(pair: &mut dyn Pair, from: End, shape: Shape) -> bool {
     pair.send(from, src, dst)
 }
 
+/// A tunnel with what is outside in it, and with the other family.
+fn tunnels() -> [Shape; 3] {
+    [TUNNEL, Shape { inner6: true, ..TUNNEL }, Shape { outer6: true, ..TUNNEL }]
+}
+
 /// The counters of one SA: packets, and what was forged.
 fn counted(pair: &mut dyn Pair, end: End, id: SaId) -> (u64, u64) {
     let listed = pair.list(end).into_iter().find(|sa| sa.params.id() == id).expect("it is listed");
@@ -122,12 +127,11 @@ fn packets_cross_in_every_shape_and_are_counted(pair: &mut dyn Pair) {
 }
 
 fn ah_goes_around_esp(pair: &mut dyn Pair) {
-    for mode in [Mode::Transport, Mode::Tunnel] {
-        let shape = Shape { mode, ..TUNNEL };
+    for shape in [Shape { mode: Mode::Transport, ..TUNNEL }].into_iter().chain(tunnels()) {
         let policies = policies(pair, shape);
         sas(pair, &policies, SPIS, ah_esp(0));
         for end in End::BOTH {
-            assert!(crosses(pair, end, shape), "{mode:?} from {end:?}");
+            assert!(crosses(pair, end, shape), "{shape:?} from {end:?}");
         }
         for (end, policy) in End::BOTH.into_iter().zip(&policies) {
             for direction in [Direction::Inbound, Direction::Outbound] {
@@ -142,11 +146,10 @@ fn ah_goes_around_esp(pair: &mut dyn Pair) {
 
 /// What is too short to be compressed crosses on SAs that have a label for it, of whichever directions.
 fn packets_may_be_compressed_one_way_or_both(pair: &mut dyn Pair) {
-    for (mode, suite) in
-        [(Mode::Tunnel, gcm(SnId::SEQUENTIAL_32)), (Mode::Transport, gcm(SnId::PARTIAL_64)), (Mode::Tunnel, ah_esp(0))]
-    {
+    let transport = Shape { mode: Mode::Transport, ..TUNNEL };
+    let tunnels = tunnels().map(|shape| (shape, gcm(SnId::SEQUENTIAL_32)));
+    for (shape, suite) in tunnels.into_iter().chain([(transport, gcm(SnId::PARTIAL_64)), (TUNNEL, ah_esp(0))]) {
         for (to_a, to_b) in [(Some(0x1234), Some(0x1234)), (None, Some(0x4321)), (Some(0x4321), None)] {
-            let shape = Shape { mode, ..TUNNEL };
             let policies = policies(pair, shape);
             let mut installed = Vec::new();
             for (end, policy) in End::BOTH.into_iter().zip(&policies) {
@@ -159,10 +162,10 @@ fn packets_may_be_compressed_one_way_or_both(pair: &mut dyn Pair) {
                 }
             }
             for end in End::BOTH {
-                assert!(crosses(pair, end, shape), "{mode:?} {to_a:?} {to_b:?} from {end:?}");
+                assert!(crosses(pair, end, shape), "{shape:?} {to_a:?} {to_b:?} from {end:?}");
             }
             for (end, id) in installed {
-                assert_eq!(counted(pair, end, id), (1, 0), "{mode:?} {to_a:?} {to_b:?} {id:?}");
+                assert_eq!(counted(pair, end, id), (1, 0), "{shape:?} {to_a:?} {to_b:?} {id:?}");
                 pair.apply(end, DataPlaneOp::DeleteSa(id)).unwrap();
             }
             for (end, policy) in End::BOTH.into_iter().zip(&policies) {
