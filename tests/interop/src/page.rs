@@ -75,7 +75,8 @@ fn roles(case: &Case) -> (bool, bool) {
             _ => false,
         })
     };
-    (begins("ravelin"), begins("swan"))
+    let at_once = ["--start now", "start_action = start"].iter().any(|words| case.ravelin.template().contains(words));
+    (begins("ravelin") || at_once, begins("swan"))
 }
 
 #[cfg(test)]
