@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use ravelin_config::value::algorithm;
 use ravelin_crypto::CryptoProvider;
+use ravelin_types::transform::Transform;
 
 use crate::handle::call;
 use crate::{RvlStatus, sys, text};
@@ -38,7 +39,10 @@ pub unsafe extern "C" fn rvl_suite_warning(
         let (room, out) = unsafe { (sys::slice_mut(words.cast(), capacity)?, sys::Out::optional(length)?) };
         let encryption = text::encryption(encryption.ok_or(RvlStatus::Null)?)?;
         let integrity = integrity.map(text::integrity).transpose()?;
-        let lines = algorithm::warnings(&[encryption], integrity.as_slice()).join("\n");
+        let integrity = integrity.into_iter().map(Transform::Integ);
+        let named: Vec<Transform> =
+            [Transform::Encr(encryption.0, encryption.1)].into_iter().chain(integrity).collect();
+        let lines = algorithm::weaknesses(&named).join("\n");
         text::cut_to(room, &lines);
         if let Some(out) = out {
             out.set(lines.len());

@@ -149,6 +149,7 @@ fn configure(ike: &mut Ike, engine: &mut Engine, lines: &[u8], directory: &Path,
         return Err(Refusal::new(mistake.to_string()));
     }
     let change = Change::between(older, &model)?;
+    let advice = model.advice_since(older.unwrap_or(&fresh));
     change.apply(engine, now)?;
     let served: BTreeSet<PolicyId> = older.map(policies).unwrap_or_default();
     ike.model = Some(model);
@@ -160,7 +161,8 @@ fn configure(ike: &mut Ike, engine: &mut Engine, lines: &[u8], directory: &Path,
     let at_once = at_once.filter(|entry| entry.spec.esp.as_ref().is_some_and(|esp| esp.start == Start::Now));
     let at_once: Vec<PolicyId> = at_once.map(|entry| entry.id).collect();
     at_once.into_iter().for_each(|id| ike.command(Command::Initiate(id), now));
-    Ok(notes.iter().map(|note| format!("{note}\n")).collect())
+    let notes = notes.iter().map(ToString::to_string).chain(advice);
+    Ok(notes.map(|note| note + "\n").collect())
 }
 
 fn policies(model: &Model) -> BTreeSet<PolicyId> {

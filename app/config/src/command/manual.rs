@@ -182,9 +182,6 @@ impl AddSaArgs {
                     .to_owned(),
             );
         }
-        let encr: Vec<algorithm::Encr> = self.encryption.into_iter().collect();
-        let integ: Vec<IntegId> = self.authentication.into_iter().collect();
-        notes.extend(algorithm::warnings(&encr, &integ));
     }
 }
 

@@ -471,22 +471,14 @@ impl PolicyArgs {
             (_, esn) => esn,
         };
         rest.extend(esn.transforms());
-        notes.extend(algorithm::ike_warnings(&[], &algorithm::ke_methods(&self.pfs.0)));
         if self.kind == KindWord::Ah {
-            notes.extend(algorithm::warnings(&[], integ));
             return Ok(algorithm::ah_proposals(integ, &rest));
         }
         if let Some(id) = integ.iter().find(|id| algorithm::is_ah_only(**id)) {
             let why = format!("{id} is an integrity algorithm of AH; for ESP it is a cipher: -e {id}");
             return Err(Conflict::at(('a', "integrity"), why));
         }
-        match unused_integrity(self.integrity.is_some() && self.kind == KindWord::Esp, encr) {
-            Some(note) => {
-                notes.push(note);
-                notes.extend(algorithm::warnings(encr, &[]));
-            }
-            None => notes.extend(algorithm::warnings(encr, integ)),
-        }
+        notes.extend(unused_integrity(self.integrity.is_some() && self.kind == KindWord::Esp, encr));
         Ok(algorithm::proposals(ProtocolId::ESP, encr, integ, &rest))
     }
 

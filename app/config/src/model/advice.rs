@@ -1,10 +1,13 @@
-//! What an operator should know of a configuration that is right.
+//! What an operator should know of a configuration that is right, whichever way it came in.
 
 use std::collections::BTreeSet;
+
+use ravelin_types::transform::Transform;
 
 use crate::model::Model;
 use crate::model::remote::Auth;
 use crate::spec::SecretKind;
+use crate::value::algorithm::weaknesses;
 
 /// Octets from which on a pre-shared key is not called short: with as many random ones nobody finds it by trying.
 const LONG_ENOUGH: usize = 16;
@@ -15,9 +18,18 @@ impl Model {
         self.advice().difference(&before.advice()).cloned().collect()
     }
 
-    /// A sentence for each pre-shared key that is short. RFC 7296 §2.15: such a key should be as hard to guess as the strongest
-    /// key that comes of it, since whoever has once been taken for a peer can try keys for as long as he likes (CVE-2018-5389).
+    /// A sentence for each pre-shared key that is short, and for each algorithm that is weak and somebody named: no default has
+    /// one (ADR 0012).
     pub fn advice(&self) -> BTreeSet<String> {
+        let weak = self.algorithms().flat_map(|(whose, transforms)| {
+            weaknesses(&transforms).into_iter().map(move |sentence| format!("{whose}: {sentence}"))
+        });
+        self.short_keys().chain(weak).collect()
+    }
+
+    /// RFC 7296 §2.15: a pre-shared key should be as hard to guess as the strongest key that comes of it, since whoever has once
+    /// been taken for a peer can try keys for as long as he likes (CVE-2018-5389).
+    fn short_keys(&self) -> impl Iterator<Item = String> {
         let typed = self.remotes.values().filter_map(|entry| match &entry.auth {
             Auth::Psk(secret) => Some((format!("the pre-shared key of the remote {}", entry.spec.name), secret.len())),
             _ => None,
@@ -25,13 +37,34 @@ impl Model {
         let loaded = self.secrets.values().filter(|secret| secret.kind == SecretKind::Ike);
         let loaded = loaded.map(|it| (format!("the pre-shared key {}", it.name), it.secret.len()));
         let short = typed.chain(loaded).filter(|(_, len)| (1..LONG_ENOUGH).contains(len));
-        short
-            .map(|(which, _)| {
-                format!(
-                    "{which} has fewer than {LONG_ENOUGH} octets: whoever answers once in the place of a peer can try all such \
-                     keys; take {LONG_ENOUGH} random ones or more (head -c 24 /dev/urandom | base64)"
-                )
-            })
-            .collect()
+        short.map(|(which, _)| {
+            format!(
+                "{which} has fewer than {LONG_ENOUGH} octets: whoever answers once in the place of a peer can try all such \
+                 keys; take {LONG_ENOUGH} random ones or more (head -c 24 /dev/urandom | base64)"
+            )
+        })
+    }
+
+    /// What remotes and policies may negotiate, and what SAs by hand have.
+    fn algorithms(&self) -> impl Iterator<Item = (String, Vec<Transform>)> {
+        let remotes = self.remotes.values().map(|entry| {
+            let transforms = entry.spec.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());
+            (format!("the remote {}", entry.spec.name), transforms.collect())
+        });
+        let policies = self.policies.values().filter_map(|entry| {
+            let esp = entry.spec.esp.as_ref()?;
+            let ah = esp.ah.iter().map(|id| Transform::Integ(*id));
+            let transforms = esp.proposals.iter().flat_map(|proposal| proposal.transforms.iter().copied());
+            Some((format!("the policy {}", entry.spec.name), transforms.chain(ah).collect()))
+        });
+        let by_hand = self.keyed.values().filter_map(|keyed| {
+            let spec = keyed.spec.as_ref()?;
+            let encr = spec.esp.iter().map(|(_, _, (id, bits), _)| Transform::Encr(*id, *bits));
+            let integ = spec.integ.iter().map(|(id, _)| Transform::Integ(*id));
+            let ends = (keyed.policy.local.first()?, keyed.policy.remote.first()?);
+            Some((format!("the SA for {} to {}", ends.0, ends.1), encr.chain(integ).collect()))
+        });
+        let scripts = self.setkey.algorithms().map(|(name, transforms)| (format!("the SA {name}"), transforms));
+        remotes.chain(policies).chain(by_hand).chain(scripts)
     }
 }

@@ -10,6 +10,7 @@ use ravelin_types::Spi;
 use ravelin_types::policy::{Action, PolicyId, PriorityLevel};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::SaParams;
+use ravelin_types::transform::Transform;
 
 use self::pair::Paired;
 use super::Model;
@@ -18,7 +19,6 @@ use crate::remark::{FileError, Place, Remark};
 use crate::setkey::{Script, written};
 use crate::spec::Which;
 use crate::spec::setkey::{Asked, Entry, Sa, SaName, SaProtocol};
-use crate::value::algorithm;
 
 /// SAs that scripts can add: a bound on what a reading compares.
 const MAX_SAS: usize = 4096;
@@ -30,6 +30,17 @@ const MAX_ENTRIES: u32 = PriorityLevel::STEP;
 pub struct Tables {
     sas: Vec<Sa>,
     entries: Vec<Entry>,
+}
+
+impl Tables {
+    /// The algorithms of each SA, by its name.
+    pub(super) fn algorithms(&self) -> impl Iterator<Item = (String, Vec<Transform>)> {
+        self.sas.iter().map(|sa| {
+            let encr = sa.encr.iter().map(|(id, _)| Transform::Encr(*id, None));
+            let integ = sa.integ.iter().map(|(id, _)| Transform::Integ(*id));
+            (written::sa(&sa.name), encr.chain(integ).collect())
+        })
+    }
 }
 
 /// What a policy and its session were made from.
@@ -226,9 +237,6 @@ impl Model {
             Some(_) => Err(format!("another SA {} is there already; delete it first", written::sa(&name))),
             None if self.setkey.sas.len() >= MAX_SAS => Err(format!("scripts can add {MAX_SAS} SAs")),
             None => {
-                let ciphers: Vec<_> = sa.encr.iter().map(|(id, _)| (*id, None)).collect();
-                let integ: Vec<_> = sa.integ.iter().map(|(id, _)| *id).collect();
-                algorithm::warnings(&ciphers, &integ).into_iter().for_each(|why| reading.note(Some(place), why));
                 self.setkey.sas.push(sa.clone());
                 Ok(())
             }

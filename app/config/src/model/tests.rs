@@ -41,6 +41,55 @@ fn apply(model: &mut Model, line: &str, directory: &Path) -> Result<(), ModelErr
     }
 }
 
+// RFC 8221 §5, RFC 8247 §2: whichever way they came in, once for each who has them.
+#[test]
+fn weak_algorithms_are_told_of_whoever_named_them() {
+    let (mut model, keys) = (Model::new(), Keys::new("weak"));
+    std::fs::write(keys.0.join("psk"), "sixteen octets..").unwrap();
+    let told = |model: &Model| -> Vec<String> {
+        let whose = |text: &String| text.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ");
+        model.advice().iter().map(whose).collect()
+    };
+    apply(&mut model, REMOTE, &keys.0).unwrap();
+    assert!(told(&model).is_empty());
+    let key = |octets: usize| "12".repeat(octets);
+    for line in [
+        "ike remote -n old -w -r 10.0.0.9 -g fqdn:a -h psk -e 3DES-CBC -d MODP1024".to_owned(),
+        "ipsec policy -n net -g old -m tunnel -r 10.0.0.9 -s 10.1.0.0/16 -d 10.2.0.0/16 -e DES,3DES-CBC -a MD5"
+            .to_owned(),
+        format!(
+            "ipsec addsa -m transport -r 10.0.0.7 -s 10.0.0.1 -d 10.0.0.7 -w 256 -x 257 -e DES -f {0} -g {0} -a MD5 -b {1} -c {1}",
+            key(8),
+            key(16)
+        ),
+    ] {
+        if let Err(error) = apply(&mut model, &line, &keys.0) {
+            panic!("{line}: {error}");
+        }
+    }
+    let text = "connections {\n c {\n proposals = 3des-md5-modp768\n local {\n auth = psk\n }\n remote {\n auth = psk\n }\n\
+                children {\n n {\n esp_proposals = 3des-sha1\n }\n }\n }\n}\n";
+    let root = crate::swanctl::parse::parse(text, Path::new("f")).unwrap();
+    model.replace_loaded(crate::swanctl::contents(&root, Default::default()).unwrap()).unwrap();
+    let expected = [
+        "the SA for 10.0.0.1 to 10.0.0.7: DES-CBC",
+        "the SA for 10.0.0.1 to 10.0.0.7: HMAC-MD5",
+        "the policy c.n: 3DES-CBC",
+        "the policy net: 3DES-CBC",
+        "the policy net: DES-CBC",
+        "the policy net: HMAC-MD5",
+        "the remote c: 3DES-CBC",
+        "the remote c: HMAC-MD5",
+        "the remote c: MODP768",
+        "the remote c: PRF HMAC-MD5",
+        "the remote old: 3DES-CBC",
+        "the remote old: MODP1024",
+    ];
+    assert_eq!(told(&model), expected);
+    // What was so before is not told again.
+    assert!(model.advice_since(&model.clone()).is_empty());
+}
+
 // SECURITY-HISTORY row 47.
 #[test]
 fn a_short_key_is_told_of() {

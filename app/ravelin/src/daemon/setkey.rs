@@ -34,12 +34,13 @@ impl<P: Plane> Core<P> {
         let mut newer = self.model.clone();
         newer.forget_ended_scripts(|id| held.contains(&id));
         let carried = newer.setkey(&script).map_err(|error| error.to_string())?;
-        if carried.changed {
-            self.adopt(newer, now).map_err(|refused| refused.why)?;
-        }
+        let advice = match carried.changed {
+            true => self.adopt(newer, now).map_err(|refused| refused.why)?,
+            false => Vec::new(),
+        };
         let notes = self.delete_besides(&before, &carried, now);
         let mut answer = done();
-        answer.put_list("notes", carried.notes.iter().map(ToString::to_string).chain(notes));
+        answer.put_list("notes", carried.notes.iter().map(ToString::to_string).chain(notes).chain(advice));
         if !carried.listings.is_empty() {
             let listings = carried.listings.iter().map(|listing| match listing {
                 Listing::Sas(which) => ("sas", self.setkey_sas(which, job.show_keys)),

@@ -46,14 +46,7 @@ impl RemoteArgs {
             Some(list) => vec![list.0.clone()],
             None => algorithm::default_ke().to_vec(),
         };
-        match unused_integrity(self.integrity.is_some(), encr) {
-            Some(note) => {
-                notes.push(note);
-                notes.extend(algorithm::warnings(encr, &[]));
-            }
-            None => notes.extend(algorithm::warnings(encr, integ)),
-        }
-        notes.extend(algorithm::ike_warnings(prf, &algorithm::ke_methods(ke.iter().flatten())));
+        notes.extend(unused_integrity(self.integrity.is_some(), encr));
         let proposals = ke.into_iter().flat_map(|ke| {
             let rest: Vec<Transform> = prf.iter().map(|id| Transform::Prf(*id)).chain(ke).collect();
             algorithm::proposals(ProtocolId::IKE, encr, integ, &rest)

@@ -158,12 +158,11 @@ fn what_passes_or_is_dropped_may_be_about_a_device() {
 #[test]
 fn legacy_and_ah_are_taken_from_those_who_name_them() {
     let parsed = good(&POLICY.replace("AES128-GCM", "3DES-CBC -a HMAC-SHA-2-512"));
-    assert!(parsed.notes[0].starts_with("3DES-CBC: ") && parsed.notes.len() == 1, "{:?}", parsed.notes);
+    assert!(parsed.notes.is_empty(), "that they are weak the model says");
     let Command::AddPolicy(spec) = parsed.command else { panic!() };
     assert_eq!(spec.esp.unwrap().proposals[0].to_string(), "ESP: 3DES-CBC, HMAC-SHA-2-512, ESN, NO-ESN");
     let ah = POLICY.replace("-t ESP -e AES128-GCM", "-t AH -a HMAC-SHA-1,AES128-GMAC,HMAC-MD5");
     let parsed = good(&ah);
-    assert!(parsed.notes[0].starts_with("HMAC-MD5: ") && parsed.notes.len() == 1, "{:?}", parsed.notes);
     let Command::AddPolicy(spec) = parsed.command else { panic!() };
     assert_eq!(spec.esp.unwrap().proposals[0].to_string(), "AH: HMAC-SHA-1, AES128-GMAC, HMAC-MD5, ESN, NO-ESN");
     let (at, message) = bad(&ah.replace("-t AH", "-t AH -e AES128-GCM"));

@@ -136,8 +136,7 @@ fn a_remote_has_as_many_addresses_as_are_written() {
 #[test]
 fn legacy_of_ike_is_taken_from_those_who_name_it() {
     let parsed = good(&REMOTE.replace("AES256-CBC", "3DES-CBC").replace("ECP384", "MODP768"));
-    let names: Vec<&str> = parsed.notes.iter().filter_map(|text| text.split(':').next()).collect();
-    assert_eq!(names, ["3DES-CBC", "MODP768"]);
+    assert!(parsed.notes.is_empty(), "that they are weak the model says");
     let Command::AddRemote(spec) = parsed.command else { panic!() };
     let text = spec.proposals[0].to_string();
     assert!(text.starts_with("IKE: 3DES-CBC, ") && text.ends_with(", MODP768"), "{text}");

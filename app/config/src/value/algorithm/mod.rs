@@ -168,15 +168,6 @@ pub fn has_first_ke(transforms: &[Transform]) -> bool {
     transforms.iter().any(|transform| matches!(transform, Transform::Ke(_)))
 }
 
-/// The methods among transforms.
-pub fn ke_methods<'a>(transforms: impl IntoIterator<Item = &'a Transform>) -> Vec<KeMethod> {
-    let methods = transforms.into_iter().filter_map(|transform| match transform {
-        Transform::Ke(id) | Transform::AddKe(_, id) => Some(*id),
-        _ => None,
-    });
-    methods.collect()
-}
-
 /// The number of `KE1_...`, and what follows it.
 fn additional(item: &str) -> (Option<Additional>, &str) {
     let parts = item.get(..2).filter(|ke| ke.eq_ignore_ascii_case("ke")).and(item.get(2..3)).zip(item.get(3..));
@@ -277,20 +268,25 @@ pub fn is_ah_only(integ: IntegId) -> bool {
     [IntegId::AES_128_GMAC, IntegId::AES_192_GMAC, IntegId::AES_256_GMAC].contains(&integ)
 }
 
-/// What an operator should know who named these for IKE, as [`warnings`].
-pub fn ike_warnings(prf: &[PrfId], ke: &[KeMethod]) -> Vec<String> {
-    let prf = prf.iter().filter_map(|id| Some((format!("PRF {id}"), names::prf_warning(*id)?)));
-    let ke = ke.iter().filter_map(|id| Some((id.to_string(), names::ke_warning(*id)?)));
-    prf.chain(ke).map(|(name, why)| format!("{name}: {why}")).collect()
-}
-
-/// What an operator should know who named these: one sentence each.
-pub fn warnings(encr: &[Encr], integ: &[IntegId]) -> Vec<String> {
-    // Key lengths make no difference: one sentence for all of a cipher.
-    let ids = encr.chunk_by(|a, b| a.0 == b.0).filter_map(|run| run.first());
-    let encr = ids.filter_map(|(id, bits)| Some((encr_name(*id, *bits), names::encr_warning(*id)?)));
-    let integ = integ.iter().filter_map(|id| Some((id.to_string(), names::integ_warning(*id)?)));
-    encr.chain(integ).map(|(name, why)| format!("{name}: {why}")).collect()
+/// What an operator should know of those among these that are weak: one sentence each, in their order.
+pub fn weaknesses<'a>(transforms: impl IntoIterator<Item = &'a Transform>) -> Vec<String> {
+    let mut told: Vec<Transform> = Vec::new();
+    let mut sentences = Vec::new();
+    for transform in transforms {
+        // Key lengths and places make no difference: one sentence for all of an algorithm.
+        let (which, name, why) = match *transform {
+            Transform::Encr(id, bits) => (Transform::Encr(id, None), encr_name(id, bits), names::encr_warning(id)),
+            Transform::Integ(id) => (*transform, id.to_string(), names::integ_warning(id)),
+            Transform::Prf(id) => (*transform, format!("PRF {id}"), names::prf_warning(id)),
+            Transform::Ke(id) | Transform::AddKe(_, id) => (Transform::Ke(id), id.to_string(), names::ke_warning(id)),
+            Transform::Sn(_) | Transform::Unknown { .. } => continue,
+        };
+        if let Some(why) = why.filter(|_| !told.contains(&which)) {
+            told.push(which);
+            sentences.push(format!("{name}: {why}"));
+        }
+    }
+    sentences
 }
 
 /// Proposals from lists: `rest` goes into each. A proposal holds either ciphers that authenticate by themselves or

@@ -53,12 +53,15 @@ fn every_default_has_a_name() {
 // RFC 8221 §5, §6.
 #[test]
 fn legacy_is_for_those_who_name_it() {
-    let (encr, integ) = (encr_list("3DES-CBC,DES,null_enc,AES128-GMAC,AES256-GMAC"), integ_list("MD5,AES-XCBC"));
-    let warnings = warnings(&encr.unwrap(), &integ.unwrap());
-    let names: Vec<&str> = warnings.iter().filter_map(|text| text.split(':').next()).collect();
-    assert_eq!(names, ["3DES-CBC", "DES-CBC", "NULL_ENC", "AES128-GMAC", "HMAC-MD5"]);
-    assert!(warnings[0].contains("SHOULD NOT") && warnings[1].contains("MUST NOT") && warnings[4].contains("MUST NOT"));
-    assert!(super::warnings(DEFAULT_ENCR, DEFAULT_INTEG).is_empty());
+    let encr = encr_list("3DES-CBC,DES,null_enc,AES128-GMAC,AES256-GMAC").unwrap();
+    let integ = integ_list("MD5,AES-XCBC").unwrap();
+    let named = proposals(ProtocolId::ESP, &encr, &integ, &[]);
+    let told = weaknesses(named.iter().flat_map(|proposal| &proposal.transforms));
+    let names: Vec<&str> = told.iter().filter_map(|text| text.split(':').next()).collect();
+    assert_eq!(names, ["3DES-CBC", "DES-CBC", "NULL_ENC", "HMAC-MD5", "AES128-GMAC"]);
+    assert!(told[0].contains("SHOULD NOT") && told[1].contains("MUST NOT") && told[3].contains("MUST NOT"));
+    let default = proposals(ProtocolId::ESP, DEFAULT_ENCR, DEFAULT_INTEG, &[]);
+    assert!(weaknesses(default.iter().flat_map(|proposal| &proposal.transforms)).is_empty());
 }
 
 #[test]
@@ -128,8 +131,11 @@ fn additional_key_exchanges_by_number() {
 #[test]
 fn weak_groups_and_functions_are_told_of_and_no_default() {
     let (prf, ke) = (prf_list("MD5,SHA256").unwrap(), ke_list("MODP768,MODP2048,MODP1024S160,ECP192").unwrap());
-    let warnings = ike_warnings(&prf, &ke);
-    let names: Vec<&str> = warnings.iter().filter_map(|text| text.split(':').next()).collect();
+    let first = Additional::new(1).unwrap();
+    let ke = ke.iter().map(|id| Transform::Ke(*id)).chain([Transform::AddKe(first, KeMethod::MODP768)]);
+    let named: Vec<Transform> = prf.iter().map(|id| Transform::Prf(*id)).chain(ke).collect();
+    let told = weaknesses(&named);
+    let names: Vec<&str> = told.iter().filter_map(|text| text.split(':').next()).collect();
     assert_eq!(names, ["PRF HMAC-MD5", "MODP768", "MODP1024-S160", "ECP192"]);
     assert!(names::KE.iter().all(|(id, _)| names::ke_warning(*id).is_some() == id.is_weak()));
     assert!(DEFAULT_KE.iter().all(|id| !id.is_weak()) && !DEFAULT_PRF.contains(&PrfId::HMAC_MD5));
