@@ -382,7 +382,14 @@ impl Model {
         let policies = policies.collect();
         let remotes = self.remotes.values().map(|entry| entry.ike_remote(sources, self));
         // How many processors the data plane tells apart, it says itself.
-        Arc::new(Config { remotes: remotes.collect(), policies, pools: self.ike_pools(), processors: 0, ipcomp: false })
+        Arc::new(Config {
+            remotes: remotes.collect(),
+            policies,
+            pools: self.ike_pools(),
+            processors: 0,
+            ipcomp: false,
+            aggfrag: false,
+        })
     }
 
     /// The SPD, as far as it does not depend on SAs.

@@ -88,6 +88,7 @@ impl TryFrom<RvlOptions> for SaOptions {
             if_ids: Default::default(),
             processors: Processors::All,
             ipcomp: Default::default(),
+            aggfrag: None,
         })
     }
 }

@@ -10,7 +10,11 @@ use core::time::Duration;
 use ravelin_crypto::CryptoProvider;
 use ravelin_eap::Accounts;
 use ravelin_types::if_id::IfIds;
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+use ravelin_types::options::AggFrag;
 use ravelin_types::policy::{Action, Policy, PolicyId};
+#[cfg(any(feature = "ikev1", feature = "ikev2"))]
+use ravelin_types::policy::{Mode, Protection};
 use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::selector::TrafficSelector;
 #[cfg(any(feature = "ikev1", feature = "ikev2"))]
@@ -40,6 +44,8 @@ pub struct Config {
     pub processors: u32,
     /// The data plane compresses packets and expands them (RFC 3173).
     pub ipcomp: bool,
+    /// The data plane has AGGFRAG payloads (RFC 9347).
+    pub aggfrag: bool,
 }
 
 impl Config {
@@ -450,6 +456,15 @@ pub struct DynamicTs {
 }
 
 impl ChildPolicy {
+    /// The AGGFRAG payloads that it asks for (RFC 9347); only tunnel mode has them.
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
+    pub(crate) fn aggfrag(&self) -> Option<AggFrag> {
+        match &self.policy.action {
+            Action::Protect(Protection { mode: Mode::Tunnel, options, .. }) => options.aggfrag,
+            _ => None,
+        }
+    }
+
     /// Our selectors and the peer's, for an IKE SA with these addresses.
     #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn selectors(&self, inside: &Inside) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {

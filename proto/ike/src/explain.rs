@@ -87,7 +87,7 @@ pub enum Part {
     ChildProposal,
     /// Traffic selectors have nothing in common.
     TrafficSelectors,
-    /// Transport or tunnel mode.
+    /// Transport or tunnel mode, or how packets go in a tunnel (RFC 9347).
     Mode,
     /// Internal addresses: none is left, or one side does not ask for any or give any.
     InternalAddress,
@@ -134,7 +134,7 @@ impl fmt::Display for Part {
             Part::Ppk => "the post-quantum pre-shared keys do not meet",
             Part::ChildProposal => "the proposals for the Child SA have no algorithm set in common",
             Part::TrafficSelectors => "the traffic selectors have nothing in common",
-            Part::Mode => "one side wants transport mode, the other tunnel mode",
+            Part::Mode => "the two sides want different modes of the Child SA",
             Part::InternalAddress => "no internal address was assigned",
             Part::Identity => "the peer is not who the configuration expects",
             Part::Authentication => "the peers do not have the same pre-shared key",

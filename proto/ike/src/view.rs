@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use ravelin_eap::relay::Admission;
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::Processors;
+use ravelin_types::options::{AggFrag, Processors};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{IkeSuite, Suite};
 use ravelin_types::selector::TrafficSelector;
@@ -109,6 +109,8 @@ pub struct ChildSaView {
     pub processors: Processors,
     /// The labels of compressed packets (RFC 3173), where there may be such.
     pub ipcomp: Option<Labels>,
+    /// AGGFRAG payloads (RFC 9347), where both sides have them.
+    pub aggfrag: Option<AggFrag>,
     /// When it was installed.
     pub created: Instant,
 }

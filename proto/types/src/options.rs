@@ -4,6 +4,7 @@
 //! [`SaParams::options`](crate::sa::SaParams::options). The default is what RFC 4301 §5.1.2.1 recommends
 //! where it does, and else what gets packets through.
 
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::if_id::IfIds;
@@ -65,6 +66,9 @@ pub struct SaOptions {
     pub processors: Processors,
     /// Both: packets are compressed before they are protected (RFC 3173).
     pub ipcomp: IpComp,
+    /// Tunnel mode with ESP: packets share payloads and are spread over them (RFC 9347). A policy has what is asked for, an SA
+    /// what was agreed on.
+    pub aggfrag: Option<AggFrag>,
 }
 
 impl Default for SaOptions {
@@ -91,6 +95,7 @@ impl Default for SaOptions {
             if_ids: IfIds::default(),
             processors: Processors::All,
             ipcomp: IpComp::Off,
+            aggfrag: None,
         }
     }
 }
@@ -203,6 +208,22 @@ impl IpComp {
 impl From<Option<Cpi>> for IpComp {
     fn from(cpi: Option<Cpi>) -> Self {
         cpi.map_or(IpComp::Off, IpComp::With)
+    }
+}
+
+/// Aggregation and fragmentation of packets in AGGFRAG payloads (RFC 9347).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AggFrag {
+    /// Sender: so many bits a second, in protected packets of one length that go whether or not there is something to send
+    /// (IP-TFS, RFC 9347 §2.4.1). `None`: a protected packet goes when there is something, and is as long as that needs.
+    pub rate: Option<NonZeroU64>,
+    /// Sender: a packet may be spread over several payloads, since the receiver takes that.
+    pub fragments: bool,
+}
+
+impl Default for AggFrag {
+    fn default() -> Self {
+        AggFrag { rate: None, fragments: true }
     }
 }
 

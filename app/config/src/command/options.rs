@@ -1,10 +1,14 @@
 //! The flags of `ipsec policy` that say how packets are carried.
 
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Offload, Processors, SaOptions};
+use ravelin_types::options::{
+    AggFrag, Df, Dscp, Dummies, Fragmentation, IpComp, Mark, Mss, Offload, Processors, SaOptions,
+};
 use ravelin_types::policy::Mode;
 
 use super::Conflict;
@@ -88,6 +92,12 @@ pub struct OptionArgs {
     /// what is in them: not for traffic to which a stranger can add
     #[arg(long)]
     ipcomp: bool,
+    /// Put several packets into one protected packet, and one into several, where the peer agrees (AGGFRAG payloads, RFC 9347):
+    /// as-needed, or a number of bits a second, like 2M. With a rate packets of one length go all the time, whatever there is to
+    /// send, so that nobody sees how much that is (IP-TFS); the length is that of --mtu [default: 1500], and a peer that does not
+    /// agree gets no security association
+    #[arg(long, value_name = "RATE", value_parser = iptfs)]
+    iptfs: Option<AggFrag>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -140,6 +150,37 @@ fn mss(text: &str) -> Result<Mss, BadValue> {
     }
 }
 
+fn iptfs(text: &str) -> Result<AggFrag, BadValue> {
+    let rate = match text {
+        "as-needed" => None,
+        _ => {
+            let rate = quantity::count(text).ok().filter(|rate| IPTFS_RATES.contains(rate)).and_then(NonZeroU64::new);
+            Some(rate.ok_or_else(|| {
+                BadValue::new("expected as-needed, or bits a second from 8k to 100G, like 500k, 2M or 1G")
+            })?)
+        }
+    };
+    Ok(AggFrag { rate, ..AggFrag::default() })
+}
+
+/// Bits a second: from a packet in more than a second to what no processor does.
+const IPTFS_RATES: RangeInclusive<u64> = 8_000..=100_000_000_000;
+
+/// Why AGGFRAG payloads do not go with other options, or with AH.
+pub(crate) fn beside_iptfs(options: &SaOptions, ah: bool) -> Option<&'static str> {
+    options.aggfrag?;
+    let others = [
+        (ah, "AGGFRAG payloads are of ESP alone: leave AH out"),
+        (
+            options.ipcomp != IpComp::Off,
+            "AGGFRAG payloads carry whole packets, not compressed ones: leave one of the two out",
+        ),
+        (options.tfc > 0, "AGGFRAG payloads have padding of their own, with a rate: leave -c out"),
+        (options.dummies.is_some(), "AGGFRAG payloads come without packets too, with a rate: leave -y out"),
+    ];
+    others.into_iter().find(|(clash, _)| *clash).map(|(_, why)| why)
+}
+
 pub(crate) fn mark(text: &str) -> Result<Mark, BadValue> {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
@@ -175,6 +216,7 @@ impl OptionArgs {
                 (self.if_id.is_some(), ('\0', "if-id")),
                 (self.per_cpu, ('\0', "per-cpu")),
                 (self.ipcomp, ('\0', "ipcomp")),
+                (self.iptfs.is_some(), ('\0', "iptfs")),
             ])
         })
     }
@@ -237,9 +279,15 @@ impl OptionArgs {
                 "--ipcomp shows what is in a packet by its length, and -c hides the length: leave one of the two out";
             return Err(Conflict::at(('\0', "ipcomp"), why));
         }
+        if self.iptfs.is_some() && mode == Mode::Transport {
+            return Err(Conflict::at(
+                ('\0', "iptfs"),
+                "--iptfs goes with -m tunnel: AGGFRAG payloads carry whole packets",
+            ));
+        }
         let default = SaOptions::default();
         let plain = Dummies::default();
-        Ok(SaOptions {
+        let options = SaOptions {
             full_ecn: self.ecn != Some(EcnWord::None),
             dscp: self.dscp.unwrap_or(default.dscp),
             df: match self.df {
@@ -276,8 +324,13 @@ impl OptionArgs {
             if_ids: self.if_id.unwrap_or_default(),
             processors: if self.per_cpu { Processors::Each } else { Processors::All },
             ipcomp: if self.ipcomp { IpComp::Negotiate } else { IpComp::Off },
+            aggfrag: self.iptfs,
             ..default
-        })
+        };
+        match beside_iptfs(&options, ah) {
+            Some(why) => Err(Conflict::at(('\0', "iptfs"), why)),
+            None => Ok(options),
+        }
     }
 }
 
@@ -311,6 +364,7 @@ pub fn written(options: &SaOptions) -> String {
         if_ids,
         processors,
         ipcomp,
+        aggfrag,
         ..
     } = *options;
     let words = [
@@ -330,6 +384,10 @@ pub fn written(options: &SaOptions) -> String {
         if_ids.any().then(|| format!("--if-id {}", if_id::written(if_ids))),
         (processors != Processors::All).then(|| "--per-cpu".to_owned()),
         (ipcomp != IpComp::Off).then(|| "--ipcomp".to_owned()),
+        aggfrag.map(|aggfrag| match aggfrag.rate {
+            Some(rate) => format!("--iptfs {rate}"),
+            None => "--iptfs as-needed".to_owned(),
+        }),
         short_icv.then(|| "-h".to_owned()),
         ah_align64.then(|| "--ah-align64".to_owned()),
         (!full_ecn).then(|| "--ecn none".to_owned()),

@@ -7,7 +7,7 @@ use ravelin_ike::config::DynamicTs;
 use ravelin_ike::limits::SELECTORS;
 use ravelin_types::if_id::{IfId, IfIds};
 use ravelin_types::lifetime::{Lifetime, Limits};
-use ravelin_types::options::{Df, Dscp, IpComp, Mark, Offload, Processors, SaOptions};
+use ravelin_types::options::{AggFrag, Df, Dscp, IpComp, Mark, Offload, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
@@ -30,6 +30,8 @@ const DEFAULT_WINDOW: u32 = 1024;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Protect(Mode),
+    /// Tunnel mode with AGGFRAG payloads (RFC 9347).
+    AggFrag,
     Pass,
     Drop,
 }
@@ -44,6 +46,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let kinds = [
         ("tunnel", Kind::Protect(Mode::Tunnel)),
         ("transport", Kind::Protect(Mode::Transport)),
+        ("iptfs", Kind::AggFrag),
         ("pass", Kind::Pass),
         ("drop", Kind::Drop),
     ];
@@ -58,12 +61,17 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     if esp.is_some() && ah.is_some() {
         reader.wrong("a child has esp_proposals or ah_proposals, not both");
     }
+    let has_ah = ah.is_some();
     let default = || proposal::esp("default", window == 0).unwrap_or_default();
     let proposals = ah.or(esp).unwrap_or_else(default);
     let lifetime = lifetime(&mut reader);
-    let shunt = !matches!(kind, Kind::Protect(_));
+    let shunt = matches!(kind, Kind::Pass | Kind::Drop);
     let if_ids = if_ids(&mut reader, ends, shunt);
-    let options = SaOptions { if_ids, ..carried(&mut reader) };
+    let aggfrag = (kind == Kind::AggFrag).then(AggFrag::default);
+    let options = SaOptions { if_ids, aggfrag, ..carried(&mut reader) };
+    if let Some(why) = options::beside_iptfs(&options, has_ah) {
+        reader.wrong(format!("mode = iptfs: {why}"));
+    }
     if shunt && (options.mark.is_some() || options.set_mark.is_some() || options.output_mark.is_some()) {
         reader.wrong(
             "what passes or is dropped is so with every mark: `mark_in`, `mark_out` and `set_mark` go with protection",
@@ -134,7 +142,7 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         return None;
     }
     let action = match kind {
-        Kind::Protect(_) => ActionWord::Secure,
+        Kind::Protect(_) | Kind::AggFrag => ActionWord::Secure,
         Kind::Pass => ActionWord::Bypass,
         Kind::Drop => ActionWord::Discard,
     };
@@ -142,28 +150,30 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         None | Some(0) => dynamic_priority(&local, &remote, shunt),
         Some(number) => number,
     };
-    let esp = match kind {
-        Kind::Protect(mode) => Some(EspSpec {
-            remote: connection.to_owned(),
-            endpoint: ends.endpoint.clone(),
-            local: ends.local,
-            mode,
-            proposals,
-            ah: Vec::new(),
-            lifetime,
-            replay_window: window,
-            pfp: Pfp::NONE,
-            start: if start { Start::Now } else { Start::OnDemand },
-            options,
-            closed,
-            dead,
-            persistent: ends.persistent,
-            dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
-            names: Vec::new(),
-            updown,
-        }),
+    let mode = match kind {
+        Kind::Protect(mode) => Some(mode),
+        Kind::AggFrag => Some(Mode::Tunnel),
         Kind::Pass | Kind::Drop => None,
     };
+    let esp = mode.map(|mode| EspSpec {
+        remote: connection.to_owned(),
+        endpoint: ends.endpoint.clone(),
+        local: ends.local,
+        mode,
+        proposals,
+        ah: Vec::new(),
+        lifetime,
+        replay_window: window,
+        pfp: Pfp::NONE,
+        start: if start { Start::Now } else { Start::OnDemand },
+        options,
+        closed,
+        dead,
+        persistent: ends.persistent,
+        dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
+        names: Vec::new(),
+        updown,
+    });
     let connection = Some(connection.to_owned());
     Some(PolicySpec {
         name,

@@ -655,6 +655,24 @@ fn packets_of_a_child_may_be_compressed() {
 }
 
 #[test]
+fn packets_of_a_child_may_share_payloads() {
+    use ravelin_types::options::AggFrag;
+    let child = |words: &str| format!("remote_addrs = 192.0.2.2\nchildren {{\n c {{\nmode = {words}\n }}\n}}");
+    let of = |words: &str| {
+        let esp = connection(&child(words)).policies[0].esp.clone().unwrap();
+        (esp.mode, esp.options.aggfrag)
+    };
+    assert_eq!(of("iptfs"), (Mode::Tunnel, Some(AggFrag { rate: None, fragments: true })));
+    assert_eq!(of("tunnel"), (Mode::Tunnel, None));
+    for (words, said) in
+        [("iptfs\nipcomp = yes", "not compressed ones"), ("iptfs\nah_proposals = sha256", "of ESP alone")]
+    {
+        let why = refused(&child(words));
+        assert!(why.contains(said), "{why}");
+    }
+}
+
+#[test]
 fn radius_servers_may_know_the_users() {
     let connection = |local: &str, remote: &str| {
         read(&format!(

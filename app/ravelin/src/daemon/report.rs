@@ -16,7 +16,7 @@ use ravelin_ike::explain::Failure;
 use ravelin_ike::view::{ChildSaView, Counters, HostNameView, IkeSaView};
 use ravelin_manage::Keying;
 use ravelin_types::dataplane::SaStatus;
-use ravelin_types::options::Processors;
+use ravelin_types::options::{AggFrag, Processors};
 use ravelin_types::policy::{Action, Mode, Ways};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaCounters};
@@ -66,7 +66,7 @@ pub fn keyed_row(keyed: &Keyed) -> Message {
         .with("source", end(&policy.local))
         .with("destination", end(&policy.remote));
     if let Action::Protect(protection) = &policy.action {
-        row.put("mode", mode_name(protection.mode));
+        row.put("mode", mode_name(protection.mode, protection.options.aggfrag));
         row.put("gateway", protection.remote);
     }
     put_ways(&mut row, policy.ways);
@@ -102,7 +102,7 @@ fn policy_row(entry: &PolicyEntry) -> Message {
         .with("source", ends(&spec.local, &spec.remote))
         .with("destination", ends(&spec.remote, &spec.local));
     if let Some(esp) = &spec.esp {
-        row.put("mode", mode_name(esp.mode));
+        row.put("mode", mode_name(esp.mode, esp.options.aggfrag));
         row.put("gateway", &esp.endpoint);
     }
     put_ways(&mut row, spec.ways);
@@ -222,7 +222,7 @@ fn session(
         }
     }
     put_limits(&mut session, "hard", &params.lifetime.hard);
-    session.put("mode", mode_name(params.mode));
+    session.put("mode", mode_name(params.mode, params.options.aggfrag));
     session.put("local", params.dst);
     session.put("remote", params.src);
     if let Some(encap) = params.encap {
@@ -346,7 +346,7 @@ fn child_sa(child: &ChildSaView, model: &Model, now: Instant) -> Message {
     }
     sa.put("type", type_name(&child.suite));
     sa.put("state", child.state);
-    sa.put("mode", mode_name(child.mode));
+    sa.put("mode", mode_name(child.mode, child.aggfrag));
     sa.put("inbound", child.inbound);
     sa.put("outbound", child.outbound);
     if let Some(ah) = child.suite.ah() {
@@ -535,10 +535,12 @@ fn type_name(suite: &Suite) -> &'static str {
     }
 }
 
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Transport => "transport",
-        Mode::Tunnel => "tunnel",
+/// `iptfs`: tunnel mode with AGGFRAG payloads.
+fn mode_name(mode: Mode, aggfrag: Option<AggFrag>) -> &'static str {
+    match (mode, aggfrag) {
+        (Mode::Transport, _) => "transport",
+        (Mode::Tunnel, None) => "tunnel",
+        (Mode::Tunnel, Some(_)) => "iptfs",
     }
 }
 

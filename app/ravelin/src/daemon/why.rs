@@ -1,5 +1,6 @@
 //! `why PEER`: the last failure of each exchange as a difference, and what to change.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ravelin_config::model::RemoteEntry;
@@ -71,7 +72,28 @@ impl<P: Plane> Core<P> {
         failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         let failures = failures.into_iter().map(|(at, failure)| self.difference(*at, failure, Some(entry), now));
         peer.put_section("exchanges", report::numbered(failures));
+        let notes = self.without_aggfrag(name);
+        if !notes.is_empty() {
+            peer.put_list("notes", notes);
+        }
         peer
+    }
+
+    /// Where Child SAs are in plain tunnel mode, though their policies ask for AGGFRAG payloads (RFC 9347 §5.1).
+    fn without_aggfrag(&self, remote: &str) -> BTreeSet<String> {
+        let views = self.endpoint.ike_sas().into_iter().filter(|view| view.remote == remote);
+        let plain = views.flat_map(|view| view.children).filter(|child| child.aggfrag.is_none());
+        let policies = plain.filter_map(|child| self.model.policy_by_id(child.policy));
+        let asking = policies
+            .filter(|policy| policy.spec.esp.as_ref().is_some_and(|esp| esp.options.aggfrag.is_some()))
+            .map(|policy| &policy.spec.name);
+        let why = match self.plane.aggfrag() {
+            true => {
+                "the peer does not take AGGFRAG payloads (RFC 9347): give its side IP-TFS too (strongSwan: mode = iptfs)"
+            }
+            false => "the data plane here has no AGGFRAG payloads (RFC 9347): ravelin algorithms --kernel, or over TUN",
+        };
+        asking.map(|name| format!("{name} is in plain tunnel mode: {why}")).collect()
     }
 
     /// How far it is, and what would begin it.

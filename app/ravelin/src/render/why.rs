@@ -22,6 +22,7 @@ pub fn peers(out: &mut String, peers: &Message) {
             let _ = writeln!(out, "  nothing failed since the start");
         }
         exchanges.iter().flat_map(|exchanges| exchanges.sections()).for_each(|(_, one)| exchange(out, one));
+        peer.list("notes").unwrap_or_default().iter().for_each(|note| _ = writeln!(out, "  note: {note}"));
     }
 }
 

@@ -145,6 +145,17 @@ pub(crate) fn find(
     })
 }
 
+/// Whether the policy does with plain tunnel mode: not where it wants IP-TFS (RFC 9347), to hide what is sent and when.
+pub(crate) fn plain_tunnel(policy: &ChildPolicy) -> Result<(), Error> {
+    match policy.aggfrag().and_then(|aggfrag| aggfrag.rate) {
+        None => Ok(()),
+        Some(_) => {
+            let ours = vec!["packets of one length at a constant rate (IP-TFS)".to_string()];
+            Err(Disagreement::new(Part::Mode, vec![mode_name(Mode::Tunnel).to_string()], ours).into())
+        }
+    }
+}
+
 /// What a policy that populates selectors from packets takes of an offer: for the packet that comes first in it
 /// (RFC 7296 §2.9), with what is filled from it in place of the policy's own values. `None`: the offer is not because
 /// of a packet, or the packet is not within the policy.

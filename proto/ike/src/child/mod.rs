@@ -17,7 +17,7 @@ use core::time::Duration;
 use ravelin_crypto::ikev2::KeyMat;
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Processors, SaOptions};
+use ravelin_types::options::{AggFrag, Processors, SaOptions};
 use ravelin_types::policy::{Action, Mode};
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, Encap, OriginalAddresses, SaId, SaLookup, SaParams};
@@ -75,12 +75,16 @@ pub(crate) struct Terms {
     pub(crate) processors: Processors,
     /// The labels of compressed packets, where both sides have them (RFC 3173 §3.3).
     pub(crate) ipcomp: Option<Labels>,
+    /// AGGFRAG payloads, and whether the peer takes packets in pieces, where both sides have them (RFC 9347 §5.1).
+    pub(crate) aggfrag: Option<AggFrag>,
 }
 
 impl Terms {
     /// Whether the other carries the same traffic in the same mode.
     pub(crate) fn serves_the_same(&self, other: &Terms) -> bool {
-        self.mode == other.mode && self.local_ts == other.local_ts && self.remote_ts == other.remote_ts
+        (self.mode, self.aggfrag) == (other.mode, other.aggfrag)
+            && self.local_ts == other.local_ts
+            && self.remote_ts == other.remote_ts
     }
 }
 
@@ -140,9 +144,9 @@ impl ChildSa {
         if labels.is_none() {
             core.table.cpis.release(inbound);
         }
-        let (later_fragments, processors) = (terms.later_fragments, terms.processors);
+        let Terms { later_fragments, processors, aggfrag, .. } = terms;
         let ipcomp = labels.map(|labels| labels.inbound).into();
-        let options = SaOptions { later_fragments, processors, if_ids, ipcomp, ..options };
+        let options = SaOptions { later_fragments, processors, if_ids, ipcomp, aggfrag, ..options };
         lifetime.soft.time = lifetime.soft.time.map(|time| core.jittered(time));
         let (outbound_keys, inbound_keys) = match initiator {
             true => (keymat.initiator, keymat.responder),
@@ -318,6 +322,7 @@ impl ChildSa {
             if_ids: self.if_ids,
             processors: self.terms.processors,
             ipcomp: self.terms.ipcomp,
+            aggfrag: self.terms.aggfrag,
             created: self.created,
         }
     }

@@ -41,6 +41,9 @@ pub(crate) struct ChildOffer {
     pub(crate) cpi: Option<Cpi>,
     /// The key exchange method whose value goes along, and that value.
     pub(crate) ke: Option<(KeMethod, Arc<dyn KePrivate>)>,
+    /// Whether AGGFRAG payloads are asked for (RFC 9347 §5.1).
+    #[cfg(feature = "ikev2")]
+    pub(crate) aggfrag: bool,
     /// Selectors of the Child SA that it shall be like.
     sibling: Option<Selectors>,
     proposals: Vec<Proposal>,
@@ -180,6 +183,8 @@ impl ChildOffer {
             processors: Processors::All,
             cpi: None,
             ke,
+            #[cfg(feature = "ikev2")]
+            aggfrag: false,
             sibling: None,
             proposals,
             mode,

@@ -11,7 +11,7 @@ use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{Cpi, Identity, Spi};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 
-use super::feature::{ipcomp, resources};
+use super::feature::{aggfrag, ipcomp, resources};
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
 use crate::child::answer::{Wanted, candidates, find};
@@ -88,6 +88,7 @@ impl ChildAnswer {
         let compression = ipcomp::offered(payloads).filter(|cpi| {
             compression::wanted(&found.policy, core) && !core.table.cpis.is_sent_to(ends.peer.ip(), *cpi)
         });
+        let aggfrag = aggfrag::agreed(payloads, &found.policy, core)?;
         let later_fragments = asked && fragments_notify(found.mode, &found.selectors).is_some();
         Ok(ChildAnswer {
             policy: found.policy,
@@ -107,6 +108,7 @@ impl ChildAnswer {
                 // RFC 9611 §3: a rekey stays with the resource, whether or not it is said again.
                 processors,
                 ipcomp: None,
+                aggfrag,
             },
             number: *number,
             transforms: agreed.transforms,
@@ -124,7 +126,8 @@ impl ChildAnswer {
         Ok(self)
     }
 
-    /// Our SPI, and `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)], SA`
+    /// Our SPI, and `[N(USE_TRANSPORT_MODE)], [N(USE_AGGFRAG)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)],
+    /// [N(SA_RESOURCE_INFO)], SA`
     pub(crate) fn head(&mut self, ends: &Ends, core: &mut Core) -> (Spi, Vec<Payload>) {
         let inbound = core.child_spi(ends.our_spi());
         let cpis = self.compression.and_then(|outbound| Some((compression::label(inbound, core)?, outbound)));
@@ -133,7 +136,8 @@ impl ChildAnswer {
         let sa = Payload::Sa(Sa(vec![OfferedProposal { number: self.number, spi: inbound.into(), proposal }]));
         let fragments = self.terms.later_fragments.then(later_fragments);
         let siblings = self.has_siblings.then(resources::notify);
-        let modes = use_transport_mode(self.terms.mode).into_iter().chain(fragments);
+        let aggfrag = self.terms.aggfrag.map(|_| aggfrag::notify());
+        let modes = use_transport_mode(self.terms.mode).into_iter().chain(aggfrag).chain(fragments);
         let compression = cpis.map(|(inbound, _)| ipcomp::notify(inbound));
         (inbound, modes.chain(compression).chain(siblings).chain([sa]).collect())
     }

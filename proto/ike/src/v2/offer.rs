@@ -9,7 +9,7 @@ use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Proposal;
 use ravelin_wire::ike::v2::{AnySpi, Notify, NotifyType, OfferedProposal, Payload, Sa, Ts};
 
-use super::feature::{ipcomp, resources};
+use super::feature::{aggfrag, ipcomp, resources};
 use super::message::{Payloads, selectors};
 use crate::address::Inside;
 use crate::child::Terms;
@@ -23,11 +23,19 @@ use crate::negotiate::{self, ChildKe, Selectors};
 use crate::view::Labels;
 
 impl ChildOffer {
-    /// `[N(USE_TRANSPORT_MODE)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)]`, where they are due.
+    /// The same with what the data plane can do besides, where the policy asks for it: AGGFRAG payloads, and a label of
+    /// compressed packets.
+    pub(crate) fn carried(mut self, core: &mut Core) -> Self {
+        self.aggfrag = aggfrag::wanted(&self.policy, core).is_some();
+        self.compressing(core)
+    }
+
+    /// `[N(USE_TRANSPORT_MODE)], [N(USE_AGGFRAG)], [N(NON_FIRST_FRAGMENTS_ALSO)], [N(IPCOMP_SUPPORTED)], [N(SA_RESOURCE_INFO)]`,
+    /// where they are due.
     pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
         // RFC 9611 §3: a rekey stays with the resource without a word.
         let siblings = self.processors != Processors::All && self.replaces.is_none();
-        let modes = use_transport_mode(self.mode()).into_iter();
+        let modes = use_transport_mode(self.mode()).into_iter().chain(self.aggfrag.then(aggfrag::notify));
         let compression = self.cpi.map(ipcomp::notify);
         modes
             .chain(fragments_notify(self.mode(), self.selectors()))
@@ -68,6 +76,7 @@ impl ChildOffer {
             let words = |mode| vec![mode_name(mode).to_string()];
             return Err(Disagreement::new(Part::Mode, words(mode), words(self.mode())).into());
         }
+        let aggfrag = aggfrag::accepted(payloads, &self.policy, self.aggfrag, core)?;
         let answer = Selectors { initiator: selectors(payloads.tsi()?), responder: selectors(payloads.tsr()?) };
         let mut kept = answer.clone();
         let mut original = None;
@@ -117,6 +126,7 @@ impl ChildOffer {
             lifetime: None,
             processors: if told { self.processors } else { Processors::All },
             ipcomp,
+            aggfrag,
         })
     }
 }

@@ -1,6 +1,9 @@
 //! The options of a policy.
 
+use std::num::NonZeroU64;
+
 use ravelin_types::if_id::IfIds;
+use ravelin_types::options::AggFrag;
 
 use super::*;
 
@@ -44,12 +47,18 @@ fn the_options_of_a_policy_are_read_and_written_again() {
         if_ids: IfIds { inbound: 42.into(), outbound: 43.into() },
         processors: Processors::Each,
         ipcomp: IpComp::Off,
+        aggfrag: None,
     };
     assert_eq!(all, expected);
     assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&all))), all);
     let small = options(&format!("{tunnel} --ipcomp"));
     assert_eq!(small, SaOptions { ipcomp: IpComp::Negotiate, ..SaOptions::default() });
     assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&small))), small);
+    for (words, rate) in [("as-needed", None), ("2M", NonZeroU64::new(2_000_000)), ("8000", NonZeroU64::new(8000))] {
+        let shared = options(&format!("{tunnel} --iptfs {words}"));
+        assert_eq!(shared.aggfrag, Some(AggFrag { rate, fragments: true }));
+        assert_eq!(options(&format!("{tunnel} {}", crate::command::options::written(&shared))), shared);
+    }
     let hidden = options(&format!("{POLICY} -c -y --mss 1300"));
     assert_eq!((hidden.tfc, hidden.dummies, hidden.mss), (256, Some(Dummies::default()), Mss::Set(1300)));
     let copied =
@@ -79,6 +88,14 @@ fn options_that_do_nothing_are_refused() {
         (format!("{tunnel} --per-cpu --pfp remote"), "--per-cpu", "leave one of the two out"),
         (format!("{bypass} --ipcomp"), "--ipcomp", "goes with --action secure"),
         (format!("{tunnel} -c --ipcomp"), "--ipcomp", "leave one of the two out"),
+        (format!("{bypass} --iptfs 2M"), "--iptfs", "goes with --action secure"),
+        (format!("{POLICY} --iptfs 2M"), "--iptfs", "goes with -m tunnel"),
+        (format!("{ah} --iptfs as-needed"), "--iptfs", "of ESP alone"),
+        (format!("{tunnel} --ipcomp --iptfs as-needed"), "--iptfs", "leave one of the two out"),
+        (format!("{tunnel} -c --iptfs as-needed"), "--iptfs", "leave -c out"),
+        (format!("{tunnel} -y --iptfs 2M"), "--iptfs", "leave -y out"),
+        (format!("{tunnel} --iptfs 7999"), "7999", "from 8k to 100G"),
+        (format!("{tunnel} --iptfs always"), "always", "expected as-needed"),
         (format!("{bypass} --per-cpu"), "--per-cpu", "goes with --action secure"),
         (format!("{tunnel} --dscp 64"), "64", "0 to 63"),
         (format!("{tunnel} --mss 535"), "535", "at least 536"),

@@ -156,13 +156,13 @@ pub(super) fn refusal(op: Option<&DataPlaneOp>, error: &DataPlaneError) -> Strin
 /// A proposal that is not whole any more is left out.
 pub(super) fn offers<P: Plane>(plane: &P, config: Arc<Config>) -> Arc<Config> {
     let whole = |proposal: &Proposal| proposal.transforms.iter().all(|transform| plane.has(transform));
-    let (processors, ipcomp) = (plane.processors(), plane.ipcomp());
-    if (config.processors, config.ipcomp) == (processors, ipcomp)
+    let (processors, ipcomp, aggfrag) = (plane.processors(), plane.ipcomp(), plane.aggfrag());
+    if (config.processors, config.ipcomp, config.aggfrag) == (processors, ipcomp, aggfrag)
         && config.policies.iter().flat_map(|child| &child.proposals).all(whole)
     {
         return config;
     }
-    let mut config = Config { processors, ipcomp, ..Config::clone(&config) };
+    let mut config = Config { processors, ipcomp, aggfrag, ..Config::clone(&config) };
     for proposals in config.policies.iter_mut().map(|child| &mut child.proposals) {
         proposals.retain_mut(|proposal| {
             let kinds =

@@ -84,6 +84,11 @@ pub trait Plane: DataPlane {
         false
     }
 
+    /// Whether it has AGGFRAG payloads (RFC 9347).
+    fn aggfrag(&self) -> bool {
+        false
+    }
+
     /// What has become of the virtual interfaces, as far as it is known.
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         Vec::new()

@@ -1,6 +1,7 @@
 //! How strongSwan writes what its clients read: algorithms, identities, traffic selectors, states.
 
 use ravelin_types::Identity;
+use ravelin_types::options::AggFrag;
 use ravelin_types::policy::Mode;
 use ravelin_types::proposal::ProtocolId;
 use ravelin_types::selector::TrafficSelector;
@@ -67,11 +68,12 @@ pub fn protocol(id: ProtocolId) -> String {
     id.to_string()
 }
 
-/// `TUNNEL`, `TRANSPORT`
-pub fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Transport => "TRANSPORT",
-        Mode::Tunnel => "TUNNEL",
+/// `TUNNEL`, `TRANSPORT`, or `IPTFS` for tunnel mode with AGGFRAG payloads.
+pub fn mode(mode: Mode, aggfrag: Option<AggFrag>) -> &'static str {
+    match (mode, aggfrag) {
+        (Mode::Transport, _) => "TRANSPORT",
+        (Mode::Tunnel, None) => "TUNNEL",
+        (Mode::Tunnel, Some(_)) => "IPTFS",
     }
 }
 

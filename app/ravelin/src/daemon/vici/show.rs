@@ -129,7 +129,7 @@ pub fn child_sa(child: &ChildSaView, name: &str, id: u32, sas: &Sas, now: Instan
         .with("uniqueid", id)
         .with("reqid", child.policy.0)
         .with("state", child.state)
-        .with("mode", names::mode(child.mode))
+        .with("mode", names::mode(child.mode, child.aggfrag))
         .with("protocol", names::protocol(child.suite.protocol()));
     if inbound.is_some_and(|sa| sa.params.encap.is_some()) {
         sa.put("encap", "yes");
@@ -348,10 +348,10 @@ fn put_selectors(to: &mut Message, entry: &PolicyEntry) {
     to.put_list("remote-ts", shown(&entry.spec.remote, &dynamic.remote));
 }
 
-/// `TUNNEL`, `TRANSPORT`, `PASS` or `DROP`.
+/// `TUNNEL`, `TRANSPORT`, `IPTFS`, `PASS` or `DROP`.
 fn mode(entry: &PolicyEntry) -> &'static str {
     match (&entry.spec.esp, entry.spec.action) {
-        (Some(esp), _) => names::mode(esp.mode),
+        (Some(esp), _) => names::mode(esp.mode, esp.options.aggfrag),
         (None, ActionWord::Bypass) => "PASS",
         (None, ActionWord::Secure | ActionWord::Discard) => "DROP",
     }

@@ -95,7 +95,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::new(policy, want, task.offered_ke(), inside, ends, core)?.compressing(core);
+        let offer = ChildOffer::new(policy, want, task.offered_ke(), inside, ends, core)?.carried(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -107,7 +107,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::beside(first, want, task.offered_ke(), ends, core)?.compressing(core);
+        let offer = ChildOffer::beside(first, want, task.offered_ke(), ends, core)?.carried(core);
         Ok(Self::with(task, offer, Vec::new(), core))
     }
 
@@ -118,7 +118,7 @@ impl CreateChild {
         ends: &Ends,
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
-        let offer = ChildOffer::replacing(old, task.offered_ke(), ends, core)?.compressing(core);
+        let offer = ChildOffer::replacing(old, task.offered_ke(), ends, core)?.carried(core);
         old.state = ChildState::Rekeying;
         Ok(Self::with(task, offer, vec![rekey_child::notify(old)], core))
     }

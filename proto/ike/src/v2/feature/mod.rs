@@ -1,5 +1,6 @@
 //! Extensions carried by notifies or payloads of their own, one file each.
 
+pub(crate) mod aggfrag;
 pub(crate) mod auth_methods;
 pub(crate) mod certificate_wish;
 pub(crate) mod childless;

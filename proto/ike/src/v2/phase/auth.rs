@@ -132,7 +132,7 @@ fn first_offer(ends: &Ends, remote: &Remote, wants: &mut Vec<Want>, core: &mut C
         let Some(policy) = core.policy(want.policy) else { continue };
         let inside = core.inside(ends, remote).while_asking(remote);
         match ChildOffer::new(policy, &want, OfferedKe::None, &inside, ends, core) {
-            Ok(offer) => return Some(offer.compressing(core)),
+            Ok(offer) => return Some(offer.carried(core)),
             Err(error) => core.failed(error.failure(ends.place(&remote.name, "IKE_AUTH", Some(want.policy)))),
         }
     }

@@ -1,6 +1,7 @@
 //! IKEv2: two endpoints, or one and `peer`, which does as it likes.
 
 mod addresses;
+mod aggfrag;
 mod algorithms;
 mod auth_methods;
 mod certificate_wish;

@@ -16,6 +16,7 @@ use super::{
     Asked, Exchange, NoncePair, State, ids, keys, lifetime, message_id, original_payloads, originals, settle,
     take_over, udp,
 };
+use crate::child::answer::plain_tunnel;
 use crate::child::offer::{ChildOffer, mode_name};
 use crate::child::{Agreement, ChildSa, Terms};
 use crate::context::Core;
@@ -63,6 +64,7 @@ fn first_message(
     want: Option<Want>,
     core: &mut Core,
 ) -> Result<(), Error> {
+    plain_tunnel(&offer.policy)?;
     let group = offer.sent_ke();
     let nonce = core.nonce();
     let common = Common { mode: offer.mode(), udp: udp(session, ends), lifetime: lifetime(&offer.policy), group };
@@ -238,6 +240,7 @@ fn accept(
         later_fragments: false,
         processors: Processors::All,
         ipcomp,
+        aggfrag: None,
         lifetime: [lifetime(&offer.policy), chosen.lifetime, announced].into_iter().flatten().min(),
     };
     let nonces = (asked.nonce.clone(), payloads.nonce()?.as_bytes().to_vec());

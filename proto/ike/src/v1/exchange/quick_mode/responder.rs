@@ -20,7 +20,7 @@ use ravelin_wire::ike::v1::{
 
 use super::super::informational;
 use super::{Answered, Exchange, NoncePair, State, keys, lifetime, original_payloads, originals, room, take_over};
-use crate::child::answer::{Wanted, candidates, find};
+use crate::child::answer::{Wanted, candidates, find, plain_tunnel};
 use crate::child::offer::{AH_THROUGH_NAT, mode_name};
 use crate::child::{Agreement, ChildSa, ChildState, Terms, ipcomp};
 use crate::config::ChildPolicy;
@@ -131,6 +131,7 @@ fn answer(
     let found = find(&theirs, &wanted, &core.inside(ends, &session.remote), ends)?;
     place.policy = Some(found.policy.policy.id);
     let words = |mode| vec![mode_name(mode).to_string()];
+    plain_tunnel(&found.policy)?;
     if found.mode != mode {
         return Err(Disagreement::new(Part::Mode, words(mode), words(found.mode)).into());
     }
@@ -185,6 +186,7 @@ fn answer(
         later_fragments: false,
         processors: Processors::All,
         ipcomp: None,
+        aggfrag: None,
         lifetime: agreed_lifetime,
     };
     let nonces = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
