@@ -10,7 +10,7 @@ use ravelin_inbox::IkeDatagram;
 use ravelin_types::Spi;
 use ravelin_types::dataplane::{DataPlane, DataPlaneError, DataPlaneEvent, DataPlaneOp, Flow, SaStatus};
 use ravelin_types::interface::{Interface, InterfaceStatus};
-use ravelin_types::options::{IpComp, Offload};
+use ravelin_types::options::{IpComp, Offload, SaOptions};
 use ravelin_types::policy::{Action, PolicyId};
 use ravelin_types::sa::{Direction, Encap, SaId, SaParams};
 use ravelin_types::selector::select;
@@ -309,19 +309,28 @@ impl XfrmDataPlane {
                     reconcile::relieve(self, params.policy);
                 }
             }
-            DataPlaneOp::AddPolicy(policy) if !self.capabilities.ipcomp => {
-                if let Action::Protect(protection) = &policy.action
-                    && protection.options.ipcomp != IpComp::Off
-                {
-                    let name = &policy.name;
-                    tracing::warn!(
-                        "policy {name}: packets are not compressed, for this kernel has no IPComp with DEFLATE"
-                    );
+            DataPlaneOp::AddPolicy(policy) => {
+                if let Action::Protect(protection) = &policy.action {
+                    self.look_at_missing(&policy.name, &protection.options);
                 }
             }
             DataPlaneOp::DeleteSa(id) => drop(self.seen.remove(id)),
             DataPlaneOp::DeletePolicy(id) => self.pending.retain(|(policy, _), _| policy != id),
             _ => {}
+        }
+    }
+
+    /// What a policy asks for and does without, since this kernel lacks it.
+    fn look_at_missing(&self, policy: &str, options: &SaOptions) {
+        if options.ipcomp != IpComp::Off && !self.capabilities.ipcomp {
+            tracing::warn!("policy {policy}: packets are not compressed, for this kernel has no IPComp with DEFLATE");
+        }
+        if options.aggfrag.is_some() && !self.capabilities.iptfs {
+            tracing::warn!(
+                "policy {policy}: packets do not share AGGFRAG payloads (RFC 9347), for this kernel has no IP-TFS: Linux 6.14 \
+                 with CONFIG_XFRM_IPTFS has; it refuses `ip xfrm state add ... proto esp ... mode iptfs`. The data plane `tun` has \
+                 them with any kernel"
+            );
         }
     }
 

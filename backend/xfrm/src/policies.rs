@@ -34,6 +34,8 @@ pub(crate) struct Shape {
     mode: Mode,
     /// Packets that leave, and that arrive, may be compressed.
     ipcomp: (bool, bool),
+    /// ESP carries AGGFRAG payloads (RFC 9347), which the kernel has as a mode of its own.
+    aggfrag: bool,
     /// Processors ask for SAs of their own.
     per_processor: bool,
     local: Option<IpAddr>,
@@ -54,7 +56,8 @@ impl Shape {
     pub(crate) fn of_policy(protection: &Protection, device: Option<i32>) -> Self {
         let Protection { mode, local, remote, .. } = *protection;
         let per_processor = protection.options.processors != Processors::All;
-        Shape { protocols: Protocols::Esp, mode, ipcomp: (false, false), per_processor, local, remote, device }
+        let (protocols, ipcomp, aggfrag) = (Protocols::Esp, (false, false), false);
+        Shape { protocols, mode, ipcomp, aggfrag, per_processor, local, remote, device }
     }
 
     /// That of an outbound SA; `expands` where the inbound one beside it has a label for compressed packets.
@@ -70,6 +73,7 @@ impl Shape {
             protocols,
             mode: params.mode,
             ipcomp,
+            aggfrag: params.options.aggfrag.is_some(),
             per_processor,
             local: Some(params.src),
             remote: params.dst,
@@ -247,7 +251,11 @@ fn templates(shape: Shape, reqid: u32, way: Way) -> Vec<Template> {
             family: family(shape.remote),
             src: src.into(),
             reqid,
-            mode: if transport { mode::TRANSPORT } else { mode::TUNNEL },
+            mode: match transport {
+                true => mode::TRANSPORT,
+                false if shape.aggfrag => mode::IPTFS,
+                false => mode::TUNNEL,
+            },
             integrity: u32::MAX,
             ciphers: u32::MAX,
             compressions: u32::MAX,
@@ -302,6 +310,9 @@ pub(crate) fn check_options(options: &SaOptions, mode: Mode) -> Result<(), Strin
     }
     if options.dummies.is_some() {
         return refused("dummy packets", "leave them out");
+    }
+    if options.aggfrag.is_some_and(|aggfrag| aggfrag.rate.is_some()) {
+        return refused("packets at a constant rate (IP-TFS)", "say `--iptfs as-needed`");
     }
     if options.zero_checksum {
         return refused("UDP without checksum over IPv6", "leave it out");

@@ -66,6 +66,7 @@ pub(crate) fn additions(
     let offload = by_device(params, device).map_err(invalid)?;
     let outbound = params.direction == Direction::Outbound;
     let limits = limits(params);
+    let aggfrag = params.options.aggfrag;
     let state = |protocol: u8, spi: Spi, transport: bool, own: Vec<Attribute>| -> Result<Message, DataPlaneError> {
         let mut flags = 0;
         let mut more = 0;
@@ -107,7 +108,11 @@ pub(crate) fn additions(
             limits: if secures { limits.clone() } else { Limits::none() },
             reqid: own::reqid(params.policy)?,
             family: family(params.dst),
-            mode: if transport { mode::TRANSPORT } else { mode::TUNNEL },
+            mode: match (transport, aggfrag) {
+                (true, _) => mode::TRANSPORT,
+                (false, None) => mode::TUNNEL,
+                (false, Some(_)) => mode::IPTFS,
+            },
             replay_window: if window.1.is_some() || !secures { 0 } else { window.0 as u8 },
             flags,
             ..StateInfo::default()
@@ -130,6 +135,10 @@ pub(crate) fn additions(
         }
         if one_way {
             attributes.push(Attribute::Direction(if outbound { SA_OUT } else { SA_IN }));
+        }
+        // RFC 9347 §6.1.4: about what is sent. Of everything else the kernel's own defaults are good.
+        if outbound && aggfrag.is_some_and(|aggfrag| !aggfrag.fragments) {
+            attributes.push(Attribute::IptfsDontFragment(()));
         }
         // What is received may be so on any processor.
         attributes.extend(params.options.processors.one().filter(|_| outbound).map(Attribute::Processor));
@@ -335,7 +344,7 @@ fn limits(params: &SaParams) -> Limits {
 
 #[cfg(test)]
 mod tests {
-    use ravelin_types::options::SaOptions;
+    use ravelin_types::options::{AggFrag, SaOptions};
     use ravelin_types::policy::PolicyId;
     use ravelin_types::proposal::EspSuite;
     use ravelin_types::sa::{self, SaKeys};
@@ -393,6 +402,27 @@ mod tests {
             let window = new.find(|a| if let Attribute::ReplayEsn(window) = a { Some(window.window) } else { None });
             assert_eq!(window, Some(if outbound { 0 } else { 64 }));
         }
+    }
+
+    #[test]
+    fn aggfrag_payloads_are_a_mode_of_the_kernel() {
+        for (direction, fragments, uncut) in
+            [(Direction::Outbound, true, false), (Direction::Outbound, false, true), (Direction::Inbound, false, false)]
+        {
+            let options = SaOptions { aggfrag: Some(AggFrag { rate: None, fragments }), ..SaOptions::default() };
+            let params = SaParams { mode: Mode::Tunnel, options, ..sa(direction) };
+            let message = additions(&params, None, &Tie::None, true, None).unwrap().remove(0);
+            let Body::State(state) = &message.body else { panic!("{message:?}") };
+            assert_eq!(state.mode, mode::IPTFS);
+            let line = text::command(&message);
+            assert!(line.contains(" mode iptfs"), "{line}");
+            assert_eq!(line.contains(" iptfs-opts dont-frag"), uncut, "{line}");
+        }
+        let rate = std::num::NonZeroU64::new(8000);
+        let options = SaOptions { aggfrag: Some(AggFrag { rate, fragments: true }), ..SaOptions::default() };
+        let params = SaParams { mode: Mode::Tunnel, options, ..sa(Direction::Outbound) };
+        let refused = additions(&params, None, &Tie::None, true, None).unwrap_err().to_string();
+        assert!(refused.contains("constant rate") && refused.contains("`tun`"), "{refused}");
     }
 
     #[test]

@@ -75,11 +75,11 @@ impl XfrmDataPlane {
     }
 
     /// Takes back notes that the kernel does not when their SA comes: those that have a mark, those about another end than this SA
-    /// has, and where it is compressed, so that its states are none of those which the note is about.
+    /// has, and where its states are none of those which the note is about: packets are compressed, or share payloads.
     pub(crate) fn release_served(&mut self, notes: &[Note], sa: &SaParams) {
-        let compressed = sa.options.ipcomp.cpi().is_some();
+        let unlike = sa.options.ipcomp.cpi().is_some() || sa.options.aggfrag.is_some();
         let elsewhere = |note: &Note| note.id.dst != Address::from(sa.dst);
-        for note in notes.iter().filter(|note| compressed || note.mark.is_some() || elsewhere(note)) {
+        for note in notes.iter().filter(|note| unlike || note.mark.is_some() || elsewhere(note)) {
             notes::release(&mut self.netlink, note);
         }
     }

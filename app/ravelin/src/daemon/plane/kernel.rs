@@ -85,6 +85,10 @@ impl Plane for XfrmDataPlane {
         self.capabilities().ipcomp
     }
 
+    fn aggfrag(&self) -> bool {
+        self.capabilities().iptfs
+    }
+
     fn interfaces(&mut self) -> Vec<InterfaceStatus> {
         XfrmDataPlane::interfaces(self)
     }
