@@ -14,7 +14,7 @@ use crate::keys::{BadLine, Keys};
 use crate::known::{Known, Options};
 use crate::link::Link;
 use crate::scope::Scope;
-use crate::{esp, ip};
+use crate::{aggfrag, esp, ip};
 
 /// Packets inside packets that are opened.
 const MAX_DEPTH: usize = 8;
@@ -28,6 +28,9 @@ const UDP: u8 = 17;
 const ESP: u8 = 50;
 const AH: u8 = 51;
 const IPCOMP: u8 = 108;
+const AGGFRAG: u8 = 144;
+/// Packets of one payload that are shown; a capture may have a great many small ones.
+const MAX_SHARED: usize = 64;
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 
@@ -219,6 +222,7 @@ impl Decoder {
             ESP => self.esp(payload, ends, depth + 1, decoded),
             AH => self.ah(payload, depth + 1, ends, decoded),
             IPCOMP => self.ipcomp(payload, ends, depth + 1, decoded),
+            AGGFRAG => self.aggfrag(payload, depth + 1, decoded),
             UDP | TCP => {
                 if let Some(ports) = payload.first_chunk::<4>() {
                     let ports = (u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]]));
@@ -227,6 +231,20 @@ impl Decoder {
                 }
             }
             other => decoded.payload = Some(describe(other, payload, ends.0, ends.1)),
+        }
+    }
+
+    /// Several packets, whole or in part (RFC 9347). Only the whole ones are looked into.
+    fn aggfrag(&mut self, payload: &[u8], depth: usize, decoded: &mut Decoded) {
+        let (layer, packets) = aggfrag::aggfrag(payload);
+        decoded.layers.push(layer);
+        let mut inside = Vec::new();
+        for packet in packets.into_iter().take(MAX_SHARED) {
+            self.ip(packet, depth, decoded);
+            inside.extend(decoded.payload.take());
+        }
+        if !inside.is_empty() {
+            decoded.payload = Some(inside.join("; "));
         }
     }
 

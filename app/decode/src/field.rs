@@ -27,7 +27,7 @@ impl Decoded {
 /// One protocol of a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
-    /// The name that Wireshark has for it: `isakmp`, `esp`, `ah`, `udpencap`, `ipcomp`.
+    /// The name that Wireshark has for it: `isakmp`, `esp`, `ah`, `udpencap`, `ipcomp`; of `aggfrag` it knows nothing.
     pub name: &'static str,
     /// Its fields, in order. Offsets count from the beginning of the layer.
     pub fields: Vec<Field>,

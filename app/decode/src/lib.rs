@@ -4,7 +4,7 @@
 //! ```text
 //!   capture::Reader ─► link ─► Decoder::packet ─► ip ─┬─ udp, tcp ─┬─ ike::v1, ike::v2 ─ keys ─► what is inside
 //!                                                     │            └─ esp ─ keys ─► the packet inside ─► ip
-//!                                                     └─ esp, ah, ipcomp
+//!                                                     └─ esp, ah, ipcomp, aggfrag
 //!                                  Decoded ─► render::text (document 003 §4.5), render::json
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! Fields carry the names that Wireshark gives them, so filters and scripts that know those can be used.
 //! Read `decoder.rs` first, then `scope.rs`.
 
+mod aggfrag;
 pub mod capture;
 mod decoder;
 mod esp;

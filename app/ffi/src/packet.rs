@@ -267,7 +267,8 @@ impl RvlResult {
         };
         match verdict {
             Verdict::Bypass => {}
-            Verdict::Drop(_) => result.verdict = RvlVerdict::Drop,
+            // No SA of this interface has AGGFRAG payloads.
+            Verdict::Drop(_) | Verdict::Taken => result.verdict = RvlVerdict::Drop,
             Verdict::Fragment(size) => (result.verdict, result.fragment_size) = (RvlVerdict::Fragment, size),
             Verdict::TooBig => result.verdict = RvlVerdict::TooBig,
             Verdict::Deliver => result.verdict = secured,

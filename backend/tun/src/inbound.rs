@@ -167,7 +167,15 @@ impl InboundHalf {
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
         let alive = (!self.intake.opener.alive.is_empty()).then_some(self.alive_due);
         let streams = self.streams.as_ref().and_then(|streams| streams.deadline());
-        earliest([self.intake.opener.engine.deadline(), self.intake.opener.early.deadline(), retry, alive, streams])
+        let engine = &self.intake.opener.engine;
+        earliest([
+            engine.deadline(),
+            engine.packet_deadline(),
+            self.intake.opener.early.deadline(),
+            retry,
+            alive,
+            streams,
+        ])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -200,6 +208,7 @@ impl InboundHalf {
         if engine.deadline().is_some_and(|at| at <= now) {
             engine.tick(now);
         }
+        self.intake.on_time(now);
     }
 
     fn report(&mut self) {

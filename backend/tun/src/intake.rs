@@ -71,6 +71,12 @@ impl Intake {
         self.parcels.send_all();
     }
 
+    /// Does for packets in AGGFRAG payloads what is due.
+    pub(crate) fn on_time(&mut self, now: Instant) {
+        self.opener.open(&mut self.own, now);
+        self.opener.deliver_shared(&mut self.own.slots, now);
+    }
+
     /// Opens what other workers received.
     pub(crate) fn take_over(&mut self, now: Instant) {
         for taken in 0.. {

@@ -11,7 +11,7 @@ use crate::devices::Devices;
 use crate::early::Early;
 use crate::offload::{Merger, NONE, VnetHeader};
 use crate::parcel::Parcel;
-use crate::slots::BATCH;
+use crate::slots::{BATCH, FRONT, Slots};
 
 pub(crate) struct Opener {
     pub engine: Inbound,
@@ -55,19 +55,40 @@ impl Opener {
                 self.early.hold(batch.spis[i], batch.metas[i], packets[i].packet(), now);
             }
         }
-        let delivered = |i: &usize| verdicts[*i] == Verdict::Deliver;
-        self.alive.extend((0..count).filter(delivered).map(|i| batch.spis[i]));
+        let authentic = |i: &usize| matches!(verdicts[*i], Verdict::Deliver | Verdict::Taken);
+        self.alive.extend((0..count).filter(authentic).map(|i| batch.spis[i]));
+        self.deliver(packets, |i| verdicts[i] == Verdict::Deliver);
+        batch.clear();
+        self.deliver_shared(slots, now);
+    }
+
+    /// Delivers what has come out of AGGFRAG payloads. The slots are free.
+    pub(crate) fn deliver_shared(&mut self, slots: &mut Slots, now: Instant) {
+        while self.engine.packet_deadline().is_some_and(|at| at <= now) {
+            let empty: [Range<usize>; BATCH] = std::array::from_fn(|_| FRONT..FRONT);
+            let mut packets = slots.packets(&empty);
+            let mut count = 0;
+            while count < BATCH
+                && let Some(verdict) = self.engine.poll_packet(&mut packets[count], now)
+            {
+                count += usize::from(verdict == Verdict::Deliver);
+            }
+            self.deliver(&mut packets[..count], |_| true);
+        }
+    }
+
+    /// Writes packets to the devices of their domains.
+    fn deliver(&mut self, packets: &mut [PacketBuf<'_>], delivered: impl Fn(usize) -> bool) {
         // Packets of different domains have nothing to do with each other, even where they look alike.
         for (domain, device) in self.devices.iter() {
             self.merger.clear(device.takes_super_packets());
-            for i in (0..count).filter(delivered) {
+            for i in (0..packets.len()).filter(|i| delivered(*i)) {
                 if packets[i].domain() == domain {
                     self.merger.add(i, |i| packets[i].packet());
                 }
             }
             self.refused += write_groups(device, &self.merger, packets);
         }
-        batch.clear();
     }
 
     /// Opens the whole packet in this range of the slot, and delivers it if it is authentic.

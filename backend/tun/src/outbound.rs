@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use ravelin_engine::{DropReason, Mark, Outbound, Outer, Verdict};
+use ravelin_engine::{DropReason, Mark, Outbound, Outer, PacketBuf, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::policy::{Domain, Mode, PolicyId};
 use ravelin_types::sa::{Direction, SaId};
@@ -39,6 +39,9 @@ use crate::wait::{Watch, earliest};
 const ROUNDS: usize = 8;
 /// How soon a report that found no room is offered again.
 const REPORT_RETRY: Duration = Duration::from_millis(50);
+
+/// How the engine makes a packet by itself.
+type Make = fn(&mut Outbound, &mut PacketBuf<'_>, Instant) -> Option<Verdict>;
 
 pub(crate) struct OutboundHalf {
     engine: Outbound,
@@ -211,8 +214,9 @@ impl OutboundHalf {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let rest = (self.has_more() && !self.departure.is_blocked()).then_some(Instant::ZERO);
         let retry = self.reporter.is_full().then(|| self.clock.now() + REPORT_RETRY);
-        let dummy = self.engine.dummy_deadline().filter(|_| !self.departure.is_blocked());
-        earliest([self.engine.deadline(), dummy, self.hold.deadline(), self.keepalives.deadline(), retry, rest])
+        let made = earliest([self.engine.dummy_deadline(), self.engine.payload_deadline()]);
+        let made = made.filter(|_| !self.departure.is_blocked());
+        earliest([self.engine.deadline(), made, self.hold.deadline(), self.keepalives.deadline(), retry, rest])
     }
 
     /// Carries out the requests that wait. False: stop.
@@ -259,30 +263,40 @@ impl OutboundHalf {
         if self.engine.deadline().is_some_and(|at| at <= now) {
             self.engine.tick(now);
         }
-        if !self.departure.is_blocked() && self.engine.dummy_deadline().is_some_and(|at| at <= now) {
-            self.send_dummies(now);
-        }
+        self.send_made(now, Outbound::dummy_deadline, Outbound::poll_dummy);
+        self.send_made(now, Outbound::payload_deadline, Outbound::poll_payload);
         self.counted.hold_expired += self.hold.expire(now);
         for (src, dst, port) in self.keepalives.due(now) {
             self.departure.keep_alive(src, dst, port);
         }
     }
 
-    /// Sends the dummy packets that are due; the slots are free, as nothing waits for the link.
-    fn send_dummies(&mut self, now: Instant) {
-        for _ in 0..BATCH {
-            let empty = FRONT..FRONT;
-            let mut packets = self.slots.packets(std::slice::from_ref(&empty));
-            let Some(verdict) = self.engine.poll_dummy(&mut packets[0], now) else { break };
-            let range = packets[0].range();
-            if let Verdict::Send(outer) = verdict {
-                self.departure.sealed(&mut self.slots, range, &outer);
-                self.send_all();
+    /// Sends what the engine makes by itself, while it is due and there is room; the slots are free then, as nothing waits for
+    /// the link.
+    fn send_made(&mut self, now: Instant, due: impl Fn(&Outbound) -> Option<Instant>, make: Make) {
+        while !self.departure.is_blocked() && due(&self.engine).is_some_and(|at| at <= now) {
+            self.ranges.clear();
+            self.ranges.resize(BATCH, FRONT..FRONT);
+            let mut verdicts = [None; BATCH];
+            let mut packets = self.slots.packets(&self.ranges);
+            for (packet, verdict) in packets.iter_mut().zip(&mut verdicts) {
+                *verdict = make(&mut self.engine, packet, now);
+                if verdict.is_none() {
+                    break;
+                }
             }
-            if self.departure.is_blocked() {
-                break;
+            for (range, packet) in self.ranges.iter_mut().zip(&packets) {
+                *range = packet.range();
             }
+            for (i, verdict) in verdicts.iter().enumerate() {
+                if let Some(Verdict::Send(outer)) = verdict {
+                    let at = Slots::base(i) + self.ranges[i].start..Slots::base(i) + self.ranges[i].end;
+                    self.departure.sealed(&mut self.slots, at, outer);
+                }
+            }
+            self.send_all();
         }
+        self.ranges.clear();
     }
 
     /// Fills the slots with packets of one domain: those whose SA has come, else what is left of the last super-packet
@@ -390,11 +404,12 @@ impl OutboundHalf {
                         self.counted.unanswered += 1;
                     }
                 }
-                // The engine counted it. `Deliver` is for the other direction.
-                Verdict::Drop(_) | Verdict::Deliver => {}
+                // The engine has it, or counted it. `Deliver` is for the other direction.
+                Verdict::Taken | Verdict::Drop(_) | Verdict::Deliver => {}
             }
         }
         self.send_all();
+        self.send_made(now, Outbound::payload_deadline, Outbound::poll_payload);
     }
 
     /// Keeps a packet until there is an SA for it; one of a policy of another worker goes to him.

@@ -181,7 +181,7 @@ fn seal(buffer: &mut [u8], frame: Range<usize>, outbound: &mut Outbound, now: In
         }
         Verdict::Hold(_) => Some(Sealed::Hold),
         // The engine counts what it drops. The SAs here have no MTU, so nothing is too big.
-        Verdict::Deliver | Verdict::Drop(_) | Verdict::Fragment(_) | Verdict::TooBig => None,
+        Verdict::Deliver | Verdict::Drop(_) | Verdict::Fragment(_) | Verdict::TooBig | Verdict::Taken => None,
     }
 }
 
@@ -198,7 +198,12 @@ fn open(buffer: &mut [u8], frame: Range<usize>, inbound: &mut Inbound, now: Inst
             with_header(buffer, range, header)
         }
         // The others are verdicts about packets that leave.
-        Verdict::Drop(_) | Verdict::Send(_) | Verdict::Hold(_) | Verdict::Fragment(_) | Verdict::TooBig => None,
+        Verdict::Drop(_)
+        | Verdict::Send(_)
+        | Verdict::Hold(_)
+        | Verdict::Fragment(_)
+        | Verdict::TooBig
+        | Verdict::Taken => None,
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 
 use ravelin_types::options::Mss;
 use ravelin_types::policy::Mode;
+use ravelin_wire::aggfrag;
 use ravelin_wire::ip::transport::UDP_HEADER_LEN;
 use ravelin_wire::ip::{Fragment, Header, protocol, tcp};
 
@@ -21,14 +22,17 @@ use crate::template::OuterIp;
 pub(crate) struct Extra {
     /// Bytes of TFC padding.
     pub padding: usize,
-    /// It is a dummy packet.
-    pub dummy: bool,
-    /// Its payload is IPComp.
-    pub compressed: bool,
+    /// What ESP announces in place of the packet: IPComp, nothing (a dummy packet), or an AGGFRAG payload.
+    pub next_header: Option<u8>,
 }
 
 impl Extra {
-    pub const NONE: Extra = Extra { padding: 0, dummy: false, compressed: false };
+    pub const NONE: Extra = Extra { padding: 0, next_header: None };
+
+    /// Made by the engine, or made into something else.
+    pub fn announced(next_header: u8) -> Self {
+        Extra { padding: 0, next_header: Some(next_header) }
+    }
 }
 
 /// What an embedder's own choice of TFC padding is made from.
@@ -70,7 +74,7 @@ pub(crate) fn prepare(
     match shorten(sa, compressor, pkt, header) {
         None => (Extra { padding: padding(sa, ivs, pkt, header, choose), ..Extra::NONE }, None),
         // Its length tells already what padding would hide.
-        shorter => (Extra { compressed: true, ..Extra::NONE }, shorter),
+        shorter => (Extra::announced(protocol::IPCOMP), shorter),
     }
 }
 
@@ -81,7 +85,7 @@ pub(crate) fn clamp_arrived(sa: &InboundSa, pkt: &mut PacketBuf<'_>, header: &He
     clamp(&sa.cold, &sa.suite, udp_len, pkt.packet_mut(), header);
 }
 
-fn clamp(cold: &Cold, suite: &KeyedSuite, udp_len: usize, packet: &mut [u8], header: &Header) {
+pub(crate) fn clamp(cold: &Cold, suite: &KeyedSuite, udp_len: usize, packet: &mut [u8], header: &Header) {
     let most = match (cold.params.options.mss, cold.mtu) {
         (Mss::Set(most), _) => most,
         (Mss::Path, Some(mtu)) => tcp::segment_size(inner_mtu(cold, suite, udp_len, mtu, header), header.src.is_ipv4()),
@@ -98,7 +102,8 @@ pub(crate) fn inner_mtu(cold: &Cold, suite: &KeyedSuite, udp_len: usize, mtu: u1
         (Mode::Transport, ipv6) => (0, header.esp_at, ipv6),
     };
     let room = usize::from(mtu).saturating_sub(ip_len + clear + udp_len);
-    (clear + suite.largest_payload(room, ipv6)) as u16
+    let shared = if cold.params.options.aggfrag.is_some() { aggfrag::HEADER_LEN } else { 0 };
+    (clear + suite.largest_payload(room, ipv6).saturating_sub(shared)) as u16
 }
 
 fn padding(sa: &OutboundSa, ivs: &mut IvSource, pkt: &PacketBuf<'_>, header: &Header, choose: TfcPadding) -> usize {

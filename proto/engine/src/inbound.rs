@@ -5,6 +5,7 @@
 //!                         └─ PeerMoved, SoftExpire, HardExpire               └─ miss: SPD, ends swapped
 //! ```
 
+mod aggfrag;
 mod batch;
 mod offload;
 
@@ -23,6 +24,7 @@ use ravelin_wire::ip::transport::{Ports, ports};
 use ravelin_wire::ip::{Fragment, Header, protocol};
 use ravelin_wire::udp_encap::{self, Payload, UDP_HEADER_LEN, classify};
 
+use crate::deadlines::Deadlines;
 use crate::engine::{EngineConfig, NoMatch, copied};
 use crate::events::Events;
 use crate::fragments::{Fragments, overwrites_header};
@@ -67,6 +69,8 @@ pub struct Inbound {
     counters: Counters,
     together: Option<Box<Together>>,
     expander: Option<Box<Expander>>,
+    /// When there is something to do for SAs with AGGFRAG payloads.
+    payloads: Deadlines,
     /// SAs whose packets may be set aside.
     batched_sas: usize,
     /// Some policy stood in another domain than the default one.
@@ -95,6 +99,7 @@ impl Inbound {
             counters: Counters::default(),
             together: Together::new(&crypto),
             expander: limits.ipcomp.then(|| Box::new(Expander::new())),
+            payloads: Deadlines::with_room(0),
             batched_sas: 0,
             domains: false,
         }
@@ -207,20 +212,13 @@ impl Inbound {
         {
             note_move(sa, &mut self.events, (meta.src, src_port));
         }
+        if sa.aggfrag {
+            return self.admit_payload(slot, opened, now);
+        }
         let mode = sa.mode;
         match opened.refused {
             None => {
-                if self.domains {
-                    pkt.set_domain(sa.cold.domain);
-                }
-                if sa.later_fragments
-                    && let Err(reason) = follows_first(&mut self.fragments, sa, pkt, now)
-                {
-                    return self.sa_drops(slot, reason);
-                }
-                if self.spd.has_overlaps()
-                    && let Err(reason) = belongs(&self.spd, &mut self.fragments, sa, pkt, now)
-                {
+                if let Err(reason) = allow((&self.spd, self.domains), &mut self.fragments, sa, pkt, now) {
                     return self.sa_drops(slot, reason);
                 }
                 if sa.usage.record(opened.payload) {
@@ -284,7 +282,8 @@ impl Inbound {
             }
             DataPlaneOp::AddSa(params) if params.direction == Direction::Inbound => self.add_sa(params, now)?,
             DataPlaneOp::DeleteSa(id) if id.direction == Direction::Inbound => {
-                let (_, sa) = self.sad.remove(*id)?;
+                let (slot, sa) = self.sad.remove(*id)?;
+                self.payloads.set(slot, None);
                 self.batched_sas -= usize::from(sa.suite.is_batched());
                 self.spis.remove(&sa.cold.params);
                 self.sad.retire(sa);
@@ -404,6 +403,27 @@ fn note_move(sa: &mut InboundSa, events: &mut Events, peer: (IpAddr, u16)) {
     if events.push(DataPlaneEvent::PeerMoved { id, src: peer.0, src_port: Some(peer.1) }) {
         sa.peer = Some(peer);
     }
+}
+
+/// What the policies say to a clear packet of the SA.
+#[inline(always)]
+fn allow(
+    (spd, domains): (&Spd, bool),
+    fragments: &mut Fragments,
+    sa: &InboundSa,
+    pkt: &mut PacketBuf<'_>,
+    now: Instant,
+) -> Result<(), DropReason> {
+    if domains {
+        pkt.set_domain(sa.cold.domain);
+    }
+    if sa.later_fragments {
+        follows_first(fragments, sa, pkt, now)?;
+    }
+    if spd.has_overlaps() {
+        belongs(spd, fragments, sa, pkt, now)?;
+    }
+    Ok(())
 }
 
 /// RFC 4301 §5.2: where policies overlap, the SA's selectors are not enough. They may hold addresses that a policy

@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod accelerator;
 mod acquires;
+mod aggfrag;
 mod ah;
 pub mod classifier;
 mod deadlines;

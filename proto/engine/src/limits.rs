@@ -25,6 +25,20 @@ pub const ERROR_BURST: u32 = 50;
 pub const ERROR_PERIOD: Duration = Duration::from_millis(10);
 /// Dummy packets of one SA are never closer than this.
 pub const MIN_DUMMY_GAP: Duration = Duration::from_millis(1);
+/// Bytes of packets that wait in one SA with AGGFRAG payloads: to leave, or for whoever takes what arrived.
+pub const AGGFRAG_QUEUE: usize = 1 << 18;
+/// How many payloads of such an SA may come before their turn (RFC 9347 §2.2.3).
+pub const AGGFRAG_REORDER: usize = 3;
+/// How long the one whose turn it is is waited for then.
+pub const AGGFRAG_WAIT: Duration = Duration::from_millis(100);
+/// The longest packet with such a payload, where it is not known what the path takes: what nearly every link does.
+pub const AGGFRAG_PATH: u16 = 1500;
+/// At a rate, such packets are never closer than this,
+pub const AGGFRAG_GAP: Duration = Duration::from_micros(1);
+/// and those that are due for longer than this are left out.
+pub const AGGFRAG_BEHIND: Duration = Duration::from_millis(20);
+/// The longest payload.
+pub(crate) const MAX_PAYLOAD: usize = 65_535;
 /// Events waiting to be polled from one half.
 pub const MAX_EVENTS: usize = 1024;
 /// Acquires of one policy that wait for an SA: flows, where it has an SA for each.

@@ -15,6 +15,7 @@ use ravelin_wire::ah::AhHeader;
 use ravelin_wire::esp::{EspHeader, Trailer, parse_trailer};
 use ravelin_wire::ip::{Fragment, Header, checksum, protocol, transport, v4, v6};
 
+use crate::aggfrag::Taken;
 use crate::ecn;
 use crate::esp::Esp;
 use crate::extras::clamp_arrived;
@@ -116,12 +117,33 @@ fn opened(
         _ => Err(DropReason::ExpectedAh),
     };
     match inside {
+        Ok(inside) if sa.aggfrag => absorb(sa, pkt, inside, newest, arrived),
         Ok(inside) => {
             let refused = uncover(sa, expander, pkt, inside, arrived).err();
             Opened { payload: inside.trailer.payload_len, newest, refused }
         }
         Err(reason) => Opened { payload: 0, newest, refused: Some(reason) },
     }
+}
+
+/// The SA's receiver takes the payload, from which packets come later.
+#[cold]
+fn absorb(sa: &mut InboundSa, pkt: &PacketBuf<'_>, inside: Payload, newest: bool, arrived: Arrived<'_>) -> Opened {
+    let Payload { at, trailer } = inside;
+    let sequence = EspHeader::parse(&pkt.packet()[arrived.at..]).map(|header| sa.window.accepted(header.sequence));
+    let taken = match (trailer.next_header, sequence, sa.cold.receiver.as_deref_mut()) {
+        (protocol::AGGFRAG, Some(sequence), Some(receiver)) => {
+            receiver.take(sequence, &pkt.packet()[at..at + trailer.payload_len], arrived.meta.tos)
+        }
+        // RFC 9347 §2.3: nothing else goes over such an SA.
+        _ => Err(DropReason::BadNextHeader),
+    };
+    let refused = match taken {
+        Ok(Taken::Packets) => None,
+        Ok(Taken::Padding) => Some(DropReason::Dummy),
+        Err(reason) => Some(reason),
+    };
+    Opened { payload: trailer.payload_len, newest, refused }
 }
 
 /// [`open`] for AH.
@@ -269,6 +291,22 @@ fn uncover(
     {
         mend_checksum(pkt.packet_mut(), header, original);
     }
+    judge(sa, pkt, header)
+}
+
+/// What came out of AGGFRAG payloads is a packet of the SA.
+#[cold]
+pub(crate) fn uncover_packet(sa: &InboundSa, pkt: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+    let Ok(header) = Header::parse(pkt.packet()) else { return Err(DropReason::BadInnerPacket) };
+    if overwrites_header(&header, pkt.packet()) {
+        return Err(DropReason::OverlappingFragment);
+    }
+    judge(sa, pkt, &header)
+}
+
+/// The last of what there is to do with a clear packet, and whether it is within the selectors.
+#[inline]
+fn judge(sa: &InboundSa, pkt: &mut PacketBuf<'_>, header: &Header) -> Result<(), DropReason> {
     if sa.clamps {
         clamp_arrived(sa, pkt, header);
     }
@@ -295,16 +333,9 @@ fn leave_tunnel(pkt: &mut PacketBuf<'_>, header: &Header, next_header: u8, outer
     pkt.truncate(header.total_len);
     let tos = ecn::decapsulate(header.tos, outer_tos).ok_or(DropReason::CongestionLost)?;
     if tos != header.tos {
-        set_tos(pkt.packet_mut(), tos);
+        ecn::set_tos(pkt.packet_mut(), tos);
     }
     Ok(())
-}
-
-fn set_tos(packet: &mut [u8], tos: u8) {
-    match packet[0] >> 4 {
-        4 => packet.first_chunk_mut().map(|header| v4::set_tos(header, tos)),
-        _ => packet.first_chunk_mut().map(|header| v6::set_tos(header, tos)),
-    };
 }
 
 /// Transport mode: the IP header, the packet's own or one built from what is known of it, moves up to the payload.

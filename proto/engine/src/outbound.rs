@@ -7,6 +7,7 @@
 //!                               └─ none: Acquire, Hold
 //! ```
 
+mod aggfrag;
 mod ahead;
 mod dummy;
 mod offload;
@@ -55,6 +56,8 @@ pub struct Outbound {
     paths: Paths,
     /// When the next dummy packet of each SA that sends some is due.
     dummies: Deadlines,
+    /// The same of AGGFRAG payloads.
+    payloads: Deadlines,
     cache: FlowCache,
     fragments: Fragments,
     events: Events,
@@ -121,6 +124,7 @@ impl Outbound {
             fragments: Fragments::new(seed),
             paths: Paths::new(limits.reserved(limits.sas)),
             dummies: Deadlines::with_room(limits.reserved(limits.sas)),
+            payloads: Deadlines::with_room(0),
             events: Events::new(limits.events),
             counters: Counters::default(),
             together: Together::new(&crypto),
@@ -272,32 +276,34 @@ impl Outbound {
 
     #[inline]
     fn protect(&mut self, slot: Slot, header: &Header, pkt: &mut PacketBuf<'_>, now: Instant, verdict: &mut Verdict) {
-        if self.seal_in(slot, header, pkt, false, verdict) == Err(DropReason::TooBig) {
+        if self.seal_in(slot, header, pkt, None, verdict) == Err(DropReason::TooBig) {
             *verdict = self.too_long(slot, header, pkt, now);
         }
     }
 
-    /// Protects the packet, which may be a `dummy`, in the SA; an error is the reason that `verdict` drops it for.
+    /// Protects the packet in the SA; one of the engine's own making is `announced` by that next header. An error is the reason
+    /// that `verdict` drops it for.
     #[inline]
     fn seal_in(
         &mut self,
         slot: Slot,
         header: &Header,
         pkt: &mut PacketBuf<'_>,
-        dummy: bool,
+        announced: Option<u8>,
         verdict: &mut Verdict,
     ) -> Result<(), DropReason> {
         let Some(sa) = self.sad.get_mut(slot) else {
             *verdict = Verdict::Drop(DropReason::Expired);
             return Err(DropReason::Expired);
         };
-        let (extra, shorter) = match (dummy, sa.template.has_extras()) {
-            (false, false) => (Extra::NONE, None),
-            (false, true) => {
+        let (extra, shorter) = match (announced, sa.template.has_extras()) {
+            (None, false) => (Extra::NONE, None),
+            (None, true) if sa.cold.sender.is_some() => return self.gather(slot, header, pkt, verdict),
+            (None, true) => {
                 let tools = (&mut self.ivs, &mut self.compressor);
                 prepare(sa, tools, pkt, header, self.config.tfc_padding)
             }
-            (true, _) => (Extra { dummy, ..Extra::NONE }, None),
+            (Some(next_header), _) => (Extra::announced(next_header), None),
         };
         let header = shorter.as_ref().unwrap_or(header);
         let together = self.together.as_mut().zip(self.in_work);
@@ -401,6 +407,7 @@ impl Outbound {
             None => self.acquires.close_all(params.policy),
         }
         self.schedule_dummy(slot, now);
+        self.schedule_payload(slot);
         for ipv4 in [true, false] {
             if params.remote_ts.iter().any(|selector| selector.is_ipv4() == ipv4) {
                 self.cache.reserve(ipv4, self.sad.len());
@@ -410,8 +417,12 @@ impl Outbound {
     }
 
     fn delete_sa(&mut self, id: SaId) -> Result<(), DataPlaneError> {
-        let (slot, sa) = self.sad.remove(id)?;
+        let (slot, mut sa) = self.sad.remove(id)?;
         self.senders.remove(slot, &sa, &mut self.sad);
+        self.payloads.set(slot, None);
+        if let Some(left) = sa.cold.sender.take() {
+            self.pass_on(sa.cold.params.policy, *left);
+        }
         self.sad.retire(sa);
         self.paths.forget(slot);
         self.dummies.set(slot, None);

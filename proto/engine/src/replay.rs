@@ -103,6 +103,12 @@ impl ReplayWindow {
         Some(u64::from(high) << 32 | u64::from(low))
     }
 
+    /// The whole number of which `low` is the lower half, once it was accepted: it is not above the highest.
+    pub fn accepted(&self, low: u32) -> u64 {
+        let near = self.top & !u64::from(u32::MAX) | u64::from(low);
+        if near > self.top { near.saturating_sub(1 << 32) } else { near }
+    }
+
     /// Whether a packet with this number may be looked at further. Changes nothing.
     #[inline]
     pub fn check(&self, sequence: u64) -> Result<(), Stale> {

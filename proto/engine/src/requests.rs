@@ -166,6 +166,10 @@ impl<S: Chain, B: AsMut<[u8]>, A: Accelerator<S, B>> Requests<S, B, A> {
     /// # Errors
     /// As [`Engine::apply`].
     pub fn apply(&mut self, op: &DataPlaneOp, now: Instant) -> Result<(), DataPlaneError> {
+        if let DataPlaneOp::AddSa(SaParams { options: SaOptions { aggfrag: Some(_), .. }, .. }) = op {
+            let why = "AGGFRAG payloads do not go through queues of requests, which have one packet each";
+            return Err(DataPlaneError::Invalid(why.into()));
+        }
         self.engine.apply(op, now)?;
         match op {
             DataPlaneOp::AddSa(params) => self.offer(params),

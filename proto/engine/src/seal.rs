@@ -117,11 +117,7 @@ impl Work<'_> {
             (true, false) => protocol::IPV6,
             (false, _) => header.esp_protocol,
         };
-        let next_header = match (extra.dummy, extra.compressed) {
-            (true, _) => protocol::NO_NEXT_HEADER,
-            (false, true) => protocol::IPCOMP,
-            (false, false) => next_header,
-        };
+        let next_header = extra.next_header.unwrap_or(next_header);
         let end = header.total_len + extra.padding;
         let payload = end - clear;
         let (ip_len, udp_len) = (ip.header_len(), template.udp_len());
@@ -155,7 +151,10 @@ impl Work<'_> {
         let packet = pkt.packet_mut();
         if !tunnel {
             packet.copy_within(before..before + clear, 0);
-        } else if !extra.compressed && header.src.is_ipv4() && packet[before + v4::CHECKSUM_AT..].starts_with(&[0; 2]) {
+        } else if extra.next_header.is_none()
+            && header.src.is_ipv4()
+            && packet[before + v4::CHECKSUM_AT..].starts_with(&[0; 2])
+        {
             // A stack that leaves the checksum to its link may leave it open; nobody can fill it in behind encryption.
             v4::rewrite(&mut packet[before..before + header.payload_at], header.total_len as u16, header.protocol);
         }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use ravelin_crypto::{BadKey, CryptoProvider};
 use ravelin_types::dataplane::DataPlaneError;
+use ravelin_types::policy::Mode;
 use ravelin_types::proposal::Suite;
 use ravelin_types::sa::{Direction, SaKeys, SaParams};
 use ravelin_wire::esp::{ALIGNMENT, TRAILER_LEN, padding};
@@ -55,7 +56,9 @@ impl KeyedSuite {
             Suite::AhEsp { ah, esp, .. } if ah.sn != esp.sn => {
                 invalid("AH and ESP of one SA have the same kind of sequence numbers")
             }
-            _ => Ok(()),
+            _ if params.options.aggfrag.is_none() => Ok(()),
+            Suite::Esp(_) if params.mode == Mode::Tunnel => Ok(()),
+            _ => invalid("only ESP in tunnel mode has AGGFRAG payloads (RFC 9347 §5.1)"),
         }
     }
 

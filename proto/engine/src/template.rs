@@ -57,7 +57,13 @@ impl Flags {
             (options.df == Df::Copy, Self::COPY_DF),
             (options.df == Df::Set, Self::SET_DF),
             (options.fragmentation == Fragmentation::Before && tunnel && all_ports, Self::CUT_FIRST),
-            (options.mss != Mss::Off || options.tfc > 1 || options.ipcomp.cpi().is_some(), Self::EXTRAS),
+            (
+                options.mss != Mss::Off
+                    || options.tfc > 1
+                    || options.ipcomp.cpi().is_some()
+                    || options.aggfrag.is_some(),
+                Self::EXTRAS,
+            ),
             (options.zero_checksum, Self::ZERO_CHECKSUM),
             (options.fragmentation == Fragmentation::After, Self::AFTER),
             (params.encap.is_some_and(|encap| encap.carrier == Carrier::Tcp), Self::TCP),

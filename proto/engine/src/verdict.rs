@@ -26,6 +26,10 @@ pub enum Verdict {
     /// Outbound: too long for the path, and nobody may cut it. The buffer holds an ICMP message to its sender now: hand
     /// that to the stack as if it had arrived (RFC 4301 §8.2.1).
     TooBig,
+    /// The SA has AGGFRAG payloads (RFC 9347), and the engine has taken what the packet holds: outbound it leaves by
+    /// [`Outbound::poll_payload`](crate::Outbound::poll_payload), inbound it comes by
+    /// [`Inbound::poll_packet`](crate::Inbound::poll_packet). The buffer is free.
+    Taken,
     /// Throw it away. Its bytes are of no use to anyone; but of a dummy packet the buffer has what was inside.
     Drop(DropReason),
 }
@@ -34,7 +38,7 @@ impl Verdict {
     /// The code of document 003 §3.15 with which the packet failed or waits. `None`: it goes its way.
     pub fn code(self) -> Option<ErrorCode> {
         match self {
-            Verdict::Bypass | Verdict::Send(_) | Verdict::Deliver | Verdict::Fragment(_) => None,
+            Verdict::Bypass | Verdict::Send(_) | Verdict::Deliver | Verdict::Fragment(_) | Verdict::Taken => None,
             Verdict::Hold(_) => Some(ErrorCode::KeynegInprogress),
             Verdict::TooBig => DropReason::TooBig.code(),
             Verdict::Drop(reason) => reason.code(),
@@ -110,6 +114,8 @@ drop_reasons! {
     /// Outbound: it would be too long for the path once protected, and must not be cut (RFC 4301 §8.2.1). Its sender is
     /// told, unless there are too many such packets or it is not one to be told.
     TooBig => "too big for the path", Some(ErrorCode::MtuExceeded);
+    /// Outbound: too many bytes wait for the AGGFRAG payloads of their SA (RFC 9347).
+    QueueFull => "too many packets wait for payloads to share", Some(ErrorCode::DstOutOfSpace);
     /// Outbound: the last sequence number was used (RFC 4303 §3.3.3).
     SequenceExhausted => "sequence numbers exhausted", Some(ErrorCode::BadSequenceNumber);
     /// Outbound: too many flows, of the policy or in all, wait for SAs already, so that no other can be remembered.
@@ -159,6 +165,12 @@ drop_reasons! {
     BadInnerPacket => "malformed inner packet", Some(ErrorCode::DstOutOfData);
     /// Inbound: authentic, but what was inside is compressed (RFC 3173) with another label than the SA's, or comes to no packet.
     BadCompression => "compressed payload that does not expand", Some(ErrorCode::DstOutOfData);
+    /// Inbound: authentic, but no AGGFRAG payload (RFC 9347 §6.1), or of a form that is not known.
+    BadAggFrag => "malformed AGGFRAG payload", Some(ErrorCode::DstOutOfData);
+    /// Inbound: an AGGFRAG payload that is not waited for any more (RFC 9347 §2.2.3).
+    TooLate => "AGGFRAG payload came too late", Some(ErrorCode::BadSequenceNumber);
+    /// Inbound: a packet in AGGFRAG payloads of which a part was lost, or that comes to none.
+    Incomplete => "packet lost a part in AGGFRAG payloads", Some(ErrorCode::DstOutOfData);
     /// Inbound: the outer header reports congestion and the inner one cannot (RFC 6040 §4.2).
     CongestionLost => "congestion mark would be lost", Some(ErrorCode::InboundPolicyFailure);
     /// Inbound: the inner packet is not in the SA's traffic selectors (RFC 4301 §5.2).
@@ -177,7 +189,7 @@ impl DropReason {
     pub(crate) fn of_sa(self, counters: &mut SaCounters) -> Option<&mut u64> {
         Some(match self {
             DropReason::Replayed => &mut counters.replayed,
-            DropReason::TooOld => &mut counters.too_old,
+            DropReason::TooOld | DropReason::TooLate => &mut counters.too_old,
             DropReason::Forged | DropReason::AhForged => &mut counters.forged,
             DropReason::BadEspLength | DropReason::BadAhLength | DropReason::UncoverableHeader => {
                 &mut counters.bad_length
@@ -186,9 +198,11 @@ impl DropReason {
             DropReason::BadNextHeader | DropReason::ExpectedAh | DropReason::ExpectedEsp | DropReason::UnknownSpi => {
                 &mut counters.bad_next_header
             }
-            DropReason::BadInnerPacket | DropReason::BadCompression | DropReason::CongestionLost => {
-                &mut counters.bad_inner
-            }
+            DropReason::BadInnerPacket
+            | DropReason::BadCompression
+            | DropReason::BadAggFrag
+            | DropReason::Incomplete
+            | DropReason::CongestionLost => &mut counters.bad_inner,
             DropReason::BadSelector => &mut counters.bad_selector,
             DropReason::PolicyMismatch
             | DropReason::UnexpectedProtection
@@ -200,6 +214,7 @@ impl DropReason {
             DropReason::SequenceExhausted
             | DropReason::FragmentInTransport
             | DropReason::NoRoom
+            | DropReason::QueueFull
             | DropReason::TooLong => &mut counters.unsendable,
             _ => return None,
         })
@@ -257,6 +272,11 @@ impl Counters {
         DropReason::ALL.iter().map(|&reason| (reason, self.dropped(reason)))
     }
 
+    /// Counts packets that are dropped without a verdict of their own.
+    pub(crate) fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.drops[reason as usize] += count;
+    }
+
     /// Counts a verdict.
     #[inline]
     pub(crate) fn count(&mut self, verdict: &Verdict) {
@@ -265,6 +285,8 @@ impl Counters {
             Verdict::Bypass => self.bypassed += 1,
             Verdict::Hold(_) => self.held += 1,
             Verdict::Fragment(_) => self.fragmented += 1,
+            // It is counted when it goes on.
+            Verdict::Taken => {}
             Verdict::TooBig => self.drops[DropReason::TooBig as usize] += 1,
             Verdict::Drop(reason) => self.drops[*reason as usize] += 1,
         }

@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod aggfrag;
 pub mod ah;
 pub mod esp;
 pub mod ike;

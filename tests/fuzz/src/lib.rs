@@ -6,6 +6,7 @@
 //! `cargo xtask fuzz TARGET` searches with libFuzzer, through the one program `src/bin/fuzz.rs`. Read `ike.rs` first.
 #![deny(unsafe_code)]
 
+mod aggfrag;
 mod c_interface;
 mod ciphers;
 mod decoding;
@@ -47,6 +48,7 @@ pub fn targets() -> Vec<Target> {
         Decoder::Named("esp", packet::esp),
         Decoder::Named("ah", packet::ah),
         Decoder::Named("udp-encap", packet::udp_encap),
+        Decoder::Named("aggfrag", aggfrag::payloads),
         Decoder::Named("management-request", management::request),
         Decoder::Named("management-answer", management::answer),
         Decoder::Named("management-event", management::event),

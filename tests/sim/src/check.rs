@@ -114,6 +114,9 @@ fn twins(a: &SaParams, b: &SaParams) -> Result<(), String> {
     if a.options.ipcomp != b.options.ipcomp {
         return different("the label of compressed packets");
     }
+    if a.options.aggfrag.is_some() != b.options.aggfrag.is_some() {
+        return different("AGGFRAG payloads");
+    }
     if a.pair != b.pair {
         return different("the SPI of the other direction");
     }

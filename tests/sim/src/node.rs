@@ -10,7 +10,7 @@ use ravelin_engine::{Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, TAILROO
 use ravelin_ike::config::{IkeVersion, LocalAuth, RemoteAuth, Retransmission, Rounds};
 use ravelin_ike::{Answer, ChildPolicy, Command, Config, Endpoint, Extensions, Question, Remote};
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
-use ravelin_types::options::{IpComp, SaOptions};
+use ravelin_types::options::{AggFrag, IpComp, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Action, Domain, Mode, Policy, PolicyId, Protection, Ways};
 use ravelin_types::proposal::{Proposal, ProtocolId};
@@ -29,6 +29,10 @@ pub const PEER: &str = "peer";
 const HELD: usize = 16;
 /// Room for what was compressed: the traffic has no longer packets.
 const EXPANDED: usize = 1100;
+/// Longer than any packet on the way.
+const LONGEST: usize = 2000;
+/// What a path takes that is too narrow for the longest packets of the traffic.
+const NARROW: u16 = 576;
 
 /// A host, in one of its lives.
 pub struct Node {
@@ -133,6 +137,22 @@ impl Node {
         (verdict, pkt.packet().to_vec())
     }
 
+    /// The next packet that the engine makes of what it has taken.
+    pub fn payload(&mut self, now: Instant) -> Option<(Verdict, Vec<u8>)> {
+        let mut buf = vec![0; LONGEST];
+        let mut pkt = PacketBuf::new(&mut buf, HEADROOM..HEADROOM).expect("the range is inside the buffer");
+        let verdict = self.engine.outbound.poll_payload(&mut pkt, now)?;
+        Some((verdict, pkt.packet().to_vec()))
+    }
+
+    /// The next packet for the stack out of what the engine has taken.
+    pub fn shared(&mut self, now: Instant) -> Option<(Verdict, Vec<u8>)> {
+        let mut buf = vec![0; LONGEST];
+        let mut pkt = PacketBuf::new(&mut buf, 0..0).expect("the range is inside the buffer");
+        let verdict = self.engine.inbound.poll_packet(&mut pkt, now)?;
+        Some((verdict, pkt.packet().to_vec()))
+    }
+
     /// What the data plane has to say about peers that are alive: inbound SAs with packets since the last call.
     pub fn alive(&mut self) -> Vec<Command> {
         let mut alive = Vec::new();
@@ -193,7 +213,7 @@ fn config(index: usize, scenario: &Scenario) -> Config {
         dynamic: Default::default(),
         names: Vec::new(),
     };
-    Config { remotes: vec![remote], policies: vec![child], ipcomp: true, ..Config::default() }
+    Config { remotes: vec![remote], policies: vec![child], ipcomp: true, aggfrag: true, ..Config::default() }
 }
 
 fn policy(index: usize, scenario: &Scenario) -> Policy {
@@ -222,6 +242,8 @@ fn policy(index: usize, scenario: &Scenario) -> Policy {
             replay_window: scenario.replay_window,
             options: SaOptions {
                 ipcomp: if scenario.ipcomp[index] { IpComp::Negotiate } else { IpComp::Off },
+                aggfrag: scenario.aggfrag[index].then(AggFrag::default),
+                mtu: (scenario.aggfrag == [true; 2] && scenario.hosts[0].is_ipv4()).then_some(NARROW),
                 ..SaOptions::default()
             },
         }),

@@ -55,6 +55,8 @@ pub struct Scenario {
     pub windows: [u32; 2],
     /// Whether each node wants packets compressed.
     pub ipcomp: [bool; 2],
+    /// Tunnel mode: who wants packets to share AGGFRAG payloads (RFC 9347). Where both do, an IPv4 path takes less than a packet.
+    pub aggfrag: [bool; 2],
 }
 
 /// Something that happens to one node.
@@ -98,6 +100,7 @@ impl Scenario {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let mode = *rng.pick(&[Mode::Transport, Mode::Tunnel]);
+        let ipcomp = [[false, false], [true, true], [true, true], [true, false]][(seed / 2 % 4) as usize];
         let hosts = *rng.pick(&[[ip(V4_HOSTS[0]), ip(V4_HOSTS[1])], [ip(V6_HOSTS[0]), ip(V6_HOSTS[1])]]);
         let nat = (hosts[0].is_ipv4() && rng.chance(500)).then(|| ip(NAT));
         let inner = *rng.pick(&[[ip(V4_INNER[0]), ip(V4_INNER[1])], [ip(V6_INNER[0]), ip(V6_INNER[1])]]);
@@ -142,7 +145,11 @@ impl Scenario {
             flows: if seed % 5 == 4 { 3 } else { 1 },
             idle_networks: if seed % 7 == 3 && mode == Mode::Tunnel { 60 } else { 0 },
             windows: [[1, 1], [4, 4], [1, 8], [8, 2]][(seed % 4) as usize],
-            ipcomp: [[false, false], [true, true], [true, true], [true, false]][(seed / 2 % 4) as usize],
+            ipcomp,
+            aggfrag: match (mode, ipcomp) {
+                (Mode::Tunnel, [false, false]) => [[true, true], [true, true], [true, false]][(seed / 8 % 3) as usize],
+                _ => [false; 2],
+            },
             longest: (seed % 7 == 3).then_some(if seed % 14 == 3 { 544 } else { 1228 }),
         }
     }
@@ -274,6 +281,9 @@ mod tests {
         assert!(scenarios.iter().any(|s| s.hosts[0].is_ipv4() != s.inner[0].is_ipv4()));
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.mode == Mode::Transport));
         assert!(scenarios.iter().any(|s| s.nat.is_some() && s.ipcomp == [true, true]));
+        assert!(scenarios.iter().any(|s| s.nat.is_some() && s.aggfrag == [true, true]));
+        assert!(scenarios.iter().any(|s| s.flows > 1 && s.aggfrag == [true, true]));
+        assert!(scenarios.iter().any(|s| s.aggfrag == [true, false]));
         assert!(scenarios.iter().any(|s| s.idle_networks > 0 && s.longest == Some(544)));
         let slow = |transforms: &[Transform], methods| transforms.iter().filter(|t| slow_method(t)).count() == methods;
         assert!(scenarios.iter().any(|s| slow(&s.ike, 2) && slow(&s.esp, 2) && s.faults.loss > 100));

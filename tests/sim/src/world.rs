@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use ravelin_engine::{DropReason, Verdict};
+use ravelin_engine::{DropReason, Outer, Verdict};
 use ravelin_ike::{Answer, Command, Datagram, Event, Input, OpId, Outcome, Output, Question};
 use ravelin_types::Instant;
 use ravelin_types::dataplane::DataPlaneOp;
@@ -223,6 +223,7 @@ impl World {
                 Next::Endpoint(node) => self.input(node, Input::Timer)?,
                 Next::Engine(node) => {
                     self.nodes[node].engine.tick(self.now);
+                    self.collect(node)?;
                     self.settle(node)?;
                 }
             }
@@ -238,7 +239,8 @@ impl World {
         all.extend(self.due.keys().next().map(|(at, _)| (*at, Next::Due)));
         for node in &self.nodes {
             all.extend(node.deadline.map(|at| (at, Next::Endpoint(node.index))));
-            all.extend(node.engine.deadline().map(|at| (at, Next::Engine(node.index))));
+            let deadlines = [node.engine.deadline(), node.engine.inbound.packet_deadline()];
+            all.extend(deadlines.into_iter().flatten().map(|at| (at, Next::Engine(node.index))));
         }
         all.into_iter().min_by_key(|(at, _)| *at)
     }
@@ -269,20 +271,37 @@ impl World {
             Frame::Packet { data, .. } => {
                 let (verdict, packet) = self.nodes[node].inbound(&data, self.now);
                 match verdict {
-                    Verdict::Deliver => {
-                        let number = self.ledger.delivered(node, &packet)?;
-                        self.line(format_args!("node {node} received packet {number}"));
-                    }
+                    Verdict::Deliver => self.received(node, &packet)?,
                     Verdict::Drop(reason) => self.dropped(node, reason)?,
+                    // It is authentic, and comes out below.
+                    Verdict::Taken => {}
                     // Damage on the way can make another protocol or another sender of ESP; it cannot make our traffic.
                     _ if packets::shows_mark(&packet) => {
                         return Err(format!("node {node} took a payload in the clear"));
                     }
                     _ => {}
                 }
+                self.collect(node)?;
                 self.settle(node)
             }
         }
+    }
+
+    /// Takes what has come out of AGGFRAG payloads.
+    fn collect(&mut self, node: usize) -> Result<(), String> {
+        while let Some((verdict, packet)) = self.nodes[node].shared(self.now) {
+            match verdict {
+                Verdict::Drop(reason) => self.dropped(node, reason)?,
+                _ => self.received(node, &packet)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, node: usize, packet: &[u8]) -> Result<(), String> {
+        let number = self.ledger.delivered(node, packet)?;
+        self.line(format_args!("node {node} received packet {number}"));
+        Ok(())
     }
 
     fn happen(&mut self, due: Due) -> Result<(), String> {
@@ -362,10 +381,16 @@ impl World {
         let flow = packets::flow(packet).ok_or_else(|| format!("the stack of node {node} sent a packet of no flow"))?;
         let (verdict, packet) = self.nodes[node].outbound(packet, self.now);
         match verdict {
-            Verdict::Send(outer) => {
-                self.ledger.on_the_wire(node, self.nodes[node].life, flow, &packet)?;
-                self.trace.bytes(&packet);
-                self.send(Frame::Packet { to: outer.dst, data: packet })
+            Verdict::Send(outer) => self.on_the_wire(node, flow, outer, packet),
+            Verdict::Taken => {
+                while let Some((verdict, packet)) = self.nodes[node].payload(self.now) {
+                    match verdict {
+                        Verdict::Send(outer) => self.on_the_wire(node, flow, outer, packet)?,
+                        Verdict::Drop(reason) => self.dropped(node, reason)?,
+                        other => return Err(format!("node {node} makes {other:?} of what it has taken")),
+                    }
+                }
+                Ok(())
             }
             Verdict::Hold(_) => Ok(()),
             Verdict::Drop(reason) => self.dropped(node, reason),
@@ -373,6 +398,12 @@ impl World {
             Verdict::Deliver => Err(format!("node {node} delivers what it was to send")),
             Verdict::Fragment(_) | Verdict::TooBig => Err(format!("node {node} finds a path narrow that has no MTU")),
         }
+    }
+
+    fn on_the_wire(&mut self, node: usize, flow: u16, outer: Outer, packet: Vec<u8>) -> Result<(), String> {
+        self.ledger.on_the_wire(node, self.nodes[node].life, flow, &packet)?;
+        self.trace.bytes(&packet);
+        self.send(Frame::Packet { to: outer.dst, data: packet })
     }
 
     fn send(&mut self, frame: Frame) -> Result<(), String> {

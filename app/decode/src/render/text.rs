@@ -80,6 +80,7 @@ fn title(name: &str) -> &str {
         "ah" => "AH",
         "udpencap" => "in UDP or TCP",
         "ipcomp" => "IPComp",
+        "aggfrag" => "AGGFRAG",
         other => other,
     }
 }

@@ -60,6 +60,13 @@ pub const CASES: &[Case] = &[
     ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
     ("a_flood_over_the_kernels_ipsec_keeps_nobody_out", crate::flood::a_flood_over_the_kernels_ipsec_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
+    ("packets_share_payloads_between_two_daemons", crate::iptfs::packets_share_payloads_between_two_daemons),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
+    (
+        "a_peer_without_iptfs_gets_a_plain_tunnel_or_none",
+        crate::iptfs::a_peer_without_iptfs_gets_a_plain_tunnel_or_none,
+    ),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("without_udp_ike_and_esp_go_in_tcp", crate::tcp::without_udp_ike_and_esp_go_in_tcp),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("who_moves_asks_in_udp_first", crate::tcp::who_moves_asks_in_udp_first),

@@ -17,6 +17,8 @@ mod files;
 mod flood;
 #[cfg(feature = "tun")]
 mod hangs;
+#[cfg(all(feature = "ikev2", feature = "tun"))]
+mod iptfs;
 mod kerberos;
 mod keying;
 mod lab;

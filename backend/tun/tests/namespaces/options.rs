@@ -1,10 +1,11 @@
 //! The options of a policy, as they show on the wire and to the hosts.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use ravelin_types::dataplane::{DataPlane, DataPlaneOp};
 use ravelin_types::if_id::IfIds;
-use ravelin_types::options::{Df, Dscp, Dummies, Mark, Mss, Offload, Processors, SaOptions};
+use ravelin_types::options::{AggFrag, Df, Dscp, Dummies, Mark, Mss, Offload, Processors, SaOptions};
 use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 
@@ -15,6 +16,8 @@ pub const CASES: &[Case] = &[
     ("outer_headers_are_as_the_options_say", outer_headers),
     ("senders_are_told_the_path_and_keep_to_it", path),
     ("hidden_traffic_crosses", hidden),
+    ("packets_share_payloads_and_are_spread_over_them", shared),
+    ("at_a_rate_packets_of_one_length_go_all_the_time", constant),
     ("what_only_the_kernel_can_is_refused", of_the_kernel),
 ];
 
@@ -129,4 +132,46 @@ fn hidden() {
         assert!(dummies(&a, Direction::Outbound) > 5);
         assert_eq!((a.arrived("clear"), b.arrived("clear")), (0, 0));
     }
+}
+
+// RFC 9347. Each packet of TCP is longer than the path takes, and none on the wire is.
+fn shared() {
+    let narrow = |mtu| SaOptions { aggfrag: Some(AggFrag::default()), mtu: Some(mtu), ..SaOptions::default() };
+    for (ends, mtu, encap) in [
+        (("10.0.1.1", "10.0.1.2"), 600, false),
+        (("10.0.1.1", "10.0.1.2"), 1280, true),
+        (("fd00:1::1", "fd00:1::2"), 1280, false),
+    ] {
+        let (a, b) = pair();
+        let length = if encap { "udp dport 4500" } else { "meta l4proto esp" };
+        expect(&b, &format!("{length} meta length <= {mtu}"));
+        Tunnel { encap, ..tunnel(ends, narrow(mtu)) }.add(&a, &b);
+        tcp(&a, &b, "10.0.1.2:5001", 1 << 20);
+        for len in [0, 700, 9000] {
+            assert!(reaches(&a, &b, "10.0.1.2:5002", len), "{len}");
+        }
+        // Trains of UDP arrive as one packet.
+        assert!(counted(&b, "wanted") + counted(&b, "other") > 50);
+        assert!(encap || counted(&b, "other") == 0);
+        let sas = a.plane(DataPlane::list);
+        assert!(sas.iter().all(|sa| sa.counters.packets > 0 && sa.counters.bad_inner == 0), "{sas:?}");
+        assert_eq!((a.dropped("too big for the path"), a.arrived("clear"), b.arrived("clear")), (0, 0, 0));
+    }
+}
+
+// RFC 9347 §2.4.1.
+fn constant() {
+    let rate = NonZeroU64::new(20_000_000);
+    let aggfrag = Some(AggFrag { rate, ..AggFrag::default() });
+    let options = SaOptions { aggfrag, mtu: Some(1400), ..SaOptions::default() };
+    let (a, b) = pair();
+    // 20 bytes of IP header, 8 of ESP's, IV and ICV of 24: a multiple of 4 is left.
+    expect(&b, "meta l4proto esp meta length == 1400");
+    tunnel(("10.0.1.1", "10.0.1.2"), options).add(&a, &b);
+    wait_for(|| (counted(&b, "wanted") > 100).then_some(()));
+    let dummies = |host: &Host| host.plane(DataPlane::list).iter().map(|sa| sa.counters.dummies).sum::<u64>();
+    assert!(dummies(&a) > 100 && dummies(&b) > 100);
+    tcp(&a, &b, "10.0.1.2:5001", 1 << 18);
+    assert!(reaches(&a, &b, "10.0.1.2:5002", 4000));
+    assert_eq!((counted(&b, "other"), a.arrived("clear"), b.arrived("clear")), (0, 0, 0));
 }

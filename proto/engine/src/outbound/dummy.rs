@@ -61,6 +61,10 @@ impl Outbound {
         let no_room = Verdict::Drop(DropReason::NoRoom);
         let Some(sa) = self.sad.get(slot) else { return Verdict::Drop(DropReason::Expired) };
         let params = &sa.cold.params;
+        if sa.cold.sender.is_some() {
+            // RFC 9347 §2.3: nothing else goes over such an SA, and padding alone is such a payload.
+            return self.make_payload(slot, pkt);
+        }
         let (src, dst) = (params.src, params.dst);
         let size = params.options.dummies.unwrap_or_default().size;
         let head = if dst.is_ipv4() { v4::HEADER_LEN } else { v6::HEADER_LEN };
@@ -82,7 +86,8 @@ impl Outbound {
         content.chunks_mut(256).for_each(|part| self.ivs.fill(part));
         let Ok(header) = Header::parse(pkt.packet()) else { return no_room };
         let mut verdict = no_room;
-        if self.seal_in(slot, &header, pkt, true, &mut verdict).is_ok()
+        let announced = Some(protocol::NO_NEXT_HEADER);
+        if self.seal_in(slot, &header, pkt, announced, &mut verdict).is_ok()
             && let Some(sa) = self.sad.get_mut(slot)
         {
             sa.cold.counters.dummies += 1;

@@ -82,6 +82,9 @@ impl Outbound {
         if sa.template.udp_len() > 0 && outer_is_ipv6 {
             return None;
         }
+        if sa.cold.sender.is_some() {
+            return None;
+        }
         let (extra, shorter) = match sa.template.has_extras() {
             true => prepare(sa, (&mut self.ivs, &mut self.compressor), pkt, header, self.config.tfc_padding),
             false => (Extra::NONE, None),

@@ -14,6 +14,7 @@ use ravelin_wire::ip::Header;
 use ravelin_wire::ip::transport::Ports;
 
 use super::{Cold, Parts, Sa, Spares, Usage};
+use crate::aggfrag::Receiver;
 use crate::fetch::fetch;
 use crate::replay::ReplayWindow;
 use crate::suite::KeyedSuite;
@@ -35,6 +36,8 @@ pub(crate) struct InboundSa {
     pub clamps: bool,
     /// Later fragments are within the selectors if the first one of their datagram was.
     pub later_fragments: bool,
+    /// Packets come in AGGFRAG payloads.
+    pub aggfrag: bool,
     /// Where the peer's packets came from last, when they travel in UDP.
     pub peer: Option<(IpAddr, u16)>,
     selectors: Selectors,
@@ -86,7 +89,8 @@ impl InboundSa {
             return Err(DataPlaneError::Algorithm("extended sequence numbers need an anti-replay window".into()));
         }
         let suite = spares.keys(params)?;
-        let cold = spares.cold(params, now);
+        let mut cold = spares.cold(params, now);
+        cold.receiver = params.options.aggfrag.map(|_| Box::new(Receiver::new()));
         Ok(InboundSa {
             suite,
             usage: Usage::new(&cold.bounds),
@@ -96,6 +100,7 @@ impl InboundSa {
             pad_check: params.options.pad_check,
             clamps: params.options.mss != Mss::Off,
             later_fragments: params.options.later_fragments && params.mode == Mode::Tunnel,
+            aggfrag: params.options.aggfrag.is_some(),
             peer: params.encap.map(|encap| (params.src, encap.src_port)),
             selectors: match (params.local_ts.as_slice(), params.remote_ts.as_slice()) {
                 ([local], [remote]) => match (V4Selector::new(local), V4Selector::new(remote)) {

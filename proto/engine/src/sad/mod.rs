@@ -11,6 +11,7 @@ mod spi_table;
 mod spis;
 mod usage;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -22,6 +23,7 @@ use ravelin_types::dataplane::{DataPlaneError, DataPlaneEvent, Table};
 use ravelin_types::policy::Domain;
 use ravelin_types::sa::{Direction, SaCounters, SaId, SaParams};
 
+use crate::aggfrag::{Receiver, Sender};
 use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::fetch::fetch;
@@ -52,6 +54,10 @@ pub(crate) struct Cold {
     pub domain: Domain,
     /// Outbound: when packets are compressed.
     pub patience: Patience,
+    /// Outbound, with AGGFRAG payloads: what waits for them.
+    pub sender: Option<Box<Sender>>,
+    /// Inbound, with AGGFRAG payloads: what came in them.
+    pub receiver: Option<Box<Receiver>>,
     /// Outbound: the SA added before this one for the same part of the policy's traffic.
     pub older: Option<Slot>,
     /// `None` once it is past.
@@ -76,6 +82,8 @@ impl Cold {
             counters: SaCounters::default(),
             domain: Domain::default(),
             patience: Patience::default(),
+            sender: None,
+            receiver: None,
             older: None,
             soft_at: params.lifetime.soft.time.map(|time| now + time),
             hard_at: params.lifetime.hard.time.map(|time| now + time),

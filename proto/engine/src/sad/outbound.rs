@@ -8,6 +8,7 @@ use ravelin_types::sa::SaParams;
 use ravelin_types::selector::select;
 
 use super::{Cold, Parts, Sa, Spares, Usage};
+use crate::aggfrag::Sender;
 use crate::fetch::fetch;
 use crate::suite::KeyedSuite;
 use crate::template::Template;
@@ -30,6 +31,7 @@ impl OutboundSa {
         let mut cold = spares.cold(params, now);
         // A rekey is due before the numbers run out, whatever the lifetime.
         cold.bounds.limit_soft_packets(last_sequence(&suite) / 8 * 7);
+        cold.sender = params.options.aggfrag.map(|options| Box::new(Sender::new(options, now)));
         Ok(OutboundSa {
             suite,
             sequence: 0,

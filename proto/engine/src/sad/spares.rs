@@ -119,6 +119,7 @@ impl Spares {
             put(&mut of.ready, suite);
         }
         cold.params.keys.copy_from(&SaKeys::default());
+        (cold.sender, cold.receiver) = (None, None);
         put(&mut self.colds, cold);
         if let Some(window) = window {
             put(&mut self.windows, window);

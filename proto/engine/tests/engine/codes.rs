@@ -10,7 +10,7 @@ use ravelin_engine::reassembly::{Added, MAX_FRAGMENTS, Reassembly};
 use ravelin_engine::{DropReason, Engine, EngineConfig, HEADROOM, NoMatch, PacketBuf, Verdict};
 use ravelin_types::dataplane::DataPlaneOp;
 use ravelin_types::lifetime::{Lifetime, Limits as Bounds};
-use ravelin_types::options::{IpComp, SaOptions};
+use ravelin_types::options::{AggFrag, IpComp, SaOptions};
 use ravelin_types::policy::{Action, Mode, Policy, PolicyId};
 use ravelin_types::proposal::{AhSuite, Suite};
 use ravelin_types::sa::{Direction, SaParams};
@@ -93,6 +93,12 @@ fn on_4500(payload: &[u8]) -> Engine {
     offered(engine(), Direction::Inbound, &packet(ip("192.0.2.1"), ip("192.0.2.2"), 17, &datagram))
 }
 
+/// Packets share payloads.
+fn sharing() -> SaParams {
+    let aggfrag = Some(AggFrag::default());
+    SaParams { options: SaOptions { aggfrag, ..SaOptions::default() }, ..tunnel() }
+}
+
 /// An engine that dropped a packet for this reason. `None` where that takes more packets than a test can send.
 fn dropped_for(reason: DropReason) -> Option<Engine> {
     let strict = || engine_with(EngineConfig::default());
@@ -139,6 +145,12 @@ fn dropped_for(reason: DropReason) -> Option<Engine> {
             let options = SaOptions { mtu: Some(600), ..SaOptions::default() };
             let long = udp("10.0.0.1", "10.0.0.2", (1, 2), 1000);
             offered(looped(&SaParams { options, ..tunnel() }), Direction::Outbound, &long)
+        }
+        DropReason::QueueFull => {
+            let mut engine = looped(&sharing());
+            let long = udp("10.0.0.1", "10.0.0.2", (1, 2), 60_000);
+            while send(&mut engine, &long, NOW).0 == Verdict::Taken {}
+            engine
         }
         // Four thousand million packets. `outbound::tests` lets the SA believe that it sent them.
         DropReason::SequenceExhausted => return None,
@@ -200,6 +212,13 @@ fn dropped_for(reason: DropReason) -> Option<Engine> {
         DropReason::BadCompression => {
             let options = SaOptions { ipcomp: IpComp::With(Cpi(0x1234)), ..SaOptions::default() };
             inside(&SaParams { options, ..tunnel() }, &padded(&[4, 0, 0x12, 0x34, 7], protocol::IPCOMP), &[1])
+        }
+        DropReason::BadAggFrag => inside(&sharing(), &padded(&[9], protocol::AGGFRAG), &[1]),
+        DropReason::TooLate => inside(&sharing(), &padded(&[0; 5], protocol::AGGFRAG), &[9, 1]),
+        // The beginning of a packet, and then that of another.
+        DropReason::Incomplete => {
+            let begun = [&[0; 4][..], &clear()[..30]].concat();
+            inside(&sharing(), &padded(&begun, protocol::AGGFRAG), &[1, 2])
         }
         // Congestion on the way of a packet that cannot say so.
         DropReason::CongestionLost => damaged(&tunnel(), |packet| v4::set_tos(packet.first_chunk_mut().unwrap(), 0b11)),

@@ -1,6 +1,7 @@
 //! The packet engine through its public API, with the ciphers of AWS-LC, and where it lacks one with the portable ones.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod aggfrag;
 mod ah;
 mod algorithms;
 mod allocations;

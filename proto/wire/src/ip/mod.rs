@@ -51,6 +51,8 @@ pub mod protocol {
     pub const DESTINATION_OPTIONS: u8 = 60;
     /// IP payload compression (RFC 3173).
     pub const IPCOMP: u8 = 108;
+    /// In ESP, packets that share payloads or are spread over them (RFC 9347 §6.1).
+    pub const AGGFRAG: u8 = 144;
     /// IPv6 Mobility Header (RFC 6275 §6.1); it ends the chain of headers.
     pub const MOBILITY: u8 = 135;
     /// SCTP.

@@ -17,7 +17,7 @@ use super::scan::{Cites, Section};
 /// The RFCs whose every demand is accounted for: IKEv2 and its extensions.
 const RFCS: &[u32] = &[
     4478, 4555, 4739, 4806, 5685, 5723, 5739, 5998, 6023, 6290, 6311, 7296, 7383, 7427, 7619, 8019, 8598, 8784, 8983,
-    9242, 9329, 9611,
+    9242, 9329, 9347, 9611,
 ];
 
 /// Words that make a sentence a demand.

@@ -141,6 +141,13 @@ pub(super) fn notify(scope: &mut Scope<'_, '_>) -> Option<()> {
             ];
             (format!("IPComp CPI - {cpi:#06x}, Transform - {}", ipcomp_name(*transform)), parts)
         }
+        // RFC 9347 §6.1.4.
+        (NotifyType::USE_AGGFRAG, [flags]) => {
+            let needs = [(2, "congestion control"), (1, "whole packets")];
+            let needs: Vec<&str> = needs.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect();
+            let needs = if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") };
+            (format!("AGGFRAG Flags - {flags:#04x}, requires {needs}"), Vec::new())
+        }
         _ => ("Notification Data".into(), Vec::new()),
     };
     scope.remainder("isakmp.notify.data", text);

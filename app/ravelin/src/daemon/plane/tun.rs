@@ -75,6 +75,10 @@ impl Plane for TunDataPlane {
         true
     }
 
+    fn aggfrag(&self) -> bool {
+        true
+    }
+
     fn counters(&mut self) -> Vec<(String, u64)> {
         let counters = TunDataPlane::counters(self);
         let (sealed, opened) = counters.protected;
