@@ -145,10 +145,11 @@ impl Error {
         }
     }
 
-    /// The peer's certificate or signature is not accepted.
-    pub(crate) fn unproven(why: String, remote: &str) -> Self {
-        let ours = vec![format!("what is trusted for remote {remote}")];
-        Error::Authentication(Disagreement::new(Part::Certificate, vec![why], ours))
+    /// The peer's certificate or signature is not accepted: why, by each of the remotes that it may be of.
+    pub(crate) fn unproven<'a>(refusals: impl IntoIterator<Item = (String, &'a str)>) -> Self {
+        let trusted = |(why, remote)| (why, format!("what is trusted for remote {remote}"));
+        let (theirs, ours) = refusals.into_iter().map(trusted).unzip();
+        Error::Authentication(Disagreement::new(Part::Certificate, theirs, ours))
     }
 
     /// EAP did not succeed: what the other side said, or what we found.

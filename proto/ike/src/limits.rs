@@ -58,6 +58,9 @@ pub const REQUESTED_AUTHORITIES: usize = 16;
 /// Announced methods of authentication (RFC 9593) that are kept; ours are some twenty. What comes after them is not looked at.
 pub const AUTH_METHODS: usize = 64;
 
+/// Remotes for the same peers by which a peer's proof is judged one after the other, beside the first.
+pub const ALTERNATIVES: usize = 16;
+
 /// Proofs of one side in IKE_AUTH (RFC 4739).
 pub const PROOFS: usize = 4;
 

@@ -15,7 +15,7 @@ use core::fmt;
 use der::asn1::ObjectIdentifier;
 use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, PrivateKey, PublicKey, SignatureScheme};
-use ravelin_types::Identity;
+use ravelin_types::{Dn, Identity};
 
 use crate::announce::Accepts;
 use crate::certificate::Certificate;
@@ -73,6 +73,8 @@ pub struct Credential {
 pub struct Trust {
     /// Authorities.
     pub anchors: Arc<[Certificate]>,
+    /// One that must be above the peer's certificate, however far, by its name.
+    pub through: Option<Dn>,
     /// Certificates that may lie between, and give no trust.
     pub others: Arc<[Certificate]>,
     /// Certificates of the peer: where there are any, it must use one of them, and they are trusted by themselves.
@@ -297,6 +299,11 @@ impl Trust {
         others.extend_from_slice(&self.others);
         if self.pinned.is_empty() {
             let path = path::find(&leaf, &others, &self.anchors, rules, crypto)?;
+            if let Some(through) = &self.through
+                && !path.0.iter().skip(1).any(|authority| authority.subject().is(through))
+            {
+                return Err(Fault::NotThrough(leaf.subject().to_string(), through.to_string()).into());
+            }
             if let Some(identity) = identity {
                 names::check(identity, &leaf)?;
             }

@@ -25,6 +25,8 @@ pub enum Fault {
         /// That issuer.
         issuer: String,
     },
+    /// An authority that is asked for is not above it.
+    NotThrough(String, String),
     /// A signature in the path is not that of the issuer.
     BadSignature(String),
     /// A signature algorithm that is not accepted.
@@ -86,6 +88,9 @@ impl fmt::Display for Fault {
             }
             Fault::UnknownAuthority { subject, issuer } => {
                 write!(f, "the certificate {subject} was issued by {issuer}, which is not trusted here")
+            }
+            Fault::NotThrough(subject, authority) => {
+                write!(f, "the certificate {subject} is not below the authority {authority}, which is asked for")
             }
             Fault::BadSignature(subject) => {
                 write!(f, "the signature of the certificate {subject} is not by the authority of that name known here")

@@ -16,6 +16,8 @@ const NO_ADDRESS: [Ipv4Addr; 2] = [Ipv4Addr::BROADCAST, Ipv4Addr::new(255, 255, 
 pub struct Authorization {
     /// What the server wants to read in every record of the account, as it came (RFC 2865 §5.25).
     pub class: Vec<Vec<u8>>,
+    /// What the user may do, by names that server and client agree on (RFC 2865 §5.11).
+    pub filters: Vec<Vec<u8>>,
     /// After which time the session ends (RFC 2865 §5.27).
     pub session_timeout: Option<Duration>,
     /// After which time without traffic it does (RFC 2865 §5.28).
@@ -36,11 +38,18 @@ impl Authorization {
         let addresses = [v4.map(IpAddr::from), v6.map(IpAddr::from)].into_iter().flatten();
         Authorization {
             class: packet.all(Attribute::CLASS).map(<[u8]>::to_vec).collect(),
+            filters: packet.all(Attribute::FILTER_ID).map(<[u8]>::to_vec).collect(),
             session_timeout: time(packet, Attribute::SESSION_TIMEOUT),
             idle_timeout: time(packet, Attribute::IDLE_TIMEOUT),
             interim: time(packet, Attribute::ACCT_INTERIM_INTERVAL).map(|time| time.max(MIN_INTERIM)),
             addresses: addresses.filter(|it| !it.is_unspecified() && !it.is_multicast() && !it.is_loopback()).collect(),
         }
+    }
+
+    /// The groups of the user. Servers name them in Filter-Id, or by custom in Class, which RFC 2865 §5.25 keeps for
+    /// accounts: who asks for no groups does not look at it.
+    pub fn groups(&self) -> impl Iterator<Item = &[u8]> {
+        self.filters.iter().chain(&self.class).map(Vec::as_slice)
     }
 }
 
@@ -68,6 +77,7 @@ mod tests {
         let said = Authorization::of(&accept(&[
             (Attribute::CLASS, b"gold"),
             (Attribute::CLASS, &[0, 255]),
+            (Attribute::FILTER_ID, b"staff"),
             (Attribute::SESSION_TIMEOUT, &3600u32.to_be_bytes()),
             (Attribute::IDLE_TIMEOUT, &300u32.to_be_bytes()),
             (Attribute::ACCT_INTERIM_INTERVAL, &600u32.to_be_bytes()),
@@ -75,6 +85,7 @@ mod tests {
             (Attribute::FRAMED_IPV6_ADDRESS, &v6),
         ]));
         assert_eq!(said.class, [b"gold".to_vec(), vec![0, 255]]);
+        assert_eq!(said.groups().collect::<Vec<_>>(), [&b"staff"[..], b"gold", &[0, 255]]);
         let times = [said.session_timeout, said.idle_timeout, said.interim].map(|time| time.unwrap().as_secs());
         assert_eq!(times, [3600, 300, 600]);
         let addresses: Vec<_> = said.addresses.iter().map(ToString::to_string).collect();

@@ -58,6 +58,8 @@ impl Attribute {
     pub const SERVICE_TYPE: Attribute = Attribute(6);
     /// The user's IPv4 address inside.
     pub const FRAMED_IP_ADDRESS: Attribute = Attribute(8);
+    /// RFC 2865 §5.11.
+    pub const FILTER_ID: Attribute = Attribute(11);
     /// For people.
     pub const REPLY_MESSAGE: Attribute = Attribute(18);
     /// What the server wants back with the next request.

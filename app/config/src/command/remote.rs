@@ -108,6 +108,9 @@ pub struct RemoteArgs {
     /// of -h (default: nobody)
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = identity::host)]
     radius_authorizers: Vec<IpAddr>,
+    /// Groups of which a RADIUS server must say that the user is in one, by Filter-Id or Class (default: it need not)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::group)]
+    user_groups: Vec<String>,
     /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS,
     /// EAP-AKA-PRIME, EAP-AKA, EAP-SIM
     #[arg(long)]

@@ -196,7 +196,7 @@ impl RemoteSpec {
         match &self.xauth {
             Some(XauthSpec::Users(Some(path))) => line.value("--xauth-users", file(path)),
             Some(XauthSpec::LoginFile(path)) => line.value("--xauth-login", file(path)),
-            Some(XauthSpec::Users(None) | XauthSpec::Login(_)) | None => {}
+            Some(XauthSpec::Users(None) | XauthSpec::User(_) | XauthSpec::Login(_)) | None => {}
         }
         self.algorithms(&mut line);
         line.value("-l", seconds(self.lifetime));
@@ -266,6 +266,7 @@ fn user(eap: &EapSpec, line: &mut Line) {
     line.list("--radius", &words(&eap.radius.servers));
     line.list("--radius-accounting", &words(&eap.radius.accounting));
     line.list("--radius-authorizers", &eap.radius.authorizers.iter().map(IpAddr::to_string).collect::<Vec<_>>());
+    line.list("--user-groups", &eap.radius.groups);
 }
 
 fn is_exchange(transform: &&Transform) -> bool {

@@ -145,7 +145,7 @@ impl RemoteEntry {
     /// Whether it takes every peer whose login is among its keys, or who is a user.
     fn anybody(&self) -> bool {
         let eap = self.spec.eap.as_ref().is_some_and(EapSpec::takes_any_identity);
-        let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_)));
+        let user = self.is_hybrid() && matches!(self.spec.xauth, Some(XauthSpec::Users(_) | XauthSpec::User(_)));
         eap || user || matches!(self.auth, Auth::Logins(_)) && self.spec.endpoint.is_anybody()
     }
 
@@ -169,6 +169,7 @@ impl RemoteEntry {
                     Beside::Nothing => RemoteAuth::Eap(Arc::new(EapServer {
                         server: Server { methods: eap.methods.clone(), ..Server::default() },
                         users: IdPattern::Any,
+                        groups: Vec::new(),
                     })),
                 };
                 let named = || self.loaded_credential(model).or_else(|| model.database.own(user).map(Arc::new));
@@ -202,7 +203,7 @@ impl RemoteEntry {
                 let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name).as_bytes().to_vec();
                 let loaded = || eap.radius.servers.first().and_then(|server| model.key_of(&server.ip().into()));
                 let secret = keys.password.clone().or_else(loaded).unwrap_or_default();
-                let RadiusSpec { servers, accounting, authorizers } = eap.radius.clone();
+                let RadiusSpec { servers, accounting, authorizers, groups } = eap.radius.clone();
                 let relay = (!servers.is_empty()).then(|| Arc::new(Aaa { servers, secret, accounting, authorizers }));
                 let server = Server {
                     methods: eap.methods.clone(),
@@ -212,7 +213,7 @@ impl RemoteEntry {
                     tls: TlsSide { credential, trust: Some(believe(&keys.pinned)), peer: None },
                     name,
                 };
-                (ours, RemoteAuth::Eap(Arc::new(EapServer { server, users: users.clone() })))
+                (ours, RemoteAuth::Eap(Arc::new(EapServer { server, users: users.clone(), groups })))
             }
         }
     }

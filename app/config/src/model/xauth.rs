@@ -31,7 +31,7 @@ pub(super) fn read(spec: &RemoteSpec, directory: &Path) -> Result<Option<Xauth>,
             let login = first.map(|(user, password)| (String::from_utf8_lossy(&user).into_owned(), password));
             Ok(login.map(|(user, password)| Xauth::Login { user, password }))
         }
-        Some(XauthSpec::Users(None) | XauthSpec::Login(_)) | None => Ok(None),
+        Some(XauthSpec::Users(None) | XauthSpec::User(_) | XauthSpec::Login(_)) | None => Ok(None),
     }
 }
 
@@ -60,6 +60,11 @@ impl RemoteEntry {
         };
         let xauth = match &self.spec.xauth {
             Some(XauthSpec::Users(None)) => Some(Xauth::Ask(passwords())),
+            Some(XauthSpec::User(user)) => {
+                let password = passwords().password(user.as_bytes()).cloned();
+                let account = password.map(|password| Account { owners: vec![identity(user.as_bytes())], password });
+                Some(Xauth::Ask(Accounts(account.into_iter().collect())))
+            }
             Some(XauthSpec::Login(user)) => {
                 let password = passwords().password(user.as_bytes()).cloned().unwrap_or_default();
                 Some(Xauth::Login { user: user.clone(), password })

@@ -9,7 +9,7 @@ use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{Contents, PROVIDER};
 use ravelin_pki::auth::{Credential, Trust};
 use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, Restrictions, names, path};
-use ravelin_types::{Identity, Secret};
+use ravelin_types::{Dn, Identity, Secret};
 
 use super::{Database, TokenKey};
 
@@ -48,6 +48,8 @@ pub struct Believed {
     pub certificates: Vec<Certificate>,
     /// The authorities; where there are none, all that are known.
     pub authorities: Vec<Certificate>,
+    /// An authority that must be above the peer's certificate, however far.
+    pub through: Option<Dn>,
     /// Public keys (SubjectPublicKeyInfo) that are believed without a certificate.
     pub keys: Vec<Vec<u8>>,
     /// Policies of which the certificate must be under one.
@@ -302,14 +304,14 @@ impl Database {
 
     /// Whom `believed` comes to by now.
     pub(crate) fn trust_of(&self, believed: &Believed) -> Trust {
-        let Believed { certificates, authorities, keys, policies, revocation, restrictions } = believed.clone();
+        let Believed { certificates, authorities, through, keys, policies, revocation, restrictions } = believed.clone();
         let anchors = match (authorities.is_empty(), keys.is_empty()) {
             (false, _) => authorities.into(),
             // Whose key is given has no other.
             (true, false) => Arc::from([]),
             (true, true) => self.anchors(),
         };
-        Trust { anchors, keys, policies, revocation, restrictions, ..self.believe(certificates) }
+        Trust { anchors, through, keys, policies, revocation, restrictions, ..self.believe(certificates) }
     }
 }
 

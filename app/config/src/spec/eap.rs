@@ -33,6 +33,8 @@ pub struct RadiusSpec {
     pub accounting: Vec<SocketAddr>,
     /// Who may end sessions and change them (RFC 5176).
     pub authorizers: Vec<IpAddr>,
+    /// Groups of which they must say that the user is in one (Filter-Id, Class); empty: whoever they accept will do.
+    pub groups: Vec<String>,
 }
 
 /// What the side that is no user proves itself by before EAP begins.

@@ -90,6 +90,8 @@ pub struct NullSides {
 pub enum XauthSpec {
     /// The peer, as one of the users of a file, or of the secrets that were loaded.
     Users(Option<PathBuf>),
+    /// The peer, as this user alone, with a password among the secrets that were loaded.
+    User(String),
     /// We, as the user of a file.
     LoginFile(PathBuf),
     /// We, as this user with a password among the secrets that were loaded.
@@ -182,7 +184,7 @@ impl RemoteSpec {
         let login = self.xauth.iter_mut().filter_map(|xauth| match xauth {
             XauthSpec::Users(file) => file.as_mut(),
             XauthSpec::LoginFile(file) => Some(file),
-            XauthSpec::Login(_) => None,
+            XauthSpec::User(_) | XauthSpec::Login(_) => None,
         });
         let more = login.chain(&mut self.extensions.ppk_file).chain(self.rounds.files());
         self.secret_file.iter_mut().chain(signature).chain(more)

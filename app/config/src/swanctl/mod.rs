@@ -125,10 +125,22 @@ fn check_pools(root: &Section, contents: &Contents, problems: &mut Problems) {
             let section = root.section("connections");
             let at = section.and_then(|all| all.section.sections.iter().find(|named| named.name == connection.name));
             if let Some(named) = at {
-                let hint = did_you_mean(pool, contents.pools.iter().map(|spec| spec.pool.name.as_str()));
-                problems.add(named.at.remark(format!("there is no pool {pool}{hint}")));
+                let known = contents.pools.iter().map(|spec| spec.pool.name.as_str());
+                let why = elsewhere(pool).map_or_else(|| did_you_mean(pool, known), |why| format!(": {why}"));
+                problems.add(named.at.remark(format!("`pools`: there is no pool {pool}{why}")));
             }
         }
+    }
+}
+
+/// What to do in the place of a pool that is elsewhere with strongSwan.
+fn elsewhere(pool: &str) -> Option<&'static str> {
+    match pool {
+        "dhcp" => Some("no DHCP server is asked; say pools { NAME { addrs = 10.1.0.128/25 } } with addresses that it keeps free"),
+        "radius" => Some(
+            "say pools { NAME { addrs = 10.3.0.0/24 } } for users to whom the server gives none; what it gives is taken, of the range or not",
+        ),
+        _ => None,
     }
 }
 

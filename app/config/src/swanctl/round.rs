@@ -59,6 +59,7 @@ pub(super) struct User {
 /// What goes with `auth = eap-radius`.
 const RADIUS: &[&str] = &["radius", "radius_accounting", "radius_authorizers"];
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
+const NO_GROUPS: &str = "of which groups a peer is, a RADIUS server says: auth = eap-radius";
 
 /// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
 pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Vec<Round>> {
@@ -148,6 +149,9 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
         Some(By::Eap(user)) if user.methods.is_empty() => servers(&mut reader, side, user).map(By::Eap),
         by => {
             reader.refuse(RADIUS, "it goes with auth = eap-radius");
+            if side == "remote" {
+                reader.refuse(&["groups"], NO_GROUPS);
+            }
             by
         }
     };
@@ -232,18 +236,21 @@ fn login_alone(named: &Named, side: &str, problems: &mut Problems) -> Option<Rou
 
 /// Whom the side of the peer is believed by, beyond its own certificates and keys.
 fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
-    reader.refuse(&["groups"], "there are no attribute certificates and no groups");
-    reader.refuse(&["ca_id"], "name the certificate of the authority in cacerts");
     if !signs {
-        reader.refuse(&["cacerts", "cert_policy"], NO_SIGNATURE);
+        reader.refuse(&["cacerts", "ca_id", "cert_policy"], NO_SIGNATURE);
         reader.only("revocation", &["relaxed"], NO_SIGNATURE);
         return Believed::default();
     }
     let policy = |text: &str| text.parse::<ObjectIdentifier>().map_err(|_| format!("`{text}` is no object identifier"));
+    let authority = |text: &str| match who::id(text)? {
+        Identity::Dn(name) => Ok(name),
+        _ => Err("expected the distinguished name of an authority, like C=CH, O=Example, CN=Sales CA".to_owned()),
+    };
     let demands = [("relaxed", Demand::Relaxed), ("ifuri", Demand::IfUri), ("strict", Demand::Strict)];
     let revocation = reader.word("revocation", &demands);
     Believed {
         authorities: reader.files("cacerts", certificate),
+        through: reader.value("ca_id", authority),
         policies: reader.list("cert_policy", policy).unwrap_or_default(),
         revocation: revocation.unwrap_or_default(),
         ..Believed::default()
@@ -289,11 +296,15 @@ fn servers(reader: &mut Reader<'_>, side: &str, user: User) -> Option<User> {
     let servers = reader.list("radius", |text| eap::radius_server(text).map_err(|bad| bad.message));
     let accounting = reader.list("radius_accounting", |text| eap::accounting_server(text).map_err(|bad| bad.message));
     let authorizers = reader.list("radius_authorizers", |text| identity::host(text).map_err(|bad| bad.message));
+    let groups = match side {
+        "remote" => reader.list("groups", |text| eap::group(text).map_err(|bad| bad.message)).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     match servers {
         _ if side == "local" => reader.wrong("`auth = eap-radius` is for the side of the users, `remote`"),
         Some(servers) if !servers.is_empty() => {
             let (accounting, authorizers) = (accounting.unwrap_or_default(), authorizers.unwrap_or_default());
-            return Some(User { radius: RadiusSpec { servers, accounting, authorizers }, ..user });
+            return Some(User { radius: RadiusSpec { servers, accounting, authorizers, groups }, ..user });
         }
         _ => reader.wrong(
             "`auth = eap-radius` needs `radius = ADDRESS[:PORT], ...` beside it, the servers that strongswan.conf has for \

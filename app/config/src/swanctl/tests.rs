@@ -608,7 +608,8 @@ fn the_side_with_eap_is_the_user() {
         ),
         ("auth = rsa-2048-md5\n", "auth = pubkey\n", "signatures with this hash are not accepted"),
         ("auth = eap-md5:rsa-2048\n", "auth = pubkey\n", "those of certificates in TLS"),
-        ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "no attribute certificates"),
+        ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "a RADIUS server says"),
+        ("auth = pubkey\n", "auth = pubkey\n ca_id = ca.example.org\n", "the distinguished name of an authority"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
         ("auth = eap-md5\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),
     ] {
@@ -681,7 +682,7 @@ fn radius_servers_may_know_the_users() {
         ))
     };
     let servers = "auth = eap-radius\n radius = 10.1.0.10, 10.1.0.11:1645\n radius_accounting = 10.1.0.10\n radius_authorizers = \
-                   10.1.0.12\n eap_id = %any";
+                   10.1.0.12\n eap_id = %any\n groups = staff, guests";
     let read = connection("auth = psk", servers).unwrap_or_else(|error| panic!("{error}"));
     let remote = read.connections.into_iter().next().unwrap().remote.unwrap();
     let eap = remote.eap.unwrap();
@@ -690,6 +691,7 @@ fn radius_servers_may_know_the_users() {
     let accounting: Vec<String> = eap.radius.accounting.iter().map(ToString::to_string).collect();
     let authorizers: Vec<String> = eap.radius.authorizers.iter().map(ToString::to_string).collect();
     assert_eq!((accounting, authorizers), (vec!["10.1.0.10:1813".to_owned()], vec!["10.1.0.12".to_owned()]));
+    assert_eq!(eap.radius.groups, ["staff", "guests"]);
     assert!(eap.methods.is_empty() && !remote.initiate && remote.accept, "the servers choose");
     for (local, remote, words) in [
         ("auth = psk", "auth = eap-radius", "needs `radius = ADDRESS[:PORT], ...`"),

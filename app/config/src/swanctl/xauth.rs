@@ -32,13 +32,7 @@ pub(super) fn read(connection: &Named, problems: &mut Problems) -> Option<Login>
     let mut reader = Reader::new(&named.section, &named.at, problems);
     reader.only("auth", &["xauth", "xauth-generic"], "users log in by name and password, which are among the secrets");
     reader.value("round", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let user = match ours {
-        true => reader.value("xauth_id", |text| Ok(text.to_owned())),
-        false => {
-            reader.only("xauth_id", &["%any"], "who may log in is who has a secret");
-            None
-        }
-    };
+    let user = reader.value("xauth_id", |text| Ok(text.to_owned())).filter(|user| ours || user != "%any");
     let alone = !connection.section.sections.iter().any(|other| other.name.starts_with(side) && !is_login(other));
     match alone {
         // It is read with the side.
@@ -61,11 +55,12 @@ impl Login {
         }
     }
 
-    /// Who logs in. We are who we are in phase 1 where no `xauth_id` says otherwise.
+    /// Who logs in: we, who are who we are in phase 1 where no `xauth_id` says otherwise, or the peer, who is whoever has a
+    /// secret.
     pub(super) fn spec(self, own_id: &str) -> XauthSpec {
         match self.ours {
             true => XauthSpec::Login(self.user.unwrap_or_else(|| own_id.to_owned())),
-            false => XauthSpec::Users(None),
+            false => self.user.map_or(XauthSpec::Users(None), XauthSpec::User),
         }
     }
 }
@@ -103,6 +98,8 @@ mod tests {
         assert_eq!(client.xauth, Some(XauthSpec::Login("carol@lab".to_owned())), "the identity of phase 1");
         let server = connection(1, &format!("{both} remote-xauth {{\n round = 2\n auth = xauth-generic\n }}")).unwrap();
         assert_eq!((&server.xauth, hybrid(&server)), (&Some(XauthSpec::Users(None)), false));
+        let dave = connection(1, &format!("{both} remote-2 {{\n auth = xauth\n xauth_id = dave\n }}")).unwrap();
+        assert_eq!(dave.xauth, Some(XauthSpec::User("dave".to_owned())));
         let alone = "local {\n auth = pubkey\n id = gw.lab\n }\n remote {\n auth = xauth\n id = *@lab\n }\n";
         assert!(hybrid(&connection(1, alone).unwrap()));
         for (version, rounds, words) in [

@@ -47,6 +47,17 @@ fn server(text: &str, port: u16) -> Result<SocketAddr, BadValue> {
     text.parse().or_else(|_| address()).map_err(|_| BadValue::new("expected an address, or ADDRESS:PORT".to_owned()))
 }
 
+/// A group of users, as a RADIUS server names it.
+///
+/// # Errors
+/// When no attribute can name it (RFC 2865 §5).
+pub fn group(text: &str) -> Result<String, BadValue> {
+    match text.len() {
+        1..=253 => Ok(text.to_owned()),
+        _ => Err(BadValue::new("expected the name of a group, of 253 octets at most")),
+    }
+}
+
 /// Every method, best first, for whoever names none.
 pub fn every_method() -> Vec<Method> {
     vec![Method::MsChapV2, Method::Gtc, Method::Md5]

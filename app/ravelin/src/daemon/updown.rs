@@ -118,7 +118,7 @@ impl<P: Plane> Core<P> {
         let remote = self.model.find_remote(&ike.remote).ok().map(|entry| &entry.spec);
         let logs_in = remote.is_some_and(|spec| {
             let by_eap = spec.eap.as_ref().is_some_and(|eap| !eap.initiates());
-            by_eap || matches!(spec.xauth, Some(XauthSpec::Users(_)))
+            by_eap || matches!(spec.xauth, Some(XauthSpec::Users(_) | XauthSpec::User(_)))
         });
         let device = entry.spec.interface.clone().or_else(|| self.plane.device_of(ike.local.ip()));
         let (name, policy_name) = (entry.spec.child_name().to_owned(), entry.spec.name.clone());

@@ -148,6 +148,7 @@ impl RemoteArgs {
                 ("radius", !self.radius.is_empty()),
                 ("radius-accounting", !self.radius_accounting.is_empty()),
                 ("radius-authorizers", !self.radius_authorizers.is_empty()),
+                ("user-groups", !self.user_groups.is_empty()),
             ];
             if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err(Conflict::at(('\0', flag), "it goes with -m EAP-TLS, EAP-RADIUS or another method"));
@@ -185,6 +186,7 @@ impl RemoteArgs {
         for (flag, given) in [
             ("radius-accounting", !self.radius_accounting.is_empty()),
             ("radius-authorizers", !self.radius_authorizers.is_empty()),
+            ("user-groups", !self.user_groups.is_empty()),
         ] {
             if given && self.radius.is_empty() {
                 return Err(Conflict::at(
@@ -211,6 +213,7 @@ impl RemoteArgs {
             servers: self.radius.clone(),
             accounting: self.radius_accounting.clone(),
             authorizers: self.radius_authorizers.clone(),
+            groups: self.user_groups.clone(),
         };
         Ok(Some(EapSpec {
             role,

@@ -55,6 +55,7 @@ fn the_side_that_starts_is_the_user() {
         ("-u -m EAP -g fqdn:a -c own -h pw --radius-accounting 192.0.2.9", "say --radius, too"),
         ("-u -m EAP -g fqdn:a -c own -h pw --radius-authorizers 192.0.2.9", "say --radius, too"),
         ("-u -m PSK -g fqdn:a -h pw --radius-authorizers 192.0.2.9", "it goes with -m EAP-TLS, EAP-RADIUS"),
+        ("-u -m EAP -g fqdn:a -c own -h pw --user-groups staff", "say --radius, too"),
         ("-w -u -m EAP -h pw -g fqdn:a", "with EAP the side that starts is the user"),
         ("-w -m EAP -g fqdn:a", "expected -h FILE with the password"),
         ("-w -m EAP -g fqdn:a -h pw -c own.pem", "a user of EAP has a password"),
@@ -90,7 +91,7 @@ fn who_the_user_is_and_who_knows_him_is_written_back() {
         "-u -m EAP -g fqdn:gw -c gw.pem --eap-id *@example.org -h users",
         "-u -m EAP-MD5 -g fqdn:gw -f fqdn:box -c gw.pem -h users",
         "-u -m EAP-RADIUS -g fqdn:gw -c own -h secret --radius 192.0.2.9,[2001:db8::9]:1645 --radius-accounting 192.0.2.9 \
-         --radius-authorizers 192.0.2.7,2001:db8::7",
+         --radius-authorizers 192.0.2.7,2001:db8::7 --user-groups staff,guests",
     ] {
         let spec = remote(line).unwrap();
         let written = spec.line().arguments().join(" ");

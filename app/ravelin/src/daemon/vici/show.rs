@@ -269,6 +269,9 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     }
     match &spec.xauth {
         Some(XauthSpec::Users(_)) => shown.put_section("remote-2", Message::new().with("class", "XAuth")),
+        Some(XauthSpec::User(user)) => {
+            shown.put_section("remote-2", Message::new().with("class", "XAuth").with("xauth_id", user));
+        }
         Some(XauthSpec::Login(user)) => {
             shown.put_section("local-2", Message::new().with("class", "XAuth").with("xauth_id", user));
         }
@@ -296,6 +299,9 @@ fn put_user(round: &mut Message, eap: &EapSpec) {
     match &eap.role {
         Role::User(user) => round.put("eap_id", names::identity(user)),
         Role::Authenticator { users, .. } => round.put("eap_id", users),
+    }
+    if !eap.radius.groups.is_empty() {
+        round.put_list("groups", &eap.radius.groups);
     }
 }
 

@@ -234,7 +234,7 @@ fn handle_early(sa: IkeSa, datagram: Datagram<'_>, core: &mut Core) -> Option<Ik
 
 /// We cannot sign, or the peer is not who it says it is.
 fn refuse(opening: &Opening, ends: &Ends, turn: Turn, (theirs, keyed): (bool, &Keyed), why: String, core: &mut Core) {
-    let error = if theirs { Error::unproven(why, &keyed.remote.name) } else { Error::credential(why) };
+    let error = if theirs { Error::unproven([(why, &*keyed.remote.name)]) } else { Error::credential(why) };
     let policy = opening.wants.first().map(|want| want.policy);
     core.failed(error.failure(ends.place(&keyed.remote.name, opening.exchange_name(), policy)));
     if turn.is_last() {

@@ -1,14 +1,15 @@
 //! IKE_AUTH as responder.
 //!
 //! 1. Only an IKE_AUTH request with message ID 1 that verifies changes anything; all else is counted and dropped.
-//! 2. The identity picks the remote among those at the address; AUTH must prove it by the method of that remote.
+//! 2. The identity picks the remote among those at the address; AUTH must prove it by the method of that remote, or of another
+//!    that is for the same peers.
 //! 3. What fails before that ends the IKE SA; what fails after it, the Child SA, does not.
 //!
 //! A refusal is kept until the half-open IKE SA would have ended, so that the peer hears it even if it is lost once.
 //! Read RFC 7296 §1.2, §2.15, §2.21.2 and §3.5 before changing this file.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -32,6 +33,7 @@ use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
+use crate::limits;
 use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::v2::answer::ChildAnswer;
@@ -53,6 +55,10 @@ use crate::v2::window::MessageWindow;
 pub(crate) struct Request {
     pub(crate) payloads: Payloads,
     pub(crate) remote: Arc<Remote>,
+    /// Others for the same peers, under the same identity of ours: it may be of one of them.
+    pub(crate) others: Vec<Arc<Remote>>,
+    /// Those of which it is not, and why.
+    pub(crate) refusals: Vec<(Arc<Remote>, String)>,
     /// The identity under which we answer.
     pub(crate) id: Id,
     /// The one that the peer said last.
@@ -68,6 +74,26 @@ impl Request {
     pub(super) fn head(&self, proven: Proven) -> Vec<Payload> {
         [Payload::IdR(self.id.clone())].into_iter().chain(proven.certificates).chain(proven.auth).collect()
     }
+
+    /// The next remote that it may be of. `false`: there is none left.
+    fn turn(&mut self) -> bool {
+        match self.others.is_empty() {
+            true => false,
+            false => {
+                self.remote = self.others.remove(0);
+                true
+            }
+        }
+    }
+}
+
+/// The remotes behind `first` that are for the same peers, so that the identity says no more of which it is than that. Who is
+/// named by an entry gives way to none that names many (RFC 4301 §4.4.3.1), and who proves more than once is of one alone.
+fn alternatives<'a>(first: &'a Arc<Remote>, known: &'a [Arc<Remote>]) -> impl Iterator<Item = &'a Arc<Remote>> {
+    let behind = known.iter().skip_while(|remote| !Arc::ptr_eq(remote, first)).skip(1);
+    let alike = |other: &&Arc<Remote>| other.open.peers == first.open.peers && other.local_id == first.local_id;
+    let once = |remote: &Remote| !remote.rounds.are_due();
+    behind.filter(alike).filter(move |other| once(other) && once(first))
 }
 
 impl InitAnswered {
@@ -242,32 +268,81 @@ impl InitAnswered {
             };
             return Err(Error::Authentication(refusal));
         };
-        childless::admit(remote, left_out)?;
-        full_transcript::admit(remote, self.init.full_transcript)?;
         if let Said::List(methods) = auth_methods::read(&payloads)? {
             self.init.accepts.methods = Some(methods);
-            auth_methods::admit(remote, &self.init.accepts)?;
         }
+        let init = &self.init;
+        let admit = |remote: &Remote| {
+            childless::admit(remote, left_out)?;
+            full_transcript::admit(remote, init.full_transcript)?;
+            auth_methods::admit(remote, &init.accepts)?;
+            if by_eap { ppk::admit_eap(remote, &init.ppks) } else { Ok(()) }
+        };
+        admit(remote)?;
+        let others = alternatives(remote, &known).filter(|other| admit(other).is_ok());
+        let others = others.take(limits::ALTERNATIVES).cloned().collect();
+        let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
+        let request = Request { payloads, remote, others, refusals: Vec::new(), id, claimed, at, admission: None };
         if by_eap {
-            ppk::admit_eap(remote, &self.init.ppks)?;
-            let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
-            return Ok((Request { payloads, remote, id, claimed, at, admission: None }, None));
+            return Ok((request, None));
         }
-        let mut auth = payloads.auth()?;
-        let judged = ppk::judge(remote, &self.init.ppks, auth, &payloads)?;
+        self.judge(request).map(|(request, judged)| (request, Some(judged)))
+    }
+
+    /// Judges AUTH by what the remote says, else by what the next one for the same peers says. What stands open is asked.
+    fn judge(&mut self, mut request: Request) -> Result<(Request, Now<()>), Error> {
+        loop {
+            match self.judge_by(&mut request) {
+                Ok(judged) => return Ok((request, judged)),
+                Err(Error::Authentication(_)) if request.turn() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn judge_by(&mut self, request: &mut Request) -> Result<Now<()>, Error> {
+        let remote = request.remote.clone();
+        let mut auth = request.payloads.auth()?;
+        let judged = ppk::judge(&remote, &self.init.ppks, auth, &request.payloads)?;
         match &judged {
             ppk::Judged::Plain => {}
-            ppk::Judged::Mixed(secret) => self.init.mix(secret),
+            ppk::Judged::Mixed(secret) => {
+                // The keys are those of this remote from here on.
+                request.others.clear();
+                self.init.mix(secret);
+            }
             ppk::Judged::Without(plain) => auth = plain,
         }
-        let claim = self.init.initiator(id);
-        let judged = claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &payloads.0).map_err(|_| {
-            let theirs = alloc::format!("{} with AUTH by {}", id.identity, auth.method);
+        let claim = self.init.initiator(&request.claimed);
+        claim.judge(self.init.algs.prf, &remote.remote_auth, auth, &request.payloads.0).map_err(|_| {
+            let theirs = alloc::format!("{} with AUTH by {}", request.claimed.identity, auth.method);
             let ours = remote.remote_auth.words(&remote.name);
             Error::Authentication(Disagreement::new(Part::Authentication, vec![theirs], vec![ours]))
-        })?;
-        let (remote, id, claimed) = (remote.clone(), Id::new(remote.local_id.clone()), id.clone());
-        Ok((Request { payloads, remote, id, claimed, at, admission: None }, Some(judged)))
+        })
+    }
+
+    /// What the initiator brought does not prove what the remote asks for; the next one may ask for less.
+    pub(crate) fn unproven(
+        mut self: Box<Self>,
+        ends: Ends,
+        mut request: Request,
+        why: String,
+        core: &mut Core,
+    ) -> Option<IkeSa> {
+        let at = request.at;
+        request.refusals.push((request.remote.clone(), why));
+        if request.turn() {
+            match self.judge(request) {
+                Ok((request, Now::Known(()))) => return self.proven(ends, request, core),
+                Ok((request, Now::Ask(question))) => {
+                    return Some(asking::ask(ends, question, Step::JudgeRequest(self, request), core));
+                }
+                Err(error) => return self.refuse(ends, &error, at, core),
+            }
+        }
+        // Which of the remotes was meant is not ours to say.
+        let error = Error::unproven(request.refusals.iter().map(|(remote, why)| (why.clone(), &*remote.name)));
+        self.refuse(ends, &error, at, core)
     }
 
     /// Answers with AUTH, which ends `answer`, and the rest.

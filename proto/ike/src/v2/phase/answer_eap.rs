@@ -14,6 +14,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 
 use ravelin_eap::{Conversation, Proven, Step as Turned};
@@ -207,16 +208,20 @@ impl EapAnswered {
         }
     }
 
-    /// Whether the remote is for this user.
-    fn admits(&self, proven: &Proven) -> Result<(), Error> {
-        let RemoteAuth::Eap(eap) = &self.request.remote.remote_auth else { return Ok(()) };
-        let user = ravelin_eap::identity(&proven.user);
-        match eap.users.takes(&user) {
-            true => Ok(()),
-            false => {
-                let ours = vec![alloc::format!("the user shall be {}", eap.users)];
-                Err(Error::Authentication(Disagreement::new(Part::Identity, vec![alloc::format!("{user}")], ours)))
+    /// Whether the remote is for this user; if not, another for the same peers may be that would have asked the same.
+    fn admits(&mut self, proven: &Proven) -> Result<(), Error> {
+        let RemoteAuth::Eap(asked) = &self.request.remote.remote_auth else { return Ok(()) };
+        let Err(refusal) = asked.admits(proven) else { return Ok(()) };
+        let fits = |other: &Arc<Remote>| match &other.remote_auth {
+            RemoteAuth::Eap(eap) => eap.asks_like(asked, proven) && eap.admits(proven).is_ok(),
+            RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => false,
+        };
+        match self.request.others.iter().find(|other| fits(other)).cloned() {
+            Some(other) => {
+                self.request.remote = other;
+                Ok(())
             }
+            None => Err(Error::Authentication(refusal)),
         }
     }
 

@@ -127,6 +127,8 @@ impl InitAnswered {
             Error::Authentication(Disagreement::new(Part::Authentication, theirs, vec![]))
         })?;
         let (claimed, id) = (id.clone(), Id::new(ours.clone()));
-        Ok((Request { payloads, remote, id, claimed, at, admission: None }, Some(Now::Known(()))))
+        let (others, refusals) = (Vec::new(), Vec::new());
+        let request = Request { payloads, remote, others, refusals, id, claimed, at, admission: None };
+        Ok((request, Some(Now::Known(()))))
     }
 }

@@ -86,10 +86,7 @@ impl Asking {
             (Step::JudgeResponse(phase, payloads), Answer::Proven) => phase.proven(ends, &payloads, core),
             (Step::JudgeResponse(phase, _), other) => phase.disproven(ends, words(other), core),
             (Step::JudgeRequest(phase, request), Answer::Proven) => phase.proven(ends, request, core),
-            (Step::JudgeRequest(phase, request), other) => {
-                let error = Error::unproven(words(other), &request.remote.name);
-                phase.refuse(ends, &error, request.at, core)
-            }
+            (Step::JudgeRequest(phase, request), other) => phase.unproven(ends, request, words(other), core),
             (Step::SignResponse(phase, request), Answer::Signed(proof, certificates)) => {
                 let head = request.head(Proven::signed(proof, certificates));
                 phase.establish(ends, request, head, core)
@@ -102,7 +99,7 @@ impl Asking {
             (Step::ServerTurn(phase), Answer::Conversed(turned)) => phase.turned(ends, *turned, core),
             (Step::JudgeRound(phase), Answer::Proven) => phase.round_over(ends, core),
             (Step::JudgeRound(phase), other) => {
-                let error = Error::unproven(words(other), &phase.request.remote.name);
+                let error = Error::unproven([(words(other), &*phase.request.remote.name)]);
                 phase.refuse(ends, &error, None, core)
             }
             (Step::SignReply(phase, reply), Answer::Signed(proof, certificates)) => {

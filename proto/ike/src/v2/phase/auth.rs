@@ -379,7 +379,7 @@ impl AuthRequested {
 
     /// The peer's certificate or signature is not accepted.
     pub(crate) fn disproven(self: Box<Self>, ends: Ends, why: String, core: &mut Core) -> Option<IkeSa> {
-        let error = Error::unproven(why, &self.remote.name);
+        let error = Error::unproven([(why, &*self.remote.name)]);
         self.refuse(&ends, &error, true, core)
     }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use ravelin_ike::Command;
 use ravelin_ike::config::{Config, IdPattern, LocalAuth, RemoteAuth};
 use ravelin_ike::explain::Part;
+use ravelin_pki::auth::Trust;
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, identity::IdType};
 
 use crate::lab::*;
-use crate::papers::{credential, give_key, trust};
+use crate::papers::{certificate, credential, give_key, trust};
 
 const OTHER: PolicyId = PolicyId(8);
 
@@ -279,4 +280,82 @@ fn a_named_policy_is_for_peers_of_that_name_alone() {
     let failure = lab.b.failure(Part::Identity);
     assert!(failure.to_string().contains("*.staff.example.org"), "{failure}");
     assert!(lab.a.sas.is_empty() && lab.b.sas.is_empty());
+}
+
+// Entries for the same peers are told apart by what the proof shows: here, whose certificate it is.
+#[test]
+fn entries_for_the_same_peers_are_told_apart_by_the_proof() {
+    let authorities = ["research", "sales", "strangers"].map(|name| papers::root(name, Kind::P256));
+    let lab = |by: usize, first: Option<IdPattern>| {
+        let name = format!("{A}.example.org");
+        let paper = authorities[by].peer("a", &[&name], Kind::P256);
+        let mut lab = Lab::with(|a, b| {
+            a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+            two_entries(b);
+            for (remote, authority) in b.remotes.iter_mut().zip(&authorities) {
+                remote.local_auth = LocalAuth::Psk(SECRET.into());
+                remote.remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&authority.der])));
+                remote.open.peers = Some(IdPattern::Any);
+            }
+            b.remotes[0].open.peers = first;
+            b.policies[1].policy.remote = b.policies[0].policy.remote.clone();
+            asks(a, own_id(), "10.1.0.0");
+        });
+        give_key(&mut lab.a, &paper);
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab
+    };
+    for (by, remote, policy) in [(0, "peer", POLICY), (1, "other", OTHER)] {
+        let lab = lab(by, Some(IdPattern::Any));
+        assert_eq!((lab.b.ike().remote.as_str(), lab.b.child().policy), (remote, policy));
+        assert!(lab.b.failures().is_empty(), "{:?}", lab.b.failures());
+    }
+    // Whoever is of neither is told why by both.
+    let refused = lab(2, Some(IdPattern::Any));
+    let failure = refused.b.failure(Part::Certificate);
+    assert!(failure.theirs.len() == 2 && failure.ours.len() == 2, "{failure}");
+    assert!(failure.to_string().contains("what is trusted for remote other"), "{failure}");
+    assert!(refused.b.sas.is_empty());
+    // An entry of its own says how a peer proves itself: none for everybody does in its place.
+    let own = lab(1, None);
+    assert_eq!(own.b.failure(Part::Certificate).theirs.len(), 1);
+    assert!(own.b.sas.is_empty());
+}
+
+#[test]
+fn an_authority_on_the_way_tells_entries_apart() {
+    let root = papers::root("root", Kind::P256);
+    let below = ["research", "sales"].map(|name| root.intermediate(name, Kind::P256));
+    for (by, remote) in [(0, "peer"), (1, "other")] {
+        let paper = below[by].peer("a", &[&format!("{A}.example.org")], Kind::P256);
+        let mut lab = Lab::with(|a, b| {
+            a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[&below[by].der]));
+            two_entries(b);
+            for (remote, authority) in b.remotes.iter_mut().zip(&below) {
+                let through = Some(certificate(&authority.der).subject().clone());
+                remote.local_auth = LocalAuth::Psk(SECRET.into());
+                remote.remote_auth = RemoteAuth::Signature(Arc::new(Trust { through, ..trust(&[&root.der]) }));
+                remote.open.peers = Some(IdPattern::Any);
+            }
+            b.policies[1].policy.remote = b.policies[0].policy.remote.clone();
+            asks(a, own_id(), "10.1.0.0");
+        });
+        give_key(&mut lab.a, &paper);
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        assert_eq!(lab.b.ike().remote, remote);
+    }
+    // The root itself is above it, too, but not that authority.
+    let paper = root.peer("a", &[&format!("{A}.example.org")], Kind::P256);
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+        let through = Some(certificate(&below[0].der).subject().clone());
+        b.remotes[0].remote_auth = RemoteAuth::Signature(Arc::new(Trust { through, ..trust(&[&root.der]) }));
+    });
+    give_key(&mut lab.a, &paper);
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    let failure = lab.b.failure(Part::Certificate);
+    assert!(failure.to_string().contains("is not below the authority C=CH, O=Ravelin, CN=research"), "{failure}");
 }

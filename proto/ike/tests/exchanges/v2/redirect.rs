@@ -343,7 +343,7 @@ fn greeted_with(user: bool, eap_only: bool) -> (Host, Peer) {
         let client = Client { user: Identity::Fqdn("carol".into()), methods, password, tls: TlsSide::default() };
         config.remotes[0].local_auth = LocalAuth::Eap(Arc::new(client));
         if eap_only {
-            let server = EapServer { server: Server::default(), users: IdPattern::Any };
+            let server = EapServer { server: Server::default(), users: IdPattern::Any, groups: Vec::new() };
             config.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(server));
         }
     }

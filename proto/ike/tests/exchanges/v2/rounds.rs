@@ -44,7 +44,7 @@ fn login(a: &mut Config, b: &mut Config, password: &str) {
     let account = Account { owners: vec![fqdn("carol")], password: Secret::from(&b"geheim"[..]) };
     let accounts = Accounts(vec![account].into());
     let server = Server { methods: vec![Method::MsChapV2], ask_identity: true, accounts, ..Server::default() };
-    let server = EapServer { server, users: IdPattern::Any };
+    let server = EapServer { server, users: IdPattern::Any, groups: Vec::new() };
     let own = OwnRound { id: fqdn("laptop.example.org"), auth: LocalAuth::Eap(Arc::new(client)) };
     a.remotes[0].rounds.own.push(own);
     a.remotes[0].accept = false;

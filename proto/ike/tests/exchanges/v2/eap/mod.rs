@@ -39,7 +39,7 @@ fn server(methods: &[Method]) -> EapServer {
     let accounts = Accounts(vec![account].into());
     let server =
         Server { methods: methods.to_vec(), ask_identity: true, accounts, name: b"gw".to_vec(), ..Server::default() };
-    EapServer { server, users: IdPattern::Any }
+    EapServer { server, users: IdPattern::Any, groups: Vec::new() }
 }
 
 /// A is the user, B has a pre-shared key and asks.
@@ -294,6 +294,39 @@ fn the_user_and_not_the_claimed_identity_decides() {
     let there = lab.b.failure(Part::Identity);
     assert!(there.to_string().contains("theirs: fqdn:carol; ours: the user shall be *dave"), "{there}");
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.sas.is_empty());
+}
+
+// Of remotes for the same peers the one is it that is for the user, if it would have asked the same.
+#[test]
+fn the_user_decides_between_remotes_for_the_same_peers() {
+    let users = |name: &str| IdPattern::Exactly(Identity::Fqdn(name.into()));
+    let visited = |second: &[Method], password: &str| {
+        let asks = server(&[Method::MsChapV2, Method::Md5]);
+        let accounts = asks.server.accounts.clone();
+        let mut lab = Lab::with(|a, b| {
+            roles(a, b, client(&[Method::Md5], password), EapServer { users: users("dave"), ..asks });
+            let mut other = b.remotes[0].clone();
+            other.name = "carols".into();
+            let server = Server { accounts, ..server(second).server };
+            let eap = EapServer { server, users: users("carol"), groups: Vec::new() };
+            other.remote_auth = RemoteAuth::Eap(Arc::new(eap));
+            b.remotes.push(other);
+            b.policies[0].remote = "carols".into();
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        lab
+    };
+    let lab = visited(&[Method::Gtc, Method::Md5], "geheim");
+    assert_eq!(lab.b.ike().remote, "carols");
+    lab.assert_mirrored();
+    // That one does not take what was proved; and nobody comes in without the password.
+    for (lab, part) in
+        [(visited(&[Method::Gtc], "geheim"), Part::Identity), (visited(&[Method::Md5], "falsch"), Part::Eap)]
+    {
+        lab.b.failure(part);
+        assert!(lab.b.sas.is_empty());
+    }
 }
 
 #[test]
