@@ -39,6 +39,7 @@ pub const LAB: &[&str] = &[
     "qemu-system-x86",
     "softhsm2",
     "strongswan-charon",
+    "strongswan-pki",
     "strongswan-swanctl",
     "tshark",
     "vpnc",

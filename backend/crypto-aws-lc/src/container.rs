@@ -20,6 +20,8 @@ pub struct Contents {
     pub certificates: Vec<Vec<u8>>,
     /// Certificate revocation lists.
     pub crls: Vec<Vec<u8>>,
+    /// Attribute certificates.
+    pub attributes: Vec<Vec<u8>>,
     /// Public keys, each a SubjectPublicKeyInfo.
     pub public_keys: Vec<Vec<u8>>,
     /// Private keys, each PKCS #8 without a passphrase; those of kinds that are not built in here as they came.
@@ -57,6 +59,7 @@ impl Contents {
                 "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
                     contents.certificates.push(block.data.to_vec());
                 }
+                "ATTRIBUTE CERTIFICATE" => contents.attributes.push(block.data.to_vec()),
                 "X509 CRL" => contents.crls.push(block.data.to_vec()),
                 "PUBLIC KEY" => contents.public_keys.push(block.data.to_vec()),
                 _ if block.has_header => return Err(BadContainer::OldEncryption),
@@ -70,12 +73,13 @@ impl Contents {
         }
         let found = !contents.certificates.is_empty()
             || !contents.crls.is_empty()
+            || !contents.attributes.is_empty()
             || !contents.public_keys.is_empty()
             || !contents.private_keys.is_empty();
         if found { Ok(contents) } else { Err(BadContainer::Unknown) }
     }
 
-    /// Tries one form after the other. A certificate and a revocation list are told apart by whoever decodes them.
+    /// Tries one form after the other. Certificates, those of attributes and revocation lists are told apart by whoever decodes them.
     fn der(&mut self, bytes: &[u8], passphrase: Option<&Secret>) -> Result<(), BadContainer> {
         let given = passphrase.map_or(&b""[..], Secret::expose);
         if let Some((key, certificates)) = sys::pkcs12(bytes, given) {

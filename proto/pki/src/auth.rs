@@ -18,6 +18,7 @@ use ravelin_crypto::signature::{EcCurve, HashAlg, KeyKind, PrivateKey, PublicKey
 use ravelin_types::{Dn, Identity};
 
 use crate::announce::Accepts;
+use crate::attribute::{AttributeCertificate, Membership};
 use crate::certificate::Certificate;
 use crate::fault::Fault;
 use crate::ocsp::{Answer, Enquiry};
@@ -38,6 +39,8 @@ pub(crate) const ECDSA: [(u8, EcCurve, HashAlg); 3] =
 /// Certificate encodings (RFC 7296 §3.6, RFC 7670).
 pub(crate) const X509: u8 = 4;
 pub(crate) const CRL: u8 = 7;
+/// X.509 Certificate - Attribute.
+pub(crate) const ATTRIBUTES: u8 = 10;
 /// OCSP Content (RFC 4806 §3).
 pub(crate) const OCSP: u8 = 14;
 pub(crate) const RAW_KEY: u8 = 15;
@@ -55,6 +58,8 @@ pub(crate) const HASHES: [(u16, Option<HashAlg>); 5] = [
 pub struct Credential {
     /// Sent to the peer in this order; the first one is that of the key. Empty where only the raw public key is sent.
     pub certificates: Vec<Certificate>,
+    /// Those with attributes of the first, which are sent, too.
+    pub attributes: Vec<AttributeCertificate>,
     /// The name under which whoever answers questions keeps the private key.
     pub key: String,
     /// The SubjectPublicKeyInfo of the key.
@@ -81,6 +86,8 @@ pub struct Trust {
     pub pinned: Vec<Certificate>,
     /// Public keys of the peer (SubjectPublicKeyInfo), trusted by themselves.
     pub keys: Vec<Vec<u8>>,
+    /// The groups of which it must be in one.
+    pub membership: Membership,
     /// Policies of which one is required.
     pub policies: Vec<ObjectIdentifier>,
     /// Which certificates must be known not to be revoked.
@@ -212,6 +219,7 @@ impl Trust {
         let rules = self.rules(World { crls: &crls, answers: &answers, ..world });
         let (leaf, path) = self.chain(Some(claim.identity), &sent, &rules, crypto)?;
         self.verify(&*path::key(&leaf, crypto)?, claim)?;
+        self.membership.check(&leaf, &attributes(claim), &rules, crypto)?;
         Ok(path)
     }
 
@@ -327,6 +335,7 @@ impl Trust {
         let mut refusal = Refusal::Certificate(Fault::None);
         for certificate in &self.pinned {
             let judged = path::check_alone(certificate, &rules, crypto)
+                .and_then(|()| self.membership.check(certificate, &attributes(claim), &rules, crypto))
                 .and_then(|()| path::key(certificate, crypto))
                 .map_err(Refusal::from)
                 .and_then(|key| self.verify(&*key, claim));
@@ -344,9 +353,13 @@ impl Trust {
         Err(refusal)
     }
 
+    /// A key has no attributes.
     fn verify_raw(&self, spki: &[u8], claim: Claim<'_>, crypto: &CryptoProvider) -> Result<(), Refusal> {
         let key = path::public_key(spki, crypto)
             .map_err(|what| Refusal::Certificate(Fault::WeakKey("of the peer".into(), what)))?;
+        if !self.membership.groups.is_empty() {
+            return Err(self.membership.missing("a key without a certificate", "it has no attributes").into());
+        }
         self.verify(&*key, claim)
     }
 
@@ -418,6 +431,12 @@ impl Trust {
         }
         Ok((schemes, signature))
     }
+}
+
+/// The attribute certificates that a peer brings.
+fn attributes<'a>(claim: Claim<'a>) -> Vec<&'a [u8]> {
+    let sent = claim.certificates.iter().filter(|(encoding, _)| *encoding == ATTRIBUTES);
+    sent.map(|(_, der)| der.as_slice()).collect()
 }
 
 impl Credential {

@@ -49,6 +49,8 @@ pub enum Fault {
     NameNotPermitted(String, String),
     /// Key usage or extended key usage do not permit to authenticate a peer.
     Usage(String),
+    /// It is shown to be of none of the groups of which it should be of one: the groups, and why.
+    NotOfGroup(String, String),
     /// None of the policies that are required.
     Policy(String),
     /// It was revoked.
@@ -121,6 +123,7 @@ impl fmt::Display for Fault {
             Fault::Usage(subject) => {
                 write!(f, "the certificate {subject} is not for authenticating a peer: see its key usage")
             }
+            Fault::NotOfGroup(subject, what) => write!(f, "{subject} is not shown to be of the group {what}"),
             Fault::Policy(subject) => write!(f, "the certificate {subject} was not issued under a required policy"),
             Fault::Revoked(subject) => write!(f, "the certificate {subject} was revoked"),
             Fault::RevocationUnknown(subject) => write!(

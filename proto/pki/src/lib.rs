@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   CERT payloads ─► Certificate ─► path: to an anchor, each step checked ─► names: is it the peer? ─► auth: AUTH
-//!                                     constraints, policy, revocation
+//!                                     constraints, policy, revocation         attribute: is it of a group?
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod algorithm;
 pub mod announce;
+mod attribute;
 pub mod auth;
 mod bare;
 mod certificate;
@@ -30,6 +31,7 @@ pub mod restriction;
 pub mod revocation;
 mod sent;
 
+pub use attribute::{AttributeCertificate, Membership};
 pub use certificate::{AltName, Certificate};
 pub use der::asn1::ObjectIdentifier;
 pub use fault::{Date, Fault};
@@ -61,6 +63,8 @@ pub(crate) mod oid {
     pub(crate) const EXTENDED_KEY_USAGE: Oid = Oid::new_unwrap("2.5.29.37");
     pub(crate) const ANY_USAGE: Oid = Oid::new_unwrap("2.5.29.37.0");
     pub(crate) const INHIBIT_ANY: Oid = Oid::new_unwrap("2.5.29.54");
+    pub(crate) const NO_REVOCATION: Oid = Oid::new_unwrap("2.5.29.56");
+    pub(crate) const GROUP: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.10.4");
     pub(crate) const AUTHORITY_ACCESS: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.1.1");
     pub(crate) const ACCESS_OCSP: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1");
     pub(crate) const OCSP_BASIC: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.48.1.1");

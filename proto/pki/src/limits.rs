@@ -30,6 +30,9 @@ pub const CONSTRAINTS: usize = 1024;
 /// Policies of one certificate.
 pub const POLICIES: usize = 64;
 
+/// Groups in one attribute certificate that are looked at.
+pub const GROUPS: usize = 64;
+
 /// Bits of an RSA modulus: less is broken, more takes too long.
 pub const RSA_BITS: core::ops::RangeInclusive<u32> = 2048..=8192;
 

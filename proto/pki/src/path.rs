@@ -224,16 +224,26 @@ pub(crate) fn check_signature(
     restrictions: &Restrictions,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
-    let (tbs, algorithm, signature) = certificate.signed();
-    let subject = || certificate.subject().to_string();
-    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject(), how))?;
+    check_signed(certificate.signed(), &certificate.subject().to_string(), issuer, restrictions, crypto)
+}
+
+/// Whether `issuer` made the signature of what is called `subject`: what is signed, the AlgorithmIdentifier, the signature.
+pub(crate) fn check_signed(
+    (tbs, algorithm, signature): (&[u8], &[u8], &[u8]),
+    subject: &str,
+    issuer: &Certificate,
+    restrictions: &Restrictions,
+    crypto: &CryptoProvider,
+) -> Result<(), Fault> {
+    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject.into(), how))?;
     if !restrictions.in_chain(scheme) {
+        let how = alloc::format!("is signed by {scheme}");
         return Err(match restrictions.any() {
-            true => Fault::Restricted(subject(), alloc::format!("is signed by {scheme}"), restrictions.words.clone()),
-            false => Fault::WeakSignature(subject(), scheme.to_string()),
+            true => Fault::Restricted(subject.into(), how, restrictions.words.clone()),
+            false => Fault::WeakSignature(subject.into(), scheme.to_string()),
         });
     }
-    key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
+    key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject.into()))
 }
 
 /// Whether the key of `issuer` made the signature of `certificate`, by whichever scheme.

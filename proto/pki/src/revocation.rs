@@ -322,6 +322,25 @@ pub(crate) fn check(chain: &[Certificate], at: usize, rules: &Rules<'_>, crypto:
     Ok(())
 }
 
+/// The same for an attribute certificate with this number, about which its authority has lists of its own (RFC 5755 §6).
+pub(crate) fn check_attributes(
+    serial: &[u8],
+    words: &str,
+    issuer: &Certificate,
+    rules: &Rules<'_>,
+    crypto: &CryptoProvider,
+) -> Result<(), Fault> {
+    let lists = rules.revocation.crls.iter().filter(|crl| !crl.0.scope.unusable && crl.is_by(issuer, rules, crypto));
+    let lists: Vec<&Crl> = lists.collect();
+    if lists.iter().any(|crl| crl.0.revoked.contains(serial)) {
+        return Err(Fault::Revoked(words.into()));
+    }
+    match rules.revocation.demand == Demand::Strict && !lists.iter().any(|crl| crl.is_current(rules.now)) {
+        true => Err(Fault::RevocationUnknown(words.into())),
+        false => Ok(()),
+    }
+}
+
 /// The lists of the issuer that cover a certificate. They may be signed with another key of the issuer than the
 /// certificate, as long as the path shows that it is one (RFC 5280 §6.3.3 (f)).
 fn lists<'a>(

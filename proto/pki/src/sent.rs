@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::CryptoProvider;
 
-use crate::auth::{Credential, OCSP, RAW_KEY, World, X509};
+use crate::auth::{ATTRIBUTES, Credential, OCSP, RAW_KEY, World, X509};
 use crate::certificate::Certificate;
 use crate::ocsp::{Answer, Enquiry};
 use crate::path;
@@ -32,6 +32,7 @@ impl Credential {
             true => self.hosted.clone(),
             false => self.certificates.iter().map(sent).collect(),
         };
+        payloads.extend(self.attributes.iter().map(|it| (ATTRIBUTES, it.der().to_vec())));
         let answer = self.answer(world).filter(|_| wish.status);
         payloads.extend(answer.map(|answer| (OCSP, answer.der().to_vec())));
         payloads

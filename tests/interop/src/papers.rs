@@ -9,6 +9,7 @@
 //! | `ravelin-gone`, `swan-gone` | the same by `ca`, revoked |
 //! | `ravelin-listed`, `swan-listed` | the same by `ca`, and it says that the list is at [`LIST`] |
 //! | `ravelin-answered`, `swan-answered` | the same by `ca`, and it says that a responder of OCSP is at [`RESPONDER`] |
+//! | `aa` | an attribute authority, issued by `ca` |
 //! | `stranger`, `ravelin-stranger`, `swan-stranger` | another authority, and the same by it |
 //! | `ca.crl` | the list that revokes those |
 //!
@@ -109,10 +110,28 @@ fn write_all(folder: &Path, plan: &Plan, kind: Kind) -> Result<()> {
     for (name, authority) in [("ca", &ca), ("sub", &sub), ("stranger", &stranger)] {
         save(name, authority)?;
     }
+    save("aa", &ca.peer("aa", &[], kind))?;
     let list = ca.crl(&revoked.iter().collect::<Vec<_>>());
     put(&folder.join("pki/ca.crl"), &list)?;
     for side in ["ravelin", "swan"] {
         put(&folder.join(side).join("x509crl/ca.crl"), &list)?;
+    }
+    Ok(())
+}
+
+/// strongSwan's, which issues attribute certificates.
+pub const PKI: &str = "pki";
+
+/// Has the attribute authority say that both sides are of a group. Each side has what is said of it, and believes the authority.
+pub fn attributes(folder: &Path, group: &str) -> Result<()> {
+    let pki = folder.join("pki");
+    for side in ["ravelin", "swan"] {
+        let mut issue = Command::new(PKI);
+        issue.current_dir(&pki).args(["--acert", "--issuercert", "aa.pem", "--issuerkey", "aa.key", "--outform", "pem"]);
+        let done = issue.args(["--in", &format!("{side}.pem"), "--group", group]).output()?;
+        ensure!(done.status.success(), "{PKI}: {}", String::from_utf8_lossy(&done.stderr));
+        put(&folder.join(side).join("x509ac").join(format!("{side}.pem")), &done.stdout)?;
+        put(&folder.join(side).join("x509aa/aa.pem"), &fs::read(pki.join("aa.pem"))?)?;
     }
     Ok(())
 }

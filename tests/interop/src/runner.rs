@@ -378,6 +378,9 @@ fn attempt<'a>(
 ) -> Outcome {
     let mut missing = case.peer.missing(&places.cache);
     missing.extend(case.radius.as_ref().map(Radius::program).filter(|program| !peers::present(program)));
+    if case.attributes.is_some() && !peers::present(papers::PKI) {
+        missing.push(papers::PKI);
+    }
     if case.token && !peers::present(token::PROGRAM) {
         missing.push(token::PROGRAM);
     }
@@ -439,6 +442,9 @@ fn run_case(case: &Case, options: &Options, places: &Places, host: Host<'_>, fol
     let capture = Capture::start(near.port(case.plan.nat), &folder.join("wire.pcap"))?;
     if let Some(kind) = case.papers {
         papers::write(folder, &case.plan, kind)?;
+    }
+    if let Some(group) = &case.attributes {
+        papers::attributes(folder, group)?;
     }
     if case.token {
         token::make(folder)?;

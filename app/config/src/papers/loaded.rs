@@ -8,7 +8,9 @@ use std::sync::Arc;
 use ravelin_crypto::signature::PrivateKey;
 use ravelin_crypto_aws_lc::{Contents, PROVIDER};
 use ravelin_pki::auth::{Credential, Trust};
-use ravelin_pki::{Certificate, Crl, Demand, ObjectIdentifier, Places, Restrictions, names, path};
+use ravelin_pki::{
+    AttributeCertificate, Certificate, Crl, Demand, Membership, ObjectIdentifier, Places, Restrictions, names, path,
+};
 use ravelin_types::{Dn, Identity, Secret};
 
 use super::{Database, TokenKey};
@@ -23,6 +25,9 @@ const MAX_CHAIN: usize = 8;
 pub struct Loaded {
     certificates: Vec<Certificate>,
     crls: Vec<Crl>,
+    /// Certificates of attribute authorities, and those that they issued.
+    attribute_authorities: Vec<Certificate>,
+    attributes: Vec<AttributeCertificate>,
     public_keys: Vec<Vec<u8>>,
     /// By their identifiers.
     keys: BTreeMap<String, Arc<dyn PrivateKey>>,
@@ -52,6 +57,8 @@ pub struct Believed {
     pub through: Option<Dn>,
     /// Public keys (SubjectPublicKeyInfo) that are believed without a certificate.
     pub keys: Vec<Vec<u8>>,
+    /// Groups of which attribute certificates must show that it is of one; empty: they need not.
+    pub groups: Vec<String>,
     /// Policies of which the certificate must be under one.
     pub policies: Vec<ObjectIdentifier>,
     /// Which certificates must be known not to be revoked.
@@ -122,6 +129,37 @@ impl Loaded {
         self.crls.retain(|known| !known.issuer().is(list.issuer()));
         room(self.crls.len())?;
         self.crls.push(list);
+        Ok(())
+    }
+
+    /// Adds the certificate of an attribute authority, in PEM or DER.
+    ///
+    /// # Errors
+    /// When there is none, or nobody with it may be one.
+    pub fn add_attribute_authority(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let authority = certificate(bytes)?;
+        Membership::authority(&authority)?;
+        if !self.attribute_authorities.contains(&authority) {
+            room(self.attribute_authorities.len())?;
+            self.attribute_authorities.push(authority);
+        }
+        Ok(())
+    }
+
+    /// Adds an attribute certificate, in PEM or DER.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn add_attributes(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let contents = Contents::read(bytes, None).map_err(|bad| bad.to_string())?;
+        // DER has no label.
+        let der = contents.attributes.first().or(contents.certificates.first());
+        let der = der.ok_or("no attribute certificate is in it")?;
+        let attributes = AttributeCertificate::parse(der).map_err(|fault| fault.to_string())?;
+        if !self.attributes.contains(&attributes) {
+            room(self.attributes.len())?;
+            self.attributes.push(attributes);
+        }
         Ok(())
     }
 
@@ -212,6 +250,16 @@ impl Loaded {
         &self.crls
     }
 
+    /// The certificates of attribute authorities.
+    pub fn attribute_authorities(&self) -> &[Certificate] {
+        &self.attribute_authorities
+    }
+
+    /// Attribute certificates.
+    pub fn attributes(&self) -> &[AttributeCertificate] {
+        &self.attributes
+    }
+
     /// Public keys, each a SubjectPublicKeyInfo.
     pub fn public_keys(&self) -> &[Vec<u8>] {
         &self.public_keys
@@ -258,10 +306,11 @@ impl Database {
 
     /// What `signer` comes to by now. Without a private key IKE is told, when it asks, which one is missing.
     pub(crate) fn credential_of(&self, signer: &Signer, id: &Identity) -> Credential {
-        let credential = |certificates, key: Option<String>, spki: &[u8], whose: &str| {
+        let credential = |certificates: Vec<Certificate>, key: Option<String>, spki: &[u8], whose: &str| {
             let key = key.unwrap_or_else(|| format!("of {whose}"));
             let restrictions = signer.restrictions.clone();
-            Credential { certificates, key, spki: spki.to_vec(), restrictions, ..Credential::default() }
+            let attributes = certificates.first().map(|own| self.attributes_of(own)).unwrap_or_default();
+            Credential { certificates, attributes, key, spki: spki.to_vec(), restrictions, ..Credential::default() }
         };
         if let Some(spki) = signer.keys.iter().find(|spki| self.has_key(spki)).or(signer.keys.first()) {
             let own = path::key_id(spki, &PROVIDER).map(|id| hex(&id)).unwrap_or_default();
@@ -275,6 +324,11 @@ impl Database {
             Some(own) => credential(self.chain(own), self.key_of(own.spki()), own.spki(), &own.subject().to_string()),
             None => credential(Vec::new(), None, &[], &id.to_string()),
         }
+    }
+
+    /// What attribute authorities say of the owner of a certificate.
+    fn attributes_of(&self, certificate: &Certificate) -> Vec<AttributeCertificate> {
+        self.loaded.attributes.iter().filter(|known| known.is_of(certificate)).cloned().collect()
     }
 
     fn own_certificate(&self, id: &Identity) -> Option<&Certificate> {
@@ -304,14 +358,20 @@ impl Database {
 
     /// Whom `believed` comes to by now.
     pub(crate) fn trust_of(&self, believed: &Believed) -> Trust {
-        let Believed { certificates, authorities, through, keys, policies, revocation, restrictions } = believed.clone();
+        let Believed { certificates, authorities, through, keys, groups, policies, revocation, restrictions } =
+            believed.clone();
+        let membership = Membership {
+            groups,
+            authorities: self.loaded.attribute_authorities.iter().cloned().collect(),
+            known: self.loaded.attributes.iter().cloned().collect(),
+        };
         let anchors = match (authorities.is_empty(), keys.is_empty()) {
             (false, _) => authorities.into(),
             // Whose key is given has no other.
             (true, false) => Arc::from([]),
             (true, true) => self.anchors(),
         };
-        Trust { anchors, through, keys, policies, revocation, restrictions, ..self.believe(certificates) }
+        Trust { anchors, through, keys, membership, policies, revocation, restrictions, ..self.believe(certificates) }
     }
 }
 

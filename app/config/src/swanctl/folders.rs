@@ -6,6 +6,8 @@
 //! | `x509` | `ipsec.d/certs` | certificates of our own and of peers |
 //! | `x509ca` | `ipsec.d/cacerts` | those of authorities |
 //! | `x509crl` | `ipsec.d/crls` | revocation lists |
+//! | `x509aa` | `ipsec.d/aacerts` | those of attribute authorities |
+//! | `x509ac` | `ipsec.d/acerts` | attribute certificates |
 //! | `pubkey` | `ipsec.d/certs` | public keys without a certificate |
 //! | `private`, `rsa`, `ecdsa`, `pkcs8`, `pkcs12` | `ipsec.d/private` | private keys, and certificates beside them |
 //!
@@ -29,11 +31,16 @@ const MAX_FILE: usize = 16 * 1024 * 1024;
 /// Files of one folder.
 const MAX_FILES: usize = 10_000;
 
+const RESPONDER: &str = "a responder of OCSP is one whose certificate the authority has issued for that, or the authority itself; \
+                         take the file out";
+
 /// Where things are.
 pub struct Layout {
     certificates: &'static str,
     authorities: &'static str,
     lists: &'static str,
+    attribute_authorities: &'static str,
+    attributes: &'static str,
     public_keys: &'static str,
     /// Sections of `secrets` whose name begins so name a private key, and the folder it is in.
     keys: &'static [(&'static str, &'static str)],
@@ -41,8 +48,8 @@ pub struct Layout {
     all_keys: bool,
     /// Whether `secrets` may name keys on tokens.
     tokens: bool,
-    /// What has no meaning here.
-    others: &'static [&'static str],
+    /// Certificates of responders of OCSP, for which the authority alone vouches here.
+    responders: &'static str,
 }
 
 /// Of `swanctl.conf`.
@@ -50,11 +57,13 @@ pub const SWANCTL: Layout = Layout {
     certificates: "x509",
     authorities: "x509ca",
     lists: "x509crl",
+    attribute_authorities: "x509aa",
+    attributes: "x509ac",
     public_keys: "pubkey",
     keys: &[("private", "private"), ("rsa", "rsa"), ("ecdsa", "ecdsa"), ("pkcs8", "pkcs8"), ("pkcs12", "pkcs12")],
     all_keys: true,
     tokens: true,
-    others: &["x509aa", "x509ocsp", "x509ac"],
+    responders: "x509ocsp",
 };
 
 /// Of `ipsec.conf`.
@@ -62,11 +71,13 @@ pub const IPSEC: Layout = Layout {
     certificates: "ipsec.d/certs",
     authorities: "ipsec.d/cacerts",
     lists: "ipsec.d/crls",
+    attribute_authorities: "ipsec.d/aacerts",
+    attributes: "ipsec.d/acerts",
     public_keys: "ipsec.d/certs",
     keys: &[("private", "ipsec.d/private")],
     all_keys: false,
     tokens: false,
-    others: &["ipsec.d/aacerts", "ipsec.d/ocspcerts", "ipsec.d/acerts"],
+    responders: "ipsec.d/ocspcerts",
 };
 
 /// Puts the content of the files that connections and authorities name in the place of their names.
@@ -126,6 +137,14 @@ pub fn read(root: &Section, folder: &Path, layout: &Layout, problems: &mut Probl
         let bytes = open(&path, problems);
         take(&path, bytes, problems, |bytes| loaded.add_crl(bytes));
     }
+    for path in files(&folder.join(layout.attribute_authorities), problems) {
+        let bytes = open(&path, problems);
+        take(&path, bytes, problems, |bytes| loaded.add_attribute_authority(bytes));
+    }
+    for path in files(&folder.join(layout.attributes), problems) {
+        let bytes = open(&path, problems);
+        take(&path, bytes, problems, |bytes| loaded.add_attributes(bytes));
+    }
     if layout.public_keys != layout.certificates {
         for path in files(&folder.join(layout.public_keys), problems) {
             let bytes = open(&path, problems);
@@ -133,8 +152,8 @@ pub fn read(root: &Section, folder: &Path, layout: &Layout, problems: &mut Probl
         }
     }
     keys(root, folder, layout, &mut loaded, problems);
-    for path in layout.others.iter().flat_map(|other| files(&folder.join(other), problems)).collect::<Vec<_>>() {
-        problems.add(nowhere(&path, "neither attribute certificates nor OCSP are there; take the file out".to_owned()));
+    for path in files(&folder.join(layout.responders), problems) {
+        problems.add(nowhere(&path, RESPONDER.to_owned()));
     }
     loaded
 }

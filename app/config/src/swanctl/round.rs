@@ -59,7 +59,7 @@ pub(super) struct User {
 /// What goes with `auth = eap-radius`.
 const RADIUS: &[&str] = &["radius", "radius_accounting", "radius_authorizers"];
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
-const NO_GROUPS: &str = "of which groups a peer is, a RADIUS server says: auth = eap-radius";
+const NO_GROUPS: &str = "of which groups a peer is, an attribute certificate or a RADIUS server says: auth = pubkey or eap-radius";
 
 /// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
 pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Vec<Round>> {
@@ -149,7 +149,7 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
         Some(By::Eap(user)) if user.methods.is_empty() => servers(&mut reader, side, user).map(By::Eap),
         by => {
             reader.refuse(RADIUS, "it goes with auth = eap-radius");
-            if side == "remote" {
+            if side == "remote" && !matches!(by, Some(By::Signature(_))) {
                 reader.refuse(&["groups"], NO_GROUPS);
             }
             by
@@ -251,6 +251,7 @@ fn believed(reader: &mut Reader<'_>, signs: bool) -> Believed {
     Believed {
         authorities: reader.files("cacerts", certificate),
         through: reader.value("ca_id", authority),
+        groups: reader.list("groups", |text| Ok(text.to_owned())).unwrap_or_default(),
         policies: reader.list("cert_policy", policy).unwrap_or_default(),
         revocation: revocation.unwrap_or_default(),
         ..Believed::default()

@@ -608,7 +608,7 @@ fn the_side_with_eap_is_the_user() {
         ),
         ("auth = rsa-2048-md5\n", "auth = pubkey\n", "signatures with this hash are not accepted"),
         ("auth = eap-md5:rsa-2048\n", "auth = pubkey\n", "those of certificates in TLS"),
-        ("auth = pubkey\n", "auth = pubkey\n groups = admin\n", "a RADIUS server says"),
+        ("auth = psk\n", "auth = psk\n groups = admin\n", "an attribute certificate or a RADIUS server says"),
         ("auth = pubkey\n", "auth = pubkey\n ca_id = ca.example.org\n", "the distinguished name of an authority"),
         ("auth = psk\n eap_id = carol\n", "auth = psk\n", "it goes with auth = eap-mschapv2"),
         ("auth = eap-md5\n aaa_id = radius\n", "auth = psk\n", "behind auth = eap-tls"),

@@ -34,6 +34,8 @@ pub(crate) fn fingerprint(remote: &Remote, user: &Identity, crypto: &CryptoProvi
     }
     match &remote.remote_auth {
         RemoteAuth::Psk(secret) => parts.put(b"psk", secret.expose()),
+        // What says of which group the peer is holds for days at most.
+        RemoteAuth::Signature(trust) if !trust.membership.groups.is_empty() => return None,
         RemoteAuth::Signature(trust) => parts.trust(Some(trust)),
         // Nobody has proved anything that could be resumed.
         RemoteAuth::Null => return None,

@@ -21,6 +21,9 @@ enum Kind {
     X509 {
         authority: bool,
     },
+    /// One of an attribute authority.
+    AttributeAuthority,
+    Attributes,
     Crl,
     PublicKey,
 }
@@ -36,9 +39,12 @@ impl Kind {
             ("X509CA", _) | ("X509", "CA") => Ok(Kind::X509 { authority: true }),
             ("X509_CRL" | "X509CRL", _) => Ok(Kind::Crl),
             ("PUBKEY", _) => Ok(Kind::PublicKey),
-            ("X509", "AA" | "OCSP") | ("X509AA" | "X509OCSP" | "X509_AC" | "X509AC" | "OCSP_RESPONSE", _) => {
-                Err("neither attribute certificates nor OCSP are there".to_owned())
-            }
+            ("X509AA", _) | ("X509", "AA") => Ok(Kind::AttributeAuthority),
+            ("X509_AC" | "X509AC", _) => Ok(Kind::Attributes),
+            ("X509", "OCSP") | ("X509OCSP" | "OCSP_RESPONSE", _) => Err(
+                "neither certificates of OCSP responders nor answers are loaded: an authority vouches for its responders"
+                    .to_owned(),
+            ),
             ("X509", flag) => Err(format!("invalid certificate flag '{flag}'")),
             (word, _) => Err(format!("invalid certificate type '{word}'")),
         }
@@ -51,6 +57,8 @@ impl<P: Plane> Core<P> {
         let data = message.data("data").ok_or("certificate data missing")?;
         self.change_papers(now, |loaded| match kind {
             Kind::X509 { authority } => loaded.add_certificates(data, authority),
+            Kind::AttributeAuthority => loaded.add_attribute_authority(data),
+            Kind::Attributes => loaded.add_attributes(data),
             Kind::Crl => loaded.add_crl(data),
             Kind::PublicKey => loaded.add_public_key(data),
         })?;
@@ -140,8 +148,8 @@ impl<P: Plane> Core<P> {
         Answer::Stream("list-authority", listed.collect())
     }
 
-    /// Everything that is known, those of the command line among it: certificates of peers, of authorities, public keys,
-    /// and lists.
+    /// Everything that is known, those of the command line among it: certificates of peers, of authorities, of attribute
+    /// authorities and of attributes, public keys, and lists.
     pub(super) fn list_certs(&self, message: &Message) -> Result<Answer, String> {
         let only = match message.text("type") {
             None => None,
@@ -168,7 +176,16 @@ impl<P: Plane> Core<P> {
                 listed.push(event.with_data("data", certificate.der()));
             }
         }
+        if only.is_none_or(|kind| kind == Kind::AttributeAuthority) || any_flag && of_x509(false) {
+            let authorities = database.loaded().attribute_authorities().iter().filter(|it| subject(it));
+            let event = |der: &[u8]| Message::new().with("type", "X509").with("flag", "AA").with_data("data", der);
+            listed.extend(authorities.map(|it| event(it.der())));
+        }
         let named = message.text("subject").is_some();
+        if only.is_none_or(|kind| kind == Kind::Attributes) && !named {
+            let event = |der: &[u8]| Message::new().with("type", "X509_AC").with_data("data", der);
+            listed.extend(database.loaded().attributes().iter().map(|it| event(it.der())));
+        }
         if only.is_none_or(|kind| kind == Kind::PublicKey) && !named {
             for spki in database.loaded().public_keys() {
                 listed.push(key(Message::new().with("type", "PUBKEY"), spki).with_data("data", spki));

@@ -228,7 +228,8 @@ pub fn connection(entry: &RemoteEntry, version: &str, children: Message) -> Mess
     let mut local = authentication(ours, own, signer.map_or(&[], |signer| &signer.certificates), &[]);
     let mut remote = match loaded.and_then(|loaded| loaded.believes.as_ref()) {
         Some(believed) => {
-            let remote = authentication(theirs, peer, &believed.certificates, &believed.authorities);
+            let mut remote = authentication(theirs, peer, &believed.certificates, &believed.authorities);
+            put_groups(&mut remote, &believed.groups);
             remote.with("revocation", demand(believed.revocation))
         }
         None => authentication(theirs, peer, &[], &[]),
@@ -300,8 +301,12 @@ fn put_user(round: &mut Message, eap: &EapSpec) {
         Role::User(user) => round.put("eap_id", names::identity(user)),
         Role::Authenticator { users, .. } => round.put("eap_id", users),
     }
-    if !eap.radius.groups.is_empty() {
-        round.put_list("groups", &eap.radius.groups);
+    put_groups(round, &eap.radius.groups);
+}
+
+fn put_groups(round: &mut Message, groups: &[String]) {
+    if !groups.is_empty() {
+        round.put_list("groups", groups);
     }
 }
 

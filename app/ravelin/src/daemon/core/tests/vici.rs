@@ -299,7 +299,8 @@ fn certificates_and_keys_are_loaded_listed_and_unloaded() {
     assert!(!bench.state().contains(&id));
     for (command, message, errmsg) in [
         ("load-cert", cert("CA", &own.der), "ca certificate lacks CA basic constraint"),
-        ("load-cert", cert("OCSP", &own.der), "neither attribute certificates nor OCSP"),
+        ("load-cert", cert("OCSP", &own.der), "neither certificates of OCSP responders nor answers"),
+        ("load-cert", cert("AA", &root.der), "an attribute authority is no authority of certificates"),
         ("load-cert", cert("NONE", b"nonsense"), "no certificate"),
         ("load-key", Message::new().with("type", "rsa").with_data("data", &own.der), "no private key"),
         ("unload-key", Message::new().with("id", "00ff"), "key not found"),
