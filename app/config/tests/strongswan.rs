@@ -2,8 +2,8 @@
 //! repository: `STRONGSWAN_TESTS=/path/to/testing/tests cargo test -p ravelin-config --test strongswan -- --nocapture`.
 //! Without that folder the test says that it was skipped.
 //!
-//! The examples name certificates and keys that strongSwan's build makes, and addresses that it fills in: here all papers
-//! are one, so that what is counted is whether the words are understood.
+//! Those of `swanctl.conf` and of `ipsec.conf` are counted apart. They name certificates and keys that strongSwan's build makes,
+//! and addresses that it fills in: here all papers are one, so that what is counted is whether the words are understood.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -15,15 +15,17 @@ use ravelin_config::{Model, swanctl};
 use ravelin_pki::Certificate;
 use ravelin_testkit::papers::{self, Kind};
 
-/// At least so many of a hundred load.
-const LOAD: usize = 80;
+/// The files, and how many of a hundred load at least.
+const FILES: [(&str, usize); 2] = [("swanctl.conf", 80), ("ipsec.conf", 80)];
 /// Addresses that strongSwan's build fills in.
-const ADDRESSES: [(&str, &str); 9] = [
+const ADDRESSES: [(&str, &str); 11] = [
     ("PH_IP_MOON1", "10.1.0.1"),
     ("PH_IP_MOON", "192.168.0.1"),
     ("PH_IP_SUN1", "10.2.0.1"),
     ("PH_IP_SUN", "192.168.0.2"),
+    ("PH_IP_CAROL1", "10.3.0.1"),
     ("PH_IP_CAROL", "192.168.0.100"),
+    ("PH_IP_DAVE1", "10.3.0.2"),
     ("PH_IP_DAVE", "192.168.0.200"),
     ("PH_IP_ALICE", "10.1.0.10"),
     ("PH_IP_VENUS", "10.1.0.20"),
@@ -38,11 +40,15 @@ fn examples_of_strongswan_load_or_are_refused_by_name() {
         println!("SKIPPED: STRONGSWAN_TESTS names no folder with strongSwan's testing/tests");
         return;
     };
+    FILES.iter().for_each(|(name, least)| count(&tests, name, *least));
+}
+
+fn count(tests: &Path, name: &str, least: usize) {
     let mut examples = Vec::new();
-    find(&tests, &mut examples);
+    find(tests, name, &mut examples);
     examples.sort();
-    assert!(!examples.is_empty(), "no swanctl.conf below {}", tests.display());
-    let scratch = std::env::temp_dir().join(format!("ravelin-strongswan-{}/swanctl", std::process::id()));
+    assert!(!examples.is_empty(), "no {name} below {}", tests.display());
+    let scratch = std::env::temp_dir().join(format!("ravelin-strongswan-{}/{name}", std::process::id()));
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut loaded = 0;
     for example in &examples {
@@ -53,11 +59,12 @@ fn examples_of_strongswan_load_or_are_refused_by_name() {
         if let Ok(text) = fs::read_to_string(example.parent().unwrap().with_file_name("strongswan.conf")) {
             fs::write(&beside, filled(text)).unwrap();
         }
-        match load(&scratch) {
+        match load(&scratch.join(name)) {
             Ok(()) => loaded += 1,
             Err(why) => {
                 let first = why.lines().next().unwrap_or_default().to_owned();
-                assert!(first.contains(".conf:"), "{}: refused without a line: {why}", example.display());
+                let placed = first.starts_with(&*scratch.to_string_lossy());
+                assert!(placed, "{}: refused without a file: {why}", example.display());
                 let what = first.split(": ").skip(1).collect::<Vec<_>>().join(": ");
                 *reasons.entry(what).or_default() += 1;
             }
@@ -66,17 +73,17 @@ fn examples_of_strongswan_load_or_are_refused_by_name() {
     let _ = fs::remove_dir_all(scratch.parent().unwrap());
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    println!("{loaded} of {} examples load; the others by their first refusal:", examples.len());
+    println!("{loaded} of {} {name} load; the others by their first refusal:", examples.len());
     reasons.iter().for_each(|(what, count)| println!("{count:5} {what}"));
-    assert!(loaded * 100 >= LOAD * examples.len(), "{loaded} of {} examples load", examples.len());
+    assert!(loaded * 100 >= least * examples.len(), "{loaded} of {} {name} load", examples.len());
 }
 
 /// Loads a copy of an example, with papers in the place of those that are missing.
-fn load(folder: &Path) -> Result<(), String> {
+fn load(file: &Path) -> Result<(), String> {
     let root = papers::root("moon.strongswan.org", Kind::P256);
     let public = Certificate::parse(&root.der).unwrap().spki().to_vec();
     for _ in 0..MAX_PAPERS {
-        let error = match swanctl::load(&folder.join("swanctl.conf"), &Model::new()) {
+        let error = match swanctl::load(file, &Model::new()) {
             Ok(_) => return Ok(()),
             Err(error) => error.to_string(),
         };
@@ -100,15 +107,15 @@ fn load(folder: &Path) -> Result<(), String> {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
-    Err("swanctl.conf:1: more papers than an example has".to_owned())
+    Err(".conf:1: more papers than an example has".to_owned())
 }
 
-fn find(folder: &Path, found: &mut Vec<PathBuf>) {
+fn find(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if entry.file_type().unwrap().is_dir() {
-            find(&path, found);
-        } else if path.file_name().is_some_and(|name| name == "swanctl.conf") {
+            find(&path, name, found);
+        } else if path.file_name().is_some_and(|file| file == name) {
             found.push(path);
         }
     }

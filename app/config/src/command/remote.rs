@@ -111,7 +111,7 @@ pub struct RemoteArgs {
     /// Groups of which a RADIUS server must say that the user is in one, by Filter-Id or Class (default: it need not)
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = eap::group)]
     user_groups: Vec<String>,
-    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS,
+    /// The side that is no user proves itself by the EAP method alone (RFC 5998), which must prove both: EAP-TLS, EAP-TTLS, EAP-PEAP,
     /// EAP-AKA-PRIME, EAP-AKA, EAP-SIM
     #[arg(long)]
     eap_only: bool,

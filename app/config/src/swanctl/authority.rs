@@ -19,7 +19,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Places> {
         let bytes = crate::secret::read_open(path.as_ref(), MAX_FILE).map_err(|error| error.to_string())?;
         certificate(bytes.expose())
     });
-    reader.refuse(&["handle", "slot", "module"], "certificates on tokens are not there; name a file in cacert");
+    reader.refuse(&["handle", "slot", "module"], "certificates on tokens are not read; name a file in cacert");
     let uri = |text: &str| http(text).map_err(|bad| bad.message);
     let crl_uris = reader.list("crl_uris", uri).unwrap_or_default();
     let ocsp_uris = reader.list("ocsp_uris", uri).unwrap_or_default();

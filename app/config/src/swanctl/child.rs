@@ -289,8 +289,8 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
         options.ipcomp = IpComp::Negotiate;
     }
     options.mark = about(reader);
-    options.set_mark = reader.value("set_mark_in", mark).flatten();
-    options.output_mark = reader.value("set_mark_out", mark).flatten();
+    options.set_mark = reader.value("set_mark_in", |text| set_mark(text, options.mark)).flatten();
+    options.output_mark = reader.value("set_mark_out", |text| set_mark(text, options.mark)).flatten();
     options
 }
 
@@ -300,27 +300,36 @@ fn about(reader: &mut Reader<'_>) -> Option<Mark> {
     reader.flag("mark_in_sa");
     let mark = |text: &str| match text {
         unique if unique.starts_with("%unique") => {
-            Err(format!("`{unique}` is not there: expected VALUE or VALUE/MASK"))
+            Err(format!("`{unique}` is not there: write VALUE or VALUE/MASK, or give each SA an interface by if_id_in and if_id_out"))
         }
         text => mark(text),
     };
     let inbound = reader.value("mark_in", mark).flatten();
     let outbound = reader.value("mark_out", mark).flatten();
     if inbound != outbound {
-        reader.wrong("`mark_in` and `mark_out` must be the same: a policy is about one mark both ways");
+        reader.wrong(
+            "`mark_in` and `mark_out` must be the same: a policy is about one mark both ways; give packets another one behind \
+             it by set_mark_in and set_mark_out",
+        );
     }
     outbound
 }
 
 /// A mask without bits changes nothing.
 fn mark(text: &str) -> Result<Option<Mark>, String> {
-    if text.eq_ignore_ascii_case("%same") {
-        return Err(
-            "packets get marks of this file, not those that they had: write a value, VALUE or VALUE/MASK".into()
-        );
-    }
     let mark = options::mark(text).map_err(|error| error.message)?;
     Ok(Some(mark).filter(|mark| mark.mask != 0 && *mark != Mark { value: 0, mask: u32::MAX }))
+}
+
+/// The same, or `%same`: the value of the mark of the packets that the policy is about, with a mask of its own.
+fn set_mark(text: &str, about: Option<Mark>) -> Result<Option<Mark>, String> {
+    let (value, mask) = text.split_once('/').map_or((text, None), |(value, mask)| (value, Some(mask)));
+    if !value.eq_ignore_ascii_case("%same") {
+        return mark(text);
+    }
+    let about = about.ok_or("`%same` is that of mark_in or mark_out, and there is none")?;
+    let mask = mask.map_or_else(String::new, |mask| format!("/{mask}"));
+    self::mark(&format!("{}{mask}", about.value))
 }
 
 fn per_cpu(text: &str) -> Result<bool, String> {
@@ -341,12 +350,12 @@ fn updown(reader: &mut Reader<'_>) -> Option<String> {
 
 /// What has no meaning here, or none with the value that it has.
 fn refuse(reader: &mut Reader<'_>) {
-    reader.only("policies", &["yes"], "an SA without a policy carries nothing");
+    reader.only("policies", &["yes"], "an SA without a policy carries nothing; leave it out");
     reader.flag("policies_fwd_out");
-    reader.only("reqid", &["0"], "SAs are told apart by the number of their policy");
-    reader.refuse(&["interface"], "policies are about all interfaces; see ipsec policy --interface");
-    reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet");
-    reader.refuse(&["label"], "there are no security labels");
-    reader.only("label_mode", &["system"], "there are no security labels");
-    reader.only("tfc_padding", &["0"], "padding is a matter of ipsec policy --tfc");
+    reader.only("reqid", &["0"], "SAs are told apart by the number of their policy, which scripts have as PLUTO_REQID; leave it out");
+    reader.refuse(&["interface"], "policies are about all devices; say the addresses of the device in local_ts, or have a virtual interface by if_id_in and if_id_out");
+    reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet; let local_ts hold the router");
+    reader.refuse(&["label"], "there are no security labels; tell children apart by mark_in and mark_out");
+    reader.only("label_mode", &["system"], "there are no security labels; leave it out");
+    reader.only("tfc_padding", &["0"], "write the policy as `ipsec policy --tfc`, which pads up to a random length");
 }

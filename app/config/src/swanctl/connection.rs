@@ -279,18 +279,21 @@ fn texts(section: &Section, name: &str) -> Vec<String> {
     if items.is_empty() { vec!["%any".to_owned()] } else { items }
 }
 
+/// Of strongSwan's own protocol between hosts behind NATs.
+pub(super) const NO_MEDIATION: &str = "there is no mediation; forward UDP ports 500 and 4500 at one of the two NATs, and initiate from behind the other";
+
 /// What has no meaning here, or none with the value that it has.
 fn refuse(reader: &mut Reader<'_>) {
     for port in ["local_port", "remote_port"] {
-        reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT");
+        reader.only(port, &["0", "500"], "IKE uses port 500, and 4500 where there is a NAT; leave it out");
     }
-    reader.only("dscp", &["000000", "0"], "IKE packets are sent without a mark");
+    reader.only("dscp", &["000000", "0"], "IKE packets are sent without one; a rule of the packet filter sets it: udp sport { 500, 4500 } ip dscp set cs6");
     // Of IKEv1 alone.
     reader.value("dpd_timeout", time);
     reader.word("fragmentation", &[("yes", ()), ("no", ()), ("accept", ()), ("force", ())]);
     reader.flag("send_certreq");
     reader.word("send_cert", &[("always", ()), ("never", ()), ("ifasked", ())]);
     reader.only("rand_time", &["0", "0s"], "up to a tenth is taken off rekey_time at random");
-    reader.only("mediation", &["no"], "there is no mediation");
-    reader.refuse(&["mediated_by", "mediation_peer"], "there is no mediation");
+    reader.only("mediation", &["no"], NO_MEDIATION);
+    reader.refuse(&["mediated_by", "mediation_peer"], NO_MEDIATION);
 }

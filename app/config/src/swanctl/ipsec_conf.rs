@@ -2,33 +2,33 @@
 //! `swanctl.conf`: each parameter becomes a setting of that file, with the place where it stands.
 //!
 //! ```text
-//! ipsec.conf ──lines──► conn sections, also= and %default resolved ──conn.rs──► Section of swanctl.conf ──► connection::read
+//! ipsec.conf ──lines.rs──► conn sections, also= and %default resolved ──conn.rs──► Section of swanctl.conf ──► connection::read
 //! ipsec.secrets beside it ──secrets.rs──► Section of `secrets`
 //! ```
 
 mod conn;
+mod lines;
 mod secrets;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::reader::Problems;
 use super::tree::{At, Named, Section, Setting, Values};
 use crate::remark::{FileError, Place};
 use crate::value::did_you_mean;
 
+use self::lines::{AUTHORITY, SETUP, Sections, sections};
 pub(crate) use self::secrets::secrets;
 
 /// The longest file.
 const MAX_LEN: u64 = 1024 * 1024;
 /// Connections that refer to each other with `also`.
 const MAX_ALSO: usize = 8;
-
-/// In front of the name of a section `ca`, where no name can begin so.
-const AUTHORITY: &str = "ca ";
+/// Files that include each other, one in the other.
+const MAX_INCLUDES: usize = 10;
 
 /// The parameters of one section.
 type Parameters = BTreeMap<String, (String, At)>;
@@ -86,6 +86,7 @@ pub fn parse(conf: (&str, &Path), secrets: Option<(&str, &Path)>) -> Result<Sect
         if all.get("auto").is_none_or(|(auto, _)| auto != "ignore") {
             let mut section = conn::connection(name, &all, own_at, &mut problems);
             section.settings.push(unique.clone());
+            conn::strict(sections.get(SETUP), &mut section);
             conn::addresses(&all, &mut section, &mut root, &at);
             root.open("connections", &at).sections.push(Named { name: name.clone(), at: own_at.clone(), section });
         }
@@ -110,7 +111,7 @@ fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
 fn inherit(
     all: &mut Parameters,
     own: &Parameters,
-    sections: &BTreeMap<String, (At, Parameters)>,
+    sections: &Sections,
     depth: usize,
     problems: &mut Problems,
 ) {
@@ -127,78 +128,6 @@ fn inherit(
             None => problems.add(at.remark(format!("there is no conn {name}"))),
         }
     }
-}
-
-/// The name under which `config setup` stands among the connections, none of which has a blank in its name.
-const SETUP: &str = "config setup";
-
-/// Every `conn` and `ca`, by name, with the parameters below it; a name that comes twice is one section.
-fn sections(text: &str, file: &Path, problems: &mut Problems) -> BTreeMap<String, (At, Parameters)> {
-    let file: Arc<Path> = Arc::from(file);
-    let mut sections: BTreeMap<String, (At, Parameters)> = BTreeMap::new();
-    // `None`: a section that is not about a connection.
-    let mut current: Option<String> = None;
-    for (number, line) in text.lines().enumerate() {
-        let at = |column: usize| At { file: file.clone(), place: Some(Place { line: number + 1, column: column + 1 }) };
-        let bare = without_comment(line);
-        let trimmed = bare.trim();
-        if trimmed.is_empty() {
-            continue;
-        }
-        let indent = bare.len() - bare.trim_start().len();
-        if indent == 0 {
-            let mut words = trimmed.split_whitespace();
-            match (words.next().unwrap_or_default(), words.next()) {
-                ("conn", Some(name)) => {
-                    sections.entry(name.to_owned()).or_insert_with(|| (at(0), Parameters::new()));
-                    current = Some(name.to_owned());
-                }
-                ("config", Some("setup")) => {
-                    sections.entry(SETUP.to_owned()).or_insert_with(|| (at(0), Parameters::new()));
-                    current = Some(SETUP.to_owned());
-                }
-                ("version", _) => current = None,
-                ("ca", Some(name)) => {
-                    let name = format!("{AUTHORITY}{name}");
-                    sections.entry(name.clone()).or_insert_with(|| (at(0), Parameters::new()));
-                    current = Some(name);
-                }
-                ("include", _) => {
-                    problems.add(at(0).remark("include is not supported in ipsec.conf; name the file itself"))
-                }
-                (word, _) => {
-                    let hint = did_you_mean(word, ["config", "conn", "ca", "include"]);
-                    problems.add(at(0).remark(format!("expected conn NAME or config setup, found `{word}`{hint}")));
-                }
-            }
-            continue;
-        }
-        let Some((key, value)) = trimmed.split_once('=') else {
-            problems.add(at(indent).remark("expected PARAMETER=VALUE"));
-            continue;
-        };
-        let Some(name) = &current else { continue };
-        let value = value.trim().trim_matches('"').to_owned();
-        let column = indent + trimmed.find('=').unwrap_or(0) + 1;
-        if let Some((_, parameters)) = sections.get_mut(name) {
-            parameters.insert(key.trim().to_ascii_lowercase(), (value, at(column)));
-        }
-    }
-    sections
-}
-
-/// `#` begins a comment at the start of a line or behind a blank, outside of quotes.
-fn without_comment(line: &str) -> &str {
-    let (mut quoted, mut blank) = (false, true);
-    for (at, character) in line.char_indices() {
-        match character {
-            '"' => quoted = !quoted,
-            '#' if blank && !quoted => return &line[..at],
-            _ => {}
-        }
-        blank = character.is_whitespace();
-    }
-    line
 }
 
 /// A section `ca` as one of `authorities`.

@@ -61,9 +61,7 @@ pub fn load(path: &Path, model: &Model) -> Result<Model, FileError> {
     let layout = if old { &folders::IPSEC } else { &folders::SWANCTL };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut problems = Problems::default();
-    if !old {
-        strongswan_conf::servers(&mut root, folder, &mut problems);
-    }
+    strongswan_conf::servers(&mut root, folder, &mut problems);
     folders::resolve(&mut root, folder, layout, &mut problems);
     let papers = folders::read(&root, folder, layout, &mut problems);
     if !problems.0.is_empty() {

@@ -415,7 +415,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// The files that a pattern with `*`, `?` and `[...]` names, in order.
-fn glob(pattern: &Path) -> Vec<PathBuf> {
+pub(super) fn glob(pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy();

@@ -214,7 +214,7 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
     let tokens = ["cert", "cacert"];
     let sections = named.section.sections.iter();
     for token in sections.filter(|inner| tokens.iter().any(|token| inner.name.starts_with(token))) {
-        let why = format!("`{}`: keys on tokens are not there; name files in certs and cacerts", token.name);
+        let why = format!("`{}`: certificates on tokens are not read; name their files in certs and cacerts (keys on tokens are secrets.token)", token.name);
         reader.problems.add(token.at.remark(why));
     }
     reader.finish(&tokens);
@@ -334,7 +334,7 @@ pub(super) fn user(own: &By, peer: &By, own_id: &Identity, initiates: bool) -> R
                 false => users(peer, Beside::Nothing),
             };
             if common.is_empty() || !common.iter().all(|method| method.is_mutual()) {
-                return Err("EAP on both sides takes one method that proves both: eap-tls, eap-ttls, eap-aka-prime, eap-aka or eap-sim".to_owned());
+                return Err("EAP on both sides takes one method that proves both: eap-tls, eap-ttls, eap-peap, eap-aka-prime, eap-aka or eap-sim".to_owned());
             }
             Ok(Some(EapSpec { methods: common, ..user }))
         }

@@ -8,6 +8,9 @@ use super::value;
 use crate::spec::{SecretKind, SharedSecret};
 use crate::value::who;
 
+/// What a client of EAP-MSCHAPv2 knows in the place of a password.
+const NO_NTLM: &str = "hashes of passwords are not taken; write the password in a section eap";
+
 /// The longest secret that is taken.
 const MAX_LEN: usize = 1024;
 
@@ -24,7 +27,7 @@ pub fn read(section: &Section, problems: &mut Problems) -> Vec<SharedSecret> {
             Some(_) => SecretKind::Password,
             None if OF_KEYS.iter().any(|prefix| named.name.starts_with(prefix)) => continue,
             None if named.name.starts_with("ntlm") => {
-                problems.add(named.at.remark(format!("`{}`: secrets of this type are not there yet", named.name)));
+                problems.add(named.at.remark(format!("`{}`: {NO_NTLM}", named.name)));
                 continue;
             }
             None => {
@@ -95,7 +98,7 @@ pub fn message(section: &Section, unnamed: impl FnOnce() -> String) -> Result<Sh
     if let Some(problem) = problems.0.into_iter().next() {
         return Err(problem.message);
     }
-    let kind = kind.flatten().ok_or("secrets of this type are not there yet")?;
+    let kind = kind.flatten().ok_or(NO_NTLM)?;
     let data = data.filter(|data| (1..=MAX_LEN).contains(&data.len()));
     let data = data.ok_or_else(|| format!("shared key data missing, or longer than {MAX_LEN} bytes"))?;
     Ok(SharedSecret { name: name.unwrap_or_else(unnamed), kind, owners, secret: Secret::new(data) })

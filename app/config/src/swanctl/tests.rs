@@ -237,8 +237,10 @@ fn a_child_marks_what_it_opened_and_what_it_sealed() {
     };
     assert_eq!(of("set_mark_in = 0x2a/0xff\nset_mark_out = 7"), (Some((0x2a, 0xff)), Some((7, u32::MAX))));
     assert_eq!(of("set_mark_in = 0/0x00000000\nset_mark_out = 0"), (None, None));
+    let same = "mark_in = 10/0xff\nmark_out = 10/0xff\nset_mark_in = %same\nset_mark_out = %same/0xf";
+    assert_eq!(of(same), (Some((10, u32::MAX)), Some((10, 0xf))));
     let why = refused("children {\n c {\nset_mark_out = %same\n }\n}");
-    assert!(why.contains("f:11:") && why.contains("VALUE/MASK"), "{why}");
+    assert!(why.contains("f:11:") && why.contains("is that of mark_in or mark_out"), "{why}");
 }
 
 #[test]
@@ -343,7 +345,7 @@ fn mistakes_have_their_place_and_a_hint() {
         assert!(why.contains(expected), "{inside}: {why}");
     }
     assert!(read("secrets {\n ike {\n secert = x\n }\n}\n").unwrap_err().contains("f:3:11: unknown option: secert"));
-    assert!(read("secrets {\n ntlm {\n secret = x\n }\n}\n").unwrap_err().contains("not there yet"));
+    assert!(read("secrets {\n ntlm {\n secret = x\n }\n}\n").unwrap_err().contains("hashes of passwords are not taken"));
     assert!(read("connection {\n}\n").unwrap_err().contains("did you mean connections?"));
 }
 

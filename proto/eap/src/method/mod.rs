@@ -142,9 +142,8 @@ impl Method {
     pub fn is_mutual(self) -> bool {
         match self {
             Method::Md5 | Method::Gtc | Method::MsChapV2 => false,
-            // PEAP is not in the list of RFC 5998 §4.
-            Method::Peap => false,
-            Method::Tls | Method::Ttls | Method::TtlsPap => true,
+            // RFC 5998 §4 has a list that is not complete; PEAP proves both as TTLS does.
+            Method::Tls | Method::Ttls | Method::TtlsPap | Method::Peap => true,
             Method::Sim | Method::Aka | Method::AkaPrime => true,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Parameters;
+use crate::swanctl::connection::NO_MEDIATION;
 use crate::swanctl::reader::{Problems, time};
 use crate::swanctl::tree::{At, Named, Section, Setting, Values};
 use crate::value::did_you_mean;
@@ -63,21 +64,21 @@ fn meaning(parameter: &str) -> Option<Becomes> {
         "leftdns" => Only(&["%config", "%config4", "%config6"], "every server that the peer names is taken"),
         "aaa_identity" => Side("local", "aaa_id"),
         "leftauth2" | "rightauth2" | "xauth" | "xauth_identity" => Apart,
-        "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => {
-            Only(&[], "a second authentication round is not there yet")
-        }
+        "leftid2" | "rightid2" | "leftcert2" | "rightcert2" => Apart,
         "leftupdown" | "leftfirewall" => Apart,
         "lefthostaccess" => Child("hostaccess"),
         "rightupdown" | "rightfirewall" | "righthostaccess" => {
-            Only(&["no"], "scripts are those of this side: leftupdown")
+            Only(&["no"], "scripts are those of this side: write leftupdown, leftfirewall, lefthostaccess")
         }
         "leftnexthop" | "rightnexthop" => Nothing,
         "leftallowany" => Only(&["no"], "write %any, or a list of addresses"),
-        "leftikeport" | "rightikeport" => Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT"),
-        "installpolicy" => Only(&["yes"], "an SA without a policy carries nothing"),
+        "leftikeport" | "rightikeport" => {
+            Only(&["500"], "IKE uses port 500, and 4500 where there is a NAT; leave it out")
+        }
+        "installpolicy" => Only(&["yes"], "an SA without a policy carries nothing; leave it out"),
         "modeconfig" => Apart,
-        "mediation" => Only(&["no"], "there is no mediation"),
-        "mediated_by" | "me_peerid" => Only(&[], "there is no mediation"),
+        "mediation" => Only(&["no"], NO_MEDIATION),
+        "mediated_by" | "me_peerid" => Only(&[], NO_MEDIATION),
         "reauth" => Apart,
         _ => return None,
     })
@@ -157,10 +158,8 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
             }
         }
     }
-    let logins: Vec<Named> = [("left", "local"), ("right", "remote")]
-        .into_iter()
-        .filter_map(|(side, round)| login(all, side, round, problems))
-        .collect();
+    let sides = [("left", "local"), ("right", "remote")].into_iter();
+    let seconds: Vec<Named> = sides.filter_map(|(side, round)| second(all, side, round)).collect();
     if let Some((value, at)) = get("modeconfig") {
         let pull = if value == "push" { "no" } else { "yes" };
         put(&mut connection, "pull", pull.to_owned(), at);
@@ -192,7 +191,7 @@ pub(super) fn connection(name: &str, all: &Parameters, at: &At, problems: &mut P
     if !shunt {
         connection.sections.push(Named { name: "local".to_owned(), at: at.clone(), section: local });
         connection.sections.push(Named { name: "remote".to_owned(), at: at.clone(), section: remote });
-        connection.sections.extend(logins);
+        connection.sections.extend(seconds);
     }
     let mut children = Section::default();
     children.sections.push(Named { name: name.to_owned(), at: at.clone(), section: child });
@@ -205,16 +204,12 @@ fn by_mark(value: &str) -> Option<&str> {
     value.strip_prefix('%').filter(|rest| !["any", "any4", "any6"].contains(rest) && peer(rest).is_ok())
 }
 
-/// The round in which a side logs in: `leftauth2=xauth`, or `authby=xauthpsk` with `xauth=client`, which `left` is.
-fn login(all: &Parameters, side: &str, round: &str, problems: &mut Problems) -> Option<Named> {
+/// The second round of a side: `leftauth2`, or a login by `authby=xauthpsk` with `xauth=client`, which `left` is.
+fn second(all: &Parameters, side: &str, round: &str) -> Option<Named> {
     let by_word = all.get("authby").filter(|(value, _)| value.starts_with("xauth"));
     let server = all.get("xauth").is_some_and(|(value, _)| value == "server");
     let (word, at) = match (all.get(&format!("{side}auth2")), by_word) {
-        (Some((value, at)), _) if value.starts_with("xauth") => (value.as_str(), at),
-        (Some((_, at)), _) => {
-            problems.add(at.remark("a second authentication round is not there yet, but for xauth"));
-            return None;
-        }
+        (Some((value, at)), _) => (method(value), at),
         (None, Some((_, at))) if (side == "right") == server => ("xauth", at),
         _ => return None,
     };
@@ -224,10 +219,37 @@ fn login(all: &Parameters, side: &str, round: &str, problems: &mut Problems) -> 
         section.settings.push(Setting { name: name.to_owned(), values, at: at.clone() });
     };
     put("auth", word, at);
-    if let Some((user, at)) = all.get("xauth_identity") {
+    if let Some((user, at)) = all.get("xauth_identity").filter(|_| word.starts_with("xauth")) {
         put("xauth_id", user, at);
     }
+    if let Some((user, at)) = all.get("eap_identity").filter(|_| word.starts_with("eap")) {
+        put("eap_id", if user == "%identity" { "%any" } else { user }, at);
+    }
+    for (parameter, name) in [("id2", "id"), ("cert2", "certs")] {
+        if let Some((value, at)) = all.get(&format!("{side}{parameter}")) {
+            put(name, value, at);
+        }
+    }
     Some(Named { name: format!("{round}-2"), at: at.clone(), section })
+}
+
+/// `strictcrlpolicy`, which is about the certificates of all peers.
+pub(super) fn strict(setup: Option<&(At, Parameters)>, connection: &mut Section) {
+    let Some((word, at)) = setup.and_then(|(_, parameters)| parameters.get("strictcrlpolicy")) else { return };
+    let word = match word.as_str() {
+        "yes" => "strict",
+        "no" => return,
+        // `ifuri`, or nothing that there is.
+        other => other,
+    };
+    let signs = |named: &&mut Named| {
+        let auth = named.section.setting("auth").and_then(|setting| setting.text().ok());
+        named.name.starts_with("remote") && auth.is_none_or(|auth| auth.starts_with("pubkey"))
+    };
+    for round in connection.sections.iter_mut().filter(signs) {
+        let values = Values::One(word.as_bytes().to_vec());
+        round.section.settings.push(Setting { name: "revocation".to_owned(), values, at: at.clone() });
+    }
 }
 
 /// `leftfirewall` stands for strongSwan's own script; with `%disabled` Libreswan runs none.

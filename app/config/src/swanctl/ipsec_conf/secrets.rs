@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::without_comment;
-use crate::remark::Place;
+use super::lines::{included, without_comment};
+use crate::remark::{Place, Remark};
 use crate::swanctl::reader::Problems;
 use crate::swanctl::tree::{At, Named, Section, Setting, Values};
 
@@ -21,8 +21,14 @@ fn key(name: String, value: &str, at: &At) -> Named {
     Named { name, at: at.clone(), section }
 }
 
-/// `[ID...] : KIND VALUE`, a line each; an indented line goes on.
+/// `[ID...] : KIND VALUE`, a line each; an indented line goes on. `include FILES` stands for what they hold.
 pub(crate) fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Section {
+    let mut section = Section::default();
+    read(text, file, 0, &mut section, problems);
+    section
+}
+
+fn read(text: &str, file: &Path, depth: usize, section: &mut Section, problems: &mut Problems) {
     let file: Arc<Path> = Arc::from(file);
     let mut joined: Vec<(usize, String)> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -33,41 +39,58 @@ pub(crate) fn secrets(text: &str, file: &Path, problems: &mut Problems) -> Secti
             _ => joined.push((number, bare.to_owned())),
         }
     }
-    let mut section = Section::default();
-    for (index, (number, line)) in joined.into_iter().enumerate() {
+    for (number, line) in joined {
         let at = At { file: file.clone(), place: Some(Place { line: number + 1, column: 1 }) };
-        let Some((owners, rest)) = line.split_once(" : ").or_else(|| Some(("", line.trim_start().strip_prefix(':')?)))
-        else {
-            problems.add(at.remark("expected [ID...] : PSK \"secret\""));
-            continue;
-        };
-        let (kind, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-        let name = match kind.to_ascii_uppercase().as_str() {
-            "PSK" => format!("ike-{}", index + 1),
-            "EAP" | "XAUTH" => format!("eap-{}", index + 1),
-            "RSA" | "ECDSA" | "PKCS8" | "P12" => {
-                section.sections.push(key(format!("private-{}", index + 1), value, &at));
-                continue;
+        match line.split_once(char::is_whitespace).filter(|(word, _)| *word == "include") {
+            Some((_, files)) => {
+                for (text, path) in included(files, &at, depth, problems) {
+                    read(&text, &path, depth + 1, section, problems);
+                }
             }
-            "BLISS" | "PIN" | "NTLM" => {
-                problems.add(at.remark(format!("secrets of type {kind} are not there yet")));
-                continue;
+            None => {
+                let number = section.sections.len() + 1;
+                section.sections.extend(problems.take(one(&line, number, at)));
             }
-            _ => {
-                problems.add(at.remark(format!("`{kind}`: expected PSK, EAP, XAUTH, RSA, ECDSA, PKCS8 or P12")));
-                continue;
-            }
-        };
-        let mut secret = Section::default();
-        let mut put = |name: String, value: &str| {
-            let values = Values::One(value.as_bytes().to_vec());
-            secret.settings.push(Setting { name, values, at: at.clone() });
-        };
-        put("secret".to_owned(), value.trim().trim_matches('"'));
-        for (number, owner) in owners.split_whitespace().filter(|owner| !owner.starts_with("%any")).enumerate() {
-            put(format!("id-{}", number + 1), owner.trim_matches('"'));
         }
-        section.sections.push(Named { name, at, section: secret });
     }
-    section
+}
+
+fn one(line: &str, number: usize, at: At) -> Result<Named, Remark> {
+    let split = line.split_once(" : ").or_else(|| Some(("", line.trim_start().strip_prefix(':')?)));
+    let (owners, rest) = split.ok_or_else(|| at.remark("expected [ID...] : PSK \"secret\""))?;
+    let (kind, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+    let why = match kind.to_ascii_uppercase().as_str() {
+        "PSK" => return Ok(secret(format!("ike-{number}"), owners, value, at)),
+        "EAP" | "XAUTH" => return Ok(secret(format!("eap-{number}"), owners, value, at)),
+        "RSA" | "ECDSA" | "PKCS8" | "P12" => return Ok(key(format!("private-{number}"), value, &at)),
+        "PIN" => "`PIN`: a key on a token is named by a section secrets.token of swanctl.conf".to_owned(),
+        "NTLM" => "`NTLM`: hashes of passwords are not taken; write the password behind EAP".to_owned(),
+        "BLISS" => "`BLISS`: there are no such keys; take RSA or ECDSA".to_owned(),
+        _ => format!("`{kind}`: expected PSK, EAP, XAUTH, RSA, ECDSA, PKCS8 or P12"),
+    };
+    Err(at.remark(why))
+}
+
+/// A secret of these owners.
+fn secret(name: String, owners: &str, value: &str, at: At) -> Named {
+    let mut section = Section::default();
+    let mut put = |name: String, value: &str| {
+        let values = Values::One(value.as_bytes().to_vec());
+        section.settings.push(Setting { name, values, at: at.clone() });
+    };
+    put("secret".to_owned(), value.trim().trim_matches('"'));
+    for (number, owner) in words(owners).filter(|owner| !owner.starts_with("%any")).enumerate() {
+        put(format!("id-{}", number + 1), owner);
+    }
+    Named { name, at, section }
+}
+
+/// Identities, apart by blanks; one with blanks is in quotes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('"').enumerate();
+    quoted.flat_map(|(at, part)| {
+        let inside = Some(part).filter(|_| at % 2 == 1);
+        let outside = Some(part).filter(|_| at % 2 == 0);
+        inside.into_iter().chain(outside.into_iter().flat_map(str::split_whitespace))
+    })
 }

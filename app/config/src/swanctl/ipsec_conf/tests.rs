@@ -167,7 +167,7 @@ fn mistakes_have_their_place_in_either_file() {
         ("conn a\n  nonsense\n", "", "ipsec.conf:2:3: expected PARAMETER=VALUE"),
         ("conn a\n  also=a\n  authby=secret\n", "", "too deeply"),
         ("", "nonsense\n", "ipsec.secrets:1:1: expected [ID...]"),
-        ("", "# x\n: PIN key.pem\n", "ipsec.secrets:2:1: secrets of type PIN"),
+        ("", "# x\n: PIN key.pem\n", "ipsec.secrets:2:1: `PIN`: a key on a token"),
     ] {
         let error = read(conf, secrets).unwrap_err();
         assert!(error.contains(expected), "{conf}{secrets}: {error}");
@@ -220,4 +220,81 @@ fn authentication_anew_and_unique_ids_are_those_of_all_connections() {
     assert_eq!(extensions("uniqueids=no", "reauth=yes"), (Unique::No, Some(10_260), 0));
     let bad = read("config setup\n\tuniqueids=perhaps\nconn gw\n\tright=192.0.2.2\n\tauthby=psk\n", "").unwrap_err();
     assert!(bad.contains("ipsec.conf:2") && bad.contains("expected never, no, replace, keep"), "{bad}");
+}
+
+/// A folder that goes with its test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let folder = std::env::temp_dir().join(format!("ravelin-ipsec-conf-{name}-{}", std::process::id()));
+        for (file, content) in files {
+            let path = folder.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        Folder(folder)
+    }
+
+    fn load(&self) -> Result<Contents, String> {
+        let root = load(&self.0.join("ipsec.conf"));
+        root.and_then(|root| contents(&root, Loaded::default())).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+// As Debian installs them.
+#[test]
+fn both_files_may_include_others() {
+    let conf = "conn %default\n\tauthby=secret\n\tright=192.0.2.2\ninclude more/*.conf\ninclude /nowhere/ipsec.conf.inc\n";
+    let folder = Folder::new("include", &[
+        ("ipsec.conf", conf),
+        ("more/a.conf", "conn a\n\tauto=add\ninclude deeper/b.inc\n"),
+        ("more/deeper/b.inc", "conn b\n\tauto=add\n"),
+        ("ipsec.secrets", "include ipsec.d/*.secrets /nowhere/ipsec.secrets.inc\n: PSK \"the last of all secrets\"\n"),
+        ("ipsec.d/a.secrets", "\"C=CH, O=Example, CN=a\" 192.0.2.2 : PSK \"one with two owners\"\n"),
+        ("ipsec.d/b.secrets", "carol : EAP \"Ar3etTnp\"\n"),
+    ]);
+    let contents = folder.load().unwrap();
+    let names: Vec<&str> = contents.connections.iter().map(|connection| connection.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let shown: Vec<(&str, Vec<String>)> = contents
+        .secrets
+        .iter()
+        .map(|secret| (secret.name.as_str(), secret.owners.iter().map(ToString::to_string).collect()))
+        .collect();
+    let owners = vec!["asn1dn:C=CH, O=Example, CN=a".to_owned(), "ipv4:192.0.2.2".to_owned()];
+    assert_eq!(shown, [("ike-1", owners), ("eap-2", vec!["fqdn:carol".to_owned()]), ("ike-3", Vec::new())]);
+    // A mistake has the place in the file where it stands, and a file that includes itself ends.
+    let folder = Folder::new("loop", &[("ipsec.conf", "include ipsec.conf\nconn a\n\tauthby=secret\n\trigth=192.0.2.2\n")]);
+    assert!(folder.load().unwrap_err().contains("include each other too deeply"));
+    let folder = Folder::new("place", &[("ipsec.conf", "include a.conf\n"), ("a.conf", "conn a\n\trigth=192.0.2.2\n")]);
+    assert!(folder.load().unwrap_err().contains("a.conf:2:8: unknown option: rigth"), "{}", folder.load().unwrap_err());
+}
+
+#[test]
+fn a_side_may_prove_itself_twice() {
+    let conf = "conn a\n right=192.0.2.2\n leftid=@gw\n rightid=@box\n authby=psk\n leftauth2=eap-mschapv2\n leftid2=carol\n \
+                eap_identity=carol\n rightauth2=psk\n rightid2=@second\n";
+    let remote = read(conf, "").unwrap().connections.remove(0).remote.unwrap();
+    assert_eq!((remote.rounds.own.len(), remote.rounds.peer.len()), (1, 1));
+    assert_eq!(remote.rounds.own[0].id.to_string(), "fqdn:carol");
+}
+
+#[test]
+fn strict_revocation_is_that_of_all_peers() {
+    use ravelin_pki::Demand;
+    let of = |word: &str| {
+        let conf = format!("config setup\n\tstrictcrlpolicy={word}\nconn a\n\tright=192.0.2.2\n");
+        let contents = read(&conf, "").map_err(|why| why.to_string())?;
+        let remote = contents.connections[0].remote.clone().unwrap();
+        Ok::<_, String>(remote.loaded.unwrap().believes.unwrap().revocation)
+    };
+    assert_eq!((of("yes"), of("no"), of("ifuri")), (Ok(Demand::Strict), Ok(Demand::Relaxed), Ok(Demand::IfUri)));
+    assert!(of("perhaps").unwrap_err().contains("ipsec.conf:2"));
 }
