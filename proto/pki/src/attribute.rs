@@ -144,9 +144,9 @@ impl AttributeCertificate {
     /// Whether it is of the owner of this certificate.
     pub fn is_of(&self, certificate: &Certificate) -> bool {
         let Holder { certificate: named, names, digest } = &self.0.holder;
-        let by_number = named.as_ref().map(|(issuer, serial)| {
-            certificate.issuer().is(issuer) && certificate.serial() == serial.as_slice()
-        });
+        let by_number = named
+            .as_ref()
+            .map(|(issuer, serial)| certificate.issuer().is(issuer) && certificate.serial() == serial.as_slice());
         let his = |name: &AltName| match name {
             AltName::Dn(name) => !name.is_empty() && certificate.subject().is(name),
             other => certificate.alt_names().contains(other),

@@ -31,12 +31,7 @@ fn attributes(der: &[u8]) -> AttributeCertificate {
 }
 
 /// Whether carol is believed who sends this beside her certificate, by whom `change` makes of one who asks for a group.
-fn judged(
-    group: &str,
-    sent: &[&[u8]],
-    change: impl FnOnce(&mut Trust),
-    world: World<'_>,
-) -> Result<(), String> {
+fn judged(group: &str, sent: &[&[u8]], change: impl FnOnce(&mut Trust), world: World<'_>) -> Result<(), String> {
     let crypto = provider();
     let carol = certificate(file!("carol.crt"));
     let credential = Credential { spki: carol.spki().to_vec(), certificates: vec![carol], ..Credential::default() };

@@ -127,7 +127,15 @@ pub fn attributes(folder: &Path, group: &str) -> Result<()> {
     let pki = folder.join("pki");
     for side in ["ravelin", "swan"] {
         let mut issue = Command::new(PKI);
-        issue.current_dir(&pki).args(["--acert", "--issuercert", "aa.pem", "--issuerkey", "aa.key", "--outform", "pem"]);
+        issue.current_dir(&pki).args([
+            "--acert",
+            "--issuercert",
+            "aa.pem",
+            "--issuerkey",
+            "aa.key",
+            "--outform",
+            "pem",
+        ]);
         let done = issue.args(["--in", &format!("{side}.pem"), "--group", group]).output()?;
         ensure!(done.status.success(), "{PKI}: {}", String::from_utf8_lossy(&done.stderr));
         put(&folder.join(side).join("x509ac").join(format!("{side}.pem")), &done.stdout)?;

@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// What a certificate is for: TLS servers.
@@ -52,13 +52,21 @@ pub fn stored(kind: &str) -> &'static str {
     }
 }
 
-/// A certificate for `C=CH, O=Ravelin, CN=name` with these alternative names: domain names or addresses.
+/// A certificate for `C=CH, O=Ravelin, CN=name` with these alternative names: domain names, addresses, or those of mail.
 pub fn subject(name: &str, names: &[&str]) -> CertificateParams {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    subject_in("Ravelin", name, names)
+}
+
+/// The same for another organization.
+pub fn subject_in(organization: &str, name: &str, names: &[&str]) -> CertificateParams {
+    let (mail, names): (Vec<String>, Vec<String>) =
+        names.iter().map(|name| (*name).to_owned()).partition(|name| name.contains('@'));
     let mut params = CertificateParams::new(names).expect("names");
+    let mail = mail.into_iter().map(|name| SanType::Rfc822Name(name.try_into().expect("a name of mail")));
+    params.subject_alt_names.extend(mail);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "CH");
-    params.distinguished_name.push(DnType::OrganizationName, "Ravelin");
+    params.distinguished_name.push(DnType::OrganizationName, organization);
     params.distinguished_name.push(DnType::CommonName, name);
     params.use_authority_key_identifier_extension = true;
     params

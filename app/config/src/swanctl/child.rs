@@ -299,9 +299,9 @@ fn carried(reader: &mut Reader<'_>) -> SaOptions {
 fn about(reader: &mut Reader<'_>) -> Option<Mark> {
     reader.flag("mark_in_sa");
     let mark = |text: &str| match text {
-        unique if unique.starts_with("%unique") => {
-            Err(format!("`{unique}` is not there: write VALUE or VALUE/MASK, or give each SA an interface by if_id_in and if_id_out"))
-        }
+        unique if unique.starts_with("%unique") => Err(format!(
+            "`{unique}` is not there: write VALUE or VALUE/MASK, or give each SA an interface by if_id_in and if_id_out"
+        )),
         text => mark(text),
     };
     let inbound = reader.value("mark_in", mark).flatten();
@@ -352,9 +352,17 @@ fn updown(reader: &mut Reader<'_>) -> Option<String> {
 fn refuse(reader: &mut Reader<'_>) {
     reader.only("policies", &["yes"], "an SA without a policy carries nothing; leave it out");
     reader.flag("policies_fwd_out");
-    reader.only("reqid", &["0"], "SAs are told apart by the number of their policy, which scripts have as PLUTO_REQID; leave it out");
+    reader.only(
+        "reqid",
+        &["0"],
+        "SAs are told apart by the number of their policy, which scripts have as PLUTO_REQID; leave it out",
+    );
     reader.refuse(&["interface"], "policies are about all devices; say the addresses of the device in local_ts, or have a virtual interface by if_id_in and if_id_out");
-    reader.only("icmp", &["no"], "what a router says of a packet is judged by the policies like any other packet; let local_ts hold the router");
+    reader.only(
+        "icmp",
+        &["no"],
+        "what a router says of a packet is judged by the policies like any other packet; let local_ts hold the router",
+    );
     reader.refuse(&["label"], "there are no security labels; tell children apart by mark_in and mark_out");
     reader.only("label_mode", &["system"], "there are no security labels; leave it out");
     reader.only("tfc_padding", &["0"], "write the policy as `ipsec policy --tfc`, which pads up to a random length");

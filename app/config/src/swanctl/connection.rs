@@ -280,7 +280,8 @@ fn texts(section: &Section, name: &str) -> Vec<String> {
 }
 
 /// Of strongSwan's own protocol between hosts behind NATs.
-pub(super) const NO_MEDIATION: &str = "there is no mediation; forward UDP ports 500 and 4500 at one of the two NATs, and initiate from behind the other";
+pub(super) const NO_MEDIATION: &str =
+    "there is no mediation; forward UDP ports 500 and 4500 at one of the two NATs, and initiate from behind the other";
 
 /// What has no meaning here, or none with the value that it has.
 fn refuse(reader: &mut Reader<'_>) {

@@ -108,13 +108,7 @@ fn unique(setup: Option<&(At, Parameters)>, nowhere: &At) -> Setting {
     Setting { name: "unique".to_owned(), values: Values::One(value.as_bytes().to_vec()), at: at.clone() }
 }
 
-fn inherit(
-    all: &mut Parameters,
-    own: &Parameters,
-    sections: &Sections,
-    depth: usize,
-    problems: &mut Problems,
-) {
+fn inherit(all: &mut Parameters, own: &Parameters, sections: &Sections, depth: usize, problems: &mut Problems) {
     let Some((names, at)) = own.get("also") else { return };
     for name in names.split(',').map(str::trim) {
         match sections.get(name) {

@@ -134,7 +134,9 @@ fn check_pools(root: &Section, contents: &Contents, problems: &mut Problems) {
 /// What to do in the place of a pool that is elsewhere with strongSwan.
 fn elsewhere(pool: &str) -> Option<&'static str> {
     match pool {
-        "dhcp" => Some("no DHCP server is asked; say pools { NAME { addrs = 10.1.0.128/25 } } with addresses that it keeps free"),
+        "dhcp" => Some(
+            "no DHCP server is asked; say pools { NAME { addrs = 10.1.0.128/25 } } with addresses that it keeps free",
+        ),
         "radius" => Some(
             "say pools { NAME { addrs = 10.3.0.0/24 } } for users to whom the server gives none; what it gives is taken, of the range or not",
         ),

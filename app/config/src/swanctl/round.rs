@@ -59,7 +59,8 @@ pub(super) struct User {
 /// What goes with `auth = eap-radius`.
 const RADIUS: &[&str] = &["radius", "radius_accounting", "radius_authorizers"];
 const NO_SIGNATURE: &str = "it goes with auth = pubkey";
-const NO_GROUPS: &str = "of which groups a peer is, an attribute certificate or a RADIUS server says: auth = pubkey or eap-radius";
+const NO_GROUPS: &str =
+    "of which groups a peer is, an attribute certificate or a RADIUS server says: auth = pubkey or eap-radius";
 
 /// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
 pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Vec<Round>> {
@@ -214,7 +215,10 @@ fn proof(named: &Named, side: &'static str, problems: &mut Problems) -> Option<R
     let tokens = ["cert", "cacert"];
     let sections = named.section.sections.iter();
     for token in sections.filter(|inner| tokens.iter().any(|token| inner.name.starts_with(token))) {
-        let why = format!("`{}`: certificates on tokens are not read; name their files in certs and cacerts (keys on tokens are secrets.token)", token.name);
+        let why = format!(
+            "`{}`: certificates on tokens are not read; name their files in certs and cacerts (keys on tokens are secrets.token)",
+            token.name
+        );
         reader.problems.add(token.at.remark(why));
     }
     reader.finish(&tokens);

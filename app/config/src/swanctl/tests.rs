@@ -345,7 +345,9 @@ fn mistakes_have_their_place_and_a_hint() {
         assert!(why.contains(expected), "{inside}: {why}");
     }
     assert!(read("secrets {\n ike {\n secert = x\n }\n}\n").unwrap_err().contains("f:3:11: unknown option: secert"));
-    assert!(read("secrets {\n ntlm {\n secret = x\n }\n}\n").unwrap_err().contains("hashes of passwords are not taken"));
+    assert!(
+        read("secrets {\n ntlm {\n secret = x\n }\n}\n").unwrap_err().contains("hashes of passwords are not taken")
+    );
     assert!(read("connection {\n}\n").unwrap_err().contains("did you mean connections?"));
 }
 

@@ -114,7 +114,11 @@ fn what_is_wrong_in_a_folder_is_said_with_its_file() {
         ("x509ca/a.pem", own.pem.as_bytes(), "x509ca/a.pem: ca certificate lacks CA basic constraint"),
         ("x509crl/a.crl", b"nonsense", "x509crl/a.crl: no certificate and no key is in it"),
         ("private/a.key", own.pem.as_bytes(), "private/a.key: no private key is in it"),
-        ("x509ac/a.pem", own.pem.as_bytes(), "x509ac/a.pem: a certificate that cannot be read: it is no attribute certificate"),
+        (
+            "x509ac/a.pem",
+            own.pem.as_bytes(),
+            "x509ac/a.pem: a certificate that cannot be read: it is no attribute certificate",
+        ),
         ("x509aa/a.pem", root.pem.as_bytes(), "x509aa/a.pem: an attribute authority is no authority of certificates"),
         ("x509ocsp/a.pem", own.pem.as_bytes(), "x509ocsp/a.pem: a responder of OCSP is one whose certificate"),
     ] {

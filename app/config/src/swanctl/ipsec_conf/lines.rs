@@ -37,10 +37,8 @@ impl Lines<'_> {
     fn read(&mut self, text: &str, file: &Path, depth: usize) {
         let file: Arc<Path> = Arc::from(file);
         for (number, line) in text.lines().enumerate() {
-            let at = |column: usize| At {
-                file: file.clone(),
-                place: Some(Place { line: number + 1, column: column + 1 }),
-            };
+            let at =
+                |column: usize| At { file: file.clone(), place: Some(Place { line: number + 1, column: column + 1 }) };
             let bare = without_comment(line);
             let trimmed = bare.trim();
             if trimmed.is_empty() {
@@ -83,7 +81,9 @@ impl Lines<'_> {
             }
             (word, _) => {
                 let hint = did_you_mean(word, ["config", "conn", "ca", "include"]);
-                return self.problems.add(at.remark(format!("expected conn NAME or config setup, found `{word}`{hint}")));
+                return self
+                    .problems
+                    .add(at.remark(format!("expected conn NAME or config setup, found `{word}`{hint}")));
             }
         };
         self.sections.entry(section.clone()).or_insert_with(|| (at, Parameters::new()));

@@ -251,15 +251,22 @@ impl Drop for Folder {
 // As Debian installs them.
 #[test]
 fn both_files_may_include_others() {
-    let conf = "conn %default\n\tauthby=secret\n\tright=192.0.2.2\ninclude more/*.conf\ninclude /nowhere/ipsec.conf.inc\n";
-    let folder = Folder::new("include", &[
-        ("ipsec.conf", conf),
-        ("more/a.conf", "conn a\n\tauto=add\ninclude deeper/b.inc\n"),
-        ("more/deeper/b.inc", "conn b\n\tauto=add\n"),
-        ("ipsec.secrets", "include ipsec.d/*.secrets /nowhere/ipsec.secrets.inc\n: PSK \"the last of all secrets\"\n"),
-        ("ipsec.d/a.secrets", "\"C=CH, O=Example, CN=a\" 192.0.2.2 : PSK \"one with two owners\"\n"),
-        ("ipsec.d/b.secrets", "carol : EAP \"Ar3etTnp\"\n"),
-    ]);
+    let conf =
+        "conn %default\n\tauthby=secret\n\tright=192.0.2.2\ninclude more/*.conf\ninclude /nowhere/ipsec.conf.inc\n";
+    let folder = Folder::new(
+        "include",
+        &[
+            ("ipsec.conf", conf),
+            ("more/a.conf", "conn a\n\tauto=add\ninclude deeper/b.inc\n"),
+            ("more/deeper/b.inc", "conn b\n\tauto=add\n"),
+            (
+                "ipsec.secrets",
+                "include ipsec.d/*.secrets /nowhere/ipsec.secrets.inc\n: PSK \"the last of all secrets\"\n",
+            ),
+            ("ipsec.d/a.secrets", "\"C=CH, O=Example, CN=a\" 192.0.2.2 : PSK \"one with two owners\"\n"),
+            ("ipsec.d/b.secrets", "carol : EAP \"Ar3etTnp\"\n"),
+        ],
+    );
     let contents = folder.load().unwrap();
     let names: Vec<&str> = contents.connections.iter().map(|connection| connection.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -271,7 +278,8 @@ fn both_files_may_include_others() {
     let owners = vec!["asn1dn:C=CH, O=Example, CN=a".to_owned(), "ipv4:192.0.2.2".to_owned()];
     assert_eq!(shown, [("ike-1", owners), ("eap-2", vec!["fqdn:carol".to_owned()]), ("ike-3", Vec::new())]);
     // A mistake has the place in the file where it stands, and a file that includes itself ends.
-    let folder = Folder::new("loop", &[("ipsec.conf", "include ipsec.conf\nconn a\n\tauthby=secret\n\trigth=192.0.2.2\n")]);
+    let folder =
+        Folder::new("loop", &[("ipsec.conf", "include ipsec.conf\nconn a\n\tauthby=secret\n\trigth=192.0.2.2\n")]);
     assert!(folder.load().unwrap_err().contains("include each other too deeply"));
     let folder = Folder::new("place", &[("ipsec.conf", "include a.conf\n"), ("a.conf", "conn a\n\trigth=192.0.2.2\n")]);
     assert!(folder.load().unwrap_err().contains("a.conf:2:8: unknown option: rigth"), "{}", folder.load().unwrap_err());

@@ -224,7 +224,8 @@ fn what_proved_the_two_needs_no_repetition() {
         let account = Account { owners: vec![carol.clone()], password: Secret::from(&b"geheim"[..]) };
         let accounts = Accounts(vec![account].into());
         let server = Server { methods: vec![Method::MsChapV2], ask_identity: true, accounts, ..Server::default() };
-        b.remotes[0].remote_auth = RemoteAuth::Eap(Arc::new(EapServer { server, users: IdPattern::Any, groups: Vec::new() }));
+        b.remotes[0].remote_auth =
+            RemoteAuth::Eap(Arc::new(EapServer { server, users: IdPattern::Any, groups: Vec::new() }));
         b.remotes[0].initiate = false;
         b.remotes[0].open.peers = Some(IdPattern::Any);
     });
