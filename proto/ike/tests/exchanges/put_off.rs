@@ -8,9 +8,11 @@ use ravelin_types::transform::{Additional, KeMethod, Transform};
 use crate::lab::*;
 use crate::v1;
 
-/// One takes no longer than a datagram, the other comes in fragments.
-const FIRST: KeMethod = KeMethod::MODP2048;
-const SECOND: KeMethod = KeMethod::MODP8192;
+/// One for each key exchange, so that none is taken for another.
+const FIRST: KeMethod = KeMethod::MODP1536;
+const SECOND: KeMethod = KeMethod::MODP1024;
+/// Values of this one come in fragments.
+const LONG: KeMethod = KeMethod::MODP8192;
 
 /// What is asked: who, and which step.
 type Steps = Vec<(char, &'static str)>;
@@ -91,7 +93,7 @@ fn assert_whole(lab: &Lab) {
 // RFC 9370 §2.2: IKE_SA_INIT, IKE_INTERMEDIATE, CREATE_CHILD_SA and IKE_FOLLOWUP_KE, each from either side.
 #[test]
 fn every_step_of_ikev2_is_put_off() {
-    for methods in [[FIRST, SECOND], [SECOND, FIRST]] {
+    for methods in [[FIRST, LONG], [LONG, FIRST]] {
         let mut lab = v2(methods);
         lab.a.command(Command::Initiate(POLICY));
         assert!(lab.a.sent.is_empty() && lab.a.ike().state == "IKE_SA_INIT");
