@@ -30,7 +30,7 @@ fn relay(servers: &[&str]) -> Relay {
     let servers = servers.iter().map(|server| address(server)).collect();
     let aaa = Arc::new(Aaa { servers, secret: Secret::from(SECRET), accounting: vec![], authorizers: vec![] });
     let server = Server { relay: Some(aaa), name: b"gw".to_vec(), ..Server::default() };
-    match Conversation::with(&server, &Identity::Fqdn("carol".into())) {
+    match Conversation::with(&server, &Identity::Fqdn("carol".into()), 0xabc) {
         Conversation::Relay(relay) => relay,
         other => panic!("{other:?}"),
     }

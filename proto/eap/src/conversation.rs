@@ -81,10 +81,11 @@ pub struct Proven {
 }
 
 impl Conversation {
-    /// With a user, who is whoever the protocol around says until the method says more.
-    pub fn with(server: &Server, user: &Identity) -> Self {
+    /// With a user, who is whoever the protocol around says until the method says more. `session` is what a server elsewhere knows
+    /// the session by that may come of it: a number that no other has.
+    pub fn with(server: &Server, user: &Identity, session: u64) -> Self {
         match &server.relay {
-            Some(aaa) => Conversation::Relay(Relay::new(server, aaa.clone(), user)),
+            Some(aaa) => Conversation::Relay(Relay::new(server, aaa.clone(), user, session)),
             None => Conversation::Authenticator(Authenticator::new(server.clone(), user)),
         }
     }

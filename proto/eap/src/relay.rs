@@ -47,6 +47,8 @@ pub struct Admission {
     pub user: Vec<u8>,
     /// What we call ourselves.
     pub name: Vec<u8>,
+    /// What the session is known by: Acct-Session-Id (RFC 2866 §5.5).
+    pub session: String,
     /// The servers.
     pub aaa: Arc<Aaa>,
 }
@@ -55,6 +57,7 @@ pub struct Admission {
 pub struct Relay {
     aaa: Arc<Aaa>,
     name: Vec<u8>,
+    session: u64,
     ask_identity: bool,
     /// His name, as far as it is known.
     user: Vec<u8>,
@@ -95,10 +98,11 @@ const VIRTUAL: u32 = 5;
 const FRAMED: u32 = 2;
 
 impl Relay {
-    pub(crate) fn new(server: &Server, aaa: Arc<Aaa>, user: &Identity) -> Self {
+    pub(crate) fn new(server: &Server, aaa: Arc<Aaa>, user: &Identity, session: u64) -> Self {
         Relay {
             aaa,
             name: server.name.clone(),
+            session,
             ask_identity: server.ask_identity,
             user: account::user(user),
             state: None,
@@ -161,11 +165,18 @@ impl Relay {
         request.add(Attribute::NAS_IDENTIFIER, &self.name);
         request.add(Attribute::NAS_PORT_TYPE, &VIRTUAL.to_be_bytes());
         request.add(Attribute::SERVICE_TYPE, &FRAMED.to_be_bytes());
+        // RFC 2866 §5.5: the one that the records of the session will have.
+        request.add(Attribute::ACCT_SESSION_ID, self.session_id().as_bytes());
         if let Some(state) = &self.state {
             request.add(Attribute::STATE, state);
         }
         request.add_eap(&message::emit(eap));
         Relayed::Ask(request)
+    }
+
+    /// Acct-Session-Id.
+    fn session_id(&self) -> String {
+        alloc::format!("{:016x}", self.session)
     }
 
     /// Takes the reply of a server to the request with this authenticator. It is proven to be the server's.
@@ -198,6 +209,7 @@ impl Relay {
                     authorization: Authorization::of(packet),
                     user: user.clone(),
                     name: self.name.clone(),
+                    session: self.session_id(),
                     aaa: self.aaa.clone(),
                 });
                 let proven = Proven { user, method, msk, admission: Some(admission) };

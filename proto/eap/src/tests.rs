@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use ravelin_radius::{Attribute, Packet};
 use ravelin_types::{Identity, Secret};
 use ravelin_wire::ike::v2::{Eap, EapCode};
 
@@ -210,4 +211,24 @@ fn what_is_out_of_place_ends_the_conversation() {
     let nak = said(peer.turn(Some(&request(1, &[254, 0, 0, 9, 0, 0, 0, 1])), tools()));
     assert_eq!(nak.data, [254, 0, 0, 0, 0, 0, 0, 3, 254, 0, 0, 0, 0, 0, 0, 4]);
     failure(peer.turn(Some(&request(1, &[254, 0])), tools()));
+}
+
+// RFC 2866 §5.5: what asks for the session and what is told of it have the same name for it.
+#[test]
+fn a_server_elsewhere_knows_the_session_before_it_begins() {
+    let secret = Secret::from(&b"testing123"[..]);
+    let aaa = relay::Aaa { servers: vec![], secret: secret.clone(), accounting: vec![], authorizers: vec![] };
+    let server = Server {
+        name: b"gw".to_vec(),
+        relay: Some(alloc::sync::Arc::new(aaa)),
+        ask_identity: true,
+        ..Server::default()
+    };
+    let carol = Identity::Fqdn("carol".into());
+    let Conversation::Relay(mut relay) = Conversation::with(&server, &carol, 0xabc) else { panic!("a relay") };
+    let relay::Relayed::Step(Step::Say(_)) = relay.turn(None) else { panic!("who he is") };
+    let name = Eap { code: EapCode::RESPONSE, identifier: 0, data: b"\x01carol".to_vec() };
+    let relay::Relayed::Ask(request) = relay.turn(Some(&name)) else { panic!("a request") };
+    let sent = Packet::parse(&request.seal(1, &[7; 16], &secret).unwrap()).unwrap();
+    assert_eq!(sent.first(Attribute::ACCT_SESSION_ID), Some(&b"0000000000000abc"[..]));
 }

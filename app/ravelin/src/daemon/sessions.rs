@@ -139,9 +139,7 @@ impl Idle {
 impl Session {
     fn new(view: &IkeSaView, admission: Arc<Admission>, now: Instant) -> Self {
         let authorization = &admission.authorization;
-        let own = if view.initiator { view.spis.0 } else { view.spis.1 };
-        // Unpredictable, and so another one after every start.
-        let id = format!("{:016x}", own.0);
+        let id = admission.session.clone();
         Session {
             head: account::head(view, &admission, &id),
             marks: demand::Marks::new(view, &admission, &id),

@@ -124,7 +124,8 @@ mod tests {
         let octets = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
         let authorization =
             Authorization { filters: octets(filters), class: octets(class), ..Authorization::default() };
-        let admission = Admission { authorization, user: b"carol".to_vec(), name: b"gw".to_vec(), aaa: aaa(b"s") };
+        let (user, name, session) = (b"carol".to_vec(), b"gw".to_vec(), alloc::string::String::new());
+        let admission = Admission { authorization, user, name, session, aaa: aaa(b"s") };
         let method = Method::MsChapV2.number();
         Proven { user: b"carol".to_vec(), method, msk: None, admission: Some(Arc::new(admission)) }
     }

@@ -78,7 +78,7 @@ pub(super) fn begin(phase: Box<InitAnswered>, ends: Ends, request: Request, core
         return phase.refuse(ends, &error, at, core);
     }
     let user = request.payloads.idi().map_or_else(|_| request.remote.remote_id.clone(), |id| id.identity.clone());
-    let conversation = Conversation::with(&eap.server, &user);
+    let conversation = Conversation::with(&eap.server, &user, ends.our_spi().0);
     let expire_at = core.now + request.remote.login_time;
     let phase = EapAnswered::new(phase, request, expire_at);
     let question = Question::Converse { conversation: Box::new(conversation), heard: None };
@@ -135,7 +135,7 @@ impl EapAnswered {
         if core.current(&self.request.remote).is_none() {
             return self.refuse(ends, &Error::Misuse("the remote was deleted"), None, core);
         }
-        match payloads.and_then(|payloads| self.next(&payloads)) {
+        match payloads.and_then(|payloads| self.next(&payloads, &ends)) {
             Ok(Heard::Turn(question)) => Some(asking::ask(ends, question, Step::ServerTurn(self), core)),
             Ok(Heard::Proof(question)) => Some(asking::ask(ends, question, Step::JudgeRound(self), core)),
             Ok(Heard::Over) => self.round_over(ends, core),
@@ -166,7 +166,7 @@ impl EapAnswered {
     }
 
     /// What the peer's message comes to.
-    fn next(&mut self, payloads: &Payloads) -> Result<Heard, Error> {
+    fn next(&mut self, payloads: &Payloads, ends: &Ends) -> Result<Heard, Error> {
         if let Some(proven) = &self.proven {
             let auth = payloads.auth()?;
             let claim = self.phase.init.initiator(&self.request.claimed);
@@ -181,7 +181,7 @@ impl EapAnswered {
                 let heard = Some(payloads.eap()?.clone());
                 Ok(Heard::Turn(Question::Converse { conversation: Box::new(conversation), heard }))
             }
-            None => self.begin_round(payloads),
+            None => self.begin_round(payloads, ends),
         }
     }
 

@@ -62,7 +62,7 @@ impl InitAnswered {
 
 impl EapAnswered {
     /// The next proof of the peer begins, if it has one.
-    pub(super) fn begin_round(&mut self, payloads: &Payloads) -> Result<Heard, Error> {
+    pub(super) fn begin_round(&mut self, payloads: &Payloads, ends: &Ends) -> Result<Heard, Error> {
         if !self.awaits {
             return Ok(Heard::Over);
         }
@@ -85,7 +85,8 @@ impl EapAnswered {
             return match auth {
                 Ok(auth) => Err(unproven(auth.method.to_string())),
                 Err(_) => {
-                    let conversation = Box::new(Conversation::with(&eap.server, &id.identity));
+                    let session = ends.our_spi().0;
+                    let conversation = Box::new(Conversation::with(&eap.server, &id.identity, session));
                     Ok(Heard::Turn(Question::Converse { conversation, heard: None }))
                 }
             };

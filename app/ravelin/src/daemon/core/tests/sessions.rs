@@ -19,7 +19,8 @@ fn pair(name: &str, authorization: Authorization) -> Pair {
         accounting: vec!["192.0.2.9:1813".parse().unwrap()],
         authorizers: vec![HIM.into()],
     };
-    let admission = Admission { authorization, user: b"carol".to_vec(), name: b"gw".to_vec(), aaa: Arc::new(aaa) };
+    let (user, name, session) = (b"carol".to_vec(), b"gw".to_vec(), "00112233445566ff".to_owned());
+    let admission = Admission { authorization, user, name, session, aaa: Arc::new(aaa) };
     pair.initiate();
     let Bench { core, now, .. } = &mut pair.0[1];
     let view = core.endpoint.ike_sas().remove(0);
