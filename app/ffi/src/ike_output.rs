@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ravelin_ike::Event;
+use ravelin_ike::address::link::Prefix;
 use ravelin_ike::address::pool::Attribute;
 use ravelin_ike::address::{CfgValue, Grant};
 use ravelin_ike::config::{Gateway, Reach};
@@ -161,6 +162,8 @@ fn granted(remote: &str, grant: &Grant) -> String {
         };
         (*kind, value)
     };
-    let lines = grant.addresses.iter().map(address).chain(grant.attributes.iter().map(attribute));
+    let prefix = |prefix: &Prefix| (CfgAttributeType::INTERNAL_IP6_PREFIX, prefix.to_string());
+    let told = grant.prefixes.iter().map(prefix).chain(grant.attributes.iter().map(attribute));
+    let lines = grant.addresses.iter().map(address).chain(told);
     lines.fold(remote.to_owned(), |text, (kind, value)| format!("{text}\n{kind} {value}"))
 }

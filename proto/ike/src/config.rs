@@ -332,8 +332,17 @@ impl Remote {
 pub struct Internal {
     /// What we ask the peer for when we initiate; an unspecified address: any of its family.
     pub ask: Vec<IpAddr>,
+    /// Whether we ask it for IPv6 prefixes of our own (RFC 5739); with IPv6 addresses beside it, for whichever it has.
+    pub prefixes: bool,
     /// The pools from which a peer gets what it asks for, in this order. With any, it must ask.
     pub pools: Vec<String>,
+}
+
+impl Internal {
+    /// Whether we ask for anything.
+    pub fn asks(&self) -> bool {
+        self.prefixes || !self.ask.is_empty()
+    }
 }
 
 /// A version of IKE, with what only that version has.

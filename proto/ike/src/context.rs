@@ -163,6 +163,7 @@ impl Core {
         if self.config.pools != config.pools {
             self.addresses.configure(&config.pools);
         }
+        self.addresses.forget_links(&self.remotes);
         #[cfg(feature = "ikev2")]
         self.families.clear();
         self.config = config;

@@ -263,6 +263,7 @@ impl IkeSa {
             peer_addresses: Vec::new(),
             nat: (self.ends.nat.ours, self.ends.nat.theirs),
             inside: addresses.of(self.ends.our_spi()),
+            prefixes: addresses.prefixes(self.ends.our_spi()),
             if_ids: self.ends.if_ids,
             admission: None,
             created: self.ends.created,

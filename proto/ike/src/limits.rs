@@ -137,6 +137,9 @@ pub const REASSEMBLY_TIME: Duration = Duration::from_secs(30);
 /// Leases of one pool, those that nobody holds included. Beyond it the longest free one goes to the next peer.
 pub const LEASES: usize = IKE_SAS;
 
+/// The longest name of a virtual link that a gateway may give to us, in octets (RFC 5739 §5.1).
+pub const LINK_ID: usize = 256;
+
 /// Internal addresses that one IKE SA may ask for.
 pub const INTERNAL_ADDRESSES: usize = 8;
 

@@ -29,6 +29,8 @@ pub struct HostNameView {
     pub next: Instant,
 }
 
+use crate::address::link::Prefix;
+
 /// One IKE SA.
 #[derive(Clone, Debug)]
 pub struct IkeSaView {
@@ -72,6 +74,8 @@ pub struct IkeSaView {
     pub nat: (bool, bool),
     /// Internal addresses that the peer gave to us, and that we gave to the peer.
     pub inside: (Vec<IpAddr>, Vec<IpAddr>),
+    /// IPv6 prefixes that the peer gave to us, and that we gave to the peer (RFC 5739).
+    pub prefixes: (Vec<Prefix>, Vec<Prefix>),
     /// The numbers of virtual interfaces that its Child SAs have, unless they have their own.
     pub if_ids: IfIds,
     /// What a RADIUS server says of the session, where one let it begin.

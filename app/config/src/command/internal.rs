@@ -16,6 +16,9 @@ pub struct InternalArgs {
     /// Ask the remote for this internal address; any or any6: for whichever it gives. Policies have it as -s internal
     #[arg(long, value_name = "ADDRESS", value_parser = identity::host_or_any)]
     vip: Vec<IpAddr>,
+    /// Ask the remote for IPv6 prefixes of our own (RFC 5739), in which we make our addresses. Policies have them as -s internal6
+    #[arg(long)]
+    prefixes: bool,
     /// Give the remote an internal address of this pool (ike pool -n NAME); several are tried in turn. Policies have it as
     /// -d internal
     #[arg(long, value_name = "NAME", value_parser = name)]
@@ -27,10 +30,13 @@ impl InternalArgs {
         if !self.vip.is_empty() && !initiates {
             return Err(Conflict::at(('\0', "vip"), "whoever begins asks for an address; add -w"));
         }
+        if self.prefixes && !initiates {
+            return Err(Conflict::at(('\0', "prefixes"), "whoever begins asks for prefixes; add -w"));
+        }
         if !self.pool.is_empty() && !accepts {
             return Err(Conflict::at(('\0', "pool"), "whoever begins asks for an address; add -u"));
         }
-        Ok(Internal { ask: self.vip.clone(), pools: self.pool.clone() })
+        Ok(Internal { ask: self.vip.clone(), prefixes: self.prefixes, pools: self.pool.clone() })
     }
 }
 

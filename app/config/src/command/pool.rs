@@ -22,6 +22,10 @@ pub struct PoolArgs {
     /// Its addresses: 10.3.0.0/24, whose first and last nobody gets, or FIRST-LAST, or one
     #[arg(short = 'a', long, value_name = "RANGE", value_parser = range)]
     addresses: Option<(IpAddr, RangeInclusive<IpAddr>)>,
+    /// Give each peer an IPv6 prefix of this length in the place of an address (RFC 5739), as 64 of 2001:db8:100::/48; it must ask for
+    /// one (--prefixes)
+    #[arg(long, value_name = "BITS", value_parser = length)]
+    prefix: Option<u8>,
     /// The address that an identity always gets, as fqdn:box.example.org=10.3.0.9; of the pool's addresses or another
     #[arg(long, value_name = "ID=ADDRESS", value_parser = fixed)]
     fixed: Vec<(Identity, IpAddr)>,
@@ -52,6 +56,10 @@ pub struct PoolArgs {
 
 fn range(text: &str) -> Result<(IpAddr, RangeInclusive<IpAddr>), BadValue> {
     pools::range(text).map_err(BadValue::new)
+}
+
+fn length(text: &str) -> Result<u8, BadValue> {
+    pools::length(text).map_err(BadValue::new)
 }
 
 fn fixed(text: &str) -> Result<(Identity, IpAddr), BadValue> {
@@ -94,8 +102,19 @@ impl PoolArgs {
         if name == "ALLPOOLS" {
             return Err(Conflict::at(('n', "name"), "ALLPOOLS means all pools and cannot be the name of one"));
         }
-        let (base, addresses) =
+        let (base, mut addresses) =
             self.addresses.clone().ok_or_else(|| Conflict::missing("expected -a RANGE: the addresses of the pool"))?;
+        if let Some(length) = self.prefix {
+            addresses = pools::prefixes(base, &addresses, length).map_err(|why| Conflict::at(('\0', "prefix"), why))?;
+            let starts =
+                |address: &IpAddr| matches!(address, IpAddr::V6(it) if it.to_bits() & (u128::MAX >> length) == 0);
+            if let Some((_, address)) = self.fixed.iter().find(|(_, address)| !starts(address)) {
+                return Err(Conflict::at(
+                    ('\0', "fixed"),
+                    format!("{address} does not begin a prefix of {length} bits"),
+                ));
+            }
+        }
         if self.fixed.iter().any(|(_, address)| address.is_ipv4() != base.is_ipv4()) {
             return Err(Conflict::at(('\0', "fixed"), "--fixed and -a belong to different address families"));
         }
@@ -112,7 +131,7 @@ impl PoolArgs {
                 attributes.push(attribute.clone());
             }
         }
-        let pool = Pool { name, addresses, fixed: self.fixed.clone(), attributes };
+        let pool = Pool { name, addresses, prefix: self.prefix, fixed: self.fixed.clone(), attributes };
         Ok(Command::AddPool(Box::new(PoolSpec { pool, base, loaded: false })))
     }
 }

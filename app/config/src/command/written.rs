@@ -209,6 +209,7 @@ impl RemoteSpec {
         line.flag("--encap", self.encap);
         line.optional("--if-id", self.if_ids.any().then(|| if_id::written(self.if_ids)));
         self.internal.ask.iter().for_each(|address| line.value("--vip", identity::peer_word(&(*address).into())));
+        line.flag("--prefixes", self.internal.prefixes);
         self.internal.pools.iter().for_each(|pool| line.value("--pool", pool));
         self.rounds.written(&mut line);
         self.extensions.written(&mut line);
@@ -307,6 +308,7 @@ pub fn pool_line(pool: &Pool) -> Line {
     line.value("-n", &pool.name);
     let (first, last) = (pool.addresses.start(), pool.addresses.end());
     line.value("-a", format_args!("{first}-{last}"));
+    line.optional("--prefix", pool.prefix);
     let fixed = |(id, address): &(Identity, IpAddr)| format!("{}={address}", identity::written(id));
     pool.fixed.iter().for_each(|it| line.value("--fixed", fixed(it)));
     for Attribute { value, .. } in &pool.attributes {

@@ -91,7 +91,9 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         reader.wrong(format!("`vips` has {} addresses; a peer is asked for up to {INTERNAL_ADDRESSES}", ask.len()));
     }
     let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
-    let internal = Internal { ask, pools };
+    // Ours: strongSwan has no prefixes of a peer's own.
+    let prefixes = reader.flag("prefixes").unwrap_or(false);
+    let internal = Internal { ask, prefixes, pools };
     let if_ids = if_ids(&mut reader);
     let (own_host, remote_host) = (hosts(&local).next().cloned(), hosts(&remote).next().cloned());
     // We begin from the first host: where that is a name, from where it leads.
@@ -108,7 +110,7 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         local: local_host,
         endpoint: endpoint.clone(),
         persistent: tries == Some(0),
-        virtual_local: !internal.ask.is_empty(),
+        virtual_local: internal.asks(),
         virtual_remote: !internal.pools.is_empty(),
         if_ids,
     };

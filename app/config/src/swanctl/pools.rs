@@ -22,12 +22,16 @@ const UNITY_LOCAL_LAN: CfgAttributeType = CfgAttributeType(28678);
 pub fn read(named: &Named, problems: &mut Problems) -> Option<PoolSpec> {
     let before = problems.0.len();
     let name = problems.take(name(&named.name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
-    let mut addresses = None;
+    let (mut addresses, mut prefix) = (None, None);
     let mut attributes = Vec::new();
     for setting in &named.section.settings {
         match setting.name.as_str() {
             "addrs" => {
                 addresses = problems.take(setting.text().and_then(|t| range(t).map_err(|why| setting.wrong(why))))
+            }
+            // Ours: strongSwan lends no prefixes.
+            "prefix" => {
+                prefix = problems.take(setting.text().and_then(|text| length(text).map_err(|why| setting.wrong(why))))
             }
             _ => attributes.extend(problems.take(attribute(setting)).unwrap_or_default()),
         }
@@ -36,8 +40,12 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<PoolSpec> {
     if addresses.is_none() && reader.setting("addrs").is_none() {
         reader.wrong("`addrs` is missing: the addresses of the pool, as 10.3.0.0/24 or 10.3.0.1-10.3.0.99");
     }
-    let (base, addresses) = addresses?;
-    let pool = Pool { name, addresses, fixed: Vec::new(), attributes };
+    let (base, mut addresses) = addresses?;
+    if let Some(length) = prefix {
+        let whole = prefixes(base, &addresses, length).map_err(|why| named.at.remark(why));
+        addresses = problems.take(whole)?;
+    }
+    let pool = Pool { name, addresses, prefix, fixed: Vec::new(), attributes };
     (problems.0.len() == before).then_some(PoolSpec { pool, base, loaded: true })
 }
 
@@ -57,6 +65,28 @@ pub fn range(text: &str) -> Result<(IpAddr, RangeInclusive<IpAddr>), String> {
     let (first, last) = (parse(first)?, parse(last)?);
     TrafficSelector::new(first..=last, 0, ANY_PORTS).map_err(|_| expected())?;
     Ok((first, first..=last))
+}
+
+/// The length of the prefixes of a pool.
+pub fn length(text: &str) -> Result<u8, String> {
+    let length = text.trim().parse().ok().filter(|length| (1..=127).contains(length));
+    length.ok_or_else(|| format!("`{text}` is not the length of a prefix; expected 1 to 127, as 64"))
+}
+
+/// The range of a pool of prefixes of this length, of which `base` is the first address as written.
+pub fn prefixes(base: IpAddr, range: &RangeInclusive<IpAddr>, length: u8) -> Result<RangeInclusive<IpAddr>, String> {
+    let (IpAddr::V6(base), IpAddr::V6(last)) = (base, *range.end()) else {
+        return Err("prefixes are of IPv6, as 2001:db8:100::/48".to_owned());
+    };
+    let hosts = u128::MAX >> length;
+    // A network lost its first and its last address when it was read.
+    let (first, last) = (base.to_bits(), last.to_bits() | u128::from(last.to_bits() & 1 == 0));
+    if first & hosts != 0 || last & hosts != hosts {
+        return Err(format!(
+            "the range is not made of whole prefixes of {length} bits; expected one as 2001:db8:100::/48"
+        ));
+    }
+    Ok(base.into()..=std::net::Ipv6Addr::from_bits(last).into())
 }
 
 /// A network without its first and last address, which hosts take for the network itself and for all of them; from four
@@ -95,7 +125,7 @@ fn attribute(setting: &Setting) -> Result<Vec<Attribute>, crate::remark::Remark>
         other => match other.parse::<u16>().ok().filter(|kind| (1..0x8000).contains(kind)) {
             Some(kind) => items.iter().map(|item| numbered(CfgAttributeType(kind), item)).collect(),
             None => Err(format!(
-                "unknown option: {other}; expected addrs, dns, nbns, dhcp, netmask, server, subnet, encrypted_dns, \
+                "unknown option: {other}; expected addrs, prefix, dns, nbns, dhcp, netmask, server, subnet, encrypted_dns, \
                  split_include, split_exclude, or the number of an attribute"
             )),
         },

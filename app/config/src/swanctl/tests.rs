@@ -513,6 +513,32 @@ fn a_connection_has_windows_and_tokens_and_may_be_with_a_cluster() {
     assert!(refused("window = 33").contains("window") && refused("cluster = perhaps").contains("cluster"));
 }
 
+// RFC 5739, which strongSwan has not.
+#[test]
+fn a_connection_asks_for_prefixes_and_a_pool_has_them() {
+    let asks = connection(
+        "local_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nprefixes = yes\nchildren {\n net {\n remote_ts = ::/0\n }\n}",
+    );
+    assert!(asks.remote.unwrap().internal.prefixes && asks.policies[0].local.is_empty());
+    let pool = |text: &str| {
+        let text = format!("pools {{\n nets {{\n {text}\n }}\n}}\n");
+        read(&text)
+    };
+    let nets = pool("addrs = 2001:db8:100::/48\n prefix = 56").unwrap().pools.remove(0).pool;
+    assert_eq!(nets.prefix, Some(56));
+    assert_eq!(
+        nets.addresses,
+        "2001:db8:100::".parse().unwrap()..="2001:db8:100:ffff:ffff:ffff:ffff:ffff".parse().unwrap()
+    );
+    for bad in [
+        "addrs = 10.3.0.0/16\n prefix = 24",
+        "addrs = 2001:db8::/48\n prefix = 40",
+        "addrs = 2001:db8::/48\n prefix = 128",
+    ] {
+        assert!(pool(bad).is_err(), "{bad}");
+    }
+}
+
 #[test]
 fn a_road_warrior_asks_for_addresses_and_its_side_is_theirs() {
     let read = connection(

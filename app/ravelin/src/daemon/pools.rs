@@ -19,17 +19,19 @@ impl<P: Plane> Core<P> {
                 .with("name", &pool.name)
                 .with("first", pool.addresses.start())
                 .with("last", pool.addresses.end());
+            row.put("prefix", pool.prefix.map_or_else(|| "none".to_owned(), |length| length.to_string()));
+            let bits = pool.prefix.map(|length| format!("/{length}")).unwrap_or_default();
             if let Some(view) = views.iter().find(|view| view.name == pool.name) {
                 row.put("size", view.size);
                 row.put_list(
                     "leases",
                     view.leases.iter().map(|lease| {
                         let held = if lease.online { "in use" } else { "kept" };
-                        format!("{} {} {held}", lease.address, lease.identity)
+                        format!("{}{bits} {} {held}", lease.address, lease.identity)
                     }),
                 );
             }
-            row.put_list("fixed", pool.fixed.iter().map(|(identity, address)| format!("{address} {identity}")));
+            row.put_list("fixed", pool.fixed.iter().map(|(identity, address)| format!("{address}{bits} {identity}")));
             pools.put_section(&(at + 1).to_string(), row);
         }
         if let (Some(name), None) = (name, pools.sections().next()) {

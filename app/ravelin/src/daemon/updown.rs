@@ -189,6 +189,11 @@ impl About<'_> {
         put("REQID", self.reqid.to_string());
         put("PROTO", if child.suite.protocol() == ProtocolId::AH { "ah" } else { "esp" }.to_owned());
         put("UNIQUEID", ike.serial.to_string());
+        for (side, prefixes) in [("MY", &ike.prefixes.0), ("PEER", &ike.prefixes.1)] {
+            for (prefix, number) in prefixes.iter().zip(1..) {
+                put(&format!("{side}_PREFIX6_{number}"), prefix.to_string());
+            }
+        }
         for (side, end, id, selector, inside) in
             [("MY", ike.local, &own_id, local, &ike.inside.0), ("PEER", ike.peer, &peer_id, remote, &ike.inside.1)]
         {

@@ -11,11 +11,15 @@ pub fn pools(out: &mut String, pools: &Message) {
     for (_, row) in pools.sections() {
         let _ = writeln!(
             out,
-            "{}: {} to {}, {} addresses",
+            "{}: {} to {}, {} {}",
             field(row, "name"),
             field(row, "first"),
             field(row, "last"),
-            field(row, "size")
+            field(row, "size"),
+            match row.text("prefix") {
+                None | Some("none") => "addresses".to_owned(),
+                Some(bits) => format!("prefixes of {bits} bits"),
+            }
         );
         for (label, key) in [("Fixed", "fixed"), ("Lease", "leases")] {
             for line in row.list(key).unwrap_or_default() {

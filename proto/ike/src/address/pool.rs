@@ -18,6 +18,7 @@ use ravelin_types::Identity;
 use ravelin_wire::ike::cfg_value::CfgValue;
 use ravelin_wire::ike::v2::CfgAttributeType;
 
+use super::link;
 use crate::limits;
 
 /// Addresses of one family, and what else a peer is told that gets one of them.
@@ -27,6 +28,9 @@ pub struct Pool {
     pub name: String,
     /// The first and the last address.
     pub addresses: RangeInclusive<IpAddr>,
+    /// Peers get IPv6 prefixes of this length, of 1 to 127 bits, in the place of addresses (RFC 5739). The range is made of whole
+    /// ones, and each stands in a lease by its first address.
+    pub prefix: Option<u8>,
     /// Addresses, of the range or not, that are always the same identity's.
     pub fixed: Vec<(Identity, IpAddr)>,
     /// DNS servers, networks behind us, domains and so on.
@@ -47,7 +51,7 @@ pub struct Attribute {
 pub struct PoolView {
     /// Its name.
     pub name: String,
-    /// How many addresses the range has.
+    /// How many addresses, or prefixes, the range has.
     pub size: u128,
     /// In the order of addresses.
     pub leases: Vec<LeaseView>,
@@ -130,9 +134,19 @@ impl Pools {
         }
     }
 
+    /// The length of the prefixes of the pool, where it has such.
+    pub fn prefix(&self, pool: &str) -> Option<u8> {
+        self.0.get(pool)?.pool.prefix
+    }
+
     /// Whether the pool has addresses of this family.
     pub fn has_family(&self, pool: &str, v4: bool) -> bool {
         self.0.get(pool).is_some_and(|state| state.pool.addresses.start().is_ipv4() == v4)
+    }
+
+    /// Whether the address is of the pool's range.
+    pub fn is_of(&self, pool: &str, address: IpAddr) -> bool {
+        self.0.get(pool).is_some_and(|state| holds(&state.pool.addresses, address))
     }
 
     /// What the pool has to tell beside the address.
@@ -143,6 +157,13 @@ impl Pools {
     /// For listings.
     pub fn view(&self) -> Vec<PoolView> {
         self.0.values().map(State::view).collect()
+    }
+}
+
+impl Pool {
+    /// How far one lease is from the next.
+    fn step(&self) -> u128 {
+        self.prefix.map_or(1, |length| link::hosts(length).saturating_add(1))
     }
 }
 
@@ -159,7 +180,8 @@ impl State {
     }
 
     fn changed_to(mut self, pool: &Pool) -> Self {
-        let same = self.pool.addresses == pool.addresses && self.pool.fixed == pool.fixed;
+        let same =
+            self.pool.addresses == pool.addresses && self.pool.fixed == pool.fixed && self.pool.prefix == pool.prefix;
         self.pool = pool.clone();
         if !same {
             self.next = 0;
@@ -174,7 +196,7 @@ impl State {
     fn is_for(&self, address: IpAddr, identity: &Identity) -> bool {
         match self.pool.fixed.iter().find(|(_, fixed)| *fixed == address) {
             Some((owner, _)) => owner == identity,
-            None => holds(&self.pool.addresses, address),
+            None => holds(&self.pool.addresses, address) && bits(address).is_multiple_of(self.pool.step()),
         }
     }
 
@@ -201,7 +223,7 @@ impl State {
             return None;
         }
         loop {
-            let address = nth(&self.pool.addresses, self.next)?;
+            let address = nth(&self.pool.addresses, self.next.checked_mul(self.pool.step())?)?;
             self.next += 1;
             let fixed = self.pool.fixed.iter().any(|(_, fixed)| *fixed == address);
             if !fixed && !self.leases.contains_key(&address) {
@@ -254,7 +276,8 @@ impl State {
             identity: lease.identity.clone(),
             online: lease.holders > 0,
         });
-        PoolView { name: self.pool.name.clone(), size: size(&self.pool.addresses), leases: leases.collect() }
+        let size = size(&self.pool.addresses) / self.pool.step();
+        PoolView { name: self.pool.name.clone(), size, leases: leases.collect() }
     }
 }
 
@@ -308,6 +331,7 @@ mod tests {
         Pool {
             name: "rw".into(),
             addresses: ip(1)..=ip(last),
+            prefix: None,
             fixed: fixed.iter().map(|(name, last)| (who(name), ip(*last))).collect(),
             attributes: vec![],
         }
@@ -377,6 +401,21 @@ mod tests {
         assert_eq!(pools.lease("rw", &who("mallory"), Some(ip(200))), None);
         assert_eq!(pools.lease("rw", &who("carol"), Some(ip(3))), Some(ip(1)));
         assert_eq!(pools.lease("rw", &who("gate"), None), Some(ip(200)));
+    }
+
+    // RFC 5739 §4.1: nobody has the prefix of another.
+    #[test]
+    fn prefixes_are_lent_like_addresses() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut pools = Pools::default();
+        let addresses = at("2001:db8:1::")..=at("2001:db8:1:1:ffff:ffff:ffff:ffff");
+        pools.configure(&[Pool { addresses, prefix: Some(64), ..pool(1, &[]) }]);
+        assert_eq!((pools.prefix("rw"), pools.view()[0].size), (Some(64), 2));
+        assert_eq!(pools.lease("rw", &who("carol"), Some(at("2001:db8:1:0:1::"))), Some(at("2001:db8:1::")));
+        assert_eq!(pools.lease("rw", &who("dave"), Some(at("2001:db8:1::"))), Some(at("2001:db8:1:1::")));
+        assert_eq!(pools.lease("rw", &who("eve"), None), None);
+        pools.release("rw", at("2001:db8:1::"));
+        assert_eq!(pools.lease("rw", &who("carol"), None), Some(at("2001:db8:1::")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ravelin_types::transform::{KeMethod, Transform};
 use ravelin_types::{Cpi, Identity, Spi};
 use ravelin_wire::ike::v2::{NotifyType, OfferedProposal, Payload, Sa, Ts};
 
-use super::feature::{aggfrag, ipcomp, resources};
+use super::feature::{aggfrag, ipcomp, resources, virtual_link};
 use super::message::{Payloads, selectors};
 use super::offer::{fragments_notify, later_fragments, use_transport_mode};
 use crate::child::answer::{Wanted, candidates, find};
@@ -50,7 +50,7 @@ impl ChildAnswer {
         place: &mut Place,
     ) -> Result<Self, Error> {
         let wanted = Wanted::new(payloads, ends)?;
-        let inside = core.inside(ends, remote);
+        let inside = virtual_link::inside(payloads, exchange, ends, remote, core);
         let found = match old {
             Some(old) => {
                 place.policy = Some(old.policy.policy.id);

@@ -5,6 +5,8 @@
 //!   INTERNAL_IP6_ADDRESS             address | length INTERNAL_IP6_SUBNET   address | length
 //!   INTERNAL_DNS_DOMAIN              name             INTERNAL_DNSSEC_TA    tag (2) | algorithm | digest type | digest
 //!   ENCDNS_IP4, ENCDNS_IP6           priority (2) | count | length of the name | addresses | name | parameters
+//!   INTERNAL_IP6_LINK                interface ID (8) | link ID
+//!   INTERNAL_IP6_PREFIX              address | length
 //!   ENCDNS_DIGEST_INFO               count of hashes | length of the name | name | hashes (2 each) | digest
 //! ```
 
@@ -35,6 +37,10 @@ pub enum CfgValue {
     EncryptedDns(EncryptedDns),
     /// By which key an encrypted DNS resolver is known, or the hashes for one who asks (RFC 9464 §3.2).
     DnsDigest(DnsDigest),
+    /// A virtual link: the interface ID of its sender, and by which name the gateway knows it; empty for none yet (RFC 5739 §5.1).
+    Link(u64, Vec<u8>),
+    /// A prefix of the peer's own on that link: its first address, and its length (RFC 5739 §5.2).
+    Prefix(Ipv6Addr, u8),
     /// A type whose value nobody here reads.
     Other(Vec<u8>),
 }
@@ -130,6 +136,16 @@ impl CfgValue {
                 let (address, length) = prefix(bytes)?;
                 CfgValue::Subnet(address.into(), length)
             }
+            CfgAttributeType::INTERNAL_IP6_LINK => {
+                let (interface, id) = bytes.split_first_chunk()?;
+                CfgValue::Link(u64::from_be_bytes(*interface), id.into())
+            }
+            CfgAttributeType::INTERNAL_IP6_PREFIX => {
+                let (address, length) = prefix(bytes)?;
+                // RFC 5739 §5.2: whatever is behind the prefix says nothing.
+                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+                CfgValue::Prefix(Ipv6Addr::from_bits(address.to_bits() & mask), length)
+            }
             CfgAttributeType::INTERNAL_DNS_DOMAIN => CfgValue::Domain(name(bytes)?),
             CfgAttributeType::INTERNAL_DNSSEC_TA => CfgValue::TrustAnchor(trust_anchor(bytes)?),
             CfgAttributeType::ENCDNS_IP4 => CfgValue::EncryptedDns(resolver(bytes, 4, |b| v4(b).map(IpAddr::V4))?),
@@ -148,7 +164,10 @@ impl CfgValue {
                 let mask = u32::MAX.checked_shl(32 - u32::from((*length).min(32))).unwrap_or(0);
                 [address.octets(), mask.to_be_bytes()].concat()
             }
-            CfgValue::Ip6Address(address, length) | CfgValue::Subnet(IpAddr::V6(address), length) => {
+            CfgValue::Link(interface, id) => [&interface.to_be_bytes()[..], id].concat(),
+            CfgValue::Ip6Address(address, length)
+            | CfgValue::Prefix(address, length)
+            | CfgValue::Subnet(IpAddr::V6(address), length) => {
                 let mut bytes = Vec::from(address.octets());
                 bytes.push(*length);
                 bytes
@@ -291,8 +310,26 @@ mod tests {
         let told = both(CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01\x08dns.test\x00\x02\xaa\xbb");
         let digest = DnsDigest { hashes: vec![2], name: "dns.test".into(), digest: vec![0xaa, 0xbb] };
         assert_eq!(told, CfgValue::DnsDigest(digest));
+        assert_eq!(both(CfgAttributeType::INTERNAL_IP6_LINK, &[7; 8]), CfgValue::Link(0x0707_0707_0707_0707, vec![]));
+        let link = both(CfgAttributeType::INTERNAL_IP6_LINK, b"\0\0\0\0\0\0\0\x01link");
+        assert_eq!(link, CfgValue::Link(1, b"link".to_vec()));
         both(CfgAttributeType::APPLICATION_VERSION, b"any \x00 bytes");
         assert_eq!(CfgValue::parse(CfgAttributeType::INTERNAL_IP6_ADDRESS, b""), Ok(None));
+    }
+
+    // RFC 5739 §5.2: the sender has zeros behind the prefix, and whatever else is there is passed over.
+    #[test]
+    fn a_prefix_ends_where_its_length_says() {
+        let (first, other) = ("2001:db8:1:2::", "2001:db8:1:2:ffff::1");
+        for (text, length) in [(first, 64), (other, 64)] {
+            let mut bytes = text.parse::<Ipv6Addr>().unwrap().octets().to_vec();
+            bytes.push(length);
+            let value = CfgValue::parse(CfgAttributeType::INTERNAL_IP6_PREFIX, &bytes).unwrap().unwrap();
+            assert_eq!(value, CfgValue::Prefix(first.parse().unwrap(), 64));
+            assert_eq!(value.emit()[..16], first.parse::<Ipv6Addr>().unwrap().octets());
+        }
+        let all = CfgValue::parse(CfgAttributeType::INTERNAL_IP6_PREFIX, &[0; 17]);
+        assert_eq!(all, Ok(Some(CfgValue::Prefix(Ipv6Addr::UNSPECIFIED, 0))));
     }
 
     #[test]
@@ -309,6 +346,9 @@ mod tests {
             (CfgAttributeType::ENCDNS_IP4, b"\x00\x01\x02\x08\x0a\x00\x00\x01"),
             (CfgAttributeType::ENCDNS_IP6, b"\x00\x01\x00\x09short"),
             (CfgAttributeType::ENCDNS_IP4, b"\x00\x01\x00\x04a\nb."),
+            (CfgAttributeType::INTERNAL_IP6_LINK, &[0; 7]),
+            (CfgAttributeType::INTERNAL_IP6_PREFIX, &[0; 16]),
+            (CfgAttributeType::INTERNAL_IP6_PREFIX, &[129; 17]),
             (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01"),
             (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x02\x00\x00\x02\x00"),
             (CfgAttributeType::ENCDNS_DIGEST_INFO, b"\x01\x09dns.test\x00\x02"),

@@ -195,6 +195,20 @@ fn a_pool_with_encrypted_resolvers_is_written_as_it_was_read() {
     assert_eq!(again.commands(), written);
 }
 
+// RFC 5739: of whole prefixes, and so of a range that lost no address when it was written as a network.
+#[test]
+fn a_pool_of_prefixes_is_written_as_it_was_read() {
+    let model = loaded("ike pool -n nets -a 2001:db8:100::/48 --prefix 56 --fixed fqdn:box=2001:db8:100:100::\n");
+    let written = model.commands();
+    assert!(
+        written.lines[0].contains("-a 2001:db8:100::-2001:db8:100:ffff:ffff:ffff:ffff:ffff --prefix 56"),
+        "{written:?}"
+    );
+    let again = loaded(&written.lines.join("\n"));
+    assert_eq!(again.pools().next(), model.pools().next());
+    assert_eq!(again.commands(), written);
+}
+
 #[test]
 fn pools_come_before_the_remotes_that_give_their_addresses_away() {
     let text = "ike pool -n rw -a 10.3.0.0/28 --fixed fqdn:box.example.org=10.3.0.9 --dns 10.1.0.53 --domain example.org --subnet 10.1.0.0/16\n\

@@ -276,7 +276,7 @@ pub(super) fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
     while !scope.is_empty() {
         attribute::read(scope, &NAMES, |kind, value| {
             let shown = match value {
-                _ if resolver(kind, value).is_some() => format!(" - {}", resolver(kind, value).unwrap_or_default()),
+                _ if told(kind, value).is_some() => format!(" - {}", told(kind, value).unwrap_or_default()),
                 [a, b, c, d] => format!(" - {}", Ipv4Addr::new(*a, *b, *c, *d)),
                 _ => match value.first_chunk::<16>() {
                     Some(address) if value.len() <= 17 => format!(" - {}", Ipv6Addr::from(*address)),
@@ -290,8 +290,8 @@ pub(super) fn configuration(scope: &mut Scope<'_, '_>) -> Option<()> {
     Some(())
 }
 
-/// An encrypted DNS resolver (RFC 9464 §3).
-fn resolver(kind: u16, value: &[u8]) -> Option<String> {
+/// An encrypted DNS resolver (RFC 9464 §3), or what is on a virtual link (RFC 5739 §5).
+fn told(kind: u16, value: &[u8]) -> Option<String> {
     match CfgValue::parse(CfgAttributeType(kind), value).ok()?? {
         CfgValue::EncryptedDns(EncryptedDns { priority, addresses, name, parameters }) => {
             let SvcParams { alpn, port, dohpath } = SvcParams::parse(&parameters)?;
@@ -312,6 +312,11 @@ fn resolver(kind: u16, value: &[u8]) -> Option<String> {
                     .join(" "),
             )
         }
+        CfgValue::Link(interface, id) => {
+            let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(format!("interface ID {interface:016x}, link {}", if id.is_empty() { "not named yet" } else { &id }))
+        }
+        CfgValue::Prefix(first, length) => Some(format!("{first}/{length}")),
         _ => None,
     }
 }

@@ -107,7 +107,8 @@ impl<P: Plane> Core<P> {
 }
 
 fn addresses_text(grant: &Grant) -> String {
-    grant.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let prefixes = grant.prefixes.iter().map(ToString::to_string);
+    grant.addresses.iter().map(ToString::to_string).chain(prefixes).collect::<Vec<_>>().join(", ")
 }
 
 pub(in crate::daemon) fn reason_text(reason: DownReason) -> &'static str {

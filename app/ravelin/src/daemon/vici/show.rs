@@ -80,6 +80,11 @@ pub fn ike_sa(view: &IkeSaView, now: Instant) -> Message {
             sa.put_list(name, addresses.iter().map(ToString::to_string));
         }
     }
+    for (prefixes, name) in [(&view.prefixes.0, "local-prefixes"), (&view.prefixes.1, "remote-prefixes")] {
+        if !prefixes.is_empty() {
+            sa.put_list(name, prefixes.iter().map(ToString::to_string));
+        }
+    }
     if state == "ESTABLISHED" {
         sa.put("established", now.since(view.created).as_secs());
         if let Some(at) = view.rekey_at {

@@ -34,13 +34,13 @@ fn received(cfg: &Cfg) -> Vec<CfgAttribute> {
 
 /// Asks for addresses (pull).
 pub(crate) fn request(session: &mut Session, ends: &Ends, core: &mut Core) {
-    let attributes = sent(Wishes::of(&session.remote.internal.ask));
+    let attributes = sent(Wishes::of(&session.remote.internal.ask, None));
     transaction::ask(session, ends, Asked::Addresses, CfgType::REQUEST, attributes, core);
 }
 
 /// The answer to it.
 pub(crate) fn granted(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut Core) {
-    let grant = Grant::parse(&received(cfg), &session.remote.internal.ask);
+    let grant = Grant::parse(&received(cfg), &session.remote.internal.ask, None);
     if grant.addresses.is_empty() {
         let ours = vec!["an internal address".into()];
         let error = Error::NoAddress(Disagreement::new(Part::InternalAddress, vec![], ours));
@@ -79,7 +79,7 @@ pub(crate) fn give(session: &mut Session, ends: &Ends, core: &mut Core) {
 
 /// Takes what the peer gives without having been asked: what it is acknowledged with.
 pub(crate) fn take(session: &mut Session, ends: &Ends, cfg: &Cfg, core: &mut Core) -> Vec<Attribute> {
-    let grant = Grant::parse(&received(cfg), &session.remote.internal.ask);
+    let grant = Grant::parse(&received(cfg), &session.remote.internal.ask, None);
     if !session.is_admitted() || grant.addresses.is_empty() {
         return Vec::new();
     }

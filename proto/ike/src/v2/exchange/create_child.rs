@@ -39,6 +39,7 @@ use crate::live::Live;
 use crate::negotiate::ChildKe;
 use crate::output::DownReason;
 use crate::v2::answer::{ChildAnswer, sent_ke};
+use crate::v2::feature::virtual_link;
 use crate::v2::message::Payloads;
 use crate::v2::phase::established::{Established, Stage};
 use crate::v2::rules;
@@ -96,7 +97,7 @@ impl CreateChild {
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
         let offer = ChildOffer::new(policy, want, task.offered_ke(), inside, ends, core)?.carried(core);
-        Ok(Self::with(task, offer, Vec::new(), core))
+        Ok(Self::with(task, offer, Vec::new(), ends, core))
     }
 
     /// One more like `first`, for a processor (RFC 9611).
@@ -108,7 +109,7 @@ impl CreateChild {
         core: &mut Core,
     ) -> Result<(Exchange, Vec<Payload>), Error> {
         let offer = ChildOffer::beside(first, want, task.offered_ke(), ends, core)?.carried(core);
-        Ok(Self::with(task, offer, Vec::new(), core))
+        Ok(Self::with(task, offer, Vec::new(), ends, core))
     }
 
     /// A Child SA in place of `old`.
@@ -120,11 +121,18 @@ impl CreateChild {
     ) -> Result<(Exchange, Vec<Payload>), Error> {
         let offer = ChildOffer::replacing(old, task.offered_ke(), ends, core)?.carried(core);
         old.state = ChildState::Rekeying;
-        Ok(Self::with(task, offer, vec![rekey_child::notify(old)], core))
+        Ok(Self::with(task, offer, vec![rekey_child::notify(old)], ends, core))
     }
 
-    fn with(task: Task, offer: ChildOffer, mut payloads: Vec<Payload>, core: &mut Core) -> (Exchange, Vec<Payload>) {
+    fn with(
+        task: Task,
+        offer: ChildOffer,
+        mut payloads: Vec<Payload>,
+        ends: &Ends,
+        core: &mut Core,
+    ) -> (Exchange, Vec<Payload>) {
         let nonce = core.nonce();
+        payloads.extend(virtual_link::notify(&offer.policy, ends, core));
         payloads.extend(offer.notifies());
         payloads.push(offer.sa());
         payloads.extend(Nonce::new(nonce.as_slice()).map(Payload::Nonce));

@@ -7,7 +7,8 @@
 //!                   CP(CFG_SET)      -->  <--  CP(CFG_ACK)                     empty: nothing was accepted
 //! ```
 //! With the answer to a request for addresses the responder says of which families it has any: N(IP4_ALLOWED), N(IP6_ALLOWED).
-//! We do not ask again for one that it has not. Read RFC 7296 §2.19 and §3.15, and RFC 8983 §5 before changing this file.
+//! We do not ask again for one that it has not. In the place of an IPv6 address a peer may have prefixes, on a virtual link
+//! (`virtual_link.rs`). Read RFC 7296 §2.19 and §3.15, RFC 8983 §5 and RFC 5739 §4 before changing this file.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -39,6 +40,8 @@ const KNOWN: &[CfgAttributeType] = &[
     CfgAttributeType::INTERNAL_IP4_SUBNET,
     CfgAttributeType::SUPPORTED_ATTRIBUTES,
     CfgAttributeType::INTERNAL_IP6_SUBNET,
+    CfgAttributeType::INTERNAL_IP6_LINK,
+    CfgAttributeType::INTERNAL_IP6_PREFIX,
     CfgAttributeType::INTERNAL_DNS_DOMAIN,
     CfgAttributeType::INTERNAL_DNSSEC_TA,
     CfgAttributeType::ENCDNS_IP4,
@@ -78,14 +81,15 @@ impl Allowed {
 }
 
 /// `CP(CFG_REQUEST)`, where the remote shall give us addresses.
-pub(crate) fn request(remote: &Remote, core: &Core) -> Option<Payload> {
+pub(crate) fn request(remote: &Remote, core: &mut Core) -> Option<Payload> {
+    let link = remote.internal.prefixes.then(|| core.link_wish(&remote.name));
     let ask = &remote.internal.ask;
     let allowed = core.families.get(&remote.name);
     // RFC 8983 §5: not for a family that is not supported. The only one that the operator wants is asked for all the same: it
     // may be there one day, and nobody asked for another.
     let left: Vec<IpAddr> = ask.iter().copied().filter(|of| allowed.is_none_or(|told| told.has(*of))).collect();
     let ask = if left.is_empty() { ask } else { &left };
-    (!ask.is_empty()).then(|| payload(CfgType::REQUEST, Wishes::of(ask)))
+    remote.internal.asks().then(|| payload(CfgType::REQUEST, Wishes::of(ask, link.as_ref())))
 }
 
 /// Remembers which families the responder has.
@@ -114,17 +118,17 @@ pub(crate) fn no_family(remote: &Remote, payloads: &Payloads) -> Option<Error> {
 /// pools (RFC 8983 §4, RFC 8983 §5, table 1).
 pub(crate) fn families(payloads: &Payloads, remote: &Remote, core: &Core) -> impl Iterator<Item = Payload> {
     let request = of_kind(payloads, CfgType::REQUEST);
-    let asks = request.is_some_and(|request| !Wishes::parse(&request.attributes).addresses.is_empty());
+    let asks = request.is_some_and(|request| Wishes::parse(&request.attributes).any());
     let has = |v4| asks && core.addresses.has_family(&remote.internal.pools, v4);
     let kinds = [has(true).then_some(NotifyType::IP4_ALLOWED), has(false).then_some(NotifyType::IP6_ALLOWED)];
     kinds.into_iter().flatten().map(|kind| Payload::Notify(Notify::new(kind, Vec::new())))
 }
 
 /// What the responder's answer gives us.
-pub(crate) fn granted(remote: &Remote, payloads: &Payloads) -> Option<Grant> {
-    let ask = &remote.internal.ask;
-    let reply = of_kind(payloads, CfgType::REPLY).filter(|_| !ask.is_empty())?;
-    Some(Grant::parse(&reply.attributes, ask)).filter(|grant| !grant.addresses.is_empty())
+pub(crate) fn granted(remote: &Remote, payloads: &Payloads, core: &Core) -> Option<Grant> {
+    let reply = of_kind(payloads, CfgType::REPLY).filter(|_| remote.internal.asks())?;
+    let interface = core.addresses.interface(&remote.name).filter(|_| remote.internal.prefixes);
+    Some(Grant::parse(&reply.attributes, &remote.internal.ask, interface)).filter(|grant| !grant.addresses.is_empty())
 }
 
 /// The answer to the request of a peer that has proven its identity; a server elsewhere may have chosen its addresses.
@@ -141,12 +145,13 @@ pub(crate) fn answer(
         return if pools.is_empty() { Ok(None) } else { Err(Error::NoRequest) };
     };
     let wishes = Wishes::parse(&request.attributes);
-    if wishes.addresses.is_empty() {
+    if !wishes.any() {
         return if pools.is_empty() { Ok(None) } else { Err(Error::NoRequest) };
     }
     let grant = core.lend(ends, remote, (identity, chosen), &wishes);
-    if grant.addresses.is_empty() {
+    if grant.addresses.is_empty() && grant.prefixes.is_empty() {
         let families = wishes.addresses.iter().map(|(v4, _)| if *v4 { "an IPv4 address" } else { "an IPv6 address" });
+        let families = families.chain(wishes.link.iter().map(|_| "IPv6 prefixes of its own"));
         let theirs = families.map(ToString::to_string).collect();
         let ours = match pools.as_slice() {
             [] => vec!["no pool for this remote".into()],

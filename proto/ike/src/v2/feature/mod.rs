@@ -25,4 +25,5 @@ pub(crate) mod resources;
 pub(crate) mod resumption;
 pub(crate) mod signature_hashes;
 pub(crate) mod tcp;
+pub(crate) mod virtual_link;
 pub(crate) mod window_size;

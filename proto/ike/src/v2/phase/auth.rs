@@ -419,7 +419,7 @@ impl AuthRequested {
     pub(super) fn establish(self: Box<Self>, ends: Ends, payloads: &Payloads, core: &mut Core) -> Option<IkeSa> {
         let elsewhere = redirect::told(&self.remote, payloads);
         configuration::note(&self.remote, payloads, core);
-        if let Some(grant) = configuration::granted(&self.remote, payloads).filter(|_| elsewhere.is_none()) {
+        if let Some(grant) = configuration::granted(&self.remote, payloads, core).filter(|_| elsewhere.is_none()) {
             core.borrow(&ends, &self.remote, grant);
         }
         let child =
@@ -555,7 +555,7 @@ impl AuthRequested {
         let peer = self.peer.as_ref().map_or(&self.remote.remote_id, |id| &id.identity);
         offer.policy.check_peer(&self.remote.proved(peer))?;
         let inside = core.inside(ends, &self.remote);
-        let asked = !self.remote.internal.ask.is_empty();
+        let asked = self.remote.internal.asks();
         if inside.ours.is_empty() {
             let ours = vec!["an internal address".into()];
             return Err(Error::NoAddress(Disagreement::new(Part::InternalAddress, vec![], ours)));

@@ -209,7 +209,7 @@ fn road_warrior(a: &mut Config, b: &mut Config) {
     a.remotes[0].internal.ask = vec![ip("0.0.0.0")];
     b.remotes[0].internal.pools = vec!["rw".into()];
     let addresses = ip("10.3.0.1")..=ip("10.3.0.2");
-    b.pools = vec![Pool { name: "rw".into(), addresses, fixed: vec![], attributes: vec![dns] }];
+    b.pools = vec![Pool { name: "rw".into(), addresses, prefix: None, fixed: vec![], attributes: vec![dns] }];
     let any = vec![TrafficSelector::any_v4()];
     let (client, server) = (&mut a.policies[0], &mut b.policies[0]);
     client.policy.local.clear();

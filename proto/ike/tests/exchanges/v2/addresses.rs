@@ -25,7 +25,7 @@ fn pool(name: &str, first: &str, last: &str) -> Pool {
         Attribute { kind: CfgAttributeType::INTERNAL_IP4_SUBNET, value: CfgValue::Subnet(ip("10.1.0.0"), 16) },
         Attribute { kind: CfgAttributeType::INTERNAL_DNS_DOMAIN, value: CfgValue::Domain("corp.example".into()) },
     ];
-    Pool { name: name.into(), addresses: ip(first)..=ip(last), fixed: vec![], attributes }
+    Pool { name: name.into(), addresses: ip(first)..=ip(last), prefix: None, fixed: vec![], attributes }
 }
 
 /// A wants an address, B has a pool: A's dynamic side is its address, B's the network behind it.

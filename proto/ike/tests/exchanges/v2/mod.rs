@@ -32,6 +32,7 @@ pub mod peer;
 mod pfp;
 mod ppk;
 mod ppk_intermediate;
+mod prefixes;
 mod puzzles;
 mod reauthentication;
 mod redirect;

@@ -309,7 +309,7 @@ fn nobody_gets_the_internal_address_of_another() {
     let mut host = host(|config| {
         config.remotes[0].internal.pools = vec!["guests".into()];
         let addresses = ip("10.3.0.1")..=ip("10.3.0.9");
-        config.pools = vec![Pool { name: "guests".into(), addresses, fixed: vec![], attributes: vec![] }];
+        config.pools = vec![Pool { name: "guests".into(), addresses, prefix: None, fixed: vec![], attributes: vec![] }];
         config.policies[0].policy.remote.clear();
         config.policies[0].dynamic = DynamicTs { local: vec![], remote: any };
     });
