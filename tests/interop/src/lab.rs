@@ -147,6 +147,8 @@ impl Drop for Lab {
 fn take_down() {
     // The kernel takes a namespace's links down some time after its name is gone: too late for the next case, so they go first.
     let _ = sh("for link in r0 s0 n0 inner; do ip link del $link 2>/dev/null || true; done");
+    // The guest sees this file below its own.
+    let _ = sh("[ ! -e /run/hosts.first ] || cat /run/hosts.first >/etc/hosts");
     for namespace in [&RAVELIN, &SWAN, &ROUTER] {
         if let Namespace::Named(name) = namespace {
             let _ = sh(&format!("[ ! -e /run/netns/{name} ] || ip netns del {name}"));
