@@ -182,10 +182,10 @@ impl Established {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // A task without a time was left for the next timer.
         let at = |task: &Task| self.begins_at(task).unwrap_or(self.silence.since());
-        // Those that wait for responses to open requests go on with those.
-        let alone = self.tasks.iter().filter(|task| task.what.is_alone() && !self.open.is_empty()).map(at).min();
-        let begins = self.tasks.iter().filter(|task| self.may_begin(&task.what)).map(at);
-        let waiting = begins.filter(|at| alone.is_none_or(|alone| *at < alone)).min();
+        // What is alone and due goes on with the responses to open requests, and what came after it behind that.
+        let blocks = |task: &Task| task.what.is_alone() && self.begins_at(task).is_none() && !self.open.is_empty();
+        let before = self.tasks.iter().take_while(|task| !blocks(task));
+        let waiting = before.filter(|task| self.may_begin(&task.what)).map(at).min();
         let promises = self.promises.iter().map(|promise| promise.until).min();
         let liveness = self.silence.deadline(self.remote.liveness).filter(|_| self.stage == Stage::Active);
         let liveness = liveness.filter(|_| self.open.is_empty());
@@ -553,6 +553,10 @@ impl Live for Established {
                 }
             }
         }
+        // What is due and could not begin waits for no time any more.
+        let now = core.now;
+        let due = |task: &&mut Task| task.what.is_alone() && task.at.is_some_and(|at| at <= now);
+        self.tasks.iter_mut().filter(due).for_each(|task| task.at = None);
         reauthentication::take_over(&mut self, &mut ends, core);
         Some(self.keep(ends))
     }
