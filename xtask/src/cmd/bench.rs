@@ -11,8 +11,8 @@ use crate::workspace::{Workspace, run};
 /// Which benchmarks.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Only this package; `tunnel`: only the tunnels side by side; `set-ups`: only IKE beside strongSwan; `kernel`: what the kernel's IPsec takes, in the lab's
-    /// guest.
+    /// Only this package; `tunnel`: only the tunnels side by side; `set-ups`: only IKE beside strongSwan; `flood`: only who gets in
+    /// beside many strangers; `kernel`: what the kernel's IPsec takes, in the lab's guest.
     package: Option<String>,
     /// Passed on to the benchmarks.
     #[arg(last = true)]
@@ -29,13 +29,14 @@ const BORINGTUN: &str = "0.7.1";
 pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
     let package = args.package.as_deref();
     let tunnel = package == Some("tunnel");
+    let floods = package == Some("flood");
     let set_ups = package == Some("set-ups");
     if package == Some("kernel") {
         report.step("lab", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
         report.step("bench", || kernel(workspace));
         return;
     }
-    if set_ups || package.is_none() {
+    if floods || set_ups || package.is_none() {
         report.step("strongSwan", || packages::install(workspace, &[packages::RUN, packages::LAB].concat()));
     }
     if tunnel || package.is_none() {
@@ -48,6 +49,7 @@ pub fn steps(workspace: &Workspace, report: &mut Report, args: &Args) {
         let mut command = workspace.cargo(["bench", "--locked"]);
         match package {
             _ if tunnel => command.args(["--package", "ravelin", "--bench", "tunnel"]),
+            _ if floods => command.args(["--package", "ravelin", "--bench", "flood"]),
             _ if set_ups => command.args(["--package", "ravelin", "--bench", "set-ups"]),
             Some(package) => command.args(["--bench", "*", "--package", package]),
             None => command.args(["--bench", "*", "--workspace"]),

@@ -12,6 +12,7 @@
 #[expect(dead_code, reason = "the benchmark of the tunnels uses more of it")]
 #[path = "../tunnel/lab.rs"]
 mod lab;
+#[expect(dead_code, reason = "the benchmark of floods uses more of it")]
 mod peer;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ use clap::Parser;
 use ravelin_control::{Client, Message};
 
 use lab::{LEFT, Lab, RIGHT};
-use peer::{Daemon, Kind};
+use peer::{Daemon, Kind, Load};
 
 #[derive(Parser)]
 struct Args {
@@ -78,8 +79,8 @@ fn main() {
 
 /// Microseconds of initiator and responder for a connection made and ended.
 fn measure((initiator, responder): (Kind, Kind), args: &Args) -> [f64; 2] {
-    let daemons =
-        [(initiator, LEFT), (responder, RIGHT)].map(|(kind, host)| Daemon::start(kind, host, args.connections));
+    let load = Load { connections: args.connections, strangers: false };
+    let daemons = [(initiator, LEFT), (responder, RIGHT)].map(|(kind, host)| Daemon::start(kind, host, &load));
     let run = |count: usize| {
         std::thread::scope(|scope| {
             for number in 0..args.connections {

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Host, LEFT, RIGHT};
+use crate::lab::{Host, LEFT, RIGHT, sh};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
 
 /// How long a daemon may take to start.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// No log, no protection against floods, which this looks like, and what both do with a packet: ESP in user space.
+/// No log, and what both do with a packet: ESP in user space.
 const STRONGSWAN_CONF: &str = "charon {
   load = random nonce aes sha1 sha2 hmac kdf gcm curve25519 openssl kernel-libipsec kernel-netlink socket-default vici
-  dos_protection = no
   filelog {
     stderr {
       default = 0
@@ -30,6 +29,27 @@ const STRONGSWAN_CONF: &str = "charon {
     }
   }
 }
+";
+
+/// A connection for anybody.
+const STRANGERS: &str = "  strangers {
+    version = 2
+    remote_addrs = %any
+    proposals = aes128gcm16-prfsha256-x25519
+    local {
+      auth = psk
+    }
+    remote {
+      auth = psk
+      id = *@example.org
+    }
+    children {
+      strangers {
+        local_ts = 10.77.9.0/24
+        esp_proposals = aes128gcm16
+      }
+    }
+  }
 ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +83,28 @@ pub fn connection(number: usize) -> String {
 pub fn inner_addresses(connections: usize) {
     for host in [LEFT, RIGHT] {
         for number in 0..connections {
-            host.sh(&format!("ip addr add {}{number}/32 dev lo", subnet(host)));
+            host.sh(&format!("ip addr add {}/32 dev lo", inner_address(host, number)));
         }
     }
+}
+
+/// A host's address in a connection.
+pub fn inner_address(host: Host, connection: usize) -> String {
+    format!("{}{connection}", subnet(host))
 }
 
 /// The addresses of a host in the tunnels, without their last part.
 fn subnet(host: Host) -> &'static str {
     host.inner.strip_suffix('1').expect("the first host of a network")
+}
+
+/// What a daemon is there for.
+pub struct Load {
+    /// Connections with the other host.
+    pub connections: usize,
+    /// It is a gateway for others too, whose addresses nobody knows before, and keeps off floods. Without, many set-ups at a
+    /// time are no flood.
+    pub strangers: bool,
 }
 
 /// One daemon with all connections loaded; it ends with the value.
@@ -80,14 +114,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(kind: Kind, host: Host, connections: usize) -> Daemon {
+    pub fn start(kind: Kind, host: Host, load: &Load) -> Daemon {
         // Not below /run, in whose place strongSwan gets a folder of its own.
         let folder = std::env::temp_dir().join(format!("ravelin-set-ups-{}-{}", std::process::id(), host.name));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("run")).unwrap();
-        fs::write(folder.join("swanctl.conf"), swanctl_conf(kind, host, connections)).unwrap();
+        fs::write(folder.join("swanctl.conf"), swanctl_conf(kind, host, load)).unwrap();
         let command = match kind {
-            Kind::StrongSwan => strongswan(host, &folder),
+            Kind::StrongSwan => strongswan(host, &folder, load),
             Kind::Ravelin => ravelin(host, &folder),
         };
         let daemon = Daemon { process: { command }.spawn().unwrap(), folder };
@@ -113,6 +147,18 @@ impl Daemon {
         ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
+    /// Mebibytes of memory that it has.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+    }
+
+    /// Leaves it the host's processor and no other.
+    pub fn pin(&self, host: Host) {
+        sh(&format!("taskset --all-tasks --cpu-list --pid {} {}", host.processor, self.process.id()));
+    }
+
     fn load(&self) -> bool {
         let mut command = Command::new("swanctl");
         command.args(["--load-all", "--uri"]).arg(format!("unix://{}", self.socket().display()));
@@ -130,8 +176,9 @@ impl Drop for Daemon {
 }
 
 /// Its process ID has one place, so each gets a folder of its own there.
-fn strongswan(host: Host, folder: &Path) -> Command {
-    fs::write(folder.join("strongswan.conf"), STRONGSWAN_CONF).unwrap();
+fn strongswan(host: Host, folder: &Path, load: &Load) -> Command {
+    let protection = if load.strangers { "" } else { "charon.dos_protection = no\n" };
+    fs::write(folder.join("strongswan.conf"), STRONGSWAN_CONF.to_owned() + protection).unwrap();
     let mut command = host.command("unshare -m sh -ec");
     command.arg(format!("mount --bind {} /run; exec {CHARON}", folder.join("run").display()));
     command.env("STRONGSWAN_CONF", folder.join("strongswan.conf")).stderr(Stdio::null());
@@ -146,12 +193,12 @@ fn ravelin(host: Host, folder: &Path) -> Command {
     command
 }
 
-fn swanctl_conf(kind: Kind, host: Host, connections: usize) -> String {
+fn swanctl_conf(kind: Kind, host: Host, load: &Load) -> String {
     let (own, other) = (host, host.peer());
     // With it our policies are in the packet filter before, as strongSwan's are nowhere with ESP in user space.
     let start = if kind == Kind::Ravelin { "trap" } else { "none" };
     let mut conf = String::from("connections {\n");
-    for number in 0..connections {
+    for number in 0..load.connections {
         let name = connection(number);
         write!(
             conf,
@@ -188,6 +235,9 @@ fn swanctl_conf(kind: Kind, host: Host, connections: usize) -> String {
             subnet(other),
         )
         .unwrap();
+    }
+    if load.strangers {
+        conf.push_str(STRANGERS);
     }
     conf.push_str("}\nsecrets {\n  ike-all {\n    secret = \"only for a benchmark\"\n  }\n}\n");
     conf
