@@ -150,8 +150,8 @@ fn shared() {
         for len in [0, 700, 9000] {
             assert!(reaches(&a, &b, "10.0.1.2:5002", len), "{len}");
         }
-        // Trains of UDP arrive as one packet.
-        assert!(counted(&b, "wanted") + counted(&b, "other") > 50);
+        // Trains of UDP arrive as one packet, which is as long as all of them.
+        assert!(counted(&b, "wanted") + counted(&b, "other") > 10);
         assert!(encap || counted(&b, "other") == 0);
         let sas = a.plane(DataPlane::list);
         assert!(sas.iter().all(|sa| sa.counters.packets > 0 && sa.counters.bad_inner == 0), "{sas:?}");
