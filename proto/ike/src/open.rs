@@ -173,6 +173,7 @@ impl Remote {
     }
 
     /// Whether it is reached at this address.
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn is_at(&self, address: IpAddr, hosts: &HostNames) -> bool {
         self.reach().any(|reach| match reach {
             Reach::At(gateway) => gateway.address == address,
@@ -181,6 +182,7 @@ impl Remote {
     }
 
     /// Whether it answers a peer at this address; `true` inside when it is meant for that address alone.
+    #[cfg(any(feature = "ikev1", feature = "ikev2"))]
     pub(crate) fn answers(&self, own: IpAddr, peer: IpAddr, hosts: &HostNames) -> Option<bool> {
         let holds = |ranges: &[RangeInclusive<IpAddr>], address: IpAddr| {
             let same = |range: &&RangeInclusive<IpAddr>| range.start().is_ipv4() == address.is_ipv4();

@@ -114,7 +114,7 @@ impl Scenario {
         ike.push(Transform::Ke(*rng.pick(&[KeMethod::CURVE25519, KeMethod::CURVE25519, KeMethod::ECP256])));
         // RFC 9370: behind IKE_SA_INIT, and behind the CREATE_CHILD_SA of every rekey that has a key exchange.
         let numbered = [KeMethod::ML_KEM_512, KeMethod::ECP384].into_iter().zip(1..);
-        let more = numbered.take(if seed % 12 == 1 { 2 } else { usize::from(seed % 3 == 1) });
+        let more = numbered.take(if seed % 6 == 1 { 2 } else { usize::from(seed % 3 == 1) });
         for transform in more.filter_map(|(id, number)| Some(Transform::AddKe(Additional::new(number)?, id))) {
             ike.push(transform);
             if esp.contains(&Transform::Ke(KeMethod::CURVE25519)) {

@@ -58,6 +58,7 @@ pub const CASES: &[Case] = &[
     ),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("a_flood_of_strangers_keeps_nobody_out", crate::flood::a_flood_of_strangers_keeps_nobody_out),
+    #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("a_flood_over_the_kernels_ipsec_keeps_nobody_out", crate::flood::a_flood_over_the_kernels_ipsec_keeps_nobody_out),
     #[cfg(all(feature = "ikev2", feature = "tun"))]
     ("packets_share_payloads_between_two_daemons", crate::iptfs::packets_share_payloads_between_two_daemons),
