@@ -147,6 +147,32 @@ fn what_is_about_the_ike_sa_is_alone() {
     assert!(lab.a.endpoint.ike_sas().is_empty() && lab.b.endpoint.ike_sas().is_empty());
 }
 
+// The lab holds a host to its deadlines: a timer that has run is not due again.
+#[test]
+fn what_waits_behind_a_rekey_of_the_ike_sa_waits_for_no_time() {
+    let mut lab = windows(4, 4);
+    lab.establish();
+    // <--  HDR, SK {SA, Ni, TSi, TSr}, which is late; a rekey of the IKE SA is put off for it.
+    lab.b.command(Command::Initiate(PolicyId(MORE.start)));
+    let late = lab.b.take();
+    lab.a.command(Command::RekeyIke("peer".into()));
+    lab.a_to_b();
+    lab.b_to_a();
+    // When its time comes another request is open, and one more is wanted behind it.
+    lab.a.command(Command::Initiate(PolicyId(MORE.start + 1)));
+    assert_eq!(lab.a.sent.len(), 1);
+    lab.a.sleep(limits::TEMPORARY_FAILURE_WAIT);
+    lab.a.command(Command::Initiate(PolicyId(MORE.start + 2)));
+    lab.a.sleep(Duration::from_millis(1));
+    lab.a.receive(&late);
+    for _ in 0..10 {
+        lab.settle();
+        lab.sleep(Duration::from_secs(1));
+    }
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (4, 4));
+    assert_eq!((lab.a.endpoint.ike_sas().len(), lab.a.failures().len(), lab.b.failures().len()), (1, 0, 0));
+}
+
 #[test]
 fn a_child_sa_is_not_rekeyed_and_deleted_at_once() {
     let mut lab = windows(4, 4);
