@@ -53,7 +53,7 @@ impl HostNames {
         if state.asked.insert(name.clone(), op).is_some() {
             return;
         }
-        state.waiting.push_back(name);
+        state.waiting.push_back(name.clone());
         if state.threads == THREADS {
             return;
         }
@@ -61,9 +61,17 @@ impl HostNames {
         drop(state);
         let shared = self.0.clone();
         if let Err(error) = thread::Builder::new().name("names".into()).spawn(move || shared.serve()) {
-            tracing::error!("the system gives no thread in which a name could be looked up: {error}");
-            // Another may be there; else it waits for the next.
-            self.0.lock().threads -= 1;
+            let mut state = self.0.lock();
+            state.threads -= 1;
+            // Those that are at work will come to it; where there is none, nobody would.
+            let alone = state.threads == 0;
+            let op = if alone { state.asked.remove(&name) } else { None };
+            state.waiting.retain(|waiting| !alone || *waiting != name);
+            drop(state);
+            if let Some(op) = op {
+                let why = format!("the system gives no thread in which it could be looked up: {error}");
+                (self.0.done)(op, Answer::Refused(why));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 //! where, `message` seals and opens, `vendor` and `nat` are what peers tell each other beyond RFC 2409. Policies, Child
 //! SAs and operations of the data plane are those of IKEv2. Nothing here is used unless a remote asks for it (`-z 1`).
 
+pub(crate) mod client_id;
 pub(crate) mod exchange;
 pub(crate) mod fragment;
 mod gate;

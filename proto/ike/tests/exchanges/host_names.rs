@@ -58,13 +58,15 @@ fn gateway(address: &str) -> Gateway {
 
 /// Answers what a host asks about names; how many questions that were.
 fn look_up(host: &mut Host, dns: &Dns) -> usize {
-    let (named, others): (Vec<_>, Vec<_>) =
-        host.asked.drain(..).partition(|(_, question)| matches!(question, Question::LookUp(_)));
-    host.asked.extend(others);
-    let count = named.len();
-    for (op, question) in named {
-        let Question::LookUp(name) = question else { unreachable!() };
-        host.input(Input::Done(op, dns.answer(&name).into()));
+    let asked = std::mem::take(&mut host.asked);
+    let mut count = 0;
+    for (op, question) in asked {
+        if let Question::LookUp(name) = question {
+            host.input(Input::Done(op, dns.answer(&name).into()));
+            count += 1;
+        } else {
+            host.asked.push_back((op, question));
+        }
     }
     count
 }

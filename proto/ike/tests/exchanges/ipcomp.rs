@@ -4,15 +4,14 @@ use ravelin_ike::Config;
 use ravelin_ike::view::Labels;
 use ravelin_types::Cpi;
 use ravelin_types::options::IpComp;
-use ravelin_types::policy::Action;
 use ravelin_types::sa::Direction;
 
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, Lab, protection};
 
 /// Whether a host's policy asks for it, with a data plane that can.
 pub fn give(config: &mut Config, wanted: bool) {
     config.ipcomp = true;
-    let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+    let protection = protection(config);
     protection.options.ipcomp = if wanted { IpComp::Negotiate } else { IpComp::Off };
 }
 

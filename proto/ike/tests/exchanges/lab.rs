@@ -502,6 +502,14 @@ pub fn policy(id: PolicyId, mode: Mode, local: &str, peer: &str) -> ChildPolicy 
     }
 }
 
+/// What the policy of [`config`] asks of its SAs.
+pub fn protection(config: &mut Config) -> &mut Protection {
+    match &mut config.policies[0].policy.action {
+        Action::Protect(protection) => protection,
+        other => panic!("the policy of the lab protects, this one is to {other:?}"),
+    }
+}
+
 pub fn config(local: &str, peer: &str) -> Config {
     Config {
         remotes: vec![remote(local, peer)],

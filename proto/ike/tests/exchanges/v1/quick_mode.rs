@@ -7,14 +7,14 @@ use ravelin_ike::limits::{SHORT_BLOCKS_HARD, SHORT_BLOCKS_SOFT, V1_RETIREMENT, V
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::{Action, Mode, PolicyId};
+use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::proposal::{Proposal, ProtocolId, Suite};
 use ravelin_types::sa::{Direction, SaId};
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 use ravelin_types::transform::{EncrId, IntegId, KeMethod, SnId, Transform};
 
 use super::{lab, up};
-use crate::lab::{A, B, POLICY, esp_cbc, esp_proposal, ip, pfs, policy, set_mode};
+use crate::lab::{A, B, POLICY, esp_cbc, esp_proposal, ip, pfs, policy, protection, set_mode};
 
 fn children(config: &mut ravelin_ike::Config, proposals: &[Proposal]) {
     config.policies.iter_mut().for_each(|child| child.proposals = proposals.to_vec());
@@ -140,7 +140,7 @@ fn the_shorter_lifetime_is_that_of_both() {
         (all(&lab.a), all(&lab.b))
     };
     let lasts = |config: &mut ravelin_ike::Config, seconds| {
-        let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+        let protection = protection(config);
         protection.lifetime.hard.time = Some(Duration::from_secs(seconds));
     };
     for (a_lasts, b_lasts) in [(600, 900), (900, 600), (900, 900)] {
@@ -314,7 +314,7 @@ fn an_answer_waits_for_the_third_message_and_asks_for_nothing() {
 fn quick_mode_converges_on_the_ports_of_the_packet() {
     let mut lab = lab(|a, b| {
         for config in [a, b] {
-            let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+            let protection = protection(config);
             protection.pfp = Pfp::ALL;
         }
     });

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use ravelin_ike::explain::Part;
 use ravelin_ike::{Command, Config};
 use ravelin_types::options::AggFrag;
-use ravelin_types::policy::{Action, Mode};
+use ravelin_types::policy::Mode;
 use ravelin_types::sa::Direction;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{NotifyType, Payload};
@@ -19,7 +19,7 @@ const UNCUT: AggFrag = AggFrag { rate: None, fragments: false };
 /// What a host's policy asks for, with a data plane that can.
 fn give(config: &mut Config, wanted: Option<AggFrag>) {
     config.aggfrag = true;
-    let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+    let protection = protection(config);
     protection.options.aggfrag = wanted;
 }
 

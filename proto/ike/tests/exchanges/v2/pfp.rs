@@ -8,7 +8,6 @@ use ravelin_ike::output::DownReason;
 use ravelin_ike::{Command, Event};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::pfp::Pfp;
-use ravelin_types::policy::Action;
 use ravelin_types::sa::{Direction, SaParams};
 use ravelin_types::selector::TrafficSelector;
 
@@ -19,7 +18,7 @@ fn net(text: &str) -> TrafficSelector {
 }
 
 fn fill(config: &mut ravelin_ike::Config, pfp: Pfp, idle: Option<Duration>) {
-    let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+    let protection = protection(config);
     protection.pfp = pfp;
     protection.lifetime.idle = idle;
 }

@@ -5,7 +5,6 @@ use ravelin_ike::limits;
 use ravelin_ike::{Command, Config};
 use ravelin_types::dataplane::{DataPlaneEvent, Flow};
 use ravelin_types::options::Processors;
-use ravelin_types::policy::Action;
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::transform::KeMethod;
 
@@ -18,7 +17,7 @@ fn net(text: &str) -> TrafficSelector {
 /// Gives a host so many processors, each of which gets an SA; 0: it knows nothing of that.
 fn give(config: &mut Config, processors: u32) {
     config.processors = processors;
-    let Action::Protect(protection) = &mut config.policies[0].policy.action else { unreachable!() };
+    let protection = protection(config);
     protection.options.processors = if processors > 0 { Processors::Each } else { Processors::All };
 }
 

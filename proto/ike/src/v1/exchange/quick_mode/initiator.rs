@@ -29,6 +29,7 @@ use crate::nat;
 use crate::negotiate::{self, ChildKe, Selectors};
 use crate::retry::Retry;
 use crate::sealed::Sealed;
+use crate::v1::client_id;
 use crate::v1::ipsec::{self, Common, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
@@ -201,9 +202,10 @@ fn accept(
         responder: offer.selectors().responder.iter().take(1).copied().collect(),
     };
     let answer = match payloads.ids().collect::<Vec<_>>().as_slice() {
-        [initiator, responder] => {
-            Selectors { initiator: vec![ipsec::selector(initiator)?], responder: vec![ipsec::selector(responder)?] }
-        }
+        [initiator, responder] => Selectors {
+            initiator: vec![client_id::selector(initiator)?],
+            responder: vec![client_id::selector(responder)?],
+        },
         _ => ours.clone(),
     };
     let mut kept = answer.clone();

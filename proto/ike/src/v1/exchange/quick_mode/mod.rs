@@ -41,7 +41,7 @@ use crate::live::Live;
 use crate::negotiate::Selectors;
 use crate::output::DownReason;
 use crate::retry::{Due, Retry};
-use crate::v1::ipsec::{self};
+use crate::v1::client_id;
 use crate::v1::message::Payloads;
 use crate::v1::session::Session;
 use crate::v1::vendor::NatT;
@@ -200,7 +200,7 @@ fn ids(selectors: &Selectors) -> Result<Vec<Payload>, Error> {
     let ([initiator, ..], [responder, ..]) = (selectors.initiator.as_slice(), selectors.responder.as_slice()) else {
         return Err(Error::Misuse("the policy selects nothing"));
     };
-    Ok(vec![Payload::Id(ipsec::id(initiator)?), Payload::Id(ipsec::id(responder)?)])
+    Ok(vec![Payload::Id(client_id::id(initiator)?), Payload::Id(client_id::id(responder)?)])
 }
 
 /// How ESP in UDP is numbered, where it travels so.

@@ -34,6 +34,7 @@ use crate::negotiate::{self, ChildKe, Selectors};
 use crate::output::DownReason;
 use crate::retry::Retry;
 use crate::sealed::Sealed;
+use crate::v1::client_id;
 use crate::v1::ipsec::{self, Offered};
 use crate::v1::message::Payloads;
 use crate::v1::rules;
@@ -113,9 +114,10 @@ fn answer(
     let sa = payloads.sa()?;
     let all = ipsec::offered(sa, ends.nat.any(), &core.crypto);
     let sent = match payloads.ids().collect::<Vec<_>>().as_slice() {
-        [initiator, responder] => {
-            Selectors { initiator: vec![ipsec::selector(initiator)?], responder: vec![ipsec::selector(responder)?] }
-        }
+        [initiator, responder] => Selectors {
+            initiator: vec![client_id::selector(initiator)?],
+            responder: vec![client_id::selector(responder)?],
+        },
         // RFC 2409 §5.5: without identities the two ends themselves are meant.
         _ => Selectors {
             initiator: vec![ravelin_types::selector::TrafficSelector::host(ends.peer.ip())],
