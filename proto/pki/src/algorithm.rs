@@ -7,39 +7,44 @@ use der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use der::{Decode, Encode, Sequence, Tag, Tagged};
 use ravelin_crypto::signature::{HashAlg, MlDsa, SignatureScheme};
 
-const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
-const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
-
 use HashAlg::{Sha1, Sha256, Sha384, Sha512};
 use SignatureScheme::{Dsa, Ecdsa, Ed25519, RsaPkcs1};
 
+const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
+
 /// All but PSS, whose parameters say more than its identifier.
-const PLAIN: &[(SignatureScheme, &str)] = &[
-    (RsaPkcs1(Sha1), "1.2.840.113549.1.1.5"),
-    (RsaPkcs1(Sha256), "1.2.840.113549.1.1.11"),
-    (RsaPkcs1(Sha384), "1.2.840.113549.1.1.12"),
-    (RsaPkcs1(Sha512), "1.2.840.113549.1.1.13"),
-    (Ecdsa(Sha1), "1.2.840.10045.4.1"),
-    (Ecdsa(Sha256), "1.2.840.10045.4.3.2"),
-    (Ecdsa(Sha384), "1.2.840.10045.4.3.3"),
-    (Ecdsa(Sha512), "1.2.840.10045.4.3.4"),
-    (Dsa(Sha1), "1.2.840.10040.4.3"),
-    (Dsa(Sha256), "2.16.840.1.101.3.4.3.2"),
-    (Dsa(Sha384), "2.16.840.1.101.3.4.3.3"),
-    (Dsa(Sha512), "2.16.840.1.101.3.4.3.4"),
-    (Ed25519, "1.3.101.112"),
-    (SignatureScheme::Ed448, "1.3.101.113"),
-    (SignatureScheme::MlDsa(MlDsa::L44), "2.16.840.1.101.3.4.3.17"),
-    (SignatureScheme::MlDsa(MlDsa::L65), "2.16.840.1.101.3.4.3.18"),
-    (SignatureScheme::MlDsa(MlDsa::L87), "2.16.840.1.101.3.4.3.19"),
+const PLAIN: &[(SignatureScheme, ObjectIdentifier)] = &[
+    (RsaPkcs1(Sha1), oid("1.2.840.113549.1.1.5")),
+    (RsaPkcs1(Sha256), oid("1.2.840.113549.1.1.11")),
+    (RsaPkcs1(Sha384), oid("1.2.840.113549.1.1.12")),
+    (RsaPkcs1(Sha512), oid("1.2.840.113549.1.1.13")),
+    (Ecdsa(Sha1), oid("1.2.840.10045.4.1")),
+    (Ecdsa(Sha256), oid("1.2.840.10045.4.3.2")),
+    (Ecdsa(Sha384), oid("1.2.840.10045.4.3.3")),
+    (Ecdsa(Sha512), oid("1.2.840.10045.4.3.4")),
+    (Dsa(Sha1), oid("1.2.840.10040.4.3")),
+    (Dsa(Sha256), oid("2.16.840.1.101.3.4.3.2")),
+    (Dsa(Sha384), oid("2.16.840.1.101.3.4.3.3")),
+    (Dsa(Sha512), oid("2.16.840.1.101.3.4.3.4")),
+    (Ed25519, oid("1.3.101.112")),
+    (SignatureScheme::Ed448, oid("1.3.101.113")),
+    (SignatureScheme::MlDsa(MlDsa::L44), oid("2.16.840.1.101.3.4.3.17")),
+    (SignatureScheme::MlDsa(MlDsa::L65), oid("2.16.840.1.101.3.4.3.18")),
+    (SignatureScheme::MlDsa(MlDsa::L87), oid("2.16.840.1.101.3.4.3.19")),
 ];
 
-const HASHES: &[(HashAlg, &str, u32)] = &[
-    (Sha1, "1.3.14.3.2.26", 20),
-    (Sha256, "2.16.840.1.101.3.4.2.1", 32),
-    (Sha384, "2.16.840.1.101.3.4.2.2", 48),
-    (Sha512, "2.16.840.1.101.3.4.2.3", 64),
+const HASHES: &[(HashAlg, ObjectIdentifier, u32)] = &[
+    (Sha1, oid("1.3.14.3.2.26"), 20),
+    (Sha256, oid("2.16.840.1.101.3.4.2.1"), 32),
+    (Sha384, oid("2.16.840.1.101.3.4.2.2"), 48),
+    (Sha512, oid("2.16.840.1.101.3.4.2.3"), 64),
 ];
+
+/// Read when this is compiled.
+const fn oid(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
+}
 
 #[derive(Clone, Sequence)]
 struct Identifier<'a> {
@@ -72,7 +77,7 @@ pub fn scheme(der: &[u8]) -> Option<SignatureScheme> {
     if identifier.oid == RSA_PSS {
         return pss(&Pss::from_der(&identifier.parameters?.to_der().ok()?).ok()?);
     }
-    let (scheme, _) = PLAIN.iter().find(|(_, oid)| ObjectIdentifier::new(oid) == Ok(identifier.oid))?;
+    let (scheme, _) = PLAIN.iter().find(|(_, oid)| *oid == identifier.oid)?;
     let fits = match (scheme, identifier.parameters) {
         // RFC 4055 §2.1: NULL; RFC 7427 §3 has receivers accept its absence.
         (RsaPkcs1(_), Some(parameters)) => parameters.tag() == Tag::Null && parameters.value().is_empty(),
@@ -97,7 +102,7 @@ fn pss(parameters: &Pss<'_>) -> Option<SignatureScheme> {
 
 fn hash(identifier: &Identifier<'_>) -> Option<HashAlg> {
     let plain = identifier.parameters.is_none_or(|parameters| parameters.tag() == Tag::Null);
-    let known = HASHES.iter().find(|(_, oid, _)| ObjectIdentifier::new(oid) == Ok(identifier.oid));
+    let known = HASHES.iter().find(|(_, oid, _)| *oid == identifier.oid);
     known.filter(|_| plain).map(|(hash, ..)| *hash)
 }
 
@@ -107,7 +112,7 @@ pub fn identifier(scheme: SignatureScheme) -> Vec<u8> {
         SignatureScheme::RsaPss(hash) => encode_pss(hash),
         _ => PLAIN.iter().find(|(known, _)| *known == scheme).and_then(|(_, oid)| {
             let parameters = matches!(scheme, RsaPkcs1(_)).then_some(AnyRef::NULL);
-            Identifier { oid: ObjectIdentifier::new(oid).ok()?, parameters }.to_der().ok()
+            Identifier { oid: *oid, parameters }.to_der().ok()
         }),
     };
     encoded.unwrap_or_default()
@@ -115,7 +120,7 @@ pub fn identifier(scheme: SignatureScheme) -> Vec<u8> {
 
 fn encode_pss(hash: HashAlg) -> Option<Vec<u8>> {
     let (_, oid, len) = HASHES.iter().find(|(known, ..)| *known == hash)?;
-    let hash = Identifier { oid: ObjectIdentifier::new(oid).ok()?, parameters: Some(AnyRef::NULL) };
+    let hash = Identifier { oid: *oid, parameters: Some(AnyRef::NULL) };
     let hash_der = hash.to_der().ok()?;
     let mask = Identifier { oid: MGF1, parameters: Some(AnyRef::from_der(&hash_der).ok()?) };
     let parameters =
@@ -175,7 +180,7 @@ mod tests {
         let good = identifier(SignatureScheme::RsaPss(Sha256));
         let salt = |bytes: &[u8]| {
             let (_, oid, _) = HASHES[1];
-            let hash = Identifier { oid: ObjectIdentifier::new(oid).unwrap(), parameters: None }.to_der().unwrap();
+            let hash = Identifier { oid, parameters: None }.to_der().unwrap();
             let field = |tag: u8, inner: &[u8]| [&[tag, u8::try_from(inner.len()).unwrap()], inner].concat();
             let integer = field(2, bytes);
             let parameters = [field(0xa0, &hash), field(0xa2, &integer)].concat();

@@ -169,7 +169,7 @@ impl AttributeCertificate {
         let mut fault = unknown();
         let mut signer = None;
         for authority in named {
-            match path::check_signed(signed, &self.words(), authority, rules.restrictions, crypto) {
+            match path::check_signed(signed, &|| self.words(), authority, rules.restrictions, crypto) {
                 Ok(()) => signer = Some(authority),
                 Err(other) => fault = other,
             }

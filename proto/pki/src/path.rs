@@ -8,7 +8,7 @@
 //! The search verifies at most [`limits::SIGNATURES`] signatures, whatever a peer sends.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use der::Decode;
@@ -224,26 +224,26 @@ pub(crate) fn check_signature(
     restrictions: &Restrictions,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
-    check_signed(certificate.signed(), &certificate.subject().to_string(), issuer, restrictions, crypto)
+    check_signed(certificate.signed(), &|| certificate.subject().to_string(), issuer, restrictions, crypto)
 }
 
 /// Whether `issuer` made the signature of what is called `subject`: what is signed, the AlgorithmIdentifier, the signature.
 pub(crate) fn check_signed(
     (tbs, algorithm, signature): (&[u8], &[u8], &[u8]),
-    subject: &str,
+    subject: &dyn Fn() -> String,
     issuer: &Certificate,
     restrictions: &Restrictions,
     crypto: &CryptoProvider,
 ) -> Result<(), Fault> {
-    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject.into(), how))?;
+    let scheme = known(algorithm).map_err(|how| Fault::WeakSignature(subject(), how))?;
     if !restrictions.in_chain(scheme) {
         let how = alloc::format!("is signed by {scheme}");
         return Err(match restrictions.any() {
-            true => Fault::Restricted(subject.into(), how, restrictions.words.clone()),
-            false => Fault::WeakSignature(subject.into(), scheme.to_string()),
+            true => Fault::Restricted(subject(), how, restrictions.words.clone()),
+            false => Fault::WeakSignature(subject(), scheme.to_string()),
         });
     }
-    key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject.into()))
+    key(issuer, crypto)?.verify(scheme, tbs, signature).map_err(|_| Fault::BadSignature(subject()))
 }
 
 /// Whether the key of `issuer` made the signature of `certificate`, by whichever scheme.
@@ -254,7 +254,7 @@ pub(crate) fn is_signed_by(certificate: &Certificate, issuer: &Certificate, cryp
 }
 
 /// The scheme of an AlgorithmIdentifier, or what is wrong with it.
-pub(crate) fn known(algorithm: &[u8]) -> Result<SignatureScheme, alloc::string::String> {
+pub(crate) fn known(algorithm: &[u8]) -> Result<SignatureScheme, String> {
     algorithm::scheme(algorithm).ok_or_else(|| "an algorithm that is not known here".into())
 }
 
@@ -280,7 +280,7 @@ pub fn key(certificate: &Certificate, crypto: &CryptoProvider) -> Result<Box<dyn
 ///
 /// # Errors
 /// What it is instead.
-pub fn public_key(spki: &[u8], crypto: &CryptoProvider) -> Result<Box<dyn PublicKey>, alloc::string::String> {
+pub fn public_key(spki: &[u8], crypto: &CryptoProvider) -> Result<Box<dyn PublicKey>, String> {
     let signatures = crypto.signatures.ok_or("no signatures are built in")?;
     let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| "one that is no DER")?;
     // RFC 5480 §2.1.1: a curve is named. One that is described can be made so that a known key fits it (CVE-2020-0601).

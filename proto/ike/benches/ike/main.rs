@@ -15,7 +15,7 @@ use std::time::{Duration, Instant as Clock};
 
 use ravelin_crypto::KeAlg;
 use ravelin_crypto_aws_lc::{SystemRandom, provider};
-use ravelin_ike::Config;
+use ravelin_ike::{Command, Config};
 use ravelin_types::transform::KeMethod;
 
 const ROUNDS: usize = 2000;
@@ -44,13 +44,14 @@ fn set_up() {
     });
 }
 
-/// Set-ups of this configuration against their cryptography.
+/// Set-ups of this configuration against their cryptography, between ends that have had others before.
 fn compare(with: &str, what: &str, configs: &[Config; 2], cryptography: impl Fn()) {
     let configs = configs.each_ref().map(|config| Arc::new(config.clone()));
     let (mut set_up, mut bare) = (Vec::new(), Vec::new());
+    let [mut a, mut b] = configs.each_ref().map(ends::endpoint);
     for _ in 0..ROUNDS {
-        let [mut a, mut b] = configs.each_ref().map(ends::endpoint);
         set_up.push(time(|| ends::establish(&mut a, &mut b)));
+        ends::run(&mut a, &mut b, Command::TerminateIke(None));
         bare.push(time(&cryptography));
     }
     let (set_up, bare) = (median(set_up), median(bare));

@@ -25,30 +25,35 @@ pub struct BadDn {
 }
 
 /// Attribute types with the names that operators write, the one we print first.
-const TYPES: &[(&str, &str)] = &[
-    ("CN", "2.5.4.3"),
-    ("SN", "2.5.4.4"),
-    ("serialNumber", "2.5.4.5"),
-    ("C", "2.5.4.6"),
-    ("L", "2.5.4.7"),
-    ("ST", "2.5.4.8"),
-    ("S", "2.5.4.8"),
-    ("street", "2.5.4.9"),
-    ("O", "2.5.4.10"),
-    ("OU", "2.5.4.11"),
-    ("T", "2.5.4.12"),
-    ("D", "2.5.4.13"),
-    ("postalCode", "2.5.4.17"),
-    ("N", "2.5.4.41"),
-    ("G", "2.5.4.42"),
-    ("GN", "2.5.4.42"),
-    ("I", "2.5.4.43"),
-    ("dnQualifier", "2.5.4.46"),
-    ("UID", "0.9.2342.19200300.100.1.1"),
-    ("DC", "0.9.2342.19200300.100.1.25"),
-    ("E", "1.2.840.113549.1.9.1"),
-    ("emailAddress", "1.2.840.113549.1.9.1"),
+const TYPES: &[(&str, ObjectIdentifier)] = &[
+    ("CN", dotted("2.5.4.3")),
+    ("SN", dotted("2.5.4.4")),
+    ("serialNumber", dotted("2.5.4.5")),
+    ("C", dotted("2.5.4.6")),
+    ("L", dotted("2.5.4.7")),
+    ("ST", dotted("2.5.4.8")),
+    ("S", dotted("2.5.4.8")),
+    ("street", dotted("2.5.4.9")),
+    ("O", dotted("2.5.4.10")),
+    ("OU", dotted("2.5.4.11")),
+    ("T", dotted("2.5.4.12")),
+    ("D", dotted("2.5.4.13")),
+    ("postalCode", dotted("2.5.4.17")),
+    ("N", dotted("2.5.4.41")),
+    ("G", dotted("2.5.4.42")),
+    ("GN", dotted("2.5.4.42")),
+    ("I", dotted("2.5.4.43")),
+    ("dnQualifier", dotted("2.5.4.46")),
+    ("UID", dotted("0.9.2342.19200300.100.1.1")),
+    ("DC", dotted("0.9.2342.19200300.100.1.25")),
+    ("E", dotted("1.2.840.113549.1.9.1")),
+    ("emailAddress", dotted("1.2.840.113549.1.9.1")),
 ];
+
+/// Read when this is compiled.
+const fn dotted(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Sequence, ValueOrd)]
 struct Attribute<'a> {
@@ -69,9 +74,9 @@ impl Dn {
         &self.0
     }
 
-    /// Whether it has no parts; so has what is no distinguished name.
+    /// Whether it has no parts; so has what is no sequence.
     pub fn is_empty(&self) -> bool {
-        self.rdns().is_none_or(|rdns| rdns.is_empty())
+        AnyRef::from_der(&self.0).map_or(true, |name| name.tag() != Tag::Sequence || name.value().is_empty())
     }
 
     /// Whether both name the same: part for part, strings without regard to case, kind of string and width of blanks
@@ -179,7 +184,7 @@ impl fmt::Display for Dn {
 }
 
 fn write_attribute(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let known = TYPES.iter().find(|(_, oid)| ObjectIdentifier::new(oid) == Ok(attribute.kind));
+    let known = TYPES.iter().find(|(_, oid)| *oid == attribute.kind);
     match known {
         Some((name, _)) => write!(f, "{name}=")?,
         None => write!(f, "{}=", attribute.kind)?,
@@ -259,7 +264,7 @@ fn unescaped(value: &str) -> String {
 
 fn oid(name: &str) -> Option<ObjectIdentifier> {
     let known = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, oid)| *oid);
-    ObjectIdentifier::new(known.unwrap_or(name)).ok()
+    known.or_else(|| ObjectIdentifier::new(name).ok())
 }
 
 fn encode(rdns: &[Vec<(ObjectIdentifier, String)>]) -> Option<Dn> {
