@@ -5,6 +5,7 @@
 //!   sa_init.rs   HDR, SAi1, KEi, Ni  -->              InitRequested
 //!                <--  HDR, SAr1, KEr, Nr              InitAnswered; solving.rs: where the responder wants work done
 //!                                                  first
+//!   init_request.rs   what the first request is made of, with a key exchange or a ticket
 //!   answer_resume.rs  HDR, Ni, N(TICKET_OPAQUE)  -->        the same two, where an IKE SA was lost
 //!                <--  HDR, Nr
 //!   intermediate.rs  HDR, SK {KEi(n)}  -->               IntermediateRequested, once for each that was agreed on
@@ -29,6 +30,7 @@ pub(crate) mod auth;
 pub(crate) mod eap;
 pub(crate) mod established;
 pub(crate) mod init_exchange;
+mod init_request;
 pub(crate) mod intermediate;
 pub(crate) mod opening;
 pub(crate) mod round;

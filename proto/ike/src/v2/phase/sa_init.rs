@@ -14,23 +14,21 @@
 //! Read RFC 7296 §1.2, §2.6, §2.6.1 and §2.21.1 before changing this file.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ravelin_crypto::KePrivate;
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_pki::announce::Accepts;
 use ravelin_types::if_id::IfIds;
-use ravelin_types::proposal::Proposal;
-use ravelin_types::transform::{KeMethod, PrfId, Transform};
+use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant};
-use ravelin_wire::ike::header::{ExchangeType, Header};
-use ravelin_wire::ike::v2::{AnySpi, Chain, Ke, Message, Nonce, Notify, NotifyType, Payload, PuzzleSolution, emit};
+use ravelin_wire::ike::header::Header;
+use ravelin_wire::ike::v2::{Message, Notify, NotifyType};
 
 use super::Phase;
 use super::init_exchange::InitExchange;
+use super::init_request::{Challenge, InitRequest, Source};
 use super::{intermediate as intermediate_phase, opening};
 use crate::config::{LocalAuth, Remote};
 use crate::context::Core;
@@ -48,12 +46,11 @@ use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::fragmentation;
 use crate::v2::feature::intermediate::{self, IntAuth};
 use crate::v2::feature::ppk::Ppking;
-use crate::v2::feature::resumption::{Held, Tickets};
+use crate::v2::feature::resumption::Tickets;
 use crate::v2::feature::{
-    certificate_wish, childless, full_transcript, multiple_auth, nat, ppk, ppk_intermediate, puzzle, redirect,
-    signature_hashes,
+    certificate_wish, childless, full_transcript, multiple_auth, nat, ppk, puzzle, redirect, signature_hashes,
 };
-use crate::v2::message::{Payloads, Protection, USUAL_PAYLOADS};
+use crate::v2::message::{Payloads, Protection};
 use crate::v2::offer;
 use crate::v2::rules;
 use crate::want::Want;
@@ -64,9 +61,7 @@ pub(crate) struct InitRequested {
     /// What the IKE SA is for.
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
-    source: Source,
-    nonce: Vec<u8>,
-    pub(super) challenge: Challenge,
+    pub(super) request: InitRequest,
     restarts: u32,
     /// An error that somebody, perhaps the responder, answered with and that was reported.
     pub(super) reported: bool,
@@ -76,79 +71,6 @@ pub(crate) struct InitRequested {
     pub(super) solving: Option<(OpId, Instant)>,
     /// Without an answer in UDP, TCP is tried.
     falls_back: bool,
-}
-
-/// What the responder wants back first.
-#[derive(Default)]
-pub(super) struct Challenge {
-    cookie: Option<Vec<u8>>,
-    pub(super) solution: Option<PuzzleSolution>,
-}
-
-/// What the keys are to come from.
-enum Source {
-    /// A key exchange.
-    Exchange { offers: Vec<Proposal>, ke: Arc<dyn KePrivate>, method: KeMethod },
-    /// An IKE SA that was lost.
-    Ticket(Box<Held>),
-}
-
-impl Source {
-    /// Whether we say that we do IKE_INTERMEDIATE. RFC 9370 §2.2.1: additional key exchanges take it; RFC 9867 §3.1: post-quantum
-    /// pre-shared keys that are named there do; RFC 9593 §3.1: and so does what is too long for IKE_SA_INIT.
-    fn offers_intermediate(&self, remote: &Remote) -> bool {
-        match self {
-            Source::Exchange { offers, .. } => {
-                negotiate::lists_additional(offers)
-                    || ppk_intermediate::offer(remote).is_some()
-                    || remote.extensions.announce
-            }
-            Source::Ticket(_) => false,
-        }
-    }
-
-    /// A key exchange by the first method of the offer.
-    fn exchange(remote: &Remote, core: &mut Core) -> Result<Self, Error> {
-        let offers = negotiate::offer(&remote.proposals, true, &core.crypto);
-        let method = negotiate::first_ke(&offers).ok_or(Error::Misuse("the remote has no usable IKE proposal"))?;
-        let ke = core.generate(method)?;
-        Ok(Source::Exchange { offers, ke, method })
-    }
-
-    /// The peer is silent; a ticket is not used up by that.
-    fn unanswered(self, core: &mut Core) {
-        if let Source::Ticket(held) = self {
-            core.tickets.put_back(held);
-        }
-    }
-
-    fn kind(&self) -> ExchangeType {
-        match self {
-            Source::Exchange { .. } => ExchangeType::IKE_SA_INIT,
-            Source::Ticket(_) => ExchangeType::IKE_SESSION_RESUME,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Source::Exchange { .. } => "IKE_SA_INIT",
-            Source::Ticket(_) => "IKE_SESSION_RESUME",
-        }
-    }
-
-    /// Whether this function is among those offered (RFC 8019 §7.1.1.2).
-    fn lists(&self, prf: PrfId) -> bool {
-        let is_it = |transform: &Transform| *transform == Transform::Prf(prf);
-        matches!(self, Source::Exchange { offers, .. } if offers.iter().any(|offer| offer.transforms.iter().any(is_it)))
-    }
-
-    /// What is offered, for a report.
-    fn lines(&self) -> Vec<alloc::string::String> {
-        match self {
-            Source::Exchange { offers, .. } => offers.iter().map(ToString::to_string).collect(),
-            Source::Ticket(_) => Vec::new(),
-        }
-    }
 }
 
 /// Begins an IKE SA with `remote` for what is wanted, in the place of another if need be.
@@ -228,19 +150,15 @@ fn request_from(
     falls_back: bool,
     core: &mut Core,
 ) -> Result<(), Error> {
-    let nonce = core.nonce();
-    let challenge = Challenge::default();
-    let message = init_message(&ends, &remote, &source, &nonce, &challenge, core)?;
-    let message = Sealed::whole(message);
+    let request = InitRequest { source, nonce: core.nonce(), challenge: Challenge::default() };
+    let message = Sealed::whole(request.message(&ends, &remote, core)?);
     core.send(ends.way(), &message, 0);
     let retry = Retry::new(message, remote.retransmission, core.now);
     let phase = InitRequested {
         remote,
         wants,
         retry,
-        source,
-        nonce,
-        challenge,
+        request,
         restarts: 0,
         reported: false,
         puzzles: 0,
@@ -249,47 +167,6 @@ fn request_from(
     };
     core.table.insert(Phase::InitRequested(Box::new(phase)).with(ends));
     Ok(())
-}
-
-/// `HDR(A,0), [N(COOKIE)], [PS], SAi1, KEi, Ni, N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)`, or with
-/// `Ni, N(TICKET_OPAQUE)` in the middle.
-fn init_message(
-    ends: &Ends,
-    remote: &Remote,
-    source: &Source,
-    nonce: &[u8],
-    challenge: &Challenge,
-    core: &Core,
-) -> Result<Vec<u8>, Error> {
-    let mut payloads = Vec::with_capacity(USUAL_PAYLOADS);
-    // RFC 7296 §2.6: the cookie is the first payload, all others unchanged.
-    let cookie = challenge.cookie.as_deref();
-    payloads.extend(cookie.map(|cookie| Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))));
-    payloads.extend(challenge.solution.clone().map(Payload::Ps));
-    if let Source::Exchange { offers, ke, method } = source {
-        payloads.push(offer::sa(offers, AnySpi::None));
-        payloads.push(Payload::Ke(Ke { method: *method, data: ke.public().to_vec() }));
-    }
-    payloads.extend(Nonce::new(nonce).map(Payload::Nonce));
-    if let Source::Ticket(held) = source {
-        payloads.push(Payload::Notify(Notify::new(NotifyType::TICKET_OPAQUE, held.ticket.as_slice())));
-    }
-    payloads.extend(nat::notifies(&core.crypto, ends.spis(), ends.local, ends.peer, remote.encap));
-    // RFC 9329 §7.5: a stream needs none.
-    if ends.stream.is_none() {
-        payloads.push(fragmentation::notify());
-    }
-    payloads.extend(redirect::announce(remote));
-    if let Source::Exchange { .. } = source {
-        payloads.extend(signature_hashes::notify(core::iter::once(remote)));
-        payloads.extend(full_transcript::notify(core::iter::once(remote)));
-        let in_intermediate = ppk_intermediate::offer(remote);
-        if source.offers_intermediate(remote) {
-            payloads.push(intermediate::notify());
-        }
-        payloads.extend(ppk::offer(remote).into_iter().chain(in_intermediate));
-    }
-    Ok(emit(&ends.header(source.kind(), false, 0), &Chain::new(&payloads)?))
 }
 
 impl InitRequested {
@@ -301,7 +178,7 @@ impl InitRequested {
         core: &mut Core,
     ) -> Option<IkeSa> {
         let header = message.header;
-        let expected = header.exchange == self.source.kind()
+        let expected = header.exchange == self.request.source.kind()
             && header.flags.is_response()
             && header.message_id == 0
             && message.protected.is_none()
@@ -328,7 +205,7 @@ impl InitRequested {
             return self.redirected(ends, notify, core);
         }
         let nack = payloads.notify(NotifyType::TICKET_NACK).is_some() || payloads.refusal().is_some();
-        if nack && matches!(self.source, Source::Ticket(_)) {
+        if nack && matches!(self.request.source, Source::Ticket(_)) {
             return self.anew(ends, &header, datagram, core);
         }
         if let Some(Error::Refused(kind, data)) = payloads.refusal() {
@@ -352,8 +229,8 @@ impl InitRequested {
         match self.retry.due(core.now) {
             Due::Later => {}
             Due::Again(_, sent) if self.falls_back && sent >= opening::UDP_TRIES && !answered => {
-                let InitRequested { remote, wants, source, .. } = *self;
-                source.unanswered(core);
+                let InitRequested { remote, wants, request, .. } = *self;
+                request.source.unanswered(core);
                 let policy = wants.first().map(|want| want.policy);
                 let place = ends.place(&remote.name, "IKE_SA_INIT", policy);
                 if let Err(error) = opening::begin(remote, wants, ends.replaces, core) {
@@ -364,8 +241,8 @@ impl InitRequested {
             Due::Again(message, sent) => core.send_again(&ends, message, sent),
             Due::GiveUp => {
                 let policy = self.wants.first().map(|want| want.policy);
-                let place = ends.place(&self.remote.name, self.source.name(), policy);
-                self.source.unanswered(core);
+                let place = ends.place(&self.remote.name, self.request.source.name(), policy);
+                self.request.source.unanswered(core);
                 gateways::silent(&self.remote, (place, self.reported), self.wants, ends.replaces, core);
                 return None;
             }
@@ -402,8 +279,8 @@ impl InitRequested {
             core.counters.repeated += 1;
             return Some(self.keep(ends));
         }
-        let puzzle = puzzle::given(payloads, &cookie).filter(|puzzle| self.source.lists(puzzle.prf));
-        self.challenge = Challenge { cookie: Some(cookie), solution: None };
+        let puzzle = puzzle::given(payloads, &cookie).filter(|puzzle| self.request.source.lists(puzzle.prf));
+        self.request.challenge = Challenge { cookie: Some(cookie), solution: None };
         match puzzle {
             Some(puzzle) => self.solve(ends, puzzle, core),
             None => self.restart(ends, core),
@@ -431,7 +308,7 @@ impl InitRequested {
     /// The method that the responder asks for, where we offered it and sent a value of another.
     fn another(&self, kind: NotifyType, data: &[u8]) -> Option<KeMethod> {
         let (NotifyType::INVALID_KE_PAYLOAD, [high, low]) = (kind, data) else { return None };
-        let Source::Exchange { offers, method: used, .. } = &self.source else { return None };
+        let Source::Exchange { offers, method: used, .. } = &self.request.source else { return None };
         let method = KeMethod(u16::from_be_bytes([*high, *low]));
         (method != *used && negotiate::lists_ke(offers, method)).then_some(method)
     }
@@ -448,7 +325,7 @@ impl InitRequested {
         if let Some(method) = self.another(kind, &data) {
             // Nothing is computed for what will not be sent.
             if self.restarts < limits::INIT_RESTARTS {
-                match (core.generate(method), &mut self.source) {
+                match (core.generate(method), &mut self.request.source) {
                     (Err(Error::PutOff), _) => return Some(self.put_off(ends, header, datagram, core)),
                     (Ok(value), Source::Exchange { ke, method: used, .. }) => (*ke, *used) = (value, method),
                     _ => {}
@@ -464,14 +341,14 @@ impl InitRequested {
             let policy = self.wants.first().map(|want| want.policy);
             let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
             let error = Error::Refused(kind, data);
-            core.failed(error.failure_with_offer(place, |_| self.source.lines()));
+            core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
         }
         Some(self.keep(ends))
     }
 
     /// `HDR(A,0), N(REDIRECT, gateway, Ni)`
     fn redirected(mut self: Box<Self>, ends: Ends, notify: &Notify, core: &mut Core) -> Option<IkeSa> {
-        let followed = match redirect::target(notify, &self.nonce) {
+        let followed = match redirect::target(notify, &self.request.nonce) {
             // RFC 5685 §3: without our nonce it is somebody else's.
             Err(Error::Violation(_)) => {
                 core.counters.malformed += 1;
@@ -498,12 +375,12 @@ impl InitRequested {
                 let policy = self.wants.first().map(|want| want.policy);
                 let place = ends.place(&self.remote.name, "IKE_SA_INIT", policy);
                 let error = Error::Violation("COOKIE and INVALID_KE_PAYLOAD without end");
-                core.failed(error.failure_with_offer(place, |_| self.source.lines()));
+                core.failed(error.failure_with_offer(place, |_| self.request.source.lines()));
             }
             return Some(self.keep(ends));
         }
         self.restarts += 1;
-        match init_message(&ends, &self.remote, &self.source, &self.nonce, &self.challenge, core) {
+        match self.request.message(&ends, &self.remote, core) {
             Ok(message) => {
                 let message = Sealed::whole(message);
                 core.send(ends.way(), &message, 0);
@@ -531,8 +408,8 @@ impl InitRequested {
         }
         let missing = Error::Misuse("an algorithm is not built in");
         let nonce_r = payloads.nonce()?.as_bytes().to_vec();
-        let nonces = Nonces { initiator: &self.nonce, responder: &nonce_r };
-        let (suite, additional, algs, seed) = match &self.source {
+        let nonces = Nonces { initiator: &self.request.nonce, responder: &nonce_r };
+        let (suite, additional, algs, seed) = match &self.request.source {
             Source::Exchange { offers, ke: own, method } => {
                 rules::require(payloads, rules::SA_INIT)?;
                 let (answer, chosen) = offer::answered(payloads.sa()?, offers)?;
@@ -577,37 +454,37 @@ impl InitRequested {
         let said = auth_methods::read(payloads)?;
         // RFC 9593 §3.1: for a list alone nobody need begin an exchange, and only who signs has a choice to make by it.
         let signs = self.remote.own_proofs().any(|auth| matches!(auth, LocalAuth::Signature(_)));
-        let comes = self.source.offers_intermediate(&self.remote) && intermediate::supported(payloads);
+        let comes = self.request.source.offers_intermediate(&self.remote) && intermediate::supported(payloads);
         let list_due = matches!(said, Said::Later) && comes && signs;
         let methods = if let Said::List(methods) = said { Some(methods) } else { None };
         let accepts = Accepts { hashes: signature_hashes::read(payloads), methods };
         // RFC 8019 §7.2.3: of Nr and SPIr.
         let text = [&nonce_r[..], &spi_r.0.to_be_bytes()].concat();
         let exchange = InitExchange {
-            puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.source.lists(puzzle.prf)),
+            puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.request.source.lists(puzzle.prf)),
             suite,
             algs,
             keys,
             protection,
-            nonce_i: self.nonce.clone(),
+            nonce_i: self.request.nonce.clone(),
             nonce_r,
             request: self.retry.message().to_vec(),
             response: datagram.data.to_vec(),
-            full_transcript: match &self.source {
+            full_transcript: match &self.request.source {
                 Source::Exchange { .. } => full_transcript::agreed(core::iter::once(&*self.remote), payloads),
                 Source::Ticket(held) => held.session.full_transcript,
             },
             accepts,
             list_due,
             wish: certificate_wish::read(payloads),
-            resumed: match &self.source {
+            resumed: match &self.request.source {
                 Source::Exchange { .. } => None,
                 Source::Ticket(held) => Some(Box::new(held.session.clone())),
             },
             additional,
             done: 0,
             int_auth: IntAuth::default(),
-            ppks: match &self.source {
+            ppks: match &self.request.source {
                 Source::Exchange { .. } => ppk::agreed(&self.remote, payloads),
                 Source::Ticket(_) => Ppking::No,
             },

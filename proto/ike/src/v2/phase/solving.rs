@@ -67,7 +67,7 @@ impl InitRequested {
         }
         self.solving = None;
         if let Answer::Solved(solution) = answer {
-            self.challenge.solution = Some(solution);
+            self.request.challenge.solution = Some(solution);
         }
         self.restart(ends, core)
     }
