@@ -8,7 +8,8 @@
 //!   mobike.rs          INFORMATIONAL: where the two sides are
 //!   redirect.rs        INFORMATIONAL: go to another gateway
 //!   ticket.rs          INFORMATIONAL: a ticket with which the IKE SA can be resumed
-//!   task.rs            what is to be done, when, and what happens when it is due
+//!   task.rs            what is to be done
+//!   queue.rs           when, and what happens when it is due
 //! ```
 //! A task becomes an [`Exchange`] when its request goes out; the exchange is consumed by the response.
 //! Read RFC 7296 §1.3, §1.4, §2.8 and §2.25 before changing this folder.
@@ -17,10 +18,11 @@ pub(crate) mod create_child;
 pub(crate) mod follow_up;
 pub(crate) mod informational;
 pub(crate) mod mobike;
+mod queue;
 pub(crate) mod redirect;
 pub(crate) mod rekey_child;
 pub(crate) mod rekey_ike;
-pub(crate) mod task;
+mod task;
 pub(crate) mod ticket;
 
 use alloc::boxed::Box;
