@@ -3,7 +3,8 @@
 use ravelin_types::{IkeSpi, Instant};
 
 use super::exchange::xauth;
-use super::session::{Session, Stage, Task};
+use super::session::{Session, Stage};
+use super::task::Task;
 use crate::config::{IkeVersion, V1, Xauth};
 use crate::context::Core;
 use crate::error::{Disagreement, Error};

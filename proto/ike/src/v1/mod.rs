@@ -6,8 +6,9 @@
 //!                                                           exchange/quick_mode, exchange/informational
 //! ```
 //! `offer` negotiates the algorithms of phase 1, `ipsec` reads and writes those of phase 2, `rules` says which payloads
-//! where, `message` seals and opens, `vendor` and `nat` are what peers tell each other beyond RFC 2409. Policies, Child
-//! SAs and operations of the data plane are those of IKEv2. Nothing here is used unless a remote asks for it (`-z 1`).
+//! where, `message` seals and opens, `vendor` and `nat` are what peers tell each other beyond RFC 2409, `task` is what a
+//! session has to do. Policies, Child SAs and operations of the data plane are those of IKEv2. Nothing here is used unless a
+//! remote asks for it (`-z 1`).
 
 pub(crate) mod client_id;
 pub(crate) mod exchange;
@@ -20,6 +21,7 @@ pub(crate) mod offer;
 pub(crate) mod phase;
 pub(crate) mod rules;
 pub(crate) mod session;
+mod task;
 pub(crate) mod vendor;
 
 use alloc::vec::Vec;
