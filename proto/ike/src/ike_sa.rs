@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_types::if_id::IfIds;
 use ravelin_types::policy::PolicyId;
@@ -11,11 +11,13 @@ use ravelin_types::sa::Encap;
 use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Way};
 
 use crate::address::Addresses;
+use crate::config::Remote;
 use crate::context::Core;
 use crate::error::{Error, Place};
+use crate::input::Datagram;
 use crate::limits;
 use crate::live::Live;
-use crate::nat::Nat;
+use crate::nat::{IKE_PORT, Nat};
 use crate::output::{DownReason, Event, OpId};
 use crate::question::Answer;
 use crate::sa_table::InitKey;
@@ -101,6 +103,56 @@ pub(crate) struct Stream {
 }
 
 impl Ends {
+    /// Those of an IKE SA that we begin, in UDP: from `source` where the remote does not say from which address.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`]: where the peer is is not known, or there is no room.
+    pub(crate) fn begin(remote: &Remote, source: Option<IpAddr>, core: &mut Core) -> Result<Self, Error> {
+        if remote.remote.is_unspecified() {
+            return Err(Error::Misuse("the remote has no address to which to send"));
+        }
+        if core.table.len() >= limits::IKE_SAS {
+            return Err(Error::Misuse("the limit on IKE SAs is reached"));
+        }
+        let unspecified = match remote.remote {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let local = remote.local.or(source).or(remote.source).unwrap_or(unspecified);
+        let (local, peer) = (SocketAddr::new(local, IKE_PORT), SocketAddr::new(remote.remote, IKE_PORT));
+        let spis = (core.ike_spi(), IkeSpi::ZERO);
+        Ok(Ends::new(spis, true, local, peer, core))
+    }
+
+    /// Those of an IKE SA that the sender of this datagram begins, in UDP.
+    pub(crate) fn answer(spi_i: IkeSpi, datagram: Datagram<'_>, core: &mut Core) -> Self {
+        let spis = (spi_i, core.ike_spi());
+        Ends::new(spis, false, datagram.local, datagram.remote, core)
+    }
+
+    fn new(
+        (spi_i, spi_r): (IkeSpi, IkeSpi),
+        initiator: bool,
+        local: SocketAddr,
+        peer: SocketAddr,
+        core: &mut Core,
+    ) -> Self {
+        Ends {
+            spi_i,
+            spi_r,
+            initiator,
+            local,
+            peer,
+            nat: Nat::default(),
+            stream: None,
+            created: core.now,
+            serial: core.serial(),
+            replaces: None,
+            init_key: None,
+            if_ids: IfIds::default(),
+        }
+    }
+
     /// Where messages go, and how.
     pub(crate) fn way(&self) -> Way {
         let carrier = if self.stream.is_some() { Carrier::Tcp } else { Carrier::Udp };

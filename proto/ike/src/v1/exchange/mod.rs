@@ -29,10 +29,8 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_types::identity::Identity;
-use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::{ExchangeType, Flags, Header, Version};
@@ -52,7 +50,7 @@ use crate::host_names;
 use crate::ike_sa::{self, Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
-use crate::nat::{IKE_PORT, NAT_PORT, Nat};
+use crate::nat::{IKE_PORT, NAT_PORT};
 use crate::output::OpId;
 use crate::question::Answer;
 use crate::retry::{Due, Retry};
@@ -373,30 +371,7 @@ fn initial(
     replaces: Option<IkeSpi>,
     core: &mut Core,
 ) -> Result<(Opening, Ends), Error> {
-    if remote.remote.is_unspecified() {
-        return Err(Error::Misuse("the remote has no address to which to send"));
-    }
-    if core.table.len() >= limits::IKE_SAS {
-        return Err(Error::Misuse("the limit on IKE SAs is reached"));
-    }
-    let unspecified = match remote.remote {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let ends = Ends {
-        spi_i: core.ike_spi(),
-        spi_r: IkeSpi::ZERO,
-        initiator: true,
-        local: SocketAddr::new(remote.local.or(remote.source).unwrap_or(unspecified), IKE_PORT),
-        peer: SocketAddr::new(remote.remote, IKE_PORT),
-        nat: Nat::default(),
-        stream: None,
-        created: core.now,
-        serial: core.serial(),
-        replaces: None,
-        init_key: None,
-        if_ids: IfIds::default(),
-    };
+    let ends = Ends::begin(&remote, None, core)?;
     let suites = offer::suites(&remote.proposals, &core.crypto);
     if suites.is_empty() {
         return Err(Error::Misuse("the remote has no usable IKE proposal"));
@@ -459,20 +434,7 @@ pub(crate) fn respond(message: Message, datagram: Datagram<'_>, core: &mut Core)
             core.counters.refused_half_open += 1;
             return Ok(());
         }
-        let ends = Ends {
-            spi_i: header.initiator_spi,
-            spi_r: core.ike_spi(),
-            initiator: false,
-            local: datagram.local,
-            peer: datagram.remote,
-            nat: Nat::default(),
-            stream: None,
-            created: core.now,
-            serial: core.serial(),
-            replaces: None,
-            init_key: Some(key.clone()),
-            if_ids: IfIds::default(),
-        };
+        let ends = Ends { init_key: Some(key.clone()), ..Ends::answer(header.initiator_spi, datagram, core) };
         match aggressive {
             true => aggressive::answer(remotes, ends, &payloads, datagram, core),
             false => main_mode::choose(remotes, ends, &payloads, datagram, core),

@@ -16,9 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, IkeKeys, Nonces, Skeyseed};
-use ravelin_pki::Wish;
 use ravelin_pki::announce::Accepts;
-use ravelin_types::if_id::IfIds;
 use ravelin_types::proposal::{IkeSuite, Proposal, ProtocolId};
 use ravelin_types::transform::{PrfId, Transform};
 use ravelin_types::{Carrier, IkeSpi, Instant};
@@ -45,7 +43,7 @@ use crate::sa_table::InitKey;
 use crate::sealed::{LARGE, Sealed};
 use crate::v2::feature::cookie::Claim;
 use crate::v2::feature::fragmentation;
-use crate::v2::feature::intermediate::{self, IntAuth};
+use crate::v2::feature::intermediate;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::{
     auth_methods, certificate_wish, childless, full_transcript, multiple_auth, nat, ppk, puzzle, redirect,
@@ -58,7 +56,6 @@ use crate::v2::rules;
 pub(crate) struct InitAnswered {
     /// The remotes that the peer may turn out to be, likeliest first; never empty.
     pub(crate) candidates: Vec<Arc<Remote>>,
-    pub(crate) suite: IkeSuite,
     pub(crate) expire_at: Instant,
     pub(crate) init: InitExchange,
     /// The exchange of its last request that verifies.
@@ -203,7 +200,6 @@ fn answer(header: &Header, payloads: &Payloads, datagram: Datagram<'_>, core: &m
     core.transmit(datagram.way(), init.response.clone());
     let phase = InitAnswered {
         candidates,
-        suite: init.suite,
         expire_at: core.now + limits::HALF_OPEN_LIFETIME,
         init,
         heard: header.exchange,
@@ -296,18 +292,9 @@ pub(super) fn ends(
     let detected = nat::detect(&core.crypto, (spi_i, IkeSpi::ZERO), payloads, datagram.local, datagram.remote);
     let nat = detected.map(|nat| Nat { ours: nat.ours || encap, ..nat });
     let ends = Ends {
-        spi_i,
-        spi_r: core.ike_spi(),
-        initiator: false,
-        local: datagram.local,
-        peer: datagram.remote,
         nat: nat.unwrap_or_default(),
         stream: (datagram.carrier == Carrier::Tcp).then_some(Stream { is_ours: false, is_lost: false }),
-        created: core.now,
-        serial: core.serial(),
-        replaces: None,
-        init_key: None,
-        if_ids: IfIds::default(),
+        ..Ends::answer(spi_i, datagram, core)
     };
     (ends, detected.is_some())
 }
@@ -375,33 +362,16 @@ fn build(
     let list = auth_methods::notify(remotes(), &core.crypto);
     let list_due = put_list(list, &mut answer, intermediate::supported(payloads))?;
     let response = emit(&ends.header(ExchangeType::IKE_SA_INIT, true, 0), &Chain::new(&answer)?);
+    let messages = (datagram.data.to_vec(), response);
     let init = InitExchange {
-        suite: agreed.suite,
-        algs,
-        keys,
-        protection,
-        nonce_i,
-        nonce_r,
-        request: datagram.data.to_vec(),
-        response,
         full_transcript,
         accepts: Accepts { hashes, methods: None },
         list_due,
-        // It says so in IKE_AUTH.
-        wish: Wish::default(),
-        resumed: None,
         additional: agreed.additional.clone(),
-        done: 0,
-        int_auth: IntAuth::default(),
         ppks,
-        plain: None,
-        childless: false,
-        multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
-        puzzle: None,
-        next_id: 1,
-        rounds: 0,
+        ..InitExchange::new(agreed.suite, (algs, keys, protection), (nonce_i, nonce_r), messages)
     };
     Ok(Built { ends, init, candidates })
 }

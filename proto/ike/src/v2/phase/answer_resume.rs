@@ -14,8 +14,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
-use ravelin_pki::Wish;
-use ravelin_pki::announce::Accepts;
 use ravelin_types::{IkeSpi, Way};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Chain, Id, Nonce, NotifyType, Payload, emit};
@@ -28,8 +26,6 @@ use crate::context::Core;
 use crate::error::{Disagreement, Error};
 use crate::explain::Part;
 use crate::input::Datagram;
-use crate::v2::feature::intermediate::IntAuth;
-use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::{self, Session};
 use crate::v2::feature::{childless, fragmentation, nat, redirect};
 use crate::v2::message::{Payloads, Protection};
@@ -63,32 +59,14 @@ pub(super) fn build(
     let candidates = vec![remote];
     answer.extend(childless::answer(&candidates));
     let response = emit(&ends.header(ExchangeType::IKE_SESSION_RESUME, true, 0), &Chain::new(&answer)?);
+    let suite = session.suite;
+    let messages = (datagram.data.to_vec(), response);
     let init = InitExchange {
-        suite: session.suite,
-        algs,
-        keys,
-        protection,
-        nonce_i,
-        nonce_r,
-        request: datagram.data.to_vec(),
-        response,
         full_transcript: session.full_transcript,
-        accepts: Accepts::default(),
-        list_due: false,
-        wish: Wish::default(),
-        resumed: Some(Box::new(session)),
-        additional: Vec::new(),
-        done: 0,
-        int_auth: IntAuth::default(),
-        ppks: Ppking::No,
-        plain: None,
-        childless: false,
-        multiple: false,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
-        puzzle: None,
-        next_id: 1,
-        rounds: 0,
+        resumed: Some(Box::new(session)),
+        ..InitExchange::new(suite, (algs, keys, protection), (nonce_i, nonce_r), messages)
     };
     Ok(Built { ends, init, candidates })
 }

@@ -169,9 +169,9 @@ impl Asking {
     pub(crate) fn suite(&self) -> IkeSuite {
         match &self.step {
             Step::SignRequest(unsigned) | Step::Solve(unsigned, _) => unsigned.init.suite,
-            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.suite,
-            Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => phase.phase.suite,
-            Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.suite,
+            Step::JudgeResponse(phase, _) | Step::PeerTurn(phase, _) | Step::SignRound(phase) => phase.init.suite,
+            Step::ServerTurn(phase) | Step::JudgeRound(phase) | Step::SignReply(phase, _) => phase.phase.init.suite,
+            Step::JudgeRequest(phase, _) | Step::SignResponse(phase, _) => phase.init.suite,
         }
     }
 

@@ -18,7 +18,6 @@ use alloc::vec::Vec;
 
 use ravelin_crypto::ikev2::IkeKeys;
 use ravelin_types::policy::PolicyId;
-use ravelin_types::proposal::IkeSuite;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{Id, Message, Notify, NotifyType, Payload, PuzzleSolution, parse_chain};
 
@@ -78,7 +77,6 @@ pub(crate) struct AuthRequested {
     /// What else the IKE SA is for, beside the Child SA in the request.
     pub(crate) wants: Vec<Want>,
     pub(crate) retry: Retry,
-    pub(crate) suite: IkeSuite,
     /// What the response shall bring.
     pub(super) turn: Turn,
     pub(crate) init: InitExchange,
@@ -240,8 +238,7 @@ impl Unsigned {
                 core.send(ends.way(), &message, 0);
                 let retry = Retry::new(message, remote.retransmission, core.now);
                 let turn = if init.resumed.is_some() { Turn::Whole } else { Turn::first(&remote) };
-                let suite = init.suite;
-                let phase = AuthRequested { remote, wants, retry, suite, turn, init, offer, awaits: true, peer: None };
+                let phase = AuthRequested { remote, wants, retry, turn, init, offer, awaits: true, peer: None };
                 Some(Phase::AuthRequested(Box::new(phase)).with(ends))
             }
             Err(unfit) => {

@@ -65,6 +65,42 @@ pub(crate) struct InitExchange {
 }
 
 impl InitExchange {
+    /// That of these keys, of Ni and Nr, and of the request and its response, where neither side announced anything.
+    pub(super) fn new(
+        suite: IkeSuite,
+        (algs, keys, protection): (IkeAlgs, IkeKeys, Protection),
+        (nonce_i, nonce_r): (Vec<u8>, Vec<u8>),
+        (request, response): (Vec<u8>, Vec<u8>),
+    ) -> Self {
+        InitExchange {
+            suite,
+            algs,
+            keys,
+            protection,
+            nonce_i,
+            nonce_r,
+            request,
+            response,
+            full_transcript: false,
+            accepts: Accepts::default(),
+            list_due: false,
+            wish: Wish::default(),
+            resumed: None,
+            additional: Vec::new(),
+            done: 0,
+            int_auth: IntAuth::default(),
+            ppks: Ppking::No,
+            plain: None,
+            childless: false,
+            multiple: false,
+            redirects: false,
+            nat_traversal: false,
+            puzzle: None,
+            next_id: 1,
+            rounds: 0,
+        }
+    }
+
     /// Goes on to the next exchange of IKE_AUTH.
     pub(super) fn next_round(&mut self) {
         self.next_id += 1;

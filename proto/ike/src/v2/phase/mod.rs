@@ -250,10 +250,10 @@ impl Phase {
     pub(crate) fn suite(&self) -> Option<IkeSuite> {
         match self {
             Phase::Opening(_) | Phase::InitRequested(_) => None,
-            Phase::InitAnswered(phase) => Some(phase.suite),
+            Phase::InitAnswered(phase) => Some(phase.init.suite),
             Phase::IntermediateRequested(phase) => Some(phase.init.suite),
-            Phase::AuthRequested(phase) => Some(phase.suite),
-            Phase::EapAnswered(phase) => Some(phase.phase.suite),
+            Phase::AuthRequested(phase) => Some(phase.init.suite),
+            Phase::EapAnswered(phase) => Some(phase.phase.init.suite),
             Phase::Asking(phase) => Some(phase.suite()),
             Phase::Established(phase) => Some(phase.suite),
         }

@@ -16,11 +16,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ravelin_crypto::ikev2::{IkeAlgs, Nonces, Skeyseed};
 use ravelin_pki::announce::Accepts;
-use ravelin_types::if_id::IfIds;
 use ravelin_types::transform::KeMethod;
 use ravelin_types::{IkeSpi, Instant};
 use ravelin_wire::ike::header::Header;
@@ -37,14 +35,14 @@ use crate::gateways;
 use crate::ike_sa::{Ends, IkeSa};
 use crate::input::Datagram;
 use crate::limits;
-use crate::nat::{IKE_PORT, NAT_PORT, Nat};
+use crate::nat::NAT_PORT;
 use crate::negotiate;
 use crate::output::OpId;
 use crate::retry::{Due, Retry};
 use crate::sealed::Sealed;
 use crate::v2::feature::auth_methods::{self, Said};
 use crate::v2::feature::fragmentation;
-use crate::v2::feature::intermediate::{self, IntAuth};
+use crate::v2::feature::intermediate;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::Tickets;
 use crate::v2::feature::{
@@ -92,32 +90,9 @@ pub(crate) fn begin(remote: Arc<Remote>, wants: Vec<Want>, replaces: Option<IkeS
 
 /// The ends of an IKE SA that we begin, in UDP.
 pub(super) fn ends(remote: &Remote, wants: &[Want], replaces: Option<IkeSpi>, core: &mut Core) -> Result<Ends, Error> {
-    if remote.remote.is_unspecified() {
-        return Err(Error::Misuse("the remote has no address to which to send"));
-    }
-    if core.table.len() >= limits::IKE_SAS {
-        return Err(Error::Misuse("the limit on IKE SAs is reached"));
-    }
-    let unspecified = match remote.remote {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
     let asked = wants.first().and_then(|want| want.source(&*core.policy(want.policy)?));
     let asked = asked.filter(|source| source.is_ipv4() == remote.remote.is_ipv4());
-    Ok(Ends {
-        spi_i: core.ike_spi(),
-        spi_r: IkeSpi::ZERO,
-        initiator: true,
-        local: SocketAddr::new(remote.local.or(asked).or(remote.source).unwrap_or(unspecified), IKE_PORT),
-        peer: SocketAddr::new(remote.remote, IKE_PORT),
-        nat: Nat::default(),
-        stream: None,
-        created: core.now,
-        serial: core.serial(),
-        replaces,
-        init_key: None,
-        if_ids: IfIds::default(),
-    })
+    Ok(Ends { replaces, ..Ends::begin(remote, asked, core)? })
 }
 
 /// Sends the first request. `falls_back`: to TCP, when there is no answer.
@@ -460,16 +435,10 @@ impl InitRequested {
         let accepts = Accepts { hashes: signature_hashes::read(payloads), methods };
         // RFC 8019 §7.2.3: of Nr and SPIr.
         let text = [&nonce_r[..], &spi_r.0.to_be_bytes()].concat();
+        let messages = (self.retry.message().to_vec(), datagram.data.to_vec());
+        let nonces = (self.request.nonce.clone(), nonce_r);
         let exchange = InitExchange {
             puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.request.source.lists(puzzle.prf)),
-            suite,
-            algs,
-            keys,
-            protection,
-            nonce_i: self.request.nonce.clone(),
-            nonce_r,
-            request: self.retry.message().to_vec(),
-            response: datagram.data.to_vec(),
             full_transcript: match &self.request.source {
                 Source::Exchange { .. } => full_transcript::agreed(core::iter::once(&*self.remote), payloads),
                 Source::Ticket(held) => held.session.full_transcript,
@@ -482,19 +451,14 @@ impl InitRequested {
                 Source::Ticket(held) => Some(Box::new(held.session.clone())),
             },
             additional,
-            done: 0,
-            int_auth: IntAuth::default(),
             ppks: match &self.request.source {
                 Source::Exchange { .. } => ppk::agreed(&self.remote, payloads),
                 Source::Ticket(_) => Ppking::No,
             },
-            plain: None,
             childless: childless::supported(payloads),
             multiple: multiple_auth::supported(payloads),
-            redirects: false,
             nat_traversal: detected.is_some(),
-            next_id: 1,
-            rounds: 0,
+            ..InitExchange::new(suite, (algs, keys, protection), nonces, messages)
         };
         Ok((ends, exchange))
     }
