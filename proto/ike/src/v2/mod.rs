@@ -6,12 +6,13 @@
 //!   responder   InitAnswered ──────────────────────────────────────────────┘      exchange/: CREATE_CHILD_SA, INFORMATIONAL
 //! ```
 //! [`phase`] holds the four, `exchange` what happens inside the last, `feature` what notifies switch on.
-//! `receive` takes datagrams, `rules` says which payloads where, `window` counts messages, `message` seals and opens them, `offer` and `answer` hold
-//! the payloads of `crate::child`'s negotiation.
+//! `receive` takes datagrams, `rules` says which payloads where, `window` counts messages, `message` seals and opens them,
+//! `keying` is what one IKE SA hands to the next, `offer` and `answer` hold the payloads of `crate::child`'s negotiation.
 
 pub(crate) mod answer;
 pub(crate) mod exchange;
 pub(crate) mod feature;
+pub(crate) mod keying;
 pub(crate) mod message;
 pub(crate) mod offer;
 pub(crate) mod phase;

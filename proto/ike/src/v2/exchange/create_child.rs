@@ -238,7 +238,7 @@ impl CreateChild {
         }
         let (agreed, Rounds { shared, .. }) = self.agreed.take().ok_or(Error::NoState)?;
         let nonces = Nonces { initiator: &self.nonce, responder: &agreed.nonce_r };
-        let keymat = keymat(core, sa.algs.prf, &sa.sk_d, &agreed.terms.suite, &shared, nonces)?;
+        let keymat = keymat(core, sa.algs.prf, &sa.keying.sk_d, &agreed.terms.suite, &shared, nonces)?;
         let lowest = self.lowest(&agreed).to_vec();
         let agreement = Agreement {
             policy: self.offer.policy.clone(),
@@ -446,7 +446,7 @@ fn made(promised: &PromisedChild, shared: &[Secret], sa: &Established, core: &Co
     }
     sa.room(core)?;
     let nonces = Nonces { initiator: &promised.nonces.0, responder: &promised.nonces.1 };
-    keymat(core, sa.algs.prf, &sa.sk_d, &promised.terms.suite, shared, nonces)
+    keymat(core, sa.algs.prf, &sa.keying.sk_d, &promised.terms.suite, shared, nonces)
 }
 
 /// Keys of a Child SA.

@@ -36,6 +36,7 @@ use crate::live::Live;
 use crate::negotiate;
 use crate::output::DownReason;
 use crate::v2::feature::crash_detection;
+use crate::v2::keying::Keying;
 use crate::v2::message::{Payloads, Protection};
 use crate::v2::phase::Phase;
 use crate::v2::phase::established::{Established, Origin, Stage};
@@ -90,12 +91,13 @@ impl RekeyIke {
     pub(crate) fn request(task: Task, sa: &Established, core: &mut Core) -> Result<(Exchange, Vec<Payload>), Error> {
         let unusable = Error::Misuse("the remote has no usable IKE proposal");
         let mut offers = negotiate::offer(&sa.remote.proposals, true, &core.crypto);
-        if sa.additional.is_empty() {
+        if sa.keying.additional.is_empty() {
             // A peer that did none with IKE_SA_INIT may not know their types, and would find nothing to choose.
             offers = negotiate::without_additional(&offers);
         }
         // RFC 7296 §1.3.2: the group in use is the one the peer is sure to take.
-        let method = [task.ke, Some(sa.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
+        let method =
+            [task.ke, Some(sa.keying.suite.ke)].into_iter().flatten().find(|m| negotiate::lists_ke(&offers, *m));
         let method = method.or_else(|| negotiate::first_ke(&offers)).ok_or(unusable)?;
         let ke = core.generate(method)?;
         let (spi, nonce) = (core.ike_spi(), core.nonce());
@@ -448,22 +450,22 @@ fn successor(sa: &Established, ends: &Ends, new: New<'_>, core: &mut Core) -> Re
     let missing = Error::Misuse("an algorithm is not built in");
     let algs = IkeAlgs::find(&core.crypto, &suite).ok_or(missing.clone())?;
     // RFC 7296 §2.18: SKEYSEED with the prf of the old IKE SA, all else with that of the new one.
-    let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);
+    let keys = Skeyseed::rekeyed(sa.algs.prf, &sa.keying.sk_d, shared, nonces).derive(&algs, nonces, spi_i, spi_r);
     let mut protection = Protection::new(&keys, &algs, initiator).map_err(|_| missing)?;
     protection.fragments = sa.protection.fragments;
     let serial = core.serial();
     let ends =
         Ends { spi_i, spi_r, initiator, created: core.now, serial, replaces: None, init_key: None, ..ends.clone() };
+    let mut keying = Keying { suite, sk_d: keys.sk_d.clone(), ..sa.keying.clone() };
+    // SK_d carries on what those before gave.
+    if !additional.is_empty() {
+        keying.additional = additional;
+    }
     let origin = Origin {
         remote: sa.remote.clone(),
         identities: sa.identities.clone(),
-        suite,
-        // SK_d carries on what those before gave.
-        additional: if additional.is_empty() { sa.additional.clone() } else { additional },
+        keying,
         algs,
-        sk_d: keys.sk_d.clone(),
-        ppk: sa.ppk,
-        full_transcript: sa.full_transcript,
         mobike: sa.mobike.clone(),
         cluster: sa.cluster,
         redirect: sa.redirect,

@@ -47,11 +47,7 @@ impl Established {
             remote: &self.remote,
             identities: &self.identities,
             claimed,
-            suite: self.suite,
-            additional: &self.additional,
-            sk_d: &self.sk_d,
-            ppk: self.ppk,
-            full_transcript: self.full_transcript,
+            keying: &self.keying,
             until: self.authenticated.until,
             ends,
         }

@@ -420,15 +420,12 @@ impl InitAnswered {
         let authenticated = Authenticated::responder(&remote, core).not_after(until);
         answer.extend(reauthentication::notify(&authenticated, core.now));
         let claimed = claimed.identity;
+        let keying = init.keying();
         let session = resumption::Origin {
             remote: &remote,
             identities: &identities,
             claimed: &claimed,
-            suite: init.suite,
-            additional: init.all_additional(),
-            sk_d: &init.keys.sk_d,
-            ppk: init.has_ppk(),
-            full_transcript: init.full_transcript,
+            keying: &keying,
             until: authenticated.until,
             ends: &ends,
         };
@@ -454,12 +451,8 @@ impl InitAnswered {
             Origin {
                 remote,
                 identities,
-                suite: init.suite,
-                additional: init.all_additional().to_vec(),
+                keying,
                 algs: init.algs,
-                sk_d: init.keys.sk_d.clone(),
-                ppk: init.has_ppk(),
-                full_transcript: init.full_transcript,
                 mobike,
                 cluster,
                 redirect: init.redirects.then_some(Redirects::Sends),

@@ -40,11 +40,11 @@ pub(super) fn build(
     let ticket = payloads.notify(NotifyType::TICKET_OPAQUE).ok_or(Error::Violation("no TICKET_OPAQUE"))?;
     let opened = resumption::open(&ticket.data, datagram.local.ip(), datagram.remote.ip(), core);
     let (session, remote) = opened.ok_or(Error::Ticket)?;
-    let algs = IkeAlgs::find(&core.crypto, &session.suite).ok_or(Error::Ticket)?;
+    let algs = IkeAlgs::find(&core.crypto, &session.keying.suite).ok_or(Error::Ticket)?;
     let (nonce_i, nonce_r) = (payloads.nonce()?.as_bytes().to_vec(), core.nonce());
     let (ends, traverses) = ends(spi_i, payloads, remote.encap, datagram, core);
     let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
-    let seed = Skeyseed::resumed(algs.prf, &session.sk_d, nonces);
+    let seed = Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces);
     let keys = seed.derive(&algs, nonces, ends.spi_i, ends.spi_r);
     let mut protection = Protection::new(&keys, &algs, false).map_err(|_| Error::Ticket)?;
     protection.fragments = ends.stream.is_none() && fragmentation::supported(payloads);
@@ -59,10 +59,10 @@ pub(super) fn build(
     let candidates = vec![remote];
     answer.extend(childless::answer(&candidates));
     let response = emit(&ends.header(ExchangeType::IKE_SESSION_RESUME, true, 0), &Chain::new(&answer)?);
-    let suite = session.suite;
+    let suite = session.keying.suite;
     let messages = (datagram.data.to_vec(), response);
     let init = InitExchange {
-        full_transcript: session.full_transcript,
+        full_transcript: session.keying.full_transcript,
         redirects: redirect::announced(payloads),
         nat_traversal: traverses,
         resumed: Some(Box::new(session)),

@@ -436,12 +436,8 @@ impl AuthRequested {
             Origin {
                 remote,
                 identities,
-                suite: init.suite,
-                additional: init.all_additional().to_vec(),
+                keying: init.keying(),
                 algs: init.algs,
-                sk_d: init.keys.sk_d.clone(),
-                ppk: init.has_ppk(),
-                full_transcript: init.full_transcript,
                 mobike,
                 cluster,
                 redirect: Some(Redirects::Follows),

@@ -15,9 +15,7 @@ use core::net::SocketAddr;
 
 use ravelin_crypto::ikev2::IkeAlgs;
 use ravelin_eap::relay::Admission;
-use ravelin_types::proposal::IkeSuite;
-use ravelin_types::transform::KeMethod;
-use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Secret, Way};
+use ravelin_types::{Carrier, Identity, IkeSpi, Instant, Way};
 use ravelin_wire::ike::header::{ExchangeType, Header};
 use ravelin_wire::ike::v2::{Message, NotifyType, Payload, Protected, parse_chain};
 
@@ -42,6 +40,7 @@ use crate::v2::feature::mobike::Mobike;
 use crate::v2::feature::reauthentication::Authenticated;
 use crate::v2::feature::redirect::Redirects;
 use crate::v2::feature::window_size;
+use crate::v2::keying::Keying;
 use crate::v2::message::{Payloads, Protection, Whole};
 use crate::v2::rules;
 use crate::v2::window::{Arrival, MessageWindow};
@@ -52,15 +51,8 @@ pub(crate) struct Established {
     pub(crate) remote: Arc<Remote>,
     /// Ours and the peer's.
     pub(crate) identities: (Identity, Identity),
-    pub(crate) suite: IkeSuite,
-    /// The additional key exchanges behind its keys.
-    pub(crate) additional: Vec<KeMethod>,
+    pub(crate) keying: Keying,
     pub(crate) algs: IkeAlgs,
-    pub(crate) sk_d: Secret,
-    /// Whether a post-quantum pre-shared key is behind its keys (RFC 8784).
-    pub(crate) ppk: bool,
-    /// Whether both sides proved the whole of IKE_SA_INIT.
-    pub(crate) full_transcript: bool,
     /// Where both sides move (RFC 4555).
     pub(crate) mobike: Option<Mobike>,
     /// Whether the peer may be a cluster (RFC 6311).
@@ -108,12 +100,8 @@ pub(crate) enum Stage {
 pub(crate) struct Origin {
     pub(crate) remote: Arc<Remote>,
     pub(crate) identities: (Identity, Identity),
-    pub(crate) suite: IkeSuite,
-    pub(crate) additional: Vec<KeMethod>,
+    pub(crate) keying: Keying,
     pub(crate) algs: IkeAlgs,
-    pub(crate) sk_d: Secret,
-    pub(crate) ppk: bool,
-    pub(crate) full_transcript: bool,
     pub(crate) mobike: Option<Mobike>,
     pub(crate) cluster: bool,
     pub(crate) redirect: Option<Redirects>,
@@ -127,19 +115,7 @@ impl Established {
         window: MessageWindow,
         core: &mut Core,
     ) -> Self {
-        let Origin {
-            remote,
-            identities,
-            suite,
-            additional,
-            algs,
-            sk_d,
-            ppk,
-            full_transcript,
-            mobike,
-            cluster,
-            redirect,
-        } = origin;
+        let Origin { remote, identities, keying, algs, mobike, cluster, redirect } = origin;
         make_room(&remote.name, &identities.1, ends.peer.ip(), core);
         let lifetime = remote.lifetime;
         let bounded = !lifetime.is_zero();
@@ -150,12 +126,8 @@ impl Established {
             admission: None,
             remote,
             identities,
-            suite,
-            additional,
+            keying,
             algs,
-            sk_d,
-            ppk,
-            full_transcript,
             mobike,
             cluster,
             redirect,
@@ -205,9 +177,9 @@ impl Established {
     }
 
     pub(crate) fn describe(&self, view: &mut IkeSaView) {
-        view.additional = self.additional.clone();
-        view.ppk = self.ppk;
-        view.full_transcript = self.full_transcript;
+        view.additional = self.keying.additional.clone();
+        view.ppk = self.keying.ppk;
+        view.full_transcript = self.keying.full_transcript;
         view.follows = self.redirect == Some(Redirects::Sends);
         view.mobike = self.mobike.is_some();
         view.peer_addresses = self.mobike.as_ref().map_or_else(Vec::new, |mobike| mobike.theirs.clone());

@@ -16,6 +16,7 @@ use crate::puzzle::Puzzle;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::ppk::Ppking;
 use crate::v2::feature::resumption::Session;
+use crate::v2::keying::Keying;
 use crate::v2::message::Protection;
 
 /// What IKE_SA_INIT, or IKE_SESSION_RESUME, leaves for the rest.
@@ -154,15 +155,19 @@ impl InitExchange {
         }
     }
 
-    /// The additional key exchanges behind the keys.
-    pub(crate) fn all_additional(&self) -> &[KeMethod] {
-        self.resumed.as_ref().map_or(&self.additional, |session| &session.additional)
-    }
-
-    /// Whether a post-quantum pre-shared key is behind the keys.
-    pub(crate) fn has_ppk(&self) -> bool {
-        let own = self.plain.is_some() || matches!(self.ppks, Ppking::Settled(Some(_)));
-        self.resumed.as_ref().map_or(own, |session| session.ppk)
+    /// What is behind the keys, with what was behind those of an IKE SA that is resumed.
+    pub(crate) fn keying(&self) -> Keying {
+        let (additional, ppk) = match &self.resumed {
+            Some(session) => (&session.keying.additional, session.keying.ppk),
+            None => (&self.additional, self.plain.is_some() || matches!(self.ppks, Ppking::Settled(Some(_)))),
+        };
+        Keying {
+            suite: self.suite,
+            additional: additional.clone(),
+            sk_d: self.keys.sk_d.clone(),
+            ppk,
+            full_transcript: self.full_transcript,
+        }
     }
 
     /// Ni and Nr.

@@ -255,7 +255,7 @@ impl Phase {
             Phase::AuthRequested(phase) => Some(phase.init.suite),
             Phase::EapAnswered(phase) => Some(phase.phase.init.suite),
             Phase::Asking(phase) => Some(phase.suite()),
-            Phase::Established(phase) => Some(phase.suite),
+            Phase::Established(phase) => Some(phase.keying.suite),
         }
     }
 

@@ -404,8 +404,8 @@ impl InitRequested {
             }
             Source::Ticket(held) => {
                 let session = &held.session;
-                let algs = IkeAlgs::find(&core.crypto, &session.suite).ok_or(missing)?;
-                (session.suite, Vec::new(), algs, Skeyseed::resumed(algs.prf, &session.sk_d, nonces))
+                let algs = IkeAlgs::find(&core.crypto, &session.keying.suite).ok_or(missing)?;
+                (session.keying.suite, Vec::new(), algs, Skeyseed::resumed(algs.prf, &session.keying.sk_d, nonces))
             }
         };
         let keys = seed.derive(&algs, nonces, ends.spi_i, spi_r);
@@ -441,7 +441,7 @@ impl InitRequested {
             puzzle: puzzle::given(payloads, &text).filter(|puzzle| self.request.source.lists(puzzle.prf)),
             full_transcript: match &self.request.source {
                 Source::Exchange { .. } => full_transcript::agreed(core::iter::once(&*self.remote), payloads),
-                Source::Ticket(held) => held.session.full_transcript,
+                Source::Ticket(held) => held.session.keying.full_transcript,
             },
             accepts,
             list_due,

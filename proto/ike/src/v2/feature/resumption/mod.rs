@@ -25,8 +25,6 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use ravelin_types::proposal::IkeSuite;
-use ravelin_types::transform::KeMethod;
 use ravelin_types::{Identity, IkeSpi, Instant, Secret};
 use ravelin_wire::ike::v2::{Notify, NotifyType, Payload};
 use subtle::ConstantTimeEq;
@@ -40,6 +38,7 @@ use crate::limits;
 use crate::negotiate;
 use crate::output::DownReason;
 use crate::v2::feature::full_transcript;
+use crate::v2::keying::Keying;
 use crate::v2::message::Payloads;
 use crate::v2::phase::Phase;
 
@@ -54,14 +53,7 @@ pub(crate) struct Session {
     pub(crate) claimed: Identity,
     /// Ours, and the one that the peer proved.
     pub(crate) identities: (Identity, Identity),
-    pub(crate) suite: IkeSuite,
-    /// The additional key exchanges behind SK_d.
-    pub(crate) additional: Vec<KeMethod>,
-    pub(crate) sk_d: Secret,
-    /// Whether a post-quantum pre-shared key is behind it.
-    pub(crate) ppk: bool,
-    /// Whether both sides prove the whole of the first exchange.
-    pub(crate) full_transcript: bool,
+    pub(crate) keying: Keying,
     /// What stands for those by which the two proved who they are.
     credentials: Secret,
     /// When that proof ends.
@@ -70,16 +62,12 @@ pub(crate) struct Session {
     spi: IkeSpi,
 }
 
-/// What a session is made of, beside its IKE SA's keys.
+/// What a session is made of.
 pub(crate) struct Origin<'a> {
     pub(crate) remote: &'a Remote,
     pub(crate) identities: &'a (Identity, Identity),
     pub(crate) claimed: &'a Identity,
-    pub(crate) suite: IkeSuite,
-    pub(crate) additional: &'a [KeMethod],
-    pub(crate) sk_d: &'a Secret,
-    pub(crate) ppk: bool,
-    pub(crate) full_transcript: bool,
+    pub(crate) keying: &'a Keying,
     pub(crate) until: Option<Instant>,
     pub(crate) ends: &'a Ends,
 }
@@ -87,18 +75,13 @@ pub(crate) struct Origin<'a> {
 impl Session {
     /// `None`: such a peer has to prove each time who it is.
     fn of(origin: &Origin<'_>, core: &Core) -> Option<Self> {
-        let Origin { remote, identities, claimed, suite, additional, sk_d, ppk, full_transcript, until, ends } =
-            *origin;
+        let Origin { remote, identities, claimed, keying, until, ends } = *origin;
         Some(Session {
             number: 0,
             remote: remote.name.clone(),
             claimed: claimed.clone(),
             identities: identities.clone(),
-            suite,
-            additional: additional.to_vec(),
-            sk_d: sk_d.clone(),
-            ppk,
-            full_transcript,
+            keying: keying.clone(),
             credentials: fingerprint(remote, &identities.1, &core.crypto)?,
             until,
             spi: ends.our_spi(),
@@ -111,9 +94,9 @@ impl Session {
         let proven = fingerprint(remote, &self.identities.1, &core.crypto);
         remote.extensions.resumption
             && remote.local_id == self.identities.0
-            && (self.ppk || !remote.extensions.ppk.required)
-            && full_transcript::admit(remote, self.full_transcript).is_ok()
-            && negotiate::still_lists(&offers, &self.suite, &self.additional)
+            && (self.keying.ppk || !remote.extensions.ppk.required)
+            && full_transcript::admit(remote, self.keying.full_transcript).is_ok()
+            && negotiate::still_lists(&offers, &self.keying.suite, &self.keying.additional)
             && proven.is_some_and(|proven| bool::from(proven.expose().ct_eq(self.credentials.expose())))
             && self.until.is_none_or(|until| core.now < until)
     }

@@ -22,6 +22,7 @@ use ravelin_types::{Identity, IkeSpi, Instant, Secret};
 
 use super::Session;
 use crate::limits;
+use crate::v2::keying::Keying;
 
 const FORMAT: u8 = 1;
 const HEAD_LEN: usize = 5;
@@ -124,14 +125,15 @@ fn emit(number: u64, expires: Instant, session: &Session) -> Option<Secret> {
     let ids = [&session.claimed, &session.identities.0, &session.identities.1];
     let ids: Vec<(u8, Vec<u8>)> = ids.map(|id| (id.kind().0, id.data())).into();
     let names = session.remote.len() + ids.iter().map(|(_, data)| data.len()).sum::<usize>();
-    let secrets = session.sk_d.len() + session.credentials.len();
+    let Keying { suite, additional, sk_d, ppk, full_transcript } = &session.keying;
+    let secrets = sk_d.len() + session.credentials.len();
     // Sized once: a vector that grew would leave a key behind.
-    let mut out = Vec::with_capacity(FIXED_LEN + names + secrets + 2 * session.additional.len());
-    let IkeSuite { encr, encr_key_bits, integ, prf, ke } = session.suite;
+    let mut out = Vec::with_capacity(FIXED_LEN + names + secrets + 2 * additional.len());
+    let IkeSuite { encr, encr_key_bits, integ, prf, ke } = *suite;
     for long in [number, nanoseconds(expires), session.until.map_or(0, nanoseconds), session.spi.0] {
         out.extend(long.to_be_bytes());
     }
-    let [ppk, full_transcript] = [session.ppk, session.full_transcript].map(u16::from);
+    let [ppk, full_transcript] = [*ppk, *full_transcript].map(u16::from);
     for short in [encr.0, encr_key_bits, integ.0, prf.0, ke.0, ppk, full_transcript] {
         out.extend(short.to_be_bytes());
     }
@@ -145,9 +147,9 @@ fn emit(number: u64, expires: Instant, session: &Session) -> Option<Secret> {
         field(&[*kind])?;
         field(data)?;
     }
-    field(&session.additional.iter().flat_map(|method| method.0.to_be_bytes()).collect::<Vec<u8>>())?;
+    field(&additional.iter().flat_map(|method| method.0.to_be_bytes()).collect::<Vec<u8>>())?;
     field(session.credentials.expose())?;
-    field(session.sk_d.expose())?;
+    field(sk_d.expose())?;
     Some(Secret::new(out))
 }
 
@@ -208,11 +210,7 @@ impl<'a> Cutter<'a> {
             remote,
             claimed,
             identities: (own, peer),
-            suite,
-            additional,
-            sk_d,
-            ppk,
-            full_transcript,
+            keying: Keying { suite, additional, sk_d, ppk, full_transcript },
             credentials,
             until: (until != 0).then(|| instant(until)),
             spi,
@@ -233,17 +231,19 @@ mod tests {
             remote: "gw".into(),
             claimed: fqdn("anybody"),
             identities: (fqdn("gw"), fqdn("carol")),
-            suite: IkeSuite {
-                encr: EncrId::AES_GCM_16,
-                encr_key_bits: 128,
-                integ: IntegId::NONE,
-                prf: PrfId::HMAC_SHA2_256,
-                ke: KeMethod::CURVE25519,
+            keying: Keying {
+                suite: IkeSuite {
+                    encr: EncrId::AES_GCM_16,
+                    encr_key_bits: 128,
+                    integ: IntegId::NONE,
+                    prf: PrfId::HMAC_SHA2_256,
+                    ke: KeMethod::CURVE25519,
+                },
+                additional: vec![KeMethod::ML_KEM_768],
+                sk_d: Secret::new(vec![7; 32]),
+                ppk: true,
+                full_transcript: true,
             },
-            additional: vec![KeMethod::ML_KEM_768],
-            sk_d: Secret::new(vec![7; 32]),
-            ppk: true,
-            full_transcript: true,
             credentials: Secret::new(vec![8; 32]),
             until: Some(instant(5)),
             spi: IkeSpi(9),
@@ -261,11 +261,12 @@ mod tests {
         let (_, ticket) = seal(&mut keys, now);
         let opened = keys.open(&ticket, now).unwrap();
         let expected = session();
-        assert_eq!(opened.sk_d.expose(), expected.sk_d.expose());
+        let (keying, expected_keying) = (opened.keying, &expected.keying);
+        assert_eq!(keying.sk_d.expose(), expected_keying.sk_d.expose());
         assert_eq!(opened.credentials.expose(), expected.credentials.expose());
         assert_eq!((opened.identities, opened.claimed), (expected.identities, expected.claimed));
-        assert_eq!((opened.suite, opened.additional), (expected.suite, expected.additional));
-        assert_eq!((opened.ppk, opened.full_transcript), (true, true));
+        assert_eq!((keying.suite, &keying.additional), (expected_keying.suite, &expected_keying.additional));
+        assert_eq!((keying.ppk, keying.full_transcript), (true, true));
         assert_eq!((opened.until, opened.spi), (expected.until, expected.spi));
         assert!(keys.open(&ticket, now + Duration::from_secs(59)).is_some());
         assert!(keys.open(&ticket, now + Duration::from_secs(60)).is_none());
