@@ -10,6 +10,7 @@ use ravelin_types::lifetime::{Lifetime, Limits};
 use ravelin_types::options::{AggFrag, Df, Dscp, IpComp, Mark, Offload, Processors, SaOptions};
 use ravelin_types::pfp::Pfp;
 use ravelin_types::policy::{Mode, PriorityLevel, Ways};
+use ravelin_types::proposal::Proposal;
 use ravelin_types::selector::{ANY_PORTS, TrafficSelector};
 
 use super::connection::{self, Ends};
@@ -36,6 +37,36 @@ enum Kind {
     Drop,
 }
 
+impl Kind {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let kinds = [
+            ("tunnel", Kind::Protect(Mode::Tunnel)),
+            ("transport", Kind::Protect(Mode::Transport)),
+            ("iptfs", Kind::AggFrag),
+            ("pass", Kind::Pass),
+            ("drop", Kind::Drop),
+        ];
+        reader.word("mode", &kinds).unwrap_or(Kind::Protect(Mode::Tunnel))
+    }
+
+    /// `None`: nothing is protected.
+    fn mode(self) -> Option<Mode> {
+        match self {
+            Kind::Protect(mode) => Some(mode),
+            Kind::AggFrag => Some(Mode::Tunnel),
+            Kind::Pass | Kind::Drop => None,
+        }
+    }
+
+    fn action(self) -> ActionWord {
+        match self {
+            Kind::Protect(_) | Kind::AggFrag => ActionWord::Secure,
+            Kind::Pass => ActionWord::Bypass,
+            Kind::Drop => ActionWord::Discard,
+        }
+    }
+}
+
 /// Reads a child; its policy has the name of the connection in front.
 pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut Problems) -> Option<PolicySpec> {
     let before = problems.0.len();
@@ -43,40 +74,11 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let name = problems.take(self::name(&name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
     let mut reader = Reader::new(&named.section, &named.at, problems);
     refuse(&mut reader);
-    let kinds = [
-        ("tunnel", Kind::Protect(Mode::Tunnel)),
-        ("transport", Kind::Protect(Mode::Transport)),
-        ("iptfs", Kind::AggFrag),
-        ("pass", Kind::Pass),
-        ("drop", Kind::Drop),
-    ];
-    let kind = reader.word("mode", &kinds).unwrap_or(Kind::Protect(Mode::Tunnel));
-    let window = reader.value("replay_window", |text| {
-        let window = text.parse().ok().filter(|window| *window <= MAX_WINDOW);
-        window.ok_or_else(|| format!("expected a number up to {MAX_WINDOW}"))
-    });
-    let window = window.unwrap_or(DEFAULT_WINDOW);
-    let esp = reader.list("esp_proposals", |text| proposal::esp(text, window == 0)).map(|lists| lists.concat());
-    let ah = reader.list("ah_proposals", |text| proposal::ah(text, window == 0)).map(|lists| lists.concat());
-    if esp.is_some() && ah.is_some() {
-        reader.wrong("a child has esp_proposals or ah_proposals, not both");
-    }
-    let has_ah = ah.is_some();
-    let default = || proposal::esp("default", window == 0).unwrap_or_default();
-    let proposals = ah.or(esp).unwrap_or_else(default);
+    let kind = Kind::read(&mut reader);
+    let shunt = kind.mode().is_none();
+    let Suites { window, proposals, of_ah } = Suites::read(&mut reader);
     let lifetime = lifetime(&mut reader);
-    let shunt = matches!(kind, Kind::Pass | Kind::Drop);
-    let if_ids = if_ids(&mut reader, ends, shunt);
-    let aggfrag = (kind == Kind::AggFrag).then(AggFrag::default);
-    let options = SaOptions { if_ids, aggfrag, ..carried(&mut reader) };
-    if let Some(why) = options::beside_iptfs(&options, has_ah) {
-        reader.wrong(format!("mode = iptfs: {why}"));
-    }
-    if shunt && (options.mark.is_some() || options.set_mark.is_some() || options.output_mark.is_some()) {
-        reader.wrong(
-            "what passes or is dropped is so with every mark: `mark_in`, `mark_out` and `set_mark` go with protection",
-        );
-    }
+    let options = options_of(&mut reader, kind, of_ah, ends);
     let updown = updown(&mut reader);
     let starts = [
         ("none", (false, false)),
@@ -97,65 +99,27 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
     let closed = reader.word("close_action", &afterwards).unwrap_or_default();
     let dead = reader.word("dpd_action", &afterwards).unwrap_or_default();
     let priority = reader.value("priority", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let selectors =
-        |list: Option<Vec<Selector>>| list.unwrap_or_else(|| vec![Selector::Dynamic(TrafficSelector::any_v4())]);
-    let local = selectors(reader.list("local_ts", selector));
-    let remote = selectors(reader.list("remote_ts", selector));
-    let peer = ends.endpoint.address().filter(|address| !address.is_unspecified());
-    // Where it is then is known when its name was looked up.
-    let named = ends.endpoint.name().is_some() && !ends.virtual_remote;
-    for (side, list) in [("local_ts", &local), ("remote_ts", &remote)] {
-        if list.len() > SELECTORS {
-            reader.wrong(format!("`{side}` has {} selectors; a child takes up to {SELECTORS}", list.len()));
-        }
-    }
-    let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
-    let (mut remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
-    if shunt && (local.is_empty() || remote.is_empty()) {
+    let mut traffic = Traffic::read(&mut reader, ends);
+    if shunt && (traffic.local.is_empty() || traffic.remote.is_empty()) {
         reader.wrong("traffic that passes or is dropped needs local_ts and remote_ts, or addresses for dynamic ones");
     }
-    if trap && !shunt && (remote.is_empty() && !named || ends.endpoint.is_anybody()) {
-        reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
-    }
-    if trap && local.is_empty() && ends.virtual_local {
-        reader
-            .wrong("start_action = trap with local_ts = dynamic does not go with vips: the address comes with the SA");
-    } else if trap && local.is_empty() {
-        reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
-    }
-    if trap && if_ids.come_with_the_sa() {
-        reader.wrong("start_action = trap does not go with a unique if_id, which comes with the SA");
+    if trap {
+        traffic.may_trap(&mut reader, ends, shunt, options.if_ids);
     }
     if start && ends.endpoint.is_anybody() && !shunt {
         reader.wrong("start_action = start needs a peer to initiate to in remote_addrs");
     }
-    // An address that comes with the SA may be of either family.
-    let alone = |ends: &[TrafficSelector], others: &[TrafficSelector], dynamic: &[TrafficSelector]| {
-        dynamic.is_empty() && ends.iter().any(|end| !others.iter().any(|it| it.is_ipv4() == end.is_ipv4()))
-    };
-    if alone(&local, &remote, &dynamic_remote) || alone(&remote, &local, &dynamic_local) {
-        reader.wrong("each address family in local_ts is to be in remote_ts too, and the other way round");
-    }
-    begin_alike(&local, &mut remote);
+    traffic.pair(&mut reader);
     reader.finish(&[]);
     if problems.0.len() > before {
         return None;
     }
-    let action = match kind {
-        Kind::Protect(_) | Kind::AggFrag => ActionWord::Secure,
-        Kind::Pass => ActionWord::Bypass,
-        Kind::Drop => ActionWord::Discard,
-    };
+    let Traffic { local, remote, dynamic } = traffic;
     let priority = match priority {
         None | Some(0) => dynamic_priority(&local, &remote, shunt),
         Some(number) => number,
     };
-    let mode = match kind {
-        Kind::Protect(mode) => Some(mode),
-        Kind::AggFrag => Some(Mode::Tunnel),
-        Kind::Pass | Kind::Drop => None,
-    };
-    let esp = mode.map(|mode| EspSpec {
+    let esp = kind.mode().map(|mode| EspSpec {
         remote: connection.to_owned(),
         endpoint: ends.endpoint.clone(),
         local: ends.local,
@@ -170,23 +134,123 @@ pub(super) fn read(named: &Named, connection: &str, ends: &Ends, problems: &mut 
         closed,
         dead,
         persistent: ends.persistent,
-        dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote },
+        dynamic,
         names: Vec::new(),
         updown,
     });
-    let connection = Some(connection.to_owned());
     Some(PolicySpec {
         name,
         priority: Priority::from(priority),
         local,
         remote,
-        action,
+        action: kind.action(),
         ways: Ways::Both,
         trap,
         esp,
         interface: None,
-        connection,
+        connection: Some(connection.to_owned()),
     })
+}
+
+/// `esp_proposals` or `ah_proposals`, and `replay_window`, which says whether they are with extended sequence numbers.
+struct Suites {
+    window: u32,
+    proposals: Vec<Proposal>,
+    of_ah: bool,
+}
+
+impl Suites {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let window = reader.value("replay_window", |text| {
+            let window = text.parse().ok().filter(|window| *window <= MAX_WINDOW);
+            window.ok_or_else(|| format!("expected a number up to {MAX_WINDOW}"))
+        });
+        let window = window.unwrap_or(DEFAULT_WINDOW);
+        let esp = reader.list("esp_proposals", |text| proposal::esp(text, window == 0)).map(|lists| lists.concat());
+        let ah = reader.list("ah_proposals", |text| proposal::ah(text, window == 0)).map(|lists| lists.concat());
+        if esp.is_some() && ah.is_some() {
+            reader.wrong("a child has esp_proposals or ah_proposals, not both");
+        }
+        let of_ah = ah.is_some();
+        let default = || proposal::esp("default", window == 0).unwrap_or_default();
+        Suites { window, proposals: ah.or(esp).unwrap_or_else(default), of_ah }
+    }
+}
+
+/// How packets are carried, and by which virtual interface.
+fn options_of(reader: &mut Reader<'_>, kind: Kind, of_ah: bool, ends: &Ends) -> SaOptions {
+    let shunt = kind.mode().is_none();
+    let if_ids = if_ids(reader, ends, shunt);
+    let aggfrag = (kind == Kind::AggFrag).then(AggFrag::default);
+    let options = SaOptions { if_ids, aggfrag, ..carried(reader) };
+    if let Some(why) = options::beside_iptfs(&options, of_ah) {
+        reader.wrong(format!("mode = iptfs: {why}"));
+    }
+    if shunt && (options.mark.is_some() || options.set_mark.is_some() || options.output_mark.is_some()) {
+        reader.wrong(
+            "what passes or is dropped is so with every mark: `mark_in`, `mark_out` and `set_mark` go with protection",
+        );
+    }
+    options
+}
+
+/// What a child is about.
+struct Traffic {
+    local: Vec<TrafficSelector>,
+    remote: Vec<TrafficSelector>,
+    /// What gets its address with the SA.
+    dynamic: DynamicTs,
+}
+
+impl Traffic {
+    fn read(reader: &mut Reader<'_>, ends: &Ends) -> Self {
+        let mut side = |name: &'static str| {
+            let any = || vec![Selector::Dynamic(TrafficSelector::any_v4())];
+            reader.list(name, selector).unwrap_or_else(any)
+        };
+        let (local, remote) = (side("local_ts"), side("remote_ts"));
+        for (side, list) in [("local_ts", &local), ("remote_ts", &remote)] {
+            if list.len() > SELECTORS {
+                reader.wrong(format!("`{side}` has {} selectors; a child takes up to {SELECTORS}", list.len()));
+            }
+        }
+        let peer = ends.endpoint.address().filter(|address| !address.is_unspecified());
+        let (local, dynamic_local) = settle(local, ends.local.filter(|_| !ends.virtual_local));
+        let (remote, dynamic_remote) = settle(remote, peer.filter(|_| !ends.virtual_remote));
+        Traffic { local, remote, dynamic: DynamicTs { local: dynamic_local, remote: dynamic_remote } }
+    }
+
+    /// Whether its packets can ask for an SA, before there is one.
+    fn may_trap(&self, reader: &mut Reader<'_>, ends: &Ends, shunt: bool, if_ids: IfIds) {
+        // Its address is known when its name was looked up.
+        let named = ends.endpoint.name().is_some() && !ends.virtual_remote;
+        if !shunt && (self.remote.is_empty() && !named || ends.endpoint.is_anybody()) {
+            reader.wrong("start_action = trap needs a peer to initiate to in remote_addrs");
+        }
+        if self.local.is_empty() && ends.virtual_local {
+            reader.wrong(
+                "start_action = trap with local_ts = dynamic does not go with vips: the address comes with the SA",
+            );
+        } else if self.local.is_empty() {
+            reader.wrong("start_action = trap with local_ts = dynamic needs an address of this host in local_addrs");
+        }
+        if if_ids.come_with_the_sa() {
+            reader.wrong("start_action = trap does not go with a unique if_id, which comes with the SA");
+        }
+    }
+
+    /// Has both sides be of the same address families, and begin with the same one.
+    fn pair(&mut self, reader: &mut Reader<'_>) {
+        // An address that comes with the SA may be of either family.
+        let alone = |ends: &[TrafficSelector], others: &[TrafficSelector], dynamic: &[TrafficSelector]| {
+            dynamic.is_empty() && ends.iter().any(|end| !others.iter().any(|it| it.is_ipv4() == end.is_ipv4()))
+        };
+        let Traffic { local, remote, dynamic } = self;
+        if alone(local, remote, &dynamic.remote) || alone(remote, local, &dynamic.local) {
+            reader.wrong("each address family in local_ts is to be in remote_ts too, and the other way round");
+        }
+        begin_alike(local, remote);
+    }
 }
 
 /// Those of the child, else those of the connection, where a unique one is that of the IKE SA.

@@ -9,17 +9,18 @@ use std::time::Duration;
 use ravelin_ike::Unique;
 use ravelin_ike::config::{IdPattern, IkeVersion, Internal, Liveness, Remote, Retransmission, V1};
 use ravelin_ike::limits::INTERNAL_ADDRESSES;
+use ravelin_types::Identity;
 use ravelin_types::if_id::{IfId, IfIds};
-use ravelin_types::{HostName, Identity};
+use ravelin_types::proposal::Proposal;
 
 use super::child;
 use super::extensions;
 use super::proposal;
 use super::reader::{Problems, Reader, time};
-use super::round;
+use super::round::{self, By, Round};
 use super::tree::{Named, Section};
 use super::value;
-use super::xauth;
+use super::xauth::{self, Login};
 use crate::spec::{EapSpec, ExtensionSpec, GATEWAYS, LoadedSpec, NullSides, PolicySpec, RemoteSpec};
 use crate::value::address::{self, Address};
 use crate::value::host::Host;
@@ -59,61 +60,8 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
     let before = problems.0.len();
     let name = problems.take(name(&named.name).map_err(|error| named.at.remark(format!("{}: {error}", named.name))))?;
     let section = &named.section;
-    let mut reader = Reader::new(section, &named.at, problems);
-    refuse(&mut reader);
-    let local = reader.list("local_addrs", address::place).unwrap_or_default();
-    let remote = reader.list("remote_addrs", address::place).unwrap_or_default();
-    let configured = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
-    let versions = versions(&mut reader);
-    let encap = reader.flag("encap").unwrap_or(false);
-    let extensions = extensions::read(&mut reader);
-    if extensions.ppk_required && versions.first != IkeVersion::V2 {
-        reader.wrong("`ppk_required` is of IKEv2: leave version = 1 out");
-    }
-    // Of strongSwan's delay it does not matter whether there is something to send.
-    let delay = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
-    let liveness = delay.map_or(Liveness::Off, Liveness::Regular);
-    let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
-    // With IKEv1 another phase 1 is both.
-    let (lifetime, extensions) = match (&versions.first, extensions.reauth) {
-        (IkeVersion::V1(_), Some(reauth)) if lifetime.is_zero() || reauth < lifetime => {
-            (reauth, ExtensionSpec { reauth: None, ..extensions })
-        }
-        (IkeVersion::V1(_), _) => (lifetime, ExtensionSpec { reauth: None, ..extensions }),
-        _ => (lifetime, extensions),
-    };
-    if extensions.unique == Unique::Keep && versions.first != IkeVersion::V2 {
-        reader.wrong("`unique = keep` is of IKEv2");
-    }
-    let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
-    let ask = reader.list("vips", address::virtual_address).unwrap_or_default();
-    if ask.len() > INTERNAL_ADDRESSES {
-        reader.wrong(format!("`vips` has {} addresses; a peer is asked for up to {INTERNAL_ADDRESSES}", ask.len()));
-    }
-    let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
-    // Ours: strongSwan has no prefixes of a peer's own.
-    let prefixes = reader.flag("prefixes").unwrap_or(false);
-    let internal = Internal { ask, prefixes, pools };
-    let if_ids = if_ids(&mut reader);
-    let (own_host, remote_host) = (hosts(&local).next().cloned(), hosts(&remote).next().cloned());
-    // We begin from the first host: where that is a name, from where it leads.
-    let local_host = own_host.as_ref().and_then(Host::address);
-    if let (Some(own), Some(peer)) = (local_host, &remote_host)
-        && peer.is_of_another_family(own)
-    {
-        reader.wrong("local_addrs and remote_addrs begin with addresses of different families");
-    }
-    reader.finish(&["local", "remote", "children"]);
-
-    let endpoint = remote_host.clone().unwrap_or_else(|| address::unspecified(local_host).into());
-    let ends = Ends {
-        local: local_host,
-        endpoint: endpoint.clone(),
-        persistent: tries == Some(0),
-        virtual_local: internal.asks(),
-        virtual_remote: !internal.pools.is_empty(),
-        if_ids,
-    };
+    let own = Own::read(Reader::new(section, &named.at, problems));
+    let ends = own.ends();
     let children = section.section("children");
     let policies: Vec<PolicySpec> = children
         .iter()
@@ -126,114 +74,222 @@ pub fn read(named: &Named, problems: &mut Problems) -> Option<Connection> {
         return (problems.0.len() == before).then_some(Connection { name, remote: None, older: None, policies });
     }
     let login = xauth::read(named, problems);
-    let own = round::read(named, "local", problems);
-    let peer = round::read(named, "remote", problems);
+    let sides = (round::read(named, "local", problems), round::read(named, "remote", problems));
     if problems.0.len() > before {
         return None;
     }
-    let (Some(mut own), Some(mut peer)) = (own, peer) else { return None };
-    let (own_rest, peer_rest) = (own.split_off(1), peer.split_off(1));
-    let (Some(own), Some(peer)) = (own.pop(), peer.pop()) else { return None };
-    let rounds = problems.take(round::further(own_rest, peer_rest).map_err(|why| named.at.remark(why)))?;
-    if !rounds.is_empty() && versions.first != IkeVersion::V2 {
-        problems.add(named.at.remark("a second round that is no login is of IKEv2: leave version = 1 out"));
-        return None;
-    }
-    let (may_begin, may_answer) = rounds.roles();
-    let null = NullSides { own: matches!(own.by, round::By::Null), peer: matches!(peer.by, round::By::Null) };
-    let (own_id, own_address) = match &own.id {
-        None if null.own => (Identity::Null, false),
-        Some(Who::Exactly(id)) => (id.clone(), false),
-        _ => match local_host {
-            Some(local) => (local.into(), false),
-            None => (Identity::from(address::unspecified(remote_host.as_ref().and_then(Host::address))), true),
-        },
-    };
-    let eap = problems
-        .take(round::user(&own.by, &peer.by, &own_id, remote_host.is_some()).map_err(|why| named.at.remark(why)))?;
-    let first = match &login {
-        Some(login) => problems.take(login.version(versions.first).map_err(|why| named.at.remark(why)))?,
-        None => versions.first,
-    };
-    let (peer_id, peers) = match peer.id {
-        _ if null.peer => (Identity::Null, None),
-        Some(Who::Exactly(id)) => (id, None),
-        Some(Who::Like(pattern)) => (identity::of(&endpoint), Some(pattern)),
-        None => (identity::of(&endpoint), Some(IdPattern::Any)),
-    };
-    // One host is the remote itself; else every address is judged.
-    let ranges = |addresses: &[Address]| -> Vec<RangeInclusive<IpAddr>> {
-        match addresses {
-            [Address::Host(_)] => Vec::new(),
-            addresses => addresses.iter().flat_map(Address::ranges).collect(),
+    let proofs = Proofs { login, own: sides.0?, peer: sides.1? };
+    let remote = problems.take(own.remote(&name, section, proofs).map_err(|why| named.at.remark(why)))?;
+    let older = own.older(&remote);
+    Some(Connection { name, remote: Some(remote), older, policies })
+}
+
+/// What a connection says of itself, outside its sections.
+struct Own {
+    local: Vec<Address>,
+    remote: Vec<Address>,
+    /// `None`: those of the version.
+    proposals: Option<Vec<Proposal>>,
+    versions: Versions,
+    encap: bool,
+    extensions: ExtensionSpec,
+    liveness: Liveness,
+    lifetime: Duration,
+    persistent: bool,
+    internal: Internal,
+    if_ids: IfIds,
+}
+
+/// How the two sides prove who they are: each by a first round, and perhaps by others.
+struct Proofs {
+    login: Option<Login>,
+    own: (Round, Vec<Round>),
+    peer: (Round, Vec<Round>),
+}
+
+impl Own {
+    fn read(mut reader: Reader<'_>) -> Self {
+        refuse(&mut reader);
+        let local = reader.list("local_addrs", address::place).unwrap_or_default();
+        let remote = reader.list("remote_addrs", address::place).unwrap_or_default();
+        let proposals = reader.list("proposals", proposal::ike).map(|lists| lists.concat());
+        let versions = versions(&mut reader);
+        let encap = reader.flag("encap").unwrap_or(false);
+        let extensions = extensions::read(&mut reader);
+        if extensions.ppk_required && versions.first != IkeVersion::V2 {
+            reader.wrong("`ppk_required` is of IKEv2: leave version = 1 out");
         }
-    };
-    let any = |addresses: Vec<Address>| {
-        if addresses.is_empty() { address::address("%any").into_iter().collect() } else { addresses }
-    };
-    let family = |host: &Host| local_host.is_none_or(|local| !host.is_of_another_family(local));
-    let others = hosts(&remote).filter(|host| **host != endpoint && family(host));
-    let alternates = others.take(GATEWAYS - 1).cloned().collect();
-    let own_names: Vec<HostName> = hosts(&local).filter_map(Host::name).cloned().collect();
-    let remote = any(remote);
-    let proposals = |version: &IkeVersion| match (&configured, version) {
-        (Some(configured), _) => configured.clone(),
-        (None, IkeVersion::V1(_)) => proposal::default_v1(),
-        (None, IkeVersion::V2) => proposal::ike("default").unwrap_or_default(),
-    };
-    let spec = RemoteSpec {
-        name: name.clone(),
-        proposals: proposals(&first),
-        xauth: login.map(|login| login.spec(value::bare(&own_id.to_string()))),
-        version: first,
-        local: local_host,
-        endpoint,
-        alternates,
-        own_id,
-        peer_id,
-        peers,
-        secret_file: None,
-        signature: None,
-        null,
-        initiate: remote_host.is_some() && may_begin && eap.as_ref().is_none_or(EapSpec::initiates),
-        accept: may_answer && eap.as_ref().is_none_or(EapSpec::accepts),
-        eap,
-        rounds,
-        lifetime,
-        retransmission: Retransmission::default(),
-        liveness,
-        login_time: Remote::LOGIN_TIME,
-        encap,
-        internal,
-        if_ids,
-        extensions,
-        loaded: Some(LoadedSpec {
+        // Of strongSwan's delay it does not matter whether there is something to send.
+        let delay = reader.value("dpd_delay", time).filter(|delay| !delay.is_zero());
+        let lifetime = reader.value("rekey_time", time).unwrap_or(Duration::from_secs(4 * 3600));
+        // With IKEv1 another phase 1 is both.
+        let (lifetime, extensions) = match (&versions.first, extensions.reauth) {
+            (IkeVersion::V1(_), Some(reauth)) if lifetime.is_zero() || reauth < lifetime => {
+                (reauth, ExtensionSpec { reauth: None, ..extensions })
+            }
+            (IkeVersion::V1(_), _) => (lifetime, ExtensionSpec { reauth: None, ..extensions }),
+            _ => (lifetime, extensions),
+        };
+        if extensions.unique == Unique::Keep && versions.first != IkeVersion::V2 {
+            reader.wrong("`unique = keep` is of IKEv2");
+        }
+        let tries = reader.value("keyingtries", |text| text.parse::<u32>().map_err(|_| "expected a number".to_owned()));
+        let internal = internal(&mut reader);
+        let if_ids = if_ids(&mut reader);
+        let liveness = delay.map_or(Liveness::Off, Liveness::Regular);
+        let persistent = tries == Some(0);
+        let own = Own {
+            local,
+            remote,
+            proposals,
+            versions,
+            encap,
+            extensions,
+            liveness,
+            lifetime,
+            persistent,
+            internal,
+            if_ids,
+        };
+        if let (Some(local), Some(peer)) = (own.local_host(), own.remote_host())
+            && peer.is_of_another_family(local)
+        {
+            reader.wrong("local_addrs and remote_addrs begin with addresses of different families");
+        }
+        reader.finish(&["local", "remote", "children"]);
+        own
+    }
+
+    /// Where we begin: from the first host, where that is no name.
+    fn local_host(&self) -> Option<IpAddr> {
+        hosts(&self.local).next().and_then(Host::address)
+    }
+
+    fn remote_host(&self) -> Option<&Host> {
+        hosts(&self.remote).next()
+    }
+
+    fn endpoint(&self) -> Host {
+        self.remote_host().cloned().unwrap_or_else(|| address::unspecified(self.local_host()).into())
+    }
+
+    fn ends(&self) -> Ends {
+        Ends {
+            local: self.local_host(),
+            endpoint: self.endpoint(),
+            persistent: self.persistent,
+            virtual_local: self.internal.asks(),
+            virtual_remote: !self.internal.pools.is_empty(),
+            if_ids: self.if_ids,
+        }
+    }
+
+    fn proposals(&self, version: &IkeVersion) -> Vec<Proposal> {
+        match (&self.proposals, version) {
+            (Some(configured), _) => configured.clone(),
+            (None, IkeVersion::V1(_)) => proposal::default_v1(),
+            (None, IkeVersion::V2) => proposal::ike("default").unwrap_or_default(),
+        }
+    }
+
+    /// The peer of the connection `name`, read from `section`.
+    fn remote(&self, name: &str, section: &Section, proofs: Proofs) -> Result<RemoteSpec, String> {
+        let Proofs { login, own: (own, own_rest), peer: (peer, peer_rest) } = proofs;
+        let (local_host, remote_host, endpoint) = (self.local_host(), self.remote_host(), self.endpoint());
+        let rounds = round::further(own_rest, peer_rest)?;
+        if !rounds.is_empty() && self.versions.first != IkeVersion::V2 {
+            return Err("a second round that is no login is of IKEv2: leave version = 1 out".to_owned());
+        }
+        let (may_begin, may_answer) = rounds.roles();
+        let null = NullSides { own: matches!(own.by, By::Null), peer: matches!(peer.by, By::Null) };
+        let (own_id, own_address) = match &own.id {
+            None if null.own => (Identity::Null, false),
+            Some(Who::Exactly(id)) => (id.clone(), false),
+            _ => match local_host {
+                Some(local) => (local.into(), false),
+                None => (Identity::from(address::unspecified(remote_host.and_then(Host::address))), true),
+            },
+        };
+        let eap = round::user(&own.by, &peer.by, &own_id, remote_host.is_some())?;
+        let version = match &login {
+            Some(login) => login.version(self.versions.first.clone())?,
+            None => self.versions.first.clone(),
+        };
+        let (peer_id, peers) = match peer.id {
+            _ if null.peer => (Identity::Null, None),
+            Some(Who::Exactly(id)) => (id, None),
+            Some(Who::Like(pattern)) => (identity::of(&endpoint), Some(pattern)),
+            None => (identity::of(&endpoint), Some(IdPattern::Any)),
+        };
+        let family = |host: &Host| local_host.is_none_or(|local| !host.is_of_another_family(local));
+        let others = hosts(&self.remote).filter(|host| **host != endpoint && family(host));
+        let alternates = others.take(GATEWAYS - 1).cloned().collect();
+        let loaded = LoadedSpec {
             local_addrs: texts(section, "local_addrs"),
             remote_addrs: texts(section, "remote_addrs"),
-            at: ranges(&local),
-            from: ranges(&remote),
-            own_names,
+            at: ranges(&self.local),
+            from: match self.remote.is_empty() {
+                true => ranges(&address::address("%any").into_iter().collect::<Vec<_>>()),
+                false => ranges(&self.remote),
+            },
+            own_names: hosts(&self.local).filter_map(Host::name).cloned().collect(),
             own_address,
             signs: own.signer,
             believes: peer.believed,
-        }),
-    };
-    let older = versions.accepted.map(|version| RemoteSpec {
-        proposals: proposals(&version),
-        version,
-        initiate: false,
-        ..spec.clone()
-    });
-    // Nothing of what was configured may be for IKEv1.
-    // EAP is of IKEv2.
-    let older = older.filter(|older| {
-        older.eap.is_none()
-            && older.rounds.is_empty()
-            && older.null == NullSides::default()
-            && !older.extensions.ppk_required
-            && proposal::is_of_ikev1(&older.proposals)
-    });
-    Some(Connection { name, remote: Some(spec), older, policies })
+        };
+        Ok(RemoteSpec {
+            name: name.to_owned(),
+            proposals: self.proposals(&version),
+            xauth: login.map(|login| login.spec(value::bare(&own_id.to_string()))),
+            version,
+            local: local_host,
+            alternates,
+            endpoint,
+            own_id,
+            peer_id,
+            peers,
+            secret_file: None,
+            signature: None,
+            null,
+            initiate: remote_host.is_some() && may_begin && eap.as_ref().is_none_or(EapSpec::initiates),
+            accept: may_answer && eap.as_ref().is_none_or(EapSpec::accepts),
+            eap,
+            rounds,
+            lifetime: self.lifetime,
+            retransmission: Retransmission::default(),
+            liveness: self.liveness,
+            login_time: Remote::LOGIN_TIME,
+            encap: self.encap,
+            internal: self.internal.clone(),
+            if_ids: self.if_ids,
+            extensions: self.extensions.clone(),
+            loaded: Some(loaded),
+        })
+    }
+
+    /// The same peer with IKEv1, where that is accepted, too, and all that is asked of it can be said there.
+    fn older(&self, remote: &RemoteSpec) -> Option<RemoteSpec> {
+        let version = self.versions.accepted.clone()?;
+        let proposals = self.proposals(&version);
+        let is_of_ikev1 = remote.eap.is_none()
+            && remote.rounds.is_empty()
+            && remote.null == NullSides::default()
+            && !remote.extensions.ppk_required
+            && proposal::is_of_ikev1(&proposals);
+        is_of_ikev1.then(|| RemoteSpec { proposals, version, initiate: false, ..remote.clone() })
+    }
+}
+
+/// The addresses that are asked for, and the pools from which they are given.
+fn internal(reader: &mut Reader<'_>) -> Internal {
+    let ask = reader.list("vips", address::virtual_address).unwrap_or_default();
+    if ask.len() > INTERNAL_ADDRESSES {
+        reader.wrong(format!("`vips` has {} addresses; a peer is asked for up to {INTERNAL_ADDRESSES}", ask.len()));
+    }
+    let pools = reader.list("pools", |text| crate::value::name(text).map_err(|bad| bad.message)).unwrap_or_default();
+    // Ours: strongSwan has no prefixes of a peer's own.
+    let prefixes = reader.flag("prefixes").unwrap_or(false);
+    Internal { ask, prefixes, pools }
 }
 
 /// `if_id_in` and `if_id_out`, of a connection or a child.
@@ -245,6 +301,14 @@ pub(super) fn if_ids(reader: &mut Reader<'_>) -> IfIds {
 /// The entries that are one host each.
 fn hosts(addresses: &[Address]) -> impl Iterator<Item = &Host> {
     addresses.iter().filter_map(|address| if let Address::Host(host) = address { Some(host) } else { None })
+}
+
+/// What each address is to be in. One host is the remote itself, and nothing more is judged.
+fn ranges(addresses: &[Address]) -> Vec<RangeInclusive<IpAddr>> {
+    match addresses {
+        [Address::Host(_)] => Vec::new(),
+        addresses => addresses.iter().flat_map(Address::ranges).collect(),
+    }
 }
 
 /// The versions of a connection.

@@ -62,13 +62,14 @@ const NO_SIGNATURE: &str = "it goes with auth = pubkey";
 const NO_GROUPS: &str =
     "of which groups a peer is, an attribute certificate or a RADIUS server says: auth = pubkey or eap-radius";
 
-/// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written.
-pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<Vec<Round>> {
+/// Reads the rounds of a side, `local` or `remote`, in their order: what `round` says, else as they are written. The first, and
+/// the others.
+pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Problems) -> Option<(Round, Vec<Round>)> {
     let rounds = connection.section.sections.iter().filter(|named| named.name.starts_with(side));
     let login = rounds.clone().find(|named| xauth::is_login(named));
     let mut proofs: Vec<&Named> = rounds.filter(|named| !xauth::is_login(named)).collect();
     if let (Some(login), true) = (login, proofs.is_empty()) {
-        return login_alone(login, side, problems).map(|round| vec![round]);
+        return login_alone(login, side, problems).map(|round| (round, Vec::new()));
     }
     if proofs.is_empty() {
         problems.add(connection.at.remark(format!("the section `{side}` with auth = psk or pubkey is missing")));
@@ -82,7 +83,8 @@ pub(super) fn read(connection: &Named, side: &'static str, problems: &mut Proble
     };
     proofs.sort_by_key(|named| number(named));
     let read: Vec<Option<Round>> = proofs.into_iter().map(|named| proof(named, side, problems)).collect();
-    read.into_iter().collect()
+    let mut read = read.into_iter().collect::<Option<Vec<Round>>>()?.into_iter();
+    Some((read.next()?, read.collect()))
 }
 
 /// What the proofs after the first come to.
