@@ -25,8 +25,7 @@ use self::form::{Info, Values};
 use crate::certificate::{AltName, Certificate, Signed};
 use crate::fault::Fault;
 use crate::path::{self, Rules, Usage};
-use crate::revocation;
-use crate::{limits, oid};
+use crate::{limits, names, oid, revocation};
 
 /// An attribute certificate. Cheap to clone.
 #[derive(Clone)]
@@ -149,7 +148,7 @@ impl AttributeCertificate {
             .map(|(issuer, serial)| certificate.issuer().is(issuer) && certificate.serial() == serial.as_slice());
         let his = |name: &AltName| match name {
             AltName::Dn(name) => !name.is_empty() && certificate.subject().is(name),
-            other => certificate.alt_names().contains(other),
+            other => names::has(certificate, other),
         };
         let by_name = (!names.is_empty()).then(|| names.iter().any(his));
         !digest && (by_number.is_some() || by_name.is_some()) && by_number.unwrap_or(true) && by_name.unwrap_or(true)

@@ -22,8 +22,13 @@ pub fn check(identity: &Identity, certificate: &Certificate) -> Result<(), Fault
     Err(Fault::WrongName { identity: identity.to_string(), names: certificate.names() })
 }
 
+/// Whether a certificate has this among the names of its subject. Of a kind that is not compared, none is the same as another.
+pub(crate) fn has(certificate: &Certificate, wanted: &AltName) -> bool {
+    certificate.alt_names().iter().any(|name| same(name, wanted))
+}
+
 fn matches(identity: &Identity, certificate: &Certificate) -> bool {
-    let named = |wanted: &AltName| certificate.alt_names().iter().any(|name| same(name, wanted));
+    let named = |wanted: &AltName| has(certificate, wanted);
     match identity {
         Identity::Dn(dn) => !dn.is_empty() && (certificate.subject().is(dn) || named(&AltName::Dn(dn.clone()))),
         Identity::Fqdn(name) => named(&AltName::Dns(name.clone())),

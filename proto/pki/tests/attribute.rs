@@ -90,6 +90,42 @@ fn nobody_else_says_of_which_group_a_peer_is() {
     assert_eq!(Membership::authority(&certificate(file!("aa.crt"))), Ok(()));
 }
 
+/// DER of these parts under this tag.
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let len = u8::try_from(body.len()).unwrap();
+    let head = if len < 0x80 { vec![tag, len] } else { vec![tag, 0x81, len] };
+    [head, body].concat()
+}
+
+/// An attribute certificate for whoever has this name in his certificate.
+fn held_by(name: &[u8]) -> AttributeCertificate {
+    let oid = |der: &[u8]| tlv(6, &[der]);
+    let cn = tlv(0x31, &[&tlv(0x30, &[&oid(&[0x55, 4, 3]), &tlv(12, &[b"aa"])])]);
+    let issuer = tlv(0xa0, &[&tlv(0x30, &[&tlv(0xa4, &[&tlv(0x30, &[&cn])])])]);
+    // sha256WithRSAEncryption
+    let algorithm = tlv(0x30, &[&oid(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 11])]);
+    let validity = tlv(0x30, &[&tlv(0x18, &[b"20260101000000Z"]), &tlv(0x18, &[b"20700101000000Z"])]);
+    let holder = tlv(0x30, &[&tlv(0xa1, &[name])]);
+    let info = [&tlv(2, &[&[1]]), &holder, &issuer, &algorithm, &tlv(2, &[&[7]]), &validity, &tlv(0x30, &[])];
+    let info = tlv(0x30, &info.map(Vec::as_slice));
+    attributes(&tlv(0x30, &[&info, &algorithm, &tlv(3, &[&[0; 9]])]))
+}
+
+// Names of kinds that are not compared, as the UPN that Active Directory gives to everybody, are nobody's.
+#[test]
+fn a_name_that_cannot_be_compared_is_nobodys() {
+    let mallory = certificate(file!("mallory.crt"));
+    let upn = |user: &[u8]| {
+        let kind = tlv(6, &[&[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3]]);
+        held_by(&tlv(0xa0, &[&kind, &tlv(0xa0, &[&tlv(12, &[user])])]))
+    };
+    assert!(!upn(b"carol@example.org").is_of(&mallory));
+    // Names of the others are compared as certificates compare them.
+    assert!(held_by(&tlv(0x82, &[b"Carol.example.ORG"])).is_of(&certificate(file!("carol.crt"))));
+    assert!(!held_by(&tlv(0x82, &[b"dave.example.org"])).is_of(&certificate(file!("carol.crt"))));
+}
+
 // What a peer sends is hostile: one octet that is another makes none of it good, and nothing panics.
 #[test]
 fn no_octet_may_be_another() {
