@@ -294,7 +294,10 @@ impl Endpoint {
         self.core.hosts.forget_remote(remote);
         let spis: Vec<IkeSpi> = match remote {
             Some(name) => self.core.table.with_remote(name),
-            None => self.core.table.iter().map(|sa| sa.ends.our_spi()).collect(),
+            None => {
+                self.core.exchanging.forget_first();
+                self.core.table.iter().map(|sa| sa.ends.our_spi()).collect()
+            }
         };
         spis.into_iter().for_each(|spi| self.close_ike(spi));
     }

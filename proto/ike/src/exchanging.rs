@@ -132,6 +132,14 @@ impl Exchanging {
         Some(put_off)
     }
 
+    /// Drops the first messages that wait.
+    pub(crate) fn forget_first(&mut self) {
+        let first: Vec<Key> = self.waiting.keys().filter(|key| key.owner().is_none()).cloned().collect();
+        for key in first {
+            self.remove(&key);
+        }
+    }
+
     /// Drops what nobody answered in time.
     fn forget(&mut self, now: Instant) {
         let late: Vec<Key> =
@@ -272,9 +280,14 @@ impl Core {
     fn put_off(&mut self, key: Key, datagram: Option<Datagram<'_>>, stranger: bool) {
         let Some((step, question)) = self.exchanging.current.missing.take() else { return };
         let now = self.now;
-        if self.exchanging.waiting.get(&key).is_some_and(|waiting| now < waiting.until) {
-            // It came again.
+        if let Some(waiting) = self.exchanging.waiting.get_mut(&key).filter(|waiting| now < waiting.until) {
+            // It came again: from an authentic copy it is known where the peer is by now (RFC 7296 §2.23).
             self.counters.repeated += u64::from(datagram.is_some());
+            if let (Some((way, data)), Some(datagram), None) = (&mut waiting.message, datagram, waiting.stranger)
+                && data == datagram.data
+            {
+                *way = datagram.way();
+            }
             return;
         }
         self.exchanging.remove(&key);

@@ -22,6 +22,7 @@ use ravelin_manage::{Change, Manager};
 use ravelin_types::dataplane::{DataPlaneEvent, DataPlaneOp};
 use ravelin_types::policy::PolicyId;
 use ravelin_types::{HostName, IkeSpi, Instant, Secret, Spi, Way};
+use ravelin_wire::ike::header::Header;
 
 use self::adopt::{offers, refusal};
 use self::behind::Behind;
@@ -42,10 +43,6 @@ use super::tap::Tap;
 use super::updown::Updown;
 use super::vici::{self, Vici};
 use super::waiting::{Goal, Waiting};
-
-/// Where an IKE header has its exchange type (RFC 7296 §3.1), and the one that begins an IKE SA.
-const EXCHANGE_TYPE_AT: usize = 18;
-const IKE_SA_INIT: u8 = 34;
 
 /// What clients are told, in the order in which it came to be.
 #[derive(Debug)]
@@ -224,7 +221,8 @@ impl<P: Plane> Core<P> {
     /// An IKE message arrived.
     pub fn datagram(&mut self, datagram: Datagram<'_>, now: Instant) {
         // A peer with traffic for us comes back at once after our delete. What it began now, nobody would delete.
-        if self.stopping && datagram.data.get(EXCHANGE_TYPE_AT) == Some(&IKE_SA_INIT) {
+        let begins = |(header, _): (Header, _)| header.responder_spi == IkeSpi::ZERO;
+        if self.stopping && Header::parse(datagram.data).is_ok_and(begins) {
             return;
         }
         self.note_received(&datagram);

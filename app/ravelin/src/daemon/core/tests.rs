@@ -406,14 +406,14 @@ fn a_daemon_that_stops_begins_nothing() {
 
 #[test]
 fn nobody_begins_anything_with_a_daemon_that_stops() {
-    let mut peer = Bench::new("peer");
-    peer.ok(POLICY);
-    peer.ok(REMOTE);
-    assert_eq!(peer.send("ike initiate p1"), None);
-    let (to, data) = peer.plane.0.borrow_mut().sent.remove(0);
-    for stops in [false, true] {
+    for (version, stops) in [("", false), ("", true), (" -z 1", false), (" -z 1", true)] {
+        let mut peer = Bench::new("peer");
+        peer.ok(POLICY);
+        peer.ok(&format!("{REMOTE}{version}"));
+        assert_eq!(peer.send("ike initiate p1"), None);
+        let (to, data) = peer.plane.0.borrow_mut().sent.remove(0);
         let mut bench = Bench::new("stopped");
-        bench.ok("ike remote -n gw -u -r 10.0.0.1 --local 10.0.0.2 -h psk");
+        bench.ok(&format!("ike remote -n gw -u -r 10.0.0.1 --local 10.0.0.2 -h psk{version}"));
         if stops {
             bench.core.begin_stop(bench.now);
         }

@@ -11,7 +11,7 @@ use ravelin_types::proposal::{Proposal, ProtocolId};
 use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::sa::{Encap, OriginalAddresses};
 use ravelin_types::selector::TrafficSelector;
-use ravelin_types::transform::{IntegId, Transform};
+use ravelin_types::transform::{IntegId, KeMethod, Transform};
 
 const INSIDE: &str = "10.0.0.1";
 const OUTSIDE: &str = "198.51.100.1";
@@ -69,16 +69,19 @@ impl Natted {
     }
 
     fn up(mode: Mode) -> Self {
-        let mut natted = Self::new(mode);
-        natted.lab.a.command(Command::Initiate(POLICY));
-        natted.a_to_b();
-        natted.b_to_a();
+        Self::new(mode).established()
+    }
+
+    fn established(mut self) -> Self {
+        self.lab.a.command(Command::Initiate(POLICY));
+        self.a_to_b();
+        self.b_to_a();
         // The NAT gives another port to the flow from port 4500.
-        natted.port = 1025;
-        natted.settle();
-        assert_eq!((natted.lab.a.failures(), natted.lab.b.failures()), (vec![], vec![]));
-        assert_eq!((natted.lab.a.sas.len(), natted.lab.b.sas.len()), (2, 2));
-        natted
+        self.port = 1025;
+        self.settle();
+        assert_eq!((self.lab.a.failures(), self.lab.b.failures()), (vec![], vec![]));
+        assert_eq!((self.lab.a.sas.len(), self.lab.b.sas.len()), (2, 2));
+        self
     }
 }
 
@@ -131,6 +134,23 @@ fn transport_mode_is_rekeyed_from_either_side_of_the_nat() {
         let at_b = natted.lab.b.sa(Inbound, there.inbound).original;
         assert_eq!(at_b, Some(OriginalAddresses { src: ip(INSIDE), dst: ip(B) }));
     }
+}
+
+// What waits for a step of a key exchange has arrived where its last copy did.
+#[test]
+fn a_mapping_that_changes_meanwhile_is_followed() {
+    let mut natted = Natted::new(Mode::Tunnel);
+    for host in [&mut natted.lab.a, &mut natted.lab.b] {
+        host.configure(|config| config.policies[0].proposals = vec![pfs(esp_proposal(), KeMethod::MODP1536)]);
+    }
+    let mut natted = natted.established();
+    natted.lab.a.command(Command::RekeyChild(POLICY));
+    assert!(natted.lab.a.answer());
+    let request = natted.a_to_b();
+    natted.port = 1026;
+    natted.lab.b.receive_from(&request, request.remote, natted.out());
+    assert!(natted.lab.b.sent.is_empty() && natted.lab.b.answer());
+    assert_eq!((natted.lab.b.ike().peer, natted.lab.b.sent[0].remote), (natted.out(), natted.out()));
 }
 
 // SECURITY-HISTORY row 75: an address changes because of a message that verifies and is new, and of nothing else.
