@@ -14,6 +14,8 @@ use core::ops::RangeInclusive;
 
 use ravelin_types::identity::IdType;
 use ravelin_types::{Dn, HostName, Identity, Secret};
+#[cfg(feature = "ikev1")]
+use subtle::ConstantTimeEq;
 
 use crate::auth::{LocalAuth, RemoteAuth};
 use crate::config::Remote;
@@ -213,6 +215,16 @@ impl Remote {
     /// Whom it takes for the peer, for a report.
     pub(crate) fn peer_words(&self) -> String {
         self.open.peers.as_ref().map_or_else(|| alloc::format!("{}", self.remote_id), |open| alloc::format!("{open}"))
+    }
+
+    /// Whether a pre-shared key that was found before the peer said who it is can prove that it is `peer`: not where that one has
+    /// a key of its own, which is another.
+    #[cfg(feature = "ikev1")]
+    pub(crate) fn is_keyed_by(&self, used: &Remote, peer: &Identity) -> bool {
+        let RemoteAuth::Psk(used) = &used.remote_auth else { return true };
+        let keys = self.open.keys.as_deref().unwrap_or_default();
+        let its = || keys.iter().filter(|key| key.owners.contains(peer)).map(|key| &key.secret);
+        its().next().is_none() || its().any(|key| key.expose().ct_eq(used.expose()).into())
     }
 
     /// Whether the peer proves nothing of who it is (RFC 7619).

@@ -6,7 +6,8 @@
 //!   Pools::release(pool, address)   ─► free, but kept for him as long as others do not need it
 //! ```
 //! A lease belongs to an identity, which must be proven before it is asked for. An address may be held more than once by
-//! the same identity, by IKE SAs that overlap for a while.
+//! the same identity, by IKE SAs that overlap for a while, if it was proven to the same remote: another may believe others, and
+//! there the same name is another's.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -88,9 +89,27 @@ struct State {
 #[derive(Debug)]
 struct Lease {
     identity: Identity,
+    /// To which remote it was proven by who holds it.
+    remote: String,
     holders: u32,
     /// Its place among the free ones.
     since: u64,
+}
+
+/// Who wants an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The identity that it has proven.
+    pub identity: &'a Identity,
+    /// To which remote.
+    pub remote: &'a str,
+}
+
+impl Lease {
+    /// Whether who holds it is this one. Nobody is the same as another nobody.
+    fn is_of(&self, Who { identity, remote }: Who<'_>) -> bool {
+        self.identity == *identity && self.remote == remote && *identity != Identity::Null
+    }
 }
 
 impl Pools {
@@ -106,25 +125,25 @@ impl Pools {
         }
     }
 
-    /// An address of this pool for an identity; `asked` is the one that it would like. `None`: there is no such pool,
+    /// An address of this pool for whoever is `who`; `asked` is the one that it would like. `None`: there is no such pool,
     /// or none is left.
-    pub fn lease(&mut self, pool: &str, identity: &Identity, asked: Option<IpAddr>) -> Option<IpAddr> {
+    pub fn lease(&mut self, pool: &str, who: Who<'_>, asked: Option<IpAddr>) -> Option<IpAddr> {
         let state = self.0.get_mut(pool)?;
-        let address = state.choose(identity, asked)?;
-        state.hold(address, identity);
+        let address = state.choose(who, asked)?;
+        state.hold(address, who);
         Some(address)
     }
 
-    /// The address that somebody else chose for an identity, of the range or not; the pool keeps it from others. `false`: there
-    /// is no such pool, or another has the address.
-    pub fn assign(&mut self, pool: &str, identity: &Identity, address: IpAddr) -> bool {
-        let others = |lease: &Lease| lease.identity != *identity && lease.holders > 0;
+    /// The address that somebody else chose for whoever is `who`, of the range or not; the pool keeps it from others. `false`:
+    /// there is no such pool, or another has the address.
+    pub fn assign(&mut self, pool: &str, who: Who<'_>, address: IpAddr) -> bool {
+        let others = |lease: &Lease| lease.holders > 0 && !lease.is_of(who);
         let has = |state: &State| state.leases.get(&address).is_some_and(others);
-        let fixed = |state: &State| state.pool.fixed.iter().any(|(owner, at)| *at == address && owner != identity);
+        let fixed = |state: &State| state.pool.fixed.iter().any(|(owner, at)| *at == address && owner != who.identity);
         if self.0.values().any(|state| has(state) || fixed(state)) {
             return false;
         }
-        self.0.get_mut(pool).map(|state| state.hold(address, identity)).is_some()
+        self.0.get_mut(pool).map(|state| state.hold(address, who)).is_some()
     }
 
     /// An IKE SA does not hold the address any more.
@@ -200,13 +219,13 @@ impl State {
         }
     }
 
-    fn choose(&mut self, identity: &Identity, asked: Option<IpAddr>) -> Option<IpAddr> {
-        if let Some((_, fixed)) = self.pool.fixed.iter().find(|(owner, _)| owner == identity) {
-            return Some(*fixed);
-        }
-        // Nobody is the same as another nobody.
-        let same = |lease: &Lease| lease.identity == *identity && (*identity != Identity::Null || lease.holders == 0);
+    fn choose(&mut self, who: Who<'_>, asked: Option<IpAddr>) -> Option<IpAddr> {
+        let identity = who.identity;
+        let same = |lease: &Lease| lease.identity == *identity && (lease.holders == 0 || lease.is_of(who));
         let his = |address: &IpAddr| self.leases.get(address).is_none_or(same);
+        if let Some((_, fixed)) = self.pool.fixed.iter().find(|(owner, _)| owner == identity) {
+            return Some(*fixed).filter(his);
+        }
         if let Some(asked) = asked.filter(|asked| self.is_for(*asked, identity) && his(asked)) {
             return Some(asked);
         }
@@ -232,7 +251,7 @@ impl State {
         }
     }
 
-    fn hold(&mut self, address: IpAddr, identity: &Identity) {
+    fn hold(&mut self, address: IpAddr, Who { identity, remote }: Who<'_>) {
         if self.leases.get(&address).is_some_and(|lease| lease.identity != *identity) {
             self.forget(address);
         }
@@ -240,9 +259,10 @@ impl State {
             Some(lease) => {
                 self.free.remove(&lease.since);
                 lease.holders += 1;
+                lease.remote = remote.into();
             }
             None => {
-                let lease = Lease { identity: identity.clone(), holders: 1, since: 0 };
+                let lease = Lease { identity: identity.clone(), remote: remote.into(), holders: 1, since: 0 };
                 self.leases.insert(address, lease);
                 self.owned.entry(identity.clone()).or_default().push(address);
             }
@@ -317,6 +337,10 @@ mod tests {
         Identity::Fqdn(name.to_string())
     }
 
+    fn by(identity: &Identity) -> Who<'_> {
+        Who { identity, remote: "gw" }
+    }
+
     fn ip(last: u8) -> IpAddr {
         IpAddr::from([10, 3, 0, last])
     }
@@ -340,16 +364,16 @@ mod tests {
     #[test]
     fn who_returns_has_his_address_again() {
         let mut pools = pools(9, &[]);
-        assert_eq!(pools.lease("rw", &who("carol"), None), Some(ip(1)));
-        assert_eq!(pools.lease("rw", &who("dave"), None), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), None), Some(ip(2)));
         pools.release("rw", ip(1));
         pools.release("rw", ip(2));
-        assert_eq!(pools.lease("rw", &who("eve"), None), Some(ip(3)));
-        assert_eq!(pools.lease("rw", &who("dave"), None), Some(ip(2)));
-        assert_eq!(pools.lease("rw", &who("carol"), None), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("eve")), None), Some(ip(3)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), None), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(1)));
         // A second IKE SA of hers beside the first, and one that takes the first's place.
-        assert_eq!(pools.lease("rw", &who("carol"), None), Some(ip(4)));
-        assert_eq!(pools.lease("rw", &who("carol"), Some(ip(1))), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(4)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), Some(ip(1))), Some(ip(1)));
         pools.release("rw", ip(1));
         assert!(pools.view()[0].leases[0].online);
     }
@@ -357,50 +381,67 @@ mod tests {
     #[test]
     fn nobody_gets_what_another_holds() {
         let mut pools = pools(2, &[]);
-        assert_eq!(pools.lease("rw", &who("carol"), Some(ip(2))), Some(ip(2)));
-        assert_eq!(pools.lease("rw", &who("dave"), Some(ip(2))), Some(ip(1)));
-        assert_eq!(pools.lease("rw", &who("eve"), None), None);
+        assert_eq!(pools.lease("rw", by(&who("carol")), Some(ip(2))), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), Some(ip(2))), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("eve")), None), None);
         // What has been free the longest is taken over, and is not his any more who had it.
         pools.release("rw", ip(2));
         pools.release("rw", ip(1));
-        assert_eq!(pools.lease("rw", &who("eve"), None), Some(ip(2)));
-        assert_eq!(pools.lease("rw", &who("carol"), None), Some(ip(1)));
-        assert_eq!(pools.lease("rw", &who("dave"), None), None);
-        assert_eq!(pools.lease("elsewhere", &who("dave"), None), None);
+        assert_eq!(pools.lease("rw", by(&who("eve")), None), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), None), None);
+        assert_eq!(pools.lease("elsewhere", by(&who("dave")), None), None);
     }
 
     #[test]
     fn what_another_chose_is_held_like_a_lease() {
         let mut pools = pools(2, &[("dave", 9)]);
-        assert!(pools.assign("rw", &who("carol"), ip(1)) && pools.assign("rw", &who("carol"), ip(77)));
-        assert!(!pools.assign("rw", &who("eve"), ip(77)), "it is carol's");
-        assert!(!pools.assign("rw", &who("eve"), ip(9)), "it is always dave's");
-        assert!(!pools.assign("elsewhere", &who("eve"), ip(5)));
-        assert_eq!(pools.lease("rw", &who("eve"), None), Some(ip(2)));
+        assert!(pools.assign("rw", by(&who("carol")), ip(1)) && pools.assign("rw", by(&who("carol")), ip(77)));
+        assert!(!pools.assign("rw", by(&who("eve")), ip(77)), "it is carol's");
+        assert!(!pools.assign("rw", by(&who("eve")), ip(9)), "it is always dave's");
+        assert!(!pools.assign("elsewhere", by(&who("eve")), ip(5)));
+        assert_eq!(pools.lease("rw", by(&who("eve")), None), Some(ip(2)));
         pools.release("rw", ip(77));
-        assert!(pools.assign("rw", &who("eve"), ip(77)), "nobody holds it any more");
+        assert!(pools.assign("rw", by(&who("eve")), ip(77)), "nobody holds it any more");
         // What is not of the range, or is always another's, is not for those who are given any address.
         pools.release("rw", ip(77));
-        assert_eq!(pools.lease("rw", &who("dave"), None), Some(ip(9)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), None), Some(ip(9)));
         pools.release("rw", ip(9));
-        assert_eq!(pools.lease("rw", &who("frank"), None), None);
+        assert_eq!(pools.lease("rw", by(&who("frank")), None), None);
     }
 
     #[test]
     fn what_is_asked_for_must_be_in_the_pool() {
         let mut pools = pools(9, &[]);
-        assert_eq!(pools.lease("rw", &who("carol"), Some(IpAddr::from([192, 0, 2, 1]))), Some(ip(1)));
-        assert_eq!(pools.lease("rw", &who("dave"), Some("2001:db8::1".parse().unwrap())), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("carol")), Some(IpAddr::from([192, 0, 2, 1]))), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), Some("2001:db8::1".parse().unwrap())), Some(ip(2)));
     }
 
     #[test]
     fn a_fixed_address_is_for_one_alone() {
         let mut pools = pools(3, &[("carol", 1), ("gate", 200)]);
-        assert_eq!(pools.lease("rw", &who("dave"), None), Some(ip(2)));
-        assert_eq!(pools.lease("rw", &who("eve"), Some(ip(1))), Some(ip(3)));
-        assert_eq!(pools.lease("rw", &who("mallory"), Some(ip(200))), None);
-        assert_eq!(pools.lease("rw", &who("carol"), Some(ip(3))), Some(ip(1)));
-        assert_eq!(pools.lease("rw", &who("gate"), None), Some(ip(200)));
+        assert_eq!(pools.lease("rw", by(&who("dave")), None), Some(ip(2)));
+        assert_eq!(pools.lease("rw", by(&who("eve")), Some(ip(1))), Some(ip(3)));
+        assert_eq!(pools.lease("rw", by(&who("mallory")), Some(ip(200))), None);
+        assert_eq!(pools.lease("rw", by(&who("carol")), Some(ip(3))), Some(ip(1)));
+        assert_eq!(pools.lease("rw", by(&who("gate")), None), Some(ip(200)));
+    }
+
+    // Two remotes may believe others of the same name.
+    #[test]
+    fn who_proved_a_name_to_another_remote_is_another() {
+        let mut pools = pools(4, &[("gate", 200)]);
+        let (carol, gate) = (who("carol"), who("gate"));
+        let other = |identity| Who { identity, remote: "other" };
+        assert_eq!(pools.lease("rw", by(&carol), None), Some(ip(1)));
+        assert_eq!(pools.lease("rw", other(&carol), Some(ip(1))), Some(ip(2)));
+        assert!(!pools.assign("rw", other(&carol), ip(1)) && pools.assign("rw", by(&carol), ip(1)));
+        assert_eq!(pools.lease("rw", by(&gate), None), Some(ip(200)));
+        assert_eq!(pools.lease("rw", other(&gate), None), None);
+        // What nobody holds is hers, wherever she proves it.
+        pools.release("rw", ip(200));
+        assert_eq!(pools.lease("rw", other(&gate), None), Some(ip(200)));
+        assert_eq!(pools.lease("rw", by(&gate), None), None);
     }
 
     // RFC 5739 §4.1: nobody has the prefix of another.
@@ -411,18 +452,18 @@ mod tests {
         let addresses = at("2001:db8:1::")..=at("2001:db8:1:1:ffff:ffff:ffff:ffff");
         pools.configure(&[Pool { addresses, prefix: Some(64), ..pool(1, &[]) }]);
         assert_eq!((pools.prefix("rw"), pools.view()[0].size), (Some(64), 2));
-        assert_eq!(pools.lease("rw", &who("carol"), Some(at("2001:db8:1:0:1::"))), Some(at("2001:db8:1::")));
-        assert_eq!(pools.lease("rw", &who("dave"), Some(at("2001:db8:1::"))), Some(at("2001:db8:1:1::")));
-        assert_eq!(pools.lease("rw", &who("eve"), None), None);
+        assert_eq!(pools.lease("rw", by(&who("carol")), Some(at("2001:db8:1:0:1::"))), Some(at("2001:db8:1::")));
+        assert_eq!(pools.lease("rw", by(&who("dave")), Some(at("2001:db8:1::"))), Some(at("2001:db8:1:1::")));
+        assert_eq!(pools.lease("rw", by(&who("eve")), None), None);
         pools.release("rw", at("2001:db8:1::"));
-        assert_eq!(pools.lease("rw", &who("carol"), None), Some(at("2001:db8:1::")));
+        assert_eq!(pools.lease("rw", by(&who("carol")), None), Some(at("2001:db8:1::")));
     }
 
     #[test]
     fn leases_outlive_a_change_of_their_pool_where_they_fit() {
         let mut pools = pools(9, &[]);
         for name in ["carol", "dave", "eve"] {
-            pools.lease("rw", &who(name), None);
+            pools.lease("rw", by(&who(name)), None);
         }
         pools.configure(&[pool(2, &[])]);
         let names = |pools: &Pools| -> Vec<String> {
@@ -432,7 +473,7 @@ mod tests {
         pools.release("rw", ip(3));
         pools.configure(&[pool(9, &[("mallory", 1)])]);
         assert_eq!(names(&pools), ["fqdn:dave"]);
-        assert_eq!(pools.lease("rw", &who("frank"), None), Some(ip(3)));
+        assert_eq!(pools.lease("rw", by(&who("frank")), None), Some(ip(3)));
         pools.configure(&[]);
         assert!(pools.view().is_empty());
     }

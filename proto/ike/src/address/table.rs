@@ -11,7 +11,7 @@ use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, IkeSpi};
 
 use super::link::{Link, LinkWish, Prefix, link_local};
-use super::pool::{Attribute, Pool, PoolView, Pools};
+use super::pool::{Attribute, Pool, PoolView, Pools, Who};
 use super::{Grant, Wishes};
 use crate::config::{Internal, Remote};
 use crate::context::Core;
@@ -133,6 +133,7 @@ impl Core {
         wishes: &Wishes,
     ) -> Grant {
         let owner = ends.our_spi();
+        let who = Who { identity, remote: &remote.name };
         let has_prefixes = |pool: &String| self.addresses.pools.prefix(pool).is_some();
         let link = wishes.link.as_ref().filter(|_| remote.internal.pools.iter().any(has_prefixes));
         if let Some(wish) = link {
@@ -145,9 +146,9 @@ impl Core {
             let fitting: Vec<&String> = remote.internal.pools.iter().filter(fits).collect();
             let leased = match chosen.iter().find(|chosen| chosen.is_ipv4() == *v4) {
                 Some(chosen) => {
-                    fitting.first().filter(|pool| pools.assign(pool, identity, *chosen)).map(|it| (*it, *chosen))
+                    fitting.first().filter(|pool| pools.assign(pool, who, *chosen)).map(|it| (*it, *chosen))
                 }
-                None => fitting.into_iter().find_map(|pool| Some((pool, pools.lease(pool, identity, *like)?))),
+                None => fitting.into_iter().find_map(|pool| Some((pool, pools.lease(pool, who, *like)?))),
             };
             if let Some((pool, address)) = leased {
                 held.entry(owner).or_default().lent.push(Lent { pool: pool.clone(), address, prefix: None });
@@ -181,11 +182,12 @@ impl Core {
             (if own == wish.interface { own ^ 1 } else { own }, id.to_be_bytes().into())
         });
         let Addresses { pools, held, .. } = &mut self.addresses;
+        let who = Who { identity, remote: &remote.name };
         let mut lent = Vec::new();
         for pool in &remote.internal.pools {
             let Some(length) = pools.prefix(pool) else { continue };
             let like = had.iter().copied().find(|address| pools.is_of(pool, *address));
-            let Some(IpAddr::V6(first)) = pools.lease(pool, identity, like) else { continue };
+            let Some(IpAddr::V6(first)) = pools.lease(pool, who, like) else { continue };
             lent.push(Lent { pool: pool.clone(), address: first.into(), prefix: Prefix::of(first, length) });
         }
         if !lent.is_empty() {

@@ -158,6 +158,11 @@ fn stand(
     message: Option<Vec<u8>>,
     core: &mut Core,
 ) -> Option<IkeSa> {
+    // The configuration may have changed while its proof was judged: whoever is not in it any more is nobody.
+    if !ends.initiator && core.current(&keyed.remote).is_none() {
+        refuse(&opening, &ends, turn, (true, &keyed), "the remote was deleted".into(), core);
+        return None;
+    }
     let Opening { wants, abilities, replaces, .. } = *opening;
     let Keyed { remote, secured, material, received, peer } = keyed;
     let (identity, payloads) = peer?;

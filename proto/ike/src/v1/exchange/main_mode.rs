@@ -1,8 +1,8 @@
 //! Main mode (RFC 2409 §5.1, §5.4): six messages, the last two encrypted.
 //!
 //! The responder has the pre-shared key only by the peer's address when it needs it. So it keeps all remotes that may be
-//! meant, and takes the one whose key opens the fifth message and whose peer says who it is in there. With certificates
-//! the identity alone decides.
+//! meant, and takes the one whose key opens the fifth message and whose peer says who it is in there; it is not who has another
+//! key of his own. With certificates the identity alone decides.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -401,7 +401,8 @@ fn recognise(
 ) -> Result<Recognised, Error> {
     let mut refusal = None;
     for remote in remotes {
-        let Ok(mut secured) = material.secure(&expected(remote, ends), ends) else { continue };
+        let used = expected(remote, ends);
+        let Ok(mut secured) = material.secure(&used, ends) else { continue };
         // With another key there is no telling text from noise.
         let Some((payloads, iv)) = secured.open(&secured.iv, first, datagram.data) else { continue };
         if let Err(error) = rules::require(&payloads, rules::ID) {
@@ -411,7 +412,7 @@ fn recognise(
         let judged = payloads.id().and_then(claimed).and_then(|identity| {
             let id = (&identity, payloads.body(PayloadType::V1_ID));
             let now = material.judge(&secured, remote, true, &payloads, id)?;
-            match remote.takes(&identity) {
+            match remote.takes(&identity) && remote.is_keyed_by(&used, &identity) {
                 true => Ok((identity, now)),
                 false => Err(stranger(&identity, remotes.iter())),
             }
@@ -452,7 +453,8 @@ fn conclude(
             let identity = claimed(payloads.id()?)?;
             let id = (&identity, payloads.body(PayloadType::V1_ID));
             let now = material.judge(secured, remote, false, &payloads, id)?;
-            match opening.remotes.first().is_some_and(|remote| remote.takes(&identity)) {
+            let takes = |open: &Arc<Remote>| open.takes(&identity) && open.is_keyed_by(remote, &identity);
+            match opening.remotes.first().is_some_and(takes) {
                 true => Ok((payloads, iv, identity, now)),
                 false => Err(stranger(&identity, opening.remotes.iter())),
             }

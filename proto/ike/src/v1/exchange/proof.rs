@@ -15,6 +15,7 @@ use ravelin_crypto::CryptoProvider;
 use ravelin_crypto::ikev1::{Algs, Cookies, Iv, Publics, Skeyid};
 use ravelin_crypto::ikev2::Nonces;
 use ravelin_pki::auth::{Proof, Trust};
+use ravelin_pki::reference;
 use ravelin_types::Secret;
 use ravelin_types::identity::Identity;
 use ravelin_wire::ike::v1::{AuthMethod, Cert, CertEncoding, CertReq, Opaque, Payload};
@@ -168,7 +169,7 @@ impl Material {
                 Ok(Now::Ask(Question::Judge {
                     trust: trust.clone(),
                     identity: identity.clone(),
-                    certificates: certificates.collect(),
+                    certificates: reference::bounded(certificates),
                     proof: Proof { method: Proof::BARE, data: payloads.sig()?.0.clone() },
                     octets: hash,
                 }))

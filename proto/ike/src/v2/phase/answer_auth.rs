@@ -331,6 +331,7 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let at = request.at;
         request.refusals.push((request.remote.clone(), why));
+        request.others.retain(|other| core.current(other).is_some());
         if request.turn() {
             match self.judge(request) {
                 Ok((request, Now::Known(()))) => return self.proven(ends, request, core),
@@ -355,6 +356,10 @@ impl InitAnswered {
     ) -> Option<IkeSa> {
         let Request { payloads, remote, claimed, at, admission, .. } = request;
         let identities = (remote.local_id.clone(), remote.remote_id.clone());
+        // The configuration may have changed while its proof was judged: whoever is not in it any more is nobody.
+        if core.current(&remote).is_none() {
+            return self.refuse(ends, &Error::Misuse("the remote was deleted"), at, core);
+        }
         if !self.init.resumed.as_ref().is_none_or(|session| resumption::accept(session, core)) {
             return self.refuse(ends, &Error::Ticket, at, core);
         }

@@ -197,7 +197,7 @@ impl EapAnswered {
                 self.conversation = Some(conversation);
                 self.reply(ends, Reply::Eap(Some(eap)), core)
             }
-            Turned::Done { last, outcome: Ok(proven) } => match self.admits(&proven) {
+            Turned::Done { last, outcome: Ok(proven) } => match self.admits(&proven, core) {
                 Ok(()) => {
                     self.proven = Some(proven);
                     self.reply(ends, Reply::Eap(last), core)
@@ -209,14 +209,15 @@ impl EapAnswered {
     }
 
     /// Whether the remote is for this user; if not, another for the same peers may be that would have asked the same.
-    fn admits(&mut self, proven: &Proven) -> Result<(), Error> {
+    fn admits(&mut self, proven: &Proven, core: &Core) -> Result<(), Error> {
         let RemoteAuth::Eap(asked) = &self.request.remote.remote_auth else { return Ok(()) };
         let Err(refusal) = asked.admits(proven) else { return Ok(()) };
         let fits = |other: &Arc<Remote>| match &other.remote_auth {
             RemoteAuth::Eap(eap) => eap.asks_like(asked, proven) && eap.admits(proven).is_ok(),
             RemoteAuth::Psk(_) | RemoteAuth::Signature(_) | RemoteAuth::Null => false,
         };
-        match self.request.others.iter().find(|other| fits(other)).cloned() {
+        let mut others = self.request.others.iter().filter(|other| core.current(other).is_some());
+        match others.find(|other| fits(other)).cloned() {
             Some(other) => {
                 self.request.remote = other;
                 Ok(())

@@ -2,9 +2,9 @@
 //! with a pre-shared key the key comes before the identity, so the entry is the first whose key and whose identity are both
 //! the peer's.
 
-use ravelin_ike::Command;
-use ravelin_ike::config::{Config, IdPattern, LocalAuth, RemoteAuth};
+use ravelin_ike::config::{Config, IdPattern, LocalAuth, OwnedKey, RemoteAuth};
 use ravelin_ike::explain::Part;
+use ravelin_ike::{Command, Question};
 use ravelin_testkit::papers::Kind;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
@@ -136,5 +136,52 @@ fn the_first_entry_of_ikev1_that_matches_decides() {
             assert_eq!((lab.b.ike().remote.as_str(), lab.b.ike().version), (remote, 1), "{id}");
             assert_eq!(lab.b.ike().identities.unwrap().1, Identity::Fqdn(id.into()));
         }
+    }
+}
+
+// RFC 2409 §5.4: in main mode the key is found by the address. Who has a key of his own is proved by no other.
+#[test]
+fn the_key_of_an_address_does_not_prove_a_name_that_has_its_own() {
+    let key = |owner: Identity, secret: &[u8]| OwnedKey { owners: vec![owner], secret: secret.into() };
+    for (id, comes_in) in [(Identity::Fqdn("somebody.example.org".into()), true), (other_id(), false)] {
+        let mut lab = Lab::with(|a, b| {
+            v1(a, false);
+            v1(b, false);
+            a.remotes[0].local_id = id.clone();
+            b.remotes[0].open.peers = Some(IdPattern::Any);
+            b.remotes[0].open.keys = Some([key(ip(A).into(), SECRET), key(other_id(), OTHERS_KEY)].into());
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        lab.settle();
+        let stands = lab.b.endpoint.ike_sas().iter().any(|sa| sa.state == "ESTABLISHED");
+        assert_eq!(stands, comes_in, "{id}");
+    }
+}
+
+// Whoever is not in the configuration any more is nobody, also when he was while his proof was being judged.
+#[test]
+fn an_entry_of_ikev1_that_is_deleted_meanwhile_takes_nobody() {
+    let papers = Papers2::new(Kind::P256);
+    for aggressive in [false, true] {
+        let mut lab = papers.lab(|a, b| {
+            v1(a, aggressive);
+            v1(b, aggressive);
+        });
+        lab.a.command(Command::Initiate(POLICY));
+        while !matches!(lab.b.asked.front(), Some((_, Question::Judge { .. }))) {
+            if !lab.a.sent.is_empty() {
+                lab.a_to_b();
+            } else if !lab.b.sent.is_empty() {
+                lab.b_to_a();
+            } else {
+                assert!(lab.a.answer() || lab.b.answer());
+            }
+        }
+        lab.b.configure(|config| {
+            config.remotes.clear();
+            config.policies.clear();
+        });
+        lab.settle();
+        assert!(lab.b.endpoint.ike_sas().iter().all(|sa| sa.state != "ESTABLISHED"), "aggressive: {aggressive}");
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use ravelin_ike::Command;
-use ravelin_ike::config::{Config, IdPattern, LocalAuth, RemoteAuth};
+use ravelin_ike::config::{Config, IdPattern, LocalAuth, Pool, RemoteAuth};
 use ravelin_ike::explain::Part;
 use ravelin_pki::auth::Trust;
-use ravelin_testkit::papers::{self, Kind};
+use ravelin_testkit::papers::{self, Kind, Paper};
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
 use ravelin_types::{Identity, identity::IdType};
@@ -321,6 +321,79 @@ fn entries_for_the_same_peers_are_told_apart_by_the_proof() {
     let own = lab(1, None);
     assert_eq!(own.b.failure(Part::Certificate).theirs.len(), 1);
     assert!(own.b.sas.is_empty());
+}
+
+/// B has an entry for everybody of each authority, the second with the policy `OTHER`; A is of the one `by` and has its key.
+fn of_either(authorities: &[Paper; 2], by: usize, change: impl FnOnce(&mut Config, &mut Config)) -> Lab {
+    let paper = authorities[by].peer("a", &[&format!("{A}.example.org")], Kind::P256);
+    let mut lab = Lab::with(|a, b| {
+        a.remotes[0].local_auth = LocalAuth::Signature(credential(&paper, &[]));
+        two_entries(b);
+        for (remote, authority) in b.remotes.iter_mut().zip(authorities) {
+            remote.local_auth = LocalAuth::Psk(SECRET.into());
+            remote.remote_auth = RemoteAuth::Signature(Arc::new(trust(&[&authority.der])));
+            remote.open.peers = Some(IdPattern::Any);
+        }
+        b.policies[1].policy.remote = b.policies[0].policy.remote.clone();
+        asks(a, own_id(), "10.1.0.0");
+        change(a, b);
+    });
+    give_key(&mut lab.a, &paper);
+    lab
+}
+
+// Whoever is not in the configuration any more is nobody, also when he was while his proof was being judged.
+#[test]
+fn an_entry_that_is_deleted_meanwhile_takes_nobody() {
+    let authorities = ["research", "sales"].map(|name| papers::root(name, Kind::P256));
+    for (by, deleted, comes_in) in [(0, "peer", false), (1, "other", false), (1, "peer", true), (0, "other", true)] {
+        let mut lab = of_either(&authorities, by, |_, _| ());
+        lab.a.command(Command::Initiate(POLICY));
+        while lab.b.asked.is_empty() {
+            if !lab.a.sent.is_empty() {
+                lab.a_to_b();
+            } else if !lab.b.sent.is_empty() {
+                lab.b_to_a();
+            } else {
+                assert!(lab.a.answer());
+            }
+        }
+        lab.b.configure(|config| {
+            config.remotes.retain(|remote| remote.name != deleted);
+            config.policies.retain(|policy| policy.remote != deleted);
+        });
+        lab.settle();
+        let stands = lab.b.endpoint.ike_sas().iter().any(|sa| sa.state == "ESTABLISHED");
+        assert_eq!((stands, lab.b.sas.len()), (comes_in, if comes_in { 2 } else { 0 }), "{by} without {deleted}");
+    }
+}
+
+// Who proves the same name to another entry is another, and has nothing of the first while that is here.
+#[test]
+fn the_same_name_proved_to_another_entry_shares_no_address() {
+    let authorities = ["research", "sales"].map(|name| papers::root(name, Kind::P256));
+    let [first, second] = ["10.3.0.1", "10.3.0.2"].map(ip);
+    let roam = |a: &mut Config, b: &mut Config| {
+        let any = vec![TrafficSelector::any_v4()];
+        a.remotes[0].internal.ask = vec![first];
+        a.policies[0].policy.local.clear();
+        a.policies[0].dynamic.local = any.clone();
+        let (addresses, fixed) = (first..=second, Vec::new());
+        b.pools = vec![Pool { name: "rw".into(), addresses, prefix: None, fixed, attributes: Vec::new() }];
+        b.remotes.iter_mut().for_each(|remote| remote.internal.pools = vec!["rw".into()]);
+        for policy in &mut b.policies {
+            policy.policy.remote.clear();
+            policy.dynamic.remote = any.clone();
+        }
+    };
+    let mut lab = of_either(&authorities, 0, roam);
+    lab.establish();
+    assert_eq!(lab.a.ike().inside.0, [first]);
+    let other = of_either(&authorities, 1, roam).a;
+    let _first = core::mem::replace(&mut lab.a, Host { papers: other.papers, ..Host::new(other.config, 9) });
+    lab.a.command(Command::Initiate(POLICY));
+    lab.settle();
+    assert_eq!(lab.a.ike().inside.0, [second]);
 }
 
 #[test]
