@@ -185,3 +185,16 @@ fn an_entry_of_ikev1_that_is_deleted_meanwhile_takes_nobody() {
         assert!(lab.b.endpoint.ike_sas().iter().all(|sa| sa.state != "ESTABLISHED"), "aggressive: {aggressive}");
     }
 }
+
+// History row 6: an empty key authenticates nobody.
+#[test]
+fn an_empty_key_of_ikev1_is_none() {
+    for aggressive in [false, true] {
+        let lab = asked(aggressive, "10.1.0.0", |a, b| {
+            share(&mut a.remotes[0], b"");
+            share(&mut b.remotes[0], b"");
+        });
+        let stands = |host: &Host| host.endpoint.ike_sas().iter().any(|sa| sa.state == "ESTABLISHED");
+        assert!(!stands(&lab.a) && !stands(&lab.b), "aggressive: {aggressive}");
+    }
+}

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use ravelin_crypto::ikev2::IkeCipher;
 use ravelin_ike::explain::Part;
-use ravelin_ike::{Command, Config};
-use ravelin_types::transform::{Additional, KeMethod, Transform};
-use ravelin_wire::ike::v2::{Message, NotifyType, Payload};
+use ravelin_ike::{Command, Config, IkeSecrets};
+use ravelin_testkit::SeededRandom;
+use ravelin_types::Secret;
+use ravelin_types::transform::{Additional, EncrId, KeMethod, Transform};
+use ravelin_wire::ike::v2::{Chain, Message, NotifyType, Payload, emit_head, parse_chain};
 
 use crate::lab::*;
-use crate::v2::peer::notifies;
+use crate::v2::peer::{notifies, notify};
 
 const INTERMEDIATE: u8 = 43;
 
@@ -232,4 +235,34 @@ fn nothing_can_be_skipped_or_changed() {
     lab.settle();
     assert!(lab.a.children().is_empty() && lab.b.children().is_empty());
     assert_eq!(lab.b.failures()[0].part, Part::Authentication);
+}
+
+// RFC 9242 §3.3.2: whoever has broken the key exchange of IKE_SA_INIT can write into what comes next. AUTH is about that, too.
+#[test]
+fn what_is_written_into_it_is_found_out_by_auth() {
+    for written in [false, true] {
+        let mut lab = both(&[(1, KeMethod::ECP256)]);
+        lab.a.command(Command::Initiate(POLICY));
+        lab.a_to_b();
+        lab.b_to_a();
+        let mut message = lab.a.take();
+        let Some(IkeSecrets::V2 { encr, .. }) = lab.b.endpoint.secrets(lab.b.ike().spis.1) else { panic!() };
+        let aead = provider().encr(EncrId::AES_GCM_16).unwrap();
+        let mut cipher = IkeCipher::new(aead, None, &encr[0], &Secret::default()).unwrap();
+        let parsed = Message::parse(&message.data).unwrap();
+        let protected = parsed.protected.unwrap();
+        let inner = cipher.open(&message.data, protected.body_at).unwrap();
+        let mut payloads = parse_chain(protected.first, &inner).unwrap();
+        // A notify that nobody knows changes no key.
+        payloads.extend(written.then(|| notify(NotifyType(40_960), &[])));
+        let chain = Chain::new(&payloads).unwrap();
+        message.data = emit_head(&parsed.header, chain.first(), None, cipher.body_len(chain.bytes().len()));
+        cipher.seal(&mut message.data, chain.bytes(), &mut SeededRandom::new(1));
+        lab.b.receive(&message);
+        lab.settle();
+        assert_eq!(lab.b.sas.is_empty(), written);
+        if written {
+            lab.b.failure(Part::Authentication);
+        }
+    }
 }

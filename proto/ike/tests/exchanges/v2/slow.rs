@@ -1,7 +1,10 @@
 //! First messages whose key exchange takes long: a test answers the question when it likes, so nobody measures time. What
 //! comes after them is in `put_off`.
 
-use ravelin_ike::{Command, Config, Question, Transmit, limits};
+use std::net::SocketAddr;
+
+use ravelin_ike::{Command, Config, Datagram, Input, Question, Transmit, limits};
+use ravelin_types::Carrier;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::transform::KeMethod;
 
@@ -109,4 +112,13 @@ fn strangers_have_only_so_much_computed_for_them() {
     assert_eq!(lab.b.asked.len(), limits::COOKIE_THRESHOLD);
     assert_eq!(lab.b.endpoint.counters().cookies as usize, 200 + 4 - limits::COOKIE_THRESHOLD);
     assert!(lab.b.sent.iter().all(|answer| answer.data.len() < request.data.len()));
+    // Who has opened a connection needs none (RFC 9329 §6.3), and is held to the bound on all.
+    for host in 0..2 * limits::SLOW_EXCHANGES {
+        let from = SocketAddr::from(([198, 51, 102 + (host / 256) as u8, host as u8], 500));
+        let mut data = request.data.clone();
+        data[..8].copy_from_slice(&(1_000_000 + host as u64).to_be_bytes());
+        let (local, carrier) = (socket("192.0.2.2:500"), Carrier::Tcp);
+        lab.b.input(Input::Datagram(Datagram { local, remote: from, carrier, data: &data }));
+    }
+    assert_eq!(lab.b.asked.len(), limits::SLOW_EXCHANGES);
 }

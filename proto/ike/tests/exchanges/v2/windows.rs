@@ -7,6 +7,7 @@ use ravelin_ike::{Command, Config, limits};
 use ravelin_types::Spi;
 use ravelin_types::policy::{Mode, PolicyId};
 use ravelin_types::selector::TrafficSelector;
+use ravelin_types::transform::KeMethod;
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::NotifyType;
 
@@ -270,4 +271,28 @@ fn what_a_peer_says_of_its_window_is_read_with_care() {
             assert_eq!(requests, now, "{said:?} {size}");
         }
     }
+}
+
+// What one peer has computed for it at a time is bounded, whatever its window. What is dropped comes again.
+#[test]
+fn so_many_requests_wait_for_key_exchanges_and_no_more() {
+    let mut lab = windows(8, 8);
+    for host in [&mut lab.a, &mut lab.b] {
+        host.configure(|config| {
+            config.policies.iter_mut().for_each(|it| it.proposals = vec![pfs(esp_proposal(), KeMethod::MODP1536)]);
+        });
+    }
+    lab.establish();
+    initiate(&mut lab);
+    while lab.a.answer() {}
+    assert_eq!(lab.a.sent.len(), MORE.len());
+    while !lab.a.sent.is_empty() {
+        lab.a_to_b();
+    }
+    assert_eq!(lab.b.asked.len(), limits::PUT_OFF);
+    for _ in 0..4 {
+        lab.settle();
+        lab.a.sleep(Duration::from_secs(4));
+    }
+    assert_eq!((lab.a.children().len(), lab.b.children().len()), (1 + MORE.len(), 1 + MORE.len()));
 }

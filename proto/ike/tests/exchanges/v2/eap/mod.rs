@@ -300,9 +300,10 @@ fn the_user_and_not_the_claimed_identity_decides() {
 #[test]
 fn the_user_decides_between_remotes_for_the_same_peers() {
     let users = |name: &str| IdPattern::Exactly(Identity::Fqdn(name.into()));
-    let visited = |second: &[Method], password: &str| {
+    let visited = |second: &[Method], password: &str, shares: bool| {
         let asks = server(&[Method::MsChapV2, Method::Md5]);
-        let accounts = asks.server.accounts.clone();
+        let others = server(second).server.accounts;
+        let accounts = if shares { asks.server.accounts.clone() } else { others };
         let mut lab = Lab::with(|a, b| {
             roles(a, b, client(&[Method::Md5], password), EapServer { users: users("dave"), ..asks });
             let mut other = b.remotes[0].clone();
@@ -317,13 +318,15 @@ fn the_user_decides_between_remotes_for_the_same_peers() {
         lab.settle();
         lab
     };
-    let lab = visited(&[Method::Gtc, Method::Md5], "geheim");
+    let lab = visited(&[Method::Gtc, Method::Md5], "geheim", true);
     assert_eq!(lab.b.ike().remote, "carols");
     lab.assert_mirrored();
-    // That one does not take what was proved; and nobody comes in without the password.
-    for (lab, part) in
-        [(visited(&[Method::Gtc], "geheim"), Part::Identity), (visited(&[Method::Md5], "falsch"), Part::Eap)]
-    {
+    // That one does not take what was proved, or has passwords of its own; and nobody comes in without the password.
+    for (lab, part) in [
+        (visited(&[Method::Gtc], "geheim", true), Part::Identity),
+        (visited(&[Method::Md5], "geheim", false), Part::Identity),
+        (visited(&[Method::Md5], "falsch", true), Part::Eap),
+    ] {
         lab.b.failure(part);
         assert!(lab.b.sas.is_empty());
     }

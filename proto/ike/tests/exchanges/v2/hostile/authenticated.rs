@@ -8,7 +8,7 @@ use ravelin_types::sa::Direction::{Inbound, Outbound};
 use ravelin_types::transform::{EncrId, Transform};
 use ravelin_types::{Identity, IkeSpi, Spi};
 use ravelin_wire::ike::header::{ExchangeType, PayloadType};
-use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Notify, NotifyType, Payload};
+use ravelin_wire::ike::v2::{AnySpi, AuthMethod, Chain, Delete, Notify, NotifyType, Payload, emit};
 
 use super::{child_payloads, errors, is_down, keyed, spi_of, state, up};
 use crate::lab::*;
@@ -466,4 +466,26 @@ fn an_outbound_spi_that_is_in_use_is_not_taken_again() {
     assert_eq!(notifies(&answer), [NotifyType::TEMPORARY_FAILURE]);
     assert_eq!(host.endpoint.ike_sas().len(), 2);
     assert_eq!(host.sas.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>());
+}
+
+// Row 39: what nobody protected ends nothing, whatever it says.
+#[test]
+fn a_delete_in_clear_deletes_nothing() {
+    let (mut host, peer) = up();
+    let before = state(&host);
+    let child = Delete::Child { protocol: ProtocolId::ESP, spis: vec![FIRST] };
+    let failed = Notify::new(NotifyType::AUTHENTICATION_FAILED, Vec::new());
+    for payload in [Payload::Delete(Delete::Ike), Payload::Delete(child), Payload::Notify(failed)] {
+        for (exchange, response, id) in [
+            (ExchangeType::INFORMATIONAL, false, peer.next_id),
+            (ExchangeType::INFORMATIONAL, true, 0),
+            (ExchangeType::IKE_AUTH, false, 1),
+            (ExchangeType::CREATE_CHILD_SA, false, peer.next_id),
+        ] {
+            let message = emit(&peer.header(exchange, response, id), &Chain::new([&payload]).unwrap());
+            peer.send(&mut host, &message);
+            assert!(host.sent.is_empty(), "{exchange:?} {payload:?}");
+        }
+    }
+    assert_eq!((state(&host), host.endpoint.counters().forged), (before, 12));
 }

@@ -264,6 +264,32 @@ fn no_answer_to_a_stranger_is_longer_than_its_question() {
             }
         }
     }
+    // Of the first payloads alone, with a header of that length.
+    let mut at = 28;
+    let mut next = 16;
+    while at < real.data.len() {
+        let mut cut = Transmit { data: real.data[..at].to_vec(), ..real.clone() };
+        (cut.data[next], next) = (0, at);
+        cut.data[24..28].copy_from_slice(&(at as u32).to_be_bytes());
+        lab.b.sleep(Duration::from_secs(1));
+        lab.b.receive(&cut);
+        assert!(lab.b.sent.drain(..).all(|answer| answer.data.len() <= cut.data.len()), "{at} octets");
+        at += usize::from(u16::from_be_bytes([real.data[at + 2], real.data[at + 3]]));
+    }
+}
+
+// An answer of IKE_SA_INIT comes from where the request went.
+#[test]
+fn an_answer_from_elsewhere_is_none() {
+    let mut lab = Lab::new();
+    lab.a.command(Command::Initiate(POLICY));
+    lab.a_to_b();
+    let answer = lab.b.take();
+    lab.a.receive_from(&answer, answer.remote, socket("198.51.100.9:500"));
+    assert!(lab.a.sent.is_empty() && lab.a.ike().state == "IKE_SA_INIT");
+    lab.a.receive(&answer);
+    lab.settle();
+    lab.assert_mirrored();
 }
 
 #[test]
