@@ -1,6 +1,9 @@
 //! What the host says of its own addresses: those at which others can reach it, and that something about them, their links
-//! or its routes has changed. It never changes anything. [`AddressWatch`] tells of all, [`device_of`] of one.
+//! or its routes has changed; and of its devices. It never changes anything. [`AddressWatch`] tells of all addresses, [`device_of`] of
+//! one, and [`device`] by which device packets leave and what it can do.
 #![forbid(unsafe_code)]
+
+pub mod device;
 
 use std::collections::BTreeSet;
 use std::io;

@@ -2,8 +2,10 @@
 //! that a device protects by such an entry alone, so the two go together, and an entry names its device while a state may leave it to
 //! the route.
 
+use std::io;
 use std::net::IpAddr;
 
+use ravelin_host::device;
 use ravelin_types::dataplane::{DataPlaneError, DataPlaneOp};
 use ravelin_types::options::{Offload, SaOptions};
 use ravelin_types::policy::{Action, Policy, Protection};
@@ -64,7 +66,8 @@ fn with(op: &DataPlaneOp, offload: Offload) -> DataPlaneOp {
 }
 
 impl XfrmDataPlane {
-    /// Adds a policy or an SA of which a device is to do something. Where that is left to us, what is refused is tried with less.
+    /// Adds a policy or an SA of which a device is to do something. Where that is left to us, what is refused is tried with less, and
+    /// nothing is asked of a device that says it does none of it: the kernel loads its module `esp4_offload` for the question alone.
     pub(crate) fn add_by_device(&mut self, op: &DataPlaneOp) -> Result<(), DataPlaneError> {
         let (asked, kernel_can) = (wanted(op), self.capabilities().packet_offload);
         let (ends, policy_can) = match op {
@@ -72,9 +75,7 @@ impl XfrmDataPlane {
             DataPlaneOp::AddPolicy(policy) => (protection(policy).map(|it| (it.local, it.remote)), true),
             _ => (None, false),
         };
-        if let Some(ends) = ends.filter(|_| asked != Offload::Crypto) {
-            self.find_device(ends);
-        }
+        let device = ends.filter(|_| asked != Offload::Crypto).and_then(|ends| self.find_device(ends));
         let tries: &[Offload] = match &asked {
             Offload::Packet if !kernel_can => {
                 return Err(refusal(
@@ -82,8 +83,9 @@ impl XfrmDataPlane {
                     self.line(op),
                 ));
             }
-            Offload::Auto if kernel_can && policy_can => &[Offload::Packet, Offload::Crypto],
-            Offload::Auto => &[Offload::Crypto],
+            Offload::Auto if !device.is_some_and(takes_esp) => &[Offload::Off],
+            Offload::Auto if kernel_can && policy_can => &[Offload::Packet, Offload::Crypto, Offload::Off],
+            Offload::Auto => &[Offload::Crypto, Offload::Off],
             one => std::slice::from_ref(one),
         };
         let mut result = Ok(());
@@ -134,19 +136,30 @@ impl XfrmDataPlane {
             .next()
     }
 
-    /// Tells the book by which device packets between two ends come and go. `None`: that is not known, or there is none.
-    pub(crate) fn find_device(&mut self, (local, remote): Ends) {
-        // With a peer that may be anywhere it is known with its first SA.
-        let towards = |plane: &Self| plane.source_towards(remote).filter(|_| !remote.is_unspecified());
-        let device = match local.or_else(|| towards(self)) {
-            Some(address) => self.links.device_of(address).unwrap_or_else(|error| {
-                tracing::warn!("the device of {address} cannot be found: {error}");
-                None
-            }),
-            None => None,
+    /// Tells the book by which device packets between two ends come and go, and gives it. `None`: that is not known, or there is none.
+    pub(crate) fn find_device(&mut self, ends: Ends) -> Option<i32> {
+        let device = match ends {
+            // With a peer that may be anywhere it is known with its first SA.
+            (None, remote) if remote.is_unspecified() => Ok(None),
+            (Some(local), remote) if remote.is_unspecified() => self.links.device_of(local),
+            (local, remote) => device::towards(local, remote).map(|index| i32::try_from(index?).ok()),
         };
-        self.book.set_device((local, remote), device);
+        let device = device.unwrap_or_else(|error| {
+            tracing::warn!("the device towards {} cannot be found: {error}", ends.1);
+            None
+        });
+        self.book.set_device(ends, device);
+        device
     }
+}
+
+/// Where it does not say so, it does not.
+fn takes_esp(index: i32) -> bool {
+    let takes = u32::try_from(index).map_err(io::Error::other).and_then(device::takes_esp);
+    takes.unwrap_or_else(|error| {
+        tracing::warn!("no device is asked to protect packets, for the kernel does not tell whether one can (`ethtool -k`): {error}");
+        false
+    })
 }
 
 fn refusal(why: &str, line: Option<String>) -> DataPlaneError {

@@ -1,5 +1,5 @@
-//! The data plane on the running kernel, in network namespaces. Cases that need ESP in the kernel are skipped where it
-//! has none; the interop lab runs this program once more in a virtual machine whose kernel has it.
+//! The data plane on the running kernel, in network namespaces: what any kernel with XFRM can show. What takes ESP there is in the
+//! contract of data planes (`tests/contract`) and the cases of the interop lab, which has a virtual machine for it.
 //!
 //! Works for ordinary users where user namespaces are allowed. Words on the command line select cases by name; `--list`,
 //! `--ignored` and `--exact` are for test runners that start each case by itself.
