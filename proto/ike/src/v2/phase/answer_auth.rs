@@ -15,7 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ravelin_eap::relay::Admission;
-use ravelin_types::Way;
+use ravelin_types::{Identity, Way};
 use ravelin_wire::ike::header::ExchangeType;
 use ravelin_wire::ike::v2::{AuthMethod, Id, Message, Payload, parse_chain};
 
@@ -24,6 +24,7 @@ use super::answer_eap;
 use super::answer_init::InitAnswered;
 use super::asking::{self, Step};
 use super::established::{Established, Origin};
+use super::init_exchange::InitExchange;
 use crate::auth::{Now, Proven};
 use crate::child::{Agreement, ChildSa};
 use crate::children::Children;
@@ -111,12 +112,7 @@ impl InitAnswered {
         }
         let expected =
             self.is_due(header.exchange) && !header.flags.is_response() && header.message_id == self.init.next_id;
-        let Some(protected) = message.protected.filter(|_| expected) else {
-            core.counters.unexpected += 1;
-            return Some(self.keep(ends));
-        };
-        let Ok(inner) = self.init.protection.open(datagram.data, &protected) else {
-            core.counters.forged += 1;
+        let Some((protected, inner)) = self.init.open(message, expected, datagram, core) else {
             return Some(self.keep(ends));
         };
         self.heard = header.exchange;
@@ -367,7 +363,6 @@ impl InitAnswered {
             return self.refuse(ends, &error, at, core);
         }
         let mut init = self.init;
-        let mut place = ends.place(&remote.name, "IKE_AUTH", None);
         // RFC 5685 §6: instead of a Child SA, now that it is known who asks.
         let elsewhere = redirect::elsewhere(&remote, at.local.ip()).filter(|_| init.redirects).cloned();
         let configured = match elsewhere {
@@ -379,41 +374,11 @@ impl InitAnswered {
         };
         answer.extend(crash_detection::give(&remote, ends.spis(), core));
         answer.extend(elsewhere.as_ref().map(redirect::notify));
-        if elsewhere.is_none() {
-            answer.extend(configuration::families(&payloads, &remote, core));
-        }
-        let judged = configured.and_then(|reply| {
-            answer.extend(reply);
-            let with = (&*remote, &identities.1);
-            match payloads.sa() {
-                _ if elsewhere.is_some() => Ok(None),
-                Err(_) => Ok(None),
-                Ok(_) => ChildAnswer::to(&payloads, with, None, ChildKe::None, &ends, core, &mut place)
-                    .and_then(|answer| answer.beside(&Children::default(), &payloads, core))
-                    .map(Some),
-            }
-        });
-        let child = judged.and_then(|child| {
-            let Some(child) = child else { return Ok(None) };
-            let suite = &child.terms.suite;
-            let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, suite, &[], init.nonces())?;
-            Ok(Some((child, keymat)))
-        });
-        let agreement = match child {
-            // RFC 6023 §5: not with IKE_AUTH.
-            Ok(None) => None,
-            Ok(Some((mut child, keymat))) => {
-                let (inbound, head) = child.head(&ends, core);
-                answer.extend(head);
-                answer.extend(child.ts());
-                let ChildAnswer { policy, terms, .. } = child;
-                Some(Agreement { policy, inbound, terms, initiator: false, keymat, replaces: None })
-            }
-            Err(error) => {
-                // RFC 7296 §2.21.2: the IKE SA stands without it.
-                answer.push(Payload::Notify(error.notify()));
-                core.failed(error.failure(place));
-                None
+        let agreement = match elsewhere {
+            Some(_) => None,
+            None => {
+                answer.extend(configuration::families(&payloads, &remote, core));
+                first_child(&init, (&payloads, &remote, &identities.1), configured, &ends, &mut answer, core)
             }
         };
         answer.extend(init.plain.is_some().then(ppk::in_use));
@@ -485,5 +450,44 @@ impl InitAnswered {
             initial_contact::replace(&ends, &established.remote, &established.identities, core);
         }
         Box::new(established).go_on(ends, core)
+    }
+}
+
+/// The Child SA that the request asks for, if it does and can have it, said in `answer` behind what it has with the CFG payload.
+fn first_child(
+    init: &InitExchange,
+    (payloads, remote, peer): (&Payloads, &Remote, &Identity),
+    configured: Result<Option<Payload>, Error>,
+    ends: &Ends,
+    answer: &mut Vec<Payload>,
+    core: &mut Core,
+) -> Option<Agreement> {
+    let mut place = ends.place(&remote.name, "IKE_AUTH", None);
+    let child = configured.and_then(|reply| {
+        answer.extend(reply);
+        // RFC 6023 §5: not with IKE_AUTH.
+        if payloads.sa().is_err() {
+            return Ok(None);
+        }
+        let child = ChildAnswer::to(payloads, (remote, peer), None, ChildKe::None, ends, core, &mut place)?;
+        let child = child.beside(&Children::default(), payloads, core)?;
+        let keymat = keymat(core, init.algs.prf, &init.keys.sk_d, &child.terms.suite, &[], init.nonces())?;
+        Ok(Some((child, keymat)))
+    });
+    match child {
+        Ok(None) => None,
+        Ok(Some((mut child, keymat))) => {
+            let (inbound, head) = child.head(ends, core);
+            answer.extend(head);
+            answer.extend(child.ts());
+            let ChildAnswer { policy, terms, .. } = child;
+            Some(Agreement { policy, inbound, terms, initiator: false, keymat, replaces: None })
+        }
+        Err(error) => {
+            // RFC 7296 §2.21.2: the IKE SA stands without it.
+            answer.push(Payload::Notify(error.notify()));
+            core.failed(error.failure(place));
+            None
+        }
     }
 }

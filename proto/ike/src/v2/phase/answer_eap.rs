@@ -104,13 +104,8 @@ impl EapAnswered {
         let hung_up = header.exchange == ExchangeType::INFORMATIONAL && header.message_id == init.next_id;
         let asked = (header.exchange == ExchangeType::IKE_AUTH || hung_up) && !header.flags.is_response();
         let again = header.message_id.checked_add(1) == Some(init.next_id);
-        let Some(protected) = message.protected.filter(|_| asked && (again || header.message_id == init.next_id))
-        else {
-            core.counters.unexpected += 1;
-            return Some(self.keep(ends));
-        };
-        let Ok(inner) = init.protection.open(datagram.data, &protected) else {
-            core.counters.forged += 1;
+        let expected = asked && (again || header.message_id == init.next_id);
+        let Some((protected, inner)) = init.open(message, expected, datagram, core) else {
             return Some(self.keep(ends));
         };
         if again {

@@ -275,12 +275,7 @@ impl AuthRequested {
         let expected = header.exchange == ExchangeType::IKE_AUTH
             && header.flags.is_response()
             && header.message_id == self.init.next_id;
-        let Some(protected) = message.protected.filter(|_| expected) else {
-            core.counters.unexpected += 1;
-            return Some(self.keep(ends));
-        };
-        let Ok(inner) = self.init.protection.open(datagram.data, &protected) else {
-            core.counters.forged += 1;
+        let Some((protected, inner)) = self.init.open(message, expected, datagram, core) else {
             return Some(self.keep(ends));
         };
         let Some(whole) = self.init.protection.whole(datagram.data, &header, &protected, inner, core.now) else {

@@ -9,9 +9,11 @@ use ravelin_pki::announce::Accepts;
 use ravelin_types::Secret;
 use ravelin_types::proposal::IkeSuite;
 use ravelin_types::transform::KeMethod;
-use ravelin_wire::ike::v2::Id;
+use ravelin_wire::ike::v2::{Id, Message, Protected};
 
 use crate::auth::{Asked, Claim};
+use crate::context::Core;
+use crate::input::Datagram;
 use crate::puzzle::Puzzle;
 use crate::v2::feature::intermediate::IntAuth;
 use crate::v2::feature::ppk::Ppking;
@@ -106,6 +108,27 @@ impl InitExchange {
     pub(super) fn next_round(&mut self) {
         self.next_id += 1;
         self.rounds += 1;
+    }
+
+    /// The content of a message, where one such as this is `expected`, and it verifies. All others are counted.
+    pub(super) fn open(
+        &self,
+        message: Message,
+        expected: bool,
+        datagram: Datagram<'_>,
+        core: &mut Core,
+    ) -> Option<(Protected, Vec<u8>)> {
+        let Some(protected) = message.protected.filter(|_| expected) else {
+            core.counters.unexpected += 1;
+            return None;
+        };
+        match self.protection.open(datagram.data, &protected) {
+            Ok(inner) => Some((protected, inner)),
+            Err(_) => {
+                core.counters.forged += 1;
+                None
+            }
+        }
     }
 
     /// What IKE_INTERMEDIATE adds, with the message ID of the first IKE_AUTH exchange (RFC 9242 §3.3.2).

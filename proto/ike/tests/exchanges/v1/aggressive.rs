@@ -1,12 +1,10 @@
 //! Aggressive mode, where both sides were told to use it.
 
-use std::time::Duration;
-
 use ravelin_ike::Command;
 use ravelin_ike::explain::Part;
 use ravelin_types::Identity;
 
-use super::{AGGRESSIVE, MAIN, QUICK, lab, next, v1};
+use super::{AGGRESSIVE, MAIN, QUICK, comes_up_without, lab, next, v1};
 use crate::lab::{Lab, POLICY};
 
 fn aggressive() -> Lab {
@@ -36,25 +34,7 @@ fn three_messages_make_an_isakmp_sa() {
 #[test]
 fn the_last_message_may_be_lost_though_nothing_answers_it() {
     for lost in 0..6 {
-        let mut lab = aggressive();
-        lab.a.command(Command::Initiate(POLICY));
-        let mut count = 0;
-        for _ in 0..60 {
-            loop {
-                let from_a = !lab.a.sent.is_empty();
-                let Some(message) = (if from_a { lab.a.sent.pop_front() } else { lab.b.sent.pop_front() }) else {
-                    break;
-                };
-                count += 1;
-                if count - 1 == lost {
-                    continue;
-                }
-                if from_a { lab.b.receive(&message) } else { lab.a.receive(&message) }
-            }
-            lab.sleep(Duration::from_secs(1));
-        }
-        assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "message {lost}");
-        assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1), "message {lost}");
+        comes_up_without(lost, aggressive());
     }
 }
 

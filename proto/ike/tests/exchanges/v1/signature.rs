@@ -11,7 +11,7 @@ use ravelin_pki::auth::Proof;
 use ravelin_testkit::papers::{self, Kind};
 use ravelin_types::{Identity, Secret};
 
-use super::v1;
+use super::{comes_up_without, v1};
 use crate::lab::{Lab, POLICY, SECRET};
 use crate::papers::{Papers2, trust};
 
@@ -53,28 +53,7 @@ fn each_message_with_a_signature_may_be_lost_once() {
     let papers = Papers2::new(Kind::P256);
     for (aggressive, messages) in [(false, 9), (true, 6)] {
         for lost in 0..messages {
-            let mut lab = lab(&papers, aggressive, |_, _| ());
-            lab.a.command(Command::Initiate(POLICY));
-            let mut count = 0;
-            for _ in 0..60 {
-                loop {
-                    let from_a = !lab.a.sent.is_empty();
-                    let Some(message) = (if from_a { lab.a.sent.pop_front() } else { lab.b.sent.pop_front() }) else {
-                        if lab.a.answer() || lab.b.answer() {
-                            continue;
-                        }
-                        break;
-                    };
-                    count += 1;
-                    if count - 1 == lost {
-                        continue;
-                    }
-                    if from_a { lab.b.receive(&message) } else { lab.a.receive(&message) }
-                }
-                lab.sleep(Duration::from_secs(1));
-            }
-            assert_eq!((lab.a.failures(), lab.b.failures()), (vec![], vec![]), "message {lost}");
-            assert_eq!((lab.a.children().len(), lab.b.children().len()), (1, 1), "message {lost}");
+            comes_up_without(lost, lab(&papers, aggressive, |_, _| ()));
         }
     }
 }
